@@ -1,0 +1,46 @@
+# Every target does its own set-up in .venv, pinned by constraints.txt.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# One thread a process: two processes of one thread beat one of two, and results stay equal to the bit.
+export OMP_NUM_THREADS := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test lint bench ui clean help
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed; say which with: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	@echo "Installing into $(VENV) (a few minutes, once) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo "Installing what the tests need ..."
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.installed  ## the whole path on bundled data, through Dagster; ends with a summary and a report
+	@$(BIN)/nn-assets demo $(DEMO_FLAGS)
+
+test: $(VENV)/.installed-dev  ## the tests
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(TEST_FLAGS)
+
+lint: $(VENV)/.installed-dev  ## ruff, mypy and the import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(VENV)/.installed-dev  ## benchmarks against the plain references; figures go to $(or $(NN_ASSETS_HOME),.nn_assets)/benchmarks.json
+	@$(BIN)/python -m tests.benchmarks
+
+ui: $(VENV)/.installed  ## Dagster's webserver and daemon on http://127.0.0.1:3000
+	@$(BIN)/nn-assets ui
+
+clean:  ## remove the environment and caches; the home (.nn_assets) stays
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,136 @@
+"""Every exception of the package. Each says what was expected, what was found, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = [
+    "AuditError",
+    "ControlError",
+    "DecisionError",
+    "FoldError",
+    "GateHalted",
+    "LedgerError",
+    "ModelError",
+    "NnAssetsError",
+    "PublicationError",
+    "SchemaError",
+    "SettingsError",
+    "SourceError",
+    "TrainingError",
+]
+
+
+class NnAssetsError(Exception):
+    """Base of every named error.
+
+    Parameters
+    ----------
+    expected : str
+        What should have been there.
+    found : str
+        What was there instead; the offending value is quoted here or in ``where``.
+    remedy : str
+        What the operator can do about it.
+    **where : object
+        Any of ``file``, ``row``, ``symbol``, ``session``, ``rule``, ``value``, ``key`` and the
+        like. ``None`` values are left out of the message.
+    """
+
+    def __init__(self, *, expected: str, found: str, remedy: str, **where: object) -> None:
+        self.expected = expected
+        self.found = found
+        self.remedy = remedy
+        self.where = {name: value for name, value in where.items() if value is not None}
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        place = ", ".join(f"{name} {value}" for name, value in self.where.items())
+        head = f"[{place}] " if place else ""
+        return f"{head}expected {self.expected}; found {self.found}. Remedy: {self.remedy}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.expected, self.found, self.remedy, self.where))
+
+
+def _rebuild(
+    kind: type[NnAssetsError], expected: str, found: str, remedy: str, where: dict[str, object]
+) -> NnAssetsError:
+    return kind(expected=expected, found=found, remedy=remedy, **where)
+
+
+class SettingsError(NnAssetsError):
+    """A strategy file that cannot be read, or a key in it that is unknown, ill-typed or contradictory."""
+
+
+class SourceError(NnAssetsError):
+    """A vendor or file whose answer is empty, partial, malformed or unreadable."""
+
+
+class SchemaError(NnAssetsError):
+    """A frame that crosses a room without its contract's columns or types."""
+
+
+class GateHalted(NnAssetsError):
+    """Data that fail the gate. Nothing downstream may run; the last publication stays in force.
+
+    Parameters
+    ----------
+    violations : sequence of str
+        One line per violation: symbol, session, rule and value.
+    """
+
+    def __init__(
+        self, *, expected: str, found: str, remedy: str, violations: Sequence[str] = (), **where: object
+    ) -> None:
+        self.violations = tuple(violations)
+        super().__init__(expected=expected, found=found, remedy=remedy, **where)
+
+    def __str__(self) -> str:
+        listed = "".join(f"\n  - {line}" for line in self.violations[:50])
+        more = len(self.violations) - 50
+        return super().__str__() + listed + (f"\n  - and {more} more" if more > 0 else "")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (
+            _rebuild_halt,
+            (self.expected, self.found, self.remedy, self.violations, self.where),
+        )
+
+
+def _rebuild_halt(
+    expected: str, found: str, remedy: str, violations: Sequence[str], where: dict[str, object]
+) -> GateHalted:
+    return GateHalted(expected=expected, found=found, remedy=remedy, violations=violations, **where)
+
+
+class PublicationError(NnAssetsError):
+    """Data asked for that no publication covers, or whose hash is not the published one."""
+
+
+class LedgerError(NnAssetsError):
+    """A ledger that cannot be reached, or a row that contradicts one already committed."""
+
+
+class AuditError(LedgerError):
+    """A ledger whose hash chain does not verify."""
+
+
+class FoldError(NnAssetsError):
+    """A walk-forward step that cannot be formed: too few rows, or parts that touch."""
+
+
+class TrainingError(NnAssetsError):
+    """A network whose training failed: NaN, an exploding loss, no member left."""
+
+
+class ModelError(NnAssetsError):
+    """A stored model that is missing, damaged, or not the one its address names."""
+
+
+class DecisionError(NnAssetsError):
+    """A session that cannot be decided, or whose decision differs from the one on record."""
+
+
+class ControlError(NnAssetsError):
+    """A control (breaker, kill switch, trading state) that cannot be read, or is set impossibly."""

@@ -1,0 +1,88 @@
+"""Bars as aligned arrays: (bar, symbol), on every session of the calendar from a fixed first one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.errors import SchemaError
+
+__all__ = ["FIELDS", "Panel", "panel_from_bars"]
+
+FIELDS = ("open", "high", "low", "close", "volume")
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Bars of several symbols on one session axis. Arrays are read-only float64; NaN means no bar.
+
+    The axis starts at a fixed session and holds *every* session of the calendar, so that a bar's
+    row number never depends on what arrived later.
+    """
+
+    sessions: pd.DatetimeIndex  # (bars,)
+    symbols: tuple[str, ...]
+    open: FloatArray  # (bars, symbols), price
+    high: FloatArray  # (bars, symbols), price
+    low: FloatArray  # (bars, symbols), price
+    close: FloatArray  # (bars, symbols), price
+    volume: FloatArray  # (bars, symbols), shares or contracts
+
+    @property
+    def bars(self) -> int:
+        """Number of sessions on the axis."""
+        return len(self.sessions)
+
+    def row(self, session: object) -> int:
+        """Row of a session on the axis.
+
+        Raises
+        ------
+        SchemaError
+            The session is not on the axis.
+        """
+        stamp = pd.Timestamp(session)
+        place = int(self.sessions.searchsorted(stamp))
+        if place == self.bars or self.sessions[place] != stamp:
+            raise SchemaError(
+                expected=f"a session from {self.sessions[0].date()} to {self.sessions[-1].date()}",
+                found=str(stamp.date()),
+                remedy="ask for a session that the loaded history covers",
+                session=stamp.date(),
+            )
+        return place
+
+    def until(self, session: object) -> Panel:
+        """The same panel cut after ``session``: what a decision of that session may see."""
+        stop = int(self.sessions.searchsorted(pd.Timestamp(session), side="right"))
+        cut = {name: getattr(self, name)[:stop] for name in FIELDS}
+        return Panel(sessions=self.sessions[:stop], symbols=self.symbols, **cut)
+
+
+def panel_from_bars(bars: pd.DataFrame, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]) -> Panel:
+    """Spread a long frame of bars over (bar, symbol) arrays.
+
+    Parameters
+    ----------
+    bars : DataFrame
+        Columns symbol, session, open, high, low, close, volume; one row per symbol and session.
+    sessions : DatetimeIndex, shape (bars,)
+        The axis. Bars outside it are left out.
+    symbols : tuple of str
+        The order of the symbol axis. Symbols absent from ``bars`` give columns of NaN.
+    """
+    row = sessions.get_indexer(pd.DatetimeIndex(bars["session"]))
+    column = pd.Index(symbols).get_indexer(bars["symbol"])
+    inside = (row >= 0) & (column >= 0)
+    fields: dict[str, FloatArray] = {}
+    for name in FIELDS:
+        values = np.full((len(sessions), len(symbols)), np.nan)
+        values[row[inside], column[inside]] = bars[name].to_numpy(dtype=np.float64)[inside]
+        values.setflags(write=False)
+        fields[name] = values
+    return Panel(sessions=sessions, symbols=symbols, **fields)

@@ -1,0 +1,120 @@
+"""Sessions of a calendar: which days trade, when they close, how many make a year.
+
+A session is a day, carried as a tz-naive midnight ``pandas.Timestamp`` (or ``datetime64[D]`` in
+arrays). Moments (``known_at``, ``as_of``) are tz-aware UTC timestamps.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import exchange_calendars
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.errors import SettingsError
+
+__all__ = [
+    "assumed_known_at",
+    "exclusions_between",
+    "is_session",
+    "next_session",
+    "previous_session",
+    "session_close",
+    "sessions_between",
+    "sessions_per_year",
+    "timezone_of",
+]
+
+_EARLIEST, _LATEST = pd.Timestamp("1990-01-01"), pd.Timestamp("2035-12-31")
+_ALWAYS_OPEN = "24/7"
+
+
+@lru_cache(maxsize=8)
+def _calendar(name: str) -> exchange_calendars.ExchangeCalendar:
+    try:
+        return exchange_calendars.get_calendar(name, start=_EARLIEST, end=_LATEST)
+    except exchange_calendars.errors.InvalidCalendarName as error:
+        raise SettingsError(
+            expected="a calendar that exchange_calendars knows",
+            found=repr(name),
+            remedy="use an ISO 10383 code such as XNYS or CMES, or 24/7",
+            key="market.calendar",
+        ) from error
+
+
+@lru_cache(maxsize=8)
+def _sessions(name: str) -> pd.DatetimeIndex:
+    found: pd.DatetimeIndex = _calendar(name).sessions.as_unit("ns")
+    return found
+
+
+def sessions_between(calendar: str, first: object, last: object) -> pd.DatetimeIndex:
+    """All sessions of a calendar from ``first`` to ``last``, both included; tz-naive midnights."""
+    sessions = _sessions(calendar)
+    low = sessions.searchsorted(pd.Timestamp(first), side="left")
+    high = sessions.searchsorted(pd.Timestamp(last), side="right")
+    return sessions[low:high]
+
+
+def is_session(calendar: str, day: object) -> bool:
+    """Whether ``day`` is a session."""
+    return len(sessions_between(calendar, day, day)) == 1
+
+
+def next_session(calendar: str, day: object) -> pd.Timestamp:
+    """The first session strictly after ``day``."""
+    sessions = _sessions(calendar)
+    return sessions[sessions.searchsorted(pd.Timestamp(day), side="right")]
+
+
+def previous_session(calendar: str, day: object) -> pd.Timestamp:
+    """The last session strictly before ``day``."""
+    sessions = _sessions(calendar)
+    return sessions[sessions.searchsorted(pd.Timestamp(day), side="left") - 1]
+
+
+def session_close(calendar: str, session: object) -> pd.Timestamp:
+    """UTC moment of a session's close; half days and daylight saving included."""
+    close: pd.Timestamp = _calendar(calendar).session_close(pd.Timestamp(session))
+    return close
+
+
+def assumed_known_at(calendar: str, sessions: object, lag_minutes: int) -> pd.DatetimeIndex:
+    """Close of each session plus a stated lag: when a bar of a bulk history is taken to be known.
+
+    Parameters
+    ----------
+    sessions : sequence of timestamps, shape (n,)
+        Must be sessions of the calendar.
+
+    Returns
+    -------
+    DatetimeIndex, shape (n,), UTC
+    """
+    asked = pd.DatetimeIndex(sessions)
+    closes = _calendar(calendar).closes.reindex(asked)
+    moments = pd.DatetimeIndex(closes).as_unit("ns")
+    return moments + pd.Timedelta(minutes=lag_minutes)
+
+
+def exclusions_between(calendar: str, first: object, last: object) -> list[pd.Timestamp]:
+    """Days from ``first`` to ``last`` that are no sessions."""
+    days = pd.date_range(pd.Timestamp(first), pd.Timestamp(last), freq="D")
+    return list(days.difference(sessions_between(calendar, first, last)))
+
+
+def timezone_of(calendar: str) -> str:
+    """IANA name of the exchange's timezone."""
+    return str(_calendar(calendar).tz)
+
+
+def sessions_per_year(calendar: str) -> int:
+    """Sessions that annualise a figure: 252 for an exchange, 365 for a market that never closes."""
+    return 365 if calendar == _ALWAYS_OPEN else 252
+
+
+def session_days(sessions: pd.DatetimeIndex) -> npt.NDArray[np.datetime64]:
+    """The sessions as ``datetime64[D]``, for arrays."""
+    return sessions.to_numpy().astype("datetime64[D]")

@@ -1,0 +1,355 @@
+"""A strategy: one YAML file read into one frozen, typed object. Unknown or ill-typed keys are refused.
+
+Every default is the contract's; a strategy file states only what differs. Units are in the names:
+``_bps``, ``_fraction`` (of capital unless said otherwise), ``_sessions``, ``_months``, ``_usd``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from nn_assets.errors import SettingsError
+
+__all__ = [
+    "CleaningSettings",
+    "CostSettings",
+    "ExecutionSettings",
+    "FeatureSettings",
+    "GateSettings",
+    "LabelSettings",
+    "LearningSettings",
+    "MarketSettings",
+    "OversightSettings",
+    "PortfolioSettings",
+    "SourceSettings",
+    "Strategy",
+    "WalkForwardSettings",
+    "load_strategy",
+    "parse_strategy",
+]
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+NonNegative = Annotated[float, Field(ge=0.0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
+
+
+class SourceSettings(_Section):
+    """Where bars come from. ``path`` belongs to ``files``; ``seed`` and what follows to ``simulator``."""
+
+    kind: Literal["bundled", "files", "simulator"] = "bundled"
+    path: str | None = None
+    seed: int = 20_180_102
+    planted_rank_ic: float = 0.05
+    signal_persistence: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.95
+
+    @model_validator(mode="after")
+    def _files_need_a_path(self) -> SourceSettings:
+        if self.kind == "files" and not self.path:
+            raise ValueError("source.kind 'files' needs source.path, a file or a folder")
+        return self
+
+
+class MarketSettings(_Section):
+    """Instruments, calendar and the stages of history.
+
+    ``history_ends`` replaces the wall clock. Sessions from ``vault_starts`` on are sealed;
+    sessions from ``live_starts`` on are decided one by one.
+    """
+
+    calendar: str = "XNYS"
+    symbols: tuple[str, ...] = ()
+    history_starts: date
+    history_ends: date | None = None
+    vault_starts: date | None = None
+    live_starts: date | None = None
+    known_at_lag_minutes: Annotated[int, Field(ge=0)] = 30
+    cash_rate_annual_fraction: NonNegative = 0.0
+
+    @model_validator(mode="after")
+    def _in_order(self) -> MarketSettings:
+        stages = [
+            (name, day)
+            for name in ("history_starts", "live_starts", "vault_starts", "history_ends")
+            if (day := getattr(self, name)) is not None
+        ]
+        for (earlier, first), (later, second) in zip(stages, stages[1:], strict=False):
+            if first >= second and (earlier, later) != ("live_starts", "vault_starts"):
+                raise ValueError(f"market.{earlier} {first} must lie before market.{later} {second}")
+        return self
+
+
+class CleaningSettings(_Section):
+    """Thresholds of the row rules; a row that breaks one goes to quarantine."""
+
+    traded_with_volume: bool = True
+    stale_run_sessions: Annotated[int, Field(ge=2)] = 5
+    jump_robust_z: Positive = 12.0
+    jump_minimum_log_return: Positive = 0.25
+    jump_window_sessions: Annotated[int, Field(ge=20)] = 60
+    repeated_open_share: Fraction = 0.5
+    repeated_open_window_sessions: Annotated[int, Field(ge=20)] = 250
+
+
+class GateSettings(_Section):
+    """Limits of what may pass to the strategy as a whole."""
+
+    max_quarantined_fraction: Fraction = 0.02
+    max_missing_symbols_fraction: Fraction = 0.10
+    max_missing_sessions_fraction: Fraction = 0.05
+    max_stale_sessions: Annotated[int, Field(ge=0)] = 0
+
+
+class FeatureSettings(_Section):
+    """Which features, and the stationarity gate on the training rows of a fold."""
+
+    names: tuple[str, ...] = ()
+    market_symbol: str | None = None
+    adf_p_value: Fraction = 0.05
+    panel_pass_share: Fraction = 0.90
+    scaling: Literal["robust", "standard", "unit"] = "robust"
+    select: bool = False
+    maximum_selected: Count = 12
+
+
+class LabelSettings(_Section):
+    """What is learned: the sign of the return from the fill to ``horizon_sessions`` after it."""
+
+    kind: Literal["direction", "direction_relative"] = "direction"
+    horizon_sessions: Count = 5
+    execution: Literal["next_open", "next_close"] = "next_close"
+    execution_lag_sessions: Literal[1] = 1
+
+
+class LearningSettings(_Section):
+    """The network, its training, and the ensemble."""
+
+    network: Literal["lstm", "mlp"] = "lstm"
+    lookback: Count = 20
+    hidden: Count = 64
+    layers: Count = 2
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
+    learning_rate: Positive = 1e-3
+    weight_decay: NonNegative = 1e-4
+    gradient_norm: Positive = 1.0
+    batch_size: Annotated[int, Field(ge=2)] = 256
+    maximum_epochs: Count = 100
+    patience: Count = 10
+    plateau_patience: Count = 5
+    plateau_factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    ensemble: Count = 5
+    seed: int = 7
+    processes: Annotated[int, Field(ge=1, le=64)] = 2
+
+
+class WalkForwardSettings(_Section):
+    """One step: training, validation, calibration, then the months the model is used in."""
+
+    window: Literal["rolling", "expanding"] = "rolling"
+    training_months: Count = 30
+    validation_months: Count = 3
+    calibration_months: Count = 3
+    refit_every_months: Count = 1
+    minimum_training_rows: Count = 1000
+
+
+class CostSettings(_Section):
+    """Coefficients of the one cost object; ``a`` and ``b`` multiply sigma x sqrt(x) and sigma x x."""
+
+    half_spread_bps: NonNegative = 4.5
+    commission_bps: NonNegative = 1.8
+    temporary_impact: NonNegative = 0.15
+    permanent_impact: NonNegative = 0.03
+    maximum_unapproved_change: Fraction = 0.30
+
+
+class PortfolioSettings(_Section):
+    """Sizing and limits; weights are fractions of capital."""
+
+    initial_capital_usd: Positive = 1_000_000.0
+    kelly_fraction: Fraction = 0.5
+    minimum_outcomes: Count = 60
+    shrink_prior_outcomes: NonNegative = 60.0
+    risk_per_signal_fraction: Fraction = 0.02
+    risk_total_fraction: Fraction = 0.10
+    stop_atr_multiple: Positive = 2.0
+    edge_to_weight: Positive = 10.0
+    correlation_sessions: Annotated[int, Field(ge=20)] = 60
+    gross_limit: NonNegative = 1.0
+    net_limit: NonNegative = 1.0
+    single_name_limit: Fraction = 0.10
+    sector_limit: Fraction = 0.30
+    sectors: dict[str, str] = Field(default_factory=dict)
+    beta_limit: NonNegative = 1.0
+    adv_limit_fraction: Fraction = 0.01
+    proxy_adv_usd: Positive | None = None
+    allow_short: bool = True
+    lot_size: Positive = 1.0
+    drawdown_limit_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.08
+    weekly_loss_limit_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.04
+    session_loss_limit_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.03
+    when_paused: Literal["flat", "hold"] = "flat"
+
+    @model_validator(mode="after")
+    def _every_breaker_can_fire(self) -> PortfolioSettings:
+        if self.weekly_loss_limit_fraction >= self.drawdown_limit_fraction:
+            raise ValueError(
+                "portfolio.weekly_loss_limit_fraction "
+                f"{self.weekly_loss_limit_fraction} can never fire before "
+                f"portfolio.drawdown_limit_fraction {self.drawdown_limit_fraction} flattens"
+            )
+        if self.session_loss_limit_fraction >= self.drawdown_limit_fraction:
+            raise ValueError(
+                "portfolio.session_loss_limit_fraction "
+                f"{self.session_loss_limit_fraction} can never fire before "
+                f"portfolio.drawdown_limit_fraction {self.drawdown_limit_fraction} flattens"
+            )
+        return self
+
+
+class ExecutionSettings(_Section):
+    """The paper broker and the pre-trade gate."""
+
+    participation_cap_fraction: Fraction = 0.01
+    cost_noise_fraction: NonNegative = 0.25
+    seed: int = 11
+    maximum_order_usd: Positive = 10_000_000.0
+    price_collar_fraction: Fraction = 0.20
+    maximum_orders_per_session: Count = 1000
+
+
+class OversightSettings(_Section):
+    """Drift windows, score thresholds, and the pace of refreshes."""
+
+    drift_window_sessions: Annotated[int, Field(ge=20)] = 60
+    drift_reference_sessions: Annotated[int, Field(ge=60)] = 500
+    ks_effect_floor: Fraction = 0.12
+    reduce_score: Count = 3
+    pause_score: Count = 5
+    cooldown_sessions: Count = 5
+    slippage_tolerance_fraction: NonNegative = 0.25
+
+
+class Strategy(_Section):
+    """Everything a strategy is. Two equal objects behave alike to the bit."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
+    description: str = ""
+    owner: str = "team:quants"
+    source: SourceSettings = SourceSettings()
+    market: MarketSettings
+    cleaning: CleaningSettings = CleaningSettings()
+    gate: GateSettings = GateSettings()
+    features: FeatureSettings = FeatureSettings()
+    label: LabelSettings = LabelSettings()
+    learning: LearningSettings = LearningSettings()
+    walk_forward: WalkForwardSettings = WalkForwardSettings()
+    costs: CostSettings = CostSettings()
+    portfolio: PortfolioSettings = PortfolioSettings()
+    execution: ExecutionSettings = ExecutionSettings()
+    oversight: OversightSettings = OversightSettings()
+    trade_without_verdict: bool = False
+
+    def content_hash(self, *sections: str) -> str:
+        """SHA-256 of the named sections (all when none is named), first 16 hex digits."""
+        chosen = self.model_dump(mode="json", include=set(sections) if sections else None)
+        canonical = json.dumps(chosen, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Refuses duplicate keys and aliases, both of which hide what a file really says."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.events.AliasEvent):
+            event = self.peek_event()
+            raise yaml.constructor.ConstructorError(
+                None, None, "aliases are not allowed", event.start_mark
+            )
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[object] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"duplicate key {key!r}", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+def parse_strategy(text: str, *, file: str = "<text>") -> Strategy:
+    """Read a strategy from YAML text.
+
+    Raises
+    ------
+    SettingsError
+        The text is no YAML mapping, or a key is unknown, ill-typed or contradictory; every
+        offending key is named with its value and what was expected.
+    """
+    try:
+        raw = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506  a SafeLoader, made stricter
+    except (yaml.YAMLError, ValueError) as error:
+        raise SettingsError(
+            expected="a readable YAML mapping",
+            found=" ".join(str(error).split()),
+            remedy="mend the file at the place named; `key: value` lines, two spaces a level",
+            file=file,
+        ) from error
+    if not isinstance(raw, dict):
+        raise SettingsError(
+            expected="a YAML mapping of settings",
+            found=f"{type(raw).__name__} {str(raw)[:60]!r}",
+            remedy="start from a file in nn_assets/strategies",
+            file=file,
+        )
+    try:
+        return Strategy.model_validate(raw)
+    except ValidationError as error:
+        raise _explained(error, file) from error
+
+
+def _explained(error: ValidationError, file: str) -> SettingsError:
+    problems = error.errors(include_url=False)
+    listed = []
+    for problem in problems:
+        key = ".".join(str(part) for part in problem["loc"]) or "(whole file)"
+        unknown = problem["type"] == "extra_forbidden"
+        expected = "no such key" if unknown else problem["msg"]
+        value = problem["input"] if not isinstance(problem["input"], dict) else "a mapping"
+        listed.append(f"{key} = {value!r}: {expected}")
+    first = problems[0]
+    return SettingsError(
+        expected="known keys with values of their type",
+        found="; ".join(listed),
+        remedy="correct or delete the keys named; nn_assets/settings.py lists every key",
+        file=file,
+        key=".".join(str(part) for part in first["loc"]) or None,
+    )
+
+
+def load_strategy(path: Path) -> Strategy:
+    """Read a strategy file; its errors name the file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            expected="a readable UTF-8 YAML file",
+            found=f"{type(error).__name__}: {error}",
+            remedy="check the path and the file's encoding",
+            file=str(path),
+        ) from error
+    return parse_strategy(text, file=str(path))
