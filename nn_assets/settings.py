@@ -172,6 +172,10 @@ class CostSettings(_Section):
     temporary_impact: NonNegative = 0.15
     permanent_impact: NonNegative = 0.03
     maximum_unapproved_change: Fraction = 0.30
+    calibration_prior_fills: Count = 200
+    calibration_bound_factor: Annotated[float, Field(gt=1.0)] = 3.0
+    borrow_fee_annual_fraction: NonNegative = 0.003
+    margin_spread_annual_fraction: NonNegative = 0.01
 
 
 class PortfolioSettings(_Section):
@@ -194,6 +198,7 @@ class PortfolioSettings(_Section):
     beta_limit: NonNegative = 1.0
     adv_limit_fraction: Fraction = 0.01
     proxy_adv_usd: Positive | None = None
+    capacity_usd: Positive | None = None
     allow_short: bool = True
     lot_size: Positive = 1.0
     drawdown_limit_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.08
@@ -235,6 +240,9 @@ class OversightSettings(_Section):
     drift_window_sessions: Annotated[int, Field(ge=20)] = 60
     drift_reference_sessions: Annotated[int, Field(ge=60)] = 500
     ks_effect_floor: Fraction = 0.12
+    rings_per_year: Positive = 1.0
+    retraining_ks_floor: Fraction = 0.10
+    retraining_rings_per_year: Positive = 4.0
     reduce_score: Count = 3
     pause_score: Count = 5
     cooldown_sessions: Count = 5
@@ -329,8 +337,8 @@ def _explained(error: ValidationError, file: str) -> SettingsError:
         key = ".".join(str(part) for part in problem["loc"]) or "(whole file)"
         unknown = problem["type"] == "extra_forbidden"
         expected = "no such key" if unknown else problem["msg"]
-        value = problem["input"] if not isinstance(problem["input"], dict) else "a mapping"
-        listed.append(f"{key} = {value!r}: {expected}")
+        value = "a mapping" if isinstance(problem["input"], dict) else repr(problem["input"])
+        listed.append(f"{key} = {value}: {expected}")
     first = problems[0]
     return SettingsError(
         expected="known keys with values of their type",

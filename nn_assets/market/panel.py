@@ -58,7 +58,7 @@ class Panel:
         return place
 
     def until(self, session: object) -> Panel:
-        """The same panel cut after ``session``: what a decision of that session may see."""
+        """Cut the panel after ``session``: what a decision of that session may see."""
         stop = int(self.sessions.searchsorted(pd.Timestamp(session), side="right"))
         cut = {name: getattr(self, name)[:stop] for name in FIELDS}
         return Panel(sessions=self.sessions[:stop], symbols=self.symbols, **cut)

@@ -6,6 +6,7 @@ arrays). Moments (``known_at``, ``as_of``) are tz-aware UTC timestamps.
 
 from __future__ import annotations
 
+import warnings
 from functools import lru_cache
 
 import exchange_calendars
@@ -34,7 +35,10 @@ _ALWAYS_OPEN = "24/7"
 @lru_cache(maxsize=8)
 def _calendar(name: str) -> exchange_calendars.ExchangeCalendar:
     try:
-        return exchange_calendars.get_calendar(name, start=_EARLIEST, end=_LATEST)
+        with warnings.catch_warnings():
+            # exchange_calendars reads tz-aware columns by a way that pandas 3.1 announces to change.
+            warnings.filterwarnings("ignore", message="Series.values returning an ndarray")
+            return exchange_calendars.get_calendar(name, start=_EARLIEST, end=_LATEST)
     except exchange_calendars.errors.InvalidCalendarName as error:
         raise SettingsError(
             expected="a calendar that exchange_calendars knows",
@@ -64,13 +68,13 @@ def is_session(calendar: str, day: object) -> bool:
 
 
 def next_session(calendar: str, day: object) -> pd.Timestamp:
-    """The first session strictly after ``day``."""
+    """Find the first session strictly after ``day``."""
     sessions = _sessions(calendar)
     return sessions[sessions.searchsorted(pd.Timestamp(day), side="right")]
 
 
 def previous_session(calendar: str, day: object) -> pd.Timestamp:
-    """The last session strictly before ``day``."""
+    """Find the last session strictly before ``day``."""
     sessions = _sessions(calendar)
     return sessions[sessions.searchsorted(pd.Timestamp(day), side="left") - 1]
 
@@ -116,5 +120,5 @@ def sessions_per_year(calendar: str) -> int:
 
 
 def session_days(sessions: pd.DatetimeIndex) -> npt.NDArray[np.datetime64]:
-    """The sessions as ``datetime64[D]``, for arrays."""
+    """Give the sessions as ``datetime64[D]``, for arrays."""
     return sessions.to_numpy().astype("datetime64[D]")

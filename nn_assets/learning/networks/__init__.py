@@ -1,1 +1,19 @@
-"""Networks: layers only, each from (batch, lookback, features) to one logit per row."""
+"""Networks: layers only. Each takes (batch, lookback, features) and gives one logit a row, (batch,)."""
+
+from __future__ import annotations
+
+import torch
+
+from nn_assets.learning.networks.lstm import LongShortTermMemory
+from nn_assets.learning.networks.mlp import Perceptron
+from nn_assets.settings import LearningSettings
+
+__all__ = ["LongShortTermMemory", "Perceptron", "build_network"]
+
+
+def build_network(settings: LearningSettings, features: int) -> torch.nn.Module:
+    """Build a fresh network of the kind that ``settings.network`` names, by torch's global generator."""
+    shape = {"hidden": settings.hidden, "layers": settings.layers}
+    if settings.network == "lstm":
+        return LongShortTermMemory(features=features, dropout=settings.dropout, **shape)
+    return Perceptron(lookback=settings.lookback, features=features, dropout=settings.dropout, **shape)

@@ -1,0 +1,141 @@
+"""The one cost object: it prices a position when sizing, in simulation, and in attribution.
+
+Per dollar traded, with x = order / average daily volume (both in dollars) and sigma the daily
+volatility of the instrument, cost = half_spread + commission + a * sigma * sqrt(x) + b * sigma * x.
+The square root is Almgren, Thum, Hauptmann and Li (2005), "Direct estimation of equity market
+impact", with exponent 1/2 for their 0.6; dollar cost therefore grows with size to the power 1.5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from nn_assets.settings import CostSettings
+from nn_assets.units import bps_to_fraction
+
+__all__ = ["COEFFICIENTS", "Coefficient", "CostModel", "CostParts", "cost_model_from"]
+
+FloatArray = npt.NDArray[np.float64]
+
+COEFFICIENTS = ("half_spread", "commission", "temporary_impact", "permanent_impact")
+
+
+@dataclass(frozen=True)
+class Coefficient:
+    """One coefficient with what is needed to trust it.
+
+    ``interval`` is the 95% confidence interval in ``unit``; ``None`` for a default, which was
+    assumed and not estimated. ``dated`` is the ISO date of the last fill used; ``None`` likewise.
+    """
+
+    value: float
+    unit: str
+    source: Literal["default", "fitted"] = "default"
+    interval: tuple[float, float] | None = None
+    dated: str | None = None
+
+
+@dataclass(frozen=True)
+class CostParts:
+    """Fractions of the traded value, each of the orders' shape; they add up to the cost."""
+
+    half_spread: FloatArray
+    commission: FloatArray
+    temporary: FloatArray
+    permanent: FloatArray
+
+    @property
+    def impact(self) -> FloatArray:
+        """Temporary and permanent impact together, fraction."""
+        return self.temporary + self.permanent
+
+    @property
+    def total(self) -> FloatArray:
+        """The whole cost, fraction of the traded value."""
+        return self.half_spread + self.commission + self.temporary + self.permanent
+
+
+@dataclass(frozen=True)
+class CostModel:
+    """Four coefficients. ``half_spread`` and ``commission`` are fractions, the impacts pure numbers."""
+
+    half_spread: Coefficient
+    commission: Coefficient
+    temporary_impact: Coefficient
+    permanent_impact: Coefficient
+
+    def parts(
+        self, order_usd: npt.ArrayLike, adv_usd: npt.ArrayLike, daily_volatility: npt.ArrayLike
+    ) -> CostParts:
+        """Cost of orders by part.
+
+        Parameters
+        ----------
+        order_usd : array_like
+            Value of each order, dollars; the sign is ignored. Zero gives the cost of the first dollar.
+        adv_usd : array_like
+            Average daily volume, dollars. Missing, zero or negative gives NaN, never "no impact".
+        daily_volatility : array_like
+            Standard deviation of the daily return, fraction. Missing or negative gives NaN.
+
+        Returns
+        -------
+        CostParts
+            Fractions of the traded value in the broadcast shape of the arguments. NaN in any
+            argument is NaN in both impacts of that order, and therefore in its total.
+        """
+        order, adv, sigma = np.broadcast_arrays(
+            np.abs(np.asarray(order_usd, dtype=np.float64)),
+            np.asarray(adv_usd, dtype=np.float64),
+            np.asarray(daily_volatility, dtype=np.float64),
+        )
+        known = (adv > 0.0) & (sigma >= 0.0)
+        share = order / np.where(known, adv, np.nan)
+        return CostParts(
+            half_spread=np.full(order.shape, self.half_spread.value),
+            commission=np.full(order.shape, self.commission.value),
+            temporary=self.temporary_impact.value * sigma * np.sqrt(share),
+            permanent=self.permanent_impact.value * sigma * share,
+        )
+
+    def cost_fraction(
+        self, order_usd: npt.ArrayLike, adv_usd: npt.ArrayLike, daily_volatility: npt.ArrayLike
+    ) -> FloatArray:
+        """One-way cost per dollar traded; arguments, shape and NaN as in :meth:`parts`."""
+        return self.parts(order_usd, adv_usd, daily_volatility).total
+
+    def to_dict(self) -> dict[str, dict[str, object]]:
+        """Plain values, for the ledger; :meth:`from_dict` gives the same model back."""
+        return {name: dict(vars(getattr(self, name))) for name in COEFFICIENTS}
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, dict[str, object]]) -> CostModel:
+        """Return the model that :meth:`to_dict` described."""
+        return cls(**{name: _coefficient_from(stored[name]) for name in COEFFICIENTS})
+
+
+def _coefficient_from(stored: dict[str, object]) -> Coefficient:
+    interval = stored["interval"]
+    source: Literal["default", "fitted"] = "fitted" if stored["source"] == "fitted" else "default"
+    return Coefficient(
+        value=float(stored["value"]),  # type: ignore[arg-type]
+        unit=str(stored["unit"]),
+        source=source,
+        interval=None if interval is None else (float(interval[0]), float(interval[1])),  # type: ignore[index]
+        dated=None if stored["dated"] is None else str(stored["dated"]),
+    )
+
+
+def cost_model_from(settings: CostSettings) -> CostModel:
+    """Return the model that a strategy's settings state, every coefficient marked as a default."""
+    per_dollar, pure = "fraction of traded value", "multiple of daily volatility"
+    return CostModel(
+        half_spread=Coefficient(bps_to_fraction(settings.half_spread_bps), per_dollar),
+        commission=Coefficient(bps_to_fraction(settings.commission_bps), per_dollar),
+        temporary_impact=Coefficient(settings.temporary_impact, f"{pure} x sqrt(order / ADV)"),
+        permanent_impact=Coefficient(settings.permanent_impact, f"{pure} x order / ADV"),
+    )

@@ -1,0 +1,257 @@
+"""One session, in order: fill, mark, watch, decide, order. Replay and the live round both call it.
+
+Yesterday's state comes in, today's facts come in, today's records and tomorrow's state come out.
+Nothing here reads a clock, a file or a later session.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.costs.model import CostModel
+from nn_assets.errors import DecisionError
+from nn_assets.evaluation.market_view import SessionMarket
+from nn_assets.execution.gate import GateState, pass_gate
+from nn_assets.execution.orders import Orders, targets_to_orders
+from nn_assets.execution.paper import Bar, Liquidity, fill_orders, stop_fills
+from nn_assets.market.sessions import next_session, previous_session
+from nn_assets.oversight.drift import DriftReport
+from nn_assets.oversight.severity import (
+    Severity,
+    TradingState,
+    initial_trading_state,
+    next_trading_state,
+    severity,
+)
+from nn_assets.oversight.slippage import SlippageTest
+from nn_assets.portfolio.book import Book, PortfolioState, empty_book, reset_breaker
+from nn_assets.portfolio.decide import decide
+from nn_assets.portfolio.fills import FillArrays, no_fills
+from nn_assets.portfolio.inputs import Decision, DecisionInputs
+from nn_assets.settings import Strategy
+from nn_assets.signals.signals import SessionSignals
+
+__all__ = ["Round", "SessionFacts", "Standing", "first_standing", "play_session"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """What one session hands to the next: the book, the orders under way, the trading state."""
+
+    book: Book
+    orders: Orders
+    trading: TradingState
+
+    @property
+    def session(self) -> pd.Timestamp:
+        """The session after whose close it holds."""
+        return self.trading.session
+
+
+@dataclass(frozen=True, eq=False)
+class SessionFacts:
+    """What is known at a session's close, beside the standing."""
+
+    market: SessionMarket
+    signals: SessionSignals
+    drift: DriftReport | None = None
+    slippage: SlippageTest | None = None
+    verdict_allows: bool = False
+    kill_switch: str = "ACTIVE"
+    breaker_reset: tuple[str, str] | None = None  # person and reason
+    regime_scale: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """Everything a session did, in the order in which it was done."""
+
+    session: pd.Timestamp
+    fills: tuple[FillArrays, ...]
+    state: PortfolioState
+    signals: SessionSignals
+    drift: DriftReport | None
+    found: Severity | None
+    decision: Decision
+    orders: Orders
+    standing: Standing
+    turnover_usd: float
+
+
+def first_standing(strategy: Strategy, symbols: tuple[str, ...], first: pd.Timestamp) -> Standing:
+    """A flat book before the first session to be decided."""
+    before = previous_session(strategy.market.calendar, first)
+    book = empty_book(symbols, strategy.portfolio.initial_capital_usd)
+    nothing = targets_to_orders(
+        symbols,
+        np.zeros(len(symbols)),
+        np.zeros(len(symbols)),
+        np.full(len(symbols), np.nan),
+        np.zeros(len(symbols)),
+        strategy=strategy.name,
+        session=before,
+    )
+    return Standing(book, nothing, initial_trading_state(before, first))
+
+
+def play_session(
+    strategy: Strategy, costs: CostModel, sessions_per_year: int, standing: Standing, facts: SessionFacts
+) -> Round:
+    """Play one session.
+
+    Parameters
+    ----------
+    strategy : Strategy
+    costs : CostModel
+        The model in force; the same one prices fills on paper and sizes positions.
+    sessions_per_year : int
+        Of the calendar, for financing.
+    standing : Standing
+        As left by the session before.
+    facts : SessionFacts
+        Known at this session's close.
+
+    Returns
+    -------
+    Round
+
+    Raises
+    ------
+    DecisionError
+        The standing is not that of the session before: sessions are played in order, each once.
+    """
+    session = facts.market.session
+    calendar = strategy.market.calendar
+    if standing.trading.effective_session != session:
+        raise DecisionError(
+            expected=f"the state left for {standing.trading.effective_session.date()}",
+            found=f"session {session.date()}",
+            remedy="run the sessions in between first: each builds on the one before",
+            session=session.date(),
+        )
+    book, fills = _fill(strategy, costs, sessions_per_year, standing, facts.market)
+    book, state = book.marked(session, facts.market.close, strategy.portfolio)
+    if facts.breaker_reset is not None and book.breaker is not None:
+        person, reason = facts.breaker_reset
+        book = reset_breaker(book, person=person, reason=reason)
+        state = replace(state, breaker=None, high_water_mark_usd=book.high_water_mark_usd, drawdown_fraction=0.0)
+    book = book.released(session, facts.signals.calibrated_probability)
+    if strategy.label.execution == "next_close":
+        book = book.stopped_at_close(_blocked_until(strategy, session))
+    decision = decide(_inputs(strategy, standing, facts, book), strategy.portfolio, costs)
+    orders = _orders(strategy, session, decision, book)
+    book = book.awaiting(_signed(orders, len(book.symbols)), decision.stop_distance)
+    following = next_session(calendar, session)
+    found = None if facts.drift is None else severity(facts.drift, facts.slippage)
+    quiet = Severity(0, ())
+    trading = next_trading_state(standing.trading, found or quiet, strategy.oversight, session, following)
+    return Round(
+        session=session,
+        fills=fills,
+        state=state,
+        signals=facts.signals,
+        drift=facts.drift,
+        found=found,
+        decision=decision,
+        orders=orders,
+        standing=Standing(book, orders, trading),
+        turnover_usd=float(sum(np.abs(batch.quantity * batch.price).sum() for batch in fills)),
+    )
+
+
+def _blocked_until(strategy: Strategy, session: pd.Timestamp) -> pd.Timestamp:
+    until = session
+    for _ in range(strategy.label.horizon_sessions):
+        until = next_session(strategy.market.calendar, until)
+    return until
+
+
+def _fill(
+    strategy: Strategy, costs: CostModel, sessions_per_year: int, standing: Standing, market: SessionMarket
+) -> tuple[Book, tuple[FillArrays, ...]]:
+    """Finance what was held, fill yesterday's orders on today's bar, then the stops that it touched."""
+    bar = Bar(market.open, market.high, market.low, market.close, market.volume)
+    liquidity = Liquidity(
+        adv_usd=market.previous_adv_usd,
+        daily_volatility=market.previous_volatility,
+        lot_size=strategy.portfolio.lot_size,
+        proxy_adv_usd=strategy.portfolio.proxy_adv_usd,
+    )
+    book = standing.book.opened(
+        strategy.costs, strategy.market.cash_rate_annual_fraction, sessions_per_year
+    )
+    execution = strategy.label.execution
+    ordered = fill_orders(standing.orders, bar, costs, liquidity, strategy.execution, execution)
+    book = book.filled(ordered, market.session)
+    stopped = no_fills()
+    if execution == "next_open":
+        stopped = stop_fills(
+            book, bar, costs, liquidity, strategy.execution, strategy=strategy.name, session=market.session
+        )
+        book = book.filled(
+            stopped, market.session, blocked_until=_blocked_until(strategy, market.session)
+        )
+    return book, (ordered, stopped)
+
+
+def _inputs(strategy: Strategy, standing: Standing, facts: SessionFacts, book: Book) -> DecisionInputs:
+    signals, market = facts.signals, facts.market
+    return DecisionInputs(
+        symbols=book.symbols,
+        session=market.session,
+        reference_price=market.close,
+        calibrated_probability=signals.calibrated_probability,
+        confidence=signals.confidence,
+        mean_win=signals.mean_win,
+        mean_loss=signals.mean_loss,
+        outcomes=signals.outcomes,
+        atr=market.average_true_range,
+        daily_volatility=signals.forecast_volatility,
+        adv_usd=market.adv_usd,
+        trailing_returns=market.trailing_returns,
+        beta=np.full(len(book.symbols), np.nan),
+        current_quantity=book.quantity,
+        blocked_side=book.blocked_side,
+        equity_usd=book.equity_usd,
+        drawdown_fraction=book.drawdown_fraction,
+        horizon_sessions=strategy.label.horizon_sessions,
+        verdict_allows=facts.verdict_allows or strategy.trade_without_verdict,
+        trading_state=standing.trading.state,
+        breaker=None if book.breaker is None else book.breaker.kind,
+        kill_switch=facts.kill_switch,
+        regime_scale=facts.regime_scale,
+    )
+
+
+def _orders(strategy: Strategy, session: pd.Timestamp, decision: Decision, book: Book) -> Orders:
+    asked = targets_to_orders(
+        book.symbols,
+        decision.target_quantity,
+        book.quantity,
+        decision.inputs.reference_price,
+        book.unfilled_quantity,
+        strategy=strategy.name,
+        session=session,
+    )
+    gate = GateState(
+        control=decision.control,
+        last_price=book.price,
+        current_quantity=book.quantity,
+        equity_usd=book.equity_usd,
+        gross_limit=strategy.portfolio.gross_limit,
+    )
+    return pass_gate(asked, gate, strategy.execution)
+
+
+def _signed(orders: Orders, symbols: int) -> FloatArray:
+    """Accepted quantities on the symbol axis."""
+    quantity = np.zeros(symbols)
+    accepted = orders.accepted
+    quantity[orders.symbol[accepted]] = orders.quantity[accepted]
+    return quantity

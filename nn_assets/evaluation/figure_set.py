@@ -1,0 +1,127 @@
+"""What figures look like: one estimator's, and a study's, with the reason of every gap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from nn_assets.evaluation.significance import CROSS_SECTION, MeanTest
+
+__all__ = ["BOOK_NAMES", "FIGURE_NAMES", "FORECAST_NAMES", "Figures", "StudyFigures"]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One estimator's figures over some sessions. ``None`` is a figure that cannot be had.
+
+    Returns are fractions, net of every cost and in excess of cash where the name is a ratio of
+    returns; ``turnover_per_year`` is the absolute traded value over equity; ``hit_ratio`` and
+    ``win_loss_ratio`` are taken over the sessions with a position. Why a figure is ``None`` stands in
+    ``absent`` under its name.
+    """
+
+    estimator: str
+    first_session: str | None = None
+    last_session: str | None = None
+    forecast_sessions: int = 0  # with a forecast and a realised label
+    forecasts: int = 0  # pairs of a forecast and a realised label
+    return_sessions: int = 0  # with a return of the book
+    accuracy: float | None = None
+    base_rate: float | None = None
+    auc: float | None = None
+    auc_t: float | None = None
+    rank_ic: float | None = None
+    rank_ic_t: float | None = None
+    brier: float | None = None
+    sharpe_gross: float | None = None
+    sharpe_net: float | None = None
+    return_per_year: float | None = None
+    volatility_per_year: float | None = None
+    max_drawdown: float | None = None
+    turnover_per_year: float | None = None
+    hit_ratio: float | None = None
+    win_loss_ratio: float | None = None
+    probabilistic_sharpe: float | None = None
+    deflated_sharpe: float | None = None
+    minimum_track_record_sessions: float | None = None
+    absent: Mapping[str, str] = field(default_factory=dict)
+    tests: Mapping[str, MeanTest] = field(default_factory=dict)  # 'auc', 'rank_ic'
+
+    def values(self) -> dict[str, float | None]:
+        """Every figure by name, in the order of `FIGURE_NAMES`."""
+        return {name: getattr(self, name) for name in FIGURE_NAMES}
+
+
+_ABOUT = {"estimator", "first_session", "last_session", "absent", "tests"}
+FIGURE_NAMES = tuple(found.name for found in fields(Figures) if found.name not in _ABOUT)
+FORECAST_NAMES = FIGURE_NAMES[FIGURE_NAMES.index("accuracy") : FIGURE_NAMES.index("sharpe_gross")]
+BOOK_NAMES = FIGURE_NAMES[FIGURE_NAMES.index("sharpe_gross") :]
+
+
+@dataclass(frozen=True)
+class StudyFigures:
+    """All figures of a study.
+
+    ``total`` is keyed by estimator or yardstick; ``folds`` by the month of the model in force and then
+    by estimator; ``regimes`` by regime and then by estimator. ``alarms`` are figures too good to be
+    true, each a sentence; ``remarks`` say where the network does not beat what stands beside it.
+    """
+
+    total: Mapping[str, Figures]
+    folds: Mapping[str, Mapping[str, Figures]]
+    regimes: Mapping[str, Mapping[str, Figures]]
+    horizon_sessions: int
+    sessions_per_year: int
+    symbols: int
+    trials: int
+    alarms: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def cross_section(self) -> bool:
+        """Whether a session holds symbols enough for a rank correlation across them."""
+        return self.symbols >= CROSS_SECTION
+
+    def flat(self) -> dict[str, float | int | str]:
+        """Totals as one flat mapping: ``network_auc``, or ``network_auc_absent`` with the reason."""
+        found: dict[str, float | int | str] = {
+            "trials": self.trials,
+            "folds": len(self.folds),
+            "symbols": self.symbols,
+            "horizon_sessions": self.horizon_sessions,
+            "alarms": "; ".join(self.alarms),
+        }
+        for estimator, figures in self.total.items():
+            for name, value in figures.values().items():
+                key = f"{estimator}_{name}"
+                if value is None:
+                    found[f"{key}_absent"] = figures.absent.get(name, "not measured")
+                else:
+                    found[key] = value
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; `from_dict` gives back an equal object."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> StudyFigures:
+        """Rebuild what `to_dict` gave."""
+        grouped = {"total", "folds", "regimes"}
+        rest: dict[str, Any] = {key: value for key, value in stored.items() if key not in grouped}
+        rest |= {name: tuple(stored[name]) for name in ("alarms", "remarks")}
+        return cls(
+            total=_figures_by_estimator(stored["total"]),
+            folds={key: _figures_by_estimator(found) for key, found in stored["folds"].items()},
+            regimes={key: _figures_by_estimator(found) for key, found in stored["regimes"].items()},
+            **rest,
+        )
+
+
+def _figures_by_estimator(stored: Mapping[str, Mapping[str, Any]]) -> dict[str, Figures]:
+    built = {}
+    for name, values in stored.items():
+        tests = {key: MeanTest(**test) for key, test in values["tests"].items()}
+        built[name] = Figures(**{**values, "tests": tests})
+    return built

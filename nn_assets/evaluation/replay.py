@@ -1,0 +1,157 @@
+"""History replayed: the daily round, session after session, on forecasts that were out of sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.costs.model import CostModel
+from nn_assets.evaluation.daily_round import Round, SessionFacts, Standing, first_standing, play_session
+from nn_assets.evaluation.market_view import MarketView
+from nn_assets.evaluation.record import BookTrack
+from nn_assets.features.labels import Labels
+from nn_assets.oversight.drift import DriftReport
+from nn_assets.settings import Strategy
+from nn_assets.signals.signals import OutcomeStatistics, SessionSignals, make_signals, outcome_statistics
+
+__all__ = ["ForecastArrays", "Replay", "buy_and_hold", "forecast_arrays", "replay", "session_signals"]
+
+FloatArray = npt.NDArray[np.float64]
+
+Monitor = Callable[[int], DriftReport | None]
+
+
+@dataclass(frozen=True, eq=False)
+class ForecastArrays:
+    """One estimator's forecasts on the session axis, shape (bars, symbols); NaN where there is none."""
+
+    probability: FloatArray
+    dispersion: FloatArray
+    calibrated: FloatArray
+
+
+def forecast_arrays(
+    forecasts: pd.DataFrame, estimator: str, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]
+) -> ForecastArrays:
+    """Spread a long frame of forecasts over (bars, symbols); rows outside the axis are left out."""
+    mine = forecasts[forecasts["estimator"] == estimator]
+    row = sessions.get_indexer(pd.DatetimeIndex(mine["session"]))
+    column = pd.Index(symbols).get_indexer(mine["symbol"])
+    inside = (row >= 0) & (column >= 0)
+    spread = {}
+    for name in ("probability", "dispersion", "calibrated_probability"):
+        values = np.full((len(sessions), len(symbols)), np.nan)
+        values[row[inside], column[inside]] = mine[name].to_numpy(dtype=np.float64)[inside]
+        spread[name] = values
+    return ForecastArrays(spread["probability"], spread["dispersion"], spread["calibrated_probability"])
+
+
+def session_signals(
+    row: int,
+    symbols: tuple[str, ...],
+    forecasts: ForecastArrays,
+    outcomes: OutcomeStatistics,
+    volatility: FloatArray,
+) -> SessionSignals:
+    """Signals of one row, from the forecasts of that row and the outcomes known at it."""
+    return make_signals(
+        symbols,
+        forecasts.probability[row],
+        forecasts.dispersion[row],
+        forecasts.calibrated[row],
+        outcomes.at(row),
+        volatility[row],
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """Every round of a replay, and the daily results as arrays over the whole session axis."""
+
+    rounds: tuple[Round, ...]
+    track: BookTrack
+
+    @property
+    def standing(self) -> Standing:
+        """State after the last session."""
+        return self.rounds[-1].standing
+
+
+def replay(
+    strategy: Strategy,
+    costs: CostModel,
+    sessions_per_year: int,
+    market: MarketView,
+    labels: Labels,
+    forecasts: ForecastArrays,
+    rows: range,
+    *,
+    monitor: Monitor | None = None,
+    standing: Standing | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Replay:
+    """Play sessions in order, as the live round would have.
+
+    The verdict's gate is open: whether to trade at all is what a replay is for.
+
+    Parameters
+    ----------
+    market : MarketView
+        On the session axis, bars up to the last row at least.
+    labels : Labels
+        On the same axis; row t uses only those realised at or before t.
+    forecasts : ForecastArrays
+        Out of sample only.
+    rows : range
+        Rows to play, consecutive.
+    monitor : callable, optional
+        Row to drift report; without it nothing is watched.
+    standing : Standing, optional
+        State before the first row; a flat book when left out.
+    progress : callable, optional
+        Called with the number of sessions played, after each.
+    """
+    symbols = market.panel.symbols
+    sessions = market.panel.sessions
+    outcomes = outcome_statistics(forecasts.calibrated, labels.returns, labels.realised_row)
+    state = first_standing(strategy, symbols, sessions[rows[0]]) if standing is None else standing
+    rounds: list[Round] = []
+    equity = state.book.equity_usd
+    net, gross, turnover = (np.full(len(sessions), np.nan) for _ in range(3))
+    for played, row in enumerate(rows, start=1):
+        facts = SessionFacts(
+            market=market.at(row),
+            signals=session_signals(row, symbols, forecasts, outcomes, market.volatility),
+            drift=None if monitor is None else monitor(row),
+            verdict_allows=True,
+        )
+        done = play_session(strategy, costs, sessions_per_year, state, facts)
+        net[row] = done.state.session_return
+        gross[row] = net[row] + done.state.costs_usd / equity
+        turnover[row] = done.turnover_usd / equity
+        equity, state = done.state.equity_usd, done.standing
+        rounds.append(done)
+        if progress is not None:
+            progress(played)
+    return Replay(tuple(rounds), BookTrack(net, gross, turnover))
+
+
+def buy_and_hold(market: MarketView, rows: range) -> BookTrack:
+    """Equal weights bought at the first session's close and held: the yardstick, without costs.
+
+    A symbol without a bar that day is left out; a missing bar later keeps the last price.
+    """
+    bars = market.panel.bars
+    net = np.full(bars, np.nan)
+    prices = pd.DataFrame(market.panel.close[rows[0] : rows[-1] + 1]).ffill().to_numpy()
+    there = np.isfinite(prices[0]) & (prices[0] > 0.0)
+    wealth = (prices[:, there] / prices[0, there]).mean(axis=1)
+    net[rows[0]] = 0.0
+    net[rows[0] + 1 : rows[-1] + 1] = wealth[1:] / wealth[:-1] - 1.0
+    turnover = np.where(np.isfinite(net), 0.0, np.nan)
+    turnover[rows[0]] = 1.0
+    return BookTrack(net, net.copy(), turnover)

@@ -1,0 +1,205 @@
+"""The paper broker: fills at the next open or close, capped by volume, priced by the cost model."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+from nn_assets.costs.model import CostModel
+from nn_assets.execution.orders import Execution, Orders
+from nn_assets.portfolio.book import Book
+from nn_assets.portfolio.fills import FillArrays
+from nn_assets.settings import ExecutionSettings
+
+__all__ = ["Bar", "Liquidity", "fill_orders", "loss_beyond_stops", "stop_fills"]
+
+FloatArray = npt.NDArray[np.float64]
+
+_NORMAL = NormalDist()
+_HASHED_BITS = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Bar:
+    """One session's bar, arrays of shape (symbols,); NaN where there is none."""
+
+    open: FloatArray
+    high: FloatArray
+    low: FloatArray
+    close: FloatArray
+    volume: FloatArray  # shares or contracts
+
+
+@dataclass(frozen=True, eq=False)
+class Liquidity:
+    """What fills are priced and capped with, arrays of shape (symbols,), known before the fill."""
+
+    adv_usd: FloatArray
+    daily_volatility: FloatArray
+    lot_size: float = 1.0
+    proxy_adv_usd: float | None = None  # stands for the bar's volume where a strategy states it
+
+
+def _noise(seed: int, key: str, spread: float) -> float:
+    """Return a log-normal factor with mean one, drawn from the order's own id and nothing else."""
+    digest = hashlib.sha256(f"{seed}\x1f{key}".encode()).digest()
+    uniform = (int.from_bytes(digest[:8], "big") + 0.5) / 2.0**_HASHED_BITS
+    # The largest hash would round to exactly one, whose quantile is infinite.
+    normal = _NORMAL.inv_cdf(min(uniform, 1.0 - 2.0**-53))
+    return float(np.exp(spread * normal - 0.5 * spread**2))
+
+
+def _allowed(
+    wanted: FloatArray,
+    places: npt.NDArray[np.int64],
+    price: FloatArray,
+    bar: Bar,
+    liquidity: Liquidity,
+    cap: float,
+) -> FloatArray:
+    """Return signed quantities that the session's volume allows, in whole lots unless filled whole."""
+    volume = bar.volume[places]
+    most = cap * volume
+    if liquidity.proxy_adv_usd is not None:
+        # An index has no volume of its own; a bar that trades with a volume of zero is still no fill.
+        most = np.where(volume == 0.0, 0.0, cap * liquidity.proxy_adv_usd / price)
+    size = np.abs(wanted)
+    lots = np.floor(most / liquidity.lot_size) * liquidity.lot_size
+    filled = np.where(size <= most, size, lots)
+    usable = np.isfinite(filled) & np.isfinite(price) & (price > 0.0)
+    return np.where(usable, np.sign(wanted) * np.where(usable, filled, 0.0), 0.0)
+
+
+def _priced(
+    ids: list[str],
+    places: npt.NDArray[np.int64],
+    wanted: FloatArray,
+    benchmark: FloatArray,
+    bar: Bar,
+    costs: CostModel,
+    liquidity: Liquidity,
+    settings: ExecutionSettings,
+    *,
+    is_stop: bool,
+) -> FillArrays:
+    quantity = _allowed(wanted, places, benchmark, bar, liquidity, settings.participation_cap_fraction)
+    rows = np.flatnonzero(quantity)
+    places, quantity, price = places[rows], quantity[rows], benchmark[rows]
+    kept = [ids[row] for row in rows]
+    value = np.abs(quantity) * price
+    parts = costs.parts(value, liquidity.adv_usd[places], liquidity.daily_volatility[places])
+    spread = settings.cost_noise_fraction
+    half_spread = parts.half_spread * [_noise(settings.seed, f"{key}|spread", spread) for key in kept]
+    impact = parts.impact * [_noise(settings.seed, f"{key}|impact", spread) for key in kept]
+    priced = np.isfinite(impact)  # without ADV or volatility there is no honest price, and so no fill
+    side = np.sign(quantity)
+    mid = price * (1.0 + side * impact)
+    paid = mid * (1.0 + side * half_spread)
+    identity = [hashlib.sha256(f"fill\x1f{key}".encode()).hexdigest()[:32] for key in kept]
+    return FillArrays(
+        fill_id=tuple(name for name, ok in zip(identity, priced, strict=True) if ok),
+        client_order_id=tuple(key for key, ok in zip(kept, priced, strict=True) if ok),
+        symbol=places[priced],
+        quantity=quantity[priced],
+        price=paid[priced],
+        mid_price=mid[priced],
+        half_spread_usd=np.abs(quantity * (paid - mid))[priced],
+        commission_usd=(np.abs(quantity) * paid * parts.commission)[priced],
+        impact_usd=np.abs(quantity * (mid - price))[priced],
+        is_stop=np.full(int(priced.sum()), is_stop, dtype=np.bool_),
+    )
+
+
+def fill_orders(
+    orders: Orders,
+    bar: Bar,
+    costs: CostModel,
+    liquidity: Liquidity,
+    settings: ExecutionSettings,
+    execution: Execution,
+) -> FillArrays:
+    """Fill the accepted orders at the bar's open or close.
+
+    The bar's price, moved by impact, is the mid; half the spread away from it lies the price paid,
+    and the commission is booked apart. Each order's noise (mean one, on spread and impact) comes
+    from its own id: neither the order of the orders nor their number changes a fill.
+
+    Parameters
+    ----------
+    orders : Orders
+        Denied ones are left out.
+    bar : Bar
+        The session after the decision. A missing bar, or a volume of zero, fills nothing.
+    liquidity : Liquidity
+        A missing ADV or volatility fills nothing.
+    execution : str
+        ``next_open`` or ``next_close``.
+
+    Returns
+    -------
+    FillArrays
+        At most ``participation_cap_fraction`` of the bar's volume for each order (of the proxy ADV
+        where one is stated); partial fills in whole lots.
+    """
+    accepted = orders.accepted
+    ids = [key for key, ok in zip(orders.client_order_id, accepted, strict=True) if ok]
+    places = orders.symbol[accepted]
+    benchmark = (bar.open if execution == "next_open" else bar.close)[places]
+    wanted = orders.quantity[accepted]
+    return _priced(ids, places, wanted, benchmark, bar, costs, liquidity, settings, is_stop=False)
+
+
+def stop_fills(
+    book: Book,
+    bar: Bar,
+    costs: CostModel,
+    liquidity: Liquidity,
+    settings: ExecutionSettings,
+    *,
+    strategy: str,
+    session: object,
+) -> FillArrays:
+    """Fill the stops that the bar touched, at the worse of open and stop.
+
+    Call it with the book after the session's orders were booked: stops rest from the fill on, also
+    within the session of the entry, whose open lies on the right side of its own stop. Strategies
+    that trade at closes only use ``Book.stopped_at_close`` instead.
+
+    Returns
+    -------
+    FillArrays
+        Marked ``is_stop``; the capped rest keeps its stop and is hit again the next session.
+    """
+    side = np.sign(book.quantity)
+    with np.errstate(invalid="ignore"):
+        touched = np.where(side > 0.0, bar.low <= book.stop_price, bar.high >= book.stop_price)
+    places = np.flatnonzero(touched & (side != 0.0) & np.isfinite(book.stop_price))
+    stop, begun = book.stop_price[places], bar.open[places]
+    worse = np.where(side[places] > 0.0, np.minimum(begun, stop), np.maximum(begun, stop))
+    ids = [
+        hashlib.sha256(f"stop\x1f{strategy}\x1f{session}\x1f{book.symbols[i]}".encode()).hexdigest()[:32]
+        for i in places
+    ]
+    wanted = -book.quantity[places]
+    return _priced(ids, places, wanted, worse, bar, costs, liquidity, settings, is_stop=True)
+
+
+def loss_beyond_stops(book: Book, fills: FillArrays) -> FloatArray:
+    """Return what fills lost beyond the stops of the positions they reduced, dollars, (symbols,).
+
+    Parameters
+    ----------
+    book : Book
+        Before the fills: its stops and sides.
+    """
+    beyond = np.zeros(len(book.symbols))
+    for place, quantity, price in zip(fills.symbol, fills.quantity, fills.price, strict=True):
+        held, stop = book.quantity[place], book.stop_price[place]
+        if held * quantity < 0.0 and np.isfinite(stop):
+            closed = min(abs(held), abs(quantity))
+            beyond[place] += closed * max(0.0, float(np.sign(held) * (stop - price)))
+    return beyond

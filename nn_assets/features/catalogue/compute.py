@@ -1,0 +1,143 @@
+"""From a panel to a cube of features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from nn_assets.errors import SettingsError
+from nn_assets.features.catalogue.cross_market import CROSS_MARKET
+from nn_assets.features.catalogue.definition import Feature, MarketContext
+from nn_assets.features.catalogue.prices import log_return
+from nn_assets.features.catalogue.returns import RETURNS
+from nn_assets.features.catalogue.trend import TREND
+from nn_assets.features.catalogue.volatility import VOLATILITY
+from nn_assets.features.catalogue.volume import VOLUME
+from nn_assets.features.cube import FeatureCube, canonical
+from nn_assets.market.panel import FIELDS, Panel
+
+__all__ = ["CATALOGUE", "available_features", "compute_features"]
+
+FloatArray = npt.NDArray[np.float64]
+
+CATALOGUE: Mapping[str, Feature] = MappingProxyType(
+    {entry.name: entry for entry in (*RETURNS, *VOLATILITY, *VOLUME, *TREND, *CROSS_MARKET)}
+)
+"""Every feature by name, in the order of a full cube."""
+
+_OBSERVED_SESSIONS = 60
+_BLOCK_VALUES = 65_536
+
+
+def available_features(panel: Panel, *, market_symbol: str | None = None) -> tuple[str, ...]:
+    """Names of every feature whose inputs exist, in the catalogue's order.
+
+    A field exists if it holds a positive value within the first 60 sessions from the first close of
+    the panel. Only the beginning of the history decides, so the answer does not change as history
+    grows; a field that comes later is had by naming its features.
+
+    Parameters
+    ----------
+    panel : Panel, arrays of shape (bars, symbols)
+    market_symbol : str, optional
+        The instrument that stands for the market; without it there are no cross-market features.
+    """
+    priced = np.flatnonzero((panel.close > 0.0).any(axis=1))
+    first = int(priced[0]) if len(priced) else 0
+    window = slice(first, first + _OBSERVED_SESSIONS)
+    present = {name for name in FIELDS if bool((getattr(panel, name)[window] > 0.0).any())}
+    return tuple(
+        entry.name
+        for entry in CATALOGUE.values()
+        if present.issuperset(entry.fields) and (market_symbol is not None or not entry.needs_market)
+    )
+
+
+def compute_features(
+    panel: Panel, names: Sequence[str] = (), *, market_symbol: str | None = None
+) -> FeatureCube:
+    """Compute features of every symbol and session.
+
+    Parameters
+    ----------
+    panel : Panel, arrays of shape (bars, symbols)
+    names : sequence of str
+        Features in the order wanted; none means all of `available_features`.
+    market_symbol : str, optional
+        The symbol of the panel that stands for the market.
+
+    Returns
+    -------
+    FeatureCube, values of shape (bars, symbols, features), float64
+        The value of row t depends, to the bit, on rows t - reach_sessions .. t of its own symbol (and
+        of the market symbol) and on nothing else. NaN where a bar within reach is missing or the
+        formula has no value; never an infinity.
+
+    Raises
+    ------
+    SettingsError
+        A name that the catalogue lacks, a feature that needs a market symbol where none is given, or
+        a market symbol that the panel lacks.
+    """
+    context = _context(panel, market_symbol)
+    wanted = tuple(names) or available_features(panel, market_symbol=market_symbol)
+    entries = [_entry(name, market_symbol) for name in wanted]
+    shape = (panel.bars, len(panel.symbols), len(entries))
+    values = np.empty(shape)
+    # Blocks of symbols keep every intermediate array in the processor's cache; symbols are
+    # independent, so where the blocks end changes no bit.
+    width = max(1, _BLOCK_VALUES // max(1, panel.bars))
+    for start in range(0, len(panel.symbols), width):
+        block = _columns(panel, slice(start, start + width))
+        computed = np.empty((len(entries), panel.bars, len(block.symbols)))
+        for place, entry in enumerate(entries):
+            # A price that overflows is a missing value, not a warning.
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                computed[place] = entry.compute(block, context)
+        values[:, start : start + width, :] = canonical(computed).transpose(1, 2, 0)
+    return FeatureCube(panel.sessions, panel.symbols, wanted, values)
+
+
+def _entry(name: str, market_symbol: str | None) -> Feature:
+    entry = CATALOGUE.get(name)
+    if entry is None:
+        raise SettingsError(
+            expected="a feature among " + ", ".join(CATALOGUE),
+            found=repr(name),
+            remedy="correct the name, or leave features.names empty for every feature",
+            key="features.names",
+            value=name,
+        )
+    if entry.needs_market and market_symbol is None:
+        raise SettingsError(
+            expected=f"a market symbol for the feature {name}",
+            found="none",
+            remedy="set features.market_symbol, or leave the feature out",
+            key="features.market_symbol",
+        )
+    return entry
+
+
+def _context(panel: Panel, market_symbol: str | None) -> MarketContext:
+    if market_symbol is None:
+        return MarketContext()
+    if market_symbol not in panel.symbols:
+        raise SettingsError(
+            expected="a market symbol among the panel's symbols",
+            found=repr(market_symbol),
+            remedy="add it to market.symbols, or correct features.market_symbol",
+            key="features.market_symbol",
+            value=market_symbol,
+        )
+    place = panel.symbols.index(market_symbol)
+    market = _columns(panel, slice(place, place + 1))
+    return MarketContext(market_symbol, log_return(market))
+
+
+def _columns(panel: Panel, columns: slice) -> Panel:
+    """Copy the panel's symbols in ``columns`` into memory of their own."""
+    fields = {name: np.ascontiguousarray(getattr(panel, name)[:, columns]) for name in FIELDS}
+    return Panel(sessions=panel.sessions, symbols=panel.symbols[columns], **fields)

@@ -1,0 +1,151 @@
+"""The feature cube: what every later room reads features from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.errors import SchemaError, SettingsError
+
+__all__ = ["FeatureCube", "canonical"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def canonical(values: FloatArray) -> FloatArray:
+    """One bit pattern per value: any NaN or infinity becomes the quiet NaN, and -0.0 becomes 0.0.
+
+    Which NaN or which zero an operation leaves may depend on the processor's vector width; equal
+    values must nevertheless hash alike.
+
+    Parameters
+    ----------
+    values : array, any shape
+
+    Returns
+    -------
+    array of the same shape, C-contiguous, a new one
+    """
+    clean: FloatArray = np.ascontiguousarray(values + 0.0)
+    clean[~np.isfinite(clean)] = np.nan
+    return clean
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureCube:
+    """Named features of several symbols on one session axis.
+
+    Parameters
+    ----------
+    sessions : DatetimeIndex, shape (bars,)
+        Tz-naive midnights, ascending.
+    symbols : tuple of str, length ``symbols``
+    names : tuple of str, length ``features``
+    values : array, shape (bars, symbols, features), float64
+        Made read-only. NaN means missing.
+
+    Raises
+    ------
+    SchemaError
+        The shape of ``values`` does not fit the axes, or a name stands twice.
+    """
+
+    sessions: pd.DatetimeIndex
+    symbols: tuple[str, ...]
+    names: tuple[str, ...]
+    values: FloatArray
+
+    def __post_init__(self) -> None:
+        shape = (len(self.sessions), len(self.symbols), len(self.names))
+        if self.values.shape != shape or self.values.dtype != np.float64:
+            raise SchemaError(
+                expected=f"float64 values of shape (bar, symbol, feature) = {shape}",
+                found=f"{self.values.dtype} values of shape {self.values.shape}",
+                remedy="build the cube from axes and values that belong together",
+            )
+        if len(set(self.names)) != len(self.names):
+            raise SchemaError(
+                expected="feature names that differ",
+                found=", ".join(self.names),
+                remedy="name every feature once",
+            )
+        readable = self.values.view()
+        readable.setflags(write=False)
+        object.__setattr__(self, "values", readable)
+
+    @property
+    def bars(self) -> int:
+        """Number of sessions on the axis."""
+        return len(self.sessions)
+
+    def row(self, session: object) -> int:
+        """Row of a session on the axis.
+
+        Raises
+        ------
+        SchemaError
+            The session is not on the axis.
+        """
+        stamp = pd.Timestamp(session)
+        place = int(self.sessions.searchsorted(stamp))
+        if place == self.bars or self.sessions[place] != stamp:
+            covered = (
+                f"{self.sessions[0].date()} to {self.sessions[-1].date()}" if self.bars else "no session"
+            )
+            raise SchemaError(
+                expected=f"a session of the cube ({covered})",
+                found=str(stamp.date()),
+                remedy="compute the features over a history that covers the session",
+                session=stamp.date(),
+            )
+        return place
+
+    def until(self, session: object) -> FeatureCube:
+        """Cut the cube after ``session``: what a computation of that session may see."""
+        stop = int(self.sessions.searchsorted(pd.Timestamp(session), side="right"))
+        return FeatureCube(self.sessions[:stop], self.symbols, self.names, self.values[:stop])
+
+    def select(self, names: Sequence[str]) -> FeatureCube:
+        """Keep the features named only, in the order named.
+
+        Raises
+        ------
+        SettingsError
+            A name is not in the cube.
+        """
+        missing = [name for name in names if name not in self.names]
+        if missing:
+            raise SettingsError(
+                expected="features among " + ", ".join(self.names),
+                found=", ".join(missing),
+                remedy="name features that were computed",
+                key="features.names",
+            )
+        places = [self.names.index(name) for name in names]
+        return FeatureCube(self.sessions, self.symbols, tuple(names), self.values[:, :, places])
+
+    def feature(self, name: str) -> FloatArray:
+        """Values of one feature, shape (bars, symbols), a read-only view."""
+        if name not in self.names:
+            self.select((name,))
+        return self.values[:, :, self.names.index(name)]
+
+    def content_hash(self, rows: slice | None = None) -> str:
+        """SHA-256 of axes and values over some rows (all by default), 64 hex digits.
+
+        Every NaN counts as the same NaN. Rows outside ``rows`` do not matter, nor does the row at
+        which the axis starts.
+        """
+        chosen = rows if rows is not None else slice(None)
+        digest = hashlib.sha256()
+        for part in (*self.symbols, "", *self.names, ""):
+            digest.update(part.encode() + b"\0")
+        days = self.sessions[chosen].to_numpy().astype("datetime64[D]").astype("<i8")
+        digest.update(days.tobytes())
+        digest.update(canonical(self.values[chosen]).astype("<f8", copy=False).tobytes())
+        return digest.hexdigest()

@@ -1,0 +1,253 @@
+"""The stationarity gate: one verdict and one transform per feature, from training rows only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from nn_assets.errors import ModelError
+from nn_assets.features.catalogue.prices import ratio
+from nn_assets.features.cube import FeatureCube, canonical
+from nn_assets.features.rolling import lagged, rolling_std
+from nn_assets.features.unit_root import adf_test, kpss_test
+from nn_assets.settings import FeatureSettings
+
+__all__ = [
+    "Attempt",
+    "FeatureVerdict",
+    "StationarityReport",
+    "Verdict",
+    "apply_transforms",
+    "decide_transforms",
+]
+
+FloatArray = npt.NDArray[np.float64]
+Verdict = Literal["level", "differenced", "volatility_normalised", "dropped"]
+
+_NORMALISING_SESSIONS = 60
+_KPSS_P_VALUE = 0.05
+
+
+def _level(values: FloatArray) -> FloatArray:
+    return values
+
+
+def _difference(values: FloatArray) -> FloatArray:
+    return values - lagged(values, 1)
+
+
+def _normalise(values: FloatArray) -> FloatArray:
+    return ratio(values, rolling_std(values, _NORMALISING_SESSIONS))
+
+
+_TRANSFORMS: Mapping[Verdict, Callable[[FloatArray], FloatArray]] = {
+    "level": _level,
+    "differenced": _difference,
+    "volatility_normalised": _normalise,
+}
+"""In the order in which they are tried."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What the tests said of one feature under one transform.
+
+    ``tested_symbols`` had enough values; ``pass_share`` of them rejected a unit root;
+    ``median_p_value`` is theirs (None if none was tested); ``kpss_share`` of them are, to KPSS at 5%,
+    compatible with stationarity.
+    """
+
+    transform: Verdict
+    tested_symbols: int
+    pass_share: float
+    median_p_value: float | None
+    kpss_share: float
+
+
+@dataclass(frozen=True)
+class FeatureVerdict:
+    """The verdict on one feature and every attempt that led to it, in order."""
+
+    name: str
+    verdict: Verdict
+    attempts: tuple[Attempt, ...]
+
+    @property
+    def pass_share(self) -> float:
+        """Share of the tested symbols that pass under the last transform tried."""
+        return self.attempts[-1].pass_share
+
+    @property
+    def median_p_value(self) -> float | None:
+        """Median p-value over symbols under the last transform tried; None if none was tested."""
+        return self.attempts[-1].median_p_value
+
+    @property
+    def kpss_share(self) -> float:
+        """Share of the tested symbols that KPSS confirms under the last transform tried."""
+        return self.attempts[-1].kpss_share
+
+
+@dataclass(frozen=True)
+class StationarityReport:
+    """One verdict per feature; travels with the model that was fitted under it."""
+
+    verdicts: tuple[FeatureVerdict, ...]
+    adf_p_value: float
+    panel_pass_share: float
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Names of the features that are not dropped."""
+        return tuple(entry.name for entry in self.verdicts if entry.verdict != "dropped")
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """Names of the features that no transform made stationary."""
+        return tuple(entry.name for entry in self.verdicts if entry.verdict == "dropped")
+
+    def confirmed(self, name: str) -> bool:
+        """Whether KPSS confirms a kept feature on the share of symbols that the gate asks for."""
+        entry = next(entry for entry in self.verdicts if entry.name == name)
+        return entry.verdict != "dropped" and _enough(entry.kpss_share, self.panel_pass_share)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON types; ``from_dict`` gives back an equal report."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> StationarityReport:
+        """Rebuild a report from what `to_dict` gave, also after a passage through JSON.
+
+        Raises
+        ------
+        ModelError
+            A part is missing or a verdict unknown.
+        """
+        try:
+            verdicts = tuple(_verdict_from(entry) for entry in stored["verdicts"])
+            return cls(verdicts, float(stored["adf_p_value"]), float(stored["panel_pass_share"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(
+                expected="a stored stationarity report",
+                found=f"{type(error).__name__}: {error}",
+                remedy="refit the model; its stored report is damaged",
+            ) from error
+
+
+def decide_transforms(cube: FeatureCube, rows: slice, settings: FeatureSettings) -> StationarityReport:
+    """Decide, from some rows only, how each feature is made stationary.
+
+    A feature passes under a transform if the augmented Dickey-Fuller test rejects a unit root at
+    ``adf_p_value`` for at least ``panel_pass_share`` of the symbols that have 50 or more values in
+    ``rows``. The transforms are tried in turn: as it is; first difference; divided by its own rolling
+    standard deviation over 60 sessions; else it is dropped. A constant series fails. KPSS is
+    reported beside and vetoes nothing.
+
+    Parameters
+    ----------
+    cube : FeatureCube, values (bars, symbols, features)
+    rows : slice
+        Training rows on the session axis. Nothing outside is read; the transforms tried start at the
+        first of them, as if nothing came before.
+    settings : FeatureSettings
+
+    Returns
+    -------
+    StationarityReport
+        Verdicts in the cube's order of features.
+    """
+    values = cube.values[rows]
+    attempts: dict[int, list[Attempt]] = {place: [] for place in range(len(cube.names))}
+    verdicts: dict[int, Verdict] = {}
+    for transform, function in _TRANSFORMS.items():
+        open_places = [place for place in attempts if place not in verdicts]
+        if not open_places:
+            break
+        for place, attempt in zip(
+            open_places, _attempts(function(values[:, :, open_places]), transform, settings), strict=True
+        ):
+            attempts[place].append(attempt)
+            if attempt.tested_symbols and _enough(attempt.pass_share, settings.panel_pass_share):
+                verdicts[place] = transform
+    return StationarityReport(
+        verdicts=tuple(
+            FeatureVerdict(name, verdicts.get(place, "dropped"), tuple(attempts[place]))
+            for place, name in enumerate(cube.names)
+        ),
+        adf_p_value=settings.adf_p_value,
+        panel_pass_share=settings.panel_pass_share,
+    )
+
+
+def apply_transforms(cube: FeatureCube, report: StationarityReport) -> FeatureCube:
+    """Put the kept features under their transforms, on every row.
+
+    Each transform reads only its row and earlier ones (one before for a difference, 59 for the
+    rolling deviation), so that no value depends on later rows or on how long the history is.
+
+    Parameters
+    ----------
+    cube : FeatureCube, values (bars, symbols, features)
+        Holds every feature of the report.
+    report : StationarityReport
+
+    Returns
+    -------
+    FeatureCube
+        Features in the report's order, under their own names. NaN where a transform's window holds NaN
+        or, in volatility-normalising, a deviation of zero.
+
+    Raises
+    ------
+    SettingsError
+        A kept feature is not in the cube.
+    """
+    kept = cube.select(report.kept)
+    values = np.array(kept.values)
+    place = 0
+    for entry in report.verdicts:
+        if entry.verdict != "dropped":
+            values[:, :, place] = _TRANSFORMS[entry.verdict](values[:, :, place])
+            place += 1
+    return FeatureCube(kept.sessions, kept.symbols, kept.names, canonical(values))
+
+
+def _attempts(values: FloatArray, transform: Verdict, settings: FeatureSettings) -> Sequence[Attempt]:
+    """Test every symbol of every feature; ``values`` (rows, symbols, features), one attempt a feature."""
+    rows, symbols, features = values.shape
+    flat = values.reshape(rows, symbols * features)
+    p_values = adf_test(flat).p_value.reshape(symbols, features)
+    level_stationary = kpss_test(flat).p_value.reshape(symbols, features) >= _KPSS_P_VALUE
+    result = []
+    for place in range(features):
+        tested = np.isfinite(p_values[:, place])
+        known = p_values[tested, place]
+        count = len(known)
+        result.append(
+            Attempt(
+                transform=transform,
+                tested_symbols=count,
+                pass_share=float((known < settings.adf_p_value).sum() / count) if count else 0.0,
+                median_p_value=float(np.median(known)) if count else None,
+                kpss_share=float(level_stationary[tested, place].sum() / count) if count else 0.0,
+            )
+        )
+    return result
+
+
+def _enough(share: float, wanted: float) -> bool:
+    # 0.9 of ten symbols is nine, whatever 9 / 10 and 0.9 are in binary.
+    return share >= wanted - 1e-12
+
+
+def _verdict_from(stored: Mapping[str, Any]) -> FeatureVerdict:
+    verdict = stored["verdict"]
+    if verdict != "dropped" and verdict not in _TRANSFORMS:
+        raise KeyError(verdict)
+    attempts = tuple(Attempt(**attempt) for attempt in stored["attempts"])
+    return FeatureVerdict(stored["name"], verdict, attempts)

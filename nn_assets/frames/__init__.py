@@ -1,0 +1,50 @@
+"""The contract of every frame that crosses a room. The only home of Pandera.
+
+Takes frames. Gives them back held to their contract, or every violation found. Never mends a value.
+
+Sessions are tz-naive midnights (``datetime64[ns]``), moments tz-aware UTC (``datetime64[ns, UTC]``),
+symbols and texts pandas ``str``, prices, money and fractions ``float64``.
+"""
+
+from nn_assets.frames.contract import Violation, columns_of, conform, empty, validate, violations
+from nn_assets.frames.schemas import (
+    BAR_VERSIONS,
+    BARS,
+    BRACKET_TOLERANCE,
+    DELIVERED_BARS,
+    DRIFT,
+    FILLS,
+    FORECASTS,
+    HOLDINGS,
+    ORDERS,
+    PORTFOLIO_STATES,
+    POSITION_STEPS,
+    QUARANTINE,
+    SIGNALS,
+    TARGET_POSITIONS,
+    TRADING_STATES,
+)
+
+__all__ = [
+    "BARS",
+    "BAR_VERSIONS",
+    "BRACKET_TOLERANCE",
+    "DELIVERED_BARS",
+    "DRIFT",
+    "FILLS",
+    "FORECASTS",
+    "HOLDINGS",
+    "ORDERS",
+    "PORTFOLIO_STATES",
+    "POSITION_STEPS",
+    "QUARANTINE",
+    "SIGNALS",
+    "TARGET_POSITIONS",
+    "TRADING_STATES",
+    "Violation",
+    "columns_of",
+    "conform",
+    "empty",
+    "validate",
+    "violations",
+]

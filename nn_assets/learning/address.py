@@ -1,0 +1,83 @@
+"""A model's address: the hash of data, code, configuration and seed. Equal addresses, equal bits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+from nn_assets.features.cube import FeatureCube, canonical
+from nn_assets.features.labels import Labels
+from nn_assets.learning.folds import Fold
+from nn_assets.settings import Strategy
+
+__all__ = ["TRANSFORM_REACH", "code_version", "first_needed_row", "model_address", "training_data_hash"]
+
+TRANSFORM_REACH = 60
+"""Earlier sessions that a feature's stationarity transform may read; a test holds it to the transforms."""
+
+_ROOMS = ("nn_assets.features", "nn_assets.learning")
+_DIGITS = 16
+
+
+@cache
+def code_version() -> str:
+    """Hash of the sources of features/ and learning/, 16 hex digits; a commit elsewhere changes nothing."""
+    digest = hashlib.sha256()
+    for room in _ROOMS:
+        for name, source in sorted(_sources(files(room), room)):
+            digest.update(name.encode() + b"\0" + hashlib.sha256(source).digest())
+    return digest.hexdigest()[:_DIGITS]
+
+
+def _sources(folder: Traversable, name: str) -> list[tuple[str, bytes]]:
+    found: list[tuple[str, bytes]] = []
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            found += _sources(entry, f"{name}/{entry.name}")
+        elif entry.name.endswith(".py"):
+            # a checkout with other line ends is the same code
+            found.append((f"{name}/{entry.name}", entry.read_bytes().replace(b"\r\n", b"\n")))
+    return found
+
+
+def first_needed_row(start: int, lookback: int) -> int:
+    """First row that a window ending at ``start`` can depend on, transforms included."""
+    return max(0, start - (lookback - 1) - TRANSFORM_REACH)
+
+
+def training_data_hash(cube: FeatureCube, labels: Labels, fold: Fold, lookback: int) -> str:
+    """Hash of every feature and label that a fit on this fold may read, 64 hex digits.
+
+    Rows before and after do not matter. The fold's row numbers and the first session of the axis
+    do, because inference lays its blocks by row number.
+    """
+    rows = slice(first_needed_row(fold.training.start, lookback), fold.calibration.stop)
+    digest = hashlib.sha256(cube.content_hash(rows).encode())
+    digest.update(json.dumps(fold.to_dict(), sort_keys=True).encode())
+    digest.update(str(cube.sessions[0].date()).encode())
+    for part in fold.parts().values():
+        digest.update(canonical(labels.targets[part]).tobytes())
+        digest.update(canonical(labels.returns[part]).tobytes())
+    return digest.hexdigest()
+
+
+def model_address(cube: FeatureCube, labels: Labels, fold: Fold, strategy: Strategy) -> str:
+    """Address of the model that ``fit_model`` would give for the same arguments, 16 hex digits.
+
+    What cannot change a weight is left out: the number of processes, the pace of refits, and all
+    that belongs to costs, sizing and execution.
+    """
+    sections = {
+        "features": strategy.features.model_dump(mode="json"),
+        "label": strategy.label.model_dump(mode="json"),
+        "learning": strategy.learning.model_dump(mode="json", exclude={"processes"}),
+    }
+    parts = {
+        "data": training_data_hash(cube, labels, fold, strategy.learning.lookback),
+        "code": code_version(),
+        "configuration": sections,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:_DIGITS]

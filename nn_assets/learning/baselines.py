@@ -1,0 +1,200 @@
+"""What a network has to beat: a linear model and gradient boosting, judged the same way.
+
+Both see the decision session's own features, scaled as the network's are. Both are kept as plain
+arrays and predict from them here, so that no pickle is needed to store one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from nn_assets.errors import TrainingError
+from nn_assets.learning.calibration import log_loss
+from nn_assets.learning.windows import Samples, Windows
+
+__all__ = ["BoostedTrees", "LinearModel", "fit_boosting", "fit_linear"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+# Inverse strengths of the ridge penalty; validation chooses, as it does for the network's epoch.
+_INVERSE_STRENGTHS = (0.001, 0.01, 0.1, 1.0)
+_MAXIMUM_TREES = 200
+_TREES_WITHOUT_GAIN = 20
+_DEPTH = 3
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """Logistic regression: ``sigmoid(intercept + sum of coefficient x feature)``."""
+
+    coefficients: FloatArray  # (features,)
+    intercept: float
+    inverse_strength: float
+
+    def probability(self, features: FloatArray) -> FloatArray:
+        """Probability of 1 for features of shape (samples, features); shape (samples,)."""
+        score = np.full(len(features), self.intercept)
+        # feature by feature: a matrix product's last bits may change with the number of rows
+        for place, coefficient in enumerate(self.coefficients):
+            score += features[:, place] * coefficient
+        return np.asarray(expit(score), dtype=np.float64)
+
+    def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Lay the model out as named arrays."""
+        return {
+            "coefficients": self.coefficients,
+            "scalars": np.array([self.intercept, self.inverse_strength]),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]]) -> LinearModel:
+        """Rebuild the model that ``to_arrays`` laid out."""
+        intercept, inverse_strength = (float(value) for value in arrays["scalars"])
+        return cls(np.asarray(arrays["coefficients"], dtype=np.float64), intercept, inverse_strength)
+
+
+@dataclass(frozen=True)
+class BoostedTrees:
+    """Gradient-boosted trees (Friedman 2001, algorithm 5) as node arrays, all trees end to end.
+
+    Tree k starts at node ``roots[k]``; a leaf is its own left and right child. ``base`` is the
+    log-odds before the first tree. No tree at all means that none improved validation.
+    """
+
+    base: float
+    roots: IntArray  # (trees,)
+    feature: IntArray  # (nodes,)
+    threshold: FloatArray  # (nodes,), a feature at most this goes left
+    left: IntArray  # (nodes,)
+    right: IntArray  # (nodes,)
+    value: FloatArray  # (nodes,), log-odds; the learning rate is in it
+
+    def probability(self, features: FloatArray) -> FloatArray:
+        """Probability of 1 for features of shape (samples, features); shape (samples,)."""
+        samples = np.arange(len(features))[:, np.newaxis]
+        node = np.broadcast_to(self.roots, (len(features), len(self.roots)))  # (samples, trees)
+        for _ in range(_DEPTH):
+            goes_left = features[samples, self.feature[node]] <= self.threshold[node]
+            node = np.where(goes_left, self.left[node], self.right[node])
+        leaves = self.value[node]
+        score = np.full(len(features), self.base)
+        # tree by tree, in the order in which they were grown: one order of rounding
+        for tree in range(len(self.roots)):
+            score += leaves[:, tree]
+        return np.asarray(expit(score), dtype=np.float64)
+
+    def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Lay the trees out as named arrays."""
+        nodes = {
+            name: getattr(self, name) for name in ("roots", "feature", "threshold", "left", "right", "value")
+        }
+        return {"base": np.array([self.base]), **nodes}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]]) -> BoostedTrees:
+        """Rebuild the trees that ``to_arrays`` laid out."""
+        return cls(
+            base=float(np.asarray(arrays["base"], dtype=np.float64)[0]),
+            roots=np.asarray(arrays["roots"], dtype=np.int64),
+            feature=np.asarray(arrays["feature"], dtype=np.int64),
+            threshold=np.asarray(arrays["threshold"], dtype=np.float64),
+            left=np.asarray(arrays["left"], dtype=np.int64),
+            right=np.asarray(arrays["right"], dtype=np.int64),
+            value=np.asarray(arrays["value"], dtype=np.float64),
+        )
+
+
+def fit_linear(windows: Windows, training: Samples, validation: Samples) -> LinearModel:
+    """Fit a ridge-penalised logistic regression; the penalty with the best validation loss is kept.
+
+    Raises
+    ------
+    TrainingError
+        The training rows hold one class only.
+    """
+    inputs, outcomes = _inputs(windows, training), training.targets.astype(np.int64)
+    _require_both_classes(outcomes, "the linear model")
+    judged, known = _inputs(windows, validation), validation.targets.astype(np.float64)
+    candidates = []
+    for strength in _INVERSE_STRENGTHS:
+        # one thread: sums split over threads round differently
+        with threadpool_limits(limits=1):
+            fitted = LogisticRegression(C=strength, max_iter=1000).fit(inputs, outcomes)
+        candidate = LinearModel(fitted.coef_[0].astype(np.float64), float(fitted.intercept_[0]), strength)
+        candidates.append((log_loss(candidate.probability(judged), known), candidate))
+    return min(candidates, key=lambda pair: pair[0])[1]
+
+
+def fit_boosting(windows: Windows, training: Samples, validation: Samples, seed: int) -> BoostedTrees:
+    """Fit shallow boosted trees, stopped early on validation and cut back to the best number of trees.
+
+    Raises
+    ------
+    TrainingError
+        The training rows hold one class only.
+    """
+    outcomes = training.targets.astype(np.int64)
+    _require_both_classes(outcomes, "gradient boosting")
+    classifier = HistGradientBoostingClassifier(
+        learning_rate=0.05,
+        max_iter=_MAXIMUM_TREES,
+        max_depth=_DEPTH,
+        min_samples_leaf=max(20, training.count // 50),
+        l2_regularization=1.0,
+        early_stopping=True,
+        n_iter_no_change=_TREES_WITHOUT_GAIN,
+        random_state=seed % 2**32,
+    )
+    with threadpool_limits(limits=1):
+        classifier.fit(
+            _inputs(windows, training),
+            outcomes,
+            X_val=_inputs(windows, validation),
+            y_val=validation.targets.astype(np.int64),
+        )
+    return _exported(classifier)
+
+
+def _exported(classifier: HistGradientBoostingClassifier) -> BoostedTrees:
+    # scikit-learn has no public export of these trees; a test holds this against its own prediction
+    grown = [stage[0].nodes for stage in classifier._predictors]  # noqa: SLF001
+    base = float(classifier._baseline_prediction[0, 0])  # noqa: SLF001
+    # the first score is the base alone; stopping early leaves trees behind that did not help
+    kept = grown[: int(np.argmax(classifier.validation_score_))]
+    sizes = np.array([len(nodes) for nodes in kept], dtype=np.int64)
+    roots = np.cumsum(sizes) - sizes
+    nodes = np.concatenate(kept) if kept else grown[0][:0]
+    own = np.arange(len(nodes), dtype=np.int64)
+    leaf = nodes["is_leaf"].astype(bool)
+    start = np.repeat(roots, sizes)
+    return BoostedTrees(
+        base=base,
+        roots=roots,
+        feature=np.where(leaf, 0, nodes["feature_idx"]).astype(np.int64),
+        threshold=np.where(leaf, 0.0, nodes["num_threshold"]),
+        left=np.where(leaf, own, start + nodes["left"]).astype(np.int64),
+        right=np.where(leaf, own, start + nodes["right"]).astype(np.int64),
+        value=nodes["value"].astype(np.float64),
+    )
+
+
+def _inputs(windows: Windows, samples: Samples) -> FloatArray:
+    return windows.last_rows(samples.rows, samples.columns)
+
+
+def _require_both_classes(outcomes: IntArray, model: str) -> None:
+    if len(np.unique(outcomes)) < 2:
+        raise TrainingError(
+            expected=f"training rows of both classes for {model}",
+            found=f"{len(outcomes)} rows of one class",
+            remedy="look at the labels of this fold; a longer training part may hold both",
+        )

@@ -1,0 +1,82 @@
+"""Members that differ by seed alone, trained here or in several processes, with the same bits."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from nn_assets.errors import TrainingError
+from nn_assets.learning.training import TrainingResult, train
+from nn_assets.learning.windows import Samples, Windows
+from nn_assets.learning.workers import map_in_order
+from nn_assets.settings import LearningSettings
+
+__all__ = ["Ensemble", "train_ensemble"]
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Trained members in order of seed, and what became of those that failed."""
+
+    members: tuple[TrainingResult, ...]
+    failures: tuple[tuple[int, str], ...]  # (seed, its error)
+
+
+@dataclass(frozen=True)
+class _Task:
+    windows: Windows
+    training: Samples
+    validation: Samples
+    settings: LearningSettings
+    seed: int
+
+
+def train_ensemble(
+    windows: Windows,
+    training: Samples,
+    validation: Samples,
+    settings: LearningSettings,
+    pool: Executor | None = None,
+) -> Ensemble:
+    """Train ``settings.ensemble`` members, of seeds ``settings.seed`` and up.
+
+    Parameters
+    ----------
+    windows : Windows
+    training, validation : Samples
+    settings : LearningSettings
+    pool : Executor, optional
+        From ``open_pool``; without one the members are trained here, one after another. Either
+        way gives the same bits.
+
+    Raises
+    ------
+    TrainingError
+        Fewer than half of the members trained; names each failed seed and why.
+    """
+    tasks = [
+        _Task(windows, training, validation, settings, settings.seed + place)
+        for place in range(settings.ensemble)
+    ]
+    members: list[TrainingResult] = []
+    failures: list[tuple[int, str]] = []
+    for task, outcome in zip(tasks, map_in_order(pool, _attempt, tasks), strict=True):
+        if isinstance(outcome, TrainingResult):
+            members.append(outcome)
+        else:
+            failures.append((task.seed, str(outcome)))
+    if 2 * len(members) < settings.ensemble:
+        raise TrainingError(
+            expected=f"at least half of {settings.ensemble} members trained",
+            found=f"{len(members)}; " + "; ".join(f"seed {seed}: {why}" for seed, why in failures),
+            remedy="lower learning.learning_rate, or look for extreme values among the features",
+        )
+    return Ensemble(members=tuple(members), failures=tuple(failures))
+
+
+def _attempt(task: _Task) -> TrainingResult | TrainingError:
+    # A failed member is an answer: it is dropped by name, and the others stand.
+    try:
+        return train(task.windows, task.training, task.validation, task.settings, task.seed)
+    except TrainingError as error:
+        return error

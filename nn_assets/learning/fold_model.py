@@ -1,0 +1,101 @@
+"""What a fit leaves behind: everything that a forecast needs, and the figures of how it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.features.scaling import Scaler
+from nn_assets.features.selection import SelectionReport
+from nn_assets.features.stationarity import StationarityReport
+from nn_assets.learning.baselines import BoostedTrees, LinearModel
+from nn_assets.learning.calibration import Calibration
+from nn_assets.learning.folds import Fold
+from nn_assets.settings import LearningSettings
+
+__all__ = ["ESTIMATORS", "Estimators", "FoldModel", "Member"]
+
+ESTIMATORS = ("network", "linear", "boosting")
+"""In the order in which a frame of forecasts lists them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One network of the ensemble: its seed and its weights."""
+
+    seed: int
+    state: Mapping[str, npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True, eq=False)
+class Estimators:
+    """The fitted network ensemble and the baselines beside it."""
+
+    settings: LearningSettings
+    members: tuple[Member, ...]
+    linear: LinearModel
+    boosting: BoostedTrees
+
+
+@dataclass(frozen=True, eq=False)
+class FoldModel:
+    """A fitted fold.
+
+    Parameters
+    ----------
+    model_id : str
+        Its address: the hash of data, code, configuration and seed.
+    fold : Fold
+    axis_start : Timestamp
+        First session of the axis that the fold's row numbers count from.
+    symbols : tuple of str
+        In the order of the symbol axis.
+    stationarity : StationarityReport
+        Verdict and transform of every input feature.
+    selection : SelectionReport or None
+        None where every stationary feature is used.
+    scaler : Scaler
+        Of ``feature_names``, in their order.
+    estimators : Estimators
+    calibrations : mapping of estimator to Calibration
+        Fitted on the calibration rows.
+    figures : mapping
+        JSON values. ``samples`` by part; ``members`` and ``failed_members``; for each of
+        ``estimators``: ``validation``, ``calibration_before`` and ``calibration_after``, each with
+        outcomes, base_rate, log_loss (nats), brier, expected_calibration_error, or None where the
+        part has no outcome (``calibration_after`` is in sample, by the one parameter fitted there);
+        ``libraries``.
+    validation_forecasts : DataFrame
+        Columns symbol, session, estimator, probability (uncalibrated), over the validation rows:
+        what later forecasts are ranked within.
+    data_hash, code_version : str
+    """
+
+    model_id: str
+    fold: Fold
+    axis_start: pd.Timestamp
+    symbols: tuple[str, ...]
+    stationarity: StationarityReport
+    selection: SelectionReport | None
+    scaler: Scaler
+    estimators: Estimators
+    calibrations: Mapping[str, Calibration]
+    figures: Mapping[str, Any]
+    validation_forecasts: pd.DataFrame
+    data_hash: str
+    code_version: str
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Features that the estimators see, in order."""
+        return self.selection.selected if self.selection is not None else self.stationarity.kept
+
+    @property
+    def lookback(self) -> int:
+        """Sessions in a window."""
+        return self.estimators.settings.lookback

@@ -1,0 +1,206 @@
+"""Forecasts from a fitted fold, with the same bits whichever rows are asked for together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from scipy.special import expit
+
+from nn_assets.errors import ModelError
+from nn_assets.features.cube import FeatureCube
+from nn_assets.features.stationarity import apply_transforms
+from nn_assets.learning.address import first_needed_row
+from nn_assets.learning.fold_model import ESTIMATORS, Estimators, FoldModel, Member
+from nn_assets.learning.networks import build_network
+from nn_assets.learning.training import repeatable_torch
+from nn_assets.learning.windows import Windows
+from nn_assets.settings import LearningSettings
+
+__all__ = ["BLOCK_SIZE", "Estimates", "cut_cube", "estimate", "forecast"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+BLOCK_SIZE = 128
+"""Samples in every block that a network sees in inference, always, the rest being zeros."""
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """Uncalibrated probabilities of the samples with a whole window, in order of row, then symbol."""
+
+    rows: IntArray  # (samples,), on the full session axis
+    columns: IntArray  # (samples,)
+    probability: dict[str, FloatArray]  # of each estimator, (samples,)
+    dispersion: dict[str, FloatArray]  # standard deviation over members; 0 for a single model
+
+
+def forecast(model: FoldModel, cube: FeatureCube, rows: slice) -> pd.DataFrame:
+    """Forecast sessions with a fitted fold.
+
+    Parameters
+    ----------
+    model : FoldModel
+    cube : FeatureCube, values (bars, symbols, features)
+        Untransformed and unscaled, from the first session of the axis on. Rows from ``rows.stop``
+        on are not read.
+    rows : slice
+        Sessions to forecast, none before the model's first session of use.
+
+    Returns
+    -------
+    DataFrame
+        symbol, session, estimator, probability (uncalibrated mean of members), dispersion (their
+        standard deviation), calibrated_probability, model_id; in order of session, symbol,
+        estimator. A symbol whose window has a missing value has no row. Bit for bit the same
+        whether a session is asked for alone or with others.
+
+    Raises
+    ------
+    ModelError
+        The cube's axes or features are not those of the fit, or a row lies before the model's use.
+    """
+    _require_same_axes(model, cube)
+    if rows.start < model.fold.used_from or rows.stop > cube.bars:
+        raise ModelError(
+            expected=f"rows from {model.fold.used_from}, the model's first use, to at most {cube.bars}",
+            found=f"rows {rows.start} to {rows.stop}",
+            remedy="forecast each month with the model that was fitted before it",
+            model=model.model_id,
+            month=model.fold.month,
+        )
+    if rows.stop <= rows.start:
+        return _empty_forecasts()
+    first = first_needed_row(rows.start, model.lookback)
+    prepared = apply_transforms(cut_cube(cube, first, rows.stop), model.stationarity)
+    scaled = model.scaler.transform(prepared.select(model.feature_names).values)
+    estimates = estimate(model.estimators, Windows(scaled, model.lookback, first), rows)
+    return _as_frame(model, cube, estimates)
+
+
+def cut_cube(cube: FeatureCube, first: int, stop: int) -> FeatureCube:
+    """Cut rows ``first`` to ``stop`` out of a cube; views, nothing is copied."""
+    return FeatureCube(cube.sessions[first:stop], cube.symbols, cube.names, cube.values[first:stop])
+
+
+def estimate(estimators: Estimators, windows: Windows, rows: slice) -> Estimates:
+    """Uncalibrated probabilities of every sample of some rows that has a whole window.
+
+    A network's last bits may depend on how many samples it sees at once and on a sample's place
+    among them. So each sample has one place for ever: number ``row x symbols + symbol``, in blocks
+    of 128 laid from row 0, unasked places filled with zeros.
+    """
+    inside = slice(rows.start - windows.first_row, rows.stop - windows.first_row)
+    found, columns = np.nonzero(windows.whole()[inside])
+    sample_rows = found.astype(np.int64) + rows.start
+    columns = columns.astype(np.int64)
+    features = windows.last_rows(sample_rows, columns)
+    mean, spread = _ensemble(_member_probabilities(estimators, windows, sample_rows, columns))
+    alone = np.zeros(len(sample_rows))
+    return Estimates(
+        rows=sample_rows,
+        columns=columns,
+        probability={
+            "network": mean,
+            "linear": estimators.linear.probability(features),
+            "boosting": estimators.boosting.probability(features),
+        },
+        dispersion={"network": spread, "linear": alone, "boosting": alone},
+    )
+
+
+def _member_probabilities(
+    estimators: Estimators, windows: Windows, rows: IntArray, columns: IntArray
+) -> FloatArray:
+    """Probabilities of shape (members, samples)."""
+    _, symbols, features = windows.shape
+    block, place = np.divmod(rows * symbols + columns, BLOCK_SIZE)
+    logits = np.zeros((len(estimators.members), len(rows)))
+    with repeatable_torch(0), torch.no_grad():
+        networks = [_restored(estimators.settings, features, member) for member in estimators.members]
+        for number in np.unique(block):
+            chosen = np.flatnonzero(block == number)
+            inputs = torch.zeros(BLOCK_SIZE, windows.lookback, features)
+            inputs[torch.from_numpy(place[chosen])] = torch.from_numpy(
+                windows.gather(rows[chosen], columns[chosen])
+            )
+            for line, network in enumerate(networks):
+                logits[line, chosen] = network(inputs).double().numpy()[place[chosen]]
+    return np.asarray(expit(logits), dtype=np.float64)
+
+
+def _restored(settings: LearningSettings, features: int, member: Member) -> torch.nn.Module:
+    network = build_network(settings, features)
+    network.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in member.state.items()})
+    return network.eval()
+
+
+def _ensemble(probabilities: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean and standard deviation (one degree of freedom less) over members, added in their order."""
+    members, samples = probabilities.shape
+    total = np.zeros(samples)
+    for line in probabilities:
+        total += line
+    mean = total / members
+    squares = np.zeros(samples)
+    for line in probabilities:
+        squares += (line - mean) ** 2
+    return mean, np.sqrt(squares / max(members - 1, 1))
+
+
+def _as_frame(model: FoldModel, cube: FeatureCube, estimates: Estimates) -> pd.DataFrame:
+    count, kinds = len(estimates.rows), len(ESTIMATORS)
+    # (samples, estimators), read row by row: the order of session, symbol, estimator
+    probability = np.stack([estimates.probability[name] for name in ESTIMATORS], axis=1)
+    dispersion = np.stack([estimates.dispersion[name] for name in ESTIMATORS], axis=1)
+    calibrated = np.stack(
+        [model.calibrations[name].apply(estimates.probability[name]) for name in ESTIMATORS], axis=1
+    )
+    symbols = pd.Series(model.symbols, dtype="str")
+    return pd.DataFrame(
+        {
+            "symbol": symbols.take(np.repeat(estimates.columns, kinds)).array,
+            "session": cube.sessions[np.repeat(estimates.rows, kinds)].as_unit("ns"),
+            "estimator": pd.Series(ESTIMATORS * count, dtype="str"),
+            "probability": probability.ravel(),
+            "dispersion": dispersion.ravel(),
+            "calibrated_probability": calibrated.ravel(),
+            "model_id": pd.Series([model.model_id] * (count * kinds), dtype="str"),
+        }
+    )
+
+
+def _empty_forecasts() -> pd.DataFrame:
+    texts = {name: pd.Series([], dtype="str") for name in ("symbol", "estimator", "model_id")}
+    reals = {
+        name: pd.Series([], dtype=np.float64)
+        for name in ("probability", "dispersion", "calibrated_probability")
+    }
+    whole = texts | reals | {"session": pd.Series([], dtype="datetime64[ns]")}
+    order = ["symbol", "session", "estimator", "probability", "dispersion", "calibrated_probability"]
+    return pd.DataFrame(whole)[[*order, "model_id"]]
+
+
+def _require_same_axes(model: FoldModel, cube: FeatureCube) -> None:
+    found = {"symbols": cube.symbols, "first session": str(cube.sessions[0].date())}
+    expected = {"symbols": model.symbols, "first session": str(model.axis_start.date())}
+    for name, value in expected.items():
+        if found[name] != value:
+            raise ModelError(
+                expected=f"{name} {value}, as the model was fitted on",
+                found=f"{found[name]}",
+                remedy="compute features over the whole axis of the strategy, or fit the model again",
+                model=model.model_id,
+            )
+    missing = [name for name in model.stationarity.kept if name not in cube.names]
+    if missing:
+        raise ModelError(
+            expected="every feature that the model was fitted on",
+            found=f"none named {', '.join(missing)}",
+            remedy="compute features with the strategy's own settings, or fit the model again",
+            model=model.model_id,
+        )

@@ -1,0 +1,265 @@
+"""Fit a fold, from untransformed features to calibrated estimators; each step on its own rows only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.errors import TrainingError
+from nn_assets.features.cube import FeatureCube
+from nn_assets.features.labels import Labels
+from nn_assets.features.scaling import Scaler, fit_scaler
+from nn_assets.features.selection import SelectionReport, select_features
+from nn_assets.features.stationarity import StationarityReport, apply_transforms, decide_transforms
+from nn_assets.learning.address import code_version, first_needed_row, model_address, training_data_hash
+from nn_assets.learning.baselines import fit_boosting, fit_linear
+from nn_assets.learning.calibration import Calibration, fit_calibration, reliability
+from nn_assets.learning.ensemble import Ensemble, train_ensemble
+from nn_assets.learning.fold_model import ESTIMATORS, Estimators, FoldModel, Member
+from nn_assets.learning.folds import Fold, check_realised, purge_sessions, require_rows
+from nn_assets.learning.inference import Estimates, cut_cube, estimate, forecast
+from nn_assets.learning.windows import Samples, Windows, find_samples
+from nn_assets.learning.workers import map_in_order, open_pool
+from nn_assets.settings import Strategy
+
+__all__ = [
+    "Estimators",
+    "FoldModel",
+    "Member",
+    "code_version",
+    "fit_model",
+    "fit_models",
+    "forecast",
+    "model_address",
+    "open_pool",
+]
+
+FloatArray = npt.NDArray[np.float64]
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """One fold and the rows that it needs, cut out of the whole: little to hand to another process."""
+
+    cube: FeatureCube
+    labels: Labels
+    first_row: int
+    axis_start: pd.Timestamp
+    fold: Fold
+    strategy: Strategy
+    model_id: str
+    data_hash: str
+
+    def local(self, rows: slice) -> slice:
+        """Rows of the full axis as rows of the cut."""
+        return slice(rows.start - self.first_row, rows.stop - self.first_row)
+
+
+@dataclass(frozen=True, eq=False)
+class _Inputs:
+    stationarity: StationarityReport
+    selection: SelectionReport | None
+    scaler: Scaler
+    windows: Windows
+    samples: dict[str, Samples]
+
+
+def fit_model(
+    cube: FeatureCube, labels: Labels, fold: Fold, strategy: Strategy, pool: Executor | None = None
+) -> FoldModel:
+    """Fit every estimator of one fold.
+
+    Stationarity, selection and scaling are decided on training rows; networks and baselines learn
+    from training rows and stop by validation rows; calibration rows serve calibration alone. No
+    row from ``fold.used_from`` on is read.
+
+    Parameters
+    ----------
+    cube : FeatureCube, values (bars, symbols, features)
+        Untransformed, over the whole axis.
+    labels : Labels
+        On the same axis.
+    fold : Fold
+    strategy : Strategy
+        Its features, label and learning sections matter, and the minimum of training rows.
+    pool : Executor, optional
+        From ``open_pool``, for the members. Without one and with ``learning.processes`` above one,
+        a pool is opened for this fit. The bits are the same in every case.
+
+    Raises
+    ------
+    FoldError
+        Too few usable training rows, or a label realised too late.
+    TrainingError
+        No feature is stationary, a part has no samples, or too few members trained.
+    """
+    task = _cut(cube, labels, fold, strategy)
+    if pool is not None:
+        return _fit(task, pool)
+    with open_pool(min(strategy.learning.processes, strategy.learning.ensemble)) as own:
+        return _fit(task, own)
+
+
+def fit_models(
+    cube: FeatureCube,
+    labels: Labels,
+    folds: Iterable[Fold],
+    strategy: Strategy,
+    pool: Executor | None = None,
+) -> Iterator[FoldModel]:
+    """Fit several folds at once, a fold to a process, and give them in order as they are done.
+
+    Several folds at once use processes better than the members of one after another. Arguments,
+    errors and bits are those of ``fit_model``.
+    """
+    tasks = [_cut(cube, labels, fold, strategy) for fold in folds]
+    if pool is not None:
+        yield from map_in_order(pool, _fit, tasks)
+        return
+    with open_pool(min(strategy.learning.processes, len(tasks))) as own:
+        yield from map_in_order(own, _fit, tasks)
+
+
+def _cut(cube: FeatureCube, labels: Labels, fold: Fold, strategy: Strategy) -> _Task:
+    check_realised(fold, labels.realised_row)
+    lookback = strategy.learning.lookback
+    first, stop = first_needed_row(fold.training.start, lookback), fold.calibration.stop
+    return _Task(
+        cube=cut_cube(cube, first, stop),
+        labels=Labels(
+            targets=labels.targets[first:stop],
+            returns=labels.returns[first:stop],
+            realised_row=labels.realised_row[first:stop],
+        ),
+        first_row=first,
+        axis_start=cube.sessions[0],
+        fold=fold,
+        strategy=strategy,
+        model_id=model_address(cube, labels, fold, strategy),
+        data_hash=training_data_hash(cube, labels, fold, lookback),
+    )
+
+
+def _fit(task: _Task, pool: Executor | None = None) -> FoldModel:
+    inputs = _prepare(task)
+    learning = task.strategy.learning
+    training, validation = inputs.samples["training"], inputs.samples["validation"]
+    ensemble = train_ensemble(inputs.windows, training, validation, learning, pool)
+    estimators = Estimators(
+        settings=learning,
+        members=tuple(Member(result.seed, result.state) for result in ensemble.members),
+        linear=fit_linear(inputs.windows, training, validation),
+        boosting=fit_boosting(inputs.windows, training, validation, learning.seed),
+    )
+    judged = estimate(estimators, inputs.windows, task.fold.validation)
+    calibrating = estimate(estimators, inputs.windows, task.fold.calibration)
+    calibrations, figures = _calibrated(task, judged, calibrating)
+    return FoldModel(
+        model_id=task.model_id,
+        fold=task.fold,
+        axis_start=task.axis_start,
+        symbols=task.cube.symbols,
+        stationarity=inputs.stationarity,
+        selection=inputs.selection,
+        scaler=inputs.scaler,
+        estimators=estimators,
+        calibrations=calibrations,
+        figures=_member_figures(inputs, ensemble) | {"estimators": figures},
+        validation_forecasts=_reference(task, judged),
+        data_hash=task.data_hash,
+        code_version=code_version(),
+    )
+
+
+def _prepare(task: _Task) -> _Inputs:
+    strategy, training_rows = task.strategy, task.local(task.fold.training)
+    stationarity = decide_transforms(task.cube, training_rows, strategy.features)
+    if not stationarity.kept:
+        raise TrainingError(
+            expected="at least one stationary feature on the training rows",
+            found=f"none of {', '.join(task.cube.names)}",
+            remedy="add features, or lower features.panel_pass_share",
+            month=task.fold.month,
+        )
+    stationary = apply_transforms(task.cube, stationarity)
+    selection = None
+    if strategy.features.select:
+        purge = purge_sessions(strategy.label.horizon_sessions, strategy.label.execution_lag_sessions)
+        selection = select_features(stationary, task.labels, training_rows, strategy.features, purge)
+        stationary = stationary.select(selection.selected)
+    scaler = fit_scaler(stationary.values[training_rows], strategy.features.scaling)
+    windows = Windows(scaler.transform(stationary.values), strategy.learning.lookback, task.first_row)
+    samples = {
+        name: find_samples(windows, rows, task.labels.targets[task.local(rows)])
+        for name, rows in task.fold.parts().items()
+    }
+    require_rows(task.fold, samples["training"].count, strategy.walk_forward.minimum_training_rows)
+    return _Inputs(stationarity, selection, scaler, windows, samples)
+
+
+def _calibrated(
+    task: _Task, judged: Estimates, calibrating: Estimates
+) -> tuple[dict[str, Calibration], Figures]:
+    calibrations: dict[str, Calibration] = {}
+    figures: Figures = {}
+    known_judged, outcome_judged = _outcomes(task, judged)
+    known, outcome = _outcomes(task, calibrating)
+    for name in ESTIMATORS:
+        before = calibrating.probability[name][known]
+        calibrations[name] = fit_calibration(before, outcome)
+        figures[name] = {
+            "validation": _judge(judged.probability[name][known_judged], outcome_judged),
+            "calibration_before": _judge(before, outcome),
+            "calibration_after": _judge(calibrations[name].apply(before), outcome),
+        }
+    return calibrations, figures
+
+
+def _outcomes(task: _Task, estimates: Estimates) -> tuple[npt.NDArray[np.bool_], FloatArray]:
+    targets = task.labels.targets[estimates.rows - task.first_row, estimates.columns]
+    known = np.isfinite(targets)
+    return known, targets[known]
+
+
+def _judge(probability: FloatArray, outcome: FloatArray) -> Figures | None:
+    return asdict(reliability(probability, outcome)) if len(outcome) else None
+
+
+def _member_figures(inputs: _Inputs, ensemble: Ensemble) -> Figures:
+    return {
+        "samples": {name: samples.count for name, samples in inputs.samples.items()},
+        "members": [
+            {
+                "seed": result.seed,
+                "best_epoch": result.best_epoch,
+                "epochs": len(result.history),
+                "training_loss": result.history[result.best_epoch].training_loss,
+                "validation_loss": result.validation_loss,
+            }
+            for result in ensemble.members
+        ],
+        "failed_members": [{"seed": seed, "error": error} for seed, error in ensemble.failures],
+        "libraries": {name: version(name) for name in ("numpy", "scikit-learn", "torch")},
+    }
+
+
+def _reference(task: _Task, judged: Estimates) -> pd.DataFrame:
+    count, kinds = len(judged.rows), len(ESTIMATORS)
+    sessions = task.cube.sessions[judged.rows - task.first_row]
+    symbols = pd.Series(task.cube.symbols, dtype="str")
+    return pd.DataFrame(
+        {
+            "symbol": symbols.take(np.tile(judged.columns, kinds)).array,
+            "session": pd.DatetimeIndex(np.tile(sessions.to_numpy(), kinds)).as_unit("ns"),
+            "estimator": pd.Series([name for name in ESTIMATORS for _ in range(count)], dtype="str"),
+            "probability": np.concatenate([judged.probability[name] for name in ESTIMATORS]),
+        }
+    )

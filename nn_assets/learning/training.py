@@ -1,0 +1,227 @@
+"""The one training loop. A network is only its layers; how it learns is here and nowhere else."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from nn_assets.errors import TrainingError
+from nn_assets.learning.networks import build_network
+from nn_assets.learning.windows import Samples, Windows
+from nn_assets.settings import LearningSettings
+
+__all__ = ["EpochFigures", "TrainingResult", "mean_loss", "repeatable_torch", "train", "train_network"]
+
+Float32Array = npt.NDArray[np.float32]
+
+# Nats a sample; chance is 0.69. A loss this high is a diverged network, not a bad epoch.
+EXPLODED_LOSS = 20.0
+_JUDGED_AT_ONCE = 512
+
+# Torch's generator and thread count belong to the process; two threads training at once would mix them.
+_ONE_AT_A_TIME = threading.RLock()
+
+
+@dataclass(frozen=True)
+class EpochFigures:
+    """What one epoch came to; losses are binary cross-entropy in nats, averaged over samples."""
+
+    training_loss: float
+    validation_loss: float
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """One trained member.
+
+    ``state`` holds the weights of ``best_epoch`` (counted from 0), the one with the lowest
+    validation loss; ``history`` has one entry for each epoch run.
+    """
+
+    seed: int
+    state: dict[str, Float32Array]
+    best_epoch: int
+    history: tuple[EpochFigures, ...]
+
+    @property
+    def validation_loss(self) -> float:
+        """Validation loss of the weights kept."""
+        return self.history[self.best_epoch].validation_loss
+
+
+@contextmanager
+def repeatable_torch(seed: int) -> Iterator[torch.Generator]:
+    """Torch with one thread, deterministic algorithms and a seeded generator; all restored after.
+
+    Yields a second generator, for the order of batches, so that the order does not depend on how
+    many random numbers a network draws for its weights or its dropout.
+    """
+    with _ONE_AT_A_TIME:
+        threads = torch.get_num_threads()
+        deterministic = torch.are_deterministic_algorithms_enabled()
+        with torch.random.fork_rng(devices=[]):
+            torch.set_num_threads(1)
+            torch.use_deterministic_algorithms(mode=True)
+            torch.manual_seed(seed)
+            try:
+                yield torch.Generator().manual_seed(seed)
+            finally:
+                torch.use_deterministic_algorithms(mode=deterministic)
+                torch.set_num_threads(threads)
+
+
+def train(
+    windows: Windows, training: Samples, validation: Samples, settings: LearningSettings, seed: int
+) -> TrainingResult:
+    """Train one member of the ensemble from fresh weights.
+
+    Parameters
+    ----------
+    windows : Windows
+        Scaled features; batches are gathered from it.
+    training, validation : Samples
+        Purged from one another.
+    settings : LearningSettings
+    seed : int
+        Fixes the first weights, the dropout and the order of batches.
+
+    Raises
+    ------
+    TrainingError
+        A part without samples, or a loss or gradient that is NaN, infinite or exploding; names
+        the seed and the epoch.
+    """
+    with repeatable_torch(seed) as order:
+        network = build_network(settings, features=windows.shape[2])
+        return train_network(network, windows, training, validation, settings, seed=seed, order=order)
+
+
+def train_network(
+    network: torch.nn.Module,
+    windows: Windows,
+    training: Samples,
+    validation: Samples,
+    settings: LearningSettings,
+    *,
+    seed: int,
+    order: torch.Generator,
+) -> TrainingResult:
+    """Train a given network in place: AdamW, clipped gradients, plateau schedule, early stopping.
+
+    The network ends with the weights of its best epoch, and so does the result. AdamW is
+    Loshchilov and Hutter (2019), algorithm 2.
+
+    Raises
+    ------
+    TrainingError
+        As ``train``.
+    """
+    _require_samples(training, validation, seed)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer, patience=settings.plateau_patience, factor=settings.plateau_factor
+    )
+    history: list[EpochFigures] = []
+    best_epoch, best_state = 0, _real_copy(network)
+    for epoch in range(settings.maximum_epochs):
+        rate = float(optimizer.param_groups[0]["lr"])
+        learned = _one_epoch(network, optimizer, windows, training, settings, order)
+        judged = mean_loss(network, windows, validation)
+        _refuse_divergence(learned, judged, seed, epoch)
+        history.append(EpochFigures(learned, judged, rate))
+        if epoch == 0 or judged < history[best_epoch].validation_loss:
+            best_epoch, best_state = epoch, _real_copy(network)
+        elif epoch - best_epoch >= settings.patience:
+            break
+        scheduler.step(judged)
+    network.load_state_dict(best_state)
+    return TrainingResult(
+        seed=seed,
+        state={name: tensor.numpy() for name, tensor in best_state.items()},
+        best_epoch=best_epoch,
+        history=tuple(history),
+    )
+
+
+def mean_loss(network: torch.nn.Module, windows: Windows, samples: Samples) -> float:
+    """Binary cross-entropy in nats, averaged over samples whatever the batches' sizes; dropout off."""
+    network.eval()
+    total = 0.0
+    with torch.no_grad():
+        for start in range(0, samples.count, _JUDGED_AT_ONCE):
+            places = np.arange(start, min(start + _JUDGED_AT_ONCE, samples.count))
+            total += float(_batch_loss(network, windows, samples, places).double().sum())
+    return total / samples.count
+
+
+def _one_epoch(
+    network: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    windows: Windows,
+    samples: Samples,
+    settings: LearningSettings,
+    order: torch.Generator,
+) -> float:
+    network.train()
+    shuffled = torch.randperm(samples.count, generator=order).numpy()
+    total = 0.0
+    for start in range(0, samples.count, settings.batch_size):
+        places = shuffled[start : start + settings.batch_size]
+        losses = _batch_loss(network, windows, samples, places)
+        optimizer.zero_grad(set_to_none=True)
+        losses.mean().backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_norm)
+        if not math.isfinite(float(norm)):
+            # stepping would spread the NaN into every weight; the caller names it
+            return math.nan
+        optimizer.step()
+        # a sum over samples: the last batch is smaller and must not weigh as much as a full one
+        total += float(losses.detach().double().sum())
+    return total / samples.count
+
+
+def _batch_loss(
+    network: torch.nn.Module, windows: Windows, samples: Samples, places: npt.NDArray[np.int64]
+) -> torch.Tensor:
+    # clone(): torch's own memory is aligned, numpy's may not be, and sums may round by alignment
+    inputs = torch.from_numpy(windows.gather(samples.rows[places], samples.columns[places])).clone()
+    logits = network(inputs)  # (batch,)
+    targets = torch.from_numpy(samples.targets[places]).clone()
+    return torch.nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+
+
+def _real_copy(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    # state_dict() hands out the live tensors; without clone() later steps would overwrite the copy
+    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+
+
+def _require_samples(training: Samples, validation: Samples, seed: int) -> None:
+    if training.count == 0 or validation.count == 0:
+        raise TrainingError(
+            expected="samples to train on and samples to validate on",
+            found=f"{training.count} and {validation.count}",
+            remedy="look for features or labels that are missing throughout a part of the fold",
+            seed=seed,
+        )
+
+
+def _refuse_divergence(learned: float, judged: float, seed: int, epoch: int) -> None:
+    for part, loss in (("training", learned), ("validation", judged)):
+        if not loss <= EXPLODED_LOSS:  # NaN compares false
+            raise TrainingError(
+                expected=f"a {part} loss of at most {EXPLODED_LOSS} nats",
+                found=f"{loss}",
+                remedy="lower learning.learning_rate, or look for extreme values among the features",
+                seed=seed,
+                epoch=epoch,
+            )

@@ -1,0 +1,122 @@
+"""Windows of the last ``lookback`` sessions, as views; gathered a batch at a time, never all at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nn_assets.errors import FoldError
+
+__all__ = ["Samples", "Windows", "find_samples"]
+
+FloatArray = npt.NDArray[np.float64]
+Float32Array = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+class Windows:
+    """All windows over a panel of scaled features. The last row of a window is its decision session.
+
+    Parameters
+    ----------
+    values : float array, shape (bars, symbols, features)
+        Scaled features; kept once as float32, which begins here. NaN means missing.
+    lookback : int
+        Sessions in a window.
+    first_row : int
+        Row number, on the full session axis, of ``values[0]``. Rows asked for are numbered on
+        the full axis, so that a slice of history answers like the whole.
+    """
+
+    def __init__(self, values: FloatArray | Float32Array, lookback: int, first_row: int = 0) -> None:
+        if lookback < 1 or values.shape[0] < lookback:
+            raise FoldError(
+                expected=f"at least {max(lookback, 1)} sessions for one window",
+                found=f"{values.shape[0]} sessions, lookback {lookback}",
+                remedy="load more history or shorten learning.lookback",
+            )
+        self.lookback = lookback
+        self.first_row = first_row
+        self.stop_row = first_row + values.shape[0]
+        self._values = np.ascontiguousarray(values, dtype=np.float32)
+        # (bars - lookback + 1, symbols, features, lookback): a view, nothing is copied
+        self._view = np.lib.stride_tricks.sliding_window_view(self._values, lookback, axis=0)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # to another process go the values alone; sent as it is, the view would be spelled out
+        return (Windows, (self._values, self.lookback, self.first_row))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(bars, symbols, features) of the values that the windows look at."""
+        bars, symbols, features = self._values.shape
+        return bars, symbols, features
+
+    def whole(self) -> BoolArray:
+        """Where the window that ends at (bar, symbol) is finite throughout; shape (bars, symbols)."""
+        finite = np.isfinite(self._values).all(axis=2)
+        answer = np.zeros_like(finite)
+        runs = np.lib.stride_tricks.sliding_window_view(finite, self.lookback, axis=0)
+        answer[self.lookback - 1 :] = runs.all(axis=-1)
+        return answer
+
+    def gather(self, rows: IntArray, columns: IntArray) -> Float32Array:
+        """Copy the windows that end at the given rows.
+
+        Parameters
+        ----------
+        rows : int array, shape (samples,)
+            Decision rows, numbered on the full session axis.
+        columns : int array, shape (samples,)
+            Symbol of each sample.
+
+        Returns
+        -------
+        float32 array, shape (samples, lookback, features)
+            ``[:, -1]`` is the decision session's own row.
+        """
+        chosen = self._view[rows - self.first_row - (self.lookback - 1), columns]
+        return np.ascontiguousarray(chosen.transpose(0, 2, 1))
+
+    def last_rows(self, rows: IntArray, columns: IntArray) -> FloatArray:
+        """Features of the decision sessions alone; shape (samples, features), float64."""
+        return self._values[rows - self.first_row, columns].astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What may be learned from: a whole window and a known label each. In order of row, then symbol."""
+
+    rows: IntArray  # (samples,), on the full session axis
+    columns: IntArray  # (samples,), symbol
+    targets: Float32Array  # (samples,), 0 or 1
+
+    @property
+    def count(self) -> int:
+        """Number of samples."""
+        return len(self.rows)
+
+
+def find_samples(windows: Windows, rows: slice, targets: FloatArray) -> Samples:
+    """Find the samples of a part of a fold.
+
+    Parameters
+    ----------
+    windows : Windows
+        Windows may reach back over the part's first row, as they do live.
+    rows : slice
+        The part, numbered on the full session axis, within the windows' rows.
+    targets : float array, shape (rows of the part, symbols)
+        NaN where the label is unknown: such a row is never a sample, and never counted as "down".
+    """
+    first = rows.start - windows.first_row
+    usable = windows.whole()[first : rows.stop - windows.first_row] & np.isfinite(targets)
+    found_rows, columns = np.nonzero(usable)
+    return Samples(
+        rows=found_rows.astype(np.int64) + rows.start,
+        columns=columns.astype(np.int64),
+        targets=targets[usable].astype(np.float32),
+    )

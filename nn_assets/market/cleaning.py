@@ -1,0 +1,128 @@
+"""From raw bars to clean ones: every row is kept as it came or put into quarantine, never mended.
+
+Row rules judge a row by itself, series rules against the rows before it; what rows after t say
+never changes the verdict on t. A row goes to quarantine once, under the first rule it breaks, with
+the field and value to blame. What a person should judge is pointed out in notices, and kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.frames import BAR_VERSIONS, QUARANTINE, conform
+from nn_assets.market.notices import Notice, jump_notices, repeated_open_notices
+from nn_assets.market.row_rules import ROW_RULES, Rule
+from nn_assets.market.rows import BoolArray, IntArray, ObjectArray, Rows, ordered_by_symbol, rows_of
+from nn_assets.market.series_rules import SERIES_RULES
+from nn_assets.settings import CleaningSettings
+
+__all__ = ["RULES", "Cleaned", "clean"]
+
+RULES: tuple[Rule, ...] = (*ROW_RULES, *SERIES_RULES)
+_PASSED = -1
+_SHOWN = ("open", "high", "low", "close", "volume")
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """Every row given in is in ``bars`` or in ``quarantine``, exactly once.
+
+    Attributes
+    ----------
+    bars : DataFrame
+        Columns of ``BARS``, ordered by symbol and session; values as they came.
+    quarantine : DataFrame
+        Columns of ``QUARANTINE``, in the same order.
+    notices : tuple of Notice
+        Rows kept that a person should judge.
+    """
+
+    bars: pd.DataFrame
+    quarantine: pd.DataFrame
+    notices: tuple[Notice, ...]
+
+    @property
+    def quarantined_fraction(self) -> float:
+        """Share of the rows given in that are in quarantine; 0 of none."""
+        rows = len(self.bars) + len(self.quarantine)
+        return len(self.quarantine) / rows if rows else 0.0
+
+    def counts(self) -> dict[str, int]:
+        """Rows in quarantine by rule, rules that found none included, in the rules' order."""
+        found = self.quarantine["rule"].value_counts()
+        return {rule.name: int(found.get(rule.name, 0)) for rule in RULES}
+
+
+def clean(bars: pd.DataFrame, calendar: str, settings: CleaningSettings) -> Cleaned:
+    """Judge raw bars.
+
+    Parameters
+    ----------
+    bars : DataFrame
+        Columns of ``BAR_VERSIONS``: what ``as_of`` gives, in any order. NaN means missing.
+    calendar : str
+        Name of the exchange's calendar.
+    settings : CleaningSettings
+        Thresholds.
+
+    Returns
+    -------
+    Cleaned
+        Whether row t is kept depends on rows up to t alone.
+
+    Raises
+    ------
+    SchemaError
+        A column is absent or of a type that cannot be cast.
+    """
+    ordered = ordered_by_symbol(conform(bars, BAR_VERSIONS))
+    rows = rows_of(ordered, calendar)
+    verdict: IntArray = np.full(len(rows), _PASSED, dtype=np.int64)
+    field: ObjectArray = np.full(len(rows), "", dtype=object)
+    for number, rule in enumerate(ROW_RULES):
+        finding = rule.find(rows, settings)
+        fresh = finding.at_fault & (verdict == _PASSED)
+        verdict[fresh], field[fresh] = number, finding.field[fresh]
+    for number, rule in enumerate(SERIES_RULES, start=len(ROW_RULES)):
+        passed = np.flatnonzero(verdict == _PASSED)
+        finding = rule.find(rows.take(verdict == _PASSED), settings)
+        places = passed[finding.at_fault]
+        verdict[places], field[places] = number, finding.field[finding.at_fault]
+    kept = verdict == _PASSED
+    return Cleaned(
+        bars=ordered[kept].reset_index(drop=True),
+        quarantine=_quarantine(ordered[~kept], verdict[~kept], field[~kept]),
+        notices=_notices(rows, kept, pd.unique(ordered["symbol"]), settings),
+    )
+
+
+def _notices(
+    rows: Rows, kept: BoolArray, symbols: npt.ArrayLike, settings: CleaningSettings
+) -> tuple[Notice, ...]:
+    names = np.asarray(symbols, dtype=object)
+    sound = rows.take(kept)
+    return (*jump_notices(sound, names, settings), *repeated_open_notices(sound, names, settings))
+
+
+def _quarantine(rows: pd.DataFrame, verdict: IntArray, field: ObjectArray) -> pd.DataFrame:
+    rules = [RULES[number] for number in verdict]
+    values, messages = [], []
+    for row, rule, name in zip(rows.itertuples(index=False), rules, field, strict=True):
+        whole = ", ".join(f"{field} {getattr(row, field)}" for field in _SHOWN)
+        value = whole if name == "row" else _value(row, name)
+        values.append(value)
+        found = whole if name == "row" else f"{name} {value} in {whole}"
+        messages.append(f"expected {rule.demands}; found {found}")
+    framed = rows[["symbol", "session", "source", "known_at"]].assign(
+        rule=[rule.name for rule in rules], field=field, value=values, message=messages
+    )
+    return conform(framed, QUARANTINE)
+
+
+def _value(row: tuple[object, ...], field: str) -> str:
+    value = getattr(row, field)
+    return str(value.date()) if field == "session" else str(value)

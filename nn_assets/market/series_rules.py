@@ -1,0 +1,98 @@
+"""Cleaning rules that judge a row against what came before it, and never by what came after.
+
+A bad tick is often recognised by the next session's return to normal. At the close of session t
+that is not yet known, so no rule here uses it: a row's verdict is final when the row arrives.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nn_assets.market.row_rules import Finding, Rule
+from nn_assets.market.rows import BoolArray, FloatArray, IntArray, ObjectArray, Rows
+from nn_assets.settings import CleaningSettings
+
+__all__ = ["SERIES_RULES", "trailing"]
+
+_LOG_100 = np.log(100.0)
+# How far an honest session may move while a 100-fold error is still recognised beside it.
+_UNIT_SLACK = 0.25
+# Below this share of its usual volume an instrument is thinly traded.
+_LOW_VOLUME_SHARE = 0.25
+_FEWEST_BEFORE = 20
+
+
+def trailing(rows: Rows, values: FloatArray, place: int, window: int) -> FloatArray:
+    """Up to ``window`` values of the same symbol just before a row, oldest first, NaN left out."""
+    start = max(place - window, int(np.searchsorted(rows.symbol, rows.symbol[place], side="left")))
+    before = values[start:place]
+    return before[np.isfinite(before)]
+
+
+def _is_hundredfold(price: FloatArray, reference: FloatArray | float) -> BoolArray:
+    return np.abs(np.abs(np.log(price / reference)) - _LOG_100) <= _UNIT_SLACK
+
+
+def unit_error_100x(rows: Rows, settings: CleaningSettings) -> Finding:
+    """Find prices about 100 times, or a hundredth of, the last close accepted: pence for pounds.
+
+    The reference is the last row *not* found at fault, so that the return to the right unit is no
+    second error. A change of unit for good therefore quarantines every row from it on: the gate
+    then halts, and a person decides. All rows must have four positive prices.
+    """
+    del settings
+    prices = {"open": rows.open, "high": rows.high, "low": rows.low, "close": rows.close}
+    before = rows.previous(rows.close)
+    suspect = np.zeros(len(rows), dtype=bool)
+    for price in prices.values():
+        suspect |= _is_hundredfold(price, before)
+    at_fault = np.zeros(len(rows), dtype=bool)
+    field: ObjectArray = np.full(len(rows), "", dtype=object)
+    matrix = np.column_stack(list(prices.values()))
+    names = np.array(list(prices), dtype=object)
+    for symbol in np.unique(rows.symbol[suspect]):
+        stop = int(np.searchsorted(rows.symbol, symbol, side="right"))
+        first = int(np.searchsorted(rows.symbol, symbol, side="left"))
+        start = first + int(suspect[first:stop].argmax())
+        reference = float(rows.close[start - 1])
+        for place in range(start, stop):
+            wrong = _is_hundredfold(matrix[place], reference)
+            if wrong.any():
+                at_fault[place], field[place] = True, names[wrong.argmax()]
+            else:
+                reference = float(rows.close[place])
+    return Finding(at_fault, field)
+
+
+def stale_run(rows: Rows, settings: CleaningSettings) -> Finding:
+    """Find the n-th equal close in a row and any after it, each with low volume: a feed at a standstill.
+
+    Low is under a quarter of the median of the window before. Where instruments trade without
+    volume, a bar that does not move at all (open, high, low and close equal) counts instead. The
+    first n - 1 rows stay: when they came they were not yet a run.
+    """
+    repeats = rows.close == rows.previous(rows.close)
+    if settings.traded_with_volume:
+        for place in np.flatnonzero(repeats):
+            usual = trailing(rows, rows.volume, int(place), settings.jump_window_sessions)
+            quiet = len(usual) >= _FEWEST_BEFORE and rows.volume[place] < _LOW_VOLUME_SHARE * np.median(usual)
+            repeats[place] = quiet
+    else:
+        repeats &= (rows.open == rows.close) & (rows.high == rows.close) & (rows.low == rows.close)
+    run = _run_length(repeats)
+    at_fault = run >= settings.stale_run_sessions - 1
+    return Finding(at_fault, np.full(len(rows), "close", dtype=object))
+
+
+def _run_length(holds: BoolArray) -> IntArray:
+    """How many rows in a row, up to and with each one, hold."""
+    place = np.arange(len(holds), dtype=np.int64)
+    last_break = np.maximum.accumulate(np.where(holds, -1, place))
+    return np.where(holds, place - last_break, 0)
+
+
+SERIES_RULES = (
+    Rule("unit_error_100x", "prices in the unit of those before", unit_error_100x),
+    Rule("stale_run", "closes that move, or volume", stale_run),
+)
+"""In this order, on the rows that the row rules let pass."""

@@ -1,0 +1,70 @@
+"""The strategies of this installation: those that come with the package, and those in the home."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from nn_assets.errors import SettingsError
+from nn_assets.settings import Strategy, load_strategy
+from nn_assets.store.home import home
+
+__all__ = ["StrategyFile", "find_strategy", "load_strategies"]
+
+
+@dataclass(frozen=True)
+class StrategyFile:
+    """A strategy and the file it was read from; relative data paths are relative to that file."""
+
+    strategy: Strategy
+    file: Path
+
+    @property
+    def folder(self) -> Path:
+        """The folder that relative data paths start from."""
+        return self.file.parent
+
+
+def load_strategies() -> tuple[StrategyFile, ...]:
+    """Read every strategy: the package's own and ``strategies/*.yaml`` in the home.
+
+    Raises
+    ------
+    SettingsError
+        A file cannot be read, or two of them name the same strategy.
+    """
+    bundled = Path(str(resources.files("nn_assets"))) / "strategies"
+    files = [*sorted(bundled.glob("*.yaml")), *sorted((home() / "strategies").glob("*.yaml"))]
+    found: dict[str, StrategyFile] = {}
+    for file in files:
+        strategy = load_strategy(file)
+        if strategy.name in found:
+            raise SettingsError(
+                expected="one strategy of each name",
+                found=f"{strategy.name!r} in {found[strategy.name].file} and in {file}",
+                remedy="give one of them another name",
+                file=str(file),
+                key="name",
+            )
+        found[strategy.name] = StrategyFile(strategy, file)
+    return tuple(found.values())
+
+
+def find_strategy(name: str) -> StrategyFile:
+    """The strategy of that name.
+
+    Raises
+    ------
+    SettingsError
+        There is none.
+    """
+    known = {each.strategy.name: each for each in load_strategies()}
+    if name not in known:
+        raise SettingsError(
+            expected=f"one of {', '.join(known)}",
+            found=repr(name),
+            remedy=f"choose one of these, or put a file into {home() / 'strategies'}",
+            key="strategy",
+        )
+    return known[name]

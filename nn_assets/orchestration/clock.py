@@ -1,0 +1,41 @@
+"""What day it is for a strategy: the wall clock, or the end of its history, and never past the vault."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from nn_assets.market.sessions import assumed_known_at, previous_session, sessions_between
+from nn_assets.settings import MarketSettings
+
+__all__ = ["as_of_session", "last_open_session", "now_utc"]
+
+
+def now_utc() -> pd.Timestamp:
+    """The wall clock. The only place that reads it."""
+    return pd.Timestamp.now(tz="UTC").as_unit("ns")
+
+
+def as_of_session(market: MarketSettings, session: object) -> pd.Timestamp:
+    """The moment at which a session's decision is made: its close plus the stated lag, UTC."""
+    return assumed_known_at(market.calendar, [pd.Timestamp(session)], market.known_at_lag_minutes)[0]
+
+
+def last_open_session(market: MarketSettings, now: pd.Timestamp) -> pd.Timestamp:
+    """The last session a strategy may see: closed, within its history, and before its vault.
+
+    Parameters
+    ----------
+    market : MarketSettings
+    now : Timestamp, UTC
+        Ignored where the strategy states ``history_ends``.
+    """
+    if market.history_ends is not None:
+        last = sessions_between(market.calendar, market.history_starts, market.history_ends)[-1]
+    else:
+        today = now.tz_convert("UTC").tz_localize(None).normalize() + pd.Timedelta(days=1)
+        recent = sessions_between(market.calendar, today - pd.Timedelta(days=30), today)
+        known = assumed_known_at(market.calendar, recent, market.known_at_lag_minutes)
+        last = recent[known <= now][-1]
+    if market.vault_starts is not None:
+        last = min(last, previous_session(market.calendar, market.vault_starts))
+    return last

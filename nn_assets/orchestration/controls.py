@@ -1,0 +1,75 @@
+"""What a person can set: the kill switch, and the release of a latched breaker. Kept in the ledger."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pandas as pd
+
+from nn_assets.errors import ControlError, LedgerError
+from nn_assets.orchestration.catalog import find_strategy
+from nn_assets.orchestration.clock import now_utc
+from nn_assets.portfolio.breakers import KillSwitch
+from nn_assets.store.ledger import Ledger
+
+__all__ = ["kill_switch_state", "latest_breaker_reset", "reset_breaker", "set_kill_switch"]
+
+KILL_SWITCH, BREAKER_RESET = "kill_switch", "breaker_reset"
+
+
+def _record(strategy: str, kind: str, state: str, who: str, reason: str) -> None:
+    if not reason.strip():
+        raise ControlError(
+            expected="a reason",
+            found="none",
+            remedy="say why with --reason; it is kept in the ledger",
+            rule=kind,
+        )
+    find_strategy(strategy)
+    moment = now_utc()
+    identity = hashlib.sha256(f"{strategy}|{kind}|{state}|{moment.isoformat()}".encode()).hexdigest()[:16]
+    row = {"control_id": identity, "kind": kind, "state": state, "who": who, "reason": reason, "details": {}}
+    with Ledger() as ledger:
+        ledger.append("controls", [row], run_id=f"control:{identity}", strategy=strategy)
+
+
+def set_kill_switch(strategy: str, state: str, who: str, reason: str) -> dict[str, Any]:
+    """Set the kill switch of a strategy.
+
+    Raises
+    ------
+    ControlError
+        The state is none of the three, or no reason is given.
+    """
+    if state not in set(KillSwitch):
+        raise ControlError(
+            expected=f"one of {', '.join(KillSwitch)}",
+            found=repr(state),
+            remedy="HALTED stops everything, REDUCING only closes, ACTIVE trades",
+            rule=KILL_SWITCH,
+        )
+    _record(strategy, KILL_SWITCH, state, who, reason)
+    return {"strategy": strategy, "kill_switch": state, "text": f"{strategy}: kill switch is {state}"}
+
+
+def reset_breaker(strategy: str, who: str, reason: str) -> dict[str, Any]:
+    """Release the latched breaker at the next session, which starts a new high-water mark."""
+    _record(strategy, BREAKER_RESET, "RESET", who, reason)
+    return {"strategy": strategy, "breaker": "reset", "text": f"{strategy}: breaker released from the next session on"}
+
+
+def kill_switch_state(ledger: Ledger, strategy: str) -> str:
+    """The kill switch as stored; ACTIVE when it was never set, HALTED when it cannot be read."""
+    try:
+        found = ledger.latest("controls", strategy, where={"kind": KILL_SWITCH})
+    except LedgerError:
+        return str(KillSwitch.HALTED)
+    return str(KillSwitch.ACTIVE) if found.empty else str(found["state"].iloc[-1])
+
+
+def latest_breaker_reset(ledger: Ledger, strategy: str, after: pd.Timestamp) -> str | None:
+    """Reason of a breaker reset recorded after a moment, or None."""
+    found = ledger.read("controls", strategy, where={"kind": BREAKER_RESET}, bookkeeping=True)
+    later = found[found["recorded_at"] > after]
+    return None if later.empty else str(later["reason"].iloc[-1])

@@ -1,0 +1,117 @@
+"""When things run by themselves: the daily round, retraining and cost recalibration."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pandas as pd
+
+from nn_assets.market.sessions import is_session, session_close, sessions_between, timezone_of
+from nn_assets.orchestration.partitions import first_model_month
+from nn_assets.settings import Strategy
+
+__all__ = ["strategy_schedules"]
+
+# Minutes between the moment the day's bar is taken to be known and the run, so that the feed has settled.
+_SETTLING_MINUTES = 15
+
+
+def strategy_schedules(
+    strategy: Strategy, *, daily_job: str, study_job: str, cost_job: str
+) -> list[dg.ScheduleDefinition]:
+    """The three schedules of a strategy, in its exchange's timezone, off until switched on in the UI."""
+    timezone = timezone_of(strategy.market.calendar)
+    return [
+        _schedule(
+            f"{strategy.name}__daily_round", daily_job, _after_the_close(strategy), timezone, _daily(strategy)
+        ),
+        _schedule(
+            f"{strategy.name}__monthly_retraining", study_job, "0 6 1 * *", timezone, _monthly(strategy)
+        ),
+        _schedule(
+            f"{strategy.name}__cost_recalibration", cost_job, "30 6 1 * *", timezone, _recalibration(strategy)
+        ),
+    ]
+
+
+def _schedule(
+    name: str, job: str, cron: str, timezone: str, evaluate: object
+) -> dg.ScheduleDefinition:
+    return dg.ScheduleDefinition(
+        name=name,
+        job_name=job,
+        cron_schedule=cron,
+        execution_timezone=timezone,
+        execution_fn=evaluate,  # type: ignore[arg-type]
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+    )
+
+
+def _after_the_close(strategy: Strategy) -> str:
+    """Cron of a full day's close plus the lag plus settling, local time; half days simply wait."""
+    market = strategy.market
+    recent = sessions_between(market.calendar, "2020-01-01", "2020-03-01")
+    closes = [session_close(market.calendar, day).tz_convert(timezone_of(market.calendar)) for day in recent]
+    usual = max(close - close.normalize() for close in closes)
+    due = usual + pd.Timedelta(minutes=market.known_at_lag_minutes + _SETTLING_MINUTES)
+    minutes = int(due.total_seconds() // 60) % (24 * 60)
+    return f"{minutes % 60} {minutes // 60} * * *"
+
+
+def _frozen(strategy: Strategy) -> dg.SkipReason | None:
+    ends = strategy.market.history_ends
+    if ends is None:
+        return None
+    return dg.SkipReason(f"{strategy.name} states history_ends {ends}: no session comes after it")
+
+
+def _local(context: dg.ScheduleEvaluationContext, strategy: Strategy) -> pd.Timestamp:
+    moment = pd.Timestamp(context.scheduled_execution_time)
+    return moment.tz_convert(timezone_of(strategy.market.calendar)).tz_localize(None)
+
+
+def _daily(strategy: Strategy) -> object:
+    def evaluate(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        if (skip := _frozen(strategy)) is not None:
+            return skip
+        # A market that never closes ends its session at midnight: the one just over is meant.
+        moment = _local(context, strategy) - pd.Timedelta(minutes=strategy.market.known_at_lag_minutes)
+        close_local = moment - pd.Timedelta(minutes=_SETTLING_MINUTES + 1)
+        day = close_local.normalize()
+        if not is_session(strategy.market.calendar, day):
+            return dg.SkipReason(f"{day.date()} is no session of {strategy.market.calendar}")
+        key = str(day.date())
+        return dg.RunRequest(
+            run_key=f"{strategy.name}:daily:{key}",
+            partition_key=key,
+            tags={"nn_assets/strategy": strategy.name},
+        )
+
+    return evaluate
+
+
+def _monthly(strategy: Strategy) -> object:
+    def evaluate(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        if (skip := _frozen(strategy)) is not None:
+            return skip
+        month = _local(context, strategy).strftime("%Y-%m")
+        if month < first_model_month(strategy):
+            return dg.SkipReason(f"the first model of {strategy.name} is due in {first_model_month(strategy)}")
+        return dg.RunRequest(
+            run_key=f"{strategy.name}:month:{month}",
+            partition_key=f"{month}-01",
+            tags={"nn_assets/strategy": strategy.name},
+        )
+
+    return evaluate
+
+
+def _recalibration(strategy: Strategy) -> object:
+    def evaluate(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        if (skip := _frozen(strategy)) is not None:
+            return skip
+        month = _local(context, strategy).strftime("%Y-%m")
+        return dg.RunRequest(
+            run_key=f"{strategy.name}:costs:{month}", tags={"nn_assets/strategy": strategy.name}
+        )
+
+    return evaluate

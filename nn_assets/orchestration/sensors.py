@@ -1,0 +1,73 @@
+"""What reacts to events: drift asks for a refresh, a failed run is written where an operator looks."""
+
+from __future__ import annotations
+
+import json
+
+import dagster as dg
+import pandas as pd
+
+from nn_assets.market.sessions import next_session
+from nn_assets.orchestration.clock import now_utc
+from nn_assets.settings import Strategy
+from nn_assets.store.home import home
+from nn_assets.store.ledger import Ledger
+
+__all__ = ["REFRESH_TAG", "failed_run_alert", "strategy_sensors"]
+
+REFRESH_TAG = "nn_assets/refresh_after"
+"""Run tag of a refresh inside a month: the session after whose close the model is fitted."""
+
+
+def strategy_sensors(strategy: Strategy, *, study_job: str) -> list[dg.SensorDefinition]:
+    """The drift sensor of a strategy, off until switched on in the UI."""
+
+    def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        cursor = int(context.cursor or 0)
+        with Ledger() as ledger:
+            events = ledger.read(
+                "refresh_requests", strategy.name, after_sequence=cursor, bookkeeping=True
+            ).sort_values("sequence")
+        if events.empty:
+            return dg.SkipReason("no drift event since the last look at the ledger")
+        requests = [_refresh(strategy, str(row.event_id), row.session) for row in events.itertuples()]
+        return dg.SensorResult(run_requests=requests, cursor=str(int(events["sequence"].max())))
+
+    return [
+        dg.SensorDefinition(
+            name=f"{strategy.name}__drift_refresh",
+            job_name=study_job,
+            evaluation_fn=evaluate,
+            minimum_interval_seconds=60,
+            description="Asks for a refresh of the model when forecasts have drifted; reads the ledger from a cursor.",
+            default_status=dg.DefaultSensorStatus.STOPPED,
+        )
+    ]
+
+
+def _refresh(strategy: Strategy, event_id: str, session: pd.Timestamp) -> dg.RunRequest:
+    in_force = next_session(strategy.market.calendar, session)
+    return dg.RunRequest(
+        run_key=f"{strategy.name}:refresh:{event_id}",
+        partition_key=f"{in_force.strftime('%Y-%m')}-01",
+        tags={"nn_assets/strategy": strategy.name, REFRESH_TAG: str(session.date())},
+    )
+
+
+@dg.run_failure_sensor(
+    name="failed_run_alert",
+    monitor_all_code_locations=True,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Appends every failed run to alerts.jsonl in the home.",
+)
+def failed_run_alert(context: dg.RunFailureSensorContext) -> None:
+    """Append one line per failed run; a mail or chat hook can follow the file."""
+    alert = {
+        "at": now_utc().isoformat(),
+        "run_id": context.dagster_run.run_id,
+        "job": context.dagster_run.job_name,
+        "message": context.failure_event.message,
+    }
+    home().mkdir(parents=True, exist_ok=True)
+    with (home() / "alerts.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(alert) + "\n")

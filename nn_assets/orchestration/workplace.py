@@ -1,0 +1,170 @@
+"""The stores of one strategy, opened together, and what is loaded from them for a session.
+
+Everything a decision or a study reads comes through here, cut to what was known at the session's
+close. A session that the publication in force does not cover is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from nn_assets.errors import PublicationError
+from nn_assets.features.catalogue import compute_features
+from nn_assets.features.cube import FeatureCube
+from nn_assets.features.labels import Labels, make_labels
+from nn_assets.learning.code import code_version
+from nn_assets.market.bars import as_of as known_bars
+from nn_assets.market.bars import content_hash
+from nn_assets.market.cleaning import clean
+from nn_assets.market.panel import Panel, panel_from_bars
+from nn_assets.market.sessions import sessions_between, sessions_per_year
+from nn_assets.orchestration.catalog import find_strategy
+from nn_assets.orchestration.clock import as_of_session, last_open_session, now_utc
+from nn_assets.settings import Strategy
+from nn_assets.store.lake import Lake
+from nn_assets.store.ledger import Ledger
+from nn_assets.store.models import ModelStore
+from nn_assets.store.publication import PublicationStore
+
+__all__ = ["Workplace", "open_workplace"]
+
+RAW_BARS, FEATURES, FEATURES_RECORD, FORECASTS = "raw_bars", "features", "features_record", "forecasts"
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """One strategy's stores and settings, for the length of a run."""
+
+    strategy: Strategy
+    folder: Path  # that relative data paths start from
+    ledger: Ledger
+    lake: Lake = field(default_factory=Lake)
+    models: ModelStore = field(default_factory=ModelStore)
+
+    @cached_property
+    def publications(self) -> PublicationStore:
+        """The publications of the lake."""
+        return PublicationStore(self.lake)
+
+    @cached_property
+    def last_session(self) -> pd.Timestamp:
+        """The last session that may be seen: closed, within history, before the vault."""
+        return last_open_session(self.strategy.market, now_utc())
+
+    @property
+    def sessions_per_year(self) -> int:
+        """Sessions that annualise a figure."""
+        return sessions_per_year(self.strategy.market.calendar)
+
+    def sessions(self, until: object = None) -> pd.DatetimeIndex:
+        """The session axis: every session from the fixed first one."""
+        last = self.last_session if until is None else min(pd.Timestamp(until), self.last_session)
+        return sessions_between(self.strategy.market.calendar, self.strategy.market.history_starts, last)
+
+    # --- bars ------------------------------------------------------------------------------------------
+
+    def raw_versions(self) -> pd.DataFrame:
+        """Every version of every raw bar."""
+        return self.lake.read_segments(self.strategy.name, RAW_BARS)
+
+    def bars(self, session: object = None) -> pd.DataFrame:
+        """Clean bars as they were known at a session's close.
+
+        The published bars serve where nothing was restated since; else the versions known then
+        are cleaned again.
+
+        Raises
+        ------
+        PublicationError
+            The publication in force does not cover the session.
+        """
+        day = self.last_session if session is None else pd.Timestamp(session)
+        publication = self.publications.require(self.strategy.name, day)
+        moment = as_of_session(self.strategy.market, day)
+        raw = self.raw_versions()
+        restated_later = (raw["known_at"] > moment) & (raw["session"] <= day)
+        if not restated_later.any():
+            published = self.publications.bars(publication)
+            return published[published["session"] <= day].reset_index(drop=True)
+        known = known_bars(raw[raw["session"] <= day], moment)
+        return clean(known, self.strategy.market.calendar, self.strategy.cleaning).bars
+
+    def symbols(self, bars: pd.DataFrame) -> tuple[str, ...]:
+        """The symbol axis: the strategy's, or those of the data in order where it names none."""
+        return self.strategy.market.symbols or tuple(sorted(bars["symbol"].unique()))
+
+    def panel(self, session: object = None) -> Panel:
+        """Bars known at a session's close, as arrays on the session axis up to it."""
+        bars = self.bars(session)
+        return panel_from_bars(bars, self.sessions(session), self.symbols(bars))
+
+    # --- features and labels -----------------------------------------------------------------------------
+
+    def compute_cube(self, panel: Panel) -> FeatureCube:
+        """The strategy's features of a panel."""
+        settings = self.strategy.features
+        return compute_features(panel, settings.names, market_symbol=settings.market_symbol)
+
+    def cube(self, session: object = None) -> FeatureCube:
+        """Features known at a session's close.
+
+        Raises
+        ------
+        PublicationError
+            There are no features of the published bars, or they do not cover the session.
+        """
+        day = self.last_session if session is None else pd.Timestamp(session)
+        record = self.lake.read_table(self.strategy.name, FEATURES_RECORD).iloc[-1]
+        self.publications.require(self.strategy.name, day, str(record["data_hash"]))
+        if record["code_version"] != code_version():
+            raise PublicationError(
+                expected=f"features computed by the code in force ({code_version()[:12]})",
+                found=f"features of code {str(record['code_version'])[:12]}",
+                remedy="materialise features again",
+                strategy=self.strategy.name,
+            )
+        bars = self.bars(day)
+        if content_hash(bars) != self._published_until(day):
+            return self.compute_cube(panel_from_bars(bars, self.sessions(day), self.symbols(bars)))
+        stored = self.lake.read_cube(self.strategy.name, FEATURES, str(record["address"]))
+        cube = FeatureCube(stored.sessions, stored.symbols, stored.names, stored.values)
+        return cube.until(day)
+
+    def _published_until(self, day: pd.Timestamp) -> str:
+        publication = self.publications.require(self.strategy.name, day)
+        published = self.publications.bars(publication)
+        return content_hash(published[published["session"] <= day].reset_index(drop=True))
+
+    def data_hash(self) -> str:
+        """Content hash of the publication in force."""
+        return self.publications.require(self.strategy.name, self.last_session).content_hash
+
+    def labels(self, panel: Panel) -> Labels:
+        """What is learned from a panel; NaN where not realised on it."""
+        rate = self.strategy.market.cash_rate_annual_fraction / self.sessions_per_year
+        return make_labels(panel, self.strategy.label, cash_rate_per_session=rate)
+
+    # --- forecasts ---------------------------------------------------------------------------------------
+
+    def forecast_history(self, until_month: str | None = None) -> pd.DataFrame:
+        """Out-of-sample forecasts of every month stored, up to one."""
+        months = [
+            month
+            for month in self.lake.months(self.strategy.name, FORECASTS)
+            if until_month is None or month <= until_month
+        ]
+        return self.lake.read_months(self.strategy.name, FORECASTS, months)
+
+
+@contextmanager
+def open_workplace(strategy: Strategy, folder: Path | None = None) -> Iterator[Workplace]:
+    """Open the stores of a strategy; the ledger's connections are given back at the end."""
+    place = find_strategy(strategy.name).folder if folder is None else folder
+    with Ledger() as ledger:
+        yield Workplace(strategy, place, ledger)

@@ -1,0 +1,255 @@
+"""Drift of forecasts and features: a sliding window held against what the model was trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite, nan
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.errors import SchemaError
+from nn_assets.oversight.distance import counts_within, distance_of_counts, ks_statistic
+from nn_assets.oversight.joint import nth_largest_by_feature
+from nn_assets.oversight.reference import DriftReference, MonitoredSeries, drift_reference
+from nn_assets.oversight.series import cross_section, innovations, window_cusum
+from nn_assets.settings import OversightSettings
+
+__all__ = [
+    "DriftMonitor",
+    "DriftReference",
+    "DriftReport",
+    "DriftStatistic",
+    "drift_reference",
+    "ks_statistic",
+]
+
+FloatArray = npt.NDArray[np.float64]
+
+COLUMNS = ("session", "layer", "name", "statistic", "critical", "autocorrelation", "drifted")
+
+
+@dataclass(frozen=True)
+class DriftStatistic:
+    """One test of one series on one session.
+
+    ``name`` is the series (``forecast``, a feature, ``feature:spread``), followed by ``:innovations``
+    or ``:cusum`` where the series is too persistent to be tested as it is.
+    """
+
+    layer: str  # 'prediction' or 'feature'
+    name: str
+    statistic: float  # KS distance in [0, 1], or CUSUM height in standard deviations; NaN: too few values
+    critical: float  # what the statistic must exceed; for KS never below the effect floor
+    autocorrelation: float  # AR(1) coefficient of the reference series
+    drifted: bool
+    retraining_critical: float = nan  # KS distance at the pace of retraining
+    asks_retraining: bool = False
+
+    @property
+    def feature(self) -> str:
+        """The feature (or ``forecast``) that the test counts for."""
+        return self.name.split(":", maxsplit=1)[0]
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """All tests of one session, and the joint verdict over features.
+
+    Attributes
+    ----------
+    session : Timestamp
+    statistics : tuple of DriftStatistic
+        Empty where the history is shorter than the window; ``message`` then says so.
+    joint_statistic : float
+        Third-largest ratio, over features, of a statistic to its critical value; NaN: not examined.
+    joint_critical : float
+        What it must exceed for three or more features to have drifted together.
+    joint_features : tuple of str
+        The features whose ratio lies above ``joint_critical``, in order of name.
+    message : str
+    """
+
+    session: pd.Timestamp
+    statistics: tuple[DriftStatistic, ...]
+    joint_statistic: float
+    joint_critical: float
+    joint_features: tuple[str, ...]
+    message: str
+
+    @property
+    def examined(self) -> bool:
+        """Whether there were enough sessions to say anything."""
+        return bool(self.statistics)
+
+    @property
+    def prediction_drifted(self) -> bool:
+        """Whether a series of the prediction layer lies beyond floor and critical value."""
+        return any(found.drifted for found in self.statistics if found.layer == "prediction")
+
+    @property
+    def drifted_features(self) -> tuple[str, ...]:
+        """Features of which a series has drifted on its own, in order of name."""
+        return tuple(sorted({s.feature for s in self.statistics if s.layer == "feature" and s.drifted}))
+
+    @property
+    def features_drifted_jointly(self) -> bool:
+        """Whether three or more features have strayed together, at the calibrated pace."""
+        return isfinite(self.joint_statistic) and self.joint_statistic > self.joint_critical
+
+    @property
+    def asks_retraining(self) -> bool:
+        """Whether forecasts have strayed beyond the floor and the value that rings four times a year."""
+        return any(found.asks_retraining for found in self.statistics if found.layer == "prediction")
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per test: session, layer, name, statistic, critical, autocorrelation, drifted."""
+        rows = [
+            (self.session, s.layer, s.name, s.statistic, s.critical, s.autocorrelation, s.drifted)
+            for s in self.statistics
+        ]
+        frame = pd.DataFrame(rows, columns=list(COLUMNS))
+        types = dict.fromkeys(("statistic", "critical", "autocorrelation"), "float64")
+        frame = frame.astype({"layer": "str", "name": "str", "drifted": "bool", **types})
+        frame["session"] = pd.DatetimeIndex(frame["session"]).as_unit("ns")
+        return frame
+
+
+class DriftMonitor:
+    """Examines one session at a time against a model's reference. Holds no state.
+
+    Parameters
+    ----------
+    settings : OversightSettings
+        Window length.
+    """
+
+    def __init__(self, settings: OversightSettings) -> None:
+        self._settings = settings
+        self._window = settings.drift_window_sessions
+        # A missing bar must not blind the monitor for a whole window: values are looked for in half
+        # a window more, and innovations need one row before the first.
+        self._reach = self._window + self._window // 2 + 1
+
+    def examine(
+        self,
+        row: int,
+        session: pd.Timestamp,
+        forecast_ranks: FloatArray,
+        features: FloatArray,
+        reference: DriftReference,
+    ) -> DriftReport:
+        """Test the window that ends on ``row``. Later rows are not read.
+
+        Parameters
+        ----------
+        row : int
+            Row of the session decided.
+        session : Timestamp
+            Its label, for the report.
+        forecast_ranks : array, shape (bars, symbols)
+            Forecasts as ranks within their own model's validation forecasts
+            (:meth:`DriftReference.forecast_ranks` of whichever model made them). NaN: no forecast.
+        features : array, shape (bars, symbols, features)
+            As handed to :func:`drift_reference`, in the same order. NaN: missing.
+        reference : DriftReference
+            Of the model in force on ``row``.
+
+        Returns
+        -------
+        DriftReport
+            With ``message`` 'not enough sessions ...' and no statistics before the first full window.
+        """
+        tail = slice(max(0, row + 1 - self._reach), row + 1)
+        forecasts = cross_section(forecast_ranks[tail, :, None])
+        return self._report(row, session, forecasts, cross_section(features[tail]), reference)
+
+    def examine_series(
+        self,
+        row: int,
+        session: pd.Timestamp,
+        forecast_series: FloatArray,
+        feature_series: FloatArray,
+        reference: DriftReference,
+    ) -> DriftReport:
+        """Give the same report from what ``cross_section`` gave once for a whole history (replay).
+
+        Parameters
+        ----------
+        forecast_series, feature_series : array, shape (bars, series)
+            ``cross_section`` of the ranks (with a last axis of 1) and of the features.
+        """
+        tail = slice(max(0, row + 1 - self._reach), row + 1)
+        return self._report(row, session, forecast_series[tail], feature_series[tail], reference)
+
+    def _report(
+        self,
+        row: int,
+        session: pd.Timestamp,
+        forecasts: FloatArray,
+        features: FloatArray,
+        reference: DriftReference,
+    ) -> DriftReport:
+        if reference.window != self._window:
+            raise SchemaError(
+                expected=f"a reference made for a window of {self._window} sessions",
+                found=f"one for {reference.window}",
+                remedy="rebuild the reference with the settings in force",
+                session=session,
+            )
+        if row + 1 < self._window:
+            message = f"not enough sessions: {row + 1} of {self._window}"
+            return DriftReport(session, (), nan, reference.multiplier, (), message)
+        tested = [
+            *(t for series in reference.forecasts for t in self._tests("prediction", series, forecasts)),
+            *(t for series in reference.features for t in self._tests("feature", series, features)),
+        ]
+        return _with_joint(session, tuple(tested), reference.multiplier)
+
+    def _tests(self, layer: str, series: MonitoredSeries, rows: FloatArray) -> list[DriftStatistic]:
+        values = rows[:, series.column]
+        if series.prewhitened:
+            values = innovations(values, series.whitening)
+        recent = values[np.isfinite(values)][-self._window :]
+        suffix = ":innovations" if series.prewhitened else ""
+        distance, height = nan, nan
+        if recent.size == self._window:
+            below, upto = counts_within(recent, series.ordered)
+            distance = distance_of_counts(np.sort(below), np.sort(upto), series.ordered.size)
+            if series.prewhitened:
+                height = window_cusum((below + upto) / 2.0, series.ordered.size)
+        ks = DriftStatistic(
+            layer=layer,
+            name=series.name + suffix,
+            statistic=distance,
+            critical=series.critical,
+            autocorrelation=series.autocorrelation,
+            drifted=distance > series.critical,
+            retraining_critical=series.retraining_critical,
+            asks_retraining=distance > series.retraining_critical,
+        )
+        if not series.prewhitened:
+            return [ks]
+        cusum = DriftStatistic(
+            layer=layer,
+            name=f"{series.name}:cusum",
+            statistic=height,
+            critical=series.cusum_critical,
+            autocorrelation=series.autocorrelation,
+            drifted=height > series.cusum_critical,
+        )
+        return [ks, cusum]
+
+
+def _with_joint(
+    session: pd.Timestamp, statistics: tuple[DriftStatistic, ...], multiplier: float
+) -> DriftReport:
+    tested = [found for found in statistics if found.layer == "feature"]
+    ratios = np.array([found.statistic / found.critical for found in tested])
+    names = [found.feature for found in tested]
+    third = float(nth_largest_by_feature(ratios, names)) if tested else nan
+    beyond = {name for name, ratio in zip(names, ratios, strict=True) if ratio > multiplier}
+    blind = [found.name for found in statistics if np.isnan(found.statistic)]
+    message = f"too few values: {', '.join(blind)}" if blind else ""
+    return DriftReport(session, statistics, third, multiplier, tuple(sorted(beyond)), message)

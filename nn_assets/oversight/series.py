@@ -1,0 +1,186 @@
+"""The series that drift is looked for in: what stands for a panel, its memory, its innovations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtri
+
+from nn_assets.errors import SchemaError
+from nn_assets.oversight.critical_values import CUSUM_ALLOWANCE
+
+__all__ = [
+    "SPREAD_SYMBOLS",
+    "autocorrelation",
+    "cross_section",
+    "innovations",
+    "kendall_corrected",
+    "rank_within",
+    "series_names",
+    "window_cusum",
+]
+
+FloatArray = npt.NDArray[np.float64]
+
+# A standard deviation across fewer symbols says more of chance than of the market.
+SPREAD_SYMBOLS = 5
+
+
+def rank_within(values: FloatArray, validation: FloatArray) -> FloatArray:
+    """Mid-ranks of forecasts within their own model's validation forecasts.
+
+    A refreshed model forecasts on a scale of its own; ranks within its own validation are
+    comparable across refreshes, so that a refresh alone does not ring.
+
+    Parameters
+    ----------
+    values : array, any shape
+        Forecasts of one model. NaN stays NaN.
+    validation : array, shape (forecasts,)
+        Validation forecasts of the same model, in any order. NaN is dropped.
+
+    Returns
+    -------
+    array, shape of ``values``
+        In [0, 1]: the share of validation forecasts below, ties counted half.
+
+    Raises
+    ------
+    SchemaError
+        No finite validation forecast.
+    """
+    known = np.sort(validation[np.isfinite(validation)], axis=None)
+    if known.size == 0:
+        raise SchemaError(
+            expected="at least one finite validation forecast",
+            found=f"{validation.size} forecasts, none finite",
+            remedy="hand in the forecasts of the model's validation rows",
+        )
+    below = np.searchsorted(known, values, side="left")
+    upto = np.searchsorted(known, values, side="right")
+    ranks: FloatArray = (below + upto) / (2.0 * known.size)
+    return np.where(np.isfinite(values), ranks, np.nan)
+
+
+def series_names(names: Sequence[str], symbols: int) -> tuple[str, ...]:
+    """Names of the columns that :func:`cross_section` gives: the features, then their spreads."""
+    spreads = [f"{name}:spread" for name in names] if symbols >= SPREAD_SYMBOLS else []
+    return (*names, *spreads)
+
+
+def cross_section(cube: FloatArray) -> FloatArray:
+    """One row per session: the mean over symbols, and from five symbols on the spread around it.
+
+    The mean is the common factor, tested apart: hundreds of symbols that move together are not
+    hundreds of observations. The spread sees what the mean averages away. Sums run symbol by
+    symbol, so that a row's bits do not depend on how many rows there are.
+
+    Parameters
+    ----------
+    cube : array, shape (bars, symbols, features)
+        NaN is left out of a session's mean.
+
+    Returns
+    -------
+    array, shape (bars, features) or (bars, 2 x features)
+        NaN where no symbol (for the spread, fewer than five) has a value.
+    """
+    bars, symbols, width = cube.shape
+    total, count = np.zeros((bars, width)), np.zeros((bars, width))
+    for symbol in range(symbols):
+        known = np.isfinite(cube[:, symbol])
+        total += np.where(known, cube[:, symbol], 0.0)
+        count += known
+    mean = np.divide(total, count, out=np.full((bars, width), np.nan), where=count > 0)
+    if symbols < SPREAD_SYMBOLS:
+        return mean
+    squares = np.zeros((bars, width))
+    for symbol in range(symbols):
+        deviation = cube[:, symbol] - mean
+        squares += np.where(np.isfinite(deviation), deviation * deviation, 0.0)
+    spread = np.full((bars, width), np.nan)
+    np.divide(squares, count, out=spread, where=count >= SPREAD_SYMBOLS)
+    return np.concatenate([mean, np.sqrt(spread)], axis=1)
+
+
+def autocorrelation(values: FloatArray) -> float:
+    """Lag-one sample autocorrelation (the standard estimator, one mean and one variance).
+
+    Parameters
+    ----------
+    values : array, shape (sessions,)
+        A pair with a NaN in it is left out of the numerator.
+
+    Returns
+    -------
+    float
+        In [-1, 1]; NaN for fewer than three values, 0 for a constant series.
+    """
+    known = values[np.isfinite(values)]
+    if known.size < 3:
+        return float("nan")
+    centred = values - known.mean()
+    variance = float(np.nansum(centred * centred))
+    # A constant's deviations are rounding noise of its mean: it has no memory to measure.
+    if known.min() == known.max() or variance == 0.0:
+        return 0.0
+    return float(np.nansum(centred[1:] * centred[:-1])) / variance
+
+
+def kendall_corrected(coefficient: float, sessions: int) -> float:
+    """Free a coefficient of its small-sample bias: r + (1 + 3 r) / n, at most 1.
+
+    Source: Kendall (1954), "Note on bias in the estimation of autocorrelation", Biometrika 41.
+    """
+    return min(coefficient + (1.0 + 3.0 * coefficient) / sessions, 1.0)
+
+
+def innovations(values: FloatArray, coefficient: FloatArray | float) -> FloatArray:
+    """Take out what an AR(1) foresees: x[t] - coefficient x[t - 1], less the constant, which ranks ignore.
+
+    Parameters
+    ----------
+    values : array, shape (sessions, ...)
+    coefficient : float, or array, shape (...)
+        Zero gives the series itself.
+
+    Returns
+    -------
+    array, shape (sessions - 1, ...)
+        NaN where either session is NaN.
+    """
+    unforeseen: FloatArray = values[1:] - coefficient * values[:-1]
+    return unforeseen
+
+
+def window_cusum(
+    places: npt.NDArray[np.integer] | FloatArray, reference: int, allowance: float = CUSUM_ALLOWANCE
+) -> float:
+    """Two-sided CUSUM at the end of a window of innovations, as normal scores of their ranks.
+
+    S[t] = max(0, S[t-1] + z[t] - allowance), from 0 at the window's head (Page 1954, Biometrika 41);
+    the larger of the upward and the downward sum. Normal scores make it free of the marginal, and
+    the restart free of how long the history is.
+
+    Parameters
+    ----------
+    places : array, shape (window,)
+        Mid-rank counts: reference values below each innovation, ties counted half.
+    reference : int
+        Length of the reference, in sessions.
+    allowance : float
+        In standard deviations, taken from every step.
+
+    Returns
+    -------
+    float
+        In standard deviations, at least 0.
+    """
+    scores = ndtri((places + 0.5) / (reference + 1))
+    heights = []
+    for side in (1.0, -1.0):
+        walk = np.concatenate([[0.0], np.cumsum(side * scores - allowance)])
+        heights.append(float(walk[-1] - walk.min()))
+    return max(heights)

@@ -1,0 +1,114 @@
+"""Whether trading costs more than the cost model says, by a test that knows its sample size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import nan
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from nn_assets.errors import SchemaError
+
+__all__ = ["SlippageTest", "slippage_breach"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SlippageTest:
+    """Realised against modelled cost over a window.
+
+    Attributes
+    ----------
+    breach : bool
+        Whether realised cost exceeds modelled cost by more than the tolerance, at the level stated.
+    statistic, p_value : float
+        One-sided Student t; NaN where there is too little to test.
+    observations : int
+        Independent ones: fills, or sessions where sessions were given.
+    ratio : float
+        Total realised over total modelled cost; NaN where nothing was modelled.
+    message : str
+    """
+
+    breach: bool
+    statistic: float
+    p_value: float
+    observations: int
+    ratio: float
+    message: str
+
+
+def slippage_breach(
+    realised: FloatArray,
+    modelled: FloatArray,
+    tolerance: float,
+    *,
+    sessions: npt.NDArray[np.datetime64] | None = None,
+    level: float = 0.05,
+    minimum_observations: int = 20,
+) -> SlippageTest:
+    """Test whether realised cost exceeds (1 + tolerance) x modelled cost on average.
+
+    A one-sided Student t test on realised - (1 + tolerance) x modelled: few or noisy fills need a
+    larger excess. On a window of 60 sessions that slides daily, 5% a day rings about once a year.
+
+    Parameters
+    ----------
+    realised, modelled : array, shape (fills,)
+        Cost of each fill, both in the same unit: fractions of the value traded weigh fills alike,
+        dollars weigh them by size. A fill with a NaN in either is left out.
+    tolerance : float
+        As a fraction of the modelled cost.
+    sessions : datetime64 array, shape (fills,), optional
+        Sessions of the fills. Fills of one session share its market, and are averaged first.
+    level : float
+        Of the test.
+    minimum_observations : int
+        Below this many nothing is concluded.
+
+    Returns
+    -------
+    SlippageTest
+
+    Raises
+    ------
+    SchemaError
+        Arrays of unequal length.
+    """
+    if realised.shape != modelled.shape or (sessions is not None and sessions.shape != realised.shape):
+        shapes = [array.shape for array in (realised, modelled, sessions) if array is not None]
+        raise SchemaError(
+            expected="one realised and one modelled cost (and session) for each fill",
+            found=f"shapes {shapes}",
+            remedy="join fills with their modelled costs by fill_id",
+        )
+    known = np.isfinite(realised) & np.isfinite(modelled)
+    total = float(modelled[known].sum())
+    ratio = float(realised[known].sum()) / total if total > 0.0 else nan
+    excess = realised[known] - (1.0 + tolerance) * modelled[known]
+    if sessions is not None:
+        _, group = np.unique(sessions[known], return_inverse=True)
+        excess = np.bincount(group, weights=excess) / np.bincount(group) if excess.size else excess
+    count = int(excess.size)
+    if count < minimum_observations:
+        message = f"not enough fills: {count} of {minimum_observations} observations"
+        return SlippageTest(
+            breach=False, statistic=nan, p_value=nan, observations=count, ratio=ratio, message=message
+        )
+    statistic, p_value = _one_sided_t(excess)
+    message = (
+        f"realised {ratio:.2f} x modelled, tolerance {1.0 + tolerance:.2f} x, p {p_value:.4f}, n {count}"
+    )
+    return SlippageTest(p_value < level, statistic, p_value, count, ratio, message)
+
+
+def _one_sided_t(excess: FloatArray) -> tuple[float, float]:
+    """Student t of a mean above zero. Without any spread the sign decides."""
+    mean, deviation = float(excess.mean()), float(excess.std(ddof=1))
+    if excess.min() == excess.max() or deviation == 0.0:
+        return (float("inf"), 0.0) if mean > 0.0 else (float("-inf"), 1.0)
+    statistic = mean / (deviation / float(np.sqrt(excess.size)))
+    return statistic, float(stats.t.sf(statistic, excess.size - 1))

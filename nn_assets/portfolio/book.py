@@ -1,0 +1,305 @@
+"""The book: cash, positions, stops, peaks and the latched breaker, as one frozen value.
+
+A session goes: :meth:`Book.opened` (financing of what was held since the last session), then
+:meth:`Book.filled` for each batch of fills, then :meth:`Book.marked` at the close. Each gives a new
+book. Sums run through ``math.fsum`` so that the order of symbols changes no bit.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from nn_assets.errors import ControlError, DecisionError
+from nn_assets.portfolio.breakers import Breaker, fired_breaker, latched
+from nn_assets.portfolio.fills import FillArrays, day_of
+from nn_assets.settings import CostSettings, PortfolioSettings
+
+__all__ = ["Book", "PortfolioState", "empty_book", "reset_breaker"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+DayArray = npt.NDArray[np.datetime64]
+
+_NO_DAY = np.datetime64("NaT", "D")
+_MONDAY = 3  # 1970-01-01 was a Thursday: days since then plus three, over seven, count weeks from Monday
+
+
+@dataclass(frozen=True)
+class PortfolioState:
+    """The row of a session in the portfolio_states frame."""
+
+    session: np.datetime64
+    cash_usd: float
+    equity_usd: float
+    gross_fraction: float
+    net_fraction: float
+    high_water_mark_usd: float
+    drawdown_fraction: float
+    session_return: float
+    costs_usd: float
+    breaker: str | None
+
+
+@dataclass(frozen=True)
+class Book:
+    """State after a session. Arrays have shape (symbols,); NaN or NaT where there is no position."""
+
+    symbols: tuple[str, ...]
+    cash_usd: float
+    quantity: FloatArray
+    price: FloatArray  # last mark; a missing price keeps it
+    entry_price: FloatArray
+    stop_price: FloatArray  # fixed at entry
+    entered_session: DayArray
+    blocked_side: IntArray  # side on which a stop was hit; 0 for none
+    blocked_until: DayArray
+    pending_stop_distance: FloatArray  # price distance decided with the last targets
+    unfilled_quantity: FloatArray  # signed rest of the last session's orders
+    equity_usd: float
+    high_water_mark_usd: float  # since the last reset
+    highest_ever_usd: float  # never reset
+    week_peak_usd: float  # highest close since the last of the week before
+    session: np.datetime64 = field(default=_NO_DAY)
+    session_costs_usd: float = 0.0
+    session_financing_usd: float = 0.0
+    breaker: Breaker | None = None
+
+    @property
+    def position_usd(self) -> FloatArray:
+        """Signed value of each position at the last mark, dollars; 0 where flat."""
+        return np.where(self.quantity == 0.0, 0.0, self.quantity * self.price)
+
+    @property
+    def drawdown_fraction(self) -> float:
+        """Fall from the high-water mark, fraction, never below zero."""
+        return max(0.0, 1.0 - self.equity_usd / self.high_water_mark_usd)
+
+    def opened(self, costs: CostSettings, cash_rate_annual_fraction: float, sessions_per_year: int) -> Book:
+        """Pay and earn financing on what was held into the session, and start its cost count.
+
+        Cash earns the cash rate; borrowed cash pays it plus the margin spread; the value of shorts
+        pays the borrow fee. Simple interest for one session.
+        """
+        rate = cash_rate_annual_fraction
+        if self.cash_usd < 0.0:
+            rate += costs.margin_spread_annual_fraction
+        short_usd = -math.fsum(np.minimum(self.position_usd, 0.0).tolist())
+        yearly = self.cash_usd * rate - short_usd * costs.borrow_fee_annual_fraction
+        financing = yearly / sessions_per_year
+        return replace(
+            self,
+            cash_usd=self.cash_usd + financing,
+            session_financing_usd=financing,
+            session_costs_usd=0.0,
+        )
+
+    def filled(self, fills: FillArrays, session: object, *, blocked_until: object = None) -> Book:
+        """Book fills, in their order.
+
+        A new position (also one that changes side) takes its stop from the fill price and the
+        decided stop distance; adding to a position moves its average entry but not its stop. A stop
+        that was hit blocks its side until ``blocked_until`` or until the signal leaves that side.
+
+        Raises
+        ------
+        DecisionError
+            A fill whose price or quantity is not a number: it cannot be booked.
+        """
+        day, until = day_of(session), day_of(blocked_until)
+        names = ("quantity", "entry_price", "stop_price", "entered_session", "blocked_side", "blocked_until")
+        state = {name: getattr(self, name).copy() for name in names}
+        state["unfilled_quantity"] = self.unfilled_quantity.copy()
+        paid = []
+        for row in range(len(fills)):
+            place, quantity, price = (
+                int(fills.symbol[row]),
+                float(fills.quantity[row]),
+                float(fills.price[row]),
+            )
+            if not (math.isfinite(quantity) and math.isfinite(price) and price > 0.0):
+                raise DecisionError(
+                    expected="a finite quantity at a positive price",
+                    found=f"{quantity} at {price}",
+                    remedy="correct the fill in the broker's file and import it again",
+                    symbol=self.symbols[place],
+                    session=str(day),
+                    key=fills.fill_id[row],
+                )
+            if fills.is_stop[row]:
+                state["blocked_side"][place] = int(np.sign(state["quantity"][place]))
+                state["blocked_until"][place] = until
+            else:
+                state["unfilled_quantity"][place] -= quantity
+            self._move(state, place, quantity, price, day)
+            paid.append(-quantity * price - float(fills.commission_usd[row]))
+        spent = (fills.half_spread_usd, fills.commission_usd, fills.impact_usd)
+        costs = math.fsum(float(value) for part in spent for value in part if math.isfinite(value))
+        return replace(
+            self,
+            cash_usd=math.fsum([self.cash_usd, *paid]),
+            session_costs_usd=self.session_costs_usd + costs,
+            **state,
+        )
+
+    def _move(
+        self,
+        state: dict[str, npt.NDArray[np.generic]],
+        place: int,
+        quantity: float,
+        price: float,
+        day: np.datetime64,
+    ) -> None:
+        held = float(state["quantity"][place])
+        new = held + quantity
+        state["quantity"][place] = new
+        if new == 0.0:
+            state["entry_price"][place] = state["stop_price"][place] = math.nan
+            state["entered_session"][place] = _NO_DAY
+        elif held == 0.0 or (held > 0.0) != (new > 0.0):
+            stop = price - math.copysign(float(self.pending_stop_distance[place]), new)
+            state["entry_price"][place] = price
+            state["stop_price"][place] = stop if stop > 0.0 else math.nan
+            state["entered_session"][place] = day
+        elif abs(new) > abs(held):
+            average = (float(state["entry_price"][place]) * held + price * quantity) / new
+            state["entry_price"][place] = average
+
+    def marked(
+        self,
+        session: object,
+        prices: FloatArray,
+        settings: PortfolioSettings,
+        *,
+        stale_data: bool = False,
+        unfinished_run: bool = False,
+    ) -> tuple[Book, PortfolioState]:
+        """Value the book at the close, move its peaks, and let the breakers look at it.
+
+        Parameters
+        ----------
+        prices : ndarray, shape (symbols,)
+            Closes. A missing or non-positive price keeps the last mark.
+        """
+        day = day_of(session)
+        usable = np.isfinite(prices) & (prices > 0.0)
+        valued = replace(self, session=day, price=np.where(usable, prices, self.price))
+        values = valued.position_usd
+        equity = math.fsum([self.cash_usd, *values.tolist()])
+        same_week = not np.isnat(self.session) and _week(day) == _week(self.session)
+        week_peak = self.week_peak_usd if same_week else self.equity_usd
+        fired = fired_breaker(
+            equity_usd=equity,
+            previous_equity_usd=self.equity_usd,
+            week_peak_usd=week_peak,
+            high_water_mark_usd=self.high_water_mark_usd,
+            settings=settings,
+            stale_data=stale_data,
+            unfinished_run=unfinished_run,
+        )
+        book = replace(
+            valued,
+            equity_usd=equity,
+            high_water_mark_usd=max(self.high_water_mark_usd, equity),
+            highest_ever_usd=max(self.highest_ever_usd, equity),
+            week_peak_usd=max(week_peak, equity),
+            breaker=latched(self.breaker, fired),
+        )
+        return book, book.state(previous_equity_usd=self.equity_usd)
+
+    def state(self, previous_equity_usd: float) -> PortfolioState:
+        """Return the row of this session, with its return over ``previous_equity_usd``."""
+        values = self.position_usd.tolist()
+        scale = self.equity_usd if self.equity_usd > 0.0 else math.nan
+        return PortfolioState(
+            session=self.session,
+            cash_usd=self.cash_usd,
+            equity_usd=self.equity_usd,
+            gross_fraction=math.fsum(abs(value) for value in values) / scale,
+            net_fraction=math.fsum(values) / scale,
+            high_water_mark_usd=self.high_water_mark_usd,
+            drawdown_fraction=self.drawdown_fraction,
+            session_return=self.equity_usd / previous_equity_usd - 1.0,
+            costs_usd=self.session_costs_usd,
+            breaker=None if self.breaker is None else self.breaker.kind,
+        )
+
+    def stopped_at_close(self, blocked_until: object) -> Book:
+        """Block the side of every position whose mark is at or beyond its stop.
+
+        For strategies that trade at closes only: the decision of this session then closes the
+        position at the next close.
+        """
+        side = np.sign(self.quantity).astype(np.int64)
+        hit = (side != 0) & (side * (self.price - self.stop_price) <= 0.0)
+        until = np.where(hit & (self.blocked_side != side), day_of(blocked_until), self.blocked_until)
+        return replace(self, blocked_side=np.where(hit, side, self.blocked_side), blocked_until=until)
+
+    def released(self, session: object, calibrated_probability: FloatArray) -> Book:
+        """Lift the block of sides that the signal has left, or whose time has passed.
+
+        A missing probability has not left anything.
+        """
+        side = np.nan_to_num(np.sign(calibrated_probability - 0.5), nan=np.inf)
+        left = np.isfinite(side) & (side != self.blocked_side)
+        with np.errstate(invalid="ignore"):
+            lifted = (self.blocked_side != 0) & (left | (self.blocked_until <= day_of(session)))
+        return replace(
+            self,
+            blocked_side=np.where(lifted, 0, self.blocked_side),
+            blocked_until=np.where(lifted, _NO_DAY, self.blocked_until),
+        )
+
+    def awaiting(self, ordered_quantity: FloatArray, stop_distance: FloatArray) -> Book:
+        """Remember what was ordered (signed, (symbols,)) and the stop distances that new entries take."""
+        return replace(
+            self, unfilled_quantity=ordered_quantity.copy(), pending_stop_distance=stop_distance.copy()
+        )
+
+
+def _week(day: np.datetime64) -> int:
+    return (int(day.astype(np.int64)) + _MONDAY) // 7
+
+
+def empty_book(symbols: tuple[str, ...], capital_usd: float) -> Book:
+    """Return a flat book with all capital in cash, before its first session."""
+    count = len(symbols)
+    blank, days = np.full(count, np.nan), np.full(count, _NO_DAY)
+    zeros = np.zeros(count)
+    return Book(
+        symbols=symbols,
+        cash_usd=capital_usd,
+        quantity=zeros,
+        price=blank,
+        entry_price=blank,
+        stop_price=blank,
+        entered_session=days,
+        blocked_side=np.zeros(count, dtype=np.int64),
+        blocked_until=days,
+        pending_stop_distance=blank,
+        unfilled_quantity=zeros,
+        equity_usd=capital_usd,
+        high_water_mark_usd=capital_usd,
+        highest_ever_usd=capital_usd,
+        week_peak_usd=capital_usd,
+    )
+
+
+def reset_breaker(book: Book, *, person: str, reason: str) -> Book:
+    """Release the latched breaker and start a new high-water mark; the highest ever is kept.
+
+    Raises
+    ------
+    ControlError
+        No person or no reason is named, or no breaker is latched.
+    """
+    if not person.strip() or not reason.strip() or book.breaker is None:
+        raise ControlError(
+            expected="a latched breaker, and the name and the reason of who resets it",
+            found=f"breaker {book.breaker}, person {person!r}, reason {reason!r}",
+            remedy="state both; a book without a latched breaker needs no reset",
+        )
+    return replace(book, breaker=None, high_water_mark_usd=book.equity_usd, week_peak_usd=book.equity_usd)

@@ -1,0 +1,97 @@
+"""Fills as arrays: what the paper broker gives and the book takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+__all__ = ["FillArrays", "day_of", "fills_frame", "no_fills"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+def day_of(session: object) -> np.datetime64:
+    """Return a session as ``datetime64[D]``, the book's own spelling of a day; NaT stays NaT."""
+    if isinstance(session, np.datetime64):
+        return session.astype("datetime64[D]")
+    stamp = pd.Timestamp(session)
+    return np.datetime64("NaT", "D") if stamp is pd.NaT else np.datetime64(stamp.date(), "D")
+
+
+@dataclass(frozen=True)
+class FillArrays:
+    """Fills of one session, shape (fills,); money in dollars, quantity signed, price without commission.
+
+    A part that a broker's file does not state (mid, spread, commission, impact) is NaN.
+    """
+
+    fill_id: tuple[str, ...]
+    client_order_id: tuple[str, ...]
+    symbol: IntArray  # place on the symbol axis
+    quantity: FloatArray
+    price: FloatArray  # what was paid: spread and impact included
+    mid_price: FloatArray  # mid at the fill, impact included
+    half_spread_usd: FloatArray
+    commission_usd: FloatArray
+    impact_usd: FloatArray
+    is_stop: npt.NDArray[np.bool_]
+    source: str = "paper"
+
+    def __len__(self) -> int:
+        return len(self.fill_id)
+
+
+def no_fills() -> FillArrays:
+    """Return an empty batch."""
+    none = np.zeros(0)
+    return FillArrays(
+        fill_id=(),
+        client_order_id=(),
+        symbol=np.zeros(0, dtype=np.int64),
+        quantity=none,
+        price=none,
+        mid_price=none,
+        half_spread_usd=none,
+        commission_usd=none,
+        impact_usd=none,
+        is_stop=np.zeros(0, dtype=np.bool_),
+    )
+
+
+def fills_frame(
+    fills: FillArrays, symbols: tuple[str, ...], *, session: object, known_at: pd.Timestamp
+) -> pd.DataFrame:
+    """Return the fills as the frame that crosses rooms, one row per fill in their order.
+
+    Parameters
+    ----------
+    symbols : tuple of str
+        The symbol axis that ``fills.symbol`` counts on.
+    session : timestamp
+        Session of the fills.
+    known_at : Timestamp
+        UTC moment of the fills, or from which they could be acted on.
+    """
+    text = pd.StringDtype(na_value=np.nan)
+    count = len(fills)
+    stamp = pd.Timestamp(day_of(session))
+    return pd.DataFrame(
+        {
+            "fill_id": pd.Series(list(fills.fill_id), dtype=text),
+            "client_order_id": pd.Series(list(fills.client_order_id), dtype=text),
+            "symbol": pd.Series([symbols[place] for place in fills.symbol], dtype=text),
+            "session": pd.Series([stamp] * count, dtype="datetime64[ns]"),
+            "quantity": fills.quantity,
+            "price": fills.price,
+            "mid_price": fills.mid_price,
+            "half_spread_usd": fills.half_spread_usd,
+            "commission_usd": fills.commission_usd,
+            "impact_usd": fills.impact_usd,
+            "source": pd.Series([fills.source] * count, dtype=text),
+            "known_at": pd.Series([known_at] * count, dtype="datetime64[ns, UTC]"),
+        }
+    )

@@ -1,0 +1,77 @@
+"""What a decision is given, and what it gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nn_assets.portfolio.breakers import Control
+from nn_assets.settings import PortfolioSettings
+
+__all__ = ["RULES", "Decision", "DecisionInputs"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+RULES = ("signal", "edge", "kelly", "risk", "correlation", "limits", "controls", "trade")
+"""Names of steps 1 to 8."""
+
+
+@dataclass(frozen=True, eq=False)
+class DecisionInputs:
+    """All that a decision may know. Arrays have shape (symbols,) unless said otherwise.
+
+    NaN in any array but ``beta`` means that the fact is missing, and the symbol gets no position.
+    """
+
+    symbols: tuple[str, ...]
+    session: object
+    reference_price: FloatArray  # close of the session; NaN or not positive: not tradable
+    calibrated_probability: FloatArray
+    confidence: FloatArray  # 0..1, from the signal: dispersion of the ensemble, novelty
+    mean_win: FloatArray  # G, positive fraction over the horizon
+    mean_loss: FloatArray  # L, positive fraction over the horizon
+    outcomes: IntArray  # realised out-of-sample outcomes behind G and L
+    atr: FloatArray  # ATR_14, price
+    daily_volatility: FloatArray  # fraction per session
+    adv_usd: FloatArray  # average daily volume, or the stated proxy, dollars
+    trailing_returns: FloatArray  # (60, symbols), session returns, fraction
+    beta: FloatArray  # NaN: taken as 1
+    current_quantity: FloatArray
+    blocked_side: IntArray  # side whose stop was hit; 0 for none
+    equity_usd: float
+    drawdown_fraction: float
+    horizon_sessions: int
+    verdict_allows: bool  # the latest study says "edge found", or the settings trade without
+    trading_state: str = "CONTINUE"
+    breaker: str | None = None
+    kill_switch: str = "ACTIVE"
+    regime_scale: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """Targets, the trace of the eight steps, and the numbers behind the reasons.
+
+    ``weights`` has shape (9, symbols): row 0 the weight held, row k the weight after step k.
+    """
+
+    inputs: DecisionInputs
+    settings: PortfolioSettings
+    target_quantity: FloatArray
+    target_weight: FloatArray
+    stop_distance: FloatArray  # price units; NaN where ATR is missing
+    weights: FloatArray
+    control: Control
+    scale: float
+    direction: IntArray
+    complete: BoolArray  # every input is there
+    edge_kept: FloatArray  # per session, before costs, shrunk
+    edge_opened: FloatArray  # per session, after the round trip
+    round_trip_cost: FloatArray  # fraction
+    shrink: FloatArray
+    correlation: FloatArray
+    not_worth: BoolArray  # changes that step 8 did not make

@@ -1,0 +1,121 @@
+"""The book as the ledger stores it, exactly: a portfolio_states row, holdings rows, and what they leave out.
+
+Floats travel as themselves in the frames' columns and as shortest-repr JSON in the extra record, so
+that a book read back continues to the same bits.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.errors import LedgerError
+from nn_assets.portfolio.book import Book, PortfolioState
+from nn_assets.portfolio.breakers import Breaker
+
+__all__ = ["book_from_records", "book_remainder", "holdings_frame", "state_row"]
+
+_TEXT = pd.StringDtype(na_value=np.nan)
+_NUMBERS = ("quantity", "price", "entry_price", "stop_price")
+_DAYS = ("entered_session", "blocked_until")
+_PER_SYMBOL = ("pending_stop_distance", "unfilled_quantity")
+_SCALARS = ("highest_ever_usd", "week_peak_usd", "session_costs_usd", "session_financing_usd")
+
+
+def state_row(state: PortfolioState) -> dict[str, object]:
+    """Return the row of the portfolio_states frame; the session as a Timestamp."""
+    row = asdict(state)
+    row["session"] = pd.Timestamp(state.session).as_unit("ns")
+    return row
+
+
+def holdings_frame(book: Book) -> pd.DataFrame:
+    """Return the holdings columns, one row per symbol, flat ones included (they may be blocked)."""
+    count = len(book.symbols)
+    return pd.DataFrame(
+        {
+            "session": pd.Series([pd.Timestamp(book.session)] * count, dtype="datetime64[ns]"),
+            "symbol": pd.Series(list(book.symbols), dtype=_TEXT),
+            **{name: getattr(book, name) for name in _NUMBERS},
+            "entered_session": book.entered_session.astype("datetime64[ns]"),
+            "blocked_side": book.blocked_side,
+            "blocked_until": book.blocked_until.astype("datetime64[ns]"),
+        }
+    )
+
+
+def book_remainder(book: Book) -> str:
+    """Return, as canonical JSON, what neither the state's row nor the holdings say.
+
+    The key ``symbols`` keeps the order of the arrays; NaN is null.
+    """
+    record: dict[str, object] = {name: getattr(book, name) for name in _SCALARS}
+    record["symbols"] = list(book.symbols)
+    record["breaker_reason"] = None if book.breaker is None else book.breaker.reason
+    for name in _PER_SYMBOL:
+        record[name] = [None if math.isnan(value) else value for value in getattr(book, name).tolist()]
+    return json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def book_from_records(
+    state: Mapping[str, Any], holdings: pd.DataFrame, remainder: str | Mapping[str, object]
+) -> Book:
+    """Rebuild the book that :func:`state_row`, :func:`holdings_frame` and :func:`book_remainder` describe.
+
+    Parameters
+    ----------
+    state : mapping
+        One row of portfolio_states.
+    holdings : DataFrame
+        The holdings of that session, in any row order.
+    remainder : str or mapping
+        The remainder, as JSON or already read.
+
+    Raises
+    ------
+    LedgerError
+        Holdings and remainder name different symbols.
+    """
+    rest: dict[str, Any] = json.loads(remainder) if isinstance(remainder, str) else dict(remainder)
+    symbols = tuple(rest["symbols"])
+    if sorted(holdings["symbol"]) != sorted(symbols):
+        raise LedgerError(
+            expected=f"one holdings row for each of {len(symbols)} symbols",
+            found=f"{len(holdings)} rows",
+            remedy="verify the ledger with `nn-assets audit verify`",
+            session=state["session"],
+        )
+    ordered = holdings.set_index("symbol").loc[list(symbols)]
+    kind = state["breaker"]
+    latched = None
+    if isinstance(kind, str) and kind:
+        latched = Breaker(kind, str(rest["breaker_reason"]))
+    numbers = {name: ordered[name].to_numpy(dtype=np.float64).copy() for name in _NUMBERS}
+    days = {name: ordered[name].to_numpy().astype("datetime64[D]") for name in _DAYS}
+    parts: dict[str, Any] = {
+        **numbers,
+        **days,
+        **{name: _array(rest[name]) for name in _PER_SYMBOL},
+        **{name: float(rest[name]) for name in _SCALARS},
+    }
+    return Book(
+        symbols=symbols,
+        cash_usd=float(state["cash_usd"]),
+        equity_usd=float(state["equity_usd"]),
+        high_water_mark_usd=float(state["high_water_mark_usd"]),
+        session=np.datetime64(pd.Timestamp(state["session"]).date(), "D"),
+        blocked_side=ordered["blocked_side"].to_numpy().astype(np.int64),
+        breaker=latched,
+        **parts,
+    )
+
+
+def _array(values: list[float | None]) -> npt.NDArray[np.float64]:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)

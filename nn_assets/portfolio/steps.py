@@ -1,0 +1,223 @@
+"""The parts of the eight steps: what each proposes, bounds or leaves out, over (symbols,)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nn_assets.costs.model import CostModel
+from nn_assets.portfolio.breakers import (
+    Control,
+    breaker_control,
+    kill_switch_control,
+    strictest,
+    trading_state_control,
+)
+from nn_assets.portfolio.inputs import DecisionInputs
+from nn_assets.portfolio.kelly import expected_return, kelly_weight, shrinkage, shrunk_probability
+from nn_assets.settings import PortfolioSettings
+
+__all__ = [
+    "Proposal",
+    "controlled",
+    "controls",
+    "edge_cap",
+    "held_weight",
+    "kelly_size",
+    "not_worth",
+    "propose",
+    "target_quantity",
+    "weight_of",
+]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+_COIN_TOSS = 0.5
+_PRESENT_SHARE = 0.5
+_HALVED_FROM = 0.6  # share of the drawdown limit from which sizes are halved
+_HALF = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """What steps 1 and 2 make of the signals; arrays of shape (symbols,)."""
+
+    direction: IntArray
+    complete: BoolArray  # every input is there
+    held: FloatArray  # signed weight now
+    kept: FloatArray  # size held on the signal's own side
+    probability: FloatArray  # of winning on the signal's side, shrunk
+    shrink: FloatArray
+    edge_kept: FloatArray  # per session, before costs
+    edge_opened: FloatArray  # per session, after the round trip
+    cost: FloatArray  # round trip, fraction
+
+
+def weight_of(quantity: FloatArray, inputs: DecisionInputs) -> FloatArray:
+    """Return the weight of a quantity at the reference price; 0 without a price or without equity."""
+    if inputs.equity_usd <= 0.0:
+        return np.zeros(len(inputs.symbols))
+    return np.nan_to_num(quantity * inputs.reference_price / inputs.equity_usd)
+
+
+def held_weight(inputs: DecisionInputs) -> FloatArray:
+    """Return the signed weight of what is held now."""
+    return weight_of(inputs.current_quantity, inputs)
+
+
+def _complete(inputs: DecisionInputs) -> BoolArray:
+    probability, confidence = inputs.calibrated_probability, inputs.confidence
+    complete = np.isfinite(confidence) & (probability >= 0.0) & (probability <= 1.0)
+    for fact in (inputs.reference_price, inputs.atr, inputs.daily_volatility, inputs.adv_usd):
+        complete &= np.isfinite(fact) & (fact > 0.0)
+    present = np.isfinite(inputs.trailing_returns).mean(axis=0) >= _PRESENT_SHARE
+    return complete & present & np.isfinite(inputs.current_quantity)
+
+
+def propose(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostModel) -> Proposal:
+    """Take steps 1 and 2: side, believed probability, round-trip cost and the edge left after it.
+
+    The round trip is priced at the largest order that step 6 would let through: dear rather than
+    cheap, and a cost that does not depend on the size it helps to decide.
+    """
+    complete = _complete(inputs)
+    probability = np.where(complete, inputs.calibrated_probability, _COIN_TOSS)
+    side = np.sign(probability - _COIN_TOSS).astype(np.int64)
+    side = np.where(side == inputs.blocked_side, 0, side)
+    if not settings.allow_short:
+        side = np.maximum(side, 0)
+    held = held_weight(inputs)
+    shrink = shrinkage(
+        inputs.outcomes, inputs.confidence, inputs.horizon_sessions, settings.shrink_prior_outcomes
+    )
+    believed = shrunk_probability(
+        np.maximum(probability, 1.0 - probability), inputs.mean_win, inputs.mean_loss, shrink
+    )
+    largest = np.minimum(
+        settings.single_name_limit * max(inputs.equity_usd, 0.0),
+        settings.adv_limit_fraction * inputs.adv_usd,
+    )
+    cost = 2.0 * costs.cost_fraction(largest, inputs.adv_usd, inputs.daily_volatility)
+    gross = expected_return(believed, inputs.mean_win, inputs.mean_loss)
+    usable = (side != 0) & np.isfinite(gross - cost)
+    return Proposal(
+        direction=side,
+        complete=complete,
+        held=held,
+        kept=np.where(np.sign(held) == side, np.abs(held), 0.0),
+        probability=believed,
+        shrink=shrink,
+        edge_kept=np.where(usable, gross / inputs.horizon_sessions, 0.0),
+        edge_opened=np.where(usable, (gross - cost) / inputs.horizon_sessions, 0.0),
+        cost=cost,
+    )
+
+
+def _between(kept: FloatArray, opened: FloatArray, keepable: FloatArray) -> FloatArray:
+    low, high = np.nan_to_num(opened), np.nan_to_num(keepable)
+    return np.minimum(np.maximum(kept, low), np.maximum(high, low))
+
+
+def kelly_size(inputs: DecisionInputs, settings: PortfolioSettings, proposal: Proposal) -> FloatArray:
+    """Step 3: what is held on the signal's side, moved to the nearer end of the no-trade zone.
+
+    The zone runs from the Kelly weight after a round trip's cost (worth opening up to) to the one
+    without cost (worth keeping).
+
+    Returns
+    -------
+    ndarray, shape (symbols,)
+        Sizes, at least zero; zero with fewer than the minimum of outcomes.
+    """
+    win, loss = inputs.mean_win, inputs.mean_loss
+    fraction = settings.kelly_fraction
+    opened = kelly_weight(proposal.probability, win, loss, proposal.cost, fraction)
+    keepable = kelly_weight(proposal.probability, win, loss, 0.0, fraction)
+    opened = np.where(proposal.edge_opened > 0.0, opened, 0.0)
+    keepable = np.where(proposal.edge_kept > 0.0, keepable, 0.0)
+    enough = inputs.outcomes >= settings.minimum_outcomes
+    return np.where(enough, _between(proposal.kept, opened, keepable), 0.0)
+
+
+def edge_cap(
+    inputs: DecisionInputs, settings: PortfolioSettings, proposal: Proposal, correlation: FloatArray
+) -> FloatArray:
+    """Step 5: s x edge / volatility x (1 - |rho|), with the edge of the part opened or kept."""
+    scale = settings.edge_to_weight * (1.0 - np.abs(correlation)) / inputs.daily_volatility
+    opened = np.maximum(proposal.edge_opened, 0.0) * scale
+    return _between(proposal.kept, opened, np.maximum(proposal.edge_kept, 0.0) * scale)
+
+
+def controls(inputs: DecisionInputs, settings: PortfolioSettings) -> tuple[Control, float]:
+    """Step 7: the strictest control, and the product of the scales that are in force.
+
+    A regime scale that is missing or below zero is zero; one above one is one.
+    """
+    state = trading_state_control(inputs.trading_state, settings)
+    control = strictest(
+        state, breaker_control(inputs.breaker, settings), kill_switch_control(inputs.kill_switch)
+    )
+    regime = inputs.regime_scale
+    scale = min(regime, 1.0) if regime >= 0.0 else 0.0
+    if inputs.drawdown_fraction > _HALVED_FROM * settings.drawdown_limit_fraction:
+        scale *= _HALF
+    if state is Control.REDUCED:
+        scale *= _HALF
+    return control, scale
+
+
+def controlled(weights: FloatArray, held: FloatArray, control: Control, scale: float) -> FloatArray:
+    """Apply step 7 to the weights: scaled, kept from growing, closed, or left untouched."""
+    if control is Control.HALTED:
+        return held.copy()
+    if control is Control.FLAT:
+        return np.zeros_like(weights)
+    scaled = weights * scale
+    if control is Control.REDUCING:
+        size = np.minimum(np.abs(held), np.abs(scaled))
+        return np.where(np.sign(scaled) == np.sign(held), np.sign(held) * size, 0.0)
+    return scaled
+
+
+def not_worth(inputs: DecisionInputs, costs: CostModel, weights: FloatArray, proposal: Proposal) -> BoolArray:
+    """Step 8: changes on the signal's own side that are worth less than their cost.
+
+    Worth is |edge over the horizon x change|. An increase pays spread, commission and impact. A
+    reduction is weighed against spread and commission alone: with impact, a more volatile
+    instrument would be kept larger for being dearer to sell. What steps 4 to 7 took below the
+    position held is never weighed, nor is leaving a side that the signal has left.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (9, symbols)
+        Rows 0 to 7 of the trace.
+    """
+    held, size, before = np.abs(proposal.held), np.abs(weights[7]), np.abs(weights[3:7])
+    after = np.abs(weights[4:8])
+    forced = ((after < before) & (after < held)).any(axis=0)
+    same_side = (proposal.direction == np.sign(proposal.held)) | (held == 0.0)
+    order = np.abs(size - held) * max(inputs.equity_usd, 0.0)
+    parts = costs.parts(order, inputs.adv_usd, inputs.daily_volatility)
+    price = parts.half_spread + parts.commission + np.where(size > held, parts.impact, 0.0)
+    worth = np.abs(proposal.edge_kept) * inputs.horizon_sessions
+    enough = proposal.complete & (proposal.direction != 0)
+    return same_side & enough & ~forced & (size != held) & ~(worth > price)
+
+
+def target_quantity(
+    inputs: DecisionInputs, settings: PortfolioSettings, weights: FloatArray, held: FloatArray
+) -> FloatArray:
+    """Weights as quantities, rounded towards zero to the lot; what is held stays to the digit.
+
+    A size at least as large as the one held never rounds below it.
+    """
+    lot = settings.lot_size
+    wanted = np.abs(weights) * max(inputs.equity_usd, 0.0) / inputs.reference_price
+    size = np.floor(np.nan_to_num(wanted) / lot) * lot
+    stays = (np.sign(weights) == np.sign(held)) & (np.abs(weights) >= np.abs(held)) & (held != 0.0)
+    size = np.where(stays, np.maximum(size, np.abs(inputs.current_quantity)), size)
+    return np.sign(weights) * size + 0.0

@@ -1,0 +1,204 @@
+"""Why is it this size? The eight steps of a decision as sentences with numbers, and its frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from nn_assets.portfolio.breakers import Control
+from nn_assets.portfolio.fills import day_of
+from nn_assets.portfolio.inputs import RULES, Decision
+
+__all__ = ["reason", "steps_frame", "targets_frame"]
+
+_TEXT = pd.StringDtype(na_value=np.nan)
+_SIDES = {-1: "short", 0: "no side", 1: "long"}
+
+
+def _signal(decision: Decision, place: int) -> str:
+    inputs = decision.inputs
+    if not decision.complete[place]:
+        return f"no position: {_missing(decision, place)}"
+    p = inputs.calibrated_probability[place]
+    blocked = int(inputs.blocked_side[place])
+    if blocked != 0 and blocked == np.sign(p - 0.5):
+        return f"no position: a stop was hit on the {_SIDES[blocked]} side, p {p:.4f} is still on it"
+    side = int(decision.direction[place])
+    if side == 0 and p != 0.5:
+        return f"no position: p {p:.4f} says short, and the settings do not allow shorts"
+    held = decision.weights[0, place]
+    turned = " and closes what is held on the other side" if held * side < 0.0 else ""
+    return (
+        f"p {p:.4f} says {_SIDES[side]}{turned}; mean win {inputs.mean_win[place]:.3%}, "
+        f"mean loss {inputs.mean_loss[place]:.3%} over {inputs.outcomes[place]} outcomes"
+    )
+
+
+def _missing(decision: Decision, place: int) -> str:
+    inputs = decision.inputs
+    named = {
+        "probability": inputs.calibrated_probability[place],
+        "confidence": inputs.confidence[place],
+        "reference price": inputs.reference_price[place],
+        "ATR": inputs.atr[place],
+        "volatility": inputs.daily_volatility[place],
+        "ADV": inputs.adv_usd[place],
+        "quantity held": inputs.current_quantity[place],
+    }
+    bad = [
+        f"{name} is {value:g}"
+        for name, value in named.items()
+        if not np.isfinite(value)
+        or (value <= 0.0 and name in {"reference price", "ATR", "volatility", "ADV"})
+    ]
+    share = float(np.isfinite(inputs.trailing_returns[:, place]).mean())
+    return ", ".join(bad) or f"only {share:.0%} of the trailing returns are there, or p lies outside 0..1"
+
+
+def _edge(decision: Decision, place: int) -> str:
+    horizon = decision.inputs.horizon_sessions
+    kept, opened = decision.edge_kept[place] * horizon, decision.edge_opened[place] * horizon
+    cost = decision.round_trip_cost[place]
+    verb = "worth opening" if opened > 0.0 else "opens nothing"
+    return (
+        f"edge {kept:.4%} over {horizon} sessions after shrinking by {decision.shrink[place]:.3f}, "
+        f"{opened:.4%} after a round trip of {cost:.4%}: {verb}"
+    )
+
+
+def _kelly(decision: Decision, place: int) -> str:
+    minimum, count = decision.settings.minimum_outcomes, int(decision.inputs.outcomes[place])
+    if count < minimum:
+        return f"no size: {count} out-of-sample outcomes realised, {minimum} are needed"
+    size = abs(decision.weights[3, place])
+    return f"{decision.settings.kelly_fraction:g} of Kelly allows {size:.2%} of capital"
+
+
+def _risk(decision: Decision, place: int) -> str:
+    settings = decision.settings
+    distance = decision.stop_distance[place] / decision.inputs.reference_price[place]
+    return (
+        f"stop at {settings.stop_atr_multiple:g} x ATR, {distance:.2%} away: at most "
+        f"{settings.risk_per_signal_fraction / distance:.2%} for {settings.risk_per_signal_fraction:.1%} "
+        f"at risk, {settings.risk_total_fraction:.1%} at risk in total"
+    )
+
+
+def _correlation(decision: Decision, place: int) -> str:
+    volatility = decision.inputs.daily_volatility[place]
+    return (
+        f"{decision.settings.edge_to_weight:g} x edge / volatility {volatility:.2%} x "
+        f"(1 - |{decision.correlation[place]:.2f}|), the correlation with the rest of the book"
+    )
+
+
+def _limits(decision: Decision, place: int) -> str:
+    settings = decision.settings
+    adv = settings.adv_limit_fraction * decision.inputs.adv_usd[place]
+    return (
+        f"single name {settings.single_name_limit:.0%}, {settings.adv_limit_fraction:.1%} of ADV = "
+        f"{adv:,.0f} USD, sector {settings.sector_limit:.0%}, gross {settings.gross_limit:.0%}, "
+        f"net {settings.net_limit:.0%}, beta {settings.beta_limit:g}"
+    )
+
+
+def _controls(decision: Decision, place: int) -> str:  # noqa: ARG001  one signature for all steps
+    inputs = decision.inputs
+    return (
+        f"{decision.control.name}, scale {decision.scale:g}: drift state {inputs.trading_state}, breaker "
+        f"{inputs.breaker or 'none'}, kill switch {inputs.kill_switch}, drawdown "
+        f"{inputs.drawdown_fraction:.2%} of {decision.settings.drawdown_limit_fraction:.0%}, regime "
+        f"{inputs.regime_scale:g}"
+    )
+
+
+def _trade(decision: Decision, place: int) -> str:
+    now, target = decision.inputs.current_quantity[place], decision.target_quantity[place]
+    if decision.control is Control.HALTED:
+        return f"no order leaves while halted: {now:g} stay"
+    if not decision.inputs.verdict_allows:
+        return "target zero: the latest study does not say 'edge found'"
+    if decision.not_worth[place]:
+        return f"the change is worth less than its cost: {now:g} stay"
+    return f"from {now:g} to {target:g}, rounded towards zero to lots of {decision.settings.lot_size:g}"
+
+
+_REASONS: tuple[Callable[[Decision, int], str], ...] = (
+    _signal,
+    _edge,
+    _kelly,
+    _risk,
+    _correlation,
+    _limits,
+    _controls,
+    _trade,
+)
+
+
+def reason(decision: Decision, step: int, place: int) -> str:
+    """Return why a step (1 to 8) did what it did to the instrument at ``place``."""
+    idle = decision.weights[step - 1, place] == 0.0 == decision.weights[step, place]
+    if idle and step in (2, 3, 4, 5, 6) and decision.direction[place] == 0:
+        return "nothing proposed"
+    if idle and step in (4, 5, 6):
+        return "nothing proposed"
+    return _REASONS[step - 1](decision, place)
+
+
+def steps_frame(decision: Decision) -> pd.DataFrame:
+    """Return the trace in the position_steps columns, eight rows per symbol in symbol order.
+
+    Weights are signed fractions of capital; step 1 starts from the weight held, step 8 ends at the
+    weight of the rounded target.
+    """
+    symbols, steps = decision.inputs.symbols, range(1, len(RULES) + 1)
+    rows = [(place, step) for place in range(len(symbols)) for step in steps]
+    session = pd.Timestamp(day_of(decision.inputs.session))
+    return pd.DataFrame(
+        {
+            "symbol": pd.Series([symbols[place] for place, _ in rows], dtype=_TEXT),
+            "session": pd.Series([session] * len(rows), dtype="datetime64[ns]"),
+            "step": np.array([step for _, step in rows], dtype=np.int64),
+            "rule": pd.Series([RULES[step - 1] for _, step in rows], dtype=_TEXT),
+            "weight_before": np.array([decision.weights[step - 1, place] for place, step in rows]),
+            "weight_after": np.array([decision.weights[step, place] for place, step in rows]),
+            "reason": pd.Series([reason(decision, step, place) for place, step in rows], dtype=_TEXT),
+        }
+    )
+
+
+def targets_frame(
+    decision: Decision, *, stop_price: np.ndarray, reference_at: pd.Timestamp, known_at: pd.Timestamp
+) -> pd.DataFrame:
+    """Return the targets in the target_positions columns, one row per symbol.
+
+    Parameters
+    ----------
+    stop_price : ndarray, shape (symbols,)
+        Stops of the positions held (from the book). Where the target opens a position or changes
+        its side, the stop stated is the one it would have at the reference price; the book fixes it
+        at the fill price. NaN for a target of zero.
+    reference_at, known_at : Timestamp
+        UTC moments of the reference price and of the decision.
+    """
+    inputs = decision.inputs
+    side = np.sign(decision.target_quantity)
+    fresh = side != np.sign(inputs.current_quantity)
+    offered = inputs.reference_price - side * decision.stop_distance
+    stop = np.where(fresh, offered, stop_price)
+    count = len(inputs.symbols)
+    return pd.DataFrame(
+        {
+            "symbol": pd.Series(list(inputs.symbols), dtype=_TEXT),
+            "session": pd.Series([pd.Timestamp(day_of(inputs.session))] * count, dtype="datetime64[ns]"),
+            "reference_price": inputs.reference_price,
+            "reference_at": pd.Series([reference_at] * count, dtype="datetime64[ns, UTC]"),
+            "current_quantity": inputs.current_quantity,
+            "target_quantity": decision.target_quantity,
+            "target_weight": decision.target_weight,
+            "stop_price": np.where((side != 0.0) & (stop > 0.0), stop, np.nan),
+            "known_at": pd.Series([known_at] * count, dtype="datetime64[ns, UTC]"),
+        }
+    )

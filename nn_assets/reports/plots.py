@@ -1,0 +1,299 @@
+"""Plots of results: each takes arrays or frames and gives PNG bytes, at most about 60 kB.
+
+Missing values are gaps. Nothing to show is said in the picture, never an exception: a report must
+come out on the day when something is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.ticker import MaxNLocator
+
+from nn_assets.evaluation.significance import rank_ic_contributions
+from nn_assets.reports.canvas import (
+    ALARM,
+    COLOURS,
+    INK,
+    MUTED,
+    NAMES,
+    SEQUENCE,
+    date_axis,
+    draw,
+    empty_note,
+    legend,
+    percent_axis,
+    to_png,
+)
+
+__all__ = [
+    "bar_counts",
+    "calibration_curve",
+    "drift_statistics",
+    "equity_and_drawdown",
+    "positions_over_time",
+    "rolling_rank_ic",
+    "training_curves",
+]
+
+FloatArray = npt.NDArray[np.float64]
+
+_SHOWN_SYMBOLS = 7
+_CALIBRATION_BINS = 10
+
+
+def equity_and_drawdown(
+    sessions: pd.DatetimeIndex, net_returns: Mapping[str, FloatArray], title: str = "Equity and drawdown"
+) -> bytes:
+    """Plot the growth of one unit of capital, net of costs, above its drawdown.
+
+    Parameters
+    ----------
+    sessions : DatetimeIndex, shape (n,)
+    net_returns : mapping of name to ndarray, shape (n,)
+        Fractions per session; NaN before a book starts counts as nothing earned. The first one is
+        drawn strongest.
+    """
+    figure, (upper, lower) = draw(title, rows=(2.4, 1.0), height=4.0)
+    if len(sessions) < 2 or not net_returns:
+        empty_note(upper, "no out-of-sample session has been replayed yet")
+        empty_note(lower, "")
+        return to_png(figure)
+    date_axis(upper, sessions)
+    days = date_axis(lower, sessions)
+    for place, (name, returns) in enumerate(net_returns.items()):
+        wealth = np.cumprod(1.0 + np.nan_to_num(returns))
+        peak = np.maximum(np.maximum.accumulate(wealth), 1.0)
+        colour = COLOURS.get(name, SEQUENCE[place % len(SEQUENCE)])
+        width, order = (1.9 if place == 0 else 1.1), 5 - place
+        upper.plot(days, wealth, color=colour, linewidth=width, zorder=order, label=NAMES.get(name, name))
+        lower.plot(days, wealth / peak - 1.0, color=colour, linewidth=0.9, zorder=order)
+        if place == 0:
+            lower.fill_between(days, wealth / peak - 1.0, 0.0, color=colour, alpha=0.15, linewidth=0.0)
+    upper.axhline(1.0, color=MUTED, linewidth=0.7)
+    upper.set_ylabel("capital (start = 1)")
+    lower.set_ylabel("drawdown")
+    percent_axis(lower)
+    legend(upper)
+    return to_png(figure)
+
+
+def rolling_rank_ic(
+    sessions: pd.DatetimeIndex,
+    forecasts: Mapping[str, FloatArray],
+    returns: FloatArray,
+    window: int = 126,
+    title: str = "Rank correlation of forecast and outcome",
+) -> bytes:
+    """Plot the mean rank IC of the last ``window`` sessions that had one.
+
+    Parameters
+    ----------
+    forecasts : mapping of estimator to ndarray, shape (n, symbols)
+        Probabilities; NaN without a forecast.
+    returns : ndarray, shape (n, symbols)
+        The label's own return; NaN while unknown.
+    """
+    figure, (axis,) = draw(f"{title}, mean of {window} sessions")
+    drawn = False
+    for place, (name, values) in enumerate(forecasts.items()):
+        series = pd.Series(rank_ic_contributions(values, returns), index=sessions).dropna()
+        rolled = series.rolling(window, min_periods=window).mean().dropna()
+        if len(rolled) > 1:
+            drawn = True
+            colour = COLOURS.get(name, SEQUENCE[place % len(SEQUENCE)])
+            days = pd.DatetimeIndex(rolled.index).to_numpy().astype("datetime64[D]")
+            width = 1.8 if place == 0 else 1.0
+            label = NAMES.get(name, name)
+            axis.plot(days, rolled.to_numpy(), color=colour, linewidth=width, label=label, zorder=5 - place)
+    if not drawn:
+        empty_note(axis, f"fewer than {window} sessions have a forecast and a realised label")
+        return to_png(figure)
+    date_axis(axis, sessions[:0])
+    axis.axhline(0.0, color=MUTED, linewidth=0.9)
+    axis.set_ylabel("rank IC")
+    legend(axis)
+    return to_png(figure)
+
+
+def calibration_curve(
+    forecasts: Mapping[str, FloatArray], targets: FloatArray, title: str = "Calibration, out of sample"
+) -> bytes:
+    """Plot the share of ups against the calibrated probability, in tenths of equal count.
+
+    Parameters
+    ----------
+    forecasts : mapping of estimator to ndarray, any shape
+    targets : ndarray, same shape, 1, 0 or NaN
+    """
+    figure, (left, right) = draw(title, columns=2, height=3.3)
+    drawn: list[FloatArray] = []
+    for place, (name, values) in enumerate(forecasts.items()):
+        complete = np.isfinite(values) & np.isfinite(targets)
+        p, y = values[complete], targets[complete]
+        if len(p) < 5 * _CALIBRATION_BINS:
+            continue
+        parts = np.array_split(np.argsort(p, kind="stable"), _CALIBRATION_BINS)
+        means = np.array([p[part].mean() for part in parts])
+        shares = np.array([y[part].mean() for part in parts])
+        errors = np.sqrt(shares * (1.0 - shares) / np.array([len(part) for part in parts]))
+        colour = COLOURS.get(name, SEQUENCE[place % len(SEQUENCE)])
+        bars = {"yerr": errors, "elinewidth": 0.8, "capsize": 0} if not drawn else {}
+        left.errorbar(
+            means,
+            shares,
+            fmt="o-",
+            color=colour,
+            markersize=3.5,
+            linewidth=1.2,
+            label=NAMES.get(name, name),
+            **bars,
+        )
+        if not drawn:
+            right.hist(p, bins=40, color=colour, alpha=0.85)
+        drawn.append(means)
+    if not drawn:
+        for axis in (left, right):
+            empty_note(axis, "too few forecasts with a realised label")
+        return to_png(figure)
+    low, high = min(part.min() for part in drawn), max(part.max() for part in drawn)
+    left.plot([low, high], [low, high], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
+    left.set(xlabel="calibrated probability of up", ylabel="share that went up")
+    right.set(xlabel="calibrated probability of up", ylabel="forecasts")
+    percent_axis(left)
+    legend(left, columns=3)
+    return to_png(figure)
+
+
+def positions_over_time(
+    sessions: pd.DatetimeIndex, weights: FloatArray, symbols: Sequence[str], title: str = "Positions"
+) -> bytes:
+    """Plot target weights of the largest positions, above the gross and net sum of all.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (n, symbols)
+        Signed fractions of capital; NaN is no position.
+    """
+    figure, (upper, lower) = draw(title, rows=(1.6, 1.0), height=3.9)
+    held = np.nan_to_num(weights)
+    if len(sessions) < 2 or not held.any():
+        empty_note(upper, "no position was held" if len(sessions) else "no session has been decided yet")
+        empty_note(lower, "")
+        return to_png(figure)
+    date_axis(upper, sessions)
+    days = date_axis(lower, sessions)
+    largest = np.argsort(-np.abs(held).sum(axis=0), kind="stable")[:_SHOWN_SYMBOLS]
+    for place, column in enumerate(column for column in largest if held[:, column].any()):
+        colour = SEQUENCE[place % len(SEQUENCE)]
+        upper.step(days, held[:, column], where="post", linewidth=1.2, color=colour, label=symbols[column])
+    gross, net = np.abs(held).sum(axis=1), held.sum(axis=1)
+    lower.fill_between(
+        days, gross, step="post", color=COLOURS["network"], alpha=0.2, linewidth=0, label="gross"
+    )
+    lower.step(days, net, where="post", color=INK, linewidth=1.1, label="net")
+    for axis, said in ((upper, "weight"), (lower, "sum of weights")):
+        axis.axhline(0.0, color=MUTED, linewidth=0.7)
+        axis.set_ylabel(said)
+        percent_axis(axis)
+    legend(upper, columns=_SHOWN_SYMBOLS)
+    legend(lower, columns=2)
+    return to_png(figure)
+
+
+def bar_counts(
+    sessions_per_symbol: Mapping[str, int],
+    quarantined_by_rule: Mapping[str, int],
+    title: str = "Bars kept and rows set aside",
+) -> bytes:
+    """Plot how many bars each symbol has (the fewest first) and how many rows each rule set aside."""
+    figure, (left, right) = draw(title, columns=2, height=3.2)
+    fewest = sorted(sessions_per_symbol.items(), key=lambda item: (item[1], item[0]))[:12][::-1]
+    worst = sorted(quarantined_by_rule.items(), key=lambda item: (-item[1], item[0]))[:12][::-1]
+    panels = (
+        (left, fewest, COLOURS["network"], "bars", "no bars"),
+        (right, worst, ALARM, "rows in quarantine", "no row was set aside"),
+    )
+    for axis, items, colour, unit, nothing in panels:
+        if not items:
+            empty_note(axis, nothing)
+            continue
+        bars = axis.barh(
+            [name for name, _ in items], [count for _, count in items], color=colour, height=0.65
+        )
+        axis.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=7.5, color=INK)
+        axis.set_xlabel(unit)
+        axis.grid(visible=False, axis="y")
+        axis.margins(x=0.14)
+        axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    return to_png(figure)
+
+
+def drift_statistics(
+    drift: pd.DataFrame, title: str = "Drift: statistic against its critical value"
+) -> bytes:
+    """Plot each monitored series' statistic as a bar and its calibrated critical value as a mark.
+
+    Parameters
+    ----------
+    drift : DataFrame
+        Rows of one session: name, layer, statistic, critical, drifted. NaN statistics are left out.
+    """
+    rows = drift[np.isfinite(drift["statistic"].to_numpy(dtype=np.float64))] if len(drift) else drift
+    figure, (axis,) = draw(title, height=max(1.6, 0.9 + 0.19 * len(rows)))
+    if len(rows) == 0:
+        empty_note(axis, "not enough sessions yet for the drift window")
+        return to_png(figure)
+    rows = rows.sort_values(["layer", "statistic"], ascending=[True, True], kind="stable")
+    places = np.arange(len(rows))
+    colours = [ALARM if drifted else COLOURS["network"] for drifted in rows["drifted"]]
+    axis.barh(places, rows["statistic"].to_numpy(), color=colours, height=0.62)
+    axis.scatter(
+        rows["critical"].to_numpy(),
+        places,
+        marker="|",
+        s=90,
+        color=INK,
+        linewidths=1.6,
+        label="critical value",
+    )
+    axis.set_yticks(places, [f"{row.name_}" for row in rows.rename(columns={"name": "name_"}).itertuples()])
+    axis.set_xlabel("Kolmogorov-Smirnov distance (0 to 1)")
+    axis.grid(visible=False, axis="y")
+    axis.set_ylim(-0.6, len(rows) - 0.4)
+    legend(axis, columns=2)
+    return to_png(figure)
+
+
+def training_curves(
+    histories: Sequence[tuple[FloatArray, FloatArray, int]], title: str = "Training of each member"
+) -> bytes:
+    """Plot training and validation loss by epoch, and mark the epoch whose weights were kept.
+
+    Parameters
+    ----------
+    histories : sequence of (training loss, validation loss, best epoch)
+        One per member; losses of shape (epochs,) in nats per row, epochs counted from 0.
+    """
+    figure, (left, right) = draw(title, columns=2, height=2.9)
+    if not histories:
+        empty_note(left, "no network was trained")
+        empty_note(right, "")
+        return to_png(figure)
+    for place, (training, validation, best) in enumerate(histories):
+        colour = SEQUENCE[place % len(SEQUENCE)]
+        left.plot(np.arange(len(training)), training, color=colour, linewidth=1.1)
+        right.plot(
+            np.arange(len(validation)), validation, color=colour, linewidth=1.1, label=f"member {place + 1}"
+        )
+        if 0 <= best < len(validation):
+            right.plot([best], [validation[best]], "o", color=colour, markersize=4)
+    for axis in (left, right):
+        axis.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    left.set(xlabel="epoch", ylabel="training loss (nats)")
+    right.set(xlabel="epoch (dot: weights kept)", ylabel="validation loss (nats)")
+    legend(right, columns=3)
+    return to_png(figure)

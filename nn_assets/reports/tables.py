@@ -1,0 +1,228 @@
+"""Rows of the tables on the pages: figures side by side, folds, and why a position has its size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from nn_assets.evaluation.figure_set import FORECAST_NAMES, Figures, StudyFigures
+from nn_assets.reports.canvas import NAMES
+
+__all__ = [
+    "Cell",
+    "FigureTable",
+    "SizeStep",
+    "SizedPosition",
+    "figure_table",
+    "fold_table",
+    "sized_positions",
+    "steps_markdown",
+]
+
+ABSENT = "\N{EN DASH}"
+
+Form = Callable[[float], str]
+
+
+def _decimals(digits: int) -> Form:
+    return lambda value: f"{value:.{digits}f}"
+
+
+def _percent(digits: int) -> Form:
+    return lambda value: f"{100.0 * value:.{digits}f}%"
+
+
+def _count(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _years(value: float) -> str:
+    return f"{value:,.0f} sessions"
+
+
+# label, what it says, name, how it is written, whether the largest (+1) or smallest (-1) is best
+_ROWS: tuple[tuple[str, str, str, Form, int], ...] = (
+    ("AUC", "0.5 is chance", "auc", _decimals(4), 1),
+    ("AUC, t", "robust to overlap", "auc_t", _decimals(2), 0),
+    ("Accuracy", "right side of 0.5", "accuracy", _percent(1), 1),
+    ("Base rate", "share that went up", "base_rate", _percent(1), 0),
+    ("Rank IC", "forecast with outcome", "rank_ic", _decimals(4), 1),
+    ("Rank IC, t", "robust to overlap", "rank_ic_t", _decimals(2), 0),
+    ("Brier", "0.25 says nothing", "brier", _decimals(4), -1),
+    ("Sharpe, net", "after every cost", "sharpe_net", _decimals(2), 1),
+    ("Sharpe, gross", "before trading costs", "sharpe_gross", _decimals(2), 1),
+    ("Return a year", "net", "return_per_year", _percent(1), 1),
+    ("Volatility a year", "", "volatility_per_year", _percent(1), 0),
+    ("Largest drawdown", "", "max_drawdown", _percent(1), -1),
+    ("Turnover a year", "times equity", "turnover_per_year", _decimals(1), 0),
+    ("Hit ratio", "sessions with a gain", "hit_ratio", _percent(1), 1),
+    ("Win over loss", "mean sizes", "win_loss_ratio", _decimals(2), 1),
+    ("Probabilistic Sharpe", "true Sharpe above 0", "probabilistic_sharpe", _decimals(3), 1),
+    ("Deflated Sharpe", "and after all trials", "deflated_sharpe", _decimals(3), 1),
+    ("Track record needed", "to show Sharpe above 0", "minimum_track_record_sessions", _years, 0),
+    ("Sessions", "out of sample", "return_sessions", _count, 0),
+)
+
+_ORDER = ("network", "linear", "boosting", "buy_and_hold")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure as written; ``why`` explains a missing one; ``best`` marks the best of its row."""
+
+    text: str
+    why: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class FigureTable:
+    """Figures side by side: ``rows`` are (label, hint, cells), cells in the order of ``columns``."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, str, tuple[Cell, ...]], ...]
+    gaps: tuple[str, ...]  # sentences: which figure is missing for whom, and why
+
+
+def _in_order(found: Mapping[str, Figures]) -> list[str]:
+    return [name for name in _ORDER if name in found] + [name for name in found if name not in _ORDER]
+
+
+def _written(value: float | None, form: Form) -> str:
+    return ABSENT if value is None or not math.isfinite(value) else form(value).replace("-", "\N{MINUS SIGN}")
+
+
+def figure_table(figures: StudyFigures) -> FigureTable:
+    """Lay out the totals of a study, the best of each row marked where there is a better and a worse."""
+    names = _in_order(figures.total)
+    rows: list[tuple[str, str, tuple[Cell, ...]]] = []
+    gaps: dict[tuple[str, str], list[str]] = {}
+    for label, hint, key, form, better in _ROWS:
+        values = {name: getattr(figures.total[name], key) for name in names}
+        # A flat book has no drawdown and no loss: that is no merit, so it does not compete.
+        rivals = [
+            name for name in names if key in FORECAST_NAMES or figures.total[name].sharpe_net is not None
+        ]
+        known = [value for name, value in values.items() if value is not None and name in rivals]
+        best = max(known, key=lambda value: better * value) if better and len(known) > 1 else None
+        cells = []
+        for name, value in values.items():
+            why = "" if value is not None else figures.total[name].absent.get(key, "not measured")
+            if why:
+                gaps.setdefault((name, why), []).append(label)
+            cells.append(
+                Cell(_written(value, form), why, best is not None and value == best and name in rivals)
+            )
+        rows.append((label, hint, tuple(cells)))
+    said = tuple(
+        f"{NAMES.get(name, name)}: {why} ({', '.join(labels)})" for (name, why), labels in gaps.items()
+    )
+    return FigureTable(tuple(NAMES.get(name, name) for name in names), tuple(rows), said)
+
+
+def fold_table(figures: StudyFigures) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Lay out one row per model month: header and rows, everything already written."""
+    statistic, called = ("rank_ic", "rank IC") if figures.cross_section else ("auc", "AUC")
+    wanted = [(name, statistic, called, _decimals(3)) for name in _ORDER[:3]]
+    wanted += [(name, "sharpe_net", "net Sharpe", _decimals(2)) for name in _ORDER]
+    wanted = [column for column in wanted if column[0] in figures.total]
+    header = ("model from", "sessions", *(f"{NAMES[name]}, {said}" for name, _, said, _ in wanted))
+    rows = []
+    for month, found in figures.folds.items():
+        sessions = max((f.return_sessions or f.forecast_sessions for f in found.values()), default=0)
+        cells = [
+            _written(getattr(found[name], key), form) if name in found else ABSENT
+            for name, key, _, form in wanted
+        ]
+        rows.append((month, f"{sessions}", *cells))
+    return header, tuple(rows)
+
+
+@dataclass(frozen=True)
+class SizeStep:
+    """One of the eight steps for one symbol; weights are fractions of capital."""
+
+    step: int
+    rule: str
+    weight_before: float
+    weight_after: float
+    reason: str
+
+    @property
+    def changed(self) -> bool:
+        """Whether the step changed the size at all."""
+        return not math.isclose(self.weight_before, self.weight_after, rel_tol=0.0, abs_tol=1e-12)
+
+
+@dataclass(frozen=True)
+class SizedPosition:
+    """A position for the next session, with every step that made its size."""
+
+    symbol: str
+    target_quantity: float
+    current_quantity: float
+    target_weight: float
+    reference_price: float
+    stop_price: float
+    why: str
+    steps: tuple[SizeStep, ...]
+
+
+def sized_positions(targets: pd.DataFrame, steps: pd.DataFrame) -> tuple[SizedPosition, ...]:
+    """Join target positions with their trace, largest position first.
+
+    Parameters
+    ----------
+    targets : DataFrame
+        Columns symbol, reference_price, current_quantity, target_quantity, target_weight, stop_price;
+        one session.
+    steps : DataFrame
+        Columns symbol, step, rule, weight_before, weight_after, reason; same session.
+    """
+    by_symbol: dict[str, list[SizeStep]] = {}
+    for row in steps.sort_values(["symbol", "step"], kind="stable").to_dict("records"):
+        by_symbol.setdefault(str(row["symbol"]), []).append(
+            SizeStep(
+                int(row["step"]),
+                str(row["rule"]),
+                float(row["weight_before"]),
+                float(row["weight_after"]),
+                str(row["reason"]),
+            )
+        )
+    sized = []
+    for row in targets.to_dict("records"):
+        trace = tuple(by_symbol.get(str(row["symbol"]), ()))
+        numbers = {name: float(row[name]) for name in _TARGET_NUMBERS}
+        sized.append(SizedPosition(symbol=str(row["symbol"]), why=_why(trace), steps=trace, **numbers))
+    return tuple(sorted(sized, key=lambda one: (-abs(one.target_weight), one.symbol)))
+
+
+_TARGET_NUMBERS = ("target_quantity", "current_quantity", "target_weight", "reference_price", "stop_price")
+
+
+def _why(trace: tuple[SizeStep, ...]) -> str:
+    """Name the step that decided: where the size became zero for good, else the last to change it."""
+    if not trace:
+        return "no trace of this decision is on record"
+    if trace[-1].weight_after == 0.0:
+        flat = len(trace)
+        while flat > 1 and trace[flat - 2].weight_after == 0.0:
+            flat -= 1
+        return trace[flat - 1].reason
+    changing = [step for step in trace if step.changed]
+    return changing[-1].reason if changing else trace[-1].reason
+
+
+def steps_markdown(steps: pd.DataFrame, symbol: str) -> str:
+    """Write one symbol's steps as a Markdown table, as asset metadata shows it."""
+    lines = ["| step | rule | before | after | reason |", "| --- | --- | ---: | ---: | --- |"]
+    mine = steps[steps["symbol"] == symbol].sort_values("step", kind="stable")
+    for row in mine.to_dict("records"):
+        reason = str(row["reason"]).replace("|", "/").replace("\n", " ")
+        before, after = (f"{100.0 * float(row[name]):.2f}%" for name in ("weight_before", "weight_after"))
+        lines.append(f"| {int(row['step'])} | {row['rule']} | {before} | {after} | {reason} |")
+    return "\n".join(lines)

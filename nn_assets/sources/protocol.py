@@ -1,0 +1,124 @@
+"""What every source offers, and the three things every source must do alike."""
+
+from __future__ import annotations
+
+import re
+from typing import Protocol, runtime_checkable
+
+import pandas as pd
+
+from nn_assets.errors import SourceError
+
+__all__ = ["Source", "checked_selection", "validate_symbol"]
+
+_LONGEST_SYMBOL = 32
+# Letters and digits first; then what exchanges and vendors join with: BRK.B, BTC/USDT:USDT, ES=F, ^GSPC.
+_SYMBOL = re.compile(r"[A-Za-z0-9^#$][A-Za-z0-9.^=/:&_+#$@!-]*")
+
+
+@runtime_checkable
+class Source(Protocol):
+    """A place bars come from. It reads no clock: when a delivery arrived is the caller's to say."""
+
+    @property
+    def name(self) -> str:
+        """How the bars' ``source`` column begins."""
+        ...
+
+    def bars(
+        self,
+        symbols: tuple[str, ...] = (),
+        first: pd.Timestamp | None = None,
+        last: pd.Timestamp | None = None,
+    ) -> pd.DataFrame:
+        """Deliver bars as they are at the source, faults of single rows included.
+
+        Parameters
+        ----------
+        symbols : tuple of str
+            Those asked for; all that the source has when empty.
+        first, last : Timestamp, optional
+            First and last session asked for, both included.
+
+        Returns
+        -------
+        DataFrame
+            Keeps the contract ``DELIVERED_BARS`` (a source that knows when its bars became known
+            adds ``known_at``), ordered by symbol and session, ties as delivered. NaN where the
+            source has no value.
+
+        Raises
+        ------
+        SourceError
+            The answer is empty, partial, malformed or unreadable.
+        """
+        ...
+
+
+def validate_symbol(symbol: str, **where: object) -> str:
+    """Give a symbol back if it can be one.
+
+    Tickers that look like something else (TRUE, INF, NAN, CON) are tickers.
+
+    Raises
+    ------
+    SourceError
+        Empty, over 32 characters, a path upwards, or with blanks, control characters or others
+        that no exchange uses. ``where`` (file, row) goes into the message.
+    """
+    legal = len(symbol) <= _LONGEST_SYMBOL and _SYMBOL.fullmatch(symbol) is not None
+    if legal and ".." not in symbol and "//" not in symbol and not symbol.endswith("/"):
+        return symbol
+    raise SourceError(
+        expected=f"a symbol of 1 to {_LONGEST_SYMBOL} letters, digits and . - _ = ^ / : & + # $ @ !",
+        found=repr(symbol[:80]),
+        remedy="correct the symbol column or the file's name",
+        rule="legal_symbol",
+        symbol=repr(symbol[:80]),
+        **where,
+    )
+
+
+def checked_selection(
+    bars: pd.DataFrame,
+    source: str,
+    symbols: tuple[str, ...],
+    first: pd.Timestamp | None,
+    last: pd.Timestamp | None,
+) -> pd.DataFrame:
+    """Cut a full delivery to what was asked for, ordered by symbol and session.
+
+    Raises
+    ------
+    SourceError
+        A symbol asked for is not there at all, or nothing lies in the span: never an empty success.
+    """
+    absent = sorted(set(symbols) - set(bars["symbol"].unique()))
+    if absent:
+        known = sorted(bars["symbol"].unique())
+        raise SourceError(
+            expected=f"symbols that source {source} has ({', '.join(known[:20])}{', …' * (len(known) > 20)})",
+            found=f"no bar of {', '.join(absent)}",
+            remedy="correct market.symbols, or add the missing data",
+            symbol=absent[0],
+        )
+    wanted = bars["symbol"].isin(symbols) if symbols else pd.Series(data=True, index=bars.index)
+    if first is not None:
+        wanted &= bars["session"] >= first
+    if last is not None:
+        wanted &= bars["session"] <= last
+    if not wanted.any():
+        raise SourceError(
+            expected=f"bars of {', '.join(symbols[:20]) or 'any symbol'} from {first} to {last}",
+            found=f"none; source {source} has {len(bars)} bars, {_span(bars)}",
+            remedy="ask for sessions that the source covers",
+            session=None if first is None else first.date(),
+        )
+    chosen = bars[wanted].sort_values(["symbol", "session"], kind="stable")
+    return chosen.reset_index(drop=True)
+
+
+def _span(bars: pd.DataFrame) -> str:
+    if bars.empty:
+        return "no session"
+    return f"{bars['session'].min().date()} to {bars['session'].max().date()}"

@@ -1,0 +1,109 @@
+"""The simulator as a source: bars of a made-up market, the same whatever span is asked for."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+
+import pandas as pd
+
+from nn_assets.errors import SourceError
+from nn_assets.market.sessions import sessions_between
+from nn_assets.simulator.markets import simulate_market, symbol_names
+from nn_assets.sources.protocol import checked_selection
+
+__all__ = ["SimulatedSource"]
+
+_NAME = re.compile(r"SIM(\d{2,4})")
+_DEFAULT_COUNT = 20
+
+
+@dataclass(frozen=True)
+class SimulatedSource:
+    """A seeded market behind the source protocol. It gives bars; the truth behind them stays inside.
+
+    Parameters
+    ----------
+    calendar : str
+        Whose sessions the market trades on.
+    history_starts : date
+        Where the market starts. It belongs to the seed: another start is another market.
+    history_ends : date, optional
+        Last day served when a request names none.
+    seed, planted_rank_ic, signal_persistence
+        As in `nn_assets.simulator.markets.simulate_market`.
+    """
+
+    calendar: str
+    history_starts: date
+    history_ends: date | None = None
+    seed: int = 20_180_102
+    planted_rank_ic: float = 0.05
+    signal_persistence: float = 0.95
+    name: str = "simulator"
+
+    def bars(
+        self,
+        symbols: tuple[str, ...] = (),
+        first: pd.Timestamp | None = None,
+        last: pd.Timestamp | None = None,
+    ) -> pd.DataFrame:
+        """Bars of the symbols asked for, from ``first`` to ``last``, both included.
+
+        Parameters
+        ----------
+        symbols : tuple of str
+            Names ``SIM01`` and up; all of the default twenty when empty. A symbol's bars do not depend
+            on which others are asked for.
+        first, last : Timestamp, optional
+            Tz-naive midnights; the whole history where missing.
+
+        Returns
+        -------
+        DataFrame
+            Columns symbol, session, open, high, low, close, volume, source; sorted by symbol and
+            session. No NaN.
+
+        Raises
+        ------
+        SourceError
+            A name that is not the simulator's, no last day, or a span without a session.
+        """
+        names = symbols or symbol_names(_DEFAULT_COUNT)
+        count = max(self._ordinal(symbol) for symbol in names)
+        sessions = sessions_between(self.calendar, self.history_starts, self._last(last))
+        if len(sessions) == 0:
+            raise SourceError(
+                expected=f"a span that reaches {self.history_starts}, where the simulated market starts",
+                found=f"{first} to {last}",
+                remedy="ask for sessions from market.history_starts on",
+                source=self.name,
+            )
+        market = simulate_market(count, sessions, self.seed, self.planted_rank_ic, self.signal_persistence)
+        bars = market.bars.assign(source=self.name)
+        return checked_selection(bars, self.name, names, first, last)
+
+    def _last(self, last: pd.Timestamp | None) -> object:
+        end = last if last is not None else self.history_ends
+        if end is None:
+            raise SourceError(
+                expected="a last session: a simulated market never ends by itself",
+                found="none",
+                remedy="state market.history_ends in the strategy, or ask with a last session",
+                source=self.name,
+                key="market.history_ends",
+            )
+        return end
+
+    def _ordinal(self, symbol: str) -> int:
+        found = _NAME.fullmatch(symbol)
+        if found is None or symbol != f"SIM{int(found[1]):02d}" or int(found[1]) == 0:
+            raise SourceError(
+                expected="a simulated symbol, SIM01 and up",
+                found=repr(symbol),
+                remedy="list SIM01, SIM02 and so on in market.symbols",
+                source=self.name,
+                symbol=symbol,
+            )
+        return int(found[1])

@@ -1,0 +1,89 @@
+"""Which column of a vendor's table is which: common spellings, and symbols in file names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from nn_assets.errors import SourceError
+
+__all__ = ["map_columns", "normalised", "symbol_from_name"]
+
+# Of several spellings present the first listed wins: `symbol` beside `name` is the ticker.
+_SPELLINGS = {
+    "session": ("session", "date", "datetime", "timestamp", "tradedate", "tradingday", "day", "time"),
+    "symbol": ("symbol", "ticker", "tic", "stock", "instrument", "name"),
+    "open": ("open", "openprice", "o"),
+    "high": ("high", "highprice", "h"),
+    "low": ("low", "lowprice", "l"),
+    "close": ("close", "closeprice", "c"),
+    "volume": ("volume", "vol", "v"),
+}
+_NEEDED = ("session", "open", "high", "low", "close")
+_SUFFIX = re.compile(r"[_-](data|daily|prices?|bars?|ohlcv?|history)$", re.IGNORECASE)
+
+
+def normalised(header: str) -> str:
+    """Reduce a header to what spellings share: ``open_``, ``<OPEN>`` and ``1. open`` become ``open``."""
+    return re.sub(r"^\d+\.|[^a-z]", "", header.strip().lower())
+
+
+def map_columns(headers: Sequence[str], file: str, *, needs_volume: bool) -> dict[str, str]:
+    """Find the columns of a bar among a table's headers.
+
+    Parameters
+    ----------
+    headers : sequence of str
+        As written in the file. Columns that are none of a bar's, adjusted ones among them, are left out.
+    file : str
+        For the error.
+    needs_volume : bool
+        Whether a table without a volume column is refused.
+
+    Returns
+    -------
+    dict of str to str
+        Field to header: session, open, high, low, close; symbol and volume where there are such.
+
+    Raises
+    ------
+    SourceError
+        A column is missing, or two headers are equally good for one field.
+    """
+    found: dict[str, str] = {}
+    for field, spellings in _SPELLINGS.items():
+        for spelling in spellings:
+            candidates = [header for header in headers if normalised(header) == spelling]
+            if len(candidates) > 1:
+                raise SourceError(
+                    expected=f"one column for {field}",
+                    found=f"{len(candidates)}: {', '.join(map(repr, candidates))}",
+                    remedy="delete or rename the columns that are not meant",
+                    file=file,
+                    rule="one_column_per_field",
+                    column=field,
+                )
+            if candidates:
+                found[field] = candidates[0]
+                break
+    missing = [field for field in (*_NEEDED, *["volume"] * needs_volume) if field not in found]
+    if missing:
+        raise SourceError(
+            expected=f"columns {', '.join(_NEEDED)}{', volume' * needs_volume}, in a common spelling",
+            found=f"no column for {', '.join(missing)} among {', '.join(map(repr, headers[:30])) or 'none'}",
+            remedy=f"name the column {missing[0]!r} in the header, the file's first line",
+            file=file,
+            rule="complete_columns",
+            column=missing[0],
+        )
+    return found
+
+
+def symbol_from_name(path: Path) -> str:
+    """Symbol of a file that holds one: ``NUE_data.csv`` is NUE, ``BF.B.csv.gz`` is BF.B."""
+    name = path.name
+    for ending in (".gz", ".csv", ".parquet", ".pq"):
+        if name.lower().endswith(ending):
+            name = name[: -len(ending)]
+    return _SUFFIX.sub("", name)

@@ -1,0 +1,124 @@
+"""Connections to the ledger's database, with the guarantees that the ledger counts on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from nn_assets.errors import LedgerError
+from nn_assets.store.home import ledger_url, safe_url
+
+__all__ = ["named_errors", "open_engine", "reading", "writing"]
+
+_BUSY_TIMEOUT_SECONDS = 30
+_WRITES = "nn_assets_writes"
+_LOCK_CHAIN = text("LOCK TABLE audit_chain IN SHARE ROW EXCLUSIVE MODE")
+
+
+def open_engine(address: str) -> Engine:
+    """Return an engine for a ledger's address; nothing is connected yet.
+
+    SQLite: write-ahead log, full synchronisation, foreign keys, 30 s of patience with another
+    writer, and a connection of its own for every use, so that threads and processes never share one.
+
+    Raises
+    ------
+    LedgerError
+        The address is unreadable, or its driver is not installed.
+    """
+    address = ledger_url(address)
+    url = make_url(address)
+    try:
+        if url.get_backend_name() != "sqlite":
+            return create_engine(url, pool_pre_ping=True)
+        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _BUSY_TIMEOUT_SECONDS})
+    except (NoSuchModuleError, ModuleNotFoundError, OSError) as error:
+        raise LedgerError(
+            expected="a database that can be opened",
+            found=f"{type(error).__name__}: {error}",
+            remedy="check the address; PostgreSQL needs the extra `postgres`",
+            file=safe_url(address),
+        ) from error
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver must not begin or commit by itself
+    cursor = connection.cursor()
+    # Recursive triggers make `INSERT OR REPLACE` meet the trigger that refuses deletion.
+    for pragma in ("foreign_keys=ON", "synchronous=FULL", "recursive_triggers=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def writing(engine: Engine, *, lock_chain: bool = True) -> Iterator[Connection]:
+    """Return a transaction that holds the only right to append; it commits at the end, or not at all.
+
+    Parameters
+    ----------
+    lock_chain : bool
+        Whether to lock the chain on PostgreSQL. Only a migration, which comes before the chain
+        exists, has no use for it. SQLite locks the whole file either way.
+    """
+    with (
+        named_errors(engine),
+        engine.connect().execution_options(**{_WRITES: True}) as connection,
+        connection.begin(),
+    ):
+        if lock_chain and connection.dialect.name == "postgresql":
+            connection.execute(_LOCK_CHAIN)
+        yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Return a transaction that sees one state of the ledger throughout, and never waits for a writer."""
+    options = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+    with (
+        named_errors(engine),
+        engine.connect().execution_options(**options) as connection,
+        connection.begin(),
+    ):
+        yield connection
+
+
+@contextmanager
+def named_errors(engine: Engine) -> Iterator[None]:
+    """Turn the database's errors into :class:`LedgerError`, without the address's password."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+        raise LedgerError(
+            expected="a ledger that can be read and appended to",
+            found=f"{type(cause).__name__}: {' '.join(str(cause).split())}",
+            remedy=_remedy(str(cause)),
+            file=safe_url(engine.url.render_as_string(hide_password=True)),
+        ) from error
+
+
+def _remedy(message: str) -> str:
+    if "append-only" in message:
+        return "append a new version with a reason; the ledger changes and deletes nothing"
+    if "locked" in message:
+        return "wait for the other writer to finish, or end it, and run again"
+    if "not a database" in message:
+        return "the file is no ledger: move it away, or name another with NN_ASSETS_DATABASE_URL"
+    return "check that the database runs, that the address is right and that the disk has room"

@@ -1,0 +1,199 @@
+"""Files that are whole or absent: written beside, flushed to the disk, renamed into place."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nn_assets.errors import PublicationError
+
+__all__ = [
+    "file_sha256",
+    "locked",
+    "read_record",
+    "replace_file",
+    "safe_name",
+    "staged_folder",
+    "sweep",
+    "sync_folder",
+    "write_bytes",
+    "write_record",
+]
+
+_STAGED = ".staged-"
+_STALE_SECONDS = 24 * 3600.0
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,127}")
+_BLOCK = 1 << 20
+
+
+def safe_name(name: str, what: str) -> str:
+    """Return the name, if it can be a file's name on every system: lower case, digits, ``_``, ``-``, ``.``.
+
+    Raises
+    ------
+    PublicationError
+        It cannot; ``../x`` and the like never reach the disk.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise PublicationError(
+            expected=f"a {what} of lower-case letters, digits, '_', '-' and '.'",
+            found=repr(name),
+            remedy=f"rename the {what}",
+            value=repr(name),
+        )
+    return name
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's entries, so that a rename in it survives a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+@contextmanager
+def replace_file(path: Path) -> Iterator[Path]:
+    """Return a path to write to, which takes the place of ``path`` when the block ends without an error.
+
+    Killed before the end, the old file is untouched and a staged one is left for :func:`sweep`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=_STAGED, dir=path.parent)
+    os.close(descriptor)
+    staged = Path(name)
+    try:
+        yield staged
+        _sync_file(staged)
+        os.replace(staged, path)  # noqa: PTH105  one name for the step at which tests kill a writer
+    except BaseException:
+        staged.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+@contextmanager
+def staged_folder(folder: Path) -> Iterator[Path]:
+    """Return a folder to fill, which is renamed to ``folder`` when the block ends without an error.
+
+    Raises
+    ------
+    FileExistsError
+        ``folder`` exists by then; what it holds is untouched.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staged = Path(tempfile.mkdtemp(prefix=_STAGED, dir=folder.parent))
+    try:
+        yield staged
+        for path in staged.iterdir():
+            _sync_file(path)
+        sync_folder(staged)
+        try:
+            os.rename(staged, folder)  # noqa: PTH104  as above; it refuses a folder that is not empty
+        except OSError as error:
+            if folder.exists():
+                raise FileExistsError(str(folder)) from error
+            raise
+    except BaseException:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
+    sync_folder(folder.parent)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically."""
+    with replace_file(path) as staged:
+        staged.write_bytes(content)
+
+
+def write_record(path: Path, record: dict[str, Any]) -> None:
+    """Write a JSON record atomically; the same record always gives the same bytes."""
+    text = json.dumps(record, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+    write_bytes(path, (text + "\n").encode())
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """Read a JSON record; None when there is no such file.
+
+    Raises
+    ------
+    PublicationError
+        The file is no JSON object.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, f"{type(error).__name__}: {error}") from error
+    try:
+        record = json.loads(text)
+    except ValueError as error:
+        raise _unreadable(path, f"{error}") from error
+    if not isinstance(record, dict):
+        raise _unreadable(path, type(record).__name__)
+    return record
+
+
+def _unreadable(path: Path, found: str) -> PublicationError:
+    return PublicationError(
+        expected="a JSON record",
+        found=found,
+        remedy="delete the damaged file and materialise the table again",
+        file=str(path),
+    )
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder alone. Another process waits; a killed one lets go by dying."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def sweep(root: Path, *, older_than_seconds: float = _STALE_SECONDS) -> int:
+    """Remove what killed writers left staged; younger ones may belong to a writer at work.
+
+    Returns
+    -------
+    int
+        How many files and folders were removed.
+    """
+    removed = 0
+    now = time.time()
+    for path in sorted(root.rglob(f"{_STAGED}*"), reverse=True):
+        try:
+            if now - path.stat().st_mtime < older_than_seconds:
+                continue
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        except FileNotFoundError:  # its writer finished, or another sweep was quicker
+            continue
+        removed += 1
+    return removed

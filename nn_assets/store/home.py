@@ -1,0 +1,103 @@
+"""One home for everything the system keeps, and the one place where database addresses are read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from nn_assets.errors import LedgerError
+
+__all__ = ["checkout", "database_url", "home", "lake_root", "ledger_url", "models_root", "safe_url"]
+
+_HOME_VARIABLE = "NN_ASSETS_HOME"
+_DATABASE_VARIABLE = "NN_ASSETS_DATABASE_URL"
+_BARE_POSTGRES = ("postgres", "postgresql")
+_PSYCOPG = "postgresql+psycopg"
+
+
+def checkout() -> Path:
+    """Folder that holds the package and ``sql/``, found from the package, not from the current folder."""
+    return Path(__file__).resolve().parents[2]
+
+
+def home() -> Path:
+    """Folder of the lake, the model store and the embedded ledger. It need not exist yet.
+
+    ``NN_ASSETS_HOME`` when set, else ``.nn_assets`` in the checkout. A relative ``NN_ASSETS_HOME``
+    is taken from the checkout, so that two commands started in different folders agree.
+    """
+    named = os.environ.get(_HOME_VARIABLE, "").strip()
+    return (checkout() / Path(named).expanduser()).resolve() if named else checkout() / ".nn_assets"
+
+
+def lake_root() -> Path:
+    """Folder of the lake's Parquet files."""
+    return home() / "lake"
+
+
+def models_root() -> Path:
+    """Folder of the model artifacts."""
+    return home() / "models"
+
+
+def database_url() -> str:
+    """Address of the ledger: ``NN_ASSETS_DATABASE_URL``, else a SQLite file in the home.
+
+    The answer may hold a password: hand it to the ledger, and print only :func:`safe_url` of it.
+
+    Raises
+    ------
+    LedgerError
+        The variable holds no database address.
+    """
+    named = os.environ.get(_DATABASE_VARIABLE, "").strip()
+    return ledger_url(named) if named else f"sqlite:///{home() / 'ledger.sqlite'}"
+
+
+def ledger_url(address: str) -> str:
+    """Bring a database address to the form the drivers here take.
+
+    A bare ``postgres://`` or ``postgresql://`` becomes psycopg 3; a relative SQLite file is taken
+    from the home, never from the current folder.
+
+    Raises
+    ------
+    LedgerError
+        The address cannot be parsed, or names a SQLite database that lives in memory only.
+    """
+    url = _parsed(address)
+    if url.drivername in _BARE_POSTGRES:
+        url = url.set(drivername=_PSYCOPG)
+    if url.get_backend_name() == "sqlite":
+        if not url.database or url.database == ":memory:":
+            raise LedgerError(
+                expected="a ledger in a file",
+                found="a SQLite address without a file",
+                remedy="name a file, as in sqlite:////var/lib/nn_assets/ledger.sqlite",
+            )
+        url = url.set(database=str(home() / url.database))
+    return url.render_as_string(hide_password=False)
+
+
+def safe_url(address: str) -> str:
+    """Return the address as it may be printed: without its password and its query."""
+    try:
+        url = _parsed(address)
+    except LedgerError:
+        return "<an unreadable database address>"
+    return url.set(query={}).render_as_string(hide_password=True)
+
+
+def _parsed(address: str) -> URL:
+    try:
+        return make_url(address)
+    except (ArgumentError, ValueError):
+        # The cause quotes the address, password and all: it is left out on purpose.
+        raise LedgerError(
+            expected="a database address such as postgresql://user@host/name or sqlite:////file",
+            found="an address that cannot be parsed",
+            remedy=f"correct {_DATABASE_VARIABLE}, or unset it for a SQLite file in the home",
+        ) from None

@@ -1,0 +1,131 @@
+"""Every feature written out plainly with pandas, one symbol at a time. Shares no code with the package.
+
+The oracle of the catalogue's values, and the slow side of its benchmark.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+
+def _log_return(bars: pd.DataFrame, sessions: int) -> pd.Series:
+    moved = np.log(bars["close"]).diff(sessions)
+    return moved.where(bars["close"].rolling(sessions + 1).count() == sessions + 1)
+
+
+def _momentum(bars: pd.DataFrame) -> pd.Series:
+    daily = np.log(bars["close"]).diff()
+    return daily / daily.rolling(20).std()
+
+
+def _volatility_ratio(bars: pd.DataFrame) -> pd.Series:
+    daily = np.log(bars["close"]).diff()
+    return daily.rolling(5).std() / daily.rolling(20).std()
+
+
+def _relative_range(bars: pd.DataFrame) -> pd.Series:
+    return (bars["high"] - bars["low"]) / bars["close"]
+
+
+def _average_true_range(bars: pd.DataFrame) -> pd.Series:
+    before = bars["close"].shift(1)
+    three = pd.concat(
+        [bars["high"] - bars["low"], (bars["high"] - before).abs(), (bars["low"] - before).abs()], axis=1
+    )
+    return three.max(axis=1, skipna=False).rolling(14).mean() / bars["close"]
+
+
+def _spread(bars: pd.DataFrame) -> pd.Series:
+    close = np.log(bars["close"])
+    middle = (np.log(bars["high"]) + np.log(bars["low"])) / 2
+    pair = (close - middle) * (close - middle.shift(-1))
+    return np.sqrt((4 * pair.shift(1).rolling(20).mean()).clip(lower=0))
+
+
+def _close_location(bars: pd.DataFrame) -> pd.Series:
+    return 2 * (bars["close"] - bars["low"]) / (bars["high"] - bars["low"]) - 1
+
+
+def _volume_z(bars: pd.DataFrame) -> pd.Series:
+    logged = np.log(bars["volume"])
+    return (logged - logged.rolling(20).mean()) / logged.rolling(20).std()
+
+
+def _balance(bars: pd.DataFrame) -> pd.Series:
+    signed = bars["volume"] * _close_location(bars)
+    return signed.rolling(20).sum() / bars["volume"].rolling(20).sum()
+
+
+def _ema(values: pd.Series, span: int) -> pd.Series:
+    weights = (1 - 2 / (span + 1)) ** np.arange(3 * span)[::-1]
+    return values.rolling(3 * span).apply(lambda window: np.dot(window, weights) / weights.sum(), raw=True)
+
+
+def _macd(bars: pd.DataFrame) -> pd.Series:
+    line = _ema(bars["close"], 12) - _ema(bars["close"], 26)
+    return (line - _ema(line, 9)) / bars["close"]
+
+
+def _rsi(bars: pd.DataFrame) -> pd.Series:
+    change = bars["close"].diff()
+    gain = change.clip(lower=0).rolling(14).mean()
+    loss = (-change).clip(lower=0).rolling(14).mean()
+    return 1 - 1 / (1 + gain / loss)
+
+
+def _bollinger(bars: pd.DataFrame) -> pd.Series:
+    middle = bars["close"].rolling(20).mean()
+    deviation = bars["close"].rolling(20).std(ddof=0)
+    lower, upper = middle - 2 * deviation, middle + 2 * deviation
+    return (bars["close"] - lower) / (upper - lower)
+
+
+def _correlation(bars: pd.DataFrame) -> pd.Series:
+    return np.log(bars["close"]).diff().rolling(60).corr(bars["market"])
+
+
+def _residual(bars: pd.DataFrame) -> pd.Series:
+    daily = np.log(bars["close"]).diff()
+    beta = daily.rolling(60).cov(bars["market"]) / bars["market"].rolling(60).var()
+    return daily - beta.shift(1) * bars["market"]
+
+
+REFERENCE = {
+    "log_return_1": lambda bars: _log_return(bars, 1),
+    "log_return_5": lambda bars: _log_return(bars, 5),
+    "log_return_20": lambda bars: _log_return(bars, 20),
+    "momentum_1": _momentum,
+    "close_location": _close_location,
+    "sigma_5_over_sigma_20": _volatility_ratio,
+    "range_over_close": _relative_range,
+    "range_over_mean_20": lambda bars: _relative_range(bars) / _relative_range(bars).rolling(20).mean(),
+    "atr_14_over_close": _average_true_range,
+    "spread_estimate_20": _spread,
+    "volume_z_20": _volume_z,
+    "signed_volume_balance_20": _balance,
+    "sma_gap_5_20": lambda bars: (
+        (bars["close"].rolling(5).mean() - bars["close"].rolling(20).mean()) / bars["close"]
+    ),
+    "sma_ratio_5_20": lambda bars: bars["close"].rolling(5).mean() / bars["close"].rolling(20).mean() - 1,
+    "distance_from_high_20": lambda bars: bars["close"] / bars["high"].rolling(20).max() - 1,
+    "distance_from_low_20": lambda bars: bars["close"] / bars["low"].rolling(20).min() - 1,
+    "macd_histogram": _macd,
+    "rsi_14": _rsi,
+    "bollinger_b_20": _bollinger,
+    "market_correlation_60": _correlation,
+    "market_residual_return": _residual,
+}
+
+
+def reference_values(panel, name: str, market_symbol: str) -> np.ndarray:
+    """One feature of every symbol, shape (bars, symbols)."""
+    close = pd.DataFrame(panel.close, columns=list(panel.symbols))
+    market = np.log(close[market_symbol]).diff()
+    columns = []
+    for place in range(len(panel.symbols)):
+        fields = ("open", "high", "low", "close", "volume")
+        bars = pd.DataFrame({field: getattr(panel, field)[:, place] for field in fields})
+        bars["market"] = market
+        columns.append(REFERENCE[name](bars).to_numpy())
+    return np.column_stack(columns)

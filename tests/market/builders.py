@@ -1,0 +1,51 @@
+"""Small frames of bars for the market room's tests."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from nn_assets.frames import BAR_VERSIONS, conform
+from nn_assets.market.sessions import assumed_known_at, sessions_between
+
+CALENDAR = "XNYS"
+ARRIVAL = pd.Timestamp("2020-01-02 12:00", tz="UTC")
+
+
+def moment(text: str) -> pd.Timestamp:
+    return pd.Timestamp(text, tz="UTC")
+
+
+def sound_bars(symbols: tuple[str, ...] = ("AAA",), count: int = 120, seed: int = 1) -> pd.DataFrame:
+    """Bars that break no rule: a random walk with volume, on consecutive sessions from 2018-01-02."""
+    sessions = sessions_between(CALENDAR, "2018-01-02", "2019-12-31")[:count]
+    frames = []
+    for offset, symbol in enumerate(symbols):
+        random = np.random.default_rng(seed + offset)
+        close = 50.0 * np.exp(np.cumsum(random.normal(0.0, 0.01, count)))
+        open_ = close * np.exp(random.normal(0.0, 0.004, count))
+        frames.append(
+            pd.DataFrame(
+                {
+                    "symbol": symbol,
+                    "session": sessions,
+                    "open": open_,
+                    "high": np.maximum(open_, close) * 1.005,
+                    "low": np.minimum(open_, close) * 0.995,
+                    "close": close,
+                    "volume": random.integers(900_000, 1_100_000, count).astype(float),
+                    "source": "test",
+                    "known_at": assumed_known_at(CALENDAR, sessions, 30),
+                    "ingested_at": ARRIVAL,
+                }
+            )
+        )
+    return conform(pd.concat(frames), BAR_VERSIONS)
+
+
+def with_values(bars: pd.DataFrame, row: int, **values: object) -> pd.DataFrame:
+    """The same bars with some values of one row replaced."""
+    changed = bars.copy()
+    for name, value in values.items():
+        changed.loc[row, name] = value
+    return changed

@@ -1,0 +1,134 @@
+"""Critical values against the contract's, against simulation afresh, and against common sense."""
+
+from __future__ import annotations
+
+from math import inf
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nn_assets.errors import ControlError
+from nn_assets.oversight.critical_table import SIMULATED
+from nn_assets.oversight.critical_values import (
+    COEFFICIENTS,
+    REFERENCES,
+    chance_above,
+    cusum_critical_value,
+    ks_critical_value,
+    quiet_level,
+    simulated_value,
+)
+from nn_assets.oversight.series import window_cusum
+from tests.oversight.reference_critical_values import plain_sliding_ks, plain_window_cusum
+from tests.oversight.worlds import autoregressive
+
+# The contract's values, window 60, one ring a year; simulated there too, hence the 3%.
+PUBLISHED = [
+    (500, 0.0, 0.182),
+    (500, 0.3, 0.213),
+    (500, 0.5, 0.243),
+    (500, 0.7, 0.298),
+    (500, 0.8, 0.359),
+    (500, 0.9, 0.454),
+    (126, 0.0, 0.203),
+    (126, 0.5, 0.268),
+    (126, 0.9, 0.513),
+]
+
+
+@pytest.mark.parametrize(("reference", "coefficient", "published"), PUBLISHED)
+def test_one_ring_a_year_gives_the_published_critical_values(reference, coefficient, published):
+    assert ks_critical_value(60, reference, coefficient) == pytest.approx(published, rel=0.03)
+
+
+def test_at_a_fixed_distance_chance_alone_rings_as_often_as_published():
+    assert chance_above(0.12, 60, 500, 0.0) == pytest.approx(0.39, abs=0.03)
+    assert chance_above(0.12, 60, 500, 0.9) == pytest.approx(0.93, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("reference", "coefficient", "rings"),
+    [(500, 0.0, 1.0), (126, 0.9, 1.0), (60, 0.5, 4.0), (360, 0.8, 4.0), (250, 0.15, 0.5)],
+)
+def test_the_shipped_table_is_what_the_simulation_gives(reference, coefficient, rings):
+    shipped = SIMULATED[60, 252, rings][reference][COEFFICIENTS.index(coefficient)]
+    assert simulated_value(60, reference, coefficient, 252, rings) == pytest.approx(shipped, abs=1e-3)
+
+
+def test_the_shipped_table_is_complete_and_falls_with_length_and_rises_with_memory():
+    for pace, table in SIMULATED.items():
+        values = np.array([table[reference] for reference in REFERENCES])
+        assert values.shape == (len(REFERENCES), len(COEFFICIENTS)), pace
+        assert (np.diff(values, axis=1) > 0.0).all(), pace
+        # Lattices differ between lengths: a step of the coarsest is allowed for.
+        assert (np.diff(values, axis=0) < 1.0 / 120.0).all(), pace
+
+
+def test_a_year_without_change_is_silent_one_time_in_e_by_the_plain_reference():
+    critical = ks_critical_value(20, 60, 0.5, 252, 4.0)  # a quarter of 63 sessions
+    generator = np.random.default_rng(5)
+    paths = autoregressive(generator, np.full(150, 0.5), 60 + 19 + 63).T
+    silent = np.mean([plain_sliding_ks(path, 20, 60).max() <= critical for path in paths])
+    # Standard error 0.04: three of them.
+    assert silent == pytest.approx(np.exp(-1.0), abs=0.12)
+
+
+def test_ringing_four_times_a_year_takes_less_than_ringing_once():
+    for coefficient in (0.0, 0.5, 0.9):
+        once, often = (ks_critical_value(60, 500, coefficient, 252, pace) for pace in (1.0, 4.0))
+        assert 0.7 * once < often < once
+
+
+@given(st.floats(0.0, 0.9), st.floats(0.0, 0.9), st.integers(20, 2000), st.integers(20, 2000))
+def test_more_memory_never_lowers_the_value(one, other, reference, longer):
+    low, high = sorted((one, other))
+    assert ks_critical_value(60, reference, low) <= ks_critical_value(60, reference, high)
+    short, long = sorted((reference, longer))
+    assert ks_critical_value(60, long, low) <= ks_critical_value(60, short, low) + 1.0 / 120.0
+
+
+def test_values_between_nodes_lie_between_them():
+    left, right = ks_critical_value(60, 500, 0.5), ks_critical_value(60, 500, 0.6)
+    assert ks_critical_value(60, 500, 0.55) == pytest.approx((left + right) / 2, rel=1e-12)
+    assert ks_critical_value(60, 126, 0.5) < ks_critical_value(60, 100, 0.5) < ks_critical_value(60, 90, 0.5)
+
+
+def test_beyond_the_grid_the_nearest_cautious_value_is_used():
+    assert ks_critical_value(60, 5000, 0.0) == ks_critical_value(60, 1000, 0.0)
+    assert ks_critical_value(60, 500, -0.4) == ks_critical_value(60, 500, 0.0)
+
+
+def test_too_short_a_reference_or_unknown_memory_never_rings():
+    assert ks_critical_value(60, 19, 0.0) == inf
+    assert ks_critical_value(60, 500, float("nan")) == inf
+    assert cusum_critical_value(60, 19) == inf
+
+
+@pytest.mark.parametrize("pace", [0.0, -1.0, 253.0, float("nan")])
+def test_an_impossible_pace_is_refused_with_its_value(pace):
+    with pytest.raises(ControlError, match=f"value {pace}"):
+        quiet_level(252, pace)
+
+
+def test_the_cusum_equals_pages_recursion_done_by_hand():
+    generator = np.random.default_rng(6)
+    reference = np.round(generator.standard_normal(126), 1)
+    window = np.round(generator.standard_normal(60) + 0.3, 1)
+    places = [np.sum(reference < v) + 0.5 * np.sum(reference == v) for v in window]
+    expected = plain_window_cusum(window, reference, 0.15)
+    assert expected > 1.0
+    assert window_cusum(np.array(places), 126, 0.15) == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_cusum_height_is_exceeded_as_often_as_promised():
+    critical = cusum_critical_value(20, 60, 252, 4.0)
+    generator = np.random.default_rng(7)
+    silent = []
+    for _ in range(150):
+        path = generator.standard_normal(60 + 19 + 63)
+        places = np.searchsorted(np.sort(path[:60]), path[60:])
+        heights = [window_cusum(places[stop - 20 : stop], 60) for stop in range(20, len(places) + 1)]
+        silent.append(max(heights) <= critical)
+    assert np.mean(silent) == pytest.approx(np.exp(-1.0), abs=0.12)

@@ -1,0 +1,103 @@
+"""What stands for a panel, its memory and its innovations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.tsa.stattools import acf
+
+from nn_assets.errors import SchemaError
+from nn_assets.oversight.series import (
+    autocorrelation,
+    cross_section,
+    innovations,
+    kendall_corrected,
+    rank_within,
+    series_names,
+)
+from tests.oversight.worlds import autoregressive
+
+
+@pytest.fixture
+def generator() -> np.random.Generator:
+    return np.random.default_rng(11)
+
+
+def test_autocorrelation_equals_statsmodels(generator):
+    values = autoregressive(generator, np.array([0.6]), 300)[:, 0]
+    assert autocorrelation(values) == pytest.approx(acf(values, nlags=1)[1], abs=1e-12)
+
+
+def test_autocorrelation_of_a_constant_is_nought_and_of_two_values_unknown():
+    assert autocorrelation(np.full(50, 0.1)) == 0.0
+    assert np.isnan(autocorrelation(np.array([1.0, 2.0, np.nan])))
+
+
+def test_kendalls_correction_removes_most_of_the_bias(generator):
+    paths = autoregressive(generator, np.full(800, 0.8), 63)
+    raw = [autocorrelation(paths[:, i]) for i in range(800)]
+    corrected = [kendall_corrected(r, 63) for r in raw]
+    assert np.mean(raw) < 0.76
+    assert np.mean(corrected) == pytest.approx(0.8, abs=0.015)
+    assert kendall_corrected(0.999, 60) == 1.0
+
+
+def test_innovations_of_an_autoregression_have_no_memory(generator):
+    values = autoregressive(generator, np.array([0.95, 0.5]), 2000)
+    unforeseen = innovations(values, np.array([0.95, 0.5]))
+    assert unforeseen.shape == (1999, 2)
+    assert abs(autocorrelation(unforeseen[:, 0])) < 0.06
+    assert abs(autocorrelation(unforeseen[:, 1])) < 0.06
+
+
+def test_ranks_are_scipys_percentiles_and_gaps_stay_gaps(generator):
+    validation = np.round(generator.random(63), 2)
+    values = np.array([[0.1, 0.5], [np.nan, validation[7]]])
+    found = rank_within(values, validation)
+    for place in ((0, 0), (0, 1), (1, 1)):
+        expected = stats.percentileofscore(validation, values[place], kind="mean") / 100
+        assert found[place] == pytest.approx(expected, abs=1e-12)
+    assert np.isnan(found[1, 0])
+
+
+def test_ranks_do_not_change_when_a_refresh_rescales_its_forecasts(generator):
+    validation, later = generator.random(63), generator.random((30, 2))
+    np.testing.assert_array_equal(
+        rank_within(later, validation), rank_within(0.4 + 0.1 * later, 0.4 + 0.1 * validation)
+    )
+
+
+def test_validation_without_a_finite_forecast_is_refused():
+    with pytest.raises(SchemaError, match="none finite"):
+        rank_within(np.zeros(3), np.full(4, np.nan))
+
+
+def test_the_series_of_one_symbol_is_its_feature(generator):
+    cube = generator.standard_normal((50, 1, 3))
+    np.testing.assert_array_equal(cross_section(cube), cube[:, 0])
+    assert series_names(("a", "b"), 1) == ("a", "b")
+
+
+def test_a_panel_has_mean_and_spread_by_numpy_and_gaps_are_left_out(generator):
+    cube = generator.standard_normal((50, 8, 3))
+    cube[generator.random(cube.shape) < 0.1] = np.nan
+    cube[4] = np.nan
+    cube[5, 4:] = np.nan
+    found = cross_section(cube)
+    keep = np.arange(50) != 4
+    np.testing.assert_allclose(found[keep, :3], np.nanmean(cube[keep], axis=1), atol=1e-12)
+    keep &= (np.isfinite(cube).sum(axis=1) >= 5).all(axis=1)
+    np.testing.assert_allclose(found[keep, 3:], np.nanstd(cube[keep], axis=1), atol=1e-12)
+    assert np.isnan(found[4]).all()
+    assert np.isnan(found[5, 3:]).all()
+    assert series_names(("a",), 8) == ("a", "a:spread")
+
+
+@pytest.mark.parametrize(("symbols", "features"), [(1, 1), (2, 1), (40, 1), (40, 3)])
+def test_a_row_has_the_same_bits_however_many_rows_are_summed(generator, symbols, features):
+    cube = generator.standard_normal((64, symbols, features))
+    whole = cross_section(cube)
+    for start, stop in ((0, 1), (10, 11), (3, 40)):
+        np.testing.assert_array_equal(cross_section(cube[start:stop]), whole[start:stop])
+    np.testing.assert_array_equal(cross_section(np.asfortranarray(cube)), whole)

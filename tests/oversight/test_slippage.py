@@ -1,0 +1,82 @@
+"""The slippage test against scipy's t test, and how often it rings."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from nn_assets.errors import SchemaError
+from nn_assets.oversight.slippage import slippage_breach
+
+
+@pytest.fixture
+def generator() -> np.random.Generator:
+    return np.random.default_rng(13)
+
+
+def test_the_statistic_equals_scipys_one_sided_t(generator):
+    modelled = generator.uniform(5e-4, 8e-4, 90)
+    realised = modelled * 1.4 + 3e-4 * generator.standard_normal(90)
+    expected = stats.ttest_1samp(realised - 1.25 * modelled, 0.0, alternative="greater")
+    found = slippage_breach(realised, modelled, 0.25)
+    assert found.statistic == pytest.approx(expected.statistic, rel=1e-12)
+    assert found.p_value == pytest.approx(expected.pvalue, rel=1e-10)
+    assert found.observations == 90
+    assert found.ratio == pytest.approx(realised.sum() / modelled.sum())
+
+
+def test_the_same_excess_is_a_breach_with_many_fills_and_not_with_few(generator):
+    modelled = np.full(2000, 6.3e-4)
+    realised = modelled * 1.45 + 6e-4 * generator.standard_normal(2000)
+    assert slippage_breach(realised, modelled, 0.25).breach
+    assert not slippage_breach(realised[:25], modelled[:25], 0.25).breach
+
+
+def test_cost_at_the_tolerance_is_a_breach_one_time_in_twenty(generator):
+    modelled = np.full(60, 6.3e-4)
+    draws = 1.25 * modelled + 2e-4 * generator.standard_normal((4000, 60))
+    share = np.mean([slippage_breach(draw, modelled, 0.25).breach for draw in draws])
+    assert share == pytest.approx(0.05, abs=0.012)
+
+
+def test_fills_of_one_session_count_as_one_observation(generator):
+    sessions = np.repeat(np.arange("2018-01", "2018-02", dtype="datetime64[D]")[:30], 10)
+    shock = np.repeat(generator.standard_normal(30), 10) * 3e-4
+    modelled = np.full(300, 6e-4)
+    realised = 1.25 * modelled + shock
+    found = slippage_breach(realised, modelled, 0.25, sessions=sessions)
+    assert found.observations == 30
+    expected = stats.ttest_1samp(shock[::10], 0.0, alternative="greater").pvalue
+    assert found.p_value == pytest.approx(expected, rel=1e-8)
+
+
+def test_too_few_fills_conclude_nothing_and_say_so():
+    found = slippage_breach(np.full(19, 1.0), np.full(19, 1e-4), 0.25)
+    assert not found.breach
+    assert found.message == "not enough fills: 19 of 20 observations"
+    assert np.isnan(found.p_value)
+
+
+def test_no_fills_at_all_conclude_nothing():
+    found = slippage_breach(np.array([]), np.array([]), 0.25, sessions=np.array([], dtype="datetime64[D]"))
+    assert not found.breach
+    assert np.isnan(found.ratio)
+
+
+def test_fills_without_a_cost_are_left_out(generator):
+    modelled = np.full(50, 6e-4)
+    realised = modelled + 1e-4 * generator.standard_normal(50)
+    realised[3], modelled[4] = np.nan, np.nan
+    assert slippage_breach(realised, modelled, 0.0).observations == 48
+
+
+def test_costs_without_any_spread_are_judged_by_their_sign():
+    modelled = np.full(30, 6e-4)
+    assert slippage_breach(2.0 * modelled, modelled, 0.25).breach
+    assert not slippage_breach(1.2 * modelled, modelled, 0.25).breach
+
+
+def test_arrays_that_do_not_match_are_refused_with_their_shapes():
+    with pytest.raises(SchemaError, match=r"\(3,\), \(2,\)"):
+        slippage_breach(np.zeros(3), np.zeros(2), 0.25)

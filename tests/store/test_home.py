@@ -1,0 +1,88 @@
+"""One home, whatever folder a command starts in; one form of database address; no password printed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nn_assets.errors import LedgerError
+from nn_assets.store import home as homes
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NN_ASSETS_HOME", raising=False)
+    monkeypatch.delenv("NN_ASSETS_DATABASE_URL", raising=False)
+
+
+def test_the_home_is_in_the_checkout_unless_named(checkout: Path) -> None:
+    assert homes.home() == checkout / ".nn_assets"
+    assert homes.database_url() == f"sqlite:///{checkout}/.nn_assets/ledger.sqlite"
+    assert homes.lake_root() == checkout / ".nn_assets" / "lake"
+    assert homes.models_root() == checkout / ".nn_assets" / "models"
+
+
+def test_a_named_home_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
+    assert homes.home() == tmp_path
+    assert homes.database_url() == f"sqlite:///{tmp_path}/ledger.sqlite"
+
+
+def test_an_empty_setting_counts_as_none(monkeypatch: pytest.MonkeyPatch, checkout: Path) -> None:
+    monkeypatch.setenv("NN_ASSETS_HOME", " ")
+    monkeypatch.setenv("NN_ASSETS_DATABASE_URL", "")
+    assert homes.home() == checkout / ".nn_assets"
+    assert homes.database_url().startswith("sqlite:///")
+
+
+def test_commands_started_in_different_folders_share_a_home(checkout: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from nn_assets.store.home import home; print(home())"]
+    for relative in ("", "somewhere"):
+        homes_seen = {
+            subprocess.run(
+                command,
+                cwd=folder,
+                env={"PYTHONPATH": str(checkout), "NN_ASSETS_HOME": relative},
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+            for folder in (checkout, tmp_path)
+        }
+        assert len(homes_seen) == 1
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_a_bare_postgresql_address_means_psycopg_3(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NN_ASSETS_DATABASE_URL", f"{scheme}://quant:secret@db:5433/ledger")
+    assert homes.database_url() == "postgresql+psycopg://quant:secret@db:5433/ledger"
+
+
+def test_a_relative_sqlite_file_lies_in_the_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
+    assert homes.ledger_url("sqlite:///mine.sqlite") == f"sqlite:///{tmp_path}/mine.sqlite"
+
+
+@pytest.mark.parametrize("address", ["sqlite://", "sqlite:///:memory:"])
+def test_a_ledger_in_memory_is_refused(address: str) -> None:
+    with pytest.raises(LedgerError, match="a file"):
+        homes.ledger_url(address)
+
+
+def test_a_printed_address_shows_no_password() -> None:
+    shown = homes.safe_url("postgresql://quant:s3cret%40x@db/ledger?password=other&sslmode=require")
+    assert "s3cret" not in shown
+    assert "other" not in shown
+    assert "quant" in shown
+    assert "db/ledger" in shown
+
+
+def test_an_unreadable_address_is_refused_without_quoting_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NN_ASSETS_DATABASE_URL", "quant:s3cret@db")
+    with pytest.raises(LedgerError) as caught:
+        homes.database_url()
+    assert "s3cret" not in str(caught.value)
+    assert "s3cret" not in homes.safe_url("quant:s3cret@db")

@@ -1,0 +1,118 @@
+"""A strategy file is read into one typed object, or refused with the key, the value and the remedy."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from nn_assets.errors import GateHalted, SettingsError
+from nn_assets.settings import Strategy, load_strategy, parse_strategy
+
+MINIMAL = "name: demo\nmarket:\n  history_starts: 2000-01-03\n"
+BUNDLED = Path(__file__).resolve().parent.parent / "nn_assets" / "strategies"
+
+
+@pytest.mark.parametrize("file", sorted(BUNDLED.glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_bundled_strategy_reads_and_is_named_like_its_file(file: Path) -> None:
+    assert load_strategy(file).name == file.stem
+
+
+def test_what_is_not_stated_is_the_contracts_default() -> None:
+    strategy = parse_strategy(MINIMAL)
+    assert strategy.costs.half_spread_bps == 4.5
+    assert strategy.portfolio.drawdown_limit_fraction == 0.08
+    assert strategy.learning.ensemble == 5
+    assert not strategy.trade_without_verdict
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        (MINIMAL + "learnin: {}\n", "learnin", "a mapping"),
+        (MINIMAL + "learning: {hiden: 3}\n", "learning.hiden", "3"),
+        (MINIMAL + "learning: {hidden: many}\n", "learning.hidden", "'many'"),
+        (MINIMAL + "learning: {dropout: 1.0}\n", "learning.dropout", "1.0"),
+        (MINIMAL + "costs: {half_spread_bps: .nan}\n", "costs.half_spread_bps", "nan"),
+        (MINIMAL + "label: {execution: at_the_high}\n", "label.execution", "'at_the_high'"),
+        (MINIMAL + "label: {execution_lag_sessions: 0}\n", "label.execution_lag_sessions", "0"),
+        ("name: Bad Name\nmarket: {history_starts: 2000-01-03}\n", "name", "'Bad Name'"),
+        ("name: demo\nmarket: {history_starts: soon}\n", "market.history_starts", "'soon'"),
+    ],
+)
+def test_a_bad_key_is_refused_with_its_name_and_value(text: str, key: str, value: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        parse_strategy(text, file="mine.yaml")
+    assert f"{key} = {value}" in str(refused.value)
+    assert "mine.yaml" in str(refused.value)
+    assert "Remedy" in str(refused.value)
+
+
+def test_every_bad_key_is_listed_at_once() -> None:
+    with pytest.raises(SettingsError) as refused:
+        parse_strategy(MINIMAL + "learning: {hiden: 3, dropout: 7}\nwhat: 1\n")
+    assert all(key in str(refused.value) for key in ("learning.hiden", "learning.dropout", "what"))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "portfolio: {weekly_loss_limit_fraction: 0.08, drawdown_limit_fraction: 0.08}",
+        "portfolio: {session_loss_limit_fraction: 0.5}",
+    ],
+)
+def test_a_breaker_that_could_never_fire_is_refused(settings: str) -> None:
+    with pytest.raises(SettingsError, match="can never fire"):
+        parse_strategy(MINIMAL + settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("name: [unclosed", "line"),
+        ("- a\n- b\n", "list"),
+        ("", "NoneType"),
+        (MINIMAL + "name: twice\n", "duplicate key"),
+        ("base: &x {a: 1}\nother: *x\n", "alias"),
+        ("!!python/object/apply:os.system ['true']\n", "python/object"),
+    ],
+)
+def test_unreadable_yaml_is_explained(text: str, found: str) -> None:
+    with pytest.raises(SettingsError, match=found):
+        parse_strategy(text)
+
+
+def test_a_file_that_is_no_text_is_explained(tmp_path: Path) -> None:
+    file = tmp_path / "strategy.yaml"
+    file.write_bytes(b"\xff\xfe\x00\x81")
+    with pytest.raises(SettingsError, match="UTF-8") as refused:
+        load_strategy(file)
+    assert str(file) in str(refused.value)
+
+
+def test_stages_of_history_must_be_in_order() -> None:
+    with pytest.raises(SettingsError, match="must lie before"):
+        parse_strategy("name: demo\nmarket: {history_starts: 2010-01-04, history_ends: 2009-01-05}\n")
+
+
+def test_equal_settings_have_equal_hashes_and_a_change_shows_in_its_section_only() -> None:
+    one, other = parse_strategy(MINIMAL), parse_strategy(MINIMAL + "learning: {hidden: 8}\n")
+    assert one.content_hash() == parse_strategy(MINIMAL).content_hash()
+    assert one.content_hash("learning") != other.content_hash("learning")
+    assert one.content_hash("portfolio") == other.content_hash("portfolio")
+
+
+def test_settings_cannot_be_changed_after_reading() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Strategy.model_fields  # noqa: B018
+        parse_strategy(MINIMAL).name = "other"  # type: ignore[misc]
+
+
+def test_a_named_error_survives_the_way_back_from_a_worker_process() -> None:
+    halted = GateHalted(
+        expected="clean bars", found="1 fault", remedy="look", violations=["A 2000-01-03 rule 1"], symbol="A"
+    )
+    returned = pickle.loads(pickle.dumps(halted))  # noqa: S301  what multiprocessing does with it
+    assert str(returned) == str(halted)
+    assert returned.violations == halted.violations
