@@ -162,6 +162,7 @@ class WalkForwardSettings(_Section):
     calibration_months: Count = 3
     refit_every_months: Count = 1
     minimum_training_rows: Count = 1000
+    refresh_tolerance_fraction: NonNegative = 0.05
 
 
 class CostSettings(_Section):

@@ -96,9 +96,7 @@ def test_rank_ic_of_a_session_has_the_same_bits_whatever_sessions_follow(generat
 def test_hac_mean_equals_statsmodels_newey_west(generator, lag):
     values = 0.02 + stats.norm.rvs(size=300, random_state=generator)
     values[1:] += 0.6 * values[:-1]
-    fit = sm.OLS(values, np.ones(300)).fit(
-        cov_type="HAC", cov_kwds={"maxlags": lag, "use_correction": False}
-    )
+    fit = sm.OLS(values, np.ones(300)).fit(cov_type="HAC", cov_kwds={"maxlags": lag, "use_correction": False})
     found = measures.hac_mean(values, lag)
     assert found.mean == pytest.approx(fit.params[0], rel=1e-12)
     assert found.standard_error == pytest.approx(fit.bse[0], rel=1e-10)

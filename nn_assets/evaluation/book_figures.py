@@ -90,7 +90,11 @@ def book_figures(
     else:
         values |= _ratios(excess, gross - terms.cash_rate_per_session, terms)
         why = "it is not defined for these returns"
-    return values, {name: why for name, value in values.items() if value is None}
+    absent = {name: why for name, value in values.items() if value is None}
+    known = values["sharpe_net"]
+    if known is not None and known <= 0.0:
+        absent["minimum_track_record_sessions"] = "the Sharpe ratio is not above 0: no record is long enough"
+    return values, absent
 
 
 _NAMES = (

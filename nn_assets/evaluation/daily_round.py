@@ -140,7 +140,9 @@ def play_session(
     if facts.breaker_reset is not None and book.breaker is not None:
         person, reason = facts.breaker_reset
         book = reset_breaker(book, person=person, reason=reason)
-        state = replace(state, breaker=None, high_water_mark_usd=book.high_water_mark_usd, drawdown_fraction=0.0)
+        state = replace(
+            state, breaker=None, high_water_mark_usd=book.high_water_mark_usd, drawdown_fraction=0.0
+        )
     book = book.released(session, facts.signals.calibrated_probability)
     if strategy.label.execution == "next_close":
         book = book.stopped_at_close(_blocked_until(strategy, session))
@@ -183,9 +185,7 @@ def _fill(
         lot_size=strategy.portfolio.lot_size,
         proxy_adv_usd=strategy.portfolio.proxy_adv_usd,
     )
-    book = standing.book.opened(
-        strategy.costs, strategy.market.cash_rate_annual_fraction, sessions_per_year
-    )
+    book = standing.book.opened(strategy.costs, strategy.market.cash_rate_annual_fraction, sessions_per_year)
     execution = strategy.label.execution
     ordered = fill_orders(standing.orders, bar, costs, liquidity, strategy.execution, execution)
     book = book.filled(ordered, market.session)
@@ -194,9 +194,7 @@ def _fill(
         stopped = stop_fills(
             book, bar, costs, liquidity, strategy.execution, strategy=strategy.name, session=market.session
         )
-        book = book.filled(
-            stopped, market.session, blocked_until=_blocked_until(strategy, market.session)
-        )
+        book = book.filled(stopped, market.session, blocked_until=_blocked_until(strategy, market.session))
     return book, (ordered, stopped)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,7 @@ def _figures(name: str, record: StudyRecord, rows: BooleanArray, terms: StudyTer
         used |= rows & np.isfinite(record.forecasts[name]).any(axis=1)
     else:
         absent |= dict.fromkeys(FORECAST_NAMES, f"{name} makes no forecasts")
+        terms = replace(terms, trials=1)  # a yardstick is not chosen among trials
     track = record.tracks.get(name)
     if track is None:
         absent |= dict.fromkeys(BOOK_NAMES, f"no book of {name} was replayed")

@@ -91,7 +91,7 @@ def pass_gate(orders: Orders, state: GateState, settings: ExecutionSettings) -> 
 def _reducing(orders: Orders, state: GateState) -> BoolArray:
     held = state.current_quantity[orders.symbol]
     after = held + orders.quantity
-    return (np.abs(after) < np.abs(held)) & (after * held >= 0.0)
+    return (np.abs(after) < np.abs(held)) & (np.sign(after) * np.sign(held) >= 0.0)
 
 
 def _duplicates(orders: Orders, sent: Collection[str]) -> BoolArray:

@@ -45,12 +45,15 @@ class Liquidity:
 
 
 def _noise(seed: int, key: str, spread: float) -> float:
-    """Return a log-normal factor with mean one, drawn from the order's own id and nothing else."""
+    """Return a factor around one, drawn from the order's own id and nothing else.
+
+    Normal, cut to 0..2: symmetric, so that neither a mean nor a robust mean of it is biased.
+    """
     digest = hashlib.sha256(f"{seed}\x1f{key}".encode()).digest()
     uniform = (int.from_bytes(digest[:8], "big") + 0.5) / 2.0**_HASHED_BITS
     # The largest hash would round to exactly one, whose quantile is infinite.
     normal = _NORMAL.inv_cdf(min(uniform, 1.0 - 2.0**-53))
-    return float(np.exp(spread * normal - 0.5 * spread**2))
+    return min(max(1.0 + spread * normal, 0.0), 2.0)
 
 
 def _allowed(
@@ -93,8 +96,8 @@ def _priced(
     value = np.abs(quantity) * price
     parts = costs.parts(value, liquidity.adv_usd[places], liquidity.daily_volatility[places])
     spread = settings.cost_noise_fraction
-    half_spread = parts.half_spread * [_noise(settings.seed, f"{key}|spread", spread) for key in kept]
-    impact = parts.impact * [_noise(settings.seed, f"{key}|impact", spread) for key in kept]
+    half_spread = parts.half_spread * np.array([_noise(settings.seed, f"{k}|spread", spread) for k in kept])
+    impact = parts.impact * np.array([_noise(settings.seed, f"{k}|impact", spread) for k in kept])
     priced = np.isfinite(impact)  # without ADV or volatility there is no honest price, and so no fill
     side = np.sign(quantity)
     mid = price * (1.0 + side * impact)

@@ -73,7 +73,7 @@ def forward_returns(panel: Panel, label: LabelSettings) -> FloatArray:
     if known <= 0:
         return result
     entry, leave = price[lag : lag + known], price[lag + horizon :]
-    tradable = (entry > 0.0) & (leave > 0.0)
+    tradable = (entry > 0.0) & (leave > 0.0) & np.isfinite(entry) & np.isfinite(leave)
     np.divide(leave, entry, out=result[:known], where=tradable)
     result[:known] -= 1.0
     result[~np.isfinite(result)] = np.nan

@@ -36,6 +36,8 @@ FloatArray = npt.NDArray[np.float64]
 Parts = tuple[FloatArray, ...]
 Join = Callable[[Parts, Parts, int, int], Parts]
 
+_BLOCK_VALUES = 65_536
+
 
 def lagged(values: FloatArray, bars: int) -> FloatArray:
     """Shift by ``bars`` rows to later rows; NaN on the first ``bars`` rows. Same shape as ``values``."""
@@ -218,16 +220,35 @@ def _join_products(older: Parts, newer: Parts, older_rows: int, newer_rows: int)
 
 
 def _slide(leaves: Parts, window: int, join: Join, result: int = 0) -> FloatArray:
-    """Join rows t - window + 1 .. t of the leaves, for every t, in one fixed order.
+    """Join rows t - window + 1 .. t of the leaves, for every t; part ``result`` of what comes of it.
+
+    Wide arrays go by blocks of columns, copied together, so that every pass stays in the processor's
+    cache; columns are independent, so where a block ends changes no bit.
+    """
+    _checked(window)
+    bars = len(leaves[0])
+    out = np.full(leaves[0].shape, np.nan)
+    if bars < window or out.size == 0:
+        return out
+    full, flat = out.reshape(bars, -1), [leaf.reshape(bars, -1) for leaf in leaves]
+    width = max(1, _BLOCK_VALUES // bars)
+    if full.shape[1] <= width:
+        full[window - 1 :] = _tree(tuple(flat), window, join)[result]
+        return out
+    for start in range(0, full.shape[1], width):
+        block = slice(start, start + width)
+        parts = tuple(np.ascontiguousarray(leaf[:, block]) for leaf in flat)
+        full[window - 1 :, block] = _tree(parts, window, join)[result]
+    return out
+
+
+def _tree(leaves: Parts, window: int, join: Join) -> Parts:
+    """Join every full window of (bars, columns) in one fixed order; parts of bars - window + 1 rows.
 
     ``partial`` holds the joined figure of ``width`` rows starting at each row; ``done`` holds that of
     the newest ``covered`` rows of the window, to which ever wider, older stretches are joined.
     """
-    _checked(window)
-    out = np.full(leaves[0].shape, np.nan)
     rows = len(leaves[0]) - window + 1
-    if rows <= 0:
-        return out
     done: Parts | None = None
     covered, width, partial = 0, 1, leaves
     while True:
@@ -236,16 +257,13 @@ def _slide(leaves: Parts, window: int, join: Join, result: int = 0) -> FloatArra
             stretch = tuple(part[start : start + rows] for part in partial)
             done = stretch if done is None else join(stretch, done, width, covered)
             covered += width
-        if covered == window:
-            break
+        if done is not None and covered == window:
+            return done
         keep = len(partial[0]) - width
         older = tuple(part[:keep] for part in partial)
         newer = tuple(part[width:] for part in partial)
         partial = join(older, newer, width, width)
         width *= 2
-    assert done is not None
-    out[window - 1 :] = done[result]
-    return out
 
 
 def _checked(window: int) -> int:

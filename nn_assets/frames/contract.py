@@ -24,10 +24,6 @@ _WHOLE = np.dtype("int64")
 _FLAG = np.dtype("bool")
 _LISTED = 200
 _UNIQUE = "multiple_fields_uniqueness"
-_STRUCTURAL = {
-    "column_in_dataframe": "every column of the contract is there",
-    "column_in_schema": "no column beyond the contract's is there",
-}
 
 
 def column(dtype: object, *checks: pa.Check, nullable: bool = False) -> pa.Column:
@@ -187,36 +183,39 @@ def violations(frame: pd.DataFrame, schema: pa.DataFrameSchema) -> tuple[Violati
         Empty when the frame keeps its contract. NaN in a column that is not nullable is a breach.
     """
     judged = frame.reset_index(drop=True)
+    absent = [name for name in schema.columns if name not in judged.columns]
+    surplus = [str(name) for name in judged.columns if name not in schema.columns]
+    structure = [Violation("no column of the contract is absent", name, "", "", "absent") for name in absent]
+    structure += [Violation("no column beyond the contract", name, "", "", "present") for name in surplus]
+    # What spans columns is asked only of frames that have them all; the columns there are always.
+    judge = schema if not structure else _of_columns(schema, absent)
     try:
-        schema.validate(judged, lazy=True)
+        judge.validate(judged[[name for name in schema.columns if name not in absent]], lazy=True)
     except pa.errors.SchemaErrors as errors:
         cases = errors.failure_cases
     else:
-        return ()
-    # What concerns a whole row is reported once for each of its columns, and what concerns the
-    # columns themselves under the contract's name: keep one of the first, call the second by name.
+        return tuple(structure)
+    # What concerns a whole row is reported once for each of its columns: keep one.
     of_row = cases["check"].isin([_UNIQUE, *(check.name for check in schema.checks)])
     kept = cases[~(of_row & cases.duplicated(["check", "index"]))]
-    unanswered = of_row[kept.index] & kept["index"].isna()
-    return tuple(
-        _violation(judged, schema, case)
-        for case, skip in zip(kept.itertuples(index=False), unanswered, strict=True)
-        if not skip  # a row check that could not run: the absent column is reported itself
-    )
+    return (*structure, *(_violation(judged, schema, case) for case in kept.itertuples(index=False)))
+
+
+def _of_columns(schema: pa.DataFrameSchema, absent: list[str]) -> pa.DataFrameSchema:
+    columns = {name: rules for name, rules in schema.columns.items() if name not in absent}
+    return pa.DataFrameSchema(columns, name=schema.name)
 
 
 def _violation(frame: pd.DataFrame, schema: pa.DataFrameSchema, case: Any) -> Violation:
     rule, column, value = str(case.check), str(case.column), str(case.failure_case)
-    if rule in _STRUCTURAL:
-        return Violation(_STRUCTURAL[rule], value, "", "", "absent" if "dataframe" in rule else "present")
-    if pd.isna(case.index):
+    if pd.isna(case.index):  # the column as such: its type
         return Violation(rule, column, "", "", str(frame[column].dtype))
     row = frame.loc[int(case.index)]
     if rule == _UNIQUE:
         rule, column = f"unique by {', '.join(schema.unique)}", "row"
         value = ", ".join(str(row[name]) for name in schema.unique)
     elif rule in [check.name for check in schema.checks]:
-        column, value = "row", ", ".join(f"{name} {row[name]}" for name in PRICES if name in frame.columns)
+        column, value = "row", ", ".join(f"{name} {row[name]}" for name in PRICES)
     symbol = str(row.get("symbol", ""))
     session = str(row["session"])[:10] if "session" in frame.columns else ""
     return Violation(rule, column, symbol, session, value)

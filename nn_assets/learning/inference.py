@@ -16,7 +16,7 @@ from nn_assets.features.stationarity import apply_transforms
 from nn_assets.learning.address import first_needed_row
 from nn_assets.learning.fold_model import ESTIMATORS, Estimators, FoldModel, Member
 from nn_assets.learning.networks import build_network
-from nn_assets.learning.training import repeatable_torch
+from nn_assets.learning.training import one_thread
 from nn_assets.learning.windows import Windows
 from nn_assets.settings import LearningSettings
 
@@ -39,7 +39,7 @@ class Estimates:
     dispersion: dict[str, FloatArray]  # standard deviation over members; 0 for a single model
 
 
-def forecast(model: FoldModel, cube: FeatureCube, rows: slice) -> pd.DataFrame:
+def forecast(model: FoldModel, cube: FeatureCube, rows: slice, *, before_use: bool = False) -> pd.DataFrame:
     """Forecast sessions with a fitted fold.
 
     Parameters
@@ -50,6 +50,8 @@ def forecast(model: FoldModel, cube: FeatureCube, rows: slice) -> pd.DataFrame:
         on are not read.
     rows : slice
         Sessions to forecast, none before the model's first session of use.
+    before_use : bool
+        Allow earlier rows, to judge a model on its own calibration rows; never part of a record.
 
     Returns
     -------
@@ -65,7 +67,7 @@ def forecast(model: FoldModel, cube: FeatureCube, rows: slice) -> pd.DataFrame:
         The cube's axes or features are not those of the fit, or a row lies before the model's use.
     """
     _require_same_axes(model, cube)
-    if rows.start < model.fold.used_from or rows.stop > cube.bars:
+    if (rows.start < model.fold.used_from and not before_use) or rows.stop > cube.bars:
         raise ModelError(
             expected=f"rows from {model.fold.used_from}, the model's first use, to at most {cube.bars}",
             found=f"rows {rows.start} to {rows.stop}",
@@ -84,7 +86,7 @@ def forecast(model: FoldModel, cube: FeatureCube, rows: slice) -> pd.DataFrame:
 
 def cut_cube(cube: FeatureCube, first: int, stop: int) -> FeatureCube:
     """Cut rows ``first`` to ``stop`` out of a cube; views, nothing is copied."""
-    return FeatureCube(cube.sessions[first:stop], cube.symbols, cube.names, cube.values[first:stop])
+    return FeatureCube(cube.sessions[first:stop], cube.symbols, cube.names, cube.values[first:stop])  # noqa: PD011  no pandas object
 
 
 def estimate(estimators: Estimators, windows: Windows, rows: slice) -> Estimates:
@@ -120,7 +122,7 @@ def _member_probabilities(
     _, symbols, features = windows.shape
     block, place = np.divmod(rows * symbols + columns, BLOCK_SIZE)
     logits = np.zeros((len(estimators.members), len(rows)))
-    with repeatable_torch(0), torch.no_grad():
+    with one_thread(), torch.no_grad():
         networks = [_restored(estimators.settings, features, member) for member in estimators.members]
         for number in np.unique(block):
             chosen = np.flatnonzero(block == number)

@@ -195,8 +195,9 @@ def _prepare(task: _Task) -> _Inputs:
         purge = purge_sessions(strategy.label.horizon_sessions, strategy.label.execution_lag_sessions)
         selection = select_features(stationary, task.labels, training_rows, strategy.features, purge)
         stationary = stationary.select(selection.selected)
-    scaler = fit_scaler(stationary.values[training_rows], strategy.features.scaling)
-    windows = Windows(scaler.transform(stationary.values), strategy.learning.lookback, task.first_row)
+    values = stationary.values  # noqa: PD011  no pandas object
+    scaler = fit_scaler(values[training_rows], strategy.features.scaling)
+    windows = Windows(scaler.transform(values), strategy.learning.lookback, task.first_row)
     samples = {
         name: find_samples(windows, rows, task.labels.targets[task.local(rows)])
         for name, rows in task.fold.parts().items()
@@ -214,7 +215,7 @@ def _calibrated(
     known, outcome = _outcomes(task, calibrating)
     for name in ESTIMATORS:
         before = calibrating.probability[name][known]
-        calibrations[name] = fit_calibration(before, outcome)
+        calibrations[name] = fit_calibration(before, outcome, overlap=task.strategy.label.horizon_sessions)
         figures[name] = {
             "validation": _judge(judged.probability[name][known_judged], outcome_judged),
             "calibration_before": _judge(before, outcome),

@@ -17,7 +17,15 @@ from nn_assets.learning.networks import build_network
 from nn_assets.learning.windows import Samples, Windows
 from nn_assets.settings import LearningSettings
 
-__all__ = ["EpochFigures", "TrainingResult", "mean_loss", "repeatable_torch", "train", "train_network"]
+__all__ = [
+    "EpochFigures",
+    "TrainingResult",
+    "mean_loss",
+    "one_thread",
+    "repeatable_torch",
+    "train",
+    "train_network",
+]
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -58,24 +66,32 @@ class TrainingResult:
 
 
 @contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch with one thread, in one thread of this process at a time; generator and count restored after."""
+    with _ONE_AT_A_TIME, torch.random.fork_rng(devices=[]):
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+
+
+@contextmanager
 def repeatable_torch(seed: int) -> Iterator[torch.Generator]:
-    """Torch with one thread, deterministic algorithms and a seeded generator; all restored after.
+    """As ``one_thread``, with deterministic algorithms and a seeded generator.
 
     Yields a second generator, for the order of batches, so that the order does not depend on how
     many random numbers a network draws for its weights or its dropout.
     """
-    with _ONE_AT_A_TIME:
-        threads = torch.get_num_threads()
+    with one_thread():
         deterministic = torch.are_deterministic_algorithms_enabled()
-        with torch.random.fork_rng(devices=[]):
-            torch.set_num_threads(1)
-            torch.use_deterministic_algorithms(mode=True)
-            torch.manual_seed(seed)
-            try:
-                yield torch.Generator().manual_seed(seed)
-            finally:
-                torch.use_deterministic_algorithms(mode=deterministic)
-                torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(mode=True)
+        torch.manual_seed(seed)
+        try:
+            yield torch.Generator().manual_seed(seed)
+        finally:
+            torch.use_deterministic_algorithms(mode=deterministic)
 
 
 def train(

@@ -16,6 +16,7 @@ import pandas as pd
 
 from nn_assets.errors import SchemaError
 from nn_assets.frames import BAR_VERSIONS, conform
+from nn_assets.market.rows import ordered_by_symbol
 from nn_assets.market.sessions import assumed_known_at
 
 __all__ = [
@@ -134,7 +135,7 @@ def new_versions(stored: pd.DataFrame, delivered: pd.DataFrame) -> tuple[pd.Data
     first = added[new_codes[(added | revised | confirmed)[new_codes]]]
     arrival_or_close = chosen[["known_at", "ingested_at"]].max(axis=1)
     chosen["known_at"] = chosen["known_at"].where(first, arrival_or_close)
-    return _ordered(chosen), counts
+    return ordered_by_symbol(chosen), counts
 
 
 def as_of(
@@ -162,7 +163,7 @@ def as_of(
         visible &= versions["ingested_at"] <= ingested_by
     seen = versions[visible]
     _, codes = _key_codes(seen, seen.iloc[:0])
-    return _ordered(seen[_latest(seen, codes)])
+    return ordered_by_symbol(seen[_latest(seen, codes)])
 
 
 def content_hash(bars: pd.DataFrame) -> str:
@@ -175,20 +176,16 @@ def content_hash(bars: pd.DataFrame) -> str:
     str
         64 hexadecimal digits.
     """
-    ordered = _ordered(bars)
+    ordered = ordered_by_symbol(bars)
     digest = hashlib.sha256(f"bars/1/{len(ordered)}".encode())
-    symbols = "\n".join(ordered["symbol"])
-    digest.update(symbols.encode())
+    codes, symbols = pd.factorize(ordered["symbol"])
+    for symbol, count in zip(symbols, np.bincount(codes, minlength=len(symbols)), strict=True):
+        digest.update(f"{symbol}\t{count}\n".encode())
     digest.update(ordered["session"].to_numpy().astype("datetime64[ns]").astype("<i8").tobytes())
     for name in VALUES:
         values = ordered[name].to_numpy(dtype="<f8") + 0.0
         digest.update(np.where(np.isnan(values), np.nan, values).tobytes())
     return digest.hexdigest()
-
-
-def _ordered(bars: pd.DataFrame) -> pd.DataFrame:
-    sorted_bars = bars.sort_values(list(CONTENT_COLUMNS), kind="stable", na_position="last")
-    return sorted_bars.reset_index(drop=True)
 
 
 def _key_codes(first: pd.DataFrame, second: pd.DataFrame) -> tuple[int, Codes]:
@@ -228,23 +225,43 @@ def _same_content(
     """Keys of which both frames hold the same rows, counted with their repeats."""
     if old.empty or new.empty:
         return np.zeros(keys, dtype=bool)
-    old_rows, new_rows = _canonical(old, old_codes), _canonical(new, new_codes)
     size_old, size_new = np.bincount(old_codes, minlength=keys), np.bincount(new_codes, minlength=keys)
-    # Row k of a key on one side is held against row k of it on the other.
-    place = pd.MultiIndex.from_arrays([old_rows["key"], old_rows["rank"]])
-    met = place.get_indexer(pd.MultiIndex.from_arrays([new_rows["key"], new_rows["rank"]]))
-    equal = met >= 0
-    for name in VALUES:
-        left, right = old_rows[name].to_numpy()[met], new_rows[name].to_numpy()
-        equal &= (left == right) | (np.isnan(left) & np.isnan(right))
-    matches = np.bincount(new_rows["key"].to_numpy()[equal], minlength=keys)
+    equal, codes = _paired(old, old_codes, new, new_codes)
+    matches = np.bincount(codes[equal], minlength=keys)
     same: Mask = (size_old == size_new) & (matches == size_new)
     return same
 
 
-def _canonical(rows: pd.DataFrame, codes: Codes) -> pd.DataFrame:
-    framed = rows[list(VALUES)].assign(key=codes).sort_values(["key", *VALUES], kind="stable")
-    return framed.assign(rank=framed.groupby("key", sort=False).cumcount())
+def _paired(old: pd.DataFrame, old_codes: Codes, new: pd.DataFrame, new_codes: Codes) -> tuple[Mask, Codes]:
+    """Whether the k-th row of each key says the same in both frames, and the rows' keys.
+
+    Rows of a key are counted in the order of their values; with one row a key there is nothing to count.
+    """
+    width = max(int(np.bincount(codes).max()) for codes in (old_codes, new_codes))
+    old_order, old_place = _places(old, old_codes, width)
+    new_order, new_place = _places(new, new_codes, width)
+    at = np.full((int(max(old_place.max(), new_place.max())) + 1), -1, dtype=np.int64)
+    at[old_place] = old_order
+    met = at[new_place]
+    equal: Mask = met >= 0
+    for name in VALUES:
+        left = old[name].to_numpy(dtype=np.float64)[met]
+        right = new[name].to_numpy(dtype=np.float64)[new_order]
+        equal &= (left == right) | (np.isnan(left) & np.isnan(right))
+    return equal, new_codes[new_order]
+
+
+def _places(rows: pd.DataFrame, codes: Codes, width: int) -> tuple[Codes, Codes]:
+    """Rows in an order, and the slot of each: ``width`` slots a key, filled by ascending values."""
+    order = np.arange(len(rows), dtype=np.int64)
+    if width == 1:
+        return order, codes
+    columns = [rows[name].to_numpy(dtype=np.float64) for name in reversed(VALUES)]
+    order = np.lexsort([*columns, codes]).astype(np.int64)
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(codes[order])) + 1])
+    sizes = np.diff(np.concatenate([starts, [len(order)]]))
+    rank = np.arange(len(order), dtype=np.int64) - np.repeat(starts, sizes)
+    return order, codes[order] * width + rank
 
 
 def _refuse_late(old: pd.DataFrame, old_codes: Codes, new: pd.DataFrame, new_codes: Codes) -> None:

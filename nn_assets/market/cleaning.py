@@ -83,15 +83,14 @@ def clean(bars: pd.DataFrame, calendar: str, settings: CleaningSettings) -> Clea
     rows = rows_of(ordered, calendar)
     verdict: IntArray = np.full(len(rows), _PASSED, dtype=np.int64)
     field: ObjectArray = np.full(len(rows), "", dtype=object)
-    for number, rule in enumerate(ROW_RULES):
-        finding = rule.find(rows, settings)
-        fresh = finding.at_fault & (verdict == _PASSED)
-        verdict[fresh], field[fresh] = number, finding.field[fresh]
-    for number, rule in enumerate(SERIES_RULES, start=len(ROW_RULES)):
-        passed = np.flatnonzero(verdict == _PASSED)
-        finding = rule.find(rows.take(verdict == _PASSED), settings)
-        places = passed[finding.at_fault]
-        verdict[places], field[places] = number, finding.field[finding.at_fault]
+    for number, rule in enumerate(RULES):
+        # Row rules look at every row, so that one fault cannot hide a neighbour's; series rules
+        # only at rows that could have been traded on.
+        open_places = np.flatnonzero(verdict == _PASSED) if rule in SERIES_RULES else np.arange(len(rows))
+        finding = rule.find(rows.take(open_places) if rule in SERIES_RULES else rows, settings)
+        places = open_places[finding.at_fault]
+        fresh = verdict[places] == _PASSED
+        verdict[places[fresh]], field[places[fresh]] = number, finding.field[fresh]
     kept = verdict == _PASSED
     return Cleaned(
         bars=ordered[kept].reset_index(drop=True),
@@ -104,7 +103,7 @@ def _notices(
     rows: Rows, kept: BoolArray, symbols: npt.ArrayLike, settings: CleaningSettings
 ) -> tuple[Notice, ...]:
     names = np.asarray(symbols, dtype=object)
-    sound = rows.take(kept)
+    sound = rows.take(np.flatnonzero(kept))
     return (*jump_notices(sound, names, settings), *repeated_open_notices(sound, names, settings))
 
 

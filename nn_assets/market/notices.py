@@ -24,6 +24,7 @@ _SPLITS = (*_WHOLE_SPLITS, 4.0 / 3.0, 1.5, 2.5, *(1.0 / whole for whole in _WHOL
 _SPLIT_SLACK = 0.03
 _SPLIT_LENIENCE = 0.5  # a simple ratio is itself evidence: half the z-score will do
 _FEWEST_SYMBOLS = 3
+_FEWEST_BEFORE = 20
 _NORMAL_MAD = 1.4826  # standard deviation of a normal variable over its median absolute deviation
 
 
@@ -48,15 +49,16 @@ def jump_notices(
 ) -> tuple[Notice, ...]:
     """Point out moves that neither the symbol's own past nor the market of that session explains.
 
-    A move is the close's log return less the median over all symbols of that session (none is
-    taken off when fewer than three traded). It is pointed out when it exceeds
-    ``jump_minimum_log_return`` and its robust z-score, by median and MAD of the symbol's returns
-    over the window before it, exceeds ``jump_robust_z``; a shorter past than 20 returns cannot
-    excuse it. If open or close stands in a simple ratio to the previous close it is a
+    A close's log return of at least ``jump_minimum_log_return`` either way is pointed out if what is
+    left of it after the median over all symbols of that session (nothing is taken off when fewer
+    than three traded) is still as large, and exceeds ``jump_robust_z`` times the scale of the
+    symbol's returns over the window before: 1.4826 times their median absolute value, which
+    estimates a standard deviation (Hampel 1974). A past of fewer than 20 returns cannot excuse a
+    move. If open or close stands in a simple ratio to the previous close it is a
     ``possible_split``, for which half that z-score is enough.
     """
     returns = np.log(rows.close / rows.previous(rows.close))
-    large = np.flatnonzero(np.abs(returns) >= settings.jump_minimum_log_return / 2.0)
+    large = np.flatnonzero(np.abs(returns) >= settings.jump_minimum_log_return)
     market = _market_moves(rows, returns, large)
     found = []
     for place, move in zip(large, returns[large] - market, strict=True):
@@ -84,11 +86,11 @@ def _market_moves(rows: Rows, returns: FloatArray, places: npt.NDArray[np.intp])
 
 
 def _robust_z(before: FloatArray, move: float) -> float:
-    if len(before) < 20:
+    """Move over the median absolute return before it, scaled; about zero, where returns centre."""
+    if len(before) < _FEWEST_BEFORE:
         return float("inf")
-    centre = np.median(before)
-    spread = _NORMAL_MAD * np.median(np.abs(before - centre))
-    return float(abs(move - centre) / spread) if spread > 0.0 else float("inf")
+    spread = _NORMAL_MAD * np.median(np.abs(before))
+    return float(abs(move) / spread) if spread > 0.0 else float("inf")
 
 
 def _jump(

@@ -19,10 +19,10 @@ __all__ = ["ROW_RULES", "Finding", "Rule"]
 
 @dataclass(frozen=True)
 class Finding:
-    """Rows at fault. ``field`` has a name wherever ``at_fault`` holds."""
+    """Rows at fault, and of each of them the field to blame."""
 
     at_fault: BoolArray  # (rows,)
-    field: ObjectArray  # (rows,)
+    field: ObjectArray  # (rows at fault,)
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,14 @@ class Rule:
 
 
 def _blame(at_fault: BoolArray, field: str) -> Finding:
-    return Finding(at_fault, np.full(len(at_fault), field, dtype=object))
+    return Finding(at_fault, np.full(int(at_fault.sum()), field, dtype=object))
 
 
 def _blame_first(faults: dict[str, BoolArray]) -> Finding:
     """Blame the first field, in the order given, whose fault holds."""
-    names = list(faults)
-    matrix = np.column_stack([faults[name] for name in names])
-    at_fault: BoolArray = np.any(matrix, axis=1)
-    return Finding(at_fault, np.array(names, dtype=object)[matrix.argmax(axis=1)])
+    at_fault: BoolArray = np.logical_or.reduce(list(faults.values()))
+    matrix = np.column_stack([fault[at_fault] for fault in faults.values()])
+    return Finding(at_fault, np.array(list(faults), dtype=object)[matrix.argmax(axis=1)])
 
 
 def _prices(rows: Rows) -> dict[str, FloatArray]:

@@ -17,6 +17,7 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 ObjectArray = npt.NDArray[np.object_]
 
+_TIES = ("open", "high", "low", "close", "volume", "known_at", "ingested_at", "source")
 _NOT_A_TIME = np.iinfo(np.int64).min  # how NaT reads as an integer
 
 
@@ -56,26 +57,26 @@ class Rows:
         shifted[1:] = values[:-1]
         return np.where(self.follows, shifted, np.nan)
 
-    def take(self, chosen: BoolArray) -> Rows:
-        """Keep the rows chosen, in the same order."""
+    def take(self, chosen: npt.NDArray[np.intp]) -> Rows:
+        """Keep the rows at the places chosen, in the same order."""
         return Rows(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
 
 
 def ordered_by_symbol(bars: pd.DataFrame) -> pd.DataFrame:
-    """Order bars by symbol and session, ties by their content, with a fresh index."""
-    keys = [
-        "symbol",
-        "session",
-        "known_at",
-        "ingested_at",
-        "open",
-        "high",
-        "low",
-        "close",
-        "volume",
-        "source",
-    ]
-    return bars.sort_values(keys, kind="stable", na_position="last").reset_index(drop=True)
+    """Order bars by symbol and session, ties by the rest of their columns, with a fresh index.
+
+    The order of the rows given shows nowhere in the result.
+    """
+    symbol = pd.factorize(bars["symbol"], sort=True)[0].astype(np.int64)
+    session = pd.factorize(bars["session"], sort=True)[0].astype(np.int64)
+    key = symbol * (int(session.max(initial=0)) + 1) + session
+    order = np.argsort(key, kind="stable")
+    apart = np.diff(key[order]) > 0
+    if not apart.all():  # rare, and twenty times as slow
+        by = ["symbol", "session", *[name for name in _TIES if name in bars.columns]]
+        return bars.sort_values(by, kind="stable", na_position="last").reset_index(drop=True)
+    in_order = bool((order == np.arange(len(order))).all())
+    return (bars if in_order else bars.take(order)).reset_index(drop=True)
 
 
 def rows_of(ordered: pd.DataFrame, calendar: str) -> Rows:

@@ -46,21 +46,23 @@ def unit_error_100x(rows: Rows, settings: CleaningSettings) -> Finding:
     suspect = np.zeros(len(rows), dtype=bool)
     for price in prices.values():
         suspect |= _is_hundredfold(price, before)
-    at_fault = np.zeros(len(rows), dtype=bool)
-    field: ObjectArray = np.full(len(rows), "", dtype=object)
-    matrix = np.column_stack(list(prices.values()))
-    names = np.array(list(prices), dtype=object)
+    blamed: dict[int, str] = {}
+    names = list(prices)
     for symbol in np.unique(rows.symbol[suspect]):
         stop = int(np.searchsorted(rows.symbol, symbol, side="right"))
         first = int(np.searchsorted(rows.symbol, symbol, side="left"))
         start = first + int(suspect[first:stop].argmax())
         reference = float(rows.close[start - 1])
         for place in range(start, stop):
-            wrong = _is_hundredfold(matrix[place], reference)
+            row = np.array([price[place] for price in prices.values()])
+            wrong = _is_hundredfold(row, reference)
             if wrong.any():
-                at_fault[place], field[place] = True, names[wrong.argmax()]
+                blamed[place] = names[int(wrong.argmax())]
             else:
                 reference = float(rows.close[place])
+    at_fault = np.zeros(len(rows), dtype=bool)
+    at_fault[list(blamed)] = True
+    field: ObjectArray = np.array([blamed[place] for place in sorted(blamed)], dtype=object)
     return Finding(at_fault, field)
 
 
@@ -81,7 +83,7 @@ def stale_run(rows: Rows, settings: CleaningSettings) -> Finding:
         repeats &= (rows.open == rows.close) & (rows.high == rows.close) & (rows.low == rows.close)
     run = _run_length(repeats)
     at_fault = run >= settings.stale_run_sessions - 1
-    return Finding(at_fault, np.full(len(rows), "close", dtype=object))
+    return Finding(at_fault, np.full(int(at_fault.sum()), "close", dtype=object))
 
 
 def _run_length(holds: BoolArray) -> IntArray:

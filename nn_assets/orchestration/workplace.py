@@ -18,7 +18,7 @@ from nn_assets.errors import PublicationError
 from nn_assets.features.catalogue import compute_features
 from nn_assets.features.cube import FeatureCube
 from nn_assets.features.labels import Labels, make_labels
-from nn_assets.learning.code import code_version
+from nn_assets.learning.address import code_version
 from nn_assets.market.bars import as_of as known_bars
 from nn_assets.market.bars import content_hash
 from nn_assets.market.cleaning import clean

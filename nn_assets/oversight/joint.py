@@ -15,8 +15,8 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy.special import ndtri
 
-from nn_assets.oversight.critical_values import CUSUM_ALLOWANCE, quiet_level
 from nn_assets.oversight.distance import sliding_ks
+from nn_assets.oversight.simulation import CUSUM_ALLOWANCE, quiet_level
 
 __all__ = ["JOINT_FEATURES", "joint_multiplier", "nth_largest_by_feature", "stationary_bootstrap"]
 

@@ -14,9 +14,9 @@ from nn_assets.oversight.critical_values import MINIMUM_REFERENCE, cusum_critica
 from nn_assets.oversight.joint import joint_multiplier
 from nn_assets.oversight.series import (
     autocorrelation,
+    bias_corrected,
     cross_section,
     innovations,
-    kendall_corrected,
     rank_within,
     series_names,
 )
@@ -88,16 +88,16 @@ def _monitored(
 ) -> MonitoredSeries:
     values = rows[:, column]
     known = values[np.isfinite(values)]
-    coefficient = kendall_corrected(autocorrelation(values), max(known.size, 1))
+    coefficient = bias_corrected(autocorrelation(values), known.size)
     window, whitening, cusum = settings.drift_window_sessions, 0.0, inf
     pace, memory = settings.rings_per_year, coefficient
     if coefficient > PREWHITENED_ABOVE:
         whitening = coefficient
         unforeseen = innovations(values, whitening)
         known = unforeseen[np.isfinite(unforeseen)]
-        memory = kendall_corrected(autocorrelation(unforeseen), max(known.size, 1))
+        memory = bias_corrected(autocorrelation(unforeseen), known.size)
         pace = pace / 2.0
-        cusum = cusum_critical_value(window, known.size, per_year, pace)
+        cusum = cusum_critical_value(window, known.size, memory, per_year, pace)
 
     def at_pace(rings: float) -> float:
         return ks_critical_value(window, known.size, memory, per_year, rings)

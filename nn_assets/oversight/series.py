@@ -9,14 +9,14 @@ import numpy.typing as npt
 from scipy.special import ndtri
 
 from nn_assets.errors import SchemaError
-from nn_assets.oversight.critical_values import CUSUM_ALLOWANCE
+from nn_assets.oversight.simulation import CUSUM_ALLOWANCE
 
 __all__ = [
     "SPREAD_SYMBOLS",
     "autocorrelation",
+    "bias_corrected",
     "cross_section",
     "innovations",
-    "kendall_corrected",
     "rank_within",
     "series_names",
     "window_cusum",
@@ -129,12 +129,23 @@ def autocorrelation(values: FloatArray) -> float:
     return float(np.nansum(centred[1:] * centred[:-1])) / variance
 
 
-def kendall_corrected(coefficient: float, sessions: int) -> float:
-    """Free a coefficient of its small-sample bias: r + (1 + 3 r) / n, at most 1.
+def bias_corrected(coefficient: float, sessions: int) -> float:
+    """Free a lag-one autocorrelation of its small-sample bias of -(1 + 4 rho) / n; at most 1.
 
-    Source: Kendall (1954), "Note on bias in the estimation of autocorrelation", Biometrika 41.
+    Without it a persistent series over a short reference looks tamer than it is, and rings too often.
+    Source: Marriott and Pope (1954), "Bias in the estimation of autocorrelations", Biometrika 41,
+    first order, solved for rho: (r + 1 / n) / (1 - 4 / n).
+
+    Parameters
+    ----------
+    coefficient : float
+        From :func:`autocorrelation`; NaN stays NaN.
+    sessions : int
+        Above 4; with fewer the coefficient is handed back.
     """
-    return min(coefficient + (1.0 + 3.0 * coefficient) / sessions, 1.0)
+    if sessions <= 4 or np.isnan(coefficient):
+        return coefficient
+    return min((coefficient + 1.0 / sessions) / (1.0 - 4.0 / sessions), 1.0)
 
 
 def innovations(values: FloatArray, coefficient: FloatArray | float) -> FloatArray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,8 @@ IntArray = npt.NDArray[np.int64]
 DayArray = npt.NDArray[np.datetime64]
 
 _NO_DAY = np.datetime64("NaT", "D")
+_POSITION = ("quantity", "price", "entry_price", "stop_price", "entered_session", "unfilled_quantity")
+_MOVED_BY_FILLS = (*_POSITION, "blocked_side", "blocked_until")
 _MONDAY = 3  # 1970-01-01 was a Thursday: days since then plus three, over seven, count weeks from Monday
 
 
@@ -84,9 +87,8 @@ class Book:
         Cash earns the cash rate; borrowed cash pays it plus the margin spread; the value of shorts
         pays the borrow fee. Simple interest for one session.
         """
-        rate = cash_rate_annual_fraction
-        if self.cash_usd < 0.0:
-            rate += costs.margin_spread_annual_fraction
+        margin = costs.margin_spread_annual_fraction if self.cash_usd < 0.0 else 0.0
+        rate = cash_rate_annual_fraction + margin
         short_usd = -math.fsum(np.minimum(self.position_usd, 0.0).tolist())
         yearly = self.cash_usd * rate - short_usd * costs.borrow_fee_annual_fraction
         financing = yearly / sessions_per_year
@@ -107,19 +109,14 @@ class Book:
         Raises
         ------
         DecisionError
-            A fill whose price or quantity is not a number: it cannot be booked.
+            A fill whose price or quantity is not a number.
         """
         day, until = day_of(session), day_of(blocked_until)
-        names = ("quantity", "entry_price", "stop_price", "entered_session", "blocked_side", "blocked_until")
-        state = {name: getattr(self, name).copy() for name in names}
-        state["unfilled_quantity"] = self.unfilled_quantity.copy()
+        state = {name: getattr(self, name).copy() for name in _MOVED_BY_FILLS}
         paid = []
         for row in range(len(fills)):
-            place, quantity, price = (
-                int(fills.symbol[row]),
-                float(fills.quantity[row]),
-                float(fills.price[row]),
-            )
+            place = int(fills.symbol[row])
+            quantity, price = float(fills.quantity[row]), float(fills.price[row])
             if not (math.isfinite(quantity) and math.isfinite(price) and price > 0.0):
                 raise DecisionError(
                     expected="a finite quantity at a positive price",
@@ -146,16 +143,13 @@ class Book:
         )
 
     def _move(
-        self,
-        state: dict[str, npt.NDArray[np.generic]],
-        place: int,
-        quantity: float,
-        price: float,
-        day: np.datetime64,
+        self, state: dict[str, Any], place: int, quantity: float, price: float, day: np.datetime64
     ) -> None:
         held = float(state["quantity"][place])
         new = held + quantity
         state["quantity"][place] = new
+        if math.isnan(state["price"][place]):  # never marked: worth what was paid until it is
+            state["price"][place] = price
         if new == 0.0:
             state["entry_price"][place] = state["stop_price"][place] = math.nan
             state["entered_session"][place] = _NO_DAY

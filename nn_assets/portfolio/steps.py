@@ -103,7 +103,7 @@ def propose(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMode
     )
     cost = 2.0 * costs.cost_fraction(largest, inputs.adv_usd, inputs.daily_volatility)
     gross = expected_return(believed, inputs.mean_win, inputs.mean_loss)
-    usable = (side != 0) & np.isfinite(gross - cost)
+    usable = (side != 0) & np.isfinite(gross - cost) & (inputs.mean_win > 0.0) & (inputs.mean_loss > 0.0)
     return Proposal(
         direction=side,
         complete=complete,

@@ -18,13 +18,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nn_assets.errors import SourceError
-from nn_assets.sources.spellings import map_columns, normalised
+from nn_assets.sources.spellings import map_columns, normalised, symbol_from_name
 
 __all__ = ["LINE", "read_csv", "read_parquet"]
 
 LINE = "line"
 """Column that carries a row's place in its file: the line of a CSV, the row (from 1) of a Parquet."""
 
+_OTHER = "other "
 _NUMBERS = ("open", "high", "low", "close", "volume")
 _MISSING = ["", "na", "NA", "n/a", "N/A", "nan", "NaN", "null", "NULL", "None", "none", "-"]
 _UNREADABLE = (OSError, EOFError, zlib.error, UnicodeError, csv.Error, pa.ArrowException)
@@ -47,10 +48,12 @@ def read_csv(path: Path, *, needs_volume: bool) -> pd.DataFrame:
     """
     headers = _csv_headers(path)
     columns = map_columns(headers, str(path), needs_volume=needs_volume)
-    places = {headers.index(header): field for field, header in columns.items()}
+    fields = {header: field for field, header in columns.items()}
+    # Columns that are none of a bar's are read too, so that a line of more cells is noticed.
+    names = [fields.get(header, f"{_OTHER}{place}") for place, header in enumerate(headers)]
     numeric = [field for field in columns if field in _NUMBERS]
     try:
-        table = _parsed(path, places, columns, numeric)
+        table = _parsed(path, names, columns, numeric)
     except _UNREADABLE as error:
         raise _unreadable(path, "a CSV text file", error) from error
     blank = table[[field for field in columns if field != "symbol"]].isin(["", np.nan]).all(axis=1)
@@ -58,13 +61,13 @@ def read_csv(path: Path, *, needs_volume: bool) -> pd.DataFrame:
     return _refuse_empty(table, path)
 
 
-def _parsed(path: Path, places: dict[int, str], columns: dict[str, str], numeric: list[str]) -> pd.DataFrame:
+def _parsed(path: Path, names: list[str], columns: dict[str, str], numeric: list[str]) -> pd.DataFrame:
     try:
-        return _parse(path, places, dict.fromkeys(numeric, np.float64))
+        return _parse(path, names, dict.fromkeys(numeric, np.float64))
     except UnicodeError:
         raise
     except ValueError:  # a number that is none: read again as text to find which
-        table = _parse(path, places, {})
+        table = _parse(path, names, {})
         _refuse_second_header(table, columns, path)
         for field in numeric:
             table[field] = _numbers(table, field, path)
@@ -91,8 +94,7 @@ def _csv_headers(path: Path) -> list[str]:
     return first
 
 
-def _parse(path: Path, places: dict[int, str], numeric: dict[str, type]) -> pd.DataFrame:
-    names = [places[place] for place in sorted(places)]
+def _parse(path: Path, names: list[str], numeric: dict[str, type]) -> pd.DataFrame:
     types = {field: numeric.get(field, str) for field in names}
     with warnings.catch_warnings():
         # Pandas drops surplus cells with a warning; a line longer than its header is an error here.
@@ -102,7 +104,6 @@ def _parse(path: Path, places: dict[int, str], numeric: dict[str, type]) -> pd.D
                 path,
                 header=0,
                 names=names,
-                usecols=sorted(places),
                 dtype=types,
                 keep_default_na=False,
                 na_values=dict.fromkeys(numeric, _MISSING),
@@ -114,7 +115,7 @@ def _parse(path: Path, places: dict[int, str], numeric: dict[str, type]) -> pd.D
         except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
             raise _unreadable(path, "as many cells in each line as in the header", error) from error
     table.insert(0, LINE, np.arange(2, len(table) + 2, dtype=np.int64))
-    return table
+    return table[[name for name in table.columns if not name.startswith(_OTHER)]]
 
 
 def _refuse_second_header(table: pd.DataFrame, columns: dict[str, str], path: Path) -> None:
@@ -141,7 +142,7 @@ def _numbers(table: pd.DataFrame, field: str, path: Path) -> pd.Series:
     wrong = values.isna() & texts.notna()
     if wrong.any():
         row = table[wrong].iloc[0]
-        symbol = row.get("symbol")
+        symbol = row.get("symbol", symbol_from_name(path))
         raise SourceError(
             expected=f"a number in {field}",
             found=f"text {row[field]!r}",

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from nn_assets.errors import PublicationError, SchemaError
 from nn_assets.store.content import frame_hash
-from nn_assets.store.files import file_sha256, read_record, replace_file
+from nn_assets.store.files import file_sha256, read_record, replace_file, write_record
 
 __all__ = ["Pointer", "Selection", "absent", "damaged", "load_frame", "store_frame"]
 
@@ -29,10 +29,9 @@ class Selection(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Pointer:
-    """Where content is, what its file must hash to, and which addresses it took the place of."""
+    """Where content is, how many rows it has, and which addresses it took the place of."""
 
     address: str
-    sha256: str
     rows: int
     earlier: tuple[str, ...] = ()
 
@@ -50,18 +49,14 @@ class Pointer:
             return None
         try:
             earlier = tuple(str(each) for each in record.get("earlier", ()))
-            return cls(str(record["address"]), str(record["sha256"]), int(record["rows"]), earlier)
+            return cls(str(record["address"]), int(record["rows"]), earlier)
         except (KeyError, TypeError, ValueError) as error:
             raise damaged(path, f"a record with {', '.join(sorted(record)) or 'nothing in it'}") from error
 
     def to_record(self) -> dict[str, Any]:
         """Return the pointer as a JSON record."""
-        record: dict[str, Any] = {"address": self.address, "sha256": self.sha256, "rows": self.rows}
+        record: dict[str, Any] = {"address": self.address, "rows": self.rows}
         return record | ({"earlier": list(self.earlier)} if self.earlier else {})
-
-    def same_content(self, other: Pointer | None) -> bool:
-        """Whether both point to the same bytes."""
-        return other is not None and (self.address, self.sha256) == (other.address, other.sha256)
 
 
 def store_frame(folder: Path, frame: pd.DataFrame) -> Pointer:
@@ -93,28 +88,38 @@ def store_frame(folder: Path, frame: pd.DataFrame) -> Pointer:
         )
     address = frame_hash(frame)
     path = folder / f"{address}.parquet"
-    if not _holds(path, address):
+    if not _undamaged(folder, address):
         with replace_file(path) as staged:
             pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), staged, compression="zstd")
-    return Pointer(address, file_sha256(path), len(frame))
+        write_record(_manifest_path(folder, address), {"sha256": file_sha256(path), "rows": len(frame)})
+    return Pointer(address, len(frame))
 
 
-def _holds(path: Path, address: str) -> bool:
-    if not path.exists():
-        return False
+def _manifest_path(folder: Path, address: str) -> Path:
+    return folder / f"{address}.manifest.json"
+
+
+def _undamaged(folder: Path, address: str) -> bool:
     try:
-        return frame_hash(pq.read_table(path).to_pandas()) == address
-    except (OSError, ValueError, pa.ArrowException, SchemaError):
-        return False  # damaged: it is written anew
+        _demand_undamaged(folder, address)
+    except PublicationError:
+        return False
+    return True
 
 
-def load_frame(folder: Path, address: str, sha256: str | None, selection: Selection) -> pd.DataFrame:
+def _demand_undamaged(folder: Path, address: str) -> None:
+    """Compare the file with the manifest that was written after it; without one it was never finished."""
+    path = folder / f"{address}.parquet"
+    manifest = read_record(_manifest_path(folder, address))
+    if manifest is None or not path.exists():
+        raise absent(expected="the table's content", file=str(path))
+    found, written = file_sha256(path), str(manifest.get("sha256"))
+    if found != written:
+        raise damaged(path, f"SHA-256 {found[:12]}… where {written[:12]}… was written")
+
+
+def load_frame(folder: Path, address: str, selection: Selection) -> pd.DataFrame:
     """Read a stored frame, or part of it, after checking that the file is the one that was written.
-
-    Parameters
-    ----------
-    sha256 : str or None
-        What the file must hash to. Where nothing is on record, the content must hash to the address.
 
     Raises
     ------
@@ -124,15 +129,9 @@ def load_frame(folder: Path, address: str, sha256: str | None, selection: Select
         The selection names a column that the frame lacks.
     """
     path = folder / f"{address}.parquet"
+    _demand_undamaged(folder, address)
     try:
-        found = file_sha256(path)
-        if sha256 is not None and found != sha256:
-            raise damaged(path, f"SHA-256 {found[:12]}… where {sha256[:12]}… was written")
-        if sha256 is None and not _holds(path, address):
-            raise damaged(path, "content other than its address says")
         return _read(path, selection)
-    except FileNotFoundError as error:
-        raise absent(expected="the table's content", file=str(path)) from error
     except (OSError, ValueError, pa.ArrowException) as error:
         raise damaged(path, f"{type(error).__name__}: {error}") from error
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,8 @@ __all__ = [
 ]
 
 Row = dict[str, Any]
+# The same form as canonical_json, for values that are plain already: a day's round has thousands.
+_ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
 def _as_float(value: object) -> float:
@@ -92,6 +96,11 @@ def _coercion(column: Column[Any]) -> Callable[[object], object]:
     return _as_text
 
 
+@lru_cache(maxsize=None)
+def _plan(table: Table) -> dict[str, tuple[Column[Any], Callable[[object], object]]]:
+    return {column.name: (column, _coercion(column)) for column in table.columns}
+
+
 def coerce_row(table: Table, offered: Mapping[str, Any], *, required: tuple[str, ...]) -> Row:
     """Check a row against its table and bring its values to plain Python.
 
@@ -110,7 +119,8 @@ def coerce_row(table: Table, offered: Mapping[str, Any], *, required: tuple[str,
     LedgerError
         A column is unknown, missing, or holds a value that its type cannot hold exactly.
     """
-    unknown = sorted(set(offered) - set(table.columns.keys()))
+    plan = _plan(table)
+    unknown = sorted(offered.keys() - plan.keys())
     if unknown:
         raise LedgerError(
             expected=f"columns {', '.join(required)}",
@@ -120,10 +130,10 @@ def coerce_row(table: Table, offered: Mapping[str, Any], *, required: tuple[str,
         )
     row: Row = {}
     for name in required:
-        column = table.columns[name]
+        column, coerce = plan[name]
         value = offered.get(name)
         if not is_missing(value):
-            row[name] = _coerced(table, column, value)
+            row[name] = _coerced(table, column, coerce, value)
         elif column.nullable:
             row[name] = None
         else:
@@ -139,9 +149,9 @@ def coerce_row(table: Table, offered: Mapping[str, Any], *, required: tuple[str,
     return row
 
 
-def _coerced(table: Table, column: Column[Any], value: object) -> object:
+def _coerced(table: Table, column: Column[Any], coerce: Callable[[object], object], value: object) -> object:
     try:
-        return _coercion(column)(value)
+        return coerce(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise LedgerError(
             expected=f"a {column.type!r} in {column.name}",
@@ -159,20 +169,19 @@ def canonical_row(table: Table, row: Mapping[str, Any]) -> str:
     Floats are written by ``repr``, which is exact; sessions and moments in ISO form, moments
     always with microseconds and in UTC.
     """
-    return canonical_json(
-        {"table": table.name, **{name: _spelled(row[name]) for name in table.columns.keys()}}  # noqa: SIM118
-    )
+    return _ENCODE({"table": table.name, **{name: _spelled(row[name]) for name in _plan(table)}})
 
 
 def content_text(table: Table, row: Mapping[str, Any], *, with_known_at: bool) -> str:
     """Return what the row says, without who stored it and when: equal texts are equal facts."""
     left_out = BOOKKEEPING[1:] if with_known_at and "known_at" in table.info["contract"] else BOOKKEEPING
-    return canonical_json(
-        {name: _spelled(row[name]) for name in table.columns.keys() if name not in left_out}  # noqa: SIM118
-    )
+    return _ENCODE({name: _spelled(row[name]) for name in _plan(table) if name not in left_out})
 
 
 def _spelled(value: object) -> object:
+    """Spell a coerced value for JSON; what is neither a date nor infinite stands for itself."""
+    if isinstance(value, float):
+        return str(value) if math.isinf(value) else value
     if isinstance(value, datetime):
         return value.isoformat(timespec="microseconds")
     return value.isoformat() if isinstance(value, date) else value

@@ -74,7 +74,7 @@ def store_cube(folder: Path, cube: CubeLike) -> Pointer:
         with replace_file(folder / f"{address}.npy") as staged, staged.open("wb") as stream:
             np.save(stream, values, allow_pickle=False)
         write_record(folder / f"{address}.axes.json", axes)
-    return Pointer(address, address, shape[0])
+    return Pointer(address, shape[0])
 
 
 def load_cube(folder: Path, address: str) -> StoredCube:

@@ -101,11 +101,11 @@ class Lake:
         """
         folder = self.folder(strategy, table)
         if address is not None:
-            return load_frame(folder, _checked(_ADDRESS, address, "address"), None, selection)
+            return load_frame(folder, _checked(_ADDRESS, address, "address"), selection)
         pointer = Pointer.read(folder / "current.json")
         if pointer is None:
             raise absent(expected=f"the table {table}", strategy=strategy, table=table)
-        return load_frame(folder, pointer.address, pointer.sha256, selection)
+        return load_frame(folder, pointer.address, selection)
 
     def address_of(self, strategy: str, table: str) -> str | None:
         """Address of a table (or cube) as it is now; None when it was never written."""
@@ -164,7 +164,7 @@ class Lake:
             present = {path.stem.partition("-")[2]: path for path in _segment_paths(folder)}
             fresh = folder / "segments" / f"{len(present) + 1:08d}-{pointer.address}.json"
             path = present.get(pointer.address, fresh)
-            if not pointer.same_content(Pointer.read(path)):
+            if pointer != Pointer.read(path):
                 write_record(path, pointer.to_record())
         return pointer.address
 
@@ -239,15 +239,15 @@ def _point(folder: Path, path: Path, frame: pd.DataFrame) -> str:
 
 def _switch(path: Path, pointer: Pointer) -> None:
     before = Pointer.read(path)
-    if pointer.same_content(before):
+    if before is not None and before.address == pointer.address:
         return
     passed = () if before is None else (*before.earlier, before.address)
     earlier = tuple(each for each in dict.fromkeys(passed) if each != pointer.address)
-    write_record(path, Pointer(pointer.address, pointer.sha256, pointer.rows, earlier).to_record())
+    write_record(path, Pointer(pointer.address, pointer.rows, earlier).to_record())
 
 
 def _joined(folder: Path, pointers: list[Pointer | None], selection: Selection) -> pd.DataFrame:
-    parts = [load_frame(folder, each.address, each.sha256, selection) for each in pointers if each]
+    parts = [load_frame(folder, each.address, selection) for each in pointers if each]
     return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
 
 

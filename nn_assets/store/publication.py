@@ -20,6 +20,7 @@ import pandas as pd
 from nn_assets.errors import PublicationError
 from nn_assets.store.blobs import damaged
 from nn_assets.store.columns import as_moment, as_session, canonical_json
+from nn_assets.store.content import frame_hash
 from nn_assets.store.files import locked, read_record, write_record
 from nn_assets.store.lake import Lake
 
@@ -239,9 +240,17 @@ class PublicationStore:
         return self.lake.read_table(publication.strategy, _QUARANTINE, publication.quarantine_address)
 
     def _write(self, strategy: str, table: str, frame: pd.DataFrame) -> str:
-        """Write content and read it back: reading by address hashes every value."""
+        """Write content, read it back, and demand every value as it was."""
         address = self.lake.store(strategy, table, frame)
-        self.lake.read_table(strategy, table, address)
+        found = frame_hash(self.lake.read_table(strategy, table, address))
+        if found != address:
+            raise PublicationError(
+                expected=f"content that reads back with its address {address}",
+                found=found,
+                remedy="check the disk; the publication before stays in force",
+                strategy=strategy,
+                table=table,
+            )
         return address
 
     def _newest_first(self, strategy: str) -> list[Publication]:

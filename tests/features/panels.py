@@ -38,9 +38,7 @@ def frozen(values: np.ndarray) -> np.ndarray:
 def constant_panel(bars: int = 200, symbols: int = 3, price: float = 0.1, volume: float = 1000.0) -> Panel:
     shape = (bars, symbols)
     prices = {name: np.full(shape, price) for name in ("open", "high", "low", "close")}
-    return panel_of(
-        tuple(f"S{place}" for place in range(symbols)), volume=np.full(shape, volume), **prices
-    )
+    return panel_of(tuple(f"S{place}" for place in range(symbols)), volume=np.full(shape, volume), **prices)
 
 
 def changed(panel: Panel, change: Callable[[np.ndarray], object]) -> Panel:

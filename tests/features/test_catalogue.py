@@ -130,8 +130,10 @@ def test_every_entry_has_a_plain_reference_a_formula_and_a_source():
 
 
 def test_the_groups_of_the_contract_are_all_there():
-    members = {group: [e.name for e in CATALOGUE.values() if e.group == group] for group in
-               ("return", "volatility", "volume", "trend")}
+    members = {
+        group: [e.name for e in CATALOGUE.values() if e.group == group]
+        for group in ("return", "volatility", "volume", "trend")
+    }
     assert {group: len(names) for group, names in members.items()} == {
         "return": 4, "volatility": 4, "volume": 2, "trend": 7}  # fmt: skip
 
@@ -171,7 +173,7 @@ def test_no_input_makes_an_infinity(bad):
 def test_rising_without_a_fall_is_an_rsi_of_one_and_falling_of_zero():
     rising = np.exp(0.01 * np.arange(40.0))[:, None]
     close = np.hstack([rising, 1.0 / rising])
-    panel = panel_of(("UP", "DOWN"), **{n: close for n in ("open", "high", "low", "close", "volume")})
+    panel = panel_of(("UP", "DOWN"), **dict.fromkeys(("open", "high", "low", "close", "volume"), close))
     values = compute_features(panel, ("rsi_14",)).values[14:, :, 0]
     np.testing.assert_array_equal(values, np.tile([1.0, 0.0], (26, 1)))
 
@@ -197,7 +199,9 @@ def test_no_names_mean_every_feature_whose_inputs_exist():
     assert compute_features(panel).names == without_market
     assert compute_features(panel, market_symbol="S1").names == EVERY
     missing = np.full(panel.close.shape, np.nan)
-    closes = panel_of(panel.symbols, open=missing, high=missing, low=missing, close=panel.close, volume=missing)
+    closes = panel_of(
+        panel.symbols, open=missing, high=missing, low=missing, close=panel.close, volume=missing
+    )
     found = compute_features(closes)
     assert found.names == tuple(n for n in without_market if CATALOGUE[n].fields == ("close",))
     assert np.isfinite(found.values[69]).sum() == len(found.names) * 3 - 3  # macd reaches back 103

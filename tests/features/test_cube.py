@@ -32,7 +32,9 @@ def test_the_callers_array_stays_writable():
     assert values[0, 0, 0] == 1.0
 
 
-@pytest.mark.parametrize("values", [np.zeros((5, 2, 3)), np.zeros((6, 3, 2)), np.zeros((6, 2, 3), np.float32)])
+@pytest.mark.parametrize(
+    "values", [np.zeros((5, 2, 3)), np.zeros((6, 3, 2)), np.zeros((6, 2, 3), np.float32)]
+)
 def test_values_that_do_not_fit_the_axes_are_refused(values):
     with pytest.raises(SchemaError, match=r"\(6, 2, 3\)"):
         _cube(values)
@@ -48,7 +50,7 @@ def test_cutting_keeps_the_session_itself_and_all_before_it():
     cut = cube.until(SESSIONS[3])
     assert cut.bars == 4
     np.testing.assert_array_equal(cut.values, cube.values[:4])
-    assert cube.until(SESSIONS[3] + pd.Timedelta(days=1, hours=1)).bars in (4, 5)
+    assert cube.until(SESSIONS[3] + pd.Timedelta(days=1, hours=1)).bars == 5
     assert cube.until("2014-01-01").bars == 0
 
 

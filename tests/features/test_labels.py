@@ -54,7 +54,7 @@ def test_a_label_equals_the_sign_of_the_loop_written_out(execution):
 
 def test_the_cash_rate_is_charged_over_the_whole_span():
     closes = np.array([1.0, 1.1] * 12)[:, None] * 1.001 ** np.arange(24)[:, None]
-    panel = panel_of(("A",), **{name: closes for name in ("open", "high", "low", "close", "volume")})
+    panel = panel_of(("A",), **dict.fromkeys(("open", "high", "low", "close", "volume"), closes))
     # Over two sessions the zigzag cancels and 0.2001% is left.
     assert make_labels(panel, _label(2), 0.00100).targets[20, 0] == 1.0
     assert make_labels(panel, _label(2), 0.00101).targets[20, 0] == 0.0
@@ -120,7 +120,7 @@ def test_a_session_with_too_few_symbols_has_no_relative_label():
 
 
 def test_relative_labels_need_five_symbols():
-    with pytest.raises(SettingsError, match="label.kind.*at least 5 symbols.*found 4"):
+    with pytest.raises(SettingsError, match=r"label.kind.*at least 5 symbols.*found 4"):
         make_labels(random_panel(bars=40, symbols=4), _label(kind="direction_relative"))
 
 

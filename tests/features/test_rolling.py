@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nn_assets.errors import SettingsError
+from nn_assets.features import rolling
 from nn_assets.features.rolling import (
     lagged,
     rolling_covariance,
@@ -32,7 +33,9 @@ FIGURES = {
     "maximum": rolling_maximum,
     "std": rolling_std,
     "covariance": lambda values, window: rolling_covariance(values, values[:, :1] + 1.0, window),
-    "weighted": lambda values, window: rolling_weighted_sum(values, [1.0 / (age + 1) for age in range(window)]),
+    "weighted": lambda values, window: rolling_weighted_sum(
+        values, [1.0 / (age + 1) for age in range(window)]
+    ),
     "ema": lambda values, window: rolling_ema(values, max(1, window // 3), window),
 }
 
@@ -151,3 +154,18 @@ def test_a_window_too_small_is_refused_by_name(call):
 def test_lagging_moves_values_to_later_rows_only():
     np.testing.assert_array_equal(lagged(np.array([1.0, 2.0, 3.0]), 2), [np.nan, np.nan, 1.0])
     assert np.isnan(lagged(np.array([1.0, 2.0]), 5)).all()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_edges_of_blocks_change_no_bit(name, monkeypatch):
+    values = _values(bars=70, columns=7).reshape(70, 7)
+    whole = FIGURES[name](values, 13)
+    monkeypatch.setattr(rolling, "_BLOCK_VALUES", 150)
+    assert same_bits(FIGURES[name](values, 13), whole)
+
+
+def test_a_cube_is_slid_over_as_its_columns_are():
+    values = _values(bars=50, columns=12)
+    whole = rolling_std(values, 9)
+    assert same_bits(rolling_std(values.reshape(50, 3, 4), 9), whole.reshape(50, 3, 4))
+    assert same_bits(rolling_std(values[:, 5], 9), np.ascontiguousarray(whole[:, 5]))

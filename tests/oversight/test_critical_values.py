@@ -10,17 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nn_assets.errors import ControlError
-from nn_assets.oversight.critical_table import SIMULATED
-from nn_assets.oversight.critical_values import (
+from nn_assets.oversight.critical_table import SIMULATED_CUSUM, SIMULATED_KS
+from nn_assets.oversight.critical_values import cusum_critical_value, ks_critical_value
+from nn_assets.oversight.series import window_cusum
+from nn_assets.oversight.simulation import (
     COEFFICIENTS,
     REFERENCES,
     chance_above,
-    cusum_critical_value,
-    ks_critical_value,
     quiet_level,
-    simulated_value,
+    simulated_cusum,
+    simulated_ks,
 )
-from nn_assets.oversight.series import window_cusum
 from tests.oversight.reference_critical_values import plain_sliding_ks, plain_window_cusum
 from tests.oversight.worlds import autoregressive
 
@@ -53,12 +53,18 @@ def test_at_a_fixed_distance_chance_alone_rings_as_often_as_published():
     [(500, 0.0, 1.0), (126, 0.9, 1.0), (60, 0.5, 4.0), (360, 0.8, 4.0), (250, 0.15, 0.5)],
 )
 def test_the_shipped_table_is_what_the_simulation_gives(reference, coefficient, rings):
-    shipped = SIMULATED[60, 252, rings][reference][COEFFICIENTS.index(coefficient)]
-    assert simulated_value(60, reference, coefficient, 252, rings) == pytest.approx(shipped, abs=1e-3)
+    shipped = SIMULATED_KS[60, 252, rings][reference][COEFFICIENTS.index(coefficient)]
+    assert simulated_ks(60, reference, coefficient, 252, rings) == pytest.approx(shipped, abs=1e-3)
+
+
+@pytest.mark.parametrize(("reference", "coefficient"), [(500, 0.0), (60, 0.5), (360, 0.85)])
+def test_the_shipped_cusum_heights_are_what_the_simulation_gives(reference, coefficient):
+    shipped = SIMULATED_CUSUM[60, 252, 0.5][reference][COEFFICIENTS.index(coefficient)]
+    assert simulated_cusum(60, reference, coefficient, 252, 0.5) == pytest.approx(shipped, abs=0.006)
 
 
 def test_the_shipped_table_is_complete_and_falls_with_length_and_rises_with_memory():
-    for pace, table in SIMULATED.items():
+    for pace, table in SIMULATED_KS.items():
         values = np.array([table[reference] for reference in REFERENCES])
         assert values.shape == (len(REFERENCES), len(COEFFICIENTS)), pace
         assert (np.diff(values, axis=1) > 0.0).all(), pace
@@ -67,12 +73,13 @@ def test_the_shipped_table_is_complete_and_falls_with_length_and_rises_with_memo
 
 
 def test_a_year_without_change_is_silent_one_time_in_e_by_the_plain_reference():
-    critical = ks_critical_value(20, 60, 0.5, 252, 4.0)  # a quarter of 63 sessions
+    # Lengths without a common divisor: on a fine lattice the promise can be kept closely.
+    critical = ks_critical_value(19, 60, 0.5, 252, 4.0)  # a quarter of 63 sessions
     generator = np.random.default_rng(5)
-    paths = autoregressive(generator, np.full(150, 0.5), 60 + 19 + 63).T
-    silent = np.mean([plain_sliding_ks(path, 20, 60).max() <= critical for path in paths])
-    # Standard error 0.04: three of them.
-    assert silent == pytest.approx(np.exp(-1.0), abs=0.12)
+    paths = autoregressive(generator, np.full(200, 0.5), 60 + 18 + 63).T
+    silent = np.mean([plain_sliding_ks(path, 19, 60).max() <= critical for path in paths])
+    # Three standard errors of 200 spans.
+    assert silent == pytest.approx(np.exp(-1.0), abs=0.1)
 
 
 def test_ringing_four_times_a_year_takes_less_than_ringing_once():
@@ -103,7 +110,7 @@ def test_beyond_the_grid_the_nearest_cautious_value_is_used():
 def test_too_short_a_reference_or_unknown_memory_never_rings():
     assert ks_critical_value(60, 19, 0.0) == inf
     assert ks_critical_value(60, 500, float("nan")) == inf
-    assert cusum_critical_value(60, 19) == inf
+    assert cusum_critical_value(60, 19, 0.0) == inf
 
 
 @pytest.mark.parametrize("pace", [0.0, -1.0, 253.0, float("nan")])
@@ -123,11 +130,11 @@ def test_the_cusum_equals_pages_recursion_done_by_hand():
 
 
 def test_the_cusum_height_is_exceeded_as_often_as_promised():
-    critical = cusum_critical_value(20, 60, 252, 4.0)
+    critical = cusum_critical_value(20, 60, 0.5, 252, 4.0)
     generator = np.random.default_rng(7)
     silent = []
     for _ in range(150):
-        path = generator.standard_normal(60 + 19 + 63)
+        path = autoregressive(generator, np.array([0.5]), 60 + 19 + 63)[:, 0]
         places = np.searchsorted(np.sort(path[:60]), path[60:])
         heights = [window_cusum(places[stop - 20 : stop], 60) for stop in range(20, len(places) + 1)]
         silent.append(max(heights) <= critical)

@@ -10,9 +10,9 @@ from statsmodels.tsa.stattools import acf
 from nn_assets.errors import SchemaError
 from nn_assets.oversight.series import (
     autocorrelation,
+    bias_corrected,
     cross_section,
     innovations,
-    kendall_corrected,
     rank_within,
     series_names,
 )
@@ -34,13 +34,14 @@ def test_autocorrelation_of_a_constant_is_nought_and_of_two_values_unknown():
     assert np.isnan(autocorrelation(np.array([1.0, 2.0, np.nan])))
 
 
-def test_kendalls_correction_removes_most_of_the_bias(generator):
+def test_the_correction_removes_most_of_the_bias(generator):
     paths = autoregressive(generator, np.full(800, 0.8), 63)
     raw = [autocorrelation(paths[:, i]) for i in range(800)]
-    corrected = [kendall_corrected(r, 63) for r in raw]
+    corrected = [bias_corrected(r, 63) for r in raw]
     assert np.mean(raw) < 0.76
     assert np.mean(corrected) == pytest.approx(0.8, abs=0.015)
-    assert kendall_corrected(0.999, 60) == 1.0
+    assert bias_corrected(0.999, 60) == 1.0
+    assert np.isnan(bias_corrected(float("nan"), 60))
 
 
 def test_innovations_of_an_autoregression_have_no_memory(generator):

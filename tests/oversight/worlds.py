@@ -12,7 +12,5 @@ def autoregressive(
     """Stationary unit-variance AR(1) columns, (sessions, series), whose shocks correlate by ``common``."""
     shocks = np.sqrt(1.0 - common) * generator.standard_normal((sessions + 200, len(coefficients)))
     shocks += np.sqrt(common) * generator.standard_normal((sessions + 200, 1))
-    columns = [
-        lfilter([np.sqrt(1.0 - c * c)], [1.0, -c], shocks[:, i]) for i, c in enumerate(coefficients)
-    ]
+    columns = [lfilter([np.sqrt(1.0 - c * c)], [1.0, -c], shocks[:, i]) for i, c in enumerate(coefficients)]
     return np.stack(columns, axis=1)[200:]

@@ -84,7 +84,9 @@ def test_a_table_refuses_update_and_delete(ledger: Ledger, table: str) -> None:
     with sqlite3.connect(str(ledger.engine.url.database)) as connection:
         guards = {
             row[0].lower().split("before ")[1].split(" on ")[0]
-            for row in connection.execute("SELECT sql FROM sqlite_master WHERE type='trigger' AND tbl_name=?", (table,))
+            for row in connection.execute(
+                "SELECT sql FROM sqlite_master WHERE type='trigger' AND tbl_name=?", (table,)
+            )
         }
     connection.close()
     assert guards == {"update", "delete"}
@@ -149,7 +151,9 @@ def test_a_fill_is_shown_with_its_order_and_its_cost(ledger: Ledger) -> None:
     assert costs["session"].tolist() == [rows["fills"][0]["session"]]
     assert costs["traded_usd"].tolist() == [5000.0]
     with ledger.engine.connect() as connection:
-        assert connection.execute(text("SELECT cost_bps FROM fills_with_orders")).scalar() == pytest.approx(7.0)
+        assert connection.execute(text("SELECT cost_bps FROM fills_with_orders")).scalar() == pytest.approx(
+            7.0
+        )
 
 
 def test_a_query_without_its_values_says_which_it_needs(ledger: Ledger) -> None:

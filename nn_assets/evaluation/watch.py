@@ -1,0 +1,102 @@
+"""Drift watched through history: each session against the model that was in force on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nn_assets.features.cube import FeatureCube
+from nn_assets.learning.fold_model import FoldModel
+from nn_assets.oversight.drift import DriftMonitor, DriftReport
+from nn_assets.oversight.reference import DriftReference, drift_reference
+from nn_assets.oversight.series import cross_section
+from nn_assets.settings import OversightSettings
+
+__all__ = ["DriftWatch", "drift_watch", "model_reference"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def model_reference(
+    model: FoldModel,
+    cube: FeatureCube,
+    settings: OversightSettings,
+    sessions_per_year: int,
+    estimator: str = "network",
+) -> DriftReference:
+    """What a model knew when it was fitted: its validation forecasts and its training features.
+
+    Parameters
+    ----------
+    cube : FeatureCube
+        Untransformed, on the axis that the model was fitted on; only the model's training rows are
+        read, which must have been known when it was fitted.
+    """
+    mine = model.validation_forecasts[model.validation_forecasts["estimator"] == estimator]
+    table = mine.pivot(index="session", columns="symbol", values="probability").sort_index()
+    validation = table.reindex(columns=list(model.symbols)).to_numpy(dtype=np.float64)
+    return drift_reference(
+        validation,
+        np.asarray(cube.values[model.fold.training]),
+        cube.names,
+        settings,
+        model_id=model.model_id,
+        sessions_per_year=sessions_per_year,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class DriftWatch:
+    """Series of a whole history, and for each row the reference of the model in force."""
+
+    monitor: DriftMonitor
+    cube: FeatureCube
+    in_force: Sequence[DriftReference | None]  # (bars,)
+    forecast_series: FloatArray  # (bars, series)
+    feature_series: FloatArray  # (bars, series)
+
+    def __call__(self, row: int) -> DriftReport | None:
+        """The report of a row; None where no model was in force."""
+        reference = self.in_force[row]
+        if reference is None:
+            return None
+        return self.monitor.examine_series(
+            row, self.cube.sessions[row], self.forecast_series, self.feature_series, reference
+        )
+
+
+def drift_watch(
+    cube: FeatureCube,
+    probability: FloatArray,
+    model_by_row: Sequence[str | None],
+    references: Mapping[str, DriftReference],
+    settings: OversightSettings,
+) -> DriftWatch:
+    """Prepare the watch over a history.
+
+    Parameters
+    ----------
+    cube : FeatureCube, values (bars, symbols, features)
+    probability : ndarray, shape (bars, symbols)
+        Uncalibrated forecasts, each by the model then in force; NaN where there is none.
+    model_by_row : sequence of str or None, length bars
+        Model id in force on each row.
+    references : mapping of model id to DriftReference
+    """
+    ranks = np.full(probability.shape, np.nan)
+    in_force: list[DriftReference | None] = []
+    for row, model_id in enumerate(model_by_row):
+        reference = None if model_id is None else references[model_id]
+        in_force.append(reference)
+        if reference is not None:
+            ranks[row] = reference.forecast_ranks(probability[row])
+    return DriftWatch(
+        monitor=DriftMonitor(settings),
+        cube=cube,
+        in_force=in_force,
+        forecast_series=cross_section(ranks[:, :, None]),
+        feature_series=cross_section(np.asarray(cube.values)),
+    )

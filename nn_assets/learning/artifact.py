@@ -1,0 +1,231 @@
+"""A fitted fold as files: weights in safetensors, the rest in JSON, each under its SHA-256. No pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from nn_assets.errors import ModelError, NnAssetsError
+from nn_assets.features.scaling import Scaler
+from nn_assets.features.selection import SelectionReport
+from nn_assets.features.stationarity import StationarityReport
+from nn_assets.learning.baselines import BoostedTrees, LinearModel
+from nn_assets.learning.calibration import Calibration
+from nn_assets.learning.fold_model import ESTIMATORS, Estimators, FoldModel, Member
+from nn_assets.learning.folds import Fold
+from nn_assets.settings import LearningSettings
+
+__all__ = ["DESCRIPTION", "FORMAT", "from_files", "to_files"]
+
+FORMAT = 1
+DESCRIPTION = "model.json"
+_WEIGHTS = "weights.safetensors"
+_BASELINES = "baselines.safetensors"
+_VALIDATION = "validation.safetensors"
+_PARTS = (_WEIGHTS, _BASELINES, _VALIDATION)
+
+Array = npt.NDArray[np.generic]
+
+
+def to_files(model: FoldModel) -> dict[str, bytes]:
+    """Lay a model out as files.
+
+    Returns
+    -------
+    dict of file name to content
+        Three safetensors files, and ``model.json`` with their SHA-256 and its own. Equal models
+        give equal bytes.
+    """
+    parts = {
+        _WEIGHTS: save(_weights(model.estimators)),
+        _BASELINES: save(_baselines(model.estimators)),
+        _VALIDATION: save(_validation(model)),
+    }
+    description = _described(model)
+    description["sha256"] = {name: _sha256(content) for name, content in parts.items()}
+    description["self_sha256"] = _sha256(_canonical(description))
+    text = json.dumps(description, sort_keys=True, indent=1, allow_nan=False) + "\n"
+    return {DESCRIPTION: text.encode(), **parts}
+
+
+def from_files(files: Mapping[str, bytes]) -> FoldModel:
+    """Rebuild a model from its files, each held against its hash.
+
+    Raises
+    ------
+    ModelError
+        A file is missing or damaged, or of a format that this code does not know; names the file.
+    """
+    description = _read_description(files)
+    tensors = {name: _read_part(files, name, description) for name in _PARTS}
+    try:
+        return _rebuilt(description, tensors)
+    except NnAssetsError:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise _damaged(DESCRIPTION, f"{type(error).__name__}: {error}") from error
+
+
+def _described(model: FoldModel) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "model_id": model.model_id,
+        "fold": model.fold.to_dict(),
+        "axis_start": str(model.axis_start.date()),
+        "symbols": list(model.symbols),
+        "stationarity": model.stationarity.to_dict(),
+        "selection": None if model.selection is None else model.selection.to_dict(),
+        "scaler": model.scaler.to_dict(),
+        "learning": model.estimators.settings.model_dump(mode="json"),
+        "seeds": [member.seed for member in model.estimators.members],
+        "calibrations": {name: found.to_dict() for name, found in model.calibrations.items()},
+        "figures": dict(model.figures),
+        "data_hash": model.data_hash,
+        "code_version": model.code_version,
+    }
+
+
+def _rebuilt(stored: dict[str, Any], tensors: dict[str, dict[str, Array]]) -> FoldModel:
+    selection = stored["selection"]
+    symbols = tuple(stored["symbols"])
+    baselines = tensors[_BASELINES]
+    return FoldModel(
+        model_id=stored["model_id"],
+        fold=Fold.from_dict(stored["fold"]),
+        axis_start=pd.Timestamp(stored["axis_start"]),
+        symbols=symbols,
+        stationarity=StationarityReport.from_dict(stored["stationarity"]),
+        selection=None if selection is None else SelectionReport.from_dict(selection),
+        scaler=Scaler.from_dict(stored["scaler"]),
+        estimators=Estimators(
+            settings=LearningSettings.model_validate(stored["learning"]),
+            members=_members(stored["seeds"], tensors[_WEIGHTS]),
+            linear=LinearModel.from_arrays(_under("linear/", baselines)),
+            boosting=BoostedTrees.from_arrays(_under("boosting/", baselines)),
+        ),
+        calibrations={name: Calibration.from_dict(stored["calibrations"][name]) for name in ESTIMATORS},
+        figures=stored["figures"],
+        validation_forecasts=_frame(tensors[_VALIDATION], symbols),
+        data_hash=stored["data_hash"],
+        code_version=stored["code_version"],
+    )
+
+
+def _weights(estimators: Estimators) -> dict[str, Array]:
+    return {
+        f"{member.seed}/{name}": np.ascontiguousarray(value)
+        for member in estimators.members
+        for name, value in member.state.items()
+    }
+
+
+def _members(seeds: list[int], tensors: dict[str, Array]) -> tuple[Member, ...]:
+    return tuple(
+        Member(
+            seed=seed,
+            state={
+                name: np.asarray(value, dtype=np.float32)
+                for name, value in _under(f"{seed}/", tensors).items()
+            },
+        )
+        for seed in seeds
+    )
+
+
+def _baselines(estimators: Estimators) -> dict[str, Array]:
+    both: dict[str, LinearModel | BoostedTrees] = {
+        "linear": estimators.linear,
+        "boosting": estimators.boosting,
+    }
+    return {
+        f"{kind}/{name}": np.ascontiguousarray(value)
+        for kind, baseline in both.items()
+        for name, value in baseline.to_arrays().items()
+    }
+
+
+def _validation(model: FoldModel) -> dict[str, Array]:
+    frame = model.validation_forecasts
+    return {
+        "symbol": pd.Index(model.symbols).get_indexer(frame["symbol"]).astype(np.int64),
+        "session": frame["session"].to_numpy().astype("datetime64[D]").astype(np.int64),
+        "estimator": pd.Index(ESTIMATORS).get_indexer(frame["estimator"]).astype(np.int64),
+        "probability": frame["probability"].to_numpy(dtype=np.float64),
+    }
+
+
+def _frame(tensors: dict[str, Array], symbols: tuple[str, ...]) -> pd.DataFrame:
+    session = np.asarray(tensors["session"], dtype=np.int64).astype("datetime64[D]")
+    return pd.DataFrame(
+        {
+            "symbol": pd.Series(symbols, dtype="str").take(tensors["symbol"]).array,
+            "session": pd.DatetimeIndex(session).as_unit("ns"),
+            "estimator": pd.Series(ESTIMATORS, dtype="str").take(tensors["estimator"]).array,
+            "probability": np.asarray(tensors["probability"], dtype=np.float64),
+        }
+    )
+
+
+def _read_description(files: Mapping[str, bytes]) -> dict[str, Any]:
+    try:
+        description = json.loads(_present(files, DESCRIPTION))
+        claimed = description.pop("self_sha256")
+        found = _sha256(_canonical(description))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(DESCRIPTION, f"{type(error).__name__}: {error}") from error
+    if claimed != found:
+        raise _damaged(DESCRIPTION, f"SHA-256 {found}, not {claimed}")
+    if description.get("format") != FORMAT:
+        raise ModelError(
+            expected=f"a model of format {FORMAT}",
+            found=f"format {description.get('format')!r}",
+            remedy="fit the model again with this version",
+            file=DESCRIPTION,
+        )
+    return dict(description)
+
+
+def _read_part(files: Mapping[str, bytes], name: str, description: dict[str, Any]) -> dict[str, Array]:
+    content = _present(files, name)
+    claimed, found = description["sha256"].get(name), _sha256(content)
+    if claimed != found:
+        raise _damaged(name, f"SHA-256 {found}, not {claimed}")
+    try:
+        return dict(load(content))
+    except SafetensorError as error:
+        raise _damaged(name, str(error)) from error
+
+
+def _present(files: Mapping[str, bytes], name: str) -> bytes:
+    if name not in files:
+        raise _damaged(name, "no such file")
+    return files[name]
+
+
+def _under(prefix: str, tensors: dict[str, Array]) -> dict[str, Array]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _canonical(description: dict[str, Any]) -> bytes:
+    return json.dumps(description, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _damaged(file: str, found: str) -> ModelError:
+    return ModelError(
+        expected="the model's file as it was written",
+        found=found,
+        remedy="restore the file from a backup, or fit the model again; its address gives the same bits",
+        file=file,
+    )

@@ -1,0 +1,120 @@
+"""Market data: raw bars taken in, and validated bars published through the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pandas as pd
+
+from nn_assets.errors import GateHalted
+from nn_assets.market.gate import ADVISORY_CHECKS, BLOCKING_CHECKS, GateCheck
+from nn_assets.orchestration.fingerprint import code_of
+from nn_assets.orchestration.ingest import Audited, audit_bars, ingest_bars, publish_bars
+from nn_assets.orchestration.metadata import image, table
+from nn_assets.orchestration.naming import asset_key, described
+from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.reports.plots import bar_counts
+from nn_assets.settings import Strategy
+
+__all__ = ["market_assets"]
+
+_CHECKS = {
+    "schema": "Every bar keeps the contract: prices positive and bracketed, one row per symbol and session.",
+    "quarantined_share": "The share of rows in quarantine is within the strategy's limit.",
+    "missing_symbols": "The share of symbols without a current bar is within the strategy's limit.",
+    "missing_sessions": "The share of bars never delivered is within the strategy's limit.",
+    "freshness": "The newest bar is that of the session expected.",
+    "repeated_open": "Opens do not repeat the previous close over a long stretch (prices nobody could trade).",
+    "unexplained_jump": "No move is left that neither the market nor the symbol's past explains.",
+    "possible_split": "No move stands in a simple ratio, as an unadjusted split would.",
+}
+
+
+def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
+    """``raw_bars`` and ``validated_bars`` of a strategy."""
+    version = code_of("market", "sources", "frames")
+
+    @dg.asset(
+        **described(strategy, "raw_bars", "market", version, {"parquet"}),
+        description="Bars as the source delivered them. A bar delivered again that differs is a new version; "
+        "nothing is overwritten.",
+    )
+    def raw_bars(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        del context
+        with open_workplace(strategy) as workplace:
+            counted, delivered = ingest_bars(workplace)
+            sessions = workplace.sessions()
+        return dg.MaterializeResult(
+            metadata={
+                "delivered_rows": delivered,
+                "added": counted.added,
+                "revised": counted.revised,
+                "unchanged": counted.unchanged,
+                "source": strategy.source.kind,
+                "first_session": str(sessions[0].date()),
+                "last_session": str(sessions[-1].date()),
+            }
+        )
+
+    key = asset_key(strategy, "validated_bars")
+
+    @dg.asset(
+        **described(strategy, "validated_bars", "market", version, {"parquet", "pandera"}),
+        deps=[asset_key(strategy, "raw_bars")],
+        description="Bars that passed cleaning and the gate, published at one atomic switch. When the gate "
+        "fails nothing downstream runs, in this run or a later one, and the last publication stays.",
+        check_specs=[
+            dg.AssetCheckSpec(name=name, asset=key, description=_CHECKS[name], blocking=name in BLOCKING_CHECKS)
+            for name in (*BLOCKING_CHECKS, *ADVISORY_CHECKS)
+        ],
+    )
+    def validated_bars(
+        context: dg.AssetExecutionContext,
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
+        with open_workplace(strategy) as workplace:
+            audited = audit_bars(workplace)
+            for check in audited.report.checks:
+                yield _result(check)
+            try:
+                audited.report.raise_if_failed()
+            except GateHalted as halted:
+                raise dg.Failure(
+                    description=str(halted),
+                    metadata={"violations": len(halted.violations)},
+                    allow_retries=False,
+                ) from halted
+            publication = publish_bars(workplace, audited, context.run_id)
+        yield dg.MaterializeResult(
+            metadata={
+                **audited.report.figures,
+                "content_hash": publication.content_hash,
+                "publication": publication.ordinal,
+                "quarantine": table(_quarantine(audited)),
+                "counts": image(_plot(audited)),
+            }
+        )
+
+    return [raw_bars, validated_bars]
+
+
+def _result(check: GateCheck) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=check.name,
+        passed=check.passed,
+        severity=dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN,
+        description=check.detail,
+        metadata={"violations": "\n".join(check.violations[:50])} if check.violations else {},
+    )
+
+
+def _quarantine(audited: Audited) -> pd.DataFrame:
+    columns = ["symbol", "session", "rule", "field", "value"]
+    return audited.cleaned.quarantine[columns].head(50)
+
+
+def _plot(audited: Audited) -> bytes:
+    per_symbol = audited.cleaned.bars["symbol"].value_counts().sort_index()
+    return bar_counts(
+        {str(symbol): int(count) for symbol, count in per_symbol.items()}, audited.cleaned.counts()
+    )

@@ -1,0 +1,40 @@
+"""Keys, groups and tags of a strategy's assets, in one place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+from nn_assets.settings import Strategy
+
+__all__ = ["REFIT_TAG", "STRATEGY_TAG", "asset_key", "described", "effective_strategy"]
+
+STRATEGY_TAG = "nn_assets/strategy"
+REFIT_TAG = "nn_assets/refit_every_months"
+"""Run tag that replaces ``walk_forward.refit_every_months`` for one study."""
+
+
+def asset_key(strategy: Strategy, name: str) -> dg.AssetKey:
+    """Key of one of a strategy's assets."""
+    return dg.AssetKey([strategy.name, name])
+
+
+def described(strategy: Strategy, name: str, group: str, code_version: str, kinds: set[str]) -> dict[str, Any]:
+    """What every asset of a strategy states alike: key, group, owner, code version, kinds, tags."""
+    return {
+        "key": asset_key(strategy, name),
+        "group_name": group,
+        "owners": [strategy.owner],
+        "code_version": code_version,
+        "kinds": kinds,
+        "tags": {STRATEGY_TAG: strategy.name},
+    }
+
+
+def effective_strategy(strategy: Strategy, tags: dict[str, str]) -> Strategy:
+    """The strategy with what a run's tags replace in it."""
+    if REFIT_TAG not in tags:
+        return strategy
+    steps = strategy.walk_forward.model_copy(update={"refit_every_months": int(tags[REFIT_TAG])})
+    return strategy.model_copy(update={"walk_forward": steps})

@@ -1,0 +1,233 @@
+"""Models of a range of months: fitted where due, checked against the one in force, recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
+from pathlib import Path
+
+import pandas as pd
+
+from nn_assets.errors import ModelError
+from nn_assets.features.cube import FeatureCube
+from nn_assets.features.labels import Labels
+from nn_assets.learning.address import code_version, model_address
+from nn_assets.learning.artifact import from_files, to_files
+from nn_assets.learning.fold_model import FoldModel
+from nn_assets.learning.folds import Fold, fitted_month, forecast_rows, make_fold
+from nn_assets.learning.inference import forecast
+from nn_assets.learning.model import fit_models
+from nn_assets.learning.refresh import RefreshCheck, check_refresh
+from nn_assets.market.sessions import next_session
+from nn_assets.orchestration.partitions import first_model_month
+from nn_assets.orchestration.workplace import FORECASTS, Workplace
+from nn_assets.settings import Strategy
+from nn_assets.store.models import ModelStore
+
+__all__ = [
+    "MonthModel",
+    "forecasts_until",
+    "load_model",
+    "model_id_in_force",
+    "refresh_after",
+    "refit_folds",
+    "train_months",
+]
+
+_SECTIONS = ("features", "label", "learning", "walk_forward")
+
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class MonthModel:
+    """Which model a month uses, and how it came to."""
+
+    month: str
+    model_id: str
+    fitted: bool  # false: fitted for an earlier month
+    check: RefreshCheck
+
+
+def refit_folds(strategy: Strategy, sessions: pd.DatetimeIndex, months: list[str]) -> dict[str, Fold]:
+    """The folds to fit for some months: one for each month in which a refit falls due."""
+    anchor, every = first_model_month(strategy), strategy.walk_forward.refit_every_months
+    due = sorted({fitted_month(month, anchor, every) for month in months})
+    return {month: make_fold(sessions, month, strategy.walk_forward, strategy.label) for month in due}
+
+
+def train_months(
+    workplace: Workplace, strategy: Strategy, months: list[str], run_id: str, tell: Told
+) -> list[MonthModel]:
+    """Fit what is not in the model store yet, store each model at once, and record every month.
+
+    Models are fitted side by side; whether each may take force is then asked in order of time,
+    against the one then in force. Killed and run again, only what is missing is fitted.
+    """
+    cube, labels = workplace.cube(), workplace.labels(workplace.panel())
+    folds = refit_folds(strategy, cube.sessions, months)
+    fitted = _fit_missing(workplace, strategy, cube, labels, list(folds.values()), tell)
+    incumbent = _incumbent_before(workplace, min(folds))
+    chosen: dict[str, tuple[str, RefreshCheck]] = {}
+    for month, model_id in fitted.items():
+        candidate = load_model(workplace, model_id)
+        if incumbent is None:
+            check = RefreshCheck(accepted=True, reason="the first model of the record")
+        else:
+            check = check_refresh(
+                candidate, incumbent, cube, labels, strategy.walk_forward.refresh_tolerance_fraction
+            )
+        incumbent = candidate if check.accepted or incumbent is None else incumbent
+        chosen[month] = (incumbent.model_id, check)
+    anchor, every = first_model_month(strategy), strategy.walk_forward.refit_every_months
+    named = []
+    for month in months:
+        due = fitted_month(month, anchor, every)
+        model_id, check = chosen[due]
+        named.append(MonthModel(month, model_id, due == month and check.accepted, check))
+    _record(workplace, strategy, named, run_id)
+    return named
+
+
+def _fit_missing(
+    workplace: Workplace,
+    strategy: Strategy,
+    cube: FeatureCube,
+    labels: Labels,
+    folds: list[Fold],
+    tell: Told,
+) -> dict[str, str]:
+    addresses = {fold.month: model_address(cube, labels, fold, strategy) for fold in folds}
+    missing = [fold for fold in folds if not workplace.models.has(addresses[fold.month])]
+    tell(f"{len(folds)} models due, {len(folds) - len(missing)} already in the store")
+    done = 0
+    for model in fit_models(cube, labels, missing, strategy):
+        workplace.models.put(model.model_id, to_files(model))
+        done += 1
+        tell(f"model {done} of {len(missing)} fitted, used from {model.fold.month}")
+    return addresses
+
+
+def _incumbent_before(workplace: Workplace, month: str) -> FoldModel | None:
+    earlier = workplace.ledger.read("models", workplace.strategy.name, bookkeeping=True)
+    earlier = earlier[earlier["month"] < month].sort_values(["month", "sequence"])
+    return None if earlier.empty else load_model(workplace, str(earlier["model_id"].iloc[-1]))
+
+
+def _record(workplace: Workplace, strategy: Strategy, named: list[MonthModel], run_id: str) -> None:
+    sessions = workplace.sessions()
+    rows = []
+    for each in named:
+        month_rows = forecast_rows(sessions, each.month)
+        first = sessions[month_rows.start] if month_rows.start < len(sessions) else None
+        rows.append(
+            {
+                "month": each.month,
+                "model_id": each.model_id,
+                "estimator": strategy.learning.network,
+                "fitted": each.fitted,
+                "effective_session": first,
+                "artifact_sha256": workplace.models.artifact_sha256(each.model_id),
+                "figures": {
+                    "check": each.check.reason,
+                    "candidate_loss": each.check.candidate_loss,
+                    "incumbent_loss": each.check.incumbent_loss,
+                },
+                "data_hash": load_model(workplace, each.model_id).data_hash,
+                "code_version": code_version(),
+                "settings_hash": strategy.content_hash(*_SECTIONS),
+            }
+        )
+    workplace.ledger.append(
+        "models", rows, run_id=run_id, strategy=strategy.name, reason="the month was fitted again"
+    )
+
+
+def refresh_after(workplace: Workplace, session: pd.Timestamp, run_id: str, tell: Told) -> MonthModel:
+    """Fit the same configuration on data up to a session; in force from the next one if it passes."""
+    strategy = workplace.strategy
+    effective = next_session(strategy.market.calendar, session)
+    cube, labels = workplace.cube(session), workplace.labels(workplace.panel(session))
+    fold = make_fold(
+        cube.sessions, effective.strftime("%Y-%m"), strategy.walk_forward, strategy.label, used_from=cube.bars
+    )
+    model_id = _fit_missing(workplace, strategy, cube, labels, [fold], tell)[fold.month]
+    incumbent = load_model(workplace, model_id_in_force(workplace, effective))
+    check = check_refresh(
+        load_model(workplace, model_id),
+        incumbent,
+        cube,
+        labels,
+        strategy.walk_forward.refresh_tolerance_fraction,
+    )
+    named = MonthModel(fold.month, model_id if check.accepted else incumbent.model_id, check.accepted, check)
+    if check.accepted:
+        candidate = load_model(workplace, model_id)
+        row = {
+            "month": fold.month,
+            "model_id": model_id,
+            "estimator": strategy.learning.network,
+            "fitted": True,
+            "effective_session": effective,
+            "artifact_sha256": workplace.models.artifact_sha256(model_id),
+            "figures": {"check": check.reason, "refresh_after": str(session.date())},
+            "data_hash": candidate.data_hash,
+            "code_version": code_version(),
+            "settings_hash": strategy.content_hash(*_SECTIONS),
+        }
+        workplace.ledger.append("models", [row], run_id=run_id, strategy=strategy.name)
+    return named
+
+
+def load_model(workplace: Workplace, model_id: str) -> FoldModel:
+    """A model from the store; every file is checked against its hash when first read."""
+    return _read_model(workplace.models.root, model_id)
+
+
+@lru_cache(maxsize=64)
+def _read_model(root: Path, model_id: str) -> FoldModel:
+    return from_files(ModelStore(root).get(model_id))
+
+
+def model_id_in_force(workplace: Workplace, session: pd.Timestamp) -> str:
+    """Address of the model that decides a session: the newest of its month effective by then.
+
+    Raises
+    ------
+    ModelError
+        No model was fitted for the month.
+    """
+    month = session.strftime("%Y-%m")
+    found = workplace.ledger.read(
+        "models", workplace.strategy.name, where={"month": month}, bookkeeping=True
+    )
+    effective = found[found["effective_session"].isna() | (found["effective_session"] <= session)]
+    if effective.empty:
+        raise ModelError(
+            expected=f"a model used from {month}",
+            found="none" if found.empty else f"one effective from {found['effective_session'].min().date()}",
+            remedy=f"materialise trained_model for {month}: nn-assets study --from {month} --to {month}",
+            strategy=workplace.strategy.name,
+            session=session.date(),
+        )
+    newest = effective.sort_values(["effective_session", "sequence"], na_position="first").iloc[-1]
+    return str(newest["model_id"])
+
+
+def forecasts_until(workplace: Workplace, cube: FeatureCube, session: pd.Timestamp) -> pd.DataFrame:
+    """Out-of-sample forecasts up to a session: months on record, and this month's up to the session.
+
+    Months that ended without being materialised are forecast here, by the models in force in them.
+    """
+    month = session.strftime("%Y-%m")
+    stored = [m for m in workplace.lake.months(workplace.strategy.name, FORECASTS) if m < month]
+    parts = [workplace.lake.read_months(workplace.strategy.name, FORECASTS, stored)] if stored else []
+    start = pd.Period(stored[-1], "M") + 1 if stored else pd.Period(month, "M")
+    first = forecast_rows(cube.sessions, str(start)).start
+    ids = [model_id_in_force(workplace, cube.sessions[row]) for row in range(first, cube.bars)]
+    for model_id, run in groupby(range(first, cube.bars), key=lambda row: ids[row - first]):
+        rows = list(run)
+        parts.append(forecast(load_model(workplace, model_id), cube, slice(rows[0], rows[-1] + 1)))
+    return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,95 @@
+"""Rule-based regimes of a market: trend, volatility tercile, drawdown state. Trailing data only.
+
+Every figure comes from a fixed window that ends at its own session, so that neither the start nor
+the end of the history changes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nn_assets.signals.signals import ewma_volatility
+
+__all__ = ["RegimeRules", "Regimes", "regime_scale", "rule_regimes"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+_TERCILES = 3
+_UNKNOWN = -1
+
+
+@dataclass(frozen=True)
+class RegimeRules:
+    """Windows and thresholds; the scale is what a falling, volatile market leaves of a size."""
+
+    trend_sessions: int = 200
+    tercile_sessions: int = 504
+    drawdown_sessions: int = 252
+    drawdown_fraction: float = 0.10
+    stressed_scale: float = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Regimes:
+    """One state per session, arrays of shape (bars,); -1 where the window is not full."""
+
+    rising: IntArray  # 1: close above its mean
+    tercile: IntArray  # 0 quiet, 1 ordinary, 2 volatile, within the trailing window
+    in_drawdown: IntArray  # 1: that far below the window's highest close
+
+    def label(self, row: int) -> str:
+        """Return the session's regime in words, for reports by regime."""
+        if min(self.rising[row], self.tercile[row], self.in_drawdown[row]) == _UNKNOWN:
+            return "unknown"
+        trend = "rising" if self.rising[row] else "falling"
+        pace = ("quiet", "ordinary", "volatile")[self.tercile[row]]
+        return f"{trend}, {pace}{', in drawdown' if self.in_drawdown[row] else ''}"
+
+
+def _windows(values: FloatArray, sessions: int) -> FloatArray:
+    """Trailing windows, newest last, shape (bars, sessions); NaN before the first value."""
+    padded = np.concatenate((np.full(sessions - 1, np.nan), values))
+    return np.lib.stride_tricks.sliding_window_view(padded, sessions)
+
+
+def rule_regimes(close: FloatArray, rules: RegimeRules | None = None) -> Regimes:
+    """Classify every session of one market series.
+
+    Parameters
+    ----------
+    close : ndarray, shape (bars,)
+        Closes of the market. A window that holds a NaN gives -1.
+    rules : RegimeRules
+        Defaults when none are given.
+    """
+    chosen = rules or RegimeRules()
+    prices = np.asarray(close, dtype=np.float64)
+    returns = np.full_like(prices, np.nan)
+    returns[1:] = np.diff(np.log(prices))
+    volatility = ewma_volatility(returns[:, None])[:, 0]
+    # Each row of a window is summed on its own, always over the same number of values.
+    mean = np.ascontiguousarray(_windows(prices, chosen.trend_sessions)).mean(axis=1)
+    past = _windows(volatility, chosen.tercile_sessions)
+    full = np.isfinite(past).all(axis=1)
+    rank = (past < volatility[:, None]).sum(axis=1)
+    tercile = np.minimum(rank * _TERCILES // chosen.tercile_sessions, _TERCILES - 1)
+    highest = _windows(prices, chosen.drawdown_sessions).max(axis=1)
+    fallen = prices <= highest * (1.0 - chosen.drawdown_fraction)
+    return Regimes(
+        rising=np.where(np.isfinite(mean), prices > mean, _UNKNOWN).astype(np.int64),
+        tercile=np.where(full, tercile, _UNKNOWN).astype(np.int64),
+        in_drawdown=np.where(np.isfinite(highest), fallen, _UNKNOWN).astype(np.int64),
+    )
+
+
+def regime_scale(regimes: Regimes, row: int, rules: RegimeRules | None = None) -> float:
+    """Return what the regime leaves of a size: ``stressed_scale`` when falling and volatile, else 1.
+
+    An unknown regime, at the start of a history, scales nothing.
+    """
+    stressed = regimes.rising[row] == 0 and regimes.tercile[row] == _TERCILES - 1
+    return (rules or RegimeRules()).stressed_scale if stressed else 1.0

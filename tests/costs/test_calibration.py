@@ -1,0 +1,124 @@
+"""Recalibration on fills made from known coefficients by a formula of its own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nn_assets.costs.calibration import recalibrate
+from nn_assets.costs.model import cost_model_from
+from nn_assets.errors import SchemaError
+from nn_assets.settings import CostSettings
+
+SETTINGS = CostSettings()
+PRIOR = cost_model_from(SETTINGS)
+
+
+def fills(
+    count: int = 2000,
+    *,
+    source: str = "imported",
+    half_spread: float = 4.5e-4,
+    a: float = 0.15,
+    quoted: bool = True,
+    outliers: int = 0,
+    seed: int = 1,
+) -> pd.DataFrame:
+    generator = np.random.default_rng(seed)
+    side = generator.choice([-1.0, 1.0], count)
+    reference = generator.uniform(20.0, 200.0, count)
+    adv = generator.uniform(2e7, 3e8, count)
+    sigma = generator.uniform(0.008, 0.03, count)
+    size = adv * generator.uniform(1e-4, 1e-2, count) / reference
+    x = size * reference / adv
+    day = np.datetime64("2017-01-02") + np.arange(count) // 20
+    impact = a * sigma * np.sqrt(x) * (1 + 0.3 * generator.standard_normal(count)) + 0.03 * sigma * x
+    impact[:outliers] += 0.2
+    mid = reference * (1 + side * impact)
+    price = mid * (1 + side * half_spread * (1 + 0.2 * generator.standard_normal(count)))
+    return pd.DataFrame({
+        "session": day.astype("datetime64[ns]"), "quantity": side * size, "price": price,
+        "mid_price": mid if quoted else np.nan, "commission_usd": size * price * 1.8e-4,
+        "impact_usd": size * np.abs(mid - reference) if quoted else np.nan, "source": source,
+        "reference_price": reference, "adv_usd": adv, "daily_volatility": sigma,
+    })  # fmt: skip
+
+
+def test_paper_fills_recover_the_known_coefficients_and_change_nothing() -> None:
+    result = recalibrate(fills(source="paper"), PRIOR, SETTINGS, dated="2017-06-30")
+    assert result.status == "self_test"
+    assert result.recovered is True
+    assert result.model == PRIOR
+
+
+def test_a_self_test_on_fills_from_another_model_says_so() -> None:
+    result = recalibrate(fills(source="paper", a=0.30), PRIOR, SETTINGS, dated="2017-06-30")
+    assert result.recovered is False
+    assert result.model == PRIOR
+
+
+def test_real_fills_with_quotes_move_spread_and_temporary_impact_and_leave_permanent_unidentified() -> None:
+    result = recalibrate(fills(half_spread=5.2e-4, a=0.17), PRIOR, SETTINGS, dated="2017-06-30")
+    assert result.status == "in_force"
+    assert result.estimates["half_spread"].raw == pytest.approx(5.2e-4, rel=0.03)
+    assert result.estimates["temporary_impact"].raw == pytest.approx(0.17, rel=0.05)
+    assert result.estimates["permanent_impact"].note == "not identified"
+    assert result.model.permanent_impact == PRIOR.permanent_impact
+    fitted = result.model.half_spread
+    assert (fitted.source, fitted.dated) == ("fitted", "2017-06-30")
+    assert fitted.interval is not None
+    assert fitted.interval[0] < 5.2e-4 < fitted.interval[1]
+
+
+def test_the_estimate_is_shrunk_by_the_number_of_fills() -> None:
+    result = recalibrate(fills(200, half_spread=5.2e-4), PRIOR, SETTINGS, dated="2017-06-30")
+    raw, proposed = result.estimates["half_spread"].raw, result.proposed.half_spread.value
+    assert raw is not None
+    assert proposed == pytest.approx((raw + 4.5e-4) / 2.0, rel=1e-9)  # 200 fills weigh as much as the prior
+
+
+def test_a_change_above_thirty_percent_waits_for_approval() -> None:
+    result = recalibrate(fills(half_spread=9e-4), PRIOR, SETTINGS, dated="2017-06-30")
+    assert result.status == "awaiting_approval"
+    assert result.model == PRIOR
+    assert result.proposed.half_spread.value > 1.3 * 4.5e-4
+
+
+def test_no_estimate_leaves_its_bounds() -> None:
+    result = recalibrate(fills(half_spread=90e-4), PRIOR, SETTINGS, dated="2017-06-30")
+    assert result.proposed.half_spread.value == pytest.approx(3.0 * 4.5e-4)
+
+
+def test_without_quotes_spread_and_permanent_impact_stay_prior_and_are_marked() -> None:
+    result = recalibrate(fills(quoted=False, a=0.17), PRIOR, SETTINGS, dated="2017-06-30")
+    for name in ("half_spread", "permanent_impact"):
+        assert result.estimates[name].note == "not identified"
+        assert getattr(result.proposed, name) == getattr(PRIOR, name)
+    assert result.estimates["temporary_impact"].raw == pytest.approx(0.17, rel=0.06)
+
+
+def test_a_few_absurd_fills_do_not_carry_the_regression_away() -> None:
+    result = recalibrate(fills(outliers=40), PRIOR, SETTINGS, dated="2017-06-30")
+    assert result.estimates["temporary_impact"].raw == pytest.approx(0.15, rel=0.10)
+
+
+def test_real_fills_alone_decide_where_both_kinds_are_there() -> None:
+    mixed = pd.concat([fills(half_spread=5.2e-4), fills(source="paper", half_spread=40e-4)])
+    assert recalibrate(mixed, PRIOR, SETTINGS, dated="2017-06-30").estimates["half_spread"].fills == 2000
+
+
+def test_too_few_fills_change_nothing_and_say_how_many_there_were() -> None:
+    result = recalibrate(fills(12), PRIOR, SETTINGS, dated="2017-06-30")
+    assert (result.status, result.model) == ("too_few_fills", PRIOR)
+    assert "12" in result.reason
+
+
+def test_a_missing_column_is_named() -> None:
+    with pytest.raises(SchemaError, match="adv_usd"):
+        recalibrate(fills().drop(columns="adv_usd"), PRIOR, SETTINGS, dated="2017-06-30")
+
+
+def test_the_same_fills_give_the_same_bits() -> None:
+    first, second = (recalibrate(fills(), PRIOR, SETTINGS, dated="2017-06-30") for _ in range(2))
+    assert first.proposed == second.proposed

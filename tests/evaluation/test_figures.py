@@ -1,0 +1,157 @@
+"""Figures against scikit-learn, scipy and plain arithmetic; no figure missing without its reason."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import spearmanr
+from sklearn.metrics import accuracy_score, brier_score_loss, roc_auc_score
+
+from nn_assets.evaluation.book_figures import spread_of_trials
+from nn_assets.evaluation.figures import FIGURE_NAMES, StudyFigures, study_figures
+from nn_assets.evaluation.record import BookTrack, StudyRecord
+from tests.evaluation.records import made_record
+
+TERMS = {"horizon_sessions": 5, "sessions_per_year": 252}
+
+
+def test_totals_are_those_of_other_libraries() -> None:
+    record = made_record(400, strength=0.3)
+    found = study_figures(record, **TERMS).total["network"]
+    known = np.isfinite(record.targets)
+    p, y = record.forecasts["network"][known], record.targets[known]
+    assert found.auc == pytest.approx(roc_auc_score(y, p))
+    assert found.accuracy == pytest.approx(accuracy_score(y, p > 0.5))
+    assert found.brier == pytest.approx(brier_score_loss(y, p))
+    assert found.base_rate == pytest.approx(y.mean())
+    rows = [row for row in range(400) if known[row].all()]
+    ics = [spearmanr(record.forecasts["network"][row], record.returns[row]).statistic for row in rows]
+    assert found.rank_ic == pytest.approx(np.mean(ics))
+    assert found.forecasts == known.sum()
+    assert found.forecast_sessions == 394
+
+
+def test_book_figures_are_plain_arithmetic() -> None:
+    record = made_record(400, drift=0.001)
+    found = study_figures(record, cash_rate_per_session=0.0001, **TERMS).total["network"]
+    net = pd.Series(record.tracks["network"].net)
+    excess = net - 0.0001
+    assert found.sharpe_net == pytest.approx(excess.mean() / excess.std() * math.sqrt(252))
+    wealth = (1.0 + net).cumprod()
+    peaks = wealth.cummax().clip(lower=1.0)
+    assert found.max_drawdown == pytest.approx((1.0 - wealth / peaks).max())
+    assert found.return_per_year == pytest.approx(net.mean() * 252)
+    assert found.turnover_per_year == pytest.approx(25.2)
+    assert found.hit_ratio == pytest.approx((excess > 0).mean())
+    assert found.win_loss_ratio == pytest.approx(excess[excess > 0].mean() / -excess[excess < 0].mean())
+    single = excess.mean() / excess.std()
+    wide = math.sqrt(1 - excess.skew() * single + (excess.kurt() + 2) / 4 * single**2)
+    from statistics import NormalDist
+
+    expected = NormalDist().cdf(single * math.sqrt(399) / wide)
+    assert found.probabilistic_sharpe == pytest.approx(expected, abs=2e-3)
+
+
+def test_no_figure_is_nan_and_none_is_missing_without_a_reason() -> None:
+    flat = BookTrack(net=np.zeros(80), gross=np.zeros(80), turnover=np.zeros(80))
+    base = made_record(80)
+    records = [
+        base,
+        base.until(0),
+        base.until(4),
+        replace(base, tracks={**base.tracks, "network": flat}),
+        replace(base, forecasts={"network": np.full((80, 6), np.nan)}, tracks={}),
+        replace(base, forecasts={"network": np.full((80, 6), 0.5)}),
+        replace(base, targets=np.full((80, 6), np.nan), returns=np.full((80, 6), np.nan)),
+        replace(base, targets=np.where(np.isfinite(base.targets), 1.0, np.nan)),
+    ]
+    for record in records:
+        figures = study_figures(record, **TERMS)
+        groups = [figures.total, *figures.folds.values()]
+        for one in (one for group in groups for one in group.values()):
+            for name, value in one.values().items():
+                assert value is None or math.isfinite(value), (one.estimator, name, value)
+                assert value is not None or one.absent.get(name), (one.estimator, name)
+
+
+def test_a_flat_book_has_no_sharpe_and_says_so() -> None:
+    base = made_record(120)
+    flat = BookTrack(net=np.full(120, 1e-4), gross=np.full(120, 1e-4), turnover=np.zeros(120))
+    found = study_figures(replace(base, tracks={"network": flat}), **TERMS).total["network"]
+    assert found.sharpe_net is None
+    assert "held no position" in found.absent["sharpe_net"]
+    assert found.max_drawdown == 0.0
+
+
+def test_folds_are_the_figures_of_their_own_sessions() -> None:
+    record = made_record(400)
+    figures = study_figures(record, **TERMS)
+    assert list(figures.folds) == ["2005-01", "2005-07", "2006-01", "2006-07"]
+    rows = record.months == "2005-07"
+    known = np.isfinite(record.targets[rows])
+    expected = roc_auc_score(record.targets[rows][known], record.forecasts["linear"][rows][known])
+    assert figures.folds["2005-07"]["linear"].auc == pytest.approx(expected)
+    assert study_figures(record, by_fold=False, **TERMS).folds == {}
+    assert study_figures(record, by_fold=False, **TERMS).total == figures.total
+
+
+def test_regimes_are_reported_apart() -> None:
+    record = made_record(300)
+    regimes = np.where(np.arange(300) < 100, "calm", np.where(np.arange(300) < 280, "stormy", ""))
+    figures = study_figures(replace(record, regimes=regimes), **TERMS)
+    assert set(figures.regimes) == {"calm", "stormy"}
+    assert figures.regimes["calm"]["network"].return_sessions == 100
+
+
+def test_figures_too_good_to_be_true_raise_the_alarm() -> None:
+    assert study_figures(made_record(300), **TERMS).alarms == ()
+    leaking = study_figures(made_record(300, strength=2.0, drift=0.01), **TERMS).alarms
+    assert any("network: accuracy" in said for said in leaking)
+    assert any("network: rank ic" in said for said in leaking)
+    assert any("network: sharpe net" in said for said in leaking)
+    wide = study_figures(made_record(300, 12, drift=0.01), **TERMS).alarms
+    assert not any("sharpe" in said for said in wide)
+
+
+def test_a_network_that_does_not_beat_the_linear_model_is_reported_so() -> None:
+    base = made_record(300, strength=0.5)
+    weak = {**base.forecasts, "network": 1.0 - base.forecasts["network"]}
+    said = study_figures(replace(base, forecasts=weak), **TERMS).remarks
+    assert any("does not beat the linear model: rank IC" in line for line in said)
+
+
+def test_stored_figures_come_back_equal() -> None:
+    figures = study_figures(made_record(300), trials=7, **TERMS)
+    assert StudyFigures.from_dict(json.loads(json.dumps(figures.to_dict()))) == figures
+
+
+def test_flat_figures_hold_every_total_or_its_reason() -> None:
+    flat = study_figures(made_record(30), **TERMS).flat()
+    json.dumps(flat, allow_nan=False)
+    for name in FIGURE_NAMES:
+        assert f"network_{name}" in flat or flat[f"network_{name}_absent"]
+
+
+def test_more_trials_deflate_the_network_but_not_a_yardstick() -> None:
+    record = made_record(500, drift=0.0006)
+    one, many = (study_figures(record, trials=trials, **TERMS).total for trials in (1, 50))
+    assert many["network"].deflated_sharpe < one["network"].deflated_sharpe
+    assert many["buy_and_hold"].deflated_sharpe == one["buy_and_hold"].deflated_sharpe
+
+
+def test_a_handful_of_trials_does_not_define_their_spread() -> None:
+    assert spread_of_trials((0.01, 0.0101), 501) == pytest.approx(1.0 / 500.0)
+    known = tuple(np.random.default_rng(0).normal(0.0, 0.05, 40))
+    assert spread_of_trials(known, 501) == pytest.approx(np.var(known, ddof=1))
+
+
+def test_a_label_never_realised_is_never_counted_as_down() -> None:
+    record = made_record(100)
+    found = study_figures(record, **TERMS).total["network"]
+    assert found.forecasts == 94 * 6
+    assert isinstance(record, StudyRecord)

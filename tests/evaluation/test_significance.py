@@ -1,0 +1,125 @@
+"""Robust tests of a mean over sessions, against statsmodels, scikit-learn, scipy and simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+from scipy.stats import spearmanr
+from sklearn.metrics import roc_auc_score
+
+from nn_assets.evaluation.significance import (
+    auc_contributions,
+    rank_ic_contributions,
+    robust_mean_test,
+    truncation_lag,
+)
+
+
+def _ar(generator: np.random.Generator, rows: int, columns: int, coefficient: float) -> np.ndarray:
+    values = np.zeros((rows, columns))
+    values[0] = generator.standard_normal(columns)
+    for row in range(1, rows):
+        shock = generator.standard_normal(columns) * np.sqrt(1.0 - coefficient**2)
+        values[row] = coefficient * values[row - 1] + shock
+    return values
+
+
+def _overlapping(generator: np.random.Generator, rows: int, columns: int, horizon: int) -> np.ndarray:
+    daily = generator.standard_normal((rows + horizon, columns))
+    return np.array([daily[row + 1 : row + 1 + horizon].sum(axis=0) for row in range(rows)])
+
+
+def test_errors_are_those_of_statsmodels() -> None:
+    values = _ar(np.random.default_rng(0), 400, 1, 0.5)[:, 0] + 0.1
+    found = robust_mean_test(values, horizon=5)
+    lag = truncation_lag(400, 5)
+    fitted = sm.OLS(values, np.ones(400)).fit(
+        cov_type="HAC", cov_kwds={"maxlags": lag, "use_correction": False}
+    )
+    assert found.standard_error == pytest.approx(fitted.bse[0], rel=1e-10)
+    assert found.t_statistic == pytest.approx(fitted.tvalues[0], rel=1e-10)
+
+
+def test_the_lag_is_never_below_the_overlap_of_labels() -> None:
+    for sessions, horizon in ((30, 1), (250, 5), (750, 20), (4000, 5)):
+        assert truncation_lag(sessions, horizon) >= min(horizon - 1, sessions // 2 - 1)
+    assert truncation_lag(4, 20) == 1
+
+
+def test_auc_contributions_average_to_the_auc_of_all_rows() -> None:
+    generator = np.random.default_rng(1)
+    p = np.round(generator.random((300, 3)), 2)
+    y = (generator.random((300, 3)) < p).astype(float)
+    y[generator.random((300, 3)) < 0.2] = np.nan
+    p[5] = np.nan
+    known = np.isfinite(p) & np.isfinite(y)
+    contributions = auc_contributions(p, y)
+    assert np.nanmean(contributions) == pytest.approx(roc_auc_score(y[known], p[known]), abs=1e-12)
+    assert np.isnan(contributions[5])
+
+
+def test_the_error_of_an_auc_of_independent_rows_is_delongs() -> None:
+    generator = np.random.default_rng(2)
+    found, estimates = [], []
+    for _ in range(300):
+        y = (generator.random((400, 1)) < 0.5).astype(float)
+        p = y * 0.3 + generator.standard_normal((400, 1))
+        contributions = auc_contributions(p, y)
+        estimates.append(np.nanmean(contributions))
+        found.append(np.nanstd(contributions) / 20.0)
+    assert np.mean(found) == pytest.approx(np.std(estimates), rel=0.12)
+
+
+def test_one_class_only_has_no_auc() -> None:
+    contributions = auc_contributions(np.random.default_rng(3).random((50, 2)), np.ones((50, 2)))
+    assert np.isnan(contributions).all()
+    assert robust_mean_test(contributions, 5).estimate is None
+
+
+def test_wide_panels_give_spearman_across_symbols() -> None:
+    generator = np.random.default_rng(4)
+    p, r = generator.random((40, 8)), generator.standard_normal((40, 8))
+    p[3, 2], p[7, :4] = np.nan, np.nan
+    found = rank_ic_contributions(p, r)
+    assert found[0] == pytest.approx(spearmanr(p[0], r[0]).statistic)
+    kept = np.isfinite(p[3])
+    assert found[3] == pytest.approx(spearmanr(p[3, kept], r[3, kept]).statistic)
+    assert np.isnan(found[7])
+
+
+def test_narrow_panels_give_the_mean_of_time_series_spearman() -> None:
+    generator = np.random.default_rng(5)
+    p, r = generator.random((200, 2)), generator.standard_normal((200, 2))
+    p[:30, 1] = np.nan
+    p[40:45] = np.nan
+    own = [spearmanr(p[:, j], r[:, j], nan_policy="omit").statistic for j in range(2)]
+    assert np.nanmean(rank_ic_contributions(p, r)) == pytest.approx(np.mean(own), abs=1e-12)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(750, 20), (1500, 2)])
+def test_persistent_forecasts_of_overlapping_noise_are_rarely_significant(rows: int, columns: int) -> None:
+    generator = np.random.default_rng(6)
+    rejected = {"rank_ic": 0, "auc": 0}
+    rounds = 250
+    for _ in range(rounds):
+        p = _ar(generator, rows, columns, 0.9)
+        r = _overlapping(generator, rows, columns, 5)
+        rejected["rank_ic"] += robust_mean_test(rank_ic_contributions(p, r), 5).p_value < 0.05
+        y = (r > 0.0).astype(float)
+        rejected["auc"] += robust_mean_test(auc_contributions(p, y), 5, null=0.5).p_value < 0.05
+    for name, count in rejected.items():
+        assert count / rounds < 0.05 + 3.0 * np.sqrt(0.05 * 0.95 / rounds), (name, count / rounds)
+
+
+def test_a_constant_series_is_no_evidence() -> None:
+    found = robust_mean_test(np.full(100, 0.3), 5)
+    assert found.t_statistic is None
+    assert "nothing varies" in found.reason
+
+
+def test_too_few_sessions_give_a_mean_and_no_test() -> None:
+    found = robust_mean_test(np.array([0.1, np.nan, 0.3]), 5)
+    assert found.estimate == pytest.approx(0.2)
+    assert found.p_value is None
+    assert "2 sessions" in found.reason

@@ -1,0 +1,80 @@
+"""The pre-trade gate denies each fault with its own code, and passes what is sound."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nn_assets.execution.gate import REASON_CODES, GateState, pass_gate
+from nn_assets.execution.orders import Orders, targets_to_orders
+from nn_assets.portfolio.breakers import Control
+from nn_assets.settings import ExecutionSettings
+
+SETTINGS = ExecutionSettings(maximum_order_usd=60_000.0, maximum_orders_per_session=10)
+HELD = np.array([500.0, 0.0, -200.0])
+STATE = GateState(
+    control=Control.NORMAL,
+    last_price=np.array([50.0, 20.0, 10.0]),
+    current_quantity=HELD,
+    equity_usd=100_000.0,
+    gross_limit=1.0,
+)
+
+
+def orders(*quantity: float, price: tuple[float, ...] = (50.0, 20.0, 10.0)) -> Orders:
+    return targets_to_orders(
+        ("A", "B", "C"), HELD + np.array(quantity), HELD, np.array(price), np.zeros(3),
+        strategy="s", session=pd.Timestamp("2017-06-01"),
+    )  # fmt: skip
+
+
+SOUND = orders(100.0, 500.0, -100.0)
+
+
+def test_sound_orders_pass() -> None:
+    assert pass_gate(SOUND, STATE, SETTINGS).reason_code == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "batch", "codes"),
+    [
+        ({"control": Control.HALTED}, SOUND, ("halted",) * 3),
+        ({"equity_usd": float("nan")}, SOUND, ("halted",) * 3),
+        ({}, replace(SOUND, quantity=np.array([np.nan, np.inf, 5.0])), ("quantity", "quantity", None)),
+        ({}, orders(1.0, 1.0, 1.0, price=(np.nan, 20.0, 0.0)),
+         ("missing_reference", None, "missing_reference")),
+        ({}, orders(1.0, 1.0, 1.0, price=(61.0, 15.9, 11.9)), ("price_collar", "price_collar", None)),
+        ({"last_price": np.array([50.0, np.nan, 10.0])}, orders(1.0, 1.0, 1.0), (None, "price_collar", None)),
+        ({}, orders(-500.0, 3001.0, 0.0), (None, "value")),
+        ({"sent_ids": {SOUND.client_order_id[1]}}, SOUND, (None, "duplicate", None)),
+        ({"control": Control.REDUCING}, orders(-100.0, 500.0, 300.0),
+         (None, "reducing_only", "reducing_only")),
+        ({"control": Control.FLAT}, orders(-500.0, 0.0, 200.0), (None, None)),
+        ({"equity_usd": 40_000.0}, orders(-100.0, 2000.0, 50.0), (None, "exposure", None)),
+    ],
+)  # fmt: skip
+def test_each_fault_is_denied_with_its_code(
+    changes: dict[str, object], batch: Orders, codes: tuple[str | None, ...]
+) -> None:
+    assert pass_gate(batch, replace(STATE, **changes), SETTINGS).reason_code == codes
+
+
+def test_a_second_order_for_the_same_symbol_is_a_duplicate() -> None:
+    twice = replace(SOUND, symbol=np.array([0, 1, 1]), reference_price=np.array([50.0, 20.0, 20.0]))
+    assert pass_gate(twice, STATE, SETTINGS).reason_code[2] == "duplicate"
+
+
+def test_when_the_rate_is_short_reductions_go_first() -> None:
+    settings = ExecutionSettings(maximum_orders_per_session=1)
+    codes = pass_gate(orders(100.0, 500.0, 100.0), STATE, settings).reason_code
+    assert codes == ("rate", "rate", None)  # the third buys back part of a short
+
+
+def test_every_code_given_is_a_known_one_and_a_reason_already_there_stays() -> None:
+    before = replace(SOUND, reason_code=("late", None, None))
+    codes = pass_gate(before, replace(STATE, control=Control.HALTED), SETTINGS).reason_code
+    assert codes == ("late", "halted", "halted")
+    assert set(codes[1:]) <= set(REASON_CODES)

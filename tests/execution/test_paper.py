@@ -1,0 +1,196 @@
+"""The paper broker: where, how much and at what price it fills."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nn_assets.costs.calibration import recalibrate
+from nn_assets.costs.model import cost_model_from
+from nn_assets.costs.shortfall import implementation_shortfall
+from nn_assets.execution.orders import Orders, targets_to_orders
+from nn_assets.execution.paper import Bar, Liquidity, fill_orders, loss_beyond_stops, stop_fills
+from nn_assets.portfolio.book import Book, empty_book
+from nn_assets.portfolio.fills import FillArrays, fills_frame
+from nn_assets.settings import CostSettings, ExecutionSettings
+
+SYMBOLS = ("A", "B", "C")
+COSTS = cost_model_from(CostSettings())
+QUIET = ExecutionSettings(cost_noise_fraction=0.0)
+NOISY = ExecutionSettings()
+SESSION = pd.Timestamp("2017-06-01")
+BAR = Bar(
+    open=np.array([50.0, 20.0, 10.0]),
+    high=np.array([52.0, 21.0, 10.5]),
+    low=np.array([48.0, 19.0, 9.5]),
+    close=np.array([51.0, 20.5, 9.8]),
+    volume=np.array([1e6, 2e6, 3e6]),
+)
+LIQUIDITY = Liquidity(adv_usd=np.full(3, 5e7), daily_volatility=np.full(3, 0.02))
+
+
+def orders(*quantity: float, session: pd.Timestamp = SESSION) -> Orders:
+    return targets_to_orders(
+        SYMBOLS, np.array(quantity), np.zeros(3), BAR.open, np.zeros(3), strategy="s", session=session
+    )
+
+
+def filled(
+    batch: Orders, bar: Bar = BAR, settings: ExecutionSettings = QUIET, **changes: object
+) -> FillArrays:
+    return fill_orders(batch, bar, COSTS, replace(LIQUIDITY, **changes), settings, "next_open")
+
+
+@pytest.mark.parametrize(("execution", "price"), [("next_open", 50.0), ("next_close", 51.0)])
+def test_a_purchase_pays_impact_and_half_the_spread_above_the_bars_price(
+    execution: str, price: float
+) -> None:
+    found = fill_orders(orders(1000.0, 0.0, 0.0), BAR, COSTS, LIQUIDITY, QUIET, execution)  # type: ignore[arg-type]
+    x = 1000 * price / 5e7
+    impact = 0.15 * 0.02 * x**0.5 + 0.03 * 0.02 * x
+    mid = price * (1 + impact)
+    assert found.mid_price[0] == pytest.approx(mid, rel=1e-12)
+    assert found.price[0] == pytest.approx(mid * (1 + 4.5e-4), rel=1e-12)
+    assert found.commission_usd[0] == pytest.approx(1000 * found.price[0] * 1.8e-4, rel=1e-12)
+    assert found.impact_usd[0] == pytest.approx(1000 * price * impact, rel=1e-9)
+
+
+def test_a_sale_receives_less() -> None:
+    found = filled(orders(-1000.0, 0.0, 0.0))
+    assert found.price[0] < found.mid_price[0] < 50.0
+
+
+def test_the_participation_cap_gives_a_partial_fill_in_whole_lots() -> None:
+    found = filled(orders(25_000.0, -5_000.0, 0.0), replace(BAR, volume=np.array([1_000_050.0, 2e6, 0.0])))
+    assert found.quantity.tolist() == [10_000.0, -5_000.0]
+    hundreds = filled(
+        orders(25_000.0, 0.0, 0.0), replace(BAR, volume=np.full(3, 1_000_990.0)), lot_size=100.0
+    )
+    assert hundreds.quantity.tolist() == [10_000.0]
+
+
+def test_a_stated_proxy_caps_an_index_that_has_no_volume() -> None:
+    index = replace(BAR, volume=np.full(3, np.nan))
+    assert len(filled(orders(1000.0, 0.0, 0.0), index)) == 0
+    found = filled(orders(5000.0, 0.0, 0.0), index, proxy_adv_usd=1e7)
+    assert found.quantity.tolist() == [2000.0]  # 1% of 10 million at 50
+
+
+@pytest.mark.parametrize("field", ["open", "volume"])
+@pytest.mark.parametrize("value", [0.0, np.nan])
+def test_a_bar_without_price_or_volume_fills_nothing(field: str, value: float) -> None:
+    bar = replace(BAR, **{field: np.array([value, 2e6, 1e6])})
+    assert filled(orders(100.0, 100.0, 0.0), bar).symbol.tolist() == [1]
+
+
+def test_without_adv_or_volatility_there_is_no_honest_price_and_no_fill() -> None:
+    assert len(filled(orders(100.0, 0.0, 0.0), adv_usd=np.full(3, np.nan))) == 0
+    assert len(filled(orders(100.0, 0.0, 0.0), daily_volatility=np.full(3, np.nan))) == 0
+
+
+def test_a_denied_order_is_never_filled() -> None:
+    batch = orders(100.0, 100.0, 0.0)
+    assert filled(replace(batch, reason_code=("halted", None))).symbol.tolist() == [1]
+
+
+def test_the_noise_belongs_to_the_order_and_not_to_its_company() -> None:
+    together = filled(orders(100.0, 100.0, -100.0), settings=NOISY)
+    alone = filled(orders(0.0, 0.0, -100.0), settings=NOISY)
+    assert together.price[2] == alone.price[0]
+    assert together.fill_id[2] == alone.fill_id[0]
+    other_seed = filled(orders(0.0, 0.0, -100.0), settings=ExecutionSettings(seed=12))
+    assert other_seed.price[0] != alone.price[0]
+
+
+def test_the_noise_is_centred_on_the_model_and_as_wide_as_stated() -> None:
+    sessions = pd.bdate_range("2010-01-01", periods=1500)
+    paid = np.array(
+        [filled(orders(1000.0, 0.0, 0.0, session=day), settings=NOISY).half_spread_usd[0] for day in sessions]
+    )
+    modelled = filled(orders(1000.0, 0.0, 0.0)).half_spread_usd[0]
+    ratio = paid / modelled
+    assert ratio.mean() == pytest.approx(1.0, abs=4 * 0.25 / 1500**0.5)
+    assert ratio.std() == pytest.approx(0.25, rel=0.1)
+
+
+def held(quantity: float, distance: float = 1.0) -> Book:
+    book = empty_book(SYMBOLS, 1e6).awaiting(
+        np.array([quantity, 0.0, 0.0]), np.array([distance, np.nan, np.nan])
+    )
+    fill = filled(orders(quantity, 0.0, 0.0))
+    return book.filled(replace(fill, price=np.array([50.0])), SESSION)
+
+
+def stopped(book: Book, bar: Bar) -> FillArrays:
+    return stop_fills(book, bar, COSTS, LIQUIDITY, QUIET, strategy="s", session=SESSION)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "begun", "low", "high", "at"),
+    [
+        (100.0, 50.0, 48.9, 51.0, 49.0),  # touched within the session: at the stop
+        (100.0, 47.0, 46.0, 51.0, 47.0),  # gapped through: at the open
+        (100.0, 50.0, 49.1, 51.0, None),
+        (-100.0, 50.0, 49.0, 51.5, 51.0),
+        (-100.0, 53.0, 49.0, 54.0, 53.0),
+        (-100.0, 50.0, 40.0, 50.9, None),
+    ],
+)
+def test_a_stop_fills_at_the_worse_of_open_and_stop(
+    quantity: float, begun: float, low: float, high: float, at: float | None
+) -> None:
+    values = {"open": begun, "low": low, "high": high}
+    bar = replace(BAR, **{name: np.array([value, 20.0, 10.0]) for name, value in values.items()})
+    found = stopped(held(quantity), bar)
+    if at is None:
+        assert len(found) == 0
+        return
+    undisturbed = found.mid_price[0] + np.sign(quantity) * found.impact_usd[0] / 100.0
+    assert undisturbed == pytest.approx(at, rel=1e-9)
+    assert found.quantity[0] == -quantity
+    assert found.is_stop.all()
+
+
+def test_what_is_lost_beyond_the_stop_is_reported() -> None:
+    gap = replace(BAR, open=np.array([47.0, 20.0, 10.0]), low=np.array([46.0, 19.0, 9.5]))
+    book = held(100.0)
+    found = stopped(book, gap)
+    lost = loss_beyond_stops(book, found)
+    assert lost[0] == pytest.approx(100.0 * (49.0 - found.price[0]))
+    assert lost[0] > 200.0
+    assert not lost[1:].any()
+
+
+def test_a_capped_stop_keeps_its_rest_and_is_hit_again() -> None:
+    thin = replace(BAR, volume=np.array([4000.0, 2e6, 3e6]))
+    book = held(100.0)
+    part = stopped(book, thin)
+    assert part.quantity.tolist() == [-40.0]
+    rest = book.filled(part, SESSION, blocked_until=SESSION)
+    assert rest.quantity[0] == 60.0
+    assert rest.stop_price[0] == 49.0
+    assert stopped(rest, BAR).quantity.tolist() == [-60.0]
+
+
+def test_paper_fills_recover_the_models_coefficients_and_their_shortfall_adds_up() -> None:
+    parts = []
+    for day in pd.bdate_range("2015-01-01", periods=400):
+        batch = orders(6000.0, -9000.0, 4000.0, session=day)
+        fills = filled(batch, settings=NOISY)
+        frame = fills_frame(fills, SYMBOLS, session=day, known_at=day.tz_localize("UTC"))
+        parts.append(frame.assign(reference_price=BAR.open[fills.symbol], adv_usd=5e7, daily_volatility=0.02))
+    result = recalibrate(pd.concat(parts, ignore_index=True), COSTS, CostSettings(), dated="2016-12-31")
+    assert (result.status, result.recovered, result.model) == ("self_test", True, COSTS)
+    side = np.sign(fills.quantity)
+    arrival = fills.mid_price - side * fills.impact_usd / np.abs(fills.quantity)
+    shortfall = implementation_shortfall(
+        ordered_quantity=batch.quantity, reference_price=BAR.open, arrival_price=arrival,
+        filled_quantity=fills.quantity, mid_price=fills.mid_price, fill_price=fills.price,
+        commission_usd=fills.commission_usd, end_price=BAR.close,
+    )  # fmt: skip
+    assert shortfall.spread_usd == pytest.approx(fills.half_spread_usd.sum(), rel=1e-9)
+    assert shortfall.impact_usd == pytest.approx(fills.impact_usd.sum(), rel=1e-9)
+    assert shortfall.delay_usd == pytest.approx(0.0, abs=1e-6)

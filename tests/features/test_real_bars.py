@@ -1,0 +1,96 @@
+"""The whole room on real bars: the bundled indexes, and stocks as a vendor delivered them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import arch.data.nasdaq
+import arch.data.sp500
+import numpy as np
+import pandas as pd
+import pytest
+
+from nn_assets.features.catalogue import CATALOGUE, compute_features
+from nn_assets.features.labels import make_labels
+from nn_assets.features.stationarity import apply_transforms, decide_transforms
+from nn_assets.market.panel import Panel
+from nn_assets.settings import FeatureSettings, LabelSettings
+from tests.features.panels import columns_of, panel_of, rows_of, same_bits
+from tests.features.reference_features import REFERENCE, reference_values
+from tests.features.reference_unit_root import reference_adf
+
+FIELDS = ("open", "high", "low", "close", "volume")
+
+
+@pytest.fixture(scope="module")
+def indexes() -> Panel:
+    frames = [module.load().rename(columns=str.lower) for module in (arch.data.sp500, arch.data.nasdaq)]
+    frames = [frame[~frame.index.duplicated()] for frame in frames]
+    together = frames[0].index.union(frames[1].index)
+    fields = {
+        name: np.column_stack([frame[name].reindex(together).to_numpy(float) for frame in frames])
+        for name in FIELDS
+    }
+    fields["volume"][fields["volume"] == 0.0] = np.nan
+    return panel_of(("SPX", "IXIC"), **fields)
+
+
+@pytest.fixture(scope="module")
+def stocks(shared_data: Path) -> Panel:
+    files = sorted((shared_data / "sp500_5yr").rglob("*.csv"))[:12]
+    frames = {
+        file.stem: pd.read_csv(file, index_col=0, parse_dates=True).rename(columns=str.lower)
+        for file in files
+    }
+    days = sorted(set().union(*(frame.index for frame in frames.values())))
+    fields = {
+        name: np.column_stack([frame[name].reindex(days).to_numpy(float) for frame in frames.values()])
+        for name in FIELDS
+    }
+    return panel_of(tuple(frames), **fields)
+
+
+@pytest.mark.parametrize("name", list(REFERENCE))
+def test_features_of_real_indexes_equal_the_plain_reference(indexes, name):
+    panel = rows_of(indexes, slice(0, 700))
+    found = compute_features(panel, (name,), market_symbol="SPX").values[:, :, 0]
+    expected = reference_values(panel, name, "SPX")
+    both = np.isfinite(found) & np.isfinite(expected)
+    np.testing.assert_allclose(found[both], expected[both], rtol=1e-5, atol=1e-8)
+    assert both.mean() > 0.8
+
+
+def test_twenty_years_of_indexes_look_ahead_nowhere(indexes):
+    whole = compute_features(indexes, market_symbol="SPX")
+    for row in (300, 2511, 4900):
+        early = compute_features(indexes.until(indexes.sessions[row]), market_symbol="SPX")
+        assert early.names == whole.names
+        assert same_bits(early.values, whole.values[: row + 1])
+    assert not np.isinf(whole.values).any()
+
+
+def test_the_gate_on_real_indexes_agrees_with_statsmodels(indexes):
+    cube = compute_features(indexes)
+    rows = slice(1000, 1630)
+    report = decide_transforms(cube, rows, FeatureSettings())
+    for place, entry in enumerate(report.verdicts):
+        _, p_value = reference_adf(cube.values[rows, :, place], 19)
+        assert entry.attempts[0].median_p_value == pytest.approx(np.median(p_value), abs=1e-8)
+        assert (entry.verdict == "level") == bool((p_value < 0.05).all())
+    assert len(report.kept) >= 17
+    moved = apply_transforms(cube, report)
+    assert np.isfinite(moved.values[rows.start + 60 : rows.stop]).all()
+
+
+def test_labels_of_real_indexes_are_up_a_little_more_often_than_down(indexes):
+    labels = make_labels(indexes, LabelSettings())
+    assert 0.53 < np.nanmean(labels.targets) < 0.60
+
+
+def test_flawed_stocks_give_missing_values_and_never_an_infinity(stocks):
+    cube = compute_features(stocks, market_symbol=stocks.symbols[0])
+    assert cube.names == tuple(CATALOGUE)
+    assert not np.isinf(cube.values).any()
+    assert np.isfinite(cube.values[150:]).mean() > 0.95
+    alone = compute_features(columns_of(stocks, [0, 5]), market_symbol=stocks.symbols[0])
+    assert same_bits(alone.values, np.ascontiguousarray(cube.values[:, [0, 5]]))

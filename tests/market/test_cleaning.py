@@ -1,0 +1,272 @@
+"""Cleaning: each rule on a bar made for it, causality by cutting, and counts on real data."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nn_assets.frames import BARS, QUARANTINE, validate
+from nn_assets.market.bars import as_of, with_assumed_known_at
+from nn_assets.market.cleaning import RULES, Cleaned, clean
+from nn_assets.settings import CleaningSettings
+from nn_assets.sources.bundled import BundledSource
+from nn_assets.sources.files import FilesSource
+from tests.market.builders import ARRIVAL, CALENDAR, moment, sound_bars, with_values
+
+DEFAULTS = CleaningSettings()
+
+
+def cleaned(bars: pd.DataFrame, **changes: object) -> Cleaned:
+    found = clean(bars, CALENDAR, CleaningSettings(**changes))
+    validate(found.bars, BARS)
+    validate(found.quarantine, QUARANTINE)
+    assert len(found.bars) + len(found.quarantine) == len(bars)
+    return found
+
+
+def verdicts(found: Cleaned) -> list[tuple[str, str, str]]:
+    return list(
+        zip(
+            found.quarantine["session"].dt.strftime("%F"),
+            found.quarantine["rule"],
+            found.quarantine["field"],
+            strict=True,
+        )
+    )
+
+
+def test_sound_bars_pass_untouched() -> None:
+    bars = sound_bars(("AAA", "BBB"))
+    found = cleaned(bars)
+    pd.testing.assert_frame_equal(found.bars, bars)
+    assert found.quarantine.empty
+    assert found.notices == ()
+    assert found.quarantined_fraction == 0.0
+    assert set(found.counts().values()) == {0}
+
+
+# Row 60 of the sound bars is the session of 2018-03-29.
+@pytest.mark.parametrize(
+    ("values", "rule", "field", "value"),
+    [
+        ({"open": np.nan}, "missing_price", "open", "nan"),
+        ({"close": np.inf}, "missing_price", "close", "inf"),
+        ({"low": 0.0}, "non_positive_price", "low", "0.0"),
+        ({"close": -3.5}, "non_positive_price", "close", "-3.5"),
+        ({"volume": 0.0}, "zero_volume", "volume", "0.0"),
+        ({"volume": np.nan}, "zero_volume", "volume", "nan"),
+        ({"volume": -7.0}, "zero_volume", "volume", "-7.0"),
+        ({"volume": np.inf}, "zero_volume", "volume", "inf"),
+        ({"high": 1.0}, "high_low_bracket", "high", "1.0"),
+        ({"close": 17.87}, "high_low_bracket", "close", "17.87"),
+        ({"open": 500.0}, "high_low_bracket", "open", "500.0"),
+        ({"session": pd.Timestamp("2018-03-31")}, "off_calendar", "session", "2018-03-31"),
+        (
+            {"ingested_at": moment("2018-03-29 19:59")},
+            "unfinished_last_bar",
+            "ingested_at",
+            "2018-03-29 19:59:00+00:00",
+        ),
+        (
+            {"known_at": moment("2018-03-29 19:59")},
+            "unfinished_last_bar",
+            "known_at",
+            "2018-03-29 19:59:00+00:00",
+        ),
+    ],
+)
+def test_a_faulty_row_goes_to_quarantine_with_rule_field_and_value(values, rule, field, value) -> None:
+    bars = with_values(sound_bars(), 60, **values)
+    found = cleaned(bars)
+    row = found.quarantine.iloc[0]
+    assert (row["symbol"], row["rule"], row["field"], row["value"]) == ("AAA", rule, field, value)
+    assert value in row["message"]
+    assert len(found.quarantine) == 1
+    assert found.counts()[rule] == 1
+
+
+def test_a_quarter_of_a_symbols_faults_are_all_kept_and_all_named() -> None:
+    bars = sound_bars()
+    bars.loc[::4, "low"] = 0.0
+    assert cleaned(bars).counts()["non_positive_price"] == 30
+
+
+def test_of_equal_rows_one_stays_and_of_contradicting_rows_none() -> None:
+    bars = sound_bars(count=30)
+    equal, other = bars.iloc[[5, 5]], with_values(bars, 9, close=bars["close"][9] * 1.001).iloc[[9]]
+    found = cleaned(pd.concat([bars, equal, other], ignore_index=True))
+    assert [rule for _, rule, _ in verdicts(found)] == ["duplicate"] * 4
+    sessions = bars["session"]
+    assert found.quarantine["session"].tolist() == [sessions[5], sessions[5], sessions[9], sessions[9]]
+    assert sessions[5] in found.bars["session"].tolist()
+    assert sessions[9] not in found.bars["session"].tolist()
+
+
+def test_rounding_of_adjusted_prices_is_no_fault() -> None:
+    bars = sound_bars(count=30)
+    bars["high"] = np.maximum(bars["open"], bars["close"]) * (1.0 - 1e-12)
+    assert cleaned(bars).quarantine.empty
+
+
+def test_an_index_quoted_without_volume_passes_when_it_trades_without() -> None:
+    bars = sound_bars(count=30).assign(volume=np.nan)
+    assert cleaned(bars, traded_with_volume=False).quarantine.empty
+    assert cleaned(bars).counts()["zero_volume"] == 30
+
+
+@pytest.mark.parametrize("factor", [100.0, 0.01])
+def test_prices_in_the_wrong_unit_are_caught_and_the_return_to_the_right_one_is_not(factor) -> None:
+    bars = sound_bars()
+    for row in (70, 71, 90):
+        bars.loc[row, ["open", "high", "low", "close"]] *= factor
+    found = cleaned(bars)
+    assert found.quarantine["session"].tolist() == bars["session"][[70, 71, 90]].tolist()
+    assert set(found.quarantine["rule"]) == {"unit_error_100x"}
+    assert found.notices == ()
+
+
+def test_a_low_in_the_wrong_unit_is_caught_though_it_brackets() -> None:
+    bars = sound_bars()
+    found = cleaned(with_values(bars, 70, low=bars["low"][70] / 100.0))
+    assert [(rule, field) for _, rule, field in verdicts(found)] == [("unit_error_100x", "low")]
+
+
+def stale(volume: float) -> pd.DataFrame:
+    bars = sound_bars()
+    price = bars["close"][60]
+    for row in range(61, 68):
+        for name in ("open", "high", "low", "close"):
+            bars.loc[row, name] = price
+        bars.loc[row, "volume"] = volume
+    return bars
+
+
+def test_the_fifth_equal_close_with_low_volume_and_those_after_it_are_stale() -> None:
+    # Closes 60 to 67 are equal: 60 starts the run, 64 is the fifth.
+    found = cleaned(stale(volume=10_000.0))
+    assert found.quarantine["session"].tolist() == sound_bars()["session"][64:68].tolist()
+    assert set(found.quarantine["rule"]) == {"stale_run"}
+
+
+def test_equal_closes_with_their_usual_volume_are_a_pinned_price_and_stay() -> None:
+    assert cleaned(stale(volume=1_000_000.0)).quarantine.empty
+
+
+def test_without_volume_bars_that_do_not_move_at_all_are_stale() -> None:
+    assert cleaned(stale(volume=np.nan), traded_with_volume=False).counts()["stale_run"] == 4
+
+
+FAULTS = st.lists(
+    st.tuples(
+        st.integers(0, 79),
+        st.sampled_from(
+            ["open", "high", "low", "close", "volume", "unit", "repeat", "twin", "drop", "crash", "weekend"]
+        ),
+    ),
+    max_size=14,
+)
+
+
+def with_faults(faults: list[tuple[int, str]]) -> pd.DataFrame:
+    bars = sound_bars(("AAA", "BBB"), count=40, seed=5)
+    extra = []
+    for row, fault in faults:
+        if fault == "unit":
+            bars.loc[row, ["open", "high", "low", "close"]] *= 100.0
+        elif fault == "crash":
+            bars.loc[row:, ["open", "high", "low", "close"]] *= 0.5
+        elif fault == "repeat" and row:
+            bars.loc[row, ["open", "high", "low", "close"]] = bars["close"][row - 1]
+            bars.loc[row, "volume"] = 1.0
+        elif fault == "twin":
+            extra.append(bars.iloc[[row]].assign(close=bars["close"][row] * (1.0 + row % 2 / 1000.0)))
+        elif fault == "weekend":
+            bars.loc[row, "session"] = pd.Timestamp("2018-02-03")
+        elif fault in bars.columns:
+            bars.loc[row, fault] = -1.0
+    dropped = [row for row, fault in faults if fault == "drop"]
+    return pd.concat([bars.drop(index=dropped), *extra], ignore_index=True)
+
+
+@settings(max_examples=40, deadline=None)
+@given(FAULTS, st.integers(1, 39), st.randoms(use_true_random=False))
+def test_what_arrives_later_changes_no_earlier_verdict(faults, cut, random) -> None:
+    bars = with_faults(faults)
+    last = sound_bars()["session"][cut]
+    order = list(range(len(bars)))
+    random.shuffle(order)
+    whole = clean(bars.iloc[order], CALENDAR, DEFAULTS)
+    early = clean(bars[bars["session"] <= last], CALENDAR, DEFAULTS)
+    for later, sooner in ((whole.bars, early.bars), (whole.quarantine, early.quarantine)):
+        expected = later[later["session"] <= last].reset_index(drop=True)
+        pd.testing.assert_frame_equal(expected, sooner)
+    jumps = [[notice for notice in found.notices if notice.last_session <= last] for found in (whole, early)]
+    assert jumps[0] == jumps[1]
+    assert len(whole.bars) + len(whole.quarantine) == len(bars)
+    validate(whole.bars, BARS)
+
+
+def test_every_rule_has_a_name_of_its_own() -> None:
+    assert len({rule.name for rule in RULES}) == len(RULES) == 9
+
+
+# Real data
+
+
+def judged(source: BundledSource | FilesSource) -> Cleaned:
+    bars = with_assumed_known_at(source.bars(), CALENDAR, 30, ARRIVAL)
+    return cleaned(as_of(bars, ARRIVAL))
+
+
+def test_in_the_bundled_sample_two_nasdaq_rows_without_volume_are_quarantined() -> None:
+    found = judged(BundledSource())
+    assert verdicts(found) == [
+        ("2015-05-12", "zero_volume", "volume"),
+        ("2018-01-09", "zero_volume", "volume"),
+    ]
+    assert set(found.quarantine["symbol"]) == {"NASDAQ"}
+    assert len(found.bars) == 10_060
+
+
+def test_in_the_bundled_sample_the_repeated_opens_before_2006_are_noticed() -> None:
+    (notice,) = judged(BundledSource()).notices
+    assert (notice.rule, notice.symbol) == ("repeated_open", "SP500")
+    assert notice.first_session == pd.Timestamp("1999-01-05")
+    assert notice.last_session.year == 2006
+    assert notice.value > 0.95
+
+
+def test_real_crashes_stay_and_are_told_from_splits(shared_data) -> None:
+    found = judged(FilesSource(shared_data / "adjusted_yahoo"))
+    assert found.quarantine.empty
+    assert [(notice.symbol, f"{notice.first_session:%F}", notice.rule) for notice in found.notices] == [
+        ("AAPL", "2000-06-21", "possible_split"),
+        ("AAPL", "2000-09-29", "unexplained_jump"),
+        ("AAPL", "2005-02-28", "possible_split"),
+        ("MSFT", "2003-02-18", "possible_split"),
+    ]
+
+
+def test_five_years_of_122_stocks_lose_exactly_their_known_faults(shared_data) -> None:
+    found = judged(FilesSource(shared_data / "sp500_5yr"))
+    # The data's description counts 8 null opens (4 of them with no volume) and 9 broken brackets.
+    assert {rule: count for rule, count in found.counts().items() if count} == {
+        "missing_price": 8,
+        "high_low_bracket": 9,
+    }
+    rows = set(zip(found.quarantine["symbol"], found.quarantine["session"].dt.strftime("%F"), strict=True))
+    assert {("LNT", "2016-05-19"), ("O", "2016-01-12"), ("DHR", "2016-01-12")} <= rows
+    pointed_out = {notice.symbol for notice in found.notices}
+    assert {"VRTX", "EBAY", "DISCA"} <= pointed_out
+    assert not {("VRTX", "2013-04-19"), ("EBAY", "2015-07-20")} & rows
+
+
+def test_a_volatility_index_loses_its_holidays_and_broken_brackets(shared_data) -> None:
+    source = FilesSource(shared_data / "vix" / "vix-daily.csv", requires_volume=False)
+    late = pd.Timestamp("2027-01-01", tz="UTC")
+    bars = with_assumed_known_at(source.bars(), CALENDAR, 30, late)
+    found = cleaned(bars, traded_with_volume=False)
+    assert (found.counts()["off_calendar"], found.counts()["high_low_bracket"]) == (33, 47)

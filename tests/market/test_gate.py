@@ -1,0 +1,126 @@
+"""The gate: each limit passed and broken, and a halt that names symbol, session, rule and value."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from nn_assets.errors import GateHalted
+from nn_assets.market.cleaning import Cleaned, clean
+from nn_assets.market.gate import ADVISORY_CHECKS, BLOCKING_CHECKS, GateReport, inspect
+from nn_assets.settings import CleaningSettings, GateSettings
+from tests.market.builders import CALENDAR, sound_bars, with_values
+
+SYMBOLS = ("AAA", "BBB", "CCC", "DDD")
+BARS = sound_bars(SYMBOLS, count=50)
+SESSIONS = pd.DatetimeIndex(BARS["session"].unique())
+
+
+def cleaned(bars: pd.DataFrame) -> Cleaned:
+    return clean(bars, CALENDAR, CleaningSettings())
+
+
+def failed(report: GateReport) -> list[str]:
+    return [check.name for check in report.failures]
+
+
+def halt(report: GateReport) -> GateHalted:
+    with pytest.raises(GateHalted) as caught:
+        report.raise_if_failed()
+    return caught.value
+
+
+def test_sound_data_pass_every_check() -> None:
+    report = inspect(cleaned(BARS), SYMBOLS, SESSIONS, GateSettings())
+    report.raise_if_failed()
+    assert report.passed
+    assert tuple(check.name for check in report.checks) == BLOCKING_CHECKS + ADVISORY_CHECKS
+    assert report.figures["bars"] == 200
+
+
+def test_too_many_quarantined_rows_halt_and_each_is_named() -> None:
+    bars = with_values(BARS, 7, low=-2.5)
+    limits = GateSettings(max_quarantined_fraction=0.004)
+    report = inspect(cleaned(bars), SYMBOLS, SESSIONS, limits)
+    assert failed(report) == ["quarantined_share"]
+    assert halt(report).violations == ("AAA 2018-01-11: non_positive_price, low -2.5",)
+    assert inspect(cleaned(bars), SYMBOLS, SESSIONS, GateSettings(max_quarantined_fraction=0.005)).passed
+
+
+def test_a_symbol_that_was_never_delivered_is_missing() -> None:
+    report = inspect(cleaned(BARS), (*SYMBOLS, "EEE"), SESSIONS, GateSettings())
+    assert failed(report) == ["missing_symbols"]
+    assert halt(report).violations == ("EEE 2018-03-14: missing_symbols, last clean bar never",)
+    assert inspect(
+        cleaned(BARS), (*SYMBOLS, "EEE"), SESSIONS, GateSettings(max_missing_symbols_fraction=0.2)
+    ).passed
+
+
+def test_a_symbol_whose_bar_of_the_day_is_in_quarantine_is_missing() -> None:
+    report = inspect(cleaned(with_values(BARS, 49, volume=0.0)), SYMBOLS, SESSIONS, GateSettings())
+    assert failed(report) == ["missing_symbols"]
+    assert "AAA 2018-03-14" in str(halt(report))
+
+
+def test_sessions_never_delivered_halt_and_each_is_named() -> None:
+    bars = BARS.drop(index=range(10, 21))
+    report = inspect(cleaned(bars), SYMBOLS, SESSIONS, GateSettings())
+    assert failed(report) == ["missing_sessions"]
+    assert len(halt(report).violations) == 11
+    assert halt(report).violations[0] == "AAA 2018-01-17: missing_sessions, no bar delivered"
+    assert inspect(cleaned(bars), SYMBOLS, SESSIONS, GateSettings(max_missing_sessions_fraction=0.055)).passed
+
+
+def test_a_symbol_listed_late_misses_nothing_before_its_first_session() -> None:
+    assert inspect(cleaned(BARS.drop(index=range(30))), SYMBOLS, SESSIONS, GateSettings()).passed
+
+
+def test_a_halted_instrument_is_no_missing_bar() -> None:
+    bars = BARS.copy()
+    bars.loc[10:20, "volume"] = 0.0
+    report = inspect(cleaned(bars), SYMBOLS, SESSIONS, GateSettings(max_quarantined_fraction=0.1))
+    assert report.passed
+
+
+@pytest.mark.parametrize(("allowed", "passes"), [(0, False), (1, False), (2, True)])
+def test_data_that_do_not_reach_the_expected_session_halt(allowed, passes) -> None:
+    bars = BARS[BARS["session"] <= SESSIONS[-3]]
+    report = inspect(cleaned(bars), SYMBOLS, SESSIONS, GateSettings(max_stale_sessions=allowed))
+    assert report.passed is passes
+    assert ("freshness" in failed(report)) is not passes
+
+
+def test_bars_that_break_their_contract_halt_with_every_violation_listed() -> None:
+    sound = cleaned(BARS)
+    torn = with_values(with_values(sound.bars, 3, close=-1.0), 60, high=0.5)
+    report = inspect(replace(sound, bars=torn), SYMBOLS, SESSIONS, GateSettings())
+    assert failed(report) == ["schema"]
+    listed = "\n".join(halt(report).violations)
+    assert "AAA 2018-01-05: greater_than(0.0), close -1.0" in listed
+    assert "BBB 2018-01-17: high >= max(open, close)" in listed
+
+
+def test_nothing_at_all_fails_everything_that_needs_data() -> None:
+    report = inspect(cleaned(BARS.iloc[:0]), SYMBOLS, SESSIONS, GateSettings())
+    assert failed(report) == ["missing_symbols", "missing_sessions", "freshness"]
+    with pytest.raises(GateHalted, match="empty span"):
+        inspect(cleaned(BARS), SYMBOLS, SESSIONS[:0], GateSettings())
+
+
+def test_what_a_person_should_judge_is_reported_and_stops_nothing() -> None:
+    bars = BARS.copy()
+    bars.loc[30:49, ["open", "high", "low", "close"]] *= 0.5
+    report = inspect(cleaned(bars), SYMBOLS, SESSIONS, GateSettings())
+    report.raise_if_failed()
+    split = next(check for check in report.checks if check.name == "possible_split")
+    assert not split.passed
+    assert "AAA 2018-02-14: possible_split" in split.violations[0]
+
+
+def test_a_halt_survives_the_way_between_processes() -> None:
+    error = halt(inspect(cleaned(BARS), (*SYMBOLS, "EEE"), SESSIONS, GateSettings()))
+    copy = pickle.loads(pickle.dumps(error))
+    assert (str(copy), copy.violations) == (str(error), error.violations)

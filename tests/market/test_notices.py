@@ -1,0 +1,98 @@
+"""Notices: large moves and repeated opens, on series made for them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nn_assets.market.cleaning import clean
+from nn_assets.market.notices import Notice
+from nn_assets.settings import CleaningSettings
+from tests.market.builders import CALENDAR, sound_bars
+
+PRICES = ["open", "high", "low", "close"]
+
+
+def notices(bars: pd.DataFrame, **changes: object) -> tuple[Notice, ...]:
+    found = clean(bars, CALENDAR, CleaningSettings(**changes))
+    assert found.quarantine.empty
+    return found.notices
+
+
+def moved(bars: pd.DataFrame, row: int, factor: float, symbol: str = "AAA") -> pd.DataFrame:
+    """The level changes by a factor from a row of one symbol on, open included."""
+    changed = bars.copy()
+    rows = changed.index[changed["symbol"] == symbol][row:]
+    changed.loc[rows, PRICES] *= factor
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("factor", "rule", "named"),
+    [
+        (0.5, "possible_split", "near a 2 split"),
+        (2.0 / 3.0, "possible_split", "near a 1.5 split"),
+        (10.0, "possible_split", "near a 0.1 split"),
+        (0.58, "unexplained_jump", "row kept"),
+        (1.62, "unexplained_jump", "row kept"),
+    ],
+)
+def test_a_move_beyond_its_past_is_pointed_out_and_kept(factor, rule, named) -> None:
+    bars = sound_bars()
+    (notice,) = notices(moved(bars, 80, factor))
+    assert (notice.rule, notice.symbol, notice.first_session) == (rule, "AAA", bars["session"][80])
+    assert named in notice.message
+
+
+def test_a_move_of_the_whole_market_needs_no_notice() -> None:
+    symbols = ("AAA", "BBB", "CCC", "DDD")
+    bars = sound_bars(symbols)
+    for symbol in symbols:
+        bars = moved(bars, 80, 0.6, symbol)
+    assert notices(bars) == ()
+
+
+def test_with_two_symbols_no_market_excuses_a_move() -> None:
+    bars = sound_bars(("AAA", "BBB"))
+    for symbol in ("AAA", "BBB"):
+        bars = moved(bars, 80, 0.6, symbol)
+    assert [notice.symbol for notice in notices(bars)] == ["AAA", "BBB"]
+
+
+def test_a_move_usual_for_a_wild_instrument_needs_no_notice() -> None:
+    bars = sound_bars()
+    bars[PRICES] *= np.where(np.arange(120) % 2, 1.3, 1.0)[:, None]
+    assert [notice for notice in notices(bars) if notice.first_session > bars["session"][25]] == []
+
+
+def test_a_move_is_judged_only_against_what_came_before_it() -> None:
+    calm_then_wild = sound_bars()
+    # The level swings by 30% every session from row 60 on: the first swing is the surprise.
+    swings = np.where((np.arange(120) >= 60) & (np.arange(120) % 2 == 0), 1.4, 1.0)
+    calm_then_wild[PRICES] *= swings[:, None]
+    assert notices(calm_then_wild)[0].first_session == calm_then_wild["session"][60]
+
+
+def repeated(share: float, first: int, stop: int, count: int = 480) -> pd.DataFrame:
+    bars = sound_bars(count=count)
+    chosen = np.flatnonzero(np.random.default_rng(4).random(count) < share)
+    for row in chosen[(chosen >= first) & (chosen < stop)]:
+        bars.loc[row, "open"] = bars["close"][row - 1]
+    bars["high"] = np.maximum(bars["high"], bars["open"])
+    bars["low"] = np.minimum(bars["low"], bars["open"])
+    return bars
+
+
+def test_a_long_stretch_of_repeated_opens_is_found_with_its_ends_and_share() -> None:
+    bars = repeated(0.95, 40, 340)
+    (notice,) = notices(bars)
+    assert notice.rule == "repeated_open"
+    assert abs(int(bars.index[bars["session"] == notice.first_session][0]) - 40) <= 3
+    assert abs(int(bars.index[bars["session"] == notice.last_session][0]) - 339) <= 3
+    assert notice.value == pytest.approx(0.95, abs=0.03)
+
+
+@pytest.mark.parametrize(("share", "stop"), [(0.3, 480), (0.95, 200)])
+def test_few_repeats_or_a_short_stretch_of_them_are_chance(share, stop) -> None:
+    assert notices(repeated(share, 1, stop)) == ()

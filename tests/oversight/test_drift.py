@@ -1,0 +1,281 @@
+"""The drift monitor: what it finds, how seldom it rings in vain, and that it never looks ahead."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from nn_assets.errors import SchemaError
+from nn_assets.oversight.critical_values import ks_critical_value
+from nn_assets.oversight.drift import DriftMonitor, DriftReference, drift_reference
+from nn_assets.oversight.series import cross_section
+from nn_assets.settings import OversightSettings
+from tests.oversight.worlds import autoregressive
+
+SETTINGS = OversightSettings()
+MONITOR = DriftMonitor(SETTINGS)
+DAY = pd.Timestamp("2018-01-02")
+NAMES = ("slow", "fast", "mean", "held", "trend")
+MEMORY = np.array([0.8, 0.0, 0.3, 0.5, 0.96])
+TRAINING = 500
+
+
+class World:
+    """One symbol, five features, forecasts beside them: 500 sessions of training, then the future."""
+
+    def __init__(self, seed: int, later: int = 400, symbols: int = 1) -> None:
+        generator = np.random.default_rng(seed)
+        sessions = TRAINING + later
+        columns = [autoregressive(generator, MEMORY, sessions) for _ in range(symbols)]
+        self.features = np.stack(columns, axis=1)  # (sessions, symbols, features)
+        noise = autoregressive(generator, np.full(symbols, 0.6), sessions)
+        self.probabilities = 0.5 + 0.05 * noise  # (sessions, symbols)
+
+    def reference(self) -> DriftReference:
+        trained = slice(0, TRAINING)
+        return drift_reference(self.probabilities[trained], self.features[trained], NAMES, SETTINGS)
+
+
+@pytest.fixture
+def world() -> World:
+    return World(17)
+
+
+def examine(world: World, row: int, reference: DriftReference | None = None):
+    known = reference or world.reference()
+    return MONITOR.examine(row, DAY, known.forecast_ranks(world.probabilities), world.features, known)
+
+
+def by_name(report) -> dict:
+    return {found.name: found for found in report.statistics}
+
+
+def test_statistics_equal_scipy_on_the_window_and_the_training_rows(world):
+    found = by_name(examine(world, 700))
+    window, trained = slice(641, 701), slice(0, TRAINING)
+    for column in range(4):
+        expected = stats.ks_2samp(world.features[window, 0, column], world.features[trained, 0, column])
+        assert found[NAMES[column]].statistic == pytest.approx(expected.statistic, abs=1e-12)
+    expected = stats.ks_2samp(world.probabilities[window, 0], world.probabilities[trained, 0])
+    assert found["forecast"].statistic == pytest.approx(expected.statistic, abs=1e-12)
+
+
+def test_critical_values_follow_the_memory_of_each_series(world):
+    found = by_name(examine(world, 700))
+    for name, memory in zip(NAMES[:4], MEMORY, strict=False):
+        assert found[name].autocorrelation == pytest.approx(memory, abs=0.12)
+        assert found[name].critical == ks_critical_value(60, 500, found[name].autocorrelation)
+    assert found["slow"].critical > found["held"].critical > found["fast"].critical
+
+
+def test_a_series_too_persistent_is_tested_on_innovations_and_by_cusum(world):
+    report = examine(world, 700)
+    found = by_name(report)
+    assert "trend" not in found
+    assert found["trend:innovations"].autocorrelation > 0.9
+    series = next(s for s in world.reference().features if s.name == "trend")
+    values = world.features[:, 0, 4]
+    unforeseen = values[1:] - series.whitening * values[:-1]
+    expected = stats.ks_2samp(unforeseen[640:700], unforeseen[: TRAINING - 1]).statistic
+    assert found["trend:innovations"].statistic == pytest.approx(expected, abs=1e-12)
+    assert found["trend:cusum"].statistic >= 0.0
+    assert found["trend:cusum"].feature == "trend"
+
+
+def test_innovations_that_keep_some_memory_need_a_higher_cusum(world):
+    shocks = autoregressive(np.random.default_rng(31), np.array([0.8]), 900)
+    for row in range(1, 900):
+        world.features[row, 0, 4] = 0.95 * world.features[row - 1, 0, 4] + shocks[row, 0]
+    remembering = by_name(examine(world, 700))["trend:cusum"].critical
+    assert remembering > 2.0 * by_name(examine(World(17), 700))["trend:cusum"].critical
+
+
+def test_a_shifted_forecast_is_prediction_drift_and_asks_for_retraining(world):
+    world.probabilities[600:] += 0.1
+    report = examine(world, 660)
+    assert report.prediction_drifted
+    assert report.asks_retraining
+    assert not examine(world, 599).prediction_drifted
+
+
+def test_a_single_shifted_feature_drifts_alone_and_three_drift_jointly(world):
+    reference = world.reference()
+    world.features[600:, :, 1] += 2.0
+    alone = examine(world, 660, reference)
+    assert "fast" in alone.drifted_features
+    assert not alone.features_drifted_jointly
+    world.features[600:, :, :4] += 2.0
+    together = examine(world, 660, reference)
+    assert together.features_drifted_jointly
+    assert {"fast", "mean", "held"} <= set(together.joint_features)
+
+
+def test_a_shift_of_a_persistent_series_is_found_by_the_cusum_sooner_than_by_ks():
+    first = {"trend:innovations": [], "trend:cusum": []}
+    for seed in range(9):
+        world = World(seed, later=200)
+        reference = world.reference()
+        world.features[600:, 0, 4] += 2.5
+        ranks = reference.forecast_ranks(world.probabilities)
+        if len([s for s in reference.features if s.prewhitened]) != 1:
+            continue
+        waits = dict.fromkeys(first, 100)
+        for row in range(695, 599, -5):
+            for name, found in by_name(MONITOR.examine(row, DAY, ranks, world.features, reference)).items():
+                if name in waits and found.drifted:
+                    waits[name] = row - 599
+        for name, wait in waits.items():
+            first[name].append(wait)
+    assert len(first["trend:cusum"]) >= 6
+    assert np.median(first["trend:cusum"]) < np.median(first["trend:innovations"])
+
+
+def test_a_refresh_on_another_scale_does_not_ring(world):
+    old = world.reference()
+    squeezed = 0.45 + 0.2 * (world.probabilities - 0.5)
+    new = replace(old, validation=np.sort(squeezed[:TRAINING], axis=None))
+    ranks = old.forecast_ranks(world.probabilities)
+    ranks[650:] = new.forecast_ranks(squeezed[650:])
+    report = MONITOR.examine(680, DAY, ranks, world.features, new)
+    raw = np.where(np.arange(900)[:, None] >= 650, squeezed, world.probabilities)
+    assert not report.prediction_drifted
+    assert MONITOR.examine(709, DAY, old.forecast_ranks(raw), world.features, old).prediction_drifted
+
+
+def test_too_few_sessions_say_so_and_never_drift(world):
+    world.features[:] += 100.0
+    report = examine(world, 58, World(17).reference())
+    assert report.message == "not enough sessions: 59 of 60"
+    assert not report.examined
+    assert not report.prediction_drifted
+    assert not report.features_drifted_jointly
+    assert not report.asks_retraining
+    assert list(report.to_frame().columns) == list(examine(world, 700).to_frame().columns)
+    assert examine(world, 59, World(17).reference()).examined
+
+
+def test_missing_values_are_passed_over_and_a_series_without_enough_is_blind(world):
+    reference = world.reference()
+    gaps = np.arange(645, 701, 10)
+    world.features[gaps, 0, 0] = np.nan
+    world.features[640:690, 0, 1] = np.nan
+    report = examine(world, 700, reference)
+    kept = np.setdiff1d(np.arange(TRAINING, 701), gaps)[-60:]
+    expected = stats.ks_2samp(world.features[kept, 0, 0], world.features[:TRAINING, 0, 0]).statistic
+    assert by_name(report)["slow"].statistic == pytest.approx(expected, abs=1e-12)
+    assert np.isnan(by_name(report)["fast"].statistic)
+    assert not by_name(report)["fast"].drifted
+    assert "fast" in report.message
+
+
+@pytest.mark.parametrize("symbols", [1, 2, 6])
+def test_a_report_has_the_same_bits_whether_history_ends_there_or_later(symbols):
+    world = World(19, symbols=symbols)
+    reference = world.reference()
+    ranks = reference.forecast_ranks(world.probabilities)
+    rows, forecasts = cross_section(world.features), cross_section(ranks[:, :, None])
+    for row in (45, 59, 60, 88, 89, 90, 640, 899):
+        stop = row + 1
+        whole = MONITOR.examine(row, DAY, ranks, world.features, reference)
+        cut = MONITOR.examine(row, DAY, ranks[:stop].copy(), world.features[:stop].copy(), reference)
+        replayed = MONITOR.examine_series(row, DAY, forecasts, rows, reference)
+        pd.testing.assert_frame_equal(whole.to_frame(), cut.to_frame(), check_exact=True)
+        pd.testing.assert_frame_equal(whole.to_frame(), replayed.to_frame(), check_exact=True)
+        assert repr(whole) == repr(cut) == repr(replayed)
+
+
+def test_a_reference_reads_its_training_rows_only(world):
+    before = world.reference()
+    world.features[TRAINING:] = 1e6
+    world.probabilities[TRAINING:] = 0.0
+    after = world.reference()
+    assert before.multiplier == after.multiplier
+    for one, other in zip(before.features, after.features, strict=True):
+        np.testing.assert_array_equal(one.ordered, other.ordered)
+
+
+def test_a_panel_sees_change_around_an_unchanged_mean():
+    world = World(23, symbols=8)
+    reference = world.reference()
+    middle = world.features[600:, :, 1].mean(axis=1, keepdims=True)
+    world.features[600:, :, 1] = middle + 2.0 * (world.features[600:, :, 1] - middle)
+    found = by_name(examine(world, 680, reference))
+    assert found["fast:spread"].drifted
+    assert not found["fast"].drifted
+    assert found["fast:spread"].feature == "fast"
+
+
+def test_a_monitor_of_an_unchanged_market_rings_about_once_a_year():
+    generator = np.random.default_rng(29)
+    memory = np.array([0.0, 0.3, 0.5, 0.7, 0.8, 0.85, 0.95, 0.97])
+    names = [f"f{i}" for i in range(len(memory))]
+    rang, jointly, years = np.zeros(len(memory)), 0, 12
+    for _ in range(years):
+        # Every third session: a ring of a 60-session window lasts longer than that.
+        values = autoregressive(generator, memory, TRAINING + 59 + 252, common=0.3)[:, None, :]
+        flat = np.full((len(values), 1), 0.5) + 0.01 * generator.standard_normal((len(values), 1))
+        reference = drift_reference(flat[:TRAINING], values[:TRAINING], names, SETTINGS)
+        ranks = reference.forecast_ranks(flat)
+        rows = range(TRAINING + 59, len(values), 3)
+        reports = [MONITOR.examine(row, DAY, ranks, values, reference) for row in rows]
+        found = {name for report in reports for name in report.drifted_features}
+        rang += [name in found for name in names]
+        jointly += any(report.features_drifted_jointly for report in reports)
+    # One ring a year leaves 63% of years with one. Over 12 x 8 correlated series: give or take 0.15.
+    assert rang.sum() / (years * len(memory)) == pytest.approx(0.63, abs=0.15)
+    assert jointly / years == pytest.approx(0.63, abs=0.28)  # two standard errors of 12 years
+
+
+def test_a_short_validation_with_gaps_still_gives_a_reference(world):
+    validation = world.probabilities[:63].copy()
+    validation[5] = np.nan
+    reference = drift_reference(validation, world.features[:TRAINING], NAMES, SETTINGS)
+    forecast = reference.forecasts[0]
+    assert forecast.ordered.size == 62
+    assert forecast.critical > ks_critical_value(60, 126, 0.0)
+    world.probabilities[600:] += 0.4
+    assert examine(world, 690, reference).prediction_drifted
+
+
+def test_the_effect_floor_holds_where_chance_would_allow_less(world):
+    settings = OversightSettings(ks_effect_floor=0.5)
+    reference = drift_reference(world.probabilities[:TRAINING], world.features[:TRAINING], NAMES, settings)
+    world.features[600:, :, 1] += 0.8
+    ranks = reference.forecast_ranks(world.probabilities)
+    found = by_name(DriftMonitor(settings).examine(680, DAY, ranks, world.features, reference))["fast"]
+    assert 0.2 < found.statistic < found.critical == 0.5
+    assert not found.drifted
+
+
+def test_a_constant_feature_never_drifts_while_it_stays_constant(world):
+    world.features[:, :, 3] = 0.1
+    assert by_name(examine(world, 700))["held"].statistic == 0.0
+
+
+def test_a_feature_without_training_values_is_not_monitored(world):
+    world.features[:TRAINING, :, 0] = np.nan
+    assert "slow" not in by_name(examine(world, 700))
+
+
+def test_the_report_becomes_rows_of_the_drift_table(world):
+    frame = examine(world, 700).to_frame()
+    expected = ["session", "layer", "name", "statistic", "critical", "autocorrelation", "drifted"]
+    assert list(frame.columns) == expected
+    assert str(frame["session"].dtype) == "datetime64[ns]"
+    assert frame["drifted"].dtype == bool
+    assert set(frame["layer"]) == {"prediction", "feature"}
+    assert not frame.duplicated(["session", "layer", "name"]).any()
+
+
+def test_shapes_and_names_that_do_not_fit_are_refused(world):
+    with pytest.raises(SchemaError, match="5 names"):
+        drift_reference(world.probabilities, world.features[:, :, :2], NAMES, SETTINGS)
+    with pytest.raises(SchemaError, match="a:b"):
+        drift_reference(world.probabilities, world.features[:, :, :1], ("a:b",), SETTINGS)
+    longer = DriftMonitor(OversightSettings(drift_window_sessions=80))
+    with pytest.raises(SchemaError, match="window of 80"):
+        longer.examine(700, DAY, world.probabilities, world.features, world.reference())

@@ -1,0 +1,42 @@
+"""Facts of a decision, made up for tests: every number here is an input, none an expectation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from nn_assets.costs.model import CostModel, cost_model_from
+from nn_assets.portfolio.inputs import DecisionInputs
+from nn_assets.settings import CostSettings, PortfolioSettings
+
+COSTS: CostModel = cost_model_from(CostSettings())
+SETTINGS = PortfolioSettings()
+
+
+def facts(symbols: int = 4, seed: int = 0, **changes: object) -> DecisionInputs:
+    """Facts under which the first symbols open positions; ``changes`` replace fields."""
+    generator = np.random.default_rng(seed)
+    returns = generator.normal(0.0, 0.01, (60, symbols))
+    made = DecisionInputs(
+        symbols=tuple(f"S{place:02d}" for place in range(symbols)),
+        session=np.datetime64("2017-06-01"),
+        reference_price=np.full(symbols, 50.0),
+        calibrated_probability=np.linspace(0.62, 0.58, symbols),
+        confidence=np.full(symbols, 0.9),
+        mean_win=np.full(symbols, 0.02),
+        mean_loss=np.full(symbols, 0.019),
+        outcomes=np.full(symbols, 2000, dtype=np.int64),
+        atr=np.full(symbols, 0.75),
+        daily_volatility=np.full(symbols, 0.012),
+        adv_usd=np.full(symbols, 5e7),
+        trailing_returns=returns,
+        beta=np.full(symbols, np.nan),
+        current_quantity=np.zeros(symbols),
+        blocked_side=np.zeros(symbols, dtype=np.int64),
+        equity_usd=1_000_000.0,
+        drawdown_fraction=0.0,
+        horizon_sessions=5,
+        verdict_allows=True,
+    )
+    return replace(made, **changes)

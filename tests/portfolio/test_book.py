@@ -1,0 +1,180 @@
+"""The book against arithmetic done by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nn_assets.errors import ControlError, DecisionError
+from nn_assets.frames import FILLS, HOLDINGS, PORTFOLIO_STATES, validate
+from nn_assets.portfolio.book import Book, empty_book, reset_breaker
+from nn_assets.portfolio.fills import FillArrays, fills_frame, no_fills
+from nn_assets.portfolio.records import book_from_records, book_remainder, holdings_frame, state_row
+from nn_assets.settings import CostSettings, PortfolioSettings
+
+SETTINGS = PortfolioSettings()
+SYMBOLS = ("A", "B")
+DAYS = pd.bdate_range("2017-06-01", periods=30)  # begins on a Thursday
+COSTS = CostSettings(borrow_fee_annual_fraction=0.02, margin_spread_annual_fraction=0.01)
+
+
+def fill(
+    symbol: int, quantity: float, price: float, *, stop: bool = False, commission: float = 1.0
+) -> FillArrays:
+    one = np.array([1.0])
+    return FillArrays(
+        fill_id=(f"f{symbol}{quantity}",), client_order_id=("o",), symbol=np.array([symbol]),
+        quantity=quantity * one, price=price * one, mid_price=price * one, half_spread_usd=2.0 * one,
+        commission_usd=commission * one, impact_usd=0.5 * one, is_stop=np.array([stop]),
+    )  # fmt: skip
+
+
+def marked(book: Book, day: pd.Timestamp, *prices: float) -> Book:
+    return book.marked(day, np.array(prices), SETTINGS)[0]
+
+
+def opened(quantity: float = 100.0, price: float = 50.0, distance: float = 3.0) -> Book:
+    book = empty_book(SYMBOLS, 10_000.0)
+    book = book.awaiting(np.array([quantity, 0.0]), np.array([distance, np.nan]))
+    return book.filled(fill(0, quantity, price), DAYS[0])
+
+
+def test_a_purchase_moves_cash_by_price_and_commission_and_fixes_the_stop_at_the_fill() -> None:
+    book = opened()
+    assert book.cash_usd == 10_000.0 - 5_000.0 - 1.0
+    assert (book.entry_price[0], book.stop_price[0]) == (50.0, 47.0)
+    assert book.entered_session[0] == np.datetime64("2017-06-01")
+    assert book.session_costs_usd == 3.5
+    assert book.unfilled_quantity[0] == 0.0
+
+
+def test_adding_moves_the_average_entry_but_never_the_stop() -> None:
+    book = opened().awaiting(np.array([100.0, 0.0]), np.array([9.0, np.nan]))
+    book = book.filled(fill(0, 50.0, 56.0), DAYS[1])
+    assert book.entry_price[0] == pytest.approx(52.0)
+    assert book.stop_price[0] == 47.0
+    assert book.unfilled_quantity[0] == 50.0
+
+
+def test_selling_part_keeps_entry_and_stop_and_selling_all_clears_them() -> None:
+    part = opened().filled(fill(0, -40.0, 60.0), DAYS[1])
+    assert (part.quantity[0], part.entry_price[0], part.stop_price[0]) == (60.0, 50.0, 47.0)
+    gone = part.filled(fill(0, -60.0, 60.0), DAYS[2])
+    assert gone.quantity[0] == 0.0
+    assert np.isnan([gone.entry_price[0], gone.stop_price[0]]).all()
+    assert np.isnat(gone.entered_session[0])
+
+
+def test_a_change_of_side_is_a_new_entry_with_its_own_stop() -> None:
+    book = opened().filled(fill(0, -150.0, 60.0), DAYS[3])
+    assert (book.quantity[0], book.entry_price[0], book.stop_price[0]) == (-50.0, 60.0, 63.0)
+    assert book.entered_session[0] == np.datetime64(DAYS[3].date())
+
+
+def test_equity_is_cash_and_positions_and_a_missing_price_keeps_the_last_mark() -> None:
+    book = marked(opened(), DAYS[0], 52.0, 9.0)
+    assert book.equity_usd == 4_999.0 + 5_200.0
+    later, state = book.marked(DAYS[1], np.array([np.nan, 9.0]), SETTINGS)
+    assert later.equity_usd == book.equity_usd
+    assert state.session_return == 0.0
+    assert state.gross_fraction == pytest.approx(5_200.0 / 10_199.0)
+
+
+def test_financing_pays_on_cash_and_charges_margin_and_borrowing() -> None:
+    rich = empty_book(SYMBOLS, 10_000.0).opened(COSTS, 0.0252, 252)
+    assert rich.cash_usd == pytest.approx(10_001.0)
+    short = marked(opened(quantity=-100.0), DAYS[0], 50.0, np.nan).opened(COSTS, 0.0252, 252)
+    # 14,999 of cash at 2.52%, 5,000 borrowed shares at 2%
+    assert short.session_financing_usd == pytest.approx((14_999 * 0.0252 - 5_000 * 0.02) / 252)
+    margin = marked(opened(quantity=300.0), DAYS[0], 50.0, np.nan).opened(COSTS, 0.0252, 252)
+    assert margin.session_financing_usd == pytest.approx(-5_001 * 0.0352 / 252)
+
+
+def test_the_week_is_measured_from_its_peak_and_starts_anew_on_monday() -> None:
+    book = marked(opened(), DAYS[0], 50.0, np.nan)  # Thursday, 9,999
+    book = marked(book, DAYS[1], 54.0, np.nan)  # Friday, 10,399
+    assert book.week_peak_usd == 10_399.0
+    monday = marked(book, DAYS[2], 51.0, np.nan)  # 10,099: the week starts from Friday's close
+    assert monday.week_peak_usd == 10_399.0
+    fired = marked(monday, DAYS[3], 49.5, np.nan)  # 9,949 is 4.3% below
+    assert fired.breaker is not None
+    assert fired.breaker.kind == "weekly_loss"
+    assert marked(fired, DAYS[10], 60.0, np.nan).breaker is fired.breaker
+
+
+def test_a_new_week_forgets_the_peak_of_the_week_before_the_last_close() -> None:
+    book = marked(opened(), DAYS[0], 60.0, np.nan)  # Thursday: 10,999
+    book = marked(book, DAYS[1], 57.5, np.nan)  # Friday: 10,749
+    assert marked(book, DAYS[2], 57.0, np.nan).week_peak_usd == 10_749.0
+
+
+def test_a_drawdown_over_the_limit_latches_and_only_a_person_with_a_reason_resets_it() -> None:
+    book = marked(opened(), DAYS[0], 60.0, np.nan)
+    book = marked(book, DAYS[1], 50.5, np.nan)  # 10,999 to 10,049: 8.6%
+    assert book.breaker is not None
+    assert book.breaker.kind == "drawdown"
+    with pytest.raises(ControlError, match="reason"):
+        reset_breaker(book, person="ann", reason=" ")
+    again = reset_breaker(book, person="ann", reason="reviewed")
+    assert again.breaker is None
+    assert again.high_water_mark_usd == 10_049.0
+    assert again.highest_ever_usd == 10_999.0
+    assert marked(again, DAYS[2], 50.4, np.nan).breaker is None
+
+
+def test_a_stop_blocks_its_side_until_the_signal_leaves_it_or_the_time_has_passed() -> None:
+    book = opened().filled(fill(0, -100.0, 47.0, stop=True), DAYS[1], blocked_until=DAYS[6])
+    assert book.blocked_side.tolist() == [1, 0]
+    assert book.unfilled_quantity[0] == 0.0  # the stop is no part of the decided order
+    still, gone = np.array([0.6, 0.6]), np.array([0.4, 0.6])
+    assert book.released(DAYS[2], still).blocked_side[0] == 1
+    assert book.released(DAYS[2], np.array([np.nan, 0.6])).blocked_side[0] == 1
+    assert book.released(DAYS[2], gone).blocked_side[0] == 0
+    assert book.released(DAYS[6], still).blocked_side[0] == 0
+
+
+def test_a_close_at_or_beyond_the_stop_blocks_the_side_where_only_closes_trade() -> None:
+    for price, side in ((47.01, 0), (47.0, 1), (44.0, 1)):
+        book = marked(opened(), DAYS[1], price, np.nan).stopped_at_close(DAYS[6])
+        assert book.blocked_side[0] == side
+    kept = book.stopped_at_close(DAYS[9])
+    assert kept.blocked_until[0] == np.datetime64(DAYS[6].date())
+
+
+def test_an_impossible_fill_is_refused_by_name() -> None:
+    with pytest.raises(DecisionError, match="symbol B"):
+        opened().filled(fill(1, 10.0, np.nan), DAYS[1])
+
+
+def test_the_book_read_back_from_its_records_goes_on_to_the_same_bits() -> None:
+    book = opened(quantity=-33.0, price=1 / 3 * 100, distance=0.1)
+    book = book.opened(COSTS, 0.017, 252)
+    book, state = book.marked(DAYS[1], np.array([31.7, np.nan]), SETTINGS)
+    book = book.awaiting(np.array([7.0, 0.0]), np.array([0.3, np.nan]))
+    row, holdings = state_row(state), holdings_frame(book)
+    validate(holdings, HOLDINGS)
+    states = pd.DataFrame([row]).astype(
+        {"breaker": pd.StringDtype(na_value=np.nan), "session": "datetime64[ns]"}
+    )
+    validate(states, PORTFOLIO_STATES)
+    back = book_from_records(row, holdings.iloc[::-1], book_remainder(book))
+    for name in Book.__dataclass_fields__:
+        np.testing.assert_equal(getattr(back, name), getattr(book, name), err_msg=name)
+    ahead = [
+        one.opened(COSTS, 0.017, 252).marked(DAYS[2], np.array([33.3, 1.0]), SETTINGS)[0]
+        for one in (book, back)
+    ]
+    assert ahead[0].equity_usd.hex() == ahead[1].equity_usd.hex()
+
+
+def test_a_latched_breaker_survives_its_records_with_its_reason() -> None:
+    book = marked(marked(opened(), DAYS[0], 60.0, np.nan), DAYS[1], 50.5, np.nan)
+    state = state_row(book.state(previous_equity_usd=10_999.0))
+    assert book_from_records(state, holdings_frame(book), book_remainder(book)).breaker == book.breaker
+
+
+def test_fills_hold_to_their_frame_and_an_empty_batch_too() -> None:
+    known = pd.Timestamp("2017-06-01 20:00", tz="UTC")
+    for batch, rows in ((fill(0, 10.0, 50.0), 1), (no_fills(), 0)):
+        assert len(validate(fills_frame(batch, SYMBOLS, session=DAYS[0], known_at=known), FILLS)) == rows

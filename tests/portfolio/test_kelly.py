@@ -1,0 +1,76 @@
+"""Kelly against published values and a brute-force maximum of the growth rate."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize_scalar
+
+from nn_assets.portfolio.kelly import (
+    expected_return,
+    growth_rate,
+    kelly_bet,
+    kelly_weight,
+    shrinkage,
+    shrunk_probability,
+)
+
+
+@pytest.mark.parametrize(("p", "b", "bet"), [(0.55, 1.0, 0.10), (0.6, 2.0, 0.40)])
+def test_the_published_bets(p: float, b: float, bet: float) -> None:
+    assert float(kelly_bet(p, b)) == pytest.approx(bet, abs=1e-12)
+
+
+def test_half_kelly_keeps_three_quarters_of_the_growth() -> None:
+    share = growth_rate(0.05, 0.55, 1.0) / growth_rate(0.10, 0.55, 1.0)
+    assert float(share) == pytest.approx(0.749, abs=5e-4)
+
+
+@settings(deadline=None)
+@given(p=st.floats(0.35, 0.9), b=st.floats(0.3, 4.0))
+def test_no_other_bet_grows_faster(p: float, b: float) -> None:
+    best = minimize_scalar(
+        lambda f: -(p * np.log(1 + b * f) + (1 - p) * np.log(1 - f)), bounds=(0.0, 0.999), method="bounded"
+    )
+    assert float(kelly_bet(p, b)) == pytest.approx(best.x, abs=2e-4)
+
+
+def test_a_bet_without_an_edge_or_without_a_win_is_not_made_and_nan_stays_nan() -> None:
+    found = kelly_bet([0.4, 0.9, 0.9, np.nan, 0.9], [1.0, 0.0, -2.0, 1.0, np.nan])
+    np.testing.assert_array_equal(found, [0.0, 0.0, 0.0, np.nan, np.nan])
+
+
+def test_the_weight_is_the_bet_over_what_is_lost_per_unit() -> None:
+    # b = (0.02 - 0.001) / (0.018 + 0.001) = 1, f* = 0.1, half of it over 0.019
+    found = kelly_weight(0.55, 0.02, 0.018, 0.001, 0.5)
+    assert float(found) == pytest.approx(0.05 / 0.019, rel=1e-12)
+
+
+@settings(deadline=None)
+@given(
+    p=st.floats(0.4, 0.7),
+    gain=st.floats(0.005, 0.05),
+    loss=st.floats(0.005, 0.05),
+    shrink=st.floats(0.0, 1.0),
+)
+def test_shrinking_the_probability_shrinks_the_edge_by_the_same_number(
+    p: float, gain: float, loss: float, shrink: float
+) -> None:
+    shrunk = expected_return(shrunk_probability(p, gain, loss, shrink), gain, loss)
+    assert float(shrunk) == pytest.approx(shrink * float(expected_return(p, gain, loss)), abs=1e-15)
+
+
+def test_belief_grows_with_independent_outcomes_and_falls_with_disagreement() -> None:
+    assert float(shrinkage(300, 1.0, 5, 60.0)) == pytest.approx(0.5)
+    assert float(shrinkage(300, 0.4, 5, 60.0)) == pytest.approx(0.2)
+    assert float(shrinkage(0, 1.0, 5, 0.0)) == 0.0
+    assert np.isnan(shrinkage(300, np.nan, 5, 60.0))
+
+
+@settings(deadline=None)
+@given(cost=st.floats(0.0, 0.03), more=st.floats(0.0, 0.01), p=st.floats(0.45, 0.7))
+def test_a_dearer_round_trip_never_gives_a_larger_weight(cost: float, more: float, p: float) -> None:
+    cheap, dear = (float(kelly_weight(p, 0.02, 0.02, c, 0.5)) for c in (cost, cost + more))
+    assert dear <= cheap

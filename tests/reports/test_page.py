@@ -1,0 +1,172 @@
+"""Pages: whole in one file, honest in the first lines, and safe whatever the data say."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nn_assets.reports.page import daily_page, demo_page, study_page
+from tests.reports.pages import made_daily_page, made_study_page
+
+_VOID = {"meta", "link", "img", "br"}
+
+
+class _Outline(HTMLParser):
+    """Collects text and outside references, and notices tags that do not close."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.references: list[str] = []
+        self.faults: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in _VOID:
+            self.open.append(tag)
+        self.references += [value or "" for name, value in attrs if name in ("src", "href")]
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.faults.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.words.append(data.strip())
+
+
+def _outline(html: str) -> _Outline:
+    found = _Outline()
+    found.feed(html)
+    found.close()
+    return found
+
+
+@pytest.mark.parametrize("html", [study_page(made_study_page()), daily_page(made_daily_page())])
+def test_a_page_is_well_formed_and_needs_no_other_file(html: str) -> None:
+    found = _outline(html)
+    assert found.faults == []
+    assert found.open == []
+    assert all(reference.startswith(("data:", "#")) for reference in found.references)
+    assert "http" not in html.replace("http-equiv", "")
+
+
+def test_the_verdict_comes_before_any_figure() -> None:
+    page = made_study_page()
+    words = " ".join(_outline(study_page(page)).words)
+    phrase = page.verdict.phrase[0].upper() + page.verdict.phrase[1:]
+    assert 0 <= words.index(phrase) < words.index("Figures, out of sample")
+    for said in (
+        "The vault is sealed.",
+        "5f1c0a9b",
+        "zero_volume",
+        "SIM09: a notice",
+        "REDUCE_SIZE",
+        "3 trials",
+    ):
+        assert said in words
+
+
+def test_a_demo_shows_every_strategy_and_links_to_it() -> None:
+    html = demo_page([made_study_page(), made_study_page(name="index_daily", label="Real bars")])
+    found = _outline(html)
+    assert found.references.count("#index-daily") == 1
+    assert 'id="index-daily"' in html
+    assert {"Real bars", "Simulated market"} <= set(found.words)
+
+
+def test_what_data_say_is_never_markup() -> None:
+    evil = "<script>alert(1)</script>"
+    quarantine = pd.DataFrame(
+        {
+            "symbol": [evil],
+            "session": pd.to_datetime(["2016-01-04"]),
+            "rule": [evil],
+            "field": ["close"],
+            "value": ['"><img src=x>'],
+        }
+    )
+    html = study_page(
+        made_study_page(
+            description=evil, quarantine=quarantine, notices=(evil,), provenance={evil: evil}, caveats=(evil,)
+        )
+    )
+    assert "<script" not in html
+    assert "<img src=x" not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_a_leak_alarm_is_shown() -> None:
+    page = made_study_page()
+    object.__setattr__(page.figures, "alarms", ("network: rank ic 0.500 is above 0.1",))
+    assert "Leak alarm" in " ".join(_outline(study_page(page)).words)
+
+
+def test_a_page_comes_out_when_parts_are_missing() -> None:
+    bare = made_study_page(
+        targets=None,
+        steps=None,
+        drift=None,
+        quarantine=None,
+        plots=(),
+        facts=(),
+        notices=(),
+        trading_state="",
+    )
+    words = " ".join(_outline(study_page(bare)).words)
+    assert "Positions for the next session" not in words
+    assert "Figures, out of sample" in words
+    empty = made_daily_page()
+    none = made_daily_page(
+        targets=empty.targets.iloc[:0],
+        orders=empty.orders.iloc[:0],
+        fills=empty.fills.iloc[:0],
+        drift=empty.drift.iloc[:0],
+    )
+    words = " ".join(_outline(daily_page(none)).words)
+    assert "Nothing was filled" in words
+    assert "No instrument could be decided" in words
+
+
+def test_the_daily_page_shows_state_orders_and_why_each_size() -> None:
+    words = " ".join(_outline(daily_page(made_daily_page())).words)
+    for said in (
+        "$1,012,346",
+        "price_collar",
+        "SIM02 controls",
+        "CONTINUE",
+        "48.5120",
+        "\N{MINUS SIGN}0.12%",
+    ):
+        assert said in words
+
+
+def test_the_same_contents_give_the_same_page() -> None:
+    assert study_page(made_study_page()) == study_page(made_study_page())
+
+
+@pytest.mark.browser
+def test_a_browser_on_a_phone_renders_the_page(tmp_path: Path) -> None:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no chromium on this machine")
+    page, picture = tmp_path / "page.html", tmp_path / "page.png"
+    page.write_text(study_page(made_study_page()), encoding="utf-8")
+    command = [
+        chromium,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        f"--screenshot={picture}",
+        "--window-size=390,1600",
+        page.as_uri(),
+    ]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    assert picture.stat().st_size > 20_000

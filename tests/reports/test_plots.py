@@ -1,0 +1,91 @@
+"""Plots: small, deterministic, and never an exception for want of data."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from nn_assets.market.sessions import sessions_between
+from nn_assets.reports import plots
+from nn_assets.reports.canvas import png_data_uri, png_markdown
+from tests.reports.pages import made_drift
+
+SESSIONS = sessions_between("XNYS", "2003-01-02", "2017-12-29")
+LIMIT = 60 * 1024
+
+
+def _all(sessions: pd.DatetimeIndex) -> dict[str, bytes]:
+    generator = np.random.default_rng(0)
+    rows = len(sessions)
+    names = ("network", "linear", "boosting", "buy_and_hold")
+    returns = {name: 0.0003 + 0.01 * generator.standard_normal(rows) for name in names}
+    outcome = generator.standard_normal((rows, 2))
+    forecasts = {name: 0.5 + 0.03 * generator.standard_normal((rows, 2)) for name in names[:3]}
+    weights = 0.05 * generator.standard_normal((rows, 20))
+    loss = 0.69 - 0.01 * np.arange(30) / 30
+    return {
+        "equity": plots.equity_and_drawdown(sessions, returns),
+        "rank_ic": plots.rolling_rank_ic(sessions, forecasts, outcome),
+        "calibration": plots.calibration_curve(forecasts, (outcome > 0).astype(float)),
+        "positions": plots.positions_over_time(sessions, weights, [f"SIM{n}" for n in range(20)]),
+        "bars": plots.bar_counts({"AAA": 4779, "BBB": 12}, {"zero_volume": 2}),
+        "drift": plots.drift_statistics(made_drift()),
+        "training": plots.training_curves([(loss, loss + 0.01, 7)] * 5),
+    }
+
+
+@pytest.fixture(scope="module")
+def drawn() -> dict[str, bytes]:
+    return _all(SESSIONS)
+
+
+def test_every_plot_is_a_small_readable_png(drawn: dict[str, bytes]) -> None:
+    for name, png in drawn.items():
+        image = Image.open(io.BytesIO(png))
+        assert image.format == "PNG"
+        assert image.width >= 800, name
+        assert len(png) <= LIMIT, (name, len(png))
+        assert len(image.convert("RGB").getcolors(10**6) or []) > 10, name
+
+
+def test_the_same_data_give_the_same_bytes(drawn: dict[str, bytes]) -> None:
+    assert plots.drift_statistics(made_drift()) == drawn["drift"]
+    assert plots.bar_counts({"AAA": 4779, "BBB": 12}, {"zero_volume": 2}) == drawn["bars"]
+
+
+def test_nothing_to_show_is_said_in_the_picture_and_is_no_error() -> None:
+    nothing = SESSIONS[:0]
+    none = np.zeros((0, 2))
+    drawn = [
+        plots.equity_and_drawdown(nothing, {}),
+        plots.rolling_rank_ic(SESSIONS[:5], {"network": np.full((5, 2), np.nan)}, np.full((5, 2), np.nan)),
+        plots.calibration_curve({"network": none}, none),
+        plots.positions_over_time(SESSIONS[:9], np.full((9, 2), np.nan), ["AAA", "BBB"]),
+        plots.bar_counts({}, {}),
+        plots.drift_statistics(made_drift().iloc[:0]),
+        plots.drift_statistics(made_drift().assign(statistic=np.nan)),
+        plots.training_curves([]),
+    ]
+    for png in drawn:
+        assert Image.open(io.BytesIO(png)).format == "PNG"
+        assert len(png) < 12_000
+
+
+def test_missing_values_are_gaps() -> None:
+    returns = np.full(300, np.nan)
+    returns[100:] = 0.001
+    png = plots.equity_and_drawdown(SESSIONS[:300], {"network": returns})
+    assert Image.open(io.BytesIO(png)).format == "PNG"
+
+
+def test_metadata_markdown_holds_the_very_png(drawn: dict[str, bytes]) -> None:
+    text = png_markdown(drawn["bars"], "bars [kept] (all)\nhere")
+    assert text.startswith("![bars kept allhere](data:image/png;base64,")
+    encoded = text.split("base64,")[1].rstrip(")")
+    assert base64.b64decode(encoded) == drawn["bars"]
+    assert png_data_uri(drawn["bars"]).endswith(encoded)

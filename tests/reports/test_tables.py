@@ -1,0 +1,59 @@
+"""Rows of the tables: each figure in its place, each size with the step that decided it."""
+
+from __future__ import annotations
+
+from nn_assets.evaluation.figures import study_figures
+from nn_assets.reports.tables import figure_table, fold_table, sized_positions, steps_markdown
+from tests.evaluation.records import made_record
+from tests.reports.pages import STEPS, made_targets
+
+
+def test_the_network_stands_first_and_missing_figures_have_reasons() -> None:
+    figures = study_figures(made_record(300), horizon_sessions=5, sessions_per_year=252)
+    table = figure_table(figures)
+    assert table.columns == ("network", "linear model", "gradient boosting", "buy and hold")
+    rows = {label: cells for label, _, cells in table.rows}
+    assert rows["AUC"][0].text == f"{figures.total['network'].auc:.4f}"
+    assert rows["AUC"][3].text == "\N{EN DASH}"
+    assert "no forecasts" in rows["AUC"][3].why
+    assert any("buy and hold" in said and "AUC" in said for said in table.gaps)
+
+
+def test_only_the_best_of_a_row_is_marked() -> None:
+    figures = study_figures(made_record(300), horizon_sessions=5, sessions_per_year=252)
+    rows = {label: cells for label, _, cells in figure_table(figures).rows}
+    sharpes = [one.sharpe_net for one in figures.total.values()]
+    assert [cell.best for cell in rows["Sharpe, net"]] == [value == max(sharpes) for value in sharpes]
+    drawdowns = [one.max_drawdown for one in figures.total.values()]
+    assert [cell.best for cell in rows["Largest drawdown"]] == [
+        value == min(drawdowns) for value in drawdowns
+    ]
+
+
+def test_every_model_month_has_a_row() -> None:
+    figures = study_figures(made_record(400), horizon_sessions=5, sessions_per_year=252)
+    header, rows = fold_table(figures)
+    assert [row[0] for row in rows] == list(figures.folds)
+    assert all(len(row) == len(header) for row in rows)
+    assert sum(int(row[1]) for row in rows) == 400
+
+
+def test_the_largest_position_comes_first_with_the_step_that_decided_it() -> None:
+    sized = sized_positions(made_targets(), STEPS)
+    assert [one.symbol for one in sized] == ["SIM01", "SIM02", "SIM03"]
+    assert sized[0].why.startswith("SIM01 worth its cost")
+    assert sized[1].why.startswith("SIM02 controls")
+    assert sized[2].why.startswith("SIM03 edge over volatility")
+    assert [step.step for step in sized[0].steps] == list(range(1, 9))
+    assert [step.changed for step in sized[1].steps] == [False, False, True, False, False, False, True, False]
+
+
+def test_a_position_without_a_trace_says_so() -> None:
+    assert "no trace" in sized_positions(made_targets(), STEPS.iloc[:0])[0].why
+
+
+def test_steps_as_markdown_keep_their_columns_whatever_the_reason_says() -> None:
+    lines = steps_markdown(STEPS, "SIM01").splitlines()
+    assert len(lines) == 10
+    assert all(line.count("|") == 6 for line in lines)
+    assert "14.00%" in lines[4]

@@ -1,0 +1,56 @@
+"""Rule-based regimes against loops over the past, and the proof that they read no future."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nn_assets.signals.regimes import RegimeRules, regime_scale, rule_regimes
+from nn_assets.signals.signals import ewma_volatility
+
+RULES = RegimeRules(trend_sessions=30, tercile_sessions=60, drawdown_sessions=40)
+
+
+def closes(bars: int = 400, seed: int = 2) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    pace = np.where(np.arange(bars) // 80 % 2, 0.03, 0.008)
+    return 100.0 * np.exp(np.cumsum(generator.normal(-0.0005, pace)))
+
+
+def test_every_state_is_what_a_look_back_over_its_window_says() -> None:
+    close = closes()
+    found = rule_regimes(close, RULES)
+    volatility = ewma_volatility(np.concatenate(([np.nan], np.diff(np.log(close))))[:, None])[:, 0]
+    for row in range(120, 400, 7):
+        assert found.rising[row] == int(close[row] > np.mean(close[row - 29 : row + 1]))
+        low, high = np.quantile(volatility[row - 59 : row + 1], [0.34, 0.66], method="inverted_cdf")
+        if volatility[row] < low:
+            assert found.tercile[row] == 0
+        elif volatility[row] > high:
+            assert found.tercile[row] == 2
+        assert found.in_drawdown[row] == int(close[row] <= 0.9 * max(close[row - 39 : row + 1]))
+
+
+def test_neither_end_of_the_history_changes_a_state() -> None:
+    close = closes()
+    whole = rule_regimes(close, RULES)
+    for name in ("rising", "tercile", "in_drawdown"):
+        np.testing.assert_array_equal(
+            getattr(whole, name)[:250], getattr(rule_regimes(close[:250], RULES), name)
+        )
+        late = getattr(rule_regimes(close[100:], RULES), name)
+        np.testing.assert_array_equal(getattr(whole, name)[220:], late[120:])
+
+
+def test_a_short_history_is_unknown_and_scales_nothing() -> None:
+    found = rule_regimes(closes(25), RULES)
+    assert found.label(24) == "unknown"
+    assert regime_scale(found, 24, RULES) == 1.0
+
+
+def test_a_falling_volatile_market_halves_the_size_and_says_so() -> None:
+    calm, crash = np.full(200, 0.001), np.full(10, -0.04)
+    calm[::2] = -0.001
+    close = 100.0 * np.exp(np.cumsum(np.concatenate((calm, crash))))
+    found = rule_regimes(close, RULES)
+    assert found.label(209) == "falling, volatile, in drawdown"
+    assert regime_scale(found, 209, RULES) == 0.5

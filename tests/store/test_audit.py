@@ -1,0 +1,208 @@
+"""Each way of tampering with a ledger is found and named, and a truthful ledger verifies."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nn_assets.errors import AuditError
+from nn_assets.store.audit import verify
+from nn_assets.store.ledger import Ledger
+from tests.store.rounds import append_round, day_round
+
+
+@pytest.fixture
+def filled(ledger: Ledger) -> Ledger:
+    for day in ("2018-01-02", "2018-01-03"):
+        append_round(ledger, day_round(day, symbols=3))
+    return ledger
+
+
+@pytest.fixture
+def tamper(ledger_file: Path) -> Callable[..., None]:
+    """Statements run as someone would who has the file, and who removed the guards first."""
+
+    def run(*statements: str) -> None:
+        connection = sqlite3.connect(ledger_file)
+        with connection:
+            for (name,) in connection.execute(
+                "SELECT name FROM sqlite_master WHERE type='trigger'"
+            ).fetchall():
+                connection.execute(f"DROP TRIGGER {name}")
+            for statement in statements:
+                assert connection.execute(statement).rowcount != 0
+        connection.close()
+
+    return run
+
+
+def test_an_honest_ledger_verifies(filled: Ledger) -> None:
+    report = verify(filled)
+    assert report.ok
+    assert report.first_broken is None
+    assert report.unguarded == ()
+    assert report.entries == sum(report.rows.values()) == filled.head().sequence
+    assert report.rows["signals"] == 6
+    report.demand_ok()
+
+
+def test_an_empty_ledger_verifies(ledger: Ledger) -> None:
+    report = verify(ledger)
+    assert report.ok
+    assert report.entries == 0
+    assert str(report.head) == "0:" + "0" * 64
+
+
+def test_the_chain_is_the_documented_hash(ledger: Ledger, ledger_file: Path) -> None:
+    """The entry of a row, computed here from its documentation and from the raw columns only."""
+    ledger.append(
+        "settings_versions",
+        [{"settings_hash": "h", "settings": {"b": 0.1, "a": None}}],
+        run_id="r",
+        strategy="demo",
+    )
+    connection = sqlite3.connect(ledger_file)
+    entry = connection.execute("SELECT row_key, row_hash, previous_hash, hash FROM audit_chain").fetchone()
+    connection.close()
+    row = {
+        "table": "settings_versions",
+        "strategy": "demo",
+        "settings_hash": "h",
+        "settings": {"a": None, "b": 0.1},
+        "known_at": "2018-01-02T12:00:00.123456+00:00",
+        "version": 1,
+        "version_reason": None,
+        "run_id": "r",
+        "recorded_at": "2018-01-02T12:00:00.123456+00:00",
+        "sequence": 1,
+    }
+    row_hash = hashlib.sha256(json.dumps(row, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    key = '["demo","h",1]'
+    sealed = "\n".join(("1", "settings_versions", row_hash, "0" * 64, key))
+    assert entry == (key, row_hash, "0" * 64, hashlib.sha256(sealed.encode()).hexdigest())
+
+
+@pytest.mark.parametrize(
+    ("statements", "kind", "table"),
+    [
+        (["UPDATE fills SET price = price + 1e-9 WHERE symbol = 'S01'"], "row changed", "fills"),
+        (["UPDATE orders SET reason_code = '' WHERE symbol = 'S01'"], "row changed", "orders"),
+        (["UPDATE signals SET recorded_at = '2017-01-01 00:00:00.000000'"], "row changed", "signals"),
+        (["UPDATE signals SET known_at = '2017-01-01 00:00:00.000000'"], "row changed", "signals"),
+        (["UPDATE position_steps SET weight_after = NULL WHERE step = 8"], "row changed", "position_steps"),
+        (["UPDATE fills SET price = 'cheap' WHERE symbol = 'S01'"], "row changed", "fills"),
+        (
+            ["UPDATE signals SET session = 'never' WHERE symbol = 'S01' AND session = '2018-01-02'"],
+            "row unreadable",
+            "signals",
+        ),
+        (["UPDATE trading_states SET reasons = '{'"], "row unreadable", "trading_states"),
+        (["DELETE FROM holdings WHERE symbol = 'S02'"], "row deleted", "holdings"),
+        (["DELETE FROM drift WHERE sequence = (SELECT MAX(sequence) FROM drift)"], "row deleted", "drift"),
+        (
+            [
+                "CREATE TEMP TABLE copied AS SELECT * FROM fills LIMIT 1",
+                "UPDATE copied SET fill_id = 'forged', sequence = 100000",
+                "INSERT INTO fills SELECT * FROM copied",
+            ],
+            "row without an entry",
+            "fills",
+        ),
+        (["DELETE FROM audit_chain WHERE sequence = 7"], "entry missing", None),
+        (["UPDATE audit_chain SET row_hash = hash WHERE sequence = 7"], "entry changed", None),
+        (["UPDATE audit_chain SET table_name = 'nothing' WHERE sequence = 7"], "entry changed", None),
+        (
+            [
+                "UPDATE audit_chain SET sequence = -7 WHERE sequence = 7",
+                "UPDATE audit_chain SET sequence = 7 WHERE sequence = 8",
+                "UPDATE audit_chain SET sequence = 8 WHERE sequence = -7",
+            ],
+            "entry moved",
+            None,
+        ),
+        (
+            ["DELETE FROM audit_chain WHERE sequence > (SELECT MAX(sequence) - 5 FROM audit_chain)"],
+            "row without an entry",
+            None,
+        ),
+    ],
+)
+def test_tampering_is_found(
+    filled: Ledger, tamper: Callable[..., None], statements: list[str], kind: str, table: str | None
+) -> None:
+    tamper(*statements)
+    report = verify(filled)
+    assert not report.ok
+    assert kind in {finding.kind for finding in report.findings}
+    assert table is None or table in {finding.table for finding in report.findings}
+    with pytest.raises(AuditError, match="backup"):
+        report.demand_ok()
+
+
+def test_two_rows_that_changed_places_are_found(filled: Ledger, tamper: Callable[..., None]) -> None:
+    first, second = filled.read("holdings", bookkeeping=True)["sequence"].iloc[:2]
+    tamper(
+        f"UPDATE holdings SET sequence = -1 WHERE sequence = {first}",
+        f"UPDATE holdings SET sequence = {first} WHERE sequence = {second}",
+        f"UPDATE holdings SET sequence = {second} WHERE sequence = -1",
+    )
+    assert [(each.sequence, each.kind) for each in verify(filled).findings] == [
+        (first, "row changed"),
+        (second, "row changed"),
+    ]
+
+
+def test_the_first_broken_entry_is_named(filled: Ledger, tamper: Callable[..., None]) -> None:
+    sequence = int(
+        filled.read("fills", first="2018-01-03", where={"symbol": "S01"}, bookkeeping=True)["sequence"].iloc[
+            0
+        ]
+    )
+    tamper("UPDATE fills SET price = 1.0 WHERE symbol = 'S01' AND session = '2018-01-03'")
+    report = verify(filled)
+    assert len(report.findings) == 1
+    assert report.first_broken is not None
+    assert (report.first_broken.sequence, report.first_broken.table) == (sequence, "fills")
+
+
+def test_a_tail_cut_off_whole_is_found_only_with_a_head_kept_elsewhere(
+    filled: Ledger, tamper: Callable[..., None]
+) -> None:
+    head = str(filled.head())
+    assert verify(filled, expected_head=head).ok
+    kept = filled.head().sequence - 5
+    holding = [
+        f"DELETE FROM {table} WHERE sequence > {kept}"
+        for table, rows in verify(filled).rows.items()
+        if rows and filled.read(table, bookkeeping=True)["sequence"].max() > kept
+    ]
+    tamper(*holding, f"DELETE FROM audit_chain WHERE sequence > {kept}")
+    assert verify(filled).ok  # what is left is consistent: by itself it cannot betray the cut
+    broken = verify(filled, expected_head=head).first_broken
+    assert broken is not None
+    assert broken.kind == "head lost"
+
+
+def test_a_head_stays_valid_while_the_ledger_grows(filled: Ledger) -> None:
+    head = filled.head()
+    append_round(filled, day_round("2018-01-04", symbols=1))
+    assert verify(filled, expected_head=head).ok
+
+
+def test_something_that_is_no_head_is_refused(filled: Ledger) -> None:
+    with pytest.raises(AuditError, match="no-head"):
+        verify(filled, expected_head="no-head")
+
+
+def test_missing_guards_are_reported_though_nothing_was_changed(
+    filled: Ledger, tamper: Callable[..., None]
+) -> None:
+    tamper()
+    report = verify(filled)
+    assert report.ok
+    assert {"signals", "audit_chain"} <= set(report.unguarded)

@@ -1,0 +1,175 @@
+"""Nothing downstream is served but what the publication in force covers, under its hash."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nn_assets.errors import PublicationError
+from nn_assets.store.lake import Lake
+from nn_assets.store.ledger import Ledger
+from nn_assets.store.publication import Publication, PublicationStore
+from tests.store.test_lake import some_bars
+
+EVENING = pd.Timestamp("2018-01-06 22:00", tz="UTC")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> PublicationStore:
+    return PublicationStore(Lake(tmp_path / "lake"))
+
+
+def publish(
+    store: PublicationStore,
+    rows: int = 6,
+    content_hash: str = "hash-6",
+    at: pd.Timestamp = EVENING,
+    seed: int = 0,
+) -> Publication:
+    bars = some_bars(rows, seed=seed)
+    return store.publish(
+        "demo",
+        bars,
+        bars[:1],
+        first="2018-01-01",
+        last=bars["session"].iloc[-1],
+        content_hash=content_hash,
+        published_at=at,
+        details={"revised": 0},
+    )
+
+
+def test_a_publication_serves_the_sessions_it_covers(store: PublicationStore) -> None:
+    made = publish(store)
+    for session in ("2018-01-01", pd.Timestamp("2018-01-06")):
+        assert store.require("demo", session) == made
+        assert store.require("demo", session, "hash-6") == made
+    pd.testing.assert_frame_equal(store.bars(made), some_bars(6))
+    pd.testing.assert_frame_equal(store.quarantine(made), some_bars(6)[:1])
+
+
+@pytest.mark.parametrize("session", ["2018-01-07", "2017-12-31"])
+def test_a_session_that_is_not_covered_is_refused_by_name(store: PublicationStore, session: str) -> None:
+    publish(store)
+    with pytest.raises(PublicationError, match=session) as caught:
+        store.require("demo", session)
+    assert "2018-01-01 to 2018-01-06" in str(caught.value)
+
+
+def test_a_table_with_another_hash_is_refused(store: PublicationStore) -> None:
+    publish(store)
+    with pytest.raises(PublicationError, match="hash-5"):
+        store.require("demo", "2018-01-03", "hash-5")
+
+
+def test_nothing_is_served_before_the_first_publication(store: PublicationStore) -> None:
+    assert store.current("demo") is None
+    assert store.history("demo") == ()
+    with pytest.raises(PublicationError, match="nothing published"):
+        store.require("demo", "2018-01-03")
+
+
+def test_after_a_failed_gate_earlier_sessions_stay_servable(store: PublicationStore) -> None:
+    made = publish(store)
+    # The gate refused the bars of January 7th, so nobody called publish for them.
+    assert store.require("demo", "2018-01-06", "hash-6") == made
+    with pytest.raises(PublicationError, match="2018-01-07"):
+        store.require("demo", "2018-01-07", "hash-6")
+
+
+def test_a_publication_that_cannot_be_made_leaves_the_one_before(
+    store: PublicationStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = publish(store)
+    with monkeypatch.context() as patched:
+        patched.setattr("nn_assets.store.publication.frame_hash", lambda frame: "other")
+        with pytest.raises(PublicationError, match="address"):
+            publish(store, rows=7, content_hash="hash-7")
+    assert store.current("demo") == made
+    with pytest.raises(PublicationError, match="outside"):
+        store.publish(
+            "demo",
+            some_bars(9),
+            some_bars(0),
+            first="2018-01-01",
+            last="2018-01-06",
+            content_hash="h",
+            published_at=EVENING,
+        )
+    with pytest.raises(PublicationError, match="before the last"):
+        store.publish(
+            "demo",
+            some_bars(0),
+            some_bars(0),
+            first="2018-01-06",
+            last="2018-01-01",
+            content_hash="h",
+            published_at=EVENING,
+        )
+    assert store.current("demo") == made
+
+
+def test_publishing_the_same_again_changes_nothing(store: PublicationStore) -> None:
+    made = publish(store)
+    again = publish(store, at=EVENING + pd.Timedelta(days=30))
+    assert again == made
+    assert store.history("demo") == (made,)
+
+
+def test_the_past_sees_the_publication_then_in_force(store: PublicationStore) -> None:
+    first = publish(store)
+    second = publish(store, rows=7, content_hash="hash-7", at=EVENING + pd.Timedelta(days=1))
+    assert store.history("demo") == (first, second)
+    assert store.current("demo") == second
+    assert store.current("demo", as_of=EVENING) == first
+    assert store.current("demo", as_of=EVENING - pd.Timedelta(seconds=1)) is None
+    assert store.require("demo", "2018-01-06", "hash-6", as_of=EVENING) == first
+    with pytest.raises(PublicationError):
+        store.require("demo", "2018-01-07", as_of=EVENING)
+    pd.testing.assert_frame_equal(store.bars(first), some_bars(6))
+
+
+def test_going_back_to_earlier_bars_is_a_publication_of_its_own(store: PublicationStore) -> None:
+    publish(store)
+    publish(store, seed=1, content_hash="other")
+    back = publish(store)
+    assert [each.content_hash for each in store.history("demo")] == ["hash-6", "other", "hash-6"]
+    assert store.current("demo") == back
+    assert len({each.publication_id for each in store.history("demo")}) == 3
+
+
+def test_strategies_do_not_see_each_other(store: PublicationStore) -> None:
+    publish(store)
+    with pytest.raises(PublicationError):
+        store.require("other", "2018-01-03")
+
+
+def test_a_record_whose_switch_never_came_was_never_in_force(store: PublicationStore) -> None:
+    made = publish(store)
+    folder = store.lake.root / "demo" / "publication"
+    pointer = (folder / "current.json").read_bytes()
+    lost = publish(store, rows=7, content_hash="hash-7")
+    (folder / "current.json").write_bytes(pointer)  # as a kill just before the switch leaves it
+    assert store.history("demo") == (made,)
+    again = publish(store, rows=7, content_hash="hash-7")
+    assert again == lost
+    assert store.history("demo") == (made, lost)
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"publication": "00000009-x.json"}'])
+def test_a_damaged_pointer_is_named(store: PublicationStore, content: str) -> None:
+    publish(store)
+    (store.lake.root / "demo" / "publication" / "current.json").write_text(content, encoding="utf-8")
+    with pytest.raises(PublicationError, match=r"current\.json"):
+        store.require("demo", "2018-01-03")
+
+
+def test_a_publication_fits_the_ledger_and_its_rerun_is_no_news(
+    store: PublicationStore, ledger: Ledger
+) -> None:
+    made = publish(store)
+    assert ledger.append("publications", [made.to_row()], run_id="run").inserted == 1
+    assert ledger.append("publications", [publish(store).to_row()], run_id="rerun").unchanged == 1
+    assert ledger.read("publications", "demo")["publication_id"].tolist() == [made.publication_id]
