@@ -94,7 +94,10 @@ def publish_bars(workplace: Workplace, audited: Audited, run_id: str) -> Publica
         last=sessions[-1],
         content_hash=content_hash(audited.cleaned.bars),
         published_at=now_utc(),
-        details={"quarantined_by_rule": audited.cleaned.counts()},
+        details={
+            "quarantined_by_rule": audited.cleaned.counts(),
+            "notices": [f"{notice.symbol}: {notice.message}" for notice in audited.cleaned.notices],
+        },
     )
     workplace.ledger.append(
         "publications", [publication.to_row()], run_id=run_id, strategy=workplace.strategy.name

@@ -28,6 +28,7 @@ from nn_assets.store.models import ModelStore
 
 __all__ = [
     "MonthModel",
+    "forecast_month",
     "forecasts_until",
     "load_model",
     "model_id_in_force",
@@ -226,8 +227,21 @@ def forecasts_until(workplace: Workplace, cube: FeatureCube, session: pd.Timesta
     parts = [workplace.lake.read_months(workplace.strategy.name, FORECASTS, stored)] if stored else []
     start = pd.Period(stored[-1], "M") + 1 if stored else pd.Period(month, "M")
     first = forecast_rows(cube.sessions, str(start)).start
-    ids = [model_id_in_force(workplace, cube.sessions[row]) for row in range(first, cube.bars)]
-    for model_id, run in groupby(range(first, cube.bars), key=lambda row: ids[row - first]):
-        rows = list(run)
-        parts.append(forecast(load_model(workplace, model_id), cube, slice(rows[0], rows[-1] + 1)))
+    parts.append(_forecast_rows(workplace, cube, range(first, cube.row(session) + 1)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def forecast_month(workplace: Workplace, cube: FeatureCube, month: str) -> pd.DataFrame:
+    """Forecasts of every session of a month that the cube holds, each by the model in force on it."""
+    rows = forecast_rows(cube.sessions, month)
+    return _forecast_rows(workplace, cube, range(rows.start, rows.stop))
+
+
+def _forecast_rows(workplace: Workplace, cube: FeatureCube, rows: range) -> pd.DataFrame:
+    ids = [model_id_in_force(workplace, cube.sessions[row]) for row in rows]
+    parts = []
+    for model_id, run in groupby(rows, key=lambda row: ids[row - rows.start]):
+        together = list(run)
+        model = load_model(workplace, model_id)
+        parts.append(forecast(model, cube, slice(together[0], together[-1] + 1)))
     return pd.concat(parts, ignore_index=True)

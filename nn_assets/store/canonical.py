@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -96,7 +96,7 @@ def _coercion(column: Column[Any]) -> Callable[[object], object]:
     return _as_text
 
 
-@lru_cache(maxsize=None)
+@cache
 def _plan(table: Table) -> dict[str, tuple[Column[Any], Callable[[object], object]]]:
     return {column.name: (column, _coercion(column)) for column in table.columns}
 

@@ -242,15 +242,8 @@ class PublicationStore:
     def _write(self, strategy: str, table: str, frame: pd.DataFrame) -> str:
         """Write content, read it back, and demand every value as it was."""
         address = self.lake.store(strategy, table, frame)
-        found = frame_hash(self.lake.read_table(strategy, table, address))
-        if found != address:
-            raise PublicationError(
-                expected=f"content that reads back with its address {address}",
-                found=found,
-                remedy="check the disk; the publication before stays in force",
-                strategy=strategy,
-                table=table,
-            )
+        if frame_hash(self.lake.read_table(strategy, table, address)) != address:
+            raise damaged(self.lake.folder(strategy, table), f"other content than address {address} names")
         return address
 
     def _newest_first(self, strategy: str) -> list[Publication]:

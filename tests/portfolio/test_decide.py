@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nn_assets.costs.model import cost_model_from
 from nn_assets.errors import DecisionError
 from nn_assets.frames import POSITION_STEPS, TARGET_POSITIONS, validate
 from nn_assets.portfolio.decide import RULES, Decision, DecisionInputs, decide
 from nn_assets.portfolio.trace import steps_frame, targets_frame
-from nn_assets.settings import PortfolioSettings
+from nn_assets.settings import CostSettings, PortfolioSettings
 from tests.portfolio.facts import COSTS, SETTINGS, facts
 
 ONE_NAME = PortfolioSettings(single_name_limit=1.0)
@@ -175,6 +176,18 @@ def test_a_side_whose_stop_was_hit_is_not_entered_again_and_what_is_left_of_it_i
 def test_a_limit_cuts_a_position_even_where_the_cut_is_not_worth_its_cost() -> None:
     held = one(calibrated_probability=0.505, current_quantity=2200.0)  # 11% in a name allowed 10%
     assert decided(held).target_quantity[0] <= 2000.0
+
+
+def test_a_reduction_is_made_only_where_it_is_worth_its_cost() -> None:
+    # A twentieth of Kelly keeps about 7%; 10% is held; the edge over the horizon is 5.4 bps.
+    wide = PortfolioSettings(kelly_fraction=0.05, edge_to_weight=1000.0, single_name_limit=0.5)
+    held = one(calibrated_probability=0.505, current_quantity=2000.0)
+    dear, cheap = COSTS, cost_model_from(CostSettings(half_spread_bps=1.0))  # 6.3 and 2.8 bps to sell
+    stays, sold = decide(held, wide, dear), decide(held, wide, cheap)
+    assert stays.target_quantity[0] == 2000.0
+    assert stays.not_worth[0]
+    assert 1000.0 < sold.target_quantity[0] < 1600.0
+    assert "worth less than its cost" in steps_frame(stays)["reason"].iloc[7]
 
 
 def test_rounding_is_towards_zero_in_whole_lots() -> None:

@@ -67,7 +67,7 @@ def test_a_ledger_killed_anywhere_ends_as_one_never_killed(
     steps = int(do("ledger", whole, 0))
     expected = dump(whole / "ledger.sqlite")
     assert steps > 100
-    for step in chosen(steps, 14):
+    for step in chosen(steps, 10):
         folder = tmp_path / f"{step}"
         assert do("ledger", folder, step) == "killed", step
         file = folder / "ledger.sqlite"
@@ -90,7 +90,7 @@ def test_a_lake_killed_anywhere_ends_as_one_never_killed(
     whole = tmp_path / "whole"
     steps = int(do("lake", whole, 0))
     expected = tree(whole)
-    for step in chosen(steps, 30):
+    for step in chosen(steps, 20):
         folder = tmp_path / f"{step}"
         assert do("lake", folder, step) == "killed", step
         lake = Lake(folder / "lake")

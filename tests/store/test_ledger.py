@@ -134,9 +134,14 @@ def test_a_row_that_contradicts_a_stored_one_is_refused_naming_both(ledger: Ledg
 def test_one_refused_row_undoes_the_whole_transaction(ledger: Ledger) -> None:
     ledger.append("holdings", [HOLDING], run_id="first", strategy="demo")
     head = ledger.head()
-    with pytest.raises(LedgerError), ledger.transaction("second", strategy="demo") as transaction:
-        transaction.append("signals", day_round()["signals"])
-        transaction.append("holdings", [HOLDING | {"price": 1.0}])
+
+    def second_run() -> None:
+        with ledger.transaction("second", strategy="demo") as transaction:
+            transaction.append("signals", day_round()["signals"])
+            transaction.append("holdings", [HOLDING | {"price": 1.0}])
+
+    with pytest.raises(LedgerError, match="price 99"):
+        second_run()
     assert ledger.count("signals") == 0
     assert ledger.head() == head
 

@@ -1,0 +1,93 @@
+"""Models by the month from which they are used, and their out-of-sample forecasts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from nn_assets.orchestration.fingerprint import code_of
+from nn_assets.orchestration.metadata import table
+from nn_assets.orchestration.naming import asset_key, described, effective_strategy
+from nn_assets.orchestration.partitions import asked_months, month_partitions
+from nn_assets.orchestration.sensors import REFRESH_TAG
+from nn_assets.orchestration.training import (
+    MonthModel,
+    forecast_month,
+    load_model,
+    refresh_after,
+    train_months,
+)
+from nn_assets.orchestration.workplace import Workplace, open_workplace
+from nn_assets.settings import Strategy
+
+__all__ = ["learning_assets"]
+
+
+def learning_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
+    """``trained_model`` and ``forecasts`` of a strategy."""
+    version = code_of("features", "learning")
+    months = month_partitions(strategy)
+
+    @dg.asset(
+        **described(strategy, "trained_model", "learning", version, {"pytorch", "safetensors"}),
+        deps=[asset_key(strategy, name) for name in ("features", "stationarity", "selected_features")],
+        partitions_def=months,
+        description="The model in force from the first session of a month: an ensemble of networks, with a linear "
+        "model and gradient boosting beside it, calibrated on a purged slice. A month between refits "
+        "names the model it reuses; a refit that is worse than the model in force is not taken.",
+    )
+    def trained_model(context: dg.AssetExecutionContext) -> None:
+        asked = effective_strategy(strategy, dict(context.run.tags))
+        keys = list(context.partition_keys)
+        with open_workplace(strategy) as workplace:
+            refresh = context.run.tags.get(REFRESH_TAG)
+            if refresh is not None:
+                named = [refresh_after(workplace, pd.Timestamp(refresh), context.run_id, context.log.info)]
+            else:
+                named = train_months(
+                    workplace, asked, asked_months(keys), context.run_id, context.log.info
+                )
+            for each in named:
+                context.add_asset_metadata(_model_metadata(workplace, each), partition_key=f"{each.month}-01")
+
+    @dg.asset(
+        **described(strategy, "forecasts", "learning", version, {"parquet"}),
+        deps=[asset_key(strategy, "trained_model")],
+        partitions_def=months,
+        io_manager_key="months_io",
+        description="Out-of-sample forecasts of every session of a month by the model in force, which saw no label "
+        "realised after the month began.",
+    )
+    def forecasts(context: dg.AssetExecutionContext) -> dg.Output[dict[str, pd.DataFrame]]:
+        months_asked = asked_months(list(context.partition_keys))
+        with open_workplace(strategy) as workplace:
+            cube = workplace.cube()
+            frames = {month: forecast_month(workplace, cube, month) for month in months_asked}
+        rows = sum(len(frame) for frame in frames.values())
+        newest = frames[max(frames)]
+        return dg.Output(
+            frames,
+            metadata={"months": len(frames), "rows": rows, "newest": table(newest.tail(12), rows=12)},
+        )
+
+    return [trained_model, forecasts]
+
+
+def _model_metadata(workplace: Workplace, named: MonthModel) -> dict[str, Any]:
+    model = load_model(workplace, named.model_id)
+    after = model.figures["estimators"]["network"]["calibration_after"] or {}
+    figures: dict[str, Any] = {
+        "model_id": named.model_id,
+        "fitted": named.fitted,
+        "fitted_for": model.fold.month,
+        "check": named.check.reason,
+        "features": len(model.feature_names),
+        "training_samples": int(model.figures["samples"]["training"]),
+        "members": len(model.figures["members"]),
+    }
+    for name in ("log_loss", "brier", "expected_calibration_error", "base_rate"):
+        if after.get(name) is not None:
+            figures[f"calibration_{name}"] = float(after[name])
+    return figures

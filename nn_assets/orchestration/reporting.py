@@ -1,0 +1,178 @@
+"""Pages and plots made from what the stores hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from nn_assets.evaluation.daily_round import Round
+from nn_assets.orchestration.study import StudyResult
+from nn_assets.orchestration.workplace import Workplace
+from nn_assets.reports.page import DailyPage, Plot, StudyPage, daily_page, demo_page, study_page
+from nn_assets.reports.plots import (
+    calibration_curve,
+    drift_statistics,
+    equity_and_drawdown,
+    positions_over_time,
+    rolling_rank_ic,
+)
+from nn_assets.settings import Strategy
+from nn_assets.store.files import replace_file
+from nn_assets.store.home import home
+
+__all__ = [
+    "study_plots",
+    "study_sheet",
+    "write_daily_page",
+    "write_demo_page",
+    "write_study_page",
+]
+
+
+def study_plots(result: StudyResult) -> dict[str, bytes]:
+    """Equity, rolling skill, calibration and positions of a study, as PNG bytes by name."""
+    study = result.study
+    rows = slice(study.rows[0], study.rows[-1] + 1)
+    record = study.record
+    weights = np.array([done.decision.target_weight for done in study.replays["network"].rounds])
+    return {
+        "equity": equity_and_drawdown(
+            record.sessions[rows], {name: track.net[rows] for name, track in record.tracks.items()}
+        ),
+        "skill": rolling_rank_ic(
+            record.sessions[rows],
+            {name: values[rows] for name, values in record.forecasts.items()},
+            record.returns[rows],
+        ),
+        "calibration": calibration_curve(
+            {name: values[rows] for name, values in record.forecasts.items()}, record.targets[rows]
+        ),
+        "positions": positions_over_time(record.sessions[rows], weights, record.symbols),
+    }
+
+
+_CAPTIONS = {
+    "equity": ("Growth of one unit of capital", "Out of sample, net of stated costs, as the study replayed it."),
+    "skill": ("Skill over time", "Rank correlation of forecast and outcome over a sliding window; zero is chance."),
+    "calibration": ("Calibration", "How often the market rose when the forecast said so; the diagonal is honest."),
+    "positions": ("Positions in the replay", "Target weights; the replay trades as if the verdict allowed it."),
+}
+
+
+def study_sheet(workplace: Workplace, strategy: Strategy, result: StudyResult) -> StudyPage:
+    """The tear sheet of a study, with the positions decided last where there are any."""
+    figures = result.study.figures
+    sessions = result.study.record.sessions
+    publication = workplace.publications.require(strategy.name, workplace.last_session)
+    targets = workplace.ledger.latest("target_positions", strategy.name)
+    decided = None if targets.empty else targets["session"].iloc[0]
+    steps = drift = None
+    state, reasons = "", ""
+    if decided is not None:
+        steps = workplace.ledger.read("position_steps", strategy.name, decided, decided)
+        drift = workplace.ledger.read("drift", strategy.name, decided, decided)
+        trading = workplace.ledger.latest("trading_states", strategy.name)
+        state, reasons = str(trading["state"].iloc[-1]), "; ".join(trading["reasons"].iloc[-1])
+    quarantine = workplace.publications.quarantine(publication)
+    first, last = sessions[result.study.rows[0]], sessions[result.study.rows[-1]]
+    return StudyPage(
+        name=strategy.name,
+        description=strategy.description,
+        verdict=result.last.verdict,
+        figures=figures,
+        label="Simulated market" if strategy.source.kind == "simulator" else "Real bars",
+        facts=(
+            ("Out-of-sample sessions", f"{len(result.study.rows):,}"),
+            ("Span", f"{first.date()} to {last.date()}"),
+            ("Model refits", str(len({each for each in result.material.model_by_row if each}))),
+            ("Symbols", str(len(result.study.record.symbols))),
+            ("Trials counted", str(result.trials)),
+            ("Rows in quarantine", str(len(quarantine))),
+        ),
+        plots=[Plot(*_CAPTIONS[name], png) for name, png in study_plots(result).items()],
+        decided_session="" if decided is None else str(decided.date()),
+        targets=None if targets.empty else targets,
+        steps=steps,
+        drift=drift,
+        trading_state=state,
+        trading_reasons=reasons,
+        quarantine=quarantine,
+        notices=tuple(publication.details.get("notices", ())),
+        provenance={
+            "Data": publication.content_hash,
+            "Settings": strategy.content_hash(),
+            "Code": str(workplace.ledger.latest("studies", strategy.name)["code_version"].iloc[-1]),
+            "Newest model": str(next(each for each in reversed(result.material.model_by_row) if each)),
+        },
+        caveats=_caveats(strategy),
+    )
+
+
+def _caveats(strategy: Strategy) -> tuple[str, ...]:
+    said = []
+    if strategy.source.kind == "simulator":
+        said.append("The market is simulated and its edge was planted: the figures prove nothing about real markets.")
+    if strategy.market.vault_starts is not None:
+        said.append(f"History from {strategy.market.vault_starts} on is sealed in the vault; nothing here has seen it.")
+    else:
+        said.append("There is no vault: no stretch of history was kept back for a last test.")
+    if strategy.trade_without_verdict:
+        said.append("The settings say trade_without_verdict: positions are taken although no edge may have been found.")
+    said.append("Returns are simulated fills at stated costs, not money made.")
+    return tuple(said)
+
+
+def _write(name: str, text: str) -> Path:
+    folder = home() / "reports"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / name
+    with replace_file(file) as staged:
+        staged.write_text(text, encoding="utf-8")
+    return file
+
+
+def write_study_page(workplace: Workplace, strategy: Strategy, result: StudyResult) -> Path:
+    """Write a strategy's tear sheet; returns its file."""
+    return _write(f"{strategy.name}-study.html", study_page(study_sheet(workplace, strategy, result)))
+
+
+def write_demo_page(sheets: list[StudyPage]) -> Path:
+    """Write the demo's page with every strategy's sheet; returns its file."""
+    text = demo_page(
+        sheets,
+        title="nn_assets demo",
+        subtitle="Two strategies, the same machinery: real index bars, and a simulated market with a planted edge.",
+    )
+    return _write("demo.html", text)
+
+
+def write_daily_page(
+    workplace: Workplace, done: Round, frames: dict[str, pd.DataFrame], provenance: dict[str, str]
+) -> Path:
+    """Write the report of one session; returns its file."""
+    strategy = workplace.strategy
+    trading = frames["trading_states"].iloc[0]
+    drift = frames["drift"]
+    plots = []
+    if len(drift):
+        plots.append(
+            Plot("Drift", "Each monitored series against its calibrated critical value.", drift_statistics(drift))
+        )
+    page = DailyPage(
+        name=strategy.name,
+        session=str(done.session.date()),
+        trading_state=str(trading["state"]),
+        trading_reasons="; ".join(trading["reasons"]),
+        portfolio=frames["portfolio_states"].iloc[0].to_dict(),
+        targets=frames["target_positions"],
+        steps=frames["position_steps"],
+        orders=frames["orders"],
+        fills=frames["fills"],
+        drift=drift,
+        plots=plots,
+        provenance=provenance,
+        caveats=_caveats(strategy),
+    )
+    return _write(f"{strategy.name}-{done.session.date()}.html", daily_page(page))

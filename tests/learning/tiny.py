@@ -1,0 +1,85 @@
+"""A tiny strategy and made-up features, so that networks train in a moment."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nn_assets.features.cube import FeatureCube
+from nn_assets.features.labels import Labels
+from nn_assets.learning.folds import Fold, make_fold
+from nn_assets.learning.windows import Samples, Windows, find_samples
+from nn_assets.market.sessions import sessions_between
+from nn_assets.settings import LearningSettings, Strategy
+
+SYMBOLS = ("AAA", "BBB", "CCC")
+NAMES = ("alpha", "beta", "gamma", "delta")
+MONTH = "2012-07"
+SPAN = 4  # lag 1 + horizon 3
+
+
+def tiny_settings(**changed: object) -> LearningSettings:
+    small: dict[str, object] = {
+        "network": "lstm",
+        "lookback": 4,
+        "hidden": 4,
+        "layers": 2,
+        "dropout": 0.1,
+        "batch_size": 64,
+        "maximum_epochs": 3,
+        "patience": 2,
+        "plateau_patience": 1,
+        "ensemble": 2,
+        "processes": 1,
+        "learning_rate": 0.01,
+    }
+    return LearningSettings.model_validate(small | changed)
+
+
+def tiny_strategy(features: dict[str, object] | None = None, **learning: object) -> Strategy:
+    return Strategy.model_validate(
+        {
+            "name": "tiny",
+            "market": {"history_starts": "2011-01-03"},
+            "features": features or {},
+            "label": {"horizon_sessions": 3},
+            "learning": tiny_settings(**learning).model_dump(),
+            "walk_forward": {
+                "training_months": 12,
+                "validation_months": 2,
+                "calibration_months": 3,
+                "minimum_training_rows": 500,
+            },
+        }
+    )
+
+
+def tiny_market(last: str = "2012-09-28", seed: int = 3) -> tuple[FeatureCube, Labels]:
+    """AR(1) features; the label's return follows the first feature, with noise."""
+    sessions = sessions_between("XNYS", "2011-01-03", last)
+    bars, symbols, features = len(sessions), len(SYMBOLS), len(NAMES)
+    random = np.random.default_rng(seed)
+    values = np.empty((bars, symbols, features))
+    returns = np.full((bars, symbols), np.nan)
+    state = np.zeros((symbols, features))
+    for row in range(bars):  # row by row, so that a longer history begins with the same numbers
+        state = 0.5 * state + random.normal(size=state.shape)
+        values[row] = state
+        noise = random.normal(size=symbols)
+        if row + SPAN < bars:
+            returns[row] = 0.01 * (0.8 * state[:, 0] + noise)
+    cube = FeatureCube(sessions, SYMBOLS, NAMES, values)
+    targets = np.where(np.isfinite(returns), (returns > 0.0).astype(np.float64), np.nan)
+    return cube, Labels(targets, returns, np.arange(bars, dtype=np.int64) + SPAN)
+
+
+def tiny_fold(cube: FeatureCube, strategy: Strategy, month: str = MONTH) -> Fold:
+    return make_fold(cube.sessions, month, strategy.walk_forward, strategy.label)
+
+
+def tiny_samples(lookback: int = 4) -> tuple[Windows, Samples, Samples]:
+    """Windows over the tiny market, 261 samples to train on and 90 to validate on."""
+    cube, labels = tiny_market()
+    windows = Windows(cube.values, lookback)
+    parts = slice(20, 107), slice(111, 141)
+    training, validation = (find_samples(windows, rows, labels.targets[rows]) for rows in parts)
+    return windows, training, validation
