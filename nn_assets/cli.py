@@ -77,7 +77,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run the daily round of a session: tables, fills, portfolio, signals, targets, orders, drift."""
-    _answer(as_json, lambda console: headless.run_round(strategy, session, console))
+    _answer(as_json, lambda _: headless.run_round(strategy, session))
 
 
 @app.command()
@@ -91,7 +91,7 @@ def study(
     as_json: AsJson = False,
 ) -> None:
     """Run the walk-forward study: models, out-of-sample forecasts, replay, figures, verdict."""
-    _answer(as_json, lambda console: headless.run_study(strategy, first, last, refit_every, console))
+    _answer(as_json, lambda _: headless.run_study(strategy, first, last, refit_every))
 
 
 @app.command("export")

@@ -205,6 +205,7 @@ class PortfolioSettings(_Section):
     drawdown_limit_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.08
     weekly_loss_limit_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.04
     session_loss_limit_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.03
+    replay_reset_sessions: Count = 20
     when_paused: Literal["flat", "hold"] = "flat"
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ import pandas as pd
 from nn_assets.costs.model import CostModel
 from nn_assets.errors import DecisionError
 from nn_assets.evaluation.market_view import SessionMarket
+from nn_assets.evaluation.spending import SLIPPAGE_SESSIONS, Spending, slippage_of, spending_of
 from nn_assets.execution.gate import GateState, pass_gate
 from nn_assets.execution.orders import Orders, targets_to_orders
 from nn_assets.execution.paper import Bar, Liquidity, fill_orders, stop_fills
@@ -27,7 +28,6 @@ from nn_assets.oversight.severity import (
     next_trading_state,
     severity,
 )
-from nn_assets.oversight.slippage import SlippageTest
 from nn_assets.portfolio.book import Book, PortfolioState, empty_book, reset_breaker
 from nn_assets.portfolio.decide import decide
 from nn_assets.portfolio.fills import FillArrays, no_fills
@@ -47,6 +47,7 @@ class Standing:
     book: Book
     orders: Orders
     trading: TradingState
+    spending: tuple[Spending, ...] = ()  # of the last sessions, oldest first
 
     @property
     def session(self) -> pd.Timestamp:
@@ -61,7 +62,6 @@ class SessionFacts:
     market: SessionMarket
     signals: SessionSignals
     drift: DriftReport | None = None
-    slippage: SlippageTest | None = None
     verdict_allows: bool = False
     kill_switch: str = "ACTIVE"
     breaker_reset: tuple[str, str] | None = None  # person and reason
@@ -77,7 +77,7 @@ class Round:
     state: PortfolioState
     signals: SessionSignals
     drift: DriftReport | None
-    found: Severity | None
+    found: Severity
     decision: Decision
     orders: Orders
     standing: Standing
@@ -150,9 +150,10 @@ def play_session(
     orders = _orders(strategy, session, decision, book)
     book = book.awaiting(_signed(orders, len(book.symbols)), decision.stop_distance)
     following = next_session(calendar, session)
-    found = None if facts.drift is None else severity(facts.drift, facts.slippage)
-    quiet = Severity(0, ())
-    trading = next_trading_state(standing.trading, found or quiet, strategy.oversight, session, following)
+    spending = (*standing.spending, spending_of(fills, facts.market, costs))[-SLIPPAGE_SESSIONS:]
+    slippage = slippage_of(spending, strategy.oversight.slippage_tolerance_fraction)
+    found = Severity(0, ()) if facts.drift is None else severity(facts.drift, slippage)
+    trading = next_trading_state(standing.trading, found, strategy.oversight, session, following)
     return Round(
         session=session,
         fills=fills,
@@ -162,7 +163,7 @@ def play_session(
         found=found,
         decision=decision,
         orders=orders,
-        standing=Standing(book, orders, trading),
+        standing=Standing(book, orders, trading, spending),
         turnover_usd=float(sum(np.abs(batch.quantity * batch.price).sum() for batch in fills)),
     )
 

@@ -24,6 +24,8 @@ FloatArray = npt.NDArray[np.float64]
 
 Monitor = Callable[[int], DriftReport | None]
 
+REPLAY_RESET = ("replay policy", "nobody is there to reset a breaker in a replay")
+
 
 @dataclass(frozen=True, eq=False)
 class ForecastArrays:
@@ -96,7 +98,8 @@ def replay(
 ) -> Replay:
     """Play sessions in order, as the live round would have.
 
-    The verdict's gate is open: whether to trade at all is what a replay is for.
+    The verdict's gate is open: whether to trade at all is what a replay is for. A latched breaker,
+    which live only a person resets, is reset after ``portfolio.replay_reset_sessions``.
 
     Parameters
     ----------
@@ -122,12 +125,15 @@ def replay(
     rounds: list[Round] = []
     equity = state.book.equity_usd
     net, gross, turnover = (np.full(len(sessions), np.nan) for _ in range(3))
+    latched = 0
     for played, row in enumerate(rows, start=1):
+        latched = latched + 1 if state.book.breaker is not None else 0
         facts = SessionFacts(
             market=market.at(row),
             signals=session_signals(row, symbols, forecasts, outcomes, market.volatility),
             drift=None if monitor is None else monitor(row),
             verdict_allows=True,
+            breaker_reset=REPLAY_RESET if latched > strategy.portfolio.replay_reset_sessions else None,
         )
         done = play_session(strategy, costs, sessions_per_year, state, facts)
         net[row] = done.state.session_return

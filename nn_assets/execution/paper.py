@@ -12,7 +12,7 @@ import numpy.typing as npt
 from nn_assets.costs.model import CostModel
 from nn_assets.execution.orders import Execution, Orders
 from nn_assets.portfolio.book import Book
-from nn_assets.portfolio.fills import FillArrays
+from nn_assets.portfolio.fills import FillArrays, day_of
 from nn_assets.settings import ExecutionSettings
 
 __all__ = ["Bar", "Liquidity", "fill_orders", "loss_beyond_stops", "stop_fills"]
@@ -183,8 +183,9 @@ def stop_fills(
     places = np.flatnonzero(touched & (side != 0.0) & np.isfinite(book.stop_price))
     stop, begun = book.stop_price[places], bar.open[places]
     worse = np.where(side[places] > 0.0, np.minimum(begun, stop), np.maximum(begun, stop))
+    day = day_of(session)
     ids = [
-        hashlib.sha256(f"stop\x1f{strategy}\x1f{session}\x1f{book.symbols[i]}".encode()).hexdigest()[:32]
+        hashlib.sha256(f"stop\x1f{strategy}\x1f{day}\x1f{book.symbols[i]}".encode()).hexdigest()[:32]
         for i in places
     ]
     wanted = -book.quantity[places]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-import pandas as pd
-
 from nn_assets.errors import ControlError, LedgerError
 from nn_assets.orchestration.catalog import find_strategy
 from nn_assets.orchestration.clock import now_utc
@@ -68,8 +66,10 @@ def kill_switch_state(ledger: Ledger, strategy: str) -> str:
     return str(KillSwitch.ACTIVE) if found.empty else str(found["state"].iloc[-1])
 
 
-def latest_breaker_reset(ledger: Ledger, strategy: str, after: pd.Timestamp) -> str | None:
-    """Reason of a breaker reset recorded after a moment, or None."""
+def latest_breaker_reset(ledger: Ledger, strategy: str) -> tuple[str, str] | None:
+    """Person and reason of a breaker reset that no decision has used yet, or None."""
     found = ledger.read("controls", strategy, where={"kind": BREAKER_RESET}, bookkeeping=True)
-    later = found[found["recorded_at"] > after]
-    return None if later.empty else str(later["reason"].iloc[-1])
+    decided = ledger.read("decisions", strategy, bookkeeping=True)
+    used = -1 if decided.empty else int(decided["sequence"].max())
+    unused = found[found["sequence"] > used].sort_values("sequence")
+    return None if unused.empty else (str(unused["who"].iloc[-1]), str(unused["reason"].iloc[-1]))

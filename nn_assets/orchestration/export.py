@@ -7,10 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from nn_assets.errors import LedgerError, SettingsError
-from nn_assets.market.bars import as_of as bars_as_of
+from nn_assets.market.bars import as_of as known_bars
+from nn_assets.market.cleaning import clean
+from nn_assets.market.sessions import assumed_known_at
 from nn_assets.orchestration.catalog import find_strategy
 from nn_assets.orchestration.workplace import Workplace, open_workplace
 from nn_assets.settings import Strategy
@@ -95,13 +98,10 @@ def _frame(
 ) -> pd.DataFrame:
     with open_workplace(strategy) as workplace:
         if table == "audit":
-            chain = workplace.ledger.read_chain()
-            return chain
+            return workplace.ledger.chain()
         if table in _LEDGER_TABLES:
             return workplace.ledger.read(_LEDGER_TABLES[table], strategy.name, first, last, moment)
-        frame = _LAKE_TABLES[table](workplace)
-        if moment is not None and "known_at" in frame.columns:
-            frame = frame[frame["known_at"] <= moment]
+        frame = _LAKE_TABLES[table](workplace, moment)
     inside = pd.Series(data=True, index=frame.index)
     if first is not None:
         inside &= frame["session"] >= first
@@ -110,11 +110,59 @@ def _frame(
     return frame[inside].reset_index(drop=True)
 
 
-def _forecasts(workplace: Workplace) -> pd.DataFrame:
-    return workplace.forecast_history()
+def _bars(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame:
+    """Clean bars, as published or as they were known at a moment."""
+    if moment is None:
+        return workplace.bars()
+    market = workplace.strategy.market
+    return clean(known_bars(workplace.raw_versions(), moment), market.calendar, workplace.strategy.cleaning).bars
 
 
-_LAKE_TABLES: dict[str, Callable[[Workplace], pd.DataFrame]] = {}
+def _quarantine(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame:
+    if moment is not None:
+        market = workplace.strategy.market
+        known = known_bars(workplace.raw_versions(), moment)
+        return clean(known, market.calendar, workplace.strategy.cleaning).quarantine
+    publication = workplace.publications.require(workplace.strategy.name, workplace.last_session)
+    return workplace.publications.quarantine(publication)
+
+
+def _features(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame:
+    """Features in wide form, one row for each symbol and session."""
+    session = workplace.last_session if moment is None else _last_known(workplace, moment)
+    cube = workplace.cube(session)
+    bars, symbols = cube.values.shape[:2]
+    frame = pd.DataFrame(np.asarray(cube.values).reshape(bars * symbols, -1), columns=list(cube.names))
+    frame.insert(0, "symbol", list(cube.symbols) * bars)
+    frame.insert(0, "session", cube.sessions.repeat(symbols))
+    return frame
+
+
+def _forecasts(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame:
+    frame = workplace.forecast_history()
+    return frame if moment is None else frame[frame["session"] <= _last_known(workplace, moment)]
+
+
+def _last_known(workplace: Workplace, moment: pd.Timestamp) -> pd.Timestamp:
+    """The last session whose decision could be made by a moment."""
+    market, sessions = workplace.strategy.market, workplace.sessions()
+    known = assumed_known_at(market.calendar, sessions, market.known_at_lag_minutes) <= moment
+    if not known.any():
+        raise SettingsError(
+            expected=f"a time after the close of {sessions[0].date()}",
+            found=moment.isoformat(),
+            remedy="ask for a later time",
+            key="--as-of",
+        )
+    return sessions[known][-1]
+
+
+_LAKE_TABLES: dict[str, Callable[[Workplace, pd.Timestamp | None], pd.DataFrame]] = {
+    "bars": _bars,
+    "quarantine": _quarantine,
+    "features": _features,
+    "forecasts": _forecasts,
+}
 
 
 def _write(frame: pd.DataFrame, out: Path) -> None:

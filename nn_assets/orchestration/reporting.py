@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from nn_assets.errors import PublicationError
 from nn_assets.evaluation.daily_round import Round
+from nn_assets.evaluation.figure_set import StudyFigures
+from nn_assets.evaluation.verdict import Verdict
 from nn_assets.orchestration.study import StudyResult
 from nn_assets.orchestration.workplace import Workplace
 from nn_assets.reports.page import DailyPage, Plot, StudyPage, daily_page, demo_page, study_page
@@ -19,10 +24,11 @@ from nn_assets.reports.plots import (
     rolling_rank_ic,
 )
 from nn_assets.settings import Strategy
-from nn_assets.store.files import replace_file
+from nn_assets.store.files import read_record, replace_file, write_record
 from nn_assets.store.home import home
 
 __all__ = [
+    "keep_study",
     "study_plots",
     "study_sheet",
     "write_daily_page",
@@ -61,37 +67,68 @@ _CAPTIONS = {
 }
 
 
-def study_sheet(workplace: Workplace, strategy: Strategy, result: StudyResult) -> StudyPage:
-    """The tear sheet of a study, with the positions decided last where there are any."""
-    figures = result.study.figures
-    sessions = result.study.record.sessions
+def keep_study(workplace: Workplace, strategy: Strategy, result: StudyResult) -> None:
+    """Keep what the tear sheet needs of a study, so that pages can be made without running it again."""
+    record, rows = result.study.record, result.study.rows
+    first, last = record.sessions[rows[0]], record.sessions[rows[-1]]
+    models = [each for each in result.material.model_by_row if each]
+    kept = {
+        "figures": result.study.figures.to_dict(),
+        "verdict": asdict(result.last.verdict),
+        "facts": [
+            ["Out-of-sample sessions", f"{len(rows):,}"],
+            ["Span", f"{first.date()} to {last.date()}"],
+            ["Models", str(len(set(models)))],
+            ["Symbols", str(len(record.symbols))],
+            ["Trials counted", str(result.trials)],
+        ],
+        "settings_hash": strategy.content_hash(),
+        "newest_model": models[-1],
+        "plots": {name: base64.b64encode(png).decode() for name, png in study_plots(result).items()},
+    }
+    write_record(_kept_study(workplace), kept)
+
+
+def _kept_study(workplace: Workplace) -> Path:
+    return home() / "reports" / f"{workplace.strategy.name}-study.json"
+
+
+def study_sheet(workplace: Workplace) -> StudyPage:
+    """The tear sheet of the study kept last, with the positions decided last where there are any.
+
+    Raises
+    ------
+    PublicationError
+        No study was kept, or nothing is published.
+    """
+    strategy, ledger = workplace.strategy, workplace.ledger
+    kept = read_record(_kept_study(workplace))
+    if kept is None:
+        raise PublicationError(
+            expected=f"a study of {strategy.name}",
+            found="none kept",
+            remedy=f"nn-assets study --strategy {strategy.name}",
+            strategy=strategy.name,
+        )
     publication = workplace.publications.require(strategy.name, workplace.last_session)
-    targets = workplace.ledger.latest("target_positions", strategy.name)
+    targets = ledger.latest("target_positions", strategy.name)
     decided = None if targets.empty else targets["session"].iloc[0]
     steps = drift = None
     state, reasons = "", ""
     if decided is not None:
-        steps = workplace.ledger.read("position_steps", strategy.name, decided, decided)
-        drift = workplace.ledger.read("drift", strategy.name, decided, decided)
-        trading = workplace.ledger.latest("trading_states", strategy.name)
+        steps = ledger.read("position_steps", strategy.name, decided, decided)
+        drift = ledger.read("drift", strategy.name, decided, decided)
+        trading = ledger.latest("trading_states", strategy.name)
         state, reasons = str(trading["state"].iloc[-1]), "; ".join(trading["reasons"].iloc[-1])
     quarantine = workplace.publications.quarantine(publication)
-    first, last = sessions[result.study.rows[0]], sessions[result.study.rows[-1]]
     return StudyPage(
         name=strategy.name,
         description=strategy.description,
-        verdict=result.last.verdict,
-        figures=figures,
+        verdict=Verdict(**kept["verdict"]),
+        figures=StudyFigures.from_dict(kept["figures"]),
         label="Simulated market" if strategy.source.kind == "simulator" else "Real bars",
-        facts=(
-            ("Out-of-sample sessions", f"{len(result.study.rows):,}"),
-            ("Span", f"{first.date()} to {last.date()}"),
-            ("Model refits", str(len({each for each in result.material.model_by_row if each}))),
-            ("Symbols", str(len(result.study.record.symbols))),
-            ("Trials counted", str(result.trials)),
-            ("Rows in quarantine", str(len(quarantine))),
-        ),
-        plots=[Plot(*_CAPTIONS[name], png) for name, png in study_plots(result).items()],
+        facts=[*((name, value) for name, value in kept["facts"]), ("Rows in quarantine", str(len(quarantine)))],
+        plots=[Plot(*_CAPTIONS[name], base64.b64decode(png)) for name, png in kept["plots"].items()],
         decided_session="" if decided is None else str(decided.date()),
         targets=None if targets.empty else targets,
         steps=steps,
@@ -102,9 +139,9 @@ def study_sheet(workplace: Workplace, strategy: Strategy, result: StudyResult) -
         notices=tuple(publication.details.get("notices", ())),
         provenance={
             "Data": publication.content_hash,
-            "Settings": strategy.content_hash(),
-            "Code": str(workplace.ledger.latest("studies", strategy.name)["code_version"].iloc[-1]),
-            "Newest model": str(next(each for each in reversed(result.material.model_by_row) if each)),
+            "Settings": str(kept["settings_hash"]),
+            "Code": str(ledger.latest("studies", strategy.name)["code_version"].iloc[-1]),
+            "Newest model": str(kept["newest_model"]),
         },
         caveats=_caveats(strategy),
     )
@@ -133,9 +170,9 @@ def _write(name: str, text: str) -> Path:
     return file
 
 
-def write_study_page(workplace: Workplace, strategy: Strategy, result: StudyResult) -> Path:
+def write_study_page(workplace: Workplace) -> Path:
     """Write a strategy's tear sheet; returns its file."""
-    return _write(f"{strategy.name}-study.html", study_page(study_sheet(workplace, strategy, result)))
+    return _write(f"{workplace.strategy.name}-study.html", study_page(study_sheet(workplace)))
 
 
 def write_demo_page(sheets: list[StudyPage]) -> Path:

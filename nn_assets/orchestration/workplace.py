@@ -67,6 +67,13 @@ class Workplace:
         last = self.last_session if until is None else min(pd.Timestamp(until), self.last_session)
         return sessions_between(self.strategy.market.calendar, self.strategy.market.history_starts, last)
 
+    @property
+    def first_live_session(self) -> pd.Timestamp:
+        """The first session that is decided one by one."""
+        market = self.strategy.market
+        live = market.live_starts or market.history_starts
+        return sessions_between(market.calendar, live, self.last_session)[0]
+
     # --- bars ------------------------------------------------------------------------------------------
 
     def raw_versions(self) -> pd.DataFrame:
@@ -144,6 +151,10 @@ class Workplace:
     def data_hash(self) -> str:
         """Content hash of the publication in force."""
         return self.publications.require(self.strategy.name, self.last_session).content_hash
+
+    def data_hash_until(self, session: object) -> str:
+        """Content hash of the bars known at a session's close: the same however much came later."""
+        return content_hash(self.bars(session))
 
     def labels(self, panel: Panel) -> Labels:
         """What is learned from a panel; NaN where not realised on it."""

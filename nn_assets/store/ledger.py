@@ -25,7 +25,7 @@ from nn_assets.store.home import database_url, safe_url
 from nn_assets.store.migrations import upgrade
 from nn_assets.store.queries import run_query
 from nn_assets.store.reading import Query, latest_frame, read_frame
-from nn_assets.store.schema import table_named
+from nn_assets.store.schema import CHAIN, table_named
 
 __all__ = ["Appended", "Ledger", "LedgerTransaction", "Query"]
 
@@ -168,6 +168,12 @@ class Ledger:
         """Return the newest chain entry; noted elsewhere, it is what a later audit is held against."""
         with reading(self.engine) as connection:
             return read_head(connection)
+
+    def chain(self) -> pd.DataFrame:
+        """Every entry of the hash chain, in order."""
+        with reading(self.engine) as connection:
+            entries = connection.execute(select(CHAIN).order_by(CHAIN.c.sequence)).all()
+        return pd.DataFrame(entries, columns=list(CHAIN.columns.keys()))
 
     def query(self, name: str, **parameters: object) -> pd.DataFrame:
         """Run an operator's query from ``sql/queries``; see :func:`nn_assets.store.queries.run_query`."""

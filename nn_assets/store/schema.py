@@ -147,7 +147,7 @@ _record(
     *text_columns("symbol"),
     *number_columns("quantity", "price", "entry_price", "stop_price"),
     *session_columns("entered_session", nullable=True),
-    *text_columns("blocked_side", nullable=True),
+    *count_columns("blocked_side"),  # -1, 0, 1: side on which a stop was hit
     *session_columns("blocked_until", nullable=True),
 )
 _record(

@@ -139,7 +139,7 @@ def day_round(session: str = "2018-01-02", symbols: int = 20, seed: int = 0) -> 
                 "entry_price": np.nan,
                 "stop_price": None,
                 "entered_session": pd.NaT,
-                "blocked_side": None,
+                "blocked_side": 0,
                 "blocked_until": None,
             }
         )

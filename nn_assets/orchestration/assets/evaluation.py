@@ -1,7 +1,5 @@
 """The walk-forward study and what it says of the strategy."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import dagster as dg
@@ -13,7 +11,7 @@ from nn_assets.orchestration.fingerprint import code_of
 from nn_assets.orchestration.metadata import image, table
 from nn_assets.orchestration.naming import asset_key, described, effective_strategy
 from nn_assets.orchestration.partitions import asked_months, month_partitions
-from nn_assets.orchestration.reporting import study_plots, write_study_page
+from nn_assets.orchestration.reporting import keep_study, study_plots, write_study_page
 from nn_assets.orchestration.study import StudyResult, study_until, track_frames
 from nn_assets.orchestration.workplace import open_workplace
 from nn_assets.settings import Strategy
@@ -49,7 +47,8 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         chosen = asked_months(list(context.partition_keys))
         with open_workplace(strategy) as workplace:
             result = study_until(workplace, asked, chosen, context.run_id, context.log.info)
-            page = write_study_page(workplace, asked, result)
+            keep_study(workplace, asked, result)
+            page = write_study_page(workplace)
         alarms = result.study.figures.alarms
         yield dg.AssetCheckResult(
             check_name="no_leak_alarm",

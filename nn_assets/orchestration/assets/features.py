@@ -1,7 +1,5 @@
 """Features of the published bars, and by month what the folds' training rows say of them."""
 
-from __future__ import annotations
-
 from typing import cast
 
 import dagster as dg

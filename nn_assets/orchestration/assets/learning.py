@@ -1,7 +1,5 @@
 """Models by the month from which they are used, and their out-of-sample forecasts."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import dagster as dg

@@ -1,7 +1,5 @@
 """Market data: raw bars taken in, and validated bars published through the gate."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg

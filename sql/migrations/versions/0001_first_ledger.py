@@ -97,7 +97,7 @@ TABLES = {
         "text: symbol",
         "number: quantity price entry_price stop_price",
         "session?: entered_session",
-        "text?: blocked_side",
+        "count: blocked_side",
         "session?: blocked_until",
     ),
     "drift": (

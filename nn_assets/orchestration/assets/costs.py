@@ -1,0 +1,41 @@
+"""The cost model, recalibrated from fills: a self-test on paper fills, for real on imported ones."""
+
+import dagster as dg
+import pandas as pd
+
+from nn_assets.orchestration.fingerprint import code_of
+from nn_assets.orchestration.metadata import table
+from nn_assets.orchestration.naming import described
+from nn_assets.orchestration.recalibration import recalibrate_costs
+from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.settings import Strategy
+
+__all__ = ["cost_assets"]
+
+
+def cost_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
+    """``cost_model`` of a strategy. It reads fills from the ledger, never through an asset edge."""
+
+    @dg.asset(
+        **described(strategy, "cost_model", "costs", code_of("costs"), {"sql"}),
+        description="Coefficients of the one cost object, fitted on the fills of the ledger, shrunk to the model in "
+        "force. Paper fills only test that known coefficients are recovered, and change nothing.",
+    )
+    def cost_model(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        with open_workplace(strategy) as workplace:
+            result = recalibrate_costs(workplace, context.run_id)
+        rows = [
+            (name, getattr(result.model, name).value, getattr(result.proposed, name).value)
+            for name in vars(result.model)
+        ]
+        compared = pd.DataFrame(rows, columns=["coefficient", "in_force", "proposed"])
+        return dg.MaterializeResult(
+            metadata={
+                "status": result.status,
+                "reason": result.reason,
+                "fills": result.fills,
+                "coefficients": table(compared),
+            }
+        )
+
+    return [cost_model]

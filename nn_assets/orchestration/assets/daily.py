@@ -1,0 +1,164 @@
+"""The day's assets: one step that plays its sessions in order, one ledger transaction each."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from nn_assets.orchestration.fingerprint import code_of
+from nn_assets.orchestration.metadata import image, table
+from nn_assets.orchestration.naming import asset_key, described
+from nn_assets.orchestration.partitions import asked_sessions, session_partitions
+from nn_assets.orchestration.reporting import write_daily_page
+from nn_assets.orchestration.rounds import DecidedSession, decide_session
+from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.reports.plots import drift_statistics
+from nn_assets.settings import Strategy
+
+__all__ = ["DAILY", "daily_assets"]
+
+DAILY = {
+    "fills": "Fills of the orders decided the session before, priced on this session's bar, and stops hit.",
+    "portfolio_state": "Cash, positions, peaks and breakers after the fills, at the close.",
+    "daily_signals": "Direction, calibrated probability, expected return and confidence. Says nothing of size.",
+    "target_positions": "Positions to hold next, with what each of the eight steps did to the size.",
+    "orders": "Orders that bring the book to the target, each passed or denied by the pre-trade gate.",
+    "drift_report": "Drift of forecasts and features, the severity score, and the trading state for the next session.",
+    "daily_report": "The session's page: decisions, reasons, fills, drift, provenance.",
+}
+_UPSTREAM = {
+    "fills": (),
+    "portfolio_state": ("fills",),
+    "daily_signals": ("portfolio_state",),
+    "target_positions": ("daily_signals",),
+    "orders": ("target_positions",),
+    "drift_report": ("daily_signals",),
+    "daily_report": ("orders", "drift_report"),
+}
+_OUTSIDE = ("features", "trained_model")
+
+
+def daily_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
+    """The daily round of a strategy as one multi-asset, partitioned by session."""
+    version = code_of()
+    keys = {name: asset_key(strategy, name) for name in DAILY}
+    outside = {asset_key(strategy, name) for name in _OUTSIDE}
+    specs = []
+    for name, description in DAILY.items():
+        stated = described(strategy, name, "daily", version, {"sql" if name != "daily_report" else "html"})
+        inside = {keys[each] for each in _UPSTREAM[name]}
+        deps = [*inside, *(outside if name in ("fills", "daily_signals") else ())]
+        specs.append(dg.AssetSpec(**stated, description=description, deps=deps))
+
+    @dg.multi_asset(
+        name=f"{strategy.name}__daily_round",
+        specs=specs,
+        partitions_def=session_partitions(strategy),
+        check_specs=[
+            dg.AssetCheckSpec(
+                name="trace_ends_at_the_target",
+                asset=keys["target_positions"],
+                description="The last of the eight steps of every symbol is the target weight.",
+            ),
+            dg.AssetCheckSpec(
+                name="no_order_without_reference",
+                asset=keys["orders"],
+                description="Every accepted order has a finite reference price.",
+            ),
+        ],
+    )
+    def daily_round(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        sessions = asked_sessions(strategy, list(context.partition_keys))
+        decided: list[DecidedSession] = []
+        with open_workplace(strategy) as workplace:
+            for session in sessions:
+                if session > workplace.last_session:
+                    context.log.info(f"{session.date()} is not closed yet, and is left out")
+                    continue
+                done = decide_session(workplace, session, context.run_id)
+                page = write_daily_page(workplace, done.round, done.frames, done.provenance)
+                decided.append(done)
+                context.log.info(_sentence(done))
+                _add_metadata(context, keys, done, str(page))
+        for name in DAILY:
+            yield dg.MaterializeResult(asset_key=keys[name])
+        yield from _checks(keys, decided)
+
+    return [daily_round]
+
+
+def _sentence(done: DecidedSession) -> str:
+    state = done.round.state
+    before = " (decided before, and equal)" if done.already_decided else ""
+    return (
+        f"{done.round.session.date()}: {len(done.frames['fills'])} fills, equity {state.equity_usd:,.0f} USD, "
+        f"{len(done.round.orders)} orders, {done.round.standing.trading.state}{before}"
+    )
+
+
+def _add_metadata(
+    context: dg.AssetExecutionContext, keys: dict[str, dg.AssetKey], done: DecidedSession, page: str
+) -> None:
+    frames, state, trading = done.frames, done.round.state, done.round.standing.trading
+    drift = frames["drift"]
+    metadata: dict[str, dict[str, Any]] = {
+        "fills": {"fills": len(frames["fills"]), "table": table(frames["fills"].drop(columns=["known_at"]))},
+        "portfolio_state": {
+            "equity_usd": state.equity_usd,
+            "gross_fraction": state.gross_fraction,
+            "drawdown_fraction": state.drawdown_fraction,
+            "breaker": state.breaker or "none",
+        },
+        "daily_signals": {
+            "model_id": done.provenance["model_id"],
+            "table": table(
+                frames["signals"][["symbol", "calibrated_probability", "direction", "expected_return", "confidence"]]
+            ),
+        },
+        "target_positions": {
+            "verdict": done.provenance["verdict"],
+            "table": table(
+                frames["target_positions"][["symbol", "current_quantity", "target_quantity", "target_weight"]]
+            ),
+            "why": table(frames["position_steps"][["symbol", "step", "rule", "weight_after", "reason"]], rows=24),
+        },
+        "orders": {
+            "orders": len(frames["orders"]),
+            "denied": int((frames["orders"]["status"] == "denied").sum()),
+            "table": table(frames["orders"][["symbol", "side", "quantity", "status", "reason_code"]]),
+        },
+        "drift_report": {
+            "trading_state": trading.state,
+            "score": trading.score,
+            "reasons": "; ".join(trading.reasons) or "none",
+            **({"drift": image(drift_statistics(drift))} if len(drift) else {}),
+        },
+        "daily_report": {"report": dg.MetadataValue.path(page)},
+    }
+    partition = str(done.round.session.date())
+    for name, figures in metadata.items():
+        context.add_asset_metadata(figures, asset_key=keys[name], partition_key=partition)
+
+
+def _checks(
+    keys: dict[str, dg.AssetKey], decided: list[DecidedSession]
+) -> Iterator[dg.AssetCheckResult]:
+    broken, unreferenced = [], []
+    for done in decided:
+        last = done.frames["position_steps"].query("step == 8").set_index("symbol")["weight_after"]
+        target = done.frames["target_positions"].set_index("symbol")["target_weight"]
+        apart = (last - target).abs()
+        broken += [f"{symbol} {done.round.session.date()}" for symbol in apart.index[apart > 0.0]]
+        orders = done.frames["orders"]
+        bad = orders[(orders["status"] == "accepted") & orders["reference_price"].isna()]
+        unreferenced += [f"{symbol} {done.round.session.date()}" for symbol in bad["symbol"]]
+    for name, key, found in (
+        ("trace_ends_at_the_target", keys["target_positions"], broken),
+        ("no_order_without_reference", keys["orders"], unreferenced),
+    ):
+        yield dg.AssetCheckResult(
+            check_name=name,
+            asset_key=key,
+            passed=not found,
+            description=", ".join(found) or f"holds for {len(decided)} sessions",
+        )

@@ -1,0 +1,87 @@
+"""Everything Dagster is given: assets, checks, jobs, schedules, sensors and IO managers, by strategy."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from nn_assets.orchestration.assets.costs import cost_assets
+from nn_assets.orchestration.assets.daily import DAILY, daily_assets
+from nn_assets.orchestration.assets.evaluation import evaluation_assets
+from nn_assets.orchestration.assets.features import feature_assets
+from nn_assets.orchestration.assets.learning import learning_assets
+from nn_assets.orchestration.assets.market import market_assets
+from nn_assets.orchestration.catalog import load_strategies
+from nn_assets.orchestration.checks import strategy_checks
+from nn_assets.orchestration.io import CubeIOManager, MonthsIOManager
+from nn_assets.orchestration.naming import STRATEGY_TAG, asset_key
+from nn_assets.orchestration.progress import progress_logger
+from nn_assets.orchestration.schedules import strategy_schedules
+from nn_assets.orchestration.sensors import failed_run_alert, strategy_sensors
+from nn_assets.settings import Strategy
+
+__all__ = ["JOBS", "all_definitions", "job_name", "strategy_definitions"]
+
+TABLES = ("raw_bars", "validated_bars", "features")
+MONTHS = ("stationarity", "selected_features", "trained_model", "forecasts", "walk_forward_study", "model_evaluation")
+JOBS = ("tables", "study", "daily", "costs")
+
+
+def job_name(strategy: Strategy, kind: str) -> str:
+    """Name of one of a strategy's jobs."""
+    return f"{strategy.name}__{kind}"
+
+
+def strategy_definitions(strategy: Strategy) -> dg.Definitions:
+    """Assets, jobs, schedules and sensors of one strategy; every name is its own."""
+    assets = [
+        *market_assets(strategy),
+        *feature_assets(strategy),
+        *learning_assets(strategy),
+        *evaluation_assets(strategy),
+        *daily_assets(strategy),
+        *cost_assets(strategy),
+    ]
+    chosen = {
+        "tables": TABLES,
+        "study": (*TABLES, *MONTHS),
+        "daily": (*TABLES, *DAILY),
+        "costs": ("cost_model",),
+    }
+    descriptions = {
+        "tables": "Take in bars, publish them through the gate, compute features.",
+        "study": "Tables, then models, forecasts and the walk-forward study of a range of months.",
+        "daily": "Tables, then the daily round of a session or of a range of sessions in order.",
+        "costs": "Recalibrate the cost model from the fills on record.",
+    }
+    jobs = [
+        dg.define_asset_job(
+            job_name(strategy, kind),
+            selection=dg.AssetSelection.assets(*(asset_key(strategy, name) for name in names)),
+            description=descriptions[kind],
+            executor_def=dg.in_process_executor,
+            tags={STRATEGY_TAG: strategy.name},
+        )
+        for kind, names in chosen.items()
+    ]
+    return dg.Definitions(
+        assets=assets,
+        asset_checks=strategy_checks(strategy),
+        jobs=jobs,
+        schedules=strategy_schedules(
+            strategy,
+            daily_job=job_name(strategy, "daily"),
+            study_job=job_name(strategy, "study"),
+            cost_job=job_name(strategy, "costs"),
+        ),
+        sensors=strategy_sensors(strategy, study_job=job_name(strategy, "study")),
+    )
+
+
+def all_definitions() -> dg.Definitions:
+    """Every strategy of this installation, and what they share."""
+    shared = dg.Definitions(
+        resources={"cube_io": CubeIOManager(), "months_io": MonthsIOManager()},
+        sensors=[failed_run_alert],
+        loggers={"console": progress_logger},
+    )
+    return dg.Definitions.merge(*(strategy_definitions(each.strategy) for each in load_strategies()), shared)

@@ -1,0 +1,225 @@
+"""Runs without the UI, through Dagster all the same: materialisations in the persisted instance."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from nn_assets.errors import DecisionError, NnAssetsError, SettingsError
+from nn_assets.market.sessions import is_session
+from nn_assets.orchestration.build import all_definitions, job_name
+from nn_assets.orchestration.catalog import find_strategy
+from nn_assets.orchestration.instance import open_instance
+from nn_assets.orchestration.naming import REFIT_TAG, STRATEGY_TAG
+from nn_assets.orchestration.partitions import first_model_month, month_partitions
+from nn_assets.orchestration.rounds import decided_sessions
+from nn_assets.orchestration.study import latest_study
+from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.settings import Strategy
+from nn_assets.store.home import checkout
+
+__all__ = ["RunFailed", "materialise", "run_round", "run_study", "serve_ui"]
+
+_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+class RunFailed(NnAssetsError):
+    """A run that ended in a failure; the message is that of the step that failed."""
+
+
+def materialise(
+    strategy: Strategy,
+    kind: str,
+    *,
+    first: str | None = None,
+    last: str | None = None,
+    tags: dict[str, str] | None = None,
+) -> str:
+    """Execute one of a strategy's jobs in this process, in the persisted instance.
+
+    Parameters
+    ----------
+    kind : str
+        One of ``orchestration.build.JOBS``.
+    first, last : str, optional
+        Partition keys; equal ones for a single partition, none for an unpartitioned job.
+    tags : dict, optional
+        Further run tags.
+
+    Returns
+    -------
+    str
+        The run's id.
+
+    Raises
+    ------
+    RunFailed
+        A step failed; says which and why, and where to look.
+    """
+    job = all_definitions().resolve_job_def(job_name(strategy, kind))
+    all_tags = {STRATEGY_TAG: strategy.name, **(tags or {})}
+    key = first if first == last else None
+    if first is not None and key is None:
+        all_tags |= {_RANGE_START: first, _RANGE_END: str(last)}
+    with open_instance() as instance:
+        result = job.execute_in_process(
+            instance=instance, partition_key=key, tags=all_tags, raise_on_error=False
+        )
+        if not result.success:
+            raise _explained(result, job_name(strategy, kind))
+        return str(result.run_id)
+
+
+def _explained(result: dg.ExecuteInProcessResult, job: str) -> RunFailed:
+    failures = [event for event in result.all_events if event.is_step_failure]
+    for event in failures:
+        error = event.step_failure_data.error
+        while error is not None and error.cause is not None:
+            error = error.cause
+        failure = event.step_failure_data.user_failure_data
+        message = (failure.description if failure else None) or (error.message if error else "")
+        return RunFailed(
+            expected=f"job {job} to succeed",
+            found=f"step {event.step_key} failed: {str(message).strip()}",
+            remedy="mend what it names and run again: what was finished is kept",
+            run=result.run_id,
+        )
+    return RunFailed(
+        expected=f"job {job} to succeed",
+        found="a failure before its first step",
+        remedy="open the run in the UI (make ui)",
+        run=result.run_id,
+    )
+
+
+# --- commands ------------------------------------------------------------------------------------------------
+
+
+def run_round(name: str, session: str | None) -> dict[str, Any]:
+    """Run the daily round of one session: the one named, or the last that is closed."""
+    strategy = find_strategy(name).strategy
+    with open_workplace(strategy) as workplace:
+        day = workplace.last_session if session is None else _session(strategy, session)
+        if day > workplace.last_session:
+            raise DecisionError(
+                expected=f"a session up to {workplace.last_session.date()}, the last that may be seen",
+                found=str(day.date()),
+                remedy="wait for its close; what lies in the vault stays sealed",
+                session=day.date(),
+            )
+        if day < workplace.first_live_session:
+            raise DecisionError(
+                expected=f"a session from {workplace.first_live_session.date()} on, the first live one",
+                found=str(day.date()),
+                remedy="set market.live_starts earlier to replay as if live",
+                session=day.date(),
+            )
+    key = str(day.date())
+    run_id = materialise(strategy, "daily", first=key, last=key)
+    with open_workplace(strategy) as workplace:
+        state = workplace.ledger.read("portfolio_states", strategy.name, day, day).iloc[0]
+        targets = workplace.ledger.read("target_positions", strategy.name, day, day)
+        trading = workplace.ledger.read("trading_states", strategy.name, day, day).iloc[0]
+    positions = {
+        str(row.symbol): {"target_quantity": row.target_quantity, "target_weight": row.target_weight}
+        for row in targets.itertuples()
+    }
+    held = sum(1 for each in positions.values() if each["target_quantity"])
+    return {
+        "strategy": strategy.name,
+        "session": key,
+        "run_id": run_id,
+        "equity_usd": float(state["equity_usd"]),
+        "trading_state": str(trading["state"]),
+        "targets": positions,
+        "text": f"{strategy.name} {key}: equity {state['equity_usd']:,.0f} USD, {held} positions to hold next, "
+        f"trading state {trading['state']}",
+    }
+
+
+def _session(strategy: Strategy, text: str) -> pd.Timestamp:
+    try:
+        day = pd.Timestamp(text).normalize()
+    except ValueError:
+        day = pd.NaT
+    if pd.isna(day) or not is_session(strategy.market.calendar, day):
+        raise SettingsError(
+            expected=f"a session of {strategy.market.calendar} as YYYY-MM-DD",
+            found=repr(text),
+            remedy="name a day on which the market trades",
+            key="--session",
+        )
+    return day
+
+
+def run_study(
+    name: str, first: str | None, last: str | None, refit_every: int | None
+) -> dict[str, Any]:
+    """Run the walk-forward study over a range of months, all of history when none is named."""
+    strategy = find_strategy(name).strategy
+    with open_workplace(strategy) as workplace:
+        newest = workplace.last_session.strftime("%Y-%m")
+    low, high = _month(strategy, first, first_model_month(strategy)), _month(strategy, last, newest)
+    tags = {} if refit_every is None else {REFIT_TAG: str(refit_every)}
+    run_id = materialise(strategy, "study", first=f"{low}-01", last=f"{high}-01", tags=tags)
+    with open_workplace(strategy) as workplace:
+        study = latest_study(workplace, str(pd.Period(high, "M") + 1))
+    assert study is not None, "the study was just recorded"
+    return {
+        "strategy": strategy.name,
+        "from": low,
+        "to": high,
+        "run_id": run_id,
+        "verdict": str(study["verdict"]),
+        "figures": study["figures"],
+        "text": f"{strategy.name} {low} to {high}: {study['verdict']}. {study['figures']['reason']}",
+    }
+
+
+def _month(strategy: Strategy, text: str | None, default: str) -> str:
+    if text is None:
+        return default
+    keys = month_partitions(strategy).get_partition_keys()
+    try:
+        month = str(pd.Period(text, "M"))
+    except ValueError:
+        month = ""
+    if f"{month}-01" not in keys:
+        raise SettingsError(
+            expected=f"a month from {keys[0][:7]} to {keys[-1][:7]}",
+            found=repr(text),
+            remedy="name a month as YYYY-MM that the strategy's history can train for",
+            key="--from / --to",
+        )
+    return month
+
+
+def latest_decided(strategy: Strategy) -> pd.Timestamp | None:
+    """The last session with a decision on record."""
+    with open_workplace(strategy) as workplace:
+        decided = decided_sessions(workplace)
+    return decided[-1] if decided else None
+
+
+def serve_ui(port: int) -> None:
+    """Run Dagster's webserver and daemon on the loopback address until interrupted."""
+    with open_instance():
+        pass  # a fresh home is initialised by one process, before two race for it
+    program = Path(sys.executable).with_name("dagster")
+    command = [str(program), "dev", "-h", "127.0.0.1", "-p", str(port), "-w", str(checkout() / "workspace.yaml")]
+    environment = {key: value for key, value in os.environ.items() if key != "DAGSTER_HOME"}
+    server = subprocess.Popen(command, cwd=checkout(), env=environment)  # noqa: S603  a fixed command
+    stop: Callable[[int, object], None] = lambda *_: server.terminate()  # noqa: E731
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        server.wait()
+    except KeyboardInterrupt:
+        server.terminate()
+        server.wait()

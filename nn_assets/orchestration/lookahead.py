@@ -1,0 +1,47 @@
+"""The look-ahead proof in production: what is stored, computed again on less history, must be equal."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from nn_assets.orchestration.workplace import FORECASTS, Workplace
+
+__all__ = ["features_repeat_when_cut", "signals_repeat_forecasts"]
+
+_CUTS = (0.5, 0.75, 0.95)
+
+
+def features_repeat_when_cut(workplace: Workplace) -> tuple[list[str], list[pd.Timestamp]]:
+    """Compute features on history cut at three sessions, and name what differs from the stored ones."""
+    stored, panel = workplace.cube(), workplace.panel()
+    cuts = [stored.sessions[int(share * (stored.bars - 1))] for share in _CUTS]
+    differing = []
+    for cut in cuts:
+        again = workplace.compute_cube(panel.until(cut))
+        kept = stored.until(cut)
+        if again.names != kept.names:
+            differing.append(f"{cut.date()}: features {sorted(set(again.names) ^ set(kept.names))}")
+        elif not np.array_equal(again.values, np.asarray(kept.values), equal_nan=True):
+            differing.append(f"{cut.date()}: values differ")
+    return differing, cuts
+
+
+def signals_repeat_forecasts(workplace: Workplace) -> tuple[int, list[str]]:
+    """Compare live signals with the study's forecasts made by the same model for the same session."""
+    name = workplace.strategy.name
+    signals = workplace.ledger.read("signals", name)
+    months = sorted({session.strftime("%Y-%m") for session in signals["session"]})
+    stored = [month for month in months if month in workplace.lake.months(name, FORECASTS)]
+    if not stored:
+        return 0, []
+    forecasts = workplace.lake.read_months(name, FORECASTS, stored)
+    network = forecasts[forecasts["estimator"] == "network"]
+    both = signals.merge(network, on=["symbol", "session", "model_id"], suffixes=("_live", "_study"))
+    apart = both[both["calibrated_probability_live"] != both["calibrated_probability_study"]]
+    named = [
+        f"{row.symbol} {row.session.date()}: {row.calibrated_probability_live} live, "
+        f"{row.calibrated_probability_study} in the study"
+        for row in apart.itertuples()
+    ]
+    return len(both), named

@@ -1,0 +1,37 @@
+"""What a run prints: one line per step begun, and every line that an asset logs."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import dagster as dg
+
+__all__ = ["progress_logger"]
+
+_PAINFUL = ("STEP_FAILURE", "RUN_FAILURE")
+
+
+class _Lines(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        meta = getattr(record, "dagster_meta", {})
+        event = meta.get("dagster_event")
+        if event is None:
+            line = f"    {str(meta.get('orig_message') or record.getMessage()).splitlines()[0]}"
+        elif event.event_type_value == "STEP_START":
+            line = f"  {event.step_key.replace('__', ' / ', 1)}"
+        elif event.event_type_value in _PAINFUL:
+            line = f"  {event.event_type_value.replace('_', ' ').lower()}: {event.step_key or ''}"
+        else:
+            return
+        print(line, file=sys.stderr, flush=True)  # noqa: T201  progress belongs on standard error
+
+
+@dg.logger(description="One line per step, and what the assets say; Dagster keeps every event besides.")
+def progress_logger(_: dg.InitLoggerContext) -> logging.Logger:
+    """A logger that prints progress to standard error."""
+    logger = logging.getLogger("nn_assets.progress")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logger.handlers = [_Lines(logging.INFO)]
+    return logger

@@ -1,0 +1,64 @@
+"""Cost recalibration: fills joined with the liquidity that they were ordered on, one run on record."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+
+from nn_assets.costs.calibration import CalibrationResult, recalibrate
+from nn_assets.evaluation.market_view import market_view
+from nn_assets.market.panel import panel_from_bars
+from nn_assets.orchestration.study import cost_model_in_force
+from nn_assets.orchestration.workplace import Workplace
+from nn_assets.store.columns import canonical_json
+
+__all__ = ["recalibrate_costs"]
+
+
+def recalibrate_costs(workplace: Workplace, run_id: str) -> CalibrationResult:
+    """Propose coefficients from every fill on record, and record the outcome.
+
+    Running again on the same fills and prior changes nothing.
+    """
+    strategy, session = workplace.strategy, workplace.last_session
+    prior = cost_model_in_force(workplace)
+    fills = _with_liquidity(workplace, workplace.ledger.read("fills", strategy.name))
+    result = recalibrate(fills, prior, strategy.costs, dated=str(session.date()))
+    told = {
+        "session": session,
+        "source": "imported" if (fills["source"] == "imported").any() else "paper",
+        "in_force": result.status == "in_force",
+        "coefficients": result.model.to_dict(),
+        "figures": {
+            "status": result.status,
+            "reason": result.reason,
+            "fills": result.fills,
+            "recovered": result.recovered,
+            "proposed": result.proposed.to_dict(),
+        },
+    }
+    identity = hashlib.sha256(canonical_json(told).encode()).hexdigest()[:16]
+    workplace.ledger.append(
+        "cost_models", [{"cost_model_id": identity, **told}], run_id=run_id, strategy=strategy.name
+    )
+    return result
+
+
+def _with_liquidity(workplace: Workplace, fills: pd.DataFrame) -> pd.DataFrame:
+    """Add reference price, average daily volume and volatility as known when each order was decided."""
+    strategy = workplace.strategy
+    orders = workplace.ledger.read("orders", strategy.name)[["client_order_id", "reference_price"]]
+    joined = fills.merge(orders, on="client_order_id", how="left")
+    bars = workplace.bars()
+    symbols = workplace.symbols(bars)
+    market = market_view(panel_from_bars(bars, workplace.sessions(), symbols), strategy.portfolio)
+    row = market.panel.sessions.get_indexer(pd.DatetimeIndex(joined["session"])) - 1
+    column = pd.Index(symbols).get_indexer(joined["symbol"])
+    known = (row >= 0) & (column >= 0)
+    for name, source in (("adv_usd", market.adv_usd), ("daily_volatility", market.volatility)):
+        values = np.full(len(joined), np.nan)
+        values[known] = source[row[known], column[known]]
+        joined[name] = values
+    return joined

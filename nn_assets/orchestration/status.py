@@ -1,0 +1,79 @@
+"""What each strategy last did, what holds, and what an operator should look at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nn_assets.orchestration.catalog import find_strategy, load_strategies
+from nn_assets.orchestration.controls import kill_switch_state
+from nn_assets.orchestration.rounds import decided_sessions
+from nn_assets.orchestration.study import latest_study
+from nn_assets.orchestration.workplace import Workplace, open_workplace
+from nn_assets.store.audit import verify
+from nn_assets.store.ledger import Ledger
+
+__all__ = ["report", "verify_audit"]
+
+
+def report(name: str | None) -> dict[str, Any]:
+    """The state of one strategy, or of all."""
+    chosen = [find_strategy(name)] if name else list(load_strategies())
+    found = {}
+    for each in chosen:
+        with open_workplace(each.strategy, each.folder) as workplace:
+            found[each.strategy.name] = _of(workplace)
+    lines = [line for strategy, state in found.items() for line in (strategy, *_lines(state), "")]
+    return {"strategies": found, "text": "\n".join(lines).rstrip()}
+
+
+def _of(workplace: Workplace) -> dict[str, Any]:
+    strategy, ledger = workplace.strategy, workplace.ledger
+    publication = workplace.publications.current(strategy.name)
+    decided = decided_sessions(workplace)
+    study = latest_study(workplace, "9999-12")
+    states = ledger.latest("portfolio_states", strategy.name)
+    trading = ledger.latest("trading_states", strategy.name)
+    models = ledger.read("models", strategy.name)
+    return {
+        "last_session": str(workplace.last_session.date()),
+        "published_to": None if publication is None else str(publication.last_session.date()),
+        "quarantined": None if publication is None else publication.quarantined,
+        "study_to": None if study is None else str(study["month"]),
+        "verdict": None if study is None else str(study["verdict"]),
+        "models": int(models["model_id"].nunique()) if len(models) else 0,
+        "decided_to": str(decided[-1].date()) if decided else None,
+        "undecided_sessions": _undecided(workplace, len(decided)),
+        "equity_usd": None if states.empty else float(states["equity_usd"].iloc[-1]),
+        "breaker": None if states.empty or not isinstance(states["breaker"].iloc[-1], str) else states["breaker"].iloc[-1],
+        "trading_state": None if trading.empty else str(trading["state"].iloc[-1]),
+        "kill_switch": kill_switch_state(ledger, strategy.name),
+    }
+
+
+def _undecided(workplace: Workplace, decided: int) -> int:
+    live = [day for day in workplace.sessions() if day >= workplace.first_live_session]
+    return len(live) - decided
+
+
+def _lines(state: dict[str, Any]) -> list[str]:
+    width = max(map(len, state))
+    return [f"  {key.replace('_', ' '):<{width}}  {'-' if value is None else value}" for key, value in state.items()]
+
+
+def verify_audit() -> dict[str, Any]:
+    """Recompute the chain over every row; not ok when anything differs."""
+    with Ledger() as ledger:
+        found = verify(ledger)
+        head = ledger.head()
+    text = (
+        f"{found.entries} entries verify; head {head.hash} at {head.sequence} (keep it elsewhere to notice a cut tail)"
+        if found.ok
+        else f"the ledger was changed: {found.first_broken}"
+    )
+    return {
+        "ok": found.ok,
+        "entries": found.entries,
+        "head": head.hash,
+        "findings": [str(each) for each in found.findings],
+        "text": text,
+    }

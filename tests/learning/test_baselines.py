@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+
+from nn_assets.errors import TrainingError
+from nn_assets.learning import baselines
+from nn_assets.learning.baselines import BoostedTrees, LinearModel, fit_boosting, fit_linear
+from nn_assets.learning.windows import Samples
+from tests.learning.tiny import tiny_samples
+
+
+def _parts() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    windows, training, validation = tiny_samples()
+    return (
+        windows.last_rows(training.rows, training.columns),
+        training.targets.astype(int),
+        windows.last_rows(validation.rows, validation.columns),
+        validation.targets.astype(int),
+    )
+
+
+def test_the_linear_model_predicts_what_scikit_learn_does() -> None:
+    inputs, outcomes, judged, _ = _parts()
+    model = fit_linear(*tiny_samples())
+    fitted = LogisticRegression(C=model.inverse_strength, max_iter=1000).fit(inputs, outcomes)
+    np.testing.assert_allclose(model.probability(judged), fitted.predict_proba(judged)[:, 1], rtol=1e-12)
+
+
+def test_the_linear_models_penalty_is_the_one_that_validation_prefers() -> None:
+    inputs, outcomes, judged, known = _parts()
+    losses = {
+        strength: log_loss(
+            known, LogisticRegression(C=strength, max_iter=1000).fit(inputs, outcomes).predict_proba(judged)
+        )
+        for strength in (0.001, 0.01, 0.1, 1.0)
+    }
+    assert fit_linear(*tiny_samples()).inverse_strength == min(losses, key=lambda key: losses[key])
+
+
+def test_boosted_trees_predict_what_scikit_learn_does_after_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[HistGradientBoostingClassifier] = []
+
+    class Recorded(HistGradientBoostingClassifier):
+        def fit(self, *arguments: object, **named: object) -> HistGradientBoostingClassifier:
+            made.append(self)
+            return super().fit(*arguments, **named)
+
+    monkeypatch.setattr(baselines, "HistGradientBoostingClassifier", Recorded)
+    trees = fit_boosting(*tiny_samples(), seed=1)
+    _, _, judged, known = _parts()
+    random = np.random.default_rng(0).normal(size=(500, 4)) * 3.0
+    kept = len(trees.roots)
+    staged = list(made[0].staged_predict_proba(np.vstack([judged, random])))
+    assert 1 < kept <= len(staged)
+    expected = staged[kept - 1][:, 1]
+    np.testing.assert_allclose(trees.probability(np.vstack([judged, random])), expected, rtol=1e-12)
+    # no shorter or longer run of trees is better on validation
+    losses = [log_loss(known, stage[: len(judged), 1]) for stage in staged]
+    assert int(np.argmin(losses)) == kept - 1
+
+
+def test_trees_that_never_help_leave_the_base_rate_alone() -> None:
+    windows, training, validation = tiny_samples()
+    contrary = Samples(validation.rows, validation.columns, 1.0 - validation.targets)
+    trees = fit_boosting(windows, training, contrary, seed=1)
+    assert len(trees.roots) == 0
+    features = windows.last_rows(validation.rows, validation.columns)
+    np.testing.assert_allclose(trees.probability(features), training.targets.mean(), rtol=1e-6)
+    stored = BoostedTrees.from_arrays(trees.to_arrays())
+    np.testing.assert_array_equal(stored.probability(features), trees.probability(features))
+
+
+def test_baselines_predict_the_same_bits_from_their_arrays_and_for_one_row_alone() -> None:
+    windows, training, validation = tiny_samples()
+    features = windows.last_rows(validation.rows, validation.columns)
+    linear = fit_linear(windows, training, validation)
+    boosting = fit_boosting(windows, training, validation, seed=1)
+    pairs = (
+        (linear, LinearModel.from_arrays(linear.to_arrays())),
+        (boosting, BoostedTrees.from_arrays(boosting.to_arrays())),
+    )
+    for fitted, stored in pairs:
+        whole = fitted.probability(features)
+        alone = np.concatenate(
+            [stored.probability(features[place : place + 1]) for place in range(len(features))]
+        )
+        assert whole.tobytes() == alone.tobytes()
+
+
+def test_fitting_again_gives_the_same_bits() -> None:
+    for fit in (lambda: fit_linear(*tiny_samples()), lambda: fit_boosting(*tiny_samples(), seed=3)):
+        first, again = fit().to_arrays(), fit().to_arrays()
+        assert all(value.tobytes() == again[name].tobytes() for name, value in first.items())
+
+
+def test_training_rows_of_one_class_are_refused_by_name() -> None:
+    windows, training, validation = tiny_samples()
+    up = Samples(training.rows, training.columns, np.ones_like(training.targets))
+    with pytest.raises(TrainingError, match="both classes for the linear model"):
+        fit_linear(windows, up, validation)
+    with pytest.raises(TrainingError, match="both classes for gradient boosting"):
+        fit_boosting(windows, up, validation, seed=1)

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nn_assets.errors import TrainingError
+from nn_assets.learning import ensemble as ensemble_module
+from nn_assets.learning.ensemble import train_ensemble
+from nn_assets.learning.training import TrainingResult, train
+from nn_assets.learning.windows import Samples, Windows
+from nn_assets.learning.workers import map_in_order, open_pool
+from nn_assets.settings import LearningSettings
+from tests.learning.tiny import tiny_samples, tiny_settings
+
+
+def _leave_abruptly(task: int) -> int:
+    os._exit(3)
+
+
+@pytest.mark.slow
+def test_members_trained_in_processes_have_the_bits_of_members_trained_here() -> None:
+    windows, training, validation = tiny_samples()
+    settings = tiny_settings(ensemble=3)
+    here = train_ensemble(windows, training, validation, settings)
+    with open_pool(2) as pool:
+        assert pool is not None
+        there = train_ensemble(windows, training, validation, settings, pool)
+    assert [member.seed for member in there.members] == [7, 8, 9]
+    for one, other in zip(here.members, there.members, strict=True):
+        assert one.history == other.history
+        for name, value in one.state.items():
+            assert value.tobytes() == other.state[name].tobytes()
+
+
+def _failing_seeds(monkeypatch: pytest.MonkeyPatch, seeds: set[int]) -> None:
+    def fail_some(
+        windows: Windows, training: Samples, validation: Samples, settings: LearningSettings, seed: int
+    ) -> TrainingResult:
+        if seed in seeds:
+            raise TrainingError(expected="a loss", found="nan", remedy="none", seed=seed, epoch=2)
+        return train(windows, training, validation, settings, seed)
+
+    monkeypatch.setattr(ensemble_module, "train", fail_some)
+
+
+def test_a_failed_member_is_dropped_by_name_and_the_others_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+    _failing_seeds(monkeypatch, {8})
+    found = train_ensemble(*tiny_samples(), tiny_settings(ensemble=3))
+    assert [member.seed for member in found.members] == [7, 9]
+    assert [seed for seed, _ in found.failures] == [8]
+    assert "seed 8, epoch 2" in found.failures[0][1]
+
+
+def test_an_ensemble_with_fewer_than_half_of_its_members_left_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _failing_seeds(monkeypatch, {7, 9, 10})
+    with pytest.raises(TrainingError, match=r"half of 5 members trained; found 2.*seed 7.*seed 9.*seed 10"):
+        train_ensemble(*tiny_samples(), tiny_settings(ensemble=5))
+
+
+def test_exactly_half_of_the_members_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    _failing_seeds(monkeypatch, {7})
+    found = train_ensemble(*tiny_samples(), tiny_settings(ensemble=2))
+    assert len(found.members) == 1
+
+
+def test_windows_sent_to_a_process_are_their_values_not_every_window() -> None:
+    windows = Windows(np.zeros((400, 10, 8)), lookback=20)
+    rebuild, arguments = windows.__reduce__()
+    assert sum(part.nbytes for part in arguments if isinstance(part, np.ndarray)) == 400 * 10 * 8 * 4
+    copy = rebuild(*arguments)
+    assert copy.shape == windows.shape
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_is_a_named_error() -> None:
+    with (
+        open_pool(2) as pool,
+        pytest.raises(TrainingError, match=r"training processes that live.*learning\.processes"),
+    ):
+        list(map_in_order(pool, _leave_abruptly, [1]))
+
+
+def test_one_process_means_this_one() -> None:
+    with open_pool(1) as pool:
+        assert pool is None
+        assert list(map_in_order(pool, len, ["a", "bb"])) == [1, 2]
+
+
+_PARENT = """
+import os, sys, time
+from nn_assets.learning.workers import map_in_order, open_pool
+if __name__ == "__main__":
+    with open_pool(2) as pool:
+        print(*{found.result() for found in [pool.submit(os.getpid) for _ in range(20)]}, flush=True)
+        time.sleep(60)
+"""
+
+
+@pytest.mark.slow
+def test_processes_of_a_killed_parent_leave_too(tmp_path: Path, checkout: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(_PARENT)
+    parent = subprocess.Popen(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(checkout)},
+    )
+    assert parent.stdout is not None
+    with parent.stdout:
+        children = [int(text) for text in parent.stdout.readline().split()]
+    assert children
+    assert all(_alive(child) for child in children)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    deadline = time.monotonic() + 10
+    while any(_alive(child) for child in children) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(_alive(child) for child in children)
+
+
+def _alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

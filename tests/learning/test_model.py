@@ -1,0 +1,352 @@
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nn_assets.errors import FoldError, ModelError, TrainingError
+from nn_assets.features.cube import FeatureCube
+from nn_assets.features.labels import Labels
+from nn_assets.features.stationarity import (
+    FeatureVerdict,
+    StationarityReport,
+    apply_transforms,
+    decide_transforms,
+)
+from nn_assets.learning.address import TRANSFORM_REACH, code_version
+from nn_assets.learning.artifact import to_files
+from nn_assets.learning.fold_model import FoldModel
+from nn_assets.learning.folds import Fold
+from nn_assets.learning.inference import cut_cube
+from nn_assets.learning.model import fit_model, fit_models, forecast, model_address, open_pool
+from nn_assets.settings import FeatureSettings
+from tests.learning.tiny import SPAN, SYMBOLS, tiny_fold, tiny_market, tiny_strategy
+
+
+@cache
+def _fitted(network: str = "lstm", *, select: bool = False) -> FoldModel:
+    cube, labels = tiny_market()
+    strategy = tiny_strategy({"select": select}, network=network)
+    return fit_model(cube, labels, tiny_fold(cube, strategy), strategy)
+
+
+def _months_of_use(model: FoldModel, cube: FeatureCube) -> slice:
+    return slice(model.fold.used_from, cube.bars)
+
+
+def _same_bits(one: pd.DataFrame, other: pd.DataFrame) -> None:
+    assert list(one.columns) == list(other.columns)
+    assert len(one) == len(other) > 0
+    for name in one.columns:
+        left, right = one[name].to_numpy(), other[name].to_numpy()
+        if left.dtype == np.float64:
+            assert left.tobytes() == right.tobytes(), name
+        else:
+            assert (left == right).all(), name
+
+
+def _restated(cube: FeatureCube, labels: Labels, cut: int, scale: float = 99.0) -> tuple[FeatureCube, Labels]:
+    """The same history up to ``cut``, and an entirely different one from there."""
+    values, targets, returns = np.array(cube.values), np.array(labels.targets), np.array(labels.returns)
+    values[cut:] = scale
+    # a label that needs a row from the cut on is not known at the cut
+    targets[max(cut - SPAN, 0) :] = np.nan
+    returns[max(cut - SPAN, 0) :] = np.nan
+    changed = FeatureCube(cube.sessions, cube.symbols, cube.names, values)
+    return changed, Labels(targets, returns, labels.realised_row)
+
+
+@pytest.mark.parametrize("network", ["lstm", "mlp"])
+def test_a_session_forecast_alone_has_the_bits_it_has_among_all_others(network: str) -> None:
+    cube, _ = tiny_market()
+    model = _fitted(network)
+    together = forecast(model, cube, _months_of_use(model, cube))
+    for row in (model.fold.used_from, model.fold.used_from + 17, cube.bars - 1):
+        alone = forecast(model, cut_cube(cube, 0, row + 1), slice(row, row + 1))
+        same = together[together["session"] == cube.sessions[row]].reset_index(drop=True)
+        assert len(alone) == 3 * len(SYMBOLS)
+        _same_bits(alone, same)
+
+
+def test_a_symbol_forecast_without_its_neighbours_has_the_same_bits() -> None:
+    cube, _ = tiny_market()
+    model = _fitted()
+    rows = _months_of_use(model, cube)
+    values = np.array(cube.values)
+    values[rows, 0] = np.nan
+    without = forecast(model, FeatureCube(cube.sessions, cube.symbols, cube.names, values), rows)
+    assert "AAA" not in set(without["symbol"])
+    whole = forecast(model, cube, rows)
+    _same_bits(without, whole[whole["symbol"] != "AAA"].reset_index(drop=True))
+
+
+@pytest.mark.parametrize("network", ["lstm", "mlp"])
+def test_nothing_in_a_fit_depends_on_rows_from_its_first_use_on(network: str) -> None:
+    cube, labels = tiny_market()
+    strategy = tiny_strategy(network=network)
+    fold = tiny_fold(cube, strategy)
+    changed = _restated(cube, labels, fold.used_from)
+    again = fit_model(*changed, fold, strategy)
+    assert to_files(again) == to_files(_fitted(network))
+
+
+def test_a_fit_on_history_that_ends_at_its_first_use_equals_one_on_longer_history() -> None:
+    cube, labels = tiny_market()
+    strategy = tiny_strategy()
+    cut = tiny_fold(cube, strategy).used_from
+    ended = cut_cube(cube, 0, cut)
+    targets, returns = np.array(labels.targets[:cut]), np.array(labels.returns[:cut])
+    targets[-SPAN:], returns[-SPAN:] = np.nan, np.nan
+    short = Labels(targets, returns, labels.realised_row[:cut])
+    again = fit_model(ended, short, tiny_fold(ended, strategy), strategy)
+    assert to_files(again) == to_files(_fitted())
+
+
+def test_appending_months_changes_no_earlier_forecast() -> None:
+    cube, _ = tiny_market()
+    longer, _ = tiny_market(last="2013-06-28")
+    model = _fitted()
+    rows = _months_of_use(model, cube)
+    _same_bits(forecast(model, cube, rows), forecast(model, longer, rows))
+
+
+def _parts_changed(part: str) -> FoldModel:
+    """A fit whose features and labels differ in one part of the fold alone, by far."""
+    cube, labels = tiny_market()
+    strategy = tiny_strategy()
+    fold = tiny_fold(cube, strategy)
+    rows = fold.parts()[part]
+    values, targets = np.array(cube.values), np.array(labels.targets)
+    values[rows] = 5.0 + 3.0 * values[rows]
+    targets[rows] = 1.0 - targets[rows]
+    changed = FeatureCube(cube.sessions, cube.symbols, cube.names, values)
+    return fit_model(changed, Labels(targets, labels.returns, labels.realised_row), fold, strategy)
+
+
+@pytest.mark.parametrize("part", ["validation", "calibration"])
+def test_scaler_and_stationarity_are_fitted_on_training_rows_alone(part: str) -> None:
+    changed, model = _parts_changed(part), _fitted()
+    assert changed.scaler.to_dict() == model.scaler.to_dict()
+    assert changed.stationarity == model.stationarity
+
+
+def test_calibration_rows_change_calibration_and_nothing_else() -> None:
+    changed, model = _parts_changed("calibration"), _fitted()
+    assert changed.calibrations != model.calibrations
+    files, reference = to_files(changed), to_files(model)
+    for name in ("weights.safetensors", "baselines.safetensors", "validation.safetensors"):
+        assert files[name] == reference[name]
+
+
+def test_the_selector_sees_training_rows_alone() -> None:
+    cube, labels = tiny_market()
+    strategy = tiny_strategy({"select": True, "maximum_selected": 2})
+    fold = tiny_fold(cube, strategy)
+    model = fit_model(cube, labels, fold, strategy)
+    assert model.selection is not None
+    assert model.feature_names[0] == "alpha"  # the one that the returns follow
+    changed = fit_model(*_restated(cube, labels, fold.validation.stop), fold, strategy)
+    assert changed.selection == model.selection
+    assert len(forecast(model, cube, _months_of_use(model, cube)))
+
+
+def test_training_really_happens_and_finds_the_planted_edge() -> None:
+    cube, labels = tiny_market()
+    strategy = tiny_strategy(network="mlp", hidden=8, maximum_epochs=25, patience=8, ensemble=3)
+    model = fit_model(cube, labels, tiny_fold(cube, strategy), strategy)
+    made = forecast(model, cube, slice(model.fold.used_from, cube.bars - SPAN))
+    rows = cube.sessions.get_indexer(pd.DatetimeIndex(made["session"]))
+    columns = [SYMBOLS.index(symbol) for symbol in made["symbol"]]
+    right = (made["calibrated_probability"].to_numpy() > 0.5) == (labels.targets[rows, columns] == 1.0)
+    accuracy = {
+        name: right[(made["estimator"] == name).to_numpy()].mean()
+        for name in ("network", "linear", "boosting")
+    }
+    assert min(accuracy.values()) > 0.6, accuracy
+
+
+def test_each_month_has_a_model_of_its_own_fitted_before_it() -> None:
+    cube, labels = tiny_market()
+    strategy = tiny_strategy(maximum_epochs=1, ensemble=1)
+    folds = [tiny_fold(cube, strategy, month) for month in ("2012-07", "2012-08", "2012-09")]
+    models = list(fit_models(cube, labels, folds, strategy))
+    assert [model.fold for model in models] == folds
+    assert len({model.model_id for model in models}) == 3
+    weights = {to_files(model)["weights.safetensors"] for model in models}
+    assert len(weights) == 3
+
+
+def test_a_model_is_refused_for_sessions_before_its_first_use() -> None:
+    cube, _ = tiny_market()
+    model = _fitted()
+    start = model.fold.used_from - 1
+    with pytest.raises(ModelError, match="fitted before it"):
+        forecast(model, cube, slice(start, start + 5))
+
+
+@pytest.mark.slow
+def test_folds_fitted_in_processes_have_the_bits_of_folds_fitted_here() -> None:
+    cube, labels = tiny_market()
+    strategy = tiny_strategy(maximum_epochs=1)
+    folds = [tiny_fold(cube, strategy, month) for month in ("2012-07", "2012-08")]
+    here = [to_files(model) for model in fit_models(cube, labels, folds, strategy)]
+    with open_pool(2) as pool:
+        there = [to_files(model) for model in fit_models(cube, labels, folds, strategy, pool)]
+        members_there = to_files(fit_model(cube, labels, folds[0], strategy, pool))
+    assert here == there
+    assert here[0] == members_there
+
+
+def test_forecasts_hold_every_estimator_with_spread_and_calibration() -> None:
+    cube, _ = tiny_market()
+    model = _fitted()
+    made = forecast(model, cube, _months_of_use(model, cube))
+    assert list(made.columns) == [
+        "symbol",
+        "session",
+        "estimator",
+        "probability",
+        "dispersion",
+        "calibrated_probability",
+        "model_id",
+    ]
+    assert made["session"].dtype == "datetime64[ns]"
+    assert len(made) == 3 * 3 * (cube.bars - model.fold.used_from)
+    assert made["probability"].between(0, 1).all()
+    network = made["estimator"] == "network"
+    assert (made.loc[network, "dispersion"] > 0).all()
+    assert (made.loc[~network, "dispersion"] == 0).all()
+    assert set(made["model_id"]) == {model.model_id}
+    assert (
+        made[["session", "symbol"]]
+        .drop_duplicates()
+        .equals(made[["session", "symbol"]].drop_duplicates().sort_values(["session", "symbol"]))
+    )
+
+
+def test_the_mean_and_spread_are_those_of_the_members() -> None:
+    cube, _ = tiny_market()
+    model = _fitted("mlp")
+    rows = _months_of_use(model, cube)
+    whole = forecast(model, cube, rows).query("estimator == 'network'")
+    singles = []
+    for member in model.estimators.members:
+        one = FoldModel(
+            **model.__dict__ | {"estimators": _with(model.estimators, members=(member,))},
+        )
+        singles.append(forecast(one, cube, rows).query("estimator == 'network'")["probability"].to_numpy())
+    np.testing.assert_allclose(whole["probability"], np.mean(singles, axis=0), rtol=1e-14)
+    np.testing.assert_allclose(whole["dispersion"], np.std(singles, axis=0, ddof=1), rtol=1e-9)
+
+
+def _with(frozen: Any, **changed: object) -> Any:
+    return type(frozen)(**frozen.__dict__ | changed)
+
+
+def test_no_rows_give_an_empty_frame_of_the_same_types() -> None:
+    cube, _ = tiny_market()
+    model = _fitted()
+    start = model.fold.used_from
+    empty = forecast(model, cube, slice(start, start))
+    full = forecast(model, cube, slice(start, start + 1))
+    assert empty.empty
+    assert empty.dtypes.to_dict() == full.dtypes.to_dict()
+
+
+def test_a_cube_on_other_axes_is_refused() -> None:
+    cube, _ = tiny_market()
+    model = _fitted()
+    rows = _months_of_use(model, cube)
+    late = cut_cube(cube, 1, cube.bars)
+    with pytest.raises(ModelError, match="first session 2011-01-03"):
+        forecast(model, late, rows)
+    renamed = FeatureCube(cube.sessions, ("AAA", "BBB", "DDD"), cube.names, np.array(cube.values))
+    with pytest.raises(ModelError, match="symbols"):
+        forecast(model, renamed, rows)
+    with pytest.raises(ModelError, match="none named delta"):
+        forecast(model, cube.select(("alpha", "beta", "gamma")), rows)
+
+
+def test_too_few_usable_rows_are_refused_by_month() -> None:
+    cube, labels = tiny_market()
+    strategy = tiny_strategy()
+    fold = tiny_fold(cube, strategy)
+    values = np.array(cube.values)
+    values[: fold.training.stop - 103] = np.nan  # whole windows end on 100 sessions
+    late = FeatureCube(cube.sessions, cube.symbols, cube.names, values)
+    with pytest.raises(FoldError, match=r"month 2012-07.*at least 500 usable training rows; found 300"):
+        fit_model(late, labels, fold, strategy)
+
+
+def test_a_fold_that_forgot_to_purge_is_refused() -> None:
+    cube, labels = tiny_market()
+    strategy = tiny_strategy()
+    fold = tiny_fold(cube, strategy)
+    touching = Fold(**fold.__dict__ | {"training": slice(fold.training.start, fold.validation.start)})
+    with pytest.raises(FoldError, match="every label of training realised before"):
+        fit_model(cube, labels, touching, strategy)
+
+
+def test_features_none_of_which_is_stationary_are_refused() -> None:
+    cube, labels = tiny_market()
+    strategy = tiny_strategy({"adf_p_value": 0.0})
+    with pytest.raises(TrainingError, match="at least one stationary feature"):
+        fit_model(cube, labels, tiny_fold(cube, strategy), strategy)
+
+
+def test_figures_tell_what_was_trained_and_how_it_was_judged() -> None:
+    model = _fitted()
+    figures = model.figures
+    assert [member["seed"] for member in figures["members"]] == [7, 8]
+    assert figures["samples"]["training"] > 500
+    for name in ("network", "linear", "boosting"):
+        judged = figures["estimators"][name]
+        assert judged["validation"]["outcomes"] == figures["samples"]["validation"]
+        assert judged["calibration_after"]["outcomes"] == figures["samples"]["calibration"]
+        assert 0 < judged["calibration_before"]["base_rate"] < 1
+    reference = model.validation_forecasts
+    cube, _ = tiny_market()
+    assert set(reference["session"]) == set(cube.sessions[model.fold.validation])
+
+
+def test_the_address_follows_data_configuration_and_seed_and_nothing_else() -> None:
+    cube, labels = tiny_market()
+    strategy = tiny_strategy()
+    fold = tiny_fold(cube, strategy)
+    address = model_address(cube, labels, fold, strategy)
+    assert address == _fitted().model_id
+    assert address == model_address(*_restated(cube, labels, fold.used_from), fold, strategy)
+    more_processes = tiny_strategy(processes=4)
+    assert address == model_address(cube, labels, fold, more_processes)
+    others = {
+        model_address(cube, labels, fold, tiny_strategy(seed=8)),
+        model_address(cube, labels, fold, tiny_strategy(dropout=0.2)),
+        model_address(cube, labels, fold, tiny_strategy({"scaling": "standard"})),
+        model_address(cube, labels, tiny_fold(cube, strategy, "2012-08"), strategy),
+        model_address(*_restated(cube, labels, fold.calibration.stop - 1), fold, strategy),
+    }
+    assert len(others | {address}) == 6
+
+
+def test_the_code_version_is_a_hash_of_sources_that_stays_the_same_within_a_checkout() -> None:
+    assert code_version() == code_version()
+    assert len(code_version()) == 16
+    assert int(code_version(), 16) > 0
+
+
+def test_no_transform_reads_further_back_than_the_rows_handed_to_a_fit() -> None:
+    cube, _ = tiny_market()
+    decided = decide_transforms(cube, slice(0, 200), FeatureSettings())
+    for verdict in ("level", "differenced", "volatility_normalised"):
+        forced = StationarityReport(
+            tuple(FeatureVerdict(entry.name, verdict, entry.attempts) for entry in decided.verdicts),
+            decided.adf_p_value,
+            decided.panel_pass_share,
+        )
+        whole = apply_transforms(cube, forced).values[200:]
+        cut = apply_transforms(cut_cube(cube, 200 - TRANSFORM_REACH, cube.bars), forced).values
+        assert np.isfinite(whole).all()
+        assert whole.tobytes() == np.ascontiguousarray(cut[TRANSFORM_REACH:]).tobytes()
