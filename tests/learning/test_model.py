@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from nn_assets.errors import FoldError, ModelError, TrainingError
 from nn_assets.features.cube import FeatureCube
@@ -16,11 +17,12 @@ from nn_assets.features.stationarity import (
     apply_transforms,
     decide_transforms,
 )
+from nn_assets.learning import inference
 from nn_assets.learning.address import TRANSFORM_REACH, code_version
 from nn_assets.learning.artifact import to_files
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import Fold
-from nn_assets.learning.inference import cut_cube
+from nn_assets.learning.inference import BLOCK_SIZE, cut_cube
 from nn_assets.learning.model import fit_model, fit_models, forecast, model_address, open_pool
 from nn_assets.settings import FeatureSettings
 from tests.learning.tiny import SPAN, SYMBOLS, tiny_fold, tiny_market, tiny_strategy
@@ -69,6 +71,27 @@ def test_a_session_forecast_alone_has_the_bits_it_has_among_all_others(network: 
         same = together[together["session"] == cube.sessions[row]].reset_index(drop=True)
         assert len(alone) == 3 * len(SYMBOLS)
         _same_bits(alone, same)
+
+
+class _Place(torch.nn.Module):
+    """A network that sees nothing but where in its block a sample lies."""
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        assert windows.shape[0] == BLOCK_SIZE
+        return torch.linspace(-3.0, 3.0, BLOCK_SIZE)
+
+
+def test_a_sample_has_one_place_for_ever_in_blocks_of_one_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    # a large network's last bits may depend on the place; a small one's need not, so places are read off
+    cube, _ = tiny_market()
+    model = _fitted()  # fitted before the fake takes the place of its networks
+    monkeypatch.setattr(inference, "_restored", lambda *_: _Place())
+    together = forecast(model, cube, _months_of_use(model, cube))
+    for row in (model.fold.used_from + 1, model.fold.used_from + 40, cube.bars - 1):
+        alone = forecast(model, cube, slice(row, row + 1))
+        _same_bits(alone, together[together["session"] == cube.sessions[row]].reset_index(drop=True))
+    network = together.query("estimator == 'network'")["probability"]
+    assert network.nunique() == BLOCK_SIZE
 
 
 def test_a_symbol_forecast_without_its_neighbours_has_the_same_bits() -> None:
@@ -272,10 +295,10 @@ def test_a_cube_on_other_axes_is_refused() -> None:
 
 def test_too_few_usable_rows_are_refused_by_month() -> None:
     cube, labels = tiny_market()
-    strategy = tiny_strategy()
+    strategy = tiny_strategy({"panel_pass_share": 0.0})  # every feature as it is
     fold = tiny_fold(cube, strategy)
     values = np.array(cube.values)
-    values[: fold.training.stop - 103] = np.nan  # whole windows end on 100 sessions
+    values[: fold.training.stop - 103] = np.nan  # 103 sessions, so 100 whole windows
     late = FeatureCube(cube.sessions, cube.symbols, cube.names, values)
     with pytest.raises(FoldError, match=r"month 2012-07.*at least 500 usable training rows; found 300"):
         fit_model(late, labels, fold, strategy)
