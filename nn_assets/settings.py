@@ -271,6 +271,15 @@ class Strategy(_Section):
     oversight: OversightSettings = OversightSettings()
     trade_without_verdict: bool = False
 
+    @model_validator(mode="after")
+    def _relative_labels_need_a_neutral_book(self) -> Strategy:
+        if self.label.kind == "direction_relative" and self.portfolio.net_limit > 0.0:
+            raise ValueError(
+                "label.kind direction_relative says nothing of the market's direction: it needs a "
+                f"dollar-neutral book, portfolio.net_limit 0, not {self.portfolio.net_limit}"
+            )
+        return self
+
     def content_hash(self, *sections: str) -> str:
         """SHA-256 of the named sections (all when none is named), first 16 hex digits."""
         chosen = self.model_dump(mode="json", include=set(sections) if sections else None)
