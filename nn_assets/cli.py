@@ -49,7 +49,7 @@ def _answer(as_json: bool, work: Callable[[Console], dict[str, Any]]) -> None:
     except NnAssetsError as error:
         message = f"{type(error).__name__}: {error}"
         document = {"ok": False, "error": type(error).__name__, "message": str(error)}
-        print(json.dumps(document) if as_json else message, file=sys.stdout if as_json else sys.stderr)  # noqa: T201
+        print(json.dumps(document) if as_json else message, file=sys.stdout if as_json else sys.stderr)
         raise typer.Exit(1) from error
     ok = bool(answer.get("ok", True))
     text = answer.pop("text", "")
@@ -109,7 +109,9 @@ def export_command(
 
 
 @app.command("status")
-def status_command(strategy: Annotated[str | None, typer.Option("--strategy", "-s")] = None, as_json: AsJson = False) -> None:
+def status_command(
+    strategy: Annotated[str | None, typer.Option("--strategy", "-s")] = None, as_json: AsJson = False
+) -> None:
     """What each strategy last did, what it holds, which controls are on, what is stale."""
     _answer(as_json, lambda _: status.report(strategy))
 

@@ -71,7 +71,7 @@ class SchemaError(NnAssetsError):
     """A frame that crosses a room without its contract's columns or types."""
 
 
-class GateHalted(NnAssetsError):
+class GateHalted(NnAssetsError):  # noqa: N818  the field says: the pipeline halts
     """Data that fail the gate. Nothing downstream may run; the last publication stays in force.
 
     Parameters

@@ -173,9 +173,7 @@ def hac_mean(values: FloatArray, lag: int) -> HacMean:
         A negative lag.
     """
     if lag < 0:
-        raise SchemaError(
-            expected="a lag of at least 0", found=str(lag), remedy="use horizon - 1 or more", value=lag
-        )
+        raise SchemaError(expected="a lag of at least 0", found=str(lag), remedy="use horizon - 1 or more", value=lag)
     known = _finite(values)
     count = int(known.size)
     if count < 2:

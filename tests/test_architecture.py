@@ -22,9 +22,7 @@ def _lint(folder: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def copy(tmp_path: Path, checkout: Path) -> Path:
     """A copy of the package that a test may break."""
-    shutil.copytree(
-        checkout / "nn_assets", tmp_path / "nn_assets", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    shutil.copytree(checkout / "nn_assets", tmp_path / "nn_assets", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(checkout / "pyproject.toml", tmp_path)
     return tmp_path
 
@@ -44,12 +42,13 @@ def test_the_import_contracts_hold(checkout: Path) -> None:
         ("portfolio/kelly.py", "import sqlalchemy", "SQLAlchemy lives"),
     ],
 )
-def test_a_deliberate_violation_breaks_its_contract(
-    copy: Path, module: str, line: str, contract: str
-) -> None:
+def test_a_deliberate_violation_breaks_its_contract(copy: Path, module: str, line: str, contract: str) -> None:
     file = copy / "nn_assets" / module
     text = file.read_text(encoding="utf-8")
-    file.write_text(text.replace("from __future__ import annotations\n", f"from __future__ import annotations\n{line}\n", 1), encoding="utf-8")
+    file.write_text(
+        text.replace("from __future__ import annotations\n", f"from __future__ import annotations\n{line}\n", 1),
+        encoding="utf-8",
+    )
     linted = _lint(copy)
     assert linted.returncode != 0
     broken = [row for row in linted.stdout.splitlines() if row.endswith("BROKEN")]

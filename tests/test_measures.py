@@ -137,15 +137,11 @@ def test_hit_and_win_loss_ratios_leave_out_flat_and_missing_periods():
 
 def test_quality_of_probabilities_equals_scikit_learn(forecasts):
     probability, outcome = forecasts
-    assert measures.auc(probability, outcome) == pytest.approx(
-        metrics.roc_auc_score(outcome, probability), abs=1e-12
-    )
+    assert measures.auc(probability, outcome) == pytest.approx(metrics.roc_auc_score(outcome, probability), abs=1e-12)
     assert measures.brier(probability, outcome) == pytest.approx(
         metrics.brier_score_loss(outcome, probability), abs=1e-12
     )
-    assert measures.log_loss(probability, outcome) == pytest.approx(
-        metrics.log_loss(outcome, probability), abs=1e-12
-    )
+    assert measures.log_loss(probability, outcome) == pytest.approx(metrics.log_loss(outcome, probability), abs=1e-12)
     assert measures.accuracy(probability, outcome) == pytest.approx(
         metrics.accuracy_score(outcome, probability > 0.5), abs=1e-12
     )

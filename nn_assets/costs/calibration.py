@@ -129,9 +129,7 @@ def recalibrate(
         told = "paper fills test the job and change nothing"
         return CalibrationResult("self_test", prior, proposed, estimates, len(used), recovered, told)
     moved = {name: one.relative_change for name, one in estimates.items()}
-    large = {
-        name: change for name, change in moved.items() if abs(change) > settings.maximum_unapproved_change
-    }
+    large = {name: change for name, change in moved.items() if abs(change) > settings.maximum_unapproved_change}
     if large:
         listed = ", ".join(f"{name} {change:+.0%}" for name, change in large.items())
         told = f"{listed}: above {settings.maximum_unapproved_change:.0%}, waits for approval"
@@ -160,9 +158,7 @@ def _usable(fills: pd.DataFrame) -> pd.DataFrame:
 def _estimates(
     fills: pd.DataFrame, prior: CostModel, settings: CostSettings, generator: np.random.Generator
 ) -> dict[str, Estimate]:
-    columns = {
-        name: fills[name].to_numpy(dtype=np.float64) for name in CALIBRATION_COLUMNS if name in _NUMERIC
-    }
+    columns = {name: fills[name].to_numpy(dtype=np.float64) for name in CALIBRATION_COLUMNS if name in _NUMERIC}
     side, price = np.sign(columns["quantity"]), columns["price"]
     value = np.abs(columns["quantity"]) * price
     sigma = columns["daily_volatility"]
@@ -192,10 +188,7 @@ def _estimates(
         parts["temporary_impact"] = (
             observed[known], np.sqrt(share)[known], days[known], "total shortfall, no quotes"
         )  # fmt: skip
-    return {
-        name: _estimate(getattr(prior, name).value, parts.get(name), settings, generator)
-        for name in COEFFICIENTS
-    }
+    return {name: _estimate(getattr(prior, name).value, parts.get(name), settings, generator) for name in COEFFICIENTS}
 
 
 _NUMERIC = frozenset(CALIBRATION_COLUMNS) - {"session", "source"}

@@ -68,9 +68,7 @@ class CostModel:
     temporary_impact: Coefficient
     permanent_impact: Coefficient
 
-    def parts(
-        self, order_usd: npt.ArrayLike, adv_usd: npt.ArrayLike, daily_volatility: npt.ArrayLike
-    ) -> CostParts:
+    def parts(self, order_usd: npt.ArrayLike, adv_usd: npt.ArrayLike, daily_volatility: npt.ArrayLike) -> CostParts:
         """Cost of orders by part.
 
         Parameters

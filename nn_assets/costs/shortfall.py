@@ -32,9 +32,7 @@ class Shortfall:
     @property
     def total_usd(self) -> float:
         """The exactly rounded sum of the parts."""
-        return math.fsum(
-            (self.delay_usd, self.spread_usd, self.impact_usd, self.commission_usd, self.opportunity_usd)
-        )
+        return math.fsum((self.delay_usd, self.spread_usd, self.impact_usd, self.commission_usd, self.opportunity_usd))
 
 
 def implementation_shortfall(

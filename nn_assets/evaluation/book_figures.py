@@ -81,9 +81,7 @@ def book_figures(
         "return_per_year": _finite(net.mean() * per_year),
         "volatility_per_year": _finite(net.std(ddof=1) * math.sqrt(per_year)),
         "max_drawdown": _finite(maximum_drawdown(net)),
-        "turnover_per_year": _finite(float(np.nanmean(turnover)) * per_year)
-        if np.isfinite(turnover).any()
-        else None,
+        "turnover_per_year": _finite(float(np.nanmean(turnover)) * per_year) if np.isfinite(turnover).any() else None,
     }
     if np.ptp(excess) <= 1e-12:
         why = "the book held no position: its return is the same in every session"

@@ -140,9 +140,7 @@ def play_session(
     if facts.breaker_reset is not None and book.breaker is not None:
         person, reason = facts.breaker_reset
         book = reset_breaker(book, person=person, reason=reason)
-        state = replace(
-            state, breaker=None, high_water_mark_usd=book.high_water_mark_usd, drawdown_fraction=0.0
-        )
+        state = replace(state, breaker=None, high_water_mark_usd=book.high_water_mark_usd, drawdown_fraction=0.0)
     book = book.released(session, facts.signals.calibrated_probability)
     if strategy.label.execution == "next_close":
         book = book.stopped_at_close(_blocked_until(strategy, session))

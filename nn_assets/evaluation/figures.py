@@ -75,9 +75,7 @@ def study_figures(
     StudyFigures
         NaN never appears: a figure that cannot be had is ``None``, with the reason beside it.
     """
-    terms = StudyTerms(
-        horizon_sessions, sessions_per_year, max(trials, 1), tuple(trial_sharpes), cash_rate_per_session
-    )
+    terms = StudyTerms(horizon_sessions, sessions_per_year, max(trials, 1), tuple(trial_sharpes), cash_rate_per_session)
     names = tuple(dict.fromkeys([*record.forecasts, *record.tracks]))
 
     def over(rows: BooleanArray) -> dict[str, Figures]:
@@ -195,7 +193,5 @@ def _remarks(total: Mapping[str, Figures], statistic: str) -> tuple[str, ...]:
             mine = getattr(network, key)
             theirs = getattr(total[rival], key) if rival in total else None
             if mine is not None and theirs is not None and mine <= theirs:
-                said.append(
-                    f"the network does not beat {called}: {words[key]} {mine:.3f} against {theirs:.3f}"
-                )
+                said.append(f"the network does not beat {called}: {words[key]} {mine:.3f} against {theirs:.3f}")
     return tuple(said)

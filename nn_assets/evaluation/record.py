@@ -91,9 +91,7 @@ class StudyRecord:
             realised_row=self.realised_row[:stop],
             months=self.months[:stop],
             tracks={
-                name: BookTrack(
-                    net=track.net[:stop], gross=track.gross[:stop], turnover=track.turnover[:stop]
-                )
+                name: BookTrack(net=track.net[:stop], gross=track.gross[:stop], turnover=track.turnover[:stop])
                 for name, track in self.tracks.items()
             },
             regimes=None if self.regimes is None else self.regimes[:stop],

@@ -85,18 +85,14 @@ def robust_mean_test(values: FloatArray, horizon: int, *, null: float = 0.0, min
     kept = values[np.isfinite(values)]
     count = len(kept)
     if count == 0:
-        return MeanTest(
-            None, None, None, None, None, 0, "no session has both a forecast and a realised label"
-        )
+        return MeanTest(None, None, None, None, None, 0, "no session has both a forecast and a realised label")
     mean = float(kept.mean())
     if count < minimum:
         return MeanTest(mean, None, None, None, None, count, f"{count} sessions; a test needs {minimum}")
     lag = truncation_lag(count, horizon)
     _, error, statistic, _ = hac_mean(kept - null, lag)
     if not math.isfinite(statistic) or error <= 1e-12:
-        return MeanTest(
-            mean, None, None, None, None, count, "it is the same in every session: nothing varies"
-        )
+        return MeanTest(mean, None, None, None, None, count, "it is the same in every session: nothing varies")
     degrees = 1.5 * count / (lag + 1.0)
     p_value = float(2.0 * stdtr(degrees, -abs(statistic)))
     return MeanTest(mean, error, statistic, p_value, degrees, count)
@@ -128,9 +124,7 @@ def rank_ic_contributions(forecasts: FloatArray, returns: FloatArray) -> FloatAr
         shares[rows, column] = _spearman_shares(forecasts[rows, column], returns[rows, column])
     counted = np.isfinite(shares)
     # Weighted so that the mean over sessions is the mean over symbols of their own correlations.
-    weight = counted.any(axis=1).sum() / np.maximum(
-        counted.sum(axis=0) * max(counted.any(axis=0).sum(), 1), 1
-    )
+    weight = counted.any(axis=1).sum() / np.maximum(counted.sum(axis=0) * max(counted.any(axis=0).sum(), 1), 1)
     total = np.where(counted, shares * weight, 0.0).sum(axis=1)
     return np.where(counted.any(axis=1), total, np.nan)
 

@@ -42,9 +42,7 @@ def spending_of(fills: Sequence[FillArrays], market: SessionMarket, costs: CostM
         spent = batch.half_spread_usd + batch.commission_usd + batch.impact_usd
         realised.append(spent / value)
         modelled.append(
-            costs.cost_fraction(
-                value, market.previous_adv_usd[batch.symbol], market.previous_volatility[batch.symbol]
-            )
+            costs.cost_fraction(value, market.previous_adv_usd[batch.symbol], market.previous_volatility[batch.symbol])
         )
         names += batch.fill_id
     # By fill id, so that fills read back from the ledger are summed in the same order.

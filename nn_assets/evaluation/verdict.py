@@ -89,9 +89,7 @@ def verdict(figures: StudyFigures, trials: int | None = None, estimator: str = "
     judged = figures.total.get(estimator)
     test = None if judged is None else judged.tests.get("rank_ic" if wide else "auc")
     if judged is None or test is None:
-        return Verdict(
-            "cannot tell", f"there is no record of the {estimator}", statistic, None, MINIMUM_SESSIONS
-        )
+        return Verdict("cannot tell", f"there is no record of the {estimator}", statistic, None, MINIMUM_SESSIONS)
     if test.sessions < MINIMUM_SESSIONS:
         have = f"{test.sessions} sessions have both a forecast and a realised label"
         reason = f"{have}; {MINIMUM_SESSIONS} are the least"

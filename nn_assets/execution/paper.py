@@ -185,8 +185,7 @@ def stop_fills(
     worse = np.where(side[places] > 0.0, np.minimum(begun, stop), np.maximum(begun, stop))
     day = day_of(session)
     ids = [
-        hashlib.sha256(f"stop\x1f{strategy}\x1f{day}\x1f{book.symbols[i]}".encode()).hexdigest()[:32]
-        for i in places
+        hashlib.sha256(f"stop\x1f{strategy}\x1f{day}\x1f{book.symbols[i]}".encode()).hexdigest()[:32] for i in places
     ]
     wanted = -book.quantity[places]
     return _priced(ids, places, wanted, worse, bar, costs, liquidity, settings, is_stop=True)

@@ -94,9 +94,7 @@ class FeatureCube:
         stamp = pd.Timestamp(session)
         place = int(self.sessions.searchsorted(stamp))
         if place == self.bars or self.sessions[place] != stamp:
-            covered = (
-                f"{self.sessions[0].date()} to {self.sessions[-1].date()}" if self.bars else "no session"
-            )
+            covered = f"{self.sessions[0].date()} to {self.sessions[-1].date()}" if self.bars else "no session"
             raise SchemaError(
                 expected=f"a session of the cube ({covered})",
                 found=str(stamp.date()),

@@ -152,8 +152,7 @@ def select_features(
     walk = [(_before(block, purge, len(outcome)), block) for block in blocks[1:]]
     cross = [(_around(block, purge, embargo, len(outcome)), block) for block in blocks]
     univariate = [
-        _significance([values[:, :, place]] * len(walk), outcome, walk, purge)
-        for place in range(len(cube.names))
+        _significance([values[:, :, place]] * len(walk), outcome, walk, purge) for place in range(len(cube.names))
     ]
     order = sorted(range(len(cube.names)), key=lambda place: (-_or_least(univariate[place][1]), place))
     chosen: list[int] = []

@@ -103,9 +103,7 @@ def adf_test(series: FloatArray, lags: int | None = None) -> TestResult:
         for start in range(0, len(members), width):
             block = members[start : start + width]
             statistic[block] = _adf_statistic(columns[block], int(order))
-    p_value[testable] = np.where(
-        np.isfinite(statistic[testable]), _mackinnon_p_value(statistic[testable]), 1.0
-    )
+    p_value[testable] = np.where(np.isfinite(statistic[testable]), _mackinnon_p_value(statistic[testable]), 1.0)
     return TestResult(statistic, p_value, orders, count)
 
 

@@ -131,10 +131,7 @@ def _members(seeds: list[int], tensors: dict[str, Array]) -> tuple[Member, ...]:
     return tuple(
         Member(
             seed=seed,
-            state={
-                name: np.asarray(value, dtype=np.float32)
-                for name, value in _under(f"{seed}/", tensors).items()
-            },
+            state={name: np.asarray(value, dtype=np.float32) for name, value in _under(f"{seed}/", tensors).items()},
         )
         for seed in seeds
     )

@@ -94,9 +94,7 @@ class BoostedTrees:
 
     def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """Lay the trees out as named arrays."""
-        nodes = {
-            name: getattr(self, name) for name in ("roots", "feature", "threshold", "left", "right", "value")
-        }
+        nodes = {name: getattr(self, name) for name in ("roots", "feature", "threshold", "left", "right", "value")}
         return {"base": np.array([self.base]), **nodes}
 
     @classmethod

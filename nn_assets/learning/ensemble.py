@@ -55,8 +55,7 @@ def train_ensemble(
         Fewer than half of the members trained; names each failed seed and why.
     """
     tasks = [
-        _Task(windows, training, validation, settings, settings.seed + place)
-        for place in range(settings.ensemble)
+        _Task(windows, training, validation, settings, settings.seed + place) for place in range(settings.ensemble)
     ]
     members: list[TrainingResult] = []
     failures: list[tuple[int, str]] = []

@@ -241,6 +241,4 @@ def fitted_month(month: str, anchor_month: str, refit_every_months: int) -> str:
 def forecast_rows(sessions: pd.DatetimeIndex, month: str) -> slice:
     """Rows of the sessions in ``month``; empty where the axis holds none."""
     start = pd.Timestamp(month)
-    return slice(
-        int(sessions.searchsorted(start)), int(sessions.searchsorted(start + pd.DateOffset(months=1)))
-    )
+    return slice(int(sessions.searchsorted(start)), int(sessions.searchsorted(start + pd.DateOffset(months=1))))

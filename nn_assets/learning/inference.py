@@ -115,9 +115,7 @@ def estimate(estimators: Estimators, windows: Windows, rows: slice) -> Estimates
     )
 
 
-def _member_probabilities(
-    estimators: Estimators, windows: Windows, rows: IntArray, columns: IntArray
-) -> FloatArray:
+def _member_probabilities(estimators: Estimators, windows: Windows, rows: IntArray, columns: IntArray) -> FloatArray:
     """Probabilities of shape (members, samples)."""
     _, symbols, features = windows.shape
     block, place = np.divmod(rows * symbols + columns, BLOCK_SIZE)
@@ -127,9 +125,7 @@ def _member_probabilities(
         for number in np.unique(block):
             chosen = np.flatnonzero(block == number)
             inputs = torch.zeros(BLOCK_SIZE, windows.lookback, features)
-            inputs[torch.from_numpy(place[chosen])] = torch.from_numpy(
-                windows.gather(rows[chosen], columns[chosen])
-            )
+            inputs[torch.from_numpy(place[chosen])] = torch.from_numpy(windows.gather(rows[chosen], columns[chosen]))
             for line, network in enumerate(networks):
                 logits[line, chosen] = network(inputs).double().numpy()[place[chosen]]
     return np.asarray(expit(logits), dtype=np.float64)
@@ -159,9 +155,7 @@ def _as_frame(model: FoldModel, cube: FeatureCube, estimates: Estimates) -> pd.D
     # (samples, estimators), read row by row: the order of session, symbol, estimator
     probability = np.stack([estimates.probability[name] for name in ESTIMATORS], axis=1)
     dispersion = np.stack([estimates.dispersion[name] for name in ESTIMATORS], axis=1)
-    calibrated = np.stack(
-        [model.calibrations[name].apply(estimates.probability[name]) for name in ESTIMATORS], axis=1
-    )
+    calibrated = np.stack([model.calibrations[name].apply(estimates.probability[name]) for name in ESTIMATORS], axis=1)
     symbols = pd.Series(model.symbols, dtype="str")
     return pd.DataFrame(
         {
@@ -178,10 +172,7 @@ def _as_frame(model: FoldModel, cube: FeatureCube, estimates: Estimates) -> pd.D
 
 def _empty_forecasts() -> pd.DataFrame:
     texts = {name: pd.Series([], dtype="str") for name in ("symbol", "estimator", "model_id")}
-    reals = {
-        name: pd.Series([], dtype=np.float64)
-        for name in ("probability", "dispersion", "calibrated_probability")
-    }
+    reals = {name: pd.Series([], dtype=np.float64) for name in ("probability", "dispersion", "calibrated_probability")}
     whole = texts | reals | {"session": pd.Series([], dtype="datetime64[ns]")}
     order = ["symbol", "session", "estimator", "probability", "dispersion", "calibrated_probability"]
     return pd.DataFrame(whole)[[*order, "model_id"]]

@@ -206,9 +206,7 @@ def _prepare(task: _Task) -> _Inputs:
     return _Inputs(stationarity, selection, scaler, windows, samples)
 
 
-def _calibrated(
-    task: _Task, judged: Estimates, calibrating: Estimates
-) -> tuple[dict[str, Calibration], Figures]:
+def _calibrated(task: _Task, judged: Estimates, calibrating: Estimates) -> tuple[dict[str, Calibration], Figures]:
     calibrations: dict[str, Calibration] = {}
     figures: Figures = {}
     known_judged, outcome_judged = _outcomes(task, judged)

@@ -141,9 +141,7 @@ def train_network(
         As ``train``.
     """
     _require_samples(training, validation, seed)
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
+    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
         optimizer, patience=settings.plateau_patience, factor=settings.plateau_factor
     )

@@ -52,9 +52,7 @@ def open_pool(processes: int) -> Iterator[Executor | None]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def map_in_order(
-    pool: Executor | None, work: Callable[[Task], Answer], tasks: Iterable[Task]
-) -> Iterator[Answer]:
+def map_in_order(pool: Executor | None, work: Callable[[Task], Answer], tasks: Iterable[Task]) -> Iterator[Answer]:
     """Answers in the order of their tasks, computed in the pool or, without one, here and one by one.
 
     Raises

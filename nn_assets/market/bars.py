@@ -138,9 +138,7 @@ def new_versions(stored: pd.DataFrame, delivered: pd.DataFrame) -> tuple[pd.Data
     return ordered_by_symbol(chosen), counts
 
 
-def as_of(
-    versions: pd.DataFrame, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None
-) -> pd.DataFrame:
+def as_of(versions: pd.DataFrame, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None) -> pd.DataFrame:
     """Give the bars as they were known at a moment.
 
     Parameters
@@ -219,9 +217,7 @@ def _latest(versions: pd.DataFrame, codes: Codes) -> Mask:
     return last_stored & (known_at == last_known[codes])
 
 
-def _same_content(
-    keys: int, old: pd.DataFrame, old_codes: Codes, new: pd.DataFrame, new_codes: Codes
-) -> Mask:
+def _same_content(keys: int, old: pd.DataFrame, old_codes: Codes, new: pd.DataFrame, new_codes: Codes) -> Mask:
     """Keys of which both frames hold the same rows, counted with their repeats."""
     if old.empty or new.empty:
         return np.zeros(keys, dtype=bool)

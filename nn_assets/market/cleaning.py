@@ -99,9 +99,7 @@ def clean(bars: pd.DataFrame, calendar: str, settings: CleaningSettings) -> Clea
     )
 
 
-def _notices(
-    rows: Rows, kept: BoolArray, symbols: npt.ArrayLike, settings: CleaningSettings
-) -> tuple[Notice, ...]:
+def _notices(rows: Rows, kept: BoolArray, symbols: npt.ArrayLike, settings: CleaningSettings) -> tuple[Notice, ...]:
     names = np.asarray(symbols, dtype=object)
     sound = rows.take(np.flatnonzero(kept))
     return (*jump_notices(sound, names, settings), *repeated_open_notices(sound, names, settings))

@@ -78,9 +78,7 @@ class GateReport:
         )
 
 
-def inspect(
-    cleaned: Cleaned, symbols: Sequence[str], sessions: pd.DatetimeIndex, settings: GateSettings
-) -> GateReport:
+def inspect(cleaned: Cleaned, symbols: Sequence[str], sessions: pd.DatetimeIndex, settings: GateSettings) -> GateReport:
     """Judge clean bars against what was expected.
 
     Parameters
@@ -213,8 +211,6 @@ def _freshness(cleaned: Cleaned, sessions: pd.DatetimeIndex, settings: GateSetti
 
 def _advisory(cleaned: Cleaned, name: str) -> GateCheck:
     found = [notice for notice in cleaned.notices if notice.rule == name]
-    lines = tuple(
-        f"{notice.symbol} {notice.first_session.date()}: {name}, {notice.message}" for notice in found
-    )
+    lines = tuple(f"{notice.symbol} {notice.first_session.date()}: {name}, {notice.message}" for notice in found)
     detail = f"{len(found)} for a person to judge; rows kept" if found else "none found"
     return GateCheck(name, not found, detail, lines, blocking=False)

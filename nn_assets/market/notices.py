@@ -44,9 +44,7 @@ class Notice:
     message: str
 
 
-def jump_notices(
-    rows: Rows, names: npt.NDArray[np.object_], settings: CleaningSettings
-) -> tuple[Notice, ...]:
+def jump_notices(rows: Rows, names: npt.NDArray[np.object_], settings: CleaningSettings) -> tuple[Notice, ...]:
     """Point out moves that neither the symbol's own past nor the market of that session explains.
 
     A close's log return of at least ``jump_minimum_log_return`` either way is pointed out if what is
@@ -93,14 +91,10 @@ def _robust_z(before: FloatArray, move: float) -> float:
     return float(abs(move) / spread) if spread > 0.0 else float("inf")
 
 
-def _jump(
-    rows: Rows, names: npt.NDArray[np.object_], place: int, move: float, z_score: float, ratio: float
-) -> Notice:
+def _jump(rows: Rows, names: npt.NDArray[np.object_], place: int, move: float, z_score: float, ratio: float) -> Notice:
     session = pd.Timestamp(int(rows.session[place]))
     change = f"close {rows.close[place - 1]:g} -> {rows.close[place]:g} ({np.expm1(move):+.1%})"
-    against = (
-        f"robust z {z_score:.0f} against its past" if np.isfinite(z_score) else "its past cannot excuse it"
-    )
+    against = f"robust z {z_score:.0f} against its past" if np.isfinite(z_score) else "its past cannot excuse it"
     split = f"; near a {ratio:g} split" if ratio else ""
     return Notice(
         rule="possible_split" if ratio else "unexplained_jump",
@@ -122,9 +116,7 @@ def _near_split(rows: Rows, place: int) -> float:
     return 0.0
 
 
-def repeated_open_notices(
-    rows: Rows, names: npt.NDArray[np.object_], settings: CleaningSettings
-) -> tuple[Notice, ...]:
+def repeated_open_notices(rows: Rows, names: npt.NDArray[np.object_], settings: CleaningSettings) -> tuple[Notice, ...]:
     """Point out long stretches in which a symbol's open merely repeats the previous close.
 
     Nobody could have traded at such a print, so it must not become a fill. Per symbol the stretch

@@ -77,9 +77,7 @@ def off_calendar(rows: Rows, settings: CleaningSettings) -> Finding:
 def unfinished_last_bar(rows: Rows, settings: CleaningSettings) -> Finding:
     """Find bars taken in, or said to be known, before their session closed: they still move."""
     del settings
-    return _blame_first(
-        {"ingested_at": rows.ingested_at < rows.closes_at, "known_at": rows.known_at < rows.closes_at}
-    )
+    return _blame_first({"ingested_at": rows.ingested_at < rows.closes_at, "known_at": rows.known_at < rows.closes_at})
 
 
 def missing_price(rows: Rows, settings: CleaningSettings) -> Finding:

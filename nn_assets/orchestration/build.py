@@ -22,7 +22,14 @@ from nn_assets.settings import Strategy
 __all__ = ["JOBS", "all_definitions", "job_name", "strategy_definitions"]
 
 TABLES = ("raw_bars", "validated_bars", "features")
-MONTHS = ("stationarity", "selected_features", "trained_model", "forecasts", "walk_forward_study", "model_evaluation")
+MONTHS = (
+    "stationarity",
+    "selected_features",
+    "trained_model",
+    "forecasts",
+    "walk_forward_study",
+    "model_evaluation",
+)
 JOBS = ("tables", "study", "daily", "costs")
 
 
@@ -59,6 +66,7 @@ def strategy_definitions(strategy: Strategy) -> dg.Definitions:
             selection=dg.AssetSelection.assets(*(asset_key(strategy, name) for name in names)),
             description=descriptions[kind],
             executor_def=dg.in_process_executor,
+            config={"loggers": {"console": {"config": {}}}},  # else Dagster prints every event
             tags={STRATEGY_TAG: strategy.name},
         )
         for kind, names in chosen.items()

@@ -7,8 +7,8 @@ import numpy as np
 
 from nn_assets.costs.model import cost_model_from
 from nn_assets.errors import NnAssetsError
-from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.lookahead import features_repeat_when_cut, signals_repeat_forecasts
+from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.workplace import open_workplace
 from nn_assets.settings import Strategy
 from nn_assets.store.audit import verify
@@ -88,4 +88,10 @@ def strategy_checks(strategy: Strategy) -> list[dg.AssetChecksDefinition]:
             passed=bool((np.diff(shares) > 0.0).all()), description=f"fractions {shares.tolist()}"
         )
 
-    return [no_look_ahead, values_are_finite_or_missing, study_and_live_agree, ledger_is_intact, costs_grow_with_size]
+    return [
+        no_look_ahead,
+        values_are_finite_or_missing,
+        study_and_live_agree,
+        ledger_is_intact,
+        costs_grow_with_size,
+    ]

@@ -54,7 +54,11 @@ def set_kill_switch(strategy: str, state: str, who: str, reason: str) -> dict[st
 def reset_breaker(strategy: str, who: str, reason: str) -> dict[str, Any]:
     """Release the latched breaker at the next session, which starts a new high-water mark."""
     _record(strategy, BREAKER_RESET, "RESET", who, reason)
-    return {"strategy": strategy, "breaker": "reset", "text": f"{strategy}: breaker released from the next session on"}
+    return {
+        "strategy": strategy,
+        "breaker": "reset",
+        "text": f"{strategy}: breaker released from the next session on",
+    }
 
 
 def kill_switch_state(ledger: Ledger, strategy: str) -> str:

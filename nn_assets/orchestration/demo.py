@@ -92,9 +92,7 @@ def _live(strategy: Strategy, span: _Span, console: Console) -> None:
     if not waiting:
         console.print(f"  {len(span.sessions)} sessions as if live: current", markup=False)
         return
-    materialise(
-        strategy, "daily", first=str(waiting[0].date()), last=str(waiting[-1].date())
-    )
+    materialise(strategy, "daily", first=str(waiting[0].date()), last=str(waiting[-1].date()))
 
 
 def _summary(workplace: Workplace, span: _Span) -> dict[str, Any]:
@@ -113,10 +111,7 @@ def _summary(workplace: Workplace, span: _Span) -> dict[str, Any]:
         "rows_quarantined": publication.quarantined,
         "folds": int(models["model_id"].nunique()),
         "figures": {
-            name: {
-                figure: figures.get(f"{name}_{figure}")
-                for figure in ("auc", "accuracy", "rank_ic", "sharpe_net")
-            }
+            name: {figure: figures.get(f"{name}_{figure}") for figure in ("auc", "accuracy", "rank_ic", "sharpe_net")}
             for name in ("network", "linear", "boosting", YARDSTICK)
         },
         "verdict": str(study["verdict"]),
@@ -149,7 +144,8 @@ def _told(name: str, each: dict[str, Any]) -> str:
     lines = [
         "",
         f"{name}",
-        f"  data        {each['sessions']:,} sessions, {each['rows_quarantined']} rows in quarantine, {each['folds']} models",
+        f"  data        {each['sessions']:,} sessions, {each['rows_quarantined']} rows in quarantine, "
+        f"{each['folds']} models",
         "              " + "".join(f"{head:>14}" for head in ("AUC", "accuracy", "rank IC", "net Sharpe")),
     ]
     for estimator, values in figures.items():
@@ -162,7 +158,8 @@ def _told(name: str, each: dict[str, Any]) -> str:
     lines += [
         f"  verdict     {each['verdict']}",
         f"              {each['why']}",
-        f"  live        decided to {each['session']}, {each['fills']} paper fills, trading state {each['trading_state']}",
+        f"  live        decided to {each['session']}, {each['fills']} paper fills, "
+        f"trading state {each['trading_state']}",
         f"  drift       {each['drift']}",
         f"  next        {len(held)} of {len(each['targets'])} symbols held",
     ]

@@ -57,7 +57,10 @@ def export_table(
     """
     if table not in TABLES:
         raise SettingsError(
-            expected=f"one of {', '.join(TABLES)}", found=repr(table), remedy="name one of these tables", key="table"
+            expected=f"one of {', '.join(TABLES)}",
+            found=repr(table),
+            remedy="name one of these tables",
+            key="table",
         )
     moment = _moment("--as-of", as_of)
     low, high = _moment("--from", first), _moment("--to", last)
@@ -69,7 +72,12 @@ def export_table(
         moment,
     )
     _write(frame, out)
-    return {"table": table, "rows": len(frame), "file": str(out), "text": f"{len(frame)} rows of {table} in {out}"}
+    return {
+        "table": table,
+        "rows": len(frame),
+        "file": str(out),
+        "text": f"{len(frame)} rows of {table} in {out}",
+    }
 
 
 def _moment(option: str, text: str | None) -> pd.Timestamp | None:
@@ -131,8 +139,9 @@ def _features(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame
     """Features in wide form, one row for each symbol and session."""
     session = workplace.last_session if moment is None else _last_known(workplace, moment)
     cube = workplace.cube(session)
-    bars, symbols = cube.values.shape[:2]
-    frame = pd.DataFrame(np.asarray(cube.values).reshape(bars * symbols, -1), columns=list(cube.names))
+    values = np.asarray(cube.values)  # noqa: PD011  no pandas object
+    bars, symbols = values.shape[:2]
+    frame = pd.DataFrame(values.reshape(bars * symbols, -1), columns=list(cube.names))
     frame.insert(0, "symbol", list(cube.symbols) * bars)
     frame.insert(0, "session", cube.sessions.repeat(symbols))
     return frame

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -30,7 +31,7 @@ __all__ = ["RunFailed", "materialise", "run_round", "run_study", "serve_ui"]
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
-class RunFailed(NnAssetsError):
+class RunFailed(NnAssetsError):  # noqa: N818  named like what it reports
     """A run that ended in a failure; the message is that of the step that failed."""
 
 
@@ -69,9 +70,7 @@ def materialise(
     if first is not None and key is None:
         all_tags |= {_RANGE_START: first, _RANGE_END: str(last)}
     with open_instance() as instance:
-        result = job.execute_in_process(
-            instance=instance, partition_key=key, tags=all_tags, raise_on_error=False
-        )
+        result = job.execute_in_process(instance=instance, partition_key=key, tags=all_tags, raise_on_error=False)
         if not result.success:
             raise _explained(result, job_name(strategy, kind))
         return str(result.run_id)
@@ -159,9 +158,7 @@ def _session(strategy: Strategy, text: str) -> pd.Timestamp:
     return day
 
 
-def run_study(
-    name: str, first: str | None, last: str | None, refit_every: int | None
-) -> dict[str, Any]:
+def run_study(name: str, first: str | None, last: str | None, refit_every: int | None) -> dict[str, Any]:
     """Run the walk-forward study over a range of months, all of history when none is named."""
     strategy = find_strategy(name).strategy
     with open_workplace(strategy) as workplace:
@@ -213,7 +210,16 @@ def serve_ui(port: int) -> None:
     with open_instance():
         pass  # a fresh home is initialised by one process, before two race for it
     program = Path(sys.executable).with_name("dagster")
-    command = [str(program), "dev", "-h", "127.0.0.1", "-p", str(port), "-w", str(checkout() / "workspace.yaml")]
+    command = [
+        str(program),
+        "dev",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        str(port),
+        "-w",
+        str(checkout() / "workspace.yaml"),
+    ]
     environment = {key: value for key, value in os.environ.items() if key != "DAGSTER_HOME"}
     server = subprocess.Popen(command, cwd=checkout(), env=environment)  # noqa: S603  a fixed command
     stop: Callable[[int, object], None] = lambda *_: server.terminate()  # noqa: E731

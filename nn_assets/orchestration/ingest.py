@@ -52,9 +52,7 @@ def ingest_bars(workplace: Workplace) -> tuple[RevisionCount, int]:
         Rows that the source delivered.
     """
     market = workplace.strategy.market
-    delivered = source_of(workplace).bars(
-        market.symbols, pd.Timestamp(market.history_starts), workplace.last_session
-    )
+    delivered = source_of(workplace).bars(market.symbols, pd.Timestamp(market.history_starts), workplace.last_session)
     stamped = with_assumed_known_at(delivered, market.calendar, market.known_at_lag_minutes, now_utc())
     has_bars = bool(workplace.lake.segments(workplace.strategy.name, RAW_BARS))
     stored = workplace.raw_versions() if has_bars else empty(BAR_VERSIONS)
@@ -99,7 +97,5 @@ def publish_bars(workplace: Workplace, audited: Audited, run_id: str) -> Publica
             "notices": [f"{notice.symbol}: {notice.message}" for notice in audited.cleaned.notices],
         },
     )
-    workplace.ledger.append(
-        "publications", [publication.to_row()], run_id=run_id, strategy=workplace.strategy.name
-    )
+    workplace.ledger.append("publications", [publication.to_row()], run_id=run_id, strategy=workplace.strategy.name)
     return publication

@@ -25,14 +25,12 @@ class HomeStorage(DagsterSqliteStorage):
     """Runs, events and schedule ticks, in SQLite files under the home."""
 
     @classmethod
-    def config_type(cls) -> dict[str, object]:  # type: ignore[override]
+    def config_type(cls) -> dict[str, object]:
         """No options: the home says where."""
         return {}
 
     @classmethod
-    def from_config_value(  # type: ignore[override]
-        cls, inst_data: ConfigurableClassData | None, config_value: object
-    ) -> HomeStorage:
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: object) -> HomeStorage:
         """Open the storage in the home of the moment."""
         del config_value
         return cls(_folder("storage"), inst_data)
@@ -42,14 +40,12 @@ class HomeArtifacts(LocalArtifactStorage):
     """Dagster's own local artifacts, under the home."""
 
     @classmethod
-    def config_type(cls) -> dict[str, object]:  # type: ignore[override]
+    def config_type(cls) -> dict[str, object]:
         """No options: the home says where."""
         return {}
 
     @classmethod
-    def from_config_value(  # type: ignore[override]
-        cls, inst_data: ConfigurableClassData | None, config_value: object
-    ) -> HomeArtifacts:
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: object) -> HomeArtifacts:
         """Open the folder in the home of the moment."""
         del config_value
         return cls(_folder("artifacts"), inst_data)
@@ -59,14 +55,12 @@ class HomeLogs(LocalComputeLogManager):
     """What steps print, under the home."""
 
     @classmethod
-    def config_type(cls) -> dict[str, object]:  # type: ignore[override]
+    def config_type(cls) -> dict[str, object]:
         """No options: the home says where."""
         return {}
 
     @classmethod
-    def from_config_value(  # type: ignore[override]
-        cls, inst_data: ConfigurableClassData | None, config_value: object
-    ) -> HomeLogs:
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: object) -> HomeLogs:
         """Open the folder in the home of the moment."""
         del config_value
         return cls(_folder("logs"), inst_data=inst_data)

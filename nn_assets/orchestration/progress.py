@@ -27,7 +27,7 @@ class _Lines(logging.Handler):
         print(line, file=sys.stderr, flush=True)  # noqa: T201  progress belongs on standard error
 
 
-@dg.logger(description="One line per step, and what the assets say; Dagster keeps every event besides.")
+@dg.logger
 def progress_logger(_: dg.InitLoggerContext) -> logging.Logger:
     """A logger that prints progress to standard error."""
     logger = logging.getLogger("nn_assets.progress")

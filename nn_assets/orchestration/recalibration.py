@@ -40,9 +40,7 @@ def recalibrate_costs(workplace: Workplace, run_id: str) -> CalibrationResult:
         },
     }
     identity = hashlib.sha256(canonical_json(told).encode()).hexdigest()[:16]
-    workplace.ledger.append(
-        "cost_models", [{"cost_model_id": identity, **told}], run_id=run_id, strategy=strategy.name
-    )
+    workplace.ledger.append("cost_models", [{"cost_model_id": identity, **told}], run_id=run_id, strategy=strategy.name)
     return result
 
 

@@ -18,7 +18,6 @@ from nn_assets.orchestration.workplace import Workplace
 from nn_assets.reports.page import DailyPage, Plot, StudyPage, daily_page, demo_page, study_page
 from nn_assets.reports.plots import (
     calibration_curve,
-    drift_statistics,
     equity_and_drawdown,
     positions_over_time,
     rolling_rank_ic,
@@ -60,10 +59,22 @@ def study_plots(result: StudyResult) -> dict[str, bytes]:
 
 
 _CAPTIONS = {
-    "equity": ("Growth of one unit of capital", "Out of sample, net of stated costs, as the study replayed it."),
-    "skill": ("Skill over time", "Rank correlation of forecast and outcome over a sliding window; zero is chance."),
-    "calibration": ("Calibration", "How often the market rose when the forecast said so; the diagonal is honest."),
-    "positions": ("Positions in the replay", "Target weights; the replay trades as if the verdict allowed it."),
+    "equity": (
+        "Growth of one unit of capital",
+        "Out of sample, net of stated costs, as the study replayed it.",
+    ),
+    "skill": (
+        "Skill over time",
+        "Rank correlation of forecast and outcome over a sliding window; zero is chance.",
+    ),
+    "calibration": (
+        "Calibration",
+        "How often the market rose when the forecast said so; the diagonal is honest.",
+    ),
+    "positions": (
+        "Positions in the replay",
+        "Target weights; the replay trades as if the verdict allowed it.",
+    ),
 }
 
 
@@ -127,7 +138,10 @@ def study_sheet(workplace: Workplace) -> StudyPage:
         verdict=Verdict(**kept["verdict"]),
         figures=StudyFigures.from_dict(kept["figures"]),
         label="Simulated market" if strategy.source.kind == "simulator" else "Real bars",
-        facts=[*((name, value) for name, value in kept["facts"]), ("Rows in quarantine", str(len(quarantine)))],
+        facts=[
+            *((name, value) for name, value in kept["facts"]),
+            ("Rows in quarantine", str(len(quarantine))),
+        ],
         plots=[Plot(*_CAPTIONS[name], base64.b64decode(png)) for name, png in kept["plots"].items()],
         decided_session="" if decided is None else str(decided.date()),
         targets=None if targets.empty else targets,
@@ -186,17 +200,17 @@ def write_demo_page(sheets: list[StudyPage]) -> Path:
 
 
 def write_daily_page(
-    workplace: Workplace, done: Round, frames: dict[str, pd.DataFrame], provenance: dict[str, str]
+    workplace: Workplace,
+    done: Round,
+    frames: dict[str, pd.DataFrame],
+    provenance: dict[str, str],
+    drift_plot: bytes | None,
 ) -> Path:
     """Write the report of one session; returns its file."""
     strategy = workplace.strategy
     trading = frames["trading_states"].iloc[0]
-    drift = frames["drift"]
-    plots = []
-    if len(drift):
-        plots.append(
-            Plot("Drift", "Each monitored series against its calibrated critical value.", drift_statistics(drift))
-        )
+    caption = "Each monitored series against its calibrated critical value."
+    plots = [] if drift_plot is None else [Plot("Drift", caption, drift_plot)]
     page = DailyPage(
         name=strategy.name,
         session=str(done.session.date()),
@@ -207,7 +221,7 @@ def write_daily_page(
         steps=frames["position_steps"],
         orders=frames["orders"],
         fills=frames["fills"],
-        drift=drift,
+        drift=frames["drift"],
         plots=plots,
         provenance=provenance,
         caveats=_caveats(strategy),

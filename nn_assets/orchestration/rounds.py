@@ -10,21 +10,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nn_assets.costs.model import CostModel
 from nn_assets.errors import DecisionError
 from nn_assets.evaluation.daily_round import Round, SessionFacts, Standing, first_standing, play_session
 from nn_assets.evaluation.market_view import MarketView, market_view
 from nn_assets.evaluation.replay import forecast_arrays, session_signals
 from nn_assets.evaluation.spending import SLIPPAGE_SESSIONS, Spending, spending_of
-from nn_assets.evaluation.watch import drift_watch, model_reference
+from nn_assets.evaluation.watch import drift_watch
 from nn_assets.execution.orders import Orders, orders_frame
 from nn_assets.features.cube import FeatureCube
 from nn_assets.learning.address import code_version
 from nn_assets.market.sessions import previous_session
 from nn_assets.orchestration.clock import as_of_session
 from nn_assets.orchestration.controls import kill_switch_state, latest_breaker_reset
+from nn_assets.orchestration.models import drift_references, forecasts_until, models_in_force
 from nn_assets.orchestration.study import cost_model_in_force, latest_study
-from nn_assets.orchestration.training import forecasts_until, load_model, model_id_in_force
 from nn_assets.orchestration.workplace import Workplace
 from nn_assets.oversight.severity import resumed_trading_state
 from nn_assets.portfolio.fills import FillArrays, fills_frame
@@ -232,7 +231,7 @@ def _given(workplace: Workplace, session: pd.Timestamp, earlier: pd.DataFrame) -
         verdict_allows=study is not None and bool(study["figures"]["allows_trading"]),
         kill_switch=kill_switch_state(workplace.ledger, workplace.strategy.name),
         breaker_reset=latest_breaker_reset(workplace.ledger, workplace.strategy.name),
-        model_id=model_id_in_force(workplace, session),
+        model_id=models_in_force(workplace).on(session),
     )
 
 
@@ -258,12 +257,7 @@ def _facts(
     for place, model_id in zip(places, network["model_id"], strict=True):
         if place >= reach:
             model_by_row[place] = str(model_id)
-    references = {
-        model_id: model_reference(
-            load_model(workplace, model_id), cube, strategy.oversight, workplace.sessions_per_year
-        )
-        for model_id in dict.fromkeys(each for each in model_by_row if each)
-    }
+    references = drift_references(workplace, cube, [each for each in model_by_row if each])
     watch = drift_watch(cube, arrays.probability, model_by_row, references, strategy.oversight)
     return SessionFacts(
         market=market.at(row),
@@ -353,7 +347,10 @@ def _write(
                 transaction.append(name, frames[name])
         if done.drift is not None and done.drift.asks_retraining:
             transaction.append("refresh_requests", [_refresh(workplace, session, done)])
-    return {name: str(head[name]) for name in ("data_hash", "model_id", "code_version", "settings_hash", "verdict", "content_hash")}
+    return {
+        name: str(head[name])
+        for name in ("data_hash", "model_id", "code_version", "settings_hash", "verdict", "content_hash")
+    }
 
 
 def _refresh(workplace: Workplace, session: pd.Timestamp, done: Round) -> dict[str, Any]:

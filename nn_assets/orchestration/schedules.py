@@ -21,21 +21,13 @@ def strategy_schedules(
     """The three schedules of a strategy, in its exchange's timezone, off until switched on in the UI."""
     timezone = timezone_of(strategy.market.calendar)
     return [
-        _schedule(
-            f"{strategy.name}__daily_round", daily_job, _after_the_close(strategy), timezone, _daily(strategy)
-        ),
-        _schedule(
-            f"{strategy.name}__monthly_retraining", study_job, "0 6 1 * *", timezone, _monthly(strategy)
-        ),
-        _schedule(
-            f"{strategy.name}__cost_recalibration", cost_job, "30 6 1 * *", timezone, _recalibration(strategy)
-        ),
+        _schedule(f"{strategy.name}__daily_round", daily_job, _after_the_close(strategy), timezone, _daily(strategy)),
+        _schedule(f"{strategy.name}__monthly_retraining", study_job, "0 6 1 * *", timezone, _monthly(strategy)),
+        _schedule(f"{strategy.name}__cost_recalibration", cost_job, "30 6 1 * *", timezone, _recalibration(strategy)),
     ]
 
 
-def _schedule(
-    name: str, job: str, cron: str, timezone: str, evaluate: object
-) -> dg.ScheduleDefinition:
+def _schedule(name: str, job: str, cron: str, timezone: str, evaluate: object) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
         name=name,
         job_name=job,
@@ -110,8 +102,6 @@ def _recalibration(strategy: Strategy) -> object:
         if (skip := _frozen(strategy)) is not None:
             return skip
         month = _local(context, strategy).strftime("%Y-%m")
-        return dg.RunRequest(
-            run_key=f"{strategy.name}:costs:{month}", tags={"nn_assets/strategy": strategy.name}
-        )
+        return dg.RunRequest(run_key=f"{strategy.name}:costs:{month}", tags={"nn_assets/strategy": strategy.name})
 
     return evaluate

@@ -44,7 +44,9 @@ def _of(workplace: Workplace) -> dict[str, Any]:
         "decided_to": str(decided[-1].date()) if decided else None,
         "undecided_sessions": _undecided(workplace, len(decided)),
         "equity_usd": None if states.empty else float(states["equity_usd"].iloc[-1]),
-        "breaker": None if states.empty or not isinstance(states["breaker"].iloc[-1], str) else states["breaker"].iloc[-1],
+        "breaker": None
+        if states.empty or not isinstance(states["breaker"].iloc[-1], str)
+        else states["breaker"].iloc[-1],
         "trading_state": None if trading.empty else str(trading["state"].iloc[-1]),
         "kill_switch": kill_switch_state(ledger, strategy.name),
     }

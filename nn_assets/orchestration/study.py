@@ -19,17 +19,23 @@ from nn_assets.evaluation.study import (
     run_study,
 )
 from nn_assets.evaluation.trials import trial_configuration, trial_hash
-from nn_assets.evaluation.watch import model_reference
 from nn_assets.learning.address import code_version
 from nn_assets.learning.fold_model import ESTIMATORS
 from nn_assets.learning.folds import forecast_rows
 from nn_assets.orchestration.fingerprint import code_of
+from nn_assets.orchestration.models import drift_references
 from nn_assets.orchestration.partitions import first_model_month
-from nn_assets.orchestration.training import load_model
 from nn_assets.orchestration.workplace import FORECASTS, Workplace
 from nn_assets.settings import Strategy
 
-__all__ = ["StudyResult", "cost_model_in_force", "latest_study", "study_identity", "study_until", "track_frames"]
+__all__ = [
+    "StudyResult",
+    "cost_model_in_force",
+    "latest_study",
+    "study_identity",
+    "study_until",
+    "track_frames",
+]
 
 Told = Callable[[str], None]
 
@@ -69,9 +75,7 @@ def study_identity(workplace: Workplace, strategy: Strategy, month: str) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def study_until(
-    workplace: Workplace, strategy: Strategy, months: list[str], run_id: str, tell: Told
-) -> StudyResult:
+def study_until(workplace: Workplace, strategy: Strategy, months: list[str], run_id: str, tell: Told) -> StudyResult:
     """Study the record from its first month to the last one asked for.
 
     Figures and verdicts are recorded for each month asked for, each from the record as it stood
@@ -120,19 +124,10 @@ def _material(workplace: Workplace, strategy: Strategy, last_month: str) -> Stud
         month_by_row[rows] = [month] * (rows.stop - rows.start)
     model_by_row: list[str | None] = [None] * cube.bars
     network = forecasts[forecasts["estimator"] == "network"].drop_duplicates("session")
-    for row, model_id in zip(
-        cube.sessions.get_indexer(network["session"]), network["model_id"], strict=True
-    ):
+    for row, model_id in zip(cube.sessions.get_indexer(network["session"]), network["model_id"], strict=True):
         model_by_row[row] = str(model_id)
-    references = {
-        model_id: model_reference(
-            load_model(workplace, model_id), cube, strategy.oversight, workplace.sessions_per_year
-        )
-        for model_id in dict.fromkeys(each for each in model_by_row if each)
-    }
-    return StudyMaterial(
-        panel, cube, workplace.labels(panel), forecasts, month_by_row, model_by_row, references
-    )
+    references = drift_references(workplace, cube, [each for each in model_by_row if each])
+    return StudyMaterial(panel, cube, workplace.labels(panel), forecasts, month_by_row, model_by_row, references)
 
 
 def _trials(workplace: Workplace, strategy: Strategy) -> tuple[int, list[float]]:

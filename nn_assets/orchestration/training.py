@@ -4,36 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import groupby
-from pathlib import Path
 
 import pandas as pd
 
-from nn_assets.errors import ModelError
 from nn_assets.features.cube import FeatureCube
 from nn_assets.features.labels import Labels
 from nn_assets.learning.address import code_version, model_address
-from nn_assets.learning.artifact import from_files, to_files
+from nn_assets.learning.artifact import to_files
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import Fold, fitted_month, forecast_rows, make_fold
-from nn_assets.learning.inference import forecast
 from nn_assets.learning.model import fit_models
 from nn_assets.learning.refresh import RefreshCheck, check_refresh
 from nn_assets.market.sessions import next_session
+from nn_assets.orchestration.models import load_model, models_in_force
 from nn_assets.orchestration.partitions import first_model_month
-from nn_assets.orchestration.workplace import FORECASTS, Workplace
+from nn_assets.orchestration.workplace import Workplace
 from nn_assets.settings import Strategy
-from nn_assets.store.models import ModelStore
 
 __all__ = [
     "MonthModel",
-    "forecast_month",
-    "forecasts_until",
-    "load_model",
-    "model_id_in_force",
-    "refresh_after",
     "refit_folds",
+    "refresh_after",
     "train_months",
 ]
 
@@ -77,9 +68,7 @@ def train_months(
         if incumbent is None:
             check = RefreshCheck(accepted=True, reason="the first model of the record")
         else:
-            check = check_refresh(
-                candidate, incumbent, cube, labels, strategy.walk_forward.refresh_tolerance_fraction
-            )
+            check = check_refresh(candidate, incumbent, cube, labels, strategy.walk_forward.refresh_tolerance_fraction)
         incumbent = candidate if check.accepted or incumbent is None else incumbent
         chosen[month] = (incumbent.model_id, check)
     anchor, every = first_model_month(strategy), strategy.walk_forward.refit_every_months
@@ -103,10 +92,8 @@ def _fit_missing(
     addresses = {fold.month: model_address(cube, labels, fold, strategy) for fold in folds}
     missing = [fold for fold in folds if not workplace.models.has(addresses[fold.month])]
     tell(f"{len(folds)} models due, {len(folds) - len(missing)} already in the store")
-    done = 0
-    for model in fit_models(cube, labels, missing, strategy):
+    for done, model in enumerate(fit_models(cube, labels, missing, strategy), start=1):
         workplace.models.put(model.model_id, to_files(model))
-        done += 1
         tell(f"model {done} of {len(missing)} fitted, used from {model.fold.month}")
     return addresses
 
@@ -141,9 +128,7 @@ def _record(workplace: Workplace, strategy: Strategy, named: list[MonthModel], r
                 "settings_hash": strategy.content_hash(*_SECTIONS),
             }
         )
-    workplace.ledger.append(
-        "models", rows, run_id=run_id, strategy=strategy.name, reason="the month was fitted again"
-    )
+    workplace.ledger.append("models", rows, run_id=run_id, strategy=strategy.name, reason="the month was fitted again")
 
 
 def refresh_after(workplace: Workplace, session: pd.Timestamp, run_id: str, tell: Told) -> MonthModel:
@@ -155,7 +140,7 @@ def refresh_after(workplace: Workplace, session: pd.Timestamp, run_id: str, tell
         cube.sessions, effective.strftime("%Y-%m"), strategy.walk_forward, strategy.label, used_from=cube.bars
     )
     model_id = _fit_missing(workplace, strategy, cube, labels, [fold], tell)[fold.month]
-    incumbent = load_model(workplace, model_id_in_force(workplace, effective))
+    incumbent = load_model(workplace, models_in_force(workplace).on(effective))
     check = check_refresh(
         load_model(workplace, model_id),
         incumbent,
@@ -180,68 +165,3 @@ def refresh_after(workplace: Workplace, session: pd.Timestamp, run_id: str, tell
         }
         workplace.ledger.append("models", [row], run_id=run_id, strategy=strategy.name)
     return named
-
-
-def load_model(workplace: Workplace, model_id: str) -> FoldModel:
-    """A model from the store; every file is checked against its hash when first read."""
-    return _read_model(workplace.models.root, model_id)
-
-
-@lru_cache(maxsize=64)
-def _read_model(root: Path, model_id: str) -> FoldModel:
-    return from_files(ModelStore(root).get(model_id))
-
-
-def model_id_in_force(workplace: Workplace, session: pd.Timestamp) -> str:
-    """Address of the model that decides a session: the newest of its month effective by then.
-
-    Raises
-    ------
-    ModelError
-        No model was fitted for the month.
-    """
-    month = session.strftime("%Y-%m")
-    found = workplace.ledger.read(
-        "models", workplace.strategy.name, where={"month": month}, bookkeeping=True
-    )
-    effective = found[found["effective_session"].isna() | (found["effective_session"] <= session)]
-    if effective.empty:
-        raise ModelError(
-            expected=f"a model used from {month}",
-            found="none" if found.empty else f"one effective from {found['effective_session'].min().date()}",
-            remedy=f"materialise trained_model for {month}: nn-assets study --from {month} --to {month}",
-            strategy=workplace.strategy.name,
-            session=session.date(),
-        )
-    newest = effective.sort_values(["effective_session", "sequence"], na_position="first").iloc[-1]
-    return str(newest["model_id"])
-
-
-def forecasts_until(workplace: Workplace, cube: FeatureCube, session: pd.Timestamp) -> pd.DataFrame:
-    """Out-of-sample forecasts up to a session: months on record, and this month's up to the session.
-
-    Months that ended without being materialised are forecast here, by the models in force in them.
-    """
-    month = session.strftime("%Y-%m")
-    stored = [m for m in workplace.lake.months(workplace.strategy.name, FORECASTS) if m < month]
-    parts = [workplace.lake.read_months(workplace.strategy.name, FORECASTS, stored)] if stored else []
-    start = pd.Period(stored[-1], "M") + 1 if stored else pd.Period(month, "M")
-    first = forecast_rows(cube.sessions, str(start)).start
-    parts.append(_forecast_rows(workplace, cube, range(first, cube.row(session) + 1)))
-    return pd.concat(parts, ignore_index=True)
-
-
-def forecast_month(workplace: Workplace, cube: FeatureCube, month: str) -> pd.DataFrame:
-    """Forecasts of every session of a month that the cube holds, each by the model in force on it."""
-    rows = forecast_rows(cube.sessions, month)
-    return _forecast_rows(workplace, cube, range(rows.start, rows.stop))
-
-
-def _forecast_rows(workplace: Workplace, cube: FeatureCube, rows: range) -> pd.DataFrame:
-    ids = [model_id_in_force(workplace, cube.sessions[row]) for row in rows]
-    parts = []
-    for model_id, run in groupby(rows, key=lambda row: ids[row - rows.start]):
-        together = list(run)
-        model = load_model(workplace, model_id)
-        parts.append(forecast(model, cube, slice(together[0], together[-1] + 1)))
-    return pd.concat(parts, ignore_index=True)

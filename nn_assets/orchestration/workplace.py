@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -30,7 +30,7 @@ from nn_assets.settings import Strategy
 from nn_assets.store.lake import Lake
 from nn_assets.store.ledger import Ledger
 from nn_assets.store.models import ModelStore
-from nn_assets.store.publication import PublicationStore
+from nn_assets.store.publication import Publication, PublicationStore
 
 __all__ = ["Workplace", "open_workplace"]
 
@@ -67,7 +67,7 @@ class Workplace:
         last = self.last_session if until is None else min(pd.Timestamp(until), self.last_session)
         return sessions_between(self.strategy.market.calendar, self.strategy.market.history_starts, last)
 
-    @property
+    @cached_property
     def first_live_session(self) -> pd.Timestamp:
         """The first session that is decided one by one."""
         market = self.strategy.market
@@ -78,7 +78,7 @@ class Workplace:
 
     def raw_versions(self) -> pd.DataFrame:
         """Every version of every raw bar."""
-        return self.lake.read_segments(self.strategy.name, RAW_BARS)
+        return _read_versions(self.lake.root, self.strategy.name, self.lake.segments(self.strategy.name, RAW_BARS))
 
     def bars(self, session: object = None) -> pd.DataFrame:
         """Clean bars as they were known at a session's close.
@@ -91,16 +91,20 @@ class Workplace:
         PublicationError
             The publication in force does not cover the session.
         """
+        return self._known_bars(session)[0]
+
+    def _known_bars(self, session: object) -> tuple[pd.DataFrame, bool]:
+        """The bars, and whether they are those published (cut at the session)."""
         day = self.last_session if session is None else pd.Timestamp(session)
         publication = self.publications.require(self.strategy.name, day)
         moment = as_of_session(self.strategy.market, day)
         raw = self.raw_versions()
         restated_later = (raw["known_at"] > moment) & (raw["session"] <= day)
-        if not restated_later.any():
-            published = self.publications.bars(publication)
-            return published[published["session"] <= day].reset_index(drop=True)
-        known = known_bars(raw[raw["session"] <= day], moment)
-        return clean(known, self.strategy.market.calendar, self.strategy.cleaning).bars
+        if restated_later.any():
+            known = known_bars(raw[raw["session"] <= day], moment)
+            return clean(known, self.strategy.market.calendar, self.strategy.cleaning).bars, False
+        published = _read_published(self.lake.root, publication)
+        return published[published["session"] <= day].reset_index(drop=True), True
 
     def symbols(self, bars: pd.DataFrame) -> tuple[str, ...]:
         """The symbol axis: the strategy's, or those of the data in order where it names none."""
@@ -136,17 +140,12 @@ class Workplace:
                 remedy="materialise features again",
                 strategy=self.strategy.name,
             )
-        bars = self.bars(day)
-        if content_hash(bars) != self._published_until(day):
+        bars, published = self._known_bars(day)
+        if not published:
             return self.compute_cube(panel_from_bars(bars, self.sessions(day), self.symbols(bars)))
         stored = self.lake.read_cube(self.strategy.name, FEATURES, str(record["address"]))
         cube = FeatureCube(stored.sessions, stored.symbols, stored.names, stored.values)
         return cube.until(day)
-
-    def _published_until(self, day: pd.Timestamp) -> str:
-        publication = self.publications.require(self.strategy.name, day)
-        published = self.publications.bars(publication)
-        return content_hash(published[published["session"] <= day].reset_index(drop=True))
 
     def data_hash(self) -> str:
         """Content hash of the publication in force."""
@@ -171,6 +170,24 @@ class Workplace:
             if until_month is None or month <= until_month
         ]
         return self.lake.read_months(self.strategy.name, FORECASTS, months)
+
+
+# What is read by its content's address cannot change: one copy serves every session of a run.
+@lru_cache(maxsize=4)
+def _read_versions(root: Path, strategy: str, segments: tuple[str, ...]) -> pd.DataFrame:
+    del segments
+    return Lake(root).read_segments(strategy, RAW_BARS)
+
+
+_PUBLISHED: dict[tuple[Path, str, str], pd.DataFrame] = {}
+
+
+def _read_published(root: Path, publication: Publication) -> pd.DataFrame:
+    key = (root, publication.strategy, publication.bars_address)
+    if key not in _PUBLISHED:
+        _PUBLISHED.clear()
+        _PUBLISHED[key] = PublicationStore(Lake(root)).bars(publication)
+    return _PUBLISHED[key]
 
 
 @contextmanager

@@ -242,9 +242,7 @@ class DriftMonitor:
         return [ks, cusum]
 
 
-def _with_joint(
-    session: pd.Timestamp, statistics: tuple[DriftStatistic, ...], multiplier: float
-) -> DriftReport:
+def _with_joint(session: pd.Timestamp, statistics: tuple[DriftStatistic, ...], multiplier: float) -> DriftReport:
     tested = [found for found in statistics if found.layer == "feature"]
     ratios = np.array([found.statistic / found.critical for found in tested])
     names = [found.feature for found in tested]

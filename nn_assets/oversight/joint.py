@@ -28,9 +28,7 @@ _MINIMUM_ROWS = 60
 _SEED = 19_940_301
 
 
-def stationary_bootstrap(
-    rows: int, length: int, mean_block: float, generator: np.random.Generator
-) -> IntArray:
+def stationary_bootstrap(rows: int, length: int, mean_block: float, generator: np.random.Generator) -> IntArray:
     """Row numbers of a stationary bootstrap path: blocks of geometric length, wrapped at the end.
 
     Source: Politis and Romano (1994), "The stationary bootstrap", JASA 89.
@@ -59,9 +57,7 @@ def stationary_bootstrap(
     return path
 
 
-def nth_largest_by_feature(
-    ratios: FloatArray, features: Sequence[str], nth: int = JOINT_FEATURES
-) -> FloatArray:
+def nth_largest_by_feature(ratios: FloatArray, features: Sequence[str], nth: int = JOINT_FEATURES) -> FloatArray:
     """Find the nth largest ratio over features, a feature counting by the largest of its series.
 
     Parameters

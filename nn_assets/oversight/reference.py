@@ -83,9 +83,7 @@ class DriftReference:
         return rank_within(probabilities, self.validation)
 
 
-def _monitored(
-    name: str, column: int, rows: FloatArray, settings: OversightSettings, per_year: int
-) -> MonitoredSeries:
+def _monitored(name: str, column: int, rows: FloatArray, settings: OversightSettings, per_year: int) -> MonitoredSeries:
     values = rows[:, column]
     known = values[np.isfinite(values)]
     coefficient = bias_corrected(autocorrelation(values), known.size)

@@ -95,13 +95,9 @@ def slippage_breach(
     count = int(excess.size)
     if count < minimum_observations:
         message = f"not enough fills: {count} of {minimum_observations} observations"
-        return SlippageTest(
-            breach=False, statistic=nan, p_value=nan, observations=count, ratio=ratio, message=message
-        )
+        return SlippageTest(breach=False, statistic=nan, p_value=nan, observations=count, ratio=ratio, message=message)
     statistic, p_value = _one_sided_t(excess)
-    message = (
-        f"realised {ratio:.2f} x modelled, tolerance {1.0 + tolerance:.2f} x, p {p_value:.4f}, n {count}"
-    )
+    message = f"realised {ratio:.2f} x modelled, tolerance {1.0 + tolerance:.2f} x, p {p_value:.4f}, n {count}"
     return SlippageTest(p_value < level, statistic, p_value, count, ratio, message)
 
 

@@ -142,9 +142,7 @@ class Book:
             **state,
         )
 
-    def _move(
-        self, state: dict[str, Any], place: int, quantity: float, price: float, day: np.datetime64
-    ) -> None:
+    def _move(self, state: dict[str, Any], place: int, quantity: float, price: float, day: np.datetime64) -> None:
         held = float(state["quantity"][place])
         new = held + quantity
         state["quantity"][place] = new
@@ -249,9 +247,7 @@ class Book:
 
     def awaiting(self, ordered_quantity: FloatArray, stop_distance: FloatArray) -> Book:
         """Remember what was ordered (signed, (symbols,)) and the stop distances that new entries take."""
-        return replace(
-            self, unfilled_quantity=ordered_quantity.copy(), pending_stop_distance=stop_distance.copy()
-        )
+        return replace(self, unfilled_quantity=ordered_quantity.copy(), pending_stop_distance=stop_distance.copy())
 
 
 def _week(day: np.datetime64) -> int:

@@ -39,9 +39,7 @@ def growth_rate(bet: npt.ArrayLike, probability: npt.ArrayLike, odds: npt.ArrayL
     return p * np.log1p(np.asarray(odds, dtype=np.float64) * f) + (1.0 - p) * np.log1p(-f)
 
 
-def expected_return(
-    probability: npt.ArrayLike, mean_win: npt.ArrayLike, mean_loss: npt.ArrayLike
-) -> FloatArray:
+def expected_return(probability: npt.ArrayLike, mean_win: npt.ArrayLike, mean_loss: npt.ArrayLike) -> FloatArray:
     """Return p G - (1 - p) L, fraction over the horizon, before costs. NaN stays NaN."""
     p = np.asarray(probability, dtype=np.float64)
     gain, loss = np.asarray(mean_win, dtype=np.float64), np.asarray(mean_loss, dtype=np.float64)

@@ -133,9 +133,7 @@ def apply_limits(weights: FloatArray, context: LimitContext) -> FloatArray:
     return limited * _scale_to(abs(math.fsum((limited * beta).tolist())), settings.beta_limit)
 
 
-def correlation_with_rest(
-    trailing_returns: FloatArray, weights: FloatArray, minimum_share: float = 0.5
-) -> FloatArray:
+def correlation_with_rest(trailing_returns: FloatArray, weights: FloatArray, minimum_share: float = 0.5) -> FloatArray:
     """Correlation of each instrument with the rest of the book, all instruments at once.
 
     Parameters

@@ -64,9 +64,7 @@ def book_remainder(book: Book) -> str:
     return json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def book_from_records(
-    state: Mapping[str, Any], holdings: pd.DataFrame, remainder: str | Mapping[str, object]
-) -> Book:
+def book_from_records(state: Mapping[str, Any], holdings: pd.DataFrame, remainder: str | Mapping[str, object]) -> Book:
     """Rebuild the book that :func:`state_row`, :func:`holdings_frame` and :func:`book_remainder` describe.
 
     Parameters

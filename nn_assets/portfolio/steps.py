@@ -91,12 +91,8 @@ def propose(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMode
     if not settings.allow_short:
         side = np.maximum(side, 0)
     held = held_weight(inputs)
-    shrink = shrinkage(
-        inputs.outcomes, inputs.confidence, inputs.horizon_sessions, settings.shrink_prior_outcomes
-    )
-    believed = shrunk_probability(
-        np.maximum(probability, 1.0 - probability), inputs.mean_win, inputs.mean_loss, shrink
-    )
+    shrink = shrinkage(inputs.outcomes, inputs.confidence, inputs.horizon_sessions, settings.shrink_prior_outcomes)
+    believed = shrunk_probability(np.maximum(probability, 1.0 - probability), inputs.mean_win, inputs.mean_loss, shrink)
     largest = np.minimum(
         settings.single_name_limit * max(inputs.equity_usd, 0.0),
         settings.adv_limit_fraction * inputs.adv_usd,
@@ -158,9 +154,7 @@ def controls(inputs: DecisionInputs, settings: PortfolioSettings) -> tuple[Contr
     A regime scale that is missing or below zero is zero; one above one is one.
     """
     state = trading_state_control(inputs.trading_state, settings)
-    control = strictest(
-        state, breaker_control(inputs.breaker, settings), kill_switch_control(inputs.kill_switch)
-    )
+    control = strictest(state, breaker_control(inputs.breaker, settings), kill_switch_control(inputs.kill_switch))
     regime = inputs.regime_scale
     scale = min(regime, 1.0) if regime >= 0.0 else 0.0
     if inputs.drawdown_fraction > _HALVED_FROM * settings.drawdown_limit_fraction:

@@ -50,8 +50,7 @@ def _missing(decision: Decision, place: int) -> str:
     bad = [
         f"{name} is {value:g}"
         for name, value in named.items()
-        if not np.isfinite(value)
-        or (value <= 0.0 and name in {"reference price", "ATR", "volatility", "ADV"})
+        if not np.isfinite(value) or (value <= 0.0 and name in {"reference price", "ATR", "volatility", "ADV"})
     ]
     share = float(np.isfinite(inputs.trailing_returns[:, place]).mean())
     return ", ".join(bad) or f"only {share:.0%} of the trailing returns are there, or p lies outside 0..1"

@@ -160,9 +160,7 @@ def _by_rule(quarantine: pd.DataFrame) -> list[tuple[str, int, str]]:
     found = []
     for rule, rows in quarantine.groupby("rule", sort=True):
         first = rows.sort_values(["session", "symbol"], kind="stable").head(3).to_dict("records")
-        examples = "; ".join(
-            f"{row['symbol']} {_day(row['session'])} {row['field']} {row['value']}" for row in first
-        )
+        examples = "; ".join(f"{row['symbol']} {_day(row['session'])} {row['field']} {row['value']}" for row in first)
         found.append((str(rule), len(rows), examples))
     return found
 

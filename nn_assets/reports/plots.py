@@ -191,9 +191,7 @@ def positions_over_time(
         colour = SEQUENCE[place % len(SEQUENCE)]
         upper.step(days, held[:, column], where="post", linewidth=1.2, color=colour, label=symbols[column])
     gross, net = np.abs(held).sum(axis=1), held.sum(axis=1)
-    lower.fill_between(
-        days, gross, step="post", color=COLOURS["network"], alpha=0.2, linewidth=0, label="gross"
-    )
+    lower.fill_between(days, gross, step="post", color=COLOURS["network"], alpha=0.2, linewidth=0, label="gross")
     lower.step(days, net, where="post", color=INK, linewidth=1.1, label="net")
     for axis, said in ((upper, "weight"), (lower, "sum of weights")):
         axis.axhline(0.0, color=MUTED, linewidth=0.7)
@@ -221,9 +219,7 @@ def bar_counts(
         if not items:
             empty_note(axis, nothing)
             continue
-        bars = axis.barh(
-            [name for name, _ in items], [count for _, count in items], color=colour, height=0.65
-        )
+        bars = axis.barh([name for name, _ in items], [count for _, count in items], color=colour, height=0.65)
         axis.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=7.5, color=INK)
         axis.set_xlabel(unit)
         axis.grid(visible=False, axis="y")
@@ -232,9 +228,7 @@ def bar_counts(
     return to_png(figure)
 
 
-def drift_statistics(
-    drift: pd.DataFrame, title: str = "Drift: statistic against its critical value"
-) -> bytes:
+def drift_statistics(drift: pd.DataFrame, title: str = "Drift: statistic against its critical value") -> bytes:
     """Plot each monitored series' statistic as a bar and its calibrated critical value as a mark.
 
     Parameters
@@ -286,9 +280,7 @@ def training_curves(
     for place, (training, validation, best) in enumerate(histories):
         colour = SEQUENCE[place % len(SEQUENCE)]
         left.plot(np.arange(len(training)), training, color=colour, linewidth=1.1)
-        right.plot(
-            np.arange(len(validation)), validation, color=colour, linewidth=1.1, label=f"member {place + 1}"
-        )
+        right.plot(np.arange(len(validation)), validation, color=colour, linewidth=1.1, label=f"member {place + 1}")
         if 0 <= best < len(validation):
             right.plot([best], [validation[best]], "o", color=colour, markersize=4)
     for axis in (left, right):

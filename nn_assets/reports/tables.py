@@ -103,9 +103,7 @@ def figure_table(figures: StudyFigures) -> FigureTable:
     for label, hint, key, form, better in _ROWS:
         values = {name: getattr(figures.total[name], key) for name in names}
         # A flat book has no drawdown and no loss: that is no merit, so it does not compete.
-        rivals = [
-            name for name in names if key in FORECAST_NAMES or figures.total[name].sharpe_net is not None
-        ]
+        rivals = [name for name in names if key in FORECAST_NAMES or figures.total[name].sharpe_net is not None]
         known = [value for name, value in values.items() if value is not None and name in rivals]
         best = max(known, key=lambda value: better * value) if better and len(known) > 1 else None
         cells = []
@@ -113,13 +111,9 @@ def figure_table(figures: StudyFigures) -> FigureTable:
             why = "" if value is not None else figures.total[name].absent.get(key, "not measured")
             if why:
                 gaps.setdefault((name, why), []).append(label)
-            cells.append(
-                Cell(_written(value, form), why, best is not None and value == best and name in rivals)
-            )
+            cells.append(Cell(_written(value, form), why, best is not None and value == best and name in rivals))
         rows.append((label, hint, tuple(cells)))
-    said = tuple(
-        f"{NAMES.get(name, name)}: {why} ({', '.join(labels)})" for (name, why), labels in gaps.items()
-    )
+    said = tuple(f"{NAMES.get(name, name)}: {why} ({', '.join(labels)})" for (name, why), labels in gaps.items())
     return FigureTable(tuple(NAMES.get(name, name) for name in names), tuple(rows), said)
 
 
@@ -134,8 +128,7 @@ def fold_table(figures: StudyFigures) -> tuple[tuple[str, ...], tuple[tuple[str,
     for month, found in figures.folds.items():
         sessions = max((f.return_sessions or f.forecast_sessions for f in found.values()), default=0)
         cells = [
-            _written(getattr(found[name], key), form) if name in found else ABSENT
-            for name, key, _, form in wanted
+            _written(getattr(found[name], key), form) if name in found else ABSENT for name, key, _, form in wanted
         ]
         rows.append((month, f"{sessions}", *cells))
     return header, tuple(rows)

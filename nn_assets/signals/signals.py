@@ -253,9 +253,7 @@ def signals_frame(
     """
     arrays = {name: getattr(signals, name) for name in signals.__dataclass_fields__ if name != "symbols"}
     text = pd.StringDtype(na_value=np.nan)
-    frame = pd.DataFrame(
-        {"symbol": pd.Series(list(signals.symbols), dtype=text), "session": session, **arrays}
-    )
+    frame = pd.DataFrame({"symbol": pd.Series(list(signals.symbols), dtype=text), "session": session, **arrays})
     frame["session"] = frame["session"].astype("datetime64[ns]")
     for name, value in (("model_id", model_id), ("data_hash", data_hash), ("code_version", code_version)):
         frame[name] = pd.Series(value, index=frame.index, dtype=text)

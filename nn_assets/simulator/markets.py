@@ -165,9 +165,7 @@ def _check(symbols: int, sessions: pd.DatetimeIndex, seed: int, rank_ic: float, 
     }
     for key, (holds, expected, found) in faults.items():
         if not holds:
-            raise SettingsError(
-                expected=expected, found=str(found), remedy=f"change {key}", key=key, value=found
-            )
+            raise SettingsError(expected=expected, found=str(found), remedy=f"change {key}", key=key, value=found)
 
 
 def _long(fields: dict[str, FloatArray], sessions: pd.DatetimeIndex, names: tuple[str, ...]) -> pd.DataFrame:

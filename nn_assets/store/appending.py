@@ -124,9 +124,7 @@ class LedgerTransaction:
                 _demand_equal(table, stored=earlier, offered=row, with_known_at=True)
         return distinct
 
-    def _stored_versions(
-        self, table: Table, keys: list[tuple[Any, ...]]
-    ) -> dict[tuple[Any, ...], dict[int, Row]]:
+    def _stored_versions(self, table: Table, keys: list[tuple[Any, ...]]) -> dict[tuple[Any, ...], dict[int, Row]]:
         stored: dict[tuple[Any, ...], dict[int, Row]] = {}
         columns = tuple_(*(table.c[name] for name in ("strategy", *natural_key(table))))
         for some in _chunks(keys, _KEYS_A_QUERY):

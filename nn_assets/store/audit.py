@@ -151,16 +151,12 @@ def _check_chain(connection: Connection) -> tuple[list[AuditFinding], ChainHead,
         elif entry.previous_hash != head.hash:
             follows = "it does not follow the entry before it"
             findings.append(AuditFinding(entry.sequence, "entry moved", *place, follows))
-        sealed = entry_hash(
-            entry.sequence, entry.table_name, entry.row_key, entry.row_hash, entry.previous_hash
-        )
+        sealed = entry_hash(entry.sequence, entry.table_name, entry.row_key, entry.row_hash, entry.previous_hash)
         if sealed != entry.hash:
             differs = f"its hash is {entry.hash[:12]}…, its content gives {sealed[:12]}…"
             findings.append(AuditFinding(entry.sequence, "entry changed", *place, differs))
         if entry.table_name not in TABLES:
-            findings.append(
-                AuditFinding(entry.sequence, "entry of an unknown table", *place, "no such table")
-            )
+            findings.append(AuditFinding(entry.sequence, "entry of an unknown table", *place, "no such table"))
         head = ChainHead(sequence=entry.sequence, hash=entry.hash)
     return findings, head, entries
 
@@ -187,9 +183,7 @@ def _matched(connection: Connection, stored: Table) -> list[AuditFinding]:
         if entry is None or entry.sequence != row.sequence:
             alone = "nobody appended it through the ledger"
             findings.append(
-                AuditFinding(
-                    row.sequence, "row without an entry", stored.name, row_key(stored, values), alone
-                )
+                AuditFinding(row.sequence, "row without an entry", stored.name, row_key(stored, values), alone)
             )
             continue
         if entry.row_key != row_key(stored, values) or entry.row_hash != row_hash(stored, values):

@@ -261,7 +261,5 @@ def _segment_paths(folder: Path) -> list[Path]:
 
 def _checked(pattern: re.Pattern[str], value: str, what: str) -> str:
     if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise PublicationError(
-            expected=f"a {what}", found=repr(value), remedy=f"name a {what}", value=repr(value)
-        )
+        raise PublicationError(expected=f"a {what}", found=repr(value), remedy=f"name a {what}", value=repr(value))
     return value

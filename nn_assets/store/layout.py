@@ -40,9 +40,7 @@ BOOKKEEPING = ("known_at", "version", "version_reason", "run_id", "recorded_at",
 CHAIN_NAME = "audit_chain"
 
 
-def record_table(
-    metadata: MetaData, name: str, key: tuple[str, ...], columns: Sequence[Column[Any]]
-) -> Table:
+def record_table(metadata: MetaData, name: str, key: tuple[str, ...], columns: Sequence[Column[Any]]) -> Table:
     """Lay out a table: ``strategy``, then ``columns``, then the bookkeeping.
 
     Parameters

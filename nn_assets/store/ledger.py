@@ -101,9 +101,7 @@ class Ledger:
         with writing(self.engine) as connection:
             stored = as_moment(self._clock() if recorded_at is None else recorded_at)
             known = stored if known_at is None else as_moment(known_at)
-            yield LedgerTransaction(
-                connection, run_id=run_id, strategy=strategy, known_at=known, recorded_at=stored
-            )
+            yield LedgerTransaction(connection, run_id=run_id, strategy=strategy, known_at=known, recorded_at=stored)
 
     def append(
         self,
@@ -133,9 +131,7 @@ class Ledger:
         bookkeeping: bool = False,
     ) -> pd.DataFrame:
         """Rows of a table in the order of their keys; see :class:`Query` and :func:`read_frame`."""
-        query = Query(
-            table, strategy, first, last, as_of, recorded_by, after_sequence, where or {}, every_version
-        )
+        query = Query(table, strategy, first, last, as_of, recorded_by, after_sequence, where or {}, every_version)
         with reading(self.engine) as connection:
             return read_frame(connection, query, bookkeeping=bookkeeping)
 

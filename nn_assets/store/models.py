@@ -153,10 +153,7 @@ class ModelStore:
 
 def _allowed(name: object) -> bool:
     return (
-        isinstance(name, str)
-        and _FILE_NAME.fullmatch(name) is not None
-        and name.endswith(_KINDS)
-        and name != _MANIFEST
+        isinstance(name, str) and _FILE_NAME.fullmatch(name) is not None and name.endswith(_KINDS) and name != _MANIFEST
     )
 
 

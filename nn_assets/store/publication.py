@@ -213,9 +213,7 @@ class PublicationStore:
         if publication is None:
             found, remedy = "nothing published", "materialise validated_bars"
         elif not publication.covers(day):
-            found = (
-                f"a publication of {publication.first_session.date()} to {publication.last_session.date()}"
-            )
+            found = f"a publication of {publication.first_session.date()} to {publication.last_session.date()}"
             remedy = "mend the data that the gate refused, then materialise validated_bars for this session"
         elif content_hash is not None and content_hash != publication.content_hash:
             found = f"a publication with content hash {publication.content_hash}"

@@ -151,9 +151,7 @@ def latest_frame(connection: Connection, query: Query, *, bookkeeping: bool = Fa
     return _framed(connection, table, statement, bookkeeping=bookkeeping)
 
 
-def _framed(
-    connection: Connection, table: Table, statement: Select[Any], *, bookkeeping: bool
-) -> pd.DataFrame:
+def _framed(connection: Connection, table: Table, statement: Select[Any], *, bookkeeping: bool) -> pd.DataFrame:
     place = {name: position for position, name in enumerate(table.columns.keys())}
     key = itemgetter(*(place[name] for name in ("strategy", *natural_key(table), "version")))
     # Ordered here, by code point: a database would order text by its own collation.
@@ -169,9 +167,7 @@ def typed_column(kind: object, values: Sequence[Any]) -> pd.Series:
         return pd.Series(np.array(values, dtype="datetime64[D]").astype("datetime64[ns]"))
     if isinstance(kind, Moment):
         bare = [None if value is None else value.replace(tzinfo=None) for value in values]
-        return pd.Series(np.array(bare, dtype="datetime64[us]").astype("datetime64[ns]")).dt.tz_localize(
-            "UTC"
-        )
+        return pd.Series(np.array(bare, dtype="datetime64[us]").astype("datetime64[ns]")).dt.tz_localize("UTC")
     if isinstance(kind, Double):
         return pd.Series(np.array(values, dtype=np.float64))
     if isinstance(kind, Boolean):

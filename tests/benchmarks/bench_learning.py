@@ -32,9 +32,7 @@ def _settings(network: str) -> LearningSettings:
 def _parts(symbols: int) -> tuple[np.ndarray, Windows, Samples, Samples]:
     values, targets = _panel(symbols)
     windows = Windows(values, LOOKBACK)
-    training, validation = (
-        find_samples(windows, rows, targets[rows]) for rows in (slice(20, 650), slice(656, 716))
-    )
+    training, validation = (find_samples(windows, rows, targets[rows]) for rows in (slice(20, 650), slice(656, 716)))
     return values, windows, training, validation
 
 

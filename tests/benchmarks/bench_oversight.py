@@ -47,7 +47,5 @@ def test_building_one_reference(benchmark) -> None:
     generator = np.random.default_rng(3)
     features, forecasts = generator.standard_normal((500, 1, 20)), generator.random((500, 1))
     names = [f"f{i}" for i in range(20)]
-    reference = benchmark.pedantic(
-        drift_reference, (forecasts, features, names, OversightSettings()), rounds=3
-    )
+    reference = benchmark.pedantic(drift_reference, (forecasts, features, names, OversightSettings()), rounds=3)
     assert np.isfinite(reference.multiplier)

@@ -42,12 +42,8 @@ def test_parts_add_up_and_a_sale_costs_as_much_as_a_purchase() -> None:
     assert total[0] == total[1]
 
 
-@pytest.mark.parametrize(
-    ("adv", "sigma"), [(np.nan, 0.01), (0.0, 0.01), (-5.0, 0.01), (1e8, np.nan), (1e8, -0.1)]
-)
-def test_missing_volume_or_volatility_is_an_unknown_cost_and_never_a_free_one(
-    adv: float, sigma: float
-) -> None:
+@pytest.mark.parametrize(("adv", "sigma"), [(np.nan, 0.01), (0.0, 0.01), (-5.0, 0.01), (1e8, np.nan), (1e8, -0.1)])
+def test_missing_volume_or_volatility_is_an_unknown_cost_and_never_a_free_one(adv: float, sigma: float) -> None:
     assert np.isnan(MODEL.cost_fraction(1e5, adv, sigma))
 
 

@@ -15,9 +15,7 @@ from nn_assets.errors import SchemaError
 
 PRICE = st.floats(min_value=1.0, max_value=500.0)
 ORDERS = st.lists(
-    st.tuples(
-        st.integers(-5000, 5000), st.floats(0.0, 1.0), PRICE, PRICE, PRICE, PRICE, PRICE, st.floats(0.0, 50.0)
-    ),
+    st.tuples(st.integers(-5000, 5000), st.floats(0.0, 1.0), PRICE, PRICE, PRICE, PRICE, PRICE, st.floats(0.0, 50.0)),
     min_size=1,
     max_size=6,
 )

@@ -34,9 +34,7 @@ def test_errors_are_those_of_statsmodels() -> None:
     values = _ar(np.random.default_rng(0), 400, 1, 0.5)[:, 0] + 0.1
     found = robust_mean_test(values, horizon=5)
     lag = truncation_lag(400, 5)
-    fitted = sm.OLS(values, np.ones(400)).fit(
-        cov_type="HAC", cov_kwds={"maxlags": lag, "use_correction": False}
-    )
+    fitted = sm.OLS(values, np.ones(400)).fit(cov_type="HAC", cov_kwds={"maxlags": lag, "use_correction": False})
     assert found.standard_error == pytest.approx(fitted.bse[0], rel=1e-10)
     assert found.t_statistic == pytest.approx(fitted.tvalues[0], rel=1e-10)
 

@@ -14,9 +14,7 @@ SYMBOLS = ("A", "B", "C", "D")
 SESSION = pd.Timestamp("2017-06-01")
 
 
-def made(
-    target: list[float], current: list[float], carried: list[float] | None = None, **changes: object
-) -> Orders:
+def made(target: list[float], current: list[float], carried: list[float] | None = None, **changes: object) -> Orders:
     return targets_to_orders(
         SYMBOLS, np.array(target), np.array(current), np.array([50.0, 20.0, np.nan, 10.0]),
         np.array(carried or [0.0] * 4), **{"strategy": "s", "session": SESSION, **changes},

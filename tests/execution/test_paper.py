@@ -38,16 +38,12 @@ def orders(*quantity: float, session: pd.Timestamp = SESSION) -> Orders:
     )
 
 
-def filled(
-    batch: Orders, bar: Bar = BAR, settings: ExecutionSettings = QUIET, **changes: object
-) -> FillArrays:
+def filled(batch: Orders, bar: Bar = BAR, settings: ExecutionSettings = QUIET, **changes: object) -> FillArrays:
     return fill_orders(batch, bar, COSTS, replace(LIQUIDITY, **changes), settings, "next_open")
 
 
 @pytest.mark.parametrize(("execution", "price"), [("next_open", 50.0), ("next_close", 51.0)])
-def test_a_purchase_pays_impact_and_half_the_spread_above_the_bars_price(
-    execution: str, price: float
-) -> None:
+def test_a_purchase_pays_impact_and_half_the_spread_above_the_bars_price(execution: str, price: float) -> None:
     found = fill_orders(orders(1000.0, 0.0, 0.0), BAR, COSTS, LIQUIDITY, QUIET, execution)  # type: ignore[arg-type]
     x = 1000 * price / 5e7
     impact = 0.15 * 0.02 * x**0.5 + 0.03 * 0.02 * x
@@ -66,9 +62,7 @@ def test_a_sale_receives_less() -> None:
 def test_the_participation_cap_gives_a_partial_fill_in_whole_lots() -> None:
     found = filled(orders(25_000.0, -5_000.0, 0.0), replace(BAR, volume=np.array([1_000_050.0, 2e6, 0.0])))
     assert found.quantity.tolist() == [10_000.0, -5_000.0]
-    hundreds = filled(
-        orders(25_000.0, 0.0, 0.0), replace(BAR, volume=np.full(3, 1_000_990.0)), lot_size=100.0
-    )
+    hundreds = filled(orders(25_000.0, 0.0, 0.0), replace(BAR, volume=np.full(3, 1_000_990.0)), lot_size=100.0)
     assert hundreds.quantity.tolist() == [10_000.0]
 
 
@@ -117,9 +111,7 @@ def test_the_noise_is_centred_on_the_model_and_as_wide_as_stated() -> None:
 
 
 def held(quantity: float, distance: float = 1.0) -> Book:
-    book = empty_book(SYMBOLS, 1e6).awaiting(
-        np.array([quantity, 0.0, 0.0]), np.array([distance, np.nan, np.nan])
-    )
+    book = empty_book(SYMBOLS, 1e6).awaiting(np.array([quantity, 0.0, 0.0]), np.array([distance, np.nan, np.nan]))
     fill = filled(orders(quantity, 0.0, 0.0))
     return book.filled(replace(fill, price=np.array([50.0])), SESSION)
 

@@ -30,9 +30,7 @@ def _relative_range(bars: pd.DataFrame) -> pd.Series:
 
 def _average_true_range(bars: pd.DataFrame) -> pd.Series:
     before = bars["close"].shift(1)
-    three = pd.concat(
-        [bars["high"] - bars["low"], (bars["high"] - before).abs(), (bars["low"] - before).abs()], axis=1
-    )
+    three = pd.concat([bars["high"] - bars["low"], (bars["high"] - before).abs(), (bars["low"] - before).abs()], axis=1)
     return three.max(axis=1, skipna=False).rolling(14).mean() / bars["close"]
 
 
@@ -104,9 +102,7 @@ REFERENCE = {
     "spread_estimate_20": _spread,
     "volume_z_20": _volume_z,
     "signed_volume_balance_20": _balance,
-    "sma_gap_5_20": lambda bars: (
-        (bars["close"].rolling(5).mean() - bars["close"].rolling(20).mean()) / bars["close"]
-    ),
+    "sma_gap_5_20": lambda bars: (bars["close"].rolling(5).mean() - bars["close"].rolling(20).mean()) / bars["close"],
     "sma_ratio_5_20": lambda bars: bars["close"].rolling(5).mean() / bars["close"].rolling(20).mean() - 1,
     "distance_from_high_20": lambda bars: bars["close"] / bars["high"].rolling(20).max() - 1,
     "distance_from_low_20": lambda bars: bars["close"] / bars["low"].rolling(20).min() - 1,

@@ -11,10 +11,7 @@ from statsmodels.tsa.stattools import adfuller, kpss
 
 def reference_adf(series: np.ndarray, lags: int) -> tuple[np.ndarray, np.ndarray]:
     """Statistic and p-value of each column of (rows, series)."""
-    found = [
-        adfuller(column, maxlag=lags, regression="c", autolag=None, result_object=False)
-        for column in series.T
-    ]
+    found = [adfuller(column, maxlag=lags, regression="c", autolag=None, result_object=False) for column in series.T]
     return np.array([entry[0] for entry in found]), np.array([entry[1] for entry in found])
 
 

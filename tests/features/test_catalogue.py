@@ -199,9 +199,7 @@ def test_no_names_mean_every_feature_whose_inputs_exist():
     assert compute_features(panel).names == without_market
     assert compute_features(panel, market_symbol="S1").names == EVERY
     missing = np.full(panel.close.shape, np.nan)
-    closes = panel_of(
-        panel.symbols, open=missing, high=missing, low=missing, close=panel.close, volume=missing
-    )
+    closes = panel_of(panel.symbols, open=missing, high=missing, low=missing, close=panel.close, volume=missing)
     found = compute_features(closes)
     assert found.names == tuple(n for n in without_market if CATALOGUE[n].fields == ("close",))
     assert np.isfinite(found.values[69]).sum() == len(found.names) * 3 - 3  # macd reaches back 103

@@ -32,9 +32,7 @@ def test_the_callers_array_stays_writable():
     assert values[0, 0, 0] == 1.0
 
 
-@pytest.mark.parametrize(
-    "values", [np.zeros((5, 2, 3)), np.zeros((6, 3, 2)), np.zeros((6, 2, 3), np.float32)]
-)
+@pytest.mark.parametrize("values", [np.zeros((5, 2, 3)), np.zeros((6, 3, 2)), np.zeros((6, 2, 3), np.float32)])
 def test_values_that_do_not_fit_the_axes_are_refused(values):
     with pytest.raises(SchemaError, match=r"\(6, 2, 3\)"):
         _cube(values)

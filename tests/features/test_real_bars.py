@@ -28,8 +28,7 @@ def indexes() -> Panel:
     frames = [frame[~frame.index.duplicated()] for frame in frames]
     together = frames[0].index.union(frames[1].index)
     fields = {
-        name: np.column_stack([frame[name].reindex(together).to_numpy(float) for frame in frames])
-        for name in FIELDS
+        name: np.column_stack([frame[name].reindex(together).to_numpy(float) for frame in frames]) for name in FIELDS
     }
     fields["volume"][fields["volume"] == 0.0] = np.nan
     return panel_of(("SPX", "IXIC"), **fields)
@@ -38,10 +37,7 @@ def indexes() -> Panel:
 @pytest.fixture(scope="module")
 def stocks(shared_data: Path) -> Panel:
     files = sorted((shared_data / "sp500_5yr").rglob("*.csv"))[:12]
-    frames = {
-        file.stem: pd.read_csv(file, index_col=0, parse_dates=True).rename(columns=str.lower)
-        for file in files
-    }
+    frames = {file.stem: pd.read_csv(file, index_col=0, parse_dates=True).rename(columns=str.lower) for file in files}
     days = sorted(set().union(*(frame.index for frame in frames.values())))
     fields = {
         name: np.column_stack([frame[name].reindex(days).to_numpy(float) for frame in frames.values()])

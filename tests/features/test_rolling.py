@@ -33,9 +33,7 @@ FIGURES = {
     "maximum": rolling_maximum,
     "std": rolling_std,
     "covariance": lambda values, window: rolling_covariance(values, values[:, :1] + 1.0, window),
-    "weighted": lambda values, window: rolling_weighted_sum(
-        values, [1.0 / (age + 1) for age in range(window)]
-    ),
+    "weighted": lambda values, window: rolling_weighted_sum(values, [1.0 / (age + 1) for age in range(window)]),
     "ema": lambda values, window: rolling_ema(values, max(1, window // 3), window),
 }
 
@@ -119,9 +117,7 @@ def test_a_missing_value_blinds_exactly_the_windows_that_hold_it(name):
 
 @pytest.mark.parametrize("name", FIGURES)
 @settings(max_examples=25, deadline=None)
-@given(
-    window=st.integers(2, 33), cut=st.integers(34, 80), start=st.integers(0, 40), columns=st.integers(1, 4)
-)
+@given(window=st.integers(2, 33), cut=st.integers(34, 80), start=st.integers(0, 40), columns=st.integers(1, 4))
 def test_no_bit_depends_on_rows_outside_the_window_or_on_other_columns(name, window, cut, start, columns):
     values = _values()
     whole = FIGURES[name](values, window)

@@ -63,9 +63,7 @@ def test_missing_values_are_left_out_of_the_fit_and_stay_missing(kind):
 def test_a_feature_that_does_not_vary_gives_zero_and_never_an_infinity(kind, constant):
     scaler = fit_scaler(np.full((50, 1), constant), kind)
     assert scaler.scale[0] == 0.0
-    np.testing.assert_array_equal(
-        scaler.transform(np.array([[constant], [5.0], [np.nan]])).ravel(), [0, 0, np.nan]
-    )
+    np.testing.assert_array_equal(scaler.transform(np.array([[constant], [5.0], [np.nan]])).ravel(), [0, 0, np.nan])
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -70,9 +70,7 @@ def test_rows_outside_the_training_rows_change_nothing(symbols):
     values[: ROWS.start], values[ROWS.stop :] = 9.0, np.nan
     returns[: ROWS.start], returns[ROWS.stop :] = np.nan, values[ROWS.stop :, :, 1]
     touched = FeatureCube(cube.sessions, cube.symbols, cube.names, values)
-    found = select_features(
-        touched, Labels(labels.targets, returns, labels.realised_row), ROWS, SETTINGS, PURGE
-    )
+    found = select_features(touched, Labels(labels.targets, returns, labels.realised_row), ROWS, SETTINGS, PURGE)
     assert found == select_features(cube, labels, ROWS, SETTINGS, PURGE)
 
 

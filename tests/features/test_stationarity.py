@@ -139,9 +139,7 @@ def test_transforms_are_what_their_names_say(cube, report):
     walk = pd.DataFrame(cube.feature("walk"))
     np.testing.assert_allclose(out.feature("walk"), walk.diff(), rtol=1e-12)
     growth = pd.DataFrame(cube.feature("growth"))
-    np.testing.assert_allclose(
-        out.feature("growth")[59:360], (growth / growth.rolling(60).std())[59:360], rtol=1e-6
-    )
+    np.testing.assert_allclose(out.feature("growth")[59:360], (growth / growth.rolling(60).std())[59:360], rtol=1e-6)
 
 
 def test_transformed_values_have_the_same_bits_whatever_comes_later(cube, report):
@@ -151,9 +149,7 @@ def test_transformed_values_have_the_same_bits_whatever_comes_later(cube, report
         early = apply_transforms(cube.until(session), report)
         assert same_bits(early.values, whole.until(session).values)
         assert early.content_hash() == whole.content_hash(slice(0, row + 1))
-    late = apply_transforms(
-        FeatureCube(cube.sessions[100:], cube.symbols, cube.names, cube.values[100:]), report
-    )
+    late = apply_transforms(FeatureCube(cube.sessions[100:], cube.symbols, cube.names, cube.values[100:]), report)
     reach = TRANSFORM_REACH_SESSIONS
     assert same_bits(late.values[reach:], whole.values[100 + reach :])
     assert not same_bits(late.values[reach - 1 :], whole.values[100 + reach - 1 :])

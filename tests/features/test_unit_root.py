@@ -55,9 +55,7 @@ def test_p_values_follow_mackinnons_surface_to_its_ends():
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
 
 
-@pytest.mark.parametrize(
-    ("observations", "lags"), [(50, 10), (100, 12), (630, 19), (4000, 30), (6, 1), (2, 0)]
-)
+@pytest.mark.parametrize(("observations", "lags"), [(50, 10), (100, 12), (630, 19), (4000, 30), (6, 1), (2, 0)])
 def test_the_lag_order_is_schwerts(observations, lags):
     assert schwert_lags(observations) == lags
 

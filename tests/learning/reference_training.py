@@ -21,17 +21,13 @@ def plain_training(
     torch.manual_seed(seed)
     network = build_network(settings, values.shape[2])
     order = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
+    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     for _ in range(epochs):
         network.train()
         shuffled = torch.randperm(training.count, generator=order).numpy()
         for start in range(0, training.count, settings.batch_size):
             places = shuffled[start : start + settings.batch_size]
-            windows = plain_windows(
-                values, training.rows[places], training.columns[places], settings.lookback
-            )
+            windows = plain_windows(values, training.rows[places], training.columns[places], settings.lookback)
             logits = network(torch.tensor(windows))
             targets = torch.tensor(training.targets[places])
             loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, targets)

@@ -17,9 +17,7 @@ def plain_windows(values: FloatArray, rows: FloatArray, columns: FloatArray, loo
     )
 
 
-def plain_samples(
-    values: FloatArray, targets: FloatArray, rows: slice, lookback: int
-) -> list[tuple[int, int]]:
+def plain_samples(values: FloatArray, targets: FloatArray, rows: slice, lookback: int) -> list[tuple[int, int]]:
     """(row, symbol) of each sample: a window without a hole and a label."""
     found = []
     for row in range(max(rows.start, lookback - 1), rows.stop):

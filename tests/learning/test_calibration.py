@@ -91,9 +91,7 @@ def test_a_slice_too_small_or_of_one_class_leaves_probabilities_as_they_are_and_
     intercept=st.floats(-2.0, 2.0),
 )
 @settings(deadline=None, max_examples=60)
-def test_calibration_never_changes_the_order_of_forecasts(
-    values: list[float], slope: float, intercept: float
-) -> None:
+def test_calibration_never_changes_the_order_of_forecasts(values: list[float], slope: float, intercept: float) -> None:
     probability = np.sort(np.array(values))
     calibrated = Calibration("platt", slope, intercept, 100).apply(probability)
     assert (np.diff(calibrated) >= 0).all()

@@ -144,9 +144,7 @@ def test_a_study_begins_with_the_first_month_that_has_three_whole_parts_behind_i
 
 
 def test_the_model_in_force_is_the_latest_refit_at_or_before_the_month() -> None:
-    in_force = [
-        fitted_month(month, "2003-02", 6) for month in ("2003-02", "2003-07", "2003-08", "2004-01", "2004-02")
-    ]
+    in_force = [fitted_month(month, "2003-02", 6) for month in ("2003-02", "2003-07", "2003-08", "2004-01", "2004-02")]
     assert in_force == ["2003-02", "2003-02", "2003-08", "2003-08", "2004-02"]
     with pytest.raises(FoldError, match="a month from 2003-02 on"):
         fitted_month("2003-01", "2003-02", 6)

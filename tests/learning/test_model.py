@@ -185,8 +185,7 @@ def test_training_really_happens_and_finds_the_planted_edge() -> None:
     columns = [SYMBOLS.index(symbol) for symbol in made["symbol"]]
     right = (made["calibrated_probability"].to_numpy() > 0.5) == (labels.targets[rows, columns] == 1.0)
     accuracy = {
-        name: right[(made["estimator"] == name).to_numpy()].mean()
-        for name in ("network", "linear", "boosting")
+        name: right[(made["estimator"] == name).to_numpy()].mean() for name in ("network", "linear", "boosting")
     }
     assert min(accuracy.values()) > 0.6, accuracy
 

@@ -82,9 +82,7 @@ def test_training_stops_when_patience_is_spent() -> None:
 
 
 def test_the_learning_rate_falls_by_the_factor_after_a_plateau() -> None:
-    _, rates, _, _ = _scripted(
-        [1.0, 0.9, 0.8, 0.7, 0.6], patience=10, plateau_patience=1, plateau_factor=0.25
-    )
+    _, rates, _, _ = _scripted([1.0, 0.9, 0.8, 0.7, 0.6], patience=10, plateau_patience=1, plateau_factor=0.25)
     assert rates == (0.01, 0.01, 0.01, 0.0025, 0.0025)
 
 

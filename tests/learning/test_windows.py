@@ -11,9 +11,7 @@ from tests.learning.tiny import tiny_market
 
 def _numbered(bars: int = 30, symbols: int = 3, features: int = 2) -> np.ndarray:
     """Every value tells its own place: row.symbol, with the feature's sign."""
-    rows, columns, signs = np.meshgrid(
-        np.arange(bars), np.arange(symbols) / 10, [1.0, -1.0][:features], indexing="ij"
-    )
+    rows, columns, signs = np.meshgrid(np.arange(bars), np.arange(symbols) / 10, [1.0, -1.0][:features], indexing="ij")
     return (rows + columns) * signs
 
 
@@ -42,9 +40,7 @@ def test_rows_without_a_label_are_never_samples_and_never_count_as_down() -> Non
     assert unknown.sum() == 4  # the last rows, whose future is missing
     samples = find_samples(Windows(cube.values, 4), slice(0, cube.bars), labels.targets)
     assert samples.rows.max() == cube.bars - 5
-    np.testing.assert_array_equal(
-        samples.targets, labels.targets[samples.rows, samples.columns].astype(np.float32)
-    )
+    np.testing.assert_array_equal(samples.targets, labels.targets[samples.rows, samples.columns].astype(np.float32))
 
 
 def test_windows_reach_back_over_the_start_of_a_part() -> None:

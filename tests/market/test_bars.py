@@ -161,9 +161,7 @@ Versions = st.lists(
 @given(Versions, st.integers(0, 70), st.randoms(use_true_random=False))
 def test_as_of_gives_the_latest_version_known_whatever_the_order_of_storage(versions, hour, random) -> None:
     deliveries = [
-        delivery(
-            (symbol, day, float(close)), arrived=f"{moment('2019-03-10') + pd.Timedelta(hours=at):%F %H:%M}"
-        )
+        delivery((symbol, day, float(close)), arrived=f"{moment('2019-03-10') + pd.Timedelta(hours=at):%F %H:%M}")
         for symbol, day, close, at in sorted(versions, key=lambda version: version[3])
     ]
     stored, _ = stored_after(*deliveries)

@@ -54,9 +54,7 @@ def test_a_symbol_that_was_never_delivered_is_missing() -> None:
     report = inspect(cleaned(BARS), (*SYMBOLS, "EEE"), SESSIONS, GateSettings())
     assert failed(report) == ["missing_symbols"]
     assert halt(report).violations == ("EEE 2018-03-14: missing_symbols, last clean bar never",)
-    assert inspect(
-        cleaned(BARS), (*SYMBOLS, "EEE"), SESSIONS, GateSettings(max_missing_symbols_fraction=0.2)
-    ).passed
+    assert inspect(cleaned(BARS), (*SYMBOLS, "EEE"), SESSIONS, GateSettings(max_missing_symbols_fraction=0.2)).passed
 
 
 def test_a_symbol_whose_bar_of_the_day_is_in_quarantine_is_missing() -> None:

@@ -20,9 +20,7 @@ def test_each_bar_lands_on_its_session_and_symbol() -> None:
     for bar in BARS.itertuples():
         column = {"BBB": 0, "AAA": 1}[bar.symbol]
         row = panel.row(bar.session)
-        assert [getattr(panel, name)[row, column] for name in FIELDS] == [
-            getattr(bar, name) for name in FIELDS
-        ]
+        assert [getattr(panel, name)[row, column] for name in FIELDS] == [getattr(bar, name) for name in FIELDS]
     assert np.isnan(panel.close[:, 2]).all()
 
 

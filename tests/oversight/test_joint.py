@@ -66,7 +66,5 @@ def test_rows_with_gaps_are_left_out_and_too_few_rows_give_the_cautious_factor()
 def test_the_same_rows_give_the_same_factor_to_the_bit():
     rows = autoregressive(np.random.default_rng(7), np.full(3, 0.5), 200)
     critical = np.full(3, 0.25)
-    one, other = (
-        joint_multiplier(rows, list("abc"), critical, NONE[:3], window=60, replications=10) for _ in range(2)
-    )
+    one, other = (joint_multiplier(rows, list("abc"), critical, NONE[:3], window=60, replications=10) for _ in range(2))
     assert one == other

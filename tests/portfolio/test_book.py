@@ -19,9 +19,7 @@ DAYS = pd.bdate_range("2017-06-01", periods=30)  # begins on a Thursday
 COSTS = CostSettings(borrow_fee_annual_fraction=0.02, margin_spread_annual_fraction=0.01)
 
 
-def fill(
-    symbol: int, quantity: float, price: float, *, stop: bool = False, commission: float = 1.0
-) -> FillArrays:
+def fill(symbol: int, quantity: float, price: float, *, stop: bool = False, commission: float = 1.0) -> FillArrays:
     one = np.array([1.0])
     return FillArrays(
         fill_id=(f"f{symbol}{quantity}",), client_order_id=("o",), symbol=np.array([symbol]),
@@ -154,17 +152,12 @@ def test_the_book_read_back_from_its_records_goes_on_to_the_same_bits() -> None:
     book = book.awaiting(np.array([7.0, 0.0]), np.array([0.3, np.nan]))
     row, holdings = state_row(state), holdings_frame(book)
     validate(holdings, HOLDINGS)
-    states = pd.DataFrame([row]).astype(
-        {"breaker": pd.StringDtype(na_value=np.nan), "session": "datetime64[ns]"}
-    )
+    states = pd.DataFrame([row]).astype({"breaker": pd.StringDtype(na_value=np.nan), "session": "datetime64[ns]"})
     validate(states, PORTFOLIO_STATES)
     back = book_from_records(row, holdings.iloc[::-1], book_remainder(book))
     for name in Book.__dataclass_fields__:
         np.testing.assert_equal(getattr(back, name), getattr(book, name), err_msg=name)
-    ahead = [
-        one.opened(COSTS, 0.017, 252).marked(DAYS[2], np.array([33.3, 1.0]), SETTINGS)[0]
-        for one in (book, back)
-    ]
+    ahead = [one.opened(COSTS, 0.017, 252).marked(DAYS[2], np.array([33.3, 1.0]), SETTINGS)[0] for one in (book, back)]
     assert ahead[0].equity_usd.hex() == ahead[1].equity_usd.hex()
 
 

@@ -161,9 +161,7 @@ def test_halted_leaves_every_position_as_it_is_and_flat_closes_it() -> None:
 
 def test_reducing_lets_a_position_shrink_or_close_but_never_grow_or_turn() -> None:
     for held, probability, expected in ((10.0, 0.58, 10.0), (10.0, 0.3, 0.0), (0.0, 0.58, 0.0)):
-        found = decided(
-            one(current_quantity=held, calibrated_probability=probability, kill_switch="REDUCING")
-        )
+        found = decided(one(current_quantity=held, calibrated_probability=probability, kill_switch="REDUCING"))
         assert found.target_quantity[0] == expected
 
 
@@ -241,9 +239,7 @@ def test_more_drawdown_never_gives_a_larger_position(
 ) -> None:
     del more
     sizes = [
-        abs(
-            decided(scenario(probability, held, sigma, atr, drawdown_fraction=d), ONE_NAME).target_quantity[0]
-        )
+        abs(decided(scenario(probability, held, sigma, atr, drawdown_fraction=d), ONE_NAME).target_quantity[0])
         for d in (low, low + deeper)
     ]
     assert sizes[1] <= sizes[0]
@@ -327,9 +323,7 @@ def test_the_trace_names_eight_steps_for_every_symbol_and_joins_up() -> None:
     for _, rows in trace.groupby("symbol"):
         assert rows["step"].tolist() == list(range(1, 9))
         assert rows["rule"].tolist() == list(RULES)
-        np.testing.assert_array_equal(
-            rows["weight_before"].to_numpy()[1:], rows["weight_after"].to_numpy()[:-1]
-        )
+        np.testing.assert_array_equal(rows["weight_before"].to_numpy()[1:], rows["weight_after"].to_numpy()[:-1])
         assert rows["reason"].str.len().min() > 0
     assert "probability is nan" in trace.loc[8, "reason"]
     assert "0.6000 says long" in trace.loc[0, "reason"]

@@ -25,9 +25,7 @@ def test_only_the_best_of_a_row_is_marked() -> None:
     sharpes = [one.sharpe_net for one in figures.total.values()]
     assert [cell.best for cell in rows["Sharpe, net"]] == [value == max(sharpes) for value in sharpes]
     drawdowns = [one.max_drawdown for one in figures.total.values()]
-    assert [cell.best for cell in rows["Largest drawdown"]] == [
-        value == min(drawdowns) for value in drawdowns
-    ]
+    assert [cell.best for cell in rows["Largest drawdown"]] == [value == min(drawdowns) for value in drawdowns]
 
 
 def test_every_model_month_has_a_row() -> None:

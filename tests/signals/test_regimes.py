@@ -34,9 +34,7 @@ def test_neither_end_of_the_history_changes_a_state() -> None:
     close = closes()
     whole = rule_regimes(close, RULES)
     for name in ("rising", "tercile", "in_drawdown"):
-        np.testing.assert_array_equal(
-            getattr(whole, name)[:250], getattr(rule_regimes(close[:250], RULES), name)
-        )
+        np.testing.assert_array_equal(getattr(whole, name)[:250], getattr(rule_regimes(close[:250], RULES), name))
         late = getattr(rule_regimes(close[100:], RULES), name)
         np.testing.assert_array_equal(getattr(whole, name)[220:], late[120:])
 

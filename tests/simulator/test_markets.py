@@ -112,10 +112,7 @@ def test_the_signal_shows_in_signed_volume_but_not_without_noise(market: Simulat
     location = np.where(high > low, (2 * close - high - low) / np.where(high > low, high - low, 1.0), 0.0)
     flow, total = location * volume, volume
     balance = np.array(
-        [
-            flow[row - 19 : row + 1].sum(axis=0) / total[row - 19 : row + 1].sum(axis=0)
-            for row in range(19, len(flow))
-        ]
+        [flow[row - 19 : row + 1].sum(axis=0) / total[row - 19 : row + 1].sum(axis=0) for row in range(19, len(flow))]
     )
     seen = np.corrcoef(balance.ravel(), market.truth.signal[19:].ravel())[0, 1]
     assert 0.5 < seen < 0.8

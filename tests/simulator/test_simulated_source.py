@@ -38,9 +38,7 @@ def test_it_keeps_the_protocol_and_serves_twenty_symbols_by_default() -> None:
     assert list(bars.columns) == ["symbol", "session", "open", "high", "low", "close", "volume", "source"]
     assert bars["symbol"].nunique() == 20
     assert set(bars["source"]) == {"simulator"}
-    assert list(bars.loc[bars["symbol"] == "SIM07", "session"]) == list(
-        sessions_between("XNYS", STARTS, ENDS)
-    )
+    assert list(bars.loc[bars["symbol"] == "SIM07", "session"]) == list(sessions_between("XNYS", STARTS, ENDS))
 
 
 def test_a_part_asked_for_is_a_part_of_the_whole() -> None:

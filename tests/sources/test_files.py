@@ -82,9 +82,7 @@ class TestFilesOfSomeStocks(SourceContract):
         return FilesSource(tmp_path)
 
     def test_placeholder_rows_reach_cleaning(self, everything) -> None:
-        row = everything[
-            (everything["symbol"] == "O") & (everything["session"] == pd.Timestamp("2016-01-12"))
-        ]
+        row = everything[(everything["symbol"] == "O") & (everything["session"] == pd.Timestamp("2016-01-12"))]
         assert row[["open", "high", "low"]].isna().to_numpy().all()
         assert row[["close", "volume"]].to_numpy().tolist() == [[52.43, 0.0]]
 

@@ -53,9 +53,7 @@ def before_and_after(function: Callable[..., Any], countdown: Countdown) -> Call
 
 def bars(rows: int) -> pd.DataFrame:
     sessions = pd.date_range("2018-01-01", periods=rows, unit="ns")
-    return pd.DataFrame(
-        {"symbol": pd.Series(["A"] * rows, dtype="str"), "session": sessions, "close": range(rows)}
-    )
+    return pd.DataFrame({"symbol": pd.Series(["A"] * rows, dtype="str"), "session": sessions, "close": range(rows)})
 
 
 def write_ledger(folder: Path, countdown: Countdown) -> None:

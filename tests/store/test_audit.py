@@ -30,9 +30,7 @@ def tamper(ledger_file: Path) -> Callable[..., None]:
     def run(*statements: str) -> None:
         connection = sqlite3.connect(ledger_file)
         with connection:
-            for (name,) in connection.execute(
-                "SELECT name FROM sqlite_master WHERE type='trigger'"
-            ).fetchall():
+            for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type='trigger'").fetchall():
                 connection.execute(f"DROP TRIGGER {name}")
             for statement in statements:
                 assert connection.execute(statement).rowcount != 0
@@ -159,9 +157,7 @@ def test_two_rows_that_changed_places_are_found(filled: Ledger, tamper: Callable
 
 def test_the_first_broken_entry_is_named(filled: Ledger, tamper: Callable[..., None]) -> None:
     sequence = int(
-        filled.read("fills", first="2018-01-03", where={"symbol": "S01"}, bookkeeping=True)["sequence"].iloc[
-            0
-        ]
+        filled.read("fills", first="2018-01-03", where={"symbol": "S01"}, bookkeeping=True)["sequence"].iloc[0]
     )
     tamper("UPDATE fills SET price = 1.0 WHERE symbol = 'S01' AND session = '2018-01-03'")
     report = verify(filled)
@@ -199,9 +195,7 @@ def test_something_that_is_no_head_is_refused(filled: Ledger) -> None:
         verify(filled, expected_head="no-head")
 
 
-def test_missing_guards_are_reported_though_nothing_was_changed(
-    filled: Ledger, tamper: Callable[..., None]
-) -> None:
+def test_missing_guards_are_reported_though_nothing_was_changed(filled: Ledger, tamper: Callable[..., None]) -> None:
     tamper()
     report = verify(filled)
     assert report.ok

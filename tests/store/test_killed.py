@@ -60,9 +60,7 @@ def chosen(steps: int, count: int) -> list[int]:
     return sorted({1 + round(place * (steps - 1) / (count - 1)) for place in range(count)})
 
 
-def test_a_ledger_killed_anywhere_ends_as_one_never_killed(
-    do: Callable[[str, Path, int], str], tmp_path: Path
-) -> None:
+def test_a_ledger_killed_anywhere_ends_as_one_never_killed(do: Callable[[str, Path, int], str], tmp_path: Path) -> None:
     whole = tmp_path / "whole"
     steps = int(do("ledger", whole, 0))
     expected = dump(whole / "ledger.sqlite")
@@ -72,9 +70,7 @@ def test_a_ledger_killed_anywhere_ends_as_one_never_killed(
         assert do("ledger", folder, step) == "killed", step
         file = folder / "ledger.sqlite"
         with closing(sqlite3.connect(file)) as connection:
-            tables = {
-                row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")
-            }
+            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
         assert not tables or {"audit_chain", "signals", "alembic_version"} <= tables
         with Ledger(f"sqlite:///{file}") as ledger:
             counts = {ledger.count("signals"), ledger.count("fills"), ledger.count("drift") // 2}
@@ -84,9 +80,7 @@ def test_a_ledger_killed_anywhere_ends_as_one_never_killed(
         assert dump(file) == expected, step
 
 
-def test_a_lake_killed_anywhere_ends_as_one_never_killed(
-    do: Callable[[str, Path, int], str], tmp_path: Path
-) -> None:
+def test_a_lake_killed_anywhere_ends_as_one_never_killed(do: Callable[[str, Path, int], str], tmp_path: Path) -> None:
     whole = tmp_path / "whole"
     steps = int(do("lake", whole, 0))
     expected = tree(whole)
@@ -110,9 +104,7 @@ def test_a_lake_killed_anywhere_ends_as_one_never_killed(
         assert tree(folder) == expected, step
 
 
-def test_a_model_killed_anywhere_is_absent_or_whole(
-    do: Callable[[str, Path, int], str], tmp_path: Path
-) -> None:
+def test_a_model_killed_anywhere_is_absent_or_whole(do: Callable[[str, Path, int], str], tmp_path: Path) -> None:
     whole = tmp_path / "whole"
     steps = int(do("model", whole, 0))
     expected = tree(whole)

@@ -197,9 +197,7 @@ class Cube:
 def some_cube(bars: int = 30) -> Cube:
     values = np.random.default_rng(0).normal(size=(bars, 3, 4))
     values[::5, 1, 2] = np.nan
-    return Cube(
-        pd.date_range("2018-01-01", periods=bars, unit="ns"), ("A", "../x", "C"), ("r", "v", "t", "z"), values
-    )
+    return Cube(pd.date_range("2018-01-01", periods=bars, unit="ns"), ("A", "../x", "C"), ("r", "v", "t", "z"), values)
 
 
 def test_a_cube_comes_back_to_the_bit_as_a_read_only_map(lake: Lake) -> None:

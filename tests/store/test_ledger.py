@@ -61,9 +61,7 @@ def test_one_refused_row_undoes_the_whole_transaction(ledger: Ledger) -> None:
 def test_a_difference_in_the_last_bit_is_a_difference(ledger: Ledger) -> None:
     ledger.append("holdings", [HOLDING], run_id="run", strategy="demo")
     with pytest.raises(LedgerError):
-        ledger.append(
-            "holdings", [HOLDING | {"price": np.nextafter(99.5, 100.0)}], run_id="run", strategy="demo"
-        )
+        ledger.append("holdings", [HOLDING | {"price": np.nextafter(99.5, 100.0)}], run_id="run", strategy="demo")
 
 
 def test_a_correction_with_a_reason_becomes_a_new_version(ledger: Ledger) -> None:
@@ -82,9 +80,7 @@ def test_a_correction_with_a_reason_becomes_a_new_version(ledger: Ledger) -> Non
 
 def test_a_stale_run_cannot_bring_the_superseded_version_back(ledger: Ledger) -> None:
     ledger.append("holdings", [HOLDING], run_id="run", strategy="demo")
-    ledger.append(
-        "holdings", [HOLDING | {"quantity": 12.0}], run_id="run", strategy="demo", reason="corrected"
-    )
+    ledger.append("holdings", [HOLDING | {"quantity": 12.0}], run_id="run", strategy="demo", reason="corrected")
     with pytest.raises(LedgerError, match=r"12\.0"):
         ledger.append("holdings", [HOLDING], run_id="stale", strategy="demo")
 

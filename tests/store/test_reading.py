@@ -79,9 +79,7 @@ def test_sessions_and_moments_have_the_types_that_frames_carry(ledger: Ledger) -
 )
 def test_a_moment_is_kept_in_utc_however_it_is_spelled(ledger: Ledger, spelled: object) -> None:
     ledger.append("target_positions", [_target(spelled)], run_id="run", strategy="demo")
-    assert ledger.read("target_positions")["known_at"].tolist() == [
-        pd.Timestamp("2018-07-02 20:30", tz="UTC")
-    ]
+    assert ledger.read("target_positions")["known_at"].tolist() == [pd.Timestamp("2018-07-02 20:30", tz="UTC")]
 
 
 def _target(known_at: object) -> dict[str, object]:
@@ -90,9 +88,7 @@ def _target(known_at: object) -> dict[str, object]:
 
 def test_a_moment_without_a_zone_is_refused(ledger: Ledger) -> None:
     with pytest.raises(LedgerError, match="timezone"):
-        ledger.append(
-            "target_positions", [_target(pd.Timestamp("2018-07-02 20:30"))], run_id="run", strategy="demo"
-        )
+        ledger.append("target_positions", [_target(pd.Timestamp("2018-07-02 20:30"))], run_id="run", strategy="demo")
 
 
 def test_nanoseconds_never_make_a_fact_known_earlier(ledger: Ledger) -> None:
@@ -107,9 +103,7 @@ def test_the_past_reads_as_it_was_known(ledger: Ledger) -> None:
     with ledger.transaction("run", strategy="demo", recorded_at=close) as transaction:
         transaction.append("target_positions", [_target(close)])
     with ledger.transaction("run", strategy="demo", recorded_at=corrected) as transaction:
-        transaction.append(
-            "target_positions", [_target(close) | {"target_quantity": 2.0}], reason="price was wrong"
-        )
+        transaction.append("target_positions", [_target(close) | {"target_quantity": 2.0}], reason="price was wrong")
 
     def quantities(**bounds: object) -> list[float]:
         return ledger.read("target_positions", "demo", **bounds)["target_quantity"].tolist()  # type: ignore[arg-type]
@@ -143,16 +137,12 @@ def test_bounds_choose_sessions_and_values(ledger: Ledger) -> None:
     assert len(ledger.read("signals", "demo", where={"symbol": "S01"})) == 3
     assert len(ledger.read("signals")) == 7
     assert ledger.latest("holdings", "demo")["session"].unique().tolist() == [pd.Timestamp(days[2])]
-    assert ledger.latest("holdings", "demo", last=days[1])["session"].unique().tolist() == [
-        pd.Timestamp(days[1])
-    ]
+    assert ledger.latest("holdings", "demo", last=days[1])["session"].unique().tolist() == [pd.Timestamp(days[1])]
 
 
 def test_a_bound_on_a_value_does_not_bring_back_a_superseded_version(ledger: Ledger) -> None:
     ledger.append("holdings", [HOLDING], run_id="run", strategy="demo")
-    ledger.append(
-        "holdings", [HOLDING | {"quantity": 12.0}], run_id="run", strategy="demo", reason="corrected"
-    )
+    ledger.append("holdings", [HOLDING | {"quantity": 12.0}], run_id="run", strategy="demo", reason="corrected")
     assert len(ledger.read("holdings", where={"quantity": 10.0})) == 0
     assert len(ledger.read("holdings", where={"quantity": 12.0})) == 1
 
@@ -182,9 +172,7 @@ def test_the_control_appended_last_is_the_one_in_force(ledger: Ledger) -> None:
             "reason": "drill",
         }
         ledger.append("controls", [row], run_id="run", strategy="demo")
-    ledger.append(
-        "controls", [row | {"control_id": "x", "kind": "breaker_reset"}], run_id="run", strategy="demo"
-    )
+    ledger.append("controls", [row | {"control_id": "x", "kind": "breaker_reset"}], run_id="run", strategy="demo")
     assert ledger.latest("controls", "demo", where={"kind": "kill_switch"})["state"].tolist() == ["REDUCING"]
 
 

@@ -63,9 +63,7 @@ def test_a_ledger_of_a_newer_version_is_refused(ledger: Ledger, ledger_file: Pat
         Ledger(f"sqlite:///{ledger_file}")
 
 
-def test_a_migration_that_fails_leaves_no_half_schema(
-    ledger_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_migration_that_fails_leaves_no_half_schema(ledger_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = open_engine(f"sqlite:///{ledger_file}")
     broken = ledger_file.parent / "broken.sql"
     broken.write_text("CREATE VIEW broken AS SELECT nothing FROM nowhere WHERE", encoding="utf-8")
@@ -84,9 +82,7 @@ def test_a_table_refuses_update_and_delete(ledger: Ledger, table: str) -> None:
     with sqlite3.connect(str(ledger.engine.url.database)) as connection:
         guards = {
             row[0].lower().split("before ")[1].split(" on ")[0]
-            for row in connection.execute(
-                "SELECT sql FROM sqlite_master WHERE type='trigger' AND tbl_name=?", (table,)
-            )
+            for row in connection.execute("SELECT sql FROM sqlite_master WHERE type='trigger' AND tbl_name=?", (table,))
         }
     connection.close()
     assert guards == {"update", "delete"}
@@ -151,9 +147,7 @@ def test_a_fill_is_shown_with_its_order_and_its_cost(ledger: Ledger) -> None:
     assert costs["session"].tolist() == [rows["fills"][0]["session"]]
     assert costs["traded_usd"].tolist() == [5000.0]
     with ledger.engine.connect() as connection:
-        assert connection.execute(text("SELECT cost_bps FROM fills_with_orders")).scalar() == pytest.approx(
-            7.0
-        )
+        assert connection.execute(text("SELECT cost_bps FROM fills_with_orders")).scalar() == pytest.approx(7.0)
 
 
 def test_a_query_without_its_values_says_which_it_needs(ledger: Ledger) -> None:

@@ -56,9 +56,7 @@ def available_features(panel: Panel, *, market_symbol: str | None = None) -> tup
     )
 
 
-def compute_features(
-    panel: Panel, names: Sequence[str] = (), *, market_symbol: str | None = None
-) -> FeatureCube:
+def compute_features(panel: Panel, names: Sequence[str] = (), *, market_symbol: str | None = None) -> FeatureCube:
     """Compute features of every symbol and session.
 
     Parameters

@@ -112,8 +112,7 @@ TREND = (
         fields=_CLOSES,
         compute=_macd_histogram,
         formula=(
-            "(M - EMA_9(M)) / C, M = EMA_12(C) - EMA_26(C), each EMA cut after three spans and its "
-            "weights renormalised"
+            "(M - EMA_9(M)) / C, M = EMA_12(C) - EMA_26(C), each EMA cut after three spans and its weights renormalised"
         ),
         source="Appel (1979), finite windows",
     ),
@@ -132,9 +131,7 @@ TREND = (
         reach_sessions=19,
         fields=_CLOSES,
         compute=_bollinger,
-        formula=(
-            "(C - (SMA_20 - 2 s)) / (4 s), s the population deviation of 20 closes; 0.5 where s is zero"
-        ),
+        formula=("(C - (SMA_20 - 2 s)) / (4 s), s the population deviation of 20 closes; 0.5 where s is zero"),
         source="Bollinger (2001)",
     ),
 )

@@ -86,9 +86,7 @@ VOLATILITY = (
         reach_sessions=20,
         fields=_BAR,
         compute=_spread_estimate,
-        formula=(
-            "sqrt(max(0, 4 mean_20((c[t-1] - m[t-1]) (c[t-1] - m[t])))), c = log C, m = (log H + log L) / 2"
-        ),
+        formula=("sqrt(max(0, 4 mean_20((c[t-1] - m[t-1]) (c[t-1] - m[t])))), c = log C, m = (log H + log L) / 2"),
         source="Abdi and Ranaldo (2017), equation 11, over 20 pairs of sessions",
     ),
 )

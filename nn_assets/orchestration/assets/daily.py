@@ -73,13 +73,15 @@ def daily_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         with open_workplace(strategy) as workplace:
             for session in sessions:
                 if session > workplace.last_session:
-                    context.log.info(f"{session.date()} is not closed yet, and is left out")
+                    context.log.info("%s is not closed yet, and is left out", session.date())
                     continue
                 done = decide_session(workplace, session, context.run_id)
-                page = write_daily_page(workplace, done.round, done.frames, done.provenance)
+                drift = done.frames["drift"]
+                plot = drift_statistics(drift) if len(drift) else None
+                page = write_daily_page(workplace, done.round, done.frames, done.provenance, plot)
                 decided.append(done)
                 context.log.info(_sentence(done))
-                _add_metadata(context, keys, done, str(page))
+                _add_metadata(context, keys, done, str(page), plot)
         for name in DAILY:
             yield dg.MaterializeResult(asset_key=keys[name])
         yield from _checks(keys, decided)
@@ -97,10 +99,13 @@ def _sentence(done: DecidedSession) -> str:
 
 
 def _add_metadata(
-    context: dg.AssetExecutionContext, keys: dict[str, dg.AssetKey], done: DecidedSession, page: str
+    context: dg.AssetExecutionContext,
+    keys: dict[str, dg.AssetKey],
+    done: DecidedSession,
+    page: str,
+    drift_plot: bytes | None,
 ) -> None:
     frames, state, trading = done.frames, done.round.state, done.round.standing.trading
-    drift = frames["drift"]
     metadata: dict[str, dict[str, Any]] = {
         "fills": {"fills": len(frames["fills"]), "table": table(frames["fills"].drop(columns=["known_at"]))},
         "portfolio_state": {
@@ -131,7 +136,7 @@ def _add_metadata(
             "trading_state": trading.state,
             "score": trading.score,
             "reasons": "; ".join(trading.reasons) or "none",
-            **({"drift": image(drift_statistics(drift))} if len(drift) else {}),
+            **({} if drift_plot is None else {"drift": image(drift_plot)}),
         },
         "daily_report": {"report": dg.MetadataValue.path(page)},
     }
@@ -140,9 +145,7 @@ def _add_metadata(
         context.add_asset_metadata(figures, asset_key=keys[name], partition_key=partition)
 
 
-def _checks(
-    keys: dict[str, dg.AssetKey], decided: list[DecidedSession]
-) -> Iterator[dg.AssetCheckResult]:
+def _checks(keys: dict[str, dg.AssetKey], decided: list[DecidedSession]) -> Iterator[dg.AssetCheckResult]:
     broken, unreferenced = [], []
     for done in decided:
         last = done.frames["position_steps"].query("step == 8").set_index("symbol")["weight_after"]

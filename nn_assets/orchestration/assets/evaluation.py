@@ -77,9 +77,7 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     ) -> dg.Output[dict[str, pd.DataFrame]]:
         del context
         frames = {month: _monthly(frame) for month, frame in walk_forward_study.items()}
-        return dg.Output(
-            frames, metadata={"months": len(frames), "newest": table(frames[max(frames)])}
-        )
+        return dg.Output(frames, metadata={"months": len(frames), "newest": table(frames[max(frames)])})
 
     return [walk_forward_study, model_evaluation]
 

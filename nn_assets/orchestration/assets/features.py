@@ -66,9 +66,7 @@ def feature_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         description="Augmented Dickey-Fuller verdict on each feature, on the training rows of the month's fold only: "
         "level, differenced, volatility-normalised, or dropped. KPSS beside it.",
     )
-    def stationarity(
-        context: dg.AssetExecutionContext, features: FeatureCube
-    ) -> dg.Output[dict[str, pd.DataFrame]]:
+    def stationarity(context: dg.AssetExecutionContext, features: FeatureCube) -> dg.Output[dict[str, pd.DataFrame]]:
         frames = _by_month(context, strategy, features, _verdicts)
         newest = frames[max(frames)]
         return dg.Output(
@@ -117,8 +115,7 @@ def _by_month(
 def _verdicts(strategy: Strategy, cube: FeatureCube, fold: object) -> pd.DataFrame:
     report = decide_transforms(cube, fold.training, strategy.features)  # type: ignore[attr-defined]
     rows = [
-        (each.name, each.verdict, each.pass_share, each.median_p_value, each.kpss_share)
-        for each in report.verdicts
+        (each.name, each.verdict, each.pass_share, each.median_p_value, each.kpss_share) for each in report.verdicts
     ]
     frame = pd.DataFrame(rows, columns=["feature", "verdict", "pass_share", "median_p_value", "kpss_share"])
     return frame.astype({"median_p_value": "float64"})

@@ -7,16 +7,11 @@ import pandas as pd
 
 from nn_assets.orchestration.fingerprint import code_of
 from nn_assets.orchestration.metadata import table
+from nn_assets.orchestration.models import forecast_months, load_model
 from nn_assets.orchestration.naming import asset_key, described, effective_strategy
 from nn_assets.orchestration.partitions import asked_months, month_partitions
 from nn_assets.orchestration.sensors import REFRESH_TAG
-from nn_assets.orchestration.training import (
-    MonthModel,
-    forecast_month,
-    load_model,
-    refresh_after,
-    train_months,
-)
+from nn_assets.orchestration.training import MonthModel, refresh_after, train_months
 from nn_assets.orchestration.workplace import Workplace, open_workplace
 from nn_assets.settings import Strategy
 
@@ -44,9 +39,7 @@ def learning_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             if refresh is not None:
                 named = [refresh_after(workplace, pd.Timestamp(refresh), context.run_id, context.log.info)]
             else:
-                named = train_months(
-                    workplace, asked, asked_months(keys), context.run_id, context.log.info
-                )
+                named = train_months(workplace, asked, asked_months(keys), context.run_id, context.log.info)
             for each in named:
                 context.add_asset_metadata(_model_metadata(workplace, each), partition_key=f"{each.month}-01")
 
@@ -62,7 +55,7 @@ def learning_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         months_asked = asked_months(list(context.partition_keys))
         with open_workplace(strategy) as workplace:
             cube = workplace.cube()
-            frames = {month: forecast_month(workplace, cube, month) for month in months_asked}
+            frames = forecast_months(workplace, cube, months_asked)
         rows = sum(len(frame) for frame in frames.values())
         newest = frames[max(frames)]
         return dg.Output(

@@ -113,6 +113,4 @@ def _quarantine(audited: Audited) -> pd.DataFrame:
 
 def _plot(audited: Audited) -> bytes:
     per_symbol = audited.cleaned.bars["symbol"].value_counts().sort_index()
-    return bar_counts(
-        {str(symbol): int(count) for symbol, count in per_symbol.items()}, audited.cleaned.counts()
-    )
+    return bar_counts({str(symbol): int(count) for symbol, count in per_symbol.items()}, audited.cleaned.counts())

@@ -1,0 +1,149 @@
+"""Models on record: which one decides a session, what it forecasts, what drift is measured against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
+from pathlib import Path
+
+import pandas as pd
+
+from nn_assets.errors import ModelError
+from nn_assets.evaluation.watch import model_reference
+from nn_assets.features.cube import FeatureCube
+from nn_assets.learning.artifact import from_files
+from nn_assets.learning.fold_model import FoldModel
+from nn_assets.learning.folds import forecast_rows
+from nn_assets.learning.inference import forecast
+from nn_assets.orchestration.workplace import FORECASTS, Workplace
+from nn_assets.oversight.reference import DriftReference
+from nn_assets.store.lake import Lake
+from nn_assets.store.models import ModelStore
+
+__all__ = [
+    "ModelsInForce",
+    "drift_references",
+    "forecast_months",
+    "forecasts_until",
+    "load_model",
+    "models_in_force",
+]
+
+
+def load_model(workplace: Workplace, model_id: str) -> FoldModel:
+    """A model from the store; every file is checked against its hash when first read."""
+    return _read_model(workplace.models.root, model_id)
+
+
+@lru_cache(maxsize=64)
+def _read_model(root: Path, model_id: str) -> FoldModel:
+    return from_files(ModelStore(root).get(model_id))
+
+
+@dataclass(frozen=True)
+class ModelsInForce:
+    """The models on record, read once: for each month its models by the session they are effective from."""
+
+    strategy: str
+    by_month: dict[str, list[tuple[pd.Timestamp, str]]]  # ascending; the last one effective decides
+
+    def on(self, session: pd.Timestamp) -> str:
+        """Address of the model that decides a session: the newest of its month effective by then.
+
+        Raises
+        ------
+        ModelError
+            No model is on record for the month, or none is effective yet.
+        """
+        month = session.strftime("%Y-%m")
+        recorded = self.by_month.get(month, [])
+        effective = [model_id for since, model_id in recorded if since <= session]
+        if effective:
+            return effective[-1]
+        raise ModelError(
+            expected=f"a model used from {month}",
+            found=f"one effective from {recorded[0][0].date()}" if recorded else "none",
+            remedy=f"nn-assets study --strategy {self.strategy} --from {month} --to {month}",
+            strategy=self.strategy,
+            session=session.date(),
+        )
+
+
+def models_in_force(workplace: Workplace) -> ModelsInForce:
+    """Read which models decide which sessions from the ledger."""
+    found = workplace.ledger.read("models", workplace.strategy.name, bookkeeping=True)
+    # A month that lay ahead when its model was recorded had no first session yet: its first day stands in.
+    since = found["effective_session"].fillna(pd.to_datetime(found["month"] + "-01"))
+    ordered = found.assign(since=since).sort_values(["since", "sequence"])
+    by_month: dict[str, list[tuple[pd.Timestamp, str]]] = {}
+    for row in ordered.itertuples():
+        by_month.setdefault(str(row.month), []).append((row.since, str(row.model_id)))
+    return ModelsInForce(workplace.strategy.name, by_month)
+
+
+def forecast_months(workplace: Workplace, cube: FeatureCube, months: list[str]) -> dict[str, pd.DataFrame]:
+    """Forecasts of every session of some months that the cube holds, each by the model in force on it."""
+    rows = [row for month in months for row in _rows_of(cube, month)]
+    made = _forecast(workplace, cube, rows)
+    named = made["session"].dt.strftime("%Y-%m")
+    return {month: made[named == month].reset_index(drop=True) for month in months}
+
+
+def forecasts_until(workplace: Workplace, cube: FeatureCube, session: pd.Timestamp) -> pd.DataFrame:
+    """Out-of-sample forecasts up to a session: months on record, and this month's up to the session.
+
+    Months that ended without being materialised are forecast here, by the models in force in them.
+    """
+    month = session.strftime("%Y-%m")
+    stored = [m for m in workplace.lake.months(workplace.strategy.name, FORECASTS) if m < month]
+    parts = [_month_on_record(workplace, each) for each in stored]
+    start = pd.Period(stored[-1], "M") + 1 if stored else pd.Period(month, "M")
+    first = forecast_rows(cube.sessions, str(start)).start
+    parts.append(_forecast(workplace, cube, range(first, cube.row(session) + 1)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _rows_of(cube: FeatureCube, month: str) -> range:
+    rows = forecast_rows(cube.sessions, month)
+    return range(rows.start, rows.stop)
+
+
+def _forecast(workplace: Workplace, cube: FeatureCube, rows: Iterable[int]) -> pd.DataFrame:
+    in_force = models_in_force(workplace)
+    parts = []
+    for model_id, run in groupby(rows, key=lambda row: in_force.on(cube.sessions[row])):
+        together = list(run)
+        model = load_model(workplace, model_id)
+        parts.append(forecast(model, cube, slice(together[0], together[-1] + 1)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _month_on_record(workplace: Workplace, month: str) -> pd.DataFrame:
+    lake, name = workplace.lake, workplace.strategy.name
+    return _read_month(lake.root, name, month, lake.month_address(name, FORECASTS, month))
+
+
+@lru_cache(maxsize=1024)
+def _read_month(root: Path, strategy: str, month: str, address: str | None) -> pd.DataFrame:
+    del address  # content-addressed: another content is another entry of the cache
+    return Lake(root).read_months(strategy, FORECASTS, [month])
+
+
+def drift_references(workplace: Workplace, cube: FeatureCube, model_ids: Iterable[str]) -> dict[str, DriftReference]:
+    """What each model knew when it was fitted; made once for each model."""
+    return {model_id: _reference(workplace, cube, model_id) for model_id in dict.fromkeys(model_ids)}
+
+
+_REFERENCES: dict[tuple[str, str, int], DriftReference] = {}
+
+
+def _reference(workplace: Workplace, cube: FeatureCube, model_id: str) -> DriftReference:
+    # A model's address pins the features of its training rows: the reference never changes.
+    strategy = workplace.strategy
+    key = (model_id, strategy.content_hash("oversight"), workplace.sessions_per_year)
+    if key not in _REFERENCES:
+        model = load_model(workplace, model_id)
+        _REFERENCES[key] = model_reference(model, cube, strategy.oversight, workplace.sessions_per_year)
+    return _REFERENCES[key]

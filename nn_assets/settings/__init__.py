@@ -1,0 +1,40 @@
+"""A strategy: one YAML file read into one frozen, typed object. Unknown or ill-typed keys are refused.
+
+Takes the text of a file. Gives a Strategy, in which every default is stated.
+Never looks a key up by its name at run time.
+"""
+
+from nn_assets.settings.reading import load_strategy, parse_strategy
+from nn_assets.settings.sections import (
+    CleaningSettings,
+    CostSettings,
+    ExecutionSettings,
+    FeatureSettings,
+    GateSettings,
+    LabelSettings,
+    LearningSettings,
+    MarketSettings,
+    OversightSettings,
+    PortfolioSettings,
+    SourceSettings,
+    Strategy,
+    WalkForwardSettings,
+)
+
+__all__ = [
+    "CleaningSettings",
+    "CostSettings",
+    "ExecutionSettings",
+    "FeatureSettings",
+    "GateSettings",
+    "LabelSettings",
+    "LearningSettings",
+    "MarketSettings",
+    "OversightSettings",
+    "PortfolioSettings",
+    "SourceSettings",
+    "Strategy",
+    "WalkForwardSettings",
+    "load_strategy",
+    "parse_strategy",
+]
