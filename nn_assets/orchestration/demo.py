@@ -144,8 +144,10 @@ def _told(name: str, each: dict[str, Any]) -> str:
     lines = [
         "",
         f"{name}",
-        f"  data        {each['sessions']:,} sessions, {each['rows_quarantined']} rows in quarantine, "
-        f"{each['folds']} models",
+        (
+            f"  data        {each['sessions']:,} sessions, {each['rows_quarantined']} rows in quarantine, "
+            f"{each['folds']} models"
+        ),
         "              " + "".join(f"{head:>14}" for head in ("AUC", "accuracy", "rank IC", "net Sharpe")),
     ]
     for estimator, values in figures.items():
@@ -158,8 +160,10 @@ def _told(name: str, each: dict[str, Any]) -> str:
     lines += [
         f"  verdict     {each['verdict']}",
         f"              {each['why']}",
-        f"  live        decided to {each['session']}, {each['fills']} paper fills, "
-        f"trading state {each['trading_state']}",
+        (
+            f"  live        decided to {each['session']}, {each['fills']} paper fills, "
+            f"trading state {each['trading_state']}"
+        ),
         f"  drift       {each['drift']}",
         f"  next        {len(held)} of {len(each['targets'])} symbols held",
     ]

@@ -139,7 +139,7 @@ def _features(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame
     """Features in wide form, one row for each symbol and session."""
     session = workplace.last_session if moment is None else _last_known(workplace, moment)
     cube = workplace.cube(session)
-    values = np.asarray(cube.values)  # noqa: PD011  no pandas object
+    values = np.asarray(cube.values)
     bars, symbols = values.shape[:2]
     frame = pd.DataFrame(values.reshape(bars * symbols, -1), columns=list(cube.names))
     frame.insert(0, "symbol", list(cube.symbols) * bars)

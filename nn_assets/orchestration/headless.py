@@ -80,8 +80,8 @@ def _explained(result: dg.ExecuteInProcessResult, job: str) -> RunFailed:
     failures = [event for event in result.all_events if event.is_step_failure]
     for event in failures:
         error = event.step_failure_data.error
-        while error is not None and error.cause is not None:
-            error = error.cause
+        if error is not None and error.cause is not None:
+            error = error.cause  # Dagster wraps what the step raised
         failure = event.step_failure_data.user_failure_data
         message = (failure.description if failure else None) or (error.message if error else "")
         return RunFailed(

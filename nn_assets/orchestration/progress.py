@@ -16,11 +16,11 @@ class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         meta = getattr(record, "dagster_meta", {})
         event = meta.get("dagster_event")
-        if event is None:
+        if event is None and record.levelno >= logging.INFO:
             line = f"    {str(meta.get('orig_message') or record.getMessage()).splitlines()[0]}"
-        elif event.event_type_value == "STEP_START":
+        elif event is not None and event.event_type_value == "STEP_START":
             line = f"  {event.step_key.replace('__', ' / ', 1)}"
-        elif event.event_type_value in _PAINFUL:
+        elif event is not None and event.event_type_value in _PAINFUL:
             line = f"  {event.event_type_value.replace('_', ' ').lower()}: {event.step_key or ''}"
         else:
             return
@@ -31,7 +31,7 @@ class _Lines(logging.Handler):
 def progress_logger(_: dg.InitLoggerContext) -> logging.Logger:
     """A logger that prints progress to standard error."""
     logger = logging.getLogger("nn_assets.progress")
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.DEBUG)  # steps begin at this level; the handler chooses
     logger.propagate = False
-    logger.handlers = [_Lines(logging.INFO)]
+    logger.handlers = [_Lines()]
     return logger
