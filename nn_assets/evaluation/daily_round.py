@@ -149,8 +149,10 @@ def play_session(
     book = book.awaiting(_signed(orders, len(book.symbols)), decision.stop_distance)
     following = next_session(calendar, session)
     spending = (*standing.spending, spending_of(fills, facts.market, costs))[-SLIPPAGE_SESSIONS:]
-    slippage = slippage_of(spending, strategy.oversight.slippage_tolerance_fraction)
-    found = Severity(0, ()) if facts.drift is None else severity(facts.drift, slippage)
+    found = Severity(0, ())
+    if facts.drift is not None:
+        slippage = slippage_of(spending, strategy.oversight.slippage_tolerance_fraction)
+        found = severity(facts.drift, slippage)
     trading = next_trading_state(standing.trading, found, strategy.oversight, session, following)
     return Round(
         session=session,

@@ -66,7 +66,6 @@ def strategy_definitions(strategy: Strategy) -> dg.Definitions:
             selection=dg.AssetSelection.assets(*(asset_key(strategy, name) for name in names)),
             description=descriptions[kind],
             executor_def=dg.in_process_executor,
-            config={"loggers": {"console": {"config": {}}}},  # else Dagster prints every event
             tags={STRATEGY_TAG: strategy.name},
         )
         for kind, names in chosen.items()

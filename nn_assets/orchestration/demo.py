@@ -22,6 +22,8 @@ from nn_assets.settings import Strategy
 
 __all__ = ["DEMO_STRATEGIES", "run_demo"]
 
+_FIRST_CUT = 4  # steps 1 to 3 propose a size, the others cut it
+_BARELY = 0.99
 DEMO_STRATEGIES = ("index_daily", "planted_edge")
 
 
@@ -132,10 +134,11 @@ def _summary(workplace: Workplace, span: _Span) -> dict[str, Any]:
 
 
 def _binding(steps: pd.DataFrame) -> str:
-    """The reason of the step that last made the position smaller, or of the last one."""
+    """The reason of the step that cut the position most; of the last one where none did."""
     ordered = steps.sort_values("step")
-    cut = ordered[ordered["weight_after"].abs() < ordered["weight_before"].abs()]
-    chosen = cut.iloc[-1] if len(cut) else ordered.iloc[-1]
+    ordered = ordered[ordered["step"] >= _FIRST_CUT]
+    share = ordered["weight_after"].abs() / ordered["weight_before"].abs()
+    chosen = ordered.loc[share.idxmin()] if (share < _BARELY).any() else ordered.iloc[-1]
     return f"{chosen['rule']}: {chosen['reason']}"
 
 

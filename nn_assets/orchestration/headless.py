@@ -28,6 +28,8 @@ from nn_assets.store.home import checkout
 
 __all__ = ["RunFailed", "materialise", "run_round", "run_study", "serve_ui"]
 
+# Names the progress logger: without it Dagster prints every event.
+_RUN_CONFIG = {"loggers": {"console": {"config": {}}}}
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -70,7 +72,9 @@ def materialise(
     if first is not None and key is None:
         all_tags |= {_RANGE_START: first, _RANGE_END: str(last)}
     with open_instance() as instance:
-        result = job.execute_in_process(instance=instance, partition_key=key, tags=all_tags, raise_on_error=False)
+        result = job.execute_in_process(
+            run_config=_RUN_CONFIG, instance=instance, partition_key=key, tags=all_tags, raise_on_error=False
+        )
         if not result.success:
             raise _explained(result, job_name(strategy, kind))
         return str(result.run_id)

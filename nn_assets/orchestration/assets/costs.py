@@ -23,7 +23,7 @@ def cost_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     )
     def cost_model(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         with open_workplace(strategy) as workplace:
-            result = recalibrate_costs(workplace, context.run_id)
+            result = recalibrate_costs(workplace, context.run.run_id)
         rows = [
             (name, getattr(result.model, name).value, getattr(result.proposed, name).value)
             for name in vars(result.model)

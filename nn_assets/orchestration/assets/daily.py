@@ -75,7 +75,7 @@ def daily_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
                 if session > workplace.last_session:
                     context.log.info("%s is not closed yet, and is left out", session.date())
                     continue
-                done = decide_session(workplace, session, context.run_id)
+                done = decide_session(workplace, session, context.run.run_id)
                 drift = done.frames["drift"]
                 plot = drift_statistics(drift) if len(drift) else None
                 page = write_daily_page(workplace, done.round, done.frames, done.provenance, plot)

@@ -37,9 +37,9 @@ def learning_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         with open_workplace(strategy) as workplace:
             refresh = context.run.tags.get(REFRESH_TAG)
             if refresh is not None:
-                named = [refresh_after(workplace, pd.Timestamp(refresh), context.run_id, context.log.info)]
+                named = [refresh_after(workplace, pd.Timestamp(refresh), context.run.run_id, context.log.info)]
             else:
-                named = train_months(workplace, asked, asked_months(keys), context.run_id, context.log.info)
+                named = train_months(workplace, asked, asked_months(keys), context.run.run_id, context.log.info)
             for each in named:
                 context.add_asset_metadata(_model_metadata(workplace, each), partition_key=f"{each.month}-01")
 

@@ -82,7 +82,7 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
                     metadata={"violations": len(halted.violations)},
                     allow_retries=False,
                 ) from halted
-            publication = publish_bars(workplace, audited, context.run_id)
+            publication = publish_bars(workplace, audited, context.run.run_id)
         yield dg.MaterializeResult(
             metadata={
                 **audited.report.figures,

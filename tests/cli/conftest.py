@@ -1,0 +1,141 @@
+"""A newcomer's installation: bars in a folder of CSV files, a strategy file beside them, everything in one home."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from nn_assets.cli import app
+from nn_assets.sources.simulated import SimulatedSource
+
+# Names that a spreadsheet, a file system or a parser may take for something else.
+SYMBOLS = {"SIM01": "CON", "SIM02": "TRUE", "SIM03": "BRK.B", "SIM04": "NAN"}
+FIRST, LAST = "2015-01-02", "2016-05-27"
+VAULT = "2016-05-02"
+LIVE = ("2016-04-27", "2016-04-28", "2016-04-29")
+NEGATIVE = ("CON", "2015-03-10", -12.5)
+
+STRATEGY = f"""\
+name: mine
+description: Bars of one's own.
+source:
+  kind: files
+  path: bars                    # relative to this file
+market:
+  calendar: XNYS
+  symbols: [CON, "TRUE", BRK.B, NAN]
+  history_starts: {FIRST}
+  history_ends: {LAST}
+  vault_starts: {VAULT}
+  live_starts: {LIVE[0]}
+features:
+  names: [log_return_1, log_return_5, momentum_1, range_over_close]
+label:
+  horizon_sessions: 3
+  execution: next_open
+learning:
+  network: mlp
+  lookback: 5
+  hidden: 4
+  layers: 1
+  ensemble: 2
+  maximum_epochs: 2
+  patience: 2
+  processes: 1
+walk_forward:
+  training_months: 6
+  validation_months: 1
+  calibration_months: 1
+  refit_every_months: 3
+  minimum_training_rows: 200
+portfolio:
+  minimum_outcomes: 20
+  shrink_prior_outcomes: 0
+  correlation_sessions: 20
+oversight:
+  drift_window_sessions: 20
+  drift_reference_sessions: 60
+trade_without_verdict: true
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command gave back."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Standard output as the one JSON document that ``--json`` promises."""
+        return json.loads(self.out)
+
+
+Command = Callable[..., Answer]
+
+
+def call(home: Path, *words: object) -> Answer:
+    """Give a command in this process, with ``home`` as the home."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NN_ASSETS_HOME", str(home))
+        patch.delenv("NN_ASSETS_DATABASE_URL", raising=False)
+        found = CliRunner().invoke(app, [str(word) for word in words])
+    if found.exception is not None and not isinstance(found.exception, SystemExit):
+        raise found.exception
+    return Answer(found.exit_code, found.stdout, found.stderr)
+
+
+def write_bars(folder: Path) -> None:
+    """One CSV for each symbol, spelled as vendors do, with one price that cannot be."""
+    delivered = SimulatedSource(calendar="XNYS", history_starts=pd.Timestamp(FIRST).date(), seed=11).bars(
+        tuple(SYMBOLS), pd.Timestamp(FIRST), pd.Timestamp(LAST)
+    )
+    folder.mkdir(parents=True)
+    for simulated, symbol in SYMBOLS.items():
+        bars = delivered[delivered["symbol"] == simulated].drop(columns=["symbol", "source"])
+        if symbol == NEGATIVE[0]:
+            bars.loc[bars["session"] == pd.Timestamp(NEGATIVE[1]), "close"] = NEGATIVE[2]
+        named = bars.set_axis(["Date", "Open", "High", "Low", "Close", "Volume"], axis=1)
+        named.to_csv(folder / f"{symbol}_data.csv", index=False, date_format="%Y-%m-%d")
+
+
+@pytest.fixture(scope="session")
+def finished_home(tmp_path_factory) -> Path:
+    """A home in which the study ran and the live sessions are decided. Read it; never write to it."""
+    home = tmp_path_factory.mktemp("finished") / "home"
+    write_bars(home / "strategies" / "bars")
+    (home / "strategies" / "mine.yaml").write_text(STRATEGY, encoding="utf-8")
+    studied = call(home, "study", "--strategy", "mine", "--json")
+    assert studied.status == 0, studied.out
+    for session in LIVE[:2]:
+        decided = call(home, "run", "--strategy", "mine", "--session", session, "--json")
+        assert decided.status == 0, decided.out
+    return home
+
+
+@pytest.fixture
+def give(finished_home) -> Command:
+    """Give a command that only reads."""
+    return lambda *words: call(finished_home, *words)
+
+
+@pytest.fixture
+def own_home(finished_home, tmp_path) -> Path:
+    """A copy of the finished home that a test may change."""
+    return Path(shutil.copytree(finished_home, tmp_path / "home"))
+
+
+@pytest.fixture
+def give_own(own_home) -> Iterator[Command]:
+    """Give a command to the copy."""
+    yield lambda *words: call(own_home, *words)

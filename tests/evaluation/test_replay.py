@@ -1,0 +1,164 @@
+"""The replay plays the daily round in order; nothing of a session changes when later ones arrive."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nn_assets.costs.model import cost_model_from
+from nn_assets.errors import DecisionError
+from nn_assets.evaluation.daily_round import SessionFacts, first_standing, play_session
+from nn_assets.evaluation.replay import REPLAY_RESET, Replay, buy_and_hold, replay, session_signals
+from nn_assets.signals.signals import outcome_statistics
+from tests.evaluation.worlds import SYMBOLS, World, world, world_strategy
+
+FIRST = 80
+
+
+def played(of: World, last: int, **changed: object) -> Replay:
+    costs = cost_model_from(of.strategy.costs)
+    return replay(
+        of.strategy,
+        costs,
+        252,
+        of.market,
+        of.labels,
+        of.forecasts,
+        range(FIRST, last),
+        **changed,  # type: ignore[arg-type]
+    )
+
+
+@pytest.fixture(scope="module", params=["next_close", "next_open"])
+def whole(request: pytest.FixtureRequest) -> tuple[World, Replay]:
+    of = world(world_strategy(request.param))
+    return of, played(of, 260)
+
+
+def test_a_replay_on_history_cut_at_any_session_gives_the_same_bits(whole: tuple[World, Replay]) -> None:
+    of, full = whole
+    for rows in (120, 171, 240):
+        short = played(of.cut(rows), rows)
+        for mine, theirs in zip(short.rounds, full.rounds, strict=False):
+            assert np.array_equal(mine.decision.weights, theirs.decision.weights, equal_nan=True)
+            assert mine.state == theirs.state
+            assert mine.orders.client_order_id == theirs.orders.client_order_id
+            assert np.array_equal(mine.orders.quantity, theirs.orders.quantity)
+        assert np.array_equal(short.track.net[FIRST:rows], full.track.net[FIRST:rows])
+
+
+def test_a_replay_resumed_in_the_middle_ends_in_the_same_bits(whole: tuple[World, Replay]) -> None:
+    of, full = whole
+    costs = cost_model_from(of.strategy.costs)
+    half = played(of, 170)
+    rest = replay(of.strategy, costs, 252, of.market, of.labels, of.forecasts, range(170, 260), standing=half.standing)
+    assert rest.rounds[-1].state == full.rounds[-1].state
+    assert np.array_equal(rest.track.net[170:260], full.track.net[170:260])
+
+
+def test_forecasts_that_are_right_six_times_in_ten_earn_money_and_trade(whole: tuple[World, Replay]) -> None:
+    _, full = whole
+    assert sum(len(batch) for done in full.rounds for batch in done.fills) > 50
+    assert np.nansum(full.track.net) > 0.02
+    assert np.nansum(full.track.gross) > np.nansum(full.track.net)
+
+
+def test_fills_come_from_the_orders_of_the_session_before(whole: tuple[World, Replay]) -> None:
+    of, full = whole
+    for before, after in zip(full.rounds, full.rounds[1:], strict=False):
+        sent = set(before.orders.client_order_id)
+        assert set(after.fills[0].client_order_id) <= sent
+        price = of.market.at(of.panel.row(after.session))
+        benchmark = price.open if of.strategy.label.execution == "next_open" else price.close
+        for place, quantity, paid in zip(
+            after.fills[0].symbol, after.fills[0].quantity, after.fills[0].price, strict=True
+        ):
+            assert (paid - benchmark[place]) * quantity > 0.0  # a buyer pays more, a seller gets less
+
+
+def test_equity_moves_by_positions_costs_and_interest_alone(whole: tuple[World, Replay]) -> None:
+    of, full = whole
+    for before, after in zip(full.rounds, full.rounds[1:], strict=False):
+        row = of.panel.row(after.session)
+        held = before.standing.book.quantity
+        moved = float(np.sum(held * (of.panel.close[row] - of.panel.close[row - 1])))
+        book = after.standing.book
+        traded = sum(
+            float(
+                np.sum(batch.quantity * (of.panel.close[row][batch.symbol] - batch.price)) - batch.commission_usd.sum()
+            )
+            for batch in after.fills
+        )
+        expected = before.state.equity_usd + moved + traded + book.session_financing_usd
+        assert after.state.equity_usd == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_latched_breaker_is_reset_in_a_replay_after_the_stated_sessions_only() -> None:
+    of = world(
+        world_strategy(
+            drawdown_limit_fraction=0.004,
+            weekly_loss_limit_fraction=0.003,
+            session_loss_limit_fraction=0.002,
+            replay_reset_sessions=7,
+        )
+    )
+    full = played(of, 260)
+    latched = [done.standing.book.breaker is not None for done in full.rounds]
+    assert any(latched)
+    first = latched.index(True)
+    assert latched[first : first + 7] == [True] * 7
+    assert not latched[first + 8]
+    assert "reset" in REPLAY_RESET[1]
+
+
+def test_sessions_out_of_order_are_refused() -> None:
+    of = world(world_strategy())
+    costs = cost_model_from(of.strategy.costs)
+    outcomes = outcome_statistics(of.forecasts.calibrated, of.labels.returns, of.labels.realised_row)
+    standing = first_standing(of.strategy, SYMBOLS, of.panel.sessions[FIRST])
+    facts = SessionFacts(
+        market=of.market.at(FIRST + 1),
+        signals=session_signals(FIRST + 1, SYMBOLS, of.forecasts, outcomes, of.market.volatility),
+    )
+    with pytest.raises(DecisionError, match="run the sessions in between"):
+        play_session(of.strategy, costs, 252, standing, facts)
+
+
+@pytest.mark.parametrize(
+    ("facts", "flat"), [({"verdict_allows": False}, True), ({"kill_switch": "HALTED"}, False), ({}, False)]
+)
+def test_without_a_verdict_the_target_is_flat_and_a_halt_sends_nothing(facts: dict[str, object], flat: bool) -> None:
+    of = world(world_strategy())
+    costs = cost_model_from(of.strategy.costs)
+    standing = next(done.standing for done in reversed(played(of, 200).rounds) if done.standing.book.quantity.any())
+    row = of.panel.row(standing.session) + 1
+    outcomes = outcome_statistics(of.forecasts.calibrated, of.labels.returns, of.labels.realised_row)
+    given = SessionFacts(
+        market=of.market.at(row),
+        signals=session_signals(row, SYMBOLS, of.forecasts, outcomes, of.market.volatility),
+        **{"verdict_allows": True, **facts},  # type: ignore[arg-type]
+    )
+    done = play_session(of.strategy, costs, 252, standing, given)
+    assert (not done.decision.target_quantity.any()) == flat
+    if facts.get("kill_switch") == "HALTED":
+        assert not done.orders.accepted.any()
+
+
+def test_buy_and_hold_earns_the_mean_of_what_its_symbols_grew_by() -> None:
+    of = world(world_strategy())
+    track = buy_and_hold(of.market, range(100, 200))
+    grown = float(np.mean(of.panel.close[199] / of.panel.close[100]))
+    assert float(np.prod(1.0 + track.net[100:200])) == pytest.approx(grown, rel=1e-12)
+    assert np.isnan(track.net[99])
+
+
+def test_a_view_of_the_market_equals_plain_pandas() -> None:
+    of = world(world_strategy())
+    view = of.market.at(150)
+    close = pd.DataFrame(of.panel.close)
+    dollars = (close * pd.DataFrame(of.panel.volume)).rolling(20).mean()
+    assert view.adv_usd == pytest.approx(dollars.iloc[150].to_numpy())
+    assert view.trailing_returns[-1] == pytest.approx(close.pct_change().iloc[150].to_numpy())
+    assert view.trailing_returns.shape == (60, len(SYMBOLS))
+    assert view.previous_adv_usd == pytest.approx(dollars.iloc[149].to_numpy())

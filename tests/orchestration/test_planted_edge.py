@@ -1,0 +1,38 @@
+"""The bundled simulated strategy, as it ships: positions, fills and drift move, and the check of history holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nn_assets.orchestration.catalog import find_strategy
+from nn_assets.orchestration.headless import materialise, run_round
+from nn_assets.orchestration.lookahead import signals_repeat_forecasts
+from nn_assets.orchestration.partitions import first_model_month
+from nn_assets.orchestration.workplace import open_workplace
+
+pytestmark = pytest.mark.slow
+
+
+def test_planted_edge_takes_positions_and_fills_orders_as_it_ships(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
+    strategy = find_strategy("planted_edge").strategy
+    materialise(strategy, "study", first=f"{first_model_month(strategy)}-01", last="2017-12-01")
+    materialise(strategy, "daily", first="2017-12-01", last="2017-12-28")
+    answer = run_round("planted_edge", "2017-12-29")
+    with open_workplace(strategy) as workplace:
+        fills = workplace.ledger.read("fills", strategy.name)
+        holdings = workplace.ledger.read("holdings", strategy.name)
+        drift = workplace.ledger.read("drift", strategy.name)
+        states = workplace.ledger.read("portfolio_states", strategy.name)
+        compared, differing = signals_repeat_forecasts(workplace)
+    assert answer["session"] == "2017-12-29"
+    assert len(fills) > 0
+    assert (holdings["quantity"] != 0.0).any()
+    assert states["session"].nunique() == 20
+    assert drift["statistic"].nunique() > 20
+    assert compared == 400
+    assert differing == []

@@ -1,0 +1,178 @@
+"""Every schedule, evaluated at the moments that matter: sessions, days off, half days, clock changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from nn_assets.market.sessions import is_session, session_close
+from nn_assets.orchestration.partitions import month_partitions, session_partitions
+from nn_assets.orchestration.schedules import strategy_schedules
+from nn_assets.settings import MarketSettings, Strategy
+from tests.orchestration.conftest import strategy_of, write_strategy
+
+Ask = Callable[..., dg.RunRequest | dg.SkipReason]
+
+
+@pytest.fixture
+def frozen(empty_home: Path) -> Strategy:
+    write_strategy(empty_home)
+    return strategy_of()
+
+
+def live(strategy: Strategy, **changes: object) -> Strategy:
+    told = {**strategy.market.model_dump(), "history_ends": None, **changes}
+    return strategy.model_copy(update={"market": MarketSettings.model_validate(told)})
+
+
+def schedule(strategy: Strategy, kind: str) -> dg.ScheduleDefinition:
+    made = strategy_schedules(strategy, daily_job="tiny__daily", study_job="tiny__study", cost_job="tiny__costs")
+    return next(each for each in made if each.name == f"tiny__{kind}")
+
+
+def ticks(strategy: Strategy, kind: str, after: str, count: int) -> list[datetime]:
+    """The moments at which Dagster itself would evaluate the schedule."""
+    chosen = schedule(strategy, kind)
+    start = pd.Timestamp(after, tz=chosen.execution_timezone).timestamp()
+    found = dg._utils.schedules.schedule_execution_time_iterator(
+        start, str(chosen.cron_schedule), chosen.execution_timezone
+    )
+    return [next(found) for _ in range(count)]
+
+
+def ask(strategy: Strategy, kind: str, moment: datetime) -> dg.RunRequest | dg.SkipReason:
+    context = dg.build_schedule_context(scheduled_execution_time=moment)
+    told = schedule(strategy, kind).evaluate_tick(context)
+    if told.skip_message:
+        return dg.SkipReason(told.skip_message)
+    (request,) = told.run_requests or []
+    return request
+
+
+def on_the_day(strategy: Strategy, day: str) -> dg.RunRequest | dg.SkipReason:
+    """What the daily round's schedule asks for at its tick on a day, by the exchange's clock."""
+    (moment,) = ticks(strategy, "daily_round", f"{day} 00:00", 1)
+    assert str(moment.date()) == day
+    return ask(strategy, "daily_round", moment)
+
+
+# --- the daily round ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "day",
+    [
+        "2017-06-26",  # an ordinary Monday
+        "2017-07-03",  # a half day: the exchange closed at 13:00
+        "2017-11-24",  # another
+        "2017-03-10",  # the Friday before the clocks go forward
+        "2017-03-13",  # the Monday after
+        "2017-11-03",  # the Friday before they go back
+        "2017-11-06",  # the Monday after
+    ],
+)
+def test_a_session_is_asked_for_once_on_its_own_day_after_it_is_known(frozen: Strategy, day: str) -> None:
+    strategy = live(frozen, live_starts="2017-01-03")
+    (moment,) = ticks(strategy, "daily_round", f"{day} 00:00", 1)
+    request = ask(strategy, "daily_round", moment)
+    assert isinstance(request, dg.RunRequest)
+    assert request.partition_key == day
+    assert request.run_key == f"tiny:daily:{day}"
+    assert request.tags["nn_assets/strategy"] == "tiny"
+    known = session_close("XNYS", day) + pd.Timedelta(minutes=strategy.market.known_at_lag_minutes)
+    assert pd.Timestamp(moment) > known
+    assert session_partitions(strategy).has_partition_key(day, current_time=moment)
+
+
+@pytest.mark.parametrize("day", ["2017-06-24", "2017-06-25", "2017-07-04", "2017-11-23", "2017-12-25"])
+def test_a_day_off_is_skipped_by_name(frozen: Strategy, day: str) -> None:
+    assert on_the_day(live(frozen), day) == dg.SkipReason(f"{day} is no session of XNYS")
+
+
+def test_a_history_that_ended_asks_for_nothing(frozen: Strategy) -> None:
+    for kind in ("daily_round", "monthly_retraining", "cost_recalibration"):
+        (moment,) = ticks(frozen, kind, "2017-06-26 00:00", 1)
+        told = ask(frozen, kind, moment)
+        assert told == dg.SkipReason("tiny states history_ends 2017-06-30: no session comes after it")
+
+
+def test_every_session_of_a_year_is_asked_for_exactly_once(frozen: Strategy) -> None:
+    strategy = live(frozen, live_starts="2017-01-03")
+    asked = [ask(strategy, "daily_round", moment) for moment in ticks(strategy, "daily_round", "2017-01-01", 365)]
+    keys = [each.partition_key for each in asked if isinstance(each, dg.RunRequest)]
+    assert len(keys) == len(set(keys)) == 251  # sessions of the New York Stock Exchange in 2017
+    assert all(is_session("XNYS", key) for key in keys)
+
+
+@pytest.mark.parametrize(("lag", "cron"), [(0, "15 16 * * *"), (30, "45 16 * * *"), (600, "15 2 * * *")])
+def test_the_tick_follows_the_close_by_the_lag(frozen: Strategy, lag: int, cron: str) -> None:
+    assert schedule(live(frozen, known_at_lag_minutes=lag), "daily_round").cron_schedule == cron
+
+
+def test_a_lag_past_midnight_still_means_the_session_that_closed(frozen: Strategy) -> None:
+    strategy = live(frozen, known_at_lag_minutes=600)
+    (moment,) = ticks(strategy, "daily_round", "2017-06-24 00:00", 1)  # early on Saturday
+    request = ask(strategy, "daily_round", moment)
+    assert isinstance(request, dg.RunRequest)
+    assert request.partition_key == "2017-06-23"
+    (sunday,) = ticks(strategy, "daily_round", "2017-06-25 00:00", 1)
+    assert isinstance(ask(strategy, "daily_round", sunday), dg.SkipReason)
+
+
+def test_a_market_that_never_closes_asks_for_the_day_just_over(frozen: Strategy) -> None:
+    strategy = live(frozen, calendar="24/7", known_at_lag_minutes=0)
+    for day, over in (("2017-06-26", "2017-06-25"), ("2017-01-01", "2016-12-31"), ("2017-03-26", "2017-03-25")):
+        request = on_the_day(live(strategy, live_starts="2016-12-01"), day)
+        assert isinstance(request, dg.RunRequest)
+        assert request.partition_key == over
+    assert schedule(strategy, "daily_round").execution_timezone == "UTC"
+
+
+@pytest.mark.parametrize(
+    ("calendar", "timezone"), [("XTKS", "Asia/Tokyo"), ("XLON", "Europe/London"), ("CMES", "America/Chicago")]
+)
+def test_elsewhere_the_exchanges_own_clock_decides(frozen: Strategy, calendar: str, timezone: str) -> None:
+    strategy = live(frozen, calendar=calendar)
+    assert schedule(strategy, "daily_round").execution_timezone == timezone
+    for day in ("2017-03-24", "2017-03-27", "2017-06-26", "2017-11-02"):
+        (moment,) = ticks(strategy, "daily_round", f"{day} 00:00", 1)
+        request = ask(strategy, "daily_round", moment)
+        assert isinstance(request, dg.RunRequest)
+        known = session_close(calendar, request.partition_key) + pd.Timedelta(minutes=30)
+        assert known < pd.Timestamp(moment) < known + pd.Timedelta(hours=3)
+
+
+# --- months ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("month", ["2017-02", "2017-04", "2017-11", "2017-12"])
+def test_a_months_model_is_asked_for_on_its_first_morning(frozen: Strategy, month: str) -> None:
+    strategy = live(frozen)
+    (moment,) = ticks(strategy, "monthly_retraining", f"{month}-01 00:00", 1)
+    request = ask(strategy, "monthly_retraining", moment)
+    assert isinstance(request, dg.RunRequest)
+    assert request.partition_key == f"{month}-01"
+    assert request.run_key == f"tiny:month:{month}"
+    assert month_partitions(strategy).has_partition_key(f"{month}-01", current_time=moment)
+    assert (moment.day, moment.hour, moment.utcoffset()) == (1, 6, moment.utcoffset())
+
+
+def test_no_model_is_asked_for_before_one_can_be_trained(frozen: Strategy) -> None:
+    (moment,) = ticks(live(frozen), "monthly_retraining", "2016-12-01 00:00", 1)
+    told = ask(live(frozen), "monthly_retraining", moment)
+    assert told == dg.SkipReason("the first model of tiny is due in 2017-01")
+
+
+def test_costs_are_recalibrated_once_a_month(frozen: Strategy) -> None:
+    asked = [
+        ask(live(frozen), "cost_recalibration", moment)
+        for moment in ticks(live(frozen), "cost_recalibration", "2017-02-01 00:00", 3)
+    ]
+    keys = [each.run_key for each in asked if isinstance(each, dg.RunRequest)]
+    assert keys == ["tiny:costs:2017-02", "tiny:costs:2017-03", "tiny:costs:2017-04"]
+    assert all(each.partition_key is None for each in asked if isinstance(each, dg.RunRequest))
