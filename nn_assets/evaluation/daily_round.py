@@ -35,7 +35,7 @@ from nn_assets.portfolio.inputs import Decision, DecisionInputs
 from nn_assets.settings import Strategy
 from nn_assets.signals.signals import SessionSignals
 
-__all__ = ["Round", "SessionFacts", "Standing", "first_standing", "play_session"]
+__all__ = ["Controls", "Round", "SessionFacts", "Standing", "first_standing", "play_session"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -55,6 +55,16 @@ class Standing:
         return self.trading.session
 
 
+@dataclass(frozen=True)
+class Controls:
+    """What a decision takes from outside the market: the study's verdict, and what a person set."""
+
+    verdict_allows: bool = False
+    kill_switch: str = "ACTIVE"
+    breaker_reset: tuple[str, str] | None = None  # person and reason
+    regime_scale: float = 1.0
+
+
 @dataclass(frozen=True, eq=False)
 class SessionFacts:
     """What is known at a session's close, beside the standing."""
@@ -62,10 +72,7 @@ class SessionFacts:
     market: SessionMarket
     signals: SessionSignals
     drift: DriftReport | None = None
-    verdict_allows: bool = False
-    kill_switch: str = "ACTIVE"
-    breaker_reset: tuple[str, str] | None = None  # person and reason
-    regime_scale: float = 1.0
+    controls: Controls = Controls()
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,8 +144,8 @@ def play_session(
         )
     book, fills = _fill(strategy, costs, sessions_per_year, standing, facts.market)
     book, state = book.marked(session, facts.market.close, strategy.portfolio)
-    if facts.breaker_reset is not None and book.breaker is not None:
-        person, reason = facts.breaker_reset
+    if facts.controls.breaker_reset is not None and book.breaker is not None:
+        person, reason = facts.controls.breaker_reset
         book = reset_breaker(book, person=person, reason=reason)
         state = replace(state, breaker=None, high_water_mark_usd=book.high_water_mark_usd, drawdown_fraction=0.0)
     book = book.released(session, facts.signals.calibrated_probability)
@@ -220,11 +227,11 @@ def _inputs(strategy: Strategy, standing: Standing, facts: SessionFacts, book: B
         equity_usd=book.equity_usd,
         drawdown_fraction=book.drawdown_fraction,
         horizon_sessions=strategy.label.horizon_sessions,
-        verdict_allows=facts.verdict_allows or strategy.trade_without_verdict,
+        verdict_allows=facts.controls.verdict_allows or strategy.trade_without_verdict,
         trading_state=standing.trading.state,
         breaker=None if book.breaker is None else book.breaker.kind,
-        kill_switch=facts.kill_switch,
-        regime_scale=facts.regime_scale,
+        kill_switch=facts.controls.kill_switch,
+        regime_scale=facts.controls.regime_scale,
     )
 
 

@@ -10,7 +10,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.costs.model import CostModel
-from nn_assets.evaluation.daily_round import Round, SessionFacts, Standing, first_standing, play_session
+from nn_assets.evaluation.daily_round import (
+    Controls,
+    Round,
+    SessionFacts,
+    Standing,
+    first_standing,
+    play_session,
+)
 from nn_assets.evaluation.market_view import MarketView
 from nn_assets.evaluation.record import BookTrack
 from nn_assets.features.labels import Labels
@@ -94,12 +101,14 @@ def replay(
     *,
     monitor: Monitor | None = None,
     standing: Standing | None = None,
+    controls: Callable[[int], Controls] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Replay:
     """Play sessions in order, as the live round would have.
 
-    The verdict's gate is open: whether to trade at all is what a replay is for. A latched breaker,
-    which live only a person resets, is reset after ``portfolio.replay_reset_sessions``.
+    Unless ``controls`` says otherwise, the verdict's gate is open (whether to trade at all is what a
+    replay is for), and a latched breaker, which live only a person resets, is reset after
+    ``portfolio.replay_reset_sessions``.
 
     Parameters
     ----------
@@ -115,6 +124,8 @@ def replay(
         Row to drift report; without it nothing is watched.
     standing : Standing, optional
         State before the first row; a flat book when left out.
+    controls : callable, optional
+        Row to the controls in force, to play recorded sessions again as they were.
     progress : callable, optional
         Called with the number of sessions played, after each.
     """
@@ -132,8 +143,7 @@ def replay(
             market=market.at(row),
             signals=session_signals(row, symbols, forecasts, outcomes, market.volatility),
             drift=None if monitor is None else monitor(row),
-            verdict_allows=True,
-            breaker_reset=REPLAY_RESET if latched > strategy.portfolio.replay_reset_sessions else None,
+            controls=_unattended(strategy, latched) if controls is None else controls(row),
         )
         done = play_session(strategy, costs, sessions_per_year, state, facts)
         net[row] = done.state.session_return
@@ -144,6 +154,11 @@ def replay(
         if progress is not None:
             progress(played)
     return Replay(tuple(rounds), BookTrack(net, gross, turnover))
+
+
+def _unattended(strategy: Strategy, latched: int) -> Controls:
+    reset = REPLAY_RESET if latched > strategy.portfolio.replay_reset_sessions else None
+    return Controls(verdict_allows=True, breaker_reset=reset)
 
 
 def buy_and_hold(market: MarketView, rows: range) -> BookTrack:

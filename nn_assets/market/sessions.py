@@ -38,7 +38,12 @@ def _calendar(name: str) -> exchange_calendars.ExchangeCalendar:
         with warnings.catch_warnings():
             # exchange_calendars reads tz-aware columns by a way that pandas 3.1 announces to change.
             warnings.filterwarnings("ignore", message="Series.values returning an ndarray")
-            return exchange_calendars.get_calendar(name, start=_EARLIEST, end=_LATEST)
+            # Some calendars are not known as far back, or ahead, as the others.
+            known = type(exchange_calendars.get_calendar(name))
+            low, high = known.bound_min(), known.bound_max()
+            start = _EARLIEST if low is None else max(_EARLIEST, low)
+            end = _LATEST if high is None else min(_LATEST, high)
+            return exchange_calendars.get_calendar(name, start=start, end=end)
     except exchange_calendars.errors.InvalidCalendarName as error:
         raise SettingsError(
             expected="a calendar that exchange_calendars knows",

@@ -7,7 +7,11 @@ import numpy as np
 
 from nn_assets.costs.model import cost_model_from
 from nn_assets.errors import NnAssetsError
-from nn_assets.orchestration.lookahead import features_repeat_when_cut, signals_repeat_forecasts
+from nn_assets.orchestration.lookahead import (
+    decisions_repeat_in_replay,
+    features_repeat_when_cut,
+    signals_repeat_forecasts,
+)
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.workplace import open_workplace
 from nn_assets.settings import Strategy
@@ -62,6 +66,19 @@ def strategy_checks(strategy: Strategy) -> list[dg.AssetChecksDefinition]:
         )
 
     @dg.asset_check(
+        asset=asset_key(strategy, "target_positions"),
+        name="backtest_rederives_decisions",
+        description="Every decided session, played again on the backtest's path, gives the targets on record.",
+    )
+    def backtest_rederives_decisions() -> dg.AssetCheckResult:
+        with open_workplace(strategy) as workplace:
+            compared, differing = decisions_repeat_in_replay(workplace)
+        return dg.AssetCheckResult(
+            passed=not differing,
+            description="; ".join(differing[:20]) or f"{compared} sessions give the same targets",
+        )
+
+    @dg.asset_check(
         asset=orders,
         name="ledger_is_intact",
         description="The hash chain over every row of the ledger verifies.",
@@ -92,6 +109,7 @@ def strategy_checks(strategy: Strategy) -> list[dg.AssetChecksDefinition]:
         no_look_ahead,
         values_are_finite_or_missing,
         study_and_live_agree,
+        backtest_rederives_decisions,
         ledger_is_intact,
         costs_grow_with_size,
     ]

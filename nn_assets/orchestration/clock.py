@@ -7,7 +7,7 @@ import pandas as pd
 from nn_assets.market.sessions import assumed_known_at, previous_session, sessions_between
 from nn_assets.settings import MarketSettings
 
-__all__ = ["as_of_session", "last_open_session", "now_utc"]
+__all__ = ["as_of_session", "last_open_session", "last_stated_session", "now_utc"]
 
 
 def now_utc() -> pd.Timestamp:
@@ -18,6 +18,16 @@ def now_utc() -> pd.Timestamp:
 def as_of_session(market: MarketSettings, session: object) -> pd.Timestamp:
     """The moment at which a session's decision is made: its close plus the stated lag, UTC."""
     return assumed_known_at(market.calendar, [pd.Timestamp(session)], market.known_at_lag_minutes)[0]
+
+
+def last_stated_session(market: MarketSettings) -> pd.Timestamp | None:
+    """The session at which a strategy's settings end its history or seal its vault; None where neither does."""
+    ends = []
+    if market.history_ends is not None:
+        ends.append(previous_session(market.calendar, pd.Timestamp(market.history_ends) + pd.Timedelta(days=1)))
+    if market.vault_starts is not None:
+        ends.append(previous_session(market.calendar, market.vault_starts))
+    return min(ends, default=None)
 
 
 def last_open_session(market: MarketSettings, now: pd.Timestamp) -> pd.Timestamp:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from nn_assets.errors import LedgerError, SettingsError
+from nn_assets.errors import SettingsError
 from nn_assets.market.bars import as_of as known_bars
 from nn_assets.market.cleaning import clean
 from nn_assets.market.sessions import assumed_known_at
@@ -29,7 +32,13 @@ _LEDGER_TABLES = {
     "models": "models",
     "trials": "trials",
 }
+_BY_MONTH = ("models",)
+_WITHOUT_SESSIONS = {
+    "trials": "every trial counts against the strategy, whatever the session",
+    "audit": "a part of the chain could not be verified",
+}
 TABLES = ("bars", "quarantine", "features", "forecasts", *_LEDGER_TABLES, "audit")
+_MONTH = re.compile(r"\d{4}-\d{2}")
 # What a spreadsheet takes for a formula when a text cell begins with it.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -62,15 +71,17 @@ def export_table(
             remedy="name one of these tables",
             key="table",
         )
+    _check_options(table, out, first, last, as_of)
     moment = _moment("--as-of", as_of)
-    low, high = _moment("--from", first), _moment("--to", last)
-    frame = _frame(
-        find_strategy(strategy).strategy,
-        table,
-        None if low is None else low.tz_localize(None).normalize(),
-        None if high is None else high.tz_localize(None).normalize(),
-        moment,
-    )
+    low, high = _day("--from", first), _day("--to", last)
+    if low is not None and high is not None and low > high:
+        raise SettingsError(
+            expected="a first session that does not lie after the last",
+            found=f"{low.date()} to {high.date()}",
+            remedy="swap the two",
+            key="--from / --to",
+        )
+    frame = _frame(find_strategy(strategy).strategy, table, low, high, moment)
     _write(frame, out)
     return {
         "table": table,
@@ -78,6 +89,35 @@ def export_table(
         "file": str(out),
         "text": f"{len(frame)} rows of {table} in {out}",
     }
+
+
+def _check_options(table: str, out: Path, first: str | None, last: str | None, as_of: str | None) -> None:
+    """Refuse what a table cannot honour: an option passed over in silence would give another table."""
+    if out.suffix.lower() not in _WRITERS:
+        raise SettingsError(
+            expected="a file that ends in .csv, .parquet or .json",
+            found=str(out),
+            remedy="choose one of these endings",
+            key="--out",
+        )
+    given = {"--from": first, "--to": last, "--as-of": as_of if table == "audit" else None}
+    asked = [option for option, value in given.items() if value is not None]
+    if table in _WITHOUT_SESSIONS and asked:
+        raise SettingsError(
+            expected=f"{table} without {asked[0]}: {_WITHOUT_SESSIONS[table]}",
+            found=f"{asked[0]} {given[asked[0]]}",
+            remedy=f"leave out {' and '.join(asked)}",
+            key=asked[0],
+        )
+
+
+def _day(option: str, text: str | None) -> pd.Timestamp | None:
+    moment = _moment(option, text)
+    if moment is None:
+        return None
+    day = moment.tz_localize(None).normalize()
+    # A month, as in --to 2017-12, is meant to its end.
+    return day + pd.offsets.MonthEnd() if option == "--to" and _MONTH.fullmatch(str(text)) else day
 
 
 def _moment(option: str, text: str | None) -> pd.Timestamp | None:
@@ -108,7 +148,8 @@ def _frame(
         if table == "audit":
             return workplace.ledger.chain()
         if table in _LEDGER_TABLES:
-            return workplace.ledger.read(_LEDGER_TABLES[table], strategy.name, first, last, moment)
+            low, high = (_month(first), _month(last)) if table in _BY_MONTH else (first, last)
+            return workplace.ledger.read(_LEDGER_TABLES[table], strategy.name, low, high, moment)
         frame = _LAKE_TABLES[table](workplace, moment)
     inside = pd.Series(data=True, index=frame.index)
     if first is not None:
@@ -116,6 +157,10 @@ def _frame(
     if last is not None:
         inside &= frame["session"] <= last
     return frame[inside].reset_index(drop=True)
+
+
+def _month(day: pd.Timestamp | None) -> str | None:
+    return None if day is None else day.strftime("%Y-%m")
 
 
 def _bars(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame:
@@ -174,32 +219,65 @@ _LAKE_TABLES: dict[str, Callable[[Workplace, pd.Timestamp | None], pd.DataFrame]
 }
 
 
+def _to_csv(frame: pd.DataFrame, file: Path) -> None:
+    _neutralised(_flat(frame)).to_csv(file, index=False)
+
+
+def _to_parquet(frame: pd.DataFrame, file: Path) -> None:
+    _flat(frame).to_parquet(file, index=False)
+
+
+def _to_json(frame: pd.DataFrame, file: Path) -> None:
+    """One object a row; what is missing is null, and numbers keep every digit."""
+    rows = ({name: _plain(value) for name, value in row.items()} for row in frame.to_dict("records"))
+    file.write_text("[" + ",\n ".join(json.dumps(row, allow_nan=False) for row in rows) + "]\n", encoding="utf-8")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, (dict, list)):
+        return value
+    if pd.isna(value):
+        return None
+    if isinstance(value, pd.Timestamp):
+        return str(value.date()) if value.tzinfo is None else value.isoformat()
+    return value.item() if isinstance(value, np.generic) else value
+
+
+_WRITERS = {".csv": _to_csv, ".parquet": _to_parquet, ".json": _to_json}
+
+
 def _write(frame: pd.DataFrame, out: Path) -> None:
-    writers: dict[str, Callable[[Path], None]] = {
-        ".csv": lambda file: _neutralised(frame).to_csv(file, index=False),
-        ".parquet": lambda file: frame.to_parquet(file, index=False),
-        ".json": lambda file: frame.to_json(file, orient="records", date_format="iso", indent=1),
-    }
-    if out.suffix not in writers:
-        raise SettingsError(
-            expected="a file that ends in .csv, .parquet or .json",
-            found=str(out),
-            remedy="choose one of these endings",
-            key="--out",
-        )
     beside = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        writers[out.suffix](beside)
+        _WRITERS[out.suffix.lower()](frame, beside)
         beside.replace(out)
     except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise LedgerError(
+        _forget(beside)
+        raise SettingsError(
             expected="a place that can be written",
-            found=f"{type(error).__name__}: {error}",
+            found=f"{type(error).__name__}: {error.strerror or error}",
             remedy="choose another --out",
             file=str(out),
+            key="--out",
         ) from error
+
+
+def _forget(file: Path) -> None:
+    with suppress(OSError):  # where the folder itself cannot be used
+        file.unlink(missing_ok=True)
+
+
+def _flat(frame: pd.DataFrame) -> pd.DataFrame:
+    """Mappings and lists as JSON text: a cell of CSV holds text, and Parquet takes no empty mapping."""
+    flat = frame.copy()
+    for column in flat.columns:
+        nested = flat[column].map(lambda value: isinstance(value, (dict, list)))
+        if nested.any():
+            flat[column] = [
+                json.dumps(value) if inner else value for value, inner in zip(flat[column], nested, strict=True)
+            ]
+    return flat
 
 
 def _neutralised(frame: pd.DataFrame) -> pd.DataFrame:

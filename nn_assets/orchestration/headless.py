@@ -29,7 +29,7 @@ from nn_assets.store.home import checkout
 __all__ = ["RunFailed", "materialise", "run_round", "run_study", "serve_ui"]
 
 # Names the progress logger: without it Dagster prints every event.
-_RUN_CONFIG = {"loggers": {"console": {"config": {}}}}
+_RUN_CONFIG: dict[str, Any] = {"loggers": {"console": {"config": {}}}}
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -148,10 +148,7 @@ def run_round(name: str, session: str | None) -> dict[str, Any]:
 
 
 def _session(strategy: Strategy, text: str) -> pd.Timestamp:
-    try:
-        day = pd.Timestamp(text).normalize()
-    except ValueError:
-        day = pd.NaT
+    day = pd.to_datetime(text, format="%Y-%m-%d", errors="coerce")
     if pd.isna(day) or not is_session(strategy.market.calendar, day):
         raise SettingsError(
             expected=f"a session of {strategy.market.calendar} as YYYY-MM-DD",
@@ -168,6 +165,13 @@ def run_study(name: str, first: str | None, last: str | None, refit_every: int |
     with open_workplace(strategy) as workplace:
         newest = workplace.last_session.strftime("%Y-%m")
     low, high = _month(strategy, first, first_model_month(strategy)), _month(strategy, last, newest)
+    if low > high:
+        raise SettingsError(
+            expected="a first month that does not lie after the last",
+            found=f"{low} to {high}",
+            remedy="swap the two",
+            key="--from / --to",
+        )
     tags = {} if refit_every is None else {REFIT_TAG: str(refit_every)}
     run_id = materialise(strategy, "study", first=f"{low}-01", last=f"{high}-01", tags=tags)
     with open_workplace(strategy) as workplace:

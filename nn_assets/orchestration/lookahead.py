@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from nn_assets.evaluation.market_view import market_view
+from nn_assets.evaluation.replay import forecast_arrays, replay
+from nn_assets.orchestration.models import forecasts_until
+from nn_assets.orchestration.rounds import recorded_given, watch_of
+from nn_assets.orchestration.study import cost_model_in_force
 from nn_assets.orchestration.workplace import FORECASTS, Workplace
 
-__all__ = ["features_repeat_when_cut", "signals_repeat_forecasts"]
+__all__ = ["decisions_repeat_in_replay", "features_repeat_when_cut", "signals_repeat_forecasts"]
 
 _CUTS = (0.5, 0.75, 0.95)
 
@@ -45,3 +50,39 @@ def signals_repeat_forecasts(workplace: Workplace) -> tuple[int, list[str]]:
         for row in apart.itertuples()
     ]
     return len(both), named
+
+
+def decisions_repeat_in_replay(workplace: Workplace) -> tuple[int, list[str]]:
+    """Play every decided session again on the backtest's path, and name targets that differ.
+
+    The path is the study's: one panel, one pass, state carried in memory. The controls are those on
+    record; everything else is computed anew.
+    """
+    strategy, ledger = workplace.strategy, workplace.ledger
+    decisions = ledger.read("decisions", strategy.name)
+    if decisions.empty:
+        return 0, []
+    last = decisions["session"].max()
+    cube, panel = workplace.cube(last), workplace.panel(last)
+    arrays = forecast_arrays(forecasts_until(workplace, cube, last), "network", cube.sessions, cube.symbols)
+    given = {row["session"]: recorded_given(row) for _, row in decisions.iterrows()}
+    market = market_view(panel, strategy.portfolio)
+    played = replay(
+        strategy,
+        cost_model_in_force(workplace),
+        workplace.sessions_per_year,
+        market,
+        workplace.labels(panel),
+        arrays,
+        range(cube.row(decisions["session"].min()), cube.row(last) + 1),
+        monitor=watch_of(workplace, cube, arrays, cube.row(decisions["session"].min())),
+        controls=lambda row: given[cube.sessions[row]].controls,
+    )
+    targets = ledger.read("target_positions", strategy.name).set_index(["session", "symbol"])["target_quantity"]
+    differing = [
+        f"{symbol} {done.session.date()}: {targets[done.session, symbol]} on record, {quantity} replayed"
+        for done in played.rounds
+        for symbol, quantity in zip(panel.symbols, done.decision.target_quantity, strict=True)
+        if targets[done.session, symbol] != quantity
+    ]
+    return len(played.rounds), differing

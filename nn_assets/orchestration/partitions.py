@@ -6,6 +6,7 @@ import dagster as dg
 import pandas as pd
 
 from nn_assets.market.sessions import exclusions_between, sessions_between, timezone_of
+from nn_assets.orchestration.clock import last_stated_session
 from nn_assets.settings import Strategy
 
 __all__ = ["asked_months", "asked_sessions", "first_model_month", "month_partitions", "session_partitions"]
@@ -25,12 +26,8 @@ def first_model_month(strategy: Strategy) -> str:
 def month_partitions(strategy: Strategy) -> dg.MonthlyPartitionsDefinition:
     """One partition a month, named by the month from which a model is used."""
     market = strategy.market
-    end = None
-    if market.history_ends is not None:
-        last = market.history_ends if market.vault_starts is None else market.vault_starts
-        month = pd.Period(last, freq="M")
-        # A vault that starts with a month leaves that month out.
-        end = str(month if market.vault_starts is not None else month + 1) + "-01"
+    last = last_stated_session(market)
+    end = None if last is None else f"{pd.Period(last, freq='M') + 1}-01"
     return dg.MonthlyPartitionsDefinition(
         start_date=f"{first_model_month(strategy)}-01",
         end_date=end,
@@ -44,13 +41,9 @@ def session_partitions(strategy: Strategy) -> dg.TimeWindowPartitionsDefinition:
     """One partition a session, from the day the strategy goes live; days off are excluded."""
     market = strategy.market
     live = pd.Timestamp(market.live_starts or market.history_starts)
-    end = None
-    last = live + pd.DateOffset(years=30)
-    if market.history_ends is not None:
-        stop = pd.Timestamp(market.history_ends) + pd.Timedelta(days=1)
-        if market.vault_starts is not None:
-            stop = min(stop, pd.Timestamp(market.vault_starts))
-        end = last = stop
+    stated = last_stated_session(market)
+    end = None if stated is None else stated + pd.Timedelta(days=1)
+    last = live + pd.DateOffset(years=30) if end is None else end
     timezone = timezone_of(market.calendar)
     days_off = exclusions_between(market.calendar, live, min(last, pd.Timestamp("2035-12-31")))
     return dg.DailyPartitionsDefinition(

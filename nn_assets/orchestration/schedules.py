@@ -50,10 +50,12 @@ def _after_the_close(strategy: Strategy) -> str:
 
 
 def _frozen(strategy: Strategy) -> dg.SkipReason | None:
-    ends = strategy.market.history_ends
-    if ends is None:
-        return None
-    return dg.SkipReason(f"{strategy.name} states history_ends {ends}: no session comes after it")
+    ends, vault = strategy.market.history_ends, strategy.market.vault_starts
+    if ends is not None:
+        return dg.SkipReason(f"{strategy.name} states history_ends {ends}: no session comes after it")
+    if vault is not None:
+        return dg.SkipReason(f"{strategy.name} states vault_starts {vault}: sessions from then on are sealed")
+    return None
 
 
 def _local(context: dg.ScheduleEvaluationContext, strategy: Strategy) -> pd.Timestamp:

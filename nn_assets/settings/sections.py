@@ -245,6 +245,14 @@ class OversightSettings(_Section):
     cooldown_sessions: Count = 5
     slippage_tolerance_fraction: NonNegative = 0.25
 
+    @model_validator(mode="after")
+    def _reduced_before_paused(self) -> OversightSettings:
+        if self.reduce_score >= self.pause_score:
+            raise ValueError(
+                f"oversight.reduce_score {self.reduce_score} must lie below oversight.pause_score {self.pause_score}"
+            )
+        return self
+
 
 class Strategy(_Section):
     """Everything a strategy is. Two equal objects behave alike to the bit."""

@@ -78,7 +78,7 @@ class Answer:
     @property
     def document(self) -> dict[str, Any]:
         """Standard output as the one JSON document that ``--json`` promises."""
-        return json.loads(self.out)
+        return json.loads(self.out, parse_constant=pytest.fail)
 
 
 Command = Callable[..., Answer]

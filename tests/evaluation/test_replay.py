@@ -8,7 +8,7 @@ import pytest
 
 from nn_assets.costs.model import cost_model_from
 from nn_assets.errors import DecisionError
-from nn_assets.evaluation.daily_round import SessionFacts, first_standing, play_session
+from nn_assets.evaluation.daily_round import Controls, SessionFacts, first_standing, play_session
 from nn_assets.evaluation.replay import REPLAY_RESET, Replay, buy_and_hold, replay, session_signals
 from nn_assets.signals.signals import outcome_statistics
 from tests.evaluation.worlds import SYMBOLS, World, world, world_strategy
@@ -137,7 +137,7 @@ def test_without_a_verdict_the_target_is_flat_and_a_halt_sends_nothing(facts: di
     given = SessionFacts(
         market=of.market.at(row),
         signals=session_signals(row, SYMBOLS, of.forecasts, outcomes, of.market.volatility),
-        **{"verdict_allows": True, **facts},  # type: ignore[arg-type]
+        controls=Controls(**{"verdict_allows": True, **facts}),  # type: ignore[arg-type]
     )
     done = play_session(of.strategy, costs, 252, standing, given)
     assert (not done.decision.target_quantity.any()) == flat

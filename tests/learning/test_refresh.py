@@ -25,8 +25,7 @@ def pair() -> tuple[FoldModel, FoldModel]:
 def spoiled(model: FoldModel) -> FoldModel:
     """The same model, made grossly overconfident."""
     worse = {
-        name: replace(each, method="temperature", slope=each.slope * 40.0)
-        for name, each in model.calibrations.items()
+        name: replace(each, method="temperature", slope=each.slope * 40.0) for name, each in model.calibrations.items()
     }
     return replace(model, calibrations=worse)
 

@@ -163,12 +163,11 @@ def empty_home(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Set the one clock of the orchestration to a UTC moment."""
+    """Set the clock that says which session is the last one closed. Arrivals keep the wall clock."""
 
     def set_to(moment: str) -> None:
         stamp = pd.Timestamp(moment, tz="UTC").as_unit("ns")
-        for module in ("workplace", "ingest", "sensors", "controls"):
-            monkeypatch.setattr(f"nn_assets.orchestration.{module}.now_utc", lambda: stamp)
+        monkeypatch.setattr(workplace, "now_utc", lambda: stamp)
 
     return set_to
 

@@ -75,7 +75,8 @@ def test_the_month_in_which_history_ends_counts(tiny: Strategy, history_ends: st
 
 
 @pytest.mark.parametrize(
-    ("calendar", "timezone"), [("XNYS", "America/New_York"), ("XTKS", "Asia/Tokyo"), ("24/7", "UTC")]
+    ("calendar", "timezone"),
+    [("XNYS", "America/New_York"), ("XTKS", "Asia/Tokyo"), ("CMES", "America/Chicago"), ("24/7", "UTC")],
 )
 def test_partitions_are_in_the_exchanges_timezone(tiny: Strategy, calendar: str, timezone: str) -> None:
     strategy = market(tiny, calendar=calendar)
@@ -94,6 +95,12 @@ def test_a_session_is_one_window_even_where_the_clocks_change(tiny: Strategy) ->
         window = partitions.time_window_for_partition_key(key)
         assert window.start.strftime("%Y-%m-%d %H") == f"{key} 00"
         assert (window.end - window.start).total_seconds() == hours * 3600
+
+
+def test_a_vault_is_left_out_even_where_no_end_of_history_is_stated(tiny: Strategy) -> None:
+    strategy = market(tiny, history_ends=None, vault_starts="2017-06-28")
+    assert month_partitions(strategy).get_partition_keys()[-1] == "2017-06-01"
+    assert session_partitions(strategy).get_partition_keys()[-1] == "2017-06-27"
 
 
 def test_a_live_strategy_lists_the_month_and_the_session_under_way(tiny: Strategy) -> None:

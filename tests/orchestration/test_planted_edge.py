@@ -8,7 +8,7 @@ import pytest
 
 from nn_assets.orchestration.catalog import find_strategy
 from nn_assets.orchestration.headless import materialise, run_round
-from nn_assets.orchestration.lookahead import signals_repeat_forecasts
+from nn_assets.orchestration.lookahead import decisions_repeat_in_replay, signals_repeat_forecasts
 from nn_assets.orchestration.partitions import first_model_month
 from nn_assets.orchestration.workplace import open_workplace
 
@@ -29,6 +29,7 @@ def test_planted_edge_takes_positions_and_fills_orders_as_it_ships(
         drift = workplace.ledger.read("drift", strategy.name)
         states = workplace.ledger.read("portfolio_states", strategy.name)
         compared, differing = signals_repeat_forecasts(workplace)
+        rederived, apart = decisions_repeat_in_replay(workplace)
     assert answer["session"] == "2017-12-29"
     assert len(fills) > 0
     assert (holdings["quantity"] != 0.0).any()
@@ -36,3 +37,5 @@ def test_planted_edge_takes_positions_and_fills_orders_as_it_ships(
     assert drift["statistic"].nunique() > 20
     assert compared == 400
     assert differing == []
+    assert rederived == 20
+    assert apart == []

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 import dagster as dg
 import pandas as pd
 import pytest
+from dagster._utils.schedules import schedule_execution_time_iterator
 
 from nn_assets.market.sessions import is_session, session_close
+from nn_assets.orchestration.build import strategy_definitions
+from nn_assets.orchestration.io import CubeIOManager, MonthsIOManager
 from nn_assets.orchestration.partitions import month_partitions, session_partitions
-from nn_assets.orchestration.schedules import strategy_schedules
 from nn_assets.settings import MarketSettings, Strategy
 from tests.orchestration.conftest import strategy_of, write_strategy
-
-Ask = Callable[..., dg.RunRequest | dg.SkipReason]
 
 
 @pytest.fixture
@@ -30,24 +31,32 @@ def live(strategy: Strategy, **changes: object) -> Strategy:
     return strategy.model_copy(update={"market": MarketSettings.model_validate(told)})
 
 
+@lru_cache(maxsize=32)
+def repository(strategy_json: str) -> dg.RepositoryDefinition:
+    """The strategy's definitions as Dagster holds them; requests are resolved against its partitions."""
+    shared = dg.Definitions(resources={"cube_io": CubeIOManager(), "months_io": MonthsIOManager()})
+    own = strategy_definitions(Strategy.model_validate_json(strategy_json))
+    return dg.Definitions.merge(own, shared).get_repository_def()
+
+
 def schedule(strategy: Strategy, kind: str) -> dg.ScheduleDefinition:
-    made = strategy_schedules(strategy, daily_job="tiny__daily", study_job="tiny__study", cost_job="tiny__costs")
-    return next(each for each in made if each.name == f"tiny__{kind}")
+    return repository(strategy.model_dump_json()).get_schedule_def(f"tiny__{kind}")
 
 
 def ticks(strategy: Strategy, kind: str, after: str, count: int) -> list[datetime]:
-    """The moments at which Dagster itself would evaluate the schedule."""
+    """The moments, on or after a local time, at which Dagster itself would evaluate the schedule."""
     chosen = schedule(strategy, kind)
     start = pd.Timestamp(after, tz=chosen.execution_timezone).timestamp()
-    found = dg._utils.schedules.schedule_execution_time_iterator(
-        start, str(chosen.cron_schedule), chosen.execution_timezone
-    )
-    return [next(found) for _ in range(count)]
+    found = schedule_execution_time_iterator(start, str(chosen.cron_schedule), chosen.execution_timezone)
+    return list(islice(found, count))
 
 
 def ask(strategy: Strategy, kind: str, moment: datetime) -> dg.RunRequest | dg.SkipReason:
-    context = dg.build_schedule_context(scheduled_execution_time=moment)
-    told = schedule(strategy, kind).evaluate_tick(context)
+    """Evaluate a schedule at a moment, through Dagster's own evaluation of a tick."""
+    found = repository(strategy.model_dump_json())
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_schedule_context(scheduled_execution_time=moment, repository_def=found, instance=instance)
+        told = found.get_schedule_def(f"tiny__{kind}").evaluate_tick(context)
     if told.skip_message:
         return dg.SkipReason(told.skip_message)
     (request,) = told.run_requests or []
@@ -99,6 +108,13 @@ def test_a_history_that_ended_asks_for_nothing(frozen: Strategy) -> None:
         (moment,) = ticks(frozen, kind, "2017-06-26 00:00", 1)
         told = ask(frozen, kind, moment)
         assert told == dg.SkipReason("tiny states history_ends 2017-06-30: no session comes after it")
+
+
+def test_a_sealed_vault_asks_for_nothing(frozen: Strategy) -> None:
+    strategy = live(frozen, vault_starts="2018-01-02")
+    (moment,) = ticks(strategy, "daily_round", "2018-01-03 00:00", 1)
+    told = ask(strategy, "daily_round", moment)
+    assert told == dg.SkipReason("tiny states vault_starts 2018-01-02: sessions from then on are sealed")
 
 
 def test_every_session_of_a_year_is_asked_for_exactly_once(frozen: Strategy) -> None:
