@@ -151,8 +151,19 @@ def ui_command(
 
 
 def main() -> None:
-    """Console entry point."""
-    app()
+    """Console entry point; a wrong call, too, is one JSON document where ``--json`` is asked for."""
+    if "--json" not in sys.argv[1:]:
+        app()
+        return
+    try:
+        status = app(standalone_mode=False)
+    except typer.TyperException as error:
+        document = {"ok": False, "error": "WrongCall", "message": error.format_message()}
+        print(json.dumps(document))  # noqa: T201
+        sys.exit(error.exit_code)
+    except typer.Abort:
+        sys.exit(130)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

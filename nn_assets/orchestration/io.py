@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import dagster as dg
 import pandas as pd
 
@@ -9,18 +11,33 @@ from nn_assets.errors import PublicationError
 from nn_assets.features.cube import FeatureCube
 from nn_assets.store.lake import Lake
 
-__all__ = ["CubeIOManager", "MonthsIOManager"]
+__all__ = ["CubeIOManager", "DerivedCube", "MonthsIOManager"]
 
 Months = dict[str, pd.DataFrame]
+
+
+@dataclass(frozen=True, eq=False)
+class DerivedCube:
+    """Features, the hash of the published bars they come from, and the code that made them."""
+
+    cube: FeatureCube
+    data_hash: str
+    code_version: str
 
 
 class CubeIOManager(dg.IOManager):
     """Stores a feature cube under ``<strategy>/<asset>``; loading maps it into memory."""
 
-    def handle_output(self, context: dg.OutputContext, obj: FeatureCube) -> None:
-        """Write the cube atomically, under the hash of its content."""
+    def handle_output(self, context: dg.OutputContext, obj: DerivedCube) -> None:
+        """Write the cube under the hash of its content, and then what it was derived from.
+
+        Killed in between, the record still names the cube before, which is still there.
+        """
         strategy, table = context.asset_key.path
-        address = Lake().write_cube(strategy, table, obj)
+        lake = Lake()
+        address = lake.write_cube(strategy, table, obj.cube)
+        record = {"data_hash": obj.data_hash, "code_version": obj.code_version, "address": address}
+        lake.write_table(strategy, f"{table}_record", pd.DataFrame([record]))
         context.add_output_metadata({"address": address})
 
     def load_input(self, context: dg.InputContext) -> FeatureCube:

@@ -13,6 +13,8 @@ import pandas as pd
 from nn_assets.errors import ModelError
 from nn_assets.evaluation.watch import model_reference
 from nn_assets.features.cube import FeatureCube
+from nn_assets.frames import FORECASTS as FORECAST_ROWS
+from nn_assets.frames import empty
 from nn_assets.learning.artifact import from_files
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import forecast_rows
@@ -26,6 +28,7 @@ __all__ = [
     "ModelsInForce",
     "drift_references",
     "forecast_months",
+    "forecast_record",
     "forecasts_until",
     "load_model",
     "models_in_force",
@@ -85,10 +88,8 @@ def models_in_force(workplace: Workplace) -> ModelsInForce:
 
 def forecast_months(workplace: Workplace, cube: FeatureCube, months: list[str]) -> dict[str, pd.DataFrame]:
     """Forecasts of every session of some months that the cube holds, each by the model in force on it."""
-    rows = [row for month in months for row in _rows_of(cube, month)]
-    made = _forecast(workplace, cube, rows)
-    named = made["session"].dt.strftime("%Y-%m")
-    return {month: made[named == month].reset_index(drop=True) for month in months}
+    in_force = models_in_force(workplace)
+    return {month: _joined(_forecast(workplace, cube, _rows_of(cube, month), in_force)) for month in months}
 
 
 def forecasts_until(workplace: Workplace, cube: FeatureCube, session: pd.Timestamp) -> pd.DataFrame:
@@ -98,11 +99,30 @@ def forecasts_until(workplace: Workplace, cube: FeatureCube, session: pd.Timesta
     """
     month = session.strftime("%Y-%m")
     stored = [m for m in workplace.lake.months(workplace.strategy.name, FORECASTS) if m < month]
-    parts = [_month_on_record(workplace, each) for each in stored]
     start = pd.Period(stored[-1], "M") + 1 if stored else pd.Period(month, "M")
-    first = forecast_rows(cube.sessions, str(start)).start
-    parts.append(_forecast(workplace, cube, range(first, cube.row(session) + 1)))
-    return pd.concat(parts, ignore_index=True)
+    unrecorded = [str(each) for each in pd.period_range(start, month, freq="M")]
+    return forecast_record(workplace, cube.until(session), [*stored, *unrecorded])
+
+
+def forecast_record(workplace: Workplace, cube: FeatureCube, months: list[str]) -> pd.DataFrame:
+    """Forecasts of every session of some months that the cube holds, as recorded where they were.
+
+    A month is materialised on its first morning, when it has no session yet: the sessions that came
+    after its record was made are forecast here, by the models in force on them.
+    """
+    stored = set(workplace.lake.months(workplace.strategy.name, FORECASTS))
+    in_force = models_in_force(workplace)
+    parts: list[pd.DataFrame] = []
+    for month in months:
+        rows = _rows_of(cube, month)
+        if month in stored:
+            recorded = _month_on_record(workplace, month)
+            recorded = recorded[recorded["session"] <= cube.sessions[-1]]
+            parts.append(recorded)
+            if len(recorded):
+                rows = range(cube.row(recorded["session"].max()) + 1, rows.stop)
+        parts += _forecast(workplace, cube, rows, in_force)
+    return _joined(parts)
 
 
 def _rows_of(cube: FeatureCube, month: str) -> range:
@@ -110,14 +130,18 @@ def _rows_of(cube: FeatureCube, month: str) -> range:
     return range(rows.start, rows.stop)
 
 
-def _forecast(workplace: Workplace, cube: FeatureCube, rows: Iterable[int]) -> pd.DataFrame:
-    in_force = models_in_force(workplace)
+def _forecast(workplace: Workplace, cube: FeatureCube, rows: range, in_force: ModelsInForce) -> list[pd.DataFrame]:
     parts = []
     for model_id, run in groupby(rows, key=lambda row: in_force.on(cube.sessions[row])):
         together = list(run)
         model = load_model(workplace, model_id)
         parts.append(forecast(model, cube, slice(together[0], together[-1] + 1)))
-    return pd.concat(parts, ignore_index=True)
+    return parts
+
+
+def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    filled = [part for part in parts if len(part)]
+    return pd.concat(filled, ignore_index=True) if filled else empty(FORECAST_ROWS)
 
 
 def _month_on_record(workplace: Workplace, month: str) -> pd.DataFrame:

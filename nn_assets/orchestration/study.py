@@ -23,7 +23,7 @@ from nn_assets.learning.address import code_version
 from nn_assets.learning.fold_model import ESTIMATORS
 from nn_assets.learning.folds import forecast_rows
 from nn_assets.orchestration.fingerprint import code_of
-from nn_assets.orchestration.models import drift_references
+from nn_assets.orchestration.models import drift_references, forecast_record
 from nn_assets.orchestration.partitions import first_model_month
 from nn_assets.orchestration.workplace import FORECASTS, Workplace
 from nn_assets.settings import Strategy
@@ -79,7 +79,8 @@ def study_until(workplace: Workplace, strategy: Strategy, months: list[str], run
     """Study the record from its first month to the last one asked for.
 
     Figures and verdicts are recorded for each month asked for, each from the record as it stood
-    when that month had ended. Every estimator is a trial, and is counted.
+    when that month had ended; a month still ahead has no figures, and the one before it, which
+    has just ended, is judged in its place. Every estimator is a trial, and is counted.
 
     Raises
     ------
@@ -97,13 +98,17 @@ def study_until(workplace: Workplace, strategy: Strategy, months: list[str], run
         sharpes,
         tell,
     )
-    tell(f"judging {len(months)} months")
-    judged = tuple(
-        judge_month(strategy, workplace.sessions_per_year, study, month, trials, sharpes) for month in months
-    )
+    ended = _months_to_judge(study, months)
+    tell(f"judging {len(ended)} months")
+    judged = tuple(judge_month(strategy, workplace.sessions_per_year, study, month, trials, sharpes) for month in ended)
     result = StudyResult(study, judged, material, trials)
     _record(workplace, strategy, result, run_id)
     return result
+
+
+def _months_to_judge(study: Study, months: list[str]) -> list[str]:
+    held = sorted({str(month) for month in study.record.months if month})
+    return sorted({month if month in held else max(each for each in held if each < month) for month in months})
 
 
 def _material(workplace: Workplace, strategy: Strategy, last_month: str) -> StudyMaterial:
@@ -117,7 +122,7 @@ def _material(workplace: Workplace, strategy: Strategy, last_month: str) -> Stud
             strategy=strategy.name,
         )
     panel, cube = workplace.panel(), workplace.cube()
-    forecasts = workplace.lake.read_months(strategy.name, FORECASTS, asked)
+    forecasts = forecast_record(workplace, cube, asked)
     month_by_row = [""] * cube.bars
     for month in asked:
         rows = forecast_rows(cube.sessions, month)

@@ -61,7 +61,7 @@ def test_no_partition_lies_in_the_vault(empty_home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("vault", "last"), [("2017-06-01", "2017-05-01"), ("2017-06-02", "2017-06-01"), ("2017-06-30", "2017-06-01")]
+    ("vault", "last"), [("2017-06-01", "2017-05-01"), ("2017-06-02", "2017-06-01"), ("2017-06-29", "2017-06-01")]
 )
 def test_a_month_counts_if_any_of_its_days_lies_before_the_vault(tiny: Strategy, vault: str, last: str) -> None:
     strategy = market(tiny, vault_starts=vault, live_starts=None)

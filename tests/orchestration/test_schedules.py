@@ -95,7 +95,7 @@ def test_a_session_is_asked_for_once_on_its_own_day_after_it_is_known(frozen: St
     assert request.tags["nn_assets/strategy"] == "tiny"
     known = session_close("XNYS", day) + pd.Timedelta(minutes=strategy.market.known_at_lag_minutes)
     assert pd.Timestamp(moment) > known
-    assert session_partitions(strategy).has_partition_key(day, current_time=moment)
+    assert day in session_partitions(strategy).get_partition_keys(current_time=moment)
 
 
 @pytest.mark.parametrize("day", ["2017-06-24", "2017-06-25", "2017-07-04", "2017-11-23", "2017-12-25"])
@@ -117,11 +117,12 @@ def test_a_sealed_vault_asks_for_nothing(frozen: Strategy) -> None:
     assert told == dg.SkipReason("tiny states vault_starts 2018-01-02: sessions from then on are sealed")
 
 
-def test_every_session_of_a_year_is_asked_for_exactly_once(frozen: Strategy) -> None:
+def test_every_session_of_two_months_is_asked_for_exactly_once(frozen: Strategy) -> None:
     strategy = live(frozen, live_starts="2017-01-03")
-    asked = [ask(strategy, "daily_round", moment) for moment in ticks(strategy, "daily_round", "2017-01-01", 365)]
+    asked = [ask(strategy, "daily_round", moment) for moment in ticks(strategy, "daily_round", "2017-11-01", 61)]
     keys = [each.partition_key for each in asked if isinstance(each, dg.RunRequest)]
-    assert len(keys) == len(set(keys)) == 251  # sessions of the New York Stock Exchange in 2017
+    # November and December 2017: clocks go back, Thanksgiving, two half days, Christmas.
+    assert len(keys) == len(set(keys)) == 21 + 20
     assert all(is_session("XNYS", key) for key in keys)
 
 
@@ -153,7 +154,7 @@ def test_a_market_that_never_closes_asks_for_the_day_just_over(frozen: Strategy)
     ("calendar", "timezone"), [("XTKS", "Asia/Tokyo"), ("XLON", "Europe/London"), ("CMES", "America/Chicago")]
 )
 def test_elsewhere_the_exchanges_own_clock_decides(frozen: Strategy, calendar: str, timezone: str) -> None:
-    strategy = live(frozen, calendar=calendar)
+    strategy = live(frozen, calendar=calendar, live_starts="2017-01-03")
     assert schedule(strategy, "daily_round").execution_timezone == timezone
     for day in ("2017-03-24", "2017-03-27", "2017-06-26", "2017-11-02"):
         (moment,) = ticks(strategy, "daily_round", f"{day} 00:00", 1)
@@ -174,8 +175,8 @@ def test_a_months_model_is_asked_for_on_its_first_morning(frozen: Strategy, mont
     assert isinstance(request, dg.RunRequest)
     assert request.partition_key == f"{month}-01"
     assert request.run_key == f"tiny:month:{month}"
-    assert month_partitions(strategy).has_partition_key(f"{month}-01", current_time=moment)
-    assert (moment.day, moment.hour, moment.utcoffset()) == (1, 6, moment.utcoffset())
+    assert f"{month}-01" in month_partitions(strategy).get_partition_keys(current_time=moment)
+    assert (moment.day, moment.hour) == (1, 6)  # by the exchange's clock, whatever its offset
 
 
 def test_no_model_is_asked_for_before_one_can_be_trained(frozen: Strategy) -> None:

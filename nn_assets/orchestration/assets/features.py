@@ -1,6 +1,6 @@
 """Features of the published bars, and by month what the folds' training rows say of them."""
 
-from typing import cast
+from collections.abc import Callable
 
 import dagster as dg
 import pandas as pd
@@ -10,13 +10,14 @@ from nn_assets.features.cube import FeatureCube
 from nn_assets.features.selection import select_features
 from nn_assets.features.stationarity import apply_transforms, decide_transforms
 from nn_assets.learning.address import code_version
-from nn_assets.learning.folds import fitted_month, purge_sessions
+from nn_assets.learning.folds import Fold, fitted_month, purge_sessions
 from nn_assets.orchestration.fingerprint import code_of
+from nn_assets.orchestration.io import DerivedCube
 from nn_assets.orchestration.metadata import table
 from nn_assets.orchestration.naming import asset_key, described, effective_strategy
 from nn_assets.orchestration.partitions import asked_months, first_model_month, month_partitions
 from nn_assets.orchestration.training import refit_folds
-from nn_assets.orchestration.workplace import FEATURES_RECORD, open_workplace
+from nn_assets.orchestration.workplace import open_workplace
 from nn_assets.settings import Strategy
 
 __all__ = ["feature_assets"]
@@ -33,20 +34,17 @@ def feature_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         io_manager_key="cube_io",
         description="Every feature of every symbol and session, (bar, symbol, feature) float64, causal to the bit.",
     )
-    def features(context: dg.AssetExecutionContext) -> dg.Output[FeatureCube]:
+    def features(context: dg.AssetExecutionContext) -> dg.Output[DerivedCube]:
         del context
         with open_workplace(strategy) as workplace:
             cube = workplace.compute_cube(workplace.panel())
             data_hash = workplace.data_hash()
-            address = workplace.lake.write_cube(strategy.name, "features", cube)
-            record = {"data_hash": data_hash, "code_version": code_version(), "address": address}
-            workplace.lake.write_table(strategy.name, FEATURES_RECORD, pd.DataFrame([record]))
         catalogue = pd.DataFrame(
             [(name, CATALOGUE[name].group, CATALOGUE[name].formula) for name in cube.names],
             columns=["feature", "group", "formula"],
         )
         return dg.Output(
-            cube,
+            DerivedCube(cube, data_hash, code_version()),
             metadata={
                 "sessions": cube.bars,
                 "symbols": len(cube.symbols),
@@ -101,19 +99,19 @@ def _by_month(
     context: dg.AssetExecutionContext,
     strategy: Strategy,
     cube: FeatureCube,
-    judge: object,
+    judge: Callable[[Strategy, FeatureCube, Fold], pd.DataFrame],
 ) -> dict[str, pd.DataFrame]:
     """One frame per month asked for; a month between refits repeats the fold that it reuses."""
     asked = effective_strategy(strategy, dict(context.run.tags))
     months = asked_months(list(context.partition_keys))
     folds = refit_folds(asked, cube.sessions, months)
-    by_fold = {month: judge(asked, cube, fold) for month, fold in folds.items()}  # type: ignore[operator]
+    by_fold = {month: judge(asked, cube, fold) for month, fold in folds.items()}
     anchor, every = first_model_month(asked), asked.walk_forward.refit_every_months
     return {month: by_fold[fitted_month(month, anchor, every)].assign(month=month) for month in months}
 
 
-def _verdicts(strategy: Strategy, cube: FeatureCube, fold: object) -> pd.DataFrame:
-    report = decide_transforms(cube, fold.training, strategy.features)  # type: ignore[attr-defined]
+def _verdicts(strategy: Strategy, cube: FeatureCube, fold: Fold) -> pd.DataFrame:
+    report = decide_transforms(cube, fold.training, strategy.features)
     rows = [
         (each.name, each.verdict, each.pass_share, each.median_p_value, each.kpss_share) for each in report.verdicts
     ]
@@ -121,8 +119,8 @@ def _verdicts(strategy: Strategy, cube: FeatureCube, fold: object) -> pd.DataFra
     return frame.astype({"median_p_value": "float64"})
 
 
-def _selection(strategy: Strategy, cube: FeatureCube, fold: object) -> pd.DataFrame:
-    training = cast("slice", fold.training)  # type: ignore[attr-defined]
+def _selection(strategy: Strategy, cube: FeatureCube, fold: Fold) -> pd.DataFrame:
+    training = fold.training
     report = decide_transforms(cube, training, strategy.features)
     if not strategy.features.select:
         return pd.DataFrame({"feature": list(report.kept), "why": "stationary"})

@@ -1,0 +1,29 @@
+"""Sessions per second of the one daily round, as the replay of a study plays them.
+
+There is one implementation of the round, shared by replay and live, so nothing stands beside it.
+"""
+
+from __future__ import annotations
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from nn_assets.costs.model import cost_model_from
+from nn_assets.evaluation.replay import Replay, replay
+from tests.evaluation.worlds import SYMBOLS, World, world, world_strategy
+
+ROWS = range(80, 280)
+
+
+def _played(of: World) -> Replay:
+    costs = cost_model_from(of.strategy.costs)
+    return replay(of.strategy, costs, 252, of.market, of.labels, of.forecasts, ROWS)
+
+
+@pytest.mark.benchmark(group=f"daily round, {len(SYMBOLS)} symbols x {len(ROWS)} sessions")
+@pytest.mark.parametrize("execution", ["next_close", "next_open"])
+def test_replay(benchmark: BenchmarkFixture, execution: str) -> None:
+    of = world(world_strategy(execution))
+    benchmark.extra_info["sessions"] = len(ROWS)
+    found = benchmark.pedantic(_played, (of,), rounds=5, warmup_rounds=1)
+    assert len(found.rounds) == len(ROWS)

@@ -1,0 +1,218 @@
+"""A small home with a study and two decided sessions, the UI served from it, and a browser."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+NAME = "tiny"
+SESSIONS = ("2017-01-30", "2017-01-31")
+START_SECONDS = 90.0
+
+_TINY = {
+    "name": NAME,
+    "description": "Four simulated symbols and a small network",
+    "source": {"kind": "simulator", "seed": 5, "planted_rank_ic": 0.3},
+    "market": {
+        "calendar": "XNYS",
+        "symbols": ["SIM01", "SIM02", "SIM03", "SIM04"],
+        "history_starts": "2016-01-04",
+        "history_ends": SESSIONS[-1],
+        "live_starts": SESSIONS[0],
+    },
+    "features": {"names": ["log_return_1", "close_location"]},
+    "label": {"horizon_sessions": 2},
+    "learning": {
+        "network": "mlp",
+        "lookback": 5,
+        "hidden": 4,
+        "layers": 1,
+        "ensemble": 2,
+        "maximum_epochs": 2,
+        "processes": 1,
+    },
+    "walk_forward": {
+        "training_months": 6,
+        "validation_months": 1,
+        "calibration_months": 1,
+        "minimum_training_rows": 200,
+    },
+    "trade_without_verdict": True,
+}
+_CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+# In a process of its own, as a command line would: nothing that it keeps reaches other tests.
+_MATERIALISE = f"""
+from nn_assets.orchestration.catalog import find_strategy
+from nn_assets.orchestration.headless import materialise
+strategy = find_strategy({NAME!r}).strategy
+materialise(strategy, "study", first="2017-01-01", last="2017-01-01")
+materialise(strategy, "daily", first={SESSIONS[0]!r}, last={SESSIONS[1]!r})
+"""
+
+
+def environment_of(home: Path) -> dict[str, str]:
+    """Environment of a process that lives in a home and keeps no other."""
+    kept = {key: value for key, value in os.environ.items() if key not in ("NN_ASSETS_DATABASE_URL", "DAGSTER_HOME")}
+    return {**kept, "NN_ASSETS_HOME": str(home), "OMP_NUM_THREADS": "1"}
+
+
+@dataclass(frozen=True)
+class ServedUI:
+    """A UI that answers, and the process that was started for it."""
+
+    address: str
+    process: subprocess.Popen[bytes]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The system's browser."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
+    return found
+
+
+@pytest.fixture(scope="session")
+def home(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which the tiny strategy was studied and its live sessions were decided."""
+    folder = tmp_path_factory.mktemp("browser") / "home"
+    (folder / "strategies").mkdir(parents=True)
+    (folder / "strategies" / f"{NAME}.yaml").write_text(yaml.safe_dump(_TINY), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", _MATERIALISE],
+        env=environment_of(folder),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+def free_port() -> int:
+    """A port that nobody listens on at the moment."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def start_ui(home: Path, log: Path) -> ServedUI:
+    """Start ``nn-assets ui`` as a user does, and wait until it answers."""
+    port = free_port()
+    program = Path(sys.executable).with_name("nn-assets")
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [str(program), "ui", "--port", str(port)],
+            env=environment_of(home),
+            cwd=home,  # the folder that it is started from must make no difference
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # so that whatever it leaves behind can be found by its session
+        )
+    served = ServedUI(f"http://127.0.0.1:{port}", process)
+    try:
+        _wait_for(served, log)
+    except BaseException:
+        end(process)
+        raise
+    return served
+
+
+def _wait_for(served: ServedUI, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if served.process.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(f"{served.address}/server_info", timeout=2):
+                return
+        except (urllib.error.URLError, TimeoutError, ConnectionError):
+            time.sleep(0.2)
+    pytest.fail(f"the UI did not come up: {log.read_text(errors='replace')[-3000:]}")
+
+
+def _processes() -> dict[int, tuple[int, int]]:
+    """Parent and session of every process that is no zombie, by its id."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # ended while we looked
+        if fields[0] != "Z":
+            found[int(folder.name)] = (int(fields[1]), int(fields[3]))
+    return found
+
+
+def members_of_session(leader: int) -> list[int]:
+    """Ids of the processes in the session that a process led."""
+    return [process for process, (_, session) in _processes().items() if session == leader]
+
+
+def descendants_of(ancestor: int) -> list[int]:
+    """Ids of the children of a process, theirs, and so on."""
+    known, found = _processes(), [ancestor]
+    for each in found:
+        found += [process for process, (parent, _) in known.items() if parent == each]
+    return found[1:]
+
+
+def still_running(processes: list[int]) -> list[int]:
+    """Those of some processes that have not ended."""
+    known = _processes()
+    return [process for process in processes if process in known]
+
+
+def end(process: subprocess.Popen[bytes], seconds: float = 20.0) -> None:
+    """Stop a process in an orderly way, or with force what remains of its session."""
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    for left in members_of_session(process.pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(left, signal.SIGKILL)
+    process.wait(5)
+
+
+@pytest.fixture(scope="session")
+def ui(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedUI]:
+    """The UI of the home; a test that ends it starts one of its own."""
+    served = start_ui(home, tmp_path_factory.mktemp("ui") / "ui.log")
+    yield served
+    end(served.process)
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[sync_api.Browser]:
+    """The browser, without a window."""
+    with sync_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium, args=_CHROMIUM_FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser: sync_api.Browser) -> Iterator[sync_api.Page]:
+    """A fresh page on a desktop screen."""
+    opened = browser.new_page(viewport={"width": 1600, "height": 1200})
+    opened.set_default_timeout(20_000)
+    yield opened
+    opened.close()

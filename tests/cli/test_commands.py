@@ -1,0 +1,237 @@
+"""The daily round, the study, the controls, and calls that are wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import LIVE, STRATEGY, SYMBOLS, VAULT, call
+
+COMMANDS = (
+    ("demo",),
+    ("run",),
+    ("study",),
+    ("export",),
+    ("status",),
+    ("audit", "verify"),
+    ("control", "kill-switch"),
+    ("control", "reset-breaker"),
+)
+
+
+def program() -> str:
+    beside = Path(sys.executable).with_name("nn-assets")
+    return str(beside) if beside.exists() else str(shutil.which("nn-assets"))
+
+
+def started(home: Path, *words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Give a command as a person does: another process, another folder."""
+    environment = os.environ | {"NN_ASSETS_HOME": str(home), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    environment.pop("NN_ASSETS_DATABASE_URL", None)
+    return subprocess.run(
+        [program(), *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+# --- the daily round ---------------------------------------------------------------------------------------
+
+
+def test_a_round_decides_a_session_and_says_what_to_hold(own_home, give_own) -> None:
+    answer = give_own("run", "--strategy", "mine", "--session", LIVE[2], "--json")
+    assert answer.status == 0
+    document = answer.document
+    assert (document["strategy"], document["session"]) == ("mine", LIVE[2])
+    assert set(document["targets"]) == set(SYMBOLS.values())
+    assert document["equity_usd"] > 0
+    assert document["trading_state"] in {"CONTINUE", "REDUCE_SIZE", "PAUSE_STRATEGY"}
+    state = give_own("status", "-s", "mine", "--json").document["strategies"]["mine"]
+    assert (state["decided_to"], state["undecided_sessions"]) == (LIVE[2], 0)
+    assert (own_home / "reports" / f"mine-{LIVE[2]}.html").is_file()
+
+
+def test_a_round_run_again_changes_nothing_that_was_decided(give_own, tmp_path) -> None:
+    def decided() -> list[bytes]:
+        files = [tmp_path / f"{table}.csv" for table in ("signals", "positions", "orders", "fills", "drift")]
+        for file in files:
+            assert give_own("export", file.stem, "--out", file, "-s", "mine").status == 0
+        return [file.read_bytes() for file in files]
+
+    before = decided()
+    again = give_own("run", "-s", "mine", "--session", LIVE[1], "--json")
+    assert again.status == 0
+    assert "decided before, and equal" in again.err
+    assert decided() == before
+    assert give_own("audit", "verify", "--json").document["ok"]
+
+
+ROUNDS_REFUSED = {
+    "in the vault": ([VAULT], ["2016-04-29", "sealed"]),
+    "after the vault began": (["2016-05-10"], ["2016-05-10", "sealed"]),
+    "a Saturday": (["2016-04-30"], ["XNYS", "'2016-04-30'"]),
+    "a holiday": (["2016-03-25"], ["XNYS", "'2016-03-25'"]),
+    "before the first live session": (["2016-04-26"], [LIVE[0], "live_starts"]),
+    "a date that is none": (["2016-02-30"], ["YYYY-MM-DD", "'2016-02-30'"]),
+    "a time": (["2016-04-28T20:00Z"], ["YYYY-MM-DD", "T20:00Z"]),
+    "a word": (["yesterday"], ["YYYY-MM-DD", "'yesterday'"]),
+    "nothing": ([""], ["YYYY-MM-DD", "''"]),
+}
+
+
+@pytest.mark.parametrize("case", ROUNDS_REFUSED)
+def test_a_session_that_cannot_be_decided_is_refused_by_name(give, case) -> None:
+    (session,), told = ROUNDS_REFUSED[case]
+    answer = give("run", "-s", "mine", "--session", session, "--json")
+    assert answer.status == 1
+    message = answer.document["message"]
+    assert all(part in message for part in (*told, "expected", "found", "Remedy")), message
+    assert "Traceback" not in answer.err
+
+
+def test_a_session_whose_predecessor_is_undecided_is_refused_with_the_command_that_mends_it(own_home) -> None:
+    earlier = STRATEGY.replace(f"live_starts: {LIVE[0]}", "live_starts: 2016-04-25")
+    (own_home / "strategies" / "mine.yaml").write_text(earlier, encoding="utf-8")
+    answer = call(own_home, "run", "-s", "mine", "--session", "2016-04-26", "--json")
+    assert answer.status == 1
+    message = answer.document["message"]
+    assert "expected 2016-04-25 decided" in message
+    assert "nn-assets run --strategy mine --session 2016-04-25" in message
+    assert "Traceback" not in answer.err
+
+
+# --- the study ---------------------------------------------------------------------------------------------
+
+
+def test_a_study_of_some_months_tells_verdict_and_figures(give_own) -> None:
+    answer = give_own("study", "-s", "mine", "--from", "2016-04", "--to", "2016-04", "--json")
+    assert answer.status == 0, answer.out
+    document = answer.document
+    assert (document["from"], document["to"]) == ("2016-04", "2016-04")
+    assert document["verdict"].split(":")[0] in {"signal found", "edge found", "no edge found", "cannot tell"}
+    assert 0.0 <= document["figures"]["network_auc"] <= 1.0
+    assert document["figures"]["trials"] >= 3
+
+
+STUDIES_REFUSED = {
+    "before history can train": (["--from", "2015-06"], ["2016-01 to 2016-04", "'2015-06'"]),
+    "in the vault": (["--to", "2016-05"], ["2016-01 to 2016-04", "'2016-05'"]),
+    "no month": (["--from", "spring"], ["2016-01 to 2016-04", "'spring'"]),
+    "an impossible month": (["--to", "2016-13"], ["2016-01 to 2016-04", "'2016-13'"]),
+    "the wrong way round": (["--from", "2016-04", "--to", "2016-02"], ["2016-04 to 2016-02"]),
+}
+
+
+@pytest.mark.parametrize("case", STUDIES_REFUSED)
+def test_months_that_cannot_be_studied_are_refused_by_name(give, case) -> None:
+    words, told = STUDIES_REFUSED[case]
+    answer = give("study", "-s", "mine", *words, "--json")
+    assert answer.status == 1
+    message = answer.document["message"]
+    assert all(part in message for part in (*told, "expected", "found", "Remedy")), message
+
+
+# --- the controls ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["HALTED", "REDUCING", "ACTIVE"])
+def test_the_kill_switch_stays_as_it_was_set(give_own, state) -> None:
+    words = ("control", "kill-switch", state, "--reason", "a test", "--who", "me", "-s", "mine", "--json")
+    answer = give_own(*words)
+    assert answer.status == 0
+    assert answer.document["kill_switch"] == state
+    assert give_own("status", "-s", "mine", "--json").document["strategies"]["mine"]["kill_switch"] == state
+    assert give_own("audit", "verify", "--json").document["ok"]
+
+
+def test_a_halted_strategy_orders_nothing(give_own, tmp_path) -> None:
+    give_own("control", "kill-switch", "HALTED", "--reason", "a test", "-s", "mine")
+    assert give_own("run", "-s", "mine", "--session", LIVE[2], "--json").status == 0
+    out = tmp_path / "orders.json"
+    give_own("export", "orders", "--out", out, "-s", "mine", "--from", LIVE[2])
+    orders = json.loads(out.read_text(encoding="utf-8"))
+    assert [order for order in orders if order["status"] == "accepted"] == []
+
+
+def test_a_breaker_reset_is_kept_in_the_ledger(give_own) -> None:
+    answer = give_own("control", "reset-breaker", "--reason", "looked into", "--who", "me", "-s", "mine", "--json")
+    assert answer.status == 0
+    assert answer.document["breaker"] == "reset"
+    assert give_own("audit", "verify", "--json").document["ok"]
+
+
+CONTROLS_REFUSED = {
+    "an unknown state": (["kill-switch", "OFF", "--reason", "x"], ["ACTIVE, REDUCING, HALTED", "'OFF'"]),
+    "a state in small letters": (["kill-switch", "halted", "--reason", "x"], ["'halted'"]),
+    "no reason": (["kill-switch", "HALTED", "--reason", "  "], ["a reason"]),
+    "no reason for a reset": (["reset-breaker", "--reason", ""], ["a reason"]),
+}
+
+
+@pytest.mark.parametrize("case", CONTROLS_REFUSED)
+def test_a_control_that_cannot_be_set_is_refused_by_name(give, case) -> None:
+    words, told = CONTROLS_REFUSED[case]
+    answer = give("control", *words, "-s", "mine", "--json")
+    assert answer.status == 1
+    message = answer.document["message"]
+    assert all(part in message for part in (*told, "expected", "found", "Remedy")), message
+
+
+@pytest.mark.parametrize(
+    "words", [["run"], ["study"], ["status"], ["control", "kill-switch", "HALTED", "--reason", "x"]]
+)
+def test_an_unknown_strategy_is_named_beside_those_there_are(give, words) -> None:
+    answer = give(*words, "--strategy", "yours", "--json")
+    assert answer.status == 1
+    assert "expected one of index_daily, planted_edge, mine; found 'yours'" in answer.document["message"]
+
+
+def test_without_json_an_error_is_one_line_on_standard_error(give) -> None:
+    answer = give("run", "-s", "yours")
+    assert (answer.status, answer.out) == (1, "")
+    assert answer.err.startswith("SettingsError: ")
+    assert answer.err.count("\n") == 1
+
+
+# --- calls -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_and_takes_json(give, command) -> None:
+    answer = give(*command, "--help")
+    assert answer.status == 0
+    assert "--json" in answer.out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["export", "bars"],
+        ["export"],
+        ["study", "--refit-every", "0"],
+        ["study", "--refit-every", "often"],
+        ["runn"],
+        ["run", "--sesion", LIVE[0]],
+        ["control", "kill-switch", "HALTED"],
+    ],
+)
+def test_a_wrong_call_is_status_two(give, words) -> None:
+    assert give(*words).status == 2
+
+
+@pytest.mark.slow
+def test_as_a_program_each_answer_is_one_document_and_the_folder_makes_no_difference(finished_home, tmp_path) -> None:
+    good = started(finished_home, "status", "-s", "mine", "--json", folder=tmp_path)
+    assert (good.returncode, good.stderr) == (0, "")
+    assert json.loads(good.stdout)["strategies"]["mine"]["decided_to"] == LIVE[1]
+    refused = started(finished_home, "run", "-s", "yours", "--json", folder=tmp_path)
+    assert (refused.returncode, refused.stderr) == (1, "")
+    assert json.loads(refused.stdout)["error"] == "SettingsError"
+    wrong = started(finished_home, "export", "bars", "--json", folder=tmp_path)
+    assert wrong.returncode == 2
+    assert "--out" in json.loads(wrong.stdout)["message"]
+    assert os.listdir(tmp_path) == []

@@ -1,0 +1,164 @@
+"""The IO managers: exactly the months of the run, whole or not at all, and nothing pickled."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pytest
+
+from nn_assets.errors import PublicationError
+from nn_assets.features.cube import FeatureCube
+from nn_assets.orchestration.io import CubeIOManager, MonthsIOManager
+from nn_assets.store.lake import Lake
+from tests.orchestration.conftest import subprocess_environment
+
+KEY = dg.AssetKey(["tiny", "forecasts"])
+MONTHS = dg.MonthlyPartitionsDefinition(start_date="2017-01-01", end_date="2017-07-01", fmt="%Y-%m-%d")
+
+# A writer that dies by SIGKILL at its last step, the rename of a table's pointer.
+KILLED = """
+import os, signal, sys
+import pandas as pd
+from tests.orchestration import test_io
+real = os.replace
+def replace(staged, path):
+    if str(path).endswith(sys.argv[1]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(staged, path)
+os.replace = replace
+test_io.write_two_months(float(sys.argv[2]))
+"""
+
+
+def frame(month: str, value: float) -> pd.DataFrame:
+    sessions = pd.DatetimeIndex([f"{month}-03", f"{month}-04"]).as_unit("ns")
+    return pd.DataFrame({"session": sessions, "value": [value, value + 1.0]})
+
+
+def run(months: dict[str, pd.DataFrame], first: str, last: str) -> dg.ExecuteInProcessResult:
+    """Materialise months and load them again downstream, in a real run over a range of partitions."""
+
+    @dg.asset(key=KEY, partitions_def=MONTHS, io_manager_key="months_io")
+    def forecasts() -> dict[str, pd.DataFrame]:
+        return months
+
+    @dg.asset(partitions_def=MONTHS, ins={"given": dg.AssetIn(key=KEY)})
+    def sums(context, given: dict[str, pd.DataFrame]) -> None:  # type: ignore[no-untyped-def]
+        for month, each in given.items():
+            context.add_asset_metadata({"total": float(each["value"].sum())}, partition_key=f"{month}-01")
+
+    definitions = dg.Definitions(assets=[forecasts, sums], resources={"months_io": MonthsIOManager()})
+    job = definitions.get_implicit_global_asset_job_def()
+    tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+    with dg.DagsterInstance.ephemeral() as instance:
+        return job.execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+
+
+def message_of(result: dg.ExecuteInProcessResult) -> str:
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    error = failure.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return str(error.message if error else "")
+
+
+def write_two_months(value: float) -> None:
+    assert run({m: frame(m, value) for m in ("2017-01", "2017-02")}, "2017-01-01", "2017-02-01").success
+
+
+def load(first: str, last: str) -> dict[str, pd.DataFrame]:
+    context = dg.build_input_context(
+        asset_key=KEY, asset_partitions_def=MONTHS, asset_partition_key_range=dg.PartitionKeyRange(first, last)
+    )
+    return MonthsIOManager().load_input(context)
+
+
+def test_a_range_of_months_comes_back_as_it_went(empty_home: Path) -> None:
+    months = {month: frame(month, number) for number, month in enumerate(("2017-01", "2017-02", "2017-03"))}
+    result = run(months, "2017-01-01", "2017-03-01")
+    assert result.success
+    loaded = load("2017-01-01", "2017-03-01")
+    assert list(loaded) == list(months)
+    for month, given in months.items():
+        pd.testing.assert_frame_equal(loaded[month], given)
+
+
+def test_a_month_missing_from_the_output_is_refused_by_name(empty_home: Path) -> None:
+    result = run({"2017-01": frame("2017-01", 0.0)}, "2017-01-01", "2017-02-01")
+    assert "missing 2017-02; not asked for none" in message_of(result)
+    assert Lake().months("tiny", "forecasts") == ()
+
+
+def test_a_month_not_asked_for_is_refused_and_none_is_written(empty_home: Path) -> None:
+    months = {month: frame(month, 0.0) for month in ("2017-01", "2017-02", "2017-03")}
+    result = run(months, "2017-01-01", "2017-02-01")
+    assert "missing none; not asked for 2017-03" in message_of(result)
+    assert Lake().months("tiny", "forecasts") == ()
+
+
+def test_loading_a_month_that_was_never_written_names_it(empty_home: Path) -> None:
+    write_two_months(0.0)
+    with pytest.raises(PublicationError, match=r"none for 2017-03, 2017-04"):
+        load("2017-01-01", "2017-04-01")
+
+
+def test_a_damaged_month_is_refused(empty_home: Path) -> None:
+    write_two_months(0.0)
+    address = Lake().month_address("tiny", "forecasts", "2017-02")
+    file = Lake().folder("tiny", "forecasts") / f"{address}.parquet"
+    file.write_bytes(file.read_bytes()[:-8] + b"damaged!")
+    assert set(load("2017-01-01", "2017-01-01")) == {"2017-01"}
+    with pytest.raises(PublicationError, match=str(address)):
+        load("2017-01-01", "2017-02-01")
+
+
+@pytest.mark.parametrize("step", ["2017-02.json", ".parquet"])
+def test_a_writer_killed_half_way_leaves_each_month_whole(empty_home: Path, step: str) -> None:
+    write_two_months(0.0)
+    killed = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", KILLED, step, "5.0"],
+        env=subprocess_environment(empty_home),
+        cwd=Path(__file__).resolve().parents[2],
+        check=False,
+        capture_output=True,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-500:]
+    loaded = load("2017-01-01", "2017-02-01")
+    first = 5.0 if step == "2017-02.json" else 0.0  # January was complete when February's pointer was due
+    pd.testing.assert_frame_equal(loaded["2017-01"], frame("2017-01", first))
+    pd.testing.assert_frame_equal(loaded["2017-02"], frame("2017-02", 0.0))
+    write_two_months(5.0)
+    pd.testing.assert_frame_equal(load("2017-02-01", "2017-02-01")["2017-02"], frame("2017-02", 5.0))
+
+
+def test_a_cube_comes_back_to_the_bit_and_cannot_be_written_through(empty_home: Path) -> None:
+    sessions = pd.DatetimeIndex(["2017-01-03", "2017-01-04"]).as_unit("ns")
+    values = np.array([[[0.1, np.nan]], [[-0.0, 1e-300]]])
+    cube = FeatureCube(sessions, ("A",), ("x", "y"), values)
+    key = dg.AssetKey(["tiny", "features"])
+    CubeIOManager().handle_output(dg.build_output_context(asset_key=key), cube)
+    loaded = CubeIOManager().load_input(dg.build_input_context(asset_key=key))
+    assert np.asarray(loaded.values).tobytes() == np.asarray(cube.values).tobytes()
+    assert (loaded.symbols, loaded.names) == (cube.symbols, cube.names)
+    with pytest.raises(ValueError, match="read-only"):
+        loaded.values[0, 0, 0] = 1.0
+
+
+def test_a_cube_that_was_never_written_is_refused(empty_home: Path) -> None:
+    context = dg.build_input_context(asset_key=dg.AssetKey(["tiny", "features"]))
+    with pytest.raises(PublicationError, match="features"):
+        CubeIOManager().load_input(context)
+
+
+def test_nothing_is_pickled(empty_home: Path) -> None:
+    write_two_months(0.0)
+    kinds = {"".join(path.suffixes[-1:]) for path in (empty_home / "lake").rglob("*") if path.is_file()}
+    assert kinds <= {".parquet", ".json", ""}
+    assert os.environ["NN_ASSETS_HOME"] == str(empty_home)
