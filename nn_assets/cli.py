@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 from nn_assets.errors import NnAssetsError
-from nn_assets.orchestration import controls, demo, export, headless, status
+from nn_assets.orchestration import controls, demo, export, headless, imported_fills, status
 
 __all__ = ["app", "main"]
 
@@ -106,6 +106,16 @@ def export_command(
 ) -> None:
     """Write a table to a file."""
     _answer(as_json, lambda _: export.export_table(table, out, strategy, first, last, as_of))
+
+
+@app.command("import-fills")
+def import_fills_command(
+    file: Annotated[Path, typer.Argument(help="A CSV file of a broker's fills.")],
+    strategy: StrategyName = _DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Append real fills to the ledger; the next cost recalibration uses them."""
+    _answer(as_json, lambda _: imported_fills.import_fills(strategy, file))
 
 
 @app.command("status")

@@ -163,7 +163,8 @@ def _estimates(
     value = np.abs(columns["quantity"]) * price
     sigma = columns["daily_volatility"]
     share = value / columns["adv_usd"]
-    quoted = np.isfinite(columns["mid_price"]) & np.isfinite(columns["impact_usd"])
+    quoted = np.isfinite(columns["mid_price"])
+    impacted = quoted & np.isfinite(columns["impact_usd"])  # a broker's file states a mid, seldom an impact
     _, days = np.unique(fills["session"].to_numpy(), return_inverse=True)
 
     def mean(observed: FloatArray, rows: npt.NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]:
@@ -176,17 +177,18 @@ def _estimates(
     if quoted.sum() >= _MINIMUM_FILLS:
         half = side * (price - columns["mid_price"]) / columns["mid_price"]
         parts["half_spread"] = (*mean(half, quoted), days[quoted], "side x (fill - mid)")
+    if impacted.sum() >= _MINIMUM_FILLS:
         # Divided by sigma: the noise of a shortfall grows with it, and the slope stays a.
         observed = columns["impact_usd"] / (value * sigma) - lasting
         parts["temporary_impact"] = (
-            observed[quoted], np.sqrt(share)[quoted], days[quoted], "impact less permanent, over sigma"
+            observed[impacted], np.sqrt(share)[impacted], days[impacted], "impact less permanent, over sigma"
         )  # fmt: skip
     else:
         total = side * (price - columns["reference_price"]) / columns["reference_price"]
         known = np.isfinite(total)
         observed = (total - prior.half_spread.value) / sigma - lasting
         parts["temporary_impact"] = (
-            observed[known], np.sqrt(share)[known], days[known], "total shortfall, no quotes"
+            observed[known], np.sqrt(share)[known], days[known], "total shortfall"
         )  # fmt: skip
     return {name: _estimate(getattr(prior, name).value, parts.get(name), settings, generator) for name in COEFFICIENTS}
 

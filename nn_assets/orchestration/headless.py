@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ __all__ = ["RunFailed", "materialise", "run_round", "run_study", "serve_ui"]
 
 # Names the progress logger: without it Dagster prints every event.
 _RUN_CONFIG: dict[str, Any] = {"loggers": {"console": {"config": {}}}}
+_ORDERLY_END_SECONDS = 10.0
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -90,7 +91,7 @@ def _explained(result: dg.ExecuteInProcessResult, job: str) -> RunFailed:
         message = (failure.description if failure else None) or (error.message if error else "")
         return RunFailed(
             expected=f"job {job} to succeed",
-            found=f"step {event.step_key} failed: {str(message).strip()}",
+            found=f"step {event.step_key} failed: {str(message).strip().removeprefix('nn_assets.errors.')}",
             remedy="mend what it names and run again: what was finished is kept",
             run=result.run_id,
         )
@@ -229,11 +230,23 @@ def serve_ui(port: int) -> None:
         str(checkout() / "workspace.yaml"),
     ]
     environment = {key: value for key, value in os.environ.items() if key != "DAGSTER_HOME"}
-    server = subprocess.Popen(command, cwd=checkout(), env=environment)  # noqa: S603  a fixed command
-    stop: Callable[[int, object], None] = lambda *_: server.terminate()  # noqa: E731
-    signal.signal(signal.SIGTERM, stop)
-    try:
+    # A session of its own: an interrupt reaches it once, from here, and nothing of it can be left behind.
+    server = subprocess.Popen(command, cwd=checkout(), env=environment, start_new_session=True)  # noqa: S603  fixed
+    signal.signal(signal.SIGTERM, _interrupt)
+    with suppress(KeyboardInterrupt):
         server.wait()
-    except KeyboardInterrupt:
-        server.terminate()
-        server.wait()
+    _end(server)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """End a server and all that it started: in order if that takes seconds, else, or asked again, at once."""
+    server.terminate()
+    with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+        server.wait(_ORDERLY_END_SECONDS)
+    with suppress(ProcessLookupError):
+        os.killpg(server.pid, signal.SIGKILL)
+    server.wait()

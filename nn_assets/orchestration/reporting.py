@@ -142,7 +142,11 @@ def study_sheet(workplace: Workplace) -> StudyPage:
             *((name, value) for name, value in kept["facts"]),
             ("Rows in quarantine", str(len(quarantine))),
         ],
-        plots=[Plot(*_CAPTIONS[name], base64.b64decode(png)) for name, png in kept["plots"].items()],
+        plots=[
+            Plot(*caption, base64.b64decode(kept["plots"][name]))
+            for name, caption in _CAPTIONS.items()
+            if name in kept["plots"]
+        ],
         decided_session="" if decided is None else str(decided.date()),
         targets=None if targets.empty else targets,
         steps=steps,

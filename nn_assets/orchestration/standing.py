@@ -83,7 +83,7 @@ def _spending(workplace: Workplace, until: pd.Timestamp, symbols: tuple[str, ...
     strategy = workplace.strategy
     sessions = [day for day in workplace.sessions(until) if day >= workplace.first_live_session]
     recent = sessions[-SLIPPAGE_SESSIONS:]
-    fills = workplace.ledger.read("fills", strategy.name, recent[0], until)
+    fills = workplace.ledger.read("fills", strategy.name, recent[0], until, where={"source": "paper"})
     market = market_view(workplace.panel(until), strategy.portfolio)
     costs = cost_model_in_force(workplace)
     return tuple(

@@ -111,7 +111,9 @@ def date_axis(axis: Axes, sessions: pd.DatetimeIndex) -> npt.NDArray[np.datetime
 
 def percent_axis(axis: Axes, digits: int = 0) -> None:
     """Label fractions on the vertical axis as per cent."""
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100.0 * value:.{digits}f}%"))
+    axis.yaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{100.0 * value:.{digits}f}%".replace("-", "\N{MINUS SIGN}"))
+    )
 
 
 def legend(axis: Axes, columns: int = 4) -> None:

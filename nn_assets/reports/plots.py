@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from matplotlib.ticker import MaxNLocator
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from nn_assets.evaluation.significance import rank_ic_contributions
 from nn_assets.reports.canvas import (
@@ -42,6 +43,7 @@ __all__ = [
 FloatArray = npt.NDArray[np.float64]
 
 _SHOWN_SYMBOLS = 7
+_SHOWN_SERIES = 25
 _CALIBRATION_BINS = 10
 
 
@@ -228,8 +230,11 @@ def bar_counts(
     return to_png(figure)
 
 
-def drift_statistics(drift: pd.DataFrame, title: str = "Drift: statistic against its critical value") -> bytes:
-    """Plot each monitored series' statistic as a bar and its calibrated critical value as a mark.
+def drift_statistics(drift: pd.DataFrame, title: str = "Drift: statistic over its critical value") -> bytes:
+    """Plot each monitored series' statistic as a share of its calibrated critical value.
+
+    Distances and cumulative sums have scales of their own; their shares compare. The series nearest
+    to their critical values are shown, and how many there are in all.
 
     Parameters
     ----------
@@ -237,29 +242,36 @@ def drift_statistics(drift: pd.DataFrame, title: str = "Drift: statistic against
         Rows of one session: name, layer, statistic, critical, drifted. NaN statistics are left out.
     """
     rows = drift[np.isfinite(drift["statistic"].to_numpy(dtype=np.float64))] if len(drift) else drift
-    figure, (axis,) = draw(title, height=max(1.6, 0.9 + 0.19 * len(rows)))
-    if len(rows) == 0:
+    share = rows["statistic"] / rows["critical"] if len(rows) else pd.Series(dtype=np.float64)
+    rows = rows.assign(share=share).sort_values(["share", "name"], kind="stable")
+    shown = rows.tail(_SHOWN_SERIES)
+    figure, (axis,) = draw(title, height=max(1.6, 1.1 + 0.19 * len(shown)))
+    if len(shown) == 0:
         empty_note(axis, "not enough sessions yet for the drift window")
         return to_png(figure)
-    rows = rows.sort_values(["layer", "statistic"], ascending=[True, True], kind="stable")
-    places = np.arange(len(rows))
-    colours = [ALARM if drifted else COLOURS["network"] for drifted in rows["drifted"]]
-    axis.barh(places, rows["statistic"].to_numpy(), color=colours, height=0.62)
-    axis.scatter(
-        rows["critical"].to_numpy(),
-        places,
-        marker="|",
-        s=90,
-        color=INK,
-        linewidths=1.6,
-        label="critical value",
-    )
-    axis.set_yticks(places, [f"{row.name_}" for row in rows.rename(columns={"name": "name_"}).itertuples()])
-    axis.set_xlabel("Kolmogorov-Smirnov distance (0 to 1)")
+    places = np.arange(len(shown))
+    colours = [
+        ALARM if drifted else COLOURS["network" if layer == "prediction" else "buy_and_hold"]
+        for drifted, layer in zip(shown["drifted"], shown["layer"], strict=True)
+    ]
+    axis.barh(places, shown["share"].to_numpy(), color=colours, height=0.62)
+    axis.axvline(1.0, color=INK, linewidth=1.4)
+    axis.set_yticks(places, [str(name) for name in shown["name"]])
+    axis.set_xlim(0.0, max(1.15, 1.05 * float(shown["share"].max())))
+    axis.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axis.grid(visible=False, axis="y")
-    axis.set_ylim(-0.6, len(rows) - 0.4)
-    legend(axis, columns=2)
+    axis.set_ylim(-0.6, len(shown) - 0.4)
+    _drift_legend(axis, len(shown), len(rows))
     return to_png(figure)
+
+
+def _drift_legend(axis: Axes, shown: int, monitored: int) -> None:
+    """Say what the colours mean, and how much is not shown."""
+    said = {"prediction": COLOURS["network"], "feature": COLOURS["buy_and_hold"], "drifted": ALARM}
+    for name, colour in said.items():
+        axis.barh([0.0], [0.0], color=colour, label=name)
+    legend(axis)
+    axis.set_xlabel(f"share of the critical value ({shown} of {monitored} series; drift from 100% on)")
 
 
 def training_curves(

@@ -118,12 +118,12 @@ def figure_table(figures: StudyFigures) -> FigureTable:
 
 
 def fold_table(figures: StudyFigures) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
-    """Lay out one row per model month: header and rows, everything already written."""
+    """Lay out one row per month: header and rows, everything already written."""
     statistic, called = ("rank_ic", "rank IC") if figures.cross_section else ("auc", "AUC")
     wanted = [(name, statistic, called, _decimals(3)) for name in _ORDER[:3]]
     wanted += [(name, "sharpe_net", "net Sharpe", _decimals(2)) for name in _ORDER]
     wanted = [column for column in wanted if column[0] in figures.total]
-    header = ("model from", "sessions", *(f"{NAMES[name]}, {said}" for name, _, said, _ in wanted))
+    header = ("month", "sessions", *(f"{NAMES[name]}, {said}" for name, _, said, _ in wanted))
     rows = []
     for month, found in figures.folds.items():
         sessions = max((f.return_sessions or f.forecast_sessions for f in found.values()), default=0)
@@ -163,6 +163,11 @@ class SizedPosition:
     why: str
     steps: tuple[SizeStep, ...]
 
+    @property
+    def is_flat(self) -> bool:
+        """Whether nothing is held and nothing is to be."""
+        return self.target_quantity == 0.0 == self.current_quantity
+
 
 def sized_positions(targets: pd.DataFrame, steps: pd.DataFrame) -> tuple[SizedPosition, ...]:
     """Join target positions with their trace, largest position first.
@@ -194,6 +199,7 @@ def sized_positions(targets: pd.DataFrame, steps: pd.DataFrame) -> tuple[SizedPo
     return tuple(sorted(sized, key=lambda one: (-abs(one.target_weight), one.symbol)))
 
 
+_IDLE = "nothing proposed"
 _TARGET_NUMBERS = ("target_quantity", "current_quantity", "target_weight", "reference_price", "stop_price")
 
 
@@ -205,6 +211,10 @@ def _why(trace: tuple[SizeStep, ...]) -> str:
         flat = len(trace)
         while flat > 1 and trace[flat - 2].weight_after == 0.0:
             flat -= 1
+        if flat == 1 and not trace[0].changed:
+            # Nothing was held and nothing proposed: the edge and the size it allows say why.
+            weighed = [step.reason for step in trace[1:3] if step.reason != _IDLE]
+            return "; ".join(weighed) or trace[0].reason
         return trace[flat - 1].reason
     changing = [step for step in trace if step.changed]
     return changing[-1].reason if changing else trace[-1].reason

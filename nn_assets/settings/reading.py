@@ -77,7 +77,7 @@ def _explained(error: ValidationError, file: str) -> SettingsError:
     return SettingsError(
         expected="known keys with values of their type",
         found="; ".join(listed),
-        remedy="correct or delete the keys named; nn_assets/settings.py lists every key",
+        remedy="correct or delete the keys named; nn_assets/settings/sections.py lists every key",
         file=file,
         key=".".join(str(part) for part in first["loc"]) or None,
     )

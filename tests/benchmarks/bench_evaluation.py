@@ -10,6 +10,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from nn_assets.costs.model import cost_model_from
 from nn_assets.evaluation.replay import Replay, replay
+from tests.benchmarks.telling import tell
 from tests.evaluation.worlds import SYMBOLS, World, world, world_strategy
 
 ROWS = range(80, 280)
@@ -24,6 +25,6 @@ def _played(of: World) -> Replay:
 @pytest.mark.parametrize("execution", ["next_close", "next_open"])
 def test_replay(benchmark: BenchmarkFixture, execution: str) -> None:
     of = world(world_strategy(execution))
-    benchmark.extra_info["sessions"] = len(ROWS)
+    tell(benchmark, execution, len(ROWS), "sessions")
     found = benchmark.pedantic(_played, (of,), rounds=5, warmup_rounds=1)
     assert len(found.rounds) == len(ROWS)

@@ -1,7 +1,7 @@
 """Features, rolling figures and unit-root tests against their plain references, in one run.
 
 Run by ``pytest tests/benchmarks/bench_features.py``; each group holds both versions on the same
-input, and ``extra_info`` says how many units of work a round does, so that a rate is units / seconds.
+input.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from nn_assets.features.rolling import rolling_std
 from nn_assets.features.stationarity import decide_transforms
 from nn_assets.features.unit_root import adf_test, kpss_test, schwert_lags
 from nn_assets.settings import FeatureSettings
+from tests.benchmarks.telling import tell
 from tests.features.panels import random_panel
 from tests.features.reference_features import reference_values
 from tests.features.reference_rolling import lagged_view_std, pandas_std
@@ -29,10 +30,11 @@ def _by_reference() -> np.ndarray:
     return np.stack([reference_values(PANEL, name, MARKET) for name in CATALOGUE], axis=2)
 
 
-@pytest.mark.benchmark(group="features, 21 of 20 symbols x 1260 sessions")
+@pytest.mark.benchmark(group=f"features, {len(CATALOGUE)} of 20 symbols x 1260 sessions")
 @pytest.mark.parametrize("version", ["package", "plain reference"])
 def test_features(benchmark, version):
-    benchmark.extra_info["feature values"] = PANEL.bars * len(PANEL.symbols) * len(CATALOGUE)
+    work = PANEL.bars * len(PANEL.symbols) * len(CATALOGUE)
+    tell(benchmark, version, work, "feature values", reference=version != "package")
     if version == "package":
         benchmark(compute_features, PANEL, market_symbol=MARKET)
     else:
@@ -44,7 +46,8 @@ def test_features(benchmark, version):
     "function", [rolling_std, lagged_view_std, pandas_std], ids=["package", "lagged views", "pandas"]
 )
 def test_rolling_deviation(benchmark, function):
-    benchmark.extra_info["values"] = WIDE.size
+    said = {rolling_std: "package", lagged_view_std: "lagged views", pandas_std: "pandas"}[function]
+    tell(benchmark, said, WIDE.size, "values", reference=function is pandas_std)
     found = benchmark(function, WIDE, 20)
     np.testing.assert_allclose(found, lagged_view_std(WIDE, 20), rtol=1e-7)
 
@@ -52,7 +55,7 @@ def test_rolling_deviation(benchmark, function):
 @pytest.mark.benchmark(group="augmented Dickey-Fuller tests, 100 series x 630 sessions")
 @pytest.mark.parametrize("version", ["package", "plain reference"])
 def test_augmented_dickey_fuller(benchmark, version):
-    benchmark.extra_info["tests"] = SERIES.shape[1]
+    tell(benchmark, version, SERIES.shape[1], "tests", reference=version != "package")
     if version == "package":
         benchmark(adf_test, SERIES)
     else:
@@ -62,12 +65,14 @@ def test_augmented_dickey_fuller(benchmark, version):
 @pytest.mark.benchmark(group="KPSS tests, 100 series x 630 sessions")
 @pytest.mark.parametrize("function", [kpss_test, reference_kpss], ids=["package", "plain reference"])
 def test_kpss(benchmark, function):
-    benchmark.extra_info["tests"] = SERIES.shape[1]
+    is_plain = function is reference_kpss
+    tell(benchmark, "plain reference" if is_plain else "package", SERIES.shape[1], "tests", reference=is_plain)
     benchmark.pedantic(function, (SERIES,), rounds=5, iterations=1)
 
 
-@pytest.mark.benchmark(group="stationarity gate of one fold, 21 features x 20 symbols x 630 sessions")
+@pytest.mark.benchmark(group=f"stationarity gate of one fold, {len(CATALOGUE)} features x 20 symbols x 630 sessions")
 def test_stationarity_gate(benchmark):
     cube = compute_features(PANEL, market_symbol=MARKET)
+    tell(benchmark, "package", len(CATALOGUE) * len(PANEL.symbols), "series")
     report = benchmark(decide_transforms, cube, slice(300, 930), FeatureSettings())
     assert len(report.verdicts) == len(CATALOGUE)

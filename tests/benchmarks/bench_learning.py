@@ -10,6 +10,7 @@ import pytest
 from nn_assets.learning.training import repeatable_torch, train
 from nn_assets.learning.windows import Samples, Windows, find_samples
 from nn_assets.settings import LearningSettings
+from tests.benchmarks.telling import tell
 from tests.learning.reference_training import plain_training
 from tests.learning.reference_windows import plain_samples, plain_windows
 
@@ -42,20 +43,21 @@ class TestTraining:
         _, windows, training, validation = _parts(symbols)
         benchmark.group = f"training, {network}, {training.count} samples x {EPOCHS} epochs"
         benchmark.pedantic(train, (windows, training, validation, _settings(network), 1), rounds=3)
-        benchmark.extra_info["samples_per_second"] = training.count * EPOCHS / benchmark.stats.stats.min
+        tell(benchmark, "package", training.count * EPOCHS, "samples")
 
     def test_plain_reference(self, benchmark: Any, network: str, symbols: int) -> None:
         values, _, training, _ = _parts(symbols)
         benchmark.group = f"training, {network}, {training.count} samples x {EPOCHS} epochs"
         with repeatable_torch(1):
             benchmark.pedantic(plain_training, (values, training, _settings(network), 1, EPOCHS), rounds=3)
-        benchmark.extra_info["samples_per_second"] = training.count * EPOCHS / benchmark.stats.stats.min
+        tell(benchmark, "plain reference", training.count * EPOCHS, "samples", reference=True)
 
 
 class TestWindows:
     def test_views(self, benchmark: Any) -> None:
         values, targets = _panel(20)
         benchmark.group = "finding and gathering windows, 20 symbols x 720 sessions"
+        tell(benchmark, "package", 14_000, "windows")
 
         def views() -> np.ndarray:
             windows = Windows(values, LOOKBACK)
@@ -67,6 +69,7 @@ class TestWindows:
     def test_plain_reference(self, benchmark: Any) -> None:
         values, targets = _panel(20)
         benchmark.group = "finding and gathering windows, 20 symbols x 720 sessions"
+        tell(benchmark, "plain reference", 14_000, "windows", reference=True)
 
         def plain() -> np.ndarray:
             found = np.array(plain_samples(values, targets, slice(20, 720), LOOKBACK))

@@ -55,7 +55,7 @@ _TINY = {
     },
     "trade_without_verdict": True,
 }
-_CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 # In a process of its own, as a command line would: nothing that it keeps reaches other tests.
 _MATERIALISE = f"""
 from nn_assets.orchestration.catalog import find_strategy
@@ -204,7 +204,7 @@ def ui(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedU
 def browser(chromium: str) -> Iterator[sync_api.Browser]:
     """The browser, without a window."""
     with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium, args=_CHROMIUM_FLAGS)
+        opened = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
         yield opened
         opened.close()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,6 +136,6 @@ def own_home(finished_home, tmp_path) -> Path:
 
 
 @pytest.fixture
-def give_own(own_home) -> Iterator[Command]:
+def give_own(own_home) -> Command:
     """Give a command to the copy."""
-    yield lambda *words: call(own_home, *words)
+    return lambda *words: call(own_home, *words)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pandas as pd
@@ -170,7 +169,7 @@ def test_an_export_replaces_the_file_that_was_there_and_leaves_nothing_beside_it
     out.write_text("old", encoding="utf-8")
     exported(give, tmp_path, "bars", suffix=".csv")
     assert out.read_text(encoding="utf-8").startswith("symbol,")
-    assert os.listdir(tmp_path) == ["bars.csv"]
+    assert list(tmp_path.iterdir()) == [out]
 
 
 def test_a_folder_that_is_not_there_is_made(give, tmp_path) -> None:
@@ -207,7 +206,7 @@ def test_what_cannot_be_exported_is_refused_by_name(give, tmp_path, monkeypatch,
     message = answer.document["message"]
     assert all(part in message for part in (*told, "expected", "found", "Remedy")), message
     assert "Traceback" not in answer.out + answer.err
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("place", ["a file for a folder", "a folder for a file"])
@@ -222,7 +221,7 @@ def test_a_place_that_cannot_be_written_is_named(give, tmp_path, place) -> None:
     assert answer.status == 1
     assert str(out) in answer.document["message"]
     assert "a place that can be written" in answer.document["message"]
-    assert len(os.listdir(tmp_path)) == 1
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_nothing_published_yet_is_a_named_error(tmp_path) -> None:

@@ -11,17 +11,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import dagster as dg
 import pandas as pd
 import pytest
 import yaml
 
 from nn_assets.orchestration import models, workplace
+from nn_assets.orchestration.build import all_definitions, job_name
 from nn_assets.orchestration.catalog import find_strategy
-from nn_assets.orchestration.headless import materialise
+from nn_assets.orchestration.headless import materialise, run_round
+from nn_assets.orchestration.instance import open_instance
+from nn_assets.orchestration.naming import asset_key
 from nn_assets.settings import Strategy
+from nn_assets.store.ledger import Ledger
+from nn_assets.store.schema import TABLES
 
 NAME = "tiny"
 FIRST_LIVE, LAST = "2017-06-21", "2017-06-30"
+CUT_LIVE = "2017-06-27"
 FIRST_MONTH, LAST_MONTH = "2017-01-01", "2017-06-01"
 
 TINY: dict[str, dict[str, object]] = {
@@ -33,7 +40,7 @@ TINY: dict[str, dict[str, object]] = {
         "history_ends": LAST,
         "live_starts": FIRST_LIVE,
     },
-    "features": {"names": ["log_return_1", "log_return_5", "close_location"]},
+    "features": {"names": ["log_return_1", "log_return_5", "close_location"], "panel_pass_share": 0.5},
     "label": {"horizon_sessions": 3, "execution": "next_open"},
     "learning": {
         "network": "mlp",
@@ -130,6 +137,17 @@ def cut_home(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return build
 
 
+@pytest.fixture(scope="session")
+def cut_decided_home(cut_home: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose history ends at :data:`CUT_LIVE`, with that session decided by the command for one session."""
+    home = tmp_path_factory.mktemp("cut-decided") / "home"
+    shutil.copytree(cut_home(CUT_LIVE), home)
+    with living_in(home):
+        materialise(strategy_of(), "daily", first=FIRST_LIVE, last="2017-06-26")
+        run_round(NAME, CUT_LIVE)
+    return home
+
+
 def _copied(source: Path, place: Path) -> Path:
     home = place / "home"
     shutil.copytree(source, home)
@@ -161,15 +179,81 @@ def empty_home(tmp_path: Path) -> Iterator[Path]:
         yield home
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+@contextmanager
+def clock_at(moment: str) -> Iterator[None]:
     """Set the clock that says which session is the last one closed. Arrivals keep the wall clock."""
+    stamp = pd.Timestamp(moment, tz="UTC").as_unit("ns")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workplace, "now_utc", lambda: stamp)
+        yield
 
-    def set_to(moment: str) -> None:
-        stamp = pd.Timestamp(moment, tz="UTC").as_unit("ns")
-        monkeypatch.setattr(workplace, "now_utc", lambda: stamp)
 
-    return set_to
+def run_assets(
+    strategy: Strategy, kind: str, names: tuple[str, ...], first: str | None = None, last: str | None = None
+) -> dg.ExecuteInProcessResult:
+    """Materialise some assets of a job, as a person would from the UI; the result may be a failure."""
+    job = all_definitions().resolve_job_def(job_name(strategy, kind))
+    tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last} if first else {}
+    with open_instance() as instance:
+        return job.execute_in_process(
+            instance=instance,
+            asset_selection=[asset_key(strategy, name) for name in names],
+            tags=tags,
+            run_config={"loggers": {"console": {}}},
+            raise_on_error=False,
+        )
+
+
+def failures_of(result: dg.ExecuteInProcessResult) -> dict[str, str]:
+    """What each failed step says at bottom."""
+    said = {}
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            said[str(event.step_key)] = str(error.message if error else "")
+    return said
+
+
+def materialise_tables(strategy: Strategy) -> None:
+    """Take in bars, publish them and compute features, as every run begins."""
+    materialise(strategy, "tables")
+
+
+RECORDS = (
+    "signals",
+    "target_positions",
+    "position_steps",
+    "orders",
+    "fills",
+    "portfolio_states",
+    "holdings",
+    "drift",
+    "trading_states",
+)
+
+
+def recorded(home: Path, table: str, last: str | None = None) -> pd.DataFrame:
+    """A table of a home's ledger, up to a session."""
+    with living_in(home), Ledger() as ledger:
+        return ledger.read(table, NAME, None, last)
+
+
+def assert_same_decisions(one: Path, other: Path, last: str) -> int:
+    """Demand that two homes decided every session up to one alike, to the bit; how many sessions."""
+    heads = [recorded(home, "decisions", last) for home in (one, other)]
+    told = ["session", "data_hash", "model_id", "verdict", "content_hash", "details"]
+    pd.testing.assert_frame_equal(heads[0][told], heads[1][told])
+    for table in RECORDS:
+        pd.testing.assert_frame_equal(recorded(one, table, last), recorded(other, table, last), check_exact=True)
+    return len(heads[0])
+
+
+def row_counts(home: Path) -> dict[str, int]:
+    """Rows of every table of a home's ledger, every version counted."""
+    with living_in(home), Ledger() as ledger:
+        return {table: ledger.count(table) for table in TABLES}
 
 
 def subprocess_environment(home: Path) -> dict[str, str]:

@@ -50,9 +50,7 @@ def tick(
     return told.run_requests or [], told.cursor, told.skip_message
 
 
-def test_nothing_is_asked_while_nothing_has_drifted(
-    sensor: dg.SensorDefinition, instance: dg.DagsterInstance
-) -> None:
+def test_nothing_is_asked_while_nothing_has_drifted(sensor: dg.SensorDefinition, instance: dg.DagsterInstance) -> None:
     requests, cursor, skipped = tick(sensor, instance, None)
     assert not requests
     assert cursor is None
@@ -108,9 +106,7 @@ def test_an_event_on_the_last_session_of_a_month_refreshes_the_next_months_model
     assert request.partition_key == "2017-06-01"
 
 
-def test_another_strategys_drift_is_not_this_ones(
-    sensor: dg.SensorDefinition, instance: dg.DagsterInstance
-) -> None:
+def test_another_strategys_drift_is_not_this_ones(sensor: dg.SensorDefinition, instance: dg.DagsterInstance) -> None:
     drifted("e", "2017-06-26", strategy="index_daily")
     requests, _, skipped = tick(sensor, instance, None)
     assert not requests

@@ -1,25 +1,106 @@
-"""The study through Dagster: the month ahead has a model before it has a session; a killed study resumes."""
+"""The study through Dagster: a model before its month's first session, no hole after it, and resuming when killed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from nn_assets.orchestration.headless import materialise
+from nn_assets.learning.folds import Fold
+from nn_assets.orchestration import training
+from nn_assets.orchestration.headless import materialise, run_study
+from nn_assets.orchestration.models import forecasts_until, models_in_force
+from nn_assets.orchestration.rounds import decide_session
 from nn_assets.orchestration.workplace import open_workplace
-from tests.orchestration.conftest import NAME, strategy_of, write_strategy
+from nn_assets.store.models import ModelStore
+from tests.orchestration.conftest import (
+    NAME,
+    clock_at,
+    materialise_tables,
+    recorded,
+    strategy_of,
+    subprocess_environment,
+    write_strategy,
+)
 
 pytestmark = pytest.mark.slow
 
 
-def test_the_month_ahead_gets_its_model_before_its_first_session(studied: Path, clock: Callable[[str], None]) -> None:
+def test_the_month_ahead_gets_its_model_and_the_month_just_over_its_verdict(studied: Path) -> None:
     write_strategy(studied, market={"history_ends": None})
-    clock("2017-07-01 10:00")
     strategy = strategy_of()
-    materialise(strategy, "study", first="2017-07-01", last="2017-07-01")
-    with open_workplace(strategy) as workplace:
-        models = workplace.ledger.read("models", NAME)
-        assert workplace.last_session.strftime("%Y-%m-%d") == "2017-06-30"
+    with clock_at("2017-07-01 10:00"):
+        materialise(strategy, "study", first="2017-07-01", last="2017-07-01")
+        with open_workplace(strategy) as workplace:
+            assert workplace.last_session.strftime("%Y-%m-%d") == "2017-06-30"
+            models = workplace.ledger.read("models", NAME)
+            studies = workplace.ledger.read("studies", NAME)
+            assert workplace.lake.read_months(NAME, "forecasts", ["2017-07"]).empty
     assert models["month"].max() == "2017-07"
+    assert studies["month"].max() == "2017-06"
+    # A few sessions into the month, its forecasts are made by that model, without a hole.
+    with clock_at("2017-07-10 23:00"):
+        materialise_tables(strategy)
+        with open_workplace(strategy) as workplace:
+            session = workplace.last_session
+            made = forecasts_until(workplace, workplace.cube(session), session)
+            sessions = workplace.sessions(session)
+            expected = sessions[sessions >= "2017-01-01"]
+            assert list(made["session"].drop_duplicates()) == list(expected)
+            july = made.loc[made["session"] >= "2017-07-01", "model_id"].unique()
+            assert list(july) == [models_in_force(workplace).on(session)]
+
+
+def test_the_next_months_study_holds_the_sessions_that_came_after_the_first_morning(studied: Path) -> None:
+    """June as it would be if it had been materialised on the first of June, when it was still empty."""
+    with open_workplace(strategy_of()) as workplace:
+        whole = workplace.lake.read_months(NAME, "forecasts", ["2017-06"])
+        before = workplace.lake.read_months(NAME, "walk_forward_study", ["2017-06"])
+        workplace.lake.write_month(NAME, "forecasts", "2017-06", whole.iloc[:0])
+        decided = decide_session(workplace, workplace.first_live_session, "run")
+        assert decided.round.signals.calibrated_probability.size == 6
+    run_study(NAME, "2017-06", "2017-06", None)
+    with open_workplace(strategy_of()) as workplace:
+        again = workplace.lake.read_months(NAME, "walk_forward_study", ["2017-06"])
+    assert again.equals(before)
+
+
+def test_a_study_killed_after_its_first_model_resumes_without_fitting_it_again(
+    empty_home: Path, studied_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_strategy(empty_home)
+    store = ModelStore()
+    command = [sys.executable, "-m", "nn_assets.cli", "study", "--strategy", NAME, "--refit-every", "1"]
+    with subprocess.Popen(
+        command, env=subprocess_environment(empty_home), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not store.model_ids():
+            assert process.poll() is None, "ended before its first model"
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        os.kill(process.pid, signal.SIGKILL)
+    kept = {each: file.stat().st_mtime_ns for each in store.model_ids() for file in store.root.rglob(f"{each}/*.json")}
+    assert 1 <= len(kept) < 6
+    assert recorded(empty_home, "models").empty
+    fitted: list[str] = []
+    fit = training.fit_models
+
+    def spy(cube: object, labels: object, folds: list[Fold], *rest: object) -> object:
+        fitted.extend(fold.month for fold in folds)
+        return fit(cube, labels, folds, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(training, "fit_models", spy)
+    run_study(NAME, None, None, 1)
+    assert len(fitted) == 6 - len(kept)
+    after = {each: file.stat().st_mtime_ns for each in kept for file in store.root.rglob(f"{each}/*.json")}
+    assert after == kept
+    assert len(recorded(empty_home, "models")) == 6
+    # What was fitted in a process never killed, at another pace of refits, has the same address and bits.
+    other = recorded(studied_home, "models").drop_duplicates("model_id").set_index("model_id")["artifact_sha256"]
+    assert other.to_dict().items() <= {each: store.artifact_sha256(each) for each in store.model_ids()}.items()

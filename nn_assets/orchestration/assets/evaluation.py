@@ -94,7 +94,7 @@ def _metadata(result: StudyResult) -> dict[str, Any]:
         for figure in ("auc", "accuracy", "sharpe_net"):
             value = getattr(total[name], figure)
             if value is not None:
-                figures[f"{name}_{figure}"] = float(value)
+                figures[f"{name}_{figure}"] = round(float(value), 4)
     return figures
 
 

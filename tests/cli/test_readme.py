@@ -1,0 +1,92 @@
+"""What the README tells a newcomer to type and to write is so."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from nn_assets.cli import app
+from nn_assets.orchestration.export import TABLES
+from nn_assets.settings import Strategy, parse_strategy
+from nn_assets.sources.spellings import map_columns
+
+
+@pytest.fixture(scope="module")
+def readme() -> str:
+    return (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+
+
+def section(readme: str, title: str) -> str:
+    start = readme.index(f"\n## {title}\n")
+    end = readme.find("\n## ", start + 1)
+    return readme[start : end if end > 0 else None]
+
+
+def test_the_two_commands_come_first_and_are_targets(readme, checkout) -> None:
+    first = re.search(r"```sh\n(.*?)```", readme, re.DOTALL).group(1)
+    targets = re.findall(r"^make (\w+)", first, re.MULTILINE)
+    assert targets == ["demo", "test"]
+    makefile = (checkout / "Makefile").read_text(encoding="utf-8")
+    for target in set(re.findall(r"`make ([a-z]+)", readme)) | set(targets):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_example_strategy_is_one(readme) -> None:
+    (text,) = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
+    strategy = parse_strategy(text)
+    assert strategy.source.kind == "files"
+    assert strategy.market.symbols == ("AAPL", "MSFT", "KO")
+
+
+def test_every_command_in_the_table_exists_with_the_options_it_shows(readme) -> None:
+    rows = re.findall(r"^\| `nn-assets ([^`]*)`", section(readme, "Commands"), re.MULTILINE)
+    assert len(rows) == 9
+    for row in rows:
+        words = [word for word in row.split("--")[0].split() if re.fullmatch(r"[a-z-]+", word)]
+        told = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "200"})
+        assert told.exit_code == 0, row
+        for option in re.findall(r"--[a-z-]+", row):
+            assert option in told.stdout, (row, option)
+
+
+def test_every_table_is_listed(readme) -> None:
+    assert f"Tables: {', '.join(TABLES)}." in section(readme, "Commands")
+
+
+def test_every_section_of_the_settings_is_listed_and_no_other(readme) -> None:
+    listed = re.findall(r"^\| `(\w+)` \|", section(readme, "Settings"), re.MULTILINE)
+    assert sorted(listed) == sorted(set(Strategy.model_fields) - {"name", "description", "owner"})
+
+
+def test_every_room_is_in_the_layout_and_no_other(readme, checkout) -> None:
+    layout = section(readme, "Where things are").split("    sql/")[0]
+    listed = set(re.findall(r"^      (\w+)[./]", layout, re.MULTILINE))
+    rooms = {path.stem for path in (checkout / "nn_assets").iterdir() if not path.name.startswith(("_", "py.typed"))}
+    assert listed == rooms
+
+
+def test_the_layout_is_in_the_order_of_the_imports(readme, checkout) -> None:
+    project = (checkout / "pyproject.toml").read_text(encoding="utf-8")
+    layers = re.search(r"^layers = \[(.*?)\]", project, re.DOTALL | re.MULTILINE)
+    order = [re.findall(r"\w+", line) for line in reversed(re.findall(r'"([^"]+)"', layers.group(1)))]
+    layout = re.findall(r"^      (\w+)[./]", section(readme, "Where things are"), re.MULTILINE)
+    places = [[layout.index(room) for room in level] for level in order]
+    assert all(max(lower) < min(upper) for lower, upper in pairwise(places))
+
+
+def test_every_file_it_points_at_is_there(readme, checkout) -> None:
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", readme):
+        assert (checkout / link).is_file(), link
+
+
+def test_every_spelling_of_a_column_is_accepted(readme) -> None:
+    rows = dict(re.findall(r"^\| (session|volume|symbol) \| ([^;(|]*)", section(readme, "Your own data"), re.MULTILINE))
+    whole = {"session": "date", "open": "o", "high": "HighPrice", "low": "<LOW>", "close": "4. close", "volume": "vol"}
+    for field, spellings in rows.items():
+        for spelling in spellings.split(","):
+            headers = (whole | {field: spelling.strip()}).values()
+            assert map_columns(list(headers), "x.csv", needs_volume=True)[field] == spelling.strip()

@@ -1,0 +1,222 @@
+"""The daily round: one session as the backfill gives it, in order, once, killed or not, and under every control."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nn_assets.errors import DecisionError
+from nn_assets.market.sessions import sessions_between
+from nn_assets.orchestration.controls import reset_breaker, set_kill_switch
+from nn_assets.orchestration.headless import RunFailed, materialise, run_round
+from nn_assets.orchestration.lookahead import signals_repeat_forecasts
+from nn_assets.orchestration.rounds import decide_session
+from nn_assets.orchestration.workplace import RAW_BARS, open_workplace
+from nn_assets.store.audit import verify
+from nn_assets.store.ledger import Ledger
+from tests.orchestration.conftest import (
+    CUT_LIVE,
+    FIRST_LIVE,
+    LAST,
+    NAME,
+    assert_same_decisions,
+    recorded,
+    row_counts,
+    run_assets,
+    strategy_of,
+    subprocess_environment,
+    write_strategy,
+)
+
+pytestmark = pytest.mark.slow
+
+LIVE = list(sessions_between("XNYS", FIRST_LIVE, LAST))
+
+# Plays the range, and dies by SIGKILL inside the transaction of its fourth session.
+KILLED = """
+import os, signal
+from nn_assets.orchestration.catalog import find_strategy
+from nn_assets.orchestration.headless import materialise
+from nn_assets.store.appending import LedgerTransaction
+append, seen = LedgerTransaction.append, []
+def counted(self, table, *rest, **named):
+    seen.append(table)
+    if seen.count("drift") == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return append(self, table, *rest, **named)
+LedgerTransaction.append = counted
+materialise(find_strategy("tiny").strategy, "daily", first="2017-06-21", last="2017-06-30")
+"""
+
+
+def decide(*sessions: pd.Timestamp, run_id: str = "test") -> list[bool]:
+    """Decide sessions on the tables as they are; whether each had been decided before."""
+    with open_workplace(strategy_of()) as workplace:
+        return [decide_session(workplace, session, run_id).already_decided for session in sessions]
+
+
+def head_of(home: Path) -> str:
+    with Ledger() as ledger:
+        return ledger.head().hash
+
+
+# --- the same, however it came about -----------------------------------------------------------------------
+
+
+def test_one_session_run_on_data_only_then_known_equals_the_backfill_to_the_bit(
+    cut_decided_home: Path, decided_home: Path
+) -> None:
+    assert assert_same_decisions(cut_decided_home, decided_home, CUT_LIVE) == 5
+    assert len(recorded(decided_home, "decisions")) == 8  # the backfill knew three sessions more
+
+
+def test_the_range_decided_every_session_and_traded(decided_home: Path) -> None:
+    decided = recorded(decided_home, "decisions")
+    assert list(decided["session"]) == LIVE
+    assert decided["content_hash"].is_unique
+    assert len(recorded(decided_home, "fills")) > 5
+    assert (recorded(decided_home, "target_positions")["target_quantity"] != 0.0).sum() > 5
+    steps = recorded(decided_home, "position_steps").groupby(["session", "symbol"])["step"].apply(list)
+    assert all(each == list(range(1, 9)) for each in steps)
+
+
+def test_live_signals_equal_the_studys_forecasts(decided: Path) -> None:
+    with open_workplace(strategy_of()) as workplace:
+        compared, differing = signals_repeat_forecasts(workplace)
+    assert compared == 8 * 6
+    assert differing == []
+
+
+def test_sessions_run_one_by_one_equal_the_range(studied: Path, decided_home: Path) -> None:
+    decide(*LIVE, run_id="one by one")
+    assert assert_same_decisions(studied, decided_home, LAST) == 8
+
+
+def test_a_range_killed_in_the_middle_and_run_again_ends_in_the_same_ledger(studied: Path, decided_home: Path) -> None:
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED], env=subprocess_environment(studied), check=False, capture_output=True
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-500:]
+    assert len(recorded(studied, "decisions")) == 3
+    for table in ("signals", "orders", "portfolio_states", "drift"):
+        assert recorded(studied, table)["session"].max() == LIVE[2], table  # all of a session or none of it
+    materialise(strategy_of(), "daily", first=FIRST_LIVE, last=LAST)
+    assert assert_same_decisions(studied, decided_home, LAST) == 8
+    assert row_counts(studied) == row_counts(decided_home)
+    with Ledger() as ledger:
+        assert verify(ledger).ok
+
+
+# --- once, and in order ------------------------------------------------------------------------------------
+
+
+def test_a_session_decided_before_is_computed_again_and_changes_nothing(decided: Path, decided_home: Path) -> None:
+    before, head = row_counts(decided), head_of(decided)
+    materialise(strategy_of(), "daily", first=FIRST_LIVE, last=LAST)
+    assert decide(*reversed(LIVE)) == [True] * 8
+    assert row_counts(decided) == before
+    assert head_of(decided) == head
+    assert assert_same_decisions(decided, decided_home, LAST) == 8
+
+
+def test_a_session_out_of_order_is_refused_with_the_one_to_run_first(studied: Path) -> None:
+    before = row_counts(studied)
+    with pytest.raises(DecisionError, match=r"expected 2017-06-22 decided.*--session 2017-06-22"):
+        decide(LIVE[2])
+    with pytest.raises(RunFailed, match="2017-06-22 decided"):
+        run_round(NAME, "2017-06-23")
+    assert row_counts(studied) == before
+
+
+@pytest.mark.parametrize(
+    ("session", "expected"),
+    [("2017-06-20", "a session from 2017-06-21 on"), ("2017-07-03", "a session up to 2017-06-30")],
+)
+def test_a_session_outside_the_live_span_is_refused(studied: Path, session: str, expected: str) -> None:
+    with pytest.raises(DecisionError, match=expected):
+        run_round(NAME, session)
+
+
+# --- controls ----------------------------------------------------------------------------------------------
+
+
+def test_a_halted_kill_switch_sends_nothing_until_it_is_active_again(studied: Path, decided_home: Path) -> None:
+    ordered = recorded(decided_home, "orders").groupby("session").size()
+    assert LIVE[0] in ordered.index  # without the switch, the first session sends orders
+    set_kill_switch(NAME, "HALTED", "operator", "a test of the switch")
+    decide(*LIVE[:2])
+    sent = recorded(studied, "orders")
+    assert sent.empty or (sent["status"] == "denied").all()
+    assert recorded(studied, "fills").empty
+    details = recorded(studied, "decisions")["details"]
+    assert [each["kill_switch"] for each in details] == ["HALTED", "HALTED"]
+    set_kill_switch(NAME, "ACTIVE", "operator", "the test is over")
+    decide(LIVE[2], LIVE[3])
+    assert (recorded(studied, "orders")["status"] == "accepted").any()
+    assert not recorded(studied, "fills").empty
+    # What was decided while it was on is decided so again.
+    assert decide(*LIVE[:4]) == [True] * 4
+
+
+def test_a_breaker_stays_until_a_person_resets_it_and_the_reset_serves_once(studied: Path) -> None:
+    write_strategy(studied, portfolio={"session_loss_limit_fraction": 0.00001})
+    latched = None
+    for session in LIVE[:-2]:
+        decide(session)
+        state = recorded(studied, "portfolio_states").iloc[-1]
+        if isinstance(state["breaker"], str):
+            latched = session
+            break
+    assert latched is not None, "no session lost anything"
+    following = LIVE[LIVE.index(latched) + 1]
+    assert state["breaker"] == "session_loss"
+    targets = recorded(studied, "target_positions")
+    assert (targets.loc[targets["session"] == latched, "target_quantity"] == 0.0).all()
+    reset_breaker(NAME, "operator", "looked into it")
+    decide(following)
+    states = recorded(studied, "portfolio_states").set_index("session")
+    assert not isinstance(states.loc[following, "breaker"], str)
+    assert states.loc[following, "drawdown_fraction"] == 0.0
+    assert states.loc[following, "high_water_mark_usd"] == states.loc[following, "equity_usd"]
+    given = recorded(studied, "decisions").set_index("session")["details"]
+    assert given[latched]["breaker_reset"] is None
+    assert given[following]["breaker_reset"] == ["operator", "looked into it"]
+    decide(LIVE[LIVE.index(following) + 1])
+    assert recorded(studied, "decisions")["details"].iloc[-1]["breaker_reset"] is None
+    assert all(decide(*LIVE[: LIVE.index(following) + 2]))
+
+
+# --- restated data -----------------------------------------------------------------------------------------
+
+
+def restate(symbol: str, session: str) -> None:
+    """A vendor's correction of one bar, arriving now; then tables as every run makes them, but no new delivery."""
+    strategy = strategy_of()
+    with open_workplace(strategy) as workplace:
+        raw = workplace.raw_versions()
+        bar = raw[(raw["symbol"] == symbol) & (raw["session"] == session)].reset_index(drop=True)
+        now = pd.Timestamp.now(tz="UTC").as_unit("ns")
+        corrected = bar.assign(
+            close=bar["close"] * 1.02, high=bar["high"] * 1.03, known_at=now, ingested_at=now
+        )
+        workplace.lake.append_segment(NAME, RAW_BARS, corrected)
+    assert run_assets(strategy, "tables", ("validated_bars", "features")).success
+
+
+def test_bars_restated_after_a_decision_leave_it_as_it_was(decided: Path, decided_home: Path) -> None:
+    with open_workplace(strategy_of()) as workplace:
+        stored = workplace.cube(LAST).content_hash()
+        published = workplace.data_hash()
+    before = row_counts(decided)
+    restate("SIM01", "2017-06-22")
+    with open_workplace(strategy_of()) as workplace:
+        assert workplace.data_hash() != published  # what is published now is the corrected bar
+        assert workplace.cube(LAST).content_hash() == stored  # what was known then is not
+    assert decide(*LIVE) == [True] * 8
+    assert row_counts(decided) == {**before, "publications": before["publications"] + 1}
+    assert assert_same_decisions(decided, decided_home, LAST) == 8

@@ -1,0 +1,179 @@
+"""Bad data halt at the gate: nothing downstream runs then or later, and what was published stays in force."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from nn_assets.errors import PublicationError
+from nn_assets.orchestration.assets.daily import DAILY
+from nn_assets.orchestration.headless import RunFailed, materialise, run_round
+from nn_assets.orchestration.instance import open_instance
+from nn_assets.orchestration.rounds import decide_session
+from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.sources.simulated import SimulatedSource
+from tests.orchestration.conftest import (
+    NAME,
+    TINY,
+    clock_at,
+    failures_of,
+    living_in,
+    materialise_tables,
+    recorded,
+    row_counts,
+    run_assets,
+    strategy_of,
+    write_strategy,
+)
+
+pytestmark = pytest.mark.slow
+
+GOOD, BAD = "2017-06-22", "2017-06-23"
+AFTER_GOOD, AFTER_BAD = f"{GOOD} 23:00", f"{BAD} 23:00"
+
+
+def bars_until(session: str) -> pd.DataFrame:
+    symbols = TINY["market"]["symbols"]
+    source = SimulatedSource("XNYS", pd.Timestamp("2016-01-04").date(), seed=5, planted_rank_ic=0.3)
+    return source.bars(tuple(symbols), None, pd.Timestamp(session)).drop(columns="source")  # type: ignore[arg-type]
+
+
+def deliver(home: Path, bars: pd.DataFrame) -> None:
+    bars.to_csv(home / "strategies" / "bars.csv", index=False)
+
+
+@pytest.fixture(scope="module")
+def published_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home fed from a CSV file, with two sessions decided on good data."""
+    home = tmp_path_factory.mktemp("files")
+    write_strategy(
+        home,
+        source={"kind": "files", "path": "bars.csv", "seed": None, "planted_rank_ic": None},
+        market={"history_ends": None},
+    )
+    deliver(home, bars_until(GOOD))
+    with living_in(home), clock_at(AFTER_GOOD):
+        strategy = strategy_of()
+        materialise_tables(strategy)
+        months = ("stationarity", "selected_features", "trained_model", "forecasts")
+        assert run_assets(strategy, "study", months, "2017-01-01", "2017-06-01").success
+        materialise(strategy, "daily", first="2017-06-21", last=GOOD)
+    return home
+
+
+@dataclass(frozen=True)
+class Fed:
+    """A copy of that home, the evening after the next session."""
+
+    home: Path
+    rows_before: dict[str, int]
+
+
+@pytest.fixture
+def fed(published_home: Path, tmp_path: Path) -> Iterator[Fed]:
+    home = tmp_path / "home"
+    shutil.copytree(published_home, home)
+    with living_in(home), clock_at(AFTER_BAD):
+        yield Fed(home, row_counts(home))
+
+
+def negative_prices() -> pd.DataFrame:
+    bars = bars_until(BAD)
+    broken = bars["session"] >= "2017-03-01"
+    bars.loc[broken & (bars["symbol"] == "SIM02"), "close"] *= -1.0
+    return bars
+
+
+def stale() -> pd.DataFrame:
+    return bars_until(GOOD)
+
+
+def one_symbol_gone() -> pd.DataFrame:
+    bars = bars_until(BAD)
+    return bars[(bars["symbol"] != "SIM03") | (bars["session"] < "2017-01-01")]
+
+
+FAULTS = {
+    "negative_prices": (negative_prices, {"quarantined_share", "missing_symbols"}, "SIM02 2017-03-01: non_positive_price, close -"),
+    "stale": (stale, {"freshness", "missing_symbols"}, "newest 2017-06-22"),
+    "one_symbol_gone": (one_symbol_gone, {"missing_symbols"}, "SIM03 2017-06-23: missing_symbols"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_halts_the_run_and_every_later_one(fed: Fed, fault: str) -> None:
+    faulty, failing, named = FAULTS[fault]
+    deliver(fed.home, faulty())
+    strategy = strategy_of()
+    with pytest.raises(RunFailed, match="tiny__validated_bars failed") as halted:
+        run_round(NAME, BAD)
+    assert named in str(halted.value)
+    run_id = str(halted.value.where["run"])
+    with open_instance() as instance:
+        events = instance.all_logs(run_id)
+    seen = [record.dagster_event for record in events if record.dagster_event is not None]
+    kind = dg.DagsterEventType.ASSET_MATERIALIZATION
+    materialised = {event.asset_key.path[1] for event in seen if event.event_type is kind and event.asset_key}
+    assert materialised == {"raw_bars"}
+    checks = [
+        event.asset_check_evaluation_data
+        for event in seen
+        if event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ]
+    assert failing <= {each.check_name for each in checks if not each.passed}
+    assert not {event.step_key for event in seen if event.is_step_start} & {"tiny__features", "tiny__daily_round"}
+
+    # A later run of the day's assets alone, of which the gate is no part, is refused all the same.
+    later = run_assets(strategy, "daily", tuple(DAILY), BAD, BAD)
+    (message,) = failures_of(later).values()
+    assert "PublicationError" in message
+    assert "a publication of 2016-01-04 to 2017-06-22" in message
+    features = run_assets(strategy, "daily", ("features",))
+    assert "PublicationError" in failures_of(features)["tiny__features"]
+    assert row_counts(fed.home) == fed.rows_before
+
+
+def test_what_was_published_stays_readable_and_its_sessions_servable(fed: Fed, published_home: Path) -> None:
+    deliver(fed.home, negative_prices())
+    with pytest.raises(RunFailed):
+        run_round(NAME, BAD)
+    with open_workplace(strategy_of()) as workplace:
+        served = workplace.bars(GOOD)
+        assert served["session"].max() == pd.Timestamp(GOOD)
+        assert (served["close"] > 0.0).all()
+        assert workplace.cube(GOOD).sessions[-1] == pd.Timestamp(GOOD)
+        again = decide_session(workplace, pd.Timestamp(GOOD), "again")
+        with pytest.raises(PublicationError, match="2017-06-23"):
+            workplace.cube(BAD)
+        with pytest.raises(PublicationError, match="2017-06-23"):
+            decide_session(workplace, pd.Timestamp(BAD), "again")
+    assert again.already_decided
+    assert row_counts(fed.home) == fed.rows_before
+    pd.testing.assert_frame_equal(recorded(fed.home, "decisions"), recorded(published_home, "decisions"))
+
+
+def test_mended_data_pass_and_the_session_is_decided(fed: Fed) -> None:
+    deliver(fed.home, stale())
+    with pytest.raises(RunFailed):
+        run_round(NAME, BAD)
+    deliver(fed.home, bars_until(BAD))
+    answer = run_round(NAME, BAD)
+    assert answer["session"] == BAD
+    assert list(recorded(fed.home, "decisions")["session"].dt.strftime("%Y-%m-%d")) == ["2017-06-21", GOOD, BAD]
+    with open_workplace(strategy_of()) as workplace:
+        assert len(workplace.publications.history(NAME)) == 2
+
+
+def test_a_file_that_is_gone_leaves_everything_as_it_was(fed: Fed) -> None:
+    (fed.home / "strategies" / "bars.csv").unlink()
+    with pytest.raises(RunFailed, match=r"tiny__raw_bars failed.*SourceError"):
+        run_round(NAME, BAD)
+    assert row_counts(fed.home) == fed.rows_before
+    with open_workplace(strategy_of()) as workplace:
+        assert workplace.cube(GOOD).sessions[-1] == pd.Timestamp(GOOD)

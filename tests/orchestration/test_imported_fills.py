@@ -1,0 +1,111 @@
+"""Real fills enter the ledger once, and only they change the cost model in force."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nn_assets.errors import LedgerError, NnAssetsError, SourceError
+from nn_assets.orchestration.headless import materialise
+from nn_assets.orchestration.imported_fills import import_fills
+from nn_assets.orchestration.study import cost_model_in_force
+from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.units import bps_to_fraction
+from tests.orchestration.conftest import NAME, strategy_of
+
+
+def broker_file(folder: Path, half_spread_bps: float, count: int = 400) -> Path:
+    """Fills that paid a known half-spread, and 0.2 bps of commission, with quotes."""
+    draw = np.random.default_rng(1)
+    days = pd.bdate_range("2017-03-01", "2017-06-20").strftime("%Y-%m-%d")
+    side = np.where(draw.random(count) < 0.5, 1.0, -1.0)
+    paid = bps_to_fraction(half_spread_bps) * draw.lognormal(0.0, 0.1, count)
+    frame = pd.DataFrame(
+        {
+            "fill_id": [f"b{number}" for number in range(count)],
+            "client_order_id": [f"o{number}" for number in range(count)],
+            "symbol": draw.choice([f"SIM{number:02d}" for number in range(1, 7)], count),
+            "session": draw.choice(days, count),
+            "quantity": side * 100.0,
+            "price": 50.0 * (1.0 + side * paid),
+            "mid_price": 50.0,
+            "commission_usd": 5000.0 * bps_to_fraction(0.2),
+        }
+    )
+    file = folder / "fills.csv"
+    frame.to_csv(file, index=False)
+    return file
+
+
+def in_force() -> float:
+    with open_workplace(strategy_of()) as workplace:
+        return cost_model_in_force(workplace).half_spread.value
+
+
+def test_paper_fills_alone_change_nothing(decided: Path) -> None:
+    before = in_force()
+    materialise(strategy_of(), "costs")
+    with open_workplace(strategy_of()) as workplace:
+        recorded = workplace.ledger.read("cost_models", NAME)
+    assert in_force() == before
+    assert list(recorded["in_force"]) == [False]
+
+
+def test_imported_fills_move_the_model_towards_what_was_paid(decided: Path, tmp_path: Path) -> None:
+    assert import_fills(NAME, broker_file(tmp_path, half_spread_bps=0.6))["imported"] == 400
+    materialise(strategy_of(), "costs")
+    assert bps_to_fraction(0.5) < in_force() <= bps_to_fraction(0.6) * 1.05
+
+
+def test_a_large_change_waits_for_approval(decided: Path, tmp_path: Path) -> None:
+    before = in_force()
+    import_fills(NAME, broker_file(tmp_path, half_spread_bps=5.0))
+    materialise(strategy_of(), "costs")
+    with open_workplace(strategy_of()) as workplace:
+        figures = workplace.ledger.latest("cost_models", NAME)["figures"].iloc[-1]
+    assert figures["status"] == "awaiting_approval", figures
+    assert in_force() == before
+
+
+def test_importing_a_file_again_changes_nothing_and_a_changed_fill_is_refused(decided: Path, tmp_path: Path) -> None:
+    file = broker_file(tmp_path, half_spread_bps=0.6, count=30)
+    import_fills(NAME, file)
+    assert import_fills(NAME, file)["imported"] == 0
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace(",100.0,", ",999.0,", 1), encoding="utf-8")
+    with pytest.raises(LedgerError, match="quantity"):
+        import_fills(NAME, file)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("fill_id,symbol\n1,A\n", "client_order_id"),
+        ("fill_id,client_order_id,symbol,session,quantity,price\n", "no row"),
+        ("fill_id,client_order_id,symbol,session,quantity,price\n1,2,A,2017-03-01,ten,5\n", "'ten'"),
+        ("fill_id,client_order_id,symbol,session,quantity,price\n1,2,A,soon,10,5\n", "'soon'"),
+        ("fill_id,client_order_id,symbol,session,quantity,price\n1,2,A,2017-03-01,10,-5\n", "-5"),
+        ("fill_id,client_order_id,symbol,session,quantity,price\n1,2,A,2017-03-01,10,\n", "price"),
+    ],
+)
+def test_a_bad_file_is_named_with_its_cell_and_nothing_is_stored(
+    decided: Path, tmp_path: Path, text: str, found: str
+) -> None:
+    file = tmp_path / "bad.csv"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(NnAssetsError, match=re.escape(found)):
+        import_fills(NAME, file)
+    with open_workplace(strategy_of()) as workplace:
+        stored = workplace.ledger.read("fills", NAME, where={"source": "imported"})
+    assert stored.empty
+
+
+def test_a_file_that_is_no_text_is_named(decided: Path, tmp_path: Path) -> None:
+    file = tmp_path / "noise.csv"
+    file.write_bytes(b"\xff\xfe\x00\x81,\x00")
+    with pytest.raises(SourceError, match=r"noise\.csv"):
+        import_fills(NAME, file)
