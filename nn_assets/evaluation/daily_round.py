@@ -18,7 +18,7 @@ from nn_assets.evaluation.market_view import SessionMarket
 from nn_assets.evaluation.spending import SLIPPAGE_SESSIONS, Spending, slippage_of, spending_of
 from nn_assets.execution.gate import GateState, pass_gate
 from nn_assets.execution.orders import Orders, targets_to_orders
-from nn_assets.execution.paper import Bar, Liquidity, fill_orders, stop_fills
+from nn_assets.execution.paper import Bar, Liquidity, fill_orders, loss_beyond_stops, stop_fills
 from nn_assets.market.sessions import next_session, previous_session
 from nn_assets.oversight.drift import DriftReport
 from nn_assets.oversight.severity import (
@@ -89,6 +89,7 @@ class Round:
     orders: Orders
     standing: Standing
     turnover_usd: float
+    loss_beyond_stops_usd: float  # what fills lost beyond the stops of the positions they closed
 
 
 def first_standing(strategy: Strategy, symbols: tuple[str, ...], first: pd.Timestamp) -> Standing:
@@ -142,7 +143,7 @@ def play_session(
             remedy="run the sessions in between first: each builds on the one before",
             session=session.date(),
         )
-    book, fills = _fill(strategy, costs, sessions_per_year, standing, facts.market)
+    book, fills, beyond = _fill(strategy, costs, sessions_per_year, standing, facts.market)
     book, state = book.marked(session, facts.market.close, strategy.portfolio)
     if facts.controls.breaker_reset is not None and book.breaker is not None:
         person, reason = facts.controls.breaker_reset
@@ -171,6 +172,7 @@ def play_session(
         decision=decision,
         orders=orders,
         standing=Standing(book, orders, trading, spending),
+        loss_beyond_stops_usd=beyond,
         turnover_usd=float(sum(np.abs(batch.quantity * batch.price).sum() for batch in fills)),
     )
 
@@ -184,7 +186,7 @@ def _blocked_until(strategy: Strategy, session: pd.Timestamp) -> pd.Timestamp:
 
 def _fill(
     strategy: Strategy, costs: CostModel, sessions_per_year: int, standing: Standing, market: SessionMarket
-) -> tuple[Book, tuple[FillArrays, ...]]:
+) -> tuple[Book, tuple[FillArrays, ...], float]:
     """Finance what was held, fill yesterday's orders on today's bar, then the stops that it touched."""
     bar = Bar(market.open, market.high, market.low, market.close, market.volume)
     liquidity = Liquidity(
@@ -196,14 +198,16 @@ def _fill(
     book = standing.book.opened(strategy.costs, strategy.market.cash_rate_annual_fraction, sessions_per_year)
     execution = strategy.label.execution
     ordered = fill_orders(standing.orders, bar, costs, liquidity, strategy.execution, execution)
+    beyond = float(loss_beyond_stops(book, ordered).sum())
     book = book.filled(ordered, market.session)
     stopped = no_fills()
     if execution == "next_open":
         stopped = stop_fills(
             book, bar, costs, liquidity, strategy.execution, strategy=strategy.name, session=market.session
         )
+        beyond += float(loss_beyond_stops(book, stopped).sum())
         book = book.filled(stopped, market.session, blocked_until=_blocked_until(strategy, market.session))
-    return book, (ordered, stopped)
+    return book, (ordered, stopped), beyond
 
 
 def _inputs(strategy: Strategy, standing: Standing, facts: SessionFacts, book: Book) -> DecisionInputs:

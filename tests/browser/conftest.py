@@ -80,6 +80,17 @@ class ServedUI:
     process: subprocess.Popen[bytes]
 
 
+@pytest.hookimpl(trylast=True)  # after the random order was drawn
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the test that ends the UI come last, so that one UI serves them all."""
+    items.sort(key=lambda item: item.get_closest_marker("ends_ui") is not None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the marker of the test that comes last."""
+    config.addinivalue_line("markers", "ends_ui: ends the UI that the other tests look at")
+
+
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The system's browser."""
@@ -194,7 +205,7 @@ def end(process: subprocess.Popen[bytes], seconds: float = 20.0) -> None:
 
 @pytest.fixture(scope="session")
 def ui(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedUI]:
-    """The UI of the home; a test that ends it starts one of its own."""
+    """The UI of the home."""
     served = start_ui(home, tmp_path_factory.mktemp("ui") / "ui.log")
     yield served
     end(served.process)

@@ -24,7 +24,8 @@ PICTURES = Path(__file__).resolve().parent.parent.parent / "nn_assets" / "report
 STRATEGY = "index_daily"
 GROUPS = ("market", "features", "learning", "evaluation", "daily", "costs")
 MARGIN = 24
-COLOURS = 128  # of the palette: keeps a picture well below 300 kB
+ROWS = 10  # of the table of figures: forecasts, and what trading on them gave
+COLOURS = 256  # of the palette: keeps a picture well below 300 kB
 
 _SHOWN = """() => {
     const boxes = [...document.querySelectorAll('svg foreignObject')].map(each => each.getBoundingClientRect());
@@ -49,7 +50,7 @@ def graph_address(ui: str, strategy: str) -> str:
 
 def photograph_graph(browser: Browser, ui: str) -> None:
     """The graph of one strategy, cut to its nodes."""
-    page = browser.new_page(viewport={"width": 2300, "height": 1000})
+    page = browser.new_page(viewport={"width": 2300, "height": 1500})
     page.goto(graph_address(ui, STRATEGY))
     page.locator("svg").get_by_text("daily_report", exact=True).first.wait_for()
     page.wait_for_timeout(4000)  # the layout moves until the states are in
@@ -66,9 +67,12 @@ def photograph_graph(browser: Browser, ui: str) -> None:
 
 def photograph_report(browser: Browser) -> None:
     """The head of the demo's page: the verdicts, and the figures of the first strategy."""
-    page = browser.new_page(viewport={"width": 1060, "height": 1240})
+    page = browser.new_page(viewport={"width": 1060, "height": 1600})
     page.goto((home() / "reports" / "demo.html").as_uri())
-    _keep("report.png", page.screenshot())
+    last = page.locator("table.first").first.locator("tbody tr").nth(ROWS - 1).bounding_box()
+    assert last is not None, "the page has a table of figures"
+    height = last["y"] + last["height"]
+    _keep("report.png", page.screenshot(clip={"x": 0, "y": 0, "width": 1060, "height": height}))
     page.close()
 
 

@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -16,9 +15,6 @@ from tests.browser.conftest import (
     SESSIONS,
     ServedUI,
     descendants_of,
-    end,
-    members_of_session,
-    start_ui,
     still_running,
     sync_api,
 )
@@ -105,19 +101,15 @@ def test_the_runs_that_made_them_are_there_and_succeeded(ui: ServedUI, page: syn
     assert page.get_by_text("Failure", exact=True).count() == 0
 
 
-def test_it_ends_on_sigterm_within_seconds_and_leaves_no_process(home: Path, tmp_path: Path) -> None:
-    served = start_ui(home, tmp_path / "ui.log")
-    try:
-        family = descendants_of(served.process.pid)
-        assert len(family) >= 2, "webserver and daemon run as its children"
-        os.kill(served.process.pid, signal.SIGTERM)
-        status = served.process.wait(15)
-        deadline = time.monotonic() + 5.0
-        while left := {*members_of_session(served.process.pid), *still_running(family)}:
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.1)
-        assert left == set()
-        assert status == 0
-    finally:
-        end(served.process)
+@pytest.mark.ends_ui
+def test_it_ends_on_sigterm_within_seconds_and_leaves_no_process(ui: ServedUI, page: sync_api.Page) -> None:
+    page.goto(f"{ui.address}/runs")  # a page that stays open holds connections
+    sync_api.expect(page.get_by_text(f"{NAME}__study", exact=True).first).to_be_visible()
+    family = descendants_of(ui.process.pid)
+    assert len(family) >= 2, "webserver and daemon run as its children"
+    os.kill(ui.process.pid, signal.SIGTERM)
+    assert ui.process.wait(15) == 0
+    deadline = time.monotonic() + 5.0
+    while (left := still_running(family)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert left == []

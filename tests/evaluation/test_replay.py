@@ -162,3 +162,16 @@ def test_a_view_of_the_market_equals_plain_pandas() -> None:
     assert view.trailing_returns[-1] == pytest.approx(close.pct_change().iloc[150].to_numpy())
     assert view.trailing_returns.shape == (60, len(SYMBOLS))
     assert view.previous_adv_usd == pytest.approx(dollars.iloc[149].to_numpy())
+
+
+def test_a_fill_through_the_stop_reports_what_it_lost_beyond_it(whole: tuple[World, Replay]) -> None:
+    _, full = whole
+    for before, after in zip(full.rounds, full.rounds[1:], strict=False):
+        book, lost = before.standing.book, 0.0
+        for batch in after.fills:
+            for place, quantity, price in zip(batch.symbol, batch.quantity, batch.price, strict=True):
+                held, stop = book.quantity[place], book.stop_price[place]
+                if held * quantity < 0.0 and np.isfinite(stop):
+                    lost += min(abs(held), abs(quantity)) * max(0.0, np.sign(held) * (stop - price))
+        if len(after.fills[1]) == 0:  # a stop of the same session is set after its entry
+            assert after.loss_beyond_stops_usd == pytest.approx(lost)

@@ -54,6 +54,7 @@ def daily_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         name=f"{strategy.name}__daily_round",
         specs=specs,
         partitions_def=session_partitions(strategy),
+        backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=[
             dg.AssetCheckSpec(
                 name="trace_ends_at_the_target",
@@ -107,7 +108,11 @@ def _add_metadata(
 ) -> None:
     frames, state, trading = done.frames, done.round.state, done.round.standing.trading
     metadata: dict[str, dict[str, Any]] = {
-        "fills": {"fills": len(frames["fills"]), "table": table(frames["fills"].drop(columns=["known_at"]))},
+        "fills": {
+            "fills": len(frames["fills"]),
+            "loss_beyond_stops_usd": done.round.loss_beyond_stops_usd,
+            "table": table(frames["fills"].drop(columns=["known_at"])),
+        },
         "portfolio_state": {
             "equity_usd": state.equity_usd,
             "gross_fraction": state.gross_fraction,

@@ -29,6 +29,7 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         **described(strategy, "walk_forward_study", "evaluation", version, {"parquet"}),
         deps=[asset_key(strategy, "forecasts")],
         partitions_def=months,
+        backfill_policy=dg.BackfillPolicy.single_run(),
         io_manager_key="months_io",
         description="Out-of-sample forecasts of every month replayed through the daily round, at stated costs, beside "
         "the linear model, boosting and buy-and-hold. The partition of a month holds its daily results; "
@@ -69,6 +70,7 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         **described(strategy, "model_evaluation", "evaluation", version, {"pandas"}),
         ins={"walk_forward_study": dg.AssetIn(key=study_key)},
         partitions_def=months,
+        backfill_policy=dg.BackfillPolicy.single_run(),
         io_manager_key="months_io",
         description="Each month's result of every estimator and of buy-and-hold: return, cost, turnover.",
     )

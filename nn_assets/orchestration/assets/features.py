@@ -60,6 +60,7 @@ def feature_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         **described(strategy, "stationarity", "features", version, {"statsmodels"}),
         ins=cube_input,
         partitions_def=months,
+        backfill_policy=dg.BackfillPolicy.single_run(),
         io_manager_key="months_io",
         description="Augmented Dickey-Fuller verdict on each feature, on the training rows of the month's fold only: "
         "level, differenced, volatility-normalised, or dropped. KPSS beside it.",
@@ -81,6 +82,7 @@ def feature_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         ins=cube_input,
         deps=[asset_key(strategy, "stationarity")],
         partitions_def=months,
+        backfill_policy=dg.BackfillPolicy.single_run(),
         io_manager_key="months_io",
         description="The features that the month's model sees: all stationary ones, or those that selection "
         "chose on training rows, by univariate rank IC and by what they add to those already chosen.",

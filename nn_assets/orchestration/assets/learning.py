@@ -27,6 +27,7 @@ def learning_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         **described(strategy, "trained_model", "learning", version, {"pytorch", "safetensors"}),
         deps=[asset_key(strategy, name) for name in ("features", "stationarity", "selected_features")],
         partitions_def=months,
+        backfill_policy=dg.BackfillPolicy.single_run(),
         description="The model in force from the first session of a month: an ensemble of networks, with a linear "
         "model and gradient boosting beside it, calibrated on a purged slice. A month between refits "
         "names the model it reuses; a refit that is worse than the model in force is not taken.",
@@ -47,6 +48,7 @@ def learning_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         **described(strategy, "forecasts", "learning", version, {"parquet"}),
         deps=[asset_key(strategy, "trained_model")],
         partitions_def=months,
+        backfill_policy=dg.BackfillPolicy.single_run(),
         io_manager_key="months_io",
         description="Out-of-sample forecasts of every session of a month by the model in force, which saw no label "
         "realised after the month began.",
