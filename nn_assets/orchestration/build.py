@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import dagster as dg
 
 from nn_assets.orchestration.assets.costs import cost_assets
@@ -40,14 +42,17 @@ def job_name(strategy: Strategy, kind: str) -> str:
 
 def strategy_definitions(strategy: Strategy) -> dg.Definitions:
     """Assets, jobs, schedules and sensors of one strategy; every name is its own."""
-    assets = [
-        *market_assets(strategy),
-        *feature_assets(strategy),
-        *learning_assets(strategy),
-        *evaluation_assets(strategy),
-        *daily_assets(strategy),
-        *cost_assets(strategy),
-    ]
+    with warnings.catch_warnings():
+        # A range asked for in the UI must be one run: sessions are decided in order.
+        warnings.filterwarnings("ignore", message="Parameter `backfill_policy`")
+        assets = [
+            *market_assets(strategy),
+            *feature_assets(strategy),
+            *learning_assets(strategy),
+            *evaluation_assets(strategy),
+            *daily_assets(strategy),
+            *cost_assets(strategy),
+        ]
     chosen = {
         "tables": TABLES,
         "study": (*TABLES, *MONTHS),

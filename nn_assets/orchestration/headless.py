@@ -30,7 +30,7 @@ __all__ = ["RunFailed", "materialise", "run_round", "run_study", "serve_ui"]
 
 # Names the progress logger: without it Dagster prints every event.
 _RUN_CONFIG: dict[str, Any] = {"loggers": {"console": {"config": {}}}}
-_ORDERLY_END_SECONDS = 10.0
+_ORDERLY_END_SECONDS = 6.0
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 

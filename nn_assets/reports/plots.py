@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from nn_assets.evaluation.significance import rank_ic_contributions
@@ -44,6 +43,7 @@ FloatArray = npt.NDArray[np.float64]
 
 _SHOWN_SYMBOLS = 7
 _SHOWN_SERIES = 25
+_DRIFT_COLOURS = {"prediction": COLOURS["network"], "feature": COLOURS["buy_and_hold"], "drifted": ALARM}
 _CALIBRATION_BINS = 10
 
 
@@ -250,10 +250,8 @@ def drift_statistics(drift: pd.DataFrame, title: str = "Drift: statistic over it
         empty_note(axis, "not enough sessions yet for the drift window")
         return to_png(figure)
     places = np.arange(len(shown))
-    colours = [
-        ALARM if drifted else COLOURS["network" if layer == "prediction" else "buy_and_hold"]
-        for drifted, layer in zip(shown["drifted"], shown["layer"], strict=True)
-    ]
+    kinds = np.where(shown["drifted"].to_numpy(dtype=bool), "drifted", shown["layer"])
+    colours = [_DRIFT_COLOURS[kind] for kind in kinds]
     axis.barh(places, shown["share"].to_numpy(), color=colours, height=0.62)
     axis.axvline(1.0, color=INK, linewidth=1.4)
     axis.set_yticks(places, [str(name) for name in shown["name"]])
@@ -261,17 +259,11 @@ def drift_statistics(drift: pd.DataFrame, title: str = "Drift: statistic over it
     axis.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axis.grid(visible=False, axis="y")
     axis.set_ylim(-0.6, len(shown) - 0.4)
-    _drift_legend(axis, len(shown), len(rows))
-    return to_png(figure)
-
-
-def _drift_legend(axis: Axes, shown: int, monitored: int) -> None:
-    """Say what the colours mean, and how much is not shown."""
-    said = {"prediction": COLOURS["network"], "feature": COLOURS["buy_and_hold"], "drifted": ALARM}
-    for name, colour in said.items():
+    for name, colour in _DRIFT_COLOURS.items():
         axis.barh([0.0], [0.0], color=colour, label=name)
     legend(axis)
-    axis.set_xlabel(f"share of the critical value ({shown} of {monitored} series; drift from 100% on)")
+    axis.set_xlabel(f"share of the critical value ({len(shown)} of {len(rows)} series; drift from 100% on)")
+    return to_png(figure)
 
 
 def training_curves(

@@ -106,7 +106,9 @@ def _rate(timing: Timing) -> str:
 def _ratio(row: Row) -> str:
     if row.timing.is_reference:
         return "1 (reference)"
-    return "" if row.times_as_fast is None else f"{row.times_as_fast:.1f} x"
+    if row.times_as_fast is None:
+        return ""
+    return f"{row.times_as_fast:,.{0 if row.times_as_fast >= 100.0 else 1}f} x"
 
 
 def markdown(rows: Iterable[Row], machine: dict[str, str]) -> str:

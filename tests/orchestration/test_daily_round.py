@@ -201,9 +201,7 @@ def restate(symbol: str, session: str) -> None:
         raw = workplace.raw_versions()
         bar = raw[(raw["symbol"] == symbol) & (raw["session"] == session)].reset_index(drop=True)
         now = pd.Timestamp.now(tz="UTC").as_unit("ns")
-        corrected = bar.assign(
-            close=bar["close"] * 1.02, high=bar["high"] * 1.03, known_at=now, ingested_at=now
-        )
+        corrected = bar.assign(close=bar["close"] * 1.02, high=bar["high"] * 1.03, known_at=now, ingested_at=now)
         workplace.lake.append_segment(NAME, RAW_BARS, corrected)
     assert run_assets(strategy, "tables", ("validated_bars", "features")).success
 

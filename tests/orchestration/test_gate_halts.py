@@ -100,7 +100,11 @@ def one_symbol_gone() -> pd.DataFrame:
 
 
 FAULTS = {
-    "negative_prices": (negative_prices, {"quarantined_share", "missing_symbols"}, "SIM02 2017-03-01: non_positive_price, close -"),
+    "negative_prices": (
+        negative_prices,
+        {"quarantined_share", "missing_symbols"},
+        "SIM02 2017-03-01: non_positive_price, close -",
+    ),
     "stale": (stale, {"freshness", "missing_symbols"}, "newest 2017-06-22"),
     "one_symbol_gone": (one_symbol_gone, {"missing_symbols"}, "SIM03 2017-06-23: missing_symbols"),
 }

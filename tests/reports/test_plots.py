@@ -76,6 +76,22 @@ def test_nothing_to_show_is_said_in_the_picture_and_is_no_error() -> None:
         assert len(png) < 12_000
 
 
+def test_drift_compares_series_of_different_scales_and_shows_the_nearest_to_drifting() -> None:
+    drift = pd.DataFrame(
+        {
+            "name": [f"series_{place:02d}" for place in range(60)],
+            "layer": "feature",
+            "statistic": np.linspace(0.1, 20.0, 60),
+            "critical": 20.0,
+            "drifted": False,
+        }
+    )
+    tall, rescaled = plots.drift_statistics(drift), drift.assign(statistic=drift["statistic"] / 50, critical=0.4)
+    assert plots.drift_statistics(rescaled) == tall, "only the share of the critical value is drawn"
+    fewer = Image.open(io.BytesIO(plots.drift_statistics(drift.tail(25))))
+    assert Image.open(io.BytesIO(tall)).size == fewer.size
+
+
 def test_missing_values_are_gaps() -> None:
     returns = np.full(300, np.nan)
     returns[100:] = 0.001

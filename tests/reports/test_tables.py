@@ -5,7 +5,7 @@ from __future__ import annotations
 from nn_assets.evaluation.figures import study_figures
 from nn_assets.reports.tables import figure_table, fold_table, sized_positions, steps_markdown
 from tests.evaluation.records import made_record
-from tests.reports.pages import STEPS, made_targets
+from tests.reports.pages import STEPS, made_steps, made_targets
 
 
 def test_the_network_stands_first_and_missing_figures_have_reasons() -> None:
@@ -44,6 +44,16 @@ def test_the_largest_position_comes_first_with_the_step_that_decided_it() -> Non
     assert sized[2].why.startswith("SIM03 edge over volatility")
     assert [step.step for step in sized[0].steps] == list(range(1, 9))
     assert [step.changed for step in sized[1].steps] == [False, False, True, False, False, False, True, False]
+
+
+def test_a_symbol_that_stays_flat_says_what_its_edge_was() -> None:
+    steps = made_steps({"SIM03": (0.0,) * 8})
+    (flat,) = sized_positions(made_targets().query("symbol == 'SIM03'").assign(current_quantity=0.0), steps)
+    assert flat.is_flat
+    assert flat.why == "SIM03 edge after costs | 0.0%; SIM03 half Kelly | 0.0%"
+    idle = steps.assign(reason=steps["reason"].where(~steps["step"].isin([2, 3]), "nothing proposed"))
+    (silent,) = sized_positions(made_targets().query("symbol == 'SIM03'").assign(current_quantity=0.0), idle)
+    assert silent.why == "SIM03 probability | 0.0%"
 
 
 def test_a_position_without_a_trace_says_so() -> None:
