@@ -62,7 +62,6 @@ class Controls:
     verdict_allows: bool = False
     kill_switch: str = "ACTIVE"
     breaker_reset: tuple[str, str] | None = None  # person and reason
-    regime_scale: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,7 +224,7 @@ def _inputs(strategy: Strategy, standing: Standing, facts: SessionFacts, book: B
         daily_volatility=signals.forecast_volatility,
         adv_usd=market.adv_usd,
         trailing_returns=market.trailing_returns,
-        beta=np.full(len(book.symbols), np.nan),
+        beta=market.beta,
         current_quantity=book.quantity,
         blocked_side=book.blocked_side,
         equity_usd=book.equity_usd,
@@ -235,7 +234,7 @@ def _inputs(strategy: Strategy, standing: Standing, facts: SessionFacts, book: B
         trading_state=standing.trading.state,
         breaker=None if book.breaker is None else book.breaker.kind,
         kill_switch=facts.controls.kill_switch,
-        regime_scale=facts.controls.regime_scale,
+        regime_scale=market.regime_scale,
     )
 
 

@@ -9,9 +9,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.features.catalogue.prices import average_true_range, log_return, ratio
-from nn_assets.features.rolling import lagged, rolling_mean
+from nn_assets.features.rolling import lagged, rolling_covariance, rolling_mean
 from nn_assets.market.panel import Panel
 from nn_assets.settings import PortfolioSettings
+from nn_assets.signals.regimes import Regimes, regime_scale, rule_regimes
 from nn_assets.signals.signals import ewma_volatility
 
 __all__ = ["MarketView", "SessionMarket", "market_view"]
@@ -20,6 +21,7 @@ FloatArray = npt.NDArray[np.float64]
 
 _ATR_SESSIONS = 14
 _ADV_SESSIONS = 20
+_SMALLEST_MARKET = 5  # symbols below which their mean is no market, and beta counts as unknown
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,9 @@ class SessionMarket:
     previous_adv_usd: FloatArray  # as known when the order was decided
     previous_volatility: FloatArray
     trailing_returns: FloatArray  # (correlation sessions, symbols), fraction
+    beta: FloatArray  # to the equally weighted market; NaN where unknown
+    regime: str  # in words
+    regime_scale: float  # what the regime leaves of a size, 0..1
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,8 @@ class MarketView:
     average_true_range: FloatArray
     volatility: FloatArray
     adv_usd: FloatArray
+    beta: FloatArray
+    regimes: Regimes
     correlation_sessions: int
 
     def at(self, row: int) -> SessionMarket:
@@ -71,6 +78,9 @@ class MarketView:
             previous_adv_usd=self.adv_usd[before],
             previous_volatility=self.volatility[before],
             trailing_returns=self.returns[first : row + 1],
+            beta=self.beta[row],
+            regime=self.regimes.label(row),
+            regime_scale=regime_scale(self.regimes, row),
         )
 
 
@@ -82,23 +92,46 @@ def market_view(panel: Panel, settings: PortfolioSettings) -> MarketView:
     panel : Panel, arrays of shape (bars, symbols)
     settings : PortfolioSettings
         ``proxy_adv_usd`` replaces the measured average daily volume (of an index, say, whose volume
-        is that of its members).
+        is that of its members). ``correlation_sessions`` is the window of beta too.
 
     Returns
     -------
     MarketView
         Volatility is the EWMA of :func:`nn_assets.signals.signals.ewma_volatility`; average daily
-        volume the 20-session mean of close x volume. NaN where bars are missing.
+        volume the 20-session mean of close x volume; beta and regime are those of the equally
+        weighted market of the panel's symbols. NaN where bars are missing.
     """
     if settings.proxy_adv_usd is None:
         adv = rolling_mean(panel.close * panel.volume, _ADV_SESSIONS)
     else:
         adv = np.full(panel.close.shape, settings.proxy_adv_usd)
+    returns = ratio(panel.close, lagged(panel.close, 1)) - 1.0
+    market = _equal_weight(returns)
     return MarketView(
         panel=panel,
-        returns=ratio(panel.close, lagged(panel.close, 1)) - 1.0,
+        returns=returns,
+        beta=_beta(returns, market, settings.correlation_sessions),
+        regimes=rule_regimes(np.cumprod(1.0 + np.nan_to_num(market))),
         average_true_range=average_true_range(panel, _ATR_SESSIONS),
         volatility=ewma_volatility(log_return(panel)),
         adv_usd=adv,
         correlation_sessions=settings.correlation_sessions,
     )
+
+
+def _equal_weight(returns: FloatArray) -> FloatArray:
+    """Mean return over the symbols that have one, shape (bars,); NaN where none has."""
+    total, count = np.zeros(len(returns)), np.zeros(len(returns))
+    for symbol in range(returns.shape[1]):  # one order of addition, whatever the memory layout
+        known = np.isfinite(returns[:, symbol])
+        total += np.where(known, returns[:, symbol], 0.0)
+        count += known
+    return np.divide(total, count, out=np.full(len(returns), np.nan), where=count > 0)
+
+
+def _beta(returns: FloatArray, market: FloatArray, sessions: int) -> FloatArray:
+    """Slope of each symbol's return on the market's over a trailing window; NaN in a small panel."""
+    if returns.shape[1] < _SMALLEST_MARKET:
+        return np.full(returns.shape, np.nan)
+    wide = np.repeat(market[:, None], returns.shape[1], axis=1)
+    return ratio(rolling_covariance(returns, wide, sessions), rolling_covariance(wide, wide, sessions))

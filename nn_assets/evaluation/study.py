@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -117,7 +117,8 @@ def run_study(
         months={sessions[row]: material.month_by_row[row] for row in rows},
         tracks=tracks,
     )
-    record = record.until(rows[-1])
+    regimes = np.array([market.regimes.label(row) for row in range(len(sessions))])
+    record = replace(record, regimes=regimes).until(rows[-1])
     figures = _figures(strategy, sessions_per_year, record, trials, trial_sharpes, by_fold=True)
     return Study(record, market, replays, rows, figures)
 
@@ -132,7 +133,7 @@ def judge_month(
 ) -> MonthVerdict:
     """The verdict that the record allowed at a month's end; nothing later is read."""
     ends = int(np.flatnonzero(study.record.months == month)[-1])
-    cut = study.record.until(ends)
+    cut = replace(study.record.until(ends), regimes=None)
     figures = _figures(strategy, sessions_per_year, cut, trials, trial_sharpes, by_fold=False)
     return MonthVerdict(month, figures, verdict(figures))
 

@@ -10,7 +10,17 @@ from nn_assets.settings import Strategy
 
 __all__ = ["trial_configuration", "trial_hash"]
 
-_WHOLE_SECTIONS = ("source", "features", "label", "walk_forward", "costs", "portfolio")
+_WHOLE_SECTIONS = (
+    "source",
+    "cleaning",
+    "features",
+    "label",
+    "walk_forward",
+    "costs",
+    "portfolio",
+    "execution",
+    "oversight",
+)
 _MARKET_KEYS = ("calendar", "symbols", "history_starts", "cash_rate_annual_fraction")
 # How many processes train changes no figure; neither do names, owners and the gate.
 _WITHOUT_EFFECT = ("processes",)

@@ -65,7 +65,7 @@ def run_demo(console: Console, *, short: bool = False) -> dict[str, Any]:
 def _span(strategy: Strategy, *, short: bool) -> _Span:
     months = [key[:7] for key in month_partitions(strategy).get_partition_keys()]
     with open_workplace(strategy) as workplace:
-        live = [day for day in workplace.sessions() if day >= workplace.first_live_session]
+        live = list(workplace.live_sessions)
     return _Span(first_model_month(strategy), months[-1], live[:3] if short else live)
 
 

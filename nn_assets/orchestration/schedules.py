@@ -6,6 +6,7 @@ import dagster as dg
 import pandas as pd
 
 from nn_assets.market.sessions import is_session, session_close, sessions_between, timezone_of
+from nn_assets.orchestration.naming import STRATEGY_TAG
 from nn_assets.orchestration.partitions import first_model_month
 from nn_assets.settings import Strategy
 
@@ -77,7 +78,7 @@ def _daily(strategy: Strategy) -> object:
         return dg.RunRequest(
             run_key=f"{strategy.name}:daily:{key}",
             partition_key=key,
-            tags={"nn_assets/strategy": strategy.name},
+            tags={STRATEGY_TAG: strategy.name},
         )
 
     return evaluate
@@ -93,7 +94,7 @@ def _monthly(strategy: Strategy) -> object:
         return dg.RunRequest(
             run_key=f"{strategy.name}:month:{month}",
             partition_key=f"{month}-01",
-            tags={"nn_assets/strategy": strategy.name},
+            tags={STRATEGY_TAG: strategy.name},
         )
 
     return evaluate
@@ -104,6 +105,6 @@ def _recalibration(strategy: Strategy) -> object:
         if (skip := _frozen(strategy)) is not None:
             return skip
         month = _local(context, strategy).strftime("%Y-%m")
-        return dg.RunRequest(run_key=f"{strategy.name}:costs:{month}", tags={"nn_assets/strategy": strategy.name})
+        return dg.RunRequest(run_key=f"{strategy.name}:costs:{month}", tags={STRATEGY_TAG: strategy.name})
 
     return evaluate

@@ -9,6 +9,8 @@ import pandas as pd
 
 from nn_assets.market.sessions import next_session
 from nn_assets.orchestration.clock import now_utc
+from nn_assets.orchestration.naming import STRATEGY_TAG
+from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.settings import Strategy
 from nn_assets.store.home import home
 from nn_assets.store.ledger import Ledger
@@ -30,7 +32,10 @@ def strategy_sensors(strategy: Strategy, *, study_job: str) -> list[dg.SensorDef
             ).sort_values("sequence")
         if events.empty:
             return dg.SkipReason("no drift event since the last look at the ledger")
-        requests = [_refresh(strategy, str(row.event_id), row.session) for row in events.itertuples()]
+        asked = [_refresh(strategy, str(row.event_id), row.session) for row in events.itertuples()]
+        # The last session of a stated history has no month after it.
+        known = set(month_partitions(strategy).get_partition_keys())
+        requests = [request for request in asked if request.partition_key in known]
         return dg.SensorResult(run_requests=requests, cursor=str(int(events["sequence"].max())))
 
     return [
@@ -50,7 +55,7 @@ def _refresh(strategy: Strategy, event_id: str, session: pd.Timestamp) -> dg.Run
     return dg.RunRequest(
         run_key=f"{strategy.name}:refresh:{event_id}",
         partition_key=f"{in_force.strftime('%Y-%m')}-01",
-        tags={"nn_assets/strategy": strategy.name, REFRESH_TAG: str(session.date())},
+        tags={STRATEGY_TAG: strategy.name, REFRESH_TAG: str(session.date())},
     )
 
 

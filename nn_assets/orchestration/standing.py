@@ -81,8 +81,7 @@ def _orders_of(workplace: Workplace, session: pd.Timestamp, symbols: tuple[str, 
 def _spending(workplace: Workplace, until: pd.Timestamp, symbols: tuple[str, ...]) -> tuple[Spending, ...]:
     """Costs of the fills of the last sessions, as the round itself measured them."""
     strategy = workplace.strategy
-    sessions = [day for day in workplace.sessions(until) if day >= workplace.first_live_session]
-    recent = sessions[-SLIPPAGE_SESSIONS:]
+    recent = workplace.live_sessions[workplace.live_sessions <= until][-SLIPPAGE_SESSIONS:]
     fills = workplace.ledger.read("fills", strategy.name, recent[0], until, where={"source": "paper"})
     market = market_view(workplace.panel(until), strategy.portfolio)
     costs = cost_model_in_force(workplace)

@@ -53,8 +53,7 @@ def _of(workplace: Workplace) -> dict[str, Any]:
 
 
 def _undecided(workplace: Workplace, decided: int) -> int:
-    live = [day for day in workplace.sessions() if day >= workplace.first_live_session]
-    return len(live) - decided
+    return len(workplace.live_sessions) - decided
 
 
 def _lines(state: dict[str, Any]) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from nn_assets.errors import PublicationError
+from nn_assets.errors import DecisionError, PublicationError
 from nn_assets.features.catalogue import compute_features
 from nn_assets.features.cube import FeatureCube
 from nn_assets.features.labels import Labels, make_labels
@@ -27,6 +27,7 @@ from nn_assets.market.sessions import sessions_between, sessions_per_year
 from nn_assets.orchestration.catalog import find_strategy
 from nn_assets.orchestration.clock import as_of_session, last_open_session, now_utc
 from nn_assets.settings import Strategy
+from nn_assets.store.files import locked
 from nn_assets.store.lake import Lake
 from nn_assets.store.ledger import Ledger
 from nn_assets.store.models import ModelStore
@@ -68,11 +69,34 @@ class Workplace:
         return sessions_between(self.strategy.market.calendar, self.strategy.market.history_starts, last)
 
     @cached_property
-    def first_live_session(self) -> pd.Timestamp:
-        """The first session that is decided one by one."""
+    def live_sessions(self) -> pd.DatetimeIndex:
+        """Sessions that are decided one by one, so far; none before ``market.live_starts``."""
         market = self.strategy.market
-        live = market.live_starts or market.history_starts
-        return sessions_between(market.calendar, live, self.last_session)[0]
+        return sessions_between(market.calendar, market.live_starts or market.history_starts, self.last_session)
+
+    @property
+    def first_live_session(self) -> pd.Timestamp:
+        """The first session that is decided one by one.
+
+        Raises
+        ------
+        DecisionError
+            The strategy goes live later than any session there is.
+        """
+        if len(self.live_sessions) == 0:
+            raise DecisionError(
+                expected=f"a session from market.live_starts {self.strategy.market.live_starts} on",
+                found=f"sessions up to {self.last_session.date()}",
+                remedy="wait for the first live session, or set market.live_starts earlier",
+                strategy=self.strategy.name,
+            )
+        return self.live_sessions[0]
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the strategy alone: another round or study of it, in whatever process, waits."""
+        with locked(self.lake.root.parent / "locks" / self.strategy.name):
+            yield
 
     # --- bars ------------------------------------------------------------------------------------------
 

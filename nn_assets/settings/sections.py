@@ -80,7 +80,7 @@ class MarketSettings(_Section):
             if (day := getattr(self, name)) is not None
         ]
         for (earlier, first), (later, second) in pairwise(stages):
-            if first >= second and (earlier, later) != ("live_starts", "vault_starts"):
+            if first >= second:
                 raise ValueError(f"market.{earlier} {first} must lie before market.{later} {second}")
         return self
 
@@ -255,7 +255,7 @@ class OversightSettings(_Section):
 
 
 class Strategy(_Section):
-    """Everything a strategy is. Two equal objects behave alike to the bit."""
+    """Everything a strategy is. Two with the same :meth:`content_hash` behave alike to the bit."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
     description: str = ""
@@ -284,7 +284,17 @@ class Strategy(_Section):
         return self
 
     def content_hash(self, *sections: str) -> str:
-        """SHA-256 of the named sections (all when none is named), first 16 hex digits."""
+        """SHA-256 of what can change a result, first 16 hex digits.
+
+        Parameters
+        ----------
+        *sections : str
+            The sections that count; all when none is named. Description, owner and the number of
+            processes never count.
+        """
         chosen = self.model_dump(mode="json", include=set(sections) if sections else None)
+        for name in ("description", "owner"):
+            chosen.pop(name, None)
+        chosen.get("learning", {}).pop("processes", None)
         canonical = json.dumps(chosen, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]

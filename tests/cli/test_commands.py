@@ -18,6 +18,7 @@ COMMANDS = (
     ("run",),
     ("study",),
     ("export",),
+    ("import-fills",),
     ("status",),
     ("audit", "verify"),
     ("control", "kill-switch"),
