@@ -36,7 +36,7 @@ lint: $(VENV)/.installed-dev  ## ruff, mypy and the import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: $(VENV)/.installed-dev  ## benchmarks against the plain references; figures go to $(or $(NN_ASSETS_HOME),.nn_assets)/benchmarks.json
+bench: $(VENV)/.installed-dev  ## benchmarks against the plain references; figures go to tests/benchmarks/RESULTS.md
 	@$(BIN)/python -m tests.benchmarks
 
 ui: $(VENV)/.installed  ## Dagster's webserver and daemon on http://127.0.0.1:3000

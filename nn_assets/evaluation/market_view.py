@@ -107,11 +107,12 @@ def market_view(panel: Panel, settings: PortfolioSettings) -> MarketView:
         adv = np.full(panel.close.shape, settings.proxy_adv_usd)
     returns = ratio(panel.close, lagged(panel.close, 1)) - 1.0
     market = _equal_weight(returns)
+    growth: FloatArray = np.cumprod(1.0 + np.nan_to_num(market)).astype(np.float64)
     return MarketView(
         panel=panel,
         returns=returns,
         beta=_beta(returns, market, settings.correlation_sessions),
-        regimes=rule_regimes(np.cumprod(1.0 + np.nan_to_num(market))),
+        regimes=rule_regimes(growth),
         average_true_range=average_true_range(panel, _ATR_SESSIONS),
         volatility=ewma_volatility(log_return(panel)),
         adv_usd=adv,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 import numpy as np
 import pandas as pd
 
+from nn_assets.evaluation.daily_round import Round
 from nn_assets.evaluation.market_view import market_view
 from nn_assets.evaluation.replay import forecast_arrays, replay
+from nn_assets.orchestration.cost_models import cost_model, recorded_cost_model_ids
 from nn_assets.orchestration.models import forecasts_until
 from nn_assets.orchestration.rounds import recorded_given, watch_of
-from nn_assets.orchestration.study import cost_model_in_force
 from nn_assets.orchestration.workplace import FORECASTS, Workplace
 
 __all__ = ["decisions_repeat_in_replay", "features_repeat_when_cut", "signals_repeat_forecasts"]
@@ -67,22 +70,30 @@ def decisions_repeat_in_replay(workplace: Workplace) -> tuple[int, list[str]]:
     arrays = forecast_arrays(forecasts_until(workplace, cube, last), "network", cube.sessions, cube.symbols)
     given = {row["session"]: recorded_given(row) for _, row in decisions.iterrows()}
     market = market_view(panel, strategy.portfolio)
-    played = replay(
-        strategy,
-        cost_model_in_force(workplace),
-        workplace.sessions_per_year,
-        market,
-        workplace.labels(panel),
-        arrays,
-        range(cube.row(decisions["session"].min()), cube.row(last) + 1),
-        monitor=watch_of(workplace, cube, arrays, cube.row(decisions["session"].min())),
-        controls=lambda row: given[cube.sessions[row]].controls,
-    )
+    first = cube.row(decisions["session"].min())
+    watch = watch_of(workplace, cube, arrays, first)
+    priced = recorded_cost_model_ids(decisions)
+    rounds: list[Round] = []
+    # Runs of sessions that one cost model priced, each from the state that the run before left.
+    for cost_model_id, run in groupby(range(first, cube.row(last) + 1), key=lambda row: priced[cube.sessions[row]]):
+        rows = list(run)
+        rounds += replay(
+            strategy,
+            cost_model(workplace, cost_model_id),
+            workplace.sessions_per_year,
+            market,
+            workplace.labels(panel),
+            arrays,
+            range(rows[0], rows[-1] + 1),
+            monitor=watch,
+            standing=rounds[-1].standing if rounds else None,
+            controls=lambda row: given[cube.sessions[row]].controls,
+        ).rounds
     targets = ledger.read("target_positions", strategy.name).set_index(["session", "symbol"])["target_quantity"]
     differing = [
         f"{symbol} {done.session.date()}: {targets[done.session, symbol]} on record, {quantity} replayed"
-        for done in played.rounds
+        for done in rounds
         for symbol, quantity in zip(panel.symbols, done.decision.target_quantity, strict=True)
         if targets[done.session, symbol] != quantity
     ]
-    return len(played.rounds), differing
+    return len(rounds), differing

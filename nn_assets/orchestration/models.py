@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
@@ -25,14 +25,25 @@ from nn_assets.store.lake import Lake
 from nn_assets.store.models import ModelStore
 
 __all__ = [
+    "MODEL_SECTIONS",
     "ModelsInForce",
     "drift_references",
+    "forecast_addresses",
     "forecast_months",
     "forecast_record",
     "forecasts_until",
+    "keep_forecast_list",
     "load_model",
     "models_in_force",
+    "read_forecast_list",
 ]
+
+
+MODEL_SECTIONS = ("features", "label", "learning", "walk_forward")
+"""Sections of the settings that decide which model a month uses."""
+
+
+_FORECAST_LISTS = "forecast_lists"
 
 
 def load_model(workplace: Workplace, model_id: str) -> FoldModel:
@@ -74,9 +85,13 @@ class ModelsInForce:
         )
 
 
-def models_in_force(workplace: Workplace) -> ModelsInForce:
-    """Read which models decide which sessions from the ledger."""
-    found = workplace.ledger.read("models", workplace.strategy.name, bookkeeping=True)
+def models_in_force(workplace: Workplace, recorded_by: pd.Timestamp | None = None) -> ModelsInForce:
+    """Read which models decide which sessions from the ledger, as it stands or stood at a UTC moment."""
+    # A study at another pace of refits, or of other settings, puts nothing in force here.
+    settings = {"settings_hash": workplace.strategy.content_hash(*MODEL_SECTIONS)}
+    found = workplace.ledger.read(
+        "models", workplace.strategy.name, recorded_by=recorded_by, where=settings, bookkeeping=True
+    )
     # A month that lay ahead when its model was recorded had no first session yet: its first day stands in.
     since = found["effective_session"].fillna(pd.to_datetime(found["month"] + "-01"))
     ordered = found.assign(since=since).sort_values(["since", "sequence"])
@@ -92,16 +107,51 @@ def forecast_months(workplace: Workplace, cube: FeatureCube, months: list[str]) 
     return {month: _joined(_forecast(workplace, cube, _rows_of(cube, month), in_force)) for month in months}
 
 
-def forecasts_until(workplace: Workplace, cube: FeatureCube, session: pd.Timestamp) -> pd.DataFrame:
+def forecast_addresses(workplace: Workplace, session: pd.Timestamp) -> dict[str, str]:
+    """Address of every month of forecasts on record that ended before a session's month."""
+    lake, name, month = workplace.lake, workplace.strategy.name, session.strftime("%Y-%m")
+    addresses = {each: lake.month_address(name, FORECASTS, each) for each in lake.months(name, FORECASTS)}
+    return {each: address for each, address in addresses.items() if address is not None and each < month}
+
+
+def keep_forecast_list(workplace: Workplace, session: pd.Timestamp) -> str:
+    """Keep which content each month on record has, so that a decision can be replayed from it; its address."""
+    listed = sorted(forecast_addresses(workplace, session).items())
+    frame = pd.DataFrame(listed, columns=["month", "address"], dtype="str")
+    return workplace.lake.store(workplace.strategy.name, _FORECAST_LISTS, frame)
+
+
+def read_forecast_list(workplace: Workplace, address: str) -> dict[str, str]:
+    """Months and addresses as :func:`keep_forecast_list` kept them."""
+    frame = workplace.lake.read_table(workplace.strategy.name, _FORECAST_LISTS, address)
+    return dict(zip(frame["month"], frame["address"], strict=True))
+
+
+def forecasts_until(
+    workplace: Workplace,
+    cube: FeatureCube,
+    session: pd.Timestamp,
+    on_record: Mapping[str, str] | None = None,
+    recorded_by: pd.Timestamp | None = None,
+) -> pd.DataFrame:
     """Out-of-sample forecasts up to a session: months on record, and this month's up to the session.
 
     Months that ended without being materialised are forecast here, by the models in force in them.
+
+    Parameters
+    ----------
+    on_record : mapping of month to address, optional
+        The record as an earlier decision read it; as it is now when left out.
+    recorded_by : UTC moment, optional
+        When that decision was recorded: models recorded later are not in force for it.
     """
     month = session.strftime("%Y-%m")
-    stored = [m for m in workplace.lake.months(workplace.strategy.name, FORECASTS) if m < month]
+    addresses = forecast_addresses(workplace, session) if on_record is None else on_record
+    stored = sorted(addresses)
     start = pd.Period(stored[-1], "M") + 1 if stored else pd.Period(month, "M")
     unrecorded = [str(each) for each in pd.period_range(start, month, freq="M")]
-    return forecast_record(workplace, cube.until(session), [*stored, *unrecorded])
+    in_force = models_in_force(workplace, recorded_by)
+    return _record(workplace, cube.until(session), [*stored, *unrecorded], addresses, in_force)
 
 
 def forecast_record(workplace: Workplace, cube: FeatureCube, months: list[str]) -> pd.DataFrame:
@@ -110,19 +160,34 @@ def forecast_record(workplace: Workplace, cube: FeatureCube, months: list[str]) 
     A month is materialised on its first morning, when it has no session yet: the sessions that came
     after its record was made are forecast here, by the models in force on them.
     """
-    stored = set(workplace.lake.months(workplace.strategy.name, FORECASTS))
-    in_force = models_in_force(workplace)
+    lake, name = workplace.lake, workplace.strategy.name
+    addresses = {month: lake.month_address(name, FORECASTS, month) for month in months}
+    stored = {month: address for month, address in addresses.items() if address is not None}
+    return _record(workplace, cube, months, stored, models_in_force(workplace))
+
+
+def _record(
+    workplace: Workplace, cube: FeatureCube, months: list[str], addresses: Mapping[str, str], in_force: ModelsInForce
+) -> pd.DataFrame:
     parts: list[pd.DataFrame] = []
     for month in months:
         rows = _rows_of(cube, month)
-        if month in stored:
-            recorded = _month_on_record(workplace, month)
+        if month in addresses:
+            recorded = _read_forecasts(workplace.lake.root, workplace.strategy.name, addresses[month])
             recorded = recorded[recorded["session"] <= cube.sessions[-1]]
+            if not _made_in_force(recorded, in_force):
+                recorded = recorded.iloc[:0]
             parts.append(recorded)
             if len(recorded):
                 rows = range(cube.row(recorded["session"].max()) + 1, rows.stop)
         parts += _forecast(workplace, cube, rows, in_force)
     return _joined(parts)
+
+
+def _made_in_force(recorded: pd.DataFrame, in_force: ModelsInForce) -> bool:
+    """Whether every forecast was made by the model in force on its session."""
+    made = recorded.drop_duplicates(["session", "model_id"])
+    return all(in_force.on(session) == model for session, model in zip(made["session"], made["model_id"], strict=True))
 
 
 def _rows_of(cube: FeatureCube, month: str) -> range:
@@ -144,15 +209,10 @@ def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(filled, ignore_index=True) if filled else empty(FORECAST_ROWS)
 
 
-def _month_on_record(workplace: Workplace, month: str) -> pd.DataFrame:
-    lake, name = workplace.lake, workplace.strategy.name
-    return _read_month(lake.root, name, month, lake.month_address(name, FORECASTS, month))
-
-
 @lru_cache(maxsize=1024)
-def _read_month(root: Path, strategy: str, month: str, address: str | None) -> pd.DataFrame:
-    del address  # content-addressed: another content is another entry of the cache
-    return Lake(root).read_months(strategy, FORECASTS, [month])
+def _read_forecasts(root: Path, strategy: str, address: str) -> pd.DataFrame:
+    # content-addressed: another content is another entry of the cache
+    return Lake(root).read_table(strategy, FORECASTS, address)
 
 
 def drift_references(workplace: Workplace, cube: FeatureCube, model_ids: Iterable[str]) -> dict[str, DriftReference]:

@@ -10,7 +10,7 @@ import pandas as pd
 from nn_assets.costs.calibration import CalibrationResult, recalibrate
 from nn_assets.evaluation.market_view import market_view
 from nn_assets.market.panel import panel_from_bars
-from nn_assets.orchestration.study import cost_model_in_force
+from nn_assets.orchestration.cost_models import cost_model_in_force
 from nn_assets.orchestration.workplace import Workplace
 from nn_assets.store.columns import canonical_json
 

@@ -25,9 +25,16 @@ from nn_assets.features.cube import FeatureCube
 from nn_assets.learning.address import code_version
 from nn_assets.orchestration.clock import as_of_session
 from nn_assets.orchestration.controls import kill_switch_state, latest_breaker_reset
-from nn_assets.orchestration.models import drift_references, forecasts_until, models_in_force
+from nn_assets.orchestration.cost_models import cost_model, cost_model_id_in_force
+from nn_assets.orchestration.models import (
+    drift_references,
+    forecasts_until,
+    keep_forecast_list,
+    models_in_force,
+    read_forecast_list,
+)
 from nn_assets.orchestration.standing import standing_before
-from nn_assets.orchestration.study import cost_model_in_force, latest_study
+from nn_assets.orchestration.study import latest_study
 from nn_assets.orchestration.workplace import Workplace
 from nn_assets.portfolio.fills import fills_frame
 from nn_assets.portfolio.records import book_remainder, holdings_frame, state_row
@@ -70,7 +77,10 @@ class Given:
     study_id: str | None
     verdict: str | None
     model_id: str
+    cost_model_id: str | None  # None: the settings' own
     controls: Controls
+    forecast_list: str | None  # address of the list of the months of forecasts that were on record
+    recorded_at: pd.Timestamp | None = None  # None: decided now; models recorded later are not this decision's
 
 
 def decided_sessions(workplace: Workplace) -> list[pd.Timestamp]:
@@ -94,15 +104,16 @@ def decide_session(workplace: Workplace, session: pd.Timestamp, run_id: str) -> 
     """
     cube = workplace.cube(session)
     standing = standing_before(workplace, session, cube.symbols)
-    earlier = workplace.ledger.read("decisions", workplace.strategy.name, session, session)
+    earlier = workplace.ledger.read("decisions", workplace.strategy.name, session, session, bookkeeping=True)
     panel = workplace.panel(session)
     market = market_view(panel, workplace.strategy.portfolio)
     given = _given(workplace, session, earlier)
     facts = _facts(workplace, session, cube, market, given)
-    costs = cost_model_in_force(workplace)
+    costs = cost_model(workplace, given.cost_model_id)
     done = play_session(workplace.strategy, costs, workplace.sessions_per_year, standing, facts)
-    frames = _frames(workplace, done, given, workplace.data_hash_until(session))
-    provenance = _write(workplace, done, frames, given, run_id, session)
+    data_hash = workplace.data_hash_until(session)
+    frames = _frames(workplace, done, given, data_hash)
+    provenance = _write(workplace, done, frames, given, run_id, data_hash)
     return DecidedSession(done, frames, provenance, already_decided=not earlier.empty)
 
 
@@ -117,11 +128,13 @@ def _given(workplace: Workplace, session: pd.Timestamp, earlier: pd.DataFrame) -
         study_id=None if study is None else str(study["study_id"]),
         verdict=None if study is None else str(study["verdict"]),
         model_id=models_in_force(workplace).on(session),
+        cost_model_id=cost_model_id_in_force(workplace),
         controls=Controls(
             verdict_allows=study is not None and bool(study["figures"]["allows_trading"]),
             kill_switch=kill_switch_state(workplace.ledger, workplace.strategy.name),
             breaker_reset=latest_breaker_reset(workplace.ledger, workplace.strategy.name),
         ),
+        forecast_list=keep_forecast_list(workplace, session),
     )
 
 
@@ -129,12 +142,16 @@ def recorded_given(decision: pd.Series) -> Given:
     """What a decision on record was given; ``decision`` is its row of the ledger's ``decisions``."""
     told = dict(decision["details"])
     reset = told.pop("breaker_reset")
+    cost_model_id, forecast_list = told.pop("cost_model_id"), told.pop("forecast_list", None)
     controls = Controls(breaker_reset=None if reset is None else (str(reset[0]), str(reset[1])), **told)
     return Given(
         study_id=_text(decision["study_id"]),
         verdict=_text(decision["verdict"]),
         model_id=str(decision["model_id"]),
+        cost_model_id=cost_model_id,
         controls=controls,
+        forecast_list=forecast_list,
+        recorded_at=decision.get("recorded_at"),
     )
 
 
@@ -147,22 +164,29 @@ def _facts(
 ) -> SessionFacts:
     sessions, symbols = cube.sessions, cube.symbols
     row = cube.row(session)
-    made = forecasts_until(workplace, cube, session)
+    on_record = None if given.forecast_list is None else read_forecast_list(workplace, given.forecast_list)
+    made = forecasts_until(workplace, cube, session, on_record, given.recorded_at)
     arrays = forecast_arrays(made, "network", sessions, symbols)
     labels = workplace.labels(market.panel)
     outcomes = outcome_statistics(arrays.calibrated, labels.returns, labels.realised_row)
     return SessionFacts(
         market=market.at(row),
         signals=session_signals(row, symbols, arrays, outcomes, market.volatility),
-        drift=watch_of(workplace, cube, arrays, row)(row),
+        drift=watch_of(workplace, cube, arrays, row, given.recorded_at)(row),
         controls=given.controls,
     )
 
 
-def watch_of(workplace: Workplace, cube: FeatureCube, arrays: ForecastArrays, first: int) -> DriftWatch:
+def watch_of(
+    workplace: Workplace,
+    cube: FeatureCube,
+    arrays: ForecastArrays,
+    first: int,
+    recorded_by: pd.Timestamp | None = None,
+) -> DriftWatch:
     """The drift watch over rows from ``first`` on, each against the model in force on it."""
     strategy = workplace.strategy
-    in_force = models_in_force(workplace)
+    in_force = models_in_force(workplace, recorded_by)
     # Only the rows that the first window can reach need a reference.
     reach = max(0, first - 2 * strategy.oversight.drift_window_sessions)
     known: npt.NDArray[np.bool_] = np.isfinite(arrays.probability).any(axis=1).reshape(-1)
@@ -227,21 +251,25 @@ def _write(
     frames: dict[str, pd.DataFrame],
     given: Given,
     run_id: str,
-    session: pd.Timestamp,
+    data_hash: str,
 ) -> dict[str, str]:
-    strategy = workplace.strategy
+    strategy, session = workplace.strategy, done.session
     told = {name: frames[name].to_dict("records") for name in RECORDS}
     content = hashlib.sha256(canonical_json(told).encode()).hexdigest()
     head = {
         "session": session,
-        "data_hash": workplace.data_hash_until(session),
+        "data_hash": data_hash,
         "model_id": given.model_id,
         "code_version": code_version(),
         "settings_hash": strategy.content_hash(),
         "study_id": given.study_id,
         "verdict": given.verdict,
         "content_hash": content,
-        "details": asdict(given.controls),
+        "details": {
+            **asdict(given.controls),
+            "cost_model_id": given.cost_model_id,
+            "forecast_list": given.forecast_list,
+        },
     }
     moment = as_of_session(strategy.market, session)
     with workplace.ledger.transaction(run_id, strategy=strategy.name, known_at=moment) as transaction:

@@ -11,7 +11,7 @@ from nn_assets.evaluation.market_view import market_view
 from nn_assets.evaluation.spending import SLIPPAGE_SESSIONS, Spending, spending_of
 from nn_assets.execution.orders import Orders
 from nn_assets.market.sessions import previous_session
-from nn_assets.orchestration.study import cost_model_in_force
+from nn_assets.orchestration.cost_models import cost_model, recorded_cost_model_ids
 from nn_assets.orchestration.workplace import Workplace
 from nn_assets.oversight.severity import resumed_trading_state
 from nn_assets.portfolio.fills import FillArrays
@@ -84,12 +84,12 @@ def _spending(workplace: Workplace, until: pd.Timestamp, symbols: tuple[str, ...
     recent = workplace.live_sessions[workplace.live_sessions <= until][-SLIPPAGE_SESSIONS:]
     fills = workplace.ledger.read("fills", strategy.name, recent[0], until, where={"source": "paper"})
     market = market_view(workplace.panel(until), strategy.portfolio)
-    costs = cost_model_in_force(workplace)
+    used = recorded_cost_model_ids(workplace.ledger.read("decisions", strategy.name, recent[0], until))
     return tuple(
         spending_of(
             _batches(fills[fills["session"] == day], symbols),
             market.at(market.panel.row(day)),
-            costs,
+            cost_model(workplace, used[day]),
         )
         for day in recent
     )

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from nn_assets.costs.model import CostModel, cost_model_from
 from nn_assets.errors import PublicationError
 from nn_assets.evaluation.study import (
     MonthVerdict,
@@ -22,6 +21,7 @@ from nn_assets.evaluation.trials import trial_configuration, trial_hash
 from nn_assets.learning.address import code_version
 from nn_assets.learning.fold_model import ESTIMATORS
 from nn_assets.learning.folds import forecast_rows
+from nn_assets.orchestration.cost_models import cost_model_in_force
 from nn_assets.orchestration.fingerprint import code_of
 from nn_assets.orchestration.models import drift_references, forecast_record
 from nn_assets.orchestration.partitions import first_model_month
@@ -30,7 +30,6 @@ from nn_assets.settings import Strategy
 
 __all__ = [
     "StudyResult",
-    "cost_model_in_force",
     "latest_study",
     "study_identity",
     "study_until",
@@ -53,14 +52,6 @@ class StudyResult:
     def last(self) -> MonthVerdict:
         """The newest verdict."""
         return self.months[-1]
-
-
-def cost_model_in_force(workplace: Workplace) -> CostModel:
-    """The newest cost model put in force, or the one that the settings state."""
-    found = workplace.ledger.latest("cost_models", workplace.strategy.name, where={"in_force": True})
-    if found.empty:
-        return cost_model_from(workplace.strategy.costs)
-    return CostModel.from_dict(found["coefficients"].iloc[-1])
 
 
 def study_identity(workplace: Workplace, strategy: Strategy, month: str) -> str:
@@ -195,8 +186,12 @@ def _rows_of(study: Study, month: str) -> list[int]:
 
 
 def latest_study(workplace: Workplace, before_month: str) -> pd.Series | None:
-    """The newest study whose record ended before a month began, or None."""
-    found = workplace.ledger.read("studies", workplace.strategy.name, bookkeeping=True)
+    """The newest study of the settings in force whose record ended before a month began, or None.
+
+    A study of other settings (looser limits, another pace of refits) says nothing of these.
+    """
+    settings = {"settings_hash": workplace.strategy.content_hash()}
+    found = workplace.ledger.read("studies", workplace.strategy.name, where=settings, bookkeeping=True)
     found = found[found["month"] < before_month]
     return None if found.empty else found.sort_values(["month", "sequence"]).iloc[-1]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -16,7 +17,7 @@ from nn_assets.learning.folds import Fold, fitted_month, forecast_rows, make_fol
 from nn_assets.learning.model import fit_models
 from nn_assets.learning.refresh import RefreshCheck, check_refresh
 from nn_assets.market.sessions import next_session
-from nn_assets.orchestration.models import load_model, models_in_force
+from nn_assets.orchestration.models import MODEL_SECTIONS, load_model, models_in_force
 from nn_assets.orchestration.partitions import first_model_month
 from nn_assets.orchestration.workplace import Workplace
 from nn_assets.settings import Strategy
@@ -27,8 +28,6 @@ __all__ = [
     "refresh_after",
     "train_months",
 ]
-
-_SECTIONS = ("features", "label", "learning", "walk_forward")
 
 Told = Callable[[str], None]
 
@@ -99,7 +98,8 @@ def _fit_missing(
 
 
 def _incumbent_before(workplace: Workplace, month: str) -> FoldModel | None:
-    earlier = workplace.ledger.read("models", workplace.strategy.name, bookkeeping=True)
+    settings = {"settings_hash": workplace.strategy.content_hash(*MODEL_SECTIONS)}
+    earlier = workplace.ledger.read("models", workplace.strategy.name, where=settings, bookkeeping=True)
     earlier = earlier[earlier["month"] < month].sort_values(["month", "sequence"])
     return None if earlier.empty else load_model(workplace, str(earlier["model_id"].iloc[-1]))
 
@@ -110,25 +110,28 @@ def _record(workplace: Workplace, strategy: Strategy, named: list[MonthModel], r
     for each in named:
         month_rows = forecast_rows(sessions, each.month)
         first = sessions[month_rows.start] if month_rows.start < len(sessions) else None
-        rows.append(
-            {
-                "month": each.month,
-                "model_id": each.model_id,
-                "estimator": strategy.learning.network,
-                "fitted": each.fitted,
-                "effective_session": first,
-                "artifact_sha256": workplace.models.artifact_sha256(each.model_id),
-                "figures": {
-                    "check": each.check.reason,
-                    "candidate_loss": each.check.candidate_loss,
-                    "incumbent_loss": each.check.incumbent_loss,
-                },
-                "data_hash": load_model(workplace, each.model_id).data_hash,
-                "code_version": code_version(),
-                "settings_hash": strategy.content_hash(*_SECTIONS),
-            }
-        )
+        rows.append(_row(workplace, strategy, each, first))
     workplace.ledger.append("models", rows, run_id=run_id, strategy=strategy.name, reason="the month was fitted again")
+
+
+def _row(workplace: Workplace, strategy: Strategy, named: MonthModel, effective: pd.Timestamp | None) -> dict[str, Any]:
+    """One row of the ledger's ``models``; ``effective`` is None while the month has no session yet."""
+    return {
+        "month": named.month,
+        "model_id": named.model_id,
+        "estimator": strategy.learning.network,
+        "fitted": named.fitted,
+        "effective_session": effective,
+        "artifact_sha256": workplace.models.artifact_sha256(named.model_id),
+        "figures": {
+            "check": named.check.reason,
+            "candidate_loss": named.check.candidate_loss,
+            "incumbent_loss": named.check.incumbent_loss,
+        },
+        "data_hash": load_model(workplace, named.model_id).data_hash,
+        "code_version": code_version(),
+        "settings_hash": strategy.content_hash(*MODEL_SECTIONS),
+    }
 
 
 def refresh_after(workplace: Workplace, session: pd.Timestamp, run_id: str, tell: Told) -> MonthModel:
@@ -150,18 +153,6 @@ def refresh_after(workplace: Workplace, session: pd.Timestamp, run_id: str, tell
     )
     named = MonthModel(fold.month, model_id if check.accepted else incumbent.model_id, check.accepted, check)
     if check.accepted:
-        candidate = load_model(workplace, model_id)
-        row = {
-            "month": fold.month,
-            "model_id": model_id,
-            "estimator": strategy.learning.network,
-            "fitted": True,
-            "effective_session": effective,
-            "artifact_sha256": workplace.models.artifact_sha256(model_id),
-            "figures": {"check": check.reason, "refresh_after": str(session.date())},
-            "data_hash": candidate.data_hash,
-            "code_version": code_version(),
-            "settings_hash": strategy.content_hash(*_SECTIONS),
-        }
+        row = _row(workplace, strategy, named, effective)
         workplace.ledger.append("models", [row], run_id=run_id, strategy=strategy.name)
     return named

@@ -218,20 +218,3 @@ def test_bars_restated_after_a_decision_leave_it_as_it_was(decided: Path, decide
     assert decide(*LIVE) == [True] * 8
     assert row_counts(decided) == {**before, "publications": before["publications"] + 1}
     assert assert_same_decisions(decided, decided_home, LAST) == 8
-
-
-def test_models_and_forecasts_made_again_on_restated_bars_leave_earlier_decisions_as_they_were(
-    decided: Path, decided_home: Path
-) -> None:
-    with open_workplace(strategy_of()) as workplace:
-        forecast = workplace.lake.month_address(NAME, "forecasts", "2017-05")
-    restate("SIM01", "2016-10-04")  # a training row
-    months = ("stationarity", "selected_features", "trained_model", "forecasts")
-    assert run_assets(strategy_of(), "study", months, "2017-01-01", "2017-06-01").success
-    with open_workplace(strategy_of()) as workplace:
-        assert workplace.lake.month_address(NAME, "forecasts", "2017-05") != forecast
-    assert recorded(decided, "models")["model_id"].nunique() > recorded(decided_home, "models")["model_id"].nunique()
-    before = row_counts(decided)
-    assert decide(*LIVE) == [True] * 8
-    assert row_counts(decided) == before
-    assert assert_same_decisions(decided, decided_home, LAST) == 8

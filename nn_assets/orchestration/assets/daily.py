@@ -71,7 +71,7 @@ def daily_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     def daily_round(context: dg.AssetExecutionContext) -> Iterator[Any]:
         sessions = asked_sessions(strategy, list(context.partition_keys))
         decided: list[DecidedSession] = []
-        with open_workplace(strategy) as workplace:
+        with open_workplace(strategy) as workplace, workplace.alone():
             for session in sessions:
                 if session > workplace.last_session:
                     context.log.info("%s is not closed yet, and is left out", session.date())

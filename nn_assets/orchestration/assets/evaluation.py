@@ -46,7 +46,7 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     def walk_forward_study(context: dg.AssetExecutionContext) -> Any:
         asked = effective_strategy(strategy, dict(context.run.tags))
         chosen = asked_months(list(context.partition_keys))
-        with open_workplace(strategy) as workplace:
+        with open_workplace(asked) as workplace, workplace.alone():
             result = study_until(workplace, asked, chosen, context.run.run_id, context.log.info)
             keep_study(workplace, asked, result)
             page = write_study_page(workplace)

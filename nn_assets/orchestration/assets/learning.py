@@ -35,7 +35,7 @@ def learning_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     def trained_model(context: dg.AssetExecutionContext) -> None:
         asked = effective_strategy(strategy, dict(context.run.tags))
         keys = list(context.partition_keys)
-        with open_workplace(strategy) as workplace:
+        with open_workplace(asked) as workplace, workplace.alone():
             refresh = context.run.tags.get(REFRESH_TAG)
             if refresh is not None:
                 named = [refresh_after(workplace, pd.Timestamp(refresh), context.run.run_id, context.log.info)]
@@ -55,7 +55,8 @@ def learning_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     )
     def forecasts(context: dg.AssetExecutionContext) -> dg.Output[dict[str, pd.DataFrame]]:
         months_asked = asked_months(list(context.partition_keys))
-        with open_workplace(strategy) as workplace:
+        asked = effective_strategy(strategy, dict(context.run.tags))
+        with open_workplace(asked) as workplace:
             cube = workplace.cube()
             frames = forecast_months(workplace, cube, months_asked)
         rows = sum(len(frame) for frame in frames.values())

@@ -40,7 +40,7 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     )
     def raw_bars(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         del context
-        with open_workplace(strategy) as workplace:
+        with open_workplace(strategy) as workplace, workplace.alone():
             counted, delivered = ingest_bars(workplace)
             sessions = workplace.sessions()
         return dg.MaterializeResult(
