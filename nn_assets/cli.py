@@ -1,6 +1,6 @@
 """``nn-assets``: the daily round, studies, exports, status, audit, controls, the demo and the UI.
 
-Every command takes ``--json``: one JSON document on standard output, everything else on standard
+Every command but ``ui`` takes ``--json``: one JSON document on standard output, everything else on standard
 error. Exit status 0 is success, 1 a named failure, 2 a wrong call.
 """
 
@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 from nn_assets.errors import NnAssetsError
-from nn_assets.orchestration import controls, demo, export, headless, imported_fills, status
+from nn_assets.orchestration import controls, demo, export, headless, imported_fills, status, ui
 
 __all__ = ["app", "main"]
 
@@ -157,7 +157,7 @@ def ui_command(
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port on the loopback address.")] = 3000,
 ) -> None:
     """Open Dagster's webserver and daemon on the loopback address, on the same home."""
-    headless.serve_ui(port)
+    ui.serve_ui(port)
 
 
 def main() -> None:
@@ -166,14 +166,14 @@ def main() -> None:
         app()
         return
     try:
-        status = app(standalone_mode=False)
+        exit_status = app(standalone_mode=False)
     except typer.TyperException as error:
         document = {"ok": False, "error": "WrongCall", "message": error.format_message()}
         print(json.dumps(document))  # noqa: T201
         sys.exit(error.exit_code)
     except typer.Abort:
         sys.exit(130)
-    sys.exit(status)
+    sys.exit(exit_status)
 
 
 if __name__ == "__main__":

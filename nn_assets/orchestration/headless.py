@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -20,17 +14,14 @@ from nn_assets.orchestration.catalog import find_strategy
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.naming import REFIT_TAG, STRATEGY_TAG
 from nn_assets.orchestration.partitions import first_model_month, month_partitions
-from nn_assets.orchestration.rounds import decided_sessions
 from nn_assets.orchestration.study import latest_study
 from nn_assets.orchestration.workplace import open_workplace
 from nn_assets.settings import Strategy
-from nn_assets.store.home import checkout
 
-__all__ = ["RunFailed", "materialise", "run_round", "run_study", "serve_ui"]
+__all__ = ["RunFailed", "materialise", "run_round", "run_study"]
 
 # Names the progress logger: without it Dagster prints every event.
 _RUN_CONFIG: dict[str, Any] = {"loggers": {"console": {"config": {}}}}
-_ORDERLY_END_SECONDS = 6.0
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -205,48 +196,3 @@ def _month(strategy: Strategy, text: str | None, default: str) -> str:
             key="--from / --to",
         )
     return month
-
-
-def latest_decided(strategy: Strategy) -> pd.Timestamp | None:
-    """The last session with a decision on record."""
-    with open_workplace(strategy) as workplace:
-        decided = decided_sessions(workplace)
-    return decided[-1] if decided else None
-
-
-def serve_ui(port: int) -> None:
-    """Run Dagster's webserver and daemon on the loopback address until interrupted."""
-    with open_instance():
-        pass  # a fresh home is initialised by one process, before two race for it
-    program = Path(sys.executable).with_name("dagster")
-    command = [
-        str(program),
-        "dev",
-        "-h",
-        "127.0.0.1",
-        "-p",
-        str(port),
-        "-w",
-        str(checkout() / "workspace.yaml"),
-    ]
-    environment = {key: value for key, value in os.environ.items() if key != "DAGSTER_HOME"}
-    # A session of its own: an interrupt reaches it once, from here, and nothing of it can be left behind.
-    server = subprocess.Popen(command, cwd=checkout(), env=environment, start_new_session=True)  # noqa: S603  fixed
-    signal.signal(signal.SIGTERM, _interrupt)
-    with suppress(KeyboardInterrupt):
-        server.wait()
-    _end(server)
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
-def _end(server: subprocess.Popen[bytes]) -> None:
-    """End a server and all that it started: in order if that takes seconds, else, or asked again, at once."""
-    server.terminate()
-    with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
-        server.wait(_ORDERLY_END_SECONDS)
-    with suppress(ProcessLookupError):
-        os.killpg(server.pid, signal.SIGKILL)
-    server.wait()

@@ -224,6 +224,7 @@ def browser(chromium: str) -> Iterator[sync_api.Browser]:
 def page(browser: sync_api.Browser) -> Iterator[sync_api.Page]:
     """A fresh page on a desktop screen."""
     opened = browser.new_page(viewport={"width": 1600, "height": 1200})
-    opened.set_default_timeout(20_000)
+    opened.set_default_timeout(90_000)  # a loaded machine is slow, not wrong
+    sync_api.expect.set_options(timeout=90_000)
     yield opened
     opened.close()

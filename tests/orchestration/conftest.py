@@ -78,7 +78,7 @@ def forget() -> None:
     """Empty what a process keeps of one home, so that nothing of it serves another."""
     models._REFERENCES.clear()
     models._read_model.cache_clear()
-    models._read_month.cache_clear()
+    models._read_forecasts.cache_clear()
     workplace._PUBLISHED.clear()
     workplace._read_versions.cache_clear()
 
