@@ -108,6 +108,17 @@ def export_command(
     _answer(as_json, lambda _: export.export_table(table, out, strategy, first, last, as_of))
 
 
+@app.command("query")
+def query_command(
+    name: Annotated[str, typer.Argument(help=f"One of: {', '.join(status.QUERIES)}.")],
+    value: Annotated[list[str] | None, typer.Option("--value", help="NAME=VALUE, as the query needs.")] = None,
+    strategy: StrategyName = _DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Run one of the operator's queries in sql/queries, and print what it finds."""
+    _answer(as_json, lambda _: status.run_query(name, strategy, value or []))
+
+
 @app.command("import-fills")
 def import_fills_command(
     file: Annotated[Path, typer.Argument(help="A CSV file of a broker's fills.")],

@@ -34,7 +34,7 @@ from nn_assets.orchestration.models import (
     read_forecast_list,
 )
 from nn_assets.orchestration.standing import standing_before
-from nn_assets.orchestration.study import latest_study
+from nn_assets.orchestration.study import latest_study, settings_version
 from nn_assets.orchestration.workplace import Workplace
 from nn_assets.portfolio.fills import fills_frame
 from nn_assets.portfolio.records import book_remainder, holdings_frame, state_row
@@ -273,6 +273,7 @@ def _write(
     }
     moment = as_of_session(strategy.market, session)
     with workplace.ledger.transaction(run_id, strategy=strategy.name, known_at=moment) as transaction:
+        transaction.append("settings_versions", [settings_version(strategy)])
         transaction.append("decisions", [head])
         for name in RECORDS:
             if len(frames[name]):

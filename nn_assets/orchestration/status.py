@@ -11,8 +11,11 @@ from nn_assets.orchestration.study import latest_study
 from nn_assets.orchestration.workplace import Workplace, open_workplace
 from nn_assets.store.audit import verify
 from nn_assets.store.ledger import Ledger
+from nn_assets.store.queries import query_names, query_parameters
 
-__all__ = ["report", "verify_audit"]
+__all__ = ["QUERIES", "report", "run_query", "verify_audit"]
+
+QUERIES = query_names()
 
 
 def report(name: str | None) -> dict[str, Any]:
@@ -77,4 +80,25 @@ def verify_audit() -> dict[str, Any]:
         "head": head.hash,
         "findings": [str(each) for each in found.findings],
         "text": text,
+    }
+
+
+def run_query(name: str, strategy: str, values: list[str]) -> dict[str, Any]:
+    """Run a query of ``sql/queries`` on the ledger.
+
+    Raises
+    ------
+    LedgerError
+        There is no such query, or a value is missing or one too many; names those it needs.
+    """
+    given = dict(each.partition("=")[::2] for each in values)
+    needed = query_parameters(name)
+    if "strategy" in needed:
+        given.setdefault("strategy", strategy)
+    with Ledger() as ledger:
+        found = ledger.query(name, **given)
+    return {
+        "query": name,
+        "rows": found.to_dict("records"),
+        "text": found.to_string(index=False) if len(found) else "nothing",
     }

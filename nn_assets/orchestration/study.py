@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -31,12 +32,15 @@ from nn_assets.settings import Strategy
 __all__ = [
     "StudyResult",
     "latest_study",
+    "settings_version",
     "study_identity",
     "study_until",
     "track_frames",
 ]
 
 Told = Callable[[str], None]
+
+_EPOCH = pd.Timestamp(0, tz="UTC")
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,12 +181,18 @@ def _record(workplace: Workplace, strategy: Strategy, result: StudyResult, run_i
             }
         )
     with workplace.ledger.transaction(run_id, strategy=strategy.name) as transaction:
+        transaction.append("settings_versions", [settings_version(strategy)])
         transaction.append("studies", studies, reason="the study was run again")
         transaction.append("trials", trials, reason="the study was run again")
 
 
 def _rows_of(study: Study, month: str) -> list[int]:
     return [row for row, named in enumerate(study.record.months) if named == month]
+
+
+def settings_version(strategy: Strategy) -> dict[str, Any]:
+    """The row that says what a settings hash stands for; a constant moment, since the hash says when."""
+    return {"settings_hash": strategy.content_hash(), "settings": strategy.behaviour(), "known_at": _EPOCH}
 
 
 def latest_study(workplace: Workplace, before_month: str) -> pd.Series | None:

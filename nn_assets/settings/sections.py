@@ -10,7 +10,7 @@ import hashlib
 import json
 from datetime import date
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -283,8 +283,8 @@ class Strategy(_Section):
             )
         return self
 
-    def content_hash(self, *sections: str) -> str:
-        """SHA-256 of what can change a result, first 16 hex digits.
+    def behaviour(self, *sections: str) -> dict[str, Any]:
+        """What can change a result, as plain JSON values.
 
         Parameters
         ----------
@@ -296,5 +296,9 @@ class Strategy(_Section):
         for name in ("description", "owner"):
             chosen.pop(name, None)
         chosen.get("learning", {}).pop("processes", None)
-        canonical = json.dumps(chosen, sort_keys=True, separators=(",", ":"))
+        return chosen
+
+    def content_hash(self, *sections: str) -> str:
+        """SHA-256 of :meth:`behaviour`, first 16 hex digits."""
+        canonical = json.dumps(self.behaviour(*sections), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -204,15 +204,6 @@ _record(
     *text_columns("cause"),
     *json_columns("details"),
 )
-_record(
-    "vault_openings",
-    ("opening_id",),
-    *text_columns("opening_id"),
-    *session_columns("first_session", "last_session"),
-    *text_columns("who", "reason"),
-    *flag_columns("forced"),
-    *text_columns("data_hash", "settings_hash"),
-)
 
 # --- data, costs, controls ---------------------------------------------------------------------------
 
@@ -240,25 +231,10 @@ _record(
     *json_columns("details"),
 )
 _record(
-    "run_events",  # a run that started and neither finished nor failed was killed
-    ("attempt_id", "event"),
-    *text_columns("attempt_id", "event", "job"),
-    *session_columns("session", nullable=True),
-    *text_columns("month", nullable=True),
-    *json_columns("details"),
-)
-_record(
     "settings_versions",
     ("settings_hash",),
     *text_columns("settings_hash"),
     *json_columns("settings"),
-)
-_record(
-    "reports",
-    ("report_id",),
-    *text_columns("report_id", "kind"),
-    *session_columns("session", nullable=True),
-    *text_columns("address", "content_hash"),
 )
 
 

@@ -160,13 +160,6 @@ def test_an_unknown_query_lists_those_there_are(ledger: Ledger) -> None:
         ledger.query("../../etc/passwd")
 
 
-def test_a_run_that_never_ended_is_found(ledger: Ledger) -> None:
-    for attempt, events in (("a", ["started", "finished"]), ("b", ["started"]), ("c", ["started", "failed"])):
-        rows = [{"attempt_id": attempt, "event": event, "job": "daily_round"} for event in events]
-        ledger.append("run_events", rows, run_id=attempt, strategy="demo")
-    assert ledger.query("unfinished_runs", strategy="demo")["attempt_id"].tolist() == ["b"]
-
-
 def test_trials_are_counted_once_however_often_they_are_evaluated(ledger: Ledger) -> None:
     rows = [
         {"trial_id": trial, "data_hash": data, "code_version": "c", "figures": {"sharpe": 0.1}}

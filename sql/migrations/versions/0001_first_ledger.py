@@ -145,14 +145,6 @@ TABLES = {
         "text: cause",
         "json: details",
     ),
-    "vault_openings": (
-        "opening_id",
-        "text: opening_id",
-        "session: first_session last_session",
-        "text: who reason",
-        "flag: forced",
-        "text: data_hash settings_hash",
-    ),
     "publications": (
         "publication_id",
         "text: publication_id content_hash",
@@ -173,23 +165,10 @@ TABLES = {
         "text: control_id kind state who reason",
         "json: details",
     ),
-    "run_events": (
-        "attempt_id event",
-        "text: attempt_id event job",
-        "session?: session",
-        "text?: month",
-        "json: details",
-    ),
     "settings_versions": (
         "settings_hash",
         "text: settings_hash",
         "json: settings",
-    ),
-    "reports": (
-        "report_id",
-        "text: report_id kind",
-        "session?: session",
-        "text: address content_hash",
     ),
 }
 
