@@ -132,7 +132,8 @@ def recalibrate(
     large = {name: change for name, change in moved.items() if abs(change) > settings.maximum_unapproved_change}
     if large:
         listed = ", ".join(f"{name} {change:+.0%}" for name, change in large.items())
-        told = f"{listed}: above {settings.maximum_unapproved_change:.0%}, waits for approval"
+        limit = f"{settings.maximum_unapproved_change:.0%}"
+        told = f"{listed}: above {limit}, waits for approval: to accept it, state it under costs in the strategy file"
         return CalibrationResult("awaiting_approval", prior, proposed, estimates, len(used), None, told)
     told = ", ".join(f"{name} {change:+.1%}" for name, change in moved.items())
     return CalibrationResult("in_force", proposed, proposed, estimates, len(used), None, told)

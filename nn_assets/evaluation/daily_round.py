@@ -29,6 +29,7 @@ from nn_assets.oversight.severity import (
     severity,
 )
 from nn_assets.portfolio.book import Book, PortfolioState, empty_book, reset_breaker
+from nn_assets.portfolio.breakers import Control, kill_switch_control
 from nn_assets.portfolio.decide import decide
 from nn_assets.portfolio.fills import FillArrays, no_fills
 from nn_assets.portfolio.inputs import Decision, DecisionInputs
@@ -142,17 +143,14 @@ def play_session(
             remedy="run the sessions in between first: each builds on the one before",
             session=session.date(),
         )
-    book, fills, beyond = _fill(strategy, costs, sessions_per_year, standing, facts.market)
+    standing = _released(standing, facts.controls)
+    book, fills, beyond = _fill(strategy, costs, sessions_per_year, standing, facts)
     book, state = book.marked(session, facts.market.close, strategy.portfolio)
-    if facts.controls.breaker_reset is not None and book.breaker is not None:
-        person, reason = facts.controls.breaker_reset
-        book = reset_breaker(book, person=person, reason=reason)
-        state = replace(state, breaker=None, high_water_mark_usd=book.high_water_mark_usd, drawdown_fraction=0.0)
     book = book.released(session, facts.signals.calibrated_probability)
     if strategy.label.execution == "next_close":
         book = book.stopped_at_close(_blocked_until(strategy, session))
     decision = decide(_inputs(strategy, standing, facts, book), strategy.portfolio, costs)
-    orders = _orders(strategy, session, decision, book)
+    orders = _orders(strategy, session, decision, book, facts.market.previous_close)
     book = book.awaiting(_signed(orders, len(book.symbols)), decision.stop_distance)
     following = next_session(calendar, session)
     spending = (*standing.spending, spending_of(fills, facts.market, costs))[-SLIPPAGE_SESSIONS:]
@@ -176,6 +174,27 @@ def play_session(
     )
 
 
+def _released(standing: Standing, controls: Controls) -> Standing:
+    """Reset the breaker that was latched when the session began; one that fires on it is not meant."""
+    if controls.breaker_reset is None or standing.book.breaker is None:
+        return standing
+    person, reason = controls.breaker_reset
+    return replace(standing, book=reset_breaker(standing.book, person=person, reason=reason))
+
+
+def _still_sent(orders: Orders, book: Book, kill_switch: str) -> Orders:
+    """What the kill switch leaves of the orders under way: all, those that reduce, or none."""
+    control = kill_switch_control(kill_switch)
+    if control < Control.REDUCING or len(orders) == 0:
+        return orders
+    held = book.quantity[orders.symbol]
+    after = held + orders.quantity
+    reduces = (np.abs(after) < np.abs(held)) & (after * held >= 0.0)
+    stays = reduces if control is Control.REDUCING else np.zeros(len(orders), dtype=np.bool_)
+    codes = tuple(code if keep else code or "halted" for code, keep in zip(orders.reason_code, stays, strict=True))
+    return replace(orders, reason_code=codes)
+
+
 def _blocked_until(strategy: Strategy, session: pd.Timestamp) -> pd.Timestamp:
     until = session
     for _ in range(strategy.label.horizon_sessions):
@@ -184,9 +203,10 @@ def _blocked_until(strategy: Strategy, session: pd.Timestamp) -> pd.Timestamp:
 
 
 def _fill(
-    strategy: Strategy, costs: CostModel, sessions_per_year: int, standing: Standing, market: SessionMarket
+    strategy: Strategy, costs: CostModel, sessions_per_year: int, standing: Standing, facts: SessionFacts
 ) -> tuple[Book, tuple[FillArrays, ...], float]:
     """Finance what was held, fill yesterday's orders on today's bar, then the stops that it touched."""
+    market = facts.market
     bar = Bar(market.open, market.high, market.low, market.close, market.volume)
     liquidity = Liquidity(
         adv_usd=market.previous_adv_usd,
@@ -196,11 +216,12 @@ def _fill(
     )
     book = standing.book.opened(strategy.costs, strategy.market.cash_rate_annual_fraction, sessions_per_year)
     execution = strategy.label.execution
-    ordered = fill_orders(standing.orders, bar, costs, liquidity, strategy.execution, execution)
+    sent = _still_sent(standing.orders, book, facts.controls.kill_switch)
+    ordered = fill_orders(sent, bar, costs, liquidity, strategy.execution, execution)
     beyond = float(loss_beyond_stops(book, ordered).sum())
     book = book.filled(ordered, market.session)
     stopped = no_fills()
-    if execution == "next_open":
+    if execution == "next_open" and kill_switch_control(facts.controls.kill_switch) is not Control.HALTED:
         stopped = stop_fills(
             book, bar, costs, liquidity, strategy.execution, strategy=strategy.name, session=market.session
         )
@@ -238,7 +259,9 @@ def _inputs(strategy: Strategy, standing: Standing, facts: SessionFacts, book: B
     )
 
 
-def _orders(strategy: Strategy, session: pd.Timestamp, decision: Decision, book: Book) -> Orders:
+def _orders(
+    strategy: Strategy, session: pd.Timestamp, decision: Decision, book: Book, previous_close: FloatArray
+) -> Orders:
     asked = targets_to_orders(
         book.symbols,
         decision.target_quantity,
@@ -251,6 +274,7 @@ def _orders(strategy: Strategy, session: pd.Timestamp, decision: Decision, book:
     gate = GateState(
         control=decision.control,
         last_price=book.price,
+        collar_price=previous_close,
         current_quantity=book.quantity,
         equity_usd=book.equity_usd,
         gross_limit=strategy.portfolio.gross_limit,

@@ -45,14 +45,16 @@ class GateState:
     equity_usd: float
     gross_limit: float
     sent_ids: Collection[str] = ()
+    collar_price: FloatArray | None = None  # what the reference is held against; the last mark when left out
 
 
 def pass_gate(orders: Orders, state: GateState, settings: ExecutionSettings) -> Orders:
     """Return the same orders, each accepted or denied with a reason code.
 
     Every check fails closed: a figure that is missing denies. Orders that only bring a position
-    nearer to zero are exempt from ``reducing_only`` and ``exposure``, and come first when the rate
-    is short. Exposure counts every order not denied before as filled.
+    nearer to zero are exempt from ``price_collar``, ``value``, ``reducing_only`` and ``exposure`` (there
+    is always a way out), and come first when the rate is short. Exposure counts every order not denied
+    before as filled.
 
     Parameters
     ----------
@@ -71,12 +73,14 @@ def pass_gate(orders: Orders, state: GateState, settings: ExecutionSettings) -> 
         deny(everything, "halted")
     deny(~(np.isfinite(orders.quantity) & (orders.quantity != 0.0)), "quantity")
     deny(~(np.isfinite(orders.reference_price) & (orders.reference_price > 0.0)), "missing_reference")
-    last = state.last_price[orders.symbol]
+    collar = state.last_price if state.collar_price is None else state.collar_price
+    last = collar[orders.symbol]
     with np.errstate(invalid="ignore", divide="ignore"):
         away = np.abs(orders.reference_price / last - 1.0)
-    deny(~(away <= settings.price_collar_fraction), "price_collar")
+    deny(~(away <= settings.price_collar_fraction) & ~(reducing & np.isfinite(away)), "price_collar")
     value = np.abs(orders.quantity * orders.reference_price)
-    deny(~(value <= settings.maximum_order_usd), "value")
+    # A position may grow larger than an order may be, and must still be closed.
+    deny(~(value <= settings.maximum_order_usd) & ~(reducing & np.isfinite(value)), "value")
     deny(_duplicates(orders, state.sent_ids), "duplicate")
     if state.control >= Control.REDUCING:
         deny(~reducing, "reducing_only")

@@ -54,7 +54,12 @@ class RevisionCount:
 
 
 def with_assumed_known_at(
-    delivered: pd.DataFrame, calendar: str, lag_minutes: int, arrived_at: pd.Timestamp
+    delivered: pd.DataFrame,
+    calendar: str,
+    lag_minutes: int,
+    arrived_at: pd.Timestamp,
+    *,
+    decided_to: pd.Timestamp | None = None,
 ) -> pd.DataFrame:
     """Give each delivered bar its moments.
 
@@ -68,6 +73,9 @@ def with_assumed_known_at(
         Minutes from the close until a bar of a bulk history is taken to be known.
     arrived_at : Timestamp
         UTC moment of arrival; becomes ``ingested_at``.
+    decided_to : Timestamp, optional
+        Last session that was decided. A bar of it, or of one before, comes too late for those
+        decisions: nothing is assumed, and it counts as known when it arrived.
 
     Returns
     -------
@@ -78,6 +86,8 @@ def with_assumed_known_at(
     assumed = pd.Series(assumed_known_at(calendar, sessions, lag_minutes), index=delivered.index)
     day_end = delivered["session"].dt.tz_localize("UTC") + _ONE_DAY + pd.Timedelta(minutes=lag_minutes)
     known_at = assumed.where(assumed.notna(), day_end)
+    if decided_to is not None:
+        known_at = known_at.mask(delivered["session"] <= decided_to, arrived_at)
     if "known_at" in delivered.columns:
         known_at = delivered["known_at"].where(delivered["known_at"].notna(), known_at)
     return conform(delivered.assign(known_at=known_at, ingested_at=arrived_at), BAR_VERSIONS)

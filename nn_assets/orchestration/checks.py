@@ -7,7 +7,7 @@ from collections.abc import Callable
 import dagster as dg
 import numpy as np
 
-from nn_assets.costs.model import cost_model_from
+from nn_assets.orchestration.cost_models import cost_model_in_force
 from nn_assets.orchestration.lookahead import (
     decisions_repeat_in_replay,
     features_repeat_when_cut,
@@ -67,7 +67,7 @@ def _ledger_intact(workplace: Workplace) -> tuple[bool, str]:
 
 
 def _costs_grow(workplace: Workplace) -> tuple[bool, str]:
-    model = cost_model_from(workplace.strategy.costs)
+    model = cost_model_in_force(workplace)
     shares = model.cost_fraction(np.array([1e4, 1e5, 1e6]), 1e8, 0.01)
     # Without impact coefficients a cost may be flat, never falling.
     return bool((np.diff(shares) >= 0.0).all()), f"fractions {shares.tolist()} of 10 k, 100 k and 1 M USD"
@@ -97,7 +97,7 @@ _CHECKS: tuple[tuple[str, str, str, Judge], ...] = (
     (
         "cost_model",
         "costs_never_fall_with_size",
-        "The settings' cost model never charges a smaller share for a larger order.",
+        "The cost model in force never charges a smaller share for a larger order.",
         _costs_grow,
     ),
 )

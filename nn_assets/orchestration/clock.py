@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from nn_assets.errors import SettingsError
 from nn_assets.market.sessions import assumed_known_at, previous_session, sessions_between
 from nn_assets.settings import MarketSettings
 
@@ -11,7 +12,7 @@ __all__ = ["as_of_session", "last_open_session", "last_stated_session", "now_utc
 
 
 def now_utc() -> pd.Timestamp:
-    """The wall clock. The only place that reads it."""
+    """The wall clock of orchestration; the ledger has its own for when a row was stored."""
     return pd.Timestamp.now(tz="UTC").as_unit("ns")
 
 
@@ -40,7 +41,15 @@ def last_open_session(market: MarketSettings, now: pd.Timestamp) -> pd.Timestamp
         Ignored where the strategy states ``history_ends``.
     """
     if market.history_ends is not None:
-        last = sessions_between(market.calendar, market.history_starts, market.history_ends)[-1]
+        there = sessions_between(market.calendar, market.history_starts, market.history_ends)
+        if len(there) == 0:
+            raise SettingsError(
+                expected=f"a session of {market.calendar} from history_starts to history_ends",
+                found=f"none from {market.history_starts} to {market.history_ends}",
+                remedy="widen the span",
+                key="market.history_ends",
+            )
+        last = there[-1]
     else:
         today = now.tz_convert("UTC").tz_localize(None).normalize() + pd.Timedelta(days=1)
         recent = sessions_between(market.calendar, today - pd.Timedelta(days=30), today)

@@ -53,6 +53,16 @@ def set_kill_switch(strategy: str, state: str, who: str, reason: str) -> dict[st
 
 def reset_breaker(strategy: str, who: str, reason: str) -> dict[str, Any]:
     """Release the latched breaker at the next session, which starts a new high-water mark."""
+    with Ledger() as ledger:
+        states = ledger.latest("portfolio_states", strategy)
+    latched = None if states.empty else states["breaker"].iloc[-1]
+    if not isinstance(latched, str):
+        raise ControlError(
+            expected="a latched breaker",
+            found="none latched",
+            remedy="nothing needs a reset; one cannot be armed in advance",
+            rule=BREAKER_RESET,
+        )
     _record(strategy, BREAKER_RESET, "RESET", who, reason)
     return {
         "strategy": strategy,

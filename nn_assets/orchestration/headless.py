@@ -12,7 +12,7 @@ from nn_assets.market.sessions import is_session
 from nn_assets.orchestration.build import all_definitions, job_name
 from nn_assets.orchestration.catalog import find_strategy
 from nn_assets.orchestration.instance import open_instance
-from nn_assets.orchestration.naming import REFIT_TAG, STRATEGY_TAG
+from nn_assets.orchestration.naming import REFIT_TAG, STRATEGY_TAG, effective_strategy
 from nn_assets.orchestration.partitions import first_model_month, month_partitions
 from nn_assets.orchestration.study import latest_study
 from nn_assets.orchestration.workplace import open_workplace
@@ -166,7 +166,7 @@ def run_study(name: str, first: str | None, last: str | None, refit_every: int |
         )
     tags = {} if refit_every is None else {REFIT_TAG: str(refit_every)}
     run_id = materialise(strategy, "study", first=f"{low}-01", last=f"{high}-01", tags=tags)
-    with open_workplace(strategy) as workplace:
+    with open_workplace(effective_strategy(strategy, tags)) as workplace:
         study = latest_study(workplace, str(pd.Period(high, "M") + 1))
     assert study is not None, "the study was just recorded"
     return {

@@ -9,13 +9,16 @@ import pandas as pd
 
 from nn_assets.errors import SourceError
 from nn_assets.frames import FILLS, validate
+from nn_assets.market.sessions import sessions_between
 from nn_assets.orchestration.catalog import find_strategy
 from nn_assets.orchestration.clock import now_utc
 from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.sources.protocol import validate_symbol
 
 __all__ = ["import_fills"]
 
 _NEEDED = ("fill_id", "client_order_id", "symbol", "session", "quantity", "price")
+_LARGEST = 1e15
 _STATED = ("mid_price", "half_spread_usd", "commission_usd", "impact_usd")
 
 
@@ -47,11 +50,17 @@ def import_fills(strategy: str, file: Path) -> dict[str, Any]:
             file=str(file),
         )
     frame = found.reindex(columns=[*_NEEDED, *_STATED]).assign(source="imported", known_at=now_utc())
-    frame["session"] = _days(frame["session"], file)
+    chosen = find_strategy(strategy).strategy
+    frame["session"] = _days(frame["session"], chosen.market.calendar, file)
+    for row, symbol in enumerate(frame["symbol"], start=2):
+        validate_symbol(symbol, file=str(file), row=row)
+    for name in ("fill_id", "symbol"):
+        _refuse(frame[name], frame[name].str.strip() == "", name, "a text", file)
     for name in ("quantity", "price", *_STATED):
         frame[name] = _numbers(frame[name], name, file)
+    _refuse(found["quantity"], frame["quantity"] == 0.0, "quantity", "a number other than zero", file)
     checked = validate(frame[list(FILLS.columns)], FILLS)
-    with open_workplace(find_strategy(strategy).strategy) as workplace:
+    with open_workplace(chosen) as workplace:
         ledger = workplace.ledger
         known = ledger.read("fills", strategy, where={"source": "imported"})[["fill_id", "known_at"]]
         # A fill on record keeps the moment it was first known; the ledger then compares the rest.
@@ -65,7 +74,7 @@ def import_fills(strategy: str, file: Path) -> dict[str, Any]:
 def _read(file: Path) -> pd.DataFrame:
     try:
         # Tickers such as TRUE and NAN are texts.
-        return pd.read_csv(file, dtype=str, keep_default_na=False)
+        return pd.read_csv(file, dtype=str, keep_default_na=False, index_col=False, on_bad_lines="error")
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise SourceError(
             expected="a readable CSV file of fills",
@@ -75,16 +84,17 @@ def _read(file: Path) -> pd.DataFrame:
         ) from error
 
 
-def _days(texts: pd.Series, file: Path) -> pd.Series:
-    days = pd.to_datetime(texts, format="%Y-%m-%d", errors="coerce").astype("datetime64[ns]")
-    _refuse(texts, days.isna(), "session", "a session as YYYY-MM-DD", file)
-    return days
+def _days(texts: pd.Series, calendar: str, file: Path) -> pd.Series:
+    days = pd.to_datetime(texts, format="%Y-%m-%d", errors="coerce")
+    known = days.isin(sessions_between(calendar, "1990-01-01", "2035-12-31"))
+    _refuse(texts, ~known, "session", f"a session of {calendar} as YYYY-MM-DD", file)
+    return days.astype("datetime64[ns]")
 
 
 def _numbers(texts: pd.Series, name: str, file: Path) -> pd.Series:
     stated = texts.where(texts.notna() & (texts != ""))
     numbers = pd.to_numeric(stated, errors="coerce").astype("float64")
-    _refuse(texts, stated.notna() & numbers.isna(), name, "a number", file)
+    _refuse(texts, stated.notna() & ~(numbers.abs() < _LARGEST), name, f"a number below {_LARGEST:g}", file)
     return numbers
 
 

@@ -53,7 +53,14 @@ def ingest_bars(workplace: Workplace) -> tuple[RevisionCount, int]:
     """
     market = workplace.strategy.market
     delivered = source_of(workplace).bars(market.symbols, pd.Timestamp(market.history_starts), workplace.last_session)
-    stamped = with_assumed_known_at(delivered, market.calendar, market.known_at_lag_minutes, now_utc())
+    decided = workplace.ledger.read("decisions", workplace.strategy.name)["session"]
+    stamped = with_assumed_known_at(
+        delivered,
+        market.calendar,
+        market.known_at_lag_minutes,
+        now_utc(),
+        decided_to=None if decided.empty else decided.max(),
+    )
     has_bars = bool(workplace.lake.segments(workplace.strategy.name, RAW_BARS))
     stored = workplace.raw_versions() if has_bars else empty(BAR_VERSIONS)
     fresh, counted = new_versions(stored, stamped)

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.costs.calibration import CalibrationResult, recalibrate
+from nn_assets.costs.model import cost_model_from
 from nn_assets.evaluation.market_view import market_view
 from nn_assets.market.panel import panel_from_bars
-from nn_assets.orchestration.cost_models import cost_model_in_force
 from nn_assets.orchestration.workplace import Workplace
 from nn_assets.store.columns import canonical_json
 
@@ -23,7 +23,8 @@ def recalibrate_costs(workplace: Workplace, run_id: str) -> CalibrationResult:
     Running again on the same fills and prior changes nothing.
     """
     strategy, session = workplace.strategy, workplace.last_session
-    prior = cost_model_in_force(workplace)
+    # Always the settings' own: a prior that moved with each run would creep past every bound.
+    prior = cost_model_from(strategy.costs)
     fills = _with_liquidity(workplace, workplace.ledger.read("fills", strategy.name))
     result = recalibrate(fills, prior, strategy.costs, dated=str(session.date()))
     told = {

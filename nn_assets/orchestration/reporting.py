@@ -175,6 +175,8 @@ def _caveats(strategy: Strategy) -> tuple[str, ...]:
         said.append("There is no vault: no stretch of history was kept back for a last test.")
     if strategy.trade_without_verdict:
         said.append("The settings say trade_without_verdict: positions are taken although no edge may have been found.")
+    resets = strategy.portfolio.replay_reset_sessions
+    said.append(f"In the replay a latched breaker is reset after {resets} sessions; live, only a person resets it.")
     said.append("Returns are simulated fills at stated costs, not money made.")
     return tuple(said)
 

@@ -22,7 +22,7 @@ from nn_assets.evaluation.trials import trial_configuration, trial_hash
 from nn_assets.learning.address import code_version
 from nn_assets.learning.fold_model import ESTIMATORS
 from nn_assets.learning.folds import forecast_rows
-from nn_assets.orchestration.cost_models import cost_model_in_force
+from nn_assets.orchestration.cost_models import cost_model_id_in_force, cost_model_in_force
 from nn_assets.orchestration.fingerprint import code_of
 from nn_assets.orchestration.models import drift_references, forecast_record
 from nn_assets.orchestration.partitions import first_model_month
@@ -66,6 +66,7 @@ def study_identity(workplace: Workplace, strategy: Strategy, month: str) -> str:
         "data": workplace.data_hash(),
         "code": code_of(),
         "settings": strategy.content_hash(),
+        "costs": cost_model_id_in_force(workplace),
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -103,7 +104,11 @@ def study_until(workplace: Workplace, strategy: Strategy, months: list[str], run
 
 def _months_to_judge(study: Study, months: list[str]) -> list[str]:
     held = sorted({str(month) for month in study.record.months if month})
-    return sorted({month if month in held else max(each for each in held if each < month) for month in months})
+    judged = set()
+    for month in months:
+        ended = [each for each in held if each <= month]
+        judged |= {month} if month in held else set(ended[-1:])
+    return sorted(judged)
 
 
 def _material(workplace: Workplace, strategy: Strategy, last_month: str) -> StudyMaterial:

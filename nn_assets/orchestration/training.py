@@ -16,7 +16,7 @@ from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import Fold, fitted_month, forecast_rows, make_fold
 from nn_assets.learning.model import fit_models
 from nn_assets.learning.refresh import RefreshCheck, check_refresh
-from nn_assets.market.sessions import next_session
+from nn_assets.market.sessions import next_session, previous_session
 from nn_assets.orchestration.models import MODEL_SECTIONS, load_model, models_in_force
 from nn_assets.orchestration.partitions import first_model_month
 from nn_assets.orchestration.workplace import Workplace
@@ -106,11 +106,17 @@ def _incumbent_before(workplace: Workplace, month: str) -> FoldModel | None:
 
 def _record(workplace: Workplace, strategy: Strategy, named: list[MonthModel], run_id: str) -> None:
     sessions = workplace.sessions()
+    recorded, undecided = models_in_force(workplace).by_month, _first_undecided(workplace)
     rows = []
     for each in named:
         month_rows = forecast_rows(sessions, each.month)
-        first = sessions[month_rows.start] if month_rows.start < len(sessions) else None
-        rows.append(_row(workplace, strategy, each, first))
+        effective = sessions[month_rows.start] if month_rows.start < len(sessions) else None
+        before = [since for since, model_id in recorded.get(each.month, []) if model_id == each.model_id]
+        if before:
+            effective = before[-1]
+        elif recorded.get(each.month) and effective is not None and undecided is not None:
+            effective = max(effective, undecided)  # another model for a month at work: from its next session on
+        rows.append(_row(workplace, strategy, each, effective))
     workplace.ledger.append("models", rows, run_id=run_id, strategy=strategy.name, reason="the month was fitted again")
 
 
@@ -134,16 +140,29 @@ def _row(workplace: Workplace, strategy: Strategy, named: MonthModel, effective:
     }
 
 
+def _first_undecided(workplace: Workplace) -> pd.Timestamp | None:
+    """The session after the last decided one; None where none is decided."""
+    decided = workplace.ledger.read("decisions", workplace.strategy.name)
+    last = decided["session"].max()
+    return None if decided.empty else next_session(workplace.strategy.market.calendar, last)
+
+
 def refresh_after(workplace: Workplace, session: pd.Timestamp, run_id: str, tell: Told) -> MonthModel:
-    """Fit the same configuration on data up to a session; in force from the next one if it passes."""
+    """Fit the same configuration on data up to a session; in force from the next one if it passes.
+
+    A refresh that comes late takes force after the sessions decided meanwhile, never before them.
+    """
     strategy = workplace.strategy
     effective = next_session(strategy.market.calendar, session)
+    undecided = _first_undecided(workplace)
+    if undecided is not None and undecided > effective:
+        session, effective = previous_session(strategy.market.calendar, undecided), undecided
     cube, labels = workplace.cube(session), workplace.labels(workplace.panel(session))
     fold = make_fold(
         cube.sessions, effective.strftime("%Y-%m"), strategy.walk_forward, strategy.label, used_from=cube.bars
     )
     model_id = _fit_missing(workplace, strategy, cube, labels, [fold], tell)[fold.month]
-    incumbent = load_model(workplace, models_in_force(workplace).on(effective))
+    incumbent = load_model(workplace, models_in_force(workplace).on(session))
     check = check_refresh(
         load_model(workplace, model_id),
         incumbent,

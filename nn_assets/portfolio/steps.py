@@ -91,6 +91,7 @@ def propose(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMode
     if not settings.allow_short:
         side = np.maximum(side, 0)
     held = held_weight(inputs)
+    _, scale = controls(inputs, settings)
     shrink = shrinkage(inputs.outcomes, inputs.confidence, inputs.horizon_sessions, settings.shrink_prior_outcomes)
     believed = shrunk_probability(np.maximum(probability, 1.0 - probability), inputs.mean_win, inputs.mean_loss, shrink)
     largest = np.minimum(
@@ -104,7 +105,8 @@ def propose(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMode
         direction=side,
         complete=complete,
         held=held,
-        kept=np.where(np.sign(held) == side, np.abs(held), 0.0),
+        # As it would be unscaled: step 7 scales it again, and halving must not compound by the day.
+        kept=np.where(np.sign(held) == side, np.abs(held), 0.0) / (scale if scale > 0.0 else 1.0),
         probability=believed,
         shrink=shrink,
         edge_kept=np.where(usable, gross / inputs.horizon_sessions, 0.0),

@@ -32,6 +32,7 @@ __all__ = [
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
+_EARLIEST, _LATEST = date(1990, 1, 1), date(2035, 12, 31)  # what the calendars here cover
 NonNegative = Annotated[float, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -74,6 +75,10 @@ class MarketSettings(_Section):
 
     @model_validator(mode="after")
     def _in_order(self) -> MarketSettings:
+        for name in ("history_starts", "live_starts", "vault_starts", "history_ends"):
+            day = getattr(self, name)
+            if day is not None and not _EARLIEST <= day <= _LATEST:
+                raise ValueError(f"market.{name} {day} must lie between {_EARLIEST} and {_LATEST}")
         stages = [
             (name, day)
             for name in ("history_starts", "live_starts", "vault_starts", "history_ends")

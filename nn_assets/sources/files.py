@@ -110,6 +110,7 @@ def _sessions(table: pd.DataFrame, file: Path) -> pd.Series:
     parts = texts.str.extract(_DATE)
     joined = parts[0] + "-" + parts[1] + "-" + parts[2]
     days = pd.to_datetime(joined, format="%Y-%m-%d", errors="coerce")
+    days = days.where(days.between("1700-01-01", "2261-12-31"))  # what nanoseconds can hold
     _refuse_first(table, days.isna(), file)
     return days.dt.as_unit("ns")
 

@@ -8,7 +8,7 @@ import pytest
 
 from nn_assets.costs.model import cost_model_from
 from nn_assets.errors import DecisionError
-from nn_assets.evaluation.daily_round import Controls, SessionFacts, first_standing, play_session
+from nn_assets.evaluation.daily_round import Controls, Round, SessionFacts, first_standing, play_session
 from nn_assets.evaluation.replay import REPLAY_RESET, Replay, buy_and_hold, replay, session_signals
 from nn_assets.signals.signals import outcome_statistics
 from tests.evaluation.worlds import SYMBOLS, World, world, world_strategy
@@ -175,3 +175,55 @@ def test_a_fill_through_the_stop_reports_what_it_lost_beyond_it(whole: tuple[Wor
                     lost += min(abs(held), abs(quantity)) * max(0.0, np.sign(held) * (stop - price))
         if len(after.fills[1]) == 0:  # a stop of the same session is set after its entry
             assert after.loss_beyond_stops_usd == pytest.approx(lost)
+
+
+def after_orders(of: World) -> tuple[int, Replay]:
+    """A replay cut right after a session that sent orders, and the row that follows it."""
+    full = played(of, 240)
+    last = max(place for place, done in enumerate(full.rounds) if done.orders.accepted.any())
+    return FIRST + last + 1, played(of, FIRST + last + 1)
+
+
+def next_round(of: World, before: Replay, row: int, **controls: object) -> Round:
+    outcomes = outcome_statistics(of.forecasts.calibrated, of.labels.returns, of.labels.realised_row)
+    facts = SessionFacts(
+        market=of.market.at(row),
+        signals=session_signals(row, SYMBOLS, of.forecasts, outcomes, of.market.volatility),
+        controls=Controls(**{"verdict_allows": True, **controls}),  # type: ignore[arg-type]
+    )
+    return play_session(of.strategy, cost_model_from(of.strategy.costs), 252, before.standing, facts)
+
+
+def test_a_halt_stops_the_orders_that_were_already_under_way() -> None:
+    of = world(world_strategy())
+    row, before = after_orders(of)
+    assert sum(len(batch) for batch in next_round(of, before, row).fills) > 0
+    halted = next_round(of, before, row, kill_switch="HALTED")
+    assert sum(len(batch) for batch in halted.fills) == 0
+    assert np.array_equal(halted.standing.book.quantity, before.standing.book.quantity)
+
+
+def test_a_reducing_switch_fills_only_what_brings_a_position_nearer_to_zero() -> None:
+    of = world(world_strategy())
+    row, before = after_orders(of)
+    reducing = next_round(of, before, row, kill_switch="REDUCING")
+    assert (np.abs(reducing.standing.book.quantity) <= np.abs(before.standing.book.quantity)).all()
+
+
+def test_a_reset_releases_what_was_latched_and_never_what_fires_on_the_same_session() -> None:
+    narrow = {
+        "drawdown_limit_fraction": 0.004,
+        "weekly_loss_limit_fraction": 0.003,
+        "session_loss_limit_fraction": 0.002,
+        "replay_reset_sessions": 10_000,
+    }
+    of = world(world_strategy(**narrow))
+    full = played(of, 260)
+    fires = next(place for place, done in enumerate(full.rounds) if done.standing.book.breaker is not None)
+    before = played(of, FIRST + fires)
+    armed = next_round(of, before, FIRST + fires, breaker_reset=("someone", "in advance"))
+    assert armed.standing.book.breaker is not None
+    latched = played(of, FIRST + fires + 1)
+    released = next_round(of, latched, FIRST + fires + 1, breaker_reset=("someone", "the cause is known"))
+    assert released.standing.book.breaker is None
+    assert released.standing.book.highest_ever_usd == pytest.approx(latched.standing.book.highest_ever_usd)

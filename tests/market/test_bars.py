@@ -216,3 +216,13 @@ def test_the_content_hash_ignores_arrival_and_the_sign_of_zero_but_not_the_symbo
     later = with_values(bars, 0, volume=-0.0).assign(ingested_at=ARRIVAL + pd.Timedelta(days=1))
     assert content_hash(later) == content_hash(bars)
     assert content_hash(bars.assign(symbol="AAB")) != content_hash(bars)
+
+
+def test_a_bar_that_first_arrives_after_its_session_was_decided_is_known_from_its_arrival() -> None:
+    delivered = sound_bars(count=3).drop(columns=["known_at", "ingested_at"])
+    decided_to = delivered["session"].iloc[1]
+    bars = with_assumed_known_at(delivered, "XNYS", 30, ARRIVAL, decided_to=decided_to)
+    late = bars["session"] <= decided_to
+    assert (bars.loc[late, "known_at"] == ARRIVAL).all()
+    assert (bars.loc[~late, "known_at"] < ARRIVAL).all()
+    assert as_of(bars, bars.loc[~late, "known_at"].min()).shape[0] == 1

@@ -65,9 +65,9 @@ CHECKS = {
     "features": {"no_look_ahead", "values_are_finite_or_missing"},
     "walk_forward_study": {"no_leak_alarm"},
     "daily_signals": {"study_and_live_agree"},
-    "target_positions": {"trace_ends_at_the_target"},
+    "target_positions": {"trace_ends_at_the_target", "backtest_rederives_decisions"},
     "orders": {"ledger_is_intact", "no_order_without_reference"},
-    "cost_model": {"costs_grow_with_size"},
+    "cost_model": {"costs_never_fall_with_size"},
 }
 
 JOBS = ("costs", "daily", "study", "tables")

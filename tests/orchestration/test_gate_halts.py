@@ -15,6 +15,7 @@ from nn_assets.errors import PublicationError
 from nn_assets.orchestration.assets.daily import DAILY
 from nn_assets.orchestration.headless import RunFailed, materialise, run_round
 from nn_assets.orchestration.instance import open_instance
+from nn_assets.orchestration.models import models_in_force
 from nn_assets.orchestration.rounds import decide_session
 from nn_assets.orchestration.workplace import RAW_BARS, open_workplace
 from nn_assets.sources.simulated import SimulatedSource
@@ -192,17 +193,21 @@ def test_models_and_forecasts_made_again_on_restated_bars_leave_earlier_decision
     materialise_tables(strategy)
     with open_workplace(strategy) as workplace:
         raw = workplace.raw_versions()
-        bar = raw[(raw["symbol"] == "SIM01") & (raw["session"] == "2016-10-04")].reset_index(drop=True)
+        training_row, out_of_sample_row = "2016-10-04", "2017-05-10"
+        restated = (raw["symbol"] == "SIM01") & raw["session"].isin([training_row, out_of_sample_row])
+        bar = raw[restated].reset_index(drop=True)
         arrived = pd.Timestamp(f"{BAD} 12:00", tz="UTC").as_unit("ns")  # after both decisions were due
         corrected = bar.assign(close=bar["close"] * 1.02, high=bar["high"] * 1.03, known_at=arrived)
         corrected["ingested_at"] = raw["ingested_at"].max() + pd.Timedelta(seconds=1)
         workplace.lake.append_segment(NAME, RAW_BARS, corrected)
         forecast = workplace.lake.month_address(NAME, "forecasts", "2017-05")
+        model = models_in_force(workplace).on(pd.Timestamp(BAD))
     assert run_assets(strategy, "tables", ("validated_bars", "features")).success
     months = ("stationarity", "selected_features", "trained_model", "forecasts")
     assert run_assets(strategy, "study", months, "2017-01-01", "2017-06-01").success
     with open_workplace(strategy) as workplace:
         assert workplace.lake.month_address(NAME, "forecasts", "2017-05") != forecast
+        assert models_in_force(workplace).on(pd.Timestamp(BAD)) != model
         before = row_counts(fed.home)
         again = [decide_session(workplace, pd.Timestamp(day), "again") for day in ("2017-06-21", GOOD)]
     assert [each.already_decided for each in again] == [True, True]

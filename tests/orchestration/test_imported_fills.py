@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from nn_assets.errors import LedgerError, NnAssetsError, SourceError
+from nn_assets.market.sessions import sessions_between
 from nn_assets.orchestration.cost_models import cost_model_in_force
 from nn_assets.orchestration.headless import materialise
 from nn_assets.orchestration.imported_fills import import_fills
@@ -21,7 +22,7 @@ from tests.orchestration.conftest import NAME, strategy_of
 def broker_file(folder: Path, half_spread_bps: float, count: int = 400) -> Path:
     """Fills that paid a known half-spread, and 0.2 bps of commission, with quotes."""
     draw = np.random.default_rng(1)
-    days = pd.bdate_range("2017-03-01", "2017-06-20").strftime("%Y-%m-%d")
+    days = sessions_between("XNYS", "2017-03-01", "2017-06-20").strftime("%Y-%m-%d")
     side = np.where(draw.random(count) < 0.5, 1.0, -1.0)
     paid = bps_to_fraction(half_spread_bps) * draw.lognormal(0.0, 0.1, count)
     frame = pd.DataFrame(
@@ -71,6 +72,15 @@ def test_a_large_change_waits_for_approval(decided: Path, tmp_path: Path) -> Non
     assert in_force() == before
 
 
+def test_running_again_on_the_same_fills_moves_nothing_further(decided: Path, tmp_path: Path) -> None:
+    import_fills(NAME, broker_file(tmp_path, half_spread_bps=0.6))
+    materialise(strategy_of(), "costs")
+    once = in_force()
+    for _ in range(3):
+        materialise(strategy_of(), "costs")
+    assert in_force() == once
+
+
 def test_importing_a_file_again_changes_nothing_and_a_changed_fill_is_refused(decided: Path, tmp_path: Path) -> None:
     file = broker_file(tmp_path, half_spread_bps=0.6, count=30)
     import_fills(NAME, file)
@@ -89,6 +99,12 @@ def test_importing_a_file_again_changes_nothing_and_a_changed_fill_is_refused(de
         ("fill_id,client_order_id,symbol,session,quantity,price\n1,2,A,2017-03-01,ten,5\n", "'ten'"),
         ("fill_id,client_order_id,symbol,session,quantity,price\n1,2,A,soon,10,5\n", "'soon'"),
         ("fill_id,client_order_id,symbol,session,quantity,price\n1,2,A,2017-03-01,10,-5\n", "-5"),
+        ("fill_id,client_order_id,symbol,session,quantity,price\n1,2,../../x,2017-03-01,10,5\n", "legal_symbol"),
+        ("fill_id,client_order_id,symbol,session,quantity,price\n1,2,A,2017-03-04,10,5\n", "2017-03-04"),
+        ("fill_id,client_order_id,symbol,session,quantity,price\n1,2,A,2900-01-01,10,5\n", "2900-01-01"),
+        ("fill_id,client_order_id,symbol,session,quantity,price\n1,2,A,2017-03-01,0,5\n", "other than zero"),
+        ("fill_id,client_order_id,symbol,session,quantity,price\n1,2,A,2017-03-01,1e308,5\n", "1e308"),
+        ("fill_id,client_order_id,symbol,session,quantity,price\n,2,A,2017-03-01,1,5\n", "fill_id"),
         ("fill_id,client_order_id,symbol,session,quantity,price\n1,2,A,2017-03-01,10,\n", "price"),
     ],
 )

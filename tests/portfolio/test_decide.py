@@ -337,3 +337,18 @@ def test_the_targets_hold_to_their_frame_with_a_stop_on_the_losing_side() -> Non
     )
     np.testing.assert_allclose(frame["stop_price"], [48.5, np.nan, 51.5])
     assert frame["target_quantity"].tolist() == found.target_quantity.tolist()
+
+
+@pytest.mark.parametrize("reduced", [{"trading_state": "REDUCE_SIZE"}, {"drawdown_fraction": 0.06}])
+def test_a_reduced_state_halves_a_position_once_and_then_keeps_it(reduced: dict[str, object]) -> None:
+    opened = decide(facts(1), SETTINGS, COSTS).target_quantity
+    faded = {"calibrated_probability": np.array([0.60])}
+    held = decide(facts(1, current_quantity=opened, **faded), SETTINGS, COSTS).target_quantity
+    quantities = [held]
+    for _ in range(6):
+        given = facts(1, current_quantity=quantities[-1], **faded, **reduced)
+        quantities.append(decide(given, SETTINGS, COSTS).target_quantity)
+    sizes = [float(each[0]) for each in quantities]
+    assert sizes[0] > 0.0
+    assert sizes[1] == pytest.approx(sizes[0] / 2.0, rel=0.01)
+    assert sizes[2:] == pytest.approx([sizes[1]] * 5, rel=0.01)

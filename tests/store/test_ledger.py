@@ -13,7 +13,7 @@ from nn_assets.store.ledger import Appended, Ledger
 from tests.store.conftest import NOON
 from tests.store.rounds import append_round, day_round
 
-HOLDING = {"session": pd.Timestamp("2018-01-02"), "symbol": "A", "quantity": 10.0, "price": 99.5}
+HOLDING = {"session": pd.Timestamp("2018-01-02"), "symbol": "A", "quantity": 10.0, "price": 99.5, "blocked_side": 0}
 
 
 def test_appending_the_same_again_changes_nothing(ledger: Ledger) -> None:
