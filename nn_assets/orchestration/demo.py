@@ -129,8 +129,16 @@ def _summary(workplace: Workplace, span: _Span) -> dict[str, Any]:
         },
         "fills": len(fills),
         "trading_state": str(trading["state"]),
-        "drift": "; ".join(trading["reasons"]) or "no drift beyond its calibrated value",
+        "drift": "; ".join(trading["reasons"]) or _quiet_drift(ledger.latest("drift", strategy.name)),
     }
+
+
+def _quiet_drift(drift: pd.DataFrame) -> str:
+    """What the monitors say where they change nothing."""
+    drifted = int(drift["drifted"].sum()) if len(drift) else 0
+    if drifted == 0:
+        return f"none of {len(drift)} series beyond its calibrated value"
+    return f"{drifted} of {len(drift)} series beyond their own value, too few together to act"
 
 
 def _binding(steps: pd.DataFrame) -> str:

@@ -18,6 +18,7 @@ from nn_assets.market.bars import as_of as known_bars
 from nn_assets.market.cleaning import clean
 from nn_assets.market.sessions import assumed_known_at
 from nn_assets.orchestration.catalog import find_strategy
+from nn_assets.orchestration.clock import now_utc
 from nn_assets.orchestration.workplace import Workplace, open_workplace
 from nn_assets.settings import Strategy
 
@@ -172,12 +173,10 @@ def _bars(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame:
 
 
 def _quarantine(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame:
-    if moment is not None:
-        market = workplace.strategy.market
-        known = known_bars(workplace.raw_versions(), moment)
-        return clean(known, market.calendar, workplace.strategy.cleaning).quarantine
-    publication = workplace.publications.require(workplace.strategy.name, workplace.last_session)
-    return workplace.publications.quarantine(publication)
+    # From the raw bars, so that what made the gate halt can be read although nothing was published.
+    market = workplace.strategy.market
+    known = known_bars(workplace.raw_versions(), now_utc() if moment is None else moment)
+    return clean(known, market.calendar, workplace.strategy.cleaning).quarantine
 
 
 def _features(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame:
@@ -272,8 +271,8 @@ def _flat(frame: pd.DataFrame) -> pd.DataFrame:
     """Mappings and lists as JSON text: a cell of CSV holds text, and Parquet takes no empty mapping."""
     flat = frame.copy()
     for column in flat.columns:
-        nested = flat[column].map(lambda value: isinstance(value, (dict, list)))
-        if nested.any():
+        nested = [isinstance(value, (dict, list)) for value in flat[column]]
+        if any(nested):
             flat[column] = [
                 json.dumps(value) if inner else value for value, inner in zip(flat[column], nested, strict=True)
             ]

@@ -15,7 +15,7 @@ from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.naming import REFIT_TAG, STRATEGY_TAG, effective_strategy
 from nn_assets.orchestration.partitions import first_model_month, month_partitions
 from nn_assets.orchestration.study import latest_study
-from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.orchestration.workplace import FORECASTS, Workplace, open_workplace
 from nn_assets.settings import Strategy
 
 __all__ = ["RunFailed", "materialise", "run_round", "run_study"]
@@ -165,6 +165,9 @@ def run_study(name: str, first: str | None, last: str | None, refit_every: int |
             key="--from / --to",
         )
     tags = {} if refit_every is None else {REFIT_TAG: str(refit_every)}
+    with open_workplace(strategy) as workplace:
+        # A study stands on the whole record before it: months that are not there yet are run too.
+        low = min([low, *missing_months(workplace, low)])
     run_id = materialise(strategy, "study", first=f"{low}-01", last=f"{high}-01", tags=tags)
     with open_workplace(effective_strategy(strategy, tags)) as workplace:
         study = latest_study(workplace, str(pd.Period(high, "M") + 1))
@@ -178,6 +181,14 @@ def run_study(name: str, first: str | None, last: str | None, refit_every: int |
         "figures": study["figures"],
         "text": f"{strategy.name} {low} to {high}: {study['verdict']}. {study['figures']['reason']}",
     }
+
+
+def missing_months(workplace: Workplace, before: str) -> list[str]:
+    """Months of the record before a month that have no forecasts yet."""
+    first = first_model_month(workplace.strategy)
+    there = set(workplace.lake.months(workplace.strategy.name, FORECASTS))
+    months = [str(month) for month in pd.period_range(first, before, freq="M")]
+    return [month for month in months if month < before and month not in there]
 
 
 def _month(strategy: Strategy, text: str | None, default: str) -> str:

@@ -86,9 +86,10 @@ def _read(file: Path) -> pd.DataFrame:
 
 def _days(texts: pd.Series, calendar: str, file: Path) -> pd.Series:
     days = pd.to_datetime(texts, format="%Y-%m-%d", errors="coerce")
+    days = days.where(days.between("1990-01-01", "2035-12-31")).astype("datetime64[ns]")
     known = days.isin(sessions_between(calendar, "1990-01-01", "2035-12-31"))
     _refuse(texts, ~known, "session", f"a session of {calendar} as YYYY-MM-DD", file)
-    return days.astype("datetime64[ns]")
+    return days
 
 
 def _numbers(texts: pd.Series, name: str, file: Path) -> pd.Series:

@@ -17,6 +17,8 @@ class _Lines(logging.Handler):
         meta = getattr(record, "dagster_meta", {})
         event = meta.get("dagster_event")
         if event is None and record.levelno >= logging.INFO:
+            if "were not executed" in record.getMessage():
+                return  # what hangs on a failed step; the failure itself is told once
             line = f"    {str(meta.get('orig_message') or record.getMessage()).splitlines()[0]}"
         elif event is not None and event.event_type_value == "STEP_START":
             line = f"  {event.step_key.replace('__', ' / ', 1)}"

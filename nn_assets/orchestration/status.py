@@ -61,7 +61,10 @@ def _undecided(workplace: Workplace, decided: int) -> int:
 
 def _lines(state: dict[str, Any]) -> list[str]:
     width = max(map(len, state))
-    return [f"  {key.replace('_', ' '):<{width}}  {'-' if value is None else value}" for key, value in state.items()]
+    return [
+        f"  {key.replace('_', ' '):<{width}}  {'-' if value is None else format(value, ',.0f') if isinstance(value, float) else value}"
+        for key, value in state.items()
+    ]
 
 
 def verify_audit() -> dict[str, Any]:
