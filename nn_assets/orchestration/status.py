@@ -61,10 +61,13 @@ def _undecided(workplace: Workplace, decided: int) -> int:
 
 def _lines(state: dict[str, Any]) -> list[str]:
     width = max(map(len, state))
-    return [
-        f"  {key.replace('_', ' '):<{width}}  {'-' if value is None else format(value, ',.0f') if isinstance(value, float) else value}"
-        for key, value in state.items()
-    ]
+    return [f"  {key.replace('_', ' '):<{width}}  {_shown(value)}" for key, value in state.items()]
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if isinstance(value, float) else str(value)
 
 
 def verify_audit() -> dict[str, Any]:
