@@ -21,6 +21,7 @@ from nn_assets.reports.tables import ABSENT, figure_table, fold_table, sized_pos
 
 __all__ = ["DailyPage", "Plot", "StudyPage", "daily_page", "demo_page", "study_page"]
 
+_WITH_CENTS = 100.0  # dollars below which cents are shown
 _PLAIN = {
     "edge found": "The network predicts better than chance, and trading on it paid after costs.",
     "signal found": "The network predicts better than chance, but it is not shown to pay after costs.",
@@ -177,7 +178,10 @@ def _number(value: object, digits: int = 2) -> str:
 
 def _usd(value: object) -> str:
     number = _as_float(value)
-    return ABSENT if number is None else f"${number:,.0f}".replace("$-", "\N{MINUS SIGN}$")
+    if number is None:
+        return ABSENT
+    digits = 2 if 0.0 < abs(number) < _WITH_CENTS else 0
+    return f"${number:,.{digits}f}".replace("$-", "\N{MINUS SIGN}$")
 
 
 def _as_float(value: object) -> float | None:
