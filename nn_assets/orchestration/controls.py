@@ -16,7 +16,7 @@ __all__ = ["kill_switch_state", "latest_breaker_reset", "reset_breaker", "set_ki
 KILL_SWITCH, BREAKER_RESET = "kill_switch", "breaker_reset"
 
 
-def _record(strategy: str, kind: str, state: str, who: str, reason: str) -> None:
+def _demand_reason(kind: str, reason: str) -> None:
     if not reason.strip():
         raise ControlError(
             expected="a reason",
@@ -24,6 +24,10 @@ def _record(strategy: str, kind: str, state: str, who: str, reason: str) -> None
             remedy="say why with --reason; it is kept in the ledger",
             rule=kind,
         )
+
+
+def _record(strategy: str, kind: str, state: str, who: str, reason: str) -> None:
+    _demand_reason(kind, reason)
     find_strategy(strategy)
     moment = now_utc()
     identity = hashlib.sha256(f"{strategy}|{kind}|{state}|{moment.isoformat()}".encode()).hexdigest()[:16]
@@ -53,6 +57,8 @@ def set_kill_switch(strategy: str, state: str, who: str, reason: str) -> dict[st
 
 def reset_breaker(strategy: str, who: str, reason: str) -> dict[str, Any]:
     """Release the latched breaker at the next session, which starts a new high-water mark."""
+    _demand_reason(BREAKER_RESET, reason)
+    find_strategy(strategy)
     with Ledger() as ledger:
         states = ledger.latest("portfolio_states", strategy)
     latched = None if states.empty else states["breaker"].iloc[-1]

@@ -158,10 +158,10 @@ def test_a_halted_strategy_orders_nothing(give_own, tmp_path) -> None:
     assert [order for order in orders if order["status"] == "accepted"] == []
 
 
-def test_a_breaker_reset_is_kept_in_the_ledger(give_own) -> None:
+def test_a_breaker_reset_cannot_be_armed_in_advance(give_own) -> None:
     answer = give_own("control", "reset-breaker", "--reason", "looked into", "--who", "me", "-s", "mine", "--json")
-    assert answer.status == 0
-    assert answer.document["breaker"] == "reset"
+    assert answer.status == 1
+    assert "none latched" in answer.document["message"]
     assert give_own("audit", "verify", "--json").document["ok"]
 
 

@@ -166,17 +166,18 @@ def test_a_halted_kill_switch_sends_nothing_until_it_is_active_again(studied: Pa
 def test_a_breaker_stays_until_a_person_resets_it_and_the_reset_serves_once(studied: Path) -> None:
     write_strategy(studied, portfolio={"session_loss_limit_fraction": 0.00001})
     latched = None
-    for session in LIVE[:-2]:
+    for session in LIVE[:-3]:
         decide(session)
         state = recorded(studied, "portfolio_states").iloc[-1]
         if isinstance(state["breaker"], str):
             latched = session
             break
     assert latched is not None, "no session lost anything"
-    following = LIVE[LIVE.index(latched) + 1]
+    flat, following = LIVE[LIVE.index(latched) + 1], LIVE[LIVE.index(latched) + 2]
     assert state["breaker"] == "session_loss"
     targets = recorded(studied, "target_positions")
     assert (targets.loc[targets["session"] == latched, "target_quantity"] == 0.0).all()
+    decide(flat)  # leaving costs more than the limit, too: a reset now would only see it fire again
     reset_breaker(NAME, "operator", "looked into it")
     decide(following)
     states = recorded(studied, "portfolio_states").set_index("session")

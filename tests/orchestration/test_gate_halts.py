@@ -194,7 +194,7 @@ def test_models_and_forecasts_made_again_on_restated_bars_leave_earlier_decision
     with open_workplace(strategy) as workplace:
         raw = workplace.raw_versions()
         training_row, out_of_sample_row = "2016-10-04", "2017-05-10"
-        restated = (raw["symbol"] == "SIM01") & raw["session"].isin([training_row, out_of_sample_row])
+        restated = (raw["symbol"] == "SIM01") & raw["session"].isin(pd.to_datetime([training_row, out_of_sample_row]))
         bar = raw[restated].reset_index(drop=True)
         arrived = pd.Timestamp(f"{BAD} 12:00", tz="UTC").as_unit("ns")  # after both decisions were due
         corrected = bar.assign(close=bar["close"] * 1.02, high=bar["high"] * 1.03, known_at=arrived)

@@ -17,7 +17,7 @@ from nn_assets.store.ledger import Ledger
 from tests.store.conftest import NOON
 from tests.store.rounds import append_round, day_round
 
-HOLDING = {"session": pd.Timestamp("2018-01-02"), "symbol": "A", "quantity": 10.0, "price": 99.5}
+HOLDING = {"session": pd.Timestamp("2018-01-02"), "symbol": "A", "quantity": 10.0, "price": 99.5, "blocked_side": 0}
 
 
 def test_a_round_comes_back_to_the_bit(ledger: Ledger) -> None:
