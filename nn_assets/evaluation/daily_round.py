@@ -150,7 +150,7 @@ def play_session(
     if strategy.label.execution == "next_close":
         book = book.stopped_at_close(_blocked_until(strategy, session))
     decision = decide(_inputs(strategy, standing, facts, book), strategy.portfolio, costs)
-    orders = _orders(strategy, session, decision, book, facts.market.previous_close)
+    orders = _orders(strategy, session, decision, book, facts.market.previous_close, standing.orders)
     book = book.awaiting(_signed(orders, len(book.symbols)), decision.stop_distance)
     following = next_session(calendar, session)
     spending = (*standing.spending, spending_of(fills, facts.market, costs))[-SLIPPAGE_SESSIONS:]
@@ -260,7 +260,12 @@ def _inputs(strategy: Strategy, standing: Standing, facts: SessionFacts, book: B
 
 
 def _orders(
-    strategy: Strategy, session: pd.Timestamp, decision: Decision, book: Book, previous_close: FloatArray
+    strategy: Strategy,
+    session: pd.Timestamp,
+    decision: Decision,
+    book: Book,
+    previous_close: FloatArray,
+    sent: Orders,
 ) -> Orders:
     asked = targets_to_orders(
         book.symbols,
@@ -278,6 +283,9 @@ def _orders(
         current_quantity=book.quantity,
         equity_usd=book.equity_usd,
         gross_limit=strategy.portfolio.gross_limit,
+        net_limit=strategy.portfolio.net_limit,
+        lot_size=strategy.portfolio.lot_size,
+        sent_ids=frozenset(sent.client_order_id),
     )
     return pass_gate(asked, gate, strategy.execution)
 

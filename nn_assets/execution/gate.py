@@ -44,6 +44,8 @@ class GateState:
     current_quantity: FloatArray
     equity_usd: float
     gross_limit: float
+    net_limit: float = math.inf
+    lot_size: float = 1.0  # rounding may unbalance the net by a lot of each instrument
     sent_ids: Collection[str] = ()
     collar_price: FloatArray | None = None  # what the reference is held against; the last mark when left out
 
@@ -54,7 +56,8 @@ def pass_gate(orders: Orders, state: GateState, settings: ExecutionSettings) -> 
     Every check fails closed: a figure that is missing denies. Orders that only bring a position
     nearer to zero are exempt from ``price_collar``, ``value``, ``reducing_only`` and ``exposure`` (there
     is always a way out), and come first when the rate is short. Exposure counts every order not denied
-    before as filled.
+    before as filled; where the net would lie beyond its limit, the orders that open on the side in
+    excess are denied, so that no leg is opened whose counterpart was denied.
 
     Parameters
     ----------
@@ -84,11 +87,15 @@ def pass_gate(orders: Orders, state: GateState, settings: ExecutionSettings) -> 
     deny(_duplicates(orders, state.sent_ids), "duplicate")
     if state.control >= Control.REDUCING:
         deny(~reducing, "reducing_only")
-    open_rows = np.array([code is None for code in codes], dtype=np.bool_)
-    if not _exposure_fits(orders, state, open_rows):
+    if not _gross_fits(_values_after(orders, state, codes), state):
         deny(~reducing, "exposure")
     for row in _beyond_rate(orders, codes, reducing, settings.maximum_orders_per_session):
         codes[row] = "rate"
+    # Last, since every order denied before may leave the others without their counterpart.
+    side = np.sign(orders.quantity)
+    for _ in (1, 2):
+        excess = _net_excess(_values_after(orders, state, codes), state)
+        deny(~reducing & (side == excess), "exposure")
     return replace(orders, reason_code=tuple(codes))
 
 
@@ -109,12 +116,28 @@ def _duplicates(orders: Orders, sent: Collection[str]) -> BoolArray:
     return np.array(double, dtype=np.bool_)
 
 
-def _exposure_fits(orders: Orders, state: GateState, rows: BoolArray) -> bool:
+def _values_after(orders: Orders, state: GateState, codes: list[str | None]) -> FloatArray:
+    """Signed dollars of every position if all orders not denied so far were filled."""
+    rows = np.array([code is None for code in codes], dtype=np.bool_)
     quantity = state.current_quantity.copy()
     np.add.at(quantity, orders.symbol[rows], orders.quantity[rows])
-    values = np.where(quantity == 0.0, 0.0, np.abs(quantity) * state.last_price)
+    return np.where(quantity == 0.0, 0.0, quantity * state.last_price)
+
+
+def _gross_fits(values: FloatArray, state: GateState) -> bool:
     allowed = state.gross_limit * state.equity_usd * (1.0 + _EXPOSURE_SLACK)
-    return math.fsum(values.tolist()) <= allowed
+    return math.fsum(np.abs(values).tolist()) <= allowed
+
+
+def _net_excess(values: FloatArray, state: GateState) -> float:
+    """Side, 1 or -1, on which the net lies beyond its limit; 0 where it keeps to it.
+
+    The room beyond the limit is a lot of each position and the slack's share of the gross.
+    """
+    lots = math.fsum((state.lot_size * state.last_price[values != 0.0]).tolist())
+    room = lots + _EXPOSURE_SLACK * math.fsum(np.abs(values).tolist())
+    net = math.fsum(values.tolist())
+    return math.copysign(1.0, net) if abs(net) > state.net_limit * state.equity_usd + room else 0.0
 
 
 def _beyond_rate(orders: Orders, codes: list[str | None], reducing: BoolArray, maximum: int) -> list[int]:

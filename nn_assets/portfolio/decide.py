@@ -99,6 +99,9 @@ def _decided(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMod
     weights[6] = apply_limits(weights[5], context)
     control, scale = controls(inputs, settings)
     weights[7] = controlled(weights[6], proposal.held, control, scale)
+    if control is Control.REDUCING:
+        # Legs that may not grow no longer balance the others, which then shrink with them.
+        weights[7] = apply_limits(weights[7], context)
 
     def bounded(kept: FloatArray) -> FloatArray:
         risked = limit_risk(cap(cap(kept, risk_cap), ceiling), distance, settings.risk_total_fraction)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -227,3 +229,30 @@ def test_a_reset_releases_what_was_latched_and_never_what_fires_on_the_same_sess
     released = next_round(of, latched, FIRST + fires + 1, breaker_reset=("someone", "the cause is known"))
     assert released.standing.book.breaker is None
     assert released.standing.book.highest_ever_usd == pytest.approx(latched.standing.book.highest_ever_usd)
+
+
+def test_an_order_whose_id_was_sent_before_is_denied_as_a_duplicate() -> None:
+    of = world(world_strategy())
+    rounds = played(of, 240).rounds
+    place = max(place for place, done in enumerate(rounds) if done.orders.accepted.any())
+    before = played(of, FIRST + place)
+    orders = next_round(of, before, FIRST + place).orders
+    sent = replace(before.standing, orders=replace(orders, reason_code=("late",) * len(orders)))
+    handing_on = replace(before.rounds[-1], standing=sent)
+    twice = next_round(of, replace(before, rounds=(*before.rounds[:-1], handing_on)), FIRST + place).orders
+    codes = [
+        code for i, code in zip(twice.client_order_id, twice.reason_code, strict=True) if i in orders.client_order_id
+    ]
+    assert codes
+    assert set(codes) == {"duplicate"}
+
+
+@pytest.mark.parametrize("execution", ["next_close", "next_open"])
+def test_a_dollar_neutral_book_is_asked_to_be_balanced_on_every_session(execution: str) -> None:
+    of = world(world_strategy(execution, net_limit=0.0))
+    rounds = played(of, 280).rounds
+    gross = np.array([np.abs(done.decision.target_weight).sum() for done in rounds])
+    assert (gross > 0.02).mean() > 0.2
+    for done in rounds:
+        weights, price = done.decision.target_weight, done.decision.inputs.reference_price
+        assert abs(weights.sum()) <= price.sum() / done.decision.inputs.equity_usd

@@ -78,3 +78,40 @@ def test_every_code_given_is_a_known_one_and_a_reason_already_there_stays() -> N
     codes = pass_gate(before, replace(STATE, control=Control.HALTED), SETTINGS).reason_code
     assert codes == ("late", "halted", "halted")
     assert set(codes[1:]) <= set(REASON_CODES)
+
+
+NEUTRAL = replace(
+    STATE, current_quantity=np.zeros(3), last_price=np.array([50.0, 20.0, 10.0]), net_limit=0.0
+)  # fmt: skip
+
+
+def opened(*quantity: float, price: tuple[float, ...] = (50.0, 20.0, 10.0), held: np.ndarray | None = None) -> Orders:
+    start = np.zeros(3) if held is None else held
+    return targets_to_orders(
+        ("A", "B", "C"), start + np.array(quantity), start, np.array(price), np.zeros(3),
+        strategy="s", session=pd.Timestamp("2017-06-01"),
+    )  # fmt: skip
+
+
+def test_a_leg_whose_counterpart_is_denied_is_not_opened() -> None:
+    assert pass_gate(opened(400.0, -1000.0, 0.0), NEUTRAL, SETTINGS).reason_code == (None, None)
+    collared = opened(400.0, -1000.0, 0.0, price=(50.0, 30.0, 10.0))
+    assert pass_gate(collared, NEUTRAL, SETTINGS).reason_code == ("exposure", "price_collar")
+
+
+def test_when_one_of_many_is_denied_no_side_is_left_alone() -> None:
+    batch = opened(400.0, -600.0, -800.0, price=(50.0, 20.0, 13.0))
+    assert pass_gate(batch, NEUTRAL, SETTINGS).reason_code == ("exposure", "exposure", "price_collar")
+
+
+def test_an_order_that_closes_the_last_leg_passes_whatever_the_net() -> None:
+    held = np.array([400.0, -1000.0, 0.0])
+    state = replace(NEUTRAL, current_quantity=held)
+    batch = opened(-400.0, 500.0, 0.0, held=held)
+    assert pass_gate(batch, state, SETTINGS).reason_code == (None, None)
+
+
+def test_the_room_of_the_net_is_a_lot_of_each_position_and_no_more() -> None:
+    fits, beyond = opened(100.0, -248.0, 0.0), opened(100.0, -200.0, 0.0)
+    assert pass_gate(fits, NEUTRAL, SETTINGS).reason_code == (None, None)
+    assert pass_gate(beyond, NEUTRAL, SETTINGS).reason_code == ("exposure", "exposure")

@@ -352,3 +352,29 @@ def test_a_reduced_state_halves_a_position_once_and_then_keeps_it(reduced: dict[
     assert sizes[0] > 0.0
     assert sizes[1] == pytest.approx(sizes[0] / 2.0, rel=0.01)
     assert sizes[2:] == pytest.approx([sizes[1]] * 5, rel=0.01)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    seed=st.integers(0, 5000),
+    kill_switch=st.sampled_from(["ACTIVE", "REDUCING"]),
+    trading_state=st.sampled_from(["CONTINUE", "REDUCE_SIZE", "PAUSE_STRATEGY"]),
+    beta_limit=st.sampled_from([1.0, 0.0005]),
+)
+def test_a_dollar_neutral_book_never_asks_for_one_leg_alone(
+    seed: int, kill_switch: str, trading_state: str, beta_limit: float
+) -> None:
+    generator = np.random.default_rng(seed)
+    price = generator.uniform(20.0, 90.0, 8)
+    missing = generator.random(8) < 0.1
+    inputs = facts(
+        8, seed=seed, reference_price=price,
+        calibrated_probability=np.where(missing, np.nan, generator.uniform(0.42, 0.58, 8)),
+        current_quantity=np.trunc(generator.uniform(-800, 800, 8)) * (generator.random(8) < 0.7),
+        blocked_side=generator.integers(-1, 2, 8) * (generator.random(8) < 0.2),
+        atr=generator.uniform(0.3, 4.0, 8),
+        kill_switch=kill_switch, trading_state=trading_state,
+    )  # fmt: skip
+    weights = decided(inputs, PortfolioSettings(net_limit=0.0, beta_limit=beta_limit)).target_weight
+    one_lot_of_each = price.sum() / 1e6  # rounding may unbalance the net by a lot a name
+    assert abs(weights.sum()) <= one_lot_of_each
