@@ -145,7 +145,8 @@ def play_session(
         )
     standing = _released(standing, facts.controls)
     book, fills, beyond = _fill(strategy, costs, sessions_per_year, standing, facts)
-    book, state = book.marked(session, facts.market.close, strategy.portfolio)
+    close = facts.market.close
+    book, state = book.marked(session, close, strategy.portfolio, stale_data=not np.isfinite(close).any())
     book = book.released(session, facts.signals.calibrated_probability)
     if strategy.label.execution == "next_close":
         book = book.stopped_at_close(_blocked_until(strategy, session))

@@ -256,3 +256,19 @@ def test_a_dollar_neutral_book_is_asked_to_be_balanced_on_every_session(executio
     for done in rounds:
         weights, price = done.decision.target_weight, done.decision.inputs.reference_price
         assert abs(weights.sum()) <= price.sum() / done.decision.inputs.equity_usd
+
+
+def test_a_session_without_a_single_price_latches_the_stale_data_breaker_and_orders_nothing() -> None:
+    of = world(world_strategy())
+    row, before = after_orders(of)
+    silent = replace(of.market.at(row), close=np.full(len(SYMBOLS), np.nan))
+    outcomes = outcome_statistics(of.forecasts.calibrated, of.labels.returns, of.labels.realised_row)
+    facts = SessionFacts(
+        market=silent,
+        signals=session_signals(row, SYMBOLS, of.forecasts, outcomes, of.market.volatility),
+        controls=Controls(verdict_allows=True),
+    )
+    done = play_session(of.strategy, cost_model_from(of.strategy.costs), 252, before.standing, facts)
+    assert done.state.breaker == "stale_data"
+    assert not done.orders.accepted.any()
+    assert next_round(of, before, row).state.breaker is None
