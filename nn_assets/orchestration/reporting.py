@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,6 +36,9 @@ __all__ = [
     "write_demo_page",
     "write_study_page",
 ]
+
+
+_NET_ROOM = 0.001  # fraction of capital: what rounding to lots and a day's moves explain
 
 
 def study_plots(result: StudyResult) -> dict[str, bytes]:
@@ -137,7 +142,7 @@ def study_sheet(workplace: Workplace) -> StudyPage:
         description=strategy.description,
         verdict=Verdict(**kept["verdict"]),
         figures=StudyFigures.from_dict(kept["figures"]),
-        label="Simulated market" if strategy.source.kind == "simulator" else "Real bars",
+        label=_market_label(strategy),
         facts=[
             *((name, value) for name, value in kept["facts"]),
             ("Rows in quarantine", str(len(quarantine))),
@@ -163,6 +168,20 @@ def study_sheet(workplace: Workplace) -> StudyPage:
         },
         caveats=_caveats(strategy),
     )
+
+
+def _market_label(strategy: Strategy) -> str:
+    return "Simulated market" if strategy.source.kind == "simulator" else "Real bars"
+
+
+def _net_notices(strategy: Strategy, state: Mapping[str, Any]) -> list[str]:
+    """Say that a stop left one leg of a balanced book alone overnight; the orders below bring it back."""
+    net, limit = float(state["net_fraction"]), strategy.portfolio.net_limit
+    if abs(net) <= limit + _NET_ROOM:
+        return []
+    cause = "a stop, a partial fill or a move unbalanced the book after its orders were made"
+    remedy = "The targets below keep to the limit again from the next fill on."
+    return [f"Net {net:+.2%} lies beyond the limit of {limit:.0%}: {cause}. {remedy}"]
 
 
 def _caveats(strategy: Strategy) -> tuple[str, ...]:
@@ -230,7 +249,10 @@ def write_daily_page(
         orders=frames["orders"],
         fills=frames["fills"],
         drift=frames["drift"],
+        label=_market_label(strategy),
+        verdict=provenance["verdict"] if provenance["verdict"] != "None" else "",
         plots=plots,
+        notices=_net_notices(strategy, frames["portfolio_states"].iloc[0]),
         provenance=provenance,
         caveats=_caveats(strategy),
     )

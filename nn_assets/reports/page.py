@@ -76,6 +76,8 @@ class DailyPage:
     orders: pd.DataFrame
     fills: pd.DataFrame
     drift: pd.DataFrame
+    label: str = ""  # as on the study's page
+    verdict: str = ""  # of the study in force when the session was decided
     plots: Sequence[Plot] = ()
     notices: Sequence[str] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)

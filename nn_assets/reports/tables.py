@@ -48,7 +48,7 @@ _ROWS: tuple[tuple[str, str, str, Form, int], ...] = (
     ("AUC", "0.5 is chance", "auc", _decimals(4), 1),
     ("AUC, t", "robust to overlap", "auc_t", _decimals(2), 0),
     ("Accuracy", "right side of 0.5", "accuracy", _percent(1), 1),
-    ("Base rate", "share that went up", "base_rate", _percent(1), 0),
+    ("Base rate", "share of positive labels", "base_rate", _percent(1), 0),
     ("Rank IC", "forecast with outcome", "rank_ic", _decimals(4), 1),
     ("Rank IC, t", "robust to overlap", "rank_ic_t", _decimals(2), 0),
     ("Brier", "0.25 says nothing", "brier", _decimals(4), -1),
