@@ -138,9 +138,14 @@ def status_command(
 
 
 @audit_commands.command("verify")
-def audit_verify(as_json: AsJson = False) -> None:
+def audit_verify(
+    head: Annotated[
+        str | None, typer.Option("--head", help="sequence:hash of an earlier verification, to notice a cut tail.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Recompute the hash chain over every row of the ledger."""
-    _answer(as_json, lambda _: status.verify_audit())
+    _answer(as_json, lambda _: status.verify_audit(head))
 
 
 @control_commands.command("kill-switch")

@@ -104,5 +104,7 @@ def publish_bars(workplace: Workplace, audited: Audited, run_id: str) -> Publica
             "notices": [f"{notice.symbol}: {notice.message}" for notice in audited.cleaned.notices],
         },
     )
-    workplace.ledger.append("publications", [publication.to_row()], run_id=run_id, strategy=workplace.strategy.name)
+    # All of them: a run killed between the switch and this line left its own unrecorded.
+    rows = [each.to_row() for each in workplace.publications.history(workplace.strategy.name)]
+    workplace.ledger.append("publications", rows, run_id=run_id, strategy=workplace.strategy.name)
     return publication

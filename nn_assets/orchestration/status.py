@@ -70,20 +70,28 @@ def _shown(value: object) -> str:
     return f"{value:,.0f}" if isinstance(value, float) else str(value)
 
 
-def verify_audit() -> dict[str, Any]:
-    """Recompute the chain over every row; not ok when anything differs."""
+def verify_audit(head: str | None = None) -> dict[str, Any]:
+    """Recompute the chain over every row; not ok when anything differs.
+
+    Parameters
+    ----------
+    head : str, optional
+        A head noted earlier (``sequence:hash``), which the chain must still contain: a tail that was cut
+        together with its entries shows in nothing else.
+    """
     with Ledger() as ledger:
-        found = verify(ledger)
-        head = ledger.head()
+        found = verify(ledger, expected_head=head)
+        newest = str(found.head)
     text = (
-        f"{found.entries} entries verify; head {head.hash} at {head.sequence} (keep it elsewhere to notice a cut tail)"
+        f"{found.entries} entries verify; head {newest}\n"
+        f"keep it elsewhere: nn-assets audit verify --head {newest} then notices a cut tail"
         if found.ok
         else f"the ledger was changed: {found.first_broken}"
     )
     return {
         "ok": found.ok,
         "entries": found.entries,
-        "head": head.hash,
+        "head": newest,
         "findings": [str(each) for each in found.findings],
         "text": text,
     }

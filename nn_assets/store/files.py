@@ -63,6 +63,14 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, the entry of each flushed: a file is as lost as the folder it is in."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+
+
 def _sync_file(path: Path) -> None:
     with path.open("rb") as stream:
         os.fsync(stream.fileno())
@@ -74,7 +82,7 @@ def replace_file(path: Path) -> Iterator[Path]:
 
     Killed before the end, the old file is untouched and a staged one is left for :func:`sweep`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     descriptor, name = tempfile.mkstemp(prefix=_STAGED, dir=path.parent)
     os.close(descriptor)
     staged = Path(name)
@@ -97,7 +105,7 @@ def staged_folder(folder: Path) -> Iterator[Path]:
     FileExistsError
         ``folder`` exists by then; what it holds is untouched.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(folder.parent)
     staged = Path(tempfile.mkdtemp(prefix=_STAGED, dir=folder.parent))
     try:
         yield staged
@@ -172,7 +180,7 @@ def file_sha256(path: Path) -> str:
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold a folder alone. Another process waits; a killed one lets go by dying."""
-    folder.mkdir(parents=True, exist_ok=True)
+    _make_folder(folder)
     with (folder / ".lock").open("a") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield

@@ -173,6 +173,8 @@ class PublicationStore:
             )
             if before is not None and _says_the_same(before, staged):
                 return before
+            for lost in (folder / "history").glob(f"{staged.ordinal:08d}-*.json"):
+                lost.unlink()  # its writer was killed before the switch: never in force
             name = f"{staged.ordinal:08d}-{staged.publication_id}.json"
             write_record(folder / "history" / name, staged.to_record())
             write_record(folder / "current.json", {"publication": name})

@@ -68,7 +68,12 @@ def test_a_round_run_again_changes_nothing_that_was_decided(give_own, tmp_path) 
     assert again.status == 0
     assert "decided before, and equal" in again.err
     assert decided() == before
-    assert give_own("audit", "verify", "--json").document["ok"]
+    verified = give_own("audit", "verify", "--json").document
+    assert verified["ok"]
+    assert give_own("audit", "verify", "--head", verified["head"]).status == 0
+    sequence, digest = verified["head"].split(":")
+    assert give_own("audit", "verify", "--head", f"{int(sequence) + 1}:{digest}").status == 1
+    assert give_own("audit", "verify", "--head", "nonsense").status == 1
 
 
 ROUNDS_REFUSED = {

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import torch
 
+from nn_assets.learning.fold_model import Estimators, Member
+from nn_assets.learning.inference import estimate
 from nn_assets.learning.networks import build_network
-from tests.learning.tiny import tiny_settings
+from tests.learning.reference_networks import made_up_weights, plain_logits
+from tests.learning.reference_windows import plain_windows
+from tests.learning.tiny import tiny_market, tiny_samples, tiny_settings
 
 
 @pytest.mark.parametrize("kind", ["lstm", "mlp"])
@@ -39,31 +46,30 @@ class TestEveryNetwork:
         assert all(parameter.grad is not None for parameter in network.parameters())
 
 
-def test_the_lstm_equals_its_equations_written_out() -> None:
-    torch.manual_seed(2)
-    network = build_network(tiny_settings(layers=1, hidden=3), features=2).eval()
-    weights = network.state_dict()
-    window = torch.randn(4, 2)
-    state = cell = torch.zeros(3)
-    for row in window:  # Gers et al. 2000, equations 1 to 6
-        arguments = (
-            weights["body.weight_ih_l0"] @ row
-            + weights["body.bias_ih_l0"]
-            + weights["body.weight_hh_l0"] @ state
-            + weights["body.bias_hh_l0"]
-        )
-        enter, forget, candidate, leave = arguments.split(3)
-        cell = torch.sigmoid(forget) * cell + torch.sigmoid(enter) * torch.tanh(candidate)
-        state = torch.sigmoid(leave) * torch.tanh(cell)
-    expected = weights["head.weight"] @ state + weights["head.bias"]
-    torch.testing.assert_close(network(window[None]), expected)
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("kind", ["lstm", "mlp"])
+def test_a_network_given_weights_equals_its_equations_written_out(kind: str, layers: int) -> None:
+    settings = tiny_settings(network=kind, layers=layers, hidden=5, dropout=0.5)
+    network = build_network(settings, features=3).eval()
+    # every array is drawn apart and loaded by name: layers that share one would lose the other's
+    weights = made_up_weights(settings, features=3, seed=layers)
+    network.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in weights.items()})
+    windows = np.random.default_rng(0).normal(size=(6, 4, 3)).astype(np.float32)
+    expected = plain_logits(weights, windows, settings)
+    assert np.ptp(expected) > 0.1  # a constant would agree with anything
+    np.testing.assert_allclose(network(torch.from_numpy(windows)).detach().numpy(), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_the_perceptron_equals_its_equations_written_out() -> None:
-    torch.manual_seed(3)
-    network = build_network(tiny_settings(network="mlp", layers=1, hidden=3), features=2).eval()
-    weights = network.state_dict()
-    window = torch.randn(4, 2)
-    hidden = (weights["body.0.weight"] @ window.reshape(-1) + weights["body.0.bias"]).clamp(min=0.0)
-    expected = weights["head.weight"] @ hidden + weights["head.bias"]
-    torch.testing.assert_close(network(window[None]), expected)
+@pytest.mark.parametrize("kind", ["lstm", "mlp"])
+def test_an_estimate_is_the_mean_of_the_members_written_out_with_nothing_silenced(kind: str) -> None:
+    settings = tiny_settings(network=kind, hidden=5, dropout=0.5)
+    windows, _, _ = tiny_samples()
+    members = tuple(Member(seed, made_up_weights(settings, features=4, seed=seed)) for seed in (1, 2, 3))
+    silent = SimpleNamespace(probability=lambda features: np.zeros(len(features)))
+    made = estimate(Estimators(settings, members, silent, silent), windows, slice(20, 40))  # type: ignore[arg-type]
+    values = tiny_market()[0].values
+    inputs = plain_windows(values, made.rows, made.columns, settings.lookback)
+    each = [1.0 / (1.0 + np.exp(-plain_logits(member.state, inputs, settings))) for member in members]
+    assert len(made.rows) == 60
+    np.testing.assert_allclose(made.probability["network"], np.mean(each, axis=0), rtol=1e-4)
+    np.testing.assert_allclose(made.dispersion["network"], np.std(each, axis=0, ddof=1), rtol=1e-3)

@@ -10,7 +10,7 @@ from nn_assets.errors import TrainingError
 from nn_assets.learning.networks import build_network
 from nn_assets.learning.training import mean_loss, repeatable_torch, train, train_network
 from nn_assets.learning.windows import Samples, Windows
-from tests.learning.reference_training import plain_training
+from tests.learning.reference_training import plain_run
 from tests.learning.tiny import tiny_market, tiny_samples, tiny_settings
 
 
@@ -119,15 +119,24 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not() -> None:
 
 
 @pytest.mark.parametrize("kind", ["lstm", "mlp"])
-def test_the_loop_ends_with_the_weights_of_the_plainest_loop(kind: str) -> None:
+def test_every_epoch_and_the_weights_kept_are_those_of_the_plainest_loop(kind: str) -> None:
     windows, training, validation = tiny_samples()
-    settings = tiny_settings(network=kind, patience=50, plateau_patience=50, maximum_epochs=3)
+    settings = tiny_settings(
+        network=kind, dropout=0.3, learning_rate=0.03, maximum_epochs=25, patience=4, plateau_factor=0.5
+    )
     result = train(windows, training, validation, settings, seed=5)
-    values = tiny_market()[0].values
     with repeatable_torch(5):
-        plain = plain_training(values, training, settings, seed=5, epochs=result.best_epoch + 1)
-    for name, value in plain.items():
-        np.testing.assert_allclose(result.state[name], value.numpy(), rtol=1e-4, atol=1e-6)
+        plain = plain_run(tiny_market()[0].values, training, validation, settings, seed=5)
+    # the run stops early, after an epoch that was not the last and a rate that fell
+    assert plain.best_epoch == len(plain.rates) - 1 - settings.patience > 0
+    assert len(plain.rates) < settings.maximum_epochs
+    assert plain.rates[-1] < settings.learning_rate
+    assert result.best_epoch == plain.best_epoch
+    told = [(each.training_loss, each.validation_loss, each.learning_rate) for each in result.history]
+    expected = list(zip(plain.training_losses, plain.validation_losses, plain.rates, strict=True))
+    np.testing.assert_allclose(told, expected, rtol=1e-5)
+    for value, weights in zip(result.state.values(), plain.state, strict=True):
+        np.testing.assert_allclose(value, weights, rtol=1e-4, atol=1e-5)
 
 
 def test_a_network_learns_an_edge_that_is_there() -> None:

@@ -1,11 +1,12 @@
 """Run as a process of its own: does writes in children that kill themselves with SIGKILL at a step.
 
-``python -m tests.store.killed`` takes lines ``WHAT FOLDER STEP`` and answers each with ``killed``, or
-with the number of steps when the write completed. Step 0 is never reached.
+``python -m tests.store.killed`` takes lines ``WHAT FOLDER STEP`` and answers each with ``null`` where the
+child was killed, or with the names of its steps, in order, where it came to its end. Step 0 is never reached.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -14,10 +15,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from sqlalchemy import event
 
+import nn_assets.store.ledger as ledgers
+from nn_assets.market.sessions import sessions_between
+from nn_assets.orchestration.ingest import audit_bars, ingest_bars, publish_bars
+from nn_assets.orchestration.workplace import Workplace
+from nn_assets.settings import Strategy
 from nn_assets.store import files
+from nn_assets.store.cubes import StoredCube
 from nn_assets.store.engine import open_engine
 from nn_assets.store.lake import Lake
 from nn_assets.store.ledger import Ledger
@@ -29,23 +37,27 @@ NOON = datetime(2018, 1, 2, 12, tzinfo=UTC)
 
 
 class Countdown:
-    """Kills the process at the n-th step; counts them all."""
+    """Kills the process at the n-th step; keeps the names of those it passed."""
 
     def __init__(self, step: int) -> None:
         self.step = step
-        self.reached = 0
+        self.passed: list[str] = []
 
-    def __call__(self, *_: Any, **__: Any) -> None:
-        self.reached += 1
-        if self.reached == self.step:
+    def __call__(self, name: str) -> None:
+        self.passed.append(name)
+        if len(self.passed) == self.step:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def before_and_after(function: Callable[..., Any], countdown: Countdown) -> Callable[..., Any]:
-    def wrapped(*arguments: Any, **keywords: Any) -> Any:
-        countdown()
-        result = function(*arguments, **keywords)
-        countdown()
+def before_and_after(name: str, countdown: Countdown) -> Callable[..., Any]:
+    function = getattr(os, name)
+
+    def wrapped(*arguments: Any) -> Any:
+        # what is renamed is told by its new place, under the folder of its table
+        told = f"{name} {'/'.join(Path(arguments[1]).parts[-2:])}" if len(arguments) > 1 else name
+        countdown(f"before {told}")
+        result = function(*arguments)
+        countdown(f"after {told}")
         return result
 
     return wrapped
@@ -56,24 +68,24 @@ def bars(rows: int) -> pd.DataFrame:
     return pd.DataFrame({"symbol": pd.Series(["A"] * rows, dtype="str"), "session": sessions, "close": range(rows)})
 
 
-def write_ledger(folder: Path, countdown: Countdown) -> None:
-    # Also counts the statements that create the schema, and each commit, before and after.
-    def listen(engine: Any) -> None:
-        event.listen(engine, "before_cursor_execute", countdown)
-        event.listen(engine, "commit", countdown)
-
-    import nn_assets.store.ledger as ledgers
+def opened_ledger(folder: Path, countdown: Countdown, **keywords: Any) -> Ledger:
+    """A ledger of which every statement and every commit is a step, those that create its schema too."""
 
     def opened(address: str) -> Any:
         engine = open_engine(address)
-        listen(engine)
+        event.listen(engine, "before_cursor_execute", lambda *_: countdown("statement"))
+        event.listen(engine, "commit", lambda *_: countdown("before commit"))
         return engine
 
     ledgers.open_engine = opened  # type: ignore[attr-defined]
-    with Ledger(f"sqlite:///{folder / 'ledger.sqlite'}", clock=lambda: NOON) as ledger:
+    return Ledger(f"sqlite:///{folder / 'ledger.sqlite'}", **keywords)
+
+
+def write_ledger(folder: Path, countdown: Countdown) -> None:
+    with opened_ledger(folder, countdown, clock=lambda: NOON) as ledger:
         for day in ("2018-01-02", "2018-01-03"):
             append_round(ledger, day_round(day, symbols=2))
-            countdown()
+            countdown("after commit")
 
 
 def write_lake(folder: Path, countdown: Countdown) -> None:
@@ -84,6 +96,9 @@ def write_lake(folder: Path, countdown: Countdown) -> None:
     for rows in (2, 3):
         lake.append_segment("demo", "raw_bars", bars(rows))
     lake.write_month("demo", "forecasts", "2018-01", bars(5))
+    for days in (3, 4):
+        sessions = pd.date_range("2018-01-01", periods=days, unit="ns")
+        lake.write_cube("demo", "cube", StoredCube(sessions, ("A",), ("x",), np.ones((days, 1, 1))))
     PublicationStore(lake).publish(
         "demo", bars(6), bars(1), first="2018-01-01", last="2018-01-06", content_hash="h", published_at=NOON
     )
@@ -94,13 +109,34 @@ def write_model(folder: Path, countdown: Countdown) -> None:
     ModelStore(folder / "models").put("0f" * 16, {"weights.safetensors": b"w" * 5000, "model.json": b"{}"})
 
 
+def intake(last: str) -> Callable[[Path, Countdown], None]:
+    """Bars up to a session taken in, cleaned, published and recorded, under whatever the clock says."""
+
+    def write(folder: Path, countdown: Countdown) -> None:
+        _watch_files(countdown)
+        strategy = Strategy.model_validate(
+            {
+                "name": "demo",
+                "source": {"kind": "simulator", "seed": 5},
+                "market": {"symbols": ["SIM01", "SIM02"], "history_starts": "2016-01-04", "history_ends": last},
+            }
+        )
+        with opened_ledger(folder, countdown) as ledger:
+            place = Workplace(strategy, folder, ledger, Lake(folder / "lake"))
+            ingest_bars(place)
+            publish_bars(place, audit_bars(place), run_id=f"run {os.getpid()}")
+            countdown("after commit")
+
+    return write
+
+
 def _watch_files(countdown: Countdown) -> None:
     for name in ("replace", "rename", "fsync"):
-        setattr(files.os, name, before_and_after(getattr(os, name), countdown))
+        setattr(files.os, name, before_and_after(name, countdown))
 
 
-def in_a_child(what: str, folder: Path, step: int) -> str:
-    """Do the write in a fork, and tell how it ended. This process itself starts no thread, so it may fork."""
+def in_a_child(what: str, folder: Path, step: int) -> list[str] | None:
+    """Do the write in a fork; the steps it passed, None when killed. This process itself starts no thread."""
     folder.mkdir(parents=True, exist_ok=True)
     told, tells = os.pipe()
     child = os.fork()
@@ -108,18 +144,27 @@ def in_a_child(what: str, folder: Path, step: int) -> str:
         countdown = Countdown(step)
         try:
             WRITES[what](folder, countdown)
-            os.write(tells, str(countdown.reached).encode())
+            with os.fdopen(tells, "w") as stream:
+                json.dump(countdown.passed, stream)
         finally:
             os._exit(0)
     os.close(tells)
     with os.fdopen(told) as stream:
-        reached = stream.read()
+        passed = stream.read()
     _, status = os.waitpid(child, 0)
-    return "killed" if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL else reached
+    return None if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL else json.loads(passed)
 
 
-WRITES = {"ledger": write_ledger, "lake": write_lake, "model": write_model}
+WRITES = {
+    "ledger": write_ledger,
+    "lake": write_lake,
+    "model": write_model,
+    "intake_1": intake("2016-02-01"),
+    "intake_2": intake("2016-02-02"),
+    "intake_3": intake("2016-02-03"),
+}
 
 if __name__ == "__main__":
+    sessions_between("XNYS", "2016-01-04", "2016-02-03")  # a calendar is long in the making: every child has this one
     for what, folder, step in (line.split() for line in sys.stdin):
-        print(in_a_child(what, Path(folder), int(step)), flush=True)
+        print(json.dumps(in_a_child(what, Path(folder), int(step))), flush=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -9,19 +12,24 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from nn_assets.errors import PublicationError
 from nn_assets.store.audit import verify
+from nn_assets.store.content import frame_hash
+from nn_assets.store.files import sweep
 from nn_assets.store.lake import Lake
 from nn_assets.store.ledger import Ledger
 from nn_assets.store.models import ModelStore
 from nn_assets.store.publication import PublicationStore
 
+Write = Callable[[str, Path, int], list[str] | None]
+
 
 @pytest.fixture(scope="module")
-def do() -> Iterator[Callable[[str, Path, int], str]]:
-    """Do a write up to a step, in a process that dies there: ``killed``, or how many steps there were."""
+def do() -> Iterator[Write]:
+    """Do a write up to a step, in a process that dies there: None, or the names of the steps there were."""
     with subprocess.Popen(
         [sys.executable, "-m", "tests.store.killed"],
         stdin=subprocess.PIPE,
@@ -33,10 +41,10 @@ def do() -> Iterator[Callable[[str, Path, int], str]]:
         assert driver.stdout is not None
         requests, answers = driver.stdin, driver.stdout
 
-        def write(what: str, folder: Path, step: int) -> str:
+        def write(what: str, folder: Path, step: int) -> list[str] | None:
             requests.write(f"{what} {folder} {step}\n")
             requests.flush()
-            return answers.readline().strip()
+            return json.loads(answers.readline())
 
         yield write
         requests.close()
@@ -60,14 +68,14 @@ def chosen(steps: int, count: int) -> list[int]:
     return sorted({1 + round(place * (steps - 1) / (count - 1)) for place in range(count)})
 
 
-def test_a_ledger_killed_anywhere_ends_as_one_never_killed(do: Callable[[str, Path, int], str], tmp_path: Path) -> None:
+def test_a_ledger_killed_anywhere_ends_as_one_never_killed(do: Write, tmp_path: Path) -> None:
     whole = tmp_path / "whole"
-    steps = int(do("ledger", whole, 0))
+    steps = len(do("ledger", whole, 0) or ())
     expected = dump(whole / "ledger.sqlite")
     assert steps > 100
     for step in chosen(steps, 10):
         folder = tmp_path / f"{step}"
-        assert do("ledger", folder, step) == "killed", step
+        assert do("ledger", folder, step) is None, step
         file = folder / "ledger.sqlite"
         with closing(sqlite3.connect(file)) as connection:
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
@@ -76,17 +84,17 @@ def test_a_ledger_killed_anywhere_ends_as_one_never_killed(do: Callable[[str, Pa
             counts = {ledger.count("signals"), ledger.count("fills"), ledger.count("drift") // 2}
             assert counts in ({0}, {2}, {4}), step  # all of a session or none of it
             assert verify(ledger).ok
-        assert int(do("ledger", folder, 0)) > 0
+        assert do("ledger", folder, 0)
         assert dump(file) == expected, step
 
 
-def test_a_lake_killed_anywhere_ends_as_one_never_killed(do: Callable[[str, Path, int], str], tmp_path: Path) -> None:
+def test_a_lake_killed_anywhere_ends_as_one_never_killed(do: Write, tmp_path: Path) -> None:
     whole = tmp_path / "whole"
-    steps = int(do("lake", whole, 0))
+    steps = len(do("lake", whole, 0) or ())
     expected = tree(whole)
     for step in chosen(steps, 20):
         folder = tmp_path / f"{step}"
-        assert do("lake", folder, step) == "killed", step
+        assert do("lake", folder, step) is None, step
         lake = Lake(folder / "lake")
         readable = lake.address_of("demo", "features")
         assert readable is None or len(lake.read_table("demo", "features")) in (3, 4)
@@ -95,23 +103,139 @@ def test_a_lake_killed_anywhere_ends_as_one_never_killed(do: Callable[[str, Path
             [2],
             [2, 3],
         )
+        if lake.address_of("demo", "cube") is not None:
+            assert len(lake.read_cube("demo", "cube").sessions) in (3, 4)
         if PublicationStore(lake).current("demo") is not None:
             assert len(PublicationStore(lake).bars(PublicationStore(lake).require("demo", "2018-01-06"))) == 6
         else:
             with pytest.raises(PublicationError):
                 PublicationStore(lake).require("demo", "2018-01-06")
-        assert int(do("lake", folder, 0)) > 0
+        assert do("lake", folder, 0)
         assert tree(folder) == expected, step
 
 
-def test_a_model_killed_anywhere_is_absent_or_whole(do: Callable[[str, Path, int], str], tmp_path: Path) -> None:
+def test_a_model_killed_anywhere_is_absent_or_whole(do: Write, tmp_path: Path) -> None:
     whole = tmp_path / "whole"
-    steps = int(do("model", whole, 0))
+    steps = len(do("model", whole, 0) or ())
     expected = tree(whole)
     for step in range(1, steps + 1):
         folder = tmp_path / f"{step}"
-        assert do("model", folder, step) == "killed", step
+        assert do("model", folder, step) is None, step
         store = ModelStore(folder / "models")
         assert store.model_ids() == (("0f" * 16,) if store.has("0f" * 16) else ())
-        assert int(do("model", folder, 0)) > 0
+        assert do("model", folder, 0)
         assert tree(folder) == expected, step
+
+
+# Where a day's intake is killed: the last step of that name, or the step so many before it.
+POINTS = {
+    "raw bars not yet told of": (r"before replace segments/.*", 0),
+    "bars staged but not flushed": (r"before replace validated_bars/\w+\.parquet", -2),
+    "bars staged": (r"before replace validated_bars/\w+\.parquet", 0),
+    "bars under their name": (r"after replace validated_bars/\w+\.parquet", 0),
+    "before the publication's record": (r"before replace history/.*", 0),
+    "before the switch": (r"before replace publication/current\.json", 0),
+    "after the switch": (r"after replace publication/current\.json", 0),
+    "before the ledger's row is committed": (r"before commit", 0),
+    "after the ledger's row": (r"after commit", 0),
+}
+NOT_SWITCHED = list(POINTS)[: list(POINTS).index("after the switch")]
+
+
+def step_of(steps: list[str], point: str) -> int:
+    name, further = POINTS[point]
+    return 1 + max(place for place, step in enumerate(steps) if re.fullmatch(name, step)) + further
+
+
+def kept(folder: Path) -> dict[str, object]:
+    """What a home says, but for the moment of a bar's arrival and what is hashed over it."""
+    store = PublicationStore(Lake(folder / "lake"))
+    history = store.history("demo")
+    with Ledger(f"sqlite:///{folder / 'ledger.sqlite'}") as ledger:
+        rows = ledger.read("publications").sort_values("last_session")
+        report = verify(ledger)
+    assert report.ok
+    assert report.entries == len(rows)  # nothing else was written
+    assert set(rows["publication_id"]) <= {each.publication_id for each in history}
+    told = rows[["content_hash", "first_session", "last_session", "rows", "quarantined"]]
+    return {
+        "raw": _said(store.lake.read_segments("demo", "raw_bars")),
+        "publications": [(each.ordinal, each.content_hash, each.last_session, each.rows) for each in history],
+        "bars": [_said(store.bars(each)) for each in history],
+        "quarantine": [_said(store.quarantine(each)) for each in history],
+        "ledger": told.to_dict("records"),
+    }
+
+
+def _said(frame: pd.DataFrame) -> str:
+    return frame_hash(frame.drop(columns="ingested_at", errors="ignore"))
+
+
+@pytest.fixture(scope="module")
+def first_day(do: Write, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("first_day")
+    assert do("intake_1", folder, 0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def second_day(do: Write, first_day: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path]:
+    """The steps of a second day's intake, and a home in which it came to its end."""
+    folder = tmp_path_factory.mktemp("second_day") / "home"
+    shutil.copytree(first_day, folder)
+    steps = do("intake_2", folder, 0)
+    assert steps
+    return steps, folder
+
+
+def killed_on_the_second_day(
+    do: Write, first_day: Path, second_day: tuple[list[str], Path], point: str, folder: Path
+) -> Path:
+    shutil.copytree(first_day, folder)
+    assert do("intake_2", folder, step_of(second_day[0], point)) is None
+    return folder
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_an_intake_killed_and_run_again_ends_as_one_never_killed(
+    do: Write, first_day: Path, second_day: tuple[list[str], Path], point: str, tmp_path: Path
+) -> None:
+    folder = killed_on_the_second_day(do, first_day, second_day, point, tmp_path / "home")
+    before, expected, found = kept(first_day), kept(second_day[1]), kept(folder)
+    assert before != expected
+    for name in ("publications", "bars", "quarantine"):
+        assert found[name] == (before if point in NOT_SWITCHED else expected)[name]
+    assert found["ledger"] == (expected if point == "after the ledger's row" else before)["ledger"]
+    assert do("intake_2", folder, 0)
+    assert kept(folder) == expected
+    left = list(folder.rglob(".staged-*"))
+    assert len(left) == (1 if POINTS[point][0].startswith("before replace") else 0)
+    assert sweep(folder, older_than_seconds=0.0) == len(left)
+    assert kept(folder) == expected
+
+
+@pytest.mark.parametrize("point", ["before the switch", "after the switch"])
+def test_a_publication_that_a_kill_kept_from_being_in_force_is_never_told_of(
+    do: Write, first_day: Path, second_day: tuple[list[str], Path], point: str, tmp_path: Path
+) -> None:
+    folder = killed_on_the_second_day(do, first_day, second_day, point, tmp_path / "home")
+    store = PublicationStore(Lake(folder / "lake"))
+    in_force = [each.publication_id for each in store.history("demo")]
+    now = pd.Timestamp.now(tz="UTC")
+    assert do("intake_3", folder, 0)  # the next day comes, and the killed one was not run again
+    told = store.history("demo")
+    assert [each.ordinal for each in told] == list(range(1, len(in_force) + 2))
+    assert [each.publication_id for each in told[:-1]] == in_force
+    as_of = store.current("demo", as_of=now)
+    assert as_of is not None
+    assert as_of.publication_id == in_force[-1]
+
+
+def test_a_publication_whose_row_a_kill_prevented_is_recorded_with_the_next(
+    do: Write, first_day: Path, second_day: tuple[list[str], Path], tmp_path: Path
+) -> None:
+    folder = killed_on_the_second_day(do, first_day, second_day, "after the switch", tmp_path / "home")
+    assert do("intake_3", folder, 0)
+    with Ledger(f"sqlite:///{folder / 'ledger.sqlite'}") as ledger:
+        recorded = set(ledger.read("publications")["publication_id"])
+    assert recorded == {each.publication_id for each in PublicationStore(Lake(folder / "lake")).history("demo")}

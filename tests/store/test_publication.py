@@ -171,3 +171,15 @@ def test_a_publication_fits_the_ledger_and_its_rerun_is_no_news(store: Publicati
     assert ledger.append("publications", [made.to_row()], run_id="run").inserted == 1
     assert ledger.append("publications", [publish(store).to_row()], run_id="rerun").unchanged == 1
     assert ledger.read("publications", "demo")["publication_id"].tolist() == [made.publication_id]
+
+
+def test_what_was_never_switched_to_is_no_part_of_history_once_its_number_is_taken(store: PublicationStore) -> None:
+    first = publish(store)
+    current = store.lake.root / "demo" / "publication" / "current.json"
+    pointer = current.read_bytes()
+    for number in range(8):  # their names sort before and after that of the one to come
+        publish(store, content_hash=f"lost {number}", at=EVENING + pd.Timedelta(hours=number))
+        current.write_bytes(pointer)
+    second = publish(store, content_hash="hash-7", at=EVENING + pd.Timedelta(days=1))
+    assert store.history("demo") == (first, second)
+    assert store.current("demo", as_of=EVENING + pd.Timedelta(hours=12)) == first

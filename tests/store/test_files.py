@@ -1,0 +1,126 @@
+"""What a power cut may not take back: content is on the disk before its name is, and every name soon after."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nn_assets.store.cubes import StoredCube
+from nn_assets.store.files import locked, staged_folder, write_bytes
+from nn_assets.store.lake import Lake
+from nn_assets.store.models import ModelStore
+from nn_assets.store.publication import PublicationStore
+from tests.store.test_lake import some_bars
+
+Event = tuple[str, Any]
+
+
+@pytest.fixture
+def events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Event]:
+    """What was flushed, moved and made, in order, once the test has its folder."""
+    told: list[Event] = []
+
+    def watch(name: str, tell: Callable[..., Event]) -> None:
+        real = getattr(os, name)
+
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            event = tell(*arguments)
+            answer = real(*arguments, **keywords)
+            told.append(event)
+            return answer
+
+        monkeypatch.setattr(os, name, call)
+
+    def moved(source: Path, target: Path) -> Event:
+        return "moved", ({_identity(path) for path in (source, *source.rglob("*"))}, _identity(target.parent))
+
+    watch("fsync", lambda descriptor: ("flushed", _identity(descriptor)))
+    watch("mkdir", lambda path, *_: ("made", _identity(Path(path).parent)))
+    for name in ("replace", "rename"):
+        watch(name, lambda source, target: moved(Path(source), Path(target)))
+    return told
+
+
+def _identity(path: Path | int) -> tuple[int, int]:
+    """Inode and size, so that a file flushed before it was filled counts as another; of a folder the inode alone."""
+    status = os.stat(path)  # noqa: PTH116  a descriptor has no path
+    return status.st_ino, 0 if stat.S_ISDIR(status.st_mode) else status.st_size
+
+
+def _demand_durable(events: list[Event], folder: Path) -> None:
+    assert [what for what, _ in events].count("moved") > 0
+    for place, (what, told) in enumerate(events):
+        before = {each for kind, each in events[:place] if kind == "flushed"}
+        after = {each for kind, each in events[place:] if kind == "flushed"}
+        if what == "moved":
+            contents, holder = told
+            assert contents <= before, f"event {place}: renamed before its content was flushed"
+            assert holder in after, f"event {place}: renamed, and the folder not flushed after"
+        if what == "made":
+            assert told in after, f"event {place}: a folder made, and the one above it not flushed after"
+    flushed = {each for kind, each in events if kind == "flushed"}
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
+    assert files
+    assert [path for path in files if _identity(path) not in flushed] == []
+
+
+def _new_file(folder: Path) -> None:
+    write_bytes(folder / "above" / "below" / "file", b"content")
+
+
+def _file_again(folder: Path) -> None:
+    write_bytes(folder / "file", b"old")
+    write_bytes(folder / "file", b"newer")
+
+
+def _new_folder(folder: Path) -> None:
+    with staged_folder(folder / "above" / "whole") as staged:
+        (staged / "one").write_bytes(b"1")
+        (staged / "two").write_bytes(b"22")
+
+
+def _file_beside_a_lock(folder: Path) -> None:
+    with locked(folder / "above" / "below"):
+        write_bytes(folder / "above" / "below" / "file", b"content")
+
+
+def _lake(folder: Path) -> None:
+    lake = Lake(folder)
+    lake.write_table("demo", "features", some_bars(3))
+    lake.write_month("demo", "forecasts", "2018-01", some_bars(3))
+    lake.append_segment("demo", "raw_bars", some_bars(3))
+    bars = some_bars(2)
+    lake.write_cube("demo", "cube", StoredCube(bars["session"].array, ("A",), ("x",), np.ones((2, 1, 1))))
+
+
+def _publication(folder: Path) -> None:
+    bars = some_bars(3)
+    PublicationStore(Lake(folder)).publish(
+        "demo",
+        bars,
+        bars[:1],
+        first="2018-01-01",
+        last="2018-01-03",
+        content_hash="h",
+        published_at="2018-01-04T00:00:00+00:00",
+    )
+
+
+def _model(folder: Path) -> None:
+    ModelStore(folder).put("0f" * 16, {"weights.safetensors": b"w" * 5000, "model.json": b"{}"})
+
+
+@pytest.mark.parametrize(
+    "write", [_new_file, _file_again, _new_folder, _file_beside_a_lock, _lake, _publication, _model]
+)
+def test_content_is_flushed_before_it_is_renamed_and_every_folder_after(
+    write: Callable[[Path], None], events: list[Event], tmp_path: Path
+) -> None:
+    write(tmp_path)
+    _demand_durable(events, tmp_path)
