@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from nn_assets.features.cube import FeatureCube
 from nn_assets.learning.fold_model import FoldModel
+from nn_assets.learning.inference import forecast
 from nn_assets.oversight.drift import DriftMonitor, DriftReport
 from nn_assets.oversight.reference import DriftReference, drift_reference
 from nn_assets.oversight.series import cross_section
@@ -27,25 +29,43 @@ def model_reference(
     sessions_per_year: int,
     estimator: str = "network",
 ) -> DriftReference:
-    """What a model knew when it was fitted: its validation forecasts and its training features.
+    """What a model knew when it was fitted: its forecasts of what it had seen, and its training features.
+
+    Later forecasts are expected to be distributed as those of the sessions that its weights were not
+    fitted to, validation and calibration; how long they remember is measured from the first training
+    session on.
 
     Parameters
     ----------
     cube : FeatureCube
-        Untransformed, on the axis that the model was fitted on; only the model's training rows are
-        read, which must have been known when it was fitted.
+        Untransformed, on the axis that the model was fitted on; only the rows that it was fitted on
+        are read, to the end of its calibration rows, with a lookback before them.
     """
-    mine = model.validation_forecasts[model.validation_forecasts["estimator"] == estimator]
-    table = mine.pivot(index="session", columns="symbol", values="probability").sort_index()
-    validation = table.reindex(columns=list(model.symbols)).to_numpy(dtype=np.float64)
+    fold = model.fold
+    seen = slice(fold.training.start, fold.calibration.stop)
+    made = forecast(model, cube, seen, before_use=True)
+    history = _table(made, model.symbols, cube.sessions[seen], estimator)
+    kept = model.validation_forecasts
+    validation = _table(kept, model.symbols, cube.sessions[fold.validation], estimator)
     return drift_reference(
         validation,
-        np.asarray(cube.values[model.fold.training]),
+        np.asarray(cube.values[fold.training]),  # noqa: PD011  no pandas object
         cube.names,
         settings,
+        held_out=history[fold.validation.start - seen.start :],
+        history=history,
         model_id=model.model_id,
         sessions_per_year=sessions_per_year,
     )
+
+
+def _table(rows: pd.DataFrame, symbols: Sequence[str], sessions: pd.DatetimeIndex, estimator: str) -> FloatArray:
+    """Probabilities of one estimator, (sessions, symbols); NaN where there is no forecast."""
+    mine = rows[rows["estimator"] == estimator]
+    table = np.full((len(sessions), len(symbols)), np.nan)
+    places = sessions.get_indexer(pd.DatetimeIndex(mine["session"])), pd.Index(symbols).get_indexer(mine["symbol"])
+    table[places] = mine["probability"]
+    return table
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -19,6 +19,7 @@ from nn_assets.oversight.series import (
     innovations,
     rank_within,
     series_names,
+    window_memory,
 )
 from nn_assets.settings import OversightSettings
 
@@ -35,7 +36,8 @@ class MonitoredSeries:
     """One series of the reference, sorted, with the values its statistics are held against.
 
     A series whose AR(1) coefficient is above 0.9 is tested on innovations, by KS and by CUSUM, each
-    at half the pace, so that the pair rings no more often than one.
+    at half the pace, so that the pair rings no more often than one. The series of the forecasts share
+    one pace in the same way: prediction drift is one verdict.
     """
 
     name: str
@@ -43,6 +45,7 @@ class MonitoredSeries:
     column: int  # in the rows that cross_section gives
     ordered: FloatArray  # (reference sessions,), of the series or of its innovations
     autocorrelation: float  # of the series itself, freed of its small-sample bias
+    memory: float  # AR(1) coefficient that the critical values are made for
     whitening: float  # coefficient of the innovations; 0 where the series is tested as it is
     critical: float  # KS distance at the pace of size reduction, never below the effect floor
     retraining_critical: float  # KS distance at the pace of retraining, never below its own floor
@@ -83,18 +86,26 @@ class DriftReference:
         return rank_within(probabilities, self.validation)
 
 
-def _monitored(name: str, column: int, rows: FloatArray, settings: OversightSettings, per_year: int) -> MonitoredSeries:
-    values = rows[:, column]
-    known = values[np.isfinite(values)]
-    coefficient = bias_corrected(autocorrelation(values), known.size)
+def _monitored(
+    name: str,
+    column: int,
+    rows: FloatArray,
+    history: FloatArray,
+    settings: OversightSettings,
+    per_year: int,
+    sharing: int,
+) -> MonitoredSeries:
+    values, remembered = rows[:, column], history[:, column]
+    coefficient = bias_corrected(autocorrelation(remembered), int(np.isfinite(remembered).sum()))
     window, whitening, cusum = settings.drift_window_sessions, 0.0, inf
-    pace, memory = settings.rings_per_year, coefficient
+    pace, retraining_pace = settings.rings_per_year / sharing, settings.retraining_rings_per_year / sharing
     if coefficient > PREWHITENED_ABOVE:
         whitening = coefficient
-        unforeseen = innovations(values, whitening)
-        known = unforeseen[np.isfinite(unforeseen)]
-        memory = bias_corrected(autocorrelation(unforeseen), known.size)
-        pace = pace / 2.0
+        values, remembered = innovations(values, whitening), innovations(remembered, whitening)
+        pace /= 2.0
+    memory = window_memory(remembered, window)
+    known = values[np.isfinite(values)]
+    if whitening:
         cusum = cusum_critical_value(window, known.size, memory, per_year, pace)
 
     def at_pace(rings: float) -> float:
@@ -106,20 +117,16 @@ def _monitored(name: str, column: int, rows: FloatArray, settings: OversightSett
         column=column,
         ordered=np.sort(known),
         autocorrelation=coefficient,
+        memory=memory,
         whitening=whitening,
         critical=max(settings.ks_effect_floor, at_pace(pace)),
-        retraining_critical=max(settings.retraining_ks_floor, at_pace(settings.retraining_rings_per_year)),
+        retraining_critical=max(settings.retraining_ks_floor, at_pace(retraining_pace)),
         cusum_critical=cusum,
     )
 
 
-def _all_monitored(
-    names: Sequence[str], cube: FloatArray, settings: OversightSettings, per_year: int
-) -> tuple[FloatArray, tuple[MonitoredSeries, ...]]:
-    rows = cross_section(cube)
-    labels = series_names(names, cube.shape[1])
-    found = (_monitored(label, i, rows, settings, per_year) for i, label in enumerate(labels))
-    return rows, tuple(series for series in found if series.ordered.size >= MINIMUM_REFERENCE)
+def _only_long_enough(found: Iterable[MonitoredSeries]) -> tuple[MonitoredSeries, ...]:
+    return tuple(series for series in found if series.ordered.size >= MINIMUM_REFERENCE)
 
 
 def drift_reference(
@@ -128,6 +135,8 @@ def drift_reference(
     names: Sequence[str],
     settings: OversightSettings,
     *,
+    held_out: FloatArray | None = None,
+    history: FloatArray | None = None,
     model_id: str = "",
     sessions_per_year: int = 252,
 ) -> DriftReference:
@@ -136,13 +145,20 @@ def drift_reference(
     Parameters
     ----------
     validation : array, shape (validation sessions, symbols)
-        The model's forecasts (probabilities) on its validation sessions, in order of time.
+        The model's forecasts (probabilities) on its validation sessions, in order of time: what
+        forecasts are ranked within.
     features : array, shape (training sessions, symbols, features)
         Features of the training rows, in order of time, untransformed by any scaler fitted later;
         the last ``drift_reference_sessions`` of them are used.
     names : sequence of str, length features
         A colon is not allowed: it separates a feature from what is measured of it.
     settings : OversightSettings
+    held_out : array, shape (held-out sessions, symbols), optional
+        Its forecasts on every session that its weights were not fitted to: how later forecasts are
+        expected to be distributed. The validation forecasts when left out.
+    history : array, shape (consecutive sessions, symbols), optional
+        Its forecasts on the training sessions and on, from which their memory is measured: a few
+        dozen validation sessions cannot tell it. The held-out forecasts when left out.
     model_id : str
     sessions_per_year : int
         Of the calendar.
@@ -169,10 +185,19 @@ def drift_reference(
             found=", ".join(name for name in names if ":" in name),
             remedy="rename the feature in the catalogue",
         )
-    ranks = rank_within(validation, validation)[:, :, None]
-    _, forecasts = _all_monitored((_FORECAST,), ranks, settings, sessions_per_year)
-    recent = features[-settings.drift_reference_sessions :]
-    rows, monitored = _all_monitored(names, recent, settings, sessions_per_year)
+    expected = validation if held_out is None else held_out
+    remembered = expected if history is None else history
+    ranks, long_ranks = (cross_section(rank_within(each, validation)[:, :, None]) for each in (expected, remembered))
+    labels = series_names((_FORECAST,), validation.shape[1])
+    forecasts = _only_long_enough(
+        _monitored(label, i, ranks, long_ranks, settings, sessions_per_year, len(labels))
+        for i, label in enumerate(labels)
+    )
+    rows = cross_section(features[-settings.drift_reference_sessions :])
+    monitored = _only_long_enough(
+        _monitored(label, i, rows, rows, settings, sessions_per_year, 1)
+        for i, label in enumerate(series_names(names, features.shape[1]))
+    )
     return DriftReference(
         model_id=model_id,
         window=settings.drift_window_sessions,

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
+from scipy.optimize import brentq
 from scipy.special import ndtri
 
 from nn_assets.errors import SchemaError
@@ -20,12 +22,16 @@ __all__ = [
     "rank_within",
     "series_names",
     "window_cusum",
+    "window_memory",
 ]
 
 FloatArray = npt.NDArray[np.float64]
 
 # A standard deviation across fewer symbols says more of chance than of the market.
 SPREAD_SYMBOLS = 5
+# A memory measured on few sessions is raised by as much as Student's t exceeds the normal at this level.
+_CAUTION = 0.99
+_LONGEST_MEMORY = 0.999
 
 
 def rank_within(values: FloatArray, validation: FloatArray) -> FloatArray:
@@ -146,6 +152,56 @@ def bias_corrected(coefficient: float, sessions: int) -> float:
     if sessions <= 4 or np.isnan(coefficient):
         return coefficient
     return min((coefficient + 1.0 / sessions) / (1.0 - 4.0 / sessions), 1.0)
+
+
+def window_memory(values: FloatArray, window: int) -> float:
+    """AR(1) coefficient of the series whose window means vary as widely as those of this one.
+
+    A fast and a slow component together (forecasts that follow volatility, say) have a modest lag-one
+    autocorrelation and windows that wander like those of a far more persistent series: it is the
+    windows that drift is looked for in. The variance of a window's mean is that of independent draws
+    times V = 1 + 2 sum over k < w of (1 - k / w) rho(k) (Bartlett 1946; the estimator of Newey and
+    West 1987 with the window for its bandwidth). The mean taken out lowers each rho(k) by V / n, which
+    is given back. V of n sessions is about as certain as a variance with 1.5 n / w degrees of freedom
+    (Priestley 1981, table 6.1), and is raised by the squared ratio of Student's t to the normal.
+
+    Parameters
+    ----------
+    values : array, shape (sessions,)
+        A pair with a NaN in it is left out.
+    window : int
+        Sessions of the sliding window; at most a third of the known sessions are used.
+
+    Returns
+    -------
+    float
+        In [-1, 1], never below the bias-corrected lag-one autocorrelation; that alone for fewer than
+        nine known sessions or a constant series.
+    """
+    known = values[np.isfinite(values)]
+    lag_one = bias_corrected(autocorrelation(values), known.size)
+    width = min(window, known.size // 3)
+    if width < 3 or known.min() == known.max():
+        return lag_one
+    lags = np.arange(1, width)
+    weights = 2.0 * (1.0 - lags / width)
+    centred = values - known.mean()
+    variance = float(np.nanmean(centred * centred))
+    rho = np.array([float(np.nanmean(centred[lag:] * centred[:-lag])) for lag in lags]) / variance
+    raw, share = 1.0 + float(weights @ rho), float(weights @ (1.0 - rho)) / known.size
+    # V = raw + share V: the sum of rho + (1 - rho) V / n over lags.
+    inflation = raw / max(1.0 - share, 1.0 / width)
+    freedom = 1.5 * known.size / width
+    inflation *= float(stats.t.ppf(_CAUTION, freedom) / stats.norm.ppf(_CAUTION)) ** 2
+
+    def excess(coefficient: float) -> float:
+        return 1.0 + float(weights @ coefficient**lags) - inflation
+
+    if excess(0.0) >= 0.0:
+        return lag_one
+    if excess(_LONGEST_MEMORY) <= 0.0:
+        return max(lag_one, _LONGEST_MEMORY)
+    return max(lag_one, float(brentq(excess, 0.0, _LONGEST_MEMORY, xtol=1e-9)))
 
 
 def innovations(values: FloatArray, coefficient: FloatArray | float) -> FloatArray:

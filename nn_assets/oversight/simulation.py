@@ -29,8 +29,8 @@ __all__ = [
 
 FloatArray = npt.NDArray[np.float64]
 
-# Denser where the critical value bends; above 0.9 series are prewhitened and never looked up.
-COEFFICIENTS = (0.0, 0.15, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9)
+# Denser where the critical value bends. Above 0.9 lie series whose memory is long rather than close.
+COEFFICIENTS = (0.0, 0.15, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98)
 # Reference lengths between which values are interpolated in 1 / length.
 REFERENCES = (20, 30, 40, 60, 90, 126, 180, 250, 360, 500, 750, 1000)
 # Drift, in standard deviations of an innovation, that the CUSUM lets pass each session. A shift of
@@ -92,7 +92,7 @@ def simulated_ks(
     window, reference : int
         Lengths, in sessions.
     coefficient : float
-        AR(1) coefficient of the series, in [0, 0.9].
+        AR(1) coefficient of the series, in [0, 1).
     sessions_per_year : int
     rings_per_year : float
     replications, seed : int

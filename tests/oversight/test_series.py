@@ -15,6 +15,7 @@ from nn_assets.oversight.series import (
     innovations,
     rank_within,
     series_names,
+    window_memory,
 )
 from tests.oversight.worlds import autoregressive
 
@@ -102,3 +103,40 @@ def test_a_row_has_the_same_bits_however_many_rows_are_summed(generator, symbols
     for start, stop in ((0, 1), (10, 11), (3, 40)):
         np.testing.assert_array_equal(cross_section(cube[start:stop]), whole[start:stop])
     np.testing.assert_array_equal(cross_section(np.asfortranarray(cube)), whole)
+
+
+def rolling_mean_variance(values: np.ndarray, window: int) -> float:
+    return float(np.var(np.convolve((values - values.mean()) / values.std(), np.full(window, 1 / window), "valid")))
+
+
+def test_window_memory_is_that_of_the_autoregression_whose_window_means_vary_as_much(generator):
+    slow, fast = autoregressive(generator, np.array([0.97, 0.0]), 100_000).T
+    mixed = np.sqrt(0.4) * slow + np.sqrt(0.6) * fast
+    memory = window_memory(mixed, 60)
+    assert autocorrelation(mixed) < 0.45
+    likened = autoregressive(generator, np.array([memory]), 100_000)[:, 0]
+    assert rolling_mean_variance(likened, 60) == pytest.approx(rolling_mean_variance(mixed, 60), rel=0.1)
+
+
+@pytest.mark.parametrize("coefficient", [0.0, 0.5, 0.8, 0.9])
+def test_window_memory_of_an_autoregression_is_its_coefficient_and_raised_where_sessions_are_few(
+    generator, coefficient
+):
+    assert window_memory(autoregressive(generator, np.array([coefficient]), 50_000)[:, 0], 60) == pytest.approx(
+        coefficient, abs=0.05
+    )
+    few, many = (
+        np.mean([window_memory(path, 60) for path in autoregressive(generator, np.full(100, coefficient), length).T])
+        for length in (63, 600)
+    )
+    assert coefficient < many < few < 0.98
+
+
+def test_window_memory_passes_over_gaps_and_says_little_of_little(generator):
+    values = autoregressive(generator, np.array([0.8]), 900)[:, 0]
+    gaps = values.copy()
+    gaps[::50] = np.nan
+    assert window_memory(gaps, 60) == pytest.approx(window_memory(values, 60), abs=0.03)
+    assert window_memory(np.full(100, 0.1), 60) == bias_corrected(0.0, 100)
+    assert window_memory(values[:8], 60) == bias_corrected(autocorrelation(values[:8]), 8)
+    assert np.isnan(window_memory(np.array([1.0, np.nan]), 60))
