@@ -32,18 +32,25 @@ class Spending:
 def spending_of(fills: Sequence[FillArrays], market: SessionMarket, costs: CostModel) -> Spending:
     """Realised and modelled cost of each fill of a session, by what was known when it was ordered.
 
-    A fill whose broker did not state a part has NaN, and is left out of any test.
+    Like is held against like: a part (half-spread, commission, impact) that a broker did not state is
+    left out of both sides. A half-spread not stated is the signed distance of the price from the mid,
+    where there is one. A fill of which no part is known is NaN, and left out of any test.
     """
     realised: list[FloatArray] = []
     modelled: list[FloatArray] = []
     names: list[str] = []
     for batch in fills:
         value = np.abs(batch.quantity * batch.price)
-        spent = batch.half_spread_usd + batch.commission_usd + batch.impact_usd
-        realised.append(spent / value)
-        modelled.append(
-            costs.cost_fraction(value, market.previous_adv_usd[batch.symbol], market.previous_volatility[batch.symbol])
+        parts = costs.parts(value, market.previous_adv_usd[batch.symbol], market.previous_volatility[batch.symbol])
+        half_spread = np.where(
+            np.isfinite(batch.half_spread_usd), batch.half_spread_usd, batch.quantity * (batch.price - batch.mid_price)
         )
+        spent = np.stack([half_spread, batch.commission_usd, batch.impact_usd])
+        stated = np.isfinite(spent)
+        nothing = ~stated.any(axis=0)
+        expected = np.stack([parts.half_spread, parts.commission, parts.impact])
+        realised.append(np.where(nothing, np.nan, np.where(stated, spent, 0.0).sum(axis=0) / value))
+        modelled.append(np.where(nothing, np.nan, np.where(stated, expected, 0.0).sum(axis=0)))
         names += batch.fill_id
     # By fill id, so that fills read back from the ledger are summed in the same order.
     order = np.array(sorted(range(len(names)), key=names.__getitem__), dtype=np.int64)

@@ -90,7 +90,7 @@ _CHECKS: tuple[tuple[str, str, str, Judge], ...] = (
     (
         "target_positions",
         "backtest_rederives_decisions",
-        "Every decided session, played again on the backtest's path, gives the targets on record.",
+        "Every decided session, told what it was told then, gives the targets on record on the backtest's path.",
         _backtest_rederives,
     ),
     ("orders", "ledger_is_intact", "The hash chain over every row of the ledger verifies.", _ledger_intact),

@@ -60,7 +60,8 @@ def import_fills(strategy: str, file: Path) -> dict[str, Any]:
         frame[name] = _numbers(frame[name], name, file)
     _refuse(found["quantity"], frame["quantity"] == 0.0, "quantity", "a number other than zero", file)
     checked = validate(frame[list(FILLS.columns)], FILLS)
-    with open_workplace(chosen) as workplace:
+    # Alone: a decision under way counts the fills recorded before it, and none recorded meanwhile.
+    with open_workplace(chosen) as workplace, workplace.alone():
         ledger = workplace.ledger
         known = ledger.read("fills", strategy, where={"source": "imported"})[["fill_id", "known_at"]]
         # A fill on record keeps the moment it was first known; the ledger then compares the rest.

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
 import pandas as pd
 
-from nn_assets.evaluation.daily_round import Round
-from nn_assets.evaluation.market_view import market_view
+from nn_assets.evaluation.daily_round import Round, Standing
+from nn_assets.evaluation.market_view import MarketView, market_view
 from nn_assets.evaluation.replay import forecast_arrays, replay
+from nn_assets.evaluation.spending import SLIPPAGE_SESSIONS
+from nn_assets.market.sessions import assumed_known_at
 from nn_assets.orchestration.cost_models import cost_model, recorded_cost_model_ids
-from nn_assets.orchestration.models import forecasts_until
-from nn_assets.orchestration.rounds import recorded_given, watch_of
+from nn_assets.orchestration.models import forecasts_until, read_forecast_list
+from nn_assets.orchestration.rounds import Given, recorded_given, watch_of
+from nn_assets.orchestration.standing import spending_on_record
 from nn_assets.orchestration.workplace import FORECASTS, Workplace
 
 __all__ = ["decisions_repeat_in_replay", "features_repeat_when_cut", "signals_repeat_forecasts"]
@@ -55,45 +59,126 @@ def signals_repeat_forecasts(workplace: Workplace) -> tuple[int, list[str]]:
     return len(both), named
 
 
+@dataclass(frozen=True)
+class _Told:
+    """What one decided session was told, and numbers that change where the next one was told otherwise."""
+
+    session: pd.Timestamp
+    given: Given
+    bars: int  # changes where bars of sessions gone by became known
+    models: int  # changes where models were recorded
+    spending: int  # changes where real fills took the place of paper ones
+
+
 def decisions_repeat_in_replay(workplace: Workplace) -> tuple[int, list[str]]:
     """Play every decided session again on the backtest's path, and name targets that differ.
 
-    The path is the study's: one panel, one pass, state carried in memory. The controls are those on
-    record; everything else is computed anew.
+    The path is the study's: one pass on a panel, the state carried in memory. Each session is told
+    what its decision was told: the controls, the cost model, the list of forecasts and the models on
+    record then, real fills imported by then, and bars as known at its own close. A bar restated, or
+    first delivered, after its session was decided became known when it arrived: sessions closed
+    before do not see it, and those closed later do. So one panel serves from one such arrival to the
+    next, one set of forecasts as long as list and models stay; everything else is computed anew.
+
+    Returns
+    -------
+    int
+        Sessions played.
+    list of str
+        One sentence for each target that differs.
     """
     strategy, ledger = workplace.strategy, workplace.ledger
-    decisions = ledger.read("decisions", strategy.name)
-    if decisions.empty:
-        return 0, []
-    last = decisions["session"].max()
-    cube, panel = workplace.cube(last), workplace.panel(last)
-    arrays = forecast_arrays(forecasts_until(workplace, cube, last), "network", cube.sessions, cube.symbols)
-    given = {row["session"]: recorded_given(row) for _, row in decisions.iterrows()}
-    market = market_view(panel, strategy.portfolio)
-    first = cube.row(decisions["session"].min())
-    watch = watch_of(workplace, cube, arrays, first)
-    priced = recorded_cost_model_ids(decisions)
-    rounds: list[Round] = []
-    # Runs of sessions that one cost model priced, each from the state that the run before left.
-    for cost_model_id, run in groupby(range(first, cube.row(last) + 1), key=lambda row: priced[cube.sessions[row]]):
-        rows = list(run)
-        rounds += replay(
-            strategy,
-            cost_model(workplace, cost_model_id),
-            workplace.sessions_per_year,
-            market,
-            workplace.labels(panel),
-            arrays,
-            range(rows[0], rows[-1] + 1),
-            monitor=watch,
-            standing=rounds[-1].standing if rounds else None,
-            controls=lambda row: given[cube.sessions[row]].controls,
-        ).rounds
+    decisions = ledger.read("decisions", strategy.name, bookkeeping=True)
     targets = ledger.read("target_positions", strategy.name).set_index(["session", "symbol"])["target_quantity"]
+    rounds: list[Round] = []
+    for _, same_bars in groupby(_told(workplace, decisions), key=lambda each: each.bars):
+        rounds += _played(workplace, list(same_bars), rounds, recorded_cost_model_ids(decisions))
     differing = [
         f"{symbol} {done.session.date()}: {targets[done.session, symbol]} on record, {quantity} replayed"
         for done in rounds
-        for symbol, quantity in zip(panel.symbols, done.decision.target_quantity, strict=True)
+        for symbol, quantity in zip(done.standing.book.symbols, done.decision.target_quantity, strict=True)
         if targets[done.session, symbol] != quantity
     ]
     return len(rounds), differing
+
+
+def _told(workplace: Workplace, decisions: pd.DataFrame) -> list[_Told]:
+    """What each decided session was told, in order of the sessions."""
+    name = workplace.strategy.name
+    ordered = decisions.sort_values("session")
+    moments = pd.DatetimeIndex(ordered["recorded_at"])
+    real = workplace.ledger.read("fills", name, where={"source": "imported"}, bookkeeping=True)
+    models = workplace.ledger.read("models", name, every_version=True, bookkeeping=True)
+    imported, modelled = (np.sort(pd.DatetimeIndex(frame["recorded_at"])) for frame in (real, models))
+    bars = np.searchsorted(_late_arrivals(workplace), _closes(workplace, ordered["session"]), side="right")
+    fills, recorded = (np.searchsorted(each, moments, side="right") for each in (imported, modelled))
+    told, spending = [], 0
+    for place, (_, row) in enumerate(ordered.iterrows()):
+        if place:
+            before = ordered["session"].iloc[place - 1]
+            paid_really = (real["session"] == before) & (real["recorded_at"] <= moments[place])
+            spending += int(fills[place] != fills[place - 1] or bool(paid_really.any()))
+        given = recorded_given(row)
+        told.append(_Told(row["session"], given, int(bars[place]), int(recorded[place]), spending))
+    return told
+
+
+def _closes(workplace: Workplace, sessions: pd.Series) -> pd.DatetimeIndex:
+    """Moments at which bars of sessions are taken to be known, UTC; NaT for a day that is no session."""
+    market = workplace.strategy.market
+    return assumed_known_at(market.calendar, sessions, market.known_at_lag_minutes)
+
+
+def _late_arrivals(workplace: Workplace) -> pd.DatetimeIndex:
+    """Moments, ascending, at which versions of bars became known after the decision of their own session."""
+    raw = workplace.raw_versions()
+    days = pd.Series(raw["session"].unique())
+    close = raw["session"].map(pd.Series(_closes(workplace, days), index=days))
+    return pd.DatetimeIndex(raw.loc[raw["known_at"] > close, "known_at"].unique()).sort_values()
+
+
+def _played(
+    workplace: Workplace, told: list[_Told], before: list[Round], used: dict[pd.Timestamp, str | None]
+) -> list[Round]:
+    """Play sessions that one panel serves, from the state that the rounds before left in memory."""
+    strategy, last = workplace.strategy, told[-1].session
+    cube, panel = workplace.cube(last), workplace.panel(last)
+    market, labels = market_view(panel, strategy.portfolio), workplace.labels(panel)
+    rounds = list(before)
+    for _, same_forecasts in groupby(told, key=lambda each: (each.given.forecast_list, each.models)):
+        together = list(same_forecasts)
+        end = together[-1]
+        on_record = None if end.given.forecast_list is None else read_forecast_list(workplace, end.given.forecast_list)
+        made = forecasts_until(workplace, cube, end.session, on_record, end.given.recorded_at)
+        arrays = forecast_arrays(made, "network", cube.sessions, cube.symbols)
+        watch = watch_of(workplace, cube, arrays, cube.row(together[0].session), end.given.recorded_at)
+        for _, same_costs in groupby(together, key=lambda each: (each.given.cost_model_id, each.spending)):
+            run = list(same_costs)
+            given = {cube.row(each.session): each.given for each in run}
+            rounds += replay(
+                strategy,
+                cost_model(workplace, run[0].given.cost_model_id),
+                workplace.sessions_per_year,
+                market,
+                labels,
+                arrays,
+                range(min(given), max(given) + 1),
+                monitor=watch,
+                standing=_standing(workplace, rounds, market, used, run[0].given.recorded_at),
+                controls=lambda row, given=given: given[row].controls,  # type: ignore[misc]
+            ).rounds
+    return rounds[len(before) :]
+
+
+def _standing(
+    workplace: Workplace,
+    rounds: list[Round],
+    market: MarketView,
+    used: dict[pd.Timestamp, str | None],
+    recorded_by: pd.Timestamp | None,
+) -> Standing | None:
+    """The state in memory, with what the last sessions' fills cost by what is known now; None at first."""
+    if not rounds:
+        return None
+    paper = {done.session: done.fills for done in rounds[-SLIPPAGE_SESSIONS:]}
+    return replace(rounds[-1].standing, spending=spending_on_record(workplace, paper, market, used, recorded_by))

@@ -80,7 +80,7 @@ class Given:
     cost_model_id: str | None  # None: the settings' own
     controls: Controls
     forecast_list: str | None  # address of the list of the months of forecasts that were on record
-    recorded_at: pd.Timestamp | None = None  # None: decided now; models recorded later are not this decision's
+    recorded_at: pd.Timestamp | None = None  # None: decided now; models and fills of later are not this decision's
 
 
 def decided_sessions(workplace: Workplace) -> list[pd.Timestamp]:
@@ -102,11 +102,11 @@ def decide_session(workplace: Workplace, session: pd.Timestamp, run_id: str) -> 
     LedgerError
         The session was decided before, and what is computed now differs.
     """
-    cube = workplace.cube(session)
-    standing = standing_before(workplace, session, cube.symbols)
-    earlier = workplace.ledger.read("decisions", workplace.strategy.name, session, session, bookkeeping=True)
-    panel = workplace.panel(session)
+    cube, panel = workplace.cube(session), workplace.panel(session)
     market = market_view(panel, workplace.strategy.portfolio)
+    earlier = workplace.ledger.read("decisions", workplace.strategy.name, session, session, bookkeeping=True)
+    recorded_by = None if earlier.empty else earlier["recorded_at"].iloc[0]
+    standing = standing_before(workplace, session, cube.symbols, market, recorded_by)
     given = _given(workplace, session, earlier)
     facts = _facts(workplace, session, cube, market, given)
     costs = cost_model(workplace, given.cost_model_id)

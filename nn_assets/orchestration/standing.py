@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 
 from nn_assets.errors import DecisionError
 from nn_assets.evaluation.daily_round import Standing, first_standing
-from nn_assets.evaluation.market_view import market_view
+from nn_assets.evaluation.market_view import MarketView
 from nn_assets.evaluation.spending import SLIPPAGE_SESSIONS, Spending, spending_of
 from nn_assets.execution.orders import Orders
 from nn_assets.market.sessions import previous_session
@@ -17,14 +19,35 @@ from nn_assets.oversight.severity import resumed_trading_state
 from nn_assets.portfolio.fills import FillArrays
 from nn_assets.portfolio.records import book_from_records
 
-__all__ = ["standing_before"]
+__all__ = ["spending_on_record", "standing_before"]
 
 # Enough of the history of states to know since when the present one holds.
 _STATES_LOOKED_BACK = 400
 
 
-def standing_before(workplace: Workplace, session: pd.Timestamp, symbols: tuple[str, ...]) -> Standing:
-    """State left by the session before, read back exactly; a flat book on the first live session."""
+def standing_before(
+    workplace: Workplace,
+    session: pd.Timestamp,
+    symbols: tuple[str, ...],
+    market: MarketView,
+    recorded_by: pd.Timestamp | None = None,
+) -> Standing:
+    """State left by the session before, read back exactly; a flat book on the first live session.
+
+    Parameters
+    ----------
+    symbols : tuple of str
+        The symbol axis.
+    market : MarketView
+        As known at the session's close.
+    recorded_by : UTC moment, optional
+        When the session was decided before: fills imported later are not that decision's.
+
+    Raises
+    ------
+    DecisionError
+        The session lies before the live start, the one before is undecided, or other symbols were held.
+    """
     strategy = workplace.strategy
     live = workplace.first_live_session
     if session < live:
@@ -59,7 +82,7 @@ def standing_before(workplace: Workplace, session: pd.Timestamp, symbols: tuple[
         book=book,
         orders=_orders_of(workplace, before, book.symbols),
         trading=resumed_trading_state(trading.tail(_STATES_LOOKED_BACK), strategy.oversight),
-        spending=_spending(workplace, before, book.symbols),
+        spending=_spending(workplace, before, market, recorded_by),
     )
 
 
@@ -78,35 +101,67 @@ def _orders_of(workplace: Workplace, session: pd.Timestamp, symbols: tuple[str, 
     )
 
 
-def _spending(workplace: Workplace, until: pd.Timestamp, symbols: tuple[str, ...]) -> tuple[Spending, ...]:
+def _spending(
+    workplace: Workplace, until: pd.Timestamp, market: MarketView, recorded_by: pd.Timestamp | None
+) -> tuple[Spending, ...]:
     """Costs of the fills of the last sessions, as the round itself measured them."""
-    strategy = workplace.strategy
+    name, symbols = workplace.strategy.name, market.panel.symbols
     recent = workplace.live_sessions[workplace.live_sessions <= until][-SLIPPAGE_SESSIONS:]
-    fills = workplace.ledger.read("fills", strategy.name, recent[0], until, where={"source": "paper"})
-    market = market_view(workplace.panel(until), strategy.portfolio)
-    used = recorded_cost_model_ids(workplace.ledger.read("decisions", strategy.name, recent[0], until))
+    fills = workplace.ledger.read("fills", name, recent[0], until, where={"source": "paper"})
+    used = recorded_cost_model_ids(workplace.ledger.read("decisions", name, recent[0], until))
+    paper = {day: (_batch(fills[fills["session"] == day], symbols),) for day in recent}
+    return spending_on_record(workplace, paper, market, used, recorded_by)
+
+
+def spending_on_record(
+    workplace: Workplace,
+    paper: Mapping[pd.Timestamp, Sequence[FillArrays]],
+    market: MarketView,
+    used: Mapping[pd.Timestamp, str | None],
+    recorded_by: pd.Timestamp | None = None,
+) -> tuple[Spending, ...]:
+    """Costs of the fills of some sessions: of the real ones where a session has any, else of the paper ones.
+
+    The paper broker charges what the cost model says, give or take its noise: only real fills can tell
+    that trading costs more.
+
+    Parameters
+    ----------
+    paper : mapping of session to batches of fills
+        Consecutive sessions in order, at most :data:`~nn_assets.evaluation.spending.SLIPPAGE_SESSIONS`.
+    market : MarketView
+        Covers these sessions.
+    used : mapping of session to cost model id
+        As :func:`~nn_assets.orchestration.cost_models.recorded_cost_model_ids` gives it.
+    recorded_by : UTC moment, optional
+        Only fills imported by then count. Whenever they were paid, they count from the first session
+        decided after their import.
+    """
+    days, symbols = list(paper), market.panel.symbols
+    if not days:
+        return ()
+    real = workplace.ledger.read(
+        "fills", workplace.strategy.name, days[0], days[-1], recorded_by=recorded_by, where={"source": "imported"}
+    )
+    real = real[real["symbol"].isin(symbols)]
+    imported = {day: (_batch(rows, symbols),) for day, rows in real.groupby("session")}
+    models = {each: cost_model(workplace, each) for each in {used[day] for day in days}}
     return tuple(
-        spending_of(
-            _batches(fills[fills["session"] == day], symbols),
-            market.at(market.panel.row(day)),
-            cost_model(workplace, used[day]),
-        )
-        for day in recent
+        spending_of(imported.get(day, paper[day]), market.at(market.panel.row(day)), models[used[day]]) for day in days
     )
 
 
-def _batches(fills: pd.DataFrame, symbols: tuple[str, ...]) -> tuple[FillArrays, ...]:
+def _batch(fills: pd.DataFrame, symbols: tuple[str, ...]) -> FillArrays:
     ordered = fills.sort_values("fill_id")
     place = {symbol: number for number, symbol in enumerate(symbols)}
     numbers = {
         name: ordered[name].to_numpy(dtype=np.float64)
         for name in ("quantity", "price", "mid_price", "half_spread_usd", "commission_usd", "impact_usd")
     }
-    batch = FillArrays(
+    return FillArrays(
         fill_id=tuple(ordered["fill_id"]),
         client_order_id=tuple(ordered["client_order_id"]),
         symbol=np.array([place[symbol] for symbol in ordered["symbol"]], dtype=np.int64),
         is_stop=np.zeros(len(ordered), dtype=np.bool_),
         **numbers,
     )
-    return (batch,)

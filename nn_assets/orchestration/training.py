@@ -75,6 +75,7 @@ def train_months(
     for month in months:
         due = fitted_month(month, anchor, every)
         model_id, check = chosen[due]
+        model_id = _refreshed_since(workplace, due, month, model_id)
         named.append(MonthModel(month, model_id, due == month and check.accepted, check))
     _record(workplace, strategy, named, run_id)
     return named
@@ -97,11 +98,25 @@ def _fit_missing(
     return addresses
 
 
-def _incumbent_before(workplace: Workplace, month: str) -> FoldModel | None:
+def _recorded_models(workplace: Workplace) -> pd.DataFrame:
+    """Rows of the ledger's ``models`` that were fitted under the settings in force."""
     settings = {"settings_hash": workplace.strategy.content_hash(*MODEL_SECTIONS)}
-    earlier = workplace.ledger.read("models", workplace.strategy.name, where=settings, bookkeeping=True)
+    return workplace.ledger.read("models", workplace.strategy.name, where=settings, bookkeeping=True)
+
+
+def _incumbent_before(workplace: Workplace, month: str) -> FoldModel | None:
+    earlier = _recorded_models(workplace)
     earlier = earlier[earlier["month"] < month].sort_values(["month", "sequence"])
     return None if earlier.empty else load_model(workplace, str(earlier["model_id"].iloc[-1]))
+
+
+def _refreshed_since(workplace: Workplace, due: str, month: str, model_id: str) -> str:
+    """The model of the last refresh between a month's refit and the month; the refit's own where there is none."""
+    recorded = _recorded_models(workplace)
+    fitted = recorded[recorded["fitted"] & recorded["month"].between(due, month, inclusive="left")]
+    since = fitted.loc[fitted["model_id"] == model_id, "effective_session"].max()
+    later = fitted[fitted["effective_session"] > since].sort_values(["effective_session", "sequence"])
+    return model_id if later.empty else str(later["model_id"].iloc[-1])
 
 
 def _record(workplace: Workplace, strategy: Strategy, named: list[MonthModel], run_id: str) -> None:

@@ -65,7 +65,7 @@ CHECKS = {
     "features": {"no_look_ahead", "values_are_finite_or_missing"},
     "walk_forward_study": {"no_leak_alarm"},
     "daily_signals": {"study_and_live_agree"},
-    "target_positions": {"trace_ends_at_the_target", "backtest_rederives_decisions"},
+    "target_positions": {"trace_ends_at_the_target", "targets_keep_gross_and_net", "backtest_rederives_decisions"},
     "orders": {"ledger_is_intact", "no_order_without_reference"},
     "cost_model": {"costs_never_fall_with_size"},
 }

@@ -1,9 +1,11 @@
 """The day's assets: one step that plays its sessions in order, one ledger transaction each."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
+import numpy as np
+import pandas as pd
 
 from nn_assets.orchestration.fingerprint import code_of
 from nn_assets.orchestration.metadata import image, table
@@ -12,10 +14,11 @@ from nn_assets.orchestration.partitions import asked_sessions, session_partition
 from nn_assets.orchestration.reporting import write_daily_page
 from nn_assets.orchestration.rounds import DecidedSession, decide_session
 from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.portfolio.inputs import RULES
 from nn_assets.reports.plots import drift_statistics
-from nn_assets.settings import Strategy
+from nn_assets.settings import PortfolioSettings, Strategy
 
-__all__ = ["DAILY", "daily_assets"]
+__all__ = ["DAILY", "broken_traces", "daily_assets"]
 
 DAILY = {
     "fills": "Fills of the orders decided the session before, priced on this session's bar, and stops hit.",
@@ -36,6 +39,7 @@ _UPSTREAM = {
     "daily_report": ("orders", "drift_report"),
 }
 _OUTSIDE = ("features", "trained_model")
+_ROUNDING = 1e-9  # of the larger of one and the weight
 
 
 def daily_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
@@ -59,7 +63,12 @@ def daily_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             dg.AssetCheckSpec(
                 name="trace_ends_at_the_target",
                 asset=keys["target_positions"],
-                description="The last of the eight steps of every symbol is the target weight.",
+                description="The last step of every symbol is target quantity x reference price / equity.",
+            ),
+            dg.AssetCheckSpec(
+                name="targets_keep_gross_and_net",
+                asset=keys["target_positions"],
+                description="Gross and net of the targets keep to the strategy's limits, but for rounding to lots.",
             ),
             dg.AssetCheckSpec(
                 name="no_order_without_reference",
@@ -85,7 +94,7 @@ def daily_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
                 _add_metadata(context, keys, done, str(page), plot)
         for name in DAILY:
             yield dg.MaterializeResult(asset_key=keys[name])
-        yield from _checks(keys, decided)
+        yield from _checks(keys, strategy.portfolio, decided)
 
     return [daily_round]
 
@@ -150,18 +159,61 @@ def _add_metadata(
         context.add_asset_metadata(figures, asset_key=keys[name], partition_key=partition)
 
 
-def _checks(keys: dict[str, dg.AssetKey], decided: list[DecidedSession]) -> Iterator[dg.AssetCheckResult]:
-    broken, unreferenced = [], []
+def broken_traces(frames: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Name the symbols of a session whose trace does not end where the target position lies.
+
+    Parameters
+    ----------
+    frames : mapping of table to DataFrame
+        The session's ``portfolio_states``, ``target_positions`` and ``position_steps``, as recorded.
+
+    Returns
+    -------
+    list of str
+        Symbols, in order, whose step 8 is absent, or is not target quantity x reference price / equity
+        within rounding. The weight is 0 without a reference price (NaN) or without equity.
+    """
+    targets = frames["target_positions"].set_index("symbol")
+    steps = frames["position_steps"]
+    ends = steps[steps["step"] == len(RULES)].set_index("symbol")["weight_after"]
+    last = ends.reindex(targets.index)
+    equity = float(frames["portfolio_states"]["equity_usd"].iloc[0])
+    value = (targets["target_quantity"] * targets["reference_price"]).fillna(0.0)
+    weight = value / equity if equity > 0.0 else value * 0.0
+    holds = (last - weight).abs() <= _ROUNDING * np.maximum(1.0, weight.abs())
+    return [str(symbol) for symbol in targets.index[~holds]]
+
+
+def beyond_limits(targets: pd.DataFrame, equity_usd: float, limits: PortfolioSettings) -> list[str]:
+    """Name the sums of a session's targets that lie beyond their limit by more than a lot of each position.
+
+    Parameters
+    ----------
+    targets : DataFrame
+        Columns of ``TARGET_POSITIONS``, one session. A quantity or price that is not a number is beyond any limit.
+    """
+    held = targets[targets["target_quantity"] != 0.0]
+    lots = float((limits.lot_size * held["reference_price"]).sum()) / equity_usd
+    weights = held["target_quantity"] * held["reference_price"] / equity_usd
+    gross, net = float(weights.abs().sum(skipna=False)), abs(float(weights.sum(skipna=False)))
+    sums = {"gross": (gross, limits.gross_limit), "net": (net, limits.net_limit)}
+    return [f"{name} {value:.2%} of {limit:.2%}" for name, (value, limit) in sums.items() if not value <= limit + lots]
+
+
+def _checks(
+    keys: dict[str, dg.AssetKey], limits: PortfolioSettings, decided: list[DecidedSession]
+) -> Iterator[dg.AssetCheckResult]:
+    broken, beyond, unreferenced = [], [], []
     for done in decided:
-        last = done.frames["position_steps"].query("step == 8").set_index("symbol")["weight_after"]
-        target = done.frames["target_positions"].set_index("symbol")["target_weight"]
-        apart = (last - target).abs()
-        broken += [f"{symbol} {done.round.session.date()}" for symbol in apart.index[apart > 0.0]]
+        broken += [f"{symbol} {done.round.session.date()}" for symbol in broken_traces(done.frames)]
+        sums = beyond_limits(done.frames["target_positions"], done.round.state.equity_usd, limits)
+        beyond += [f"{each}, {done.round.session.date()}" for each in sums]
         orders = done.frames["orders"]
         bad = orders[(orders["status"] == "accepted") & orders["reference_price"].isna()]
         unreferenced += [f"{symbol} {done.round.session.date()}" for symbol in bad["symbol"]]
     for name, key, found in (
         ("trace_ends_at_the_target", keys["target_positions"], broken),
+        ("targets_keep_gross_and_net", keys["target_positions"], beyond),
         ("no_order_without_reference", keys["orders"], unreferenced),
     ):
         yield dg.AssetCheckResult(

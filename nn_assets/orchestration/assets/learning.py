@@ -42,7 +42,9 @@ def learning_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             else:
                 named = train_months(workplace, asked, asked_months(keys), context.run.run_id, context.log.info)
             for each in named:
-                context.add_asset_metadata(_model_metadata(workplace, each), partition_key=f"{each.month}-01")
+                # A late refresh may take force in a month after the one asked for.
+                key = f"{each.month}-01" if f"{each.month}-01" in keys else keys[-1]
+                context.add_asset_metadata(_model_metadata(workplace, each), partition_key=key)
 
     @dg.asset(
         **described(strategy, "forecasts", "learning", version, {"parquet"}),

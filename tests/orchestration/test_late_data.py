@@ -1,0 +1,189 @@
+"""Bars that arrive after their session was decided: nothing decided changes, and later sessions see them.
+
+Lived day by day on files that grow, under a clock that says what had closed and when a delivery came.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nn_assets.market.bars import as_of, content_hash
+from nn_assets.orchestration import ingest
+from nn_assets.orchestration.clock import as_of_session
+from nn_assets.orchestration.headless import materialise, run_round
+from nn_assets.orchestration.lookahead import decisions_repeat_in_replay
+from nn_assets.orchestration.rounds import decide_session
+from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.sources.simulated import SimulatedSource
+from tests.orchestration.conftest import (
+    FIRST_MONTH,
+    LAST_MONTH,
+    NAME,
+    RECORDS,
+    TINY,
+    clock_at,
+    living_in,
+    materialise_tables,
+    recorded,
+    strategy_of,
+    write_strategy,
+)
+
+pytestmark = pytest.mark.slow
+
+DECIDED = ("2017-06-21", "2017-06-22", "2017-06-23")
+FOLLOWING = ("2017-06-26", "2017-06-27")
+LATE, RESTATED = ("SIM03", "2017-06-22"), ("SIM01", "2017-06-21")
+VENDOR = "vendor"
+SYMBOLS = tuple(f"SIM{number:02d}" for number in range(1, 7))
+
+
+def vendor_bars() -> pd.DataFrame:
+    """What the vendor has in the end, before any correction."""
+    source = SimulatedSource(
+        calendar="XNYS", history_starts=date(2016, 1, 4), history_ends=date(2017, 6, 30), seed=5, planted_rank_ic=0.3
+    )
+    return source.bars(SYMBOLS).drop(columns=["source", "known_at"], errors="ignore")
+
+
+def is_bar(bars: pd.DataFrame, bar: tuple[str, str]) -> pd.Series:
+    return (bars["symbol"] == bar[0]) & (bars["session"] == bar[1])
+
+
+def deliver(home: Path, bars: pd.DataFrame) -> None:
+    """Replace the file that the strategy reads."""
+    folder = home / "strategies" / VENDOR
+    folder.mkdir(exist_ok=True, parents=True)
+    bars.to_parquet(folder / "bars.parquet", index=False)
+
+
+def deliver_late_bars(home: Path) -> None:
+    """The bar that was missing, and a correction of another."""
+    bars = vendor_bars()
+    wrong = is_bar(bars, RESTATED)
+    bars.loc[wrong, "close"] *= 1.05
+    bars.loc[wrong, "high"] *= 1.06
+    deliver(home, bars)
+
+
+@contextmanager
+def at(moment: str) -> Iterator[None]:
+    """Live at a moment, UTC: sessions closed by then are there, and what is delivered arrives then."""
+    stamp = pd.Timestamp(moment, tz="UTC").as_unit("ns")
+    with clock_at(moment), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ingest, "now_utc", lambda: stamp)
+        yield
+
+
+def live(*sessions: str) -> None:
+    """Decide sessions, each in the evening of its own day."""
+    for session in sessions:
+        with at(f"{session} 22:00"):
+            run_round(NAME, session)
+
+
+@pytest.fixture(scope="module")
+def live_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home that decided three sessions, while one bar of the second was missing."""
+    home = tmp_path_factory.mktemp("live")
+    source: dict[str, object] = {**dict.fromkeys(TINY["source"]), "kind": "files", "path": VENDOR}
+    gate: dict[str, object] = {"max_missing_symbols_fraction": 0.5}
+    write_strategy(home, source=source, gate=gate, market={"history_ends": None})
+    bars = vendor_bars()
+    deliver(home, bars[~is_bar(bars, LATE)])
+    with living_in(home):
+        with at("2017-06-20 22:00"):
+            materialise(strategy_of(), "study", first=FIRST_MONTH, last=LAST_MONTH)
+        live(*DECIDED)
+    return home
+
+
+@pytest.fixture
+def lived(live_home: Path, tmp_path: Path) -> Iterator[Path]:
+    home = tmp_path / "home"
+    shutil.copytree(live_home, home)
+    with living_in(home):
+        yield home
+
+
+@pytest.fixture
+def punctual(lived: Path, tmp_path: Path) -> Path:
+    """The same home two sessions on, had nothing arrived late."""
+    home = tmp_path / "punctual"
+    shutil.copytree(lived, home)
+    with living_in(home):
+        live(*FOLLOWING)
+    return home
+
+
+def known_at_close(session: str) -> str:
+    """Hash of the raw bars as they were known at a session's close."""
+    strategy = strategy_of()
+    with open_workplace(strategy) as workplace:
+        return content_hash(as_of(workplace.raw_versions(), as_of_session(strategy.market, session)))
+
+
+def records(home: Path, last: str) -> dict[str, pd.DataFrame]:
+    return {table: recorded(home, table, last) for table in ("decisions", *RECORDS)}
+
+
+def told_of(session: str, bar: tuple[str, str]) -> float:
+    """The close of a bar as a session's panel has it; NaN where it has none."""
+    with open_workplace(strategy_of()) as workplace:
+        panel = workplace.panel(session)
+        return float(panel.close[panel.row(bar[1]), panel.symbols.index(bar[0])])
+
+
+def test_late_bars_change_no_decided_session_and_reach_the_next(lived: Path, punctual: Path) -> None:
+    decided = records(lived, DECIDED[-1])
+    with living_in(lived), at("2017-06-23 22:30"):
+        close = told_of(DECIDED[-1], RESTATED)
+        hashes = [known_at_close(session) for session in DECIDED]
+    with living_in(lived), at("2017-06-26 12:00"):
+        deliver_late_bars(lived)
+        materialise_tables(strategy_of())  # before the next close
+        assert [known_at_close(session) for session in DECIDED] == hashes
+        with open_workplace(strategy_of()) as workplace:
+            again = [decide_session(workplace, pd.Timestamp(session), "again") for session in DECIDED]
+            assert decisions_repeat_in_replay(workplace) == (3, [])
+    assert all(each.already_decided for each in again)
+    with living_in(lived):
+        live(*FOLLOWING)
+        with at("2017-06-27 23:00"):
+            assert pd.isna(told_of(DECIDED[-1], LATE))
+            assert told_of(DECIDED[-1], RESTATED) == close
+            assert told_of(FOLLOWING[0], LATE) > 0.0
+            assert told_of(FOLLOWING[0], RESTATED) == pytest.approx(1.05 * close)
+            assert [known_at_close(session) for session in DECIDED] == hashes
+            materialise(strategy_of(), "daily", first=DECIDED[0], last=FOLLOWING[-1])
+            with open_workplace(strategy_of()) as workplace:
+                assert decisions_repeat_in_replay(workplace) == (5, [])
+    for table, frame in records(lived, DECIDED[-1]).items():
+        pd.testing.assert_frame_equal(frame, decided[table], check_exact=True)
+        pd.testing.assert_frame_equal(frame, recorded(punctual, table, DECIDED[-1]), check_exact=True)
+    after, never = (recorded(home, "decisions").set_index("session")["data_hash"] for home in (lived, punctual))
+    assert list(after.index) == [pd.Timestamp(session) for session in (*DECIDED, *FOLLOWING)]
+    assert [after[session] != never[session] for session in after.index] == [False] * 3 + [True] * 2
+
+
+def test_what_arrives_after_a_close_waits_for_the_session_after(lived: Path) -> None:
+    """The late bars come on the evening on which the next session is decided, after its close."""
+    with living_in(lived), at("2017-06-26 21:30"):
+        deliver_late_bars(lived)
+        run_round(NAME, FOLLOWING[0])
+        # It arrived after the close of 26 June: that session's as-of moment does not know it, the next one does.
+        assert pd.isna(told_of(FOLLOWING[0], LATE))
+    with living_in(lived), at("2017-06-27 22:00"):
+        run_round(NAME, FOLLOWING[1])
+        assert told_of(FOLLOWING[1], LATE) > 0.0
+        assert pd.isna(told_of(FOLLOWING[0], LATE))
+        materialise(strategy_of(), "daily", first=DECIDED[0], last=FOLLOWING[-1])
+        with open_workplace(strategy_of()) as workplace:
+            assert decisions_repeat_in_replay(workplace) == (5, [])

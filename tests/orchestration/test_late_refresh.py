@@ -1,0 +1,90 @@
+"""A refresh carried out after further sessions were decided: in force from the first undecided one, never before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nn_assets.market.sessions import sessions_between
+from nn_assets.orchestration.headless import materialise
+from nn_assets.orchestration.lookahead import decisions_repeat_in_replay
+from nn_assets.orchestration.models import load_model, models_in_force
+from nn_assets.orchestration.rounds import decide_session
+from nn_assets.orchestration.sensors import REFRESH_TAG
+from nn_assets.orchestration.workplace import open_workplace
+from tests.orchestration.conftest import FIRST_LIVE, RECORDS, forget, recorded, strategy_of, write_strategy
+
+pytestmark = pytest.mark.slow
+
+
+def days(first: str, last: str) -> list[pd.Timestamp]:
+    return list(sessions_between("XNYS", first, last))
+
+
+def decide(*sessions: pd.Timestamp) -> list[bool]:
+    with open_workplace(strategy_of()) as workplace:
+        return [decide_session(workplace, session, "test").already_decided for session in sessions]
+
+
+def refresh(asked_after: str, partition: str) -> None:
+    """Carry out what the drift sensor asked for after a session."""
+    materialise(strategy_of(), "study", first=partition, last=partition, tags={REFRESH_TAG: asked_after})
+
+
+def assert_takes_force_on(home: Path, decided: list[pd.Timestamp], asked_after: str, partition: str) -> None:
+    """Refresh after some sessions were decided, and demand that only the sessions that follow know of it."""
+    effective, *further = days(str(decided[-1].date()), "2017-07-07")[1:]
+    before = {table: recorded(home, table) for table in ("decisions", *RECORDS)}
+    old = recorded(home, "models")
+    refresh(asked_after, partition)
+    models = recorded(home, "models")
+    (new,) = set(models["model_id"]) - set(old["model_id"])
+    (row,) = models[models["model_id"] == new].to_dict("records")
+    assert row["effective_session"] == effective
+    assert row["month"] == effective.strftime("%Y-%m")
+    with open_workplace(strategy_of()) as workplace:
+        in_force = models_in_force(workplace)
+        fold = load_model(workplace, new).fold
+    assert [in_force.on(session) == new for session in (*decided, effective)] == [False] * len(decided) + [True]
+    assert fold.used_from == len(sessions_between("XNYS", "2016-01-04", decided[-1]))  # fitted on all that was decided
+    forget()
+    assert decide(*reversed(decided)) == [True] * len(decided)
+    for table, frame in before.items():
+        pd.testing.assert_frame_equal(recorded(home, table), frame, check_exact=True)
+    assert decide(effective, *further[:1]) == [False] * len([effective, *further[:1]])
+    told = recorded(home, "decisions").set_index("session")["model_id"]
+    assert (told[told.index < effective] != new).all()
+    assert (told[told.index >= effective] == new).all()
+    assert (told[told.index >= effective].index[0]) == effective
+    with open_workplace(strategy_of()) as workplace:
+        assert decisions_repeat_in_replay(workplace) == (len(told), [])
+
+
+def test_a_late_refresh_leaves_the_sessions_decided_meanwhile(studied: Path) -> None:
+    decided = days(FIRST_LIVE, "2017-06-27")
+    decide(*decided)
+    assert_takes_force_on(studied, decided, asked_after="2017-06-22", partition="2017-06-01")
+
+
+def test_a_refresh_that_comes_after_the_end_of_its_month_takes_force_in_the_next(studied: Path) -> None:
+    write_strategy(studied, market={"history_ends": "2017-07-07"})
+    materialise(strategy_of(), "study", first="2017-07-01", last="2017-07-01")
+    decided = days(FIRST_LIVE, "2017-07-03")
+    decide(*decided)
+    assert_takes_force_on(studied, decided, asked_after="2017-06-28", partition="2017-06-01")
+
+
+def test_a_month_without_a_refit_of_its_own_keeps_the_refreshed_model(studied: Path) -> None:
+    write_strategy(studied, market={"history_ends": "2017-08-04"})
+    materialise(strategy_of(), "study", first="2017-07-01", last="2017-07-01")
+    decide(*days(FIRST_LIVE, "2017-07-03"))
+    refresh("2017-07-03", "2017-07-01")
+    with open_workplace(strategy_of()) as workplace:
+        refreshed = models_in_force(workplace).on(pd.Timestamp("2017-07-31"))
+        assert refreshed != models_in_force(workplace).on(pd.Timestamp("2017-07-03"))
+    materialise(strategy_of(), "study", first="2017-08-01", last="2017-08-01")
+    august = recorded(studied, "models").query("month == '2017-08'")
+    assert not august["fitted"].any()
+    assert set(august["model_id"]) == {refreshed}

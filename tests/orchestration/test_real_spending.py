@@ -1,0 +1,94 @@
+"""Real fills in the severity score: imported ones that cost more than the model says ring, paper ones do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nn_assets.market.sessions import sessions_between
+from nn_assets.orchestration.imported_fills import import_fills
+from nn_assets.orchestration.lookahead import decisions_repeat_in_replay
+from nn_assets.orchestration.rounds import decide_session
+from nn_assets.orchestration.workplace import open_workplace
+from tests.orchestration.conftest import LAST, NAME, TINY, forget, recorded, strategy_of, write_strategy
+
+pytestmark = pytest.mark.slow
+
+START = "2017-05-24"
+LIVE = list(sessions_between("XNYS", START, LAST))
+IMPORTED, LAST_BEFORE, NEXT = LIVE[:22], LIVE[22], LIVE[23]
+
+
+def decide(*sessions: pd.Timestamp) -> list[bool]:
+    with open_workplace(strategy_of()) as workplace:
+        return [decide_session(workplace, session, "test").already_decided for session in sessions]
+
+
+def broker_file(folder: Path, times_the_model: float, sessions: list[pd.Timestamp]) -> Path:
+    """A fill a session that paid a multiple of the settings' half-spread and commission, and one of no symbol held."""
+    half_spread, commission = (float(str(TINY["costs"][f"{name}_bps"])) / 1e4 for name in ("half_spread", "commission"))
+    side = np.tile([1.0, -1.0], len(sessions))
+    frame = pd.DataFrame(
+        {
+            "fill_id": [f"real-{number}" for number in range(len(side))],
+            "client_order_id": [f"order-{number}" for number in range(len(side))],
+            "symbol": np.where(side > 0.0, "SIM01", "ELSEWHERE"),
+            "session": np.repeat([session.strftime("%Y-%m-%d") for session in sessions], 2),
+            "quantity": side * 100.0,
+            "price": 50.0 * (1.0 + side * times_the_model * half_spread),
+            "mid_price": 50.0,
+            "commission_usd": 5000.0 * times_the_model * commission,
+        }
+    )
+    file = folder / f"fills-{times_the_model}.csv"
+    frame.to_csv(file, index=False)
+    return file
+
+
+def reasons_of(session: pd.Timestamp) -> tuple[float, str]:
+    state = recorded_state(session)
+    return float(state["score"]), "; ".join(state["reasons"])
+
+
+def recorded_state(session: pd.Timestamp) -> pd.Series:
+    with open_workplace(strategy_of()) as workplace:
+        return workplace.ledger.read("trading_states", NAME, session, session).iloc[0]
+
+
+@pytest.fixture
+def traded(studied: Path) -> Path:
+    """A home live for longer: enough sessions decided on paper for a test of slippage."""
+    write_strategy(studied, market={"live_starts": START})
+    decide(*LIVE[:23])
+    return studied
+
+
+def test_real_fills_at_twice_the_models_cost_count_in_the_next_score(traded: Path, tmp_path: Path) -> None:
+    paper, reasons = reasons_of(LAST_BEFORE)
+    assert "slippage" not in reasons
+    before = {table: recorded(traded, table) for table in ("decisions", "trading_states", "orders")}
+    assert import_fills(NAME, broker_file(tmp_path, 2.0, IMPORTED))["imported"] == 44
+    assert decide(NEXT) == [False]
+    score, reasons = reasons_of(NEXT)
+    assert "slippage breach (+2)" in reasons
+    drift = sum(int(part.split("(+")[1][0]) for part in reasons.split("; ") if "(+" in part and "slippage" not in part)
+    assert score == drift + 2
+    assert paper < score
+    # What was decided before the import is decided so again, and so is what came after it.
+    forget()
+    assert decide(*reversed(LIVE[:24])) == [True] * 24
+    for table, frame in before.items():
+        pd.testing.assert_frame_equal(recorded(traded, table, str(LAST_BEFORE.date())), frame, check_exact=True)
+    assert decide(*LIVE[24:]) == [False] * len(LIVE[24:])
+    assert "slippage breach" in reasons_of(LIVE[-1])[1]
+    with open_workplace(strategy_of()) as workplace:
+        assert decisions_repeat_in_replay(workplace) == (len(LIVE), [])
+
+
+def test_real_fills_at_the_models_cost_count_for_nothing(traded: Path, tmp_path: Path) -> None:
+    assert import_fills(NAME, broker_file(tmp_path, 1.0, IMPORTED))["imported"] == 44
+    decide(NEXT)
+    assert "slippage" not in reasons_of(NEXT)[1]

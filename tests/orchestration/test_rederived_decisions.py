@@ -1,0 +1,137 @@
+"""The check that the backtest gives the targets on record: no false alarm after restated bars, and no blindness."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nn_assets.market.sessions import sessions_between
+from nn_assets.orchestration.lookahead import decisions_repeat_in_replay
+from nn_assets.orchestration.models import read_forecast_list
+from nn_assets.orchestration.rounds import decide_session
+from nn_assets.orchestration.workplace import FORECASTS, RAW_BARS, open_workplace
+from tests.orchestration.conftest import (
+    FIRST_LIVE,
+    FIRST_MONTH,
+    LAST,
+    LAST_MONTH,
+    NAME,
+    forget,
+    run_assets,
+    strategy_of,
+)
+
+pytestmark = pytest.mark.slow
+
+LIVE = list(sessions_between("XNYS", FIRST_LIVE, LAST))
+MONTHS = ("2017-05", "2017-06")
+STUDY = ("stationarity", "selected_features", "trained_model", "forecasts")
+
+
+@pytest.fixture
+def half(studied: Path) -> Path:
+    """A home with the first five live sessions decided."""
+    decide(*LIVE[:5])
+    return studied
+
+
+def decide(*sessions: pd.Timestamp) -> list[bool]:
+    with open_workplace(strategy_of()) as workplace:
+        return [decide_session(workplace, session, "test").already_decided for session in sessions]
+
+
+def repeated() -> tuple[int, list[str]]:
+    with open_workplace(strategy_of()) as workplace:
+        return decisions_repeat_in_replay(workplace)
+
+
+def restate(bars: list[tuple[str, str]], known_at: str) -> None:
+    """A vendor's corrections, known at a UTC moment; then tables on what is known now."""
+    strategy = strategy_of()
+    known, now = pd.Timestamp(known_at, tz="UTC").as_unit("ns"), pd.Timestamp.now(tz="UTC").as_unit("ns")
+    with open_workplace(strategy) as workplace:
+        keys = pd.DataFrame(bars, columns=["symbol", "session"]).astype({"session": "datetime64[ns]"})
+        bar = workplace.raw_versions().merge(keys, on=["symbol", "session"])
+        assert len(bar) == len(bars)
+        wrong = bar.assign(close=bar["close"] * 1.05, high=bar["high"] * 1.06, known_at=known, ingested_at=now)
+        workplace.lake.append_segment(NAME, RAW_BARS, wrong)
+    assert run_assets(strategy, "tables", ("validated_bars", "features")).success
+
+
+def study_again() -> None:
+    """Fit and forecast every month on what is known now."""
+    assert run_assets(strategy_of(), "study", STUDY, FIRST_MONTH, LAST_MONTH).success
+
+
+def change(table: str, column: str, value: object, **key: object) -> None:
+    """Put another version of one row on record, against all rules."""
+    with open_workplace(strategy_of()) as workplace:
+        found = workplace.ledger.read(table, NAME, where=key)
+        row = {**found.iloc[0].to_dict(), column: value}
+        assert len(found) == 1
+        assert workplace.ledger.append(table, [row], run_id="test", strategy=NAME, reason="forged").inserted == 1
+
+
+def test_a_study_run_again_on_restated_bars_raises_no_alarm(half: Path) -> None:
+    with open_workplace(strategy_of()) as workplace:
+        before = {month: workplace.lake.month_address(NAME, FORECASTS, month) for month in MONTHS}
+    assert repeated() == (5, [])
+    # One bar that the model in force was trained on, and one that it has since forecast from.
+    restate([("SIM02", "2016-11-15"), ("SIM03", "2017-05-10")], known_at="2017-06-28 12:00")
+    study_again()
+    with open_workplace(strategy_of()) as workplace:
+        after = {month: workplace.lake.month_address(NAME, FORECASTS, month) for month in before}
+    assert all(after[month] != before[month] for month in before)  # the newest forecasts are not those decided on
+    assert repeated() == (5, [])
+    assert decide(*LIVE) == [True] * 5 + [False] * 3
+    assert repeated() == (8, [])  # three of them on the restated bar, and on the new forecasts
+    assert decide(*reversed(LIVE)) == [True] * 8
+
+
+def test_bars_restated_between_two_decided_sessions_raise_no_alarm(studied: Path) -> None:
+    restate([("SIM02", "2017-06-22")], known_at="2017-06-26 12:00")
+    assert decide(*LIVE) == [False] * 8
+    with open_workplace(strategy_of()) as workplace:
+        place = workplace.symbols(workplace.bars()).index("SIM02")
+        row = workplace.panel("2017-06-22").row("2017-06-22")
+        closes = {day: workplace.panel(day).close[row, place] for day in ("2017-06-23", "2017-06-26")}
+    assert closes["2017-06-26"] == pytest.approx(closes["2017-06-23"] * 1.05)
+    assert repeated() == (8, [])
+    assert decide(*reversed(LIVE)) == [True] * 8
+
+
+def test_a_target_changed_on_record_is_named(half: Path) -> None:
+    with open_workplace(strategy_of()) as workplace:
+        targets = workplace.ledger.read("target_positions", NAME, LIVE[2], LIVE[2]).set_index("symbol")
+    quantity = float(targets.loc["SIM04", "target_quantity"])
+    change("target_positions", "target_quantity", quantity + 1.0, symbol="SIM04", session=LIVE[2])
+    played, differing = repeated()
+    assert played == 5
+    assert [each[:16] for each in differing] == ["SIM04 2017-06-23"]
+
+
+def test_another_forecast_in_the_list_on_record_is_named(half: Path) -> None:
+    session = LIVE[4]
+    with open_workplace(strategy_of()) as workplace:
+        decided = workplace.ledger.read("decisions", NAME, session, session).iloc[0]["details"]
+        listed = read_forecast_list(workplace, decided["forecast_list"])
+        made = workplace.lake.read_table(NAME, FORECASTS, listed["2017-05"])
+        made["calibrated_probability"] = 1.0 - made["calibrated_probability"]
+        listed["2017-05"] = workplace.lake.store(NAME, FORECASTS, made)
+        frame = pd.DataFrame(sorted(listed.items()), columns=["month", "address"], dtype="str")
+        other = workplace.lake.store(NAME, "forecast_lists", frame)
+    change("decisions", "details", {**decided, "forecast_list": other}, session=session)
+    _, differing = repeated()
+    assert differing
+    assert {each.split()[1] for each in differing} == {f"{session.date()}:"}
+
+
+def test_bars_of_the_training_rows_restated_give_the_same_drift_in_another_process(studied: Path) -> None:
+    restate([("SIM02", "2016-11-15"), ("SIM05", "2016-11-16")], known_at="2017-06-26 12:00")
+    assert decide(*LIVE) == [False] * 8
+    forget()  # as a process started later
+    assert decide(*reversed(LIVE)) == [True] * 8
+    forget()
+    assert repeated() == (8, [])
