@@ -249,8 +249,9 @@ def _unguarded(connection: Connection) -> tuple[str, ...]:
         guards = set(found.scalars())
         wanted = {name: {f"{name}_no_update", f"{name}_no_delete"} for name in names}
     else:
-        catalogue = table("pg_trigger", column("tgname"), column("tgenabled"))
-        found = connection.execute(select(catalogue.c.tgname).where(catalogue.c.tgenabled != "D"))
+        catalogue = table("pg_trigger", column("tgname"), column("tgenabled"), column("tgrelid"))
+        own = catalogue.c.tgrelid.in_([func.to_regclass(name) for name in names])  # not a namesake's elsewhere
+        found = connection.execute(select(catalogue.c.tgname).where(own, catalogue.c.tgenabled.in_(("O", "A"))))
         guards = set(found.scalars())
         wanted = {name: {f"{name}_append_only", f"{name}_no_truncate"} for name in names}
     present = set(inspect(connection).get_table_names())

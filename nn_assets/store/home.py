@@ -93,7 +93,7 @@ def safe_url(address: str) -> str:
 
 def _parsed(address: str) -> URL:
     try:
-        return make_url(address)
+        url = make_url(address)
     except (ArgumentError, ValueError):
         # The cause quotes the address, password and all: it is left out on purpose.
         raise LedgerError(
@@ -101,3 +101,16 @@ def _parsed(address: str) -> URL:
             found="an address that cannot be parsed",
             remedy=f"correct {_DATABASE_VARIABLE}, or unset it for a SQLite file in the home",
         ) from None
+    if url.get_backend_name() == "sqlite":
+        return url
+    if address.count("@") > 1:
+        # What follows the first would be taken for a host, and printed.
+        raise LedgerError(
+            expected="a database address with one @, before the host",
+            found=f"{address.count('@')} of them",
+            remedy="percent-encode the password: %40 for @, %2F for /, %25 for %",
+        )
+    user, password = url.username or url.query.get("user"), url.query.get("password")
+    if user is not None and password is not None:  # where it is known to be secret
+        url = url.set(username=str(user), password=str(password)).difference_update_query(["user", "password"])
+    return url
