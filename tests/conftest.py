@@ -9,6 +9,9 @@ from pathlib import Path
 # Results are compared to the bit: one thread, as the product itself runs.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# A developer's own database is no place for tests.
+os.environ.pop("NN_ASSETS_DATABASE_URL", None)
+os.environ.pop("NN_ASSETS_DAGSTER_DATABASE_URL", None)
 
 import pytest
 
