@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event, text
 from sqlalchemy.engine import make_url
@@ -30,8 +31,10 @@ _WRITES = "nn_assets_writes"
 _LOCK_CHAIN = text("LOCK TABLE audit_chain IN SHARE ROW EXCLUSIVE MODE")
 
 
-def open_engine(address: str) -> Engine:
+def open_engine(address: str, *, read_only: bool = False) -> Engine:
     """Return an engine for a ledger's address; nothing is connected yet.
+
+    With ``read_only``, a SQLite file must be there, and not a byte of it is changed by being read.
 
     Another writer is waited for 30 s at most. SQLite: write-ahead log, full synchronisation, foreign
     keys, and a connection of its own for every use, so that threads and processes never share one.
@@ -50,7 +53,10 @@ def open_engine(address: str) -> Engine:
             if url.get_backend_name() == "postgresql":
                 event.listen(engine, "connect", _prepare_postgresql)
             return engine
-        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+        if read_only:
+            url = url.set(database=f"file:{quote(str(url.database))}", query={"mode": "ro", "uri": "true"})
+        else:
+            Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _BUSY_TIMEOUT_SECONDS})
     except (NoSuchModuleError, ModuleNotFoundError, OSError) as error:
         raise LedgerError(
@@ -59,13 +65,17 @@ def open_engine(address: str) -> Engine:
             remedy="check the address; PostgreSQL needs the extra `postgres`",
             file=safe_url(address),
         ) from error
-    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "connect", _without_own_transactions if read_only else _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
+def _without_own_transactions(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # the driver must not begin or commit by itself
+
+
+def _prepare_sqlite(connection: Any, record: object) -> None:
+    _without_own_transactions(connection, record)
     cursor = connection.cursor()
     # Recursive triggers make `INSERT OR REPLACE` meet the trigger that refuses deletion.
     for pragma in ("foreign_keys=ON", "synchronous=FULL", "recursive_triggers=ON"):
