@@ -1,16 +1,19 @@
-"""Dagster's own storage, artifacts and logs, all under the one home, and the instance made of them."""
+"""Dagster's own storage, artifacts and logs, under the one home or on its server, and the instance made of them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
-from dagster._serdes import ConfigurableClassData
+from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
-from nn_assets.store.home import checkout, home
+from nn_assets.errors import LedgerError
+from nn_assets.store.dagster_schema import dagster_schema
+from nn_assets.store.home import checkout, dagster_database_url, home
 
 __all__ = ["HomeArtifacts", "HomeLogs", "HomeStorage", "open_instance"]
 
@@ -21,19 +24,41 @@ def _folder(name: str) -> str:
     return str(folder)
 
 
-class HomeStorage(DagsterSqliteStorage):
-    """Runs, events and schedule ticks, in SQLite files under the home."""
+class HomeStorage(DagsterStorage, ConfigurableClass):
+    """Runs, events and schedule ticks: on the ledger's server where it has one, else in the home's SQLite files.
+
+    The address comes from the environment, never from ``dagster.yaml``: Dagster prints and hands on its
+    configuration, and a password must not travel with it.
+    """
 
     @classmethod
     def config_type(cls) -> dict[str, object]:
-        """No options: the home says where."""
+        """No options: the environment says where."""
         return {}
 
     @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: object) -> HomeStorage:
-        """Open the storage in the home of the moment."""
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: object) -> DagsterStorage:  # type: ignore[override]
+        """Open the storage that the environment of the moment names.
+
+        Raises
+        ------
+        LedgerError
+            The server cannot be reached, or the extra ``postgres`` is not installed.
+        """
         del config_value
-        return cls(_folder("storage"), inst_data)
+        address = dagster_database_url()
+        if address is None:
+            return DagsterSqliteStorage(_folder("storage"), inst_data)
+        try:
+            from dagster_postgres import DagsterPostgresStorage
+        except ModuleNotFoundError as error:
+            raise LedgerError(
+                expected="Dagster's storage for PostgreSQL",
+                found=str(error),
+                remedy="install the extra `postgres`, or keep Dagster in the home: NN_ASSETS_DAGSTER_DATABASE_URL=sqlite://",
+            ) from error
+        with dagster_schema(address) as within:
+            return DagsterPostgresStorage(within, inst_data=inst_data)
 
 
 class HomeArtifacts(LocalArtifactStorage):

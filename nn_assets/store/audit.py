@@ -12,7 +12,6 @@ still hold that very entry.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,9 +22,10 @@ from nn_assets.store.canonical import row_hash, row_key
 from nn_assets.store.chain import GENESIS, ChainHead, entry_hash
 from nn_assets.store.engine import reading
 from nn_assets.store.ledger import Ledger
+from nn_assets.store.reading import in_order
 from nn_assets.store.schema import CHAIN, TABLES
 
-__all__ = ["AuditFinding", "AuditReport", "verify"]
+__all__ = ["AuditFinding", "AuditReport", "verify", "verify_within"]
 
 Kind = Literal[
     "entry missing",
@@ -38,7 +38,6 @@ Kind = Literal[
     "row unreadable",
     "head lost",
 ]
-_ROWS_A_FETCH = 5_000
 _FINDINGS_KEPT = 100
 
 
@@ -127,14 +126,19 @@ def verify(ledger: Ledger, *, expected_head: str | ChainHead | None = None) -> A
         The ledger cannot be read.
     """
     with reading(ledger.engine) as connection:
-        findings, head, entries = _check_chain(connection)
-        rows = {}
-        for stored in TABLES.values():
-            wrong, rows[stored.name] = _check_rows(connection, stored)
-            findings += wrong
-        if expected_head is not None:
-            findings += _check_expected(connection, _parse_head(expected_head))
-        unguarded = _unguarded(connection)
+        return verify_within(connection, expected_head=expected_head)
+
+
+def verify_within(connection: Connection, *, expected_head: str | ChainHead | None = None) -> AuditReport:
+    """Check a ledger as :func:`verify` does, in a transaction that is under way: its own rows included."""
+    findings, head, entries = _check_chain(connection)
+    rows = {}
+    for stored in TABLES.values():
+        wrong, rows[stored.name] = _check_rows(connection, stored)
+        findings += wrong
+    if expected_head is not None:
+        findings += _check_expected(connection, _parse_head(expected_head))
+    unguarded = _unguarded(connection)
     findings.sort(key=lambda finding: (finding.sequence, finding.table, finding.key))
     return AuditReport(entries, rows, head, tuple(findings[:_FINDINGS_KEPT]), unguarded)
 
@@ -142,7 +146,7 @@ def verify(ledger: Ledger, *, expected_head: str | ChainHead | None = None) -> A
 def _check_chain(connection: Connection) -> tuple[list[AuditFinding], ChainHead, int]:
     findings: list[AuditFinding] = []
     head, entries = GENESIS, 0
-    for entry in _stream(connection, CHAIN):
+    for entry in in_order(connection, CHAIN):
         entries += 1
         place = (entry.table_name, entry.row_key)
         if entry.sequence != head.sequence + 1:
@@ -173,9 +177,9 @@ def _check_rows(connection: Connection, stored: Table) -> tuple[list[AuditFindin
 
 def _matched(connection: Connection, stored: Table) -> list[AuditFinding]:
     findings: list[AuditFinding] = []
-    entries = _stream(connection, CHAIN, of_table=stored.name)
+    entries = in_order(connection, CHAIN, of_table=stored.name)
     entry = next(entries, None)
-    for row in _stream(connection, stored):
+    for row in in_order(connection, stored):
         while entry is not None and entry.sequence < row.sequence:
             findings.append(_deleted(entry))
             entry = next(entries, None)
@@ -199,22 +203,6 @@ def _matched(connection: Connection, stored: Table) -> list[AuditFinding]:
 def _deleted(entry: Row[Any]) -> AuditFinding:
     gone = "the chain has its entry, the table no longer has the row"
     return AuditFinding(entry.sequence, "row deleted", entry.table_name, entry.row_key, gone)
-
-
-def _stream(connection: Connection, stored: Table, of_table: str | None = None) -> Iterator[Row[Any]]:
-    """Rows in the order of ``sequence``, fetched piece by piece: a ledger may outgrow the memory."""
-    start = None
-    while True:
-        statement = select(stored).order_by(stored.c.sequence).limit(_ROWS_A_FETCH)
-        if of_table is not None:
-            statement = statement.where(stored.c.table_name == of_table)
-        if start is not None:
-            statement = statement.where(stored.c.sequence > start)
-        found = connection.execute(statement).all()
-        yield from found
-        if len(found) < _ROWS_A_FETCH:
-            return
-        start = found[-1].sequence
 
 
 def _parse_head(head: str | ChainHead) -> ChainHead:
@@ -249,8 +237,9 @@ def _unguarded(connection: Connection) -> tuple[str, ...]:
         guards = set(found.scalars())
         wanted = {name: {f"{name}_no_update", f"{name}_no_delete"} for name in names}
     else:
-        catalogue = table("pg_trigger", column("tgname"), column("tgenabled"))
-        found = connection.execute(select(catalogue.c.tgname).where(catalogue.c.tgenabled != "D"))
+        catalogue = table("pg_trigger", column("tgname"), column("tgenabled"), column("tgrelid"))
+        own = catalogue.c.tgrelid.in_([func.to_regclass(name) for name in names])  # not a namesake's elsewhere
+        found = connection.execute(select(catalogue.c.tgname).where(own, catalogue.c.tgenabled.in_(("O", "A"))))
         guards = set(found.scalars())
         wanted = {name: {f"{name}_append_only", f"{name}_no_truncate"} for name in names}
     present = set(inspect(connection).get_table_names())

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event, text
 from sqlalchemy.engine import make_url
@@ -17,15 +18,27 @@ from nn_assets.store.home import ledger_url, safe_url
 __all__ = ["named_errors", "open_engine", "reading", "writing"]
 
 _BUSY_TIMEOUT_SECONDS = 30
+# A server's own settings could shorten floats, spell dates in ways that cannot be read back, wait for
+# another writer for ever, or report a commit that a failure then undoes.
+_POSTGRESQL_SETTINGS = {
+    "datestyle": "ISO",
+    "extra_float_digits": "3",
+    "lock_timeout": f"{_BUSY_TIMEOUT_SECONDS}s",
+    "timezone": "UTC",
+}
+_DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
 _WRITES = "nn_assets_writes"
 _LOCK_CHAIN = text("LOCK TABLE audit_chain IN SHARE ROW EXCLUSIVE MODE")
 
 
-def open_engine(address: str) -> Engine:
+def open_engine(address: str, *, read_only: bool = False) -> Engine:
     """Return an engine for a ledger's address; nothing is connected yet.
 
-    SQLite: write-ahead log, full synchronisation, foreign keys, 30 s of patience with another
-    writer, and a connection of its own for every use, so that threads and processes never share one.
+    With ``read_only``, a SQLite file must be there, and not a byte of it is changed by being read.
+
+    Another writer is waited for 30 s at most. SQLite: write-ahead log, full synchronisation, foreign
+    keys, and a connection of its own for every use, so that threads and processes never share one.
+    PostgreSQL: a pool whose connections are tried before use, so that a server may restart.
 
     Raises
     ------
@@ -36,8 +49,14 @@ def open_engine(address: str) -> Engine:
     url = make_url(address)
     try:
         if url.get_backend_name() != "sqlite":
-            return create_engine(url, pool_pre_ping=True)
-        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+            engine = create_engine(url, pool_pre_ping=True, isolation_level="READ COMMITTED")
+            if url.get_backend_name() == "postgresql":
+                event.listen(engine, "connect", _prepare_postgresql)
+            return engine
+        if read_only:
+            url = url.set(database=f"file:{quote(str(url.database))}", query={"mode": "ro", "uri": "true"})
+        else:
+            Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _BUSY_TIMEOUT_SECONDS})
     except (NoSuchModuleError, ModuleNotFoundError, OSError) as error:
         raise LedgerError(
@@ -46,13 +65,17 @@ def open_engine(address: str) -> Engine:
             remedy="check the address; PostgreSQL needs the extra `postgres`",
             file=safe_url(address),
         ) from error
-    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "connect", _without_own_transactions if read_only else _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
+def _without_own_transactions(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # the driver must not begin or commit by itself
+
+
+def _prepare_sqlite(connection: Any, record: object) -> None:
+    _without_own_transactions(connection, record)
     cursor = connection.cursor()
     # Recursive triggers make `INSERT OR REPLACE` meet the trigger that refuses deletion.
     for pragma in ("foreign_keys=ON", "synchronous=FULL", "recursive_triggers=ON"):
@@ -60,6 +83,14 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         cursor.execute("PRAGMA journal_mode=WAL")
     cursor.close()
+
+
+def _prepare_postgresql(connection: Any, _record: object) -> None:
+    with connection.cursor() as cursor:
+        for name, value in _POSTGRESQL_SETTINGS.items():
+            cursor.execute("SELECT set_config(%s, %s, false)", (name, value))
+        cursor.execute(_DURABLE)
+    connection.commit()
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -117,7 +148,7 @@ def named_errors(engine: Engine) -> Iterator[None]:
 def _remedy(message: str) -> str:
     if "append-only" in message:
         return "append a new version with a reason; the ledger changes and deletes nothing"
-    if "locked" in message:
+    if "locked" in message or "lock timeout" in message:
         return "wait for the other writer to finish, or end it, and run again"
     if "not a database" in message:
         return "the file is no ledger: move it away, or name another with NN_ASSETS_DATABASE_URL"

@@ -10,10 +10,21 @@ from sqlalchemy.exc import ArgumentError
 
 from nn_assets.errors import LedgerError
 
-__all__ = ["checkout", "database_url", "home", "lake_root", "ledger_url", "models_root", "safe_url"]
+__all__ = [
+    "checkout",
+    "dagster_database_url",
+    "database_url",
+    "embedded_ledger",
+    "home",
+    "lake_root",
+    "ledger_url",
+    "models_root",
+    "safe_url",
+]
 
 _HOME_VARIABLE = "NN_ASSETS_HOME"
 _DATABASE_VARIABLE = "NN_ASSETS_DATABASE_URL"
+_DAGSTER_VARIABLE = "NN_ASSETS_DAGSTER_DATABASE_URL"
 _BARE_POSTGRES = ("postgres", "postgresql")
 _PSYCOPG = "postgresql+psycopg"
 
@@ -43,6 +54,11 @@ def models_root() -> Path:
     return home() / "models"
 
 
+def embedded_ledger() -> Path:
+    """File of the ledger that lives in the home."""
+    return home() / "ledger.sqlite"
+
+
 def database_url() -> str:
     """Address of the ledger: ``NN_ASSETS_DATABASE_URL``, else a SQLite file in the home.
 
@@ -54,7 +70,34 @@ def database_url() -> str:
         The variable holds no database address.
     """
     named = os.environ.get(_DATABASE_VARIABLE, "").strip()
-    return ledger_url(named) if named else f"sqlite:///{home() / 'ledger.sqlite'}"
+    return ledger_url(named) if named else f"sqlite:///{embedded_ledger()}"
+
+
+def dagster_database_url() -> str | None:
+    """Address of the server that keeps Dagster's runs and events; None when files in the home do.
+
+    ``NN_ASSETS_DAGSTER_DATABASE_URL`` when set (``sqlite://`` says the home), else the ledger's own
+    server. The answer may hold a password, as :func:`database_url`'s may.
+
+    Raises
+    ------
+    LedgerError
+        The variable holds an address of something else than PostgreSQL.
+    """
+    named = os.environ.get(_DAGSTER_VARIABLE, "").strip()
+    if named == "sqlite://":
+        return None
+    address = ledger_url(named) if named else database_url()
+    backend = make_url(address).get_backend_name()
+    if backend == "postgresql":
+        return address
+    if named:
+        raise LedgerError(
+            expected=f"an address of PostgreSQL in {_DAGSTER_VARIABLE}, or sqlite:// for files in the home",
+            found=f"one of {backend}",
+            remedy=f"correct {_DAGSTER_VARIABLE}, or unset it",
+        )
+    return None
 
 
 def ledger_url(address: str) -> str:
@@ -93,7 +136,7 @@ def safe_url(address: str) -> str:
 
 def _parsed(address: str) -> URL:
     try:
-        return make_url(address)
+        url = make_url(address)
     except (ArgumentError, ValueError):
         # The cause quotes the address, password and all: it is left out on purpose.
         raise LedgerError(
@@ -101,3 +144,16 @@ def _parsed(address: str) -> URL:
             found="an address that cannot be parsed",
             remedy=f"correct {_DATABASE_VARIABLE}, or unset it for a SQLite file in the home",
         ) from None
+    if url.get_backend_name() == "sqlite":
+        return url
+    if address.count("@") > 1:
+        # What follows the first would be taken for a host, and printed.
+        raise LedgerError(
+            expected="a database address with one @, before the host",
+            found=f"{address.count('@')} of them",
+            remedy="percent-encode the password: %40 for @, %2F for /, %25 for %",
+        )
+    user, password = url.username or url.query.get("user"), url.query.get("password")
+    if user is not None and password is not None:  # where it is known to be secret
+        url = url.set(username=str(user), password=str(password)).difference_update_query(["user", "password"])
+    return url

@@ -53,7 +53,11 @@ class Ledger:
     def __init__(self, url: str | None = None, *, clock: Callable[[], datetime] = _now) -> None:
         self.engine = open_engine(database_url() if url is None else url)
         self._clock = clock
-        upgrade(self.engine)
+        try:
+            upgrade(self.engine)
+        except BaseException:
+            self.engine.dispose()
+            raise
 
     def __repr__(self) -> str:
         return f"Ledger({safe_url(self.engine.url.render_as_string(hide_password=True))!r})"

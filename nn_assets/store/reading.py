@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Double,
     Integer,
+    Row,
     Select,
     String,
     Table,
@@ -27,7 +28,9 @@ from nn_assets.errors import LedgerError
 from nn_assets.store.columns import CanonicalJson, Moment, SessionDate
 from nn_assets.store.schema import contract_columns, natural_key, table_named
 
-__all__ = ["Query", "latest_frame", "read_frame", "typed_column"]
+__all__ = ["Query", "in_order", "latest_frame", "read_frame", "typed_column"]
+
+_ROWS_A_FETCH = 5_000
 
 
 @dataclass(frozen=True)
@@ -159,6 +162,32 @@ def _framed(connection: Connection, table: Table, statement: Select[Any], *, boo
     values = list(zip(*found, strict=True)) if found else [()] * len(table.columns)
     names = table.columns.keys() if bookkeeping else ("strategy", *contract_columns(table))
     return pd.DataFrame({name: typed_column(table.columns[name].type, values[place[name]]) for name in names})
+
+
+def in_order(
+    connection: Connection, stored: Table, *, of_table: str | None = None, after: int | None = None
+) -> Iterator[Row[Any]]:
+    """Rows in the order of ``sequence``, fetched piece by piece: a ledger may outgrow the memory.
+
+    Parameters
+    ----------
+    of_table : str, optional
+        Of the chain, only the entries of that table.
+    after : int, optional
+        Only rows after that place in the chain.
+    """
+    start = after
+    while True:
+        statement = select(stored).order_by(stored.c.sequence).limit(_ROWS_A_FETCH)
+        if of_table is not None:
+            statement = statement.where(stored.c.table_name == of_table)
+        if start is not None:
+            statement = statement.where(stored.c.sequence > start)
+        found = connection.execute(statement).all()
+        yield from found
+        if len(found) < _ROWS_A_FETCH:
+            return
+        start = found[-1].sequence
 
 
 def typed_column(kind: object, values: Sequence[Any]) -> pd.Series:

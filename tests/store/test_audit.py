@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, create_engine, inspect, text
 
 from nn_assets.errors import AuditError
+from nn_assets.store import home as homes
 from nn_assets.store.audit import verify
 from nn_assets.store.ledger import Ledger
+from nn_assets.store.schema import CHAIN, TABLES
 from tests.store.rounds import append_round, day_round
 
 
@@ -24,19 +25,32 @@ def filled(ledger: Ledger) -> Ledger:
 
 
 @pytest.fixture
-def tamper(ledger_file: Path) -> Callable[..., None]:
-    """Statements run as someone would who has the file, and who removed the guards first."""
+def tamper(ledger_url: str) -> Callable[..., None]:
+    """Statements run as someone would who owns the database, and who removed the guards first."""
 
     def run(*statements: str) -> None:
-        connection = sqlite3.connect(ledger_file)
-        with connection:
-            for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type='trigger'").fetchall():
-                connection.execute(f"DROP TRIGGER {name}")
+        engine = create_engine(homes.ledger_url(ledger_url))
+        with engine.begin() as connection:
+            for statement in _disarming(engine):
+                connection.execute(text(statement))
+        with engine.begin() as connection:
             for statement in statements:
-                assert connection.execute(statement).rowcount != 0
-        connection.close()
+                assert connection.execute(text(statement)).rowcount != 0
+        engine.dispose()
 
     return run
+
+
+def _disarming(engine: Engine) -> list[str]:
+    if engine.dialect.name == "sqlite":
+        guards = [(name, action) for name in (*TABLES, CHAIN.name) for action in ("update", "delete")]
+        return [f"DROP TRIGGER {name}_no_{action}" for name, action in guards]
+    keys = [(name, key["name"]) for name in TABLES for key in inspect(engine).get_foreign_keys(name)]
+    guards = [(name, guard) for name in (*TABLES, CHAIN.name) for guard in ("append_only", "no_truncate")]
+    return [
+        *(f"DROP TRIGGER {name}_{guard} ON {name}" for name, guard in guards),
+        *(f"ALTER TABLE {name} DROP CONSTRAINT {key}" for name, key in keys),
+    ]
 
 
 def test_an_honest_ledger_verifies(filled: Ledger) -> None:
@@ -56,7 +70,7 @@ def test_an_empty_ledger_verifies(ledger: Ledger) -> None:
     assert str(report.head) == "0:" + "0" * 64
 
 
-def test_the_chain_is_the_documented_hash(ledger: Ledger, ledger_file: Path) -> None:
+def test_the_chain_is_the_documented_hash(ledger: Ledger) -> None:
     """The entry of a row, computed here from its documentation and from the raw columns only."""
     ledger.append(
         "settings_versions",
@@ -64,9 +78,8 @@ def test_the_chain_is_the_documented_hash(ledger: Ledger, ledger_file: Path) -> 
         run_id="r",
         strategy="demo",
     )
-    connection = sqlite3.connect(ledger_file)
-    entry = connection.execute("SELECT row_key, row_hash, previous_hash, hash FROM audit_chain").fetchone()
-    connection.close()
+    with ledger.engine.connect() as connection:
+        entry = connection.execute(text("SELECT row_key, row_hash, previous_hash, hash FROM audit_chain")).one()
     row = {
         "table": "settings_versions",
         "strategy": "demo",
@@ -93,12 +106,6 @@ def test_the_chain_is_the_documented_hash(ledger: Ledger, ledger_file: Path) -> 
         (["UPDATE signals SET recorded_at = '2017-01-01 00:00:00.000000'"], "row changed", "signals"),
         (["UPDATE signals SET known_at = '2017-01-01 00:00:00.000000'"], "row changed", "signals"),
         (["UPDATE position_steps SET weight_after = NULL WHERE step = 8"], "row changed", "position_steps"),
-        (["UPDATE fills SET price = 'cheap' WHERE symbol = 'S01'"], "row changed", "fills"),
-        (
-            ["UPDATE signals SET session = 'never' WHERE symbol = 'S01' AND session = '2018-01-02'"],
-            "row unreadable",
-            "signals",
-        ),
         (["UPDATE trading_states SET reasons = '{'"], "row unreadable", "trading_states"),
         (["DELETE FROM holdings WHERE symbol = 'S02'"], "row deleted", "holdings"),
         (["DELETE FROM drift WHERE sequence = (SELECT MAX(sequence) FROM drift)"], "row deleted", "drift"),
@@ -140,6 +147,21 @@ def test_tampering_is_found(
     assert table is None or table in {finding.table for finding in report.findings}
     with pytest.raises(AuditError, match="backup"):
         report.demand_ok()
+
+
+@pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("statement", "kind"),
+    [
+        ("UPDATE fills SET price = 'cheap' WHERE symbol = 'S01'", "row changed"),
+        ("UPDATE fills SET session = 'never' WHERE symbol = 'S01' AND session = '2018-01-02'", "row unreadable"),
+    ],
+)
+def test_a_value_that_only_a_database_without_strict_types_takes_is_found(
+    filled: Ledger, tamper: Callable[..., None], statement: str, kind: str
+) -> None:
+    tamper(statement)
+    assert ("fills", kind) in {(finding.table, finding.kind) for finding in verify(filled).findings}
 
 
 def test_two_rows_that_changed_places_are_found(filled: Ledger, tamper: Callable[..., None]) -> None:
@@ -199,4 +221,16 @@ def test_missing_guards_are_reported_though_nothing_was_changed(filled: Ledger, 
     tamper()
     report = verify(filled)
     assert report.ok
-    assert {"signals", "audit_chain"} <= set(report.unguarded)
+    assert set(report.unguarded) == {*TABLES, CHAIN.name}
+
+
+@pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("state", ["DISABLE TRIGGER signals_append_only", "ENABLE REPLICA TRIGGER signals_append_only"])
+def test_a_guard_that_stands_elsewhere_or_sleeps_guards_nothing(filled: Ledger, state: str) -> None:
+    with filled.engine.begin() as connection:
+        connection.execute(text(f"ALTER TABLE signals {state}"))
+        connection.execute(text("CREATE SCHEMA elsewhere"))
+        connection.execute(text("CREATE TABLE elsewhere.signals (n int)"))
+        fires = "BEFORE UPDATE OR DELETE ON elsewhere.signals FOR EACH ROW EXECUTE FUNCTION refuse_change()"
+        connection.execute(text(f"CREATE TRIGGER signals_append_only {fires}"))
+    assert verify(filled).unguarded == ("signals",)

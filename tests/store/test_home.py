@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from nn_assets.errors import LedgerError
 from nn_assets.store import home as homes
@@ -78,6 +79,23 @@ def test_a_printed_address_shows_no_password() -> None:
     assert "other" not in shown
     assert "quant" in shown
     assert "db/ledger" in shown
+
+
+@pytest.mark.parametrize("address", ["postgresql://quant:s3@cret@db/ledger", "postgres://quant:x@y/cret@db/l?a=b"])
+def test_a_password_with_a_bare_at_sign_is_refused_before_half_of_it_becomes_a_host(address: str) -> None:
+    with pytest.raises(LedgerError, match="%40") as caught:
+        homes.ledger_url(address)
+    assert "cret" not in str(caught.value) + homes.safe_url(address)
+
+
+def test_a_password_in_the_query_is_brought_to_where_it_is_hidden() -> None:
+    address = homes.ledger_url("postgresql://db/ledger?user=quant&password=s3%40cret&sslmode=require")
+    assert address == "postgresql+psycopg://quant:s3%40cret@db/ledger?sslmode=require"
+
+
+def test_an_at_sign_in_a_files_name_is_one() -> None:
+    address = homes.ledger_url("sqlite:////srv/a@b@c/ledger.sqlite")
+    assert make_url(address).database == "/srv/a@b@c/ledger.sqlite"
 
 
 def test_an_unreadable_address_is_refused_without_quoting_it(monkeypatch: pytest.MonkeyPatch) -> None:

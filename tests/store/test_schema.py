@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 
 from nn_assets.errors import LedgerError
 from nn_assets.store import schema
@@ -55,54 +54,76 @@ def test_opening_a_ledger_again_migrates_nothing(ledger: Ledger) -> None:
     assert upgrade(ledger.engine) is False
 
 
-def test_a_ledger_of_a_newer_version_is_refused(ledger: Ledger, ledger_file: Path) -> None:
-    with sqlite3.connect(ledger_file) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    connection.close()
+def test_a_ledger_of_a_newer_version_is_refused(ledger: Ledger, ledger_url: str) -> None:
+    with ledger.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(LedgerError, match="9999"):
-        Ledger(f"sqlite:///{ledger_file}")
+        Ledger(ledger_url)
 
 
-def test_a_migration_that_fails_leaves_no_half_schema(ledger_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = open_engine(f"sqlite:///{ledger_file}")
-    broken = ledger_file.parent / "broken.sql"
+def test_a_migration_that_fails_leaves_no_half_schema(
+    bare_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = open_engine(bare_url)
+    broken = tmp_path / "broken.sql"
     broken.write_text("CREATE VIEW broken AS SELECT nothing FROM nowhere WHERE", encoding="utf-8")
     with monkeypatch.context() as patched:
         patched.setattr("nn_assets.store.migrations._view_files", lambda: [broken])
         with pytest.raises(LedgerError):
             upgrade(engine)
-    with sqlite3.connect(ledger_file) as connection:
-        assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
-    connection.close()
+    assert inspect(engine).get_table_names() == []
     assert upgrade(engine) is True
+    engine.dispose()
 
 
-@pytest.mark.parametrize("table", sorted([*schema.TABLES, "audit_chain"]))
-def test_a_table_refuses_update_and_delete(ledger: Ledger, table: str) -> None:
-    with sqlite3.connect(str(ledger.engine.url.database)) as connection:
-        guards = {
-            row[0].lower().split("before ")[1].split(" on ")[0]
-            for row in connection.execute("SELECT sql FROM sqlite_master WHERE type='trigger' AND tbl_name=?", (table,))
-        }
-    connection.close()
-    assert guards == {"update", "delete"}
+def _guards(ledger: Ledger, table: str) -> set[str]:
+    """What the triggers of a table fire on, as the database tells it."""
+    if ledger.engine.dialect.name == "sqlite":
+        asked = text("SELECT sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = :name")
+    else:
+        asked = text(
+            "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = to_regclass(:name) AND NOT tgisinternal"
+        )
+    with ledger.engine.connect() as connection:
+        told = connection.execute(asked, {"name": table}).scalars().all()
+    fires = " or ".join(each.lower().split("before ")[1].split(" on ")[0] for each in told)
+    return set(fires.split(" or "))
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE signals SET probability = 0.9",
-        "DELETE FROM orders",
-        "UPDATE audit_chain SET hash = 'x'",
-        "INSERT OR REPLACE INTO signals SELECT * FROM signals",
-    ],
-)
-def test_a_committed_row_can_be_neither_changed_nor_deleted(ledger: Ledger, statement: str) -> None:
+def test_every_table_refuses_changes(ledger: Ledger) -> None:
+    refused = {"update", "delete"} | ({"truncate"} if ledger.engine.dialect.name == "postgresql" else set())
+    names = [*schema.TABLES, schema.CHAIN.name]
+    assert {name: _guards(ledger, name) for name in names} == dict.fromkeys(names, refused)
+
+
+def _demand_refused(ledger: Ledger, statement: str) -> None:
     append_round(ledger, day_round(symbols=2))
     before = ledger.read("signals", bookkeeping=True)
     with pytest.raises(LedgerError, match="append-only"), writing(ledger.engine) as connection:
         connection.execute(text(statement))
     assert ledger.read("signals", bookkeeping=True).equals(before)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE signals SET probability = 0.9", "DELETE FROM orders", "UPDATE audit_chain SET hash = 'x'"],
+)
+def test_a_committed_row_can_be_neither_changed_nor_deleted(ledger: Ledger, statement: str) -> None:
+    _demand_refused(ledger, statement)
+
+
+@pytest.mark.parametrize(
+    ("ledger_url", "statement"),
+    [
+        ("sqlite", "INSERT OR REPLACE INTO signals SELECT * FROM signals"),
+        ("postgresql", "TRUNCATE signals"),
+        ("postgresql", "TRUNCATE audit_chain CASCADE"),
+        ("postgresql", "INSERT INTO signals SELECT * FROM signals ON CONFLICT (sequence) DO UPDATE SET outcomes = 0"),
+    ],
+    indirect=["ledger_url"],
+)
+def test_neither_does_a_statement_of_one_database_only(ledger: Ledger, statement: str) -> None:
+    _demand_refused(ledger, statement)
 
 
 @pytest.mark.parametrize("name", query_names())

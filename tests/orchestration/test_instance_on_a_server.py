@@ -1,0 +1,219 @@
+"""Dagster's runs and events on PostgreSQL: recorded by one process, read by another, and no password anywhere."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.instance.ref import InstanceRef
+from dagster_shared.serdes import deserialize_value, serialize_value
+
+from nn_assets.errors import LedgerError
+from nn_assets.orchestration.instance import open_instance
+from nn_assets.store.dagster_schema import dagster_schema
+from nn_assets.store.home import dagster_database_url
+from nn_assets.store.ledger import Ledger
+from tests.postgres import Server
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+RUN = """
+import dagster as dg, sys
+from nn_assets.orchestration.instance import open_instance
+
+@dg.asset
+def tiny(context: dg.AssetExecutionContext) -> None:
+    context.add_output_metadata({"who": sys.argv[1]})
+
+with open_instance() as instance:
+    result = dg.materialize([tiny], instance=instance)
+    print(result.run_id, result.success)
+"""
+READ = """
+import dagster as dg
+from nn_assets.orchestration.instance import open_instance
+
+with open_instance() as instance:
+    for run in instance.get_runs():
+        print(run.run_id, run.status.value)
+"""
+
+
+@pytest.fixture
+def served(postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A home whose ledger and Dagster are on the server; the database's name."""
+    monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
+    monkeypatch.setenv("NN_ASSETS_DATABASE_URL", postgres_url)
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    return postgres_url.rpartition("?")[0].rpartition("/")[2]
+
+
+def _start(script: str, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *words],
+        cwd=CHECKOUT,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_processes_that_start_at_once_record_their_runs_for_all_others(
+    served: str, tmp_path: Path, postgres_server: Server
+) -> None:
+    writers = [_start(RUN, name) for name in ("one", "two")]
+    told = [process.communicate() for process in writers]
+    assert [process.returncode for process in writers] == [0, 0], told
+    assert all("Retrying" not in errors for _, errors in told)
+    ran = {output.split()[0] for output, _ in told}
+    with open_instance() as instance:
+        events = instance.fetch_materializations(dg.AssetKey("tiny"), limit=10).records
+        assert {event.run_id for event in events} == ran
+        found = [event.asset_materialization for event in events]
+        assert {each.metadata["who"].value for each in found if each is not None} == {"one", "two"}
+    reader = _start(READ)
+    listed, _ = reader.communicate()
+    assert dict(line.split() for line in listed.splitlines()) == dict.fromkeys(ran, "SUCCESS")
+    assert not list(tmp_path.rglob("*.db"))
+    idle = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{served}'"
+    assert postgres_server.execute(idle) == [(0,)]
+
+
+def test_of_two_that_find_no_schema_the_second_waits_until_the_first_has_filled_it(
+    served: str, postgres_url: str, postgres_server: Server
+) -> None:
+    entered = threading.Event()
+
+    def enter() -> None:
+        with dagster_schema(postgres_url):
+            entered.set()
+
+    second = threading.Thread(target=enter)
+    waiting = (
+        "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database "
+        f"WHERE locktype = 'advisory' AND NOT granted AND datname = '{served}'"
+    )
+    with dagster_schema(postgres_url):
+        second.start()
+        while not entered.is_set() and postgres_server.execute(waiting) == [(0,)]:
+            pass
+        assert not entered.is_set()
+    second.join()
+    assert entered.is_set()
+
+
+def test_the_ledger_and_dagster_share_a_database_without_sharing_tables(served: str, postgres_server: Server) -> None:
+    with Ledger() as ledger, open_instance() as instance:
+        assert instance.get_runs_count() == 0
+        assert ledger.count("signals") == 0
+    Ledger().close()
+    counted = (
+        "SELECT table_schema, count(*) FROM information_schema.tables WHERE table_name = 'alembic_version' GROUP BY 1"
+    )
+    assert sorted(postgres_server.execute(counted, database=served)) == [("dagster", 1), ("public", 1)]
+
+
+def test_a_stored_time_is_utc_whatever_the_servers_timezone(served: str, postgres_server: Server) -> None:
+    with open_instance() as instance:
+        run = dg.materialize([_asset()], instance=instance)
+        record = instance.get_run_record_by_id(run.run_id)
+    assert record is not None
+    assert record.start_time is not None
+    assert abs(record.create_timestamp.timestamp() - record.start_time) < 3600
+
+
+def _asset() -> dg.AssetsDefinition:
+    @dg.asset
+    def tiny() -> None:
+        pass
+
+    return tiny
+
+
+def test_what_dagster_prints_and_hands_on_has_no_address(served: str, tmp_path: Path) -> None:
+    with open_instance() as instance:
+        reference = instance.get_ref()
+        handed_on = serialize_value(reference)
+        said = (handed_on, instance.info_str(), repr(instance), str(instance.info_dict()))
+        assert all("s3cret" not in each and "quant" not in each for each in said)
+        run_id = dg.materialize([_asset()], instance=instance).run_id
+        recorded = "".join(serialize_value(entry) for entry in instance.all_logs(run_id))
+        assert "s3cret" not in recorded
+    with dg.DagsterInstance.from_ref(deserialize_value(handed_on, InstanceRef)) as again:
+        assert again.get_run_by_id(run_id) is not None
+    folder = tmp_path / "configured"
+    folder.mkdir()
+    shutil.copy(CHECKOUT / "dagster.yaml", folder)
+    told = subprocess.run(
+        [str(Path(sys.executable).with_name("dagster")), "instance", "info"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT), "DAGSTER_HOME": str(folder)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "Instance configuration" in told.stdout
+    assert "s3cret" not in told.stdout + told.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("s3cret", "s3cret-wrong", "password authentication failed"),
+        ("nn-postgres", "nn-absent", "No such file"),
+        ("/ledger_", "/nowhere_", "does not exist"),
+    ],
+)
+def test_a_server_that_cannot_be_reached_is_named_without_its_password(
+    served: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, old: str, new: str, says: str
+) -> None:
+    monkeypatch.setenv("NN_ASSETS_DATABASE_URL", os.environ["NN_ASSETS_DATABASE_URL"].replace(old, new))
+    with pytest.raises(LedgerError, match=says) as caught:
+        open_instance()
+    assert "s3cret" not in str(caught.value) + caplog.text
+
+
+def test_a_user_without_the_right_to_make_schemas_is_told_so_unless_it_is_there(
+    served: str, postgres_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    role = f"modest_{served}"
+    postgres_server.execute(f"CREATE ROLE {role} LOGIN PASSWORD 's3cret'")
+    url = f"postgresql://{role}:s3cret@/{served}?host={postgres_server.folder}"
+    monkeypatch.setenv("NN_ASSETS_DAGSTER_DATABASE_URL", url)
+    with pytest.raises(LedgerError, match="permission denied"):
+        open_instance()
+    postgres_server.execute(f"CREATE SCHEMA dagster AUTHORIZATION {role}", database=served)
+    with open_instance() as instance:
+        assert instance.get_runs_count() == 0
+    postgres_server.execute(f"DROP OWNED BY {role}", f"DROP ROLE {role}", database=served)
+
+
+def test_dagster_can_stay_in_the_home_while_the_ledger_moves(
+    served: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NN_ASSETS_DAGSTER_DATABASE_URL", "sqlite://")
+    with open_instance() as instance:
+        assert instance.get_runs_count() == 0
+    assert list(tmp_path.rglob("*.db"))
+
+
+def test_an_embedded_home_keeps_dagster_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
+    assert dagster_database_url() is None
+    with open_instance() as instance:
+        assert instance.get_runs_count() == 0
+    assert list(tmp_path.rglob("*.db"))
+
+
+def test_dagster_on_another_kind_of_server_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NN_ASSETS_DAGSTER_DATABASE_URL", "mysql://quant:s3cret@db/dagster")
+    with pytest.raises(LedgerError, match="mysql") as caught:
+        dagster_database_url()
+    assert "s3cret" not in str(caught.value)

@@ -1,0 +1,256 @@
+"""A ledger copied to another database: whole, chain and all, or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sqlalchemy import Connection, Engine, Row, event, text
+
+from nn_assets.errors import AuditError, LedgerError
+from nn_assets.store import audit, transfer
+from nn_assets.store.audit import AuditReport, verify
+from nn_assets.store.chain import ChainHead
+from nn_assets.store.engine import open_engine
+from nn_assets.store.ledger import Ledger
+from nn_assets.store.schema import TABLES
+from nn_assets.store.transfer import copy_ledger
+from tests.postgres import Server
+from tests.store.conftest import NOON
+from tests.store.rounds import append_round, day_round
+
+DAYS = ("2018-01-02", "2018-01-03", "2018-01-04")
+KILLED_COPY = """
+import os, signal, sys
+from sqlalchemy import event
+from nn_assets.store.engine import open_engine
+from nn_assets.store.ledger import Ledger
+from nn_assets.store.transfer import copy_ledger
+
+step, reached = int(sys.argv[3]), 0
+
+def count(*_):
+    global reached
+    reached += 1
+    if reached == step:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+with Ledger(sys.argv[2]) as target:
+    event.listen(target.engine, "before_cursor_execute", count)
+    event.listen(target.engine, "after_cursor_execute", count)
+    event.listen(target.engine, "commit", count)
+    copy_ledger(open_engine(sys.argv[1], read_only=True), target)
+print(reached)
+"""
+
+
+@pytest.fixture
+def source_url(tmp_path: Path) -> str:
+    """Address of an embedded ledger of two sessions, with a row of every oddity in it."""
+    address = f"sqlite:///{tmp_path / 'source' / 'ledger.sqlite'}"
+    with Ledger(address, clock=lambda: NOON) as ledger:
+        for day in DAYS[:2]:
+            append_round(ledger, day_round(day, symbols=3))
+        odd = {"settings_hash": "名 %s", "settings": {"é": [0.1, None, "\U0001f600"], "a": {"1": 5e-324}}}
+        ledger.append("settings_versions", [odd], run_id="run", strategy="demo")
+        ledger.append("settings_versions", [odd | {"settings": {}}], run_id="run", strategy="demo", reason="— why")
+    return address
+
+
+@pytest.fixture
+def source(source_url: str) -> Iterator[Engine]:
+    engine = open_engine(source_url, read_only=True)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def target(bare_url: str) -> Iterator[Ledger]:
+    with Ledger(bare_url, clock=lambda: NOON) as opened:
+        yield opened
+
+
+def _demand_same(source_url: str, target: Ledger) -> None:
+    with Ledger(source_url) as original:
+        assert verify(original).ok
+        assert verify(target, expected_head=original.head()).ok
+        pd.testing.assert_frame_equal(original.chain(), target.chain())
+        for table in TABLES:
+            frames = [each.read(table, every_version=True, bookkeeping=True) for each in (original, target)]
+            pd.testing.assert_frame_equal(*frames, check_exact=True)
+
+
+def _demand_empty(target: Ledger) -> None:
+    assert target.head().sequence == 0
+    assert [table for table in TABLES if target.count(table)] == []
+
+
+def test_a_copy_is_the_same_rows_and_the_same_chain(source: Engine, source_url: str, target: Ledger) -> None:
+    done = copy_ledger(source, target)
+    assert done.copied == done.verified.entries == sum(done.verified.rows.values()) > 90
+    _demand_same(source_url, target)
+
+
+def test_the_source_is_untouched_by_being_copied(source: Engine, tmp_path: Path, target: Ledger) -> None:
+    file = tmp_path / "source" / "ledger.sqlite"
+    before = file.read_bytes(), file.stat().st_mtime_ns
+    copy_ledger(source, target)
+    assert (file.read_bytes(), file.stat().st_mtime_ns) == before
+    with pytest.raises(Exception, match="readonly"), source.begin() as connection:
+        connection.execute(text("CREATE TABLE more (n int)"))
+
+
+def test_a_copy_goes_on_from_where_the_chain_was(source: Engine, source_url: str, target: Ledger) -> None:
+    copy_ledger(source, target)
+    head = target.head()
+    for each in (target, Ledger(source_url, clock=lambda: NOON)):
+        append_round(each, day_round(DAYS[2], symbols=3))
+        each.close()
+    assert verify(target, expected_head=head).ok
+    _demand_same(source_url, target)  # the chain is the one that the source would have had
+
+
+def test_a_copy_made_again_adds_only_what_is_new(source: Engine, source_url: str, target: Ledger) -> None:
+    first = copy_ledger(source, target)
+    assert copy_ledger(source, target).copied == 0
+    with Ledger(source_url, clock=lambda: NOON) as original:
+        append_round(original, day_round(DAYS[2], symbols=3))
+        grown = original.head().sequence
+    assert copy_ledger(source, target).copied == grown - first.copied > 0
+    _demand_same(source_url, target)
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_a_target_with_a_chain_of_its_own_is_refused_and_left_alone(
+    source: Engine, target: Ledger, *, ahead: bool
+) -> None:
+    if ahead:
+        copy_ledger(source, target)
+    append_round(target, day_round(DAYS[2], symbols=1))
+    head = target.head()
+    with pytest.raises(LedgerError, match="never overwritten"):
+        copy_ledger(source, target)
+    assert target.head() == head
+
+
+def test_a_source_that_was_tampered_with_is_not_copied(source: Engine, source_url: str, target: Ledger) -> None:
+    owner = open_engine(source_url)
+    with owner.begin() as connection:
+        connection.execute(text("DROP TRIGGER fills_no_update"))
+        connection.execute(text("UPDATE fills SET price = price * 2 WHERE symbol = 'S01'"))
+    owner.dispose()
+    with pytest.raises(AuditError, match="row changed"):
+        copy_ledger(source, target)
+    _demand_empty(target)
+
+
+@pytest.mark.parametrize("spoilt", ["lost", "changed", "doubled"])
+def test_a_copy_that_is_not_the_source_is_undone(
+    source: Engine, target: Ledger, monkeypatch: pytest.MonkeyPatch, spoilt: str
+) -> None:
+    honest = transfer._pieces
+
+    def spoiling(rows: Iterable[Row[Any]]) -> Iterator[list[dict[str, Any]]]:
+        for piece in honest(rows):
+            if "fill_id" not in piece[0]:
+                yield piece
+            elif spoilt == "lost":
+                yield piece[1:]
+            elif spoilt == "doubled":
+                yield [*piece, piece[0]]
+            else:
+                yield [piece[0] | {"price": np.nextafter(piece[0]["price"], np.inf)}, *piece[1:]]
+
+    monkeypatch.setattr(transfer, "_pieces", spoiling)
+    with pytest.raises(LedgerError):
+        copy_ledger(source, target)
+    _demand_empty(target)
+
+
+@pytest.mark.parametrize(
+    "differs", [{"entries": 1}, {"rows": {}}, {"head": ChainHead(1, "0" * 64)}], ids=["entries", "rows", "head"]
+)
+def test_counts_and_head_are_held_against_the_source(
+    source: Engine, target: Ledger, monkeypatch: pytest.MonkeyPatch, differs: dict[str, object]
+) -> None:
+    verdicts = iter([{}, differs])  # the source's, then the target's
+
+    def verify_within(connection: Connection, *, expected_head: object = None) -> AuditReport:
+        return dataclasses.replace(audit.verify_within(connection), **next(verdicts))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(transfer, "verify_within", verify_within)
+    with pytest.raises(LedgerError, match="left as it was"):
+        copy_ledger(source, target)
+    _demand_empty(target)
+
+
+def test_a_file_that_is_no_ledger_of_this_version_is_not_copied(tmp_path: Path, target: Ledger) -> None:
+    address = f"sqlite:///{tmp_path / 'other.sqlite'}"
+    engine = open_engine(address)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE letters (n int)"))
+    engine.dispose()
+    plain = open_engine(address, read_only=True)
+    with pytest.raises(LedgerError, match="no ledger"):
+        copy_ledger(plain, target)
+    plain.dispose()
+    with Ledger(address) as ledger, ledger.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
+    old = open_engine(address, read_only=True)
+    with pytest.raises(LedgerError, match="schema 0000"):
+        copy_ledger(old, target)
+    old.dispose()
+    _demand_empty(target)
+
+
+def _copy_killed_at(step: int, source_url: str, address: str) -> subprocess.CompletedProcess[str]:
+    checkout = Path(__file__).resolve().parents[2]
+    return subprocess.run(
+        [sys.executable, "-c", KILLED_COPY, source_url, address, str(step)],
+        cwd=checkout,
+        env={**os.environ, "PYTHONPATH": str(checkout)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_copy_killed_anywhere_leaves_the_target_empty(
+    source: Engine, source_url: str, postgres_url: str, postgres_ledger_url: str
+) -> None:
+    steps = int(_copy_killed_at(0, source_url, postgres_ledger_url).stdout)
+    with Ledger(postgres_url) as target:
+        for step in (2, steps // 4, steps // 2, steps):  # the last one is the commit itself
+            assert _copy_killed_at(step, source_url, postgres_url).returncode == -9, step
+            _demand_empty(target)
+        assert copy_ledger(source, target).copied > 90
+        _demand_same(source_url, target)
+
+
+def test_a_copy_whose_connection_is_ended_leaves_the_target_empty(
+    source: Engine, postgres_url: str, postgres_server: Server
+) -> None:
+    database = postgres_url.rpartition("?")[0].rpartition("/")[2]
+    with Ledger(postgres_url) as target:
+        inserts: list[str] = []
+
+        def cut_off(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            if statement.startswith("INSERT INTO fills"):
+                inserts.append(statement)
+                postgres_server.terminate(database)
+
+        event.listen(target.engine, "before_cursor_execute", cut_off)
+        with pytest.raises(LedgerError):
+            copy_ledger(source, target)
+        event.remove(target.engine, "before_cursor_execute", cut_off)
+        assert inserts
+        _demand_empty(target)
+        assert copy_ledger(source, target).copied > 90
