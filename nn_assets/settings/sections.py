@@ -42,10 +42,16 @@ class _Section(BaseModel):
 
 
 class SourceSettings(_Section):
-    """Where bars come from. ``path`` belongs to ``files``; ``seed`` and what follows to ``simulator``."""
+    """Where bars come from. The first keys belong to ``files``; ``seed`` and what follows to ``simulator``.
+
+    ``known_at_from: file_name`` says that a file's bars became known at the close of the day in its
+    name (a folder of daily drops), and not each at its own session's close.
+    """
 
     kind: Literal["bundled", "files", "simulator"] = "bundled"
     path: str | None = None
+    member: str | None = None
+    known_at_from: Literal["close", "file_name"] = "close"
     seed: int = 20_180_102
     planted_rank_ic: float = 0.05
     signal_persistence: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.95

@@ -6,7 +6,8 @@ switched atomically, say which address a table or a month now has, and which one
     <root>/<strategy>/<table>/<address>.parquet              content
     <root>/<strategy>/<table>/current.json                   the table as it is now
     <root>/<strategy>/<table>/months/2017-01.json            the month as it is now
-    <root>/<strategy>/<table>/segments/00000001-<address>.json  a piece of an append-only table
+    <root>/<strategy>/<table>/segments/00000001-<address>-20180102-20180103.json
+                                                             a piece of an append-only table, and its sessions
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from typing import Unpack
 import pandas as pd
 
 from nn_assets.errors import PublicationError
-from nn_assets.store.blobs import Pointer, Selection, absent, load_frame, store_frame
+from nn_assets.store.blobs import Pointer, absent, load_frame, store_frame
 from nn_assets.store.cubes import CubeLike, StoredCube, load_cube, store_cube
 from nn_assets.store.files import locked, safe_name, sweep, write_record
 from nn_assets.store.home import lake_root
+from nn_assets.store.parts import Bounds, Selection
 
 __all__ = ["Lake"]
 
@@ -89,8 +91,8 @@ class Lake:
         address : str, optional
             An address that :meth:`write_table` gave.
         **selection
-            ``columns``; ``first`` and ``last`` session, both included; ``as_of``, a UTC moment at or
-            before which ``known_at`` must lie.
+            ``columns``; ``first`` and ``last`` session, both included; ``sessions`` listed; ``as_of``, a
+            UTC moment at or before which ``known_at`` must lie.
 
         Raises
         ------
@@ -161,8 +163,8 @@ class Lake:
         folder = self.folder(strategy, table)
         with locked(folder):
             pointer = store_frame(folder, frame)
-            present = {path.stem.partition("-")[2]: path for path in _segment_paths(folder)}
-            fresh = folder / "segments" / f"{len(present) + 1:08d}-{pointer.address}.json"
+            present = {_address_of(path): path for path in _segment_paths(folder)}
+            fresh = folder / "segments" / f"{len(present) + 1:08d}-{pointer.address}{_span(frame)}.json"
             path = present.get(pointer.address, fresh)
             if pointer != Pointer.read(path):
                 write_record(path, pointer.to_record())
@@ -171,10 +173,12 @@ class Lake:
     def segments(self, strategy: str, table: str) -> tuple[str, ...]:
         """Addresses of a table's segments in the order of their adding."""
         paths = _segment_paths(self.folder(strategy, table))
-        return tuple(path.stem.partition("-")[2] for path in paths)
+        return tuple(_address_of(path) for path in paths)
 
     def read_segments(self, strategy: str, table: str, **selection: Unpack[Selection]) -> pd.DataFrame:
         """Read an append-only table, segment after segment in the order of adding; see :meth:`read_table`.
+
+        Segments without a session asked for are not opened.
 
         Raises
         ------
@@ -185,7 +189,9 @@ class Lake:
         paths = _segment_paths(folder)
         if not paths:
             raise absent(expected=f"a segment of {table}", strategy=strategy, table=table)
-        return _joined(folder, [Pointer.read(path) for path in paths], selection)
+        bounds = Bounds.of(selection)
+        met = [path for path in paths if _meets(path, bounds)] or paths[:1]
+        return _joined(folder, [Pointer.read(path) for path in met], selection)
 
     # --- cubes ---------------------------------------------------------------------------------------
 
@@ -257,6 +263,22 @@ def _month_path(folder: Path, month: str) -> Path:
 
 def _segment_paths(folder: Path) -> list[Path]:
     return sorted((folder / "segments").glob("[0-9]*.json"))
+
+
+def _address_of(segment: Path) -> str:
+    return segment.stem.split("-")[1]
+
+
+def _span(frame: pd.DataFrame) -> str:
+    """First and last session of a segment, for its name; none where rows have no session."""
+    sessions = frame["session"] if "session" in frame.columns else pd.Series(dtype="datetime64[ns]")
+    whole = pd.api.types.is_datetime64_dtype(sessions) and len(sessions) > 0 and not sessions.isna().any()
+    return f"-{sessions.min():%Y%m%d}-{sessions.max():%Y%m%d}" if whole else ""
+
+
+def _meets(segment: Path, bounds: Bounds) -> bool:
+    span = segment.stem.split("-")[2:]
+    return len(span) != 2 or bounds.meet(*span)
 
 
 def _checked(pattern: re.Pattern[str], value: str, what: str) -> str:
