@@ -34,6 +34,7 @@ def stated_versions(stored: pd.DataFrame, delivered: pd.DataFrame) -> tuple[pd.D
         ``added``; others are ``revised`` or ``unchanged`` beside the version in force before them
         (beside the one after, for a moment earlier than all stored).
     """
+    delivered = _joined(delivered)
     size = len(stored)
     _, keys = key_codes(stored, delivered)
     both = pd.concat([stored, delivered], ignore_index=True)
@@ -45,6 +46,25 @@ def stated_versions(stored: pd.DataFrame, delivered: pd.DataFrame) -> tuple[pd.D
     return delivered[fresh], _count(both, keys, known_at, versions, size)
 
 
+def _joined(delivered: pd.DataFrame) -> pd.DataFrame:
+    """Rows that several sources (files of one moment) repeat, as often as the one that repeats them most."""
+    _, keys = key_codes(delivered, delivered.iloc[:0])
+    rows = codes_of([content_codes(delivered, keys), nanoseconds(delivered["known_at"])])
+    sources = pd.factorize(delivered["source"])[0].astype(np.int64)
+    times = codes_of([rows, _occurrence(codes_of([rows, sources]))])
+    first = np.unique(times, return_index=True)[1]
+    return delivered if len(first) == len(delivered) else delivered.iloc[np.sort(first)]
+
+
+def _occurrence(codes: Codes) -> Codes:
+    """How many rows of the same code come before each."""
+    order = np.argsort(codes, kind="stable")
+    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    occurrence = np.empty(len(codes), dtype=np.int64)
+    occurrence[order] = np.arange(len(codes)) - np.repeat(starts, np.diff(np.append(starts, len(codes))))
+    return occurrence
+
+
 def _surplus(stored: Codes, stored_ripe: Mask, delivered: Codes, ripe: Mask) -> Mask:
     """Delivered rows beyond as many equal ones as are stored.
 
@@ -53,12 +73,7 @@ def _surplus(stored: Codes, stored_ripe: Mask, delivered: Codes, ripe: Mask) -> 
     width = int(max(stored.max(initial=-1), delivered.max(initial=-1))) + 1
     of_all = np.bincount(stored, minlength=width)
     of_ripe = np.bincount(stored[stored_ripe], minlength=width)
-    order = np.argsort(delivered, kind="stable")
-    ordered = delivered[order]
-    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
-    repeats = np.empty(len(delivered), dtype=np.int64)
-    repeats[order] = np.arange(len(delivered)) - np.repeat(starts, np.diff(np.append(starts, len(delivered))))
-    return repeats >= np.where(ripe, of_ripe[delivered], of_all[delivered])
+    return _occurrence(delivered) >= np.where(ripe, of_ripe[delivered], of_all[delivered])
 
 
 def _count(both: pd.DataFrame, keys: Codes, known_at: Codes, versions: Codes, size: int) -> RevisionCount:
