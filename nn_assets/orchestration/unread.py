@@ -51,8 +51,8 @@ class UnreadFiles:
         """Compare the files there are with those on record."""
         found = cls(workplace, source, now)
         record = read_record(_path(workplace)) or {}
-        # Segments can only become more; fewer, and bars on record as read are gone.
-        valid = record.get("asked") == _asked(workplace, source) and record.get("segments", 0) <= _segments(workplace)
+        # Additions can only become more; fewer, and bars on record as read are gone.
+        valid = record.get("asked") == _asked(workplace, source) and record.get("additions", 0) <= _additions(workplace)
         known = record.get("files", {}) if valid else {}
         for file in source.files():
             before = known.get(file.name)
@@ -110,7 +110,7 @@ class UnreadFiles:
             _path(self.workplace),
             {
                 "asked": _asked(self.workplace, self.source),
-                "segments": _segments(self.workplace),
+                "additions": _additions(self.workplace),
                 "files": {**self._kept, **self._seen},
             },
         )
@@ -120,8 +120,8 @@ def _path(workplace: Workplace) -> Path:
     return workplace.lake.folder(workplace.strategy.name, RAW_BARS) / "files_read.json"
 
 
-def _segments(workplace: Workplace) -> int:
-    return len(workplace.lake.segments(workplace.strategy.name, RAW_BARS))
+def _additions(workplace: Workplace) -> int:
+    return workplace.lake.additions(workplace.strategy.name, RAW_BARS)
 
 
 def _asked(workplace: Workplace, source: FilesSource) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from nn_assets.store.content import frame_hash
 from nn_assets.store.files import file_sha256, read_record, replace_file, write_record
 from nn_assets.store.parts import Bounds, Part, Selection, read_files, split
 
-__all__ = ["Pointer", "absent", "damaged", "load_frame", "store_frame"]
+__all__ = ["Pointer", "absent", "addresses_within", "damaged", "forget_frame", "load_frame", "store_frame"]
 
 
 @dataclass(frozen=True)
@@ -159,6 +159,18 @@ def load_frame(folder: Path, address: str, selection: Selection) -> pd.DataFrame
         return read_files(paths, selection, bounds, order=manifest.get("order"))
     except (OSError, ValueError, pa.ArrowException) as error:
         raise damaged(paths[0], f"{type(error).__name__}: {error}") from error
+
+
+def addresses_within(folder: Path, address: str) -> set[str]:
+    """Addresses of a frame and of the parts that it lies in."""
+    manifest = read_record(_manifest_path(folder, address)) or {}
+    return {address, *(str(part["address"]) for part in manifest.get("parts", ()))}
+
+
+def forget_frame(folder: Path, address: str) -> None:
+    """Remove a frame's files that no one points to any more; the parts it lies in stay."""
+    _manifest_path(folder, address).unlink(missing_ok=True)
+    (folder / f"{address}.parquet").unlink(missing_ok=True)
 
 
 def absent(*, expected: str, **where: object) -> PublicationError:
