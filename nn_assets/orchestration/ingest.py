@@ -70,23 +70,24 @@ def ingest_bars(workplace: Workplace) -> Ingested:
     market = workplace.strategy.market
     source = source_of(workplace)
     first, last = pd.Timestamp(market.history_starts), workplace.last_session
-    unread = UnreadFiles.of(workplace, source, now_utc()) if isinstance(source, FilesSource) else None
+    arrived_at = now_utc()
+    unread = UnreadFiles.of(workplace, source, arrived_at) if isinstance(source, FilesSource) else None
     delivered = (source if unread is None else unread).bars(market.symbols, first, last)
-    counted = _append_new(workplace, delivered) if len(delivered) else RevisionCount()
+    counted = _append_new(workplace, delivered, arrived_at) if len(delivered) else RevisionCount()
     if unread is not None:
         unread.remember()
     files = () if unread is None else tuple(file.name for file in unread.files)
     return Ingested(counted, len(delivered), files, () if unread is None else tuple(unread.without_bars))
 
 
-def _append_new(workplace: Workplace, delivered: pd.DataFrame) -> RevisionCount:
+def _append_new(workplace: Workplace, delivered: pd.DataFrame, arrived_at: pd.Timestamp) -> RevisionCount:
     market, name = workplace.strategy.market, workplace.strategy.name
     decided = workplace.ledger.latest("decisions", name)["session"]
     stamped = with_assumed_known_at(
         delivered,
         market.calendar,
         market.known_at_lag_minutes,
-        now_utc(),
+        arrived_at,
         decided_to=None if decided.empty else decided.max(),
     )
     stated = delivered["known_at"].notna().to_numpy() if "known_at" in delivered.columns else None
