@@ -1,56 +1,52 @@
 """Bars as bitemporal facts: versions, what was known when, and the hash of what they say.
 
-A *version* of a bar is what one delivery said about one symbol and session. A later delivery that
-says the same adds nothing; one that differs is a new version and the old one stays. Studies read
-by ``known_at``; replaying a recorded decision also limits ``ingested_at``.
+A *version* of a bar is what one delivery said about one symbol and session. One that differs is a
+new version and the old one stays. Studies read by ``known_at``, so that what arrives late with a
+moment of its own finds its place; replaying a recorded decision also limits ``ingested_at``.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.errors import SchemaError
 from nn_assets.frames import BAR_VERSIONS, conform
+from nn_assets.market.contents import VALUES, Mask, repeats
 from nn_assets.market.rows import ordered_by_symbol
 from nn_assets.market.sessions import assumed_known_at
+from nn_assets.market.stated import stated_versions
+from nn_assets.market.versions import RevisionCount, arrived, in_force, key_codes
 
 __all__ = [
     "CONTENT_COLUMNS",
     "RevisionCount",
     "as_of",
     "content_hash",
+    "known_after",
     "new_versions",
+    "restated_since",
     "with_assumed_known_at",
 ]
 
-VALUES = ("open", "high", "low", "close", "volume")
 CONTENT_COLUMNS = ("symbol", "session", *VALUES)
 """What a bar says. Where it came from and when are not part of it."""
 
 _ONE_DAY = pd.Timedelta(days=1)
 
-Codes = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
+def known_after(calendar: str, days: object, lag_minutes: int) -> pd.DatetimeIndex:
+    """Moments, UTC, at which what belongs to each day is taken to be known.
 
-@dataclass(frozen=True)
-class RevisionCount:
-    """What a delivery held, counted in bars (symbol and session).
-
-    ``added`` bars were not stored before; ``revised`` ones differ from their latest version;
-    ``confirmed`` ones repeat a version stored before it could be known (a bar taken in before
-    its session's close); ``unchanged`` ones say nothing new.
+    A lag after the session's close; on a day that is no session, a lag after its end, UTC.
     """
-
-    added: int = 0
-    revised: int = 0
-    confirmed: int = 0
-    unchanged: int = 0
+    asked = pd.DatetimeIndex(days)
+    distinct, place = np.unique(asked.to_numpy(dtype="datetime64[ns]"), return_inverse=True)
+    each = pd.DatetimeIndex(distinct)
+    closes = assumed_known_at(calendar, each, lag_minutes)
+    ends = each.tz_localize("UTC") + _ONE_DAY + pd.Timedelta(minutes=lag_minutes)
+    return closes.where(closes.notna(), ends)[place]
 
 
 def with_assumed_known_at(
@@ -82,10 +78,7 @@ def with_assumed_known_at(
     DataFrame
         Columns of ``BAR_VERSIONS``. A day that is no session counts as known a lag after its end, UTC.
     """
-    sessions = pd.DatetimeIndex(delivered["session"])
-    assumed = pd.Series(assumed_known_at(calendar, sessions, lag_minutes), index=delivered.index)
-    day_end = delivered["session"].dt.tz_localize("UTC") + _ONE_DAY + pd.Timedelta(minutes=lag_minutes)
-    known_at = assumed.where(assumed.notna(), day_end)
+    known_at = pd.Series(known_after(calendar, delivered["session"], lag_minutes), index=delivered.index)
     if decided_to is not None:
         known_at = known_at.mask(delivered["session"] <= decided_to, arrived_at)
     if "known_at" in delivered.columns:
@@ -93,59 +86,45 @@ def with_assumed_known_at(
     return conform(delivered.assign(known_at=known_at, ingested_at=arrived_at), BAR_VERSIONS)
 
 
-def new_versions(stored: pd.DataFrame, delivered: pd.DataFrame) -> tuple[pd.DataFrame, RevisionCount]:
+def new_versions(
+    stored: pd.DataFrame, delivered: pd.DataFrame, *, stated: Mask | None = None
+) -> tuple[pd.DataFrame, RevisionCount]:
     """Find what a delivery adds to the versions stored.
 
     Parameters
     ----------
     stored : DataFrame
-        Columns of ``BAR_VERSIONS``: every version so far, in any order.
+        Columns of ``BAR_VERSIONS``: every version so far of the bars delivered, in any order; others
+        change nothing.
     delivered : DataFrame
         Same columns, one delivery, moments filled in. Several rows of one symbol and session are
         one version that contradicts (or repeats) itself: all are kept, and cleaning judges them.
+    stated : array of bool, shape (rows delivered,), optional
+        Rows whose ``known_at`` is the source's own; none when left out.
 
     Returns
     -------
     DataFrame
-        The rows to append. The first version of a bar keeps its known_at; of any later version
-        known_at is its ingested_at, its arrival (a version taken in before the session's close
-        stays unknown until then). NaN equals NaN.
+        The rows to append; redelivering the same, in whatever order, gives none. NaN equals NaN.
+        A *stated* known_at is kept: such rows find their place by it, whenever they arrive. An
+        assumed one holds for the first version of a bar; of any later version known_at is its
+        ingested_at, its arrival (one taken in before the session's close stays unknown until then).
     RevisionCount
-        Counts of bars. Redelivering the same rows, in whatever order, gives no rows.
 
     Raises
     ------
     SchemaError
-        The delivery arrived before a version stored for one of its bars: deliveries are taken in
-        in the order of their arrival.
+        A row without a known_at of its own arrived before a version stored for its bar: such
+        deliveries are taken in in the order of their arrival.
     """
-    keys, codes = _key_codes(stored, delivered)
-    latest = _latest(stored, codes[: len(stored)])
-    old, old_codes = stored[latest], codes[: len(stored)][latest]
-    new_codes = codes[len(stored) :]
-    _refuse_late(old, old_codes, delivered, new_codes)
-    known = np.isin(np.arange(keys), old_codes)
-    same = _same_content(keys, old, old_codes, delivered, new_codes)
-    premature = np.zeros(keys, dtype=bool)
-    early = (old["known_at"] > old["ingested_at"]).to_numpy()
-    premature[old_codes[early]] = True
-    # Confirmed only by what arrives when the bar could be known.
-    ripe = _moments(keys, new_codes, delivered["ingested_at"]) >= _moments(keys, old_codes, old["known_at"])
-    present = np.isin(np.arange(keys), new_codes)
-    confirmed = present & known & same & premature & ripe
-    revised = present & known & ~same
-    added = present & ~known
-    counts = RevisionCount(
-        added=int(added.sum()),
-        revised=int(revised.sum()),
-        confirmed=int(confirmed.sum()),
-        unchanged=int((present & known & same & ~confirmed).sum()),
-    )
-    chosen = delivered[(added | revised | confirmed)[new_codes]].copy()
-    first = added[new_codes[(added | revised | confirmed)[new_codes]]]
-    arrival_or_close = chosen[["known_at", "ingested_at"]].max(axis=1)
-    chosen["known_at"] = chosen["known_at"].where(first, arrival_or_close)
-    return ordered_by_symbol(chosen), counts
+    if stated is None or not stated.any():
+        fresh, counted = arrived(stored, delivered)
+        return ordered_by_symbol(fresh), counted
+    placed, counted = stated_versions(stored, delivered[stated])
+    if not stated.all():
+        rest, also = arrived(pd.concat([stored, placed], ignore_index=True), delivered[~stated])
+        placed, counted = pd.concat([placed, rest], ignore_index=True), counted + also
+    return ordered_by_symbol(placed), counted
 
 
 def as_of(versions: pd.DataFrame, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None) -> pd.DataFrame:
@@ -163,15 +142,32 @@ def as_of(versions: pd.DataFrame, moment: pd.Timestamp, *, ingested_by: pd.Times
     Returns
     -------
     DataFrame
-        The latest version of each symbol and session: one row, or all rows of a delivery that held
-        several. Ordered by symbol and session, then content, so that storage order shows nowhere.
+        The version of each symbol and session known last: one row, or all rows of a delivery that
+        held several (or of two that claim the same moment); known since it was first said. Ordered
+        by symbol and session, then content, so that storage order shows nowhere.
     """
     visible = versions["known_at"] <= moment
     if ingested_by is not None:
         visible &= versions["ingested_at"] <= ingested_by
     seen = versions[visible]
-    _, codes = _key_codes(seen, seen.iloc[:0])
-    return ordered_by_symbol(seen[_latest(seen, codes)])
+    _, codes = key_codes(seen, seen.iloc[:0])
+    return ordered_by_symbol(seen[in_force(seen, codes)])
+
+
+def restated_since(versions: pd.DataFrame, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None) -> bool:
+    """Whether a version known, or stored, later says anything else than the one before it.
+
+    Parameters as in ``as_of``. If not, the bars as they are now are those known at the moment.
+    """
+    hidden = versions["known_at"] > moment
+    if ingested_by is not None:
+        hidden |= versions["ingested_at"] > ingested_by
+    if not hidden.any():
+        return False
+    touched = versions["session"].isin(versions.loc[hidden, "session"].unique())
+    some = versions[touched]
+    _, codes = key_codes(some, some.iloc[:0])
+    return bool((hidden[touched].to_numpy() & ~repeats(some, codes)).any())
 
 
 def content_hash(bars: pd.DataFrame) -> str:
@@ -194,92 +190,3 @@ def content_hash(bars: pd.DataFrame) -> str:
         values = ordered[name].to_numpy(dtype="<f8") + 0.0
         digest.update(np.where(np.isnan(values), np.nan, values).tobytes())
     return digest.hexdigest()
-
-
-def _key_codes(first: pd.DataFrame, second: pd.DataFrame) -> tuple[int, Codes]:
-    """Code the (symbol, session) pairs of two frames together: how many, and one code a row."""
-    symbols = pd.concat([first["symbol"], second["symbol"]], ignore_index=True)
-    sessions = pd.concat([first["session"], second["session"]], ignore_index=True)
-    symbol_codes = pd.factorize(symbols)[0].astype(np.int64)
-    session_codes, days = pd.factorize(sessions)
-    codes, pairs = pd.factorize(symbol_codes * max(len(days), 1) + session_codes)
-    return len(pairs), codes.astype(np.int64)
-
-
-def _moments(keys: int, codes: Codes, moments: pd.Series) -> npt.NDArray[np.int64]:
-    """Latest moment of each key, in nanoseconds; the earliest possible where a key has none."""
-    latest = np.full(keys, np.iinfo(np.int64).min)
-    np.maximum.at(latest, codes, moments.to_numpy(dtype="datetime64[ns]").astype(np.int64))
-    return latest
-
-
-def _latest(versions: pd.DataFrame, codes: Codes) -> Mask:
-    """Rows of the version stored last for their key; of versions stored together, the one known last."""
-    if versions.empty:
-        return np.zeros(0, dtype=bool)
-    keys = int(codes.max()) + 1
-    stored_at = versions["ingested_at"].to_numpy(dtype="datetime64[ns]").astype(np.int64)
-    last_stored = stored_at == _moments(keys, codes, versions["ingested_at"])[codes]
-    known_at = versions["known_at"].to_numpy(dtype="datetime64[ns]").astype(np.int64)
-    known = np.where(last_stored, known_at, np.iinfo(np.int64).min)
-    last_known = np.full(keys, np.iinfo(np.int64).min)
-    np.maximum.at(last_known, codes, known)
-    return last_stored & (known_at == last_known[codes])
-
-
-def _same_content(keys: int, old: pd.DataFrame, old_codes: Codes, new: pd.DataFrame, new_codes: Codes) -> Mask:
-    """Keys of which both frames hold the same rows, counted with their repeats."""
-    if old.empty or new.empty:
-        return np.zeros(keys, dtype=bool)
-    size_old, size_new = np.bincount(old_codes, minlength=keys), np.bincount(new_codes, minlength=keys)
-    equal, codes = _paired(old, old_codes, new, new_codes)
-    matches = np.bincount(codes[equal], minlength=keys)
-    same: Mask = (size_old == size_new) & (matches == size_new)
-    return same
-
-
-def _paired(old: pd.DataFrame, old_codes: Codes, new: pd.DataFrame, new_codes: Codes) -> tuple[Mask, Codes]:
-    """Whether the k-th row of each key says the same in both frames, and the rows' keys.
-
-    Rows of a key are counted in the order of their values; with one row a key there is nothing to count.
-    """
-    width = max(int(np.bincount(codes).max()) for codes in (old_codes, new_codes))
-    old_order, old_place = _places(old, old_codes, width)
-    new_order, new_place = _places(new, new_codes, width)
-    at = np.full((int(max(old_place.max(), new_place.max())) + 1), -1, dtype=np.int64)
-    at[old_place] = old_order
-    met = at[new_place]
-    equal: Mask = met >= 0
-    for name in VALUES:
-        left = old[name].to_numpy(dtype=np.float64)[met]
-        right = new[name].to_numpy(dtype=np.float64)[new_order]
-        equal &= (left == right) | (np.isnan(left) & np.isnan(right))
-    return equal, new_codes[new_order]
-
-
-def _places(rows: pd.DataFrame, codes: Codes, width: int) -> tuple[Codes, Codes]:
-    """Rows in an order, and the slot of each: ``width`` slots a key, filled by ascending values."""
-    order = np.arange(len(rows), dtype=np.int64)
-    if width == 1:
-        return order, codes
-    columns = [rows[name].to_numpy(dtype=np.float64) for name in reversed(VALUES)]
-    order = np.lexsort([*columns, codes]).astype(np.int64)
-    starts = np.concatenate([[0], np.flatnonzero(np.diff(codes[order])) + 1])
-    sizes = np.diff(np.concatenate([starts, [len(order)]]))
-    rank = np.arange(len(order), dtype=np.int64) - np.repeat(starts, sizes)
-    return order, codes[order] * width + rank
-
-
-def _refuse_late(old: pd.DataFrame, old_codes: Codes, new: pd.DataFrame, new_codes: Codes) -> None:
-    keys = int(max(old_codes.max(initial=-1), new_codes.max(initial=-1))) + 1
-    stored_at = _moments(keys, old_codes, old["ingested_at"])[new_codes]
-    late = new["ingested_at"].to_numpy(dtype="datetime64[ns]").astype(np.int64) < stored_at
-    if late.any():
-        row = new.iloc[int(late.argmax())]
-        raise SchemaError(
-            expected="a delivery that arrived after every version stored of its bars",
-            found=f"arrival {row['ingested_at']}, and a version stored later",
-            remedy="take deliveries in in the order of their arrival",
-            symbol=row["symbol"],
-            session=row["session"].date(),
-        )

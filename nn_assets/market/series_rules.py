@@ -75,7 +75,8 @@ def stale_run(rows: Rows, settings: CleaningSettings) -> Finding:
     """
     repeats = rows.close == rows.previous(rows.close)
     if settings.traded_with_volume:
-        for place in np.flatnonzero(repeats):
+        # Only repeats in runs that are long enough can count: the others need no look at their volume.
+        for place in np.flatnonzero(_in_long_runs(repeats, settings.stale_run_sessions - 1)):
             usual = trailing(rows, rows.volume, int(place), settings.jump_window_sessions)
             quiet = len(usual) >= _FEWEST_BEFORE and rows.volume[place] < _LOW_VOLUME_SHARE * np.median(usual)
             repeats[place] = quiet
@@ -84,6 +85,16 @@ def stale_run(rows: Rows, settings: CleaningSettings) -> Finding:
     run = _run_length(repeats)
     at_fault = run >= settings.stale_run_sessions - 1
     return Finding(at_fault, np.full(int(at_fault.sum()), "close", dtype=object))
+
+
+def _in_long_runs(holds: BoolArray, length: int) -> BoolArray:
+    """Rows that lie in a run of at least ``length`` rows that hold."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], holds, [False]])))
+    starts, stops = edges[::2], edges[1::2]
+    long = stops - starts >= length
+    marks = np.zeros(len(holds) + 1, dtype=np.int64)
+    marks[starts[long]], marks[stops[long]] = 1, -1
+    return np.cumsum(marks[:-1]) > 0
 
 
 def _run_length(holds: BoolArray) -> IntArray:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 
 from nn_assets.frames import BAR_VERSIONS, empty
-from nn_assets.market.bars import RevisionCount, new_versions, with_assumed_known_at
+from nn_assets.market.bars import RevisionCount, known_after, new_versions, with_assumed_known_at
 from nn_assets.market.bars import as_of as known_bars
 from nn_assets.market.cleaning import Cleaned, clean
 from nn_assets.market.gate import GateReport, inspect
 from nn_assets.orchestration.actions import ACTIONS, data_hash_of
 from nn_assets.orchestration.clock import as_of_session, now_utc
 from nn_assets.orchestration.ingest_actions import actions_to_publish, ingest_actions, suspicion_messages
+from nn_assets.orchestration.unread import UnreadFiles
 from nn_assets.orchestration.workplace import RAW_BARS, Workplace
 from nn_assets.sources.bundled import BundledSource
 from nn_assets.sources.files import FilesSource
@@ -21,7 +23,20 @@ from nn_assets.sources.protocol import Source
 from nn_assets.sources.simulated import SimulatedSource
 from nn_assets.store.publication import Publication
 
-__all__ = ["Audited", "audit_bars", "ingest_bars", "publish_bars", "source_of"]
+__all__ = ["Audited", "Ingested", "audit_bars", "ingest_bars", "publish_bars", "source_of"]
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What a source delivered: versions by what they were, rows, and files read where it has such.
+
+    ``files_without_bars`` are archives that held none.
+    """
+
+    counted: RevisionCount
+    delivered: int
+    files_read: tuple[str, ...] = ()
+    files_without_bars: tuple[str, ...] = ()
 
 
 def source_of(workplace: Workplace) -> Source:
@@ -29,8 +44,12 @@ def source_of(workplace: Workplace) -> Source:
     settings = workplace.strategy.source
     if settings.kind == "files":
         assert settings.path is not None, "settings demand it"
-        volume = workplace.strategy.cleaning.traded_with_volume
-        return FilesSource(workplace.folder / settings.path, requires_volume=volume)
+        return FilesSource(
+            workplace.folder / settings.path,
+            requires_volume=workplace.strategy.cleaning.traded_with_volume,
+            member=settings.member,
+            known_on=partial(_known_on, workplace) if settings.known_at_from == "file_name" else None,
+        )
     if settings.kind == "simulator":
         market = workplace.strategy.market
         return SimulatedSource(
@@ -44,34 +63,55 @@ def source_of(workplace: Workplace) -> Source:
     return BundledSource()
 
 
-def ingest_bars(workplace: Workplace) -> tuple[RevisionCount, int]:
-    """Ask the source for every session up to the last that may be seen; append what is new or differs.
+def ingest_bars(workplace: Workplace) -> Ingested:
+    """Take in what the source has for every session up to the last that may be seen: what is new or differs.
 
-    Returns
-    -------
-    RevisionCount
-    int
-        Rows that the source delivered.
+    A source of files is asked for those alone that were not read yet, as long as the same is asked of it.
+    Versions stored are compared for the sessions delivered, and no others are read.
     """
     market = workplace.strategy.market
     source = source_of(workplace)
-    delivered = source.bars(market.symbols, pd.Timestamp(market.history_starts), workplace.last_session)
-    decided = workplace.ledger.read("decisions", workplace.strategy.name)["session"]
-    decided_to = None if decided.empty else decided.max()
+    first, last = pd.Timestamp(market.history_starts), workplace.last_session
+    arrived_at, decided_to = now_utc(), _decided_to(workplace)
+    unread = UnreadFiles.of(workplace, source, arrived_at) if isinstance(source, FilesSource) else None
+    delivered = (source if unread is None else unread).bars(market.symbols, first, last)
+    counted = _append_new(workplace, delivered, arrived_at, decided_to) if len(delivered) else RevisionCount()
+    ingest_actions(workplace, source, decided_to)
+    if unread is not None:
+        unread.remember()
+    files = () if unread is None else tuple(file.name for file in unread.files)
+    return Ingested(counted, len(delivered), files, () if unread is None else tuple(unread.without_bars))
+
+
+def _decided_to(workplace: Workplace) -> pd.Timestamp | None:
+    decided = workplace.ledger.latest("decisions", workplace.strategy.name)["session"]
+    return None if decided.empty else decided.max()
+
+
+def _append_new(
+    workplace: Workplace, delivered: pd.DataFrame, arrived_at: pd.Timestamp, decided_to: pd.Timestamp | None
+) -> RevisionCount:
+    market, name = workplace.strategy.market, workplace.strategy.name
     stamped = with_assumed_known_at(
         delivered,
         market.calendar,
         market.known_at_lag_minutes,
-        now_utc(),
+        arrived_at,
         decided_to=decided_to,
     )
-    has_bars = bool(workplace.lake.segments(workplace.strategy.name, RAW_BARS))
-    stored = workplace.raw_versions() if has_bars else empty(BAR_VERSIONS)
-    fresh, counted = new_versions(stored, stamped)
+    stated = delivered["known_at"].notna().to_numpy() if "known_at" in delivered.columns else None
+    stored = empty(BAR_VERSIONS)
+    if workplace.lake.segments(name, RAW_BARS):
+        stored = workplace.raw_versions(pd.DatetimeIndex(stamped["session"].unique()))
+    fresh, counted = new_versions(stored, stamped, stated=stated)
     if len(fresh):
-        workplace.lake.append_segment(workplace.strategy.name, RAW_BARS, fresh.reset_index(drop=True))
-    ingest_actions(workplace, source, decided_to)
-    return counted, len(delivered)
+        workplace.lake.append_segment(name, RAW_BARS, fresh)
+    return counted
+
+
+def _known_on(workplace: Workplace, day: pd.Timestamp) -> pd.Timestamp:
+    market = workplace.strategy.market
+    return known_after(market.calendar, [day], market.known_at_lag_minutes)[0]
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from nn_assets.features.labels import Labels, make_labels
 from nn_assets.learning.address import code_version
 from nn_assets.market.actions import actions_as_of
 from nn_assets.market.bars import as_of as known_bars
+from nn_assets.market.bars import restated_since
 from nn_assets.market.cleaning import clean
 from nn_assets.market.panel import Panel, panel_from_bars
 from nn_assets.market.sessions import sessions_between, sessions_per_year
@@ -101,8 +102,10 @@ class Workplace:
 
     # --- bars ------------------------------------------------------------------------------------------
 
-    def raw_versions(self) -> pd.DataFrame:
-        """Every version of every raw bar."""
+    def raw_versions(self, sessions: pd.DatetimeIndex | None = None) -> pd.DataFrame:
+        """Every version of every raw bar, or of those of some sessions, read from what holds them alone."""
+        if sessions is not None:
+            return self.lake.read_segments(self.strategy.name, RAW_BARS, sessions=sessions)
         return _read_versions(self.lake.root, self.strategy.name, self.lake.segments(self.strategy.name, RAW_BARS))
 
     def bars(self, session: object = None) -> pd.DataFrame:
@@ -123,10 +126,10 @@ class Workplace:
         day = self.last_session if session is None else pd.Timestamp(session)
         publication = self.publications.require(self.strategy.name, day)
         moment = as_of_session(self.strategy.market, day)
-        raw = self.raw_versions()
-        restated_later = (raw["known_at"] > moment) & (raw["session"] <= day)
-        if restated_later.any():
-            known = known_bars(raw[raw["session"] <= day], moment)
+        raw, here_by = self.raw_versions(), self._decided_at(day)
+        raw = raw[raw["session"] <= day]
+        if restated_since(raw, moment, ingested_by=here_by):
+            known = known_bars(raw, moment, ingested_by=here_by)
             return clean(known, self.strategy.market.calendar, self.strategy.cleaning).bars, False
         published = _read_published(self.lake.root, publication)
         actions = self._published_action_versions(day)
@@ -146,6 +149,11 @@ class Workplace:
         publication = self.publications.require(self.strategy.name, day)
         versions = read_action_versions(self.lake, self.strategy.name, publication.details.get(ACTIONS, ()))
         return None if versions is None else versions[versions["ex_session"] <= day]
+
+    def _decided_at(self, day: pd.Timestamp) -> pd.Timestamp | None:
+        """When a session was decided, if it was: what came in later was not there to decide on."""
+        decided = self.ledger.read("decisions", self.strategy.name, day, day, bookkeeping=True)
+        return None if decided.empty else decided["recorded_at"].max()
 
     def symbols(self, bars: pd.DataFrame) -> tuple[str, ...]:
         """The symbol axis: the strategy's, or those of the data in order where it names none."""

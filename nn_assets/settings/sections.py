@@ -46,13 +46,17 @@ class _Section(BaseModel):
 
 
 class SourceSettings(_Section):
-    """Where bars come from. ``path`` belongs to ``files``; ``seed`` and what follows to ``simulator``.
+    """Where bars come from. The first keys belong to ``files``; ``seed`` and what follows to ``simulator``.
 
-    ``actions_path`` names a CSV of splits and dividends that goes with any kind.
+    ``known_at_from: file_name`` says that a file's bars became known at the close of the day in its
+    name (a folder of daily drops), and not each at its own session's close. ``actions_path`` names a
+    CSV of splits and dividends that goes with any kind.
     """
 
     kind: Literal["bundled", "files", "simulator"] = "bundled"
     path: str | None = None
+    member: str | None = None
+    known_at_from: Literal["close", "file_name"] = "close"
     actions_path: str | None = None
     seed: int = 20_180_102
     planted_rank_ic: float = 0.05

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
 from nn_assets.errors import SourceError
 from nn_assets.frames import DELIVERED_BARS, conform
+from nn_assets.sources.archives import ARCHIVES, read_archive
 from nn_assets.sources.protocol import checked_selection, validate_symbol
-from nn_assets.sources.spellings import symbol_from_name
+from nn_assets.sources.spellings import day_of_name, symbol_from_name
 from nn_assets.sources.tables import LINE, read_csv, read_parquet
 
 __all__ = ["FilesSource"]
@@ -29,17 +31,34 @@ class FilesSource:
     Parameters
     ----------
     path : path or str
-        One file, or a folder whose ``.csv``, ``.csv.gz``, ``.parquet`` and ``.pq`` files are read
-        in the order of their names; other files in it are passed over.
+        One file, or a folder whose ``.csv``, ``.csv.gz``, ``.parquet`` and ``.pq`` files, and archives
+        (``.tar.gz``, ``.tgz``, ``.tar``, ``.zip``) of such files, are read in the order of their
+        names; other files in it are passed over, and so are archives without bars.
     requires_volume : bool
         False for series quoted without volume, such as an index of volatility: theirs is NaN.
+    member : str, optional
+        Name or pattern of the members of an archive that hold bars; those with a bar's columns when
+        left out.
+    known_on : callable, optional
+        From the day in a file's name (``20150323.tar.gz``) to the moment from which all its bars
+        count as known. A column ``known_at`` of a file's own comes first. Bars of files without
+        either have no moment of their own.
     """
 
     name = "files"
 
-    def __init__(self, path: Path | str, *, requires_volume: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        requires_volume: bool = True,
+        member: str | None = None,
+        known_on: Callable[[pd.Timestamp], pd.Timestamp] | None = None,
+    ) -> None:
         self.path = Path(path)
         self.requires_volume = requires_volume
+        self.member = member
+        self.known_on = known_on
 
     def bars(
         self,
@@ -56,10 +75,35 @@ class FilesSource:
             text in a price, a date that is none, an intraday time, or an impossible symbol; names
             file, row, symbol, session, column and value as far as there are such.
         """
-        delivered = pd.concat([self._read(file) for file in self._files()], ignore_index=True)
-        return checked_selection(delivered, self.name, symbols, first, last)
+        found = [bars for file in self.files() if (bars := self.read(file)) is not None]
+        return self.select(found, symbols, first, last)
 
-    def _files(self) -> list[Path]:
+    def select(
+        self,
+        found: list[pd.DataFrame],
+        symbols: tuple[str, ...] = (),
+        first: pd.Timestamp | None = None,
+        last: pd.Timestamp | None = None,
+    ) -> pd.DataFrame:
+        """Cut what all files hold to what was asked for; see ``Source.bars``."""
+        if not found:
+            raise SourceError(
+                expected="a file with bars",
+                found="archives without any",
+                remedy="correct source.path, or source.member, in the strategy file",
+                file=str(self.path),
+                rule="not_empty",
+            )
+        return checked_selection(pd.concat(found, ignore_index=True), self.name, symbols, first, last)
+
+    def files(self) -> list[Path]:
+        """Files that hold tables, in the order of their names.
+
+        Raises
+        ------
+        SourceError
+            There is none.
+        """
         if self.path.is_file():
             found = [self.path]
         elif self.path.is_dir():
@@ -69,7 +113,7 @@ class FilesSource:
             found = []
         if not found or not _is_table(found[0]):
             raise SourceError(
-                expected=f"a {', '.join((*_CSV, *_PARQUET))} file, or a folder of such files",
+                expected=f"a {', '.join((*_CSV, *_PARQUET, *ARCHIVES))} file, or a folder of such files",
                 found="nothing there" if not self.path.exists() else "none",
                 remedy="correct source.path in the strategy file",
                 file=str(self.path),
@@ -77,20 +121,37 @@ class FilesSource:
             )
         return found
 
-    def _read(self, file: Path) -> pd.DataFrame:
-        read = read_parquet if file.name.lower().endswith(_PARQUET) else read_csv
-        table = read(file, needs_volume=self.requires_volume)
+    def read(self, file: Path) -> pd.DataFrame | None:
+        """Bars of one file, as ``bars`` gives them but whole and in its order; None for an archive without any."""
+        if file.name.lower().endswith(ARCHIVES):
+            table = read_archive(file, self.member, self._table)
+        else:
+            table = self._table(file)
+        if table is None:
+            return None
         if "symbol" not in table.columns:
             table["symbol"] = validate_symbol(symbol_from_name(file), file=str(file))
         _check_symbols(table, file)
         if "volume" not in table.columns:
             table["volume"] = float("nan")
         table["session"] = _sessions(table, file)
-        return conform(table.assign(source=f"{self.name}:{file.name}"), DELIVERED_BARS)
+        bars = conform(table.assign(source=f"{self.name}:{file.name}"), DELIVERED_BARS)
+        known_at = self._known_at(table, file)
+        return bars if known_at is None else bars.assign(known_at=known_at)
+
+    def _table(self, file: Path) -> pd.DataFrame:
+        read = read_parquet if file.name.lower().endswith(_PARQUET) else read_csv
+        return read(file, needs_volume=self.requires_volume)
+
+    def _known_at(self, table: pd.DataFrame, file: Path) -> pd.Series | pd.Timestamp | None:
+        if "known_at" in table.columns:
+            return _moments(table, file)
+        day = None if self.known_on is None else day_of_name(file)
+        return None if day is None or self.known_on is None else self.known_on(day)
 
 
 def _is_table(path: Path) -> bool:
-    return path.name.lower().endswith((*_CSV, *_PARQUET))
+    return path.name.lower().endswith((*_CSV, *_PARQUET, *ARCHIVES))
 
 
 def _check_symbols(table: pd.DataFrame, file: Path) -> None:
@@ -113,6 +174,29 @@ def _sessions(table: pd.DataFrame, file: Path) -> pd.Series:
     days = days.where(days.between("1700-01-01", "2261-12-31"))  # what nanoseconds can hold
     _refuse_first(table, days.isna(), file)
     return days.dt.as_unit("ns")
+
+
+def _moments(table: pd.DataFrame, file: Path) -> pd.Series:
+    """Moments of a column ``known_at``: UTC, or with an offset; NaT where a cell is empty."""
+    written = table["known_at"]
+    if not pd.api.types.is_datetime64_any_dtype(written):
+        written = written.astype("str").fillna("").str.strip().replace("", None)
+    moments = pd.to_datetime(written, utc=True, errors="coerce", format="ISO8601")
+    wrong = moments.isna() & written.notna()
+    if wrong.any():
+        row = table[wrong].iloc[0]
+        raise SourceError(
+            expected="a moment, such as 2018-01-31T21:30:00Z; UTC where no offset is given",
+            found=f"{str(row['known_at'])!r}, first of {int(wrong.sum())}",
+            remedy="write moments year first, or leave the cell empty",
+            file=str(file),
+            row=int(row[LINE]),
+            symbol=row["symbol"],
+            rule="moments_are_moments",
+            column="known_at",
+            value=repr(str(row["known_at"])),
+        )
+    return moments.dt.as_unit("ns")
 
 
 def _refuse_first(table: pd.DataFrame, wrong: pd.Series, file: Path) -> None:

@@ -6,9 +6,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from nn_assets.errors import SourceError
 
-__all__ = ["map_columns", "normalised", "symbol_from_name"]
+__all__ = ["day_of_name", "map_columns", "normalised", "symbol_from_name"]
 
 # Of several spellings present the first listed wins: `symbol` beside `name` is the ticker.
 _SPELLINGS = {
@@ -19,8 +21,10 @@ _SPELLINGS = {
     "low": ("low", "lowprice", "l"),
     "close": ("close", "closeprice", "c"),
     "volume": ("volume", "vol", "v"),
+    "known_at": ("knownat",),
 }
 _NEEDED = ("session", "open", "high", "low", "close")
+_DAY = re.compile(r"(?<!\d)((?:19|20)\d{2})([-_]?)(0[1-9]|1[0-2])\2([0-3]\d)(?!\d)")
 _SUFFIX = re.compile(r"[_-](data|daily|prices?|bars?|ohlcv?|history)$", re.IGNORECASE)
 
 
@@ -87,3 +91,24 @@ def symbol_from_name(path: Path) -> str:
         if name.lower().endswith(ending):
             name = name[: -len(ending)]
     return _SUFFIX.sub("", name)
+
+
+def day_of_name(path: Path) -> pd.Timestamp | None:
+    """Day in a file's name (``20150323.tar.gz``, ``prices_2015-03-23.csv``); None where there is none.
+
+    Raises
+    ------
+    SourceError
+        Several different days, or one that the calendar does not have.
+    """
+    texts = sorted({f"{year}-{month}-{day}" for year, _, month, day in _DAY.findall(path.name)})
+    days = pd.to_datetime(pd.Series(texts, dtype="str"), format="%Y-%m-%d", errors="coerce")
+    if len(days) > 1 or days.isna().any():
+        raise SourceError(
+            expected="one day in the file's name, such as 20150323",
+            found=", ".join(texts),
+            remedy="rename the file, or set source.known_at_from to close",
+            file=str(path),
+            rule="one_day_in_name",
+        )
+    return days.iloc[0].as_unit("ns") if len(days) else None

@@ -1,11 +1,17 @@
-"""Frames stored once, in Parquet, under the hash of what they say."""
+"""Frames stored once, in Parquet, under the hash of what they say.
+
+A long frame of bars lies in parts, one a quarter, each stored under its own hash: what is asked for some
+sessions is read from their quarters alone, and a frame that grew by a day shares all parts but the last.
+
+    <address>.parquet, <address>.manifest.json    the content, and the SHA-256 of its file
+    <address>.manifest.json                       of a frame in parts: their addresses and sessions
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -14,17 +20,9 @@ import pyarrow.parquet as pq
 from nn_assets.errors import PublicationError, SchemaError
 from nn_assets.store.content import frame_hash
 from nn_assets.store.files import file_sha256, read_record, replace_file, write_record
+from nn_assets.store.parts import Bounds, Part, Selection, read_files, split
 
-__all__ = ["Pointer", "Selection", "absent", "damaged", "load_frame", "store_frame"]
-
-
-class Selection(TypedDict, total=False):
-    """Which part of a frame to read: some columns, sessions from first to last, what was known by then."""
-
-    columns: Sequence[str] | None
-    first: object
-    last: object
-    as_of: object
+__all__ = ["Pointer", "absent", "addresses_within", "damaged", "forget_frame", "load_frame", "store_frame"]
 
 
 @dataclass(frozen=True)
@@ -87,12 +85,26 @@ def store_frame(folder: Path, frame: pd.DataFrame) -> Pointer:
             remedy="rename the columns",
         )
     address = frame_hash(frame)
-    path = folder / f"{address}.parquet"
     if not _undamaged(folder, address):
-        with replace_file(path) as staged:
-            pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), staged, compression="zstd")
-        write_record(_manifest_path(folder, address), {"sha256": file_sha256(path), "rows": len(frame)})
+        parts = split(frame)
+        if parts is None:
+            record = _write_file(folder, address, frame)
+        else:
+            record = {"rows": len(frame), "order": parts.order, "parts": [_stored(folder, part) for part in parts]}
+        write_record(_manifest_path(folder, address), record)
     return Pointer(address, len(frame))
+
+
+def _write_file(folder: Path, address: str, frame: pd.DataFrame) -> dict[str, Any]:
+    path = folder / f"{address}.parquet"
+    with replace_file(path) as staged:
+        pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), staged, compression="zstd")
+    return {"sha256": file_sha256(path), "rows": len(frame)}
+
+
+def _stored(folder: Path, part: Part) -> dict[str, Any]:
+    """Store a part like any frame, and say where it is and which sessions it holds."""
+    return {"address": store_frame(folder, part.frame).address, "first": part.first, "last": part.last}
 
 
 def _manifest_path(folder: Path, address: str) -> Path:
@@ -107,57 +119,58 @@ def _undamaged(folder: Path, address: str) -> bool:
     return True
 
 
-def _demand_undamaged(folder: Path, address: str) -> None:
-    """Compare the file with the manifest that was written after it; without one it was never finished."""
+def _demand_undamaged(folder: Path, address: str, *, of: Bounds | None = None) -> list[Path]:
+    """Compare files with the manifests written after them; without one a file was never finished.
+
+    Returns
+    -------
+    list of Path
+        The files that hold the content: of a frame in parts, those with sessions that are asked for.
+    """
     path = folder / f"{address}.parquet"
     manifest = read_record(_manifest_path(folder, address))
+    if manifest is not None and "parts" in manifest:
+        asked = [part for part in manifest["parts"] if of is None or of.meet(part["first"], part["last"])]
+        return [file for part in asked for file in _demand_undamaged(folder, part["address"])]
     if manifest is None or not path.exists():
         raise absent(expected="the table's content", file=str(path))
     found, written = file_sha256(path), str(manifest.get("sha256"))
     if found != written:
         raise damaged(path, f"SHA-256 {found[:12]}… where {written[:12]}… was written")
+    return [path]
 
 
 def load_frame(folder: Path, address: str, selection: Selection) -> pd.DataFrame:
-    """Read a stored frame, or part of it, after checking that the file is the one that was written.
+    """Read a stored frame, or part of it, after checking that the files are those that were written.
 
     Raises
     ------
     PublicationError
-        The file is missing or damaged.
+        A file is missing or damaged.
     SchemaError
         The selection names a column that the frame lacks.
     """
-    path = folder / f"{address}.parquet"
-    _demand_undamaged(folder, address)
+    bounds = Bounds.of(selection)
+    manifest = read_record(_manifest_path(folder, address)) or {}
+    paths = _demand_undamaged(folder, address, of=bounds)
+    if not paths:  # none of its parts has a session asked for: the first tells columns and types
+        paths = _demand_undamaged(folder, manifest["parts"][0]["address"])
     try:
-        return _read(path, selection)
+        return read_files(paths, selection, bounds, order=manifest.get("order"))
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise damaged(path, f"{type(error).__name__}: {error}") from error
+        raise damaged(paths[0], f"{type(error).__name__}: {error}") from error
 
 
-def _read(path: Path, selection: Selection) -> pd.DataFrame:
-    bounds: list[tuple[str, str, Any]] = []
-    for name, column, comparison in (
-        ("first", "session", ">="),
-        ("last", "session", "<="),
-        ("as_of", "known_at", "<="),
-    ):
-        if (bound := selection.get(name)) is not None:
-            bounds.append((column, comparison, pd.Timestamp(bound)))
-    chosen = selection.get("columns")
-    stored = set(pq.read_schema(path).names)
-    missing = sorted({*(chosen or ()), *(column for column, _, _ in bounds)} - stored)
-    if missing:
-        raise SchemaError(
-            expected=f"columns of {', '.join(sorted(stored))}",
-            found=", ".join(missing),
-            remedy="ask for columns that the table has; first and last need session, as_of known_at",
-            file=str(path),
-        )
-    columns = None if chosen is None else list(chosen)
-    frame: pd.DataFrame = pq.read_table(path, columns=columns, filters=bounds or None).to_pandas()
-    return frame
+def addresses_within(folder: Path, address: str) -> set[str]:
+    """Addresses of a frame and of the parts that it lies in."""
+    manifest = read_record(_manifest_path(folder, address)) or {}
+    return {address, *(str(part["address"]) for part in manifest.get("parts", ()))}
+
+
+def forget_frame(folder: Path, address: str) -> None:
+    """Remove a frame's files that no one points to any more; the parts it lies in stay."""
+    _manifest_path(folder, address).unlink(missing_ok=True)
+    (folder / f"{address}.parquet").unlink(missing_ok=True)
 
 
 def absent(*, expected: str, **where: object) -> PublicationError:

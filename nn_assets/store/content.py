@@ -76,7 +76,7 @@ def _moment_bytes(values: pd.Series) -> bytes:
 
 
 def _text_parts(name: str, values: pd.Series) -> list[bytes]:
-    codes, distinct = pd.factorize(values.astype(object))
+    codes, distinct = pd.factorize(values)
     if not all(isinstance(each, str) for each in distinct):
         raise _no_form(name, "a mixture of types")
     return [canonical_json(list(distinct)).encode(), codes.astype("<i8").tobytes()]

@@ -6,7 +6,8 @@ switched atomically, say which address a table or a month now has, and which one
     <root>/<strategy>/<table>/<address>.parquet              content
     <root>/<strategy>/<table>/current.json                   the table as it is now
     <root>/<strategy>/<table>/months/2017-01.json            the month as it is now
-    <root>/<strategy>/<table>/segments/00000001-<address>.json  a piece of an append-only table
+    <root>/<strategy>/<table>/segments/00000001-<address>-20180102-20180103.json
+                                                             a piece of an append-only table, and its sessions
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from typing import Unpack
 import pandas as pd
 
 from nn_assets.errors import PublicationError
-from nn_assets.store.blobs import Pointer, Selection, absent, load_frame, store_frame
+from nn_assets.store.blobs import Pointer, absent, addresses_within, forget_frame, load_frame, store_frame
 from nn_assets.store.cubes import CubeLike, StoredCube, load_cube, store_cube
 from nn_assets.store.files import locked, safe_name, sweep, write_record
 from nn_assets.store.home import lake_root
+from nn_assets.store.parts import Bounds, Selection
+from nn_assets.store.segments import Segment, live_segments, mergeable, segment_name, superseded
 
 __all__ = ["Lake"]
 
@@ -89,8 +92,8 @@ class Lake:
         address : str, optional
             An address that :meth:`write_table` gave.
         **selection
-            ``columns``; ``first`` and ``last`` session, both included; ``as_of``, a UTC moment at or
-            before which ``known_at`` must lie.
+            ``columns``; ``first`` and ``last`` session, both included; ``sessions`` listed; ``as_of``, a
+            UTC moment at or before which ``known_at`` must lie.
 
         Raises
         ------
@@ -146,12 +149,14 @@ class Lake:
         if missing or not asked:
             named = ", ".join(missing) or "at least one month"
             raise absent(expected=f"{table} for {named}", strategy=strategy, table=table, months=named)
-        return _joined(folder, pointers, selection)
+        return _joined(folder, [pointer for pointer in pointers if pointer], selection)
 
     # --- segments ------------------------------------------------------------------------------------
 
     def append_segment(self, strategy: str, table: str, frame: pd.DataFrame) -> str:
         """Add rows to an append-only table. A segment that is there already is not added again.
+
+        Every so often the newest segments become one, so that reading them all stays cheap.
 
         Returns
         -------
@@ -161,20 +166,30 @@ class Lake:
         folder = self.folder(strategy, table)
         with locked(folder):
             pointer = store_frame(folder, frame)
-            present = {path.stem.partition("-")[2]: path for path in _segment_paths(folder)}
-            fresh = folder / "segments" / f"{len(present) + 1:08d}-{pointer.address}.json"
-            path = present.get(pointer.address, fresh)
+            segments = live_segments(folder)
+            there = (*segments, *superseded(folder))
+            same = [segment for segment in there if segment.address == pointer.address]
+            place = segments[-1].last + 1 if segments else 1
+            fresh = folder / "segments" / segment_name(place, place, pointer.address, frame)
+            path = same[0].path if same else fresh
             if pointer != Pointer.read(path):
                 write_record(path, pointer.to_record())
+            _merge(folder)
         return pointer.address
 
+    def additions(self, strategy: str, table: str) -> int:
+        """How many segments were ever added to a table."""
+        segments = live_segments(self.folder(strategy, table))
+        return segments[-1].last if segments else 0
+
     def segments(self, strategy: str, table: str) -> tuple[str, ...]:
-        """Addresses of a table's segments in the order of their adding."""
-        paths = _segment_paths(self.folder(strategy, table))
-        return tuple(path.stem.partition("-")[2] for path in paths)
+        """Addresses of a table's segments in the order of their adding; old ones may have become one."""
+        return tuple(segment.address for segment in live_segments(self.folder(strategy, table)))
 
     def read_segments(self, strategy: str, table: str, **selection: Unpack[Selection]) -> pd.DataFrame:
         """Read an append-only table, segment after segment in the order of adding; see :meth:`read_table`.
+
+        Segments without a session asked for are not opened.
 
         Raises
         ------
@@ -182,10 +197,12 @@ class Lake:
             The table has no segment, or one is missing or damaged.
         """
         folder = self.folder(strategy, table)
-        paths = _segment_paths(folder)
-        if not paths:
+        segments = live_segments(folder)
+        if not segments:
             raise absent(expected=f"a segment of {table}", strategy=strategy, table=table)
-        return _joined(folder, [Pointer.read(path) for path in paths], selection)
+        bounds = Bounds.of(selection)
+        met = [segment for segment in segments if segment.meets(bounds)] or segments[:1]
+        return _joined(folder, [_pointer(segment) for segment in met], selection)
 
     # --- cubes ---------------------------------------------------------------------------------------
 
@@ -246,8 +263,8 @@ def _switch(path: Path, pointer: Pointer) -> None:
     write_record(path, Pointer(pointer.address, pointer.rows, earlier).to_record())
 
 
-def _joined(folder: Path, pointers: list[Pointer | None], selection: Selection) -> pd.DataFrame:
-    parts = [load_frame(folder, each.address, selection) for each in pointers if each]
+def _joined(folder: Path, pointers: list[Pointer], selection: Selection) -> pd.DataFrame:
+    parts = [load_frame(folder, each.address, selection) for each in pointers]
     return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
 
 
@@ -255,8 +272,30 @@ def _month_path(folder: Path, month: str) -> Path:
     return folder / "months" / f"{_checked(_MONTH, month, 'month YYYY-MM')}.json"
 
 
-def _segment_paths(folder: Path) -> list[Path]:
-    return sorted((folder / "segments").glob("[0-9]*.json"))
+def _merge(folder: Path) -> None:
+    """Make one of the newest segments when they are many.
+
+    Those it stands for are passed over from then on, and removed at the next merge: a reader that listed
+    them just before still finds them.
+    """
+    while newest := mergeable(live_segments(folder)):
+        old = superseded(folder)
+        frame = _joined(folder, [_pointer(segment) for segment in newest], {})
+        pointer = store_frame(folder, frame)
+        name = segment_name(newest[0].first, newest[-1].last, pointer.address, frame)
+        write_record(folder / "segments" / name, pointer.to_record())
+        in_use = {part for segment in live_segments(folder) for part in addresses_within(folder, segment.address)}
+        for segment in old:
+            segment.path.unlink(missing_ok=True)
+            if segment.address not in in_use:
+                forget_frame(folder, segment.address)
+
+
+def _pointer(segment: Segment) -> Pointer:
+    pointer = Pointer.read(segment.path)
+    if pointer is None:
+        raise absent(expected="a segment that was listed", file=str(segment.path))
+    return pointer
 
 
 def _checked(pattern: re.Pattern[str], value: str, what: str) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import pandas as pd
 
@@ -23,6 +23,7 @@ from nn_assets.store.columns import as_moment, as_session, canonical_json
 from nn_assets.store.content import frame_hash
 from nn_assets.store.files import locked, read_record, write_record
 from nn_assets.store.lake import Lake
+from nn_assets.store.parts import Selection
 
 __all__ = ["Publication", "PublicationStore"]
 
@@ -231,9 +232,9 @@ class PublicationStore:
             session=day,
         )
 
-    def bars(self, publication: Publication) -> pd.DataFrame:
-        """Return the bars of a publication, those of a superseded one too."""
-        return self.lake.read_table(publication.strategy, _BARS, publication.bars_address)
+    def bars(self, publication: Publication, **selection: Unpack[Selection]) -> pd.DataFrame:
+        """Return the bars of a publication, or some of them; those of a superseded one too."""
+        return self.lake.read_table(publication.strategy, _BARS, publication.bars_address, **selection)
 
     def quarantine(self, publication: Publication) -> pd.DataFrame:
         """Return the rows that cleaning took out before a publication."""

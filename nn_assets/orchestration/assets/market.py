@@ -41,14 +41,18 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     def raw_bars(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         del context
         with open_workplace(strategy) as workplace, workplace.alone():
-            counted, delivered = ingest_bars(workplace)
+            ingested = ingest_bars(workplace)
             sessions = workplace.sessions()
         return dg.MaterializeResult(
             metadata={
-                "delivered_rows": delivered,
-                "added": counted.added,
-                "revised": counted.revised,
-                "unchanged": counted.unchanged,
+                "delivered_rows": ingested.delivered,
+                "added": ingested.counted.added,
+                "revised": ingested.counted.revised,
+                "confirmed": ingested.counted.confirmed,
+                "unchanged": ingested.counted.unchanged,
+                "most_revised_symbols": ingested.counted.most_revised(),
+                "files_read": len(ingested.files_read),
+                "files_without_bars": list(ingested.files_without_bars),
                 "source": strategy.source.kind,
                 "first_session": str(sessions[0].date()),
                 "last_session": str(sessions[-1].date()),

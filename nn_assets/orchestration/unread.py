@@ -1,0 +1,139 @@
+"""Which files of a growing folder were read already: those alone that are new or changed are read again.
+
+The record lies with the raw bars it speaks of, so that rebuilding them reads every file again. It is
+written after the bars are stored: killed between, a rerun reads the files once more, and adds nothing.
+
+    <lake>/<strategy>/raw_bars/files_read.json
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nn_assets.frames import DELIVERED_BARS, empty
+from nn_assets.orchestration.workplace import RAW_BARS, Workplace
+from nn_assets.sources.files import FilesSource
+from nn_assets.store.files import file_sha256, read_record, write_record
+
+__all__ = ["UnreadFiles"]
+
+# A file that changed within this time of being looked at may change again under the same time stamp.
+_SETTLED_NANOSECONDS = 2_000_000_000
+
+
+@dataclass
+class UnreadFiles:
+    """The files to read, and what will be on record once their bars are stored.
+
+    Attributes
+    ----------
+    files : list of Path
+        New or changed ones, in the order of their names.
+    without_bars : list of str
+        Archives among those read that held no bars.
+    """
+
+    workplace: Workplace
+    source: FilesSource
+    now: pd.Timestamp
+    files: list[Path] = field(default_factory=list)
+    without_bars: list[str] = field(default_factory=list)
+    _kept: dict[str, Any] = field(default_factory=dict)  # files read before, unchanged
+    _changed: set[str] = field(default_factory=set)  # files read before under the same name
+    _seen: dict[str, Any] = field(default_factory=dict)  # files read now, whole
+
+    @classmethod
+    def of(cls, workplace: Workplace, source: FilesSource, now: pd.Timestamp) -> UnreadFiles:
+        """Compare the files there are with those on record."""
+        found = cls(workplace, source, now)
+        record = read_record(_path(workplace)) or {}
+        # Additions can only become more; fewer, and bars on record as read are gone.
+        valid = record.get("asked") == _asked(workplace, source) and record.get("additions", 0) <= _additions(workplace)
+        known = record.get("files", {}) if valid else {}
+        for file in source.files():
+            before = known.get(file.name)
+            stat = file.stat()
+            stamp = [stat.st_size, stat.st_mtime_ns]
+            if before is not None and before["stamp"] == stamp:
+                found._kept[file.name] = before
+                continue
+            settled = now.value - stat.st_mtime_ns > _SETTLED_NANOSECONDS
+            told = {"stamp": stamp if settled else None, "sha256": file_sha256(file)}
+            if before is not None and before["sha256"] == told["sha256"]:
+                found._kept[file.name] = told
+                continue
+            if before is not None:
+                found._changed.add(file.name)
+            found.files.append(file)
+            found._seen[file.name] = told
+        return found
+
+    def bars(self, symbols: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp) -> pd.DataFrame:
+        """Bars of the unread files; none where there is no such file.
+
+        A file with sessions after ``last`` is not on record as read: it has more to say later. A file
+        whose name was read with other content speaks from now on, not from the day in its name.
+
+        Raises
+        ------
+        SourceError
+            As ``FilesSource.bars``; that a symbol has no bar is an error where every file is read.
+        """
+        parts = []
+        for file in self.files:
+            bars = self.source.read(file)
+            if bars is None:
+                self.without_bars.append(file.name)
+                continue
+            if self.source.known_on is not None and file.name in self._changed:
+                bars = bars.assign(known_at=self.now)
+            if (bars["session"] > last).any():
+                self._seen.pop(file.name)
+            parts.append(bars)
+        if not self._kept:
+            return self.source.select(parts, symbols, first, last)
+        if not parts:
+            return empty(DELIVERED_BARS)
+        delivered = pd.concat(parts, ignore_index=True)
+        wanted = delivered["session"].between(first, last)
+        if symbols:
+            wanted &= delivered["symbol"].isin(symbols)
+        return delivered[wanted].reset_index(drop=True)
+
+    def remember(self) -> None:
+        """Put the files on record as read."""
+        write_record(
+            _path(self.workplace),
+            {
+                "asked": _asked(self.workplace, self.source),
+                "additions": _additions(self.workplace),
+                "files": {**self._kept, **self._seen},
+            },
+        )
+
+
+def _path(workplace: Workplace) -> Path:
+    return workplace.lake.folder(workplace.strategy.name, RAW_BARS) / "files_read.json"
+
+
+def _additions(workplace: Workplace) -> int:
+    return workplace.lake.additions(workplace.strategy.name, RAW_BARS)
+
+
+def _asked(workplace: Workplace, source: FilesSource) -> dict[str, Any]:
+    """What decides which bars a file gives, but for the last session."""
+    market, settings = workplace.strategy.market, workplace.strategy.source
+    return {
+        "path": str(source.path),
+        "member": settings.member,
+        "known_at_from": settings.known_at_from,
+        "requires_volume": source.requires_volume,
+        "symbols": list(market.symbols),
+        "first": str(market.history_starts),
+        "calendar": market.calendar,
+        "lag_minutes": market.known_at_lag_minutes,
+    }

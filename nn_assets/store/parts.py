@@ -1,0 +1,179 @@
+"""Long frames of bars in parts by quarter, and what of them is read for some sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nn_assets.errors import SchemaError
+
+__all__ = ["Bounds", "Part", "Parts", "Selection", "read_files", "split"]
+
+_MISSING = np.iinfo(np.int64).max
+_WHOLE_ROWS = 100_000  # up to here one file is read as fast as a part of it
+
+
+class Selection(TypedDict, total=False):
+    """Which part of a frame to read: some columns, sessions from first to last or listed, what was known by then."""
+
+    columns: Sequence[str] | None
+    first: object
+    last: object
+    as_of: object
+    sessions: pd.DatetimeIndex | None
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of one quarter, in the order of the whole; first and last session as ISO days."""
+
+    frame: pd.DataFrame
+    first: str
+    last: str
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A frame cut by quarters. ``order``: of its rows, ``symbol`` (then session) or ``session``."""
+
+    order: str
+    frame: pd.DataFrame
+    quarter: npt.NDArray[np.int64]  # (rows,)
+
+    def __iter__(self) -> Iterator[Part]:
+        by_quarter = np.argsort(self.quarter, kind="stable")
+        cuts = np.flatnonzero(np.diff(self.quarter[by_quarter])) + 1
+        for places in np.split(by_quarter, cuts):
+            frame = self.frame.take(np.sort(places)).reset_index(drop=True)
+            sessions = frame["session"]
+            yield Part(frame, str(sessions.min().date()), str(sessions.max().date()))
+
+
+def split(frame: pd.DataFrame) -> Parts | None:
+    """Cut a frame into parts; None for one that is short, or in an order that parts would lose."""
+    if len(frame) <= _WHOLE_ROWS or not {"symbol", "session"} <= set(frame.columns):
+        return None
+    sessions = frame["session"]
+    if not pd.api.types.is_datetime64_dtype(sessions) or sessions.isna().any():
+        return None
+    days = sessions.to_numpy().astype("datetime64[D]")
+    quarter = days.astype("datetime64[M]").astype(np.int64) // 3
+    if (quarter == quarter[0]).all():
+        return None
+    if (days[1:] >= days[:-1]).all():
+        return Parts("session", frame, quarter)
+    symbols = _ranks(frame["symbol"])
+    grows = (symbols[1:] > symbols[:-1]) | ((symbols[1:] == symbols[:-1]) & (days[1:] >= days[:-1]))
+    return Parts("symbol", frame, quarter) if grows.all() else None
+
+
+def _ranks(symbols: pd.Series) -> npt.NDArray[np.int64]:
+    return pd.factorize(symbols, sort=True)[0].astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Sessions and moments that a selection asks for."""
+
+    first: pd.Timestamp | None
+    last: pd.Timestamp | None
+    as_of: pd.Timestamp | None
+    sessions: pd.DatetimeIndex | None
+
+    @classmethod
+    def of(cls, selection: Selection) -> Bounds:
+        """Bounds that a selection states; None for those it leaves open."""
+        first, last, as_of = (
+            None if (bound := selection.get(name)) is None else pd.Timestamp(bound)
+            for name in ("first", "last", "as_of")
+        )
+        sessions = selection.get("sessions")
+        return cls(first, last, as_of, None if sessions is None else sessions.as_unit("ns").sort_values())
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that must be read to keep the bounds."""
+        by_session = any(bound is not None for bound in (self.first, self.last, self.sessions))
+        return ("session",) * by_session + ("known_at",) * (self.as_of is not None)
+
+    def meet(self, first: str, last: str) -> bool:
+        """Whether a session asked for lies from ``first`` to ``last``."""
+        low, high = pd.Timestamp(first), pd.Timestamp(last)
+        if (self.first is not None and high < self.first) or (self.last is not None and low > self.last):
+            return False
+        if self.sessions is None:
+            return True
+        return bool(self.sessions.searchsorted(low, side="left") < self.sessions.searchsorted(high, side="right"))
+
+    def keep(self, table: pa.Table) -> pa.Table:
+        """Rows within the bounds."""
+        kept = np.ones(len(table), dtype=bool)
+        if "session" in self.columns:
+            days = _nanoseconds(table, "session")
+            kept &= days != _MISSING
+            if self.first is not None:
+                kept &= days >= self.first.value
+            if self.last is not None:
+                kept &= days <= self.last.value
+            if self.sessions is not None:
+                kept &= np.isin(days, self.sessions.asi8)
+        if self.as_of is not None:
+            kept &= _nanoseconds(table, "known_at") <= self.as_of.tz_convert("UTC").value
+        return table if kept.all() else table.filter(pa.array(kept))
+
+
+def _nanoseconds(table: pa.Table, column: str) -> npt.NDArray[np.int64]:
+    found = table[column].cast(pa.timestamp("ns", table[column].type.tz)).cast(pa.int64())
+    return np.asarray(found.fill_null(_MISSING).to_numpy())
+
+
+def read_files(
+    paths: Sequence[Path], selection: Selection, bounds: Bounds, *, order: str | None = None
+) -> pd.DataFrame:
+    """Read the rows and columns selected from the files of one frame, in the frame's own order.
+
+    Raises
+    ------
+    SchemaError
+        The selection names a column that the frame lacks.
+    """
+    stored = pq.read_schema(paths[0]).names
+    chosen = selection.get("columns")
+    missing = sorted({*(chosen or ()), *bounds.columns} - set(stored))
+    if missing:
+        raise SchemaError(
+            expected=f"columns of {', '.join(sorted(stored))}",
+            found=", ".join(missing),
+            remedy="ask for columns that the table has; first, last and sessions need session, as_of known_at",
+            file=str(paths[0]),
+        )
+    columns = None if chosen is None else list(chosen)
+    by_symbol = ("symbol",) if order == "symbol" and len(paths) > 1 else ()
+    asked = None if columns is None else list(dict.fromkeys((*columns, *bounds.columns, *by_symbol)))
+    table = pa.concat_tables([bounds.keep(_read(path, asked)) for path in paths])
+    if by_symbol:
+        table = table.take(pa.array(np.argsort(_symbol_ranks(table), kind="stable")))
+    frame: pd.DataFrame = (table if columns is None else table.select(columns)).to_pandas()
+    return frame
+
+
+def _read(path: Path, columns: list[str] | None) -> pa.Table:
+    with pq.ParquetFile(path) as file:
+        return file.read(columns=columns, use_threads=False)
+
+
+def _symbol_ranks(table: pa.Table) -> npt.NDArray[Any]:
+    coded = table["symbol"].combine_chunks().dictionary_encode()
+    names = np.array(coded.dictionary.to_pylist(), dtype=object)
+    ranks = np.empty(len(names), dtype=np.int64)
+    ranks[np.argsort(names)] = np.arange(len(names))
+    codes = ranks[coded.indices.to_numpy()]
+    return codes.astype(np.int16) if len(names) < np.iinfo(np.int16).max else codes  # sorted by radix

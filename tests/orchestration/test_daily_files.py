@@ -1,0 +1,168 @@
+"""A folder that a vendor fills day by day: only new files are read, late ones find their place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nn_assets.market.bars import content_hash
+from nn_assets.orchestration import ingest, unread
+from nn_assets.orchestration.ingest import Ingested, audit_bars, ingest_bars, publish_bars
+from nn_assets.orchestration.workplace import Workplace, open_workplace
+from nn_assets.settings import Strategy
+from nn_assets.sources.files import FilesSource
+from tests.orchestration.conftest import forget
+
+DAYS = ("2018-01-02", "2018-01-03", "2018-01-04", "2018-01-05")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path / "home"))
+    forget()
+    made = tmp_path / "drops"
+    made.mkdir()
+    yield made
+    forget()
+
+
+def drop(folder: Path, day: int, close: float = 10.0, *, name: str | None = None, symbols: str = "AB") -> Path:
+    """A file of a day: its bars, and those of the day before once more."""
+    lines = ["symbol,date,open,high,low,close,volume"]
+    for symbol in symbols:
+        for place in range(max(day - 1, 0), day + 1):
+            price = close if place < day else 10.0 + place
+            lines.append(f"{symbol},{DAYS[place]},{price},{price + 1},{price - 1},{price},1000")
+    path = folder / (name or f"prices_{DAYS[day]}.csv")
+    path.write_text("\n".join(lines) + "\n")
+    os.utime(path, (1_600_000_000, 1_600_000_000 + day))
+    return path
+
+
+def at(folder: Path, last: int = 3, **source: object) -> Strategy:
+    market = {"calendar": "XNYS", "history_starts": DAYS[0], "history_ends": DAYS[last]}
+    told = {"kind": "files", "path": str(folder), "known_at_from": "file_name", **source}
+    gate = {"max_stale_sessions": 9, "max_quarantined_fraction": 1.0, "max_missing_sessions_fraction": 1.0}
+    return Strategy.model_validate({"name": "drops", "source": told, "market": market, "gate": gate})
+
+
+def take_in(strategy: Strategy, folder: Path) -> Ingested:
+    with open_workplace(strategy, folder) as workplace:
+        return ingest_bars(workplace)
+
+
+def look(strategy: Strategy, folder: Path, seen: Callable[[Workplace], object]) -> object:
+    with open_workplace(strategy, folder) as workplace:
+        return seen(workplace)
+
+
+def test_only_new_and_changed_files_are_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    real = FilesSource.read
+    monkeypatch.setattr(FilesSource, "read", lambda self, file: (read.append(file.name), real(self, file))[1])
+    strategy = at(folder)
+    drop(folder, 0)
+    drop(folder, 1)
+    assert take_in(strategy, folder).counted.added == 4
+    drop(folder, 2, close=11.0)
+    again = take_in(strategy, folder)
+    assert (again.delivered, again.counted.added, again.counted.unchanged) == (4, 2, 2)
+    assert take_in(strategy, folder) == Ingested(type(again.counted)(), 0)
+    assert read == ["prices_2018-01-02.csv", "prices_2018-01-03.csv", "prices_2018-01-04.csv"]
+    # Touched, but the same: not read. Another strategy file that asks for more: all are.
+    os.utime(folder / "prices_2018-01-02.csv")
+    assert take_in(strategy, folder).delivered == 0
+    wider = strategy.model_copy(update={"market": strategy.market.model_copy(update={"symbols": ("A",)})})
+    assert take_in(wider, folder).counted.unchanged == 5
+
+
+def test_a_file_with_sessions_still_to_come_is_read_again_when_they_have(folder: Path) -> None:
+    drop(folder, 0)
+    drop(folder, 2)
+    assert take_in(at(folder, last=1), folder).counted.added == 4
+    later = take_in(at(folder, last=3), folder)
+    assert (later.files_read, later.counted.added) == (("prices_2018-01-04.csv",), 2)
+
+
+def test_a_file_sent_again_with_other_content_is_known_from_now_on(folder: Path) -> None:
+    strategy = at(folder)
+    drop(folder, 0)
+    drop(folder, 1, close=10.0)
+    take_in(strategy, folder)
+    path = drop(folder, 1, close=99.0)
+    os.utime(path, (1_600_000_000, 1_700_000_000))
+    changed = take_in(strategy, folder)
+    assert (changed.counted.revised, changed.counted.unchanged) == (2, 2)
+    raw = look(strategy, folder, Workplace.raw_versions)
+    mended = raw[raw["close"] == 99.0]
+    assert len(mended) == 2
+    assert (mended["known_at"] == mended["ingested_at"]).all()
+
+
+def test_killed_before_the_record_of_files_a_rerun_adds_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    strategy = at(folder)
+    drop(folder, 0)
+    with monkeypatch.context() as patched:
+        patched.setattr(unread, "write_record", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            take_in(strategy, folder)
+    before = look(strategy, folder, Workplace.raw_versions)
+    assert take_in(strategy, folder).counted.unchanged == 2
+    pd.testing.assert_frame_equal(look(strategy, folder, Workplace.raw_versions), before)
+    shutil.rmtree(folder.parent / "home" / "lake")
+    assert take_in(strategy, folder).counted.added == 2  # rebuilt from every file
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 1, 0, 2), (2, 3, 1, 0), (1, 0, 3, 2)])
+def test_the_publication_is_the_same_whatever_order_late_drops_come_in(folder: Path, order: tuple[int, ...]) -> None:
+    strategy = at(folder)
+    closes = {0: 10.0, 1: 10.5, 2: 11.0, 3: 12.25}  # two of the four restate the day before
+    for day in order:
+        drop(folder, day, close=closes[day])
+        take_in(strategy, folder)
+    with open_workplace(strategy, folder) as workplace:
+        made = publish_bars(workplace, audit_bars(workplace), "run")
+        bars = workplace.publications.bars(made)
+        then = content_hash(workplace.bars(DAYS[2]))
+    said = {(row.symbol, str(row.session.date())): (row.close, str(row.known_at.date())) for row in bars.itertuples()}
+    assert {day: said["A", day] for day in DAYS} == {
+        "2018-01-02": (10.5, "2018-01-03"),
+        "2018-01-03": (11.0, "2018-01-03"),
+        "2018-01-04": (12.25, "2018-01-05"),
+        "2018-01-05": (13.0, "2018-01-05"),
+    }
+    assert made.content_hash == content_hash(of_closes(10.5, 11.0, 12.25, 13.0))
+    assert then == content_hash(of_closes(10.5, 11.0, 12.0))
+
+
+def of_closes(*closes: float) -> pd.DataFrame:
+    """Bars of both symbols, from the first day on."""
+    rows = [(symbol, day, close) for symbol in "AB" for day, close in zip(DAYS, closes, strict=False)]
+    frame = pd.DataFrame(rows, columns=["symbol", "session", "close"]).assign(volume=1000.0)
+    frame["session"] = pd.to_datetime(frame["session"])
+    return frame.assign(open=frame["close"], high=frame["close"] + 1, low=frame["close"] - 1)
+
+
+def test_a_session_decided_before_a_late_drop_is_replayed_without_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strategy = at(folder)
+    drop(folder, 0)
+    drop(folder, 2)
+    take_in(strategy, folder)
+    decided = pd.Timestamp.now(tz="UTC")
+    with open_workplace(strategy, folder) as workplace:
+        publish_bars(workplace, audit_bars(workplace), "run")
+    with monkeypatch.context() as patched:
+        patched.setattr(ingest, "now_utc", lambda: decided + pd.Timedelta(hours=1))
+        drop(folder, 1, close=77.0)
+        assert take_in(strategy, folder).counted.revised == 4
+    with open_workplace(strategy, folder) as workplace:
+        assert set(workplace.bars(DAYS[1])["close"]) == {11.0, 77.0}
+        monkeypatch.setattr(Workplace, "_decided_at", lambda self, day: decided)
+        assert set(workplace.bars(DAYS[1])["close"]) == {10.0}
