@@ -12,34 +12,11 @@ from nn_assets.market.bars import as_of as known_bars
 from nn_assets.market.cleaning import Cleaned, clean
 from nn_assets.market.gate import GateReport, inspect
 from nn_assets.orchestration.clock import as_of_session, now_utc
+from nn_assets.orchestration.sources import source_of
 from nn_assets.orchestration.workplace import RAW_BARS, Workplace
-from nn_assets.sources.bundled import BundledSource
-from nn_assets.sources.files import FilesSource
-from nn_assets.sources.protocol import Source
-from nn_assets.sources.simulated import SimulatedSource
 from nn_assets.store.publication import Publication
 
-__all__ = ["Audited", "audit_bars", "ingest_bars", "publish_bars", "source_of"]
-
-
-def source_of(workplace: Workplace) -> Source:
-    """The source that the strategy names."""
-    settings = workplace.strategy.source
-    if settings.kind == "files":
-        assert settings.path is not None, "settings demand it"
-        volume = workplace.strategy.cleaning.traded_with_volume
-        return FilesSource(workplace.folder / settings.path, requires_volume=volume)
-    if settings.kind == "simulator":
-        market = workplace.strategy.market
-        return SimulatedSource(
-            calendar=market.calendar,
-            history_starts=market.history_starts,
-            history_ends=market.history_ends,
-            seed=settings.seed,
-            planted_rank_ic=settings.planted_rank_ic,
-            signal_persistence=settings.signal_persistence,
-        )
-    return BundledSource()
+__all__ = ["Audited", "audit_bars", "ingest_bars", "publish_bars"]
 
 
 def ingest_bars(workplace: Workplace) -> tuple[RevisionCount, int]:
