@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from nn_assets.sources.keys import EnvironmentKey, missing_extra, without_secrets
-from nn_assets.sources.retry import Fault, RetryPolicy, broken_off, judge, persist
+from nn_assets.sources.retry import Fault, RetryPolicy, broken_off, judge, not_there, persist, too_slow
 
 if TYPE_CHECKING:
     import httpx
@@ -102,17 +102,12 @@ class JsonClient:
         try:
             outcome = self._exchange(url, params)
         except self._httpx.TimeoutException as error:
-            outcome = self._slow(type(error).__name__)
+            outcome = too_slow(self.timeout_seconds, type(error).__name__)
         except self._httpx.RemoteProtocolError as error:
             outcome = broken_off(f"{type(error).__name__}: {error}")
         except (self._httpx.HTTPError, self._httpx.InvalidURL) as error:
-            outcome = Fault(
-                "reachable",
-                f"a vendor that answers at {self.base_url}",
-                f"{type(error).__name__}: {error}",
-                "check the network, proxy settings and source.base_url",
-                passing=True,
-            )
+            told = f"{type(error).__name__}: {error}"
+            outcome = not_there(f"a vendor that answers at {self.base_url}", told)
         if not isinstance(outcome, Fault):
             return outcome
         secrets = [key.reveal() for key in self.keys.values()]
@@ -127,7 +122,7 @@ class JsonClient:
             for chunk in answer.iter_bytes():
                 body += chunk
                 if self.clock() > deadline:
-                    return self._slow("bytes that drip in")
+                    return too_slow(self.timeout_seconds, "bytes that drip in")
         finally:
             answer.close()
         return judge(answer.status_code, answer.headers, bytes(body))
@@ -137,15 +132,6 @@ class JsonClient:
         for header, key in self.keys.items():
             request.headers[header] = f"Bearer {key.reveal()}" if header == "Authorization" else key.reveal()
         return request
-
-    def _slow(self, found: str) -> Fault:
-        return Fault(
-            "answers_in_time",
-            f"an answer without pauses over {self.timeout_seconds:g} s",
-            found,
-            "run again later; the vendor's status page says whether it is slow",
-            passing=True,
-        )
 
     def _own(self, address: str) -> str:
         """Full address of a path, or a page's address if it is the vendor's own; empty if not."""

@@ -11,10 +11,20 @@ from typing import Any
 
 from nn_assets.errors import SourceError
 
-__all__ = ["DEFAULT_POLICY", "Fault", "Faulted", "RetryPolicy", "broken_off", "judge", "persist"]
+__all__ = [
+    "DEFAULT_POLICY",
+    "Fault",
+    "Faulted",
+    "RetryPolicy",
+    "broken_off",
+    "judge",
+    "not_there",
+    "persist",
+    "too_slow",
+]
 
-_TOO_MANY, _FIRST_SERVER_FAULT = 429, 500
-_TRY_LATER = (408, 425, 429)
+_TOO_MANY, _FIRST_SERVER_FAULT = (418, 429), 500  # Binance answers 418 to whom it bans for a while
+_TRY_LATER = (408, 425)
 _EXCERPT = 200
 
 
@@ -136,12 +146,29 @@ def broken_off(found: str) -> Fault:
     )
 
 
+def too_slow(timeout_seconds: float, found: str) -> Fault:
+    """Give the fault of a vendor that does not answer in time."""
+    return Fault(
+        "answers_in_time",
+        f"an answer without pauses over {timeout_seconds:g} s",
+        found,
+        "run again later; the vendor's status page says whether it is slow",
+        passing=True,
+    )
+
+
+def not_there(expected: str, found: str) -> Fault:
+    """Give the fault of a vendor that cannot be reached."""
+    remedy = "check the network, proxy settings and source.base_url"
+    return Fault("reachable", expected, found, remedy, passing=True)
+
+
 def _status_fault(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
     found = f"HTTP {status}: {_excerpt(body)}"
     if status in (401, 403):
-        remedy = "check the key's environment variable, and that the subscription covers the data asked for"
+        remedy = "check the key in its environment variable, and that subscription and region may have these data"
         return Fault("authorised", "a request that the vendor accepts as authorised", found, remedy)
-    if status == _TOO_MANY:
+    if status in _TOO_MANY:
         remedy = "wait and run again, ask for fewer symbols, or subscribe to more requests a minute"
         return Fault(
             "rate_limit",

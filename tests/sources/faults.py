@@ -18,6 +18,11 @@ class VendorFaults:
     variables: tuple[str, ...] = ()
     """Environment variables that hold keys."""
 
+    @property
+    def echo(self) -> str:
+        """The key, as vendors repeat it in their answers; of vendors without a key there is none."""
+        return SECRET if self.variables else "none"
+
     def test_a_rate_limit_is_waited_out_for_as_long_as_the_vendor_asks(self, vendor: Vendor, source) -> None:
         whole = source.bars()
         limited = Answer({"message": "slow down"}, 429, {"Retry-After": "17"})
@@ -45,9 +50,10 @@ class VendorFaults:
         assert vendor.slept == [1.0, 2.0, 4.0]
 
     def test_a_vendor_that_stays_down_is_an_error_after_seven_attempts(self, vendor: Vendor, source, caplog) -> None:
-        vendor.faults = [Answer({"message": f"down {SECRET}"}, 503)] * 20
+        vendor.faults = [Answer({"message": f"down {self.echo}"}, 503)] * 20
         error = refused(caplog, source.bars)
-        assert (error.where["source"], error.where["rule"]) == (source.name, "vendor_available")
+        assert error.where["rule"] == "vendor_available"
+        assert str(error.where["source"]).startswith(source.name)
         assert len(vendor.asked) == 7
         assert vendor.slept == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]
 
@@ -75,7 +81,7 @@ class VendorFaults:
 
     @pytest.mark.parametrize("status", [401, 403])
     def test_a_refused_key_is_an_error_at_once(self, vendor: Vendor, source, caplog, status) -> None:
-        vendor.faults = [Answer({"message": f"Unknown API Key {SECRET}"}, status)]
+        vendor.faults = [Answer({"message": f"Unknown API Key {self.echo}"}, status)]
         error = refused(caplog, source.bars)
         assert error.where["rule"] == "authorised"
         assert f"HTTP {status}" in error.found
