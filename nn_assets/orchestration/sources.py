@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from nn_assets.orchestration.workplace import Workplace
 from nn_assets.settings.sources import (
+    AlpacaSettings,
+    CcxtSettings,
     FilesSettings,
     MassiveSettings,
     SimulatorSettings,
     SqlSettings,
 )
+from nn_assets.sources.alpaca import AlpacaSource
 from nn_assets.sources.answers import Scope
 from nn_assets.sources.bundled import BundledSource
+from nn_assets.sources.ccxt import CcxtSource
 from nn_assets.sources.files import FilesSource
 from nn_assets.sources.keys import EnvironmentKey
 from nn_assets.sources.massive import MassiveSource
@@ -49,4 +53,9 @@ def source_of(workplace: Workplace) -> Source:
         )
     if isinstance(settings, MassiveSettings):
         return MassiveSource(scope, EnvironmentKey(settings.key_env), settings.base_url)
+    if isinstance(settings, AlpacaSettings):
+        keys = EnvironmentKey(settings.key_env), EnvironmentKey(settings.secret_env)
+        return AlpacaSource(scope, *keys, feed=settings.feed, base_url=settings.base_url)
+    if isinstance(settings, CcxtSettings):
+        return CcxtSource(scope, settings.exchange, settings.base_url)
     return BundledSource()
