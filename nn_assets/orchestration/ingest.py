@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import pandas as pd
 
 from nn_assets.frames import BAR_VERSIONS, empty
-from nn_assets.market.bars import RevisionCount, known_after, new_versions, with_assumed_known_at
+from nn_assets.market.bars import RevisionCount, new_versions, with_assumed_known_at
 from nn_assets.market.bars import as_of as known_bars
 from nn_assets.market.cleaning import Cleaned, clean
 from nn_assets.market.gate import GateReport, inspect
 from nn_assets.orchestration.actions import ACTIONS, data_hash_of
 from nn_assets.orchestration.clock import as_of_session, now_utc
 from nn_assets.orchestration.ingest_actions import actions_to_publish, ingest_actions, suspicion_messages
+from nn_assets.orchestration.sources import source_of
 from nn_assets.orchestration.unread import UnreadFiles
 from nn_assets.orchestration.workplace import RAW_BARS, Workplace
-from nn_assets.sources.bundled import BundledSource
 from nn_assets.sources.files import FilesSource
-from nn_assets.sources.protocol import Source
-from nn_assets.sources.simulated import SimulatedSource
 from nn_assets.store.publication import Publication
 
-__all__ = ["Audited", "Ingested", "audit_bars", "ingest_bars", "publish_bars", "source_of"]
+__all__ = ["Audited", "Ingested", "audit_bars", "ingest_bars", "publish_bars"]
 
 
 @dataclass(frozen=True)
@@ -37,30 +34,6 @@ class Ingested:
     delivered: int
     files_read: tuple[str, ...] = ()
     files_without_bars: tuple[str, ...] = ()
-
-
-def source_of(workplace: Workplace) -> Source:
-    """The source that the strategy names."""
-    settings = workplace.strategy.source
-    if settings.kind == "files":
-        assert settings.path is not None, "settings demand it"
-        return FilesSource(
-            workplace.folder / settings.path,
-            requires_volume=workplace.strategy.cleaning.traded_with_volume,
-            member=settings.member,
-            known_on=partial(_known_on, workplace) if settings.known_at_from == "file_name" else None,
-        )
-    if settings.kind == "simulator":
-        market = workplace.strategy.market
-        return SimulatedSource(
-            calendar=market.calendar,
-            history_starts=market.history_starts,
-            history_ends=market.history_ends,
-            seed=settings.seed,
-            planted_rank_ic=settings.planted_rank_ic,
-            signal_persistence=settings.signal_persistence,
-        )
-    return BundledSource()
 
 
 def ingest_bars(workplace: Workplace) -> Ingested:
@@ -107,11 +80,6 @@ def _append_new(
     if len(fresh):
         workplace.lake.append_segment(name, RAW_BARS, fresh)
     return counted
-
-
-def _known_on(workplace: Workplace, day: pd.Timestamp) -> pd.Timestamp:
-    market = workplace.strategy.market
-    return known_after(market.calendar, [day], market.known_at_lag_minutes)[0]
 
 
 @dataclass(frozen=True)

@@ -126,11 +126,10 @@ def _additions(workplace: Workplace) -> int:
 
 def _asked(workplace: Workplace, source: FilesSource) -> dict[str, Any]:
     """What decides which bars a file gives, but for the last session."""
-    market, settings = workplace.strategy.market, workplace.strategy.source
+    market = workplace.strategy.market
     return {
         "path": str(source.path),
-        "member": settings.member,
-        "known_at_from": settings.known_at_from,
+        "settings": workplace.strategy.source.model_dump(mode="json"),
         "requires_volume": source.requires_volume,
         "symbols": list(market.symbols),
         "first": str(market.history_starts),

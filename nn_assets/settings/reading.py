@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from nn_assets.errors import SettingsError
 from nn_assets.settings.sections import Strategy
 
 __all__ = ["load_strategy", "parse_strategy"]
+
+_NO_SUCH_KIND = "union_tag_invalid"
+_SECRET = re.compile(r"key|secret|password|token|url|_env$", re.IGNORECASE)
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -66,21 +71,42 @@ def parse_strategy(text: str, *, file: str = "<text>") -> Strategy:
 
 def _explained(error: ValidationError, file: str) -> SettingsError:
     problems = error.errors(include_url=False)
-    listed = []
-    for problem in problems:
-        key = ".".join(str(part) for part in problem["loc"]) or "(whole file)"
-        unknown = problem["type"] == "extra_forbidden"
-        expected = "no such key" if unknown else problem["msg"]
-        value = "a mapping" if isinstance(problem["input"], dict) else repr(problem["input"])
-        listed.append(f"{key} = {value}: {expected}")
+    listed = [f"{_key(problem)} = {_value(problem)}: {_expectation(problem)}" for problem in problems]
     first = problems[0]
     return SettingsError(
         expected="known keys with values of their type",
         found="; ".join(listed),
         remedy="correct or delete the keys named; nn_assets/settings/sections.py lists every key",
         file=file,
-        key=".".join(str(part) for part in first["loc"]) or None,
+        key=_key(first) if first["loc"] else None,
     )
+
+
+def _key(problem: ErrorDetails) -> str:
+    parts = [str(part) for part in problem["loc"]]
+    if len(parts) > 1 and parts[0] == "source":
+        del parts[1]  # the kind, by which the key's section was chosen
+    elif problem["type"] == _NO_SUCH_KIND:
+        parts.append("kind")
+    return ".".join(parts) or "(whole file)"
+
+
+def _value(problem: ErrorDetails) -> str:
+    given = problem["input"]
+    if problem["type"] == _NO_SUCH_KIND:
+        return repr(given.get("kind"))
+    if isinstance(given, dict):
+        return "a mapping"
+    # A key or an address put where the name of its variable belongs must not reach a log.
+    return "(not shown)" if _SECRET.search(_key(problem)) else repr(given)
+
+
+def _expectation(problem: ErrorDetails) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "no such key"
+    if problem["type"] == _NO_SUCH_KIND:
+        return f"one of {problem['ctx']['expected_tags']} was expected"
+    return problem["msg"]
 
 
 def load_strategy(path: Path) -> Strategy:

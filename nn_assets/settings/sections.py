@@ -12,7 +12,10 @@ from datetime import date
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from nn_assets.settings.section import Section as _Section
+from nn_assets.settings.sources import BundledSettings, SourceSettings
 
 __all__ = [
     "CleaningSettings",
@@ -39,34 +42,6 @@ Count = Annotated[int, Field(ge=1)]
 
 # Left at their defaults these change no result, nor the hash of a strategy that never stated them.
 _COUNTED_WHEN_SET = (("source", "actions_path", None), ("market", "adjustment_convention", "previous_close"))
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
-
-
-class SourceSettings(_Section):
-    """Where bars come from. The first keys belong to ``files``; ``seed`` and what follows to ``simulator``.
-
-    ``known_at_from: file_name`` says that a file's bars became known at the close of the day in its
-    name (a folder of daily drops), and not each at its own session's close. ``actions_path`` names a
-    CSV of splits and dividends that goes with any kind.
-    """
-
-    kind: Literal["bundled", "files", "simulator"] = "bundled"
-    path: str | None = None
-    member: str | None = None
-    known_at_from: Literal["close", "file_name"] = "close"
-    actions_path: str | None = None
-    seed: int = 20_180_102
-    planted_rank_ic: float = 0.05
-    signal_persistence: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.95
-
-    @model_validator(mode="after")
-    def _files_need_a_path(self) -> SourceSettings:
-        if self.kind == "files" and not self.path:
-            raise ValueError("source.kind 'files' needs source.path, a file or a folder")
-        return self
 
 
 class MarketSettings(_Section):
@@ -280,7 +255,7 @@ class Strategy(_Section):
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
     description: str = ""
     owner: str = "team:quants"
-    source: SourceSettings = SourceSettings()
+    source: SourceSettings = BundledSettings()
     market: MarketSettings
     cleaning: CleaningSettings = CleaningSettings()
     gate: GateSettings = GateSettings()

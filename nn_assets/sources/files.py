@@ -10,6 +10,7 @@ import pandas as pd
 from nn_assets.errors import SourceError
 from nn_assets.frames import DELIVERED_BARS, conform
 from nn_assets.sources.archives import ARCHIVES, read_archive
+from nn_assets.sources.days import days_written
 from nn_assets.sources.protocol import checked_selection, validate_symbol
 from nn_assets.sources.spellings import day_of_name, symbol_from_name
 from nn_assets.sources.tables import LINE, read_csv, read_parquet
@@ -18,8 +19,6 @@ __all__ = ["FilesSource"]
 
 _CSV = (".csv", ".csv.gz")
 _PARQUET = (".parquet", ".pq")
-# A date, then at most a midnight and an offset: an offset says whose midnight, not another day.
-_DATE = r"^(\d{4})[-/]?(\d{2})[-/]?(\d{2})(?:[ T]00:00(?::00(?:\.0+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?$"
 
 
 class FilesSource:
@@ -162,18 +161,9 @@ def _check_symbols(table: pd.DataFrame, file: Path) -> None:
 
 def _sessions(table: pd.DataFrame, file: Path) -> pd.Series:
     """Days of a column of dates, as tz-naive midnights; the wall date where an offset is given."""
-    written = table["session"]
-    if pd.api.types.is_datetime64_any_dtype(written):
-        wall = written.dt.tz_localize(None).dt.as_unit("ns")
-        _refuse_first(table, wall.isna() | (wall.dt.normalize() != wall), file)
-        return wall
-    texts = written.astype("str").fillna("").str.strip()
-    parts = texts.str.extract(_DATE)
-    joined = parts[0] + "-" + parts[1] + "-" + parts[2]
-    days = pd.to_datetime(joined, format="%Y-%m-%d", errors="coerce")
-    days = days.where(days.between("1700-01-01", "2261-12-31"))  # what nanoseconds can hold
+    days = days_written(table["session"])
     _refuse_first(table, days.isna(), file)
-    return days.dt.as_unit("ns")
+    return days
 
 
 def _moments(table: pd.DataFrame, file: Path) -> pd.Series:

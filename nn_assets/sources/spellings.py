@@ -33,17 +33,25 @@ def normalised(header: str) -> str:
     return re.sub(r"^\d+\.|[^a-z]", "", header.strip().lower())
 
 
-def map_columns(headers: Sequence[str], file: str, *, needs_volume: bool) -> dict[str, str]:
+def map_columns(
+    headers: Sequence[str],
+    file: str | None,
+    *,
+    needs_volume: bool,
+    remedy: str = "name the column {column!r} in the header, the file's first line",
+) -> dict[str, str]:
     """Find the columns of a bar among a table's headers.
 
     Parameters
     ----------
     headers : sequence of str
         As written in the file. Columns that are none of a bar's, adjusted ones among them, are left out.
-    file : str
+    file : str or None
         For the error.
     needs_volume : bool
         Whether a table without a volume column is refused.
+    remedy : str
+        What to do about a missing ``{column}``.
 
     Returns
     -------
@@ -76,7 +84,7 @@ def map_columns(headers: Sequence[str], file: str, *, needs_volume: bool) -> dic
         raise SourceError(
             expected=f"columns {', '.join(_NEEDED)}{', volume' * needs_volume}, in a common spelling",
             found=f"no column for {', '.join(missing)} among {', '.join(map(repr, headers[:30])) or 'none'}",
-            remedy=f"name the column {missing[0]!r} in the header, the file's first line",
+            remedy=remedy.format(column=missing[0]),
             file=file,
             rule="complete_columns",
             column=missing[0],

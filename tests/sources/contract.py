@@ -69,6 +69,11 @@ class SourceContract:
         expected = everything[everything["session"].between(first, last)].reset_index(drop=True)
         pd.testing.assert_frame_equal(source.bars((), first, last), expected)
 
+    def test_a_span_may_be_one_session(self, source, everything) -> None:
+        day = sorted(everything["session"].unique())[1]
+        expected = everything[everything["session"] == day].reset_index(drop=True)
+        pd.testing.assert_frame_equal(source.bars((), day, day), expected)
+
     def test_asked_twice_it_delivers_the_same_and_not_the_same_object(self, source) -> None:
         first = source.bars()
         copy = first.copy()

@@ -1,0 +1,226 @@
+"""What vendors' answers have in common: who and when is asked, bars from rows, pages that follow each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nn_assets.errors import SourceError
+from nn_assets.frames import DELIVERED_BARS, conform
+from nn_assets.market.sessions import sessions_between, timezone_of
+from nn_assets.sources.protocol import validate_symbol
+
+__all__ = ["Scope", "action_table", "bar_table", "days_of", "nothing_of", "partial_answer"]
+
+_FIELDS = ("open", "high", "low", "close", "volume")
+_LONGEST_SILENCE_SESSIONS = 10
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a vendor is asked for where a request leaves it open: it has too much to deliver all.
+
+    Parameters
+    ----------
+    calendar : str
+        Whose sessions the bars belong to; its timezone gives a moment its day.
+    universe : tuple of str
+        The symbols delivered when none are named.
+    history_starts : date
+        The first session delivered when none is named.
+    """
+
+    calendar: str
+    universe: tuple[str, ...]
+    history_starts: date
+
+    def asked(
+        self, source: str, symbols: tuple[str, ...], first: pd.Timestamp | None
+    ) -> tuple[tuple[str, ...], pd.Timestamp]:
+        """Symbols and first session of a request.
+
+        Raises
+        ------
+        SourceError
+            No symbols at all, or one that no exchange uses.
+        """
+        names = tuple(dict.fromkeys(symbols or self.universe))
+        if not names:
+            raise SourceError(
+                expected="symbols to ask the vendor for",
+                found="none",
+                remedy="list them in market.symbols",
+                source=source,
+                rule="symbols_named",
+                key="market.symbols",
+            )
+        for name in names:
+            validate_symbol(name, source=source)
+        return names, pd.Timestamp(first if first is not None else self.history_starts)
+
+    @property
+    def timezone(self) -> str:
+        """The calendar's timezone."""
+        return timezone_of(self.calendar)
+
+    def refuse_gap(self, source: str, symbol: str, before: pd.Timestamp, after: pd.Timestamp) -> None:
+        """Refuse two pages between which sessions are missing, more than a halt explains.
+
+        Raises
+        ------
+        SourceError
+            Over 10 sessions lie between the last bar of one page and the first of the next.
+        """
+        between = len(sessions_between(self.calendar, before, after)) - 2
+        if between > _LONGEST_SILENCE_SESSIONS:
+            found = f"{between} sessions missing between a page that ends {before.date()} and the next"
+            raise partial_answer(source, symbol, found, session=after.date())
+
+
+def partial_answer(source: str, symbol: str, found: str, **where: object) -> SourceError:
+    """Make the error for an answer of which something is missing."""
+    return SourceError(
+        expected="a whole answer: as many rows as announced, each once, page after page",
+        found=found,
+        remedy="run again; if it stays, report it to the vendor",
+        **{"source": source, "symbol": symbol, "rule": "whole_answer", **where},
+    )
+
+
+def nothing_of(source: str, symbol: str, first: pd.Timestamp, last: pd.Timestamp | None) -> SourceError:
+    """Make the error for an answer without a row."""
+    return SourceError(
+        expected=f"bars of {symbol} from {first.date()} to {'now' if last is None else last.date()}",
+        found="an empty answer",
+        remedy="correct market.symbols, or ask for sessions on which it traded and which the subscription covers",
+        source=source,
+        symbol=symbol,
+        session=first.date(),
+        rule="not_empty",
+    )
+
+
+def days_of(moments: pd.Series, timezone: str) -> pd.Series:
+    """Days of UTC moments on the exchange's clock, as tz-naive midnights."""
+    return moments.dt.tz_convert(timezone).dt.tz_localize(None).dt.normalize().dt.as_unit("ns")
+
+
+def bar_table(source: str, symbol: str, rows: Sequence[Any], keys: Mapping[str, str], timezone: str) -> pd.DataFrame:
+    """Bars of one symbol from a vendor's rows.
+
+    Parameters
+    ----------
+    source, symbol : str
+    rows : sequence
+        Mappings, oldest first.
+    keys : mapping of str to str
+        Field (moment, open, high, low, close, volume) to the vendor's key. A moment is milliseconds
+        since 1970 UTC, or a text with an offset.
+    timezone : str
+        Whose day a moment belongs to.
+
+    Returns
+    -------
+    DataFrame
+        Keeps ``DELIVERED_BARS``. NaN where the vendor says null.
+
+    Raises
+    ------
+    SourceError
+        A row that is none, a key that is absent, a value that is no number, a moment that is none,
+        or moments that do not rise; names symbol, session or row, and value.
+    """
+    place: dict[str, object] = {"source": source, "symbol": symbol}
+    for number, row in enumerate(rows):
+        absent = [key for key in keys.values() if key not in row] if isinstance(row, Mapping) else ["every key"]
+        if absent:
+            raise _malformed(f"no {', '.join(absent)} in it", {**place, "row": number, "value": repr(row)[:120]})
+    written = [row[keys["moment"]] for row in rows]
+    kinds = {type(one) for one in written}
+    if kinds not in ({int}, {str}):
+        wrong = next(one for one in written if type(one) is not type(written[0]) or not isinstance(one, int | str))
+        raise _malformed("a moment that is none", {**place, "value": repr(wrong)[:120]})
+    told = {"unit": "ms"} if kinds == {int} else {"format": "ISO8601"}
+    moments = pd.Series(pd.to_datetime(pd.Series(written), utc=True, errors="coerce", **told))
+    if moments.isna().any():
+        wrong = written[int(np.argmax(moments.isna()))]
+        raise _malformed("a moment that is none", {**place, "value": repr(wrong)[:120]})
+    days = days_of(moments, timezone)
+    table: dict[str, Any] = {"symbol": symbol, "session": days, "source": source}
+    for name in _FIELDS:
+        values = [row[keys[name]] for row in rows]
+        at = next((number for number, value in enumerate(values) if not _is_number(value)), None)
+        if at is not None:
+            where = {**place, "session": days[at].date(), "column": name, "value": repr(values[at])[:120]}
+            raise _malformed(f"no number in {name}", where)
+        table[name] = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    late = moments[moments.diff() <= pd.Timedelta(0)]
+    if len(late):
+        raise partial_answer(source, symbol, "rows that come twice or out of order", session=late.iloc[0].date())
+    return conform(pd.DataFrame(table), DELIVERED_BARS)
+
+
+def _is_number(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _malformed(found: str, where: Mapping[str, object]) -> SourceError:
+    return SourceError(
+        expected="rows as the vendor documents them",
+        found=found,
+        remedy="run again; if it stays, the vendor has changed its answers: report it",
+        rule="rows_as_documented",
+        **where,
+    )
+
+
+def action_table(
+    source: str, rows: Iterable[tuple[str, object, str, object]], first: pd.Timestamp, last: pd.Timestamp | None
+) -> pd.DataFrame:
+    """Splits and dividends of a span, ordered by symbol and ex-session.
+
+    Parameters
+    ----------
+    source : str
+    rows : iterable of (symbol, ex-session, kind, value)
+        Kind is split (new shares for each old one) or dividend (cash for each share held that day).
+    first, last : Timestamp
+        Both included; no end where ``last`` is None.
+
+    Returns
+    -------
+    DataFrame
+        Columns symbol, ex_session (tz-naive midnight), kind, value (float64, above zero), source.
+        Empty where nothing happened: that is an answer.
+
+    Raises
+    ------
+    SourceError
+        An ex-session that is no day, or a value that is no number above zero.
+    """
+    listed = list(rows)
+    for symbol, day, kind, value in listed:
+        if not (_is_number(value) and value is not None and 0.0 < float(value) < np.inf):  # type: ignore[arg-type]
+            raise _malformed(
+                f"a {kind} of no size", {"source": source, "symbol": symbol, "session": day, "value": repr(value)}
+            )
+    days = pd.to_datetime(pd.Series([day for _, day, _, _ in listed], dtype=object), errors="coerce", format="ISO8601")
+    if days.isna().any():
+        symbol, day, kind, _ = listed[int(np.argmax(days.isna()))]
+        raise _malformed(f"a {kind} without a day", {"source": source, "symbol": symbol, "value": repr(day)})
+    table = pd.DataFrame(
+        {
+            "symbol": pd.Series([row[0] for row in listed], dtype="str"),
+            "ex_session": days.astype("datetime64[ns]"),
+            "kind": pd.Series([row[2] for row in listed], dtype="str"),
+            "value": pd.Series([row[3] for row in listed], dtype=np.float64),
+            "source": pd.Series([source] * len(listed), dtype="str"),
+        }
+    )
+    within = (table["ex_session"] >= first) & ((table["ex_session"] <= last) if last is not None else True)
+    return table[within].sort_values(["symbol", "ex_session", "kind"], kind="stable").reset_index(drop=True)

@@ -1,0 +1,153 @@
+"""JSON over HTTP from a vendor.
+
+The vendors' own clients for Massive and Alpaca are not used: one hands a truncated answer on as an
+empty list, the other waits for ever, and neither compares what came with what was announced.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from nn_assets.sources.keys import EnvironmentKey, missing_extra, without_secrets
+from nn_assets.sources.retry import Fault, RetryPolicy, broken_off, judge, not_there, persist, too_slow
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["JsonClient"]
+
+
+class JsonClient:
+    """GET requests of JSON to one vendor, with its keys in headers.
+
+    A context manager. No redirect is followed and no other host is asked: keys go to the vendor alone.
+
+    Parameters
+    ----------
+    source : str
+        The source's name, for errors.
+    extra : str
+        The optional extra that installs what is needed.
+    base_url : str
+    keys : mapping of str to EnvironmentKey
+        By header. ``Authorization`` gets "Bearer" before it.
+    policy : RetryPolicy
+    timeout_seconds : float
+        For connecting, for each pause within an answer, and ten times that for all of it.
+    clock : callable
+        Seconds of a clock that never goes back.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        extra: str,
+        base_url: str,
+        keys: Mapping[str, EnvironmentKey],
+        policy: RetryPolicy,
+        timeout_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.source, self.extra, self.base_url = source, extra, base_url.rstrip("/")
+        self.keys, self.policy, self.timeout_seconds, self.clock = dict(keys), policy, timeout_seconds, clock
+
+    def __enter__(self) -> Self:
+        try:
+            import httpx
+        except ModuleNotFoundError:
+            raise missing_extra(self.extra, "httpx") from None
+        for key in self.keys.values():
+            key.require(self.source, in_header=True)
+        self._httpx = httpx
+        self._client = httpx.Client(timeout=self.timeout_seconds, headers={"accept": "application/json"})
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _at: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def get(self, address: str, params: Mapping[str, str] | None = None, **where: object) -> dict[str, Any]:
+        """Ask for a path of the vendor, or for the next page by the full address it gave.
+
+        Parameters
+        ----------
+        address : str
+        params : mapping, optional
+        **where : object
+            Symbol and session, for errors.
+
+        Raises
+        ------
+        SourceError
+            No good answer, as often as the policy asks; or an address that is not the vendor's.
+        """
+        url = self._own(address)
+        outcome = persist(lambda: self._once(url, params), self.policy) if url else self._foreign(address)
+        if isinstance(outcome, dict):
+            return outcome
+        if not isinstance(outcome, Fault):
+            outcome = Fault(
+                "json_answer", "a JSON object", f"a JSON {type(outcome).__name__}", "report it to the vendor"
+            )
+        raise outcome.error(source=self.source, **where)
+
+    def _once(self, url: str, params: Mapping[str, str] | None) -> Any:
+        """Ask once. Exceptions of the library end here: they carry headers."""
+        try:
+            outcome = self._exchange(url, params)
+        except self._httpx.TimeoutException as error:
+            outcome = too_slow(self.timeout_seconds, type(error).__name__)
+        except self._httpx.RemoteProtocolError as error:
+            outcome = broken_off(f"{type(error).__name__}: {error}")
+        except (self._httpx.HTTPError, self._httpx.InvalidURL) as error:
+            told = f"{type(error).__name__}: {error}"
+            outcome = not_there(f"a vendor that answers at {self.base_url}", told)
+        if not isinstance(outcome, Fault):
+            return outcome
+        secrets = [key.reveal() for key in self.keys.values()]
+        return replace(outcome, found=without_secrets(outcome.found, secrets))
+
+    def _exchange(self, url: str, params: Mapping[str, str] | None) -> Any:
+        deadline = self.clock() + 10.0 * self.timeout_seconds
+        request = self._client.build_request("GET", url, params=params or None)  # {} would strip the address
+        answer = self._client.send(request, auth=self._with_keys, stream=True)
+        try:
+            body = bytearray()
+            for chunk in answer.iter_bytes():
+                body += chunk
+                if self.clock() > deadline:
+                    return too_slow(self.timeout_seconds, "bytes that drip in")
+        finally:
+            answer.close()
+        return judge(answer.status_code, answer.headers, bytes(body))
+
+    def _with_keys(self, request: httpx.Request) -> httpx.Request:
+        """Put the keys into a request at the last moment: no variable of this package holds them."""
+        for header, key in self.keys.items():
+            request.headers[header] = f"Bearer {key.reveal()}" if header == "Authorization" else key.reveal()
+        return request
+
+    def _own(self, address: str) -> str:
+        """Full address of a path, or a page's address if it is the vendor's own; empty if not."""
+        if address.startswith("/"):
+            return self.base_url + address
+        parts, base = urlsplit(address), urlsplit(self.base_url)
+        if (parts.scheme, parts.netloc) != (base.scheme, base.netloc):
+            return ""
+        # A vendor that echoes the key in a page's address would have it logged: the header carries it.
+        kept = [(name, value) for name, value in parse_qsl(parts.query) if name.lower() != "apikey"]
+        return parts._replace(query=urlencode(kept)).geturl()
+
+    def _foreign(self, address: str) -> Fault:
+        return Fault(
+            "own_pages",
+            f"a next page at {self.base_url}",
+            f"one at host {urlsplit(address).netloc[:80]!r}",
+            "set source.base_url to the vendor's address; keys are sent nowhere else",
+        )

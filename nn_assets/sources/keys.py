@@ -1,0 +1,70 @@
+"""Keys and passwords: named by an environment variable, read when used, told to nobody."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import quote, quote_plus
+
+from nn_assets.errors import SourceError
+
+__all__ = ["EnvironmentKey", "missing_extra", "without_secrets"]
+
+_SHORTEST_SECRET = 4
+
+
+@dataclass(frozen=True)
+class EnvironmentKey:
+    """A key by the name of its environment variable. The value is never kept, so no ``repr`` can show it."""
+
+    variable: str
+
+    def require(self, source: str, *, in_header: bool = False) -> None:
+        """Refuse to go on without the key, or ``in_header`` with one that no header can carry.
+
+        Raises
+        ------
+        SourceError
+            Never says what the variable holds.
+        """
+        if not self.reveal():
+            found = "it is not set, or empty"
+        elif in_header and not re.fullmatch(r"[!-~]+", self.reveal()):
+            found = "blanks, line breaks or letters beyond ASCII in it"
+        else:
+            return
+        raise SourceError(
+            expected=f"a key in the environment variable {self.variable}",
+            found=found,
+            remedy=f"set {self.variable} for the process that asks for data (export {self.variable}=...)",
+            source=source,
+            rule="key_given",
+            key=self.variable,
+        )
+
+    def reveal(self) -> str:
+        """Give the value, for the one request that needs it; empty where there is none."""
+        return os.environ.get(self.variable, "").strip()
+
+
+def without_secrets(text: str, secrets: Iterable[str]) -> str:
+    """Blot secrets out of a text, in the spellings that addresses use as well."""
+    for secret in secrets:
+        if len(secret) >= _SHORTEST_SECRET:
+            for spelling in (secret, quote(secret, safe=""), quote_plus(secret)):
+                text = text.replace(spelling, "***")
+    return text
+
+
+def missing_extra(extra: str, module: str) -> SourceError:
+    """Make the error for a vendor whose optional packages are not installed."""
+    return SourceError(
+        expected=f"the package {module}, which source {extra} needs",
+        found="it is not installed",
+        remedy=f"pip install 'nn-assets[{extra}]'",
+        source=extra,
+        rule="extra_installed",
+        value=module,
+    )

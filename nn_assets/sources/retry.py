@@ -1,0 +1,204 @@
+"""One answer judged, and one policy for asking again: never half an answer, never an empty success."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from nn_assets.errors import SourceError
+
+__all__ = [
+    "DEFAULT_POLICY",
+    "Fault",
+    "Faulted",
+    "RetryPolicy",
+    "broken_off",
+    "judge",
+    "not_there",
+    "persist",
+    "too_slow",
+]
+
+_TOO_MANY, _FIRST_SERVER_FAULT = (418, 429), 500  # Binance answers 418 to whom it bans for a while
+_TRY_LATER = (408, 425)
+_EXCERPT = 200
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What was wrong with one answer, and whether asking again may help.
+
+    Parameters
+    ----------
+    rule : str
+        Which rule of a good answer it broke.
+    expected, found, remedy : str
+        As in every error of the package.
+    passing : bool
+        Whether the fault may pass by itself.
+    wait_seconds : float
+        How long the vendor asks to wait; 0 where it does not say.
+    """
+
+    rule: str
+    expected: str
+    found: str
+    remedy: str
+    passing: bool = False
+    wait_seconds: float = 0.0
+
+    def error(self, **where: object) -> SourceError:
+        """Make the error that the caller raises."""
+        parts = {"expected": self.expected, "found": self.found, "remedy": self.remedy}
+        return SourceError(**parts, **{"rule": self.rule, **where})  # type: ignore[arg-type]
+
+
+class Faulted(Exception):  # noqa: N818  a signal through a vendor's library, never shown to anyone
+    """Carries a fault out of a library that calls back into this package."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+        super().__init__(fault.rule)
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often a passing fault is met with another attempt, and how long is waited in between.
+
+    Waits double from ``first_wait_seconds``: one minute in all by default, the window over which
+    vendors count requests. A vendor that asks for more than ``longest_wait_seconds`` is not waited for.
+    """
+
+    attempts: int = 7
+    first_wait_seconds: float = 1.0
+    longest_wait_seconds: float = 90.0
+    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
+
+
+DEFAULT_POLICY = RetryPolicy()
+
+
+def persist(attempt: Callable[[], Any], policy: RetryPolicy) -> Any:
+    """Ask until the answer is good, the fault is one that stays, or the attempts are used up.
+
+    Returns
+    -------
+    object
+        What ``attempt`` gave: an answer, or the last ``Fault``.
+    """
+    for count in range(policy.attempts):
+        outcome = attempt()
+        if not isinstance(outcome, Fault) or not outcome.passing:
+            return outcome
+        wait = max(policy.first_wait_seconds * 2.0**count, outcome.wait_seconds)
+        if wait > policy.longest_wait_seconds:
+            return replace(outcome, found=f"{outcome.found}; it asks to wait {wait:.0f} s")
+        if count + 1 < policy.attempts:
+            policy.sleep(wait)
+    return replace(outcome, found=f"{outcome.found}, {policy.attempts} times")
+
+
+def judge(status: int, headers: Mapping[str, str], body: bytes, *, says_json: bool = True) -> Any:
+    """Give the JSON of a good answer, or the fault of a bad one.
+
+    Parameters
+    ----------
+    status : int
+    headers : mapping
+        Looked up in lower case.
+    body : bytes
+    says_json : bool
+        Whether the content type must say JSON; some exchanges send it as text.
+    """
+    if not 200 <= status < 300:
+        return _status_fault(status, headers, body)
+    kind = headers.get("content-type") or "none"
+    if says_json and "json" not in kind.lower():
+        return Fault(
+            "json_answer",
+            "JSON from the vendor",
+            f"content type {kind[:60]!r}: {_excerpt(body)}",
+            "check source.base_url, and whether a proxy or a login page answers in the vendor's place",
+        )
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        place = f"{type(error).__name__} in {len(body)} bytes: {_excerpt(body)}"
+        if not says_json and b"<html" in body[:500].lower():
+            return Fault(
+                "json_answer", "JSON from the vendor", place, "check the exchange's address and its status page"
+            )
+        return broken_off(place)
+
+
+def broken_off(found: str) -> Fault:
+    """Give the fault of an answer that ends before it is complete."""
+    return Fault(
+        "complete_answer",
+        "a complete answer",
+        found,
+        "ask again later; if it stays, report it to the vendor",
+        passing=True,
+    )
+
+
+def too_slow(timeout_seconds: float, found: str) -> Fault:
+    """Give the fault of a vendor that does not answer in time."""
+    return Fault(
+        "answers_in_time",
+        f"an answer without pauses over {timeout_seconds:g} s",
+        found,
+        "run again later; the vendor's status page says whether it is slow",
+        passing=True,
+    )
+
+
+def not_there(expected: str, found: str) -> Fault:
+    """Give the fault of a vendor that cannot be reached."""
+    remedy = "check the network, proxy settings and source.base_url"
+    return Fault("reachable", expected, found, remedy, passing=True)
+
+
+def _status_fault(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
+    found = f"HTTP {status}: {_excerpt(body)}"
+    if status in (401, 403):
+        remedy = "check the key in its environment variable, and that subscription and region may have these data"
+        return Fault("authorised", "a request that the vendor accepts as authorised", found, remedy)
+    if status in _TOO_MANY:
+        remedy = "wait and run again, ask for fewer symbols, or subscribe to more requests a minute"
+        return Fault(
+            "rate_limit",
+            "an answer within the rate limit",
+            found,
+            remedy,
+            passing=True,
+            wait_seconds=_asked_wait(headers),
+        )
+    if status >= _FIRST_SERVER_FAULT or status in _TRY_LATER:
+        remedy = "run again later; the vendor's status page says whether it is down"
+        return Fault("vendor_available", "an answer", found, remedy, passing=True, wait_seconds=_asked_wait(headers))
+    return Fault(
+        "accepted", "a request that the vendor accepts", found, "check the symbol and source.* in the strategy"
+    )
+
+
+def _asked_wait(headers: Mapping[str, str]) -> float:
+    """Seconds of a Retry-After header; a date in it counts from the answer's own Date."""
+    told = (headers.get("retry-after") or "").strip()
+    if told.replace(".", "", 1).isdigit():
+        return float(told)
+    try:
+        until, sent = parsedate_to_datetime(told), parsedate_to_datetime(headers.get("date") or "")
+        return max((until - sent).total_seconds(), 0.0)
+    except (TypeError, ValueError):
+        return 0.0
+
+
+def _excerpt(body: bytes) -> str:
+    text = " ".join(body[: 4 * _EXCERPT].decode("utf-8", "replace").split())
+    printable = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return printable[:_EXCERPT] or "an empty body"

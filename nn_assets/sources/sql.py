@@ -1,0 +1,204 @@
+"""Bars from a query to any database that SQLAlchemy reaches."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+
+from nn_assets.errors import SourceError
+from nn_assets.frames import DELIVERED_BARS, conform
+from nn_assets.sources.answers import Scope, action_table, nothing_of
+from nn_assets.sources.database import Database
+from nn_assets.sources.days import days_written
+from nn_assets.sources.keys import EnvironmentKey
+from nn_assets.sources.protocol import checked_selection, validate_symbol
+from nn_assets.sources.spellings import map_columns
+
+__all__ = ["SqlSource"]
+
+_NUMBERS = ("open", "high", "low", "close", "volume")
+_ACTION_COLUMNS = ("symbol", "ex_session", "kind", "value")
+_LAST_DAY = dt.date(2261, 12, 31)
+
+
+@dataclass(frozen=True)
+class SqlSource:
+    """A query in a database.
+
+    The query may use ``:symbols`` (as in ``symbol IN :symbols``), ``:first`` and ``:last`` (days, both
+    included). They are bound, never written into the text. The transaction is read-only where the
+    database knows such (PostgreSQL, SQLite, MySQL, MariaDB) and is rolled back everywhere.
+
+    Parameters
+    ----------
+    scope : Scope
+        What is asked for where a request leaves it open.
+    url : EnvironmentKey
+        Variable that holds the database's address. A bare ``postgresql://`` means psycopg 3.
+    query : str
+        Gives a row for each bar: symbol, session and prices in a common spelling; volume, if the
+        instruments have one; known_at (UTC), if the database knows it.
+    actions_query : str
+        Gives a row for each split and dividend: symbol, ex_session, kind, value.
+    maximum_rows : int
+        More than that is refused: a query that lost its WHERE.
+    requires_volume : bool
+        False for series quoted without volume: theirs is NaN.
+    """
+
+    scope: Scope
+    url: EnvironmentKey
+    query: str
+    actions_query: str = ""
+    maximum_rows: int = 5_000_000
+    requires_volume: bool = True
+    name: str = "sql"
+
+    def bars(
+        self,
+        symbols: tuple[str, ...] = (),
+        first: pd.Timestamp | None = None,
+        last: pd.Timestamp | None = None,
+    ) -> pd.DataFrame:
+        """Deliver the query's bars; see ``Source.bars``.
+
+        Raises
+        ------
+        SourceError
+            No address in the environment, no connection, a query that fails or tries to write, a
+            missing column, more rows than allowed, or a value of the wrong kind; the address and
+            its password are in none of them.
+        """
+        names, start = self.scope.asked(self.name, symbols, first)
+        table = self._read(self.query, names, start, last)
+        remedy = "give the query a column {column!r}, as in SELECT day AS {column}"
+        columns = map_columns(list(table.columns), None, needs_volume=self.requires_volume, remedy=remedy)
+        if "symbol" not in columns:
+            raise self._fault(
+                "complete_columns",
+                "a column symbol in the query's answer",
+                f"none among {', '.join(map(repr, table.columns))}",
+                "give the query a column 'symbol'",
+                column="symbol",
+            )
+        bars = table[list(columns.values())].set_axis(list(columns), axis=1)
+        if bars.empty:
+            raise nothing_of(self.name, ", ".join(names[:20]), start, last)
+        for symbol in bars["symbol"].unique():
+            validate_symbol(symbol if isinstance(symbol, str) else "", source=self.name)
+        bars["session"] = self._days(bars, "session")
+        for column in _NUMBERS:
+            bars[column] = self._numbers(bars, column) if column in bars.columns else np.nan
+        delivered = conform(bars.assign(source=self.name), DELIVERED_BARS)
+        if "known_at" in table.columns:
+            delivered["known_at"] = self._moments(table["known_at"])
+        return checked_selection(delivered, self.name, names, start, last)
+
+    def actions(
+        self,
+        symbols: tuple[str, ...] = (),
+        first: pd.Timestamp | None = None,
+        last: pd.Timestamp | None = None,
+    ) -> pd.DataFrame:
+        """Deliver splits and dividends; see ``ActionSource.actions``. None where no query for them is stated."""
+        names, start = self.scope.asked(self.name, symbols, first)
+        if not self.actions_query:
+            return action_table(self.name, [], start, last)
+        table = self._read(self.actions_query, names, start, last)
+        absent = [column for column in _ACTION_COLUMNS if column not in table.columns]
+        if absent:
+            raise self._fault(
+                "complete_columns",
+                f"columns {', '.join(_ACTION_COLUMNS)} in the answer to source.actions_query",
+                f"columns {', '.join(map(repr, table.columns))}",
+                f"give the query a column {absent[0]!r}",
+                column=absent[0],
+            )
+        kinds = table["kind"].astype("str")
+        if not kinds.isin(["split", "dividend"]).all():
+            other = kinds[~kinds.isin(["split", "dividend"])].iloc[0]
+            raise self._fault(
+                "known_kind",
+                "kind 'split' or 'dividend'",
+                repr(other[:80]),
+                "translate the kind in the query",
+                value=other[:80],
+            )
+        days, values = self._days(table, "ex_session"), self._numbers(table, "value")
+        rows = [row for row in zip(table["symbol"], days, kinds, values, strict=True) if row[0] in names]
+        return action_table(self.name, rows, start, last)
+
+    def _read(
+        self, query: str, symbols: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp | None
+    ) -> pd.DataFrame:
+        end = _LAST_DAY if last is None else last.date()
+        return Database(self.name, self.url, self.maximum_rows).read(query, symbols, first.date(), end)
+
+    def _days(self, table: pd.DataFrame, column: str) -> pd.Series:
+        written = table[column]
+        distinct = pd.Series(written.unique(), dtype=object)
+        days = written.map(dict(zip(distinct, days_written(distinct.map(_as_text)), strict=True))).astype(
+            "datetime64[ns]"
+        )
+        if days.isna().any():
+            at = int(np.argmax(days.isna()))
+            raise self._fault(
+                "dates_are_days",
+                f"a day in {column}: a date, or a text year first",
+                f"{str(written.iloc[at])[:60]!r}, first of {int(days.isna().sum())}",
+                "select the day, as in CAST(moment AS DATE)",
+                **_row_of(table, at),
+                column=column,
+                value=repr(str(written.iloc[at])[:60]),
+            )
+        return days
+
+    def _numbers(self, table: pd.DataFrame, column: str) -> pd.Series:
+        written = table[column]
+        if pd.api.types.is_numeric_dtype(written) and not pd.api.types.is_bool_dtype(written):
+            return written.astype(np.float64)
+        kinds = written.map(_is_number)
+        if not kinds.all():
+            at = int(np.argmin(kinds))
+            raise self._fault(
+                "numbers_are_numbers",
+                f"a number in {column}",
+                repr(table[column].iloc[at])[:60],
+                "select it as a number, as in CAST(x AS DOUBLE PRECISION)",
+                **_row_of(table, at),
+                column=column,
+                value=repr(table[column].iloc[at])[:60],
+            )
+        return table[column].astype(np.float64)
+
+    def _moments(self, column: pd.Series) -> pd.Series:
+        moments = pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601")
+        wrong = moments.isna() & column.notna()
+        if wrong.any():
+            value = str(column[wrong].iloc[0])[:60]
+            raise self._fault(
+                "moments_are_moments", "a UTC moment in known_at", repr(value), "select a timestamp", column="known_at"
+            )
+        return moments.astype("datetime64[ns, UTC]")
+
+    def _fault(self, rule: str, expected: str, found: str, remedy: str, **where: object) -> SourceError:
+        return SourceError(expected=expected, found=found, remedy=remedy, source=self.name, rule=rule, **where)
+
+
+def _is_number(value: object) -> bool:
+    return value is None or (isinstance(value, int | float | Decimal | np.number) and not isinstance(value, bool))
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, dt.datetime):
+        return value.replace(tzinfo=None).isoformat(sep=" ")
+    return value.isoformat() if isinstance(value, dt.date) else str(value)
+
+
+def _row_of(table: pd.DataFrame, at: int) -> dict[str, object]:
+    named = {name: str(table[name].iloc[at])[:40] for name in ("symbol", "session") if name in table.columns}
+    return {"row": at + 1, **named}

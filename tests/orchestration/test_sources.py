@@ -1,0 +1,91 @@
+"""Bars from a database and from a vendor, taken in and published by the assets that every strategy has."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.sources.simulated import SimulatedSource
+from tests.orchestration.conftest import LAST, NAME, TINY, failures_of, run_assets, strategy_of, write_strategy
+from tests.sources.secrets import SECRET
+from tests.sources.vendor import Answer, Request, running
+
+pytestmark = pytest.mark.slow
+
+SYMBOLS = tuple(TINY["market"]["symbols"])  # type: ignore[arg-type]
+OTHER = dict.fromkeys(("seed", "planted_rank_ic"))
+ASSETS = ("raw_bars", "validated_bars")
+NUMBERS = ["open", "high", "low", "close", "volume"]
+
+
+def market() -> pd.DataFrame:
+    source = SimulatedSource("XNYS", pd.Timestamp("2016-01-04").date(), seed=5, planted_rank_ic=0.3)
+    return source.bars(SYMBOLS, None, pd.Timestamp(LAST)).drop(columns="source")
+
+
+def published(source: str) -> pd.DataFrame:
+    """What the assets publish, after checks that it came from the source."""
+    result = run_assets(strategy_of(), "tables", ASSETS)
+    assert result.success, failures_of(result)
+    with open_workplace(strategy_of()) as workplace:
+        publication = workplace.publications.current(NAME)
+        assert publication is not None
+        bars = workplace.publications.bars(publication)
+        recorded = workplace.ledger.read("publications", NAME)
+    assert len(recorded) == 1
+    assert set(bars["source"]) == {source}
+    return bars
+
+
+def test_bars_of_a_database_are_published(empty_home: Path, monkeypatch) -> None:
+    bars = market()
+    file = empty_home / "market.sqlite"
+    with sqlite3.connect(file) as connection:
+        told = bars.assign(session=bars["session"].dt.strftime("%Y-%m-%d"))
+        told.to_sql("bars", connection, index=False)
+    connection.close()
+    query = "SELECT * FROM bars WHERE symbol IN :symbols AND session BETWEEN :first AND :last"
+    write_strategy(empty_home, source={"kind": "sql", "url_env": "TEST_MARKET_URL", "query": query, **OTHER})
+    monkeypatch.setenv("TEST_MARKET_URL", f"sqlite:///{file}")
+    found = published("sql")
+    pd.testing.assert_frame_equal(found[["symbol", "session", *NUMBERS]], bars[["symbol", "session", *NUMBERS]])
+
+
+def test_bars_of_a_vendor_are_published_and_its_key_is_stored_nowhere(empty_home: Path, monkeypatch) -> None:
+    bars = market()
+    moments = bars["session"].dt.tz_localize("America/New_York").dt.as_unit("ms").astype("int64")
+    spoken = bars[NUMBERS].set_axis(["o", "h", "l", "c", "v"], axis=1).assign(t=moments)
+
+    def serve(request: Request) -> Answer:
+        assert request.headers["authorization"] == f"Bearer {SECRET}"
+        symbol, (first, last) = request.path.split("/")[4], request.path.split("/")[-2:]
+        rows = spoken[(bars["symbol"] == symbol) & bars["session"].between(first, last)].to_dict("records")
+        return Answer({"status": "OK", "adjusted": False, "ticker": symbol, "resultsCount": len(rows), "results": rows})
+
+    monkeypatch.setenv("TEST_VENDOR_KEY", SECRET)
+    with running(serve) as vendor:
+        source = {"kind": "massive", "key_env": "TEST_VENDOR_KEY", "base_url": vendor.url, **OTHER}
+        write_strategy(empty_home, source=source)
+        found = published("massive")
+    pd.testing.assert_frame_equal(found[["symbol", "session", *NUMBERS]], bars[["symbol", "session", *NUMBERS]])
+    stored = [file for file in empty_home.rglob("*") if file.is_file()]
+    assert stored
+    assert not [file for file in stored if SECRET.encode() in file.read_bytes()]
+
+
+def test_a_vendor_that_refuses_the_key_halts_the_run_by_name(empty_home: Path, monkeypatch) -> None:
+    monkeypatch.setenv("TEST_VENDOR_KEY", SECRET)
+    with running(lambda _: Answer({"message": f"Unknown API Key {SECRET}"}, 401)) as vendor:
+        source = {"kind": "massive", "key_env": "TEST_VENDOR_KEY", "base_url": vendor.url, **OTHER}
+        write_strategy(empty_home, source=source)
+        result = run_assets(strategy_of(), "tables", ASSETS)
+    assert not result.success
+    (said,) = [text for step, text in failures_of(result).items() if "raw_bars" in step]
+    assert "authorised" in said
+    assert "source massive" in said
+    files = [file for file in empty_home.rglob("*") if file.is_file()]
+    assert not [file for file in files if SECRET.encode() in file.read_bytes()]

@@ -1,0 +1,209 @@
+"""An exchange that ccxt speaks to (Binance's linear perpetuals), played by a local server as documented."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from nn_assets.sources.answers import Scope
+from nn_assets.sources.ccxt import CcxtSource
+from tests.sources.contract import SourceContract
+from tests.sources.faults import VendorFaults
+from tests.sources.secrets import refused
+from tests.sources.vendor import Answer, Request, Vendor, running
+
+pytest.importorskip("ccxt", reason="the extra ccxt is not installed")
+
+BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
+DAYS = pd.date_range("2021-03-20", "2021-04-12", freq="D", tz="UTC")  # Europe's clocks change; UTC's do not
+PAYMENTS = pd.date_range("2021-03-20", "2021-03-27", freq="8h", tz="UTC") + pd.Timedelta("3ms")  # as it comes
+PAGE = 10
+IDS = ("BTCUSDT", "ETHUSDT")
+
+
+def market(name: str) -> dict[str, Any]:
+    base = name.removesuffix("USDT")
+    return {
+        "symbol": name,
+        "pair": name,
+        "contractType": "PERPETUAL",
+        "deliveryDate": 4133404800000,
+        "onboardDate": 1569398400000,
+        "status": "TRADING",
+        "baseAsset": base,
+        "quoteAsset": "USDT",
+        "marginAsset": "USDT",
+        "pricePrecision": 2,
+        "quantityPrecision": 3,
+        "filters": [
+            {"filterType": "PRICE_FILTER", "minPrice": "0.10", "maxPrice": "1000000", "tickSize": "0.10"},
+            {"filterType": "LOT_SIZE", "minQty": "0.001", "maxQty": "1000", "stepSize": "0.001"},
+        ],
+    }
+
+
+def binance(request: Request) -> Answer:
+    if request.path == "/fapi/v1/exchangeInfo":
+        return Answer({"timezone": "UTC", "serverTime": 1616889600000, "symbols": [market(name) for name in IDS]})
+    since, symbol = pd.Timestamp(int(request.query["startTime"]), unit="ms", tz="UTC"), request.query["symbol"]
+    if symbol not in IDS:
+        return Answer({"code": -1121, "msg": "Invalid symbol."}, 400)
+    if request.path == "/fapi/v1/fundingRate":
+        chosen = PAYMENTS[since <= PAYMENTS][:PAGE]
+        rates = [
+            {
+                "symbol": symbol,
+                "fundingTime": milliseconds(one),
+                "fundingRate": f"{rate(one):.8f}",
+                "markPrice": "1",
+            }
+            for one in chosen
+        ]
+        return Answer(rates)
+    assert request.path == "/fapi/v1/klines"
+    assert request.query["interval"] == "1d"
+    rows = []
+    for day in DAYS[since <= DAYS][:PAGE]:
+        number = (day - DAYS[0]).days + (50_000 if symbol == "BTCUSDT" else 1_500)
+        prices = [f"{value:.2f}" for value in (number, number + 1, number - 1, number + 0.5)]
+        opened = milliseconds(day)
+        rows.append([opened, *prices, "12.345", opened + 86_399_999, "617250.0", 99, "6.0", "300000.0", "0"])
+    return Answer(rows)
+
+
+def milliseconds(moment: pd.Timestamp) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def rate(moment: pd.Timestamp) -> float:
+    return (moment.hour - 8) / 80_000.0
+
+
+@pytest.fixture
+def vendor() -> Iterator[Vendor]:
+    with running(binance) as vendor:
+        yield vendor
+
+
+@pytest.fixture
+def source(vendor: Vendor) -> CcxtSource:
+    scope = Scope("24/7", (BTC, ETH), date(2021, 3, 20))
+    return CcxtSource(scope, "binanceusdm", vendor.url, vendor.policy, paced=False)
+
+
+class TestCcxt(SourceContract, VendorFaults):
+    symbols = (BTC, ETH)
+    rows = 2 * 24
+    known_bar = (ETH, "2021-03-28", 1508.0, 1509.0, 1507.0, 1508.5)
+
+    @pytest.fixture
+    def source(self, source: CcxtSource) -> CcxtSource:
+        return source
+
+    @pytest.fixture
+    def impatient(self, source: CcxtSource) -> CcxtSource:
+        return replace(source, timeout_seconds=0.05)
+
+    @pytest.fixture
+    def unreachable(self, source: CcxtSource) -> CcxtSource:
+        return replace(source, base_url="http://127.0.0.1:1")
+
+
+def changed(vendor: Vendor, path: str, change: Callable[[list[Any], Request], Any]) -> None:
+    """Let the exchange answer as before, but for one kind of answer."""
+
+    def serve(request: Request) -> Answer:
+        answer = binance(request)
+        return replace(answer, body=change(answer.body, request)) if request.path.endswith(path) else answer
+
+    vendor.serve = serve
+
+
+def test_a_day_that_is_not_over_is_delivered_as_it_stands(vendor, source) -> None:
+    assert source.bars((BTC,))["session"].max() == pd.Timestamp("2021-04-12")
+    assert source.bars((BTC,), None, pd.Timestamp("2021-04-11"))["session"].max() == pd.Timestamp("2021-04-11")
+
+
+def test_an_instrument_listed_later_begins_where_it_was_listed(source) -> None:
+    found = source.bars((BTC,), pd.Timestamp("2021-03-01"))
+    assert found["session"].min() == pd.Timestamp("2021-03-20")
+
+
+def test_a_page_missing_in_the_middle_is_refused_by_its_place(vendor, source, caplog) -> None:
+    first = milliseconds(DAYS[0])
+    changed(vendor, "klines", lambda rows, request: rows if int(request.query["startTime"]) == first else rows[2:])
+    error = refused(caplog, source.bars)
+    assert (error.where["rule"], error.where["symbol"]) == ("whole_answer", BTC)
+    assert error.where["session"] == pd.Timestamp("2021-03-31")
+
+
+def test_a_day_without_trades_between_pages_needs_no_explanation(vendor, source) -> None:
+    gone = milliseconds(DAYS[4])
+    changed(vendor, "klines", lambda rows, _: [row for row in rows if row[0] != gone])
+    assert len(source.bars((BTC,))) == 23
+
+
+def test_a_day_that_comes_twice_is_refused(vendor, source, caplog) -> None:
+    changed(vendor, "klines", lambda rows, _: [*rows, rows[-2]])
+    assert refused(caplog, source.bars).where["rule"] == "whole_answer"
+
+
+def test_days_of_another_clock_are_refused(vendor, source, caplog) -> None:
+    changed(vendor, "klines", lambda rows, _: [[row[0] + 57_600_000, *row[1:]] for row in rows])
+    assert refused(caplog, source.bars).where["rule"] == "utc_days"
+
+
+@pytest.mark.parametrize("answer", [{"code": -1, "msg": "odd"}, "text", [["x"]], [[1]], [None], [[0, "ten"]]])
+def test_rows_of_another_shape_are_refused(vendor, source, caplog, answer) -> None:
+    changed(vendor, "klines", lambda rows, _: answer)
+    refused(caplog, source.bars)
+
+
+def test_an_answer_without_bars_is_refused(vendor, source, caplog) -> None:
+    changed(vendor, "klines", lambda rows, _: [])
+    error = refused(caplog, source.bars)
+    assert (error.where["rule"], error.where["symbol"]) == ("not_empty", BTC)
+
+
+def test_a_symbol_the_exchange_refuses_is_named(source, caplog) -> None:
+    error = refused(caplog, lambda: source.bars(("DOGE/USDT:USDT",)))
+    assert error.where == {"rule": "known_symbol", "source": "ccxt:binanceusdm", "symbol": "DOGE/USDT:USDT"}
+
+
+def test_an_exchange_that_bans_for_a_while_is_waited_out(vendor, source) -> None:
+    vendor.faults = [Answer({"code": -1003, "msg": "banned"}, 418, {"Retry-After": "30"})]
+    source.bars()
+    assert vendor.slept == [30.0]
+
+
+def test_an_unknown_exchange_and_one_without_the_data_are_refused(source, caplog) -> None:
+    error = refused(caplog, replace(source, exchange="nosuch").bars)
+    assert (error.where["rule"], error.where["value"]) == ("known_exchange", "nosuch")
+    assert refused(caplog, replace(source, exchange="kraken").funding_rates).where["rule"] == "offered"
+
+
+def test_funding_rates_come_with_the_moment_they_were_paid(vendor, source) -> None:
+    found = source.funding_rates((ETH, BTC), pd.Timestamp("2021-03-21"), pd.Timestamp("2021-03-26"))
+    assert found.columns.tolist() == ["name", "symbol", "observed_at", "value"]
+    assert found["symbol"].tolist() == [ETH] * 18 + [BTC] * 18
+    assert found["observed_at"].dtype == "datetime64[ns, UTC]"
+    assert found.loc[0].tolist() == ["funding_rate", ETH, pd.Timestamp("2021-03-21 00:00:00.003", tz="UTC"), -0.0001]
+    assert found["observed_at"].iloc[17] == pd.Timestamp("2021-03-26 16:00:00.003", tz="UTC")
+    assert found.loc[2, "value"] == 0.0001
+    assert len(source.funding_rates((BTC,))) == 22
+
+
+def test_a_funding_page_missing_in_the_middle_is_refused(vendor, source, caplog) -> None:
+    first = milliseconds(PAYMENTS[0])
+    changed(vendor, "fundingRate", lambda rows, request: rows if int(request.query["startTime"]) == first else rows[1:])
+    assert refused(caplog, source.funding_rates).where["rule"] == "whole_answer"
+
+
+def test_an_answer_without_funding_rates_is_refused(vendor, source, caplog) -> None:
+    changed(vendor, "fundingRate", lambda rows, _: [])
+    assert refused(caplog, source.funding_rates).where["rule"] == "not_empty"

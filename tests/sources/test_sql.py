@@ -1,0 +1,251 @@
+"""Queries to SQLite files and to a real PostgreSQL server."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sqlite3
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from urllib.parse import quote
+
+import pandas as pd
+import pytest
+from sqlalchemy import create_engine, text
+
+from nn_assets.sources.answers import Scope
+from nn_assets.sources.keys import EnvironmentKey
+from nn_assets.sources.sql import SqlSource
+from tests.sources.contract import SourceContract
+from tests.sources.postgres import running_postgres
+from tests.sources.secrets import SECRET, refused
+
+ADDRESS = "TEST_MARKET_DATABASE_URL"
+QUERY = (
+    "SELECT ticker, day, open, high, low, close, volume FROM bars "
+    "WHERE ticker IN :symbols AND day BETWEEN :first AND :last"
+)
+ROWS = [
+    ("ABC", dt.date(2018, 1, 2), 10.0, 11.0, 9.0, 10.5, 1000.0),
+    ("ABC", dt.date(2018, 1, 3), 10.5, 12.0, 10.0, 11.5, 1100.0),
+    ("ABC", dt.date(2018, 1, 4), 11.5, 12.0, 11.0, 11.75, 900.0),
+    ("XYZ", dt.date(2018, 1, 2), 20.0, 21.0, 19.0, 20.5, 2000.0),
+    ("XYZ", dt.date(2018, 1, 3), 20.5, 22.0, 20.0, 21.5, 2100.0),
+    ("XYZ", dt.date(2018, 1, 4), 21.5, 22.0, 21.0, 21.75, 1900.0),
+    ("ZZZ", dt.date(2018, 1, 4), 1.0, 1.0, 1.0, 1.0, 1.0),
+]
+SCOPE = Scope("XNYS", ("ABC", "XYZ"), dt.date(2018, 1, 2))
+
+
+def asking(query: str = QUERY, **settings: object) -> SqlSource:
+    return SqlSource(SCOPE, EnvironmentKey(ADDRESS), query, **settings)  # type: ignore[arg-type]
+
+
+class KeepsTheContract(SourceContract):
+    symbols = ("ABC", "XYZ")
+    rows = 6
+    known_bar = ("XYZ", "2018-01-03", 20.5, 22.0, 20.0, 21.5)
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A SQLite file with bars, named by the variable."""
+    file = tmp_path / "market data.sqlite"
+    with sqlite3.connect(file) as connection:
+        connection.execute("CREATE TABLE bars (ticker TEXT, day DATE, open, high, low, close, volume)")
+        told = [(row[0], row[1].isoformat(), *row[2:]) for row in ROWS]
+        connection.executemany("INSERT INTO bars VALUES (?,?,?,?,?,?,?)", told)
+    connection.close()
+    monkeypatch.setenv(ADDRESS, f"sqlite:///{file}")
+    return file
+
+
+class TestSqlite(KeepsTheContract):
+    @pytest.fixture
+    def source(self, sqlite: Path) -> SqlSource:
+        return asking()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """A PostgreSQL server with the same bars; prices as NUMERIC, as many write them."""
+    with running_postgres(SECRET) as place:
+        engine = create_engine(f"postgresql+psycopg://owner:{quote(SECRET, safe='')}@{place}/postgres")
+        with engine.begin() as connection:
+            kinds = ", ".join(f"{name} NUMERIC(12, 4)" for name in ("open", "high", "low", "close"))
+            connection.execute(text(f"CREATE TABLE bars (ticker TEXT, day DATE, {kinds}, volume BIGINT)"))
+            named = [dict(zip("abcdefg", row, strict=True)) for row in ROWS]
+            connection.execute(text("INSERT INTO bars VALUES (:a, :b, :c, :d, :e, :f, :g)"), named)
+        engine.dispose()
+        yield place
+
+
+@pytest.fixture
+def postgres(server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The server, named by the variable as people write it: without a driver."""
+    monkeypatch.setenv(ADDRESS, f"postgresql://owner:{quote(SECRET, safe='')}@{server}/postgres")
+    return server
+
+
+class TestPostgres(KeepsTheContract):
+    @pytest.fixture
+    def source(self, postgres: str) -> SqlSource:
+        return asking()
+
+
+def test_a_query_that_would_write_to_postgres_is_refused_and_nothing_is_written(postgres, caplog) -> None:
+    error = refused(caplog, asking("WITH gone AS (DELETE FROM bars RETURNING *) SELECT * FROM gone").bars)
+    assert error.where["rule"] == "query_answered"
+    assert len(asking().bars()) == 6
+
+
+def test_a_wrong_password_is_told_without_the_password(postgres, caplog, monkeypatch) -> None:
+    monkeypatch.setenv(ADDRESS, f"postgresql://owner:{quote(SECRET + 'x', safe='')}@{postgres}/postgres")
+    error = refused(caplog, asking().bars)
+    assert "password authentication failed" in error.found
+    assert ADDRESS in error.remedy
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"postgresql://owner:{quote(SECRET, safe='')}@127.0.0.1:1/postgres",
+        f"postgresql://owner:pw@127.0.0.1:1/postgres?sslpassword={quote(SECRET, safe='')}",
+        f"nosuchdatabase://owner:{quote(SECRET, safe='')}@host/name",
+        f"no address {SECRET}",
+        f"postgresql://owner@host:{SECRET}/name",
+        f"sqlite:////nowhere/{SECRET}.sqlite",
+        "",
+    ],
+)
+def test_an_address_that_leads_nowhere_is_told_without_being_quoted(address, caplog, monkeypatch) -> None:
+    monkeypatch.setenv(ADDRESS, address)
+    error = refused(caplog, asking().bars)
+    assert ADDRESS in str(error) or error.where["rule"] == "driver_installed"
+
+
+def test_the_address_is_needed_only_when_data_are_asked_for(monkeypatch) -> None:
+    monkeypatch.delenv(ADDRESS, raising=False)
+    assert ADDRESS in repr(asking())
+
+
+def test_a_sqlite_query_that_would_write_is_refused_and_nothing_is_written(sqlite, caplog) -> None:
+    before = sqlite.read_bytes()
+    error = refused(caplog, asking("DELETE FROM bars WHERE ticker IN :symbols").bars)
+    assert "readonly" in error.found
+    assert sqlite.read_bytes() == before
+
+
+@pytest.mark.parametrize("query", ["SELECT 1; DROP TABLE bars", "SELECT 1;; SELECT 2"])
+def test_several_statements_are_refused(sqlite, caplog, query) -> None:
+    assert refused(caplog, asking(query).bars).where["rule"] == "one_statement"
+
+
+def test_symbols_are_bound_and_never_become_part_of_the_query(sqlite, caplog) -> None:
+    hostile = "ABC'-OR-'1'='1"
+    assert hostile[:3] in refused(caplog, lambda: asking().bars((hostile,))).found
+    error = refused(caplog, lambda: asking().bars(("NOSUCH", "NEITHER")))
+    assert error.where["rule"] == "not_empty"
+
+
+def test_a_column_that_is_missing_is_named_with_those_that_were_found(sqlite, caplog) -> None:
+    error = refused(caplog, asking("SELECT ticker, day, open, high, low, volume FROM bars").bars)
+    assert error.where == {"rule": "complete_columns", "column": "close"}
+    assert "'ticker', 'day', 'open', 'high', 'low', 'volume'" in error.found
+    error = refused(caplog, asking("SELECT day, open, high, low, close, volume FROM bars").bars)
+    assert error.where["column"] == "symbol"
+
+
+def test_a_query_without_parameters_is_cut_to_what_was_asked_for(sqlite) -> None:
+    found = asking("SELECT ticker, day, open, high, low, close, volume FROM bars").bars(("XYZ",))
+    assert found["symbol"].tolist() == ["XYZ"] * 3
+
+
+def test_another_parameter_is_refused_by_name(sqlite, caplog) -> None:
+    error = refused(caplog, asking(QUERY + " AND venue = :venue").bars)
+    assert (error.where["rule"], error.where["value"]) == ("known_parameters", "venue")
+
+
+def test_more_rows_than_allowed_are_refused(sqlite, caplog) -> None:
+    assert len(asking(maximum_rows=6).bars()) == 6
+    error = refused(caplog, asking(maximum_rows=5).bars)
+    assert (error.where["rule"], error.where["value"]) == ("row_cap", 5)
+
+
+def test_many_chunks_come_as_one_answer(sqlite, monkeypatch) -> None:
+    whole = asking().bars()
+    monkeypatch.setattr("nn_assets.sources.database._CHUNK_ROWS", 2)
+    pd.testing.assert_frame_equal(asking().bars(), whole)
+
+
+def test_volume_may_be_absent_where_the_instrument_has_none(sqlite, caplog) -> None:
+    query = "SELECT ticker, day, open, high, low, close FROM bars"
+    assert asking(query, requires_volume=False).bars()["volume"].isna().all()
+    assert refused(caplog, asking(query).bars).where["column"] == "volume"
+
+
+def test_a_moment_at_which_a_bar_became_known_is_kept(sqlite) -> None:
+    query = QUERY.replace("volume FROM", "volume, day || 'T21:05:00Z' AS known_at FROM")
+    found = asking(query).bars()
+    assert found.loc[0, "known_at"] == pd.Timestamp("2018-01-02 21:05", tz="UTC")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "rule"),
+    [
+        ("close", "ten", "numbers_are_numbers"),
+        ("day", "2018-01-03 09:30:00", "dates_are_days"),
+        ("day", "03/01/2018", "dates_are_days"),
+        ("ticker", None, "legal_symbol"),
+        ("ticker", "A B", "legal_symbol"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_named(sqlite, caplog, column, value, rule) -> None:
+    with sqlite3.connect(sqlite) as connection:
+        connection.execute(f"UPDATE bars SET {column} = ? WHERE ticker = 'ABC' AND day = '2018-01-03'", (value,))
+    connection.close()
+    error = refused(caplog, asking("SELECT ticker, day, open, high, low, close, volume FROM bars").bars)
+    assert error.where["rule"] == rule
+    assert value is None or value in str(error)
+
+
+def test_a_missing_price_is_delivered_for_cleaning_to_judge(sqlite) -> None:
+    with sqlite3.connect(sqlite) as connection:
+        connection.execute("UPDATE bars SET high = NULL WHERE ticker = 'ABC' AND day = '2018-01-03'")
+    connection.close()
+    assert asking().bars()["high"].isna().tolist() == [False, True, False, False, False, False]
+
+
+def test_splits_and_dividends_come_from_a_query_of_their_own(sqlite, caplog) -> None:
+    with sqlite3.connect(sqlite) as connection:
+        connection.execute("CREATE TABLE actions (symbol, ex_session, kind, value)")
+        told = [
+            ("XYZ", "2018-01-04", "dividend", 0.08),
+            ("XYZ", "2018-01-03", "split", 2),
+            ("ZZZ", "2018-01-03", "split", 3),
+        ]
+        connection.executemany("INSERT INTO actions VALUES (?,?,?,?)", [*told, ("ABC", "2019-01-03", "split", 4)])
+    connection.close()
+    source = asking(actions_query="SELECT * FROM actions")
+    found = source.actions((), None, pd.Timestamp("2018-12-31"))
+    assert found.to_dict("list") == {
+        "symbol": ["XYZ", "XYZ"],
+        "ex_session": [pd.Timestamp("2018-01-03"), pd.Timestamp("2018-01-04")],
+        "kind": ["split", "dividend"],
+        "value": [2.0, 0.08],
+        "source": ["sql", "sql"],
+    }
+    assert asking().actions().empty
+    error = refused(caplog, asking(actions_query="SELECT symbol, kind, value FROM actions").actions)
+    assert error.where["column"] == "ex_session"
+    error = refused(
+        caplog, asking(actions_query="SELECT symbol, ex_session, 'merger' kind, value FROM actions").actions
+    )
+    assert error.where == {"source": "sql", "rule": "known_kind", "value": "merger"}
+    error = refused(caplog, asking(actions_query="SELECT symbol, ex_session, kind, 0 value FROM actions").actions)
+    assert error.where["rule"] == "rows_as_documented"
+
+
+def test_decimals_become_floats(postgres) -> None:
+    found = asking().bars(("XYZ",))
+    assert found["close"].tolist() == [float(Decimal("20.5")), 21.5, 21.75]
