@@ -91,13 +91,16 @@ class MarketSettings(_Section):
 
 
 class CleaningSettings(_Section):
-    """Thresholds of the row rules; a row that breaks one goes to quarantine."""
+    """Thresholds of the rules: what breaks one goes to quarantine, what a person should judge is pointed out."""
 
     traded_with_volume: bool = True
     stale_run_sessions: Annotated[int, Field(ge=2)] = 5
+    stale_low_volume_fraction: Fraction = 0.25  # of the usual volume; trading is thin below it
+    unit_error_slack_log_return: Annotated[float, Field(gt=0.0, lt=2.0)] = 0.25  # an honest move beside a factor of 100
     jump_robust_z: Positive = 12.0
     jump_minimum_log_return: Positive = 0.25
     jump_window_sessions: Annotated[int, Field(ge=20)] = 60
+    split_slack_log_return: NonNegative = 0.03  # how near to a simple ratio a split's move lies
     repeated_open_share: Fraction = 0.5
     repeated_open_window_sessions: Annotated[int, Field(ge=20)] = 250
 
@@ -109,6 +112,7 @@ class GateSettings(_Section):
     max_missing_symbols_fraction: Fraction = 0.10
     max_missing_sessions_fraction: Fraction = 0.05
     max_stale_sessions: Annotated[int, Field(ge=0)] = 0
+    max_repeated_bars_fraction: Fraction = 0.50  # of the symbols, whose newest bar merely repeats the one before
 
 
 class FeatureSettings(_Section):

@@ -58,7 +58,7 @@ PARTITIONED = {
     "sessions": GROUPS["daily"],
 }
 
-BLOCKING = {"schema", "quarantined_share", "missing_symbols", "missing_sessions", "freshness"}
+BLOCKING = {"schema", "quarantined_share", "missing_symbols", "missing_sessions", "freshness", "stale_feed"}
 
 CHECKS = {
     "validated_bars": BLOCKING | {"repeated_open", "unexplained_jump", "possible_split"},

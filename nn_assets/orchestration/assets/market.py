@@ -6,7 +6,7 @@ import dagster as dg
 import pandas as pd
 
 from nn_assets.errors import GateHalted
-from nn_assets.market.gate import ADVISORY_CHECKS, BLOCKING_CHECKS, GateCheck
+from nn_assets.market.gate import CHECKS, GateCheck, blocking_checks
 from nn_assets.orchestration.fingerprint import code_of
 from nn_assets.orchestration.ingest import Audited, audit_bars, ingest_bars, publish_bars
 from nn_assets.orchestration.metadata import image, table
@@ -23,6 +23,7 @@ _CHECKS = {
     "missing_symbols": "The share of symbols without a current bar is within the strategy's limit.",
     "missing_sessions": "The share of bars never delivered is within the strategy's limit.",
     "freshness": "The newest bar is that of the session expected.",
+    "stale_feed": "The newest bars do not merely repeat those before (yesterday's data under today's date).",
     "repeated_open": "Opens do not repeat the previous close over a long stretch (prices nobody could trade).",
     "unexplained_jump": "No move is left that neither the market nor the symbol's past explains.",
     "possible_split": "No move stands in a simple ratio, as an unadjusted split would.",
@@ -56,6 +57,7 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         )
 
     key = asset_key(strategy, "validated_bars")
+    halting = blocking_checks(fills_at_open=strategy.label.execution == "next_open")
 
     @dg.asset(
         **described(strategy, "validated_bars", "market", version, {"parquet", "pandera"}),
@@ -63,8 +65,8 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         description="Bars that passed cleaning and the gate, published at one atomic switch. When the gate "
         "fails nothing downstream runs, in this run or a later one, and the last publication stays.",
         check_specs=[
-            dg.AssetCheckSpec(name=name, asset=key, description=_CHECKS[name], blocking=name in BLOCKING_CHECKS)
-            for name in (*BLOCKING_CHECKS, *ADVISORY_CHECKS)
+            dg.AssetCheckSpec(name=name, asset=key, description=_CHECKS[name], blocking=name in halting)
+            for name in CHECKS
         ],
     )
     def validated_bars(
@@ -102,7 +104,9 @@ def _result(check: GateCheck) -> dg.AssetCheckResult:
         passed=check.passed,
         severity=dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN,
         description=check.detail,
-        metadata={"violations": "\n".join(check.violations[:50])} if check.violations else {},
+        metadata={}
+        if check.passed
+        else {"violations": "\n".join(check.violations[:50]) or "none named", "what_to_do": check.remedy},
     )
 
 
