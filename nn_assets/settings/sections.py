@@ -32,7 +32,7 @@ __all__ = [
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
-_EARLIEST, _LATEST = date(1990, 1, 1), date(2035, 12, 31)  # what the calendars here cover
+EARLIEST, LATEST = date(1990, 1, 1), date(2035, 12, 31)  # what the calendars here cover
 NonNegative = Annotated[float, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -60,11 +60,14 @@ class SourceSettings(_Section):
 class MarketSettings(_Section):
     """Instruments, calendar and the stages of history.
 
-    ``history_ends`` replaces the wall clock. Sessions from ``vault_starts`` on are sealed;
-    sessions from ``live_starts`` on are decided one by one.
+    ``calendar_overrides`` names a YAML file, relative to the strategy's, of days that the calendar
+    does not know; reading the strategy folds them into ``calendar``. ``history_ends`` replaces the
+    wall clock. Sessions from ``vault_starts`` on are sealed; sessions from ``live_starts`` on are
+    decided one by one.
     """
 
     calendar: str = "XNYS"
+    calendar_overrides: str | None = None
     symbols: tuple[str, ...] = ()
     history_starts: date
     history_ends: date | None = None
@@ -77,8 +80,8 @@ class MarketSettings(_Section):
     def _in_order(self) -> MarketSettings:
         for name in ("history_starts", "live_starts", "vault_starts", "history_ends"):
             day = getattr(self, name)
-            if day is not None and not _EARLIEST <= day <= _LATEST:
-                raise ValueError(f"market.{name} {day} must lie between {_EARLIEST} and {_LATEST}")
+            if day is not None and not EARLIEST <= day <= LATEST:
+                raise ValueError(f"market.{name} {day} must lie between {EARLIEST} and {LATEST}")
         stages = [
             (name, day)
             for name in ("history_starts", "live_starts", "vault_starts", "history_ends")
@@ -299,12 +302,13 @@ class Strategy(_Section):
         ----------
         *sections : str
             The sections that count; all when none is named. Description, owner and the number of
-            processes never count.
+            processes never count, nor does the overrides file's name: the calendar holds what it says.
         """
         chosen = self.model_dump(mode="json", include=set(sections) if sections else None)
         for name in ("description", "owner"):
             chosen.pop(name, None)
         chosen.get("learning", {}).pop("processes", None)
+        chosen.get("market", {}).pop("calendar_overrides", None)
         return chosen
 
     def content_hash(self, *sections: str) -> str:
