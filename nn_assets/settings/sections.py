@@ -109,13 +109,16 @@ class CleaningSettings(_Section):
 
 
 class GateSettings(_Section):
-    """Limits of what may pass to the strategy as a whole."""
+    """Limits of what may pass to the strategy as a whole; ``usual_`` ones only warn."""
 
     max_quarantined_fraction: Fraction = 0.02
     max_missing_symbols_fraction: Fraction = 0.10
     max_missing_sessions_fraction: Fraction = 0.05
     max_stale_sessions: Annotated[int, Field(ge=0)] = 0
     max_repeated_bars_fraction: Fraction = 0.50  # of the symbols, whose newest bar merely repeats the one before
+    usual_ratio_limit: Annotated[float, Field(gt=1.0)] = 4.0  # of a symbol's last month to its year before, or inverse
+    usual_symbols_fraction: Fraction = 0.90  # of the symbols, which keep within that ratio
+    usual_shift_limit: NonNegative = 0.25  # of the population stability index, above what chance makes of it
 
 
 class FeatureSettings(_Section):

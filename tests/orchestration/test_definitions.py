@@ -61,7 +61,9 @@ PARTITIONED = {
 BLOCKING = {"schema", "quarantined_share", "missing_symbols", "missing_sessions", "freshness", "stale_feed"}
 
 CHECKS = {
-    "validated_bars": BLOCKING | {"repeated_open", "unexplained_jump", "possible_split"},
+    "validated_bars": BLOCKING
+    | {"repeated_open", "unexplained_jump", "possible_split"}
+    | {"usual_volume", "complete_symbols", "fresh_symbols", "usual_distribution"},
     "features": {"no_look_ahead", "values_are_finite_or_missing"},
     "walk_forward_study": {"no_leak_alarm"},
     "daily_signals": {"study_and_live_agree"},

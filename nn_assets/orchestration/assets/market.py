@@ -7,11 +7,13 @@ import pandas as pd
 
 from nn_assets.errors import GateHalted
 from nn_assets.market.gate import CHECKS, GateCheck, blocking_checks
+from nn_assets.orchestration.data_docs import data_docs_file, review_bars
 from nn_assets.orchestration.fingerprint import code_of
 from nn_assets.orchestration.ingest import Audited, audit_bars, ingest_bars, publish_bars
 from nn_assets.orchestration.metadata import image, table
 from nn_assets.orchestration.naming import asset_key, described
 from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.reports.expectations import SUITES, SuiteResult
 from nn_assets.reports.plots import bar_counts
 from nn_assets.settings import Strategy
 
@@ -60,14 +62,15 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     halting = blocking_checks(fills_at_open=strategy.label.execution == "next_open")
 
     @dg.asset(
-        **described(strategy, "validated_bars", "market", version, {"parquet", "pandera"}),
+        **described(strategy, "validated_bars", "market", version, {"parquet", "pandera", "great_expectations"}),
         deps=[asset_key(strategy, "raw_bars")],
         description="Bars that passed cleaning and the gate, published at one atomic switch. When the gate "
         "fails nothing downstream runs, in this run or a later one, and the last publication stays.",
         check_specs=[
             dg.AssetCheckSpec(name=name, asset=key, description=_CHECKS[name], blocking=name in halting)
             for name in CHECKS
-        ],
+        ]
+        + [dg.AssetCheckSpec(name=name, asset=key, description=told) for name, told in SUITES.items()],
     )
     def validated_bars(
         context: dg.AssetExecutionContext,
@@ -77,6 +80,8 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             for check in audited.report.checks:
                 yield _result(check)
             try:
+                for suite in review_bars(workplace, audited):
+                    yield _suite_result(suite, strategy)
                 audited.report.raise_if_failed()
             except GateHalted as halted:
                 raise dg.Failure(
@@ -90,6 +95,7 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
                 **audited.report.figures,
                 "content_hash": publication.content_hash,
                 "publication": publication.ordinal,
+                "data_docs": dg.MetadataValue.url(data_docs_file(strategy.name).as_uri()),
                 "quarantine": table(_quarantine(audited)),
                 "counts": image(_plot(audited)),
             }
@@ -107,6 +113,17 @@ def _result(check: GateCheck) -> dg.AssetCheckResult:
         metadata={}
         if check.passed
         else {"violations": "\n".join(check.violations[:50]) or "none named", "what_to_do": check.remedy},
+    )
+
+
+def _suite_result(suite: SuiteResult, strategy: Strategy) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=suite.name,
+        passed=suite.passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=suite.detail,
+        metadata={"data_docs": dg.MetadataValue.url(data_docs_file(strategy.name).as_uri())}
+        | ({} if suite.passed else {"violations": "\n".join(suite.violations), "what_to_do": suite.remedy}),
     )
 
 
