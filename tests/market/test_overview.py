@@ -112,3 +112,10 @@ def test_bars_that_nobody_expects_and_sessions_off_the_axis_count_for_nothing() 
 
 def test_without_a_list_of_symbols_those_found_are_shown_in_order() -> None:
     assert overview(cleaned(BARS), (), SESSIONS).symbols["symbol"].tolist() == list(SYMBOLS)
+
+
+def test_a_session_is_not_part_of_what_is_usual_for_it() -> None:
+    bars = BARS[(BARS["session"] == SESSIONS[0]) | (BARS["symbol"] == "AAA")]
+    found = overview(cleaned(bars), SYMBOLS, SESSIONS[:2]).sessions
+    assert found["usual_bars"].tolist() == [3.0, 3.0]
+    assert found["share"].tolist() == [1.0, pytest.approx(1 / 3)]
