@@ -57,7 +57,9 @@ class Cleaned:
         return {rule.name: int(found.get(rule.name, 0)) for rule in RULES}
 
 
-def clean(bars: pd.DataFrame, calendar: str, settings: CleaningSettings) -> Cleaned:
+def clean(
+    bars: pd.DataFrame, calendar: str, settings: CleaningSettings, actions: pd.DataFrame | None = None
+) -> Cleaned:
     """Judge raw bars.
 
     Parameters
@@ -68,6 +70,9 @@ def clean(bars: pd.DataFrame, calendar: str, settings: CleaningSettings) -> Clea
         Name of the exchange's calendar.
     settings : CleaningSettings
         Thresholds.
+    actions : DataFrame, optional
+        Splits and dividends known by then, columns symbol, ex_session, kind and value: a move that
+        they account for is no jump.
 
     Returns
     -------
@@ -95,14 +100,16 @@ def clean(bars: pd.DataFrame, calendar: str, settings: CleaningSettings) -> Clea
     return Cleaned(
         bars=ordered[kept].reset_index(drop=True),
         quarantine=_quarantine(ordered[~kept], verdict[~kept], field[~kept]),
-        notices=_notices(rows, kept, pd.unique(ordered["symbol"]), settings),
+        notices=_notices(rows, kept, pd.unique(ordered["symbol"]), settings, actions),
     )
 
 
-def _notices(rows: Rows, kept: BoolArray, symbols: npt.ArrayLike, settings: CleaningSettings) -> tuple[Notice, ...]:
+def _notices(
+    rows: Rows, kept: BoolArray, symbols: npt.ArrayLike, settings: CleaningSettings, actions: pd.DataFrame | None
+) -> tuple[Notice, ...]:
     names = np.asarray(symbols, dtype=object)
     sound = rows.take(np.flatnonzero(kept))
-    return (*jump_notices(sound, names, settings), *repeated_open_notices(sound, names, settings))
+    return (*jump_notices(sound, names, settings, actions), *repeated_open_notices(sound, names, settings))
 
 
 def _quarantine(rows: pd.DataFrame, verdict: IntArray, field: ObjectArray) -> pd.DataFrame:

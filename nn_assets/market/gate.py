@@ -18,10 +18,36 @@ from nn_assets.frames import BARS, violations
 from nn_assets.market.cleaning import Cleaned
 from nn_assets.settings import GateSettings
 
-__all__ = ["ADVISORY_CHECKS", "BLOCKING_CHECKS", "GateCheck", "GateReport", "inspect"]
+__all__ = ["ADVISORY_CHECKS", "BLOCKING_CHECKS", "CHECKS", "GateCheck", "GateReport", "blocking_checks", "inspect"]
 
-BLOCKING_CHECKS = ("schema", "quarantined_share", "missing_symbols", "missing_sessions", "freshness")
+BLOCKING_CHECKS = ("schema", "quarantined_share", "missing_symbols", "missing_sessions", "freshness", "stale_feed")
 ADVISORY_CHECKS = ("repeated_open", "unexplained_jump", "possible_split")
+CHECKS = (*BLOCKING_CHECKS, *ADVISORY_CHECKS)
+
+_REMEDIES = {
+    "schema": "mend the bars named at the source and run again",
+    "quarantined_share": "mend the rows named at the source, or raise gate.max_quarantined_fraction",
+    "missing_symbols": (
+        "ask the source for the symbols named, take them off market.symbols, or raise gate.max_missing_symbols_fraction"
+    ),
+    "missing_sessions": (
+        "complete the bars named at the source, name days off in market.calendar_overrides, or raise "
+        "gate.max_missing_sessions_fraction"
+    ),
+    "freshness": "wait for the source and run again, or raise gate.max_stale_sessions",
+    "stale_feed": "ask the source for the session itself, or raise gate.max_repeated_bars_fraction",
+    "repeated_open": (
+        "fill at the close (label.execution next_close), let market.history_starts follow the stretch, or take "
+        "the symbol off"
+    ),
+    "unexplained_jump": "compare with another source; correct the bar at the source, or leave it if it is real",
+    "possible_split": "look the action up; add the split or correct the bar at the source, or leave it if it is real",
+}
+
+
+def blocking_checks(*, fills_at_open: bool) -> tuple[str, ...]:
+    """Name the checks that halt: where orders are filled at the open, opens that nobody could trade halt too."""
+    return (*BLOCKING_CHECKS, "repeated_open") if fills_at_open else BLOCKING_CHECKS
 
 
 @dataclass(frozen=True)
@@ -37,10 +63,15 @@ class GateCheck:
     violations: tuple[str, ...] = ()
     blocking: bool = True
 
+    @property
+    def remedy(self) -> str:
+        """What a person can do where it does not hold."""
+        return _REMEDIES[self.name]
+
 
 @dataclass(frozen=True)
 class GateReport:
-    """All checks of one inspection, in the order of ``BLOCKING_CHECKS`` and ``ADVISORY_CHECKS``."""
+    """All checks of one inspection, in the order of ``CHECKS``."""
 
     checks: tuple[GateCheck, ...]
     figures: dict[str, float | int | str] = field(default_factory=dict)
@@ -69,16 +100,22 @@ class GateReport:
         raise GateHalted(
             expected="data that keep the strategy's limits",
             found="; ".join(f"{check.name}: {check.detail}" for check in failures),
-            remedy=(
-                "mend or complete the data at the source and run again, or change the limits under "
-                "gate in the strategy file; the last published data stay in force"
+            remedy="; ".join(
+                [*(f"{check.name}: {check.remedy}" for check in failures), "the last published data stay in force"]
             ),
             violations=[line for check in failures for line in check.violations],
             rule=", ".join(check.name for check in failures),
         )
 
 
-def inspect(cleaned: Cleaned, symbols: Sequence[str], sessions: pd.DatetimeIndex, settings: GateSettings) -> GateReport:
+def inspect(
+    cleaned: Cleaned,
+    symbols: Sequence[str],
+    sessions: pd.DatetimeIndex,
+    settings: GateSettings,
+    *,
+    fills_at_open: bool = False,
+) -> GateReport:
     """Judge clean bars against what was expected.
 
     Parameters
@@ -91,6 +128,8 @@ def inspect(cleaned: Cleaned, symbols: Sequence[str], sessions: pd.DatetimeIndex
         Every session expected, in order; the last is the one the data must reach.
     settings : GateSettings
         The strategy's limits.
+    fills_at_open : bool
+        Orders are filled at the open: a long stretch of opens that nobody could trade then halts.
 
     Returns
     -------
@@ -111,6 +150,7 @@ def inspect(cleaned: Cleaned, symbols: Sequence[str], sessions: pd.DatetimeIndex
             remedy="set market.history_starts before the latest closed session",
             rule="freshness",
         )
+    halting = blocking_checks(fills_at_open=fills_at_open)
     expected = tuple(symbols) or tuple(sorted(pd.unique(cleaned.bars["symbol"])))
     checks = (
         _schema(cleaned),
@@ -118,7 +158,8 @@ def inspect(cleaned: Cleaned, symbols: Sequence[str], sessions: pd.DatetimeIndex
         _missing_symbols(cleaned, expected, sessions, settings),
         _missing_sessions(cleaned, expected, sessions, settings),
         _freshness(cleaned, sessions, settings),
-        *(_advisory(cleaned, name) for name in ADVISORY_CHECKS),
+        _stale_feed(cleaned, sessions, settings),
+        *(_pointed_out(cleaned, name, blocking=name in halting) for name in ADVISORY_CHECKS),
     )
     figures: dict[str, float | int | str] = {
         "bars": len(cleaned.bars),
@@ -160,14 +201,23 @@ def _missing_symbols(
     fresh = set(cleaned.bars.loc[within, "symbol"].unique())
     missing = [symbol for symbol in expected if symbol not in fresh]
     share = len(missing) / len(expected) if expected else 1.0
+    faults = _faults_of(cleaned, sessions[-1])
     lines = tuple(
         f"{symbol} {sessions[-1].date()}: missing_symbols, last clean bar "
-        f"{last_seen[symbol].date() if symbol in last_seen.index else 'never'}"
+        f"{last_seen[symbol].date() if symbol in last_seen.index else 'never'}{faults.get(symbol, '')}"
         for symbol in missing
     )
     limit = settings.max_missing_symbols_fraction
     detail = f"{len(missing)} of {len(expected)} symbols ({share:.1%}) lack a current bar, limit {limit:.1%}"
     return GateCheck("missing_symbols", share <= limit, detail, lines)
+
+
+def _faults_of(cleaned: Cleaned, session: pd.Timestamp) -> dict[str, str]:
+    """Why a session's row of a symbol is in quarantine, by symbol."""
+    rows = cleaned.quarantine[cleaned.quarantine["session"] == session]
+    return {
+        str(row.symbol): f"; in quarantine: {row.rule}, {row.field} {row.value}" for row in rows.itertuples(index=False)
+    }
 
 
 def _missing_sessions(
@@ -209,8 +259,27 @@ def _freshness(cleaned: Cleaned, sessions: pd.DatetimeIndex, settings: GateSetti
     return GateCheck("freshness", passed, detail, lines)
 
 
-def _advisory(cleaned: Cleaned, name: str) -> GateCheck:
+def _stale_feed(cleaned: Cleaned, sessions: pd.DatetimeIndex, settings: GateSettings) -> GateCheck:
+    """Newest bars that repeat the bar before in every price and in volume: yesterday's, dated today."""
+    names = ["open", "high", "low", "close", "volume"]
+    recent = cleaned.bars[cleaned.bars["session"].isin(sessions[-2:])].drop_duplicates(["symbol", "session"])
+    newest = recent[recent["session"] == sessions[-1]].set_index("symbol")[names]
+    before = recent[recent["session"] < sessions[-1]].set_index("symbol")[names]
+    both = newest.index.intersection(before.index)
+    there, then = newest.loc[both].to_numpy(dtype=np.float64), before.loc[both].to_numpy(dtype=np.float64)
+    repeats = ((there == then) | (np.isnan(there) & np.isnan(then))).all(axis=1)
+    share, limit = float(repeats.mean()) if len(both) else 0.0, settings.max_repeated_bars_fraction
+    lines = tuple(
+        f"{symbol} {sessions[-1].date()}: stale_feed, close {close:g} and all else as the session before"
+        for symbol, close in zip(both[repeats], newest.loc[both, "close"][repeats], strict=True)
+    )
+    detail = f"{len(lines)} of {len(both)} newest bars ({share:.1%}) repeat the bar before, limit {limit:.1%}"
+    passed = share <= limit
+    return GateCheck("stale_feed", passed, detail, () if passed else lines)
+
+
+def _pointed_out(cleaned: Cleaned, name: str, *, blocking: bool) -> GateCheck:
     found = [notice for notice in cleaned.notices if notice.rule == name]
     lines = tuple(f"{notice.symbol} {notice.first_session.date()}: {name}, {notice.message}" for notice in found)
     detail = f"{len(found)} for a person to judge; rows kept" if found else "none found"
-    return GateCheck(name, not found, detail, lines, blocking=False)
+    return GateCheck(name, not found, detail, lines, blocking=blocking)

@@ -16,15 +16,15 @@ from nn_assets.market.rows import BoolArray, FloatArray, Rows
 from nn_assets.market.series_rules import trailing
 from nn_assets.settings import CleaningSettings
 
-__all__ = ["Notice", "jump_notices", "repeated_open_notices"]
+__all__ = ["Notice", "action_log_returns", "jump_notices", "repeated_open_notices"]
 
 _WHOLE_SPLITS = (2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 50.0)
 # New shares for old; splits other than whole ones only ever raise the number of shares.
 _SPLITS = (*_WHOLE_SPLITS, 4.0 / 3.0, 1.5, 2.5, *(1.0 / whole for whole in _WHOLE_SPLITS))
-_SPLIT_SLACK = 0.03
 _SPLIT_LENIENCE = 0.5  # a simple ratio is itself evidence: half the z-score will do
 _FEWEST_SYMBOLS = 3
 _FEWEST_BEFORE = 20
+_ROUNDING = 1e-9
 _NORMAL_MAD = 1.4826  # standard deviation of a normal variable over its median absolute deviation
 
 
@@ -32,7 +32,7 @@ _NORMAL_MAD = 1.4826  # standard deviation of a normal variable over its median 
 class Notice:
     """A stretch of one symbol for a person to judge; its rows were kept.
 
-    ``value`` is the close's log return for ``unexplained_jump`` and ``possible_split``, and the
+    ``value`` is the close's log return, net of actions, for ``unexplained_jump`` and ``possible_split``, and the
     share of sessions whose open repeats the previous close for ``repeated_open``.
     """
 
@@ -44,18 +44,23 @@ class Notice:
     message: str
 
 
-def jump_notices(rows: Rows, names: npt.NDArray[np.object_], settings: CleaningSettings) -> tuple[Notice, ...]:
-    """Point out moves that neither the symbol's own past nor the market of that session explains.
+def jump_notices(
+    rows: Rows, names: npt.NDArray[np.object_], settings: CleaningSettings, actions: pd.DataFrame | None = None
+) -> tuple[Notice, ...]:
+    """Point out moves that no action, not the symbol's own past nor the market of that session explains.
 
-    A close's log return of at least ``jump_minimum_log_return`` either way is pointed out if what is
-    left of it after the median over all symbols of that session (nothing is taken off when fewer
-    than three traded) is still as large, and exceeds ``jump_robust_z`` times the scale of the
-    symbol's returns over the window before: 1.4826 times their median absolute value, which
+    ``actions`` has columns symbol, ex_session, kind (``split`` or ``dividend``) and value (new
+    shares for old, or cash a share), those known by then; what they account for is taken off the
+    return of the first row from the ex-session on. A close's log return of at least
+    ``jump_minimum_log_return`` either way is pointed out if what is left of it after the median
+    over all symbols of that session (nothing is taken off when fewer than three traded) is still as
+    large, and exceeds ``jump_robust_z`` times the scale of the symbol's returns over the window
+    before: 1.4826 times their median absolute value, which
     estimates a standard deviation (Hampel 1974). A past of fewer than 20 returns cannot excuse a
     move. If open or close stands in a simple ratio to the previous close it is a
     ``possible_split``, for which half that z-score is enough.
     """
-    returns = np.log(rows.close / rows.previous(rows.close))
+    returns = np.log(rows.close / rows.previous(rows.close)) - action_log_returns(rows, names, actions)
     large = np.flatnonzero(np.abs(returns) >= settings.jump_minimum_log_return)
     market = _market_moves(rows, returns, large)
     found = []
@@ -63,10 +68,35 @@ def jump_notices(rows: Rows, names: npt.NDArray[np.object_], settings: CleaningS
         if abs(move) < settings.jump_minimum_log_return:
             continue
         z_score = _robust_z(trailing(rows, returns, int(place), settings.jump_window_sessions), move)
-        split = _near_split(rows, int(place))
+        split = _near_split(rows, int(place), settings.split_slack_log_return)
         if z_score >= settings.jump_robust_z * (_SPLIT_LENIENCE if split else 1.0):
             found.append(_jump(rows, names, int(place), float(returns[place]), z_score, split))
     return tuple(found)
+
+
+def action_log_returns(rows: Rows, names: npt.NDArray[np.object_], actions: pd.DataFrame | None) -> FloatArray:
+    """Log return of each row's close that splits and dividends account for, shape (rows,); 0 where there are none.
+
+    A split of r new shares for old moves a price by 1/r, a dividend D by 1 - D / C, C the close
+    before; a value that is missing, or no less than the close, accounts for nothing.
+    """
+    explained = np.zeros(len(rows))
+    if actions is None or actions.empty:
+        return explained
+    code = {str(name): number for number, name in enumerate(names)}
+    before = rows.previous(rows.close)
+    ex_sessions = actions["ex_session"].to_numpy(dtype="datetime64[ns]").astype(np.int64)
+    for symbol, ex_session, kind, value in zip(
+        actions["symbol"], ex_sessions, actions["kind"], actions["value"].astype(float), strict=True
+    ):
+        start = int(np.searchsorted(rows.symbol, code.get(str(symbol), len(names)), side="left"))
+        stop = int(np.searchsorted(rows.symbol, code.get(str(symbol), len(names)), side="right"))
+        place = start + int(np.searchsorted(rows.session[start:stop], ex_session, side="left"))
+        # A symbol's first row has nothing before it that the action could have moved.
+        if start < place < stop:
+            kept = 1.0 / value if kind == "split" else 1.0 - value / before[place]
+            explained[place] += np.log(kept) if 0.0 < kept < np.inf else 0.0
+    return explained
 
 
 def _market_moves(rows: Rows, returns: FloatArray, places: npt.NDArray[np.intp]) -> FloatArray:
@@ -93,7 +123,10 @@ def _robust_z(before: FloatArray, move: float) -> float:
 
 def _jump(rows: Rows, names: npt.NDArray[np.object_], place: int, move: float, z_score: float, ratio: float) -> Notice:
     session = pd.Timestamp(int(rows.session[place]))
-    change = f"close {rows.close[place - 1]:g} -> {rows.close[place]:g} ({np.expm1(move):+.1%})"
+    before, after = float(rows.close[place - 1]), float(rows.close[place])
+    change = f"close {before:g} -> {after:g} ({after / before - 1.0:+.1%})"
+    if abs(move - np.log(after / before)) > _ROUNDING:
+        change += f", {np.expm1(move):+.1%} net of the actions on record"
     against = f"robust z {z_score:.0f} against its past" if np.isfinite(z_score) else "its past cannot excuse it"
     split = f"; near a {ratio:g} split" if ratio else ""
     return Notice(
@@ -106,12 +139,12 @@ def _jump(rows: Rows, names: npt.NDArray[np.object_], place: int, move: float, z
     )
 
 
-def _near_split(rows: Rows, place: int) -> float:
+def _near_split(rows: Rows, place: int, slack: float) -> float:
     """Ratio of the split that open or close resembles, below 1 for a reverse split; 0 for none."""
     for price in (rows.open[place], rows.close[place]):
         log_ratio = float(np.log(rows.close[place - 1] / price))
         for split in _SPLITS:
-            if abs(log_ratio - np.log(split)) <= _SPLIT_SLACK:
+            if abs(log_ratio - np.log(split)) <= slack:
                 return split
     return 0.0
 

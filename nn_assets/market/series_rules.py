@@ -15,10 +15,6 @@ from nn_assets.settings import CleaningSettings
 __all__ = ["SERIES_RULES", "trailing"]
 
 _LOG_100 = np.log(100.0)
-# How far an honest session may move while a 100-fold error is still recognised beside it.
-_UNIT_SLACK = 0.25
-# Below this share of its usual volume an instrument is thinly traded.
-_LOW_VOLUME_SHARE = 0.25
 _FEWEST_BEFORE = 20
 
 
@@ -29,23 +25,24 @@ def trailing(rows: Rows, values: FloatArray, place: int, window: int) -> FloatAr
     return before[np.isfinite(before)]
 
 
-def _is_hundredfold(price: FloatArray, reference: FloatArray | float) -> BoolArray:
-    return np.abs(np.abs(np.log(price / reference)) - _LOG_100) <= _UNIT_SLACK
+def _is_hundredfold(price: FloatArray, reference: FloatArray | float, slack: float) -> BoolArray:
+    return np.abs(np.abs(np.log(price / reference)) - _LOG_100) <= slack
 
 
 def unit_error_100x(rows: Rows, settings: CleaningSettings) -> Finding:
     """Find prices about 100 times, or a hundredth of, the last close accepted: pence for pounds.
 
+    About is within ``unit_error_slack_log_return`` of the factor, the move of an honest session.
     The reference is the last row *not* found at fault, so that the return to the right unit is no
     second error. A change of unit for good therefore quarantines every row from it on: the gate
     then halts, and a person decides. All rows must have four positive prices.
     """
-    del settings
+    slack = settings.unit_error_slack_log_return
     prices = {"open": rows.open, "high": rows.high, "low": rows.low, "close": rows.close}
     before = rows.previous(rows.close)
     suspect = np.zeros(len(rows), dtype=bool)
     for price in prices.values():
-        suspect |= _is_hundredfold(price, before)
+        suspect |= _is_hundredfold(price, before, slack)
     blamed: dict[int, str] = {}
     names = list(prices)
     for symbol in np.unique(rows.symbol[suspect]):
@@ -55,7 +52,7 @@ def unit_error_100x(rows: Rows, settings: CleaningSettings) -> Finding:
         reference = float(rows.close[start - 1])
         for place in range(start, stop):
             row = np.array([price[place] for price in prices.values()])
-            wrong = _is_hundredfold(row, reference)
+            wrong = _is_hundredfold(row, reference, slack)
             if wrong.any():
                 blamed[place] = names[int(wrong.argmax())]
             else:
@@ -69,7 +66,7 @@ def unit_error_100x(rows: Rows, settings: CleaningSettings) -> Finding:
 def stale_run(rows: Rows, settings: CleaningSettings) -> Finding:
     """Find the n-th equal close in a row and any after it, each with low volume: a feed at a standstill.
 
-    Low is under a quarter of the median of the window before. Where instruments trade without
+    Low is under ``stale_low_volume_fraction`` of the median of the window before. Where instruments trade without
     volume, a bar that does not move at all (open, high, low and close equal) counts instead. The
     first n - 1 rows stay: when they came they were not yet a run.
     """
@@ -78,8 +75,8 @@ def stale_run(rows: Rows, settings: CleaningSettings) -> Finding:
         # Only repeats in runs that are long enough can count: the others need no look at their volume.
         for place in np.flatnonzero(_in_long_runs(repeats, settings.stale_run_sessions - 1)):
             usual = trailing(rows, rows.volume, int(place), settings.jump_window_sessions)
-            quiet = len(usual) >= _FEWEST_BEFORE and rows.volume[place] < _LOW_VOLUME_SHARE * np.median(usual)
-            repeats[place] = quiet
+            low = settings.stale_low_volume_fraction * np.median(usual) if len(usual) >= _FEWEST_BEFORE else 0.0
+            repeats[place] = rows.volume[place] < low
     else:
         repeats &= (rows.open == rows.close) & (rows.high == rows.close) & (rows.low == rows.close)
     run = _run_length(repeats)

@@ -1,20 +1,18 @@
 """Sessions of a calendar: which days trade, when they close, how many make a year.
 
 A session is a day, carried as a tz-naive midnight ``pandas.Timestamp`` (or ``datetime64[D]`` in
-arrays). Moments (``known_at``, ``as_of``) are tz-aware UTC timestamps.
+arrays). Moments (``known_at``, ``as_of``) are tz-aware UTC timestamps. A calendar is named as
+exchange_calendars names it, with its amendments where a strategy has any.
 """
 
 from __future__ import annotations
 
-import warnings
-from functools import lru_cache
-
-import exchange_calendars
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.errors import SettingsError
+from nn_assets.market.timetable import timetable
+from nn_assets.settings.calendar_file import amendments_of
 
 __all__ = [
     "assumed_known_at",
@@ -28,40 +26,12 @@ __all__ = [
     "timezone_of",
 ]
 
-_EARLIEST, _LATEST = pd.Timestamp("1990-01-01"), pd.Timestamp("2035-12-31")
 _ALWAYS_OPEN = "24/7"
-
-
-@lru_cache(maxsize=8)
-def _calendar(name: str) -> exchange_calendars.ExchangeCalendar:
-    try:
-        with warnings.catch_warnings():
-            # exchange_calendars reads tz-aware columns by a way that pandas 3.1 announces to change.
-            warnings.filterwarnings("ignore", message="Series.values returning an ndarray")
-            # Some calendars are not known as far back, or ahead, as the others.
-            known = type(exchange_calendars.get_calendar(name))
-            low, high = known.bound_min(), known.bound_max()
-            start = _EARLIEST if low is None else max(_EARLIEST, low)
-            end = _LATEST if high is None else min(_LATEST, high)
-            return exchange_calendars.get_calendar(name, start=start, end=end)
-    except exchange_calendars.errors.InvalidCalendarName as error:
-        raise SettingsError(
-            expected="a calendar that exchange_calendars knows",
-            found=repr(name),
-            remedy="use an ISO 10383 code such as XNYS or CMES, or 24/7",
-            key="market.calendar",
-        ) from error
-
-
-@lru_cache(maxsize=8)
-def _sessions(name: str) -> pd.DatetimeIndex:
-    found: pd.DatetimeIndex = _calendar(name).sessions.as_unit("ns")
-    return found
 
 
 def sessions_between(calendar: str, first: object, last: object) -> pd.DatetimeIndex:
     """All sessions of a calendar from ``first`` to ``last``, both included; tz-naive midnights."""
-    sessions = _sessions(calendar)
+    sessions = timetable(calendar).sessions
     low = sessions.searchsorted(pd.Timestamp(first), side="left")
     high = sessions.searchsorted(pd.Timestamp(last), side="right")
     return sessions[low:high]
@@ -74,19 +44,19 @@ def is_session(calendar: str, day: object) -> bool:
 
 def next_session(calendar: str, day: object) -> pd.Timestamp:
     """Find the first session strictly after ``day``."""
-    sessions = _sessions(calendar)
+    sessions = timetable(calendar).sessions
     return sessions[sessions.searchsorted(pd.Timestamp(day), side="right")]
 
 
 def previous_session(calendar: str, day: object) -> pd.Timestamp:
     """Find the last session strictly before ``day``."""
-    sessions = _sessions(calendar)
+    sessions = timetable(calendar).sessions
     return sessions[sessions.searchsorted(pd.Timestamp(day), side="left") - 1]
 
 
 def session_close(calendar: str, session: object) -> pd.Timestamp:
     """UTC moment of a session's close; half days and daylight saving included."""
-    close: pd.Timestamp = _calendar(calendar).session_close(pd.Timestamp(session))
+    close: pd.Timestamp = timetable(calendar).closes.loc[pd.Timestamp(session)]
     return close
 
 
@@ -103,7 +73,7 @@ def assumed_known_at(calendar: str, sessions: object, lag_minutes: int) -> pd.Da
     DatetimeIndex, shape (n,), UTC
     """
     asked = pd.DatetimeIndex(sessions)
-    closes = _calendar(calendar).closes.reindex(asked)
+    closes = timetable(calendar).closes.reindex(asked)
     moments = pd.DatetimeIndex(closes).as_unit("ns")
     return moments + pd.Timedelta(minutes=lag_minutes)
 
@@ -116,12 +86,12 @@ def exclusions_between(calendar: str, first: object, last: object) -> list[pd.Ti
 
 def timezone_of(calendar: str) -> str:
     """IANA name of the exchange's timezone."""
-    return str(_calendar(calendar).tz)
+    return timetable(calendar).timezone
 
 
 def sessions_per_year(calendar: str) -> int:
     """Sessions that annualise a figure: 252 for an exchange, 365 for a market that never closes."""
-    return 365 if calendar == _ALWAYS_OPEN else 252
+    return 365 if amendments_of(calendar)[0] == _ALWAYS_OPEN else 252
 
 
 def session_days(sessions: pd.DatetimeIndex) -> npt.NDArray[np.datetime64]:

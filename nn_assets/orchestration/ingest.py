@@ -97,7 +97,13 @@ def audit_bars(workplace: Workplace) -> Audited:
     moment = max(as_of_session(market, workplace.last_session), now_utc())
     known = known_bars(workplace.raw_versions(), moment)
     cleaned = clean(known, market.calendar, workplace.strategy.cleaning)
-    report = inspect(cleaned, market.symbols, workplace.sessions(), workplace.strategy.gate)
+    report = inspect(
+        cleaned,
+        market.symbols,
+        workplace.sessions(),
+        workplace.strategy.gate,
+        fills_at_open=workplace.strategy.label.execution == "next_open",
+    )
     return Audited(cleaned, report, known)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from nn_assets.orchestration.catalog import find_strategy, load_strategies
 from nn_assets.orchestration.controls import kill_switch_state
+from nn_assets.orchestration.data_docs import data_docs_file
 from nn_assets.orchestration.rounds import decided_sessions
 from nn_assets.orchestration.study import latest_study
 from nn_assets.orchestration.workplace import Workplace, open_workplace
@@ -41,6 +42,7 @@ def _of(workplace: Workplace) -> dict[str, Any]:
         "last_session": str(workplace.last_session.date()),
         "published_to": None if publication is None else str(publication.last_session.date()),
         "quarantined": None if publication is None else publication.quarantined,
+        "data_docs": str(docs) if (docs := data_docs_file(strategy.name)).is_file() else None,
         "study_to": None if study is None else str(study["month"]),
         "verdict": None if study is None else str(study["verdict"]),
         "models": int(models["model_id"].nunique()) if len(models) else 0,

@@ -19,7 +19,7 @@ from nn_assets.evaluation.verdict import Verdict
 from nn_assets.reports.canvas import png_data_uri
 from nn_assets.reports.tables import ABSENT, figure_table, fold_table, sized_positions
 
-__all__ = ["DailyPage", "Plot", "StudyPage", "daily_page", "demo_page", "study_page"]
+__all__ = ["DailyPage", "Plot", "StudyPage", "daily_page", "demo_page", "render", "study_page"]
 
 _WITH_CENTS = 100.0  # dollars below which cents are shown
 _PLAIN = {
@@ -103,6 +103,11 @@ def _environment() -> Environment:
         "sentence": _sentence,
     }
     return environment
+
+
+def render(template: str, **values: object) -> str:
+    """Fill one of the templates; everything that is not marked safe there is escaped."""
+    return _environment().get_template(template).render(**values)
 
 
 def study_page(page: StudyPage) -> str:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from nn_assets.errors import SettingsError
+from nn_assets.settings.calendar_file import with_overrides
 from nn_assets.settings.sections import Strategy
 
 __all__ = ["load_strategy", "parse_strategy"]
@@ -64,7 +65,7 @@ def parse_strategy(text: str, *, file: str = "<text>") -> Strategy:
             file=file,
         )
     try:
-        return Strategy.model_validate(raw)
+        return Strategy.model_validate(with_overrides(raw, Path(file).parent))
     except ValidationError as error:
         raise _explained(error, file) from error
 

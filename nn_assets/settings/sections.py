@@ -35,7 +35,7 @@ __all__ = [
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
-_EARLIEST, _LATEST = date(1990, 1, 1), date(2035, 12, 31)  # what the calendars here cover
+EARLIEST, LATEST = date(1990, 1, 1), date(2035, 12, 31)  # what the calendars here cover
 NonNegative = Annotated[float, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -47,13 +47,15 @@ _COUNTED_WHEN_SET = (("source", "actions_path", None), ("market", "adjustment_co
 class MarketSettings(_Section):
     """Instruments, calendar and the stages of history.
 
-    ``history_ends`` replaces the wall clock. Sessions from ``vault_starts`` on are sealed;
-    sessions from ``live_starts`` on are decided one by one. ``adjustment_convention`` says what a
-    dividend takes off the prices before it: 1 - D / the close before (Yahoo), or C / (C + D) with the
-    ex-session's close C (Quandl).
+    ``calendar_overrides`` names a YAML file, relative to the strategy's, of days that the calendar
+    does not know; reading the strategy folds them into ``calendar``. ``history_ends`` replaces the
+    wall clock. Sessions from ``vault_starts`` on are sealed; sessions from ``live_starts`` on are
+    decided one by one. ``adjustment_convention`` says what a dividend takes off the prices before it:
+    1 - D / the close before (Yahoo), or C / (C + D) with the ex-session's close C (Quandl).
     """
 
     calendar: str = "XNYS"
+    calendar_overrides: str | None = None
     symbols: tuple[str, ...] = ()
     history_starts: date
     history_ends: date | None = None
@@ -67,8 +69,8 @@ class MarketSettings(_Section):
     def _in_order(self) -> MarketSettings:
         for name in ("history_starts", "live_starts", "vault_starts", "history_ends"):
             day = getattr(self, name)
-            if day is not None and not _EARLIEST <= day <= _LATEST:
-                raise ValueError(f"market.{name} {day} must lie between {_EARLIEST} and {_LATEST}")
+            if day is not None and not EARLIEST <= day <= LATEST:
+                raise ValueError(f"market.{name} {day} must lie between {EARLIEST} and {LATEST}")
         stages = [
             (name, day)
             for name in ("history_starts", "live_starts", "vault_starts", "history_ends")
@@ -81,24 +83,31 @@ class MarketSettings(_Section):
 
 
 class CleaningSettings(_Section):
-    """Thresholds of the row rules; a row that breaks one goes to quarantine."""
+    """Thresholds of the rules: what breaks one goes to quarantine, what a person should judge is pointed out."""
 
     traded_with_volume: bool = True
     stale_run_sessions: Annotated[int, Field(ge=2)] = 5
+    stale_low_volume_fraction: Fraction = 0.25  # of the usual volume; trading is thin below it
+    unit_error_slack_log_return: Annotated[float, Field(gt=0.0, lt=2.0)] = 0.25  # an honest move beside a factor of 100
     jump_robust_z: Positive = 12.0
     jump_minimum_log_return: Positive = 0.25
     jump_window_sessions: Annotated[int, Field(ge=20)] = 60
+    split_slack_log_return: NonNegative = 0.03  # how near to a simple ratio a split's move lies
     repeated_open_share: Fraction = 0.5
     repeated_open_window_sessions: Annotated[int, Field(ge=20)] = 250
 
 
 class GateSettings(_Section):
-    """Limits of what may pass to the strategy as a whole."""
+    """Limits of what may pass to the strategy as a whole; ``usual_`` ones only warn."""
 
     max_quarantined_fraction: Fraction = 0.02
     max_missing_symbols_fraction: Fraction = 0.10
     max_missing_sessions_fraction: Fraction = 0.05
     max_stale_sessions: Annotated[int, Field(ge=0)] = 0
+    max_repeated_bars_fraction: Fraction = 0.50  # of the symbols, whose newest bar merely repeats the one before
+    usual_ratio_limit: Annotated[float, Field(gt=1.0)] = 4.0  # of a symbol's last month to its year before, or inverse
+    usual_symbols_fraction: Fraction = 0.90  # of the symbols, which keep within that ratio
+    usual_shift_limit: NonNegative = 0.25  # of the population stability index, above what chance makes of it
 
 
 class FeatureSettings(_Section):
@@ -285,12 +294,13 @@ class Strategy(_Section):
         ----------
         *sections : str
             The sections that count; all when none is named. Description, owner and the number of
-            processes never count.
+            processes never count, nor does the overrides file's name: the calendar holds what it says.
         """
         chosen = self.model_dump(mode="json", include=set(sections) if sections else None)
         for name in ("description", "owner"):
             chosen.pop(name, None)
         chosen.get("learning", {}).pop("processes", None)
+        chosen.get("market", {}).pop("calendar_overrides", None)
         for section, name, unset in _COUNTED_WHEN_SET:
             if section in chosen and chosen[section].get(name) == unset:
                 chosen[section].pop(name, None)

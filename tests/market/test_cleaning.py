@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from nn_assets.frames import BARS, QUARANTINE, validate
 from nn_assets.market.bars import as_of, with_assumed_known_at
 from nn_assets.market.cleaning import RULES, Cleaned, clean
-from nn_assets.settings import CleaningSettings
+from nn_assets.market.gate import inspect
+from nn_assets.market.sessions import sessions_between
+from nn_assets.settings import CleaningSettings, GateSettings
 from nn_assets.sources.bundled import BundledSource
 from nn_assets.sources.files import FilesSource
 from tests.market.builders import ARRIVAL, CALENDAR, moment, sound_bars, with_values
@@ -151,6 +153,19 @@ def test_the_fifth_equal_close_with_low_volume_and_those_after_it_are_stale() ->
     assert set(found.quarantine["rule"]) == {"stale_run"}
 
 
+def test_what_volume_counts_as_low_is_a_setting() -> None:
+    bars = stale(volume=100_000.0)  # a tenth of the usual
+    assert cleaned(bars).counts()["stale_run"] == 4
+    assert cleaned(bars, stale_low_volume_fraction=0.05).quarantine.empty
+
+
+def test_how_far_from_a_hundredfold_is_still_one_is_a_setting() -> None:
+    bars = sound_bars()
+    bars.loc[70, ["open", "high", "low", "close"]] *= 135.0
+    assert cleaned(bars).counts()["unit_error_100x"] == 0
+    assert cleaned(bars, unit_error_slack_log_return=0.5).counts()["unit_error_100x"] == 1
+
+
 def test_equal_closes_with_their_usual_volume_are_a_pinned_price_and_stay() -> None:
     assert cleaned(stale(volume=1_000_000.0)).quarantine.empty
 
@@ -163,7 +178,10 @@ FAULTS = st.lists(
     st.tuples(
         st.integers(0, 79),
         st.sampled_from(
-            ["open", "high", "low", "close", "volume", "unit", "repeat", "twin", "drop", "crash", "weekend"]
+            [
+                *("open", "high", "low", "close", "volume", "unit", "repeat", "twin", "drop", "crash", "weekend"),
+                *("missing", "frozen", "early", "crossed"),
+            ]
         ),
     ),
     max_size=14,
@@ -181,6 +199,15 @@ def with_faults(faults: list[tuple[int, str]]) -> pd.DataFrame:
         elif fault == "repeat" and row:
             bars.loc[row, ["open", "high", "low", "close"]] = bars["close"][row - 1]
             bars.loc[row, "volume"] = 1.0
+        elif fault == "missing":
+            bars.loc[row, "open"] = np.nan
+        elif fault == "crossed":
+            bars.loc[row, "high"] = bars["low"][row] * 0.9
+        elif fault == "early":
+            bars.loc[row, "ingested_at"] = bars["session"][row].tz_localize("UTC")
+        elif fault == "frozen":
+            bars.loc[row : row + 6, ["open", "high", "low", "close"]] = bars["close"][row]
+            bars.loc[row : row + 6, "volume"] = 1.0
         elif fault == "twin":
             extra.append(bars.iloc[[row]].assign(close=bars["close"][row] * (1.0 + row % 2 / 1000.0)))
         elif fault == "weekend":
@@ -189,6 +216,12 @@ def with_faults(faults: list[tuple[int, str]]) -> pd.DataFrame:
             bars.loc[row, fault] = -1.0
     dropped = [row for row, fault in faults if fault == "drop"]
     return pd.concat([bars.drop(index=dropped), *extra], ignore_index=True)
+
+
+def test_the_faults_drawn_below_reach_every_rule() -> None:
+    faults = ["twin", "weekend", "early", "missing", "volume", "close", "crossed", "unit"]
+    bars = with_faults([*((3 * number, fault) for number, fault in enumerate(faults)), (70, "frozen")])
+    assert all(clean(bars, CALENDAR, DEFAULTS).counts().values())
 
 
 @settings(max_examples=40, deadline=None)
@@ -257,11 +290,48 @@ def test_five_years_of_122_stocks_lose_exactly_their_known_faults(shared_data) -
         "missing_price": 8,
         "high_low_bracket": 9,
     }
-    rows = set(zip(found.quarantine["symbol"], found.quarantine["session"].dt.strftime("%F"), strict=True))
-    assert {("LNT", "2016-05-19"), ("O", "2016-01-12"), ("DHR", "2016-01-12")} <= rows
-    pointed_out = {notice.symbol for notice in found.notices}
-    assert {"VRTX", "EBAY", "DISCA"} <= pointed_out
-    assert not {("VRTX", "2013-04-19"), ("EBAY", "2015-07-20")} & rows
+    quarantined = found.quarantine.assign(session=found.quarantine["session"].dt.strftime("%F"))
+    found_at = {
+        (row.symbol, row.session): (row.rule, row.field, row.value) for row in quarantined.itertuples(index=False)
+    }
+    assert found_at["LNT", "2016-05-19"] == ("high_low_bracket", "close", "17.87")
+    assert found_at["O", "2016-01-12"] == found_at["DHR", "2016-01-12"] == ("missing_price", "open", "nan")
+    message = found.quarantine.loc[found.quarantine["symbol"] == "LNT", "message"].item()
+    assert "low 35.085" in message
+    # The bad tick is gone, so the return to normal after it is no jump.
+    assert "LNT" not in {notice.symbol for notice in found.notices}
+
+
+def test_in_five_years_real_moves_stay_and_actions_that_were_missed_are_for_a_person(shared_data) -> None:
+    found = judged(FilesSource(shared_data / "sp500_5yr"))
+    kept = set(zip(found.bars["symbol"], found.bars["session"].dt.strftime("%F"), strict=True))
+    real = {("VRTX", "2013-04-19"), ("VRTX", "2014-06-24"), ("AMD", "2016-04-22"), ("AMD", "2017-05-02")}
+    missed = {("EBAY", "2015-07-20"), ("DISCA", "2014-08-07")}
+    assert real | missed <= kept
+    noticed = {(notice.symbol, f"{notice.first_session:%F}"): notice for notice in found.notices}
+    assert missed <= set(noticed)
+    assert "close 66.29 -> 28.57 (-56.9%)" in noticed["EBAY", "2015-07-20"].message
+    assert noticed["DISCA", "2014-08-07"].rule == "possible_split"
+    assert "near a 2 split" in noticed["DISCA", "2014-08-07"].message
+    assert all("for a decision, row kept" in notice.message for notice in found.notices)
+
+
+def test_the_flaws_of_five_years_of_122_stocks_are_those_that_their_description_counts(shared_data) -> None:
+    source = FilesSource(shared_data / "sp500_5yr")
+    raw = source.bars().sort_values(["symbol", "session"])
+    report = inspect(judged(source), (), sessions_between(CALENDAR, "2013-02-08", "2018-02-07"), GateSettings())
+    outside = (raw["close"] > raw["high"]) | (raw["close"] < raw["low"])
+    outside |= (raw["open"] > raw["high"]) | (raw["open"] < raw["low"])
+    moves = raw.groupby("symbol")["close"].pct_change()
+    assert raw["symbol"].nunique() == 122
+    assert raw["open"].isna().sum() == 8
+    assert (raw["high"] < raw["low"]).sum() == 1
+    assert outside.sum() == 9
+    assert (raw["volume"] == 0.0).sum() == 4
+    assert (moves.abs() > 0.5).sum() == 5
+    missing = next(check for check in report.checks if check.name == "missing_sessions")
+    assert missing.detail.startswith("32 of ")
+    report.raise_if_failed()
 
 
 def test_a_volatility_index_loses_its_holidays_and_broken_brackets(shared_data) -> None:
@@ -269,4 +339,7 @@ def test_a_volatility_index_loses_its_holidays_and_broken_brackets(shared_data) 
     late = pd.Timestamp("2027-01-01", tz="UTC")
     bars = with_assumed_known_at(source.bars(), CALENDAR, 30, late)
     found = cleaned(bars, traded_with_volume=False)
-    assert (found.counts()["off_calendar"], found.counts()["high_low_bracket"]) == (33, 47)
+    assert {rule: count for rule, count in found.counts().items() if count} == {
+        "off_calendar": 33,
+        "high_low_bracket": 47,
+    }

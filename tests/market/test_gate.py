@@ -10,9 +10,9 @@ import pytest
 
 from nn_assets.errors import GateHalted
 from nn_assets.market.cleaning import Cleaned, clean
-from nn_assets.market.gate import ADVISORY_CHECKS, BLOCKING_CHECKS, GateReport, inspect
+from nn_assets.market.gate import CHECKS, GateReport, blocking_checks, inspect
 from nn_assets.settings import CleaningSettings, GateSettings
-from tests.market.builders import CALENDAR, sound_bars, with_values
+from tests.market.builders import CALENDAR, moment, sound_bars, with_values
 
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD")
 BARS = sound_bars(SYMBOLS, count=50)
@@ -37,7 +37,7 @@ def test_sound_data_pass_every_check() -> None:
     report = inspect(cleaned(BARS), SYMBOLS, SESSIONS, GateSettings())
     report.raise_if_failed()
     assert report.passed
-    assert tuple(check.name for check in report.checks) == BLOCKING_CHECKS + ADVISORY_CHECKS
+    assert tuple(check.name for check in report.checks) == CHECKS
     assert report.figures["bars"] == 200
 
 
@@ -47,6 +47,7 @@ def test_too_many_quarantined_rows_halt_and_each_is_named() -> None:
     report = inspect(cleaned(bars), SYMBOLS, SESSIONS, limits)
     assert failed(report) == ["quarantined_share"]
     assert halt(report).violations == ("AAA 2018-01-11: non_positive_price, low -2.5",)
+    assert "raise gate.max_quarantined_fraction" in halt(report).remedy
     assert inspect(cleaned(bars), SYMBOLS, SESSIONS, GateSettings(max_quarantined_fraction=0.005)).passed
 
 
@@ -60,7 +61,63 @@ def test_a_symbol_that_was_never_delivered_is_missing() -> None:
 def test_a_symbol_whose_bar_of_the_day_is_in_quarantine_is_missing() -> None:
     report = inspect(cleaned(with_values(BARS, 49, volume=0.0)), SYMBOLS, SESSIONS, GateSettings())
     assert failed(report) == ["missing_symbols"]
-    assert "AAA 2018-03-14" in str(halt(report))
+    assert halt(report).violations == (
+        "AAA 2018-03-14: missing_symbols, last clean bar 2018-03-13; in quarantine: zero_volume, volume 0.0",
+    )
+
+
+def test_a_newest_bar_taken_in_before_its_close_halts_and_says_so() -> None:
+    early = with_values(BARS, 49, ingested_at=moment("2018-03-14 19:59"))
+    report = inspect(cleaned(early), SYMBOLS, SESSIONS, GateSettings())
+    assert failed(report) == ["missing_symbols"]
+    assert "in quarantine: unfinished_last_bar, ingested_at 2018-03-14 19:59" in halt(report).violations[0]
+
+
+def redelivered(symbols: tuple[str, ...]) -> pd.DataFrame:
+    """The last session of some symbols repeats the one before it, price by price."""
+    bars = BARS.copy()
+    for symbol in symbols:
+        before, last = bars.index[bars["symbol"] == symbol][-2:]
+        for name in ("open", "high", "low", "close", "volume"):
+            bars.loc[last, name] = bars.loc[before, name]
+    return bars
+
+
+def test_yesterdays_bars_under_todays_date_halt() -> None:
+    report = inspect(cleaned(redelivered(("AAA", "BBB", "CCC"))), SYMBOLS, SESSIONS, GateSettings())
+    assert failed(report) == ["stale_feed"]
+    error = halt(report)
+    assert len(error.violations) == 3
+    close = BARS.loc[BARS["symbol"] == "BBB", "close"].iloc[-2]
+    assert error.violations[1] == f"BBB 2018-03-14: stale_feed, close {close:g} and all else as the session before"
+    assert "gate.max_repeated_bars_fraction" in error.remedy
+
+
+@pytest.mark.parametrize(("allowed", "passes"), [(0.25, False), (0.5, True)])
+def test_a_few_bars_that_repeat_keep_within_the_limit(allowed, passes) -> None:
+    limits = GateSettings(max_repeated_bars_fraction=allowed)
+    assert inspect(cleaned(redelivered(("AAA", "DDD"))), SYMBOLS, SESSIONS, limits).passed is passes
+
+
+def test_a_newest_bar_that_differs_in_volume_alone_is_no_repeat() -> None:
+    bars = redelivered(SYMBOLS)
+    last = bars.groupby("symbol").tail(1).index
+    bars.loc[last, "volume"] += 1.0
+    assert inspect(cleaned(bars), SYMBOLS, SESSIONS, GateSettings(max_repeated_bars_fraction=0.0)).passed
+
+
+@pytest.mark.parametrize("fills_at_open", [False, True])
+def test_opens_that_nobody_could_trade_halt_where_orders_fill_at_the_open(fills_at_open) -> None:
+    bars = sound_bars(("AAA",), count=300)
+    bars["open"] = bars["close"].shift().fillna(bars["open"])
+    bars["high"] = bars[["open", "high"]].max(axis=1)
+    bars["low"] = bars[["open", "low"]].min(axis=1)
+    sessions = pd.DatetimeIndex(bars["session"])
+    report = inspect(cleaned(bars), ("AAA",), sessions, GateSettings(), fills_at_open=fills_at_open)
+    assert failed(report) == (["repeated_open"] if fills_at_open else [])
+    assert ("repeated_open" in blocking_checks(fills_at_open=fills_at_open)) is fills_at_open
+    if fills_at_open:
+        assert "label.execution next_close" in halt(report).remedy
 
 
 def test_sessions_never_delivered_halt_and_each_is_named() -> None:

@@ -45,6 +45,46 @@ def test_a_move_beyond_its_past_is_pointed_out_and_kept(factor, rule, named) -> 
     assert named in notice.message
 
 
+def acted(kind: str, value: float, session: pd.Timestamp, symbol: str = "AAA") -> pd.DataFrame:
+    return pd.DataFrame({"symbol": [symbol], "ex_session": [session], "kind": [kind], "value": [value]})
+
+
+def noticed_with(bars: pd.DataFrame, actions: pd.DataFrame) -> list[str]:
+    return [notice.rule for notice in clean(bars, CALENDAR, CleaningSettings(), actions).notices]
+
+
+def test_a_move_that_a_split_accounts_for_needs_no_notice() -> None:
+    bars = sound_bars(("AAA", "BBB"))
+    halved, on = moved(bars, 80, 0.5), bars["session"][80]
+    assert noticed_with(halved, acted("split", 2.0, on)) == []
+    assert noticed_with(halved, acted("split", 2.0, on, "BBB")) == ["possible_split", "unexplained_jump"]
+    assert noticed_with(halved, acted("split", 2.0, bars["session"][81])) == ["possible_split", "unexplained_jump"]
+    wrong = clean(halved, CALENDAR, CleaningSettings(), acted("split", 0.5, on)).notices
+    assert [notice.rule for notice in wrong] == ["possible_split"]
+    assert "(-49.6%), -74.8% net of the actions on record" in wrong[0].message
+
+
+def test_a_move_that_a_dividend_accounts_for_needs_no_notice() -> None:
+    bars = sound_bars()
+    special = acted("dividend", 0.4 * bars["close"][79], bars["session"][80])
+    assert noticed_with(moved(bars, 80, 0.6), special) == []
+    assert noticed_with(moved(bars, 80, 0.6), special.assign(value=np.nan)) == ["unexplained_jump"]
+    assert noticed_with(moved(bars, 80, 0.6), special.assign(value=1e6)) == ["unexplained_jump"]
+
+
+def test_an_action_on_a_day_without_a_bar_counts_on_the_next_row() -> None:
+    bars = sound_bars()
+    halved = moved(bars, 80, 0.5).drop(index=79)
+    assert noticed_with(halved, acted("split", 2.0, bars["session"][79])) == []
+
+
+def test_how_near_to_a_ratio_a_move_must_lie_is_a_setting() -> None:
+    bars = moved(sound_bars(), 80, 0.5)
+    prices = np.log(bars["close"][79] / np.array([bars["open"][80], bars["close"][80]])) - np.log(2.0)
+    just_under = float(np.abs(prices).min()) * 0.9
+    assert [notice.rule for notice in notices(bars, split_slack_log_return=just_under)] == ["unexplained_jump"]
+
+
 def test_a_move_of_the_whole_market_needs_no_notice() -> None:
     symbols = ("AAA", "BBB", "CCC", "DDD")
     bars = sound_bars(symbols)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import dagster as dg
@@ -12,11 +14,14 @@ import pandas as pd
 import pytest
 
 from nn_assets.errors import PublicationError
+from nn_assets.market.overview import Overview, overview
+from nn_assets.orchestration import data_docs
 from nn_assets.orchestration.assets.daily import DAILY
 from nn_assets.orchestration.headless import RunFailed, materialise, run_round
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.models import models_in_force
 from nn_assets.orchestration.rounds import decide_session
+from nn_assets.orchestration.status import report
 from nn_assets.orchestration.workplace import RAW_BARS, open_workplace
 from nn_assets.sources.simulated import SimulatedSource
 from tests.orchestration.conftest import (
@@ -37,6 +42,7 @@ from tests.orchestration.conftest import (
 pytestmark = pytest.mark.slow
 
 GOOD, BAD = "2017-06-22", "2017-06-23"
+CHECKOUT = Path(__file__).resolve().parents[2]
 AFTER_GOOD, AFTER_BAD = f"{GOOD} 23:00", f"{BAD} 23:00"
 
 
@@ -174,6 +180,93 @@ def test_mended_data_pass_and_the_session_is_decided(fed: Fed) -> None:
     assert list(recorded(fed.home, "decisions")["session"].dt.strftime("%Y-%m-%d")) == ["2017-06-21", GOOD, BAD]
     with open_workplace(strategy_of()) as workplace:
         assert len(workplace.publications.history(NAME)) == 2
+
+
+def served(home: Path) -> tuple[int, list[float]]:
+    """How often was published, and the closes served for the last good session."""
+    with living_in(home), clock_at(AFTER_BAD), open_workplace(strategy_of()) as workplace:
+        return len(workplace.publications.history(NAME)), workplace.bars(GOOD)["close"].tolist()
+
+
+def test_when_the_review_of_the_data_set_fails_nothing_is_published(
+    fed: Fed, published_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = served(published_home)
+    deliver(fed.home, bars_until(BAD))
+
+    def torn(*given: object) -> Overview:
+        found = overview(*given)  # type: ignore[arg-type]
+        return replace(found, symbols=found.symbols.drop(columns="completeness"))
+
+    monkeypatch.setattr(data_docs, "overview", torn)
+    with pytest.raises(RunFailed, match=r"tiny__validated_bars failed.*complete_symbols.*stay in force"):
+        run_round(NAME, BAD)
+    assert served(fed.home) == before
+    assert row_counts(fed.home) == fed.rows_before
+    monkeypatch.undo()
+    with living_in(fed.home), clock_at(AFTER_BAD):
+        assert run_round(NAME, BAD)["session"] == BAD
+
+
+_KILLED_IN_THE_AUDIT = f"""
+import os
+import pandas as pd
+from nn_assets.orchestration import {{module}}, workplace
+from nn_assets.orchestration.headless import run_round
+workplace.now_utc = lambda: pd.Timestamp({AFTER_BAD!r}, tz="UTC").as_unit("ns")
+{{module}}.{{name}} = lambda *given, **told: os._exit(9)
+run_round({NAME!r}, {BAD!r})
+"""
+
+
+@pytest.mark.parametrize(("module", "name"), [("ingest", "inspect"), ("data_docs", "validate_overview")])
+def test_killed_in_the_audit_the_last_publication_serves_and_a_rerun_publishes(
+    fed: Fed, published_home: Path, module: str, name: str
+) -> None:
+    before = served(published_home)
+    deliver(fed.home, bars_until(BAD))
+    script = _KILLED_IN_THE_AUDIT.format(module=module, name=name)
+    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=CHECKOUT)
+    assert killed.returncode == 9, killed.stderr[-2000:]
+    assert served(fed.home) == before
+    assert row_counts(fed.home) == fed.rows_before
+    with living_in(fed.home), clock_at(AFTER_BAD):
+        assert run_round(NAME, BAD)["session"] == BAD
+    assert served(fed.home) == (before[0] + 1, before[1])
+
+
+def test_data_docs_are_written_though_the_gate_halts_and_the_status_names_them(fed: Fed) -> None:
+    file = fed.home / "reports" / "tiny-data-docs.html"
+    assert "passed" in file.read_text()
+    deliver(fed.home, one_symbol_gone())
+    with pytest.raises(RunFailed):
+        run_round(NAME, BAD)
+    page = file.read_text()
+    assert "halted" in page
+    assert "SIM03" in page
+    assert "missing_symbols: 1 of 6 symbols" in page
+    assert report(NAME)["strategies"][NAME]["data_docs"] == str(file)
+    assert str(file) in report(NAME)["text"]
+
+
+def test_what_only_the_review_finds_is_a_warning_and_the_session_is_decided(fed: Fed) -> None:
+    bars = bars_until(BAD)
+    late = bars["session"] > "2017-05-26"
+    bars.loc[late, "volume"] *= 50.0
+    deliver(fed.home, bars)
+    answer = run_round(NAME, BAD)
+    with open_instance() as instance:
+        events = [record.dagster_event for record in instance.all_logs(str(answer["run_id"]))]
+    reviewed = {
+        event.asset_check_evaluation_data.check_name: event.asset_check_evaluation_data
+        for event in events
+        if event is not None and event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    }
+    found = reviewed["usual_distribution"]
+    assert (found.passed, found.severity, found.blocking) == (False, dg.AssetCheckSeverity.WARN, False)
+    assert "SIM01: usual_distribution, volume_ratio" in str(found.metadata["violations"].value)
+    assert str(found.metadata["data_docs"].value).endswith("/reports/tiny-data-docs.html")
+    assert all(reviewed[name].passed for name in ("usual_volume", "complete_symbols", "fresh_symbols"))
 
 
 def test_a_file_that_is_gone_leaves_everything_as_it_was(fed: Fed) -> None:

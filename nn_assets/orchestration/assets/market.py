@@ -6,12 +6,14 @@ import dagster as dg
 import pandas as pd
 
 from nn_assets.errors import GateHalted
-from nn_assets.market.gate import ADVISORY_CHECKS, BLOCKING_CHECKS, GateCheck
+from nn_assets.market.gate import CHECKS, GateCheck, blocking_checks
+from nn_assets.orchestration.data_docs import data_docs_file, review_bars
 from nn_assets.orchestration.fingerprint import code_of
 from nn_assets.orchestration.ingest import Audited, audit_bars, ingest_bars, publish_bars
 from nn_assets.orchestration.metadata import image, table
 from nn_assets.orchestration.naming import asset_key, described
 from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.reports.expectations import SUITES, SuiteResult
 from nn_assets.reports.plots import bar_counts
 from nn_assets.settings import Strategy
 
@@ -23,6 +25,7 @@ _CHECKS = {
     "missing_symbols": "The share of symbols without a current bar is within the strategy's limit.",
     "missing_sessions": "The share of bars never delivered is within the strategy's limit.",
     "freshness": "The newest bar is that of the session expected.",
+    "stale_feed": "The newest bars do not merely repeat those before (yesterday's data under today's date).",
     "repeated_open": "Opens do not repeat the previous close over a long stretch (prices nobody could trade).",
     "unexplained_jump": "No move is left that neither the market nor the symbol's past explains.",
     "possible_split": "No move stands in a simple ratio, as an unadjusted split would.",
@@ -60,16 +63,18 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         )
 
     key = asset_key(strategy, "validated_bars")
+    halting = blocking_checks(fills_at_open=strategy.label.execution == "next_open")
 
     @dg.asset(
-        **described(strategy, "validated_bars", "market", version, {"parquet", "pandera"}),
+        **described(strategy, "validated_bars", "market", version, {"parquet", "pandera", "great_expectations"}),
         deps=[asset_key(strategy, "raw_bars")],
         description="Bars that passed cleaning and the gate, published at one atomic switch. When the gate "
         "fails nothing downstream runs, in this run or a later one, and the last publication stays.",
         check_specs=[
-            dg.AssetCheckSpec(name=name, asset=key, description=_CHECKS[name], blocking=name in BLOCKING_CHECKS)
-            for name in (*BLOCKING_CHECKS, *ADVISORY_CHECKS)
-        ],
+            dg.AssetCheckSpec(name=name, asset=key, description=_CHECKS[name], blocking=name in halting)
+            for name in CHECKS
+        ]
+        + [dg.AssetCheckSpec(name=name, asset=key, description=told) for name, told in SUITES.items()],
     )
     def validated_bars(
         context: dg.AssetExecutionContext,
@@ -79,6 +84,8 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             for check in audited.report.checks:
                 yield _result(check)
             try:
+                for suite in review_bars(workplace, audited):
+                    yield _suite_result(suite, strategy)
                 audited.report.raise_if_failed()
             except GateHalted as halted:
                 raise dg.Failure(
@@ -92,6 +99,7 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
                 **audited.report.figures,
                 "content_hash": publication.content_hash,
                 "publication": publication.ordinal,
+                "data_docs": dg.MetadataValue.url(data_docs_file(strategy.name).as_uri()),
                 "quarantine": table(_quarantine(audited)),
                 "counts": image(_plot(audited)),
             }
@@ -106,7 +114,20 @@ def _result(check: GateCheck) -> dg.AssetCheckResult:
         passed=check.passed,
         severity=dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN,
         description=check.detail,
-        metadata={"violations": "\n".join(check.violations[:50])} if check.violations else {},
+        metadata={}
+        if check.passed
+        else {"violations": "\n".join(check.violations[:50]) or "none named", "what_to_do": check.remedy},
+    )
+
+
+def _suite_result(suite: SuiteResult, strategy: Strategy) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=suite.name,
+        passed=suite.passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=suite.detail,
+        metadata={"data_docs": dg.MetadataValue.url(data_docs_file(strategy.name).as_uri())}
+        | ({} if suite.passed else {"violations": "\n".join(suite.violations), "what_to_do": suite.remedy}),
     )
 
 

@@ -1,0 +1,222 @@
+"""A Great Expectations suite over the data set as a whole, and its Data Docs as one page.
+
+The library is handed small tables (:class:`~nn_assets.market.overview.Overview`), never the bars;
+its context lives in memory, and it reports to nobody. What it finds stops nothing by itself.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+
+from nn_assets.errors import GateHalted
+from nn_assets.market.overview import Overview
+from nn_assets.reports.page import render
+from nn_assets.settings import GateSettings
+
+__all__ = ["SUITES", "SuiteResult", "data_docs_page", "validate_overview"]
+
+SUITES = {
+    "usual_volume": "Every recent session has about as many bars as the year before.",
+    "complete_symbols": "Every symbol has its bars from its first one on.",
+    "fresh_symbols": "Every symbol's newest bar is that of the session expected.",
+    "usual_distribution": "Volumes and returns of the last month look like those of the year before.",
+}
+_REMEDIES = {
+    "usual_volume": "ask the source for the bars missing, or see which symbols came or went",
+    "complete_symbols": "complete the symbols named at the source, or take them off market.symbols",
+    "fresh_symbols": "ask the source for the symbols named; a delisted one leaves market.symbols",
+    "usual_distribution": "compare the symbols named with another source: a unit, a split, a feed at a standstill",
+}
+_MOST_NAMED = 50
+_DIGITS = 6  # shown, and so judged
+# The library numbers its HTML elements at random; a page of the same results is the same page.
+_RANDOM_ID = re.compile(r"-?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True)
+class SuiteResult:
+    """One suite's outcome: one property of the data set.
+
+    Attributes
+    ----------
+    name : str
+        A key of ``SUITES``.
+    passed : bool
+    detail : str
+        How many expectations hold, in a sentence.
+    violations : tuple of str
+        One line each: symbol or session, rule, value; at most 50.
+    remedy : str
+        What a person can do where it does not hold.
+    sections : tuple of str
+        HTML of the library's own making, one per column.
+    """
+
+    name: str
+    passed: bool
+    detail: str
+    violations: tuple[str, ...]
+    remedy: str
+    sections: tuple[str, ...]
+
+
+def validate_overview(found: Overview, settings: GateSettings) -> tuple[SuiteResult, ...]:
+    """Hold the aggregates against the strategy's limits, suite by suite, in the order of ``SUITES``.
+
+    Values that are NaN (too few to compare) break nothing.
+
+    Raises
+    ------
+    GateHalted
+        The library failed on a suite: nothing can be said of the data set.
+    """
+    library = _library()
+    kinds = library.data_context.types.base
+    in_memory = kinds.DataContextConfig(
+        store_backend_defaults=kinds.InMemoryStoreBackendDefaults(),
+        progress_bars={"globally": False},
+        analytics_enabled=False,
+    )
+    context = library.get_context(mode="ephemeral", project_config=in_memory)
+    source = context.data_sources.add_pandas("bars")
+    results = []
+    for name, (frame, key, expectations) in _suites(library.expectations, found, settings).items():
+        batch = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("newest")
+        suite = library.ExpectationSuite(name=name, expectations=expectations)
+        shown = {"result_format": "COMPLETE", "unexpected_index_column_names": [key]} if key else "SUMMARY"
+        # Symbols are data: the library writes them into its pages as they are.
+        given = frame.assign(**{key: [html.escape(str(value)) for value in frame[key]]}) if key else frame
+        try:
+            validated = batch.get_batch({"dataframe": given}).validate(suite, result_format=shown)
+        except Exception as error:
+            raise _failed(name, f"{type(error).__name__}: {error}") from error
+        results.append(_result(name, validated, key))
+    return tuple(results)
+
+
+@lru_cache(maxsize=1)
+def _library() -> ModuleType:
+    """Great Expectations, which takes seconds to import: only who needs it does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import great_expectations
+        import great_expectations.render.renderer.page_renderer
+        import great_expectations.render.view
+    return great_expectations
+
+
+def _suites(
+    expect: Any, found: Overview, settings: GateSettings
+) -> dict[str, tuple[pd.DataFrame, str, Sequence[object]]]:
+    """Each suite's table, the column that names its rows, and its expectations."""
+    symbols, sessions = found.symbols.round(_DIGITS), found.sessions.round(_DIGITS)
+    ratio, mostly = settings.usual_ratio_limit, settings.usual_symbols_fraction
+    between = expect.ExpectColumnValuesToBeBetween
+    some = settings.max_missing_symbols_fraction
+    limits = {"min_value": 1.0 / ratio, "max_value": ratio, "mostly": mostly}
+    changed = [between(column=column, **limits) for column in ("volume_ratio", "volatility_ratio")]
+    shift = float(found.returns["shift"].sum()) if len(found.returns) else 0.0
+    allowed = round(settings.usual_shift_limit + found.shift_noise, _DIGITS)
+    return {
+        "usual_volume": (sessions, "session", [between(column="share", min_value=1.0 - some, max_value=1.0 + some)]),
+        "complete_symbols": (
+            symbols,
+            "symbol",
+            [between(column="completeness", min_value=1.0 - settings.max_missing_sessions_fraction)],
+        ),
+        "fresh_symbols": (
+            symbols,
+            "symbol",
+            [between(column="sessions_behind", max_value=settings.max_stale_sessions)],
+        ),
+        "usual_distribution": (
+            pd.concat([symbols, pd.DataFrame({"symbol": ["all"], "return_shift": [shift]})], ignore_index=True),
+            "symbol",
+            [*changed, between(column="return_shift", max_value=allowed)],
+        ),
+    }
+
+
+def _result(name: str, validated: Any, key: str) -> SuiteResult:
+    lines: list[str] = []
+    for each in validated.results:
+        raised = [info for info in _exceptions(each.exception_info) if info.get("raised_exception")]
+        if raised:
+            raise _failed(name, str(raised[0].get("exception_message")))
+        if not each.success:
+            column = each.expectation_config.kwargs["column"]
+            lines.extend(
+                f"{html.unescape(str(row[key]))}: {name}, {column} {row[column]:.6g}"
+                for row in each.result.get("unexpected_index_list") or ()
+            )
+    held, asked = (validated.statistics[which] for which in ("successful_expectations", "evaluated_expectations"))
+    detail = f"{held} of {asked} expectations met" + (f"; values beyond their limits: {len(lines)}" if lines else "")
+    return SuiteResult(
+        name, bool(validated.success), detail, tuple(lines[:_MOST_NAMED]), _REMEDIES[name], _sections(validated)
+    )
+
+
+def _exceptions(told: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What an expectation raised: the library gives one record, or one per metric."""
+    return [told] if "raised_exception" in told else [each for each in told.values() if isinstance(each, Mapping)]
+
+
+def _sections(validated: Any) -> tuple[str, ...]:
+    render_library = _library().render
+    page = render_library.renderer.page_renderer.ValidationResultsPageRenderer().render(validated).to_json_dict()
+    view = render_library.view.DefaultJinjaSectionView()
+    own = {each.expectation_config.kwargs["column"] for each in validated.results}
+    return tuple(
+        _RANDOM_ID.sub("", view.render({"section": section, "section_loop": {"index": number}}))
+        for number, section in enumerate(page["sections"])
+        if section["section_name"] in own
+    )
+
+
+def _failed(suite: str, found: str) -> GateHalted:
+    return GateHalted(
+        expected=f"Great Expectations to evaluate the suite {suite}",
+        found=" ".join(found.split())[:500],
+        remedy="see the bars and limits it was given; the last published data stay in force until it can",
+        rule=suite,
+    )
+
+
+def data_docs_page(
+    title: str, facts: Sequence[tuple[str, str]], results: Sequence[SuiteResult], found: Overview, notes: Sequence[str]
+) -> str:
+    """Write the Data Docs as one HTML text that needs no other file and no network.
+
+    Parameters
+    ----------
+    title : str
+    facts : sequence of (what, value)
+        Shown on top.
+    results : sequence of SuiteResult
+    found : Overview
+        Its tables follow the suites.
+    notes : sequence of str
+        What the gate says: one line per check.
+    """
+    return render(
+        "data_docs.html",
+        title=title,
+        facts=facts,
+        results=results,
+        descriptions=SUITES,
+        notes=notes,
+        symbols=found.symbols.sort_values(
+            ["completeness", "sessions_behind", "symbol"], ascending=[True, False, True], kind="stable"
+        ).to_dict("records"),
+        sessions=found.sessions.iloc[::-1].to_dict("records"),
+        returns=found.returns.to_dict("records"),
+    )

@@ -1,0 +1,192 @@
+"""Days that a calendar does not know, read from a file and folded into the calendar's name.
+
+An amended name such as ``XNYS -2018-12-05 +2018-12-08 2018-11-23@12:30`` says everything: the
+exchange's calendar, days taken out, days added, and closes at another time of the exchange's
+clock. Whoever asks for a session or a close hands on the name, so nobody can miss an amendment.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import date, time
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+from nn_assets.errors import SettingsError
+from nn_assets.settings.sections import EARLIEST, LATEST, MarketSettings
+
+__all__ = ["Amendments", "amended", "amendments_of", "read_overrides", "with_overrides"]
+
+_KEYS = ("extra_holidays", "extra_sessions", "early_closes")
+_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
+_AMENDMENT = re.compile(r"-(?P<holiday>\S+)|\+(?P<session>\S+)|(?P<day>[^@\s]+)@(?P<close>\S+)")
+
+
+@dataclass(frozen=True)
+class Amendments:
+    """What differs from the exchange's calendar; times are the exchange's local ones."""
+
+    extra_holidays: frozenset[date] = frozenset()
+    extra_sessions: frozenset[date] = frozenset()
+    early_closes: dict[date, time] = field(default_factory=dict)
+
+
+def with_overrides(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A strategy's raw settings with the days of ``market.calendar_overrides`` folded into ``market.calendar``.
+
+    Parameters
+    ----------
+    raw : dict
+        As the YAML file says; returned as it is where it names no file.
+    folder : Path
+        The folder that a relative name starts from: the strategy file's own.
+
+    Raises
+    ------
+    SettingsError
+        The file cannot be read, or a line of it says nothing that a calendar could follow.
+    """
+    market = raw.get("market")
+    if not isinstance(market, dict) or not isinstance(market.get("calendar_overrides"), str):
+        return raw
+    name = str(market.get("calendar", MarketSettings.model_fields["calendar"].default))
+    found = read_overrides(folder / market["calendar_overrides"])
+    return {**raw, "market": {**market, "calendar": amended(name, found)}}
+
+
+def amended(calendar: str, amendments: Amendments) -> str:
+    """The calendar's name followed by its amendments, in the order of their days."""
+    words = [
+        *(f"-{day}" for day in sorted(amendments.extra_holidays)),
+        *(f"+{day}" for day in sorted(amendments.extra_sessions)),
+        *(f"{day}@{close:%H:%M}" for day, close in sorted(amendments.early_closes.items())),
+    ]
+    return " ".join([calendar, *words])
+
+
+def amendments_of(calendar: str) -> tuple[str, Amendments]:
+    """Split an amended name into the exchange's calendar and its amendments.
+
+    Raises
+    ------
+    SettingsError
+        A word after the name is no amendment.
+    """
+    name, *words = calendar.split(" ") if calendar else [""]
+    holidays, sessions, closes = set(), set(), {}
+    for word in words:
+        said = _AMENDMENT.fullmatch(word)
+        try:
+            if said is None:
+                raise ValueError(word)
+            if said["holiday"]:
+                holidays.add(date.fromisoformat(said["holiday"]))
+            elif said["session"]:
+                sessions.add(date.fromisoformat(said["session"]))
+            else:
+                closes[date.fromisoformat(said["day"])] = time.fromisoformat(said["close"])
+        except ValueError as error:
+            raise SettingsError(
+                expected="a calendar's name, with amendments such as -2018-12-05, +2018-12-08 or 2018-11-23@12:30",
+                found=repr(word),
+                remedy="name the calendar alone and list its days in a file, market.calendar_overrides",
+                key="market.calendar",
+            ) from error
+    return name, Amendments(frozenset(holidays), frozenset(sessions), closes)
+
+
+def read_overrides(file: Path) -> Amendments:
+    """Read days off, extra sessions and early closes from a YAML file.
+
+    Parameters
+    ----------
+    file : Path
+        ``extra_holidays`` and ``extra_sessions`` are lists of days, ``early_closes`` maps days to
+        times ``"HH:MM"`` of the exchange's clock. Each key may be left out.
+
+    Raises
+    ------
+    SettingsError
+        Names the line: a key that is unknown or repeated, no such day or time, a day said twice,
+        or one that is both a holiday and open.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        mark = getattr(error, "problem_mark", None)
+        raise SettingsError(
+            expected="a readable UTF-8 YAML file of calendar overrides",
+            found=" ".join(f"{type(error).__name__}: {error}".split()),
+            remedy="mend the file, or correct market.calendar_overrides (relative to the strategy file)",
+            file=str(file),
+            line=None if mark is None else mark.line + 1,
+            key="market.calendar_overrides",
+        ) from error
+    return _Reading(file).amendments(root)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    file: Path
+
+    def amendments(self, root: yaml.Node | None) -> Amendments:
+        if not isinstance(root, yaml.MappingNode):
+            self._refuse(root, f"a mapping of {', '.join(_KEYS)}", "no mapping")
+        parts: dict[str, dict[date, yaml.Node]] = {key: {} for key in _KEYS}
+        closes: dict[date, time] = {}
+        seen = set()
+        for key, value in root.value:
+            if key.value not in parts or key.value in seen:
+                self._refuse(key, f"each of {', '.join(_KEYS)} once", repr(key.value))
+            seen.add(key.value)
+            if key.value == "early_closes":
+                closes = self._closes(value, parts[key.value])
+            else:
+                self._days(value, parts[key.value])
+        for holiday, node in parts["extra_holidays"].items():
+            if holiday in parts["extra_sessions"] or holiday in closes:
+                self._refuse(node, "a day that is either a holiday or open", f"{holiday}, which is also open below")
+        return Amendments(frozenset(parts["extra_holidays"]), frozenset(parts["extra_sessions"]), closes)
+
+    def _days(self, node: yaml.Node, days: dict[date, yaml.Node]) -> None:
+        if not isinstance(node, yaml.SequenceNode):
+            self._refuse(node, "a list of days", "none")
+        for item in node.value:
+            self._add(item, days)
+
+    def _closes(self, node: yaml.Node, days: dict[date, yaml.Node]) -> dict[date, time]:
+        if not isinstance(node, yaml.MappingNode):
+            self._refuse(node, 'a mapping of days to times, as in 2018-11-23: "13:00"', "none")
+        closes = {}
+        for key, value in node.value:
+            day = self._add(key, days)
+            if not isinstance(value, yaml.ScalarNode) or not _TIME.fullmatch(value.value):
+                self._refuse(value, 'a time of day as "HH:MM"', repr(value.value))
+            closes[day] = time.fromisoformat(value.value)
+        return closes
+
+    def _add(self, node: yaml.Node, days: dict[date, yaml.Node]) -> date:
+        try:
+            day = date.fromisoformat(str(node.value))
+        except ValueError:
+            self._refuse(node, "a day as YYYY-MM-DD", repr(node.value))
+        if not EARLIEST <= day <= LATEST:
+            self._refuse(node, f"a day from {EARLIEST} to {LATEST}", str(day))
+        if day in days:
+            self._refuse(node, "each day once", f"{day} again")
+        days[day] = node
+        return day
+
+    def _refuse(self, node: yaml.Node | None, expected: str, found: str) -> NoReturn:
+        raise SettingsError(
+            expected=expected,
+            found=found,
+            remedy="correct or delete the line",
+            file=str(self.file),
+            line=1 if node is None else node.start_mark.line + 1,
+            key="market.calendar_overrides",
+        )

@@ -1,0 +1,164 @@
+"""Great Expectations over the data set: what breaks which suite, and a page that needs nobody else."""
+
+from __future__ import annotations
+
+import html
+import re
+import socket
+import tempfile
+
+import pandas as pd
+import pytest
+
+from nn_assets.errors import GateHalted
+from nn_assets.market.cleaning import clean
+from nn_assets.market.overview import Overview, overview
+from nn_assets.reports import expectations
+from nn_assets.reports.expectations import SUITES, SuiteResult, data_docs_page, validate_overview
+from nn_assets.settings import CleaningSettings, GateSettings
+from tests.market.builders import CALENDAR, sound_bars
+
+SYMBOLS = tuple(f"S{number:02d}" for number in range(12))
+BARS = sound_bars(SYMBOLS, count=320)
+SESSIONS = pd.DatetimeIndex(BARS["session"].unique())
+
+
+def seen(bars: pd.DataFrame, symbols: tuple[str, ...] = SYMBOLS) -> Overview:
+    return overview(clean(bars, CALENDAR, CleaningSettings()), symbols, SESSIONS)
+
+
+def broken(results: tuple[SuiteResult, ...]) -> dict[str, tuple[str, ...]]:
+    return {result.name: result.violations for result in results if not result.passed}
+
+
+def without_last(symbols: tuple[str, ...], sessions: int) -> pd.DataFrame:
+    return BARS[~(BARS["symbol"].isin(symbols) & BARS["session"].isin(SESSIONS[-sessions:]))]
+
+
+def test_a_sound_data_set_meets_every_suite() -> None:
+    results = validate_overview(seen(BARS), GateSettings())
+    assert tuple(result.name for result in results) == tuple(SUITES)
+    assert broken(results) == {}
+    assert [result.detail for result in results] == [
+        *["1 of 1 expectations met"] * 3,
+        "3 of 3 expectations met",
+    ]
+
+
+def test_an_old_symbol_is_named_with_its_age() -> None:
+    found = broken(validate_overview(seen(without_last(("S03",), 2)), GateSettings()))
+    assert found == {"fresh_symbols": ("S03: fresh_symbols, sessions_behind 2",)}
+    assert not broken(validate_overview(seen(without_last(("S03",), 2)), GateSettings(max_stale_sessions=2)))
+
+
+def test_an_incomplete_symbol_is_named_with_its_share() -> None:
+    gaps = BARS.drop(index=range(320 + 100, 320 + 132))
+    found = broken(validate_overview(seen(gaps), GateSettings()))
+    assert found == {"complete_symbols": ("S01: complete_symbols, completeness 0.9",)}
+    assert not broken(validate_overview(seen(gaps), GateSettings(max_missing_sessions_fraction=0.1)))
+
+
+def test_a_session_with_fewer_bars_than_usual_is_named() -> None:
+    found = broken(validate_overview(seen(without_last(("S03", "S04"), 1)), GateSettings(max_stale_sessions=1)))
+    assert found == {"usual_volume": (f"{SESSIONS[-1]:%F}: usual_volume, share 0.833333",)}
+
+
+def test_volumes_unlike_the_year_before_are_named_when_there_are_too_many() -> None:
+    bars = BARS.copy()
+    bars.loc[bars["symbol"].isin(("S00", "S07")) & bars["session"].isin(SESSIONS[-20:]), "volume"] *= 9.0
+    (name, lines), *others = broken(validate_overview(seen(bars), GateSettings())).items()
+    assert (name, others) == ("usual_distribution", [])
+    assert [line.rsplit(" ", 1)[0] for line in lines] == [
+        f"{s}: usual_distribution, volume_ratio" for s in ("S00", "S07")
+    ]
+    assert not broken(validate_overview(seen(bars), GateSettings(usual_symbols_fraction=0.8)))
+    assert not broken(validate_overview(seen(bars), GateSettings(usual_ratio_limit=12.0)))
+
+
+def test_returns_unlike_the_year_before_are_told_for_all_symbols_together() -> None:
+    bars = BARS.copy()
+    swings = bars["session"].isin(SESSIONS[-20::2])
+    bars.loc[swings, ["open", "high", "low", "close"]] *= 1.03
+    found = broken(validate_overview(seen(bars), GateSettings(usual_ratio_limit=50.0)))
+    assert [line.rsplit(" ", 1)[0] for line in found["usual_distribution"]] == ["all: usual_distribution, return_shift"]
+    assert not broken(validate_overview(seen(bars), GateSettings(usual_ratio_limit=50.0, usual_shift_limit=9.0)))
+
+
+def test_what_is_too_short_to_compare_breaks_nothing() -> None:
+    short = overview(clean(BARS[BARS["session"] <= SESSIONS[30]], CALENDAR, CleaningSettings()), (), SESSIONS[:31])
+    assert broken(validate_overview(short, GateSettings())) == {}
+
+
+@pytest.mark.parametrize("symbols", [(), SYMBOLS])
+def test_where_nothing_is_left_every_symbol_expected_is_named(symbols) -> None:
+    found = broken(validate_overview(seen(BARS.iloc[:0], symbols), GateSettings()))
+    assert set(found) == ({"complete_symbols", "fresh_symbols"} if symbols else set())
+    assert all(len(lines) == len(symbols) for lines in found.values())
+
+
+def test_when_the_library_fails_the_audit_is_not_complete() -> None:
+    found = seen(BARS)
+    torn = Overview(found.symbols.drop(columns="completeness"), found.sessions, found.returns, found.shift_noise)
+    with pytest.raises(GateHalted, match=r"complete_symbols.*completeness"):
+        validate_overview(torn, GateSettings())
+
+
+def test_nothing_is_sent_nobody_is_asked_and_no_folder_is_left(monkeypatch, tmp_path) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("the network was asked for")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    contexts = []
+    library = expectations._library()
+    given = library.get_context
+    monkeypatch.setattr(library, "get_context", lambda **told: contexts.append(given(**told)) or contexts[-1])
+    page(seen(BARS))
+    assert [context.variables.analytics_enabled for context in contexts] == [False]
+    assert list(tmp_path.iterdir()) == []
+
+
+def page(found: Overview) -> str:
+    results = validate_overview(found, GateSettings())
+    return data_docs_page("Mine", [("Bars", "1")], results, found, ["schema: bars keep their contract"])
+
+
+def test_the_page_needs_no_other_file_and_no_network_and_repeats_to_the_byte() -> None:
+    found = seen(without_last(("S03",), 2))
+    text = page(found)
+    assert re.findall(r"https?://|<script|<link rel=\"style|src=", text) == []
+    assert text == page(found)
+    for said in ("Mine", *SUITES, "S03", "schema: bars keep their contract", "sessions_behind"):
+        assert said in text
+    links = set(re.findall(r'href="#([^"]+)"', text))
+    assert links >= {name.replace("_", "-") for name in SUITES}
+    assert links <= set(re.findall(r'id="([^"]+)"', text)) | {link for link in links if "collapse" in link}
+
+
+def test_a_symbol_cannot_write_into_the_page() -> None:
+    hostile = "<img src=x onerror=alert(1)>"
+    bars = without_last(("S03",), 2)
+    bars["symbol"] = bars["symbol"].replace("S03", hostile)
+    found = seen(bars, tuple(hostile if symbol == "S03" else symbol for symbol in SYMBOLS))
+    text = page(found)
+    assert "<img" not in text
+    assert text.count(html.escape(hostile)) >= 2
+    assert broken(validate_overview(found, GateSettings()))["fresh_symbols"] == (
+        f"{hostile}: fresh_symbols, sessions_behind 2",
+    )
+
+
+def test_only_small_tables_reach_the_library_however_many_bars_there_are(monkeypatch) -> None:
+    rows = []
+    suites = expectations._suites
+    monkeypatch.setattr(
+        expectations,
+        "_suites",
+        lambda *given: {
+            name: (rows.append(len(told[0])), told)[1]
+            for name, told in suites(*given).items()  # type: ignore[func-returns-value]
+        },
+    )
+    validate_overview(seen(BARS), GateSettings())
+    assert rows == [20, len(SYMBOLS), len(SYMBOLS), len(SYMBOLS) + 1]
