@@ -84,6 +84,27 @@ def test_a_connection_ended_before_the_commit_is_an_error_and_commits_nothing(
     _demand_first_session_only(served)
 
 
+def test_a_connection_that_ended_while_nobody_used_it_is_made_anew(
+    served: Ledger, postgres_server: Server, database: str
+) -> None:
+    assert postgres_server.terminate(database) >= 1
+    _demand_first_session_only(served)
+
+
+def test_a_connection_has_the_manners_that_the_ledger_counts_on_whatever_the_servers_are(served: Ledger) -> None:
+    with served.engine.connect() as connection:
+        found = {
+            name: connection.execute(text(f"SHOW {name}")).scalar_one()
+            for name in ("lock_timeout", "synchronous_commit", "timezone", "transaction_isolation")
+        }
+    assert found == {
+        "lock_timeout": "30s",
+        "synchronous_commit": "on",
+        "timezone": "UTC",
+        "transaction_isolation": "read committed",
+    }
+
+
 def test_a_killed_writer_leaves_nothing_and_holds_up_nobody(
     served: Ledger, postgres_ledger_url: str, checkout: Path
 ) -> None:
@@ -170,8 +191,6 @@ def test_both_databases_hold_the_same_bytes_for_the_same_rows(served: Ledger, le
 
 @pytest.mark.parametrize("number", [0.1 + 0.2, 5e-324, 1.7976931348623157e308, 1 / 3, -1e-310, float("inf")])
 def test_a_float_is_kept_to_the_bit_by_a_server_that_shortens_floats(served: Ledger, number: float) -> None:
-    with served.engine.connect() as connection:
-        assert connection.execute(text("SHOW datestyle")).scalar_one().startswith("ISO")
     rows = [{"session": DAYS[0], "symbol": "float", "quantity": number, "blocked_side": 0}]
     served.append("holdings", rows, run_id="run", strategy="demo")
     found = served.read("holdings", where={"symbol": "float"})["quantity"].iloc[0]

@@ -122,7 +122,7 @@ def test_a_committed_row_can_be_neither_changed_nor_deleted(ledger: Ledger, stat
     ],
     indirect=["ledger_url"],
 )
-def test_neither_does_a_statement_of_one_database_only(ledger: Ledger, statement: str) -> None:
+def test_nor_by_a_statement_that_only_one_database_knows(ledger: Ledger, statement: str) -> None:
     _demand_refused(ledger, statement)
 
 

@@ -141,12 +141,15 @@ def test_a_target_with_a_chain_of_its_own_is_refused_and_left_alone(
     assert target.head() == head
 
 
-def test_a_source_that_was_tampered_with_is_not_copied(source: Engine, source_url: str, target: Ledger) -> None:
+def test_a_source_that_was_tampered_with_is_not_even_begun_to_be_copied(
+    source: Engine, source_url: str, target: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     owner = open_engine(source_url)
     with owner.begin() as connection:
         connection.execute(text("DROP TRIGGER fills_no_update"))
         connection.execute(text("UPDATE fills SET price = price * 2 WHERE symbol = 'S01'"))
     owner.dispose()
+    monkeypatch.setattr(transfer, "writing", lambda _: pytest.fail("the target was opened for writing"))
     with pytest.raises(AuditError, match="row changed"):
         copy_ledger(source, target)
     _demand_empty(target)

@@ -1,0 +1,51 @@
+"""A home that worked embedded goes on with its ledger and its runs on a server, and decides the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nn_assets.orchestration.headless import materialise, run_round
+from nn_assets.orchestration.instance import open_instance
+from nn_assets.orchestration.moving import migrate
+from nn_assets.orchestration.status import verify_audit
+from nn_assets.store.ledger import Ledger
+from tests.orchestration.conftest import CUT_LIVE, FIRST_LIVE, NAME, RECORDS, forget, strategy_of
+
+LAST_EMBEDDED = "2017-06-26"
+
+
+def test_the_round_goes_on_where_the_ledger_was_moved_and_decides_the_same(
+    studied: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    materialise(strategy_of(), "daily", first=FIRST_LIVE, last=LAST_EMBEDDED)
+    monkeypatch.setenv("NEW_LEDGER", postgres_url)
+    moved = migrate("NEW_LEDGER")
+    with open_instance() as instance:
+        runs_embedded = instance.get_runs_count()
+
+    with monkeypatch.context() as patch:
+        patch.setenv("NN_ASSETS_DATABASE_URL", postgres_url)
+        forget()
+        told = run_round(NAME, CUT_LIVE)
+        with Ledger() as ledger:
+            served = {table: ledger.read(table, NAME) for table in ("decisions", *RECORDS)}
+        audit = verify_audit()
+        with open_instance() as instance:
+            run = instance.get_run_by_id(told["run_id"])
+            assert instance.get_runs_count() == 1
+        assert run is not None
+        assert run.is_success
+    assert audit["ok"]
+    assert audit["entries"] > moved["entries"]
+
+    forget()
+    assert verify_audit()["head"] == moved["head"]  # the file is as it was
+    with open_instance() as instance:
+        assert instance.get_runs_count() == runs_embedded
+    run_round(NAME, CUT_LIVE)  # what would have been decided had nothing moved
+    with Ledger() as ledger:
+        for table, rows in served.items():
+            pd.testing.assert_frame_equal(ledger.read(table, NAME), rows, check_exact=True)
