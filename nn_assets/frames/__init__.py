@@ -8,9 +8,11 @@ symbols and texts pandas ``str``, prices, money and fractions ``float64``.
 
 from nn_assets.frames.contract import Violation, columns_of, conform, empty, validate, violations
 from nn_assets.frames.schemas import (
+    ACTION_VERSIONS,
     BAR_VERSIONS,
     BARS,
     BRACKET_TOLERANCE,
+    DELIVERED_ACTIONS,
     DELIVERED_BARS,
     DRIFT,
     FILLS,
@@ -26,9 +28,11 @@ from nn_assets.frames.schemas import (
 )
 
 __all__ = [
+    "ACTION_VERSIONS",
     "BARS",
     "BAR_VERSIONS",
     "BRACKET_TOLERANCE",
+    "DELIVERED_ACTIONS",
     "DELIVERED_BARS",
     "DRIFT",
     "FILLS",

@@ -24,9 +24,11 @@ from nn_assets.frames.contract import (
 )
 
 __all__ = [
+    "ACTION_VERSIONS",
     "BARS",
     "BAR_VERSIONS",
     "BRACKET_TOLERANCE",
+    "DELIVERED_ACTIONS",
     "DELIVERED_BARS",
     "DRIFT",
     "FILLS",
@@ -82,6 +84,21 @@ BARS = contract(
     ),
 )
 """Clean bars: what the gate lets through."""
+
+_ACTION = {
+    "symbol": text(),
+    "ex_session": day(),
+    "kind": text("split", "dividend"),
+    # Split: new shares for one old; dividend: cash per share of that day. NaN withdraws the action.
+    "value": positive(nullable=True),
+    "source": text(),
+}
+
+DELIVERED_ACTIONS = contract("delivered_actions", _ACTION, unique=["symbol", "ex_session", "kind"])
+"""Corporate actions that a source hands over: one row an action, dividends of one day added up."""
+
+ACTION_VERSIONS = contract("action_versions", {**_ACTION, "known_at": moment(), "ingested_at": moment()})
+"""Every version of every corporate action; rows are only ever appended."""
 
 QUARANTINE = contract(
     "quarantine",

@@ -1,0 +1,102 @@
+"""Corporate actions as facts: moments worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nn_assets.errors import SchemaError
+from nn_assets.frames import ACTION_VERSIONS, empty, validate
+from nn_assets.market.actions import action_hash, actions_as_of, new_action_versions, with_action_moments
+from nn_assets.market.bars import RevisionCount
+from tests.market.builders import ARRIVAL, CALENDAR, moment
+
+Row = tuple[str, str, str, float]
+SPLIT: Row = ("AAPL", "2014-06-09", "split", 7.0)  # a Monday
+DIVIDEND: Row = ("AAPL", "2014-05-08", "dividend", 3.29)
+LATER = ARRIVAL + pd.Timedelta(days=3)
+
+
+def delivery(*rows: Row, arrived: pd.Timestamp = ARRIVAL, decided_to: str | None = None) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=["symbol", "ex_session", "kind", "value"])
+    frame["ex_session"] = pd.to_datetime(frame["ex_session"])
+    decided = None if decided_to is None else pd.Timestamp(decided_to)
+    return with_action_moments(frame.assign(source="test"), CALENDAR, 30, arrived, decided_to=decided)
+
+
+def stored_after(*deliveries: pd.DataFrame) -> pd.DataFrame:
+    stored = empty(ACTION_VERSIONS)
+    for each in deliveries:
+        stored = pd.concat([stored, new_action_versions(stored, each)[0]], ignore_index=True)
+    return validate(stored, ACTION_VERSIONS)
+
+
+def test_an_action_is_known_a_lag_after_the_close_of_the_session_before_its_ex_session() -> None:
+    (known,) = delivery(SPLIT)["known_at"]
+    assert known == moment("2014-06-06 20:30")  # Friday, 16:00 in New York, plus 30 minutes
+
+
+def test_an_action_that_comes_after_its_session_was_decided_is_known_when_it_arrived() -> None:
+    rows = delivery(SPLIT, DIVIDEND, decided_to="2014-05-08").set_index("kind")["known_at"]
+    assert rows["dividend"] == ARRIVAL
+    assert rows["split"] == moment("2014-06-06 20:30")
+
+
+def test_an_action_delivered_again_adds_nothing() -> None:
+    stored = stored_after(delivery(SPLIT, DIVIDEND))
+    fresh, count = new_action_versions(stored, delivery(DIVIDEND, SPLIT, arrived=LATER))
+    assert fresh.empty
+    assert count == RevisionCount(unchanged=2)
+
+
+def test_a_restated_action_is_a_new_version_known_when_it_arrived() -> None:
+    restated = delivery((*DIVIDEND[:3], 0.47), arrived=LATER)
+    stored = stored_after(delivery(DIVIDEND), restated)
+    assert list(actions_as_of(stored, LATER - pd.Timedelta(seconds=1))["value"]) == [3.29]
+    assert list(actions_as_of(stored, LATER)["value"]) == [0.47]
+    assert list(actions_as_of(stored, LATER, ingested_by=ARRIVAL)["value"]) == [3.29]
+
+
+def test_an_announced_action_restated_before_it_could_be_known_is_known_no_earlier() -> None:
+    early, after = moment("2014-05-01 12:00"), moment("2014-05-02 12:00")
+    stored = stored_after(delivery(SPLIT, arrived=early), delivery((*SPLIT[:3], 5.0), arrived=after))
+    assert actions_as_of(stored, moment("2014-06-06 20:29")).empty
+    assert list(actions_as_of(stored, moment("2014-06-06 20:30"))["value"]) == [5.0]
+
+
+def test_a_withdrawn_action_is_gone_from_its_withdrawal_on_and_may_come_back() -> None:
+    gone = delivery((*SPLIT[:3], np.nan), arrived=LATER)
+    stored = stored_after(delivery(SPLIT), gone)
+    assert len(actions_as_of(stored, ARRIVAL)) == 1
+    assert actions_as_of(stored, LATER).empty
+    back = LATER + pd.Timedelta(days=1)
+    assert len(actions_as_of(stored_after(delivery(SPLIT), gone, delivery(SPLIT, arrived=back)), back)) == 1
+
+
+def test_withdrawing_what_is_not_there_says_nothing() -> None:
+    fresh, count = new_action_versions(empty(ACTION_VERSIONS), delivery((*SPLIT[:3], np.nan)))
+    assert fresh.empty
+    assert count == RevisionCount()
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [(SPLIT, SPLIT), ((*SPLIT[:2], "merger", 2.0),), ((*SPLIT[:3], 0.0),), ((*DIVIDEND[:3], -0.1),)],
+    ids=["twice", "unknown kind", "split of zero", "negative dividend"],
+)
+def test_a_delivery_that_contradicts_itself_or_means_nothing_is_refused(rows: tuple[Row, ...]) -> None:
+    with pytest.raises(SchemaError):
+        delivery(*rows)
+
+
+def test_the_hash_covers_every_value_and_no_moment_or_order() -> None:
+    told = delivery(SPLIT, DIVIDEND)
+    assert action_hash(told) == action_hash(delivery(DIVIDEND, SPLIT, arrived=LATER))
+    others = (
+        ("AAPL", "2014-06-09", "split", 7.000001),
+        ("AAPL", "2014-06-10", "split", 7.0),
+        ("AAPL", "2014-06-09", "dividend", 7.0),
+        ("ABC", "2014-06-09", "split", 7.0),
+    )
+    assert action_hash(told) not in {action_hash(delivery(other, DIVIDEND)) for other in others}
