@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.errors import SchemaError
+from nn_assets.market.adjustment import Adjustment, Convention, adjustment_of
 
 __all__ = ["FIELDS", "Panel", "panel_from_bars"]
 
@@ -19,7 +20,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Panel:
-    """Bars of several symbols on one session axis. Arrays are read-only float64; NaN means no bar.
+    """Raw bars of several symbols on one session axis. Arrays are read-only float64; NaN means no bar.
 
     The axis starts at a fixed session and holds *every* session of the calendar, so that a bar's
     row number never depends on what arrived later.
@@ -32,6 +33,7 @@ class Panel:
     low: FloatArray  # (bars, symbols), price
     close: FloatArray  # (bars, symbols), price
     volume: FloatArray  # (bars, symbols), shares or contracts
+    adjustment: Adjustment | None = None  # None where no split or dividend is known
 
     @property
     def bars(self) -> int:
@@ -61,10 +63,42 @@ class Panel:
         """Cut the panel after ``session``: what a decision of that session may see."""
         stop = int(self.sessions.searchsorted(pd.Timestamp(session), side="right"))
         cut = {name: getattr(self, name)[:stop] for name in FIELDS}
-        return Panel(sessions=self.sessions[:stop], symbols=self.symbols, **cut)
+        adjustment = None if self.adjustment is None else self.adjustment.until(stop)
+        return Panel(sessions=self.sessions[:stop], symbols=self.symbols, adjustment=adjustment, **cut)
+
+    def total_return(self) -> Panel:
+        """Chain prices forward from the first bar, splits and dividends in them; the panel itself without any.
+
+        Volume is in shares of the first bar. Row t reads no later row, so a new action changes no
+        earlier value.
+        """
+        if self.adjustment is None:
+            return self
+        return self._scaled(self.adjustment.growth, 1.0 / self.adjustment.shares)
+
+    def backward_adjusted(self) -> Panel:
+        """Adjust the past to the last bar's shares, dividends taken off: for display and comparison only.
+
+        Volume is multiplied by the split ratio only.
+        """
+        if self.adjustment is None:
+            return self
+        return self._scaled(self.adjustment.backward_price, self.adjustment.backward_volume)
+
+    def _scaled(self, price: FloatArray, volume: FloatArray) -> Panel:
+        scaled = {name: getattr(self, name) * price for name in FIELDS[:-1]} | {"volume": self.volume * volume}
+        for values in scaled.values():
+            values.setflags(write=False)
+        return replace(self, adjustment=None, **scaled)
 
 
-def panel_from_bars(bars: pd.DataFrame, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]) -> Panel:
+def panel_from_bars(
+    bars: pd.DataFrame,
+    sessions: pd.DatetimeIndex,
+    symbols: tuple[str, ...],
+    actions: pd.DataFrame | None = None,
+    convention: Convention = "previous_close",
+) -> Panel:
     """Spread a long frame of bars over (bar, symbol) arrays.
 
     Parameters
@@ -75,6 +109,10 @@ def panel_from_bars(bars: pd.DataFrame, sessions: pd.DatetimeIndex, symbols: tup
         The axis. Bars outside it are left out.
     symbols : tuple of str
         The order of the symbol axis. Symbols absent from ``bars`` give columns of NaN.
+    actions : DataFrame, optional
+        Columns symbol, ex_session, kind, value: the splits and dividends known.
+    convention : {"previous_close", "ex_close"}
+        How a dividend adjusts; see :func:`nn_assets.market.adjustment.adjustment_of`.
     """
     row = sessions.get_indexer(pd.DatetimeIndex(bars["session"]))
     column = pd.Index(symbols).get_indexer(bars["symbol"])
@@ -85,4 +123,7 @@ def panel_from_bars(bars: pd.DataFrame, sessions: pd.DatetimeIndex, symbols: tup
         values[row[inside], column[inside]] = bars[name].to_numpy(dtype=np.float64)[inside]
         values.setflags(write=False)
         fields[name] = values
-    return Panel(sessions=sessions, symbols=symbols, **fields)
+    adjustment = None
+    if actions is not None:
+        adjustment = adjustment_of(actions, sessions, symbols, fields["close"], convention)
+    return Panel(sessions=sessions, symbols=symbols, adjustment=adjustment, **fields)

@@ -1,0 +1,147 @@
+"""What splits and dividends do to prices: the step at each ex-session, chained forward or backward.
+
+Prices are stored raw. *Forward*, total-return prices start at the first bar and grow by every action,
+so that a new action changes no earlier value: what features and labels read. *Backward*, prices end at
+the last bar as quoted: for display and for comparison with vendors only, because every action
+rewrites the past.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.errors import SchemaError
+
+__all__ = ["Adjustment", "Convention", "adjustment_of"]
+
+Convention = Literal["previous_close", "ex_close"]
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Adjustment:
+    """Actions on the axes of a panel; arrays of shape (bars, symbols), read-only.
+
+    ``split`` and ``dividend`` stand on the ex-session, or on the next session after an ex-day that is
+    none; ``step`` and ``price_split`` on the first bar from there on, where the price shows them.
+    """
+
+    split: FloatArray  # new shares for one old; 1 where there is none
+    dividend: FloatArray  # cash per share as counted on that session; 0 where there is none
+    step: FloatArray  # what a price before this bar is multiplied by to compare with it
+    price_split: FloatArray  # new shares for one old
+
+    def until(self, stop: int) -> Adjustment:
+        """Cut after ``stop`` rows."""
+        return Adjustment(**{each.name: getattr(self, each.name)[:stop] for each in fields(self)})
+
+    @property
+    def growth(self) -> FloatArray:
+        """Shares that one share of the first bar has become, dividends reinvested; row t reads no later row."""
+        return _running_product(1.0 / self.step)
+
+    @property
+    def shares(self) -> FloatArray:
+        """Shares that one share of the first bar has become by splits alone."""
+        return _running_product(self.price_split)
+
+    @property
+    def backward_price(self) -> FloatArray:
+        """Factor of each bar's prices under backward adjustment: the product of all later steps."""
+        return _product_of_later(self.step)
+
+    @property
+    def backward_volume(self) -> FloatArray:
+        """Factor of each bar's volume under backward adjustment: the product of all later splits."""
+        return _product_of_later(self.price_split)
+
+
+def adjustment_of(
+    actions: pd.DataFrame,
+    sessions: pd.DatetimeIndex,
+    symbols: tuple[str, ...],
+    close: FloatArray,
+    convention: Convention,
+) -> Adjustment | None:
+    """Lay actions out beside a panel's closes and find the step of each.
+
+    Parameters
+    ----------
+    actions : DataFrame
+        Columns symbol, ex_session, kind, value; one row an action, as known at some moment.
+    sessions : DatetimeIndex, shape (bars,)
+    symbols : tuple of str
+    close : ndarray, shape (bars, symbols)
+        Raw closes; NaN where there is no bar.
+    convention : {"previous_close", "ex_close"}
+        The step of a split is 1 / split. That of a dividend D is 1 - D / C[ex-1], as Yahoo computes
+        it, with C the last close before, in shares of the ex-session; or C[ex] / (C[ex] + D), as
+        Quandl did.
+
+    Returns
+    -------
+    Adjustment or None
+        None where no action falls on the panel. Actions of other symbols, and those at or before a
+        symbol's first bar, change nothing.
+
+    Raises
+    ------
+    SchemaError
+        A dividend of at least the close before it, under ``previous_close``: no price is left.
+    """
+    row = np.asarray(sessions.searchsorted(pd.DatetimeIndex(actions["ex_session"])))
+    column = pd.Index(symbols).get_indexer(actions["symbol"])
+    value = actions["value"].to_numpy(dtype=np.float64)
+    is_split = (actions["kind"] == "split").to_numpy()
+    inside = (row < len(sessions)) & (column >= 0)
+    inside &= (actions["ex_session"] >= sessions[0]).to_numpy() if len(sessions) else False
+    if not inside.any():
+        return None
+    split, step, price_split = (np.ones(close.shape) for _ in range(3))
+    dividend = np.zeros(close.shape)
+    splits, dividends = inside & is_split, inside & ~is_split
+    np.multiply.at(split, (row[splits], column[splits]), value[splits])
+    np.add.at(dividend, (row[dividends], column[dividends]), value[dividends])
+    for at, place in sorted(set(zip(row[inside].tolist(), column[inside].tolist(), strict=True))):
+        quoted = np.flatnonzero(np.isfinite(close[:, place]))
+        before, after = quoted[quoted < at], quoted[quoted >= at]
+        if len(before) == 0 or len(after) == 0:
+            continue
+        ratio, cash = split[at, place], dividend[at, place]
+        # Another action may have gone ex since that close, with no bar between.
+        previous = float(close[before[-1], place]) * step[after[0], place]
+        if convention == "previous_close":
+            paid = 1.0 - cash * ratio / previous
+        else:
+            paid = close[after[0], place] / (close[after[0], place] + cash)
+        if paid <= 0.0:
+            raise SchemaError(
+                expected=f"a dividend below the close before it, {previous / ratio:g}",
+                found=f"{cash:g}",
+                remedy="restate or withdraw the dividend; check its currency unit",
+                symbol=symbols[place],
+                session=sessions[at].date(),
+                rule="dividend_size",
+                value=cash,
+            )
+        step[after[0], place] *= paid / ratio
+        price_split[after[0], place] *= ratio
+    for array in (split, dividend, step, price_split):
+        array.setflags(write=False)
+    return Adjustment(split, dividend, step, price_split)
+
+
+def _running_product(values: FloatArray) -> FloatArray:
+    product: FloatArray = np.cumprod(values, axis=0, dtype=np.float64)
+    return product
+
+
+def _product_of_later(values: FloatArray) -> FloatArray:
+    later = np.ones(values.shape)
+    later[:-1] = _running_product(values[:0:-1])[::-1]
+    return later
