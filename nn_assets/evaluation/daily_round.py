@@ -1,4 +1,4 @@
-"""One session, in order: fill, mark, watch, decide, order. Replay and the live round both call it.
+"""One session, in order: convert, fill, mark, watch, decide, order. Replay and the live round both call it.
 
 Yesterday's state comes in, today's facts come in, today's records and tomorrow's state come out.
 Nothing here reads a clock, a file or a later session.
@@ -17,7 +17,7 @@ from nn_assets.errors import DecisionError
 from nn_assets.evaluation.market_view import SessionMarket
 from nn_assets.evaluation.spending import SLIPPAGE_SESSIONS, Spending, slippage_of, spending_of
 from nn_assets.execution.gate import GateState, pass_gate
-from nn_assets.execution.orders import Orders, targets_to_orders
+from nn_assets.execution.orders import Orders, orders_after_actions, targets_to_orders
 from nn_assets.execution.paper import Bar, Liquidity, fill_orders, loss_beyond_stops, stop_fills
 from nn_assets.market.sessions import next_session, previous_session
 from nn_assets.oversight.drift import DriftReport
@@ -28,6 +28,7 @@ from nn_assets.oversight.severity import (
     next_trading_state,
     severity,
 )
+from nn_assets.portfolio.actions import book_after_actions
 from nn_assets.portfolio.book import Book, PortfolioState, empty_book, reset_breaker
 from nn_assets.portfolio.breakers import Control, kill_switch_control
 from nn_assets.portfolio.decide import decide
@@ -143,7 +144,7 @@ def play_session(
             remedy="run the sessions in between first: each builds on the one before",
             session=session.date(),
         )
-    standing = _released(standing, facts.controls)
+    standing = _converted(_released(standing, facts.controls), facts.market, strategy.portfolio.lot_size)
     book, fills, beyond = _fill(strategy, costs, sessions_per_year, standing, facts)
     close = facts.market.close
     book, state = book.marked(session, close, strategy.portfolio, stale_data=not np.isfinite(close).any())
@@ -181,6 +182,15 @@ def _released(standing: Standing, controls: Controls) -> Standing:
         return standing
     person, reason = controls.breaker_reset
     return replace(standing, book=reset_breaker(standing.book, person=person, reason=reason))
+
+
+def _converted(standing: Standing, market: SessionMarket, lot_size: float) -> Standing:
+    """Carry book and open orders over the session's splits and dividends, before its first fill."""
+    split, dividend = market.split, market.dividend
+    if split is None or dividend is None:
+        return replace(standing, book=replace(standing.book, session_dividends_usd=0.0, session_cash_in_lieu_usd=0.0))
+    book = book_after_actions(standing.book, split, dividend, lot_size)
+    return replace(standing, book=book, orders=orders_after_actions(standing.orders, split, dividend, lot_size))
 
 
 def _still_sent(orders: Orders, book: Book, kill_switch: str) -> Orders:

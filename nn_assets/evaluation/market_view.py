@@ -34,7 +34,7 @@ class SessionMarket:
     low: FloatArray  # price
     close: FloatArray  # price
     volume: FloatArray  # shares or contracts
-    previous_close: FloatArray  # price
+    previous_close: FloatArray  # price, in shares of this session and less its dividend
     average_true_range: FloatArray  # price
     volatility: FloatArray  # fraction per session
     adv_usd: FloatArray  # dollars a session
@@ -44,6 +44,8 @@ class SessionMarket:
     beta: FloatArray  # to the equally weighted market; NaN where unknown
     regime: str  # in words
     regime_scale: float  # what the regime leaves of a size, 0..1
+    split: FloatArray | None = None  # new shares for one old, 1 where none; None where no action is known at all
+    dividend: FloatArray | None = None  # cash per share as counted on the session, 0 where none
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class MarketView:
     """Sizes of every session, computed once; row t reads bars up to t, to the bit."""
 
     panel: Panel
-    returns: FloatArray  # (bars, symbols), simple return of the session, fraction
+    returns: FloatArray  # (bars, symbols), simple total return of the session, fraction
     average_true_range: FloatArray
     volatility: FloatArray
     adv_usd: FloatArray
@@ -63,6 +65,9 @@ class MarketView:
         """What session ``row`` shows."""
         panel = self.panel
         before = max(row - 1, 0)
+        previous_close, actions = panel.close[before], panel.adjustment
+        if actions is not None:
+            previous_close = previous_close * actions.growth[before] / actions.growth[row]
         first = max(0, row + 1 - self.correlation_sessions)
         return SessionMarket(
             session=panel.sessions[row],
@@ -71,7 +76,7 @@ class MarketView:
             low=panel.low[row],
             close=panel.close[row],
             volume=panel.volume[row],
-            previous_close=panel.close[before],
+            previous_close=previous_close,
             average_true_range=self.average_true_range[row],
             volatility=self.volatility[row],
             adv_usd=self.adv_usd[row],
@@ -81,6 +86,8 @@ class MarketView:
             beta=self.beta[row],
             regime=self.regimes.label(row),
             regime_scale=regime_scale(self.regimes, row),
+            split=None if actions is None else actions.split[row],
+            dividend=None if actions is None else actions.dividend[row],
         )
 
 
@@ -90,6 +97,8 @@ def market_view(panel: Panel, settings: PortfolioSettings) -> MarketView:
     Parameters
     ----------
     panel : Panel, arrays of shape (bars, symbols)
+        Raw prices, which orders and fills are in; returns and ranges are measured on their total
+        return, and ranges given back in raw prices.
     settings : PortfolioSettings
         ``proxy_adv_usd`` replaces the measured average daily volume (of an index, say, whose volume
         is that of its members). ``correlation_sessions`` is the window of beta too.
@@ -105,7 +114,11 @@ def market_view(panel: Panel, settings: PortfolioSettings) -> MarketView:
         adv = rolling_mean(panel.close * panel.volume, _ADV_SESSIONS)
     else:
         adv = np.full(panel.close.shape, settings.proxy_adv_usd)
-    returns = ratio(panel.close, lagged(panel.close, 1)) - 1.0
+    chained = panel.total_return()
+    returns = ratio(chained.close, lagged(chained.close, 1)) - 1.0
+    true_range = average_true_range(chained, _ATR_SESSIONS)
+    if panel.adjustment is not None:
+        true_range = true_range / panel.adjustment.growth
     market = _equal_weight(returns)
     growth: FloatArray = np.cumprod(1.0 + np.nan_to_num(market)).astype(np.float64)
     return MarketView(
@@ -113,8 +126,8 @@ def market_view(panel: Panel, settings: PortfolioSettings) -> MarketView:
         returns=returns,
         beta=_beta(returns, market, settings.correlation_sessions),
         regimes=rule_regimes(growth),
-        average_true_range=average_true_range(panel, _ATR_SESSIONS),
-        volatility=ewma_volatility(log_return(panel)),
+        average_true_range=true_range,
+        volatility=ewma_volatility(log_return(chained)),
         adv_usd=adv,
         correlation_sessions=settings.correlation_sessions,
     )

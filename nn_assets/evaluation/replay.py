@@ -168,7 +168,7 @@ def buy_and_hold(market: MarketView, rows: range) -> BookTrack:
     """
     bars = market.panel.bars
     net = np.full(bars, np.nan)
-    prices = pd.DataFrame(market.panel.close[rows[0] : rows[-1] + 1]).ffill().to_numpy()
+    prices = pd.DataFrame(market.panel.total_return().close[rows[0] : rows[-1] + 1]).ffill().to_numpy()
     there = np.isfinite(prices[0]) & (prices[0] > 0.0)
     wealth = (prices[:, there] / prices[0, there]).mean(axis=1)
     net[rows[0]] = 0.0

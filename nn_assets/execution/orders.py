@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.portfolio.actions import price_after_actions, whole_lots
 from nn_assets.portfolio.fills import day_of
 
-__all__ = ["Orders", "client_order_id", "orders_frame", "targets_to_orders"]
+__all__ = ["Orders", "client_order_id", "orders_after_actions", "orders_frame", "targets_to_orders"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -101,6 +102,30 @@ def targets_to_orders(
         urgency=tuple(_urgency(float(change[i]), float(carried[i])) for i in places),
         reference_price=reference_price[places],
         reason_code=(None,) * len(places),
+    )
+
+
+def orders_after_actions(orders: Orders, split: FloatArray, dividend: FloatArray, lot_size: float) -> Orders:
+    """Convert open orders before the ex-session's first fill; their ids stay.
+
+    Parameters
+    ----------
+    split, dividend : ndarray, shape (symbols,)
+        New shares for one old (1 where none); cash per share as counted on the ex-session (0 where none).
+    lot_size : float
+        Of the portfolio: a split's fractions of a lot are left out, and an order of nothing else lapses.
+    """
+    ratio, cash = split[orders.symbol], dividend[orders.symbol]
+    converted = whole_lots(orders.quantity * ratio, lot_size)
+    quantity = np.where(ratio == 1.0, orders.quantity, converted)
+    rows = np.flatnonzero(quantity)
+    return Orders(
+        client_order_id=tuple(orders.client_order_id[row] for row in rows),
+        symbol=orders.symbol[rows],
+        quantity=quantity[rows],
+        urgency=tuple(orders.urgency[row] for row in rows),
+        reference_price=price_after_actions(orders.reference_price, ratio, cash)[rows],
+        reason_code=tuple(orders.reason_code[row] for row in rows),
     )
 
 

@@ -9,6 +9,7 @@ rewrites the past.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -40,12 +41,12 @@ class Adjustment:
         """Cut after ``stop`` rows."""
         return Adjustment(**{each.name: getattr(self, each.name)[:stop] for each in fields(self)})
 
-    @property
+    @cached_property
     def growth(self) -> FloatArray:
         """Shares that one share of the first bar has become, dividends reinvested; row t reads no later row."""
         return _running_product(1.0 / self.step)
 
-    @property
+    @cached_property
     def shares(self) -> FloatArray:
         """Shares that one share of the first bar has become by splits alone."""
         return _running_product(self.price_split)

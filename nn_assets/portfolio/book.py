@@ -69,6 +69,8 @@ class Book:
     session: np.datetime64 = field(default=_NO_DAY)
     session_costs_usd: float = 0.0
     session_financing_usd: float = 0.0
+    session_dividends_usd: float = 0.0  # received less paid on the session's ex-dates
+    session_cash_in_lieu_usd: float = 0.0  # for fractions that splits left
     breaker: Breaker | None = None
 
     @property

@@ -26,6 +26,8 @@ _TEXT = pd.StringDtype(na_value=np.nan)
 _NUMBERS = ("quantity", "price", "entry_price", "stop_price")
 _DAYS = ("entered_session", "blocked_until")
 _PER_SYMBOL = ("pending_stop_distance", "unfilled_quantity")
+# On record only where there were any: a book without actions keeps the record that it always had.
+_ACTIONS = ("session_dividends_usd", "session_cash_in_lieu_usd")
 _SCALARS = ("highest_ever_usd", "week_peak_usd", "session_costs_usd", "session_financing_usd")
 
 
@@ -57,6 +59,7 @@ def book_remainder(book: Book) -> str:
     The key ``symbols`` keeps the order of the arrays; NaN is null.
     """
     record: dict[str, object] = {name: getattr(book, name) for name in _SCALARS}
+    record |= {name: getattr(book, name) for name in _ACTIONS if getattr(book, name) != 0.0}
     record["symbols"] = list(book.symbols)
     record["breaker_reason"] = None if book.breaker is None else book.breaker.reason
     for name in _PER_SYMBOL:
@@ -102,6 +105,7 @@ def book_from_records(state: Mapping[str, Any], holdings: pd.DataFrame, remainde
         **days,
         **{name: _array(rest[name]) for name in _PER_SYMBOL},
         **{name: float(rest[name]) for name in _SCALARS},
+        **{name: float(rest.get(name, 0.0)) for name in _ACTIONS},
     }
     return Book(
         symbols=symbols,

@@ -1,0 +1,92 @@
+"""A book carried over an ex-session: quantities and prices in the new shares, dividends booked."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from nn_assets.errors import DecisionError
+from nn_assets.portfolio.book import Book
+
+__all__ = ["book_after_actions", "price_after_actions", "whole_lots"]
+
+FloatArray = npt.NDArray[np.float64]
+
+_ROUNDED_OFF = 1e-9  # relative: 100 shares times 0.07 are seven, whatever the last bit says
+
+
+def whole_lots(quantity: FloatArray, lot_size: float) -> FloatArray:
+    """Round signed quantities towards zero to whole lots; what rounding left just below one counts as one."""
+    lots = np.abs(quantity) / lot_size
+    return np.sign(quantity) * np.floor(lots * (1.0 + _ROUNDED_OFF)) * lot_size + 0.0
+
+
+def price_after_actions(price: FloatArray, split: FloatArray, dividend: FloatArray) -> FloatArray:
+    """Give what a price of the session before stands for on the ex-session, shape (symbols,).
+
+    Divided by the split, less the dividend; NaN where nothing above zero is left.
+    """
+    after = price / split - dividend
+    return np.where(after > 0.0, after, np.nan)
+
+
+def book_after_actions(book: Book, split: FloatArray, dividend: FloatArray, lot_size: float) -> Book:
+    """Convert a book before the ex-session's first fill. Its equity does not change.
+
+    Parameters
+    ----------
+    book : Book
+        As left by the session before.
+    split : ndarray, shape (symbols,)
+        New shares for one old; 1 where there is none.
+    dividend : ndarray, shape (symbols,)
+        Cash per share as counted on the ex-session, dollars; 0 where there is none.
+    lot_size : float
+        Of the portfolio. Fractions of a lot that a split leaves are paid out at the last mark.
+
+    Returns
+    -------
+    Book
+        Longs received the dividend, shorts paid it. Marks and stops are divided by the split and
+        lowered by the dividend, so that neither triggers the other; entry prices, which say what was
+        paid, and stop distances by the split alone.
+
+    Raises
+    ------
+    DecisionError
+        A dividend of at least the last mark of a position: the book cannot be right.
+    """
+    held = book.quantity != 0.0
+    swallowed = held & ~(book.price / split - dividend > 0.0)
+    if swallowed.any():
+        place = int(swallowed.argmax())
+        raise DecisionError(
+            expected=f"a dividend below the price held, {book.price[place] / split[place]:g}",
+            found=f"{dividend[place]:g}",
+            remedy="restate or withdraw the dividend; check its currency unit",
+            symbol=book.symbols[place],
+            value=float(dividend[place]),
+        )
+    whole = np.where(split == 1.0, book.unfilled_quantity, whole_lots(book.unfilled_quantity * split, lot_size))
+    shares = book.quantity * split
+    quantity = np.where(split == 1.0, book.quantity, whole_lots(shares, lot_size))
+    marks = np.nan_to_num(book.price / split)
+    in_lieu = math.fsum(((shares - quantity) * marks).tolist())
+    received = math.fsum((quantity * dividend).tolist())
+    closed = held & (quantity == 0.0)
+    return replace(
+        book,
+        cash_usd=math.fsum([book.cash_usd, in_lieu, received]),
+        quantity=quantity,
+        price=price_after_actions(book.price, split, dividend),
+        entry_price=np.where(closed, np.nan, book.entry_price / split),
+        stop_price=np.where(closed, np.nan, price_after_actions(book.stop_price, split, dividend)),
+        entered_session=np.where(closed, np.datetime64("NaT", "D"), book.entered_session),
+        pending_stop_distance=book.pending_stop_distance / split,
+        unfilled_quantity=whole,
+        session_dividends_usd=received,
+        session_cash_in_lieu_usd=in_lieu,
+    )
