@@ -103,6 +103,20 @@ def test_equal_settings_have_equal_hashes_and_a_change_shows_in_its_section_only
     assert one.content_hash("portfolio") == other.content_hash("portfolio")
 
 
+def test_settings_of_actions_count_from_where_they_are_stated() -> None:
+    plain = parse_strategy(MINIMAL)
+    assert "actions_path" not in plain.behaviour()["source"]
+    assert "adjustment_convention" not in plain.behaviour("market")["market"]
+    told = plain.model_copy(
+        update={
+            "source": plain.source.model_copy(update={"actions_path": "actions.csv"}),
+            "market": plain.market.model_copy(update={"adjustment_convention": "ex_close"}),
+        }
+    )
+    assert told.behaviour()["source"]["actions_path"] == "actions.csv"
+    assert told.content_hash("market") != plain.content_hash("market")
+
+
 def test_settings_cannot_be_changed_after_reading() -> None:
     strategy = parse_strategy(MINIMAL)
     with pytest.raises(ValueError, match="frozen"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -72,13 +73,13 @@ class SymbolBars:
     def __len__(self) -> int:
         return len(self.session)
 
-    @property
+    @cached_property
     def previous_close(self) -> FloatArray:
         """Close before, in shares of the bar; NaN on the first."""
         before = np.concatenate([[np.nan], self.close[:-1]])
         return before / self.split if self.split_in_price else before
 
-    @property
+    @cached_property
     def left(self) -> FloatArray:
         """Log return with the stated splits taken off; NaN on the first bar."""
         moves: FloatArray = np.log(self.close / self.previous_close)
@@ -160,18 +161,18 @@ def _repeated(own: SymbolBars, paid: npt.NDArray[np.intp]) -> list[Notice]:
 
 def _against_the_factor(own: SymbolBars) -> list[Notice]:
     """Hold the step of the vendor's adjusted over plain close against the dividend stated."""
+    if np.isnan(own.adjusted_close).all():
+        return []
     factor = own.adjusted_close / own.close
-    rounded = bool(np.allclose(own.adjusted_close, own.adjusted_close.round(2), rtol=0.0, atol=1e-6, equal_nan=True))
+    # Splits stand in both closes of a factor, or, with raw closes, in the adjusted one alone.
+    step = np.concatenate([[np.nan], factor[:-1] / factor[1:]]) * (own.split if own.split_in_price else 1.0)
+    taken_off = (1.0 - step) * own.previous_close
+    slack = _FACTOR_SLACK * own.dividend + _PRICE_SLACK * own.previous_close
+    if np.allclose(own.adjusted_close, own.adjusted_close.round(2), rtol=0.0, atol=1e-6, equal_nan=True):
+        slack += 0.01 / own.adjusted_close * own.close
     found = []
-    for at in range(1, len(own)):
-        # Splits stand in both prices of the ratio's closes, or in neither.
-        step = factor[at - 1] / factor[at] * (own.split[at] if own.split_in_price else 1.0)
-        taken_off = float((1.0 - step) * own.previous_close[at])
-        slack = _FACTOR_SLACK * own.dividend[at] + _PRICE_SLACK * own.close[at - 1]
-        if rounded:
-            slack += 0.01 / own.adjusted_close[at] * own.close[at]
-        if not np.isfinite(taken_off) or abs(taken_off - own.dividend[at]) <= slack:
-            continue
-        proposal = f"confirm the dividend: {own.dividend[at]:g} is stated, the vendor's factor takes off {taken_off:g}"
-        found.append(own.notice("dividend_factor", at, at, taken_off, proposal))
+    for at in np.flatnonzero(np.abs(taken_off - own.dividend) > slack):
+        stated, implied = own.dividend[at], taken_off[at]
+        proposal = f"confirm the dividend: {stated:g} is stated, the vendor's factor takes off {implied:g}"
+        found.append(own.notice("dividend_factor", int(at), int(at), implied, proposal))
     return found

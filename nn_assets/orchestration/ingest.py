@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from nn_assets.frames import BAR_VERSIONS, empty
-from nn_assets.market.bars import RevisionCount, content_hash, new_versions, with_assumed_known_at
+from nn_assets.market.bars import RevisionCount, new_versions, with_assumed_known_at
 from nn_assets.market.bars import as_of as known_bars
 from nn_assets.market.cleaning import Cleaned, clean
 from nn_assets.market.gate import GateReport, inspect
+from nn_assets.orchestration.actions import ACTIONS, data_hash_of
 from nn_assets.orchestration.clock import as_of_session, now_utc
+from nn_assets.orchestration.ingest_actions import actions_to_publish, ingest_actions, suspicion_messages
 from nn_assets.orchestration.workplace import RAW_BARS, Workplace
 from nn_assets.sources.bundled import BundledSource
 from nn_assets.sources.files import FilesSource
@@ -52,20 +54,23 @@ def ingest_bars(workplace: Workplace) -> tuple[RevisionCount, int]:
         Rows that the source delivered.
     """
     market = workplace.strategy.market
-    delivered = source_of(workplace).bars(market.symbols, pd.Timestamp(market.history_starts), workplace.last_session)
+    source = source_of(workplace)
+    delivered = source.bars(market.symbols, pd.Timestamp(market.history_starts), workplace.last_session)
     decided = workplace.ledger.read("decisions", workplace.strategy.name)["session"]
+    decided_to = None if decided.empty else decided.max()
     stamped = with_assumed_known_at(
         delivered,
         market.calendar,
         market.known_at_lag_minutes,
         now_utc(),
-        decided_to=None if decided.empty else decided.max(),
+        decided_to=decided_to,
     )
     has_bars = bool(workplace.lake.segments(workplace.strategy.name, RAW_BARS))
     stored = workplace.raw_versions() if has_bars else empty(BAR_VERSIONS)
     fresh, counted = new_versions(stored, stamped)
     if len(fresh):
         workplace.lake.append_segment(workplace.strategy.name, RAW_BARS, fresh.reset_index(drop=True))
+    ingest_actions(workplace, source, decided_to)
     return counted, len(delivered)
 
 
@@ -91,17 +96,21 @@ def audit_bars(workplace: Workplace) -> Audited:
 def publish_bars(workplace: Workplace, audited: Audited, run_id: str) -> Publication:
     """Switch to the audited bars and record the publication in the ledger."""
     sessions = workplace.sessions()
+    segments = workplace.lake.segments(workplace.strategy.name, ACTIONS)
+    actions = actions_to_publish(workplace, segments)
+    notices = [f"{notice.symbol}: {notice.message}" for notice in audited.cleaned.notices]
     publication = workplace.publications.publish(
         workplace.strategy.name,
         audited.cleaned.bars,
         audited.cleaned.quarantine,
         first=sessions[0],
         last=sessions[-1],
-        content_hash=content_hash(audited.cleaned.bars),
+        content_hash=data_hash_of(audited.cleaned.bars, actions),
         published_at=now_utc(),
         details={
             "quarantined_by_rule": audited.cleaned.counts(),
-            "notices": [f"{notice.symbol}: {notice.message}" for notice in audited.cleaned.notices],
+            "notices": notices + suspicion_messages(audited.cleaned.bars, actions),
+            **({ACTIONS: list(segments)} if segments else {}),
         },
     )
     # All of them: a run killed between the switch and this line left its own unrecorded.

@@ -10,7 +10,6 @@ import pandas as pd
 from nn_assets.costs.calibration import CalibrationResult, recalibrate
 from nn_assets.costs.model import cost_model_from
 from nn_assets.evaluation.market_view import market_view
-from nn_assets.market.panel import panel_from_bars
 from nn_assets.orchestration.workplace import Workplace
 from nn_assets.store.columns import canonical_json
 
@@ -50,12 +49,15 @@ def _with_liquidity(workplace: Workplace, fills: pd.DataFrame) -> pd.DataFrame:
     strategy = workplace.strategy
     orders = workplace.ledger.read("orders", strategy.name)[["client_order_id", "reference_price"]]
     joined = fills.merge(orders, on="client_order_id", how="left")
-    bars = workplace.bars()
-    symbols = workplace.symbols(bars)
-    market = market_view(panel_from_bars(bars, workplace.sessions(), symbols), strategy.portfolio)
+    panel = workplace.panel()
+    market = market_view(panel, strategy.portfolio)
     row = market.panel.sessions.get_indexer(pd.DatetimeIndex(joined["session"])) - 1
-    column = pd.Index(symbols).get_indexer(joined["symbol"])
+    column = pd.Index(panel.symbols).get_indexer(joined["symbol"])
     known = (row >= 0) & (column >= 0)
+    if panel.adjustment is not None:  # the reference is of the session before, the fill perhaps in new shares
+        growth = panel.adjustment.growth
+        carried = growth[row[known], column[known]] / growth[row[known] + 1, column[known]]
+        joined.loc[known, "reference_price"] *= carried
     for name, source in (("adv_usd", market.adv_usd), ("daily_volatility", market.volatility)):
         values = np.full(len(joined), np.nan)
         values[known] = source[row[known], column[known]]

@@ -19,11 +19,12 @@ from nn_assets.features.catalogue import compute_features
 from nn_assets.features.cube import FeatureCube
 from nn_assets.features.labels import Labels, make_labels
 from nn_assets.learning.address import code_version
+from nn_assets.market.actions import actions_as_of
 from nn_assets.market.bars import as_of as known_bars
-from nn_assets.market.bars import content_hash
 from nn_assets.market.cleaning import clean
 from nn_assets.market.panel import Panel, panel_from_bars
 from nn_assets.market.sessions import sessions_between, sessions_per_year
+from nn_assets.orchestration.actions import ACTIONS, data_hash_of, read_action_versions
 from nn_assets.orchestration.catalog import find_strategy
 from nn_assets.orchestration.clock import as_of_session, last_open_session, now_utc
 from nn_assets.settings import Strategy
@@ -118,7 +119,7 @@ class Workplace:
         return self._known_bars(session)[0]
 
     def _known_bars(self, session: object) -> tuple[pd.DataFrame, bool]:
-        """The bars, and whether they are those published (cut at the session)."""
+        """The bars, and whether they and the actions are those published (cut at the session)."""
         day = self.last_session if session is None else pd.Timestamp(session)
         publication = self.publications.require(self.strategy.name, day)
         moment = as_of_session(self.strategy.market, day)
@@ -128,23 +129,42 @@ class Workplace:
             known = known_bars(raw[raw["session"] <= day], moment)
             return clean(known, self.strategy.market.calendar, self.strategy.cleaning).bars, False
         published = _read_published(self.lake.root, publication)
-        return published[published["session"] <= day].reset_index(drop=True), True
+        actions = self._published_action_versions(day)
+        all_known = actions is None or not (actions["known_at"] > moment).any()
+        return published[published["session"] <= day].reset_index(drop=True), all_known
+
+    def actions(self, session: object = None) -> pd.DataFrame | None:
+        """Splits and dividends up to a session as known at its close; None where none were ever published.
+
+        They are those that the publication in force was made with.
+        """
+        day = self.last_session if session is None else pd.Timestamp(session)
+        versions = self._published_action_versions(day)
+        return None if versions is None else actions_as_of(versions, as_of_session(self.strategy.market, day))
+
+    def _published_action_versions(self, day: pd.Timestamp) -> pd.DataFrame | None:
+        publication = self.publications.require(self.strategy.name, day)
+        versions = read_action_versions(self.lake, self.strategy.name, publication.details.get(ACTIONS, ()))
+        return None if versions is None else versions[versions["ex_session"] <= day]
 
     def symbols(self, bars: pd.DataFrame) -> tuple[str, ...]:
         """The symbol axis: the strategy's, or those of the data in order where it names none."""
         return self.strategy.market.symbols or tuple(sorted(bars["symbol"].unique()))
 
     def panel(self, session: object = None) -> Panel:
-        """Bars known at a session's close, as arrays on the session axis up to it."""
-        bars = self.bars(session)
-        return panel_from_bars(bars, self.sessions(session), self.symbols(bars))
+        """Bars and actions known at a session's close, as arrays on the session axis up to it."""
+        return self._panel_of(self.bars(session), session)
+
+    def _panel_of(self, bars: pd.DataFrame, session: object) -> Panel:
+        convention = self.strategy.market.adjustment_convention
+        return panel_from_bars(bars, self.sessions(session), self.symbols(bars), self.actions(session), convention)
 
     # --- features and labels -----------------------------------------------------------------------------
 
     def compute_cube(self, panel: Panel) -> FeatureCube:
-        """The strategy's features of a panel."""
+        """The strategy's features of a panel, on its total-return prices."""
         settings = self.strategy.features
-        return compute_features(panel, settings.names, market_symbol=settings.market_symbol)
+        return compute_features(panel.total_return(), settings.names, market_symbol=settings.market_symbol)
 
     def cube(self, session: object = None) -> FeatureCube:
         """Features known at a session's close.
@@ -166,7 +186,7 @@ class Workplace:
             )
         bars, published = self._known_bars(day)
         if not published:
-            return self.compute_cube(panel_from_bars(bars, self.sessions(day), self.symbols(bars)))
+            return self.compute_cube(self._panel_of(bars, day))
         stored = self.lake.read_cube(self.strategy.name, FEATURES, str(record["address"]))
         cube = FeatureCube(stored.sessions, stored.symbols, stored.names, stored.values)
         return cube.until(day)
@@ -176,13 +196,13 @@ class Workplace:
         return self.publications.require(self.strategy.name, self.last_session).content_hash
 
     def data_hash_until(self, session: object) -> str:
-        """Content hash of the bars known at a session's close: the same however much came later."""
-        return content_hash(self.bars(session))
+        """Hash of the bars and actions known at a session's close: the same however much came later."""
+        return data_hash_of(self.bars(session), self.actions(session))
 
     def labels(self, panel: Panel) -> Labels:
-        """What is learned from a panel; NaN where not realised on it."""
+        """What is learned from a panel's total-return prices; NaN where not realised on it."""
         rate = self.strategy.market.cash_rate_annual_fraction / self.sessions_per_year
-        return make_labels(panel, self.strategy.label, cash_rate_per_session=rate)
+        return make_labels(panel.total_return(), self.strategy.label, cash_rate_per_session=rate)
 
     # --- forecasts ---------------------------------------------------------------------------------------
 

@@ -37,15 +37,23 @@ NonNegative = Annotated[float, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=1)]
 
 
+# Left at their defaults these change no result, nor the hash of a strategy that never stated them.
+_COUNTED_WHEN_SET = (("source", "actions_path", None), ("market", "adjustment_convention", "previous_close"))
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
 
 
 class SourceSettings(_Section):
-    """Where bars come from. ``path`` belongs to ``files``; ``seed`` and what follows to ``simulator``."""
+    """Where bars come from. ``path`` belongs to ``files``; ``seed`` and what follows to ``simulator``.
+
+    ``actions_path`` names a CSV of splits and dividends that goes with any kind.
+    """
 
     kind: Literal["bundled", "files", "simulator"] = "bundled"
     path: str | None = None
+    actions_path: str | None = None
     seed: int = 20_180_102
     planted_rank_ic: float = 0.05
     signal_persistence: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.95
@@ -61,7 +69,9 @@ class MarketSettings(_Section):
     """Instruments, calendar and the stages of history.
 
     ``history_ends`` replaces the wall clock. Sessions from ``vault_starts`` on are sealed;
-    sessions from ``live_starts`` on are decided one by one.
+    sessions from ``live_starts`` on are decided one by one. ``adjustment_convention`` says what a
+    dividend takes off the prices before it: 1 - D / the close before (Yahoo), or C / (C + D) with the
+    ex-session's close C (Quandl).
     """
 
     calendar: str = "XNYS"
@@ -72,6 +82,7 @@ class MarketSettings(_Section):
     live_starts: date | None = None
     known_at_lag_minutes: Annotated[int, Field(ge=0)] = 30
     cash_rate_annual_fraction: NonNegative = 0.0
+    adjustment_convention: Literal["previous_close", "ex_close"] = "previous_close"
 
     @model_validator(mode="after")
     def _in_order(self) -> MarketSettings:
@@ -301,6 +312,9 @@ class Strategy(_Section):
         for name in ("description", "owner"):
             chosen.pop(name, None)
         chosen.get("learning", {}).pop("processes", None)
+        for section, name, unset in _COUNTED_WHEN_SET:
+            if section in chosen and chosen[section].get(name) == unset:
+                chosen[section].pop(name, None)
         return chosen
 
     def content_hash(self, *sections: str) -> str:

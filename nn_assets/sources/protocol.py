@@ -9,7 +9,7 @@ import pandas as pd
 
 from nn_assets.errors import SourceError
 
-__all__ = ["Source", "checked_selection", "validate_symbol"]
+__all__ = ["ActionSource", "Source", "checked_selection", "validate_symbol"]
 
 _LONGEST_SYMBOL = 32
 # Letters and digits first; then what exchanges and vendors join with: BRK.B, BTC/USDT:USDT, ES=F, ^GSPC.
@@ -51,6 +51,38 @@ class Source(Protocol):
         ------
         SourceError
             The answer is empty, partial, malformed or unreadable.
+        """
+        ...
+
+
+@runtime_checkable
+class ActionSource(Protocol):
+    """A source that also knows splits and dividends."""
+
+    def actions(
+        self,
+        symbols: tuple[str, ...] = (),
+        first: pd.Timestamp | None = None,
+        last: pd.Timestamp | None = None,
+    ) -> pd.DataFrame:
+        """Deliver the splits and dividends whose ex-session lies in a span.
+
+        Parameters
+        ----------
+        symbols, first, last
+            As in ``Source.bars``.
+
+        Returns
+        -------
+        DataFrame
+            Columns symbol, ex_session (tz-naive midnight), kind (``split`` or ``dividend``), value
+            (new shares for each old one; cash for each share as held that day, unadjusted), source;
+            ordered by symbol and ex-session. Without rows where nothing happened.
+
+        Raises
+        ------
+        SourceError
+            As in ``Source.bars``, but for a span without an action.
         """
         ...
 

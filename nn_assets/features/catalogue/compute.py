@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -137,5 +138,5 @@ def _context(panel: Panel, market_symbol: str | None) -> MarketContext:
 
 def _columns(panel: Panel, columns: slice) -> Panel:
     """Copy the panel's symbols in ``columns`` into memory of their own."""
-    fields = {name: np.ascontiguousarray(getattr(panel, name)[:, columns]) for name in FIELDS}
+    fields: dict[str, Any] = {name: np.ascontiguousarray(getattr(panel, name)[:, columns]) for name in FIELDS}
     return Panel(sessions=panel.sessions, symbols=panel.symbols[columns], **fields)

@@ -1,0 +1,274 @@
+"""Splits and dividends from their file to features, decisions and the book.
+
+Splits by powers of two divide and multiply prices exactly: a market quoted with them must give the
+same features, to the bit, as the market without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+
+from nn_assets.features.cube import FeatureCube
+from nn_assets.orchestration.clock import as_of_session
+from nn_assets.orchestration.headless import materialise
+from nn_assets.orchestration.ingest import audit_bars, ingest_bars, publish_bars
+from nn_assets.orchestration.lookahead import decisions_repeat_in_replay, features_repeat_when_cut
+from nn_assets.orchestration.recalibration import _with_liquidity
+from nn_assets.orchestration.workplace import Workplace, open_workplace
+from nn_assets.sources.simulated import SimulatedSource
+from nn_assets.store.ledger import Ledger
+from tests.orchestration.conftest import (
+    FIRST_LIVE,
+    FIRST_MONTH,
+    LAST,
+    LAST_MONTH,
+    NAME,
+    TINY,
+    living_in,
+    materialise_tables,
+    recorded,
+    strategy_of,
+    write_strategy,
+)
+
+Row = tuple[str, str, str, float]
+PRICES = ["open", "high", "low", "close"]
+SPLITS: list[Row] = [
+    ("SIM01", "2016-09-01", "split", 4.0),
+    ("SIM01", "2017-06-26", "split", 2.0),
+    ("SIM02", "2017-06-27", "split", 0.5),
+    ("SIM03", "2017-06-28", "split", 2.0),
+]
+DIVIDENDS: list[Row] = [
+    ("SIM04", "2016-11-01", "dividend", 0.5),
+    ("SIM04", "2017-06-23", "dividend", 0.75),
+    ("SIM05", "2017-06-29", "dividend", 0.25),
+]
+
+
+def simulated_bars() -> pd.DataFrame:
+    market = TINY["market"]
+    source = SimulatedSource(
+        calendar="XNYS",
+        history_starts=pd.Timestamp(str(market["history_starts"])).date(),
+        history_ends=pd.Timestamp(LAST).date(),
+        seed=5,
+        planted_rank_ic=0.3,
+    )
+    return source.bars(("SIM01", "SIM02", "SIM03", "SIM04", "SIM05", "SIM06"))
+
+
+def quoted(bars: pd.DataFrame, *rows: Row) -> pd.DataFrame:
+    """The bars as an exchange would have quoted them over the actions."""
+    raw = bars.copy()
+    for symbol, day, kind, value in sorted(rows, key=lambda row: row[1]):
+        own = raw["symbol"] == symbol
+        after = own & (raw["session"] >= pd.Timestamp(day))
+        if kind == "split":
+            raw.loc[after, PRICES] /= value
+            raw.loc[after, "volume"] *= value
+        else:
+            before = raw.loc[own & (raw["session"] < pd.Timestamp(day)), "close"].iloc[-1]
+            raw.loc[after, PRICES] *= 1.0 - value / before
+    return raw
+
+
+def write_actions(home: Path, *rows: Row) -> None:
+    frame = pd.DataFrame(rows, columns=["symbol", "ex_session", "kind", "value"])
+    frame.to_csv(home / "actions.csv", index=False)
+
+
+def build(home: Path, quoted_with: list[Row], told: list[Row] | None, **portfolio: object) -> Path:
+    """A home whose bars are quoted with some actions, and whose file of actions tells of some."""
+    home.mkdir(parents=True, exist_ok=True)
+    quoted(simulated_bars(), *quoted_with).drop(columns="source").to_parquet(home / "bars.parquet")
+    if told is not None:
+        write_actions(home, *told)
+    source: dict[str, object] = {
+        "kind": "files",
+        "path": str(home / "bars.parquet"),
+        "actions_path": None if told is None else str(home / "actions.csv"),
+        "seed": None,
+        "planted_rank_ic": None,
+    }
+    write_strategy(home, source=source, portfolio=dict(portfolio))
+    return home
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Give a home whose tables are materialised, made once for each set of actions."""
+    made: dict[str, Path] = {}
+
+    def give(name: str, quoted_with: list[Row], told: list[Row] | None) -> Path:
+        if name not in made:
+            home = build(tmp_path_factory.mktemp(name), quoted_with, told)
+            with living_in(home):
+                materialise_tables(strategy_of())
+            made[name] = home
+        return made[name]
+
+    return give
+
+
+def cube_of(home: Path) -> FeatureCube:
+    with living_in(home), open_workplace(strategy_of()) as workplace:
+        cube = workplace.cube()
+        return FeatureCube(cube.sessions, cube.symbols, cube.names, np.array(cube.values))
+
+
+def labels_of(home: Path) -> npt.NDArray[np.float64]:
+    with living_in(home), open_workplace(strategy_of()) as workplace:
+        return workplace.labels(workplace.panel()).returns
+
+
+def test_features_and_labels_of_a_market_with_splits_equal_those_of_the_market_without(
+    tables: Callable[..., Path],
+) -> None:
+    plain, split = tables("plain", [], None), tables("split", SPLITS, SPLITS)
+    untold = tables("untold", SPLITS, None)
+    assert np.array_equal(cube_of(split).values, cube_of(plain).values, equal_nan=True)
+    assert not np.array_equal(cube_of(untold).values, cube_of(plain).values, equal_nan=True)
+    assert np.array_equal(labels_of(split), labels_of(plain), equal_nan=True)
+
+
+def test_the_data_hash_covers_the_actions_and_features_repeat_on_cut_history(tables: Callable[..., Path]) -> None:
+    hashes = {}
+    for name, told in (("split", SPLITS), ("untold", None)):
+        with living_in(tables(name, SPLITS, told)), open_workplace(strategy_of()) as workplace:
+            hashes[name] = workplace.data_hash()
+            assert workplace.data_hash() == workplace.data_hash_until(workplace.last_session)
+            assert features_repeat_when_cut(workplace)[0] == []
+    assert hashes["split"] != hashes["untold"]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Workplace]:
+    """The market with its splits, of which the file at first tells none but that of 2016."""
+    home = build(tmp_path / "home", SPLITS, SPLITS[:1])
+    with living_in(home), open_workplace(strategy_of()) as workplace:
+        publish(workplace)
+        yield workplace
+
+
+def publish(workplace: Workplace) -> None:
+    ingest_bars(workplace)
+    publish_bars(workplace, audit_bars(workplace), "test")
+
+
+def known(workplace: Workplace, session: str) -> list[str]:
+    actions = workplace.actions(session)
+    return [] if actions is None else [f"{symbol} {value:g}" for symbol, value in actions[["symbol", "value"]].values]
+
+
+def test_actions_are_read_as_published_and_as_known_at_each_session(place: Workplace, tmp_path: Path) -> None:
+    assert known(place, "2016-08-31") == []
+    assert known(place, "2016-09-01") == ["SIM01 4"]
+    write_actions(tmp_path / "home", *SPLITS)
+    ingest_bars(place)
+    assert known(place, LAST) == ["SIM01 4"]  # taken in, not yet published
+    publish(place)
+    assert known(place, LAST) == ["SIM01 4", "SIM01 2", "SIM02 0.5", "SIM03 2"]
+    assert known(place, "2017-06-26") == ["SIM01 4", "SIM01 2"]
+
+
+def test_an_action_restated_later_is_seen_by_no_session_closed_before(place: Workplace, tmp_path: Path) -> None:
+    before = place.panel("2017-01-31").total_return().close
+    write_actions(tmp_path / "home", ("SIM01", "2016-09-01", "split", 5.0))
+    publish(place)
+    assert known(place, LAST) == ["SIM01 4"]  # history ends years before the restatement arrived
+    assert np.array_equal(place.panel("2017-01-31").total_return().close, before, equal_nan=True)
+    arrived = place.lake.read_segments(NAME, "actions")["known_at"].max()
+    assert arrived > as_of_session(place.strategy.market, pd.Timestamp(LAST))
+
+
+def test_delivering_the_same_actions_again_adds_nothing(place: Workplace) -> None:
+    before = place.lake.segments(NAME, "actions")
+    publish(place)
+    assert place.lake.segments(NAME, "actions") == before
+
+
+def test_what_prices_and_actions_say_against_each_other_stands_in_the_publication(place: Workplace) -> None:
+    notices = place.publications.require(NAME, LAST).details["notices"]
+    found = [notice for notice in notices if "unrecorded_action" in notice]
+    # Simulated volume is no witness of a rush, so each split shows.
+    assert [notice[:16] for notice in found] == ["SIM01 2017-06-26", "SIM02 2017-06-27", "SIM03 2017-06-28"]
+
+
+def test_an_actions_file_without_actions_leaves_the_hash_of_the_bars(tmp_path: Path) -> None:
+    told = {}
+    for name, rows in (("none", None), ("empty", [])):
+        with living_in(build(tmp_path / name, [], rows)), open_workplace(strategy_of()) as workplace:
+            publish(workplace)
+            told[name] = workplace.data_hash()
+    assert told["none"] == told["empty"]
+
+
+@pytest.fixture(scope="module")
+def decided_over_actions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home studied and decided, with splits and dividends among the live sessions."""
+    rows = SPLITS + DIVIDENDS
+    home = build(tmp_path_factory.mktemp("decided"), rows, rows)
+    with living_in(home):
+        materialise(strategy_of(), "study", first=FIRST_MONTH, last=LAST_MONTH)
+        materialise(strategy_of(), "daily", first=FIRST_LIVE, last=LAST)
+    return home
+
+
+@pytest.mark.slow
+def test_live_decisions_carry_the_book_over_actions_and_repeat_in_replay(decided_over_actions: Path) -> None:
+    home = decided_over_actions
+    holdings = recorded(home, "holdings").set_index(["symbol", "session"])
+    fills = recorded(home, "fills").groupby(["symbol", "session"])["quantity"].sum()
+    states = recorded(home, "portfolio_states").set_index("session")
+    days = sorted(states.index)
+    converted = 0
+    for symbol, day, kind, value in [row for row in SPLITS + DIVIDENDS if row[1] >= FIRST_LIVE]:
+        session = pd.Timestamp(day)
+        before = days[days.index(session) - 1]
+        held = float(holdings.loc[(symbol, before), "quantity"])
+        traded = float(fills.get((symbol, session), 0.0))
+        expected = np.trunc(held * value) if kind == "split" else held
+        assert holdings.loc[(symbol, session), "quantity"] == pytest.approx(expected + traded)
+        converted += held != 0.0
+    assert converted > 0
+    with living_in(home), open_workplace(strategy_of()) as workplace:
+        played, differing = decisions_repeat_in_replay(workplace)
+    assert (played, differing) == (len(days), [])
+
+
+@pytest.mark.slow
+def test_cash_moves_by_fills_financing_dividends_and_fractions_alone(decided_over_actions: Path) -> None:
+    home = decided_over_actions
+    states = recorded(home, "portfolio_states").set_index("session").sort_index()
+    fills = recorded(home, "fills")
+    spent = (fills["quantity"] * fills["price"] + fills["commission_usd"]).groupby(fills["session"]).sum()
+    paid = 0.0
+    for before, after in zip(states.index, states.index[1:], strict=False):
+        book = dict(states.loc[after, "book"])
+        own = book.get("session_dividends_usd", 0.0) + book.get("session_cash_in_lieu_usd", 0.0)
+        moved = own + book["session_financing_usd"] - float(spent.get(after, 0.0))
+        assert states.loc[after, "cash_usd"] == pytest.approx(states.loc[before, "cash_usd"] + moved, abs=1e-6)
+        paid += abs(own)
+    assert paid > 0.0
+    with living_in(home), Ledger() as ledger:
+        assert len(ledger.read("decisions", NAME)) == len(states)
+
+
+@pytest.mark.slow
+def test_fills_in_new_shares_are_measured_against_a_reference_in_new_shares(decided_over_actions: Path) -> None:
+    home = decided_over_actions
+    with living_in(home), open_workplace(strategy_of()) as workplace:
+        fills = _with_liquidity(workplace, workplace.ledger.read("fills", NAME))
+    ordered = fills.dropna(subset=["reference_price"])
+    away = np.abs(np.log(ordered["price"] / ordered["reference_price"]))
+    on_splits = {(symbol, pd.Timestamp(day)) for symbol, day, _, _ in SPLITS}
+    carried = [pair in on_splits for pair in zip(ordered["symbol"], ordered["session"], strict=True)]
+    assert any(carried)
+    assert away.max() < 0.2  # a factor of two would be 0.69
