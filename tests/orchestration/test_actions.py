@@ -6,6 +6,7 @@ same features, to the bit, as the market without.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -251,7 +252,7 @@ def test_cash_moves_by_fills_financing_dividends_and_fractions_alone(decided_ove
     spent = (fills["quantity"] * fills["price"] + fills["commission_usd"]).groupby(fills["session"]).sum()
     paid = 0.0
     for before, after in zip(states.index, states.index[1:], strict=False):
-        book = dict(states.loc[after, "book"])
+        book = json.loads(str(states.loc[after, "book"]))
         own = book.get("session_dividends_usd", 0.0) + book.get("session_cash_in_lieu_usd", 0.0)
         moved = own + book["session_financing_usd"] - float(spent.get(after, 0.0))
         assert states.loc[after, "cash_usd"] == pytest.approx(states.loc[before, "cash_usd"] + moved, abs=1e-6)
