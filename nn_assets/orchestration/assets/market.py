@@ -9,6 +9,7 @@ from nn_assets.errors import GateHalted
 from nn_assets.market.gate import ADVISORY_CHECKS, BLOCKING_CHECKS, GateCheck
 from nn_assets.orchestration.fingerprint import code_of
 from nn_assets.orchestration.ingest import Audited, audit_bars, ingest_bars, publish_bars
+from nn_assets.orchestration.ingest_actions import stored_actions
 from nn_assets.orchestration.metadata import image, table
 from nn_assets.orchestration.naming import asset_key, described
 from nn_assets.orchestration.workplace import open_workplace
@@ -43,12 +44,14 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         with open_workplace(strategy) as workplace, workplace.alone():
             counted, delivered = ingest_bars(workplace)
             sessions = workplace.sessions()
+            actions = stored_actions(workplace)
         return dg.MaterializeResult(
             metadata={
                 "delivered_rows": delivered,
                 "added": counted.added,
                 "revised": counted.revised,
                 "unchanged": counted.unchanged,
+                "actions": actions,
                 "source": strategy.source.kind,
                 "first_session": str(sessions[0].date()),
                 "last_session": str(sessions[-1].date()),
