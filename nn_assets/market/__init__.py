@@ -1,5 +1,5 @@
-"""Bars as facts: calendars, bitemporal versions, cleaning, the gate, aligned panels.
+"""Bars and corporate actions as facts: calendars, bitemporal versions, cleaning, the gate, adjusted panels.
 
-Takes frames of bars and settings. Gives clean bars, quarantine, verdicts, panels.
+Takes frames of bars, actions and settings. Gives clean bars, quarantine, verdicts, suspicions, panels.
 Never reads a file, a clock or a network.
 """

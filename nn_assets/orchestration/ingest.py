@@ -13,7 +13,12 @@ from nn_assets.market.cleaning import Cleaned, clean
 from nn_assets.market.gate import GateReport, inspect
 from nn_assets.orchestration.actions import ACTIONS, data_hash_of
 from nn_assets.orchestration.clock import as_of_session, now_utc
-from nn_assets.orchestration.ingest_actions import actions_to_publish, ingest_actions, suspicion_messages
+from nn_assets.orchestration.ingest_actions import (
+    action_messages,
+    actions_to_publish,
+    ingest_actions,
+    without_recorded_splits,
+)
 from nn_assets.orchestration.sources import source_of
 from nn_assets.orchestration.unread import UnreadFiles
 from nn_assets.orchestration.workplace import RAW_BARS, Workplace
@@ -96,7 +101,7 @@ def audit_bars(workplace: Workplace) -> Audited:
     market = workplace.strategy.market
     moment = max(as_of_session(market, workplace.last_session), now_utc())
     known = known_bars(workplace.raw_versions(), moment)
-    cleaned = clean(known, market.calendar, workplace.strategy.cleaning)
+    cleaned = without_recorded_splits(clean(known, market.calendar, workplace.strategy.cleaning), workplace)
     report = inspect(
         cleaned,
         market.symbols,
@@ -123,7 +128,7 @@ def publish_bars(workplace: Workplace, audited: Audited, run_id: str) -> Publica
         published_at=now_utc(),
         details={
             "quarantined_by_rule": audited.cleaned.counts(),
-            "notices": notices + suspicion_messages(audited.cleaned.bars, actions),
+            "notices": notices + action_messages(workplace, audited.cleaned.bars, actions),
             **({ACTIONS: list(segments)} if segments else {}),
         },
     )

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pandas as pd
 
 from nn_assets.frames import ACTION_VERSIONS, empty
 from nn_assets.market.actions import actions_as_of, new_action_versions, with_action_moments
 from nn_assets.market.bars import RevisionCount
+from nn_assets.market.cleaning import Cleaned
+from nn_assets.market.sessions import next_session
 from nn_assets.market.suspicions import suspicions
 from nn_assets.orchestration.actions import ACTIONS, read_action_versions
 from nn_assets.orchestration.clock import as_of_session, now_utc
@@ -14,7 +19,9 @@ from nn_assets.orchestration.workplace import Workplace
 from nn_assets.sources.actions_file import ActionsFile
 from nn_assets.sources.protocol import ActionSource, Source
 
-__all__ = ["actions_to_publish", "ingest_actions", "suspicion_messages"]
+__all__ = ["action_messages", "actions_to_publish", "ingest_actions", "stored_actions", "without_recorded_splits"]
+
+_JUMPS = ("possible_split", "unexplained_jump")  # notices whose value is the log return
 
 
 def ingest_actions(workplace: Workplace, source: Source, decided_to: pd.Timestamp | None) -> RevisionCount:
@@ -41,6 +48,13 @@ def ingest_actions(workplace: Workplace, source: Source, decided_to: pd.Timestam
     return counted
 
 
+def stored_actions(workplace: Workplace) -> int:
+    """Actions taken in so far, withdrawn ones left out."""
+    segments = workplace.lake.segments(workplace.strategy.name, ACTIONS)
+    known = actions_to_publish(workplace, segments)
+    return 0 if known is None else len(known)
+
+
 def actions_to_publish(workplace: Workplace, segments: tuple[str, ...]) -> pd.DataFrame | None:
     """Actions in some segments up to the last session, as known now; None without segments."""
     versions = read_action_versions(workplace.lake, workplace.strategy.name, segments)
@@ -51,8 +65,39 @@ def actions_to_publish(workplace: Workplace, segments: tuple[str, ...]) -> pd.Da
     return known[known["ex_session"] <= last]
 
 
-def suspicion_messages(bars: pd.DataFrame, actions: pd.DataFrame | None) -> list[str]:
-    """What bars and actions say against each other, one line each, for a person to judge."""
+def without_recorded_splits(cleaned: Cleaned, workplace: Workplace) -> Cleaned:
+    """Leave out the notices of jumps that a recorded split explains."""
+    actions = actions_to_publish(workplace, workplace.lake.segments(workplace.strategy.name, ACTIONS))
+    if actions is None:
+        return cleaned
+    splits = actions[actions["kind"] == "split"].set_index(["symbol", "ex_session"])["value"].to_dict()
+    least = workplace.strategy.cleaning.jump_minimum_log_return
+    kept = [
+        notice
+        for notice in cleaned.notices
+        if notice.rule not in _JUMPS
+        or (split := splits.get((notice.symbol, notice.first_session))) is None
+        or abs(notice.value + np.log(split)) >= least
+    ]
+    return replace(cleaned, notices=tuple(kept))
+
+
+def action_messages(workplace: Workplace, bars: pd.DataFrame, actions: pd.DataFrame | None) -> list[str]:
+    """What a person should judge, one line each: bars and actions that contradict each other, late actions.
+
+    An action that became known after its ex-session was decided is in features and labels from then
+    on, but no book is converted after the fact.
+    """
     if actions is None:
         return []
-    return [f"{each.symbol} {each.first_session.date()}: {each.message}" for each in suspicions(bars, actions)]
+    found = [f"{each.symbol} {each.first_session.date()}: {each.message}" for each in suspicions(bars, actions)]
+    market = workplace.strategy.market
+    for symbol, day, kind, known_at in actions[["symbol", "ex_session", "kind", "known_at"]].itertuples(index=False):
+        if market.live_starts is None or day.date() < market.live_starts:
+            continue
+        if known_at > as_of_session(market, next_session(market.calendar, day - pd.Timedelta(days=1))):
+            found.append(
+                f"{symbol} {day.date()}: late_action: the {kind} became known {known_at:%Y-%m-%d %H:%M} UTC; "
+                "a book that held it then was not converted: correct the position"
+            )
+    return found

@@ -130,11 +130,14 @@ def _closes(workplace: Workplace, sessions: pd.Series) -> pd.DatetimeIndex:
 
 
 def _late_arrivals(workplace: Workplace) -> pd.DatetimeIndex:
-    """Moments, ascending, at which versions of bars became known after the decision of their own session."""
-    raw = workplace.raw_versions()
-    days = pd.Series(raw["session"].unique())
-    close = raw["session"].map(pd.Series(_closes(workplace, days), index=days))
-    return pd.DatetimeIndex(raw.loc[raw["known_at"] > close, "known_at"].unique()).sort_values()
+    """Moments, ascending, at which versions of bars and actions became known after the decision of their session."""
+    facts = workplace.raw_versions()[["session", "known_at"]]
+    actions = workplace.action_versions()
+    if actions is not None:
+        facts = pd.concat([facts, actions.rename(columns={"ex_session": "session"})[["session", "known_at"]]])
+    days = pd.Series(facts["session"].unique())
+    close = facts["session"].map(pd.Series(_closes(workplace, days), index=days))
+    return pd.DatetimeIndex(facts.loc[facts["known_at"] > close, "known_at"].unique()).sort_values()
 
 
 def _played(

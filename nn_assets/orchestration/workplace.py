@@ -132,7 +132,7 @@ class Workplace:
             known = known_bars(raw, moment, ingested_by=here_by)
             return clean(known, self.strategy.market.calendar, self.strategy.cleaning).bars, False
         published = _read_published(self.lake.root, publication)
-        actions = self._published_action_versions(day)
+        actions = self.action_versions(day)
         all_known = actions is None or not (actions["known_at"] > moment).any()
         return published[published["session"] <= day].reset_index(drop=True), all_known
 
@@ -142,10 +142,12 @@ class Workplace:
         They are those that the publication in force was made with.
         """
         day = self.last_session if session is None else pd.Timestamp(session)
-        versions = self._published_action_versions(day)
+        versions = self.action_versions(day)
         return None if versions is None else actions_as_of(versions, as_of_session(self.strategy.market, day))
 
-    def _published_action_versions(self, day: pd.Timestamp) -> pd.DataFrame | None:
+    def action_versions(self, session: object = None) -> pd.DataFrame | None:
+        """Every version, up to a session, of the actions that the publication in force was made with."""
+        day = self.last_session if session is None else pd.Timestamp(session)
         publication = self.publications.require(self.strategy.name, day)
         versions = read_action_versions(self.lake, self.strategy.name, publication.details.get(ACTIONS, ()))
         return None if versions is None else versions[versions["ex_session"] <= day]

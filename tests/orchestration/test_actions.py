@@ -6,6 +6,7 @@ same features, to the bit, as the market without.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -51,6 +52,9 @@ DIVIDENDS: list[Row] = [
     ("SIM05", "2017-06-29", "dividend", 0.25),
 ]
 
+LATE: Row = ("SIM06", "2017-06-22", "dividend", 0.5)
+LATE_MOMENT = "2017-06-27T12:00:00Z"
+
 
 def simulated_bars() -> pd.DataFrame:
     market = TINY["market"]
@@ -79,8 +83,10 @@ def quoted(bars: pd.DataFrame, *rows: Row) -> pd.DataFrame:
     return raw
 
 
-def write_actions(home: Path, *rows: Row) -> None:
+def write_actions(home: Path, *rows: Row, late: Row | None = None) -> None:
     frame = pd.DataFrame(rows, columns=["symbol", "ex_session", "kind", "value"])
+    if late is not None:
+        frame = pd.concat([frame, pd.DataFrame([late], columns=frame.columns).assign(known_at=LATE_MOMENT)])
     frame.to_csv(home / "actions.csv", index=False)
 
 
@@ -197,8 +203,17 @@ def test_delivering_the_same_actions_again_adds_nothing(place: Workplace) -> Non
 def test_what_prices_and_actions_say_against_each_other_stands_in_the_publication(place: Workplace) -> None:
     notices = place.publications.require(NAME, LAST).details["notices"]
     found = [notice for notice in notices if "unrecorded_action" in notice]
-    # Simulated volume is no witness of a rush, so each split shows.
     assert [notice[:16] for notice in found] == ["SIM01 2017-06-26", "SIM02 2017-06-27", "SIM03 2017-06-28"]
+    jumps = [notice[:5] for notice in notices if "a 2 split" in notice or "a 0.5 split" in notice]
+    assert jumps == ["SIM01", "SIM02", "SIM03"]
+
+
+def test_a_recorded_split_is_no_jump_to_explain(place: Workplace, tmp_path: Path) -> None:
+    assert not [notice for notice in audit_bars(place).cleaned.notices if notice.first_session.year == 2016]
+    write_actions(tmp_path / "home", *SPLITS[:2], ("SIM02", "2017-06-27", "split", 4.0))
+    publish(place)
+    left = {notice.symbol for notice in audit_bars(place).cleaned.notices}
+    assert left == {"SIM02", "SIM03"}  # one recorded with another ratio, one not at all
 
 
 def test_an_actions_file_without_actions_leaves_the_hash_of_the_bars(tmp_path: Path) -> None:
@@ -212,12 +227,14 @@ def test_an_actions_file_without_actions_leaves_the_hash_of_the_bars(tmp_path: P
 
 @pytest.fixture(scope="module")
 def decided_over_actions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home studied and decided, with splits and dividends among the live sessions."""
+    """A home studied and decided, with splits and dividends among the live sessions, one of them told late."""
     rows = SPLITS + DIVIDENDS
     home = build(tmp_path_factory.mktemp("decided"), rows, rows)
     with living_in(home):
         materialise(strategy_of(), "study", first=FIRST_MONTH, last=LAST_MONTH)
-        materialise(strategy_of(), "daily", first=FIRST_LIVE, last=LAST)
+        materialise(strategy_of(), "daily", first=FIRST_LIVE, last="2017-06-26")
+        write_actions(home, *rows, late=LATE)
+        materialise(strategy_of(), "daily", first="2017-06-27", last=LAST)
     return home
 
 
@@ -240,7 +257,12 @@ def test_live_decisions_carry_the_book_over_actions_and_repeat_in_replay(decided
     assert converted > 0
     with living_in(home), open_workplace(strategy_of()) as workplace:
         played, differing = decisions_repeat_in_replay(workplace)
+        notices = workplace.publications.require(NAME, LAST).details["notices"]
+        seen = ["SIM06 0.5" in known(workplace, day) for day in ("2017-06-26", "2017-06-27")]
+    assert seen == [False, True]
     assert (played, differing) == (len(days), [])
+    (told,) = [notice for notice in notices if "late_action" in notice]
+    assert told.startswith("SIM06 2017-06-22: late_action: the dividend became known 2017-06-27 12:00 UTC")
 
 
 @pytest.mark.slow
@@ -251,7 +273,7 @@ def test_cash_moves_by_fills_financing_dividends_and_fractions_alone(decided_ove
     spent = (fills["quantity"] * fills["price"] + fills["commission_usd"]).groupby(fills["session"]).sum()
     paid = 0.0
     for before, after in zip(states.index, states.index[1:], strict=False):
-        book = dict(states.loc[after, "book"])
+        book = json.loads(str(states.loc[after, "book"]))
         own = book.get("session_dividends_usd", 0.0) + book.get("session_cash_in_lieu_usd", 0.0)
         moved = own + book["session_financing_usd"] - float(spent.get(after, 0.0))
         assert states.loc[after, "cash_usd"] == pytest.approx(states.loc[before, "cash_usd"] + moved, abs=1e-6)

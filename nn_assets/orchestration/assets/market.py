@@ -10,6 +10,7 @@ from nn_assets.market.gate import CHECKS, GateCheck, blocking_checks
 from nn_assets.orchestration.data_docs import data_docs_file, review_bars
 from nn_assets.orchestration.fingerprint import code_of
 from nn_assets.orchestration.ingest import Audited, audit_bars, ingest_bars, publish_bars
+from nn_assets.orchestration.ingest_actions import stored_actions
 from nn_assets.orchestration.metadata import image, table
 from nn_assets.orchestration.naming import asset_key, described
 from nn_assets.orchestration.workplace import open_workplace
@@ -46,6 +47,7 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         with open_workplace(strategy) as workplace, workplace.alone():
             ingested = ingest_bars(workplace)
             sessions = workplace.sessions()
+            actions = stored_actions(workplace)
         return dg.MaterializeResult(
             metadata={
                 "delivered_rows": ingested.delivered,
@@ -54,6 +56,7 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
                 "confirmed": ingested.counted.confirmed,
                 "unchanged": ingested.counted.unchanged,
                 "most_revised_symbols": ingested.counted.most_revised(),
+                "actions": actions,
                 "files_read": len(ingested.files_read),
                 "files_without_bars": list(ingested.files_without_bars),
                 "source": strategy.source.kind,
