@@ -41,7 +41,7 @@ def read(source: str) -> Strategy:
             "{kind: massive}",
             {"kind": "massive", "key_env": "MASSIVE_API_KEY", "base_url": "https://api.massive.com"},
         ),
-        ("{kind: yfinance}", {"kind": "yfinance", "base_url": "https://query2.finance.yahoo.com"}),
+        ("{kind: yfinance}", {"kind": "yfinance", "base_url": None}),
         ("{kind: ccxt, exchange: kraken}", {"kind": "ccxt", "exchange": "kraken", "base_url": None}),
     ],
 )

@@ -15,6 +15,7 @@ from nn_assets.settings.sources import (
     MassiveSettings,
     SimulatorSettings,
     SqlSettings,
+    YfinanceSettings,
 )
 from nn_assets.sources.alpaca import AlpacaSource
 from nn_assets.sources.answers import Scope
@@ -26,6 +27,7 @@ from nn_assets.sources.massive import MassiveSource
 from nn_assets.sources.protocol import Source
 from nn_assets.sources.simulated import SimulatedSource
 from nn_assets.sources.sql import SqlSource
+from nn_assets.sources.yfinance import YfinanceSource
 
 __all__ = ["source_of"]
 
@@ -68,6 +70,8 @@ def source_of(workplace: Workplace) -> Source:
         return AlpacaSource(scope, *keys, feed=settings.feed, base_url=settings.base_url)
     if isinstance(settings, CcxtSettings):
         return CcxtSource(scope, settings.exchange, settings.base_url)
+    if isinstance(settings, YfinanceSettings):
+        return YfinanceSource(scope, settings.base_url)
     return BundledSource()
 
 

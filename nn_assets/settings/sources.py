@@ -96,7 +96,7 @@ class YfinanceSettings(_SourceSection):
     """Yahoo's figures through yfinance; no key."""
 
     kind: Literal["yfinance"] = "yfinance"
-    base_url: Address = "https://query2.finance.yahoo.com"
+    base_url: Address | None = None
 
 
 class MassiveSettings(_SourceSection):

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 import pandas as pd
 
 from nn_assets.errors import SourceError
 from nn_assets.sources.answers import Scope, bar_table, nothing_of, partial_answer
+from nn_assets.sources.http import rehosted
 from nn_assets.sources.keys import missing_extra
 from nn_assets.sources.protocol import checked_selection
 from nn_assets.sources.retry import (
@@ -245,7 +245,7 @@ def _listening(base_url: str | None, timeout_seconds: float) -> Any:
     class Session(requests.Session):
         def request(self, method: str, url: str, **options: Any) -> Any:
             try:
-                answer = super().request(method, _rehosted(url, base_url), **options)
+                answer = super().request(method, rehosted(url, base_url), **options)
             except requests.exceptions.ChunkedEncodingError as error:
                 raise Faulted(broken_off(f"{type(error).__name__}: {error}"[:200])) from None
             except requests.exceptions.RequestException as error:
@@ -257,13 +257,6 @@ def _listening(base_url: str | None, timeout_seconds: float) -> Any:
             return answer
 
     return Session()
-
-
-def _rehosted(url: str, base_url: str | None) -> str:
-    if base_url is None:
-        return url
-    base = urlsplit(base_url)
-    return urlsplit(url)._replace(scheme=base.scheme, netloc=base.netloc).geturl()
 
 
 def _unanswered(error: Exception, timeout_seconds: float) -> Fault:

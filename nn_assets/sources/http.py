@@ -19,7 +19,7 @@ from nn_assets.sources.retry import Fault, RetryPolicy, broken_off, judge, not_t
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["JsonClient"]
+__all__ = ["JsonClient", "rehosted"]
 
 
 class JsonClient:
@@ -151,3 +151,11 @@ class JsonClient:
             f"one at host {urlsplit(address).netloc[:80]!r}",
             "set source.base_url to the vendor's address; keys are sent nowhere else",
         )
+
+
+def rehosted(url: str, base_url: str | None) -> str:
+    """Give the same address at another host, for libraries that know only their vendor's own; as it is for None."""
+    if base_url is None:
+        return url
+    base = urlsplit(base_url)
+    return urlsplit(url)._replace(scheme=base.scheme, netloc=base.netloc).geturl()

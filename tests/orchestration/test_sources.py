@@ -8,7 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from nn_assets.orchestration.sources import source_of
 from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.sources.protocol import ActionSource, Source
 from nn_assets.sources.simulated import SimulatedSource
 from tests.orchestration.conftest import LAST, NAME, TINY, failures_of, run_assets, strategy_of, write_strategy
 from tests.sources.secrets import SECRET
@@ -75,6 +77,26 @@ def test_bars_of_a_vendor_are_published_and_its_key_is_stored_nowhere(empty_home
     stored = [file for file in empty_home.rglob("*") if file.is_file()]
     assert stored
     assert not [file for file in stored if SECRET.encode() in file.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys"),
+    [
+        ("sql", {"url_env": "ABSENT", "query": "SELECT 1"}),
+        ("massive", {"key_env": "ABSENT"}),
+        ("alpaca", {"key_env": "ABSENT", "secret_env": "ABSENT", "feed": "iex"}),
+        ("ccxt", {"exchange": "kraken"}),
+        ("yfinance", {}),
+    ],
+)
+def test_a_source_is_made_without_a_key_or_a_question(empty_home: Path, monkeypatch, kind, keys) -> None:
+    monkeypatch.delenv("ABSENT", raising=False)
+    write_strategy(empty_home, source={"kind": kind, **keys, **OTHER})
+    with open_workplace(strategy_of()) as workplace:
+        source = source_of(workplace)
+    assert isinstance(source, Source)
+    assert source.name == kind
+    assert isinstance(source, ActionSource) is (kind != "ccxt")
 
 
 def test_a_vendor_that_refuses_the_key_halts_the_run_by_name(empty_home: Path, monkeypatch) -> None:

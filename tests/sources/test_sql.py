@@ -74,6 +74,8 @@ def server() -> Iterator[str]:
         with engine.begin() as connection:
             kinds = ", ".join(f"{name} NUMERIC(12, 4)" for name in ("open", "high", "low", "close"))
             connection.execute(text(f"CREATE TABLE bars (ticker TEXT, day DATE, {kinds}, volume BIGINT)"))
+            body = "BEGIN DELETE FROM bars; RETURN 1; END"
+            connection.execute(text(f"CREATE FUNCTION take_away() RETURNS int LANGUAGE plpgsql AS '{body}'"))
             named = [dict(zip("abcdefg", row, strict=True)) for row in ROWS]
             connection.execute(text("INSERT INTO bars VALUES (:a, :b, :c, :d, :e, :f, :g)"), named)
         engine.dispose()
@@ -94,8 +96,16 @@ class TestPostgres(KeepsTheContract):
 
 
 def test_a_query_that_would_write_to_postgres_is_refused_and_nothing_is_written(postgres, caplog) -> None:
-    error = refused(caplog, asking("WITH gone AS (DELETE FROM bars RETURNING *) SELECT * FROM gone").bars)
+    error = refused(caplog, asking("SELECT take_away()").bars)
     assert error.where["rule"] == "query_answered"
+    assert "read-only transaction" in error.found
+    assert len(asking().bars()) == 6
+
+
+def test_nothing_is_written_where_a_database_knows_no_read_only_transactions(postgres, caplog, monkeypatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("nn_assets.sources.database._make_read_only", lambda _: None)
+        assert refused(caplog, asking("SELECT take_away() AS symbol").bars).where["rule"] == "complete_columns"
     assert len(asking().bars()) == 6
 
 

@@ -48,7 +48,7 @@ def cut_off(body: Any) -> Answer:
 
 @dataclass
 class Vendor:
-    """The server. ``faults`` are answered first, one a request; ``serve`` answers the rest."""
+    """The server. ``faults`` are answered first, one a request that ``counts``; ``serve`` answers the rest."""
 
     serve: Callable[[Request], Answer]
     url: str = ""
@@ -57,6 +57,7 @@ class Vendor:
     slept: list[float] = field(default_factory=list)
     released: threading.Event = field(default_factory=threading.Event)
     broken: list[Exception] = field(default_factory=list)
+    counts: Callable[[Request], bool] = field(default=lambda _: True)
 
     @property
     def policy(self) -> RetryPolicy:
@@ -64,9 +65,10 @@ class Vendor:
         return RetryPolicy(sleep=self.slept.append)
 
     def answer(self, request: Request) -> Answer:
-        self.asked.append(request)
-        if self.faults:
-            return self.faults.pop(0)
+        if self.counts(request):
+            self.asked.append(request)
+            if self.faults:
+                return self.faults.pop(0)
         try:
             return self.serve(request)
         except Exception as error:
