@@ -22,7 +22,7 @@ from nn_assets.store.content import frame_hash
 from nn_assets.store.files import file_sha256, read_record, replace_file, write_record
 from nn_assets.store.parts import Bounds, Part, Selection, read_files, split
 
-__all__ = ["Pointer", "absent", "addresses_within", "damaged", "forget_frame", "load_frame", "store_frame"]
+__all__ = ["Pointer", "absent", "damaged", "file_addresses", "forget_frame", "load_frame", "store_frame"]
 
 
 @dataclass(frozen=True)
@@ -161,10 +161,10 @@ def load_frame(folder: Path, address: str, selection: Selection) -> pd.DataFrame
         raise damaged(paths[0], f"{type(error).__name__}: {error}") from error
 
 
-def addresses_within(folder: Path, address: str) -> set[str]:
-    """Addresses of a frame and of the parts that it lies in."""
+def file_addresses(folder: Path, address: str) -> tuple[str, ...]:
+    """Addresses of the files that a stored frame lies in: its own, or those of its parts."""
     manifest = read_record(_manifest_path(folder, address)) or {}
-    return {address, *(str(part["address"]) for part in manifest.get("parts", ()))}
+    return tuple(str(part["address"]) for part in manifest.get("parts", ())) or (address,)
 
 
 def forget_frame(folder: Path, address: str) -> None:

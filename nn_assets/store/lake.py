@@ -20,12 +20,12 @@ from typing import Unpack
 import pandas as pd
 
 from nn_assets.errors import PublicationError
-from nn_assets.store.blobs import Pointer, absent, addresses_within, forget_frame, load_frame, store_frame
+from nn_assets.store.blobs import Pointer, absent, file_addresses, load_frame, store_frame
 from nn_assets.store.cubes import CubeLike, StoredCube, load_cube, store_cube
 from nn_assets.store.files import locked, safe_name, sweep, write_record
 from nn_assets.store.home import lake_root
 from nn_assets.store.parts import Bounds, Selection
-from nn_assets.store.segments import Segment, live_segments, mergeable, segment_name, superseded
+from nn_assets.store.segments import joined, live_segments, merge, segment_name, superseded
 
 __all__ = ["Lake"]
 
@@ -110,6 +110,10 @@ class Lake:
             raise absent(expected=f"the table {table}", strategy=strategy, table=table)
         return load_frame(folder, pointer.address, selection)
 
+    def parts(self, strategy: str, table: str, address: str) -> tuple[str, ...]:
+        """Addresses of the files that a stored frame lies in: its own, or those of its parts."""
+        return file_addresses(self.folder(strategy, table), address)
+
     def address_of(self, strategy: str, table: str) -> str | None:
         """Address of a table (or cube) as it is now; None when it was never written."""
         pointer = Pointer.read(self.folder(strategy, table) / "current.json")
@@ -149,7 +153,7 @@ class Lake:
         if missing or not asked:
             named = ", ".join(missing) or "at least one month"
             raise absent(expected=f"{table} for {named}", strategy=strategy, table=table, months=named)
-        return _joined(folder, [pointer for pointer in pointers if pointer], selection)
+        return joined(folder, [pointer for pointer in pointers if pointer], selection)
 
     # --- segments ------------------------------------------------------------------------------------
 
@@ -174,7 +178,7 @@ class Lake:
             path = same[0].path if same else fresh
             if pointer != Pointer.read(path):
                 write_record(path, pointer.to_record())
-            _merge(folder)
+            merge(folder)
         return pointer.address
 
     def additions(self, strategy: str, table: str) -> int:
@@ -202,7 +206,7 @@ class Lake:
             raise absent(expected=f"a segment of {table}", strategy=strategy, table=table)
         bounds = Bounds.of(selection)
         met = [segment for segment in segments if segment.meets(bounds)] or segments[:1]
-        return _joined(folder, [_pointer(segment) for segment in met], selection)
+        return joined(folder, [segment.pointer() for segment in met], selection)
 
     # --- cubes ---------------------------------------------------------------------------------------
 
@@ -263,39 +267,8 @@ def _switch(path: Path, pointer: Pointer) -> None:
     write_record(path, Pointer(pointer.address, pointer.rows, earlier).to_record())
 
 
-def _joined(folder: Path, pointers: list[Pointer], selection: Selection) -> pd.DataFrame:
-    parts = [load_frame(folder, each.address, selection) for each in pointers]
-    return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
-
-
 def _month_path(folder: Path, month: str) -> Path:
     return folder / "months" / f"{_checked(_MONTH, month, 'month YYYY-MM')}.json"
-
-
-def _merge(folder: Path) -> None:
-    """Make one of the newest segments when they are many.
-
-    Those it stands for are passed over from then on, and removed at the next merge: a reader that listed
-    them just before still finds them.
-    """
-    while newest := mergeable(live_segments(folder)):
-        old = superseded(folder)
-        frame = _joined(folder, [_pointer(segment) for segment in newest], {})
-        pointer = store_frame(folder, frame)
-        name = segment_name(newest[0].first, newest[-1].last, pointer.address, frame)
-        write_record(folder / "segments" / name, pointer.to_record())
-        in_use = {part for segment in live_segments(folder) for part in addresses_within(folder, segment.address)}
-        for segment in old:
-            segment.path.unlink(missing_ok=True)
-            if segment.address not in in_use:
-                forget_frame(folder, segment.address)
-
-
-def _pointer(segment: Segment) -> Pointer:
-    pointer = Pointer.read(segment.path)
-    if pointer is None:
-        raise absent(expected="a segment that was listed", file=str(segment.path))
-    return pointer
 
 
 def _checked(pattern: re.Pattern[str], value: str, what: str) -> str:

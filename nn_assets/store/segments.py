@@ -17,9 +17,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from nn_assets.store.parts import Bounds
+from nn_assets.store.blobs import Pointer, absent, file_addresses, forget_frame, load_frame, store_frame
+from nn_assets.store.files import write_record
+from nn_assets.store.parts import Bounds, Selection
 
-__all__ = ["MERGED_AT_ONCE", "Segment", "live_segments", "mergeable", "segment_name", "superseded"]
+__all__ = ["MERGED_AT_ONCE", "Segment", "joined", "live_segments", "merge", "segment_name", "superseded"]
 
 MERGED_AT_ONCE = 32
 """So many neighbours that stand for equally many additions become one."""
@@ -42,6 +44,19 @@ class Segment:
     def additions(self) -> int:
         """How many additions it stands for."""
         return self.last - self.first + 1
+
+    def pointer(self) -> Pointer:
+        """Read it.
+
+        Raises
+        ------
+        PublicationError
+            It is gone, or damaged.
+        """
+        found = Pointer.read(self.path)
+        if found is None:
+            raise absent(expected="a segment that was listed", file=str(self.path))
+        return found
 
     def meets(self, bounds: Bounds) -> bool:
         """Whether it may hold a session asked for."""
@@ -83,7 +98,32 @@ def superseded(folder: Path) -> list[Segment]:
     return sorted(segment for segment in _all(folder) if segment not in live)
 
 
-def mergeable(segments: list[Segment]) -> list[Segment]:
+def joined(folder: Path, pointers: list[Pointer], selection: Selection) -> pd.DataFrame:
+    """Read several frames as one, in their order."""
+    parts = [load_frame(folder, each.address, selection) for each in pointers]
+    return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+
+
+def merge(folder: Path) -> None:
+    """Make one of the newest segments when they are many. The caller holds the folder alone.
+
+    Those it stands for are passed over from then on, and removed at the next merge: a reader that listed
+    them just before still finds them.
+    """
+    while newest := _mergeable(live_segments(folder)):
+        old = superseded(folder)
+        frame = joined(folder, [segment.pointer() for segment in newest], {})
+        pointer = store_frame(folder, frame)
+        name = segment_name(newest[0].first, newest[-1].last, pointer.address, frame)
+        write_record(folder / "segments" / name, pointer.to_record())
+        in_use = {file for segment in live_segments(folder) for file in file_addresses(folder, segment.address)}
+        for segment in old:
+            segment.path.unlink(missing_ok=True)
+            if segment.address not in in_use:
+                forget_frame(folder, segment.address)
+
+
+def _mergeable(segments: list[Segment]) -> list[Segment]:
     """The newest segments, if they are enough that stand for equally many additions; else none."""
     newest = segments[-MERGED_AT_ONCE:]
     alike = len(newest) == MERGED_AT_ONCE and len({segment.additions for segment in newest}) == 1

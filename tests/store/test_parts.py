@@ -157,9 +157,10 @@ def test_a_merge_that_breaks_off_anywhere_loses_nothing(merging: Lake, monkeypat
             return real(*told)  # type: ignore[operator]
 
         with monkeypatch.context() as patched:
-            for name in ("store_frame", "write_record", "forget_frame"):
-                real = getattr(lakes, name)
-                patched.setattr(lakes, name, lambda *told, real=real, stop=stop: stop(real, *told))
+            for room in (lakes, segments):
+                for name in {"store_frame", "write_record", "forget_frame"} & set(vars(room)):
+                    real = getattr(room, name)
+                    patched.setattr(room, name, lambda *told, real=real, stop=stop: stop(real, *told))
             try:
                 merging.append_segment("demo", "raw_bars", day(8))
             except Killed:
