@@ -267,6 +267,7 @@ def _inputs(strategy: Strategy, standing: Standing, facts: SessionFacts, book: B
         breaker=None if book.breaker is None else book.breaker.kind,
         kill_switch=facts.controls.kill_switch,
         regime_scale=market.regime_scale,
+        last_mark=book.price,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from nn_assets.errors import ControlError, LedgerError
 from nn_assets.orchestration.catalog import find_strategy
 from nn_assets.orchestration.clock import now_utc
+from nn_assets.orchestration.workplace import open_workplace
 from nn_assets.portfolio.breakers import KillSwitch
 from nn_assets.store.ledger import Ledger
 
@@ -56,20 +57,23 @@ def set_kill_switch(strategy: str, state: str, who: str, reason: str) -> dict[st
 
 
 def reset_breaker(strategy: str, who: str, reason: str) -> dict[str, Any]:
-    """Release the latched breaker at the next session, which starts a new high-water mark."""
+    """Release the latched breaker at the next session, which starts a new high-water mark.
+
+    Waits for a round under way: one recorded between what the round read and what it wrote would count
+    as used by it, and be lost.
+    """
     _demand_reason(BREAKER_RESET, reason)
-    find_strategy(strategy)
-    with Ledger() as ledger:
-        states = ledger.latest("portfolio_states", strategy)
-    latched = None if states.empty else states["breaker"].iloc[-1]
-    if not isinstance(latched, str):
-        raise ControlError(
-            expected="a latched breaker",
-            found="none latched",
-            remedy="nothing needs a reset; one cannot be armed in advance",
-            rule=BREAKER_RESET,
-        )
-    _record(strategy, BREAKER_RESET, "RESET", who, reason)
+    with open_workplace(find_strategy(strategy).strategy) as workplace, workplace.alone():
+        states = workplace.ledger.latest("portfolio_states", strategy)
+        latched = None if states.empty else states["breaker"].iloc[-1]
+        if not isinstance(latched, str):
+            raise ControlError(
+                expected="a latched breaker",
+                found="none latched",
+                remedy="nothing needs a reset; one cannot be armed in advance",
+                rule=BREAKER_RESET,
+            )
+        _record(strategy, BREAKER_RESET, "RESET", who, reason)
     return {
         "strategy": strategy,
         "breaker": "reset",

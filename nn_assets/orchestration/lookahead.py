@@ -16,7 +16,7 @@ from nn_assets.market.sessions import assumed_known_at
 from nn_assets.orchestration.cost_models import cost_model, recorded_cost_model_ids
 from nn_assets.orchestration.models import forecasts_until, read_forecast_list
 from nn_assets.orchestration.rounds import Given, recorded_given, watch_of
-from nn_assets.orchestration.standing import spending_on_record
+from nn_assets.orchestration.standing import spending_on_record, standing_before
 from nn_assets.orchestration.workplace import FORECASTS, Workplace
 
 __all__ = ["decisions_repeat_in_replay", "features_repeat_when_cut", "signals_repeat_forecasts"]
@@ -80,6 +80,9 @@ def decisions_repeat_in_replay(workplace: Workplace) -> tuple[int, list[str]]:
     before do not see it, and those closed later do. So one panel serves from one such arrival to the
     next, one set of forecasts as long as list and models stay; everything else is computed anew.
 
+    Only the sessions decided under the settings in force are played, from the state that the one before
+    them left on record: what other settings would have decided is no contradiction.
+
     Returns
     -------
     int
@@ -88,7 +91,7 @@ def decisions_repeat_in_replay(workplace: Workplace) -> tuple[int, list[str]]:
         One sentence for each target that differs.
     """
     strategy, ledger = workplace.strategy, workplace.ledger
-    decisions = ledger.read("decisions", strategy.name, bookkeeping=True)
+    decisions = _under_present_settings(workplace)
     targets = ledger.read("target_positions", strategy.name).set_index(["session", "symbol"])["target_quantity"]
     rounds: list[Round] = []
     for _, same_bars in groupby(_told(workplace, decisions), key=lambda each: each.bars):
@@ -102,20 +105,27 @@ def decisions_repeat_in_replay(workplace: Workplace) -> tuple[int, list[str]]:
     return len(rounds), differing
 
 
+def _under_present_settings(workplace: Workplace) -> pd.DataFrame:
+    """The last decisions on record that were all made under the settings in force, in order of the sessions."""
+    strategy = workplace.strategy
+    decisions = workplace.ledger.read("decisions", strategy.name, bookkeeping=True).sort_values("session")
+    other = np.flatnonzero(decisions["settings_hash"].to_numpy() != strategy.content_hash())
+    return decisions.iloc[int(other[-1]) + 1 if other.size else 0 :]
+
+
 def _told(workplace: Workplace, decisions: pd.DataFrame) -> list[_Told]:
     """What each decided session was told, in order of the sessions."""
     name = workplace.strategy.name
-    ordered = decisions.sort_values("session")
-    moments = pd.DatetimeIndex(ordered["recorded_at"])
+    moments = pd.DatetimeIndex(decisions["recorded_at"])
     real = workplace.ledger.read("fills", name, where={"source": "imported"}, bookkeeping=True)
     models = workplace.ledger.read("models", name, every_version=True, bookkeeping=True)
     imported, modelled = (np.sort(pd.DatetimeIndex(frame["recorded_at"])) for frame in (real, models))
-    bars = np.searchsorted(_late_arrivals(workplace), _closes(workplace, ordered["session"]), side="right")
+    bars = np.searchsorted(_late_arrivals(workplace), _closes(workplace, decisions["session"]), side="right")
     fills, recorded = (np.searchsorted(each, moments, side="right") for each in (imported, modelled))
     told, spending = [], 0
-    for place, (_, row) in enumerate(ordered.iterrows()):
+    for place, (_, row) in enumerate(decisions.iterrows()):
         if place:
-            before = ordered["session"].iloc[place - 1]
+            before = decisions["session"].iloc[place - 1]
             paid_really = (real["session"] == before) & (real["recorded_at"] <= moments[place])
             spending += int(fills[place] != fills[place - 1] or bool(paid_really.any()))
         given = recorded_given(row)
@@ -167,7 +177,7 @@ def _played(
                 arrays,
                 range(min(given), max(given) + 1),
                 monitor=watch,
-                standing=_standing(workplace, rounds, market, used, run[0].given.recorded_at),
+                standing=_standing(workplace, rounds, market, used, run[0]),
                 controls=lambda row, given=given: given[row].controls,  # type: ignore[misc]
             ).rounds
     return rounds[len(before) :]
@@ -178,10 +188,11 @@ def _standing(
     rounds: list[Round],
     market: MarketView,
     used: dict[pd.Timestamp, str | None],
-    recorded_by: pd.Timestamp | None,
-) -> Standing | None:
-    """The state in memory, with what the last sessions' fills cost by what is known now; None at first."""
+    told: _Told,
+) -> Standing:
+    """The state in memory, with what the last sessions' fills cost by what is known now; on record at first."""
+    recorded_by = told.given.recorded_at
     if not rounds:
-        return None
+        return standing_before(workplace, told.session, market.panel.symbols, market, recorded_by)
     paper = {done.session: done.fills for done in rounds[-SLIPPAGE_SESSIONS:]}
     return replace(rounds[-1].standing, spending=spending_on_record(workplace, paper, market, used, recorded_by))

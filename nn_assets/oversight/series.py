@@ -168,7 +168,7 @@ def window_memory(values: FloatArray, window: int) -> float:
     Parameters
     ----------
     values : array, shape (sessions,)
-        A pair with a NaN in it is left out.
+        A pair with a NaN in it is left out, and so is a lag without any pair.
     window : int
         Sessions of the sliding window; at most a third of the known sessions are used.
 
@@ -187,7 +187,9 @@ def window_memory(values: FloatArray, window: int) -> float:
     weights = 2.0 * (1.0 - lags / width)
     centred = values - known.mean()
     variance = float(np.nanmean(centred * centred))
-    rho = np.array([float(np.nanmean(centred[lag:] * centred[:-lag])) for lag in lags]) / variance
+    products = [centred[lag:] * centred[:-lag] for lag in lags]
+    # A lag at which no pair is known says nothing, and counts as no memory at it.
+    rho = np.array([np.nanmean(each) if np.isfinite(each).any() else 0.0 for each in products]) / variance
     raw, share = 1.0 + float(weights @ rho), float(weights @ (1.0 - rho)) / known.size
     # V = raw + share V: the sum of rho + (1 - rho) V / n over lags.
     inflation = raw / max(1.0 - share, 1.0 / width)

@@ -86,6 +86,7 @@ def _decided(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMod
         sectors=[settings.sectors.get(symbol, "") for symbol in inputs.symbols],
         equity_usd=inputs.equity_usd,
         settings=settings,
+        stuck=inputs.stuck_weight,
     )
     weights = np.zeros((len(RULES) + 1, len(inputs.symbols)))
     weights[0] = proposal.held

@@ -50,6 +50,15 @@ class DecisionInputs:
     breaker: str | None = None
     kill_switch: str = "ACTIVE"
     regime_scale: float = 1.0
+    last_mark: FloatArray | None = None  # last price known of what is held; the reference where left out
+
+    @property
+    def stuck_weight(self) -> FloatArray:
+        """Signed weight of what is held and has no price today: it cannot be sold, and still counts, (symbols,)."""
+        priced = np.isfinite(self.reference_price) & (self.reference_price > 0.0)
+        if self.last_mark is None or priced.all() or self.equity_usd <= 0.0:
+            return np.zeros(len(self.symbols))
+        return np.where(priced, 0.0, np.nan_to_num(self.current_quantity * self.last_mark) / self.equity_usd)
 
 
 @dataclass(frozen=True, eq=False)

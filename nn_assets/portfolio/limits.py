@@ -43,6 +43,7 @@ class LimitContext:
     sectors: Sequence[str]
     equity_usd: float
     settings: PortfolioSettings
+    stuck: FloatArray | None = None  # weights held that cannot be traded today, beside those to be limited
 
 
 def cap(weights: FloatArray, ceiling: npt.ArrayLike) -> FloatArray:
@@ -83,8 +84,8 @@ def limit_sectors(weights: FloatArray, sectors: Sequence[str], limit: float) -> 
     return limited
 
 
-def limit_signed(weights: FloatArray, exposure: FloatArray, limit: float) -> FloatArray:
-    """Scale the side that is in excess so that |sum of weight x exposure| keeps to ``limit``.
+def limit_signed(weights: FloatArray, exposure: FloatArray, limit: float, stuck: float = 0.0) -> FloatArray:
+    """Scale the side that is in excess so that |stuck + sum of weight x exposure| keeps to ``limit``.
 
     Only the weights that push the sum over are scaled, so that each of them falls when its own
     proposal falls; scaling both sides would let a smaller short follow from a smaller long.
@@ -93,15 +94,17 @@ def limit_signed(weights: FloatArray, exposure: FloatArray, limit: float) -> Flo
     ----------
     exposure : ndarray, shape (symbols,)
         Ones for the net limit, betas for the beta limit; finite where the weight is not zero.
+    stuck : float
+        Exposure of positions that cannot be traded. Beyond the limit by itself it leaves no weight on its side.
     """
     parts = np.where(weights == 0.0, 0.0, weights * exposure)
-    total = math.fsum(parts.tolist())
+    total = math.fsum([stuck, *parts.tolist()])
     if abs(total) <= limit * (1.0 + _ROUNDING):
         return weights
     side = np.sign(parts) == np.sign(total)
-    against = abs(math.fsum(parts[~side].tolist()))
     along = abs(math.fsum(parts[side].tolist()))
-    return np.where(side, weights * ((limit + against) / along), weights)
+    against = math.fsum([-np.sign(total) * stuck, abs(math.fsum(parts[~side].tolist()))])
+    return np.where(side, weights * (max(0.0, limit + against) / along if along > 0.0 else 1.0), weights)
 
 
 def per_name_cap(context: LimitContext) -> FloatArray:
@@ -116,7 +119,8 @@ def apply_limits(weights: FloatArray, context: LimitContext) -> FloatArray:
     """Single name and ADV, sectors, capacity, gross, net, beta, in this order.
 
     The later ones scale one side down and may unbalance what the earlier ones balanced, so net is
-    looked at again after beta, and what is then still over beta is scaled as a whole.
+    looked at again after beta, and what is then still over beta is scaled as a whole. Positions that
+    cannot be traded take their part of gross, net and beta first.
     """
     settings = context.settings
     limited = cap(weights, per_name_cap(context))
@@ -124,12 +128,16 @@ def apply_limits(weights: FloatArray, context: LimitContext) -> FloatArray:
     gross = settings.gross_limit
     if settings.capacity_usd is not None and context.equity_usd > 0.0:
         gross = min(gross, settings.capacity_usd / context.equity_usd)
-    limited = limit_gross(limited, gross)
+    stuck = np.zeros_like(limited) if context.stuck is None else context.stuck
+    limited = limit_gross(limited, max(0.0, gross - math.fsum(np.abs(stuck).tolist())))
     ones = np.ones_like(limited)
     beta = np.where(np.isfinite(context.beta), context.beta, 1.0)
-    limited = limit_signed(limited, ones, settings.net_limit)
-    limited = limit_signed(limited, beta, settings.beta_limit)
-    limited = limit_signed(limited, ones, settings.net_limit)
+    stuck_net, stuck_beta = math.fsum(stuck.tolist()), math.fsum((stuck * beta).tolist())
+    limited = limit_signed(limited, ones, settings.net_limit, stuck_net)
+    limited = limit_signed(limited, beta, settings.beta_limit, stuck_beta)
+    limited = limit_signed(limited, ones, settings.net_limit, stuck_net)
+    if stuck.any():
+        return limited  # scaled as a whole, the others would no longer balance what is stuck
     return limited * _scale_to(abs(math.fsum((limited * beta).tolist())), settings.beta_limit)
 
 

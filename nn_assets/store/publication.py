@@ -174,6 +174,8 @@ class PublicationStore:
             )
             if before is not None and _says_the_same(before, staged):
                 return before
+            if before is None:
+                _refuse_lost_pointer(folder)
             for lost in (folder / "history").glob(f"{staged.ordinal:08d}-*.json"):
                 lost.unlink()  # its writer was killed before the switch: never in force
             name = f"{staged.ordinal:08d}-{staged.publication_id}.json"
@@ -294,4 +296,16 @@ def _demand_within(strategy: str, bars: pd.DataFrame, first: pd.Timestamp, last:
             remedy="state the sessions that the bars cover",
             strategy=strategy,
             session=outside.iloc[0].date(),
+        )
+
+
+def _refuse_lost_pointer(folder: Path) -> None:
+    """Refuse to begin anew where publications were in force; a first one killed before its switch leaves one record."""
+    records = sorted(path.name for path in (folder / "history").glob("*.json"))
+    if len(records) > 1:
+        raise PublicationError(
+            expected=f"{folder / 'current.json'}, which says which publication is in force",
+            found=f"no such file, and {len(records)} publications on record",
+            remedy=f'restore it as {{"publication": "{records[-1]}"}}, or move the folder away to begin anew',
+            file=str(folder / "current.json"),
         )

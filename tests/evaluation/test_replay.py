@@ -272,3 +272,30 @@ def test_a_session_without_a_single_price_latches_the_stale_data_breaker_and_ord
     assert done.state.breaker == "stale_data"
     assert not done.orders.accepted.any()
     assert next_round(of, before, row).state.breaker is None
+
+
+def test_a_leg_whose_counterpart_the_gate_denies_is_not_ordered() -> None:
+    of = world(world_strategy(net_limit=0.0))
+    rounds = played(of, 240).rounds
+    flat = [not done.standing.book.quantity.any() for done in rounds]
+    place = next(p for p in range(1, len(rounds)) if flat[p] and len(rounds[p].orders) > 1)
+    assert set(rounds[place].orders.reason_code) == {None}
+    row, before = FIRST + place, played(of, FIRST + place)
+    jumped = of.market.at(row).previous_close.copy()
+    jumped[int(rounds[place].orders.symbol[0])] /= 2.0
+    outcomes = outcome_statistics(of.forecasts.calibrated, of.labels.returns, of.labels.realised_row)
+    facts = SessionFacts(
+        market=replace(of.market.at(row), previous_close=jumped),
+        signals=session_signals(row, SYMBOLS, of.forecasts, outcomes, of.market.volatility),
+        controls=Controls(verdict_allows=True),
+    )
+    asked = play_session(of.strategy, cost_model_from(of.strategy.costs), 252, before.standing, facts).orders
+    assert asked.reason_code[0] == "price_collar"
+    assert set(asked.reason_code[1:]) == {"exposure"}
+
+
+def test_rounding_to_large_lots_denies_no_leg_of_a_balanced_book() -> None:
+    rounds = played(world(world_strategy(net_limit=0.0, lot_size=100.0)), 280).rounds
+    codes = [code for done in rounds for code in done.orders.reason_code]
+    assert codes.count(None) > 20
+    assert "exposure" not in codes

@@ -112,6 +112,8 @@ def test_an_order_that_closes_the_last_leg_passes_whatever_the_net() -> None:
 
 
 def test_the_room_of_the_net_is_a_lot_of_each_position_and_no_more() -> None:
-    fits, beyond = opened(100.0, -248.0, 0.0), opened(100.0, -200.0, 0.0)
+    # Few lots: 50 + 20 USD of room from a lot each, and 2% of a gross of 210 USD.
+    fits, beyond = opened(1.0, -6.0, 0.0), opened(1.0, -7.0, 0.0)
     assert pass_gate(fits, NEUTRAL, SETTINGS).reason_code == (None, None)
-    assert pass_gate(beyond, NEUTRAL, SETTINGS).reason_code == ("exposure", "exposure")
+    assert pass_gate(beyond, NEUTRAL, SETTINGS).reason_code == (None, "exposure")
+    assert pass_gate(beyond, replace(NEUTRAL, lot_size=2.0), SETTINGS).reason_code == (None, None)

@@ -21,6 +21,7 @@ from tests.orchestration.conftest import (
     forget,
     run_assets,
     strategy_of,
+    write_strategy,
 )
 
 pytestmark = pytest.mark.slow
@@ -135,3 +136,10 @@ def test_bars_of_the_training_rows_restated_give_the_same_drift_in_another_proce
     assert decide(*reversed(LIVE)) == [True] * 8
     forget()
     assert repeated() == (8, [])
+
+
+def test_sessions_decided_under_other_settings_are_left_out_and_the_next_go_on_from_them(half: Path) -> None:
+    write_strategy(half, portfolio={"single_name_limit": 0.02})
+    assert repeated() == (0, [])
+    decide(*LIVE[5:7])
+    assert repeated() == (2, [])

@@ -140,3 +140,11 @@ def test_window_memory_passes_over_gaps_and_says_little_of_little(generator):
     assert window_memory(np.full(100, 0.1), 60) == bias_corrected(0.0, 100)
     assert window_memory(values[:8], 60) == bias_corrected(autocorrelation(values[:8]), 8)
     assert np.isnan(window_memory(np.array([1.0, np.nan]), 60))
+
+
+def test_a_series_seen_every_other_session_has_a_memory(generator: np.random.Generator) -> None:
+    values = generator.normal(size=600)
+    values[1::2] = np.nan
+    assert 0.0 <= window_memory(values, 60) < 0.5
+    values[np.arange(600) % 5 != 0] = np.nan
+    assert np.isfinite(window_memory(values, 60))

@@ -378,3 +378,33 @@ def test_a_dollar_neutral_book_never_asks_for_one_leg_alone(
     weights = decided(inputs, PortfolioSettings(net_limit=0.0, beta_limit=beta_limit)).target_weight
     one_lot_of_each = price.sum() / 1e6  # rounding may unbalance the net by a lot a name
     assert abs(weights.sum()) <= one_lot_of_each
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=st.integers(0, 5000), kill_switch=st.sampled_from(["ACTIVE", "REDUCING"]))
+def test_a_position_without_a_price_counts_in_the_net_that_the_others_keep(seed: int, kill_switch: str) -> None:
+    generator = np.random.default_rng(seed)
+    mark, gone = generator.uniform(20.0, 90.0, 8), generator.random(8) < 0.2
+    held = np.trunc(generator.uniform(-800, 800, 8)) * (generator.random(8) < 0.7)
+    inputs = facts(
+        8, seed=seed, reference_price=np.where(gone, np.nan, mark), last_mark=mark, current_quantity=held,
+        calibrated_probability=generator.uniform(0.42, 0.58, 8), atr=generator.uniform(0.3, 4.0, 8),
+        kill_switch=kill_switch,
+    )  # fmt: skip
+    weights = decided(inputs, PortfolioSettings(net_limit=0.0)).target_weight
+    net = weights.sum() + (held * mark)[gone].sum() / 1e6
+    beyond = abs(net) > mark.sum() / 1e6  # rounding may unbalance the net by a lot a name
+    assert not (beyond and (np.sign(weights) == np.sign(net)).any())
+
+
+def test_the_hedge_of_a_position_without_a_price_is_not_sold() -> None:
+    held, mark = np.array([2000.0, 2000.0, -2000.0, -2000.0]), np.full(4, 50.0)
+    inputs = facts(
+        reference_price=np.array([np.nan, 50.0, 50.0, 50.0]), last_mark=mark, current_quantity=held,
+        calibrated_probability=np.array([0.6, 0.6, 0.4, 0.4]), adv_usd=np.full(4, 5e9),
+    )  # fmt: skip
+    wide = PortfolioSettings(net_limit=0.0, single_name_limit=0.2, gross_limit=2.0, risk_total_fraction=1.0,
+                             beta_limit=2.0, edge_to_weight=100.0)  # fmt: skip
+    weights = decided(inputs, wide).target_weight
+    assert 0.1 + weights.sum() == pytest.approx(0.0, abs=1e-3)
+    assert weights[2:].sum() < -0.15

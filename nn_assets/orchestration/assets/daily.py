@@ -14,6 +14,7 @@ from nn_assets.orchestration.partitions import asked_sessions, session_partition
 from nn_assets.orchestration.reporting import write_daily_page
 from nn_assets.orchestration.rounds import DecidedSession, decide_session
 from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.inputs import RULES
 from nn_assets.reports.plots import drift_statistics
 from nn_assets.settings import PortfolioSettings, Strategy
@@ -190,14 +191,25 @@ def beyond_limits(targets: pd.DataFrame, equity_usd: float, limits: PortfolioSet
     Parameters
     ----------
     targets : DataFrame
-        Columns of ``TARGET_POSITIONS``, one session. A quantity or price that is not a number is beyond any limit.
+        Columns of ``TARGET_POSITIONS``, one session; those without a reference price, which cannot be
+        traded, are left out. A quantity that is not a number is beyond any limit.
     """
-    held = targets[targets["target_quantity"] != 0.0]
-    lots = float((limits.lot_size * held["reference_price"]).sum()) / equity_usd
-    weights = held["target_quantity"] * held["reference_price"] / equity_usd
-    gross, net = float(weights.abs().sum(skipna=False)), abs(float(weights.sum(skipna=False)))
+    held = targets[(targets["target_quantity"] != 0.0) & targets["reference_price"].notna()]
+    lots = float((limits.lot_size * held["reference_price"]).sum())
+    values = held["target_quantity"] * held["reference_price"]
+    gross, net = float(values.abs().sum(skipna=False)), abs(float(values.sum(skipna=False)))
     sums = {"gross": (gross, limits.gross_limit), "net": (net, limits.net_limit)}
-    return [f"{name} {value:.2%} of {limit:.2%}" for name, (value, limit) in sums.items() if not value <= limit + lots]
+    return [
+        f"{name} {value:,.0f} USD of {limit * equity_usd:,.0f}"
+        for name, (value, limit) in sums.items()
+        if not value <= limit * equity_usd + lots
+    ]
+
+
+def _judged(done: DecidedSession) -> bool:
+    """Whether the targets are the decision's own: halted, or balancing what cannot be traded, they are not."""
+    stuck = bool(done.round.decision.inputs.stuck_weight.any())
+    return done.round.decision.control is not Control.HALTED and not stuck
 
 
 def _checks(
@@ -206,7 +218,8 @@ def _checks(
     broken, beyond, unreferenced = [], [], []
     for done in decided:
         broken += [f"{symbol} {done.round.session.date()}" for symbol in broken_traces(done.frames)]
-        sums = beyond_limits(done.frames["target_positions"], done.round.state.equity_usd, limits)
+        equity = done.round.state.equity_usd
+        sums = beyond_limits(done.frames["target_positions"], equity, limits) if _judged(done) else []
         beyond += [f"{each}, {done.round.session.date()}" for each in sums]
         orders = done.frames["orders"]
         bad = orders[(orders["status"] == "accepted") & orders["reference_price"].isna()]
