@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from nn_assets.frames import BAR_VERSIONS, conform, empty
@@ -127,6 +127,7 @@ def test_drops_taken_in_again_add_nothing(drops) -> None:
 
 @settings(max_examples=10, deadline=None, phases=UNSHRUNK)
 @given(drop_lists)
+@example([(0, [("A", 0, 1.0)]), (0, [("A", 0, 1.0)]), (1, [("A", 0, 1.0)])])
 def test_drops_taken_in_at_once_are_the_same_versions(drops) -> None:
     one_by_one, _ = taken_in(drops)
     parts = [framed(each, hour, 1000).assign(source=f"file {place}") for place, (hour, each) in enumerate(drops)]

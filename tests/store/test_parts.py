@@ -140,6 +140,16 @@ def test_a_segment_added_again_after_a_merge_is_not_added_twice(merging: Lake) -
     assert len(merging.read_segments("demo", "raw_bars")) == 9
 
 
+def test_a_content_that_a_merged_one_lies_in_is_not_removed_with_its_segment(merging: Lake) -> None:
+    summer, autumn = (bars(sessions=SESSIONS[SESSIONS.quarter == quarter]) for quarter in (3, 4))
+    long = [piece.sort_values("session", kind="stable", ignore_index=True) for piece in (summer, autumn)]
+    pieces = [day(0), *long, *(day(place).assign(close=float(place)) for place in range(3, 30))]
+    for piece in pieces:
+        merging.append_segment("demo", "raw_bars", piece)
+    found = merging.read_segments("demo", "raw_bars")
+    pd.testing.assert_frame_equal(found, pd.concat(pieces, ignore_index=True), check_exact=True)
+
+
 def test_a_merge_that_breaks_off_anywhere_loses_nothing(merging: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     for place in range(8):
         merging.append_segment("demo", "raw_bars", day(place))
