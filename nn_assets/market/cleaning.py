@@ -120,7 +120,7 @@ def _quarantine(rows: pd.DataFrame, verdict: IntArray, field: ObjectArray) -> pd
         value = whole if name == "row" else _value(row, name)
         values.append(value)
         found = whole if name == "row" else f"{name} {value} in {whole}"
-        messages.append(f"expected {rule.demands}; found {found}")
+        messages.append(f"expected {rule.demands}; found {found}; {rule.remedy}")
     framed = rows[["symbol", "session", "source", "known_at"]].assign(
         rule=[rule.name for rule in rules], field=field, value=values, message=messages
     )

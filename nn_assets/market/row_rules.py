@@ -27,11 +27,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Rule:
-    """A named rule: what a sound row keeps, and how to find those that do not."""
+    """A named rule: what a sound row keeps, how to find those that do not, and what a person can do."""
 
     name: str
     demands: str
     find: Callable[[Rows, CleaningSettings], Finding]
+    remedy: str
 
 
 def _blame(at_fault: BoolArray, field: str) -> Finding:
@@ -112,12 +113,32 @@ def high_low_bracket(rows: Rows, settings: CleaningSettings) -> Finding:
 
 
 ROW_RULES = (
-    Rule("duplicate", "one row per symbol and session", duplicate),
-    Rule("off_calendar", "a session of the calendar", off_calendar),
-    Rule("unfinished_last_bar", "a bar taken in after its session closed", unfinished_last_bar),
-    Rule("missing_price", "four finite prices", missing_price),
-    Rule("non_positive_price", "prices above zero", non_positive_price),
-    Rule("zero_volume", "volume above zero", zero_volume),
-    Rule("high_low_bracket", "low <= open, close <= high", high_low_bracket),
+    Rule("duplicate", "one row per symbol and session", duplicate, "ask the source which row is right"),
+    Rule(
+        "off_calendar",
+        "a session of the calendar",
+        off_calendar,
+        "if the market traded, name the day under extra_sessions in the file market.calendar_overrides",
+    ),
+    Rule(
+        "unfinished_last_bar",
+        "a bar taken in after its session closed",
+        unfinished_last_bar,
+        "take the bar in again after the close",
+    ),
+    Rule("missing_price", "four finite prices", missing_price, "ask the source for the bar again"),
+    Rule("non_positive_price", "prices above zero", non_positive_price, "correct the price at the source"),
+    Rule(
+        "zero_volume",
+        "volume above zero",
+        zero_volume,
+        "correct it at the source; for instruments without volume say cleaning.traded_with_volume: false",
+    ),
+    Rule(
+        "high_low_bracket",
+        "low <= open, close <= high",
+        high_low_bracket,
+        "compare with another source and correct the bar",
+    ),
 )
 """In this order; a row goes to quarantine under the first rule it breaks."""

@@ -102,7 +102,17 @@ def _run_length(holds: BoolArray) -> IntArray:
 
 
 SERIES_RULES = (
-    Rule("unit_error_100x", "prices in the unit of those before", unit_error_100x),
-    Rule("stale_run", "closes that move, or volume", stale_run),
+    Rule(
+        "unit_error_100x",
+        "prices in the unit of those before",
+        unit_error_100x,
+        "correct the unit at the source, or restate the history in the new one",
+    ),
+    Rule(
+        "stale_run",
+        "closes that move, or volume",
+        stale_run,
+        "ask the source whether trading was halted; raise cleaning.stale_run_sessions if it merely is thin",
+    ),
 )
 """In this order, on the rows that the row rules let pass."""

@@ -1,4 +1,4 @@
-"""When a calendar's sessions close: what exchange_calendars knows, amended by what it does not."""
+"""When a calendar's sessions trade: what exchange_calendars knows, amended by what it does not."""
 
 from __future__ import annotations
 
@@ -15,28 +15,35 @@ from nn_assets.settings.calendar_file import Amendments, amendments_of
 
 __all__ = ["Timetable", "timetable"]
 
+_HOURS = ("open", "break_start", "break_end", "close")
 _EARLIEST, _LATEST = pd.Timestamp("1990-01-01"), pd.Timestamp("2035-12-31")
 
 
 @dataclass(frozen=True)
 class Timetable:
-    """Sessions of a calendar and the moments they close.
+    """Sessions of a calendar and their hours.
 
     Attributes
     ----------
-    closes : Series, shape (sessions,)
-        UTC moment of each close, by session (a tz-naive midnight), in order.
+    hours : DataFrame, shape (sessions, 4)
+        UTC moments by session (a tz-naive midnight), in order: open, break_start, break_end and
+        close; breaks are NaT where there is none.
     timezone : str
         IANA name of the exchange's timezone.
     """
 
-    closes: pd.Series
+    hours: pd.DataFrame
     timezone: str
 
     @property
     def sessions(self) -> pd.DatetimeIndex:
         """Every session, in order; tz-naive midnights."""
-        return pd.DatetimeIndex(self.closes.index)
+        return pd.DatetimeIndex(self.hours.index)
+
+    @property
+    def closes(self) -> pd.Series:
+        """UTC moment of each session's close, by session."""
+        return self.hours["close"]
 
 
 @lru_cache(maxsize=16)
@@ -47,24 +54,22 @@ def timetable(calendar: str) -> Timetable:
     ------
     SettingsError
         exchange_calendars knows no such calendar, or an amendment contradicts it: an early close
-        on a day that is no session, or not before the regular close.
+        on a day that is no session, before the open, or after the regular close.
     """
     name, amendments = amendments_of(calendar)
     known = _known(name)
-    closes = pd.Series(
-        pd.DatetimeIndex(known.closes).as_unit("ns"), index=pd.DatetimeIndex(known.sessions).as_unit("ns")
-    )
-    timezone = str(known.tz)
+    hours = known.schedule[list(_HOURS)].set_axis(pd.DatetimeIndex(known.sessions).as_unit("ns"))
+    hours = hours.apply(lambda moments: moments.dt.as_unit("ns"))
     if amendments != Amendments():
-        closes = _amended(closes, known, amendments, name)
-    return Timetable(closes, timezone)
+        hours = _amended(hours, known, amendments, name)
+    return Timetable(hours, str(known.tz))
 
 
 def _known(name: str) -> exchange_calendars.ExchangeCalendar:
     try:
         with warnings.catch_warnings():
-            # exchange_calendars reads tz-aware columns by a way that pandas 3.1 announces to change.
-            warnings.filterwarnings("ignore", message="Series.values returning an ndarray")
+            # exchange_calendars uses what pandas 3.1 announces to change or to drop.
+            warnings.simplefilter("ignore", pd.errors.Pandas4Warning)
             # Some calendars are not known as far back, or ahead, as the others.
             kind = type(exchange_calendars.get_calendar(name))
             low, high = kind.bound_min(), kind.bound_max()
@@ -81,26 +86,33 @@ def _known(name: str) -> exchange_calendars.ExchangeCalendar:
 
 
 def _amended(
-    closes: pd.Series, known: exchange_calendars.ExchangeCalendar, amendments: Amendments, name: str
-) -> pd.Series:
-    closes = closes.drop(pd.DatetimeIndex(sorted(amendments.extra_holidays)), errors="ignore")
-    added = [day for day in sorted(amendments.extra_sessions) if pd.Timestamp(day) not in closes.index]
-    for day in added:
-        closes.loc[pd.Timestamp(day)] = _regular_close(known, day)
+    hours: pd.DataFrame, known: exchange_calendars.ExchangeCalendar, amendments: Amendments, name: str
+) -> pd.DataFrame:
+    hours = hours.drop(pd.DatetimeIndex(sorted(amendments.extra_holidays)), errors="ignore")
+    for day in sorted(amendments.extra_sessions):
+        if pd.Timestamp(day) not in hours.index:
+            hours.loc[pd.Timestamp(day)] = [_regular(known, day, which) for which in _HOURS]
     for day, close in sorted(amendments.early_closes.items()):
         session, moment = pd.Timestamp(day), _local(day, close, known)
-        if session not in closes.index:
+        if session not in hours.index:
             _refuse(name, f"{day} {close:%H:%M}", "an early close on a session", "is no session")
-        if moment > _regular_close(known, day):
-            _refuse(name, f"{day} {close:%H:%M}", "a close no later than the regular one", "is later")
-        closes.loc[session] = moment
-    return closes.sort_index()
+        if not hours.loc[session, "open"] < moment <= _regular(known, day, "close"):
+            _refuse(name, f"{day} {close:%H:%M}", "a close after the open, no later than the regular one", "is not")
+        hours.loc[session, "close"] = moment
+        if not hours.loc[session, "break_end"] < moment:
+            hours.loc[session, ["break_start", "break_end"]] = pd.NaT
+    return hours.sort_index()
 
 
-def _regular_close(known: exchange_calendars.ExchangeCalendar, day: date) -> pd.Timestamp:
-    """A full session's close on a day, whether or not the calendar has it."""
-    in_force = [close for since, close in known.close_times if since is None or since <= pd.Timestamp(day)]
-    return _local(day, in_force[-1], known, known.close_offset)
+def _regular(known: exchange_calendars.ExchangeCalendar, day: date, which: str) -> pd.Timestamp:
+    """A full session's open, break or close on a day, whether or not the calendar has it; NaT for no break."""
+    in_force = [
+        clock
+        for since, clock in getattr(known, f"{which}_times") or ()
+        if clock is not None and (since is None or since <= pd.Timestamp(day))
+    ]
+    offset = getattr(known, f"{which}_offset", 0)
+    return _local(day, in_force[-1], known, offset) if in_force else pd.NaT
 
 
 def _local(day: date, clock: time, known: exchange_calendars.ExchangeCalendar, days_later: int = 0) -> pd.Timestamp:

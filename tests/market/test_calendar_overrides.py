@@ -10,6 +10,7 @@ import pytest
 from nn_assets.errors import SettingsError
 from nn_assets.market import sessions
 from nn_assets.market.cleaning import clean
+from nn_assets.market.timetable import timetable
 from nn_assets.settings import CleaningSettings, load_strategy
 from nn_assets.settings.calendar_file import amendments_of, read_overrides
 from tests.market.builders import moment, sound_bars
@@ -88,6 +89,25 @@ def test_an_extra_session_closes_when_a_full_one_does_in_summer_and_in_winter() 
     assert sessions.session_close(tokyo, "2024-11-09") == moment("2024-11-09 06:30")
 
 
+def test_opens_and_breaks_follow_the_amendments_too() -> None:
+    # Hong Kong trades 09:30 to 16:00 and rests from 12:00 to 13:00, eight hours ahead of UTC.
+    hours = timetable("XHKG +2024-03-09 2024-03-11@14:00 2024-03-12@12:30").hours
+    assert hours.loc["2024-03-09"].tolist() == [
+        moment(f"2024-03-09 {clock}") for clock in ("01:30", "04:00", "05:00", "08:00")
+    ]
+    assert hours.loc["2024-03-11"].tolist() == [
+        moment(f"2024-03-11 {clock}") for clock in ("01:30", "04:00", "05:00", "06:00")
+    ]
+    assert hours.loc["2024-03-12", ["open", "close"]].tolist() == [
+        moment("2024-03-12 01:30"),
+        moment("2024-03-12 04:30"),
+    ]
+    assert hours.loc["2024-03-12", ["break_start", "break_end"]].isna().all()
+    assert hours["open"].dtype == hours["break_end"].dtype == "datetime64[ns, UTC]"
+    # Chicago's futures open on the evening before.
+    assert timetable("CMES +2024-03-09").hours.loc["2024-03-09", "open"] == moment("2024-03-08 23:00")
+
+
 def test_a_market_that_never_closes_may_rest() -> None:
     calendar = "24/7 -2024-03-10 2024-03-12@12:00"
     assert len(sessions.sessions_between(calendar, "2024-03-09", "2024-03-12")) == 3
@@ -157,7 +177,8 @@ def test_a_file_that_is_absent_or_no_text_is_refused_by_name(tmp_path) -> None:
     ("calendar", "found"),
     [
         ("XNYS 2018-02-10@12:00", "2018-02-10 12:00 is no session"),
-        ("XNYS 2018-02-07@16:30", "2018-02-07 16:30 is later"),
+        ("XNYS 2018-02-07@16:30", "2018-02-07 16:30 is not"),
+        ("XNYS 2018-02-07@09:30", "2018-02-07 09:30 is not"),
         ("XNYS -2018-02-30", "'-2018-02-30'"),
         ("XNYS holidays", "'holidays'"),
         ("MOON -2018-02-05", "'MOON'"),

@@ -242,6 +242,16 @@ def test_what_arrives_later_changes_no_earlier_verdict(faults, cut, random) -> N
     validate(whole.bars, BARS)
 
 
+def test_what_is_in_quarantine_says_what_was_expected_what_was_found_and_what_to_do() -> None:
+    found = cleaned(with_values(sound_bars(), 60, low=0.0)).quarantine.iloc[0]
+    bar = sound_bars().loc[60]
+    whole = f"open {bar['open']}, high {bar['high']}, low 0.0, close {bar['close']}, volume {bar['volume']}"
+    assert found["message"] == (
+        f"expected prices above zero; found low 0.0 in {whole}; correct the price at the source"
+    )
+    assert all(rule.remedy for rule in RULES)
+
+
 def test_every_rule_has_a_name_of_its_own() -> None:
     assert len({rule.name for rule in RULES}) == len(RULES) == 9
 
