@@ -15,6 +15,7 @@ from nn_assets.orchestration.clock import as_of_session, now_utc
 from nn_assets.orchestration.workplace import RAW_BARS, Workplace
 from nn_assets.sources.bundled import BundledSource
 from nn_assets.sources.files import FilesSource
+from nn_assets.sources.limits import Limits
 from nn_assets.sources.protocol import Source
 from nn_assets.sources.simulated import SimulatedSource
 from nn_assets.store.publication import Publication
@@ -28,7 +29,8 @@ def source_of(workplace: Workplace) -> Source:
     if settings.kind == "files":
         assert settings.path is not None, "settings demand it"
         volume = workplace.strategy.cleaning.traded_with_volume
-        return FilesSource(workplace.folder / settings.path, requires_volume=volume)
+        limits = Limits(settings.max_rows, settings.max_columns, settings.max_megabytes)
+        return FilesSource(workplace.folder / settings.path, requires_volume=volume, limits=limits)
     if settings.kind == "simulator":
         market = workplace.strategy.market
         return SimulatedSource(

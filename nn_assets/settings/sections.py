@@ -42,13 +42,20 @@ class _Section(BaseModel):
 
 
 class SourceSettings(_Section):
-    """Where bars come from. ``path`` belongs to ``files``; ``seed`` and what follows to ``simulator``."""
+    """Where bars come from. ``path`` and the limits belong to ``files``, what is between them to ``simulator``.
+
+    The limits are what is read at most; a delivery beyond one is refused, never cut. ``max_columns``
+    and ``max_megabytes`` (unpacked, for a packed file) hold for each file, ``max_rows`` for all.
+    """
 
     kind: Literal["bundled", "files", "simulator"] = "bundled"
     path: str | None = None
     seed: int = 20_180_102
     planted_rank_ic: float = 0.05
     signal_persistence: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.95
+    max_rows: Count = 20_000_000
+    max_columns: Count = 1000
+    max_megabytes: Count = 2048
 
     @model_validator(mode="after")
     def _files_need_a_path(self) -> SourceSettings:
@@ -295,12 +302,14 @@ class Strategy(_Section):
         ----------
         *sections : str
             The sections that count; all when none is named. Description, owner and the number of
-            processes never count.
+            processes never count, nor do limits of what is read.
         """
         chosen = self.model_dump(mode="json", include=set(sections) if sections else None)
         for name in ("description", "owner"):
             chosen.pop(name, None)
         chosen.get("learning", {}).pop("processes", None)
+        for name in ("max_rows", "max_columns", "max_megabytes"):
+            chosen.get("source", {}).pop(name, None)
         return chosen
 
     def content_hash(self, *sections: str) -> str:

@@ -8,9 +8,10 @@ import pandas as pd
 
 from nn_assets.errors import SourceError
 from nn_assets.frames import DELIVERED_BARS, conform
+from nn_assets.sources.limits import Limits
 from nn_assets.sources.protocol import checked_selection, validate_symbol
-from nn_assets.sources.spellings import symbol_from_name
-from nn_assets.sources.tables import LINE, read_csv, read_parquet
+from nn_assets.sources.spellings import quoted, symbol_from_name
+from nn_assets.sources.tables import LINE, read_csv, read_parquet, unreadable
 
 __all__ = ["FilesSource"]
 
@@ -18,6 +19,8 @@ _CSV = (".csv", ".csv.gz")
 _PARQUET = (".parquet", ".pq")
 # A date, then at most a midnight and an offset: an offset says whose midnight, not another day.
 _DATE = r"^(\d{4})[-/]?(\d{2})[-/]?(\d{2})(?:[ T]00:00(?::00(?:\.0+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?$"
+
+_HELD = ("1700-01-01", "2261-12-31")  # what nanoseconds can hold
 
 
 class FilesSource:
@@ -33,13 +36,16 @@ class FilesSource:
         in the order of their names; other files in it are passed over.
     requires_volume : bool
         False for series quoted without volume, such as an index of volatility: theirs is NaN.
+    limits : Limits
+        What is read at most; beyond, the delivery is refused.
     """
 
     name = "files"
 
-    def __init__(self, path: Path | str, *, requires_volume: bool = True) -> None:
+    def __init__(self, path: Path | str, *, requires_volume: bool = True, limits: Limits | None = None) -> None:
         self.path = Path(path)
         self.requires_volume = requires_volume
+        self.limits = limits or Limits()
 
     def bars(
         self,
@@ -53,20 +59,22 @@ class FilesSource:
         ------
         SourceError
             No file, or a file that is empty, not text, unreadable, without a needed column, with
-            text in a price, a date that is none, an intraday time, or an impossible symbol; names
-            file, row, symbol, session, column and value as far as there are such.
+            text in a price, a date that is none, an intraday time, an impossible symbol, or more
+            than the limits; names file, row, symbol, session, column and value as far as there are such.
         """
-        delivered = pd.concat([self._read(file) for file in self._files()], ignore_index=True)
+        tables, rows = [], 0
+        for file in self._files():
+            tables.append(self._read(file))
+            rows += len(tables[-1])
+            self.limits.check_rows(rows, self.path, at_least=True)
+        delivered = pd.concat(tables, ignore_index=True)
         return checked_selection(delivered, self.name, symbols, first, last)
 
     def _files(self) -> list[Path]:
-        if self.path.is_file():
-            found = [self.path]
-        elif self.path.is_dir():
-            entries = [entry for entry in self.path.iterdir() if not entry.name.startswith(".")]
-            found = sorted(entry for entry in entries if entry.is_file() and _is_table(entry))
-        else:
-            found = []
+        try:
+            found = self._there()
+        except OSError as error:
+            raise unreadable(self.path, "a file or folder", error) from error
         if not found or not _is_table(found[0]):
             raise SourceError(
                 expected=f"a {', '.join((*_CSV, *_PARQUET))} file, or a folder of such files",
@@ -77,9 +85,21 @@ class FilesSource:
             )
         return found
 
+    def _there(self) -> list[Path]:
+        if self.path.is_file():
+            return [self.path]
+        if not self.path.is_dir():
+            return []
+        entries = [entry for entry in self.path.iterdir() if not entry.name.startswith(".")]
+        found = sorted(entry for entry in entries if _is_table(entry) and not entry.is_dir())
+        for entry in found:
+            if not entry.is_file():
+                raise unreadable(entry, "a plain file", FileNotFoundError("a pipe, or a link that leads nowhere"))
+        return found
+
     def _read(self, file: Path) -> pd.DataFrame:
         read = read_parquet if file.name.lower().endswith(_PARQUET) else read_csv
-        table = read(file, needs_volume=self.requires_volume)
+        table = read(file, needs_volume=self.requires_volume, limits=self.limits)
         if "symbol" not in table.columns:
             table["symbol"] = validate_symbol(symbol_from_name(file), file=str(file))
         _check_symbols(table, file)
@@ -103,14 +123,14 @@ def _sessions(table: pd.DataFrame, file: Path) -> pd.Series:
     """Days of a column of dates, as tz-naive midnights; the wall date where an offset is given."""
     written = table["session"]
     if pd.api.types.is_datetime64_any_dtype(written):
-        wall = written.dt.tz_localize(None).dt.as_unit("ns")
-        _refuse_first(table, wall.isna() | (wall.dt.normalize() != wall), file)
-        return wall
+        wall = written.dt.tz_localize(None)
+        _refuse_first(table, ~wall.between(*_HELD) | (wall.dt.normalize() != wall), file)
+        return wall.dt.as_unit("ns")
     texts = written.astype("str").fillna("").str.strip()
     parts = texts.str.extract(_DATE)
     joined = parts[0] + "-" + parts[1] + "-" + parts[2]
     days = pd.to_datetime(joined, format="%Y-%m-%d", errors="coerce")
-    days = days.where(days.between("1700-01-01", "2261-12-31"))  # what nanoseconds can hold
+    days = days.where(days.between(*_HELD))
     _refuse_first(table, days.isna(), file)
     return days.dt.as_unit("ns")
 
@@ -121,12 +141,12 @@ def _refuse_first(table: pd.DataFrame, wrong: pd.Series, file: Path) -> None:
     row = table[wrong].iloc[0]
     raise SourceError(
         expected="a day, such as 2018-01-31, 2018/01/31 or 20180131, at most with a midnight and an offset",
-        found=f"{str(row['session'])!r}, first of {int(wrong.sum())}",
+        found=f"{quoted(row['session'])}, first of {int(wrong.sum())}",
         remedy="write dates year first; intraday bars do not belong into a file of daily ones",
         file=str(file),
         row=int(row[LINE]),
         symbol=row["symbol"],
         rule="dates_are_days",
         column="session",
-        value=repr(str(row["session"])),
+        value=quoted(row["session"]),
     )

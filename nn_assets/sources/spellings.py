@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nn_assets.errors import SourceError
 
-__all__ = ["map_columns", "normalised", "symbol_from_name"]
+__all__ = ["map_columns", "normalised", "quoted", "symbol_from_name"]
 
 # Of several spellings present the first listed wins: `symbol` beside `name` is the ticker.
 _SPELLINGS = {
@@ -22,6 +22,11 @@ _SPELLINGS = {
 }
 _NEEDED = ("session", "open", "high", "low", "close")
 _SUFFIX = re.compile(r"[_-](data|daily|prices?|bars?|ohlcv?|history)$", re.IGNORECASE)
+
+
+def quoted(text: object) -> str:
+    """Quote a text for an error: escaped, and cut where it is long."""
+    return repr(str(text)[:80])
 
 
 def normalised(header: str) -> str:
@@ -58,7 +63,7 @@ def map_columns(headers: Sequence[str], file: str, *, needs_volume: bool) -> dic
             if len(candidates) > 1:
                 raise SourceError(
                     expected=f"one column for {field}",
-                    found=f"{len(candidates)}: {', '.join(map(repr, candidates))}",
+                    found=f"{len(candidates)}: {', '.join(map(quoted, candidates[:30]))}",
                     remedy="delete or rename the columns that are not meant",
                     file=file,
                     rule="one_column_per_field",
@@ -71,7 +76,7 @@ def map_columns(headers: Sequence[str], file: str, *, needs_volume: bool) -> dic
     if missing:
         raise SourceError(
             expected=f"columns {', '.join(_NEEDED)}{', volume' * needs_volume}, in a common spelling",
-            found=f"no column for {', '.join(missing)} among {', '.join(map(repr, headers[:30])) or 'none'}",
+            found=f"no column for {', '.join(missing)} among {', '.join(map(quoted, headers[:30])) or 'none'}",
             remedy=f"name the column {missing[0]!r} in the header, the file's first line",
             file=file,
             rule="complete_columns",
