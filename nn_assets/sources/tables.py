@@ -110,15 +110,16 @@ def _refuse_unequal_lines(path: Path, cells: int) -> None:
         return "skip"
 
     names = [str(place) for place in range(cells)]
-    reader = pa_csv.open_csv(
-        pa.input_stream(path),
-        pa_csv.ReadOptions(column_names=names, use_threads=False),
-        pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=note),
-        pa_csv.ConvertOptions(include_columns=["0"], column_types={"0": pa.binary()}),
-    )
-    for _ in reader:
-        if wrong:
-            break
+    with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as stream:
+        reader = pa_csv.open_csv(
+            stream,
+            pa_csv.ReadOptions(column_names=names, use_threads=False),
+            pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=note),
+            pa_csv.ConvertOptions(include_columns=["0"], column_types={"0": pa.binary()}),
+        )
+        for _ in reader:
+            if wrong:
+                break
     if wrong:
         row = wrong[0]
         raise unreadable(
@@ -204,15 +205,16 @@ def read_parquet(path: Path, *, needs_volume: bool, limits: Limits) -> pd.DataFr
         says of itself before it is loaded, more than the limits.
     """
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             headers = list(file.schema_arrow.names)
             limits.check_columns(len(headers), path)
             limits.check_rows(file.metadata.num_rows, path)
             columns = map_columns(headers, str(path), needs_volume=needs_volume)
+            _refuse_types(file.schema_arrow, columns, path)
             stated = sum(file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups))
             limits.check_bytes(stated, path)
             # Without the frame's own notes: an index is then a column like any other.
-            raw = file.read(columns=list(columns.values())).to_pandas(ignore_metadata=True)
+            raw = file.read(columns=list(columns.values())).replace_schema_metadata(None).to_pandas()
     except (*_UNREADABLE, ValueError) as error:
         raise unreadable(path, "a Parquet file", error) from error
     table = raw[list(columns.values())].set_axis(list(columns), axis=1)
@@ -224,6 +226,25 @@ def read_parquet(path: Path, *, needs_volume: bool, limits: Limits) -> pd.DataFr
     if "symbol" in table.columns:
         table["symbol"] = table["symbol"].astype("str").fillna("")
     return _refuse_empty(table, path)
+
+
+def _refuse_types(schema: pa.Schema, columns: dict[str, str], path: Path) -> None:
+    """Refuse columns that hold neither numbers, texts nor, for the session, days: flags, bytes, lists, records."""
+    kinds = [pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null]
+    kinds += [pa.types.is_string, pa.types.is_large_string]
+    for field, header in columns.items():
+        type_ = schema.field(header).type
+        plain = type_.value_type if pa.types.is_dictionary(type_) else type_
+        days = field == "session" and (pa.types.is_date(plain) or pa.types.is_timestamp(plain))
+        if not days and not any(is_kind(plain) for is_kind in kinds):
+            raise SourceError(
+                expected=f"{'days' if field == 'session' else 'numbers' if field in _NUMBERS else 'texts'} in {field}",
+                found=f"a column of type {str(type_)[:80]}",
+                remedy="write the column as numbers or text",
+                file=str(path),
+                rule="types_fit",
+                column=field,
+            )
 
 
 def _refuse_empty(table: pd.DataFrame, path: Path) -> pd.DataFrame:
