@@ -22,7 +22,18 @@ def read(source: str) -> Strategy:
     [
         ("{}", {"kind": "bundled"}),
         ("{kind: bundled}", {"kind": "bundled"}),
-        ("{kind: files, path: bars}", {"kind": "files", "path": "bars"}),
+        (
+            "{kind: files, path: bars}",
+            {
+                "kind": "files",
+                "path": "bars",
+                "member": None,
+                "known_at_from": "close",
+                "max_rows": 20_000_000,
+                "max_columns": 1000,
+                "max_megabytes": 2048,
+            },
+        ),
         (
             "{kind: simulator, seed: 3}",
             {"kind": "simulator", "seed": 3, "planted_rank_ic": 0.05, "signal_persistence": 0.95},
@@ -46,7 +57,7 @@ def read(source: str) -> Strategy:
     ],
 )
 def test_a_kind_has_its_own_keys_and_no_others(source, told) -> None:
-    assert read(source).source.model_dump() == told
+    assert read(source).source.model_dump() == {"actions_path": None, **told}
 
 
 def test_a_strategy_that_names_no_source_takes_the_bundled_sample() -> None:

@@ -16,6 +16,9 @@ from nn_assets.settings import CleaningSettings
 
 __all__ = ["ROW_RULES", "Finding", "Rule"]
 
+_POSSIBLE_PRICES = (1e-12, 1e12)  # of the instrument's currency, a share or coin
+_LARGEST_VOLUME = 1e18  # shares, contracts or coins
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -93,6 +96,14 @@ def non_positive_price(rows: Rows, settings: CleaningSettings) -> Finding:
     return _blame_first({name: price <= 0.0 for name, price in _prices(rows).items()})
 
 
+def impossible_size(rows: Rows, settings: CleaningSettings) -> Finding:
+    """Find prices and volumes beyond any market's, with which sums and products overflow."""
+    del settings
+    low, high = _POSSIBLE_PRICES
+    faults = {name: (price < low) | (price > high) for name, price in _prices(rows).items()}
+    return _blame_first({**faults, "volume": (rows.volume > _LARGEST_VOLUME) & np.isfinite(rows.volume)})
+
+
 def zero_volume(rows: Rows, settings: CleaningSettings) -> Finding:
     """Find no volume, or none known, where the instrument trades with volume; a negative one anywhere."""
     sound = rows.volume > 0.0 if settings.traded_with_volume else ~(rows.volume < 0.0)
@@ -102,7 +113,8 @@ def zero_volume(rows: Rows, settings: CleaningSettings) -> Finding:
 def high_low_bracket(rows: Rows, settings: CleaningSettings) -> Finding:
     """Find high and low that do not bracket open and close; rounding of adjusted prices is let pass."""
     del settings
-    top, bottom = rows.high * (1.0 + BRACKET_TOLERANCE), rows.low * (1.0 - BRACKET_TOLERANCE)
+    with np.errstate(over="ignore"):
+        top, bottom = rows.high * (1.0 + BRACKET_TOLERANCE), rows.low * (1.0 - BRACKET_TOLERANCE)
     return _blame_first(
         {
             "high": top < rows.low,
@@ -128,6 +140,12 @@ ROW_RULES = (
     ),
     Rule("missing_price", "four finite prices", missing_price, "ask the source for the bar again"),
     Rule("non_positive_price", "prices above zero", non_positive_price, "correct the price at the source"),
+    Rule(
+        "impossible_size",
+        "prices of 1e-12 to 1e12, volume up to 1e18",
+        impossible_size,
+        "correct the figure, or its unit, at the source",
+    ),
     Rule(
         "zero_volume",
         "volume above zero",

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ from nn_assets.market.cleaning import clean
 from nn_assets.market.sessions import assumed_known_at
 from nn_assets.orchestration.catalog import find_strategy
 from nn_assets.orchestration.clock import now_utc
+from nn_assets.orchestration.table_files import FORMATS, write_table_file
 from nn_assets.orchestration.workplace import Workplace, open_workplace
 from nn_assets.settings import Strategy
 
@@ -40,8 +38,6 @@ _WITHOUT_SESSIONS = {
 }
 TABLES = ("bars", "quarantine", "features", "forecasts", *_LEDGER_TABLES, "audit")
 _MONTH = re.compile(r"\d{4}-\d{2}")
-# What a spreadsheet takes for a formula when a text cell begins with it.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def export_table(
@@ -63,7 +59,7 @@ def export_table(
     Raises
     ------
     SettingsError
-        The table, the format or a date is not known.
+        The table, the format or a date is not known, or what ``write_table_file`` refuses.
     """
     if table not in TABLES:
         raise SettingsError(
@@ -83,7 +79,7 @@ def export_table(
             key="--from / --to",
         )
     frame = _frame(find_strategy(strategy).strategy, table, low, high, moment)
-    _write(frame, out)
+    write_table_file(frame, out)
     return {
         "table": table,
         "rows": len(frame),
@@ -94,7 +90,7 @@ def export_table(
 
 def _check_options(table: str, out: Path, first: str | None, last: str | None, as_of: str | None) -> None:
     """Refuse what a table cannot honour: an option passed over in silence would give another table."""
-    if out.suffix.lower() not in _WRITERS:
+    if out.suffix.lower() not in FORMATS:
         raise SettingsError(
             expected="a file that ends in .csv, .parquet or .json",
             found=str(out),
@@ -216,74 +212,3 @@ _LAKE_TABLES: dict[str, Callable[[Workplace, pd.Timestamp | None], pd.DataFrame]
     "features": _features,
     "forecasts": _forecasts,
 }
-
-
-def _to_csv(frame: pd.DataFrame, file: Path) -> None:
-    _neutralised(_flat(frame)).to_csv(file, index=False)
-
-
-def _to_parquet(frame: pd.DataFrame, file: Path) -> None:
-    _flat(frame).to_parquet(file, index=False)
-
-
-def _to_json(frame: pd.DataFrame, file: Path) -> None:
-    """One object a row; what is missing is null, and numbers keep every digit."""
-    rows = ({name: _plain(value) for name, value in row.items()} for row in frame.to_dict("records"))
-    file.write_text("[" + ",\n ".join(json.dumps(row, allow_nan=False) for row in rows) + "]\n", encoding="utf-8")
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, (dict, list)):
-        return value
-    if pd.isna(value):
-        return None
-    if isinstance(value, pd.Timestamp):
-        return str(value.date()) if value.tzinfo is None else value.isoformat()
-    return value.item() if isinstance(value, np.generic) else value
-
-
-_WRITERS = {".csv": _to_csv, ".parquet": _to_parquet, ".json": _to_json}
-
-
-def _write(frame: pd.DataFrame, out: Path) -> None:
-    beside = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        _WRITERS[out.suffix.lower()](frame, beside)
-        beside.replace(out)
-    except OSError as error:
-        _forget(beside)
-        raise SettingsError(
-            expected="a place that can be written",
-            found=f"{type(error).__name__}: {error.strerror or error}",
-            remedy="choose another --out",
-            file=str(out),
-            key="--out",
-        ) from error
-
-
-def _forget(file: Path) -> None:
-    with suppress(OSError):  # where the folder itself cannot be used
-        file.unlink(missing_ok=True)
-
-
-def _flat(frame: pd.DataFrame) -> pd.DataFrame:
-    """Mappings and lists as JSON text: a cell of CSV holds text, and Parquet takes no empty mapping."""
-    flat = frame.copy()
-    for column in flat.columns:
-        nested = [isinstance(value, (dict, list)) for value in flat[column]]
-        if any(nested):
-            flat[column] = [
-                json.dumps(value) if inner else value for value, inner in zip(flat[column], nested, strict=True)
-            ]
-    return flat
-
-
-def _neutralised(frame: pd.DataFrame) -> pd.DataFrame:
-    """Text cells that a spreadsheet would run as a formula get a leading apostrophe."""
-    safe = frame.copy()
-    for column in safe.columns:
-        if pd.api.types.is_string_dtype(safe[column]):
-            risky = safe[column].str.startswith(_FORMULA_STARTS, na=False)
-            safe.loc[risky, column] = "'" + safe.loc[risky, column]
-    return safe

@@ -23,6 +23,7 @@ from nn_assets.sources.bundled import BundledSource
 from nn_assets.sources.ccxt import CcxtSource
 from nn_assets.sources.files import FilesSource
 from nn_assets.sources.keys import EnvironmentKey
+from nn_assets.sources.limits import Limits
 from nn_assets.sources.massive import MassiveSource
 from nn_assets.sources.protocol import Source
 from nn_assets.sources.simulated import SimulatedSource
@@ -44,6 +45,7 @@ def source_of(workplace: Workplace) -> Source:
             requires_volume=volume,
             member=settings.member,
             known_on=partial(_known_on, workplace) if settings.known_at_from == "file_name" else None,
+            limits=Limits(settings.max_rows, settings.max_columns, settings.max_megabytes),
         )
     if isinstance(settings, SimulatorSettings):
         return SimulatedSource(

@@ -1,4 +1,4 @@
-"""A strategy file read into a Strategy, or refused with every offending key."""
+"""A strategy file read into a Strategy, or refused with every offending key and its line."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
+from yaml.constructor import ConstructorError
 
 from nn_assets.errors import SettingsError
 from nn_assets.settings.calendar_file import with_overrides
@@ -19,22 +20,53 @@ __all__ = ["load_strategy", "parse_strategy"]
 _NO_SUCH_KIND = "union_tag_invalid"
 _SECRET = re.compile(r"key|secret|password|token|url|_env$", re.IGNORECASE)
 
+_LONGEST = 1 << 18  # bytes: a thousand times what a strategy states
+_DEEPEST = 16
+_LARGEST = 2**63 - 1  # what a database and a random generator's seed can hold
+_Place = tuple[str, ...]
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """Refuses duplicate keys and aliases, both of which hide what a file really says."""
 
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.events.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]
-            raise yaml.constructor.ConstructorError(None, None, "aliases are not allowed", event.start_mark)
-        return super().compose_node(parent, index)
+class _PlainLoader(yaml.SafeLoader):
+    """Refuses what hides what a file really says: duplicate keys, anchors, aliases, merge keys and tags."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        hidden = {
+            "anchors and aliases are": bool(getattr(event, "anchor", None)),
+            f"the tag {getattr(event, 'tag', None)} is": bool(getattr(event, "tag", None)),
+            f"more than {_DEEPEST} levels are": self._depth >= _DEEPEST,
+        }
+        for what, found in hidden.items():
+            if found:
+                raise ConstructorError(None, None, f"{what} not allowed", event.start_mark)
+        self._depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002  yaml's own signature
+        try:
+            value = super().construct_object(node, deep=deep)
+        except (ValueError, OverflowError, TypeError) as error:
+            raise ConstructorError(None, None, str(error), node.start_mark) from error
+        if isinstance(value, int) and abs(value) > _LARGEST:
+            raise ConstructorError(None, None, f"a whole number beyond {_LARGEST}", node.start_mark)
+        return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002  yaml's own signature
         seen: set[object] = set()
         for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == "tag:yaml.org,2002:merge":
+                what = "a merge key" if isinstance(key_node, yaml.ScalarNode) else "a list or mapping as a key"
+                raise ConstructorError(None, None, f"{what} is not allowed", key_node.start_mark)
             key = self.construct_object(key_node, deep=True)
             if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key!r}", key_node.start_mark)
+                raise ConstructorError(None, None, f"duplicate key {key!r}", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
 
@@ -45,50 +77,95 @@ def parse_strategy(text: str, *, file: str = "<text>") -> Strategy:
     Raises
     ------
     SettingsError
-        The text is no YAML mapping, or a key is unknown, ill-typed or contradictory; every
-        offending key is named with its value and what was expected.
+        The text is no plain YAML mapping (duplicate keys, anchors, aliases, merge keys, tags, over
+        16 levels or 256 KiB are refused), or a key is unknown, ill-typed or contradictory; every
+        offending key is named with its line, its value and what was expected.
     """
+    if len(text) > _LONGEST:
+        raise _too_long(len(text), file)
     try:
-        raw = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506  a SafeLoader, made stricter
-    except (yaml.YAMLError, ValueError) as error:
+        loader = _PlainLoader(text)
+        node = loader.get_single_node()
+        raw = loader.construct_document(node) if node is not None else None
+    except yaml.YAMLError as error:
         raise SettingsError(
             expected="a readable YAML mapping",
             found=" ".join(str(error).split()),
             remedy="mend the file at the place named; `key: value` lines, two spaces a level",
             file=file,
+            line=_line_of(error, text),
         ) from error
-    if not isinstance(raw, dict):
+    if node is None or not isinstance(raw, dict):
         raise SettingsError(
             expected="a YAML mapping of settings",
             found=f"{type(raw).__name__} {str(raw)[:60]!r}",
             remedy="start from a file in nn_assets/strategies",
             file=file,
+            line=1,
         )
     try:
         return Strategy.model_validate(with_overrides(raw, Path(file).parent))
     except ValidationError as error:
-        raise _explained(error, file) from error
+        raise _explained(error, _lines(node), file) from error
 
 
-def _explained(error: ValidationError, file: str) -> SettingsError:
+def _line_of(error: yaml.YAMLError, text: str) -> int | None:
+    if isinstance(error, yaml.reader.ReaderError):
+        return text.count("\n", 0, error.position) + 1
+    mark = getattr(error, "problem_mark", None)
+    return None if mark is None else mark.line + 1
+
+
+def _lines(node: yaml.Node, place: _Place = ()) -> dict[_Place, int]:
+    """Line, from 1, of each key and of each item of a list."""
+    found = {place: node.start_mark.line + 1}
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            inner = (*place, key.value)
+            found |= _lines(value, inner) | {inner: key.start_mark.line + 1}
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            found |= _lines(item, (*place, str(index)))
+    return found
+
+
+def _explained(error: ValidationError, lines: dict[_Place, int], file: str) -> SettingsError:
     problems = error.errors(include_url=False)
-    listed = [f"{_key(problem)} = {_value(problem)}: {_expectation(problem)}" for problem in problems]
+    numbers = [_line(problem, lines) for problem in problems]
+    listed = [
+        f"{_key(problem)} = {_value(problem)}: {_expectation(problem)} (line {number})"
+        for problem, number in zip(problems, numbers, strict=True)
+    ]
     first = problems[0]
     return SettingsError(
         expected="known keys with values of their type",
         found="; ".join(listed),
         remedy="correct or delete the keys named; nn_assets/settings/sections.py lists every key",
         file=file,
+        line=numbers[0],
         key=_key(first) if first["loc"] else None,
     )
 
 
-def _key(problem: ErrorDetails) -> str:
+def _place(problem: ErrorDetails) -> _Place:
+    """Where a problem lies in the file: its keys, without the kind by which the source's section was chosen."""
     parts = [str(part) for part in problem["loc"]]
     if len(parts) > 1 and parts[0] == "source":
-        del parts[1]  # the kind, by which the key's section was chosen
-    elif problem["type"] == _NO_SUCH_KIND:
-        parts.append("kind")
+        del parts[1]
+    return tuple(parts)
+
+
+def _line(problem: ErrorDetails, lines: dict[_Place, int]) -> int:
+    place = _place(problem)
+    while place not in lines:  # a key that is not there has the line of its section
+        place = place[:-1]
+    return lines[place]
+
+
+def _key(problem: ErrorDetails) -> str:
+    parts = _place(problem)
+    if problem["type"] == _NO_SUCH_KIND:
+        parts = (*parts, "kind")
     return ".".join(parts) or "(whole file)"
 
 
@@ -111,8 +188,18 @@ def _expectation(problem: ErrorDetails) -> str:
 
 
 def load_strategy(path: Path) -> Strategy:
-    """Read a strategy file; its errors name the file."""
+    """Read a strategy file; its errors name the file.
+
+    Raises
+    ------
+    SettingsError
+        No plain file, not UTF-8, or what ``parse_strategy`` refuses.
+    """
     try:
+        if path.exists() and not path.is_file():
+            raise OSError(f"{path} is no plain file")
+        if path.stat().st_size > _LONGEST:
+            raise _too_long(path.stat().st_size, str(path))
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
@@ -120,5 +207,15 @@ def load_strategy(path: Path) -> Strategy:
             found=f"{type(error).__name__}: {error}",
             remedy="check the path and the file's encoding",
             file=str(path),
+            line=error.object.count(b"\n", 0, error.start) + 1 if isinstance(error, UnicodeDecodeError) else None,
         ) from error
     return parse_strategy(text, file=str(path))
+
+
+def _too_long(size: int, file: str) -> SettingsError:
+    return SettingsError(
+        expected=f"a strategy of at most {_LONGEST} bytes",
+        found=f"{size}",
+        remedy="a strategy states what differs from the defaults; keep data in files of their own",
+        file=file,
+    )

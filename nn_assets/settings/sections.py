@@ -294,13 +294,16 @@ class Strategy(_Section):
         ----------
         *sections : str
             The sections that count; all when none is named. Description, owner and the number of
-            processes never count, nor does the overrides file's name: the calendar holds what it says.
+            processes never count, nor do limits of what is read or the overrides file's name: the
+            calendar holds what it says.
         """
         chosen = self.model_dump(mode="json", include=set(sections) if sections else None)
         for name in ("description", "owner"):
             chosen.pop(name, None)
         chosen.get("learning", {}).pop("processes", None)
         chosen.get("market", {}).pop("calendar_overrides", None)
+        for name in ("max_rows", "max_columns", "max_megabytes"):
+            chosen.get("source", {}).pop(name, None)
         for section, name, unset in _COUNTED_WHEN_SET:
             if section in chosen and chosen[section].get(name) == unset:
                 chosen[section].pop(name, None)

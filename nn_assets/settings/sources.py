@@ -39,6 +39,7 @@ def _safe_address(address: str) -> str:
 
 Address = Annotated[str, AfterValidator(_safe_address)]
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=80)]
+Count = Annotated[int, Field(ge=1)]
 Query = Annotated[str, Field(min_length=1)]
 
 
@@ -59,12 +60,17 @@ class FilesSettings(_SourceSection):
 
     ``member`` is the table within an archive. ``known_at_from: file_name`` says that a file's bars became
     known at the close of the day in its name (a folder of daily drops), and not each at its own session's close.
+    The limits are what is read at most; a delivery beyond one is refused, never cut: ``max_columns`` and
+    ``max_megabytes`` (unpacked, for a packed file) hold for each file, ``max_rows`` for all.
     """
 
     kind: Literal["files"] = "files"
     path: str | None = None
     member: str | None = None
     known_at_from: Literal["close", "file_name"] = "close"
+    max_rows: Count = 20_000_000
+    max_columns: Count = 1000
+    max_megabytes: Count = 2048
 
     @model_validator(mode="after")
     def _needs_a_path(self) -> FilesSettings:

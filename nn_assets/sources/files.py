@@ -11,9 +11,10 @@ from nn_assets.errors import SourceError
 from nn_assets.frames import DELIVERED_BARS, conform
 from nn_assets.sources.archives import ARCHIVES, read_archive
 from nn_assets.sources.days import days_written
+from nn_assets.sources.limits import Limits
 from nn_assets.sources.protocol import checked_selection, validate_symbol
-from nn_assets.sources.spellings import day_of_name, symbol_from_name
-from nn_assets.sources.tables import LINE, read_csv, read_parquet
+from nn_assets.sources.spellings import day_of_name, quoted, symbol_from_name
+from nn_assets.sources.tables import LINE, read_csv, read_parquet, unreadable
 
 __all__ = ["FilesSource"]
 
@@ -42,6 +43,8 @@ class FilesSource:
         From the day in a file's name (``20150323.tar.gz``) to the moment from which all its bars
         count as known. A column ``known_at`` of a file's own comes first. Bars of files without
         either have no moment of their own.
+    limits : Limits
+        What is read at most; beyond, the delivery is refused.
     """
 
     name = "files"
@@ -53,11 +56,13 @@ class FilesSource:
         requires_volume: bool = True,
         member: str | None = None,
         known_on: Callable[[pd.Timestamp], pd.Timestamp] | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.path = Path(path)
         self.requires_volume = requires_volume
         self.member = member
         self.known_on = known_on
+        self.limits = limits or Limits()
 
     def bars(
         self,
@@ -71,10 +76,17 @@ class FilesSource:
         ------
         SourceError
             No file, or a file that is empty, not text, unreadable, without a needed column, with
-            text in a price, a date that is none, an intraday time, or an impossible symbol; names
-            file, row, symbol, session, column and value as far as there are such.
+            text in a price, a date that is none, an intraday time, an impossible symbol, or more
+            than the limits; names file, row, symbol, session, column and value as far as there are such.
         """
-        found = [bars for file in self.files() if (bars := self.read(file)) is not None]
+        found: list[pd.DataFrame] = []
+        rows = 0
+        for file in self.files():
+            bars = self.read(file)
+            if bars is not None:
+                found.append(bars)
+                rows += len(bars)
+                self.limits.check_rows(rows, self.path, at_least=True)
         return self.select(found, symbols, first, last)
 
     def select(
@@ -101,15 +113,12 @@ class FilesSource:
         Raises
         ------
         SourceError
-            There is none.
+            There is none, or one that is no plain file.
         """
-        if self.path.is_file():
-            found = [self.path]
-        elif self.path.is_dir():
-            entries = [entry for entry in self.path.iterdir() if not entry.name.startswith(".")]
-            found = sorted(entry for entry in entries if entry.is_file() and _is_table(entry))
-        else:
-            found = []
+        try:
+            found = self._there()
+        except OSError as error:
+            raise unreadable(self.path, "a file or folder", error) from error
         if not found or not _is_table(found[0]):
             raise SourceError(
                 expected=f"a {', '.join((*_CSV, *_PARQUET, *ARCHIVES))} file, or a folder of such files",
@@ -118,6 +127,18 @@ class FilesSource:
                 file=str(self.path),
                 rule="files_there",
             )
+        return found
+
+    def _there(self) -> list[Path]:
+        if self.path.is_file():
+            return [self.path]
+        if not self.path.is_dir():
+            return []
+        entries = [entry for entry in self.path.iterdir() if not entry.name.startswith(".")]
+        found = sorted(entry for entry in entries if _is_table(entry) and not entry.is_dir())
+        for entry in found:
+            if not entry.is_file():
+                raise unreadable(entry, "a plain file", FileNotFoundError("a pipe, or a link that leads nowhere"))
         return found
 
     def read(self, file: Path) -> pd.DataFrame | None:
@@ -140,7 +161,7 @@ class FilesSource:
 
     def _table(self, file: Path) -> pd.DataFrame:
         read = read_parquet if file.name.lower().endswith(_PARQUET) else read_csv
-        return read(file, needs_volume=self.requires_volume)
+        return read(file, needs_volume=self.requires_volume, limits=self.limits)
 
     def _known_at(self, table: pd.DataFrame, file: Path) -> pd.Series | pd.Timestamp | None:
         if "known_at" in table.columns:
@@ -195,12 +216,12 @@ def _refuse_first(table: pd.DataFrame, wrong: pd.Series, file: Path) -> None:
     row = table[wrong].iloc[0]
     raise SourceError(
         expected="a day, such as 2018-01-31, 2018/01/31 or 20180131, at most with a midnight and an offset",
-        found=f"{str(row['session'])!r}, first of {int(wrong.sum())}",
+        found=f"{quoted(row['session'])}, first of {int(wrong.sum())}",
         remedy="write dates year first; intraday bars do not belong into a file of daily ones",
         file=str(file),
         row=int(row[LINE]),
         symbol=row["symbol"],
         rule="dates_are_days",
         column="session",
-        value=repr(str(row["session"])),
+        value=quoted(row["session"]),
     )

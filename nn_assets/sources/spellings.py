@@ -10,7 +10,7 @@ import pandas as pd
 
 from nn_assets.errors import SourceError
 
-__all__ = ["day_of_name", "map_columns", "normalised", "symbol_from_name"]
+__all__ = ["day_of_name", "map_columns", "normalised", "quoted", "symbol_from_name"]
 
 # Of several spellings present the first listed wins: `symbol` beside `name` is the ticker.
 _SPELLINGS = {
@@ -26,6 +26,11 @@ _SPELLINGS = {
 _NEEDED = ("session", "open", "high", "low", "close")
 _DAY = re.compile(r"(?<!\d)((?:19|20)\d{2})([-_]?)(0[1-9]|1[0-2])\2([0-3]\d)(?!\d)")
 _SUFFIX = re.compile(r"[_-](data|daily|prices?|bars?|ohlcv?|history)$", re.IGNORECASE)
+
+
+def quoted(text: object) -> str:
+    """Quote a text for an error: escaped, and cut where it is long."""
+    return repr(str(text)[:80])
 
 
 def normalised(header: str) -> str:
@@ -70,7 +75,7 @@ def map_columns(
             if len(candidates) > 1:
                 raise SourceError(
                     expected=f"one column for {field}",
-                    found=f"{len(candidates)}: {', '.join(map(repr, candidates))}",
+                    found=f"{len(candidates)}: {', '.join(map(quoted, candidates[:30]))}",
                     remedy="delete or rename the columns that are not meant",
                     file=file,
                     rule="one_column_per_field",
@@ -83,7 +88,7 @@ def map_columns(
     if missing:
         raise SourceError(
             expected=f"columns {', '.join(_NEEDED)}{', volume' * needs_volume}, in a common spelling",
-            found=f"no column for {', '.join(missing)} among {', '.join(map(repr, headers[:30])) or 'none'}",
+            found=f"no column for {', '.join(missing)} among {', '.join(map(quoted, headers[:30])) or 'none'}",
             remedy=remedy.format(column=missing[0]),
             file=file,
             rule="complete_columns",

@@ -201,6 +201,8 @@ def with_faults(faults: list[tuple[int, str]]) -> pd.DataFrame:
             bars.loc[row, "volume"] = 1.0
         elif fault == "missing":
             bars.loc[row, "open"] = np.nan
+        elif fault == "impossible":
+            bars.loc[row, "volume"] = 1e19
         elif fault == "crossed":
             bars.loc[row, "high"] = bars["low"][row] * 0.9
         elif fault == "early":
@@ -219,7 +221,7 @@ def with_faults(faults: list[tuple[int, str]]) -> pd.DataFrame:
 
 
 def test_the_faults_drawn_below_reach_every_rule() -> None:
-    faults = ["twin", "weekend", "early", "missing", "volume", "close", "crossed", "unit"]
+    faults = ["twin", "weekend", "early", "missing", "impossible", "volume", "close", "crossed", "unit"]
     bars = with_faults([*((3 * number, fault) for number, fault in enumerate(faults)), (70, "frozen")])
     assert all(clean(bars, CALENDAR, DEFAULTS).counts().values())
 
@@ -253,7 +255,7 @@ def test_what_is_in_quarantine_says_what_was_expected_what_was_found_and_what_to
 
 
 def test_every_rule_has_a_name_of_its_own() -> None:
-    assert len({rule.name for rule in RULES}) == len(RULES) == 9
+    assert len({rule.name for rule in RULES}) == len(RULES) == 10
 
 
 # Real data

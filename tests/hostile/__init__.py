@@ -1,0 +1,1 @@
+"""Input that was never meant to be read."""

@@ -1,0 +1,167 @@
+"""Files that claim, or unpack to, more than anybody meant: refused before they are loaded."""
+
+from __future__ import annotations
+
+import gzip
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from nn_assets.errors import SourceError
+from nn_assets.orchestration.ingest import source_of
+from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.settings import parse_strategy
+from nn_assets.sources.files import FilesSource
+from nn_assets.sources.limits import Limits
+
+HEADER = "date,open,high,low,close,volume"
+GOOD = "2018-01-02,10,11,9,10.5,1000"
+STRATEGY = "name: demo\nsource: {kind: files, path: bars.csv%s}\nmarket: {history_starts: 2018-01-02}\n"
+
+
+def refused(path: Path, limits: Limits | None = None) -> SourceError:
+    with pytest.raises(SourceError) as caught:
+        FilesSource(path, limits=limits).bars()
+    assert caught.value.where["file"] == str(path)
+    return caught.value
+
+
+def rows_of(count: int) -> pd.DataFrame:
+    days = pd.bdate_range("1990-01-01", periods=count).strftime("%Y-%m-%d")
+    return pd.DataFrame({"date": days, "open": 10.0, "high": 11.0, "low": 9.0, "close": 10.5, "volume": 1000.0})
+
+
+def write(folder: Path, frame: pd.DataFrame, suffix: str) -> Path:
+    path = folder / f"ABC{suffix}"
+    frame.to_parquet(path) if suffix == ".parquet" else frame.to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet"])
+def test_one_row_over_the_limit_is_refused_and_the_limit_itself_is_not(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path, rows_of(101), suffix)
+    error = refused(path, Limits(rows=100))
+    assert (error.where["rule"], error.where["value"]) == ("max_rows", 101)
+    assert "at most 100 rows" in error.expected
+    assert "101" in error.found
+    assert "source.max_rows" in error.remedy
+    assert len(FilesSource(path, limits=Limits(rows=101)).bars()) == 101
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_one_column_over_the_limit_is_refused_and_the_limit_itself_is_not(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path, rows_of(2).assign(**{f"x{place}": 1 for place in range(5)}), suffix)
+    error = refused(path, Limits(columns=10))
+    assert (error.where["rule"], error.where["value"]) == ("max_columns", 11)
+    assert "source.max_columns" in error.remedy
+    assert len(FilesSource(path, limits=Limits(columns=11)).bars()) == 2
+
+
+def test_rows_of_all_files_count_together(tmp_path: Path) -> None:
+    for symbol in ("A", "B", "C"):
+        rows_of(40).to_csv(tmp_path / f"{symbol}.csv", index=False)
+    assert refused(tmp_path, Limits(rows=100)).where["rule"] == "max_rows"
+    assert len(FilesSource(tmp_path, limits=Limits(rows=120)).bars()) == 120
+
+
+def test_a_million_columns_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ABC.csv"
+    path.write_text(f"{HEADER}{',x' * 1_000_000}\n{GOOD}{',1' * 1_000_000}\n", encoding="utf-8")
+    assert refused(path).where["value"] == 1_000_006
+
+
+def test_a_parquet_of_many_columns_is_refused_by_its_footer(tmp_path: Path) -> None:
+    path = tmp_path / "ABC.parquet"
+    pq.write_table(pa.table({f"x{place}": pa.array([], pa.float64()) for place in range(1001)}), path)
+    assert refused(path).where["rule"] == "max_columns"
+
+
+def test_a_parquet_of_very_many_rows_is_refused_unloaded(tmp_path: Path) -> None:
+    path = tmp_path / "ABC.parquet"
+    same = {name: np.ones(1_000_000) for name in ("open", "high", "low", "close", "volume")}
+    table = pa.table({"date": pa.array(["2018-01-02"] * 1_000_000).dictionary_encode(), **same})
+    with pq.ParquetWriter(path, table.schema, compression="zstd") as writer:
+        for _ in range(21):
+            writer.write_table(table)
+    assert path.stat().st_size < 1_000_000
+    before = pa.total_allocated_bytes()
+    assert refused(path).where["value"] == 21_000_000
+    assert pa.total_allocated_bytes() - before < 10_000_000
+
+
+def test_a_parquet_that_unpacks_to_more_than_the_limit_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ABC.parquet"
+    random = np.random.default_rng(1).random(200_000)
+    pq.write_table(
+        pa.table({"date": ["2018-01-02"] * 200_000, **dict.fromkeys(("o", "h", "l", "c", "v"), random)}), path
+    )
+    assert refused(path, Limits(megabytes=1)).where["rule"] == "max_megabytes"
+
+
+def test_a_file_over_the_limit_of_size_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "ABC.csv"
+    with path.open("wb") as stream:
+        stream.write(f"{HEADER}\n".encode())
+        stream.truncate(3 << 30)  # of holes: it has no blocks on the disk
+    error = refused(path)
+    assert (error.where["rule"], error.where["value"]) == ("max_megabytes", 3072)
+    assert "source.max_megabytes" in error.remedy
+
+
+def test_a_gzip_that_unpacks_without_end_is_refused_in_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "ABC.csv.gz"
+    with gzip.open(path, "wb", compresslevel=1) as stream:
+        stream.write(f"{HEADER}\n".encode())
+        for _ in range(64):
+            stream.write(b"9" * (1 << 20))  # one line, one number
+    assert path.stat().st_size < 1_000_000
+    tracemalloc.start()
+    error = refused(path, Limits(megabytes=32))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (error.where["rule"], error.where["value"]) == ("max_megabytes", 33)
+    assert "at least" in error.found
+    assert peak < 16 << 20
+
+
+def test_a_very_long_cell_is_quoted_in_part_only(tmp_path: Path) -> None:
+    path = tmp_path / "ABC.csv"
+    path.write_text(f"{HEADER}\n2018-01-02,10,11,9,{'x' * 900_000},1000\n", encoding="utf-8")
+    error = refused(path)
+    assert error.where["column"] == "close"
+    assert len(str(error)) < 2000
+    path.write_text(f"{HEADER},{'x' * 100_000}\n{GOOD}\n", encoding="utf-8")
+    assert len(str(refused(path))) < 2000
+
+
+@pytest.mark.parametrize("columns", [5, 7])
+def test_a_line_of_other_length_than_the_header_is_named(tmp_path: Path, columns: int) -> None:
+    path = tmp_path / "ABC.csv"
+    line = ",".join(["2018-01-03", *["10"] * (columns - 1)])
+    path.write_text(f"{HEADER}\n{GOOD}\n\n{line}\n", encoding="utf-8")
+    error = refused(path)
+    assert (error.where["rule"], error.where["row"]) == ("readable", 4)
+    assert line in error.found
+
+
+def test_the_limits_of_a_strategy_file_reach_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("NN_ASSETS_DATABASE_URL", raising=False)
+    strategy = parse_strategy(STRATEGY % ", max_rows: 5, max_columns: 6, max_megabytes: 7")
+    with open_workplace(strategy, tmp_path) as workplace:
+        source = source_of(workplace)
+    assert isinstance(source, FilesSource)
+    assert source.limits == Limits(rows=5, columns=6, megabytes=7)
+
+
+def test_limits_change_no_hash_since_they_change_no_result() -> None:
+    one, other = parse_strategy(STRATEGY % ""), parse_strategy(STRATEGY % ", max_rows: 5, max_columns: 6")
+    assert (one.content_hash(), one.content_hash("source")) == (other.content_hash(), other.content_hash("source"))
+    assert one.source.max_rows == Limits().rows
+    assert one.source.max_columns == Limits().columns
+    assert one.source.max_megabytes == Limits().megabytes
