@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from nn_assets.settings.data_sections import IntradaySettings, SeriesSettings, UniverseSettings
+
 __all__ = [
     "CleaningSettings",
     "CostSettings",
@@ -277,6 +279,9 @@ class Strategy(_Section):
     portfolio: PortfolioSettings = PortfolioSettings()
     execution: ExecutionSettings = ExecutionSettings()
     oversight: OversightSettings = OversightSettings()
+    series: tuple[SeriesSettings, ...] = ()
+    universe: UniverseSettings | None = None
+    intraday: IntradaySettings | None = None
     trade_without_verdict: bool = False
 
     @model_validator(mode="after")
@@ -286,6 +291,16 @@ class Strategy(_Section):
                 "label.kind direction_relative says nothing of the market's direction: it needs a "
                 f"dollar-neutral book, portfolio.net_limit 0, not {self.portfolio.net_limit}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _one_place_for_each_fact(self) -> Strategy:
+        named = [(each.name, each.symbol) for each in self.series]
+        twice = sorted({name for name, symbol in named if named.count((name, symbol)) > 1})
+        if twice:
+            raise ValueError(f"series {', '.join(twice)} stands twice for the same symbol")
+        if self.intraday is not None and "source" in self.model_fields_set:
+            raise ValueError("daily bars are made of the intraday bars: leave source out beside intraday")
         return self
 
     def behaviour(self, *sections: str) -> dict[str, Any]:
