@@ -138,6 +138,7 @@ def _cut(cube: FeatureCube, labels: Labels, fold: Fold, strategy: Strategy) -> _
             targets=labels.targets[first:stop],
             returns=labels.returns[first:stop],
             realised_row=labels.realised_row[first:stop],
+            candidates=None if labels.candidates is None else labels.candidates[first:stop],
         ),
         first_row=first,
         axis_start=cube.sessions[0],
@@ -181,7 +182,8 @@ def _fit(task: _Task, pool: Executor | None = None) -> FoldModel:
 
 def _prepare(task: _Task) -> _Inputs:
     strategy, training_rows = task.strategy, task.local(task.fold.training)
-    stationarity = decide_transforms(task.cube, training_rows, strategy.features)
+    candidates = task.labels.candidates
+    stationarity = decide_transforms(task.cube.where(candidates), training_rows, strategy.features)
     if not stationarity.kept:
         raise TrainingError(
             expected="at least one stationary feature on the training rows",
@@ -196,7 +198,7 @@ def _prepare(task: _Task) -> _Inputs:
         selection = select_features(stationary, task.labels, training_rows, strategy.features, purge)
         stationary = stationary.select(selection.selected)
     values = stationary.values  # noqa: PD011  no pandas object
-    scaler = fit_scaler(values[training_rows], strategy.features.scaling)
+    scaler = fit_scaler(stationary.where(candidates).values[training_rows], strategy.features.scaling)  # noqa: PD011
     windows = Windows(scaler.transform(values), strategy.learning.lookback, task.first_row)
     samples = {
         name: find_samples(windows, rows, task.labels.targets[task.local(rows)])
