@@ -12,6 +12,8 @@ from nn_assets.market.bars import as_of as known_bars
 from nn_assets.market.cleaning import Cleaned, clean
 from nn_assets.market.gate import GateReport, inspect
 from nn_assets.orchestration.clock import as_of_session, now_utc
+from nn_assets.orchestration.intraday import PublishedIntraday
+from nn_assets.orchestration.universe import current_members
 from nn_assets.orchestration.workplace import RAW_BARS, Workplace
 from nn_assets.sources.bundled import BundledSource
 from nn_assets.sources.files import FilesSource
@@ -25,6 +27,8 @@ __all__ = ["Audited", "audit_bars", "ingest_bars", "publish_bars", "source_of"]
 def source_of(workplace: Workplace) -> Source:
     """The source that the strategy names."""
     settings = workplace.strategy.source
+    if workplace.strategy.intraday is not None:
+        return PublishedIntraday(workplace)
     if settings.kind == "files":
         assert settings.path is not None, "settings demand it"
         volume = workplace.strategy.cleaning.traded_with_volume
@@ -84,7 +88,9 @@ def audit_bars(workplace: Workplace) -> Audited:
     moment = max(as_of_session(market, workplace.last_session), now_utc())
     known = known_bars(workplace.raw_versions(), moment)
     cleaned = clean(known, market.calendar, workplace.strategy.cleaning)
-    report = inspect(cleaned, market.symbols, workplace.sessions(), workplace.strategy.gate)
+    due = market.symbols or tuple(sorted(cleaned.bars["symbol"].unique()))
+    due = current_members(workplace.strategy, workplace.lake, due, workplace.last_session)
+    report = inspect(cleaned, due, workplace.sessions(), workplace.strategy.gate)
     return Audited(cleaned, report, known)
 
 

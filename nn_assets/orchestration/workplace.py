@@ -26,6 +26,7 @@ from nn_assets.market.panel import Panel, panel_from_bars
 from nn_assets.market.sessions import sessions_between, sessions_per_year
 from nn_assets.orchestration.catalog import find_strategy
 from nn_assets.orchestration.clock import as_of_session, last_open_session, now_utc
+from nn_assets.orchestration.universe import candidates_of
 from nn_assets.settings import Strategy
 from nn_assets.store.files import locked
 from nn_assets.store.lake import Lake
@@ -182,7 +183,8 @@ class Workplace:
     def labels(self, panel: Panel) -> Labels:
         """What is learned from a panel; NaN where not realised on it."""
         rate = self.strategy.market.cash_rate_annual_fraction / self.sessions_per_year
-        return make_labels(panel, self.strategy.label, cash_rate_per_session=rate)
+        labels = make_labels(panel, self.strategy.label, cash_rate_per_session=rate)
+        return labels.of_candidates(candidates_of(self.strategy, self.lake, panel.sessions, panel.symbols))
 
     # --- forecasts ---------------------------------------------------------------------------------------
 

@@ -7,10 +7,12 @@ import pandas as pd
 
 from nn_assets.errors import GateHalted
 from nn_assets.market.gate import ADVISORY_CHECKS, BLOCKING_CHECKS, GateCheck
+from nn_assets.orchestration.assets.other_data import tables_before_bars
 from nn_assets.orchestration.fingerprint import code_of
 from nn_assets.orchestration.ingest import Audited, audit_bars, ingest_bars, publish_bars
 from nn_assets.orchestration.metadata import image, table
 from nn_assets.orchestration.naming import asset_key, described
+from nn_assets.orchestration.universe import unseen_members
 from nn_assets.orchestration.workplace import open_workplace
 from nn_assets.reports.plots import bar_counts
 from nn_assets.settings import Strategy
@@ -35,6 +37,7 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         **described(strategy, "raw_bars", "market", version, {"parquet"}),
+        deps=[asset_key(strategy, name) for name in tables_before_bars(strategy)],
         description="Bars as the source delivered them. A bar delivered again that differs is a new version; "
         "nothing is overwritten.",
     )
@@ -43,15 +46,17 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         with open_workplace(strategy) as workplace, workplace.alone():
             counted, delivered = ingest_bars(workplace)
             sessions = workplace.sessions()
+            unseen = unseen_members(strategy, workplace.lake, workplace.raw_versions(), sessions)
         return dg.MaterializeResult(
             metadata={
                 "delivered_rows": delivered,
                 "added": counted.added,
                 "revised": counted.revised,
                 "unchanged": counted.unchanged,
-                "source": strategy.source.kind,
+                "source": strategy.source.kind if strategy.intraday is None else "intraday",
                 "first_session": str(sessions[0].date()),
                 "last_session": str(sessions[-1].date()),
+                **({"members_without_bars": table(unseen)} if strategy.universe else {}),
             }
         )
 
@@ -83,6 +88,7 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
                     allow_retries=False,
                 ) from halted
             publication = publish_bars(workplace, audited, context.run.run_id)
+            unseen = unseen_members(strategy, workplace.lake, audited.cleaned.bars, workplace.sessions())
         yield dg.MaterializeResult(
             metadata={
                 **audited.report.figures,
@@ -90,6 +96,7 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
                 "publication": publication.ordinal,
                 "quarantine": table(_quarantine(audited)),
                 "counts": image(_plot(audited)),
+                **({"members_without_bars": table(unseen)} if strategy.universe else {}),
             }
         )
 
