@@ -253,14 +253,16 @@ def _member_figures(inputs: _Inputs, ensemble: Ensemble) -> Figures:
 
 
 def _reference(task: _Task, judged: Estimates) -> pd.DataFrame:
-    count, kinds = len(judged.rows), len(ESTIMATORS)
-    sessions = task.cube.sessions[judged.rows - task.first_row]
+    candidates, place = task.labels.candidates, judged.rows - task.first_row
+    kept = np.ones(len(place), dtype=bool) if candidates is None else candidates[place, judged.columns]
+    count, kinds = int(kept.sum()), len(ESTIMATORS)
+    sessions = task.cube.sessions[place[kept]]
     symbols = pd.Series(task.cube.symbols, dtype="str")
     return pd.DataFrame(
         {
-            "symbol": symbols.take(np.tile(judged.columns, kinds)).array,
+            "symbol": symbols.take(np.tile(judged.columns[kept], kinds)).array,
             "session": pd.DatetimeIndex(np.tile(sessions.to_numpy(), kinds)).as_unit("ns"),
             "estimator": pd.Series([name for name in ESTIMATORS for _ in range(count)], dtype="str"),
-            "probability": np.concatenate([judged.probability[name] for name in ESTIMATORS]),
+            "probability": np.concatenate([judged.probability[name][kept] for name in ESTIMATORS]),
         }
     )

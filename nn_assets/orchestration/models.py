@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 
-MODEL_SECTIONS = ("features", "label", "learning", "walk_forward", "universe")
+MODEL_SECTIONS = ("features", "label", "learning", "walk_forward", "universe", "series")
 """Sections of the settings that decide which model a month uses."""
 
 

@@ -117,6 +117,7 @@ class FeatureSettings(_Section):
     """Which features, and the stationarity gate on the training rows of a fold."""
 
     names: tuple[str, ...] = ()
+    series: dict[Literal["implied_volatility", "funding_rate"], str] = Field(default_factory=dict)
     market_symbol: str | None = None
     adf_p_value: Fraction = 0.05
     panel_pass_share: Fraction = 0.90
@@ -299,6 +300,9 @@ class Strategy(_Section):
         twice = sorted({name for name, symbol in named if named.count((name, symbol)) > 1})
         if twice:
             raise ValueError(f"series {', '.join(twice)} stands twice for the same symbol")
+        unknown = sorted(set(self.features.series.values()) - {name for name, _ in named})
+        if unknown:
+            raise ValueError(f"features.series names {', '.join(unknown)}, which series does not")
         if self.intraday is not None and "source" in self.model_fields_set:
             raise ValueError("daily bars are made of the intraday bars: leave source out beside intraday")
         return self

@@ -51,6 +51,18 @@ def test_their_features_reach_neither_scaler_nor_verdicts(model) -> None:
     assert everyone.scaler.scale.tobytes() != model.scaler.scale.tobytes()
 
 
+def test_what_drift_is_measured_against_holds_forecasts_of_candidates_only(model) -> None:
+    belongs = members()
+    left = FOLD.validation.start + 10
+    belongs[left:, 1] = False
+    again = fitted(CUBE, LABELS.of_candidates(belongs))
+    last = again.validation_forecasts.groupby("symbol")["session"].max()
+    assert last["BBB"] == CUBE.sessions[left - 1]
+    assert last["AAA"] == last["CCC"] == CUBE.sessions[FOLD.validation.stop - 1]
+    both = model.validation_forecasts
+    assert len(both) == 3 * 3 * (FOLD.validation.stop - FOLD.validation.start)
+
+
 def test_who_the_candidates_are_is_part_of_a_models_address() -> None:
     addresses = {
         model_address(CUBE, labels, FOLD, STRATEGY)

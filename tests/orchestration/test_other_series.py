@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
+import yaml
 
+from nn_assets.errors import SettingsError
 from nn_assets.frames import SERIES, validate
 from nn_assets.market.sessions import sessions_between
 from nn_assets.orchestration.build import all_definitions
+from nn_assets.orchestration.lookahead import features_repeat_when_cut
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.series import read_known_series, series_versions
 from nn_assets.orchestration.workplace import open_workplace
@@ -34,14 +38,16 @@ def prepared(home: Path) -> None:
 
 def known(home: Path, until: str = "2017-06-30") -> np.ndarray:
     with open_workplace(strategy_of()) as workplace:
-        return read_known_series(workplace, "fear", workplace.sessions(until), ("SIM01",)).values[:, 0]
+        return read_known_series(
+            workplace.strategy, workplace.lake, "fear", workplace.sessions(until), ("SIM01",)
+        ).values[:, 0]
 
 
 def test_a_series_becomes_a_table_of_versions_with_the_holiday_in_quarantine(empty_home) -> None:
     prepared(empty_home)
     materialise_tables(strategy_of())
     with open_workplace(strategy_of()) as workplace:
-        versions = validate(series_versions(workplace), SERIES)
+        versions = validate(series_versions(workplace.strategy, workplace.lake), SERIES)
         quarantine = workplace.lake.read_table("tiny", "series_quarantine")
     assert len(versions) == len(DAYS)
     assert [(row.rule, str(row.session.date())) for row in quarantine.itertuples()] == [("off_calendar", HOLIDAY)]
@@ -56,7 +62,7 @@ def test_delivered_again_it_adds_nothing_and_a_restated_value_leaves_the_past_as
     write_fear(empty_home, {"2017-03-01": "80"})
     materialise_tables(strategy_of())
     with open_workplace(strategy_of()) as workplace:
-        versions = series_versions(workplace)
+        versions = series_versions(workplace.strategy, workplace.lake)
     assert len(versions) == len(DAYS) + 1
     restated = versions[versions["value"] == 80.0].iloc[0]
     assert restated["known_at"] == restated["ingested_at"]
@@ -71,6 +77,35 @@ def test_history_cut_at_a_session_gives_the_same_values_up_to_it_to_the_bit(empt
     assert cut.tobytes() == whole[: len(cut)].tobytes()
 
 
+def test_a_feature_of_the_series_joins_the_cube_and_repeats_on_history_cut(empty_home) -> None:
+    prepared(empty_home)
+    file = empty_home / "strategies" / "tiny.yaml"
+    told = yaml.safe_load(file.read_text(encoding="utf-8"))
+    told["features"] |= {"names": ["log_return_1", "implied_over_realised"], "series": {"implied_volatility": "fear"}}
+    file.write_text(yaml.safe_dump(told), encoding="utf-8")
+    materialise_tables(strategy_of())
+    with open_workplace(strategy_of()) as workplace:
+        cube, panel = workplace.cube(), workplace.panel()
+        differing, cuts = features_repeat_when_cut(workplace)
+    assert cube.names == ("log_return_1", "implied_over_realised")
+    assert len(cuts) == 3
+    assert not differing
+    day = cube.row("2017-03-01")
+    realised = np.diff(np.log(panel.close[day - 20 : day + 1, 0])).std(ddof=1)
+    expected = (12.0 + day % 7) / 100.0 / np.sqrt(252.0) / realised
+    assert cube.feature("implied_over_realised")[day, 0] == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_role_that_names_no_series_is_refused(empty_home) -> None:
+    prepared(empty_home)
+    file = empty_home / "strategies" / "tiny.yaml"
+    told = yaml.safe_load(file.read_text(encoding="utf-8"))
+    told["features"]["series"] = {"implied_volatility": "hope"}
+    file.write_text(yaml.safe_dump(told), encoding="utf-8")
+    with pytest.raises(SettingsError, match="names hope, which series does not"):
+        strategy_of()
+
+
 def test_a_faulty_file_fails_the_asset_with_its_place_and_stores_nothing(empty_home) -> None:
     prepared(empty_home)
     write_fear(empty_home, {"2016-01-05": "calm"})
@@ -79,7 +114,7 @@ def test_a_faulty_file_fails_the_asset_with_its_place_and_stores_nothing(empty_h
     assert "fear.csv" in failures_of(result)["tiny__other_series"]
     assert "row 2" in failures_of(result)["tiny__other_series"]
     with open_workplace(strategy_of()) as workplace:
-        assert series_versions(workplace).empty
+        assert series_versions(workplace.strategy, workplace.lake).empty
 
 
 def test_features_wait_for_the_series_and_a_strategy_without_one_has_no_such_asset(empty_home) -> None:

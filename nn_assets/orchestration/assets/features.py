@@ -5,7 +5,7 @@ from collections.abc import Callable
 import dagster as dg
 import pandas as pd
 
-from nn_assets.features.catalogue import CATALOGUE
+from nn_assets.features.catalogue import CATALOGUE, SERIES_FEATURES, Feature, SeriesFeature
 from nn_assets.features.cube import FeatureCube
 from nn_assets.features.selection import select_features
 from nn_assets.features.stationarity import apply_transforms, decide_transforms
@@ -42,8 +42,9 @@ def feature_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         with open_workplace(strategy) as workplace:
             cube = workplace.compute_cube(workplace.panel())
             data_hash = workplace.data_hash()
+        entries: dict[str, Feature | SeriesFeature] = {**CATALOGUE, **SERIES_FEATURES}
         catalogue = pd.DataFrame(
-            [(name, CATALOGUE[name].group, CATALOGUE[name].formula) for name in cube.names],
+            [(name, entries[name].group, entries[name].formula) for name in cube.names],
             columns=["feature", "group", "formula"],
         )
         return dg.Output(

@@ -50,7 +50,7 @@ def _other_series(strategy: Strategy) -> dg.AssetsDefinition:
     def other_series(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         del context
         with open_workplace(strategy) as workplace, workplace.alone():
-            taken = ingest_series(workplace)
+            taken = ingest_series(strategy, workplace.lake, workplace.ledger, workplace.folder)
         quarantine = pd.concat([each.judged.quarantine for each in taken], ignore_index=True)
         return dg.MaterializeResult(
             metadata={
