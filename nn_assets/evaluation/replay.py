@@ -161,15 +161,18 @@ def _unattended(strategy: Strategy, latched: int) -> Controls:
     return Controls(verdict_allows=True, breaker_reset=reset)
 
 
-def buy_and_hold(market: MarketView, rows: range) -> BookTrack:
+def buy_and_hold(market: MarketView, rows: range, candidates: npt.NDArray[np.bool_] | None = None) -> BookTrack:
     """Equal weights bought at the first session's close and held: the yardstick, without costs.
 
-    A symbol without a bar that day is left out; a missing bar later keeps the last price.
+    A symbol without a bar that day, or not among its ``candidates`` (bars, symbols), is left out; a
+    missing bar later keeps the last price.
     """
     bars = market.panel.bars
     net = np.full(bars, np.nan)
     prices = pd.DataFrame(market.panel.total_return().close[rows[0] : rows[-1] + 1]).ffill().to_numpy()
     there = np.isfinite(prices[0]) & (prices[0] > 0.0)
+    if candidates is not None:
+        there &= candidates[rows[0]]
     wealth = (prices[:, there] / prices[0, there]).mean(axis=1)
     net[rows[0]] = 0.0
     net[rows[0] + 1 : rows[-1] + 1] = wealth[1:] / wealth[:-1] - 1.0

@@ -106,7 +106,7 @@ def run_study(
             strategy, costs, sessions_per_year, market, material.labels, arrays, rows, monitor=watch
         )
     tracks: dict[str, BookTrack] = {name: done.track for name, done in replays.items()}
-    tracks[YARDSTICK] = buy_and_hold(market, rows)
+    tracks[YARDSTICK] = buy_and_hold(market, rows, material.labels.candidates)
     record = record_from_forecasts(
         material.forecasts,
         sessions,

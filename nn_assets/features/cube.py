@@ -108,6 +108,12 @@ class FeatureCube:
         stop = int(self.sessions.searchsorted(pd.Timestamp(session), side="right"))
         return FeatureCube(self.sessions[:stop], self.symbols, self.names, self.values[:stop])
 
+    def where(self, kept: npt.NDArray[np.bool_] | None) -> FeatureCube:
+        """Keep the rows and symbols of a mask (bars, symbols) and make the others missing; all without one."""
+        if kept is None:
+            return self
+        return FeatureCube(self.sessions, self.symbols, self.names, np.where(kept[:, :, None], self.values, np.nan))
+
     def select(self, names: Sequence[str]) -> FeatureCube:
         """Keep the features named only, in the order named.
 

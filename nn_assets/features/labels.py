@@ -16,6 +16,7 @@ __all__ = ["MINIMUM_CROSS_SECTION", "Labels", "forward_returns", "make_labels"]
 
 FloatArray = npt.NDArray[np.float64]
 IntegerArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 MINIMUM_CROSS_SECTION = 5
 """Symbols below which a cross-section's median says little, so that relative labels are refused."""
@@ -36,17 +37,27 @@ class Labels:
         the span, or less the cross-section's median. NaN exactly where ``targets`` is.
     realised_row : array of int, shape (bars,)
         Row at whose session the label becomes known: t + lag + horizon. May lie beyond the axis.
+    candidates : array of bool, shape (bars, symbols), or None
+        Who may be trained on: the universe's members of each session. None: everyone.
     """
 
     targets: FloatArray
     returns: FloatArray
     realised_row: IntegerArray
+    candidates: BoolArray | None = None
 
     def __post_init__(self) -> None:
         for name in ("targets", "returns", "realised_row"):
             readable = getattr(self, name).view()
             readable.setflags(write=False)
             object.__setattr__(self, name, readable)
+
+    def of_candidates(self, candidates: BoolArray | None) -> Labels:
+        """Labels of the candidates alone, (bars, symbols); every other row has none."""
+        if candidates is None:
+            return self
+        targets, returns = (np.where(candidates, values, np.nan) for values in (self.targets, self.returns))
+        return Labels(targets, returns, self.realised_row, candidates)
 
 
 def forward_returns(panel: Panel, label: LabelSettings) -> FloatArray:

@@ -61,6 +61,8 @@ def training_data_hash(cube: FeatureCube, labels: Labels, fold: Fold, lookback: 
     for part in fold.parts().values():
         digest.update(canonical(labels.targets[part]).tobytes())
         digest.update(canonical(labels.returns[part]).tobytes())
+        if labels.candidates is not None:
+            digest.update(labels.candidates[part].tobytes())
     return digest.hexdigest()
 
 

@@ -138,6 +138,7 @@ def _cut(cube: FeatureCube, labels: Labels, fold: Fold, strategy: Strategy) -> _
             targets=labels.targets[first:stop],
             returns=labels.returns[first:stop],
             realised_row=labels.realised_row[first:stop],
+            candidates=None if labels.candidates is None else labels.candidates[first:stop],
         ),
         first_row=first,
         axis_start=cube.sessions[0],
@@ -181,7 +182,8 @@ def _fit(task: _Task, pool: Executor | None = None) -> FoldModel:
 
 def _prepare(task: _Task) -> _Inputs:
     strategy, training_rows = task.strategy, task.local(task.fold.training)
-    stationarity = decide_transforms(task.cube, training_rows, strategy.features)
+    candidates = task.labels.candidates
+    stationarity = decide_transforms(task.cube.where(candidates), training_rows, strategy.features)
     if not stationarity.kept:
         raise TrainingError(
             expected="at least one stationary feature on the training rows",
@@ -196,7 +198,7 @@ def _prepare(task: _Task) -> _Inputs:
         selection = select_features(stationary, task.labels, training_rows, strategy.features, purge)
         stationary = stationary.select(selection.selected)
     values = stationary.values  # noqa: PD011  no pandas object
-    scaler = fit_scaler(values[training_rows], strategy.features.scaling)
+    scaler = fit_scaler(stationary.where(candidates).values[training_rows], strategy.features.scaling)  # noqa: PD011
     windows = Windows(scaler.transform(values), strategy.learning.lookback, task.first_row)
     samples = {
         name: find_samples(windows, rows, task.labels.targets[task.local(rows)])
@@ -251,14 +253,16 @@ def _member_figures(inputs: _Inputs, ensemble: Ensemble) -> Figures:
 
 
 def _reference(task: _Task, judged: Estimates) -> pd.DataFrame:
-    count, kinds = len(judged.rows), len(ESTIMATORS)
-    sessions = task.cube.sessions[judged.rows - task.first_row]
+    candidates, place = task.labels.candidates, judged.rows - task.first_row
+    kept = np.ones(len(place), dtype=bool) if candidates is None else candidates[place, judged.columns]
+    count, kinds = int(kept.sum()), len(ESTIMATORS)
+    sessions = task.cube.sessions[place[kept]]
     symbols = pd.Series(task.cube.symbols, dtype="str")
     return pd.DataFrame(
         {
-            "symbol": symbols.take(np.tile(judged.columns, kinds)).array,
+            "symbol": symbols.take(np.tile(judged.columns[kept], kinds)).array,
             "session": pd.DatetimeIndex(np.tile(sessions.to_numpy(), kinds)).as_unit("ns"),
             "estimator": pd.Series([name for name in ESTIMATORS for _ in range(count)], dtype="str"),
-            "probability": np.concatenate([judged.probability[name] for name in ESTIMATORS]),
+            "probability": np.concatenate([judged.probability[name][kept] for name in ESTIMATORS]),
         }
     )

@@ -97,3 +97,38 @@ def sessions_per_year(calendar: str) -> int:
 def session_days(sessions: pd.DatetimeIndex) -> npt.NDArray[np.datetime64]:
     """Give the sessions as ``datetime64[D]``, for arrays."""
     return sessions.to_numpy().astype("datetime64[D]")
+
+
+def session_ends(calendar: str, days: pd.Series) -> pd.Series:
+    """Close of each day's session, UTC; the day's own end where it has none."""
+    closes = assumed_known_at(calendar, pd.DatetimeIndex(days), 0)
+    return pd.Series(closes, index=days.index).fillna(days.dt.tz_localize("UTC") + pd.Timedelta(days=1))
+
+
+def sessions_of_moments(calendar: str, moments: pd.Series) -> pd.Series:
+    """Give the session at whose close each UTC moment could first be looked back on.
+
+    That is the first one that closes at or after the moment; NaT outside what the calendar covers.
+    """
+    known = timetable(calendar).sessions
+    closes = assumed_known_at(calendar, known, 0).asi8
+    place = np.searchsorted(closes, pd.DatetimeIndex(moments).as_unit("ns").asi8, side="left")
+    found = known.to_numpy()[np.minimum(place, len(known) - 1)]
+    inside = (place < len(known)) & (moments >= pd.Timestamp(known[0]).tz_localize("UTC")).to_numpy()
+    return pd.Series(np.where(inside, found, np.datetime64("NaT", "ns")), index=moments.index)
+
+
+def session_hours(calendar: str, first: object, last: object) -> pd.DataFrame:
+    """When the sessions from ``first`` to ``last`` trade; half days and daylight saving included.
+
+    Returns
+    -------
+    DataFrame
+        session (tz-naive midnight), opens, break_starts, break_ends, closes (UTC moments; breaks NaT
+        where there is none), ascending.
+    """
+    sessions = sessions_between(calendar, first, last)
+    schedule = timetable(calendar).hours.reindex(sessions)
+    hours = {"opens": "open", "break_starts": "break_start", "break_ends": "break_end", "closes": "close"}
+    columns = {name: pd.DatetimeIndex(schedule[told]).as_unit("ns") for name, told in hours.items()}
+    return pd.DataFrame({"session": sessions, **columns})

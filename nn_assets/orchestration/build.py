@@ -12,6 +12,7 @@ from nn_assets.orchestration.assets.evaluation import evaluation_assets
 from nn_assets.orchestration.assets.features import feature_assets
 from nn_assets.orchestration.assets.learning import learning_assets
 from nn_assets.orchestration.assets.market import market_assets
+from nn_assets.orchestration.assets.other_data import other_assets, other_tables
 from nn_assets.orchestration.catalog import load_strategies
 from nn_assets.orchestration.checks import strategy_checks
 from nn_assets.orchestration.io import CubeIOManager, MonthsIOManager
@@ -46,6 +47,7 @@ def strategy_definitions(strategy: Strategy) -> dg.Definitions:
         # A range asked for in the UI must be one run: sessions are decided in order.
         warnings.filterwarnings("ignore", message="Parameter `backfill_policy`")
         assets = [
+            *other_assets(strategy),
             *market_assets(strategy),
             *feature_assets(strategy),
             *learning_assets(strategy),
@@ -53,10 +55,11 @@ def strategy_definitions(strategy: Strategy) -> dg.Definitions:
             *daily_assets(strategy),
             *cost_assets(strategy),
         ]
+    tables = (*other_tables(strategy), *TABLES)
     chosen = {
-        "tables": TABLES,
-        "study": (*TABLES, *MONTHS),
-        "daily": (*TABLES, *DAILY),
+        "tables": tables,
+        "study": (*tables, *MONTHS),
+        "daily": (*tables, *DAILY),
         "costs": ("cost_model",),
     }
     descriptions = {

@@ -8,7 +8,7 @@ from nn_assets.errors import SettingsError
 from nn_assets.market.sessions import assumed_known_at, previous_session, sessions_between
 from nn_assets.settings import MarketSettings
 
-__all__ = ["as_of_session", "last_open_session", "last_stated_session", "now_utc"]
+__all__ = ["as_of_session", "as_of_sessions", "last_open_session", "last_stated_session", "now_utc"]
 
 
 def now_utc() -> pd.Timestamp:
@@ -19,6 +19,11 @@ def now_utc() -> pd.Timestamp:
 def as_of_session(market: MarketSettings, session: object) -> pd.Timestamp:
     """The moment at which a session's decision is made: its close plus the stated lag, UTC."""
     return assumed_known_at(market.calendar, [pd.Timestamp(session)], market.known_at_lag_minutes)[0]
+
+
+def as_of_sessions(market: MarketSettings, sessions: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    """The same moment of each of several sessions."""
+    return assumed_known_at(market.calendar, sessions, market.known_at_lag_minutes)
 
 
 def last_stated_session(market: MarketSettings) -> pd.Timestamp | None:

@@ -20,6 +20,7 @@ from nn_assets.orchestration.ingest_actions import (
     without_recorded_splits,
 )
 from nn_assets.orchestration.sources import source_of
+from nn_assets.orchestration.universe import current_members
 from nn_assets.orchestration.unread import UnreadFiles
 from nn_assets.orchestration.workplace import RAW_BARS, Workplace
 from nn_assets.sources.files import FilesSource
@@ -102,9 +103,10 @@ def audit_bars(workplace: Workplace) -> Audited:
     moment = max(as_of_session(market, workplace.last_session), now_utc())
     known = known_bars(workplace.raw_versions(), moment)
     cleaned = without_recorded_splits(clean(known, market.calendar, workplace.strategy.cleaning), workplace)
+    due = market.symbols or tuple(sorted(cleaned.bars["symbol"].unique()))
     report = inspect(
         cleaned,
-        market.symbols,
+        current_members(workplace.strategy, workplace.lake, due, workplace.last_session),
         workplace.sessions(),
         workplace.strategy.gate,
         fills_at_open=workplace.strategy.label.execution == "next_open",

@@ -19,6 +19,7 @@ from nn_assets.learning.artifact import from_files
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import forecast_rows
 from nn_assets.learning.inference import forecast
+from nn_assets.orchestration.universe import candidates_of
 from nn_assets.orchestration.workplace import FORECASTS, Workplace
 from nn_assets.oversight.reference import DriftReference
 from nn_assets.store.lake import Lake
@@ -39,7 +40,7 @@ __all__ = [
 ]
 
 
-MODEL_SECTIONS = ("features", "label", "learning", "walk_forward")
+MODEL_SECTIONS = ("features", "label", "learning", "walk_forward", "universe", "series")
 """Sections of the settings that decide which model a month uses."""
 
 
@@ -201,7 +202,13 @@ def _forecast(workplace: Workplace, cube: FeatureCube, rows: range, in_force: Mo
         together = list(run)
         model = load_model(workplace, model_id)
         parts.append(forecast(model, cube, slice(together[0], together[-1] + 1)))
-    return parts
+    members = candidates_of(workplace.strategy, workplace.lake, cube.sessions, cube.symbols)
+    if members is None:
+        return parts
+    symbols = pd.Index(cube.symbols)
+    return [
+        part[members[cube.sessions.get_indexer(part["session"]), symbols.get_indexer(part["symbol"])]] for part in parts
+    ]
 
 
 def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from nn_assets.evaluation.daily_round import Round
 from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.verdict import Verdict
 from nn_assets.orchestration.study import StudyResult
+from nn_assets.orchestration.universe import survivorship_facts
 from nn_assets.orchestration.workplace import Workplace
 from nn_assets.reports.page import DailyPage, Plot, StudyPage, daily_page, demo_page, study_page
 from nn_assets.reports.plots import (
@@ -97,6 +98,7 @@ def keep_study(workplace: Workplace, strategy: Strategy, result: StudyResult) ->
             ["Models", str(len(set(models)))],
             ["Symbols", str(len(record.symbols))],
             ["Trials counted", str(result.trials)],
+            *map(list, survivorship_facts(strategy, workplace.lake, workplace.bars(), workplace.sessions()).items()),
         ],
         "settings_hash": strategy.content_hash(),
         "newest_model": models[-1],

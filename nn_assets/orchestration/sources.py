@@ -7,6 +7,7 @@ from functools import partial
 import pandas as pd
 
 from nn_assets.market.bars import known_after
+from nn_assets.orchestration.intraday import PublishedIntraday
 from nn_assets.orchestration.workplace import Workplace
 from nn_assets.settings.sources import (
     AlpacaSettings,
@@ -38,6 +39,8 @@ def source_of(workplace: Workplace) -> Source:
     settings, market = workplace.strategy.source, workplace.strategy.market
     scope = Scope(market.calendar, market.symbols, market.history_starts)
     volume = workplace.strategy.cleaning.traded_with_volume
+    if workplace.strategy.intraday is not None:
+        return PublishedIntraday(workplace)
     if isinstance(settings, FilesSettings):
         assert settings.path is not None, "settings demand it"
         return FilesSource(

@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from nn_assets.errors import DecisionError, PublicationError
-from nn_assets.features.catalogue import compute_features
+from nn_assets.features.catalogue import SERIES_FEATURES, compute_features, with_series_features
 from nn_assets.features.cube import FeatureCube
 from nn_assets.features.labels import Labels, make_labels
 from nn_assets.learning.address import code_version
@@ -28,6 +28,8 @@ from nn_assets.market.sessions import sessions_between, sessions_per_year
 from nn_assets.orchestration.actions import ACTIONS, data_hash_of, read_action_versions
 from nn_assets.orchestration.catalog import find_strategy
 from nn_assets.orchestration.clock import as_of_session, last_open_session, now_utc
+from nn_assets.orchestration.series import known_by_role
+from nn_assets.orchestration.universe import candidates_of
 from nn_assets.settings import Strategy
 from nn_assets.store.files import locked
 from nn_assets.store.lake import Lake
@@ -174,7 +176,11 @@ class Workplace:
     def compute_cube(self, panel: Panel) -> FeatureCube:
         """The strategy's features of a panel, on its total-return prices."""
         settings = self.strategy.features
-        return compute_features(panel.total_return(), settings.names, market_symbol=settings.market_symbol)
+        of_bars = tuple(name for name in settings.names if name not in SERIES_FEATURES)
+        prices = panel.total_return()
+        cube = compute_features(prices, of_bars, market_symbol=settings.market_symbol)
+        series = known_by_role(self.strategy, self.lake, panel.sessions, panel.symbols)
+        return with_series_features(cube, prices, series, self.sessions_per_year, settings.names)
 
     def cube(self, session: object = None) -> FeatureCube:
         """Features known at a session's close.
@@ -212,7 +218,8 @@ class Workplace:
     def labels(self, panel: Panel) -> Labels:
         """What is learned from a panel's total-return prices; NaN where not realised on it."""
         rate = self.strategy.market.cash_rate_annual_fraction / self.sessions_per_year
-        return make_labels(panel.total_return(), self.strategy.label, cash_rate_per_session=rate)
+        labels = make_labels(panel.total_return(), self.strategy.label, cash_rate_per_session=rate)
+        return labels.of_candidates(candidates_of(self.strategy, self.lake, panel.sessions, panel.symbols))
 
     # --- forecasts ---------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ Takes the text of a file. Gives a Strategy, in which every default is stated.
 Never looks a key up by its name at run time.
 """
 
+from nn_assets.settings.data_sections import IntradaySettings, SeriesSettings, UniverseSettings
 from nn_assets.settings.reading import load_strategy, parse_strategy
 from nn_assets.settings.sections import (
     CleaningSettings,
@@ -27,13 +28,16 @@ __all__ = [
     "ExecutionSettings",
     "FeatureSettings",
     "GateSettings",
+    "IntradaySettings",
     "LabelSettings",
     "LearningSettings",
     "MarketSettings",
     "OversightSettings",
     "PortfolioSettings",
+    "SeriesSettings",
     "SourceSettings",
     "Strategy",
+    "UniverseSettings",
     "WalkForwardSettings",
     "load_strategy",
     "parse_strategy",

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from nn_assets.settings.data_sections import IntradaySettings, SeriesSettings, UniverseSettings
 from nn_assets.settings.section import Section as _Section
 from nn_assets.settings.sources import BundledSettings, SourceSettings
 
@@ -114,6 +115,7 @@ class FeatureSettings(_Section):
     """Which features, and the stationarity gate on the training rows of a fold."""
 
     names: tuple[str, ...] = ()
+    series: dict[Literal["implied_volatility", "funding_rate"], str] = Field(default_factory=dict)
     market_symbol: str | None = None
     adf_p_value: Fraction = 0.05
     panel_pass_share: Fraction = 0.90
@@ -276,6 +278,9 @@ class Strategy(_Section):
     portfolio: PortfolioSettings = PortfolioSettings()
     execution: ExecutionSettings = ExecutionSettings()
     oversight: OversightSettings = OversightSettings()
+    series: tuple[SeriesSettings, ...] = ()
+    universe: UniverseSettings | None = None
+    intraday: IntradaySettings | None = None
     trade_without_verdict: bool = False
 
     @model_validator(mode="after")
@@ -285,6 +290,19 @@ class Strategy(_Section):
                 "label.kind direction_relative says nothing of the market's direction: it needs a "
                 f"dollar-neutral book, portfolio.net_limit 0, not {self.portfolio.net_limit}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _one_place_for_each_fact(self) -> Strategy:
+        named = [(each.name, each.symbol) for each in self.series]
+        twice = sorted({name for name, symbol in named if named.count((name, symbol)) > 1})
+        if twice:
+            raise ValueError(f"series {', '.join(twice)} stands twice for the same symbol")
+        unknown = sorted(set(self.features.series.values()) - {name for name, _ in named})
+        if unknown:
+            raise ValueError(f"features.series names {', '.join(unknown)}, which series does not")
+        if self.intraday is not None and "source" in self.model_fields_set:
+            raise ValueError("daily bars are made of the intraday bars: leave source out beside intraday")
         return self
 
     def behaviour(self, *sections: str) -> dict[str, Any]:

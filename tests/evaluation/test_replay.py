@@ -155,6 +155,15 @@ def test_buy_and_hold_earns_the_mean_of_what_its_symbols_grew_by() -> None:
     assert np.isnan(track.net[99])
 
 
+def test_buy_and_hold_buys_only_the_candidates_of_its_first_session() -> None:
+    of = world(world_strategy())
+    candidates = np.ones(of.panel.close.shape, dtype=bool)
+    candidates[:150, 0] = False  # a member from then on, which the first day could not know
+    track = buy_and_hold(of.market, range(100, 200), candidates)
+    grown = float(np.mean(of.panel.close[199, 1:] / of.panel.close[100, 1:]))
+    assert float(np.prod(1.0 + track.net[100:200])) == pytest.approx(grown, rel=1e-12)
+
+
 def test_a_view_of_the_market_equals_plain_pandas() -> None:
     of = world(world_strategy())
     view = of.market.at(150)

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from nn_assets.features.catalogue.beside_bars import SERIES_FEATURES, SeriesFeature, with_series_features
 from nn_assets.features.catalogue.compute import CATALOGUE, available_features, compute_features
 from nn_assets.features.catalogue.definition import Feature, MarketContext
 
-__all__ = ["CATALOGUE", "Feature", "MarketContext", "available_features", "compute_features"]
+__all__ = [
+    "CATALOGUE",
+    "SERIES_FEATURES",
+    "Feature",
+    "MarketContext",
+    "SeriesFeature",
+    "available_features",
+    "compute_features",
+    "with_series_features",
+]

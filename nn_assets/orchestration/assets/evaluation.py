@@ -13,6 +13,7 @@ from nn_assets.orchestration.naming import asset_key, described, effective_strat
 from nn_assets.orchestration.partitions import asked_months, month_partitions
 from nn_assets.orchestration.reporting import keep_study, study_plots, write_study_page
 from nn_assets.orchestration.study import StudyResult, study_until, track_frames
+from nn_assets.orchestration.universe import survivorship_facts
 from nn_assets.orchestration.workplace import open_workplace
 from nn_assets.settings import Strategy
 
@@ -50,6 +51,7 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             result = study_until(workplace, asked, chosen, context.run.run_id, context.log.info)
             keep_study(workplace, asked, result)
             page = write_study_page(workplace)
+            unseen = survivorship_facts(asked, workplace.lake, workplace.bars(), workplace.sessions())
         alarms = result.study.figures.alarms
         yield dg.AssetCheckResult(
             check_name="no_leak_alarm",
@@ -61,6 +63,7 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             track_frames(result.study, chosen),
             metadata={
                 **_metadata(result),
+                **unseen,
                 "report": dg.MetadataValue.path(str(page)),
                 **{name: image(png) for name, png in study_plots(result).items()},
             },

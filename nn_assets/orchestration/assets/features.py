@@ -5,20 +5,23 @@ from collections.abc import Callable
 import dagster as dg
 import pandas as pd
 
-from nn_assets.features.catalogue import CATALOGUE
+from nn_assets.features.catalogue import CATALOGUE, SERIES_FEATURES, Feature, SeriesFeature
 from nn_assets.features.cube import FeatureCube
 from nn_assets.features.selection import select_features
 from nn_assets.features.stationarity import apply_transforms, decide_transforms
 from nn_assets.learning.address import code_version
 from nn_assets.learning.folds import Fold, fitted_month, purge_sessions
+from nn_assets.orchestration.assets.other_data import tables_beside_bars
 from nn_assets.orchestration.fingerprint import code_of
 from nn_assets.orchestration.io import DerivedCube
 from nn_assets.orchestration.metadata import table
 from nn_assets.orchestration.naming import asset_key, described, effective_strategy
 from nn_assets.orchestration.partitions import asked_months, first_model_month, month_partitions
 from nn_assets.orchestration.training import refit_folds
+from nn_assets.orchestration.universe import members_only
 from nn_assets.orchestration.workplace import open_workplace
 from nn_assets.settings import Strategy
+from nn_assets.store.lake import Lake
 
 __all__ = ["feature_assets"]
 
@@ -30,7 +33,7 @@ def feature_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         **described(strategy, "features", "features", version, {"numpy"}),
-        deps=[asset_key(strategy, "validated_bars")],
+        deps=[asset_key(strategy, name) for name in ("validated_bars", *tables_beside_bars(strategy))],
         io_manager_key="cube_io",
         description="Every feature of every symbol and session, (bar, symbol, feature) float64, causal to the bit.",
     )
@@ -39,8 +42,9 @@ def feature_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         with open_workplace(strategy) as workplace:
             cube = workplace.compute_cube(workplace.panel())
             data_hash = workplace.data_hash()
+        entries: dict[str, Feature | SeriesFeature] = {**CATALOGUE, **SERIES_FEATURES}
         catalogue = pd.DataFrame(
-            [(name, CATALOGUE[name].group, CATALOGUE[name].formula) for name in cube.names],
+            [(name, entries[name].group, entries[name].formula) for name in cube.names],
             columns=["feature", "group", "formula"],
         )
         return dg.Output(
@@ -113,7 +117,7 @@ def _by_month(
 
 
 def _verdicts(strategy: Strategy, cube: FeatureCube, fold: Fold) -> pd.DataFrame:
-    report = decide_transforms(cube, fold.training, strategy.features)
+    report = decide_transforms(members_only(strategy, Lake(), cube), fold.training, strategy.features)
     rows = [
         (each.name, each.verdict, each.pass_share, each.median_p_value, each.kpss_share) for each in report.verdicts
     ]
@@ -123,7 +127,7 @@ def _verdicts(strategy: Strategy, cube: FeatureCube, fold: Fold) -> pd.DataFrame
 
 def _selection(strategy: Strategy, cube: FeatureCube, fold: Fold) -> pd.DataFrame:
     training = fold.training
-    report = decide_transforms(cube, training, strategy.features)
+    report = decide_transforms(members_only(strategy, Lake(), cube), training, strategy.features)
     if not strategy.features.select:
         return pd.DataFrame({"feature": list(report.kept), "why": "stationary"})
     with open_workplace(strategy) as workplace:

@@ -7,12 +7,14 @@ import pandas as pd
 
 from nn_assets.errors import GateHalted
 from nn_assets.market.gate import CHECKS, GateCheck, blocking_checks
+from nn_assets.orchestration.assets.other_data import tables_before_bars
 from nn_assets.orchestration.data_docs import data_docs_file, review_bars
 from nn_assets.orchestration.fingerprint import code_of
 from nn_assets.orchestration.ingest import Audited, audit_bars, ingest_bars, publish_bars
 from nn_assets.orchestration.ingest_actions import stored_actions
 from nn_assets.orchestration.metadata import image, table
 from nn_assets.orchestration.naming import asset_key, described
+from nn_assets.orchestration.universe import unseen_members
 from nn_assets.orchestration.workplace import open_workplace
 from nn_assets.reports.expectations import SUITES, SuiteResult
 from nn_assets.reports.plots import bar_counts
@@ -39,6 +41,7 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         **described(strategy, "raw_bars", "market", version, {"parquet"}),
+        deps=[asset_key(strategy, name) for name in tables_before_bars(strategy)],
         description="Bars as the source delivered them. A bar delivered again that differs is a new version; "
         "nothing is overwritten.",
     )
@@ -48,6 +51,7 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             ingested = ingest_bars(workplace)
             sessions = workplace.sessions()
             actions = stored_actions(workplace)
+            unseen = unseen_members(strategy, workplace.lake, workplace.raw_versions(), sessions)
         return dg.MaterializeResult(
             metadata={
                 "delivered_rows": ingested.delivered,
@@ -59,9 +63,10 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
                 "actions": actions,
                 "files_read": len(ingested.files_read),
                 "files_without_bars": list(ingested.files_without_bars),
-                "source": strategy.source.kind,
+                "source": strategy.source.kind if strategy.intraday is None else "intraday",
                 "first_session": str(sessions[0].date()),
                 "last_session": str(sessions[-1].date()),
+                **({"members_without_bars": table(unseen)} if strategy.universe else {}),
             }
         )
 
@@ -97,6 +102,7 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
                     allow_retries=False,
                 ) from halted
             publication = publish_bars(workplace, audited, context.run.run_id)
+            unseen = unseen_members(strategy, workplace.lake, audited.cleaned.bars, workplace.sessions())
         yield dg.MaterializeResult(
             metadata={
                 **audited.report.figures,
@@ -105,6 +111,7 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
                 "data_docs": dg.MetadataValue.url(data_docs_file(strategy.name).as_uri()),
                 "quarantine": table(_quarantine(audited)),
                 "counts": image(_plot(audited)),
+                **({"members_without_bars": table(unseen)} if strategy.universe else {}),
             }
         )
 

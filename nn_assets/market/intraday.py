@@ -1,0 +1,201 @@
+"""Intraday bars as bitemporal facts: when each could be known, versions, and the session bars made of them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.frames import DELIVERED_BARS, INTRADAY_VERSIONS, QUOTES, conform
+from nn_assets.market.bars import RevisionCount
+from nn_assets.market.trading_hours import trading_hours
+from nn_assets.settings import IntradaySettings
+
+__all__ = [
+    "KEY",
+    "SessionBars",
+    "intraday_as_of",
+    "intraday_hash",
+    "new_intraday",
+    "session_bars",
+    "stamped_intraday",
+]
+
+KEY = ["symbol", "bar_at"]
+_VALUES = ("open", "high", "low", "close", "volume", *QUOTES)
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+def stamped_intraday(
+    delivered: pd.DataFrame,
+    calendar: str,
+    settings: IntradaySettings,
+    arrived_at: pd.Timestamp,
+    *,
+    decided_to: pd.Timestamp | None = None,
+) -> pd.DataFrame:
+    """Give each delivered bar its session and its moments.
+
+    Parameters
+    ----------
+    delivered : DataFrame
+        symbol, bar_at (its start, UTC), prices, volume, quotes, source.
+    calendar : str
+    settings : IntradaySettings
+    arrived_at : Timestamp, UTC
+        Becomes ``ingested_at``.
+    decided_to : Timestamp, optional
+        Last session that was decided: what arrives now of it, or of one before, is known from now on.
+
+    Returns
+    -------
+    DataFrame
+        Columns of ``INTRADAY_VERSIONS``. ``known_at`` is the bar's end plus the stated lag; a bar in
+        no session is dated by its day, UTC.
+    """
+    bar = pd.Timedelta(minutes=settings.bar_minutes)
+    hours = trading_hours(calendar, settings, delivered["bar_at"].min(), delivered["bar_at"].max())
+    place = hours.place(pd.DatetimeIndex(delivered["bar_at"]).as_unit("ns").asi8).session
+    by_day = delivered["bar_at"].dt.tz_localize(None).dt.normalize()
+    session = by_day.where(place < 0, hours.sessions.to_numpy()[np.maximum(place, 0)])
+    known_at = delivered["bar_at"] + bar + pd.Timedelta(seconds=settings.known_at_lag_seconds)
+    if decided_to is not None:
+        known_at = known_at.mask(session <= decided_to, arrived_at)
+    stamped = delivered.assign(session=session, known_at=known_at, ingested_at=arrived_at)
+    return conform(stamped, INTRADAY_VERSIONS)
+
+
+def new_intraday(stored: pd.DataFrame, delivered: pd.DataFrame) -> tuple[pd.DataFrame, RevisionCount]:
+    """Find what a delivery adds to the versions stored; rules as for daily bars.
+
+    Parameters
+    ----------
+    stored, delivered : DataFrame
+        Columns of ``INTRADAY_VERSIONS``. Several delivered rows of one bar are one version that
+        contradicts, or repeats, itself: all are kept, and cleaning judges them.
+
+    Returns
+    -------
+    DataFrame
+        The rows to append. The first version of a bar keeps its known_at; a later one that differs,
+        or one that repeats a bar stored before it had ended, is known from its arrival.
+    RevisionCount
+        Counts of bars. Redelivering the same rows, in whatever order, gives none.
+    """
+    newest = stored[_newest(stored)]
+    before, now = _fingerprints(newest), _fingerprints(delivered)
+    told = before.reindex(now.index)
+    added = told["rows"].isna()
+    same = (told["rows"] == now["rows"]) & (told["print"] == now["print"])
+    premature = newest.loc[newest["known_at"] > newest["ingested_at"]].groupby(KEY)["known_at"].max()
+    ripe = delivered.groupby(KEY)["ingested_at"].max() >= premature.reindex(now.index)
+    confirmed = same & ripe.reindex(now.index, fill_value=False)
+    chosen = (added | ~same | confirmed).to_numpy()
+    rows = pd.MultiIndex.from_frame(delivered[KEY]).isin(now.index[chosen])
+    fresh = delivered[rows]
+    first = pd.MultiIndex.from_frame(fresh[KEY]).isin(now.index[added.to_numpy()])
+    known_at = fresh["known_at"].where(first, fresh[["known_at", "ingested_at"]].max(axis=1))
+    counted = RevisionCount(
+        added=int(added.sum()),
+        revised=int((~added & ~same).sum()),
+        confirmed=int(confirmed.sum()),
+        unchanged=int((same & ~confirmed).sum()),
+    )
+    return fresh.assign(known_at=known_at).sort_values(KEY, kind="stable").reset_index(drop=True), counted
+
+
+def _fingerprints(rows: pd.DataFrame) -> pd.DataFrame:
+    """Count and hash of the rows of each bar, the same whatever their order."""
+    values = pd.DataFrame({name: rows[name].to_numpy(dtype=np.float64) + 0.0 for name in _VALUES}, index=rows.index)
+    hashed = pd.util.hash_pandas_object(values, index=False)
+    grouped = rows[KEY].assign(print=hashed, rows=1).groupby(KEY)
+    return grouped.agg({"print": "sum", "rows": "sum"})
+
+
+def _newest(versions: pd.DataFrame) -> BoolArray:
+    """Rows of the version stored last of each bar."""
+    last = versions.groupby(KEY)["ingested_at"].transform("max")
+    newest: BoolArray = (versions["ingested_at"] == last).to_numpy()
+    return newest
+
+
+def intraday_as_of(
+    versions: pd.DataFrame, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None
+) -> pd.DataFrame:
+    """Give the bars as they were known at a moment: of each its latest version, ordered by symbol and start."""
+    visible = versions["known_at"] <= moment
+    if ingested_by is not None:
+        visible &= versions["ingested_at"] <= ingested_by
+    seen = versions[visible]
+    return seen[_newest(seen)].sort_values([*KEY, *_VALUES, "source"], kind="stable").reset_index(drop=True)
+
+
+def intraday_hash(bars: pd.DataFrame) -> str:
+    """SHA-256 of what bars say: symbol, start, prices, volume and quotes, whatever the rows' order."""
+    ordered = bars.sort_values([*KEY, *_VALUES], kind="stable")
+    digest = hashlib.sha256(f"intraday/1/{len(ordered)}".encode())
+    for symbol, count in ordered["symbol"].value_counts().sort_index().items():
+        digest.update(f"{symbol}\t{count}\n".encode())
+    digest.update(pd.DatetimeIndex(ordered["bar_at"]).as_unit("ns").asi8.astype("<i8").tobytes())
+    for name in _VALUES:
+        values = ordered[name].to_numpy(dtype="<f8") + 0.0
+        digest.update(np.where(np.isnan(values), np.nan, values).tobytes())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class SessionBars:
+    """Session bars made of intraday ones, and the sessions of which too few bars are there.
+
+    Attributes
+    ----------
+    bars : DataFrame
+        Columns of ``DELIVERED_BARS``.
+    left_out : DataFrame
+        symbol, session, bars (there), due: half-finished sessions, of which no bar is made.
+    """
+
+    bars: pd.DataFrame
+    left_out: pd.DataFrame
+
+
+def session_bars(bars: pd.DataFrame, calendar: str, settings: IntradaySettings) -> SessionBars:
+    """Aggregate clean intraday bars by session.
+
+    Open is the first bar's, close the last one's; high, low and volume are over all of them. A
+    session with less than ``min_session_coverage_fraction`` of the bars due is left out.
+
+    Parameters
+    ----------
+    bars : DataFrame
+        Columns of ``INTRADAY_BARS``; one row a bar. Volume NaN everywhere in a session stays NaN.
+    calendar : str
+    settings : IntradaySettings
+    """
+    ordered = bars.sort_values(KEY, kind="stable")
+    grouped = ordered.groupby(["symbol", "session"], sort=True)
+    made = grouped.agg(
+        open=("open", "first"),
+        high=("high", "max"),
+        low=("low", "min"),
+        close=("close", "last"),
+        bars=("close", "size"),
+    )
+    made = made.assign(volume=grouped["volume"].sum(min_count=1)).reset_index()
+    if made.empty:
+        return SessionBars(conform(made.assign(source=""), DELIVERED_BARS), made.assign(due=0)[_LEFT_OUT])
+    hours = trading_hours(calendar, settings, ordered["bar_at"].min(), ordered["bar_at"].max())
+    made["due"] = hours.bars_due[hours.sessions.get_indexer(made["session"])]
+    whole = made["bars"] >= settings.min_session_coverage_fraction * made["due"]
+    source = f"intraday:{settings.bar_minutes}min"
+    return SessionBars(
+        conform(made[whole].assign(source=source), DELIVERED_BARS),
+        made.loc[~whole, _LEFT_OUT].reset_index(drop=True),
+    )
+
+
+_LEFT_OUT = ["symbol", "session", "bars", "due"]

@@ -1,0 +1,98 @@
+"""Intraday bars: taken in by version, and published through their own gate."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from nn_assets.errors import GateHalted
+from nn_assets.orchestration.fingerprint import code_of
+from nn_assets.orchestration.intraday import (
+    RAW_INTRADAY,
+    VALIDATED_INTRADAY,
+    audit_intraday,
+    ingest_intraday,
+    publish_intraday,
+)
+from nn_assets.orchestration.metadata import table
+from nn_assets.orchestration.naming import asset_key, described
+from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.settings import Strategy
+
+__all__ = ["intraday_assets"]
+
+_CHECKS = {
+    "schema": "Every bar keeps the contract: prices positive and bracketed, one row per symbol and start.",
+    "quarantined_share": "The share of rows in quarantine is within the strategy's limit.",
+    "missing_bars": "The share of bars never delivered within a session is within the strategy's limit.",
+    "missing_symbols": "The share of symbols without a bar is within the strategy's limit.",
+}
+
+
+def intraday_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
+    """``raw_intraday_bars`` and ``validated_intraday_bars``; none where the strategy names none."""
+    if strategy.intraday is None:
+        return []
+    version = code_of("market", "sources", "frames")
+    key = asset_key(strategy, VALIDATED_INTRADAY)
+
+    @dg.asset(
+        **described(strategy, RAW_INTRADAY, "market", version, {"parquet"}),
+        description="Bars within the session as their files have them. A bar delivered again that differs is a new "
+        "version; nothing is overwritten.",
+    )
+    def raw_intraday_bars(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        del context
+        with open_workplace(strategy) as workplace, workplace.alone():
+            counted, delivered = ingest_intraday(workplace)
+        return dg.MaterializeResult(
+            metadata={
+                "delivered_rows": delivered,
+                "added": counted.added,
+                "revised": counted.revised,
+                "unchanged": counted.unchanged,
+            }
+        )
+
+    @dg.asset(
+        **described(strategy, VALIDATED_INTRADAY, "market", version, {"parquet", "pandera"}),
+        deps=[asset_key(strategy, RAW_INTRADAY)],
+        description="Intraday bars that passed cleaning and their gate, published at one atomic switch. The daily "
+        "bars are made of them; a session of which too few bars are there makes none.",
+        check_specs=[
+            dg.AssetCheckSpec(name=name, asset=key, description=told, blocking=True) for name, told in _CHECKS.items()
+        ],
+    )
+    def validated_intraday_bars(
+        context: dg.AssetExecutionContext,
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
+        with open_workplace(strategy) as workplace:
+            audited = audit_intraday(workplace)
+            for check in audited.report.checks:
+                yield dg.AssetCheckResult(
+                    check_name=check.name,
+                    passed=check.passed,
+                    severity=dg.AssetCheckSeverity.ERROR,
+                    description=check.detail,
+                    metadata={"violations": "\n".join(check.violations[:50])} if check.violations else {},
+                )
+            try:
+                audited.report.raise_if_failed()
+            except GateHalted as halted:
+                raise dg.Failure(
+                    description=str(halted), metadata={"violations": len(halted.violations)}, allow_retries=False
+                ) from halted
+            publication = publish_intraday(workplace, audited, context.run.run_id)
+        quarantine = audited.cleaned.quarantine[["symbol", "session", "rule", "field", "value"]]
+        largest = audited.cleaned.gaps.sort_values("missing", ascending=False)
+        yield dg.MaterializeResult(
+            metadata={
+                **audited.report.figures,
+                "content_hash": publication.content_hash,
+                "publication": publication.ordinal,
+                "quarantine": table(quarantine),
+                "largest_gaps": table(largest.assign(after=largest["after"].astype("str")), rows=20),
+                "half_finished_sessions": table(audited.sessions.left_out),
+            }
+        )
+
+    return [raw_intraday_bars, validated_intraday_bars]

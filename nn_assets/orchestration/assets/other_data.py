@@ -1,0 +1,97 @@
+"""Tables beside the daily bars, where a strategy names them: other series, a universe, intraday bars."""
+
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from nn_assets.orchestration.assets.intraday import intraday_assets
+from nn_assets.orchestration.fingerprint import code_of
+from nn_assets.orchestration.intraday import RAW_INTRADAY, VALIDATED_INTRADAY
+from nn_assets.orchestration.metadata import table
+from nn_assets.orchestration.naming import described
+from nn_assets.orchestration.series import OTHER_SERIES, TakenSeries, ingest_series
+from nn_assets.orchestration.universe import UNIVERSE, ingest_universe, universe_facts
+from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.settings import Strategy
+
+__all__ = ["other_assets", "other_tables", "tables_before_bars", "tables_beside_bars"]
+
+
+def tables_beside_bars(strategy: Strategy) -> tuple[str, ...]:
+    """Assets that features read beside the published bars."""
+    return (OTHER_SERIES,) * bool(strategy.series) + (UNIVERSE,) * (strategy.universe is not None)
+
+
+def tables_before_bars(strategy: Strategy) -> tuple[str, ...]:
+    """Assets that the daily bars are made of, or judged by."""
+    intraday = (RAW_INTRADAY, VALIDATED_INTRADAY) * (strategy.intraday is not None)
+    return (UNIVERSE,) * (strategy.universe is not None) + intraday
+
+
+def other_tables(strategy: Strategy) -> tuple[str, ...]:
+    """Every asset of a strategy that this module makes."""
+    return tuple(dict.fromkeys((*tables_beside_bars(strategy), *tables_before_bars(strategy))))
+
+
+def other_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
+    """The tables beside the bars that a strategy's settings name; none where they name none."""
+    made = {OTHER_SERIES: _other_series, UNIVERSE: _universe}
+    named = [make(strategy) for name, make in made.items() if name in other_tables(strategy)]
+    return [*named, *intraday_assets(strategy)]
+
+
+def _other_series(strategy: Strategy) -> dg.AssetsDefinition:
+    @dg.asset(
+        **described(strategy, OTHER_SERIES, "market", code_of("market", "sources", "frames"), {"parquet"}),
+        description="Observations of the series beside the bars, as facts with the moment each was known. A value "
+        "delivered again that differs is a new version; faulty rows are kept in quarantine.",
+    )
+    def other_series(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        del context
+        with open_workplace(strategy) as workplace, workplace.alone():
+            taken = ingest_series(strategy, workplace.lake, workplace.ledger, workplace.folder)
+        quarantine = pd.concat([each.judged.quarantine for each in taken], ignore_index=True)
+        return dg.MaterializeResult(
+            metadata={
+                "series": table(pd.DataFrame([_told(each) for each in taken])),
+                "added": sum(each.counted.added for each in taken),
+                "revised": sum(each.counted.revised for each in taken),
+                "quarantined": len(quarantine),
+                "quarantine": table(quarantine[["symbol", "session", "rule", "value"]]),
+            }
+        )
+
+    return other_series
+
+
+def _told(taken: TakenSeries) -> dict[str, Any]:
+    judged = taken.judged
+    intervals = ", ".join(f"{count} of {minutes} min" for minutes, count in judged.intervals_minutes.items())
+    return {
+        "series": f"{taken.name} {taken.symbol}".strip(),
+        "observations": len(judged.observations),
+        "added": taken.counted.added,
+        "revised": taken.counted.revised,
+        "quarantined": len(judged.quarantine),
+        "snapped": judged.snapped,
+        "outside_range": judged.outside_range,
+        "gaps": judged.gaps,
+        "intervals": intervals,
+    }
+
+
+def _universe(strategy: Strategy) -> dg.AssetsDefinition:
+    @dg.asset(
+        **described(strategy, UNIVERSE, "market", code_of("market", "sources", "frames"), {"parquet"}),
+        description="Who belonged to the universe from when to when, as facts with the moment each was known. On a "
+        "session only its members are trained on, forecast and held; one that leaves is closed.",
+    )
+    def universe_membership(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        del context
+        with open_workplace(strategy) as workplace, workplace.alone():
+            counted = ingest_universe(strategy, workplace.lake, workplace.ledger, workplace.folder)
+            facts = universe_facts(strategy, workplace.lake, workplace.last_session)
+        return dg.MaterializeResult(metadata={"added": counted.added, "revised": counted.revised, **facts})
+
+    return universe_membership

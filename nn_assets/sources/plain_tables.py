@@ -1,0 +1,172 @@
+"""Files of any table read as they are (CSV, Parquet, Feather), and columns of them made moments, days or numbers.
+
+For data that are no daily bars. A file that cannot be read, and the first value that is none of its
+kind, are errors that name the place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from nn_assets.errors import SourceError
+from nn_assets.sources.spellings import normalised
+
+__all__ = ["TABLE_ENDINGS", "column_named", "days_of", "files_of", "moments_of", "numbers_of", "read_plain"]
+
+TABLE_ENDINGS = (".csv", ".csv.gz", ".parquet", ".pq", ".feather")
+_NONE = frozenset(["", "na", "n/a", "nan", "null", "none", "-"])
+# Below each bound an epoch counts seconds, milliseconds, microseconds; above the last, nanoseconds.
+_EPOCHS = ((1e11, "s"), (1e14, "ms"), (1e17, "us"))
+_DAY = r"\d{4}-\d{2}-\d{2}"
+
+
+def files_of(path: Path, key: str) -> list[Path]:
+    """The file itself, or a folder's tables in the order of their names.
+
+    Raises
+    ------
+    SourceError
+        There is none; ``key`` is the setting that names it.
+    """
+    if path.is_dir():
+        inside = [entry for entry in path.iterdir() if entry.is_file() and not entry.name.startswith(".")]
+        found = sorted(entry for entry in inside if entry.name.lower().endswith(TABLE_ENDINGS))
+    else:
+        found = [path] if path.is_file() and path.name.lower().endswith(TABLE_ENDINGS) else []
+    if not found:
+        raise SourceError(
+            expected=f"a {', '.join(TABLE_ENDINGS)} file, or a folder of such files",
+            found="none" if path.exists() else "nothing there",
+            remedy=f"correct {key} in the strategy file",
+            file=str(path),
+            rule="files_there",
+        )
+    return found
+
+
+def read_plain(path: Path) -> pd.DataFrame:
+    """Read every column of a table: those of a CSV as texts, others with their own types.
+
+    Raises
+    ------
+    SourceError
+        It cannot be read, or has no rows.
+    """
+    name = path.name.lower()
+    try:
+        if name.endswith(".feather"):
+            table = pd.read_feather(path)
+        elif name.endswith((".parquet", ".pq")):
+            table = pd.read_parquet(path)
+            table = table if isinstance(table.index, pd.RangeIndex) else table.reset_index()
+        else:
+            table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False)
+    except (OSError, EOFError, ValueError, pa.ArrowException) as error:
+        raise SourceError(
+            expected="a readable table",
+            found=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}",
+            remedy="deliver the file again, or move it out of the folder",
+            file=str(path),
+            rule="readable",
+        ) from error
+    if table.empty:
+        raise SourceError(
+            expected="at least one row",
+            found="a header alone",
+            remedy="deliver the file again, or remove it",
+            file=str(path),
+            rule="not_empty",
+        )
+    return table.set_axis([str(header) for header in table.columns], axis=1)
+
+
+def column_named(table: pd.DataFrame, spellings: Sequence[str], path: Path, *, needed: bool = True) -> str | None:
+    """Header of the first spelling that the table has; None where it has none and need not.
+
+    Raises
+    ------
+    SourceError
+        A needed column is absent.
+    """
+    by_spelling = {normalised(header): header for header in reversed(table.columns)}
+    found = next((by_spelling[each] for each in map(normalised, spellings) if each in by_spelling), None)
+    if found is None and needed:
+        raise SourceError(
+            expected=f"a column {' or '.join(spellings)}",
+            found=f"columns {', '.join(map(repr, table.columns[:30]))}",
+            remedy=f"name the column {spellings[0]!r}, or name it in the strategy file",
+            file=str(path),
+            rule="complete_columns",
+            column=spellings[0],
+        )
+    return found
+
+
+def moments_of(table: pd.DataFrame, column: str, path: Path, *, nullable: bool = False) -> pd.Series:
+    """UTC moments of a column of times, ISO 8601 texts or epochs (s, ms, us or ns by their size).
+
+    A text or time without an offset is taken as UTC.
+    """
+    written = table[column]
+    if pd.api.types.is_datetime64_any_dtype(written):
+        aware = written.dt.tz_localize("UTC") if written.dt.tz is None else written.dt.tz_convert("UTC")
+    elif pd.api.types.is_numeric_dtype(written):
+        largest = float(np.nanmax(np.abs(written.to_numpy(dtype=np.float64))))
+        unit = next((unit for bound, unit in _EPOCHS if largest < bound), "ns")
+        aware = pd.to_datetime(written, unit=unit, utc=True)
+    else:
+        texts = written.astype("str").str.strip()
+        blank = texts.str.lower().isin(_NONE) | written.isna()
+        aware = pd.to_datetime(texts.mask(blank), format="ISO8601", utc=True, errors="coerce")
+    wrong = aware.isna() & ~(_blank(written) if nullable else False)
+    _refuse_first(table, wrong, column, path, "a moment, such as 2018-01-31 21:15:00+00:00")
+    return aware.dt.as_unit("ns")
+
+
+def days_of(table: pd.DataFrame, column: str, path: Path, *, nullable: bool = False) -> pd.Series:
+    """Tz-naive midnights of a column of days, written 2018-01-31 or held as times at midnight."""
+    written = table[column]
+    if pd.api.types.is_datetime64_any_dtype(written):
+        days = written.dt.tz_localize(None)
+        days = days.where(days.dt.normalize() == days)
+    else:
+        texts = written.astype("str").str.strip().str.slice(0, 10)
+        days = pd.to_datetime(texts.where(texts.str.fullmatch(_DAY)), format="%Y-%m-%d", errors="coerce")
+    wrong = days.isna() & ~(_blank(written) if nullable else False)
+    _refuse_first(table, wrong, column, path, "a day, such as 2018-01-31")
+    return days.dt.as_unit("ns")
+
+
+def numbers_of(table: pd.DataFrame, column: str, path: Path) -> pd.Series:
+    """Numbers of a column; NaN where its cell is empty or a common word for none."""
+    written = table[column]
+    if pd.api.types.is_numeric_dtype(written):
+        return written.astype(np.float64)
+    values = pd.to_numeric(written.astype("str").str.strip(), errors="coerce")
+    _refuse_first(table, values.isna() & ~_blank(written), column, path, "a number")
+    return values.astype(np.float64)
+
+
+def _blank(written: pd.Series) -> pd.Series:
+    return written.isna() | written.astype("str").str.strip().str.lower().isin(_NONE)
+
+
+def _refuse_first(table: pd.DataFrame, wrong: pd.Series, column: str, path: Path, expected: str) -> None:
+    if not wrong.any():
+        return
+    place = int(wrong.to_numpy().argmax())
+    raise SourceError(
+        expected=f"{expected} in {column}",
+        found=f"{str(table[column].iloc[place])!r}, first of {int(wrong.sum())}",
+        remedy="correct the cell, or leave out the row",
+        file=str(path),
+        row=place + 1,
+        rule="values_of_their_kind",
+        column=column,
+        value=repr(str(table[column].iloc[place])),
+    )

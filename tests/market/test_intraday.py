@@ -1,0 +1,203 @@
+"""Intraday bars: versions, each rule of cleaning, gaps, the gate, and the session bars made of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nn_assets.errors import GateHalted
+from nn_assets.frames import DELIVERED_BARS, INTRADAY_BARS, INTRADAY_VERSIONS, QUARANTINE, QUOTES, empty, validate
+from nn_assets.market.intraday import intraday_as_of, intraday_hash, new_intraday, session_bars, stamped_intraday
+from nn_assets.market.intraday_cleaning import clean_intraday, inspect_intraday
+from nn_assets.settings import CleaningSettings, GateSettings, IntradaySettings
+
+ARRIVED = pd.Timestamp("2024-04-01T00:00Z").as_unit("ns")
+FIVE = IntradaySettings(path="-", bar_minutes=5)
+
+
+def bars(symbol: str = "AAA", first: str = "2024-03-08T14:30Z", count: int = 78, quoted: bool = False) -> pd.DataFrame:
+    """Sound 5-minute bars of one New York session."""
+    steps = np.arange(count, dtype=np.float64)
+    close = 100.0 + np.sin(steps)
+    frame = pd.DataFrame(
+        {
+            "symbol": symbol,
+            "bar_at": pd.date_range(first, periods=count, freq="5min").as_unit("ns"),
+            "open": close - 0.1,
+            "high": close + 0.5,
+            "low": close - 0.5,
+            "close": close,
+            "volume": 1000.0 + steps,
+            "source": "test",
+        }
+    )
+    for name in QUOTES:
+        side, price = name.split("_")
+        frame[name] = frame[price] + (0.01 if side == "ask" else -0.01) if quoted else np.nan
+    return frame
+
+
+def versions(delivered: pd.DataFrame, arrived=ARRIVED, calendar="XNYS", **told) -> pd.DataFrame:
+    return stamped_intraday(delivered, calendar, FIVE, arrived, **told)
+
+
+def with_values(frame: pd.DataFrame, row: int, **values) -> pd.DataFrame:
+    changed = frame.copy()
+    for name, value in values.items():
+        changed.loc[row, name] = value
+    return changed
+
+
+def cleaned(frame: pd.DataFrame, calendar: str = "XNYS", **told):
+    return clean_intraday(frame, calendar, FIVE, CleaningSettings(**told))
+
+
+# --- moments and versions ------------------------------------------------------------------------------------
+
+
+def test_a_bar_is_known_when_it_has_ended_and_its_lag_has_passed() -> None:
+    stamped = versions(bars())
+    assert stamped["known_at"].iloc[0] == pd.Timestamp("2024-03-08T14:35:05Z")
+    assert set(stamped["session"]) == {pd.Timestamp("2024-03-08")}
+    late = versions(bars(), decided_to=pd.Timestamp("2024-03-08"))
+    assert set(late["known_at"]) == {ARRIVED}
+
+
+def test_a_repeated_delivery_adds_nothing_and_a_changed_quote_is_a_new_version() -> None:
+    first = versions(bars(quoted=True))
+    stored, counted = new_intraday(empty(INTRADAY_VERSIONS), first)
+    assert counted.added == 78
+    shuffled = first.sample(frac=1.0, random_state=3).assign(ingested_at=ARRIVED + pd.Timedelta(hours=1))
+    again, counted = new_intraday(stored, shuffled)
+    assert (len(again), counted.unchanged) == (0, 78)
+    changed = with_values(shuffled.sort_values("bar_at").reset_index(drop=True), 7, bid_close=90.0)
+    fresh, counted = new_intraday(stored, changed)
+    assert (len(fresh), counted.revised) == (1, 1)
+    assert fresh["known_at"].iloc[0] == ARRIVED + pd.Timedelta(hours=1)
+    every = pd.concat([stored, fresh], ignore_index=True)
+    assert intraday_as_of(every, ARRIVED)["bid_close"].min() > 98.0
+    assert intraday_as_of(every, ARRIVED + pd.Timedelta(hours=1))["bid_close"].min() == 90.0
+    assert intraday_hash(intraday_as_of(every, ARRIVED)) == intraday_hash(shuffled)
+    assert intraday_hash(every) != intraday_hash(shuffled)
+
+
+def test_a_bar_taken_in_before_its_end_is_confirmed_by_one_that_says_the_same_after_it() -> None:
+    early = pd.Timestamp("2024-03-08T14:32Z").as_unit("ns")
+    stored, _ = new_intraday(empty(INTRADAY_VERSIONS), versions(bars(count=1), early))
+    assert list(cleaned(stored).quarantine["rule"]) == ["unfinished_last_bar"]
+    fresh, counted = new_intraday(stored, versions(bars(count=1)))
+    assert counted.confirmed == 1
+    assert cleaned(intraday_as_of(pd.concat([stored, fresh]), ARRIVED)).quarantine.empty
+
+
+def test_what_is_known_later_changes_nothing_known_before() -> None:
+    frame = versions(bars())
+    moment = pd.Timestamp("2024-03-08T17:00Z").as_unit("ns")
+    part = intraday_as_of(frame, moment)
+    assert part["bar_at"].max() == pd.Timestamp("2024-03-08T16:50Z")
+    pd.testing.assert_frame_equal(part, intraday_as_of(frame[frame["known_at"] <= moment], moment))
+
+
+# --- cleaning ----------------------------------------------------------------------------------------------
+
+
+def test_sound_bars_pass_and_keep_their_contract() -> None:
+    found = cleaned(versions(bars(quoted=True)))
+    assert found.quarantine.empty
+    assert len(validate(found.bars, INTRADAY_BARS)) == 78
+    assert found.gaps.empty
+    assert found.due == 78
+
+
+@pytest.mark.parametrize(
+    ("values", "rule", "field"),
+    [
+        ({"close": np.nan}, "missing_price", "close"),
+        ({"open": 0.0}, "non_positive_price", "open"),
+        ({"low": -1.0}, "non_positive_price", "low"),
+        ({"high": 99.0, "low": 99.5}, "high_low_bracket", "high"),
+        ({"volume": -1.0}, "negative_volume", "volume"),
+        ({"bar_at": pd.Timestamp("2024-03-08T15:07Z")}, "off_grid", "bar_at"),
+        ({"bar_at": pd.Timestamp("2024-03-08T21:05Z")}, "off_calendar", "session"),
+        ({"bid_high": 200.0}, "crossed_quote", "bid_high"),
+        ({"ask_close": 1.0}, "crossed_quote", "bid_close"),
+        ({"open": 1.0, "high": 1.1, "low": 0.9, "close": 1.0}, "unit_error_100x", "open"),
+    ],
+)
+def test_a_faulty_bar_goes_to_quarantine_under_its_rule_and_field(values, rule, field) -> None:
+    frame = versions(with_values(bars(quoted=True), 7, **values))
+    found = cleaned(frame)
+    assert [(row.rule, row.field) for row in found.quarantine.itertuples()] == [(rule, field)]
+    assert len(found.bars) == 77
+    validate(found.quarantine, QUARANTINE)
+    assert found.counts()[rule] == 1
+
+
+def test_a_bar_without_trades_is_no_fault() -> None:
+    assert cleaned(versions(with_values(bars(), 7, volume=0.0))).quarantine.empty
+    assert cleaned(versions(bars().assign(volume=np.nan))).quarantine.empty
+
+
+def test_of_equal_rows_one_is_kept_and_of_contradicting_ones_none() -> None:
+    once = bars()
+    twice = pd.concat([once, once.iloc[[3]], with_values(once, 5, close=100.2).iloc[[5]]], ignore_index=True)
+    found = cleaned(versions(twice))
+    assert dict(found.quarantine["rule"].value_counts()) == {"duplicate": 3}
+    assert len(found.bars) == 77
+
+
+def test_gaps_are_runs_of_bars_never_delivered_and_a_quarantined_bar_is_none() -> None:
+    frame = with_values(bars(), 40, close=np.nan).drop(index=[3, 10, 11, 12])
+    found = cleaned(versions(frame))
+    assert [(str(gap.after.time()), gap.missing) for gap in found.gaps.itertuples()] == [
+        ("14:40:00", 1),
+        ("15:15:00", 3),
+    ]
+    assert found.missing_fraction == pytest.approx(4 / 78)
+
+
+def test_the_gate_halts_on_gaps_beyond_the_limit_and_names_them() -> None:
+    found = cleaned(versions(bars().drop(index=[3, 10, 11, 12])))
+    report = inspect_intraday(found, ("AAA",), FIVE, GateSettings())
+    assert [check.name for check in report.failures] == ["missing_bars"]
+    with pytest.raises(GateHalted, match="AAA: 3 bars missing after 2024-03-08 15:15:00"):
+        report.raise_if_failed()
+    lenient = FIVE.model_copy(update={"max_missing_bars_fraction": 0.06})
+    assert inspect_intraday(found, ("AAA",), lenient, GateSettings()).passed
+
+
+def test_the_gate_halts_on_a_symbol_without_bars_and_on_too_much_quarantine() -> None:
+    found = cleaned(versions(with_values(with_values(bars(), 7, close=np.nan), 8, close=np.nan)))
+    report = inspect_intraday(found, ("AAA", "BBB"), FIVE, GateSettings())
+    assert [check.name for check in report.failures] == ["quarantined_share", "missing_symbols"]
+
+
+# --- session bars --------------------------------------------------------------------------------------------
+
+
+def test_a_session_bar_is_first_open_highest_lowest_last_close_and_all_volume() -> None:
+    frame = versions(with_values(with_values(bars(), 30, high=150.0), 31, low=50.0))
+    made = session_bars(frame.sample(frac=1.0, random_state=1), "XNYS", FIVE)
+    assert made.left_out.empty
+    row = validate(made.bars, DELIVERED_BARS).iloc[0]
+    whole = bars()
+    assert row["open"] == whole["open"].iloc[0]
+    assert row["close"] == whole["close"].iloc[-1]
+    assert (row["high"], row["low"]) == (150.0, 50.0)
+    assert row["volume"] == whole["volume"].sum()
+    assert np.isnan(session_bars(frame.assign(volume=np.nan), "XNYS", FIVE).bars["volume"].iloc[0])
+
+
+def test_a_half_finished_session_makes_no_bar_and_is_named() -> None:
+    whole, part = bars(), bars(first="2024-03-11T13:30Z", count=60)
+    made = session_bars(versions(pd.concat([whole, part], ignore_index=True)), "XNYS", FIVE)
+    assert list(made.bars["session"]) == [pd.Timestamp("2024-03-08")]
+    assert made.left_out.to_dict("records") == [
+        {"symbol": "AAA", "session": pd.Timestamp("2024-03-11"), "bars": 60, "due": 78}
+    ]
+
+
+def test_a_half_day_is_a_whole_session() -> None:
+    made = session_bars(versions(bars(first="2024-11-29T14:30Z", count=42)), "XNYS", FIVE)
+    assert len(made.bars) == 1

@@ -1,0 +1,151 @@
+"""Membership: spells are facts with versions, and a session's candidates are those who belonged on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nn_assets.frames import MEMBERSHIP, empty, validate
+from nn_assets.market.sessions import assumed_known_at, sessions_between
+from nn_assets.market.universe import (
+    members_of_sessions,
+    members_without_bars,
+    membership_as_of,
+    new_spells,
+    several_spells,
+)
+
+SESSIONS = sessions_between("XNYS", "2012-01-03", "2014-12-31")
+DECIDED = assumed_known_at("XNYS", SESSIONS, 30)
+ARRIVED = pd.Timestamp("2015-01-05T12:00Z").as_unit("ns")
+
+Spell = tuple[str, str, str | None]
+
+# AMD left and came back; AAL was another company's ticker before.
+SPELLS: list[Spell] = [
+    ("AAL", "2012-01-03", "2012-06-01"),
+    ("AAL", "2014-03-24", None),
+    ("AMD", "2001-01-02", "2013-09-23"),
+    ("IBM", "1996-01-02", None),
+    ("NEW", "2013-05-04", None),  # a Saturday
+]
+
+
+def delivered(spells: Sequence[Spell] = SPELLS, known: Sequence[str | None] | None = None) -> pd.DataFrame:
+    symbols, starts, ends = zip(*spells, strict=True)
+    return pd.DataFrame(
+        {
+            "universe": "sp500",
+            "symbol": pd.Series(symbols, dtype="str"),
+            "member_from": pd.to_datetime(pd.Series(starts)).dt.as_unit("ns"),
+            "member_to": pd.to_datetime(pd.Series(ends, dtype="str")).dt.as_unit("ns"),
+            "source": "test",
+            "known_at": pd.to_datetime(pd.Series(known or [None] * len(spells), dtype="str"), utc=True),
+        }
+    )
+
+
+def stored(spells: Sequence[Spell] = SPELLS, arrived: pd.Timestamp = ARRIVED) -> pd.DataFrame:
+    return new_spells(empty(MEMBERSHIP), delivered(spells), arrived)[0]
+
+
+def plain_members(spells: Sequence[Spell], symbol: str) -> np.ndarray:
+    """The plain reference: day by day, spell by spell."""
+    found = []
+    for day in SESSIONS:
+        stamps = [(pd.Timestamp(start), end) for name, start, end in spells if name == symbol]
+        found.append(any(start <= day and (end is None or day < pd.Timestamp(end)) for start, end in stamps))
+    return np.array(found)
+
+
+def test_a_session_has_the_members_of_its_day_and_between_two_spells_there_is_none() -> None:
+    symbols = ("AAL", "AMD", "IBM", "NEW", "NEVER")
+    members = members_of_sessions(stored(), symbols, SESSIONS, DECIDED)
+    for column, symbol in enumerate(symbols):
+        np.testing.assert_array_equal(members[:, column], plain_members(SPELLS, symbol), err_msg=symbol)
+    assert 0 < members[:, 0].sum() < len(SESSIONS)
+
+
+def test_the_last_day_of_a_spell_is_the_one_before_its_end() -> None:
+    members = members_of_sessions(stored(), ("AMD",), SESSIONS, DECIDED)[:, 0]
+    assert members[SESSIONS.get_loc("2013-09-20")]
+    assert not members[SESSIONS.get_loc("2013-09-23")]
+
+
+def test_what_is_told_later_changes_no_earlier_session_to_the_bit() -> None:
+    symbols = ("AAL", "AMD", "IBM", "NEW")
+    whole = members_of_sessions(stored(), symbols, SESSIONS, DECIDED)
+    for row in range(10, len(SESSIONS), 37):
+        known = membership_as_of(stored(), DECIDED[row])
+        assert not (known["member_to"].dt.tz_localize("UTC") > DECIDED[row]).any()
+        assert (known["member_from"] <= SESSIONS[row]).all()
+        part = members_of_sessions(known, symbols, SESSIONS[: row + 1], DECIDED[: row + 1])
+        assert part.tobytes() == whole[: row + 1].tobytes()
+
+
+def test_an_end_that_arrives_late_counts_from_its_arrival() -> None:
+    before = [("AMD", "2001-01-02", None)]
+    versions = stored(before, pd.Timestamp("2013-01-02T00:00Z").as_unit("ns"))
+    arrived = pd.Timestamp("2013-09-25T12:00Z").as_unit("ns")
+    fresh, counted = new_spells(versions, delivered([("AMD", "2001-01-02", "2013-09-23")]), arrived)
+    assert (counted.added, counted.revised, counted.unchanged) == (0, 1, 0)
+    assert list(fresh["known_at"]) == [arrived]
+    members = members_of_sessions(pd.concat([versions, fresh]), ("AMD",), SESSIONS, DECIDED)[:, 0]
+    days = SESSIONS[members]
+    assert days[-1] == pd.Timestamp("2013-09-24")  # still a member in the decisions made before it was told
+
+
+def test_an_announcement_of_its_own_date_is_kept_and_a_spell_counts_no_earlier() -> None:
+    spells = delivered([("NEW", "2013-05-06", None)], ["2013-05-08T12:00:00Z"])
+    versions, _ = new_spells(empty(MEMBERSHIP), spells, ARRIVED)
+    members = members_of_sessions(versions, ("NEW",), SESSIONS, DECIDED)[:, 0]
+    assert SESSIONS[members][0] == pd.Timestamp("2013-05-08")
+
+
+def test_a_repeated_delivery_adds_nothing_and_a_new_spell_after_decisions_is_known_from_its_arrival() -> None:
+    versions = validate(stored(), MEMBERSHIP)
+    assert new_spells(versions, delivered(), ARRIVED)[0].empty
+    more = [*SPELLS, ("LATE", "2014-12-01", None)]
+    fresh, counted = new_spells(versions, delivered(more), ARRIVED, decided_at=DECIDED[-1])
+    assert (counted.added, counted.unchanged) == (1, 5)
+    assert list(fresh["known_at"]) == [ARRIVED]
+    fresh, _ = new_spells(versions, delivered(more), ARRIVED)
+    assert list(fresh["known_at"]) == [pd.Timestamp("2014-12-01T00:00Z")]
+
+
+def test_a_symbol_of_the_bars_is_found_under_the_ticker_it_has_now() -> None:
+    members = members_of_sessions(stored(), ("BLUE", "IBM"), SESSIONS, DECIDED, {"BLUE": "IBM"})
+    assert members.all()
+    assert not members_of_sessions(stored(), ("BLUE",), SESSIONS, DECIDED).any()
+
+
+def test_tickers_with_several_spells_are_listed() -> None:
+    assert several_spells(stored()) == ("AAL",)
+
+
+def test_members_without_bars_are_counted_year_by_year() -> None:
+    bars = pd.DataFrame(
+        {
+            "symbol": ["AAL", "IBM", "AMD", "OLD"],
+            # AAL's bar lies between its spells; AMD's on the day it left.
+            "session": pd.to_datetime(["2013-01-02", "2013-03-01", "2013-09-23", "2013-01-02"]),
+        }
+    )
+    found = members_without_bars(stored(), bars, SESSIONS[0], SESSIONS[-1])
+    assert found.to_dict("list") == {
+        "year": [2012, 2013, 2014],
+        "members": [3, 3, 3],
+        "without_bars": [3, 2, 3],
+    }
+    renamed = members_without_bars(stored(), bars, SESSIONS[0], SESSIONS[-1], {"OLD": "NEW"})
+    assert list(renamed["without_bars"]) == [3, 2, 3]  # the bar lies before the spell
+    earlier = bars.assign(session=pd.Timestamp("2013-05-06"))
+    assert list(members_without_bars(stored(), earlier, SESSIONS[0], SESSIONS[-1])["without_bars"]) == [3, 1, 3]
+
+
+@pytest.mark.parametrize("symbols", [(), ("IBM",)])
+def test_no_session_and_no_symbol_give_empty_arrays(symbols) -> None:
+    assert members_of_sessions(stored(), symbols, SESSIONS[:0], DECIDED[:0]).shape == (0, len(symbols))

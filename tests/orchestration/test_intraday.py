@@ -1,0 +1,181 @@
+"""Intraday bars through Dagster: taken in, judged at their gate, published, and made into the daily bars."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from nn_assets.errors import SettingsError
+from nn_assets.market.sessions import session_hours
+from nn_assets.orchestration.build import all_definitions
+from nn_assets.orchestration.naming import asset_key
+from nn_assets.orchestration.workplace import open_workplace
+from tests.orchestration.conftest import failures_of, materialise_tables, run_assets, strategy_of, write_strategy
+
+INTRADAY = ("raw_intraday_bars", "validated_intraday_bars")
+FIRST, LAST = "2017-03-01", "2017-06-30"  # the clocks go forward on 2017-03-12
+HALF_FINISHED = "2017-05-10"
+
+
+def minutes_of(symbol: str, seed: int, last: str = LAST) -> pd.DataFrame:
+    """A random walk in half hours over New York's sessions."""
+    hours = session_hours("XNYS", FIRST, last)
+    starts = [
+        pd.date_range(row.opens, row.closes, freq="30min", inclusive="left") for row in hours.itertuples(index=False)
+    ]
+    times = starts[0].append(starts[1:])
+    times = times[~((times.normalize() == pd.Timestamp(HALF_FINISHED, tz="UTC")) & (times.hour > 15))]
+    draw = np.random.default_rng(seed)
+    close = 50.0 * np.exp(np.cumsum(draw.normal(0.0, 0.002, len(times))))
+    opened = np.concatenate([[50.0], close[:-1]])
+    return pd.DataFrame(
+        {
+            "date": times,
+            "open": opened,
+            "high": np.maximum(opened, close) * 1.001,
+            "low": np.minimum(opened, close) * 0.999,
+            "close": close,
+            "volume": np.random.default_rng(seed + 9).integers(100, 900, len(times)).astype(np.float64),
+            "symbol": symbol,
+        }
+    )
+
+
+def prepare(home: Path, last: str = LAST, **intraday: object) -> None:
+    market = {"history_starts": FIRST, "history_ends": last, "live_starts": None, "symbols": ["AAA", "BBB"]}
+    file = write_strategy(home, market=market)
+    told = yaml.safe_load(file.read_text(encoding="utf-8"))
+    del told["source"]
+    told["intraday"] = {"path": "bars", "bar_minutes": 30, **intraday}
+    file.write_text(yaml.safe_dump(told), encoding="utf-8")
+    (home / "strategies" / "bars").mkdir(exist_ok=True)
+
+
+def deliver(home: Path, symbol: str, frame: pd.DataFrame) -> None:
+    frame.drop(columns="symbol").to_feather(home / "strategies" / "bars" / f"{symbol}-30m.feather")
+
+
+@pytest.fixture
+def home(empty_home: Path) -> Path:
+    prepare(empty_home)
+    for seed, symbol in enumerate(("AAA", "BBB")):
+        deliver(empty_home, symbol, minutes_of(symbol, seed))
+    return empty_home
+
+
+def metadata(names: tuple[str, ...], asset: str):
+    result = run_assets(strategy_of(), "tables", names)
+    assert result.success
+    return result.asset_materializations_for_node(f"tiny__{asset}")[0].metadata
+
+
+def daily() -> pd.DataFrame:
+    with open_workplace(strategy_of()) as workplace:
+        return workplace.bars()
+
+
+def test_daily_bars_and_features_are_made_of_the_intraday_ones(home) -> None:
+    materialise_tables(strategy_of())
+    made = daily()
+    plain = minutes_of("AAA", 0)
+    plain["session"] = plain["date"].dt.tz_convert("America/New_York").dt.tz_localize(None).dt.normalize()
+    mine = made[made["symbol"] == "AAA"].set_index("session")
+    expected = plain[plain["session"] != HALF_FINISHED].groupby("session")
+    for name, how in (("open", "first"), ("high", "max"), ("low", "min"), ("close", "last"), ("volume", "sum")):
+        pd.testing.assert_series_equal(mine[name], expected[name].agg(how), check_freq=False, check_index_type=False)
+    assert set(mine["source"]) == {"intraday:30min"}
+    with open_workplace(strategy_of()) as workplace:
+        cube = workplace.cube()
+    assert np.isfinite(cube.feature("log_return_1")[-20:]).all()
+
+
+def test_what_was_found_is_stated_and_a_second_run_adds_nothing(home) -> None:
+    told = metadata(INTRADAY, "validated_intraday_bars")
+    assert (told["gaps"].value, told["missing_bars"].value) == (2, 16)  # that afternoon, of either symbol
+    assert f"| AAA | {HALF_FINISHED} | 5 | 13 |" in told["half_finished_sessions"].value
+    again = metadata(INTRADAY, "raw_intraday_bars")
+    assert (again["added"].value, again["revised"].value) == (0, 0)
+    assert metadata((*INTRADAY, "raw_bars"), "raw_bars")["source"].value == "intraday"
+
+
+def test_a_restated_minute_is_a_new_version_of_its_bar_and_of_its_session(home) -> None:
+    materialise_tables(strategy_of())
+    before = daily()
+    changed = minutes_of("AAA", 0)
+    changed.loc[5, "high"] *= 1.05
+    deliver(home, "AAA", changed)
+    assert metadata(INTRADAY, "raw_intraday_bars")["revised"].value == 1
+    assert metadata(("raw_bars",), "raw_bars")["revised"].value == 1
+    # It came years after that session's decision, which still sees what it saw.
+    with open_workplace(strategy_of()) as workplace:
+        pd.testing.assert_frame_equal(
+            workplace.bars("2017-04-03"), before[before["session"] <= "2017-04-03"].reset_index(drop=True)
+        )
+
+
+def test_gaps_beyond_the_limit_halt_everything_downstream_and_leave_what_was_published(home) -> None:
+    materialise_tables(strategy_of())
+    before = daily()
+    prepare(home, max_missing_bars_fraction=0.001)
+    result = run_assets(strategy_of(), "tables", (*INTRADAY, "raw_bars", "validated_bars"))
+    failures = failures_of(result)
+    assert list(failures) == ["tiny__validated_intraday_bars"]
+    assert "8 bars missing after 2017-05-10 15:30:00" in failures["tiny__validated_intraday_bars"]
+    pd.testing.assert_frame_equal(daily(), before)
+
+
+def test_history_cut_at_a_session_gives_the_same_daily_bars_up_to_it(home) -> None:
+    materialise_tables(strategy_of())
+    whole = daily().drop(columns="ingested_at")
+    cut = home.parent / "cut"
+    cut.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NN_ASSETS_HOME", str(cut))
+        prepare(cut, last="2017-05-31")
+        for seed, symbol in enumerate(("AAA", "BBB")):
+            deliver(cut, symbol, minutes_of(symbol, seed, "2017-05-31"))
+        materialise_tables(strategy_of())
+        part = daily().drop(columns="ingested_at")
+    pd.testing.assert_frame_equal(part, whole[whole["session"] <= "2017-05-31"].reset_index(drop=True))
+
+
+def test_two_real_pairs_of_a_market_that_never_closes_become_daily_bars(empty_home, shared_data) -> None:
+    pattern = shared_data / "crypto_freqtrade"
+    prepare(empty_home)
+    file = empty_home / "strategies" / "tiny.yaml"
+    told = yaml.safe_load(file.read_text(encoding="utf-8"))
+    told["market"] |= {"calendar": "24/7", "history_starts": "2018-01-10", "history_ends": "2018-01-29"}
+    told["market"]["symbols"] = ["ADA_BTC", "ETH_BTC"]
+    told["intraday"] = {"path": "bars", "bar_minutes": 5}
+    told["gate"] = {"max_missing_sessions_fraction": 0.1}
+    told["cleaning"] = {"jump_window_sessions": 20}
+    file.write_text(yaml.safe_dump(told), encoding="utf-8")
+    for name in ("ADA_BTC-5m.feather", "ETH_BTC-5m.feather"):
+        (empty_home / "strategies" / "bars" / name).write_bytes((pattern / name).read_bytes())
+    materialise_tables(strategy_of())
+    made = daily()
+    source = pd.read_feather(pattern / "ETH_BTC-5m.feather")
+    day = source[source["date"].dt.date == pd.Timestamp("2018-01-15").date()]
+    row = made[(made["symbol"] == "ETH_BTC") & (made["session"] == "2018-01-15")].iloc[0]
+    assert (row["open"], row["close"]) == (day["open"].iloc[0], day["close"].iloc[-1])
+    assert (row["high"], row["low"]) == (day["high"].max(), day["low"].min())
+    assert row["volume"] == pytest.approx(day["volume"].sum(), rel=1e-12)
+    # The first session begins at 04:55 and makes no bar; 33 bars that ADA lacks in a row cost it one more.
+    assert dict(made["symbol"].value_counts()) == {"ETH_BTC": 19, "ADA_BTC": 18}
+
+
+def test_daily_bars_wait_for_the_intraday_gate(home) -> None:
+    graph = all_definitions().resolve_asset_graph()
+    parents = graph.get(asset_key(strategy_of(), "raw_bars")).parent_keys
+    assert asset_key(strategy_of(), "validated_intraday_bars") in parents
+
+
+def test_a_source_beside_intraday_bars_is_refused(home) -> None:
+    file = home / "strategies" / "tiny.yaml"
+    file.write_text(file.read_text(encoding="utf-8") + "source: {kind: bundled}\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match="leave source out"):
+        strategy_of()

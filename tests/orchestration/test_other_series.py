@@ -1,0 +1,135 @@
+"""Other series through Dagster: taken in by version, quarantined by rule, read as each decision knew them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from nn_assets.errors import SettingsError
+from nn_assets.frames import SERIES, validate
+from nn_assets.market.sessions import sessions_between
+from nn_assets.orchestration.build import all_definitions
+from nn_assets.orchestration.lookahead import features_repeat_when_cut
+from nn_assets.orchestration.naming import asset_key
+from nn_assets.orchestration.series import read_known_series, series_versions
+from nn_assets.orchestration.workplace import open_workplace
+from tests.orchestration.conftest import failures_of, materialise_tables, run_assets, strategy_of, write_strategy
+
+DAYS = sessions_between("XNYS", "2016-01-04", "2017-06-30")
+HOLIDAY = "2017-01-16"
+
+
+def write_fear(home: Path, rows: dict[str, str] | None = None) -> None:
+    values = {str(day.date()): f"{12 + place % 7}" for place, day in enumerate(DAYS)}
+    told = values | {HOLIDAY: "11.5"} | (rows or {})
+    lines = [f"{day},{value}" for day, value in sorted(told.items())]
+    (home / "strategies" / "fear.csv").write_text("\n".join(["date,close", *lines]) + "\n", encoding="utf-8")
+
+
+def prepared(home: Path) -> None:
+    file = write_strategy(home)
+    told = file.read_text(encoding="utf-8")
+    file.write_text(f"{told}series:\n- {{name: fear, path: fear.csv, lag_minutes: 15}}\n", encoding="utf-8")
+    write_fear(home)
+
+
+def known(home: Path, until: str = "2017-06-30") -> np.ndarray:
+    with open_workplace(strategy_of()) as workplace:
+        return read_known_series(
+            workplace.strategy, workplace.lake, "fear", workplace.sessions(until), ("SIM01",)
+        ).values[:, 0]
+
+
+def test_a_series_becomes_a_table_of_versions_with_the_holiday_in_quarantine(empty_home) -> None:
+    prepared(empty_home)
+    materialise_tables(strategy_of())
+    with open_workplace(strategy_of()) as workplace:
+        versions = validate(series_versions(workplace.strategy, workplace.lake), SERIES)
+        quarantine = workplace.lake.read_table("tiny", "series_quarantine")
+    assert len(versions) == len(DAYS)
+    assert [(row.rule, str(row.session.date())) for row in quarantine.itertuples()] == [("off_calendar", HOLIDAY)]
+    np.testing.assert_array_equal(known(empty_home), [12.0 + place % 7 for place in range(len(DAYS))])
+
+
+def test_delivered_again_it_adds_nothing_and_a_restated_value_leaves_the_past_as_it_was_known(empty_home) -> None:
+    prepared(empty_home)
+    for _ in range(2):
+        materialise_tables(strategy_of())
+    before = known(empty_home)
+    write_fear(empty_home, {"2017-03-01": "80"})
+    materialise_tables(strategy_of())
+    with open_workplace(strategy_of()) as workplace:
+        versions = series_versions(workplace.strategy, workplace.lake)
+    assert len(versions) == len(DAYS) + 1
+    restated = versions[versions["value"] == 80.0].iloc[0]
+    assert restated["known_at"] == restated["ingested_at"]
+    assert known(empty_home).tobytes() == before.tobytes()  # it arrived years after the last of these decisions
+
+
+def test_history_cut_at_a_session_gives_the_same_values_up_to_it_to_the_bit(empty_home) -> None:
+    prepared(empty_home)
+    materialise_tables(strategy_of())
+    whole = known(empty_home)
+    cut = known(empty_home, "2016-09-30")
+    assert cut.tobytes() == whole[: len(cut)].tobytes()
+
+
+def test_a_feature_of_the_series_joins_the_cube_and_repeats_on_history_cut(empty_home) -> None:
+    prepared(empty_home)
+    file = empty_home / "strategies" / "tiny.yaml"
+    told = yaml.safe_load(file.read_text(encoding="utf-8"))
+    told["features"] |= {"names": ["log_return_1", "implied_over_realised"], "series": {"implied_volatility": "fear"}}
+    file.write_text(yaml.safe_dump(told), encoding="utf-8")
+    materialise_tables(strategy_of())
+    with open_workplace(strategy_of()) as workplace:
+        cube, panel = workplace.cube(), workplace.panel()
+        differing, cuts = features_repeat_when_cut(workplace)
+    assert cube.names == ("log_return_1", "implied_over_realised")
+    assert len(cuts) == 3
+    assert not differing
+    day = cube.row("2017-03-01")
+    realised = np.diff(np.log(panel.close[day - 20 : day + 1, 0])).std(ddof=1)
+    expected = (12.0 + day % 7) / 100.0 / np.sqrt(252.0) / realised
+    assert cube.feature("implied_over_realised")[day, 0] == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_role_that_names_no_series_is_refused(empty_home) -> None:
+    prepared(empty_home)
+    file = empty_home / "strategies" / "tiny.yaml"
+    told = yaml.safe_load(file.read_text(encoding="utf-8"))
+    told["features"]["series"] = {"implied_volatility": "hope"}
+    file.write_text(yaml.safe_dump(told), encoding="utf-8")
+    with pytest.raises(SettingsError, match="names hope, which series does not"):
+        strategy_of()
+
+
+def test_a_faulty_file_fails_the_asset_with_its_place_and_stores_nothing(empty_home) -> None:
+    prepared(empty_home)
+    write_fear(empty_home, {"2016-01-05": "calm"})
+    result = run_assets(strategy_of(), "tables", ("other_series",))
+    assert not result.success
+    assert "fear.csv" in failures_of(result)["tiny__other_series"]
+    assert "row 2" in failures_of(result)["tiny__other_series"]
+    with open_workplace(strategy_of()) as workplace:
+        assert series_versions(workplace.strategy, workplace.lake).empty
+
+
+def test_features_wait_for_the_series_and_a_strategy_without_one_has_no_such_asset(empty_home) -> None:
+    prepared(empty_home)
+    write_strategy(empty_home, "plain")
+    graph = all_definitions().resolve_asset_graph()
+    parents = graph.get(asset_key(strategy_of(), "features")).parent_keys
+    assert asset_key(strategy_of(), "other_series") in parents
+    assert asset_key(strategy_of("plain"), "other_series") not in graph.get_all_asset_keys()
+
+
+def test_the_asset_states_what_it_found(empty_home) -> None:
+    prepared(empty_home)
+    result = run_assets(strategy_of(), "tables", ("other_series",))
+    told = result.asset_materializations_for_node("tiny__other_series")[0].metadata
+    assert told["added"].value == len(DAYS)
+    assert told["quarantined"].value == 1
+    assert "| fear | 377 |" in told["series"].value

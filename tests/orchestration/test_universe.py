@@ -1,0 +1,137 @@
+"""A universe through Dagster: on a session only its members are forecast and held, and what is unseen is stated."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nn_assets.orchestration.build import all_definitions
+from nn_assets.orchestration.headless import materialise
+from nn_assets.orchestration.naming import asset_key
+from nn_assets.orchestration.workplace import open_workplace
+from tests.orchestration.conftest import (
+    FIRST_LIVE,
+    FIRST_MONTH,
+    LAST,
+    LAST_MONTH,
+    failures_of,
+    living_in,
+    recorded,
+    run_assets,
+    strategy_of,
+    write_strategy,
+)
+
+pytestmark = pytest.mark.slow
+
+JOINED, LEFT = "2017-03-01", "2017-06-26"
+LEAVER = "SIM01"
+MEMBERS = f"""ticker,start_date,end_date
+SIM01,2010-01-04,{LEFT}
+SIM02,2010-01-04,
+SIM03,2010-01-04,
+SIM04,2010-01-04,
+SIM05,{JOINED},
+SIM6,2010-01-04,
+GONE,2010-01-04,2016-05-02
+NEVER,2010-01-04,
+"""
+
+
+def prepare(home: Path, members: str = MEMBERS) -> None:
+    file = write_strategy(home)
+    told = "universe:\n  path: members.csv\n  renamed: {SIM06: SIM6}\n"
+    file.write_text(file.read_text(encoding="utf-8") + told, encoding="utf-8")
+    (home / "strategies" / "members.csv").write_text(members, encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("universe")
+    prepare(home)
+    with living_in(home):
+        materialise(strategy_of(), "study", first=FIRST_MONTH, last=LAST_MONTH)
+        materialise(strategy_of(), "daily", first=FIRST_LIVE, last=LAST)
+    return home
+
+
+@pytest.fixture
+def home(built: Path, tmp_path: Path) -> Iterator[Path]:
+    shutil.copytree(built, tmp_path / "home")
+    with living_in(tmp_path / "home"):
+        yield tmp_path / "home"
+
+
+def test_no_forecast_is_made_of_a_symbol_before_it_joined_or_after_it_left(home) -> None:
+    with open_workplace(strategy_of()) as workplace:
+        forecasts = workplace.forecast_history()
+    by_symbol = forecasts.groupby("symbol")["session"]
+    first, last = by_symbol.min(), by_symbol.max()
+    assert first["SIM05"] == pd.Timestamp(JOINED)
+    assert last[LEAVER] == pd.Timestamp("2017-06-23")
+    assert set(by_symbol.groups) == {f"SIM0{number}" for number in range(1, 7)}
+    assert first["SIM06"] == first["SIM02"] < pd.Timestamp(JOINED)  # found under its other ticker
+    signals = recorded(home, "signals")
+    assert signals.groupby("symbol")["session"].max()[LEAVER] == pd.Timestamp("2017-06-23")
+
+
+def test_a_row_of_a_symbol_that_is_no_member_has_no_label(home) -> None:
+    with open_workplace(strategy_of()) as workplace:
+        panel = workplace.panel()
+        labels = workplace.labels(panel)
+    column, row = panel.symbols.index("SIM05"), panel.row(JOINED)
+    assert np.isnan(labels.targets[:row, column]).all()
+    assert np.isfinite(labels.targets[row : row + 20, column]).all()
+
+
+def test_a_held_symbol_that_leaves_is_closed(home) -> None:
+    targets = recorded(home, "target_positions")
+    mine = targets[targets["symbol"] == LEAVER].set_index("session")
+    assert mine.loc["2017-06-23", "target_quantity"] != 0.0
+    after = mine.loc[LEFT:]
+    assert (after["target_quantity"] == 0.0).all()
+    held = recorded(home, "holdings")
+    closed = held[(held["symbol"] == LEAVER) & (held["session"] > pd.Timestamp(LEFT))]
+    assert (closed["quantity"] == 0.0).all()
+
+
+def test_the_study_states_year_by_year_how_many_members_it_could_not_see(home) -> None:
+    page = (home / "reports" / "tiny-study.html").read_text(encoding="utf-8")
+    assert "2 of 7 in 2016; 1 of 7 in 2017" in page
+    result = run_assets(strategy_of(), "tables", ("universe_membership", "raw_bars", "validated_bars"))
+    for asset in ("raw_bars", "validated_bars"):
+        told = result.asset_materializations_for_node(f"tiny__{asset}")[0].metadata
+        assert "| 2016 | 7 | 2 |" in told["members_without_bars"].value
+    told = result.asset_materializations_for_node("tiny__universe_membership")[0].metadata
+    assert (told["added"].value, told["members"].value) == (0, 6)
+    assert told["renamed"].value == "SIM06 is SIM6"
+
+
+def test_an_end_told_after_the_decisions_leaves_them_as_they_were(home) -> None:
+    again = MEMBERS.replace("SIM02,2010-01-04,", "SIM02,2010-01-04,2017-06-22")
+    (home / "strategies" / "members.csv").write_text(again, encoding="utf-8")
+    materialise(strategy_of(), "daily", first=FIRST_LIVE, last=LAST)  # a different decision would be refused
+    with open_workplace(strategy_of()) as workplace:
+        labels = workplace.labels(workplace.panel())
+    assert labels.candidates is not None
+    assert labels.candidates[:, 1].all()
+
+
+def test_a_faulty_file_fails_before_any_bar_is_taken_in(empty_home) -> None:
+    prepare(empty_home, MEMBERS + "SIM02,2012-01-04,\n")
+    result = run_assets(strategy_of(), "tables", ("universe_membership", "raw_bars"))
+    assert list(failures_of(result)) == ["tiny__universe_membership"]
+    assert "spells_do_not_overlap" in failures_of(result)["tiny__universe_membership"]
+    assert not (empty_home / "lake" / "tiny" / "raw_bars").exists()
+
+
+def test_bars_wait_for_the_universe(empty_home) -> None:
+    prepare(empty_home)
+    graph = all_definitions().resolve_asset_graph()
+    for asset in ("raw_bars", "features"):
+        assert asset_key(strategy_of(), "universe_membership") in graph.get(asset_key(strategy_of(), asset)).parent_keys

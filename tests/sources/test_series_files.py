@@ -1,0 +1,128 @@
+"""Other series from files as vendors deliver them, and the faults of such files named with their place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nn_assets.errors import SourceError
+from nn_assets.market.series_intake import judge_series
+from nn_assets.settings import SeriesSettings
+from nn_assets.sources.series_files import read_series_file
+
+
+def settings(**told) -> SeriesSettings:
+    return SeriesSettings(**{"name": "fear", "path": "fear.csv", "lag_minutes": 15, **told})
+
+
+def written(folder: Path, text: str, name: str = "fear.csv") -> Path:
+    (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+# --- real files --------------------------------------------------------------------------------------------
+
+
+def test_the_volatility_index_of_36_years_has_33_rows_on_holidays_and_47_outside_their_range(shared_data) -> None:
+    told = settings(name="vix", path="vix/vix-daily.csv")
+    delivered = read_series_file(shared_data, told, "XNYS")
+    judged = judge_series(delivered, told, "XNYS")
+    assert len(delivered) == 9235
+    assert dict(judged.quarantine["rule"].value_counts()) == {"off_calendar": 33}
+    assert judged.outside_range == 47
+    assert len(judged.observations) == 9235 - 33
+    crash = judged.observations[judged.observations["session"] == "2020-03-16"].iloc[0]
+    assert crash["value"] == 82.69  # its highest close
+    assert crash["observed_at"] == pd.Timestamp("2020-03-16T20:00Z")
+    assert crash["known_at"] == pd.Timestamp("2020-03-16T20:15Z")
+
+
+def test_a_month_of_funding_has_59_stamps_late_by_milliseconds_all_eight_hours_apart(shared_data) -> None:
+    told = settings(
+        name="funding",
+        path="crypto_freqtrade/futures/XRP_USDT_USDT-8h-funding_rate.feather",
+        symbol="XRP/USDT:USDT",
+        value_column="open",
+        stamps="moments",
+        lag_minutes=0,
+        grid_minutes=60,
+        intervals_minutes=(480, 240, 60),
+    )
+    judged = judge_series(read_series_file(shared_data, told, "24/7"), told, "24/7")
+    assert (len(judged.observations), judged.snapped, judged.gaps) == (91, 59, 0)
+    assert judged.intervals_minutes == {480: 90}
+    assert judged.observations["value"].min() == pytest.approx(-0.00219334)
+    assert judged.quarantine.empty
+    # Paid at 00:00, it is part of the session that ends there.
+    assert judged.observations["session"].iloc[0] == pd.Timestamp("2021-11-17")
+
+
+# --- the same facts in other clothes ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "feather"])
+def test_a_table_says_the_same_whatever_its_format(tmp_path, ending) -> None:
+    frame = pd.DataFrame({"date": pd.to_datetime(["2024-01-02", "2024-01-03"]), "close": [13.2, np.nan]})
+    if ending == "csv":
+        frame.to_csv(tmp_path / "fear.csv", index=False)
+    else:
+        getattr(frame, f"to_{ending}")(tmp_path / f"fear.{ending}")
+    found = read_series_file(tmp_path, settings(path=f"fear.{ending}"), "XNYS")
+    assert list(found["observed_at"]) == list(pd.to_datetime(["2024-01-02T21:00Z", "2024-01-03T21:00Z"]))
+    np.testing.assert_array_equal(found["value"], [13.2, np.nan])
+    assert list(found["source"]) == [f"series:fear.{ending}"] * 2
+
+
+@pytest.mark.parametrize("stamp", [1704182400, 1704182400000, 1704182400000000, 1704182400000000000])
+def test_epochs_are_read_by_their_size(tmp_path, stamp) -> None:
+    pd.DataFrame({"timestamp": [stamp], "rate": [0.0001]}).to_parquet(tmp_path / "rate.parquet")
+    found = read_series_file(tmp_path, settings(path="rate.parquet", stamps="moments"), "24/7")
+    assert found["observed_at"].iloc[0] == pd.Timestamp("2024-01-02T08:00Z")
+
+
+def test_a_publication_time_of_the_files_own_is_kept_and_a_symbol_column_read(tmp_path) -> None:
+    written(tmp_path, "date,symbol,value,published_at\n2024-01-02,NAN,1,2024-01-09T12:00:00Z\n2024-01-03,TRUE,2,\n")
+    found = read_series_file(tmp_path, settings(), "XNYS")
+    assert list(found["symbol"]) == ["NAN", "TRUE"]
+    assert found["known_at"].iloc[0] == pd.Timestamp("2024-01-09T12:00Z")
+    assert pd.isna(found["known_at"].iloc[1])
+    with pytest.raises(SourceError, match="a moment"):
+        read_series_file(tmp_path, settings(lag_minutes=None), "XNYS")
+
+
+# --- faults --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "rule", "row"),
+    [
+        ("date,close\n2024-01-02,13\n2024-13-45,14\n", "values_of_their_kind", 2),
+        ("date,close\n2024-01-02,13\n2024-01-03,much\n", "values_of_their_kind", 2),
+        ("date,mood\n2024-01-02,13\n", "complete_columns", None),
+        ("when,close\n2024-01-02,13\n", "complete_columns", None),
+        ("date,close\n", "not_empty", None),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_named_with_its_place(tmp_path, text, rule, row) -> None:
+    with pytest.raises(SourceError) as caught:
+        read_series_file(written(tmp_path, text), settings(), "XNYS")
+    assert caught.value.where["rule"] == rule
+    assert caught.value.where.get("row") == row
+    assert "fear.csv" in str(caught.value)
+
+
+def test_a_series_with_neither_publication_time_nor_lag_is_refused(tmp_path) -> None:
+    written(tmp_path, "date,close\n2024-01-02,13\n")
+    with pytest.raises(SourceError, match="lag_minutes"):
+        read_series_file(tmp_path, settings(lag_minutes=None), "XNYS")
+
+
+def test_a_file_that_is_not_there_and_one_that_is_no_table_are_refused(tmp_path) -> None:
+    with pytest.raises(SourceError, match="nothing there"):
+        read_series_file(tmp_path, settings(), "XNYS")
+    (tmp_path / "bad.feather").write_bytes(b"not a feather")
+    with pytest.raises(SourceError, match="readable table"):
+        read_series_file(tmp_path, settings(path="bad.feather"), "XNYS")
