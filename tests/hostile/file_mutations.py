@@ -251,7 +251,7 @@ def _same_day(table: pa.Table, rng: Random) -> pa.Table:
 
 
 def _columns_beside(table: pa.Table, rng: Random) -> pa.Table:
-    beside = [[{"a": [1]}], [b"\xff"], [None], [[1.0]], ["\ud7ff=cmd()"]]
+    beside: list[list[object]] = [[{"a": [1]}], [b"\xff"], [None], [[1.0]], ["\ud7ff=cmd()"]]
     return table.append_column(
         rng.choice(["nested", "a.b", "__index_level_0__", ""]), pa.array(rng.choice(beside) * len(table))
     )

@@ -51,8 +51,8 @@ def bundled() -> Good:
     rows = []
     for symbol, loaded in (("SP500", sp500.load()), ("NASDAQ", nasdaq.load())):
         for day, bar in loaded.tail(40).iterrows():
-            cells = [repr(float(bar[name])) for name in ("Open", "High", "Low", "Close", "Volume")]
-            rows.append(Row(day.strftime("%Y-%m-%d"), *cells, symbol))
+            cells = {name: repr(float(bar[name.capitalize()])) for name in FIELDS[1:]}
+            rows.append(Row(date=day.strftime("%Y-%m-%d"), symbol=symbol, **cells))
     return Good("bundled", tuple(rows))
 
 
@@ -62,7 +62,7 @@ def stocks(folder: Path) -> Good:
     for file, symbol in (("AAL", "TRUE"), ("NUE", "INF"), ("O", "NAN")):
         with (folder / f"{file}_data.csv").open(encoding="utf-8", newline="") as stream:
             bars = [bar for bar in csv.DictReader(stream) if "2017-05-15" <= bar["date"] <= "2017-06-26"]
-        rows += [Row(*(bar[name] for name in FIELDS), symbol) for bar in bars]
+        rows += [Row(symbol=symbol, **{name: bar[name] for name in FIELDS}) for bar in bars]
     return Good("stocks", tuple(rows))
 
 

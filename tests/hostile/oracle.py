@@ -133,7 +133,8 @@ def read_line(said: Delivery, name: str, number: int, cells: list[str], places: 
     wrong += ["session"] * (day is None) + ["symbol"] * (not is_symbol(symbol))
     said.faults += [Fault(name, number, field) for field in wrong]
     if not wrong:
-        said.bars.append((symbol, str(day), *(float(values[field] or 0.0) for field in NUMBERS)))
+        open_, high, low, close, volume = (float(values[field] or 0.0) for field in NUMBERS)
+        said.bars.append((symbol, str(day), open_, high, low, close, volume))
 
 
 @dataclass(frozen=True)

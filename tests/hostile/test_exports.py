@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nn_assets.errors import SettingsError
-from nn_assets.orchestration import table_files
 from nn_assets.orchestration.table_files import FORMATS, write_table_file
 
 FORMULAS = ["=cmd|'/c calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "-12.5"]
@@ -156,7 +155,7 @@ def test_a_writer_that_fails_leaves_the_old_file_and_nothing_beside_it(
 def test_a_link_laid_where_the_file_is_staged_is_not_followed(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table_files.secrets, "token_hex", lambda _: "guessed")
+    monkeypatch.setattr("secrets.token_hex", lambda _: "guessed")
     (tmp_path / "victim").write_text("keep", encoding="utf-8")
     (tmp_path / ".table.csv.guessed").symlink_to(tmp_path / "victim")
     refused(tmp_path / "table.csv", "FileExistsError")

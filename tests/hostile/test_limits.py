@@ -165,3 +165,11 @@ def test_limits_change_no_hash_since_they_change_no_result() -> None:
     assert one.source.max_rows == Limits().rows
     assert one.source.max_columns == Limits().columns
     assert one.source.max_megabytes == Limits().megabytes
+
+
+def test_a_zero_byte_in_a_column_that_is_not_read_is_an_error_too(tmp_path: Path) -> None:
+    path = tmp_path / "ABC.csv"
+    path.write_text(f"{HEADER},sector\n{GOOD},te\0ch\n", encoding="utf-8")
+    error = refused(path)
+    assert error.where["rule"] == "readable"
+    assert "a zero byte after" in error.found
