@@ -34,6 +34,7 @@ _REMEDIES = {
         "complete the bars named at the source, name days off in market.calendar_overrides, or raise "
         "gate.max_missing_sessions_fraction"
     ),
+    "missing_bars": "complete the bars named at the source, or raise intraday.max_missing_bars_fraction",
     "freshness": "wait for the source and run again, or raise gate.max_stale_sessions",
     "stale_feed": "ask the source for the session itself, or raise gate.max_repeated_bars_fraction",
     "repeated_open": (
