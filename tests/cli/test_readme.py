@@ -7,11 +7,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from nn_assets.cli import app
 from nn_assets.orchestration.export import TABLES
 from nn_assets.settings import Strategy, parse_strategy
+from nn_assets.settings.calendar_file import read_overrides
 from nn_assets.sources.spellings import map_columns
 
 
@@ -36,10 +38,20 @@ def test_the_two_commands_come_first_and_are_targets(readme, checkout) -> None:
 
 
 def test_the_example_strategy_is_one(readme) -> None:
-    (text,) = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
-    strategy = parse_strategy(text)
+    strategy = parse_strategy(re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)[0])
     assert strategy.source.kind == "files"
     assert strategy.market.symbols == ("AAPL", "MSFT", "KO")
+
+
+def test_every_other_example_is_a_section_or_an_overrides_file(readme, tmp_path) -> None:
+    for text in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)[1:]:
+        told = yaml.safe_load(text)
+        if "extra_holidays" in told:
+            (tmp_path / "days.yaml").write_text(text, encoding="utf-8")
+            assert read_overrides(tmp_path / "days.yaml")
+        else:
+            assert set(told) <= set(Strategy.model_fields), told
+            parse_strategy("name: mine\nmarket: {history_starts: 2010-01-04}\n" + text)
 
 
 def test_every_command_in_the_table_exists_with_the_options_it_shows(readme) -> None:
