@@ -1,6 +1,7 @@
 """Market data: raw bars taken in, and validated bars published through the gate."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 import pandas as pd
@@ -13,7 +14,7 @@ from nn_assets.orchestration.ingest import Audited, audit_bars, ingest_bars, pub
 from nn_assets.orchestration.metadata import image, table
 from nn_assets.orchestration.naming import asset_key, described
 from nn_assets.orchestration.universe import unseen_members
-from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.orchestration.workplace import Workplace, open_workplace
 from nn_assets.reports.plots import bar_counts
 from nn_assets.settings import Strategy
 
@@ -46,7 +47,7 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         with open_workplace(strategy) as workplace, workplace.alone():
             counted, delivered = ingest_bars(workplace)
             sessions = workplace.sessions()
-            unseen = unseen_members(strategy, workplace.lake, workplace.raw_versions(), sessions)
+            unseen = _unseen(workplace, workplace.raw_versions()) if strategy.universe else {}
         return dg.MaterializeResult(
             metadata={
                 "delivered_rows": delivered,
@@ -56,7 +57,7 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
                 "source": strategy.source.kind if strategy.intraday is None else "intraday",
                 "first_session": str(sessions[0].date()),
                 "last_session": str(sessions[-1].date()),
-                **({"members_without_bars": table(unseen)} if strategy.universe else {}),
+                **unseen,
             }
         )
 
@@ -88,7 +89,7 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
                     allow_retries=False,
                 ) from halted
             publication = publish_bars(workplace, audited, context.run.run_id)
-            unseen = unseen_members(strategy, workplace.lake, audited.cleaned.bars, workplace.sessions())
+            unseen = _unseen(workplace, audited.cleaned.bars) if strategy.universe else {}
         yield dg.MaterializeResult(
             metadata={
                 **audited.report.figures,
@@ -96,11 +97,16 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
                 "publication": publication.ordinal,
                 "quarantine": table(_quarantine(audited)),
                 "counts": image(_plot(audited)),
-                **({"members_without_bars": table(unseen)} if strategy.universe else {}),
+                **unseen,
             }
         )
 
     return [raw_bars, validated_bars]
+
+
+def _unseen(workplace: Workplace, bars: pd.DataFrame) -> dict[str, Any]:
+    counted = unseen_members(workplace.strategy, workplace.lake, bars, workplace.sessions())
+    return {"members_without_bars": table(counted)}
 
 
 def _result(check: GateCheck) -> dg.AssetCheckResult:
