@@ -155,3 +155,22 @@ def test_bars_wait_for_the_universe(empty_home) -> None:
     graph = all_definitions().resolve_asset_graph()
     for asset in ("raw_bars", "features"):
         assert asset_key(strategy_of(), "universe_membership") in graph.get(asset_key(strategy_of(), asset)).parent_keys
+
+
+def test_five_years_of_122_stocks_state_how_many_members_of_the_index_they_lack(empty_home, shared_data) -> None:
+    file = write_strategy(empty_home, market={"history_starts": "2013-02-08", "history_ends": "2018-02-07"})
+    told = yaml.safe_load(file.read_text(encoding="utf-8"))
+    del told["market"]["symbols"], told["market"]["live_starts"]
+    told["source"] = {"kind": "files", "path": str(shared_data / "sp500_5yr")}
+    told["universe"] = {
+        "path": str(shared_data / "sp500_membership" / "sp500_ticker_start_end.csv"),
+        "name": "sp500",
+        "renamed": {"HCN": "WELL", "LUK": "JEF", "PCLN": "BKNG"},
+    }
+    file.write_text(yaml.safe_dump(told), encoding="utf-8")
+    result = run_assets(strategy_of(), "tables", ("universe_membership", "raw_bars", "validated_bars"))
+    assert result.success, failures_of(result)
+    told = result.asset_materializations_for_node("tiny__validated_bars")[0].metadata
+    # By ticker alone 420 of 515 in 2013; three of them traded under another ticker then.
+    assert "| 2013 | 515 | 417 |" in told["members_without_bars"].value
+    assert told["symbols"].value == 122
