@@ -6,6 +6,14 @@ Sessions are tz-naive midnights (``datetime64[ns]``), moments tz-aware UTC (``da
 symbols and texts pandas ``str``, prices, money and fractions ``float64``.
 """
 
+from nn_assets.frames.beside_bars import (
+    DELIVERED_SERIES,
+    INTRADAY_BARS,
+    INTRADAY_VERSIONS,
+    MEMBERSHIP,
+    QUOTES,
+    SERIES,
+)
 from nn_assets.frames.contract import Violation, columns_of, conform, empty, validate, violations
 from nn_assets.frames.schemas import (
     ACTION_VERSIONS,
@@ -14,20 +22,14 @@ from nn_assets.frames.schemas import (
     BRACKET_TOLERANCE,
     DELIVERED_ACTIONS,
     DELIVERED_BARS,
-    DELIVERED_SERIES,
     DRIFT,
     FILLS,
     FORECASTS,
     HOLDINGS,
-    INTRADAY_BARS,
-    INTRADAY_VERSIONS,
-    MEMBERSHIP,
     ORDERS,
     PORTFOLIO_STATES,
     POSITION_STEPS,
     QUARANTINE,
-    QUOTES,
-    SERIES,
     SIGNALS,
     TARGET_POSITIONS,
     TRADING_STATES,

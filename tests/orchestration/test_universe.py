@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.headless import materialise
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.sources.simulated import SimulatedSource
 from tests.orchestration.conftest import (
     FIRST_LIVE,
     FIRST_MONTH,
@@ -130,8 +133,44 @@ def test_a_faulty_file_fails_before_any_bar_is_taken_in(empty_home) -> None:
     assert not (empty_home / "lake" / "tiny" / "raw_bars").exists()
 
 
+@pytest.mark.parametrize(("ends", "halts"), [("2017-04-03", False), ("", True)])
+def test_bars_of_a_symbol_that_left_are_no_longer_due_and_those_of_a_member_are(empty_home, ends, halts) -> None:
+    prepare(empty_home, f"symbol,from,to\nSIM01,2010-01-04,\nSIM02,2010-01-04,\nSIM03,2010-01-04,{ends}\n")
+    file = empty_home / "strategies" / "tiny.yaml"
+    told = yaml.safe_load(file.read_text(encoding="utf-8"))
+    told["source"] = {"kind": "files", "path": "bars.csv"}
+    del told["market"]["symbols"]
+    file.write_text(yaml.safe_dump(told), encoding="utf-8")
+    market = SimulatedSource(calendar="XNYS", history_starts=date(2016, 1, 4), seed=5)
+    bars = market.bars(("SIM01", "SIM02", "SIM03"), pd.Timestamp("2016-01-04"), pd.Timestamp("2017-06-30"))
+    gone = (bars["symbol"] == "SIM03") & (bars["session"] >= "2017-04-03")
+    bars[~gone].drop(columns="source").to_csv(empty_home / "strategies" / "bars.csv", index=False)
+    result = run_assets(strategy_of(), "tables", ("universe_membership", "raw_bars", "validated_bars"))
+    assert result.success is not halts
+    assert ("SIM03 2017-06-30: missing_symbols" in str(failures_of(result))) is halts
+
+
 def test_bars_wait_for_the_universe(empty_home) -> None:
     prepare(empty_home)
     graph = all_definitions().resolve_asset_graph()
     for asset in ("raw_bars", "features"):
         assert asset_key(strategy_of(), "universe_membership") in graph.get(asset_key(strategy_of(), asset)).parent_keys
+
+
+def test_five_years_of_122_stocks_state_how_many_members_of_the_index_they_lack(empty_home, shared_data) -> None:
+    file = write_strategy(empty_home, market={"history_starts": "2013-02-08", "history_ends": "2018-02-07"})
+    told = yaml.safe_load(file.read_text(encoding="utf-8"))
+    del told["market"]["symbols"], told["market"]["live_starts"]
+    told["source"] = {"kind": "files", "path": str(shared_data / "sp500_5yr")}
+    told["universe"] = {
+        "path": str(shared_data / "sp500_membership" / "sp500_ticker_start_end.csv"),
+        "name": "sp500",
+        "renamed": {"HCN": "WELL", "LUK": "JEF", "PCLN": "BKNG"},
+    }
+    file.write_text(yaml.safe_dump(told), encoding="utf-8")
+    result = run_assets(strategy_of(), "tables", ("universe_membership", "raw_bars", "validated_bars"))
+    assert result.success, failures_of(result)
+    told = result.asset_materializations_for_node("tiny__validated_bars")[0].metadata
+    # By ticker alone 420 of 515 in 2013; three of them traded under another ticker then.
+    assert "| 2013 | 515 | 417 |" in told["members_without_bars"].value
+    assert told["symbols"].value == 122

@@ -1,6 +1,7 @@
 """Market data: raw bars taken in, and validated bars published through the gate."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 import pandas as pd
@@ -15,7 +16,7 @@ from nn_assets.orchestration.ingest_actions import stored_actions
 from nn_assets.orchestration.metadata import image, table
 from nn_assets.orchestration.naming import asset_key, described
 from nn_assets.orchestration.universe import unseen_members
-from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.orchestration.workplace import Workplace, open_workplace
 from nn_assets.reports.expectations import SUITES, SuiteResult
 from nn_assets.reports.plots import bar_counts
 from nn_assets.settings import Strategy
@@ -51,7 +52,7 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             ingested = ingest_bars(workplace)
             sessions = workplace.sessions()
             actions = stored_actions(workplace)
-            unseen = unseen_members(strategy, workplace.lake, workplace.raw_versions(), sessions)
+            unseen = _unseen(workplace, workplace.raw_versions()) if strategy.universe else {}
         return dg.MaterializeResult(
             metadata={
                 "delivered_rows": ingested.delivered,
@@ -66,7 +67,7 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
                 "source": strategy.source.kind if strategy.intraday is None else "intraday",
                 "first_session": str(sessions[0].date()),
                 "last_session": str(sessions[-1].date()),
-                **({"members_without_bars": table(unseen)} if strategy.universe else {}),
+                **unseen,
             }
         )
 
@@ -102,7 +103,7 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
                     allow_retries=False,
                 ) from halted
             publication = publish_bars(workplace, audited, context.run.run_id)
-            unseen = unseen_members(strategy, workplace.lake, audited.cleaned.bars, workplace.sessions())
+            unseen = _unseen(workplace, audited.cleaned.bars) if strategy.universe else {}
         yield dg.MaterializeResult(
             metadata={
                 **audited.report.figures,
@@ -111,11 +112,16 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
                 "data_docs": dg.MetadataValue.url(data_docs_file(strategy.name).as_uri()),
                 "quarantine": table(_quarantine(audited)),
                 "counts": image(_plot(audited)),
-                **({"members_without_bars": table(unseen)} if strategy.universe else {}),
+                **unseen,
             }
         )
 
     return [raw_bars, validated_bars]
+
+
+def _unseen(workplace: Workplace, bars: pd.DataFrame) -> dict[str, Any]:
+    counted = unseen_members(workplace.strategy, workplace.lake, bars, workplace.sessions())
+    return {"members_without_bars": table(counted)}
 
 
 def _result(check: GateCheck) -> dg.AssetCheckResult:
