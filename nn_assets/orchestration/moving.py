@@ -49,10 +49,10 @@ def migrate(variable: str) -> dict[str, Any]:
         "to": there,
         "copied": done.copied,
         "entries": verified.entries,
-        "head": verified.head.hash,
+        "head": str(verified.head),
         "rows": verified.rows,
         "text": f"{done.copied} entries copied to {there}; all {verified.entries} verify there, head "
-        f"{verified.head.hash}.\nThe file {file} is as it was. From now on set NN_ASSETS_DATABASE_URL, and append "
+        f"{verified.head}.\nThe file {file} is as it was. From now on set NN_ASSETS_DATABASE_URL, and append "
         "to the file no more.\nDagster's run history stays in the home: on a server it begins anew, with every "
         "schedule and sensor as it is by default.",
     }

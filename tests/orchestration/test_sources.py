@@ -21,6 +21,7 @@ pytestmark = pytest.mark.slow
 SYMBOLS = tuple(TINY["market"]["symbols"])  # type: ignore[arg-type]
 OTHER = dict.fromkeys(("seed", "planted_rank_ic"))
 ASSETS = ("raw_bars", "validated_bars")
+DIVIDEND = {"ticker": SYMBOLS[0], "ex_dividend_date": "2016-06-01", "cash_amount": 0.25, "currency": "USD"}
 NUMBERS = ["open", "high", "low", "close", "volume"]
 
 
@@ -64,6 +65,9 @@ def test_bars_of_a_vendor_are_published_and_its_key_is_stored_nowhere(empty_home
 
     def serve(request: Request) -> Answer:
         assert request.headers["authorization"] == f"Bearer {SECRET}"
+        if request.path.startswith("/stocks/"):
+            paid = "dividends" in request.path and request.query["ticker"] == SYMBOLS[0]
+            return Answer({"status": "OK", "results": [DIVIDEND] if paid else []})
         symbol, (first, last) = request.path.split("/")[4], request.path.split("/")[-2:]
         rows = spoken[(bars["symbol"] == symbol) & bars["session"].between(first, last)].to_dict("records")
         return Answer({"status": "OK", "adjusted": False, "ticker": symbol, "resultsCount": len(rows), "results": rows})
@@ -74,6 +78,10 @@ def test_bars_of_a_vendor_are_published_and_its_key_is_stored_nowhere(empty_home
         write_strategy(empty_home, source=source)
         found = published("massive")
     pd.testing.assert_frame_equal(found[["symbol", "session", *NUMBERS]], bars[["symbol", "session", *NUMBERS]])
+    with open_workplace(strategy_of()) as workplace:
+        actions = workplace.actions()
+    assert actions is not None
+    assert actions[["symbol", "kind", "value"]].to_numpy().tolist() == [[SYMBOLS[0], "dividend", 0.25]]
     stored = [file for file in empty_home.rglob("*") if file.is_file()]
     assert stored
     assert not [file for file in stored if SECRET.encode() in file.read_bytes()]
