@@ -20,7 +20,6 @@ from nn_assets.market.stated import stated_versions
 from nn_assets.market.versions import RevisionCount, arrived, in_force, key_codes
 
 __all__ = [
-    "CONTENT_COLUMNS",
     "RevisionCount",
     "as_of",
     "content_hash",
@@ -29,9 +28,6 @@ __all__ = [
     "restated_since",
     "with_assumed_known_at",
 ]
-
-CONTENT_COLUMNS = ("symbol", "session", *VALUES)
-"""What a bar says. Where it came from and when are not part of it."""
 
 _ONE_DAY = pd.Timedelta(days=1)
 

@@ -22,6 +22,7 @@ from nn_assets.evaluation.replay import ForecastArrays, forecast_arrays, session
 from nn_assets.evaluation.watch import DriftWatch, drift_watch
 from nn_assets.execution.orders import orders_frame
 from nn_assets.features.cube import FeatureCube
+from nn_assets.frames import DRIFT, FILLS, ORDERS, POSITION_STEPS, SIGNALS, TARGET_POSITIONS, validate
 from nn_assets.learning.address import code_version
 from nn_assets.orchestration.clock import as_of_session
 from nn_assets.orchestration.controls import kill_switch_state, latest_breaker_reset
@@ -58,6 +59,15 @@ RECORDS = (
     "trading_states",
 )
 """Tables of one session, in the order in which they come about."""
+
+_CONTRACTS = {
+    "fills": FILLS,
+    "signals": SIGNALS,
+    "target_positions": TARGET_POSITIONS,
+    "position_steps": POSITION_STEPS,
+    "orders": ORDERS,
+    "drift": DRIFT,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,7 +287,9 @@ def _write(
         transaction.append("decisions", [head])
         for name in RECORDS:
             if len(frames[name]):
-                transaction.append(name, frames[name])
+                transaction.append(
+                    name, validate(frames[name], _CONTRACTS[name]) if name in _CONTRACTS else frames[name]
+                )
         if done.drift is not None and done.drift.asks_retraining:
             transaction.append("refresh_requests", [_refresh(workplace, session, done)])
     return {

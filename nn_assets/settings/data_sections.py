@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from nn_assets.settings.section import Section
 
 __all__ = ["IntradaySettings", "SeriesSettings", "UniverseSettings"]
 
@@ -13,11 +15,7 @@ Count = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
-
-
-class SeriesSettings(_Section):
+class SeriesSettings(Section):
     """One series beside the bars: a volatility index, funding rates, an on-chain metric, sentiment.
 
     ``stamps`` says whether its file gives days (observed at that day's close) or moments.
@@ -46,7 +44,7 @@ class SeriesSettings(_Section):
         return self
 
 
-class UniverseSettings(_Section):
+class UniverseSettings(Section):
     """A file of membership: which symbols belonged to the universe, from when to when.
 
     ``renamed`` gives symbols of the bars that the file carries under another ticker.
@@ -57,12 +55,13 @@ class UniverseSettings(_Section):
     renamed: dict[str, str] = Field(default_factory=dict)
 
 
-class IntradaySettings(_Section):
+class IntradaySettings(Section):
     """Bars within the session, from files; the strategy's daily bars are made of them.
 
     A bar is stamped with its start. A file's name up to the first hyphen is its symbol, or the key of
     ``named`` that says it; one that holds ``bid`` or ``ask`` is one side of a quote. ``rolls_at`` (``17:00``) in
-    ``timezone`` begins the next session earlier than midnight, as currency markets count theirs.
+    ``timezone`` begins the next session earlier than midnight, as currency markets count theirs. A session
+    that lacks more than ``max_minutes_missing_at_close`` of bars at its end makes no daily bar.
     """
 
     path: str
@@ -73,3 +72,4 @@ class IntradaySettings(_Section):
     timezone: str = "UTC"
     max_missing_bars_fraction: Fraction = 0.05
     min_session_coverage_fraction: Fraction = 0.9
+    max_minutes_missing_at_close: NotNegative = 3

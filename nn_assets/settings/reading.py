@@ -140,7 +140,7 @@ def _explained(error: ValidationError, lines: dict[_Place, int], file: str) -> S
     return SettingsError(
         expected="known keys with values of their type",
         found="; ".join(listed),
-        remedy="correct or delete the keys named; nn_assets/settings/sections.py lists every key",
+        remedy="correct or delete the keys named; the modules of nn_assets/settings list every key",
         file=file,
         line=numbers[0],
         key=_key(first) if first["loc"] else None,

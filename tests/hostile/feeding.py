@@ -38,6 +38,9 @@ class Fed:
         return self.workplace.folder / "data"
 
 
+_FILES_READ = "files_read.json"
+
+
 def _strategy(good: Good, last: str) -> Strategy:
     market = {"symbols": list(good.symbols), "history_starts": good.sessions[0], "history_ends": last}
     return parse_strategy(
@@ -80,11 +83,11 @@ def fed_home(good: Good, home: Path) -> Iterator[Fed]:
 
 
 def _contents(home: Path) -> dict[str, str]:
-    """Hash of every file that is kept: all but the delivery itself, and what locks leave."""
+    """Hash of every file that is kept: all but the delivery, the record of what was read, and what locks leave."""
     return {
         str(path.relative_to(home)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in home.rglob("*")
-        if path.is_file() and "data" not in path.parts and not path.name.endswith(("lock", "-shm", "-wal"))
+        if path.is_file() and "data" not in path.parts and not path.name.endswith(("lock", "-shm", "-wal", _FILES_READ))
     }
 
 
@@ -98,6 +101,7 @@ def check(fed: Fed, said: Delivery | None) -> str:
     """
     verdict = None if said is None else judged(said, fed.stored, fed.good.symbols, fed.good.sessions)
     before = _contents(fed.home)
+    records = {path: path.read_bytes() for path in fed.home.rglob(_FILES_READ)}
     try:
         ingest_bars(fed.workplace)
         audited = audit_bars(fed.workplace)
@@ -117,6 +121,8 @@ def check(fed: Fed, said: Delivery | None) -> str:
         for name in after.keys() - before.keys():
             assert "raw_bars" in name, name
             (fed.home / name).unlink()
+        for path, content in records.items():  # what was read is on record: the next mutant starts as this one did
+            path.write_bytes(content)
         assert {name: after.get(name) for name in before} == before
 
 
