@@ -16,7 +16,7 @@ from nn_assets.frames import ACTION_VERSIONS, DELIVERED_ACTIONS, conform, valida
 from nn_assets.market.bars import RevisionCount
 from nn_assets.market.sessions import assumed_known_at, previous_session
 
-__all__ = ["action_hash", "actions_as_of", "new_action_versions", "with_action_moments"]
+__all__ = ["action_hash", "actions_as_of", "new_action_versions", "with_action_moments", "withdrawals"]
 
 _KEY = ["symbol", "ex_session", "kind"]
 _CONTENT = [*_KEY, "value"]
@@ -96,6 +96,44 @@ def new_action_versions(stored: pd.DataFrame, delivered: pd.DataFrame) -> tuple[
     fresh = conform(timed[added | revised], ACTION_VERSIONS).sort_values(_KEY, ignore_index=True)
     counts = RevisionCount(added=int(added.sum()), revised=int(revised.sum()), unchanged=int((there & same).sum()))
     return fresh, counts
+
+
+def withdrawals(
+    stored: pd.DataFrame,
+    delivered: pd.DataFrame,
+    source: str,
+    symbols: tuple[str, ...],
+    first: pd.Timestamp,
+    last: pd.Timestamp,
+    arrived_at: pd.Timestamp,
+) -> pd.DataFrame:
+    """Withdraw the actions of a source that its whole answer no longer lists.
+
+    Parameters
+    ----------
+    stored, delivered : DataFrame
+        Columns of ``ACTION_VERSIONS``.
+    source : str
+        Only actions whose version in force names it as its ``source`` are withdrawn.
+    symbols : tuple of str
+        Those asked for; all when empty.
+    first, last : Timestamp
+        Ex-sessions asked for, both included.
+    arrived_at : Timestamp
+        UTC moment of arrival; a withdrawal is known from then on.
+
+    Returns
+    -------
+    DataFrame
+        Columns of ``ACTION_VERSIONS``, one row an action withdrawn, its value NaN.
+    """
+    known = _latest(stored)
+    gone = known["value"].notna() & (known["source"] == source) & known["ex_session"].between(first, last)
+    if symbols:
+        gone &= known["symbol"].isin(symbols)
+    listed = pd.MultiIndex.from_frame(delivered[_KEY])
+    gone &= ~pd.MultiIndex.from_frame(known[_KEY]).isin(listed)
+    return conform(known[gone].assign(value=np.nan, known_at=arrived_at, ingested_at=arrived_at), ACTION_VERSIONS)
 
 
 def actions_as_of(

@@ -149,7 +149,7 @@ def intraday_hash(bars: pd.DataFrame) -> str:
 
 @dataclass(frozen=True)
 class SessionBars:
-    """Session bars made of intraday ones, and the sessions of which too few bars are there.
+    """Session bars made of intraday ones, and the sessions of which too few bars, or not the last, are there.
 
     Attributes
     ----------
@@ -167,7 +167,8 @@ def session_bars(bars: pd.DataFrame, calendar: str, settings: IntradaySettings) 
     """Aggregate clean intraday bars by session.
 
     Open is the first bar's, close the last one's; high, low and volume are over all of them. A
-    session with less than ``min_session_coverage_fraction`` of the bars due is left out.
+    session with less than ``min_session_coverage_fraction`` of the bars due is left out, and so is one
+    that lacks more than ``max_minutes_missing_at_close`` at its end: its last price is not its close.
 
     Parameters
     ----------
@@ -184,13 +185,18 @@ def session_bars(bars: pd.DataFrame, calendar: str, settings: IntradaySettings) 
         low=("low", "min"),
         close=("close", "last"),
         bars=("close", "size"),
+        ended=("bar_at", "last"),
     )
     made = made.assign(volume=grouped["volume"].sum(min_count=1)).reset_index()
     if made.empty:
         return SessionBars(conform(made.assign(source=""), DELIVERED_BARS), made.assign(due=0)[_LEFT_OUT])
     hours = trading_hours(calendar, settings, ordered["bar_at"].min(), ordered["bar_at"].max())
-    made["due"] = hours.bars_due[hours.sessions.get_indexer(made["session"])]
+    place = hours.sessions.get_indexer(made["session"])
+    made["due"] = hours.bars_due[place]
+    last = hours.place(pd.DatetimeIndex(made["ended"]).as_unit("ns").asi8).slot
+    lacking = np.cumsum(hours.bars_due)[place] - 1 - last
     whole = made["bars"] >= settings.min_session_coverage_fraction * made["due"]
+    whole &= lacking * settings.bar_minutes <= settings.max_minutes_missing_at_close
     source = f"intraday:{settings.bar_minutes}min"
     return SessionBars(
         conform(made[whole].assign(source=source), DELIVERED_BARS),

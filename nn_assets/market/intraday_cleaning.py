@@ -80,8 +80,10 @@ class CleanedIntraday:
     quarantine : DataFrame
         Columns of ``QUARANTINE``; the value of a row names its start.
     gaps : DataFrame
-        symbol, after (start of the last bar before), missing (bars never delivered): every run of bars
-        that should be there, between a symbol's first and last, and are not.
+        symbol, after (start of the last bar before; of a run that begins a symbol's first session, that
+        session's start), missing (bars never delivered): every run of bars that should be there, from
+        the start of a symbol's first session to the end of its last one, and are not. Of a last session
+        that is not over, up to its last bar.
     due : int
         Bars that should be there, all symbols together.
     """
@@ -109,7 +111,12 @@ class CleanedIntraday:
 
 
 def clean_intraday(
-    bars: pd.DataFrame, calendar: str, settings: IntradaySettings, cleaning: CleaningSettings
+    bars: pd.DataFrame,
+    calendar: str,
+    settings: IntradaySettings,
+    cleaning: CleaningSettings,
+    *,
+    seen_at: pd.Timestamp | None = None,
 ) -> CleanedIntraday:
     """Judge raw intraday bars by the rules of daily ones, where these make sense within a session.
 
@@ -123,6 +130,8 @@ def clean_intraday(
     calendar : str
     settings : IntradaySettings
     cleaning : CleaningSettings
+    seen_at : Timestamp, UTC, optional
+        Sessions whose last bar could be known by then are over; the last arrival when left out.
     """
     ordered = bars.sort_values([*KEY, *_SHOWN, "known_at", "ingested_at", "source"], kind="stable")
     ordered = ordered.reset_index(drop=True)
@@ -146,7 +155,8 @@ def clean_intraday(
     found = _UNIT_RULE.find(rows.take(sound), cleaning)
     rule[sound[found.at_fault]], field[sound[found.at_fault]] = _UNIT_RULE.name, found.field
     kept = rule == ""
-    gaps, due = _gaps(ordered, placed)
+    by = ordered["ingested_at"].max() if seen_at is None else seen_at
+    gaps, due = _gaps(ordered, hours, placed, by - pd.Timedelta(seconds=settings.known_at_lag_seconds))
     return CleanedIntraday(
         bars=ordered[kept].reset_index(drop=True),
         quarantine=_quarantine(ordered[~kept], rule[~kept], field[~kept]),
@@ -179,15 +189,25 @@ def _crossed(bars: pd.DataFrame) -> Finding:
     return Finding(at_fault, fields[crossed[at_fault].argmax(axis=1)])
 
 
-def _gaps(ordered: pd.DataFrame, placed: Placed) -> tuple[pd.DataFrame, int]:
-    """Jumps in slots of each symbol, and how many bars were due from its first to its last."""
-    there = pd.DataFrame({"symbol": ordered["symbol"], "after": ordered["bar_at"], "slot": placed.slot})
+def _gaps(ordered: pd.DataFrame, hours: TradingHours, placed: Placed, by: pd.Timestamp) -> tuple[pd.DataFrame, int]:
+    """Jumps in slots of each symbol, and how many bars were due, over the sessions it has bars of."""
+    there = pd.DataFrame(
+        {"symbol": ordered["symbol"], "after": ordered["bar_at"], "slot": placed.slot, "session": placed.session}
+    )
     there = there[there["slot"] >= 0].drop_duplicates(["symbol", "slot"])
-    slots = there.groupby("symbol")["slot"]
-    due = int((slots.max() - slots.min() + 1).sum())
-    missing = slots.shift(-1) - there["slot"] - 1
-    gaps = there.assign(missing=missing.fillna(0).astype(np.int64))
-    return gaps.loc[gaps["missing"] > 0, ["symbol", "after", "missing"]].reset_index(drop=True), due
+    ends = np.cumsum(hours.bars_due)
+    begins = ends - hours.bars_due
+    first, last = there.drop_duplicates("symbol"), there.drop_duplicates("symbol", keep="last")
+    begin = begins[first["session"]]
+    over = hours.ends[last["session"]] <= by.as_unit("ns").value
+    end = np.where(over, ends[last["session"]], last["slot"] + 1)
+    following = there.groupby("symbol")["slot"].shift(-1)
+    following[last.index] = end
+    opens = pd.to_datetime(hours.starts[first["session"]], utc=True)
+    head = first.assign(after=pd.DatetimeIndex(opens).as_unit("ns"), missing=first["slot"] - begin)
+    gaps = pd.concat([head, there.assign(missing=(following - there["slot"] - 1).astype(np.int64))])
+    found = gaps.loc[gaps["missing"] > 0, ["symbol", "after", "missing"]].sort_values(["symbol", "after"])
+    return found.reset_index(drop=True), int((end - begin).sum())
 
 
 def _quarantine(rows: pd.DataFrame, rules: ObjectArray, fields: ObjectArray) -> pd.DataFrame:

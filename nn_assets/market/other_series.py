@@ -43,8 +43,8 @@ def new_observations(
     arrived_at : Timestamp, UTC
         Becomes ``ingested_at``; and ``known_at`` of a value that differs from the one stored.
     decided_at : Timestamp, UTC, optional
-        Moment of the last decision made. Of a series that was stored before, nothing that arrives
-        now was known by then.
+        Moment of the last decision made. Of a series that was stored before, of whichever symbols,
+        nothing that arrives now was known by then.
 
     Returns
     -------
@@ -58,16 +58,16 @@ def new_observations(
     keys = pd.MultiIndex.from_frame(judged[_KEY])
     before = pd.Series(known.reindex(keys).to_numpy(), index=judged.index)
     told = stored.set_index([*_KEY, "known_at", "value"]).index
-    again = judged.set_index([*_KEY, "known_at", "value"]).index.isin(told)  # a vintage that is there already
+    # A vintage that is there already: one with its own publication time, or one of several delivered together.
+    vintage = judged["known_at_stated"] | judged.duplicated(_KEY, keep=False)
+    again = vintage & judged.set_index([*_KEY, "known_at", "value"]).index.isin(told)
     added = before.isna()
     revised = ~added & (judged["value"] != before) & ~again
     fresh = judged[added | revised].assign(ingested_at=arrived_at)
     at_arrival = fresh["known_at"].clip(lower=arrived_at)
     known_at = fresh["known_at"].where(~revised[fresh.index], at_arrival)
     if decided_at is not None:
-        familiar = pd.MultiIndex.from_frame(fresh[["name", "symbol"]]).isin(
-            stored.set_index(["name", "symbol"]).index.unique()
-        )
+        familiar = fresh["name"].isin(stored["name"].unique())
         known_at = known_at.where(~(familiar & (known_at <= decided_at)), at_arrival)
     counted = RevisionCount(
         added=int((added & ~judged.duplicated(_KEY)).sum()),

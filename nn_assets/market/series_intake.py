@@ -21,6 +21,7 @@ _DEMANDS = {
     "out_of_bounds": "a value within the bounds stated, and within its own day's range",
     "off_calendar": "a day on which the series' calendar has a session",
     "off_grid": "a moment within the tolerance of the grid stated",
+    "known_too_early": "a publication at or after the moment observed",
     "duplicate": "one value for each moment",
 }
 
@@ -32,7 +33,8 @@ class JudgedSeries:
     Attributes
     ----------
     observations : DataFrame
-        Columns of ``SERIES`` without ``ingested_at``, ordered by symbol and moment.
+        Columns of ``SERIES`` without ``ingested_at``, ordered by symbol and moment; and
+        ``known_at_stated``: whether the file said when the value was published.
     quarantine : DataFrame
         Columns of ``QUARANTINE``; ``symbol`` is the series' name, then its symbol where it has one.
     snapped : int
@@ -80,6 +82,7 @@ def judge_series(delivered: pd.DataFrame, settings: SeriesSettings, market_calen
     assumed = np.maximum(stamped, grid_point) + pd.Timedelta(minutes=settings.lag_minutes or 0)
     own = rows["known_at"].notna()
     rows["known_at"] = rows["known_at"].where(own, assumed)
+    rows["known_at_stated"] = own
     rows["session"] = sessions_of_moments(market_calendar, rows["observed_at"])
     open_out, value_out = _outside_range(rows)
     low = -np.inf if settings.minimum is None else settings.minimum
@@ -89,6 +92,7 @@ def judge_series(delivered: pd.DataFrame, settings: SeriesSettings, market_calen
         "out_of_bounds": (rows["value"] < low) | (rows["value"] > high) | value_out,
         "off_calendar": _off_calendar(rows, settings, market_calendar) | rows["session"].isna(),
         "off_grid": off_grid,
+        "known_too_early": rows["known_at"] < np.minimum(stamped, grid_point),
     }
     rule = np.select(list(faults.values()), list(faults), default="")
     versions = [*_KEY, "known_at"]  # vintages of one observation are no duplicates
@@ -100,7 +104,7 @@ def judge_series(delivered: pd.DataFrame, settings: SeriesSettings, market_calen
     kept = rows[rule == ""]
     intervals, gaps = _intervals(kept, settings)
     return JudgedSeries(
-        observations=kept[[*_KEY, "session", "value", "source", "known_at"]].reset_index(drop=True),
+        observations=kept[[*_KEY, "session", "value", "source", "known_at", "known_at_stated"]].reset_index(drop=True),
         quarantine=_quarantine(rows[rule != ""], rule[rule != ""]),
         snapped=int(((stamped != grid_point) & (rule == "")).sum()),
         outside_range=int((open_out & (rule == "")).sum()),
@@ -147,7 +151,9 @@ def _intervals(rows: pd.DataFrame, settings: SeriesSettings) -> tuple[dict[int, 
 
 def _quarantine(rows: pd.DataFrame, rules: npt.NDArray[np.str_]) -> pd.DataFrame:
     symbol = rows["name"].where(rows["symbol"] == "", rows["name"] + " " + rows["symbol"])
-    values = [str(value) for value in rows["value"]]
+    early = rules == "known_too_early"
+    told_at = zip(rows["value"], rows["known_at"], early, strict=True)
+    values = [known_at.isoformat() if too_early else str(value) for value, known_at, too_early in told_at]
     moments = [moment.isoformat() for moment in rows["observed_at"]]
     told = zip(rules, values, moments, strict=True)
     # A day without a session is observed at its end, which is another day's first moment.
@@ -158,7 +164,7 @@ def _quarantine(rows: pd.DataFrame, rules: npt.NDArray[np.str_]) -> pd.DataFrame
             "symbol": symbol,
             "session": rows["session"].where(dated, by_day),
             "rule": rules,
-            "field": "value",
+            "field": np.where(early, "known_at", "value"),
             "value": values,
             "source": rows["source"],
             "known_at": rows["known_at"],

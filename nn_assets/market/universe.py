@@ -2,6 +2,7 @@
 
 A *spell* is one stretch of membership, [member_from, member_to). A symbol that left and came back,
 or that another company took over later, has a spell for each: between them it is no member.
+A spell that ends on the day it begins holds no day: it is retired.
 """
 
 from __future__ import annotations
@@ -39,8 +40,10 @@ def new_spells(
     delivered : DataFrame
         The same columns but ``ingested_at``; one row a spell; ``known_at`` may be missing: such a
         spell counts as known from the start of its first day, since changes are announced before.
+        Of a universe delivered, a stored spell that is not among them is retired.
     arrived_at : Timestamp, UTC
-        Becomes ``ingested_at``, and ``known_at`` of a spell whose end differs from the one stored.
+        Becomes ``ingested_at``, and ``known_at`` of a spell whose end differs from the one stored,
+        or that is retired.
     decided_at : Timestamp, UTC, optional
         Moment of the last decision: of a universe that was stored before, nothing that arrives now
         was known by then.
@@ -50,7 +53,7 @@ def new_spells(
     DataFrame
         Columns of ``MEMBERSHIP``: the rows to append. Redelivering the same gives none.
     RevisionCount
-        Counts of spells; ``confirmed`` is always 0.
+        Counts of spells, those retired among the revised; ``confirmed`` is always 0.
     """
     newest = stored.sort_values(["ingested_at", "known_at"], kind="stable").drop_duplicates(_KEY, keep="last")
     keys = pd.MultiIndex.from_frame(delivered[_KEY])
@@ -65,19 +68,32 @@ def new_spells(
     if decided_at is not None and fresh["universe"].isin(stored["universe"].unique()).any():
         late = late | (known_at <= decided_at).to_numpy()
     known_at = known_at.where(~late, known_at.clip(lower=arrived_at))
-    counted = RevisionCount(added=int((~there).sum()), revised=int((there & ~same).sum()), unchanged=int(same.sum()))
-    return conform(fresh.assign(known_at=known_at), MEMBERSHIP), counted
+    retired = _retired(newest, delivered, arrived_at)
+    revised = int((there & ~same).sum()) + len(retired)
+    counted = RevisionCount(added=int((~there).sum()), revised=revised, unchanged=int(same.sum()))
+    return conform(pd.concat([fresh.assign(known_at=known_at), retired]), MEMBERSHIP), counted
+
+
+def _retired(newest: pd.DataFrame, delivered: pd.DataFrame, arrived_at: pd.Timestamp) -> pd.DataFrame:
+    """A last version of each spell that its universe's delivery no longer holds."""
+    gone = newest["universe"].isin(delivered["universe"].unique()) & (newest["member_to"] != newest["member_from"])
+    gone &= ~pd.MultiIndex.from_frame(newest[_KEY]).isin(pd.MultiIndex.from_frame(delivered[_KEY]))
+    spells = newest[gone]
+    # No earlier than the version it takes the place of, which may begin ahead.
+    known_at = spells["known_at"].clip(lower=arrived_at)
+    return spells.assign(member_to=spells["member_from"], known_at=known_at, ingested_at=arrived_at)
 
 
 def membership_as_of(
     versions: pd.DataFrame, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None
 ) -> pd.DataFrame:
-    """Give every spell as it was known at a moment: one row each, an end still ahead left open."""
+    """Give every spell as it was known at a moment: one row each, an end still ahead left open, none retired."""
     visible = versions["known_at"] <= moment
     if ingested_by is not None:
         visible &= versions["ingested_at"] <= ingested_by
     ordered = versions[visible].sort_values([*_KEY, "known_at", "ingested_at"], kind="stable")
-    newest = ordered.drop_duplicates(_KEY, keep="last").reset_index(drop=True)
+    newest = ordered.drop_duplicates(_KEY, keep="last")
+    newest = newest[newest["member_to"] != newest["member_from"]].reset_index(drop=True)
     ahead = newest["member_to"].dt.tz_localize("UTC") > moment
     return newest.assign(member_to=newest["member_to"].mask(ahead))
 

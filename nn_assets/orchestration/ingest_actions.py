@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.frames import ACTION_VERSIONS, empty
-from nn_assets.market.actions import actions_as_of, new_action_versions, with_action_moments
+from nn_assets.market.actions import actions_as_of, new_action_versions, with_action_moments, withdrawals
 from nn_assets.market.bars import RevisionCount
 from nn_assets.market.cleaning import Cleaned
 from nn_assets.market.sessions import next_session
@@ -28,21 +28,26 @@ def ingest_actions(workplace: Workplace, source: Source, decided_to: pd.Timestam
     """Ask for every action up to the last session that may be seen; append what is new or differs.
 
     The file that ``source.actions_path`` names counts before what the source of the bars offers; a
-    strategy with neither has no actions.
+    strategy with neither has no actions. What the source delivered before and no longer lists is
+    withdrawn; what is no longer in the file stays.
     """
     strategy, market = workplace.strategy, workplace.strategy.market
     path = strategy.source.actions_path
     offering = source if path is None else ActionsFile(workplace.folder / path)
     if not isinstance(offering, ActionSource):
         return RevisionCount()
-    first, last = pd.Timestamp(market.history_starts), workplace.last_session
+    first, last, arrived_at = pd.Timestamp(market.history_starts), workplace.last_session, now_utc()
     delivered = offering.actions(market.symbols, first, last)
     stamped = with_action_moments(
-        delivered, market.calendar, market.known_at_lag_minutes, now_utc(), decided_to=decided_to
+        delivered, market.calendar, market.known_at_lag_minutes, arrived_at, decided_to=decided_to
     )
     segments = workplace.lake.segments(strategy.name, ACTIONS)
-    stored = read_action_versions(workplace.lake, strategy.name, segments)
-    fresh, counted = new_action_versions(empty(ACTION_VERSIONS) if stored is None else stored, stamped)
+    found = read_action_versions(workplace.lake, strategy.name, segments)
+    stored = empty(ACTION_VERSIONS) if found is None else found
+    if path is None:
+        gone = withdrawals(stored, stamped, source.name, market.symbols, first, last, arrived_at)
+        stamped = pd.concat([stamped, gone], ignore_index=True) if len(gone) else stamped
+    fresh, counted = new_action_versions(stored, stamped)
     if len(fresh):
         workplace.lake.append_segment(strategy.name, ACTIONS, fresh)
     return counted

@@ -101,7 +101,8 @@ def audit_intraday(workplace: Workplace) -> AuditedIntraday:
     """
     strategy, settings = workplace.strategy, _settings(workplace)
     market = strategy.market
-    known = intraday_as_of(_versions(workplace), max(as_of_session(market, workplace.last_session), now_utc()))
+    seen_at = max(as_of_session(market, workplace.last_session), now_utc())
+    known = intraday_as_of(_versions(workplace), seen_at)
     if known.empty:
         raise PublicationError(
             expected=f"intraday bars from {market.history_starts} to {workplace.last_session.date()}",
@@ -109,7 +110,7 @@ def audit_intraday(workplace: Workplace) -> AuditedIntraday:
             remedy=f"deliver bars of these sessions, and materialise {strategy.name}/{RAW_INTRADAY}",
             strategy=strategy.name,
         )
-    cleaned = clean_intraday(known, market.calendar, settings, strategy.cleaning)
+    cleaned = clean_intraday(known, market.calendar, settings, strategy.cleaning, seen_at=seen_at)
     report = inspect_intraday(cleaned, market.symbols, settings, strategy.gate)
     return AuditedIntraday(cleaned, report, session_bars(cleaned.bars, market.calendar, settings))
 
@@ -133,7 +134,9 @@ def publish_intraday(workplace: Workplace, audited: AuditedIntraday, run_id: str
             "half_finished": [f"{row.symbol} {row.session.date()}" for row in left_out.itertuples()],
         },
     )
-    workplace.ledger.append("publications", [publication.to_row()], run_id=run_id, strategy=name)
+    # All of them: a run killed between the switch and this line left its own unrecorded.
+    rows = [each.to_row() for each in workplace.publications.history(name)]
+    workplace.ledger.append("publications", rows, run_id=run_id, strategy=name)
     return publication
 
 

@@ -43,7 +43,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 def ingest_universe(strategy: Strategy, lake: Lake, ledger: Ledger, folder: Path) -> RevisionCount:
-    """Read the strategy's file of membership and append what is new or differs.
+    """Read the strategy's file of membership and append what is new or differs; retire what it no longer holds.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def universe_facts(strategy: Strategy, lake: Lake, session: pd.Timestamp) -> dic
     return {
         "spells": len(spells),
         "symbols": int(spells["symbol"].nunique()),
-        "members": int(there.sum()),
+        "members": int(spells["symbol"][there].nunique()),
         "session": str(session.date()),
         "several_spells": ", ".join(several_spells(spells)) or "none",
         "renamed": ", ".join(f"{old} is {new}" for old, new in sorted(renamed.items())) or "none stated",

@@ -2,6 +2,8 @@
 
 The record lies with the raw bars it speaks of, so that rebuilding them reads every file again. It is
 written after the bars are stored: killed between, a rerun reads the files once more, and adds nothing.
+What a file held stays on record whatever else is asked of the source, so that one sent again with other
+content is told from a new one; ``changed_at`` is when that was first seen.
 
     <lake>/<strategy>/raw_bars/files_read.json
 """
@@ -43,8 +45,8 @@ class UnreadFiles:
     files: list[Path] = field(default_factory=list)
     without_bars: list[str] = field(default_factory=list)
     _kept: dict[str, Any] = field(default_factory=dict)  # files read before, unchanged
-    _changed: set[str] = field(default_factory=set)  # files read before under the same name
-    _seen: dict[str, Any] = field(default_factory=dict)  # files read now, whole
+    _seen: dict[str, Any] = field(default_factory=dict)  # files read now
+    _gone: dict[str, Any] = field(default_factory=dict)  # files on record, no longer there
 
     @classmethod
     def of(cls, workplace: Workplace, source: FilesSource, now: pd.Timestamp) -> UnreadFiles:
@@ -53,30 +55,24 @@ class UnreadFiles:
         record = read_record(_path(workplace)) or {}
         # Additions can only become more; fewer, and bars on record as read are gone.
         valid = record.get("asked") == _asked(workplace, source) and record.get("additions", 0) <= _additions(workplace)
-        known = record.get("files", {}) if valid else {}
+        known = record.get("files", {})
         for file in source.files():
-            before = known.get(file.name)
-            stat = file.stat()
-            stamp = [stat.st_size, stat.st_mtime_ns]
-            if before is not None and before["stamp"] == stamp:
-                found._kept[file.name] = before
-                continue
-            settled = now.value - stat.st_mtime_ns > _SETTLED_NANOSECONDS
-            told = {"stamp": stamp if settled else None, "sha256": file_sha256(file)}
-            if before is not None and before["sha256"] == told["sha256"]:
+            before = known.pop(file.name, None)
+            told = _told(file, before, now)
+            if valid and before is not None and before.get("whole", True) and before["sha256"] == told["sha256"]:
                 found._kept[file.name] = told
                 continue
-            if before is not None:
-                found._changed.add(file.name)
             found.files.append(file)
             found._seen[file.name] = told
+        found._gone = {name: {**before, "whole": False} for name, before in known.items()}
         return found
 
     def bars(self, symbols: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp) -> pd.DataFrame:
         """Bars of the unread files; none where there is no such file.
 
-        A file with sessions after ``last`` is not on record as read: it has more to say later. A file
-        whose name was read with other content speaks from now on, not from the day in its name.
+        A file with sessions after ``last`` is not on record as read whole: it has more to say later. A
+        file whose name was read with other content speaks from when that was first seen, not from the
+        day in its name.
 
         Raises
         ------
@@ -89,10 +85,10 @@ class UnreadFiles:
             if bars is None:
                 self.without_bars.append(file.name)
                 continue
-            if self.source.known_on is not None and file.name in self._changed:
-                bars = bars.assign(known_at=self.now)
-            if (bars["session"] > last).any():
-                self._seen.pop(file.name)
+            told = self._seen[file.name]
+            if self.source.known_on is not None and told["changed_at"] is not None:
+                bars = bars.assign(known_at=pd.Timestamp(told["changed_at"]).as_unit("ns"))
+            told["whole"] = not bool((bars["session"] > last).any())
             parts.append(bars)
         if not self._kept:
             return self.source.select(parts, symbols, first, last)
@@ -111,9 +107,23 @@ class UnreadFiles:
             {
                 "asked": _asked(self.workplace, self.source),
                 "additions": _additions(self.workplace),
-                "files": {**self._kept, **self._seen},
+                "files": {**self._gone, **self._kept, **self._seen},
             },
         )
+
+
+def _told(file: Path, before: dict[str, Any] | None, now: pd.Timestamp) -> dict[str, Any]:
+    """What goes on record of a file, by what is on record of its name; hashed only if its stamp is another."""
+    stat = file.stat()
+    stamp = [stat.st_size, stat.st_mtime_ns]
+    changed_at = None if before is None else before.get("changed_at")
+    if before is not None and before["stamp"] == stamp:
+        return {"stamp": stamp, "sha256": before["sha256"], "changed_at": changed_at, "whole": True}
+    sha256 = file_sha256(file)
+    if before is not None and before["sha256"] != sha256:
+        changed_at = now.isoformat()
+    settled = now.value - stat.st_mtime_ns > _SETTLED_NANOSECONDS
+    return {"stamp": stamp if settled else None, "sha256": sha256, "changed_at": changed_at, "whole": True}
 
 
 def _path(workplace: Workplace) -> Path:

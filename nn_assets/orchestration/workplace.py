@@ -136,6 +136,8 @@ class Workplace:
         published = _read_published(self.lake.root, publication)
         actions = self.action_versions(day)
         all_known = actions is None or not (actions["known_at"] > moment).any()
+        if actions is not None and here_by is not None:
+            all_known &= not (actions["ingested_at"] > here_by).any()
         return published[published["session"] <= day].reset_index(drop=True), all_known
 
     def actions(self, session: object = None) -> pd.DataFrame | None:
@@ -145,7 +147,10 @@ class Workplace:
         """
         day = self.last_session if session is None else pd.Timestamp(session)
         versions = self.action_versions(day)
-        return None if versions is None else actions_as_of(versions, as_of_session(self.strategy.market, day))
+        if versions is None:
+            return None
+        moment = as_of_session(self.strategy.market, day)
+        return actions_as_of(versions, moment, ingested_by=self._decided_at(day))
 
     def action_versions(self, session: object = None) -> pd.DataFrame | None:
         """Every version, up to a session, of the actions that the publication in force was made with."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
+import zlib
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +16,17 @@ from nn_assets.sources.protocol import validate_symbol
 __all__ = ["ActionsFile"]
 
 _COLUMNS = ("symbol", "ex_session", "kind", "value")
+# What 64 bits of nanoseconds hold.
+_FIRST, _LAST = pd.Timestamp("1678-01-01", tz="UTC"), pd.Timestamp("2261-12-31", tz="UTC")
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    zlib.error,
+    csv.Error,
+    UnicodeDecodeError,
+    pd.errors.ParserError,
+    pd.errors.EmptyDataError,
+)
 
 
 class ActionsFile:
@@ -41,8 +55,9 @@ class ActionsFile:
         Raises
         ------
         SourceError
-            The file cannot be read, lacks a column, or holds an action twice, an unknown kind, a date
-            that is none, a value that is not above zero, or an impossible symbol.
+            The file cannot be read, lacks a column, has a line of fewer or more cells than its first,
+            or holds an action twice, an unknown kind, a date that is none, a value that is not above
+            zero, or an impossible symbol.
         """
         table = self._read()
         for place, symbol in enumerate(table["symbol"], start=2):
@@ -56,9 +71,10 @@ class ActionsFile:
 
     def _read(self) -> pd.DataFrame:
         try:
+            self._refuse_unequal_lines()
             # Tickers such as TRUE and NAN are texts.
             table = pd.read_csv(self.path, dtype=str, keep_default_na=False, index_col=False)
-        except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        except _UNREADABLE as error:
             raise self._refusal(f"{type(error).__name__}: {error}", "check source.actions_path and the file") from error
         missing = [name for name in _COLUMNS if name not in table.columns]
         if missing:
@@ -78,9 +94,23 @@ class ActionsFile:
             raise self._refusal(found, "one row an action, dividends of one day added up; correct the rows named")
         return actions.assign(**moments)
 
+    def _refuse_unequal_lines(self) -> None:
+        """Refuse lines with fewer or more cells than the header: pandas fills them up, or cuts them."""
+        opener = gzip.open if self.path.suffix.lower() == ".gz" else open
+        with opener(self.path, "rt", encoding="utf-8-sig", newline="") as stream:
+            lines = csv.reader(stream)
+            header = next(lines, [])
+            for cells in lines:
+                if len(cells) != len(header) and any(cell.strip() for cell in cells):
+                    raise self._refusal(
+                        f"{len(cells)} cells in line {lines.line_num}, {len(header)} in the first",
+                        "write as many cells in each line as in the first; quote a cell that holds a comma",
+                    )
+
     def _days(self, texts: pd.Series) -> pd.Series:
         days = pd.to_datetime(texts.str.strip(), format="%Y-%m-%d", errors="coerce")
-        self._refuse(texts, days.isna(), "ex_session", "write dates as YYYY-MM-DD")
+        wrong = days.isna() | (days > _LAST.tz_localize(None)) | (days < _FIRST.tz_localize(None))
+        self._refuse(texts, wrong, "ex_session", "write dates as YYYY-MM-DD, of the years 1678 to 2261")
         return days
 
     def _numbers(self, texts: pd.Series) -> pd.Series:
@@ -92,6 +122,7 @@ class ActionsFile:
     def _moments(self, texts: pd.Series) -> pd.Series:
         moments = pd.to_datetime(texts.str.strip(), format="ISO8601", utc=True, errors="coerce")
         wrong = moments.isna() & (texts.str.strip() != "")
+        wrong |= (moments > _LAST) | (moments < _FIRST)
         self._refuse(texts, wrong, "known_at", "write a moment as 2014-06-06T20:30:00Z, or nothing")
         return moments.dt.as_unit("ns")
 

@@ -182,7 +182,9 @@ def _malformed(found: str, where: Mapping[str, object]) -> SourceError:
 def action_table(
     source: str, rows: Iterable[tuple[str, object, str, object]], first: pd.Timestamp, last: pd.Timestamp | None
 ) -> pd.DataFrame:
-    """Splits and dividends of a span, ordered by symbol and ex-session.
+    """Splits and dividends of a span, ordered by symbol and ex-session; one a symbol, day and kind.
+
+    Dividends of one day (a regular and a special one) add up, splits of one day multiply.
 
     Parameters
     ----------
@@ -223,4 +225,9 @@ def action_table(
         }
     )
     within = (table["ex_session"] >= first) & ((table["ex_session"] <= last) if last is not None else True)
-    return table[within].sort_values(["symbol", "ex_session", "kind"], kind="stable").reset_index(drop=True)
+    key = ["symbol", "ex_session", "kind", "source"]
+    asked = table[within]
+    several = asked.groupby(key)["value"]
+    value = several.transform("sum").where(asked["kind"] == "dividend", several.transform("prod"))
+    single = asked.assign(value=value).drop_duplicates(key)
+    return single.sort_values(["symbol", "ex_session", "kind"], kind="stable").reset_index(drop=True)

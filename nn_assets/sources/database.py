@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ _CHUNK_ROWS = 50_000
 _PARAMETERS = ("first", "last", "symbols")
 _BARE_POSTGRES = ("postgres", "postgresql")
 _EXCERPT = 300
+_READS = re.compile(r"(?>\s|\(|--[^\n]*(?:\n|$)|/\*(?!!).*?\*/)*+(?:SELECT|WITH|VALUES)\b", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,9 @@ class Database:
         Parameters
         ----------
         query : str
-            One statement. It may use ``:symbols`` (as in ``symbol IN :symbols``), ``:first`` and
-            ``:last``, which are bound, never written into the text.
+            One statement that begins with SELECT, WITH or VALUES. It may use ``:symbols`` (as in
+            ``symbol IN :symbols``), ``:first`` and ``:last``, which are bound, never written into the
+            text.
         symbols : tuple of str
         first, last : date
 
@@ -82,6 +85,13 @@ class Database:
         if ";" in single:
             found = "a semicolon within the query"
             raise self._fault("one_statement", "one statement", found, "write one SELECT", value=";")
+        if not _READS.match(single):  # some statements, as VACUUM INTO, write files before a database refuses them
+            raise self._fault(
+                "reads_rows",
+                "a query that begins with SELECT, WITH or VALUES",
+                repr(" ".join(single.split())[:60]),
+                "write a SELECT",
+            )
         statement = text(single)
         used = set(statement.compile().params)
         unknown = sorted(used - set(_PARAMETERS))

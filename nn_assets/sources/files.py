@@ -193,13 +193,14 @@ def _moments(table: pd.DataFrame, file: Path) -> pd.Series:
     if not pd.api.types.is_datetime64_any_dtype(written):
         written = written.astype("str").fillna("").str.strip().replace("", None)
     moments = pd.to_datetime(written, utc=True, errors="coerce", format="ISO8601")
+    moments = moments.where(moments.between(pd.Timestamp.min.tz_localize("UTC"), pd.Timestamp.max.tz_localize("UTC")))
     wrong = moments.isna() & written.notna()
     if wrong.any():
         row = table[wrong].iloc[0]
         raise SourceError(
             expected="a moment, such as 2018-01-31T21:30:00Z; UTC where no offset is given",
             found=f"{str(row['known_at'])!r}, first of {int(wrong.sum())}",
-            remedy="write moments year first, or leave the cell empty",
+            remedy="write moments year first, from 1677 to 2262, or leave the cell empty",
             file=str(file),
             row=int(row[LINE]),
             symbol=row["symbol"],

@@ -110,8 +110,10 @@ class JsonClient:
             outcome = not_there(f"a vendor that answers at {self.base_url}", told)
         if not isinstance(outcome, Fault):
             return outcome
-        secrets = [key.reveal() for key in self.keys.values()]
-        return replace(outcome, found=without_secrets(outcome.found, secrets))
+        return replace(outcome, found=without_secrets(outcome.found, self._secrets()))
+
+    def _secrets(self) -> list[str]:
+        return [key.reveal() for key in self.keys.values()]
 
     def _exchange(self, url: str, params: Mapping[str, str] | None) -> Any:
         deadline = self.clock() + 10.0 * self.timeout_seconds
@@ -125,7 +127,7 @@ class JsonClient:
                     return too_slow(self.timeout_seconds, "bytes that drip in")
         finally:
             answer.close()
-        return judge(answer.status_code, answer.headers, bytes(body))
+        return judge(answer.status_code, answer.headers, bytes(body), secrets=self._secrets())
 
     def _with_keys(self, request: httpx.Request) -> httpx.Request:
         """Put the keys into a request at the last moment: no variable of this package holds them."""

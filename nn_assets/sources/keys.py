@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable
@@ -50,10 +51,11 @@ class EnvironmentKey:
 
 
 def without_secrets(text: str, secrets: Iterable[str]) -> str:
-    """Blot secrets out of a text, in the spellings that addresses use as well."""
-    for secret in secrets:
+    """Blot secrets out of a text, in the spellings that addresses and JSON use as well; the longest first."""
+    for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _SHORTEST_SECRET:
-            for spelling in (secret, quote(secret, safe=""), quote_plus(secret)):
+            in_json = json.dumps(secret)[1:-1]
+            for spelling in (secret, quote(secret, safe=""), quote_plus(secret), in_json, in_json.replace("/", "\\/")):
                 text = text.replace(spelling, "***")
     return text
 

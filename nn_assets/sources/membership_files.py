@@ -31,7 +31,8 @@ def read_membership_file(folder: Path, settings: UniverseSettings) -> pd.DataFra
     Returns
     -------
     DataFrame
-        universe, symbol, member_from, member_to (the first day no longer a member; NaT: still one),
+        universe, symbol, member_from, member_to (the first day no longer a member; NaT: still one,
+        which a day beyond nanoseconds such as 9999-12-31 says too),
         source, known_at (NaT where the file does not say), ordered by symbol and member_from.
 
     Raises
@@ -64,7 +65,7 @@ def _read(file: Path, settings: UniverseSettings) -> pd.DataFrame:
             "universe": settings.name,
             "symbol": symbols,
             "member_from": days_of(table, starts, file),
-            "member_to": days_of(table, ends, file, nullable=True),
+            "member_to": days_of(table, ends, file, nullable=True, far_is_none=True),
             "source": f"membership:{file.name}",
             "known_at": nothing if known is None else moments_of(table, known, file, nullable=True),
         }

@@ -6,6 +6,9 @@ kind, are errors that name the place.
 
 from __future__ import annotations
 
+import csv
+import gzip
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from nn_assets.errors import SourceError
-from nn_assets.sources.spellings import normalised
+from nn_assets.sources.spellings import normalised, quoted
 
 __all__ = ["TABLE_ENDINGS", "column_named", "days_of", "files_of", "moments_of", "numbers_of", "read_plain"]
 
@@ -22,7 +25,9 @@ TABLE_ENDINGS = (".csv", ".csv.gz", ".parquet", ".pq", ".feather")
 _NONE = frozenset(["", "na", "n/a", "nan", "null", "none", "-"])
 # Below each bound an epoch counts seconds, milliseconds, microseconds; above the last, nanoseconds.
 _EPOCHS = ((1e11, "s"), (1e14, "ms"), (1e17, "us"))
+_NANOSECONDS = float(np.iinfo(np.int64).max)
 _DAY = r"\d{4}-\d{2}-\d{2}"
+_MOMENT = "a moment, such as 2018-01-31 21:15:00+00:00"
 
 
 def files_of(path: Path, key: str) -> list[Path]:
@@ -55,7 +60,7 @@ def read_plain(path: Path) -> pd.DataFrame:
     Raises
     ------
     SourceError
-        It cannot be read, or has no rows.
+        It cannot be read, has lines of unequal length, or no rows.
     """
     name = path.name.lower()
     try:
@@ -65,8 +70,9 @@ def read_plain(path: Path) -> pd.DataFrame:
             table = pd.read_parquet(path)
             table = table if isinstance(table.index, pd.RangeIndex) else table.reset_index()
         else:
+            _refuse_unequal_lines(path)
             table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False)
-    except (OSError, EOFError, ValueError, pa.ArrowException) as error:
+    except (OSError, EOFError, ValueError, zlib.error, csv.Error, pa.ArrowException) as error:
         raise SourceError(
             expected="a readable table",
             found=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}",
@@ -83,6 +89,25 @@ def read_plain(path: Path) -> pd.DataFrame:
             rule="not_empty",
         )
     return table.set_axis([str(header) for header in table.columns], axis=1)
+
+
+def _refuse_unequal_lines(path: Path) -> None:
+    """Refuse lines with fewer or more cells than the header: pandas fills them up, or cuts them."""
+    opener = gzip.open if path.suffix.lower() == ".gz" else open
+    with opener(path, "rt", encoding="utf-8-sig", newline="") as stream:
+        lines = csv.reader(stream)
+        filled = (cells for cells in lines if "".join(cells).strip() or len(cells) > 1)
+        header = next(filled, [])
+        wrong = next((cells for cells in filled if len(cells) != len(header)), None)
+    if wrong is not None:
+        raise SourceError(
+            expected=f"as many cells in each line as in the header, {len(header)}",
+            found=f"{len(wrong)} cells: {quoted(','.join(wrong))}",
+            remedy="quote a cell that holds a comma, or deliver the file again",
+            file=str(path),
+            row=lines.line_num,
+            rule="readable",
+        )
 
 
 def column_named(table: pd.DataFrame, spellings: Sequence[str], path: Path, *, needed: bool = True) -> str | None:
@@ -111,25 +136,43 @@ def moments_of(table: pd.DataFrame, column: str, path: Path, *, nullable: bool =
     """UTC moments of a column of times, ISO 8601 texts or epochs (s, ms, us or ns by their size).
 
     A text or time without an offset is taken as UTC.
+
+    Raises
+    ------
+    SourceError
+        A value is no moment, or one that nanoseconds cannot hold (before 1677 or after 2262).
     """
     written = table[column]
     if pd.api.types.is_datetime64_any_dtype(written):
         aware = written.dt.tz_localize("UTC") if written.dt.tz is None else written.dt.tz_convert("UTC")
     elif pd.api.types.is_numeric_dtype(written):
-        largest = float(np.nanmax(np.abs(written.to_numpy(dtype=np.float64))))
+        sizes = written.abs().to_numpy(dtype=np.float64, na_value=np.nan)
+        _refuse_first(table, pd.Series(sizes >= _NANOSECONDS), column, path, _MOMENT)
+        largest = np.nanmax(sizes, initial=0.0)
         unit = next((unit for bound, unit in _EPOCHS if largest < bound), "ns")
         aware = pd.to_datetime(written, unit=unit, utc=True)
     else:
         texts = written.astype("str").str.strip()
         blank = texts.str.lower().isin(_NONE) | written.isna()
         aware = pd.to_datetime(texts.mask(blank), format="ISO8601", utc=True, errors="coerce")
+    aware = aware.mask(_beyond(aware))
     wrong = aware.isna() & ~(_blank(written) if nullable else False)
-    _refuse_first(table, wrong, column, path, "a moment, such as 2018-01-31 21:15:00+00:00")
+    _refuse_first(table, wrong, column, path, _MOMENT)
     return aware.dt.as_unit("ns")
 
 
-def days_of(table: pd.DataFrame, column: str, path: Path, *, nullable: bool = False) -> pd.Series:
-    """Tz-naive midnights of a column of days, written 2018-01-31 or held as times at midnight."""
+def days_of(
+    table: pd.DataFrame, column: str, path: Path, *, nullable: bool = False, far_is_none: bool = False
+) -> pd.Series:
+    """Tz-naive midnights of a column of days, written 2018-01-31 or held as times at midnight.
+
+    With ``far_is_none`` a day after those that nanoseconds hold, such as 9999-12-31, is missing.
+
+    Raises
+    ------
+    SourceError
+        A value is no day, or one that nanoseconds cannot hold (before 1677 or after 2262).
+    """
     written = table[column]
     if pd.api.types.is_datetime64_any_dtype(written):
         days = written.dt.tz_localize(None)
@@ -137,7 +180,10 @@ def days_of(table: pd.DataFrame, column: str, path: Path, *, nullable: bool = Fa
     else:
         texts = written.astype("str").str.strip().str.slice(0, 10)
         days = pd.to_datetime(texts.where(texts.str.fullmatch(_DAY)), format="%Y-%m-%d", errors="coerce")
-    wrong = days.isna() & ~(_blank(written) if nullable else False)
+    beyond = _beyond(days)
+    far = beyond & (days > pd.Timestamp.max) & far_is_none
+    days = days.mask(beyond)
+    wrong = days.isna() & ~far & ~(_blank(written) if nullable else False)
     _refuse_first(table, wrong, column, path, "a day, such as 2018-01-31")
     return days.dt.as_unit("ns")
 
@@ -150,6 +196,11 @@ def numbers_of(table: pd.DataFrame, column: str, path: Path) -> pd.Series:
     values = pd.to_numeric(written.astype("str").str.strip(), errors="coerce")
     _refuse_first(table, values.isna() & ~_blank(written), column, path, "a number")
     return values.astype(np.float64)
+
+
+def _beyond(times: pd.Series) -> pd.Series:
+    """Times that nanoseconds cannot hold."""
+    return (times < pd.Timestamp.min.tz_localize(times.dt.tz)) | (times > pd.Timestamp.max.tz_localize(times.dt.tz))
 
 
 def _blank(written: pd.Series) -> pd.Series:

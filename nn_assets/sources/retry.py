@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from nn_assets.errors import SourceError
+from nn_assets.sources.keys import without_secrets
 
 __all__ = [
     "DEFAULT_POLICY",
@@ -102,7 +103,14 @@ def persist(attempt: Callable[[], Any], policy: RetryPolicy) -> Any:
     return replace(outcome, found=f"{outcome.found}, {policy.attempts} times")
 
 
-def judge(status: int, headers: Mapping[str, str], body: bytes, *, says_json: bool = True) -> Any:
+def judge(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    says_json: bool = True,
+    secrets: Iterable[str] = (),
+) -> Any:
     """Give the JSON of a good answer, or the fault of a bad one.
 
     Parameters
@@ -113,21 +121,24 @@ def judge(status: int, headers: Mapping[str, str], body: bytes, *, says_json: bo
     body : bytes
     says_json : bool
         Whether the content type must say JSON; some exchanges send it as text.
+    secrets : iterable of str
+        Blotted out of whatever is given, before anything is cut: a vendor may echo a key.
     """
+    secrets = tuple(secrets)
     if not 200 <= status < 300:
-        return _status_fault(status, headers, body)
+        return _status_fault(status, headers, _excerpt(body, secrets))
     kind = headers.get("content-type") or "none"
     if says_json and "json" not in kind.lower():
         return Fault(
             "json_answer",
             "JSON from the vendor",
-            f"content type {kind[:60]!r}: {_excerpt(body)}",
+            f"content type {without_secrets(kind, secrets)[:60]!r}: {_excerpt(body, secrets)}",
             "check source.base_url, and whether a proxy or a login page answers in the vendor's place",
         )
     try:
-        return json.loads(body)
-    except ValueError as error:
-        place = f"{type(error).__name__} in {len(body)} bytes: {_excerpt(body)}"
+        return _blotted(json.loads(body), secrets)
+    except (ValueError, RecursionError) as error:
+        place = f"{type(error).__name__} in {len(body)} bytes: {_excerpt(body, secrets)}"
         if not says_json and b"<html" in body[:500].lower():
             return Fault(
                 "json_answer", "JSON from the vendor", place, "check the exchange's address and its status page"
@@ -163,8 +174,8 @@ def not_there(expected: str, found: str) -> Fault:
     return Fault("reachable", expected, found, remedy, passing=True)
 
 
-def _status_fault(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
-    found = f"HTTP {status}: {_excerpt(body)}"
+def _status_fault(status: int, headers: Mapping[str, str], excerpt: str) -> Fault:
+    found = f"HTTP {status}: {excerpt}"
     if status in (401, 403):
         remedy = "check the key in its environment variable, and that subscription and region may have these data"
         return Fault("authorised", "a request that the vendor accepts as authorised", found, remedy)
@@ -198,7 +209,20 @@ def _asked_wait(headers: Mapping[str, str]) -> float:
         return 0.0
 
 
-def _excerpt(body: bytes) -> str:
-    text = " ".join(body[: 4 * _EXCERPT].decode("utf-8", "replace").split())
+def _blotted(value: Any, secrets: tuple[str, ...]) -> Any:
+    """Blot secrets out of every text of a JSON value; without secrets, the value itself."""
+    if not secrets:
+        return value
+    if isinstance(value, str):
+        return without_secrets(value, secrets)
+    if isinstance(value, list):
+        return [_blotted(one, secrets) for one in value]
+    if isinstance(value, dict):
+        return {without_secrets(name, secrets): _blotted(one, secrets) for name, one in value.items()}
+    return value
+
+
+def _excerpt(body: bytes, secrets: tuple[str, ...]) -> str:
+    text = " ".join(without_secrets(body.decode("utf-8", "replace"), secrets).split())
     printable = "".join(letter if letter.isprintable() else "?" for letter in text)
     return printable[:_EXCERPT] or "an empty body"

@@ -23,6 +23,7 @@ __all__ = ["SqlSource"]
 _NUMBERS = ("open", "high", "low", "close", "volume")
 _ACTION_COLUMNS = ("symbol", "ex_session", "kind", "value")
 _LAST_DAY = dt.date(2261, 12, 31)
+_FIRST_MOMENT, _LAST_MOMENT = pd.Timestamp.min.tz_localize("UTC"), pd.Timestamp.max.tz_localize("UTC")
 
 
 @dataclass(frozen=True)
@@ -176,12 +177,18 @@ class SqlSource:
         return table[column].astype(np.float64)
 
     def _moments(self, column: pd.Series) -> pd.Series:
-        moments = pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601")
-        wrong = moments.isna() & column.notna()
+        told = column.map(_is_moment)
+        moments = pd.to_datetime(column.where(told), utc=True, errors="coerce", format="ISO8601")
+        held = (moments >= _FIRST_MOMENT) & (moments <= _LAST_MOMENT)
+        wrong = column.notna() & ~held
         if wrong.any():
             value = str(column[wrong].iloc[0])[:60]
             raise self._fault(
-                "moments_are_moments", "a UTC moment in known_at", repr(value), "select a timestamp", column="known_at"
+                "moments_are_moments",
+                f"a UTC moment in known_at, from {_FIRST_MOMENT.year} to {_LAST_MOMENT.year}",
+                repr(value),
+                "select a timestamp",
+                column="known_at",
             )
         return moments.astype("datetime64[ns, UTC]")
 
@@ -191,6 +198,11 @@ class SqlSource:
 
 def _is_number(value: object) -> bool:
     return value is None or (isinstance(value, int | float | Decimal | np.number) and not isinstance(value, bool))
+
+
+def _is_moment(value: object) -> bool:
+    """Whether a value may be a moment: a number, or a text of digits alone, would be read as some day's midnight."""
+    return isinstance(value, dt.date) or (isinstance(value, str) and not value.strip().isdigit())
 
 
 def _as_text(value: object) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from nn_assets.errors import SchemaError
 from nn_assets.frames import ACTION_VERSIONS, empty, validate
-from nn_assets.market.actions import action_hash, actions_as_of, new_action_versions, with_action_moments
+from nn_assets.market.actions import action_hash, actions_as_of, new_action_versions, with_action_moments, withdrawals
 from nn_assets.market.bars import RevisionCount
 from tests.market.builders import ARRIVAL, CALENDAR, moment
 
@@ -78,6 +78,29 @@ def test_withdrawing_what_is_not_there_says_nothing() -> None:
     fresh, count = new_action_versions(empty(ACTION_VERSIONS), delivery((*SPLIT[:3], np.nan)))
     assert fresh.empty
     assert count == RevisionCount()
+
+
+def test_what_a_whole_answer_no_longer_lists_is_withdrawn_within_what_was_asked() -> None:
+    other: Row = ("MSFT", "2014-05-13", "dividend", 0.28)
+    stored = stored_after(delivery(SPLIT, DIVIDEND, other))
+    answer = delivery(SPLIT, arrived=LATER)
+    first, last = pd.Timestamp("2014-05-08"), pd.Timestamp("2014-06-09")
+
+    def gone(source: str = "test", symbols: tuple[str, ...] = (), start: pd.Timestamp = first) -> list[str]:
+        found = withdrawals(stored, answer, source, symbols, start, last, LATER)
+        assert found["value"].isna().all()
+        assert (found["known_at"] == LATER).all()
+        return [str(symbol) for symbol in found["symbol"]]
+
+    assert gone() == ["AAPL", "MSFT"]
+    assert gone(symbols=("AAPL",)) == ["AAPL"]
+    assert gone(start=pd.Timestamp("2014-05-09")) == ["MSFT"]
+    assert gone(source="another") == []
+    fresh, count = new_action_versions(stored, withdrawals(stored, answer, "test", (), first, last, LATER))
+    assert count == RevisionCount(revised=2)
+    stored = pd.concat([stored, fresh], ignore_index=True)
+    assert actions_as_of(stored, LATER)["kind"].tolist() == ["split"]
+    assert gone() == []  # withdrawn once
 
 
 @pytest.mark.parametrize(

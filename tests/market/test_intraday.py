@@ -201,3 +201,29 @@ def test_a_half_finished_session_makes_no_bar_and_is_named() -> None:
 def test_a_half_day_is_a_whole_session() -> None:
     made = session_bars(versions(bars(first="2024-11-29T14:30Z", count=42)), "XNYS", FIVE)
     assert len(made.bars) == 1
+
+
+def test_a_session_that_is_over_lacks_the_bars_before_its_first_and_after_its_last() -> None:
+    part = versions(bars(first="2024-03-08T14:40Z", count=69))
+    found = cleaned(part)
+    assert [(str(gap.after.time()), gap.missing) for gap in found.gaps.itertuples()] == [
+        ("14:30:00", 2),
+        ("20:20:00", 7),
+    ]
+    assert (found.due, found.missing_fraction) == (78, pytest.approx(9 / 78))
+    during = pd.Timestamp("2024-03-08T20:26Z").as_unit("ns")
+    running = clean_intraday(part, "XNYS", FIVE, CleaningSettings(), seen_at=during)
+    assert (running.due, list(running.gaps["missing"])) == (71, [2])
+
+
+@pytest.mark.parametrize("calendar", ["XNYS", "24/7"])
+def test_a_session_cut_before_its_close_makes_no_bar_whatever_its_coverage(calendar) -> None:
+    count, first = (78, "2024-03-08T14:30Z") if calendar == "XNYS" else (288, "2024-03-08T00:00Z")
+    cut = versions(bars(first=first, count=count - 7), calendar=calendar)
+    made = session_bars(cut, calendar, FIVE)
+    assert (len(made.bars), list(made.left_out["bars"])) == (0, [count - 7])
+    # Where no one trades in the last minutes, the last price is the close.
+    lenient = FIVE.model_copy(update={"max_minutes_missing_at_close": 35})
+    assert len(session_bars(cut, calendar, lenient).bars) == 1
+    strict = FIVE.model_copy(update={"max_minutes_missing_at_close": 34})
+    assert session_bars(cut, calendar, strict).bars.empty

@@ -147,6 +147,35 @@ def test_two_vintages_of_one_observation_with_their_own_publication_times_are_bo
     assert new_observations(versions, judged.observations, ARRIVED)[0].empty
 
 
+def test_a_value_published_before_the_moment_it_is_of_goes_to_quarantine_with_what_it_said() -> None:
+    published = pd.to_datetime(["2023-12-31T23:59", "2024-01-01T08:00", "2024-01-01T16:01"], utc=True)
+    moments = ["2024-01-01T00:00", "2024-01-01T08:00", "2024-01-01T16:00"]
+    judged = judge_series(delivered(moments, [1.0, 2.0, 3.0], known_at=published), FUNDING, "24/7")
+    assert list(judged.observations["value"]) == [2.0, 3.0]
+    row = validate(judged.quarantine, QUARANTINE).iloc[0]
+    assert (row["rule"], row["field"], row["value"]) == ("known_too_early", "known_at", "2023-12-31T23:59:00+00:00")
+
+
+def test_a_symbol_that_joins_a_series_after_decisions_is_known_from_its_arrival() -> None:
+    one = judge_series(delivered(["2024-01-01"], [1.0], symbol="A"), FUNDING, "24/7").observations
+    other = judge_series(delivered(["2024-01-01"], [1.0], symbol="B"), FUNDING, "24/7").observations
+    decided = pd.Timestamp("2024-01-02T12:00Z").as_unit("ns")
+    fresh, _ = new_observations(stored(one, decided), other, ARRIVED, decided_at=decided)
+    assert list(fresh["known_at"]) == [ARRIVED]
+
+
+def test_a_value_restated_and_then_restated_back_is_the_first_again() -> None:
+    first = judge_series(delivered(["2024-01-01"], [1.0]), FUNDING, "24/7").observations
+    versions = stored(first)
+    for days, value in enumerate((2.0, 1.0), start=1):
+        fresh, counted = new_observations(versions, first.assign(value=value), ARRIVED + pd.Timedelta(days=days))
+        assert counted.revised == 1
+        versions = pd.concat([versions, fresh])
+    told = [series_as_of(versions, ARRIVED + pd.Timedelta(days=days))["value"].item() for days in range(3)]
+    assert told == [1.0, 2.0, 1.0]
+    assert new_observations(versions, first, ARRIVED + pd.Timedelta(days=3))[0].empty
+
+
 SESSIONS = sessions_between("XNYS", "2024-01-02", "2024-01-31")
 DECIDED = assumed_known_at("XNYS", SESSIONS, 30)
 

@@ -116,6 +116,36 @@ def test_a_repeated_delivery_adds_nothing_and_a_new_spell_after_decisions_is_kno
     assert list(fresh["known_at"]) == [pd.Timestamp("2014-12-01T00:00Z")]
 
 
+def test_a_spell_that_the_file_no_longer_holds_is_retired_from_the_arrival_and_stays_in_what_was_known() -> None:
+    early, late = ("AMD", "2012-03-01", None), ("AMD", "2013-03-01", None)
+    versions = stored([early], pd.Timestamp("2012-01-02T00:00Z").as_unit("ns"))
+    arrived = pd.Timestamp("2014-03-03T12:00Z").as_unit("ns")
+    fresh, counted = new_spells(versions, delivered([late]), arrived, decided_at=arrived - pd.Timedelta(days=1))
+    assert (counted.added, counted.revised, counted.unchanged) == (1, 1, 0)
+    assert set(fresh["known_at"]) == {arrived}
+    every = validate(pd.concat([versions, fresh], ignore_index=True), MEMBERSHIP)
+    assert list(membership_as_of(every, arrived - pd.Timedelta(days=1))["member_from"]) == [pd.Timestamp(early[1])]
+    assert list(membership_as_of(every, arrived)["member_from"]) == [pd.Timestamp(late[1])]
+    again, counted = new_spells(every, delivered([late]), arrived + pd.Timedelta(days=1))
+    assert (len(again), counted.revised) == (0, 0)
+    gone, _ = new_spells(every, delivered([("IBM", "1996-01-02", None)]), arrived + pd.Timedelta(days=1))
+    members = members_of_sessions(pd.concat([every, gone]), ("AMD",), SESSIONS, DECIDED)[:, 0]
+    assert (str(SESSIONS[members][0].date()), str(SESSIONS[members][-1].date())) == ("2012-03-01", "2014-03-03")
+    back, counted = new_spells(pd.concat([every, gone]), delivered([late]), arrived + pd.Timedelta(days=2))
+    assert counted.revised == 2
+    known = membership_as_of(pd.concat([every, gone, back]), arrived + pd.Timedelta(days=2))
+    assert list(known["symbol"]) == ["AMD"]
+
+
+def test_a_spell_ahead_that_is_called_off_never_begins() -> None:
+    versions = stored([("NEW", "2013-05-06", None)], pd.Timestamp("2013-01-02T00:00Z").as_unit("ns"))
+    arrived = pd.Timestamp("2013-03-01T12:00Z").as_unit("ns")
+    fresh, _ = new_spells(versions, delivered([("IBM", "1996-01-02", None)]), arrived)
+    every = pd.concat([versions, fresh])
+    assert not members_of_sessions(every, ("NEW",), SESSIONS, DECIDED).any()
+    assert list(membership_as_of(every, DECIDED[-1])["symbol"]) == ["IBM"]
+
+
 def test_a_symbol_of_the_bars_is_found_under_the_ticker_it_has_now() -> None:
     members = members_of_sessions(stored(), ("BLUE", "IBM"), SESSIONS, DECIDED, {"BLUE": "IBM"})
     assert members.all()

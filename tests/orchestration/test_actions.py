@@ -19,9 +19,11 @@ from nn_assets.features.cube import FeatureCube
 from nn_assets.orchestration.clock import as_of_session
 from nn_assets.orchestration.headless import materialise
 from nn_assets.orchestration.ingest import audit_bars, ingest_bars, publish_bars
+from nn_assets.orchestration.ingest_actions import actions_to_publish, ingest_actions
 from nn_assets.orchestration.lookahead import decisions_repeat_in_replay, features_repeat_when_cut
 from nn_assets.orchestration.recalibration import _with_liquidity
 from nn_assets.orchestration.workplace import Workplace, open_workplace
+from nn_assets.sources.answers import action_table
 from nn_assets.sources.simulated import SimulatedSource
 from nn_assets.store.ledger import Ledger
 from tests.orchestration.conftest import (
@@ -223,6 +225,87 @@ def test_an_actions_file_without_actions_leaves_the_hash_of_the_bars(tmp_path: P
             publish(workplace)
             told[name] = workplace.data_hash()
     assert told["none"] == told["empty"]
+
+
+def decide(workplace: Workplace, session: str) -> None:
+    """Put the head of a decision on record."""
+    head = dict.fromkeys(("data_hash", "model_id", "code_version", "settings_hash", "content_hash"), "0" * 64)
+    moment = as_of_session(workplace.strategy.market, pd.Timestamp(session))
+    with workplace.ledger.transaction("test", strategy=NAME, known_at=moment) as transaction:
+        transaction.append("decisions", [{"session": pd.Timestamp(session), **head}])
+
+
+def test_an_action_that_comes_after_a_decision_is_known_from_its_arrival(place: Workplace, tmp_path: Path) -> None:
+    decide(place, "2017-06-26")
+    write_actions(tmp_path / "home", *SPLITS)
+    publish(place)
+    assert known(place, LAST) == ["SIM01 4", "SIM02 0.5", "SIM03 2"]  # the split of 26 June arrived years later
+    versions = place.lake.read_segments(NAME, "actions").set_index(["symbol", "ex_session"])
+    late = versions.loc[("SIM01", pd.Timestamp("2017-06-26"))]
+    assert late["known_at"] == late["ingested_at"]
+
+
+def test_a_late_action_that_states_an_early_moment_changes_no_decided_session(tmp_path: Path) -> None:
+    home, decided = build(tmp_path / "home", SPLITS, SPLITS[:1]), "2017-06-27"
+    with living_in(home):
+        materialise_tables(strategy_of())
+        with open_workplace(strategy_of()) as workplace:
+            hashed, before = workplace.data_hash_until(decided), np.array(workplace.cube(decided).values)
+            decide(workplace, decided)
+        told = pd.DataFrame(SPLITS[:2], columns=["symbol", "ex_session", "kind", "value"])
+        told.assign(known_at=[None, "2017-06-20T12:00:00Z"]).to_csv(home / "actions.csv", index=False)
+        materialise_tables(strategy_of())
+        with open_workplace(strategy_of()) as workplace:
+            assert known(workplace, decided) == ["SIM01 4"]
+            assert known(workplace, "2017-06-28") == ["SIM01 4", "SIM01 2"]
+            assert workplace.data_hash_until(decided) == hashed
+            assert np.array_equal(workplace.cube(decided).values, before, equal_nan=True)
+
+
+class Vendor:
+    """A source whose answer about actions is whole."""
+
+    name = "vendor"
+
+    def __init__(self, *rows: Row) -> None:
+        self.rows = rows
+
+    def bars(self, *asked: object) -> pd.DataFrame:
+        raise AssertionError(asked)
+
+    def actions(
+        self, symbols: tuple[str, ...] = (), first: pd.Timestamp | None = None, last: pd.Timestamp | None = None
+    ) -> pd.DataFrame:
+        del symbols
+        assert first is not None
+        return action_table(self.name, self.rows, first, last)
+
+
+def told_now(workplace: Workplace) -> list[tuple[str, str, float]]:
+    found = actions_to_publish(workplace, workplace.lake.segments(NAME, "actions"))
+    assert found is not None
+    return [(symbol, str(day.date()), value) for symbol, day, _, value in found.iloc[:, :4].itertuples(index=False)]
+
+
+def test_an_action_that_a_vendor_moves_is_in_force_once(tmp_path: Path) -> None:
+    home = build(tmp_path / "home", [], None)
+    with living_in(home), open_workplace(strategy_of()) as workplace:
+        ingest_actions(workplace, Vendor(*DIVIDENDS), None)
+        moved = (DIVIDENDS[0], ("SIM04", "2017-06-26", "dividend", 0.75), DIVIDENDS[2])
+        counted = ingest_actions(workplace, Vendor(*moved), None)
+        assert (counted.added, counted.revised) == (1, 1)
+        assert told_now(workplace) == [(symbol, day, value) for symbol, day, _, value in moved]
+        segments = workplace.lake.segments(NAME, "actions")
+        ingest_actions(workplace, Vendor(*moved), None)
+        assert workplace.lake.segments(NAME, "actions") == segments
+
+
+def test_an_action_whose_row_leaves_the_file_stays(place: Workplace, tmp_path: Path) -> None:
+    before = told_now(place)
+    assert before
+    write_actions(tmp_path / "home")
+    publish(place)
+    assert told_now(place) == before
 
 
 @pytest.fixture(scope="module")

@@ -104,6 +104,46 @@ def test_a_file_sent_again_with_other_content_is_known_from_now_on(folder: Path)
     assert (mended["known_at"] == mended["ingested_at"]).all()
 
 
+@pytest.mark.parametrize("lists", [("A", "B"), ("B", "A")])
+def test_a_file_sent_again_in_a_run_with_other_settings_is_known_from_now_on(
+    folder: Path, lists: tuple[str, ...]
+) -> None:
+    strategy = at(folder)
+    drop(folder, 0)
+    drop(folder, 1)
+    take_in(strategy, folder)
+    path = drop(folder, 1, close=99.0)
+    os.utime(path, (1_600_000_000, 1_700_000_000))
+    market = strategy.market.model_copy(update={"symbols": lists})
+    wider = strategy.model_copy(update={"market": market})
+    assert take_in(wider, folder).counted.revised == 2
+    raw = look(wider, folder, Workplace.raw_versions)
+    mended = raw[raw["close"] == 99.0]
+    assert (mended["known_at"] == mended["ingested_at"]).all()
+    with open_workplace(wider, folder) as workplace:
+        audited = audit_bars(workplace)
+    assert (len(audited.cleaned.bars), len(audited.cleaned.quarantine)) == (4, 0)
+    # Settings once more: read again, it speaks of the moment it first spoke of.
+    assert take_in(strategy, folder).counted.revised == 0
+    pd.testing.assert_frame_equal(look(strategy, folder, Workplace.raw_versions), raw)
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_a_file_with_sessions_still_to_come_sent_again_is_known_from_now_on(folder: Path, away: bool) -> None:
+    drop(folder, 0)
+    path = drop(folder, 2)
+    take_in(at(folder, last=1), folder)
+    if away:
+        path.unlink()
+        take_in(at(folder, last=1), folder)
+    os.utime(drop(folder, 2, close=99.0), (1_600_000_000, 1_700_000_000))
+    assert take_in(at(folder, last=3), folder).counted.revised == 2
+    raw = look(at(folder), folder, Workplace.raw_versions)
+    mended = raw[raw["close"] == 99.0]
+    assert len(mended) == 2
+    assert (mended["known_at"] == mended["ingested_at"]).all()
+
+
 def test_killed_before_the_record_of_files_a_rerun_adds_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     strategy = at(folder)
     drop(folder, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import yaml
 
 from nn_assets.errors import SettingsError
 from nn_assets.market.sessions import session_hours
+from nn_assets.orchestration import intraday
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.workplace import open_workplace
@@ -45,12 +47,12 @@ def minutes_of(symbol: str, seed: int, last: str = LAST) -> pd.DataFrame:
     )
 
 
-def prepare(home: Path, last: str = LAST, **intraday: object) -> None:
+def prepare(home: Path, last: str = LAST, **told_intraday: object) -> None:
     market = {"history_starts": FIRST, "history_ends": last, "live_starts": None, "symbols": ["AAA", "BBB"]}
     file = write_strategy(home, market=market)
     told = yaml.safe_load(file.read_text(encoding="utf-8"))
     del told["source"]
-    told["intraday"] = {"path": "bars", "bar_minutes": 30, **intraday}
+    told["intraday"] = {"path": "bars", "bar_minutes": 30, **told_intraday}
     file.write_text(yaml.safe_dump(told), encoding="utf-8")
     (home / "strategies" / "bars").mkdir(exist_ok=True)
 
@@ -115,6 +117,36 @@ def test_a_restated_minute_is_a_new_version_of_its_bar_and_of_its_session(home) 
         pd.testing.assert_frame_equal(
             workplace.bars("2017-04-03"), before[before["session"] <= "2017-04-03"].reset_index(drop=True)
         )
+
+
+def test_a_session_decided_before_its_bars_came_knows_them_from_their_arrival(home) -> None:
+    whole = minutes_of("AAA", 0)
+    late = whole["date"].dt.date == pd.Timestamp("2017-04-03").date()
+    deliver(home, "AAA", whole[~late].reset_index(drop=True))
+    assert run_assets(strategy_of(), "tables", INTRADAY[:1]).success
+    with open_workplace(strategy_of()) as workplace, pytest.MonkeyPatch.context() as patch:
+        decided = pd.DataFrame({"session": [pd.Timestamp("2017-04-04")]})
+        patch.setattr(type(workplace.ledger), "read", lambda *_, **__: decided)
+        deliver(home, "AAA", whole)
+        counted, _ = intraday.ingest_intraday(workplace)
+        assert (counted.added, counted.revised) == (13, 0)
+        stored = workplace.lake.read_segments(workplace.strategy.name, intraday.RAW_INTRADAY)
+    came = stored[(stored["symbol"] == "AAA") & (stored["session"] == "2017-04-03")]
+    assert len(came) == 13
+    assert (came["known_at"] == came["ingested_at"]).all()
+
+
+def test_a_publication_killed_before_its_record_is_recorded_by_the_next(home, monkeypatch) -> None:
+    assert run_assets(strategy_of(), "tables", INTRADAY[:1]).success
+    with open_workplace(strategy_of()) as workplace:
+        audited = intraday.audit_intraday(workplace)
+        with monkeypatch.context() as patch:
+            patch.setattr(type(workplace.ledger), "append", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                intraday.publish_intraday(workplace, audited, "killed")
+        fewer = replace(audited.cleaned, bars=audited.cleaned.bars.iloc[:-1])
+        intraday.publish_intraday(workplace, replace(audited, cleaned=fewer), "next")
+        assert len(workplace.ledger.read("publications", "tiny.intraday")) == 2
 
 
 def test_gaps_beyond_the_limit_halt_everything_downstream_and_leave_what_was_published(home) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -14,7 +15,7 @@ from nn_assets.market.sessions import sessions_between
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.lookahead import features_repeat_when_cut
 from nn_assets.orchestration.naming import asset_key
-from nn_assets.orchestration.series import read_known_series, series_versions
+from nn_assets.orchestration.series import ingest_series, read_known_series, series_versions
 from nn_assets.orchestration.workplace import open_workplace
 from tests.orchestration.conftest import failures_of, materialise_tables, run_assets, strategy_of, write_strategy
 
@@ -34,6 +35,17 @@ def prepared(home: Path) -> None:
     told = file.read_text(encoding="utf-8")
     file.write_text(f"{told}series:\n- {{name: fear, path: fear.csv, lag_minutes: 15}}\n", encoding="utf-8")
     write_fear(home)
+
+
+DECISION = {
+    "session": pd.Timestamp("2017-06-29"),
+    "data_hash": "-",
+    "model_id": "-",
+    "code_version": "-",
+    "settings_hash": "-",
+    "content_hash": "-",
+    "details": {},
+}
 
 
 def known(home: Path, until: str = "2017-06-30") -> np.ndarray:
@@ -67,6 +79,22 @@ def test_delivered_again_it_adds_nothing_and_a_restated_value_leaves_the_past_as
     restated = versions[versions["value"] == 80.0].iloc[0]
     assert restated["known_at"] == restated["ingested_at"]
     assert known(empty_home).tobytes() == before.tobytes()  # it arrived years after the last of these decisions
+
+
+def test_an_observation_that_comes_after_a_decision_is_known_from_its_arrival(empty_home) -> None:
+    prepared(empty_home)
+    file = empty_home / "strategies" / "fear.csv"
+    whole = file.read_text(encoding="utf-8").splitlines()
+    file.write_text("\n".join(line for line in whole if not line.startswith("2017-03-01")) + "\n", encoding="utf-8")
+    with open_workplace(strategy_of()) as workplace:
+        told = (workplace.strategy, workplace.lake, workplace.ledger, file.parent)
+        ingest_series(*told)
+        workplace.ledger.append("decisions", [DECISION], run_id="test", strategy=workplace.strategy.name)
+        file.write_text("\n".join(whole) + "\n", encoding="utf-8")
+        ingest_series(*told)
+        versions = series_versions(workplace.strategy, workplace.lake)
+    late = versions[versions["session"] == "2017-03-01"].iloc[0]
+    assert late["known_at"] == late["ingested_at"]
 
 
 def test_history_cut_at_a_session_gives_the_same_values_up_to_it_to_the_bit(empty_home) -> None:

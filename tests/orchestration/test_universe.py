@@ -15,6 +15,7 @@ import yaml
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.headless import materialise
 from nn_assets.orchestration.naming import asset_key
+from nn_assets.orchestration.universe import UNIVERSE, ingest_universe
 from nn_assets.orchestration.workplace import open_workplace
 from nn_assets.sources.simulated import SimulatedSource
 from tests.orchestration.conftest import (
@@ -51,6 +52,17 @@ def prepare(home: Path, members: str = MEMBERS) -> None:
     told = "universe:\n  path: members.csv\n  renamed: {SIM06: SIM6}\n"
     file.write_text(file.read_text(encoding="utf-8") + told, encoding="utf-8")
     (home / "strategies" / "members.csv").write_text(members, encoding="utf-8")
+
+
+DECISION = {
+    "session": pd.Timestamp("2017-06-29"),
+    "data_hash": "-",
+    "model_id": "-",
+    "code_version": "-",
+    "settings_hash": "-",
+    "content_hash": "-",
+    "details": {},
+}
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +135,19 @@ def test_an_end_told_after_the_decisions_leaves_them_as_they_were(home) -> None:
         labels = workplace.labels(workplace.panel())
     assert labels.candidates is not None
     assert labels.candidates[:, 1].all()
+
+
+def test_a_spell_that_comes_after_a_decision_counts_from_its_arrival(empty_home) -> None:
+    prepare(empty_home)
+    with open_workplace(strategy_of()) as workplace:
+        told = (workplace.strategy, workplace.lake, workplace.ledger, empty_home / "strategies")
+        ingest_universe(*told)
+        workplace.ledger.append("decisions", [DECISION], run_id="test", strategy=workplace.strategy.name)
+        (empty_home / "strategies" / "members.csv").write_text(f"{MEMBERS}LATE,{JOINED},\n", encoding="utf-8")
+        ingest_universe(*told)
+        spells = workplace.lake.read_segments(workplace.strategy.name, UNIVERSE)
+    late = spells[spells["symbol"] == "LATE"].iloc[0]
+    assert late["known_at"] == late["ingested_at"]
 
 
 def test_a_faulty_file_fails_before_any_bar_is_taken_in(empty_home) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,14 @@ def test_a_moment_of_its_own_takes_the_place_of_the_one_assumed(tmp_path: Path) 
         (HEADER + "A,2014-06-09,split,7\nA,2014-06-09,split,7\n", "unique by symbol, ex_session, kind"),
         (HEADER + "a b,2014-06-09,split,7\n", "'a b'"),
         ("symbol,ex_session,kind,value,known_at\nA,2014-06-09,split,7,soon\n", "known_at 'soon' in line 2"),
+        (HEADER + "A,2014-06-09,split,7\nA,2014-05-08,dividend,3,29\n", "5 cells in line 3"),
+        (HEADER + "A,2014-06-09,split\n", "3 cells in line 2"),
+        (HEADER + "A,9999-12-31,split,7\n", "ex_session '9999-12-31' in line 2"),
+        (HEADER + "A,1066-10-14,split,7\n", "ex_session '1066-10-14' in line 2"),
+        (
+            "symbol,ex_session,kind,value,known_at\nA,2014-06-09,split,7,9999-12-31T00:00:00Z\n",
+            "known_at '9999-12-31T00:00:00Z' in line 2",
+        ),
     ],
 )
 def test_a_miswritten_file_is_refused_with_the_place(tmp_path: Path, text: str, said: str) -> None:
@@ -74,3 +83,14 @@ def test_a_miswritten_file_is_refused_with_the_place(tmp_path: Path, text: str, 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"nowhere\.csv"):
         ActionsFile(tmp_path / "nowhere.csv").actions()
+
+
+def test_a_packed_file_is_read_and_a_damaged_one_named(tmp_path: Path) -> None:
+    path = tmp_path / "actions.csv.gz"
+    packed = gzip.compress(SOUND.encode())
+    path.write_bytes(packed)
+    assert len(ActionsFile(path).actions()) == 3
+    for damaged in (packed[:30], packed[:15] + b"\xff\xff\xff\xff" + packed[19:]):
+        path.write_bytes(damaged)
+        with pytest.raises(SourceError, match=r"actions\.csv\.gz"):
+            ActionsFile(path).actions()

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nn_assets.errors import SourceError
 from nn_assets.sources.files import FilesSource
 from nn_assets.sources.spellings import symbol_from_name
 from tests.sources.contract import SourceContract
@@ -228,3 +229,13 @@ def test_a_series_quoted_without_volume_is_read_when_told_so(tmp_path) -> None:
     found = FilesSource(path, requires_volume=False).bars()
     assert found["volume"].isna().all()
     assert found["close"].tolist() == [17.24]
+
+
+@pytest.mark.parametrize("written", ["9999-12-31", "9999-12-31T23:59:59.999999Z", "0001-01-01", "1500-06-01T00:00Z"])
+def test_a_moment_beyond_what_can_be_stored_is_refused_by_row(tmp_path: Path, written: str) -> None:
+    lines = ["symbol,date,open,high,low,close,volume,known_at", "A,2018-01-02,1,1,1,1,1,2018-01-02T22:00Z"]
+    file = tmp_path / "bars.csv"
+    file.write_text("\n".join([*lines, f"A,2018-01-03,1,1,1,1,1,{written}"]) + "\n")
+    with pytest.raises(SourceError, match="expected a moment, such as") as caught:
+        FilesSource(file).bars()
+    assert f"value '{written}'" in str(caught.value)

@@ -28,10 +28,10 @@ def cleaned(folder: Path, calendar: str, **told) -> CleanedIntraday:
 @pytest.mark.parametrize(
     ("path", "minutes", "rows", "gaps", "missing"),
     [
-        (f"{CRYPTO}XRP_ETH-1m.feather", 1, 2469, 676, 1091),
-        (f"{CRYPTO}ADA_BTC-5m.feather", 5, 5720, 5, 40),
-        (f"{CRYPTO}ETH_BTC-5m.feather", 5, 5760, 0, 0),
-        (f"{CRYPTO}futures/*-5m-futures.feather", 5, 1999, 0, 0),
+        (f"{CRYPTO}XRP_ETH-1m.feather", 1, 2469, 677, 1851),
+        (f"{CRYPTO}ADA_BTC-5m.feather", 5, 5720, 7, 328),
+        (f"{CRYPTO}ETH_BTC-5m.feather", 5, 5760, 2, 288),
+        (f"{CRYPTO}futures/*-5m-futures.feather", 5, 1999, 1, 17),
     ],
 )
 def test_crypto_bars_pass_and_their_gaps_are_counted(shared_data, path, minutes, rows, gaps, missing) -> None:

@@ -190,6 +190,24 @@ def test_the_key_is_sent_to_no_other_host(vendor, source, caplog, host) -> None:
     assert refused(caplog, source.bars).where["rule"] == "own_pages"
 
 
+@pytest.mark.parametrize("told", [SECRET, SECRET.replace("/", "\\/")])
+@pytest.mark.parametrize("spare", range(3, 24, 4))
+def test_no_part_of_a_key_is_told_where_the_vendors_answer_is_cut(vendor, source, caplog, told, spare) -> None:
+    body = b"x" * (200 - spare) + told.encode() + b"y" * 900
+    vendor.faults = [Answer(body, 401)]
+    found = refused(caplog, source.bars, SECRET[:3]).found
+    assert found.startswith("HTTP 401: xxx")
+    vendor.faults = [Answer(b" " * (800 - spare) + told.encode(), kind="text/html")]
+    assert refused(caplog, source.bars, SECRET[:3]).found.endswith(": ***")
+
+
+@pytest.mark.parametrize("column", ["status", "ticker", "adjusted", "results"])
+@pytest.mark.parametrize("before", [0, 110])
+def test_no_part_of_a_key_in_a_good_answer_is_told(vendor, source, caplog, column, before) -> None:
+    changed(vendor, lambda body, _: body.update({column: "x" * before + SECRET}))
+    refused(caplog, source.bars, SECRET[:3])
+
+
 def test_a_key_that_the_vendor_echoes_in_the_next_address_is_not_sent_or_logged(vendor, source, caplog) -> None:
     changed(
         vendor,

@@ -68,6 +68,9 @@ def settings() -> UniverseSettings:
         ("A,2001-01-02,\nA,2001-01-02,", "spells_do_not_overlap"),
         ("A,2001-13-02,", "values_of_their_kind"),
         ("A B,2001-01-02,", "legal_symbol"),
+        ("A,9999-12-31,", "values_of_their_kind"),
+        ("A,2001-01-02,1000-01-01", "values_of_their_kind"),
+        ("A,2001-01-02,2002-01-02,2003-01-02", "readable"),
     ],
 )
 def test_a_faulty_spell_is_refused_by_rule(tmp_path, rows, rule) -> None:
@@ -75,6 +78,13 @@ def test_a_faulty_spell_is_refused_by_rule(tmp_path, rows, rule) -> None:
     with pytest.raises(SourceError) as caught:
         read_membership_file(tmp_path, settings())
     assert caught.value.where["rule"] == rule
+
+
+def test_an_end_beyond_what_a_moment_holds_is_open(tmp_path: Path) -> None:
+    ends = ["9999-12-31", "2262-04-12", "2261-01-01", ""]
+    rows = [f"A{place},2001-01-02,{end}" for place, end in enumerate(ends)]
+    (tmp_path / "members.csv").write_text("\n".join(["symbol,from,to", *rows]) + "\n", encoding="utf-8")
+    assert list(read_membership_file(tmp_path, settings())["member_to"].isna()) == [True, True, False, True]
 
 
 def test_tickers_that_look_like_something_else_are_tickers(tmp_path: Path) -> None:

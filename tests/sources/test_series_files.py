@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +106,11 @@ def test_a_publication_time_of_the_files_own_is_kept_and_a_symbol_column_read(tm
         ("date,mood\n2024-01-02,13\n", "complete_columns", None),
         ("when,close\n2024-01-02,13\n", "complete_columns", None),
         ("date,close\n", "not_empty", None),
+        ("date,close\n2018-01-02,1,234.5\n", "readable", 2),
+        ("date,close\n2018-01-02,1\n\n2018-01-03\n", "readable", 4),
+        ("date,close\n2018-01-02,1\n9999-12-31,2\n", "values_of_their_kind", 2),
+        ("date,close\n2018-01-02,1\n1000-01-01,2\n", "values_of_their_kind", 2),
+        ("date,close,known_at\n2018-01-02,1,9999-12-31\n", "values_of_their_kind", 1),
     ],
 )
 def test_what_is_wrong_with_a_file_is_named_with_its_place(tmp_path, text, rule, row) -> None:
@@ -118,6 +125,33 @@ def test_a_series_with_neither_publication_time_nor_lag_is_refused(tmp_path) -> 
     written(tmp_path, "date,close\n2024-01-02,13\n")
     with pytest.raises(SourceError, match="lag_minutes"):
         read_series_file(tmp_path, settings(lag_minutes=None), "XNYS")
+
+
+@pytest.mark.parametrize("wrong", [1e30, np.inf, -np.inf])
+def test_an_epoch_beyond_what_a_moment_holds_is_named_with_its_place(tmp_path, wrong) -> None:
+    frame = pd.DataFrame({"time": [1.7e9, wrong], "value": [1.0, 2.0]})
+    frame.to_parquet(tmp_path / "fear.parquet", index=False)
+    with pytest.raises(SourceError) as caught:
+        read_series_file(tmp_path, settings(path="fear.parquet", stamps="moments"), "XNYS")
+    assert (caught.value.where["rule"], caught.value.where["row"]) == ("values_of_their_kind", 2)
+    assert str(wrong) in str(caught.value.where["value"])
+
+
+@pytest.mark.parametrize("stamps", ["days", "moments"])
+def test_a_time_beyond_what_a_moment_holds_is_named_with_its_place(tmp_path, stamps) -> None:
+    times = pd.Series(["2018-01-02", "9999-12-31"]).astype("datetime64[us]")
+    pd.DataFrame({"time": times, "value": [1.0, 2.0]}).to_parquet(tmp_path / "fear.parquet", index=False)
+    with pytest.raises(SourceError, match="9999-12-31") as caught:
+        read_series_file(tmp_path, settings(path="fear.parquet", stamps=stamps), "XNYS")
+    assert caught.value.where["row"] == 2
+
+
+def test_a_damaged_gzip_is_named(tmp_path) -> None:
+    whole = gzip.compress(b"date,close\n" + b"2018-01-02,1\n" * 99)
+    (tmp_path / "fear.csv.gz").write_bytes(whole[:10] + b"\xff" * 9 + whole[19:])
+    with pytest.raises(SourceError, match="readable table") as caught:
+        read_series_file(tmp_path, settings(path="fear.csv.gz"), "XNYS")
+    assert isinstance(caught.value.__cause__, zlib.error)
 
 
 def test_a_file_that_is_not_there_and_one_that_is_no_table_are_refused(tmp_path) -> None:

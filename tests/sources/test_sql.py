@@ -142,8 +142,29 @@ def test_the_address_is_needed_only_when_data_are_asked_for(monkeypatch) -> None
 def test_a_sqlite_query_that_would_write_is_refused_and_nothing_is_written(sqlite, caplog) -> None:
     before = sqlite.read_bytes()
     error = refused(caplog, asking("DELETE FROM bars WHERE ticker IN :symbols").bars)
+    assert error.where["rule"] == "reads_rows"
+    assert sqlite.read_bytes() == before
+
+
+def test_a_write_behind_with_is_refused_by_sqlite_and_nothing_is_written(sqlite, caplog) -> None:
+    before = sqlite.read_bytes()
+    error = refused(caplog, asking("WITH old AS (SELECT 1) DELETE FROM bars WHERE ticker IN :symbols").bars)
     assert "readonly" in error.found
     assert sqlite.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "query", ["VACUUM INTO '{}'", "ATTACH '{}' AS other", "/* SELECT */ -- WITH\n VACUUM INTO '{}'"]
+)
+def test_a_statement_that_does_not_read_is_refused_before_it_leaves_a_file(sqlite, caplog, query) -> None:
+    error = refused(caplog, asking(query.format(sqlite.with_name("left"))).bars)
+    assert error.where["rule"] == "reads_rows"
+    assert [file.name for file in sqlite.parent.iterdir()] == [sqlite.name]
+
+
+@pytest.mark.parametrize("begin", ["-- bars\n", "/* bars */ ", "\n WITH one AS (SELECT 1) "])
+def test_a_query_may_begin_with_a_comment_or_with(sqlite, begin) -> None:
+    assert len(asking(begin + QUERY.lower()).bars()) == 6
 
 
 @pytest.mark.parametrize("query", ["SELECT 1; DROP TABLE bars", "SELECT 1;; SELECT 2"])
@@ -198,6 +219,17 @@ def test_a_moment_at_which_a_bar_became_known_is_kept(sqlite) -> None:
     query = QUERY.replace("volume FROM", "volume, day || 'T21:05:00Z' AS known_at FROM")
     found = asking(query).bars()
     assert found.loc[0, "known_at"] == pd.Timestamp("2018-01-02 21:05", tz="UTC")
+
+
+@pytest.mark.parametrize("moment", ["20180102", "'20180102'", "1514926800.5", "'9999-12-31T00:00:00Z'", "'0001-01-01'"])
+def test_a_known_at_that_is_no_moment_or_beyond_nanoseconds_is_named(sqlite, caplog, moment) -> None:
+    error = refused(caplog, asking(QUERY.replace("volume FROM", f"volume, {moment} AS known_at FROM")).bars)
+    assert (error.where["rule"], error.where["column"]) == ("moments_are_moments", "known_at")
+    assert moment.strip("'") in error.found
+
+
+def test_a_known_at_that_the_database_does_not_know_stays_open(sqlite) -> None:
+    assert asking(QUERY.replace("volume FROM", "volume, NULL AS known_at FROM")).bars()["known_at"].isna().all()
 
 
 @pytest.mark.parametrize(
