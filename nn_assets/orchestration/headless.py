@@ -156,7 +156,8 @@ def run_study(name: str, first: str | None, last: str | None, refit_every: int |
     strategy = find_strategy(name).strategy
     with open_workplace(strategy) as workplace:
         newest = workplace.last_session.strftime("%Y-%m")
-    low, high = _month(strategy, first, first_model_month(strategy)), _month(strategy, last, newest)
+    earliest = first_model_month(strategy)
+    low, high = _month(strategy, first or earliest, earliest), _month(strategy, last or newest, newest)
     if low > high:
         raise SettingsError(
             expected="a first month that does not lie after the last",
@@ -195,6 +196,13 @@ def _month(strategy: Strategy, text: str | None, default: str) -> str:
     if text is None:
         return default
     keys = month_partitions(strategy).get_partition_keys()
+    if not keys:
+        raise SettingsError(
+            expected=f"history beyond {first_model_month(strategy)}, the first month that a model can be trained for",
+            found=f"history from {strategy.market.history_starts} to {strategy.market.history_ends or 'today'}",
+            remedy="bring a longer history, or shorten walk_forward.training_months",
+            key="market.history_starts",
+        )
     try:
         month = str(pd.Period(text, "M"))
     except ValueError:

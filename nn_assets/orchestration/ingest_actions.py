@@ -34,7 +34,8 @@ def ingest_actions(workplace: Workplace, source: Source, decided_to: pd.Timestam
     strategy, market = workplace.strategy, workplace.strategy.market
     path = strategy.source.actions_path
     offering = source if path is None else ActionsFile(workplace.folder / path)
-    if not isinstance(offering, ActionSource):
+    # A database that is asked for no actions has not answered that there are none.
+    if not isinstance(offering, ActionSource) or getattr(offering, "actions_query", None) == "":
         return RevisionCount()
     first, last, arrived_at = pd.Timestamp(market.history_starts), workplace.last_session, now_utc()
     delivered = offering.actions(market.symbols, first, last)

@@ -42,6 +42,7 @@ def _of(workplace: Workplace) -> dict[str, Any]:
         "last_session": str(workplace.last_session.date()),
         "published_to": None if publication is None else str(publication.last_session.date()),
         "quarantined": None if publication is None else publication.quarantined,
+        "notices": None if publication is None else len(publication.details.get("notices", ())),
         "data_docs": str(docs) if (docs := data_docs_file(strategy.name)).is_file() else None,
         "study_to": None if study is None else str(study["month"]),
         "verdict": None if study is None else str(study["verdict"]),

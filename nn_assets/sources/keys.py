@@ -37,7 +37,7 @@ class EnvironmentKey:
         else:
             return
         raise SourceError(
-            expected=f"a key in the environment variable {self.variable}",
+            expected=f"a value in the environment variable {self.variable}",
             found=found,
             remedy=f"set {self.variable} for the process that asks for data (export {self.variable}=...)",
             source=source,

@@ -124,7 +124,7 @@ def column_named(table: pd.DataFrame, spellings: Sequence[str], path: Path, *, n
         raise SourceError(
             expected=f"a column {' or '.join(spellings)}",
             found=f"columns {', '.join(map(repr, table.columns[:30]))}",
-            remedy=f"name the column {spellings[0]!r}, or name it in the strategy file",
+            remedy=f"name the column {spellings[0]!r} in the header",
             file=str(path),
             rule="complete_columns",
             column=spellings[0],

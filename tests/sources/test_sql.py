@@ -154,7 +154,13 @@ def test_a_write_behind_with_is_refused_by_sqlite_and_nothing_is_written(sqlite,
 
 
 @pytest.mark.parametrize(
-    "query", ["VACUUM INTO '{}'", "ATTACH '{}' AS other", "/* SELECT */ -- WITH\n VACUUM INTO '{}'"]
+    "query",
+    [
+        "VACUUM INTO '{}'",
+        "ATTACH '{}' AS other",
+        "/* SELECT */ -- WITH\n VACUUM INTO '{}'",
+        "/* */ VACUUM INTO '{}' -- */ SELECT",
+    ],
 )
 def test_a_statement_that_does_not_read_is_refused_before_it_leaves_a_file(sqlite, caplog, query) -> None:
     error = refused(caplog, asking(query.format(sqlite.with_name("left"))).bars)
