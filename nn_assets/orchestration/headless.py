@@ -80,10 +80,11 @@ def _explained(result: dg.ExecuteInProcessResult, job: str) -> RunFailed:
             error = error.cause  # Dagster wraps what the step raised
         failure = event.step_failure_data.user_failure_data
         message = (failure.description if failure else None) or (error.message if error else "")
+        told, _, remedy = str(message).strip().removeprefix("nn_assets.errors.").partition(". Remedy: ")
         return RunFailed(
             expected=f"job {job} to succeed",
-            found=f"step {event.step_key} failed: {str(message).strip().removeprefix('nn_assets.errors.')}",
-            remedy="mend what it names and run again: what was finished is kept",
+            found=f"step {event.step_key} failed: {told}",
+            remedy=f"{remedy.rstrip('.') or 'mend what it names'}; then run again: what was finished is kept",
             run=result.run_id,
         )
     return RunFailed(

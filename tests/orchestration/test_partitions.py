@@ -7,7 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from nn_assets.errors import SettingsError
 from nn_assets.orchestration.catalog import find_strategy
+from nn_assets.orchestration.headless import run_study
 from nn_assets.orchestration.partitions import (
     asked_months,
     asked_sessions,
@@ -16,7 +18,7 @@ from nn_assets.orchestration.partitions import (
     session_partitions,
 )
 from nn_assets.settings import MarketSettings, Strategy
-from tests.orchestration.conftest import strategy_of, write_strategy
+from tests.orchestration.conftest import NAME, strategy_of, write_strategy
 
 # The sessions of the New York Stock Exchange in December 2017, from its own holiday list.
 DECEMBER_2017 = [f"2017-12-{day:02d}" for day in (1, *range(4, 9), *range(11, 16), *range(18, 23), *range(26, 30))]
@@ -123,3 +125,9 @@ def test_keys_are_asked_for_in_order_and_days_off_left_out(tiny: Strategy) -> No
     assert [str(day.date()) for day in asked] == ["2017-07-03", "2017-07-05"]
     assert asked_sessions(tiny, []) == []
     assert asked_months(["2017-03-01", "2017-01-01"]) == ["2017-01", "2017-03"]
+
+
+def test_a_history_too_short_for_any_model_is_named(empty_home: Path) -> None:
+    write_strategy(empty_home, market={"history_starts": "2017-03-01", "live_starts": "2017-06-20"})
+    with pytest.raises(SettingsError, match="2017-03-01"):
+        run_study(NAME, "2017-06", "2017-06", None)
