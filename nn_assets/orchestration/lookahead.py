@@ -92,6 +92,8 @@ def decisions_repeat_in_replay(workplace: Workplace) -> tuple[int, list[str]]:
     """
     strategy, ledger = workplace.strategy, workplace.ledger
     decisions = _under_present_settings(workplace)
+    if decisions.empty:
+        return 0, []
     targets = ledger.read("target_positions", strategy.name).set_index(["session", "symbol"])["target_quantity"]
     rounds: list[Round] = []
     for _, same_bars in groupby(_told(workplace, decisions), key=lambda each: each.bars):
@@ -121,6 +123,7 @@ def _told(workplace: Workplace, decisions: pd.DataFrame) -> list[_Told]:
     models = workplace.ledger.read("models", name, every_version=True, bookkeeping=True)
     imported, modelled = (np.sort(pd.DatetimeIndex(frame["recorded_at"])) for frame in (real, models))
     bars = np.searchsorted(_late_arrivals(workplace), _closes(workplace, decisions["session"]), side="right")
+    bars = bars + np.searchsorted(_late_deliveries(workplace, decisions), moments, side="right")
     fills, recorded = (np.searchsorted(each, moments, side="right") for each in (imported, modelled))
     told, spending = [], 0
     for place, (_, row) in enumerate(decisions.iterrows()):
@@ -139,12 +142,25 @@ def _closes(workplace: Workplace, sessions: pd.Series) -> pd.DatetimeIndex:
     return assumed_known_at(market.calendar, sessions, market.known_at_lag_minutes)
 
 
+def _facts(workplace: Workplace) -> pd.DataFrame:
+    """Session and moments of every version of bars and actions."""
+    columns = ["session", "known_at", "ingested_at"]
+    facts, actions = workplace.raw_versions()[columns], workplace.action_versions()
+    if actions is None:
+        return facts
+    return pd.concat([facts, actions.rename(columns={"ex_session": "session"})[columns]], ignore_index=True)
+
+
+def _late_deliveries(workplace: Workplace, decisions: pd.DataFrame) -> pd.DatetimeIndex:
+    """Moments, ascending, at which facts of a decided session came in, whatever moment they state as known."""
+    facts = _facts(workplace)
+    decided = facts["session"].map(decisions.set_index("session")["recorded_at"])
+    return pd.DatetimeIndex(facts.loc[facts["ingested_at"] > decided, "ingested_at"].unique()).sort_values()
+
+
 def _late_arrivals(workplace: Workplace) -> pd.DatetimeIndex:
     """Moments, ascending, at which versions of bars and actions became known after the decision of their session."""
-    facts = workplace.raw_versions()[["session", "known_at"]]
-    actions = workplace.action_versions()
-    if actions is not None:
-        facts = pd.concat([facts, actions.rename(columns={"ex_session": "session"})[["session", "known_at"]]])
+    facts = _facts(workplace)
     days = pd.Series(facts["session"].unique())
     close = facts["session"].map(pd.Series(_closes(workplace, days), index=days))
     return pd.DatetimeIndex(facts.loc[facts["known_at"] > close, "known_at"].unique()).sort_values()

@@ -143,3 +143,10 @@ def test_sessions_decided_under_other_settings_are_left_out_and_the_next_go_on_f
     assert repeated() == (0, [])
     decide(*LIVE[5:7])
     assert repeated() == (2, [])
+
+
+def test_a_bar_that_comes_after_its_decision_and_claims_an_earlier_moment_raises_no_alarm(half: Path) -> None:
+    restate([("SIM01", str(LIVE[1].date()))], known_at=f"{LIVE[1].date()} 21:31")
+    assert repeated() == (5, [])
+    decide(*LIVE[5:7])
+    assert repeated() == (7, [])
