@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 from nn_assets.errors import NnAssetsError
-from nn_assets.orchestration import controls, demo, export, headless, imported_fills, moving, status, ui
+from nn_assets.orchestration.commands import controls, demo, export, headless, imported_fills, migrate, status, ui
 
 __all__ = ["app", "main"]
 
@@ -148,15 +148,15 @@ def audit_verify(
     _answer(as_json, lambda _: status.verify_audit(head))
 
 
-@app.command()
-def migrate(
+@app.command("migrate")
+def migrate_command(
     to_env: Annotated[
         str, typer.Option("--to-env", help="Environment variable that holds the new database's address.")
     ] = "NN_ASSETS_DATABASE_URL",
     as_json: AsJson = False,
 ) -> None:
     """Copy the home's embedded ledger to PostgreSQL, chain and all, or leave both as they are."""
-    _answer(as_json, lambda _: moving.migrate(to_env))
+    _answer(as_json, lambda _: migrate.migrate(to_env))
 
 
 @control_commands.command("kill-switch")

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import dagster as dg
 import numpy as np
 
-from nn_assets.orchestration.cost_models import cost_model_in_force
-from nn_assets.orchestration.lookahead import (
+from nn_assets.orchestration.days.lookahead import (
     decisions_repeat_in_replay,
     features_repeat_when_cut,
     signals_repeat_forecasts,
 )
+from nn_assets.orchestration.months.cost_models import cost_model_in_force
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.workplace import Workplace, open_workplace
 from nn_assets.settings import Strategy

@@ -25,11 +25,11 @@ from nn_assets.market.bars import restated_since
 from nn_assets.market.cleaning import clean
 from nn_assets.market.panel import Panel, panel_from_bars
 from nn_assets.market.sessions import sessions_between, sessions_per_year
-from nn_assets.orchestration.actions import ACTIONS, data_hash_of, read_action_versions
 from nn_assets.orchestration.catalog import find_strategy
 from nn_assets.orchestration.clock import as_of_session, last_open_session, now_utc
-from nn_assets.orchestration.series import known_by_role
-from nn_assets.orchestration.universe import candidates_of
+from nn_assets.orchestration.tables.actions import ACTIONS, data_hash_of, read_action_versions
+from nn_assets.orchestration.tables.series import known_by_role
+from nn_assets.orchestration.tables.universe import candidates_of
 from nn_assets.settings import Strategy
 from nn_assets.store.files import locked
 from nn_assets.store.lake import Lake

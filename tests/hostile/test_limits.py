@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nn_assets.errors import SourceError
-from nn_assets.orchestration.ingest import source_of
+from nn_assets.orchestration.tables.ingest import source_of
 from nn_assets.orchestration.workplace import open_workplace
 from nn_assets.settings import parse_strategy
 from nn_assets.sources.files import FilesSource

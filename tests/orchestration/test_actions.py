@@ -17,11 +17,11 @@ import pytest
 
 from nn_assets.features.cube import FeatureCube
 from nn_assets.orchestration.clock import as_of_session
-from nn_assets.orchestration.headless import materialise
-from nn_assets.orchestration.ingest import audit_bars, ingest_bars, publish_bars
-from nn_assets.orchestration.ingest_actions import actions_to_publish, ingest_actions
-from nn_assets.orchestration.lookahead import decisions_repeat_in_replay, features_repeat_when_cut
-from nn_assets.orchestration.recalibration import _with_liquidity
+from nn_assets.orchestration.commands.headless import materialise
+from nn_assets.orchestration.days.lookahead import decisions_repeat_in_replay, features_repeat_when_cut
+from nn_assets.orchestration.months.recalibration import _with_liquidity
+from nn_assets.orchestration.tables.ingest import audit_bars, ingest_bars, publish_bars
+from nn_assets.orchestration.tables.ingest_actions import actions_to_publish, ingest_actions
 from nn_assets.orchestration.workplace import Workplace, open_workplace
 from nn_assets.sources.answers import action_table
 from nn_assets.sources.simulated import SimulatedSource

@@ -12,7 +12,7 @@ from nn_assets.errors import SettingsError
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.catalog import load_strategies
 from nn_assets.orchestration.clock import as_of_session, last_open_session
-from nn_assets.orchestration.headless import run_round
+from nn_assets.orchestration.commands.headless import run_round
 from nn_assets.orchestration.partitions import session_partitions
 from nn_assets.orchestration.workplace import open_workplace
 from tests.orchestration.conftest import NAME, materialise_tables, strategy_of, write_strategy

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from nn_assets.market.bars import content_hash
-from nn_assets.orchestration import ingest, unread
-from nn_assets.orchestration.ingest import Ingested, audit_bars, ingest_bars, publish_bars
+from nn_assets.orchestration.tables import files_read, ingest
+from nn_assets.orchestration.tables.ingest import Ingested, audit_bars, ingest_bars, publish_bars
 from nn_assets.orchestration.workplace import Workplace, open_workplace
 from nn_assets.settings import Strategy
 from nn_assets.sources.files import FilesSource
@@ -148,7 +148,7 @@ def test_killed_before_the_record_of_files_a_rerun_adds_nothing(folder: Path, mo
     strategy = at(folder)
     drop(folder, 0)
     with monkeypatch.context() as patched:
-        patched.setattr(unread, "write_record", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(files_read, "write_record", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             take_in(strategy, folder)
     before = look(strategy, folder, Workplace.raw_versions)

@@ -15,13 +15,13 @@ import pytest
 
 from nn_assets.errors import PublicationError
 from nn_assets.market.overview import Overview, overview
-from nn_assets.orchestration import data_docs
 from nn_assets.orchestration.assets.daily import DAILY
-from nn_assets.orchestration.headless import RunFailed, materialise, run_round
+from nn_assets.orchestration.commands.headless import RunFailed, materialise, run_round
+from nn_assets.orchestration.commands.status import report
+from nn_assets.orchestration.days.rounds import decide_session
 from nn_assets.orchestration.instance import open_instance
-from nn_assets.orchestration.models import models_in_force
-from nn_assets.orchestration.rounds import decide_session
-from nn_assets.orchestration.status import report
+from nn_assets.orchestration.months.models import models_in_force
+from nn_assets.orchestration.tables import data_docs
 from nn_assets.orchestration.workplace import RAW_BARS, open_workplace
 from nn_assets.sources.simulated import SimulatedSource
 from tests.orchestration.conftest import (
@@ -211,8 +211,9 @@ def test_when_the_review_of_the_data_set_fails_nothing_is_published(
 _KILLED_IN_THE_AUDIT = f"""
 import os
 import pandas as pd
-from nn_assets.orchestration import {{module}}, workplace
-from nn_assets.orchestration.headless import run_round
+from nn_assets.orchestration import workplace
+from nn_assets.orchestration.tables import {{module}}
+from nn_assets.orchestration.commands.headless import run_round
 workplace.now_utc = lambda: pd.Timestamp({AFTER_BAD!r}, tz="UTC").as_unit("ns")
 {{module}}.{{name}} = lambda *given, **told: os._exit(9)
 run_round({NAME!r}, {BAD!r})

@@ -12,9 +12,9 @@ import yaml
 
 from nn_assets.errors import SettingsError
 from nn_assets.market.sessions import session_hours
-from nn_assets.orchestration import intraday
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.naming import asset_key
+from nn_assets.orchestration.tables import intraday
 from nn_assets.orchestration.workplace import open_workplace
 from tests.orchestration.conftest import failures_of, materialise_tables, run_assets, strategy_of, write_strategy
 

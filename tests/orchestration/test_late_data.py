@@ -15,11 +15,11 @@ import pandas as pd
 import pytest
 
 from nn_assets.market.bars import as_of, content_hash
-from nn_assets.orchestration import ingest
 from nn_assets.orchestration.clock import as_of_session
-from nn_assets.orchestration.headless import materialise, run_round
-from nn_assets.orchestration.lookahead import decisions_repeat_in_replay
-from nn_assets.orchestration.rounds import decide_session
+from nn_assets.orchestration.commands.headless import materialise, run_round
+from nn_assets.orchestration.days.lookahead import decisions_repeat_in_replay
+from nn_assets.orchestration.days.rounds import decide_session
+from nn_assets.orchestration.tables import ingest
 from nn_assets.orchestration.workplace import open_workplace
 from nn_assets.sources.simulated import SimulatedSource
 from tests.orchestration.conftest import (

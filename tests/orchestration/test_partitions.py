@@ -9,7 +9,7 @@ import pytest
 
 from nn_assets.errors import SettingsError
 from nn_assets.orchestration.catalog import find_strategy
-from nn_assets.orchestration.headless import run_study
+from nn_assets.orchestration.commands.headless import run_study
 from nn_assets.orchestration.partitions import (
     asked_months,
     asked_sessions,

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from nn_assets.market.sessions import sessions_between
-from nn_assets.orchestration.lookahead import decisions_repeat_in_replay
-from nn_assets.orchestration.models import read_forecast_list
-from nn_assets.orchestration.rounds import decide_session
+from nn_assets.orchestration.days.lookahead import decisions_repeat_in_replay
+from nn_assets.orchestration.days.rounds import decide_session
+from nn_assets.orchestration.months.models import read_forecast_list
 from nn_assets.orchestration.workplace import FORECASTS, RAW_BARS, open_workplace
 from tests.orchestration.conftest import (
     FIRST_LIVE,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nn_assets.orchestration.sources import source_of
+from nn_assets.orchestration.tables.sources import source_of
 from nn_assets.orchestration.workplace import open_workplace
 from nn_assets.sources.protocol import ActionSource, Source
 from nn_assets.sources.simulated import SimulatedSource

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from nn_assets.learning.folds import Fold
-from nn_assets.orchestration import training
-from nn_assets.orchestration.headless import materialise, run_study
-from nn_assets.orchestration.models import forecasts_until, models_in_force
-from nn_assets.orchestration.rounds import decide_session
+from nn_assets.orchestration.commands.headless import materialise, run_study
+from nn_assets.orchestration.days.rounds import decide_session
+from nn_assets.orchestration.months import training
+from nn_assets.orchestration.months.models import forecasts_until, models_in_force
 from nn_assets.orchestration.workplace import open_workplace
 from nn_assets.store.models import ModelStore
 from tests.orchestration.conftest import (

@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from nn_assets.orchestration.build import all_definitions
-from nn_assets.orchestration.headless import materialise
+from nn_assets.orchestration.commands.headless import materialise
 from nn_assets.orchestration.naming import asset_key
-from nn_assets.orchestration.universe import UNIVERSE, ingest_universe
+from nn_assets.orchestration.tables.universe import UNIVERSE, ingest_universe
 from nn_assets.orchestration.workplace import open_workplace
 from nn_assets.sources.simulated import SimulatedSource
 from tests.orchestration.conftest import (

@@ -21,7 +21,7 @@ from sqlalchemy import event
 
 import nn_assets.store.ledger as ledgers
 from nn_assets.market.sessions import sessions_between
-from nn_assets.orchestration.ingest import audit_bars, ingest_bars, publish_bars
+from nn_assets.orchestration.tables.ingest import audit_bars, ingest_bars, publish_bars
 from nn_assets.orchestration.workplace import Workplace
 from nn_assets.settings import Strategy
 from nn_assets.store import files

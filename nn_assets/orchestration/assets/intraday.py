@@ -6,15 +6,15 @@ import dagster as dg
 
 from nn_assets.errors import GateHalted
 from nn_assets.orchestration.fingerprint import code_of
-from nn_assets.orchestration.intraday import (
+from nn_assets.orchestration.metadata import table
+from nn_assets.orchestration.naming import asset_key, described
+from nn_assets.orchestration.tables.intraday import (
     RAW_INTRADAY,
     VALIDATED_INTRADAY,
     audit_intraday,
     ingest_intraday,
     publish_intraday,
 )
-from nn_assets.orchestration.metadata import table
-from nn_assets.orchestration.naming import asset_key, described
 from nn_assets.orchestration.workplace import open_workplace
 from nn_assets.settings import Strategy
 

@@ -7,11 +7,11 @@ import pandas as pd
 
 from nn_assets.orchestration.assets.intraday import intraday_assets
 from nn_assets.orchestration.fingerprint import code_of
-from nn_assets.orchestration.intraday import RAW_INTRADAY, VALIDATED_INTRADAY
 from nn_assets.orchestration.metadata import table
 from nn_assets.orchestration.naming import described
-from nn_assets.orchestration.series import OTHER_SERIES, TakenSeries, ingest_series
-from nn_assets.orchestration.universe import UNIVERSE, ingest_universe, universe_facts
+from nn_assets.orchestration.tables.intraday import RAW_INTRADAY, VALIDATED_INTRADAY
+from nn_assets.orchestration.tables.series import OTHER_SERIES, TakenSeries, ingest_series
+from nn_assets.orchestration.tables.universe import UNIVERSE, ingest_universe, universe_facts
 from nn_assets.orchestration.workplace import open_workplace
 from nn_assets.settings import Strategy
 

@@ -25,17 +25,17 @@ from nn_assets.features.cube import FeatureCube
 from nn_assets.frames import DRIFT, FILLS, ORDERS, POSITION_STEPS, SIGNALS, TARGET_POSITIONS, validate
 from nn_assets.learning.address import code_version
 from nn_assets.orchestration.clock import as_of_session
-from nn_assets.orchestration.controls import kill_switch_state, latest_breaker_reset
-from nn_assets.orchestration.cost_models import cost_model, cost_model_id_in_force
-from nn_assets.orchestration.models import (
+from nn_assets.orchestration.commands.controls import kill_switch_state, latest_breaker_reset
+from nn_assets.orchestration.days.standing import standing_before
+from nn_assets.orchestration.months.cost_models import cost_model, cost_model_id_in_force
+from nn_assets.orchestration.months.models import (
     drift_references,
     forecasts_until,
     keep_forecast_list,
     models_in_force,
     read_forecast_list,
 )
-from nn_assets.orchestration.standing import standing_before
-from nn_assets.orchestration.study import latest_study, settings_version
+from nn_assets.orchestration.months.study import latest_study, settings_version
 from nn_assets.orchestration.workplace import Workplace
 from nn_assets.portfolio.fills import fills_frame
 from nn_assets.portfolio.records import book_remainder, holdings_frame, state_row

@@ -22,9 +22,9 @@ from nn_assets.evaluation.trials import trial_configuration, trial_hash
 from nn_assets.learning.address import code_version
 from nn_assets.learning.fold_model import ESTIMATORS
 from nn_assets.learning.folds import forecast_rows
-from nn_assets.orchestration.cost_models import cost_model_id_in_force, cost_model_in_force
 from nn_assets.orchestration.fingerprint import code_of
-from nn_assets.orchestration.models import drift_references, forecast_record
+from nn_assets.orchestration.months.cost_models import cost_model_id_in_force, cost_model_in_force
+from nn_assets.orchestration.months.models import drift_references, forecast_record
 from nn_assets.orchestration.partitions import first_model_month
 from nn_assets.orchestration.workplace import FORECASTS, Workplace
 from nn_assets.settings import Strategy

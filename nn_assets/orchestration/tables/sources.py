@@ -7,7 +7,7 @@ from functools import partial
 import pandas as pd
 
 from nn_assets.market.bars import known_after
-from nn_assets.orchestration.intraday import PublishedIntraday
+from nn_assets.orchestration.tables.intraday import PublishedIntraday
 from nn_assets.orchestration.workplace import Workplace
 from nn_assets.settings.sources import (
     AlpacaSettings,

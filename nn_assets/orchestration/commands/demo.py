@@ -11,11 +11,11 @@ from rich.console import Console
 
 from nn_assets.evaluation.study import YARDSTICK
 from nn_assets.orchestration.catalog import find_strategy
-from nn_assets.orchestration.headless import materialise
+from nn_assets.orchestration.commands.headless import materialise
+from nn_assets.orchestration.days.rounds import decided_sessions
+from nn_assets.orchestration.months.study import study_identity
 from nn_assets.orchestration.partitions import first_model_month, month_partitions
 from nn_assets.orchestration.reporting import study_sheet, write_demo_page
-from nn_assets.orchestration.rounds import decided_sessions
-from nn_assets.orchestration.study import study_identity
 from nn_assets.orchestration.workplace import Workplace, open_workplace
 from nn_assets.reports.page import StudyPage
 from nn_assets.settings import Strategy

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nn_assets.market.overview import overview
-from nn_assets.orchestration.ingest import Audited
+from nn_assets.orchestration.tables.ingest import Audited
 from nn_assets.orchestration.workplace import Workplace
 from nn_assets.reports.expectations import SuiteResult, data_docs_page, validate_overview
 from nn_assets.store.files import replace_file

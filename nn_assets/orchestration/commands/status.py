@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from nn_assets.orchestration.catalog import find_strategy, load_strategies
-from nn_assets.orchestration.controls import kill_switch_state
-from nn_assets.orchestration.data_docs import data_docs_file
-from nn_assets.orchestration.rounds import decided_sessions
-from nn_assets.orchestration.study import latest_study
+from nn_assets.orchestration.commands.controls import kill_switch_state
+from nn_assets.orchestration.days.rounds import decided_sessions
+from nn_assets.orchestration.months.study import latest_study
+from nn_assets.orchestration.tables.data_docs import data_docs_file
 from nn_assets.orchestration.workplace import Workplace, open_workplace
 from nn_assets.store.audit import verify
 from nn_assets.store.ledger import Ledger

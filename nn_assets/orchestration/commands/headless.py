@@ -12,9 +12,9 @@ from nn_assets.market.sessions import is_session
 from nn_assets.orchestration.build import all_definitions, job_name
 from nn_assets.orchestration.catalog import find_strategy
 from nn_assets.orchestration.instance import open_instance
+from nn_assets.orchestration.months.study import latest_study
 from nn_assets.orchestration.naming import REFIT_TAG, STRATEGY_TAG, effective_strategy
 from nn_assets.orchestration.partitions import first_model_month, month_partitions
-from nn_assets.orchestration.study import latest_study
 from nn_assets.orchestration.workplace import FORECASTS, Workplace, open_workplace
 from nn_assets.settings import Strategy
 

@@ -13,7 +13,7 @@ from nn_assets.evaluation.market_view import MarketView
 from nn_assets.evaluation.spending import SLIPPAGE_SESSIONS, Spending, spending_of
 from nn_assets.execution.orders import Orders
 from nn_assets.market.sessions import previous_session
-from nn_assets.orchestration.cost_models import cost_model, recorded_cost_model_ids
+from nn_assets.orchestration.months.cost_models import cost_model, recorded_cost_model_ids
 from nn_assets.orchestration.workplace import Workplace
 from nn_assets.oversight.severity import resumed_trading_state
 from nn_assets.portfolio.fills import FillArrays
@@ -132,7 +132,7 @@ def spending_on_record(
     market : MarketView
         Covers these sessions.
     used : mapping of session to cost model id
-        As :func:`~nn_assets.orchestration.cost_models.recorded_cost_model_ids` gives it.
+        As :func:`~nn_assets.orchestration.months.cost_models.recorded_cost_model_ids` gives it.
     recorded_by : UTC moment, optional
         Only fills imported by then count. Whenever they were paid, they count from the first session
         decided after their import.

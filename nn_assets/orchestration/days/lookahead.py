@@ -13,10 +13,10 @@ from nn_assets.evaluation.market_view import MarketView, market_view
 from nn_assets.evaluation.replay import forecast_arrays, replay
 from nn_assets.evaluation.spending import SLIPPAGE_SESSIONS
 from nn_assets.market.sessions import assumed_known_at
-from nn_assets.orchestration.cost_models import cost_model, recorded_cost_model_ids
-from nn_assets.orchestration.models import forecasts_until, read_forecast_list
-from nn_assets.orchestration.rounds import Given, recorded_given, watch_of
-from nn_assets.orchestration.standing import spending_on_record, standing_before
+from nn_assets.orchestration.days.rounds import Given, recorded_given, watch_of
+from nn_assets.orchestration.days.standing import spending_on_record, standing_before
+from nn_assets.orchestration.months.cost_models import cost_model, recorded_cost_model_ids
+from nn_assets.orchestration.months.models import forecasts_until, read_forecast_list
 from nn_assets.orchestration.workplace import FORECASTS, Workplace
 
 __all__ = ["decisions_repeat_in_replay", "features_repeat_when_cut", "signals_repeat_forecasts"]

@@ -16,7 +16,7 @@ from nn_assets.market.cleaning import clean
 from nn_assets.market.sessions import assumed_known_at
 from nn_assets.orchestration.catalog import find_strategy
 from nn_assets.orchestration.clock import now_utc
-from nn_assets.orchestration.table_files import FORMATS, write_table_file
+from nn_assets.orchestration.commands.table_files import FORMATS, write_table_file
 from nn_assets.orchestration.workplace import Workplace, open_workplace
 from nn_assets.settings import Strategy
 

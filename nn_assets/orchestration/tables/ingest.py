@@ -11,17 +11,17 @@ from nn_assets.market.bars import RevisionCount, new_versions, with_assumed_know
 from nn_assets.market.bars import as_of as known_bars
 from nn_assets.market.cleaning import Cleaned, clean
 from nn_assets.market.gate import GateReport, inspect
-from nn_assets.orchestration.actions import ACTIONS, data_hash_of
 from nn_assets.orchestration.clock import as_of_session, now_utc
-from nn_assets.orchestration.ingest_actions import (
+from nn_assets.orchestration.tables.actions import ACTIONS, data_hash_of
+from nn_assets.orchestration.tables.files_read import UnreadFiles
+from nn_assets.orchestration.tables.ingest_actions import (
     action_messages,
     actions_to_publish,
     ingest_actions,
     without_recorded_splits,
 )
-from nn_assets.orchestration.sources import source_of
-from nn_assets.orchestration.universe import current_members
-from nn_assets.orchestration.unread import UnreadFiles
+from nn_assets.orchestration.tables.sources import source_of
+from nn_assets.orchestration.tables.universe import current_members
 from nn_assets.orchestration.workplace import RAW_BARS, Workplace
 from nn_assets.sources.files import FilesSource
 from nn_assets.store.publication import Publication
