@@ -102,10 +102,13 @@ def export_command(
     first: From = None,
     last: To = None,
     as_of: Annotated[str | None, typer.Option("--as-of", help="Only what was known at this UTC time.")] = None,
+    adjusted: Annotated[
+        str | None, typer.Option("--adjusted", help="Of bars: backward or forward, for splits and dividends.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a table to a file."""
-    _answer(as_json, lambda _: export.export_table(table, out, strategy, first, last, as_of))
+    _answer(as_json, lambda _: export.export_table(table, out, strategy, first, last, as_of, adjusted))
 
 
 @app.command("query")

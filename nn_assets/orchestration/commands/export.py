@@ -3,45 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from nn_assets.errors import SettingsError
-from nn_assets.market.bars import as_of as known_bars
-from nn_assets.market.cleaning import clean
-from nn_assets.market.sessions import assumed_known_at
 from nn_assets.orchestration.catalog import find_strategy
-from nn_assets.orchestration.clock import now_utc
+from nn_assets.orchestration.commands.export_tables import ADJUSTED, TABLES, read_exported
 from nn_assets.orchestration.commands.table_files import FORMATS, write_table_file
-from nn_assets.orchestration.workplace import Workplace, open_workplace
-from nn_assets.settings import Strategy
+from nn_assets.orchestration.workplace import open_workplace
 
 __all__ = ["TABLES", "export_table"]
 
-_LEDGER_TABLES = {
-    "signals": "signals",
-    "positions": "target_positions",
-    "orders": "orders",
-    "fills": "fills",
-    "drift": "drift",
-    "models": "models",
-    "trials": "trials",
-}
-_BY_MONTH = ("models",)
 _WITHOUT_SESSIONS = {
     "trials": "every trial counts against the strategy, whatever the session",
     "audit": "a part of the chain could not be verified",
 }
-TABLES = ("bars", "quarantine", "features", "forecasts", *_LEDGER_TABLES, "audit")
 _MONTH = re.compile(r"\d{4}-\d{2}")
 
 
 def export_table(
-    table: str, out: Path, strategy: str, first: str | None, last: str | None, as_of: str | None
+    table: str,
+    out: Path,
+    strategy: str,
+    first: str | None,
+    last: str | None,
+    as_of: str | None,
+    adjusted: str | None = None,
 ) -> dict[str, Any]:
     """Write one table to a file, atomically.
 
@@ -55,6 +44,9 @@ def export_table(
         Sessions (or months), both included.
     as_of : str, optional
         Only what was known at this moment; UTC unless it says otherwise.
+    adjusted : str, optional
+        ``backward`` or ``forward``, of bars alone: prices and volumes adjusted for the splits and
+        dividends known.
 
     Raises
     ------
@@ -69,6 +61,7 @@ def export_table(
             key="table",
         )
     _check_options(table, out, first, last, as_of)
+    _check_adjusted(table, adjusted)
     moment = _moment("--as-of", as_of)
     low, high = _day("--from", first), _day("--to", last)
     if low is not None and high is not None and low > high:
@@ -78,7 +71,8 @@ def export_table(
             remedy="swap the two",
             key="--from / --to",
         )
-    frame = _frame(find_strategy(strategy).strategy, table, low, high, moment)
+    with open_workplace(find_strategy(strategy).strategy) as workplace:
+        frame = read_exported(workplace, table, low, high, moment, adjusted)
     write_table_file(frame, out)
     return {
         "table": table,
@@ -108,6 +102,22 @@ def _check_options(table: str, out: Path, first: str | None, last: str | None, a
         )
 
 
+def _check_adjusted(table: str, adjusted: str | None) -> None:
+    if adjusted is None:
+        return
+    if adjusted not in ADJUSTED:
+        raise SettingsError(
+            expected=" or ".join(ADJUSTED), found=repr(adjusted), remedy="correct the option", key="--adjusted"
+        )
+    if table != "bars":
+        raise SettingsError(
+            expected=f"{table} without --adjusted: only bars have prices to adjust",
+            found=f"--adjusted {adjusted}",
+            remedy="leave out --adjusted",
+            key="--adjusted",
+        )
+
+
 def _day(option: str, text: str | None) -> pd.Timestamp | None:
     moment = _moment(option, text)
     if moment is None:
@@ -132,83 +142,3 @@ def _moment(option: str, text: str | None) -> pd.Timestamp | None:
             key=option,
         )
     return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
-
-
-def _frame(
-    strategy: Strategy,
-    table: str,
-    first: pd.Timestamp | None,
-    last: pd.Timestamp | None,
-    moment: pd.Timestamp | None,
-) -> pd.DataFrame:
-    with open_workplace(strategy) as workplace:
-        if table == "audit":
-            return workplace.ledger.chain()
-        if table in _LEDGER_TABLES:
-            low, high = (_month(first), _month(last)) if table in _BY_MONTH else (first, last)
-            return workplace.ledger.read(_LEDGER_TABLES[table], strategy.name, low, high, moment)
-        frame = _LAKE_TABLES[table](workplace, moment)
-    inside = pd.Series(data=True, index=frame.index)
-    if first is not None:
-        inside &= frame["session"] >= first
-    if last is not None:
-        inside &= frame["session"] <= last
-    return frame[inside].reset_index(drop=True)
-
-
-def _month(day: pd.Timestamp | None) -> str | None:
-    return None if day is None else day.strftime("%Y-%m")
-
-
-def _bars(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame:
-    """Clean bars, as published or as they were known at a moment."""
-    if moment is None:
-        return workplace.bars()
-    market = workplace.strategy.market
-    return clean(known_bars(workplace.raw_versions(), moment), market.calendar, workplace.strategy.cleaning).bars
-
-
-def _quarantine(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame:
-    # From the raw bars, so that what made the gate halt can be read although nothing was published.
-    market = workplace.strategy.market
-    known = known_bars(workplace.raw_versions(), now_utc() if moment is None else moment)
-    return clean(known, market.calendar, workplace.strategy.cleaning).quarantine
-
-
-def _features(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame:
-    """Features in wide form, one row for each symbol and session."""
-    session = workplace.last_session if moment is None else _last_known(workplace, moment)
-    cube = workplace.cube(session)
-    values = np.asarray(cube.values)
-    bars, symbols = values.shape[:2]
-    frame = pd.DataFrame(values.reshape(bars * symbols, -1), columns=list(cube.names))
-    frame.insert(0, "symbol", list(cube.symbols) * bars)
-    frame.insert(0, "session", cube.sessions.repeat(symbols))
-    return frame
-
-
-def _forecasts(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame:
-    frame = workplace.forecast_history()
-    return frame if moment is None else frame[frame["session"] <= _last_known(workplace, moment)]
-
-
-def _last_known(workplace: Workplace, moment: pd.Timestamp) -> pd.Timestamp:
-    """The last session whose decision could be made by a moment."""
-    market, sessions = workplace.strategy.market, workplace.sessions()
-    known = assumed_known_at(market.calendar, sessions, market.known_at_lag_minutes) <= moment
-    if not known.any():
-        raise SettingsError(
-            expected=f"a time after the close of {sessions[0].date()}",
-            found=moment.isoformat(),
-            remedy="ask for a later time",
-            key="--as-of",
-        )
-    return sessions[known][-1]
-
-
-_LAKE_TABLES: dict[str, Callable[[Workplace, pd.Timestamp | None], pd.DataFrame]] = {
-    "bars": _bars,
-    "quarantine": _quarantine,
-    "features": _features,
-    "forecasts": _forecasts,
-}

@@ -34,6 +34,7 @@ __all__ = [
     "audit_intraday",
     "ingest_intraday",
     "publish_intraday",
+    "published_intraday",
 ]
 
 RAW_INTRADAY, VALIDATED_INTRADAY = "raw_intraday_bars", "validated_intraday_bars"
@@ -140,6 +141,18 @@ def publish_intraday(workplace: Workplace, audited: AuditedIntraday, run_id: str
     return publication
 
 
+def published_intraday(workplace: Workplace, last: pd.Timestamp | None = None) -> pd.DataFrame:
+    """Clean intraday bars as published last.
+
+    Raises
+    ------
+    PublicationError
+        None are published that reach ``last``: the last session that may be seen when left out.
+    """
+    publication = workplace.publications.require(_published_as(workplace), last or workplace.last_session)
+    return workplace.publications.bars(publication)
+
+
 class PublishedIntraday:
     """Daily bars made of the intraday bars published last; half-finished sessions are left out.
 
@@ -167,7 +180,6 @@ class PublishedIntraday:
             No intraday bars are published that reach ``last``.
         """
         workplace = self.workplace
-        publication = workplace.publications.require(_published_as(workplace), last or workplace.last_session)
-        intraday = workplace.publications.bars(publication)
+        intraday = published_intraday(workplace, last)
         made = session_bars(intraday, workplace.strategy.market.calendar, _settings(workplace))
         return checked_selection(made.bars, self.name, symbols, first, last)
