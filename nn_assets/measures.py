@@ -22,7 +22,6 @@ __all__ = [
     "drawdowns",
     "expected_calibration_error",
     "hac_mean",
-    "hac_t",
     "hit_ratio",
     "log_loss",
     "maximum_drawdown",
@@ -188,11 +187,6 @@ def hac_mean(values: FloatArray, lag: int) -> HacMean:
         return HacMean(mean, 0.0, _NAN, count)
     error = float(np.sqrt(variance / count))
     return HacMean(mean, error, mean / error, count)
-
-
-def hac_t(values: FloatArray, lag: int) -> float:
-    """t-statistic of a mean against zero, by :func:`hac_mean`."""
-    return hac_mean(values, lag).t
 
 
 def turnover(weights: FloatArray, initial: FloatArray | None = None) -> FloatArray:

@@ -42,7 +42,6 @@ class SessionMarket:
     previous_volatility: FloatArray
     trailing_returns: FloatArray  # (correlation sessions, symbols), fraction
     beta: FloatArray  # to the equally weighted market; NaN where unknown
-    regime: str  # in words
     regime_scale: float  # what the regime leaves of a size, 0..1
     split: FloatArray | None = None  # new shares for one old, 1 where none; None where no action is known at all
     dividend: FloatArray | None = None  # cash per share as counted on the session, 0 where none
@@ -84,7 +83,6 @@ class MarketView:
             previous_volatility=self.volatility[before],
             trailing_returns=self.returns[first : row + 1],
             beta=self.beta[row],
-            regime=self.regimes.label(row),
             regime_scale=regime_scale(self.regimes, row),
             split=None if actions is None else actions.split[row],
             dividend=None if actions is None else actions.dividend[row],

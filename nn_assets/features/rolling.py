@@ -13,7 +13,7 @@ in a window gives NaN; so do the first ``window - 1`` rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,6 @@ __all__ = [
     "rolling_minimum",
     "rolling_std",
     "rolling_sum",
-    "rolling_weighted_sum",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -137,31 +136,6 @@ def rolling_covariance(left: FloatArray, right: FloatArray, window: int) -> Floa
     together = _slide((left, right, products), window, _join_products, result=2)
     together /= window - 1
     return together
-
-
-def rolling_weighted_sum(values: FloatArray, weights: Sequence[float]) -> FloatArray:
-    """Weighted sum of the last ``len(weights)`` rows, newest first: weights[i] belongs to row t - i.
-
-    Parameters
-    ----------
-    values : array, shape (bars, ...)
-    weights : sequence of float
-
-    Returns
-    -------
-    array of the same shape; NaN where the window holds NaN (even under a weight of zero) or is not full
-    """
-    window = _checked(len(weights))
-    result = np.full(values.shape, np.nan)
-    rows = len(values) - window + 1
-    if rows <= 0:
-        return result
-    total = values[:rows] * weights[-1]
-    for age in range(window - 2, -1, -1):
-        start = window - 1 - age
-        total += values[start : start + rows] * weights[age]
-    result[window - 1 :] = total
-    return result
 
 
 def rolling_ema(values: FloatArray, span: int, window: int) -> FloatArray:

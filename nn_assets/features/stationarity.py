@@ -17,7 +17,6 @@ from nn_assets.features.unit_root import adf_test, kpss_test
 from nn_assets.settings import FeatureSettings
 
 __all__ = [
-    "TRANSFORM_REACH_SESSIONS",
     "Attempt",
     "FeatureVerdict",
     "StationarityReport",
@@ -31,9 +30,6 @@ Verdict = Literal["level", "differenced", "volatility_normalised", "dropped"]
 
 _NORMALISING_SESSIONS = 60
 _KPSS_P_VALUE = 0.05
-
-TRANSFORM_REACH_SESSIONS = _NORMALISING_SESSIONS - 1
-"""How many rows before its own a transformed value depends on, at most."""
 
 
 def _level(values: FloatArray) -> FloatArray:

@@ -14,7 +14,7 @@ from nn_assets.frames.beside_bars import (
     QUOTES,
     SERIES,
 )
-from nn_assets.frames.contract import Violation, columns_of, conform, empty, validate, violations
+from nn_assets.frames.contract import Violation, conform, empty, validate, violations
 from nn_assets.frames.schemas import (
     ACTION_VERSIONS,
     BAR_VERSIONS,
@@ -60,7 +60,6 @@ __all__ = [
     "TARGET_POSITIONS",
     "TRADING_STATES",
     "Violation",
-    "columns_of",
     "conform",
     "empty",
     "validate",

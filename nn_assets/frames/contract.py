@@ -12,7 +12,7 @@ import pandera.pandas as pa
 
 from nn_assets.errors import SchemaError
 
-__all__ = ["PRICES", "Violation", "columns_of", "conform", "empty", "validate", "violations"]
+__all__ = ["PRICES", "Violation", "conform", "empty", "validate", "violations"]
 
 PRICES = ("open", "high", "low", "close")
 
@@ -99,11 +99,6 @@ def contract(
 def row_check(name: str, holds: Callable[[pd.DataFrame], pd.Series]) -> pa.Check:
     """Name a check of whole rows; ``holds`` gives one truth value a row."""
     return pa.Check(holds, name=name)
-
-
-def columns_of(schema: pa.DataFrameSchema) -> tuple[str, ...]:
-    """Column names of a contract, in its order."""
-    return tuple(schema.columns)
 
 
 def _dtype_of(schema: pa.DataFrameSchema, name: str) -> object:

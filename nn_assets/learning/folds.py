@@ -20,7 +20,6 @@ __all__ = [
     "make_fold",
     "purge_sessions",
     "require_rows",
-    "study_months",
 ]
 
 
@@ -195,23 +194,6 @@ def require_rows(fold: Fold, usable: int, minimum: int) -> None:
             remedy="use more symbols, a longer walk_forward.training_months, or a later month",
             month=fold.month,
         )
-
-
-def study_months(first_usable: object, last: object, settings: WalkForwardSettings) -> list[str]:
-    """Every month that a study can forecast, in order.
-
-    Parameters
-    ----------
-    first_usable : timestamp
-        First session whose features are known.
-    last : timestamp
-        Last session of the study.
-    settings : WalkForwardSettings
-        The first month is the first one with all three parts whole behind it.
-    """
-    behind = settings.training_months + settings.validation_months + settings.calibration_months
-    first = (pd.Timestamp(first_usable) - pd.Timedelta(days=1)).to_period("M") + 1 + behind
-    return [str(month) for month in pd.period_range(first, pd.Timestamp(last).to_period("M"), freq="M")]
 
 
 def fitted_month(month: str, anchor_month: str, refit_every_months: int) -> str:

@@ -8,7 +8,6 @@ exchange_calendars names it, with its amendments where a strategy has any.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.market.timetable import timetable
@@ -92,11 +91,6 @@ def timezone_of(calendar: str) -> str:
 def sessions_per_year(calendar: str) -> int:
     """Sessions that annualise a figure: 252 for an exchange, 365 for a market that never closes."""
     return 365 if amendments_of(calendar)[0] == _ALWAYS_OPEN else 252
-
-
-def session_days(sessions: pd.DatetimeIndex) -> npt.NDArray[np.datetime64]:
-    """Give the sessions as ``datetime64[D]``, for arrays."""
-    return sessions.to_numpy().astype("datetime64[D]")
 
 
 def session_ends(calendar: str, days: pd.Series) -> pd.Series:

@@ -102,6 +102,13 @@ class Workplace:
         with locked(self.lake.root.parent / "locks" / self.strategy.name):
             yield
 
+    def sweep(self) -> int:
+        """Remove what killed writers left staged more than a day ago, here and among the models; how many.
+
+        No record names what is staged. To be called while the strategy is held alone.
+        """
+        return self.lake.sweep(self.strategy.name) + self.models.sweep()
+
     # --- bars ------------------------------------------------------------------------------------------
 
     def raw_versions(self, sessions: pd.DatetimeIndex | None = None) -> pd.DataFrame:

@@ -6,9 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from nn_assets.errors import SchemaError
-
-__all__ = ["counts_within", "distance_of_counts", "ks_statistic", "sliding_ks"]
+__all__ = ["counts_within", "distance_of_counts", "sliding_ks"]
 
 FloatArray = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -37,44 +35,6 @@ def distance_of_counts(below: Counts, upto: Counts, reference: int) -> float:
     over = ((rank + 1) / below.size - upto / reference).max()
     under = (below / reference - rank / below.size).max()
     return float(max(over, under))
-
-
-def ks_statistic(window: FloatArray, reference: FloatArray) -> FloatArray:
-    """Two-sample Kolmogorov-Smirnov distance, column by column.
-
-    Source: Smirnov (1939); D = max over x of |F_window(x) - F_reference(x)|.
-
-    Parameters
-    ----------
-    window : array, shape (sessions,) or (sessions, series)
-    reference : array, shape (reference sessions,) or (reference sessions, series)
-        NaN is dropped from either, column by column.
-
-    Returns
-    -------
-    array, shape () or (series,)
-        In [0, 1]; NaN where a column of either has no finite value.
-
-    Raises
-    ------
-    SchemaError
-        Unequal numbers of series.
-    """
-    flat = window.ndim == 1 and reference.ndim == 1
-    left, right = (window[:, None], reference[:, None]) if flat else (window, reference)
-    if left.ndim != 2 or right.ndim != 2 or left.shape[1] != right.shape[1]:
-        raise SchemaError(
-            expected="window and reference with the same series",
-            found=f"shapes {window.shape} and {reference.shape}",
-            remedy="hand in (sessions,) or (sessions, series) for both",
-        )
-    distances = np.full(left.shape[1], np.nan)
-    for column in range(left.shape[1]):
-        values = np.sort(left[np.isfinite(left[:, column]), column])
-        ordered = np.sort(right[np.isfinite(right[:, column]), column])
-        if values.size and ordered.size:
-            distances[column] = distance_of_counts(*counts_within(values, ordered), ordered.size)
-    return distances.reshape(()) if flat else distances
 
 
 def sliding_ks(places: npt.NDArray[np.int16], window: int, reference: int) -> FloatArray:

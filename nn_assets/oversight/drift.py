@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.errors import SchemaError
-from nn_assets.oversight.distance import counts_within, distance_of_counts, ks_statistic
+from nn_assets.oversight.distance import counts_within, distance_of_counts
 from nn_assets.oversight.joint import nth_largest_by_feature
 from nn_assets.oversight.reference import DriftReference, MonitoredSeries, drift_reference
 from nn_assets.oversight.series import cross_section, innovations, window_cusum
@@ -22,7 +22,6 @@ __all__ = [
     "DriftReport",
     "DriftStatistic",
     "drift_reference",
-    "ks_statistic",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -79,19 +78,9 @@ class DriftReport:
     message: str
 
     @property
-    def examined(self) -> bool:
-        """Whether there were enough sessions to say anything."""
-        return bool(self.statistics)
-
-    @property
     def prediction_drifted(self) -> bool:
         """Whether a series of the prediction layer lies beyond floor and critical value."""
         return any(found.drifted for found in self.statistics if found.layer == "prediction")
-
-    @property
-    def drifted_features(self) -> tuple[str, ...]:
-        """Features of which a series has drifted on its own, in order of name."""
-        return tuple(sorted({s.feature for s in self.statistics if s.layer == "feature" and s.drifted}))
 
     @property
     def features_drifted_jointly(self) -> bool:

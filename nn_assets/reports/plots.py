@@ -36,7 +36,6 @@ __all__ = [
     "equity_and_drawdown",
     "positions_over_time",
     "rolling_rank_ic",
-    "training_curves",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -263,33 +262,4 @@ def drift_statistics(drift: pd.DataFrame, title: str = "Drift: statistic over it
         axis.barh([0.0], [0.0], color=colour, label=name)
     legend(axis)
     axis.set_xlabel(f"share of the critical value ({len(shown)} of {len(rows)} series; drift from 100% on)")
-    return to_png(figure)
-
-
-def training_curves(
-    histories: Sequence[tuple[FloatArray, FloatArray, int]], title: str = "Training of each member"
-) -> bytes:
-    """Plot training and validation loss by epoch, and mark the epoch whose weights were kept.
-
-    Parameters
-    ----------
-    histories : sequence of (training loss, validation loss, best epoch)
-        One per member; losses of shape (epochs,) in nats per row, epochs counted from 0.
-    """
-    figure, (left, right) = draw(title, columns=2, height=2.9)
-    if not histories:
-        empty_note(left, "no network was trained")
-        empty_note(right, "")
-        return to_png(figure)
-    for place, (training, validation, best) in enumerate(histories):
-        colour = SEQUENCE[place % len(SEQUENCE)]
-        left.plot(np.arange(len(training)), training, color=colour, linewidth=1.1)
-        right.plot(np.arange(len(validation)), validation, color=colour, linewidth=1.1, label=f"member {place + 1}")
-        if 0 <= best < len(validation):
-            right.plot([best], [validation[best]], "o", color=colour, markersize=4)
-    for axis in (left, right):
-        axis.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    left.set(xlabel="epoch", ylabel="training loss (nats)")
-    right.set(xlabel="epoch (dot: weights kept)", ylabel="validation loss (nats)")
-    legend(right, columns=3)
     return to_png(figure)

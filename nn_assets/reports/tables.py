@@ -19,7 +19,6 @@ __all__ = [
     "figure_table",
     "fold_table",
     "sized_positions",
-    "steps_markdown",
 ]
 
 ABSENT = "\N{EN DASH}"
@@ -218,14 +217,3 @@ def _why(trace: tuple[SizeStep, ...]) -> str:
         return trace[flat - 1].reason
     changing = [step for step in trace if step.changed]
     return changing[-1].reason if changing else trace[-1].reason
-
-
-def steps_markdown(steps: pd.DataFrame, symbol: str) -> str:
-    """Write one symbol's steps as a Markdown table, as asset metadata shows it."""
-    lines = ["| step | rule | before | after | reason |", "| --- | --- | ---: | ---: | --- |"]
-    mine = steps[steps["symbol"] == symbol].sort_values("step", kind="stable")
-    for row in mine.to_dict("records"):
-        reason = str(row["reason"]).replace("|", "/").replace("\n", " ")
-        before, after = (f"{100.0 * float(row[name]):.2f}%" for name in ("weight_before", "weight_after"))
-        lines.append(f"| {int(row['step'])} | {row['rule']} | {before} | {after} | {reason} |")
-    return "\n".join(lines)

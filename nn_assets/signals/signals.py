@@ -24,7 +24,6 @@ __all__ = [
     "ewma_volatility",
     "make_signals",
     "outcome_statistics",
-    "outcomes_before",
     "signals_frame",
 ]
 
@@ -135,15 +134,6 @@ def outcome_statistics(
     with np.errstate(invalid="ignore", divide="ignore"):
         mean_win, mean_loss = gain / wins, loss / losses
     return OutcomeStatistics(mean_win, mean_loss, (wins + losses).astype(np.int64))
-
-
-def outcomes_before(
-    calibrated_probability: FloatArray, label_returns: FloatArray, realised_row: npt.ArrayLike, row: int
-) -> Outcomes:
-    """Return what :func:`outcome_statistics` says of one row, from no later row than that."""
-    stop = row + 1
-    realised = np.asarray(realised_row, dtype=np.int64)[:stop]
-    return outcome_statistics(calibrated_probability[:stop], label_returns[:stop], realised).at(row)
 
 
 def ewma_volatility(log_returns: FloatArray) -> FloatArray:

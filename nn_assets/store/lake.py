@@ -246,9 +246,9 @@ class Lake:
             raise absent(expected=f"the cube {table}", strategy=strategy, table=table)
         return load_cube(folder, pointer.address)
 
-    def sweep(self) -> int:
-        """Remove what killed writers left staged more than a day ago; how many there were."""
-        return sweep(self.root)
+    def sweep(self, strategy: str) -> int:
+        """Remove what killed writers of a strategy left staged more than a day ago; how many there were."""
+        return sweep(self.root / safe_name(strategy, "strategy"))
 
 
 def _point(folder: Path, path: Path, frame: pd.DataFrame) -> str:

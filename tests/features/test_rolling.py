@@ -21,7 +21,6 @@ from nn_assets.features.rolling import (
     rolling_minimum,
     rolling_std,
     rolling_sum,
-    rolling_weighted_sum,
 )
 from tests.features.panels import same_bits
 from tests.features.reference_rolling import by_window, exact_mean, exact_std, lagged_view_std
@@ -33,7 +32,6 @@ FIGURES = {
     "maximum": rolling_maximum,
     "std": rolling_std,
     "covariance": lambda values, window: rolling_covariance(values, values[:, :1] + 1.0, window),
-    "weighted": lambda values, window: rolling_weighted_sum(values, [1.0 / (age + 1) for age in range(window)]),
     "ema": lambda values, window: rolling_ema(values, max(1, window // 3), window),
 }
 
@@ -98,11 +96,6 @@ def test_a_truncated_exponential_mean_is_pandas_mean_of_the_window_alone(span, w
         np.testing.assert_allclose(found[row], expected, rtol=1e-12)
 
 
-def test_weights_are_given_newest_first():
-    found = rolling_weighted_sum(np.array([[1.0], [10.0], [100.0]]), [3.0, 2.0])
-    np.testing.assert_array_equal(found[:, 0], [np.nan, 32.0, 320.0])
-
-
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_missing_value_blinds_exactly_the_windows_that_hold_it(name):
     values = _values(bars=60)
@@ -139,7 +132,6 @@ def test_a_history_shorter_than_the_window_has_no_figure(name):
         lambda values: rolling_sum(values, 0),
         lambda values: rolling_std(values, 1),
         lambda values: rolling_covariance(values, values, 1),
-        lambda values: rolling_weighted_sum(values, []),
     ],
 )
 def test_a_window_too_small_is_refused_by_name(call):

@@ -12,7 +12,6 @@ from nn_assets.errors import ModelError, SettingsError
 from nn_assets.features.catalogue import compute_features
 from nn_assets.features.cube import FeatureCube
 from nn_assets.features.stationarity import (
-    TRANSFORM_REACH_SESSIONS,
     StationarityReport,
     apply_transforms,
     decide_transforms,
@@ -150,7 +149,7 @@ def test_transformed_values_have_the_same_bits_whatever_comes_later(cube, report
         assert same_bits(early.values, whole.until(session).values)
         assert early.content_hash() == whole.content_hash(slice(0, row + 1))
     late = apply_transforms(FeatureCube(cube.sessions[100:], cube.symbols, cube.names, cube.values[100:]), report)
-    reach = TRANSFORM_REACH_SESSIONS
+    reach = 59  # rows before its own that a value normalised over 60 sessions depends on
     assert same_bits(late.values[reach:], whole.values[100 + reach :])
     assert not same_bits(late.values[reach - 1 :], whole.values[100 + reach - 1 :])
 

@@ -15,7 +15,6 @@ from nn_assets.learning.folds import (
     make_fold,
     purge_sessions,
     require_rows,
-    study_months,
 )
 from nn_assets.market.sessions import sessions_between
 from nn_assets.settings import LabelSettings, WalkForwardSettings
@@ -131,16 +130,6 @@ def test_a_fold_that_forgot_to_purge_is_refused_by_the_labels_own_account() -> N
         broken = Fold(**{**purged.__dict__, name: one_too_many})
         with pytest.raises(FoldError, match=f"every label of {name}"):
             check_realised(broken, realised)
-
-
-def test_a_study_begins_with_the_first_month_that_has_three_whole_parts_behind_it() -> None:
-    walk = WalkForwardSettings(training_months=30, validation_months=3, calibration_months=3)
-    months = study_months("2000-02-15", "2006-12-29", walk)
-    assert months[0] == "2003-03"
-    assert months[-1] == "2006-12"
-    assert len(months) == 46
-    # features known on the month's very first day make that month whole
-    assert study_months("2000-02-01", "2006-12-29", walk)[0] == "2003-02"
 
 
 def test_the_model_in_force_is_the_latest_refit_at_or_before_the_month() -> None:

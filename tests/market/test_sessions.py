@@ -115,8 +115,3 @@ def test_timezones_are_the_exchanges_own() -> None:
 def test_an_unknown_calendar_is_refused_by_name() -> None:
     with pytest.raises(SettingsError, match="'MOON'"):
         sessions.sessions_between("MOON", "2018-01-01", "2018-02-01")
-
-
-def test_sessions_as_days_keep_their_dates() -> None:
-    found = sessions.session_days(sessions.sessions_between("XNYS", "2018-01-02", "2018-01-03"))
-    assert [str(day) for day in found] == ["2018-01-02", "2018-01-03"]

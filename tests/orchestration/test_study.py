@@ -17,6 +17,7 @@ from nn_assets.orchestration.days.rounds import decide_session
 from nn_assets.orchestration.months import training
 from nn_assets.orchestration.months.models import forecasts_until, models_in_force
 from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.store.lake import Lake
 from nn_assets.store.models import ModelStore
 from tests.orchestration.conftest import (
     NAME,
@@ -68,6 +69,18 @@ def test_the_next_months_study_holds_the_sessions_that_came_after_the_first_morn
     with open_workplace(strategy_of()) as workplace:
         again = workplace.lake.read_months(NAME, "walk_forward_study", ["2017-06"])
     assert again.equals(before)
+
+
+def test_a_study_removes_what_killed_writers_left_long_ago(studied: Path) -> None:
+    places = [Lake().folder(NAME, "forecasts"), ModelStore().root / "ab"]
+    left = [place / name for place in places for name in (".staged-old", ".staged-young")]
+    for file in left:
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"half a file")
+        if file.name.endswith("old"):
+            os.utime(file, (0, 0))
+    run_study(NAME, "2017-06", "2017-06", None)
+    assert [file.exists() for file in left] == [False, True] * 2
 
 
 def test_a_study_killed_after_its_first_model_resumes_without_fitting_it_again(

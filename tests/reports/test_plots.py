@@ -27,7 +27,6 @@ def _all(sessions: pd.DatetimeIndex) -> dict[str, bytes]:
     outcome = generator.standard_normal((rows, 2))
     forecasts = {name: 0.5 + 0.03 * generator.standard_normal((rows, 2)) for name in names[:3]}
     weights = 0.05 * generator.standard_normal((rows, 20))
-    loss = 0.69 - 0.01 * np.arange(30) / 30
     return {
         "equity": plots.equity_and_drawdown(sessions, returns),
         "rank_ic": plots.rolling_rank_ic(sessions, forecasts, outcome),
@@ -35,7 +34,6 @@ def _all(sessions: pd.DatetimeIndex) -> dict[str, bytes]:
         "positions": plots.positions_over_time(sessions, weights, [f"SIM{n}" for n in range(20)]),
         "bars": plots.bar_counts({"AAA": 4779, "BBB": 12}, {"zero_volume": 2}),
         "drift": plots.drift_statistics(made_drift()),
-        "training": plots.training_curves([(loss, loss + 0.01, 7)] * 5),
     }
 
 
@@ -69,7 +67,6 @@ def test_nothing_to_show_is_said_in_the_picture_and_is_no_error() -> None:
         plots.bar_counts({}, {}),
         plots.drift_statistics(made_drift().iloc[:0]),
         plots.drift_statistics(made_drift().assign(statistic=np.nan)),
-        plots.training_curves([]),
     ]
     for png in drawn:
         assert Image.open(io.BytesIO(png)).format == "PNG"

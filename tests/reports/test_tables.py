@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nn_assets.evaluation.figures import study_figures
-from nn_assets.reports.tables import figure_table, fold_table, sized_positions, steps_markdown
+from nn_assets.reports.tables import figure_table, fold_table, sized_positions
 from tests.evaluation.records import made_record
 from tests.reports.pages import STEPS, made_steps, made_targets
 
@@ -58,10 +58,3 @@ def test_a_symbol_that_stays_flat_says_what_its_edge_was() -> None:
 
 def test_a_position_without_a_trace_says_so() -> None:
     assert "no trace" in sized_positions(made_targets(), STEPS.iloc[:0])[0].why
-
-
-def test_steps_as_markdown_keep_their_columns_whatever_the_reason_says() -> None:
-    lines = steps_markdown(STEPS, "SIM01").splitlines()
-    assert len(lines) == 10
-    assert all(line.count("|") == 6 for line in lines)
-    assert "14.00%" in lines[4]

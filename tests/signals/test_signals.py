@@ -16,7 +16,6 @@ from nn_assets.signals.signals import (
     ewma_volatility,
     make_signals,
     outcome_statistics,
-    outcomes_before,
     signals_frame,
 )
 
@@ -64,7 +63,6 @@ def test_a_longer_history_changes_no_bit_of_an_earlier_row(cut: int, seed: int) 
     short = outcome_statistics(p[:cut], r[:cut], realised[:cut])
     for name in ("mean_win", "mean_loss", "count"):
         np.testing.assert_array_equal(getattr(whole, name)[:cut], getattr(short, name))
-    assert repr(outcomes_before(p, r, realised, cut - 1)) == repr(whole.at(cut - 1))
 
 
 def test_a_label_realised_after_the_row_is_not_counted_even_when_it_is_in_the_table() -> None:

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from nn_assets.errors import SourceError
-from nn_assets.frames import DELIVERED_BARS, columns_of, conform, validate
+from nn_assets.frames import DELIVERED_BARS, conform, validate
 from nn_assets.sources.protocol import Source, validate_symbol
 
 
@@ -33,7 +33,7 @@ class SourceContract:
         assert source.name
 
     def test_its_bars_keep_the_contract_of_delivered_bars(self, everything) -> None:
-        extra = [name for name in everything.columns if name not in columns_of(DELIVERED_BARS)]
+        extra = [name for name in everything.columns if name not in DELIVERED_BARS.columns]
         assert extra in ([], ["known_at"])
         validate(conform(everything, DELIVERED_BARS), DELIVERED_BARS)
         validate(everything.drop(columns=extra), DELIVERED_BARS)

@@ -274,6 +274,7 @@ def test_what_killed_writers_left_is_ignored_and_swept_once_it_is_old(lake: Lake
         path.write_bytes(b"half a file")
     os.utime(old, (0, 0))
     assert len(lake.read_table("demo", "raw_bars")) == 6
-    assert lake.sweep() == 1
+    assert lake.sweep("other") == 0
+    assert lake.sweep("demo") == 1
     assert young.exists()
     assert not old.exists()

@@ -52,6 +52,8 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             keep_study(workplace, asked, result)
             page = write_study_page(workplace)
             unseen = survivorship_facts(asked, workplace.lake, workplace.bars(), workplace.sessions())
+            if swept := workplace.sweep():
+                context.log.info("removed %s staged files that killed writers left more than a day ago", swept)
         alarms = result.study.figures.alarms
         yield dg.AssetCheckResult(
             check_name="no_leak_alarm",
