@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.frames import BAR_VERSIONS, conform
-from nn_assets.market.contents import VALUES, Mask, repeats
 from nn_assets.market.rows import ordered_by_symbol
 from nn_assets.market.sessions import assumed_known_at
 from nn_assets.market.stated import stated_versions
+from nn_assets.market.version_codes import VALUES, Mask, repeats
 from nn_assets.market.versions import RevisionCount, arrived, in_force, key_codes
 
 __all__ = [

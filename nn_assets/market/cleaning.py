@@ -14,15 +14,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.frames import BAR_VERSIONS, QUARANTINE, conform
+from nn_assets.market.history_rules import HISTORY_RULES
 from nn_assets.market.notices import Notice, jump_notices, repeated_open_notices
 from nn_assets.market.row_rules import ROW_RULES, Rule
 from nn_assets.market.rows import BoolArray, IntArray, ObjectArray, Rows, ordered_by_symbol, rows_of
-from nn_assets.market.series_rules import SERIES_RULES
 from nn_assets.settings import CleaningSettings
 
 __all__ = ["RULES", "Cleaned", "clean"]
 
-RULES: tuple[Rule, ...] = (*ROW_RULES, *SERIES_RULES)
+RULES: tuple[Rule, ...] = (*ROW_RULES, *HISTORY_RULES)
 _PASSED = -1
 _SHOWN = ("open", "high", "low", "close", "volume")
 
@@ -91,8 +91,8 @@ def clean(
     for number, rule in enumerate(RULES):
         # Row rules look at every row, so that one fault cannot hide a neighbour's; series rules
         # only at rows that could have been traded on.
-        open_places = np.flatnonzero(verdict == _PASSED) if rule in SERIES_RULES else np.arange(len(rows))
-        finding = rule.find(rows.take(open_places) if rule in SERIES_RULES else rows, settings)
+        open_places = np.flatnonzero(verdict == _PASSED) if rule in HISTORY_RULES else np.arange(len(rows))
+        finding = rule.find(rows.take(open_places) if rule in HISTORY_RULES else rows, settings)
         places = open_places[finding.at_fault]
         fresh = verdict[places] == _PASSED
         verdict[places[fresh]], field[places[fresh]] = number, finding.field[fresh]

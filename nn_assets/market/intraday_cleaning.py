@@ -10,6 +10,7 @@ import pandas as pd
 
 from nn_assets.frames import INTRADAY_BARS, QUARANTINE, conform, violations
 from nn_assets.market.gate import GateCheck, GateReport
+from nn_assets.market.history_rules import unit_error_100x
 from nn_assets.market.intraday import KEY
 from nn_assets.market.row_rules import (
     Finding,
@@ -23,7 +24,6 @@ from nn_assets.market.row_rules import (
     zero_volume,
 )
 from nn_assets.market.rows import Rows
-from nn_assets.market.series_rules import unit_error_100x
 from nn_assets.market.trading_hours import Placed, TradingHours, trading_hours
 from nn_assets.settings import CleaningSettings, GateSettings, IntradaySettings
 

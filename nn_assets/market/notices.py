@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.market.history_rules import trailing
 from nn_assets.market.rows import BoolArray, FloatArray, Rows
-from nn_assets.market.series_rules import trailing
 from nn_assets.settings import CleaningSettings
 
 __all__ = ["Notice", "action_log_returns", "jump_notices", "repeated_open_notices"]

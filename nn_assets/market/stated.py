@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from nn_assets.market.contents import Codes, Mask, codes_of, content_codes, nanoseconds, signatures
+from nn_assets.market.version_codes import Codes, Mask, codes_of, content_codes, nanoseconds, signatures
 from nn_assets.market.versions import RevisionCount, key_codes
 
 __all__ = ["stated_versions"]

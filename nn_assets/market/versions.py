@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.errors import SchemaError
-from nn_assets.market.contents import VALUES, Codes, Mask, nanoseconds, repeats
+from nn_assets.market.version_codes import VALUES, Codes, Mask, nanoseconds, repeats
 
 __all__ = ["RevisionCount", "arrived", "in_force", "key_codes"]
 

@@ -17,9 +17,9 @@ from nn_assets.evaluation.daily_round import (
     SessionFacts,
     play_session,
 )
+from nn_assets.evaluation.drift_watch import DriftWatch, drift_watch
 from nn_assets.evaluation.market_view import MarketView, market_view
 from nn_assets.evaluation.replay import ForecastArrays, forecast_arrays, session_signals
-from nn_assets.evaluation.watch import DriftWatch, drift_watch
 from nn_assets.execution.orders import orders_frame
 from nn_assets.features.cube import FeatureCube
 from nn_assets.frames import DRIFT, FILLS, ORDERS, POSITION_STEPS, SIGNALS, TARGET_POSITIONS, validate

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from nn_assets.errors import ModelError
-from nn_assets.evaluation.watch import model_reference
+from nn_assets.evaluation.drift_watch import model_reference
 from nn_assets.features.cube import FeatureCube
 from nn_assets.frames import FORECASTS as FORECAST_ROWS
 from nn_assets.frames import empty

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nn_assets.evaluation.drift_watch import drift_watch, model_reference
 from nn_assets.evaluation.replay import forecast_arrays
-from nn_assets.evaluation.watch import drift_watch, model_reference
 from nn_assets.features.catalogue.compute import compute_features
 from nn_assets.features.cube import FeatureCube
 from nn_assets.features.labels import make_labels

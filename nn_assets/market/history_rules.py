@@ -12,7 +12,7 @@ from nn_assets.market.row_rules import Finding, Rule
 from nn_assets.market.rows import BoolArray, FloatArray, IntArray, ObjectArray, Rows
 from nn_assets.settings import CleaningSettings
 
-__all__ = ["SERIES_RULES", "trailing"]
+__all__ = ["HISTORY_RULES", "trailing"]
 
 _LOG_100 = np.log(100.0)
 _FEWEST_BEFORE = 20
@@ -101,7 +101,7 @@ def _run_length(holds: BoolArray) -> IntArray:
     return np.where(holds, place - last_break, 0)
 
 
-SERIES_RULES = (
+HISTORY_RULES = (
     Rule(
         "unit_error_100x",
         "prices in the unit of those before",
