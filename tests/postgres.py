@@ -137,9 +137,9 @@ class Server:
         """Remove a database, whoever is still connected to it."""
         self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
-    def url(self, database: str) -> str:
+    def url(self, database: str, user: str = USER, password: str = PASSWORD) -> str:
         """The address of a database, as an operator would write it: password escaped, no driver named."""
-        return f"postgresql://{USER}:{quote(PASSWORD, safe='')}@/{database}?host={quote(str(self.folder), safe='')}"
+        return f"postgresql://{user}:{quote(password, safe='')}@/{database}?host={quote(str(self.folder), safe='')}"
 
     def terminate(self, database: str) -> int:
         """End every connection to a database from the server's side; how many there were."""

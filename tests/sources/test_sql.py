@@ -16,8 +16,8 @@ from sqlalchemy import create_engine, text
 from nn_assets.sources.answers import Scope
 from nn_assets.sources.keys import EnvironmentKey
 from nn_assets.sources.sql import SqlSource
+from tests.postgres import Server
 from tests.sources.contract import SourceContract
-from tests.sources.postgres import running_postgres
 from tests.sources.secrets import SECRET, refused
 
 ADDRESS = "TEST_MARKET_DATABASE_URL"
@@ -67,26 +67,30 @@ class TestSqlite(KeepsTheContract):
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """A PostgreSQL server with the same bars; prices as NUMERIC, as many write them."""
-    with running_postgres(SECRET) as place:
-        engine = create_engine(f"postgresql+psycopg://owner:{quote(SECRET, safe='')}@{place}/postgres")
-        with engine.begin() as connection:
-            kinds = ", ".join(f"{name} NUMERIC(12, 4)" for name in ("open", "high", "low", "close"))
-            connection.execute(text(f"CREATE TABLE bars (ticker TEXT, day DATE, {kinds}, volume BIGINT)"))
-            body = "BEGIN DELETE FROM bars; RETURN 1; END"
-            connection.execute(text(f"CREATE FUNCTION take_away() RETURNS int LANGUAGE plpgsql AS '{body}'"))
-            named = [dict(zip("abcdefg", row, strict=True)) for row in ROWS]
-            connection.execute(text("INSERT INTO bars VALUES (:a, :b, :c, :d, :e, :f, :g)"), named)
-        engine.dispose()
-        yield place
+def database(postgres_server: Server) -> Iterator[str]:
+    """A PostgreSQL database with the same bars; prices as NUMERIC, as many write them."""
+    name = postgres_server.create()
+    postgres_server.execute(f"CREATE ROLE owner LOGIN SUPERUSER PASSWORD '{SECRET}'")
+    address = postgres_server.url(name, "owner", SECRET)
+    engine = create_engine(address.replace("postgresql", "postgresql+psycopg", 1))
+    with engine.begin() as connection:
+        kinds = ", ".join(f"{name} NUMERIC(12, 4)" for name in ("open", "high", "low", "close"))
+        connection.execute(text(f"CREATE TABLE bars (ticker TEXT, day DATE, {kinds}, volume BIGINT)"))
+        body = "BEGIN DELETE FROM bars; RETURN 1; END"
+        connection.execute(text(f"CREATE FUNCTION take_away() RETURNS int LANGUAGE plpgsql AS '{body}'"))
+        named = [dict(zip("abcdefg", row, strict=True)) for row in ROWS]
+        connection.execute(text("INSERT INTO bars VALUES (:a, :b, :c, :d, :e, :f, :g)"), named)
+    engine.dispose()
+    yield name
+    postgres_server.drop(name)
+    postgres_server.execute("DROP ROLE owner")
 
 
 @pytest.fixture
-def postgres(server: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The server, named by the variable as people write it: without a driver."""
-    monkeypatch.setenv(ADDRESS, f"postgresql://owner:{quote(SECRET, safe='')}@{server}/postgres")
-    return server
+def postgres(database: str, postgres_server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The database, named by the variable as people write it: without a driver."""
+    monkeypatch.setenv(ADDRESS, postgres_server.url(database, "owner", SECRET))
+    return database
 
 
 class TestPostgres(KeepsTheContract):
@@ -109,8 +113,8 @@ def test_nothing_is_written_where_a_database_knows_no_read_only_transactions(pos
     assert len(asking().bars()) == 6
 
 
-def test_a_wrong_password_is_told_without_the_password(postgres, caplog, monkeypatch) -> None:
-    monkeypatch.setenv(ADDRESS, f"postgresql://owner:{quote(SECRET + 'x', safe='')}@{postgres}/postgres")
+def test_a_wrong_password_is_told_without_the_password(postgres, postgres_server, caplog, monkeypatch) -> None:
+    monkeypatch.setenv(ADDRESS, postgres_server.url(postgres, "owner", SECRET + "x"))
     error = refused(caplog, asking().bars)
     assert "password authentication failed" in error.found
     assert ADDRESS in error.remedy
