@@ -1,4 +1,4 @@
-"""``nn-assets``: the daily round, studies, exports, status, audit, controls, the demo and the UI.
+"""``nn-assets``: checks of the data, the daily round, studies, exports, status, audit, controls, the demo and the UI.
 
 Every command but ``ui`` takes ``--json``: one JSON document on standard output, everything else on standard
 error. Exit status 0 is success, 1 a named failure, 2 a wrong call.
@@ -16,7 +16,17 @@ import typer
 from rich.console import Console
 
 from nn_assets.errors import NnAssetsError
-from nn_assets.orchestration.commands import controls, demo, export, headless, imported_fills, migrate, status, ui
+from nn_assets.orchestration.commands import (
+    check,
+    controls,
+    demo,
+    export,
+    headless,
+    imported_fills,
+    migrate,
+    status,
+    ui,
+)
 
 __all__ = ["app", "main"]
 
@@ -68,6 +78,12 @@ def demo_command(
 ) -> None:
     """Run the whole path on the bundled data, through Dagster, and write a report."""
     _answer(as_json, lambda console: demo.run_demo(console, short=short))
+
+
+@app.command("check")
+def check_command(strategy: StrategyName = _DEFAULT, as_json: AsJson = False) -> None:
+    """Take in the data alone, hold them against the gate, and say what came in and what to do next."""
+    _answer(as_json, lambda _: check.check_data(strategy))
 
 
 @app.command()

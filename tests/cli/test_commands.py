@@ -15,6 +15,7 @@ from tests.cli.conftest import LIVE, STRATEGY, SYMBOLS, VAULT, call
 
 COMMANDS = (
     ("demo",),
+    ("check",),
     ("run",),
     ("study",),
     ("export",),

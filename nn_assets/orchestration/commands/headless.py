@@ -13,12 +13,12 @@ from nn_assets.orchestration.build import all_definitions, job_name
 from nn_assets.orchestration.catalog import find_strategy
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.months.study import latest_study
-from nn_assets.orchestration.naming import REFIT_TAG, STRATEGY_TAG, effective_strategy
+from nn_assets.orchestration.naming import REFIT_TAG, STRATEGY_TAG, asset_key, effective_strategy
 from nn_assets.orchestration.partitions import first_model_month, month_partitions
 from nn_assets.orchestration.workplace import FORECASTS, Workplace, open_workplace
 from nn_assets.settings import Strategy
 
-__all__ = ["RunFailed", "materialise", "run_round", "run_study"]
+__all__ = ["RunFailed", "execute", "materialise", "missing_months", "run_round", "run_study"]
 
 # Names the progress logger: without it Dagster prints every event.
 _RUN_CONFIG: dict[str, Any] = {"loggers": {"console": {"config": {}}}}
@@ -37,6 +37,19 @@ def materialise(
     last: str | None = None,
     tags: dict[str, str] | None = None,
 ) -> str:
+    """Execute one of a strategy's jobs as ``execute`` does; the run's id."""
+    return str(execute(strategy, kind, first=first, last=last, tags=tags).run_id)
+
+
+def execute(
+    strategy: Strategy,
+    kind: str,
+    *,
+    first: str | None = None,
+    last: str | None = None,
+    tags: dict[str, str] | None = None,
+    assets: tuple[str, ...] = (),
+) -> dg.ExecuteInProcessResult:
     """Execute one of a strategy's jobs in this process, in the persisted instance.
 
     Parameters
@@ -47,11 +60,8 @@ def materialise(
         Partition keys; equal ones for a single partition, none for an unpartitioned job.
     tags : dict, optional
         Further run tags.
-
-    Returns
-    -------
-    str
-        The run's id.
+    assets : tuple of str, optional
+        Those of the job's assets to materialise; all when none is named.
 
     Raises
     ------
@@ -65,11 +75,16 @@ def materialise(
         all_tags |= {_RANGE_START: first, _RANGE_END: str(last)}
     with open_instance() as instance:
         result = job.execute_in_process(
-            run_config=_RUN_CONFIG, instance=instance, partition_key=key, tags=all_tags, raise_on_error=False
+            run_config=_RUN_CONFIG,
+            instance=instance,
+            partition_key=key,
+            tags=all_tags,
+            raise_on_error=False,
+            asset_selection=[asset_key(strategy, name) for name in assets] or None,
         )
         if not result.success:
             raise _explained(result, job_name(strategy, kind))
-        return str(result.run_id)
+        return result
 
 
 def _explained(result: dg.ExecuteInProcessResult, job: str) -> RunFailed:

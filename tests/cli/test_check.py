@@ -1,0 +1,150 @@
+"""``check``: what a newcomer's data are taken for, before anything is trained on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import FIRST, LAST, NEGATIVE, STRATEGY, SYMBOLS, call, write_bars
+
+BESIDE = """\
+series:
+- {name: fear, path: fear.csv, lag_minutes: 15}
+universe:
+  path: members.csv
+"""
+MEMBERS = "ticker,start_date,end_date\n" + "".join(f"{name},2010-01-04,\n" for name in (*SYMBOLS.values(), "NEVER"))
+FEAR = "date,close\n2015-01-02,17.79\n2015-01-05,19.92\n2015-01-19,20.95\n"  # the last is a holiday
+LAST_SEEN = "2016-04-29"  # the vault begins with the next session
+
+
+@pytest.fixture
+def fresh_home(tmp_path) -> Path:
+    """Bars and a strategy of one's own in a home in which nothing ever ran."""
+    home = tmp_path / "home"
+    write_bars(home / "strategies" / "bars")
+    (home / "strategies" / "mine.yaml").write_text(STRATEGY, encoding="utf-8")
+    return home
+
+
+def sessions_of(home: Path) -> int:
+    lines = (home / "strategies" / "bars" / "CON_data.csv").read_text(encoding="utf-8").splitlines()[1:]
+    return sum(line[:10] <= LAST_SEEN for line in lines)
+
+
+def test_what_came_in_is_told_and_the_next_command(fresh_home) -> None:
+    answer = call(fresh_home, "check", "--strategy", "mine", "--json")
+    assert answer.status == 0, answer.out
+    told, rows = answer.document, 4 * sessions_of(fresh_home)
+    assert told["rows"] == {"delivered": rows, "added": rows, "revised": 0}
+    assert told["symbols"] == sorted(SYMBOLS.values())
+    assert (told["first_session"], told["last_session"]) == (FIRST, LAST_SEEN)
+    assert LAST_SEEN < LAST
+    symbol, session, close = NEGATIVE
+    assert told["quarantine"]["rows"] == 1
+    assert told["quarantine"]["by_rule"] == {"non_positive_price": 1}
+    assert told["quarantine"]["first"] == [
+        {"symbol": symbol, "session": session, "rule": "non_positive_price", "field": "close", "value": str(close)}
+    ]
+    assert (told["series"], told["universe"], told["intraday"]) == ([], None, None)
+    assert told["gate"]["passed"] is True
+    assert not told["nothing_new"]
+    assert Path(told["data_docs"]) == fresh_home / "reports" / "mine-data-docs.html"
+    assert Path(told["data_docs"]).is_file()
+    assert told["next"] == "nn-assets study --strategy mine"
+    # The data alone: no feature, no model.
+    assert not (fresh_home / "lake" / "mine" / "features").exists()
+
+
+def test_for_a_person_it_is_text_with_the_same_facts(fresh_home) -> None:
+    answer = call(fresh_home, "check", "-s", "mine")
+    assert answer.status == 0, answer.err
+    for said in (
+        f"{FIRST} to {LAST_SEEN}",
+        "non_positive_price 1",
+        "CON 2015-03-10 non_positive_price, close -12.5",
+        "mine-data-docs.html",
+        "nn-assets study --strategy mine",
+    ):
+        assert said in answer.out, answer.out
+
+
+def test_a_second_run_says_that_nothing_is_new(fresh_home) -> None:
+    assert call(fresh_home, "check", "-s", "mine").status == 0
+    again = call(fresh_home, "check", "-s", "mine", "--json")
+    assert again.document["nothing_new"] is True
+    # Files that reach into the vault are read again: they have more to say later.
+    assert again.document["rows"] == {"delivered": 4 * sessions_of(fresh_home), "added": 0, "revised": 0}
+    assert again.document["quarantine"]["rows"] == 1
+    file = fresh_home / "strategies" / "bars" / "CON_data.csv"
+    file.write_text(file.read_text(encoding="utf-8").replace("-12.5", "12.5"), encoding="utf-8")
+    mended = call(fresh_home, "check", "-s", "mine", "--json").document
+    assert not mended["nothing_new"]
+    assert mended["rows"]["revised"] == 1
+    assert "nothing is new" in call(fresh_home, "check", "-s", "mine").out
+
+
+def test_series_and_universe_are_told_too(fresh_home) -> None:
+    strategies = fresh_home / "strategies"
+    (strategies / "mine.yaml").write_text(STRATEGY + BESIDE, encoding="utf-8")
+    (strategies / "fear.csv").write_text(FEAR, encoding="utf-8")
+    (strategies / "members.csv").write_text(MEMBERS, encoding="utf-8")
+    answer = call(fresh_home, "check", "-s", "mine", "--json")
+    assert answer.status == 0, answer.out
+    told = answer.document
+    (fear,) = told["series"]
+    assert (fear["name"], fear["observations"], fear["first"], fear["last"]) == ("fear", 2, "2015-01-02", "2015-01-05")
+    assert told["series_rows"] == {"added": 2, "revised": 0, "quarantined": 1}
+    assert told["universe"]["members"] == 5
+    assert told["members_without_bars"] == [
+        {"year": 2015, "members": 5, "without_bars": 1},
+        {"year": 2016, "members": 5, "without_bars": 1},
+    ]
+    (strategies / "fear.csv").write_text(FEAR + "2015-01-06,21.12\n", encoding="utf-8")
+    assert not call(fresh_home, "check", "-s", "mine", "--json").document["nothing_new"]
+
+
+def test_notices_are_counted_and_the_first_ten_shown(fresh_home) -> None:
+    # Bars three times their neighbours, each symbol's on days of its own: nothing of the market explains them.
+    for number, file in enumerate(sorted((fresh_home / "strategies" / "bars").glob("*.csv"))):
+        header, *lines = file.read_text(encoding="utf-8").splitlines()
+        for place in range(100 + 7 * number, 300, 40):
+            day, *prices, volume = lines[place].split(",")
+            lines[place] = ",".join([day, *(str(3.0 * float(price)) for price in prices), volume])
+        file.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+    told = call(fresh_home, "check", "-s", "mine", "--json").document
+    assert told["notices"]["count"] > 10
+    assert len(told["notices"]["first"]) == 10
+
+
+def test_a_source_at_fault_is_the_usual_error(fresh_home) -> None:
+    (fresh_home / "strategies" / "bars" / "CON_data.csv").unlink()
+    answer = call(fresh_home, "check", "-s", "mine", "--json")
+    assert answer.status == 1
+    assert answer.document["error"] == "RunFailed"
+    assert "no bar of CON" in answer.document["message"]
+
+
+def test_a_gate_that_halts_is_the_usual_error(fresh_home) -> None:
+    file = fresh_home / "strategies" / "bars" / "CON_data.csv"
+    header, *lines = file.read_text(encoding="utf-8").splitlines()
+    file.write_text("\n".join([header, *(line.replace(",", ",-", 1) for line in lines)]) + "\n", encoding="utf-8")
+    answer = call(fresh_home, "check", "-s", "mine", "--json")
+    assert answer.status == 1
+    assert "rule quarantined_share" in answer.document["message"]
+    assert "Remedy" in answer.document["message"]
+
+
+def test_a_studied_strategy_is_sent_on_to_its_round(own_home) -> None:
+    told = call(own_home, "check", "-s", "mine", "--json").document
+    assert told["next"] == "nn-assets run --strategy mine"
+    assert told["nothing_new"] is True
+
+
+def test_a_history_too_short_for_a_model_is_told_now(fresh_home) -> None:
+    short = STRATEGY.replace("training_months: 6", "training_months: 36")
+    (fresh_home / "strategies" / "mine.yaml").write_text(short, encoding="utf-8")
+    told = call(fresh_home, "check", "-s", "mine", "--json").document
+    assert told["next"] == "nn-assets check --strategy mine"
+    assert "2018-07" in told["history_too_short"]
