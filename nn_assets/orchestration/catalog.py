@@ -10,7 +10,7 @@ from nn_assets.errors import SettingsError
 from nn_assets.settings import Strategy, load_strategy
 from nn_assets.store.home import home
 
-__all__ = ["StrategyFile", "find_strategy", "load_strategies"]
+__all__ = ["StrategyFile", "find_strategy", "load_strategies", "read_strategies"]
 
 
 @dataclass(frozen=True)
@@ -34,21 +34,35 @@ def load_strategies() -> tuple[StrategyFile, ...]:
     SettingsError
         A file cannot be read, or two of them name the same strategy.
     """
+    found, faults = read_strategies()
+    for fault in faults.values():
+        raise fault
+    return found
+
+
+def read_strategies() -> tuple[tuple[StrategyFile, ...], dict[Path, SettingsError]]:
+    """Every strategy that can be read, and what is wrong with the files of the others."""
     bundled = Path(str(resources.files("nn_assets"))) / "strategies"
     files = [*sorted(bundled.glob("*.yaml")), *sorted((home() / "strategies").glob("*.yaml"))]
     found: dict[str, StrategyFile] = {}
+    faults: dict[Path, SettingsError] = {}
     for file in files:
-        strategy = load_strategy(file)
-        if strategy.name in found:
-            raise SettingsError(
-                expected="one strategy of each name",
-                found=f"{strategy.name!r} in {found[strategy.name].file} and in {file}",
-                remedy="give one of them another name",
-                file=str(file),
-                key="name",
-            )
-        found[strategy.name] = StrategyFile(strategy, file)
-    return tuple(found.values())
+        try:
+            strategy = load_strategy(file)
+        except SettingsError as error:
+            faults[file] = error
+            continue
+        if strategy.name not in found:
+            found[strategy.name] = StrategyFile(strategy, file)
+            continue
+        faults[file] = SettingsError(
+            expected="one strategy of each name",
+            found=f"{strategy.name!r} in {found[strategy.name].file} and in {file}",
+            remedy="give one of them another name",
+            file=str(file),
+            key="name",
+        )
+    return tuple(found.values()), faults
 
 
 def find_strategy(name: str) -> StrategyFile:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from nn_assets.orchestration.catalog import find_strategy, load_strategies
+from nn_assets.errors import SettingsError
+from nn_assets.orchestration.catalog import find_strategy, read_strategies
 from nn_assets.orchestration.commands.controls import kill_switch_state
+from nn_assets.orchestration.commands.missing import missing_of
 from nn_assets.orchestration.days.rounds import decided_sessions
 from nn_assets.orchestration.months.study import latest_study
 from nn_assets.orchestration.tables.data_docs import data_docs_file
@@ -20,14 +23,35 @@ QUERIES = query_names()
 
 
 def report(name: str | None) -> dict[str, Any]:
-    """The state of one strategy, or of all."""
-    chosen = [find_strategy(name)] if name else list(load_strategies())
-    found = {}
+    """The state of one strategy, or of all, and what each names that is not there."""
+    readable, faults = read_strategies()
+    found = _without_overrides(faults, name)
+    chosen = [each for each in readable if name in (None, each.strategy.name)]
+    if name and not chosen and not found:
+        chosen = [find_strategy(name)]
     for each in chosen:
         with open_workplace(each.strategy, each.folder) as workplace:
             found[each.strategy.name] = _of(workplace)
     lines = [line for strategy, state in found.items() for line in (strategy, *_lines(state), "")]
     return {"strategies": found, "text": "\n".join(lines).rstrip()}
+
+
+def _without_overrides(faults: dict[Path, SettingsError], name: str | None) -> dict[str, dict[str, Any]]:
+    """Strategies, by their file's name, of which nothing but the overrides' file is missing.
+
+    Raises
+    ------
+    SettingsError
+        A strategy file has another fault.
+    """
+    found = {}
+    for file, fault in faults.items():
+        key, place = fault.where.get("key"), Path(str(fault.where.get("file")))
+        if key != "market.calendar_overrides" or place.exists():
+            raise fault
+        if name in (None, file.stem):
+            found[file.stem] = {"missing": [f"{key}: nothing at {place}"]}
+    return found
 
 
 def _of(workplace: Workplace) -> dict[str, Any]:
@@ -55,6 +79,7 @@ def _of(workplace: Workplace) -> dict[str, Any]:
         else states["breaker"].iloc[-1],
         "trading_state": None if trading.empty else str(trading["state"].iloc[-1]),
         "kill_switch": kill_switch_state(ledger, strategy.name),
+        "missing": missing_of(strategy, workplace.folder),
     }
 
 
@@ -64,7 +89,11 @@ def _undecided(workplace: Workplace, decided: int) -> int:
 
 def _lines(state: dict[str, Any]) -> list[str]:
     width = max(map(len, state))
-    return [f"  {key.replace('_', ' '):<{width}}  {_shown(value)}" for key, value in state.items()]
+    return [
+        f"  {key.replace('_', ' '):<{width}}  {_shown(one)}"
+        for key, value in state.items()
+        for one in ((value or [None]) if isinstance(value, list) else [value])
+    ]
 
 
 def _shown(value: object) -> str:
