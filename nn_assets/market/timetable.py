@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from datetime import date, time, timedelta
+from difflib import get_close_matches
 from functools import lru_cache
 
 import exchange_calendars
@@ -13,7 +14,7 @@ import pandas as pd
 from nn_assets.errors import SettingsError
 from nn_assets.settings.calendar_file import Amendments, amendments_of
 
-__all__ = ["Timetable", "timetable"]
+__all__ = ["Timetable", "require_calendar", "timetable"]
 
 _HOURS = ("open", "break_start", "break_end", "close")
 _EARLIEST, _LATEST = pd.Timestamp("1990-01-01"), pd.Timestamp("2035-12-31")
@@ -77,12 +78,31 @@ def _known(name: str) -> exchange_calendars.ExchangeCalendar:
             end = _LATEST if high is None else min(_LATEST, high)
             return exchange_calendars.get_calendar(name, start=start, end=end)
     except exchange_calendars.errors.InvalidCalendarName as error:
-        raise SettingsError(
-            expected="a calendar that exchange_calendars knows",
-            found=repr(name),
-            remedy="use an ISO 10383 code such as XNYS or CMES, or 24/7",
-            key="market.calendar",
-        ) from error
+        raise _unknown(name) from error
+
+
+def require_calendar(calendar: str) -> None:
+    """Refuse a calendar's name that nobody knows; its days are not looked at.
+
+    Raises
+    ------
+    SettingsError
+        With the names that come near.
+    """
+    name, _ = amendments_of(calendar)
+    if name not in exchange_calendars.get_calendar_names():
+        raise _unknown(name)
+
+
+def _unknown(name: str) -> SettingsError:
+    near = get_close_matches(name.upper(), exchange_calendars.get_calendar_names(), n=3, cutoff=0.5)
+    return SettingsError(
+        expected="a calendar that exchange_calendars knows",
+        found=repr(name),
+        remedy=(f"did you mean {' or '.join(near)}? " if near else "")
+        + "use an ISO 10383 code such as XNYS or CMES, or 24/7",
+        key="market.calendar",
+    )
 
 
 def _amended(

@@ -7,7 +7,9 @@ from importlib import resources
 from pathlib import Path
 
 from nn_assets.errors import SettingsError
+from nn_assets.market.timetable import require_calendar
 from nn_assets.settings import Strategy, load_strategy
+from nn_assets.settings.reading import line_of_key
 from nn_assets.store.home import home
 
 __all__ = ["StrategyFile", "find_strategy", "load_strategies", "read_strategies"]
@@ -49,6 +51,7 @@ def read_strategies() -> tuple[tuple[StrategyFile, ...], dict[Path, SettingsErro
     for file in files:
         try:
             strategy = load_strategy(file)
+            _require_calendars(strategy, file)
         except SettingsError as error:
             faults[file] = error
             continue
@@ -63,6 +66,26 @@ def read_strategies() -> tuple[tuple[StrategyFile, ...], dict[Path, SettingsErro
             key="name",
         )
     return tuple(found.values()), faults
+
+
+def _require_calendars(strategy: Strategy, file: Path) -> None:
+    """Refuse calendars that nobody knows, with the file and the line that name them."""
+    named = {("market", "calendar"): strategy.market.calendar}
+    named |= {("series", str(place), "calendar"): each.calendar or "" for place, each in enumerate(strategy.series)}
+    for place, calendar in named.items():
+        if not calendar:
+            continue
+        try:
+            require_calendar(calendar)
+        except SettingsError as error:
+            raise SettingsError(
+                expected=error.expected,
+                found=error.found,
+                remedy=error.remedy,
+                file=str(file),
+                line=line_of_key(file, place),
+                key=".".join(place),
+            ) from error
 
 
 def find_strategy(name: str) -> StrategyFile:

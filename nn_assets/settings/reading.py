@@ -13,9 +13,11 @@ from yaml.constructor import ConstructorError
 
 from nn_assets.errors import SettingsError
 from nn_assets.settings.calendar_file import with_overrides
+from nn_assets.settings.close_keys import Place as _Place
+from nn_assets.settings.close_keys import hint, place_of, without_consequences
 from nn_assets.settings.sections import Strategy
 
-__all__ = ["load_strategy", "parse_strategy"]
+__all__ = ["line_of_key", "load_strategy", "parse_strategy"]
 
 _NO_SUCH_KIND = "union_tag_invalid"
 _SECRET = re.compile(r"key|secret|password|token|url|_env$", re.IGNORECASE)
@@ -23,7 +25,7 @@ _SECRET = re.compile(r"key|secret|password|token|url|_env$", re.IGNORECASE)
 _LONGEST = 1 << 18  # bytes: a thousand times what a strategy states
 _DEEPEST = 16
 _LARGEST = 2**63 - 1  # what a database and a random generator's seed can hold
-_Place = tuple[str, ...]
+_DOTTED = re.compile(r"\b[a-z_]+\.[a-z_]+\b")
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -129,41 +131,60 @@ def _lines(node: yaml.Node, place: _Place = ()) -> dict[_Place, int]:
     return found
 
 
+def line_of_key(path: Path, place: _Place) -> int | None:
+    """Line, from 1, of a key of a strategy file that was read; that of its section where the key is not there."""
+    node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    if node is None:
+        return None
+    lines = _lines(node)
+    while place not in lines:
+        place = place[:-1]
+    return lines[place]
+
+
 def _explained(error: ValidationError, lines: dict[_Place, int], file: str) -> SettingsError:
-    problems = error.errors(include_url=False)
-    numbers = [_line(problem, lines) for problem in problems]
-    listed = [
-        f"{_key(problem)} = {_value(problem)}: {_expectation(problem)} (line {number})"
-        for problem, number in zip(problems, numbers, strict=True)
-    ]
+    problems = without_consequences(error.errors(include_url=False), lines)
     first = problems[0]
     return SettingsError(
         expected="known keys with values of their type",
-        found="; ".join(listed),
+        found="; ".join(_told(problem, lines) for problem in problems),
         remedy="correct or delete the keys named; the modules of nn_assets/settings list every key",
         file=file,
-        line=numbers[0],
-        key=_key(first) if first["loc"] else None,
+        line=_named(first, lines)[0][1] if _named(first, lines) else _line(first, lines),
+        key=_key(first, lines) if first["loc"] or _named(first, lines) else None,
     )
 
 
-def _place(problem: ErrorDetails) -> _Place:
-    """Where a problem lies in the file: its keys, without the kind by which the source's section was chosen."""
-    parts = [str(part) for part in problem["loc"]]
-    if len(parts) > 1 and parts[0] == "source":
-        del parts[1]
-    return tuple(parts)
+def _told(problem: ErrorDetails, lines: dict[_Place, int]) -> str:
+    named = _named(problem, lines)
+    if named:  # a rule between keys says itself which, and their values
+        numbers = " and ".join(str(number) for _, number in named)
+        return f"{_expectation(problem)} (lines {numbers})"
+    told = f"{_key(problem, lines)} = {_value(problem)}: {_expectation(problem)} (line {_line(problem, lines)})"
+    return told + hint(problem, lines)
+
+
+def _named(problem: ErrorDetails, lines: dict[_Place, int]) -> list[tuple[str, int]]:
+    """Keys of the file that a rule between several names in its message, and their lines; none for other rules."""
+    if problem["type"] != "value_error":
+        return []
+    keys = dict.fromkeys(_DOTTED.findall(problem["msg"]))
+    found = [(key, lines[place]) for key in keys if (place := tuple(key.split("."))) in lines]
+    return found if len(found) > 1 else []
 
 
 def _line(problem: ErrorDetails, lines: dict[_Place, int]) -> int:
-    place = _place(problem)
+    place = place_of(problem)
     while place not in lines:  # a key that is not there has the line of its section
         place = place[:-1]
     return lines[place]
 
 
-def _key(problem: ErrorDetails) -> str:
-    parts = _place(problem)
+def _key(problem: ErrorDetails, lines: dict[_Place, int]) -> str:
+    named = _named(problem, lines)
+    if named:
+        return named[0][0]
+    parts = place_of(problem)
     if problem["type"] == _NO_SUCH_KIND:
         parts = (*parts, "kind")
     return ".".join(parts) or "(whole file)"
@@ -176,7 +197,7 @@ def _value(problem: ErrorDetails) -> str:
     if isinstance(given, dict):
         return "a mapping"
     # A key or an address put where the name of its variable belongs must not reach a log.
-    return "(not shown)" if _SECRET.search(_key(problem)) else repr(given)
+    return "(not shown)" if _SECRET.search(".".join(place_of(problem))) else repr(given)
 
 
 def _expectation(problem: ErrorDetails) -> str:
@@ -184,7 +205,7 @@ def _expectation(problem: ErrorDetails) -> str:
         return "no such key"
     if problem["type"] == _NO_SUCH_KIND:
         return f"one of {problem['ctx']['expected_tags']} was expected"
-    return problem["msg"]
+    return problem["msg"].removeprefix("Value error, ")
 
 
 def load_strategy(path: Path) -> Strategy:

@@ -45,6 +45,15 @@ Count = Annotated[int, Field(ge=1)]
 _COUNTED_WHEN_SET = (("source", "actions_path", None), ("market", "adjustment_convention", "previous_close"))
 
 
+# In the order of their days, each with what must come before it.
+_STAGES = {
+    "history_starts": "nothing comes before it",
+    "live_starts": "a strategy goes live after its history starts",
+    "vault_starts": "the vault's sealed sessions come after the history and the live sessions that may be seen",
+    "history_ends": "history ends after all that is in it",
+}
+
+
 class MarketSettings(_Section):
     """Instruments, calendar and the stages of history.
 
@@ -68,18 +77,18 @@ class MarketSettings(_Section):
 
     @model_validator(mode="after")
     def _in_order(self) -> MarketSettings:
-        for name in ("history_starts", "live_starts", "vault_starts", "history_ends"):
+        for name in _STAGES:
             day = getattr(self, name)
             if day is not None and not EARLIEST <= day <= LATEST:
                 raise ValueError(f"market.{name} {day} must lie between {EARLIEST} and {LATEST}")
-        stages = [
-            (name, day)
-            for name in ("history_starts", "live_starts", "vault_starts", "history_ends")
-            if (day := getattr(self, name)) is not None
+        stages = [(name, day) for name in _STAGES if (day := getattr(self, name)) is not None]
+        wrong = [
+            f"market.{earlier} {first} must lie before market.{later} {second}: {_STAGES[later]}"
+            for (earlier, first), (later, second) in pairwise(stages)
+            if first >= second
         ]
-        for (earlier, first), (later, second) in pairwise(stages):
-            if first >= second:
-                raise ValueError(f"market.{earlier} {first} must lie before market.{later} {second}")
+        if wrong:
+            raise ValueError("; ".join(wrong))
         return self
 
 
