@@ -5,17 +5,22 @@ from __future__ import annotations
 import csv
 import gzip
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from nn_assets.errors import SourceError
 from nn_assets.frames import DELIVERED_ACTIONS, conform, violations
+from nn_assets.sources.days import KNOWN_AT_RULE, without_a_time
 from nn_assets.sources.protocol import validate_symbol
 
 __all__ = ["ActionsFile"]
 
 _COLUMNS = ("symbol", "ex_session", "kind", "value")
+_KINDS = ("split", "dividend")
+_MOST_ROWS = 10  # told in one error
 # What 64 bits of nanoseconds hold.
 _FIRST, _LAST = pd.Timestamp("1678-01-01", tz="UTC"), pd.Timestamp("2261-12-31", tz="UTC")
 _UNREADABLE = (
@@ -57,11 +62,10 @@ class ActionsFile:
         SourceError
             The file cannot be read, lacks a column, has a line of fewer or more cells than its first,
             or holds an action twice, an unknown kind, a date that is none, a value that is not above
-            zero, or an impossible symbol.
+            zero, a known_at without a time, or an impossible symbol: every fault of the first ten
+            lines that have one is told.
         """
         table = self._read()
-        for place, symbol in enumerate(table["symbol"], start=2):
-            validate_symbol(symbol, file=str(self.path), row=place)
         chosen = table["symbol"].isin(symbols) if symbols else pd.Series(data=True, index=table.index)
         if first is not None:
             chosen &= table["ex_session"] >= first
@@ -79,20 +83,33 @@ class ActionsFile:
         missing = [name for name in _COLUMNS if name not in table.columns]
         if missing:
             raise self._refusal(f"no column {', '.join(missing)}", "name the columns in the file's first line")
-        table = table.assign(
-            ex_session=self._days(table["ex_session"]),
-            value=self._numbers(table["value"]),
-            source=f"actions:{self.path.name}",
-        )
-        moments = {}
-        if "known_at" in table.columns:
-            moments["known_at"] = self._moments(table["known_at"])
-        actions = conform(table, DELIVERED_ACTIONS)
+        days, values = _days(table["ex_session"]), pd.to_numeric(table["value"].str.strip(), errors="coerce")
+        moments = {"known_at": _moments(table["known_at"])} if "known_at" in table.columns else {}
+        self._refuse_rows(_faults(table, days, values, moments.get("known_at")))
+        told = table.assign(ex_session=days, value=values, source=f"actions:{self.path.name}")
+        actions = conform(told, DELIVERED_ACTIONS)
         faults = violations(actions, DELIVERED_ACTIONS)
         if faults:
             found = "; ".join(map(str, faults[:20]))
-            raise self._refusal(found, "one row an action, dividends of one day added up; correct the rows named")
-        return actions.assign(**moments)
+            raise self._refusal(found, "correct the rows named")
+        return actions.assign(**{name: column.dt.as_unit("ns") for name, column in moments.items()})
+
+    def _refuse_rows(self, faults: list[tuple[_Fault, pd.Series]]) -> None:
+        """Refuse the file with every fault of its first lines that have one."""
+        at_fault = np.logical_or.reduce([wrong.to_numpy() for _, wrong in faults])
+        if not at_fault.any():
+            return
+        places = np.flatnonzero(at_fault)
+        told = [[(fault, wrong) for fault, wrong in faults if wrong.iloc[place]] for place in places[:_MOST_ROWS]]
+        lines = [
+            f"line {place + 2}: {', '.join(fault.says.iloc[place] for fault, _ in said)}"
+            for place, said in zip(places, told, strict=False)
+        ]
+        more = [f"and {len(places) - _MOST_ROWS} lines more"] if len(places) > _MOST_ROWS else []
+        kinds = dict.fromkeys((fault.rule, fault.remedy) for said in told for fault, _ in said)
+        rules = dict.fromkeys(rule for rule, _ in kinds)
+        remedies = dict.fromkeys(remedy for _, remedy in kinds)
+        raise self._refusal("; ".join([*lines, *more]), "; ".join(remedies), row=places[0] + 2, rule=" ".join(rules))
 
     def _refuse_unequal_lines(self) -> None:
         """Refuse lines with fewer or more cells than the header: pandas fills them up, or cuts them."""
@@ -107,34 +124,90 @@ class ActionsFile:
                         "write as many cells in each line as in the first; quote a cell that holds a comma",
                     )
 
-    def _days(self, texts: pd.Series) -> pd.Series:
-        days = pd.to_datetime(texts.str.strip(), format="%Y-%m-%d", errors="coerce")
-        wrong = days.isna() | (days > _LAST.tz_localize(None)) | (days < _FIRST.tz_localize(None))
-        self._refuse(texts, wrong, "ex_session", "write dates as YYYY-MM-DD, of the years 1678 to 2261")
-        return days
-
-    def _numbers(self, texts: pd.Series) -> pd.Series:
-        numbers = pd.to_numeric(texts.str.strip(), errors="coerce")
-        wrong = numbers.isna() & (texts.str.strip() != "")
-        self._refuse(texts, wrong, "value", "write a number, or nothing to withdraw the action")
-        return numbers
-
-    def _moments(self, texts: pd.Series) -> pd.Series:
-        moments = pd.to_datetime(texts.str.strip(), format="ISO8601", utc=True, errors="coerce")
-        wrong = moments.isna() & (texts.str.strip() != "")
-        wrong |= (moments > _LAST) | (moments < _FIRST)
-        self._refuse(texts, wrong, "known_at", "write a moment as 2014-06-06T20:30:00Z, or nothing")
-        return moments.dt.as_unit("ns")
-
-    def _refuse(self, texts: pd.Series, wrong: pd.Series, column: str, remedy: str) -> None:
-        if wrong.any():
-            place = int(wrong.to_numpy().argmax())
-            raise self._refusal(f"{column} {texts.iloc[place]!r} in line {place + 2}", remedy)
-
-    def _refusal(self, found: str, remedy: str) -> SourceError:
+    def _refusal(self, found: str, remedy: str, **where: object) -> SourceError:
         return SourceError(
             expected=f"a CSV file of splits and dividends with columns {', '.join(_COLUMNS)}",
             found=found,
             remedy=remedy,
             file=str(self.path),
+            **where,
         )
+
+
+@dataclass(frozen=True)
+class _Fault:
+    """A rule that a row of the file may break, what each row then is told to say, and what to do about it."""
+
+    rule: str
+    says: pd.Series
+    remedy: str
+
+
+def _faults(
+    table: pd.DataFrame, days: pd.Series, values: pd.Series, moments: pd.Series | None
+) -> list[tuple[_Fault, pd.Series]]:
+    """Every rule, and which rows break it."""
+
+    def quoted(column: str) -> pd.Series:
+        return column + " " + table[column].map(lambda text: repr(text[:80]))
+
+    key = [table["symbol"], days, table["kind"]]
+    first = pd.Series(np.arange(len(table)), index=table.index).groupby([*key], dropna=False).transform("min") + 2
+    again = pd.concat(key, axis=1).duplicated() & days.notna()
+    no_number = values.isna() & (table["value"].str.strip() != "")
+    found = [
+        (
+            _Fault("legal_symbol", quoted("symbol"), "write the ticker alone"),
+            ~table["symbol"].map(_is_symbol).astype(bool),
+        ),
+        (
+            _Fault("dates_are_days", quoted("ex_session"), "write dates as YYYY-MM-DD, of the years 1678 to 2261"),
+            days.isna(),
+        ),
+        (_Fault("known_kind", quoted("kind"), "write split or dividend"), ~table["kind"].isin(_KINDS)),
+        (
+            _Fault("numbers_are_numbers", quoted("value"), "write a number, or nothing to withdraw the action"),
+            no_number,
+        ),
+        (
+            _Fault("possible_value", quoted("value"), "write what is above zero, or nothing to withdraw the action"),
+            (values <= 0.0) | np.isinf(values),
+        ),
+        (
+            _Fault(
+                "one_row_an_action",
+                "the action of line " + first.astype("str") + " again",
+                "write one row an action, dividends of one day added up",
+            ),
+            again,
+        ),
+    ]
+    if moments is None:
+        return found
+    written = quoted("known_at")
+    beyond = (moments > _LAST) | (moments < _FIRST)
+    no_moment = (moments.isna() & (table["known_at"].str.strip() != "")) | beyond
+    remedy = "write a moment as 2014-06-06T20:30:00Z, or nothing"
+    by_day = _Fault(KNOWN_AT_RULE, written + ", a day without a time", f"{remedy}, or leave the column out")
+    return [
+        *found,
+        (_Fault("moments_are_moments", written, remedy), no_moment),
+        (by_day, without_a_time(table["known_at"], moments) & ~no_moment),
+    ]
+
+
+def _is_symbol(text: str) -> bool:
+    try:
+        validate_symbol(text)
+    except SourceError:
+        return False
+    return True
+
+
+def _days(texts: pd.Series) -> pd.Series:
+    days = pd.to_datetime(texts.str.strip(), format="%Y-%m-%d", errors="coerce")
+    return days.where(days.between(_FIRST.tz_localize(None), _LAST.tz_localize(None)))
+
+
+def _moments(texts: pd.Series) -> pd.Series:
+    return pd.to_datetime(texts.str.strip(), format="ISO8601", utc=True, errors="coerce")

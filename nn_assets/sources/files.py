@@ -10,7 +10,7 @@ import pandas as pd
 from nn_assets.errors import SourceError
 from nn_assets.frames import DELIVERED_BARS, conform
 from nn_assets.sources.archives import ARCHIVES, read_archive
-from nn_assets.sources.days import days_written
+from nn_assets.sources.days import days_written, known_at_fault, without_a_time
 from nn_assets.sources.limits import Limits
 from nn_assets.sources.protocol import checked_selection, validate_symbol
 from nn_assets.sources.spellings import day_of_name, quoted, symbol_from_name
@@ -208,6 +208,11 @@ def _moments(table: pd.DataFrame, file: Path) -> pd.Series:
             column="known_at",
             value=repr(str(row["known_at"])),
         )
+    days = without_a_time(written, moments)
+    if days.any():
+        row = table[days].iloc[0]
+        fault = known_at_fault("known_at", row["known_at"], int(days.sum()))
+        raise SourceError(**fault, file=str(file), row=int(row[LINE]), symbol=row["symbol"])
     return moments.dt.as_unit("ns")
 
 

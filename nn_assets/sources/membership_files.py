@@ -67,7 +67,7 @@ def _read(file: Path, settings: UniverseSettings) -> pd.DataFrame:
             "member_from": days_of(table, starts, file),
             "member_to": days_of(table, ends, file, nullable=True, far_is_none=True),
             "source": f"membership:{file.name}",
-            "known_at": nothing if known is None else moments_of(table, known, file, nullable=True),
+            "known_at": nothing if known is None else moments_of(table, known, file, nullable=True, known_at=True),
         }
     )
 

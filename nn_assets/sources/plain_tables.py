@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from nn_assets.errors import SourceError
+from nn_assets.sources.days import known_at_fault, without_a_time
 from nn_assets.sources.spellings import normalised, quoted
 
 __all__ = ["TABLE_ENDINGS", "column_named", "days_of", "files_of", "moments_of", "numbers_of", "read_plain"]
@@ -132,10 +133,13 @@ def column_named(table: pd.DataFrame, spellings: Sequence[str], path: Path, *, n
     return found
 
 
-def moments_of(table: pd.DataFrame, column: str, path: Path, *, nullable: bool = False) -> pd.Series:
+def moments_of(
+    table: pd.DataFrame, column: str, path: Path, *, nullable: bool = False, known_at: bool = False
+) -> pd.Series:
     """UTC moments of a column of times, ISO 8601 texts or epochs (s, ms, us or ns by their size).
 
-    A text or time without an offset is taken as UTC.
+    A text or time without an offset is taken as UTC, a day alone as its midnight; ``known_at`` refuses such
+    days: what a day made known was not known when it began.
 
     Raises
     ------
@@ -158,6 +162,11 @@ def moments_of(table: pd.DataFrame, column: str, path: Path, *, nullable: bool =
     aware = aware.mask(_beyond(aware))
     wrong = aware.isna() & ~(_blank(written) if nullable else False)
     _refuse_first(table, wrong, column, path, _MOMENT)
+    days = without_a_time(written, aware)
+    if known_at and days.any():
+        place = int(days.to_numpy().argmax())
+        fault = known_at_fault(column, written.iloc[place], int(days.sum()))
+        raise SourceError(**fault, file=str(path), row=place + 1)
     return aware.dt.as_unit("ns")
 
 

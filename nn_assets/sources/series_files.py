@@ -86,7 +86,7 @@ def _published(table: pd.DataFrame, column: str | None, file: Path, settings: Se
     if column is None:
         return pd.Series(pd.NaT, index=table.index, dtype="datetime64[ns, UTC]")
     # A cell may be empty where a stated lag takes its place.
-    return moments_of(table, column, file, nullable=settings.lag_minutes is not None)
+    return moments_of(table, column, file, nullable=settings.lag_minutes is not None, known_at=True)
 
 
 def _symbols(table: pd.DataFrame, file: Path, settings: SeriesSettings) -> pd.Series | str:

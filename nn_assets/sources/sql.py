@@ -13,7 +13,7 @@ from nn_assets.errors import SourceError
 from nn_assets.frames import DELIVERED_BARS, conform
 from nn_assets.sources.answers import Scope, action_table, nothing_of
 from nn_assets.sources.database import Database
-from nn_assets.sources.days import days_written
+from nn_assets.sources.days import days_written, known_at_fault, without_a_time
 from nn_assets.sources.keys import EnvironmentKey
 from nn_assets.sources.protocol import checked_selection, validate_symbol
 from nn_assets.sources.spellings import map_columns
@@ -190,6 +190,9 @@ class SqlSource:
                 "select a timestamp",
                 column="known_at",
             )
+        days = without_a_time(column, moments)
+        if days.any():
+            raise SourceError(**known_at_fault("known_at", column[days].iloc[0], int(days.sum())), source=self.name)
         return moments.astype("datetime64[ns, UTC]")
 
     def _fault(self, rule: str, expected: str, found: str, remedy: str, **where: object) -> SourceError:

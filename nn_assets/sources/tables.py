@@ -19,6 +19,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from nn_assets.errors import SourceError
+from nn_assets.sources.days import known_at_fault
 from nn_assets.sources.limits import Limits
 from nn_assets.sources.spellings import map_columns, normalised, quoted, symbol_from_name
 
@@ -229,14 +230,17 @@ def read_parquet(path: Path, *, needs_volume: bool, limits: Limits) -> pd.DataFr
 
 
 def _refuse_types(schema: pa.Schema, columns: dict[str, str], path: Path) -> None:
-    """Refuse columns that hold neither numbers, texts nor, for the session, days: flags, bytes, lists, records."""
+    """Refuse columns of flags, bytes, lists or records; days but for the session, times but for it and known_at."""
     kinds = [pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null]
     kinds += [pa.types.is_string, pa.types.is_large_string]
     for field, header in columns.items():
         type_ = schema.field(header).type
         plain = type_.value_type if pa.types.is_dictionary(type_) else type_
-        days = field == "session" and (pa.types.is_date(plain) or pa.types.is_timestamp(plain))
-        if not days and not any(is_kind(plain) for is_kind in kinds):
+        days = field == "session" and pa.types.is_date(plain)
+        times = field in ("session", "known_at") and pa.types.is_timestamp(plain)
+        if field == "known_at" and pa.types.is_date(plain):
+            raise SourceError(**known_at_fault(header, f"a column of type {type_}"), file=str(path))
+        if not days and not times and not any(is_kind(plain) for is_kind in kinds):
             raise SourceError(
                 expected=f"{'days' if field == 'session' else 'numbers' if field in _NUMBERS else 'texts'} in {field}",
                 found=f"a column of type {str(type_)[:80]}",

@@ -56,21 +56,21 @@ def test_a_moment_of_its_own_takes_the_place_of_the_one_assumed(tmp_path: Path) 
     [
         ("", "EmptyDataError"),
         ("symbol,ex_session,value\nA,2014-06-09,7\n", "no column kind"),
-        (HEADER + "A,09.06.2014,split,7\n", "ex_session '09.06.2014' in line 2"),
-        (HEADER + "A,2014-06-09,split,7\nA,2014-06-10,split,seven\n", "value 'seven' in line 3"),
-        (HEADER + "A,2014-06-09,split,0\n", "A: value = 0.0"),
-        (HEADER + "A,2014-06-09,split,inf\n", "A: value = inf"),
-        (HEADER + "A,2014-06-09,merger,1\n", "A: kind = merger"),
-        (HEADER + "A,2014-06-09,split,7\nA,2014-06-09,split,7\n", "unique by symbol, ex_session, kind"),
+        (HEADER + "A,09.06.2014,split,7\n", "line 2: ex_session '09.06.2014'"),
+        (HEADER + "A,2014-06-09,split,7\nA,2014-06-10,split,seven\n", "line 3: value 'seven'"),
+        (HEADER + "A,2014-06-09,split,0\n", "line 2: value '0'"),
+        (HEADER + "A,2014-06-09,split,inf\n", "line 2: value 'inf'"),
+        (HEADER + "A,2014-06-09,merger,1\n", "line 2: kind 'merger'"),
+        (HEADER + "A,2014-06-09,split,7\nA,2014-06-09,split,7\n", "line 3: the action of line 2 again"),
         (HEADER + "a b,2014-06-09,split,7\n", "'a b'"),
-        ("symbol,ex_session,kind,value,known_at\nA,2014-06-09,split,7,soon\n", "known_at 'soon' in line 2"),
+        ("symbol,ex_session,kind,value,known_at\nA,2014-06-09,split,7,soon\n", "line 2: known_at 'soon'"),
         (HEADER + "A,2014-06-09,split,7\nA,2014-05-08,dividend,3,29\n", "5 cells in line 3"),
         (HEADER + "A,2014-06-09,split\n", "3 cells in line 2"),
-        (HEADER + "A,9999-12-31,split,7\n", "ex_session '9999-12-31' in line 2"),
-        (HEADER + "A,1066-10-14,split,7\n", "ex_session '1066-10-14' in line 2"),
+        (HEADER + "A,9999-12-31,split,7\n", "line 2: ex_session '9999-12-31'"),
+        (HEADER + "A,1066-10-14,split,7\n", "line 2: ex_session '1066-10-14'"),
         (
             "symbol,ex_session,kind,value,known_at\nA,2014-06-09,split,7,9999-12-31T00:00:00Z\n",
-            "known_at '9999-12-31T00:00:00Z' in line 2",
+            "line 2: known_at '9999-12-31T00:00:00Z'",
         ),
     ],
 )
@@ -94,3 +94,43 @@ def test_a_packed_file_is_read_and_a_damaged_one_named(tmp_path: Path) -> None:
         path.write_bytes(damaged)
         with pytest.raises(SourceError, match=r"actions\.csv\.gz"):
             ActionsFile(path).actions()
+
+
+def refusal_of(folder: Path, text: str) -> SourceError:
+    with pytest.raises(SourceError) as refused:
+        file_of(folder, text).actions()
+    return refused.value
+
+
+def test_every_fault_of_a_row_and_every_row_at_fault_is_told_in_one_error(tmp_path: Path) -> None:
+    rows = ["A,2014-06-09,split,7", "a b,09.06.2014,merger,seven", "B,2014-06-10,split,-1", "A,2014-06-09,split,8"]
+    error = refusal_of(tmp_path, HEADER + "\n".join(rows) + "\n")
+    assert error.found == (
+        "line 3: symbol 'a b', ex_session '09.06.2014', kind 'merger', value 'seven'; "
+        "line 4: value '-1'; line 5: the action of line 2 again"
+    )
+    assert error.where["row"] == 3
+    for remedy in ("ticker", "YYYY-MM-DD", "split or dividend", "a number", "above zero", "added up"):
+        assert remedy in error.remedy
+
+
+def test_ten_rows_at_fault_are_told_and_the_others_counted(tmp_path: Path) -> None:
+    sound, rows = "A,2013-06-09,split,7\n", [f"A,2014-06-{day:02},merger,1\n" for day in range(1, 14)]
+    found = refusal_of(tmp_path, HEADER + sound + "".join(rows)).found
+    assert [f"line {line}: kind 'merger'" in found for line in range(3, 16)] == [True] * 10 + [False] * 3
+    assert found.endswith("; and 3 lines more")
+    assert "more" not in refusal_of(tmp_path, HEADER + sound + "".join(rows[:10])).found
+
+
+@pytest.mark.parametrize("written", ["2014-04-23", "20140423", " 2014-04-23 "])
+def test_a_known_at_without_a_time_is_refused(tmp_path: Path, written: str) -> None:
+    error = refusal_of(tmp_path, f"{HEADER.strip()},known_at\nA,2014-06-09,split,7,{written}\n")
+    assert error.where["rule"] == "known_at_is_a_moment"
+    assert "leave the column out" in error.remedy
+
+
+def test_a_known_at_at_an_explicit_midnight_stays(tmp_path: Path) -> None:
+    text = (
+        f"{HEADER.strip()},known_at\nA,2014-06-09,split,7,2014-04-23T00:00:00Z\nB,2014-06-09,split,7,2014-04-23 00:00\n"
+    )
+    assert set(file_of(tmp_path, text).actions()["known_at"]) == {pd.Timestamp("2014-04-23", tz="UTC")}
