@@ -107,7 +107,11 @@ def study(
     as_json: AsJson = False,
 ) -> None:
     """Run the walk-forward study: models, out-of-sample forecasts, replay, figures, verdict."""
-    _answer(as_json, lambda _: headless.run_study(strategy, first, last, refit_every))
+
+    def work(console: Console) -> dict[str, Any]:
+        return headless.run_study(strategy, first, last, refit_every, lambda line: console.print(line, markup=False))
+
+    _answer(as_json, work)
 
 
 @app.command("export")

@@ -16,9 +16,10 @@ import pandas as pd
 from nn_assets.frames import BAR_VERSIONS, QUARANTINE, conform
 from nn_assets.market.history_rules import HISTORY_RULES
 from nn_assets.market.notices import Notice, jump_notices, repeated_open_notices
-from nn_assets.market.row_rules import ROW_RULES, Rule
+from nn_assets.market.row_rules import ROW_RULES, Rule, remedy_of
 from nn_assets.market.rows import BoolArray, IntArray, ObjectArray, Rows, ordered_by_symbol, rows_of
 from nn_assets.settings import CleaningSettings
+from nn_assets.settings.calendar_file import amendments_of
 
 __all__ = ["RULES", "Cleaned", "clean"]
 
@@ -99,7 +100,7 @@ def clean(
     kept = verdict == _PASSED
     return Cleaned(
         bars=ordered[kept].reset_index(drop=True),
-        quarantine=_quarantine(ordered[~kept], verdict[~kept], field[~kept]),
+        quarantine=_quarantine(ordered[~kept], verdict[~kept], field[~kept], calendar),
         notices=_notices(rows, kept, pd.unique(ordered["symbol"]), settings, actions),
     )
 
@@ -112,7 +113,8 @@ def _notices(
     return (*jump_notices(sound, names, settings, actions), *repeated_open_notices(sound, names, settings))
 
 
-def _quarantine(rows: pd.DataFrame, verdict: IntArray, field: ObjectArray) -> pd.DataFrame:
+def _quarantine(rows: pd.DataFrame, verdict: IntArray, field: ObjectArray, calendar: str) -> pd.DataFrame:
+    holidays = amendments_of(calendar)[1].extra_holidays
     rules = [RULES[number] for number in verdict]
     values, messages = [], []
     for row, rule, name in zip(rows.itertuples(index=False), rules, field, strict=True):
@@ -120,7 +122,8 @@ def _quarantine(rows: pd.DataFrame, verdict: IntArray, field: ObjectArray) -> pd
         value = whole if name == "row" else _value(row, name)
         values.append(value)
         found = whole if name == "row" else f"{name} {value} in {whole}"
-        messages.append(f"expected {rule.demands}; found {found}; {rule.remedy}")
+        remedy = remedy_of(rule, row.session.date(), holidays)
+        messages.append(f"expected {rule.demands}; found {found}; {remedy}")
     framed = rows[["symbol", "session", "source", "known_at"]].assign(
         rule=[rule.name for rule in rules], field=field, value=values, message=messages
     )

@@ -5,8 +5,9 @@ Each takes the rows and the settings and gives the rows it finds at fault, with 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from nn_assets.frames import BRACKET_TOLERANCE
 from nn_assets.market.rows import BoolArray, FloatArray, IntArray, ObjectArray, Rows
 from nn_assets.settings import CleaningSettings
 
-__all__ = ["ROW_RULES", "Finding", "Rule"]
+__all__ = ["ROW_RULES", "Finding", "Rule", "remedy_of"]
 
 _POSSIBLE_PRICES = (1e-12, 1e12)  # of the instrument's currency, a share or coin
 _LARGEST_VOLUME = 1e18  # shares, contracts or coins
@@ -160,3 +161,13 @@ ROW_RULES = (
     ),
 )
 """In this order; a row goes to quarantine under the first rule it breaks."""
+
+
+def remedy_of(rule: Rule, day: date, extra_holidays: Container[date]) -> str:
+    """What a person can do about a row; of a day that the overrides themselves close, that they do."""
+    if rule.find is off_calendar and day in extra_holidays:
+        return (
+            "the day is listed under extra_holidays in the file market.calendar_overrides: "
+            "take it out there if the market traded"
+        )
+    return rule.remedy

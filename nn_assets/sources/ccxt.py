@@ -210,7 +210,7 @@ class CcxtSource:
         )
 
     def _ask(self, call: Callable[[], Any], **where: object) -> Any:
-        outcome = persist(lambda: _attempt(call), self.policy)
+        outcome = persist(lambda: _attempt(call), self.policy, f"{self.name}:{self.exchange}")
         if isinstance(outcome, Fault):
             raise outcome.error(source=f"{self.name}:{self.exchange}", **where)
         return outcome

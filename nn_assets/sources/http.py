@@ -88,7 +88,7 @@ class JsonClient:
             No good answer, as often as the policy asks; or an address that is not the vendor's.
         """
         url = self._own(address)
-        outcome = persist(lambda: self._once(url, params), self.policy) if url else self._foreign(address)
+        outcome = persist(lambda: self._once(url, params), self.policy, self.source) if url else self._foreign(address)
         if isinstance(outcome, dict):
             return outcome
         if not isinstance(outcome, Fault):

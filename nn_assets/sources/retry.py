@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,8 @@ __all__ = [
 _TOO_MANY, _FIRST_SERVER_FAULT = (418, 429), 500  # Binance answers 418 to whom it bans for a while
 _TRY_LATER = (408, 425)
 _EXCERPT = 200
+_SHORT = 60
+_LOG = logging.getLogger(__name__)  # dagster.yaml hands what is logged here on to the run
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,10 @@ class RetryPolicy:
 DEFAULT_POLICY = RetryPolicy()
 
 
-def persist(attempt: Callable[[], Any], policy: RetryPolicy) -> Any:
+def persist(attempt: Callable[[], Any], policy: RetryPolicy, source: str) -> Any:
     """Ask until the answer is good, the fault is one that stays, or the attempts are used up.
+
+    Each wait is logged in a line: ``source``, what failed, the seconds, and which attempt comes next.
 
     Returns
     -------
@@ -99,6 +104,10 @@ def persist(attempt: Callable[[], Any], policy: RetryPolicy) -> Any:
         if wait > policy.longest_wait_seconds:
             return replace(outcome, found=f"{outcome.found}; it asks to wait {wait:.0f} s")
         if count + 1 < policy.attempts:
+            # Only what stands before the first colon: behind it come vendors' own words, and addresses.
+            failed = outcome.found.partition(":")[0][:_SHORT]
+            told = "%s: %s; asking again in %.0f s, attempt %d of %d"
+            _LOG.warning(told, source, failed, wait, count + 2, policy.attempts)
             policy.sleep(wait)
     return replace(outcome, found=f"{outcome.found}, {policy.attempts} times")
 

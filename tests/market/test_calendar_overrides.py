@@ -123,6 +123,17 @@ def test_a_day_that_the_calendar_already_has_needs_no_override_and_harms_nothing
     assert not sessions.is_session(same, "2018-12-05")
 
 
+def test_a_row_on_an_extra_holiday_is_told_so_and_one_on_another_day_off_is_not() -> None:
+    bars = sound_bars(count=40)
+    (listed,) = clean(bars, "XNYS -2018-02-05", CleaningSettings()).quarantine["message"]
+    assert "listed under extra_holidays" in listed
+    assert "extra_sessions" not in listed
+    saturday = bars.assign(session=bars["session"].replace(pd.Timestamp("2018-02-02"), pd.Timestamp("2018-02-03")))
+    (unlisted,) = clean(saturday, "XNYS -2018-12-05", CleaningSettings()).quarantine["message"]
+    assert "extra_sessions" in unlisted
+    assert "extra_holidays" not in unlisted
+
+
 def test_cleaning_judges_by_the_amended_calendar() -> None:
     bars = sound_bars(count=40)
     found = clean(bars, "XNYS -2018-02-05", CleaningSettings()).quarantine

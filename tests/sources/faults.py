@@ -49,6 +49,21 @@ class VendorFaults:
         pd.testing.assert_frame_equal(source.bars(), whole)
         assert vendor.slept == [1.0, 2.0, 4.0]
 
+    def test_each_wait_is_told_in_one_line_without_what_the_vendor_said(self, vendor: Vendor, source, caplog) -> None:
+        caplog.set_level("INFO", logger="nn_assets.sources")
+        vendor.faults = [
+            Answer({"message": f"see {vendor.url}/{self.echo}"}, 503),
+            Answer({}, 429, {"Retry-After": "9"}),
+        ]
+        source.bars()
+        told = [record.getMessage() for record in caplog.records if record.name.startswith("nn_assets.sources")]
+        assert [line.partition(": HTTP")[2] for line in told] == [
+            " 503; asking again in 1 s, attempt 2 of 7",
+            " 429; asking again in 9 s, attempt 3 of 7",
+        ]
+        assert all(line.startswith(source.name) for line in told)
+        assert "//" not in "".join(told)
+
     def test_a_vendor_that_stays_down_is_an_error_after_seven_attempts(self, vendor: Vendor, source, caplog) -> None:
         vendor.faults = [Answer({"message": f"down {self.echo}"}, 503)] * 20
         error = refused(caplog, source.bars)

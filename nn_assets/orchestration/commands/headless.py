@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
@@ -22,6 +23,7 @@ __all__ = ["RunFailed", "execute", "materialise", "missing_months", "run_round",
 
 # Names the progress logger: without it Dagster prints every event.
 _RUN_CONFIG: dict[str, Any] = {"loggers": {"console": {"config": {}}}}
+_MOST_NAMED = 12
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -167,8 +169,17 @@ def _session(strategy: Strategy, text: str) -> pd.Timestamp:
     return day
 
 
-def run_study(name: str, first: str | None, last: str | None, refit_every: int | None) -> dict[str, Any]:
-    """Run the walk-forward study over a range of months, all of history when none is named."""
+def run_study(
+    name: str,
+    first: str | None,
+    last: str | None,
+    refit_every: int | None,
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Run the walk-forward study over a range of months, all of history when none is named.
+
+    ``say`` is told, before the study begins, which months before those asked for must be run too.
+    """
     strategy = find_strategy(name).strategy
     with open_workplace(strategy) as workplace:
         newest = workplace.last_session.strftime("%Y-%m")
@@ -184,7 +195,14 @@ def run_study(name: str, first: str | None, last: str | None, refit_every: int |
     tags = {} if refit_every is None else {REFIT_TAG: str(refit_every)}
     with open_workplace(strategy) as workplace:
         # A study stands on the whole record before it: months that are not there yet are run too.
-        low = min([low, *missing_months(workplace, low)])
+        earlier = missing_months(workplace, low)
+    if earlier:
+        again = len(pd.period_range(earlier[0], low, freq="M")) - 1
+        say(
+            f"{strategy.name}: a study stands on every month before it; {_listed(earlier)} "
+            f"had no forecasts yet, so {_months(again)} from {earlier[0]} on run before {low}"
+        )
+        low = earlier[0]
     run_id = materialise(strategy, "study", first=f"{low}-01", last=f"{high}-01", tags=tags)
     with open_workplace(effective_strategy(strategy, tags)) as workplace:
         study = latest_study(workplace, str(pd.Period(high, "M") + 1))
@@ -198,6 +216,16 @@ def run_study(name: str, first: str | None, last: str | None, refit_every: int |
         "figures": study["figures"],
         "text": f"{strategy.name} {low} to {high}: {study['verdict']}. {study['figures']['reason']}",
     }
+
+
+def _listed(months: list[str]) -> str:
+    """How many months, and which: all of a few, the first and the last of many."""
+    named = months if len(months) <= _MOST_NAMED else [*months[:2], "...", months[-1]]
+    return f"{_months(len(months))} ({', '.join(named)})"
+
+
+def _months(count: int) -> str:
+    return f"{count} month{'s' * (count != 1)}"
 
 
 def missing_months(workplace: Workplace, before: str) -> list[str]:
