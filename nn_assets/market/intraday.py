@@ -149,26 +149,34 @@ def intraday_hash(bars: pd.DataFrame) -> str:
 
 @dataclass(frozen=True)
 class SessionBars:
-    """Session bars made of intraday ones, and the sessions of which too few bars, or not the last, are there.
+    """Session bars made of intraday ones, and the sessions of which none is made.
 
     Attributes
     ----------
     bars : DataFrame
         Columns of ``DELIVERED_BARS``.
     left_out : DataFrame
-        symbol, session, bars (there), due: half-finished sessions, of which no bar is made.
+        symbol, session, bars (there), due, rule, value, remedy: sessions that make no bar, and why.
     """
 
     bars: pd.DataFrame
     left_out: pd.DataFrame
 
+    def notices(self) -> list[str]:
+        """One line for each session left out: symbol, session, rule, value and remedy."""
+        return [
+            f"{row.symbol} {row.session.date()}: no daily bar, {row.rule}: {row.value}; {row.remedy}"
+            for row in self.left_out.itertuples()
+        ]
+
 
 def session_bars(bars: pd.DataFrame, calendar: str, settings: IntradaySettings) -> SessionBars:
     """Aggregate clean intraday bars by session.
 
-    Open is the first bar's, close the last one's; high, low and volume are over all of them. A
-    session with less than ``min_session_coverage_fraction`` of the bars due is left out, and so is one
-    that lacks more than ``max_minutes_missing_at_close`` at its end: its last price is not its close.
+    Open is the first bar's, close the last one's; high, low and volume are over all of them. A session
+    that lacks more than ``max_minutes_missing_at_open`` at its start, or ``..._at_close`` at its end, is
+    left out, since its first price is not its open, or its last not its close; and so is one with less
+    than ``min_session_coverage_fraction`` of the bars due.
 
     Parameters
     ----------
@@ -185,23 +193,54 @@ def session_bars(bars: pd.DataFrame, calendar: str, settings: IntradaySettings) 
         low=("low", "min"),
         close=("close", "last"),
         bars=("close", "size"),
+        began=("bar_at", "first"),
         ended=("bar_at", "last"),
     )
     made = made.assign(volume=grouped["volume"].sum(min_count=1)).reset_index()
     if made.empty:
-        return SessionBars(conform(made.assign(source=""), DELIVERED_BARS), made.assign(due=0)[_LEFT_OUT])
+        return SessionBars(conform(made.assign(source=""), DELIVERED_BARS), made.reindex(columns=_LEFT_OUT))
     hours = trading_hours(calendar, settings, ordered["bar_at"].min(), ordered["bar_at"].max())
     place = hours.sessions.get_indexer(made["session"])
+    first, last = (hours.place(pd.DatetimeIndex(made[name]).as_unit("ns").asi8).slot for name in ("began", "ended"))
+    after = np.cumsum(hours.bars_due)[place]
     made["due"] = hours.bars_due[place]
-    last = hours.place(pd.DatetimeIndex(made["ended"]).as_unit("ns").asi8).slot
-    lacking = np.cumsum(hours.bars_due)[place] - 1 - last
-    whole = made["bars"] >= settings.min_session_coverage_fraction * made["due"]
-    whole &= lacking * settings.bar_minutes <= settings.max_minutes_missing_at_close
+    made["at_open"] = (first - after + made["due"]) * settings.bar_minutes
+    made["at_close"] = (after - 1 - last) * settings.bar_minutes
+    made["begins"] = ~made.duplicated("symbol")
+    judged = _judged(made, settings)
+    whole = judged["rule"] == ""
     source = f"intraday:{settings.bar_minutes}min"
     return SessionBars(
         conform(made[whole].assign(source=source), DELIVERED_BARS),
-        made.loc[~whole, _LEFT_OUT].reset_index(drop=True),
+        judged.loc[~whole, _LEFT_OUT].reset_index(drop=True),
     )
 
 
-_LEFT_OUT = ["symbol", "session", "bars", "due"]
+_LEFT_OUT = ["symbol", "session", "bars", "due", "rule", "value", "remedy"]
+
+
+def _judged(made: pd.DataFrame, settings: IntradaySettings) -> pd.DataFrame:
+    """Each session with the first rule it breaks (none: empty), the value that breaks it, and what to do."""
+    late, early = settings.max_minutes_missing_at_open, settings.max_minutes_missing_at_close
+    least = settings.min_session_coverage_fraction
+    no_open, no_close = made["at_open"] > late, made["at_close"] > early
+    begins, sparse = made["begins"] & no_open, made["bars"] < least * made["due"]
+    at_open = made["at_open"].astype(str) + f" minutes missing at the open, limit {late}"
+    at_close = made["at_close"].astype(str) + f" minutes missing at the close, limit {early}"
+    covered = made["bars"].astype(str) + " of " + made["due"].astype(str) + f" bars, at least {least:.0%} wanted"
+    judged = made.assign(rule="", value="", remedy="")
+    deliver = "deliver the bars that are missing, or raise intraday."
+    for broken, rule, value, remedy in (
+        (
+            sparse,
+            "session_coverage",
+            covered,
+            "deliver the bars that are missing, or lower intraday.min_session_coverage_fraction",
+        ),
+        (no_close, "missing_at_close", at_close, f"{deliver}max_minutes_missing_at_close"),
+        (no_open, "missing_at_open", at_open, f"{deliver}max_minutes_missing_at_open"),
+        (begins, "begins_within_session", at_open, "none where the market began then; else deliver the bars before"),
+    ):  # the last that holds stays
+        judged.loc[broken, ["rule", "remedy"]] = rule, remedy
+        judged.loc[broken, "value"] = value[broken]
+    return judged

@@ -80,10 +80,9 @@ class CleanedIntraday:
     quarantine : DataFrame
         Columns of ``QUARANTINE``; the value of a row names its start.
     gaps : DataFrame
-        symbol, after (start of the last bar before; of a run that begins a symbol's first session, that
-        session's start), missing (bars never delivered): every run of bars that should be there, from
-        the start of a symbol's first session to the end of its last one, and are not. Of a last session
-        that is not over, up to its last bar.
+        symbol, after (start of the last bar before), missing (bars never delivered): every run of bars
+        that should be there, from a symbol's first bar to the end of its last session, and are not. Of a
+        last session that is not over, up to its last bar.
     due : int
         Bars that should be there, all symbols together.
     """
@@ -190,24 +189,20 @@ def _crossed(bars: pd.DataFrame) -> Finding:
 
 
 def _gaps(ordered: pd.DataFrame, hours: TradingHours, placed: Placed, by: pd.Timestamp) -> tuple[pd.DataFrame, int]:
-    """Jumps in slots of each symbol, and how many bars were due, over the sessions it has bars of."""
+    """Jumps in slots of each symbol, and how many bars were due, from its first one on."""
     there = pd.DataFrame(
         {"symbol": ordered["symbol"], "after": ordered["bar_at"], "slot": placed.slot, "session": placed.session}
     )
     there = there[there["slot"] >= 0].drop_duplicates(["symbol", "slot"])
     ends = np.cumsum(hours.bars_due)
-    begins = ends - hours.bars_due
     first, last = there.drop_duplicates("symbol"), there.drop_duplicates("symbol", keep="last")
-    begin = begins[first["session"]]
     over = hours.ends[last["session"]] <= by.as_unit("ns").value
     end = np.where(over, ends[last["session"]], last["slot"] + 1)
     following = there.groupby("symbol")["slot"].shift(-1)
     following[last.index] = end
-    opens = pd.to_datetime(hours.starts[first["session"]], utc=True)
-    head = first.assign(after=pd.DatetimeIndex(opens).as_unit("ns"), missing=first["slot"] - begin)
-    gaps = pd.concat([head, there.assign(missing=(following - there["slot"] - 1).astype(np.int64))])
+    gaps = there.assign(missing=(following - there["slot"] - 1).astype(np.int64))
     found = gaps.loc[gaps["missing"] > 0, ["symbol", "after", "missing"]].sort_values(["symbol", "after"])
-    return found.reset_index(drop=True), int((end - begin).sum())
+    return found.reset_index(drop=True), int((end - first["slot"].to_numpy()).sum())
 
 
 def _quarantine(rows: pd.DataFrame, rules: ObjectArray, fields: ObjectArray) -> pd.DataFrame:

@@ -61,7 +61,8 @@ class IntradaySettings(Section):
     A bar is stamped with its start. A file's name up to the first hyphen is its symbol, or the key of
     ``named`` that says it; one that holds ``bid`` or ``ask`` is one side of a quote. ``rolls_at`` (``17:00``) in
     ``timezone`` begins the next session earlier than midnight, as currency markets count theirs. A session
-    that lacks more than ``max_minutes_missing_at_close`` of bars at its end makes no daily bar.
+    that lacks more than ``max_minutes_missing_at_open`` of bars at its start, or ``..._at_close`` at its
+    end, makes no daily bar.
     """
 
     path: str
@@ -72,4 +73,5 @@ class IntradaySettings(Section):
     timezone: str = "UTC"
     max_missing_bars_fraction: Fraction = 0.05
     min_session_coverage_fraction: Fraction = 0.9
+    max_minutes_missing_at_open: NotNegative = 3
     max_minutes_missing_at_close: NotNegative = 3

@@ -193,9 +193,13 @@ def test_a_half_finished_session_makes_no_bar_and_is_named() -> None:
     whole, part = bars(), bars(first="2024-03-11T13:30Z", count=60)
     made = session_bars(versions(pd.concat([whole, part], ignore_index=True)), "XNYS", FIVE)
     assert list(made.bars["session"]) == [pd.Timestamp("2024-03-08")]
-    assert made.left_out.to_dict("records") == [
-        {"symbol": "AAA", "session": pd.Timestamp("2024-03-11"), "bars": 60, "due": 78}
+    told = made.left_out.to_dict("records")
+    assert [(row["symbol"], row["session"], row["bars"], row["due"]) for row in told] == [
+        ("AAA", pd.Timestamp("2024-03-11"), 60, 78)
     ]
+    assert told[0]["rule"] == "missing_at_close"
+    assert told[0]["value"] == "90 minutes missing at the close, limit 3"
+    assert "intraday.max_minutes_missing_at_close" in told[0]["remedy"]
 
 
 def test_a_half_day_is_a_whole_session() -> None:
@@ -203,17 +207,27 @@ def test_a_half_day_is_a_whole_session() -> None:
     assert len(made.bars) == 1
 
 
-def test_a_session_that_is_over_lacks_the_bars_before_its_first_and_after_its_last() -> None:
+def test_a_session_that_is_over_lacks_the_bars_after_its_last_and_one_that_goes_on_does_not() -> None:
     part = versions(bars(first="2024-03-08T14:40Z", count=69))
     found = cleaned(part)
-    assert [(str(gap.after.time()), gap.missing) for gap in found.gaps.itertuples()] == [
-        ("14:30:00", 2),
-        ("20:20:00", 7),
-    ]
-    assert (found.due, found.missing_fraction) == (78, pytest.approx(9 / 78))
+    assert [(str(gap.after.time()), gap.missing) for gap in found.gaps.itertuples()] == [("20:20:00", 7)]
+    assert (found.due, found.missing_fraction) == (76, pytest.approx(7 / 76))
     during = pd.Timestamp("2024-03-08T20:26Z").as_unit("ns")
     running = clean_intraday(part, "XNYS", FIVE, CleaningSettings(), seen_at=during)
-    assert (running.due, list(running.gaps["missing"])) == (71, [2])
+    assert (running.due, len(running.gaps)) == (69, 0)
+
+
+def test_bars_before_the_first_one_of_a_symbol_are_not_missing_and_those_before_a_later_sessions_first_are() -> None:
+    begins = bars(first="2024-03-08T20:00Z", count=12)  # in the last hour of its first session
+    late = bars(first="2024-03-11T13:45Z", count=75)  # a quarter of an hour into its second
+    other = bars("BBB")
+    found = cleaned(versions(pd.concat([begins, late, other], ignore_index=True)))
+    assert [(gap.symbol, str(gap.after), gap.missing) for gap in found.gaps.itertuples()] == [
+        ("AAA", "2024-03-08 20:55:00+00:00", 3)
+    ]
+    assert found.due == 12 + 78 + 78
+    report = inspect_intraday(found, ("AAA", "BBB"), FIVE, GateSettings())
+    assert report.passed
 
 
 @pytest.mark.parametrize("calendar", ["XNYS", "24/7"])
@@ -227,3 +241,63 @@ def test_a_session_cut_before_its_close_makes_no_bar_whatever_its_coverage(calen
     assert len(session_bars(cut, calendar, lenient).bars) == 1
     strict = FIVE.model_copy(update={"max_minutes_missing_at_close": 34})
     assert session_bars(cut, calendar, strict).bars.empty
+
+
+TRADING = {
+    "exchange": ("XNYS", "2024-03-07T14:30Z", "2024-03-08T14:30Z", 78, {}),
+    "never closes": ("24/7", "2024-03-07T00:00Z", "2024-03-08T00:00Z", 288, {}),
+    "rolled": (
+        "24/5",
+        "2024-03-06T22:00Z",
+        "2024-03-07T22:00Z",
+        288,
+        {"rolls_at": "17:00", "timezone": "America/New_York"},
+    ),
+}
+
+
+@pytest.mark.parametrize("market", TRADING)
+def test_a_session_that_lacks_its_first_bars_makes_no_bar_whatever_its_coverage(market) -> None:
+    calendar, before, first, count, rolled = TRADING[market]
+    settings = FIVE.model_copy(update=rolled)
+    begins = pd.Timestamp(first) + pd.Timedelta(minutes=35)
+    frame = pd.concat([bars(first=before, count=count), bars(first=begins, count=count - 7)], ignore_index=True)
+    cut = stamped_intraday(frame, calendar, settings, ARRIVED)
+    made = session_bars(cut, calendar, settings)
+    assert list(made.bars["session"]) == [pd.Timestamp("2024-03-07")]
+    told = made.left_out.to_dict("records")
+    assert [(row["symbol"], row["session"], row["bars"], row["due"]) for row in told] == [
+        ("AAA", pd.Timestamp("2024-03-08"), count - 7, count)
+    ]
+    assert (told[0]["rule"], told[0]["value"]) == ("missing_at_open", "35 minutes missing at the open, limit 3")
+    assert "intraday.max_minutes_missing_at_open" in told[0]["remedy"]
+    # Where no one trades in the first minutes, the first price is the open.
+    for limit, kept in ((34, 1), (35, 2)):
+        lenient = settings.model_copy(update={"max_minutes_missing_at_open": limit})
+        assert len(session_bars(cut, calendar, lenient).bars) == kept
+
+
+def test_the_first_session_of_a_symbol_that_begins_within_it_says_so() -> None:
+    frame = pd.concat([bars("BBB"), bars(first="2024-03-08T15:00Z", count=72)], ignore_index=True)
+    made = session_bars(versions(frame), "XNYS", FIVE)
+    assert list(made.bars["symbol"]) == ["BBB"]
+    assert [(row.symbol, row.rule) for row in made.left_out.itertuples()] == [("AAA", "begins_within_session")]
+    assert made.left_out["value"].iloc[0] == "30 minutes missing at the open, limit 3"
+
+
+def test_a_session_with_its_ends_and_too_little_between_them_is_left_out_for_its_coverage() -> None:
+    made = session_bars(versions(bars().drop(index=range(20, 30))), "XNYS", FIVE)
+    assert [(row.rule, row.value) for row in made.left_out.itertuples()] == [
+        ("session_coverage", "68 of 78 bars, at least 90% wanted")
+    ]
+
+
+def test_a_faulty_first_bar_leaves_the_session_without_its_open() -> None:
+    found = cleaned(
+        versions(with_values(pd.concat([bars(), bars(first="2024-03-11T13:30Z")]).reset_index(drop=True), 78, open=0.0))
+    )
+    made = session_bars(found.bars, "XNYS", FIVE)
+    assert [(str(row.session.date()), row.rule) for row in made.left_out.itertuples()] == [
+        ("2024-03-11", "missing_at_open")
+    ]
+    assert found.gaps.empty

@@ -80,6 +80,13 @@ def daily() -> pd.DataFrame:
         return workplace.bars()
 
 
+def notices() -> list[str]:
+    with open_workplace(strategy_of()) as workplace:
+        publication = workplace.publications.current("tiny")
+    assert publication is not None
+    return list(publication.details["notices"])
+
+
 def test_daily_bars_and_features_are_made_of_the_intraday_ones(home) -> None:
     materialise_tables(strategy_of())
     made = daily()
@@ -98,9 +105,14 @@ def test_daily_bars_and_features_are_made_of_the_intraday_ones(home) -> None:
 def test_what_was_found_is_stated_and_a_second_run_adds_nothing(home) -> None:
     told = metadata(INTRADAY, "validated_intraday_bars")
     assert (told["gaps"].value, told["missing_bars"].value) == (2, 16)  # that afternoon, of either symbol
-    assert f"| AAA | {HALF_FINISHED} | 5 | 13 |" in told["half_finished_sessions"].value
+    assert f"| AAA | {HALF_FINISHED} | 5 | 13 | missing_at_close |" in told["half_finished_sessions"].value
     again = metadata(INTRADAY, "raw_intraday_bars")
     assert (again["added"].value, again["revised"].value) == (0, 0)
+    materialise_tables(strategy_of())
+    assert next(each for each in notices() if "no daily bar" in each) == (
+        f"AAA {HALF_FINISHED}: no daily bar, missing_at_close: 240 minutes missing at the close, limit 3; deliver the "
+        "bars that are missing, or raise intraday.max_minutes_missing_at_close"
+    )
     assert metadata((*INTRADAY, "raw_bars"), "raw_bars")["source"].value == "intraday"
 
 
@@ -198,6 +210,13 @@ def test_two_real_pairs_of_a_market_that_never_closes_become_daily_bars(empty_ho
     assert row["volume"] == pytest.approx(day["volume"].sum(), rel=1e-12)
     # The first session begins at 04:55 and makes no bar; 33 bars that ADA lacks in a row cost it one more.
     assert dict(made["symbol"].value_counts()) == {"ETH_BTC": 19, "ADA_BTC": 18}
+    told = [each for each in notices() if "no daily bar" in each]
+    assert [each.partition(":")[0] for each in told] == [
+        "ADA_BTC 2018-01-10",
+        "ADA_BTC 2018-01-15",
+        "ETH_BTC 2018-01-10",
+    ]
+    assert ["begins_within_session: 295 minutes missing at the open" in each for each in told] == [True, False, True]
 
 
 def test_daily_bars_wait_for_the_intraday_gate(home) -> None:

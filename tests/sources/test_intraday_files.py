@@ -25,12 +25,26 @@ def cleaned(folder: Path, calendar: str, **told) -> CleanedIntraday:
     return clean_intraday(frame, calendar, settings, CleaningSettings(traded_with_volume=False))
 
 
+def runs_missing(file: Path, step: int) -> list[int]:
+    """Lengths of the runs of starts that a file lacks, minute by minute from its first bar to its last day's end."""
+    there = {int(at.timestamp()) for at in pd.read_feather(file, columns=["date"])["date"]}
+    at, last, day = min(there), max(there), 86_400
+    runs, run = [], 0
+    while at < (last // day + 1) * day:
+        if at in there:
+            runs, run = runs + [run] * (run > 0), 0
+        else:
+            run += 1
+        at += step * 60
+    return runs + [run] * (run > 0)
+
+
 @pytest.mark.parametrize(
     ("path", "minutes", "rows", "gaps", "missing"),
     [
-        (f"{CRYPTO}XRP_ETH-1m.feather", 1, 2469, 677, 1851),
-        (f"{CRYPTO}ADA_BTC-5m.feather", 5, 5720, 7, 328),
-        (f"{CRYPTO}ETH_BTC-5m.feather", 5, 5760, 2, 288),
+        (f"{CRYPTO}XRP_ETH-1m.feather", 1, 2469, 677, 1851),  # 676 within it, and the end of its last day
+        (f"{CRYPTO}ADA_BTC-5m.feather", 5, 5720, 6, 269),
+        (f"{CRYPTO}ETH_BTC-5m.feather", 5, 5760, 1, 229),  # whole; it ends at 04:50
         (f"{CRYPTO}futures/*-5m-futures.feather", 5, 1999, 1, 17),
     ],
 )
@@ -38,6 +52,9 @@ def test_crypto_bars_pass_and_their_gaps_are_counted(shared_data, path, minutes,
     found = cleaned(shared_data, "24/7", path=path, bar_minutes=minutes)
     assert (len(found.bars), len(found.quarantine)) == (rows, 0)
     assert (len(found.gaps), int(found.gaps["missing"].sum())) == (gaps, missing)
+    (file,) = shared_data.glob(path)
+    assert list(found.gaps["missing"]) == runs_missing(file, minutes)
+    assert found.due == rows + missing
 
 
 def test_a_month_of_pound_quotes_has_its_crossed_minutes_in_quarantine(shared_data) -> None:

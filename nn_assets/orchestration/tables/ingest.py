@@ -20,6 +20,7 @@ from nn_assets.orchestration.tables.ingest_actions import (
     ingest_actions,
     without_recorded_splits,
 )
+from nn_assets.orchestration.tables.intraday import intraday_notices
 from nn_assets.orchestration.tables.sources import source_of
 from nn_assets.orchestration.tables.universe import current_members
 from nn_assets.orchestration.workplace import RAW_BARS, Workplace
@@ -130,7 +131,9 @@ def publish_bars(workplace: Workplace, audited: Audited, run_id: str) -> Publica
         published_at=now_utc(),
         details={
             "quarantined_by_rule": audited.cleaned.counts(),
-            "notices": notices + action_messages(workplace, audited.cleaned.bars, actions),
+            "notices": notices
+            + action_messages(workplace, audited.cleaned.bars, actions)
+            + intraday_notices(workplace),
             **({ACTIONS: list(segments)} if segments else {}),
         },
     )

@@ -33,6 +33,7 @@ __all__ = [
     "PublishedIntraday",
     "audit_intraday",
     "ingest_intraday",
+    "intraday_notices",
     "publish_intraday",
     "published_intraday",
 ]
@@ -119,7 +120,6 @@ def audit_intraday(workplace: Workplace) -> AuditedIntraday:
 def publish_intraday(workplace: Workplace, audited: AuditedIntraday, run_id: str) -> Publication:
     """Switch to the audited bars and record the publication in the ledger."""
     sessions, name = workplace.sessions(), _published_as(workplace)
-    left_out = audited.sessions.left_out
     publication = workplace.publications.publish(
         name,
         audited.cleaned.bars,
@@ -132,7 +132,7 @@ def publish_intraday(workplace: Workplace, audited: AuditedIntraday, run_id: str
             "quarantined_by_rule": audited.cleaned.counts(),
             "gaps": len(audited.cleaned.gaps),
             "missing_bars": int(audited.cleaned.gaps["missing"].sum()),
-            "half_finished": [f"{row.symbol} {row.session.date()}" for row in left_out.itertuples()],
+            "notices": audited.sessions.notices(),
         },
     )
     # All of them: a run killed between the switch and this line left its own unrecorded.
@@ -151,6 +151,14 @@ def published_intraday(workplace: Workplace, last: pd.Timestamp | None = None) -
     """
     publication = workplace.publications.require(_published_as(workplace), last or workplace.last_session)
     return workplace.publications.bars(publication)
+
+
+def intraday_notices(workplace: Workplace) -> list[str]:
+    """Sessions of the intraday bars in force that made no daily bar, a line each; none without such bars."""
+    if workplace.strategy.intraday is None:
+        return []
+    publication = workplace.publications.current(_published_as(workplace))
+    return [] if publication is None else list(publication.details.get("notices", ()))
 
 
 class PublishedIntraday:
