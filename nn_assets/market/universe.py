@@ -13,15 +13,24 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.errors import SourceError
 from nn_assets.frames import MEMBERSHIP, conform
 from nn_assets.market.bars import RevisionCount
 
-__all__ = ["members_of_sessions", "members_without_bars", "membership_as_of", "new_spells", "several_spells"]
+__all__ = [
+    "members_of_sessions",
+    "members_without_bars",
+    "membership_as_of",
+    "new_spells",
+    "refuse_cut_off",
+    "several_spells",
+]
 
 BoolArray = npt.NDArray[np.bool_]
 
 _KEY = ["universe", "symbol", "member_from"]
 _OPEN = np.iinfo(np.int64).max
+_NAMED = 5  # of those lost, in a message
 
 
 def new_spells(
@@ -55,7 +64,7 @@ def new_spells(
     RevisionCount
         Counts of spells, those retired among the revised; ``confirmed`` is always 0.
     """
-    newest = stored.sort_values(["ingested_at", "known_at"], kind="stable").drop_duplicates(_KEY, keep="last")
+    newest = _newest(stored)
     keys = pd.MultiIndex.from_frame(delivered[_KEY])
     before = newest.set_index(_KEY)["member_to"]
     there = keys.isin(before.index)
@@ -76,12 +85,76 @@ def new_spells(
 
 def _retired(newest: pd.DataFrame, delivered: pd.DataFrame, arrived_at: pd.Timestamp) -> pd.DataFrame:
     """A last version of each spell that its universe's delivery no longer holds."""
-    gone = newest["universe"].isin(delivered["universe"].unique()) & (newest["member_to"] != newest["member_from"])
-    gone &= ~pd.MultiIndex.from_frame(newest[_KEY]).isin(pd.MultiIndex.from_frame(delivered[_KEY]))
-    spells = newest[gone]
+    spells = _gone(newest[newest["universe"].isin(delivered["universe"].unique())], delivered)
     # No earlier than the version it takes the place of, which may begin ahead.
     known_at = spells["known_at"].clip(lower=arrived_at)
     return spells.assign(member_to=spells["member_from"], known_at=known_at, ingested_at=arrived_at)
+
+
+def _newest(versions: pd.DataFrame) -> pd.DataFrame:
+    """The version stored last of each spell."""
+    return versions.sort_values(["ingested_at", "known_at"], kind="stable").drop_duplicates(_KEY, keep="last")
+
+
+def _gone(newest: pd.DataFrame, delivered: pd.DataFrame) -> pd.DataFrame:
+    """Spells in force that a delivery does not hold."""
+    missing = ~pd.MultiIndex.from_frame(newest[_KEY]).isin(pd.MultiIndex.from_frame(delivered[_KEY]))
+    return newest[missing & (newest["member_to"] != newest["member_from"])]
+
+
+def refuse_cut_off(
+    stored: pd.DataFrame, delivered: pd.DataFrame, arrived_at: pd.Timestamp, max_retired_fraction: float
+) -> None:
+    """Refuse a delivery that lacks too many of the spells on record: a file cut off, rather than members gone.
+
+    A member that leaves keeps its row and gets an end, so that whole spells seldom vanish. A spell in
+    whose place the delivery has another of the same symbol that overlaps it is corrected, not lost.
+
+    Parameters
+    ----------
+    stored : DataFrame
+        Columns of ``MEMBERSHIP``: every version so far, of one universe. None: a first delivery, which
+        has no limit.
+    delivered : DataFrame
+        As for :func:`new_spells`.
+    arrived_at : Timestamp, UTC
+        A spell without an end by then is open.
+    max_retired_fraction : float
+        Largest share that may be lost, of the spells in force, and of those of them that are open.
+
+    Raises
+    ------
+    SourceError
+        More than that is lost.
+    """
+    newest = _newest(stored)
+    newest = newest[newest["member_to"] != newest["member_from"]]
+    gone = _gone(newest, delivered).reset_index(drop=True)
+    pairs = gone.reset_index().merge(delivered, on=["universe", "symbol"], suffixes=("", "_now"))
+    overlap = (pairs["member_from_now"] < pairs["member_to"].fillna(pd.Timestamp.max)) & (
+        pairs["member_from"] < pairs["member_to_now"].fillna(pd.Timestamp.max)
+    )
+    lost = gone.drop(index=pairs.loc[overlap, "index"].unique())
+    among, of_open = len(newest), int(_open_at(newest, arrived_at).sum())
+    open_lost = int(_open_at(lost, arrived_at).sum())
+    if len(lost) <= max_retired_fraction * among and open_lost <= max_retired_fraction * of_open:
+        return
+    symbols = sorted(lost["symbol"].unique())
+    more = f" and {len(symbols) - _NAMED} more" if len(symbols) > _NAMED else ""
+    raise SourceError(
+        expected=f"the members on record, but for a share of {max_retired_fraction:g}",
+        found=f"a delivery of {len(delivered)} spells that lacks {len(lost)} of {among} spells on record, "
+        f"{open_lost} of {of_open} of them open: {', '.join(symbols[:_NAMED])}{more}",
+        remedy="check that the file is whole (a member that left keeps its row, with an end); if they are really to "
+        "be taken off, raise universe.max_retired_fraction for one run",
+        file=(delivered if len(delivered) else newest)["source"].iloc[-1].removeprefix("membership:"),
+        rule="no_member_lost",
+        key="universe.max_retired_fraction",
+    )
+
+
+def _open_at(spells: pd.DataFrame, moment: pd.Timestamp) -> pd.Series:
+    return spells["member_to"].isna() | (spells["member_to"].dt.tz_localize("UTC") > moment)
 
 
 def membership_as_of(

@@ -47,12 +47,14 @@ class SeriesSettings(Section):
 class UniverseSettings(Section):
     """A file of membership: which symbols belonged to the universe, from when to when.
 
-    ``renamed`` gives symbols of the bars that the file carries under another ticker.
+    ``renamed`` gives symbols of the bars that the file carries under another ticker. A file that lacks
+    more than ``max_retired_fraction`` of the spells on record, or of those still open, is refused.
     """
 
     path: str
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")] = "universe"
     renamed: dict[str, str] = Field(default_factory=dict)
+    max_retired_fraction: Fraction = 0.05
 
 
 class IntradaySettings(Section):

@@ -331,6 +331,7 @@ class Strategy(_Section):
         chosen.get("market", {}).pop("calendar_overrides", None)
         for name in ("max_rows", "max_columns", "max_megabytes"):
             chosen.get("source", {}).pop(name, None)
+        (chosen.get("universe") or {}).pop("max_retired_fraction", None)
         for section, name, unset in _COUNTED_WHEN_SET:
             if section in chosen and chosen[section].get(name) == unset:
                 chosen[section].pop(name, None)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nn_assets.errors import SourceError
 from nn_assets.frames import MEMBERSHIP, empty, validate
 from nn_assets.market.sessions import assumed_known_at, sessions_between
 from nn_assets.market.universe import (
@@ -15,6 +16,7 @@ from nn_assets.market.universe import (
     members_without_bars,
     membership_as_of,
     new_spells,
+    refuse_cut_off,
     several_spells,
 )
 
@@ -144,6 +146,58 @@ def test_a_spell_ahead_that_is_called_off_never_begins() -> None:
     every = pd.concat([versions, fresh])
     assert not members_of_sessions(every, ("NEW",), SESSIONS, DECIDED).any()
     assert list(membership_as_of(every, DECIDED[-1])["symbol"]) == ["IBM"]
+
+
+def many(count: int, ended: int = 0) -> list[Spell]:
+    """So many spells, of which the first ended long ago."""
+    return [(f"S{place:03d}", "2001-01-02", "2005-01-03" if place < ended else None) for place in range(count)]
+
+
+def test_a_delivery_that_lacks_more_spells_than_the_limit_is_refused_and_says_which() -> None:
+    spells = many(100)
+    refuse_cut_off(stored(spells), delivered(spells[:95]), ARRIVED, 0.05)
+    with pytest.raises(SourceError, match="6 of 100 spells on record, 6 of 100 of them open") as caught:
+        refuse_cut_off(stored(spells), delivered(spells[:94]), ARRIVED, 0.05)
+    assert "S094, S095, S096, S097, S098 and 1 more" in caught.value.found
+    assert "universe.max_retired_fraction" in caught.value.remedy
+    assert (caught.value.where["file"], caught.value.where["rule"]) == ("test", "no_member_lost")
+    refuse_cut_off(stored(spells), delivered(spells[:94]), ARRIVED, 0.06)
+
+
+def test_the_limit_holds_for_the_open_spells_alone_too() -> None:
+    # 4 of 100 spells, but 4 of the 20 that are members now.
+    spells = many(100, ended=80)
+    with pytest.raises(SourceError, match="4 of 100 spells on record, 4 of 20 of them open"):
+        refuse_cut_off(stored(spells), delivered(spells[:96]), ARRIVED, 0.05)
+    # 6 of 100 that ended, and no open one.
+    with pytest.raises(SourceError, match="6 of 100 spells on record, 0 of 20 of them open"):
+        refuse_cut_off(stored(spells), delivered(spells[6:]), ARRIVED, 0.05)
+
+
+def test_a_first_delivery_has_no_limit_and_an_empty_one_afterwards_is_refused() -> None:
+    refuse_cut_off(empty(MEMBERSHIP), delivered(), ARRIVED, 0.0)
+    with pytest.raises(SourceError, match="5 of 5 spells"):
+        refuse_cut_off(stored(), delivered()[:0], ARRIVED, 0.99)
+    refuse_cut_off(stored(), delivered()[:0], ARRIVED, 1.0)
+
+
+def test_an_end_that_is_told_and_a_beginning_that_is_corrected_lose_no_one() -> None:
+    ended = [(name, start, "2014-12-01") for name, start, _ in many(20)]
+    refuse_cut_off(stored(many(20)), delivered(ended), ARRIVED, 0.0)
+    corrected = [(name, "2001-01-03", end) for name, _, end in many(20)]
+    refuse_cut_off(stored(many(20)), delivered(corrected), ARRIVED, 0.0)
+    elsewhere = [(name, "2006-01-03", end) for name, _, end in many(20)]
+    with pytest.raises(SourceError, match="20 of 20 spells on record, 0 of 0 of them open"):
+        refuse_cut_off(stored(many(20, ended=20)), delivered(elsewhere), ARRIVED, 0.5)
+
+
+def test_a_spell_that_was_retired_before_is_not_lost_again() -> None:
+    first = stored(many(20))
+    gone, _ = new_spells(first, delivered(many(20)[:10]), ARRIVED + pd.Timedelta(days=1))
+    every = pd.concat([first, gone], ignore_index=True)
+    refuse_cut_off(every, delivered(many(20)[:10]), ARRIVED + pd.Timedelta(days=2), 0.0)
+    with pytest.raises(SourceError, match="1 of 10 spells"):
+        refuse_cut_off(every, delivered(many(20)[:9]), ARRIVED + pd.Timedelta(days=2), 0.05)
 
 
 def test_a_symbol_of_the_bars_is_found_under_the_ticker_it_has_now() -> None:

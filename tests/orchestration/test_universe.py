@@ -150,6 +150,29 @@ def test_a_spell_that_comes_after_a_decision_counts_from_its_arrival(empty_home)
     assert late["known_at"] == late["ingested_at"]
 
 
+def test_a_file_that_was_cut_off_is_refused_and_nothing_of_it_is_stored(empty_home) -> None:
+    prepare(empty_home)
+    assert run_assets(strategy_of(), "tables", ("universe_membership",)).success
+    prepared = (empty_home / "strategies" / "tiny.yaml").read_text(encoding="utf-8")
+    cut = MEMBERS[: MEMBERS.index("SIM04")] + f"NEW,{JOINED},\n"
+    (empty_home / "strategies" / "members.csv").write_text(cut, encoding="utf-8")
+    result = run_assets(strategy_of(), "tables", ("universe_membership", "raw_bars"))
+    told = failures_of(result)["tiny__universe_membership"]
+    for part in ("members.csv", "lacks 5 of 8 spells on record", "GONE, NEVER, SIM04, SIM05, SIM6", "0.05"):
+        assert part in told
+    with open_workplace(strategy_of()) as workplace:
+        spells = workplace.lake.read_segments("tiny", UNIVERSE)
+        before = workplace.strategy.content_hash()
+    assert len(spells) == 8
+    assert "NEW" not in set(spells["symbol"])
+    raised = prepared.replace("  path: members.csv\n", "  path: members.csv\n  max_retired_fraction: 0.7\n")
+    (empty_home / "strategies" / "tiny.yaml").write_text(raised, encoding="utf-8")
+    assert run_assets(strategy_of(), "tables", ("universe_membership",)).success
+    with open_workplace(strategy_of()) as workplace:
+        assert len(workplace.lake.read_segments("tiny", UNIVERSE)) == 8 + 5 + 1
+        assert workplace.strategy.content_hash() == before  # a limit of what is read changes no result
+
+
 def test_a_faulty_file_fails_before_any_bar_is_taken_in(empty_home) -> None:
     prepare(empty_home, MEMBERS + "SIM02,2012-01-04,\n")
     result = run_assets(strategy_of(), "tables", ("universe_membership", "raw_bars"))

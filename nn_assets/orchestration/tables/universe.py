@@ -18,6 +18,7 @@ from nn_assets.market.universe import (
     members_without_bars,
     membership_as_of,
     new_spells,
+    refuse_cut_off,
     several_spells,
 )
 from nn_assets.orchestration.clock import as_of_session, as_of_sessions, now_utc
@@ -48,14 +49,16 @@ def ingest_universe(strategy: Strategy, lake: Lake, ledger: Ledger, folder: Path
     Raises
     ------
     SourceError
-        The file is absent or faulty; nothing is stored then.
+        The file is absent or faulty, or lacks more members than may vanish at once; nothing is stored then.
     """
     assert strategy.universe is not None, "asked of a strategy with a universe only"
     decided = ledger.read("decisions", strategy.name)["session"]
+    stored, delivered, now = _versions(strategy, lake), read_membership_file(folder, strategy.universe), now_utc()
+    refuse_cut_off(stored, delivered, now, strategy.universe.max_retired_fraction)
     fresh, counted = new_spells(
-        _versions(strategy, lake),
-        read_membership_file(folder, strategy.universe),
-        now_utc(),
+        stored,
+        delivered,
+        now,
         decided_at=None if decided.empty else as_of_session(strategy.market, decided.max()),
     )
     if len(fresh):
