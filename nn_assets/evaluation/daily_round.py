@@ -28,7 +28,7 @@ from nn_assets.oversight.severity import (
     next_trading_state,
     severity,
 )
-from nn_assets.portfolio.actions import book_after_actions
+from nn_assets.portfolio.actions import LateActions, book_after_actions, book_after_late_actions
 from nn_assets.portfolio.book import Book, PortfolioState, empty_book, reset_breaker
 from nn_assets.portfolio.breakers import Control, kill_switch_control
 from nn_assets.portfolio.decide import decide
@@ -74,6 +74,7 @@ class SessionFacts:
     signals: SessionSignals
     drift: DriftReport | None = None
     controls: Controls = Controls()
+    late: LateActions | None = None  # actions of sessions gone by, where any became known only now
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +92,7 @@ class Round:
     standing: Standing
     turnover_usd: float
     loss_beyond_stops_usd: float  # what fills lost beyond the stops of the positions they closed
+    late: LateActions | None = None  # what the book was mended by before the first fill
 
 
 def first_standing(strategy: Strategy, symbols: tuple[str, ...], first: pd.Timestamp) -> Standing:
@@ -144,7 +146,7 @@ def play_session(
             remedy="run the sessions in between first: each builds on the one before",
             session=session.date(),
         )
-    standing = _converted(_released(standing, facts.controls), facts.market, strategy.portfolio.lot_size)
+    standing = _converted(_released(standing, facts.controls), facts, strategy.portfolio.lot_size)
     book, fills, beyond = _fill(strategy, costs, sessions_per_year, standing, facts)
     close = facts.market.close
     book, state = book.marked(session, close, strategy.portfolio, stale_data=not np.isfinite(close).any())
@@ -173,6 +175,7 @@ def play_session(
         standing=Standing(book, orders, trading, spending),
         loss_beyond_stops_usd=beyond,
         turnover_usd=float(sum(np.abs(batch.quantity * batch.price).sum() for batch in fills)),
+        late=facts.late,
     )
 
 
@@ -184,12 +187,15 @@ def _released(standing: Standing, controls: Controls) -> Standing:
     return replace(standing, book=reset_breaker(standing.book, person=person, reason=reason))
 
 
-def _converted(standing: Standing, market: SessionMarket, lot_size: float) -> Standing:
-    """Carry book and open orders over the session's splits and dividends, before its first fill."""
-    split, dividend = market.split, market.dividend
+def _converted(standing: Standing, facts: SessionFacts, lot_size: float) -> Standing:
+    """Mend the book by late actions; carry it and the orders over the session's own, before the first fill."""
+    split, dividend = facts.market.split, facts.market.dividend
+    book = replace(standing.book, session_dividends_usd=0.0, session_cash_in_lieu_usd=0.0)
+    if facts.late is not None:
+        book = book_after_late_actions(book, facts.late, lot_size, facts.market.session)
     if split is None or dividend is None:
-        return replace(standing, book=replace(standing.book, session_dividends_usd=0.0, session_cash_in_lieu_usd=0.0))
-    book = book_after_actions(standing.book, split, dividend, lot_size)
+        return replace(standing, book=book)
+    book = book_after_actions(book, split, dividend, lot_size)
     return replace(standing, book=book, orders=orders_after_actions(standing.orders, split, dividend, lot_size))
 
 

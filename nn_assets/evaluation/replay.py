@@ -22,6 +22,7 @@ from nn_assets.evaluation.market_view import MarketView
 from nn_assets.evaluation.record import BookTrack
 from nn_assets.features.labels import Labels
 from nn_assets.oversight.drift import DriftReport
+from nn_assets.portfolio.actions import LateActions
 from nn_assets.settings import Strategy
 from nn_assets.signals.signals import OutcomeStatistics, SessionSignals, make_signals, outcome_statistics
 
@@ -102,6 +103,7 @@ def replay(
     monitor: Monitor | None = None,
     standing: Standing | None = None,
     controls: Callable[[int], Controls] | None = None,
+    late: Callable[[int], LateActions | None] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Replay:
     """Play sessions in order, as the live round would have.
@@ -126,6 +128,9 @@ def replay(
         State before the first row; a flat book when left out.
     controls : callable, optional
         Row to the controls in force, to play recorded sessions again as they were.
+    late : callable, optional
+        Row to the actions that became known late on it, for recorded sessions too. A study has none: it
+        reads all actions at one moment, and each of its sessions converts the book by those of its own day.
     progress : callable, optional
         Called with the number of sessions played, after each.
     """
@@ -144,6 +149,7 @@ def replay(
             signals=session_signals(row, symbols, forecasts, outcomes, market.volatility),
             drift=None if monitor is None else monitor(row),
             controls=_unattended(strategy, latched) if controls is None else controls(row),
+            late=None if late is None else late(row),
         )
         done = play_session(strategy, costs, sessions_per_year, state, facts)
         net[row] = done.state.session_return

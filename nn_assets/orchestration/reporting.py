@@ -18,6 +18,7 @@ from nn_assets.evaluation.verdict import Verdict
 from nn_assets.orchestration.months.study import StudyResult
 from nn_assets.orchestration.tables.universe import survivorship_facts
 from nn_assets.orchestration.workplace import Workplace
+from nn_assets.portfolio.actions import owed_by_late_actions
 from nn_assets.reports.page import DailyPage, Plot, StudyPage, daily_page, demo_page, study_page
 from nn_assets.reports.plots import (
     calibration_curve,
@@ -186,6 +187,29 @@ def _net_notices(strategy: Strategy, state: Mapping[str, Any]) -> list[str]:
     return [f"Net {net:+.2%} lies beyond the limit of {limit:.0%}: {cause}. {remedy}"]
 
 
+def _late_notices(strategy: Strategy, done: Round) -> list[str]:
+    """Say which actions became known late, and what they brought to the book on this session."""
+    late, symbols = done.late, done.standing.book.symbols
+    if late is None:
+        return []
+    told, owed = [], owed_by_late_actions(late, strategy.portfolio.lot_size)
+    for column in late.changed.nonzero()[0]:
+        changes = [
+            f"{kind} of {day} {before[column]:g} -> {now[column]:g}"
+            for kind in ("split", "dividend")
+            for day, before, now in zip(
+                late.sessions, getattr(late.taken, kind), getattr(late.known, kind), strict=True
+            )
+            if before[column] != now[column]
+        ]
+        told.append(
+            f"{symbols[column]}: {', '.join(changes)}, known only now. The book was converted before this session's "
+            f"first fill: {owed.quantity[column]:+,.10g} shares, {owed.dividends_usd[column]:+,.2f} USD of dividends, "
+            f"{owed.in_lieu_usd[column]:+,.2f} USD for fractions. Compare it with the account."
+        )
+    return told
+
+
 def _caveats(strategy: Strategy) -> tuple[str, ...]:
     said = []
     if strategy.source.kind == "simulator":
@@ -254,7 +278,7 @@ def write_daily_page(
         label=_market_label(strategy),
         verdict=provenance["verdict"] if provenance["verdict"] != "None" else "",
         plots=plots,
-        notices=_net_notices(strategy, frames["portfolio_states"].iloc[0]),
+        notices=_net_notices(strategy, frames["portfolio_states"].iloc[0]) + _late_notices(strategy, done),
         provenance=provenance,
         caveats=_caveats(strategy),
     )

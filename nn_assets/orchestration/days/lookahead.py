@@ -13,6 +13,7 @@ from nn_assets.evaluation.market_view import MarketView, market_view
 from nn_assets.evaluation.replay import forecast_arrays, replay
 from nn_assets.evaluation.spending import SLIPPAGE_SESSIONS
 from nn_assets.market.sessions import assumed_known_at
+from nn_assets.orchestration.days.late_actions import late_actions
 from nn_assets.orchestration.days.rounds import Given, recorded_given, watch_of
 from nn_assets.orchestration.days.standing import spending_on_record, standing_before
 from nn_assets.orchestration.months.cost_models import cost_model, recorded_cost_model_ids
@@ -143,12 +144,15 @@ def _closes(workplace: Workplace, sessions: pd.Series) -> pd.DatetimeIndex:
 
 
 def _facts(workplace: Workplace) -> pd.DataFrame:
-    """Session and moments of every version of bars and actions."""
+    """Session and moments of every version of bars and actions; an ex-day that is no session counts as the next."""
     columns = ["session", "known_at", "ingested_at"]
     facts, actions = workplace.raw_versions()[columns], workplace.action_versions()
     if actions is None:
         return facts
-    return pd.concat([facts, actions.rename(columns={"ex_session": "session"})[columns]], ignore_index=True)
+    sessions = workplace.sessions()
+    row = sessions.searchsorted(pd.DatetimeIndex(actions["ex_session"]))
+    effective = actions.assign(session=sessions[row.clip(max=len(sessions) - 1)])
+    return pd.concat([facts, effective[columns]], ignore_index=True)
 
 
 def _late_deliveries(workplace: Workplace, decisions: pd.DataFrame) -> pd.DatetimeIndex:
@@ -195,6 +199,7 @@ def _played(
                 monitor=watch,
                 standing=_standing(workplace, rounds, market, used, run[0]),
                 controls=lambda row, given=given: given[row].controls,  # type: ignore[misc]
+                late=lambda row: late_actions(workplace, cube.sessions[row], market),
             ).rounds
     return rounds[len(before) :]
 

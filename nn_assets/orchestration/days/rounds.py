@@ -26,6 +26,7 @@ from nn_assets.frames import DRIFT, FILLS, ORDERS, POSITION_STEPS, SIGNALS, TARG
 from nn_assets.learning.address import code_version
 from nn_assets.orchestration.clock import as_of_session
 from nn_assets.orchestration.commands.controls import kill_switch_state, latest_breaker_reset
+from nn_assets.orchestration.days.late_actions import late_actions
 from nn_assets.orchestration.days.standing import standing_before
 from nn_assets.orchestration.months.cost_models import cost_model, cost_model_id_in_force
 from nn_assets.orchestration.months.models import (
@@ -184,6 +185,7 @@ def _facts(
         signals=session_signals(row, symbols, arrays, outcomes, market.volatility),
         drift=watch_of(workplace, cube, arrays, row, given.recorded_at)(row),
         controls=given.controls,
+        late=late_actions(workplace, session, market),
     )
 
 

@@ -11,9 +11,8 @@ from nn_assets.frames import ACTION_VERSIONS, empty
 from nn_assets.market.actions import actions_as_of, new_action_versions, with_action_moments, withdrawals
 from nn_assets.market.bars import RevisionCount
 from nn_assets.market.cleaning import Cleaned
-from nn_assets.market.sessions import next_session
 from nn_assets.market.suspicions import suspicions
-from nn_assets.orchestration.clock import as_of_session, now_utc
+from nn_assets.orchestration.clock import as_of_session, as_of_sessions, last_stated_session, now_utc
 from nn_assets.orchestration.tables.actions import ACTIONS, read_action_versions
 from nn_assets.orchestration.workplace import Workplace
 from nn_assets.sources.actions_file import ActionsFile
@@ -89,21 +88,45 @@ def without_recorded_splits(cleaned: Cleaned, workplace: Workplace) -> Cleaned:
 
 
 def action_messages(workplace: Workplace, bars: pd.DataFrame, actions: pd.DataFrame | None) -> list[str]:
-    """What a person should judge, one line each: bars and actions that contradict each other, late actions.
-
-    An action that became known after its ex-session was decided is in features and labels from then
-    on, but no book is converted after the fact.
-    """
+    """What a person should judge, one line each: bars and actions that contradict each other, late actions."""
     if actions is None:
         return []
     found = [f"{each.symbol} {each.first_session.date()}: {each.message}" for each in suspicions(bars, actions)]
-    market = workplace.strategy.market
-    for symbol, day, kind, known_at in actions[["symbol", "ex_session", "kind", "known_at"]].itertuples(index=False):
-        if market.live_starts is None or day.date() < market.live_starts:
+    return found + _late_messages(workplace)
+
+
+def _late_messages(workplace: Workplace) -> list[str]:
+    """Actions as last told that came after their ex-session was decided, and the session that mends the book."""
+    market, name = workplace.strategy.market, workplace.strategy.name
+    versions = read_action_versions(workplace.lake, name, workplace.lake.segments(name, ACTIONS))
+    if versions is None or market.live_starts is None or len(workplace.live_sessions) == 0:
+        return []
+    live = workplace.live_sessions
+    decided = workplace.ledger.read("decisions", name, bookkeeping=True).set_index("session")["recorded_at"]
+    recorded = pd.DatetimeIndex(pd.to_datetime(decided.reindex(live), utc=True))
+    closes = as_of_sessions(market, live)
+    told = []
+    ordered = versions.sort_values(["symbol", "ex_session", "kind", "ingested_at", "known_at"], kind="stable")
+    for row in ordered.drop_duplicates(["symbol", "ex_session", "kind"], keep="last").itertuples(index=False):
+        ex_session = int(live.searchsorted(row.ex_session))
+        if row.ex_session < live[0] or ex_session == len(live):
             continue
-        if known_at > as_of_session(market, next_session(market.calendar, day - pd.Timedelta(days=1))):
-            found.append(
-                f"{symbol} {day.date()}: late_action: the {kind} became known {known_at:%Y-%m-%d %H:%M} UTC; "
-                "a book that held it then was not converted: correct the position"
-            )
-    return found
+        aware = (closes >= row.known_at) & (recorded.isna() | (recorded >= row.ingested_at))
+        aware[:ex_session] = False
+        if aware[ex_session]:
+            continue
+        what = f"the {row.kind} became known" if pd.notna(row.value) else f"the {row.kind} was withdrawn"
+        told.append(
+            f"{row.symbol} {row.ex_session.date()}: late_action: {what} {row.known_at:%Y-%m-%d %H:%M} UTC; "
+            + _mended(workplace, live[aware][0] if aware.any() else None)
+        )
+    return told
+
+
+def _mended(workplace: Workplace, session: pd.Timestamp | None) -> str:
+    if session is not None:
+        return f"a book that held it then is converted before the first fill of {session.date()}"
+    end = last_stated_session(workplace.strategy.market)
+    if end is None:
+        return "a book that held it then is converted before the first fill of the next session decided"
+    return f"no session up to {end.date()}, the last to be decided, knows it: correct the position by hand"
