@@ -8,7 +8,6 @@ import pandas as pd
 
 from nn_assets.evaluation.market_view import MarketView
 from nn_assets.market.adjustment import adjustment_of
-from nn_assets.market.sessions import session_days
 from nn_assets.orchestration.workplace import Workplace
 from nn_assets.portfolio.actions import ActionRows, LateActions
 
@@ -49,7 +48,7 @@ def late_actions(workplace: Workplace, session: pd.Timestamp, market: MarketView
     marks = _on_record(workplace, "holdings", "price", gone, symbols)
     multiple = workplace.strategy.portfolio.stop_atr_multiple
     return LateActions(
-        sessions=session_days(gone),
+        sessions=gone.to_numpy().astype("datetime64[D]"),
         traded=_on_record(workplace, "fills", "quantity", gone, symbols),
         taken=taken,
         known=known,
