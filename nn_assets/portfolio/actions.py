@@ -179,8 +179,8 @@ def book_after_late_actions(book: Book, late: LateActions, lot_size: float, sess
     """Mend a book by actions that became known after sessions were decided without them.
 
     It ends with the quantities and the cash of a book that had known in time and sent the same fills,
-    but for interest. Orders under way and their rests stay: they were decided on the wrong holdings, but in
-    today's shares, and the session's own decision brings the book to its target.
+    but for interest. Orders under way and their rests stay: they were decided on the wrong holdings,
+    but in today's shares, and the session's own decision brings the book to its target.
 
     Parameters
     ----------
@@ -210,7 +210,9 @@ def book_after_late_actions(book: Book, late: LateActions, lot_size: float, sess
         A dividend of at least the last mark of a position: the book cannot be right.
     """
     changed, owed = late.changed, owed_by_late_actions(late, lot_size)
-    quantity = book.quantity + owed.quantity
+    summed = book.quantity + owed.quantity
+    lots = whole_lots(summed, lot_size)
+    quantity = np.where(changed & (np.abs(summed - lots) < _ROUNDED_OFF * lot_size), lots, summed)
     price = np.where(changed, _carried(book.price, late.marked_row, late, dividends=True), book.price)
     swallowed = (quantity != 0.0) & np.isfinite(book.price) & ~(price > 0.0)
     if swallowed.any():

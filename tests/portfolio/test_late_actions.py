@@ -20,6 +20,7 @@ from nn_assets.portfolio.actions import (
     owed_by_late_actions,
 )
 from nn_assets.portfolio.book import Book, empty_book
+from nn_assets.portfolio.breakers import Breaker
 from nn_assets.portfolio.fills import FillArrays
 from nn_assets.portfolio.records import book_remainder, holdings_frame
 
@@ -71,7 +72,7 @@ def mended(book: Book, told: LateActions) -> Book:
 
 
 def test_a_split_one_session_late_brings_the_shares_and_carries_entry_and_stop_but_not_the_mark() -> None:
-    before = held(100.0)
+    before = replace(held(100.0), breaker=Breaker("daily_loss", "half of it gone"))
     book = mended(before, late(rows(), rows((1.0, 1.0, 2.0)), 100.0, 0.0, 0.0))
     assert book.quantity.tolist() == [200.0, 50.0]
     assert book.price.tolist() == [20.0, 10.0]
@@ -124,10 +125,16 @@ def test_longs_get_a_late_dividend_and_shorts_pay_it_on_what_they_held_then(quan
     assert (book.stop_price[0], book.entry_price[0]) == (33.25, 36.0)
 
 
-def test_a_position_entered_since_keeps_its_entry_and_stop() -> None:
-    told = late(rows(), rows((1.0, 2.0, 1.0)), 100.0, -100.0, 30.0)
-    book = mended(held(30.0, entered="2017-06-23"), told)
+@pytest.mark.parametrize(("traded", "entered"), [((100.0, -100.0, 30.0), 2), ((100.0, -70.0, 0.0), 1)])
+def test_a_position_entered_since_keeps_its_entry_and_stop(traded: tuple[float, ...], entered: int) -> None:
+    told = late(rows(), rows((1.0, 2.0, 1.0)), *traded)
+    book = mended(held(30.0, entered=str(DAYS[entered])), told)
     assert (book.quantity[0], book.entry_price[0], book.stop_price[0]) == (130.0, 36.0, 34.0)
+
+
+def test_a_restated_dividend_pays_the_difference_and_lowers_the_stop_by_it() -> None:
+    book = mended(held(100.0), late(rows(dividend=(0.0, 0.5, 0.0)), rows(dividend=(0.0, 0.75, 0.0)), 100.0, 0.0, 0.0))
+    assert (book.session_dividends_usd, book.stop_price[0], book.entry_price[0]) == (25.0, 33.75, 36.0)
 
 
 def test_shares_that_come_where_none_of_their_side_are_held_get_the_stop_of_a_new_entry() -> None:
@@ -157,6 +164,13 @@ def test_what_is_known_as_it_was_taken_changes_no_bit() -> None:
     book = mended(before, late(same, rows((1.0, 2.0, 0.07), (0.1, 0.0, 0.3)), 11.0, 3.0, 7.0))
     assert holdings_frame(book).equals(holdings_frame(before))
     assert (book_remainder(book), book.cash_usd) == (book_remainder(before), before.cash_usd)
+
+
+def test_a_position_sold_out_in_tenths_of_a_share_is_flat() -> None:
+    told = late(rows((1.0, 1.0, 0.5)), rows(), 0.1, 0.2, -0.3)
+    book = book_after_late_actions(held(0.1 - 0.3), told, 0.1, TODAY)
+    assert book.quantity[0] == 0.0
+    assert np.isnan(book.stop_price[0])
 
 
 # --- whole histories ---------------------------------------------------------------------------------------
