@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -29,6 +29,7 @@ from nn_assets.orchestration.catalog import find_strategy
 from nn_assets.orchestration.clock import as_of_session, last_open_session, now_utc
 from nn_assets.orchestration.tables.actions import ACTIONS, data_hash_of, read_action_versions
 from nn_assets.orchestration.tables.series import known_by_role
+from nn_assets.orchestration.tables.stored import read_once
 from nn_assets.orchestration.tables.universe import candidates_of
 from nn_assets.settings import Strategy
 from nn_assets.store.files import locked
@@ -115,7 +116,7 @@ class Workplace:
         """Every version of every raw bar, or of those of some sessions, read from what holds them alone."""
         if sessions is not None:
             return self.lake.read_segments(self.strategy.name, RAW_BARS, sessions=sessions)
-        return _read_versions(self.lake.root, self.strategy.name, self.lake.segments(self.strategy.name, RAW_BARS))
+        return read_once(self.lake, self.strategy.name, RAW_BARS, self.lake.segments(self.strategy.name, RAW_BARS))
 
     def bars(self, session: object = None) -> pd.DataFrame:
         """Clean bars as they were known at a session's close.
@@ -243,13 +244,6 @@ class Workplace:
             if until_month is None or month <= until_month
         ]
         return self.lake.read_months(self.strategy.name, FORECASTS, months)
-
-
-# What is read by its content's address cannot change: one copy serves every session of a run.
-@lru_cache(maxsize=4)
-def _read_versions(root: Path, strategy: str, segments: tuple[str, ...]) -> pd.DataFrame:
-    del segments
-    return Lake(root).read_segments(strategy, RAW_BARS)
 
 
 _PUBLISHED: dict[tuple[Path, str, str], pd.DataFrame] = {}

@@ -19,6 +19,7 @@ import pandas as pd
 
 from nn_assets.market.sessions import sessions_between
 from nn_assets.orchestration import workplace as places
+from nn_assets.orchestration.tables import stored
 from nn_assets.orchestration.tables.ingest import audit_bars, ingest_bars, publish_bars
 from nn_assets.orchestration.workplace import Workplace, open_workplace
 from nn_assets.settings import Strategy
@@ -112,7 +113,7 @@ class Driver:
     def forget(self) -> None:
         """A process that starts afresh has nothing in memory."""
         places._PUBLISHED.clear()
-        places._read_versions.cache_clear()
+        stored._read.cache_clear()
 
 
 def main() -> None:

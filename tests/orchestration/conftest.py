@@ -23,6 +23,7 @@ from nn_assets.orchestration.commands.headless import materialise, run_round
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.months import models
 from nn_assets.orchestration.naming import asset_key
+from nn_assets.orchestration.tables import stored
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger import Ledger
 from nn_assets.store.schema import TABLES
@@ -81,7 +82,7 @@ def forget() -> None:
     models._read_model.cache_clear()
     models._read_forecasts.cache_clear()
     workplace._PUBLISHED.clear()
-    workplace._read_versions.cache_clear()
+    stored._read.cache_clear()
 
 
 @contextmanager

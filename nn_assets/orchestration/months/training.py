@@ -19,6 +19,7 @@ from nn_assets.learning.refresh import RefreshCheck, check_refresh
 from nn_assets.market.sessions import next_session, previous_session
 from nn_assets.orchestration.months.models import MODEL_SECTIONS, load_model, models_in_force
 from nn_assets.orchestration.partitions import first_model_month
+from nn_assets.orchestration.tables.stored import last_decided_session
 from nn_assets.orchestration.workplace import Workplace
 from nn_assets.settings import Strategy
 
@@ -157,9 +158,8 @@ def _row(workplace: Workplace, strategy: Strategy, named: MonthModel, effective:
 
 def _first_undecided(workplace: Workplace) -> pd.Timestamp | None:
     """The session after the last decided one; None where none is decided."""
-    decided = workplace.ledger.read("decisions", workplace.strategy.name)
-    last = decided["session"].max()
-    return None if decided.empty else next_session(workplace.strategy.market.calendar, last)
+    decided = last_decided_session(workplace.ledger, workplace.strategy.name)
+    return None if decided is None else next_session(workplace.strategy.market.calendar, decided)
 
 
 def refresh_after(workplace: Workplace, session: pd.Timestamp, run_id: str, tell: Told) -> MonthModel:

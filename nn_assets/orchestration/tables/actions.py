@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from functools import lru_cache
-from pathlib import Path
 
 import pandas as pd
 
 from nn_assets.market.actions import action_hash
 from nn_assets.market.bars import content_hash
+from nn_assets.orchestration.tables.stored import read_once
 from nn_assets.store.lake import Lake
 
 __all__ = ["ACTIONS", "data_hash_of", "read_action_versions"]
@@ -20,13 +19,7 @@ ACTIONS = "actions"
 
 def read_action_versions(lake: Lake, strategy: str, segments: Sequence[str]) -> pd.DataFrame | None:
     """Every version of every action in some segments, columns of ``ACTION_VERSIONS``; None without segments."""
-    return _read(lake.root, strategy, tuple(segments)) if segments else None
-
-
-@lru_cache(maxsize=4)
-def _read(root: Path, strategy: str, segments: tuple[str, ...]) -> pd.DataFrame:
-    lake = Lake(root)
-    return pd.concat([lake.read_table(strategy, ACTIONS, address) for address in segments], ignore_index=True)
+    return read_once(lake, strategy, ACTIONS, segments) if segments else None
 
 
 def data_hash_of(bars: pd.DataFrame, actions: pd.DataFrame | None) -> str:

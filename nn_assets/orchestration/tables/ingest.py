@@ -22,6 +22,7 @@ from nn_assets.orchestration.tables.ingest_actions import (
 )
 from nn_assets.orchestration.tables.intraday import intraday_notices
 from nn_assets.orchestration.tables.sources import source_of
+from nn_assets.orchestration.tables.stored import last_decided_session
 from nn_assets.orchestration.tables.universe import current_members
 from nn_assets.orchestration.workplace import RAW_BARS, Workplace
 from nn_assets.sources.files import FilesSource
@@ -52,7 +53,7 @@ def ingest_bars(workplace: Workplace) -> Ingested:
     market = workplace.strategy.market
     source = source_of(workplace)
     first, last = pd.Timestamp(market.history_starts), workplace.last_session
-    arrived_at, decided_to = now_utc(), _decided_to(workplace)
+    arrived_at, decided_to = now_utc(), last_decided_session(workplace.ledger, workplace.strategy.name)
     unread = UnreadFiles.of(workplace, source, arrived_at) if isinstance(source, FilesSource) else None
     delivered = (source if unread is None else unread).bars(market.symbols, first, last)
     counted = _append_new(workplace, delivered, arrived_at, decided_to) if len(delivered) else RevisionCount()
@@ -61,11 +62,6 @@ def ingest_bars(workplace: Workplace) -> Ingested:
         unread.remember()
     files = () if unread is None else tuple(file.name for file in unread.files)
     return Ingested(counted, len(delivered), files, () if unread is None else tuple(unread.without_bars))
-
-
-def _decided_to(workplace: Workplace) -> pd.Timestamp | None:
-    decided = workplace.ledger.latest("decisions", workplace.strategy.name)["session"]
-    return None if decided.empty else decided.max()
 
 
 def _append_new(

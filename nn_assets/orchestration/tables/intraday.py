@@ -20,6 +20,7 @@ from nn_assets.market.intraday import (
 )
 from nn_assets.market.intraday_cleaning import CleanedIntraday, clean_intraday, inspect_intraday
 from nn_assets.orchestration.clock import as_of_session, now_utc
+from nn_assets.orchestration.tables.stored import last_decided_session
 from nn_assets.orchestration.workplace import Workplace
 from nn_assets.settings import IntradaySettings
 from nn_assets.sources.intraday_files import read_intraday_files
@@ -71,13 +72,12 @@ def ingest_intraday(workplace: Workplace) -> tuple[RevisionCount, int]:
     """
     strategy, settings = workplace.strategy, _settings(workplace)
     delivered = read_intraday_files(workplace.folder, settings)
-    decided = workplace.ledger.read("decisions", strategy.name)["session"]
     stamped = stamped_intraday(
         delivered,
         strategy.market.calendar,
         settings,
         now_utc(),
-        decided_to=None if decided.empty else decided.max(),
+        decided_to=last_decided_session(workplace.ledger, strategy.name),
     )
     wanted = stamped["session"].between(pd.Timestamp(strategy.market.history_starts), workplace.last_session)
     if strategy.market.symbols:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +13,7 @@ from nn_assets.market.bars import RevisionCount
 from nn_assets.market.other_series import KnownSeries, known_series, new_observations
 from nn_assets.market.series_intake import JudgedSeries, judge_series
 from nn_assets.orchestration.clock import as_of_session, as_of_sessions, now_utc
+from nn_assets.orchestration.tables.stored import last_decided_session, read_once
 from nn_assets.settings import Strategy
 from nn_assets.sources.series_files import read_series_file
 from nn_assets.store.lake import Lake
@@ -50,8 +50,8 @@ def ingest_series(strategy: Strategy, lake: Lake, ledger: Ledger, folder: Path) 
         A file is absent or faulty; nothing of this delivery is stored then.
     """
     stored = series_versions(strategy, lake)
-    decided = ledger.read("decisions", strategy.name)["session"]
-    decided_at = None if decided.empty else as_of_session(strategy.market, decided.max())
+    decided = last_decided_session(ledger, strategy.name)
+    decided_at = None if decided is None else as_of_session(strategy.market, decided)
     arrived = now_utc()
     taken, fresh = [], []
     for settings in strategy.series:
@@ -72,13 +72,7 @@ def ingest_series(strategy: Strategy, lake: Lake, ledger: Ledger, folder: Path) 
 def series_versions(strategy: Strategy, lake: Lake) -> pd.DataFrame:
     """Every version of every observation stored; none before the first delivery."""
     segments = lake.segments(strategy.name, OTHER_SERIES)
-    return _read_versions(lake.root, strategy.name, segments) if segments else empty(SERIES)
-
-
-@lru_cache(maxsize=4)
-def _read_versions(root: Path, strategy: str, segments: tuple[str, ...]) -> pd.DataFrame:
-    del segments  # content-addressed: other segments are another entry of the cache
-    return Lake(root).read_segments(strategy, OTHER_SERIES)
+    return read_once(lake, strategy.name, OTHER_SERIES, segments) if segments else empty(SERIES)
 
 
 def known_by_role(

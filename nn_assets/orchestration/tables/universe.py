@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from nn_assets.market.universe import (
     several_spells,
 )
 from nn_assets.orchestration.clock import as_of_session, as_of_sessions, now_utc
+from nn_assets.orchestration.tables.stored import last_decided_session, read_once
 from nn_assets.settings import Strategy
 from nn_assets.sources.membership_files import read_membership_file
 from nn_assets.store.lake import Lake
@@ -52,14 +52,14 @@ def ingest_universe(strategy: Strategy, lake: Lake, ledger: Ledger, folder: Path
         The file is absent or faulty, or lacks more members than may vanish at once; nothing is stored then.
     """
     assert strategy.universe is not None, "asked of a strategy with a universe only"
-    decided = ledger.read("decisions", strategy.name)["session"]
+    decided = last_decided_session(ledger, strategy.name)
     stored, delivered, now = _versions(strategy, lake), read_membership_file(folder, strategy.universe), now_utc()
     refuse_cut_off(stored, delivered, now, strategy.universe.max_retired_fraction)
     fresh, counted = new_spells(
         stored,
         delivered,
         now,
-        decided_at=None if decided.empty else as_of_session(strategy.market, decided.max()),
+        decided_at=None if decided is None else as_of_session(strategy.market, decided),
     )
     if len(fresh):
         lake.append_segment(strategy.name, UNIVERSE, fresh)
@@ -70,14 +70,8 @@ def _versions(strategy: Strategy, lake: Lake) -> pd.DataFrame:
     """Every version of the spells of the universe that the strategy names now."""
     assert strategy.universe is not None
     segments = lake.segments(strategy.name, UNIVERSE)
-    stored = _read_versions(lake.root, strategy.name, segments) if segments else empty(MEMBERSHIP)
+    stored = read_once(lake, strategy.name, UNIVERSE, segments) if segments else empty(MEMBERSHIP)
     return stored[stored["universe"] == strategy.universe.name]
-
-
-@lru_cache(maxsize=4)
-def _read_versions(root: Path, strategy: str, segments: tuple[str, ...]) -> pd.DataFrame:
-    del segments  # content-addressed: other segments are another entry of the cache
-    return Lake(root).read_segments(strategy, UNIVERSE)
 
 
 def candidates_of(
