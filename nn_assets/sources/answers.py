@@ -92,12 +92,20 @@ def partial_answer(source: str, symbol: str, found: str, **where: object) -> Sou
     )
 
 
-def nothing_of(source: str, symbol: str, first: pd.Timestamp, last: pd.Timestamp | None) -> SourceError:
-    """Make the error for an answer without a row."""
+def nothing_of(
+    source: str,
+    symbol: str,
+    first: pd.Timestamp,
+    last: pd.Timestamp | None,
+    *,
+    what: str = "bars",
+    key: str = "market.symbols",
+) -> SourceError:
+    """Make the error for an answer without a row; ``key`` is the setting that names the symbol."""
     return SourceError(
-        expected=f"bars of {symbol} from {first.date()} to {'now' if last is None else last.date()}",
+        expected=f"{what} of {symbol} from {first.date()} to {'now' if last is None else last.date()}",
         found="an empty answer",
-        remedy="correct market.symbols, or ask for sessions on which it traded and which the subscription covers",
+        remedy=f"correct {key}, or ask for sessions on which it traded and which the subscription covers",
         source=source,
         symbol=symbol,
         session=first.date(),

@@ -51,6 +51,8 @@ class CcxtSource:
     timeout_seconds : float
     paced : bool
         Whether ccxt keeps the pauses that the exchange asks for between requests.
+    symbols_key, exchange_key : str
+        The settings that name the symbols and the exchange, for the remedies of errors.
     """
 
     scope: Scope
@@ -59,6 +61,8 @@ class CcxtSource:
     policy: RetryPolicy = DEFAULT_POLICY
     timeout_seconds: float = 30.0
     paced: bool = True
+    symbols_key: str = "market.symbols"
+    exchange_key: str = "source.exchange"
     name: str = "ccxt"
 
     def bars(
@@ -77,7 +81,7 @@ class CcxtSource:
         """
         names, start = self.scope.asked(self.name, symbols, first)
         with self._session() as session:
-            exchange = self._opened(session, "fetchOHLCV")
+            exchange = self._opened(session, "fetchOHLCV", names)
             delivered = [self._bars_of(exchange, symbol, start, last) for symbol in names]
         bars = pd.concat(delivered, ignore_index=True).assign(source=f"{self.name}:{self.exchange}")
         return checked_selection(bars.astype({"source": "str"}), self.name, names, start, last)
@@ -105,24 +109,44 @@ class CcxtSource:
         Raises
         ------
         SourceError
-            As for bars; an exchange without funding rates.
+            As for bars; an exchange without funding rates, or one that gives the newest alone; a symbol
+            without one in the span.
         """
         names, start = self.scope.asked(self.name, symbols, first)
         end = None if last is None else last + pd.Timedelta(days=1)
+        until = float("inf") if end is None else _milliseconds(end)
         tables = []
         with self._session() as session:
-            exchange = self._opened(session, "fetchFundingRateHistory")
+            exchange = self._opened(session, "fetchFundingRateHistory", names)
             for symbol in names:
                 pages = self._pages(symbol, exchange.fetch_funding_rate_history, _rate, start, end, step=0)
-                rows = {moment: rate for page in pages for moment, rate in page}
+                told = {moment: rate for page in pages for moment, rate in page}
+                self._refuse_newest_alone(symbol, exchange.fetch_funding_rate_history, start, told)
+                rows = {moment: rate for moment, rate in told.items() if _milliseconds(start) <= moment < until}
                 if not rows:
-                    raise nothing_of(self.name, symbol, start, last)
+                    place = f"{self.name}:{self.exchange}"
+                    raise nothing_of(place, symbol, start, last, what="funding rates", key=self.symbols_key)
                 tables.append(self._rates(symbol, rows))
-        found = pd.concat(tables, ignore_index=True)
-        within = found["observed_at"] >= start.tz_localize("UTC")
-        if end is not None:
-            within &= found["observed_at"] < end.tz_localize("UTC")
-        return found[within].reset_index(drop=True)
+        return pd.concat(tables, ignore_index=True)
+
+    def _refuse_newest_alone(
+        self, symbol: str, ask: Callable[..., Any], start: pd.Timestamp, told: Mapping[int, float]
+    ) -> None:
+        """Refuse rates that begin late because the exchange answers from the newest back, not from the day asked."""
+        begins = min(told, default=0)
+        if begins <= _milliseconds(start) + _DAY:
+            return
+        answer = self._ask(partial(ask, symbol, begins, 2), symbol=symbol)
+        again = [moment for moment, _ in self._read(symbol, answer, _rate)]
+        if min(again, default=begins + 3 * _DAY) > begins + 2 * _DAY:
+            day = pd.Timestamp(begins, unit="ms").date()
+            raise self._refused(
+                "from_the_start",
+                f"rates from {start.date()} on, the oldest first",
+                f"choose another in {self.exchange_key}, take a file of rates, or set market.history_starts later",
+                symbol,
+                f"the newest alone, from {day}",
+            )
 
     def _session(self) -> Any:
         try:
@@ -131,17 +155,20 @@ class CcxtSource:
             raise missing_extra("ccxt", "ccxt") from None
         return _listening(self.base_url, self.timeout_seconds)
 
-    def _opened(self, session: Any, ability: str) -> Any:
+    def _opened(self, session: Any, ability: str, symbols: tuple[str, ...]) -> Any:
         import ccxt
 
         if self.exchange not in ccxt.exchanges:
-            raise self._refused("known_exchange", "an exchange that ccxt knows by this id", "correct source.exchange")
+            raise self._refused(
+                "known_exchange", "an exchange that ccxt knows by this id", f"correct {self.exchange_key}"
+            )
         options = {"session": session, "timeout": int(self.timeout_seconds * 1000), "requests_trust_env": True}
         options["enableRateLimit"] = self.paced
         exchange = getattr(ccxt, self.exchange)(options)
         if not exchange.has.get(ability):
-            raise self._refused("offered", f"an exchange that offers {ability}", "choose another in source.exchange")
-        self._ask(exchange.load_markets)
+            other = f"choose another in {self.exchange_key}"
+            raise self._refused("offered", f"an exchange that offers {ability}", other)
+        self._ask(exchange.load_markets, symbol=", ".join(symbols)[:120])
         return exchange
 
     def _bars_of(self, exchange: Any, symbol: str, first: pd.Timestamp, last: pd.Timestamp | None) -> pd.DataFrame:
@@ -210,7 +237,8 @@ class CcxtSource:
         )
 
     def _ask(self, call: Callable[[], Any], **where: object) -> Any:
-        outcome = persist(lambda: _attempt(call), self.policy, f"{self.name}:{self.exchange}")
+        asked = f"{self.name}:{self.exchange}"
+        outcome = persist(lambda: _attempt(call, self.symbols_key, self.exchange_key), self.policy, asked)
         if isinstance(outcome, Fault):
             raise outcome.error(source=f"{self.name}:{self.exchange}", **where)
         return outcome
@@ -266,7 +294,7 @@ def _unanswered(error: Exception, timeout_seconds: float) -> Fault:
     return not_there("an exchange that answers", told)
 
 
-def _attempt(call: Callable[[], Any]) -> Any:
+def _attempt(call: Callable[[], Any], symbols_key: str, exchange_key: str) -> Any:
     """Ask once. Exceptions of the library end here, as faults."""
     import ccxt
 
@@ -275,15 +303,14 @@ def _attempt(call: Callable[[], Any]) -> Any:
     except Faulted as signal:
         return signal.fault
     except ccxt.BadSymbol as error:
-        return Fault("known_symbol", "a symbol that the exchange has", str(error)[:200], "correct market.symbols")
+        return Fault("known_symbol", "a symbol that the exchange has", str(error)[:200], f"correct {symbols_key}")
     except ccxt.NetworkError as error:
         told = f"{type(error).__name__}: {error}"[:200]
         return Fault("vendor_available", "an answer", told, "run again later", passing=True)
     except ccxt.BaseError as error:
         told = f"{type(error).__name__}: {error}"[:200]
-        return Fault(
-            "accepted", "a request that the exchange accepts", told, "check market.symbols and source.exchange"
-        )
+        remedy = f"check {symbols_key} and {exchange_key}"
+        return Fault("accepted", "a request that the exchange accepts", told, remedy)
     except Exception as error:  # noqa: BLE001  ccxt's parsers fail in any way on answers of another shape
         told = f"{type(error).__name__}: {error}"[:200]
         return Fault("rows_as_documented", "an answer as ccxt expects it", told, "update ccxt, or report it")

@@ -142,7 +142,7 @@ def judge(
             "json_answer",
             "JSON from the vendor",
             f"content type {without_secrets(kind, secrets)[:60]!r}: {_excerpt(body, secrets)}",
-            "check source.base_url, and whether a proxy or a login page answers in the vendor's place",
+            "check base_url, and whether a proxy or a login page answers in the vendor's place",
         )
     try:
         return _blotted(json.loads(body), secrets)
@@ -179,7 +179,7 @@ def too_slow(timeout_seconds: float, found: str) -> Fault:
 
 def not_there(expected: str, found: str) -> Fault:
     """Give the fault of a vendor that cannot be reached."""
-    remedy = "check the network, proxy settings and source.base_url"
+    remedy = "check the network, proxy settings and base_url"
     return Fault("reachable", expected, found, remedy, passing=True)
 
 

@@ -204,6 +204,36 @@ def test_a_funding_page_missing_in_the_middle_is_refused(vendor, source, caplog)
     assert refused(caplog, source.funding_rates).where["rule"] == "whole_answer"
 
 
+def test_an_exchange_that_gives_its_newest_funding_rates_alone_is_refused_and_one_listed_late_is_not(
+    vendor, source, caplog
+) -> None:
+    def newest(rows: list[dict[str, Any]], request: Request) -> list[dict[str, Any]]:
+        since = pd.Timestamp(int(request.query["startTime"]), unit="ms", tz="UTC")
+        told = [{**rows[0], "fundingTime": milliseconds(one)} for one in PAYMENTS[since <= PAYMENTS]]
+        return told[-int(request.query.get("limit", PAGE)) :]
+
+    late = source.funding_rates((BTC,), pd.Timestamp("2021-02-01"))
+    assert late["observed_at"].min() == PAYMENTS[0]
+    changed(vendor, "fundingRate", newest)
+    error = refused(caplog, lambda: source.funding_rates((BTC,), pd.Timestamp("2021-02-01")))
+    assert (error.where["rule"], error.where["symbol"]) == ("from_the_start", BTC)
+    assert "the newest alone, from 2021-03-24" in error.found
+
+
+def test_funding_rates_that_all_lie_after_the_span_are_none(source, caplog) -> None:
+    other = replace(source, symbols_key="series.symbols")
+    asked = refused(caplog, lambda: other.funding_rates((BTC,), pd.Timestamp("2021-03-01"), pd.Timestamp("2021-03-05")))
+    assert asked.where["rule"] == "not_empty"
+    assert "series.symbols" in asked.remedy
+    assert f"funding rates of {BTC} from 2021-03-01 to 2021-03-05" in asked.expected
+
+
+def test_remedies_name_the_setting_that_stated_the_symbol_and_the_exchange(source, caplog) -> None:
+    other = replace(source, symbols_key="series.symbols", exchange_key="series.exchange")
+    assert "series.symbols" in refused(caplog, lambda: other.funding_rates(("DOGE/USDT:USDT",))).remedy
+    assert "series.exchange" in refused(caplog, replace(other, exchange="nosuch").funding_rates).remedy
+
+
 def test_an_answer_without_funding_rates_is_refused(vendor, source, caplog) -> None:
     changed(vendor, "fundingRate", lambda rows, _: [])
     assert refused(caplog, source.funding_rates).where["rule"] == "not_empty"
