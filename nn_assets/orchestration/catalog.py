@@ -70,7 +70,7 @@ def read_strategies() -> tuple[tuple[StrategyFile, ...], dict[Path, SettingsErro
 
 def _require_calendars(strategy: Strategy, file: Path) -> None:
     """Refuse calendars that nobody knows, with the file and the line that name them."""
-    named = {("market", "calendar"): strategy.market.calendar}
+    named: dict[tuple[str, ...], str] = {("market", "calendar"): strategy.market.calendar}
     named |= {("series", str(place), "calendar"): each.calendar or "" for place, each in enumerate(strategy.series)}
     for place, calendar in named.items():
         if not calendar:

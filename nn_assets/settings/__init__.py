@@ -4,7 +4,13 @@ Takes the text of a file. Gives a Strategy, in which every default is stated.
 Never looks a key up by its name at run time.
 """
 
-from nn_assets.settings.data_sections import IntradaySettings, SeriesSettings, UniverseSettings
+from nn_assets.settings.data_sections import (
+    FileSeriesSettings,
+    FundingSeriesSettings,
+    IntradaySettings,
+    SeriesSettings,
+    UniverseSettings,
+)
 from nn_assets.settings.reading import load_strategy, parse_strategy
 from nn_assets.settings.sections import (
     CleaningSettings,
@@ -27,6 +33,8 @@ __all__ = [
     "CostSettings",
     "ExecutionSettings",
     "FeatureSettings",
+    "FileSeriesSettings",
+    "FundingSeriesSettings",
     "GateSettings",
     "IntradaySettings",
     "LabelSettings",

@@ -11,36 +11,44 @@ from pydantic_core import ErrorDetails
 
 from nn_assets.settings.sections import Strategy
 
-__all__ = ["Place", "hint", "place_of", "without_consequences"]
+__all__ = ["Place", "chosen_kind", "hint", "place_of", "without_consequences"]
 
 Place = tuple[str, ...]
 """Keys from the top of the file to one of its values; items of a list by their number."""
 
 _NEAR = 0.7  # of the letters are alike
-_KIND: Place = ("source", "kind")
+_KIND_STANDS_AT = {"source": 1, "series": 2}  # in a problem's place: source.<kind>.key, series.<number>.<kind>.key
+_TAKEN = {"source": "bundled", "series": "file"}  # where no kind is stated
 
 
 def place_of(problem: ErrorDetails) -> Place:
-    """Where a problem lies in the file: its keys, without the kind by which the source's section was chosen."""
+    """Where a problem lies in the file: its keys, without the kind by which a section was chosen."""
     parts = [str(part) for part in problem["loc"]]
-    if len(parts) > 1 and parts[0] == "source":
-        del parts[1]
+    if chosen_kind(problem) is not None:
+        del parts[_KIND_STANDS_AT[parts[0]]]
     return tuple(parts)
+
+
+def chosen_kind(problem: ErrorDetails) -> str | None:
+    """The kind by which the section that a problem lies in was chosen; None where none was."""
+    parts = problem["loc"]
+    place = _KIND_STANDS_AT.get(str(parts[0])) if parts else None
+    return None if place is None or len(parts) <= place else str(parts[place])
 
 
 def without_consequences(problems: Sequence[ErrorDetails], given: Container[Place]) -> list[ErrorDetails]:
     """Leave out what is no fault of its own once a misspelt key is mended.
 
-    That is the key that was meant, which is told to be missing, and, where the source's kind was meant,
-    every other key of the source: they were held against the kind taken where none is stated.
+    That is the key that was meant, which is told to be missing, and, where a section's kind was meant,
+    every other key of it: they were held against the kind taken where none is stated.
     """
     meant = {place_of(problem): place for problem in problems if (place := _meant(problem, given))}
-    unkinded = _KIND in meant.values()
+    unkinded = {place[:-1] for place in meant.values() if place[-1] == "kind"}
     kept = []
     for problem in problems:
         place = place_of(problem)
         missing = problem["type"] == "missing" and place in meant.values()
-        beside = unkinded and place[:1] == _KIND[:1] and meant.get(place) != _KIND
+        beside = place[:-1] in unkinded and meant.get(place, place)[-1] != "kind"
         if not missing and not beside:
             kept.append(problem)
     return kept
@@ -53,8 +61,9 @@ def hint(problem: ErrorDetails, given: Container[Place]) -> str:
     meant = _meant(problem, given)
     if meant:
         return f", did you mean {meant[-1]}?"
-    if place_of(problem)[:1] == _KIND[:1] and _KIND not in given:
-        return ", source.kind is not stated and bundled is taken"
+    kind = (*place_of(problem)[:-1], "kind")
+    if chosen_kind(problem) is not None and kind not in given:
+        return f", {'.'.join(kind)} is not stated and {_TAKEN[kind[0]]} is taken"
     return ""
 
 
@@ -78,12 +87,12 @@ def _keys(problem: ErrorDetails) -> list[str]:
         if fields:
             sections = [model for field in fields for model in _models(field.annotation)]
         else:  # the kind by which one of several sections was chosen
-            sections = [each for each in sections if "kind" in each.model_fields and _default_kind(each) == part]
+            sections = [each for each in sections if part in _kinds(each)]
     return sorted({name for section in sections for name in section.model_fields})
 
 
-def _default_kind(section: type[BaseModel]) -> Any:
-    return section.model_fields["kind"].default
+def _kinds(section: type[BaseModel]) -> tuple[Any, ...]:
+    return get_args(section.model_fields["kind"].annotation) if "kind" in section.model_fields else ()
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from nn_assets.settings.section import Section
+from nn_assets.settings.section import Section, kind_of
+from nn_assets.settings.sources import Address, Exchange
 
-__all__ = ["IntradaySettings", "SeriesSettings", "UniverseSettings"]
+__all__ = ["FileSeriesSettings", "FundingSeriesSettings", "IntradaySettings", "SeriesSettings", "UniverseSettings"]
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
 
 
-class SeriesSettings(Section):
-    """One series beside the bars: a volatility index, funding rates, an on-chain metric, sentiment.
-
-    ``stamps`` says whether its file gives days (observed at that day's close) or moments.
-    ``lag_minutes`` runs from the observation until it counts as known; a file that states when each
-    value was published (a column ``known_at`` or ``published_at``) needs none.
-    """
+class _SeriesSection(Section):
+    """``lag_minutes`` runs from the observation until it counts as known."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
-    path: str
-    symbol: str = ""  # empty: the file's symbol column, or market-wide where it has none
-    value_column: str = ""  # empty: value, close or rate
-    stamps: Literal["days", "moments"] = "days"
+    stamps: Literal["days", "moments"]
     calendar: str | None = None  # the days on which the series exists; the market's when left out
     lag_minutes: NotNegative | None = None
     grid_minutes: Annotated[int, Field(ge=0, le=1440)] = 0  # 0: moments are taken as they come
@@ -37,11 +30,71 @@ class SeriesSettings(Section):
     maximum: float | None = None
     stale_after_sessions: NotNegative = 5
 
+
+class FileSeriesSettings(_SeriesSection):
+    """One series beside the bars, from a file: a volatility index, funding rates, an on-chain metric, sentiment.
+
+    ``stamps`` says whether its file gives days (observed at that day's close) or moments. A file that
+    states when each value was published (a column ``known_at`` or ``published_at``) needs no ``lag_minutes``.
+    """
+
+    kind: Literal["file"] = "file"
+    path: str
+    symbol: str = ""  # empty: the file's symbol column, or market-wide where it has none
+    value_column: str = ""  # empty: value, close or rate
+    stamps: Literal["days", "moments"] = "days"
+
+    @property
+    def stored_symbols(self) -> tuple[str, ...]:
+        """The symbols whose observations it states, as far as the settings tell."""
+        return (self.symbol,)
+
     @model_validator(mode="after")
-    def _grids_are_for_moments(self) -> SeriesSettings:
+    def _grids_are_for_moments(self) -> FileSeriesSettings:
         if self.stamps == "days" and (self.grid_minutes or self.intervals_minutes):
             raise ValueError("series.grid_minutes and series.intervals_minutes need series.stamps 'moments'")
         return self
+
+
+class FundingSeriesSettings(_SeriesSection):
+    """Funding rates of perpetuals, asked from a crypto ``exchange`` that ccxt knows by this id; public data, no key.
+
+    ``exchange``, where left out, is that of a ``source`` of kind ccxt, asked at the same ``base_url``.
+    ``symbols`` lists the bars' symbols where they are the perpetuals themselves, or gives for each of
+    the bars' symbols its perpetual on the exchange (spot ``BTC/USDT``: ``BTC/USDT:USDT``); the empty
+    symbol is the market as a whole.
+    """
+
+    kind: Literal["ccxt_funding"]
+    exchange: Exchange | None = None
+    symbols: Annotated[dict[str, Annotated[str, Field(min_length=1)]], Field(min_length=1)]
+    base_url: Address | None = None
+    stamps: Literal["moments"] = "moments"
+    lag_minutes: NotNegative = 1
+    grid_minutes: Annotated[int, Field(ge=0, le=1440)] = 60
+
+    @property
+    def stored_symbols(self) -> tuple[str, ...]:
+        """The symbols whose observations it gives: the bars', not the exchange's."""
+        return tuple(self.symbols)
+
+    @field_validator("symbols", mode="before")
+    @classmethod
+    def _each_itself(cls, told: Any) -> Any:
+        if not isinstance(told, list | tuple):
+            return told
+        if not all(isinstance(symbol, str) for symbol in told):
+            raise ValueError("a list of symbols, or a mapping from the bars' symbols to perpetuals, was expected")
+        if len(set(told)) < len(told):
+            raise ValueError("a symbol stands twice")
+        return {symbol: symbol for symbol in told}
+
+
+SeriesSettings = Annotated[
+    Annotated[FileSeriesSettings, Tag("file")] | Annotated[FundingSeriesSettings, Tag("ccxt_funding")],
+    Discriminator(kind_of("file")),
+]
+"""One of the two sections above, told apart by ``kind``; a file where none is stated."""
 
 
 class UniverseSettings(Section):

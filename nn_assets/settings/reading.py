@@ -14,7 +14,7 @@ from yaml.constructor import ConstructorError
 from nn_assets.errors import SettingsError
 from nn_assets.settings.calendar_file import with_overrides
 from nn_assets.settings.close_keys import Place as _Place
-from nn_assets.settings.close_keys import hint, place_of, without_consequences
+from nn_assets.settings.close_keys import chosen_kind, hint, place_of, without_consequences
 from nn_assets.settings.sections import Strategy
 
 __all__ = ["line_of_key", "load_strategy", "parse_strategy"]
@@ -202,7 +202,8 @@ def _value(problem: ErrorDetails) -> str:
 
 def _expectation(problem: ErrorDetails) -> str:
     if problem["type"] == "extra_forbidden":
-        return "no such key"
+        kind = chosen_kind(problem)
+        return "no such key" if kind is None else f"no such key of kind {kind!r}"
     if problem["type"] == _NO_SUCH_KIND:
         return f"one of {problem['ctx']['expected_tags']} was expected"
     return problem["msg"].removeprefix("Value error, ")

@@ -14,9 +14,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from nn_assets.settings.data_sections import IntradaySettings, SeriesSettings, UniverseSettings
+from nn_assets.settings.data_sections import FundingSeriesSettings, IntradaySettings, SeriesSettings, UniverseSettings
 from nn_assets.settings.section import Section as _Section
-from nn_assets.settings.sources import BundledSettings, SourceSettings
+from nn_assets.settings.sources import BundledSettings, CcxtSettings, SourceSettings
 
 __all__ = [
     "CleaningSettings",
@@ -303,7 +303,7 @@ class Strategy(_Section):
 
     @model_validator(mode="after")
     def _one_place_for_each_fact(self) -> Strategy:
-        named = [(each.name, each.symbol) for each in self.series]
+        named = [(each.name, symbol) for each in self.series for symbol in each.stored_symbols]
         twice = sorted({name for name, symbol in named if named.count((name, symbol)) > 1})
         if twice:
             raise ValueError(f"series {', '.join(twice)} stands twice for the same symbol")
@@ -312,6 +312,22 @@ class Strategy(_Section):
             raise ValueError(f"features.series names {', '.join(unknown)}, which series does not")
         if self.intraday is not None and "source" in self.model_fields_set:
             raise ValueError("daily bars are made of the intraday bars: leave source out beside intraday")
+        return self
+
+    @model_validator(mode="after")
+    def _funding_is_asked_somewhere_and_read(self) -> Strategy:
+        for each in self.series:
+            if not isinstance(each, FundingSeriesSettings):
+                continue
+            if each.exchange is None and not isinstance(self.source, CcxtSettings):
+                raise ValueError(f"series {each.name} needs exchange: source.kind is {self.source.kind!r}, not 'ccxt'")
+            unread = sorted(set(each.symbols) - {"", *self.market.symbols}) if self.market.symbols else []
+            if unread:
+                raise ValueError(
+                    f"series {each.name} gives {', '.join(unread)}, which market.symbols lacks, so that no feature "
+                    "would read it: write series.symbols as a mapping from the bars' symbol to its perpetual, "
+                    f"such as {{{self.market.symbols[0]}: {unread[0]}}}"
+                )
         return self
 
     def behaviour(self, *sections: str) -> dict[str, Any]:
@@ -332,6 +348,9 @@ class Strategy(_Section):
         for name in ("max_rows", "max_columns", "max_megabytes"):
             chosen.get("source", {}).pop(name, None)
         (chosen.get("universe") or {}).pop("max_retired_fraction", None)
+        for each in chosen.get("series", ()):
+            if each["kind"] == "file":
+                del each["kind"]
         for section, name, unset in _COUNTED_WHEN_SET:
             if section in chosen and chosen[section].get(name) == unset:
                 chosen[section].pop(name, None)

@@ -5,13 +5,12 @@ Keys and passwords are never settings: a setting names the environment variable 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from nn_assets.settings.section import Section
+from nn_assets.settings.section import Section, kind_of
 
 __all__ = [
     "AlpacaSettings",
@@ -39,6 +38,7 @@ def _safe_address(address: str) -> str:
 
 Address = Annotated[str, AfterValidator(_safe_address)]
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=80)]
+Exchange = Annotated[str, Field(pattern=r"^[a-z0-9]+$")]
 Count = Annotated[int, Field(ge=1)]
 Query = Annotated[str, Field(min_length=1)]
 
@@ -127,15 +127,8 @@ class CcxtSettings(_SourceSection):
     """Public data of the crypto ``exchange`` that ccxt knows by this id; no key."""
 
     kind: Literal["ccxt"] = "ccxt"
-    exchange: Annotated[str, Field(pattern=r"^[a-z0-9]+$")]
+    exchange: Exchange
     base_url: Address | None = None
-
-
-def _kind(told: Any) -> str | None:
-    """Kind of a mapping or of a section; a mapping that states none is the bundled sample."""
-    if isinstance(told, Mapping):
-        return str(told.get("kind", "bundled"))
-    return getattr(told, "kind", None)
 
 
 SourceSettings = Annotated[
@@ -147,6 +140,6 @@ SourceSettings = Annotated[
     | Annotated[MassiveSettings, Tag("massive")]
     | Annotated[AlpacaSettings, Tag("alpaca")]
     | Annotated[CcxtSettings, Tag("ccxt")],
-    Discriminator(_kind),
+    Discriminator(kind_of("bundled")),
 ]
 """One of the sections above, told apart by ``kind``."""

@@ -9,7 +9,7 @@ import pandas as pd
 from nn_assets.errors import SourceError
 from nn_assets.frames import DELIVERED_SERIES, conform
 from nn_assets.market.sessions import session_ends
-from nn_assets.settings import SeriesSettings
+from nn_assets.settings import FileSeriesSettings
 from nn_assets.sources.plain_tables import column_named, days_of, files_of, moments_of, numbers_of, read_plain
 from nn_assets.sources.protocol import validate_symbol
 
@@ -22,14 +22,14 @@ _SYMBOLS = ("symbol", "ticker")
 _RANGE = ("open", "low", "high")
 
 
-def read_series_file(folder: Path, settings: SeriesSettings, calendar: str) -> pd.DataFrame:
+def read_series_file(folder: Path, settings: FileSeriesSettings, calendar: str) -> pd.DataFrame:
     """Read one series as its files give it.
 
     Parameters
     ----------
     folder : Path
         That a relative path starts from.
-    settings : SeriesSettings
+    settings : FileSeriesSettings
     calendar : str
         The series' own, or the market's: a day of the file is observed at the end of its session.
 
@@ -49,7 +49,7 @@ def read_series_file(folder: Path, settings: SeriesSettings, calendar: str) -> p
     return pd.concat(parts, ignore_index=True)
 
 
-def _read(file: Path, settings: SeriesSettings, calendar: str) -> pd.DataFrame:
+def _read(file: Path, settings: FileSeriesSettings, calendar: str) -> pd.DataFrame:
     table = read_plain(file)
     times = column_named(table, _TIMES, file)
     value = column_named(table, (settings.value_column,) if settings.value_column else _VALUES, file)
@@ -82,14 +82,14 @@ def _read(file: Path, settings: SeriesSettings, calendar: str) -> pd.DataFrame:
     return conform(pd.DataFrame(told, index=table.index), DELIVERED_SERIES)
 
 
-def _published(table: pd.DataFrame, column: str | None, file: Path, settings: SeriesSettings) -> pd.Series:
+def _published(table: pd.DataFrame, column: str | None, file: Path, settings: FileSeriesSettings) -> pd.Series:
     if column is None:
         return pd.Series(pd.NaT, index=table.index, dtype="datetime64[ns, UTC]")
     # A cell may be empty where a stated lag takes its place.
     return moments_of(table, column, file, nullable=settings.lag_minutes is not None, known_at=True)
 
 
-def _symbols(table: pd.DataFrame, file: Path, settings: SeriesSettings) -> pd.Series | str:
+def _symbols(table: pd.DataFrame, file: Path, settings: FileSeriesSettings) -> pd.Series | str:
     column = column_named(table, _SYMBOLS, file, needed=False)
     if settings.symbol or column is None:
         return settings.symbol

@@ -11,13 +11,13 @@ from nn_assets.frames import DELIVERED_SERIES, QUARANTINE, SERIES, conform, empt
 from nn_assets.market.other_series import known_series, new_observations, series_as_of
 from nn_assets.market.series_intake import judge_series
 from nn_assets.market.sessions import assumed_known_at, sessions_between
-from nn_assets.settings import SeriesSettings
+from nn_assets.settings import FileSeriesSettings
 
 ARRIVED = pd.Timestamp("2024-02-01T00:00Z").as_unit("ns")
-FUNDING = SeriesSettings(
+FUNDING = FileSeriesSettings(
     name="funding", path="-", stamps="moments", lag_minutes=0, grid_minutes=60, intervals_minutes=(480, 240, 60)
 )
-INDEX = SeriesSettings(name="fear", path="-", lag_minutes=15, calendar="XNYS")
+INDEX = FileSeriesSettings(name="fear", path="-", lag_minutes=15, calendar="XNYS")
 
 
 def delivered(moments, values, name="funding", symbol="", **columns) -> pd.DataFrame:

@@ -87,7 +87,7 @@ def test_an_observation_that_comes_after_a_decision_is_known_from_its_arrival(em
     whole = file.read_text(encoding="utf-8").splitlines()
     file.write_text("\n".join(line for line in whole if not line.startswith("2017-03-01")) + "\n", encoding="utf-8")
     with open_workplace(strategy_of()) as workplace:
-        told = (workplace.strategy, workplace.lake, workplace.ledger, file.parent)
+        told = (workplace.strategy, workplace.lake, workplace.ledger, file.parent, workplace.last_session)
         ingest_series(*told)
         workplace.ledger.append("decisions", [DECISION], run_id="test", strategy=workplace.strategy.name)
         file.write_text("\n".join(whole) + "\n", encoding="utf-8")

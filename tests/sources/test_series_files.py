@@ -12,12 +12,12 @@ import pytest
 
 from nn_assets.errors import SourceError
 from nn_assets.market.series_intake import judge_series
-from nn_assets.settings import SeriesSettings
+from nn_assets.settings import FileSeriesSettings
 from nn_assets.sources.series_files import read_series_file
 
 
-def settings(**told) -> SeriesSettings:
-    return SeriesSettings(**{"name": "fear", "path": "fear.csv", "lag_minutes": 15, **told})
+def settings(**told) -> FileSeriesSettings:
+    return FileSeriesSettings(**{"name": "fear", "path": "fear.csv", "lag_minutes": 15, **told})
 
 
 def written(folder: Path, text: str, name: str = "fear.csv") -> Path:

@@ -48,9 +48,9 @@ def _other_series(strategy: Strategy) -> dg.AssetsDefinition:
         "delivered again that differs is a new version; faulty rows are kept in quarantine.",
     )
     def other_series(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        del context
         with open_workplace(strategy) as workplace, workplace.alone():
-            taken = ingest_series(strategy, workplace.lake, workplace.ledger, workplace.folder)
+            stores = workplace.lake, workplace.ledger, workplace.folder
+            taken = ingest_series(strategy, *stores, workplace.last_session, context.log.info)
         quarantine = pd.concat([each.judged.quarantine for each in taken], ignore_index=True)
         return dg.MaterializeResult(
             metadata={
@@ -69,7 +69,7 @@ def _told(taken: TakenSeries) -> dict[str, Any]:
     judged = taken.judged
     intervals = ", ".join(f"{count} of {minutes} min" for minutes, count in judged.intervals_minutes.items())
     return {
-        "series": f"{taken.name} {taken.symbol}".strip(),
+        "series": f"{taken.name} {', '.join(taken.symbols)}".strip(),
         "observations": len(judged.observations),
         "added": taken.counted.added,
         "revised": taken.counted.revised,

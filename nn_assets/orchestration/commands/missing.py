@@ -33,7 +33,7 @@ def missing_of(strategy: Strategy, folder: Path) -> list[str]:
     named = {
         "source.path": getattr(source, "path", None),
         "source.actions_path": source.actions_path,
-        **{f"series.{place}.path": each.path for place, each in enumerate(strategy.series)},
+        **{f"series.{place}.path": getattr(each, "path", None) for place, each in enumerate(strategy.series)},
         "universe.path": strategy.universe.path if strategy.universe else None,
         "intraday.path": strategy.intraday.path if strategy.intraday else None,
         "market.calendar_overrides": strategy.market.calendar_overrides,
@@ -61,7 +61,8 @@ def _unset(strategy: Strategy) -> list[str]:
 
 def _not_installed(strategy: Strategy) -> list[str]:
     kind = strategy.source.kind
-    extra, module = kind, _MODULES.get(kind)
+    extra: str = kind
+    module = _MODULES.get(kind)
     address = EnvironmentKey(str(getattr(strategy.source, "url_env", ""))).reveal()
     if address.startswith(_POSTGRES):
         extra, module = "postgres", "psycopg"

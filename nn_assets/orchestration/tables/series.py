@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from nn_assets.market.bars import RevisionCount
 from nn_assets.market.other_series import KnownSeries, known_series, new_observations
 from nn_assets.market.series_intake import JudgedSeries, judge_series
 from nn_assets.orchestration.clock import as_of_session, as_of_sessions, now_utc
+from nn_assets.orchestration.tables.funding import FundingRequest, asked_before, remember_asked
 from nn_assets.orchestration.tables.stored import last_decided_session, read_once
-from nn_assets.settings import Strategy
+from nn_assets.settings import FundingSeriesSettings, Strategy
 from nn_assets.sources.series_files import read_series_file
 from nn_assets.store.lake import Lake
 from nn_assets.store.ledger import Ledger
@@ -36,36 +38,61 @@ class TakenSeries:
     """What one delivery of one series held, and what it added."""
 
     name: str
-    symbol: str
+    symbols: tuple[str, ...]
     judged: JudgedSeries
     counted: RevisionCount
 
 
-def ingest_series(strategy: Strategy, lake: Lake, ledger: Ledger, folder: Path) -> list[TakenSeries]:
+def ingest_series(
+    strategy: Strategy,
+    lake: Lake,
+    ledger: Ledger,
+    folder: Path,
+    last_session: pd.Timestamp,
+    tell: Callable[[str], None] = lambda _: None,
+) -> list[TakenSeries]:
     """Read every series that the strategy names; append what is new or differs, keep the quarantine.
+
+    Parameters
+    ----------
+    folder : Path
+        That relative paths start from.
+    last_session : Timestamp
+        An exchange is asked for nothing that is later than the decision on it.
+    tell : callable
+        Told a line before and after an exchange is asked.
 
     Raises
     ------
     SourceError
-        A file is absent or faulty; nothing of this delivery is stored then.
+        A file is absent or faulty, or an exchange's answer is; nothing of this delivery is stored then.
     """
     stored = series_versions(strategy, lake)
     decided = last_decided_session(ledger, strategy.name)
     decided_at = None if decided is None else as_of_session(strategy.market, decided)
     arrived = now_utc()
-    taken, fresh = [], []
+    place = lake.folder(strategy.name, OTHER_SERIES)
+    taken, fresh, quarantined = [], [], []
     for settings in strategy.series:
         calendar = strategy.market.calendar
-        delivered = read_series_file(folder, settings, settings.calendar or calendar)
+        if isinstance(settings, FundingSeriesSettings):
+            again = asked_before(place, strategy, settings)
+            request = FundingRequest.of(strategy, settings, stored if again else empty(SERIES), last_session)
+            delivered = request.deliver(tell)
+            if again:
+                quarantined.append(request.not_asked(lake.read_table(strategy.name, _QUARANTINE)))
+        else:
+            delivered = read_series_file(folder, settings, settings.calendar or calendar)
         judged = judge_series(delivered, settings, calendar)
         new, counted = new_observations(stored, judged.observations, arrived, decided_at=decided_at)
         fresh.append(new)
-        taken.append(TakenSeries(settings.name, settings.symbol, judged, counted))
+        quarantined.append(judged.quarantine)
+        taken.append(TakenSeries(settings.name, settings.stored_symbols, judged, counted))
     added = pd.concat(fresh, ignore_index=True)
     if len(added):
         lake.append_segment(strategy.name, OTHER_SERIES, conform(added, SERIES))
-    quarantined = pd.concat([each.judged.quarantine for each in taken], ignore_index=True)
-    lake.write_table(strategy.name, _QUARANTINE, conform(quarantined, QUARANTINE))
+    lake.write_table(strategy.name, _QUARANTINE, conform(pd.concat(quarantined, ignore_index=True), QUARANTINE))
+    remember_asked(place, strategy)
     return taken
 
 
