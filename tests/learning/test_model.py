@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,6 @@ import torch
 
 from nn_assets.errors import FoldError, ModelError, TrainingError
 from nn_assets.features.cube import FeatureCube
-from nn_assets.features.labels import Labels
 from nn_assets.features.stationarity import (
     FeatureVerdict,
     StationarityReport,
@@ -25,52 +23,29 @@ from nn_assets.learning.folds import Fold
 from nn_assets.learning.inference import BLOCK_SIZE, cut_cube
 from nn_assets.learning.model import fit_model, fit_models, forecast, model_address, open_pool
 from nn_assets.settings import FeatureSettings
-from tests.learning.tiny import SPAN, SYMBOLS, tiny_fold, tiny_market, tiny_strategy
-
-
-@cache
-def _fitted(network: str = "lstm", *, select: bool = False) -> FoldModel:
-    cube, labels = tiny_market()
-    strategy = tiny_strategy({"select": select}, network=network)
-    return fit_model(cube, labels, tiny_fold(cube, strategy), strategy)
-
-
-def _months_of_use(model: FoldModel, cube: FeatureCube) -> slice:
-    return slice(model.fold.used_from, cube.bars)
-
-
-def _same_bits(one: pd.DataFrame, other: pd.DataFrame) -> None:
-    assert list(one.columns) == list(other.columns)
-    assert len(one) == len(other) > 0
-    for name in one.columns:
-        left, right = one[name].to_numpy(), other[name].to_numpy()
-        if left.dtype == np.float64:
-            assert left.tobytes() == right.tobytes(), name
-        else:
-            assert (left == right).all(), name
-
-
-def _restated(cube: FeatureCube, labels: Labels, cut: int, scale: float = 99.0) -> tuple[FeatureCube, Labels]:
-    """The same history up to ``cut``, and an entirely different one from there."""
-    values, targets, returns = np.array(cube.values), np.array(labels.targets), np.array(labels.returns)
-    values[cut:] = scale
-    # a label that needs a row from the cut on is not known at the cut
-    targets[max(cut - SPAN, 0) :] = np.nan
-    returns[max(cut - SPAN, 0) :] = np.nan
-    changed = FeatureCube(cube.sessions, cube.symbols, cube.names, values)
-    return changed, Labels(targets, returns, labels.realised_row)
+from tests.learning.tiny import (
+    SPAN,
+    SYMBOLS,
+    fitted,
+    months_of_use,
+    restated,
+    same_bits,
+    tiny_fold,
+    tiny_market,
+    tiny_strategy,
+)
 
 
 @pytest.mark.parametrize("network", ["lstm", "mlp"])
 def test_a_session_forecast_alone_has_the_bits_it_has_among_all_others(network: str) -> None:
     cube, _ = tiny_market()
-    model = _fitted(network)
-    together = forecast(model, cube, _months_of_use(model, cube))
+    model = fitted(network)
+    together = forecast(model, cube, months_of_use(model, cube))
     for row in (model.fold.used_from, model.fold.used_from + 17, cube.bars - 1):
         alone = forecast(model, cut_cube(cube, 0, row + 1), slice(row, row + 1))
         same = together[together["session"] == cube.sessions[row]].reset_index(drop=True)
         assert len(alone) == 3 * len(SYMBOLS)
-        _same_bits(alone, same)
+        same_bits(alone, same)
 
 
 class _Place(torch.nn.Module):
@@ -84,96 +59,26 @@ class _Place(torch.nn.Module):
 def test_a_sample_has_one_place_for_ever_in_blocks_of_one_size(monkeypatch: pytest.MonkeyPatch) -> None:
     # a large network's last bits may depend on the place; a small one's need not, so places are read off
     cube, _ = tiny_market()
-    model = _fitted()  # fitted before the fake takes the place of its networks
+    model = fitted()  # fitted before the fake takes the place of its networks
     monkeypatch.setattr(inference, "_restored", lambda *_: _Place())
-    together = forecast(model, cube, _months_of_use(model, cube))
+    together = forecast(model, cube, months_of_use(model, cube))
     for row in (model.fold.used_from + 1, model.fold.used_from + 40, cube.bars - 1):
         alone = forecast(model, cube, slice(row, row + 1))
-        _same_bits(alone, together[together["session"] == cube.sessions[row]].reset_index(drop=True))
+        same_bits(alone, together[together["session"] == cube.sessions[row]].reset_index(drop=True))
     network = together.query("estimator == 'network'")["probability"]
     assert network.nunique() == BLOCK_SIZE
 
 
 def test_a_symbol_forecast_without_its_neighbours_has_the_same_bits() -> None:
     cube, _ = tiny_market()
-    model = _fitted()
-    rows = _months_of_use(model, cube)
+    model = fitted()
+    rows = months_of_use(model, cube)
     values = np.array(cube.values)
     values[rows, 0] = np.nan
     without = forecast(model, FeatureCube(cube.sessions, cube.symbols, cube.names, values), rows)
     assert "AAA" not in set(without["symbol"])
     whole = forecast(model, cube, rows)
-    _same_bits(without, whole[whole["symbol"] != "AAA"].reset_index(drop=True))
-
-
-@pytest.mark.parametrize("network", ["lstm", "mlp"])
-def test_nothing_in_a_fit_depends_on_rows_from_its_first_use_on(network: str) -> None:
-    cube, labels = tiny_market()
-    strategy = tiny_strategy(network=network)
-    fold = tiny_fold(cube, strategy)
-    changed = _restated(cube, labels, fold.used_from)
-    again = fit_model(*changed, fold, strategy)
-    assert to_files(again) == to_files(_fitted(network))
-
-
-def test_a_fit_on_history_that_ends_at_its_first_use_equals_one_on_longer_history() -> None:
-    cube, labels = tiny_market()
-    strategy = tiny_strategy()
-    cut = tiny_fold(cube, strategy).used_from
-    ended = cut_cube(cube, 0, cut)
-    targets, returns = np.array(labels.targets[:cut]), np.array(labels.returns[:cut])
-    targets[-SPAN:], returns[-SPAN:] = np.nan, np.nan
-    short = Labels(targets, returns, labels.realised_row[:cut])
-    again = fit_model(ended, short, tiny_fold(ended, strategy), strategy)
-    assert to_files(again) == to_files(_fitted())
-
-
-def test_appending_months_changes_no_earlier_forecast() -> None:
-    cube, _ = tiny_market()
-    longer, _ = tiny_market(last="2013-06-28")
-    model = _fitted()
-    rows = _months_of_use(model, cube)
-    _same_bits(forecast(model, cube, rows), forecast(model, longer, rows))
-
-
-def _parts_changed(part: str) -> FoldModel:
-    """A fit whose features and labels differ in one part of the fold alone, by far."""
-    cube, labels = tiny_market()
-    strategy = tiny_strategy()
-    fold = tiny_fold(cube, strategy)
-    rows = fold.parts()[part]
-    values, targets = np.array(cube.values), np.array(labels.targets)
-    values[rows] = 5.0 + 3.0 * values[rows]
-    targets[rows] = 1.0 - targets[rows]
-    changed = FeatureCube(cube.sessions, cube.symbols, cube.names, values)
-    return fit_model(changed, Labels(targets, labels.returns, labels.realised_row), fold, strategy)
-
-
-@pytest.mark.parametrize("part", ["validation", "calibration"])
-def test_scaler_and_stationarity_are_fitted_on_training_rows_alone(part: str) -> None:
-    changed, model = _parts_changed(part), _fitted()
-    assert changed.scaler.to_dict() == model.scaler.to_dict()
-    assert changed.stationarity == model.stationarity
-
-
-def test_calibration_rows_change_calibration_and_nothing_else() -> None:
-    changed, model = _parts_changed("calibration"), _fitted()
-    assert changed.calibrations != model.calibrations
-    files, reference = to_files(changed), to_files(model)
-    for name in ("weights.safetensors", "baselines.safetensors", "validation.safetensors"):
-        assert files[name] == reference[name]
-
-
-def test_the_selector_sees_training_rows_alone() -> None:
-    cube, labels = tiny_market()
-    strategy = tiny_strategy({"select": True, "maximum_selected": 2})
-    fold = tiny_fold(cube, strategy)
-    model = fit_model(cube, labels, fold, strategy)
-    assert model.selection is not None
-    assert model.feature_names[0] == "alpha"  # the one that the returns follow
-    changed = fit_model(*_restated(cube, labels, fold.validation.stop), fold, strategy)
-    assert changed.selection == model.selection
-    assert len(forecast(model, cube, _months_of_use(model, cube)))
+    same_bits(without, whole[whole["symbol"] != "AAA"].reset_index(drop=True))
 
 
 def test_training_really_happens_and_finds_the_planted_edge() -> None:
@@ -203,7 +108,7 @@ def test_each_month_has_a_model_of_its_own_fitted_before_it() -> None:
 
 def test_a_model_is_refused_for_sessions_before_its_first_use() -> None:
     cube, _ = tiny_market()
-    model = _fitted()
+    model = fitted()
     start = model.fold.used_from - 1
     with pytest.raises(ModelError, match="fitted before it"):
         forecast(model, cube, slice(start, start + 5))
@@ -224,8 +129,8 @@ def test_folds_fitted_in_processes_have_the_bits_of_folds_fitted_here() -> None:
 
 def test_forecasts_hold_every_estimator_with_spread_and_calibration() -> None:
     cube, _ = tiny_market()
-    model = _fitted()
-    made = forecast(model, cube, _months_of_use(model, cube))
+    model = fitted()
+    made = forecast(model, cube, months_of_use(model, cube))
     assert list(made.columns) == [
         "symbol",
         "session",
@@ -251,8 +156,8 @@ def test_forecasts_hold_every_estimator_with_spread_and_calibration() -> None:
 
 def test_the_mean_and_spread_are_those_of_the_members() -> None:
     cube, _ = tiny_market()
-    model = _fitted("mlp")
-    rows = _months_of_use(model, cube)
+    model = fitted("mlp")
+    rows = months_of_use(model, cube)
     whole = forecast(model, cube, rows).query("estimator == 'network'")
     singles = []
     for member in model.estimators.members:
@@ -270,7 +175,7 @@ def _with(frozen: Any, **changed: object) -> Any:
 
 def test_no_rows_give_an_empty_frame_of_the_same_types() -> None:
     cube, _ = tiny_market()
-    model = _fitted()
+    model = fitted()
     start = model.fold.used_from
     empty = forecast(model, cube, slice(start, start))
     full = forecast(model, cube, slice(start, start + 1))
@@ -280,8 +185,8 @@ def test_no_rows_give_an_empty_frame_of_the_same_types() -> None:
 
 def test_a_cube_on_other_axes_is_refused() -> None:
     cube, _ = tiny_market()
-    model = _fitted()
-    rows = _months_of_use(model, cube)
+    model = fitted()
+    rows = months_of_use(model, cube)
     late = cut_cube(cube, 1, cube.bars)
     with pytest.raises(ModelError, match="first session 2011-01-03"):
         forecast(model, late, rows)
@@ -320,7 +225,7 @@ def test_features_none_of_which_is_stationary_are_refused() -> None:
 
 
 def test_figures_tell_what_was_trained_and_how_it_was_judged() -> None:
-    model = _fitted()
+    model = fitted()
     figures = model.figures
     assert [member["seed"] for member in figures["members"]] == [7, 8]
     assert figures["samples"]["training"] > 500
@@ -339,8 +244,8 @@ def test_the_address_follows_data_configuration_and_seed_and_nothing_else() -> N
     strategy = tiny_strategy()
     fold = tiny_fold(cube, strategy)
     address = model_address(cube, labels, fold, strategy)
-    assert address == _fitted().model_id
-    assert address == model_address(*_restated(cube, labels, fold.used_from), fold, strategy)
+    assert address == fitted().model_id
+    assert address == model_address(*restated(cube, labels, fold.used_from), fold, strategy)
     more_processes = tiny_strategy(processes=4)
     assert address == model_address(cube, labels, fold, more_processes)
     others = {
@@ -348,7 +253,7 @@ def test_the_address_follows_data_configuration_and_seed_and_nothing_else() -> N
         model_address(cube, labels, fold, tiny_strategy(dropout=0.2)),
         model_address(cube, labels, fold, tiny_strategy({"scaling": "standard"})),
         model_address(cube, labels, tiny_fold(cube, strategy, "2012-08"), strategy),
-        model_address(*_restated(cube, labels, fold.calibration.stop - 1), fold, strategy),
+        model_address(*restated(cube, labels, fold.calibration.stop - 1), fold, strategy),
     }
     assert len(others | {address}) == 6
 

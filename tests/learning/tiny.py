@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
+import pandas as pd
 
 from nn_assets.features.cube import FeatureCube
 from nn_assets.features.labels import Labels
+from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import Fold, make_fold
+from nn_assets.learning.model import fit_model
 from nn_assets.learning.windows import Samples, Windows, find_samples
 from nn_assets.market.sessions import sessions_between
 from nn_assets.settings import LearningSettings, Strategy
@@ -83,3 +88,36 @@ def tiny_samples(lookback: int = 4) -> tuple[Windows, Samples, Samples]:
     parts = slice(20, 107), slice(111, 141)
     training, validation = (find_samples(windows, rows, labels.targets[rows]) for rows in parts)
     return windows, training, validation
+
+
+@cache
+def fitted(network: str = "lstm", *, select: bool = False) -> FoldModel:
+    cube, labels = tiny_market()
+    strategy = tiny_strategy({"select": select}, network=network)
+    return fit_model(cube, labels, tiny_fold(cube, strategy), strategy)
+
+
+def months_of_use(model: FoldModel, cube: FeatureCube) -> slice:
+    return slice(model.fold.used_from, cube.bars)
+
+
+def same_bits(one: pd.DataFrame, other: pd.DataFrame) -> None:
+    assert list(one.columns) == list(other.columns)
+    assert len(one) == len(other) > 0
+    for name in one.columns:
+        left, right = one[name].to_numpy(), other[name].to_numpy()
+        if left.dtype == np.float64:
+            assert left.tobytes() == right.tobytes(), name
+        else:
+            assert (left == right).all(), name
+
+
+def restated(cube: FeatureCube, labels: Labels, cut: int, scale: float = 99.0) -> tuple[FeatureCube, Labels]:
+    """The same history up to ``cut``, and an entirely different one from there."""
+    values, targets, returns = np.array(cube.values), np.array(labels.targets), np.array(labels.returns)
+    values[cut:] = scale
+    # a label that needs a row from the cut on is not known at the cut
+    targets[max(cut - SPAN, 0) :] = np.nan
+    returns[max(cut - SPAN, 0) :] = np.nan
+    changed = FeatureCube(cube.sessions, cube.symbols, cube.names, values)
+    return changed, Labels(targets, returns, labels.realised_row)

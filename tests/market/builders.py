@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from nn_assets.frames import BAR_VERSIONS, conform
+from nn_assets.frames import BAR_VERSIONS, BARS, QUARANTINE, conform, validate
+from nn_assets.market.cleaning import Cleaned, clean
 from nn_assets.market.sessions import assumed_known_at, sessions_between
+from nn_assets.settings import CleaningSettings
 
 CALENDAR = "XNYS"
 ARRIVAL = pd.Timestamp("2020-01-02 12:00", tz="UTC")
@@ -49,3 +51,22 @@ def with_values(bars: pd.DataFrame, row: int, **values: object) -> pd.DataFrame:
     for name, value in values.items():
         changed.loc[row, name] = value
     return changed
+
+
+def cleaned(bars: pd.DataFrame, **changes: object) -> Cleaned:
+    found = clean(bars, CALENDAR, CleaningSettings(**changes))
+    validate(found.bars, BARS)
+    validate(found.quarantine, QUARANTINE)
+    assert len(found.bars) + len(found.quarantine) == len(bars)
+    return found
+
+
+def verdicts(found: Cleaned) -> list[tuple[str, str, str]]:
+    return list(
+        zip(
+            found.quarantine["session"].dt.strftime("%F"),
+            found.quarantine["rule"],
+            found.quarantine["field"],
+            strict=True,
+        )
+    )

@@ -1,4 +1,4 @@
-"""Cleaning: each rule on a bar made for it, causality by cutting, and counts on real data."""
+"""Cleaning: each rule on a bar made for it, and causality by cutting."""
 
 from __future__ import annotations
 
@@ -8,36 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nn_assets.frames import BARS, QUARANTINE, validate
-from nn_assets.market.bars import as_of, with_assumed_known_at
-from nn_assets.market.cleaning import RULES, Cleaned, clean
-from nn_assets.market.gate import inspect
-from nn_assets.market.sessions import sessions_between
-from nn_assets.settings import CleaningSettings, GateSettings
-from nn_assets.sources.bundled import BundledSource
-from nn_assets.sources.files import FilesSource
-from tests.market.builders import ARRIVAL, CALENDAR, moment, sound_bars, with_values
+from nn_assets.frames import BARS, validate
+from nn_assets.market.cleaning import RULES, clean
+from nn_assets.settings import CleaningSettings
+from tests.market.builders import CALENDAR, cleaned, moment, sound_bars, verdicts, with_values
 
 DEFAULTS = CleaningSettings()
-
-
-def cleaned(bars: pd.DataFrame, **changes: object) -> Cleaned:
-    found = clean(bars, CALENDAR, CleaningSettings(**changes))
-    validate(found.bars, BARS)
-    validate(found.quarantine, QUARANTINE)
-    assert len(found.bars) + len(found.quarantine) == len(bars)
-    return found
-
-
-def verdicts(found: Cleaned) -> list[tuple[str, str, str]]:
-    return list(
-        zip(
-            found.quarantine["session"].dt.strftime("%F"),
-            found.quarantine["rule"],
-            found.quarantine["field"],
-            strict=True,
-        )
-    )
 
 
 def test_sound_bars_pass_untouched() -> None:
@@ -256,102 +232,3 @@ def test_what_is_in_quarantine_says_what_was_expected_what_was_found_and_what_to
 
 def test_every_rule_has_a_name_of_its_own() -> None:
     assert len({rule.name for rule in RULES}) == len(RULES) == 10
-
-
-# Real data
-
-
-def judged(source: BundledSource | FilesSource) -> Cleaned:
-    bars = with_assumed_known_at(source.bars(), CALENDAR, 30, ARRIVAL)
-    return cleaned(as_of(bars, ARRIVAL))
-
-
-def test_in_the_bundled_sample_two_nasdaq_rows_without_volume_are_quarantined() -> None:
-    found = judged(BundledSource())
-    assert verdicts(found) == [
-        ("2015-05-12", "zero_volume", "volume"),
-        ("2018-01-09", "zero_volume", "volume"),
-    ]
-    assert set(found.quarantine["symbol"]) == {"NASDAQ"}
-    assert len(found.bars) == 10_060
-
-
-def test_in_the_bundled_sample_the_repeated_opens_before_2006_are_noticed() -> None:
-    (notice,) = judged(BundledSource()).notices
-    assert (notice.rule, notice.symbol) == ("repeated_open", "SP500")
-    assert notice.first_session == pd.Timestamp("1999-01-05")
-    assert notice.last_session.year == 2006
-    assert notice.value > 0.95
-
-
-def test_real_crashes_stay_and_are_told_from_splits(shared_data) -> None:
-    found = judged(FilesSource(shared_data / "adjusted_yahoo"))
-    assert found.quarantine.empty
-    assert [(notice.symbol, f"{notice.first_session:%F}", notice.rule) for notice in found.notices] == [
-        ("AAPL", "2000-06-21", "possible_split"),
-        ("AAPL", "2000-09-29", "unexplained_jump"),
-        ("AAPL", "2005-02-28", "possible_split"),
-        ("MSFT", "2003-02-18", "possible_split"),
-    ]
-
-
-def test_five_years_of_122_stocks_lose_exactly_their_known_faults(shared_data) -> None:
-    found = judged(FilesSource(shared_data / "sp500_5yr"))
-    # The data's description counts 8 null opens (4 of them with no volume) and 9 broken brackets.
-    assert {rule: count for rule, count in found.counts().items() if count} == {
-        "missing_price": 8,
-        "high_low_bracket": 9,
-    }
-    quarantined = found.quarantine.assign(session=found.quarantine["session"].dt.strftime("%F"))
-    found_at = {
-        (row.symbol, row.session): (row.rule, row.field, row.value) for row in quarantined.itertuples(index=False)
-    }
-    assert found_at["LNT", "2016-05-19"] == ("high_low_bracket", "close", "17.87")
-    assert found_at["O", "2016-01-12"] == found_at["DHR", "2016-01-12"] == ("missing_price", "open", "nan")
-    message = found.quarantine.loc[found.quarantine["symbol"] == "LNT", "message"].item()
-    assert "low 35.085" in message
-    # The bad tick is gone, so the return to normal after it is no jump.
-    assert "LNT" not in {notice.symbol for notice in found.notices}
-
-
-def test_in_five_years_real_moves_stay_and_actions_that_were_missed_are_for_a_person(shared_data) -> None:
-    found = judged(FilesSource(shared_data / "sp500_5yr"))
-    kept = set(zip(found.bars["symbol"], found.bars["session"].dt.strftime("%F"), strict=True))
-    real = {("VRTX", "2013-04-19"), ("VRTX", "2014-06-24"), ("AMD", "2016-04-22"), ("AMD", "2017-05-02")}
-    missed = {("EBAY", "2015-07-20"), ("DISCA", "2014-08-07")}
-    assert real | missed <= kept
-    noticed = {(notice.symbol, f"{notice.first_session:%F}"): notice for notice in found.notices}
-    assert missed <= set(noticed)
-    assert "close 66.29 -> 28.57 (-56.9%)" in noticed["EBAY", "2015-07-20"].message
-    assert noticed["DISCA", "2014-08-07"].rule == "possible_split"
-    assert "near a 2 split" in noticed["DISCA", "2014-08-07"].message
-    assert all("for a decision, row kept" in notice.message for notice in found.notices)
-
-
-def test_the_flaws_of_five_years_of_122_stocks_are_those_that_their_description_counts(shared_data) -> None:
-    source = FilesSource(shared_data / "sp500_5yr")
-    raw = source.bars().sort_values(["symbol", "session"])
-    report = inspect(judged(source), (), sessions_between(CALENDAR, "2013-02-08", "2018-02-07"), GateSettings())
-    outside = (raw["close"] > raw["high"]) | (raw["close"] < raw["low"])
-    outside |= (raw["open"] > raw["high"]) | (raw["open"] < raw["low"])
-    moves = raw.groupby("symbol")["close"].pct_change()
-    assert raw["symbol"].nunique() == 122
-    assert raw["open"].isna().sum() == 8
-    assert (raw["high"] < raw["low"]).sum() == 1
-    assert outside.sum() == 9
-    assert (raw["volume"] == 0.0).sum() == 4
-    assert (moves.abs() > 0.5).sum() == 5
-    missing = next(check for check in report.checks if check.name == "missing_sessions")
-    assert missing.detail.startswith("32 of ")
-    report.raise_if_failed()
-
-
-def test_a_volatility_index_loses_its_holidays_and_broken_brackets(shared_data) -> None:
-    source = FilesSource(shared_data / "vix" / "vix-daily.csv", requires_volume=False)
-    late = pd.Timestamp("2027-01-01", tz="UTC")
-    bars = with_assumed_known_at(source.bars(), CALENDAR, 30, late)
-    found = cleaned(bars, traded_with_volume=False)
-    assert {rule: count for rule, count in found.counts().items() if count} == {
-        "off_calendar": 33,
-        "high_low_bracket": 47,
-    }

@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 
 from nn_assets.costs.model import CostModel, cost_model_from
+from nn_assets.portfolio.decide import Decision, decide
 from nn_assets.portfolio.inputs import DecisionInputs
 from nn_assets.settings import CostSettings, PortfolioSettings
 
 COSTS: CostModel = cost_model_from(CostSettings())
 SETTINGS = PortfolioSettings()
+ONE_NAME = PortfolioSettings(single_name_limit=1.0)
 
 
 def facts(symbols: int = 4, seed: int = 0, **changes: object) -> DecisionInputs:
@@ -40,3 +42,18 @@ def facts(symbols: int = 4, seed: int = 0, **changes: object) -> DecisionInputs:
         verdict_allows=True,
     )
     return replace(made, **changes)
+
+
+def decided(inputs: DecisionInputs, chosen: PortfolioSettings = SETTINGS) -> Decision:
+    return decide(inputs, chosen, COSTS)
+
+
+def one(**changes: object) -> DecisionInputs:
+    """A single instrument whose size no sum limit touches."""
+    shaped = {name: np.array([value]) if name not in _SCALAR else value for name, value in changes.items()}
+    base = {"calibrated_probability": np.array([0.58]), "adv_usd": np.array([5e9])}
+    return facts(1, **{**base, **shaped})
+
+
+_SCALAR = {"drawdown_fraction", "equity_usd", "trading_state", "breaker", "kill_switch", "regime_scale",
+           "verdict_allows", "horizon_sessions", "trailing_returns"}  # fmt: skip
