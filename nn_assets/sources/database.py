@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.sql.elements import TextClause
 
 from nn_assets.errors import SourceError
-from nn_assets.sources.keys import EnvironmentKey, without_secrets
+from nn_assets.sources.keys import EnvironmentKey, how_to_install, without_secrets
 
 __all__ = ["Database"]
 
@@ -119,7 +119,7 @@ class Database:
             return self._fetch(create_engine(url, poolclass=NullPool), statement)
         except (NoSuchModuleError, ModuleNotFoundError) as error:
             rule, told = "driver_installed", f"{type(error).__name__}: {error}"
-            remedy = "install the database's driver; for PostgreSQL: pip install 'nn-assets[postgres]'"
+            remedy = f"install the database's driver; for PostgreSQL: {how_to_install('postgres')}"
         except Exception as error:  # noqa: BLE001  whatever a driver raises may quote the address
             cause = error.orig if isinstance(error, DBAPIError) else error
             rule, told = "query_answered", f"{type(cause).__name__}: {cause}"

@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 
 from nn_assets.errors import SourceError
 
-__all__ = ["EnvironmentKey", "missing_extra", "without_secrets"]
+__all__ = ["EnvironmentKey", "how_to_install", "missing_extra", "without_secrets"]
 
 _SHORTEST_SECRET = 4
 
@@ -60,12 +60,17 @@ def without_secrets(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
+def how_to_install(extra: str) -> str:
+    """What to type in the checkout, so that an optional package comes in the version that was tested."""
+    return f".venv/bin/pip install -c constraints.txt -e '.[{extra}]'"
+
+
 def missing_extra(extra: str, module: str) -> SourceError:
     """Make the error for a vendor whose optional packages are not installed."""
     return SourceError(
         expected=f"the package {module}, which source {extra} needs",
         found="it is not installed",
-        remedy=f"pip install 'nn-assets[{extra}]'",
+        remedy=how_to_install(extra),
         source=extra,
         rule="extra_installed",
         value=module,

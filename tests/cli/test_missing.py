@@ -93,9 +93,17 @@ def test_an_extra_that_is_not_installed_is_named_with_the_command(tmp_path, monk
     monkeypatch.setattr(missing, "find_spec", lambda name: None if name == module else object())
     (told,) = missing_in(home)
     assert f"needs the package {module}" in told
-    assert f"pip install 'nn-assets[{extra}]'" in told
+    assert f"pip install -c constraints.txt -e '.[{extra}]'" in told
     monkeypatch.setattr(missing, "find_spec", lambda name: object())
     assert missing_in(home) == []
+
+
+def test_the_extra_that_funding_rates_need_is_named_for_its_series(tmp_path, monkeypatch) -> None:
+    series = "series: [{name: funding, kind: ccxt_funding, exchange: kraken, symbols: {A: BTC/USD}}]\n"
+    home = home_with(tmp_path, mine=f"name: mine\n{series}{MARKET}")
+    monkeypatch.setattr(missing, "find_spec", lambda name: None if name == "ccxt" else object())
+    (told,) = missing_in(home)
+    assert told.startswith("series.0.kind: ccxt_funding needs the package ccxt")
 
 
 def test_overrides_of_the_calendar_that_are_not_there_are_listed_and_the_others_told(tmp_path) -> None:

@@ -312,7 +312,7 @@ def test_an_exchange_left_out_is_the_bars_and_a_market_that_never_closes_reads_t
 
 def test_without_the_extra_the_error_names_it(home, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "ccxt", None)
-    assert "pip install 'nn-assets[ccxt]'" in fails()
+    assert "pip install -c constraints.txt -e '.[ccxt]'" in fails()
     assert versions().empty
 
 

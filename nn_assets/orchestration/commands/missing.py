@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from nn_assets.settings import Strategy
-from nn_assets.sources.keys import EnvironmentKey
+from nn_assets.sources.keys import EnvironmentKey, how_to_install
 
 __all__ = ["missing_of"]
 
@@ -61,11 +61,15 @@ def _unset(strategy: Strategy) -> list[str]:
 
 def _not_installed(strategy: Strategy) -> list[str]:
     kind = strategy.source.kind
-    extra: str = kind
-    module = _MODULES.get(kind)
-    address = EnvironmentKey(str(getattr(strategy.source, "url_env", ""))).reveal()
-    if address.startswith(_POSTGRES):
-        extra, module = "postgres", "psycopg"
-    if module is None or find_spec(module) is not None:
-        return []
-    return [f"source.kind: {kind} needs the package {module}: pip install 'nn-assets[{extra}]'"]
+    needed: list[tuple[str, str, str]] = []  # key and its value, extra, module
+    if kind in _MODULES:
+        needed.append((f"source.kind: {kind}", kind, _MODULES[kind]))
+    if EnvironmentKey(str(getattr(strategy.source, "url_env", ""))).reveal().startswith(_POSTGRES):
+        needed.append((f"source.kind: {kind}", "postgres", "psycopg"))
+    funding = [place for place, each in enumerate(strategy.series) if each.kind == "ccxt_funding"]
+    needed += [(f"series.{place}.kind: ccxt_funding", "ccxt", "ccxt") for place in funding]
+    return [
+        f"{told} needs the package {module}: {how_to_install(extra)}"
+        for told, extra, module in needed
+        if find_spec(module) is None
+    ]
