@@ -156,7 +156,7 @@ def import_fills_command(
 def status_command(
     strategy: Annotated[str | None, typer.Option("--strategy", "-s")] = None, as_json: AsJson = False
 ) -> None:
-    """What each strategy last did, what it holds, which controls are on, what is stale."""
+    """What each strategy last did, what it holds, which controls are on, what it names that is missing."""
     _answer(as_json, lambda _: status.report(strategy))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import FIRST, LAST, NEGATIVE, STRATEGY, SYMBOLS, call, write_bars
+from tests.cli.conftest import FIRST, LAST, LIVE, NEGATIVE, STRATEGY, SYMBOLS, call, write_bars
 
 BESIDE = """\
 series:
@@ -136,10 +136,14 @@ def test_a_gate_that_halts_is_the_usual_error(fresh_home) -> None:
     assert "Remedy" in answer.document["message"]
 
 
-def test_a_studied_strategy_is_sent_on_to_its_round(own_home) -> None:
+def test_a_studied_strategy_is_sent_on_to_its_first_undecided_session(own_home) -> None:
     told = call(own_home, "check", "-s", "mine", "--json").document
-    assert told["next"] == "nn-assets run --strategy mine"
+    assert told["next"] == f"nn-assets run --strategy mine --session {LIVE[2]}"
     assert told["nothing_new"] is True
+    assert call(own_home, *told["next"].split()[1:]).status == 0
+    decided = call(own_home, "check", "-s", "mine", "--json")
+    assert decided.status == 0, decided.out
+    assert decided.document["next"] == "nn-assets status --strategy mine"
 
 
 def test_a_history_too_short_for_a_model_is_told_now(fresh_home) -> None:

@@ -107,13 +107,17 @@ def test_the_extra_that_funding_rates_need_is_named_for_its_series(tmp_path, mon
 
 
 def test_overrides_of_the_calendar_that_are_not_there_are_listed_and_the_others_told(tmp_path) -> None:
-    home = home_with(tmp_path, mine=STRATEGY.replace("  calendar: XNYS\n", "  calendar_overrides: days.yaml\n"))
+    home = home_with(
+        tmp_path, mine=STRATEGY.replace("  calendar: XNYS\n", "  calendar_overrides: calendars/days.yaml\n")
+    )
+    days = home / "strategies" / "calendars" / "days.yaml"
     there = call(home, "status", "--json")
     assert there.status == 0, there.out
     told = there.document["strategies"]
-    assert told["mine"] == {"missing": [f"market.calendar_overrides: nothing at {home / 'strategies' / 'days.yaml'}"]}
+    assert told["mine"] == {"missing": [f"market.calendar_overrides: nothing at {days}"]}
     assert told["index_daily"]["missing"] == []
     assert "days.yaml" in call(home, "status", "-s", "mine").out
     assert call(home, "status", "-s", "yours").status == 1
-    (home / "strategies" / "days.yaml").write_text("extra_holidays: [soon]\n", encoding="utf-8")
+    days.parent.mkdir()
+    days.write_text("extra_holidays: [soon]\n", encoding="utf-8")
     assert "'soon'" in call(home, "status", "--json").document["message"]

@@ -10,6 +10,7 @@ import pandas as pd
 from nn_assets.orchestration.assets.other_data import other_tables
 from nn_assets.orchestration.catalog import find_strategy
 from nn_assets.orchestration.commands.headless import execute, missing_months
+from nn_assets.orchestration.days.rounds import decided_sessions
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.partitions import first_model_month, month_partitions
 from nn_assets.orchestration.tables.data_docs import data_docs_file
@@ -144,8 +145,13 @@ def _next(workplace: Workplace) -> dict[str, Any]:
             "next": f"nn-assets check --strategy {strategy.name}",
         }
     newest = str(workplace.last_session.to_period("M") + 1)
-    command = "study" if missing_months(workplace, newest) else "run"
-    return {"next": f"nn-assets {command} --strategy {strategy.name}"}
+    if missing_months(workplace, newest):
+        return {"next": f"nn-assets study --strategy {strategy.name}"}
+    undecided = workplace.live_sessions.difference(pd.DatetimeIndex(decided_sessions(workplace)))
+    if strategy.market.live_starts is None or len(undecided) == 0:
+        return {"next": f"nn-assets status --strategy {strategy.name}"}
+    # Sessions are decided in order.
+    return {"next": f"nn-assets run --strategy {strategy.name} --session {undecided[0].date()}"}
 
 
 def _lines(told: dict[str, Any]) -> list[str]:
