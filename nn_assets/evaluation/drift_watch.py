@@ -20,6 +20,7 @@ from nn_assets.settings import OversightSettings
 __all__ = ["DriftWatch", "drift_watch", "model_reference"]
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 
 def model_reference(
@@ -28,6 +29,7 @@ def model_reference(
     settings: OversightSettings,
     sessions_per_year: int,
     estimator: str = "network",
+    candidates: BoolArray | None = None,
 ) -> DriftReference:
     """What a model knew when it was fitted: its forecasts of what it had seen, and its training features.
 
@@ -40,6 +42,9 @@ def model_reference(
     cube : FeatureCube
         Untransformed, on the axis that the model was fitted on; only the rows that it was fitted on
         are read, to the end of its calibration rows, with a lookback before them.
+    candidates : array of bool, shape (bars, symbols), optional
+        Members of the universe on each session: no one else's features or forecasts count. Everyone
+        when left out.
     """
     fold = model.fold
     seen = slice(fold.training.start, fold.calibration.stop)
@@ -47,9 +52,15 @@ def model_reference(
     history = _table(made, model.symbols, cube.sessions[seen], estimator)
     kept = model.validation_forecasts
     validation = _table(kept, model.symbols, cube.sessions[fold.validation], estimator)
+    features = np.asarray(cube.where(candidates).values[fold.training])  # noqa: PD011  no pandas object
+    if candidates is not None:
+        # Those who never belonged are no symbols of the panel, however many there are.
+        there = candidates[seen].any(axis=0)
+        history = np.where(candidates[seen], history, np.nan)[:, there]
+        validation, features = validation[:, there], features[:, there]
     return drift_reference(
         validation,
-        np.asarray(cube.values[fold.training]),  # noqa: PD011  no pandas object
+        features,
         cube.names,
         settings,
         held_out=history[fold.validation.start - seen.start :],
@@ -100,6 +111,7 @@ def drift_watch(
     Parameters
     ----------
     cube : FeatureCube, values (bars, symbols, features)
+        Missing for those who are no members of the universe, where there is one.
     probability : ndarray, shape (bars, symbols)
         Uncalibrated forecasts, each by the model then in force; NaN where there is none.
     model_by_row : sequence of str or None, length bars

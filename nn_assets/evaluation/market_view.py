@@ -18,10 +18,11 @@ from nn_assets.signals.signals import ewma_volatility
 __all__ = ["MarketView", "SessionMarket", "market_view"]
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 _ATR_SESSIONS = 14
 _ADV_SESSIONS = 20
-_SMALLEST_MARKET = 5  # symbols below which their mean is no market, and beta counts as unknown
+_SMALLEST_MARKET = 5  # symbols (members) below which their mean is no market, and beta counts as unknown
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class MarketView:
         )
 
 
-def market_view(panel: Panel, settings: PortfolioSettings) -> MarketView:
+def market_view(panel: Panel, settings: PortfolioSettings, candidates: BoolArray | None = None) -> MarketView:
     """Compute the sizes of every session.
 
     Parameters
@@ -100,13 +101,16 @@ def market_view(panel: Panel, settings: PortfolioSettings) -> MarketView:
     settings : PortfolioSettings
         ``proxy_adv_usd`` replaces the measured average daily volume (of an index, say, whose volume
         is that of its members). ``correlation_sessions`` is the window of beta too.
+    candidates : array of bool, shape (bars, symbols), optional
+        Members of the universe on each session: the market is theirs alone. Everyone when left out.
 
     Returns
     -------
     MarketView
         Volatility is the EWMA of :func:`nn_assets.signals.signals.ewma_volatility`; average daily
         volume the 20-session mean of close x volume; beta and regime are those of the equally
-        weighted market of the panel's symbols. NaN where bars are missing.
+        weighted market of the session's members, NaN and unknown where it has too few or none. NaN
+        where bars are missing.
     """
     if settings.proxy_adv_usd is None:
         adv = rolling_mean(panel.close * panel.volume, _ADV_SESSIONS)
@@ -117,12 +121,14 @@ def market_view(panel: Panel, settings: PortfolioSettings) -> MarketView:
     true_range = average_true_range(chained, _ATR_SESSIONS)
     if panel.adjustment is not None:
         true_range = true_range / panel.adjustment.growth
-    market = _equal_weight(returns)
+    market = _equal_weight(returns, candidates)
     growth: FloatArray = np.cumprod(1.0 + np.nan_to_num(market)).astype(np.float64)
+    if candidates is not None:
+        growth[~candidates.any(axis=1)] = np.nan
     return MarketView(
         panel=panel,
         returns=returns,
-        beta=_beta(returns, market, settings.correlation_sessions),
+        beta=_beta(returns, market, settings.correlation_sessions, candidates),
         regimes=rule_regimes(growth),
         average_true_range=true_range,
         volatility=ewma_volatility(log_return(chained)),
@@ -131,19 +137,23 @@ def market_view(panel: Panel, settings: PortfolioSettings) -> MarketView:
     )
 
 
-def _equal_weight(returns: FloatArray) -> FloatArray:
-    """Mean return over the symbols that have one, shape (bars,); NaN where none has."""
+def _equal_weight(returns: FloatArray, candidates: BoolArray | None) -> FloatArray:
+    """Mean return over the session's candidates that have one, shape (bars,); NaN where none has."""
     total, count = np.zeros(len(returns)), np.zeros(len(returns))
     for symbol in range(returns.shape[1]):  # one order of addition, whatever the memory layout
         known = np.isfinite(returns[:, symbol])
+        if candidates is not None:
+            known &= candidates[:, symbol]
         total += np.where(known, returns[:, symbol], 0.0)
         count += known
     return np.divide(total, count, out=np.full(len(returns), np.nan), where=count > 0)
 
 
-def _beta(returns: FloatArray, market: FloatArray, sessions: int) -> FloatArray:
-    """Slope of each symbol's return on the market's over a trailing window; NaN in a small panel."""
-    if returns.shape[1] < _SMALLEST_MARKET:
+def _beta(returns: FloatArray, market: FloatArray, sessions: int, candidates: BoolArray | None) -> FloatArray:
+    """Slope of each symbol's return on the market's over a trailing window; NaN where a small one is in it."""
+    if candidates is not None:
+        market = np.where(candidates.sum(axis=1) >= _SMALLEST_MARKET, market, np.nan)
+    elif returns.shape[1] < _SMALLEST_MARKET:
         return np.full(returns.shape, np.nan)
     wide = np.repeat(market[:, None], returns.shape[1], axis=1)
     return ratio(rolling_covariance(returns, wide, sessions), rolling_covariance(wide, wide, sessions))

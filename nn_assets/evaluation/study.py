@@ -86,7 +86,8 @@ def run_study(
         Hears what is being done.
     """
     symbols, sessions = material.panel.symbols, material.panel.sessions
-    market = market_view(material.panel, strategy.portfolio)
+    candidates = material.labels.candidates
+    market = market_view(material.panel, strategy.portfolio, candidates)
     used = [row for row, month in enumerate(material.month_by_row) if month]
     rows = range(used[0], used[-1] + 1)
     replays: dict[str, Replay] = {}
@@ -96,7 +97,7 @@ def run_study(
         watch = None
         if estimator == "network":
             watch = drift_watch(
-                material.cube,
+                material.cube.where(candidates),
                 arrays.probability,
                 material.model_by_row,
                 material.references,
@@ -106,7 +107,7 @@ def run_study(
             strategy, costs, sessions_per_year, market, material.labels, arrays, rows, monitor=watch
         )
     tracks: dict[str, BookTrack] = {name: done.track for name, done in replays.items()}
-    tracks[YARDSTICK] = buy_and_hold(market, rows, material.labels.candidates)
+    tracks[YARDSTICK] = buy_and_hold(market, rows, candidates)
     record = record_from_forecasts(
         material.forecasts,
         sessions,

@@ -91,11 +91,13 @@ def forward_returns(panel: Panel, label: LabelSettings) -> FloatArray:
     return result
 
 
-def make_labels(panel: Panel, label: LabelSettings, cash_rate_per_session: float = 0.0) -> Labels:
+def make_labels(
+    panel: Panel, label: LabelSettings, cash_rate_per_session: float = 0.0, candidates: BoolArray | None = None
+) -> Labels:
     """Labels of every row: one if the risk-adjusted own return is positive.
 
     ``direction``: own return = forward return - cash rate x horizon. ``direction_relative``: own
-    return = forward return - median over the symbols that have one in that session. The own return is
+    return = forward return - median over the candidates that have one in that session. The own return is
     divided by sigma_20 of the decision session before its sign is taken; that leaves the sign alone
     but takes the label away where sigma_20 is missing or zero.
 
@@ -105,6 +107,9 @@ def make_labels(panel: Panel, label: LabelSettings, cash_rate_per_session: float
     label : LabelSettings
     cash_rate_per_session : float
         Fraction per session, simple.
+    candidates : array of bool, shape (bars, symbols), optional
+        Who may be trained on: the universe's members of each session; no one else has a label, nor a
+        say in the median. Everyone when left out.
 
     Returns
     -------
@@ -114,11 +119,12 @@ def make_labels(panel: Panel, label: LabelSettings, cash_rate_per_session: float
     ------
     SettingsError
         Relative labels in a panel of fewer than 5 symbols. A single session with fewer than 5
-        realised symbols gets NaN instead.
+        realised candidates gets NaN instead.
     """
     forward = forward_returns(panel, label)
     if label.kind == "direction_relative":
-        own = forward - _median_over_symbols(forward, panel.symbols)
+        judged = forward if candidates is None else np.where(candidates, forward, np.nan)
+        own = forward - _median_over_symbols(judged, panel.symbols)
     else:
         own = forward - cash_rate_per_session * label.horizon_sessions
     sigma = rolling_volatility(panel, _VOLATILITY_SESSIONS)
@@ -126,11 +132,12 @@ def make_labels(panel: Panel, label: LabelSettings, cash_rate_per_session: float
     adjusted = np.full(own.shape, np.nan)
     np.divide(own, sigma, out=adjusted, where=labelled)
     span = label.execution_lag_sessions + label.horizon_sessions
-    return Labels(
+    labels = Labels(
         targets=np.where(labelled, (adjusted > 0.0).astype(np.float64), np.nan),
         returns=np.where(labelled, own, np.nan),
         realised_row=np.arange(panel.bars, dtype=np.int64) + span,
     )
+    return labels.of_candidates(candidates)
 
 
 def _median_over_symbols(forward: FloatArray, symbols: tuple[str, ...]) -> FloatArray:

@@ -133,6 +133,7 @@ def select_features(
     cube : FeatureCube
         Stationary features, (bars, symbols, features).
     labels : Labels
+        Where they name candidates, no one else's features count.
     rows : slice
         Training rows, whose labels are realised before the rows that judge the model.
     settings : FeatureSettings
@@ -147,7 +148,7 @@ def select_features(
     FoldError
         Too few rows to cut into blocks.
     """
-    values, outcome = cube.values[rows], labels.returns[rows]
+    values, outcome = _of_candidates(cube, labels, rows)
     blocks = _blocks(len(outcome), purge)
     walk = [(_before(block, purge, len(outcome)), block) for block in blocks[1:]]
     cross = [(_around(block, purge, embargo, len(outcome)), block) for block in blocks]
@@ -171,6 +172,16 @@ def select_features(
         for place in range(len(cube.names))
     )
     return SelectionReport(tuple(cube.names[place] for place in selected), figures)
+
+
+def _of_candidates(cube: FeatureCube, labels: Labels, rows: slice) -> tuple[FloatArray, FloatArray]:
+    """Features and outcomes of some rows, of the symbols that belong on any of them, missing where they do not."""
+    values, outcome = np.asarray(cube.values[rows]), labels.returns[rows]
+    if labels.candidates is None:
+        return values, outcome
+    belongs = labels.candidates[rows]
+    there = belongs.any(axis=0)
+    return np.where(belongs[:, there, None], values[:, there], np.nan), outcome[:, there]
 
 
 def _blocks(rows: int, purge: int) -> list[slice]:

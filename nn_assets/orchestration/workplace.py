@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.errors import DecisionError, PublicationError
@@ -41,6 +43,8 @@ from nn_assets.store.publication import Publication, PublicationStore
 __all__ = ["Workplace", "open_workplace"]
 
 RAW_BARS, FEATURES, FEATURES_RECORD, FORECASTS = "raw_bars", "features", "features_record", "forecasts"
+
+BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -184,6 +188,10 @@ class Workplace:
         convention = self.strategy.market.adjustment_convention
         return panel_from_bars(bars, self.sessions(session), self.symbols(bars), self.actions(session), convention)
 
+    def candidates(self, panel: Panel) -> BoolArray | None:
+        """Members of the universe on each session of a panel, (bars, symbols); None without a universe."""
+        return candidates_of(self.strategy, self.lake, panel.sessions, panel.symbols)
+
     # --- features and labels -----------------------------------------------------------------------------
 
     def compute_cube(self, panel: Panel) -> FeatureCube:
@@ -191,7 +199,8 @@ class Workplace:
         settings = self.strategy.features
         of_bars = tuple(name for name in settings.names if name not in SERIES_FEATURES)
         prices = panel.total_return()
-        cube = compute_features(prices, of_bars, market_symbol=settings.market_symbol)
+        members = self.candidates(panel)
+        cube = compute_features(prices, of_bars, market_symbol=settings.market_symbol, candidates=members)
         series = known_by_role(self.strategy, self.lake, panel.sessions, panel.symbols)
         return with_series_features(cube, prices, series, self.sessions_per_year, settings.names)
 
@@ -231,8 +240,7 @@ class Workplace:
     def labels(self, panel: Panel) -> Labels:
         """What is learned from a panel's total-return prices; NaN where not realised on it."""
         rate = self.strategy.market.cash_rate_annual_fraction / self.sessions_per_year
-        labels = make_labels(panel.total_return(), self.strategy.label, cash_rate_per_session=rate)
-        return labels.of_candidates(candidates_of(self.strategy, self.lake, panel.sessions, panel.symbols))
+        return make_labels(panel.total_return(), self.strategy.label, rate, self.candidates(panel))
 
     # --- forecasts ---------------------------------------------------------------------------------------
 

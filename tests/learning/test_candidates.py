@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from nn_assets.evaluation.watch import drift_watch, model_reference
 from nn_assets.features.cube import FeatureCube
 from nn_assets.features.labels import Labels
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.model import fit_model, model_address
+from nn_assets.oversight import series
+from nn_assets.oversight.drift import DriftReference, DriftReport
 from tests.learning.tiny import tiny_fold, tiny_market, tiny_strategy
 
 CUBE, LABELS = tiny_market()
@@ -61,6 +66,57 @@ def test_what_drift_is_measured_against_holds_forecasts_of_candidates_only(model
     assert last["AAA"] == last["CCC"] == CUBE.sessions[FOLD.validation.stop - 1]
     both = model.validation_forecasts
     assert len(both) == 3 * 3 * (FOLD.validation.stop - FOLD.validation.start)
+
+
+def _watched(
+    model: FoldModel, cube: FeatureCube, probability: np.ndarray, belongs: np.ndarray | None
+) -> tuple[DriftReference, DriftReport | None]:
+    """What drift is measured against, and what is found on the last calibration row."""
+    reference = model_reference(model, cube, STRATEGY.oversight, 252, candidates=belongs)
+    in_force, settings = [model.model_id] * cube.bars, STRATEGY.oversight
+    watch = drift_watch(cube.where(belongs), probability, in_force, {model.model_id: reference}, settings)
+    return reference, watch(FOLD.calibration.stop - 1)
+
+
+def _told(reference: DriftReference) -> list[tuple[object, ...]]:
+    return [
+        (each.name, each.ordered.tobytes(), each.critical, each.retraining_critical, each.cusum_critical, each.memory)
+        for each in (*reference.forecasts, *reference.features)
+    ]
+
+
+def test_no_figure_of_drift_knows_of_a_symbol_that_is_no_member(model, monkeypatch) -> None:
+    belongs = np.ones((CUBE.bars, 3), dtype=bool)
+    belongs[:, 2] = False
+    values = np.array(CUBE.values)
+    values[::2, 2] *= 3.0
+    wild = FeatureCube(CUBE.sessions, CUBE.symbols, CUBE.names, values)
+    probability = np.full((CUBE.bars, 3), np.nan)
+    probability[:, :2] = 0.5 + 0.1 * np.tanh(values[:, :2, 0])
+    kept = model.validation_forecasts
+    of_two = replace(model, validation_forecasts=kept[kept["symbol"] != "CCC"])
+    plain, report = _watched(of_two, CUBE, probability, belongs)
+    loud, again = _watched(of_two, wild, probability, belongs)
+    assert len(plain.features) == len(CUBE.names)
+    assert _told(loud) == _told(plain)
+    assert report is not None
+    assert report.statistics
+    assert again == report
+    everyone, other = _watched(of_two, wild, probability, None)
+    assert _told(everyone) != _told(plain)
+    assert other != report
+    # Two members are no panel with a spread, though three were enough for one.
+    monkeypatch.setattr(series, "SPREAD_SYMBOLS", 3)
+    assert _told(_watched(of_two, CUBE, probability, belongs)[0]) == _told(plain)
+    assert len(_watched(of_two, CUBE, probability, None)[0].features) == 2 * len(CUBE.names)
+
+
+def test_everyone_a_member_is_watched_as_without_a_universe(model) -> None:
+    probability = 0.5 + 0.1 * np.tanh(np.asarray(CUBE.values)[:, :, 0])
+    plain, report = _watched(model, CUBE, probability, None)
+    same, again = _watched(model, CUBE, probability, np.ones((CUBE.bars, 3), dtype=bool))
+    assert _told(same) == _told(plain)
+    assert again == report
 
 
 def test_who_the_candidates_are_is_part_of_a_models_address() -> None:

@@ -12,8 +12,12 @@ import pandas as pd
 import pytest
 import yaml
 
+from nn_assets.evaluation import study as evaluation_study
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.commands.headless import materialise
+from nn_assets.orchestration.days import lookahead, rounds
+from nn_assets.orchestration.months import models, study
+from nn_assets.orchestration.months.cost_models import cost_model
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.tables.universe import UNIVERSE, ingest_universe
 from nn_assets.orchestration.workplace import open_workplace
@@ -102,6 +106,41 @@ def test_a_row_of_a_symbol_that_is_no_member_has_no_label(home) -> None:
     column, row = panel.symbols.index("SIM05"), panel.row(JOINED)
     assert np.isnan(labels.targets[:row, column]).all()
     assert np.isfinite(labels.targets[row : row + 20, column]).all()
+
+
+def test_market_and_drift_are_measured_over_members_live_in_replay_and_in_the_study(home, monkeypatch) -> None:
+    seen: dict[str, list[tuple[object, ...]]] = {"market_view": [], "drift_watch": [], "model_reference": []}
+
+    def heard(module: object, name: str) -> None:
+        plain = getattr(module, name)
+
+        def told(*given: object, **named: object) -> object:
+            seen[name].append((*given, *named.values()))
+            return plain(*given, **named)
+
+        monkeypatch.setattr(module, name, told)
+
+    for module in (rounds, lookahead, evaluation_study):
+        heard(module, "market_view")
+    for module in (rounds, evaluation_study):
+        heard(module, "drift_watch")
+    heard(models, "model_reference")
+    monkeypatch.setattr(models, "_REFERENCES", {})
+    with open_workplace(strategy_of()) as workplace:
+        members = workplace.candidates(workplace.panel())
+        assert members is not None
+        assert not members.all()
+        rounds.decide_session(workplace, workplace.last_session, "again")
+        assert lookahead.decisions_repeat_in_replay(workplace)[1] == []
+        material = study._material(workplace, workplace.strategy, LAST_MONTH)
+        evaluation_study.run_study(workplace.strategy, cost_model(workplace, None), 252, material, 1)
+    assert [len(each) >= least for each, least in zip(seen.values(), (3, 3, 1), strict=True)] == [True] * 3
+    for panel, _, candidates in seen["market_view"]:
+        np.testing.assert_array_equal(candidates, members[: panel.bars])
+    for cube, *_ in seen["drift_watch"]:
+        assert np.isnan(cube.values[~members[: cube.bars]]).all()
+    for _, cube, *_, candidates in seen["model_reference"]:
+        np.testing.assert_array_equal(candidates, members[: cube.bars])
 
 
 def test_a_held_symbol_that_leaves_is_closed(home) -> None:

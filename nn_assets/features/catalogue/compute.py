@@ -23,6 +23,7 @@ from nn_assets.market.panel import FIELDS, Panel
 __all__ = ["CATALOGUE", "available_features", "compute_features"]
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 CATALOGUE: Mapping[str, Feature] = MappingProxyType(
     {entry.name: entry for entry in (*RETURNS, *VOLATILITY, *VOLUME, *TREND, *CROSS_MARKET)}
@@ -33,23 +34,31 @@ _OBSERVED_SESSIONS = 60
 _BLOCK_VALUES = 65_536
 
 
-def available_features(panel: Panel, *, market_symbol: str | None = None) -> tuple[str, ...]:
+def available_features(
+    panel: Panel, *, market_symbol: str | None = None, candidates: BoolArray | None = None
+) -> tuple[str, ...]:
     """Names of every feature whose inputs exist, in the catalogue's order.
 
     A field exists if it holds a positive value within the first 60 sessions from the first close of
-    the panel. Only the beginning of the history decides, so the answer does not change as history
-    grows; a field that comes later is had by naming its features.
+    the panel; of ``candidates`` alone, where these are given and ever have a close. Only the beginning
+    of the history decides, so the answer does not change as history grows; a field that comes later is
+    had by naming its features.
 
     Parameters
     ----------
     panel : Panel, arrays of shape (bars, symbols)
     market_symbol : str, optional
         The instrument that stands for the market; without it there are no cross-market features.
+    candidates : array of bool, shape (bars, symbols), optional
+        Members of the universe on each session.
     """
-    priced = np.flatnonzero((panel.close > 0.0).any(axis=1))
+    judged = np.ones(panel.close.shape, dtype=bool) if candidates is None else candidates
+    if not (judged & (panel.close > 0.0)).any():
+        judged = np.ones(panel.close.shape, dtype=bool)
+    priced = np.flatnonzero((judged & (panel.close > 0.0)).any(axis=1))
     first = int(priced[0]) if len(priced) else 0
     window = slice(first, first + _OBSERVED_SESSIONS)
-    present = {name for name in FIELDS if bool((getattr(panel, name)[window] > 0.0).any())}
+    present = {name for name in FIELDS if bool((judged[window] & (getattr(panel, name)[window] > 0.0)).any())}
     return tuple(
         entry.name
         for entry in CATALOGUE.values()
@@ -57,7 +66,13 @@ def available_features(panel: Panel, *, market_symbol: str | None = None) -> tup
     )
 
 
-def compute_features(panel: Panel, names: Sequence[str] = (), *, market_symbol: str | None = None) -> FeatureCube:
+def compute_features(
+    panel: Panel,
+    names: Sequence[str] = (),
+    *,
+    market_symbol: str | None = None,
+    candidates: BoolArray | None = None,
+) -> FeatureCube:
     """Compute features of every symbol and session.
 
     Parameters
@@ -67,6 +82,8 @@ def compute_features(panel: Panel, names: Sequence[str] = (), *, market_symbol: 
         Features in the order wanted; none means all of `available_features`.
     market_symbol : str, optional
         The symbol of the panel that stands for the market.
+    candidates : array of bool, shape (bars, symbols), optional
+        As for `available_features`; every symbol has features, whether a member or not.
 
     Returns
     -------
@@ -82,7 +99,7 @@ def compute_features(panel: Panel, names: Sequence[str] = (), *, market_symbol: 
         a market symbol that the panel lacks.
     """
     context = _context(panel, market_symbol)
-    wanted = tuple(names) or available_features(panel, market_symbol=market_symbol)
+    wanted = tuple(names) or available_features(panel, market_symbol=market_symbol, candidates=candidates)
     entries = [_entry(name, market_symbol) for name in wanted]
     shape = (panel.bars, len(panel.symbols), len(entries))
     values = np.empty(shape)

@@ -176,7 +176,8 @@ def _played(
     """Play sessions that one panel serves, from the state that the rounds before left in memory."""
     strategy, last = workplace.strategy, told[-1].session
     cube, panel = workplace.cube(last), workplace.panel(last)
-    market, labels = market_view(panel, strategy.portfolio), workplace.labels(panel)
+    labels = workplace.labels(panel)
+    market = market_view(panel, strategy.portfolio, labels.candidates)
     rounds = list(before)
     for _, same_forecasts in groupby(told, key=lambda each: (each.given.forecast_list, each.models)):
         together = list(same_forecasts)

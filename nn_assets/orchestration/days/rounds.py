@@ -37,6 +37,7 @@ from nn_assets.orchestration.months.models import (
     read_forecast_list,
 )
 from nn_assets.orchestration.months.study import latest_study, settings_version
+from nn_assets.orchestration.tables.universe import members_only
 from nn_assets.orchestration.workplace import Workplace
 from nn_assets.portfolio.fills import fills_frame
 from nn_assets.portfolio.records import book_remainder, holdings_frame, state_row
@@ -114,7 +115,7 @@ def decide_session(workplace: Workplace, session: pd.Timestamp, run_id: str) -> 
         The session was decided before, and what is computed now differs.
     """
     cube, panel = workplace.cube(session), workplace.panel(session)
-    market = market_view(panel, workplace.strategy.portfolio)
+    market = market_view(panel, workplace.strategy.portfolio, workplace.candidates(panel))
     earlier = workplace.ledger.read("decisions", workplace.strategy.name, session, session, bookkeeping=True)
     recorded_by = None if earlier.empty else earlier["recorded_at"].iloc[0]
     standing = standing_before(workplace, session, cube.symbols, market, recorded_by)
@@ -206,7 +207,8 @@ def watch_of(
         in_force.on(cube.sessions[row]) if row >= reach and known[row] else None for row in range(cube.bars)
     ]
     references = drift_references(workplace, cube, [each for each in model_by_row if each])
-    return drift_watch(cube, arrays.probability, model_by_row, references, strategy.oversight)
+    seen = members_only(strategy, workplace.lake, cube)
+    return drift_watch(seen, arrays.probability, model_by_row, references, strategy.oversight)
 
 
 # --- records -----------------------------------------------------------------------------------------------

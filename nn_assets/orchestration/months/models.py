@@ -227,15 +227,18 @@ def drift_references(workplace: Workplace, cube: FeatureCube, model_ids: Iterabl
     return {model_id: _reference(workplace, cube, model_id) for model_id in dict.fromkeys(model_ids)}
 
 
-_REFERENCES: dict[tuple[str, str, str, int], DriftReference] = {}
+_REFERENCES: dict[tuple[object, ...], DriftReference] = {}
 
 
 def _reference(workplace: Workplace, cube: FeatureCube, model_id: str) -> DriftReference:
     strategy, model = workplace.strategy, load_model(workplace, model_id)
     # Bars of the rows it reads may be restated: what a session knew of them decides, whatever was asked before.
     read = slice(max(0, model.fold.training.start - strategy.learning.lookback), model.fold.calibration.stop)
-    known = cube.content_hash(read)
-    key = (model_id, known, strategy.content_hash("oversight"), workplace.sessions_per_year)
+    members = candidates_of(strategy, workplace.lake, cube.sessions, cube.symbols)
+    known = cube.content_hash(read), None if members is None else members[read].tobytes()
+    key = (model_id, *known, strategy.content_hash("oversight"), workplace.sessions_per_year)
     if key not in _REFERENCES:
-        _REFERENCES[key] = model_reference(model, cube, strategy.oversight, workplace.sessions_per_year)
+        _REFERENCES[key] = model_reference(
+            model, cube, strategy.oversight, workplace.sessions_per_year, candidates=members
+        )
     return _REFERENCES[key]
