@@ -138,7 +138,7 @@ def test_a_session_decided_before_its_bars_came_knows_them_from_their_arrival(ho
     assert run_assets(strategy_of(), "tables", INTRADAY[:1]).success
     with open_workplace(strategy_of()) as workplace, pytest.MonkeyPatch.context() as patch:
         decided = pd.DataFrame({"session": [pd.Timestamp("2017-04-04")]})
-        patch.setattr(type(workplace.ledger), "read", lambda *_, **__: decided)
+        patch.setattr(type(workplace.ledger), "latest", lambda *_, **__: decided)
         deliver(home, "AAA", whole)
         counted, _ = intraday.ingest_intraday(workplace)
         assert (counted.added, counted.revised) == (13, 0)
