@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from nn_assets.evaluation.drift_watch import drift_watch, model_reference
 
+from nn_assets.evaluation.drift_watch import drift_watch, model_reference
 from nn_assets.features.cube import FeatureCube
 from nn_assets.features.labels import Labels
 from nn_assets.learning.fold_model import FoldModel
