@@ -23,10 +23,10 @@ from nn_assets.settings.sections import (
     MarketSettings,
     OversightSettings,
     PortfolioSettings,
-    SourceSettings,
-    Strategy,
     WalkForwardSettings,
 )
+from nn_assets.settings.sources import SourceSettings
+from nn_assets.settings.strategy import Strategy
 
 __all__ = [
     "CleaningSettings",

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from nn_assets.settings.sections import Strategy
+from nn_assets.settings.strategy import Strategy
 
 __all__ = ["Place", "chosen_kind", "hint", "place_of", "without_consequences"]
 

@@ -15,7 +15,7 @@ from nn_assets.errors import SettingsError
 from nn_assets.settings.calendar_file import with_overrides
 from nn_assets.settings.close_keys import Place as _Place
 from nn_assets.settings.close_keys import chosen_kind, hint, place_of, without_consequences
-from nn_assets.settings.sections import Strategy
+from nn_assets.settings.strategy import Strategy
 
 __all__ = ["line_of_key", "load_strategy", "parse_strategy"]
 

@@ -6,17 +6,13 @@ Every default is the contract's; a strategy file states only what differs. Units
 
 from __future__ import annotations
 
-import hashlib
-import json
 from datetime import date
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from nn_assets.settings.data_sections import FundingSeriesSettings, IntradaySettings, SeriesSettings, UniverseSettings
-from nn_assets.settings.section import Section as _Section
-from nn_assets.settings.sources import BundledSettings, CcxtSettings, SourceSettings
+from nn_assets.settings.section import Section
 
 __all__ = [
     "CleaningSettings",
@@ -29,8 +25,6 @@ __all__ = [
     "MarketSettings",
     "OversightSettings",
     "PortfolioSettings",
-    "SourceSettings",
-    "Strategy",
     "WalkForwardSettings",
 ]
 
@@ -39,10 +33,6 @@ Positive = Annotated[float, Field(gt=0.0)]
 EARLIEST, LATEST = date(1990, 1, 1), date(2035, 12, 31)  # what the calendars here cover
 NonNegative = Annotated[float, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=1)]
-
-
-# Left at their defaults these change no result, nor the hash of a strategy that never stated them.
-_COUNTED_WHEN_SET = (("source", "actions_path", None), ("market", "adjustment_convention", "previous_close"))
 
 
 # In the order of their days, each with what must come before it.
@@ -54,7 +44,7 @@ _STAGES = {
 }
 
 
-class MarketSettings(_Section):
+class MarketSettings(Section):
     """Instruments, calendar and the stages of history.
 
     ``calendar_overrides`` names a YAML file, relative to the strategy's, of days that the calendar
@@ -92,7 +82,7 @@ class MarketSettings(_Section):
         return self
 
 
-class CleaningSettings(_Section):
+class CleaningSettings(Section):
     """Thresholds of the rules: what breaks one goes to quarantine, what a person should judge is pointed out."""
 
     traded_with_volume: bool = True
@@ -107,7 +97,7 @@ class CleaningSettings(_Section):
     repeated_open_window_sessions: Annotated[int, Field(ge=20)] = 250
 
 
-class GateSettings(_Section):
+class GateSettings(Section):
     """Limits of what may pass to the strategy as a whole; ``usual_`` ones only warn."""
 
     max_quarantined_fraction: Fraction = 0.02
@@ -120,7 +110,7 @@ class GateSettings(_Section):
     usual_shift_limit: NonNegative = 0.25  # of the population stability index, above what chance makes of it
 
 
-class FeatureSettings(_Section):
+class FeatureSettings(Section):
     """Which features, and the stationarity gate on the training rows of a fold."""
 
     names: tuple[str, ...] = ()
@@ -133,7 +123,7 @@ class FeatureSettings(_Section):
     maximum_selected: Count = 12
 
 
-class LabelSettings(_Section):
+class LabelSettings(Section):
     """What is learned: the sign of the return from the fill to ``horizon_sessions`` after it."""
 
     kind: Literal["direction", "direction_relative"] = "direction"
@@ -142,7 +132,7 @@ class LabelSettings(_Section):
     execution_lag_sessions: Literal[1] = 1
 
 
-class LearningSettings(_Section):
+class LearningSettings(Section):
     """The network, its training, and the ensemble."""
 
     network: Literal["lstm", "mlp"] = "lstm"
@@ -163,7 +153,7 @@ class LearningSettings(_Section):
     processes: Annotated[int, Field(ge=1, le=64)] = 2
 
 
-class WalkForwardSettings(_Section):
+class WalkForwardSettings(Section):
     """One step: training, validation, calibration, then the months the model is used in."""
 
     window: Literal["rolling", "expanding"] = "rolling"
@@ -175,7 +165,7 @@ class WalkForwardSettings(_Section):
     refresh_tolerance_fraction: NonNegative = 0.05
 
 
-class CostSettings(_Section):
+class CostSettings(Section):
     """Coefficients of the one cost object; ``a`` and ``b`` multiply sigma x sqrt(x) and sigma x x."""
 
     half_spread_bps: NonNegative = 4.5
@@ -189,7 +179,7 @@ class CostSettings(_Section):
     margin_spread_annual_fraction: NonNegative = 0.01
 
 
-class PortfolioSettings(_Section):
+class PortfolioSettings(Section):
     """Sizing and limits; weights are fractions of capital."""
 
     initial_capital_usd: Positive = 1_000_000.0
@@ -235,7 +225,7 @@ class PortfolioSettings(_Section):
         return self
 
 
-class ExecutionSettings(_Section):
+class ExecutionSettings(Section):
     """The paper broker and the pre-trade gate."""
 
     participation_cap_fraction: Fraction = 0.01
@@ -246,7 +236,7 @@ class ExecutionSettings(_Section):
     maximum_orders_per_session: Count = 1000
 
 
-class OversightSettings(_Section):
+class OversightSettings(Section):
     """Drift windows, score thresholds, and the pace of refreshes."""
 
     drift_window_sessions: Annotated[int, Field(ge=20)] = 60
@@ -267,96 +257,3 @@ class OversightSettings(_Section):
                 f"oversight.reduce_score {self.reduce_score} must lie below oversight.pause_score {self.pause_score}"
             )
         return self
-
-
-class Strategy(_Section):
-    """Everything a strategy is. Two with the same :meth:`content_hash` behave alike to the bit."""
-
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
-    description: str = ""
-    owner: str = "team:quants"
-    source: SourceSettings = BundledSettings()
-    market: MarketSettings
-    cleaning: CleaningSettings = CleaningSettings()
-    gate: GateSettings = GateSettings()
-    features: FeatureSettings = FeatureSettings()
-    label: LabelSettings = LabelSettings()
-    learning: LearningSettings = LearningSettings()
-    walk_forward: WalkForwardSettings = WalkForwardSettings()
-    costs: CostSettings = CostSettings()
-    portfolio: PortfolioSettings = PortfolioSettings()
-    execution: ExecutionSettings = ExecutionSettings()
-    oversight: OversightSettings = OversightSettings()
-    series: tuple[SeriesSettings, ...] = ()
-    universe: UniverseSettings | None = None
-    intraday: IntradaySettings | None = None
-    trade_without_verdict: bool = False
-
-    @model_validator(mode="after")
-    def _relative_labels_need_a_neutral_book(self) -> Strategy:
-        if self.label.kind == "direction_relative" and self.portfolio.net_limit > 0.0:
-            raise ValueError(
-                "label.kind direction_relative says nothing of the market's direction: it needs a "
-                f"dollar-neutral book, portfolio.net_limit 0, not {self.portfolio.net_limit}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _one_place_for_each_fact(self) -> Strategy:
-        named = [(each.name, symbol) for each in self.series for symbol in each.stored_symbols]
-        twice = sorted({name for name, symbol in named if named.count((name, symbol)) > 1})
-        if twice:
-            raise ValueError(f"series {', '.join(twice)} stands twice for the same symbol")
-        unknown = sorted(set(self.features.series.values()) - {name for name, _ in named})
-        if unknown:
-            raise ValueError(f"features.series names {', '.join(unknown)}, which series does not")
-        if self.intraday is not None and "source" in self.model_fields_set:
-            raise ValueError("daily bars are made of the intraday bars: leave source out beside intraday")
-        return self
-
-    @model_validator(mode="after")
-    def _funding_is_asked_somewhere_and_read(self) -> Strategy:
-        for each in self.series:
-            if not isinstance(each, FundingSeriesSettings):
-                continue
-            if each.exchange is None and not isinstance(self.source, CcxtSettings):
-                raise ValueError(f"series {each.name} needs exchange: source.kind is {self.source.kind!r}, not 'ccxt'")
-            unread = sorted(set(each.symbols) - {"", *self.market.symbols}) if self.market.symbols else []
-            if unread:
-                raise ValueError(
-                    f"series {each.name} gives {', '.join(unread)}, which market.symbols lacks, so that no feature "
-                    "would read it: write series.symbols as a mapping from the bars' symbol to its perpetual, "
-                    f"such as {{{self.market.symbols[0]}: {unread[0]}}}"
-                )
-        return self
-
-    def behaviour(self, *sections: str) -> dict[str, Any]:
-        """What can change a result, as plain JSON values.
-
-        Parameters
-        ----------
-        *sections : str
-            The sections that count; all when none is named. Description, owner and the number of
-            processes never count, nor do limits of what is read or the overrides file's name: the
-            calendar holds what it says.
-        """
-        chosen = self.model_dump(mode="json", include=set(sections) if sections else None)
-        for name in ("description", "owner"):
-            chosen.pop(name, None)
-        chosen.get("learning", {}).pop("processes", None)
-        chosen.get("market", {}).pop("calendar_overrides", None)
-        for name in ("max_rows", "max_columns", "max_megabytes"):
-            chosen.get("source", {}).pop(name, None)
-        (chosen.get("universe") or {}).pop("max_retired_fraction", None)
-        for each in chosen.get("series", ()):
-            if each["kind"] == "file":
-                del each["kind"]
-        for section, name, unset in _COUNTED_WHEN_SET:
-            if section in chosen and chosen[section].get(name) == unset:
-                chosen[section].pop(name, None)
-        return chosen
-
-    def content_hash(self, *sections: str) -> str:
-        """SHA-256 of :meth:`behaviour`, first 16 hex digits."""
-        canonical = json.dumps(self.behaviour(*sections), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -1,0 +1,124 @@
+"""A strategy: all sections together, what they demand of each other, and which of them can change a result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from nn_assets.settings.data_sections import FundingSeriesSettings, IntradaySettings, SeriesSettings, UniverseSettings
+from nn_assets.settings.section import Section
+from nn_assets.settings.sections import (
+    CleaningSettings,
+    CostSettings,
+    ExecutionSettings,
+    FeatureSettings,
+    GateSettings,
+    LabelSettings,
+    LearningSettings,
+    MarketSettings,
+    OversightSettings,
+    PortfolioSettings,
+    WalkForwardSettings,
+)
+from nn_assets.settings.sources import BundledSettings, CcxtSettings, SourceSettings
+
+__all__ = ["Strategy"]
+
+# Left at their defaults these change no result, nor the hash of a strategy that never stated them.
+_COUNTED_WHEN_SET = (("source", "actions_path", None), ("market", "adjustment_convention", "previous_close"))
+
+
+class Strategy(Section):
+    """Everything a strategy is. Two with the same :meth:`content_hash` behave alike to the bit."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
+    description: str = ""
+    owner: str = "team:quants"
+    source: SourceSettings = BundledSettings()
+    market: MarketSettings
+    cleaning: CleaningSettings = CleaningSettings()
+    gate: GateSettings = GateSettings()
+    features: FeatureSettings = FeatureSettings()
+    label: LabelSettings = LabelSettings()
+    learning: LearningSettings = LearningSettings()
+    walk_forward: WalkForwardSettings = WalkForwardSettings()
+    costs: CostSettings = CostSettings()
+    portfolio: PortfolioSettings = PortfolioSettings()
+    execution: ExecutionSettings = ExecutionSettings()
+    oversight: OversightSettings = OversightSettings()
+    series: tuple[SeriesSettings, ...] = ()
+    universe: UniverseSettings | None = None
+    intraday: IntradaySettings | None = None
+    trade_without_verdict: bool = False
+
+    @model_validator(mode="after")
+    def _relative_labels_need_a_neutral_book(self) -> Strategy:
+        if self.label.kind == "direction_relative" and self.portfolio.net_limit > 0.0:
+            raise ValueError(
+                "label.kind direction_relative says nothing of the market's direction: it needs a "
+                f"dollar-neutral book, portfolio.net_limit 0, not {self.portfolio.net_limit}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_place_for_each_fact(self) -> Strategy:
+        named = [(each.name, symbol) for each in self.series for symbol in each.stored_symbols]
+        twice = sorted({name for name, symbol in named if named.count((name, symbol)) > 1})
+        if twice:
+            raise ValueError(f"series {', '.join(twice)} stands twice for the same symbol")
+        unknown = sorted(set(self.features.series.values()) - {name for name, _ in named})
+        if unknown:
+            raise ValueError(f"features.series names {', '.join(unknown)}, which series does not")
+        if self.intraday is not None and "source" in self.model_fields_set:
+            raise ValueError("daily bars are made of the intraday bars: leave source out beside intraday")
+        return self
+
+    @model_validator(mode="after")
+    def _funding_is_asked_somewhere_and_read(self) -> Strategy:
+        for each in self.series:
+            if not isinstance(each, FundingSeriesSettings):
+                continue
+            if each.exchange is None and not isinstance(self.source, CcxtSettings):
+                raise ValueError(f"series {each.name} needs exchange: source.kind is {self.source.kind!r}, not 'ccxt'")
+            unread = sorted(set(each.symbols) - {"", *self.market.symbols}) if self.market.symbols else []
+            if unread:
+                raise ValueError(
+                    f"series {each.name} gives {', '.join(unread)}, which market.symbols lacks, so that no feature "
+                    "would read it: write series.symbols as a mapping from the bars' symbol to its perpetual, "
+                    f"such as {{{self.market.symbols[0]}: {unread[0]}}}"
+                )
+        return self
+
+    def behaviour(self, *sections: str) -> dict[str, Any]:
+        """What can change a result, as plain JSON values.
+
+        Parameters
+        ----------
+        *sections : str
+            The sections that count; all when none is named. Description, owner and the number of
+            processes never count, nor do limits of what is read or the overrides file's name: the
+            calendar holds what it says.
+        """
+        chosen = self.model_dump(mode="json", include=set(sections) if sections else None)
+        for name in ("description", "owner"):
+            chosen.pop(name, None)
+        chosen.get("learning", {}).pop("processes", None)
+        chosen.get("market", {}).pop("calendar_overrides", None)
+        for name in ("max_rows", "max_columns", "max_megabytes"):
+            chosen.get("source", {}).pop(name, None)
+        (chosen.get("universe") or {}).pop("max_retired_fraction", None)
+        for each in chosen.get("series", ()):
+            if each["kind"] == "file":
+                del each["kind"]
+        for section, name, unset in _COUNTED_WHEN_SET:
+            if section in chosen and chosen[section].get(name) == unset:
+                chosen[section].pop(name, None)
+        return chosen
+
+    def content_hash(self, *sections: str) -> str:
+        """SHA-256 of :meth:`behaviour`, first 16 hex digits."""
+        canonical = json.dumps(self.behaviour(*sections), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
