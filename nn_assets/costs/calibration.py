@@ -98,7 +98,7 @@ def recalibrate(
         Columns :data:`CALIBRATION_COLUMNS`. NaN in mid_price: no quote at that fill; NaN in
         commission_usd: no statement. Rows without volatility, ADV or price are left out.
     prior : CostModel
-        The model in force.
+        What the estimates are shrunk to and compared with: the settings' own model, so that nothing creeps.
     dated : str
         ISO date put on what is fitted.
     seed : int

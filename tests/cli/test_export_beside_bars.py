@@ -32,7 +32,7 @@ market:
   vault_starts: {VAULT}
 series:
 - {{name: fear, path: fear.csv, lag_minutes: 15}}
-universe: {{path: members.csv}}
+universe: {{path: members.csv, max_retired_fraction: 1.0}}
 """
 MINUTES = f"""\
 name: minutes
@@ -85,7 +85,7 @@ def restate(file: Path, said: str, says: str) -> None:
 
 def take_in() -> None:
     with open_workplace(find_strategy("mine").strategy) as workplace:
-        ingest_series(workplace.strategy, workplace.lake, workplace.ledger, workplace.folder)
+        ingest_series(workplace.strategy, workplace.lake, workplace.ledger, workplace.folder, workplace.last_session)
         ingest_universe(workplace.strategy, workplace.lake, workplace.ledger, workplace.folder)
         ingest_bars(workplace)
         publish_bars(workplace, audit_bars(workplace), "run")

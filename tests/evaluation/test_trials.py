@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nn_assets.evaluation.trials import trial_hash
+from nn_assets.evaluation.trials import trial_configuration, trial_hash
 from nn_assets.settings import Strategy, parse_strategy
 
 BASE = """
@@ -32,15 +32,49 @@ def _strategy(extra: str = "", base: str = BASE) -> Strategy:
         "walk_forward: {refit_every_months: 6}",
         "costs: {half_spread_bps: 1.0}",
         "source: {kind: simulator, seed: 3}",
+        "universe: {path: members.csv}",
+        "series: [{name: vix, path: vix.csv, lag_minutes: 15}]\nfeatures: {series: {implied_volatility: vix}}",
+        "intraday: {path: minutes}",
     ],
 )
 def test_a_change_that_can_change_the_figures_is_a_trial(extra: str) -> None:
     assert trial_hash(_strategy(extra)) != trial_hash(_strategy())
 
 
-@pytest.mark.parametrize("extra", ["learning: {processes: 1}", "owner: team:other", "description: other"])
+@pytest.mark.parametrize(
+    "extra",
+    [
+        "learning: {processes: 1}",
+        "owner: team:other",
+        "description: other",
+        "gate: {max_quarantined_fraction: 0.5}",
+        "trade_without_verdict: true",
+    ],
+)
 def test_a_change_without_effect_is_none(extra: str) -> None:
     assert trial_hash(_strategy(extra)) == trial_hash(_strategy())
+
+
+@pytest.mark.parametrize("line", ["known_at_lag_minutes: 600", "adjustment_convention: ex_close"])
+def test_when_bars_count_as_known_and_how_they_are_adjusted_are_choices(line: str) -> None:
+    other = BASE.replace("  history_ends", f"  {line}\n  history_ends")
+    assert trial_hash(_strategy(base=other)) != trial_hash(_strategy())
+
+
+def test_two_files_of_a_universe_are_two_trials() -> None:
+    one, other = (_strategy(f"universe: {{path: {name}.csv}}") for name in ("a", "b"))
+    assert trial_hash(one) != trial_hash(other)
+
+
+def test_no_key_that_changes_a_result_is_forgotten() -> None:
+    """Whatever else tells two strategies apart is another trial, but for what is listed here."""
+    plain = _strategy()
+    told = trial_configuration(plain)
+    behaviour = plain.behaviour()
+    assert set(behaviour) - set(told) == {"name", "gate", "trade_without_verdict"}
+    assert set(behaviour["market"]) - set(told["market"]) == {"history_ends", "live_starts", "vault_starts"}
+    for section in set(told) - {"market", "estimator"}:
+        assert told[section] == behaviour[section], section
 
 
 def test_more_history_is_the_same_trial() -> None:

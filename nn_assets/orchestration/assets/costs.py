@@ -18,8 +18,8 @@ def cost_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         **described(strategy, "cost_model", "costs", code_of("costs"), {"sql"}),
-        description="Coefficients of the one cost object, fitted on the fills of the ledger, shrunk to the model in "
-        "force. Paper fills only test that known coefficients are recovered, and change nothing.",
+        description="Coefficients of the one cost object, fitted on the fills of the ledger, shrunk to the "
+        "settings' own. Paper fills only test that known coefficients are recovered, and change nothing.",
     )
     def cost_model(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         with open_workplace(strategy) as workplace:
@@ -28,7 +28,7 @@ def cost_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             (name, getattr(result.model, name).value, getattr(result.proposed, name).value)
             for name in vars(result.model)
         ]
-        compared = pd.DataFrame(rows, columns=["coefficient", "in_force", "proposed"])
+        compared = pd.DataFrame(rows, columns=["coefficient", "kept", "proposed"])
         return dg.MaterializeResult(
             metadata={
                 "status": result.status,

@@ -22,7 +22,19 @@ from nn_assets.evaluation.market_view import MarketView, market_view
 from nn_assets.evaluation.replay import ForecastArrays, forecast_arrays, session_signals
 from nn_assets.execution.orders import orders_frame
 from nn_assets.features.cube import FeatureCube
-from nn_assets.frames import DRIFT, FILLS, ORDERS, POSITION_STEPS, SIGNALS, TARGET_POSITIONS, validate
+from nn_assets.frames import (
+    DRIFT,
+    FILLS,
+    HOLDINGS,
+    ORDERS,
+    PORTFOLIO_STATES,
+    POSITION_STEPS,
+    SIGNALS,
+    TARGET_POSITIONS,
+    TRADING_STATES,
+    conform,
+    validate,
+)
 from nn_assets.learning.address import code_version
 from nn_assets.orchestration.clock import as_of_session
 from nn_assets.orchestration.commands.controls import kill_switch_state, latest_breaker_reset
@@ -64,12 +76,17 @@ RECORDS = (
 
 _CONTRACTS = {
     "fills": FILLS,
+    "portfolio_states": PORTFOLIO_STATES,
+    "holdings": HOLDINGS,
     "signals": SIGNALS,
     "target_positions": TARGET_POSITIONS,
     "position_steps": POSITION_STEPS,
     "orders": ORDERS,
     "drift": DRIFT,
+    "trading_states": TRADING_STATES,
 }
+# Made of records: their contract is held against the columns and types that it states.
+_FROM_RECORDS = ("portfolio_states", "holdings", "trading_states")
 
 
 @dataclass(frozen=True, eq=False)
@@ -291,15 +308,20 @@ def _write(
         transaction.append("decisions", [head])
         for name in RECORDS:
             if len(frames[name]):
-                transaction.append(
-                    name, validate(frames[name], _CONTRACTS[name]) if name in _CONTRACTS else frames[name]
-                )
+                transaction.append(name, _held(name, frames[name]))
         if done.drift is not None and done.drift.asks_retraining:
             transaction.append("refresh_requests", [_refresh(workplace, session, done)])
     return {
         name: str(head[name])
         for name in ("data_hash", "model_id", "code_version", "settings_hash", "verdict", "content_hash")
     }
+
+
+def _held(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Hold a session's records to the contract of their table."""
+    contract = _CONTRACTS[name]
+    validate(conform(frame, contract) if name in _FROM_RECORDS else frame, contract)
+    return frame
 
 
 def _refresh(workplace: Workplace, session: pd.Timestamp, done: Round) -> dict[str, Any]:
