@@ -245,6 +245,16 @@ def test_an_action_that_comes_after_a_decision_is_known_from_its_arrival(place: 
     assert late["known_at"] == late["ingested_at"]
 
 
+def test_what_a_delivery_adds_to_and_changes_of_the_actions_is_counted(place: Workplace, tmp_path: Path) -> None:
+    write_actions(tmp_path / "home", *SPLITS)
+    first = ingest_bars(place).actions
+    assert (first.added, first.revised) == (len(SPLITS), 0)
+    (symbol, day, kind, value), *others = SPLITS
+    write_actions(tmp_path / "home", (symbol, day, kind, value * 2), *others)
+    again = ingest_bars(place).actions
+    assert (again.added, again.revised, again.unchanged) == (0, 1, len(SPLITS) - 1)
+
+
 def test_a_late_action_that_states_an_early_moment_changes_no_decided_session(tmp_path: Path) -> None:
     home, decided = build(tmp_path / "home", SPLITS, SPLITS[:1]), "2017-06-27"
     with living_in(home):

@@ -62,6 +62,8 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
                 "unchanged": ingested.counted.unchanged,
                 "most_revised_symbols": ingested.counted.most_revised(),
                 "actions": actions,
+                "actions_added": ingested.actions.added,
+                "actions_revised": ingested.actions.revised,
                 "files_read": len(ingested.files_read),
                 "files_without_bars": list(ingested.files_without_bars),
                 "source": strategy.source.kind if strategy.intraday is None else "intraday",

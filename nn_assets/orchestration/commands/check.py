@@ -82,7 +82,7 @@ def _bars(workplace: Workplace, taken: dict[str, Any]) -> dict[str, Any]:
         "symbols": sorted(str(symbol) for symbol in bars["symbol"].unique()),
         "first_session": str(bars["session"].min().date()),
         "last_session": str(bars["session"].max().date()),
-        "actions": taken["actions"],
+        "actions": {"stored": taken["actions"], **{name: taken[f"actions_{name}"] for name in _CHANGES}},
         "quarantine": {
             "rows": len(quarantine),
             "by_rule": {rule: int(rows) for rule, rows in quarantine["rule"].value_counts().items()},
@@ -162,7 +162,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
         ("rows", f"{rows['delivered']:,} delivered, {rows['added']:,} added, {rows['revised']:,} revised"),
         ("symbols", f"{len(told['symbols'])}: {', '.join(symbols)}{f' and {more} more' if more > 0 else ''}"),
         ("sessions", f"{told['first_session']} to {told['last_session']}"),
-        ("actions", f"{told['actions']:,} splits and dividends"),
+        ("actions", "{stored:,} splits and dividends, {added:,} added, {revised:,} revised".format(**told["actions"])),
         ("quarantine", _by_rule(quarantine["rows"], quarantine["by_rule"])),
         *(("", "{symbol} {session} {rule}, {field} {value}".format(**row)) for row in quarantine["first"]),
         *(("series", _one_series(each)) for each in told["series"]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -35,13 +35,15 @@ __all__ = ["Audited", "Ingested", "audit_bars", "ingest_bars", "publish_bars"]
 class Ingested:
     """What a source delivered: versions by what they were, rows, and files read where it has such.
 
-    ``files_without_bars`` are archives that held none.
+    ``files_without_bars`` are archives that held none; ``actions`` counts splits and dividends, those
+    withdrawn among the revised.
     """
 
     counted: RevisionCount
     delivered: int
     files_read: tuple[str, ...] = ()
     files_without_bars: tuple[str, ...] = ()
+    actions: RevisionCount = field(default_factory=RevisionCount)
 
 
 def ingest_bars(workplace: Workplace) -> Ingested:
@@ -57,11 +59,12 @@ def ingest_bars(workplace: Workplace) -> Ingested:
     unread = UnreadFiles.of(workplace, source, arrived_at) if isinstance(source, FilesSource) else None
     delivered = (source if unread is None else unread).bars(market.symbols, first, last)
     counted = _append_new(workplace, delivered, arrived_at, decided_to) if len(delivered) else RevisionCount()
-    ingest_actions(workplace, source, decided_to)
+    actions = ingest_actions(workplace, source, decided_to)
     if unread is not None:
         unread.remember()
     files = () if unread is None else tuple(file.name for file in unread.files)
-    return Ingested(counted, len(delivered), files, () if unread is None else tuple(unread.without_bars))
+    without = () if unread is None else tuple(unread.without_bars)
+    return Ingested(counted, len(delivered), files, without, actions)
 
 
 def _append_new(
