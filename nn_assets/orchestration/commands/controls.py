@@ -5,16 +5,15 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from nn_assets.errors import ControlError, LedgerError
+from nn_assets.errors import ControlError
 from nn_assets.orchestration.catalog import find_strategy
 from nn_assets.orchestration.clock import now_utc
+from nn_assets.orchestration.days.controls import BREAKER_RESET, KILL_SWITCH
 from nn_assets.orchestration.workplace import open_workplace
 from nn_assets.portfolio.breakers import KillSwitch
 from nn_assets.store.ledger import Ledger
 
-__all__ = ["kill_switch_state", "latest_breaker_reset", "reset_breaker", "set_kill_switch"]
-
-KILL_SWITCH, BREAKER_RESET = "kill_switch", "breaker_reset"
+__all__ = ["reset_breaker", "set_kill_switch"]
 
 
 def _demand_reason(kind: str, reason: str) -> None:
@@ -79,21 +78,3 @@ def reset_breaker(strategy: str, who: str, reason: str) -> dict[str, Any]:
         "breaker": "reset",
         "text": f"{strategy}: breaker released from the next session on",
     }
-
-
-def kill_switch_state(ledger: Ledger, strategy: str) -> str:
-    """The kill switch as stored; ACTIVE when it was never set, HALTED when it cannot be read."""
-    try:
-        found = ledger.latest("controls", strategy, where={"kind": KILL_SWITCH})
-    except LedgerError:
-        return str(KillSwitch.HALTED)
-    return str(KillSwitch.ACTIVE) if found.empty else str(found["state"].iloc[-1])
-
-
-def latest_breaker_reset(ledger: Ledger, strategy: str) -> tuple[str, str] | None:
-    """Person and reason of a breaker reset that no decision has used yet, or None."""
-    found = ledger.read("controls", strategy, where={"kind": BREAKER_RESET}, bookkeeping=True)
-    decided = ledger.read("decisions", strategy, bookkeeping=True)
-    used = -1 if decided.empty else int(decided["sequence"].max())
-    unused = found[found["sequence"] > used].sort_values("sequence")
-    return None if unused.empty else (str(unused["who"].iloc[-1]), str(unused["reason"].iloc[-1]))

@@ -7,8 +7,8 @@ from typing import Any
 
 from nn_assets.errors import SettingsError
 from nn_assets.orchestration.catalog import find_strategy, read_strategies
-from nn_assets.orchestration.commands.controls import kill_switch_state
 from nn_assets.orchestration.commands.missing import missing_of
+from nn_assets.orchestration.days.controls import kill_switch_state
 from nn_assets.orchestration.days.rounds import decided_sessions
 from nn_assets.orchestration.months.study import latest_study
 from nn_assets.orchestration.tables.data_docs import data_docs_file

@@ -37,7 +37,7 @@ from nn_assets.frames import (
 )
 from nn_assets.learning.address import code_version
 from nn_assets.orchestration.clock import as_of_session
-from nn_assets.orchestration.commands.controls import kill_switch_state, latest_breaker_reset
+from nn_assets.orchestration.days.controls import kill_switch_state, latest_breaker_reset
 from nn_assets.orchestration.days.late_actions import late_actions
 from nn_assets.orchestration.days.standing import standing_before
 from nn_assets.orchestration.months.cost_models import cost_model, cost_model_id_in_force
