@@ -15,9 +15,9 @@ from nn_assets.orchestration.assets.market import market_assets
 from nn_assets.orchestration.assets.other_data import other_assets, other_tables
 from nn_assets.orchestration.catalog import load_strategies
 from nn_assets.orchestration.checks import strategy_checks
-from nn_assets.orchestration.commands.progress import progress_logger
 from nn_assets.orchestration.io import CubeIOManager, MonthsIOManager
 from nn_assets.orchestration.naming import STRATEGY_TAG, asset_key
+from nn_assets.orchestration.progress import progress_logger
 from nn_assets.orchestration.schedules import strategy_schedules
 from nn_assets.orchestration.sensors import failed_run_alert, strategy_sensors
 from nn_assets.settings import Strategy
