@@ -8,11 +8,13 @@ import dagster as dg
 
 from nn_assets.settings import Strategy
 
-__all__ = ["REFIT_TAG", "STRATEGY_TAG", "asset_key", "described", "effective_strategy"]
+__all__ = ["REFIT_TAG", "REFRESH_TAG", "STRATEGY_TAG", "asset_key", "described", "effective_strategy"]
 
 STRATEGY_TAG = "nn_assets/strategy"
 REFIT_TAG = "nn_assets/refit_every_months"
 """Run tag that replaces ``walk_forward.refit_every_months`` for one study."""
+REFRESH_TAG = "nn_assets/refresh_after"
+"""Run tag of a refresh inside a month: the session after whose close the model is fitted."""
 
 
 def asset_key(strategy: Strategy, name: str) -> dg.AssetKey:

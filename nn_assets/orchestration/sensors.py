@@ -9,16 +9,13 @@ import pandas as pd
 
 from nn_assets.market.sessions import next_session
 from nn_assets.orchestration.clock import now_utc
-from nn_assets.orchestration.naming import STRATEGY_TAG
+from nn_assets.orchestration.naming import REFRESH_TAG, STRATEGY_TAG
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.settings import Strategy
 from nn_assets.store.home import home
 from nn_assets.store.ledger import Ledger
 
-__all__ = ["REFRESH_TAG", "failed_run_alert", "strategy_sensors"]
-
-REFRESH_TAG = "nn_assets/refresh_after"
-"""Run tag of a refresh inside a month: the session after whose close the model is fitted."""
+__all__ = ["failed_run_alert", "strategy_sensors"]
 
 
 def strategy_sensors(strategy: Strategy, *, study_job: str) -> list[dg.SensorDefinition]:

@@ -12,7 +12,7 @@ from nn_assets.orchestration.commands.headless import materialise
 from nn_assets.orchestration.days.lookahead import decisions_repeat_in_replay
 from nn_assets.orchestration.days.rounds import decide_session
 from nn_assets.orchestration.months.models import load_model, models_in_force
-from nn_assets.orchestration.sensors import REFRESH_TAG
+from nn_assets.orchestration.naming import REFRESH_TAG
 from nn_assets.orchestration.workplace import open_workplace
 from tests.orchestration.conftest import FIRST_LIVE, RECORDS, forget, recorded, strategy_of, write_strategy
 

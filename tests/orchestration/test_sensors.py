@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from nn_assets.orchestration.build import all_definitions
-from nn_assets.orchestration.sensors import REFRESH_TAG, failed_run_alert
+from nn_assets.orchestration.naming import REFRESH_TAG
+from nn_assets.orchestration.sensors import failed_run_alert
 from nn_assets.store.ledger import Ledger
 from tests.orchestration.conftest import NAME, write_strategy
 

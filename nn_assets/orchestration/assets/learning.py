@@ -9,9 +9,8 @@ from nn_assets.orchestration.fingerprint import code_of
 from nn_assets.orchestration.metadata import table
 from nn_assets.orchestration.months.models import forecast_months, load_model
 from nn_assets.orchestration.months.training import MonthModel, refresh_after, train_months
-from nn_assets.orchestration.naming import asset_key, described, effective_strategy
+from nn_assets.orchestration.naming import REFRESH_TAG, asset_key, described, effective_strategy
 from nn_assets.orchestration.partitions import asked_months, month_partitions
-from nn_assets.orchestration.sensors import REFRESH_TAG
 from nn_assets.orchestration.workplace import Workplace, open_workplace
 from nn_assets.settings import Strategy
 
