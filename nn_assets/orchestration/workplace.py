@@ -29,10 +29,10 @@ from nn_assets.market.panel import Panel, panel_from_bars
 from nn_assets.market.sessions import sessions_between, sessions_per_year
 from nn_assets.orchestration.catalog import find_strategy
 from nn_assets.orchestration.clock import as_of_session, last_open_session, now_utc
-from nn_assets.orchestration.tables.actions import ACTIONS, data_hash_of, read_action_versions
-from nn_assets.orchestration.tables.series import known_by_role
-from nn_assets.orchestration.tables.stored import read_once
-from nn_assets.orchestration.tables.universe import candidates_of
+from nn_assets.orchestration.known.actions import ACTIONS, data_hash_of, read_action_versions
+from nn_assets.orchestration.known.series import known_by_role
+from nn_assets.orchestration.known.stored import read_once
+from nn_assets.orchestration.known.universe import candidates_of
 from nn_assets.settings import Strategy
 from nn_assets.store.files import locked
 from nn_assets.store.lake import Lake

@@ -19,7 +19,7 @@ import pandas as pd
 
 from nn_assets.market.sessions import sessions_between
 from nn_assets.orchestration import workplace as places
-from nn_assets.orchestration.tables import stored
+from nn_assets.orchestration.known import stored
 from nn_assets.orchestration.tables.ingest import audit_bars, ingest_bars, publish_bars
 from nn_assets.orchestration.workplace import Workplace, open_workplace
 from nn_assets.settings import Strategy

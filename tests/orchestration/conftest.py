@@ -21,9 +21,9 @@ from nn_assets.orchestration.build import all_definitions, job_name
 from nn_assets.orchestration.catalog import find_strategy
 from nn_assets.orchestration.commands.headless import materialise, run_round
 from nn_assets.orchestration.instance import open_instance
+from nn_assets.orchestration.known import stored
 from nn_assets.orchestration.months import models
 from nn_assets.orchestration.naming import asset_key
-from nn_assets.orchestration.tables import stored
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger import Ledger
 from nn_assets.store.schema import TABLES

@@ -14,8 +14,8 @@ import yaml
 
 from nn_assets.frames import SERIES, validate
 from nn_assets.market.sessions import session_close
+from nn_assets.orchestration.known.series import read_known_series, series_versions
 from nn_assets.orchestration.tables import funding
-from nn_assets.orchestration.tables.series import read_known_series, series_versions
 from nn_assets.orchestration.workplace import open_workplace
 from nn_assets.sources.ccxt import CcxtSource
 from tests.orchestration.conftest import LAST, failures_of, materialise_tables, run_assets, strategy_of, write_strategy

@@ -14,8 +14,9 @@ from nn_assets.frames import SERIES, validate
 from nn_assets.market.sessions import sessions_between
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.days.lookahead import features_repeat_when_cut
+from nn_assets.orchestration.known.series import read_known_series, series_versions
 from nn_assets.orchestration.naming import asset_key
-from nn_assets.orchestration.tables.series import ingest_series, read_known_series, series_versions
+from nn_assets.orchestration.tables.series import ingest_series
 from nn_assets.orchestration.workplace import open_workplace
 from tests.orchestration.conftest import failures_of, materialise_tables, run_assets, strategy_of, write_strategy
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from nn_assets.errors import PublicationError
-from nn_assets.orchestration.tables.stored import last_decided_session, read_once
+from nn_assets.orchestration.known.stored import last_decided_session, read_once
 from nn_assets.store.lake import Lake
 from nn_assets.store.ledger import Ledger
 

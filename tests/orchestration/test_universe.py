@@ -16,10 +16,11 @@ from nn_assets.evaluation import study as evaluation_study
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.commands.headless import materialise
 from nn_assets.orchestration.days import lookahead, rounds
+from nn_assets.orchestration.known.universe import UNIVERSE
 from nn_assets.orchestration.months import models, study
 from nn_assets.orchestration.months.cost_models import cost_model
 from nn_assets.orchestration.naming import asset_key
-from nn_assets.orchestration.tables.universe import UNIVERSE, ingest_universe
+from nn_assets.orchestration.tables.universe import ingest_universe
 from nn_assets.orchestration.workplace import open_workplace
 from nn_assets.sources.simulated import SimulatedSource
 from tests.orchestration.conftest import (

@@ -10,12 +10,12 @@ from nn_assets.errors import GateHalted
 from nn_assets.market.gate import CHECKS, GateCheck, blocking_checks
 from nn_assets.orchestration.assets.other_data import tables_before_bars
 from nn_assets.orchestration.fingerprint import code_of
+from nn_assets.orchestration.known.universe import unseen_members
 from nn_assets.orchestration.metadata import image, table
 from nn_assets.orchestration.naming import asset_key, described
 from nn_assets.orchestration.tables.data_docs import data_docs_file, review_bars
 from nn_assets.orchestration.tables.ingest import Audited, audit_bars, ingest_bars, publish_bars
 from nn_assets.orchestration.tables.ingest_actions import stored_actions
-from nn_assets.orchestration.tables.universe import unseen_members
 from nn_assets.orchestration.workplace import Workplace, open_workplace
 from nn_assets.reports.expectations import SUITES, SuiteResult
 from nn_assets.reports.plots import bar_counts

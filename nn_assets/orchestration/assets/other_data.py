@@ -7,11 +7,13 @@ import pandas as pd
 
 from nn_assets.orchestration.assets.intraday import intraday_assets
 from nn_assets.orchestration.fingerprint import code_of
+from nn_assets.orchestration.known.series import OTHER_SERIES
+from nn_assets.orchestration.known.universe import UNIVERSE, universe_facts
 from nn_assets.orchestration.metadata import table
 from nn_assets.orchestration.naming import described
 from nn_assets.orchestration.tables.intraday import RAW_INTRADAY, VALIDATED_INTRADAY
-from nn_assets.orchestration.tables.series import OTHER_SERIES, TakenSeries, ingest_series
-from nn_assets.orchestration.tables.universe import UNIVERSE, ingest_universe, universe_facts
+from nn_assets.orchestration.tables.series import TakenSeries, ingest_series
+from nn_assets.orchestration.tables.universe import ingest_universe
 from nn_assets.orchestration.workplace import open_workplace
 from nn_assets.settings import Strategy
 

@@ -10,13 +10,13 @@ import pandas as pd
 from nn_assets.orchestration.assets.other_data import other_tables
 from nn_assets.orchestration.catalog import find_strategy
 from nn_assets.orchestration.commands.headless import execute, missing_months
-from nn_assets.orchestration.days.rounds import decided_sessions
+from nn_assets.orchestration.known.series import OTHER_SERIES, series_versions
+from nn_assets.orchestration.known.stored import decided_sessions
+from nn_assets.orchestration.known.universe import UNIVERSE, unseen_members
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.partitions import first_model_month, month_partitions
 from nn_assets.orchestration.tables.data_docs import data_docs_file
 from nn_assets.orchestration.tables.intraday import RAW_INTRADAY, VALIDATED_INTRADAY
-from nn_assets.orchestration.tables.series import OTHER_SERIES, series_versions
-from nn_assets.orchestration.tables.universe import UNIVERSE, unseen_members
 from nn_assets.orchestration.workplace import RAW_BARS, Workplace, open_workplace
 from nn_assets.settings import Strategy
 
@@ -147,7 +147,7 @@ def _next(workplace: Workplace) -> dict[str, Any]:
     newest = str(workplace.last_session.to_period("M") + 1)
     if missing_months(workplace, newest):
         return {"next": f"nn-assets study --strategy {strategy.name}"}
-    undecided = workplace.live_sessions.difference(pd.DatetimeIndex(decided_sessions(workplace)))
+    undecided = workplace.live_sessions.difference(pd.DatetimeIndex(decided_sessions(workplace.ledger, strategy.name)))
     if strategy.market.live_starts is None or len(undecided) == 0:
         return {"next": f"nn-assets status --strategy {strategy.name}"}
     # Sessions are decided in order.

@@ -12,7 +12,7 @@ from rich.console import Console
 from nn_assets.evaluation.study import YARDSTICK
 from nn_assets.orchestration.catalog import find_strategy
 from nn_assets.orchestration.commands.headless import materialise
-from nn_assets.orchestration.days.rounds import decided_sessions
+from nn_assets.orchestration.known.stored import decided_sessions
 from nn_assets.orchestration.months.study import study_identity
 from nn_assets.orchestration.partitions import first_model_month, month_partitions
 from nn_assets.orchestration.reporting import study_sheet, write_demo_page
@@ -89,7 +89,7 @@ def _has_study(workplace: Workplace, strategy: Strategy, month: str) -> bool:
 
 def _live(strategy: Strategy, span: _Span, console: Console) -> None:
     with open_workplace(strategy) as workplace:
-        done = set(decided_sessions(workplace))
+        done = set(decided_sessions(workplace.ledger, strategy.name))
     waiting = [day for day in span.sessions if day not in done]
     if not waiting:
         console.print(f"  {len(span.sessions)} sessions as if live: current", markup=False)

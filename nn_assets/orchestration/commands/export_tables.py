@@ -19,10 +19,10 @@ from nn_assets.market.panel import FIELDS, panel_from_bars
 from nn_assets.market.sessions import assumed_known_at, sessions_between
 from nn_assets.market.universe import membership_as_of
 from nn_assets.orchestration.clock import now_utc
-from nn_assets.orchestration.tables.actions import ACTIONS, read_action_versions
+from nn_assets.orchestration.known.actions import ACTIONS, read_action_versions
+from nn_assets.orchestration.known.series import OTHER_SERIES
+from nn_assets.orchestration.known.universe import UNIVERSE
 from nn_assets.orchestration.tables.intraday import RAW_INTRADAY, published_intraday
-from nn_assets.orchestration.tables.series import OTHER_SERIES
-from nn_assets.orchestration.tables.universe import UNIVERSE
 from nn_assets.orchestration.workplace import Workplace
 
 __all__ = ["ADJUSTED", "TABLES", "read_exported"]

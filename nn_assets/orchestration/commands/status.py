@@ -9,7 +9,7 @@ from nn_assets.errors import SettingsError
 from nn_assets.orchestration.catalog import find_strategy, read_strategies
 from nn_assets.orchestration.commands.missing import missing_of
 from nn_assets.orchestration.days.controls import kill_switch_state
-from nn_assets.orchestration.days.rounds import decided_sessions
+from nn_assets.orchestration.known.stored import decided_sessions
 from nn_assets.orchestration.months.study import latest_study
 from nn_assets.orchestration.tables.data_docs import data_docs_file
 from nn_assets.orchestration.workplace import Workplace, open_workplace
@@ -57,7 +57,7 @@ def _without_overrides(faults: dict[Path, SettingsError], name: str | None) -> d
 def _of(workplace: Workplace) -> dict[str, Any]:
     strategy, ledger = workplace.strategy, workplace.ledger
     publication = workplace.publications.current(strategy.name)
-    decided = decided_sessions(workplace)
+    decided = decided_sessions(workplace.ledger, strategy.name)
     study = latest_study(workplace, "9999-12")
     states = ledger.latest("portfolio_states", strategy.name)
     trading = ledger.latest("trading_states", strategy.name)

@@ -40,6 +40,7 @@ from nn_assets.orchestration.clock import as_of_session
 from nn_assets.orchestration.days.controls import kill_switch_state, latest_breaker_reset
 from nn_assets.orchestration.days.late_actions import late_actions
 from nn_assets.orchestration.days.standing import standing_before
+from nn_assets.orchestration.known.universe import members_only
 from nn_assets.orchestration.months.cost_models import cost_model, cost_model_id_in_force
 from nn_assets.orchestration.months.models import (
     drift_references,
@@ -49,7 +50,6 @@ from nn_assets.orchestration.months.models import (
     read_forecast_list,
 )
 from nn_assets.orchestration.months.study import latest_study, settings_version
-from nn_assets.orchestration.tables.universe import members_only
 from nn_assets.orchestration.workplace import Workplace
 from nn_assets.portfolio.fills import fills_frame
 from nn_assets.portfolio.records import book_remainder, holdings_frame, state_row
@@ -57,7 +57,7 @@ from nn_assets.portfolio.trace import steps_frame, targets_frame
 from nn_assets.signals.signals import outcome_statistics, signals_frame
 from nn_assets.store.columns import canonical_json
 
-__all__ = ["DecidedSession", "Given", "decide_session", "decided_sessions", "recorded_given"]
+__all__ = ["DecidedSession", "Given", "decide_session", "recorded_given"]
 
 Told = Callable[[str], None]
 
@@ -110,12 +110,6 @@ class Given:
     controls: Controls
     forecast_list: str | None  # address of the list of the months of forecasts that were on record
     recorded_at: pd.Timestamp | None = None  # None: decided now; models and fills of later are not this decision's
-
-
-def decided_sessions(workplace: Workplace) -> list[pd.Timestamp]:
-    """Sessions with a decision on record, in order."""
-    found = workplace.ledger.read("decisions", workplace.strategy.name)
-    return sorted(found["session"])
 
 
 def decide_session(workplace: Workplace, session: pd.Timestamp, run_id: str) -> DecidedSession:

@@ -19,7 +19,7 @@ from nn_assets.learning.artifact import from_files
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import forecast_rows
 from nn_assets.learning.inference import forecast
-from nn_assets.orchestration.tables.universe import candidates_of
+from nn_assets.orchestration.known.universe import candidates_of
 from nn_assets.orchestration.workplace import FORECASTS, Workplace
 from nn_assets.oversight.reference import DriftReference
 from nn_assets.store.lake import Lake

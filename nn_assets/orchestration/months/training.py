@@ -17,9 +17,9 @@ from nn_assets.learning.folds import Fold, fitted_month, forecast_rows, make_fol
 from nn_assets.learning.model import fit_models
 from nn_assets.learning.refresh import RefreshCheck, check_refresh
 from nn_assets.market.sessions import next_session, previous_session
+from nn_assets.orchestration.known.stored import last_decided_session
 from nn_assets.orchestration.months.models import MODEL_SECTIONS, load_model, models_in_force
 from nn_assets.orchestration.partitions import first_model_month
-from nn_assets.orchestration.tables.stored import last_decided_session
 from nn_assets.orchestration.workplace import Workplace
 from nn_assets.settings import Strategy
 

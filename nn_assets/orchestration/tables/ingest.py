@@ -12,7 +12,9 @@ from nn_assets.market.bars import as_of as known_bars
 from nn_assets.market.cleaning import Cleaned, clean
 from nn_assets.market.gate import GateReport, inspect
 from nn_assets.orchestration.clock import as_of_session, now_utc
-from nn_assets.orchestration.tables.actions import ACTIONS, data_hash_of
+from nn_assets.orchestration.known.actions import ACTIONS, data_hash_of
+from nn_assets.orchestration.known.stored import last_decided_session
+from nn_assets.orchestration.known.universe import current_members
 from nn_assets.orchestration.tables.files_read import UnreadFiles
 from nn_assets.orchestration.tables.ingest_actions import (
     action_messages,
@@ -22,8 +24,6 @@ from nn_assets.orchestration.tables.ingest_actions import (
 )
 from nn_assets.orchestration.tables.intraday import intraday_notices
 from nn_assets.orchestration.tables.sources import source_of
-from nn_assets.orchestration.tables.stored import last_decided_session
-from nn_assets.orchestration.tables.universe import current_members
 from nn_assets.orchestration.workplace import RAW_BARS, Workplace
 from nn_assets.sources.files import FilesSource
 from nn_assets.store.publication import Publication

@@ -13,7 +13,7 @@ from nn_assets.market.bars import RevisionCount
 from nn_assets.market.cleaning import Cleaned
 from nn_assets.market.suspicions import suspicions
 from nn_assets.orchestration.clock import as_of_session, as_of_sessions, last_stated_session, now_utc
-from nn_assets.orchestration.tables.actions import ACTIONS, read_action_versions
+from nn_assets.orchestration.known.actions import ACTIONS, read_action_versions
 from nn_assets.orchestration.workplace import Workplace
 from nn_assets.sources.actions_file import ActionsFile
 from nn_assets.sources.protocol import ActionSource, Source

@@ -20,7 +20,7 @@ from nn_assets.market.intraday import (
 )
 from nn_assets.market.intraday_cleaning import CleanedIntraday, clean_intraday, inspect_intraday
 from nn_assets.orchestration.clock import as_of_session, now_utc
-from nn_assets.orchestration.tables.stored import last_decided_session
+from nn_assets.orchestration.known.stored import last_decided_session
 from nn_assets.orchestration.workplace import Workplace
 from nn_assets.settings import IntradaySettings
 from nn_assets.sources.intraday_files import read_intraday_files

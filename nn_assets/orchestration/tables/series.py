@@ -1,4 +1,4 @@
-"""Other series taken in and stored by version, and read back as a session's decision knew them."""
+"""Other series taken in and stored by version."""
 
 from __future__ import annotations
 
@@ -8,29 +8,22 @@ from pathlib import Path
 
 import pandas as pd
 
-from nn_assets.errors import SettingsError
 from nn_assets.frames import QUARANTINE, SERIES, conform, empty
 from nn_assets.market.bars import RevisionCount
-from nn_assets.market.other_series import KnownSeries, known_series, new_observations
+from nn_assets.market.other_series import new_observations
 from nn_assets.market.series_intake import JudgedSeries, judge_series
-from nn_assets.orchestration.clock import as_of_session, as_of_sessions, now_utc
+from nn_assets.orchestration.clock import as_of_session, now_utc
+from nn_assets.orchestration.known.series import OTHER_SERIES, series_versions
+from nn_assets.orchestration.known.stored import last_decided_session
 from nn_assets.orchestration.tables.funding import FundingRequest, asked_before, remember_asked
-from nn_assets.orchestration.tables.stored import last_decided_session, read_once
 from nn_assets.settings import FundingSeriesSettings, Strategy
 from nn_assets.sources.series_files import read_series_file
 from nn_assets.store.lake import Lake
 from nn_assets.store.ledger import Ledger
 
-__all__ = [
-    "OTHER_SERIES",
-    "TakenSeries",
-    "ingest_series",
-    "known_by_role",
-    "read_known_series",
-    "series_versions",
-]
+__all__ = ["TakenSeries", "ingest_series"]
 
-OTHER_SERIES, _QUARANTINE = "other_series", "series_quarantine"
+_QUARANTINE = "series_quarantine"
 
 
 @dataclass(frozen=True)
@@ -94,47 +87,3 @@ def ingest_series(
     lake.write_table(strategy.name, _QUARANTINE, conform(pd.concat(quarantined, ignore_index=True), QUARANTINE))
     remember_asked(place, strategy)
     return taken
-
-
-def series_versions(strategy: Strategy, lake: Lake) -> pd.DataFrame:
-    """Every version of every observation stored; none before the first delivery."""
-    segments = lake.segments(strategy.name, OTHER_SERIES)
-    return read_once(lake, strategy.name, OTHER_SERIES, segments) if segments else empty(SERIES)
-
-
-def known_by_role(
-    strategy: Strategy, lake: Lake, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]
-) -> dict[str, KnownSeries]:
-    """The series that features read, by what they are to them."""
-    return {
-        role: read_known_series(strategy, lake, name, sessions, symbols)
-        for role, name in strategy.features.series.items()
-    }
-
-
-def read_known_series(
-    strategy: Strategy, lake: Lake, name: str, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]
-) -> KnownSeries:
-    """The newest value of a series known at each session's decision, (sessions, symbols).
-
-    Raises
-    ------
-    SettingsError
-        The strategy names no such series, or it was never taken in.
-    """
-    named = [each for each in strategy.series if each.name == name]
-    if not named:
-        raise SettingsError(
-            expected=f"a series among {', '.join(each.name for each in strategy.series) or 'none named'}",
-            found=repr(name),
-            remedy="name it under series in the strategy file",
-            key="series",
-        )
-    return known_series(
-        series_versions(strategy, lake),
-        name,
-        symbols,
-        sessions,
-        as_of_sessions(strategy.market, sessions),
-        stale_after_sessions=max(each.stale_after_sessions for each in named),
-    )

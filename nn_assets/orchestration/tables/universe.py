@@ -1,46 +1,20 @@
-"""The universe of a strategy: membership taken in and stored by version, and who was a candidate when."""
+"""Membership of a strategy's universe taken in and stored by version."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
-
-from nn_assets.features.cube import FeatureCube
-from nn_assets.frames import MEMBERSHIP, empty
 from nn_assets.market.bars import RevisionCount
-from nn_assets.market.universe import (
-    members_of_sessions,
-    members_without_bars,
-    membership_as_of,
-    new_spells,
-    refuse_cut_off,
-    several_spells,
-)
-from nn_assets.orchestration.clock import as_of_session, as_of_sessions, now_utc
-from nn_assets.orchestration.tables.stored import last_decided_session, read_once
+from nn_assets.market.universe import new_spells, refuse_cut_off
+from nn_assets.orchestration.clock import as_of_session, now_utc
+from nn_assets.orchestration.known.stored import last_decided_session
+from nn_assets.orchestration.known.universe import UNIVERSE, membership_versions
 from nn_assets.settings import Strategy
 from nn_assets.sources.membership_files import read_membership_file
 from nn_assets.store.lake import Lake
 from nn_assets.store.ledger import Ledger
 
-__all__ = [
-    "UNIVERSE",
-    "candidates_of",
-    "current_members",
-    "ingest_universe",
-    "members_only",
-    "survivorship_facts",
-    "universe_facts",
-    "unseen_members",
-]
-
-UNIVERSE = "universe_membership"
-
-BoolArray = npt.NDArray[np.bool_]
+__all__ = ["ingest_universe"]
 
 
 def ingest_universe(strategy: Strategy, lake: Lake, ledger: Ledger, folder: Path) -> RevisionCount:
@@ -53,7 +27,11 @@ def ingest_universe(strategy: Strategy, lake: Lake, ledger: Ledger, folder: Path
     """
     assert strategy.universe is not None, "asked of a strategy with a universe only"
     decided = last_decided_session(ledger, strategy.name)
-    stored, delivered, now = _versions(strategy, lake), read_membership_file(folder, strategy.universe), now_utc()
+    stored, delivered, now = (
+        membership_versions(strategy, lake),
+        read_membership_file(folder, strategy.universe),
+        now_utc(),
+    )
     refuse_cut_off(stored, delivered, now, strategy.universe.max_retired_fraction)
     fresh, counted = new_spells(
         stored,
@@ -64,73 +42,3 @@ def ingest_universe(strategy: Strategy, lake: Lake, ledger: Ledger, folder: Path
     if len(fresh):
         lake.append_segment(strategy.name, UNIVERSE, fresh)
     return counted
-
-
-def _versions(strategy: Strategy, lake: Lake) -> pd.DataFrame:
-    """Every version of the spells of the universe that the strategy names now."""
-    assert strategy.universe is not None
-    segments = lake.segments(strategy.name, UNIVERSE)
-    stored = read_once(lake, strategy.name, UNIVERSE, segments) if segments else empty(MEMBERSHIP)
-    return stored[stored["universe"] == strategy.universe.name]
-
-
-def candidates_of(
-    strategy: Strategy, lake: Lake, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]
-) -> BoolArray | None:
-    """Who may be trained on, forecast and held: the members of each session, (sessions, symbols).
-
-    None where the strategy names no universe: then every symbol always may.
-    """
-    if strategy.universe is None:
-        return None
-    decided_at = as_of_sessions(strategy.market, sessions)
-    versions = _versions(strategy, lake)
-    return members_of_sessions(versions, symbols, sessions, decided_at, strategy.universe.renamed)
-
-
-def members_only(strategy: Strategy, lake: Lake, cube: FeatureCube) -> FeatureCube:
-    """The cube with rows of those that were no candidates missing: what a fit may be decided on."""
-    return cube.where(candidates_of(strategy, lake, cube.sessions, cube.symbols))
-
-
-def current_members(strategy: Strategy, lake: Lake, symbols: tuple[str, ...], session: pd.Timestamp) -> tuple[str, ...]:
-    """Those of some symbols whose bars are due on a session: its members, or all without a universe."""
-    members = candidates_of(strategy, lake, pd.DatetimeIndex([session]), symbols)
-    if members is None:
-        return symbols
-    return tuple(symbol for symbol, belongs in zip(symbols, members[0], strict=True) if belongs)
-
-
-def unseen_members(strategy: Strategy, lake: Lake, bars: pd.DataFrame, sessions: pd.DatetimeIndex) -> pd.DataFrame:
-    """Year by year, how many members have no bars: survivorship, in numbers; empty without a universe."""
-    if strategy.universe is None:
-        return pd.DataFrame({"year": [], "members": [], "without_bars": []}, dtype="int64")
-    spells = membership_as_of(_versions(strategy, lake), as_of_session(strategy.market, sessions[-1]))
-    return members_without_bars(spells, bars, sessions[0], sessions[-1], strategy.universe.renamed)
-
-
-def survivorship_facts(
-    strategy: Strategy, lake: Lake, bars: pd.DataFrame, sessions: pd.DatetimeIndex
-) -> dict[str, str]:
-    """What a study says of members without bars: one line, or none without a universe."""
-    if strategy.universe is None:
-        return {}
-    counted = unseen_members(strategy, lake, bars, sessions)
-    by_year = [f"{row.without_bars} of {row.members} in {row.year}" for row in counted.itertuples()]
-    return {"Members without data": "; ".join(by_year)}
-
-
-def universe_facts(strategy: Strategy, lake: Lake, session: pd.Timestamp) -> dict[str, Any]:
-    """What the universe holds as known at a session: spells, members, tickers that need a second look."""
-    assert strategy.universe is not None
-    spells = membership_as_of(_versions(strategy, lake), as_of_session(strategy.market, session))
-    there = (spells["member_from"] <= session) & (spells["member_to"].isna() | (spells["member_to"] > session))
-    renamed = strategy.universe.renamed
-    return {
-        "spells": len(spells),
-        "symbols": int(spells["symbol"].nunique()),
-        "members": int(spells["symbol"][there].nunique()),
-        "session": str(session.date()),
-        "several_spells": ", ".join(several_spells(spells)) or "none",
-        "renamed": ", ".join(f"{old} is {new}" for old, new in sorted(renamed.items())) or "none stated",
-    }

@@ -9,7 +9,7 @@ import pandas as pd
 
 from nn_assets.market.actions import action_hash
 from nn_assets.market.bars import content_hash
-from nn_assets.orchestration.tables.stored import read_once
+from nn_assets.orchestration.known.stored import read_once
 from nn_assets.store.lake import Lake
 
 __all__ = ["ACTIONS", "data_hash_of", "read_action_versions"]

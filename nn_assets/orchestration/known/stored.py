@@ -1,4 +1,4 @@
-"""What the tables have in common: the last session decided, and versions read once for every session of a run."""
+"""Which sessions were decided, and versions read once for every session of a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ import pandas as pd
 from nn_assets.store.lake import Lake
 from nn_assets.store.ledger import Ledger
 
-__all__ = ["last_decided_session", "read_once"]
+__all__ = ["decided_sessions", "last_decided_session", "read_once"]
+
+
+def decided_sessions(ledger: Ledger, strategy: str) -> list[pd.Timestamp]:
+    """Sessions with a decision on record, in order."""
+    return sorted(ledger.read("decisions", strategy)["session"])
 
 
 def last_decided_session(ledger: Ledger, strategy: str) -> pd.Timestamp | None:
