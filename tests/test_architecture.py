@@ -40,6 +40,9 @@ def test_the_import_contracts_hold(checkout: Path) -> None:
         ("features/cube.py", "import torch", "torch lives"),
         ("market/panel.py", "import pandera", "pandera lives"),
         ("portfolio/kelly.py", "import sqlalchemy", "SQLAlchemy lives"),
+        ("orchestration/workplace.py", "import nn_assets.orchestration.tables.ingest", "A room of orchestration"),
+        ("orchestration/days/rounds.py", "import nn_assets.orchestration.commands.status", "A room of orchestration"),
+        ("orchestration/tables/ingest.py", "import nn_assets.orchestration.reporting", "A room of orchestration"),
     ],
 )
 def test_a_deliberate_violation_breaks_its_contract(copy: Path, module: str, line: str, contract: str) -> None:
@@ -55,9 +58,11 @@ def test_a_deliberate_violation_breaks_its_contract(copy: Path, module: str, lin
     assert any(contract in row for row in broken), linted.stdout
 
 
-def test_a_room_that_no_contract_lists_is_noticed(copy: Path) -> None:
-    (copy / "nn_assets" / "annex").mkdir()
-    (copy / "nn_assets" / "annex" / "__init__.py").write_text('"""A room."""\n', encoding="utf-8")
+@pytest.mark.parametrize("above", ["", "orchestration"])
+def test_a_room_that_no_contract_lists_is_noticed(copy: Path, above: str) -> None:
+    room = copy / "nn_assets" / above / "annex"
+    room.mkdir()
+    (room / "__init__.py").write_text('"""A room."""\n', encoding="utf-8")
     assert _lint(copy).returncode != 0
 
 
