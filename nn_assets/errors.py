@@ -14,6 +14,7 @@ __all__ = [
     "ModelError",
     "NnAssetsError",
     "PublicationError",
+    "RunFailed",
     "SchemaError",
     "SettingsError",
     "SourceError",
@@ -126,6 +127,10 @@ class TrainingError(NnAssetsError):
 
 class ModelError(NnAssetsError):
     """A stored model that is missing, damaged, or not the one its address names."""
+
+
+class RunFailed(NnAssetsError):  # noqa: N818  named like what it reports
+    """A run that ended in a failure; the message is that of the step that failed."""
 
 
 class DecisionError(NnAssetsError):

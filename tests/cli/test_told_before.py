@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from nn_assets.errors import RunFailed
 from nn_assets.orchestration.commands import headless
 from tests.cli.conftest import STRATEGY, call, write_bars
 from tests.sources.vendor import Answer, running
@@ -18,7 +19,7 @@ def begun(monkeypatch) -> list[tuple[str, str]]:
 
     def stop(*_: object, first: str, last: str, **__: object) -> str:
         ranges.append((first, last))
-        raise headless.RunFailed(expected="x", found="y", remedy="z")
+        raise RunFailed(expected="x", found="y", remedy="z")
 
     monkeypatch.setattr(headless, "materialise", stop)
     return ranges

@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nn_assets.errors import DecisionError
+from nn_assets.errors import DecisionError, RunFailed
 from nn_assets.market.sessions import sessions_between
 from nn_assets.orchestration.commands.controls import reset_breaker, set_kill_switch
-from nn_assets.orchestration.commands.headless import RunFailed, materialise, run_round
+from nn_assets.orchestration.commands.headless import materialise, run_round
 from nn_assets.orchestration.days.lookahead import signals_repeat_forecasts
 from nn_assets.orchestration.days.rounds import decide_session
 from nn_assets.orchestration.workplace import RAW_BARS, open_workplace

@@ -13,10 +13,10 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from nn_assets.errors import PublicationError
+from nn_assets.errors import PublicationError, RunFailed
 from nn_assets.market.overview import Overview, overview
 from nn_assets.orchestration.assets.daily import DAILY
-from nn_assets.orchestration.commands.headless import RunFailed, materialise, run_round
+from nn_assets.orchestration.commands.headless import materialise, run_round
 from nn_assets.orchestration.commands.status import report
 from nn_assets.orchestration.days.rounds import decide_session
 from nn_assets.orchestration.instance import open_instance

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from nn_assets.errors import DecisionError, NnAssetsError, SettingsError
+from nn_assets.errors import DecisionError, RunFailed, SettingsError
 from nn_assets.market.sessions import is_session
 from nn_assets.orchestration.build import all_definitions, job_name
 from nn_assets.orchestration.catalog import find_strategy
@@ -19,16 +19,12 @@ from nn_assets.orchestration.partitions import first_model_month, month_partitio
 from nn_assets.orchestration.workplace import FORECASTS, Workplace, open_workplace
 from nn_assets.settings import Strategy
 
-__all__ = ["RunFailed", "execute", "materialise", "missing_months", "run_round", "run_study"]
+__all__ = ["execute", "materialise", "missing_months", "run_round", "run_study"]
 
 # Names the progress logger: without it Dagster prints every event.
 _RUN_CONFIG: dict[str, Any] = {"loggers": {"console": {"config": {}}}}
 _MOST_NAMED = 12
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-
-
-class RunFailed(NnAssetsError):  # noqa: N818  named like what it reports
-    """A run that ended in a failure; the message is that of the step that failed."""
 
 
 def materialise(
