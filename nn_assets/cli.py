@@ -23,6 +23,7 @@ from nn_assets.orchestration.commands import (
     export,
     headless,
     imported_fills,
+    ledger,
     migrate,
     status,
     ui,
@@ -133,13 +134,13 @@ def export_command(
 
 @app.command("query")
 def query_command(
-    name: Annotated[str, typer.Argument(help=f"One of: {', '.join(status.QUERIES)}.")],
+    name: Annotated[str, typer.Argument(help=f"One of: {', '.join(ledger.QUERIES)}.")],
     value: Annotated[list[str] | None, typer.Option("--value", help="NAME=VALUE, as the query needs.")] = None,
     strategy: StrategyName = _DEFAULT,
     as_json: AsJson = False,
 ) -> None:
     """Run one of the operator's queries in sql/queries, and print what it finds."""
-    _answer(as_json, lambda _: status.run_query(name, strategy, value or []))
+    _answer(as_json, lambda _: ledger.run_query(name, strategy, value or []))
 
 
 @app.command("import-fills")
@@ -168,7 +169,7 @@ def audit_verify(
     as_json: AsJson = False,
 ) -> None:
     """Recompute the hash chain over every row of the ledger."""
-    _answer(as_json, lambda _: status.verify_audit(head))
+    _answer(as_json, lambda _: ledger.verify_audit(head))
 
 
 @app.command("migrate")

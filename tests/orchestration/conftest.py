@@ -19,7 +19,8 @@ import yaml
 from nn_assets.orchestration import workplace
 from nn_assets.orchestration.build import all_definitions, job_name
 from nn_assets.orchestration.catalog import find_strategy
-from nn_assets.orchestration.commands.headless import materialise, run_round
+from nn_assets.orchestration.commands.headless import run_round
+from nn_assets.orchestration.commands.running import materialise
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.known import stored
 from nn_assets.orchestration.months import models

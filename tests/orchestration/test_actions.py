@@ -17,7 +17,7 @@ import pytest
 
 from nn_assets.features.cube import FeatureCube
 from nn_assets.orchestration.clock import as_of_session
-from nn_assets.orchestration.commands.headless import materialise
+from nn_assets.orchestration.commands.running import materialise
 from nn_assets.orchestration.days.lookahead import decisions_repeat_in_replay, features_repeat_when_cut
 from nn_assets.orchestration.months.recalibration import _with_liquidity
 from nn_assets.orchestration.tables.ingest import audit_bars, ingest_bars, publish_bars

@@ -13,7 +13,8 @@ import pytest
 from nn_assets.errors import DecisionError, RunFailed
 from nn_assets.market.sessions import sessions_between
 from nn_assets.orchestration.commands.controls import reset_breaker, set_kill_switch
-from nn_assets.orchestration.commands.headless import materialise, run_round
+from nn_assets.orchestration.commands.headless import run_round
+from nn_assets.orchestration.commands.running import materialise
 from nn_assets.orchestration.days.lookahead import signals_repeat_forecasts
 from nn_assets.orchestration.days.rounds import decide_session
 from nn_assets.orchestration.workplace import RAW_BARS, open_workplace
@@ -41,7 +42,7 @@ LIVE = list(sessions_between("XNYS", FIRST_LIVE, LAST))
 KILLED = """
 import os, signal
 from nn_assets.orchestration.catalog import find_strategy
-from nn_assets.orchestration.commands.headless import materialise
+from nn_assets.orchestration.commands.running import materialise
 from nn_assets.store.appending import LedgerTransaction
 append, seen = LedgerTransaction.append, []
 def counted(self, table, *rest, **named):

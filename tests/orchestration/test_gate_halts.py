@@ -16,7 +16,8 @@ import pytest
 from nn_assets.errors import PublicationError, RunFailed
 from nn_assets.market.overview import Overview, overview
 from nn_assets.orchestration.assets.daily import DAILY
-from nn_assets.orchestration.commands.headless import materialise, run_round
+from nn_assets.orchestration.commands.headless import run_round
+from nn_assets.orchestration.commands.running import materialise
 from nn_assets.orchestration.commands.status import report
 from nn_assets.orchestration.days.rounds import decide_session
 from nn_assets.orchestration.instance import open_instance

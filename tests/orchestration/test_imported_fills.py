@@ -11,8 +11,8 @@ import pytest
 
 from nn_assets.errors import LedgerError, NnAssetsError, SourceError
 from nn_assets.market.sessions import sessions_between
-from nn_assets.orchestration.commands.headless import materialise
 from nn_assets.orchestration.commands.imported_fills import import_fills
+from nn_assets.orchestration.commands.running import materialise
 from nn_assets.orchestration.months.cost_models import cost_model_in_force
 from nn_assets.orchestration.workplace import open_workplace
 from nn_assets.units import bps_to_fraction

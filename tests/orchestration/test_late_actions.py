@@ -14,7 +14,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nn_assets.orchestration.commands.headless import materialise, run_round
+from nn_assets.orchestration.commands.headless import run_round
+from nn_assets.orchestration.commands.running import materialise
 from nn_assets.orchestration.days import rounds
 from nn_assets.orchestration.days.lookahead import decisions_repeat_in_replay
 from nn_assets.orchestration.days.rounds import decide_session

@@ -16,7 +16,8 @@ import pytest
 
 from nn_assets.market.bars import as_of, content_hash
 from nn_assets.orchestration.clock import as_of_session
-from nn_assets.orchestration.commands.headless import materialise, run_round
+from nn_assets.orchestration.commands.headless import run_round
+from nn_assets.orchestration.commands.running import materialise
 from nn_assets.orchestration.days.lookahead import decisions_repeat_in_replay
 from nn_assets.orchestration.days.rounds import decide_session
 from nn_assets.orchestration.tables import ingest

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from nn_assets.market.sessions import sessions_between
-from nn_assets.orchestration.commands.headless import materialise
+from nn_assets.orchestration.commands.running import materialise
 from nn_assets.orchestration.days.lookahead import decisions_repeat_in_replay
 from nn_assets.orchestration.days.rounds import decide_session
 from nn_assets.orchestration.months.models import load_model, models_in_force

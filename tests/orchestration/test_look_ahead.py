@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from nn_assets.features.cube import FeatureCube
-from nn_assets.orchestration.commands.headless import materialise
+from nn_assets.orchestration.commands.running import materialise
 from nn_assets.store.lake import Lake
 from tests.orchestration.conftest import (
     CUT_LIVE,

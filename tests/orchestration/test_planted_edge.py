@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from nn_assets.orchestration.catalog import find_strategy
-from nn_assets.orchestration.commands.headless import materialise, run_round
+from nn_assets.orchestration.commands.headless import run_round
+from nn_assets.orchestration.commands.running import materialise
 from nn_assets.orchestration.days.lookahead import decisions_repeat_in_replay, signals_repeat_forecasts
 from nn_assets.orchestration.partitions import first_model_month
 from nn_assets.orchestration.workplace import open_workplace

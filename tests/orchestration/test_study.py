@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from nn_assets.learning.folds import Fold
-from nn_assets.orchestration.commands.headless import materialise, run_study
+from nn_assets.orchestration.commands.headless import run_study
+from nn_assets.orchestration.commands.running import materialise
 from nn_assets.orchestration.days.rounds import decide_session
 from nn_assets.orchestration.months import training
 from nn_assets.orchestration.months.models import forecasts_until, models_in_force

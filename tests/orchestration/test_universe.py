@@ -14,7 +14,7 @@ import yaml
 
 from nn_assets.evaluation import study as evaluation_study
 from nn_assets.orchestration.build import all_definitions
-from nn_assets.orchestration.commands.headless import materialise
+from nn_assets.orchestration.commands.running import materialise
 from nn_assets.orchestration.days import lookahead, rounds
 from nn_assets.orchestration.known.universe import UNIVERSE
 from nn_assets.orchestration.months import models, study

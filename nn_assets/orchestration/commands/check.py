@@ -9,10 +9,11 @@ import pandas as pd
 
 from nn_assets.orchestration.assets.other_data import other_tables
 from nn_assets.orchestration.catalog import find_strategy
-from nn_assets.orchestration.commands.headless import execute, missing_months
+from nn_assets.orchestration.commands.running import execute
 from nn_assets.orchestration.known.series import OTHER_SERIES, series_versions
 from nn_assets.orchestration.known.stored import decided_sessions
 from nn_assets.orchestration.known.universe import UNIVERSE, unseen_members
+from nn_assets.orchestration.months.models import missing_months
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.partitions import first_model_month, month_partitions
 from nn_assets.orchestration.tables.data_docs import data_docs_file

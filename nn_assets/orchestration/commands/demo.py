@@ -11,7 +11,7 @@ from rich.console import Console
 
 from nn_assets.evaluation.study import YARDSTICK
 from nn_assets.orchestration.catalog import find_strategy
-from nn_assets.orchestration.commands.headless import materialise
+from nn_assets.orchestration.commands.running import materialise
 from nn_assets.orchestration.known.stored import decided_sessions
 from nn_assets.orchestration.months.study import study_identity
 from nn_assets.orchestration.partitions import first_model_month, month_partitions

@@ -1,114 +1,26 @@
-"""Runs without the UI, through Dagster all the same: materialisations in the persisted instance."""
+"""The commands run and study: Dagster's jobs without its UI, and what came of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-import dagster as dg
 import pandas as pd
 
-from nn_assets.errors import DecisionError, RunFailed, SettingsError
+from nn_assets.errors import DecisionError, SettingsError
 from nn_assets.market.sessions import is_session
-from nn_assets.orchestration.build import all_definitions, job_name
 from nn_assets.orchestration.catalog import find_strategy
-from nn_assets.orchestration.instance import open_instance
+from nn_assets.orchestration.commands.running import materialise
+from nn_assets.orchestration.months.models import missing_months
 from nn_assets.orchestration.months.study import latest_study
-from nn_assets.orchestration.naming import REFIT_TAG, STRATEGY_TAG, asset_key, effective_strategy
+from nn_assets.orchestration.naming import REFIT_TAG, effective_strategy
 from nn_assets.orchestration.partitions import first_model_month, month_partitions
-from nn_assets.orchestration.workplace import FORECASTS, Workplace, open_workplace
+from nn_assets.orchestration.workplace import open_workplace
 from nn_assets.settings import Strategy
 
-__all__ = ["execute", "materialise", "missing_months", "run_round", "run_study"]
+__all__ = ["run_round", "run_study"]
 
-# Names the progress logger: without it Dagster prints every event.
-_RUN_CONFIG: dict[str, Any] = {"loggers": {"console": {"config": {}}}}
 _MOST_NAMED = 12
-_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-
-
-def materialise(
-    strategy: Strategy,
-    kind: str,
-    *,
-    first: str | None = None,
-    last: str | None = None,
-    tags: dict[str, str] | None = None,
-) -> str:
-    """Execute one of a strategy's jobs as ``execute`` does; the run's id."""
-    return str(execute(strategy, kind, first=first, last=last, tags=tags).run_id)
-
-
-def execute(
-    strategy: Strategy,
-    kind: str,
-    *,
-    first: str | None = None,
-    last: str | None = None,
-    tags: dict[str, str] | None = None,
-    assets: tuple[str, ...] = (),
-) -> dg.ExecuteInProcessResult:
-    """Execute one of a strategy's jobs in this process, in the persisted instance.
-
-    Parameters
-    ----------
-    kind : str
-        One of ``orchestration.build.JOBS``.
-    first, last : str, optional
-        Partition keys; equal ones for a single partition, none for an unpartitioned job.
-    tags : dict, optional
-        Further run tags.
-    assets : tuple of str, optional
-        Those of the job's assets to materialise; all when none is named.
-
-    Raises
-    ------
-    RunFailed
-        A step failed; says which and why, and where to look.
-    """
-    job = all_definitions().resolve_job_def(job_name(strategy, kind))
-    all_tags = {STRATEGY_TAG: strategy.name, **(tags or {})}
-    key = first if first == last else None
-    if first is not None and key is None:
-        all_tags |= {_RANGE_START: first, _RANGE_END: str(last)}
-    with open_instance() as instance:
-        result = job.execute_in_process(
-            run_config=_RUN_CONFIG,
-            instance=instance,
-            partition_key=key,
-            tags=all_tags,
-            raise_on_error=False,
-            asset_selection=[asset_key(strategy, name) for name in assets] or None,
-        )
-        if not result.success:
-            raise _explained(result, job_name(strategy, kind))
-        return result
-
-
-def _explained(result: dg.ExecuteInProcessResult, job: str) -> RunFailed:
-    failures = [event for event in result.all_events if event.is_step_failure]
-    for event in failures:
-        error = event.step_failure_data.error
-        if error is not None and error.cause is not None:
-            error = error.cause  # Dagster wraps what the step raised
-        failure = event.step_failure_data.user_failure_data
-        message = (failure.description if failure else None) or (error.message if error else "")
-        told, _, remedy = str(message).strip().removeprefix("nn_assets.errors.").partition(". Remedy: ")
-        return RunFailed(
-            expected=f"job {job} to succeed",
-            found=f"step {event.step_key} failed: {told}",
-            remedy=f"{remedy.rstrip('.') or 'mend what it names'}; then run again: what was finished is kept",
-            run=result.run_id,
-        )
-    return RunFailed(
-        expected=f"job {job} to succeed",
-        found="a failure before its first step",
-        remedy="open the run in the UI (make ui)",
-        run=result.run_id,
-    )
-
-
-# --- commands ------------------------------------------------------------------------------------------------
 
 
 def run_round(name: str, session: str | None) -> dict[str, Any]:
@@ -222,14 +134,6 @@ def _listed(months: list[str]) -> str:
 
 def _months(count: int) -> str:
     return f"{count} month{'s' * (count != 1)}"
-
-
-def missing_months(workplace: Workplace, before: str) -> list[str]:
-    """Months of the record before a month that have no forecasts yet."""
-    first = first_model_month(workplace.strategy)
-    there = set(workplace.lake.months(workplace.strategy.name, FORECASTS))
-    months = [str(month) for month in pd.period_range(first, before, freq="M")]
-    return [month for month in months if month < before and month not in there]
 
 
 def _month(strategy: Strategy, text: str | None, default: str) -> str:

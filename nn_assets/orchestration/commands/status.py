@@ -13,13 +13,8 @@ from nn_assets.orchestration.known.stored import decided_sessions
 from nn_assets.orchestration.months.study import latest_study
 from nn_assets.orchestration.tables.data_docs import data_docs_file
 from nn_assets.orchestration.workplace import Workplace, open_workplace
-from nn_assets.store.audit import verify
-from nn_assets.store.ledger import Ledger
-from nn_assets.store.queries import query_names, query_parameters
 
-__all__ = ["QUERIES", "report", "run_query", "verify_audit"]
-
-QUERIES = query_names()
+__all__ = ["report"]
 
 
 def report(name: str | None) -> dict[str, Any]:
@@ -100,51 +95,3 @@ def _shown(value: object) -> str:
     if value is None:
         return "-"
     return f"{value:,.0f}" if isinstance(value, float) else str(value)
-
-
-def verify_audit(head: str | None = None) -> dict[str, Any]:
-    """Recompute the chain over every row; not ok when anything differs.
-
-    Parameters
-    ----------
-    head : str, optional
-        A head noted earlier (``sequence:hash``), which the chain must still contain: a tail that was cut
-        together with its entries shows in nothing else.
-    """
-    with Ledger() as ledger:
-        found = verify(ledger, expected_head=head)
-        newest = str(found.head)
-    text = (
-        f"{found.entries} entries verify; head {newest}\n"
-        f"keep it elsewhere: nn-assets audit verify --head {newest} then notices a cut tail"
-        if found.ok
-        else f"the ledger was changed: {found.first_broken}"
-    )
-    return {
-        "ok": found.ok,
-        "entries": found.entries,
-        "head": newest,
-        "findings": [str(each) for each in found.findings],
-        "text": text,
-    }
-
-
-def run_query(name: str, strategy: str, values: list[str]) -> dict[str, Any]:
-    """Run a query of ``sql/queries`` on the ledger.
-
-    Raises
-    ------
-    LedgerError
-        There is no such query, or a value is missing or one too many; names those it needs.
-    """
-    given = dict(each.partition("=")[::2] for each in values)
-    needed = query_parameters(name)
-    if "strategy" in needed:
-        given.setdefault("strategy", strategy)
-    with Ledger() as ledger:
-        found = ledger.query(name, **given)
-    return {
-        "query": name,
-        "rows": found.to_dict("records"),
-        "text": found.to_string(index=False) if len(found) else "nothing",
-    }

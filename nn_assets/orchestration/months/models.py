@@ -20,6 +20,7 @@ from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import forecast_rows
 from nn_assets.learning.inference import forecast
 from nn_assets.orchestration.known.universe import candidates_of
+from nn_assets.orchestration.partitions import first_model_month
 from nn_assets.orchestration.workplace import FORECASTS, Workplace
 from nn_assets.oversight.reference import DriftReference
 from nn_assets.store.lake import Lake
@@ -35,6 +36,7 @@ __all__ = [
     "forecasts_until",
     "keep_forecast_list",
     "load_model",
+    "missing_months",
     "models_in_force",
     "read_forecast_list",
 ]
@@ -106,6 +108,14 @@ def forecast_months(workplace: Workplace, cube: FeatureCube, months: list[str]) 
     """Forecasts of every session of some months that the cube holds, each by the model in force on it."""
     in_force = models_in_force(workplace)
     return {month: _joined(_forecast(workplace, cube, _rows_of(cube, month), in_force)) for month in months}
+
+
+def missing_months(workplace: Workplace, before: str) -> list[str]:
+    """Months of the record before a month that have no forecasts yet."""
+    first = first_model_month(workplace.strategy)
+    there = set(workplace.lake.months(workplace.strategy.name, FORECASTS))
+    months = [str(month) for month in pd.period_range(first, before, freq="M")]
+    return [month for month in months if month < before and month not in there]
 
 
 def forecast_addresses(workplace: Workplace, session: pd.Timestamp) -> dict[str, str]:

@@ -1,0 +1,100 @@
+"""Runs without the UI, through Dagster all the same: materialisations in the persisted instance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+from nn_assets.errors import RunFailed
+from nn_assets.orchestration.build import all_definitions, job_name
+from nn_assets.orchestration.instance import open_instance
+from nn_assets.orchestration.naming import STRATEGY_TAG, asset_key
+from nn_assets.settings import Strategy
+
+__all__ = ["execute", "materialise"]
+
+# Names the progress logger: without it Dagster prints every event.
+_RUN_CONFIG: dict[str, Any] = {"loggers": {"console": {"config": {}}}}
+_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+def materialise(
+    strategy: Strategy,
+    kind: str,
+    *,
+    first: str | None = None,
+    last: str | None = None,
+    tags: dict[str, str] | None = None,
+) -> str:
+    """Execute one of a strategy's jobs as ``execute`` does; the run's id."""
+    return str(execute(strategy, kind, first=first, last=last, tags=tags).run_id)
+
+
+def execute(
+    strategy: Strategy,
+    kind: str,
+    *,
+    first: str | None = None,
+    last: str | None = None,
+    tags: dict[str, str] | None = None,
+    assets: tuple[str, ...] = (),
+) -> dg.ExecuteInProcessResult:
+    """Execute one of a strategy's jobs in this process, in the persisted instance.
+
+    Parameters
+    ----------
+    kind : str
+        One of ``orchestration.build.JOBS``.
+    first, last : str, optional
+        Partition keys; equal ones for a single partition, none for an unpartitioned job.
+    tags : dict, optional
+        Further run tags.
+    assets : tuple of str, optional
+        Those of the job's assets to materialise; all when none is named.
+
+    Raises
+    ------
+    RunFailed
+        A step failed; says which and why, and where to look.
+    """
+    job = all_definitions().resolve_job_def(job_name(strategy, kind))
+    all_tags = {STRATEGY_TAG: strategy.name, **(tags or {})}
+    key = first if first == last else None
+    if first is not None and key is None:
+        all_tags |= {_RANGE_START: first, _RANGE_END: str(last)}
+    with open_instance() as instance:
+        result = job.execute_in_process(
+            run_config=_RUN_CONFIG,
+            instance=instance,
+            partition_key=key,
+            tags=all_tags,
+            raise_on_error=False,
+            asset_selection=[asset_key(strategy, name) for name in assets] or None,
+        )
+        if not result.success:
+            raise _explained(result, job_name(strategy, kind))
+        return result
+
+
+def _explained(result: dg.ExecuteInProcessResult, job: str) -> RunFailed:
+    failures = [event for event in result.all_events if event.is_step_failure]
+    for event in failures:
+        error = event.step_failure_data.error
+        if error is not None and error.cause is not None:
+            error = error.cause  # Dagster wraps what the step raised
+        failure = event.step_failure_data.user_failure_data
+        message = (failure.description if failure else None) or (error.message if error else "")
+        told, _, remedy = str(message).strip().removeprefix("nn_assets.errors.").partition(". Remedy: ")
+        return RunFailed(
+            expected=f"job {job} to succeed",
+            found=f"step {event.step_key} failed: {told}",
+            remedy=f"{remedy.rstrip('.') or 'mend what it names'}; then run again: what was finished is kept",
+            run=result.run_id,
+        )
+    return RunFailed(
+        expected=f"job {job} to succeed",
+        found="a failure before its first step",
+        remedy="open the run in the UI (make ui)",
+        run=result.run_id,
+    )
