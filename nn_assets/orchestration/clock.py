@@ -8,7 +8,7 @@ from nn_assets.errors import SettingsError
 from nn_assets.market.sessions import assumed_known_at, previous_session, sessions_between
 from nn_assets.settings import MarketSettings
 
-__all__ = ["as_of_session", "as_of_sessions", "last_open_session", "last_stated_session", "now_utc"]
+__all__ = ["as_of_session", "as_of_sessions", "last_open_session", "last_stated_session", "now_utc", "seen_until"]
 
 
 def now_utc() -> pd.Timestamp:
@@ -21,9 +21,14 @@ def as_of_session(market: MarketSettings, session: object) -> pd.Timestamp:
     return assumed_known_at(market.calendar, [pd.Timestamp(session)], market.known_at_lag_minutes)[0]
 
 
-def as_of_sessions(market: MarketSettings, sessions: pd.DatetimeIndex) -> pd.DatetimeIndex:
-    """The same moment of each of several sessions."""
+def as_of_sessions(market: MarketSettings, sessions: pd.DatetimeIndex | pd.Series) -> pd.DatetimeIndex:
+    """The same moment of each of several sessions; NaT for a day that is none."""
     return assumed_known_at(market.calendar, sessions, market.known_at_lag_minutes)
+
+
+def seen_until(market: MarketSettings, session: object, now: pd.Timestamp) -> pd.Timestamp:
+    """The moment until which what became known is judged and published: now, but never before a session's decision."""
+    return max(as_of_session(market, session), now)
 
 
 def last_stated_session(market: MarketSettings) -> pd.Timestamp | None:

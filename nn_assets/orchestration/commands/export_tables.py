@@ -16,9 +16,9 @@ from nn_assets.market.intraday import intraday_as_of
 from nn_assets.market.intraday_cleaning import clean_intraday
 from nn_assets.market.other_series import series_as_of
 from nn_assets.market.panel import FIELDS, panel_from_bars
-from nn_assets.market.sessions import assumed_known_at, sessions_between
+from nn_assets.market.sessions import sessions_between
 from nn_assets.market.universe import membership_as_of
-from nn_assets.orchestration.clock import now_utc
+from nn_assets.orchestration.clock import as_of_sessions, now_utc
 from nn_assets.orchestration.known.actions import ACTIONS, read_action_versions
 from nn_assets.orchestration.known.series import OTHER_SERIES
 from nn_assets.orchestration.known.universe import UNIVERSE
@@ -156,8 +156,8 @@ def _forecasts(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFram
 
 def _last_known(workplace: Workplace, moment: pd.Timestamp) -> pd.Timestamp:
     """The last session whose decision could be made by a moment."""
-    market, sessions = workplace.strategy.market, workplace.sessions()
-    known = assumed_known_at(market.calendar, sessions, market.known_at_lag_minutes) <= moment
+    sessions = workplace.sessions()
+    known = as_of_sessions(workplace.strategy.market, sessions) <= moment
     if not known.any():
         raise SettingsError(
             expected=f"a time after the close of {sessions[0].date()}",

@@ -12,7 +12,7 @@ from nn_assets.evaluation.daily_round import Round, Standing
 from nn_assets.evaluation.market_view import MarketView, market_view
 from nn_assets.evaluation.replay import forecast_arrays, replay
 from nn_assets.evaluation.spending import SLIPPAGE_SESSIONS
-from nn_assets.market.sessions import assumed_known_at
+from nn_assets.orchestration.clock import as_of_sessions
 from nn_assets.orchestration.days.late_actions import late_actions
 from nn_assets.orchestration.days.rounds import Given, recorded_given, watch_of
 from nn_assets.orchestration.days.standing import spending_on_record, standing_before
@@ -123,7 +123,9 @@ def _told(workplace: Workplace, decisions: pd.DataFrame) -> list[_Told]:
     real = workplace.ledger.read("fills", name, where={"source": "imported"}, bookkeeping=True)
     models = workplace.ledger.read("models", name, every_version=True, bookkeeping=True)
     imported, modelled = (np.sort(pd.DatetimeIndex(frame["recorded_at"])) for frame in (real, models))
-    bars = np.searchsorted(_late_arrivals(workplace), _closes(workplace, decisions["session"]), side="right")
+    bars = np.searchsorted(
+        _late_arrivals(workplace), as_of_sessions(workplace.strategy.market, decisions["session"]), side="right"
+    )
     bars = bars + np.searchsorted(_late_deliveries(workplace, decisions), moments, side="right")
     fills, recorded = (np.searchsorted(each, moments, side="right") for each in (imported, modelled))
     told, spending = [], 0
@@ -135,12 +137,6 @@ def _told(workplace: Workplace, decisions: pd.DataFrame) -> list[_Told]:
         given = recorded_given(row)
         told.append(_Told(row["session"], given, int(bars[place]), int(recorded[place]), spending))
     return told
-
-
-def _closes(workplace: Workplace, sessions: pd.Series) -> pd.DatetimeIndex:
-    """Moments at which bars of sessions are taken to be known, UTC; NaT for a day that is no session."""
-    market = workplace.strategy.market
-    return assumed_known_at(market.calendar, sessions, market.known_at_lag_minutes)
 
 
 def _facts(workplace: Workplace) -> pd.DataFrame:
@@ -166,7 +162,7 @@ def _late_arrivals(workplace: Workplace) -> pd.DatetimeIndex:
     """Moments, ascending, at which versions of bars and actions became known after the decision of their session."""
     facts = _facts(workplace)
     days = pd.Series(facts["session"].unique())
-    close = facts["session"].map(pd.Series(_closes(workplace, days), index=days))
+    close = facts["session"].map(pd.Series(as_of_sessions(workplace.strategy.market, days), index=days))
     return pd.DatetimeIndex(facts.loc[facts["known_at"] > close, "known_at"].unique()).sort_values()
 
 

@@ -11,7 +11,7 @@ from nn_assets.market.bars import RevisionCount, new_versions, with_assumed_know
 from nn_assets.market.bars import as_of as known_bars
 from nn_assets.market.cleaning import Cleaned, clean
 from nn_assets.market.gate import GateReport, inspect
-from nn_assets.orchestration.clock import as_of_session, now_utc
+from nn_assets.orchestration.clock import now_utc, seen_until
 from nn_assets.orchestration.known.actions import ACTIONS, data_hash_of
 from nn_assets.orchestration.known.stored import last_decided_session
 from nn_assets.orchestration.known.universe import current_members
@@ -100,7 +100,7 @@ class Audited:
 def audit_bars(workplace: Workplace) -> Audited:
     """Clean the newest versions known, and let the gate judge them."""
     market = workplace.strategy.market
-    moment = max(as_of_session(market, workplace.last_session), now_utc())
+    moment = seen_until(market, workplace.last_session, now_utc())
     known = known_bars(workplace.raw_versions(), moment)
     cleaned = without_recorded_splits(clean(known, market.calendar, workplace.strategy.cleaning), workplace)
     due = market.symbols or tuple(sorted(cleaned.bars["symbol"].unique()))

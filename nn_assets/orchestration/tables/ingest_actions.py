@@ -12,7 +12,7 @@ from nn_assets.market.actions import actions_as_of, new_action_versions, with_ac
 from nn_assets.market.bars import RevisionCount
 from nn_assets.market.cleaning import Cleaned
 from nn_assets.market.suspicions import suspicions
-from nn_assets.orchestration.clock import as_of_session, as_of_sessions, last_stated_session, now_utc
+from nn_assets.orchestration.clock import as_of_sessions, last_stated_session, now_utc, seen_until
 from nn_assets.orchestration.known.actions import ACTIONS, read_action_versions
 from nn_assets.orchestration.workplace import Workplace
 from nn_assets.sources.actions_file import ActionsFile
@@ -66,7 +66,7 @@ def actions_to_publish(workplace: Workplace, segments: tuple[str, ...]) -> pd.Da
     if versions is None:
         return None
     last = workplace.last_session
-    known = actions_as_of(versions, max(as_of_session(workplace.strategy.market, last), now_utc()))
+    known = actions_as_of(versions, seen_until(workplace.strategy.market, last, now_utc()))
     return known[known["ex_session"] <= last]
 
 

@@ -19,7 +19,7 @@ from nn_assets.market.intraday import (
     stamped_intraday,
 )
 from nn_assets.market.intraday_cleaning import CleanedIntraday, clean_intraday, inspect_intraday
-from nn_assets.orchestration.clock import as_of_session, now_utc
+from nn_assets.orchestration.clock import now_utc, seen_until
 from nn_assets.orchestration.known.stored import last_decided_session
 from nn_assets.orchestration.workplace import Workplace
 from nn_assets.settings import IntradaySettings
@@ -103,7 +103,7 @@ def audit_intraday(workplace: Workplace) -> AuditedIntraday:
     """
     strategy, settings = workplace.strategy, _settings(workplace)
     market = strategy.market
-    seen_at = max(as_of_session(market, workplace.last_session), now_utc())
+    seen_at = seen_until(market, workplace.last_session, now_utc())
     known = intraday_as_of(_versions(workplace), seen_at)
     if known.empty:
         raise PublicationError(
