@@ -28,7 +28,7 @@ from nn_assets.reports.plots import (
 )
 from nn_assets.settings import Strategy
 from nn_assets.store.files import read_record, replace_file, write_record
-from nn_assets.store.home import home
+from nn_assets.store.home import reports_root
 
 __all__ = [
     "keep_study",
@@ -109,7 +109,7 @@ def keep_study(workplace: Workplace, strategy: Strategy, result: StudyResult) ->
 
 
 def _kept_study(workplace: Workplace) -> Path:
-    return home() / "reports" / f"{workplace.strategy.name}-study.json"
+    return reports_root() / f"{workplace.strategy.name}-study.json"
 
 
 def study_sheet(workplace: Workplace) -> StudyPage:
@@ -229,7 +229,7 @@ def _caveats(strategy: Strategy) -> tuple[str, ...]:
 
 
 def _write(name: str, text: str) -> Path:
-    folder = home() / "reports"
+    folder = reports_root()
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / name
     with replace_file(file) as staged:

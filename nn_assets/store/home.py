@@ -19,6 +19,7 @@ __all__ = [
     "lake_root",
     "ledger_url",
     "models_root",
+    "reports_root",
     "safe_url",
 ]
 
@@ -52,6 +53,11 @@ def lake_root() -> Path:
 def models_root() -> Path:
     """Folder of the model artifacts."""
     return home() / "models"
+
+
+def reports_root() -> Path:
+    """Folder of the pages written for a person."""
+    return home() / "reports"
 
 
 def embedded_ledger() -> Path:

@@ -9,14 +9,14 @@ from nn_assets.orchestration.tables.ingest import Audited
 from nn_assets.orchestration.workplace import Workplace
 from nn_assets.reports.expectations import SuiteResult, data_docs_page, validate_overview
 from nn_assets.store.files import replace_file
-from nn_assets.store.home import home
+from nn_assets.store.home import reports_root
 
 __all__ = ["data_docs_file", "review_bars"]
 
 
 def data_docs_file(strategy: str) -> Path:
     """Where a strategy's Data Docs lie, whether or not they were written yet."""
-    return home() / "reports" / f"{strategy}-data-docs.html"
+    return reports_root() / f"{strategy}-data-docs.html"
 
 
 def review_bars(workplace: Workplace, audited: Audited) -> tuple[SuiteResult, ...]:
