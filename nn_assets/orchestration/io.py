@@ -11,9 +11,14 @@ from nn_assets.errors import PublicationError
 from nn_assets.features.cube import FeatureCube
 from nn_assets.store.lake import Lake
 
-__all__ = ["CubeIOManager", "DerivedCube", "MonthsIOManager"]
+__all__ = ["CubeIOManager", "DerivedCube", "MonthsIOManager", "record_of"]
 
 Months = dict[str, pd.DataFrame]
+
+
+def record_of(table: str) -> str:
+    """Name of the table that says what a cube was derived from."""
+    return f"{table}_record"
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +42,7 @@ class CubeIOManager(dg.IOManager):
         lake = Lake()
         address = lake.write_cube(strategy, table, obj.cube)
         record = {"data_hash": obj.data_hash, "code_version": obj.code_version, "address": address}
-        lake.write_table(strategy, f"{table}_record", pd.DataFrame([record]))
+        lake.write_table(strategy, record_of(table), pd.DataFrame([record]))
         context.add_output_metadata({"address": address})
 
     def load_input(self, context: dg.InputContext) -> FeatureCube:

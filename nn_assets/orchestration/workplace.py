@@ -29,6 +29,7 @@ from nn_assets.market.panel import Panel, panel_from_bars
 from nn_assets.market.sessions import sessions_between, sessions_per_year
 from nn_assets.orchestration.catalog import find_strategy
 from nn_assets.orchestration.clock import as_of_session, last_open_session, now_utc
+from nn_assets.orchestration.io import record_of
 from nn_assets.orchestration.known.actions import ACTIONS, data_hash_of, read_action_versions
 from nn_assets.orchestration.known.series import known_by_role
 from nn_assets.orchestration.known.stored import read_once
@@ -40,9 +41,9 @@ from nn_assets.store.ledger import Ledger
 from nn_assets.store.models import ModelStore
 from nn_assets.store.publication import Publication, PublicationStore
 
-__all__ = ["Workplace", "open_workplace"]
+__all__ = ["FORECASTS", "RAW_BARS", "Workplace", "open_workplace"]
 
-RAW_BARS, FEATURES, FEATURES_RECORD, FORECASTS = "raw_bars", "features", "features_record", "forecasts"
+RAW_BARS, FEATURES, FORECASTS = "raw_bars", "features", "forecasts"
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -213,7 +214,7 @@ class Workplace:
             There are no features of the published bars, or they do not cover the session.
         """
         day = self.last_session if session is None else pd.Timestamp(session)
-        record = self.lake.read_table(self.strategy.name, FEATURES_RECORD).iloc[-1]
+        record = self.lake.read_table(self.strategy.name, record_of(FEATURES)).iloc[-1]
         self.publications.require(self.strategy.name, day, str(record["data_hash"]))
         if record["code_version"] != code_version():
             raise PublicationError(
