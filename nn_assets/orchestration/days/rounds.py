@@ -57,7 +57,7 @@ from nn_assets.portfolio.trace import steps_frame, targets_frame
 from nn_assets.signals.signals import outcome_statistics, signals_frame
 from nn_assets.store.columns import canonical_json
 
-__all__ = ["DecidedSession", "Given", "decide_session", "recorded_given"]
+__all__ = ["DecidedSession", "Given", "decide_session", "recorded_given", "watch_of"]
 
 Told = Callable[[str], None]
 
