@@ -16,39 +16,10 @@ import pandas as pd
 from nn_assets.errors import GateHalted
 from nn_assets.frames import BARS, violations
 from nn_assets.market.cleaning import Cleaned
+from nn_assets.market.gate_checks import ADVISORY_CHECKS, CHECK_TEXTS, blocking_checks
 from nn_assets.settings import GateSettings
 
-__all__ = ["ADVISORY_CHECKS", "BLOCKING_CHECKS", "CHECKS", "GateCheck", "GateReport", "blocking_checks", "inspect"]
-
-BLOCKING_CHECKS = ("schema", "quarantined_share", "missing_symbols", "missing_sessions", "freshness", "stale_feed")
-ADVISORY_CHECKS = ("repeated_open", "unexplained_jump", "possible_split")
-CHECKS = (*BLOCKING_CHECKS, *ADVISORY_CHECKS)
-
-_REMEDIES = {
-    "schema": "mend the bars named at the source and run again",
-    "quarantined_share": "mend the rows named at the source, or raise gate.max_quarantined_fraction",
-    "missing_symbols": (
-        "ask the source for the symbols named, take them off market.symbols, or raise gate.max_missing_symbols_fraction"
-    ),
-    "missing_sessions": (
-        "complete the bars named at the source, name days off in market.calendar_overrides, or raise "
-        "gate.max_missing_sessions_fraction"
-    ),
-    "missing_bars": "complete the bars named at the source, or raise intraday.max_missing_bars_fraction",
-    "freshness": "wait for the source and run again, or raise gate.max_stale_sessions",
-    "stale_feed": "ask the source for the session itself, or raise gate.max_repeated_bars_fraction",
-    "repeated_open": (
-        "fill at the close (label.execution next_close), let market.history_starts follow the stretch, or take "
-        "the symbol off"
-    ),
-    "unexplained_jump": "compare with another source; correct the bar at the source, or leave it if it is real",
-    "possible_split": "look the action up; add the split or correct the bar at the source, or leave it if it is real",
-}
-
-
-def blocking_checks(*, fills_at_open: bool) -> tuple[str, ...]:
-    """Name the checks that halt: where orders are filled at the open, opens that nobody could trade halt too."""
-    return (*BLOCKING_CHECKS, "repeated_open") if fills_at_open else BLOCKING_CHECKS
+__all__ = ["GateCheck", "GateReport", "inspect"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +38,7 @@ class GateCheck:
     @property
     def remedy(self) -> str:
         """What a person can do where it does not hold."""
-        return _REMEDIES[self.name]
+        return CHECK_TEXTS[self.name].remedy
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import pytest
 
 from nn_assets.errors import GateHalted
 from nn_assets.frames import DELIVERED_BARS, INTRADAY_BARS, INTRADAY_VERSIONS, QUARANTINE, QUOTES, empty, validate
+from nn_assets.market.gate_checks import INTRADAY_CHECKS
 from nn_assets.market.intraday import intraday_as_of, intraday_hash, new_intraday, session_bars, stamped_intraday
 from nn_assets.market.intraday_cleaning import clean_intraday, inspect_intraday
 from nn_assets.settings import CleaningSettings, GateSettings, IntradaySettings
@@ -160,6 +161,7 @@ def test_gaps_are_runs_of_bars_never_delivered_and_a_quarantined_bar_is_none() -
 def test_the_gate_halts_on_gaps_beyond_the_limit_and_names_them() -> None:
     found = cleaned(versions(bars().drop(index=[3, 10, 11, 12])))
     report = inspect_intraday(found, ("AAA",), FIVE, GateSettings())
+    assert tuple(check.name for check in report.checks) == INTRADAY_CHECKS
     assert [check.name for check in report.failures] == ["missing_bars"]
     with pytest.raises(GateHalted, match="AAA: 3 bars missing after 2024-03-08 15:15:00"):
         report.raise_if_failed()

@@ -167,6 +167,9 @@ def test_gaps_beyond_the_limit_halt_everything_downstream_and_leave_what_was_pub
     prepare(home, max_missing_bars_fraction=0.001)
     result = run_assets(strategy_of(), "tables", (*INTRADAY, "raw_bars", "validated_bars"))
     failures = failures_of(result)
+    said = {each.check_name: each for each in result.get_asset_check_evaluations()}["missing_bars"]
+    assert not said.passed
+    assert "intraday.max_missing_bars_fraction" in str(said.metadata["what_to_do"].value)
     assert list(failures) == ["tiny__validated_intraday_bars"]
     assert "8 bars missing after 2017-05-10 15:30:00" in failures["tiny__validated_intraday_bars"]
     pd.testing.assert_frame_equal(daily(), before)

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import dagster as dg
 
 from nn_assets.errors import GateHalted
+from nn_assets.market.gate_checks import INTRADAY_CHECKS
+from nn_assets.orchestration.assets.gate import check_result, check_specs, failure
 from nn_assets.orchestration.fingerprint import code_of
 from nn_assets.orchestration.metadata import table
 from nn_assets.orchestration.naming import asset_key, described
@@ -19,13 +21,6 @@ from nn_assets.orchestration.workplace import open_workplace
 from nn_assets.settings import Strategy
 
 __all__ = ["intraday_assets"]
-
-_CHECKS = {
-    "schema": "Every bar keeps the contract: prices positive and bracketed, one row per symbol and start.",
-    "quarantined_share": "The share of rows in quarantine is within the strategy's limit.",
-    "missing_bars": "The share of bars never delivered within a session is within the strategy's limit.",
-    "missing_symbols": "The share of symbols without a bar is within the strategy's limit.",
-}
 
 
 def intraday_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
@@ -58,9 +53,7 @@ def intraday_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         deps=[asset_key(strategy, RAW_INTRADAY)],
         description="Intraday bars that passed cleaning and their gate, published at one atomic switch. The daily "
         "bars are made of them; a session of which too few bars are there makes none.",
-        check_specs=[
-            dg.AssetCheckSpec(name=name, asset=key, description=told, blocking=True) for name, told in _CHECKS.items()
-        ],
+        check_specs=check_specs(key, INTRADAY_CHECKS, INTRADAY_CHECKS),
     )
     def validated_intraday_bars(
         context: dg.AssetExecutionContext,
@@ -68,19 +61,11 @@ def intraday_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         with open_workplace(strategy) as workplace:
             audited = audit_intraday(workplace)
             for check in audited.report.checks:
-                yield dg.AssetCheckResult(
-                    check_name=check.name,
-                    passed=check.passed,
-                    severity=dg.AssetCheckSeverity.ERROR,
-                    description=check.detail,
-                    metadata={"violations": "\n".join(check.violations[:50])} if check.violations else {},
-                )
+                yield check_result(check)
             try:
                 audited.report.raise_if_failed()
             except GateHalted as halted:
-                raise dg.Failure(
-                    description=str(halted), metadata={"violations": len(halted.violations)}, allow_retries=False
-                ) from halted
+                raise failure(halted) from halted
             publication = publish_intraday(workplace, audited, context.run.run_id)
         quarantine = audited.cleaned.quarantine[["symbol", "session", "rule", "field", "value"]]
         largest = audited.cleaned.gaps.sort_values("missing", ascending=False)

@@ -7,7 +7,8 @@ import dagster as dg
 import pandas as pd
 
 from nn_assets.errors import GateHalted
-from nn_assets.market.gate import CHECKS, GateCheck, blocking_checks
+from nn_assets.market.gate_checks import CHECKS, blocking_checks
+from nn_assets.orchestration.assets.gate import check_result, check_specs, failure
 from nn_assets.orchestration.assets.other_data import tables_before_bars
 from nn_assets.orchestration.fingerprint import code_of
 from nn_assets.orchestration.known.universe import unseen_members
@@ -22,18 +23,6 @@ from nn_assets.reports.plots import bar_counts
 from nn_assets.settings import Strategy
 
 __all__ = ["market_assets"]
-
-_CHECKS = {
-    "schema": "Every bar keeps the contract: prices positive and bracketed, one row per symbol and session.",
-    "quarantined_share": "The share of rows in quarantine is within the strategy's limit.",
-    "missing_symbols": "The share of symbols without a current bar is within the strategy's limit.",
-    "missing_sessions": "The share of bars never delivered is within the strategy's limit.",
-    "freshness": "The newest bar is that of the session expected.",
-    "stale_feed": "The newest bars do not merely repeat those before (yesterday's data under today's date).",
-    "repeated_open": "Opens do not repeat the previous close over a long stretch (prices nobody could trade).",
-    "unexplained_jump": "No move is left that neither the market nor the symbol's past explains.",
-    "possible_split": "No move stands in a simple ratio, as an unadjusted split would.",
-}
 
 
 def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
@@ -81,10 +70,7 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         deps=[asset_key(strategy, "raw_bars")],
         description="Bars that passed cleaning and the gate, published at one atomic switch. When the gate "
         "fails nothing downstream runs, in this run or a later one, and the last publication stays.",
-        check_specs=[
-            dg.AssetCheckSpec(name=name, asset=key, description=_CHECKS[name], blocking=name in halting)
-            for name in CHECKS
-        ]
+        check_specs=check_specs(key, CHECKS, halting)
         + [dg.AssetCheckSpec(name=name, asset=key, description=told) for name, told in SUITES.items()],
     )
     def validated_bars(
@@ -93,17 +79,13 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         with open_workplace(strategy) as workplace:
             audited = audit_bars(workplace)
             for check in audited.report.checks:
-                yield _result(check)
+                yield check_result(check)
             try:
                 for suite in review_bars(workplace, audited):
                     yield _suite_result(suite, strategy)
                 audited.report.raise_if_failed()
             except GateHalted as halted:
-                raise dg.Failure(
-                    description=str(halted),
-                    metadata={"violations": len(halted.violations)},
-                    allow_retries=False,
-                ) from halted
+                raise failure(halted) from halted
             publication = publish_bars(workplace, audited, context.run.run_id)
             unseen = _unseen(workplace, audited.cleaned.bars) if strategy.universe else {}
         yield dg.MaterializeResult(
@@ -124,18 +106,6 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
 def _unseen(workplace: Workplace, bars: pd.DataFrame) -> dict[str, Any]:
     counted = unseen_members(workplace.strategy, workplace.lake, bars, workplace.sessions())
     return {"members_without_bars": table(counted)}
-
-
-def _result(check: GateCheck) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        check_name=check.name,
-        passed=check.passed,
-        severity=dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN,
-        description=check.detail,
-        metadata={}
-        if check.passed
-        else {"violations": "\n".join(check.violations[:50]) or "none named", "what_to_do": check.remedy},
-    )
 
 
 def _suite_result(suite: SuiteResult, strategy: Strategy) -> dg.AssetCheckResult:
