@@ -1,4 +1,4 @@
-"""What the tables have in common: the last session decided, and versions read once."""
+"""Which sessions were decided, and versions read once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from nn_assets.errors import PublicationError
-from nn_assets.orchestration.known.stored import last_decided_session, read_once
+from nn_assets.orchestration.known.stored import decided_sessions, last_decided_session, read_once
 from nn_assets.store.lake import Lake
 from nn_assets.store.ledger import Ledger
 
@@ -22,6 +22,7 @@ def test_the_last_session_decided_is_that_of_the_strategy_whatever_the_order_of_
             row = {"session": pd.Timestamp(day), **DECISION, "details": {}}
             ledger.append("decisions", [row], run_id="run", strategy=strategy)
         assert last_decided_session(ledger, "mine") == pd.Timestamp("2018-01-04")
+        assert decided_sessions(ledger, "mine") == [pd.Timestamp("2018-01-03"), pd.Timestamp("2018-01-04")]
 
 
 def test_versions_are_those_of_the_segments_named_and_are_read_once(tmp_path: Path) -> None:
