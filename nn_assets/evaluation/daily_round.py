@@ -28,7 +28,12 @@ from nn_assets.oversight.severity import (
     next_trading_state,
     severity,
 )
-from nn_assets.portfolio.actions import LateActions, book_after_actions, book_after_late_actions
+from nn_assets.portfolio.actions import (
+    LateActions,
+    book_after_actions,
+    book_after_late_actions,
+    owed_by_late_actions,
+)
 from nn_assets.portfolio.book import Book, PortfolioState, empty_book, reset_breaker
 from nn_assets.portfolio.breakers import Control, kill_switch_control
 from nn_assets.portfolio.decide import decide
@@ -93,6 +98,7 @@ class Round:
     turnover_usd: float
     loss_beyond_stops_usd: float  # what fills lost beyond the stops of the positions they closed
     late: LateActions | None = None  # what the book was mended by before the first fill
+    cancelled: int = 0  # orders under way that were sized on the book before it was mended
 
 
 def first_standing(strategy: Strategy, symbols: tuple[str, ...], first: pd.Timestamp) -> Standing:
@@ -176,6 +182,7 @@ def play_session(
         loss_beyond_stops_usd=beyond,
         turnover_usd=float(sum(np.abs(batch.quantity * batch.price).sum() for batch in fills)),
         late=facts.late,
+        cancelled=standing.orders.reason_code.count("late_action"),
     )
 
 
@@ -188,15 +195,20 @@ def _released(standing: Standing, controls: Controls) -> Standing:
 
 
 def _converted(standing: Standing, facts: SessionFacts, lot_size: float) -> Standing:
-    """Mend the book by late actions; carry it and the orders over the session's own, before the first fill."""
-    split, dividend = facts.market.split, facts.market.dividend
+    """Mend the book by late actions; carry it and the orders over the session's own, before the first fill.
+
+    Where late actions change the book, every order under way is cancelled.
+    """
+    split, dividend, orders = facts.market.split, facts.market.dividend, standing.orders
     book = replace(standing.book, session_dividends_usd=0.0, session_cash_in_lieu_usd=0.0)
     if facts.late is not None:
         book = book_after_late_actions(book, facts.late, lot_size, facts.market.session)
+        if owed_by_late_actions(facts.late, lot_size).anything:
+            orders = replace(orders, reason_code=tuple(code or "late_action" for code in orders.reason_code))
     if split is None or dividend is None:
-        return replace(standing, book=book)
+        return replace(standing, book=book, orders=orders)
     book = book_after_actions(book, split, dividend, lot_size)
-    return replace(standing, book=book, orders=orders_after_actions(standing.orders, split, dividend, lot_size))
+    return replace(standing, book=book, orders=orders_after_actions(orders, split, dividend, lot_size))
 
 
 def _still_sent(orders: Orders, book: Book, kill_switch: str) -> Orders:

@@ -19,6 +19,7 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 REASON_CODES = (
+    "late_action",
     "halted",
     "quantity",
     "missing_reference",
@@ -29,7 +30,10 @@ REASON_CODES = (
     "exposure",
     "rate",
 )
-"""In the order in which they are looked at; an order is denied with the first that holds."""
+"""In the order in which they are looked at; an order is denied with the first that holds.
+
+``late_action`` denies orders under way when the book that sized them is mended by a late corporate action.
+"""
 
 _EXPOSURE_SLACK = 0.02
 """Relative room over the gross limit: prices move between the target and the gate."""

@@ -207,6 +207,11 @@ def _late_notices(strategy: Strategy, done: Round) -> list[str]:
             f"first fill: {owed.quantity[column]:+,.10g} shares, {owed.dividends_usd[column]:+,.2f} USD of dividends, "
             f"{owed.in_lieu_usd[column]:+,.2f} USD for fractions. Compare it with the account."
         )
+    if done.cancelled:
+        told.append(
+            f"late_action: {done.cancelled} orders under way were cancelled and nothing of them was filled: the book "
+            "that sized them was wrong. Cancel those that the account still holds; the orders below replace them."
+        )
     return told
 
 

@@ -70,6 +70,11 @@ class Owed:
     in_lieu_usd: FloatArray  # for fractions of lots, at the mark held into the ex-session
     dividends_usd: FloatArray  # received less paid
 
+    @property
+    def anything(self) -> bool:
+        """Whether any share or cash is owed."""
+        return any(part.any() for part in (self.quantity, self.in_lieu_usd, self.dividends_usd))
+
 
 def whole_lots(quantity: FloatArray, lot_size: float) -> FloatArray:
     """Round signed quantities towards zero to whole lots; what rounding left just below one counts as one."""
@@ -179,8 +184,8 @@ def book_after_late_actions(book: Book, late: LateActions, lot_size: float, sess
     """Mend a book by actions that became known after sessions were decided without them.
 
     It ends with the quantities and the cash of a book that had known in time and sent the same fills,
-    but for interest. Orders under way and their rests stay: they were decided on the wrong holdings,
-    but in today's shares, and the session's own decision brings the book to its target.
+    but for interest. Where anything is owed no order under way is waited for: holdings and equity that
+    sized all of them were wrong, and the session's own decision brings the book to its target.
 
     Parameters
     ----------
@@ -242,6 +247,7 @@ def book_after_late_actions(book: Book, late: LateActions, lot_size: float, sess
         stop_price=np.where(kept, old_stop, np.where(came & (stop > 0.0), stop, np.nan)),
         entered_session=np.where(kept, book.entered_session, np.where(came, day_of(session), _NO_DAY)),
         pending_stop_distance=distance,
+        unfilled_quantity=np.zeros_like(quantity) if owed.anything else book.unfilled_quantity,
         session_dividends_usd=book.session_dividends_usd + received,
         session_cash_in_lieu_usd=book.session_cash_in_lieu_usd + in_lieu,
     )

@@ -79,7 +79,7 @@ def test_a_split_one_session_late_brings_the_shares_and_carries_entry_and_stop_b
     assert book.entry_price.tolist() == [18.0, 11.0]
     assert book.stop_price.tolist() == [17.0, 9.0]
     assert book.pending_stop_distance.tolist() == [2.0, 3.0]
-    assert book.unfilled_quantity.tolist() == [7.0, -3.0]
+    assert book.unfilled_quantity.tolist() == [0.0, 0.0]
     assert book.cash_usd == before.cash_usd
     kept = ("equity_usd", "high_water_mark_usd", "week_peak_usd", "breaker", "session")
     assert [getattr(book, name) for name in kept] == [getattr(before, name) for name in kept]
@@ -295,3 +295,11 @@ def test_nothing_is_owed_to_symbols_of_which_nothing_changed() -> None:
     owed = owed_by_late_actions(late(rows(), rows((1.0, 2.0, 1.0)), 100.0, 0.0, 0.0), 1.0)
     assert [each[1] for each in (owed.quantity, owed.in_lieu_usd, owed.dividends_usd)] == [0.0, 0.0, 0.0]
     assert [each[0] for each in (owed.quantity, owed.in_lieu_usd, owed.dividends_usd)] == [100.0, 0.0, 0.0]
+    assert owed.anything
+
+
+def test_an_action_of_a_symbol_not_held_leaves_what_is_under_way() -> None:
+    told = late(rows(), rows((1.0, 2.0, 1.0)), 0.0, 0.0, 30.0)
+    book = mended(held(30.0, entered="2017-06-23"), told)
+    assert not owed_by_late_actions(told, 1.0).anything
+    assert book.unfilled_quantity.tolist() == [7.0, -3.0]
