@@ -57,7 +57,7 @@ def read(source: str) -> Strategy:
     ],
 )
 def test_a_kind_has_its_own_keys_and_no_others(source, told) -> None:
-    assert read(source).source.model_dump() == {"actions_path": None, **told}
+    assert read(source).source.model_dump() == {"actions_path": None, "max_withdrawn_fraction": 0.05, **told}
 
 
 def test_a_strategy_that_names_no_source_takes_the_bundled_sample() -> None:
@@ -103,3 +103,11 @@ def test_a_key_written_where_its_variable_belongs_is_not_repeated(source) -> Non
     with pytest.raises(SettingsError) as caught:
         read(source)
     assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("kind", ["massive", "alpaca", "yfinance", "simulator"])
+def test_how_much_a_source_may_withdraw_at_once_changes_no_result(kind) -> None:
+    raised = read(f"{{kind: {kind}, max_withdrawn_fraction: 1}}")
+    assert raised.source.max_withdrawn_fraction == 1.0
+    assert raised.content_hash() == read(f"{{kind: {kind}}}").content_hash()
+    assert "max_withdrawn_fraction" not in raised.behaviour()["source"]

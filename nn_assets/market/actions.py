@@ -12,14 +12,23 @@ import hashlib
 import numpy as np
 import pandas as pd
 
+from nn_assets.errors import SourceError
 from nn_assets.frames import ACTION_VERSIONS, DELIVERED_ACTIONS, conform, validate
 from nn_assets.market.bars import RevisionCount
 from nn_assets.market.sessions import assumed_known_at, previous_session
 
-__all__ = ["action_hash", "actions_as_of", "new_action_versions", "with_action_moments", "withdrawals"]
+__all__ = [
+    "action_hash",
+    "actions_as_of",
+    "new_action_versions",
+    "refuse_mass_withdrawal",
+    "with_action_moments",
+    "withdrawals",
+]
 
 _KEY = ["symbol", "ex_session", "kind"]
 _CONTENT = [*_KEY, "value"]
+_NAMED = 5
 
 
 def with_action_moments(
@@ -127,13 +136,57 @@ def withdrawals(
     DataFrame
         Columns of ``ACTION_VERSIONS``, one row an action withdrawn, its value NaN.
     """
-    known = _latest(stored)
-    gone = known["value"].notna() & (known["source"] == source) & known["ex_session"].between(first, last)
-    if symbols:
-        gone &= known["symbol"].isin(symbols)
+    known = _in_force(stored, source, symbols, first, last)
     listed = pd.MultiIndex.from_frame(delivered[_KEY])
-    gone &= ~pd.MultiIndex.from_frame(known[_KEY]).isin(listed)
-    return conform(known[gone].assign(value=np.nan, known_at=arrived_at, ingested_at=arrived_at), ACTION_VERSIONS)
+    gone = known[~pd.MultiIndex.from_frame(known[_KEY]).isin(listed)]
+    return conform(gone.assign(value=np.nan, known_at=arrived_at, ingested_at=arrived_at), ACTION_VERSIONS)
+
+
+def refuse_mass_withdrawal(
+    stored: pd.DataFrame,
+    delivered: pd.DataFrame,
+    gone: pd.DataFrame,
+    source: str,
+    symbols: tuple[str, ...],
+    first: pd.Timestamp,
+    last: pd.Timestamp,
+    max_withdrawn_fraction: float,
+) -> None:
+    """Refuse an answer that withdraws too many actions at once: a faulty answer, rather than actions undone.
+
+    Parameters
+    ----------
+    stored, delivered, source, symbols, first, last
+        As for :func:`withdrawals`.
+    gone : DataFrame
+        What that gave of them.
+    max_withdrawn_fraction : float
+        Largest share of the source's actions in force that may go. A single one always may, where
+        the answer still tells of any symbol among them.
+
+    Raises
+    ------
+    SourceError
+        More than that goes.
+    """
+    known = _in_force(stored, source, symbols, first, last)
+    if len(gone) <= max_withdrawn_fraction * len(known):
+        return
+    if len(gone) == 1 and delivered["symbol"].isin(known["symbol"]).any():
+        return
+    named = [f"{row.symbol} {row.ex_session.date()} {row.kind}" for row in gone.head(_NAMED).itertuples(index=False)]
+    more = f" and {len(gone) - _NAMED} more" if len(gone) > _NAMED else ""
+    raise SourceError(
+        expected=f"the splits and dividends told before, but for a share of {max_withdrawn_fraction:g}",
+        found=f"an answer of {len(delivered)} that lacks {len(gone)} of {len(known)} in force: "
+        f"{', '.join(named)}{more}",
+        remedy="run again; if it stays and they are really to be withdrawn, raise source.max_withdrawn_fraction for "
+        "one run",
+        source=source,
+        rule="no_action_lost",
+        value=len(gone),
+        key="source.max_withdrawn_fraction",
+    )
 
 
 def actions_as_of(
@@ -169,6 +222,15 @@ def action_hash(actions: pd.DataFrame) -> str:
     for symbol, day, kind, value in ordered[_CONTENT].itertuples(index=False):
         digest.update(f"{symbol}\t{day.date()}\t{kind}\t".encode() + np.float64(value).tobytes())
     return digest.hexdigest()
+
+
+def _in_force(
+    stored: pd.DataFrame, source: str, symbols: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp
+) -> pd.DataFrame:
+    """The newest versions of a source's own actions, of those asked for, that are not withdrawn."""
+    known = _latest(stored)
+    own = known["value"].notna() & (known["source"] == source) & known["ex_session"].between(first, last)
+    return known[own & known["symbol"].isin(symbols) if symbols else own]
 
 
 def _latest(versions: pd.DataFrame) -> pd.DataFrame:

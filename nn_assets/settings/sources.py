@@ -44,9 +44,13 @@ Query = Annotated[str, Field(min_length=1)]
 
 
 class _SourceSection(Section):
-    """``actions_path`` names a CSV of splits and dividends that goes with bars of any kind."""
+    """``actions_path`` names a CSV of splits and dividends that goes with bars of any kind.
+
+    A whole answer that no longer lists more than ``max_withdrawn_fraction`` of the actions in force is refused.
+    """
 
     actions_path: str | None = None
+    max_withdrawn_fraction: Annotated[float, Field(ge=0.0, le=1.0)] = 0.05
 
 
 class BundledSettings(_SourceSection):

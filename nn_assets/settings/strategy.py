@@ -99,15 +99,15 @@ class Strategy(Section):
         ----------
         *sections : str
             The sections that count; all when none is named. Description, owner and the number of
-            processes never count, nor do limits of what is read or the overrides file's name: the
-            calendar holds what it says.
+            processes never count, nor do limits of what is read or withdrawn or the overrides file's
+            name: the calendar holds what it says.
         """
         chosen = self.model_dump(mode="json", include=set(sections) if sections else None)
         for name in ("description", "owner"):
             chosen.pop(name, None)
         chosen.get("learning", {}).pop("processes", None)
         chosen.get("market", {}).pop("calendar_overrides", None)
-        for name in ("max_rows", "max_columns", "max_megabytes"):
+        for name in ("max_rows", "max_columns", "max_megabytes", "max_withdrawn_fraction"):
             chosen.get("source", {}).pop(name, None)
         (chosen.get("universe") or {}).pop("max_retired_fraction", None)
         for each in chosen.get("series", ()):

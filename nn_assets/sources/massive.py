@@ -83,7 +83,8 @@ class MassiveSource:
         Raises
         ------
         SourceError
-            As for bars; a dividend in another currency than US dollars.
+            As for bars; no list of them, not even an empty one; a dividend in another currency than
+            US dollars.
         """
         names, start = self.scope.asked(self.name, symbols, first)
         rows: list[tuple[str, object, str, object]] = []
@@ -157,7 +158,10 @@ class MassiveSource:
         asked = {"ticker": symbol, f"{day}.gte": str(first.date()), "sort": f"{day}.asc", "limit": _ACTIONS_A_PAGE}
         if last is not None:
             asked[f"{day}.lte"] = str(last.date())
-        for _, found in self._pages(client, f"/stocks/v1/{kind}", asked, symbol):
+        for page, found in self._pages(client, f"/stocks/v1/{kind}", asked, symbol):
+            # Bars of no day come without results; actions of no day as an empty list of them.
+            if page.get("results") is None:
+                raise self._not_as_asked(symbol, "list_of_actions", f"a list of {kind}", "results", page)
             for row in found:
                 if not isinstance(row, Mapping) or row.get("ticker") != symbol:
                     raise self._not_as_asked(symbol, "same_symbol", f"{kind} of {symbol}", "ticker", row)

@@ -6,9 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nn_assets.errors import SchemaError
+from nn_assets.errors import SchemaError, SourceError
 from nn_assets.frames import ACTION_VERSIONS, empty, validate
-from nn_assets.market.actions import action_hash, actions_as_of, new_action_versions, with_action_moments, withdrawals
+from nn_assets.market.actions import (
+    action_hash,
+    actions_as_of,
+    new_action_versions,
+    refuse_mass_withdrawal,
+    with_action_moments,
+    withdrawals,
+)
 from nn_assets.market.bars import RevisionCount
 from tests.market.builders import ARRIVAL, CALENDAR, moment
 
@@ -123,3 +130,36 @@ def test_the_hash_covers_every_value_and_no_moment_or_order() -> None:
         ("ABC", "2014-06-09", "split", 7.0),
     )
     assert action_hash(told) not in {action_hash(delivery(other, DIVIDEND)) for other in others}
+
+
+def judged(told: int, listed: int, limit: float = 0.05, other: bool = False, source: str = "test") -> None:
+    """A source told of so many dividends, a symbol each; it lists the first of them now, or those of others."""
+    rows: list[Row] = [(f"S{place:03d}", "2014-05-08", "dividend", 0.5) for place in range(told)]
+    stored = stored_after(delivery(*rows))
+    answer = delivery(*rows[:listed], *([("OTHER", "2014-05-08", "dividend", 0.5)] if other else []), arrived=LATER)
+    span = pd.Timestamp("2014-01-02"), pd.Timestamp("2014-12-31")
+    gone = withdrawals(stored, answer, source, (), *span, LATER)
+    refuse_mass_withdrawal(stored, answer, gone, source, (), *span, limit)
+
+
+@pytest.mark.parametrize(
+    ("told", "listed", "limit"), [(100, 95, 0.05), (3, 2, 0.0), (3, 0, 1.0), (0, 0, 0.05), (4, 4, 0.0)]
+)
+def test_as_many_actions_may_be_withdrawn_at_once_as_the_limit_says_and_always_one(told, listed, limit) -> None:
+    judged(told, listed, limit)
+
+
+@pytest.mark.parametrize(("told", "listed", "other"), [(100, 94, False), (3, 1, False), (1, 0, False), (1, 0, True)])
+def test_a_delivery_that_withdraws_more_is_refused_and_says_which(told, listed, other) -> None:
+    with pytest.raises(SourceError) as caught:
+        judged(told, listed, other=other)
+    error = caught.value
+    assert (error.where["source"], error.where["rule"]) == ("test", "no_action_lost")
+    assert f"lacks {told - listed} of {told} in force" in error.found
+    assert f"S{listed:03d} 2014-05-08 dividend" in error.found
+    assert ("and 1 more" in error.found) == (told - listed == 6)
+    assert "source.max_withdrawn_fraction" in error.remedy
+
+
+def test_the_actions_of_another_source_are_no_ones_to_lose() -> None:
+    judged(100, 0, source="file")

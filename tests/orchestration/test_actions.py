@@ -14,15 +14,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+import yaml
 
+from nn_assets.errors import SourceError
 from nn_assets.features.cube import FeatureCube
 from nn_assets.orchestration.clock import as_of_session
 from nn_assets.orchestration.commands.running import materialise
 from nn_assets.orchestration.days.lookahead import decisions_repeat_in_replay, features_repeat_when_cut
 from nn_assets.orchestration.months.recalibration import _with_liquidity
+from nn_assets.orchestration.tables import ingest
 from nn_assets.orchestration.tables.ingest import audit_bars, ingest_bars, publish_bars
 from nn_assets.orchestration.tables.ingest_actions import actions_to_publish, ingest_actions
-from nn_assets.orchestration.workplace import Workplace, open_workplace
+from nn_assets.orchestration.workplace import RAW_BARS, Workplace, open_workplace
 from nn_assets.sources.answers import action_table
 from nn_assets.sources.simulated import SimulatedSource
 from nn_assets.store.ledger import Ledger
@@ -308,6 +311,31 @@ def test_an_action_that_a_vendor_moves_is_in_force_once(tmp_path: Path) -> None:
         segments = workplace.lake.segments(NAME, "actions")
         ingest_actions(workplace, Vendor(*moved), None)
         assert workplace.lake.segments(NAME, "actions") == segments
+
+
+def test_a_source_that_forgets_its_actions_is_refused_and_nothing_of_its_delivery_is_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = build(tmp_path / "home", [], None)
+    with living_in(home), open_workplace(strategy_of()) as workplace:
+        vendor = Vendor(*DIVIDENDS)
+        monkeypatch.setattr(vendor, "bars", lambda *_: simulated_bars().query("session < '2017-06-01'"))
+        monkeypatch.setattr(ingest, "source_of", lambda _: vendor)
+        ingest_bars(workplace)
+        before = [workplace.lake.segments(NAME, table) for table in ("actions", RAW_BARS)]
+        vendor.rows = ()
+        monkeypatch.setattr(vendor, "bars", lambda *_: simulated_bars())
+        with pytest.raises(SourceError, match="lacks 3 of 3 in force: SIM04 2016-11-01 dividend"):
+            ingest_bars(workplace)
+        assert [workplace.lake.segments(NAME, table) for table in ("actions", RAW_BARS)] == before
+        assert len(told_now(workplace)) == 3
+    file = home / "strategies" / f"{NAME}.yaml"
+    told = yaml.safe_load(file.read_text())
+    told["source"]["max_withdrawn_fraction"] = 1.0
+    file.write_text(yaml.safe_dump(told))
+    with living_in(home), open_workplace(strategy_of()) as workplace:
+        ingest_bars(workplace)
+        assert told_now(workplace) == []
 
 
 def test_an_action_whose_row_leaves_the_file_stays(place: Workplace, tmp_path: Path) -> None:

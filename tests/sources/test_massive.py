@@ -73,7 +73,8 @@ def massive(vendor: Vendor) -> Callable[[Request], Answer]:
             day, rows = ("execution_date", SPLITS) if parts[2] == "splits" else ("ex_dividend_date", DIVIDENDS)
             low, high = request.query[f"{day}.gte"], request.query.get(f"{day}.lte", "9999")
             chosen = [row for row in rows if row["ticker"] == request.query["ticker"] and low <= str(row[day]) <= high]
-            return paged(request, vendor.url, chosen)
+            answer = paged(request, vendor.url, chosen)
+            return replace(answer, body={"results": [], **answer.body})
         assert parts[:3] == ["v2", "aggs", "ticker"]
         assert parts[4:7] == ["range", "1", "day"]
         if "cursor" not in request.query:
@@ -258,3 +259,13 @@ def test_a_dividend_in_another_currency_is_refused(vendor, source, caplog) -> No
 def test_a_split_without_a_ratio_is_refused(vendor, source, caplog) -> None:
     changed(vendor, lambda body, _: [row.pop("split_to") for row in body.get("results", []) if "split_to" in row])
     assert refused(caplog, source.actions).where["rule"] == "rows_as_documented"
+
+
+@pytest.mark.parametrize("kind", ["splits", "dividends"])
+@pytest.mark.parametrize("without", [lambda body: body.pop("results"), lambda body: body.update(results=None)])
+def test_an_answer_without_a_list_of_actions_does_not_say_that_there_are_none(
+    vendor, source, caplog, kind, without
+) -> None:
+    changed(vendor, lambda body, request: without(body) if request.path.endswith(kind) else None)
+    error = refused(caplog, source.actions)
+    assert (error.where["rule"], error.where["symbol"]) == ("list_of_actions", "ABC")

@@ -19,7 +19,8 @@ from nn_assets.orchestration.tables.files_read import UnreadFiles
 from nn_assets.orchestration.tables.ingest_actions import (
     action_messages,
     actions_to_publish,
-    ingest_actions,
+    append_actions,
+    new_actions,
     without_recorded_splits,
 )
 from nn_assets.orchestration.tables.intraday import intraday_notices
@@ -51,6 +52,11 @@ def ingest_bars(workplace: Workplace) -> Ingested:
 
     A source of files is asked for those alone that were not read yet, as long as the same is asked of it.
     Versions stored are compared for the sessions delivered, and no others are read.
+
+    Raises
+    ------
+    SourceError
+        The source's answer about bars or actions is faulty; nothing of either is stored then.
     """
     market = workplace.strategy.market
     source = source_of(workplace)
@@ -58,8 +64,9 @@ def ingest_bars(workplace: Workplace) -> Ingested:
     arrived_at, decided_to = now_utc(), last_decided_session(workplace.ledger, workplace.strategy.name)
     unread = UnreadFiles.of(workplace, source, arrived_at) if isinstance(source, FilesSource) else None
     delivered = (source if unread is None else unread).bars(market.symbols, first, last)
+    fresh_actions, actions = new_actions(workplace, source, decided_to)
     counted = _append_new(workplace, delivered, arrived_at, decided_to) if len(delivered) else RevisionCount()
-    actions = ingest_actions(workplace, source, decided_to)
+    append_actions(workplace, fresh_actions)
     if unread is not None:
         unread.remember()
     files = () if unread is None else tuple(file.name for file in unread.files)

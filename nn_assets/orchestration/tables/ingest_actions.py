@@ -8,7 +8,13 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.frames import ACTION_VERSIONS, empty
-from nn_assets.market.actions import actions_as_of, new_action_versions, with_action_moments, withdrawals
+from nn_assets.market.actions import (
+    actions_as_of,
+    new_action_versions,
+    refuse_mass_withdrawal,
+    with_action_moments,
+    withdrawals,
+)
 from nn_assets.market.bars import RevisionCount
 from nn_assets.market.cleaning import Cleaned
 from nn_assets.market.suspicions import suspicions
@@ -18,24 +24,46 @@ from nn_assets.orchestration.workplace import Workplace
 from nn_assets.sources.actions_file import ActionsFile
 from nn_assets.sources.protocol import ActionSource, Source
 
-__all__ = ["action_messages", "actions_to_publish", "ingest_actions", "stored_actions", "without_recorded_splits"]
+__all__ = [
+    "action_messages",
+    "actions_to_publish",
+    "append_actions",
+    "ingest_actions",
+    "new_actions",
+    "stored_actions",
+    "without_recorded_splits",
+]
 
 _JUMPS = ("possible_split", "unexplained_jump")  # notices whose value is the log return
 
 
 def ingest_actions(workplace: Workplace, source: Source, decided_to: pd.Timestamp | None) -> RevisionCount:
-    """Ask for every action up to the last session that may be seen; append what is new or differs.
+    """Take in every action up to the last session that may be seen; see :func:`new_actions`."""
+    fresh, counted = new_actions(workplace, source, decided_to)
+    append_actions(workplace, fresh)
+    return counted
+
+
+def new_actions(
+    workplace: Workplace, source: Source, decided_to: pd.Timestamp | None
+) -> tuple[pd.DataFrame, RevisionCount]:
+    """Ask for every action up to the last session that may be seen: what is new or differs, not stored yet.
 
     The file that ``source.actions_path`` names counts before what the source of the bars offers; a
     strategy with neither has no actions. What the source delivered before and no longer lists is
     withdrawn; what is no longer in the file stays.
+
+    Raises
+    ------
+    SourceError
+        The source withdraws more at once than ``source.max_withdrawn_fraction``.
     """
     strategy, market = workplace.strategy, workplace.strategy.market
     path = strategy.source.actions_path
     offering = source if path is None else ActionsFile(workplace.folder / path)
     # A database that is asked for no actions has not answered that there are none.
     if not isinstance(offering, ActionSource) or getattr(offering, "actions_query", None) == "":
-        return RevisionCount()
+        return empty(ACTION_VERSIONS), RevisionCount()
     first, last, arrived_at = pd.Timestamp(market.history_starts), workplace.last_session, now_utc()
     delivered = offering.actions(market.symbols, first, last)
     stamped = with_action_moments(
@@ -45,12 +73,17 @@ def ingest_actions(workplace: Workplace, source: Source, decided_to: pd.Timestam
     found = read_action_versions(workplace.lake, strategy.name, segments)
     stored = empty(ACTION_VERSIONS) if found is None else found
     if path is None:
-        gone = withdrawals(stored, stamped, source.name, market.symbols, first, last, arrived_at)
+        asked = source.name, market.symbols, first, last
+        gone = withdrawals(stored, stamped, *asked, arrived_at)
+        refuse_mass_withdrawal(stored, stamped, gone, *asked, strategy.source.max_withdrawn_fraction)
         stamped = pd.concat([stamped, gone], ignore_index=True) if len(gone) else stamped
-    fresh, counted = new_action_versions(stored, stamped)
+    return new_action_versions(stored, stamped)
+
+
+def append_actions(workplace: Workplace, fresh: pd.DataFrame) -> None:
+    """Store what :func:`new_actions` found."""
     if len(fresh):
-        workplace.lake.append_segment(strategy.name, ACTIONS, fresh)
-    return counted
+        workplace.lake.append_segment(workplace.strategy.name, ACTIONS, fresh)
 
 
 def stored_actions(workplace: Workplace) -> int:
