@@ -55,7 +55,13 @@ class JudgedSeries:
     gaps: int = 0
 
 
-def judge_series(delivered: pd.DataFrame, settings: SeriesSettings, market_calendar: str) -> JudgedSeries:
+def judge_series(
+    delivered: pd.DataFrame,
+    settings: SeriesSettings,
+    market_calendar: str,
+    *,
+    until: pd.Timestamp | None = None,
+) -> JudgedSeries:
     """Judge the rows of one series, date them, and say when each could be known.
 
     Parameters
@@ -67,6 +73,9 @@ def judge_series(delivered: pd.DataFrame, settings: SeriesSettings, market_calen
         late, known_at still counts from the stamp itself.
     market_calendar : str
         Calendar whose sessions decisions are made on.
+    until : Timestamp, UTC, optional
+        Rows observed or published after this moment are neither judged nor counted: they are sealed,
+        or are delivered again when they may be seen.
 
     Returns
     -------
@@ -83,6 +92,11 @@ def judge_series(delivered: pd.DataFrame, settings: SeriesSettings, market_calen
     own = rows["known_at"].notna()
     rows["known_at"] = rows["known_at"].where(own, assumed)
     rows["known_at_stated"] = own
+    if until is not None:
+        seen = rows[["observed_at", "known_at"]].max(axis=1) <= until
+        rows, stamped, grid_point, off_grid = (
+            each[seen].reset_index(drop=True) for each in (rows, stamped, grid_point, off_grid)
+        )
     rows["session"] = sessions_of_moments(market_calendar, rows["observed_at"])
     open_out, value_out = _outside_range(rows)
     low = -np.inf if settings.minimum is None else settings.minimum
@@ -129,7 +143,7 @@ def _outside_range(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
 
 
 def _off_calendar(rows: pd.DataFrame, settings: SeriesSettings, market_calendar: str) -> pd.Series:
-    if settings.stamps != "days":
+    if settings.stamps != "days" or rows.empty:
         return pd.Series(data=False, index=rows.index)
     calendar = settings.calendar or market_calendar
     first, last = rows["observed_at"].min(), rows["observed_at"].max()

@@ -67,6 +67,22 @@ def test_milliseconds_of_delay_are_snapped_and_counted_and_still_count_for_when_
     assert judged.observations["known_at"].iloc[0] == pd.Timestamp("2024-01-01T00:00:00.017Z")
 
 
+def test_of_what_is_known_after_a_moment_nothing_is_kept_counted_or_told_of() -> None:
+    moments = ["2024-01-01T00:00:00.017", "2024-01-01T08:00:00", "2024-01-01T16:00:00.011", "2024-01-02T00:00:02"]
+    rows = delivered(moments, [1.0, 2.0, 3.0, 4.0])
+    whole = judge_series(rows, FUNDING, "24/7")
+    assert (len(whole.observations), len(whole.quarantine), whole.snapped) == (3, 1, 2)
+    for last, kept in (("2024-01-01T16:00:00.011", 3), ("2024-01-01T16:00:00.010", 2), ("2023-12-31", 0)):
+        cut = judge_series(rows, FUNDING, "24/7", until=pd.Timestamp(last, tz="UTC"))
+        assert (len(cut.observations), len(cut.quarantine), cut.snapped) == (kept, 0, max(kept - 1, 0))
+    daily = delivered(["2024-01-02T21:00"], [1.0], "fear")
+    seen = judge_series(daily, INDEX, "XNYS", until=ARRIVED).observations
+    early = judge_series(daily, INDEX, "XNYS", until=seen["known_at"][0])
+    pd.testing.assert_frame_equal(early.observations, seen)
+    late = seen["known_at"][0] - pd.Timedelta(minutes=1)  # observed by then, but published a moment later
+    assert judge_series(daily, INDEX, "XNYS", until=late).observations.empty
+
+
 def test_a_stamp_two_seconds_off_the_grid_goes_to_quarantine_under_its_rule() -> None:
     judged = judge_series(delivered(["2024-01-01T00:00:02", "2024-01-01T08:00:00"], [1.0, 2.0]), FUNDING, "24/7")
     assert list(judged.quarantine["rule"]) == ["off_grid"]

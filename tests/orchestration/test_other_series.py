@@ -98,6 +98,30 @@ def test_an_observation_that_comes_after_a_decision_is_known_from_its_arrival(em
     assert late["known_at"] == late["ingested_at"]
 
 
+def test_nothing_of_the_vault_is_stored_and_opening_it_gives_what_a_store_that_never_had_one_has(empty_home) -> None:
+    prepared(empty_home)
+    file = empty_home / "strategies" / "tiny.yaml"
+    open_file = file.read_text(encoding="utf-8")
+    sealed = open_file.replace("history_starts:", "vault_starts: '2017-01-16'\n  history_starts:", 1)
+    file.write_text(sealed.replace("  live_starts: '2017-06-21'\n", ""), encoding="utf-8")
+    write_fear(empty_home, {"2017-01-12": "nan", "2017-02-01": "nan"})
+    result = run_assets(strategy_of(), "tables", ("other_series",))
+    with open_workplace(strategy_of()) as workplace:
+        assert str(workplace.last_session.date()) == "2017-01-13"
+        versions = series_versions(workplace.strategy, workplace.lake)
+        quarantine = workplace.lake.read_table("tiny", "series_quarantine")
+    assert versions["session"].max() == pd.Timestamp("2017-01-13")
+    assert list(quarantine["session"]) == [pd.Timestamp("2017-01-12")]  # neither the holiday nor what is missing later
+    told = result.asset_materializations_for_node("tiny__other_series")[0].metadata
+    assert told["quarantined"].value == 1
+    file.write_text(open_file, encoding="utf-8")
+    assert run_assets(strategy_of(), "tables", ("other_series",)).success
+    values = [12.0 + place % 7 for place in range(len(DAYS))]
+    for day in ("2017-01-12", "2017-02-01"):
+        values[DAYS.get_loc(day)] = values[DAYS.get_loc(day) - 1]
+    np.testing.assert_array_equal(known(empty_home), values)
+
+
 def test_history_cut_at_a_session_gives_the_same_values_up_to_it_to_the_bit(empty_home) -> None:
     prepared(empty_home)
     materialise_tables(strategy_of())

@@ -51,7 +51,8 @@ def ingest_series(
     folder : Path
         That relative paths start from.
     last_session : Timestamp
-        An exchange is asked for nothing that is later than the decision on it.
+        An exchange is asked for nothing that is later than the decision on it; of a file nothing is
+        taken in that was not known by then.
     tell : callable
         Told a line before and after an exchange is asked.
 
@@ -74,9 +75,10 @@ def ingest_series(
             delivered = request.deliver(tell)
             if again:
                 quarantined.append(request.not_asked(lake.read_table(strategy.name, _QUARANTINE)))
+            judged = judge_series(delivered, settings, calendar)
         else:
             delivered = read_series_file(folder, settings, settings.calendar or calendar)
-        judged = judge_series(delivered, settings, calendar)
+            judged = judge_series(delivered, settings, calendar, until=as_of_session(strategy.market, last_session))
         new, counted = new_observations(stored, judged.observations, arrived, decided_at=decided_at)
         fresh.append(new)
         quarantined.append(judged.quarantine)
