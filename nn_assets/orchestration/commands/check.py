@@ -10,8 +10,8 @@ import pandas as pd
 from nn_assets.orchestration.assets.other_data import other_tables
 from nn_assets.orchestration.catalog import find_strategy
 from nn_assets.orchestration.commands.running import execute
+from nn_assets.orchestration.days.rounds import undecided_sessions
 from nn_assets.orchestration.known.series import OTHER_SERIES, series_versions
-from nn_assets.orchestration.known.stored import decided_sessions
 from nn_assets.orchestration.known.universe import UNIVERSE, unseen_members
 from nn_assets.orchestration.months.models import missing_months
 from nn_assets.orchestration.naming import asset_key
@@ -148,8 +148,8 @@ def _next(workplace: Workplace) -> dict[str, Any]:
     newest = str(workplace.last_session.to_period("M") + 1)
     if missing_months(workplace, newest):
         return {"next": f"nn-assets study --strategy {strategy.name}"}
-    undecided = workplace.live_sessions.difference(pd.DatetimeIndex(decided_sessions(workplace.ledger, strategy.name)))
-    if strategy.market.live_starts is None or len(undecided) == 0:
+    undecided = undecided_sessions(workplace)
+    if not undecided:
         return {"next": f"nn-assets status --strategy {strategy.name}"}
     # Sessions are decided in order.
     return {"next": f"nn-assets run --strategy {strategy.name} --session {undecided[0].date()}"}

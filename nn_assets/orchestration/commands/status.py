@@ -9,6 +9,7 @@ from nn_assets.errors import SettingsError
 from nn_assets.orchestration.catalog import find_strategy, read_strategies
 from nn_assets.orchestration.commands.missing import missing_of
 from nn_assets.orchestration.days.controls import kill_switch_state
+from nn_assets.orchestration.days.rounds import undecided_sessions
 from nn_assets.orchestration.known.stored import decided_sessions
 from nn_assets.orchestration.months.study import latest_study
 from nn_assets.orchestration.tables.data_docs import data_docs_file
@@ -67,7 +68,7 @@ def _of(workplace: Workplace) -> dict[str, Any]:
         "verdict": None if study is None else str(study["verdict"]),
         "models": int(models["model_id"].nunique()) if len(models) else 0,
         "decided_to": str(decided[-1].date()) if decided else None,
-        "undecided_sessions": _undecided(workplace, len(decided)),
+        "undecided_sessions": len(undecided_sessions(workplace)),
         "equity_usd": None if states.empty else float(states["equity_usd"].iloc[-1]),
         "breaker": None
         if states.empty or not isinstance(states["breaker"].iloc[-1], str)
@@ -76,10 +77,6 @@ def _of(workplace: Workplace) -> dict[str, Any]:
         "kill_switch": kill_switch_state(ledger, strategy.name),
         "missing": missing_of(strategy, workplace.folder),
     }
-
-
-def _undecided(workplace: Workplace, decided: int) -> int:
-    return len(workplace.live_sessions) - decided
 
 
 def _lines(state: dict[str, Any]) -> list[str]:

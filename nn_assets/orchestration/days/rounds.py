@@ -40,6 +40,7 @@ from nn_assets.orchestration.clock import as_of_session
 from nn_assets.orchestration.days.controls import kill_switch_state, latest_breaker_reset
 from nn_assets.orchestration.days.late_actions import late_actions
 from nn_assets.orchestration.days.standing import standing_before
+from nn_assets.orchestration.known.stored import decided_sessions
 from nn_assets.orchestration.known.universe import members_only
 from nn_assets.orchestration.months.cost_models import cost_model, cost_model_id_in_force
 from nn_assets.orchestration.months.models import (
@@ -57,7 +58,7 @@ from nn_assets.portfolio.trace import steps_frame, targets_frame
 from nn_assets.signals.signals import outcome_statistics, signals_frame
 from nn_assets.store.columns import canonical_json
 
-__all__ = ["DecidedSession", "Given", "decide_session", "recorded_given", "watch_of"]
+__all__ = ["DecidedSession", "Given", "decide_session", "recorded_given", "undecided_sessions", "watch_of"]
 
 Told = Callable[[str], None]
 
@@ -110,6 +111,14 @@ class Given:
     controls: Controls
     forecast_list: str | None  # address of the list of the months of forecasts that were on record
     recorded_at: pd.Timestamp | None = None  # None: decided now; models and fills of later are not this decision's
+
+
+def undecided_sessions(workplace: Workplace) -> list[pd.Timestamp]:
+    """Live sessions so far without a decision on record, in order; none where no live start is stated."""
+    if workplace.strategy.market.live_starts is None:
+        return []
+    decided = decided_sessions(workplace.ledger, workplace.strategy.name)
+    return list(workplace.live_sessions.difference(pd.DatetimeIndex(decided)))
 
 
 def decide_session(workplace: Workplace, session: pd.Timestamp, run_id: str) -> DecidedSession:
