@@ -8,11 +8,12 @@ from pathlib import Path
 
 from nn_assets.errors import SettingsError
 from nn_assets.market.timetable import require_calendar
+from nn_assets.orchestration.partitions import live_start_fault
 from nn_assets.settings import Strategy, load_strategy
 from nn_assets.settings.reading import line_of_key
 from nn_assets.store.home import home
 
-__all__ = ["StrategyFile", "find_strategy", "load_strategies", "read_strategies"]
+__all__ = ["StrategyFile", "find_live_strategy", "find_strategy", "load_strategies", "read_strategies"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,23 @@ def load_strategies() -> tuple[StrategyFile, ...]:
     found, faults = read_strategies()
     for fault in faults.values():
         raise fault
+    return found
+
+
+def find_live_strategy(name: str) -> StrategyFile:
+    """The strategy of that name, whose live start, where it states one, can have a model.
+
+    Raises
+    ------
+    SettingsError
+        There is none, or its live start lies before any model; with its file and line.
+    """
+    found = find_strategy(name)
+    fault = live_start_fault(found.strategy)
+    if fault is not None:
+        place = {"file": str(found.file), "line": line_of_key(found.file, ("market", "live_starts"))}
+        where = {**place, **fault.where}
+        raise SettingsError(expected=fault.expected, found=fault.found, remedy=fault.remedy, **where)
     return found
 
 

@@ -147,7 +147,7 @@ def test_a_studied_strategy_is_sent_on_to_its_first_undecided_session(own_home) 
 
 
 def test_a_history_too_short_for_a_model_is_told_now(fresh_home) -> None:
-    short = STRATEGY.replace("training_months: 6", "training_months: 36")
+    short = STRATEGY.replace("training_months: 6", "training_months: 36").replace(f"  live_starts: {LIVE[0]}\n", "")
     (fresh_home / "strategies" / "mine.yaml").write_text(short, encoding="utf-8")
     told = call(fresh_home, "check", "-s", "mine", "--json").document
     assert told["next"] == "nn-assets check --strategy mine"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import LIVE, STRATEGY, call
 
 STATED = f"  live_starts: {LIVE[0]}\n"
+EARLY = "2015-06-01"
 
 
 def home_with(folder: Path, live_starts: str | None) -> Path:
@@ -25,3 +28,34 @@ def status_of(home: Path) -> dict:
 def test_without_a_live_start_no_session_is_undecided(tmp_path) -> None:
     assert status_of(home_with(tmp_path / "none", None))["undecided_sessions"] == 0
     assert status_of(home_with(tmp_path / "stated", LIVE[0]))["undecided_sessions"] == len(LIVE)
+
+
+def test_without_a_live_start_a_run_is_refused_by_the_key(tmp_path) -> None:
+    answer = call(home_with(tmp_path, None), "run", "-s", "mine", "--json")
+    assert answer.status == 1
+    assert answer.document["error"] == "SettingsError"
+    assert "key market.live_starts" in answer.document["message"]
+    assert "2016-01" in answer.document["message"]
+
+
+@pytest.mark.parametrize("words", [("check",), ("run",), ("run", "--session", EARLY)])
+def test_a_live_start_before_any_model_is_refused_before_data_are_taken_in(tmp_path, words) -> None:
+    home = home_with(tmp_path, EARLY)
+    answer = call(home, words[0], "-s", "mine", *words[1:], "--json")
+    assert answer.status == 1
+    assert answer.document["error"] == "SettingsError"
+    message = answer.document["message"]
+    file = home / "strategies" / "mine.yaml"
+    line = STRATEGY[: STRATEGY.index(STATED)].count("\n") + 1
+    assert f"[file {file}, line {line}, key market.live_starts, value {EARLY}]" in message
+    assert "2016-01" in message
+    assert not (home / "lake").exists()
+
+
+def test_status_tells_of_a_live_start_before_any_model(tmp_path) -> None:
+    home = home_with(tmp_path, EARLY)
+    (told,) = status_of(home)["faults"]
+    assert all(part in told for part in ("market.live_starts", EARLY, "2016-01"))
+    assert told in call(home, "status", "-s", "mine").out
+    possible = home_with(tmp_path / "possible", "2016-01-04")
+    assert status_of(possible)["faults"] == []

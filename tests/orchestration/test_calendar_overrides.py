@@ -62,12 +62,12 @@ def test_bars_are_stored_known_and_published_by_the_amended_calendar(amended: Pa
 
 
 def test_a_round_of_a_day_off_is_refused_and_its_schedule_skips(amended: Path) -> None:
-    with pytest.raises(SettingsError, match="2017-06-28"):
-        run_round(NAME, "2017-06-28")
     write_strategy(
         amended,
         market={"calendar_overrides": "calendars/days.yaml", "history_ends": None, "live_starts": "2017-06-26"},
     )
+    with pytest.raises(SettingsError, match="2017-06-28"):
+        run_round(NAME, "2017-06-28")
     found = all_definitions().get_repository_def()
     asked = {}
     with dg.DagsterInstance.ephemeral() as instance:

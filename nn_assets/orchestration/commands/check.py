@@ -8,7 +8,7 @@ import dagster as dg
 import pandas as pd
 
 from nn_assets.orchestration.assets.other_data import other_tables
-from nn_assets.orchestration.catalog import find_strategy
+from nn_assets.orchestration.catalog import find_live_strategy
 from nn_assets.orchestration.commands.running import execute
 from nn_assets.orchestration.days.rounds import undecided_sessions
 from nn_assets.orchestration.known.series import OTHER_SERIES, series_versions
@@ -35,10 +35,12 @@ def check_data(name: str) -> dict[str, Any]:
 
     Raises
     ------
+    SettingsError
+        The live start lies before any month that can have a model.
     RunFailed
         A source is at fault, or the gate halts: the message is that of the step that failed.
     """
-    strategy = find_strategy(name).strategy
+    strategy = find_live_strategy(name).strategy
     with open_workplace(strategy) as workplace:
         before = workplace.publications.current(strategy.name)
     result = execute(strategy, "tables", assets=(*other_tables(strategy), RAW_BARS, _VALIDATED))

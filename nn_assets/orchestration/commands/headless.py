@@ -9,7 +9,7 @@ import pandas as pd
 
 from nn_assets.errors import DecisionError, SettingsError
 from nn_assets.market.sessions import is_session
-from nn_assets.orchestration.catalog import find_strategy
+from nn_assets.orchestration.catalog import find_live_strategy, find_strategy
 from nn_assets.orchestration.commands.running import materialise
 from nn_assets.orchestration.months.models import missing_months
 from nn_assets.orchestration.months.study import latest_study
@@ -25,7 +25,14 @@ _MOST_NAMED = 12
 
 def run_round(name: str, session: str | None) -> dict[str, Any]:
     """Run the daily round of one session: the one named, or the last that is closed."""
-    strategy = find_strategy(name).strategy
+    strategy = find_live_strategy(name).strategy
+    if strategy.market.live_starts is None:
+        raise SettingsError(
+            expected="market.live_starts, the first session to be decided",
+            found="none stated",
+            remedy=f"state it, in {first_model_month(strategy)} or later, the first month that can have a model",
+            key="market.live_starts",
+        )
     with open_workplace(strategy) as workplace:
         day = workplace.last_session if session is None else _session(strategy, session)
         if day > workplace.last_session:

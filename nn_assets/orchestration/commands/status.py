@@ -12,6 +12,7 @@ from nn_assets.orchestration.days.controls import kill_switch_state
 from nn_assets.orchestration.days.rounds import undecided_sessions
 from nn_assets.orchestration.known.stored import decided_sessions
 from nn_assets.orchestration.months.study import latest_study
+from nn_assets.orchestration.partitions import live_start_fault
 from nn_assets.orchestration.tables.data_docs import data_docs_file
 from nn_assets.orchestration.workplace import Workplace, open_workplace
 
@@ -58,6 +59,7 @@ def _of(workplace: Workplace) -> dict[str, Any]:
     states = ledger.latest("portfolio_states", strategy.name)
     trading = ledger.latest("trading_states", strategy.name)
     models = ledger.read("models", strategy.name)
+    fault = live_start_fault(strategy)
     return {
         "last_session": str(workplace.last_session.date()),
         "published_to": None if publication is None else str(publication.last_session.date()),
@@ -75,6 +77,7 @@ def _of(workplace: Workplace) -> dict[str, Any]:
         else states["breaker"].iloc[-1],
         "trading_state": None if trading.empty else str(trading["state"].iloc[-1]),
         "kill_switch": kill_switch_state(ledger, strategy.name),
+        "faults": [] if fault is None else [f"{fault.found}; expected {fault.expected}"],
         "missing": missing_of(strategy, workplace.folder),
     }
 
