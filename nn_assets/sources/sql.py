@@ -164,15 +164,20 @@ class SqlSource:
             return written.astype(np.float64)
         kinds = written.map(_is_number)
         if not kinds.all():
-            at = int(np.argmin(kinds))
+            texts = written.map(lambda value: isinstance(value, str))
+            none = ~kinds & pd.to_numeric(written.where(texts), errors="coerce").isna()
+            wrong = none if none.any() else ~kinds
+            at = int(np.argmax(wrong))
+            value = repr(written.iloc[at])[:60]
+            what = ("text " if texts.iloc[at] else "") + value + ("" if none.any() else ", a number stored as text")
             raise self._fault(
                 "numbers_are_numbers",
                 f"a number in {column}",
-                repr(table[column].iloc[at])[:60],
-                "select it as a number, as in CAST(x AS DOUBLE PRECISION)",
+                f"{what}, first of {int(wrong.sum())}",
+                "store numbers in the column, and NULL where there is none; SQLite's CAST makes 0 of text",
                 **_row_of(table, at),
                 column=column,
-                value=repr(table[column].iloc[at])[:60],
+                value=value,
             )
         return table[column].astype(np.float64)
 
@@ -215,5 +220,6 @@ def _as_text(value: object) -> str:
 
 
 def _row_of(table: pd.DataFrame, at: int) -> dict[str, object]:
-    named = {name: str(table[name].iloc[at])[:40] for name in ("symbol", "session") if name in table.columns}
-    return {"row": at + 1, **named}
+    named = {name: table[name].iloc[at] for name in ("symbol", "session") if name in table.columns}
+    told = {name: value.date() if isinstance(value, pd.Timestamp) else value for name, value in named.items()}
+    return {"row": at + 1, **{name: str(value)[:40] for name, value in told.items()}}

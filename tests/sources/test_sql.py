@@ -261,6 +261,39 @@ def test_a_value_of_the_wrong_kind_is_named(sqlite, caplog, column, value, rule)
     assert value is None or value in str(error)
 
 
+def with_closes(file: Path, **closes: object) -> None:
+    """Give ABC other closes, by the day of January."""
+    with sqlite3.connect(file) as connection:
+        for day, close in closes.items():
+            told = (close, f"2018-01-{day[1:]}")
+            connection.execute("UPDATE bars SET close = ? WHERE ticker = 'ABC' AND day = ?", told)
+    connection.close()
+
+
+def test_of_numbers_stored_as_texts_the_first_that_is_none_is_named(sqlite, caplog) -> None:
+    with_closes(sqlite, d02="50.28", d03="n/a", d04="halted")
+    error = refused(caplog, asking().bars)
+    assert error.found == "text 'n/a', first of 2"
+    assert error.where == {
+        "source": "sql",
+        "rule": "numbers_are_numbers",
+        "row": 2,
+        "symbol": "ABC",
+        "session": "2018-01-03",
+        "column": "close",
+        "value": "'n/a'",
+    }
+    assert "store numbers" in error.remedy
+    assert "0 of text" in error.remedy
+
+
+def test_texts_that_are_numbers_are_told_as_that(sqlite, caplog) -> None:
+    with_closes(sqlite, d03="50.28")
+    error = refused(caplog, asking().bars)
+    assert error.found == "text '50.28', a number stored as text, first of 1"
+    assert (error.where["row"], error.where["session"]) == (2, "2018-01-03")
+
+
 def test_a_missing_price_is_delivered_for_cleaning_to_judge(sqlite) -> None:
     with sqlite3.connect(sqlite) as connection:
         connection.execute("UPDATE bars SET high = NULL WHERE ticker = 'ABC' AND day = '2018-01-03'")
