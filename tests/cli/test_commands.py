@@ -106,7 +106,7 @@ def test_a_session_whose_predecessor_is_undecided_is_refused_with_the_command_th
     answer = call(own_home, "run", "-s", "mine", "--session", "2016-04-26", "--json")
     assert answer.status == 1
     message = answer.document["message"]
-    assert "expected 2016-04-25 decided" in message
+    assert "2016-04-25 on decided before 2016-04-26" in message
     assert "nn-assets run --strategy mine --session 2016-04-25" in message
     assert "Traceback" not in answer.err
 

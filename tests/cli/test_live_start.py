@@ -59,3 +59,14 @@ def test_status_tells_of_a_live_start_before_any_model(tmp_path) -> None:
     assert told in call(home, "status", "-s", "mine").out
     possible = home_with(tmp_path / "possible", "2016-01-04")
     assert status_of(possible)["faults"] == []
+
+
+@pytest.mark.parametrize("words", [(), ("--session", LIVE[2])])
+def test_the_oldest_undecided_session_is_named_before_data_are_taken_in(tmp_path, words) -> None:
+    home = home_with(tmp_path, LIVE[0])
+    answer = call(home, "run", "-s", "mine", *words, "--json")
+    assert answer.status == 1
+    assert answer.document["error"] == "DecisionError"
+    assert f"nn-assets run --strategy mine --session {LIVE[0]}" in answer.document["message"]
+    assert f"session {LIVE[2]}" in answer.document["message"]
+    assert not (home / "lake").exists()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nn_assets.errors import DecisionError, RunFailed
+from nn_assets.errors import DecisionError
 from nn_assets.market.sessions import sessions_between
 from nn_assets.orchestration.commands.controls import reset_breaker, set_kill_switch
 from nn_assets.orchestration.commands.headless import run_round
@@ -129,7 +129,7 @@ def test_a_session_out_of_order_is_refused_with_the_one_to_run_first(studied: Pa
     before = row_counts(studied)
     with pytest.raises(DecisionError, match=r"expected 2017-06-22 decided.*--session 2017-06-22"):
         decide(LIVE[2])
-    with pytest.raises(RunFailed, match="2017-06-22 decided"):
+    with pytest.raises(DecisionError, match="--session 2017-06-21;"):
         run_round(NAME, "2017-06-23")
     assert row_counts(studied) == before
 

@@ -11,6 +11,7 @@ from nn_assets.errors import DecisionError, SettingsError
 from nn_assets.market.sessions import is_session
 from nn_assets.orchestration.catalog import find_live_strategy, find_strategy
 from nn_assets.orchestration.commands.running import materialise
+from nn_assets.orchestration.days.rounds import undecided_sessions
 from nn_assets.orchestration.months.models import missing_months
 from nn_assets.orchestration.months.study import latest_study
 from nn_assets.orchestration.naming import REFIT_TAG, effective_strategy
@@ -49,6 +50,7 @@ def run_round(name: str, session: str | None) -> dict[str, Any]:
                 remedy="set market.live_starts earlier to replay as if live",
                 session=day.date(),
             )
+        _refuse_a_gap_before(workplace, day)
     key = str(day.date())
     run_id = materialise(strategy, "daily", first=key, last=key)
     with open_workplace(strategy) as workplace:
@@ -70,6 +72,20 @@ def run_round(name: str, session: str | None) -> dict[str, Any]:
         "text": f"{strategy.name} {key}: equity {state['equity_usd']:,.0f} USD, {held} positions to hold next, "
         f"trading state {trading['state']}",
     }
+
+
+def _refuse_a_gap_before(workplace: Workplace, day: pd.Timestamp) -> None:
+    """Refuse a session with undecided ones before it: a decision stands on the one before."""
+    undecided = undecided_sessions(workplace)
+    earlier = [each for each in undecided if each < day]
+    if day in undecided and earlier:
+        raise DecisionError(
+            expected=f"every session from {workplace.first_live_session.date()} on decided before {day.date()}",
+            found=f"{len(earlier)} undecided, the oldest {earlier[0].date()}",
+            remedy=f"nn-assets run --strategy {workplace.strategy.name} --session {earlier[0].date()}; "
+            "then those after it, in order",
+            session=day.date(),
+        )
 
 
 def _session(strategy: Strategy, text: str) -> pd.Timestamp:
