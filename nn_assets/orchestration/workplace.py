@@ -160,10 +160,11 @@ class Workplace:
         """
         day = self.last_session if session is None else pd.Timestamp(session)
         versions = self.action_versions(day)
-        if versions is None:
-            return None
+        return None if versions is None else self._known_actions(versions, day)
+
+    def _known_actions(self, versions: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
         moment = as_of_session(self.strategy.market, day)
-        return actions_as_of(versions, moment, ingested_by=self._decided_at(day))
+        return actions_as_of(versions[versions["ex_session"] <= day], moment, ingested_by=self._decided_at(day))
 
     def action_versions(self, session: object = None) -> pd.DataFrame | None:
         """Every version, up to a session, of the actions that the publication in force was made with."""
@@ -183,11 +184,23 @@ class Workplace:
 
     def panel(self, session: object = None) -> Panel:
         """Bars and actions known at a session's close, as arrays on the session axis up to it."""
-        return self._panel_of(self.bars(session), session)
+        return self._panel_of(self.bars(session), self.actions(session), session)
 
-    def _panel_of(self, bars: pd.DataFrame, session: object) -> Panel:
+    def panel_to_publish(self, bars: pd.DataFrame, segments: tuple[str, ...]) -> Panel:
+        """What :meth:`panel` gives of the last session once these bars and segments of actions are published.
+
+        Raises
+        ------
+        SchemaError
+            An action that no price can be adjusted for.
+        """
+        versions = read_action_versions(self.lake, self.strategy.name, segments)
+        actions = None if versions is None else self._known_actions(versions, self.last_session)
+        return self._panel_of(bars, actions)
+
+    def _panel_of(self, bars: pd.DataFrame, actions: pd.DataFrame | None, session: object = None) -> Panel:
         convention = self.strategy.market.adjustment_convention
-        return panel_from_bars(bars, self.sessions(session), self.symbols(bars), self.actions(session), convention)
+        return panel_from_bars(bars, self.sessions(session), self.symbols(bars), actions, convention)
 
     def candidates(self, panel: Panel) -> BoolArray | None:
         """Members of the universe on each session of a panel, (bars, symbols); None without a universe."""
@@ -225,7 +238,7 @@ class Workplace:
             )
         bars, published = self._known_bars(day)
         if not published:
-            return self.compute_cube(self._panel_of(bars, day))
+            return self.compute_cube(self._panel_of(bars, self.actions(day), day))
         stored = self.lake.read_cube(self.strategy.name, FEATURES, str(record["address"]))
         cube = FeatureCube(stored.sessions, stored.symbols, stored.names, stored.values)
         return cube.until(day)

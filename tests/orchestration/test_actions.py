@@ -36,9 +36,11 @@ from tests.orchestration.conftest import (
     LAST_MONTH,
     NAME,
     TINY,
+    failures_of,
     living_in,
     materialise_tables,
     recorded,
+    run_assets,
     strategy_of,
     write_strategy,
 )
@@ -344,6 +346,24 @@ def test_an_action_whose_row_leaves_the_file_stays(place: Workplace, tmp_path: P
     write_actions(tmp_path / "home")
     publish(place)
     assert told_now(place) == before
+
+
+def test_a_dividend_that_leaves_no_price_halts_before_it_is_published(tmp_path: Path) -> None:
+    home = build(tmp_path / "home", SPLITS, SPLITS[:1])
+    with living_in(home):
+        materialise_tables(strategy_of())
+        with open_workplace(strategy_of()) as workplace:
+            before, cube = workplace.publications.require(NAME, LAST), np.array(workplace.cube().values)
+        write_actions(home, SPLITS[0], ("SIM04", "2017-06-23", "dividend", 5000.0))
+        result = run_assets(strategy_of(), "tables", ("raw_bars", "validated_bars", "features"))
+        failed = failures_of(result)
+        assert list(failed) == ["tiny__validated_bars"]
+        assert "expected a dividend below the close before it" in failed["tiny__validated_bars"]
+        assert "symbol SIM04, session 2017-06-23, rule dividend_size, value 5000" in failed["tiny__validated_bars"]
+        with open_workplace(strategy_of()) as workplace:
+            assert workplace.publications.require(NAME, LAST) == before
+            assert np.array_equal(workplace.cube().values, cube, equal_nan=True)
+            assert known(workplace, LAST) == ["SIM01 4"]
 
 
 @pytest.fixture(scope="module")

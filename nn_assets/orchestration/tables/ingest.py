@@ -122,9 +122,16 @@ def audit_bars(workplace: Workplace) -> Audited:
 
 
 def publish_bars(workplace: Workplace, audited: Audited, run_id: str) -> Publication:
-    """Switch to the audited bars and record the publication in the ledger."""
+    """Switch to the audited bars and record the publication in the ledger.
+
+    Raises
+    ------
+    SchemaError
+        An action that no price can be adjusted for; the last publication stays.
+    """
     sessions = workplace.sessions()
     segments = workplace.lake.segments(workplace.strategy.name, ACTIONS)
+    workplace.panel_to_publish(audited.cleaned.bars, segments)
     actions = actions_to_publish(workplace, segments)
     notices = [f"{notice.symbol}: {notice.message}" for notice in audited.cleaned.notices]
     publication = workplace.publications.publish(
