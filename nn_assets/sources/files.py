@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +20,7 @@ __all__ = ["FilesSource"]
 
 _CSV = (".csv", ".csv.gz")
 _PARQUET = (".parquet", ".pq")
+_MOST_FAULTS = 10
 
 
 class FilesSource:
@@ -81,8 +82,7 @@ class FilesSource:
         """
         found: list[pd.DataFrame] = []
         rows = 0
-        for file in self.files():
-            bars = self.read(file)
+        for _, bars in self.read_each(self.files()):
             if bars is not None:
                 found.append(bars)
                 rows += len(bars)
@@ -141,6 +141,29 @@ class FilesSource:
                 raise unreadable(entry, "a plain file", FileNotFoundError("a pipe, or a link that leads nowhere"))
         return found
 
+    def read_each(self, files: Sequence[Path]) -> Iterator[tuple[Path, pd.DataFrame | None]]:
+        """Each file with its bars, as ``read`` gives them.
+
+        Raises
+        ------
+        SourceError
+            What ``read`` refuses. The files after one at fault are read all the same: the error tells the
+            first fault of each of the first ten of them.
+        """
+        faults: list[SourceError] = []
+        for file in files:
+            try:
+                bars = self.read(file)
+            except SourceError as error:
+                faults.append(error)
+                if len(faults) == _MOST_FAULTS:
+                    break
+                continue
+            if not faults:
+                yield file, bars
+        if faults:
+            raise _together(faults)
+
     def read(self, file: Path) -> pd.DataFrame | None:
         """Bars of one file, as ``bars`` gives them but whole and in its order; None for an archive without any."""
         if file.name.lower().endswith(ARCHIVES):
@@ -168,6 +191,26 @@ class FilesSource:
             return _moments(table, file)
         day = None if self.known_on is None else day_of_name(file)
         return None if day is None or self.known_on is None else self.known_on(day)
+
+
+def _together(faults: list[SourceError]) -> SourceError:
+    """The faults of several files as one: the place of the first, and the others in its words."""
+    first, *others = faults
+    if not others:
+        return first
+    told = [f"{error.where.get('file')}{_row_told(error)}: {error.found}" for error in others]
+    least = "at least " if len(faults) == _MOST_FAULTS else ""
+    return SourceError(
+        expected=first.expected,
+        found=f"{first.found}; and in {least}{len(others)} more files: {'; '.join(told)}",
+        remedy="; ".join(dict.fromkeys(error.remedy for error in faults)),
+        **first.where,
+    )
+
+
+def _row_told(error: SourceError) -> str:
+    told = [f", {name} {error.where[name]}" for name in ("row", "column") if name in error.where]
+    return "".join(told)
 
 
 def _is_table(path: Path) -> bool:

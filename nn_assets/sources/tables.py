@@ -75,9 +75,7 @@ def _parsed(path: Path, names: list[str], columns: dict[str, str], numeric: list
     except ValueError:  # a number that is none: read again as text to find which
         table = _parse(path, names, {}, rows)
         _refuse_second_header(table, columns, path)
-        for field in numeric:
-            table[field] = _numbers(table, field, path)
-        return table
+        return _with_numbers(table, numeric, path)
 
 
 def _csv_headers(path: Path, limits: Limits) -> list[str]:
@@ -172,18 +170,19 @@ def _refuse_second_header(table: pd.DataFrame, columns: dict[str, str], path: Pa
         )
 
 
-def _numbers(table: pd.DataFrame, field: str, path: Path) -> pd.Series:
-    """Text to numbers; the first that is none is named."""
-    texts = table[field].astype("str").str.strip()
+def _with_numbers(table: pd.DataFrame, fields: list[str], path: Path) -> pd.DataFrame:
+    """Texts of some columns to numbers; of the cells that are none the first is named, and how many there are."""
+    texts = table[fields].apply(lambda column: column.astype("str").str.strip())
     texts = texts.where(~texts.isin(_MISSING), np.nan)
-    values = pd.to_numeric(texts, errors="coerce")
+    values = texts.apply(pd.to_numeric, errors="coerce")
     wrong = values.isna() & texts.notna()
-    if wrong.any():
-        row = table[wrong].iloc[0]
+    if wrong.any(axis=None):
+        place = int(wrong.any(axis=1).to_numpy().argmax())
+        row, field = table.iloc[place], fields[int(wrong.iloc[place].to_numpy().argmax())]
         symbol = row.get("symbol", symbol_from_name(path))
         raise SourceError(
             expected=f"a number in {field}",
-            found=f"text {quoted(row[field])}",
+            found=f"text {quoted(row[field])}, first of {int(wrong.to_numpy().sum())}",
             remedy="write plain numbers with a point and no thousands separators, or leave the cell empty",
             file=str(path),
             row=int(row[LINE]),
@@ -193,7 +192,7 @@ def _numbers(table: pd.DataFrame, field: str, path: Path) -> pd.Series:
             column=field,
             value=quoted(row[field]),
         )
-    return values.astype(np.float64)
+    return table.assign(**values.astype(np.float64))
 
 
 def read_parquet(path: Path, *, needs_volume: bool, limits: Limits) -> pd.DataFrame:
@@ -220,10 +219,10 @@ def read_parquet(path: Path, *, needs_volume: bool, limits: Limits) -> pd.DataFr
         raise unreadable(path, "a Parquet file", error) from error
     table = raw[list(columns.values())].set_axis(list(columns), axis=1)
     table.insert(0, LINE, np.arange(1, len(table) + 1, dtype=np.int64))
-    for field in _NUMBERS:
-        if field in table.columns:
-            plain = table[field].dtype.kind in "iuf"
-            table[field] = table[field].astype(np.float64) if plain else _numbers(table, field, path)
+    numeric = [field for field in columns if field in _NUMBERS]
+    plain = [field for field in numeric if table[field].dtype.kind in "iuf"]
+    table[plain] = table[plain].astype(np.float64)
+    table = _with_numbers(table, [field for field in numeric if field not in plain], path)
     if "symbol" in table.columns:
         table["symbol"] = table["symbol"].astype("str").fillna("")
     return _refuse_empty(table, path)

@@ -126,6 +126,15 @@ def test_a_source_at_fault_is_the_usual_error(fresh_home) -> None:
     assert "no bar of CON" in answer.document["message"]
 
 
+def test_every_file_at_fault_is_told_at_once(fresh_home) -> None:
+    for name in ("CON", "NAN"):
+        file = fresh_home / "strategies" / "bars" / f"{name}_data.csv"
+        file.write_text(file.read_text(encoding="utf-8") + "2016-05-31,1,2,1,halted,10\n", encoding="utf-8")
+    message = call(fresh_home, "check", "-s", "mine", "--json").document["message"]
+    assert "CON_data.csv" in message
+    assert "NAN_data.csv" in message
+
+
 def test_a_gate_that_halts_is_the_usual_error(fresh_home) -> None:
     file = fresh_home / "strategies" / "bars" / "CON_data.csv"
     header, *lines = file.read_text(encoding="utf-8").splitlines()

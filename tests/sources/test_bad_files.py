@@ -64,6 +64,42 @@ def test_text_in_a_number_is_named_with_line_symbol_session_column_and_value(tmp
     }
 
 
+def test_text_in_numbers_is_counted_over_all_columns_of_the_file(tmp_path) -> None:
+    lines = [HEADER, GOOD, "2018-01-03,10,11,9,halted,1000", "2018-01-04,soon,11,9,later,1000"]
+    error = refused(tmp_path, "\n".join(lines))
+    assert error.found == "text 'halted', first of 3"
+    assert (error.where["row"], error.where["column"]) == (3, "close")
+
+
+def write_faulty(folder: Path, names: list[str]) -> None:
+    for name in names:
+        (folder / name).write_text(f"{HEADER}\n2018-01-03,10,11,9,{Path(name).stem.lower()},1\n", encoding="utf-8")
+
+
+def test_every_file_at_fault_is_told_in_one_error(tmp_path) -> None:
+    write_faulty(tmp_path, ["B.csv", "D.csv"])
+    for name in ("A.csv", "C.csv"):
+        (tmp_path / name).write_text(f"{HEADER}\n{GOOD}\n", encoding="utf-8")
+    (tmp_path / "E.csv").write_text("", encoding="utf-8")
+    error = error_of(tmp_path)
+    assert error.where["file"] == str(tmp_path / "B.csv")
+    assert "text 'b', first of 1; and in 2 more files" in error.found
+    assert f"{tmp_path / 'D.csv'}, row 2, column close: text 'd', first of 1" in error.found
+    assert f"{tmp_path / 'E.csv'}: an empty file" in error.found
+    assert "plain numbers" in error.remedy
+    assert "remove it" in error.remedy
+    for name in ("A.csv", "C.csv"):
+        assert name not in error.found
+
+
+def test_of_many_files_at_fault_ten_are_told(tmp_path) -> None:
+    write_faulty(tmp_path, [f"{letter}.csv" for letter in "ABCDEFGHIJKL"])
+    found = error_of(tmp_path).found
+    assert "at least 9 more files" in found
+    assert "J.csv" in found
+    assert "K.csv" not in found
+
+
 @pytest.mark.parametrize("content", ["", "\n", HEADER, f"{HEADER}\n", f"{HEADER}\n\n,,,,,\n"])
 def test_an_empty_file_is_an_error(tmp_path, content) -> None:
     assert refused(tmp_path, content).where["rule"] == "not_empty"

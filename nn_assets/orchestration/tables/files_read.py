@@ -80,12 +80,11 @@ class UnreadFiles:
             As ``FilesSource.bars``; that a symbol has no bar is an error where every file is read.
         """
         parts = []
-        for file in self.files:
-            bars = self.source.read(file)
-            if bars is None:
+        for file, read in self.source.read_each(self.files):
+            if read is None:
                 self.without_bars.append(file.name)
                 continue
-            told = self._seen[file.name]
+            told, bars = self._seen[file.name], read
             if self.source.known_on is not None and told["changed_at"] is not None:
                 bars = bars.assign(known_at=pd.Timestamp(told["changed_at"]).as_unit("ns"))
             told["whole"] = not bool((bars["session"] > last).any())
