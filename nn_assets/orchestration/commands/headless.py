@@ -16,7 +16,7 @@ from nn_assets.orchestration.months.models import missing_months
 from nn_assets.orchestration.months.study import latest_study
 from nn_assets.orchestration.naming import REFIT_TAG, effective_strategy
 from nn_assets.orchestration.partitions import first_model_month, month_partitions
-from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.orchestration.workplace import Workplace, open_workplace
 from nn_assets.settings import Strategy
 
 __all__ = ["run_round", "run_study"]
