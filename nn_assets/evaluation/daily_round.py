@@ -152,7 +152,7 @@ def play_session(
             remedy="run the sessions in between first: each builds on the one before",
             session=session.date(),
         )
-    standing = _converted(_released(standing, facts.controls), facts, strategy.portfolio.lot_size)
+    standing = _released(_converted(standing, facts, strategy.portfolio.lot_size), facts.controls)
     book, fills, beyond = _fill(strategy, costs, sessions_per_year, standing, facts)
     close = facts.market.close
     book, state = book.marked(session, close, strategy.portfolio, stale_data=not np.isfinite(close).any())

@@ -25,6 +25,7 @@ __all__ = [
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 DayArray = npt.NDArray[np.datetime64]
 
 _NO_DAY = np.datetime64("NaT", "D")
@@ -52,8 +53,19 @@ class LateActions:
     taken: ActionRows  # as known until now: what the book was converted by
     known: ActionRows  # as known now
     mark: FloatArray  # price held into each session, before its actions; NaN or 0 for none, (sessions, symbols)
-    marked_row: IntArray  # row of the last bar that the book saw, (symbols,); -1 for none
+    quoted: BoolArray  # whether the book saw a bar, (sessions, symbols)
     stop_distance: FloatArray  # of an entry decided on the last row, by what is known now, price, (symbols,)
+    held: FloatArray  # quantity on record after each session, (sessions, symbols)
+    equity_usd: FloatArray  # on record after each session, (sessions,)
+    booked_usd: FloatArray  # dividends and cash for fractions on record of each session, (sessions,)
+    reset: BoolArray  # whether a person released a breaker as the session began, (sessions,)
+    first_peak_usd: float  # the higher of the first session's equity and the capital before it
+
+    @property
+    def marked_row(self) -> IntArray:
+        """Row of the last bar that the book saw, shape (symbols,); -1 for none."""
+        last = len(self.quoted) - 1 - self.quoted[::-1].argmax(axis=0)
+        return np.where(self.quoted.any(axis=0), last, -1)
 
     @property
     def changed(self) -> npt.NDArray[np.bool_]:
@@ -165,19 +177,45 @@ def owed_by_late_actions(late: LateActions, lot_size: float) -> Owed:
         Exactly zero for symbols of which nothing changed.
     """
     taken, known = (_kept(late, rows, lot_size) for rows in (late.taken, late.known))
-    return Owed(*(now - before for now, before in zip(known, taken, strict=True)))
+    return Owed(*(now[-1] - before[-1] for now, before in zip(known, taken, strict=True)))
 
 
 def _kept(late: LateActions, rows: ActionRows, lot_size: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Quantity after the last row, cash in lieu and dividends of a book converted by ``rows``, shape (symbols,)."""
+    """Quantity after each row, cash in lieu and dividends until it, of a book converted by ``rows``; shape of rows."""
     quantity, in_lieu, received = (np.zeros(late.traded.shape[1]) for _ in range(3))
+    kept = []
     for row, (split, dividend) in enumerate(zip(rows.split, rows.dividend, strict=True)):
         shares = quantity * split
         whole = np.where(split == 1.0, quantity, whole_lots(shares, lot_size))
         in_lieu += (shares - whole) * np.nan_to_num(late.mark[row] / split)
         received += whole * dividend
         quantity = whole + late.traded[row]
-    return quantity, in_lieu, received
+        kept.append((quantity, in_lieu.copy(), received.copy()))
+    quantities, fractions, dividends = (np.array(part) for part in zip(*kept, strict=True))
+    return quantities, fractions, dividends
+
+
+def _peaked(book: Book, late: LateActions, lot_size: float) -> Book:
+    """Give a book the equity and the peaks of one that had known in time; ``book`` as it was before."""
+    quantity, in_lieu, received = _kept(late, late.known, lot_size)
+    marks = np.vstack([late.mark[1:], book.price])
+    known = marks.copy()
+    for row in range(1, len(marks)):
+        before = known[row - 1]
+        carried = price_after_actions(before, late.known.split[row], late.known.dividend[row])
+        known[row] = np.where(late.quoted[row] | ~(before > 0.0), marks[row], carried)
+    value = np.where(quantity == 0.0, 0.0, quantity * known) - np.where(late.held == 0.0, 0.0, late.held * marks)
+    cash = (in_lieu + received).sum(axis=1) - np.cumsum(late.booked_usd)
+    equity = late.equity_usd + value.sum(axis=1) + cash
+    peak = late.first_peak_usd
+    # No action reaches back to the first session, before which the book was flat.
+    past = replace(book, session=late.sessions[0], equity_usd=float(equity[0]))
+    past = replace(past, high_water_mark_usd=peak, highest_ever_usd=peak, week_peak_usd=peak)
+    for row in range(1, len(equity)):
+        if late.reset[row]:
+            past = replace(past, high_water_mark_usd=past.equity_usd, week_peak_usd=past.equity_usd)
+        past = past.worth(late.sessions[row], float(equity[row]))
+    return past
 
 
 def book_after_late_actions(book: Book, late: LateActions, lot_size: float, session: object) -> Book:
@@ -206,8 +244,9 @@ def book_after_late_actions(book: Book, late: LateActions, lot_size: float, sess
         the symbols concerned is that of the range as known now, the range as then taken having held
         the split as a loss. Shares that come where none of their side are held (a stop fired
         meanwhile, say) count as entered now at the last mark, with the pending stop distance; a side
-        that a stop blocked stays blocked. Peaks, the latched breaker and the equity on record are
-        left: the session's close values what is held.
+        that a stop blocked stays blocked. Equity and peaks are those of the closes since the first
+        session, valued by the quantities and cash of what is known now; a breaker latched
+        meanwhile stays, until a person releases it.
 
     Raises
     ------
@@ -239,7 +278,7 @@ def book_after_late_actions(book: Book, late: LateActions, lot_size: float, sess
     in_lieu = math.fsum(owed.in_lieu_usd.tolist())
     received = math.fsum(owed.dividends_usd.tolist())
     return replace(
-        book,
+        _peaked(book, late, lot_size) if owed.anything else book,
         cash_usd=math.fsum([book.cash_usd, in_lieu, received]),
         quantity=quantity,
         price=price,

@@ -178,31 +178,34 @@ class Book:
         prices : ndarray, shape (symbols,)
             Closes. A missing or non-positive price keeps the last mark.
         """
-        day = day_of(session)
         usable = np.isfinite(prices) & (prices > 0.0)
-        valued = replace(self, session=day, price=np.where(usable, prices, self.price))
+        valued = replace(self, price=np.where(usable, prices, self.price))
         values = valued.position_usd
-        equity = math.fsum([self.cash_usd, *values.tolist()])
-        same_week = not np.isnat(self.session) and _week(day) == _week(self.session)
-        week_peak = self.week_peak_usd if same_week else self.equity_usd
+        book = valued.worth(session, math.fsum([self.cash_usd, *values.tolist()]))
         fired = fired_breaker(
-            equity_usd=equity,
+            equity_usd=book.equity_usd,
             previous_equity_usd=self.equity_usd,
-            week_peak_usd=week_peak,
-            high_water_mark_usd=self.high_water_mark_usd,
+            week_peak_usd=book.week_peak_usd,
+            high_water_mark_usd=book.high_water_mark_usd,
             settings=settings,
             stale_data=stale_data,
             unfinished_run=unfinished_run,
         )
-        book = replace(
-            valued,
-            equity_usd=equity,
-            high_water_mark_usd=max(self.high_water_mark_usd, equity),
-            highest_ever_usd=max(self.highest_ever_usd, equity),
-            week_peak_usd=max(week_peak, equity),
-            breaker=latched(self.breaker, fired),
-        )
+        book = replace(book, breaker=latched(self.breaker, fired))
         return book, book.state(previous_equity_usd=self.equity_usd)
+
+    def worth(self, session: object, equity_usd: float) -> Book:
+        """Take the equity of a session's close, and move the peaks by it; a new week starts from the last one's."""
+        day = day_of(session)
+        same_week = not np.isnat(self.session) and _week(day) == _week(self.session)
+        return replace(
+            self,
+            session=day,
+            equity_usd=equity_usd,
+            high_water_mark_usd=max(self.high_water_mark_usd, equity_usd),
+            highest_ever_usd=max(self.highest_ever_usd, equity_usd),
+            week_peak_usd=max(self.week_peak_usd if same_week else self.equity_usd, equity_usd),
+        )
 
     def state(self, previous_equity_usd: float) -> PortfolioState:
         """Return the row of this session, with its return over ``previous_equity_usd``."""

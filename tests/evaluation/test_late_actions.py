@@ -13,7 +13,8 @@ from nn_assets.evaluation.daily_round import Controls, Round
 from nn_assets.evaluation.market_view import MarketView, market_view
 from nn_assets.evaluation.replay import replay
 from nn_assets.market.panel import FIELDS, panel_from_bars
-from nn_assets.portfolio.actions import ActionRows, LateActions
+from nn_assets.portfolio.actions import ActionRows, LateActions, book_after_actions
+from nn_assets.portfolio.book import empty_book
 from tests.evaluation.test_replay_actions import FIRST, quoted_raw
 from tests.evaluation.worlds import SYMBOLS, World, world, world_strategy
 
@@ -50,8 +51,13 @@ def late_of(
         taken=taken,
         known=known,
         mark=marks,
-        marked_row=np.full(len(SYMBOLS), len(rounds) - 1),
+        quoted=np.ones(shape, dtype=np.bool_),
         stop_distance=multiple * market.average_true_range[AT],
+        held=np.array([done.standing.book.quantity for done in rounds]),
+        equity_usd=np.array([done.state.equity_usd for done in rounds]),
+        booked_usd=np.zeros(len(rounds)),
+        reset=np.zeros(len(rounds), dtype=np.bool_),
+        first_peak_usd=rounds[0].state.high_water_mark_usd,
     )
 
 
@@ -100,3 +106,25 @@ def test_an_action_that_owes_nothing_leaves_orders_alone() -> None:
     nothing = lived("next_open", split=1.0, dividend=0.0)
     assert nothing.after[0].cancelled == 0
     assert len(nothing.after[0].fills[0]) == nothing.blind[-1].orders.accepted.sum() > 0
+
+
+def test_equity_and_peaks_are_those_of_a_book_that_knew_in_time_and_no_breaker_fires(told_late: Lived) -> None:
+    of, market = told_late.of, told_late.market
+    in_time = empty_book(SYMBOLS, of.strategy.portfolio.initial_capital_usd)
+    for row, done in enumerate((*told_late.blind, *told_late.after), start=FIRST):
+        facts = market.at(row)
+        assert facts.split is not None
+        assert facts.dividend is not None
+        in_time = book_after_actions(in_time, facts.split, facts.dividend, 1.0)
+        in_time = in_time.opened(of.strategy.costs, of.strategy.market.cash_rate_annual_fraction, 252)
+        for batch in done.fills:
+            in_time = in_time.filled(batch, done.session)
+        in_time, state = in_time.marked(done.session, facts.close, of.strategy.portfolio)
+        if row > AT:
+            book = done.standing.book
+            peaks = (book.equity_usd, book.high_water_mark_usd, book.highest_ever_usd, book.week_peak_usd)
+            expected = (in_time.equity_usd, in_time.high_water_mark_usd, in_time.highest_ever_usd)
+            assert peaks == pytest.approx((*expected, in_time.week_peak_usd), abs=1.0)  # but for interest
+            assert done.state.session_return == pytest.approx(state.session_return, abs=1e-6)
+            assert done.state.breaker is None
+    assert abs(told_late.blind[-1].state.session_return) > 0.5

@@ -23,6 +23,7 @@ from nn_assets.portfolio.book import Book, empty_book
 from nn_assets.portfolio.breakers import Breaker
 from nn_assets.portfolio.fills import FillArrays
 from nn_assets.portfolio.records import book_remainder, holdings_frame
+from nn_assets.settings import PortfolioSettings
 
 FloatArray = npt.NDArray[np.float64]
 DAYS = np.array(["2017-06-21", "2017-06-22", "2017-06-23"], dtype="datetime64[D]")
@@ -37,7 +38,14 @@ def rows(split: object = 1.0, dividend: object = 0.0, sessions: int = 3) -> Acti
     return told
 
 
-def late(taken: ActionRows, known: ActionRows, *traded: float, marked_row: int = 2) -> LateActions:
+def late(
+    taken: ActionRows,
+    known: ActionRows,
+    *traded: float,
+    marked_row: int = 2,
+    equity: tuple[float, ...] = (9_100.0, 9_500.0, 7_500.0),
+    reset: tuple[bool, ...] = (False, False, False),
+) -> LateActions:
     """A traded as told on three sessions; B bought 50 on the first."""
     return LateActions(
         sessions=DAYS,
@@ -45,8 +53,13 @@ def late(taken: ActionRows, known: ActionRows, *traded: float, marked_row: int =
         taken=taken,
         known=known,
         mark=np.array([[np.nan, np.nan], [36.0, 10.0], [40.0, 10.0]]),
-        marked_row=np.array([marked_row, 2]),
+        quoted=np.arange(3)[:, None] <= np.array([marked_row, 2]),
         stop_distance=np.array([2.0, 9.0]),
+        held=np.array([[sum(traded[: row + 1]), 50.0] for row in range(3)]),
+        equity_usd=np.array(equity),
+        booked_usd=np.zeros(3),
+        reset=np.array(reset),
+        first_peak_usd=9_100.0,
     )
 
 
@@ -81,8 +94,39 @@ def test_a_split_one_session_late_brings_the_shares_and_carries_entry_and_stop_b
     assert book.pending_stop_distance.tolist() == [2.0, 3.0]
     assert book.unfilled_quantity.tolist() == [0.0, 0.0]
     assert book.cash_usd == before.cash_usd
-    kept = ("equity_usd", "high_water_mark_usd", "week_peak_usd", "breaker", "session")
-    assert [getattr(book, name) for name in kept] == [getattr(before, name) for name in kept]
+    assert (book.breaker, book.session) == (before.breaker, before.session)
+
+
+def test_equity_and_peaks_become_those_of_a_book_that_knew_in_time() -> None:
+    before = replace(held(100.0), equity_usd=7_500.0, high_water_mark_usd=9_500.0, week_peak_usd=9_500.0)
+    # The split of the last session doubles 100 shares at 20: no loss of 2,000 but none at all.
+    book = mended(before, late(rows(), rows((1.0, 1.0, 2.0)), 100.0, 0.0, 0.0, equity=(9_100.0, 9_500.0, 7_600.0)))
+    peaks = ("equity_usd", "high_water_mark_usd", "highest_ever_usd", "week_peak_usd")
+    assert [getattr(book, name) for name in peaks] == [9_600.0] * 4
+    # A split of a short the other way: a rise to 9,500 that was none, 100 shares at 40 owed from then on.
+    short = late(rows(), rows((1.0, 2.0, 1.0)), -100.0, 0.0, 0.0, equity=(9_000.0, 12_500.0, 10_500.0))
+    book = mended(replace(held(-100.0), highest_ever_usd=12_500.0), short)
+    assert [getattr(book, name) for name in peaks] == [8_500.0, 9_100.0, 9_100.0, 9_100.0]
+
+
+def test_a_released_breaker_starts_the_peaks_again_from_the_equity_that_should_have_been() -> None:
+    told = rows((1.0, 2.0, 1.0))
+    reset = late(rows(), told, 100.0, 0.0, 0.0, equity=(9_100.0, 4_000.0, 5_500.0), reset=(False, False, True))
+    book = mended(held(100.0), reset)  # 100 shares more: worth 4,000 at the second close, 2,000 at the third
+    found = (book.equity_usd, book.high_water_mark_usd, book.week_peak_usd, book.highest_ever_usd)
+    assert found == (7_500.0, 8_000.0, 8_000.0, 9_100.0)
+
+
+def test_the_equity_of_a_symbol_without_a_bar_since_counts_its_carried_mark() -> None:
+    told = late(rows(), rows((1.0, 1.0, 2.0)), 100.0, 0.0, 0.0, marked_row=1, equity=(9_100.0, 9_500.0, 9_400.0))
+    assert mended(held(100.0, price=40.0), told).equity_usd == 9_400.0
+
+
+def test_the_week_begins_from_the_last_close_of_the_one_before() -> None:
+    days = np.array(["2017-06-22", "2017-06-23", "2017-06-26"], dtype="datetime64[D]")  # Thursday, Friday, Monday
+    told = late(rows(), rows((1.0, 2.0, 1.0)), 100.0, 0.0, 0.0, equity=(9_100.0, 4_000.0, 5_500.0))
+    book = mended(held(100.0), replace(told, sessions=days))
+    assert (book.high_water_mark_usd, book.week_peak_usd, book.equity_usd) == (9_100.0, 8_000.0, 7_500.0)
 
 
 def test_a_late_split_is_carried_over_a_split_that_came_in_time() -> None:
@@ -180,9 +224,12 @@ RATIOS = [Fraction(2), Fraction(3), Fraction(1, 10), Fraction(3, 2), Fraction(21
 Told = dict[tuple[int, int, str], list[tuple[int, Fraction]]]  # row, symbol, kind: versions by the row that knows them
 
 
+History = tuple[Told, list[list[int]], list[bool]]
+
+
 @st.composite
-def histories(draw: st.DrawFn) -> tuple[Told, list[list[int]]]:
-    """Actions with their versions, of which the last is the truth, and fills; symbols 0 and 1."""
+def histories(draw: st.DrawFn) -> History:
+    """Actions with their versions, of which the last is the truth, fills, and breakers reset; symbols 0 and 1."""
     told: Told = {}
     for kind, nothing, values in (("split", Fraction(1), RATIOS), ("dividend", Fraction(0), [Fraction(1, 4)])):
         for _ in range(draw(st.integers(0, 3))):
@@ -191,7 +238,8 @@ def histories(draw: st.DrawFn) -> tuple[Told, list[list[int]]]:
             versions = [(moment, draw(st.sampled_from([nothing, *values]))) for moment in sorted(moments)]
             told[row, draw(st.integers(0, 1)), kind] = versions
     row_of = st.lists(st.integers(-400, 400), min_size=2, max_size=2)
-    return told, draw(st.lists(row_of, min_size=SESSIONS, max_size=SESSIONS))
+    traded = draw(st.lists(row_of, min_size=SESSIONS, max_size=SESSIONS))
+    return told, traded, [False, *draw(st.lists(st.booleans(), min_size=SESSIONS - 1, max_size=SESSIONS - 1))]
 
 
 def value_at(told: Told, row: int, symbol: int, kind: str, moment: int) -> Fraction:
@@ -236,6 +284,25 @@ def plain_book(told: Told, traded: list[list[int]], last: int, moment: int) -> t
     return counts, dividends, in_lieu
 
 
+def plain_peaks(history: History, last: int) -> tuple[float, ...]:
+    """Equity, high-water mark, highest ever and week's peak of a book that knew in time what is known at a row."""
+    told, traded, reset = history
+    equity = high = ever = week = 1e6
+    spent = 0.0
+    for row in range(last + 1):
+        counts, dividends, in_lieu = plain_book(told, traded, row, last)
+        prices = [float(price_on(told, row, symbol)) for symbol in range(2)]
+        spent += sum(quantity * price for quantity, price in zip(traded[row], prices, strict=True))
+        if reset[row]:
+            high = week = equity
+        if row == 5:  # a Monday
+            week = equity
+        held_usd = sum(count * price for count, price in zip(counts, prices, strict=True))
+        equity = 1e6 - spent + float(dividends + in_lieu) + held_usd
+        high, ever, week = max(high, equity), max(ever, equity), max(week, equity)
+    return equity, high, ever, week
+
+
 def fills_of(quantities: list[int], prices: list[float]) -> FillArrays:
     nothing = np.zeros(2)
     return FillArrays(
@@ -255,9 +322,10 @@ def fills_of(quantities: list[int], prices: list[float]) -> FillArrays:
 @settings(deadline=None, max_examples=150)
 @given(histories())
 def test_a_book_told_late_is_that_of_one_told_in_time_with_the_same_fills(
-    history: tuple[Told, list[list[int]]],
+    history: History,
 ) -> None:
-    told, traded = history
+    told, traded, reset = history
+    states: list[Book] = []
     book, spent, dividends, in_lieu = empty_book(("A", "B"), 1e6), 0.0, 0.0, 0.0
     for row in range(SESSIONS):
         book = replace(book, session_dividends_usd=0.0, session_cash_in_lieu_usd=0.0)
@@ -272,15 +340,25 @@ def test_a_book_told_late_is_that_of_one_told_in_time_with_the_same_fills(
                     [[price_on(told, day - 1, symbol) if day else np.nan for symbol in range(2)] for day in range(row)],
                     dtype=np.float64,
                 ),
-                marked_row=np.full(2, row - 1),
+                quoted=np.ones((row, 2), dtype=np.bool_),
                 stop_distance=np.full(2, np.nan),
+                held=np.array([each.quantity for each in states]),
+                equity_usd=np.array([each.equity_usd for each in states]),
+                booked_usd=np.array([each.session_dividends_usd + each.session_cash_in_lieu_usd for each in states]),
+                reset=np.array(reset[:row]),
+                first_peak_usd=states[0].high_water_mark_usd,
             )
             book = book_after_late_actions(book, mending, 1.0, days[-1] + 1)
+        if reset[row]:
+            book = replace(book, high_water_mark_usd=book.equity_usd, week_peak_usd=book.equity_usd)
         own = rows_known(told, row + 1, row)
         book = book_after_actions(book, own.split[row], own.dividend[row], 1.0)
         prices = [float(price_on(told, row, symbol)) for symbol in range(2)]
         book = book.filled(fills_of(traded[row], prices), np.datetime64("2017-06-21") + row)
-        book = replace(book, price=np.array(prices))
+        book = book.marked(np.datetime64("2017-06-21") + row, np.array(prices), PortfolioSettings())[0]
+        states.append(book)
+        peaks = (book.equity_usd, book.high_water_mark_usd, book.highest_ever_usd, book.week_peak_usd)
+        assert peaks == pytest.approx(plain_peaks(history, row), abs=1e-4)
         spent += sum(quantity * price for quantity, price in zip(traded[row], prices, strict=True))
         dividends += book.session_dividends_usd
         in_lieu += book.session_cash_in_lieu_usd

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -43,8 +46,8 @@ def late_actions(workplace: Workplace, session: pd.Timestamp, market: MarketView
     if np.array_equal(taken.split, known.split) and np.array_equal(taken.dividend, known.dividend):
         return None
     seen = workplace.panel(gone[-1])
-    quoted = np.isfinite(seen.close[seen.row(gone[0]) :])
-    last_quoted = len(gone) - 1 - quoted[::-1].argmax(axis=0)
+    states = workplace.ledger.read("portfolio_states", workplace.strategy.name, gone[0], gone[-1])
+    states = states.set_index("session").loc[gone]
     marks = _on_record(workplace, "holdings", "price", gone, symbols)
     multiple = workplace.strategy.portfolio.stop_atr_multiple
     return LateActions(
@@ -53,9 +56,27 @@ def late_actions(workplace: Workplace, session: pd.Timestamp, market: MarketView
         taken=taken,
         known=known,
         mark=np.vstack([np.full(len(symbols), np.nan), marks[:-1]]),
-        marked_row=np.where(quoted.any(axis=0), last_quoted, -1),
+        quoted=np.isfinite(seen.close[seen.row(gone[0]) :]),
         stop_distance=multiple * market.average_true_range[market.panel.row(gone[-1])],
+        held=_on_record(workplace, "holdings", "quantity", gone, symbols),
+        equity_usd=states["equity_usd"].to_numpy(dtype=np.float64),
+        booked_usd=np.array([_booked(remainder) for remainder in states["book"]]),
+        reset=_reset(workplace, states),
+        first_peak_usd=float(states["high_water_mark_usd"].iloc[0]),
     )
+
+
+def _booked(remainder: str | Mapping[str, float]) -> float:
+    book = json.loads(remainder) if isinstance(remainder, str) else remainder
+    return float(book.get("session_dividends_usd", 0.0)) + float(book.get("session_cash_in_lieu_usd", 0.0))
+
+
+def _reset(workplace: Workplace, states: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Sessions that began with a breaker which their decision was told to release, shape (sessions,)."""
+    decisions = workplace.ledger.read("decisions", workplace.strategy.name, states.index[0], states.index[-1])
+    told = decisions.set_index("session")["details"].loc[states.index]
+    released = np.array([details["breaker_reset"] is not None for details in told])
+    return released & states["breaker"].notna().shift(fill_value=False).to_numpy()
 
 
 def _by_session(actions: pd.DataFrame | None, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]) -> ActionRows:
