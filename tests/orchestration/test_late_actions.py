@@ -21,6 +21,7 @@ from nn_assets.orchestration.days.lookahead import decisions_repeat_in_replay
 from nn_assets.orchestration.days.rounds import decide_session
 from nn_assets.orchestration.tables import ingest, ingest_actions
 from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.settings import PortfolioSettings
 from nn_assets.store.home import home as home_folder
 from tests.orchestration.conftest import (
     FIRST_MONTH,
@@ -47,18 +48,19 @@ TRUE: list[Row] = [
     ("SIM03", EX, "split", 3.0),
     ("SIM04", EX, "dividend", 0.5),
     ("SIM05", "2017-06-26", "split", 0.1),
+    ("SIM06", EX, "split", 0.1),
 ]
 FALSE = ("SIM02", EX, "split", 2.0)
 SYMBOLS = tuple(f"SIM{number:02d}" for number in range(1, 7))
 # What the file says in time; after EX was decided; after the next session; after that.
 FILES: list[list[tuple[str, str, str, float | None]]] = [
     [FALSE, ("SIM03", EX, "split", 2.0)],
-    [TRUE[0], ("SIM02", EX, "split", None), ("SIM03", EX, "split", 2.0)],
-    [TRUE[0], ("SIM02", EX, "split", None), *TRUE[1:3]],
-    [TRUE[0], ("SIM02", EX, "split", None), *TRUE[1:3], ("SIM05", "2017-06-24", "split", 0.1)],  # a Saturday
+    [TRUE[0], TRUE[4], ("SIM02", EX, "split", None), ("SIM03", EX, "split", 2.0)],
+    [TRUE[0], TRUE[4], ("SIM02", EX, "split", None), *TRUE[1:3]],
+    [TRUE[0], TRUE[4], ("SIM02", EX, "split", None), *TRUE[1:3], ("SIM05", "2017-06-24", "split", 0.1)],  # a Saturday
 ]
 ARRIVED = {"SIM01": "2017-06-26", "SIM02": "2017-06-26", "SIM03": "2017-06-27", "SIM04": "2017-06-27"}
-ARRIVED["SIM05"] = "2017-06-28"
+ARRIVED |= {"SIM05": "2017-06-28", "SIM06": "2017-06-26"}
 
 
 def tell(home: Path, rows: list[tuple[str, str, str, float | None]]) -> None:
@@ -148,8 +150,8 @@ def holdings(home: Path, session: str) -> dict[str, float]:
 
 def test_the_book_holds_what_it_would_had_it_known_and_sent_the_same_fills(told_home: Path) -> None:
     in_time: list[Row] = [FALSE, ("SIM03", EX, "split", 2.0)]
-    after_first: list[Row] = [TRUE[0], ("SIM03", EX, "split", 2.0)]
-    expected = [(EX, in_time), ("2017-06-26", after_first), ("2017-06-27", TRUE[:3]), ("2017-06-28", TRUE)]
+    after_first: list[Row] = [TRUE[0], TRUE[4], ("SIM03", EX, "split", 2.0)]
+    expected = [(EX, in_time), ("2017-06-26", after_first), ("2017-06-27", [*TRUE[:3], TRUE[4]]), ("2017-06-28", TRUE)]
     for session, known in expected:
         assert holdings(told_home, session) == plain_quantities(told_home, known, session)
     before = holdings(told_home, "2017-06-22")
@@ -183,6 +185,28 @@ def test_equity_moves_by_prices_dividends_costs_and_interest_alone(told_home: Pa
         assert states.loc[after, "cash_usd"] == pytest.approx(states.loc[before, "cash_usd"] + moved, abs=1e-6)
     paid = holdings(told_home, "2017-06-22")["SIM04"] * 0.5
     assert books[pd.Timestamp("2017-06-27")].session_dividends_usd == pytest.approx(paid)
+
+
+def test_orders_sized_on_the_wrong_book_fill_nothing_and_no_breaker_fires_on_a_false_peak(told_home: Path) -> None:
+    fills, orders = recorded(told_home, "fills"), recorded(told_home, "orders")
+    states = recorded(told_home, "portfolio_states").set_index("session")
+    under_way = orders[(orders["session"] == EX) & (orders["status"] == "accepted")]
+    assert len(under_way)
+    assert not fills["client_order_id"].isin(under_way["client_order_id"]).any()
+    page = (told_home / "reports" / f"{NAME}-{FOLLOWING[0]}.html").read_text()
+    assert f"late_action: {len(under_way)} orders under way were cancelled" in page
+    limits = strategy_limits(told_home)
+    for session in FOLLOWING:
+        assert states.loc[session, "gross_fraction"] <= limits.gross_limit
+        assert pd.isna(states.loc[session, "breaker"])
+    # The ex-session was recorded at nearly twice its equity: no peak that later sessions are measured from.
+    assert states.loc[EX, "session_return"] > 0.9
+    assert states.loc[FOLLOWING[0], "high_water_mark_usd"] == states.loc["2017-06-22", "high_water_mark_usd"]
+
+
+def strategy_limits(home: Path) -> PortfolioSettings:
+    with living_in(home):
+        return strategy_of().portfolio
 
 
 def test_the_publication_and_the_page_say_which_session_mended_the_book(told_home: Path) -> None:
