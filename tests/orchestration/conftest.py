@@ -5,6 +5,7 @@ Homes are built once a session and copied: a test that changes one works on its 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from nn_assets.orchestration.known import stored
 from nn_assets.orchestration.months import models
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.settings import Strategy
+from nn_assets.store.home import home as home_folder
 from nn_assets.store.ledger import Ledger
 from nn_assets.store.schema import TABLES
 
@@ -205,6 +207,16 @@ def run_assets(
             run_config={"loggers": {"console": {}}},
             raise_on_error=False,
         )
+
+
+def held_alone(name: str = NAME) -> bool:
+    """Whether someone holds the strategy alone: no one else could, this moment."""
+    with (home_folder() / "locks" / name / ".lock").open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def failures_of(result: dg.ExecuteInProcessResult) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -12,11 +13,20 @@ import yaml
 
 from nn_assets.errors import SettingsError
 from nn_assets.market.sessions import session_hours
+from nn_assets.orchestration.assets import intraday as intraday_assets
+from nn_assets.orchestration.assets import market as market_assets
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.tables import intraday
 from nn_assets.orchestration.workplace import open_workplace
-from tests.orchestration.conftest import failures_of, materialise_tables, run_assets, strategy_of, write_strategy
+from tests.orchestration.conftest import (
+    failures_of,
+    held_alone,
+    materialise_tables,
+    run_assets,
+    strategy_of,
+    write_strategy,
+)
 
 INTRADAY = ("raw_intraday_bars", "validated_intraday_bars")
 FIRST, LAST = "2017-03-01", "2017-06-30"  # the clocks go forward on 2017-03-12
@@ -85,6 +95,24 @@ def notices() -> list[str]:
         publication = workplace.publications.current("tiny")
     assert publication is not None
     return list(publication.details["notices"])
+
+
+def test_bars_are_judged_and_switched_while_the_strategy_is_held_alone(home, monkeypatch) -> None:
+    held: dict[str, bool] = {}
+
+    def watched(module: ModuleType, name: str) -> None:
+        honest = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *told: (held.update({name: held_alone()}), honest(*told))[1])
+
+    for module, names in (
+        (intraday_assets, ("audit_intraday", "publish_intraday")),
+        (market_assets, ("audit_bars", "publish_bars")),
+    ):
+        for name in names:
+            watched(module, name)
+    materialise_tables(strategy_of())
+    assert held == dict.fromkeys(("audit_intraday", "publish_intraday", "audit_bars", "publish_bars"), True)
+    assert not held_alone()
 
 
 def test_daily_bars_and_features_are_made_of_the_intraday_ones(home) -> None:

@@ -58,7 +58,7 @@ def intraday_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     def validated_intraday_bars(
         context: dg.AssetExecutionContext,
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
-        with open_workplace(strategy) as workplace:
+        with open_workplace(strategy) as workplace, workplace.alone():
             audited = audit_intraday(workplace)
             for check in audited.report.checks:
                 yield check_result(check)

@@ -76,7 +76,7 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     def validated_bars(
         context: dg.AssetExecutionContext,
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
-        with open_workplace(strategy) as workplace:
+        with open_workplace(strategy) as workplace, workplace.alone():
             audited = audit_bars(workplace)
             for check in audited.report.checks:
                 yield check_result(check)
