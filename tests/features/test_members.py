@@ -106,6 +106,23 @@ def test_no_choice_of_features_knows_of_a_symbol_that_is_none(members) -> None:
     assert found[0] == found[1] == found[2]
 
 
+@pytest.mark.parametrize("members", [MEMBERS, MEMBERS[:3]])
+def test_no_choice_of_features_knows_what_a_member_was_before_it_joined(members) -> None:
+    settings, found = FeatureSettings(select=True, maximum_selected=3), []
+    columns, rows = [*members, FUTURE], slice(40, 460)
+    candidates = belongs()[:, columns]
+    for wild in (False, True):
+        cube, returns = study(columns)
+        values = np.array(cube.values)
+        if wild:
+            values[:JOINED, -1, 1] = -40.0 * values[:JOINED, -1, 0]
+        told = FeatureCube(cube.sessions, cube.symbols, cube.names, values)
+        labels = Labels((returns > 0).astype(float), returns, np.arange(BARS) + 2).of_candidates(candidates)
+        found.append(select_features(told, labels, rows, settings, 2))
+    assert found[0] == found[1]
+    assert any(each.incremental_rank_ic is not None for each in found[0].figures)
+
+
 def test_without_a_universe_and_with_everyone_in_it_nothing_changes_to_the_bit() -> None:
     everyone = np.ones((BARS, 7), dtype=bool)
     plain = compute_features(PANEL, market_symbol="S0")

@@ -111,6 +111,21 @@ def test_no_figure_of_drift_knows_of_a_symbol_that_is_no_member(model, monkeypat
     assert len(_watched(of_two, CUBE, probability, None)[0].features) == 2 * len(CUBE.names)
 
 
+def test_no_figure_of_drift_knows_what_a_member_was_while_it_was_none(model) -> None:
+    belongs = np.ones((CUBE.bars, 3), dtype=bool)
+    left, back = FOLD.training.stop - 100, FOLD.training.stop - 20
+    belongs[left:back, 2] = False
+    values = np.array(CUBE.values)
+    # Up to ten sessions before it is back: the windows of a member may reach back that far.
+    values[left : back - 10, 2] = 50.0 * np.where(np.arange(left, back - 10) % 2, 1.0, -1.0)[:, None]
+    wild = FeatureCube(CUBE.sessions, CUBE.symbols, CUBE.names, values)
+    plain = model_reference(model, CUBE, STRATEGY.oversight, 252, candidates=belongs)
+    loud = model_reference(model, wild, STRATEGY.oversight, 252, candidates=belongs)
+    assert _told(loud) == _told(plain)
+    everyone = _told(model_reference(model, wild, STRATEGY.oversight, 252))
+    assert all(one != other for one, other in zip(everyone, _told(plain), strict=True))
+
+
 def test_everyone_a_member_is_watched_as_without_a_universe(model) -> None:
     probability = 0.5 + 0.1 * np.tanh(np.asarray(CUBE.values)[:, :, 0])
     plain, report = _watched(model, CUBE, probability, None)
