@@ -13,10 +13,11 @@ import pytest
 import yaml
 
 from nn_assets.evaluation import study as evaluation_study
+from nn_assets.market.sessions import sessions_between
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.commands.running import materialise
 from nn_assets.orchestration.days import lookahead, rounds
-from nn_assets.orchestration.known.universe import UNIVERSE
+from nn_assets.orchestration.known.universe import UNIVERSE, candidates_of
 from nn_assets.orchestration.months import models, study
 from nn_assets.orchestration.months.cost_models import cost_model
 from nn_assets.orchestration.naming import asset_key
@@ -59,6 +60,7 @@ def prepare(home: Path, members: str = MEMBERS) -> None:
     (home / "strategies" / "members.csv").write_text(members, encoding="utf-8")
 
 
+DAYS = sessions_between("XNYS", "2016-01-04", LAST)
 DECISION = {
     "session": pd.Timestamp("2017-06-29"),
     "data_hash": "-",
@@ -262,3 +264,31 @@ def test_five_years_of_122_stocks_state_how_many_members_of_the_index_they_lack(
     # By ticker alone 420 of 515 in 2013; three of them traded under another ticker then.
     assert "| 2013 | 515 | 417 |" in told["members_without_bars"].value
     assert told["symbols"].value == 122
+
+
+def test_a_spell_that_begins_in_the_vault_is_stored_when_it_opens(empty_home) -> None:
+    prepare(empty_home, MEMBERS + "LATER,2017-04-03,\n")
+    file = empty_home / "strategies" / "tiny.yaml"
+    open_file = file.read_text(encoding="utf-8")
+    sealed = open_file.replace("history_starts:", "vault_starts: '2017-02-01'\n  history_starts:", 1)
+    file.write_text(sealed.replace(f"  live_starts: '{FIRST_LIVE}'\n", ""), encoding="utf-8")
+    members = []
+    for told in (None, open_file):
+        if told is not None:
+            file.write_text(told, encoding="utf-8")
+        with open_workplace(strategy_of()) as workplace:
+            stores = workplace.strategy, workplace.lake
+            for _ in range(2):
+                counted = ingest_universe(*stores, workplace.ledger, file.parent)
+            assert (counted.added, counted.revised) == (0, 0)
+            members.append(candidates_of(*stores, DAYS, ("SIM05", "LATER", "SIM02")))
+            starts = workplace.lake.read_segments("tiny", UNIVERSE)["member_from"]
+            assert (starts.max() < pd.Timestamp("2017-02-01")) == (told is None)
+    expected = np.stack([DAYS >= JOINED, DAYS >= "2017-04-03", DAYS >= "2010-01-04"], axis=1)
+    assert np.array_equal(members[1], expected)
+    assert np.array_equal(members[0], expected & [False, False, True])
+    # Sealed later, it keeps what was told before: nothing is retired.
+    file.write_text(sealed.replace(f"  live_starts: '{FIRST_LIVE}'\n", ""), encoding="utf-8")
+    with open_workplace(strategy_of()) as workplace:
+        counted = ingest_universe(workplace.strategy, workplace.lake, workplace.ledger, file.parent)
+    assert (counted.added, counted.revised) == (0, 0)
