@@ -65,7 +65,7 @@ def test_symbols_that_no_bar_has_are_refused_with_the_mapping_that_mends_it() ->
         ("path: x.csv, exchange: bybit", "exchange", "'bybit': no such key of kind 'file'"),
         ("kind: file, path: x.csv, symbols: [A]", "symbols", "no such key of kind 'file'"),
         ("kind: nosuch, path: x.csv", "kind", "'nosuch': one of 'file', 'ccxt_funding'"),
-        ("kind: ccxt_funding, exchange: ../x, symbols: [A]", "exchange", "String should match"),
+        ("kind: ccxt_funding, exchange: ../x, symbols: [A]", "exchange", "an exchange's id was expected"),
         ("kind: ccxt_funding, exchange: bybit", "symbols", "Field required"),
         ("kind: ccxt_funding, exchange: bybit, symbols: []", "symbols", "at least 1 item"),
         ("kind: ccxt_funding, exchange: bybit, symbols: [A, A]", "symbols", "a symbol stands twice"),

@@ -74,7 +74,7 @@ def test_a_strategy_that_names_no_source_takes_the_bundled_sample() -> None:
         ("{path: x}", "source.path", "'x': no such key"),
         ("{kind: files}", "source", "needs source.path"),
         ("{kind: sql, query: SELECT 1}", "source.url_env", "Field required"),
-        ("{kind: ccxt, exchange: ../x}", "source.exchange", "'../x': String should match"),
+        ("{kind: ccxt, exchange: ../x}", "source.exchange", "'../x': an exchange's id was expected"),
         ("{kind: alpaca, feed: all}", "source.feed", "'all': Input should be 'sip', 'iex' or 'otc'"),
         ("{kind: sql, url_env: U, query: SELECT 1, maximum_rows: 0}", "source.maximum_rows", "greater than or equal"),
         ("{kind: massive, base_url: 'http://example.com'}", "source.base_url", "https was expected"),

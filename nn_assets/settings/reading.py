@@ -15,7 +15,9 @@ from nn_assets.errors import SettingsError
 from nn_assets.settings.calendar_file import with_overrides
 from nn_assets.settings.close_keys import Place as _Place
 from nn_assets.settings.close_keys import chosen_kind, hint, place_of, without_consequences
+from nn_assets.settings.sections import OUT_OF_ORDER
 from nn_assets.settings.strategy import Strategy
+from nn_assets.settings.wording import expectation
 
 __all__ = ["line_of_key", "load_strategy", "parse_strategy"]
 
@@ -25,7 +27,7 @@ _SECRET = re.compile(r"key|secret|password|token|url|_env$", re.IGNORECASE)
 _LONGEST = 1 << 18  # bytes: a thousand times what a strategy states
 _DEEPEST = 16
 _LARGEST = 2**63 - 1  # what a database and a random generator's seed can hold
-_DOTTED = re.compile(r"\b[a-z_]+\.[a-z_]+\b")
+_DOTTED = re.compile(r"\b[a-z_]+(?:\.[a-z_]+)+\b")
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -55,7 +57,9 @@ class _PlainLoader(yaml.SafeLoader):
         try:
             value = super().construct_object(node, deep=deep)
         except (ValueError, OverflowError, TypeError) as error:
-            raise ConstructorError(None, None, str(error), node.start_mark) from error
+            day = node.tag == "tag:yaml.org,2002:timestamp"
+            told = f"{node.value} is no day; year first, as in 2018-01-31" if day else str(error)
+            raise ConstructorError(None, None, told, node.start_mark) from error
         if isinstance(value, int) and abs(value) > _LARGEST:
             raise ConstructorError(None, None, f"a whole number beyond {_LARGEST}", node.start_mark)
         return value
@@ -108,7 +112,7 @@ def parse_strategy(text: str, *, file: str = "<text>") -> Strategy:
     try:
         return Strategy.model_validate(with_overrides(raw, Path(file).parent))
     except ValidationError as error:
-        raise _explained(error, _lines(node), file) from error
+        raise _explained(error, node, file) from error
 
 
 def _line_of(error: yaml.YAMLError, text: str) -> int | None:
@@ -121,14 +125,26 @@ def _line_of(error: yaml.YAMLError, text: str) -> int | None:
 def _lines(node: yaml.Node, place: _Place = ()) -> dict[_Place, int]:
     """Line, from 1, of each key and of each item of a list."""
     found = {place: node.start_mark.line + 1}
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            inner = (*place, key.value)
-            found |= _lines(value, inner) | {inner: key.start_mark.line + 1}
-    elif isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            found |= _lines(item, (*place, str(index)))
+    for key, value in _inside(node):
+        told = value if isinstance(key, str) else key
+        inner = (*place, key if isinstance(key, str) else key.value)
+        found |= _lines(value, inner) | {inner: told.start_mark.line + 1}
     return found
+
+
+def _written(node: yaml.Node, place: _Place) -> str | None:
+    """A single value as it stands in the file; None where there is none."""
+    if not place:
+        return str(node.value) if isinstance(node, yaml.ScalarNode) else None
+    inside = {key if isinstance(key, str) else key.value: value for key, value in _inside(node)}
+    return _written(inside[place[0]], place[1:]) if place[0] in inside else None
+
+
+def _inside(node: yaml.Node) -> list[tuple[str | yaml.Node, yaml.Node]]:
+    """Keys of a mapping, or places in a list, with what stands there."""
+    if isinstance(node, yaml.MappingNode):
+        return list(node.value)
+    return [(str(place), item) for place, item in enumerate(node.value)] if isinstance(node, yaml.SequenceNode) else []
 
 
 def line_of_key(path: Path, place: _Place) -> int | None:
@@ -142,25 +158,33 @@ def line_of_key(path: Path, place: _Place) -> int | None:
     return lines[place]
 
 
-def _explained(error: ValidationError, lines: dict[_Place, int], file: str) -> SettingsError:
+def _explained(error: ValidationError, node: yaml.Node, file: str) -> SettingsError:
+    lines = _lines(node)
     problems = without_consequences(error.errors(include_url=False), lines)
     first = problems[0]
     return SettingsError(
         expected="known keys with values of their type",
-        found="; ".join(_told(problem, lines) for problem in problems),
-        remedy="correct or delete the keys named; the modules of nn_assets/settings list every key",
+        found="; ".join(_told(problem, node, lines) for problem in problems),
+        remedy="; ".join(dict.fromkeys(_remedy(problem) for problem in problems)),
         file=file,
         line=_named(first, lines)[0][1] if _named(first, lines) else _line(first, lines),
         key=_key(first, lines) if first["loc"] or _named(first, lines) else None,
     )
 
 
-def _told(problem: ErrorDetails, lines: dict[_Place, int]) -> str:
+def _remedy(problem: ErrorDetails) -> str:
+    if problem["type"] == "value_error" and OUT_OF_ORDER in problem["msg"]:
+        return "correct these dates"
+    return "correct or delete the keys named; the modules of nn_assets/settings list every key"
+
+
+def _told(problem: ErrorDetails, node: yaml.Node, lines: dict[_Place, int]) -> str:
     named = _named(problem, lines)
+    said = _expectation(problem, _written(node, place_of(problem)))
     if named:  # a rule between keys says itself which, and their values
         numbers = " and ".join(str(number) for _, number in named)
-        return f"{_expectation(problem)} (lines {numbers})"
-    told = f"{_key(problem, lines)} = {_value(problem)}: {_expectation(problem)} (line {_line(problem, lines)})"
+        return f"{said} (line{'s' * (len(named) > 1)} {numbers})"
+    told = f"{_key(problem, lines)} = {_value(problem)}: {said} (line {_line(problem, lines)})"
     return told + hint(problem, lines)
 
 
@@ -170,7 +194,7 @@ def _named(problem: ErrorDetails, lines: dict[_Place, int]) -> list[tuple[str, i
         return []
     keys = dict.fromkeys(_DOTTED.findall(problem["msg"]))
     found = [(key, lines[place]) for key in keys if (place := tuple(key.split("."))) in lines]
-    return found if len(found) > 1 else []
+    return found if len(found) > 1 or not place_of(problem) else []  # of the whole file each key named is news
 
 
 def _line(problem: ErrorDetails, lines: dict[_Place, int]) -> int:
@@ -200,13 +224,13 @@ def _value(problem: ErrorDetails) -> str:
     return "(not shown)" if _SECRET.search(".".join(place_of(problem))) else repr(given)
 
 
-def _expectation(problem: ErrorDetails) -> str:
+def _expectation(problem: ErrorDetails, written: str | None) -> str:
     if problem["type"] == "extra_forbidden":
         kind = chosen_kind(problem)
         return "no such key" if kind is None else f"no such key of kind {kind!r}"
     if problem["type"] == _NO_SUCH_KIND:
         return f"one of {problem['ctx']['expected_tags']} was expected"
-    return problem["msg"].removeprefix("Value error, ")
+    return expectation(problem, written)
 
 
 def load_strategy(path: Path) -> Strategy:

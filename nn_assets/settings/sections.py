@@ -35,6 +35,7 @@ NonNegative = Annotated[float, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=1)]
 
 
+OUT_OF_ORDER = "must lie before"
 # In the order of their days, each with what must come before it.
 _STAGES = {
     "history_starts": "nothing comes before it",
@@ -73,7 +74,7 @@ class MarketSettings(Section):
                 raise ValueError(f"market.{name} {day} must lie between {EARLIEST} and {LATEST}")
         stages = [(name, day) for name in _STAGES if (day := getattr(self, name)) is not None]
         wrong = [
-            f"market.{earlier} {first} must lie before market.{later} {second}: {_STAGES[later]}"
+            f"market.{earlier} {first} {OUT_OF_ORDER} market.{later} {second}: {_STAGES[later]}"
             for (earlier, first), (later, second) in pairwise(stages)
             if first >= second
         ]

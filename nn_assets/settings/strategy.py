@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Annotated, Any
 
 from pydantic import Field, model_validator
@@ -29,6 +31,12 @@ __all__ = ["Strategy"]
 
 # Left at their defaults these change no result, nor the hash of a strategy that never stated them.
 _COUNTED_WHEN_SET = (("source", "actions_path", None), ("market", "adjustment_convention", "previous_close"))
+
+
+def _unknown_series(role: str, name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, sorted(known), n=1)
+    meant = f", did you mean {near[0]}?" if near else ""
+    return f"features.series.{role} names {name}, which series does not{meant}"
 
 
 class Strategy(Section):
@@ -69,9 +77,11 @@ class Strategy(Section):
         twice = sorted({name for name, symbol in named if named.count((name, symbol)) > 1})
         if twice:
             raise ValueError(f"series {', '.join(twice)} stands twice for the same symbol")
-        unknown = sorted(set(self.features.series.values()) - {name for name, _ in named})
+        known = {name for name, _ in named}
+        unknown = {role: name for role, name in self.features.series.items() if name not in known}
         if unknown:
-            raise ValueError(f"features.series names {', '.join(unknown)}, which series does not")
+            told = [_unknown_series(role, name, known) for role, name in unknown.items()]
+            raise ValueError("; ".join(told))
         if self.intraday is not None and "source" in self.model_fields_set:
             raise ValueError("daily bars are made of the intraday bars: leave source out beside intraday")
         return self

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nn_assets.errors import SettingsError
-from nn_assets.settings import parse_strategy
+from nn_assets.settings import Strategy, parse_strategy
+from nn_assets.settings.wording import PATTERNS
 from tests.cli.conftest import STRATEGY, call
 
 MINIMAL = "name: demo\nmarket:\n  history_starts: 2010-01-04\n"
@@ -112,3 +113,65 @@ def test_stages_of_history_out_of_order_are_told_with_both_keys_values_and_lines
     for jargon in ("Value error", "a mapping"):
         assert jargon not in str(error)
     assert error.where["key"] == told[0].split()[0]
+    assert error.remedy == "correct these dates"
+
+
+def test_dates_out_of_order_beside_another_fault_keep_both_remedies() -> None:
+    remedy = refused(MINIMAL + "  live_starts: 2009-06-03\nlearning: {hiden: 3}\n").remedy
+    assert remedy.startswith("correct these dates; ")
+    assert "delete the keys named" in remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            MINIMAL + "  symbols: [A, B, NO]\n",
+            'market.symbols.2 = False: text was expected; quote it: "NO" (line 4)',
+        ),
+        (MINIMAL + "  symbols: [01]\n", 'market.symbols.0 = 1: text was expected; quote it: "01" (line 4)'),
+        (
+            MINIMAL.replace("2010-01-04", "31.01.2018"),
+            "market.history_starts = '31.01.2018': a day was expected, year first: 2018-01-31 (line 3)",
+        ),
+        (
+            MINIMAL.replace("2010-01-04", "20180131"),
+            "market.history_starts = 20180131: a day was expected, year first: 2018-01-31 (line 3)",
+        ),
+        (
+            MINIMAL.replace("demo", "My Demo"),
+            "name = 'My Demo': lower-case letters, digits and _ were expected, a letter first, at most 48 characters",
+        ),
+        (
+            MINIMAL + "source: {kind: sql, url_env: a b, query: q}\n",
+            "source.url_env = (not shown): the name of an environment variable was expected: letters, digits and _",
+        ),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_told_in_words(text, told) -> None:
+    assert refused(text).found.startswith(told)
+
+
+def test_a_day_that_yaml_cannot_read_is_told_year_first() -> None:
+    found = refused(MINIMAL.replace("2010-01-04", "2018-31-01")).found
+    assert "2018-31-01 is no day; year first, as in 2018-01-31" in found
+
+
+def test_every_pattern_of_a_setting_has_words() -> None:
+    def patterns(node: object) -> set[str]:
+        inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+        own = {node["pattern"]} if isinstance(node, dict) and isinstance(node.get("pattern"), str) else set()
+        return own.union(*map(patterns, inner))
+
+    stated = patterns(Strategy.model_json_schema())
+    assert len(stated) > 3
+    assert stated <= set(PATTERNS)
+
+
+def test_a_series_that_is_not_there_is_told_by_the_key_that_names_it() -> None:
+    text = MINIMAL + "features:\n  series:\n    implied_volatility: vixx\nseries:\n- {name: vix, path: a.csv}\n"
+    error = refused(text)
+    assert error.found == (
+        "features.series.implied_volatility names vixx, which series does not, did you mean vix? (line 6)"
+    )
+    assert (error.where["key"], error.where["line"]) == ("features.series.implied_volatility", 6)

@@ -1,0 +1,36 @@
+"""What was expected of a setting, in words for the person who wrote it."""
+
+from __future__ import annotations
+
+from pydantic_core import ErrorDetails
+
+__all__ = ["PATTERNS", "expectation"]
+
+_NAME = "lower-case letters, digits and _ were expected, a letter first, at most"
+PATTERNS = {
+    r"^[a-z][a-z0-9_]{0,47}$": f"{_NAME} 48 characters",
+    r"^[a-z][a-z0-9_]{0,31}$": f"{_NAME} 32 characters",
+    r"^[A-Za-z_][A-Za-z0-9_]*$": "the name of an environment variable was expected: letters, digits and _, no digit "
+    "first",
+    r"^[a-z0-9]+$": "an exchange's id was expected: lower-case letters and digits",
+    r"^([01]\d|2[0-3]):[0-5]\d$": 'a time of day from "00:00" to "23:59" was expected, in quotes',
+}
+"""Each pattern that a text among the settings must have, in words."""
+
+
+def expectation(problem: ErrorDetails, written: str | None) -> str:
+    """What was expected of a value.
+
+    Parameters
+    ----------
+    written : str, optional
+        The value as it stands in the file, before YAML made something of it.
+    """
+    kind = problem["type"]
+    if kind == "string_type" and written is not None:
+        return f'text was expected; quote it: "{written}"'
+    if kind == "string_pattern_mismatch":
+        return PATTERNS[problem["ctx"]["pattern"]]
+    if kind.startswith("date_"):
+        return "a day was expected, year first: 2018-01-31"
+    return problem["msg"].removeprefix("Value error, ")
