@@ -114,7 +114,8 @@ class Database:
         if isinstance(url, SourceError):
             return url
         if url.get_backend_name() == "sqlite" and not _is_there(url):  # SQLite would make an empty one of it
-            return self._fault("reachable", "a SQLite file", "no such file", self._check_remedy())
+            file = str(Path(url.database or "").absolute())  # a path is no secret
+            return self._fault("reachable", "a SQLite file", "no such file", self._check_remedy(), file=file)
         try:
             return self._fetch(create_engine(url, poolclass=NullPool), statement)
         except (NoSuchModuleError, ModuleNotFoundError) as error:

@@ -41,10 +41,11 @@ def read_membership_file(folder: Path, settings: UniverseSettings) -> pd.DataFra
         No file, a missing column, a day that is none, a spell that ends before it begins, or two of
         one symbol that overlap.
     """
-    parts = [_read(file, settings) for file in files_of(folder / settings.path, "universe.path")]
+    files = files_of(folder / settings.path, "universe.path")
+    parts = [_read(file, settings) for file in files]
     spells = pd.concat(parts, ignore_index=True).sort_values(["symbol", "member_from"], kind="stable")
     spells = spells.reset_index(drop=True)
-    _refuse_overlaps(spells)
+    _refuse_overlaps(spells, {_source_of(file): file for file in files})
     return spells
 
 
@@ -66,13 +67,17 @@ def _read(file: Path, settings: UniverseSettings) -> pd.DataFrame:
             "symbol": symbols,
             "member_from": days_of(table, starts, file),
             "member_to": days_of(table, ends, file, nullable=True, far_is_none=True),
-            "source": f"membership:{file.name}",
+            "source": _source_of(file),
             "known_at": nothing if known is None else moments_of(table, known, file, nullable=True, known_at=True),
         }
     )
 
 
-def _refuse_overlaps(spells: pd.DataFrame) -> None:
+def _source_of(file: Path) -> str:
+    return f"membership:{file.name}"
+
+
+def _refuse_overlaps(spells: pd.DataFrame, files: dict[str, Path]) -> None:
     backwards = spells["member_to"] <= spells["member_from"]
     same = spells["symbol"] == spells["symbol"].shift()
     ended = spells["member_to"].shift()
@@ -80,11 +85,12 @@ def _refuse_overlaps(spells: pd.DataFrame) -> None:
     for wrong, rule in ((backwards, "spells_end_after_they_begin"), (overlapping, "spells_do_not_overlap")):
         if wrong.any():
             row = spells[wrong].iloc[0]
+            end = "with no end" if pd.isna(row["member_to"]) else f"to {row['member_to'].date()}"
             raise SourceError(
                 expected="spells that end after they begin, and before the symbol's next one",
-                found=f"a spell from {row['member_from'].date()} to {row['member_to']}, first of {int(wrong.sum())}",
+                found=f"a spell from {row['member_from'].date()} {end}, first of {int(wrong.sum())}",
                 remedy="correct the dates; an open end belongs to a symbol's last spell only",
-                file=row["source"].partition(":")[2],
+                file=str(files[row["source"]]),
                 symbol=row["symbol"],
                 rule=rule,
             )

@@ -188,6 +188,7 @@ REFUSED = {
     "odd suffix": (["bars", "--out", "x.xlsx"], ["x.xlsx", ".csv, .parquet or .json"]),
     "no suffix": (["bars", "--out", "bars"], ["--out", ".csv, .parquet or .json"]),
     "a date that is none": (["bars", "--out", "x.csv", "--from", "2016-02-30"], ["--from", "'2016-02-30'"]),
+    "an impossible month": (["bars", "--out", "x.csv", "--from", "2015-13"], ["'2015-13'", "a month such as 2017-12"]),
     "a word for a date": (["bars", "--out", "x.csv", "--to", "tuesday week"], ["--to", "'tuesday week'"]),
     "a year too far": (["bars", "--out", "x.csv", "--to", "999999-01-01"], ["--to", "'999999-01-01'"]),
     "a time that is none": (["bars", "--out", "x.csv", "--as-of", "2016-04-28T25:00"], ["--as-of", "T25:00"]),

@@ -80,6 +80,22 @@ def test_a_faulty_spell_is_refused_by_rule(tmp_path, rows, rule) -> None:
     assert caught.value.where["rule"] == rule
 
 
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ("A,2001-01-02,2000-01-03", "a spell from 2001-01-02 to 2000-01-03, first of 1"),
+        ("A,2001-01-02,\nA,2001-01-02,", "a spell from 2001-01-02 with no end, first of 1"),
+    ],
+)
+def test_a_faulty_spell_is_told_in_days_with_its_file(tmp_path, rows, told) -> None:
+    file = tmp_path / "members.csv"
+    file.write_text(f"ticker,start_date,end_date\n{rows}\n", encoding="utf-8")
+    with pytest.raises(SourceError) as caught:
+        read_membership_file(tmp_path, settings())
+    assert caught.value.found == told
+    assert caught.value.where["file"] == str(file)
+
+
 def test_an_end_beyond_what_a_moment_holds_is_open(tmp_path: Path) -> None:
     ends = ["9999-12-31", "2262-04-12", "2261-01-01", ""]
     rows = [f"A{place},2001-01-02,{end}" for place, end in enumerate(ends)]

@@ -128,7 +128,6 @@ def test_a_wrong_password_is_told_without_the_password(postgres, postgres_server
         f"nosuchdatabase://owner:{quote(SECRET, safe='')}@host/name",
         f"no address {SECRET}",
         f"postgresql://owner@host:{SECRET}/name",
-        f"sqlite:////nowhere/{SECRET}.sqlite",
         "",
     ],
 )
@@ -136,6 +135,17 @@ def test_an_address_that_leads_nowhere_is_told_without_being_quoted(address, cap
     monkeypatch.setenv(ADDRESS, address)
     error = refused(caplog, asking().bars)
     assert ADDRESS in str(error) or error.where["rule"] == "driver_installed"
+
+
+def test_a_sqlite_file_that_is_not_there_is_named(tmp_path, caplog, monkeypatch) -> None:
+    file = tmp_path / "none.sqlite"
+    monkeypatch.setenv(ADDRESS, f"sqlite:///{file}?password={SECRET}")
+    error = refused(caplog, asking().bars)
+    assert error.where == {"source": "sql", "rule": "reachable", "file": str(file)}
+    assert ADDRESS in error.remedy
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(ADDRESS, "sqlite:///none.sqlite")
+    assert refused(caplog, asking().bars).where["file"] == str(file)
 
 
 def test_the_address_is_needed_only_when_data_are_asked_for(monkeypatch) -> None:

@@ -135,8 +135,9 @@ def _moment(option: str, text: str | None) -> pd.Timestamp | None:
     except ValueError:
         stamp = pd.NaT
     if pd.isna(stamp):
+        month = "" if option == "--as-of" else "a month such as 2017-12, "
         raise SettingsError(
-            expected="a date such as 2017-12-01, or a time such as 2017-12-01T21:30Z",
+            expected=f"a date such as 2017-12-01, {month}or a time such as 2017-12-01T21:30Z",
             found=repr(text),
             remedy="correct the option",
             key=option,
