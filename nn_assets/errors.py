@@ -48,7 +48,12 @@ class NnAssetsError(Exception):
     def __str__(self) -> str:
         place = ", ".join(f"{name} {value}" for name, value in self.where.items())
         head = f"[{place}] " if place else ""
-        return f"{head}expected {self.expected}; found {self.found}. Remedy: {self.remedy}"
+        told = f"{head}expected {self.expected}; found {self._told()}"
+        return told + ("\n" if "\n" in told else ". ") + f"Remedy: {self.remedy}"  # after a list, on a line of its own
+
+    def _told(self) -> str:
+        """What was found, in full."""
+        return self.found
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), self.expected, self.found, self.remedy, self.where))
@@ -87,10 +92,10 @@ class GateHalted(NnAssetsError):  # noqa: N818  the field says: the pipeline hal
         self.violations = tuple(violations)
         super().__init__(expected=expected, found=found, remedy=remedy, **where)
 
-    def __str__(self) -> str:
+    def _told(self) -> str:
         listed = "".join(f"\n  - {line}" for line in self.violations[:50])
         more = len(self.violations) - 50
-        return super().__str__() + listed + (f"\n  - and {more} more" if more > 0 else "")
+        return self.found + listed + (f"\n  - and {more} more" if more > 0 else "")
 
     def __reduce__(self) -> tuple[object, ...]:
         return (

@@ -21,6 +21,8 @@ from nn_assets.settings import GateSettings
 
 __all__ = ["GateCheck", "GateReport", "inspect"]
 
+_MOST_NAMED = 12
+
 
 @dataclass(frozen=True)
 class GateCheck:
@@ -254,4 +256,9 @@ def _pointed_out(cleaned: Cleaned, name: str, *, blocking: bool) -> GateCheck:
     found = [notice for notice in cleaned.notices if notice.rule == name]
     lines = tuple(f"{notice.symbol} {notice.first_session.date()}: {name}, {notice.message}" for notice in found)
     detail = f"{len(found)} for a person to judge; rows kept" if found else "none found"
+    if found and blocking:
+        named = sorted({notice.symbol for notice in found})
+        more = ", ..." if len(named) > _MOST_NAMED else ""
+        listed = ", ".join(named[:_MOST_NAMED]) + more
+        detail = f"{len(named)} symbol{'s' * (len(named) > 1)} whose open repeats the close before over a long stretch: {listed}"
     return GateCheck(name, not found, detail, lines, blocking=blocking)

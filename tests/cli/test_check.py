@@ -141,8 +141,13 @@ def test_a_gate_that_halts_is_the_usual_error(fresh_home) -> None:
     file.write_text("\n".join([header, *(line.replace(",", ",-", 1) for line in lines)]) + "\n", encoding="utf-8")
     answer = call(fresh_home, "check", "-s", "mine", "--json")
     assert answer.status == 1
-    assert "rule quarantined_share" in answer.document["message"]
-    assert "Remedy" in answer.document["message"]
+    message = answer.document["message"]
+    assert "rule quarantined_share" in message
+    assert message.count("Remedy: ") == 1
+    found, _, remedy = message.partition("\nRemedy: ")
+    assert "\n  - CON " in found
+    assert "\n" not in remedy
+    assert "gate.max_quarantined_fraction" in remedy
 
 
 def test_a_studied_strategy_is_sent_on_to_its_first_undecided_session(own_home) -> None:

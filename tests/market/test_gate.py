@@ -118,7 +118,17 @@ def test_opens_that_nobody_could_trade_halt_where_orders_fill_at_the_open(fills_
     assert failed(report) == (["repeated_open"] if fills_at_open else [])
     assert ("repeated_open" in blocking_checks(fills_at_open=fills_at_open)) is fills_at_open
     if fills_at_open:
-        assert "label.execution next_close" in halt(report).remedy
+        error = halt(report)
+        assert "label.execution next_close" in error.remedy
+        assert "1 symbol whose open repeats the close before over a long stretch: AAA" in error.found
+        assert "kept" not in error.found
+        # What was found stands together, and the remedy whole after it.
+        found, _, remedy = str(error).partition("\nRemedy: ")
+        assert found.endswith(error.violations[-1])
+        assert remedy == error.remedy
+    else:
+        (check,) = [each for each in report.checks if each.name == "repeated_open"]
+        assert "1 for a person to judge; rows kept" in check.detail
 
 
 def test_sessions_never_delivered_halt_and_each_is_named() -> None:

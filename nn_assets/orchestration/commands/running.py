@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import dagster as dg
@@ -16,6 +17,7 @@ __all__ = ["execute", "materialise"]
 
 # Names the progress logger: without it Dagster prints every event.
 _RUN_CONFIG: dict[str, Any] = {"loggers": {"console": {"config": {}}}}
+_REMEDY = re.compile(r"(?:\. |\n)Remedy: ")
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -85,7 +87,8 @@ def _explained(result: dg.ExecuteInProcessResult, job: str) -> RunFailed:
             error = error.cause  # Dagster wraps what the step raised
         failure = event.step_failure_data.user_failure_data
         message = (failure.description if failure else None) or (error.message if error else "")
-        told, _, remedy = str(message).strip().removeprefix("nn_assets.errors.").partition(". Remedy: ")
+        told, *rest = _REMEDY.split(str(message).strip().removeprefix("nn_assets.errors."), maxsplit=1)
+        remedy = "".join(rest)
         return RunFailed(
             expected=f"job {job} to succeed",
             found=f"step {event.step_key} failed: {told}",
