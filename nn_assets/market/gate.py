@@ -260,5 +260,6 @@ def _pointed_out(cleaned: Cleaned, name: str, *, blocking: bool) -> GateCheck:
         named = sorted({notice.symbol for notice in found})
         more = ", ..." if len(named) > _MOST_NAMED else ""
         listed = ", ".join(named[:_MOST_NAMED]) + more
-        detail = f"{len(named)} symbol{'s' * (len(named) > 1)} whose open repeats the close before over a long stretch: {listed}"
+        symbols = f"{len(named)} symbol{'s' * (len(named) > 1)}"
+        detail = f"{symbols} whose open repeats the close before over a long stretch: {listed}"
     return GateCheck(name, not found, detail, lines, blocking=blocking)

@@ -39,7 +39,7 @@ def feature_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     )
     def features(context: dg.AssetExecutionContext) -> dg.Output[DerivedCube]:
         del context
-        with open_workplace(strategy) as workplace:
+        with open_workplace(strategy) as workplace, workplace.alone():  # bars and their hash are of one publication
             cube = workplace.compute_cube(workplace.panel())
             data_hash = workplace.data_hash()
         entries: dict[str, Feature | SeriesFeature] = {**CATALOGUE, **SERIES_FEATURES}
