@@ -16,7 +16,7 @@ import pytest
 
 from nn_assets.orchestration.commands.headless import run_round
 from nn_assets.orchestration.commands.running import materialise
-from nn_assets.orchestration.days import rounds
+from nn_assets.orchestration.days import records
 from nn_assets.orchestration.days.lookahead import decisions_repeat_in_replay
 from nn_assets.orchestration.days.rounds import decide_session
 from nn_assets.orchestration.tables import ingest, ingest_actions
@@ -235,7 +235,7 @@ def test_a_run_killed_while_it_mends_ends_in_the_same_records(
         with at("2017-06-26 22:00"):
             materialise_tables(strategy_of())
         with monkeypatch.context() as patch, at("2017-06-26 22:00"), open_workplace(strategy_of()) as workplace:
-            patch.setattr(rounds, "validate", None)
+            patch.setattr(records, "validate", None)
             with pytest.raises(TypeError):
                 decide_session(workplace, pd.Timestamp("2017-06-26"), "killed")
         live("2017-06-26")

@@ -14,7 +14,8 @@ from nn_assets.evaluation.replay import forecast_arrays, replay
 from nn_assets.evaluation.spending import SLIPPAGE_SESSIONS
 from nn_assets.orchestration.clock import as_of_sessions
 from nn_assets.orchestration.days.late_actions import late_actions
-from nn_assets.orchestration.days.rounds import Given, recorded_given, watch_of
+from nn_assets.orchestration.days.records import Given, recorded_given
+from nn_assets.orchestration.days.rounds import watch_of
 from nn_assets.orchestration.days.standing import spending_on_record, standing_before
 from nn_assets.orchestration.months.cost_models import cost_model, recorded_cost_model_ids
 from nn_assets.orchestration.months.models import forecasts_until, read_forecast_list
