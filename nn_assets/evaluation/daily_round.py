@@ -28,17 +28,13 @@ from nn_assets.oversight.severity import (
     next_trading_state,
     severity,
 )
-from nn_assets.portfolio.actions import (
-    LateActions,
-    book_after_actions,
-    book_after_late_actions,
-    owed_by_late_actions,
-)
+from nn_assets.portfolio.actions import book_after_actions
 from nn_assets.portfolio.book import Book, PortfolioState, empty_book, reset_breaker
 from nn_assets.portfolio.breakers import Control, kill_switch_control
 from nn_assets.portfolio.decide import decide
 from nn_assets.portfolio.fills import FillArrays, no_fills
 from nn_assets.portfolio.inputs import Decision, DecisionInputs
+from nn_assets.portfolio.late_actions import LateActions, book_after_late_actions, owed_by_late_actions
 from nn_assets.settings import Strategy
 from nn_assets.signals.signals import SessionSignals
 

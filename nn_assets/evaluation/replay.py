@@ -22,7 +22,7 @@ from nn_assets.evaluation.market_view import MarketView
 from nn_assets.evaluation.record import BookTrack
 from nn_assets.features.labels import Labels
 from nn_assets.oversight.drift import DriftReport
-from nn_assets.portfolio.actions import LateActions
+from nn_assets.portfolio.late_actions import LateActions
 from nn_assets.settings import Strategy
 from nn_assets.signals.signals import OutcomeStatistics, SessionSignals, make_signals, outcome_statistics
 

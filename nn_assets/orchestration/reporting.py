@@ -18,7 +18,7 @@ from nn_assets.evaluation.verdict import Verdict
 from nn_assets.orchestration.known.universe import survivorship_facts
 from nn_assets.orchestration.months.study import StudyResult
 from nn_assets.orchestration.workplace import Workplace
-from nn_assets.portfolio.actions import owed_by_late_actions
+from nn_assets.portfolio.late_actions import owed_by_late_actions
 from nn_assets.reports.page import DailyPage, Plot, StudyPage, daily_page, demo_page, study_page
 from nn_assets.reports.plots import (
     calibration_curve,

@@ -13,8 +13,9 @@ from nn_assets.evaluation.daily_round import Controls, Round
 from nn_assets.evaluation.market_view import MarketView, market_view
 from nn_assets.evaluation.replay import replay
 from nn_assets.market.panel import FIELDS, panel_from_bars
-from nn_assets.portfolio.actions import ActionRows, LateActions, book_after_actions
+from nn_assets.portfolio.actions import book_after_actions
 from nn_assets.portfolio.book import empty_book
+from nn_assets.portfolio.late_actions import ActionRows, LateActions
 from tests.evaluation.test_replay_actions import FIRST, quoted_raw
 from tests.evaluation.worlds import SYMBOLS, World, world, world_strategy
 

@@ -12,16 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nn_assets.errors import DecisionError
-from nn_assets.portfolio.actions import (
-    ActionRows,
-    LateActions,
-    book_after_actions,
-    book_after_late_actions,
-    owed_by_late_actions,
-)
+from nn_assets.portfolio.actions import book_after_actions
 from nn_assets.portfolio.book import Book, empty_book
 from nn_assets.portfolio.breakers import Breaker
 from nn_assets.portfolio.fills import FillArrays
+from nn_assets.portfolio.late_actions import ActionRows, LateActions, book_after_late_actions, owed_by_late_actions
 from nn_assets.portfolio.records import book_remainder, holdings_frame
 from nn_assets.settings import PortfolioSettings
 

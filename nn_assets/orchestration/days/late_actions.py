@@ -12,7 +12,7 @@ import pandas as pd
 from nn_assets.evaluation.market_view import MarketView
 from nn_assets.market.adjustment import adjustment_of
 from nn_assets.orchestration.workplace import Workplace
-from nn_assets.portfolio.actions import ActionRows, LateActions
+from nn_assets.portfolio.late_actions import ActionRows, LateActions
 
 __all__ = ["late_actions"]
 
