@@ -62,7 +62,11 @@ def test_symbols_that_no_bar_has_are_refused_with_the_mapping_that_mends_it() ->
         (f"{ASKED}, value_column: rate", "value_column", "no such key of kind 'ccxt_funding'"),
         (f"{ASKED}, stamps: days", "stamps", "Input should be 'moments'"),
         (f"{ASKED}, base_url: 'http://example.com'", "base_url", "https was expected"),
-        ("path: x.csv, exchange: bybit", "exchange", "'bybit': no such key of kind 'file'"),
+        (
+            "path: x.csv, exchange: bybit",
+            "exchange",
+            "'bybit': no such key (line 5), series.1.kind is not stated and file is taken",
+        ),
         ("kind: file, path: x.csv, symbols: [A]", "symbols", "no such key of kind 'file'"),
         ("kind: nosuch, path: x.csv", "kind", "'nosuch': one of 'file', 'ccxt_funding'"),
         ("kind: ccxt_funding, exchange: ../x, symbols: [A]", "exchange", "an exchange's id was expected"),

@@ -184,6 +184,8 @@ def _told(problem: ErrorDetails, node: yaml.Node, lines: dict[_Place, int]) -> s
     if named:  # a rule between keys says itself which, and their values
         numbers = " and ".join(str(number) for _, number in named)
         return f"{said} (line{'s' * (len(named) > 1)} {numbers})"
+    if problem["type"] == "extra_forbidden" and (*place_of(problem)[:-1], "kind") in lines:
+        said += f" of kind {chosen_kind(problem)!r}"  # one that was chosen, and not taken where none is stated
     told = f"{_key(problem, lines)} = {_value(problem)}: {said} (line {_line(problem, lines)})"
     return told + hint(problem, lines)
 
@@ -226,8 +228,7 @@ def _value(problem: ErrorDetails) -> str:
 
 def _expectation(problem: ErrorDetails, written: str | None) -> str:
     if problem["type"] == "extra_forbidden":
-        kind = chosen_kind(problem)
-        return "no such key" if kind is None else f"no such key of kind {kind!r}"
+        return "no such key"
     if problem["type"] == _NO_SUCH_KIND:
         return f"one of {problem['ctx']['expected_tags']} was expected"
     return expectation(problem, written)

@@ -49,13 +49,16 @@ def refused(text: str) -> SettingsError:
         ("source: {kin: sql, url_env: U}\n", "source.kin = 'sql': no such key (line 4), did you mean kind?"),
         (
             "source: {kind: ccxt, exchang: kraken}\n",
-            "source.exchang = 'kraken': no such key (line 4), did you mean exchange?",
+            "source.exchang = 'kraken': no such key of kind 'ccxt' (line 4), did you mean exchange?",
         ),
         (
             "series:\n- {name: fear, pathh: fear.csv, lag_minutes: 1}\n",
             "series.0.pathh = 'fear.csv': no such key (line 5), did you mean path?",
         ),
-        ("series:\n- {name: fear, path: fear.csv, kindd: x}\n", "series.0.kindd = 'x': no such key (line 5)"),
+        (
+            "series:\n- {name: fear, path: fear.csv, kindd: x}\n",
+            "series.0.kindd = 'x': no such key (line 5), did you mean kind?",
+        ),
         ("univers: {path: x}\n", "univers = a mapping: no such key (line 4), did you mean universe?"),
         ("learning: {hiden: 3}\n", "learning.hiden = 3: no such key (line 4), did you mean hidden?"),
         (
@@ -76,7 +79,7 @@ def test_a_fault_beside_a_misspelt_key_is_still_told() -> None:
     assert "learning.dropout = 7" in found
     assert "source.path" not in found
     both = refused(MINIMAL + "source: {kind: files, kindd: files, path: x}\n").found
-    assert both == "source.kindd = 'files': no such key (line 4)"
+    assert both == "source.kindd = 'files': no such key of kind 'files' (line 4)"
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ REFUSED: dict[str, tuple[str, int, str]] = {
     "a huge int for a seed": (MINIMAL + "learning:\n  seed: 9223372036854775808\n", 5, "a whole number beyond"),
     "an int of 5000 digits": (MINIMAL + "learning:\n  seed: 1" + "0" * 5000 + "\n", 5, "digits"),
     "an int in base 60 with no end": (MINIMAL + "learning:\n  seed: 1" + ":30" * 60 + "\n", 5, "a whole number beyond"),
-    "a month that is none": (MINIMAL + "owner: x\n" + "description: 2000-13-45\n", 5, "month"),
+    "a month that is none": (MINIMAL + "owner: x\n" + "description: 2000-13-45\n", 5, "2000-13-45 is no day"),
     "no for a symbol": (MINIMAL + "  symbols:\n    - AAPL\n    - NO\n", 6, "market.symbols.1 = False"),
     "a key in a list": (MINIMAL + "learning:\n  hidden: 8\n  - layers\n", 6, "expected <block end>"),
     "a second document": (MINIMAL + "---\nname: other\n", 4, "single document"),

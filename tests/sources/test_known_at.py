@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nn_assets.errors import SourceError
-from nn_assets.settings import SeriesSettings, UniverseSettings
+from nn_assets.settings import FileSeriesSettings, UniverseSettings
 from nn_assets.sources.answers import Scope
 from nn_assets.sources.files import FilesSource
 from nn_assets.sources.keys import EnvironmentKey
@@ -40,7 +40,7 @@ def bars(folder: Path, written: str) -> pd.DataFrame:
 
 def series(folder: Path, written: str, column: str = "known_at") -> pd.DataFrame:
     (folder / "fear.csv").write_text(SERIES.replace("known_at", column).format(written), encoding="utf-8")
-    return read_series_file(folder, SeriesSettings(name="fear", path="fear.csv"), "XNYS")
+    return read_series_file(folder, FileSeriesSettings(name="fear", path="fear.csv"), "XNYS")
 
 
 def members(folder: Path, written: str, column: str = "known_at") -> pd.DataFrame:
@@ -91,7 +91,7 @@ def test_of_parquet_columns_days_are_refused_and_times_kept(tmp_path, kind) -> N
         if kind == "bars":
             return FilesSource(tmp_path / "a.parquet").bars()
         if kind == "series":
-            return read_series_file(tmp_path, SeriesSettings(name="fear", path="a.parquet"), "XNYS")
+            return read_series_file(tmp_path, FileSeriesSettings(name="fear", path="a.parquet"), "XNYS")
         return read_membership_file(tmp_path, UniverseSettings(path="a.parquet"))
 
     pq.write_table(table_of(DATES), tmp_path / "a.parquet")
