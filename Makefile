@@ -28,7 +28,7 @@ demo: $(VENV)/.installed  ## the whole path on bundled data, through Dagster; en
 	@$(BIN)/nn-assets demo $(DEMO_FLAGS)
 
 test: $(VENV)/.installed-dev  ## the tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/browser $(TEST_FLAGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/browser $(TEST_FLAGS)
 	@# In a process of its own: what the browser's driver leaves behind must not fail another test.
 	@$(BIN)/python -m pytest tests/browser
 
