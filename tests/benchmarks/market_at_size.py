@@ -13,6 +13,7 @@ import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -61,7 +62,7 @@ class Driver:
     def _write(self, name: str, sessions: pd.DatetimeIndex) -> None:
         # In a child, so that making the data does not count as memory used.
         if (child := os.fork()) == 0:
-            bars(self.symbols, sessions, seed=len(name)).to_parquet(self.folder / "data" / name)
+            bars(self.symbols, sessions, seed=crc32(name.encode())).to_parquet(self.folder / "data" / name)
             os._exit(0)
         os.waitpid(child, 0)
 
