@@ -40,9 +40,14 @@ def test_the_import_contracts_hold(checkout: Path) -> None:
         ("features/cube.py", "import torch", "torch lives"),
         ("market/panel.py", "import pandera", "pandera lives"),
         ("portfolio/kelly.py", "import sqlalchemy", "SQLAlchemy lives"),
-        ("orchestration/workplace.py", "import nn_assets.orchestration.tables.ingest", "A room of orchestration"),
-        ("orchestration/days/rounds.py", "import nn_assets.orchestration.commands.status", "A room of orchestration"),
-        ("orchestration/tables/ingest.py", "import nn_assets.orchestration.reporting", "A room of orchestration"),
+        ("orchestration/assets/market.py", "import nn_assets.orchestration.build", "A room of orchestration"),
+        ("operations/workplace.py", "import nn_assets.operations.intake.bars", "A wing of operations"),
+        ("operations/intake/bars.py", "import nn_assets.operations.reporting", "A wing of operations"),
+        ("operations/decisions/rounds.py", "import nn_assets.cli.status", "only the rooms"),
+        ("operations/study.py", "import dagster", "Dagster lives"),
+        ("market/facts/bars.py", "import nn_assets.market.quality.gate", "A wing of market"),
+        ("store/lake/files.py", "import nn_assets.store.ledger.ledger", "A wing of store"),
+        ("sources/days.py", "import nn_assets.sources.tables.files", "A wing of sources"),
     ],
 )
 def test_a_deliberate_violation_breaks_its_contract(copy: Path, module: str, line: str, contract: str) -> None:
@@ -58,7 +63,7 @@ def test_a_deliberate_violation_breaks_its_contract(copy: Path, module: str, lin
     assert any(contract in row for row in broken), linted.stdout
 
 
-@pytest.mark.parametrize("above", ["", "orchestration"])
+@pytest.mark.parametrize("above", ["", "market", "store", "sources", "operations", "orchestration"])
 def test_a_room_that_no_contract_lists_is_noticed(copy: Path, above: str) -> None:
     room = copy / "nn_assets" / above / "annex"
     room.mkdir()

@@ -10,7 +10,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.costs.model import CostModel
-from nn_assets.evaluation.daily_round import (
+from nn_assets.evaluation.record import BookTrack
+from nn_assets.features.labels import Labels
+from nn_assets.oversight.drift import DriftReport
+from nn_assets.portfolio.late_actions import LateActions
+from nn_assets.session.daily_round import (
     Controls,
     Round,
     SessionFacts,
@@ -18,11 +22,7 @@ from nn_assets.evaluation.daily_round import (
     first_standing,
     play_session,
 )
-from nn_assets.evaluation.market_view import MarketView
-from nn_assets.evaluation.record import BookTrack
-from nn_assets.features.labels import Labels
-from nn_assets.oversight.drift import DriftReport
-from nn_assets.portfolio.late_actions import LateActions
+from nn_assets.session.market_view import MarketView
 from nn_assets.settings import Strategy
 from nn_assets.signals.signals import OutcomeStatistics, SessionSignals, make_signals, outcome_statistics
 

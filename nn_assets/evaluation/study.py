@@ -9,9 +9,7 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.costs.model import CostModel
-from nn_assets.evaluation.drift_watch import drift_watch
 from nn_assets.evaluation.figures import StudyFigures, study_figures
-from nn_assets.evaluation.market_view import MarketView, market_view
 from nn_assets.evaluation.record import BookTrack, StudyRecord, record_from_forecasts
 from nn_assets.evaluation.replay import Replay, buy_and_hold, forecast_arrays, replay
 from nn_assets.evaluation.verdict import Verdict, verdict
@@ -20,6 +18,8 @@ from nn_assets.features.labels import Labels
 from nn_assets.learning.fold_model import ESTIMATORS
 from nn_assets.market.panel import Panel
 from nn_assets.oversight.reference import DriftReference
+from nn_assets.session.drift_watch import drift_watch
+from nn_assets.session.market_view import MarketView, market_view
 from nn_assets.settings import Strategy
 
 __all__ = ["YARDSTICK", "MonthVerdict", "Study", "StudyMaterial", "judge_month", "run_study"]

@@ -7,16 +7,16 @@ from collections.abc import Callable
 import dagster as dg
 import numpy as np
 
-from nn_assets.orchestration.days.lookahead import (
+from nn_assets.operations.costs.in_force import cost_model_in_force
+from nn_assets.operations.decisions.lookahead import (
     decisions_repeat_in_replay,
     features_repeat_when_cut,
     signals_repeat_forecasts,
 )
-from nn_assets.orchestration.months.cost_models import cost_model_in_force
+from nn_assets.operations.workplace import Workplace, open_workplace
 from nn_assets.orchestration.naming import asset_key
-from nn_assets.orchestration.workplace import Workplace, open_workplace
 from nn_assets.settings import Strategy
-from nn_assets.store.audit import verify
+from nn_assets.store.ledger.audit import verify
 
 __all__ = ["strategy_checks"]
 

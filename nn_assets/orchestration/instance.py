@@ -12,8 +12,8 @@ from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
 from nn_assets.errors import LedgerError
-from nn_assets.store.dagster_schema import dagster_schema
 from nn_assets.store.home import checkout, dagster_database_url, home
+from nn_assets.store.ledger.dagster_schema import dagster_schema
 
 __all__ = ["HomeArtifacts", "HomeLogs", "HomeStorage", "open_instance"]
 

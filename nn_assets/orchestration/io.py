@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import dagster as dg
 import pandas as pd
 
 from nn_assets.errors import PublicationError
 from nn_assets.features.cube import FeatureCube
-from nn_assets.store.lake import Lake
+from nn_assets.operations.derived import DerivedCube, record_of
+from nn_assets.store.lake.lake import Lake
 
-__all__ = ["CubeIOManager", "DerivedCube", "MonthsIOManager", "record_of"]
+__all__ = ["CubeIOManager", "MonthsIOManager"]
 
 Months = dict[str, pd.DataFrame]
-
-
-def record_of(table: str) -> str:
-    """Name of the table that says what a cube was derived from."""
-    return f"{table}_record"
-
-
-@dataclass(frozen=True, eq=False)
-class DerivedCube:
-    """Features, the hash of the published bars they come from, and the code that made them."""
-
-    cube: FeatureCube
-    data_hash: str
-    code_version: str
 
 
 class CubeIOManager(dg.IOManager):

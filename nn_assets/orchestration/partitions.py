@@ -5,44 +5,17 @@ from __future__ import annotations
 import dagster as dg
 import pandas as pd
 
-from nn_assets.errors import SettingsError
-from nn_assets.market.sessions import exclusions_between, sessions_between, timezone_of
-from nn_assets.orchestration.clock import last_stated_session
+from nn_assets.learning.first_month import first_model_month
+from nn_assets.market.calendar.sessions import exclusions_between, sessions_between, timezone_of
+from nn_assets.operations.clock import last_stated_session
 from nn_assets.settings import Strategy
 
 __all__ = [
     "asked_months",
     "asked_sessions",
-    "first_model_month",
-    "live_start_fault",
     "month_partitions",
     "session_partitions",
 ]
-
-# Features look back 60 sessions at most before the first training row is whole.
-_WARM_UP_MONTHS = 4
-
-
-def first_model_month(strategy: Strategy) -> str:
-    """The first month a model can be used from: warm-up, training, validation, calibration before it."""
-    steps = strategy.walk_forward
-    span = _WARM_UP_MONTHS + steps.training_months + steps.validation_months + steps.calibration_months
-    start = pd.Period(strategy.market.history_starts, freq="M") + span
-    return str(start)
-
-
-def live_start_fault(strategy: Strategy) -> SettingsError | None:
-    """What is wrong with a live start before any month that can have a model; None where it is possible."""
-    live, first = strategy.market.live_starts, first_model_month(strategy)
-    if live is None or str(pd.Period(live, freq="M")) >= first:
-        return None
-    return SettingsError(
-        expected=f"market.live_starts in {first} or later, the first month that can have a model",
-        found=f"market.live_starts {live}",
-        remedy="set market.live_starts later, market.history_starts earlier, or shorten walk_forward.training_months",
-        key="market.live_starts",
-        value=live,
-    )
 
 
 def month_partitions(strategy: Strategy) -> dg.MonthlyPartitionsDefinition:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dagster as dg
 import pandas as pd
 
-from nn_assets.market.sessions import is_session, session_close, sessions_between, timezone_of
+from nn_assets.learning.first_month import first_model_month
+from nn_assets.market.calendar.sessions import is_session, session_close, sessions_between, timezone_of
 from nn_assets.orchestration.naming import STRATEGY_TAG
-from nn_assets.orchestration.partitions import first_model_month
 from nn_assets.settings import Strategy
 
 __all__ = ["strategy_schedules"]

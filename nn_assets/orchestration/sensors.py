@@ -7,13 +7,13 @@ import json
 import dagster as dg
 import pandas as pd
 
-from nn_assets.market.sessions import next_session
-from nn_assets.orchestration.clock import now_utc
+from nn_assets.market.calendar.sessions import next_session
+from nn_assets.operations.clock import now_utc
 from nn_assets.orchestration.naming import REFRESH_TAG, STRATEGY_TAG
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.settings import Strategy
 from nn_assets.store.home import home
-from nn_assets.store.ledger import Ledger
+from nn_assets.store.ledger.ledger import Ledger
 
 __all__ = ["failed_run_alert", "strategy_sensors"]
 

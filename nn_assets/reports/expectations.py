@@ -1,6 +1,6 @@
 """A Great Expectations suite over the data set as a whole, and its Data Docs as one page.
 
-The library is handed small tables (:class:`~nn_assets.market.overview.Overview`), never the bars;
+The library is handed small tables (:class:`~nn_assets.market.quality.overview.Overview`), never the bars;
 its context lives in memory, and it reports to nobody. What it finds stops nothing by itself.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.errors import GateHalted
-from nn_assets.market.overview import Overview
+from nn_assets.market.quality.overview import Overview
 from nn_assets.reports.page import render
 from nn_assets.settings import GateSettings
 

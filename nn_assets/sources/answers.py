@@ -12,7 +12,7 @@ import pandas as pd
 
 from nn_assets.errors import SourceError
 from nn_assets.frames import DELIVERED_BARS, conform
-from nn_assets.market.sessions import sessions_between, timezone_of
+from nn_assets.market.calendar.sessions import sessions_between, timezone_of
 from nn_assets.sources.protocol import validate_symbol
 
 __all__ = ["Scope", "action_table", "bar_table", "days_of", "nothing_of", "partial_answer"]

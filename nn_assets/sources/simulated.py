@@ -9,7 +9,7 @@ from datetime import date
 import pandas as pd
 
 from nn_assets.errors import SourceError
-from nn_assets.market.sessions import sessions_between
+from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.simulator.markets import simulate_market, symbol_names
 from nn_assets.sources.protocol import checked_selection
 

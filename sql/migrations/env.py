@@ -1,10 +1,10 @@
-"""Runs the migrations on the connection that nn_assets.store.migrations hands over, in its transaction."""
+"""Runs the migrations on the connection that nn_assets.store.ledger.migrations hands over, in its transaction."""
 
 from __future__ import annotations
 
 from alembic import context
 
-from nn_assets.store.schema import metadata
+from nn_assets.store.ledger.schema import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

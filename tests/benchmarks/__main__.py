@@ -20,8 +20,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from nn_assets.store.files import write_record
 from nn_assets.store.home import home
+from nn_assets.store.lake.files import write_record
 
 FOLDER = Path(__file__).resolve().parent
 CHECKOUT = FOLDER.parent.parent

@@ -11,7 +11,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from nn_assets.costs.model import cost_model_from
 from nn_assets.evaluation.replay import Replay, replay
 from tests.benchmarks.telling import tell
-from tests.evaluation.worlds import SYMBOLS, World, world, world_strategy
+from tests.session.worlds import SYMBOLS, World, world, world_strategy
 
 ROWS = range(80, 280)
 

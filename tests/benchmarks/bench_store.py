@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from nn_assets.store.audit import verify
-from nn_assets.store.ledger import Ledger
+from nn_assets.store.ledger.audit import verify
+from nn_assets.store.ledger.ledger import Ledger
 from tests.benchmarks.telling import tell
 from tests.store.rounds import append_round, day_round
 

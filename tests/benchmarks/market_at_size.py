@@ -18,11 +18,11 @@ from zlib import crc32
 import numpy as np
 import pandas as pd
 
-from nn_assets.market.sessions import sessions_between
-from nn_assets.orchestration import workplace as places
-from nn_assets.orchestration.known import stored
-from nn_assets.orchestration.tables.ingest import audit_bars, ingest_bars, publish_bars
-from nn_assets.orchestration.workplace import Workplace, open_workplace
+from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.operations import workplace as places
+from nn_assets.operations.asof import stored
+from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars
+from nn_assets.operations.workplace import Workplace, open_workplace
 from nn_assets.settings import Strategy
 
 NAME, FIRST = "size", "1999-01-04"

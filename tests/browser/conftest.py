@@ -58,8 +58,8 @@ _TINY = {
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 # In a process of its own, as a command line would: nothing that it keeps reaches other tests.
 _MATERIALISE = f"""
-from nn_assets.orchestration.catalog import find_strategy
-from nn_assets.orchestration.commands.running import materialise
+from nn_assets.operations.catalog import find_strategy
+from nn_assets.orchestration.running import materialise
 strategy = find_strategy({NAME!r}).strategy
 materialise(strategy, "study", first="2017-01-01", last="2017-01-01")
 materialise(strategy, "daily", first={SESSIONS[0]!r}, last={SESSIONS[1]!r})

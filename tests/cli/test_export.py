@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nn_assets.orchestration.commands.export import TABLES
+from nn_assets.cli.export import TABLES
 from tests.cli.conftest import FIRST, LIVE, NEGATIVE, STRATEGY, SYMBOLS, call
 
 CONTRACT = {

@@ -8,13 +8,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nn_assets.orchestration.catalog import find_strategy
-from nn_assets.orchestration.tables.ingest import audit_bars, ingest_bars, publish_bars
-from nn_assets.orchestration.tables.intraday import audit_intraday, ingest_intraday, publish_intraday
-from nn_assets.orchestration.tables.series import ingest_series
-from nn_assets.orchestration.tables.universe import ingest_universe
-from nn_assets.orchestration.workplace import open_workplace
-from nn_assets.store.lake import Lake
+from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars
+from nn_assets.operations.intake.intraday import audit_intraday, ingest_intraday, publish_intraday
+from nn_assets.operations.intake.series import ingest_series
+from nn_assets.operations.intake.universe import ingest_universe
+from nn_assets.operations.workplace import open_workplace
+from nn_assets.store.lake.lake import Lake
 from tests.cli.conftest import call
 
 DAYS = ("2003-02-13", "2003-02-14", "2003-02-18", "2003-02-19")

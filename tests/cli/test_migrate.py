@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from nn_assets.cli import app
-from nn_assets.store.ledger import Ledger
+from nn_assets.store.ledger.ledger import Ledger
 from tests.cli.conftest import Answer, call
 from tests.store.rounds import append_round, day_round
 

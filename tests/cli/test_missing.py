@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nn_assets.orchestration.commands import missing
+from nn_assets.cli import missing
 from tests.cli.conftest import STRATEGY, call
 
 MARKET = "market: {calendar: XNYS, symbols: [A], history_starts: 2015-01-02, history_ends: 2016-05-27}\n"

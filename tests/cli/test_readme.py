@@ -11,7 +11,7 @@ import yaml
 from typer.testing import CliRunner
 
 from nn_assets.cli import app
-from nn_assets.orchestration.commands.export import TABLES
+from nn_assets.cli.export import TABLES
 from nn_assets.settings import Strategy, parse_strategy
 from nn_assets.settings.calendar_file import read_overrides
 from nn_assets.sources.spellings import map_columns

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from nn_assets.cli import runs as headless
 from nn_assets.errors import RunFailed
-from nn_assets.orchestration.commands import headless
 from tests.cli.conftest import STRATEGY, call, write_bars
 from tests.sources.vendor import Answer, running
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nn_assets.evaluation.record import BookTrack, StudyRecord
-from nn_assets.market.sessions import sessions_between
+from nn_assets.market.calendar.sessions import sessions_between
 
 ESTIMATORS = ("network", "linear", "boosting")
 

@@ -9,7 +9,7 @@ import pytest
 from nn_assets.errors import SchemaError
 from nn_assets.evaluation.figures import study_figures
 from nn_assets.evaluation.record import record_from_forecasts
-from nn_assets.market.sessions import sessions_between
+from nn_assets.market.calendar.sessions import sessions_between
 from tests.evaluation.records import made_record
 
 SESSIONS = sessions_between("XNYS", "2015-01-02", "2015-04-30")

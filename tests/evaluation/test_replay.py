@@ -10,10 +10,10 @@ import pytest
 
 from nn_assets.costs.model import cost_model_from
 from nn_assets.errors import DecisionError
-from nn_assets.evaluation.daily_round import Controls, Round, SessionFacts, first_standing, play_session
 from nn_assets.evaluation.replay import REPLAY_RESET, Replay, buy_and_hold, replay, session_signals
+from nn_assets.session.daily_round import Controls, Round, SessionFacts, first_standing, play_session
 from nn_assets.signals.signals import outcome_statistics
-from tests.evaluation.worlds import SYMBOLS, World, world, world_strategy
+from tests.session.worlds import SYMBOLS, World, world, world_strategy
 
 FIRST = 80
 

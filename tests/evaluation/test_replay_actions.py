@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from nn_assets.costs.model import cost_model_from
-from nn_assets.evaluation.market_view import market_view
 from nn_assets.evaluation.replay import Replay, buy_and_hold, replay
 from nn_assets.market.panel import FIELDS, Panel, panel_from_bars
-from tests.evaluation.worlds import SYMBOLS, World, world, world_strategy
+from nn_assets.session.market_view import market_view
+from tests.session.worlds import SYMBOLS, World, world, world_strategy
 
 Events = dict[tuple[int, str], float]
 FIRST, LAST = 80, 260

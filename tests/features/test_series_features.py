@@ -9,7 +9,7 @@ import pytest
 from nn_assets.errors import SettingsError
 from nn_assets.features.catalogue import CATALOGUE, SERIES_FEATURES, compute_features, with_series_features
 from nn_assets.features.cube import FeatureCube
-from nn_assets.market.other_series import KnownSeries
+from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import Panel
 from tests.features.panels import random_panel, rows_of, same_bits
 

@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from nn_assets.errors import GateHalted, SchemaError, SourceError
-from nn_assets.orchestration.tables.ingest import Audited, audit_bars, ingest_bars, publish_bars
-from nn_assets.orchestration.workplace import Workplace, open_workplace
+from nn_assets.operations.intake.bars import Audited, audit_bars, ingest_bars, publish_bars
+from nn_assets.operations.workplace import Workplace, open_workplace
 from nn_assets.settings import Strategy, parse_strategy
 from tests.hostile.good import Good, laid_out
 from tests.hostile.oracle import Bar, Delivery, Verdict, judged, read_csv, rule_broken

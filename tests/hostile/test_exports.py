@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nn_assets.cli.table_files import FORMATS, write_table_file
 from nn_assets.errors import SettingsError
-from nn_assets.orchestration.commands.table_files import FORMATS, write_table_file
 
 FORMULAS = ["=cmd|'/c calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "-12.5"]
 HARMLESS = ["AAPL", "", "a=b", " =1", "'quoted", "1-2", "a\tb", "a\rb", "a\nb"]

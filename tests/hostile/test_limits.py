@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from nn_assets.errors import SourceError
-from nn_assets.orchestration.tables.ingest import source_of
-from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.operations.intake.bars import source_of
+from nn_assets.operations.workplace import open_workplace
 from nn_assets.settings import parse_strategy
-from nn_assets.sources.files import FilesSource
-from nn_assets.sources.limits import Limits
+from nn_assets.sources.tables.files import FilesSource
+from nn_assets.sources.tables.limits import Limits
 
 HEADER = "date,open,high,low,close,volume"
 GOOD = "2018-01-02,10,11,9,10.5,1000"

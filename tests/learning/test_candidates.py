@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nn_assets.evaluation.drift_watch import drift_watch, model_reference
 from nn_assets.features.cube import FeatureCube
 from nn_assets.features.labels import Labels
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.model import fit_model, model_address
 from nn_assets.oversight import series
 from nn_assets.oversight.drift import DriftReference, DriftReport
+from nn_assets.session.drift_watch import drift_watch, model_reference
 from tests.learning.tiny import tiny_fold, tiny_market, tiny_strategy
 
 CUBE, LABELS = tiny_market()

@@ -16,7 +16,7 @@ from nn_assets.learning.folds import (
     purge_sessions,
     require_rows,
 )
-from nn_assets.market.sessions import sessions_between
+from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.settings import LabelSettings, WalkForwardSettings
 
 SESSIONS = sessions_between("XNYS", "2000-01-03", "2006-12-29")

@@ -13,7 +13,7 @@ from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import Fold, make_fold
 from nn_assets.learning.model import fit_model
 from nn_assets.learning.windows import Samples, Windows, find_samples
-from nn_assets.market.sessions import sessions_between
+from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.settings import LearningSettings, Strategy
 
 SYMBOLS = ("AAA", "BBB", "CCC")

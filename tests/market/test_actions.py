@@ -8,7 +8,7 @@ import pytest
 
 from nn_assets.errors import SchemaError, SourceError
 from nn_assets.frames import ACTION_VERSIONS, empty, validate
-from nn_assets.market.actions import (
+from nn_assets.market.facts.actions import (
     action_hash,
     actions_as_of,
     new_action_versions,
@@ -16,7 +16,7 @@ from nn_assets.market.actions import (
     with_action_moments,
     withdrawals,
 )
-from nn_assets.market.bars import RevisionCount
+from nn_assets.market.facts.bars import RevisionCount
 from tests.market.builders import ARRIVAL, CALENDAR, moment
 
 Row = tuple[str, str, str, float]

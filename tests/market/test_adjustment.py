@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from nn_assets.errors import SchemaError
 from nn_assets.features.labels import forward_returns
 from nn_assets.market.adjustment import Convention
+from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.panel import FIELDS, Panel, panel_from_bars
-from nn_assets.market.sessions import sessions_between
 from nn_assets.settings import LabelSettings
 from tests.market.builders import CALENDAR, sound_bars
 

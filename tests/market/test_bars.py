@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from nn_assets.errors import SchemaError
 from nn_assets.frames import BAR_VERSIONS, conform, empty, validate
-from nn_assets.market.bars import (
+from nn_assets.market.facts.bars import (
     RevisionCount,
     as_of,
     content_hash,

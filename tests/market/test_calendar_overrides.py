@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from nn_assets.errors import SettingsError
-from nn_assets.market import sessions
-from nn_assets.market.cleaning import clean
-from nn_assets.market.timetable import timetable
+from nn_assets.market.calendar import sessions
+from nn_assets.market.calendar.timetable import timetable
+from nn_assets.market.quality.cleaning import clean
 from nn_assets.settings import CleaningSettings, load_strategy
 from nn_assets.settings.calendar_file import amendments_of, read_overrides
 from tests.market.builders import moment, sound_bars

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 
-from nn_assets.market.bars import as_of, with_assumed_known_at
-from nn_assets.market.cleaning import Cleaned
-from nn_assets.market.gate import inspect
-from nn_assets.market.sessions import sessions_between
+from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.market.facts.bars import as_of, with_assumed_known_at
+from nn_assets.market.quality.cleaning import Cleaned
+from nn_assets.market.quality.gate import inspect
 from nn_assets.settings import GateSettings
 from nn_assets.sources.bundled import BundledSource
-from nn_assets.sources.files import FilesSource
+from nn_assets.sources.tables.files import FilesSource
 from tests.market.builders import ARRIVAL, CALENDAR, cleaned, verdicts
 
 

@@ -18,7 +18,7 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from nn_assets.frames import BAR_VERSIONS, conform, empty
-from nn_assets.market.bars import (
+from nn_assets.market.facts.bars import (
     RevisionCount,
     as_of,
     content_hash,
@@ -27,9 +27,9 @@ from nn_assets.market.bars import (
     restated_since,
     with_assumed_known_at,
 )
-from nn_assets.market.cleaning import clean
+from nn_assets.market.quality.cleaning import clean
 from nn_assets.settings import CleaningSettings
-from nn_assets.sources.files import FilesSource
+from nn_assets.sources.tables.files import FilesSource
 from tests.market.builders import moment
 
 Row = tuple[str, int, float]

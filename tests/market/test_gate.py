@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from nn_assets.errors import GateHalted
-from nn_assets.market.cleaning import Cleaned, clean
-from nn_assets.market.gate import GateReport, inspect
-from nn_assets.market.gate_checks import CHECKS, blocking_checks
+from nn_assets.market.quality.cleaning import Cleaned, clean
+from nn_assets.market.quality.gate import GateReport, inspect
+from nn_assets.market.quality.gate_checks import CHECKS, blocking_checks
 from nn_assets.settings import CleaningSettings, GateSettings
 from tests.market.builders import CALENDAR, moment, sound_bars, with_values
 

@@ -8,9 +8,9 @@ import pytest
 
 from nn_assets.errors import GateHalted
 from nn_assets.frames import DELIVERED_BARS, INTRADAY_BARS, INTRADAY_VERSIONS, QUARANTINE, QUOTES, empty, validate
-from nn_assets.market.gate_checks import INTRADAY_CHECKS
-from nn_assets.market.intraday import intraday_as_of, intraday_hash, new_intraday, session_bars, stamped_intraday
-from nn_assets.market.intraday_cleaning import clean_intraday, inspect_intraday
+from nn_assets.market.facts.intraday import intraday_as_of, intraday_hash, new_intraday, session_bars, stamped_intraday
+from nn_assets.market.quality.gate_checks import INTRADAY_CHECKS
+from nn_assets.market.quality.intraday_cleaning import clean_intraday, inspect_intraday
 from nn_assets.settings import CleaningSettings, GateSettings, IntradaySettings
 
 ARRIVED = pd.Timestamp("2024-04-01T00:00Z").as_unit("ns")

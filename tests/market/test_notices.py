@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nn_assets.market.cleaning import clean
-from nn_assets.market.notices import Notice
+from nn_assets.market.quality.cleaning import clean
+from nn_assets.market.quality.notices import Notice
 from nn_assets.settings import CleaningSettings
 from tests.market.builders import CALENDAR, sound_bars
 

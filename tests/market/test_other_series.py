@@ -8,9 +8,9 @@ import pytest
 
 from nn_assets.errors import SettingsError
 from nn_assets.frames import DELIVERED_SERIES, QUARANTINE, SERIES, conform, empty, validate
-from nn_assets.market.other_series import known_series, new_observations, series_as_of
-from nn_assets.market.series_intake import judge_series
-from nn_assets.market.sessions import assumed_known_at, sessions_between
+from nn_assets.market.calendar.sessions import assumed_known_at, sessions_between
+from nn_assets.market.facts.series import known_series, new_observations, series_as_of
+from nn_assets.market.facts.series_intake import judge_series
 from nn_assets.settings import FileSeriesSettings
 
 ARRIVED = pd.Timestamp("2024-02-01T00:00Z").as_unit("ns")

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nn_assets.market.cleaning import Cleaned, clean
-from nn_assets.market.overview import Overview, overview
+from nn_assets.market.quality.cleaning import Cleaned, clean
+from nn_assets.market.quality.overview import Overview, overview
 from nn_assets.settings import CleaningSettings
 from tests.market.builders import CALENDAR, sound_bars
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from nn_assets.errors import SettingsError
-from nn_assets.market import sessions
+from nn_assets.market.calendar import sessions
 from tests.market.builders import moment
 
 

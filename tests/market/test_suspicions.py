@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nn_assets.market.notices import Notice
-from nn_assets.market.suspicions import Basis, suspicions
-from nn_assets.sources.files import FilesSource
+from nn_assets.market.quality.notices import Notice
+from nn_assets.market.quality.suspicions import Basis, suspicions
+from nn_assets.sources.tables.files import FilesSource
 from tests.market.builders import sound_bars, with_values
 
 PRICES = ["open", "high", "low", "close"]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from nn_assets.errors import SettingsError
-from nn_assets.market.trading_hours import TradingHours, trading_hours
+from nn_assets.market.calendar.hours import TradingHours, trading_hours
 from nn_assets.settings import IntradaySettings
 
 

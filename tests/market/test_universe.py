@@ -10,8 +10,8 @@ import pytest
 
 from nn_assets.errors import SourceError
 from nn_assets.frames import MEMBERSHIP, empty, validate
-from nn_assets.market.sessions import assumed_known_at, sessions_between
-from nn_assets.market.universe import (
+from nn_assets.market.calendar.sessions import assumed_known_at, sessions_between
+from nn_assets.market.facts.membership import (
     members_of_sessions,
     members_without_bars,
     membership_as_of,

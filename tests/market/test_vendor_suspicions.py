@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nn_assets.market.notices import Notice
-from nn_assets.market.suspicions import suspicions
+from nn_assets.market.quality.notices import Notice
+from nn_assets.market.quality.suspicions import suspicions
 
 # What was wrong with each file, as the differences to its twin say: rule to number of notices.
 FAULTS = {

@@ -17,19 +17,19 @@ import pandas as pd
 import pytest
 import yaml
 
-from nn_assets.orchestration import workplace
+from nn_assets.cli.runs import run_round
+from nn_assets.operations import workplace
+from nn_assets.operations.asof import stored
+from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.models import in_force as models
 from nn_assets.orchestration.build import all_definitions, job_name
-from nn_assets.orchestration.catalog import find_strategy
-from nn_assets.orchestration.commands.headless import run_round
-from nn_assets.orchestration.commands.running import materialise
 from nn_assets.orchestration.instance import open_instance
-from nn_assets.orchestration.known import stored
-from nn_assets.orchestration.months import models
 from nn_assets.orchestration.naming import asset_key
+from nn_assets.orchestration.running import materialise
 from nn_assets.settings import Strategy
 from nn_assets.store.home import home as home_folder
-from nn_assets.store.ledger import Ledger
-from nn_assets.store.schema import TABLES
+from nn_assets.store.ledger.ledger import Ledger
+from nn_assets.store.ledger.schema import TABLES
 
 NAME = "tiny"
 FIRST_LIVE, LAST = "2017-06-21", "2017-06-30"

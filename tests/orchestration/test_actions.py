@@ -18,17 +18,17 @@ import yaml
 
 from nn_assets.errors import SourceError
 from nn_assets.features.cube import FeatureCube
-from nn_assets.orchestration.clock import as_of_session
-from nn_assets.orchestration.commands.running import materialise
-from nn_assets.orchestration.days.lookahead import decisions_repeat_in_replay, features_repeat_when_cut
-from nn_assets.orchestration.months.recalibration import _with_liquidity
-from nn_assets.orchestration.tables import ingest
-from nn_assets.orchestration.tables.ingest import audit_bars, ingest_bars, publish_bars
-from nn_assets.orchestration.tables.ingest_actions import actions_to_publish, ingest_actions
-from nn_assets.orchestration.workplace import RAW_BARS, Workplace, open_workplace
+from nn_assets.operations.clock import as_of_session
+from nn_assets.operations.costs.recalibration import _with_liquidity
+from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay, features_repeat_when_cut
+from nn_assets.operations.intake import bars as ingest
+from nn_assets.operations.intake.actions import actions_to_publish, ingest_actions
+from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars
+from nn_assets.operations.workplace import RAW_BARS, Workplace, open_workplace
+from nn_assets.orchestration.running import materialise
 from nn_assets.sources.answers import action_table
 from nn_assets.sources.simulated import SimulatedSource
-from nn_assets.store.ledger import Ledger
+from nn_assets.store.ledger.ledger import Ledger
 from tests.orchestration.conftest import (
     FIRST_LIVE,
     FIRST_MONTH,

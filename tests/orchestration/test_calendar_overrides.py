@@ -8,13 +8,13 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from nn_assets.cli.runs import run_round
 from nn_assets.errors import SettingsError
+from nn_assets.operations.catalog import load_strategies
+from nn_assets.operations.clock import as_of_session, last_open_session
+from nn_assets.operations.workplace import open_workplace
 from nn_assets.orchestration.build import all_definitions
-from nn_assets.orchestration.catalog import load_strategies
-from nn_assets.orchestration.clock import as_of_session, last_open_session
-from nn_assets.orchestration.commands.headless import run_round
 from nn_assets.orchestration.partitions import session_partitions
-from nn_assets.orchestration.workplace import open_workplace
 from tests.orchestration.conftest import NAME, materialise_tables, strategy_of, write_strategy
 
 # A Wednesday off, the Saturday after it instead, and an early close before.

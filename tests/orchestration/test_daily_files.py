@@ -10,12 +10,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nn_assets.market.bars import content_hash
-from nn_assets.orchestration.tables import files_read, ingest
-from nn_assets.orchestration.tables.ingest import Ingested, audit_bars, ingest_bars, publish_bars
-from nn_assets.orchestration.workplace import Workplace, open_workplace
+from nn_assets.market.facts.bars import content_hash
+from nn_assets.operations.intake import bars as ingest
+from nn_assets.operations.intake import files_read
+from nn_assets.operations.intake.bars import Ingested, audit_bars, ingest_bars, publish_bars
+from nn_assets.operations.workplace import Workplace, open_workplace
 from nn_assets.settings import Strategy
-from nn_assets.sources.files import FilesSource
+from nn_assets.sources.tables.files import FilesSource
 from tests.orchestration.conftest import forget
 
 DAYS = ("2018-01-02", "2018-01-03", "2018-01-04", "2018-01-05")

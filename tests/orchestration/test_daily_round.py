@@ -10,16 +10,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from nn_assets.cli.controls import reset_breaker, set_kill_switch
+from nn_assets.cli.runs import run_round
 from nn_assets.errors import DecisionError
-from nn_assets.market.sessions import sessions_between
-from nn_assets.orchestration.commands.controls import reset_breaker, set_kill_switch
-from nn_assets.orchestration.commands.headless import run_round
-from nn_assets.orchestration.commands.running import materialise
-from nn_assets.orchestration.days.lookahead import signals_repeat_forecasts
-from nn_assets.orchestration.days.rounds import decide_session
-from nn_assets.orchestration.workplace import RAW_BARS, open_workplace
-from nn_assets.store.audit import verify
-from nn_assets.store.ledger import Ledger
+from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.operations.decisions.lookahead import signals_repeat_forecasts
+from nn_assets.operations.decisions.rounds import decide_session
+from nn_assets.operations.workplace import RAW_BARS, open_workplace
+from nn_assets.orchestration.running import materialise
+from nn_assets.store.ledger.audit import verify
+from nn_assets.store.ledger.ledger import Ledger
 from tests.orchestration.conftest import (
     CUT_LIVE,
     FIRST_LIVE,
@@ -41,9 +41,9 @@ LIVE = list(sessions_between("XNYS", FIRST_LIVE, LAST))
 # Plays the range, and dies by SIGKILL inside the transaction of its fourth session.
 KILLED = """
 import os, signal
-from nn_assets.orchestration.catalog import find_strategy
-from nn_assets.orchestration.commands.running import materialise
-from nn_assets.store.appending import LedgerTransaction
+from nn_assets.operations.catalog import find_strategy
+from nn_assets.orchestration.running import materialise
+from nn_assets.store.ledger.appending import LedgerTransaction
 append, seen = LedgerTransaction.append, []
 def counted(self, table, *rest, **named):
     seen.append(table)

@@ -10,8 +10,8 @@ import dagster as dg
 import pytest
 
 from nn_assets.errors import SettingsError
+from nn_assets.operations.catalog import load_strategies
 from nn_assets.orchestration.build import all_definitions, strategy_definitions
-from nn_assets.orchestration.catalog import load_strategies
 from tests.orchestration.conftest import living_in, write_strategy
 
 BUNDLED = ("index_daily", "planted_edge")

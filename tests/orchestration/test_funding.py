@@ -13,11 +13,11 @@ import pytest
 import yaml
 
 from nn_assets.frames import SERIES, validate
-from nn_assets.market.sessions import session_close
-from nn_assets.orchestration.known.series import read_known_series, series_versions
-from nn_assets.orchestration.tables import funding
-from nn_assets.orchestration.workplace import open_workplace
-from nn_assets.sources.ccxt import CcxtSource
+from nn_assets.market.calendar.sessions import session_close
+from nn_assets.operations.asof.series import read_known_series, series_versions
+from nn_assets.operations.intake import funding
+from nn_assets.operations.workplace import open_workplace
+from nn_assets.sources.vendors.ccxt import CcxtSource
 from tests.orchestration.conftest import LAST, failures_of, materialise_tables, run_assets, strategy_of, write_strategy
 from tests.sources.test_ccxt import market, milliseconds
 from tests.sources.vendor import Answer, Request, Vendor, cut_off, running

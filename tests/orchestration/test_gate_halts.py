@@ -13,17 +13,17 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from nn_assets.cli.runs import run_round
+from nn_assets.cli.status import report
 from nn_assets.errors import PublicationError, RunFailed
-from nn_assets.market.overview import Overview, overview
+from nn_assets.market.quality.overview import Overview, overview
+from nn_assets.operations.decisions.rounds import decide_session
+from nn_assets.operations.intake import data_docs
+from nn_assets.operations.models.in_force import models_in_force
+from nn_assets.operations.workplace import RAW_BARS, open_workplace
 from nn_assets.orchestration.assets.daily import DAILY
-from nn_assets.orchestration.commands.headless import run_round
-from nn_assets.orchestration.commands.running import materialise
-from nn_assets.orchestration.commands.status import report
-from nn_assets.orchestration.days.rounds import decide_session
 from nn_assets.orchestration.instance import open_instance
-from nn_assets.orchestration.months.models import models_in_force
-from nn_assets.orchestration.tables import data_docs
-from nn_assets.orchestration.workplace import RAW_BARS, open_workplace
+from nn_assets.orchestration.running import materialise
 from nn_assets.sources.simulated import SimulatedSource
 from tests.orchestration.conftest import (
     NAME,
@@ -212,9 +212,9 @@ def test_when_the_review_of_the_data_set_fails_nothing_is_published(
 _KILLED_IN_THE_AUDIT = f"""
 import os
 import pandas as pd
-from nn_assets.orchestration import workplace
-from nn_assets.orchestration.tables import {{module}}
-from nn_assets.orchestration.commands.headless import run_round
+from nn_assets.operations import workplace
+from nn_assets.operations.intake import {{module}}
+from nn_assets.cli.runs import run_round
 workplace.now_utc = lambda: pd.Timestamp({AFTER_BAD!r}, tz="UTC").as_unit("ns")
 {{module}}.{{name}} = lambda *given, **told: os._exit(9)
 run_round({NAME!r}, {BAD!r})

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from nn_assets.errors import LedgerError, NnAssetsError, SourceError
-from nn_assets.market.sessions import sessions_between
-from nn_assets.orchestration.commands.imported_fills import import_fills
-from nn_assets.orchestration.commands.running import materialise
-from nn_assets.orchestration.months.cost_models import cost_model_in_force
-from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.operations.costs.in_force import cost_model_in_force
+from nn_assets.operations.intake.fills import import_fills
+from nn_assets.operations.workplace import open_workplace
+from nn_assets.orchestration.running import materialise
 from nn_assets.units import bps_to_fraction
 from tests.orchestration.conftest import NAME, strategy_of
 

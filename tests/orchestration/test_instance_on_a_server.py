@@ -16,9 +16,9 @@ from dagster_shared.serdes import deserialize_value, serialize_value
 
 from nn_assets.errors import LedgerError
 from nn_assets.orchestration.instance import open_instance
-from nn_assets.store.dagster_schema import dagster_schema
 from nn_assets.store.home import dagster_database_url
-from nn_assets.store.ledger import Ledger
+from nn_assets.store.ledger.dagster_schema import dagster_schema
+from nn_assets.store.ledger.ledger import Ledger
 from tests.postgres import Server
 
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -12,13 +12,13 @@ import pytest
 import yaml
 
 from nn_assets.errors import SettingsError
-from nn_assets.market.sessions import session_hours
+from nn_assets.market.calendar.sessions import session_hours
+from nn_assets.operations.intake import intraday
+from nn_assets.operations.workplace import open_workplace
 from nn_assets.orchestration.assets import intraday as intraday_assets
 from nn_assets.orchestration.assets import market as market_assets
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.naming import asset_key
-from nn_assets.orchestration.tables import intraday
-from nn_assets.orchestration.workplace import open_workplace
 from tests.orchestration.conftest import (
     failures_of,
     held_alone,

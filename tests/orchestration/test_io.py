@@ -15,7 +15,7 @@ import pytest
 from nn_assets.errors import PublicationError
 from nn_assets.features.cube import FeatureCube
 from nn_assets.orchestration.io import CubeIOManager, DerivedCube, MonthsIOManager
-from nn_assets.store.lake import Lake
+from nn_assets.store.lake.lake import Lake
 from tests.orchestration.conftest import subprocess_environment
 
 KEY = dg.AssetKey(["tiny", "forecasts"])

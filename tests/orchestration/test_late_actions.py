@@ -14,13 +14,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nn_assets.orchestration.commands.headless import run_round
-from nn_assets.orchestration.commands.running import materialise
-from nn_assets.orchestration.days import records
-from nn_assets.orchestration.days.lookahead import decisions_repeat_in_replay
-from nn_assets.orchestration.days.rounds import decide_session
-from nn_assets.orchestration.tables import ingest, ingest_actions
-from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.cli.runs import run_round
+from nn_assets.operations.decisions import records
+from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
+from nn_assets.operations.decisions.rounds import decide_session
+from nn_assets.operations.intake import actions as ingest_actions
+from nn_assets.operations.intake import bars as ingest
+from nn_assets.operations.workplace import open_workplace
+from nn_assets.orchestration.running import materialise
 from nn_assets.settings import PortfolioSettings
 from nn_assets.store.home import home as home_folder
 from tests.orchestration.conftest import (

@@ -7,13 +7,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nn_assets.market.sessions import sessions_between
-from nn_assets.orchestration.commands.running import materialise
-from nn_assets.orchestration.days.lookahead import decisions_repeat_in_replay
-from nn_assets.orchestration.days.rounds import decide_session
-from nn_assets.orchestration.months.models import load_model, models_in_force
+from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
+from nn_assets.operations.decisions.rounds import decide_session
+from nn_assets.operations.models.in_force import load_model, models_in_force
+from nn_assets.operations.workplace import open_workplace
 from nn_assets.orchestration.naming import REFRESH_TAG
-from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.orchestration.running import materialise
 from tests.orchestration.conftest import FIRST_LIVE, RECORDS, forget, recorded, strategy_of, write_strategy
 
 pytestmark = pytest.mark.slow

@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 
 from nn_assets.features.cube import FeatureCube
-from nn_assets.orchestration.commands.running import materialise
-from nn_assets.store.lake import Lake
+from nn_assets.orchestration.running import materialise
+from nn_assets.store.lake.lake import Lake
 from tests.orchestration.conftest import (
     CUT_LIVE,
     FIRST_LIVE,

@@ -11,13 +11,13 @@ import yaml
 
 from nn_assets.errors import SettingsError
 from nn_assets.frames import SERIES, validate
-from nn_assets.market.sessions import sessions_between
+from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.operations.asof.series import read_known_series, series_versions
+from nn_assets.operations.decisions.lookahead import features_repeat_when_cut
+from nn_assets.operations.intake.series import ingest_series
+from nn_assets.operations.workplace import open_workplace
 from nn_assets.orchestration.build import all_definitions
-from nn_assets.orchestration.days.lookahead import features_repeat_when_cut
-from nn_assets.orchestration.known.series import read_known_series, series_versions
 from nn_assets.orchestration.naming import asset_key
-from nn_assets.orchestration.tables.series import ingest_series
-from nn_assets.orchestration.workplace import open_workplace
 from tests.orchestration.conftest import failures_of, materialise_tables, run_assets, strategy_of, write_strategy
 
 DAYS = sessions_between("XNYS", "2016-01-04", "2017-06-30")

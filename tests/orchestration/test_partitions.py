@@ -7,16 +7,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from nn_assets.cli.runs import run_study
 from nn_assets.errors import SettingsError
-from nn_assets.orchestration.catalog import find_strategy
-from nn_assets.orchestration.commands.headless import run_study
-from nn_assets.orchestration.partitions import (
-    asked_months,
-    asked_sessions,
-    first_model_month,
-    month_partitions,
-    session_partitions,
-)
+from nn_assets.learning.first_month import first_model_month
+from nn_assets.operations.catalog import find_strategy
+from nn_assets.orchestration.partitions import asked_months, asked_sessions, month_partitions, session_partitions
 from nn_assets.settings import MarketSettings, Strategy
 from tests.orchestration.conftest import NAME, strategy_of, write_strategy
 

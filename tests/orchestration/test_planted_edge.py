@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from nn_assets.orchestration.catalog import find_strategy
-from nn_assets.orchestration.commands.headless import run_round
-from nn_assets.orchestration.commands.running import materialise
-from nn_assets.orchestration.days.lookahead import decisions_repeat_in_replay, signals_repeat_forecasts
-from nn_assets.orchestration.partitions import first_model_month
-from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.cli.runs import run_round
+from nn_assets.learning.first_month import first_model_month
+from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay, signals_repeat_forecasts
+from nn_assets.operations.workplace import open_workplace
+from nn_assets.orchestration.running import materialise
 
 pytestmark = pytest.mark.slow
 

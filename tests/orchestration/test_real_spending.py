@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nn_assets.market.sessions import sessions_between
-from nn_assets.orchestration.commands.imported_fills import import_fills
-from nn_assets.orchestration.days.lookahead import decisions_repeat_in_replay
-from nn_assets.orchestration.days.rounds import decide_session
-from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
+from nn_assets.operations.decisions.rounds import decide_session
+from nn_assets.operations.intake.fills import import_fills
+from nn_assets.operations.workplace import open_workplace
 from tests.orchestration.conftest import LAST, NAME, TINY, forget, recorded, strategy_of, write_strategy
 
 pytestmark = pytest.mark.slow

@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nn_assets.market.sessions import sessions_between
-from nn_assets.orchestration.days.lookahead import decisions_repeat_in_replay
-from nn_assets.orchestration.days.rounds import decide_session
-from nn_assets.orchestration.months.models import read_forecast_list
-from nn_assets.orchestration.workplace import FORECASTS, RAW_BARS, open_workplace
+from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
+from nn_assets.operations.decisions.rounds import decide_session
+from nn_assets.operations.models.in_force import read_forecast_list
+from nn_assets.operations.workplace import FORECASTS, RAW_BARS, open_workplace
 from tests.orchestration.conftest import (
     FIRST_LIVE,
     FIRST_MONTH,

@@ -7,12 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nn_assets.orchestration.commands.headless import run_round
-from nn_assets.orchestration.commands.ledger import verify_audit
-from nn_assets.orchestration.commands.migrate import migrate
-from nn_assets.orchestration.commands.running import materialise
+from nn_assets.cli.ledger import verify_audit
+from nn_assets.cli.migrate import migrate
+from nn_assets.cli.runs import run_round
 from nn_assets.orchestration.instance import open_instance
-from nn_assets.store.ledger import Ledger
+from nn_assets.orchestration.running import materialise
+from nn_assets.store.ledger.ledger import Ledger
 from tests.orchestration.conftest import CUT_LIVE, FIRST_LIVE, NAME, RECORDS, forget, strategy_of
 
 LAST_EMBEDDED = "2017-06-26"

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from dagster._utils.schedules import schedule_execution_time_iterator
 
-from nn_assets.market.sessions import is_session, session_close
+from nn_assets.market.calendar.sessions import is_session, session_close
 from nn_assets.orchestration.build import strategy_definitions
 from nn_assets.orchestration.io import CubeIOManager, MonthsIOManager
 from nn_assets.orchestration.partitions import month_partitions, session_partitions

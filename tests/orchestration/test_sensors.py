@@ -13,7 +13,7 @@ import pytest
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.naming import REFRESH_TAG
 from nn_assets.orchestration.sensors import failed_run_alert
-from nn_assets.store.ledger import Ledger
+from nn_assets.store.ledger.ledger import Ledger
 from tests.orchestration.conftest import NAME, write_strategy
 
 

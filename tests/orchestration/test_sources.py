@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nn_assets.orchestration.tables.sources import source_of
-from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.operations.intake.sources import source_of
+from nn_assets.operations.workplace import open_workplace
 from nn_assets.sources.protocol import ActionSource, Source
 from nn_assets.sources.simulated import SimulatedSource
 from tests.orchestration.conftest import LAST, NAME, TINY, failures_of, run_assets, strategy_of, write_strategy

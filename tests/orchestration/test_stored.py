@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from nn_assets.errors import PublicationError
-from nn_assets.orchestration.known.stored import decided_sessions, last_decided_session, read_once
-from nn_assets.store.lake import Lake
-from nn_assets.store.ledger import Ledger
+from nn_assets.operations.asof.stored import decided_sessions, last_decided_session, read_once
+from nn_assets.store.lake.lake import Lake
+from nn_assets.store.ledger.ledger import Ledger
 
 DECISION = dict.fromkeys(("data_hash", "model_id", "code_version", "settings_hash", "content_hash"), "-")
 

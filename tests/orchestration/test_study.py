@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from nn_assets.cli.runs import run_study
 from nn_assets.learning.folds import Fold
-from nn_assets.orchestration.commands.headless import run_study
-from nn_assets.orchestration.commands.running import materialise
-from nn_assets.orchestration.days.rounds import decide_session
-from nn_assets.orchestration.months import training
-from nn_assets.orchestration.months.models import forecasts_until, models_in_force
-from nn_assets.orchestration.workplace import open_workplace
-from nn_assets.store.lake import Lake
-from nn_assets.store.models import ModelStore
+from nn_assets.operations.decisions.rounds import decide_session
+from nn_assets.operations.models import training
+from nn_assets.operations.models.in_force import forecasts_until, models_in_force
+from nn_assets.operations.workplace import open_workplace
+from nn_assets.orchestration.running import materialise
+from nn_assets.store.lake.lake import Lake
+from nn_assets.store.lake.models import ModelStore
 from tests.orchestration.conftest import (
     NAME,
     clock_at,

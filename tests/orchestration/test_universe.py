@@ -13,16 +13,17 @@ import pytest
 import yaml
 
 from nn_assets.evaluation import study as evaluation_study
-from nn_assets.market.sessions import sessions_between
+from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.operations import study
+from nn_assets.operations.asof.universe import UNIVERSE, candidates_of
+from nn_assets.operations.costs.in_force import cost_model
+from nn_assets.operations.decisions import lookahead, rounds
+from nn_assets.operations.intake.universe import ingest_universe
+from nn_assets.operations.models import in_force as models
+from nn_assets.operations.workplace import open_workplace
 from nn_assets.orchestration.build import all_definitions
-from nn_assets.orchestration.commands.running import materialise
-from nn_assets.orchestration.days import lookahead, rounds
-from nn_assets.orchestration.known.universe import UNIVERSE, candidates_of
-from nn_assets.orchestration.months import models, study
-from nn_assets.orchestration.months.cost_models import cost_model
 from nn_assets.orchestration.naming import asset_key
-from nn_assets.orchestration.tables.universe import ingest_universe
-from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.orchestration.running import materialise
 from nn_assets.sources.simulated import SimulatedSource
 from tests.orchestration.conftest import (
     FIRST_LIVE,

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from nn_assets.errors import GateHalted
-from nn_assets.market.cleaning import clean
-from nn_assets.market.overview import Overview, overview
+from nn_assets.market.quality.cleaning import clean
+from nn_assets.market.quality.overview import Overview, overview
 from nn_assets.reports import expectations
 from nn_assets.reports.expectations import SUITES, SuiteResult, data_docs_page, validate_overview
 from nn_assets.settings import CleaningSettings, GateSettings

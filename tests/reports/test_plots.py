@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from nn_assets.market.sessions import sessions_between
+from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.reports import plots
 from nn_assets.reports.canvas import png_data_uri, png_markdown
 from tests.reports.pages import made_drift

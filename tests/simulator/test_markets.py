@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from nn_assets.errors import SettingsError
-from nn_assets.market.sessions import sessions_between
+from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.simulator.markets import SimulatedMarket, simulate_market
 
 SESSIONS = sessions_between("XNYS", "2012-01-03", "2017-12-29")

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from nn_assets.errors import SourceError
-from nn_assets.market.sessions import sessions_between
+from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.sources.protocol import Source
 from nn_assets.sources.simulated import SimulatedSource
 from tests.sources.contract import SourceContract

@@ -11,9 +11,9 @@ import pytest
 
 from nn_assets.errors import SourceError
 from nn_assets.frames import DELIVERED_ACTIONS, validate
-from nn_assets.market.actions import with_action_moments
-from nn_assets.sources.actions_file import ActionsFile
+from nn_assets.market.facts.actions import with_action_moments
 from nn_assets.sources.protocol import ActionSource
+from nn_assets.sources.tables.actions_file import ActionsFile
 
 HEADER = "symbol,ex_session,kind,value\n"
 SOUND = HEADER + "TRUE,2014-06-09,split,7\nAAPL,2014-05-08,dividend,3.29\nAAPL,2013-05-09,dividend,\n"

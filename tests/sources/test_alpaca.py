@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from nn_assets.sources.alpaca import AlpacaSource
 from nn_assets.sources.answers import Scope
 from nn_assets.sources.keys import EnvironmentKey
+from nn_assets.sources.vendors.alpaca import AlpacaSource
 from tests.sources.contract import SourceContract
 from tests.sources.faults import VendorFaults
 from tests.sources.secrets import SECRET, refused

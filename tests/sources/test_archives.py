@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from nn_assets.errors import SourceError
-from nn_assets.sources.files import FilesSource
+from nn_assets.sources.tables.files import FilesSource
 from tests.sources.contract import SourceContract
 
 HEADER = "symbol,date,open,high,low,close,volume,adj_close"

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from nn_assets.errors import SourceError
-from nn_assets.sources.files import FilesSource
 from nn_assets.sources.protocol import validate_symbol
+from nn_assets.sources.tables.files import FilesSource
 
 HEADER = "date,open,high,low,close,volume"
 GOOD = "2018-01-02,10,11,9,10.5,1000"

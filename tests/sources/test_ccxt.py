@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from nn_assets.sources.answers import Scope
-from nn_assets.sources.ccxt import CcxtSource
+from nn_assets.sources.vendors.ccxt import CcxtSource
 from tests.sources.contract import SourceContract
 from tests.sources.faults import VendorFaults
 from tests.sources.secrets import refused

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from nn_assets.errors import SourceError
-from nn_assets.sources.files import FilesSource
 from nn_assets.sources.spellings import symbol_from_name
+from nn_assets.sources.tables.files import FilesSource
 from tests.sources.contract import SourceContract
 
 LONG = """date,open,high,low,close,volume,Name

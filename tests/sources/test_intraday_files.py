@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from nn_assets.errors import SourceError
-from nn_assets.market.intraday import session_bars, stamped_intraday
-from nn_assets.market.intraday_cleaning import CleanedIntraday, clean_intraday
+from nn_assets.market.facts.intraday import session_bars, stamped_intraday
+from nn_assets.market.quality.intraday_cleaning import CleanedIntraday, clean_intraday
 from nn_assets.settings import CleaningSettings, IntradaySettings
-from nn_assets.sources.intraday_files import read_intraday_files
+from nn_assets.sources.tables.intraday_files import read_intraday_files
 
 ARRIVED = pd.Timestamp("2026-01-05T12:00Z").as_unit("ns")
 CRYPTO = "crypto_freqtrade/"

@@ -14,11 +14,11 @@ import pytest
 from nn_assets.errors import SourceError
 from nn_assets.settings import FileSeriesSettings, UniverseSettings
 from nn_assets.sources.answers import Scope
-from nn_assets.sources.files import FilesSource
 from nn_assets.sources.keys import EnvironmentKey
-from nn_assets.sources.membership_files import read_membership_file
-from nn_assets.sources.series_files import read_series_file
 from nn_assets.sources.sql import SqlSource
+from nn_assets.sources.tables.files import FilesSource
+from nn_assets.sources.tables.membership_files import read_membership_file
+from nn_assets.sources.tables.series_files import read_series_file
 
 RULE = "known_at_is_a_moment"
 DAYS = ["2018-01-02", "20180102", "2018-01"]

@@ -13,7 +13,7 @@ import pytest
 
 from nn_assets.sources.answers import Scope
 from nn_assets.sources.keys import EnvironmentKey
-from nn_assets.sources.massive import MassiveSource
+from nn_assets.sources.vendors.massive import MassiveSource
 from tests.sources.contract import SourceContract
 from tests.sources.faults import VendorFaults
 from tests.sources.secrets import SECRET, refused

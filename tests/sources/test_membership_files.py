@@ -9,11 +9,11 @@ import pytest
 
 from nn_assets.errors import SourceError
 from nn_assets.frames import MEMBERSHIP, empty
-from nn_assets.market.sessions import assumed_known_at, sessions_between
-from nn_assets.market.universe import members_of_sessions, members_without_bars, new_spells, several_spells
+from nn_assets.market.calendar.sessions import assumed_known_at, sessions_between
+from nn_assets.market.facts.membership import members_of_sessions, members_without_bars, new_spells, several_spells
 from nn_assets.settings import UniverseSettings
-from nn_assets.sources.files import FilesSource
-from nn_assets.sources.membership_files import read_membership_file
+from nn_assets.sources.tables.files import FilesSource
+from nn_assets.sources.tables.membership_files import read_membership_file
 
 ARRIVED = pd.Timestamp("2026-01-05T12:00Z").as_unit("ns")
 RENAMED = {"HCN": "WELL", "LUK": "JEF", "PCLN": "BKNG"}

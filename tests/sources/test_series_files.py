@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from nn_assets.errors import SourceError
-from nn_assets.market.series_intake import judge_series
+from nn_assets.market.facts.series_intake import judge_series
 from nn_assets.settings import FileSeriesSettings
-from nn_assets.sources.series_files import read_series_file
+from nn_assets.sources.tables.series_files import read_series_file
 
 
 def settings(**told) -> FileSeriesSettings:

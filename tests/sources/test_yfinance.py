@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from nn_assets.sources.answers import Scope
-from nn_assets.sources.yfinance import YfinanceSource
+from nn_assets.sources.vendors.yfinance import YfinanceSource
 from tests.sources.contract import SourceContract
 from tests.sources.faults import VendorFaults
 from tests.sources.secrets import refused

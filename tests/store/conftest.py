@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nn_assets.store.ledger import Ledger
+from nn_assets.store.ledger.ledger import Ledger
 from tests.postgres import Server
 
 NOON = datetime(2018, 1, 2, 12, 0, 0, 123456, tzinfo=UTC)

@@ -19,18 +19,18 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import event
 
-import nn_assets.store.ledger as ledgers
-from nn_assets.market.sessions import sessions_between
-from nn_assets.orchestration.tables.ingest import audit_bars, ingest_bars, publish_bars
-from nn_assets.orchestration.workplace import Workplace
+import nn_assets.store.ledger.ledger as ledgers
+from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars
+from nn_assets.operations.workplace import Workplace
 from nn_assets.settings import Strategy
-from nn_assets.store import files
-from nn_assets.store.cubes import StoredCube
-from nn_assets.store.engine import open_engine
-from nn_assets.store.lake import Lake
-from nn_assets.store.ledger import Ledger
-from nn_assets.store.models import ModelStore
-from nn_assets.store.publication import PublicationStore
+from nn_assets.store.lake import files
+from nn_assets.store.lake.cubes import StoredCube
+from nn_assets.store.lake.lake import Lake
+from nn_assets.store.lake.models import ModelStore
+from nn_assets.store.lake.publication import PublicationStore
+from nn_assets.store.ledger.engine import open_engine
+from nn_assets.store.ledger.ledger import Ledger
 from tests.store.rounds import append_round, day_round
 
 NOON = datetime(2018, 1, 2, 12, tzinfo=UTC)

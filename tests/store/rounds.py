@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nn_assets.store.ledger import Ledger
+from nn_assets.store.ledger.ledger import Ledger
 
 Rows = dict[str, list[dict[str, Any]]]
 

@@ -11,9 +11,9 @@ from sqlalchemy import Engine, create_engine, inspect, text
 
 from nn_assets.errors import AuditError
 from nn_assets.store import home as homes
-from nn_assets.store.audit import verify
-from nn_assets.store.ledger import Ledger
-from nn_assets.store.schema import CHAIN, TABLES
+from nn_assets.store.ledger.audit import verify
+from nn_assets.store.ledger.ledger import Ledger
+from nn_assets.store.ledger.schema import CHAIN, TABLES
 from tests.store.rounds import append_round, day_round
 
 

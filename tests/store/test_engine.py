@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import text
 
 from nn_assets.errors import LedgerError
-from nn_assets.store import engine as engines
-from nn_assets.store.audit import verify
-from nn_assets.store.engine import reading
-from nn_assets.store.ledger import Ledger
+from nn_assets.store.ledger import engine as engines
+from nn_assets.store.ledger.audit import verify
+from nn_assets.store.ledger.engine import reading
+from nn_assets.store.ledger.ledger import Ledger
 from tests.store.rounds import append_round, day_round
 
 

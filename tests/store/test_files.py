@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nn_assets.store.cubes import StoredCube
-from nn_assets.store.files import locked, staged_folder, write_bytes
-from nn_assets.store.lake import Lake
-from nn_assets.store.models import ModelStore
-from nn_assets.store.publication import PublicationStore
+from nn_assets.store.lake.cubes import StoredCube
+from nn_assets.store.lake.files import locked, staged_folder, write_bytes
+from nn_assets.store.lake.lake import Lake
+from nn_assets.store.lake.models import ModelStore
+from nn_assets.store.lake.publication import PublicationStore
 from tests.store.test_lake import some_bars
 
 Event = tuple[str, Any]

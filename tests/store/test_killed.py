@@ -16,13 +16,13 @@ import pandas as pd
 import pytest
 
 from nn_assets.errors import PublicationError
-from nn_assets.store.audit import verify
-from nn_assets.store.content import frame_hash
-from nn_assets.store.files import sweep
-from nn_assets.store.lake import Lake
-from nn_assets.store.ledger import Ledger
-from nn_assets.store.models import ModelStore
-from nn_assets.store.publication import PublicationStore
+from nn_assets.store.lake.content import frame_hash
+from nn_assets.store.lake.files import sweep
+from nn_assets.store.lake.lake import Lake
+from nn_assets.store.lake.models import ModelStore
+from nn_assets.store.lake.publication import PublicationStore
+from nn_assets.store.ledger.audit import verify
+from nn_assets.store.ledger.ledger import Ledger
 
 Write = Callable[[str, Path, int], list[str] | None]
 

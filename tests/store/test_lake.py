@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nn_assets.errors import PublicationError, SchemaError
-from nn_assets.store.content import array_hash, frame_hash
-from nn_assets.store.lake import Lake
+from nn_assets.store.lake.content import array_hash, frame_hash
+from nn_assets.store.lake.lake import Lake
 
 
 @pytest.fixture

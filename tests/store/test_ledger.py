@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from nn_assets.errors import LedgerError
-from nn_assets.store.ledger import Appended, Ledger
+from nn_assets.store.ledger.ledger import Appended, Ledger
 from tests.store.conftest import NOON
 from tests.store.rounds import append_round, day_round
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nn_assets.errors import ModelError
-from nn_assets.store.models import ModelStore
+from nn_assets.store.lake.models import ModelStore
 
 FILES = {"weights.safetensors": bytes(range(256)) * 40, "model.json": b'{"seed": 7}'}
 ADDRESS = "0f" * 16

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from nn_assets.errors import PublicationError
-from nn_assets.store import lake as lakes
-from nn_assets.store import parts, segments
-from nn_assets.store.content import frame_hash
-from nn_assets.store.lake import Lake
+from nn_assets.store.lake import lake as lakes
+from nn_assets.store.lake import parts, segments
+from nn_assets.store.lake.content import frame_hash
+from nn_assets.store.lake.lake import Lake
 
 SESSIONS = pd.date_range("2018-01-01", "2018-12-31", freq="B", unit="ns")
 

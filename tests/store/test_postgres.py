@@ -16,8 +16,8 @@ import pytest
 from sqlalchemy import text
 
 from nn_assets.errors import LedgerError
-from nn_assets.store.audit import verify
-from nn_assets.store.ledger import Ledger
+from nn_assets.store.ledger.audit import verify
+from nn_assets.store.ledger.ledger import Ledger
 from tests.postgres import PASSWORD, Server
 from tests.store.conftest import NOON
 from tests.store.rounds import append_round, day_round
@@ -25,7 +25,7 @@ from tests.store.rounds import append_round, day_round
 DAYS = ("2018-01-02", "2018-01-03", "2018-01-04")
 KILLED_WRITER = """
 import os, signal, sys
-from nn_assets.store.ledger import Ledger
+from nn_assets.store.ledger.ledger import Ledger
 from tests.store.rounds import day_round
 with Ledger(sys.argv[1]) as ledger, ledger.transaction("killed", strategy="demo") as transaction:
     for table, rows in day_round(sys.argv[2], symbols=2).items():
@@ -142,7 +142,7 @@ def test_a_server_that_fails_and_comes_back_has_what_was_committed(served: Ledge
 
 def test_processes_that_write_at_once_lose_nothing(postgres_url: str, checkout: Path) -> None:
     writer = (
-        "import sys\nfrom nn_assets.store.ledger import Ledger\n"
+        "import sys\nfrom nn_assets.store.ledger.ledger import Ledger\n"
         "from tests.store.rounds import append_round, day_round\n"
         "with Ledger(sys.argv[1]) as ledger:\n"
         f"    for day in {DAYS!r}:\n"

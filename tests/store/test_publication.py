@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from nn_assets.errors import PublicationError
-from nn_assets.store.lake import Lake
-from nn_assets.store.ledger import Ledger
-from nn_assets.store.publication import Publication, PublicationStore
+from nn_assets.store.lake.lake import Lake
+from nn_assets.store.lake.publication import Publication, PublicationStore
+from nn_assets.store.ledger.ledger import Ledger
 from tests.store.test_lake import some_bars
 
 EVENING = pd.Timestamp("2018-01-06 22:00", tz="UTC")
@@ -84,7 +84,7 @@ def test_a_publication_that_cannot_be_made_leaves_the_one_before(
 ) -> None:
     made = publish(store)
     with monkeypatch.context() as patched:
-        patched.setattr("nn_assets.store.publication.frame_hash", lambda frame: "other")
+        patched.setattr("nn_assets.store.lake.publication.frame_hash", lambda frame: "other")
         with pytest.raises(PublicationError, match="address"):
             publish(store, rows=7, content_hash="hash-7")
     assert store.current("demo") == made

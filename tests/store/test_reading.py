@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nn_assets.errors import LedgerError
-from nn_assets.store.ledger import Ledger
+from nn_assets.store.ledger.ledger import Ledger
 from tests.store.conftest import NOON
 from tests.store.rounds import append_round, day_round
 

@@ -11,11 +11,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from nn_assets.errors import LedgerError
-from nn_assets.store import schema
-from nn_assets.store.engine import open_engine, writing
-from nn_assets.store.ledger import Ledger
-from nn_assets.store.migrations import alembic_config, upgrade, view_names
-from nn_assets.store.queries import query_names, query_parameters
+from nn_assets.store.ledger import schema
+from nn_assets.store.ledger.engine import open_engine, writing
+from nn_assets.store.ledger.ledger import Ledger
+from nn_assets.store.ledger.migrations import alembic_config, upgrade, view_names
+from nn_assets.store.ledger.queries import query_names, query_parameters
 from tests.store.rounds import append_round, day_round
 
 VALUES = {"session": "2018-01-02", "first": "2018-01-01", "last": "2018-12-31", "symbol": "S03"}
@@ -68,7 +68,7 @@ def test_a_migration_that_fails_leaves_no_half_schema(
     broken = tmp_path / "broken.sql"
     broken.write_text("CREATE VIEW broken AS SELECT nothing FROM nowhere WHERE", encoding="utf-8")
     with monkeypatch.context() as patched:
-        patched.setattr("nn_assets.store.migrations._view_files", lambda: [broken])
+        patched.setattr("nn_assets.store.ledger.migrations._view_files", lambda: [broken])
         with pytest.raises(LedgerError):
             upgrade(engine)
     assert inspect(engine).get_table_names() == []

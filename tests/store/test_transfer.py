@@ -16,13 +16,13 @@ import pytest
 from sqlalchemy import Connection, Engine, Row, event, text
 
 from nn_assets.errors import AuditError, LedgerError
-from nn_assets.store import audit, transfer
-from nn_assets.store.audit import AuditReport, verify
-from nn_assets.store.chain import ChainHead
-from nn_assets.store.engine import open_engine
-from nn_assets.store.ledger import Ledger
-from nn_assets.store.schema import TABLES
-from nn_assets.store.transfer import copy_ledger
+from nn_assets.store.ledger import audit, transfer
+from nn_assets.store.ledger.audit import AuditReport, verify
+from nn_assets.store.ledger.chain import ChainHead
+from nn_assets.store.ledger.engine import open_engine
+from nn_assets.store.ledger.ledger import Ledger
+from nn_assets.store.ledger.schema import TABLES
+from nn_assets.store.ledger.transfer import copy_ledger
 from tests.postgres import Server
 from tests.store.conftest import NOON
 from tests.store.rounds import append_round, day_round
@@ -31,9 +31,9 @@ DAYS = ("2018-01-02", "2018-01-03", "2018-01-04")
 KILLED_COPY = """
 import os, signal, sys
 from sqlalchemy import event
-from nn_assets.store.engine import open_engine
-from nn_assets.store.ledger import Ledger
-from nn_assets.store.transfer import copy_ledger
+from nn_assets.store.ledger.engine import open_engine
+from nn_assets.store.ledger.ledger import Ledger
+from nn_assets.store.ledger.transfer import copy_ledger
 
 step, reached = int(sys.argv[3]), 0
 

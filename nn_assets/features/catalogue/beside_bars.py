@@ -13,7 +13,7 @@ from nn_assets.errors import SettingsError
 from nn_assets.features.catalogue.prices import ratio, rolling_volatility
 from nn_assets.features.cube import FeatureCube, canonical
 from nn_assets.features.rolling import lagged
-from nn_assets.market.other_series import KnownSeries
+from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import Panel
 
 __all__ = ["SERIES_FEATURES", "SeriesFeature", "with_series_features"]

@@ -3,11 +3,11 @@
 import dagster as dg
 import pandas as pd
 
-from nn_assets.orchestration.fingerprint import code_of
+from nn_assets.operations.costs.recalibration import recalibrate_costs
+from nn_assets.operations.fingerprint import code_of
+from nn_assets.operations.workplace import open_workplace
 from nn_assets.orchestration.metadata import table
-from nn_assets.orchestration.months.recalibration import recalibrate_costs
 from nn_assets.orchestration.naming import described
-from nn_assets.orchestration.workplace import open_workplace
 from nn_assets.settings import Strategy
 
 __all__ = ["cost_assets"]

@@ -7,13 +7,13 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
-from nn_assets.orchestration.days.rounds import DecidedSession, decide_session
-from nn_assets.orchestration.fingerprint import code_of
+from nn_assets.operations.decisions.rounds import DecidedSession, decide_session
+from nn_assets.operations.fingerprint import code_of
+from nn_assets.operations.reporting import write_daily_page
+from nn_assets.operations.workplace import open_workplace
 from nn_assets.orchestration.metadata import image, table
 from nn_assets.orchestration.naming import asset_key, described
 from nn_assets.orchestration.partitions import asked_sessions, session_partitions
-from nn_assets.orchestration.reporting import write_daily_page
-from nn_assets.orchestration.workplace import open_workplace
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.inputs import RULES
 from nn_assets.reports.plots import drift_statistics

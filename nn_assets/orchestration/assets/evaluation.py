@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.evaluation.study import YARDSTICK
-from nn_assets.orchestration.fingerprint import code_of
-from nn_assets.orchestration.known.universe import survivorship_facts
+from nn_assets.operations.asof.universe import survivorship_facts
+from nn_assets.operations.fingerprint import code_of
+from nn_assets.operations.reporting import keep_study, study_plots, write_study_page
+from nn_assets.operations.study import StudyResult, study_until, track_frames
+from nn_assets.operations.workplace import open_workplace
 from nn_assets.orchestration.metadata import image, table
-from nn_assets.orchestration.months.study import StudyResult, study_until, track_frames
 from nn_assets.orchestration.naming import asset_key, described, effective_strategy
 from nn_assets.orchestration.partitions import asked_months, month_partitions
-from nn_assets.orchestration.reporting import keep_study, study_plots, write_study_page
-from nn_assets.orchestration.workplace import open_workplace
 from nn_assets.settings import Strategy
 
 __all__ = ["evaluation_assets"]

@@ -10,18 +10,19 @@ from nn_assets.features.cube import FeatureCube
 from nn_assets.features.selection import select_features
 from nn_assets.features.stationarity import apply_transforms, decide_transforms
 from nn_assets.learning.address import code_version
+from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import Fold, fitted_month, purge_sessions
+from nn_assets.operations.asof.universe import members_only
+from nn_assets.operations.derived import DerivedCube
+from nn_assets.operations.fingerprint import code_of
+from nn_assets.operations.models.training import refit_folds
+from nn_assets.operations.workplace import open_workplace
 from nn_assets.orchestration.assets.other_data import tables_beside_bars
-from nn_assets.orchestration.fingerprint import code_of
-from nn_assets.orchestration.io import DerivedCube
-from nn_assets.orchestration.known.universe import members_only
 from nn_assets.orchestration.metadata import table
-from nn_assets.orchestration.months.training import refit_folds
 from nn_assets.orchestration.naming import asset_key, described, effective_strategy
-from nn_assets.orchestration.partitions import asked_months, first_model_month, month_partitions
-from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.orchestration.partitions import asked_months, month_partitions
 from nn_assets.settings import Strategy
-from nn_assets.store.lake import Lake
+from nn_assets.store.lake.lake import Lake
 
 __all__ = ["feature_assets"]
 

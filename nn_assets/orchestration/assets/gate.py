@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import dagster as dg
 
 from nn_assets.errors import GateHalted
-from nn_assets.market.gate import GateCheck
-from nn_assets.market.gate_checks import CHECK_TEXTS
+from nn_assets.market.quality.gate import GateCheck
+from nn_assets.market.quality.gate_checks import CHECK_TEXTS
 
 __all__ = ["check_result", "check_specs", "failure"]
 

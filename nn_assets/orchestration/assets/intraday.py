@@ -5,19 +5,19 @@ from collections.abc import Iterator
 import dagster as dg
 
 from nn_assets.errors import GateHalted
-from nn_assets.market.gate_checks import INTRADAY_CHECKS
-from nn_assets.orchestration.assets.gate import check_result, check_specs, failure
-from nn_assets.orchestration.fingerprint import code_of
-from nn_assets.orchestration.metadata import table
-from nn_assets.orchestration.naming import asset_key, described
-from nn_assets.orchestration.tables.intraday import (
+from nn_assets.market.quality.gate_checks import INTRADAY_CHECKS
+from nn_assets.operations.fingerprint import code_of
+from nn_assets.operations.intake.intraday import (
     RAW_INTRADAY,
     VALIDATED_INTRADAY,
     audit_intraday,
     ingest_intraday,
     publish_intraday,
 )
-from nn_assets.orchestration.workplace import open_workplace
+from nn_assets.operations.workplace import open_workplace
+from nn_assets.orchestration.assets.gate import check_result, check_specs, failure
+from nn_assets.orchestration.metadata import table
+from nn_assets.orchestration.naming import asset_key, described
 from nn_assets.settings import Strategy
 
 __all__ = ["intraday_assets"]

@@ -5,13 +5,13 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from nn_assets.orchestration.fingerprint import code_of
+from nn_assets.operations.fingerprint import code_of
+from nn_assets.operations.models.in_force import forecast_months, load_model
+from nn_assets.operations.models.training import MonthModel, refresh_after, train_months
+from nn_assets.operations.workplace import Workplace, open_workplace
 from nn_assets.orchestration.metadata import table
-from nn_assets.orchestration.months.models import forecast_months, load_model
-from nn_assets.orchestration.months.training import MonthModel, refresh_after, train_months
 from nn_assets.orchestration.naming import REFRESH_TAG, asset_key, described, effective_strategy
 from nn_assets.orchestration.partitions import asked_months, month_partitions
-from nn_assets.orchestration.workplace import Workplace, open_workplace
 from nn_assets.settings import Strategy
 
 __all__ = ["learning_assets"]

@@ -7,17 +7,17 @@ import dagster as dg
 import pandas as pd
 
 from nn_assets.errors import GateHalted
-from nn_assets.market.gate_checks import CHECKS, blocking_checks
+from nn_assets.market.quality.gate_checks import CHECKS, blocking_checks
+from nn_assets.operations.asof.universe import unseen_members
+from nn_assets.operations.fingerprint import code_of
+from nn_assets.operations.intake.actions import stored_actions
+from nn_assets.operations.intake.bars import Audited, audit_bars, ingest_bars, publish_bars
+from nn_assets.operations.intake.data_docs import data_docs_file, review_bars
+from nn_assets.operations.workplace import Workplace, open_workplace
 from nn_assets.orchestration.assets.gate import check_result, check_specs, failure
 from nn_assets.orchestration.assets.other_data import tables_before_bars
-from nn_assets.orchestration.fingerprint import code_of
-from nn_assets.orchestration.known.universe import unseen_members
 from nn_assets.orchestration.metadata import image, table
 from nn_assets.orchestration.naming import asset_key, described
-from nn_assets.orchestration.tables.data_docs import data_docs_file, review_bars
-from nn_assets.orchestration.tables.ingest import Audited, audit_bars, ingest_bars, publish_bars
-from nn_assets.orchestration.tables.ingest_actions import stored_actions
-from nn_assets.orchestration.workplace import Workplace, open_workplace
 from nn_assets.reports.expectations import SUITES, SuiteResult
 from nn_assets.reports.plots import bar_counts
 from nn_assets.settings import Strategy

@@ -5,16 +5,16 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from nn_assets.operations.asof.series import OTHER_SERIES
+from nn_assets.operations.asof.universe import UNIVERSE, universe_facts
+from nn_assets.operations.fingerprint import code_of
+from nn_assets.operations.intake.intraday import RAW_INTRADAY, VALIDATED_INTRADAY
+from nn_assets.operations.intake.series import TakenSeries, ingest_series
+from nn_assets.operations.intake.universe import ingest_universe
+from nn_assets.operations.workplace import open_workplace
 from nn_assets.orchestration.assets.intraday import intraday_assets
-from nn_assets.orchestration.fingerprint import code_of
-from nn_assets.orchestration.known.series import OTHER_SERIES
-from nn_assets.orchestration.known.universe import UNIVERSE, universe_facts
 from nn_assets.orchestration.metadata import table
 from nn_assets.orchestration.naming import described
-from nn_assets.orchestration.tables.intraday import RAW_INTRADAY, VALIDATED_INTRADAY
-from nn_assets.orchestration.tables.series import TakenSeries, ingest_series
-from nn_assets.orchestration.tables.universe import ingest_universe
-from nn_assets.orchestration.workplace import open_workplace
 from nn_assets.settings import Strategy
 
 __all__ = ["other_assets", "other_tables", "tables_before_bars", "tables_beside_bars"]

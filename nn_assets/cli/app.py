@@ -1,0 +1,217 @@
+"""``nn-assets``: checks of the data, the daily round, studies, exports, status, audit, controls, the demo and the UI.
+
+Every command but ``ui`` takes ``--json``: one JSON document on standard output, everything else on standard
+error. Exit status 0 is success, 1 a named failure, 2 a wrong call.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from nn_assets.cli import check, controls, demo, export, ledger, migrate, runs, status, ui
+from nn_assets.errors import NnAssetsError
+from nn_assets.operations.intake import fills
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Validated data, walk-forward networks, sized positions and oversight, on Dagster.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+audit_commands = typer.Typer(help="The ledger's hash chain.", no_args_is_help=True)
+control_commands = typer.Typer(help="Kill switch and breakers.", no_args_is_help=True)
+app.add_typer(audit_commands, name="audit")
+app.add_typer(control_commands, name="control")
+
+StrategyName = Annotated[str, typer.Option("--strategy", "-s", help="Which strategy.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+From = Annotated[str | None, typer.Option("--from", help="First session, or month of a study.")]
+To = Annotated[str | None, typer.Option("--to", help="Last session, or month of a study.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the ledger.")]
+Who = Annotated[str, typer.Option("--who", help="Who says so; kept in the ledger.", envvar="USER")]
+
+_DEFAULT = "index_daily"
+
+
+def _answer(as_json: bool, work: Callable[[Console], dict[str, Any]]) -> None:
+    """Print what ``work`` returns, as its ``text`` or as JSON; a named error becomes exit status 1."""
+    console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+    try:
+        answer = work(console)
+    except NnAssetsError as error:
+        message = f"{type(error).__name__}: {error}"
+        document = {"ok": False, "error": type(error).__name__, "message": str(error)}
+        print(json.dumps(document) if as_json else message, file=sys.stdout if as_json else sys.stderr)
+        raise typer.Exit(1) from error
+    ok = bool(answer.get("ok", True))
+    text = answer.pop("text", "")
+    if as_json:
+        print(json.dumps({"ok": ok, **answer}, default=str))  # noqa: T201
+    elif text:
+        console.print(text, markup=False)
+    if not ok:
+        raise typer.Exit(1)
+
+
+@app.command("demo")
+def demo_command(
+    short: Annotated[bool, typer.Option("--short", help="A shortened history, for a quick check.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the whole path on the bundled data, through Dagster, and write a report."""
+    _answer(as_json, lambda console: demo.run_demo(console, short=short))
+
+
+@app.command("check")
+def check_command(strategy: StrategyName = _DEFAULT, as_json: AsJson = False) -> None:
+    """Take in the data alone, hold them against the gate, and say what came in and what to do next."""
+    _answer(as_json, lambda _: check.check_data(strategy))
+
+
+@app.command()
+def run(
+    strategy: StrategyName = _DEFAULT,
+    session: Annotated[str | None, typer.Option("--session", help="YYYY-MM-DD; the last closed one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the daily round of a session: tables, fills, portfolio, signals, targets, orders, drift."""
+    _answer(as_json, lambda _: runs.run_round(strategy, session))
+
+
+@app.command()
+def study(
+    strategy: StrategyName = _DEFAULT,
+    first: From = None,
+    last: To = None,
+    refit_every: Annotated[
+        int | None, typer.Option("--refit-every", min=1, max=120, help="Months between fits.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the walk-forward study: models, out-of-sample forecasts, replay, figures, verdict."""
+
+    def work(console: Console) -> dict[str, Any]:
+        return runs.run_study(strategy, first, last, refit_every, lambda line: console.print(line, markup=False))
+
+    _answer(as_json, work)
+
+
+@app.command("export")
+def export_command(
+    table: Annotated[str, typer.Argument(help=f"One of: {', '.join(export.TABLES)}.")],
+    out: Annotated[Path, typer.Option("--out", help="A .csv, .parquet or .json file.")],
+    strategy: StrategyName = _DEFAULT,
+    first: From = None,
+    last: To = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="Only what was known at this UTC time.")] = None,
+    adjusted: Annotated[
+        str | None, typer.Option("--adjusted", help="Of bars: backward or forward, for splits and dividends.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a table to a file."""
+    _answer(as_json, lambda _: export.export_table(table, out, strategy, first, last, as_of, adjusted))
+
+
+@app.command("query")
+def query_command(
+    name: Annotated[str, typer.Argument(help=f"One of: {', '.join(ledger.QUERIES)}.")],
+    value: Annotated[list[str] | None, typer.Option("--value", help="NAME=VALUE, as the query needs.")] = None,
+    strategy: StrategyName = _DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Run one of the operator's queries in sql/queries, and print what it finds."""
+    _answer(as_json, lambda _: ledger.run_query(name, strategy, value or []))
+
+
+@app.command("import-fills")
+def import_fills_command(
+    file: Annotated[Path, typer.Argument(help="A CSV file of a broker's fills.")],
+    strategy: StrategyName = _DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Append real fills to the ledger; the next cost recalibration uses them."""
+    _answer(as_json, lambda _: fills.import_fills(strategy, file))
+
+
+@app.command("status")
+def status_command(
+    strategy: Annotated[str | None, typer.Option("--strategy", "-s")] = None, as_json: AsJson = False
+) -> None:
+    """What each strategy last did, what it holds, which controls are on, what it names that is missing."""
+    _answer(as_json, lambda _: status.report(strategy))
+
+
+@audit_commands.command("verify")
+def audit_verify(
+    head: Annotated[
+        str | None, typer.Option("--head", help="sequence:hash of an earlier verification, to notice a cut tail.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Recompute the hash chain over every row of the ledger."""
+    _answer(as_json, lambda _: ledger.verify_audit(head))
+
+
+@app.command("migrate")
+def migrate_command(
+    to_env: Annotated[
+        str, typer.Option("--to-env", help="Environment variable that holds the new database's address.")
+    ] = "NN_ASSETS_DATABASE_URL",
+    as_json: AsJson = False,
+) -> None:
+    """Copy the home's embedded ledger to PostgreSQL, chain and all, or leave both as they are."""
+    _answer(as_json, lambda _: migrate.migrate(to_env))
+
+
+@control_commands.command("kill-switch")
+def kill_switch(
+    state: Annotated[str, typer.Argument(help="ACTIVE, REDUCING or HALTED.")],
+    reason: Reason,
+    who: Who = "operator",
+    strategy: StrategyName = _DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Set the kill switch. HALTED sends nothing; REDUCING only closes; ACTIVE trades."""
+    _answer(as_json, lambda _: controls.set_kill_switch(strategy, state, who, reason))
+
+
+@control_commands.command("reset-breaker")
+def reset_breaker(
+    reason: Reason, who: Who = "operator", strategy: StrategyName = _DEFAULT, as_json: AsJson = False
+) -> None:
+    """Release a latched breaker; a new high-water mark starts at the next session."""
+    _answer(as_json, lambda _: controls.reset_breaker(strategy, who, reason))
+
+
+@app.command("ui")
+def ui_command(
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port on the loopback address.")] = 3000,
+) -> None:
+    """Open Dagster's webserver and daemon on the loopback address, on the same home."""
+    ui.serve_ui(port)
+
+
+def main() -> None:
+    """Console entry point; a wrong call, too, is one JSON document where ``--json`` is asked for."""
+    if "--json" not in sys.argv[1:]:
+        app()
+        return
+    try:
+        exit_status = app(standalone_mode=False)
+    except typer.TyperException as error:
+        document = {"ok": False, "error": "WrongCall", "message": error.format_message()}
+        print(json.dumps(document))  # noqa: T201
+        sys.exit(error.exit_code)
+    except typer.Abort:
+        sys.exit(130)
+    sys.exit(exit_status)

@@ -1,0 +1,184 @@
+"""What a strategy's data are taken for, before anything is trained on them: the data's assets alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from nn_assets.learning.first_month import first_model_month
+from nn_assets.operations.asof.series import OTHER_SERIES, series_versions
+from nn_assets.operations.asof.universe import UNIVERSE, unseen_members
+from nn_assets.operations.catalog import find_live_strategy
+from nn_assets.operations.decisions.rounds import undecided_sessions
+from nn_assets.operations.intake.data_docs import data_docs_file
+from nn_assets.operations.intake.intraday import RAW_INTRADAY, VALIDATED_INTRADAY
+from nn_assets.operations.models.in_force import missing_months
+from nn_assets.operations.workplace import RAW_BARS, Workplace, open_workplace
+from nn_assets.orchestration.assets.other_data import other_tables
+from nn_assets.orchestration.naming import asset_key
+from nn_assets.orchestration.partitions import month_partitions
+from nn_assets.orchestration.running import execute, failed_checks, metadata_by_asset
+
+__all__ = ["check_data"]
+
+_VALIDATED = "validated_bars"
+_MOST_ROWS, _MOST_NOTICES, _MOST_NAMED = 5, 10, 12
+_FACTS = ("symbol", "session", "rule", "field", "value")
+_CHANGES = ("added", "revised")
+_Metadata = dict[str, dict[str, Any]]
+
+
+def check_data(name: str) -> dict[str, Any]:
+    """Take a strategy's data in, judge them at the gate, and tell what came in; nothing is trained.
+
+    Raises
+    ------
+    SettingsError
+        The live start lies before any month that can have a model.
+    RunFailed
+        A source is at fault, or the gate halts: the message is that of the step that failed.
+    """
+    strategy = find_live_strategy(name).strategy
+    with open_workplace(strategy) as workplace:
+        before = workplace.publications.current(strategy.name)
+    result = execute(strategy, "tables", assets=(*other_tables(strategy), RAW_BARS, _VALIDATED))
+    metadata = metadata_by_asset(result)
+    with open_workplace(strategy) as workplace:
+        now = workplace.publications.require(strategy.name, workplace.last_session)
+        changed = any(metadata[table].get(change) for table in metadata for change in _CHANGES)
+        told = {
+            "strategy": strategy.name,
+            "run_id": str(result.run_id),
+            "nothing_new": before is not None and before.content_hash == now.content_hash and not changed,
+            **_bars(workplace, metadata[RAW_BARS]),
+            **_beside(workplace, metadata),
+            "notices": _first(list(now.details.get("notices", ())), _MOST_NOTICES),
+            # A gate that halts ends the run, so what is left are warnings.
+            "gate": {"passed": True, "warnings": failed_checks(result, asset_key(strategy, _VALIDATED))},
+            "data_docs": str(data_docs_file(strategy.name)),
+            **_next(workplace),
+        }
+    return {**told, "text": "\n".join(_lines(told))}
+
+
+def _bars(workplace: Workplace, taken: dict[str, Any]) -> dict[str, Any]:
+    strategy = workplace.strategy
+    publication = workplace.publications.require(strategy.name, workplace.last_session)
+    bars = workplace.publications.bars(publication)
+    quarantine = workplace.publications.quarantine(publication)
+    first = quarantine[list(_FACTS)].head(_MOST_ROWS).astype("str")
+    first["session"] = first["session"].str.slice(0, 10)
+    unseen = unseen_members(strategy, workplace.lake, bars, workplace.sessions())
+    return {
+        "rows": {"delivered": taken["delivered_rows"], "added": taken["added"], "revised": taken["revised"]},
+        "symbols": sorted(str(symbol) for symbol in bars["symbol"].unique()),
+        "first_session": str(bars["session"].min().date()),
+        "last_session": str(bars["session"].max().date()),
+        "actions": {"stored": taken["actions"], **{name: taken[f"actions_{name}"] for name in _CHANGES}},
+        "quarantine": {
+            "rows": len(quarantine),
+            "by_rule": {rule: int(rows) for rule, rows in quarantine["rule"].value_counts().items()},
+            "first": first.to_dict("records"),
+        },
+        "members_without_bars": unseen.to_dict("records") if strategy.universe else None,
+    }
+
+
+def _beside(workplace: Workplace, metadata: _Metadata) -> dict[str, Any]:
+    """Series, universe and intraday bars; none where the strategy names none."""
+    strategy = workplace.strategy
+    taken, judged = metadata.get(RAW_INTRADAY), metadata.get(VALIDATED_INTRADAY, {})
+    return {
+        "series": _series(series_versions(strategy, workplace.lake)) if strategy.series else [],
+        "series_rows": _chosen(metadata.get(OTHER_SERIES), (*_CHANGES, "quarantined")),
+        "universe": _chosen(metadata.get(UNIVERSE), (*_CHANGES, "spells", "symbols", "members")),
+        "intraday": _chosen(
+            None if taken is None else {**judged, **taken},
+            ("delivered_rows", *_CHANGES, "bars", "symbols", "quarantined", "gaps", "missing_bars"),
+        ),
+    }
+
+
+def _chosen(said: dict[str, Any] | None, names: tuple[str, ...]) -> dict[str, Any] | None:
+    return None if said is None else {name: said[name] for name in names}
+
+
+def _series(versions: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "symbol": symbol,
+            "observations": int(rows["observed_at"].nunique()),
+            "first": str(rows["observed_at"].min().date()),
+            "last": str(rows["observed_at"].max().date()),
+        }
+        for (name, symbol), rows in versions.groupby(["name", "symbol"])
+    ]
+
+
+def _first(items: list[str], most: int) -> dict[str, Any]:
+    return {"count": len(items), "first": items[:most]}
+
+
+def _next(workplace: Workplace) -> dict[str, Any]:
+    """The command to give next, and why it is not a study where history is too short for any model."""
+    strategy = workplace.strategy
+    if not month_partitions(strategy).get_partition_keys():
+        return {
+            "history_too_short": f"a first model can be used from {first_model_month(strategy)}, later than any "
+            "session there is: bring a longer history, or shorten walk_forward.training_months",
+            "next": f"nn-assets check --strategy {strategy.name}",
+        }
+    newest = str(workplace.last_session.to_period("M") + 1)
+    if missing_months(workplace, newest):
+        return {"next": f"nn-assets study --strategy {strategy.name}"}
+    undecided = undecided_sessions(workplace)
+    if not undecided:
+        return {"next": f"nn-assets status --strategy {strategy.name}"}
+    # Sessions are decided in order.
+    return {"next": f"nn-assets run --strategy {strategy.name} --session {undecided[0].date()}"}
+
+
+def _lines(told: dict[str, Any]) -> list[str]:
+    """The answer as text: a line for each fact, its details below it."""
+    rows, quarantine, notices, gate = told["rows"], told["quarantine"], told["notices"], told["gate"]
+    symbols, more = told["symbols"][:_MOST_NAMED], len(told["symbols"]) - _MOST_NAMED
+    found: list[tuple[str, str]] = [
+        ("rows", f"{rows['delivered']:,} delivered, {rows['added']:,} added, {rows['revised']:,} revised"),
+        ("symbols", f"{len(told['symbols'])}: {', '.join(symbols)}{f' and {more} more' if more > 0 else ''}"),
+        ("sessions", f"{told['first_session']} to {told['last_session']}"),
+        ("actions", "{stored:,} splits and dividends, {added:,} added, {revised:,} revised".format(**told["actions"])),
+        ("quarantine", _by_rule(quarantine["rows"], quarantine["by_rule"])),
+        *(("", "{symbol} {session} {rule}, {field} {value}".format(**row)) for row in quarantine["first"]),
+        *(("series", _one_series(each)) for each in told["series"]),
+        *((name, _counted(told[key])) for name, key in _TOTALS if told[key] is not None),
+        *(
+            ("", "{year}: {without_bars} of {members} members without bars".format(**each))
+            for each in told["members_without_bars"] or ()
+        ),
+        ("notices", f"{notices['count']:,}"),
+        *(("", notice) for notice in notices["first"]),
+        ("gate", "passed" + (f", {len(gate['warnings'])} to look at" if gate["warnings"] else "")),
+        *(("", warning) for warning in gate["warnings"]),
+        ("data docs", told["data_docs"]),
+        *([("history", told["history_too_short"])] if "history_too_short" in told else []),
+        ("next", told["next"]),
+    ]
+    head = f"{told['strategy']}: " + ("nothing is new since the last run" if told["nothing_new"] else "data taken in")
+    return [head, *(f"  {name:<12}{text}" for name, text in found)]
+
+
+_TOTALS = (("series", "series_rows"), ("universe", "universe"), ("intraday", "intraday"))
+
+
+def _counted(counts: dict[str, Any]) -> str:
+    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
+
+
+def _by_rule(rows: int, by_rule: dict[str, int]) -> str:
+    return f"{rows:,}" + (f": {', '.join(f'{rule} {count:,}' for rule, count in by_rule.items())}" if rows else "")
+
+
+def _one_series(each: dict[str, Any]) -> str:
+    return f"{each['name']} {each['symbol']}".strip() + f": {each['observations']:,}, {each['first']} to {each['last']}"

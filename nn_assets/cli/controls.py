@@ -1,0 +1,80 @@
+"""What a person can set: the kill switch, and the release of a latched breaker. Kept in the ledger."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from nn_assets.errors import ControlError
+from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.clock import now_utc
+from nn_assets.operations.decisions.controls import BREAKER_RESET, KILL_SWITCH
+from nn_assets.operations.workplace import open_workplace
+from nn_assets.portfolio.breakers import KillSwitch
+from nn_assets.store.ledger.ledger import Ledger
+
+__all__ = ["reset_breaker", "set_kill_switch"]
+
+
+def _demand_reason(kind: str, reason: str) -> None:
+    if not reason.strip():
+        raise ControlError(
+            expected="a reason",
+            found="none",
+            remedy="say why with --reason; it is kept in the ledger",
+            rule=kind,
+        )
+
+
+def _record(strategy: str, kind: str, state: str, who: str, reason: str) -> None:
+    _demand_reason(kind, reason)
+    find_strategy(strategy)
+    moment = now_utc()
+    identity = hashlib.sha256(f"{strategy}|{kind}|{state}|{moment.isoformat()}".encode()).hexdigest()[:16]
+    row = {"control_id": identity, "kind": kind, "state": state, "who": who, "reason": reason, "details": {}}
+    with Ledger() as ledger:
+        ledger.append("controls", [row], run_id=f"control:{identity}", strategy=strategy)
+
+
+def set_kill_switch(strategy: str, state: str, who: str, reason: str) -> dict[str, Any]:
+    """Set the kill switch of a strategy.
+
+    Raises
+    ------
+    ControlError
+        The state is none of the three, or no reason is given.
+    """
+    if state not in set(KillSwitch):
+        raise ControlError(
+            expected=f"one of {', '.join(KillSwitch)}",
+            found=repr(state),
+            remedy="HALTED stops everything, REDUCING only closes, ACTIVE trades",
+            rule=KILL_SWITCH,
+        )
+    _record(strategy, KILL_SWITCH, state, who, reason)
+    return {"strategy": strategy, "kill_switch": state, "text": f"{strategy}: kill switch is {state}"}
+
+
+def reset_breaker(strategy: str, who: str, reason: str) -> dict[str, Any]:
+    """Release the latched breaker at the next session, which starts a new high-water mark.
+
+    Waits for a round under way: one recorded between what the round read and what it wrote would count
+    as used by it, and be lost.
+    """
+    _demand_reason(BREAKER_RESET, reason)
+    with open_workplace(find_strategy(strategy).strategy) as workplace, workplace.alone():
+        states = workplace.ledger.latest("portfolio_states", strategy)
+        latched = None if states.empty else states["breaker"].iloc[-1]
+        if not isinstance(latched, str):
+            raise ControlError(
+                expected="a latched breaker",
+                found="none latched",
+                remedy="nothing needs a reset; one cannot be armed in advance",
+                rule=BREAKER_RESET,
+            )
+        _record(strategy, BREAKER_RESET, "RESET", who, reason)
+    return {
+        "strategy": strategy,
+        "breaker": "reset",
+        "text": f"{strategy}: breaker released from the next session on",
+    }

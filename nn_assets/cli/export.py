@@ -1,0 +1,145 @@
+"""Tables written to files that people open: CSV, Parquet or JSON."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nn_assets.cli.table_files import FORMATS, write_table_file
+from nn_assets.errors import SettingsError
+from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.exported_tables import ADJUSTED, TABLES, read_exported
+from nn_assets.operations.workplace import open_workplace
+
+__all__ = ["TABLES", "export_table"]
+
+_WITHOUT_SESSIONS = {
+    "trials": "every trial counts against the strategy, whatever the session",
+    "audit": "a part of the chain could not be verified",
+}
+_MONTH = re.compile(r"\d{4}-\d{2}")
+
+
+def export_table(
+    table: str,
+    out: Path,
+    strategy: str,
+    first: str | None,
+    last: str | None,
+    as_of: str | None,
+    adjusted: str | None = None,
+) -> dict[str, Any]:
+    """Write one table to a file, atomically.
+
+    Parameters
+    ----------
+    table : str
+        One of :data:`TABLES`.
+    out : Path
+        Its suffix says the format: ``.csv``, ``.parquet`` or ``.json``.
+    first, last : str, optional
+        Sessions (or months), both included.
+    as_of : str, optional
+        Only what was known at this moment; UTC unless it says otherwise.
+    adjusted : str, optional
+        ``backward`` or ``forward``, of bars alone: prices and volumes adjusted for the splits and
+        dividends known.
+
+    Raises
+    ------
+    SettingsError
+        The table, the format or a date is not known, or what ``write_table_file`` refuses.
+    """
+    if table not in TABLES:
+        raise SettingsError(
+            expected=f"one of {', '.join(TABLES)}",
+            found=repr(table),
+            remedy="name one of these tables",
+            key="table",
+        )
+    _check_options(table, out, first, last, as_of)
+    _check_adjusted(table, adjusted)
+    moment = _moment("--as-of", as_of)
+    low, high = _day("--from", first), _day("--to", last)
+    if low is not None and high is not None and low > high:
+        raise SettingsError(
+            expected="a first session that does not lie after the last",
+            found=f"{low.date()} to {high.date()}",
+            remedy="swap the two",
+            key="--from / --to",
+        )
+    with open_workplace(find_strategy(strategy).strategy) as workplace:
+        frame = read_exported(workplace, table, low, high, moment, adjusted)
+    write_table_file(frame, out)
+    return {
+        "table": table,
+        "rows": len(frame),
+        "file": str(out),
+        "text": f"{len(frame)} rows of {table} in {out}",
+    }
+
+
+def _check_options(table: str, out: Path, first: str | None, last: str | None, as_of: str | None) -> None:
+    """Refuse what a table cannot honour: an option passed over in silence would give another table."""
+    if out.suffix.lower() not in FORMATS:
+        raise SettingsError(
+            expected="a file that ends in .csv, .parquet or .json",
+            found=str(out),
+            remedy="choose one of these endings",
+            key="--out",
+        )
+    given = {"--from": first, "--to": last, "--as-of": as_of if table == "audit" else None}
+    asked = [option for option, value in given.items() if value is not None]
+    if table in _WITHOUT_SESSIONS and asked:
+        raise SettingsError(
+            expected=f"{table} without {asked[0]}: {_WITHOUT_SESSIONS[table]}",
+            found=f"{asked[0]} {given[asked[0]]}",
+            remedy=f"leave out {' and '.join(asked)}",
+            key=asked[0],
+        )
+
+
+def _check_adjusted(table: str, adjusted: str | None) -> None:
+    if adjusted is None:
+        return
+    if adjusted not in ADJUSTED:
+        raise SettingsError(
+            expected=" or ".join(ADJUSTED), found=repr(adjusted), remedy="correct the option", key="--adjusted"
+        )
+    if table != "bars":
+        raise SettingsError(
+            expected=f"{table} without --adjusted: only bars have prices to adjust",
+            found=f"--adjusted {adjusted}",
+            remedy="leave out --adjusted",
+            key="--adjusted",
+        )
+
+
+def _day(option: str, text: str | None) -> pd.Timestamp | None:
+    moment = _moment(option, text)
+    if moment is None:
+        return None
+    day = moment.tz_localize(None).normalize()
+    # A month, as in --to 2017-12, is meant to its end.
+    return day + pd.offsets.MonthEnd() if option == "--to" and _MONTH.fullmatch(str(text)) else day
+
+
+def _moment(option: str, text: str | None) -> pd.Timestamp | None:
+    if text is None:
+        return None
+    try:
+        stamp = pd.Timestamp(text)
+    except ValueError:
+        stamp = pd.NaT
+    if pd.isna(stamp):
+        month = "" if option == "--as-of" else "a month such as 2017-12, "
+        raise SettingsError(
+            expected=f"a date such as 2017-12-01, {month}or a time such as 2017-12-01T21:30Z",
+            found=repr(text),
+            remedy="correct the option",
+            key=option,
+        )
+    return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")

@@ -1,0 +1,61 @@
+"""The ledger as an operator asks it: the commands query and audit verify."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nn_assets.store.ledger.audit import verify
+from nn_assets.store.ledger.ledger import Ledger
+from nn_assets.store.ledger.queries import query_names, query_parameters
+
+__all__ = ["QUERIES", "run_query", "verify_audit"]
+
+QUERIES = query_names()
+
+
+def verify_audit(head: str | None = None) -> dict[str, Any]:
+    """Recompute the chain over every row; not ok when anything differs.
+
+    Parameters
+    ----------
+    head : str, optional
+        A head noted earlier (``sequence:hash``), which the chain must still contain: a tail that was cut
+        together with its entries shows in nothing else.
+    """
+    with Ledger() as ledger:
+        found = verify(ledger, expected_head=head)
+        newest = str(found.head)
+    text = (
+        f"{found.entries} entries verify; head {newest}\n"
+        f"keep it elsewhere: nn-assets audit verify --head {newest} then notices a cut tail"
+        if found.ok
+        else f"the ledger was changed: {found.first_broken}"
+    )
+    return {
+        "ok": found.ok,
+        "entries": found.entries,
+        "head": newest,
+        "findings": [str(each) for each in found.findings],
+        "text": text,
+    }
+
+
+def run_query(name: str, strategy: str, values: list[str]) -> dict[str, Any]:
+    """Run a query of ``sql/queries`` on the ledger.
+
+    Raises
+    ------
+    LedgerError
+        There is no such query, or a value is missing or one too many; names those it needs.
+    """
+    given = dict(each.partition("=")[::2] for each in values)
+    needed = query_parameters(name)
+    if "strategy" in needed:
+        given.setdefault("strategy", strategy)
+    with Ledger() as ledger:
+        found = ledger.query(name, **given)
+    return {
+        "query": name,
+        "rows": found.to_dict("records"),
+        "text": found.to_string(index=False) if len(found) else "nothing",
+    }

@@ -1,0 +1,185 @@
+"""The commands run and study: Dagster's jobs without its UI, and what came of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from nn_assets.errors import DecisionError, SettingsError
+from nn_assets.learning.first_month import first_model_month
+from nn_assets.market.calendar.sessions import is_session
+from nn_assets.operations.catalog import find_live_strategy, find_strategy
+from nn_assets.operations.decisions.rounds import undecided_sessions
+from nn_assets.operations.models.in_force import missing_months
+from nn_assets.operations.study import latest_study
+from nn_assets.operations.workplace import Workplace, open_workplace
+from nn_assets.orchestration.naming import REFIT_TAG, effective_strategy
+from nn_assets.orchestration.partitions import month_partitions
+from nn_assets.orchestration.running import materialise
+from nn_assets.settings import Strategy
+
+__all__ = ["run_round", "run_study"]
+
+_MOST_NAMED = 12
+
+
+def run_round(name: str, session: str | None) -> dict[str, Any]:
+    """Run the daily round of one session: the one named, or the last that is closed."""
+    strategy = find_live_strategy(name).strategy
+    if strategy.market.live_starts is None:
+        raise SettingsError(
+            expected="market.live_starts, the first session to be decided",
+            found="none stated",
+            remedy=f"state it, in {first_model_month(strategy)} or later, the first month that can have a model",
+            key="market.live_starts",
+        )
+    with open_workplace(strategy) as workplace:
+        day = workplace.last_session if session is None else _session(strategy, session)
+        if day > workplace.last_session:
+            raise DecisionError(
+                expected=f"a session up to {workplace.last_session.date()}, the last that may be seen",
+                found=str(day.date()),
+                remedy="wait for its close; what lies in the vault stays sealed",
+                session=day.date(),
+            )
+        if day < workplace.first_live_session:
+            raise DecisionError(
+                expected=f"a session from {workplace.first_live_session.date()} on, the first live one",
+                found=str(day.date()),
+                remedy="set market.live_starts earlier to replay as if live",
+                session=day.date(),
+            )
+        _refuse_a_gap_before(workplace, day)
+    key = str(day.date())
+    run_id = materialise(strategy, "daily", first=key, last=key)
+    with open_workplace(strategy) as workplace:
+        state = workplace.ledger.read("portfolio_states", strategy.name, day, day).iloc[0]
+        targets = workplace.ledger.read("target_positions", strategy.name, day, day)
+        trading = workplace.ledger.read("trading_states", strategy.name, day, day).iloc[0]
+    positions = {
+        str(row.symbol): {"target_quantity": row.target_quantity, "target_weight": row.target_weight}
+        for row in targets.itertuples()
+    }
+    held = sum(1 for each in positions.values() if each["target_quantity"])
+    return {
+        "strategy": strategy.name,
+        "session": key,
+        "run_id": run_id,
+        "equity_usd": float(state["equity_usd"]),
+        "trading_state": str(trading["state"]),
+        "targets": positions,
+        "text": f"{strategy.name} {key}: equity {state['equity_usd']:,.0f} USD, {held} positions to hold next, "
+        f"trading state {trading['state']}",
+    }
+
+
+def _refuse_a_gap_before(workplace: Workplace, day: pd.Timestamp) -> None:
+    """Refuse a session with undecided ones before it: a decision stands on the one before."""
+    undecided = undecided_sessions(workplace)
+    earlier = [each for each in undecided if each < day]
+    if day in undecided and earlier:
+        raise DecisionError(
+            expected=f"every session from {workplace.first_live_session.date()} on decided before {day.date()}",
+            found=f"{len(earlier)} undecided, the oldest {earlier[0].date()}",
+            remedy=f"nn-assets run --strategy {workplace.strategy.name} --session {earlier[0].date()}; "
+            "then those after it, in order",
+            session=day.date(),
+        )
+
+
+def _session(strategy: Strategy, text: str) -> pd.Timestamp:
+    day = pd.to_datetime(text, format="%Y-%m-%d", errors="coerce")
+    if pd.isna(day) or not is_session(strategy.market.calendar, day):
+        raise SettingsError(
+            expected=f"a session of {strategy.market.calendar} as YYYY-MM-DD",
+            found=repr(text),
+            remedy="name a day on which the market trades",
+            key="--session",
+        )
+    return day
+
+
+def run_study(
+    name: str,
+    first: str | None,
+    last: str | None,
+    refit_every: int | None,
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Run the walk-forward study over a range of months, all of history when none is named.
+
+    ``say`` is told, before the study begins, which months before those asked for must be run too.
+    """
+    strategy = find_strategy(name).strategy
+    with open_workplace(strategy) as workplace:
+        newest = workplace.last_session.strftime("%Y-%m")
+    earliest = first_model_month(strategy)
+    low, high = _month(strategy, first or earliest, earliest), _month(strategy, last or newest, newest)
+    if low > high:
+        raise SettingsError(
+            expected="a first month that does not lie after the last",
+            found=f"{low} to {high}",
+            remedy="swap the two",
+            key="--from / --to",
+        )
+    tags = {} if refit_every is None else {REFIT_TAG: str(refit_every)}
+    with open_workplace(strategy) as workplace:
+        # A study stands on the whole record before it: months that are not there yet are run too.
+        earlier = missing_months(workplace, low)
+    if earlier:
+        again = len(pd.period_range(earlier[0], low, freq="M")) - 1
+        say(
+            f"{strategy.name}: a study stands on every month before it; {_listed(earlier)} "
+            f"had no forecasts yet, so {_months(again)} from {earlier[0]} on run before {low}"
+        )
+        low = earlier[0]
+    run_id = materialise(strategy, "study", first=f"{low}-01", last=f"{high}-01", tags=tags)
+    with open_workplace(effective_strategy(strategy, tags)) as workplace:
+        study = latest_study(workplace, str(pd.Period(high, "M") + 1))
+    assert study is not None, "the study was just recorded"
+    return {
+        "strategy": strategy.name,
+        "from": low,
+        "to": high,
+        "run_id": run_id,
+        "verdict": str(study["verdict"]),
+        "figures": study["figures"],
+        "text": f"{strategy.name} {low} to {high}: {study['verdict']}. {study['figures']['reason']}",
+    }
+
+
+def _listed(months: list[str]) -> str:
+    """How many months, and which: all of a few, the first and the last of many."""
+    named = months if len(months) <= _MOST_NAMED else [*months[:2], "...", months[-1]]
+    return f"{_months(len(months))} ({', '.join(named)})"
+
+
+def _months(count: int) -> str:
+    return f"{count} month{'s' * (count != 1)}"
+
+
+def _month(strategy: Strategy, text: str | None, default: str) -> str:
+    if text is None:
+        return default
+    keys = month_partitions(strategy).get_partition_keys()
+    if not keys:
+        raise SettingsError(
+            expected=f"history beyond {first_model_month(strategy)}, the first month that a model can be trained for",
+            found=f"history from {strategy.market.history_starts} to {strategy.market.history_ends or 'today'}",
+            remedy="bring a longer history, or shorten walk_forward.training_months",
+            key="market.history_starts",
+        )
+    try:
+        month = str(pd.Period(text, "M"))
+    except ValueError:
+        month = ""
+    if f"{month}-01" not in keys:
+        raise SettingsError(
+            expected=f"a month from {keys[0][:7]} to {keys[-1][:7]}",
+            found=repr(text),
+            remedy="name a month as YYYY-MM that the strategy's history can train for",
+            key="--from / --to",
+        )
+    return month

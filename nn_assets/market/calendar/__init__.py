@@ -1,0 +1,1 @@
+"""When markets trade: timetables, sessions, and hours within a session."""

@@ -1,0 +1,128 @@
+"""Sessions of a calendar: which days trade, when they close, how many make a year.
+
+A session is a day, carried as a tz-naive midnight ``pandas.Timestamp`` (or ``datetime64[D]`` in
+arrays). Moments (``known_at``, ``as_of``) are tz-aware UTC timestamps. A calendar is named as
+exchange_calendars names it, with its amendments where a strategy has any.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from nn_assets.market.calendar.timetable import timetable
+from nn_assets.settings.calendar_file import amendments_of
+
+__all__ = [
+    "assumed_known_at",
+    "exclusions_between",
+    "is_session",
+    "next_session",
+    "previous_session",
+    "session_close",
+    "sessions_between",
+    "sessions_per_year",
+    "timezone_of",
+]
+
+_ALWAYS_OPEN = "24/7"
+
+
+def sessions_between(calendar: str, first: object, last: object) -> pd.DatetimeIndex:
+    """All sessions of a calendar from ``first`` to ``last``, both included; tz-naive midnights."""
+    sessions = timetable(calendar).sessions
+    low = sessions.searchsorted(pd.Timestamp(first), side="left")
+    high = sessions.searchsorted(pd.Timestamp(last), side="right")
+    return sessions[low:high]
+
+
+def is_session(calendar: str, day: object) -> bool:
+    """Whether ``day`` is a session."""
+    return len(sessions_between(calendar, day, day)) == 1
+
+
+def next_session(calendar: str, day: object) -> pd.Timestamp:
+    """Find the first session strictly after ``day``."""
+    sessions = timetable(calendar).sessions
+    return sessions[sessions.searchsorted(pd.Timestamp(day), side="right")]
+
+
+def previous_session(calendar: str, day: object) -> pd.Timestamp:
+    """Find the last session strictly before ``day``."""
+    sessions = timetable(calendar).sessions
+    return sessions[sessions.searchsorted(pd.Timestamp(day), side="left") - 1]
+
+
+def session_close(calendar: str, session: object) -> pd.Timestamp:
+    """UTC moment of a session's close; half days and daylight saving included."""
+    close: pd.Timestamp = timetable(calendar).closes.loc[pd.Timestamp(session)]
+    return close
+
+
+def assumed_known_at(calendar: str, sessions: object, lag_minutes: int) -> pd.DatetimeIndex:
+    """Close of each session plus a stated lag: when a bar of a bulk history is taken to be known.
+
+    Parameters
+    ----------
+    sessions : sequence of timestamps, shape (n,)
+        Must be sessions of the calendar.
+
+    Returns
+    -------
+    DatetimeIndex, shape (n,), UTC
+    """
+    asked = pd.DatetimeIndex(sessions)
+    closes = timetable(calendar).closes.reindex(asked)
+    moments = pd.DatetimeIndex(closes).as_unit("ns")
+    return moments + pd.Timedelta(minutes=lag_minutes)
+
+
+def exclusions_between(calendar: str, first: object, last: object) -> list[pd.Timestamp]:
+    """Days from ``first`` to ``last`` that are no sessions."""
+    days = pd.date_range(pd.Timestamp(first), pd.Timestamp(last), freq="D")
+    return list(days.difference(sessions_between(calendar, first, last)))
+
+
+def timezone_of(calendar: str) -> str:
+    """IANA name of the exchange's timezone."""
+    return timetable(calendar).timezone
+
+
+def sessions_per_year(calendar: str) -> int:
+    """Sessions that annualise a figure: 252 for an exchange, 365 for a market that never closes."""
+    return 365 if amendments_of(calendar)[0] == _ALWAYS_OPEN else 252
+
+
+def session_ends(calendar: str, days: pd.Series) -> pd.Series:
+    """Close of each day's session, UTC; the day's own end where it has none."""
+    closes = assumed_known_at(calendar, pd.DatetimeIndex(days), 0)
+    return pd.Series(closes, index=days.index).fillna(days.dt.tz_localize("UTC") + pd.Timedelta(days=1))
+
+
+def sessions_of_moments(calendar: str, moments: pd.Series) -> pd.Series:
+    """Give the session at whose close each UTC moment could first be looked back on.
+
+    That is the first one that closes at or after the moment; NaT outside what the calendar covers.
+    """
+    known = timetable(calendar).sessions
+    closes = assumed_known_at(calendar, known, 0).asi8
+    place = np.searchsorted(closes, pd.DatetimeIndex(moments).as_unit("ns").asi8, side="left")
+    found = known.to_numpy()[np.minimum(place, len(known) - 1)]
+    inside = (place < len(known)) & (moments >= pd.Timestamp(known[0]).tz_localize("UTC")).to_numpy()
+    return pd.Series(np.where(inside, found, np.datetime64("NaT", "ns")), index=moments.index)
+
+
+def session_hours(calendar: str, first: object, last: object) -> pd.DataFrame:
+    """When the sessions from ``first`` to ``last`` trade; half days and daylight saving included.
+
+    Returns
+    -------
+    DataFrame
+        session (tz-naive midnight), opens, break_starts, break_ends, closes (UTC moments; breaks NaT
+        where there is none), ascending.
+    """
+    sessions = sessions_between(calendar, first, last)
+    schedule = timetable(calendar).hours.reindex(sessions)
+    hours = {"opens": "open", "break_starts": "break_start", "break_ends": "break_end", "closes": "close"}
+    columns = {name: pd.DatetimeIndex(schedule[told]).as_unit("ns") for name, told in hours.items()}
+    return pd.DataFrame({"session": sessions, **columns})

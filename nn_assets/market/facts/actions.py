@@ -1,0 +1,239 @@
+"""Corporate actions as bitemporal facts: splits and dividends, their versions, what was known when.
+
+An action is named by symbol, ex-session and kind. Its *value* is the new shares for one old (split),
+or the cash per share as counted on the ex-session, unadjusted (dividend). A later delivery that says
+otherwise is a new version; a value of NaN withdraws the action.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+
+from nn_assets.errors import SourceError
+from nn_assets.frames import ACTION_VERSIONS, DELIVERED_ACTIONS, conform, validate
+from nn_assets.market.calendar.sessions import assumed_known_at, previous_session
+from nn_assets.market.facts.bars import RevisionCount
+
+__all__ = [
+    "action_hash",
+    "actions_as_of",
+    "new_action_versions",
+    "refuse_mass_withdrawal",
+    "with_action_moments",
+    "withdrawals",
+]
+
+_KEY = ["symbol", "ex_session", "kind"]
+_CONTENT = [*_KEY, "value"]
+_NAMED = 5
+
+
+def with_action_moments(
+    delivered: pd.DataFrame,
+    calendar: str,
+    lag_minutes: int,
+    arrived_at: pd.Timestamp,
+    *,
+    decided_to: pd.Timestamp | None = None,
+) -> pd.DataFrame:
+    """Give each delivered action its moments.
+
+    Parameters
+    ----------
+    delivered : DataFrame
+        Columns of ``DELIVERED_ACTIONS``. A ``known_at`` of the source's own is kept.
+    calendar : str
+        Name of the calendar whose closes count.
+    lag_minutes : int
+        Minutes from the close of the session before the ex-session until an action delivered in
+        bulk is taken to be known.
+    arrived_at : Timestamp
+        UTC moment of arrival; becomes ``ingested_at``.
+    decided_to : Timestamp, optional
+        Last session that was decided. An action of it, or of one before, comes too late for those
+        decisions: nothing is assumed, and it counts as known when it arrived.
+
+    Returns
+    -------
+    DataFrame
+        Columns of ``ACTION_VERSIONS``. The ex-session of an action may be a day that is no session.
+
+    Raises
+    ------
+    SchemaError
+        The delivery breaks its contract: an action twice, an unknown kind, a value not above zero.
+    """
+    own = delivered["known_at"] if "known_at" in delivered.columns else None
+    actions = validate(conform(delivered, DELIVERED_ACTIONS), DELIVERED_ACTIONS)
+    before = [previous_session(calendar, day) for day in actions["ex_session"]]
+    known_at = pd.Series(assumed_known_at(calendar, before, lag_minutes), index=actions.index)
+    if decided_to is not None:
+        known_at = known_at.mask(actions["ex_session"] <= decided_to, arrived_at)
+    if own is not None:
+        stated = own.reset_index(drop=True)
+        known_at = stated.where(stated.notna(), known_at)
+    return conform(actions.assign(known_at=known_at, ingested_at=arrived_at), ACTION_VERSIONS)
+
+
+def new_action_versions(stored: pd.DataFrame, delivered: pd.DataFrame) -> tuple[pd.DataFrame, RevisionCount]:
+    """Find what a delivery adds to the versions stored.
+
+    Parameters
+    ----------
+    stored, delivered : DataFrame
+        Columns of ``ACTION_VERSIONS``. The delivery has one row an action.
+
+    Returns
+    -------
+    DataFrame
+        The rows to append. The first version of an action keeps its known_at; any later one is
+        known when it arrived, and not before the first could be. Withdrawing what is not there
+        says nothing.
+    RevisionCount
+        Counts of actions.
+    """
+    latest = _latest(stored).set_index(_KEY)[["value", "known_at"]].add_prefix("old_")
+    both = delivered.join(latest, on=_KEY)
+    there = both["old_known_at"].notna()
+    same = (both["value"] == both["old_value"]) | (both["value"].isna() & both["old_value"].isna())
+    added, revised = ~there & both["value"].notna(), there & ~same
+    arrival = both[["known_at", "ingested_at"]].max(axis=1)
+    timed = both.assign(known_at=both["known_at"].where(added, arrival))
+    fresh = conform(timed[added | revised], ACTION_VERSIONS).sort_values(_KEY, ignore_index=True)
+    counts = RevisionCount(added=int(added.sum()), revised=int(revised.sum()), unchanged=int((there & same).sum()))
+    return fresh, counts
+
+
+def withdrawals(
+    stored: pd.DataFrame,
+    delivered: pd.DataFrame,
+    source: str,
+    symbols: tuple[str, ...],
+    first: pd.Timestamp,
+    last: pd.Timestamp,
+    arrived_at: pd.Timestamp,
+) -> pd.DataFrame:
+    """Withdraw the actions of a source that its whole answer no longer lists.
+
+    Parameters
+    ----------
+    stored, delivered : DataFrame
+        Columns of ``ACTION_VERSIONS``.
+    source : str
+        Only actions whose version in force names it as its ``source`` are withdrawn.
+    symbols : tuple of str
+        Those asked for; all when empty.
+    first, last : Timestamp
+        Ex-sessions asked for, both included.
+    arrived_at : Timestamp
+        UTC moment of arrival; a withdrawal is known from then on.
+
+    Returns
+    -------
+    DataFrame
+        Columns of ``ACTION_VERSIONS``, one row an action withdrawn, its value NaN.
+    """
+    known = _in_force(stored, source, symbols, first, last)
+    listed = pd.MultiIndex.from_frame(delivered[_KEY])
+    gone = known[~pd.MultiIndex.from_frame(known[_KEY]).isin(listed)]
+    return conform(gone.assign(value=np.nan, known_at=arrived_at, ingested_at=arrived_at), ACTION_VERSIONS)
+
+
+def refuse_mass_withdrawal(
+    stored: pd.DataFrame,
+    delivered: pd.DataFrame,
+    gone: pd.DataFrame,
+    source: str,
+    symbols: tuple[str, ...],
+    first: pd.Timestamp,
+    last: pd.Timestamp,
+    max_withdrawn_fraction: float,
+) -> None:
+    """Refuse an answer that withdraws too many actions at once: a faulty answer, rather than actions undone.
+
+    Parameters
+    ----------
+    stored, delivered, source, symbols, first, last
+        As for :func:`withdrawals`.
+    gone : DataFrame
+        What that gave of them.
+    max_withdrawn_fraction : float
+        Largest share of the source's actions in force that may go. A single one always may, where
+        the answer still tells of any symbol among them.
+
+    Raises
+    ------
+    SourceError
+        More than that goes.
+    """
+    known = _in_force(stored, source, symbols, first, last)
+    if len(gone) <= max_withdrawn_fraction * len(known):
+        return
+    if len(gone) == 1 and delivered["symbol"].isin(known["symbol"]).any():
+        return
+    named = [f"{row.symbol} {row.ex_session.date()} {row.kind}" for row in gone.head(_NAMED).itertuples(index=False)]
+    more = f" and {len(gone) - _NAMED} more" if len(gone) > _NAMED else ""
+    raise SourceError(
+        expected=f"the splits and dividends told before, but for a share of {max_withdrawn_fraction:g}",
+        found=f"an answer of {len(delivered)} that lacks {len(gone)} of {len(known)} in force: "
+        f"{', '.join(named)}{more}",
+        remedy="run again; if it stays and they are really to be withdrawn, raise source.max_withdrawn_fraction for "
+        "one run",
+        source=source,
+        rule="no_action_lost",
+        value=len(gone),
+        key="source.max_withdrawn_fraction",
+    )
+
+
+def actions_as_of(
+    versions: pd.DataFrame, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None
+) -> pd.DataFrame:
+    """Give the actions as they were known at a moment, withdrawn ones left out.
+
+    Parameters
+    ----------
+    versions : DataFrame
+        Columns of ``ACTION_VERSIONS``, in any order.
+    moment : Timestamp
+        UTC. Only versions with known_at <= moment count.
+    ingested_by : Timestamp, optional
+        UTC. Only versions stored by then count: for replaying a decision on record.
+
+    Returns
+    -------
+    DataFrame
+        One row an action, ordered by symbol, ex-session and kind.
+    """
+    visible = versions["known_at"] <= moment
+    if ingested_by is not None:
+        visible &= versions["ingested_at"] <= ingested_by
+    known = _latest(versions[visible])
+    return known[known["value"].notna()].reset_index(drop=True)
+
+
+def action_hash(actions: pd.DataFrame) -> str:
+    """SHA-256 of what actions say (symbol, ex-session, kind, value), whatever the rows' order."""
+    ordered = actions.sort_values(_CONTENT)
+    digest = hashlib.sha256(f"actions/1/{len(ordered)}".encode())
+    for symbol, day, kind, value in ordered[_CONTENT].itertuples(index=False):
+        digest.update(f"{symbol}\t{day.date()}\t{kind}\t".encode() + np.float64(value).tobytes())
+    return digest.hexdigest()
+
+
+def _in_force(
+    stored: pd.DataFrame, source: str, symbols: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp
+) -> pd.DataFrame:
+    """The newest versions of a source's own actions, of those asked for, that are not withdrawn."""
+    known = _latest(stored)
+    own = known["value"].notna() & (known["source"] == source) & known["ex_session"].between(first, last)
+    return known[own & known["symbol"].isin(symbols) if symbols else own]
+
+
+def _latest(versions: pd.DataFrame) -> pd.DataFrame:
+    """The version of each action stored last, in the order of the key."""
+    ordered = versions.sort_values([*_KEY, "ingested_at", "known_at"], kind="stable")
+    return ordered.drop_duplicates(_KEY, keep="last").reset_index(drop=True)

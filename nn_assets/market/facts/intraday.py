@@ -1,0 +1,246 @@
+"""Intraday bars as bitemporal facts: when each could be known, versions, and the session bars made of them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.frames import DELIVERED_BARS, INTRADAY_VERSIONS, QUOTES, conform
+from nn_assets.market.calendar.hours import trading_hours
+from nn_assets.market.facts.bars import RevisionCount
+from nn_assets.settings import IntradaySettings
+
+__all__ = [
+    "KEY",
+    "SessionBars",
+    "intraday_as_of",
+    "intraday_hash",
+    "new_intraday",
+    "session_bars",
+    "stamped_intraday",
+]
+
+KEY = ["symbol", "bar_at"]
+_VALUES = ("open", "high", "low", "close", "volume", *QUOTES)
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+def stamped_intraday(
+    delivered: pd.DataFrame,
+    calendar: str,
+    settings: IntradaySettings,
+    arrived_at: pd.Timestamp,
+    *,
+    decided_to: pd.Timestamp | None = None,
+) -> pd.DataFrame:
+    """Give each delivered bar its session and its moments.
+
+    Parameters
+    ----------
+    delivered : DataFrame
+        symbol, bar_at (its start, UTC), prices, volume, quotes, source.
+    calendar : str
+    settings : IntradaySettings
+    arrived_at : Timestamp, UTC
+        Becomes ``ingested_at``.
+    decided_to : Timestamp, optional
+        Last session that was decided: what arrives now of it, or of one before, is known from now on.
+
+    Returns
+    -------
+    DataFrame
+        Columns of ``INTRADAY_VERSIONS``. ``known_at`` is the bar's end plus the stated lag; a bar in
+        no session is dated by its day, UTC.
+    """
+    bar = pd.Timedelta(minutes=settings.bar_minutes)
+    hours = trading_hours(calendar, settings, delivered["bar_at"].min(), delivered["bar_at"].max())
+    place = hours.place(pd.DatetimeIndex(delivered["bar_at"]).as_unit("ns").asi8).session
+    by_day = delivered["bar_at"].dt.tz_localize(None).dt.normalize()
+    session = by_day.where(place < 0, hours.sessions.to_numpy()[np.maximum(place, 0)])
+    known_at = delivered["bar_at"] + bar + pd.Timedelta(seconds=settings.known_at_lag_seconds)
+    if decided_to is not None:
+        known_at = known_at.mask(session <= decided_to, arrived_at)
+    stamped = delivered.assign(session=session, known_at=known_at, ingested_at=arrived_at)
+    return conform(stamped, INTRADAY_VERSIONS)
+
+
+def new_intraday(stored: pd.DataFrame, delivered: pd.DataFrame) -> tuple[pd.DataFrame, RevisionCount]:
+    """Find what a delivery adds to the versions stored; rules as for daily bars.
+
+    Parameters
+    ----------
+    stored, delivered : DataFrame
+        Columns of ``INTRADAY_VERSIONS``. Several delivered rows of one bar are one version that
+        contradicts, or repeats, itself: all are kept, and cleaning judges them.
+
+    Returns
+    -------
+    DataFrame
+        The rows to append. The first version of a bar keeps its known_at; a later one that differs,
+        or one that repeats a bar stored before it had ended, is known from its arrival.
+    RevisionCount
+        Counts of bars. Redelivering the same rows, in whatever order, gives none.
+    """
+    newest = stored[_newest(stored)]
+    before, now = _fingerprints(newest), _fingerprints(delivered)
+    told = before.reindex(now.index)
+    added = told["rows"].isna()
+    same = (told["rows"] == now["rows"]) & (told["print"] == now["print"])
+    premature = newest.loc[newest["known_at"] > newest["ingested_at"]].groupby(KEY)["known_at"].max()
+    ripe = delivered.groupby(KEY)["ingested_at"].max() >= premature.reindex(now.index)
+    confirmed = same & ripe.reindex(now.index, fill_value=False)
+    chosen = (added | ~same | confirmed).to_numpy()
+    rows = pd.MultiIndex.from_frame(delivered[KEY]).isin(now.index[chosen])
+    fresh = delivered[rows]
+    first = pd.MultiIndex.from_frame(fresh[KEY]).isin(now.index[added.to_numpy()])
+    known_at = fresh["known_at"].where(first, fresh[["known_at", "ingested_at"]].max(axis=1))
+    counted = RevisionCount(
+        added=int(added.sum()),
+        revised=int((~added & ~same).sum()),
+        confirmed=int(confirmed.sum()),
+        unchanged=int((same & ~confirmed).sum()),
+    )
+    return fresh.assign(known_at=known_at).sort_values(KEY, kind="stable").reset_index(drop=True), counted
+
+
+def _fingerprints(rows: pd.DataFrame) -> pd.DataFrame:
+    """Count and hash of the rows of each bar, the same whatever their order."""
+    values = pd.DataFrame({name: rows[name].to_numpy(dtype=np.float64) + 0.0 for name in _VALUES}, index=rows.index)
+    hashed = pd.util.hash_pandas_object(values, index=False)
+    grouped = rows[KEY].assign(print=hashed, rows=1).groupby(KEY)
+    return grouped.agg({"print": "sum", "rows": "sum"})
+
+
+def _newest(versions: pd.DataFrame) -> BoolArray:
+    """Rows of the version stored last of each bar."""
+    last = versions.groupby(KEY)["ingested_at"].transform("max")
+    newest: BoolArray = (versions["ingested_at"] == last).to_numpy()
+    return newest
+
+
+def intraday_as_of(
+    versions: pd.DataFrame, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None
+) -> pd.DataFrame:
+    """Give the bars as they were known at a moment: of each its latest version, ordered by symbol and start."""
+    visible = versions["known_at"] <= moment
+    if ingested_by is not None:
+        visible &= versions["ingested_at"] <= ingested_by
+    seen = versions[visible]
+    return seen[_newest(seen)].sort_values([*KEY, *_VALUES, "source"], kind="stable").reset_index(drop=True)
+
+
+def intraday_hash(bars: pd.DataFrame) -> str:
+    """SHA-256 of what bars say: symbol, start, prices, volume and quotes, whatever the rows' order."""
+    ordered = bars.sort_values([*KEY, *_VALUES], kind="stable")
+    digest = hashlib.sha256(f"intraday/1/{len(ordered)}".encode())
+    for symbol, count in ordered["symbol"].value_counts().sort_index().items():
+        digest.update(f"{symbol}\t{count}\n".encode())
+    digest.update(pd.DatetimeIndex(ordered["bar_at"]).as_unit("ns").asi8.astype("<i8").tobytes())
+    for name in _VALUES:
+        values = ordered[name].to_numpy(dtype="<f8") + 0.0
+        digest.update(np.where(np.isnan(values), np.nan, values).tobytes())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class SessionBars:
+    """Session bars made of intraday ones, and the sessions of which none is made.
+
+    Attributes
+    ----------
+    bars : DataFrame
+        Columns of ``DELIVERED_BARS``.
+    left_out : DataFrame
+        symbol, session, bars (there), due, rule, value, remedy: sessions that make no bar, and why.
+    """
+
+    bars: pd.DataFrame
+    left_out: pd.DataFrame
+
+    def notices(self) -> list[str]:
+        """One line for each session left out: symbol, session, rule, value and remedy."""
+        return [
+            f"{row.symbol} {row.session.date()}: no daily bar, {row.rule}: {row.value}; {row.remedy}"
+            for row in self.left_out.itertuples()
+        ]
+
+
+def session_bars(bars: pd.DataFrame, calendar: str, settings: IntradaySettings) -> SessionBars:
+    """Aggregate clean intraday bars by session.
+
+    Open is the first bar's, close the last one's; high, low and volume are over all of them. A session
+    that lacks more than ``max_minutes_missing_at_open`` at its start, or ``..._at_close`` at its end, is
+    left out, since its first price is not its open, or its last not its close; and so is one with less
+    than ``min_session_coverage_fraction`` of the bars due.
+
+    Parameters
+    ----------
+    bars : DataFrame
+        Columns of ``INTRADAY_BARS``; one row a bar. Volume NaN everywhere in a session stays NaN.
+    calendar : str
+    settings : IntradaySettings
+    """
+    ordered = bars.sort_values(KEY, kind="stable")
+    grouped = ordered.groupby(["symbol", "session"], sort=True)
+    made = grouped.agg(
+        open=("open", "first"),
+        high=("high", "max"),
+        low=("low", "min"),
+        close=("close", "last"),
+        bars=("close", "size"),
+        began=("bar_at", "first"),
+        ended=("bar_at", "last"),
+    )
+    made = made.assign(volume=grouped["volume"].sum(min_count=1)).reset_index()
+    if made.empty:
+        return SessionBars(conform(made.assign(source=""), DELIVERED_BARS), made.reindex(columns=_LEFT_OUT))
+    hours = trading_hours(calendar, settings, ordered["bar_at"].min(), ordered["bar_at"].max())
+    place = hours.sessions.get_indexer(made["session"])
+    first, last = (hours.place(pd.DatetimeIndex(made[name]).as_unit("ns").asi8).slot for name in ("began", "ended"))
+    after = np.cumsum(hours.bars_due)[place]
+    made["due"] = hours.bars_due[place]
+    made["at_open"] = (first - after + made["due"]) * settings.bar_minutes
+    made["at_close"] = (after - 1 - last) * settings.bar_minutes
+    made["begins"] = ~made.duplicated("symbol")
+    judged = _judged(made, settings)
+    whole = judged["rule"] == ""
+    source = f"intraday:{settings.bar_minutes}min"
+    return SessionBars(
+        conform(made[whole].assign(source=source), DELIVERED_BARS),
+        judged.loc[~whole, _LEFT_OUT].reset_index(drop=True),
+    )
+
+
+_LEFT_OUT = ["symbol", "session", "bars", "due", "rule", "value", "remedy"]
+
+
+def _judged(made: pd.DataFrame, settings: IntradaySettings) -> pd.DataFrame:
+    """Each session with the first rule it breaks (none: empty), the value that breaks it, and what to do."""
+    late, early = settings.max_minutes_missing_at_open, settings.max_minutes_missing_at_close
+    least = settings.min_session_coverage_fraction
+    no_open, no_close = made["at_open"] > late, made["at_close"] > early
+    begins, sparse = made["begins"] & no_open, made["bars"] < least * made["due"]
+    at_open = made["at_open"].astype(str) + f" minutes missing at the open, limit {late}"
+    at_close = made["at_close"].astype(str) + f" minutes missing at the close, limit {early}"
+    covered = made["bars"].astype(str) + " of " + made["due"].astype(str) + f" bars, at least {least:.0%} wanted"
+    judged = made.assign(rule="", value="", remedy="")
+    deliver = "deliver the bars that are missing, or raise intraday."
+    for broken, rule, value, remedy in (
+        (
+            sparse,
+            "session_coverage",
+            covered,
+            "deliver the bars that are missing, or lower intraday.min_session_coverage_fraction",
+        ),
+        (no_close, "missing_at_close", at_close, f"{deliver}max_minutes_missing_at_close"),
+        (no_open, "missing_at_open", at_open, f"{deliver}max_minutes_missing_at_open"),
+        (begins, "begins_within_session", at_open, "none where the market began then; else deliver the bars before"),
+    ):  # the last that holds stays
+        judged.loc[broken, ["rule", "remedy"]] = rule, remedy
+        judged.loc[broken, "value"] = value[broken]
+    return judged

@@ -1,0 +1,274 @@
+"""Who belonged to the universe when: spells as bitemporal facts, and the members of each session.
+
+A *spell* is one stretch of membership, [member_from, member_to). A symbol that left and came back,
+or that another company took over later, has a spell for each: between them it is no member.
+A spell that ends on the day it begins holds no day: it is retired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.errors import SourceError
+from nn_assets.frames import MEMBERSHIP, conform
+from nn_assets.market.facts.bars import RevisionCount
+
+__all__ = [
+    "members_of_sessions",
+    "members_without_bars",
+    "membership_as_of",
+    "new_spells",
+    "refuse_cut_off",
+    "several_spells",
+]
+
+BoolArray = npt.NDArray[np.bool_]
+
+_KEY = ["universe", "symbol", "member_from"]
+_OPEN = np.iinfo(np.int64).max
+_NAMED = 5  # of those lost, in a message
+
+
+def new_spells(
+    stored: pd.DataFrame,
+    delivered: pd.DataFrame,
+    arrived_at: pd.Timestamp,
+    *,
+    decided_at: pd.Timestamp | None = None,
+) -> tuple[pd.DataFrame, RevisionCount]:
+    """Find what a delivery adds to the versions stored.
+
+    Parameters
+    ----------
+    stored : DataFrame
+        Columns of ``MEMBERSHIP``: every version so far.
+    delivered : DataFrame
+        The same columns but ``ingested_at``; one row a spell; ``known_at`` may be missing: such a
+        spell counts as known from the start of its first day, since changes are announced before.
+        Of a universe delivered, a stored spell that is not among them is retired.
+    arrived_at : Timestamp, UTC
+        Becomes ``ingested_at``, and ``known_at`` of a spell whose end differs from the one stored,
+        or that is retired.
+    decided_at : Timestamp, UTC, optional
+        Moment of the last decision: of a universe that was stored before, nothing that arrives now
+        was known by then.
+
+    Returns
+    -------
+    DataFrame
+        Columns of ``MEMBERSHIP``: the rows to append. Redelivering the same gives none.
+    RevisionCount
+        Counts of spells, those retired among the revised; ``confirmed`` is always 0.
+    """
+    newest = _newest(stored)
+    keys = pd.MultiIndex.from_frame(delivered[_KEY])
+    before = newest.set_index(_KEY)["member_to"]
+    there = keys.isin(before.index)
+    told = before.reindex(keys).to_numpy(dtype="datetime64[ns]").astype(np.int64)
+    same = there & (told == delivered["member_to"].to_numpy(dtype="datetime64[ns]").astype(np.int64))
+    fresh = delivered[~same].assign(ingested_at=arrived_at)
+    assumed = fresh["member_from"].dt.tz_localize("UTC")
+    known_at = fresh["known_at"].fillna(assumed)
+    late = there[~same]
+    if decided_at is not None and fresh["universe"].isin(stored["universe"].unique()).any():
+        late = late | (known_at <= decided_at).to_numpy()
+    known_at = known_at.where(~late, known_at.clip(lower=arrived_at))
+    retired = _retired(newest, delivered, arrived_at)
+    revised = int((there & ~same).sum()) + len(retired)
+    counted = RevisionCount(added=int((~there).sum()), revised=revised, unchanged=int(same.sum()))
+    return conform(pd.concat([fresh.assign(known_at=known_at), retired]), MEMBERSHIP), counted
+
+
+def _retired(newest: pd.DataFrame, delivered: pd.DataFrame, arrived_at: pd.Timestamp) -> pd.DataFrame:
+    """A last version of each spell that its universe's delivery no longer holds."""
+    spells = _gone(newest[newest["universe"].isin(delivered["universe"].unique())], delivered)
+    # No earlier than the version it takes the place of, which may begin ahead.
+    known_at = spells["known_at"].clip(lower=arrived_at)
+    return spells.assign(member_to=spells["member_from"], known_at=known_at, ingested_at=arrived_at)
+
+
+def _newest(versions: pd.DataFrame) -> pd.DataFrame:
+    """The version stored last of each spell."""
+    return versions.sort_values(["ingested_at", "known_at"], kind="stable").drop_duplicates(_KEY, keep="last")
+
+
+def _gone(newest: pd.DataFrame, delivered: pd.DataFrame) -> pd.DataFrame:
+    """Spells in force that a delivery does not hold."""
+    missing = ~pd.MultiIndex.from_frame(newest[_KEY]).isin(pd.MultiIndex.from_frame(delivered[_KEY]))
+    return newest[missing & (newest["member_to"] != newest["member_from"])]
+
+
+def refuse_cut_off(
+    stored: pd.DataFrame, delivered: pd.DataFrame, arrived_at: pd.Timestamp, max_retired_fraction: float
+) -> None:
+    """Refuse a delivery that lacks too many of the spells on record: a file cut off, rather than members gone.
+
+    A member that leaves keeps its row and gets an end, so that whole spells seldom vanish. A spell in
+    whose place the delivery has another of the same symbol that overlaps it is corrected, not lost.
+
+    Parameters
+    ----------
+    stored : DataFrame
+        Columns of ``MEMBERSHIP``: every version so far, of one universe. None: a first delivery, which
+        has no limit.
+    delivered : DataFrame
+        As for :func:`new_spells`.
+    arrived_at : Timestamp, UTC
+        A spell without an end by then is open.
+    max_retired_fraction : float
+        Largest share that may be lost, of the spells in force, and of those of them that are open.
+
+    Raises
+    ------
+    SourceError
+        More than that is lost.
+    """
+    newest = _newest(stored)
+    newest = newest[newest["member_to"] != newest["member_from"]]
+    gone = _gone(newest, delivered).reset_index(drop=True)
+    pairs = gone.reset_index().merge(delivered, on=["universe", "symbol"], suffixes=("", "_now"))
+    overlap = (pairs["member_from_now"] < pairs["member_to"].fillna(pd.Timestamp.max)) & (
+        pairs["member_from"] < pairs["member_to_now"].fillna(pd.Timestamp.max)
+    )
+    lost = gone.drop(index=pairs.loc[overlap, "index"].unique())
+    among, of_open = len(newest), int(_open_at(newest, arrived_at).sum())
+    open_lost = int(_open_at(lost, arrived_at).sum())
+    if len(lost) <= max_retired_fraction * among and open_lost <= max_retired_fraction * of_open:
+        return
+    symbols = sorted(lost["symbol"].unique())
+    more = f" and {len(symbols) - _NAMED} more" if len(symbols) > _NAMED else ""
+    raise SourceError(
+        expected=f"the members on record, but for a share of {max_retired_fraction:g}",
+        found=f"a delivery of {len(delivered)} spells that lacks {len(lost)} of {among} spells on record, "
+        f"{open_lost} of {of_open} of them open: {', '.join(symbols[:_NAMED])}{more}",
+        remedy="check that the file is whole (a member that left keeps its row, with an end); if they are really to "
+        "be taken off, raise universe.max_retired_fraction for one run",
+        file=(delivered if len(delivered) else newest)["source"].iloc[-1].removeprefix("membership:"),
+        rule="no_member_lost",
+        key="universe.max_retired_fraction",
+    )
+
+
+def _open_at(spells: pd.DataFrame, moment: pd.Timestamp) -> pd.Series:
+    return spells["member_to"].isna() | (spells["member_to"].dt.tz_localize("UTC") > moment)
+
+
+def membership_as_of(
+    versions: pd.DataFrame, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None
+) -> pd.DataFrame:
+    """Give every spell as it was known at a moment: one row each, an end still ahead left open, none retired."""
+    visible = versions["known_at"] <= moment
+    if ingested_by is not None:
+        visible &= versions["ingested_at"] <= ingested_by
+    ordered = versions[visible].sort_values([*_KEY, "known_at", "ingested_at"], kind="stable")
+    newest = ordered.drop_duplicates(_KEY, keep="last")
+    newest = newest[newest["member_to"] != newest["member_from"]].reset_index(drop=True)
+    ahead = newest["member_to"].dt.tz_localize("UTC") > moment
+    return newest.assign(member_to=newest["member_to"].mask(ahead))
+
+
+def members_of_sessions(
+    versions: pd.DataFrame,
+    symbols: tuple[str, ...],
+    sessions: pd.DatetimeIndex,
+    decided_at: pd.DatetimeIndex,
+    renamed: Mapping[str, str] | None = None,
+) -> BoolArray:
+    """Which symbols were members on each session, as far as its decision could know.
+
+    Parameters
+    ----------
+    versions : DataFrame
+        Columns of ``MEMBERSHIP``: every version, of one universe.
+    symbols : tuple of str
+        Columns of the result.
+    sessions : DatetimeIndex, shape (sessions,)
+        Ascending.
+    decided_at : DatetimeIndex, shape (sessions,), UTC
+        Only versions with known_at at or before a session's moment count for it.
+    renamed : mapping of str to str, optional
+        Symbol of the bars to the ticker under which ``versions`` has it.
+
+    Returns
+    -------
+    array of bool, shape (sessions, symbols)
+        Row t is the same whatever arrives later: of a spell only its state on the day counts.
+    """
+    inside = np.zeros((len(sessions), len(symbols)), dtype=bool)
+    tickers = [(renamed or {}).get(symbol, symbol) for symbol in symbols]
+    columns: dict[str, list[int]] = {}
+    for column, ticker in enumerate(tickers):
+        columns.setdefault(ticker, []).append(column)
+    ordered = versions[versions["symbol"].isin(columns)].sort_values([*_KEY, "known_at", "ingested_at"], kind="stable")
+    days = sessions.as_unit("ns").asi8
+    moments = decided_at.as_unit("ns").asi8
+    told_from = pd.DatetimeIndex(ordered["known_at"]).as_unit("ns").asi8
+    same_spell = ordered.duplicated(_KEY).to_numpy()
+    starts = pd.DatetimeIndex(ordered["member_from"]).as_unit("ns").asi8
+    ends = pd.DatetimeIndex(ordered["member_to"]).as_unit("ns").asi8
+    for place, ticker in enumerate(ordered["symbol"]):
+        last = place + 1 == len(ordered) or not same_spell[place + 1]
+        told_to = _OPEN if last else told_from[place + 1]
+        end = _OPEN if pd.isna(ordered["member_to"].iloc[place]) else ends[place]
+        first = max(np.searchsorted(days, starts[place]), np.searchsorted(moments, told_from[place]))
+        stop = min(np.searchsorted(days, end), np.searchsorted(moments, told_to))
+        for column in columns[ticker]:
+            inside[first:stop, column] = True
+    return inside
+
+
+def several_spells(spells: pd.DataFrame) -> tuple[str, ...]:
+    """Symbols with more than one spell: members that came back, or tickers that another company took."""
+    counts = spells.drop_duplicates(_KEY)["symbol"].value_counts()
+    return tuple(sorted(str(symbol) for symbol in counts[counts > 1].index))
+
+
+def members_without_bars(
+    spells: pd.DataFrame,
+    bars: pd.DataFrame,
+    first: pd.Timestamp,
+    last: pd.Timestamp,
+    renamed: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """Count, year by year, the members that the bars do not have: what a study cannot see.
+
+    Parameters
+    ----------
+    spells : DataFrame
+        One row a spell: what :func:`membership_as_of` gives.
+    bars : DataFrame
+        Columns symbol and session.
+    first, last : Timestamp
+        The span of sessions to count over.
+    renamed : mapping of str to str, optional
+        Symbol of the bars to the ticker of the spells.
+
+    Returns
+    -------
+    DataFrame
+        year, members (symbols that belonged on at least one day of the span's part of the year) and
+        without_bars (those of them without a bar on any such day).
+    """
+    ticker = bars["symbol"].replace(dict(renamed or {}))
+    own = {
+        str(symbol): np.unique(days.to_numpy(dtype="datetime64[ns]"))
+        for symbol, days in bars["session"].groupby(ticker)
+    }
+    rows = []
+    for year in range(first.year, last.year + 1):
+        low = max(first, pd.Timestamp(year, 1, 1))
+        after = min(last, pd.Timestamp(year, 12, 31)) + pd.Timedelta(days=1)
+        stops = spells["member_to"].fillna(after).clip(upper=after)
+        starts = spells["member_from"].clip(lower=low)
+        there = starts < stops
+        members, seen = set(spells["symbol"][there]), set()
+        for symbol, start, stop in zip(spells["symbol"][there], starts[there], stops[there], strict=True):
+            days = own.get(symbol, np.empty(0, dtype="datetime64[ns]"))
+            if np.searchsorted(days, start.to_datetime64()) < np.searchsorted(days, stop.to_datetime64()):
+                seen.add(symbol)
+        rows.append((year, len(members), len(members - seen)))
+    return pd.DataFrame(rows, columns=["year", "members", "without_bars"])

@@ -1,0 +1,184 @@
+"""Other series as bitemporal facts: versions appended, and read as they were known.
+
+An *observation* is what a series said of one moment, of one symbol or of the market as a whole. The
+newest observation known at a session's decision is what a feature may see, and nothing else is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.errors import SettingsError
+from nn_assets.frames import SERIES, conform
+from nn_assets.market.facts.bars import RevisionCount
+
+__all__ = ["KnownSeries", "known_series", "new_observations", "series_as_of"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+_KEY = ["name", "symbol", "observed_at"]
+_MINUTE = pd.Timedelta(minutes=1)
+
+
+def new_observations(
+    stored: pd.DataFrame,
+    judged: pd.DataFrame,
+    arrived_at: pd.Timestamp,
+    *,
+    decided_at: pd.Timestamp | None = None,
+) -> tuple[pd.DataFrame, RevisionCount]:
+    """Find what a delivery adds to the versions stored.
+
+    Parameters
+    ----------
+    stored : DataFrame
+        Columns of ``SERIES``: every version so far, in any order.
+    judged : DataFrame
+        ``JudgedSeries.observations`` of one delivery.
+    arrived_at : Timestamp, UTC
+        Becomes ``ingested_at``; and ``known_at`` of a value that differs from the one stored.
+    decided_at : Timestamp, UTC, optional
+        Moment of the last decision made. Of a series that was stored before, of whichever symbols,
+        nothing that arrives now was known by then.
+
+    Returns
+    -------
+    DataFrame
+        Columns of ``SERIES``: the rows to append. Redelivering the same gives none.
+    RevisionCount
+        Counts of observations; ``confirmed`` is always 0.
+    """
+    newest = stored.sort_values(["ingested_at", "known_at"], kind="stable").drop_duplicates(_KEY, keep="last")
+    known = newest.set_index(_KEY)["value"]
+    keys = pd.MultiIndex.from_frame(judged[_KEY])
+    before = pd.Series(known.reindex(keys).to_numpy(), index=judged.index)
+    told = stored.set_index([*_KEY, "known_at", "value"]).index
+    # A vintage that is there already: one with its own publication time, or one of several delivered together.
+    vintage = judged["known_at_stated"] | judged.duplicated(_KEY, keep=False)
+    again = vintage & judged.set_index([*_KEY, "known_at", "value"]).index.isin(told)
+    added = before.isna()
+    revised = ~added & (judged["value"] != before) & ~again
+    fresh = judged[added | revised].assign(ingested_at=arrived_at)
+    at_arrival = fresh["known_at"].clip(lower=arrived_at)
+    known_at = fresh["known_at"].where(~revised[fresh.index], at_arrival)
+    if decided_at is not None:
+        familiar = fresh["name"].isin(stored["name"].unique())
+        known_at = known_at.where(~(familiar & (known_at <= decided_at)), at_arrival)
+    counted = RevisionCount(
+        added=int((added & ~judged.duplicated(_KEY)).sum()),
+        revised=int(judged[revised].drop_duplicates(_KEY).shape[0]),
+        unchanged=int(judged[~added & ~revised].drop_duplicates(_KEY).shape[0]),
+    )
+    return conform(fresh.assign(known_at=known_at), SERIES), counted
+
+
+def series_as_of(
+    versions: pd.DataFrame, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None
+) -> pd.DataFrame:
+    """Give every observation as it was known at a moment: one row each, the version known last."""
+    visible = versions["known_at"] <= moment
+    if ingested_by is not None:
+        visible &= versions["ingested_at"] <= ingested_by
+    ordered = versions[visible].sort_values([*_KEY, "known_at", "ingested_at"], kind="stable")
+    return ordered.drop_duplicates(_KEY, keep="last").reset_index(drop=True)
+
+
+@dataclass(frozen=True, eq=False)
+class KnownSeries:
+    """The newest value known at each session's decision; arrays of shape (sessions, symbols), NaN for none.
+
+    ``age_sessions`` counts sessions from the observation's to the decision's; ``interval_minutes``
+    is the step from the observation before to the one given, so that a rate paid every four hours
+    is never read as one paid every eight.
+    """
+
+    values: FloatArray
+    age_sessions: FloatArray
+    interval_minutes: FloatArray
+
+
+def known_series(
+    versions: pd.DataFrame,
+    name: str,
+    symbols: tuple[str, ...],
+    sessions: pd.DatetimeIndex,
+    decided_at: pd.DatetimeIndex,
+    *,
+    stale_after_sessions: int,
+    ingested_by: pd.Timestamp | None = None,
+) -> KnownSeries:
+    """Look up a series at each session's decision.
+
+    Parameters
+    ----------
+    versions : DataFrame
+        Columns of ``SERIES``: every version, in any order.
+    name : str
+    symbols : tuple of str
+        Columns of the result; a symbol without a series of its own reads the market-wide one.
+    sessions : DatetimeIndex, shape (sessions,)
+        The axis, ascending, every session of the calendar.
+    decided_at : DatetimeIndex, shape (sessions,), UTC
+        Moment of each decision: only versions with known_at at or before it count.
+    stale_after_sessions : int
+        A value older than this many sessions is none.
+    ingested_by : Timestamp, UTC, optional
+        Only versions stored by then count: for replaying a decision on record.
+
+    Returns
+    -------
+    KnownSeries
+        Row t is the same, to the bit, whatever is known later. NaN before the first value.
+
+    Raises
+    ------
+    SettingsError
+        The series was never stored.
+    """
+    mine = versions[versions["name"] == name]
+    if mine.empty:
+        raise SettingsError(
+            expected=f"a series among {', '.join(sorted(versions['name'].unique())) or 'none stored'}",
+            found=repr(name),
+            remedy="name it under series in the strategy file and materialise other_series",
+            key="series",
+        )
+    if ingested_by is not None:
+        mine = mine[mine["ingested_at"] <= ingested_by]
+    shape = (len(sessions), len(symbols))
+    values, age, interval = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, np.nan)
+    own = {str(symbol): rows for symbol, rows in mine.groupby("symbol")}
+    for column, symbol in enumerate(symbols):
+        rows = own.get(symbol, own.get(""))
+        if rows is None:
+            continue
+        value, session, step = _newest_known(rows, decided_at)
+        old = np.arange(len(sessions)) - np.searchsorted(sessions.asi8, session, side="left")
+        fresh = np.isfinite(value) & (old <= stale_after_sessions)
+        values[fresh, column], age[fresh, column] = value[fresh], np.maximum(old[fresh], 0)
+        interval[fresh, column] = step[fresh]
+    return KnownSeries(values, age, interval)
+
+
+def _newest_known(rows: pd.DataFrame, decided_at: pd.DatetimeIndex) -> tuple[FloatArray, IntArray, FloatArray]:
+    """Value, session and step of the newest observation at each decision, by one pass in order of known_at."""
+    ordered = rows.sort_values(["known_at", "ingested_at", "observed_at", "value"], kind="stable")
+    observed = pd.DatetimeIndex(ordered["observed_at"]).as_unit("ns").asi8
+    # A late correction of an older observation leaves the newest one in place.
+    leads = observed >= np.maximum.accumulate(observed)
+    leading = ordered[leads]
+    observed = observed[leads]
+    place = np.searchsorted(pd.DatetimeIndex(leading["known_at"]).as_unit("ns").asi8, decided_at.asi8, side="right") - 1
+    there = place >= 0
+    value = np.where(there, leading["value"].to_numpy(dtype=np.float64)[place], np.nan)
+    session = np.where(there, pd.DatetimeIndex(leading["session"]).as_unit("ns").asi8[place], np.iinfo(np.int64).min)
+    _, first = np.unique(observed, return_index=True)
+    distinct = observed[first]
+    steps = np.concatenate([[np.nan], np.diff(distinct) / _MINUTE.value])
+    step = steps[np.searchsorted(distinct, observed)]
+    return value, session, np.where(there, step[place], np.nan)

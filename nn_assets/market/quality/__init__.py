@@ -1,0 +1,1 @@
+"""What is wrong with bars: rules of cleaning, notices for a person, the gate."""

@@ -1,0 +1,135 @@
+"""From raw bars to clean ones: every row is kept as it came or put into quarantine, never mended.
+
+Row rules judge a row by itself, series rules against the rows before it; what rows after t say
+never changes the verdict on t. A row goes to quarantine once, under the first rule it breaks, with
+the field and value to blame. What a person should judge is pointed out in notices, and kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.frames import BAR_VERSIONS, QUARANTINE, conform
+from nn_assets.market.facts.rows import BoolArray, IntArray, ObjectArray, Rows, ordered_by_symbol, rows_of
+from nn_assets.market.quality.history_rules import HISTORY_RULES
+from nn_assets.market.quality.notices import Notice, jump_notices, repeated_open_notices
+from nn_assets.market.quality.row_rules import ROW_RULES, Rule, remedy_of
+from nn_assets.settings import CleaningSettings
+from nn_assets.settings.calendar_file import amendments_of
+
+__all__ = ["RULES", "Cleaned", "clean"]
+
+RULES: tuple[Rule, ...] = (*ROW_RULES, *HISTORY_RULES)
+_PASSED = -1
+_SHOWN = ("open", "high", "low", "close", "volume")
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """Every row given in is in ``bars`` or in ``quarantine``, exactly once.
+
+    Attributes
+    ----------
+    bars : DataFrame
+        Columns of ``BARS``, ordered by symbol and session; values as they came.
+    quarantine : DataFrame
+        Columns of ``QUARANTINE``, in the same order.
+    notices : tuple of Notice
+        Rows kept that a person should judge.
+    """
+
+    bars: pd.DataFrame
+    quarantine: pd.DataFrame
+    notices: tuple[Notice, ...]
+
+    @property
+    def quarantined_fraction(self) -> float:
+        """Share of the rows given in that are in quarantine; 0 of none."""
+        rows = len(self.bars) + len(self.quarantine)
+        return len(self.quarantine) / rows if rows else 0.0
+
+    def counts(self) -> dict[str, int]:
+        """Rows in quarantine by rule, rules that found none included, in the rules' order."""
+        found = self.quarantine["rule"].value_counts()
+        return {rule.name: int(found.get(rule.name, 0)) for rule in RULES}
+
+
+def clean(
+    bars: pd.DataFrame, calendar: str, settings: CleaningSettings, actions: pd.DataFrame | None = None
+) -> Cleaned:
+    """Judge raw bars.
+
+    Parameters
+    ----------
+    bars : DataFrame
+        Columns of ``BAR_VERSIONS``: what ``as_of`` gives, in any order. NaN means missing.
+    calendar : str
+        Name of the exchange's calendar.
+    settings : CleaningSettings
+        Thresholds.
+    actions : DataFrame, optional
+        Splits and dividends known by then, columns symbol, ex_session, kind and value: a move that
+        they account for is no jump.
+
+    Returns
+    -------
+    Cleaned
+        Whether row t is kept depends on rows up to t alone.
+
+    Raises
+    ------
+    SchemaError
+        A column is absent or of a type that cannot be cast.
+    """
+    ordered = ordered_by_symbol(conform(bars, BAR_VERSIONS))
+    rows = rows_of(ordered, calendar)
+    verdict: IntArray = np.full(len(rows), _PASSED, dtype=np.int64)
+    field: ObjectArray = np.full(len(rows), "", dtype=object)
+    for number, rule in enumerate(RULES):
+        # Row rules look at every row, so that one fault cannot hide a neighbour's; series rules
+        # only at rows that could have been traded on.
+        open_places = np.flatnonzero(verdict == _PASSED) if rule in HISTORY_RULES else np.arange(len(rows))
+        finding = rule.find(rows.take(open_places) if rule in HISTORY_RULES else rows, settings)
+        places = open_places[finding.at_fault]
+        fresh = verdict[places] == _PASSED
+        verdict[places[fresh]], field[places[fresh]] = number, finding.field[fresh]
+    kept = verdict == _PASSED
+    return Cleaned(
+        bars=ordered[kept].reset_index(drop=True),
+        quarantine=_quarantine(ordered[~kept], verdict[~kept], field[~kept], calendar),
+        notices=_notices(rows, kept, pd.unique(ordered["symbol"]), settings, actions),
+    )
+
+
+def _notices(
+    rows: Rows, kept: BoolArray, symbols: npt.ArrayLike, settings: CleaningSettings, actions: pd.DataFrame | None
+) -> tuple[Notice, ...]:
+    names = np.asarray(symbols, dtype=object)
+    sound = rows.take(np.flatnonzero(kept))
+    return (*jump_notices(sound, names, settings, actions), *repeated_open_notices(sound, names, settings))
+
+
+def _quarantine(rows: pd.DataFrame, verdict: IntArray, field: ObjectArray, calendar: str) -> pd.DataFrame:
+    holidays = amendments_of(calendar)[1].extra_holidays
+    rules = [RULES[number] for number in verdict]
+    values, messages = [], []
+    for row, rule, name in zip(rows.itertuples(index=False), rules, field, strict=True):
+        whole = ", ".join(f"{field} {getattr(row, field)}" for field in _SHOWN)
+        value = whole if name == "row" else _value(row, name)
+        values.append(value)
+        found = whole if name == "row" else f"{name} {value} in {whole}"
+        remedy = remedy_of(rule, row.session.date(), holidays)
+        messages.append(f"expected {rule.demands}; found {found}; {remedy}")
+    framed = rows[["symbol", "session", "source", "known_at"]].assign(
+        rule=[rule.name for rule in rules], field=field, value=values, message=messages
+    )
+    return conform(framed, QUARANTINE)
+
+
+def _value(row: tuple[object, ...], field: str) -> str:
+    value = getattr(row, field)
+    return str(value.date()) if field == "session" else str(value)

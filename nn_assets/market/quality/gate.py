@@ -1,0 +1,265 @@
+"""The gate: whether clean bars may pass to the strategy at all.
+
+Cleaning judges rows; the gate judges what is left as a whole. When a blocking check fails, nothing
+downstream may run and the last publication stays in force. Advisory checks say what a person
+should look at and stop nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from nn_assets.errors import GateHalted
+from nn_assets.frames import BARS, violations
+from nn_assets.market.quality.cleaning import Cleaned
+from nn_assets.market.quality.gate_checks import ADVISORY_CHECKS, CHECK_TEXTS, blocking_checks
+from nn_assets.settings import GateSettings
+
+__all__ = ["GateCheck", "GateReport", "inspect"]
+
+_MOST_NAMED = 12
+
+
+@dataclass(frozen=True)
+class GateCheck:
+    """One property of the data: whether it holds, in a sentence, and where it does not.
+
+    ``violations`` has one line each: symbol, session, rule, value.
+    """
+
+    name: str
+    passed: bool
+    detail: str
+    violations: tuple[str, ...] = ()
+    blocking: bool = True
+
+    @property
+    def remedy(self) -> str:
+        """What a person can do where it does not hold."""
+        return CHECK_TEXTS[self.name].remedy
+
+
+@dataclass(frozen=True)
+class GateReport:
+    """All checks of one inspection, in the order of ``CHECKS``."""
+
+    checks: tuple[GateCheck, ...]
+    figures: dict[str, float | int | str] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        """Whether every blocking check holds."""
+        return not self.failures
+
+    @property
+    def failures(self) -> tuple[GateCheck, ...]:
+        """Blocking checks that do not hold."""
+        return tuple(check for check in self.checks if check.blocking and not check.passed)
+
+    def raise_if_failed(self) -> None:
+        """Halt unless every blocking check holds.
+
+        Raises
+        ------
+        GateHalted
+            Names every failed check and lists its violations.
+        """
+        failures = self.failures
+        if not failures:
+            return
+        raise GateHalted(
+            expected="data that keep the strategy's limits",
+            found="; ".join(f"{check.name}: {check.detail}" for check in failures),
+            remedy="; ".join(
+                [*(f"{check.name}: {check.remedy}" for check in failures), "the last published data stay in force"]
+            ),
+            violations=[line for check in failures for line in check.violations],
+            rule=", ".join(check.name for check in failures),
+        )
+
+
+def inspect(
+    cleaned: Cleaned,
+    symbols: Sequence[str],
+    sessions: pd.DatetimeIndex,
+    settings: GateSettings,
+    *,
+    fills_at_open: bool = False,
+) -> GateReport:
+    """Judge clean bars against what was expected.
+
+    Parameters
+    ----------
+    cleaned : Cleaned
+        What cleaning gave.
+    symbols : sequence of str
+        Instruments the strategy expects; those found when empty.
+    sessions : DatetimeIndex, shape (sessions,)
+        Every session expected, in order; the last is the one the data must reach.
+    settings : GateSettings
+        The strategy's limits.
+    fills_at_open : bool
+        Orders are filled at the open: a long stretch of opens that nobody could trade then halts.
+
+    Returns
+    -------
+    GateReport
+        A symbol is expected from its first delivered session on, so one listed late misses nothing
+        before. A session whose row is in quarantine was delivered and is not missing (a halted
+        instrument is no missing bar): it counts as quarantined.
+
+    Raises
+    ------
+    GateHalted
+        No session is expected at all, so nothing could be judged.
+    """
+    if len(sessions) == 0:
+        raise GateHalted(
+            expected="at least one session to judge the data against",
+            found="an empty span",
+            remedy="set market.history_starts before the latest closed session",
+            rule="freshness",
+        )
+    halting = blocking_checks(fills_at_open=fills_at_open)
+    expected = tuple(symbols) or tuple(sorted(pd.unique(cleaned.bars["symbol"])))
+    checks = (
+        _schema(cleaned),
+        _quarantined(cleaned, settings),
+        _missing_symbols(cleaned, expected, sessions, settings),
+        _missing_sessions(cleaned, expected, sessions, settings),
+        _freshness(cleaned, sessions, settings),
+        _stale_feed(cleaned, sessions, settings),
+        *(_pointed_out(cleaned, name, blocking=name in halting) for name in ADVISORY_CHECKS),
+    )
+    figures: dict[str, float | int | str] = {
+        "bars": len(cleaned.bars),
+        "quarantined": len(cleaned.quarantine),
+        "symbols": int(cleaned.bars["symbol"].nunique()),
+        "expected_session": str(sessions[-1].date()),
+    }
+    return GateReport(checks, figures)
+
+
+def _schema(cleaned: Cleaned) -> GateCheck:
+    found = violations(cleaned.bars, BARS)
+    lines = tuple(
+        f"{breach.symbol or 'all'} {breach.session or 'all'}: {breach.rule}, {breach.column} {breach.value}"
+        for breach in found
+    )
+    detail = f"{len(found)} violations of the bars' contract" if found else "bars keep their contract"
+    return GateCheck("schema", not found, detail, lines)
+
+
+def _quarantined(cleaned: Cleaned, settings: GateSettings) -> GateCheck:
+    share, limit = cleaned.quarantined_fraction, settings.max_quarantined_fraction
+    lines = tuple(
+        f"{row.symbol} {row.session.date()}: {row.rule}, {row.field} {row.value}"
+        for row in cleaned.quarantine.itertuples(index=False)
+    )
+    detail = f"{len(lines)} rows ({share:.2%}) in quarantine, limit {limit:.2%}"
+    passed = share <= limit
+    return GateCheck("quarantined_share", passed, detail, () if passed else lines)
+
+
+def _missing_symbols(
+    cleaned: Cleaned, expected: Sequence[str], sessions: pd.DatetimeIndex, settings: GateSettings
+) -> GateCheck:
+    """Symbols without a clean bar within ``max_stale_sessions`` of the session expected."""
+    oldest = sessions[max(len(sessions) - 1 - settings.max_stale_sessions, 0)]
+    within = cleaned.bars["session"].between(oldest, sessions[-1])
+    last_seen = cleaned.bars.groupby("symbol")["session"].max()
+    fresh = set(cleaned.bars.loc[within, "symbol"].unique())
+    missing = [symbol for symbol in expected if symbol not in fresh]
+    share = len(missing) / len(expected) if expected else 1.0
+    faults = _faults_of(cleaned, sessions[-1])
+    lines = tuple(
+        f"{symbol} {sessions[-1].date()}: missing_symbols, last clean bar "
+        f"{last_seen[symbol].date() if symbol in last_seen.index else 'never'}{faults.get(symbol, '')}"
+        for symbol in missing
+    )
+    limit = settings.max_missing_symbols_fraction
+    detail = f"{len(missing)} of {len(expected)} symbols ({share:.1%}) lack a current bar, limit {limit:.1%}"
+    return GateCheck("missing_symbols", share <= limit, detail, lines)
+
+
+def _faults_of(cleaned: Cleaned, session: pd.Timestamp) -> dict[str, str]:
+    """Why a session's row of a symbol is in quarantine, by symbol."""
+    rows = cleaned.quarantine[cleaned.quarantine["session"] == session]
+    return {
+        str(row.symbol): f"; in quarantine: {row.rule}, {row.field} {row.value}" for row in rows.itertuples(index=False)
+    }
+
+
+def _missing_sessions(
+    cleaned: Cleaned, expected: Sequence[str], sessions: pd.DatetimeIndex, settings: GateSettings
+) -> GateCheck:
+    delivered = pd.concat(
+        [cleaned.bars[["symbol", "session"]], cleaned.quarantine[["symbol", "session"]]], ignore_index=True
+    )
+    row = sessions.get_indexer(pd.DatetimeIndex(delivered["session"]))
+    column = pd.Index(expected).get_indexer(delivered["symbol"])
+    there = np.zeros((len(sessions), len(expected)), dtype=bool)  # (session, symbol)
+    inside = (row >= 0) & (column >= 0)
+    there[row[inside], column[inside]] = True
+    due = np.logical_or.accumulate(there, axis=0)
+    absent = due & ~there
+    total = int(due.sum())
+    share = float(absent.sum() / total) if total else 1.0
+    lines = tuple(
+        f"{expected[symbol]} {sessions[session].date()}: missing_sessions, no bar delivered"
+        for session, symbol in np.argwhere(absent)
+    )
+    limit = settings.max_missing_sessions_fraction
+    detail = f"{len(lines)} of {total} bars due ({share:.2%}) were never delivered, limit {limit:.2%}"
+    passed = share <= limit
+    return GateCheck("missing_sessions", passed, detail, () if passed else lines)
+
+
+def _freshness(cleaned: Cleaned, sessions: pd.DatetimeIndex, settings: GateSettings) -> GateCheck:
+    """Sessions between the newest clean bar of any symbol and the session expected."""
+    awaited, limit = sessions[-1], settings.max_stale_sessions
+    if cleaned.bars.empty:
+        line = f"all {awaited.date()}: freshness, no clean bar"
+        return GateCheck("freshness", passed=False, detail="there is no clean bar", violations=(line,))
+    newest = cleaned.bars["session"].max()
+    behind = len(sessions) - int(sessions.searchsorted(newest, side="right"))
+    detail = f"newest clean bar {newest.date()}, {behind} sessions behind {awaited.date()}, limit {limit}"
+    passed = behind <= limit
+    lines = () if passed else (f"all {awaited.date()}: freshness, newest {newest.date()}",)
+    return GateCheck("freshness", passed, detail, lines)
+
+
+def _stale_feed(cleaned: Cleaned, sessions: pd.DatetimeIndex, settings: GateSettings) -> GateCheck:
+    """Newest bars that repeat the bar before in every price and in volume: yesterday's, dated today."""
+    names = ["open", "high", "low", "close", "volume"]
+    recent = cleaned.bars[cleaned.bars["session"].isin(sessions[-2:])].drop_duplicates(["symbol", "session"])
+    newest = recent[recent["session"] == sessions[-1]].set_index("symbol")[names]
+    before = recent[recent["session"] < sessions[-1]].set_index("symbol")[names]
+    both = newest.index.intersection(before.index)
+    there, then = newest.loc[both].to_numpy(dtype=np.float64), before.loc[both].to_numpy(dtype=np.float64)
+    repeats = ((there == then) | (np.isnan(there) & np.isnan(then))).all(axis=1)
+    share, limit = float(repeats.mean()) if len(both) else 0.0, settings.max_repeated_bars_fraction
+    lines = tuple(
+        f"{symbol} {sessions[-1].date()}: stale_feed, close {close:g} and all else as the session before"
+        for symbol, close in zip(both[repeats], newest.loc[both, "close"][repeats], strict=True)
+    )
+    detail = f"{len(lines)} of {len(both)} newest bars ({share:.1%}) repeat the bar before, limit {limit:.1%}"
+    passed = share <= limit
+    return GateCheck("stale_feed", passed, detail, () if passed else lines)
+
+
+def _pointed_out(cleaned: Cleaned, name: str, *, blocking: bool) -> GateCheck:
+    found = [notice for notice in cleaned.notices if notice.rule == name]
+    lines = tuple(f"{notice.symbol} {notice.first_session.date()}: {name}, {notice.message}" for notice in found)
+    detail = f"{len(found)} for a person to judge; rows kept" if found else "none found"
+    if found and blocking:
+        named = sorted({notice.symbol for notice in found})
+        more = ", ..." if len(named) > _MOST_NAMED else ""
+        listed = ", ".join(named[:_MOST_NAMED]) + more
+        symbols = f"{len(named)} symbol{'s' * (len(named) > 1)}"
+        detail = f"{symbols} whose open repeats the close before over a long stretch: {listed}"
+    return GateCheck(name, not found, detail, lines, blocking=blocking)

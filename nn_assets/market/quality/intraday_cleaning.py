@@ -1,0 +1,271 @@
+"""Intraday bars judged: row rules, crossed quotes, bars off their grid, gaps, and the gate over them all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.frames import INTRADAY_BARS, QUARANTINE, conform, violations
+from nn_assets.market.calendar.hours import Placed, TradingHours, trading_hours
+from nn_assets.market.facts.intraday import KEY
+from nn_assets.market.facts.rows import Rows
+from nn_assets.market.quality.gate import GateCheck, GateReport
+from nn_assets.market.quality.history_rules import unit_error_100x
+from nn_assets.market.quality.row_rules import (
+    Finding,
+    Rule,
+    duplicate,
+    high_low_bracket,
+    missing_price,
+    non_positive_price,
+    off_calendar,
+    unfinished_last_bar,
+    zero_volume,
+)
+from nn_assets.settings import CleaningSettings, GateSettings, IntradaySettings
+
+__all__ = ["CleanedIntraday", "clean_intraday", "inspect_intraday"]
+
+BoolArray = npt.NDArray[np.bool_]
+ObjectArray = npt.NDArray[np.object_]
+
+_NOT_A_TIME = np.iinfo(np.int64).min
+_SHOWN = ("open", "high", "low", "close", "volume")
+_PRICES = ("open", "high", "low", "close")
+_ROW_RULES = (
+    Rule("duplicate", "one row per symbol and start", duplicate, "ask the source which row is right"),
+    Rule(
+        "off_calendar",
+        "a bar within a session's trading hours",
+        off_calendar,
+        "if the market traded, name the day in the file of market.calendar_overrides",
+    ),
+    Rule(
+        "unfinished_last_bar",
+        "a bar taken in after its end",
+        unfinished_last_bar,
+        "take the bar in again after its end",
+    ),
+    Rule("missing_price", "four finite prices", missing_price, "ask the source for the bar again"),
+    Rule("non_positive_price", "prices above zero", non_positive_price, "correct the price at the source"),
+    Rule("negative_volume", "volume of zero or more", zero_volume, "correct the volume at the source"),
+    Rule(
+        "high_low_bracket",
+        "low <= open, close <= high",
+        high_low_bracket,
+        "compare with another source and correct the bar",
+    ),
+)
+_UNIT_RULE = Rule(
+    "unit_error_100x", "prices in the unit of those before", unit_error_100x, "correct the unit at the source"
+)
+_DEMANDS = {
+    **{rule.name: rule.demands for rule in (*_ROW_RULES, _UNIT_RULE)},
+    "off_grid": "a start on the grid of its session's bars",
+    "crossed_quote": "a bid at or below the ask",
+}
+
+
+@dataclass(frozen=True)
+class CleanedIntraday:
+    """Every bar given in is in ``bars`` or in ``quarantine``, exactly once.
+
+    Attributes
+    ----------
+    bars : DataFrame
+        Columns of ``INTRADAY_BARS``, ordered by symbol and start; values as they came.
+    quarantine : DataFrame
+        Columns of ``QUARANTINE``; the value of a row names its start.
+    gaps : DataFrame
+        symbol, after (start of the last bar before), missing (bars never delivered): every run of bars
+        that should be there, from a symbol's first bar to the end of its last session, and are not. Of a
+        last session that is not over, up to its last bar.
+    due : int
+        Bars that should be there, all symbols together.
+    """
+
+    bars: pd.DataFrame
+    quarantine: pd.DataFrame
+    gaps: pd.DataFrame
+    due: int
+
+    @property
+    def quarantined_fraction(self) -> float:
+        """Share of the rows given in that are in quarantine; 0 of none."""
+        rows = len(self.bars) + len(self.quarantine)
+        return len(self.quarantine) / rows if rows else 0.0
+
+    @property
+    def missing_fraction(self) -> float:
+        """Share of the bars due that were never delivered; 0 of none."""
+        return float(self.gaps["missing"].sum() / self.due) if self.due else 0.0
+
+    def counts(self) -> dict[str, int]:
+        """Rows in quarantine by rule, those of none included."""
+        found = self.quarantine["rule"].value_counts()
+        return {rule: int(found.get(rule, 0)) for rule in _DEMANDS}
+
+
+def clean_intraday(
+    bars: pd.DataFrame,
+    calendar: str,
+    settings: IntradaySettings,
+    cleaning: CleaningSettings,
+    *,
+    seen_at: pd.Timestamp | None = None,
+) -> CleanedIntraday:
+    """Judge raw intraday bars by the rules of daily ones, where these make sense within a session.
+
+    A bar without trades is no fault (a stale run of minutes neither), a negative volume is. Quotes
+    that cross at open, high, low or close, and bars that begin between two of the grid, are faults.
+
+    Parameters
+    ----------
+    bars : DataFrame
+        Columns of ``INTRADAY_VERSIONS``: what ``intraday_as_of`` gives. NaN means missing.
+    calendar : str
+    settings : IntradaySettings
+    cleaning : CleaningSettings
+    seen_at : Timestamp, UTC, optional
+        Sessions whose last bar could be known by then are over; the last arrival when left out.
+    """
+    ordered = bars.sort_values([*KEY, *_SHOWN, "known_at", "ingested_at", "source"], kind="stable")
+    ordered = ordered.reset_index(drop=True)
+    hours = trading_hours(calendar, settings, ordered["bar_at"].min(), ordered["bar_at"].max())
+    placed = hours.place(pd.DatetimeIndex(ordered["bar_at"]).as_unit("ns").asi8)
+    rows = _rows(ordered, hours, placed)
+    trades_optional = cleaning.model_copy(update={"traded_with_volume": False})
+    rule: ObjectArray = np.full(len(rows), "", dtype=object)
+    field: ObjectArray = np.full(len(rows), "", dtype=object)
+
+    def blame(name: str, finding: Finding) -> None:
+        places = np.flatnonzero(finding.at_fault)
+        fresh = rule[places] == ""
+        rule[places[fresh]], field[places[fresh]] = name, finding.field[fresh]
+
+    for each in _ROW_RULES:
+        blame(each.name, each.find(rows, trades_optional))
+    blame("off_grid", _whole_rows(~placed.on_grid, "bar_at"))
+    blame("crossed_quote", _crossed(ordered))
+    sound = np.flatnonzero(rule == "")
+    found = _UNIT_RULE.find(rows.take(sound), cleaning)
+    rule[sound[found.at_fault]], field[sound[found.at_fault]] = _UNIT_RULE.name, found.field
+    kept = rule == ""
+    by = ordered["ingested_at"].max() if seen_at is None else seen_at
+    gaps, due = _gaps(ordered, hours, placed, by - pd.Timedelta(seconds=settings.known_at_lag_seconds))
+    return CleanedIntraday(
+        bars=ordered[kept].reset_index(drop=True),
+        quarantine=_quarantine(ordered[~kept], rule[~kept], field[~kept]),
+        gaps=gaps,
+        due=due,
+    )
+
+
+def _rows(ordered: pd.DataFrame, hours: TradingHours, placed: Placed) -> Rows:
+    """The bars as the row rules read them: a bar's start in the session's place, its end in the close's."""
+    starts = pd.DatetimeIndex(ordered["bar_at"]).as_unit("ns").asi8
+    return Rows(
+        symbol=pd.factorize(ordered["symbol"])[0].astype(np.int64),
+        session=starts,
+        **{name: ordered[name].to_numpy(dtype=np.float64) for name in _SHOWN},
+        known_at=pd.DatetimeIndex(ordered["known_at"]).as_unit("ns").asi8,
+        ingested_at=pd.DatetimeIndex(ordered["ingested_at"]).as_unit("ns").asi8,
+        closes_at=np.where(placed.inside, starts + hours.bar, _NOT_A_TIME),
+    )
+
+
+def _whole_rows(at_fault: BoolArray, field: str) -> Finding:
+    return Finding(at_fault, np.full(int(at_fault.sum()), field, dtype=object))
+
+
+def _crossed(bars: pd.DataFrame) -> Finding:
+    crossed = np.column_stack([(bars[f"bid_{name}"] > bars[f"ask_{name}"]).to_numpy() for name in _PRICES])
+    at_fault = np.asarray(crossed.any(axis=1))
+    fields = np.array([f"bid_{name}" for name in _PRICES], dtype=object)
+    return Finding(at_fault, fields[crossed[at_fault].argmax(axis=1)])
+
+
+def _gaps(ordered: pd.DataFrame, hours: TradingHours, placed: Placed, by: pd.Timestamp) -> tuple[pd.DataFrame, int]:
+    """Jumps in slots of each symbol, and how many bars were due, from its first one on."""
+    there = pd.DataFrame(
+        {"symbol": ordered["symbol"], "after": ordered["bar_at"], "slot": placed.slot, "session": placed.session}
+    )
+    there = there[there["slot"] >= 0].drop_duplicates(["symbol", "slot"])
+    ends = np.cumsum(hours.bars_due)
+    first, last = there.drop_duplicates("symbol"), there.drop_duplicates("symbol", keep="last")
+    over = hours.ends[last["session"]] <= by.as_unit("ns").value
+    end = np.where(over, ends[last["session"]], last["slot"] + 1)
+    following = there.groupby("symbol")["slot"].shift(-1)
+    following[last.index] = end
+    gaps = there.assign(missing=(following - there["slot"] - 1).astype(np.int64))
+    found = gaps.loc[gaps["missing"] > 0, ["symbol", "after", "missing"]].sort_values(["symbol", "after"])
+    return found.reset_index(drop=True), int((end - first["slot"].to_numpy()).sum())
+
+
+def _quarantine(rows: pd.DataFrame, rules: ObjectArray, fields: ObjectArray) -> pd.DataFrame:
+    values, messages = [], []
+    for row, rule, name in zip(rows.itertuples(index=False), rules, fields, strict=True):
+        whole = ", ".join(f"{field} {getattr(row, field)}" for field in _SHOWN)
+        asked = f", ask {getattr(row, 'ask' + name[3:])}" if rule == "crossed_quote" else ""
+        value = whole if name in ("row", "session") else f"{getattr(row, name)}{asked}"
+        values.append(f"{row.bar_at.isoformat()}: {value}")
+        messages.append(f"expected {_DEMANDS[rule]}; found {name} {value} in {whole} at {row.bar_at.isoformat()}")
+    framed = rows[["symbol", "session", "source", "known_at"]].assign(
+        rule=rules, field=fields, value=values, message=messages
+    )
+    return conform(framed, QUARANTINE)
+
+
+def inspect_intraday(
+    cleaned: CleanedIntraday, symbols: tuple[str, ...], settings: IntradaySettings, gate: GateSettings
+) -> GateReport:
+    """Judge clean intraday bars as a whole: contract, quarantine, gaps, symbols.
+
+    Parameters
+    ----------
+    cleaned : CleanedIntraday
+    symbols : tuple of str
+        Instruments the strategy expects; those found when empty.
+    settings : IntradaySettings
+    gate : GateSettings
+        Freshness is judged on the session bars, by the daily gate.
+    """
+    breaches = violations(cleaned.bars, INTRADAY_BARS)
+    lines = tuple(map(str, breaches))
+    schema = GateCheck("schema", not breaches, f"{len(breaches)} violations of the intraday contract", lines)
+    limit = gate.max_quarantined_fraction
+    quarantined = GateCheck(
+        "quarantined_share",
+        cleaned.quarantined_fraction <= limit,
+        f"{len(cleaned.quarantine)} rows ({cleaned.quarantined_fraction:.2%}) in quarantine, limit {limit:.2%}",
+        tuple(f"{row.symbol} {row.rule}, {row.field} {row.value}" for row in cleaned.quarantine.itertuples()),
+    )
+    missing, most = int(cleaned.gaps["missing"].sum()), settings.max_missing_bars_fraction
+    gaps = GateCheck(
+        "missing_bars",
+        cleaned.missing_fraction <= most,
+        f"{missing} of {cleaned.due} bars due ({cleaned.missing_fraction:.2%}) never delivered, in "
+        f"{len(cleaned.gaps)} gaps, limit {most:.2%}",
+        tuple(f"{gap.symbol}: {gap.missing} bars missing after {gap.after}" for gap in cleaned.gaps.itertuples()),
+    )
+    there = set(cleaned.bars["symbol"].unique())
+    absent = [symbol for symbol in symbols if symbol not in there]
+    share = len(absent) / len(symbols) if symbols else float(not there)
+    known = GateCheck(
+        "missing_symbols",
+        share <= gate.max_missing_symbols_fraction,
+        f"{len(absent)} of {len(symbols) or len(there)} symbols without a bar",
+        tuple(f"{symbol}: no clean bar" for symbol in absent),
+    )
+    figures: dict[str, float | int | str] = {
+        "bars": len(cleaned.bars),
+        "quarantined": len(cleaned.quarantine),
+        "symbols": len(there),
+        "gaps": len(cleaned.gaps),
+        "missing_bars": missing,
+        "bars_due": cleaned.due,
+    }
+    return GateReport((schema, quarantined, gaps, known), figures)

@@ -1,0 +1,183 @@
+"""What cleaning points out without dropping a row: moves and prints that a person should judge.
+
+No size of move tells a split from a crash (Apple lost 51.9% on 2000-09-29 and split 2:1 three
+months before), so a large move alone costs no row its place. It is reported, split-like ones apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.market.facts.rows import BoolArray, FloatArray, Rows
+from nn_assets.market.quality.history_rules import trailing
+from nn_assets.settings import CleaningSettings
+
+__all__ = ["Notice", "action_log_returns", "jump_notices", "repeated_open_notices"]
+
+_WHOLE_SPLITS = (2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 50.0)
+# New shares for old; splits other than whole ones only ever raise the number of shares.
+_SPLITS = (*_WHOLE_SPLITS, 4.0 / 3.0, 1.5, 2.5, *(1.0 / whole for whole in _WHOLE_SPLITS))
+_SPLIT_LENIENCE = 0.5  # a simple ratio is itself evidence: half the z-score will do
+_FEWEST_SYMBOLS = 3
+_FEWEST_BEFORE = 20
+_ROUNDING = 1e-9
+_NORMAL_MAD = 1.4826  # standard deviation of a normal variable over its median absolute deviation
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A stretch of one symbol for a person to judge; its rows were kept.
+
+    ``value`` is the close's log return, net of actions, for ``unexplained_jump`` and ``possible_split``, and the
+    share of sessions whose open repeats the previous close for ``repeated_open``.
+    """
+
+    rule: str
+    symbol: str
+    first_session: pd.Timestamp
+    last_session: pd.Timestamp
+    value: float
+    message: str
+
+
+def jump_notices(
+    rows: Rows, names: npt.NDArray[np.object_], settings: CleaningSettings, actions: pd.DataFrame | None = None
+) -> tuple[Notice, ...]:
+    """Point out moves that no action, not the symbol's own past nor the market of that session explains.
+
+    ``actions`` has columns symbol, ex_session, kind (``split`` or ``dividend``) and value (new
+    shares for old, or cash a share), those known by then; what they account for is taken off the
+    return of the first row from the ex-session on. A close's log return of at least
+    ``jump_minimum_log_return`` either way is pointed out if what is left of it after the median
+    over all symbols of that session (nothing is taken off when fewer than three traded) is still as
+    large, and exceeds ``jump_robust_z`` times the scale of the symbol's returns over the window
+    before: 1.4826 times their median absolute value, which
+    estimates a standard deviation (Hampel 1974). A past of fewer than 20 returns cannot excuse a
+    move. If open or close stands in a simple ratio to the previous close it is a
+    ``possible_split``, for which half that z-score is enough.
+    """
+    returns = np.log(rows.close / rows.previous(rows.close)) - action_log_returns(rows, names, actions)
+    large = np.flatnonzero(np.abs(returns) >= settings.jump_minimum_log_return)
+    market = _market_moves(rows, returns, large)
+    found = []
+    for place, move in zip(large, returns[large] - market, strict=True):
+        if abs(move) < settings.jump_minimum_log_return:
+            continue
+        z_score = _robust_z(trailing(rows, returns, int(place), settings.jump_window_sessions), move)
+        split = _near_split(rows, int(place), settings.split_slack_log_return)
+        if z_score >= settings.jump_robust_z * (_SPLIT_LENIENCE if split else 1.0):
+            found.append(_jump(rows, names, int(place), float(returns[place]), z_score, split))
+    return tuple(found)
+
+
+def action_log_returns(rows: Rows, names: npt.NDArray[np.object_], actions: pd.DataFrame | None) -> FloatArray:
+    """Log return of each row's close that splits and dividends account for, shape (rows,); 0 where there are none.
+
+    A split of r new shares for old moves a price by 1/r, a dividend D by 1 - D / C, C the close
+    before; a value that is missing, or no less than the close, accounts for nothing.
+    """
+    explained = np.zeros(len(rows))
+    if actions is None or actions.empty:
+        return explained
+    code = {str(name): number for number, name in enumerate(names)}
+    before = rows.previous(rows.close)
+    ex_sessions = actions["ex_session"].to_numpy(dtype="datetime64[ns]").astype(np.int64)
+    for symbol, ex_session, kind, value in zip(
+        actions["symbol"], ex_sessions, actions["kind"], actions["value"].astype(float), strict=True
+    ):
+        start = int(np.searchsorted(rows.symbol, code.get(str(symbol), len(names)), side="left"))
+        stop = int(np.searchsorted(rows.symbol, code.get(str(symbol), len(names)), side="right"))
+        place = start + int(np.searchsorted(rows.session[start:stop], ex_session, side="left"))
+        # A symbol's first row has nothing before it that the action could have moved.
+        if start < place < stop:
+            kept = 1.0 / value if kind == "split" else 1.0 - value / before[place]
+            explained[place] += np.log(kept) if 0.0 < kept < np.inf else 0.0
+    return explained
+
+
+def _market_moves(rows: Rows, returns: FloatArray, places: npt.NDArray[np.intp]) -> FloatArray:
+    """Median return over symbols of each asked row's session, shape (places,); 0 where too few traded."""
+    order = np.argsort(rows.session, kind="stable")
+    sessions = rows.session[order]
+    moves = np.zeros(len(places))
+    for at, place in enumerate(places):
+        low = np.searchsorted(sessions, rows.session[place], side="left")
+        high = np.searchsorted(sessions, rows.session[place], side="right")
+        others = returns[order[low:high]]
+        others = others[np.isfinite(others)]
+        moves[at] = np.median(others) if len(others) >= _FEWEST_SYMBOLS else 0.0
+    return moves
+
+
+def _robust_z(before: FloatArray, move: float) -> float:
+    """Move over the median absolute return before it, scaled; about zero, where returns centre."""
+    if len(before) < _FEWEST_BEFORE:
+        return float("inf")
+    spread = _NORMAL_MAD * np.median(np.abs(before))
+    return float(abs(move) / spread) if spread > 0.0 else float("inf")
+
+
+def _jump(rows: Rows, names: npt.NDArray[np.object_], place: int, move: float, z_score: float, ratio: float) -> Notice:
+    session = pd.Timestamp(int(rows.session[place]))
+    before, after = float(rows.close[place - 1]), float(rows.close[place])
+    change = f"close {before:g} -> {after:g} ({after / before - 1.0:+.1%})"
+    if abs(move - np.log(after / before)) > _ROUNDING:
+        change += f", {np.expm1(move):+.1%} net of the actions on record"
+    against = f"robust z {z_score:.0f} against its past" if np.isfinite(z_score) else "its past cannot excuse it"
+    split = f"; near a {ratio:g} split" if ratio else ""
+    return Notice(
+        rule="possible_split" if ratio else "unexplained_jump",
+        symbol=str(names[rows.symbol[place]]),
+        first_session=session,
+        last_session=session,
+        value=move,
+        message=f"{change}, {against}, not explained by the market's move{split}: for a decision, row kept",
+    )
+
+
+def _near_split(rows: Rows, place: int, slack: float) -> float:
+    """Ratio of the split that open or close resembles, below 1 for a reverse split; 0 for none."""
+    for price in (rows.open[place], rows.close[place]):
+        log_ratio = float(np.log(rows.close[place - 1] / price))
+        for split in _SPLITS:
+            if abs(log_ratio - np.log(split)) <= slack:
+                return split
+    return 0.0
+
+
+def repeated_open_notices(rows: Rows, names: npt.NDArray[np.object_], settings: CleaningSettings) -> tuple[Notice, ...]:
+    """Point out long stretches in which a symbol's open merely repeats the previous close.
+
+    Nobody could have traded at such a print, so it must not become a fill. Per symbol the stretch
+    is the one of largest excess of repeats over ``repeated_open_share`` (the maximum-sum interval;
+    Bentley 1984); shorter ones than ``repeated_open_window_sessions`` are chance.
+    """
+    repeats = rows.open == rows.previous(rows.close)
+    found = []
+    for symbol in np.unique(rows.symbol):
+        start = int(np.searchsorted(rows.symbol, symbol, side="left"))
+        stop = int(np.searchsorted(rows.symbol, symbol, side="right"))
+        low, high = _densest(repeats[start:stop], settings.repeated_open_share)
+        if high - low < settings.repeated_open_window_sessions:
+            continue
+        share = float(repeats[start + low : start + high].mean())
+        first, last = (pd.Timestamp(int(rows.session[start + at])) for at in (low, high - 1))
+        message = (
+            f"open equals the previous close on {share:.1%} of {high - low} sessions, "
+            f"{first.date()} to {last.date()}: not a price to fill at; execute at the close"
+        )
+        found.append(Notice("repeated_open", str(names[symbol]), first, last, share, message))
+    return tuple(found)
+
+
+def _densest(repeats: BoolArray, share: float) -> tuple[int, int]:
+    """Half-open interval in which repeats exceed ``share`` of the rows by most."""
+    excess = np.concatenate([[0.0], np.cumsum(np.where(repeats, 1.0 - share, -share))])
+    lowest = np.minimum.accumulate(excess)
+    stop = int((excess - lowest).argmax())
+    start = int(excess[: stop + 1].argmin())
+    return start, stop

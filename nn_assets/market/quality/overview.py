@@ -1,0 +1,179 @@
+"""The data set as a whole, in three small tables: by symbol, by recent session, and by size of return.
+
+What a person asks of a data set before trusting it: is there as much as usual, is every symbol
+there, how old is the newest bar, and do volumes and returns look like those of the year before?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.market.quality.cleaning import Cleaned
+
+__all__ = ["Overview", "overview"]
+
+RECENT_SESSIONS, TRAILING_SESSIONS = 20, 252
+_FEWEST = 10  # values that a recent figure needs; the year before needs six times as many
+_BINS = 5
+_CHI_SQUARE_99 = 13.277  # 99th percentile with _BINS - 1 degrees of freedom
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Aggregates of clean bars and quarantine. Recent is the last 20 sessions, usual the 252 before them.
+
+    Attributes
+    ----------
+    symbols : DataFrame, one row per symbol expected
+        symbol; first_session and last_session with a clean bar (text, empty where there is none);
+        due (sessions from the first delivered one on); clean; quarantined; completeness (clean /
+        due, 0 where nothing came); sessions_behind; volume_ratio and volatility_ratio (recent
+        median volume, and recent standard deviation of log returns, over the usual; NaN where
+        either has too few values).
+    sessions : DataFrame, one row per recent session
+        session (text), bars, usual_bars (median of the year before it), share (bars / usual_bars;
+        1 where there was no year before).
+    returns : DataFrame, one row per fifth of the usual returns; empty where there are too few
+        low and high (log return), usual_share, recent_share, shift (the row's part of the
+        population stability index).
+    shift_noise : float
+        What the index reaches by chance once in a hundred months if returns of one session are as
+        good as one draw.
+    """
+
+    symbols: pd.DataFrame
+    sessions: pd.DataFrame
+    returns: pd.DataFrame
+    shift_noise: float
+
+
+def overview(cleaned: Cleaned, symbols: Sequence[str], sessions: pd.DatetimeIndex) -> Overview:
+    """Aggregate what cleaning gave.
+
+    Parameters
+    ----------
+    cleaned : Cleaned
+    symbols : sequence of str
+        Instruments expected, in the order shown; those found when empty.
+    sessions : DatetimeIndex, shape (sessions,)
+        Every session expected, in order; at least one.
+    """
+    names = tuple(symbols) or tuple(sorted(pd.unique(cleaned.bars["symbol"])))
+    axis = pd.Index(names)
+    row, column = _places(cleaned.bars, sessions, axis)
+    held_row, held_column = _places(cleaned.quarantine, sessions, axis)
+    start = max(len(sessions) - RECENT_SESSIONS - TRAILING_SESSIONS - 1, 0)
+    volume, returns = _recent_arrays(cleaned.bars, row, column, start, (len(sessions), len(names)))
+    by_symbol = _by_symbol(names, sessions, (row, column), (held_row, held_column))
+    by_symbol["volume_ratio"] = _ratio(volume, np.nanmedian)
+    by_symbol["volatility_ratio"] = _ratio(returns, np.nanstd)
+    shifts, noise = _by_size(returns)
+    return Overview(by_symbol, _by_session(sessions, row[row >= 0]), shifts, noise)
+
+
+def _places(frame: pd.DataFrame, sessions: pd.DatetimeIndex, symbols: pd.Index) -> tuple[IntArray, IntArray]:
+    row = sessions.get_indexer(pd.DatetimeIndex(frame["session"])).astype(np.int64)
+    column = symbols.get_indexer(frame["symbol"]).astype(np.int64)
+    return np.where(column >= 0, row, -1), column
+
+
+def _by_symbol(
+    names: tuple[str, ...],
+    sessions: pd.DatetimeIndex,
+    clean: tuple[IntArray, IntArray],
+    held: tuple[IntArray, IntArray],
+) -> pd.DataFrame:
+    count = len(names)
+    row, column = (part[clean[0] >= 0] for part in clean)
+    held_row, held_column = (part[held[0] >= 0] for part in held)
+    first_clean, last_clean = np.full(count, len(sessions)), np.full(count, -1)
+    np.minimum.at(first_clean, column, row)
+    np.maximum.at(last_clean, column, row)
+    delivered = first_clean.copy()
+    np.minimum.at(delivered, held_column, held_row)
+    due = len(sessions) - delivered
+    there = np.bincount(column, minlength=count)
+    days = [str(day.date()) for day in sessions]
+    return pd.DataFrame(
+        {
+            "symbol": names,
+            "first_session": [days[at] if at < len(days) else "" for at in first_clean],
+            "last_session": [days[at] if at >= 0 else "" for at in last_clean],
+            "due": due,
+            "clean": there,
+            "quarantined": np.bincount(held_column, minlength=count),
+            "completeness": np.divide(there, due, out=np.zeros(count), where=due > 0),
+            "sessions_behind": len(sessions) - 1 - last_clean,
+        }
+    )
+
+
+def _recent_arrays(
+    bars: pd.DataFrame, row: IntArray, column: IntArray, start: int, shape: tuple[int, int]
+) -> tuple[FloatArray, FloatArray]:
+    """Volume and log return of the last sessions, shape (sessions from ``start`` + 1 on, symbols); NaN where none."""
+    chosen = row >= start
+    volume = np.full((shape[0] - start, shape[1]), np.nan)
+    close = volume.copy()
+    place = (row[chosen] - start, column[chosen])
+    volume[place] = bars["volume"].to_numpy(dtype=np.float64)[chosen]
+    close[place] = bars["close"].to_numpy(dtype=np.float64)[chosen]
+    return volume[1:], np.diff(np.log(close), axis=0)
+
+
+def _ratio(values: FloatArray, figure: object) -> FloatArray:
+    """A figure of the recent sessions over that of the usual ones, by symbol; NaN where too few or zero."""
+    recent, usual = values[-RECENT_SESSIONS:], values[:-RECENT_SESSIONS]
+    ratios = np.full(values.shape[1], np.nan)
+    enough = (np.isfinite(recent).sum(axis=0) >= _FEWEST) & (np.isfinite(usual).sum(axis=0) >= 6 * _FEWEST)
+    if enough.any():
+        above, below = (figure(part[:, enough], axis=0) for part in (recent, usual))  # type: ignore[operator]
+        ratios[enough] = np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0.0)
+    return ratios
+
+
+def _by_session(sessions: pd.DatetimeIndex, row: IntArray) -> pd.DataFrame:
+    counts = np.bincount(row, minlength=len(sessions)).astype(np.float64)
+    places = range(max(len(sessions) - RECENT_SESSIONS, 0), len(sessions))
+    usual = [np.median(counts[max(at - TRAILING_SESSIONS, 0) : at]) if at else counts[at] for at in places]
+    bars = counts[list(places)]
+    share = np.divide(bars, usual, out=np.ones(len(bars)), where=np.array(usual) > 0.0)
+    return pd.DataFrame(
+        {
+            "session": [str(sessions[at].date()) for at in places],
+            "bars": bars.astype(np.int64),
+            "usual_bars": usual,
+            "share": share,
+        }
+    )
+
+
+def _by_size(returns: FloatArray) -> tuple[pd.DataFrame, float]:
+    """Population stability index of recent against usual returns, by fifths of the usual ones.
+
+    The index is the sum of (r - u) ln(r / u) over the shares r and u of the bins (Siddiqi 2006,
+    Credit Risk Scorecards); without a shift it is about (1/n + 1/m) times chi-square with one
+    degree of freedom fewer than bins (Yurdakul 2018).
+    """
+    recent, usual = returns[-RECENT_SESSIONS:], returns[:-RECENT_SESSIONS]
+    lasting = [int(np.isfinite(part).any(axis=1).sum()) for part in (recent, usual)]
+    columns = ["low", "high", "usual_share", "recent_share", "shift"]
+    if lasting[0] < _FEWEST or lasting[1] < 6 * _FEWEST:
+        return pd.DataFrame(columns=columns, dtype=np.float64), 0.0
+    found, before = recent[np.isfinite(recent)], usual[np.isfinite(usual)]
+    edges = np.quantile(before, np.linspace(0.0, 1.0, _BINS + 1))
+    shares = [
+        np.maximum(np.bincount(np.searchsorted(edges[1:-1], part, side="left"), minlength=_BINS), 0.5) / len(part)
+        for part in (before, found)
+    ]
+    shift = (shares[1] - shares[0]) * np.log(shares[1] / shares[0])
+    table = pd.DataFrame(np.column_stack([edges[:-1], edges[1:], shares[0], shares[1], shift]), columns=columns)
+    return table, (1.0 / lasting[0] + 1.0 / lasting[1]) * _CHI_SQUARE_99

@@ -1,0 +1,173 @@
+"""Cleaning rules that judge a row by itself, or beside another delivery of the same bar.
+
+Each takes the rows and the settings and gives the rows it finds at fault, with the field to blame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+
+from nn_assets.frames import BRACKET_TOLERANCE
+from nn_assets.market.facts.rows import BoolArray, FloatArray, IntArray, ObjectArray, Rows
+from nn_assets.settings import CleaningSettings
+
+__all__ = ["ROW_RULES", "Finding", "Rule", "remedy_of"]
+
+_POSSIBLE_PRICES = (1e-12, 1e12)  # of the instrument's currency, a share or coin
+_LARGEST_VOLUME = 1e18  # shares, contracts or coins
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Rows at fault, and of each of them the field to blame."""
+
+    at_fault: BoolArray  # (rows,)
+    field: ObjectArray  # (rows at fault,)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A named rule: what a sound row keeps, how to find those that do not, and what a person can do."""
+
+    name: str
+    demands: str
+    find: Callable[[Rows, CleaningSettings], Finding]
+    remedy: str
+
+
+def _blame(at_fault: BoolArray, field: str) -> Finding:
+    return Finding(at_fault, np.full(int(at_fault.sum()), field, dtype=object))
+
+
+def _blame_first(faults: dict[str, BoolArray]) -> Finding:
+    """Blame the first field, in the order given, whose fault holds."""
+    at_fault: BoolArray = np.logical_or.reduce(list(faults.values()))
+    matrix = np.column_stack([fault[at_fault] for fault in faults.values()])
+    return Finding(at_fault, np.array(list(faults), dtype=object)[matrix.argmax(axis=1)])
+
+
+def _prices(rows: Rows) -> dict[str, FloatArray]:
+    return {"open": rows.open, "high": rows.high, "low": rows.low, "close": rows.close}
+
+
+def duplicate(rows: Rows, settings: CleaningSettings) -> Finding:
+    """Find several rows of one symbol and session: of equal ones all but the first, of others every one.
+
+    Which of two that differ is right cannot be known, so neither is used.
+    """
+    del settings
+    same_key = rows.follows.copy()
+    same_key[1:] &= rows.session[1:] == rows.session[:-1]
+    same_row = same_key.copy()
+    for values in (*_prices(rows).values(), rows.volume):
+        before = rows.previous(values)
+        same_row &= (values == before) | (np.isnan(values) & np.isnan(before))
+    group: IntArray = np.cumsum(~same_key) - 1
+    # Equal rows adjoin, since ties are ordered by content: one differing neighbour taints the group.
+    differs = np.zeros(len(rows), dtype=bool)
+    differs[group[same_key & ~same_row]] = True
+    return _blame(same_key | differs[group], "row")
+
+
+def off_calendar(rows: Rows, settings: CleaningSettings) -> Finding:
+    """Find days on which the calendar has no session."""
+    del settings
+    return _blame(~rows.on_calendar, "session")
+
+
+def unfinished_last_bar(rows: Rows, settings: CleaningSettings) -> Finding:
+    """Find bars taken in, or said to be known, before their session closed: they still move."""
+    del settings
+    return _blame_first({"ingested_at": rows.ingested_at < rows.closes_at, "known_at": rows.known_at < rows.closes_at})
+
+
+def missing_price(rows: Rows, settings: CleaningSettings) -> Finding:
+    """Find prices that are missing or not finite."""
+    del settings
+    return _blame_first({name: ~np.isfinite(price) for name, price in _prices(rows).items()})
+
+
+def non_positive_price(rows: Rows, settings: CleaningSettings) -> Finding:
+    """Find prices of zero or less."""
+    del settings
+    return _blame_first({name: price <= 0.0 for name, price in _prices(rows).items()})
+
+
+def impossible_size(rows: Rows, settings: CleaningSettings) -> Finding:
+    """Find prices and volumes beyond any market's, with which sums and products overflow."""
+    del settings
+    low, high = _POSSIBLE_PRICES
+    faults = {name: (price < low) | (price > high) for name, price in _prices(rows).items()}
+    return _blame_first({**faults, "volume": (rows.volume > _LARGEST_VOLUME) & np.isfinite(rows.volume)})
+
+
+def zero_volume(rows: Rows, settings: CleaningSettings) -> Finding:
+    """Find no volume, or none known, where the instrument trades with volume; a negative one anywhere."""
+    sound = rows.volume > 0.0 if settings.traded_with_volume else ~(rows.volume < 0.0)
+    return _blame(~(sound & ~np.isinf(rows.volume)), "volume")
+
+
+def high_low_bracket(rows: Rows, settings: CleaningSettings) -> Finding:
+    """Find high and low that do not bracket open and close; rounding of adjusted prices is let pass."""
+    del settings
+    with np.errstate(over="ignore"):
+        top, bottom = rows.high * (1.0 + BRACKET_TOLERANCE), rows.low * (1.0 - BRACKET_TOLERANCE)
+    return _blame_first(
+        {
+            "high": top < rows.low,
+            "close": (rows.close > top) | (rows.close < bottom),
+            "open": (rows.open > top) | (rows.open < bottom),
+        }
+    )
+
+
+ROW_RULES = (
+    Rule("duplicate", "one row per symbol and session", duplicate, "ask the source which row is right"),
+    Rule(
+        "off_calendar",
+        "a session of the calendar",
+        off_calendar,
+        "if the market traded, name the day under extra_sessions in the file market.calendar_overrides",
+    ),
+    Rule(
+        "unfinished_last_bar",
+        "a bar taken in after its session closed",
+        unfinished_last_bar,
+        "take the bar in again after the close",
+    ),
+    Rule("missing_price", "four finite prices", missing_price, "ask the source for the bar again"),
+    Rule("non_positive_price", "prices above zero", non_positive_price, "correct the price at the source"),
+    Rule(
+        "impossible_size",
+        "prices of 1e-12 to 1e12, volume up to 1e18",
+        impossible_size,
+        "correct the figure, or its unit, at the source",
+    ),
+    Rule(
+        "zero_volume",
+        "volume above zero",
+        zero_volume,
+        "correct it at the source; for instruments without volume say cleaning.traded_with_volume: false",
+    ),
+    Rule(
+        "high_low_bracket",
+        "low <= open, close <= high",
+        high_low_bracket,
+        "compare with another source and correct the bar",
+    ),
+)
+"""In this order; a row goes to quarantine under the first rule it breaks."""
+
+
+def remedy_of(rule: Rule, day: date, extra_holidays: Container[date]) -> str:
+    """What a person can do about a row; of a day that the overrides themselves close, that they do."""
+    if rule.find is off_calendar and day in extra_holidays:
+        return (
+            "the day is listed under extra_holidays in the file market.calendar_overrides: "
+            "take it out there if the market traded"
+        )
+    return rule.remedy

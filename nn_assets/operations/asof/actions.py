@@ -1,0 +1,30 @@
+"""Splits and dividends as they lie in the lake, and the hash of bars and actions together."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import pandas as pd
+
+from nn_assets.market.facts.actions import action_hash
+from nn_assets.market.facts.bars import content_hash
+from nn_assets.operations.asof.stored import read_once
+from nn_assets.store.lake.lake import Lake
+
+__all__ = ["ACTIONS", "data_hash_of", "read_action_versions"]
+
+ACTIONS = "actions"
+
+
+def read_action_versions(lake: Lake, strategy: str, segments: Sequence[str]) -> pd.DataFrame | None:
+    """Every version of every action in some segments, columns of ``ACTION_VERSIONS``; None without segments."""
+    return read_once(lake, strategy, ACTIONS, segments) if segments else None
+
+
+def data_hash_of(bars: pd.DataFrame, actions: pd.DataFrame | None) -> str:
+    """Content hash of bars and actions, 64 hex digits; that of the bars alone where there are no actions."""
+    bars_hash = content_hash(bars)
+    if actions is None or actions.empty:
+        return bars_hash
+    return hashlib.sha256(f"{bars_hash}|{action_hash(actions)}".encode()).hexdigest()

@@ -1,0 +1,125 @@
+"""The strategies of this installation: those that come with the package, and those in the home."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from nn_assets.errors import SettingsError
+from nn_assets.learning.first_month import live_start_fault
+from nn_assets.market.calendar.timetable import require_calendar
+from nn_assets.settings import Strategy, load_strategy
+from nn_assets.settings.reading import line_of_key
+from nn_assets.store.home import home
+
+__all__ = ["StrategyFile", "find_live_strategy", "find_strategy", "load_strategies", "read_strategies"]
+
+
+@dataclass(frozen=True)
+class StrategyFile:
+    """A strategy and the file it was read from; relative data paths are relative to that file."""
+
+    strategy: Strategy
+    file: Path
+
+    @property
+    def folder(self) -> Path:
+        """The folder that relative data paths start from."""
+        return self.file.parent
+
+
+def load_strategies() -> tuple[StrategyFile, ...]:
+    """Read every strategy: the package's own and ``strategies/*.yaml`` in the home.
+
+    Raises
+    ------
+    SettingsError
+        A file cannot be read, or two of them name the same strategy.
+    """
+    found, faults = read_strategies()
+    for fault in faults.values():
+        raise fault
+    return found
+
+
+def find_live_strategy(name: str) -> StrategyFile:
+    """The strategy of that name, whose live start, where it states one, can have a model.
+
+    Raises
+    ------
+    SettingsError
+        There is none, or its live start lies before any model; with its file and line.
+    """
+    found = find_strategy(name)
+    fault = live_start_fault(found.strategy)
+    if fault is not None:
+        place = {"file": str(found.file), "line": line_of_key(found.file, ("market", "live_starts"))}
+        where = {**place, **fault.where}
+        raise SettingsError(expected=fault.expected, found=fault.found, remedy=fault.remedy, **where)
+    return found
+
+
+def read_strategies() -> tuple[tuple[StrategyFile, ...], dict[Path, SettingsError]]:
+    """Every strategy that can be read, and what is wrong with the files of the others."""
+    bundled = Path(str(resources.files("nn_assets"))) / "strategies"
+    files = [*sorted(bundled.glob("*.yaml")), *sorted((home() / "strategies").glob("*.yaml"))]
+    found: dict[str, StrategyFile] = {}
+    faults: dict[Path, SettingsError] = {}
+    for file in files:
+        try:
+            strategy = load_strategy(file)
+            _require_calendars(strategy, file)
+        except SettingsError as error:
+            faults[file] = error
+            continue
+        if strategy.name not in found:
+            found[strategy.name] = StrategyFile(strategy, file)
+            continue
+        faults[file] = SettingsError(
+            expected="one strategy of each name",
+            found=f"{strategy.name!r} in {found[strategy.name].file} and in {file}",
+            remedy="give one of them another name",
+            file=str(file),
+            key="name",
+        )
+    return tuple(found.values()), faults
+
+
+def _require_calendars(strategy: Strategy, file: Path) -> None:
+    """Refuse calendars that nobody knows, with the file and the line that name them."""
+    named: dict[tuple[str, ...], str] = {("market", "calendar"): strategy.market.calendar}
+    named |= {("series", str(place), "calendar"): each.calendar or "" for place, each in enumerate(strategy.series)}
+    for place, calendar in named.items():
+        if not calendar:
+            continue
+        try:
+            require_calendar(calendar)
+        except SettingsError as error:
+            raise SettingsError(
+                expected=error.expected,
+                found=error.found,
+                remedy=error.remedy,
+                file=str(file),
+                line=line_of_key(file, place),
+                key=".".join(place),
+            ) from error
+
+
+def find_strategy(name: str) -> StrategyFile:
+    """The strategy of that name.
+
+    Raises
+    ------
+    SettingsError
+        There is none.
+    """
+    known = {each.strategy.name: each for each in load_strategies()}
+    if name not in known:
+        raise SettingsError(
+            expected=f"one of {', '.join(known)}",
+            found=repr(name),
+            remedy=f"choose one of these, or put a file into {home() / 'strategies'}",
+            key="strategy",
+        )
+    return known[name]

@@ -1,0 +1,1 @@
+"""Which cost model is in force, and its recalibration from fills."""

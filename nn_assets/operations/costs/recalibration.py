@@ -1,0 +1,65 @@
+"""Cost recalibration: fills joined with the liquidity that they were ordered on, one run on record."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+
+from nn_assets.costs.calibration import CalibrationResult, recalibrate
+from nn_assets.costs.model import cost_model_from
+from nn_assets.operations.workplace import Workplace
+from nn_assets.session.market_view import market_view
+from nn_assets.store.values import canonical_json
+
+__all__ = ["recalibrate_costs"]
+
+
+def recalibrate_costs(workplace: Workplace, run_id: str) -> CalibrationResult:
+    """Propose coefficients from every fill on record, and record the outcome.
+
+    Running again on the same fills and prior changes nothing.
+    """
+    strategy, session = workplace.strategy, workplace.last_session
+    # Always the settings' own: a prior that moved with each run would creep past every bound.
+    prior = cost_model_from(strategy.costs)
+    fills = _with_liquidity(workplace, workplace.ledger.read("fills", strategy.name))
+    result = recalibrate(fills, prior, strategy.costs, dated=str(session.date()))
+    told = {
+        "session": session,
+        "source": "imported" if (fills["source"] == "imported").any() else "paper",
+        "in_force": result.status == "in_force",
+        "coefficients": result.model.to_dict(),
+        "figures": {
+            "status": result.status,
+            "reason": result.reason,
+            "fills": result.fills,
+            "recovered": result.recovered,
+            "proposed": result.proposed.to_dict(),
+        },
+    }
+    identity = hashlib.sha256(canonical_json(told).encode()).hexdigest()[:16]
+    workplace.ledger.append("cost_models", [{"cost_model_id": identity, **told}], run_id=run_id, strategy=strategy.name)
+    return result
+
+
+def _with_liquidity(workplace: Workplace, fills: pd.DataFrame) -> pd.DataFrame:
+    """Add reference price, average daily volume and volatility as known when each order was decided."""
+    strategy = workplace.strategy
+    orders = workplace.ledger.read("orders", strategy.name)[["client_order_id", "reference_price"]]
+    joined = fills.merge(orders, on="client_order_id", how="left")
+    panel = workplace.panel()
+    market = market_view(panel, strategy.portfolio)
+    row = market.panel.sessions.get_indexer(pd.DatetimeIndex(joined["session"])) - 1
+    column = pd.Index(panel.symbols).get_indexer(joined["symbol"])
+    known = (row >= 0) & (column >= 0)
+    if panel.adjustment is not None:  # the reference is of the session before, the fill perhaps in new shares
+        growth = panel.adjustment.growth
+        carried = growth[row[known], column[known]] / growth[row[known] + 1, column[known]]
+        joined.loc[known, "reference_price"] *= carried
+    for name, source in (("adv_usd", market.adv_usd), ("daily_volatility", market.volatility)):
+        values = np.full(len(joined), np.nan)
+        values[known] = source[row[known], column[known]]
+        joined[name] = values
+    return joined

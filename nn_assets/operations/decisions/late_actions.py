@@ -1,0 +1,104 @@
+"""Splits and dividends that became known after their ex-session was decided: what the next session mends by."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.market.adjustment import adjustment_of
+from nn_assets.operations.workplace import Workplace
+from nn_assets.portfolio.late_actions import ActionRows, LateActions
+from nn_assets.session.market_view import MarketView
+
+__all__ = ["late_actions"]
+
+
+def late_actions(workplace: Workplace, session: pd.Timestamp, market: MarketView) -> LateActions | None:
+    """Actions of live sessions before a session that it knows otherwise than the session before did.
+
+    New, restated and withdrawn ones are read as every fact is: as known at each session's close, and
+    for one decided before, as taken in by then. So an action is in the book from the first session
+    decided after it was known, once, and a session decided again is told the same.
+
+    Parameters
+    ----------
+    session : Timestamp
+        The session being decided, the one before decided already.
+    market : MarketView
+        As known at its close.
+
+    Returns
+    -------
+    LateActions or None
+        None where nothing changed. The fills are those that moved the book: on record, on paper.
+    """
+    live = workplace.live_sessions
+    gone, symbols = live[live < session], market.panel.symbols
+    now_known = workplace.actions(session)
+    if len(gone) == 0 or now_known is None:
+        return None
+    known = _by_session(now_known, gone, symbols)
+    taken = _by_session(workplace.actions(gone[-1]), gone, symbols)
+    if np.array_equal(taken.split, known.split) and np.array_equal(taken.dividend, known.dividend):
+        return None
+    seen = workplace.panel(gone[-1])
+    states = workplace.ledger.read("portfolio_states", workplace.strategy.name, gone[0], gone[-1])
+    states = states.set_index("session").loc[gone]
+    marks = _on_record(workplace, "holdings", "price", gone, symbols)
+    multiple = workplace.strategy.portfolio.stop_atr_multiple
+    return LateActions(
+        sessions=gone.to_numpy().astype("datetime64[D]"),
+        traded=_on_record(workplace, "fills", "quantity", gone, symbols),
+        taken=taken,
+        known=known,
+        mark=np.vstack([np.full(len(symbols), np.nan), marks[:-1]]),
+        quoted=np.isfinite(seen.close[seen.row(gone[0]) :]),
+        stop_distance=multiple * market.average_true_range[market.panel.row(gone[-1])],
+        held=_on_record(workplace, "holdings", "quantity", gone, symbols),
+        equity_usd=states["equity_usd"].to_numpy(dtype=np.float64),
+        booked_usd=np.array([_booked(remainder) for remainder in states["book"]]),
+        reset=_reset(workplace, states),
+        first_peak_usd=float(states["high_water_mark_usd"].iloc[0]),
+    )
+
+
+def _booked(remainder: str | Mapping[str, float]) -> float:
+    book = json.loads(remainder) if isinstance(remainder, str) else remainder
+    return float(book.get("session_dividends_usd", 0.0)) + float(book.get("session_cash_in_lieu_usd", 0.0))
+
+
+def _reset(workplace: Workplace, states: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Sessions that began with a breaker which their decision was told to release, shape (sessions,)."""
+    decisions = workplace.ledger.read("decisions", workplace.strategy.name, states.index[0], states.index[-1])
+    told = decisions.set_index("session")["details"].loc[states.index]
+    released = np.array([details["breaker_reset"] is not None for details in told])
+    return released & states["breaker"].notna().shift(fill_value=False).to_numpy()
+
+
+def _by_session(actions: pd.DataFrame | None, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]) -> ActionRows:
+    shape = (len(sessions), len(symbols))
+    # Without closes only the lay-out is left.
+    laid = None
+    if actions is not None:
+        laid = adjustment_of(actions, sessions, symbols, np.full(shape, np.nan), "previous_close")
+    return ActionRows(np.ones(shape), np.zeros(shape)) if laid is None else ActionRows(laid.split, laid.dividend)
+
+
+def _on_record(
+    workplace: Workplace, table: str, column: str, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]
+) -> npt.NDArray[np.float64]:
+    """A column of the ledger added up by (sessions, symbols); 0 where nothing is on record."""
+    where = {"source": "paper"} if table == "fills" else None
+    found = workplace.ledger.read(table, workplace.strategy.name, sessions[0], sessions[-1], where=where)
+    found = found[found["symbol"].isin(symbols)]
+    row, place = (
+        sessions.get_indexer(pd.DatetimeIndex(found["session"])),
+        pd.Index(symbols).get_indexer(found["symbol"]),
+    )
+    total = np.zeros((len(sessions), len(symbols)))
+    np.add.at(total, (row, place), found[column].to_numpy(dtype=np.float64))
+    return total

@@ -1,0 +1,215 @@
+"""What a decided session puts on record: its tables, each held to its contract, in one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from nn_assets.execution.orders import orders_frame
+from nn_assets.frames import (
+    DRIFT,
+    FILLS,
+    HOLDINGS,
+    ORDERS,
+    PORTFOLIO_STATES,
+    POSITION_STEPS,
+    SIGNALS,
+    TARGET_POSITIONS,
+    TRADING_STATES,
+    conform,
+    validate,
+)
+from nn_assets.learning.address import code_version
+from nn_assets.operations.clock import as_of_session
+from nn_assets.operations.study import settings_version
+from nn_assets.operations.workplace import Workplace
+from nn_assets.portfolio.fills import fills_frame
+from nn_assets.portfolio.records import book_remainder, holdings_frame, state_row
+from nn_assets.portfolio.trace import steps_frame, targets_frame
+from nn_assets.session.daily_round import Controls, Round
+from nn_assets.signals.signals import signals_frame
+from nn_assets.store.values import canonical_json
+
+__all__ = ["RECORDS", "Given", "recorded_given", "session_frames", "write_session"]
+
+RECORDS = (
+    "fills",
+    "portfolio_states",
+    "holdings",
+    "signals",
+    "target_positions",
+    "position_steps",
+    "orders",
+    "drift",
+    "trading_states",
+)
+"""Tables of one session, in the order in which they come about."""
+
+_CONTRACTS = {
+    "fills": FILLS,
+    "portfolio_states": PORTFOLIO_STATES,
+    "holdings": HOLDINGS,
+    "signals": SIGNALS,
+    "target_positions": TARGET_POSITIONS,
+    "position_steps": POSITION_STEPS,
+    "orders": ORDERS,
+    "drift": DRIFT,
+    "trading_states": TRADING_STATES,
+}
+# Made of records: their contract is held against the columns and types that it states.
+_FROM_RECORDS = ("portfolio_states", "holdings", "trading_states")
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a decision takes from the ledger beside the state: recorded once, and replayed from there."""
+
+    study_id: str | None
+    verdict: str | None
+    model_id: str
+    cost_model_id: str | None  # None: the settings' own
+    controls: Controls
+    forecast_list: str | None  # address of the list of the months of forecasts that were on record
+    recorded_at: pd.Timestamp | None = None  # None: decided now; models and fills of later are not this decision's
+
+
+def recorded_given(decision: pd.Series) -> Given:
+    """What a decision on record was given; ``decision`` is its row of the ledger's ``decisions``."""
+    told = dict(decision["details"])
+    reset = told.pop("breaker_reset")
+    cost_model_id, forecast_list = told.pop("cost_model_id"), told.pop("forecast_list", None)
+    controls = Controls(breaker_reset=None if reset is None else (str(reset[0]), str(reset[1])), **told)
+    return Given(
+        study_id=_text(decision["study_id"]),
+        verdict=_text(decision["verdict"]),
+        model_id=str(decision["model_id"]),
+        cost_model_id=cost_model_id,
+        controls=controls,
+        forecast_list=forecast_list,
+        recorded_at=decision.get("recorded_at"),
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def session_frames(workplace: Workplace, done: Round, given: Given, data_hash: str) -> dict[str, pd.DataFrame]:
+    """The tables of one session, by the names in :data:`RECORDS`."""
+    strategy, session, book = workplace.strategy, done.session, done.standing.book
+    moment = as_of_session(strategy.market, session)
+    symbols = book.symbols
+    fills = pd.concat(
+        [fills_frame(batch, symbols, session=session, known_at=moment) for batch in done.fills],
+        ignore_index=True,
+    )
+    state = state_row(done.state) | {"book": book_remainder(book)}
+    trading = done.standing.trading
+    drift = pd.DataFrame() if done.drift is None else done.drift.to_frame()
+    return {
+        "fills": fills,
+        "portfolio_states": pd.DataFrame([state]),
+        "holdings": holdings_frame(book),
+        "signals": signals_frame(
+            done.signals,
+            session=session,
+            model_id=given.model_id,
+            data_hash=data_hash,
+            code_version=code_version(),
+            known_at=moment,
+        ),
+        "target_positions": targets_frame(
+            done.decision, stop_price=book.stop_price, reference_at=moment, known_at=moment
+        ),
+        "position_steps": steps_frame(done.decision),
+        "orders": orders_frame(
+            done.orders, symbols, session=session, execution=strategy.label.execution, reference_at=moment
+        ),
+        "drift": drift,
+        "trading_states": pd.DataFrame(
+            [
+                {
+                    "session": trading.session,
+                    "effective_session": trading.effective_session,
+                    "state": trading.state,
+                    "score": float(trading.score),
+                    "reasons": list(trading.reasons),
+                }
+            ]
+        ),
+    }
+
+
+def write_session(
+    workplace: Workplace,
+    done: Round,
+    frames: dict[str, pd.DataFrame],
+    given: Given,
+    run_id: str,
+    data_hash: str,
+) -> dict[str, str]:
+    """Append a session's records, its decision and a refresh it asks for, in one transaction of the ledger.
+
+    Returns
+    -------
+    dict of str to str
+        What the decision was made of: hashes, model, verdict.
+
+    Raises
+    ------
+    SchemaError
+        A table breaks its contract; nothing is recorded.
+    LedgerError
+        The session is on record with other content.
+    """
+    strategy, session = workplace.strategy, done.session
+    told = {name: frames[name].to_dict("records") for name in RECORDS}
+    content = hashlib.sha256(canonical_json(told).encode()).hexdigest()
+    head = {
+        "session": session,
+        "data_hash": data_hash,
+        "model_id": given.model_id,
+        "code_version": code_version(),
+        "settings_hash": strategy.content_hash(),
+        "study_id": given.study_id,
+        "verdict": given.verdict,
+        "content_hash": content,
+        "details": {
+            **asdict(given.controls),
+            "cost_model_id": given.cost_model_id,
+            "forecast_list": given.forecast_list,
+        },
+    }
+    moment = as_of_session(strategy.market, session)
+    with workplace.ledger.transaction(run_id, strategy=strategy.name, known_at=moment) as transaction:
+        transaction.append("settings_versions", [settings_version(strategy)])
+        transaction.append("decisions", [head])
+        for name in RECORDS:
+            if len(frames[name]):
+                transaction.append(name, _held(name, frames[name]))
+        if done.drift is not None and done.drift.asks_retraining:
+            transaction.append("refresh_requests", [_refresh(workplace, session, done)])
+    return {
+        name: str(head[name])
+        for name in ("data_hash", "model_id", "code_version", "settings_hash", "verdict", "content_hash")
+    }
+
+
+def _held(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Hold a session's records to the contract of their table."""
+    contract = _CONTRACTS[name]
+    validate(conform(frame, contract) if name in _FROM_RECORDS else frame, contract)
+    return frame
+
+
+def _refresh(workplace: Workplace, session: pd.Timestamp, done: Round) -> dict[str, Any]:
+    identity = hashlib.sha256(f"{workplace.strategy.name}|{session.date()}|drift".encode()).hexdigest()[:16]
+    return {
+        "event_id": identity,
+        "session": session,
+        "cause": "prediction drift",
+        "details": {"reasons": list(done.found.reasons)},
+    }

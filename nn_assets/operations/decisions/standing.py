@@ -1,0 +1,167 @@
+"""The state that one session left for the next, read back from the ledger exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from nn_assets.errors import DecisionError
+from nn_assets.execution.orders import Orders
+from nn_assets.market.calendar.sessions import previous_session
+from nn_assets.operations.costs.in_force import cost_model, recorded_cost_model_ids
+from nn_assets.operations.workplace import Workplace
+from nn_assets.oversight.severity import resumed_trading_state
+from nn_assets.portfolio.fills import FillArrays
+from nn_assets.portfolio.records import book_from_records
+from nn_assets.session.daily_round import Standing, first_standing
+from nn_assets.session.market_view import MarketView
+from nn_assets.session.spending import SLIPPAGE_SESSIONS, Spending, spending_of
+
+__all__ = ["spending_on_record", "standing_before"]
+
+# Enough of the history of states to know since when the present one holds.
+_STATES_LOOKED_BACK = 400
+
+
+def standing_before(
+    workplace: Workplace,
+    session: pd.Timestamp,
+    symbols: tuple[str, ...],
+    market: MarketView,
+    recorded_by: pd.Timestamp | None = None,
+) -> Standing:
+    """State left by the session before, read back exactly; a flat book on the first live session.
+
+    Parameters
+    ----------
+    symbols : tuple of str
+        The symbol axis.
+    market : MarketView
+        As known at the session's close.
+    recorded_by : UTC moment, optional
+        When the session was decided before: fills imported later are not that decision's.
+
+    Raises
+    ------
+    DecisionError
+        The session lies before the live start, the one before is undecided, or other symbols were held.
+    """
+    strategy = workplace.strategy
+    live = workplace.first_live_session
+    if session < live:
+        raise DecisionError(
+            expected=f"a session from {live.date()} on, the first live one",
+            found=str(session.date()),
+            remedy="set market.live_starts earlier to replay as if live, or ask for a later session",
+            session=session.date(),
+        )
+    if session == live:
+        return first_standing(strategy, symbols, session)
+    before = previous_session(strategy.market.calendar, session)
+    states = workplace.ledger.read("portfolio_states", strategy.name, before, before)
+    if states.empty:
+        raise DecisionError(
+            expected=f"{before.date()} decided",
+            found="no portfolio state for it",
+            remedy=f"nn-assets run --strategy {strategy.name} --session {before.date()}",
+            session=session.date(),
+        )
+    holdings = workplace.ledger.read("holdings", strategy.name, before, before)
+    book = book_from_records(states.iloc[0].to_dict(), holdings, states["book"].iloc[0])
+    if book.symbols != symbols:
+        raise DecisionError(
+            expected=f"the symbols held so far: {', '.join(book.symbols)}",
+            found=", ".join(symbols),
+            remedy="list market.symbols in the strategy, so that a symbol that comes or goes changes nothing",
+            session=session.date(),
+        )
+    trading = workplace.ledger.read("trading_states", strategy.name, None, before)
+    return Standing(
+        book=book,
+        orders=_orders_of(workplace, before, book.symbols),
+        trading=resumed_trading_state(trading.tail(_STATES_LOOKED_BACK), strategy.oversight),
+        spending=_spending(workplace, before, market, recorded_by),
+    )
+
+
+def _orders_of(workplace: Workplace, session: pd.Timestamp, symbols: tuple[str, ...]) -> Orders:
+    found = workplace.ledger.read("orders", workplace.strategy.name, session, session)
+    place = {symbol: number for number, symbol in enumerate(symbols)}
+    found = found.assign(place=found["symbol"].map(place)).sort_values("place")
+    sign = np.where(found["side"] == "buy", 1.0, -1.0)
+    return Orders(
+        client_order_id=tuple(found["client_order_id"]),
+        symbol=found["place"].to_numpy(dtype=np.int64),
+        quantity=sign * found["quantity"].to_numpy(dtype=np.float64),
+        urgency=tuple(found["urgency"]),
+        reference_price=found["reference_price"].to_numpy(dtype=np.float64),
+        reason_code=tuple(None if pd.isna(code) else str(code) for code in found["reason_code"]),
+    )
+
+
+def _spending(
+    workplace: Workplace, until: pd.Timestamp, market: MarketView, recorded_by: pd.Timestamp | None
+) -> tuple[Spending, ...]:
+    """Costs of the fills of the last sessions, as the round itself measured them."""
+    name, symbols = workplace.strategy.name, market.panel.symbols
+    recent = workplace.live_sessions[workplace.live_sessions <= until][-SLIPPAGE_SESSIONS:]
+    fills = workplace.ledger.read("fills", name, recent[0], until, where={"source": "paper"})
+    used = recorded_cost_model_ids(workplace.ledger.read("decisions", name, recent[0], until))
+    paper = {day: (_batch(fills[fills["session"] == day], symbols),) for day in recent}
+    return spending_on_record(workplace, paper, market, used, recorded_by)
+
+
+def spending_on_record(
+    workplace: Workplace,
+    paper: Mapping[pd.Timestamp, Sequence[FillArrays]],
+    market: MarketView,
+    used: Mapping[pd.Timestamp, str | None],
+    recorded_by: pd.Timestamp | None = None,
+) -> tuple[Spending, ...]:
+    """Costs of the fills of some sessions: of the real ones where a session has any, else of the paper ones.
+
+    The paper broker charges what the cost model says, give or take its noise: only real fills can tell
+    that trading costs more.
+
+    Parameters
+    ----------
+    paper : mapping of session to batches of fills
+        Consecutive sessions in order, at most :data:`~nn_assets.session.spending.SLIPPAGE_SESSIONS`.
+    market : MarketView
+        Covers these sessions.
+    used : mapping of session to cost model id
+        As :func:`~nn_assets.operations.costs.in_force.recorded_cost_model_ids` gives it.
+    recorded_by : UTC moment, optional
+        Only fills imported by then count. Whenever they were paid, they count from the first session
+        decided after their import.
+    """
+    days, symbols = list(paper), market.panel.symbols
+    if not days:
+        return ()
+    real = workplace.ledger.read(
+        "fills", workplace.strategy.name, days[0], days[-1], recorded_by=recorded_by, where={"source": "imported"}
+    )
+    real = real[real["symbol"].isin(symbols)]
+    imported = {day: (_batch(rows, symbols),) for day, rows in real.groupby("session")}
+    models = {each: cost_model(workplace, each) for each in {used[day] for day in days}}
+    return tuple(
+        spending_of(imported.get(day, paper[day]), market.at(market.panel.row(day)), models[used[day]]) for day in days
+    )
+
+
+def _batch(fills: pd.DataFrame, symbols: tuple[str, ...]) -> FillArrays:
+    ordered = fills.sort_values("fill_id")
+    place = {symbol: number for number, symbol in enumerate(symbols)}
+    numbers = {
+        name: ordered[name].to_numpy(dtype=np.float64)
+        for name in ("quantity", "price", "mid_price", "half_spread_usd", "commission_usd", "impact_usd")
+    }
+    return FillArrays(
+        fill_id=tuple(ordered["fill_id"]),
+        client_order_id=tuple(ordered["client_order_id"]),
+        symbol=np.array([place[symbol] for symbol in ordered["symbol"]], dtype=np.int64),
+        is_stop=np.zeros(len(ordered), dtype=np.bool_),
+        **numbers,
+    )

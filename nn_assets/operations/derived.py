@@ -1,0 +1,23 @@
+"""What a stored cube was derived from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nn_assets.features.cube import FeatureCube
+
+__all__ = ["DerivedCube", "record_of"]
+
+
+def record_of(table: str) -> str:
+    """Name of the table that says what a cube was derived from."""
+    return f"{table}_record"
+
+
+@dataclass(frozen=True, eq=False)
+class DerivedCube:
+    """Features, the hash of the published bars they come from, and the code that made them."""
+
+    cube: FeatureCube
+    data_hash: str
+    code_version: str

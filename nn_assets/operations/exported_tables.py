@@ -1,0 +1,222 @@
+"""The tables that can be exported: where each is read, and how it is cut by session and by what was known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from nn_assets.errors import PublicationError, SettingsError
+from nn_assets.frames import INTRADAY_BARS, empty
+from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.market.facts.actions import actions_as_of
+from nn_assets.market.facts.bars import as_of as known_bars
+from nn_assets.market.facts.intraday import intraday_as_of
+from nn_assets.market.facts.membership import membership_as_of
+from nn_assets.market.facts.series import series_as_of
+from nn_assets.market.panel import FIELDS, panel_from_bars
+from nn_assets.market.quality.cleaning import clean
+from nn_assets.market.quality.intraday_cleaning import clean_intraday
+from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
+from nn_assets.operations.asof.series import OTHER_SERIES
+from nn_assets.operations.asof.universe import UNIVERSE
+from nn_assets.operations.clock import as_of_sessions, now_utc
+from nn_assets.operations.intake.intraday import RAW_INTRADAY, published_intraday
+from nn_assets.operations.workplace import Workplace
+
+__all__ = ["ADJUSTED", "TABLES", "read_exported"]
+
+_LEDGER_TABLES = {
+    "signals": "signals",
+    "positions": "target_positions",
+    "orders": "orders",
+    "fills": "fills",
+    "drift": "drift",
+    "models": "models",
+    "trials": "trials",
+}
+_BY_MONTH = ("models",)
+_SPELL = ["universe", "symbol", "member_from"]
+ADJUSTED = ("backward", "forward")
+
+
+def read_exported(
+    workplace: Workplace,
+    table: str,
+    first: pd.Timestamp | None,
+    last: pd.Timestamp | None,
+    moment: pd.Timestamp | None,
+    adjusted: str | None = None,
+) -> pd.DataFrame:
+    """Read one of :data:`TABLES`.
+
+    Parameters
+    ----------
+    first, last : Timestamp, optional
+        Sessions, both included. Membership is cut to the spells that hold a day between them.
+    moment : Timestamp, UTC, optional
+        Only what was known then. Without it, ``series`` and ``membership`` are every version stored.
+    adjusted : {"backward", "forward"}, optional
+        Of ``bars`` alone: for the splits and dividends known, over all bars, before they are cut.
+        *Backward* ends at the last bar as quoted, *forward* starts at the first one.
+
+    Raises
+    ------
+    PublicationError
+        The table was never stored.
+    """
+    name = workplace.strategy.name
+    if table == "audit":
+        return workplace.ledger.chain()
+    if table in _LEDGER_TABLES:
+        low, high = (_month(first), _month(last)) if table in _BY_MONTH else (first, last)
+        return workplace.ledger.read(_LEDGER_TABLES[table], name, low, high, moment)
+    frame = _LAKE_TABLES[table](workplace, moment)
+    if adjusted is not None:
+        frame = _adjusted(workplace, frame, moment, adjusted)
+    seen = workplace.last_session if last is None else min(last, workplace.last_session)
+    return frame[_between(table, frame, first, seen)].reset_index(drop=True)
+
+
+def _month(day: pd.Timestamp | None) -> str | None:
+    return None if day is None else day.strftime("%Y-%m")
+
+
+def _between(table: str, frame: pd.DataFrame, first: pd.Timestamp | None, last: pd.Timestamp) -> pd.Series:
+    if table != "membership":
+        day = frame["ex_session" if table == "actions" else "session"]
+        return (day <= last) if first is None else (day <= last) & (day >= first)
+    inside = frame["member_from"] <= last
+    if first is not None:
+        inside &= frame["member_to"].isna() | (frame["member_to"] > first)
+    # A spell is cut with all its versions: one alone would hide that a later one ends or retires it.
+    return inside.groupby([frame[key] for key in _SPELL]).transform("any").astype(bool)
+
+
+def _bars(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame:
+    """Clean bars, as published or as they were known at a moment."""
+    if moment is None:
+        return workplace.bars()
+    market = workplace.strategy.market
+    return clean(known_bars(workplace.raw_versions(), moment), market.calendar, workplace.strategy.cleaning).bars
+
+
+def _adjusted(workplace: Workplace, bars: pd.DataFrame, moment: pd.Timestamp | None, how: str) -> pd.DataFrame:
+    actions, market = _known_actions(workplace, moment), workplace.strategy.market
+    if actions is None or bars.empty:
+        return bars
+    sessions = sessions_between(market.calendar, bars["session"].min(), bars["session"].max())
+    symbols = tuple(sorted(bars["symbol"].unique()))
+    panel = panel_from_bars(bars, sessions, symbols, actions, market.adjustment_convention)
+    shown = panel.backward_adjusted() if how == "backward" else panel.total_return()
+    place = sessions.get_indexer(pd.DatetimeIndex(bars["session"])), pd.Index(symbols).get_indexer(bars["symbol"])
+    return bars.assign(**{field: getattr(shown, field)[place] for field in FIELDS})
+
+
+def _actions(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame:
+    """Splits and dividends, as the publication in force has them or as they were known at a moment."""
+    actions = _known_actions(workplace, moment)
+    if actions is None:
+        raise _never_stored(workplace, "splits and dividends", "source.actions_path", "raw_bars")
+    return actions
+
+
+def _known_actions(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame | None:
+    if moment is None:
+        return workplace.actions()
+    name = workplace.strategy.name
+    versions = read_action_versions(workplace.lake, name, workplace.lake.segments(name, ACTIONS))
+    return None if versions is None else actions_as_of(versions, moment)
+
+
+def _quarantine(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame:
+    # From the raw bars, so that what made the gate halt can be read although nothing was published.
+    market = workplace.strategy.market
+    known = known_bars(workplace.raw_versions(), now_utc() if moment is None else moment)
+    return clean(known, market.calendar, workplace.strategy.cleaning).quarantine
+
+
+def _features(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame:
+    """Features in wide form, one row for each symbol and session."""
+    session = workplace.last_session if moment is None else _last_known(workplace, moment)
+    cube = workplace.cube(session)
+    values = np.asarray(cube.values)
+    bars, symbols = values.shape[:2]
+    frame = pd.DataFrame(values.reshape(bars * symbols, -1), columns=list(cube.names))
+    frame.insert(0, "symbol", list(cube.symbols) * bars)
+    frame.insert(0, "session", cube.sessions.repeat(symbols))
+    return frame
+
+
+def _forecasts(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame:
+    frame = workplace.forecast_history()
+    return frame if moment is None else frame[frame["session"] <= _last_known(workplace, moment)]
+
+
+def _last_known(workplace: Workplace, moment: pd.Timestamp) -> pd.Timestamp:
+    """The last session whose decision could be made by a moment."""
+    sessions = workplace.sessions()
+    known = as_of_sessions(workplace.strategy.market, sessions) <= moment
+    if not known.any():
+        raise SettingsError(
+            expected=f"a time after the close of {sessions[0].date()}",
+            found=moment.isoformat(),
+            remedy="ask for a later time",
+            key="--as-of",
+        )
+    return sessions[known][-1]
+
+
+def _series(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame:
+    """Every version of every observation, or each observation as it was known at a moment."""
+    _check_taken_in(workplace, OTHER_SERIES, "observations of other series", "series")
+    versions = workplace.lake.read_segments(workplace.strategy.name, OTHER_SERIES)
+    return versions if moment is None else series_as_of(versions, moment)
+
+
+def _membership(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame:
+    """Every version of every spell, or each spell as it was known at a moment."""
+    _check_taken_in(workplace, UNIVERSE, "membership of a universe", "universe")
+    versions = workplace.lake.read_segments(workplace.strategy.name, UNIVERSE)
+    return versions if moment is None else membership_as_of(versions, moment)
+
+
+def _intraday(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame:
+    """Clean bars within the session, as published or as they were known at a moment."""
+    strategy = workplace.strategy
+    _check_taken_in(workplace, RAW_INTRADAY, "bars within the session", "intraday")
+    if moment is None:
+        return published_intraday(workplace)
+    known = intraday_as_of(workplace.lake.read_segments(strategy.name, RAW_INTRADAY), moment)
+    if known.empty or strategy.intraday is None:
+        return empty(INTRADAY_BARS)
+    return clean_intraday(known, strategy.market.calendar, strategy.intraday, strategy.cleaning, seen_at=moment).bars
+
+
+def _check_taken_in(workplace: Workplace, table: str, what: str, section: str) -> None:
+    if not workplace.lake.segments(workplace.strategy.name, table):
+        raise _never_stored(workplace, what, section, table)
+
+
+def _never_stored(workplace: Workplace, what: str, setting: str, asset: str) -> PublicationError:
+    name = workplace.strategy.name
+    return PublicationError(
+        expected=what,
+        found="none ever taken in",
+        remedy=f"name their file under {setting} in the strategy file, and materialise {name}/{asset}",
+        strategy=name,
+    )
+
+
+_LAKE_TABLES: dict[str, Callable[[Workplace, pd.Timestamp | None], pd.DataFrame]] = {
+    "bars": _bars,
+    "quarantine": _quarantine,
+    "features": _features,
+    "forecasts": _forecasts,
+    "intraday": _intraday,
+    "actions": _actions,
+    "series": _series,
+    "membership": _membership,
+}
+TABLES = (*_LAKE_TABLES, *_LEDGER_TABLES, "audit")

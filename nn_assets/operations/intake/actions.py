@@ -1,0 +1,165 @@
+"""Splits and dividends taken in beside the bars, and held against them when both are published."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from nn_assets.frames import ACTION_VERSIONS, empty
+from nn_assets.market.facts.actions import (
+    actions_as_of,
+    new_action_versions,
+    refuse_mass_withdrawal,
+    with_action_moments,
+    withdrawals,
+)
+from nn_assets.market.facts.bars import RevisionCount
+from nn_assets.market.quality.cleaning import Cleaned
+from nn_assets.market.quality.suspicions import suspicions
+from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
+from nn_assets.operations.clock import as_of_sessions, last_stated_session, now_utc, seen_until
+from nn_assets.operations.workplace import Workplace
+from nn_assets.sources.protocol import ActionSource, Source
+from nn_assets.sources.tables.actions_file import ActionsFile
+
+__all__ = [
+    "action_messages",
+    "actions_to_publish",
+    "append_actions",
+    "ingest_actions",
+    "new_actions",
+    "stored_actions",
+    "without_recorded_splits",
+]
+
+_JUMPS = ("possible_split", "unexplained_jump")  # notices whose value is the log return
+
+
+def ingest_actions(workplace: Workplace, source: Source, decided_to: pd.Timestamp | None) -> RevisionCount:
+    """Take in every action up to the last session that may be seen; see :func:`new_actions`."""
+    fresh, counted = new_actions(workplace, source, decided_to)
+    append_actions(workplace, fresh)
+    return counted
+
+
+def new_actions(
+    workplace: Workplace, source: Source, decided_to: pd.Timestamp | None
+) -> tuple[pd.DataFrame, RevisionCount]:
+    """Ask for every action up to the last session that may be seen: what is new or differs, not stored yet.
+
+    The file that ``source.actions_path`` names counts before what the source of the bars offers; a
+    strategy with neither has no actions. What the source delivered before and no longer lists is
+    withdrawn; what is no longer in the file stays.
+
+    Raises
+    ------
+    SourceError
+        The source withdraws more at once than ``source.max_withdrawn_fraction``.
+    """
+    strategy, market = workplace.strategy, workplace.strategy.market
+    path = strategy.source.actions_path
+    offering = source if path is None else ActionsFile(workplace.folder / path)
+    # A database that is asked for no actions has not answered that there are none.
+    if not isinstance(offering, ActionSource) or getattr(offering, "actions_query", None) == "":
+        return empty(ACTION_VERSIONS), RevisionCount()
+    first, last, arrived_at = pd.Timestamp(market.history_starts), workplace.last_session, now_utc()
+    delivered = offering.actions(market.symbols, first, last)
+    stamped = with_action_moments(
+        delivered, market.calendar, market.known_at_lag_minutes, arrived_at, decided_to=decided_to
+    )
+    segments = workplace.lake.segments(strategy.name, ACTIONS)
+    found = read_action_versions(workplace.lake, strategy.name, segments)
+    stored = empty(ACTION_VERSIONS) if found is None else found
+    if path is None:
+        asked = source.name, market.symbols, first, last
+        gone = withdrawals(stored, stamped, *asked, arrived_at)
+        refuse_mass_withdrawal(stored, stamped, gone, *asked, strategy.source.max_withdrawn_fraction)
+        stamped = pd.concat([stamped, gone], ignore_index=True) if len(gone) else stamped
+    return new_action_versions(stored, stamped)
+
+
+def append_actions(workplace: Workplace, fresh: pd.DataFrame) -> None:
+    """Store what :func:`new_actions` found."""
+    if len(fresh):
+        workplace.lake.append_segment(workplace.strategy.name, ACTIONS, fresh)
+
+
+def stored_actions(workplace: Workplace) -> int:
+    """Actions taken in so far, withdrawn ones left out."""
+    segments = workplace.lake.segments(workplace.strategy.name, ACTIONS)
+    known = actions_to_publish(workplace, segments)
+    return 0 if known is None else len(known)
+
+
+def actions_to_publish(workplace: Workplace, segments: tuple[str, ...]) -> pd.DataFrame | None:
+    """Actions in some segments up to the last session, as known now; None without segments."""
+    versions = read_action_versions(workplace.lake, workplace.strategy.name, segments)
+    if versions is None:
+        return None
+    last = workplace.last_session
+    known = actions_as_of(versions, seen_until(workplace.strategy.market, last, now_utc()))
+    return known[known["ex_session"] <= last]
+
+
+def without_recorded_splits(cleaned: Cleaned, workplace: Workplace) -> Cleaned:
+    """Leave out the notices of jumps that a recorded split explains."""
+    actions = actions_to_publish(workplace, workplace.lake.segments(workplace.strategy.name, ACTIONS))
+    if actions is None:
+        return cleaned
+    splits = actions[actions["kind"] == "split"].set_index(["symbol", "ex_session"])["value"].to_dict()
+    least = workplace.strategy.cleaning.jump_minimum_log_return
+    kept = [
+        notice
+        for notice in cleaned.notices
+        if notice.rule not in _JUMPS
+        or (split := splits.get((notice.symbol, notice.first_session))) is None
+        or abs(notice.value + np.log(split)) >= least
+    ]
+    return replace(cleaned, notices=tuple(kept))
+
+
+def action_messages(workplace: Workplace, bars: pd.DataFrame, actions: pd.DataFrame | None) -> list[str]:
+    """What a person should judge, one line each: bars and actions that contradict each other, late actions."""
+    if actions is None:
+        return []
+    found = [f"{each.symbol} {each.first_session.date()}: {each.message}" for each in suspicions(bars, actions)]
+    return found + _late_messages(workplace)
+
+
+def _late_messages(workplace: Workplace) -> list[str]:
+    """Actions as last told that came after their ex-session was decided, and the session that mends the book."""
+    market, name = workplace.strategy.market, workplace.strategy.name
+    versions = read_action_versions(workplace.lake, name, workplace.lake.segments(name, ACTIONS))
+    if versions is None or market.live_starts is None or len(workplace.live_sessions) == 0:
+        return []
+    live = workplace.live_sessions
+    decided = workplace.ledger.read("decisions", name, bookkeeping=True).set_index("session")["recorded_at"]
+    recorded = pd.DatetimeIndex(pd.to_datetime(decided.reindex(live), utc=True))
+    closes = as_of_sessions(market, live)
+    told = []
+    ordered = versions.sort_values(["symbol", "ex_session", "kind", "ingested_at", "known_at"], kind="stable")
+    for row in ordered.drop_duplicates(["symbol", "ex_session", "kind"], keep="last").itertuples(index=False):
+        ex_session = int(live.searchsorted(row.ex_session))
+        if row.ex_session < live[0] or ex_session == len(live):
+            continue
+        aware = (closes >= row.known_at) & (recorded.isna() | (recorded >= row.ingested_at))
+        aware[:ex_session] = False
+        if aware[ex_session]:
+            continue
+        what = f"the {row.kind} became known" if pd.notna(row.value) else f"the {row.kind} was withdrawn"
+        told.append(
+            f"{row.symbol} {row.ex_session.date()}: late_action: {what} {row.known_at:%Y-%m-%d %H:%M} UTC; "
+            + _mended(workplace, live[aware][0] if aware.any() else None)
+        )
+    return told
+
+
+def _mended(workplace: Workplace, session: pd.Timestamp | None) -> str:
+    if session is not None:
+        return f"a book that held it then is converted before the first fill of {session.date()}"
+    end = last_stated_session(workplace.strategy.market)
+    if end is None:
+        return "a book that held it then is converted before the first fill of the next session decided"
+    return f"no session up to {end.date()}, the last to be decided, knows it: correct the position by hand"

@@ -1,0 +1,147 @@
+"""Which files of a growing folder were read already: those alone that are new or changed are read again.
+
+The record lies with the raw bars it speaks of, so that rebuilding them reads every file again. It is
+written after the bars are stored: killed between, a rerun reads the files once more, and adds nothing.
+What a file held stays on record whatever else is asked of the source, so that one sent again with other
+content is told from a new one; ``changed_at`` is when that was first seen.
+
+    <lake>/<strategy>/raw_bars/files_read.json
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nn_assets.frames import DELIVERED_BARS, empty
+from nn_assets.operations.workplace import RAW_BARS, Workplace
+from nn_assets.sources.tables.files import FilesSource
+from nn_assets.store.lake.files import file_sha256, read_record, write_record
+
+__all__ = ["UnreadFiles"]
+
+# A file that changed within this time of being looked at may change again under the same time stamp.
+_SETTLED_NANOSECONDS = 2_000_000_000
+
+
+@dataclass
+class UnreadFiles:
+    """The files to read, and what will be on record once their bars are stored.
+
+    Attributes
+    ----------
+    files : list of Path
+        New or changed ones, in the order of their names.
+    without_bars : list of str
+        Archives among those read that held no bars.
+    """
+
+    workplace: Workplace
+    source: FilesSource
+    now: pd.Timestamp
+    files: list[Path] = field(default_factory=list)
+    without_bars: list[str] = field(default_factory=list)
+    _kept: dict[str, Any] = field(default_factory=dict)  # files read before, unchanged
+    _seen: dict[str, Any] = field(default_factory=dict)  # files read now
+    _gone: dict[str, Any] = field(default_factory=dict)  # files on record, no longer there
+
+    @classmethod
+    def of(cls, workplace: Workplace, source: FilesSource, now: pd.Timestamp) -> UnreadFiles:
+        """Compare the files there are with those on record."""
+        found = cls(workplace, source, now)
+        record = read_record(_path(workplace)) or {}
+        # Additions can only become more; fewer, and bars on record as read are gone.
+        valid = record.get("asked") == _asked(workplace, source) and record.get("additions", 0) <= _additions(workplace)
+        known = record.get("files", {})
+        for file in source.files():
+            before = known.pop(file.name, None)
+            told = _told(file, before, now)
+            if valid and before is not None and before.get("whole", True) and before["sha256"] == told["sha256"]:
+                found._kept[file.name] = told
+                continue
+            found.files.append(file)
+            found._seen[file.name] = told
+        found._gone = {name: {**before, "whole": False} for name, before in known.items()}
+        return found
+
+    def bars(self, symbols: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp) -> pd.DataFrame:
+        """Bars of the unread files; none where there is no such file.
+
+        A file with sessions after ``last`` is not on record as read whole: it has more to say later. A
+        file whose name was read with other content speaks from when that was first seen, not from the
+        day in its name.
+
+        Raises
+        ------
+        SourceError
+            As ``FilesSource.bars``; that a symbol has no bar is an error where every file is read.
+        """
+        parts = []
+        for file, read in self.source.read_each(self.files):
+            if read is None:
+                self.without_bars.append(file.name)
+                continue
+            told, bars = self._seen[file.name], read
+            if self.source.known_on is not None and told["changed_at"] is not None:
+                bars = bars.assign(known_at=pd.Timestamp(told["changed_at"]).as_unit("ns"))
+            told["whole"] = not bool((bars["session"] > last).any())
+            parts.append(bars)
+        if not self._kept:
+            return self.source.select(parts, symbols, first, last)
+        if not parts:
+            return empty(DELIVERED_BARS)
+        delivered = pd.concat(parts, ignore_index=True)
+        wanted = delivered["session"].between(first, last)
+        if symbols:
+            wanted &= delivered["symbol"].isin(symbols)
+        return delivered[wanted].reset_index(drop=True)
+
+    def remember(self) -> None:
+        """Put the files on record as read."""
+        write_record(
+            _path(self.workplace),
+            {
+                "asked": _asked(self.workplace, self.source),
+                "additions": _additions(self.workplace),
+                "files": {**self._gone, **self._kept, **self._seen},
+            },
+        )
+
+
+def _told(file: Path, before: dict[str, Any] | None, now: pd.Timestamp) -> dict[str, Any]:
+    """What goes on record of a file, by what is on record of its name; hashed only if its stamp is another."""
+    stat = file.stat()
+    stamp = [stat.st_size, stat.st_mtime_ns]
+    changed_at = None if before is None else before.get("changed_at")
+    if before is not None and before["stamp"] == stamp:
+        return {"stamp": stamp, "sha256": before["sha256"], "changed_at": changed_at, "whole": True}
+    sha256 = file_sha256(file)
+    if before is not None and before["sha256"] != sha256:
+        changed_at = now.isoformat()
+    settled = now.value - stat.st_mtime_ns > _SETTLED_NANOSECONDS
+    return {"stamp": stamp if settled else None, "sha256": sha256, "changed_at": changed_at, "whole": True}
+
+
+def _path(workplace: Workplace) -> Path:
+    return workplace.lake.folder(workplace.strategy.name, RAW_BARS) / "files_read.json"
+
+
+def _additions(workplace: Workplace) -> int:
+    return workplace.lake.additions(workplace.strategy.name, RAW_BARS)
+
+
+def _asked(workplace: Workplace, source: FilesSource) -> dict[str, Any]:
+    """What decides which bars a file gives, but for the last session."""
+    market = workplace.strategy.market
+    return {
+        "path": str(source.path),
+        "settings": workplace.strategy.source.model_dump(mode="json"),
+        "requires_volume": source.requires_volume,
+        "symbols": list(market.symbols),
+        "first": str(market.history_starts),
+        "calendar": market.calendar,
+        "lag_minutes": market.known_at_lag_minutes,
+    }

@@ -1,0 +1,164 @@
+"""Funding rates asked from an exchange: the whole history at first, then from a little before the last rate stored.
+
+What was asked is on record beside the series, so that other settings (an earlier ``history_starts``, another
+perpetual, other bounds) ask for, and judge, the whole history again. The record is written after the rates
+are stored: killed between, a rerun asks once more, and adds nothing.
+
+    <lake>/<strategy>/other_series/asked.json
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nn_assets.frames import DELIVERED_SERIES, conform
+from nn_assets.operations.clock import as_of_session
+from nn_assets.settings import FundingSeriesSettings, Strategy
+from nn_assets.settings.sources import CcxtSettings
+from nn_assets.sources.answers import Scope, nothing_of, partial_answer
+from nn_assets.sources.vendors.ccxt import CcxtSource
+from nn_assets.store.lake.files import read_record, write_record
+
+__all__ = ["FundingRequest", "asked_before", "remember_asked"]
+
+_RECORD = "asked.json"
+_OVERLAP = pd.Timedelta(days=7)  # asked again each time, so that a restated rate shows
+
+
+@dataclass(frozen=True, eq=False)
+class FundingRequest:
+    """What is asked of the exchange for one series.
+
+    Parameters
+    ----------
+    settings : FundingSeriesSettings
+    source : CcxtSource
+    newest : dict of str to Timestamp, UTC
+        The last rate stored of each of the bars' symbols that has one.
+    history_starts : Timestamp
+        The first day asked of a symbol that has none.
+    end : Timestamp, UTC
+        The decision on the last session that may be seen: no rate after it is delivered.
+    """
+
+    settings: FundingSeriesSettings
+    source: CcxtSource
+    newest: dict[str, pd.Timestamp]
+    history_starts: pd.Timestamp
+    end: pd.Timestamp
+
+    @classmethod
+    def of(
+        cls, strategy: Strategy, settings: FundingSeriesSettings, stored: pd.DataFrame, last_session: pd.Timestamp
+    ) -> FundingRequest:
+        """Make the request that goes on from the versions stored; an empty frame of them asks for everything."""
+        market, end = strategy.market, as_of_session(strategy.market, last_session)
+        scope = Scope(market.calendar, tuple(settings.symbols.values()), market.history_starts)
+        exchange, base_url = _place(strategy, settings)
+        source = CcxtSource(scope, exchange, base_url, symbols_key="series.symbols", exchange_key="series.exchange")
+        request = cls(settings, source, {}, pd.Timestamp(market.history_starts), end)
+        seen = stored[(stored["name"] == settings.name) & (stored["observed_at"] <= end)]
+        for own, perpetual in settings.symbols.items():
+            mine = seen[(seen["symbol"] == own) & (seen["source"] == request._told_as(perpetual))]
+            if len(mine):
+                request.newest[own] = mine["observed_at"].max()
+        return request
+
+    def first(self, symbol: str) -> pd.Timestamp:
+        """The first UTC day asked of one of the bars' symbols."""
+        newest = self.newest.get(symbol)
+        if newest is None:
+            return self.history_starts
+        return max((newest - _OVERLAP).tz_localize(None).normalize(), self.history_starts)
+
+    def deliver(self, tell: Callable[[str], None]) -> pd.DataFrame:
+        """Ask, and give the rates under the bars' symbols.
+
+        Returns
+        -------
+        DataFrame
+            Columns of ``DELIVERED_SERIES``; ``source`` names the exchange and the perpetual.
+
+        Raises
+        ------
+        SourceError
+            The extra is not installed, or a symbol has no whole answer; nothing is delivered then.
+        """
+        firsts = {symbol: self.first(symbol) for symbol in self.settings.symbols}
+        last = self.end.tz_localize(None).normalize()
+        parts = []
+        for first in sorted(set(firsts.values())):
+            asked = {own: self.settings.symbols[own] for own, day in firsts.items() if day == first}
+            names = tuple(dict.fromkeys(asked.values()))
+            tell(f"{self.settings.name}: asking {self._vendor} for the rates of {', '.join(names)} from {first.date()}")
+            rates = self.source.funding_rates(names, first, last)
+            rates = rates[rates["observed_at"] <= self.end]
+            for own, perpetual in asked.items():
+                parts.append(self._checked(rates[rates["symbol"] == perpetual], own, perpetual, first))
+        delivered = pd.concat(parts, ignore_index=True)
+        days = f"{delivered['observed_at'].min().date()} to {delivered['observed_at'].max().date()}"
+        tell(f"{self.settings.name}: {len(delivered)} rates, {days}")
+        return delivered
+
+    def _checked(self, rates: pd.DataFrame, own: str, perpetual: str, first: pd.Timestamp) -> pd.DataFrame:
+        if rates.empty:
+            last = self.end.tz_localize(None).normalize()
+            raise nothing_of(self._vendor, perpetual, first, last, what="funding rates", key="series.symbols")
+        newest, until = self.newest.get(own), rates["observed_at"].max()
+        if newest is not None and until < newest - pd.Timedelta(seconds=self.settings.grid_tolerance_seconds):
+            raise partial_answer(self._vendor, perpetual, f"rates up to {until}, though one of {newest} came before")
+        unstated = pd.Series(pd.NaT, index=rates.index, dtype="datetime64[ns, UTC]")
+        told = {"name": self.settings.name, "symbol": own, "source": self._told_as(perpetual), "known_at": unstated}
+        return conform(rates.assign(**told, **dict.fromkeys(("open", "low", "high"), float("nan"))), DELIVERED_SERIES)
+
+    @property
+    def _vendor(self) -> str:
+        return f"{self.source.name}:{self.source.exchange}"
+
+    def _told_as(self, perpetual: str) -> str:
+        return f"{self._vendor} {perpetual}"
+
+    def not_asked(self, quarantine: pd.DataFrame) -> pd.DataFrame:
+        """The rows of a quarantine that came with earlier deliveries of this series, of days not asked again."""
+        observed = quarantine["known_at"] - pd.Timedelta(minutes=self.settings.lag_minutes)
+        kept = pd.Series(data=False, index=quarantine.index)
+        for own, perpetual in self.settings.symbols.items():
+            mine = quarantine["symbol"] == f"{self.settings.name} {own}".strip()
+            mine &= quarantine["source"] == self._told_as(perpetual)
+            kept |= mine & (observed < self.first(own).tz_localize("UTC"))
+        return quarantine[kept]
+
+
+def _place(strategy: Strategy, settings: FundingSeriesSettings) -> tuple[str, str | None]:
+    """The exchange that a series is asked from, and where."""
+    if settings.exchange is not None:
+        return settings.exchange, settings.base_url
+    assert isinstance(strategy.source, CcxtSettings), "settings demand it"
+    return strategy.source.exchange, settings.base_url or strategy.source.base_url
+
+
+def asked_before(folder: Path, strategy: Strategy, settings: FundingSeriesSettings) -> bool:
+    """Whether the last delivery was asked for, and judged, by the same settings."""
+    record = read_record(folder / _RECORD) or {}
+    return _told(strategy, settings) in record.get("asked", [])
+
+
+def remember_asked(folder: Path, strategy: Strategy) -> None:
+    """Put on record by which settings the rates stored were asked for."""
+    funding = [each for each in strategy.series if isinstance(each, FundingSeriesSettings)]
+    if funding:
+        write_record(folder / _RECORD, {"asked": [_told(strategy, each) for each in funding]})
+
+
+def _told(strategy: Strategy, settings: FundingSeriesSettings) -> dict[str, Any]:
+    return {
+        "settings": settings.model_dump(mode="json"),
+        "place": list(_place(strategy, settings)),
+        "first": str(strategy.market.history_starts),
+        "calendar": strategy.market.calendar,
+    }

@@ -1,0 +1,85 @@
+"""The source that a strategy's settings name."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pandas as pd
+
+from nn_assets.market.facts.bars import known_after
+from nn_assets.operations.intake.intraday import PublishedIntraday
+from nn_assets.operations.workplace import Workplace
+from nn_assets.settings.sources import (
+    AlpacaSettings,
+    CcxtSettings,
+    FilesSettings,
+    MassiveSettings,
+    SimulatorSettings,
+    SqlSettings,
+    YfinanceSettings,
+)
+from nn_assets.sources.answers import Scope
+from nn_assets.sources.bundled import BundledSource
+from nn_assets.sources.keys import EnvironmentKey
+from nn_assets.sources.protocol import Source
+from nn_assets.sources.simulated import SimulatedSource
+from nn_assets.sources.sql import SqlSource
+from nn_assets.sources.tables.files import FilesSource
+from nn_assets.sources.tables.limits import Limits
+from nn_assets.sources.vendors.alpaca import AlpacaSource
+from nn_assets.sources.vendors.ccxt import CcxtSource
+from nn_assets.sources.vendors.massive import MassiveSource
+from nn_assets.sources.vendors.yfinance import YfinanceSource
+
+__all__ = ["source_of"]
+
+
+def source_of(workplace: Workplace) -> Source:
+    """The source that the strategy names. Nothing is asked yet, and no key is read."""
+    settings, market = workplace.strategy.source, workplace.strategy.market
+    scope = Scope(market.calendar, market.symbols, market.history_starts)
+    volume = workplace.strategy.cleaning.traded_with_volume
+    if workplace.strategy.intraday is not None:
+        return PublishedIntraday(workplace)
+    if isinstance(settings, FilesSettings):
+        assert settings.path is not None, "settings demand it"
+        return FilesSource(
+            workplace.folder / settings.path,
+            requires_volume=volume,
+            member=settings.member,
+            known_on=partial(_known_on, workplace) if settings.known_at_from == "file_name" else None,
+            limits=Limits(settings.max_rows, settings.max_columns, settings.max_megabytes),
+        )
+    if isinstance(settings, SimulatorSettings):
+        return SimulatedSource(
+            calendar=market.calendar,
+            history_starts=market.history_starts,
+            history_ends=market.history_ends,
+            seed=settings.seed,
+            planted_rank_ic=settings.planted_rank_ic,
+            signal_persistence=settings.signal_persistence,
+        )
+    if isinstance(settings, SqlSettings):
+        return SqlSource(
+            scope,
+            EnvironmentKey(settings.url_env),
+            settings.query,
+            settings.actions_query,
+            settings.maximum_rows,
+            requires_volume=volume,
+        )
+    if isinstance(settings, MassiveSettings):
+        return MassiveSource(scope, EnvironmentKey(settings.key_env), settings.base_url)
+    if isinstance(settings, AlpacaSettings):
+        keys = EnvironmentKey(settings.key_env), EnvironmentKey(settings.secret_env)
+        return AlpacaSource(scope, *keys, feed=settings.feed, base_url=settings.base_url)
+    if isinstance(settings, CcxtSettings):
+        return CcxtSource(scope, settings.exchange, settings.base_url)
+    if isinstance(settings, YfinanceSettings):
+        return YfinanceSource(scope, settings.base_url)
+    return BundledSource()
+
+
+def _known_on(workplace: Workplace, day: pd.Timestamp) -> pd.Timestamp:
+    market = workplace.strategy.market
+    return known_after(market.calendar, [day], market.known_at_lag_minutes)[0]

@@ -1,0 +1,61 @@
+"""Membership of a strategy's universe taken in and stored by version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from nn_assets.market.facts.bars import RevisionCount
+from nn_assets.market.facts.membership import new_spells, refuse_cut_off
+from nn_assets.operations.asof.stored import last_decided_session
+from nn_assets.operations.asof.universe import UNIVERSE, membership_versions
+from nn_assets.operations.clock import as_of_session, last_stated_session, now_utc
+from nn_assets.settings import Strategy
+from nn_assets.sources.tables.membership_files import read_membership_file
+from nn_assets.store.lake.lake import Lake
+from nn_assets.store.ledger.ledger import Ledger
+
+__all__ = ["ingest_universe"]
+
+
+def ingest_universe(strategy: Strategy, lake: Lake, ledger: Ledger, folder: Path) -> RevisionCount:
+    """Read the strategy's file of membership and append what is new or differs; retire what it no longer holds.
+
+    A spell that begins after the last session that the settings state is left for when that session moves,
+    unless the file says that it was known by then. The end of a spell belongs to its row, wherever it lies.
+
+    Raises
+    ------
+    SourceError
+        The file is absent or faulty, or lacks more members than may vanish at once; nothing is stored then.
+    """
+    assert strategy.universe is not None, "asked of a strategy with a universe only"
+    decided = last_decided_session(ledger, strategy.name)
+    stored, delivered, now = (
+        membership_versions(strategy, lake),
+        read_membership_file(folder, strategy.universe),
+        now_utc(),
+    )
+    refuse_cut_off(stored, delivered, now, strategy.universe.max_retired_fraction)
+    fresh, counted = new_spells(
+        stored,
+        _told_by_the_end(delivered, stored, strategy),
+        now,
+        decided_at=None if decided is None else as_of_session(strategy.market, decided),
+    )
+    if len(fresh):
+        lake.append_segment(strategy.name, UNIVERSE, fresh)
+    return counted
+
+
+def _told_by_the_end(delivered: pd.DataFrame, stored: pd.DataFrame, strategy: Strategy) -> pd.DataFrame:
+    """Those of the spells delivered that may be seen by the end of history, or were stored already."""
+    last = last_stated_session(strategy.market)
+    if last is None:
+        return delivered
+    assumed = delivered["member_from"].dt.tz_localize("UTC")
+    told = delivered["known_at"].fillna(assumed) <= as_of_session(strategy.market, last)
+    key = ["universe", "symbol", "member_from"]
+    there = pd.MultiIndex.from_frame(delivered[key]).isin(pd.MultiIndex.from_frame(stored[key]))
+    return delivered[told | there | (delivered["member_from"] <= last)].reset_index(drop=True)

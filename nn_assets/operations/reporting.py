@@ -1,0 +1,290 @@
+"""Pages and plots made from what the stores hold."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nn_assets.errors import PublicationError
+from nn_assets.evaluation.figure_set import StudyFigures
+from nn_assets.evaluation.verdict import Verdict
+from nn_assets.operations.asof.universe import survivorship_facts
+from nn_assets.operations.study import StudyResult
+from nn_assets.operations.workplace import Workplace
+from nn_assets.portfolio.late_actions import owed_by_late_actions
+from nn_assets.reports.page import DailyPage, Plot, StudyPage, daily_page, demo_page, study_page
+from nn_assets.reports.plots import (
+    calibration_curve,
+    equity_and_drawdown,
+    positions_over_time,
+    rolling_rank_ic,
+)
+from nn_assets.session.daily_round import Round
+from nn_assets.settings import Strategy
+from nn_assets.store.home import reports_root
+from nn_assets.store.lake.files import read_record, replace_file, write_record
+
+__all__ = [
+    "keep_study",
+    "study_plots",
+    "study_sheet",
+    "write_daily_page",
+    "write_demo_page",
+    "write_study_page",
+]
+
+
+_NET_ROOM = 0.001  # fraction of capital: what rounding to lots and a day's moves explain
+
+
+def study_plots(result: StudyResult) -> dict[str, bytes]:
+    """Equity, rolling skill, calibration and positions of a study, as PNG bytes by name."""
+    study = result.study
+    rows = slice(study.rows[0], study.rows[-1] + 1)
+    record = study.record
+    weights = np.array([done.decision.target_weight for done in study.replays["network"].rounds])
+    return {
+        "equity": equity_and_drawdown(
+            record.sessions[rows], {name: track.net[rows] for name, track in record.tracks.items()}
+        ),
+        "skill": rolling_rank_ic(
+            record.sessions[rows],
+            {name: values[rows] for name, values in record.forecasts.items()},
+            record.returns[rows],
+        ),
+        "calibration": calibration_curve(
+            {name: values[rows] for name, values in record.forecasts.items()}, record.targets[rows]
+        ),
+        "positions": positions_over_time(record.sessions[rows], weights, record.symbols),
+    }
+
+
+_CAPTIONS = {
+    "equity": (
+        "Growth of one unit of capital",
+        "Out of sample, net of stated costs, as the study replayed it.",
+    ),
+    "skill": (
+        "Skill over time",
+        "Rank correlation of forecast and outcome over a sliding window; zero is chance.",
+    ),
+    "calibration": (
+        "Calibration",
+        "How often the market rose when the forecast said so; the diagonal is honest.",
+    ),
+    "positions": (
+        "Positions in the replay",
+        "Target weights; the replay trades as if the verdict allowed it.",
+    ),
+}
+
+
+def keep_study(workplace: Workplace, strategy: Strategy, result: StudyResult) -> None:
+    """Keep what the tear sheet needs of a study, so that pages can be made without running it again."""
+    record, rows = result.study.record, result.study.rows
+    first, last = record.sessions[rows[0]], record.sessions[rows[-1]]
+    models = [each for each in result.material.model_by_row if each]
+    kept = {
+        "figures": result.study.figures.to_dict(),
+        "verdict": asdict(result.last.verdict),
+        "facts": [
+            ["Out-of-sample sessions", f"{len(rows):,}"],
+            ["Span", f"{first.date()} to {last.date()}"],
+            ["Models", str(len(set(models)))],
+            ["Symbols", str(len(record.symbols))],
+            ["Trials counted", str(result.trials)],
+            *map(list, survivorship_facts(strategy, workplace.lake, workplace.bars(), workplace.sessions()).items()),
+        ],
+        "settings_hash": strategy.content_hash(),
+        "newest_model": models[-1],
+        "plots": {name: base64.b64encode(png).decode() for name, png in study_plots(result).items()},
+    }
+    write_record(_kept_study(workplace), kept)
+
+
+def _kept_study(workplace: Workplace) -> Path:
+    return reports_root() / f"{workplace.strategy.name}-study.json"
+
+
+def study_sheet(workplace: Workplace) -> StudyPage:
+    """The tear sheet of the study kept last, with the positions decided last where there are any.
+
+    Raises
+    ------
+    PublicationError
+        No study was kept, or nothing is published.
+    """
+    strategy, ledger = workplace.strategy, workplace.ledger
+    kept = read_record(_kept_study(workplace))
+    if kept is None:
+        raise PublicationError(
+            expected=f"a study of {strategy.name}",
+            found="none kept",
+            remedy=f"nn-assets study --strategy {strategy.name}",
+            strategy=strategy.name,
+        )
+    publication = workplace.publications.require(strategy.name, workplace.last_session)
+    targets = ledger.latest("target_positions", strategy.name)
+    decided = None if targets.empty else targets["session"].iloc[0]
+    steps = drift = None
+    state, reasons = "", ""
+    if decided is not None:
+        steps = ledger.read("position_steps", strategy.name, decided, decided)
+        drift = ledger.read("drift", strategy.name, decided, decided)
+        trading = ledger.latest("trading_states", strategy.name)
+        state, reasons = str(trading["state"].iloc[-1]), "; ".join(trading["reasons"].iloc[-1])
+    quarantine = workplace.publications.quarantine(publication)
+    return StudyPage(
+        name=strategy.name,
+        description=strategy.description,
+        verdict=Verdict(**kept["verdict"]),
+        figures=StudyFigures.from_dict(kept["figures"]),
+        label=_market_label(strategy),
+        facts=[
+            *((name, value) for name, value in kept["facts"]),
+            ("Rows in quarantine", str(len(quarantine))),
+        ],
+        plots=[
+            Plot(*caption, base64.b64decode(kept["plots"][name]))
+            for name, caption in _CAPTIONS.items()
+            if name in kept["plots"]
+        ],
+        decided_session="" if decided is None else str(decided.date()),
+        targets=None if targets.empty else targets,
+        steps=steps,
+        drift=drift,
+        trading_state=state,
+        trading_reasons=reasons,
+        quarantine=quarantine,
+        notices=tuple(publication.details.get("notices", ())),
+        provenance={
+            "Data": publication.content_hash,
+            "Settings": str(kept["settings_hash"]),
+            "Code": str(ledger.latest("studies", strategy.name)["code_version"].iloc[-1]),
+            "Newest model": str(kept["newest_model"]),
+        },
+        caveats=_caveats(strategy),
+    )
+
+
+def _market_label(strategy: Strategy) -> str:
+    return "Simulated market" if strategy.source.kind == "simulator" else "Real bars"
+
+
+def _net_notices(strategy: Strategy, state: Mapping[str, Any]) -> list[str]:
+    """Say that a stop left one leg of a balanced book alone overnight; the orders below bring it back."""
+    net, limit = float(state["net_fraction"]), strategy.portfolio.net_limit
+    if abs(net) <= limit + _NET_ROOM:
+        return []
+    cause = "a stop, a partial fill or a move unbalanced the book after its orders were made"
+    remedy = "The targets below keep to the limit again from the next fill on."
+    return [f"Net {net:+.2%} lies beyond the limit of {limit:.0%}: {cause}. {remedy}"]
+
+
+def _late_notices(strategy: Strategy, done: Round) -> list[str]:
+    """Say which actions became known late, and what they brought to the book on this session."""
+    late, symbols = done.late, done.standing.book.symbols
+    if late is None:
+        return []
+    told, owed = [], owed_by_late_actions(late, strategy.portfolio.lot_size)
+    for column in late.changed.nonzero()[0]:
+        changes = [
+            f"{kind} of {day} {before[column]:g} -> {now[column]:g}"
+            for kind in ("split", "dividend")
+            for day, before, now in zip(
+                late.sessions, getattr(late.taken, kind), getattr(late.known, kind), strict=True
+            )
+            if before[column] != now[column]
+        ]
+        told.append(
+            f"{symbols[column]}: {', '.join(changes)}, known only now. The book was converted before this session's "
+            f"first fill: {owed.quantity[column]:+,.10g} shares, {owed.dividends_usd[column]:+,.2f} USD of dividends, "
+            f"{owed.in_lieu_usd[column]:+,.2f} USD for fractions. Compare it with the account."
+        )
+    if done.cancelled:
+        told.append(
+            f"late_action: {done.cancelled} orders under way were cancelled and nothing of them was filled: the book "
+            "that sized them was wrong. Cancel those that the account still holds; the orders below replace them."
+        )
+    return told
+
+
+def _caveats(strategy: Strategy) -> tuple[str, ...]:
+    said = []
+    if strategy.source.kind == "simulator":
+        said.append("The market is simulated and its edge was planted: the figures prove nothing about real markets.")
+    if strategy.market.vault_starts is not None:
+        said.append(f"History from {strategy.market.vault_starts} on is sealed in the vault; nothing here has seen it.")
+    else:
+        said.append("There is no vault: no stretch of history was kept back for a last test.")
+    if strategy.trade_without_verdict:
+        said.append("The settings say trade_without_verdict: positions are taken although no edge may have been found.")
+    resets = strategy.portfolio.replay_reset_sessions
+    if strategy.label.kind == "direction_relative":
+        said.append("'Up' means above the median of the day: the label is relative, and the book dollar-neutral.")
+    said.append(f"In the replay a latched breaker is reset after {resets} sessions; live, only a person resets it.")
+    said.append("Returns are simulated fills at stated costs, not money made.")
+    return tuple(said)
+
+
+def _write(name: str, text: str) -> Path:
+    folder = reports_root()
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / name
+    with replace_file(file) as staged:
+        staged.write_text(text, encoding="utf-8")
+    return file
+
+
+def write_study_page(workplace: Workplace) -> Path:
+    """Write a strategy's tear sheet; returns its file."""
+    return _write(f"{workplace.strategy.name}-study.html", study_page(study_sheet(workplace)))
+
+
+def write_demo_page(sheets: list[StudyPage]) -> Path:
+    """Write the demo's page with every strategy's sheet; returns its file."""
+    text = demo_page(
+        sheets,
+        title="nn_assets demo",
+        subtitle="Two strategies, the same machinery: real index bars, and a simulated market with a planted edge.",
+    )
+    return _write("demo.html", text)
+
+
+def write_daily_page(
+    workplace: Workplace,
+    done: Round,
+    frames: dict[str, pd.DataFrame],
+    provenance: dict[str, str],
+    drift_plot: bytes | None,
+) -> Path:
+    """Write the report of one session; returns its file."""
+    strategy = workplace.strategy
+    trading = frames["trading_states"].iloc[0]
+    caption = "Each monitored series against its calibrated critical value."
+    plots = [] if drift_plot is None else [Plot("Drift", caption, drift_plot)]
+    page = DailyPage(
+        name=strategy.name,
+        session=str(done.session.date()),
+        trading_state=str(trading["state"]),
+        trading_reasons="; ".join(trading["reasons"]),
+        portfolio=frames["portfolio_states"].iloc[0].to_dict(),
+        targets=frames["target_positions"],
+        steps=frames["position_steps"],
+        orders=frames["orders"],
+        fills=frames["fills"],
+        drift=frames["drift"],
+        label=_market_label(strategy),
+        verdict=provenance["verdict"] if provenance["verdict"] != "None" else "",
+        plots=plots,
+        notices=_net_notices(strategy, frames["portfolio_states"].iloc[0]) + _late_notices(strategy, done),
+        provenance=provenance,
+        caveats=_caveats(strategy),
+    )
+    return _write(f"{strategy.name}-{done.session.date()}.html", daily_page(page))

@@ -1,0 +1,120 @@
+"""Runs without the UI, through Dagster all the same: materialisations in the persisted instance."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import dagster as dg
+
+from nn_assets.errors import RunFailed
+from nn_assets.orchestration.build import all_definitions, job_name
+from nn_assets.orchestration.instance import open_instance
+from nn_assets.orchestration.naming import STRATEGY_TAG, asset_key
+from nn_assets.settings import Strategy
+
+__all__ = ["execute", "failed_checks", "materialise", "metadata_by_asset"]
+
+# Names the progress logger: without it Dagster prints every event.
+_RUN_CONFIG: dict[str, Any] = {"loggers": {"console": {"config": {}}}}
+_REMEDY = re.compile(r"(?:\. |\n)Remedy: ")
+_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+def materialise(
+    strategy: Strategy,
+    kind: str,
+    *,
+    first: str | None = None,
+    last: str | None = None,
+    tags: dict[str, str] | None = None,
+) -> str:
+    """Execute one of a strategy's jobs as ``execute`` does; the run's id."""
+    return str(execute(strategy, kind, first=first, last=last, tags=tags).run_id)
+
+
+def execute(
+    strategy: Strategy,
+    kind: str,
+    *,
+    first: str | None = None,
+    last: str | None = None,
+    tags: dict[str, str] | None = None,
+    assets: tuple[str, ...] = (),
+) -> dg.ExecuteInProcessResult:
+    """Execute one of a strategy's jobs in this process, in the persisted instance.
+
+    Parameters
+    ----------
+    kind : str
+        One of ``orchestration.build.JOBS``.
+    first, last : str, optional
+        Partition keys; equal ones for a single partition, none for an unpartitioned job.
+    tags : dict, optional
+        Further run tags.
+    assets : tuple of str, optional
+        Those of the job's assets to materialise; all when none is named.
+
+    Raises
+    ------
+    RunFailed
+        A step failed; says which and why, and where to look.
+    """
+    job = all_definitions().resolve_job_def(job_name(strategy, kind))
+    all_tags = {STRATEGY_TAG: strategy.name, **(tags or {})}
+    key = first if first == last else None
+    if first is not None and key is None:
+        all_tags |= {_RANGE_START: first, _RANGE_END: str(last)}
+    with open_instance() as instance:
+        result = job.execute_in_process(
+            run_config=_RUN_CONFIG,
+            instance=instance,
+            partition_key=key,
+            tags=all_tags,
+            raise_on_error=False,
+            asset_selection=[asset_key(strategy, name) for name in assets] or None,
+        )
+        if not result.success:
+            raise _explained(result, job_name(strategy, kind))
+        return result
+
+
+def metadata_by_asset(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
+    """What each asset of a run said of itself, by its name."""
+    by_asset = {}
+    for event in result.all_events:
+        if event.is_step_materialization:
+            materialization = event.step_materialization_data.materialization
+            values = {name: value.value for name, value in materialization.metadata.items()}
+            by_asset[materialization.asset_key.path[-1]] = values
+    return by_asset
+
+
+def failed_checks(result: dg.ExecuteInProcessResult, key: dg.AssetKey) -> list[str]:
+    """The checks of an asset that did not pass in a run, a line each: name and what it says."""
+    failed = [each for each in result.get_asset_check_evaluations() if each.asset_key == key and not each.passed]
+    return [f"{each.check_name}: {each.description}" for each in failed]
+
+
+def _explained(result: dg.ExecuteInProcessResult, job: str) -> RunFailed:
+    failures = [event for event in result.all_events if event.is_step_failure]
+    for event in failures:
+        error = event.step_failure_data.error
+        if error is not None and error.cause is not None:
+            error = error.cause  # Dagster wraps what the step raised
+        failure = event.step_failure_data.user_failure_data
+        message = (failure.description if failure else None) or (error.message if error else "")
+        told, *rest = _REMEDY.split(str(message).strip().removeprefix("nn_assets.errors."), maxsplit=1)
+        remedy = "".join(rest)
+        return RunFailed(
+            expected=f"job {job} to succeed",
+            found=f"step {event.step_key} failed: {told}",
+            remedy=f"{remedy.rstrip('.') or 'mend what it names'}; then run again: what was finished is kept",
+            run=result.run_id,
+        )
+    return RunFailed(
+        expected=f"job {job} to succeed",
+        found="a failure before its first step",
+        remedy="open the run in the UI (make ui)",
+        run=result.run_id,
+    )

@@ -1,0 +1,324 @@
+"""One session, in order: convert, fill, mark, watch, decide, order. Replay and the live round both call it.
+
+Yesterday's state comes in, today's facts come in, today's records and tomorrow's state come out.
+Nothing here reads a clock, a file or a later session.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.costs.model import CostModel
+from nn_assets.errors import DecisionError
+from nn_assets.execution.gate import GateState, pass_gate
+from nn_assets.execution.orders import Orders, orders_after_actions, targets_to_orders
+from nn_assets.execution.paper import Bar, Liquidity, fill_orders, loss_beyond_stops, stop_fills
+from nn_assets.market.calendar.sessions import next_session, previous_session
+from nn_assets.oversight.drift import DriftReport
+from nn_assets.oversight.severity import (
+    Severity,
+    TradingState,
+    initial_trading_state,
+    next_trading_state,
+    severity,
+)
+from nn_assets.portfolio.actions import book_after_actions
+from nn_assets.portfolio.book import Book, PortfolioState, empty_book, reset_breaker
+from nn_assets.portfolio.breakers import Control, kill_switch_control
+from nn_assets.portfolio.decide import decide
+from nn_assets.portfolio.fills import FillArrays, no_fills
+from nn_assets.portfolio.inputs import Decision, DecisionInputs
+from nn_assets.portfolio.late_actions import LateActions, book_after_late_actions, owed_by_late_actions
+from nn_assets.session.market_view import SessionMarket
+from nn_assets.session.spending import SLIPPAGE_SESSIONS, Spending, slippage_of, spending_of
+from nn_assets.settings import Strategy
+from nn_assets.signals.signals import SessionSignals
+
+__all__ = ["Controls", "Round", "SessionFacts", "Standing", "first_standing", "play_session"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """What one session hands to the next: the book, the orders under way, the trading state."""
+
+    book: Book
+    orders: Orders
+    trading: TradingState
+    spending: tuple[Spending, ...] = ()  # of the last sessions, oldest first
+
+    @property
+    def session(self) -> pd.Timestamp:
+        """The session after whose close it holds."""
+        return self.trading.session
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What a decision takes from outside the market: the study's verdict, and what a person set."""
+
+    verdict_allows: bool = False
+    kill_switch: str = "ACTIVE"
+    breaker_reset: tuple[str, str] | None = None  # person and reason
+
+
+@dataclass(frozen=True, eq=False)
+class SessionFacts:
+    """What is known at a session's close, beside the standing."""
+
+    market: SessionMarket
+    signals: SessionSignals
+    drift: DriftReport | None = None
+    controls: Controls = Controls()
+    late: LateActions | None = None  # actions of sessions gone by, where any became known only now
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """Everything a session did, in the order in which it was done."""
+
+    session: pd.Timestamp
+    fills: tuple[FillArrays, ...]
+    state: PortfolioState
+    signals: SessionSignals
+    drift: DriftReport | None
+    found: Severity
+    decision: Decision
+    orders: Orders
+    standing: Standing
+    turnover_usd: float
+    loss_beyond_stops_usd: float  # what fills lost beyond the stops of the positions they closed
+    late: LateActions | None = None  # what the book was mended by before the first fill
+    cancelled: int = 0  # orders under way that were sized on the book before it was mended
+
+
+def first_standing(strategy: Strategy, symbols: tuple[str, ...], first: pd.Timestamp) -> Standing:
+    """A flat book before the first session to be decided."""
+    before = previous_session(strategy.market.calendar, first)
+    book = empty_book(symbols, strategy.portfolio.initial_capital_usd)
+    nothing = targets_to_orders(
+        symbols,
+        np.zeros(len(symbols)),
+        np.zeros(len(symbols)),
+        np.full(len(symbols), np.nan),
+        np.zeros(len(symbols)),
+        strategy=strategy.name,
+        session=before,
+    )
+    return Standing(book, nothing, initial_trading_state(before, first))
+
+
+def play_session(
+    strategy: Strategy, costs: CostModel, sessions_per_year: int, standing: Standing, facts: SessionFacts
+) -> Round:
+    """Play one session.
+
+    Parameters
+    ----------
+    strategy : Strategy
+    costs : CostModel
+        The model in force; the same one prices fills on paper and sizes positions.
+    sessions_per_year : int
+        Of the calendar, for financing.
+    standing : Standing
+        As left by the session before.
+    facts : SessionFacts
+        Known at this session's close.
+
+    Returns
+    -------
+    Round
+
+    Raises
+    ------
+    DecisionError
+        The standing is not that of the session before: sessions are played in order, each once.
+    """
+    session = facts.market.session
+    calendar = strategy.market.calendar
+    if standing.trading.effective_session != session:
+        raise DecisionError(
+            expected=f"the state left for {standing.trading.effective_session.date()}",
+            found=f"session {session.date()}",
+            remedy="run the sessions in between first: each builds on the one before",
+            session=session.date(),
+        )
+    standing = _released(_converted(standing, facts, strategy.portfolio.lot_size), facts.controls)
+    book, fills, beyond = _fill(strategy, costs, sessions_per_year, standing, facts)
+    close = facts.market.close
+    book, state = book.marked(session, close, strategy.portfolio, stale_data=not np.isfinite(close).any())
+    book = book.released(session, facts.signals.calibrated_probability)
+    if strategy.label.execution == "next_close":
+        book = book.stopped_at_close(_blocked_until(strategy, session))
+    decision = decide(_inputs(strategy, standing, facts, book), strategy.portfolio, costs)
+    orders = _orders(strategy, session, decision, book, facts.market.previous_close, standing.orders)
+    book = book.awaiting(_signed(orders, len(book.symbols)), decision.stop_distance)
+    following = next_session(calendar, session)
+    spending = (*standing.spending, spending_of(fills, facts.market, costs))[-SLIPPAGE_SESSIONS:]
+    found = Severity(0, ())
+    if facts.drift is not None:
+        slippage = slippage_of(spending, strategy.oversight.slippage_tolerance_fraction)
+        found = severity(facts.drift, slippage)
+    trading = next_trading_state(standing.trading, found, strategy.oversight, session, following)
+    return Round(
+        session=session,
+        fills=fills,
+        state=state,
+        signals=facts.signals,
+        drift=facts.drift,
+        found=found,
+        decision=decision,
+        orders=orders,
+        standing=Standing(book, orders, trading, spending),
+        loss_beyond_stops_usd=beyond,
+        turnover_usd=float(sum(np.abs(batch.quantity * batch.price).sum() for batch in fills)),
+        late=facts.late,
+        cancelled=standing.orders.reason_code.count("late_action"),
+    )
+
+
+def _released(standing: Standing, controls: Controls) -> Standing:
+    """Reset the breaker that was latched when the session began; one that fires on it is not meant."""
+    if controls.breaker_reset is None or standing.book.breaker is None:
+        return standing
+    person, reason = controls.breaker_reset
+    return replace(standing, book=reset_breaker(standing.book, person=person, reason=reason))
+
+
+def _converted(standing: Standing, facts: SessionFacts, lot_size: float) -> Standing:
+    """Mend the book by late actions; carry it and the orders over the session's own, before the first fill.
+
+    Where late actions change the book, every order under way is cancelled.
+    """
+    split, dividend, orders = facts.market.split, facts.market.dividend, standing.orders
+    book = replace(standing.book, session_dividends_usd=0.0, session_cash_in_lieu_usd=0.0)
+    if facts.late is not None:
+        book = book_after_late_actions(book, facts.late, lot_size, facts.market.session)
+        if owed_by_late_actions(facts.late, lot_size).anything:
+            orders = replace(orders, reason_code=tuple(code or "late_action" for code in orders.reason_code))
+    if split is None or dividend is None:
+        return replace(standing, book=book, orders=orders)
+    book = book_after_actions(book, split, dividend, lot_size)
+    return replace(standing, book=book, orders=orders_after_actions(orders, split, dividend, lot_size))
+
+
+def _still_sent(orders: Orders, book: Book, kill_switch: str) -> Orders:
+    """What the kill switch leaves of the orders under way: all, those that reduce, or none."""
+    control = kill_switch_control(kill_switch)
+    if control < Control.REDUCING or len(orders) == 0:
+        return orders
+    held = book.quantity[orders.symbol]
+    after = held + orders.quantity
+    reduces = (np.abs(after) < np.abs(held)) & (after * held >= 0.0)
+    stays = reduces if control is Control.REDUCING else np.zeros(len(orders), dtype=np.bool_)
+    codes = tuple(code if keep else code or "halted" for code, keep in zip(orders.reason_code, stays, strict=True))
+    return replace(orders, reason_code=codes)
+
+
+def _blocked_until(strategy: Strategy, session: pd.Timestamp) -> pd.Timestamp:
+    until = session
+    for _ in range(strategy.label.horizon_sessions):
+        until = next_session(strategy.market.calendar, until)
+    return until
+
+
+def _fill(
+    strategy: Strategy, costs: CostModel, sessions_per_year: int, standing: Standing, facts: SessionFacts
+) -> tuple[Book, tuple[FillArrays, ...], float]:
+    """Finance what was held, fill yesterday's orders on today's bar, then the stops that it touched."""
+    market = facts.market
+    bar = Bar(market.open, market.high, market.low, market.close, market.volume)
+    liquidity = Liquidity(
+        adv_usd=market.previous_adv_usd,
+        daily_volatility=market.previous_volatility,
+        lot_size=strategy.portfolio.lot_size,
+        proxy_adv_usd=strategy.portfolio.proxy_adv_usd,
+    )
+    book = standing.book.opened(strategy.costs, strategy.market.cash_rate_annual_fraction, sessions_per_year)
+    execution = strategy.label.execution
+    sent = _still_sent(standing.orders, book, facts.controls.kill_switch)
+    ordered = fill_orders(sent, bar, costs, liquidity, strategy.execution, execution)
+    beyond = float(loss_beyond_stops(book, ordered).sum())
+    book = book.filled(ordered, market.session)
+    stopped = no_fills()
+    if execution == "next_open" and kill_switch_control(facts.controls.kill_switch) is not Control.HALTED:
+        stopped = stop_fills(
+            book, bar, costs, liquidity, strategy.execution, strategy=strategy.name, session=market.session
+        )
+        beyond += float(loss_beyond_stops(book, stopped).sum())
+        book = book.filled(stopped, market.session, blocked_until=_blocked_until(strategy, market.session))
+    return book, (ordered, stopped), beyond
+
+
+def _inputs(strategy: Strategy, standing: Standing, facts: SessionFacts, book: Book) -> DecisionInputs:
+    signals, market = facts.signals, facts.market
+    return DecisionInputs(
+        symbols=book.symbols,
+        session=market.session,
+        reference_price=market.close,
+        calibrated_probability=signals.calibrated_probability,
+        confidence=signals.confidence,
+        mean_win=signals.mean_win,
+        mean_loss=signals.mean_loss,
+        outcomes=signals.outcomes,
+        atr=market.average_true_range,
+        daily_volatility=signals.forecast_volatility,
+        adv_usd=market.adv_usd,
+        trailing_returns=market.trailing_returns,
+        beta=market.beta,
+        current_quantity=book.quantity,
+        blocked_side=book.blocked_side,
+        equity_usd=book.equity_usd,
+        drawdown_fraction=book.drawdown_fraction,
+        horizon_sessions=strategy.label.horizon_sessions,
+        verdict_allows=facts.controls.verdict_allows or strategy.trade_without_verdict,
+        trading_state=standing.trading.state,
+        breaker=None if book.breaker is None else book.breaker.kind,
+        kill_switch=facts.controls.kill_switch,
+        regime_scale=market.regime_scale,
+        last_mark=book.price,
+    )
+
+
+def _orders(
+    strategy: Strategy,
+    session: pd.Timestamp,
+    decision: Decision,
+    book: Book,
+    previous_close: FloatArray,
+    sent: Orders,
+) -> Orders:
+    asked = targets_to_orders(
+        book.symbols,
+        decision.target_quantity,
+        book.quantity,
+        decision.inputs.reference_price,
+        book.unfilled_quantity,
+        strategy=strategy.name,
+        session=session,
+    )
+    gate = GateState(
+        control=decision.control,
+        last_price=book.price,
+        collar_price=previous_close,
+        current_quantity=book.quantity,
+        equity_usd=book.equity_usd,
+        gross_limit=strategy.portfolio.gross_limit,
+        net_limit=strategy.portfolio.net_limit,
+        lot_size=strategy.portfolio.lot_size,
+        sent_ids=frozenset(sent.client_order_id),
+    )
+    return pass_gate(asked, gate, strategy.execution)
+
+
+def _signed(orders: Orders, symbols: int) -> FloatArray:
+    """Accepted quantities on the symbol axis."""
+    quantity = np.zeros(symbols)
+    accepted = orders.accepted
+    quantity[orders.symbol[accepted]] = orders.quantity[accepted]
+    return quantity

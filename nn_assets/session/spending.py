@@ -1,0 +1,81 @@
+"""What fills cost against what the cost model said they would."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nn_assets.costs.model import CostModel
+from nn_assets.oversight.slippage import SlippageTest, slippage_breach
+from nn_assets.portfolio.fills import FillArrays
+from nn_assets.session.market_view import SessionMarket
+
+__all__ = ["SLIPPAGE_SESSIONS", "Spending", "slippage_of", "spending_of"]
+
+FloatArray = npt.NDArray[np.float64]
+
+SLIPPAGE_SESSIONS = 60
+
+
+@dataclass(frozen=True, eq=False)
+class Spending:
+    """Costs of one session's fills, fractions of the value traded, shape (fills,)."""
+
+    session: np.datetime64
+    realised: FloatArray
+    modelled: FloatArray
+
+
+def spending_of(fills: Sequence[FillArrays], market: SessionMarket, costs: CostModel) -> Spending:
+    """Realised and modelled cost of each fill of a session, by what was known when it was ordered.
+
+    Like is held against like: a part (half-spread, commission, impact) that a broker did not state is
+    left out of both sides. A half-spread not stated is the signed distance of the price from the mid,
+    where there is one. A fill of which no part is known is NaN, and left out of any test.
+    """
+    realised: list[FloatArray] = []
+    modelled: list[FloatArray] = []
+    names: list[str] = []
+    for batch in fills:
+        value = np.abs(batch.quantity * batch.price)
+        parts = costs.parts(value, market.previous_adv_usd[batch.symbol], market.previous_volatility[batch.symbol])
+        half_spread = np.where(
+            np.isfinite(batch.half_spread_usd), batch.half_spread_usd, batch.quantity * (batch.price - batch.mid_price)
+        )
+        spent = np.stack([half_spread, batch.commission_usd, batch.impact_usd])
+        stated = np.isfinite(spent)
+        nothing = ~stated.any(axis=0)
+        expected = np.stack([parts.half_spread, parts.commission, parts.impact])
+        realised.append(np.where(nothing, np.nan, np.where(stated, spent, 0.0).sum(axis=0) / value))
+        modelled.append(np.where(nothing, np.nan, np.where(stated, expected, 0.0).sum(axis=0)))
+        names += batch.fill_id
+    # By fill id, so that fills read back from the ledger are summed in the same order.
+    order = np.array(sorted(range(len(names)), key=names.__getitem__), dtype=np.int64)
+    none = np.zeros(0)
+    return Spending(
+        market.session.to_datetime64().astype("datetime64[D]"),
+        np.concatenate([none, *realised])[order],
+        np.concatenate([none, *modelled])[order],
+    )
+
+
+def slippage_of(recent: Sequence[Spending], tolerance: float) -> SlippageTest:
+    """Test whether the last sessions' fills cost more than the model says, beyond a tolerance.
+
+    Parameters
+    ----------
+    recent : sequence of Spending
+        In order; the last :data:`SLIPPAGE_SESSIONS` count.
+    """
+    window = recent[-SLIPPAGE_SESSIONS:]
+    none = np.zeros(0)
+    days = [np.full(len(each.realised), each.session) for each in window]
+    return slippage_breach(
+        np.concatenate([none, *(each.realised for each in window)]),
+        np.concatenate([none, *(each.modelled for each in window)]),
+        tolerance,
+        sessions=np.concatenate([np.zeros(0, dtype="datetime64[D]"), *days]),
+    )

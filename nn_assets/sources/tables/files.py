@@ -1,0 +1,276 @@
+"""Bars from CSV and Parquet files: one file or a folder, long or one file per symbol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from nn_assets.errors import SourceError
+from nn_assets.frames import DELIVERED_BARS, conform
+from nn_assets.sources.days import days_written, known_at_fault, without_a_time
+from nn_assets.sources.protocol import checked_selection, validate_symbol
+from nn_assets.sources.spellings import day_of_name, quoted, symbol_from_name
+from nn_assets.sources.tables.archives import ARCHIVES, read_archive
+from nn_assets.sources.tables.limits import Limits
+from nn_assets.sources.tables.tables import LINE, read_csv, read_parquet, unreadable
+
+__all__ = ["FilesSource"]
+
+_CSV = (".csv", ".csv.gz")
+_PARQUET = (".parquet", ".pq")
+_MOST_FAULTS = 10
+
+
+class FilesSource:
+    """Files that a person or a vendor put into a folder.
+
+    Symbols come from a column where there is one, else from the file's name (``NUE_data.csv``).
+    Adjusted columns are left out: bars are stored raw. Every bar's ``source`` names its file.
+
+    Parameters
+    ----------
+    path : path or str
+        One file, or a folder whose ``.csv``, ``.csv.gz``, ``.parquet`` and ``.pq`` files, and archives
+        (``.tar.gz``, ``.tgz``, ``.tar``, ``.zip``) of such files, are read in the order of their
+        names; other files in it are passed over, and so are archives without bars.
+    requires_volume : bool
+        False for series quoted without volume, such as an index of volatility: theirs is NaN.
+    member : str, optional
+        Name or pattern of the members of an archive that hold bars; those with a bar's columns when
+        left out.
+    known_on : callable, optional
+        From the day in a file's name (``20150323.tar.gz``) to the moment from which all its bars
+        count as known. A column ``known_at`` of a file's own comes first. Bars of files without
+        either have no moment of their own.
+    limits : Limits
+        What is read at most; beyond, the delivery is refused.
+    """
+
+    name = "files"
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        requires_volume: bool = True,
+        member: str | None = None,
+        known_on: Callable[[pd.Timestamp], pd.Timestamp] | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.requires_volume = requires_volume
+        self.member = member
+        self.known_on = known_on
+        self.limits = limits or Limits()
+
+    def bars(
+        self,
+        symbols: tuple[str, ...] = (),
+        first: pd.Timestamp | None = None,
+        last: pd.Timestamp | None = None,
+    ) -> pd.DataFrame:
+        """Deliver the files' bars; see ``Source.bars``. Faults of single rows pass; faults of a file do not.
+
+        Raises
+        ------
+        SourceError
+            No file, or a file that is empty, not text, unreadable, without a needed column, with
+            text in a price, a date that is none, an intraday time, an impossible symbol, or more
+            than the limits; names file, row, symbol, session, column and value as far as there are such.
+        """
+        found: list[pd.DataFrame] = []
+        rows = 0
+        for _, bars in self.read_each(self.files()):
+            if bars is not None:
+                found.append(bars)
+                rows += len(bars)
+                self.limits.check_rows(rows, self.path, at_least=True)
+        return self.select(found, symbols, first, last)
+
+    def select(
+        self,
+        found: list[pd.DataFrame],
+        symbols: tuple[str, ...] = (),
+        first: pd.Timestamp | None = None,
+        last: pd.Timestamp | None = None,
+    ) -> pd.DataFrame:
+        """Cut what all files hold to what was asked for; see ``Source.bars``."""
+        if not found:
+            raise SourceError(
+                expected="a file with bars",
+                found="archives without any",
+                remedy="correct source.path, or source.member, in the strategy file",
+                file=str(self.path),
+                rule="not_empty",
+            )
+        return checked_selection(pd.concat(found, ignore_index=True), self.name, symbols, first, last)
+
+    def files(self) -> list[Path]:
+        """Files that hold tables, in the order of their names.
+
+        Raises
+        ------
+        SourceError
+            There is none, or one that is no plain file.
+        """
+        try:
+            found = self._there()
+        except OSError as error:
+            raise unreadable(self.path, "a file or folder", error) from error
+        if not found or not _is_table(found[0]):
+            raise SourceError(
+                expected=f"a {', '.join((*_CSV, *_PARQUET, *ARCHIVES))} file, or a folder of such files",
+                found="nothing there" if not self.path.exists() else "none",
+                remedy="correct source.path in the strategy file",
+                file=str(self.path),
+                rule="files_there",
+            )
+        return found
+
+    def _there(self) -> list[Path]:
+        if self.path.is_file():
+            return [self.path]
+        if not self.path.is_dir():
+            return []
+        entries = [entry for entry in self.path.iterdir() if not entry.name.startswith(".")]
+        found = sorted(entry for entry in entries if _is_table(entry) and not entry.is_dir())
+        for entry in found:
+            if not entry.is_file():
+                raise unreadable(entry, "a plain file", FileNotFoundError("a pipe, or a link that leads nowhere"))
+        return found
+
+    def read_each(self, files: Sequence[Path]) -> Iterator[tuple[Path, pd.DataFrame | None]]:
+        """Each file with its bars, as ``read`` gives them.
+
+        Raises
+        ------
+        SourceError
+            What ``read`` refuses. The files after one at fault are read all the same: the error tells the
+            first fault of each of the first ten of them.
+        """
+        faults: list[SourceError] = []
+        for file in files:
+            try:
+                bars = self.read(file)
+            except SourceError as error:
+                faults.append(error)
+                if len(faults) == _MOST_FAULTS:
+                    break
+                continue
+            if not faults:
+                yield file, bars
+        if faults:
+            raise _together(faults)
+
+    def read(self, file: Path) -> pd.DataFrame | None:
+        """Bars of one file, as ``bars`` gives them but whole and in its order; None for an archive without any."""
+        if file.name.lower().endswith(ARCHIVES):
+            table = read_archive(file, self.member, self._table)
+        else:
+            table = self._table(file)
+        if table is None:
+            return None
+        if "symbol" not in table.columns:
+            table["symbol"] = validate_symbol(symbol_from_name(file), file=str(file))
+        _check_symbols(table, file)
+        if "volume" not in table.columns:
+            table["volume"] = float("nan")
+        table["session"] = _sessions(table, file)
+        bars = conform(table.assign(source=f"{self.name}:{file.name}"), DELIVERED_BARS)
+        known_at = self._known_at(table, file)
+        return bars if known_at is None else bars.assign(known_at=known_at)
+
+    def _table(self, file: Path) -> pd.DataFrame:
+        read = read_parquet if file.name.lower().endswith(_PARQUET) else read_csv
+        return read(file, needs_volume=self.requires_volume, limits=self.limits)
+
+    def _known_at(self, table: pd.DataFrame, file: Path) -> pd.Series | pd.Timestamp | None:
+        if "known_at" in table.columns:
+            return _moments(table, file)
+        day = None if self.known_on is None else day_of_name(file)
+        return None if day is None or self.known_on is None else self.known_on(day)
+
+
+def _together(faults: list[SourceError]) -> SourceError:
+    """The faults of several files as one: the place of the first, and the others in its words."""
+    first, *others = faults
+    if not others:
+        return first
+    told = [f"{error.where.get('file')}{_row_told(error)}: {error.found}" for error in others]
+    least = "at least " if len(faults) == _MOST_FAULTS else ""
+    return SourceError(
+        expected=first.expected,
+        found=f"{first.found}; and in {least}{len(others)} more files: {'; '.join(told)}",
+        remedy="; ".join(dict.fromkeys(error.remedy for error in faults)),
+        **first.where,
+    )
+
+
+def _row_told(error: SourceError) -> str:
+    told = [f", {name} {error.where[name]}" for name in ("row", "column") if name in error.where]
+    return "".join(told)
+
+
+def _is_table(path: Path) -> bool:
+    return path.name.lower().endswith((*_CSV, *_PARQUET, *ARCHIVES))
+
+
+def _check_symbols(table: pd.DataFrame, file: Path) -> None:
+    first_lines = table.drop_duplicates("symbol")
+    for symbol, line in zip(first_lines["symbol"], first_lines[LINE], strict=True):
+        validate_symbol(symbol, file=str(file), row=int(line))
+
+
+def _sessions(table: pd.DataFrame, file: Path) -> pd.Series:
+    """Days of a column of dates, as tz-naive midnights; the wall date where an offset is given."""
+    days = days_written(table["session"])
+    _refuse_first(table, days.isna(), file)
+    return days
+
+
+def _moments(table: pd.DataFrame, file: Path) -> pd.Series:
+    """Moments of a column ``known_at``: UTC, or with an offset; NaT where a cell is empty."""
+    written = table["known_at"]
+    if not pd.api.types.is_datetime64_any_dtype(written):
+        written = written.astype("str").fillna("").str.strip().replace("", None)
+    moments = pd.to_datetime(written, utc=True, errors="coerce", format="ISO8601")
+    moments = moments.where(moments.between(pd.Timestamp.min.tz_localize("UTC"), pd.Timestamp.max.tz_localize("UTC")))
+    wrong = moments.isna() & written.notna()
+    if wrong.any():
+        row = table[wrong].iloc[0]
+        raise SourceError(
+            expected="a moment, such as 2018-01-31T21:30:00Z; UTC where no offset is given",
+            found=f"{str(row['known_at'])!r}, first of {int(wrong.sum())}",
+            remedy="write moments year first, from 1677 to 2262, or leave the cell empty",
+            file=str(file),
+            row=int(row[LINE]),
+            symbol=row["symbol"],
+            rule="moments_are_moments",
+            column="known_at",
+            value=repr(str(row["known_at"])),
+        )
+    days = without_a_time(written, moments)
+    if days.any():
+        row = table[days].iloc[0]
+        fault = known_at_fault("known_at", row["known_at"], int(days.sum()))
+        raise SourceError(**fault, file=str(file), row=int(row[LINE]), symbol=row["symbol"])
+    return moments.dt.as_unit("ns")
+
+
+def _refuse_first(table: pd.DataFrame, wrong: pd.Series, file: Path) -> None:
+    if not wrong.any():
+        return
+    row = table[wrong].iloc[0]
+    raise SourceError(
+        expected="a day, such as 2018-01-31, 2018/01/31 or 20180131, at most with a midnight and an offset",
+        found=f"{quoted(row['session'])}, first of {int(wrong.sum())}",
+        remedy="write dates year first; intraday bars do not belong into a file of daily ones",
+        file=str(file),
+        row=int(row[LINE]),
+        symbol=row["symbol"],
+        rule="dates_are_days",
+        column="session",
+        value=quoted(row["session"]),
+    )

@@ -1,0 +1,140 @@
+"""Intraday bars from CSV, Parquet and Feather files, one symbol a file or long; bid and ask files are joined."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from nn_assets.errors import SourceError
+from nn_assets.frames import QUOTES
+from nn_assets.settings import IntradaySettings
+from nn_assets.sources.protocol import validate_symbol
+from nn_assets.sources.tables.plain_tables import (
+    TABLE_ENDINGS,
+    column_named,
+    files_of,
+    moments_of,
+    numbers_of,
+    read_plain,
+)
+
+__all__ = ["read_intraday_files"]
+
+_TIMES = ("bar_at", "date", "datetime", "timestamp", "time", "open_time")
+_PRICES = ("open", "high", "low", "close")
+_SYMBOLS = ("symbol", "ticker")
+_SIDES = ("bid", "ask")
+_KEY = ["symbol", "bar_at"]
+
+
+def read_intraday_files(folder: Path, settings: IntradaySettings) -> pd.DataFrame:
+    """Read every bar of the files that the settings name.
+
+    Parameters
+    ----------
+    folder : Path
+        That a relative path starts from; the path may be a file, a folder, or a pattern (``*-5m.feather``).
+    settings : IntradaySettings
+
+    Returns
+    -------
+    DataFrame
+        symbol, bar_at (UTC, the bar's start), open, high, low, close, volume (NaN where the file has
+        none), the columns of ``QUOTES`` (NaN where there are no quotes) and source, ordered by symbol and
+        bar_at. Of bid and ask files the prices are the mids; where one side is missing they are NaN.
+
+    Raises
+    ------
+    SourceError
+        No file, an unreadable one, a missing column, a value that is none of its kind, bars closer
+        together than the settings say, or a bid without its ask.
+    """
+    tables = [_read(file, settings) for file in _files(folder, settings)]
+    plain = [table for table in tables if "side" not in table.columns]
+    sided = [table for table in tables if "side" in table.columns]
+    bars = pd.concat([*plain, *([_mids(pd.concat(sided, ignore_index=True))] if sided else [])], ignore_index=True)
+    return bars.sort_values(_KEY, kind="stable").reset_index(drop=True)
+
+
+def _files(folder: Path, settings: IntradaySettings) -> list[Path]:
+    if not set(settings.path) & set("*?["):
+        return files_of(folder / settings.path, "intraday.path")
+    found = sorted(path for path in folder.glob(settings.path) if path.name.lower().endswith(TABLE_ENDINGS))
+    return found or files_of(folder / settings.path, "intraday.path")
+
+
+def _read(file: Path, settings: IntradaySettings) -> pd.DataFrame:
+    table = read_plain(file)
+    times = column_named(table, _TIMES, file)
+    assert times is not None
+    told: dict[str, object] = {
+        "symbol": _symbols(table, file, settings),
+        "bar_at": moments_of(table, times, file),
+    }
+    for name in _PRICES:
+        column = column_named(table, (name,), file)
+        assert column is not None
+        told[name] = numbers_of(table, column, file)
+    for name in ("volume", *QUOTES):
+        column = column_named(table, (name,), file, needed=False)
+        told[name] = np.nan if column is None else numbers_of(table, column, file)
+    bars = pd.DataFrame(told, index=table.index).assign(source=f"intraday:{file.name}")
+    _refuse_finer(bars, file, settings)
+    side = next((side for side in _SIDES if side in re.split(r"[-_.]", file.name.lower())), None)
+    return bars if side is None else bars.assign(side=side)
+
+
+def _symbols(table: pd.DataFrame, file: Path, settings: IntradaySettings) -> pd.Series | str:
+    column = column_named(table, _SYMBOLS, file, needed=False)
+    if column is None:
+        # ADA_BTC-5m.feather, gbpusd-m1-bid-2012.csv: the symbol ends at the first hyphen.
+        stem = file.name.partition("-")[0].partition(".")[0]
+        return validate_symbol(settings.named.get(stem, stem), file=str(file))
+    symbols = table[column].astype("str").str.strip()
+    for symbol in symbols.unique():
+        validate_symbol(symbol, file=str(file))
+    return symbols
+
+
+def _refuse_finer(bars: pd.DataFrame, file: Path, settings: IntradaySettings) -> None:
+    steps = bars.sort_values(_KEY).groupby("symbol")["bar_at"].diff().dropna()
+    steps = steps[steps > pd.Timedelta(0)]
+    usual = steps.mode().min()
+    if len(steps) and usual < pd.Timedelta(minutes=settings.bar_minutes):
+        raise SourceError(
+            expected=f"bars of {settings.bar_minutes} minutes",
+            found=f"bars {usual.total_seconds() / 60:g} minutes apart",
+            remedy="correct intraday.bar_minutes, or deliver bars of that size",
+            file=str(file),
+            rule="bars_of_their_size",
+        )
+
+
+def _mids(sided: pd.DataFrame) -> pd.DataFrame:
+    """Join bid and ask by symbol and start; a bar of one side alone keeps it, without a mid."""
+    halves = {side: rows.drop(columns=["side", *QUOTES]) for side, rows in sided.groupby("side")}
+    alone = set(halves["bid"]["symbol"]) ^ set(halves["ask"]["symbol"]) if len(halves) == 2 else {*sided["symbol"]}
+    if alone:
+        raise SourceError(
+            expected="a bid file and an ask file of each symbol",
+            found=f"one side alone of {', '.join(sorted(alone))}",
+            remedy="deliver the other side beside it, or take bid and ask out of the file's name",
+            file=str(sided["source"].iloc[0]).partition(":")[2],
+            symbol=min(alone),
+            rule="two_sides",
+        )
+    # Bars delivered twice meet by their order, so that neither side is multiplied.
+    for side, rows in halves.items():
+        halves[side] = rows.assign(turn=rows.groupby(_KEY).cumcount())
+    both = halves["bid"].merge(halves["ask"], on=[*_KEY, "turn"], how="outer", suffixes=("_bid", "_ask"))
+    told = {"symbol": both["symbol"], "bar_at": both["bar_at"]}
+    for name in _PRICES:
+        told[name] = (both[f"{name}_bid"] + both[f"{name}_ask"]) / 2.0
+    told["volume"] = both[["volume_bid", "volume_ask"]].sum(axis=1, min_count=1)
+    for side in _SIDES:
+        told |= {f"{side}_{name}": both[f"{name}_{side}"] for name in _PRICES}
+    told["source"] = both["source_bid"].fillna(both["source_ask"])
+    return pd.DataFrame(told)

@@ -1,0 +1,99 @@
+"""Other series from CSV, Parquet and Feather files: an index of volatility, funding rates, a metric."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from nn_assets.errors import SourceError
+from nn_assets.frames import DELIVERED_SERIES, conform
+from nn_assets.market.calendar.sessions import session_ends
+from nn_assets.settings import FileSeriesSettings
+from nn_assets.sources.protocol import validate_symbol
+from nn_assets.sources.tables.plain_tables import column_named, days_of, files_of, moments_of, numbers_of, read_plain
+
+__all__ = ["read_series_file"]
+
+_TIMES = ("observed_at", "session", "date", "datetime", "timestamp", "time", "day")
+_VALUES = ("value", "close", "rate")
+_PUBLISHED = ("known_at", "published_at")
+_SYMBOLS = ("symbol", "ticker")
+_RANGE = ("open", "low", "high")
+
+
+def read_series_file(folder: Path, settings: FileSeriesSettings, calendar: str) -> pd.DataFrame:
+    """Read one series as its files give it.
+
+    Parameters
+    ----------
+    folder : Path
+        That a relative path starts from.
+    settings : FileSeriesSettings
+    calendar : str
+        The series' own, or the market's: a day of the file is observed at the end of its session.
+
+    Returns
+    -------
+    DataFrame
+        Columns of ``DELIVERED_SERIES``. ``open``, ``low`` and ``high`` are those beside a value
+        called close; a day without a session is observed at its end, UTC.
+
+    Raises
+    ------
+    SourceError
+        No file, an unreadable one, a missing column, a value that is none of its kind, or neither a
+        publication time nor a stated lag.
+    """
+    parts = [_read(file, settings, calendar) for file in files_of(folder / settings.path, "series.path")]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _read(file: Path, settings: FileSeriesSettings, calendar: str) -> pd.DataFrame:
+    table = read_plain(file)
+    times = column_named(table, _TIMES, file)
+    value = column_named(table, (settings.value_column,) if settings.value_column else _VALUES, file)
+    published = column_named(table, _PUBLISHED, file, needed=False)
+    if published is None and settings.lag_minutes is None:
+        raise SourceError(
+            expected=f"when each value of {settings.name} was published, or after what lag it counts as known",
+            found="no column known_at or published_at, and no lag_minutes",
+            remedy="state series.lag_minutes in the strategy file",
+            file=str(file),
+            rule="known_at_stated",
+        )
+    assert times is not None
+    assert value is not None
+    if settings.stamps == "days":
+        observed = session_ends(calendar, days_of(table, times, file))
+    else:
+        observed = moments_of(table, times, file)
+    beside = {name: column_named(table, (name,), file, needed=False) for name in _RANGE}
+    ranged = value.strip().lower() == "close" and all(beside.values())
+    told = {
+        "name": settings.name,
+        "symbol": _symbols(table, file, settings),
+        "observed_at": observed,
+        "value": numbers_of(table, value, file),
+        "source": f"series:{file.name}",
+        "known_at": _published(table, published, file, settings),
+    }
+    told |= {name: numbers_of(table, beside[name] or "", file) if ranged else float("nan") for name in _RANGE}
+    return conform(pd.DataFrame(told, index=table.index), DELIVERED_SERIES)
+
+
+def _published(table: pd.DataFrame, column: str | None, file: Path, settings: FileSeriesSettings) -> pd.Series:
+    if column is None:
+        return pd.Series(pd.NaT, index=table.index, dtype="datetime64[ns, UTC]")
+    # A cell may be empty where a stated lag takes its place.
+    return moments_of(table, column, file, nullable=settings.lag_minutes is not None, known_at=True)
+
+
+def _symbols(table: pd.DataFrame, file: Path, settings: FileSeriesSettings) -> pd.Series | str:
+    column = column_named(table, _SYMBOLS, file, needed=False)
+    if settings.symbol or column is None:
+        return settings.symbol
+    symbols = table[column].astype("str").str.strip()
+    for symbol in symbols.unique():
+        validate_symbol(symbol, file=str(file))
+    return symbols

@@ -1,0 +1,1 @@
+"""Vendors and exchanges, one module each, over one transport."""

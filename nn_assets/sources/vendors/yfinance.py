@@ -1,0 +1,223 @@
+"""Daily bars, splits and dividends that Yahoo shows, through yfinance; made raw again.
+
+Yahoo adjusts prices, volumes and dividends of the past for every split since, and calls that raw. The
+same answer names the splits, so it is undone here: price x f, volume / f, dividend x f, with f the
+product of the ratios of all later splits. Figures are 32-bit numbers at Yahoo: 7 significant digits
+are kept of prices, whole units of volume; otherwise each new split would change all earlier bars by a
+hair. (A reverse split does change earlier volumes by a hair: Yahoo's whole shares lose digits to it.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nn_assets.frames import DELIVERED_BARS, conform
+from nn_assets.sources.answers import Scope, action_table, nothing_of, partial_answer
+from nn_assets.sources.keys import missing_extra
+from nn_assets.sources.protocol import checked_selection
+from nn_assets.sources.retry import (
+    DEFAULT_POLICY,
+    Fault,
+    Faulted,
+    RetryPolicy,
+    broken_off,
+    judge,
+    not_there,
+    persist,
+    too_slow,
+)
+from nn_assets.sources.vendors.http import rehosted
+
+__all__ = ["YfinanceSource"]
+
+_PRICES = {"open": "Open", "high": "High", "low": "Low", "close": "Close"}
+_SIGNIFICANT_DIGITS = 7
+_CHART = "/v8/finance/chart/"
+_CURL_CUT_OFF = (18, 56, 92)  # partial file, failure while receiving, HTTP/2 stream not closed cleanly
+
+
+@dataclass(frozen=True)
+class YfinanceSource:
+    """Yahoo's daily bars with Yahoo's split adjustment undone.
+
+    Asked up to the present whatever the last session: later splits are needed to undo their effect.
+    A spin-off that Yahoo books as a split of an odd ratio is undone like one.
+
+    Parameters
+    ----------
+    scope : Scope
+        What is asked for where a request leaves it open.
+    base_url : str, optional
+        Asked in place of Yahoo's own hosts.
+    policy : RetryPolicy
+    timeout_seconds : float
+    """
+
+    scope: Scope
+    base_url: str | None = None
+    policy: RetryPolicy = DEFAULT_POLICY
+    timeout_seconds: float = 30.0
+    name: str = "yfinance"
+
+    def bars(
+        self,
+        symbols: tuple[str, ...] = (),
+        first: pd.Timestamp | None = None,
+        last: pd.Timestamp | None = None,
+    ) -> pd.DataFrame:
+        """Deliver raw daily bars; see ``Source.bars``.
+
+        Raises
+        ------
+        SourceError
+            No good answer, bars that are not daily, or no bar of a symbol.
+        """
+        names, start = self.scope.asked(self.name, symbols, first)
+        delivered = []
+        for symbol, told in self._histories(names, start).items():
+            if told.empty:
+                raise nothing_of(self.name, symbol, start, last)
+            later = _later_splits(told)
+            table = {field: _significant(told[column] * later) for field, column in _PRICES.items()}
+            table["volume"] = (told["Volume"] / later).round()
+            delivered.append(
+                conform(pd.DataFrame(table).assign(symbol=symbol, session=told.index, source=self.name), DELIVERED_BARS)
+            )
+        return checked_selection(pd.concat(delivered, ignore_index=True), self.name, names, start, last)
+
+    def actions(
+        self,
+        symbols: tuple[str, ...] = (),
+        first: pd.Timestamp | None = None,
+        last: pd.Timestamp | None = None,
+    ) -> pd.DataFrame:
+        """Deliver splits and dividends, these as paid on the day; see ``ActionSource.actions``."""
+        names, start = self.scope.asked(self.name, symbols, first)
+        rows: list[tuple[str, object, str, object]] = []
+        for symbol, told in self._histories(names, start).items():
+            splits, paid = told["Stock Splits"], _significant(told["Dividends"] * _later_splits(told))
+            rows += [(symbol, day, "split", float(ratio)) for day, ratio in splits[splits != 0.0].items()]
+            rows += [(symbol, day, "dividend", float(cash)) for day, cash in paid[paid != 0.0].items()]
+        return action_table(self.name, rows, start, last)
+
+    def _histories(self, names: tuple[str, ...], first: pd.Timestamp) -> dict[str, pd.DataFrame]:
+        """Yahoo's tables by symbol, as yfinance gives them, their index the days on the exchange's clock."""
+        try:
+            import yfinance
+        except ModuleNotFoundError:
+            raise missing_extra("yfinance", "yfinance") from None
+        yfinance.config.debug.hide_exceptions = False
+        found = {}
+        with _listening(self.base_url, self.timeout_seconds) as session:
+            for symbol in names:
+                asked = _Asked(yfinance.Ticker(symbol, session=session), first, self.timeout_seconds)
+                outcome = persist(asked.attempt, self.policy, self.name)
+                if isinstance(outcome, Fault):
+                    raise outcome.error(source=self.name, symbol=symbol)
+                days = outcome.index.tz_localize(None).normalize()
+                if days.has_duplicates:
+                    raise partial_answer(self.name, symbol, "a day that comes twice")
+                found[symbol] = outcome.set_axis(days.as_unit("ns"))
+        return found
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One question to yfinance."""
+
+    ticker: Any
+    first: pd.Timestamp
+    timeout_seconds: float
+
+    def attempt(self) -> Any:
+        """Ask once. Exceptions of the library end here, as faults."""
+        try:
+            return self.ticker.history(
+                start=str(self.first.date()),
+                interval="1d",
+                auto_adjust=False,
+                back_adjust=False,
+                repair=False,
+                keepna=True,
+                actions=True,
+                timeout=self.timeout_seconds,
+            )
+        except Faulted as signal:
+            return signal.fault
+        except Exception as error:  # noqa: BLE001  yfinance's parsers fail in any way on answers of another shape
+            told = f"{type(error).__name__}: {error}"[:200]
+            remedy = "check market.symbols against Yahoo's spelling; update yfinance, or report it"
+            return Fault("rows_as_documented", "a chart as yfinance expects it", told, remedy)
+
+
+def _later_splits(told: pd.DataFrame) -> pd.Series:
+    """Product of the ratios of all splits after each day, 1 where there is none."""
+    ratios = told["Stock Splits"].where(told["Stock Splits"] != 0.0, 1.0)
+    since = ratios[::-1].cumprod()[::-1]  # from the day on, its own split included
+    return since / ratios
+
+
+def _significant(values: pd.Series) -> pd.Series:
+    """Round to the digits that a 32-bit number carries. NaN stays NaN."""
+    numbers = values.to_numpy(np.float64)
+    with np.errstate(divide="ignore"):
+        size = np.where(numbers == 0.0, 0.0, np.floor(np.log10(np.abs(numbers))))
+    places = np.nan_to_num(_SIGNIFICANT_DIGITS - 1 - size).astype(int)
+    rounded = [round(number, place) for number, place in zip(numbers.tolist(), places.tolist(), strict=True)]
+    return pd.Series(rounded, index=values.index, dtype=np.float64)
+
+
+def _listening(base_url: str | None, timeout_seconds: float) -> Any:
+    """Make a session that yfinance asks through: every chart is judged before yfinance sees it."""
+    from curl_cffi import requests
+
+    class Session(requests.Session):
+        def request(self, method: str, url: str, *rest: Any, **options: Any) -> Any:
+            chart = _CHART in url
+            options["timeout"] = timeout_seconds
+            try:
+                answer = super().request(method, rehosted(url, base_url), *rest, **options)
+            except requests.exceptions.RequestException as error:
+                if not chart:
+                    raise
+                raise Faulted(_unanswered(error, timeout_seconds)) from None
+            if chart:
+                outcome = judge(answer.status_code, answer.headers, answer.content)
+                fault = outcome if isinstance(outcome, Fault) else _other_bars(outcome)
+                if fault:
+                    raise Faulted(fault)
+            return answer
+
+    return Session(impersonate="chrome")
+
+
+def _unanswered(error: Any, timeout_seconds: float) -> Fault:
+    told = f"{type(error).__name__}: {error}"[:200]
+    if "timed out" in told.lower():
+        return too_slow(timeout_seconds, told)
+    if getattr(error, "code", None) in _CURL_CUT_OFF:
+        return broken_off(told)
+    return not_there("Yahoo's answer", told)
+
+
+def _other_bars(answer: Any) -> Fault | None:
+    """Give the fault of a chart that is none, or whose bars are not daily; Yahoo widens them unasked."""
+    try:
+        chart = answer["chart"]
+        problem, results = chart["error"], chart["result"]
+        told = problem["description"] if problem else results[0]["meta"]["dataGranularity"]
+    except (KeyError, TypeError, IndexError):
+        keys = sorted(answer)[:5] if isinstance(answer, Mapping) else type(answer).__name__
+        return Fault("rows_as_documented", "a chart", f"JSON with {keys}", "update yfinance, or report it")
+    if problem:
+        return Fault("accepted", "a request that Yahoo accepts", str(told)[:200], "check market.symbols")
+    return (
+        None
+        if told == "1d"
+        else Fault("daily_bars", "bars of a day", f"bars of {told!r}", "ask for a later first session")
+    )

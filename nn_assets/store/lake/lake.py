@@ -1,0 +1,277 @@
+"""The lake: frames in Parquet under one folder. All of it can be rebuilt, none of it is ever half there.
+
+A frame is stored once, under the hash of what it says (its *address*); pointers, small JSON records
+switched atomically, say which address a table or a month now has, and which ones it had before.
+
+    <root>/<strategy>/<table>/<address>.parquet              content
+    <root>/<strategy>/<table>/current.json                   the table as it is now
+    <root>/<strategy>/<table>/months/2017-01.json            the month as it is now
+    <root>/<strategy>/<table>/segments/00000001-<address>-20180102-20180103.json
+                                                             a piece of an append-only table, and its sessions
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Unpack
+
+import pandas as pd
+
+from nn_assets.errors import PublicationError
+from nn_assets.store.home import lake_root
+from nn_assets.store.lake.blobs import Pointer, absent, file_addresses, load_frame, store_frame
+from nn_assets.store.lake.cubes import CubeLike, StoredCube, load_cube, store_cube
+from nn_assets.store.lake.files import locked, safe_name, sweep, write_record
+from nn_assets.store.lake.parts import Bounds, Selection
+from nn_assets.store.lake.segments import joined, live_segments, merge, segment_name, superseded
+
+__all__ = ["Lake"]
+
+_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+_ADDRESS = re.compile(r"[0-9a-f]{64}")
+
+
+class Lake:
+    """A lake under a folder.
+
+    Parameters
+    ----------
+    root : Path, optional
+        The folder; :func:`nn_assets.store.home.lake_root` when left out. It need not exist yet.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = lake_root() if root is None else Path(root)
+
+    def folder(self, strategy: str, table: str) -> Path:
+        """Folder of a table; it need not exist yet.
+
+        Raises
+        ------
+        PublicationError
+            A name that cannot be a folder's.
+        """
+        return self.root / safe_name(strategy, "strategy") / safe_name(table, "table")
+
+    # --- whole tables ------------------------------------------------------------------------------
+
+    def write_table(self, strategy: str, table: str, frame: pd.DataFrame) -> str:
+        """Replace a table by a frame; what it was stays readable by its address.
+
+        Parameters
+        ----------
+        frame : DataFrame, shape (rows, columns)
+            Stored with its column types and row order, to the bit.
+
+        Returns
+        -------
+        str
+            The address: SHA-256 of the content. Equal frames have equal addresses.
+
+        Raises
+        ------
+        SchemaError
+            The frame has an index that would be lost, or a column without a canonical form.
+        """
+        folder = self.folder(strategy, table)
+        return _point(folder, folder / "current.json", frame)
+
+    def store(self, strategy: str, table: str, frame: pd.DataFrame) -> str:
+        """Store a frame without making it the table's current content; its address."""
+        return store_frame(self.folder(strategy, table), frame).address
+
+    def read_table(
+        self, strategy: str, table: str, address: str | None = None, **selection: Unpack[Selection]
+    ) -> pd.DataFrame:
+        """Read a table as it is now, or as it was at an address.
+
+        Parameters
+        ----------
+        address : str, optional
+            An address that :meth:`write_table` gave.
+        **selection
+            ``columns``; ``first`` and ``last`` session, both included; ``sessions`` listed; ``as_of``, a
+            UTC moment at or before which ``known_at`` must lie.
+
+        Raises
+        ------
+        PublicationError
+            There is no such table, or its file is missing or damaged.
+        SchemaError
+            The selection needs a column that the table lacks.
+        """
+        folder = self.folder(strategy, table)
+        if address is not None:
+            return load_frame(folder, _checked(_ADDRESS, address, "address"), selection)
+        pointer = Pointer.read(folder / "current.json")
+        if pointer is None:
+            raise absent(expected=f"the table {table}", strategy=strategy, table=table)
+        return load_frame(folder, pointer.address, selection)
+
+    def parts(self, strategy: str, table: str, address: str) -> tuple[str, ...]:
+        """Addresses of the files that a stored frame lies in: its own, or those of its parts."""
+        return file_addresses(self.folder(strategy, table), address)
+
+    def address_of(self, strategy: str, table: str) -> str | None:
+        """Address of a table (or cube) as it is now; None when it was never written."""
+        pointer = Pointer.read(self.folder(strategy, table) / "current.json")
+        return None if pointer is None else pointer.address
+
+    # --- months --------------------------------------------------------------------------------------
+
+    def write_month(self, strategy: str, table: str, month: str, frame: pd.DataFrame) -> str:
+        """Write one month (``YYYY-MM``) of a table; what it was stays readable by its address."""
+        folder = self.folder(strategy, table)
+        return _point(folder, _month_path(folder, month), frame)
+
+    def months(self, strategy: str, table: str) -> tuple[str, ...]:
+        """Months that a table has, in order."""
+        found = (self.folder(strategy, table) / "months").glob("*.json")
+        return tuple(sorted(path.stem for path in found if _MONTH.fullmatch(path.stem)))
+
+    def month_address(self, strategy: str, table: str, month: str) -> str | None:
+        """Address of a month as it is now; None when it was never written."""
+        pointer = Pointer.read(_month_path(self.folder(strategy, table), month))
+        return None if pointer is None else pointer.address
+
+    def read_months(
+        self, strategy: str, table: str, months: Iterable[str], **selection: Unpack[Selection]
+    ) -> pd.DataFrame:
+        """Read several months as one frame, in the order of the months; see :meth:`read_table`.
+
+        Raises
+        ------
+        PublicationError
+            A month is missing (all missing ones are named), or its file is missing or damaged.
+        """
+        folder = self.folder(strategy, table)
+        asked = sorted(set(months))
+        pointers = [Pointer.read(_month_path(folder, month)) for month in asked]
+        missing = [month for month, pointer in zip(asked, pointers, strict=True) if pointer is None]
+        if missing or not asked:
+            named = ", ".join(missing) or "at least one month"
+            raise absent(expected=f"{table} for {named}", strategy=strategy, table=table, months=named)
+        return joined(folder, [pointer for pointer in pointers if pointer], selection)
+
+    # --- segments ------------------------------------------------------------------------------------
+
+    def append_segment(self, strategy: str, table: str, frame: pd.DataFrame) -> str:
+        """Add rows to an append-only table. A segment that is there already is not added again.
+
+        Every so often the newest segments become one, so that reading them all stays cheap.
+
+        Returns
+        -------
+        str
+            The segment's address.
+        """
+        folder = self.folder(strategy, table)
+        with locked(folder):
+            pointer = store_frame(folder, frame)
+            segments = live_segments(folder)
+            there = (*segments, *superseded(folder))
+            same = [segment for segment in there if segment.address == pointer.address]
+            place = segments[-1].last + 1 if segments else 1
+            fresh = folder / "segments" / segment_name(place, place, pointer.address, frame)
+            path = same[0].path if same else fresh
+            if pointer != Pointer.read(path):
+                write_record(path, pointer.to_record())
+            merge(folder)
+        return pointer.address
+
+    def additions(self, strategy: str, table: str) -> int:
+        """How many segments were ever added to a table."""
+        segments = live_segments(self.folder(strategy, table))
+        return segments[-1].last if segments else 0
+
+    def segments(self, strategy: str, table: str) -> tuple[str, ...]:
+        """Addresses of a table's segments in the order of their adding; old ones may have become one."""
+        return tuple(segment.address for segment in live_segments(self.folder(strategy, table)))
+
+    def read_segments(self, strategy: str, table: str, **selection: Unpack[Selection]) -> pd.DataFrame:
+        """Read an append-only table, segment after segment in the order of adding; see :meth:`read_table`.
+
+        Segments without a session asked for are not opened.
+
+        Raises
+        ------
+        PublicationError
+            The table has no segment, or one is missing or damaged.
+        """
+        folder = self.folder(strategy, table)
+        segments = live_segments(folder)
+        if not segments:
+            raise absent(expected=f"a segment of {table}", strategy=strategy, table=table)
+        bounds = Bounds.of(selection)
+        met = [segment for segment in segments if segment.meets(bounds)] or segments[:1]
+        return joined(folder, [segment.pointer() for segment in met], selection)
+
+    # --- cubes ---------------------------------------------------------------------------------------
+
+    def write_cube(self, strategy: str, table: str, cube: CubeLike) -> str:
+        """Replace a cube of features; what it was stays readable by its address.
+
+        Parameters
+        ----------
+        cube : object
+            With ``sessions`` (bars,), ``symbols``, ``names`` and ``values``, float64 of shape
+            (bar, symbol, feature); NaN means missing.
+
+        Returns
+        -------
+        str
+            The address: SHA-256 of the values and their axes.
+        """
+        folder = self.folder(strategy, table)
+        with locked(folder):
+            pointer = store_cube(folder, cube)
+            _switch(folder / "current.json", pointer)
+        return pointer.address
+
+    def read_cube(self, strategy: str, table: str, address: str | None = None) -> StoredCube:
+        """Read a cube as it is now, or as it was at an address; its values are a read-only memory map.
+
+        Raises
+        ------
+        PublicationError
+            There is no such cube, or its files are missing or damaged.
+        """
+        folder = self.folder(strategy, table)
+        if address is not None:
+            return load_cube(folder, _checked(_ADDRESS, address, "address"))
+        pointer = Pointer.read(folder / "current.json")
+        if pointer is None:
+            raise absent(expected=f"the cube {table}", strategy=strategy, table=table)
+        return load_cube(folder, pointer.address)
+
+    def sweep(self, strategy: str) -> int:
+        """Remove what killed writers of a strategy left staged more than a day ago; how many there were."""
+        return sweep(self.root / safe_name(strategy, "strategy"))
+
+
+def _point(folder: Path, path: Path, frame: pd.DataFrame) -> str:
+    with locked(folder):
+        pointer = store_frame(folder, frame)
+        _switch(path, pointer)
+    return pointer.address
+
+
+def _switch(path: Path, pointer: Pointer) -> None:
+    before = Pointer.read(path)
+    if before is not None and before.address == pointer.address:
+        return
+    passed = () if before is None else (*before.earlier, before.address)
+    earlier = tuple(each for each in dict.fromkeys(passed) if each != pointer.address)
+    write_record(path, Pointer(pointer.address, pointer.rows, earlier).to_record())
+
+
+def _month_path(folder: Path, month: str) -> Path:
+    return folder / "months" / f"{_checked(_MONTH, month, 'month YYYY-MM')}.json"
+
+
+def _checked(pattern: re.Pattern[str], value: str, what: str) -> str:
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise PublicationError(expected=f"a {what}", found=repr(value), remedy=f"name a {what}", value=repr(value))
+    return value

@@ -1,0 +1,311 @@
+"""Write, audit, publish: bars become visible to everything downstream at one atomic switch, or not at all.
+
+The caller runs the gate first and publishes only what passed. Until the switch, and whenever the gate
+fails, the publication before stays in force: the sessions that it covers stay servable, later ones
+are refused by name.
+
+    <lake>/<strategy>/publication/current.json                      which publication is in force
+    <lake>/<strategy>/publication/history/00000001-<id>.json        every publication there was
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Unpack
+
+import pandas as pd
+
+from nn_assets.errors import PublicationError
+from nn_assets.store.lake.blobs import damaged
+from nn_assets.store.lake.content import frame_hash
+from nn_assets.store.lake.files import locked, read_record, write_record
+from nn_assets.store.lake.lake import Lake
+from nn_assets.store.lake.parts import Selection
+from nn_assets.store.values import as_moment, as_session, canonical_json
+
+__all__ = ["Publication", "PublicationStore"]
+
+_FOLDER = "publication"
+_BARS, _QUARANTINE = "validated_bars", "quarantine"
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What was published: the sessions covered, the hash of the bars, and where they are."""
+
+    strategy: str
+    ordinal: int  # 1 for a strategy's first publication
+    first_session: pd.Timestamp  # tz-naive midnight
+    last_session: pd.Timestamp  # tz-naive midnight
+    content_hash: str  # carried by every table derived from these bars
+    bars_address: str
+    quarantine_address: str
+    rows: int
+    quarantined: int
+    published_at: pd.Timestamp  # UTC
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def publication_id(self) -> str:
+        """Hash of what was published, 16 hex digits; the moment of publishing is no part of it."""
+        told = {**asdict(self), "published_at": None}
+        return hashlib.sha256(canonical_json(told).encode()).hexdigest()[:16]
+
+    def covers(self, session: object) -> bool:
+        """Whether a session lies among those published."""
+        return bool(self.first_session <= pd.Timestamp(as_session(session)) <= self.last_session)
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the publication as a JSON record."""
+        return {
+            **asdict(self),
+            "first_session": self.first_session.date().isoformat(),
+            "last_session": self.last_session.date().isoformat(),
+            "published_at": as_moment(self.published_at).isoformat(timespec="microseconds"),
+        }
+
+    def to_row(self) -> dict[str, Any]:
+        """Return the publication as a row of the ledger's ``publications``."""
+        return {
+            "strategy": self.strategy,
+            "publication_id": self.publication_id,
+            "content_hash": self.content_hash,
+            "first_session": self.first_session,
+            "last_session": self.last_session,
+            "rows": self.rows,
+            "quarantined": self.quarantined,
+            "details": {
+                **self.details,
+                "ordinal": self.ordinal,
+                "bars_address": self.bars_address,
+                "quarantine_address": self.quarantine_address,
+            },
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any], path: Path) -> Publication:
+        """Read a publication back from its record.
+
+        Raises
+        ------
+        PublicationError
+            The record, which came from ``path``, is not one.
+        """
+        try:
+            return cls(
+                **{
+                    **record,
+                    "first_session": _day(record["first_session"]),
+                    "last_session": _day(record["last_session"]),
+                    "published_at": pd.Timestamp(as_moment(record["published_at"])).as_unit("ns"),
+                }
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise damaged(path, f"{type(error).__name__}: {error}") from error
+
+
+class PublicationStore:
+    """The publications of a lake.
+
+    Parameters
+    ----------
+    lake : Lake
+        Where the bars are kept.
+    """
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+
+    def publish(
+        self,
+        strategy: str,
+        bars: pd.DataFrame,
+        quarantine: pd.DataFrame,
+        *,
+        first: object,
+        last: object,
+        content_hash: str,
+        published_at: object,
+        details: dict[str, Any] | None = None,
+    ) -> Publication:
+        """Store bars that passed the gate, check that they read back to the bit, and switch to them.
+
+        Publishing again what is in force changes nothing and gives it back.
+
+        Parameters
+        ----------
+        bars, quarantine : DataFrame
+            What remains after cleaning, and what was taken out. A ``session`` column of ``bars`` must
+            lie within ``first`` and ``last``.
+        first, last : session
+            The sessions covered, both included.
+        content_hash : str
+            Hash of the bars by the market room's rule; every derived table carries it.
+        published_at : UTC moment
+            Now, by the caller's clock.
+        details : dict, optional
+            What else the record should say: rules, revisions, missing symbols.
+
+        Raises
+        ------
+        PublicationError
+            The bars lie outside the sessions stated, or do not read back as written; the
+            publication before stays in force.
+        """
+        low, high = _day(first), _day(last)
+        _demand_within(strategy, bars, low, high)
+        folder = self.lake.folder(strategy, _FOLDER)
+        with locked(folder):
+            before = self.current(strategy)
+            staged = Publication(
+                strategy=strategy,
+                ordinal=1 if before is None else before.ordinal + 1,
+                first_session=low,
+                last_session=high,
+                content_hash=content_hash,
+                bars_address=self._write(strategy, _BARS, bars, None if before is None else before.bars_address),
+                quarantine_address=self._write(strategy, _QUARANTINE, quarantine),
+                rows=len(bars),
+                quarantined=len(quarantine),
+                published_at=pd.Timestamp(as_moment(published_at)).as_unit("ns"),
+                details=details or {},
+            )
+            if before is not None and _says_the_same(before, staged):
+                return before
+            if before is None:
+                _refuse_lost_pointer(folder)
+            for lost in (folder / "history").glob(f"{staged.ordinal:08d}-*.json"):
+                lost.unlink()  # its writer was killed before the switch: never in force
+            name = f"{staged.ordinal:08d}-{staged.publication_id}.json"
+            write_record(folder / "history" / name, staged.to_record())
+            write_record(folder / "current.json", {"publication": name})
+        return staged
+
+    def current(self, strategy: str, as_of: object = None) -> Publication | None:
+        """Return the publication in force, now or at a UTC moment; None when there was none yet."""
+        for publication in self._newest_first(strategy):
+            if as_of is None or publication.published_at <= pd.Timestamp(as_moment(as_of)):
+                return publication
+        return None
+
+    def history(self, strategy: str) -> tuple[Publication, ...]:
+        """Every publication that was ever in force, oldest first."""
+        return tuple(reversed(self._newest_first(strategy)))
+
+    def require(
+        self, strategy: str, session: object, content_hash: str | None = None, *, as_of: object = None
+    ) -> Publication:
+        """Return the publication in force, provided that it serves a session.
+
+        Parameters
+        ----------
+        session : session
+            The session that is to be served.
+        content_hash : str, optional
+            Hash that the derived table at hand carries; it must be the published one.
+        as_of : UTC moment, optional
+            The moment at which the publication must have been in force; now when left out.
+
+        Raises
+        ------
+        PublicationError
+            Nothing is published, the session is not covered, or the hash is another.
+        """
+        day = as_session(session)
+        publication = self.current(strategy, as_of)
+        if publication is None:
+            found, remedy = "nothing published", "materialise validated_bars"
+        elif not publication.covers(day):
+            found = f"a publication of {publication.first_session.date()} to {publication.last_session.date()}"
+            remedy = "mend the data that the gate refused, then materialise validated_bars for this session"
+        elif content_hash is not None and content_hash != publication.content_hash:
+            found = f"a publication with content hash {publication.content_hash}"
+            remedy = "materialise the derived tables again from the published bars"
+        else:
+            return publication
+        hashed = f" with content hash {content_hash}" if content_hash is not None else ""
+        raise PublicationError(
+            expected=f"a publication that covers {day}{hashed}",
+            found=found,
+            remedy=remedy,
+            strategy=strategy,
+            session=day,
+        )
+
+    def bars(self, publication: Publication, **selection: Unpack[Selection]) -> pd.DataFrame:
+        """Return the bars of a publication, or some of them; those of a superseded one too."""
+        return self.lake.read_table(publication.strategy, _BARS, publication.bars_address, **selection)
+
+    def quarantine(self, publication: Publication) -> pd.DataFrame:
+        """Return the rows that cleaning took out before a publication."""
+        return self.lake.read_table(publication.strategy, _QUARANTINE, publication.quarantine_address)
+
+    def _write(self, strategy: str, table: str, frame: pd.DataFrame, before: str | None = None) -> str:
+        """Write content, read back what an earlier publication does not share, and demand every value as it was."""
+        address = self.lake.store(strategy, table, frame)
+        checked = set() if before is None else set(self.lake.parts(strategy, table, before))
+        for part in self.lake.parts(strategy, table, address):
+            if part not in checked and frame_hash(self.lake.read_table(strategy, table, part)) != part:
+                raise damaged(self.lake.folder(strategy, table), f"other content than address {part} names")
+        return address
+
+    def _newest_first(self, strategy: str) -> list[Publication]:
+        folder = self.lake.folder(strategy, _FOLDER)
+        pointer = read_record(folder / "current.json")
+        if pointer is None:
+            return []
+        newest = folder / "history" / str(pointer.get("publication"))
+        paths = sorted((folder / "history").glob("[0-9]*.json"), reverse=True)
+        if newest not in paths:
+            raise damaged(folder / "current.json", f"a pointer to {newest.name}, which is not there")
+        # A name after the pointer's was written by a process killed before the switch: never in force.
+        return [_read(path) for path in paths[paths.index(newest) :]]
+
+
+def _read(path: Path) -> Publication:
+    record = read_record(path)
+    if record is None:
+        raise damaged(path, "no file")
+    return Publication.from_record(record, path)
+
+
+def _day(value: object) -> pd.Timestamp:
+    return pd.Timestamp(as_session(value)).as_unit("ns")
+
+
+def _says_the_same(before: Publication, staged: Publication) -> bool:
+    renumbered = replace(staged, ordinal=before.ordinal)
+    return before.publication_id == renumbered.publication_id
+
+
+def _demand_within(strategy: str, bars: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp) -> None:
+    if first > last:
+        raise PublicationError(
+            expected="a first session before the last",
+            found=f"{first.date()} to {last.date()}",
+            remedy="state the sessions that the bars cover",
+            strategy=strategy,
+        )
+    outside = bars.loc[(bars["session"] < first) | (bars["session"] > last), "session"]
+    if len(outside):
+        raise PublicationError(
+            expected=f"bars from {first.date()} to {last.date()}",
+            found=f"{len(outside)} rows outside, the first at {outside.iloc[0].date()}",
+            remedy="state the sessions that the bars cover",
+            strategy=strategy,
+            session=outside.iloc[0].date(),
+        )
+
+
+def _refuse_lost_pointer(folder: Path) -> None:
+    """Refuse to begin anew where publications were in force; a first one killed before its switch leaves one record."""
+    records = sorted(path.name for path in (folder / "history").glob("*.json"))
+    if len(records) > 1:
+        raise PublicationError(
+            expected=f"{folder / 'current.json'}, which says which publication is in force",
+            found=f"no such file, and {len(records)} publications on record",
+            remedy=f'restore it as {{"publication": "{records[-1]}"}}, or move the folder away to begin anew',
+            file=str(folder / "current.json"),
+        )

@@ -1,0 +1,1 @@
+"""The transactional database: append-only, hash-chained, never rebuilt."""

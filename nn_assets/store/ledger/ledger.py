@@ -1,0 +1,181 @@
+"""The ledger: what was decided, ordered, filled, promoted, halted. Append-only, hash-chained.
+
+Everything appended in one transaction is committed at once, with its chain entries, or not at all;
+a process killed at any point leaves the ledger as it was before or as it is after. Appending again
+what is already there changes nothing, so a rerun ends where a run never killed ends. A row that
+says something else about the same key is refused: it comes from a stale or different computation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+import pandas as pd
+from sqlalchemy import func, select
+
+from nn_assets.store.home import database_url, safe_url
+from nn_assets.store.ledger.appending import Appended, LedgerTransaction
+from nn_assets.store.ledger.chain import ChainHead, read_head
+from nn_assets.store.ledger.engine import open_engine, reading, writing
+from nn_assets.store.ledger.migrations import upgrade
+from nn_assets.store.ledger.queries import run_query
+from nn_assets.store.ledger.reading import Query, latest_frame, read_frame
+from nn_assets.store.ledger.schema import CHAIN, table_named
+from nn_assets.store.values import as_moment
+
+__all__ = ["Appended", "Ledger", "LedgerTransaction", "Query"]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Ledger:
+    """A ledger at an address, brought to the newest schema on opening.
+
+    Parameters
+    ----------
+    url : str, optional
+        Database address; :func:`nn_assets.store.home.database_url` when left out.
+    clock : callable
+        Gives the UTC moment that rows are stamped with (``recorded_at``).
+
+    Raises
+    ------
+    LedgerError
+        The database cannot be reached, is no ledger, or was written by a newer version.
+    """
+
+    def __init__(self, url: str | None = None, *, clock: Callable[[], datetime] = _now) -> None:
+        self.engine = open_engine(database_url() if url is None else url)
+        self._clock = clock
+        try:
+            upgrade(self.engine)
+        except BaseException:
+            self.engine.dispose()
+            raise
+
+    def __repr__(self) -> str:
+        return f"Ledger({safe_url(self.engine.url.render_as_string(hide_password=True))!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back every connection. The ledger can be used again afterwards."""
+        self.engine.dispose()
+
+    @contextmanager
+    def transaction(
+        self,
+        run_id: str,
+        *,
+        strategy: str | None = None,
+        known_at: object = None,
+        recorded_at: object = None,
+    ) -> Iterator[LedgerTransaction]:
+        """Append to several tables at once.
+
+        Parameters
+        ----------
+        run_id : str
+            Who writes; stored with each row, and no part of what the row says.
+        strategy : str, optional
+            Strategy of the rows that do not name one.
+        known_at : UTC moment, optional
+            When the facts could first be acted on, for tables whose rows do not say so themselves;
+            ``recorded_at`` when left out.
+        recorded_at : UTC moment, optional
+            The moment of storing; the ledger's clock when left out.
+
+        Yields
+        ------
+        LedgerTransaction
+            Holds the only right to append until the block ends. An exception undoes all of it.
+        """
+        with writing(self.engine) as connection:
+            stored = as_moment(self._clock() if recorded_at is None else recorded_at)
+            known = stored if known_at is None else as_moment(known_at)
+            yield LedgerTransaction(connection, run_id=run_id, strategy=strategy, known_at=known, recorded_at=stored)
+
+    def append(
+        self,
+        table: str,
+        rows: Sequence[Mapping[str, Any]] | pd.DataFrame,
+        *,
+        run_id: str,
+        strategy: str | None = None,
+        reason: str | None = None,
+    ) -> Appended:
+        """Append to one table in a transaction of its own; see :meth:`LedgerTransaction.append`."""
+        with self.transaction(run_id, strategy=strategy) as transaction:
+            return transaction.append(table, rows, reason=reason)
+
+    def read(
+        self,
+        table: str,
+        strategy: str | None = None,
+        first: object = None,
+        last: object = None,
+        as_of: object = None,
+        *,
+        recorded_by: object = None,
+        after_sequence: int | None = None,
+        where: Mapping[str, object] | None = None,
+        every_version: bool = False,
+        bookkeeping: bool = False,
+    ) -> pd.DataFrame:
+        """Rows of a table in the order of their keys; see :class:`Query` and :func:`read_frame`."""
+        query = Query(table, strategy, first, last, as_of, recorded_by, after_sequence, where or {}, every_version)
+        with reading(self.engine) as connection:
+            return read_frame(connection, query, bookkeeping=bookkeeping)
+
+    def latest(
+        self,
+        table: str,
+        strategy: str | None = None,
+        *,
+        last: object = None,
+        as_of: object = None,
+        recorded_by: object = None,
+        where: Mapping[str, object] | None = None,
+        bookkeeping: bool = False,
+    ) -> pd.DataFrame:
+        """Rows of the last session at or before ``last``, or the last row of a table without sessions."""
+        query = Query(table, strategy, None, last, as_of, recorded_by, None, where or {})
+        with reading(self.engine) as connection:
+            return latest_frame(connection, query, bookkeeping=bookkeeping)
+
+    def count(self, table: str, strategy: str | None = None) -> int:
+        """How many rows a table holds, every version counted."""
+        stored = table_named(table)
+        statement = select(func.count()).select_from(stored)
+        if strategy is not None:
+            statement = statement.where(stored.c.strategy == strategy)
+        with reading(self.engine) as connection:
+            return int(connection.execute(statement).scalar_one())
+
+    def head(self) -> ChainHead:
+        """Return the newest chain entry; noted elsewhere, it is what a later audit is held against."""
+        with reading(self.engine) as connection:
+            return read_head(connection)
+
+    def chain(self) -> pd.DataFrame:
+        """Every entry of the hash chain, in order."""
+        with reading(self.engine) as connection:
+            entries = connection.execute(select(CHAIN).order_by(CHAIN.c.sequence)).all()
+        return pd.DataFrame(entries, columns=list(CHAIN.columns.keys()))
+
+    def query(self, name: str, **parameters: object) -> pd.DataFrame:
+        """Run an operator's query from ``sql/queries``; see :func:`nn_assets.store.ledger.queries.run_query`."""
+        with reading(self.engine) as connection:
+            return run_query(connection, name, **parameters)

@@ -1,0 +1,209 @@
+"""Rows of the ledger read back as typed frames, each key at its highest version then visible."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    Double,
+    Integer,
+    Row,
+    Select,
+    String,
+    Table,
+    func,
+    literal,
+    select,
+)
+
+from nn_assets.errors import LedgerError
+from nn_assets.store.ledger.columns import CanonicalJson, Moment, SessionDate
+from nn_assets.store.ledger.schema import contract_columns, natural_key, table_named
+
+__all__ = ["Query", "in_order", "latest_frame", "read_frame", "typed_column"]
+
+_ROWS_A_FETCH = 5_000
+
+
+@dataclass(frozen=True)
+class Query:
+    """Which rows of a table.
+
+    Parameters
+    ----------
+    table : str
+        Name of the table.
+    strategy : str, optional
+        One strategy; all when left out.
+    first, last : session or month, optional
+        Bounds, both included, on ``session`` (or ``month``, as ``YYYY-MM``, where a table has that).
+    as_of : UTC moment, optional
+        Only versions with ``known_at`` at or before it.
+    recorded_by : UTC moment, optional
+        Only versions stored at or before it: what replaying a recorded decision must ask for.
+    after_sequence : int, optional
+        Only rows appended after that place in the chain: a cursor.
+    where : mapping, optional
+        Column to the value that it must equal.
+    every_version : bool
+        All versions instead of the highest visible one.
+    """
+
+    table: str
+    strategy: str | None = None
+    first: object = None
+    last: object = None
+    as_of: object = None
+    recorded_by: object = None
+    after_sequence: int | None = None
+    where: Mapping[str, object] = field(default_factory=dict)
+    every_version: bool = False
+
+    def conditions(self, table: Table) -> tuple[list[ColumnElement[bool]], list[ColumnElement[bool]]]:
+        """Return what limits the versions considered, and what limits the rows then given back."""
+        visible = [table.c.known_at <= self.as_of] if self.as_of is not None else []
+        if self.recorded_by is not None:
+            visible.append(table.c.recorded_at <= self.recorded_by)
+        if self.strategy is not None:
+            visible.append(table.c.strategy == self.strategy)
+        chosen = [self._column(table, name) == value for name, value in self.where.items()]
+        if self.after_sequence is not None:
+            chosen.append(table.c.sequence > self.after_sequence)
+        if self.first is not None:
+            chosen.append(_time_column(table) >= self.first)
+        if self.last is not None:
+            chosen.append(_time_column(table) <= self.last)
+        return visible, chosen
+
+    def _column(self, table: Table, name: str) -> ColumnElement[Any]:
+        if name not in table.columns:
+            raise LedgerError(
+                expected=f"a column of {', '.join(table.columns.keys())}",
+                found=repr(name),
+                remedy="name a column that the table has",
+                table=self.table,
+            )
+        return table.columns[name]
+
+
+def _time_column(table: Table) -> ColumnElement[Any]:
+    for name in ("session", "month"):
+        if name in table.columns:
+            return table.columns[name]
+    raise LedgerError(
+        expected="a table with sessions or months",
+        found="first or last on a table without them",
+        remedy="leave out first and last",
+        table=table.name,
+    )
+
+
+def _statement(query: Query, table: Table) -> Select[Any]:
+    visible, chosen = query.conditions(table)
+    if query.every_version:
+        return select(table).where(*visible, *chosen)
+    # A bound on a key column can go inside: it leaves out keys whole. One on another column must
+    # come after the choice of version, or a superseded version would surface.
+    keys = {"strategy", *natural_key(table)}
+    inside = [each for each in chosen if _left_name(each) in keys]
+    outside = [each for each in chosen if _left_name(each) not in keys]
+    order = func.row_number().over(
+        partition_by=[table.c[name] for name in ("strategy", *natural_key(table))],
+        order_by=table.c.version.desc(),
+    )
+    ranked = select(table.c.sequence, order.label("age")).where(*visible, *inside).subquery()
+    newest = select(table).join(ranked, table.c.sequence == ranked.c.sequence)
+    return newest.where(ranked.c.age == literal(1), *outside)
+
+
+def _left_name(condition: ColumnElement[bool]) -> str:
+    return str(condition.left.name)
+
+
+def read_frame(connection: Connection, query: Query, *, bookkeeping: bool = False) -> pd.DataFrame:
+    """Return the rows asked for, in the order of their keys.
+
+    Returns
+    -------
+    DataFrame, shape (rows, columns)
+        ``strategy`` and the contract's columns, and with ``bookkeeping`` version, run and place in
+        the chain too. Sessions are tz-naive ``datetime64[ns]``, moments ``datetime64[ns, UTC]``,
+        NULL is NaN in numbers and missing in text; an empty answer has the same types.
+    """
+    table = table_named(query.table)
+    return _framed(connection, table, _statement(query, table), bookkeeping=bookkeeping)
+
+
+def latest_frame(connection: Connection, query: Query, *, bookkeeping: bool = False) -> pd.DataFrame:
+    """Return the rows of the last session, or, in a table without sessions, the row appended last."""
+    table = table_named(query.table)
+    statement = _statement(query, table)
+    if "session" in table.columns:
+        newest = select(func.max(statement.subquery().c.session)).scalar_subquery()
+        statement = statement.where(table.c.session == newest)
+    else:
+        statement = statement.order_by(table.c.sequence.desc()).limit(1)
+    return _framed(connection, table, statement, bookkeeping=bookkeeping)
+
+
+def _framed(connection: Connection, table: Table, statement: Select[Any], *, bookkeeping: bool) -> pd.DataFrame:
+    place = {name: position for position, name in enumerate(table.columns.keys())}
+    key = itemgetter(*(place[name] for name in ("strategy", *natural_key(table), "version")))
+    # Ordered here, by code point: a database would order text by its own collation.
+    found = sorted(connection.execute(statement).all(), key=key)
+    values = list(zip(*found, strict=True)) if found else [()] * len(table.columns)
+    names = table.columns.keys() if bookkeeping else ("strategy", *contract_columns(table))
+    return pd.DataFrame({name: typed_column(table.columns[name].type, values[place[name]]) for name in names})
+
+
+def in_order(
+    connection: Connection, stored: Table, *, of_table: str | None = None, after: int | None = None
+) -> Iterator[Row[Any]]:
+    """Rows in the order of ``sequence``, fetched piece by piece: a ledger may outgrow the memory.
+
+    Parameters
+    ----------
+    of_table : str, optional
+        Of the chain, only the entries of that table.
+    after : int, optional
+        Only rows after that place in the chain.
+    """
+    start = after
+    while True:
+        statement = select(stored).order_by(stored.c.sequence).limit(_ROWS_A_FETCH)
+        if of_table is not None:
+            statement = statement.where(stored.c.table_name == of_table)
+        if start is not None:
+            statement = statement.where(stored.c.sequence > start)
+        found = connection.execute(statement).all()
+        yield from found
+        if len(found) < _ROWS_A_FETCH:
+            return
+        start = found[-1].sequence
+
+
+def typed_column(kind: object, values: Sequence[Any]) -> pd.Series:
+    """Values of one column as a Series of the type that frames carry; None is NaN, NaT or missing text."""
+    if isinstance(kind, SessionDate):
+        return pd.Series(np.array(values, dtype="datetime64[D]").astype("datetime64[ns]"))
+    if isinstance(kind, Moment):
+        bare = [None if value is None else value.replace(tzinfo=None) for value in values]
+        return pd.Series(np.array(bare, dtype="datetime64[us]").astype("datetime64[ns]")).dt.tz_localize("UTC")
+    if isinstance(kind, Double):
+        return pd.Series(np.array(values, dtype=np.float64))
+    if isinstance(kind, Boolean):
+        return pd.Series(np.array(values, dtype=bool))
+    if isinstance(kind, Integer):
+        return pd.Series(np.array(values, dtype=np.int64))
+    if isinstance(kind, CanonicalJson):
+        return pd.Series(list(values), dtype=object)
+    assert isinstance(kind, String)
+    return pd.Series(list(values), dtype="str")

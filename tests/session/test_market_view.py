@@ -1,0 +1,81 @@
+"""The market of a session: the mean of its members, what regimes and betas are measured by."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nn_assets.session.market_view import MarketView, market_view
+from nn_assets.settings import PortfolioSettings
+from tests.features.panels import changed, columns_of, random_panel
+
+BARS, JOINED = 700, 620
+MEMBERS, FUTURE, STRANGER = [0, 1, 2, 3, 4], 5, 6
+KEPT = [*MEMBERS, FUTURE]
+PANEL = random_panel(BARS, 7, seed=1)
+SETTINGS = PortfolioSettings()
+STATES = ("rising", "tercile", "in_drawdown")
+
+
+def belongs() -> np.ndarray:
+    found = np.ones((BARS, 7), dtype=bool)
+    found[:JOINED, FUTURE] = False
+    found[:, STRANGER] = False
+    return found
+
+
+def tripled(column: int, stop: int = BARS):
+    return changed(PANEL, lambda values: values.__setitem__((slice(0, stop, 2), column), 3 * values[:stop:2, column]))
+
+
+def assert_same(one: MarketView, other: MarketView, stop: int, columns: list[int], others: list[int]) -> None:
+    for name in STATES:
+        np.testing.assert_array_equal(getattr(one.regimes, name)[:stop], getattr(other.regimes, name)[:stop])
+    for name in ("beta", "volatility", "adv_usd", "returns", "average_true_range"):
+        mine, theirs = getattr(one, name)[:stop, columns], getattr(other, name)[:stop, others]
+        assert mine.tobytes() == theirs.tobytes(), name
+
+
+def test_neither_regime_nor_beta_of_a_member_knows_of_a_symbol_that_is_none() -> None:
+    plain = market_view(PANEL, SETTINGS, belongs())
+    for name, states in zip(STATES, ({0, 1}, {0, 1, 2}, {0, 1}), strict=True):
+        assert set(getattr(plain.regimes, name)) == {-1, *states}
+    assert np.isfinite(plain.beta[70:, KEPT]).all()
+    assert_same(plain, market_view(tripled(STRANGER), SETTINGS, belongs()), BARS, KEPT, KEPT)
+    gone = market_view(columns_of(PANEL, KEPT), SETTINGS, belongs()[:, KEPT])
+    assert_same(plain, gone, BARS, KEPT, list(range(len(KEPT))))
+    # One that joins later says nothing of the market before.
+    assert_same(plain, market_view(tripled(FUTURE, JOINED), SETTINGS, belongs()), JOINED, MEMBERS, MEMBERS)
+
+
+def test_beta_is_the_slope_on_the_mean_of_the_members_of_each_session() -> None:
+    found = market_view(PANEL, SETTINGS, belongs())
+    returns = PANEL.close[1:] / PANEL.close[:-1] - 1.0
+    window = range(640 - SETTINGS.correlation_sessions, 640)  # rows of returns; the last is session 640
+    market = [np.mean([returns[row, each] for each in range(7) if belongs()[row + 1, each]]) for row in window]
+    own = [returns[row, 2] for row in window]
+    assert found.beta[640, 2] == pytest.approx(np.polyfit(market, own, 1)[0], rel=1e-9)
+
+
+def test_four_members_are_no_market_however_many_others_there_are() -> None:
+    few = belongs()
+    few[:, 4] = False
+    found = market_view(PANEL, SETTINGS, few)
+    assert np.isnan(found.beta[:JOINED]).all()
+    assert np.isnan(found.beta[JOINED : JOINED + SETTINGS.correlation_sessions - 1]).all()
+    assert np.isfinite(found.beta[JOINED + SETTINGS.correlation_sessions :, MEMBERS]).all()
+
+
+def test_a_history_before_the_first_member_has_an_unknown_regime() -> None:
+    late = belongs()
+    late[:100] = False
+    found = market_view(PANEL, SETTINGS, late)
+    assert (found.regimes.rising[: 100 + 199] == -1).all()
+    assert (found.regimes.rising[100 + 199 :] >= 0).all()
+
+
+def test_without_a_universe_and_with_everyone_in_it_nothing_changes_to_the_bit() -> None:
+    everyone = np.ones((BARS, 7), dtype=bool)
+    assert_same(
+        market_view(PANEL, SETTINGS), market_view(PANEL, SETTINGS, everyone), BARS, list(range(7)), list(range(7))
+    )

@@ -1,0 +1,94 @@
+"""What fills cost against the model: like against like, and a breach that real fills can give."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nn_assets.costs.model import cost_model_from
+from nn_assets.market.panel import Panel
+from nn_assets.portfolio.fills import FillArrays, no_fills
+from nn_assets.session.market_view import SessionMarket, market_view
+from nn_assets.session.spending import Spending, slippage_of, spending_of
+from nn_assets.settings import CostSettings, PortfolioSettings
+
+BPS = 1e-4
+COSTS = cost_model_from(CostSettings(half_spread_bps=2.0, commission_bps=0.5, temporary_impact=0.1))
+NOTHING = np.full(2, np.nan)
+
+
+def market() -> SessionMarket:
+    days = pd.bdate_range("2018-01-02", periods=40)
+    close = 50.0 * np.exp(np.cumsum(np.random.default_rng(3).normal(0.0, 0.01, (40, 2)), axis=0))
+    volume = np.full((40, 2), 1e5)
+    panel = Panel(days, ("A", "B"), close, close * 1.01, close * 0.99, close, volume)
+    return market_view(panel, PortfolioSettings()).at(39)
+
+
+def fills(**parts: np.ndarray) -> FillArrays:
+    """A purchase and a sale of 10,000 USD each, 3 bps away from the mid."""
+    quantity, mid = np.array([200.0, -200.0]), 50.0
+    told: dict[str, np.ndarray] = {
+        "mid_price": np.full(2, mid),
+        "half_spread_usd": NOTHING,
+        "commission_usd": NOTHING,
+        "impact_usd": NOTHING,
+        **parts,
+    }
+    batch = dataclasses.replace(
+        no_fills(),
+        fill_id=("f1", "f2"),
+        client_order_id=("o1", "o2"),
+        symbol=np.array([0, 1]),
+        quantity=quantity,
+        price=mid * (1.0 + np.sign(quantity) * 3.0 * BPS),
+        is_stop=np.zeros(2, dtype=np.bool_),
+    )
+    return dataclasses.replace(batch, **told)  # type: ignore[arg-type]
+
+
+def test_a_half_spread_not_stated_is_the_distance_from_the_mid() -> None:
+    spent = spending_of([fills()], market(), COSTS)
+    assert spent.realised == pytest.approx([3.0 * BPS] * 2, rel=1e-3)
+    assert spent.modelled == pytest.approx([2.0 * BPS] * 2)
+
+
+def test_a_part_not_stated_is_left_out_of_both_sides() -> None:
+    commission = fills(mid_price=NOTHING, commission_usd=np.array([2.0, 2.0]))
+    spent = spending_of([commission], market(), COSTS)
+    assert spent.realised == pytest.approx([2.0 * BPS] * 2, rel=1e-3)
+    assert spent.modelled == pytest.approx([0.5 * BPS] * 2)
+
+
+def test_every_part_stated_is_held_against_the_whole_model() -> None:
+    whole = fills(half_spread_usd=np.full(2, 4.0), commission_usd=np.full(2, 2.0), impact_usd=np.full(2, 1.0))
+    shown = market()
+    spent = spending_of([whole], shown, COSTS)
+    value = 200.0 * 50.0 * (1.0 + np.array([3.0, -3.0]) * BPS)
+    share = value / shown.previous_adv_usd
+    impact = shown.previous_volatility * (
+        COSTS.temporary_impact.value * share**0.5 + COSTS.permanent_impact.value * share
+    )
+    assert spent.realised == pytest.approx(7.0 / value)
+    assert spent.modelled == pytest.approx(2.5 * BPS + impact)
+
+
+def test_nothing_stated_is_no_observation() -> None:
+    spent = spending_of([fills(mid_price=NOTHING)], market(), COSTS)
+    assert np.isnan(spent.realised).all()
+    assert np.isnan(spent.modelled).all()
+
+
+def test_costs_at_twice_the_model_are_a_breach_and_the_models_own_are_none() -> None:
+    days = np.arange("2018-01-01", "2018-01-31", dtype="datetime64[D]")
+    draw = np.random.default_rng(8)
+
+    def window(factor: float) -> list[Spending]:
+        modelled = np.full(3, 2.5 * BPS)
+        return [Spending(day, factor * modelled * draw.lognormal(0.0, 0.1, 3), modelled) for day in days]
+
+    assert slippage_of(window(2.0), 0.25).breach
+    assert not slippage_of(window(1.0), 0.25).breach
