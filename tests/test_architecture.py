@@ -35,9 +35,9 @@ def test_the_import_contracts_hold(checkout: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "line", "contract"),
     [
-        ("market/panel.py", "import nn_assets.features.cube", "only the rooms"),
+        ("market/panel.py", "import nn_assets.arrays", "only the rooms"),
         ("portfolio/kelly.py", "import dagster", "Dagster lives"),
-        ("features/cube.py", "import torch", "torch lives"),
+        ("arrays.py", "import torch", "torch lives"),
         ("market/panel.py", "import pandera", "pandera lives"),
         ("portfolio/kelly.py", "import sqlalchemy", "SQLAlchemy lives"),
         ("orchestration/schedules.py", "import nn_assets.orchestration.build", "A room of orchestration"),

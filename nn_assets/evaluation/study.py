@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from nn_assets.arrays import Cube
 from nn_assets.costs.model import CostModel
 from nn_assets.evaluation.figures import StudyFigures, study_figures
 from nn_assets.evaluation.record import BookTrack, StudyRecord, record_from_forecasts
 from nn_assets.evaluation.replay import Replay, buy_and_hold, forecast_arrays, replay
 from nn_assets.evaluation.verdict import Verdict, verdict
-from nn_assets.features.cube import FeatureCube
 from nn_assets.features.labels import Labels
 from nn_assets.learning.fold_model import ESTIMATORS
 from nn_assets.market.panel import Panel
@@ -34,7 +34,7 @@ class StudyMaterial:
     """What a study is made of, all on one session axis."""
 
     panel: Panel
-    cube: FeatureCube
+    cube: Cube
     labels: Labels
     forecasts: pd.DataFrame  # every estimator, every month
     month_by_row: Sequence[str]  # (bars,), month whose model was in force; '' where none

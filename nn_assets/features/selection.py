@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
+from nn_assets.arrays import Cube
 from nn_assets.errors import FoldError, ModelError
-from nn_assets.features.cube import FeatureCube
 from nn_assets.features.labels import MINIMUM_CROSS_SECTION, Labels
 from nn_assets.measures import hac_mean, rank_ic
 from nn_assets.settings import FeatureSettings
@@ -107,7 +107,7 @@ def rank_ic_by_session(feature: FloatArray, outcome: FloatArray) -> FloatArray:
 
 
 def select_features(
-    cube: FeatureCube,
+    cube: Cube,
     labels: Labels,
     rows: slice,
     settings: FeatureSettings,
@@ -130,7 +130,7 @@ def select_features(
 
     Parameters
     ----------
-    cube : FeatureCube
+    cube : Cube
         Stationary features, (bars, symbols, features).
     labels : Labels
         Where they name candidates, no one else's features count.
@@ -174,7 +174,7 @@ def select_features(
     return SelectionReport(tuple(cube.names[place] for place in selected), figures)
 
 
-def _of_candidates(cube: FeatureCube, labels: Labels, rows: slice) -> tuple[FloatArray, FloatArray]:
+def _of_candidates(cube: Cube, labels: Labels, rows: slice) -> tuple[FloatArray, FloatArray]:
     """Features and outcomes of some rows, of the symbols that belong on any of them, missing where they do not."""
     values, outcome = np.asarray(cube.values[rows]), labels.returns[rows]
     if labels.candidates is None:

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.arrays import Cube, canonical
 from nn_assets.errors import ModelError
 from nn_assets.features.catalogue.prices import ratio
-from nn_assets.features.cube import FeatureCube, canonical
 from nn_assets.features.rolling import lagged, rolling_std
 from nn_assets.features.unit_root import adf_test, kpss_test
 from nn_assets.settings import FeatureSettings
@@ -139,7 +139,7 @@ class StationarityReport:
             ) from error
 
 
-def decide_transforms(cube: FeatureCube, rows: slice, settings: FeatureSettings) -> StationarityReport:
+def decide_transforms(cube: Cube, rows: slice, settings: FeatureSettings) -> StationarityReport:
     """Decide, from some rows only, how each feature is made stationary.
 
     A feature passes under a transform if the augmented Dickey-Fuller test rejects a unit root at
@@ -150,7 +150,7 @@ def decide_transforms(cube: FeatureCube, rows: slice, settings: FeatureSettings)
 
     Parameters
     ----------
-    cube : FeatureCube, values (bars, symbols, features)
+    cube : Cube, values (bars, symbols, features)
     rows : slice
         Training rows on the session axis. Nothing outside is read; the transforms tried start at the
         first of them, as if nothing came before.
@@ -184,7 +184,7 @@ def decide_transforms(cube: FeatureCube, rows: slice, settings: FeatureSettings)
     )
 
 
-def apply_transforms(cube: FeatureCube, report: StationarityReport) -> FeatureCube:
+def apply_transforms(cube: Cube, report: StationarityReport) -> Cube:
     """Put the kept features under their transforms, on every row.
 
     Each transform reads only its row and earlier ones (one before for a difference, 59 for the
@@ -192,13 +192,13 @@ def apply_transforms(cube: FeatureCube, report: StationarityReport) -> FeatureCu
 
     Parameters
     ----------
-    cube : FeatureCube, values (bars, symbols, features)
+    cube : Cube, values (bars, symbols, features)
         Holds every feature of the report.
     report : StationarityReport
 
     Returns
     -------
-    FeatureCube
+    Cube
         Features in the report's order, under their own names. NaN where a transform's window holds NaN
         or, in volatility-normalising, a deviation of zero.
 
@@ -214,7 +214,7 @@ def apply_transforms(cube: FeatureCube, report: StationarityReport) -> FeatureCu
         if entry.verdict != "dropped":
             values[:, :, place] = _TRANSFORMS[entry.verdict](values[:, :, place])
             place += 1
-    return FeatureCube(kept.sessions, kept.symbols, kept.names, canonical(values))
+    return Cube(kept.sessions, kept.symbols, kept.names, canonical(values))
 
 
 def _attempts(values: FloatArray, transform: Verdict, settings: FeatureSettings) -> Sequence[Attempt]:

@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-from nn_assets.features.cube import FeatureCube, canonical
+from nn_assets.arrays import Cube, canonical
 from nn_assets.features.labels import Labels
 from nn_assets.learning.folds import Fold
 from nn_assets.settings import Strategy
@@ -48,7 +48,7 @@ def first_needed_row(start: int, lookback: int) -> int:
     return max(0, start - (lookback - 1) - TRANSFORM_REACH)
 
 
-def training_data_hash(cube: FeatureCube, labels: Labels, fold: Fold, lookback: int) -> str:
+def training_data_hash(cube: Cube, labels: Labels, fold: Fold, lookback: int) -> str:
     """Hash of every feature and label that a fit on this fold may read, 64 hex digits.
 
     Rows before and after do not matter. The fold's row numbers and the first session of the axis
@@ -66,7 +66,7 @@ def training_data_hash(cube: FeatureCube, labels: Labels, fold: Fold, lookback: 
     return digest.hexdigest()
 
 
-def model_address(cube: FeatureCube, labels: Labels, fold: Fold, strategy: Strategy) -> str:
+def model_address(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy) -> str:
     """Address of the model that ``fit_model`` would give for the same arguments, 16 hex digits.
 
     What cannot change a weight is left out: the number of processes, the pace of refits, and all

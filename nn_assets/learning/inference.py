@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 from scipy.special import expit
 
+from nn_assets.arrays import Cube
 from nn_assets.errors import ModelError
-from nn_assets.features.cube import FeatureCube
 from nn_assets.features.stationarity import apply_transforms
 from nn_assets.learning.address import first_needed_row
 from nn_assets.learning.fold_model import ESTIMATORS, Estimators, FoldModel, Member
@@ -39,13 +39,13 @@ class Estimates:
     dispersion: dict[str, FloatArray]  # standard deviation over members; 0 for a single model
 
 
-def forecast(model: FoldModel, cube: FeatureCube, rows: slice, *, before_use: bool = False) -> pd.DataFrame:
+def forecast(model: FoldModel, cube: Cube, rows: slice, *, before_use: bool = False) -> pd.DataFrame:
     """Forecast sessions with a fitted fold.
 
     Parameters
     ----------
     model : FoldModel
-    cube : FeatureCube, values (bars, symbols, features)
+    cube : Cube, values (bars, symbols, features)
         Untransformed and unscaled, from the first session of the axis on. Rows from ``rows.stop``
         on are not read.
     rows : slice
@@ -84,9 +84,9 @@ def forecast(model: FoldModel, cube: FeatureCube, rows: slice, *, before_use: bo
     return _as_frame(model, cube, estimates)
 
 
-def cut_cube(cube: FeatureCube, first: int, stop: int) -> FeatureCube:
+def cut_cube(cube: Cube, first: int, stop: int) -> Cube:
     """Cut rows ``first`` to ``stop`` out of a cube; views, nothing is copied."""
-    return FeatureCube(cube.sessions[first:stop], cube.symbols, cube.names, cube.values[first:stop])  # noqa: PD011  no pandas object
+    return Cube(cube.sessions[first:stop], cube.symbols, cube.names, cube.values[first:stop])  # noqa: PD011  no pandas object
 
 
 def estimate(estimators: Estimators, windows: Windows, rows: slice) -> Estimates:
@@ -150,7 +150,7 @@ def _ensemble(probabilities: FloatArray) -> tuple[FloatArray, FloatArray]:
     return mean, np.sqrt(squares / max(members - 1, 1))
 
 
-def _as_frame(model: FoldModel, cube: FeatureCube, estimates: Estimates) -> pd.DataFrame:
+def _as_frame(model: FoldModel, cube: Cube, estimates: Estimates) -> pd.DataFrame:
     count, kinds = len(estimates.rows), len(ESTIMATORS)
     # (samples, estimators), read row by row: the order of session, symbol, estimator
     probability = np.stack([estimates.probability[name] for name in ESTIMATORS], axis=1)
@@ -178,7 +178,7 @@ def _empty_forecasts() -> pd.DataFrame:
     return pd.DataFrame(whole)[[*order, "model_id"]]
 
 
-def _require_same_axes(model: FoldModel, cube: FeatureCube) -> None:
+def _require_same_axes(model: FoldModel, cube: Cube) -> None:
     found = {"symbols": cube.symbols, "first session": str(cube.sessions[0].date())}
     expected = {"symbols": model.symbols, "first session": str(model.axis_start.date())}
     for name, value in expected.items():

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import Cube
 from nn_assets.errors import TrainingError
-from nn_assets.features.cube import FeatureCube
 from nn_assets.features.labels import Labels
 from nn_assets.features.scaling import Scaler, fit_scaler
 from nn_assets.features.selection import SelectionReport, select_features
@@ -49,7 +49,7 @@ Figures = dict[str, Any]
 class _Task:
     """One fold and the rows that it needs, cut out of the whole: little to hand to another process."""
 
-    cube: FeatureCube
+    cube: Cube
     labels: Labels
     first_row: int
     axis_start: pd.Timestamp
@@ -72,9 +72,7 @@ class _Inputs:
     samples: dict[str, Samples]
 
 
-def fit_model(
-    cube: FeatureCube, labels: Labels, fold: Fold, strategy: Strategy, pool: Executor | None = None
-) -> FoldModel:
+def fit_model(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy, pool: Executor | None = None) -> FoldModel:
     """Fit every estimator of one fold.
 
     Stationarity, selection and scaling are decided on training rows; networks and baselines learn
@@ -83,7 +81,7 @@ def fit_model(
 
     Parameters
     ----------
-    cube : FeatureCube, values (bars, symbols, features)
+    cube : Cube, values (bars, symbols, features)
         Untransformed, over the whole axis.
     labels : Labels
         On the same axis.
@@ -109,7 +107,7 @@ def fit_model(
 
 
 def fit_models(
-    cube: FeatureCube,
+    cube: Cube,
     labels: Labels,
     folds: Iterable[Fold],
     strategy: Strategy,
@@ -128,7 +126,7 @@ def fit_models(
         yield from map_in_order(own, _fit, tasks)
 
 
-def _cut(cube: FeatureCube, labels: Labels, fold: Fold, strategy: Strategy) -> _Task:
+def _cut(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy) -> _Task:
     check_realised(fold, labels.realised_row)
     lookback = strategy.learning.lookback
     first, stop = first_needed_row(fold.training.start, lookback), fold.calibration.stop

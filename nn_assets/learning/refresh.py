@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nn_assets.features.cube import FeatureCube
+from nn_assets.arrays import Cube
 from nn_assets.features.labels import Labels
 from nn_assets.learning.calibration import log_loss
 from nn_assets.learning.fold_model import FoldModel
@@ -30,7 +30,7 @@ class RefreshCheck:
 def check_refresh(
     candidate: FoldModel,
     incumbent: FoldModel,
-    cube: FeatureCube,
+    cube: Cube,
     labels: Labels,
     tolerance: float,
 ) -> RefreshCheck:
@@ -67,7 +67,7 @@ def check_refresh(
     return RefreshCheck(accepted, reason, new, old)
 
 
-def _loss(model: FoldModel, cube: FeatureCube, labels: Labels, rows: slice) -> tuple[float, int]:
+def _loss(model: FoldModel, cube: Cube, labels: Labels, rows: slice) -> tuple[float, int]:
     # A candidate may be asked about its calibration rows, which lie before its first session of use.
     made = forecast(model, cube, rows, before_use=True)
     made = made[made["estimator"] == "network"]

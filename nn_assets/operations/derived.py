@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nn_assets.features.cube import FeatureCube
+from nn_assets.arrays import Cube
 
 __all__ = ["DerivedCube", "record_of"]
 
@@ -18,6 +18,6 @@ def record_of(table: str) -> str:
 class DerivedCube:
     """Features, the hash of the published bars they come from, and the code that made them."""
 
-    cube: FeatureCube
+    cube: Cube
     data_hash: str
     code_version: str

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import Cube
 from nn_assets.errors import DecisionError, PublicationError
 from nn_assets.features.catalogue import SERIES_FEATURES, compute_features, with_series_features
-from nn_assets.features.cube import FeatureCube
 from nn_assets.features.labels import Labels, make_labels
 from nn_assets.learning.address import code_version
 from nn_assets.market.calendar.sessions import sessions_between, sessions_per_year
@@ -208,7 +208,7 @@ class Workplace:
 
     # --- features and labels -----------------------------------------------------------------------------
 
-    def compute_cube(self, panel: Panel) -> FeatureCube:
+    def compute_cube(self, panel: Panel) -> Cube:
         """The strategy's features of a panel, on its total-return prices."""
         settings = self.strategy.features
         of_bars = tuple(name for name in settings.names if name not in SERIES_FEATURES)
@@ -218,7 +218,7 @@ class Workplace:
         series = known_by_role(self.strategy, self.lake, panel.sessions, panel.symbols)
         return with_series_features(cube, prices, series, self.sessions_per_year, settings.names)
 
-    def cube(self, session: object = None) -> FeatureCube:
+    def cube(self, session: object = None) -> Cube:
         """Features known at a session's close.
 
         Raises
@@ -240,7 +240,7 @@ class Workplace:
         if not published:
             return self.compute_cube(self._panel_of(bars, self.actions(day), day))
         stored = self.lake.read_cube(self.strategy.name, FEATURES, str(record["address"]))
-        cube = FeatureCube(stored.sessions, stored.symbols, stored.names, stored.values)
+        cube = Cube(stored.sessions, stored.symbols, stored.names, stored.values)
         return cube.until(day)
 
     def data_hash(self) -> str:

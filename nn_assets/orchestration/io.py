@@ -5,8 +5,8 @@ from __future__ import annotations
 import dagster as dg
 import pandas as pd
 
+from nn_assets.arrays import Cube
 from nn_assets.errors import PublicationError
-from nn_assets.features.cube import FeatureCube
 from nn_assets.operations.derived import DerivedCube, record_of
 from nn_assets.store.lake.lake import Lake
 
@@ -30,7 +30,7 @@ class CubeIOManager(dg.IOManager):
         lake.write_table(strategy, record_of(table), pd.DataFrame([record]))
         context.add_output_metadata({"address": address})
 
-    def load_input(self, context: dg.InputContext) -> FeatureCube:
+    def load_input(self, context: dg.InputContext) -> Cube:
         """Read the cube as it is now.
 
         Raises
@@ -40,7 +40,7 @@ class CubeIOManager(dg.IOManager):
         """
         strategy, table = context.asset_key.path
         stored = Lake().read_cube(strategy, table)
-        return FeatureCube(stored.sessions, stored.symbols, stored.names, stored.values)
+        return Cube(stored.sessions, stored.symbols, stored.names, stored.values)
 
 
 class MonthsIOManager(dg.IOManager):

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.features.cube import FeatureCube
+from nn_assets.arrays import Cube
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.inference import forecast
 from nn_assets.oversight.drift import DriftMonitor, DriftReport
@@ -25,7 +25,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 def model_reference(
     model: FoldModel,
-    cube: FeatureCube,
+    cube: Cube,
     settings: OversightSettings,
     sessions_per_year: int,
     estimator: str = "network",
@@ -39,7 +39,7 @@ def model_reference(
 
     Parameters
     ----------
-    cube : FeatureCube
+    cube : Cube
         Untransformed, on the axis that the model was fitted on; only the rows that it was fitted on
         are read, to the end of its calibration rows, with a lookback before them.
     candidates : array of bool, shape (bars, symbols), optional
@@ -84,7 +84,7 @@ class DriftWatch:
     """Series of a whole history, and for each row the reference of the model in force."""
 
     monitor: DriftMonitor
-    cube: FeatureCube
+    cube: Cube
     in_force: Sequence[DriftReference | None]  # (bars,)
     forecast_series: FloatArray  # (bars, series)
     feature_series: FloatArray  # (bars, series)
@@ -100,7 +100,7 @@ class DriftWatch:
 
 
 def drift_watch(
-    cube: FeatureCube,
+    cube: Cube,
     probability: FloatArray,
     model_by_row: Sequence[str | None],
     references: Mapping[str, DriftReference],
@@ -110,7 +110,7 @@ def drift_watch(
 
     Parameters
     ----------
-    cube : FeatureCube, values (bars, symbols, features)
+    cube : Cube, values (bars, symbols, features)
         Missing for those who are no members of the universe, where there is one.
     probability : ndarray, shape (bars, symbols)
         Uncalibrated forecasts, each by the model then in force; NaN where there is none.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nn_assets.arrays import Cube
 from nn_assets.features.catalogue import available_features, compute_features
-from nn_assets.features.cube import FeatureCube
 from nn_assets.features.labels import Labels, make_labels
 from nn_assets.features.selection import select_features
 from nn_assets.features.stationarity import apply_transforms, decide_transforms
@@ -80,14 +80,14 @@ def test_no_feature_of_a_member_knows_of_a_symbol_that_is_none() -> None:
     assert own.tobytes() == np.ascontiguousarray(loud.values[:, KEPT]).tobytes() == gone.values.tobytes()
 
 
-def study(columns: list[int], wild: bool = False) -> tuple[FeatureCube, np.ndarray]:
+def study(columns: list[int], wild: bool = False) -> tuple[Cube, np.ndarray]:
     """Features of which the second repeats the first, but for one symbol, which says the contrary."""
     draw = np.random.default_rng(4)
     first, jitter, noise = (draw.normal(size=(BARS, 7)) for _ in range(3))
     values = np.stack([first, first + 0.5 * jitter, noise], axis=2)
     values[:, STRANGER, 1] = -40.0 * first[:, STRANGER] if wild else values[:, STRANGER, 1]
     sessions, symbols = PANEL.sessions, tuple(PANEL.symbols[each] for each in columns)
-    cube = FeatureCube(sessions, symbols, ("first", "repeat", "noise"), np.ascontiguousarray(values[:, columns]))
+    cube = Cube(sessions, symbols, ("first", "repeat", "noise"), np.ascontiguousarray(values[:, columns]))
     return cube, (0.3 * first + draw.normal(size=(BARS, 7)))[:, columns]
 
 
@@ -116,7 +116,7 @@ def test_no_choice_of_features_knows_what_a_member_was_before_it_joined(members)
         values = np.array(cube.values)
         if wild:
             values[:JOINED, -1, 1] = -40.0 * values[:JOINED, -1, 0]
-        told = FeatureCube(cube.sessions, cube.symbols, cube.names, values)
+        told = Cube(cube.sessions, cube.symbols, cube.names, values)
         labels = Labels((returns > 0).astype(float), returns, np.arange(BARS) + 2).of_candidates(candidates)
         found.append(select_features(told, labels, rows, settings, 2))
     assert found[0] == found[1]

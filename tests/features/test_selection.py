@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
+from nn_assets.arrays import Cube
 from nn_assets.errors import FoldError, ModelError
 from nn_assets.features import selection
-from nn_assets.features.cube import FeatureCube
 from nn_assets.features.labels import Labels
 from nn_assets.features.selection import SelectionReport, rank_ic_by_session, select_features
 from nn_assets.settings import FeatureSettings
@@ -22,7 +22,7 @@ SETTINGS = FeatureSettings(select=True, maximum_selected=3)
 PURGE = 2
 
 
-def _study(symbols: int, seed: int = 0, planted: float = 0.3) -> tuple[FeatureCube, Labels]:
+def _study(symbols: int, seed: int = 0, planted: float = 0.3) -> tuple[Cube, Labels]:
     """Two independent signals, a copy of the first, a repeat of it with noise, and pure noise."""
     draw = np.random.default_rng(seed)
     shape = (BARS, symbols)
@@ -32,7 +32,7 @@ def _study(symbols: int, seed: int = 0, planted: float = 0.3) -> tuple[FeatureCu
                 "second": second, "constant": np.ones(shape)}  # fmt: skip
     sessions = pd.bdate_range("2011-01-03", periods=BARS).as_unit("ns")
     names = tuple(f"S{place}" for place in range(symbols))
-    cube = FeatureCube(sessions, names, tuple(features), np.stack(list(features.values()), axis=2))
+    cube = Cube(sessions, names, tuple(features), np.stack(list(features.values()), axis=2))
     return cube, Labels((returns > 0).astype(float), returns, np.arange(BARS) + PURGE)
 
 
@@ -69,7 +69,7 @@ def test_rows_outside_the_training_rows_change_nothing(symbols):
     values, returns = np.array(cube.values), np.array(labels.returns)
     values[: ROWS.start], values[ROWS.stop :] = 9.0, np.nan
     returns[: ROWS.start], returns[ROWS.stop :] = np.nan, values[ROWS.stop :, :, 1]
-    touched = FeatureCube(cube.sessions, cube.symbols, cube.names, values)
+    touched = Cube(cube.sessions, cube.symbols, cube.names, values)
     found = select_features(touched, Labels(labels.targets, returns, labels.realised_row), ROWS, SETTINGS, PURGE)
     assert found == select_features(cube, labels, ROWS, SETTINGS, PURGE)
 
@@ -79,7 +79,7 @@ def test_on_noise_the_share_of_features_let_through_is_small():
     for seed in range(40):
         draw = np.random.default_rng(seed)
         cube, labels = _study(2, seed)
-        noise = FeatureCube(cube.sessions, cube.symbols, cube.names, draw.normal(size=cube.values.shape))
+        noise = Cube(cube.sessions, cube.symbols, cube.names, draw.normal(size=cube.values.shape))
         report = select_features(noise, labels, ROWS, FeatureSettings(), PURGE)
         passed += sum(entry.reason == "adds to those chosen before" for entry in report.figures)
     # P(t > sqrt 2) is 0.079 of 240 draws, 18.9 expected; 31 is three deviations above.
@@ -121,7 +121,7 @@ def test_missing_values_do_not_stop_the_selection():
     values = np.array(cube.values)
     values[::7, 2, 1] = np.nan
     values[:, 3, :] = np.nan
-    holed = FeatureCube(cube.sessions, cube.symbols, cube.names, values)
+    holed = Cube(cube.sessions, cube.symbols, cube.names, values)
     assert "second" in select_features(holed, labels, ROWS, SETTINGS, PURGE).selected
 
 

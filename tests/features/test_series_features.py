@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nn_assets.arrays import Cube
 from nn_assets.errors import SettingsError
 from nn_assets.features.catalogue import CATALOGUE, SERIES_FEATURES, compute_features, with_series_features
-from nn_assets.features.cube import FeatureCube
 from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import Panel
 from tests.features.panels import random_panel, rows_of, same_bits
@@ -36,7 +36,7 @@ def cut(series: dict[str, KnownSeries], rows: slice) -> dict[str, KnownSeries]:
     }
 
 
-def cube_of(panel: Panel, series: dict[str, KnownSeries], names: tuple[str, ...] = EVERY) -> FeatureCube:
+def cube_of(panel: Panel, series: dict[str, KnownSeries], names: tuple[str, ...] = EVERY) -> Cube:
     bars = compute_features(panel, ("log_return_1",))
     return with_series_features(bars, panel, series, 252, names)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nn_assets.arrays import Cube
 from nn_assets.errors import ModelError, SettingsError
 from nn_assets.features.catalogue import compute_features
-from nn_assets.features.cube import FeatureCube
 from nn_assets.features.stationarity import (
     StationarityReport,
     apply_transforms,
@@ -25,11 +25,11 @@ TRAINING = slice(0, 300)
 SETTINGS = FeatureSettings()
 
 
-def _cube_of(**features: np.ndarray) -> FeatureCube:
+def _cube_of(**features: np.ndarray) -> Cube:
     values = np.stack(list(features.values()), axis=2)
     sessions = pd.bdate_range("2011-01-03", periods=len(values)).as_unit("ns")
     symbols = tuple(f"S{place}" for place in range(values.shape[1]))
-    return FeatureCube(sessions, symbols, tuple(features), values)
+    return Cube(sessions, symbols, tuple(features), values)
 
 
 def _features(seed: int = 4) -> dict[str, np.ndarray]:
@@ -48,12 +48,12 @@ def _features(seed: int = 4) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def cube() -> FeatureCube:
+def cube() -> Cube:
     return _cube_of(**_features())
 
 
 @pytest.fixture(scope="module")
-def report(cube: FeatureCube) -> StationarityReport:
+def report(cube: Cube) -> StationarityReport:
     return decide_transforms(cube, TRAINING, SETTINGS)
 
 
@@ -148,7 +148,7 @@ def test_transformed_values_have_the_same_bits_whatever_comes_later(cube, report
         early = apply_transforms(cube.until(session), report)
         assert same_bits(early.values, whole.until(session).values)
         assert early.content_hash() == whole.content_hash(slice(0, row + 1))
-    late = apply_transforms(FeatureCube(cube.sessions[100:], cube.symbols, cube.names, cube.values[100:]), report)
+    late = apply_transforms(Cube(cube.sessions[100:], cube.symbols, cube.names, cube.values[100:]), report)
     reach = 59  # rows before its own that a value normalised over 60 sessions depends on
     assert same_bits(late.values[reach:], whole.values[100 + reach :])
     assert not same_bits(late.values[reach - 1 :], whole.values[100 + reach - 1 :])

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nn_assets.features.cube import FeatureCube
+from nn_assets.arrays import Cube
 from nn_assets.features.labels import Labels
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.model import fit_model, model_address
@@ -29,7 +29,7 @@ def members() -> np.ndarray:
     return belongs
 
 
-def fitted(cube: FeatureCube, labels: Labels) -> FoldModel:
+def fitted(cube: Cube, labels: Labels) -> FoldModel:
     return fit_model(cube, labels, FOLD, STRATEGY)
 
 
@@ -47,7 +47,7 @@ def test_rows_of_those_that_are_no_candidates_are_not_trained_on(model) -> None:
 def test_their_features_reach_neither_scaler_nor_verdicts(model) -> None:
     values = np.array(CUBE.values)
     values[: JOINED - 10, 2] = 1e6  # well before the first window of a member
-    wild = FeatureCube(CUBE.sessions, CUBE.symbols, CUBE.names, values)
+    wild = Cube(CUBE.sessions, CUBE.symbols, CUBE.names, values)
     again = fitted(wild, LABELS.of_candidates(members()))
     assert again.scaler.center.tobytes() == model.scaler.center.tobytes()
     assert again.scaler.scale.tobytes() == model.scaler.scale.tobytes()
@@ -69,7 +69,7 @@ def test_what_drift_is_measured_against_holds_forecasts_of_candidates_only(model
 
 
 def _watched(
-    model: FoldModel, cube: FeatureCube, probability: np.ndarray, belongs: np.ndarray | None
+    model: FoldModel, cube: Cube, probability: np.ndarray, belongs: np.ndarray | None
 ) -> tuple[DriftReference, DriftReport | None]:
     """What drift is measured against, and what is found on the last calibration row."""
     reference = model_reference(model, cube, STRATEGY.oversight, 252, candidates=belongs)
@@ -90,7 +90,7 @@ def test_no_figure_of_drift_knows_of_a_symbol_that_is_no_member(model, monkeypat
     belongs[:, 2] = False
     values = np.array(CUBE.values)
     values[::2, 2] *= 3.0
-    wild = FeatureCube(CUBE.sessions, CUBE.symbols, CUBE.names, values)
+    wild = Cube(CUBE.sessions, CUBE.symbols, CUBE.names, values)
     probability = np.full((CUBE.bars, 3), np.nan)
     probability[:, :2] = 0.5 + 0.1 * np.tanh(values[:, :2, 0])
     kept = model.validation_forecasts
@@ -118,7 +118,7 @@ def test_no_figure_of_drift_knows_what_a_member_was_while_it_was_none(model) -> 
     values = np.array(CUBE.values)
     # Up to ten sessions before it is back: the windows of a member may reach back that far.
     values[left : back - 10, 2] = 50.0 * np.where(np.arange(left, back - 10) % 2, 1.0, -1.0)[:, None]
-    wild = FeatureCube(CUBE.sessions, CUBE.symbols, CUBE.names, values)
+    wild = Cube(CUBE.sessions, CUBE.symbols, CUBE.names, values)
     plain = model_reference(model, CUBE, STRATEGY.oversight, 252, candidates=belongs)
     loud = model_reference(model, wild, STRATEGY.oversight, 252, candidates=belongs)
     assert _told(loud) == _told(plain)

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
+from nn_assets.arrays import Cube
 from nn_assets.errors import FoldError, ModelError, TrainingError
-from nn_assets.features.cube import FeatureCube
 from nn_assets.features.stationarity import (
     FeatureVerdict,
     StationarityReport,
@@ -75,7 +75,7 @@ def test_a_symbol_forecast_without_its_neighbours_has_the_same_bits() -> None:
     rows = months_of_use(model, cube)
     values = np.array(cube.values)
     values[rows, 0] = np.nan
-    without = forecast(model, FeatureCube(cube.sessions, cube.symbols, cube.names, values), rows)
+    without = forecast(model, Cube(cube.sessions, cube.symbols, cube.names, values), rows)
     assert "AAA" not in set(without["symbol"])
     whole = forecast(model, cube, rows)
     same_bits(without, whole[whole["symbol"] != "AAA"].reset_index(drop=True))
@@ -190,7 +190,7 @@ def test_a_cube_on_other_axes_is_refused() -> None:
     late = cut_cube(cube, 1, cube.bars)
     with pytest.raises(ModelError, match="first session 2011-01-03"):
         forecast(model, late, rows)
-    renamed = FeatureCube(cube.sessions, ("AAA", "BBB", "DDD"), cube.names, np.array(cube.values))
+    renamed = Cube(cube.sessions, ("AAA", "BBB", "DDD"), cube.names, np.array(cube.values))
     with pytest.raises(ModelError, match="symbols"):
         forecast(model, renamed, rows)
     with pytest.raises(ModelError, match="none named delta"):
@@ -203,7 +203,7 @@ def test_too_few_usable_rows_are_refused_by_month() -> None:
     fold = tiny_fold(cube, strategy)
     values = np.array(cube.values)
     values[: fold.training.stop - 103] = np.nan  # 103 sessions, so 100 whole windows
-    late = FeatureCube(cube.sessions, cube.symbols, cube.names, values)
+    late = Cube(cube.sessions, cube.symbols, cube.names, values)
     with pytest.raises(FoldError, match=r"month 2012-07.*at least 500 usable training rows; found 300"):
         fit_model(late, labels, fold, strategy)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nn_assets.features.cube import FeatureCube
+from nn_assets.arrays import Cube
 from nn_assets.features.labels import Labels
 from nn_assets.learning.artifact import to_files
 from nn_assets.learning.fold_model import FoldModel
@@ -62,7 +62,7 @@ def _parts_changed(part: str) -> FoldModel:
     values, targets = np.array(cube.values), np.array(labels.targets)
     values[rows] = 5.0 + 3.0 * values[rows]
     targets[rows] = 1.0 - targets[rows]
-    changed = FeatureCube(cube.sessions, cube.symbols, cube.names, values)
+    changed = Cube(cube.sessions, cube.symbols, cube.names, values)
     return fit_model(changed, Labels(targets, labels.returns, labels.realised_row), fold, strategy)
 
 

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from nn_assets.features.cube import FeatureCube
+from nn_assets.arrays import Cube
 from nn_assets.features.labels import Labels
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import Fold, make_fold
@@ -58,7 +58,7 @@ def tiny_strategy(features: dict[str, object] | None = None, **learning: object)
     )
 
 
-def tiny_market(last: str = "2012-09-28", seed: int = 3) -> tuple[FeatureCube, Labels]:
+def tiny_market(last: str = "2012-09-28", seed: int = 3) -> tuple[Cube, Labels]:
     """AR(1) features; the label's return follows the first feature, with noise."""
     sessions = sessions_between("XNYS", "2011-01-03", last)
     bars, symbols, features = len(sessions), len(SYMBOLS), len(NAMES)
@@ -72,12 +72,12 @@ def tiny_market(last: str = "2012-09-28", seed: int = 3) -> tuple[FeatureCube, L
         noise = random.normal(size=symbols)
         if row + SPAN < bars:
             returns[row] = 0.01 * (0.8 * state[:, 0] + noise)
-    cube = FeatureCube(sessions, SYMBOLS, NAMES, values)
+    cube = Cube(sessions, SYMBOLS, NAMES, values)
     targets = np.where(np.isfinite(returns), (returns > 0.0).astype(np.float64), np.nan)
     return cube, Labels(targets, returns, np.arange(bars, dtype=np.int64) + SPAN)
 
 
-def tiny_fold(cube: FeatureCube, strategy: Strategy, month: str = MONTH) -> Fold:
+def tiny_fold(cube: Cube, strategy: Strategy, month: str = MONTH) -> Fold:
     return make_fold(cube.sessions, month, strategy.walk_forward, strategy.label)
 
 
@@ -97,7 +97,7 @@ def fitted(network: str = "lstm", *, select: bool = False) -> FoldModel:
     return fit_model(cube, labels, tiny_fold(cube, strategy), strategy)
 
 
-def months_of_use(model: FoldModel, cube: FeatureCube) -> slice:
+def months_of_use(model: FoldModel, cube: Cube) -> slice:
     return slice(model.fold.used_from, cube.bars)
 
 
@@ -112,12 +112,12 @@ def same_bits(one: pd.DataFrame, other: pd.DataFrame) -> None:
             assert (left == right).all(), name
 
 
-def restated(cube: FeatureCube, labels: Labels, cut: int, scale: float = 99.0) -> tuple[FeatureCube, Labels]:
+def restated(cube: Cube, labels: Labels, cut: int, scale: float = 99.0) -> tuple[Cube, Labels]:
     """The same history up to ``cut``, and an entirely different one from there."""
     values, targets, returns = np.array(cube.values), np.array(labels.targets), np.array(labels.returns)
     values[cut:] = scale
     # a label that needs a row from the cut on is not known at the cut
     targets[max(cut - SPAN, 0) :] = np.nan
     returns[max(cut - SPAN, 0) :] = np.nan
-    changed = FeatureCube(cube.sessions, cube.symbols, cube.names, values)
+    changed = Cube(cube.sessions, cube.symbols, cube.names, values)
     return changed, Labels(targets, returns, labels.realised_row)

@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from nn_assets.arrays import Cube
 from nn_assets.errors import SourceError
-from nn_assets.features.cube import FeatureCube
 from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.costs.recalibration import _with_liquidity
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay, features_repeat_when_cut
@@ -130,10 +130,10 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     return give
 
 
-def cube_of(home: Path) -> FeatureCube:
+def cube_of(home: Path) -> Cube:
     with living_in(home), open_workplace(strategy_of()) as workplace:
         cube = workplace.cube()
-        return FeatureCube(cube.sessions, cube.symbols, cube.names, np.array(cube.values))
+        return Cube(cube.sessions, cube.symbols, cube.names, np.array(cube.values))
 
 
 def labels_of(home: Path) -> npt.NDArray[np.float64]:

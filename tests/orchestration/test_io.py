@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nn_assets.arrays import Cube
 from nn_assets.errors import PublicationError
-from nn_assets.features.cube import FeatureCube
 from nn_assets.orchestration.io import CubeIOManager, DerivedCube, MonthsIOManager
 from nn_assets.store.lake.lake import Lake
 from tests.orchestration.conftest import subprocess_environment
@@ -149,7 +149,7 @@ def test_a_writer_killed_half_way_leaves_each_month_whole(empty_home: Path, step
 def test_a_cube_comes_back_to_the_bit_and_cannot_be_written_through(empty_home: Path) -> None:
     sessions = pd.DatetimeIndex(["2017-01-03", "2017-01-04"]).as_unit("ns")
     values = np.array([[[0.1, np.nan]], [[-0.0, 1e-300]]])
-    cube = FeatureCube(sessions, ("A",), ("x", "y"), values)
+    cube = Cube(sessions, ("A",), ("x", "y"), values)
     key = dg.AssetKey(["tiny", "features"])
     CubeIOManager().handle_output(dg.build_output_context(asset_key=key), DerivedCube(cube, "data", "code"))
     loaded = CubeIOManager().load_input(dg.build_input_context(asset_key=key))

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nn_assets.features.cube import FeatureCube
+from nn_assets.arrays import Cube
 from nn_assets.orchestration.running import materialise
 from nn_assets.store.lake.lake import Lake
 from tests.orchestration.conftest import (
@@ -41,10 +41,10 @@ SESSIONED = {"forecasts", "walk_forward_study"}
 Homes = Callable[[str], Path]
 
 
-def cube(home: Path) -> FeatureCube:
+def cube(home: Path) -> Cube:
     with living_in(home):
         stored = Lake().read_cube(NAME, "features")
-        return FeatureCube(stored.sessions, stored.symbols, stored.names, np.array(stored.values))
+        return Cube(stored.sessions, stored.symbols, stored.names, np.array(stored.values))
 
 
 def month_frames(home: Path, table: str) -> dict[str, pd.DataFrame]:

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nn_assets.arrays import Cube
 from nn_assets.evaluation.replay import forecast_arrays
 from nn_assets.features.catalogue.compute import compute_features
-from nn_assets.features.cube import FeatureCube
 from nn_assets.features.labels import make_labels
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import forecast_rows, make_fold
@@ -44,7 +44,7 @@ SETTINGS = STRATEGY.oversight
 class Market:
     """A simulated market, a linear model of it refitted every other year, and its out-of-sample forecasts."""
 
-    cube: FeatureCube
+    cube: Cube
     models: dict[str, FoldModel]
     model_by_row: list[str | None]
     probability: np.ndarray  # (bars, symbols)
@@ -135,7 +135,7 @@ def test_a_reference_reads_nothing_after_the_rows_that_its_model_was_fitted_on(c
     before = model_reference(model, calm[0].cube, SETTINGS, 252, "linear")
     values = np.array(calm[0].cube.values)
     values[model.fold.calibration.stop :] = np.nan
-    changed = FeatureCube(calm[0].cube.sessions, calm[0].cube.symbols, calm[0].cube.names, values)
+    changed = Cube(calm[0].cube.sessions, calm[0].cube.symbols, calm[0].cube.names, values)
     after = model_reference(model, changed, SETTINGS, 252, "linear")
     assert [series.critical for series in after.forecasts] == [series.critical for series in before.forecasts]
     for one, other in zip(before.forecasts, after.forecasts, strict=True):

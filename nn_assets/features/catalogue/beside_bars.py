@@ -9,9 +9,9 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.arrays import Cube, canonical
 from nn_assets.errors import SettingsError
 from nn_assets.features.catalogue.prices import ratio, rolling_volatility
-from nn_assets.features.cube import FeatureCube, canonical
 from nn_assets.features.rolling import lagged
 from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import Panel
@@ -102,17 +102,17 @@ SERIES_FEATURES: Mapping[str, SeriesFeature] = MappingProxyType(
 
 
 def with_series_features(
-    cube: FeatureCube,
+    cube: Cube,
     panel: Panel,
     series: Mapping[str, KnownSeries],
     sessions_per_year: int,
     names: Sequence[str] = (),
-) -> FeatureCube:
+) -> Cube:
     """Join the features of series to a cube of the bars' features.
 
     Parameters
     ----------
-    cube : FeatureCube, values (bars, symbols, features)
+    cube : Cube, values (bars, symbols, features)
     panel : Panel
         On the cube's axes.
     series : mapping of role to KnownSeries
@@ -124,7 +124,7 @@ def with_series_features(
 
     Returns
     -------
-    FeatureCube
+    Cube
         NaN where the series or a bar within reach is missing; never an infinity.
 
     Raises
@@ -146,5 +146,5 @@ def with_series_features(
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         computed = [each.compute(panel, series[each.role], sessions_per_year) for each in wanted]
     values = np.concatenate([cube.values, canonical(np.stack(computed, axis=2))], axis=2)
-    joined = FeatureCube(cube.sessions, cube.symbols, (*cube.names, *(each.name for each in wanted)), values)
+    joined = Cube(cube.sessions, cube.symbols, (*cube.names, *(each.name for each in wanted)), values)
     return joined.select(names) if names else joined

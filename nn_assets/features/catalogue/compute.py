@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.arrays import Cube, canonical
 from nn_assets.errors import SettingsError
 from nn_assets.features.catalogue.cross_market import CROSS_MARKET
 from nn_assets.features.catalogue.definition import Feature, MarketContext
@@ -17,7 +18,6 @@ from nn_assets.features.catalogue.returns import RETURNS
 from nn_assets.features.catalogue.trend import TREND
 from nn_assets.features.catalogue.volatility import VOLATILITY
 from nn_assets.features.catalogue.volume import VOLUME
-from nn_assets.features.cube import FeatureCube, canonical
 from nn_assets.market.panel import FIELDS, Panel
 
 __all__ = ["CATALOGUE", "available_features", "compute_features"]
@@ -72,7 +72,7 @@ def compute_features(
     *,
     market_symbol: str | None = None,
     candidates: BoolArray | None = None,
-) -> FeatureCube:
+) -> Cube:
     """Compute features of every symbol and session.
 
     Parameters
@@ -87,7 +87,7 @@ def compute_features(
 
     Returns
     -------
-    FeatureCube, values of shape (bars, symbols, features), float64
+    Cube, values of shape (bars, symbols, features), float64
         The value of row t depends, to the bit, on rows t - reach_sessions .. t of its own symbol (and
         of the market symbol) and on nothing else. NaN where a bar within reach is missing or the
         formula has no value; never an infinity.
@@ -114,7 +114,7 @@ def compute_features(
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 computed[place] = entry.compute(block, context)
         values[:, start : start + width, :] = canonical(computed).transpose(1, 2, 0)
-    return FeatureCube(panel.sessions, panel.symbols, wanted, values)
+    return Cube(panel.sessions, panel.symbols, wanted, values)
 
 
 def _entry(name: str, market_symbol: str | None) -> Feature:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.features.cube import FeatureCube
+from nn_assets.arrays import Cube
 from nn_assets.frames import MEMBERSHIP, empty
 from nn_assets.market.facts.membership import (
     members_of_sessions,
@@ -59,7 +59,7 @@ def candidates_of(
     return members_of_sessions(versions, symbols, sessions, decided_at, strategy.universe.renamed)
 
 
-def members_only(strategy: Strategy, lake: Lake, cube: FeatureCube) -> FeatureCube:
+def members_only(strategy: Strategy, lake: Lake, cube: Cube) -> Cube:
     """The cube with rows of those that were no candidates missing: what a fit may be decided on."""
     return cube.where(candidates_of(strategy, lake, cube.sessions, cube.symbols))
 

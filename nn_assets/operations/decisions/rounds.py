@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import Cube
 from nn_assets.evaluation.replay import ForecastArrays, forecast_arrays, session_signals
-from nn_assets.features.cube import FeatureCube
 from nn_assets.operations.asof.stored import decided_sessions
 from nn_assets.operations.asof.universe import members_only
 from nn_assets.operations.costs.in_force import cost_model, cost_model_id_in_force
@@ -106,9 +106,7 @@ def _given(workplace: Workplace, session: pd.Timestamp, earlier: pd.DataFrame) -
     )
 
 
-def _facts(
-    workplace: Workplace, session: pd.Timestamp, cube: FeatureCube, market: MarketView, given: Given
-) -> SessionFacts:
+def _facts(workplace: Workplace, session: pd.Timestamp, cube: Cube, market: MarketView, given: Given) -> SessionFacts:
     sessions, symbols = cube.sessions, cube.symbols
     row = cube.row(session)
     on_record = None if given.forecast_list is None else read_forecast_list(workplace, given.forecast_list)
@@ -127,7 +125,7 @@ def _facts(
 
 def watch_of(
     workplace: Workplace,
-    cube: FeatureCube,
+    cube: Cube,
     arrays: ForecastArrays,
     first: int,
     recorded_by: pd.Timestamp | None = None,

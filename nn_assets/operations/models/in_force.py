@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from nn_assets.arrays import Cube
 from nn_assets.errors import ModelError
-from nn_assets.features.cube import FeatureCube
 from nn_assets.frames import FORECASTS as FORECAST_ROWS
 from nn_assets.frames import empty
 from nn_assets.learning.artifact import from_files
@@ -104,7 +104,7 @@ def models_in_force(workplace: Workplace, recorded_by: pd.Timestamp | None = Non
     return ModelsInForce(workplace.strategy.name, by_month)
 
 
-def forecast_months(workplace: Workplace, cube: FeatureCube, months: list[str]) -> dict[str, pd.DataFrame]:
+def forecast_months(workplace: Workplace, cube: Cube, months: list[str]) -> dict[str, pd.DataFrame]:
     """Forecasts of every session of some months that the cube holds, each by the model in force on it."""
     in_force = models_in_force(workplace)
     return {month: _joined(_forecast(workplace, cube, _rows_of(cube, month), in_force)) for month in months}
@@ -140,7 +140,7 @@ def read_forecast_list(workplace: Workplace, address: str) -> dict[str, str]:
 
 def forecasts_until(
     workplace: Workplace,
-    cube: FeatureCube,
+    cube: Cube,
     session: pd.Timestamp,
     on_record: Mapping[str, str] | None = None,
     recorded_by: pd.Timestamp | None = None,
@@ -165,7 +165,7 @@ def forecasts_until(
     return _record(workplace, cube.until(session), [*stored, *unrecorded], addresses, in_force)
 
 
-def forecast_record(workplace: Workplace, cube: FeatureCube, months: list[str]) -> pd.DataFrame:
+def forecast_record(workplace: Workplace, cube: Cube, months: list[str]) -> pd.DataFrame:
     """Forecasts of every session of some months that the cube holds, as recorded where they were.
 
     A month is materialised on its first morning, when it has no session yet: the sessions that came
@@ -178,7 +178,7 @@ def forecast_record(workplace: Workplace, cube: FeatureCube, months: list[str]) 
 
 
 def _record(
-    workplace: Workplace, cube: FeatureCube, months: list[str], addresses: Mapping[str, str], in_force: ModelsInForce
+    workplace: Workplace, cube: Cube, months: list[str], addresses: Mapping[str, str], in_force: ModelsInForce
 ) -> pd.DataFrame:
     parts: list[pd.DataFrame] = []
     for month in months:
@@ -201,12 +201,12 @@ def _made_in_force(recorded: pd.DataFrame, in_force: ModelsInForce) -> bool:
     return all(in_force.on(session) == model for session, model in zip(made["session"], made["model_id"], strict=True))
 
 
-def _rows_of(cube: FeatureCube, month: str) -> range:
+def _rows_of(cube: Cube, month: str) -> range:
     rows = forecast_rows(cube.sessions, month)
     return range(rows.start, rows.stop)
 
 
-def _forecast(workplace: Workplace, cube: FeatureCube, rows: range, in_force: ModelsInForce) -> list[pd.DataFrame]:
+def _forecast(workplace: Workplace, cube: Cube, rows: range, in_force: ModelsInForce) -> list[pd.DataFrame]:
     parts = []
     for model_id, run in groupby(rows, key=lambda row: in_force.on(cube.sessions[row])):
         together = list(run)
@@ -232,7 +232,7 @@ def _read_forecasts(root: Path, strategy: str, address: str) -> pd.DataFrame:
     return Lake(root).read_table(strategy, FORECASTS, address)
 
 
-def drift_references(workplace: Workplace, cube: FeatureCube, model_ids: Iterable[str]) -> dict[str, DriftReference]:
+def drift_references(workplace: Workplace, cube: Cube, model_ids: Iterable[str]) -> dict[str, DriftReference]:
     """What each model knew when it was fitted; made once for each model."""
     return {model_id: _reference(workplace, cube, model_id) for model_id in dict.fromkeys(model_ids)}
 
@@ -240,7 +240,7 @@ def drift_references(workplace: Workplace, cube: FeatureCube, model_ids: Iterabl
 _REFERENCES: dict[tuple[object, ...], DriftReference] = {}
 
 
-def _reference(workplace: Workplace, cube: FeatureCube, model_id: str) -> DriftReference:
+def _reference(workplace: Workplace, cube: Cube, model_id: str) -> DriftReference:
     strategy, model = workplace.strategy, load_model(workplace, model_id)
     # Bars of the rows it reads may be restated: what a session knew of them decides, whatever was asked before.
     read = slice(max(0, model.fold.training.start - strategy.learning.lookback), model.fold.calibration.stop)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from nn_assets.features.cube import FeatureCube
+from nn_assets.arrays import Cube
 from nn_assets.features.labels import Labels
 from nn_assets.learning.address import code_version, model_address
 from nn_assets.learning.artifact import to_files
@@ -85,7 +85,7 @@ def train_months(
 def _fit_missing(
     workplace: Workplace,
     strategy: Strategy,
-    cube: FeatureCube,
+    cube: Cube,
     labels: Labels,
     folds: list[Fold],
     tell: Told,

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import dagster as dg
 import pandas as pd
 
+from nn_assets.arrays import Cube
 from nn_assets.features.catalogue import CATALOGUE, SERIES_FEATURES, Feature, SeriesFeature
-from nn_assets.features.cube import FeatureCube
 from nn_assets.features.selection import select_features
 from nn_assets.features.stationarity import apply_transforms, decide_transforms
 from nn_assets.learning.address import code_version
@@ -70,7 +70,7 @@ def feature_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         description="Augmented Dickey-Fuller verdict on each feature, on the training rows of the month's fold only: "
         "level, differenced, volatility-normalised, or dropped. KPSS beside it.",
     )
-    def stationarity(context: dg.AssetExecutionContext, features: FeatureCube) -> dg.Output[dict[str, pd.DataFrame]]:
+    def stationarity(context: dg.AssetExecutionContext, features: Cube) -> dg.Output[dict[str, pd.DataFrame]]:
         frames = _by_month(context, strategy, features, _verdicts)
         newest = frames[max(frames)]
         return dg.Output(
@@ -92,9 +92,7 @@ def feature_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         description="The features that the month's model sees: all stationary ones, or those that selection "
         "chose on training rows, by univariate rank IC and by what they add to those already chosen.",
     )
-    def selected_features(
-        context: dg.AssetExecutionContext, features: FeatureCube
-    ) -> dg.Output[dict[str, pd.DataFrame]]:
+    def selected_features(context: dg.AssetExecutionContext, features: Cube) -> dg.Output[dict[str, pd.DataFrame]]:
         frames = _by_month(context, strategy, features, _selection)
         newest = frames[max(frames)]
         return dg.Output(frames, metadata={"months": len(frames), "newest": table(newest)})
@@ -105,8 +103,8 @@ def feature_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
 def _by_month(
     context: dg.AssetExecutionContext,
     strategy: Strategy,
-    cube: FeatureCube,
-    judge: Callable[[Strategy, FeatureCube, Fold], pd.DataFrame],
+    cube: Cube,
+    judge: Callable[[Strategy, Cube, Fold], pd.DataFrame],
 ) -> dict[str, pd.DataFrame]:
     """One frame per month asked for; a month between refits repeats the fold that it reuses."""
     asked = effective_strategy(strategy, dict(context.run.tags))
@@ -117,7 +115,7 @@ def _by_month(
     return {month: by_fold[fitted_month(month, anchor, every)].assign(month=month) for month in months}
 
 
-def _verdicts(strategy: Strategy, cube: FeatureCube, fold: Fold) -> pd.DataFrame:
+def _verdicts(strategy: Strategy, cube: Cube, fold: Fold) -> pd.DataFrame:
     report = decide_transforms(members_only(strategy, Lake(), cube), fold.training, strategy.features)
     rows = [
         (each.name, each.verdict, each.pass_share, each.median_p_value, each.kpss_share) for each in report.verdicts
@@ -126,7 +124,7 @@ def _verdicts(strategy: Strategy, cube: FeatureCube, fold: Fold) -> pd.DataFrame
     return frame.astype({"median_p_value": "float64"})
 
 
-def _selection(strategy: Strategy, cube: FeatureCube, fold: Fold) -> pd.DataFrame:
+def _selection(strategy: Strategy, cube: Cube, fold: Fold) -> pd.DataFrame:
     training = fold.training
     report = decide_transforms(members_only(strategy, Lake(), cube), training, strategy.features)
     if not strategy.features.select:

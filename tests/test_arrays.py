@@ -8,16 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nn_assets.arrays import Cube, canonical
 from nn_assets.errors import SchemaError, SettingsError
-from nn_assets.features.cube import FeatureCube, canonical
 
 SESSIONS = pd.bdate_range("2015-01-05", periods=6).as_unit("ns")
 
 
-def _cube(values: np.ndarray | None = None, sessions: pd.DatetimeIndex = SESSIONS) -> FeatureCube:
+def _cube(values: np.ndarray | None = None, sessions: pd.DatetimeIndex = SESSIONS) -> Cube:
     if values is None:
         values = np.arange(36, dtype=np.float64).reshape(6, 2, 3)
-    return FeatureCube(sessions, ("A", "B"), ("x", "y", "z"), values)
+    return Cube(sessions, ("A", "B"), ("x", "y", "z"), values)
 
 
 def test_values_cannot_be_written_to():
@@ -40,7 +40,7 @@ def test_values_that_do_not_fit_the_axes_are_refused(values):
 
 def test_a_name_given_twice_is_refused():
     with pytest.raises(SchemaError, match="x, x"):
-        FeatureCube(SESSIONS, ("A",), ("x", "x"), np.zeros((6, 1, 2)))
+        Cube(SESSIONS, ("A",), ("x", "x"), np.zeros((6, 1, 2)))
 
 
 def test_cutting_keeps_the_session_itself_and_all_before_it():
@@ -89,9 +89,9 @@ def test_the_hash_sees_values_axes_and_names_but_not_where_the_axis_starts():
         cube.content_hash(slice(0, 5)),
         _cube(touched).content_hash(),
         _cube(cube.values, SESSIONS + pd.Timedelta(days=7)).content_hash(),
-        FeatureCube(SESSIONS, ("A", "C"), cube.names, cube.values).content_hash(),
-        FeatureCube(SESSIONS, cube.symbols, ("x", "y", "w"), cube.values).content_hash(),
-        FeatureCube(SESSIONS, ("A", "B\0x"), ("y", "z", "w"), cube.values).content_hash(),
+        Cube(SESSIONS, ("A", "C"), cube.names, cube.values).content_hash(),
+        Cube(SESSIONS, cube.symbols, ("x", "y", "w"), cube.values).content_hash(),
+        Cube(SESSIONS, ("A", "B\0x"), ("y", "z", "w"), cube.values).content_hash(),
     }
     assert len(hashes) == 7
     assert _cube(touched).content_hash(slice(0, 3)) == cube.content_hash(slice(0, 3))

@@ -1,4 +1,4 @@
-"""The feature cube: what every later room reads features from."""
+"""The cube: named values of several symbols on one session axis, from the lake to the network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pandas as pd
 
 from nn_assets.errors import SchemaError, SettingsError
 
-__all__ = ["FeatureCube", "canonical"]
+__all__ = ["Cube", "canonical"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -37,7 +37,7 @@ def canonical(values: FloatArray) -> FloatArray:
 
 
 @dataclass(frozen=True, eq=False)
-class FeatureCube:
+class Cube:
     """Named features of several symbols on one session axis.
 
     Parameters
@@ -103,18 +103,18 @@ class FeatureCube:
             )
         return place
 
-    def until(self, session: object) -> FeatureCube:
+    def until(self, session: object) -> Cube:
         """Cut the cube after ``session``: what a computation of that session may see."""
         stop = int(self.sessions.searchsorted(pd.Timestamp(session), side="right"))
-        return FeatureCube(self.sessions[:stop], self.symbols, self.names, self.values[:stop])
+        return Cube(self.sessions[:stop], self.symbols, self.names, self.values[:stop])
 
-    def where(self, kept: npt.NDArray[np.bool_] | None) -> FeatureCube:
+    def where(self, kept: npt.NDArray[np.bool_] | None) -> Cube:
         """Keep the rows and symbols of a mask (bars, symbols) and make the others missing; all without one."""
         if kept is None:
             return self
-        return FeatureCube(self.sessions, self.symbols, self.names, np.where(kept[:, :, None], self.values, np.nan))
+        return Cube(self.sessions, self.symbols, self.names, np.where(kept[:, :, None], self.values, np.nan))
 
-    def select(self, names: Sequence[str]) -> FeatureCube:
+    def select(self, names: Sequence[str]) -> Cube:
         """Keep the features named only, in the order named.
 
         Raises
@@ -131,7 +131,7 @@ class FeatureCube:
                 key="features.names",
             )
         places = [self.names.index(name) for name in names]
-        return FeatureCube(self.sessions, self.symbols, tuple(names), self.values[:, :, places])
+        return Cube(self.sessions, self.symbols, tuple(names), self.values[:, :, places])
 
     def feature(self, name: str) -> FloatArray:
         """Values of one feature, shape (bars, symbols), a read-only view."""
