@@ -35,7 +35,7 @@ def test_the_import_contracts_hold(checkout: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "line", "contract"),
     [
-        ("market/panel.py", "import nn_assets.arrays", "only the rooms"),
+        ("market/panel.py", "import nn_assets.features.labels", "only the rooms"),
         ("portfolio/kelly.py", "import dagster", "Dagster lives"),
         ("arrays.py", "import torch", "torch lives"),
         ("market/panel.py", "import pandera", "pandera lives"),

@@ -52,6 +52,15 @@ class Labels:
             readable.setflags(write=False)
             object.__setattr__(self, name, readable)
 
+    def until(self, row: int) -> Labels:
+        """Cut the labels after ``row``; those that are realised later are missing."""
+        stop = row + 1
+        unknown = self.realised_row[:stop] > row
+        targets, returns = self.targets[:stop].copy(), self.returns[:stop].copy()
+        targets[unknown], returns[unknown] = np.nan, np.nan
+        candidates = None if self.candidates is None else self.candidates[:stop]
+        return Labels(targets, returns, self.realised_row[:stop], candidates)
+
     def of_candidates(self, candidates: BoolArray | None) -> Labels:
         """Labels of the candidates alone, (bars, symbols); every other row has none."""
         if candidates is None:

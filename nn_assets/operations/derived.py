@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from nn_assets.arrays import Cube
 
-__all__ = ["DerivedCube", "record_of"]
+__all__ = ["FEATURES", "DerivedCube", "record_of"]
+
+FEATURES = "features"
 
 
 def record_of(table: str) -> str:

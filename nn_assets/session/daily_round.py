@@ -63,8 +63,14 @@ class Controls:
     """What a decision takes from outside the market: the study's verdict, and what a person set."""
 
     verdict_allows: bool = False
-    kill_switch: str = "ACTIVE"
+    kill_switch: str = "ACTIVE"  # at the decision: for the orders to come
+    kill_switch_before_fill: str | None = None  # for the orders under way and stops; None: as at the decision
     breaker_reset: tuple[str, str] | None = None  # person and reason
+
+    @property
+    def switch_before_fill(self) -> str:
+        """The kill switch that the session's fills obey."""
+        return self.kill_switch if self.kill_switch_before_fill is None else self.kill_switch_before_fill
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,12 +247,13 @@ def _fill(
     )
     book = standing.book.opened(strategy.costs, strategy.market.cash_rate_annual_fraction, sessions_per_year)
     execution = strategy.label.execution
-    sent = _still_sent(standing.orders, book, facts.controls.kill_switch)
+    switch = facts.controls.switch_before_fill
+    sent = _still_sent(standing.orders, book, switch)
     ordered = fill_orders(sent, bar, costs, liquidity, strategy.execution, execution)
     beyond = float(loss_beyond_stops(book, ordered).sum())
     book = book.filled(ordered, market.session)
     stopped = no_fills()
-    if execution == "next_open" and kill_switch_control(facts.controls.kill_switch) is not Control.HALTED:
+    if execution == "next_open" and kill_switch_control(switch) is not Control.HALTED:
         stopped = stop_fills(
             book, bar, costs, liquidity, strategy.execution, strategy=strategy.name, session=market.session
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.frames import BAR_VERSIONS, conform
@@ -158,12 +159,24 @@ def restated_since(versions: pd.DataFrame, moment: pd.Timestamp, *, ingested_by:
     hidden = versions["known_at"] > moment
     if ingested_by is not None:
         hidden |= versions["ingested_at"] > ingested_by
-    if not hidden.any():
-        return False
-    touched = versions["session"].isin(versions.loc[hidden, "session"].unique())
+    return len(saying_something_new(versions, hidden.to_numpy())) > 0
+
+
+def saying_something_new(versions: pd.DataFrame, chosen: npt.NDArray[np.bool_]) -> pd.DataFrame:
+    """Those of some versions that say anything else than the one before them.
+
+    Parameters
+    ----------
+    versions : DataFrame
+        Columns of ``BAR_VERSIONS``, in any order.
+    chosen : bool array, shape (rows,)
+    """
+    if not chosen.any():
+        return versions.iloc[:0]
+    touched = versions["session"].isin(versions.loc[chosen, "session"].unique()).to_numpy()
     some = versions[touched]
     _, codes = key_codes(some, some.iloc[:0])
-    return bool((hidden[touched].to_numpy() & ~repeats(some, codes)).any())
+    return some[chosen[touched] & ~repeats(some, codes)]
 
 
 def content_hash(bars: pd.DataFrame) -> str:

@@ -1,4 +1,4 @@
-"""What is stored, as it was known at a moment: versions of actions, series and membership, and what was decided.
+"""What is stored, as it was known at a moment: bars and actions, series, membership, models, costs, studies, controls.
 
-Takes the stores. Gives frames and arrays, read once for every session of a run. Nothing is written here.
+Takes frames of versions and the ledger. Gives frames, arrays and rows cut at a session. Nothing is written here.
 """

@@ -9,17 +9,19 @@ import pandas as pd
 
 from nn_assets.market.facts.actions import action_hash
 from nn_assets.market.facts.bars import content_hash
-from nn_assets.operations.asof.stored import read_once
-from nn_assets.store.lake.lake import Lake
+from nn_assets.operations.stores import Stores
 
 __all__ = ["ACTIONS", "data_hash_of", "read_action_versions"]
 
 ACTIONS = "actions"
 
 
-def read_action_versions(lake: Lake, strategy: str, segments: Sequence[str]) -> pd.DataFrame | None:
+def read_action_versions(stores: Stores, strategy: str, segments: Sequence[str]) -> pd.DataFrame | None:
     """Every version of every action in some segments, columns of ``ACTION_VERSIONS``; None without segments."""
-    return read_once(lake, strategy, ACTIONS, segments) if segments else None
+    if not segments:
+        return None
+    parts = [stores.lake.read_table(strategy, ACTIONS, address) for address in segments]
+    return pd.concat(parts, ignore_index=True)
 
 
 def data_hash_of(bars: pd.DataFrame, actions: pd.DataFrame | None) -> str:

@@ -1,4 +1,4 @@
-"""Other series as a session's decision knew them."""
+"""Other series as each session's decision knew them."""
 
 from __future__ import annotations
 
@@ -7,41 +7,45 @@ import pandas as pd
 from nn_assets.errors import SettingsError
 from nn_assets.frames import SERIES, empty
 from nn_assets.market.facts.series import KnownSeries, known_series
-from nn_assets.operations.asof.stored import read_once
 from nn_assets.operations.clock import as_of_sessions
+from nn_assets.operations.stores import Stores
 from nn_assets.settings import Strategy
-from nn_assets.store.lake.lake import Lake
 
-__all__ = ["OTHER_SERIES", "known_by_role", "read_known_series", "series_versions"]
+__all__ = ["OTHER_SERIES", "known_by_role", "read_series_versions", "series_known"]
 
 OTHER_SERIES = "other_series"
 
 
-def series_versions(strategy: Strategy, lake: Lake) -> pd.DataFrame:
+def read_series_versions(stores: Stores, strategy: str) -> pd.DataFrame:
     """Every version of every observation stored; none before the first delivery."""
-    segments = lake.segments(strategy.name, OTHER_SERIES)
-    return read_once(lake, strategy.name, OTHER_SERIES, segments) if segments else empty(SERIES)
+    lake = stores.lake
+    return lake.read_segments(strategy, OTHER_SERIES) if lake.segments(strategy, OTHER_SERIES) else empty(SERIES)
 
 
 def known_by_role(
-    strategy: Strategy, lake: Lake, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]
+    strategy: Strategy, versions: pd.DataFrame, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]
 ) -> dict[str, KnownSeries]:
     """The series that features read, by what they are to them."""
     return {
-        role: read_known_series(strategy, lake, name, sessions, symbols)
+        role: series_known(strategy, versions, name, sessions, symbols)
         for role, name in strategy.features.series.items()
     }
 
 
-def read_known_series(
-    strategy: Strategy, lake: Lake, name: str, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]
+def series_known(
+    strategy: Strategy, versions: pd.DataFrame, name: str, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]
 ) -> KnownSeries:
     """The newest value of a series known at each session's decision, (sessions, symbols).
+
+    Parameters
+    ----------
+    versions : DataFrame
+        As :func:`read_series_versions` gives them.
 
     Raises
     ------
     SettingsError
-        The strategy names no such series, or it was never taken in.
+        The strategy names no such series.
     """
     named = [each for each in strategy.series if each.name == name]
     if not named:
@@ -52,7 +56,7 @@ def read_known_series(
             key="series",
         )
     return known_series(
-        series_versions(strategy, lake),
+        versions,
         name,
         symbols,
         sessions,

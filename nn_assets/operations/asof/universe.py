@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Cube
 from nn_assets.frames import MEMBERSHIP, empty
 from nn_assets.market.facts.membership import (
     members_of_sessions,
@@ -16,17 +15,15 @@ from nn_assets.market.facts.membership import (
     membership_as_of,
     several_spells,
 )
-from nn_assets.operations.asof.stored import read_once
 from nn_assets.operations.clock import as_of_session, as_of_sessions
+from nn_assets.operations.stores import Stores
 from nn_assets.settings import Strategy
-from nn_assets.store.lake.lake import Lake
 
 __all__ = [
     "UNIVERSE",
     "candidates_of",
     "current_members",
-    "members_only",
-    "membership_versions",
+    "read_membership_versions",
     "survivorship_facts",
     "universe_facts",
     "unseen_members",
@@ -37,64 +34,63 @@ UNIVERSE = "universe_membership"
 BoolArray = npt.NDArray[np.bool_]
 
 
-def membership_versions(strategy: Strategy, lake: Lake) -> pd.DataFrame:
-    """Every version of the spells of the universe that the strategy names now."""
-    assert strategy.universe is not None
-    segments = lake.segments(strategy.name, UNIVERSE)
-    stored = read_once(lake, strategy.name, UNIVERSE, segments) if segments else empty(MEMBERSHIP)
+def read_membership_versions(stores: Stores, strategy: Strategy) -> pd.DataFrame | None:
+    """Every version of the spells of the universe that the strategy names now; None where it names none."""
+    if strategy.universe is None:
+        return None
+    lake, name = stores.lake, strategy.name
+    stored = lake.read_segments(name, UNIVERSE) if lake.segments(name, UNIVERSE) else empty(MEMBERSHIP)
     return stored[stored["universe"] == strategy.universe.name]
 
 
 def candidates_of(
-    strategy: Strategy, lake: Lake, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]
+    strategy: Strategy, versions: pd.DataFrame | None, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]
 ) -> BoolArray | None:
     """Who may be trained on, forecast and held: the members of each session, (sessions, symbols).
 
     None where the strategy names no universe: then every symbol always may.
     """
-    if strategy.universe is None:
+    if strategy.universe is None or versions is None:
         return None
     decided_at = as_of_sessions(strategy.market, sessions)
-    versions = membership_versions(strategy, lake)
     return members_of_sessions(versions, symbols, sessions, decided_at, strategy.universe.renamed)
 
 
-def members_only(strategy: Strategy, lake: Lake, cube: Cube) -> Cube:
-    """The cube with rows of those that were no candidates missing: what a fit may be decided on."""
-    return cube.where(candidates_of(strategy, lake, cube.sessions, cube.symbols))
-
-
-def current_members(strategy: Strategy, lake: Lake, symbols: tuple[str, ...], session: pd.Timestamp) -> tuple[str, ...]:
+def current_members(
+    strategy: Strategy, versions: pd.DataFrame | None, symbols: tuple[str, ...], session: pd.Timestamp
+) -> tuple[str, ...]:
     """Those of some symbols whose bars are due on a session: its members, or all without a universe."""
-    members = candidates_of(strategy, lake, pd.DatetimeIndex([session]), symbols)
+    members = candidates_of(strategy, versions, pd.DatetimeIndex([session]), symbols)
     if members is None:
         return symbols
     return tuple(symbol for symbol, belongs in zip(symbols, members[0], strict=True) if belongs)
 
 
-def unseen_members(strategy: Strategy, lake: Lake, bars: pd.DataFrame, sessions: pd.DatetimeIndex) -> pd.DataFrame:
+def unseen_members(
+    strategy: Strategy, versions: pd.DataFrame | None, bars: pd.DataFrame, sessions: pd.DatetimeIndex
+) -> pd.DataFrame:
     """Year by year, how many members have no bars: survivorship, in numbers; empty without a universe."""
-    if strategy.universe is None:
+    if strategy.universe is None or versions is None:
         return pd.DataFrame({"year": [], "members": [], "without_bars": []}, dtype="int64")
-    spells = membership_as_of(membership_versions(strategy, lake), as_of_session(strategy.market, sessions[-1]))
+    spells = membership_as_of(versions, as_of_session(strategy.market, sessions[-1]))
     return members_without_bars(spells, bars, sessions[0], sessions[-1], strategy.universe.renamed)
 
 
 def survivorship_facts(
-    strategy: Strategy, lake: Lake, bars: pd.DataFrame, sessions: pd.DatetimeIndex
+    strategy: Strategy, versions: pd.DataFrame | None, bars: pd.DataFrame, sessions: pd.DatetimeIndex
 ) -> dict[str, str]:
     """What a study says of members without bars: one line, or none without a universe."""
     if strategy.universe is None:
         return {}
-    counted = unseen_members(strategy, lake, bars, sessions)
+    counted = unseen_members(strategy, versions, bars, sessions)
     by_year = [f"{row.without_bars} of {row.members} in {row.year}" for row in counted.itertuples()]
     return {"Members without data": "; ".join(by_year)}
 
 
-def universe_facts(strategy: Strategy, lake: Lake, session: pd.Timestamp) -> dict[str, Any]:
+def universe_facts(strategy: Strategy, versions: pd.DataFrame, session: pd.Timestamp) -> dict[str, Any]:
     """What the universe holds as known at a session: spells, members, tickers that need a second look."""
     assert strategy.universe is not None
-    spells = membership_as_of(membership_versions(strategy, lake), as_of_session(strategy.market, session))
+    spells = membership_as_of(versions, as_of_session(strategy.market, session))
     there = (spells["member_from"] <= session) & (spells["member_to"].isna() | (spells["member_to"] > session))
     renamed = strategy.universe.renamed
     return {

@@ -1,0 +1,87 @@
+"""What a person set: the kill switch and the release of a latched breaker, as in force at a session's own moments.
+
+Orders under way obey the switch as it stood before their fill, new orders as it stood at the decision: a session
+that is decided late, or again, runs under the controls of its day. A strategy whose settings end its history has no
+clock that a person could act by: for it a control holds from the next session decided after it was set.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from nn_assets.errors import LedgerError
+from nn_assets.market.calendar.sessions import session_hours
+from nn_assets.operations.clock import as_of_session, last_stated_session
+from nn_assets.portfolio.breakers import KillSwitch
+from nn_assets.settings import Strategy
+from nn_assets.store.ledger.ledger import Ledger
+
+__all__ = ["BREAKER_RESET", "KILL_SWITCH", "breaker_reset_for", "fill_moment", "kill_switch_at", "kill_switch_now"]
+
+KILL_SWITCH, BREAKER_RESET = "kill_switch", "breaker_reset"
+
+
+def kill_switch_now(ledger: Ledger, strategy: str) -> str:
+    """The kill switch as it was set last; ACTIVE when it never was, HALTED when it cannot be read."""
+    return _state(ledger, strategy, None)
+
+
+def kill_switch_at(ledger: Ledger, strategy: Strategy, moment: pd.Timestamp) -> str:
+    """The kill switch as it stood at a UTC moment of the strategy's clock; that of now where it has none."""
+    return _state(ledger, strategy.name, moment if _has_clock(strategy) else None)
+
+
+def fill_moment(strategy: Strategy, session: pd.Timestamp) -> pd.Timestamp:
+    """When the orders under way are filled on a session, UTC: at its open, or at its close by setting."""
+    hours = session_hours(strategy.market.calendar, session, session).iloc[0]
+    return hours["opens"] if strategy.label.execution == "next_open" else hours["closes"]
+
+
+def _state(ledger: Ledger, strategy: str, moment: pd.Timestamp | None) -> str:
+    try:
+        rows = ledger.read(
+            "controls", strategy, recorded_by=moment, where={"kind": KILL_SWITCH}, every_version=True, bookkeeping=True
+        )
+    except LedgerError:
+        return str(KillSwitch.HALTED)
+    return str(KillSwitch.ACTIVE) if rows.empty else str(rows.sort_values("sequence")["state"].iloc[-1])
+
+
+def _has_clock(strategy: Strategy) -> bool:
+    return last_stated_session(strategy.market) is None
+
+
+def breaker_reset_for(ledger: Ledger, strategy: Strategy, session: pd.Timestamp) -> tuple[str, str] | None:
+    """Person and reason of the reset that releases the breaker latched as a session begins, or None.
+
+    A reset names the latch it was set for, and is used once: the first session whose decision it came in time
+    for releases that latch, and no other.
+    """
+    rows = ledger.read(
+        "controls",
+        strategy.name,
+        recorded_by=as_of_session(strategy.market, session) if _has_clock(strategy) else None,
+        where={"kind": BREAKER_RESET},
+        bookkeeping=True,
+    )
+    if rows.empty:
+        return None
+    newest = rows.sort_values("sequence").iloc[-1]
+    before = ledger.latest("portfolio_states", strategy.name, last=session - pd.Timedelta(days=1))
+    latched = None if before.empty else before["breaker"].iloc[-1]
+    if not isinstance(latched, str) or _used(ledger, strategy.name, newest, session):
+        return None
+    if newest["details"].get("breaker", latched) != latched:
+        return None
+    return str(newest["who"]), str(newest["reason"])
+
+
+def _used(ledger: Ledger, strategy: str, reset: pd.Series, session: pd.Timestamp) -> bool:
+    """Whether a session before this one was decided with the reset."""
+    after = reset["details"].get("after_session")
+    if after is None:  # set by version 0.1, which counted every decision recorded later as one that used it
+        decided = ledger.latest("decisions", strategy, last=session - pd.Timedelta(days=1), bookkeeping=True)
+        return not decided.empty and bool(decided["sequence"].iloc[-1] > reset["sequence"])
+    first = pd.Timestamp(after) + pd.Timedelta(days=1)
+    decided = ledger.read("decisions", strategy, first, session - pd.Timedelta(days=1))
+    return any(details.get("breaker_reset") is not None for details in decided["details"])

@@ -1,0 +1,74 @@
+"""Which cost model priced a session: the one in force then."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from nn_assets.costs.model import CostModel, cost_model_from
+from nn_assets.errors import LedgerError
+from nn_assets.settings import Strategy
+from nn_assets.store.ledger.ledger import Ledger
+
+__all__ = ["CostsInForce", "cost_model", "costs_in_force", "recorded_cost_model_ids"]
+
+
+class CostsInForce:
+    """The cost models of a strategy that were ever put in force, each from the session after its own on.
+
+    A recalibration is made from fills up to a session, and takes effect through the ledger, with the next
+    session that is decided: whatever was decided before it was priced by the model before.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows of the ledger's ``cost_models`` that were put in force, with their ``sequence``.
+    """
+
+    def __init__(self, rows: pd.DataFrame) -> None:
+        ordered = rows.sort_values(["session", "sequence"])
+        self._since = list(ordered["session"])
+        self._ids = [str(each) for each in ordered["cost_model_id"]]
+
+    def on(self, session: pd.Timestamp) -> str | None:
+        """Id of the model that prices a session; None while the settings' own coefficients hold."""
+        earlier = [name for since, name in zip(self._since, self._ids, strict=True) if since < session]
+        return earlier[-1] if earlier else None
+
+    @property
+    def newest(self) -> str | None:
+        """Id of the model that prices the next session to come."""
+        return self._ids[-1] if self._ids else None
+
+
+def costs_in_force(ledger: Ledger, strategy: str) -> CostsInForce:
+    """Read from the ledger which cost models were put in force, and from when on."""
+    return CostsInForce(ledger.read("cost_models", strategy, where={"in_force": True}, bookkeeping=True))
+
+
+def cost_model(ledger: Ledger, strategy: Strategy, cost_model_id: str | None) -> CostModel:
+    """The cost model of an id; the settings' own for None.
+
+    Raises
+    ------
+    LedgerError
+        There is none of that id.
+    """
+    if cost_model_id is None:
+        return cost_model_from(strategy.costs)
+    rows = ledger.read("cost_models", strategy.name, where={"cost_model_id": cost_model_id})
+    if rows.empty:
+        raise LedgerError(
+            expected=f"cost model {cost_model_id}",
+            found="none of that id",
+            remedy="verify the ledger with `nn-assets audit verify`",
+            strategy=strategy.name,
+        )
+    return CostModel.from_dict(rows["coefficients"].iloc[0])
+
+
+def recorded_cost_model_ids(decisions: pd.DataFrame) -> dict[pd.Timestamp, str | None]:
+    """The cost model that each decided session used; ``decisions`` are rows of the ledger."""
+    return {
+        session: details.get("cost_model_id")
+        for session, details in zip(decisions["session"], decisions["details"], strict=True)
+    }

@@ -1,0 +1,34 @@
+"""Which sessions were decided, and when each was put on record."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from nn_assets.market.calendar.sessions import next_session
+from nn_assets.settings import Strategy
+from nn_assets.store.ledger.ledger import Ledger
+
+__all__ = ["decided_sessions", "decision_moments", "first_undecided", "last_decided_session"]
+
+
+def decided_sessions(ledger: Ledger, strategy: str) -> list[pd.Timestamp]:
+    """Sessions with a decision on record, in order."""
+    return sorted(ledger.read("decisions", strategy)["session"])
+
+
+def last_decided_session(ledger: Ledger, strategy: str) -> pd.Timestamp | None:
+    """The last session with a decision on record; None before the first."""
+    decided = ledger.latest("decisions", strategy)["session"]
+    return None if decided.empty else decided.max()
+
+
+def first_undecided(ledger: Ledger, strategy: Strategy) -> pd.Timestamp | None:
+    """The session after the last decided one; None where none is decided."""
+    decided = last_decided_session(ledger, strategy.name)
+    return None if decided is None else next_session(strategy.market.calendar, decided)
+
+
+def decision_moments(ledger: Ledger, strategy: str) -> pd.Series:
+    """When each decided session was put on record, UTC, by session in order."""
+    decided = ledger.read("decisions", strategy, bookkeeping=True)
+    return decided.set_index("session")["recorded_at"].sort_index()

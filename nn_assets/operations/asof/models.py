@@ -1,0 +1,66 @@
+"""Which model decides which session, as the ledger has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from nn_assets.errors import ModelError
+from nn_assets.settings import Strategy
+from nn_assets.store.ledger.ledger import Ledger
+
+__all__ = ["MODEL_SECTIONS", "ModelsInForce", "models_in_force", "recorded_models"]
+
+MODEL_SECTIONS = ("features", "label", "learning", "walk_forward", "universe", "series")
+"""Sections of the settings that decide which model a month uses."""
+
+
+@dataclass(frozen=True)
+class ModelsInForce:
+    """The models on record, read once: for each month its models by the session they are effective from."""
+
+    strategy: str
+    by_month: dict[str, list[tuple[pd.Timestamp, str]]]  # ascending; the last one effective decides
+
+    def on(self, session: pd.Timestamp) -> str:
+        """Address of the model that decides a session: the newest of its month effective by then.
+
+        Raises
+        ------
+        ModelError
+            No model is on record for the month, or none is effective yet.
+        """
+        month = session.strftime("%Y-%m")
+        recorded = self.by_month.get(month, [])
+        effective = [model_id for since, model_id in recorded if since <= session]
+        if effective:
+            return effective[-1]
+        raise ModelError(
+            expected=f"a model used from {month}",
+            found=f"one effective from {recorded[0][0].date()}" if recorded else "none",
+            remedy=f"nn-assets study --strategy {self.strategy} --from {month} --to {month}",
+            strategy=self.strategy,
+            session=session.date(),
+        )
+
+
+def recorded_models(ledger: Ledger, strategy: Strategy, recorded_by: pd.Timestamp | None = None) -> pd.DataFrame:
+    """Rows of the ledger's ``models`` that were fitted under the settings in force, with their bookkeeping.
+
+    A study at another pace of refits, or of other settings, puts nothing in force here.
+    """
+    settings = {"settings_hash": strategy.content_hash(*MODEL_SECTIONS)}
+    return ledger.read("models", strategy.name, recorded_by=recorded_by, where=settings, bookkeeping=True)
+
+
+def models_in_force(ledger: Ledger, strategy: Strategy, recorded_by: pd.Timestamp | None = None) -> ModelsInForce:
+    """Read which models decide which sessions from the ledger, as it stands or stood at a UTC moment."""
+    rows = recorded_models(ledger, strategy, recorded_by)
+    # A month that lay ahead when its model was recorded had no first session yet: its first day stands in.
+    since = rows["effective_session"].fillna(pd.to_datetime(rows["month"] + "-01"))
+    ordered = rows.assign(since=since).sort_values(["since", "sequence"])
+    by_month: dict[str, list[tuple[pd.Timestamp, str]]] = {}
+    for row in ordered.itertuples():
+        by_month.setdefault(str(row.month), []).append((row.since, str(row.model_id)))
+    return ModelsInForce(strategy.name, by_month)

@@ -1,0 +1,21 @@
+"""The verdict in force: that of the newest study that had ended before a month began."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from nn_assets.settings import Strategy
+from nn_assets.store.ledger.ledger import Ledger
+
+__all__ = ["latest_study"]
+
+
+def latest_study(ledger: Ledger, strategy: Strategy, before_month: str) -> pd.Series | None:
+    """The newest study of the settings in force whose record ended before a month began, or None.
+
+    A study of other settings (looser limits, another pace of refits) says nothing of these.
+    """
+    settings = {"settings_hash": strategy.content_hash()}
+    studies = ledger.read("studies", strategy.name, where=settings, bookkeeping=True)
+    studies = studies[studies["month"] < before_month]
+    return None if studies.empty else studies.sort_values(["month", "sequence"]).iloc[-1]

@@ -1,0 +1,167 @@
+"""The facts known at one session, as arrays on the session axis up to it, each made once.
+
+Made for the last session of a stretch, a cut serves all of its sessions: row t of every array reads nothing that
+was not known at t, to the bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.arrays import Cube
+from nn_assets.errors import PublicationError
+from nn_assets.features.catalogue import SERIES_FEATURES, compute_features, with_series_features
+from nn_assets.features.labels import Labels, make_labels
+from nn_assets.learning.address import code_version
+from nn_assets.market.facts.actions import actions_as_of
+from nn_assets.market.facts.bars import as_of as known_bars
+from nn_assets.market.facts.bars import restated_since
+from nn_assets.market.panel import Panel, panel_from_bars
+from nn_assets.market.quality.cleaning import clean
+from nn_assets.operations.asof.series import known_by_role
+from nn_assets.operations.clock import as_of_session
+from nn_assets.operations.derived import FEATURES, record_of
+from nn_assets.operations.facts import StoredFacts
+from nn_assets.session.market_view import MarketView, market_view
+
+__all__ = ["Cut"]
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """What is known at the decision of ``last``: clean bars, actions, and what follows from them."""
+
+    facts: StoredFacts
+    last: pd.Timestamp
+
+    @cached_property
+    def moment(self) -> pd.Timestamp:
+        """When ``last`` is decided, UTC: versions known later are not there."""
+        return as_of_session(self.facts.strategy.market, self.last)
+
+    @cached_property
+    def decided_at(self) -> pd.Timestamp | None:
+        """When ``last`` was put on record, if it was: versions stored later were not there to decide on."""
+        recorded = self.facts.decision_moments
+        return recorded[self.last] if self.last in recorded.index else None
+
+    @cached_property
+    def bars_are_published(self) -> bool:
+        """Whether the published bars, cut at ``last``, are those known at it."""
+        raw = self.facts.raw_versions
+        return not restated_since(raw[raw["session"] <= self.last], self.moment, ingested_by=self.decided_at)
+
+    @cached_property
+    def bars(self) -> pd.DataFrame:
+        """Clean bars known at the decision, columns of ``BARS``: those published, or the versions known then."""
+        facts = self.facts
+        facts.covering(self.last)
+        if self.bars_are_published:
+            published = facts.published_bars
+            return published[published["session"] <= self.last].reset_index(drop=True)
+        raw = facts.raw_versions
+        known = known_bars(raw[raw["session"] <= self.last], self.moment, ingested_by=self.decided_at)
+        return clean(known, facts.strategy.market.calendar, facts.strategy.cleaning).bars
+
+    @cached_property
+    def action_versions(self) -> pd.DataFrame | None:
+        """Every version of the actions of sessions up to ``last``, those not known yet among them."""
+        versions = self.facts.action_versions
+        return None if versions is None else versions[versions["ex_session"] <= self.last]
+
+    @cached_property
+    def actions(self) -> pd.DataFrame | None:
+        """Splits and dividends up to ``last`` as known at its decision; None where none were ever published."""
+        versions = self.action_versions
+        return None if versions is None else actions_as_of(versions, self.moment, ingested_by=self.decided_at)
+
+    @property
+    def sessions(self) -> pd.DatetimeIndex:
+        """The session axis up to ``last``."""
+        return self.facts.sessions(self.last)
+
+    @cached_property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbol axis: the strategy's, or those of the data in order where it names none."""
+        return self.facts.strategy.market.symbols or tuple(sorted(self.bars["symbol"].unique()))
+
+    @cached_property
+    def panel(self) -> Panel:
+        """Bars and actions as arrays, (bars, symbols)."""
+        convention = self.facts.strategy.market.adjustment_convention
+        return panel_from_bars(self.bars, self.sessions, self.symbols, self.actions, convention)
+
+    @cached_property
+    def members(self) -> BoolArray | None:
+        """Members of the universe on each session, as it knew them, (bars, symbols); None without a universe."""
+        return self.facts.members(self.sessions, self.symbols)
+
+    @cached_property
+    def market(self) -> MarketView:
+        """The sizes that costs and limits are measured by, session by session."""
+        return market_view(self.panel, self.facts.strategy.portfolio, self.members)
+
+    @cached_property
+    def labels(self) -> Labels:
+        """What is learned; row t is known from its ``realised_row`` on, NaN where that lies beyond the axis."""
+        strategy = self.facts.strategy
+        rate = strategy.market.cash_rate_annual_fraction / self.facts.sessions_per_year
+        return make_labels(self.panel.total_return(), strategy.label, rate, self.members)
+
+    @cached_property
+    def cube(self) -> Cube:
+        """Features, (bars, symbols, features): those stored where they are of the facts known, else made anew.
+
+        Raises
+        ------
+        PublicationError
+            There are no features of the published bars, or other code made them.
+        """
+        record = self._features_record()
+        if not (self.bars_are_published and self._actions_are_published):
+            return self.compute_cube()
+        name = self.facts.strategy.name
+        stored = self.facts.stores.lake.read_cube(name, FEATURES, str(record["address"]))
+        return Cube(stored.sessions, stored.symbols, stored.names, stored.values).until(self.last)
+
+    @property
+    def _actions_are_published(self) -> bool:
+        versions = self.action_versions
+        if versions is None:
+            return True
+        hidden = versions["known_at"] > self.moment
+        if self.decided_at is not None:
+            hidden |= versions["ingested_at"] > self.decided_at
+        return not hidden.any()
+
+    def _features_record(self) -> pd.Series:
+        facts = self.facts
+        name = facts.strategy.name
+        record = facts.stores.lake.read_table(name, record_of(FEATURES)).iloc[-1]
+        facts.stores.publications.require(name, self.last, str(record["data_hash"]))
+        if record["code_version"] != code_version():
+            raise PublicationError(
+                expected=f"features computed by the code in force ({code_version()[:12]})",
+                found=f"features of code {str(record['code_version'])[:12]}",
+                remedy="materialise features again",
+                strategy=name,
+            )
+        return record
+
+    def compute_cube(self, until: pd.Timestamp | None = None) -> Cube:
+        """Compute the strategy's features of the facts known, or of their part up to a session."""
+        strategy = self.facts.strategy
+        panel = self.panel if until is None else self.panel.until(until)
+        of_bars = tuple(name for name in strategy.features.names if name not in SERIES_FEATURES)
+        prices = panel.total_return()
+        members = None if self.members is None else self.members[: panel.bars]
+        cube = compute_features(prices, of_bars, market_symbol=strategy.features.market_symbol, candidates=members)
+        series = known_by_role(strategy, self.facts.series_versions, panel.sessions, panel.symbols)
+        return with_series_features(cube, prices, series, self.facts.sessions_per_year, strategy.features.names)

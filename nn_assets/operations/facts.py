@@ -1,0 +1,140 @@
+"""All facts that are stored of one strategy, each read once, and the sessions that it has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.errors import DecisionError
+from nn_assets.market.calendar.sessions import sessions_between, sessions_per_year
+from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
+from nn_assets.operations.asof.decisions import decision_moments
+from nn_assets.operations.asof.series import read_series_versions
+from nn_assets.operations.asof.universe import candidates_of, read_membership_versions
+from nn_assets.operations.clock import last_open_session, now_utc
+from nn_assets.operations.stores import Stores
+from nn_assets.settings import Strategy
+from nn_assets.store.lake.publication import Publication
+
+__all__ = ["FORECASTS", "RAW_BARS", "StoredFacts"]
+
+RAW_BARS, FORECASTS = "raw_bars", "forecasts"
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class StoredFacts:
+    """The facts stored of one strategy, up to the last session that may be seen; frames are to be read only."""
+
+    stores: Stores
+    strategy: Strategy
+    last_session: pd.Timestamp
+
+    @classmethod
+    def of(cls, stores: Stores, strategy: Strategy) -> Self:
+        """The history as far as the clock, the stated end of history and the vault let anyone see."""
+        return cls(stores, strategy, last_open_session(strategy.market, now_utc()))
+
+    # --- sessions --------------------------------------------------------------------------------------
+
+    @property
+    def sessions_per_year(self) -> int:
+        """Sessions that annualise a figure."""
+        return sessions_per_year(self.strategy.market.calendar)
+
+    @cached_property
+    def axis(self) -> pd.DatetimeIndex:
+        """Every session of the calendar from the fixed first one to the last that may be seen, (bars,)."""
+        market = self.strategy.market
+        return sessions_between(market.calendar, market.history_starts, self.last_session)
+
+    def sessions(self, until: object = None) -> pd.DatetimeIndex:
+        """The session axis, or the part of it up to a session."""
+        stop = len(self.axis) if until is None else int(self.axis.searchsorted(pd.Timestamp(until), side="right"))
+        return self.axis[:stop]
+
+    @cached_property
+    def live_sessions(self) -> pd.DatetimeIndex:
+        """Sessions that are decided one by one, so far; every session where no live start is stated."""
+        market = self.strategy.market
+        return sessions_between(market.calendar, market.live_starts or market.history_starts, self.last_session)
+
+    @property
+    def first_live_session(self) -> pd.Timestamp:
+        """The first session that is decided one by one.
+
+        Raises
+        ------
+        DecisionError
+            The strategy goes live later than any session there is.
+        """
+        if len(self.live_sessions) == 0:
+            raise DecisionError(
+                expected=f"a session from market.live_starts {self.strategy.market.live_starts} on",
+                found=f"sessions up to {self.last_session.date()}",
+                remedy="wait for the first live session, or set market.live_starts earlier",
+                strategy=self.strategy.name,
+            )
+        return self.live_sessions[0]
+
+    # --- facts, each read once -------------------------------------------------------------------------
+
+    @cached_property
+    def raw_versions(self) -> pd.DataFrame:
+        """Every version of every raw bar; to be read only."""
+        return self.stores.lake.read_segments(self.strategy.name, RAW_BARS)
+
+    @cached_property
+    def publication(self) -> Publication | None:
+        """The publication in force; None before the first."""
+        return self.stores.publications.current(self.strategy.name)
+
+    @cached_property
+    def published_bars(self) -> pd.DataFrame:
+        """The bars published last; to be read only."""
+        return self.stores.publications.bars(self.covering(None))
+
+    @cached_property
+    def action_versions(self) -> pd.DataFrame | None:
+        """Every version of the actions that the publication in force was made with; None where there are none."""
+        segments = self.covering(None).details.get(ACTIONS, ())
+        return read_action_versions(self.stores, self.strategy.name, segments)
+
+    @cached_property
+    def series_versions(self) -> pd.DataFrame:
+        """Every version of every observation of other series."""
+        return read_series_versions(self.stores, self.strategy.name)
+
+    @cached_property
+    def membership_versions(self) -> pd.DataFrame | None:
+        """Every version of the universe's spells; None where the strategy names no universe."""
+        return read_membership_versions(self.stores, self.strategy)
+
+    @cached_property
+    def decision_moments(self) -> pd.Series:
+        """When each decided session was put on record, UTC, by session."""
+        return decision_moments(self.stores.ledger, self.strategy.name)
+
+    def members(self, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]) -> BoolArray | None:
+        """Members of the universe as each session's decision knew them, (sessions, symbols); None without one."""
+        return candidates_of(self.strategy, self.membership_versions, sessions, symbols)
+
+    def covering(self, session: object) -> Publication:
+        """The publication in force, which must cover a session (any, when left out).
+
+        Raises
+        ------
+        PublicationError
+            Nothing is published, or not up to the session.
+        """
+        if session is None:
+            if self.publication is not None:
+                return self.publication
+            session = self.last_session
+        return self.stores.publications.require(self.strategy.name, session)

@@ -1,0 +1,130 @@
+"""The history of one strategy, served as views cut at its sessions.
+
+history = History.of(stores, strategy)
+history.view(session)      what that session's decision knew
+history.stretches(rows)    runs of sessions that one cut of the facts serves
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import groupby
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.errors import DecisionError
+from nn_assets.market.facts.bars import saying_something_new
+from nn_assets.operations.asof.stretches import stretch_numbers
+from nn_assets.operations.clock import as_of_sessions
+from nn_assets.operations.cut import Cut
+from nn_assets.operations.facts import StoredFacts
+from nn_assets.operations.session_view import SessionView
+from nn_assets.operations.stores import open_stores
+from nn_assets.settings import Strategy
+
+__all__ = ["History", "Stretch", "open_history"]
+
+_CUTS_KEPT = 2  # each may be large, and they are asked for in order
+
+
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """Consecutive sessions that one cut of the facts serves, as rows of the session axis."""
+
+    rows: range
+    cut: Cut
+
+
+@dataclass(frozen=True, eq=False)
+class History(StoredFacts):
+    """The facts stored of one strategy, and the views of its sessions."""
+
+    _cuts: OrderedDict[int, Cut] = field(default_factory=OrderedDict, repr=False)
+
+    def view(self, session: object = None) -> SessionView:
+        """All that is known at a session's decision: the last that may be seen when left out.
+
+        Raises
+        ------
+        DecisionError
+            The session is not closed yet, lies in the vault, or is no session of the calendar.
+        PublicationError
+            The publication in force does not cover it.
+        """
+        day = self.last_session if session is None else pd.Timestamp(session)
+        row = self.row(day)
+        self.covering(day)
+        return SessionView(self, day, row, self._cut(int(self._numbers[row])))
+
+    def row(self, session: pd.Timestamp) -> int:
+        """Row of a session on the axis.
+
+        Raises
+        ------
+        DecisionError
+            It is not closed yet, lies in the vault, or is no session of the calendar.
+        """
+        row = int(self.axis.searchsorted(session))
+        if row < len(self.axis) and self.axis[row] == session:
+            return row
+        market = self.strategy.market
+        if session > self.last_session:
+            expected = f"a session up to {self.last_session.date()}, the last that may be seen"
+            remedy = "wait for its close; what lies in the vault stays sealed"
+        else:
+            expected = f"a session of {market.calendar} from {market.history_starts} on"
+            remedy = "name a day on which the market trades"
+        raise DecisionError(expected=expected, found=str(session.date()), remedy=remedy, strategy=self.strategy.name)
+
+    def stretches(self, rows: Iterable[int]) -> Iterator[Stretch]:
+        """Split ascending rows of the axis into runs of sessions that one cut serves each, in order.
+
+        Cuts are made as they are come to, and only the last ones are kept: go through them once.
+        """
+        numbered = enumerate(rows)
+        for (number, _), run in groupby(numbered, key=lambda each: (int(self._numbers[each[1]]), each[1] - each[0])):
+            together = [row for _, row in run]
+            yield Stretch(range(together[0], together[-1] + 1), self._cut(number))
+
+    @cached_property
+    def _numbers(self) -> npt.NDArray[np.int64]:
+        """Number of the stretch of each session, (bars,)."""
+        moments = as_of_sessions(self.strategy.market, self.axis)
+        return stretch_numbers(self._late_facts(moments), self.axis, moments, self.decision_moments)
+
+    def _late_facts(self, moments: pd.DatetimeIndex) -> pd.DataFrame:
+        """Versions of bars and actions that some session's decision could not see though its day had come."""
+        columns = ["session", "known_at", "ingested_at"]
+        raw, actions = self.raw_versions, self.action_versions
+        own = np.minimum(self.axis.searchsorted(pd.DatetimeIndex(raw["session"])), len(self.axis) - 1)
+        late = (raw["known_at"] > pd.Series(moments[own], index=raw.index)).to_numpy()
+        if len(self.decision_moments):
+            late |= (raw["ingested_at"] > self.decision_moments.min()).to_numpy()
+        late &= (raw["session"] <= self.last_session).to_numpy()
+        facts = saying_something_new(raw, late)[columns]
+        if actions is None:
+            return facts
+        seen = actions[actions["ex_session"] <= self.last_session]
+        return pd.concat([facts, seen.rename(columns={"ex_session": "session"})[columns]], ignore_index=True)
+
+    def _cut(self, number: int) -> Cut:
+        if number not in self._cuts:
+            last = self.axis[int(np.flatnonzero(self._numbers == number)[-1])]
+            self._cuts[number] = Cut(self, last)
+            while len(self._cuts) > _CUTS_KEPT:
+                self._cuts.popitem(last=False)
+        self._cuts.move_to_end(number)
+        return self._cuts[number]
+
+
+@contextmanager
+def open_history(strategy: Strategy) -> Iterator[History]:
+    """Open the stores of the home, and the history of a strategy in them."""
+    with open_stores() as stores:
+        yield History.of(stores, strategy)

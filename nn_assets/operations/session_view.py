@@ -1,0 +1,178 @@
+"""All that is known at one decision: cut once, read-only, each stored thing read once.
+
+The facts (bars, actions, series, members) are those of the session's own moment, features and labels follow from
+them, and the records in force (model, verdict, costs, controls) are those of that moment too. Nothing later can be
+had from a view, whatever has arrived since.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.arrays import Cube
+from nn_assets.costs.model import CostModel
+from nn_assets.features.labels import Labels
+from nn_assets.market.facts.series import KnownSeries
+from nn_assets.market.panel import Panel
+from nn_assets.operations.asof.actions import data_hash_of
+from nn_assets.operations.asof.controls import breaker_reset_for, fill_moment, kill_switch_at
+from nn_assets.operations.asof.costs import cost_model, costs_in_force
+from nn_assets.operations.asof.models import models_in_force
+from nn_assets.operations.asof.series import series_known
+from nn_assets.operations.asof.studies import latest_study
+from nn_assets.operations.clock import as_of_session
+from nn_assets.operations.cut import Cut
+from nn_assets.operations.facts import StoredFacts
+from nn_assets.session.daily_round import Controls
+from nn_assets.session.market_view import SessionMarket
+
+__all__ = ["SessionView"]
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class SessionView:
+    """What one session's decision may see. Frames and arrays are to be read only."""
+
+    _facts: StoredFacts
+    session: pd.Timestamp
+    row: int  # of the session on the axis
+    _cut: Cut
+
+    @property
+    def moment(self) -> pd.Timestamp:
+        """When the session is decided, UTC."""
+        return as_of_session(self._facts.strategy.market, self.session)
+
+    @property
+    def decided_at(self) -> pd.Timestamp | None:
+        """When the session was put on record, UTC; None while it is undecided."""
+        recorded = self._facts.decision_moments
+        return recorded[self.session] if self.session in recorded.index else None
+
+    # --- facts -----------------------------------------------------------------------------------------
+
+    @property
+    def sessions(self) -> pd.DatetimeIndex:
+        """The session axis up to the session, (bars,)."""
+        return self._facts.sessions(self.session)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbol axis."""
+        return self._cut.symbols
+
+    @cached_property
+    def bars(self) -> pd.DataFrame:
+        """Clean bars, columns of ``BARS``."""
+        bars = self._cut.bars
+        return bars[bars["session"] <= self.session].reset_index(drop=True)
+
+    @cached_property
+    def actions(self) -> pd.DataFrame | None:
+        """Splits and dividends up to the session; None where none were ever published."""
+        actions = self._cut.actions
+        return None if actions is None else actions[actions["ex_session"] <= self.session].reset_index(drop=True)
+
+    @cached_property
+    def data_hash(self) -> str:
+        """Hash of bars and actions, 64 hex digits: the same however much comes later."""
+        return data_hash_of(self.bars, self.actions)
+
+    @cached_property
+    def panel(self) -> Panel:
+        """Bars and actions as arrays, (bars, symbols)."""
+        return self._cut.panel.until(self.session)
+
+    @cached_property
+    def members(self) -> BoolArray | None:
+        """Members of the universe on each session, (bars, symbols); None without a universe."""
+        return None if self._cut.members is None else self._cut.members[: self.row + 1]
+
+    def series(self, name: str) -> KnownSeries:
+        """One of the other series, (bars, symbols).
+
+        Raises
+        ------
+        SettingsError
+            The strategy names no such series.
+        """
+        return series_known(self._facts.strategy, self._facts.series_versions, name, self.sessions, self.symbols)
+
+    # --- what follows from them ------------------------------------------------------------------------
+
+    @cached_property
+    def cube(self) -> Cube:
+        """Features, (bars, symbols, features).
+
+        Raises
+        ------
+        PublicationError
+            There are no features of the published bars, or other code made them.
+        """
+        return self._cut.cube.until(self.session)
+
+    @cached_property
+    def labels(self) -> Labels:
+        """What is learned; NaN where a label is not realised yet."""
+        return self._cut.labels.until(self.row)
+
+    def market_on(self, session: pd.Timestamp) -> SessionMarket:
+        """What a session up to this one shows of its market, by what is known at this one.
+
+        Raises
+        ------
+        SchemaError
+            The session is a later one.
+        """
+        return self._cut.market.at(self.panel.row(session))
+
+    @property
+    def market(self) -> SessionMarket:
+        """What the session shows of its market."""
+        return self.market_on(self.session)
+
+    # --- records in force ------------------------------------------------------------------------------
+
+    @cached_property
+    def model_id(self) -> str:
+        """Address of the model that decides the session.
+
+        Raises
+        ------
+        ModelError
+            None is in force.
+        """
+        return models_in_force(self._facts.stores.ledger, self._facts.strategy, self.decided_at).on(self.session)
+
+    @cached_property
+    def study(self) -> pd.Series | None:
+        """The newest study whose record ended before the session's month; None where there is none."""
+        return latest_study(self._facts.stores.ledger, self._facts.strategy, self.session.strftime("%Y-%m"))
+
+    @cached_property
+    def cost_model_id(self) -> str | None:
+        """Id of the cost model in force; None while the settings' own coefficients hold."""
+        return costs_in_force(self._facts.stores.ledger, self._facts.strategy.name).on(self.session)
+
+    @cached_property
+    def costs(self) -> CostModel:
+        """The cost model in force."""
+        return cost_model(self._facts.stores.ledger, self._facts.strategy, self.cost_model_id)
+
+    @cached_property
+    def controls(self) -> Controls:
+        """The verdict and what a person set, each as it stood at the session's own moments."""
+        ledger, strategy = self._facts.stores.ledger, self._facts.strategy
+        return Controls(
+            verdict_allows=self.study is not None and bool(self.study["figures"]["allows_trading"]),
+            kill_switch=kill_switch_at(ledger, strategy, self.moment),
+            kill_switch_before_fill=kill_switch_at(ledger, strategy, fill_moment(strategy, self.session)),
+            breaker_reset=breaker_reset_for(ledger, strategy, self.session),
+        )

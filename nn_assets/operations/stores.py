@@ -1,0 +1,91 @@
+"""The stores of one home, opened once: the lake, the ledger and the models.
+
+Whoever opens them hands them on; nothing below looks an address up again. What is read by the address of its
+content is kept here for as long as they are open, so that a run reads each thing once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nn_assets.store.home import lake_root, models_root
+from nn_assets.store.lake.files import locked
+from nn_assets.store.lake.lake import Lake
+from nn_assets.store.lake.models import ModelStore
+from nn_assets.store.lake.publication import PublicationStore
+from nn_assets.store.ledger.ledger import Ledger
+
+__all__ = ["Stores", "open_stores"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Stores:
+    """A lake, a ledger and a model store that belong together."""
+
+    lake: Lake
+    ledger: Ledger
+    models: ModelStore
+    _kept: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def publications(self) -> PublicationStore:
+        """The publications of the lake."""
+        return PublicationStore(self.lake)
+
+    @contextmanager
+    def alone(self, strategy: str) -> Iterator[None]:
+        """Hold a strategy alone: another round or study of it, in whatever process, waits."""
+        with locked(self.lake.root.parent / "locks" / strategy):
+            yield
+
+    def sweep(self, strategy: str) -> int:
+        """Remove what killed writers left staged more than a day ago, here and among the models; how many.
+
+        No record names what is staged. To be called while the strategy is held alone.
+        """
+        return self.lake.sweep(strategy) + self.models.sweep()
+
+    def once(self, address: Hashable, read: Callable[[], T]) -> T:
+        """Read what an address stands for, or hand out what was read before; it must not be written to.
+
+        Parameters
+        ----------
+        address : hashable
+            Names the content itself (a hash of it, with what it was made into), so that it cannot change.
+        read : callable
+            Called at the first time only.
+        """
+        if address not in self._kept:
+            self._kept[address] = read()
+        return self._kept[address]
+
+
+@contextmanager
+def open_stores(lake: Path | None = None, ledger: str | None = None, models: Path | None = None) -> Iterator[Stores]:
+    """Open the stores of the home, or those at other addresses; the ledger's connections are given back at the end.
+
+    Parameters
+    ----------
+    lake, models : Path, optional
+        Folders; those of the home when left out.
+    ledger : str, optional
+        Database address; the one that the environment names, else the home's file.
+
+    Raises
+    ------
+    LedgerError
+        The ledger cannot be reached, is none, or was written by a newer version.
+    """
+    with Ledger(ledger) as opened:
+        yield Stores(
+            Lake(lake_root() if lake is None else lake),
+            opened,
+            ModelStore(models_root() if models is None else models),
+        )

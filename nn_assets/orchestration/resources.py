@@ -1,0 +1,43 @@
+"""The stores as a Dagster resource, so that a deployment or a test can name others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+
+from nn_assets.operations.history import History
+from nn_assets.operations.stores import Stores, open_stores
+from nn_assets.settings import Strategy
+
+__all__ = ["STORES", "StoresResource"]
+
+STORES = "stores"
+"""Key of the resource in Dagster's definitions."""
+
+
+class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Where the lake, the ledger and the models are; what is left empty is the home's own.
+
+    A ledger with a password is named by the environment, never here: Dagster shows its configuration.
+    """
+
+    lake: str = ""
+    ledger: str = ""
+    models: str = ""
+
+    @contextmanager
+    def opened(self) -> Iterator[Stores]:
+        """Open the stores; the ledger's connections are given back at the end."""
+        with open_stores(
+            Path(self.lake) if self.lake else None, self.ledger or None, Path(self.models) if self.models else None
+        ) as stores:
+            yield stores
+
+    @contextmanager
+    def history(self, strategy: Strategy) -> Iterator[History]:
+        """Open the stores, and the history of a strategy in them."""
+        with self.opened() as stores:
+            yield History.of(stores, strategy)
