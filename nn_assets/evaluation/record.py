@@ -11,7 +11,7 @@ import pandas as pd
 
 from nn_assets.errors import SchemaError
 
-__all__ = ["BookTrack", "StudyRecord", "record_from_forecasts"]
+__all__ = ["BookTrack", "StudyRecord"]
 
 FloatArray = npt.NDArray[np.float64]
 IntegerArray = npt.NDArray[np.int64]
@@ -73,6 +73,10 @@ class StudyRecord:
                     key=name,
                 )
 
+    def labelled(self, targets: FloatArray, returns: FloatArray) -> StudyRecord:
+        """The same record with the labels as another moment knew them, shape (sessions, symbols)."""
+        return replace(self, targets=targets, returns=returns)
+
     def until(self, row: int) -> StudyRecord:
         """Cut the record after ``row``: what was known at its session's close.
 
@@ -96,86 +100,3 @@ class StudyRecord:
             },
             regimes=None if self.regimes is None else self.regimes[:stop],
         )
-
-
-def record_from_forecasts(
-    forecasts: pd.DataFrame,
-    sessions: pd.DatetimeIndex,
-    symbols: tuple[str, ...],
-    targets: FloatArray,
-    returns: FloatArray,
-    realised_row: IntegerArray,
-    months: Mapping[pd.Timestamp, str] | None = None,
-    tracks: Mapping[str, BookTrack] | None = None,
-) -> StudyRecord:
-    """Join a long frame of forecasts with labels on the same axis.
-
-    Parameters
-    ----------
-    forecasts : DataFrame
-        Columns symbol, session, estimator, calibrated_probability, model_id. Rows outside the axis are
-        left out; symbols and sessions without a row are NaN.
-    sessions, symbols
-        The axis: row and column of every array.
-    targets, returns : ndarray, shape (sessions, symbols)
-    realised_row : ndarray of int, shape (sessions,)
-        In rows of ``sessions``.
-    months : mapping of session to 'YYYY-MM', optional
-        Month of the model in force. By default the months are told apart by the network's ``model_id``
-        and named by the first session that used it.
-    tracks : mapping, optional
-        Daily results by estimator or yardstick, on ``sessions``.
-
-    Raises
-    ------
-    SchemaError
-        Two forecasts of one estimator for the same symbol and session, or arrays off the axis.
-    """
-    row = sessions.get_indexer(pd.DatetimeIndex(forecasts["session"]).as_unit("ns"))
-    column = pd.Index(symbols).get_indexer(forecasts["symbol"])
-    inside = (row >= 0) & (column >= 0)
-    kept, row, column = forecasts.loc[inside], row[inside], column[inside]
-    spread: dict[str, FloatArray] = {}
-    for estimator in dict.fromkeys(kept["estimator"]):
-        mine = (kept["estimator"] == estimator).to_numpy()
-        _refuse_duplicates(row[mine] * len(symbols) + column[mine], str(estimator))
-        values = np.full((len(sessions), len(symbols)), np.nan)
-        values[row[mine], column[mine]] = kept["calibrated_probability"].to_numpy(dtype=np.float64)[mine]
-        spread[str(estimator)] = values
-    if months is not None:
-        named = np.array([months.get(session, "") for session in sessions], dtype=np.str_)
-    else:
-        named = _months_of_models(kept, row, sessions)
-    return StudyRecord(
-        sessions=sessions,
-        symbols=symbols,
-        forecasts=spread,
-        targets=targets,
-        returns=returns,
-        realised_row=realised_row,
-        months=named,
-        tracks=dict(tracks or {}),
-    )
-
-
-def _refuse_duplicates(places: npt.NDArray[np.intp], estimator: str) -> None:
-    if len(np.unique(places)) != len(places):
-        raise SchemaError(
-            expected="one forecast per symbol, session and estimator",
-            found=f"{len(places) - len(np.unique(places))} more",
-            remedy="keep the forecasts of the model in force only",
-            key=estimator,
-        )
-
-
-def _months_of_models(
-    forecasts: pd.DataFrame, row: npt.NDArray[np.intp], sessions: pd.DatetimeIndex
-) -> npt.NDArray[np.str_]:
-    named = np.full(len(sessions), "", dtype="U7")
-    order = np.argsort(row, kind="stable")
-    models = forecasts["model_id"].to_numpy(dtype=object)[order]
-    first_month: dict[object, str] = {}
-    for place, model in zip(row[order], models, strict=True):
-        month = first_month.setdefault(model, sessions[place].strftime("%Y-%m"))
-        named[place] = month
-    return named

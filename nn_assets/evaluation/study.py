@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,18 +11,20 @@ import pandas as pd
 from nn_assets.arrays import Cube
 from nn_assets.costs.model import CostModel
 from nn_assets.evaluation.figures import StudyFigures, study_figures
-from nn_assets.evaluation.record import BookTrack, StudyRecord, record_from_forecasts
-from nn_assets.evaluation.replay import Replay, buy_and_hold, forecast_arrays, replay
+from nn_assets.evaluation.record import BookTrack, StudyRecord
+from nn_assets.evaluation.replay import Replay, Scene, buy_and_hold, replay
 from nn_assets.evaluation.verdict import Verdict, verdict
 from nn_assets.features.labels import Labels
 from nn_assets.learning.fold_model import ESTIMATORS
-from nn_assets.market.panel import Panel
+from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.oversight.reference import DriftReference
-from nn_assets.session.drift_watch import drift_watch
-from nn_assets.session.market_view import MarketView, market_view
+from nn_assets.portfolio.late_actions import LateActions
+from nn_assets.session.drift_watch import DriftWatch, drift_watch
+from nn_assets.session.late_rounds import late_actions_since
+from nn_assets.session.market_view import MarketView
 from nn_assets.settings import Strategy
 
-__all__ = ["YARDSTICK", "MonthVerdict", "Study", "StudyMaterial", "judge_month", "run_study"]
+__all__ = ["YARDSTICK", "Known", "MonthVerdict", "Study", "StudyMaterial", "judge_month", "run_study"]
 
 YARDSTICK = "buy_and_hold"
 
@@ -30,16 +32,33 @@ Told = Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False)
-class StudyMaterial:
-    """What a study is made of, all on one session axis."""
+class Known:
+    """What consecutive sessions of a study know: one cut of the facts, on the session axis up to its end."""
 
-    panel: Panel
+    rows: range
+    market: MarketView
     cube: Cube
     labels: Labels
-    forecasts: pd.DataFrame  # every estimator, every month
+    references: Mapping[str, DriftReference]  # by model id, of the models in force up to its end
+
+
+@dataclass(frozen=True, eq=False)
+class StudyMaterial:
+    """What a study is made of, all on one session axis that ends with its last session."""
+
+    sessions: pd.DatetimeIndex  # (bars,)
+    symbols: tuple[str, ...]
+    forecasts: Forecasts  # of every estimator, each session's by what it knew
     month_by_row: Sequence[str]  # (bars,), month whose model was in force; '' where none
     model_by_row: Sequence[str | None]  # (bars,)
-    references: Mapping[str, DriftReference]  # by model id
+    known: Callable[[], Iterable[Known]]  # the stretches of the sessions studied, in order; made anew at each call
+    costs: Callable[[int], CostModel]  # row to the cost model in force on it
+
+    @property
+    def rows(self) -> range:
+        """Rows of the sessions studied."""
+        used = [row for row, month in enumerate(self.month_by_row) if month]
+        return range(used[0], used[-1] + 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,10 +66,14 @@ class Study:
     """The record, the replays behind it, and its figures in total and by fold."""
 
     record: StudyRecord
-    market: MarketView
     replays: Mapping[str, Replay]
     rows: range
     figures: StudyFigures
+    labels: Mapping[int, Labels]  # as known in each stretch of sessions, by the row of its last one
+
+    def labels_known_at(self, row: int) -> Labels:
+        """The labels realised by a row, as known at its session's close."""
+        return self.labels[min(last for last in self.labels if last >= row)].until(row)
 
 
 @dataclass(frozen=True)
@@ -64,7 +87,6 @@ class MonthVerdict:
 
 def run_study(
     strategy: Strategy,
-    costs: CostModel,
     sessions_per_year: int,
     material: StudyMaterial,
     trials: int,
@@ -85,43 +107,96 @@ def run_study(
     tell : callable
         Hears what is being done.
     """
-    symbols, sessions = material.panel.symbols, material.panel.sessions
-    candidates = material.labels.candidates
-    market = market_view(material.panel, strategy.portfolio, candidates)
-    used = [row for row, month in enumerate(material.month_by_row) if month]
-    rows = range(used[0], used[-1] + 1)
-    replays: dict[str, Replay] = {}
-    for estimator in ESTIMATORS:
-        tell(f"replaying {estimator} over {len(rows)} sessions")
-        arrays = forecast_arrays(material.forecasts, estimator, sessions, symbols)
-        watch = None
-        if estimator == "network":
-            watch = drift_watch(
-                material.cube.where(candidates),
-                arrays.probability,
-                material.model_by_row,
-                material.references,
-                strategy.oversight,
-            )
-        replays[estimator] = replay(
-            strategy, costs, sessions_per_year, market, material.labels, arrays, rows, monitor=watch
-        )
+    rows = material.rows
+    players = {estimator: _Player(strategy, sessions_per_year, material, estimator) for estimator in ESTIMATORS}
+    scenes: list[Scene] = []
+    labels: dict[int, Labels] = {}
+    regimes = np.full(len(material.sessions), "", dtype="U32")
+    for known in material.known():
+        for estimator, player in players.items():
+            tell(f"replaying {estimator} over {len(known.rows)} of {len(rows)} sessions")
+            player.play(known)
+        for row in known.rows:
+            regimes[row] = known.market.regimes.label(row)
+        labels[known.rows[-1]] = known.labels
+        scenes.append(_scene(material, known, ESTIMATORS[0], None))
+    replays = {estimator: player.replay for estimator, player in players.items()}
     tracks: dict[str, BookTrack] = {name: done.track for name, done in replays.items()}
-    tracks[YARDSTICK] = buy_and_hold(market, rows, candidates)
-    record = record_from_forecasts(
-        material.forecasts,
-        sessions,
-        symbols,
-        material.labels.targets,
-        material.labels.returns,
-        material.labels.realised_row,
-        months={sessions[row]: material.month_by_row[row] for row in rows},
+    tracks[YARDSTICK] = buy_and_hold(scenes)
+    last = labels[rows[-1]].until(rows[-1])
+    record = StudyRecord(
+        sessions=material.sessions[: rows[-1] + 1],
+        symbols=material.symbols,
+        forecasts={name: material.forecasts[name].calibrated[: rows[-1] + 1] for name in ESTIMATORS},
+        targets=last.targets,
+        returns=last.returns,
+        realised_row=last.realised_row,
+        months=np.array(material.month_by_row[: rows[-1] + 1], dtype=np.str_),
         tracks=tracks,
+        regimes=regimes[: rows[-1] + 1],
     )
-    regimes = np.array([market.regimes.label(row) for row in range(len(sessions))])
-    record = replace(record, regimes=regimes).until(rows[-1])
     figures = _figures(strategy, sessions_per_year, record, trials, trial_sharpes, by_fold=True)
-    return Study(record, market, replays, rows, figures)
+    return Study(record, replays, rows, figures, labels)
+
+
+class _Player:
+    """One estimator's replay, taken on from one stretch to the next."""
+
+    def __init__(self, strategy: Strategy, sessions_per_year: int, material: StudyMaterial, estimator: str) -> None:
+        self._strategy, self._sessions_per_year = strategy, sessions_per_year
+        self._material, self._estimator = material, estimator
+        self._parts: list[Replay] = []
+        self._before: MarketView | None = None  # of the stretch played last
+
+    def play(self, known: Known) -> None:
+        """Play the sessions of a stretch."""
+        watch = None
+        if self._estimator == "network":
+            watch = drift_watch(
+                known.cube.where(known.labels.candidates),
+                self._material.forecasts["network"].probability[: known.cube.bars],
+                self._material.model_by_row[: known.cube.bars],
+                known.references,
+                self._strategy.oversight,
+            )
+        scene = _scene(self._material, known, self._estimator, watch)
+        late = self._late_actions(known)
+        self._parts.append(
+            replay(
+                self._strategy,
+                self._material.costs(known.rows[0]),
+                self._sessions_per_year,
+                [scene],
+                standing=self._parts[-1].standing if self._parts else None,
+                late=lambda row: late if row == known.rows[0] else None,
+            )
+        )
+        self._before = known.market
+
+    def _late_actions(self, known: Known) -> LateActions | None:
+        """What the book is mended by before the first fill of a stretch."""
+        if self._before is None:
+            return None
+        rounds = [done for part in self._parts for done in part.rounds]
+        return late_actions_since(rounds, self._before, known.market, self._strategy.portfolio.stop_atr_multiple)
+
+    @property
+    def replay(self) -> Replay:
+        """All that was played."""
+        bars = len(self._parts[-1].track.net)
+        columns = np.full((3, bars), np.nan)
+        for part in self._parts:
+            for column, values in zip(columns, (part.track.net, part.track.gross, part.track.turnover), strict=True):
+                known = np.isfinite(values)
+                column[: len(values)][known] = values[known]
+        return Replay(tuple(done for part in self._parts for done in part.rounds), BookTrack(*columns))
+
+
+def _scene(material: StudyMaterial, known: Known, estimator: str, watch: DriftWatch | None) -> Scene:
+    bars = known.market.panel.bars
+    arrays = material.forecasts[estimator]
+    cut = ForecastArrays(arrays.probability[:bars], arrays.dispersion[:bars], arrays.calibrated[:bars])
+    return Scene(known.rows, known.market, known.labels, cut, watch, material.costs)
 
 
 def judge_month(
@@ -134,7 +209,8 @@ def judge_month(
 ) -> MonthVerdict:
     """The verdict that the record allowed at a month's end; nothing later is read."""
     ends = int(np.flatnonzero(study.record.months == month)[-1])
-    cut = replace(study.record.until(ends), regimes=None)
+    labels = study.labels_known_at(ends)
+    cut = replace(study.record.until(ends).labelled(labels.targets, labels.returns), regimes=None)
     figures = _figures(strategy, sessions_per_year, cut, trials, trial_sharpes, by_fold=False)
     return MonthVerdict(month, figures, verdict(figures))
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import torch
 from scipy.special import expit
 
@@ -15,6 +14,7 @@ from nn_assets.errors import ModelError
 from nn_assets.features.stationarity import apply_transforms
 from nn_assets.learning.address import first_needed_row
 from nn_assets.learning.fold_model import ESTIMATORS, Estimators, FoldModel, Member
+from nn_assets.learning.forecasts import Forecasts, no_forecasts
 from nn_assets.learning.networks import build_network
 from nn_assets.learning.training import one_thread
 from nn_assets.learning.windows import Windows
@@ -39,7 +39,7 @@ class Estimates:
     dispersion: dict[str, FloatArray]  # standard deviation over members; 0 for a single model
 
 
-def forecast(model: FoldModel, cube: Cube, rows: slice, *, before_use: bool = False) -> pd.DataFrame:
+def forecast(model: FoldModel, cube: Cube, rows: slice, *, before_use: bool = False) -> Forecasts:
     """Forecast sessions with a fitted fold.
 
     Parameters
@@ -55,11 +55,9 @@ def forecast(model: FoldModel, cube: Cube, rows: slice, *, before_use: bool = Fa
 
     Returns
     -------
-    DataFrame
-        symbol, session, estimator, probability (uncalibrated mean of members), dispersion (their
-        standard deviation), calibrated_probability, model_id; in order of session, symbol,
-        estimator. A symbol whose window has a missing value has no row. Bit for bit the same
-        whether a session is asked for alone or with others.
+    Forecasts
+        On the rows asked for. A symbol whose window has a missing value has no forecast. Bit for bit
+        the same whether a session is asked for alone or with others.
 
     Raises
     ------
@@ -76,17 +74,17 @@ def forecast(model: FoldModel, cube: Cube, rows: slice, *, before_use: bool = Fa
             month=model.fold.month,
         )
     if rows.stop <= rows.start:
-        return _empty_forecasts()
+        return no_forecasts(cube.sessions[:0], model.symbols)
     first = first_needed_row(rows.start, model.lookback)
     prepared = apply_transforms(cut_cube(cube, first, rows.stop), model.stationarity)
     scaled = model.scaler.transform(prepared.select(model.feature_names).values)
     estimates = estimate(model.estimators, Windows(scaled, model.lookback, first), rows)
-    return _as_frame(model, cube, estimates)
+    return _on_axis(model, cube, rows, estimates)
 
 
 def cut_cube(cube: Cube, first: int, stop: int) -> Cube:
     """Cut rows ``first`` to ``stop`` out of a cube; views, nothing is copied."""
-    return Cube(cube.sessions[first:stop], cube.symbols, cube.names, cube.values[first:stop])  # noqa: PD011  no pandas object
+    return Cube(cube.sessions[first:stop], cube.symbols, cube.names, cube.values[first:stop])
 
 
 def estimate(estimators: Estimators, windows: Windows, rows: slice) -> Estimates:
@@ -150,32 +148,16 @@ def _ensemble(probabilities: FloatArray) -> tuple[FloatArray, FloatArray]:
     return mean, np.sqrt(squares / max(members - 1, 1))
 
 
-def _as_frame(model: FoldModel, cube: Cube, estimates: Estimates) -> pd.DataFrame:
-    count, kinds = len(estimates.rows), len(ESTIMATORS)
-    # (samples, estimators), read row by row: the order of session, symbol, estimator
-    probability = np.stack([estimates.probability[name] for name in ESTIMATORS], axis=1)
-    dispersion = np.stack([estimates.dispersion[name] for name in ESTIMATORS], axis=1)
-    calibrated = np.stack([model.calibrations[name].apply(estimates.probability[name]) for name in ESTIMATORS], axis=1)
-    symbols = pd.Series(model.symbols, dtype="str")
-    return pd.DataFrame(
-        {
-            "symbol": symbols.take(np.repeat(estimates.columns, kinds)).array,
-            "session": cube.sessions[np.repeat(estimates.rows, kinds)].as_unit("ns"),
-            "estimator": pd.Series(ESTIMATORS * count, dtype="str"),
-            "probability": probability.ravel(),
-            "dispersion": dispersion.ravel(),
-            "calibrated_probability": calibrated.ravel(),
-            "model_id": pd.Series([model.model_id] * (count * kinds), dtype="str"),
-        }
-    )
-
-
-def _empty_forecasts() -> pd.DataFrame:
-    texts = {name: pd.Series([], dtype="str") for name in ("symbol", "estimator", "model_id")}
-    reals = {name: pd.Series([], dtype=np.float64) for name in ("probability", "dispersion", "calibrated_probability")}
-    whole = texts | reals | {"session": pd.Series([], dtype="datetime64[ns]")}
-    order = ["symbol", "session", "estimator", "probability", "dispersion", "calibrated_probability"]
-    return pd.DataFrame(whole)[[*order, "model_id"]]
+def _on_axis(model: FoldModel, cube: Cube, rows: slice, estimates: Estimates) -> Forecasts:
+    """Spread the samples over (rows, symbols)."""
+    table = no_forecasts(cube.sessions[rows], model.symbols)
+    place = estimates.rows - rows.start, estimates.columns
+    for name in ESTIMATORS:
+        probability = estimates.probability[name]
+        table[name].probability[place] = probability
+        table[name].dispersion[place] = estimates.dispersion[name]
+        table[name].calibrated[place] = model.calibrations[name].apply(probability)
+    return Forecasts(table.sessions, table.symbols, table.estimators, [model.model_id] * len(table.sessions))
 
 
 def _require_same_axes(model: FoldModel, cube: Cube) -> None:

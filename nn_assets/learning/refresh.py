@@ -69,11 +69,7 @@ def check_refresh(
 
 def _loss(model: FoldModel, cube: Cube, labels: Labels, rows: slice) -> tuple[float, int]:
     # A candidate may be asked about its calibration rows, which lie before its first session of use.
-    made = forecast(model, cube, rows, before_use=True)
-    made = made[made["estimator"] == "network"]
-    row = cube.sessions.get_indexer(made["session"])
-    column = np.array([model.symbols.index(symbol) for symbol in made["symbol"]], dtype=np.int64)
-    outcome = labels.targets[row, column]
-    known = np.isfinite(outcome)
-    probability = made["calibrated_probability"].to_numpy(dtype=np.float64)[known]
-    return (log_loss(probability, outcome[known]), int(known.sum())) if known.any() else (np.nan, 0)
+    probability = forecast(model, cube, rows, before_use=True)["network"].calibrated
+    outcome = labels.targets[rows]
+    known = np.isfinite(probability) & np.isfinite(outcome)
+    return (log_loss(probability[known], outcome[known]), int(known.sum())) if known.any() else (np.nan, 0)

@@ -100,6 +100,7 @@ class Round:
     turnover_usd: float
     loss_beyond_stops_usd: float  # what fills lost beyond the stops of the positions they closed
     late: LateActions | None = None  # what the book was mended by before the first fill
+    released: bool = False  # whether a person released the breaker that was latched as the session began
     cancelled: int = 0  # orders under way that were sized on the book before it was mended
 
 
@@ -154,6 +155,7 @@ def play_session(
             remedy="run the sessions in between first: each builds on the one before",
             session=session.date(),
         )
+    released = facts.controls.breaker_reset is not None and standing.book.breaker is not None
     standing = _released(_converted(standing, facts, strategy.portfolio.lot_size), facts.controls)
     book, fills, beyond = _fill(strategy, costs, sessions_per_year, standing, facts)
     close = facts.market.close
@@ -184,6 +186,7 @@ def play_session(
         loss_beyond_stops_usd=beyond,
         turnover_usd=float(sum(np.abs(batch.quantity * batch.price).sum() for batch in fills)),
         late=facts.late,
+        released=released,
         cancelled=standing.orders.reason_code.count("late_action"),
     )
 

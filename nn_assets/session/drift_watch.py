@@ -48,8 +48,7 @@ def model_reference(
     """
     fold = model.fold
     seen = slice(fold.training.start, fold.calibration.stop)
-    made = forecast(model, cube, seen, before_use=True)
-    history = _table(made, model.symbols, cube.sessions[seen], estimator)
+    history = forecast(model, cube, seen, before_use=True)[estimator].probability
     kept = model.validation_forecasts
     validation = _table(kept, model.symbols, cube.sessions[fold.validation], estimator)
     features = np.asarray(cube.where(candidates).values[fold.training])  # noqa: PD011  no pandas object

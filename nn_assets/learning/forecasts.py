@@ -1,0 +1,143 @@
+"""Forecasts as arrays on the session axis; long rows are only how they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.errors import SchemaError
+from nn_assets.learning.fold_model import ESTIMATORS
+
+__all__ = ["ForecastArrays", "Forecasts", "forecasts_from_rows", "no_forecasts"]
+
+FloatArray = npt.NDArray[np.float64]
+
+_COLUMNS = {"probability": "probability", "dispersion": "dispersion", "calibrated": "calibrated_probability"}
+
+
+@dataclass(frozen=True, eq=False)
+class ForecastArrays:
+    """One estimator's forecasts, shape (sessions, symbols); NaN where there is none."""
+
+    probability: FloatArray  # mean of the members, uncalibrated
+    dispersion: FloatArray  # standard deviation over the members; 0 for a single model
+    calibrated: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Forecasts:
+    """Every estimator's forecasts of some consecutive sessions, and the model that made each session's."""
+
+    sessions: pd.DatetimeIndex  # (sessions,)
+    symbols: tuple[str, ...]
+    estimators: Mapping[str, ForecastArrays]
+    model_ids: Sequence[str | None]  # (sessions,); None where there is no forecast
+
+    def __getitem__(self, estimator: str) -> ForecastArrays:
+        return self.estimators[estimator]
+
+    def where(self, kept: npt.NDArray[np.bool_] | None) -> Forecasts:
+        """Keep the forecasts of a mask (sessions, symbols); all without one."""
+        if kept is None:
+            return self
+        estimators = {
+            name: ForecastArrays(*(np.where(kept, values, np.nan) for values in _parts(arrays)))
+            for name, arrays in self.estimators.items()
+        }
+        return Forecasts(self.sessions, self.symbols, estimators, self.model_ids)
+
+    def until(self, session: object) -> Forecasts:
+        """Cut the forecasts after a session."""
+        stop = int(self.sessions.searchsorted(pd.Timestamp(session), side="right"))
+        return self.rows(slice(0, stop))
+
+    def rows(self, rows: slice) -> Forecasts:
+        """Forecasts of some rows, as views."""
+        estimators = {
+            name: ForecastArrays(*(values[rows] for values in _parts(arrays)))
+            for name, arrays in self.estimators.items()
+        }
+        return Forecasts(self.sessions[rows], self.symbols, estimators, self.model_ids[rows])
+
+    def put(self, part: Forecasts) -> None:
+        """Write the forecasts of a part of the sessions and symbols over what is here."""
+        row = self.sessions.get_indexer(part.sessions)
+        column = pd.Index(self.symbols).get_indexer(part.symbols)
+        rows, columns = row >= 0, column >= 0
+        for name, arrays in part.estimators.items():
+            for mine, theirs in zip(_parts(self.estimators[name]), _parts(arrays), strict=True):
+                mine[np.ix_(row[rows], column[columns])] = theirs[np.ix_(rows, columns)]
+        assert isinstance(self.model_ids, list), "an empty table takes parts"
+        for place, model_id in zip(row[rows], np.array(part.model_ids, dtype=object)[rows], strict=True):
+            self.model_ids[place] = model_id
+
+    def to_rows(self) -> pd.DataFrame:
+        """As stored: one row for each session, symbol and estimator, in this order; none where there is no forecast.
+
+        Returns
+        -------
+        DataFrame
+            symbol, session, estimator, probability, dispersion, calibrated_probability, model_id.
+        """
+        row, column = np.nonzero(np.isfinite(self.estimators[ESTIMATORS[0]].probability))
+        kinds = len(ESTIMATORS)
+        numbers = {
+            stored: np.stack([getattr(self.estimators[kind], name)[row, column] for kind in ESTIMATORS], axis=1).ravel()
+            for name, stored in _COLUMNS.items()
+        }
+        models = np.array(self.model_ids, dtype=object)[np.repeat(row, kinds)]
+        return pd.DataFrame(
+            {
+                "symbol": pd.Series(self.symbols, dtype="str").take(np.repeat(column, kinds)).array,
+                "session": self.sessions[np.repeat(row, kinds)].as_unit("ns"),
+                "estimator": pd.Series(list(ESTIMATORS) * len(row), dtype="str"),
+                **numbers,
+                "model_id": pd.Series(list(models), dtype="str"),
+            }
+        )
+
+
+def _parts(arrays: ForecastArrays) -> tuple[FloatArray, FloatArray, FloatArray]:
+    return arrays.probability, arrays.dispersion, arrays.calibrated
+
+
+def no_forecasts(sessions: pd.DatetimeIndex, symbols: tuple[str, ...]) -> Forecasts:
+    """A table without any forecast, to put some into."""
+    shape = (len(sessions), len(symbols))
+    estimators = {name: ForecastArrays(*(np.full(shape, np.nan) for _ in _COLUMNS)) for name in ESTIMATORS}
+    return Forecasts(sessions, symbols, estimators, [None] * len(sessions))
+
+
+def forecasts_from_rows(rows: pd.DataFrame, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]) -> Forecasts:
+    """Spread stored rows over (sessions, symbols); rows outside the axis are left out.
+
+    Raises
+    ------
+    SchemaError
+        Two forecasts of one estimator for the same symbol and session.
+    """
+    table = no_forecasts(sessions, symbols)
+    row = sessions.get_indexer(pd.DatetimeIndex(rows["session"]))
+    column = pd.Index(symbols).get_indexer(rows["symbol"])
+    inside = (row >= 0) & (column >= 0)
+    estimator, models = rows["estimator"].to_numpy(), rows["model_id"].to_numpy()
+    for name, arrays in table.estimators.items():
+        mine = inside & (estimator == name)
+        places = row[mine] * len(symbols) + column[mine]
+        if len(np.unique(places)) != len(places):
+            raise SchemaError(
+                expected="one forecast per symbol, session and estimator",
+                found=f"{len(places) - len(np.unique(places))} more",
+                remedy="keep the forecasts of the model in force only",
+                key=name,
+            )
+        for values, stored in zip(_parts(arrays), _COLUMNS.values(), strict=True):
+            values[row[mine], column[mine]] = rows[stored].to_numpy(dtype=np.float64)[mine]
+    assert isinstance(table.model_ids, list), "made so"
+    for place, model_id in zip(row[inside], models[inside], strict=True):
+        table.model_ids[place] = str(model_id)
+    return table

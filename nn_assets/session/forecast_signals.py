@@ -1,0 +1,31 @@
+"""A session's signals: its row of the forecasts, and the outcomes known at it."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from nn_assets.learning.forecasts import ForecastArrays
+from nn_assets.signals.signals import OutcomeStatistics, SessionSignals, make_signals
+
+__all__ = ["session_signals"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def session_signals(
+    row: int,
+    symbols: tuple[str, ...],
+    forecasts: ForecastArrays,
+    outcomes: OutcomeStatistics,
+    volatility: FloatArray,
+) -> SessionSignals:
+    """Signals of one row, from the forecasts of that row and the outcomes known at it."""
+    return make_signals(
+        symbols,
+        forecasts.probability[row],
+        forecasts.dispersion[row],
+        forecasts.calibrated[row],
+        outcomes.at(row),
+        volatility[row],
+    )

@@ -1,0 +1,68 @@
+"""Actions that became known late, for a book whose rounds are in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from nn_assets.portfolio.late_actions import ActionRows, LateActions
+from nn_assets.session.daily_round import Round
+from nn_assets.session.market_view import MarketView
+
+__all__ = ["late_actions_since"]
+
+
+def late_actions_since(
+    rounds: Sequence[Round], before: MarketView, now: MarketView, stop_atr_multiple: float
+) -> LateActions | None:
+    """Actions of the sessions played so far that are known otherwise now than when the last of them was played.
+
+    Parameters
+    ----------
+    rounds : sequence of Round
+        Every round from the book's first on, in order.
+    before, now : MarketView
+        As known when the last round was played, and as known at the session to be played next.
+    stop_atr_multiple : float
+        Ranges between an entry and its stop.
+
+    Returns
+    -------
+    LateActions or None
+        None where nothing changed.
+    """
+    sessions = pd.DatetimeIndex([done.session for done in rounds])
+    first, stop = now.panel.row(sessions[0]), now.panel.row(sessions[-1]) + 1
+    taken, known = (_rows(market, first, stop) for market in (before, now))
+    if np.array_equal(taken.split, known.split) and np.array_equal(taken.dividend, known.dividend):
+        return None
+    books = [done.standing.book for done in rounds]
+    held = np.array([book.quantity for book in books])
+    marks = np.where(held != 0.0, np.array([book.price for book in books]), 0.0)
+    traded = np.zeros_like(held)
+    for row, done in enumerate(rounds):
+        for batch in done.fills:
+            np.add.at(traded[row], batch.symbol, batch.quantity)
+    return LateActions(
+        sessions=sessions.to_numpy().astype("datetime64[D]"),
+        traded=traded,
+        taken=taken,
+        known=known,
+        mark=np.vstack([np.full(held.shape[1], np.nan), marks[:-1]]),
+        quoted=np.isfinite(before.panel.close[first:stop]),
+        stop_distance=stop_atr_multiple * now.average_true_range[stop - 1],
+        held=held,
+        equity_usd=np.array([done.state.equity_usd for done in rounds]),
+        booked_usd=np.array([book.session_dividends_usd + book.session_cash_in_lieu_usd for book in books]),
+        reset=np.array([done.released for done in rounds]),
+        first_peak_usd=rounds[0].state.high_water_mark_usd,
+    )
+
+
+def _rows(market: MarketView, first: int, stop: int) -> ActionRows:
+    actions, shape = market.panel.adjustment, (stop - first, len(market.panel.symbols))
+    if actions is None:
+        return ActionRows(np.ones(shape), np.zeros(shape))
+    return ActionRows(actions.split[first:stop], actions.dividend[first:stop])
