@@ -48,7 +48,9 @@ class Forecasts:
             name: ForecastArrays(*(np.where(kept, values, np.nan) for values in _parts(arrays)))
             for name, arrays in self.estimators.items()
         }
-        return Forecasts(self.sessions, self.symbols, estimators, self.model_ids)
+        left = [bool(row.any()) for row in np.isfinite(estimators[ESTIMATORS[0]].probability)]
+        models = [model if there else None for model, there in zip(self.model_ids, left, strict=True)]
+        return Forecasts(self.sessions, self.symbols, estimators, models)
 
     def until(self, session: object) -> Forecasts:
         """Cut the forecasts after a session."""

@@ -157,7 +157,9 @@ def _on_axis(model: FoldModel, cube: Cube, rows: slice, estimates: Estimates) ->
         table[name].probability[place] = probability
         table[name].dispersion[place] = estimates.dispersion[name]
         table[name].calibrated[place] = model.calibrations[name].apply(probability)
-    return Forecasts(table.sessions, table.symbols, table.estimators, [model.model_id] * len(table.sessions))
+    made = np.isin(np.arange(len(table.sessions)), place[0])
+    model_ids = [model.model_id if there else None for there in made]
+    return Forecasts(table.sessions, table.symbols, table.estimators, model_ids)
 
 
 def _require_same_axes(model: FoldModel, cube: Cube) -> None:

@@ -31,6 +31,7 @@ from nn_assets.settings import Strategy
 
 __all__ = [
     "Estimators",
+    "FoldData",
     "FoldModel",
     "Member",
     "code_version",
@@ -46,6 +47,17 @@ Figures = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
+class FoldData:
+    """One fold to fit, with the features and labels known when its model is due."""
+
+    cube: Cube  # untransformed, on an axis that reaches the fold's first session of use
+    labels: Labels  # on the same axis
+    fold: Fold
+    stationarity: StationarityReport | None = None  # decided before on the same rows; decided here when left out
+    selection: SelectionReport | None = None  # likewise, where the settings select
+
+
+@dataclass(frozen=True, eq=False)
 class _Task:
     """One fold and the rows that it needs, cut out of the whole: little to hand to another process."""
 
@@ -57,6 +69,8 @@ class _Task:
     strategy: Strategy
     model_id: str
     data_hash: str
+    stationarity: StationarityReport | None = None
+    selection: SelectionReport | None = None
 
     def local(self, rows: slice) -> slice:
         """Rows of the full axis as rows of the cut."""
@@ -99,26 +113,20 @@ def fit_model(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy, pool: 
     TrainingError
         No feature is stationary, a part has no samples, or too few members trained.
     """
-    task = _cut(cube, labels, fold, strategy)
+    task = _cut(FoldData(cube, labels, fold), strategy)
     if pool is not None:
         return _fit(task, pool)
     with open_pool(min(strategy.learning.processes, strategy.learning.ensemble)) as own:
         return _fit(task, own)
 
 
-def fit_models(
-    cube: Cube,
-    labels: Labels,
-    folds: Iterable[Fold],
-    strategy: Strategy,
-    pool: Executor | None = None,
-) -> Iterator[FoldModel]:
+def fit_models(folds: Iterable[FoldData], strategy: Strategy, pool: Executor | None = None) -> Iterator[FoldModel]:
     """Fit several folds at once, a fold to a process, and give them in order as they are done.
 
     Several folds at once use processes better than the members of one after another. Arguments,
     errors and bits are those of ``fit_model``.
     """
-    tasks = [_cut(cube, labels, fold, strategy) for fold in folds]
+    tasks = [_cut(each, strategy) for each in folds]
     if pool is not None:
         yield from map_in_order(pool, _fit, tasks)
         return
@@ -126,7 +134,8 @@ def fit_models(
         yield from map_in_order(own, _fit, tasks)
 
 
-def _cut(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy) -> _Task:
+def _cut(data: FoldData, strategy: Strategy) -> _Task:
+    cube, labels, fold = data.cube, data.labels, data.fold
     check_realised(fold, labels.realised_row)
     lookback = strategy.learning.lookback
     first, stop = first_needed_row(fold.training.start, lookback), fold.calibration.stop
@@ -144,6 +153,8 @@ def _cut(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy) -> _Task:
         strategy=strategy,
         model_id=model_address(cube, labels, fold, strategy),
         data_hash=training_data_hash(cube, labels, fold, lookback),
+        stationarity=data.stationarity,
+        selection=data.selection,
     )
 
 
@@ -181,7 +192,9 @@ def _fit(task: _Task, pool: Executor | None = None) -> FoldModel:
 def _prepare(task: _Task) -> _Inputs:
     strategy, training_rows = task.strategy, task.local(task.fold.training)
     candidates = task.labels.candidates
-    stationarity = decide_transforms(task.cube.where(candidates), training_rows, strategy.features)
+    stationarity = task.stationarity
+    if stationarity is None:
+        stationarity = decide_transforms(task.cube.where(candidates), training_rows, strategy.features)
     if not stationarity.kept:
         raise TrainingError(
             expected="at least one stationary feature on the training rows",
@@ -190,10 +203,11 @@ def _prepare(task: _Task) -> _Inputs:
             month=task.fold.month,
         )
     stationary = apply_transforms(task.cube, stationarity)
-    selection = None
+    selection = task.selection
     if strategy.features.select:
-        purge = purge_sessions(strategy.label.horizon_sessions, strategy.label.execution_lag_sessions)
-        selection = select_features(stationary, task.labels, training_rows, strategy.features, purge)
+        if selection is None:
+            purge = purge_sessions(strategy.label.horizon_sessions, strategy.label.execution_lag_sessions)
+            selection = select_features(stationary, task.labels, training_rows, strategy.features, purge)
         stationary = stationary.select(selection.selected)
     values = stationary.values  # noqa: PD011  no pandas object
     scaler = fit_scaler(stationary.where(candidates).values[training_rows], strategy.features.scaling)  # noqa: PD011

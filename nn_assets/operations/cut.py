@@ -87,10 +87,10 @@ class Cut:
         """The session axis up to ``last``."""
         return self.facts.sessions(self.last)
 
-    @cached_property
+    @property
     def symbols(self) -> tuple[str, ...]:
-        """The symbol axis: the strategy's, or those of the data in order where it names none."""
-        return self.facts.strategy.market.symbols or tuple(sorted(self.bars["symbol"].unique()))
+        """The symbol axis."""
+        return self.facts.symbols
 
     @cached_property
     def panel(self) -> Panel:

@@ -101,6 +101,11 @@ class StoredFacts:
         return self.stores.publications.bars(self.covering(None))
 
     @cached_property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbol axis: the strategy's, or those of the published bars in order where it names none."""
+        return self.strategy.market.symbols or tuple(sorted(self.published_bars["symbol"].unique()))
+
+    @cached_property
     def action_versions(self) -> pd.DataFrame | None:
         """Every version of the actions that the publication in force was made with; None where there are none."""
         segments = self.covering(None).details.get(ACTIONS, ())

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.errors import DecisionError
+from nn_assets.learning.forecasts import Forecasts
 from nn_assets.market.facts.bars import saying_something_new
 from nn_assets.operations.asof.stretches import stretch_numbers
 from nn_assets.operations.clock import as_of_sessions
@@ -37,6 +38,7 @@ _CUTS_KEPT = 2  # each may be large, and they are asked for in order
 class Stretch:
     """Consecutive sessions that one cut of the facts serves, as rows of the session axis."""
 
+    number: int
     rows: range
     cut: Cut
 
@@ -45,6 +47,8 @@ class Stretch:
 class History(StoredFacts):
     """The facts stored of one strategy, and the views of its sessions."""
 
+    made: dict[tuple[str, int], dict[int, Forecasts]] = field(default_factory=dict, repr=False)
+    """Forecasts made so far, by model and number of the stretch, then by row."""
     _cuts: OrderedDict[int, Cut] = field(default_factory=OrderedDict, repr=False)
 
     def view(self, session: object = None) -> SessionView:
@@ -60,7 +64,11 @@ class History(StoredFacts):
         day = self.last_session if session is None else pd.Timestamp(session)
         row = self.row(day)
         self.covering(day)
-        return SessionView(self, day, row, self._cut(int(self._numbers[row])))
+        return SessionView(self, day, row, self.cut_for(day))
+
+    def cut_for(self, session: pd.Timestamp) -> Cut:
+        """The cut that serves a session: what its stretch knows at its end."""
+        return self._cut(int(self._numbers[self.row(session)]))
 
     def row(self, session: pd.Timestamp) -> int:
         """Row of a session on the axis.
@@ -90,7 +98,7 @@ class History(StoredFacts):
         numbered = enumerate(rows)
         for (number, _), run in groupby(numbered, key=lambda each: (int(self._numbers[each[1]]), each[1] - each[0])):
             together = [row for _, row in run]
-            yield Stretch(range(together[0], together[-1] + 1), self._cut(number))
+            yield Stretch(number, range(together[0], together[-1] + 1), self._cut(number))
 
     @cached_property
     def _numbers(self) -> npt.NDArray[np.int64]:

@@ -15,8 +15,8 @@ from nn_assets.errors import PublicationError
 from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.verdict import Verdict
 from nn_assets.operations.asof.universe import survivorship_facts
+from nn_assets.operations.history import History
 from nn_assets.operations.study import StudyResult
-from nn_assets.operations.workplace import Workplace
 from nn_assets.portfolio.late_actions import owed_by_late_actions
 from nn_assets.reports.page import DailyPage, Plot, StudyPage, daily_page, demo_page, study_page
 from nn_assets.reports.plots import (
@@ -34,6 +34,7 @@ __all__ = [
     "keep_study",
     "study_plots",
     "study_sheet",
+    "survivorship",
     "write_daily_page",
     "write_demo_page",
     "write_study_page",
@@ -85,11 +86,11 @@ _CAPTIONS = {
 }
 
 
-def keep_study(workplace: Workplace, strategy: Strategy, result: StudyResult) -> None:
+def keep_study(history: History, strategy: Strategy, result: StudyResult) -> None:
     """Keep what the tear sheet needs of a study, so that pages can be made without running it again."""
     record, rows = result.study.record, result.study.rows
     first, last = record.sessions[rows[0]], record.sessions[rows[-1]]
-    models = [each for each in result.material.model_by_row if each]
+    models = [model_id for model_id in result.material.model_by_row[: rows[-1] + 1] if model_id]
     kept = {
         "figures": result.study.figures.to_dict(),
         "verdict": asdict(result.last.verdict),
@@ -99,20 +100,26 @@ def keep_study(workplace: Workplace, strategy: Strategy, result: StudyResult) ->
             ["Models", str(len(set(models)))],
             ["Symbols", str(len(record.symbols))],
             ["Trials counted", str(result.trials)],
-            *map(list, survivorship_facts(strategy, workplace.lake, workplace.bars(), workplace.sessions()).items()),
+            *map(list, survivorship(history).items()),
         ],
         "settings_hash": strategy.content_hash(),
         "newest_model": models[-1],
         "plots": {name: base64.b64encode(png).decode() for name, png in study_plots(result).items()},
     }
-    write_record(_kept_study(workplace), kept)
+    write_record(_kept_study(history), kept)
 
 
-def _kept_study(workplace: Workplace) -> Path:
-    return reports_root() / f"{workplace.strategy.name}-study.json"
+def survivorship(history: History) -> dict[str, str]:
+    """What a study says of members without bars: one line, or none without a universe."""
+    bars = history.published_bars
+    return survivorship_facts(history.strategy, history.membership_versions, bars, history.axis)
 
 
-def study_sheet(workplace: Workplace) -> StudyPage:
+def _kept_study(history: History) -> Path:
+    return reports_root() / f"{history.strategy.name}-study.json"
+
+
+def study_sheet(history: History) -> StudyPage:
     """The tear sheet of the study kept last, with the positions decided last where there are any.
 
     Raises
@@ -120,8 +127,8 @@ def study_sheet(workplace: Workplace) -> StudyPage:
     PublicationError
         No study was kept, or nothing is published.
     """
-    strategy, ledger = workplace.strategy, workplace.ledger
-    kept = read_record(_kept_study(workplace))
+    strategy, ledger = history.strategy, history.stores.ledger
+    kept = read_record(_kept_study(history))
     if kept is None:
         raise PublicationError(
             expected=f"a study of {strategy.name}",
@@ -129,7 +136,7 @@ def study_sheet(workplace: Workplace) -> StudyPage:
             remedy=f"nn-assets study --strategy {strategy.name}",
             strategy=strategy.name,
         )
-    publication = workplace.publications.require(strategy.name, workplace.last_session)
+    publication = history.covering(history.last_session)
     targets = ledger.latest("target_positions", strategy.name)
     decided = None if targets.empty else targets["session"].iloc[0]
     steps = drift = None
@@ -139,7 +146,7 @@ def study_sheet(workplace: Workplace) -> StudyPage:
         drift = ledger.read("drift", strategy.name, decided, decided)
         trading = ledger.latest("trading_states", strategy.name)
         state, reasons = str(trading["state"].iloc[-1]), "; ".join(trading["reasons"].iloc[-1])
-    quarantine = workplace.publications.quarantine(publication)
+    quarantine = history.stores.publications.quarantine(publication)
     return StudyPage(
         name=strategy.name,
         description=strategy.description,
@@ -242,9 +249,9 @@ def _write(name: str, text: str) -> Path:
     return file
 
 
-def write_study_page(workplace: Workplace) -> Path:
+def write_study_page(history: History) -> Path:
     """Write a strategy's tear sheet; returns its file."""
-    return _write(f"{workplace.strategy.name}-study.html", study_page(study_sheet(workplace)))
+    return _write(f"{history.strategy.name}-study.html", study_page(study_sheet(history)))
 
 
 def write_demo_page(sheets: list[StudyPage]) -> Path:
@@ -258,14 +265,14 @@ def write_demo_page(sheets: list[StudyPage]) -> Path:
 
 
 def write_daily_page(
-    workplace: Workplace,
+    history: History,
     done: Round,
     frames: dict[str, pd.DataFrame],
     provenance: dict[str, str],
     drift_plot: bytes | None,
 ) -> Path:
     """Write the report of one session; returns its file."""
-    strategy = workplace.strategy
+    strategy = history.strategy
     trading = frames["trading_states"].iloc[0]
     caption = "Each monitored series against its calibrated critical value."
     plots = [] if drift_plot is None else [Plot("Drift", caption, drift_plot)]

@@ -4,34 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from nn_assets.costs.model import CostModel
 from nn_assets.errors import PublicationError
-from nn_assets.evaluation.study import (
-    MonthVerdict,
-    Study,
-    StudyMaterial,
-    judge_month,
-    run_study,
-)
+from nn_assets.evaluation.study import Known, MonthVerdict, Study, StudyMaterial, judge_month, run_study
 from nn_assets.evaluation.trials import trial_configuration, trial_hash
 from nn_assets.learning.address import code_version
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.fold_model import ESTIMATORS
 from nn_assets.learning.folds import forecast_rows
-from nn_assets.operations.costs.in_force import cost_model_id_in_force, cost_model_in_force
+from nn_assets.operations.asof.costs import cost_model, costs_in_force
+from nn_assets.operations.facts import FORECASTS
 from nn_assets.operations.fingerprint import code_of
-from nn_assets.operations.models.in_force import drift_references, forecast_record
-from nn_assets.operations.workplace import FORECASTS, Workplace
+from nn_assets.operations.history import History
+from nn_assets.operations.models.forecasts import forecast_record
+from nn_assets.operations.models.stored import drift_references
 from nn_assets.settings import Strategy
 
 __all__ = [
     "StudyResult",
-    "latest_study",
     "settings_version",
     "study_identity",
     "study_until",
@@ -58,47 +54,40 @@ class StudyResult:
         return self.months[-1]
 
 
-def study_identity(workplace: Workplace, strategy: Strategy, month: str) -> str:
+def study_identity(history: History, strategy: Strategy, month: str) -> str:
     """Address of the study that ends with a month: data, code, settings."""
     told = {
         "strategy": strategy.name,
         "month": month,
-        "data": workplace.data_hash(),
+        "data": history.covering(history.last_session).content_hash,
         "code": code_of(),
         "settings": strategy.content_hash(),
-        "costs": cost_model_id_in_force(workplace),
+        "costs": costs_in_force(history.stores.ledger, strategy.name).newest,
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def study_until(workplace: Workplace, strategy: Strategy, months: list[str], run_id: str, tell: Told) -> StudyResult:
+def study_until(history: History, strategy: Strategy, months: list[str], run_id: str, tell: Told) -> StudyResult:
     """Study the record from its first month to the last one asked for.
 
     Figures and verdicts are recorded for each month asked for, each from the record as it stood
     when that month had ended; a month still ahead has no figures, and the one before it, which
-    has just ended, is judged in its place. Every estimator is a trial, and is counted.
+    has just ended, is judged in its place. Every session is replayed on what it knew: a bar restated
+    later is not there yet. Every estimator is a trial, and is counted.
 
     Raises
     ------
     PublicationError
         A month of the record has no forecasts.
     """
-    material = _material(workplace, strategy, months[-1])
-    trials, sharpes = _trials(workplace, strategy)
-    study = run_study(
-        strategy,
-        cost_model_in_force(workplace),
-        workplace.sessions_per_year,
-        material,
-        trials,
-        sharpes,
-        tell,
-    )
+    material = _material(history, strategy, months[-1])
+    trials, sharpes = _trials(history, strategy)
+    study = run_study(strategy, history.sessions_per_year, material, trials, sharpes, tell)
     ended = _months_to_judge(study, months)
     tell(f"judging {len(ended)} months")
-    judged = tuple(judge_month(strategy, workplace.sessions_per_year, study, month, trials, sharpes) for month in ended)
+    judged = tuple(judge_month(strategy, history.sessions_per_year, study, month, trials, sharpes) for month in ended)
     result = StudyResult(study, judged, material, trials)
-    _record(workplace, strategy, result, run_id)
+    _record(history, strategy, result, run_id)
     return result
 
 
@@ -111,9 +100,9 @@ def _months_to_judge(study: Study, months: list[str]) -> list[str]:
     return sorted(judged)
 
 
-def _material(workplace: Workplace, strategy: Strategy, last_month: str) -> StudyMaterial:
+def _material(history: History, strategy: Strategy, last_month: str) -> StudyMaterial:
     asked = [str(m) for m in pd.period_range(first_model_month(strategy), last_month, freq="M")]
-    missing = sorted(set(asked) - set(workplace.lake.months(strategy.name, FORECASTS)))
+    missing = sorted(set(asked) - set(history.stores.lake.months(strategy.name, FORECASTS)))
     if missing:
         raise PublicationError(
             expected=f"forecasts of every month from {asked[0]} to {last_month}",
@@ -121,23 +110,34 @@ def _material(workplace: Workplace, strategy: Strategy, last_month: str) -> Stud
             remedy=f"nn-assets study --strategy {strategy.name} --from {missing[0]} --to {last_month}",
             strategy=strategy.name,
         )
-    panel, cube = workplace.panel(), workplace.cube()
-    forecasts = forecast_record(workplace, cube, asked)
-    month_by_row = [""] * cube.bars
+    forecasts = forecast_record(history, asked)
+    month_by_row = [""] * len(history.axis)
     for month in asked:
-        rows = forecast_rows(cube.sessions, month)
+        rows = forecast_rows(history.axis, month)
         month_by_row[rows] = [month] * (rows.stop - rows.start)
-    model_by_row: list[str | None] = [None] * cube.bars
-    network = forecasts[forecasts["estimator"] == "network"].drop_duplicates("session")
-    for row, model_id in zip(cube.sessions.get_indexer(network["session"]), network["model_id"], strict=True):
-        model_by_row[row] = str(model_id)
-    references = drift_references(workplace, cube, [each for each in model_by_row if each])
-    return StudyMaterial(panel, cube, workplace.labels(panel), forecasts, month_by_row, model_by_row, references)
+    costs = costs_in_force(history.stores.ledger, strategy.name)
+    models: dict[str | None, CostModel] = {}
+
+    def costs_of(row: int) -> CostModel:
+        cost_model_id = costs.on(history.axis[row])
+        if cost_model_id not in models:
+            models[cost_model_id] = cost_model(history.stores.ledger, strategy, cost_model_id)
+        return models[cost_model_id]
+
+    used = [row for row, month in enumerate(month_by_row) if month]
+
+    def known() -> Iterator[Known]:
+        for stretch in history.stretches(range(used[0], used[-1] + 1)):
+            in_force = [each for each in forecasts.model_ids[: stretch.rows[-1] + 1] if each]
+            references = drift_references(stretch.cut, in_force)
+            yield Known(stretch.rows, stretch.cut.market, stretch.cut.cube, stretch.cut.labels, references)
+
+    return StudyMaterial(history.axis, history.symbols, forecasts, month_by_row, forecasts.model_ids, known, costs_of)
 
 
-def _trials(workplace: Workplace, strategy: Strategy) -> tuple[int, list[float]]:
+def _trials(history: History, strategy: Strategy) -> tuple[int, list[float]]:
     """Configurations ever evaluated on the strategy's data, these included, and their net Sharpes."""
-    known = workplace.ledger.read("trials", strategy.name)
+    known = history.stores.ledger.read("trials", strategy.name)
     mine = {trial_hash(strategy, estimator) for estimator in ESTIMATORS}
     sharpes = [
         float(figures["sharpe_per_session"])
@@ -147,12 +147,12 @@ def _trials(workplace: Workplace, strategy: Strategy) -> tuple[int, list[float]]
     return len(mine | set(known["trial_id"])), sharpes
 
 
-def _record(workplace: Workplace, strategy: Strategy, result: StudyResult, run_id: str) -> None:
+def _record(history: History, strategy: Strategy, result: StudyResult, run_id: str) -> None:
     sessions = result.study.record.sessions
-    code, data = code_version(), workplace.data_hash()
+    code, data = code_version(), history.covering(history.last_session).content_hash
     studies = [
         {
-            "study_id": study_identity(workplace, strategy, judged.month),
+            "study_id": study_identity(history, strategy, judged.month),
             "month": judged.month,
             "verdict": judged.verdict.phrase,
             "trial_count": result.trials,
@@ -174,7 +174,7 @@ def _record(workplace: Workplace, strategy: Strategy, result: StudyResult, run_i
         figures = result.study.figures.total[estimator]
         per_session = None
         if figures.sharpe_net is not None:
-            per_session = figures.sharpe_net / workplace.sessions_per_year**0.5
+            per_session = figures.sharpe_net / history.sessions_per_year**0.5
         trials.append(
             {
                 "trial_id": trial_hash(strategy, estimator),
@@ -185,7 +185,7 @@ def _record(workplace: Workplace, strategy: Strategy, result: StudyResult, run_i
                 "figures": {"sharpe_per_session": per_session, **figures.values()},
             }
         )
-    with workplace.ledger.transaction(run_id, strategy=strategy.name) as transaction:
+    with history.stores.ledger.transaction(run_id, strategy=strategy.name) as transaction:
         transaction.append("settings_versions", [settings_version(strategy)])
         transaction.append("studies", studies, reason="the study was run again")
         transaction.append("trials", trials, reason="the study was run again")
@@ -198,17 +198,6 @@ def _rows_of(study: Study, month: str) -> list[int]:
 def settings_version(strategy: Strategy) -> dict[str, Any]:
     """The row that says what a settings hash stands for; a constant moment, since the hash says when."""
     return {"settings_hash": strategy.content_hash(), "settings": strategy.behaviour(), "known_at": _EPOCH}
-
-
-def latest_study(workplace: Workplace, before_month: str) -> pd.Series | None:
-    """The newest study of the settings in force whose record ended before a month began, or None.
-
-    A study of other settings (looser limits, another pace of refits) says nothing of these.
-    """
-    settings = {"settings_hash": workplace.strategy.content_hash()}
-    found = workplace.ledger.read("studies", workplace.strategy.name, where=settings, bookkeeping=True)
-    found = found[found["month"] < before_month]
-    return None if found.empty else found.sort_values(["month", "sequence"]).iloc[-1]
 
 
 def track_frames(study: Study, months: list[str]) -> dict[str, pd.DataFrame]:

@@ -18,6 +18,7 @@ from nn_assets.orchestration.checks import strategy_checks
 from nn_assets.orchestration.io import CubeIOManager, MonthsIOManager
 from nn_assets.orchestration.naming import STRATEGY_TAG, asset_key
 from nn_assets.orchestration.progress import progress_logger
+from nn_assets.orchestration.resources import STORES, StoresResource
 from nn_assets.orchestration.schedules import strategy_schedules
 from nn_assets.orchestration.sensors import failed_run_alert, strategy_sensors
 from nn_assets.settings import Strategy
@@ -92,10 +93,21 @@ def strategy_definitions(strategy: Strategy) -> dg.Definitions:
     )
 
 
-def all_definitions() -> dg.Definitions:
-    """Every strategy of this installation, and what they share."""
+def all_definitions(stores: StoresResource | None = None) -> dg.Definitions:
+    """Every strategy of this installation, and what they share.
+
+    Parameters
+    ----------
+    stores : StoresResource, optional
+        Where lake, ledger and models are; those of the home when left out.
+    """
+    opened = StoresResource() if stores is None else stores
     shared = dg.Definitions(
-        resources={"cube_io": CubeIOManager(), "months_io": MonthsIOManager()},
+        resources={
+            STORES: opened,
+            "cube_io": CubeIOManager(stores=opened),
+            "months_io": MonthsIOManager(stores=opened),
+        },
         sensors=[failed_run_alert],
         loggers={"console": progress_logger},
     )

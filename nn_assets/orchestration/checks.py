@@ -1,26 +1,25 @@
 """Asset checks that look at what is stored: one property each."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import dagster as dg
 import numpy as np
 
-from nn_assets.operations.costs.in_force import cost_model_in_force
+from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.operations.decisions.lookahead import (
     decisions_repeat_in_replay,
     features_repeat_when_cut,
     signals_repeat_forecasts,
 )
-from nn_assets.operations.workplace import Workplace, open_workplace
+from nn_assets.operations.history import History
 from nn_assets.orchestration.naming import asset_key
+from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.audit import verify
 
 __all__ = ["strategy_checks"]
 
-Judge = Callable[[Workplace], tuple[bool, str]]
+Judge = Callable[[History], tuple[bool, str]]
 
 _MOST_NAMED = 20
 
@@ -32,42 +31,43 @@ def strategy_checks(strategy: Strategy) -> list[dg.AssetChecksDefinition]:
 
 def _check(strategy: Strategy, asset: str, name: str, description: str, judge: Judge) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=asset_key(strategy, asset), name=name, description=description)
-    def check() -> dg.AssetCheckResult:
-        with open_workplace(strategy) as workplace:
-            passed, found = judge(workplace)
+    def check(stores: dg.ResourceParam[StoresResource]) -> dg.AssetCheckResult:
+        with stores.history(strategy) as history:
+            passed, found = judge(history)
         return dg.AssetCheckResult(passed=passed, description=found)
 
     return check
 
 
-def _no_look_ahead(workplace: Workplace) -> tuple[bool, str]:
-    differing, cuts = features_repeat_when_cut(workplace)
+def _no_look_ahead(history: History) -> tuple[bool, str]:
+    differing, cuts = features_repeat_when_cut(history)
     return not differing, "; ".join(differing) or f"equal at {', '.join(str(cut.date()) for cut in cuts)}"
 
 
-def _finite_or_missing(workplace: Workplace) -> tuple[bool, str]:
-    values = np.asarray(workplace.cube().values)
+def _finite_or_missing(history: History) -> tuple[bool, str]:
+    values = np.asarray(history.view().cube.values)
     infinite = int(np.isinf(values).sum())
     return infinite == 0, f"{infinite} infinite values, {float(np.isnan(values).mean()):.2%} missing"
 
 
-def _study_and_live_agree(workplace: Workplace) -> tuple[bool, str]:
-    compared, differing = signals_repeat_forecasts(workplace)
+def _study_and_live_agree(history: History) -> tuple[bool, str]:
+    compared, differing = signals_repeat_forecasts(history)
     return not differing, "; ".join(differing[:_MOST_NAMED]) or f"{compared} signals equal the study's forecasts"
 
 
-def _backtest_rederives(workplace: Workplace) -> tuple[bool, str]:
-    compared, differing = decisions_repeat_in_replay(workplace)
+def _backtest_rederives(history: History) -> tuple[bool, str]:
+    compared, differing = decisions_repeat_in_replay(history)
     return not differing, "; ".join(differing[:_MOST_NAMED]) or f"{compared} sessions give the same targets"
 
 
-def _ledger_intact(workplace: Workplace) -> tuple[bool, str]:
-    report = verify(workplace.ledger)
+def _ledger_intact(history: History) -> tuple[bool, str]:
+    report = verify(history.stores.ledger)
     return report.ok, str(report.first_broken or f"{report.entries} entries verify")
 
 
-def _costs_grow(workplace: Workplace) -> tuple[bool, str]:
-    model = cost_model_in_force(workplace)
+def _costs_grow(history: History) -> tuple[bool, str]:
+    ledger, strategy = history.stores.ledger, history.strategy
+    model = cost_model(ledger, strategy, costs_in_force(ledger, strategy.name).newest)
     shares = model.cost_fraction(np.array([1e4, 1e5, 1e6]), 1e8, 0.01)
     # Without impact coefficients a cost may be flat, never falling.
     return bool((np.diff(shares) >= 0.0).all()), f"fractions {shares.tolist()} of 10 k, 100 k and 1 M USD"

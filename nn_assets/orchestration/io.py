@@ -1,4 +1,4 @@
-"""Dagster's IO managers over the lake: one for the feature cube, one for months. Neither pickles."""
+"""Dagster's IO managers: months of frames, and features for assets that users add. Neither pickles."""
 
 from __future__ import annotations
 
@@ -7,44 +7,51 @@ import pandas as pd
 
 from nn_assets.arrays import Cube
 from nn_assets.errors import PublicationError
-from nn_assets.operations.derived import DerivedCube, record_of
-from nn_assets.store.lake.lake import Lake
+from nn_assets.operations.catalog import find_strategy
+from nn_assets.orchestration.resources import StoresResource
 
 __all__ = ["CubeIOManager", "MonthsIOManager"]
 
 Months = dict[str, pd.DataFrame]
 
 
-class CubeIOManager(dg.IOManager):
-    """Stores a feature cube under ``<strategy>/<asset>``; loading maps it into memory."""
+class CubeIOManager(dg.ConfigurableIOManager):
+    """Hands features to an asset as the last session knows them: of the publication and the code in force."""
 
-    def handle_output(self, context: dg.OutputContext, obj: DerivedCube) -> None:
-        """Write the cube under the hash of its content, and then what it was derived from.
+    stores: StoresResource
 
-        Killed in between, the record still names the cube before, which is still there.
-        """
-        strategy, table = context.asset_key.path
-        lake = Lake()
-        address = lake.write_cube(strategy, table, obj.cube)
-        record = {"data_hash": obj.data_hash, "code_version": obj.code_version, "address": address}
-        lake.write_table(strategy, record_of(table), pd.DataFrame([record]))
-        context.add_output_metadata({"address": address})
-
-    def load_input(self, context: dg.InputContext) -> Cube:
-        """Read the cube as it is now.
+    def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+        """Refuse: features are stored with what they were derived from, by their own asset.
 
         Raises
         ------
         PublicationError
-            It was never written, or is damaged.
+            Always.
         """
-        strategy, table = context.asset_key.path
-        stored = Lake().read_cube(strategy, table)
-        return Cube(stored.sessions, stored.symbols, stored.names, stored.values)
+        raise PublicationError(
+            expected="features stored by the asset that computes them",
+            found=f"a {type(obj).__name__} handed over",
+            remedy="return a MaterializeResult, and store through nn_assets.operations.features",
+            table="/".join(context.asset_key.path),
+        )
+
+    def load_input(self, context: dg.InputContext) -> Cube:
+        """Read the features through the view of the last session.
+
+        Raises
+        ------
+        PublicationError
+            There are none of the published bars, or other code made them.
+        """
+        strategy = find_strategy(context.asset_key.path[0]).strategy
+        with self.stores.history(strategy) as history:
+            return history.view().cube
 
 
-class MonthsIOManager(dg.IOManager):
+class MonthsIOManager(dg.ConfigurableIOManager):
     """Stores one frame a month; a run over many months hands over and receives all of them at once."""
+
+    stores: StoresResource
 
     def handle_output(self, context: dg.OutputContext, obj: Months) -> None:
         """Write each month atomically.
@@ -65,8 +72,9 @@ class MonthsIOManager(dg.IOManager):
                 strategy=strategy,
                 table=table,
             )
+        lake = self.stores.lake_alone()
         for month, frame in sorted(obj.items()):
-            Lake().write_month(strategy, table, month, frame)
+            lake.write_month(strategy, table, month, frame)
 
     def load_input(self, context: dg.InputContext) -> Months:
         """Read the months that the run needs.
@@ -78,7 +86,7 @@ class MonthsIOManager(dg.IOManager):
         """
         strategy, table = context.asset_key.path
         months = sorted({key[:7] for key in context.asset_partition_keys})
-        lake = Lake()
+        lake = self.stores.lake_alone()
         absent = sorted(set(months) - set(lake.months(strategy, table)))
         if absent:
             raise PublicationError(

@@ -5,10 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import dagster as dg
+import pandas as pd
 
 from nn_assets.settings import Strategy
 
-__all__ = ["REFIT_TAG", "REFRESH_TAG", "STRATEGY_TAG", "asset_key", "described", "effective_strategy"]
+__all__ = [
+    "REFIT_TAG",
+    "REFRESH_TAG",
+    "STRATEGY_TAG",
+    "asset_key",
+    "described",
+    "effective_strategy",
+    "refresh_session",
+]
 
 STRATEGY_TAG = "nn_assets/strategy"
 REFIT_TAG = "nn_assets/refit_every_months"
@@ -40,3 +49,8 @@ def effective_strategy(strategy: Strategy, tags: dict[str, str]) -> Strategy:
         return strategy
     steps = strategy.walk_forward.model_copy(update={"refit_every_months": int(tags[REFIT_TAG])})
     return strategy.model_copy(update={"walk_forward": steps})
+
+
+def refresh_session(tags: dict[str, str]) -> pd.Timestamp | None:
+    """The session after whose close a run refreshes the model; None where it is no refresh."""
+    return pd.Timestamp(tags[REFRESH_TAG]) if REFRESH_TAG in tags else None

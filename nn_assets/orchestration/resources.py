@@ -11,6 +11,8 @@ import dagster as dg
 from nn_assets.operations.history import History
 from nn_assets.operations.stores import Stores, open_stores
 from nn_assets.settings import Strategy
+from nn_assets.store.home import lake_root
+from nn_assets.store.lake.lake import Lake
 
 __all__ = ["STORES", "StoresResource"]
 
@@ -35,6 +37,10 @@ class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             Path(self.lake) if self.lake else None, self.ledger or None, Path(self.models) if self.models else None
         ) as stores:
             yield stores
+
+    def lake_alone(self) -> Lake:
+        """The lake without the rest: no database is opened."""
+        return Lake(Path(self.lake) if self.lake else lake_root())
 
     @contextmanager
     def history(self, strategy: Strategy) -> Iterator[History]:

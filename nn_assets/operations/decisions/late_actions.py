@@ -10,14 +10,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.market.adjustment import adjustment_of
-from nn_assets.operations.workplace import Workplace
+from nn_assets.operations.history import History
 from nn_assets.portfolio.late_actions import ActionRows, LateActions
 from nn_assets.session.market_view import MarketView
 
 __all__ = ["late_actions"]
 
 
-def late_actions(workplace: Workplace, session: pd.Timestamp, market: MarketView) -> LateActions | None:
+def late_actions(history: History, session: pd.Timestamp, market: MarketView) -> LateActions | None:
     """Actions of live sessions before a session that it knows otherwise than the session before did.
 
     New, restated and withdrawn ones are read as every fact is: as known at each session's close, and
@@ -36,32 +36,32 @@ def late_actions(workplace: Workplace, session: pd.Timestamp, market: MarketView
     LateActions or None
         None where nothing changed. The fills are those that moved the book: on record, on paper.
     """
-    live = workplace.live_sessions
+    live = history.live_sessions
     gone, symbols = live[live < session], market.panel.symbols
-    now_known = workplace.actions(session)
-    if len(gone) == 0 or now_known is None:
+    if len(gone) == 0 or (now_known := history.view(session).actions) is None:
         return None
+    before = history.view(gone[-1])
     known = _by_session(now_known, gone, symbols)
-    taken = _by_session(workplace.actions(gone[-1]), gone, symbols)
+    taken = _by_session(before.actions, gone, symbols)
     if np.array_equal(taken.split, known.split) and np.array_equal(taken.dividend, known.dividend):
         return None
-    seen = workplace.panel(gone[-1])
-    states = workplace.ledger.read("portfolio_states", workplace.strategy.name, gone[0], gone[-1])
+    seen = before.panel
+    states = history.stores.ledger.read("portfolio_states", history.strategy.name, gone[0], gone[-1])
     states = states.set_index("session").loc[gone]
-    marks = _on_record(workplace, "holdings", "price", gone, symbols)
-    multiple = workplace.strategy.portfolio.stop_atr_multiple
+    marks = _on_record(history, "holdings", "price", gone, symbols)
+    multiple = history.strategy.portfolio.stop_atr_multiple
     return LateActions(
         sessions=gone.to_numpy().astype("datetime64[D]"),
-        traded=_on_record(workplace, "fills", "quantity", gone, symbols),
+        traded=_on_record(history, "fills", "quantity", gone, symbols),
         taken=taken,
         known=known,
         mark=np.vstack([np.full(len(symbols), np.nan), marks[:-1]]),
         quoted=np.isfinite(seen.close[seen.row(gone[0]) :]),
         stop_distance=multiple * market.average_true_range[market.panel.row(gone[-1])],
-        held=_on_record(workplace, "holdings", "quantity", gone, symbols),
+        held=_on_record(history, "holdings", "quantity", gone, symbols),
         equity_usd=states["equity_usd"].to_numpy(dtype=np.float64),
         booked_usd=np.array([_booked(remainder) for remainder in states["book"]]),
-        reset=_reset(workplace, states),
+        reset=_reset(history, states),
         first_peak_usd=float(states["high_water_mark_usd"].iloc[0]),
     )
 
@@ -71,9 +71,9 @@ def _booked(remainder: str | Mapping[str, float]) -> float:
     return float(book.get("session_dividends_usd", 0.0)) + float(book.get("session_cash_in_lieu_usd", 0.0))
 
 
-def _reset(workplace: Workplace, states: pd.DataFrame) -> npt.NDArray[np.bool_]:
+def _reset(history: History, states: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Sessions that began with a breaker which their decision was told to release, shape (sessions,)."""
-    decisions = workplace.ledger.read("decisions", workplace.strategy.name, states.index[0], states.index[-1])
+    decisions = history.stores.ledger.read("decisions", history.strategy.name, states.index[0], states.index[-1])
     told = decisions.set_index("session")["details"].loc[states.index]
     released = np.array([details["breaker_reset"] is not None for details in told])
     return released & states["breaker"].notna().shift(fill_value=False).to_numpy()
@@ -89,11 +89,11 @@ def _by_session(actions: pd.DataFrame | None, sessions: pd.DatetimeIndex, symbol
 
 
 def _on_record(
-    workplace: Workplace, table: str, column: str, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]
+    history: History, table: str, column: str, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]
 ) -> npt.NDArray[np.float64]:
     """A column of the ledger added up by (sessions, symbols); 0 where nothing is on record."""
     where = {"source": "paper"} if table == "fills" else None
-    found = workplace.ledger.read(table, workplace.strategy.name, sessions[0], sessions[-1], where=where)
+    found = history.stores.ledger.read(table, history.strategy.name, sessions[0], sessions[-1], where=where)
     found = found[found["symbol"].isin(symbols)]
     row, place = (
         sessions.get_indexer(pd.DatetimeIndex(found["session"])),

@@ -24,8 +24,8 @@ from nn_assets.frames import (
 )
 from nn_assets.learning.address import code_version
 from nn_assets.operations.clock import as_of_session
+from nn_assets.operations.history import History
 from nn_assets.operations.study import settings_version
-from nn_assets.operations.workplace import Workplace
 from nn_assets.portfolio.fills import fills_frame
 from nn_assets.portfolio.records import book_remainder, holdings_frame, state_row
 from nn_assets.portfolio.trace import steps_frame, targets_frame
@@ -97,9 +97,9 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def session_frames(workplace: Workplace, done: Round, given: Given, data_hash: str) -> dict[str, pd.DataFrame]:
+def session_frames(history: History, done: Round, given: Given, data_hash: str) -> dict[str, pd.DataFrame]:
     """The tables of one session, by the names in :data:`RECORDS`."""
-    strategy, session, book = workplace.strategy, done.session, done.standing.book
+    strategy, session, book = history.strategy, done.session, done.standing.book
     moment = as_of_session(strategy.market, session)
     symbols = book.symbols
     fills = pd.concat(
@@ -144,7 +144,7 @@ def session_frames(workplace: Workplace, done: Round, given: Given, data_hash: s
 
 
 def write_session(
-    workplace: Workplace,
+    history: History,
     done: Round,
     frames: dict[str, pd.DataFrame],
     given: Given,
@@ -165,7 +165,7 @@ def write_session(
     LedgerError
         The session is on record with other content.
     """
-    strategy, session = workplace.strategy, done.session
+    strategy, session = history.strategy, done.session
     told = {name: frames[name].to_dict("records") for name in RECORDS}
     content = hashlib.sha256(canonical_json(told).encode()).hexdigest()
     head = {
@@ -184,14 +184,14 @@ def write_session(
         },
     }
     moment = as_of_session(strategy.market, session)
-    with workplace.ledger.transaction(run_id, strategy=strategy.name, known_at=moment) as transaction:
+    with history.stores.ledger.transaction(run_id, strategy=strategy.name, known_at=moment) as transaction:
         transaction.append("settings_versions", [settings_version(strategy)])
         transaction.append("decisions", [head])
         for name in RECORDS:
             if len(frames[name]):
                 transaction.append(name, _held(name, frames[name]))
         if done.drift is not None and done.drift.asks_retraining:
-            transaction.append("refresh_requests", [_refresh(workplace, session, done)])
+            transaction.append("refresh_requests", [_refresh(history, session, done)])
     return {
         name: str(head[name])
         for name in ("data_hash", "model_id", "code_version", "settings_hash", "verdict", "content_hash")
@@ -205,8 +205,8 @@ def _held(name: str, frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _refresh(workplace: Workplace, session: pd.Timestamp, done: Round) -> dict[str, Any]:
-    identity = hashlib.sha256(f"{workplace.strategy.name}|{session.date()}|drift".encode()).hexdigest()[:16]
+def _refresh(history: History, session: pd.Timestamp, done: Round) -> dict[str, Any]:
+    identity = hashlib.sha256(f"{history.strategy.name}|{session.date()}|drift".encode()).hexdigest()[:16]
     return {
         "event_id": identity,
         "session": session,

@@ -10,8 +10,8 @@ import pandas as pd
 from nn_assets.errors import DecisionError
 from nn_assets.execution.orders import Orders
 from nn_assets.market.calendar.sessions import previous_session
-from nn_assets.operations.costs.in_force import cost_model, recorded_cost_model_ids
-from nn_assets.operations.workplace import Workplace
+from nn_assets.operations.asof.costs import cost_model, recorded_cost_model_ids
+from nn_assets.operations.history import History
 from nn_assets.oversight.severity import resumed_trading_state
 from nn_assets.portfolio.fills import FillArrays
 from nn_assets.portfolio.records import book_from_records
@@ -26,7 +26,7 @@ _STATES_LOOKED_BACK = 400
 
 
 def standing_before(
-    workplace: Workplace,
+    history: History,
     session: pd.Timestamp,
     symbols: tuple[str, ...],
     market: MarketView,
@@ -48,8 +48,8 @@ def standing_before(
     DecisionError
         The session lies before the live start, the one before is undecided, or other symbols were held.
     """
-    strategy = workplace.strategy
-    live = workplace.first_live_session
+    strategy = history.strategy
+    live = history.first_live_session
     if session < live:
         raise DecisionError(
             expected=f"a session from {live.date()} on, the first live one",
@@ -60,7 +60,7 @@ def standing_before(
     if session == live:
         return first_standing(strategy, symbols, session)
     before = previous_session(strategy.market.calendar, session)
-    states = workplace.ledger.read("portfolio_states", strategy.name, before, before)
+    states = history.stores.ledger.read("portfolio_states", strategy.name, before, before)
     if states.empty:
         raise DecisionError(
             expected=f"{before.date()} decided",
@@ -68,7 +68,7 @@ def standing_before(
             remedy=f"nn-assets run --strategy {strategy.name} --session {before.date()}",
             session=session.date(),
         )
-    holdings = workplace.ledger.read("holdings", strategy.name, before, before)
+    holdings = history.stores.ledger.read("holdings", strategy.name, before, before)
     book = book_from_records(states.iloc[0].to_dict(), holdings, states["book"].iloc[0])
     if book.symbols != symbols:
         raise DecisionError(
@@ -77,17 +77,17 @@ def standing_before(
             remedy="list market.symbols in the strategy, so that a symbol that comes or goes changes nothing",
             session=session.date(),
         )
-    trading = workplace.ledger.read("trading_states", strategy.name, None, before)
+    trading = history.stores.ledger.read("trading_states", strategy.name, None, before)
     return Standing(
         book=book,
-        orders=_orders_of(workplace, before, book.symbols),
+        orders=_orders_of(history, before, book.symbols),
         trading=resumed_trading_state(trading.tail(_STATES_LOOKED_BACK), strategy.oversight),
-        spending=_spending(workplace, before, market, recorded_by),
+        spending=_spending(history, before, market, recorded_by),
     )
 
 
-def _orders_of(workplace: Workplace, session: pd.Timestamp, symbols: tuple[str, ...]) -> Orders:
-    found = workplace.ledger.read("orders", workplace.strategy.name, session, session)
+def _orders_of(history: History, session: pd.Timestamp, symbols: tuple[str, ...]) -> Orders:
+    found = history.stores.ledger.read("orders", history.strategy.name, session, session)
     place = {symbol: number for number, symbol in enumerate(symbols)}
     found = found.assign(place=found["symbol"].map(place)).sort_values("place")
     sign = np.where(found["side"] == "buy", 1.0, -1.0)
@@ -102,19 +102,19 @@ def _orders_of(workplace: Workplace, session: pd.Timestamp, symbols: tuple[str, 
 
 
 def _spending(
-    workplace: Workplace, until: pd.Timestamp, market: MarketView, recorded_by: pd.Timestamp | None
+    history: History, until: pd.Timestamp, market: MarketView, recorded_by: pd.Timestamp | None
 ) -> tuple[Spending, ...]:
     """Costs of the fills of the last sessions, as the round itself measured them."""
-    name, symbols = workplace.strategy.name, market.panel.symbols
-    recent = workplace.live_sessions[workplace.live_sessions <= until][-SLIPPAGE_SESSIONS:]
-    fills = workplace.ledger.read("fills", name, recent[0], until, where={"source": "paper"})
-    used = recorded_cost_model_ids(workplace.ledger.read("decisions", name, recent[0], until))
+    name, symbols = history.strategy.name, market.panel.symbols
+    recent = history.live_sessions[history.live_sessions <= until][-SLIPPAGE_SESSIONS:]
+    fills = history.stores.ledger.read("fills", name, recent[0], until, where={"source": "paper"})
+    used = recorded_cost_model_ids(history.stores.ledger.read("decisions", name, recent[0], until))
     paper = {day: (_batch(fills[fills["session"] == day], symbols),) for day in recent}
-    return spending_on_record(workplace, paper, market, used, recorded_by)
+    return spending_on_record(history, paper, market, used, recorded_by)
 
 
 def spending_on_record(
-    workplace: Workplace,
+    history: History,
     paper: Mapping[pd.Timestamp, Sequence[FillArrays]],
     market: MarketView,
     used: Mapping[pd.Timestamp, str | None],
@@ -132,7 +132,7 @@ def spending_on_record(
     market : MarketView
         Covers these sessions.
     used : mapping of session to cost model id
-        As :func:`~nn_assets.operations.costs.in_force.recorded_cost_model_ids` gives it.
+        As :func:`~nn_assets.operations.asof.costs.recorded_cost_model_ids` gives it.
     recorded_by : UTC moment, optional
         Only fills imported by then count. Whenever they were paid, they count from the first session
         decided after their import.
@@ -140,12 +140,12 @@ def spending_on_record(
     days, symbols = list(paper), market.panel.symbols
     if not days:
         return ()
-    real = workplace.ledger.read(
-        "fills", workplace.strategy.name, days[0], days[-1], recorded_by=recorded_by, where={"source": "imported"}
+    real = history.stores.ledger.read(
+        "fills", history.strategy.name, days[0], days[-1], recorded_by=recorded_by, where={"source": "imported"}
     )
     real = real[real["symbol"].isin(symbols)]
     imported = {day: (_batch(rows, symbols),) for day, rows in real.groupby("session")}
-    models = {each: cost_model(workplace, each) for each in {used[day] for day in days}}
+    models = {each: cost_model(history.stores.ledger, history.strategy, each) for each in {used[day] for day in days}}
     return tuple(
         spending_of(imported.get(day, paper[day]), market.at(market.panel.row(day)), models[used[day]]) for day in days
     )

@@ -1,1 +1,1 @@
-"""Months: models fitted and put on record, the study of what they forecast, the cost model in force."""
+"""Models fitted and put on record, what they forecast, and what drift is measured against."""

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from nn_assets.arrays import Cube
-from nn_assets.features.labels import Labels
-from nn_assets.learning.address import code_version, model_address
+from nn_assets.learning.address import code_version
 from nn_assets.learning.artifact import to_files
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.fold_model import FoldModel
-from nn_assets.learning.folds import Fold, fitted_month, forecast_rows, make_fold
-from nn_assets.learning.model import fit_models
+from nn_assets.learning.folds import fitted_month, forecast_rows
+from nn_assets.learning.model import FoldData, fit_models
 from nn_assets.learning.refresh import RefreshCheck, check_refresh
-from nn_assets.market.calendar.sessions import next_session, previous_session
-from nn_assets.operations.asof.stored import last_decided_session
-from nn_assets.operations.models.in_force import MODEL_SECTIONS, load_model, models_in_force
-from nn_assets.operations.workplace import Workplace
+from nn_assets.market.calendar.sessions import next_session
+from nn_assets.operations.asof.decisions import first_undecided
+from nn_assets.operations.asof.models import MODEL_SECTIONS, models_in_force, recorded_models
+from nn_assets.operations.history import History
+from nn_assets.operations.models.preparation import (
+    DueFold,
+    due_folds,
+    refresh_fold,
+    selection_of,
+    stationarity_of,
+)
+from nn_assets.operations.models.stored import load_model
 from nn_assets.settings import Strategy
 
 __all__ = [
     "MonthModel",
-    "refit_folds",
     "refresh_after",
     "train_months",
 ]
@@ -43,86 +48,116 @@ class MonthModel:
     check: RefreshCheck
 
 
-def refit_folds(strategy: Strategy, sessions: pd.DatetimeIndex, months: list[str]) -> dict[str, Fold]:
-    """The folds to fit for some months: one for each month in which a refit falls due."""
-    anchor, every = first_model_month(strategy), strategy.walk_forward.refit_every_months
-    due = sorted({fitted_month(month, anchor, every) for month in months})
-    return {month: make_fold(sessions, month, strategy.walk_forward, strategy.label) for month in due}
-
-
 def train_months(
-    workplace: Workplace, strategy: Strategy, months: list[str], run_id: str, tell: Told
+    history: History,
+    strategy: Strategy,
+    months: list[str],
+    verdicts: Mapping[str, pd.DataFrame],
+    selections: Mapping[str, pd.DataFrame],
+    run_id: str,
+    tell: Told,
 ) -> list[MonthModel]:
     """Fit what is not in the model store yet, store each model at once, and record every month.
 
-    Models are fitted side by side; whether each may take force is then asked in order of time,
-    against the one then in force. Killed and run again, only what is missing is fitted.
+    Each model is fitted, and judged, on what was known at the last session before it is used. Models are
+    fitted side by side; whether each may take force is then asked in order of time, against the one then in
+    force. Killed and run again, only what is missing is fitted.
+
+    Parameters
+    ----------
+    verdicts, selections : mapping of month to DataFrame
+        As :func:`~nn_assets.operations.models.preparation.stationarity` and ``selected_features`` of it give
+        them, for the same months.
     """
-    cube, labels = workplace.cube(), workplace.labels(workplace.panel())
-    folds = refit_folds(strategy, cube.sessions, months)
-    fitted = _fit_missing(workplace, strategy, cube, labels, list(folds.values()), tell)
-    incumbent = _incumbent_before(workplace, min(folds))
-    chosen: dict[str, tuple[str, RefreshCheck]] = {}
-    for month, model_id in fitted.items():
-        candidate = load_model(workplace, model_id)
-        if incumbent is None:
-            check = RefreshCheck(accepted=True, reason="the first model of the record")
-        else:
-            check = check_refresh(candidate, incumbent, cube, labels, strategy.walk_forward.refresh_tolerance_fraction)
-        incumbent = candidate if check.accepted or incumbent is None else incumbent
-        chosen[month] = (incumbent.model_id, check)
     anchor, every = first_model_month(strategy), strategy.walk_forward.refit_every_months
+    using: dict[str, str] = {}  # month of the refit to a month that reuses it
+    for month in months:
+        using.setdefault(fitted_month(month, anchor, every), month)
+    folds = [each.fold for each in due_folds(history, strategy, months)]
+    addresses = _fit_missing(
+        history,
+        strategy,
+        (
+            _data(due, strategy, verdicts[using[due.fold.month]], selections[using[due.fold.month]])
+            for due in due_folds(history, strategy, months)
+        ),
+        len(folds),
+        tell,
+    )
+    chosen: dict[str, tuple[str, RefreshCheck]] = {}
+    incumbent = _incumbent_before(history, min(addresses))
+    for due in due_folds(history, strategy, months):
+        candidate = load_model(history.stores, addresses[due.fold.month])
+        check = _checked(candidate, incumbent, due, strategy)
+        incumbent = candidate if check.accepted or incumbent is None else incumbent
+        chosen[due.fold.month] = (incumbent.model_id, check)
     named = []
     for month in months:
-        due = fitted_month(month, anchor, every)
-        model_id, check = chosen[due]
-        model_id = _refreshed_since(workplace, due, month, model_id)
-        named.append(MonthModel(month, model_id, due == month and check.accepted, check))
-    _record(workplace, strategy, named, run_id)
+        fitted = fitted_month(month, anchor, every)
+        model_id, check = chosen[fitted]
+        model_id = _refreshed_since(history, fitted, month, model_id)
+        named.append(MonthModel(month, model_id, fitted == month and check.accepted, check))
+    _record(history, strategy, named, run_id)
     return named
 
 
+def _data(due: DueFold, strategy: Strategy, verdicts: pd.DataFrame, selection: pd.DataFrame) -> tuple[str, FoldData]:
+    """The address of the model due, and what it is fitted on."""
+    address = due.address(strategy)
+    return address, FoldData(
+        due.cut.cube,
+        due.cut.labels,
+        due.fold,
+        stationarity_of(verdicts, address),
+        selection_of(selection, address),
+    )
+
+
+def _checked(candidate: FoldModel, incumbent: FoldModel | None, due: DueFold, strategy: Strategy) -> RefreshCheck:
+    if incumbent is None:
+        return RefreshCheck(accepted=True, reason="the first model of the record")
+    tolerance = strategy.walk_forward.refresh_tolerance_fraction
+    return check_refresh(candidate, incumbent, due.cut.cube, due.cut.labels, tolerance)
+
+
 def _fit_missing(
-    workplace: Workplace,
-    strategy: Strategy,
-    cube: Cube,
-    labels: Labels,
-    folds: list[Fold],
-    tell: Told,
+    history: History, strategy: Strategy, due: Iterable[tuple[str, FoldData]], count: int, tell: Told
 ) -> dict[str, str]:
-    addresses = {fold.month: model_address(cube, labels, fold, strategy) for fold in folds}
-    missing = [fold for fold in folds if not workplace.models.has(addresses[fold.month])]
-    tell(f"{len(folds)} models due, {len(folds) - len(missing)} already in the store")
-    for done, model in enumerate(fit_models(cube, labels, missing, strategy), start=1):
-        workplace.models.put(model.model_id, to_files(model))
+    """Fit the models that are not stored yet; address of each, by the month it is fitted for."""
+    addresses: dict[str, str] = {}
+    missing: list[FoldData] = []
+    for address, data in due:
+        addresses[data.fold.month] = address
+        if not history.stores.models.has(address):
+            missing.append(data)
+    tell(f"{count} models due, {count - len(missing)} already in the store")
+    for done, model in enumerate(fit_models(missing, strategy), start=1):
+        history.stores.models.put(model.model_id, to_files(model))
         tell(f"model {done} of {len(missing)} fitted, used from {model.fold.month}")
     return addresses
 
 
-def _recorded_models(workplace: Workplace) -> pd.DataFrame:
-    """Rows of the ledger's ``models`` that were fitted under the settings in force."""
-    settings = {"settings_hash": workplace.strategy.content_hash(*MODEL_SECTIONS)}
-    return workplace.ledger.read("models", workplace.strategy.name, where=settings, bookkeeping=True)
-
-
-def _incumbent_before(workplace: Workplace, month: str) -> FoldModel | None:
-    earlier = _recorded_models(workplace)
+def _incumbent_before(history: History, month: str) -> FoldModel | None:
+    earlier = recorded_models(history.stores.ledger, history.strategy)
     earlier = earlier[earlier["month"] < month].sort_values(["month", "sequence"])
-    return None if earlier.empty else load_model(workplace, str(earlier["model_id"].iloc[-1]))
+    return None if earlier.empty else load_model(history.stores, str(earlier["model_id"].iloc[-1]))
 
 
-def _refreshed_since(workplace: Workplace, due: str, month: str, model_id: str) -> str:
+def _refreshed_since(history: History, due: str, month: str, model_id: str) -> str:
     """The model of the last refresh between a month's refit and the month; the refit's own where there is none."""
-    recorded = _recorded_models(workplace)
+    recorded = recorded_models(history.stores.ledger, history.strategy)
     fitted = recorded[recorded["fitted"] & recorded["month"].between(due, month, inclusive="left")]
     since = fitted.loc[fitted["model_id"] == model_id, "effective_session"].max()
     later = fitted[fitted["effective_session"] > since].sort_values(["effective_session", "sequence"])
     return model_id if later.empty else str(later["model_id"].iloc[-1])
 
 
-def _record(workplace: Workplace, strategy: Strategy, named: list[MonthModel], run_id: str) -> None:
-    sessions = workplace.sessions()
-    recorded, undecided = models_in_force(workplace).by_month, _first_undecided(workplace)
+def _record(history: History, strategy: Strategy, named: list[MonthModel], run_id: str) -> None:
+    sessions = history.axis
+    recorded, undecided = (
+        models_in_force(history.stores.ledger, history.strategy).by_month,
+        first_undecided(history.stores.ledger, history.strategy),
+    )
     rows = []
     for each in named:
         month_rows = forecast_rows(sessions, each.month)
@@ -132,11 +167,13 @@ def _record(workplace: Workplace, strategy: Strategy, named: list[MonthModel], r
             effective = before[-1]
         elif recorded.get(each.month) and effective is not None and undecided is not None:
             effective = max(effective, undecided)  # another model for a month at work: from its next session on
-        rows.append(_row(workplace, strategy, each, effective))
-    workplace.ledger.append("models", rows, run_id=run_id, strategy=strategy.name, reason="the month was fitted again")
+        rows.append(_row(history, strategy, each, effective))
+    history.stores.ledger.append(
+        "models", rows, run_id=run_id, strategy=strategy.name, reason="the month was fitted again"
+    )
 
 
-def _row(workplace: Workplace, strategy: Strategy, named: MonthModel, effective: pd.Timestamp | None) -> dict[str, Any]:
+def _row(history: History, strategy: Strategy, named: MonthModel, effective: pd.Timestamp | None) -> dict[str, Any]:
     """One row of the ledger's ``models``; ``effective`` is None while the month has no session yet."""
     return {
         "month": named.month,
@@ -144,49 +181,46 @@ def _row(workplace: Workplace, strategy: Strategy, named: MonthModel, effective:
         "estimator": strategy.learning.network,
         "fitted": named.fitted,
         "effective_session": effective,
-        "artifact_sha256": workplace.models.artifact_sha256(named.model_id),
+        "artifact_sha256": history.stores.models.artifact_sha256(named.model_id),
         "figures": {
             "check": named.check.reason,
             "candidate_loss": named.check.candidate_loss,
             "incumbent_loss": named.check.incumbent_loss,
         },
-        "data_hash": load_model(workplace, named.model_id).data_hash,
+        "data_hash": load_model(history.stores, named.model_id).data_hash,
         "code_version": code_version(),
         "settings_hash": strategy.content_hash(*MODEL_SECTIONS),
     }
 
 
-def _first_undecided(workplace: Workplace) -> pd.Timestamp | None:
-    """The session after the last decided one; None where none is decided."""
-    decided = last_decided_session(workplace.ledger, workplace.strategy.name)
-    return None if decided is None else next_session(workplace.strategy.market.calendar, decided)
-
-
-def refresh_after(workplace: Workplace, session: pd.Timestamp, run_id: str, tell: Told) -> MonthModel:
+def refresh_after(
+    history: History,
+    session: pd.Timestamp,
+    verdicts: Mapping[str, pd.DataFrame],
+    selections: Mapping[str, pd.DataFrame],
+    run_id: str,
+    tell: Told,
+) -> MonthModel:
     """Fit the same configuration on data up to a session; in force from the next one if it passes.
 
     A refresh that comes late takes force after the sessions decided meanwhile, never before them.
+
+    Parameters
+    ----------
+    verdicts, selections : mapping of month to DataFrame
+        Of the refresh's own fold, whatever month they are kept under.
     """
-    strategy = workplace.strategy
-    effective = next_session(strategy.market.calendar, session)
-    undecided = _first_undecided(workplace)
-    if undecided is not None and undecided > effective:
-        session, effective = previous_session(strategy.market.calendar, undecided), undecided
-    cube, labels = workplace.cube(session), workplace.labels(workplace.panel(session))
-    fold = make_fold(
-        cube.sessions, effective.strftime("%Y-%m"), strategy.walk_forward, strategy.label, used_from=cube.bars
-    )
-    model_id = _fit_missing(workplace, strategy, cube, labels, [fold], tell)[fold.month]
-    incumbent = load_model(workplace, models_in_force(workplace).on(session))
-    check = check_refresh(
-        load_model(workplace, model_id),
-        incumbent,
-        cube,
-        labels,
-        strategy.walk_forward.refresh_tolerance_fraction,
-    )
-    named = MonthModel(fold.month, model_id if check.accepted else incumbent.model_id, check.accepted, check)
+    strategy = history.strategy
+    due = refresh_fold(history, session)
+    decided_on = history.axis[due.fold.used_from - 1]
+    effective = next_session(strategy.market.calendar, decided_on)
+    data = _data(due, strategy, *(next(iter(frames.values())) for frames in (verdicts, selections)))
+    model_id = _fit_missing(history, strategy, [data], 1, tell)[due.fold.month]
+    in_force = models_in_force(history.stores.ledger, strategy).on(decided_on)
+    incumbent = load_model(history.stores, in_force)
+    check = _checked(load_model(history.stores, model_id), incumbent, due, strategy)
+    named = MonthModel(due.fold.month, model_id if check.accepted else incumbent.model_id, check.accepted, check)
     if check.accepted:
-        row = _row(workplace, strategy, named, effective)
-        workplace.ledger.append("models", [row], run_id=run_id, strategy=strategy.name)
+        row = _row(history, strategy, named, effective)
+        history.stores.ledger.append("models", [row], run_id=run_id, strategy=strategy.name)
     return named

@@ -10,10 +10,10 @@ import pandas as pd
 from nn_assets.operations.decisions.rounds import DecidedSession, decide_session
 from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.reporting import write_daily_page
-from nn_assets.operations.workplace import open_workplace
 from nn_assets.orchestration.metadata import image, table
 from nn_assets.orchestration.naming import asset_key, described
 from nn_assets.orchestration.partitions import asked_sessions, session_partitions
+from nn_assets.orchestration.resources import StoresResource
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.inputs import RULES
 from nn_assets.reports.plots import drift_statistics
@@ -78,18 +78,18 @@ def daily_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             ),
         ],
     )
-    def daily_round(context: dg.AssetExecutionContext) -> Iterator[Any]:
+    def daily_round(context: dg.AssetExecutionContext, stores: StoresResource) -> Iterator[Any]:
         sessions = asked_sessions(strategy, list(context.partition_keys))
         decided: list[DecidedSession] = []
-        with open_workplace(strategy) as workplace, workplace.alone():
+        with stores.history(strategy) as history, history.stores.alone(strategy.name):
             for session in sessions:
-                if session > workplace.last_session:
+                if session > history.last_session:
                     context.log.info("%s is not closed yet, and is left out", session.date())
                     continue
-                done = decide_session(workplace, session, context.run.run_id)
+                done = decide_session(history, session, context.run.run_id)
                 drift = done.frames["drift"]
                 plot = drift_statistics(drift) if len(drift) else None
-                page = write_daily_page(workplace, done.round, done.frames, done.provenance, plot)
+                page = write_daily_page(history, done.round, done.frames, done.provenance, plot)
                 decided.append(done)
                 context.log.info(_sentence(done))
                 _add_metadata(context, keys, done, str(page), plot)

@@ -7,14 +7,13 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.evaluation.study import YARDSTICK
-from nn_assets.operations.asof.universe import survivorship_facts
 from nn_assets.operations.fingerprint import code_of
-from nn_assets.operations.reporting import keep_study, study_plots, write_study_page
+from nn_assets.operations.reporting import keep_study, study_plots, survivorship, write_study_page
 from nn_assets.operations.study import StudyResult, study_until, track_frames
-from nn_assets.operations.workplace import open_workplace
 from nn_assets.orchestration.metadata import image, table
 from nn_assets.orchestration.naming import asset_key, described, effective_strategy
 from nn_assets.orchestration.partitions import asked_months, month_partitions
+from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 
 __all__ = ["evaluation_assets"]
@@ -44,15 +43,15 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             ),
         ],
     )
-    def walk_forward_study(context: dg.AssetExecutionContext) -> Any:
+    def walk_forward_study(context: dg.AssetExecutionContext, stores: StoresResource) -> Any:
         asked = effective_strategy(strategy, dict(context.run.tags))
         chosen = asked_months(list(context.partition_keys))
-        with open_workplace(asked) as workplace, workplace.alone():
-            result = study_until(workplace, asked, chosen, context.run.run_id, context.log.info)
-            keep_study(workplace, asked, result)
-            page = write_study_page(workplace)
-            unseen = survivorship_facts(asked, workplace.lake, workplace.bars(), workplace.sessions())
-            if swept := workplace.sweep():
+        with stores.history(asked) as history, history.stores.alone(strategy.name):
+            result = study_until(history, asked, chosen, context.run.run_id, context.log.info)
+            keep_study(history, asked, result)
+            page = write_study_page(history)
+            unseen = survivorship(history)
+            if swept := history.stores.sweep(strategy.name):
                 context.log.info("removed %s staged files that killed writers left more than a day ago", swept)
         alarms = result.study.figures.alarms
         yield dg.AssetCheckResult(

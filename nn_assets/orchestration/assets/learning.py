@@ -6,12 +6,14 @@ import dagster as dg
 import pandas as pd
 
 from nn_assets.operations.fingerprint import code_of
-from nn_assets.operations.models.in_force import forecast_months, load_model
+from nn_assets.operations.history import History
+from nn_assets.operations.models.forecasts import forecast_months
+from nn_assets.operations.models.stored import load_model
 from nn_assets.operations.models.training import MonthModel, refresh_after, train_months
-from nn_assets.operations.workplace import Workplace, open_workplace
 from nn_assets.orchestration.metadata import table
-from nn_assets.orchestration.naming import REFRESH_TAG, asset_key, described, effective_strategy
+from nn_assets.orchestration.naming import asset_key, described, effective_strategy, refresh_session
 from nn_assets.orchestration.partitions import asked_months, month_partitions
+from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 
 __all__ = ["learning_assets"]
@@ -24,26 +26,32 @@ def learning_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         **described(strategy, "trained_model", "learning", version, {"pytorch", "safetensors"}),
-        deps=[asset_key(strategy, name) for name in ("features", "stationarity", "selected_features")],
+        deps=[asset_key(strategy, "features")],
+        ins={name: dg.AssetIn(key=asset_key(strategy, name)) for name in ("stationarity", "selected_features")},
         partitions_def=months,
         backfill_policy=dg.BackfillPolicy.single_run(),
         description="The model in force from the first session of a month: an ensemble of networks, with a linear "
         "model and gradient boosting beside it, calibrated on a purged slice. A month between refits "
         "names the model it reuses; a refit that is worse than the model in force is not taken.",
     )
-    def trained_model(context: dg.AssetExecutionContext) -> None:
-        asked = effective_strategy(strategy, dict(context.run.tags))
-        keys = list(context.partition_keys)
-        with open_workplace(asked) as workplace, workplace.alone():
-            refresh = context.run.tags.get(REFRESH_TAG)
-            if refresh is not None:
-                named = [refresh_after(workplace, pd.Timestamp(refresh), context.run.run_id, context.log.info)]
+    def trained_model(
+        context: dg.AssetExecutionContext,
+        stores: StoresResource,
+        stationarity: dict[str, pd.DataFrame],
+        selected_features: dict[str, pd.DataFrame],
+    ) -> dg.MaterializeResult[None]:
+        asked, keys = effective_strategy(strategy, dict(context.run.tags)), list(context.partition_keys)
+        decided, run_id, tell = (stationarity, selected_features), context.run.run_id, context.log.info
+        with stores.history(asked) as history, history.stores.alone(strategy.name):
+            if (refresh := refresh_session(dict(context.run.tags))) is not None:
+                named = [refresh_after(history, refresh, *decided, run_id, tell)]
             else:
-                named = train_months(workplace, asked, asked_months(keys), context.run.run_id, context.log.info)
+                named = train_months(history, asked, asked_months(keys), *decided, run_id, tell)
             for each in named:
                 # A late refresh may take force in a month after the one asked for.
                 key = f"{each.month}-01" if f"{each.month}-01" in keys else keys[-1]
-                context.add_asset_metadata(_model_metadata(workplace, each), partition_key=key)
+                context.add_asset_metadata(_model_metadata(history, each), partition_key=key)
+        return dg.MaterializeResult()
 
     @dg.asset(
         **described(strategy, "forecasts", "learning", version, {"parquet"}),
@@ -54,12 +62,11 @@ def learning_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         description="Out-of-sample forecasts of every session of a month by the model in force, which saw no label "
         "realised after the month began.",
     )
-    def forecasts(context: dg.AssetExecutionContext) -> dg.Output[dict[str, pd.DataFrame]]:
+    def forecasts(context: dg.AssetExecutionContext, stores: StoresResource) -> dg.Output[dict[str, pd.DataFrame]]:
         months_asked = asked_months(list(context.partition_keys))
         asked = effective_strategy(strategy, dict(context.run.tags))
-        with open_workplace(asked) as workplace:
-            cube = workplace.cube()
-            frames = forecast_months(workplace, cube, months_asked)
+        with stores.history(asked) as history:
+            frames = forecast_months(history, months_asked)
         rows = sum(len(frame) for frame in frames.values())
         newest = frames[max(frames)]
         return dg.Output(
@@ -70,8 +77,8 @@ def learning_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     return [trained_model, forecasts]
 
 
-def _model_metadata(workplace: Workplace, named: MonthModel) -> dict[str, Any]:
-    model = load_model(workplace, named.model_id)
+def _model_metadata(history: History, named: MonthModel) -> dict[str, Any]:
+    model = load_model(history.stores, named.model_id)
     after = model.figures["estimators"]["network"]["calibration_after"] or {}
     figures: dict[str, Any] = {
         "model_id": named.model_id,

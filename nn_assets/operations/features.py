@@ -1,0 +1,33 @@
+"""Features of the published bars, computed and stored."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from nn_assets.arrays import Cube
+from nn_assets.learning.address import code_version
+from nn_assets.operations.derived import FEATURES, record_of
+from nn_assets.operations.history import History
+
+__all__ = ["store_features"]
+
+
+def store_features(history: History) -> tuple[Cube, dict[str, str]]:
+    """Compute the features of the bars in force, and store them under the hash of their content.
+
+    What they were derived from is put on record after them: killed in between, the record still names the
+    features before, which are still there. To be called while the strategy is held alone.
+
+    Returns
+    -------
+    Cube
+    dict of str to str
+        data_hash of the publication, code_version, and the address of the cube.
+    """
+    cube = history.cut_for(history.last_session).compute_cube()
+    name, lake = history.strategy.name, history.stores.lake
+    address = lake.write_cube(name, FEATURES, cube)
+    data_hash = history.covering(history.last_session).content_hash
+    record = {"data_hash": data_hash, "code_version": code_version(), "address": address}
+    lake.write_table(name, record_of(FEATURES), pd.DataFrame([record]))
+    return cube, record

@@ -1,0 +1,160 @@
+"""The record of forecasts: each session's by the model in force on it, on the features that it knew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import groupby
+
+import pandas as pd
+
+from nn_assets.learning.folds import forecast_rows
+from nn_assets.learning.forecasts import Forecasts, forecasts_from_rows, no_forecasts
+from nn_assets.learning.inference import forecast
+from nn_assets.operations.asof.models import ModelsInForce, models_in_force
+from nn_assets.operations.facts import FORECASTS
+from nn_assets.operations.history import History
+from nn_assets.operations.models.stored import load_model
+from nn_assets.settings import Strategy
+from nn_assets.store.lake.lake import Lake
+
+__all__ = [
+    "forecast_months",
+    "forecast_record",
+    "forecasts_until",
+    "keep_forecast_list",
+    "read_forecast_list",
+]
+
+_FORECAST_LISTS = "forecast_lists"
+
+
+def forecast_months(history: History, months: list[str]) -> dict[str, pd.DataFrame]:
+    """Forecasts of every session of some months, as they are stored: the rows of each month."""
+    in_force = models_in_force(history.stores.ledger, history.strategy)
+    stored = {}
+    for month in months:
+        rows = _rows_of(history, month)
+        table = no_forecasts(history.axis[rows.start : rows.stop], history.symbols)
+        _forecast(history, rows, in_force, table)
+        stored[month] = table.to_rows()
+    return stored
+
+
+def forecast_addresses(lake: Lake, strategy: Strategy, session: pd.Timestamp) -> dict[str, str]:
+    """Address of every month of forecasts on record that ended before a session's month."""
+    month = session.strftime("%Y-%m")
+    addresses = {
+        name: lake.month_address(strategy.name, FORECASTS, name) for name in lake.months(strategy.name, FORECASTS)
+    }
+    return {name: address for name, address in addresses.items() if address is not None and name < month}
+
+
+def keep_forecast_list(history: History, session: pd.Timestamp) -> str:
+    """Keep which content each month on record has, so that a decision can be replayed from it; its address."""
+    months = sorted(forecast_addresses(history.stores.lake, history.strategy, session).items())
+    frame = pd.DataFrame(months, columns=["month", "address"], dtype="str")
+    return history.stores.lake.store(history.strategy.name, _FORECAST_LISTS, frame)
+
+
+def read_forecast_list(history: History, address: str) -> dict[str, str]:
+    """Months and addresses as :func:`keep_forecast_list` kept them."""
+    name = history.strategy.name
+
+    def read() -> dict[str, str]:
+        frame = history.stores.lake.read_table(name, _FORECAST_LISTS, address)
+        return dict(zip(frame["month"], frame["address"], strict=True))
+
+    return history.stores.once((_FORECAST_LISTS, name, address), read)
+
+
+def forecasts_until(
+    history: History,
+    session: pd.Timestamp,
+    on_record: Mapping[str, str] | None = None,
+    recorded_by: pd.Timestamp | None = None,
+) -> Forecasts:
+    """Out-of-sample forecasts up to a session, on the axis up to it: months on record, and this month's.
+
+    Months that ended without being materialised are forecast here, by the models in force in them.
+
+    Parameters
+    ----------
+    on_record : mapping of month to address, optional
+        The record as an earlier decision read it; as it is now when left out.
+    recorded_by : UTC moment, optional
+        When that decision was recorded: models recorded later are not in force for it.
+    """
+    month = session.strftime("%Y-%m")
+    lake, strategy = history.stores.lake, history.strategy
+    addresses = forecast_addresses(lake, strategy, session) if on_record is None else on_record
+    stored = sorted(addresses)
+    start = pd.Period(stored[-1], "M") + 1 if stored else pd.Period(month, "M")
+    unrecorded = [str(each) for each in pd.period_range(start, month, freq="M")]
+    in_force = models_in_force(history.stores.ledger, strategy, recorded_by)
+    table = no_forecasts(history.sessions(session), history.symbols)
+    _fill(history, table, [*stored, *unrecorded], addresses, in_force)
+    return table
+
+
+def forecast_record(history: History, months: list[str]) -> Forecasts:
+    """Forecasts of every session of some months, on the whole axis, as recorded where they were.
+
+    A month is materialised on its first morning, when it has no session yet: the sessions that came
+    after its record was made are forecast here, by the models in force on them.
+    """
+    lake, name = history.stores.lake, history.strategy.name
+    addresses = {month: lake.month_address(name, FORECASTS, month) for month in months}
+    stored = {month: address for month, address in addresses.items() if address is not None}
+    table = no_forecasts(history.axis, history.symbols)
+    _fill(history, table, months, stored, models_in_force(history.stores.ledger, history.strategy))
+    return table
+
+
+def _fill(
+    history: History, table: Forecasts, months: list[str], addresses: Mapping[str, str], in_force: ModelsInForce
+) -> None:
+    for month in months:
+        rows = _rows_of(history, month)
+        rows = range(rows.start, min(rows.stop, len(table.sessions)))
+        if month in addresses:
+            recorded = _recorded(history, month, addresses[month])
+            made = [place for place, model_id in enumerate(recorded.model_ids) if model_id is not None]
+            if made and all(in_force.on(recorded.sessions[place]) == recorded.model_ids[place] for place in made):
+                table.put(recorded)
+                rows = range(rows.start + made[-1] + 1, rows.stop)
+        _forecast(history, rows, in_force, table)
+
+
+def _recorded(history: History, month: str, address: str) -> Forecasts:
+    """A month as recorded, on the month's own sessions."""
+    name, rows = history.strategy.name, _rows_of(history, month)
+    sessions = history.axis[rows.start : rows.stop]
+
+    def read() -> Forecasts:
+        return forecasts_from_rows(history.stores.lake.read_table(name, FORECASTS, address), sessions, history.symbols)
+
+    return history.stores.once((FORECASTS, name, address, len(sessions), history.symbols), read)
+
+
+def _rows_of(history: History, month: str) -> range:
+    rows = forecast_rows(history.axis, month)
+    return range(rows.start, rows.stop)
+
+
+def _forecast(history: History, rows: range, in_force: ModelsInForce, table: Forecasts) -> None:
+    """Forecast rows of the axis, each by its model and its own cut, into a table; made once for each of these."""
+    for stretch in history.stretches(rows):
+        for model_id, run in groupby(stretch.rows, key=lambda row: in_force.on(history.axis[row])):
+            together = list(run)
+            kept = history.made.setdefault((model_id, stretch.number), {})
+            missing = [row for row in together if row not in kept]
+            if missing:
+                part = slice(missing[0], missing[-1] + 1)
+                made = forecast(load_model(history.stores, model_id), stretch.cut.cube, part)
+                members = stretch.cut.members
+                made = made.where(None if members is None else members[part])
+                kept.update(
+                    {row: made.rows(slice(place, place + 1)) for place, row in enumerate(range(part.start, part.stop))}
+                )
+            for row in together:
+                table.put(kept[row])

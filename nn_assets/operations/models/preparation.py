@@ -1,0 +1,180 @@
+"""What the training rows of a fold say of its features: how each is made stationary, and which are chosen.
+
+The rows of a month name the model that they were made for, by its address: the hash of data, code and
+configuration. So a model is never fitted on what was decided on other data, or by other code.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from nn_assets.errors import PublicationError
+from nn_assets.features.selection import SelectionReport, select_features
+from nn_assets.features.stationarity import StationarityReport, apply_transforms, decide_transforms
+from nn_assets.learning.address import model_address
+from nn_assets.learning.first_month import first_model_month
+from nn_assets.learning.folds import Fold, fitted_month, make_fold, purge_sessions
+from nn_assets.market.calendar.sessions import next_session, previous_session
+from nn_assets.operations.asof.decisions import first_undecided
+from nn_assets.operations.cut import Cut
+from nn_assets.operations.history import History
+from nn_assets.settings import Strategy
+
+__all__ = [
+    "DueFold",
+    "due_folds",
+    "refresh_fold",
+    "selected_features",
+    "selection_of",
+    "stationarity",
+    "stationarity_of",
+]
+
+Frames = dict[str, pd.DataFrame]
+
+
+@dataclass(frozen=True, eq=False)
+class DueFold:
+    """A fold to fit, and the facts known at the last session before its model is used."""
+
+    fold: Fold
+    cut: Cut
+
+    @classmethod
+    def of(cls, history: History, fold: Fold) -> DueFold:
+        """What is known when a fold's model falls due."""
+        return cls(fold, history.cut_for(history.axis[min(fold.used_from, len(history.axis)) - 1]))
+
+    def address(self, strategy: Strategy) -> str:
+        """Address of the model that a fit gives."""
+        return model_address(self.cut.cube, self.cut.labels, self.fold, strategy)
+
+
+def due_folds(history: History, strategy: Strategy, months: list[str]) -> Iterator[DueFold]:
+    """The folds to fit for some months, in order of time: one for each month in which a refit falls due."""
+    anchor, every = first_model_month(strategy), strategy.walk_forward.refit_every_months
+    for month in sorted({fitted_month(month, anchor, every) for month in months}):
+        yield DueFold.of(history, make_fold(history.axis, month, strategy.walk_forward, strategy.label))
+
+
+def refresh_fold(history: History, session: pd.Timestamp) -> DueFold:
+    """The fold of a refresh on data up to a session: a late one on data up to the last session decided."""
+    strategy = history.strategy
+    undecided = first_undecided(history.stores.ledger, strategy)
+    effective = next_session(strategy.market.calendar, session)
+    if undecided is not None and undecided > effective:
+        session, effective = previous_session(strategy.market.calendar, undecided), undecided
+    sessions = history.sessions(session)
+    fold = make_fold(
+        sessions, effective.strftime("%Y-%m"), strategy.walk_forward, strategy.label, used_from=len(sessions)
+    )
+    return DueFold.of(history, fold)
+
+
+def stationarity(history: History, strategy: Strategy, months: list[str], refresh: pd.Timestamp | None) -> Frames:
+    """The verdict on each feature, on the training rows of each month's fold; one frame a month.
+
+    Parameters
+    ----------
+    refresh : Timestamp, optional
+        The session after whose close a refresh is fitted; its fold then serves every month asked for.
+    """
+    return _by_month(history, strategy, months, refresh, _verdicts)
+
+
+def selected_features(
+    history: History, strategy: Strategy, months: list[str], refresh: pd.Timestamp | None, verdicts: Frames
+) -> Frames:
+    """The features that each month's model sees, in order of choice, by the verdicts of :func:`stationarity`."""
+
+    def select(due: DueFold, strategy: Strategy, month: str) -> pd.DataFrame:
+        return _selection(due, strategy, stationarity_of(verdicts[month], due.address(strategy)))
+
+    return _by_month(history, strategy, months, refresh, select)
+
+
+def _by_month(
+    history: History,
+    strategy: Strategy,
+    months: list[str],
+    refresh: pd.Timestamp | None,
+    judge: Callable[[DueFold, Strategy, str], pd.DataFrame],
+) -> Frames:
+    """One frame per month asked for; a month between refits repeats the fold that it reuses."""
+    anchor, every = first_model_month(strategy), strategy.walk_forward.refit_every_months
+    if refresh is not None:
+        frame = _named(judge(due := refresh_fold(history, refresh), strategy, months[0]), due, strategy)
+        return {month: frame.assign(month=month) for month in months}
+    reused: dict[str, list[str]] = {}
+    for month in months:
+        reused.setdefault(fitted_month(month, anchor, every), []).append(month)
+    frames: Frames = {}
+    for due in due_folds(history, strategy, months):
+        using = reused[due.fold.month]
+        frame = _named(judge(due, strategy, using[0]), due, strategy)
+        frames |= {month: frame.assign(month=month) for month in using}
+    return frames
+
+
+def _named(frame: pd.DataFrame, due: DueFold, strategy: Strategy) -> pd.DataFrame:
+    return frame.assign(model_id=due.address(strategy))
+
+
+def _verdicts(due: DueFold, strategy: Strategy, month: str) -> pd.DataFrame:
+    del month
+    report = decide_transforms(due.cut.cube.where(due.cut.members), due.fold.training, strategy.features)
+    rows = [
+        (each.name, each.verdict, each.pass_share, each.median_p_value, each.kpss_share) for each in report.verdicts
+    ]
+    frame = pd.DataFrame(rows, columns=["feature", "verdict", "pass_share", "median_p_value", "kpss_share"])
+    return frame.astype({"median_p_value": "float64"}).assign(report=json.dumps(report.to_dict(), sort_keys=True))
+
+
+def _selection(due: DueFold, strategy: Strategy, verdicts: StationarityReport) -> pd.DataFrame:
+    if not strategy.features.select:
+        return pd.DataFrame({"feature": list(verdicts.kept), "why": "stationary", "report": ""})
+    purge = purge_sessions(strategy.label.horizon_sessions, strategy.label.execution_lag_sessions)
+    stationary = apply_transforms(due.cut.cube, verdicts)
+    report = select_features(stationary, due.cut.labels, due.fold.training, strategy.features, purge)
+    reasons = {each.name: each.reason for each in report.figures}
+    frame = pd.DataFrame({"feature": list(report.selected), "why": [reasons[name] for name in report.selected]})
+    return frame.assign(report=json.dumps(report.to_dict(), sort_keys=True))
+
+
+def stationarity_of(frame: pd.DataFrame, model_id: str) -> StationarityReport:
+    """The report in a month's frame of :func:`stationarity`.
+
+    Raises
+    ------
+    PublicationError
+        It was made for another model: on other data, by other code or settings.
+    """
+    return StationarityReport.from_dict(json.loads(_report(frame, model_id, "stationarity")))
+
+
+def selection_of(frame: pd.DataFrame, model_id: str) -> SelectionReport | None:
+    """The report in a month's frame of :func:`selected_features`; None where the settings select nothing.
+
+    Raises
+    ------
+    PublicationError
+        As :func:`stationarity_of`.
+    """
+    report = _report(frame, model_id, "selected_features")
+    return SelectionReport.from_dict(json.loads(report)) if report else None
+
+
+def _report(frame: pd.DataFrame, model_id: str, asset: str) -> str:
+    made_for = str(frame["model_id"].iloc[0]) if len(frame) else "none"
+    if made_for != model_id:
+        raise PublicationError(
+            expected=f"{asset} of model {model_id}",
+            found=f"of model {made_for}: other data, code or settings",
+            remedy=f"materialise {asset} of the month again, together with trained_model",
+            table=asset,
+        )
+    return str(frame["report"].iloc[0])
