@@ -7,7 +7,8 @@ therefore the 1/e quantile of the span's greatest statistic. (Counting up-crossi
 count one wander around the threshold many times; counting sessions above it, more often still.)
 
 The spans are simulated at the nodes of a grid (:mod:`nn_assets.oversight.simulation`); between nodes
-values are linear in the AR(1) coefficient and in 1 / reference. The default window's nodes are shipped.
+values are linear in the AR(1) coefficient and in 1 / reference. The nodes of the usual windows are stored
+(:mod:`nn_assets.oversight.critical_table`); those of any other window are simulated where first asked for.
 """
 
 from __future__ import annotations
@@ -18,14 +19,13 @@ from math import inf
 
 import numpy as np
 
-from nn_assets.oversight.critical_table import SIMULATED_CUSUM, SIMULATED_KS
+from nn_assets.oversight.critical_table import Key, stored_values
 from nn_assets.oversight.simulation import COEFFICIENTS, REFERENCES, simulated_cusum, simulated_ks
 
 __all__ = ["MINIMUM_REFERENCE", "cusum_critical_value", "ks_critical_value"]
 
 MINIMUM_REFERENCE = REFERENCES[0]
 
-Table = dict[tuple[int, int, float], dict[int, tuple[float, ...]]]
 Simulation = Callable[[int, int, float, int, float], float]
 
 
@@ -57,8 +57,8 @@ def ks_critical_value(
         In (0, 1]; infinity where the reference is shorter than :data:`MINIMUM_REFERENCE` sessions or
         the coefficient is NaN: nothing can be said, so nothing rings.
     """
-    pace = sessions_per_year, rings_per_year
-    return _interpolated(SIMULATED_KS, simulated_ks, window, reference, coefficient, pace)
+    key = Key("ks", window, sessions_per_year, rings_per_year)
+    return _interpolated(key, simulated_ks, reference, coefficient)
 
 
 @lru_cache(maxsize=4096)
@@ -85,26 +85,20 @@ def cusum_critical_value(
     float
         In standard deviations; infinity as for :func:`ks_critical_value`.
     """
-    pace = sessions_per_year, rings_per_year
-    return _interpolated(SIMULATED_CUSUM, simulated_cusum, window, reference, coefficient, pace)
+    key = Key("cusum", window, sessions_per_year, rings_per_year)
+    return _interpolated(key, simulated_cusum, reference, coefficient)
 
 
-def _interpolated(
-    table: Table,
-    simulate: Simulation,
-    window: int,
-    reference: int,
-    coefficient: float,
-    pace: tuple[int, float],
-) -> float:
+def _interpolated(key: Key, simulate: Simulation, reference: int, coefficient: float) -> float:
     if reference < MINIMUM_REFERENCE or np.isnan(coefficient):
         return inf
-    shipped = table.get((window, *pace), {})
+    stored = stored_values().get(key)
 
     def node(place: int, column: int) -> float:
-        if REFERENCES[place] in shipped:
-            return shipped[REFERENCES[place]][column]
-        return simulate(window, REFERENCES[place], COEFFICIENTS[column], *pace)
+        length = REFERENCES[place]
+        if stored is not None:
+            return stored[length][column]
+        return simulate(key.window, length, COEFFICIENTS[column], key.sessions_per_year, key.rings_per_year)
 
     asked = min(max(coefficient, COEFFICIENTS[0]), COEFFICIENTS[-1])
     low, high, share = _bracket(COEFFICIENTS, asked)

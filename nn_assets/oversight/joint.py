@@ -7,21 +7,21 @@ its rows are resampled in blocks, whole rows at a time, so that the dependence b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib.stride_tricks import sliding_window_view
-from scipy.special import ndtri
 
-from nn_assets.oversight.distance import sliding_ks
-from nn_assets.oversight.simulation import CUSUM_ALLOWANCE, quiet_level
+from nn_assets.oversight.distance import distances_of_paths
+from nn_assets.oversight.simulation import quiet_level, sliding_cusum
 
 __all__ = ["JOINT_FEATURES", "joint_multiplier", "nth_largest_by_feature", "stationary_bootstrap"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+Places = npt.NDArray[np.int16]
+Statistic = Callable[[Places, int, int], FloatArray]
 
 JOINT_FEATURES = 3
 _MINIMUM_ROWS = 60
@@ -128,13 +128,14 @@ def joint_multiplier(
     generator = np.random.default_rng(_SEED)
     reference = len(complete)
     run = np.isfinite(cusum_critical)
-    distances = np.empty((replications, span, len(features)))
-    heights = np.empty((replications, span, int(run.sum())))
-    for number in range(replications):
+    found = []
+    ranks = _Ranks(complete)
+    for _ in range(replications):
         path = stationary_bootstrap(reference, reference + window - 1 + span, window / 2.0, generator)
-        places = _places(complete[path], reference, generator)
-        distances[number] = sliding_ks(places.T, window, reference).T
-        heights[number] = _sliding_cusum(places[:, run], window, reference)
+        found.append(ranks.drawn(path[:reference], path[reference:], generator))
+    places = np.stack(found, axis=1)  # (sessions, replications, series)
+    distances = _of_paths(distances_of_paths, places, window, reference)
+    heights = _of_paths(sliding_cusum, places[..., run], window, reference)
     # A series under two tests has half the pace for each: exp(-1/2) of its spans are silent.
     silent = np.where(run, np.sqrt(level), level)
     own = _own_quantiles(distances, silent), _own_quantiles(heights, silent[run])
@@ -155,28 +156,34 @@ def _own_quantiles(statistics: FloatArray, silent: FloatArray) -> FloatArray:
     return np.maximum(np.array(found, dtype=np.float64), np.finfo(np.float64).tiny)
 
 
-def _places(path: FloatArray, reference: int, generator: np.random.Generator) -> npt.NDArray[np.int16]:
-    """Ranks of the monitored rows within the resampled reference, (window - 1 + span, series).
+def _of_paths(statistic: Statistic, places: Places, window: int, reference: int) -> FloatArray:
+    """Give a statistic of all windows of all paths, (replications, span, series)."""
+    sessions, replications, series = places.shape
+    found = statistic(places.reshape(sessions, replications * series), window, reference)
+    return found.reshape(len(found), replications, series).transpose(1, 0, 2)
 
-    Resampled rows tie with themselves, which real ones do not: ties are broken at random.
+
+class _Ranks:
+    """Ranks of resampled rows within other resampled rows, looked up instead of sorted for anew.
+
+    Every resampled value is one of the sample's: how many of the drawn values lie below it is a matter
+    of how often each row of the sample was drawn.
     """
-    ordered = np.sort(path[:reference], axis=0)
-    later = path[reference:]
-    low, high = np.empty(later.shape, np.int64), np.empty(later.shape, np.int64)
-    for column in range(path.shape[1]):
-        low[:, column] = np.searchsorted(ordered[:, column], later[:, column], side="left")
-        high[:, column] = np.searchsorted(ordered[:, column], later[:, column], side="right")
-    return generator.integers(low, high, endpoint=True).astype(np.int16)
 
+    def __init__(self, rows: FloatArray) -> None:
+        self._order = np.argsort(rows, axis=0)
+        ordered = np.sort(rows, axis=0)
+        series = range(rows.shape[1])
+        self._below = np.stack([np.searchsorted(ordered[:, i], rows[:, i], side="left") for i in series], axis=1)
+        self._upto = np.stack([np.searchsorted(ordered[:, i], rows[:, i], side="right") for i in series], axis=1)
 
-def _sliding_cusum(places: npt.NDArray[np.int16], window: int, reference: int) -> FloatArray:
-    """Two-sided CUSUM height at the end of every window, (span, series)."""
-    scores = ndtri((np.arange(reference + 1) + 0.5) / (reference + 1))[places]
-    span = len(places) - window + 1
-    highest = np.zeros((span, places.shape[1]))
-    for side in (1.0, -1.0):
-        walk = np.zeros((len(scores) + 1, places.shape[1]))
-        np.cumsum(side * scores - CUSUM_ALLOWANCE, axis=0, out=walk[1:])
-        lowest = sliding_window_view(walk, window + 1, axis=0).min(axis=-1)
-        highest = np.maximum(highest, walk[window:] - lowest)
-    return highest
+    def drawn(self, reference: IntArray, later: IntArray, generator: np.random.Generator) -> Places:
+        """Ranks of the later rows within the reference's, both by row number, (later rows, series).
+
+        Resampled rows tie with themselves, which real ones do not: ties are broken at random.
+        """
+        times = np.bincount(reference, minlength=len(self._order))[self._order]
+        drawn = np.concatenate([np.zeros((1, times.shape[1]), times.dtype), np.cumsum(times, axis=0)])
+        low = np.take_along_axis(drawn, self._below[later], axis=0)
+        high = np.take_along_axis(drawn, self._upto[later], axis=0)
+        return generator.integers(low, high, endpoint=True).astype(np.int16)

@@ -7,27 +7,34 @@ the AR(1) dependence is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from math import ceil, exp, lcm
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
 
 from nn_assets.errors import ControlError
-from nn_assets.oversight.distance import sliding_ks
+from nn_assets.oversight.distance import greatest_distances, sliding_ks
 
 __all__ = [
     "COEFFICIENTS",
     "CUSUM_ALLOWANCE",
     "REFERENCES",
     "chance_above",
+    "critical_distances",
+    "critical_heights",
+    "places_within",
     "quiet_level",
     "simulated_cusum",
     "simulated_ks",
+    "simulated_paths",
+    "simulation_terms",
+    "sliding_cusum",
 ]
 
 FloatArray = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int16]
 
 # Denser where the critical value bends. Above 0.9 lie series whose memory is long rather than close.
 COEFFICIENTS = (0.0, 0.15, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98)
@@ -39,6 +46,9 @@ CUSUM_ALLOWANCE = 0.15
 
 _REPLICATIONS = 4000
 _SEED = 20_060_502
+_QUIET = exp(-1.0)
+# Paths that a CUSUM is taken of at a time: a year of them stays in the processor's nearer memory.
+_BATCH = 250
 
 
 def quiet_level(sessions_per_year: int, rings_per_year: float) -> tuple[int, float]:
@@ -56,23 +66,102 @@ def quiet_level(sessions_per_year: int, rings_per_year: float) -> tuple[int, flo
             remedy="set the paces of the oversight section to one and four rings a year, say",
             value=rings_per_year,
         )
-    return ceil(sessions_per_year / rings_per_year), exp(-1.0)
+    return ceil(sessions_per_year / rings_per_year), _QUIET
 
 
-def _places(
-    window: int, reference: int, coefficient: float, span: int, replications: int, seed: int
-) -> npt.NDArray[np.int16]:
-    """Ranks of simulated paths within their own references, (replications, window - 1 + span)."""
-    generator = np.random.default_rng(seed)
-    length = reference + window - 1 + span
-    path = generator.standard_normal((length, replications))
+def simulation_terms() -> dict[str, object]:
+    """What every simulated value depends on, besides the lengths and the code: stored with the values."""
+    return {
+        "coefficients": list(COEFFICIENTS),
+        "references": list(REFERENCES),
+        "cusum_allowance": CUSUM_ALLOWANCE,
+        "replications": _REPLICATIONS,
+        "seed": _SEED,
+    }
+
+
+def simulated_paths(
+    coefficient: float, sessions: int, replications: int = _REPLICATIONS, seed: int = _SEED
+) -> FloatArray:
+    """Stationary Gaussian AR(1) paths of unit variance, (sessions, replications).
+
+    Longer ones begin with the shorter ones: one simulation serves all lengths.
+    """
+    path = np.random.default_rng(seed).standard_normal((sessions, replications))
     innovation = np.sqrt(1.0 - coefficient * coefficient)
-    for step in range(1, length):
+    for step in range(1, sessions):
         path[step] = coefficient * path[step - 1] + innovation * path[step]
-    ordered = np.sort(path[:reference], axis=0).T.copy()
+    return path
+
+
+def places_within(path: FloatArray, reference: int) -> Places:
+    """Ranks of the later sessions within each path's first ones, (sessions - reference, replications)."""
+    ordered = np.sort(path[:reference].T.copy(), axis=1)
     later = path[reference:].T.copy()
-    found = [np.searchsorted(ordered[i], later[i]) for i in range(replications)]
-    return np.stack(found).astype(np.int16)
+    places = np.empty(later.shape, dtype=np.int16)
+    for known, values, found in zip(ordered, later, places, strict=True):
+        found[:] = np.searchsorted(known, values)
+    return places.T.copy()
+
+
+def critical_distances(
+    places: Places, window: int, reference: int, spans: Sequence[int], seed: int = _SEED
+) -> tuple[float, ...]:
+    """KS distance that a span of windows stays below with probability 1/e, one for each span.
+
+    Parameters
+    ----------
+    places : int array, shape (at least window - 1 + the longest span, replications)
+    window, reference : int
+    spans : sequence of int
+        In sessions.
+    """
+    greatest = greatest_distances(places, window, reference, spans)
+    # Distances lie on a lattice, coarse where the lengths share divisors. Spread over its cells, the
+    # quantile falls between two points of it: no rounding decides whether a point rings.
+    jitter = np.random.default_rng(seed + 1).uniform(-0.5, 0.5, places.shape[1])
+    return tuple(float(np.quantile(each + jitter / lcm(window, reference), _QUIET)) for each in greatest)
+
+
+def critical_heights(places: Places, window: int, reference: int, spans: Sequence[int]) -> tuple[float, ...]:
+    """CUSUM height that a span of windows stays below with probability 1/e; as :func:`critical_distances`."""
+    heights = sliding_cusum(places[: max(spans) + window - 1], window, reference)
+    return tuple(float(np.quantile(heights[:span].max(axis=0), _QUIET)) for span in spans)
+
+
+def sliding_cusum(places: Places, window: int, reference: int) -> FloatArray:
+    """Two-sided CUSUM height at the end of every window, (sessions - window + 1, paths).
+
+    Of normal scores of ranks, restarted at the head of every window; see
+    :func:`nn_assets.oversight.series.window_cusum`.
+
+    Parameters
+    ----------
+    places : int array, shape (sessions, paths)
+    window, reference : int
+    """
+    from scipy.special import ndtri
+
+    scores_of = ndtri((np.arange(reference + 1) + 0.5) / (reference + 1))
+    heights = np.zeros((len(places) - window + 1, places.shape[1]))
+    for start in range(0, places.shape[1], _BATCH):
+        batch = slice(start, start + _BATCH)
+        scores = scores_of[places[:, batch]]
+        for side in (1.0, -1.0):
+            walk = np.zeros((len(scores) + 1, scores.shape[1]))
+            np.cumsum(side * scores - CUSUM_ALLOWANCE, axis=0, out=walk[1:])
+            rise = walk[window:] - _sliding_minimum(walk, window + 1)
+            np.maximum(heights[:, batch], rise, out=heights[:, batch])
+    return heights
+
+
+def _sliding_minimum(rows: FloatArray, length: int) -> FloatArray:
+    """Least of every ``length`` consecutive rows, by doubling: log2(length) passes."""
+    covered = 1
+    while 2 * covered <= length:
+        rows, covered = np.minimum(rows[:-covered], rows[covered:]), 2 * covered
+    more = length - covered
+    return np.minimum(rows[:-more], rows[more:]) if more else rows
 
 
 @lru_cache(maxsize=1024)
@@ -85,7 +174,7 @@ def simulated_ks(
     replications: int = _REPLICATIONS,
     seed: int = _SEED,
 ) -> float:
-    """Critical KS distance at one node of the grid, by simulation (0.2 to 1 s, then remembered).
+    """Critical KS distance at one node of the grid, by simulation (0.1 to 0.5 s, then remembered).
 
     Parameters
     ----------
@@ -103,13 +192,9 @@ def simulated_ks(
     float
         In (0, 1].
     """
-    span, level = quiet_level(sessions_per_year, rings_per_year)
-    places = _places(window, reference, coefficient, span, replications, seed)
-    greatest = np.array([sliding_ks(row, window, reference).max() for row in places])
-    # Distances lie on a lattice, coarse where the lengths share divisors. Spread over its cells, the
-    # quantile falls between two points of it: no rounding decides whether a point rings.
-    jitter = np.random.default_rng(seed + 1).uniform(-0.5, 0.5, replications)
-    return float(np.quantile(greatest + jitter / lcm(window, reference), level))
+    span, _ = quiet_level(sessions_per_year, rings_per_year)
+    path = simulated_paths(coefficient, reference + window - 1 + span, replications, seed)
+    return critical_distances(places_within(path, reference), window, reference, (span,), seed)[0]
 
 
 @lru_cache(maxsize=1024)
@@ -120,27 +205,18 @@ def simulated_cusum(
     sessions_per_year: int,
     rings_per_year: float,
 ) -> float:
-    """Critical CUSUM height at one node of the grid, by simulation (about a second, then remembered).
+    """Critical CUSUM height at one node of the grid, by simulation (0.2 to 0.5 s, then remembered).
 
-    The two-sided CUSUM of normal scores of ranks, restarted at the head of every window; see
-    :func:`nn_assets.oversight.series.window_cusum`. Parameters as in :func:`simulated_ks`.
+    Parameters as in :func:`simulated_ks`.
 
     Returns
     -------
     float
         In standard deviations.
     """
-    span, level = quiet_level(sessions_per_year, rings_per_year)
-    places = _places(window, reference, coefficient, span, _REPLICATIONS, _SEED).T
-    scores = ndtri((np.arange(reference + 1) + 0.5) / (reference + 1))[places]  # (sessions, replications)
-    greatest = np.zeros(scores.shape[1])
-    for side in (1.0, -1.0):
-        walk = np.zeros((len(scores) + 1, scores.shape[1]))
-        np.cumsum(side * scores - CUSUM_ALLOWANCE, axis=0, out=walk[1:])
-        for stop in range(window, len(walk)):
-            rise = walk[stop] - walk[stop - window : stop + 1].min(axis=0)
-            greatest = np.maximum(greatest, rise)
-    return float(np.quantile(greatest, level))
+    span, _ = quiet_level(sessions_per_year, rings_per_year)
+    path = simulated_paths(coefficient, reference + window - 1 + span)
+    return critical_heights(places_within(path, reference), window, reference, (span,))[0]
 
 
 def chance_above(
@@ -152,6 +228,6 @@ def chance_above(
     seed: int = _SEED,
 ) -> float:
     """Probability that one window of an unchanged AR(1) series lies farther than ``distance``."""
-    places = _places(window, reference, coefficient, 1, replications, seed)
-    first = np.array([sliding_ks(row, window, reference)[0] for row in places])
+    places = places_within(simulated_paths(coefficient, reference + window, replications, seed), reference)
+    first = sliding_ks(places.T, window, reference)[:, 0]
     return float(np.mean(first > distance))

@@ -10,17 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nn_assets.errors import ControlError
-from nn_assets.oversight.critical_table import SIMULATED_CUSUM, SIMULATED_KS
+from nn_assets.oversight.critical_table import Key, stored_values
 from nn_assets.oversight.critical_values import cusum_critical_value, ks_critical_value
 from nn_assets.oversight.series import window_cusum
-from nn_assets.oversight.simulation import (
-    COEFFICIENTS,
-    REFERENCES,
-    chance_above,
-    quiet_level,
-    simulated_cusum,
-    simulated_ks,
-)
+from nn_assets.oversight.simulation import REFERENCES, chance_above, quiet_level
 from tests.oversight.reference_critical_values import plain_sliding_ks, plain_window_cusum
 from tests.oversight.worlds import autoregressive
 
@@ -48,28 +41,13 @@ def test_at_a_fixed_distance_chance_alone_rings_as_often_as_published():
     assert chance_above(0.12, 60, 500, 0.9) == pytest.approx(0.93, abs=0.03)
 
 
-@pytest.mark.parametrize(
-    ("reference", "coefficient", "rings"),
-    [(500, 0.0, 1.0), (126, 0.9, 1.0), (60, 0.5, 4.0), (360, 0.8, 4.0), (250, 0.15, 0.5)],
-)
-def test_the_shipped_table_is_what_the_simulation_gives(reference, coefficient, rings):
-    shipped = SIMULATED_KS[60, 252, rings][reference][COEFFICIENTS.index(coefficient)]
-    assert simulated_ks(60, reference, coefficient, 252, rings) == pytest.approx(shipped, abs=1e-3)
-
-
-@pytest.mark.parametrize(("reference", "coefficient"), [(500, 0.0), (60, 0.5), (360, 0.85)])
-def test_the_shipped_cusum_heights_are_what_the_simulation_gives(reference, coefficient):
-    shipped = SIMULATED_CUSUM[60, 252, 0.5][reference][COEFFICIENTS.index(coefficient)]
-    assert simulated_cusum(60, reference, coefficient, 252, 0.5) == pytest.approx(shipped, abs=0.006)
-
-
-def test_the_shipped_table_is_complete_and_falls_with_length_and_rises_with_memory():
-    for pace, table in SIMULATED_KS.items():
-        values = np.array([table[reference] for reference in REFERENCES])
-        assert values.shape == (len(REFERENCES), len(COEFFICIENTS)), pace
-        assert (np.diff(values, axis=1) > 0.0).all(), pace
+def test_the_default_windows_distances_fall_with_length_and_rise_with_memory():
+    for rings in (4.0, 2.0, 1.0, 0.5, 0.25):
+        rows = stored_values()[Key("ks", 60, 252, rings)]
+        values = np.array([rows[reference] for reference in REFERENCES])
+        assert (np.diff(values, axis=1) > 0.0).all(), rings
         # Lattices differ between lengths: a step of the coarsest is allowed for.
-        assert (np.diff(values, axis=0) < 1.0 / 120.0).all(), pace
+        assert (np.diff(values, axis=0) < 1.0 / 120.0).all(), rings
 
 
 def test_a_year_without_change_is_silent_one_time_in_e_by_the_plain_reference():

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
-from nn_assets.oversight.distance import counts_within, distance_of_counts, sliding_ks
+from nn_assets.oversight.distance import (
+    counts_within,
+    distance_of_counts,
+    distances_of_paths,
+    greatest_distances,
+    sliding_ks,
+)
 from tests.oversight.reference_critical_values import plain_sliding_ks
 
 # Whole numbers, so that values tie within and between the samples.
@@ -36,3 +42,27 @@ def test_the_sliding_distance_equals_scipy_on_every_window():
     path = np.random.default_rng(4).standard_normal(90 + 60 + 30)
     places = np.searchsorted(np.sort(path[:90]), path[90:]).astype(np.int16)
     np.testing.assert_allclose(sliding_ks(places, 60, 90), plain_sliding_ks(path, 60, 90), atol=1e-12)
+
+
+# Many paths, more than are worked on at a time, and few values, so that keys tie within a window.
+PATHS = [(60, 500, 12, 500), (20, 60, 900, 4), (21, 20, 5, 20), (2, 7, 3, 7)]
+
+
+def places_of(reference: int, paths: int, highest: int, sessions: int = 150) -> np.ndarray:
+    generator = np.random.default_rng(reference)
+    return generator.integers(0, min(highest, reference), (sessions, paths), endpoint=True).astype(np.int16)
+
+
+@pytest.mark.parametrize(("window", "reference", "paths", "highest"), PATHS)
+def test_distances_of_many_paths_are_those_of_each_to_the_bit(window, reference, paths, highest):
+    places = places_of(reference, paths, highest)
+    expected = sliding_ks(places.T, window, reference).T
+    np.testing.assert_array_equal(distances_of_paths(places, window, reference), expected)
+
+
+@pytest.mark.parametrize(("window", "reference", "paths", "highest"), PATHS)
+def test_greatest_distances_are_the_largest_of_the_first_windows_to_the_bit(window, reference, paths, highest):
+    places, spans = places_of(reference, paths, highest), (1, 63, 80)
+    every = sliding_ks(places.T, window, reference)
+    expected = [every[:, :span].max(axis=1) for span in spans]
+    np.testing.assert_array_equal(greatest_distances(places, window, reference, spans), expected)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nn_assets.oversight.critical_values import ks_critical_value
-from nn_assets.oversight.joint import joint_multiplier, nth_largest_by_feature, stationary_bootstrap
+from nn_assets.oversight.joint import _Ranks, joint_multiplier, nth_largest_by_feature, stationary_bootstrap
 from tests.oversight.worlds import autoregressive
 
 NONE = np.full(20, inf)
@@ -20,6 +20,21 @@ def test_bootstrap_blocks_run_on_in_order_and_have_the_mean_length_asked_for():
     assert path.max() == 499
     broken = np.mean(np.diff(path) % 500 != 1)
     assert broken == pytest.approx(1 / 30, abs=0.002)
+
+
+def test_ranks_looked_up_are_those_of_sorting_the_drawn_rows():
+    generator = np.random.default_rng(8)
+    rows = np.round(generator.standard_normal((70, 3)), 1)  # rounded, so that distinct rows tie
+    rows[:, 2] = 1.0
+    reference, later = (generator.integers(0, 70, size) for size in (50, 40))
+    ordered = np.sort(rows[reference], axis=0)
+    low, high = (
+        np.stack([np.searchsorted(ordered[:, i], rows[later, i], side=side) for i in range(3)], axis=1)
+        for side in ("left", "right")
+    )
+    expected = np.random.default_rng(9).integers(low, high, endpoint=True)
+    found = _Ranks(rows).drawn(reference, later, np.random.default_rng(9))
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_the_third_largest_counts_features_not_series():

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from scipy.signal import lfilter
+
+DAY = pd.Timestamp("2018-01-02")
 
 
 def autoregressive(
