@@ -18,7 +18,7 @@ ROWS = range(80, 280)
 
 def _played(of: World) -> Replay:
     costs = cost_model_from(of.strategy.costs)
-    return replay(of.strategy, costs, 252, of.market, of.labels, of.forecasts, ROWS)
+    return replay(of.strategy, costs, 252, [of.scene(ROWS)])
 
 
 @pytest.mark.benchmark(group=f"daily round, {len(SYMBOLS)} symbols x {len(ROWS)} sessions")

@@ -10,8 +10,9 @@ import pytest
 
 from nn_assets.costs.model import cost_model_from
 from nn_assets.errors import DecisionError
-from nn_assets.evaluation.replay import REPLAY_RESET, Replay, buy_and_hold, replay, session_signals
+from nn_assets.evaluation.replay import REPLAY_RESET, Replay, buy_and_hold, replay
 from nn_assets.session.daily_round import Controls, Round, SessionFacts, first_standing, play_session
+from nn_assets.session.forecast_signals import session_signals
 from nn_assets.signals.signals import outcome_statistics
 from tests.session.worlds import SYMBOLS, World, world, world_strategy
 
@@ -20,16 +21,9 @@ FIRST = 80
 
 def played(of: World, last: int, **changed: object) -> Replay:
     costs = cost_model_from(of.strategy.costs)
-    return replay(
-        of.strategy,
-        costs,
-        252,
-        of.market,
-        of.labels,
-        of.forecasts,
-        range(FIRST, last),
-        **changed,  # type: ignore[arg-type]
-    )
+    monitor = {"monitor": changed.pop("monitor")} if "monitor" in changed else {}
+    scene = of.scene(range(FIRST, last), **monitor)
+    return replay(of.strategy, costs, 252, [scene], **changed)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module", params=["next_close", "next_open"])
@@ -54,7 +48,7 @@ def test_a_replay_resumed_in_the_middle_ends_in_the_same_bits(whole: tuple[World
     of, full = whole
     costs = cost_model_from(of.strategy.costs)
     half = played(of, 170)
-    rest = replay(of.strategy, costs, 252, of.market, of.labels, of.forecasts, range(170, 260), standing=half.standing)
+    rest = replay(of.strategy, costs, 252, [of.scene(range(170, 260))], standing=half.standing)
     assert rest.rounds[-1].state == full.rounds[-1].state
     assert np.array_equal(rest.track.net[170:260], full.track.net[170:260])
 
@@ -149,7 +143,7 @@ def test_without_a_verdict_the_target_is_flat_and_a_halt_sends_nothing(facts: di
 
 def test_buy_and_hold_earns_the_mean_of_what_its_symbols_grew_by() -> None:
     of = world(world_strategy())
-    track = buy_and_hold(of.market, range(100, 200))
+    track = buy_and_hold([of.scene(range(100, 200))])
     grown = float(np.mean(of.panel.close[199] / of.panel.close[100]))
     assert float(np.prod(1.0 + track.net[100:200])) == pytest.approx(grown, rel=1e-12)
     assert np.isnan(track.net[99])
@@ -159,7 +153,8 @@ def test_buy_and_hold_buys_only_the_candidates_of_its_first_session() -> None:
     of = world(world_strategy())
     candidates = np.ones(of.panel.close.shape, dtype=bool)
     candidates[:150, 0] = False  # a member from then on, which the first day could not know
-    track = buy_and_hold(of.market, range(100, 200), candidates)
+    known = replace(of.scene(range(100, 200)), labels=of.labels.of_candidates(candidates))
+    track = buy_and_hold([known])
     grown = float(np.mean(of.panel.close[199, 1:] / of.panel.close[100, 1:]))
     assert float(np.prod(1.0 + track.net[100:200])) == pytest.approx(grown, rel=1e-12)
 
@@ -308,3 +303,19 @@ def test_rounding_to_large_lots_denies_no_leg_of_a_balanced_book() -> None:
     codes = [code for done in rounds for code in done.orders.reason_code]
     assert codes.count(None) > 20
     assert "exposure" not in codes
+
+
+def test_buy_and_hold_goes_on_over_stretches_as_over_one() -> None:
+    of = world(world_strategy())
+    whole = buy_and_hold([of.scene(range(100, 200))])
+    parts = buy_and_hold([of.scene(range(100, 140)), of.scene(range(140, 141)), of.scene(range(141, 200))])
+    np.testing.assert_allclose(parts.net, whole.net, rtol=0.0, atol=1e-14)
+    assert np.array_equal(parts.turnover, whole.turnover, equal_nan=True)
+
+
+def test_a_replay_over_stretches_of_equal_facts_gives_the_bits_of_one(whole: tuple[World, Replay]) -> None:
+    of, full = whole
+    scenes = [of.scene(range(FIRST, 150)), of.scene(range(150, 151)), of.scene(range(151, 260))]
+    parts = replay(of.strategy, cost_model_from(of.strategy.costs), 252, scenes)
+    for name in ("net", "gross", "turnover"):
+        assert np.array_equal(getattr(parts.track, name), getattr(full.track, name), equal_nan=True)

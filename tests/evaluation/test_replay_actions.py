@@ -50,7 +50,7 @@ def quoted_raw(panel: Panel, splits: Events, dividends: Events) -> Panel:
 def played(of: World, panel: Panel, last: int = LAST) -> Replay:
     costs = cost_model_from(of.strategy.costs)
     market = market_view(panel, of.strategy.portfolio)
-    return replay(of.strategy, costs, 252, market, of.labels, of.forecasts, range(FIRST, last))
+    return replay(of.strategy, costs, 252, [of.scene(range(FIRST, last), market)])
 
 
 @pytest.fixture(scope="module", params=["next_close", "next_open"])
@@ -135,7 +135,9 @@ def test_buying_and_holding_earns_total_return(of: World) -> None:
     rows = range(FIRST, LAST)
     raw = market_view(quoted_raw(of.panel, SPLITS, DIVIDENDS), of.strategy.portfolio)
     plain = market_view(of.panel, of.strategy.portfolio)
-    np.testing.assert_allclose(buy_and_hold(raw, rows).net, buy_and_hold(plain, rows).net, atol=1e-12)
+    np.testing.assert_allclose(
+        buy_and_hold([of.scene(rows, raw)]).net, buy_and_hold([of.scene(rows, plain)]).net, atol=1e-12
+    )
 
 
 def test_without_actions_nothing_changes_by_a_bit(of: World) -> None:

@@ -21,12 +21,13 @@ from nn_assets.learning.artifact import to_files
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import Fold
 from nn_assets.learning.inference import BLOCK_SIZE, cut_cube
-from nn_assets.learning.model import fit_model, fit_models, forecast, model_address, open_pool
+from nn_assets.learning.model import FoldData, fit_model, fit_models, model_address, open_pool
 from nn_assets.settings import FeatureSettings
 from tests.learning.tiny import (
     SPAN,
     SYMBOLS,
     fitted,
+    forecast,
     months_of_use,
     restated,
     same_bits,
@@ -99,7 +100,7 @@ def test_each_month_has_a_model_of_its_own_fitted_before_it() -> None:
     cube, labels = tiny_market()
     strategy = tiny_strategy(maximum_epochs=1, ensemble=1)
     folds = [tiny_fold(cube, strategy, month) for month in ("2012-07", "2012-08", "2012-09")]
-    models = list(fit_models(cube, labels, folds, strategy))
+    models = list(fit_models([FoldData(cube, labels, fold) for fold in folds], strategy))
     assert [model.fold for model in models] == folds
     assert len({model.model_id for model in models}) == 3
     weights = {to_files(model)["weights.safetensors"] for model in models}
@@ -119,9 +120,12 @@ def test_folds_fitted_in_processes_have_the_bits_of_folds_fitted_here() -> None:
     cube, labels = tiny_market()
     strategy = tiny_strategy(maximum_epochs=1)
     folds = [tiny_fold(cube, strategy, month) for month in ("2012-07", "2012-08")]
-    here = [to_files(model) for model in fit_models(cube, labels, folds, strategy)]
+    data = [FoldData(cube, labels, fold) for fold in folds]
+    here = [to_files(model) for model in fit_models(data, strategy)]
     with open_pool(2) as pool:
-        there = [to_files(model) for model in fit_models(cube, labels, folds, strategy, pool)]
+        there = [
+            to_files(model) for model in fit_models([FoldData(cube, labels, fold) for fold in folds], strategy, pool)
+        ]
         members_there = to_files(fit_model(cube, labels, folds[0], strategy, pool))
     assert here == there
     assert here[0] == members_there

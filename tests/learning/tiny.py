@@ -9,6 +9,7 @@ import pandas as pd
 
 from nn_assets.arrays import Cube
 from nn_assets.features.labels import Labels
+from nn_assets.learning import inference
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import Fold, make_fold
 from nn_assets.learning.model import fit_model
@@ -121,3 +122,8 @@ def restated(cube: Cube, labels: Labels, cut: int, scale: float = 99.0) -> tuple
     returns[max(cut - SPAN, 0) :] = np.nan
     changed = Cube(cube.sessions, cube.symbols, cube.names, values)
     return changed, Labels(targets, returns, labels.realised_row)
+
+
+def forecast(model: FoldModel, cube: Cube, rows: slice) -> pd.DataFrame:
+    """Forecasts as they are stored: a row for each session, symbol and estimator."""
+    return inference.forecast(model, cube, rows).to_rows()

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 import yaml
+from nn_assets.operations.workplace import RAW_BARS, Workplace, open_workplace
 
 from nn_assets.arrays import Cube
 from nn_assets.errors import SourceError
@@ -24,7 +25,6 @@ from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay,
 from nn_assets.operations.intake import bars as ingest
 from nn_assets.operations.intake.actions import actions_to_publish, ingest_actions
 from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars
-from nn_assets.operations.workplace import RAW_BARS, Workplace, open_workplace
 from nn_assets.orchestration.running import materialise
 from nn_assets.sources.answers import action_table
 from nn_assets.sources.simulated import SimulatedSource

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from nn_assets.arrays import Cube
-from nn_assets.evaluation.replay import forecast_arrays
 from nn_assets.features.catalogue.compute import compute_features
 from nn_assets.features.labels import make_labels
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import forecast_rows, make_fold
+from nn_assets.learning.forecasts import no_forecasts
 from nn_assets.learning.inference import forecast
 from nn_assets.learning.model import fit_model
 from nn_assets.market.calendar.sessions import sessions_between
@@ -74,8 +74,10 @@ def market(seed: int, last_year: int) -> Market:
         models[model.model_id] = model
         model_by_row[rows] = [model.model_id] * (rows.stop - rows.start)
         parts.append(forecast(model, cube, rows))
-    arrays = forecast_arrays(pd.concat(parts), "linear", sessions, cube.symbols)
-    return Market(cube, models, model_by_row, arrays.probability)
+    made = no_forecasts(sessions, cube.symbols)
+    for part in parts:
+        made.put(part)
+    return Market(cube, models, model_by_row, made["linear"].probability)
 
 
 def states_of(reports: list[DriftReport]) -> list[str]:

@@ -75,7 +75,7 @@ def lived(execution: str, split: float = REVERSE_SPLIT, dividend: float = 0.0, p
     def played(rows: range, view: MarketView, **given: object) -> tuple[Round, ...]:
         costs, allowed = cost_model_from(of.strategy.costs), Controls(verdict_allows=True)
         told = {"controls": lambda _: allowed, **given}
-        return replay(of.strategy, costs, 252, view, of.labels, of.forecasts, rows, **told).rounds  # type: ignore[arg-type]
+        return replay(of.strategy, costs, 252, [of.scene(rows, view)], **told).rounds  # type: ignore[arg-type]
 
     blind = played(range(FIRST, AT + 1), untold)
     late = late_of(blind, market, dividend, split, of.strategy.portfolio.stop_atr_multiple)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nn_assets.evaluation.replay import ForecastArrays
+from nn_assets.evaluation.replay import Scene
 from nn_assets.features.labels import Labels, make_labels
+from nn_assets.learning.forecasts import ForecastArrays
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.panel import FIELDS, Panel
 from nn_assets.session.market_view import MarketView, market_view
@@ -34,6 +35,11 @@ class World:
     market: MarketView
     labels: Labels
     forecasts: ForecastArrays
+
+    def scene(self, rows: range, market: MarketView | None = None, **changed: object) -> Scene:
+        """Some sessions of the world, to be replayed."""
+        seen = self.market if market is None else market
+        return Scene(rows, seen, self.labels, self.forecasts, **changed)  # type: ignore[arg-type]
 
     def cut(self, rows: int) -> World:
         """The same world, known to ``rows`` rows only."""
