@@ -7,14 +7,15 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.learning.first_month import first_model_month
-from nn_assets.operations.asof.series import OTHER_SERIES, series_versions
+from nn_assets.operations.asof.decisions import undecided_sessions
+from nn_assets.operations.asof.forecasts import missing_months
+from nn_assets.operations.asof.series import OTHER_SERIES
 from nn_assets.operations.asof.universe import UNIVERSE, unseen_members
 from nn_assets.operations.catalog import find_live_strategy
-from nn_assets.operations.decisions.rounds import undecided_sessions
+from nn_assets.operations.facts import RAW_BARS
+from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake.data_docs import data_docs_file
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, VALIDATED_INTRADAY
-from nn_assets.operations.models.in_force import missing_months
-from nn_assets.operations.workplace import RAW_BARS, Workplace, open_workplace
 from nn_assets.orchestration.assets.other_data import other_tables
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.partitions import month_partitions
@@ -40,36 +41,36 @@ def check_data(name: str) -> dict[str, Any]:
         A source is at fault, or the gate halts: the message is that of the step that failed.
     """
     strategy = find_live_strategy(name).strategy
-    with open_workplace(strategy) as workplace:
-        before = workplace.publications.current(strategy.name)
+    with open_history(strategy) as history:
+        before = history.stores.publications.current(strategy.name)
     result = execute(strategy, "tables", assets=(*other_tables(strategy), RAW_BARS, _VALIDATED))
     metadata = metadata_by_asset(result)
-    with open_workplace(strategy) as workplace:
-        now = workplace.publications.require(strategy.name, workplace.last_session)
+    with open_history(strategy) as history:
+        now = history.stores.publications.require(strategy.name, history.last_session)
         changed = any(metadata[table].get(change) for table in metadata for change in _CHANGES)
         told = {
             "strategy": strategy.name,
             "run_id": str(result.run_id),
             "nothing_new": before is not None and before.content_hash == now.content_hash and not changed,
-            **_bars(workplace, metadata[RAW_BARS]),
-            **_beside(workplace, metadata),
+            **_bars(history, metadata[RAW_BARS]),
+            **_beside(history, metadata),
             "notices": _first(list(now.details.get("notices", ())), _MOST_NOTICES),
             # A gate that halts ends the run, so what is left are warnings.
             "gate": {"passed": True, "warnings": failed_checks(result, asset_key(strategy, _VALIDATED))},
             "data_docs": str(data_docs_file(strategy.name)),
-            **_next(workplace),
+            **_next(history),
         }
     return {**told, "text": "\n".join(_lines(told))}
 
 
-def _bars(workplace: Workplace, taken: dict[str, Any]) -> dict[str, Any]:
-    strategy = workplace.strategy
-    publication = workplace.publications.require(strategy.name, workplace.last_session)
-    bars = workplace.publications.bars(publication)
-    quarantine = workplace.publications.quarantine(publication)
+def _bars(history: History, taken: dict[str, Any]) -> dict[str, Any]:
+    strategy = history.strategy
+    publication = history.stores.publications.require(strategy.name, history.last_session)
+    bars = history.stores.publications.bars(publication)
+    quarantine = history.stores.publications.quarantine(publication)
     first = quarantine[list(_FACTS)].head(_MOST_ROWS).astype("str")
     first["session"] = first["session"].str.slice(0, 10)
-    unseen = unseen_members(strategy, workplace.lake, bars, workplace.sessions())
+    unseen = unseen_members(strategy, history.membership_versions, bars, history.axis)
     return {
         "rows": {"delivered": taken["delivered_rows"], "added": taken["added"], "revised": taken["revised"]},
         "symbols": sorted(str(symbol) for symbol in bars["symbol"].unique()),
@@ -85,12 +86,12 @@ def _bars(workplace: Workplace, taken: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _beside(workplace: Workplace, metadata: _Metadata) -> dict[str, Any]:
+def _beside(history: History, metadata: _Metadata) -> dict[str, Any]:
     """Series, universe and intraday bars; none where the strategy names none."""
-    strategy = workplace.strategy
+    strategy = history.strategy
     taken, judged = metadata.get(RAW_INTRADAY), metadata.get(VALIDATED_INTRADAY, {})
     return {
-        "series": _series(series_versions(strategy, workplace.lake)) if strategy.series else [],
+        "series": _series(history.series_versions) if strategy.series else [],
         "series_rows": _chosen(metadata.get(OTHER_SERIES), (*_CHANGES, "quarantined")),
         "universe": _chosen(metadata.get(UNIVERSE), (*_CHANGES, "spells", "symbols", "members")),
         "intraday": _chosen(
@@ -121,19 +122,19 @@ def _first(items: list[str], most: int) -> dict[str, Any]:
     return {"count": len(items), "first": items[:most]}
 
 
-def _next(workplace: Workplace) -> dict[str, Any]:
+def _next(history: History) -> dict[str, Any]:
     """The command to give next, and why it is not a study where history is too short for any model."""
-    strategy = workplace.strategy
+    strategy = history.strategy
     if not month_partitions(strategy).get_partition_keys():
         return {
             "history_too_short": f"a first model can be used from {first_model_month(strategy)}, later than any "
             "session there is: bring a longer history, or shorten walk_forward.training_months",
             "next": f"nn-assets check --strategy {strategy.name}",
         }
-    newest = str(workplace.last_session.to_period("M") + 1)
-    if missing_months(workplace, newest):
+    newest = str(history.last_session.to_period("M") + 1)
+    if missing_months(history.stores.lake, strategy, newest):
         return {"next": f"nn-assets study --strategy {strategy.name}"}
-    undecided = undecided_sessions(workplace)
+    undecided = undecided_sessions(history.stores.ledger, history.strategy, history.live_sessions)
     if not undecided:
         return {"next": f"nn-assets status --strategy {strategy.name}"}
     # Sessions are decided in order.

@@ -6,12 +6,11 @@ import hashlib
 from typing import Any
 
 from nn_assets.errors import ControlError
+from nn_assets.operations.asof.controls import BREAKER_RESET, KILL_SWITCH
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.clock import now_utc
-from nn_assets.operations.decisions.controls import BREAKER_RESET, KILL_SWITCH
-from nn_assets.operations.workplace import open_workplace
+from nn_assets.operations.stores import Stores, open_stores
 from nn_assets.portfolio.breakers import KillSwitch
-from nn_assets.store.ledger.ledger import Ledger
 
 __all__ = ["reset_breaker", "set_kill_switch"]
 
@@ -26,14 +25,13 @@ def _demand_reason(kind: str, reason: str) -> None:
         )
 
 
-def _record(strategy: str, kind: str, state: str, who: str, reason: str) -> None:
-    _demand_reason(kind, reason)
-    find_strategy(strategy)
+def _record(
+    stores: Stores, strategy: str, kind: str, state: str, who: str, reason: str, details: dict[str, Any] | None = None
+) -> None:
     moment = now_utc()
     identity = hashlib.sha256(f"{strategy}|{kind}|{state}|{moment.isoformat()}".encode()).hexdigest()[:16]
-    row = {"control_id": identity, "kind": kind, "state": state, "who": who, "reason": reason, "details": {}}
-    with Ledger() as ledger:
-        ledger.append("controls", [row], run_id=f"control:{identity}", strategy=strategy)
+    row = {"control_id": identity, "kind": kind, "state": state, "who": who, "reason": reason, "details": details or {}}
+    stores.ledger.append("controls", [row], run_id=f"control:{identity}", strategy=strategy)
 
 
 def set_kill_switch(strategy: str, state: str, who: str, reason: str) -> dict[str, Any]:
@@ -51,19 +49,23 @@ def set_kill_switch(strategy: str, state: str, who: str, reason: str) -> dict[st
             remedy="HALTED stops everything, REDUCING only closes, ACTIVE trades",
             rule=KILL_SWITCH,
         )
-    _record(strategy, KILL_SWITCH, state, who, reason)
+    _demand_reason(KILL_SWITCH, reason)
+    find_strategy(strategy)
+    with open_stores() as stores:
+        _record(stores, strategy, KILL_SWITCH, state, who, reason)
     return {"strategy": strategy, "kill_switch": state, "text": f"{strategy}: kill switch is {state}"}
 
 
 def reset_breaker(strategy: str, who: str, reason: str) -> dict[str, Any]:
     """Release the latched breaker at the next session, which starts a new high-water mark.
 
-    Waits for a round under way: one recorded between what the round read and what it wrote would count
-    as used by it, and be lost.
+    It names the latch that it is set for: one that fires later is not released by it. Waits for a round
+    under way.
     """
     _demand_reason(BREAKER_RESET, reason)
-    with open_workplace(find_strategy(strategy).strategy) as workplace, workplace.alone():
-        states = workplace.ledger.latest("portfolio_states", strategy)
+    find_strategy(strategy)
+    with open_stores() as stores, stores.alone(strategy):
+        states = stores.ledger.latest("portfolio_states", strategy)
         latched = None if states.empty else states["breaker"].iloc[-1]
         if not isinstance(latched, str):
             raise ControlError(
@@ -72,7 +74,8 @@ def reset_breaker(strategy: str, who: str, reason: str) -> dict[str, Any]:
                 remedy="nothing needs a reset; one cannot be armed in advance",
                 rule=BREAKER_RESET,
             )
-        _record(strategy, BREAKER_RESET, "RESET", who, reason)
+        details = {"after_session": str(states["session"].iloc[-1].date()), "breaker": latched}
+        _record(stores, strategy, BREAKER_RESET, "RESET", who, reason, details)
     return {
         "strategy": strategy,
         "breaker": "reset",

@@ -11,11 +11,11 @@ from rich.console import Console
 
 from nn_assets.evaluation.study import YARDSTICK
 from nn_assets.learning.first_month import first_model_month
-from nn_assets.operations.asof.stored import decided_sessions
+from nn_assets.operations.asof.decisions import decided_sessions
 from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.history import History, open_history
 from nn_assets.operations.reporting import study_sheet, write_demo_page
 from nn_assets.operations.study import study_identity
-from nn_assets.operations.workplace import Workplace, open_workplace
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.running import materialise
 from nn_assets.reports.page import StudyPage
@@ -54,9 +54,9 @@ def run_demo(console: Console, *, short: bool = False) -> dict[str, Any]:
         span = _span(strategy, short=short)
         _study(strategy, span, console)
         _live(strategy, span, console)
-        with open_workplace(strategy) as workplace:
-            sheets.append(study_sheet(workplace))
-            summaries[name] = _summary(workplace, span)
+        with open_history(strategy) as history:
+            sheets.append(study_sheet(history))
+            summaries[name] = _summary(history, span)
     page = write_demo_page(sheets)
     seconds = time.monotonic() - began
     text = "\n".join([*(_told(name, each) for name, each in summaries.items()), f"report  {page}", f"{seconds:.0f} s"])
@@ -65,15 +65,15 @@ def run_demo(console: Console, *, short: bool = False) -> dict[str, Any]:
 
 def _span(strategy: Strategy, *, short: bool) -> _Span:
     months = [key[:7] for key in month_partitions(strategy).get_partition_keys()]
-    with open_workplace(strategy) as workplace:
-        live = list(workplace.live_sessions)
+    with open_history(strategy) as history:
+        live = list(history.live_sessions)
     return _Span(first_model_month(strategy), months[-1], live[:3] if short else live)
 
 
 def _study(strategy: Strategy, span: _Span, console: Console) -> None:
-    with open_workplace(strategy) as workplace:
-        current = workplace.publications.current(strategy.name) is not None and _has_study(
-            workplace, strategy, span.last_month
+    with open_history(strategy) as history:
+        current = history.stores.publications.current(strategy.name) is not None and _has_study(
+            history, strategy, span.last_month
         )
     if current:
         console.print(f"  study {span.first_month} to {span.last_month}: current", markup=False)
@@ -81,16 +81,16 @@ def _study(strategy: Strategy, span: _Span, console: Console) -> None:
     materialise(strategy, "study", first=f"{span.first_month}-01", last=f"{span.last_month}-01")
 
 
-def _has_study(workplace: Workplace, strategy: Strategy, month: str) -> bool:
-    found = workplace.ledger.read(
-        "studies", strategy.name, where={"study_id": study_identity(workplace, strategy, month)}
+def _has_study(history: History, strategy: Strategy, month: str) -> bool:
+    found = history.stores.ledger.read(
+        "studies", strategy.name, where={"study_id": study_identity(history, strategy, month)}
     )
     return not found.empty
 
 
 def _live(strategy: Strategy, span: _Span, console: Console) -> None:
-    with open_workplace(strategy) as workplace:
-        done = set(decided_sessions(workplace.ledger, strategy.name))
+    with open_history(strategy) as history:
+        done = set(decided_sessions(history.stores.ledger, strategy.name))
     waiting = [day for day in span.sessions if day not in done]
     if not waiting:
         console.print(f"  {len(span.sessions)} sessions as if live: current", markup=False)
@@ -98,9 +98,9 @@ def _live(strategy: Strategy, span: _Span, console: Console) -> None:
     materialise(strategy, "daily", first=str(waiting[0].date()), last=str(waiting[-1].date()))
 
 
-def _summary(workplace: Workplace, span: _Span) -> dict[str, Any]:
-    strategy, ledger = workplace.strategy, workplace.ledger
-    publication = workplace.publications.require(strategy.name, workplace.last_session)
+def _summary(history: History, span: _Span) -> dict[str, Any]:
+    strategy, ledger = history.strategy, history.stores.ledger
+    publication = history.stores.publications.require(strategy.name, history.last_session)
     studies = ledger.read("studies", strategy.name, bookkeeping=True)
     study = studies[studies["month"] == span.last_month].sort_values("sequence").iloc[-1]
     figures = study["figures"]
@@ -110,7 +110,7 @@ def _summary(workplace: Workplace, span: _Span) -> dict[str, Any]:
     trading = ledger.latest("trading_states", strategy.name).iloc[-1]
     models = ledger.read("models", strategy.name)
     return {
-        "sessions": len(workplace.sessions()),
+        "sessions": len(history.axis),
         "rows_quarantined": publication.quarantined,
         "folds": int(models["model_id"].nunique()),
         "figures": {

@@ -12,7 +12,7 @@ from nn_assets.cli.table_files import FORMATS, write_table_file
 from nn_assets.errors import SettingsError
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.exported_tables import ADJUSTED, TABLES, read_exported
-from nn_assets.operations.workplace import open_workplace
+from nn_assets.operations.history import open_history
 
 __all__ = ["TABLES", "export_table"]
 
@@ -71,8 +71,8 @@ def export_table(
             remedy="swap the two",
             key="--from / --to",
         )
-    with open_workplace(find_strategy(strategy).strategy) as workplace:
-        frame = read_exported(workplace, table, low, high, moment, adjusted)
+    with open_history(find_strategy(strategy).strategy) as history:
+        frame = read_exported(history, table, low, high, moment, adjusted)
     write_table_file(frame, out)
     return {
         "table": table,

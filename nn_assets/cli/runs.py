@@ -10,11 +10,12 @@ import pandas as pd
 from nn_assets.errors import DecisionError, SettingsError
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.market.calendar.sessions import is_session
+from nn_assets.operations.asof.decisions import undecided_sessions
+from nn_assets.operations.asof.forecasts import missing_months
+from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.catalog import find_live_strategy, find_strategy
-from nn_assets.operations.decisions.rounds import undecided_sessions
-from nn_assets.operations.models.in_force import missing_months
-from nn_assets.operations.study import latest_study
-from nn_assets.operations.workplace import Workplace, open_workplace
+from nn_assets.operations.history import History, open_history
+from nn_assets.operations.stores import open_stores
 from nn_assets.orchestration.naming import REFIT_TAG, effective_strategy
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.running import materialise
@@ -35,29 +36,29 @@ def run_round(name: str, session: str | None) -> dict[str, Any]:
             remedy=f"state it, in {first_model_month(strategy)} or later, the first month that can have a model",
             key="market.live_starts",
         )
-    with open_workplace(strategy) as workplace:
-        day = workplace.last_session if session is None else _session(strategy, session)
-        if day > workplace.last_session:
+    with open_history(strategy) as history:
+        day = history.last_session if session is None else _session(strategy, session)
+        if day > history.last_session:
             raise DecisionError(
-                expected=f"a session up to {workplace.last_session.date()}, the last that may be seen",
+                expected=f"a session up to {history.last_session.date()}, the last that may be seen",
                 found=str(day.date()),
                 remedy="wait for its close; what lies in the vault stays sealed",
                 session=day.date(),
             )
-        if day < workplace.first_live_session:
+        if day < history.first_live_session:
             raise DecisionError(
-                expected=f"a session from {workplace.first_live_session.date()} on, the first live one",
+                expected=f"a session from {history.first_live_session.date()} on, the first live one",
                 found=str(day.date()),
                 remedy="set market.live_starts earlier to replay as if live",
                 session=day.date(),
             )
-        _refuse_a_gap_before(workplace, day)
+        _refuse_a_gap_before(history, day)
     key = str(day.date())
     run_id = materialise(strategy, "daily", first=key, last=key)
-    with open_workplace(strategy) as workplace:
-        state = workplace.ledger.read("portfolio_states", strategy.name, day, day).iloc[0]
-        targets = workplace.ledger.read("target_positions", strategy.name, day, day)
-        trading = workplace.ledger.read("trading_states", strategy.name, day, day).iloc[0]
+    with open_history(strategy) as history:
+        state = history.stores.ledger.read("portfolio_states", strategy.name, day, day).iloc[0]
+        targets = history.stores.ledger.read("target_positions", strategy.name, day, day)
+        trading = history.stores.ledger.read("trading_states", strategy.name, day, day).iloc[0]
     positions = {
         str(row.symbol): {"target_quantity": row.target_quantity, "target_weight": row.target_weight}
         for row in targets.itertuples()
@@ -75,15 +76,15 @@ def run_round(name: str, session: str | None) -> dict[str, Any]:
     }
 
 
-def _refuse_a_gap_before(workplace: Workplace, day: pd.Timestamp) -> None:
+def _refuse_a_gap_before(history: History, day: pd.Timestamp) -> None:
     """Refuse a session with undecided ones before it: a decision stands on the one before."""
-    undecided = undecided_sessions(workplace)
+    undecided = undecided_sessions(history.stores.ledger, history.strategy, history.live_sessions)
     earlier = [each for each in undecided if each < day]
     if day in undecided and earlier:
         raise DecisionError(
-            expected=f"every session from {workplace.first_live_session.date()} on decided before {day.date()}",
+            expected=f"every session from {history.first_live_session.date()} on decided before {day.date()}",
             found=f"{len(earlier)} undecided, the oldest {earlier[0].date()}",
-            remedy=f"nn-assets run --strategy {workplace.strategy.name} --session {earlier[0].date()}; "
+            remedy=f"nn-assets run --strategy {history.strategy.name} --session {earlier[0].date()}; "
             "then those after it, in order",
             session=day.date(),
         )
@@ -113,8 +114,8 @@ def run_study(
     ``say`` is told, before the study begins, which months before those asked for must be run too.
     """
     strategy = find_strategy(name).strategy
-    with open_workplace(strategy) as workplace:
-        newest = workplace.last_session.strftime("%Y-%m")
+    with open_history(strategy) as history:
+        newest = history.last_session.strftime("%Y-%m")
     earliest = first_model_month(strategy)
     low, high = _month(strategy, first or earliest, earliest), _month(strategy, last or newest, newest)
     if low > high:
@@ -125,9 +126,9 @@ def run_study(
             key="--from / --to",
         )
     tags = {} if refit_every is None else {REFIT_TAG: str(refit_every)}
-    with open_workplace(strategy) as workplace:
+    with open_history(strategy) as history:
         # A study stands on the whole record before it: months that are not there yet are run too.
-        earlier = missing_months(workplace, low)
+        earlier = missing_months(history.stores.lake, strategy, low)
     if earlier:
         again = len(pd.period_range(earlier[0], low, freq="M")) - 1
         say(
@@ -136,8 +137,8 @@ def run_study(
         )
         low = earlier[0]
     run_id = materialise(strategy, "study", first=f"{low}-01", last=f"{high}-01", tags=tags)
-    with open_workplace(effective_strategy(strategy, tags)) as workplace:
-        study = latest_study(workplace, str(pd.Period(high, "M") + 1))
+    with open_stores() as stores:
+        study = latest_study(stores.ledger, effective_strategy(strategy, tags), str(pd.Period(high, "M") + 1))
     assert study is not None, "the study was just recorded"
     return {
         "strategy": strategy.name,

@@ -8,13 +8,12 @@ from typing import Any
 from nn_assets.cli.missing import missing_of
 from nn_assets.errors import SettingsError
 from nn_assets.learning.first_month import live_start_fault
-from nn_assets.operations.asof.stored import decided_sessions
+from nn_assets.operations.asof.controls import kill_switch_now
+from nn_assets.operations.asof.decisions import decided_sessions, undecided_sessions
+from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.catalog import find_strategy, read_strategies
-from nn_assets.operations.decisions.controls import kill_switch_state
-from nn_assets.operations.decisions.rounds import undecided_sessions
+from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake.data_docs import data_docs_file
-from nn_assets.operations.study import latest_study
-from nn_assets.operations.workplace import Workplace, open_workplace
 
 __all__ = ["report"]
 
@@ -27,8 +26,8 @@ def report(name: str | None) -> dict[str, Any]:
     if name and not chosen and not found:
         chosen = [find_strategy(name)]
     for each in chosen:
-        with open_workplace(each.strategy, each.folder) as workplace:
-            found[each.strategy.name] = _of(workplace)
+        with open_history(each.strategy) as history:
+            found[each.strategy.name] = _of(history, each.folder)
     lines = [line for strategy, state in found.items() for line in (strategy, *_lines(state), "")]
     return {"strategies": found, "text": "\n".join(lines).rstrip()}
 
@@ -51,17 +50,17 @@ def _without_overrides(faults: dict[Path, SettingsError], name: str | None) -> d
     return found
 
 
-def _of(workplace: Workplace) -> dict[str, Any]:
-    strategy, ledger = workplace.strategy, workplace.ledger
-    publication = workplace.publications.current(strategy.name)
-    decided = decided_sessions(workplace.ledger, strategy.name)
-    study = latest_study(workplace, "9999-12")
+def _of(history: History, folder: Path) -> dict[str, Any]:
+    strategy, ledger = history.strategy, history.stores.ledger
+    publication = history.stores.publications.current(strategy.name)
+    decided = decided_sessions(history.stores.ledger, strategy.name)
+    study = latest_study(ledger, strategy, "9999-12")
     states = ledger.latest("portfolio_states", strategy.name)
     trading = ledger.latest("trading_states", strategy.name)
     models = ledger.read("models", strategy.name)
     fault = live_start_fault(strategy)
     return {
-        "last_session": str(workplace.last_session.date()),
+        "last_session": str(history.last_session.date()),
         "published_to": None if publication is None else str(publication.last_session.date()),
         "quarantined": None if publication is None else publication.quarantined,
         "notices": None if publication is None else len(publication.details.get("notices", ())),
@@ -70,15 +69,15 @@ def _of(workplace: Workplace) -> dict[str, Any]:
         "verdict": None if study is None else str(study["verdict"]),
         "models": int(models["model_id"].nunique()) if len(models) else 0,
         "decided_to": str(decided[-1].date()) if decided else None,
-        "undecided_sessions": len(undecided_sessions(workplace)),
+        "undecided_sessions": len(undecided_sessions(history.stores.ledger, history.strategy, history.live_sessions)),
         "equity_usd": None if states.empty else float(states["equity_usd"].iloc[-1]),
         "breaker": None
         if states.empty or not isinstance(states["breaker"].iloc[-1], str)
         else states["breaker"].iloc[-1],
         "trading_state": None if trading.empty else str(trading["state"].iloc[-1]),
-        "kill_switch": kill_switch_state(ledger, strategy.name),
+        "kill_switch": kill_switch_now(ledger, strategy.name),
         "faults": [] if fault is None else [f"{fault.found}; expected {fault.expected}"],
-        "missing": missing_of(strategy, workplace.folder),
+        "missing": missing_of(strategy, folder),
     }
 
 

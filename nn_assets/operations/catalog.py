@@ -13,7 +13,7 @@ from nn_assets.settings import Strategy, load_strategy
 from nn_assets.settings.reading import line_of_key
 from nn_assets.store.home import home
 
-__all__ = ["StrategyFile", "find_live_strategy", "find_strategy", "load_strategies", "read_strategies"]
+__all__ = ["StrategyFile", "find_live_strategy", "find_strategy", "folder_of", "load_strategies", "read_strategies"]
 
 
 @dataclass(frozen=True)
@@ -123,3 +123,8 @@ def find_strategy(name: str) -> StrategyFile:
             key="strategy",
         )
     return known[name]
+
+
+def folder_of(name: str) -> Path:
+    """The folder that a strategy's relative data paths start from."""
+    return find_strategy(name).folder

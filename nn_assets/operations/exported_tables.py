@@ -19,11 +19,12 @@ from nn_assets.market.panel import FIELDS, panel_from_bars
 from nn_assets.market.quality.cleaning import clean
 from nn_assets.market.quality.intraday_cleaning import clean_intraday
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
+from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.series import OTHER_SERIES
 from nn_assets.operations.asof.universe import UNIVERSE
 from nn_assets.operations.clock import as_of_sessions, now_utc
+from nn_assets.operations.history import History
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, published_intraday
-from nn_assets.operations.workplace import Workplace
 
 __all__ = ["ADJUSTED", "TABLES", "read_exported"]
 
@@ -42,7 +43,7 @@ ADJUSTED = ("backward", "forward")
 
 
 def read_exported(
-    workplace: Workplace,
+    history: History,
     table: str,
     first: pd.Timestamp | None,
     last: pd.Timestamp | None,
@@ -66,16 +67,16 @@ def read_exported(
     PublicationError
         The table was never stored.
     """
-    name = workplace.strategy.name
+    name = history.strategy.name
     if table == "audit":
-        return workplace.ledger.chain()
+        return history.stores.ledger.chain()
     if table in _LEDGER_TABLES:
         low, high = (_month(first), _month(last)) if table in _BY_MONTH else (first, last)
-        return workplace.ledger.read(_LEDGER_TABLES[table], name, low, high, moment)
-    frame = _LAKE_TABLES[table](workplace, moment)
+        return history.stores.ledger.read(_LEDGER_TABLES[table], name, low, high, moment)
+    frame = _LAKE_TABLES[table](history, moment)
     if adjusted is not None:
-        frame = _adjusted(workplace, frame, moment, adjusted)
-    seen = workplace.last_session if last is None else min(last, workplace.last_session)
+        frame = _adjusted(history, frame, moment, adjusted)
+    seen = history.last_session if last is None else min(last, history.last_session)
     return frame[_between(table, frame, first, seen)].reset_index(drop=True)
 
 
@@ -94,16 +95,16 @@ def _between(table: str, frame: pd.DataFrame, first: pd.Timestamp | None, last: 
     return inside.groupby([frame[key] for key in _SPELL]).transform("any").astype(bool)
 
 
-def _bars(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame:
+def _bars(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     """Clean bars, as published or as they were known at a moment."""
     if moment is None:
-        return workplace.bars()
-    market = workplace.strategy.market
-    return clean(known_bars(workplace.raw_versions(), moment), market.calendar, workplace.strategy.cleaning).bars
+        return history.view().bars
+    market = history.strategy.market
+    return clean(known_bars(history.raw_versions, moment), market.calendar, history.strategy.cleaning).bars
 
 
-def _adjusted(workplace: Workplace, bars: pd.DataFrame, moment: pd.Timestamp | None, how: str) -> pd.DataFrame:
-    actions, market = _known_actions(workplace, moment), workplace.strategy.market
+def _adjusted(history: History, bars: pd.DataFrame, moment: pd.Timestamp | None, how: str) -> pd.DataFrame:
+    actions, market = _known_actions(history, moment), history.strategy.market
     if actions is None or bars.empty:
         return bars
     sessions = sessions_between(market.calendar, bars["session"].min(), bars["session"].max())
@@ -114,33 +115,32 @@ def _adjusted(workplace: Workplace, bars: pd.DataFrame, moment: pd.Timestamp | N
     return bars.assign(**{field: getattr(shown, field)[place] for field in FIELDS})
 
 
-def _actions(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame:
+def _actions(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     """Splits and dividends, as the publication in force has them or as they were known at a moment."""
-    actions = _known_actions(workplace, moment)
+    actions = _known_actions(history, moment)
     if actions is None:
-        raise _never_stored(workplace, "splits and dividends", "source.actions_path", "raw_bars")
+        raise _never_stored(history, "splits and dividends", "source.actions_path", "raw_bars")
     return actions
 
 
-def _known_actions(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame | None:
+def _known_actions(history: History, moment: pd.Timestamp | None) -> pd.DataFrame | None:
     if moment is None:
-        return workplace.actions()
-    name = workplace.strategy.name
-    versions = read_action_versions(workplace.lake, name, workplace.lake.segments(name, ACTIONS))
+        return history.view().actions
+    name = history.strategy.name
+    versions = read_action_versions(history.stores, name, history.stores.lake.segments(name, ACTIONS))
     return None if versions is None else actions_as_of(versions, moment)
 
 
-def _quarantine(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame:
+def _quarantine(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     # From the raw bars, so that what made the gate halt can be read although nothing was published.
-    market = workplace.strategy.market
-    known = known_bars(workplace.raw_versions(), now_utc() if moment is None else moment)
-    return clean(known, market.calendar, workplace.strategy.cleaning).quarantine
+    market = history.strategy.market
+    known = known_bars(history.raw_versions, now_utc() if moment is None else moment)
+    return clean(known, market.calendar, history.strategy.cleaning).quarantine
 
 
-def _features(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame:
+def _features(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     """Features in wide form, one row for each symbol and session."""
-    session = workplace.last_session if moment is None else _last_known(workplace, moment)
-    cube = workplace.cube(session)
+    cube = history.view(None if moment is None else _last_known(history, moment)).cube
     values = np.asarray(cube.values)
     bars, symbols = values.shape[:2]
     frame = pd.DataFrame(values.reshape(bars * symbols, -1), columns=list(cube.names))
@@ -149,15 +149,16 @@ def _features(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame
     return frame
 
 
-def _forecasts(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame:
-    frame = workplace.forecast_history()
-    return frame if moment is None else frame[frame["session"] <= _last_known(workplace, moment)]
+def _forecasts(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
+    lake, name = history.stores.lake, history.strategy.name
+    frame = lake.read_months(name, FORECASTS, list(lake.months(name, FORECASTS)))
+    return frame if moment is None else frame[frame["session"] <= _last_known(history, moment)]
 
 
-def _last_known(workplace: Workplace, moment: pd.Timestamp) -> pd.Timestamp:
+def _last_known(history: History, moment: pd.Timestamp) -> pd.Timestamp:
     """The last session whose decision could be made by a moment."""
-    sessions = workplace.sessions()
-    known = as_of_sessions(workplace.strategy.market, sessions) <= moment
+    sessions = history.axis
+    known = as_of_sessions(history.strategy.market, sessions) <= moment
     if not known.any():
         raise SettingsError(
             expected=f"a time after the close of {sessions[0].date()}",
@@ -168,39 +169,39 @@ def _last_known(workplace: Workplace, moment: pd.Timestamp) -> pd.Timestamp:
     return sessions[known][-1]
 
 
-def _series(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame:
+def _series(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     """Every version of every observation, or each observation as it was known at a moment."""
-    _check_taken_in(workplace, OTHER_SERIES, "observations of other series", "series")
-    versions = workplace.lake.read_segments(workplace.strategy.name, OTHER_SERIES)
+    _check_taken_in(history, OTHER_SERIES, "observations of other series", "series")
+    versions = history.stores.lake.read_segments(history.strategy.name, OTHER_SERIES)
     return versions if moment is None else series_as_of(versions, moment)
 
 
-def _membership(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame:
+def _membership(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     """Every version of every spell, or each spell as it was known at a moment."""
-    _check_taken_in(workplace, UNIVERSE, "membership of a universe", "universe")
-    versions = workplace.lake.read_segments(workplace.strategy.name, UNIVERSE)
+    _check_taken_in(history, UNIVERSE, "membership of a universe", "universe")
+    versions = history.stores.lake.read_segments(history.strategy.name, UNIVERSE)
     return versions if moment is None else membership_as_of(versions, moment)
 
 
-def _intraday(workplace: Workplace, moment: pd.Timestamp | None) -> pd.DataFrame:
+def _intraday(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     """Clean bars within the session, as published or as they were known at a moment."""
-    strategy = workplace.strategy
-    _check_taken_in(workplace, RAW_INTRADAY, "bars within the session", "intraday")
+    strategy = history.strategy
+    _check_taken_in(history, RAW_INTRADAY, "bars within the session", "intraday")
     if moment is None:
-        return published_intraday(workplace)
-    known = intraday_as_of(workplace.lake.read_segments(strategy.name, RAW_INTRADAY), moment)
+        return published_intraday(history)
+    known = intraday_as_of(history.stores.lake.read_segments(strategy.name, RAW_INTRADAY), moment)
     if known.empty or strategy.intraday is None:
         return empty(INTRADAY_BARS)
     return clean_intraday(known, strategy.market.calendar, strategy.intraday, strategy.cleaning, seen_at=moment).bars
 
 
-def _check_taken_in(workplace: Workplace, table: str, what: str, section: str) -> None:
-    if not workplace.lake.segments(workplace.strategy.name, table):
-        raise _never_stored(workplace, what, section, table)
+def _check_taken_in(history: History, table: str, what: str, section: str) -> None:
+    if not history.stores.lake.segments(history.strategy.name, table):
+        raise _never_stored(history, what, section, table)
 
 
-def _never_stored(workplace: Workplace, what: str, setting: str, asset: str) -> PublicationError:
-    name = workplace.strategy.name
+def _never_stored(history: History, what: str, setting: str, asset: str) -> PublicationError:
+    name = history.strategy.name
     return PublicationError(
         expected=what,
         found="none ever taken in",
@@ -209,7 +210,7 @@ def _never_stored(workplace: Workplace, what: str, setting: str, asset: str) -> 
     )
 
 
-_LAKE_TABLES: dict[str, Callable[[Workplace, pd.Timestamp | None], pd.DataFrame]] = {
+_LAKE_TABLES: dict[str, Callable[[History, pd.Timestamp | None], pd.DataFrame]] = {
     "bars": _bars,
     "quarantine": _quarantine,
     "features": _features,

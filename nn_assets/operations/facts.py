@@ -21,9 +21,9 @@ from nn_assets.operations.stores import Stores
 from nn_assets.settings import Strategy
 from nn_assets.store.lake.publication import Publication
 
-__all__ = ["FORECASTS", "RAW_BARS", "StoredFacts"]
+__all__ = ["RAW_BARS", "StoredFacts"]
 
-RAW_BARS, FORECASTS = "raw_bars", "forecasts"
+RAW_BARS = "raw_bars"
 
 BoolArray = npt.NDArray[np.bool_]
 

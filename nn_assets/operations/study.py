@@ -19,7 +19,7 @@ from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.fold_model import ESTIMATORS
 from nn_assets.learning.folds import forecast_rows
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
-from nn_assets.operations.facts import FORECASTS
+from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.history import History
 from nn_assets.operations.models.forecasts import forecast_record

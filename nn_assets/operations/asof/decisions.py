@@ -8,7 +8,7 @@ from nn_assets.market.calendar.sessions import next_session
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["decided_sessions", "decision_moments", "first_undecided", "last_decided_session"]
+__all__ = ["decided_sessions", "decision_moments", "first_undecided", "last_decided_session", "undecided_sessions"]
 
 
 def decided_sessions(ledger: Ledger, strategy: str) -> list[pd.Timestamp]:
@@ -20,6 +20,13 @@ def last_decided_session(ledger: Ledger, strategy: str) -> pd.Timestamp | None:
     """The last session with a decision on record; None before the first."""
     decided = ledger.latest("decisions", strategy)["session"]
     return None if decided.empty else decided.max()
+
+
+def undecided_sessions(ledger: Ledger, strategy: Strategy, live_sessions: pd.DatetimeIndex) -> list[pd.Timestamp]:
+    """Live sessions so far without a decision on record, in order; none where no live start is stated."""
+    if strategy.market.live_starts is None:
+        return []
+    return list(live_sessions.difference(pd.DatetimeIndex(decided_sessions(ledger, strategy.name))))
 
 
 def first_undecided(ledger: Ledger, strategy: Strategy) -> pd.Timestamp | None:

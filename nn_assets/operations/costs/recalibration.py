@@ -9,22 +9,21 @@ import pandas as pd
 
 from nn_assets.costs.calibration import CalibrationResult, recalibrate
 from nn_assets.costs.model import cost_model_from
-from nn_assets.operations.workplace import Workplace
-from nn_assets.session.market_view import market_view
+from nn_assets.operations.history import History
 from nn_assets.store.values import canonical_json
 
 __all__ = ["recalibrate_costs"]
 
 
-def recalibrate_costs(workplace: Workplace, run_id: str) -> CalibrationResult:
+def recalibrate_costs(history: History, run_id: str) -> CalibrationResult:
     """Propose coefficients from every fill on record, and record the outcome.
 
     Running again on the same fills and prior changes nothing.
     """
-    strategy, session = workplace.strategy, workplace.last_session
+    strategy, session = history.strategy, history.last_session
     # Always the settings' own: a prior that moved with each run would creep past every bound.
     prior = cost_model_from(strategy.costs)
-    fills = _with_liquidity(workplace, workplace.ledger.read("fills", strategy.name))
+    fills = _with_liquidity(history, history.stores.ledger.read("fills", strategy.name))
     result = recalibrate(fills, prior, strategy.costs, dated=str(session.date()))
     told = {
         "session": session,
@@ -40,17 +39,19 @@ def recalibrate_costs(workplace: Workplace, run_id: str) -> CalibrationResult:
         },
     }
     identity = hashlib.sha256(canonical_json(told).encode()).hexdigest()[:16]
-    workplace.ledger.append("cost_models", [{"cost_model_id": identity, **told}], run_id=run_id, strategy=strategy.name)
+    history.stores.ledger.append(
+        "cost_models", [{"cost_model_id": identity, **told}], run_id=run_id, strategy=strategy.name
+    )
     return result
 
 
-def _with_liquidity(workplace: Workplace, fills: pd.DataFrame) -> pd.DataFrame:
+def _with_liquidity(history: History, fills: pd.DataFrame) -> pd.DataFrame:
     """Add reference price, average daily volume and volatility as known when each order was decided."""
-    strategy = workplace.strategy
-    orders = workplace.ledger.read("orders", strategy.name)[["client_order_id", "reference_price"]]
+    strategy = history.strategy
+    orders = history.stores.ledger.read("orders", strategy.name)[["client_order_id", "reference_price"]]
     joined = fills.merge(orders, on="client_order_id", how="left")
-    panel = workplace.panel()
-    market = market_view(panel, strategy.portfolio)
+    market = history.cut_for(history.last_session).market
+    panel = market.panel
     row = market.panel.sessions.get_indexer(pd.DatetimeIndex(joined["session"])) - 1
     column = pd.Index(panel.symbols).get_indexer(joined["symbol"])
     known = (row >= 0) & (column >= 0)

@@ -10,11 +10,11 @@ import pandas as pd
 
 from nn_assets.evaluation.replay import Scene, replay
 from nn_assets.operations.asof.costs import cost_model, recorded_cost_model_ids
+from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.decisions.late_actions import late_actions
 from nn_assets.operations.decisions.records import Given, recorded_given
 from nn_assets.operations.decisions.rounds import watch_of
 from nn_assets.operations.decisions.standing import spending_on_record, standing_before
-from nn_assets.operations.facts import FORECASTS
 from nn_assets.operations.history import History
 from nn_assets.operations.models.forecasts import forecasts_until, read_forecast_list
 from nn_assets.session.daily_round import Round, Standing

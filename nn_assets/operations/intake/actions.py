@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from nn_assets.market.quality.cleaning import Cleaned
 from nn_assets.market.quality.suspicions import suspicions
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
 from nn_assets.operations.clock import as_of_sessions, last_stated_session, now_utc, seen_until
-from nn_assets.operations.workplace import Workplace
+from nn_assets.operations.history import History
 from nn_assets.sources.protocol import ActionSource, Source
 from nn_assets.sources.tables.actions_file import ActionsFile
 
@@ -37,15 +38,15 @@ __all__ = [
 _JUMPS = ("possible_split", "unexplained_jump")  # notices whose value is the log return
 
 
-def ingest_actions(workplace: Workplace, source: Source, decided_to: pd.Timestamp | None) -> RevisionCount:
+def ingest_actions(history: History, folder: Path, source: Source, decided_to: pd.Timestamp | None) -> RevisionCount:
     """Take in every action up to the last session that may be seen; see :func:`new_actions`."""
-    fresh, counted = new_actions(workplace, source, decided_to)
-    append_actions(workplace, fresh)
+    fresh, counted = new_actions(history, folder, source, decided_to)
+    append_actions(history, fresh)
     return counted
 
 
 def new_actions(
-    workplace: Workplace, source: Source, decided_to: pd.Timestamp | None
+    history: History, folder: Path, source: Source, decided_to: pd.Timestamp | None
 ) -> tuple[pd.DataFrame, RevisionCount]:
     """Ask for every action up to the last session that may be seen: what is new or differs, not stored yet.
 
@@ -58,19 +59,19 @@ def new_actions(
     SourceError
         The source withdraws more at once than ``source.max_withdrawn_fraction``.
     """
-    strategy, market = workplace.strategy, workplace.strategy.market
+    strategy, market = history.strategy, history.strategy.market
     path = strategy.source.actions_path
-    offering = source if path is None else ActionsFile(workplace.folder / path)
+    offering = source if path is None else ActionsFile(folder / path)
     # A database that is asked for no actions has not answered that there are none.
     if not isinstance(offering, ActionSource) or getattr(offering, "actions_query", None) == "":
         return empty(ACTION_VERSIONS), RevisionCount()
-    first, last, arrived_at = pd.Timestamp(market.history_starts), workplace.last_session, now_utc()
+    first, last, arrived_at = pd.Timestamp(market.history_starts), history.last_session, now_utc()
     delivered = offering.actions(market.symbols, first, last)
     stamped = with_action_moments(
         delivered, market.calendar, market.known_at_lag_minutes, arrived_at, decided_to=decided_to
     )
-    segments = workplace.lake.segments(strategy.name, ACTIONS)
-    found = read_action_versions(workplace.lake, strategy.name, segments)
+    segments = history.stores.lake.segments(strategy.name, ACTIONS)
+    found = read_action_versions(history.stores, strategy.name, segments)
     stored = empty(ACTION_VERSIONS) if found is None else found
     if path is None:
         asked = source.name, market.symbols, first, last
@@ -80,36 +81,36 @@ def new_actions(
     return new_action_versions(stored, stamped)
 
 
-def append_actions(workplace: Workplace, fresh: pd.DataFrame) -> None:
+def append_actions(history: History, fresh: pd.DataFrame) -> None:
     """Store what :func:`new_actions` found."""
     if len(fresh):
-        workplace.lake.append_segment(workplace.strategy.name, ACTIONS, fresh)
+        history.stores.lake.append_segment(history.strategy.name, ACTIONS, fresh)
 
 
-def stored_actions(workplace: Workplace) -> int:
+def stored_actions(history: History) -> int:
     """Actions taken in so far, withdrawn ones left out."""
-    segments = workplace.lake.segments(workplace.strategy.name, ACTIONS)
-    known = actions_to_publish(workplace, segments)
+    segments = history.stores.lake.segments(history.strategy.name, ACTIONS)
+    known = actions_to_publish(history, segments)
     return 0 if known is None else len(known)
 
 
-def actions_to_publish(workplace: Workplace, segments: tuple[str, ...]) -> pd.DataFrame | None:
+def actions_to_publish(history: History, segments: tuple[str, ...]) -> pd.DataFrame | None:
     """Actions in some segments up to the last session, as known now; None without segments."""
-    versions = read_action_versions(workplace.lake, workplace.strategy.name, segments)
+    versions = read_action_versions(history.stores, history.strategy.name, segments)
     if versions is None:
         return None
-    last = workplace.last_session
-    known = actions_as_of(versions, seen_until(workplace.strategy.market, last, now_utc()))
+    last = history.last_session
+    known = actions_as_of(versions, seen_until(history.strategy.market, last, now_utc()))
     return known[known["ex_session"] <= last]
 
 
-def without_recorded_splits(cleaned: Cleaned, workplace: Workplace) -> Cleaned:
+def without_recorded_splits(cleaned: Cleaned, history: History) -> Cleaned:
     """Leave out the notices of jumps that a recorded split explains."""
-    actions = actions_to_publish(workplace, workplace.lake.segments(workplace.strategy.name, ACTIONS))
+    actions = actions_to_publish(history, history.stores.lake.segments(history.strategy.name, ACTIONS))
     if actions is None:
         return cleaned
     splits = actions[actions["kind"] == "split"].set_index(["symbol", "ex_session"])["value"].to_dict()
-    least = workplace.strategy.cleaning.jump_minimum_log_return
+    least = history.strategy.cleaning.jump_minimum_log_return
     kept = [
         notice
         for notice in cleaned.notices
@@ -120,22 +121,22 @@ def without_recorded_splits(cleaned: Cleaned, workplace: Workplace) -> Cleaned:
     return replace(cleaned, notices=tuple(kept))
 
 
-def action_messages(workplace: Workplace, bars: pd.DataFrame, actions: pd.DataFrame | None) -> list[str]:
+def action_messages(history: History, bars: pd.DataFrame, actions: pd.DataFrame | None) -> list[str]:
     """What a person should judge, one line each: bars and actions that contradict each other, late actions."""
     if actions is None:
         return []
     found = [f"{each.symbol} {each.first_session.date()}: {each.message}" for each in suspicions(bars, actions)]
-    return found + _late_messages(workplace)
+    return found + _late_messages(history)
 
 
-def _late_messages(workplace: Workplace) -> list[str]:
+def _late_messages(history: History) -> list[str]:
     """Actions as last told that came after their ex-session was decided, and the session that mends the book."""
-    market, name = workplace.strategy.market, workplace.strategy.name
-    versions = read_action_versions(workplace.lake, name, workplace.lake.segments(name, ACTIONS))
-    if versions is None or market.live_starts is None or len(workplace.live_sessions) == 0:
+    market, name = history.strategy.market, history.strategy.name
+    versions = read_action_versions(history.stores, name, history.stores.lake.segments(name, ACTIONS))
+    if versions is None or market.live_starts is None or len(history.live_sessions) == 0:
         return []
-    live = workplace.live_sessions
-    decided = workplace.ledger.read("decisions", name, bookkeeping=True).set_index("session")["recorded_at"]
+    live = history.live_sessions
+    decided = history.stores.ledger.read("decisions", name, bookkeeping=True).set_index("session")["recorded_at"]
     recorded = pd.DatetimeIndex(pd.to_datetime(decided.reindex(live), utc=True))
     closes = as_of_sessions(market, live)
     told = []
@@ -151,15 +152,15 @@ def _late_messages(workplace: Workplace) -> list[str]:
         what = f"the {row.kind} became known" if pd.notna(row.value) else f"the {row.kind} was withdrawn"
         told.append(
             f"{row.symbol} {row.ex_session.date()}: late_action: {what} {row.known_at:%Y-%m-%d %H:%M} UTC; "
-            + _mended(workplace, live[aware][0] if aware.any() else None)
+            + _mended(history, live[aware][0] if aware.any() else None)
         )
     return told
 
 
-def _mended(workplace: Workplace, session: pd.Timestamp | None) -> str:
+def _mended(history: History, session: pd.Timestamp | None) -> str:
     if session is not None:
         return f"a book that held it then is converted before the first fill of {session.date()}"
-    end = last_stated_session(workplace.strategy.market)
+    end = last_stated_session(history.strategy.market)
     if end is None:
         return "a book that held it then is converted before the first fill of the next session decided"
     return f"no session up to {end.date()}, the last to be decided, knows it: correct the position by hand"

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pandas as pd
 
 from nn_assets.frames import BAR_VERSIONS, empty
+from nn_assets.market.facts.actions import actions_as_of
 from nn_assets.market.facts.bars import RevisionCount, new_versions, with_assumed_known_at
 from nn_assets.market.facts.bars import as_of as known_bars
+from nn_assets.market.panel import panel_from_bars
 from nn_assets.market.quality.cleaning import Cleaned, clean
 from nn_assets.market.quality.gate import GateReport, inspect
-from nn_assets.operations.asof.actions import ACTIONS, data_hash_of
-from nn_assets.operations.asof.stored import last_decided_session
+from nn_assets.operations.asof.actions import ACTIONS, data_hash_of, read_action_versions
+from nn_assets.operations.asof.decisions import last_decided_session
 from nn_assets.operations.asof.universe import current_members
-from nn_assets.operations.clock import now_utc, seen_until
+from nn_assets.operations.clock import as_of_session, now_utc, seen_until
+from nn_assets.operations.facts import RAW_BARS
+from nn_assets.operations.history import History
 from nn_assets.operations.intake.actions import (
     action_messages,
     actions_to_publish,
@@ -25,7 +30,6 @@ from nn_assets.operations.intake.actions import (
 from nn_assets.operations.intake.files_read import UnreadFiles
 from nn_assets.operations.intake.intraday import intraday_notices
 from nn_assets.operations.intake.sources import source_of
-from nn_assets.operations.workplace import RAW_BARS, Workplace
 from nn_assets.sources.tables.files import FilesSource
 from nn_assets.store.lake.publication import Publication
 
@@ -47,7 +51,7 @@ class Ingested:
     actions: RevisionCount = field(default_factory=RevisionCount)
 
 
-def ingest_bars(workplace: Workplace) -> Ingested:
+def ingest_bars(history: History, folder: Path) -> Ingested:
     """Take in what the source has for every session up to the last that may be seen: what is new or differs.
 
     A source of files is asked for those alone that were not read yet, as long as the same is asked of it.
@@ -58,15 +62,15 @@ def ingest_bars(workplace: Workplace) -> Ingested:
     SourceError
         The source's answer about bars or actions is faulty; nothing of either is stored then.
     """
-    market = workplace.strategy.market
-    source = source_of(workplace)
-    first, last = pd.Timestamp(market.history_starts), workplace.last_session
-    arrived_at, decided_to = now_utc(), last_decided_session(workplace.ledger, workplace.strategy.name)
-    unread = UnreadFiles.of(workplace, source, arrived_at) if isinstance(source, FilesSource) else None
+    market = history.strategy.market
+    source = source_of(history, folder)
+    first, last = pd.Timestamp(market.history_starts), history.last_session
+    arrived_at, decided_to = now_utc(), last_decided_session(history.stores.ledger, history.strategy.name)
+    unread = UnreadFiles.of(history, source, arrived_at) if isinstance(source, FilesSource) else None
     delivered = (source if unread is None else unread).bars(market.symbols, first, last)
-    fresh_actions, actions = new_actions(workplace, source, decided_to)
-    counted = _append_new(workplace, delivered, arrived_at, decided_to) if len(delivered) else RevisionCount()
-    append_actions(workplace, fresh_actions)
+    fresh_actions, actions = new_actions(history, folder, source, decided_to)
+    counted = _append_new(history, delivered, arrived_at, decided_to) if len(delivered) else RevisionCount()
+    append_actions(history, fresh_actions)
     if unread is not None:
         unread.remember()
     files = () if unread is None else tuple(file.name for file in unread.files)
@@ -75,9 +79,9 @@ def ingest_bars(workplace: Workplace) -> Ingested:
 
 
 def _append_new(
-    workplace: Workplace, delivered: pd.DataFrame, arrived_at: pd.Timestamp, decided_to: pd.Timestamp | None
+    history: History, delivered: pd.DataFrame, arrived_at: pd.Timestamp, decided_to: pd.Timestamp | None
 ) -> RevisionCount:
-    market, name = workplace.strategy.market, workplace.strategy.name
+    market, name = history.strategy.market, history.strategy.name
     stamped = with_assumed_known_at(
         delivered,
         market.calendar,
@@ -87,11 +91,13 @@ def _append_new(
     )
     stated = delivered["known_at"].notna().to_numpy() if "known_at" in delivered.columns else None
     stored = empty(BAR_VERSIONS)
-    if workplace.lake.segments(name, RAW_BARS):
-        stored = workplace.raw_versions(pd.DatetimeIndex(stamped["session"].unique()))
+    if history.stores.lake.segments(name, RAW_BARS):
+        stored = history.stores.lake.read_segments(
+            name, RAW_BARS, sessions=pd.DatetimeIndex(stamped["session"].unique())
+        )
     fresh, counted = new_versions(stored, stamped, stated=stated)
     if len(fresh):
-        workplace.lake.append_segment(name, RAW_BARS, fresh)
+        history.stores.lake.append_segment(name, RAW_BARS, fresh)
     return counted
 
 
@@ -104,24 +110,24 @@ class Audited:
     versions: pd.DataFrame
 
 
-def audit_bars(workplace: Workplace) -> Audited:
+def audit_bars(history: History) -> Audited:
     """Clean the newest versions known, and let the gate judge them."""
-    market = workplace.strategy.market
-    moment = seen_until(market, workplace.last_session, now_utc())
-    known = known_bars(workplace.raw_versions(), moment)
-    cleaned = without_recorded_splits(clean(known, market.calendar, workplace.strategy.cleaning), workplace)
+    market = history.strategy.market
+    moment = seen_until(market, history.last_session, now_utc())
+    known = known_bars(history.raw_versions, moment)
+    cleaned = without_recorded_splits(clean(known, market.calendar, history.strategy.cleaning), history)
     due = market.symbols or tuple(sorted(cleaned.bars["symbol"].unique()))
     report = inspect(
         cleaned,
-        current_members(workplace.strategy, workplace.lake, due, workplace.last_session),
-        workplace.sessions(),
-        workplace.strategy.gate,
-        fills_at_open=workplace.strategy.label.execution == "next_open",
+        current_members(history.strategy, history.membership_versions, due, history.last_session),
+        history.axis,
+        history.strategy.gate,
+        fills_at_open=history.strategy.label.execution == "next_open",
     )
     return Audited(cleaned, report, known)
 
 
-def publish_bars(workplace: Workplace, audited: Audited, run_id: str) -> Publication:
+def publish_bars(history: History, audited: Audited, run_id: str) -> Publication:
     """Switch to the audited bars and record the publication in the ledger.
 
     Raises
@@ -129,13 +135,13 @@ def publish_bars(workplace: Workplace, audited: Audited, run_id: str) -> Publica
     SchemaError
         An action that no price can be adjusted for; the last publication stays.
     """
-    sessions = workplace.sessions()
-    segments = workplace.lake.segments(workplace.strategy.name, ACTIONS)
-    workplace.panel_to_publish(audited.cleaned.bars, segments)
-    actions = actions_to_publish(workplace, segments)
+    sessions = history.axis
+    segments = history.stores.lake.segments(history.strategy.name, ACTIONS)
+    _demand_adjustable(history, audited.cleaned.bars, segments)
+    actions = actions_to_publish(history, segments)
     notices = [f"{notice.symbol}: {notice.message}" for notice in audited.cleaned.notices]
-    publication = workplace.publications.publish(
-        workplace.strategy.name,
+    publication = history.stores.publications.publish(
+        history.strategy.name,
         audited.cleaned.bars,
         audited.cleaned.quarantine,
         first=sessions[0],
@@ -144,13 +150,28 @@ def publish_bars(workplace: Workplace, audited: Audited, run_id: str) -> Publica
         published_at=now_utc(),
         details={
             "quarantined_by_rule": audited.cleaned.counts(),
-            "notices": notices
-            + action_messages(workplace, audited.cleaned.bars, actions)
-            + intraday_notices(workplace),
+            "notices": notices + action_messages(history, audited.cleaned.bars, actions) + intraday_notices(history),
             **({ACTIONS: list(segments)} if segments else {}),
         },
     )
     # All of them: a run killed between the switch and this line left its own unrecorded.
-    rows = [each.to_row() for each in workplace.publications.history(workplace.strategy.name)]
-    workplace.ledger.append("publications", rows, run_id=run_id, strategy=workplace.strategy.name)
+    rows = [each.to_row() for each in history.stores.publications.history(history.strategy.name)]
+    history.stores.ledger.append("publications", rows, run_id=run_id, strategy=history.strategy.name)
     return publication
+
+
+def _demand_adjustable(history: History, bars: pd.DataFrame, segments: tuple[str, ...]) -> None:
+    """Refuse bars and actions of which no total return can be made: the last publication then stays.
+
+    Raises
+    ------
+    SchemaError
+        An action that no price can be adjusted for.
+    """
+    versions = read_action_versions(history.stores, history.strategy.name, segments)
+    market, last = history.strategy.market, history.last_session
+    actions = None
+    if versions is not None:
+        actions = actions_as_of(versions[versions["ex_session"] <= last], as_of_session(market, last))
+    symbols = market.symbols or tuple(sorted(bars["symbol"].unique()))
+    panel_from_bars(bars, history.axis, symbols, actions, market.adjustment_convention)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from nn_assets.market.quality.overview import overview
+from nn_assets.operations.history import History
 from nn_assets.operations.intake.bars import Audited
-from nn_assets.operations.workplace import Workplace
 from nn_assets.reports.expectations import SuiteResult, data_docs_page, validate_overview
 from nn_assets.store.home import reports_root
 from nn_assets.store.lake.files import replace_file
@@ -19,7 +19,7 @@ def data_docs_file(strategy: str) -> Path:
     return reports_root() / f"{strategy}-data-docs.html"
 
 
-def review_bars(workplace: Workplace, audited: Audited) -> tuple[SuiteResult, ...]:
+def review_bars(history: History, audited: Audited) -> tuple[SuiteResult, ...]:
     """Hold the audited bars against the suites and write the page, whatever the gate says of them.
 
     Raises
@@ -27,7 +27,7 @@ def review_bars(workplace: Workplace, audited: Audited) -> tuple[SuiteResult, ..
     GateHalted
         Great Expectations failed: the audit is not complete, so nothing may be published.
     """
-    strategy, sessions, report = workplace.strategy, workplace.sessions(), audited.report
+    strategy, sessions, report = history.strategy, history.axis, audited.report
     found = overview(audited.cleaned, strategy.market.symbols, sessions)
     results = validate_overview(found, strategy.gate)
     facts = [

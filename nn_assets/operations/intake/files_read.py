@@ -17,7 +17,8 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.frames import DELIVERED_BARS, empty
-from nn_assets.operations.workplace import RAW_BARS, Workplace
+from nn_assets.operations.facts import RAW_BARS
+from nn_assets.operations.history import History
 from nn_assets.sources.tables.files import FilesSource
 from nn_assets.store.lake.files import file_sha256, read_record, write_record
 
@@ -39,7 +40,7 @@ class UnreadFiles:
         Archives among those read that held no bars.
     """
 
-    workplace: Workplace
+    history: History
     source: FilesSource
     now: pd.Timestamp
     files: list[Path] = field(default_factory=list)
@@ -49,12 +50,12 @@ class UnreadFiles:
     _gone: dict[str, Any] = field(default_factory=dict)  # files on record, no longer there
 
     @classmethod
-    def of(cls, workplace: Workplace, source: FilesSource, now: pd.Timestamp) -> UnreadFiles:
+    def of(cls, history: History, source: FilesSource, now: pd.Timestamp) -> UnreadFiles:
         """Compare the files there are with those on record."""
-        found = cls(workplace, source, now)
-        record = read_record(_path(workplace)) or {}
+        found = cls(history, source, now)
+        record = read_record(_path(history)) or {}
         # Additions can only become more; fewer, and bars on record as read are gone.
-        valid = record.get("asked") == _asked(workplace, source) and record.get("additions", 0) <= _additions(workplace)
+        valid = record.get("asked") == _asked(history, source) and record.get("additions", 0) <= _additions(history)
         known = record.get("files", {})
         for file in source.files():
             before = known.pop(file.name, None)
@@ -102,10 +103,10 @@ class UnreadFiles:
     def remember(self) -> None:
         """Put the files on record as read."""
         write_record(
-            _path(self.workplace),
+            _path(self.history),
             {
-                "asked": _asked(self.workplace, self.source),
-                "additions": _additions(self.workplace),
+                "asked": _asked(self.history, self.source),
+                "additions": _additions(self.history),
                 "files": {**self._gone, **self._kept, **self._seen},
             },
         )
@@ -125,20 +126,20 @@ def _told(file: Path, before: dict[str, Any] | None, now: pd.Timestamp) -> dict[
     return {"stamp": stamp if settled else None, "sha256": sha256, "changed_at": changed_at, "whole": True}
 
 
-def _path(workplace: Workplace) -> Path:
-    return workplace.lake.folder(workplace.strategy.name, RAW_BARS) / "files_read.json"
+def _path(history: History) -> Path:
+    return history.stores.lake.folder(history.strategy.name, RAW_BARS) / "files_read.json"
 
 
-def _additions(workplace: Workplace) -> int:
-    return workplace.lake.additions(workplace.strategy.name, RAW_BARS)
+def _additions(history: History) -> int:
+    return history.stores.lake.additions(history.strategy.name, RAW_BARS)
 
 
-def _asked(workplace: Workplace, source: FilesSource) -> dict[str, Any]:
+def _asked(history: History, source: FilesSource) -> dict[str, Any]:
     """What decides which bars a file gives, but for the last session."""
-    market = workplace.strategy.market
+    market = history.strategy.market
     return {
         "path": str(source.path),
-        "settings": workplace.strategy.source.model_dump(mode="json"),
+        "settings": history.strategy.source.model_dump(mode="json"),
         "requires_volume": source.requires_volume,
         "symbols": list(market.symbols),
         "first": str(market.history_starts),

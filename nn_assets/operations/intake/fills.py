@@ -12,7 +12,7 @@ from nn_assets.frames import FILLS, validate
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.clock import now_utc
-from nn_assets.operations.workplace import open_workplace
+from nn_assets.operations.history import open_history
 from nn_assets.sources.protocol import validate_symbol
 
 __all__ = ["import_fills"]
@@ -61,8 +61,8 @@ def import_fills(strategy: str, file: Path) -> dict[str, Any]:
     _refuse(found["quantity"], frame["quantity"] == 0.0, "quantity", "a number other than zero", file)
     checked = validate(frame[list(FILLS.columns)], FILLS)
     # Alone: a decision under way counts the fills recorded before it, and none recorded meanwhile.
-    with open_workplace(chosen) as workplace, workplace.alone():
-        ledger = workplace.ledger
+    with open_history(chosen) as history, history.stores.alone(strategy):
+        ledger = history.stores.ledger
         known = ledger.read("fills", strategy, where={"source": "imported"})[["fill_id", "known_at"]]
         # A fill on record keeps the moment it was first known; the ledger then compares the rest.
         merged = checked.merge(known, on="fill_id", how="left", suffixes=("", "_first"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
@@ -19,9 +20,9 @@ from nn_assets.market.facts.intraday import (
 )
 from nn_assets.market.quality.gate import GateReport
 from nn_assets.market.quality.intraday_cleaning import CleanedIntraday, clean_intraday, inspect_intraday
-from nn_assets.operations.asof.stored import last_decided_session
+from nn_assets.operations.asof.decisions import last_decided_session
 from nn_assets.operations.clock import now_utc, seen_until
-from nn_assets.operations.workplace import Workplace
+from nn_assets.operations.history import History
 from nn_assets.settings import IntradaySettings
 from nn_assets.sources.protocol import checked_selection
 from nn_assets.sources.tables.intraday_files import read_intraday_files
@@ -51,17 +52,17 @@ class AuditedIntraday:
     sessions: SessionBars
 
 
-def _settings(workplace: Workplace) -> IntradaySettings:
-    assert workplace.strategy.intraday is not None, "asked of a strategy with intraday bars only"
-    return workplace.strategy.intraday
+def _settings(history: History) -> IntradaySettings:
+    assert history.strategy.intraday is not None, "asked of a strategy with intraday bars only"
+    return history.strategy.intraday
 
 
-def _published_as(workplace: Workplace) -> str:
+def _published_as(history: History) -> str:
     """Name of the publications of intraday bars; no strategy's, since those hold no point."""
-    return f"{workplace.strategy.name}.intraday"
+    return f"{history.strategy.name}.intraday"
 
 
-def ingest_intraday(workplace: Workplace) -> tuple[RevisionCount, int]:
+def ingest_intraday(history: History, folder: Path) -> tuple[RevisionCount, int]:
     """Read every bar of the sessions that may be seen; append what is new or differs.
 
     Returns
@@ -70,30 +71,30 @@ def ingest_intraday(workplace: Workplace) -> tuple[RevisionCount, int]:
     int
         Rows that the files delivered.
     """
-    strategy, settings = workplace.strategy, _settings(workplace)
-    delivered = read_intraday_files(workplace.folder, settings)
+    strategy, settings = history.strategy, _settings(history)
+    delivered = read_intraday_files(folder, settings)
     stamped = stamped_intraday(
         delivered,
         strategy.market.calendar,
         settings,
         now_utc(),
-        decided_to=last_decided_session(workplace.ledger, strategy.name),
+        decided_to=last_decided_session(history.stores.ledger, strategy.name),
     )
-    wanted = stamped["session"].between(pd.Timestamp(strategy.market.history_starts), workplace.last_session)
+    wanted = stamped["session"].between(pd.Timestamp(strategy.market.history_starts), history.last_session)
     if strategy.market.symbols:
         wanted &= stamped["symbol"].isin(strategy.market.symbols)
-    fresh, counted = new_intraday(_versions(workplace), stamped[wanted].reset_index(drop=True))
+    fresh, counted = new_intraday(_versions(history), stamped[wanted].reset_index(drop=True))
     if len(fresh):
-        workplace.lake.append_segment(strategy.name, RAW_INTRADAY, fresh)
+        history.stores.lake.append_segment(strategy.name, RAW_INTRADAY, fresh)
     return counted, len(delivered)
 
 
-def _versions(workplace: Workplace) -> pd.DataFrame:
-    lake, name = workplace.lake, workplace.strategy.name
+def _versions(history: History) -> pd.DataFrame:
+    lake, name = history.stores.lake, history.strategy.name
     return lake.read_segments(name, RAW_INTRADAY) if lake.segments(name, RAW_INTRADAY) else empty(INTRADAY_VERSIONS)
 
 
-def audit_intraday(workplace: Workplace) -> AuditedIntraday:
+def audit_intraday(history: History) -> AuditedIntraday:
     """Clean the newest versions known, let the gate judge them, and aggregate what is clean.
 
     Raises
@@ -101,13 +102,13 @@ def audit_intraday(workplace: Workplace) -> AuditedIntraday:
     PublicationError
         No bar was taken in.
     """
-    strategy, settings = workplace.strategy, _settings(workplace)
+    strategy, settings = history.strategy, _settings(history)
     market = strategy.market
-    seen_at = seen_until(market, workplace.last_session, now_utc())
-    known = intraday_as_of(_versions(workplace), seen_at)
+    seen_at = seen_until(market, history.last_session, now_utc())
+    known = intraday_as_of(_versions(history), seen_at)
     if known.empty:
         raise PublicationError(
-            expected=f"intraday bars from {market.history_starts} to {workplace.last_session.date()}",
+            expected=f"intraday bars from {market.history_starts} to {history.last_session.date()}",
             found="none stored",
             remedy=f"deliver bars of these sessions, and materialise {strategy.name}/{RAW_INTRADAY}",
             strategy=strategy.name,
@@ -117,10 +118,10 @@ def audit_intraday(workplace: Workplace) -> AuditedIntraday:
     return AuditedIntraday(cleaned, report, session_bars(cleaned.bars, market.calendar, settings))
 
 
-def publish_intraday(workplace: Workplace, audited: AuditedIntraday, run_id: str) -> Publication:
+def publish_intraday(history: History, audited: AuditedIntraday, run_id: str) -> Publication:
     """Switch to the audited bars and record the publication in the ledger."""
-    sessions, name = workplace.sessions(), _published_as(workplace)
-    publication = workplace.publications.publish(
+    sessions, name = history.axis, _published_as(history)
+    publication = history.stores.publications.publish(
         name,
         audited.cleaned.bars,
         audited.cleaned.quarantine,
@@ -136,12 +137,12 @@ def publish_intraday(workplace: Workplace, audited: AuditedIntraday, run_id: str
         },
     )
     # All of them: a run killed between the switch and this line left its own unrecorded.
-    rows = [each.to_row() for each in workplace.publications.history(name)]
-    workplace.ledger.append("publications", rows, run_id=run_id, strategy=name)
+    rows = [each.to_row() for each in history.stores.publications.history(name)]
+    history.stores.ledger.append("publications", rows, run_id=run_id, strategy=name)
     return publication
 
 
-def published_intraday(workplace: Workplace, last: pd.Timestamp | None = None) -> pd.DataFrame:
+def published_intraday(history: History, last: pd.Timestamp | None = None) -> pd.DataFrame:
     """Clean intraday bars as published last.
 
     Raises
@@ -149,15 +150,15 @@ def published_intraday(workplace: Workplace, last: pd.Timestamp | None = None) -
     PublicationError
         None are published that reach ``last``: the last session that may be seen when left out.
     """
-    publication = workplace.publications.require(_published_as(workplace), last or workplace.last_session)
-    return workplace.publications.bars(publication)
+    publication = history.stores.publications.require(_published_as(history), last or history.last_session)
+    return history.stores.publications.bars(publication)
 
 
-def intraday_notices(workplace: Workplace) -> list[str]:
+def intraday_notices(history: History) -> list[str]:
     """Sessions of the intraday bars in force that made no daily bar, a line each; none without such bars."""
-    if workplace.strategy.intraday is None:
+    if history.strategy.intraday is None:
         return []
-    publication = workplace.publications.current(_published_as(workplace))
+    publication = history.stores.publications.current(_published_as(history))
     return [] if publication is None else list(publication.details.get("notices", ()))
 
 
@@ -166,13 +167,13 @@ class PublishedIntraday:
 
     Parameters
     ----------
-    workplace : Workplace
+    history : History
     """
 
     name = "intraday"
 
-    def __init__(self, workplace: Workplace) -> None:
-        self.workplace = workplace
+    def __init__(self, history: History) -> None:
+        self.history = history
 
     def bars(
         self,
@@ -187,7 +188,7 @@ class PublishedIntraday:
         PublicationError
             No intraday bars are published that reach ``last``.
         """
-        workplace = self.workplace
-        intraday = published_intraday(workplace, last)
-        made = session_bars(intraday, workplace.strategy.market.calendar, _settings(workplace))
+        history = self.history
+        intraday = published_intraday(history, last)
+        made = session_bars(intraday, history.strategy.market.calendar, _settings(history))
         return checked_selection(made.bars, self.name, symbols, first, last)

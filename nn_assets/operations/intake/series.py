@@ -12,14 +12,13 @@ from nn_assets.frames import QUARANTINE, SERIES, conform, empty
 from nn_assets.market.facts.bars import RevisionCount
 from nn_assets.market.facts.series import new_observations
 from nn_assets.market.facts.series_intake import JudgedSeries, judge_series
-from nn_assets.operations.asof.series import OTHER_SERIES, series_versions
-from nn_assets.operations.asof.stored import last_decided_session
+from nn_assets.operations.asof.decisions import last_decided_session
+from nn_assets.operations.asof.series import OTHER_SERIES, read_series_versions
 from nn_assets.operations.clock import as_of_session, now_utc
+from nn_assets.operations.history import History
 from nn_assets.operations.intake.funding import FundingRequest, asked_before, remember_asked
-from nn_assets.settings import FundingSeriesSettings, Strategy
+from nn_assets.settings import FundingSeriesSettings
 from nn_assets.sources.tables.series_files import read_series_file
-from nn_assets.store.lake.lake import Lake
-from nn_assets.store.ledger.ledger import Ledger
 
 __all__ = ["TakenSeries", "ingest_series"]
 
@@ -36,23 +35,16 @@ class TakenSeries:
     counted: RevisionCount
 
 
-def ingest_series(
-    strategy: Strategy,
-    lake: Lake,
-    ledger: Ledger,
-    folder: Path,
-    last_session: pd.Timestamp,
-    tell: Callable[[str], None] = lambda _: None,
-) -> list[TakenSeries]:
+def ingest_series(history: History, folder: Path, tell: Callable[[str], None] = lambda _: None) -> list[TakenSeries]:
     """Read every series that the strategy names; append what is new or differs, keep the quarantine.
+
+    An exchange is asked for nothing that is later than the decision on the last session that may be seen; of a
+    file nothing is taken in that was not known by then.
 
     Parameters
     ----------
     folder : Path
         That relative paths start from.
-    last_session : Timestamp
-        An exchange is asked for nothing that is later than the decision on it; of a file nothing is
-        taken in that was not known by then.
     tell : callable
         Told a line before and after an exchange is asked.
 
@@ -61,8 +53,9 @@ def ingest_series(
     SourceError
         A file is absent or faulty, or an exchange's answer is; nothing of this delivery is stored then.
     """
-    stored = series_versions(strategy, lake)
-    decided = last_decided_session(ledger, strategy.name)
+    strategy, lake, last_session = history.strategy, history.stores.lake, history.last_session
+    stored = read_series_versions(history.stores, strategy.name)
+    decided = last_decided_session(history.stores.ledger, strategy.name)
     decided_at = None if decided is None else as_of_session(strategy.market, decided)
     arrived = now_utc()
     place = lake.folder(strategy.name, OTHER_SERIES)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import pandas as pd
 
 from nn_assets.market.facts.bars import known_after
+from nn_assets.operations.history import History
 from nn_assets.operations.intake.intraday import PublishedIntraday
-from nn_assets.operations.workplace import Workplace
 from nn_assets.settings.sources import (
     AlpacaSettings,
     CcxtSettings,
@@ -34,20 +35,20 @@ from nn_assets.sources.vendors.yfinance import YfinanceSource
 __all__ = ["source_of"]
 
 
-def source_of(workplace: Workplace) -> Source:
+def source_of(history: History, folder: Path) -> Source:
     """The source that the strategy names. Nothing is asked yet, and no key is read."""
-    settings, market = workplace.strategy.source, workplace.strategy.market
+    settings, market = history.strategy.source, history.strategy.market
     scope = Scope(market.calendar, market.symbols, market.history_starts)
-    volume = workplace.strategy.cleaning.traded_with_volume
-    if workplace.strategy.intraday is not None:
-        return PublishedIntraday(workplace)
+    volume = history.strategy.cleaning.traded_with_volume
+    if history.strategy.intraday is not None:
+        return PublishedIntraday(history)
     if isinstance(settings, FilesSettings):
         assert settings.path is not None, "settings demand it"
         return FilesSource(
-            workplace.folder / settings.path,
+            folder / settings.path,
             requires_volume=volume,
             member=settings.member,
-            known_on=partial(_known_on, workplace) if settings.known_at_from == "file_name" else None,
+            known_on=partial(_known_on, history) if settings.known_at_from == "file_name" else None,
             limits=Limits(settings.max_rows, settings.max_columns, settings.max_megabytes),
         )
     if isinstance(settings, SimulatorSettings):
@@ -80,6 +81,6 @@ def source_of(workplace: Workplace) -> Source:
     return BundledSource()
 
 
-def _known_on(workplace: Workplace, day: pd.Timestamp) -> pd.Timestamp:
-    market = workplace.strategy.market
+def _known_on(history: History, day: pd.Timestamp) -> pd.Timestamp:
+    market = history.strategy.market
     return known_after(market.calendar, [day], market.known_at_lag_minutes)[0]

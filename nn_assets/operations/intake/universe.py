@@ -8,18 +8,17 @@ import pandas as pd
 
 from nn_assets.market.facts.bars import RevisionCount
 from nn_assets.market.facts.membership import new_spells, refuse_cut_off
-from nn_assets.operations.asof.stored import last_decided_session
-from nn_assets.operations.asof.universe import UNIVERSE, membership_versions
+from nn_assets.operations.asof.decisions import last_decided_session
+from nn_assets.operations.asof.universe import UNIVERSE, read_membership_versions
 from nn_assets.operations.clock import as_of_session, last_stated_session, now_utc
+from nn_assets.operations.history import History
 from nn_assets.settings import Strategy
 from nn_assets.sources.tables.membership_files import read_membership_file
-from nn_assets.store.lake.lake import Lake
-from nn_assets.store.ledger.ledger import Ledger
 
 __all__ = ["ingest_universe"]
 
 
-def ingest_universe(strategy: Strategy, lake: Lake, ledger: Ledger, folder: Path) -> RevisionCount:
+def ingest_universe(history: History, folder: Path) -> RevisionCount:
     """Read the strategy's file of membership and append what is new or differs; retire what it no longer holds.
 
     A spell that begins after the last session that the settings state is left for when that session moves,
@@ -30,13 +29,12 @@ def ingest_universe(strategy: Strategy, lake: Lake, ledger: Ledger, folder: Path
     SourceError
         The file is absent or faulty, or lacks more members than may vanish at once; nothing is stored then.
     """
+    strategy, lake = history.strategy, history.stores.lake
     assert strategy.universe is not None, "asked of a strategy with a universe only"
-    decided = last_decided_session(ledger, strategy.name)
-    stored, delivered, now = (
-        membership_versions(strategy, lake),
-        read_membership_file(folder, strategy.universe),
-        now_utc(),
-    )
+    decided = last_decided_session(history.stores.ledger, strategy.name)
+    stored = read_membership_versions(history.stores, strategy)
+    assert stored is not None, "of a strategy with a universe"
+    delivered, now = read_membership_file(folder, strategy.universe), now_utc()
     refuse_cut_off(stored, delivered, now, strategy.universe.max_retired_fraction)
     fresh, counted = new_spells(
         stored,

@@ -10,8 +10,8 @@ import pandas as pd
 from nn_assets.learning.folds import forecast_rows
 from nn_assets.learning.forecasts import Forecasts, forecasts_from_rows, no_forecasts
 from nn_assets.learning.inference import forecast
+from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.models import ModelsInForce, models_in_force
-from nn_assets.operations.facts import FORECASTS
 from nn_assets.operations.history import History
 from nn_assets.operations.models.stored import load_model
 from nn_assets.settings import Strategy

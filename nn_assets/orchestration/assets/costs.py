@@ -5,9 +5,9 @@ import pandas as pd
 
 from nn_assets.operations.costs.recalibration import recalibrate_costs
 from nn_assets.operations.fingerprint import code_of
-from nn_assets.operations.workplace import open_workplace
 from nn_assets.orchestration.metadata import table
 from nn_assets.orchestration.naming import described
+from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 
 __all__ = ["cost_assets"]
@@ -21,9 +21,9 @@ def cost_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         description="Coefficients of the one cost object, fitted on the fills of the ledger, shrunk to the "
         "settings' own. Paper fills only test that known coefficients are recovered, and change nothing.",
     )
-    def cost_model(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        with open_workplace(strategy) as workplace:
-            result = recalibrate_costs(workplace, context.run.run_id)
+    def cost_model(context: dg.AssetExecutionContext, stores: StoresResource) -> dg.MaterializeResult[None]:
+        with stores.history(strategy) as history:
+            result = recalibrate_costs(history, context.run.run_id)
         rows = [
             (name, getattr(result.model, name).value, getattr(result.proposed, name).value)
             for name in vars(result.model)

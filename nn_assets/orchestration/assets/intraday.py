@@ -6,6 +6,7 @@ import dagster as dg
 
 from nn_assets.errors import GateHalted
 from nn_assets.market.quality.gate_checks import INTRADAY_CHECKS
+from nn_assets.operations.catalog import folder_of
 from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.intake.intraday import (
     RAW_INTRADAY,
@@ -14,10 +15,10 @@ from nn_assets.operations.intake.intraday import (
     ingest_intraday,
     publish_intraday,
 )
-from nn_assets.operations.workplace import open_workplace
 from nn_assets.orchestration.assets.gate import check_result, check_specs, failure
 from nn_assets.orchestration.metadata import table
 from nn_assets.orchestration.naming import asset_key, described
+from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 
 __all__ = ["intraday_assets"]
@@ -35,10 +36,10 @@ def intraday_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         description="Bars within the session as their files have them. A bar delivered again that differs is a new "
         "version; nothing is overwritten.",
     )
-    def raw_intraday_bars(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    def raw_intraday_bars(context: dg.AssetExecutionContext, stores: StoresResource) -> dg.MaterializeResult[None]:
         del context
-        with open_workplace(strategy) as workplace, workplace.alone():
-            counted, delivered = ingest_intraday(workplace)
+        with stores.history(strategy) as history, history.stores.alone(strategy.name):
+            counted, delivered = ingest_intraday(history, folder_of(strategy.name))
         return dg.MaterializeResult(
             metadata={
                 "delivered_rows": delivered,
@@ -56,17 +57,17 @@ def intraday_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         check_specs=check_specs(key, INTRADAY_CHECKS, INTRADAY_CHECKS),
     )
     def validated_intraday_bars(
-        context: dg.AssetExecutionContext,
+        context: dg.AssetExecutionContext, stores: StoresResource
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
-        with open_workplace(strategy) as workplace, workplace.alone():
-            audited = audit_intraday(workplace)
+        with stores.history(strategy) as history, history.stores.alone(strategy.name):
+            audited = audit_intraday(history)
             for check in audited.report.checks:
                 yield check_result(check)
             try:
                 audited.report.raise_if_failed()
             except GateHalted as halted:
                 raise failure(halted) from halted
-            publication = publish_intraday(workplace, audited, context.run.run_id)
+            publication = publish_intraday(history, audited, context.run.run_id)
         quarantine = audited.cleaned.quarantine[["symbol", "session", "rule", "field", "value"]]
         largest = audited.cleaned.gaps.sort_values("missing", ascending=False)
         yield dg.MaterializeResult(

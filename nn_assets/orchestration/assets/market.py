@@ -9,15 +9,17 @@ import pandas as pd
 from nn_assets.errors import GateHalted
 from nn_assets.market.quality.gate_checks import CHECKS, blocking_checks
 from nn_assets.operations.asof.universe import unseen_members
+from nn_assets.operations.catalog import folder_of
 from nn_assets.operations.fingerprint import code_of
+from nn_assets.operations.history import History
 from nn_assets.operations.intake.actions import stored_actions
 from nn_assets.operations.intake.bars import Audited, audit_bars, ingest_bars, publish_bars
 from nn_assets.operations.intake.data_docs import data_docs_file, review_bars
-from nn_assets.operations.workplace import Workplace, open_workplace
 from nn_assets.orchestration.assets.gate import check_result, check_specs, failure
 from nn_assets.orchestration.assets.other_data import tables_before_bars
 from nn_assets.orchestration.metadata import image, table
 from nn_assets.orchestration.naming import asset_key, described
+from nn_assets.orchestration.resources import StoresResource
 from nn_assets.reports.expectations import SUITES, SuiteResult
 from nn_assets.reports.plots import bar_counts
 from nn_assets.settings import Strategy
@@ -35,13 +37,13 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         description="Bars as the source delivered them. A bar delivered again that differs is a new version; "
         "nothing is overwritten.",
     )
-    def raw_bars(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    def raw_bars(context: dg.AssetExecutionContext, stores: StoresResource) -> dg.MaterializeResult[None]:
         del context
-        with open_workplace(strategy) as workplace, workplace.alone():
-            ingested = ingest_bars(workplace)
-            sessions = workplace.sessions()
-            actions = stored_actions(workplace)
-            unseen = _unseen(workplace, workplace.raw_versions()) if strategy.universe else {}
+        with stores.history(strategy) as history, history.stores.alone(strategy.name):
+            ingested = ingest_bars(history, folder_of(strategy.name))
+            sessions = history.axis
+            actions = stored_actions(history)
+            unseen = _unseen(history, history.raw_versions) if strategy.universe else {}
         return dg.MaterializeResult(
             metadata={
                 "delivered_rows": ingested.delivered,
@@ -74,20 +76,20 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         + [dg.AssetCheckSpec(name=name, asset=key, description=told) for name, told in SUITES.items()],
     )
     def validated_bars(
-        context: dg.AssetExecutionContext,
+        context: dg.AssetExecutionContext, stores: StoresResource
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
-        with open_workplace(strategy) as workplace, workplace.alone():
-            audited = audit_bars(workplace)
+        with stores.history(strategy) as history, history.stores.alone(strategy.name):
+            audited = audit_bars(history)
             for check in audited.report.checks:
                 yield check_result(check)
             try:
-                for suite in review_bars(workplace, audited):
+                for suite in review_bars(history, audited):
                     yield _suite_result(suite, strategy)
                 audited.report.raise_if_failed()
             except GateHalted as halted:
                 raise failure(halted) from halted
-            publication = publish_bars(workplace, audited, context.run.run_id)
-            unseen = _unseen(workplace, audited.cleaned.bars) if strategy.universe else {}
+            publication = publish_bars(history, audited, context.run.run_id)
+            unseen = _unseen(history, audited.cleaned.bars) if strategy.universe else {}
         yield dg.MaterializeResult(
             metadata={
                 **audited.report.figures,
@@ -103,8 +105,8 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     return [raw_bars, validated_bars]
 
 
-def _unseen(workplace: Workplace, bars: pd.DataFrame) -> dict[str, Any]:
-    counted = unseen_members(workplace.strategy, workplace.lake, bars, workplace.sessions())
+def _unseen(history: History, bars: pd.DataFrame) -> dict[str, Any]:
+    counted = unseen_members(history.strategy, history.membership_versions, bars, history.axis)
     return {"members_without_bars": table(counted)}
 
 

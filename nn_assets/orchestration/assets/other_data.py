@@ -7,14 +7,15 @@ import pandas as pd
 
 from nn_assets.operations.asof.series import OTHER_SERIES
 from nn_assets.operations.asof.universe import UNIVERSE, universe_facts
+from nn_assets.operations.catalog import folder_of
 from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, VALIDATED_INTRADAY
 from nn_assets.operations.intake.series import TakenSeries, ingest_series
 from nn_assets.operations.intake.universe import ingest_universe
-from nn_assets.operations.workplace import open_workplace
 from nn_assets.orchestration.assets.intraday import intraday_assets
 from nn_assets.orchestration.metadata import table
 from nn_assets.orchestration.naming import described
+from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 
 __all__ = ["other_assets", "other_tables", "tables_before_bars", "tables_beside_bars"]
@@ -49,10 +50,9 @@ def _other_series(strategy: Strategy) -> dg.AssetsDefinition:
         description="Observations of the series beside the bars, as facts with the moment each was known. A value "
         "delivered again that differs is a new version; faulty rows are kept in quarantine.",
     )
-    def other_series(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        with open_workplace(strategy) as workplace, workplace.alone():
-            stores = workplace.lake, workplace.ledger, workplace.folder
-            taken = ingest_series(strategy, *stores, workplace.last_session, context.log.info)
+    def other_series(context: dg.AssetExecutionContext, stores: StoresResource) -> dg.MaterializeResult[None]:
+        with stores.history(strategy) as history, history.stores.alone(strategy.name):
+            taken = ingest_series(history, folder_of(strategy.name), context.log.info)
         quarantine = pd.concat([each.judged.quarantine for each in taken], ignore_index=True)
         return dg.MaterializeResult(
             metadata={
@@ -89,11 +89,12 @@ def _universe(strategy: Strategy) -> dg.AssetsDefinition:
         description="Who belonged to the universe from when to when, as facts with the moment each was known. On a "
         "session only its members are trained on, forecast and held; one that leaves is closed.",
     )
-    def universe_membership(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    def universe_membership(context: dg.AssetExecutionContext, stores: StoresResource) -> dg.MaterializeResult[None]:
         del context
-        with open_workplace(strategy) as workplace, workplace.alone():
-            counted = ingest_universe(strategy, workplace.lake, workplace.ledger, workplace.folder)
-            facts = universe_facts(strategy, workplace.lake, workplace.last_session)
+        with stores.history(strategy) as history, history.stores.alone(strategy.name):
+            counted = ingest_universe(history, folder_of(strategy.name))
+            assert history.membership_versions is not None, "of a strategy with a universe"
+            facts = universe_facts(strategy, history.membership_versions, history.last_session)
         return dg.MaterializeResult(metadata={"added": counted.added, "revised": counted.revised, **facts})
 
     return universe_membership
