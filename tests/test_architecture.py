@@ -41,7 +41,7 @@ def test_the_import_contracts_hold(checkout: Path) -> None:
         ("market/panel.py", "import pandera", "pandera lives"),
         ("portfolio/kelly.py", "import sqlalchemy", "SQLAlchemy lives"),
         ("orchestration/schedules.py", "import nn_assets.orchestration.build", "A room of orchestration"),
-        ("operations/workplace.py", "import nn_assets.operations.intake.bars", "A wing of operations"),
+        ("operations/history.py", "import nn_assets.operations.intake.bars", "A wing of operations"),
         ("operations/intake/bars.py", "import nn_assets.operations.reporting", "A wing of operations"),
         ("operations/decisions/rounds.py", "import nn_assets.cli.status", "only the rooms"),
         ("operations/study.py", "import dagster", "Dagster lives"),

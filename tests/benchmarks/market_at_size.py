@@ -19,10 +19,10 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.market.calendar.sessions import sessions_between
-from nn_assets.operations import workplace as places
+from nn_assets.operations import history as places
 from nn_assets.operations.asof import stored
+from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars
-from nn_assets.operations.workplace import Workplace, open_workplace
 from nn_assets.settings import Strategy
 
 NAME, FIRST = "size", "1999-01-04"
@@ -66,13 +66,13 @@ class Driver:
             os._exit(0)
         os.waitpid(child, 0)
 
-    def _at(self, work: Callable[[Workplace], object]) -> None:
+    def _at(self, work: Callable[[History], object]) -> None:
         market = {"calendar": "XNYS", "history_starts": FIRST, "history_ends": str(self.axis[self.until - 1].date())}
         strategy = Strategy.model_validate(
             {"name": NAME, "source": {"kind": "files", "path": str(self.folder / "data")}, "market": market}
         )
-        with open_workplace(strategy, self.folder) as workplace:
-            work(workplace)
+        with open_history(strategy, self.folder) as history:
+            work(history)
 
     def new(self) -> None:
         """One more session is there, in a file of its own."""
@@ -88,10 +88,10 @@ class Driver:
     def publish(self) -> None:
         """Clean, pass the gate, publish."""
 
-        def work(workplace: Workplace) -> None:
-            audited = audit_bars(workplace)
+        def work(history: History) -> None:
+            audited = audit_bars(history)
             audited.report.raise_if_failed()
-            publish_bars(workplace, audited, "run")
+            publish_bars(history, audited, "run")
 
         self._at(work)
 
@@ -103,10 +103,10 @@ class Driver:
     def read(self) -> None:
         """Read the last sessions as published."""
 
-        def work(workplace: Workplace) -> None:
-            publication = workplace.publications.require(NAME, self.axis[self.until - 1])
+        def work(history: History) -> None:
+            publication = history.stores.publications.require(NAME, self.axis[self.until - 1])
             first = self.axis[self.until - READ_SESSIONS]
-            found = workplace.publications.bars(publication, first=first)
+            found = history.stores.publications.bars(publication, first=first)
             assert len(found) == READ_SESSIONS * self.symbols
 
         self._at(work)

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars
 from nn_assets.operations.intake.intraday import audit_intraday, ingest_intraday, publish_intraday
 from nn_assets.operations.intake.series import ingest_series
 from nn_assets.operations.intake.universe import ingest_universe
-from nn_assets.operations.workplace import open_workplace
 from nn_assets.store.lake.lake import Lake
 from tests.cli.conftest import call
 
@@ -84,14 +84,14 @@ def restate(file: Path, said: str, says: str) -> None:
 
 
 def take_in() -> None:
-    with open_workplace(find_strategy("mine").strategy) as workplace:
-        ingest_series(workplace.strategy, workplace.lake, workplace.ledger, workplace.folder, workplace.last_session)
-        ingest_universe(workplace.strategy, workplace.lake, workplace.ledger, workplace.folder)
-        ingest_bars(workplace)
-        publish_bars(workplace, audit_bars(workplace), "run")
-    with open_workplace(find_strategy("minutes").strategy) as workplace:
-        ingest_intraday(workplace)
-        publish_intraday(workplace, audit_intraday(workplace), "run")
+    with open_history(find_strategy("mine").strategy) as history:
+        ingest_series(history.strategy, history.stores.lake, history.stores.ledger, folder_of(history.strategy.name), history.last_session)
+        ingest_universe(history.strategy, history.stores.lake, history.stores.ledger, folder_of(history.strategy.name))
+        ingest_bars(history)
+        publish_bars(history, audit_bars(history), "run")
+    with open_history(find_strategy("minutes").strategy) as history:
+        ingest_intraday(history)
+        publish_intraday(history, audit_intraday(history), "run")
 
 
 @pytest.fixture

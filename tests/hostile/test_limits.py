@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from nn_assets.errors import SourceError
+from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.bars import source_of
-from nn_assets.operations.workplace import open_workplace
 from nn_assets.settings import parse_strategy
 from nn_assets.sources.tables.files import FilesSource
 from nn_assets.sources.tables.limits import Limits
@@ -153,8 +153,8 @@ def test_the_limits_of_a_strategy_file_reach_its_source(tmp_path: Path, monkeypa
     monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("NN_ASSETS_DATABASE_URL", raising=False)
     strategy = parse_strategy(STRATEGY % ", max_rows: 5, max_columns: 6, max_megabytes: 7")
-    with open_workplace(strategy, tmp_path) as workplace:
-        source = source_of(workplace)
+    with open_history(strategy, tmp_path) as history:
+        source = source_of(history)
     assert isinstance(source, FilesSource)
     assert source.limits == Limits(rows=5, columns=6, megabytes=7)
 

@@ -18,10 +18,8 @@ import pytest
 import yaml
 
 from nn_assets.cli.runs import run_round
-from nn_assets.operations import workplace
-from nn_assets.operations.asof import stored
+from nn_assets.operations import facts
 from nn_assets.operations.catalog import find_strategy
-from nn_assets.operations.models import in_force as models
 from nn_assets.orchestration.build import all_definitions, job_name
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.naming import asset_key
@@ -79,24 +77,13 @@ def write_strategy(home: Path, name: str = NAME, **sections: dict[str, object]) 
     return file
 
 
-def forget() -> None:
-    """Empty what a process keeps of one home, so that nothing of it serves another."""
-    models._REFERENCES.clear()
-    models._read_model.cache_clear()
-    models._read_forecasts.cache_clear()
-    workplace._PUBLISHED.clear()
-    stored._read.cache_clear()
-
-
 @contextmanager
 def living_in(home: Path) -> Iterator[None]:
     """Make a folder the home for a while, as a process started there would have it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NN_ASSETS_HOME", str(home))
         patch.delenv("NN_ASSETS_DATABASE_URL", raising=False)
-        forget()
         yield
-    forget()
 
 
 def strategy_of(name: str = NAME) -> Strategy:
@@ -189,7 +176,7 @@ def clock_at(moment: str) -> Iterator[None]:
     """Set the clock that says which session is the last one closed. Arrivals keep the wall clock."""
     stamp = pd.Timestamp(moment, tz="UTC").as_unit("ns")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workplace, "now_utc", lambda: stamp)
+        patch.setattr(facts, "now_utc", lambda: stamp)
         yield
 
 

@@ -15,13 +15,14 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 import yaml
-from nn_assets.operations.workplace import RAW_BARS, Workplace, open_workplace
 
 from nn_assets.arrays import Cube
 from nn_assets.errors import SourceError
 from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.costs.recalibration import _with_liquidity
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay, features_repeat_when_cut
+from nn_assets.operations.facts import RAW_BARS
+from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake import bars as ingest
 from nn_assets.operations.intake.actions import actions_to_publish, ingest_actions
 from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars
@@ -131,14 +132,14 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 
 def cube_of(home: Path) -> Cube:
-    with living_in(home), open_workplace(strategy_of()) as workplace:
-        cube = workplace.cube()
+    with living_in(home), open_history(strategy_of()) as history:
+        cube = history.view().cube
         return Cube(cube.sessions, cube.symbols, cube.names, np.array(cube.values))
 
 
 def labels_of(home: Path) -> npt.NDArray[np.float64]:
-    with living_in(home), open_workplace(strategy_of()) as workplace:
-        return workplace.labels(workplace.panel()).returns
+    with living_in(home), open_history(strategy_of()) as history:
+        return history.view().labels.returns
 
 
 def test_features_and_labels_of_a_market_with_splits_equal_those_of_the_market_without(
@@ -154,33 +155,33 @@ def test_features_and_labels_of_a_market_with_splits_equal_those_of_the_market_w
 def test_the_data_hash_covers_the_actions_and_features_repeat_on_cut_history(tables: Callable[..., Path]) -> None:
     hashes = {}
     for name, told in (("split", SPLITS), ("untold", None)):
-        with living_in(tables(name, SPLITS, told)), open_workplace(strategy_of()) as workplace:
-            hashes[name] = workplace.data_hash()
-            assert workplace.data_hash() == workplace.data_hash_until(workplace.last_session)
-            assert features_repeat_when_cut(workplace)[0] == []
+        with living_in(tables(name, SPLITS, told)), open_history(strategy_of()) as history:
+            hashes[name] = history.covering(None).content_hash
+            assert history.covering(None).content_hash == history.view(history.last_session).data_hash
+            assert features_repeat_when_cut(history)[0] == []
     assert hashes["split"] != hashes["untold"]
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Workplace]:
+def place(tmp_path: Path) -> Iterator[History]:
     """The market with its splits, of which the file at first tells none but that of 2016."""
     home = build(tmp_path / "home", SPLITS, SPLITS[:1])
-    with living_in(home), open_workplace(strategy_of()) as workplace:
-        publish(workplace)
-        yield workplace
+    with living_in(home), open_history(strategy_of()) as history:
+        publish(history)
+        yield history
 
 
-def publish(workplace: Workplace) -> None:
-    ingest_bars(workplace)
-    publish_bars(workplace, audit_bars(workplace), "test")
+def publish(history: History) -> None:
+    ingest_bars(history)
+    publish_bars(history, audit_bars(history), "test")
 
 
-def known(workplace: Workplace, session: str) -> list[str]:
-    actions = workplace.actions(session)
+def known(history: History, session: str) -> list[str]:
+    actions = history.view(session).actions
     return [] if actions is None else [f"{symbol} {value:g}" for symbol, value in actions[["symbol", "value"]].values]
 
 
-def test_actions_are_read_as_published_and_as_known_at_each_session(place: Workplace, tmp_path: Path) -> None:
+def test_actions_are_read_as_published_and_as_known_at_each_session(place: History, tmp_path: Path) -> None:
     assert known(place, "2016-08-31") == []
     assert known(place, "2016-09-01") == ["SIM01 4"]
     write_actions(tmp_path / "home", *SPLITS)
@@ -191,7 +192,7 @@ def test_actions_are_read_as_published_and_as_known_at_each_session(place: Workp
     assert known(place, "2017-06-26") == ["SIM01 4", "SIM01 2"]
 
 
-def test_an_action_restated_later_is_seen_by_no_session_closed_before(place: Workplace, tmp_path: Path) -> None:
+def test_an_action_restated_later_is_seen_by_no_session_closed_before(place: History, tmp_path: Path) -> None:
     before = place.panel("2017-01-31").total_return().close
     write_actions(tmp_path / "home", ("SIM01", "2016-09-01", "split", 5.0))
     publish(place)
@@ -201,13 +202,13 @@ def test_an_action_restated_later_is_seen_by_no_session_closed_before(place: Wor
     assert arrived > as_of_session(place.strategy.market, pd.Timestamp(LAST))
 
 
-def test_delivering_the_same_actions_again_adds_nothing(place: Workplace) -> None:
+def test_delivering_the_same_actions_again_adds_nothing(place: History) -> None:
     before = place.lake.segments(NAME, "actions")
     publish(place)
     assert place.lake.segments(NAME, "actions") == before
 
 
-def test_what_prices_and_actions_say_against_each_other_stands_in_the_publication(place: Workplace) -> None:
+def test_what_prices_and_actions_say_against_each_other_stands_in_the_publication(place: History) -> None:
     notices = place.publications.require(NAME, LAST).details["notices"]
     found = [notice for notice in notices if "unrecorded_action" in notice]
     assert [notice[:16] for notice in found] == ["SIM01 2017-06-26", "SIM02 2017-06-27", "SIM03 2017-06-28"]
@@ -215,7 +216,7 @@ def test_what_prices_and_actions_say_against_each_other_stands_in_the_publicatio
     assert jumps == ["SIM01", "SIM02", "SIM03"]
 
 
-def test_a_recorded_split_is_no_jump_to_explain(place: Workplace, tmp_path: Path) -> None:
+def test_a_recorded_split_is_no_jump_to_explain(place: History, tmp_path: Path) -> None:
     assert not [notice for notice in audit_bars(place).cleaned.notices if notice.first_session.year == 2016]
     write_actions(tmp_path / "home", *SPLITS[:2], ("SIM02", "2017-06-27", "split", 4.0))
     publish(place)
@@ -226,21 +227,21 @@ def test_a_recorded_split_is_no_jump_to_explain(place: Workplace, tmp_path: Path
 def test_an_actions_file_without_actions_leaves_the_hash_of_the_bars(tmp_path: Path) -> None:
     told = {}
     for name, rows in (("none", None), ("empty", [])):
-        with living_in(build(tmp_path / name, [], rows)), open_workplace(strategy_of()) as workplace:
-            publish(workplace)
-            told[name] = workplace.data_hash()
+        with living_in(build(tmp_path / name, [], rows)), open_history(strategy_of()) as history:
+            publish(history)
+            told[name] = history.covering(None).content_hash
     assert told["none"] == told["empty"]
 
 
-def decide(workplace: Workplace, session: str) -> None:
+def decide(history: History, session: str) -> None:
     """Put the head of a decision on record."""
     head = dict.fromkeys(("data_hash", "model_id", "code_version", "settings_hash", "content_hash"), "0" * 64)
-    moment = as_of_session(workplace.strategy.market, pd.Timestamp(session))
-    with workplace.ledger.transaction("test", strategy=NAME, known_at=moment) as transaction:
+    moment = as_of_session(history.strategy.market, pd.Timestamp(session))
+    with history.stores.ledger.transaction("test", strategy=NAME, known_at=moment) as transaction:
         transaction.append("decisions", [{"session": pd.Timestamp(session), **head}])
 
 
-def test_an_action_that_comes_after_a_decision_is_known_from_its_arrival(place: Workplace, tmp_path: Path) -> None:
+def test_an_action_that_comes_after_a_decision_is_known_from_its_arrival(place: History, tmp_path: Path) -> None:
     decide(place, "2017-06-26")
     write_actions(tmp_path / "home", *SPLITS)
     publish(place)
@@ -250,7 +251,7 @@ def test_an_action_that_comes_after_a_decision_is_known_from_its_arrival(place: 
     assert late["known_at"] == late["ingested_at"]
 
 
-def test_what_a_delivery_adds_to_and_changes_of_the_actions_is_counted(place: Workplace, tmp_path: Path) -> None:
+def test_what_a_delivery_adds_to_and_changes_of_the_actions_is_counted(place: History, tmp_path: Path) -> None:
     write_actions(tmp_path / "home", *SPLITS)
     first = ingest_bars(place).actions
     assert (first.added, first.revised) == (len(SPLITS) - 1, 0)  # one was there before
@@ -264,17 +265,17 @@ def test_a_late_action_that_states_an_early_moment_changes_no_decided_session(tm
     home, decided = build(tmp_path / "home", SPLITS, SPLITS[:1]), "2017-06-27"
     with living_in(home):
         materialise_tables(strategy_of())
-        with open_workplace(strategy_of()) as workplace:
-            hashed, before = workplace.data_hash_until(decided), np.array(workplace.cube(decided).values)
-            decide(workplace, decided)
+        with open_history(strategy_of()) as history:
+            hashed, before = history.view(decided).data_hash, np.array(history.view(decided).cube.values)
+            decide(history, decided)
         told = pd.DataFrame(SPLITS[:2], columns=["symbol", "ex_session", "kind", "value"])
         told.assign(known_at=[None, "2017-06-20T12:00:00Z"]).to_csv(home / "actions.csv", index=False)
         materialise_tables(strategy_of())
-        with open_workplace(strategy_of()) as workplace:
-            assert known(workplace, decided) == ["SIM01 4"]
-            assert known(workplace, "2017-06-28") == ["SIM01 4", "SIM01 2"]
-            assert workplace.data_hash_until(decided) == hashed
-            assert np.array_equal(workplace.cube(decided).values, before, equal_nan=True)
+        with open_history(strategy_of()) as history:
+            assert known(history, decided) == ["SIM01 4"]
+            assert known(history, "2017-06-28") == ["SIM01 4", "SIM01 2"]
+            assert history.view(decided).data_hash == hashed
+            assert np.array_equal(history.view(decided).cube.values, before, equal_nan=True)
 
 
 class Vendor:
@@ -296,51 +297,51 @@ class Vendor:
         return action_table(self.name, self.rows, first, last)
 
 
-def told_now(workplace: Workplace) -> list[tuple[str, str, float]]:
-    found = actions_to_publish(workplace, workplace.lake.segments(NAME, "actions"))
+def told_now(history: History) -> list[tuple[str, str, float]]:
+    found = actions_to_publish(history, history.stores.lake.segments(NAME, "actions"))
     assert found is not None
     return [(symbol, str(day.date()), value) for symbol, day, _, value in found.iloc[:, :4].itertuples(index=False)]
 
 
 def test_an_action_that_a_vendor_moves_is_in_force_once(tmp_path: Path) -> None:
     home = build(tmp_path / "home", [], None)
-    with living_in(home), open_workplace(strategy_of()) as workplace:
-        ingest_actions(workplace, Vendor(*DIVIDENDS), None)
+    with living_in(home), open_history(strategy_of()) as history:
+        ingest_actions(history, Vendor(*DIVIDENDS), None)
         moved = (DIVIDENDS[0], ("SIM04", "2017-06-26", "dividend", 0.75), DIVIDENDS[2])
-        counted = ingest_actions(workplace, Vendor(*moved), None)
+        counted = ingest_actions(history, Vendor(*moved), None)
         assert (counted.added, counted.revised) == (1, 1)
-        assert told_now(workplace) == [(symbol, day, value) for symbol, day, _, value in moved]
-        segments = workplace.lake.segments(NAME, "actions")
-        ingest_actions(workplace, Vendor(*moved), None)
-        assert workplace.lake.segments(NAME, "actions") == segments
+        assert told_now(history) == [(symbol, day, value) for symbol, day, _, value in moved]
+        segments = history.stores.lake.segments(NAME, "actions")
+        ingest_actions(history, Vendor(*moved), None)
+        assert history.stores.lake.segments(NAME, "actions") == segments
 
 
 def test_a_source_that_forgets_its_actions_is_refused_and_nothing_of_its_delivery_is_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = build(tmp_path / "home", [], None)
-    with living_in(home), open_workplace(strategy_of()) as workplace:
+    with living_in(home), open_history(strategy_of()) as history:
         vendor = Vendor(*DIVIDENDS)
         monkeypatch.setattr(vendor, "bars", lambda *_: simulated_bars().query("session < '2017-06-01'"))
         monkeypatch.setattr(ingest, "source_of", lambda _: vendor)
-        ingest_bars(workplace)
-        before = [workplace.lake.segments(NAME, table) for table in ("actions", RAW_BARS)]
+        ingest_bars(history)
+        before = [history.stores.lake.segments(NAME, table) for table in ("actions", RAW_BARS)]
         vendor.rows = ()
         monkeypatch.setattr(vendor, "bars", lambda *_: simulated_bars())
         with pytest.raises(SourceError, match="lacks 3 of 3 in force: SIM04 2016-11-01 dividend"):
-            ingest_bars(workplace)
-        assert [workplace.lake.segments(NAME, table) for table in ("actions", RAW_BARS)] == before
-        assert len(told_now(workplace)) == 3
+            ingest_bars(history)
+        assert [history.stores.lake.segments(NAME, table) for table in ("actions", RAW_BARS)] == before
+        assert len(told_now(history)) == 3
     file = home / "strategies" / f"{NAME}.yaml"
     told = yaml.safe_load(file.read_text())
     told["source"]["max_withdrawn_fraction"] = 1.0
     file.write_text(yaml.safe_dump(told))
-    with living_in(home), open_workplace(strategy_of()) as workplace:
-        ingest_bars(workplace)
-        assert told_now(workplace) == []
+    with living_in(home), open_history(strategy_of()) as history:
+        ingest_bars(history)
+        assert told_now(history) == []
 
 
-def test_an_action_whose_row_leaves_the_file_stays(place: Workplace, tmp_path: Path) -> None:
+def test_an_action_whose_row_leaves_the_file_stays(place: History, tmp_path: Path) -> None:
     before = told_now(place)
     assert before
     write_actions(tmp_path / "home")
@@ -352,18 +353,18 @@ def test_a_dividend_that_leaves_no_price_halts_before_it_is_published(tmp_path: 
     home = build(tmp_path / "home", SPLITS, SPLITS[:1])
     with living_in(home):
         materialise_tables(strategy_of())
-        with open_workplace(strategy_of()) as workplace:
-            before, cube = workplace.publications.require(NAME, LAST), np.array(workplace.cube().values)
+        with open_history(strategy_of()) as history:
+            before, cube = history.stores.publications.require(NAME, LAST), np.array(history.view().cube.values)
         write_actions(home, SPLITS[0], ("SIM04", "2017-06-23", "dividend", 5000.0))
         result = run_assets(strategy_of(), "tables", ("raw_bars", "validated_bars", "features"))
         failed = failures_of(result)
         assert list(failed) == ["tiny__validated_bars"]
         assert "expected a dividend below the close before it" in failed["tiny__validated_bars"]
         assert "symbol SIM04, session 2017-06-23, rule dividend_size, value 5000" in failed["tiny__validated_bars"]
-        with open_workplace(strategy_of()) as workplace:
-            assert workplace.publications.require(NAME, LAST) == before
-            assert np.array_equal(workplace.cube().values, cube, equal_nan=True)
-            assert known(workplace, LAST) == ["SIM01 4"]
+        with open_history(strategy_of()) as history:
+            assert history.stores.publications.require(NAME, LAST) == before
+            assert np.array_equal(history.view().cube.values, cube, equal_nan=True)
+            assert known(history, LAST) == ["SIM01 4"]
 
 
 @pytest.fixture(scope="module")
@@ -396,10 +397,10 @@ def test_live_decisions_carry_the_book_over_actions_and_repeat_in_replay(decided
         assert holdings.loc[(symbol, session), "quantity"] == pytest.approx(expected + traded)
         converted += held != 0.0
     assert converted > 0
-    with living_in(home), open_workplace(strategy_of()) as workplace:
-        played, differing = decisions_repeat_in_replay(workplace)
-        notices = workplace.publications.require(NAME, LAST).details["notices"]
-        seen = ["SIM06 0.5" in known(workplace, day) for day in ("2017-06-26", "2017-06-27")]
+    with living_in(home), open_history(strategy_of()) as history:
+        played, differing = decisions_repeat_in_replay(history)
+        notices = history.stores.publications.require(NAME, LAST).details["notices"]
+        seen = ["SIM06 0.5" in known(history, day) for day in ("2017-06-26", "2017-06-27")]
     assert seen == [False, True]
     assert (played, differing) == (len(days), [])
     (told,) = [notice for notice in notices if "late_action" in notice]
@@ -427,8 +428,8 @@ def test_cash_moves_by_fills_financing_dividends_and_fractions_alone(decided_ove
 @pytest.mark.slow
 def test_fills_in_new_shares_are_measured_against_a_reference_in_new_shares(decided_over_actions: Path) -> None:
     home = decided_over_actions
-    with living_in(home), open_workplace(strategy_of()) as workplace:
-        fills = _with_liquidity(workplace, workplace.ledger.read("fills", NAME))
+    with living_in(home), open_history(strategy_of()) as history:
+        fills = _with_liquidity(history, history.stores.ledger.read("fills", NAME))
     ordered = fills.dropna(subset=["reference_price"])
     away = np.abs(np.log(ordered["price"] / ordered["reference_price"]))
     on_splits = {(symbol, pd.Timestamp(day)) for symbol, day, _, _ in SPLITS}

@@ -12,7 +12,7 @@ from nn_assets.cli.runs import run_round
 from nn_assets.errors import SettingsError
 from nn_assets.operations.catalog import load_strategies
 from nn_assets.operations.clock import as_of_session, last_open_session
-from nn_assets.operations.workplace import open_workplace
+from nn_assets.operations.history import open_history
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.partitions import session_partitions
 from tests.orchestration.conftest import NAME, materialise_tables, strategy_of, write_strategy
@@ -52,9 +52,9 @@ def test_partitions_and_the_clock_follow_the_overrides(amended: Path) -> None:
 def test_bars_are_stored_known_and_published_by_the_amended_calendar(amended: Path) -> None:
     strategy = strategy_of()
     materialise_tables(strategy)
-    with open_workplace(strategy) as workplace:
-        raw, bars = workplace.raw_versions(), workplace.bars()
-        publication = workplace.publications.require(NAME, "2017-07-01")
+    with open_history(strategy) as history:
+        raw, bars = history.raw_versions, history.view().bars
+        publication = history.stores.publications.require(NAME, "2017-07-01")
     assert sorted(bars["session"].unique())[-5:] == [pd.Timestamp(day) for day in LIVE]
     assert publication.quarantined == 0
     known = raw.loc[raw["session"] == "2017-06-27", "known_at"].unique()

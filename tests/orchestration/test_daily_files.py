@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from nn_assets.market.facts.bars import content_hash
+from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake import bars as ingest
 from nn_assets.operations.intake import files_read
 from nn_assets.operations.intake.bars import Ingested, audit_bars, ingest_bars, publish_bars
-from nn_assets.operations.workplace import Workplace, open_workplace
 from nn_assets.settings import Strategy
 from nn_assets.sources.tables.files import FilesSource
 from tests.orchestration.conftest import forget
@@ -53,13 +53,13 @@ def at(folder: Path, last: int = 3, **source: object) -> Strategy:
 
 
 def take_in(strategy: Strategy, folder: Path) -> Ingested:
-    with open_workplace(strategy, folder) as workplace:
-        return ingest_bars(workplace)
+    with open_history(strategy, folder) as history:
+        return ingest_bars(history)
 
 
-def look(strategy: Strategy, folder: Path, seen: Callable[[Workplace], object]) -> object:
-    with open_workplace(strategy, folder) as workplace:
-        return seen(workplace)
+def look(strategy: Strategy, folder: Path, seen: Callable[[History], object]) -> object:
+    with open_history(strategy, folder) as history:
+        return seen(history)
 
 
 def test_only_new_and_changed_files_are_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +99,7 @@ def test_a_file_sent_again_with_other_content_is_known_from_now_on(folder: Path)
     os.utime(path, (1_600_000_000, 1_700_000_000))
     changed = take_in(strategy, folder)
     assert (changed.counted.revised, changed.counted.unchanged) == (2, 2)
-    raw = look(strategy, folder, Workplace.raw_versions)
+    raw = look(strategy, folder, History.raw_versions)
     mended = raw[raw["close"] == 99.0]
     assert len(mended) == 2
     assert (mended["known_at"] == mended["ingested_at"]).all()
@@ -118,15 +118,15 @@ def test_a_file_sent_again_in_a_run_with_other_settings_is_known_from_now_on(
     market = strategy.market.model_copy(update={"symbols": lists})
     wider = strategy.model_copy(update={"market": market})
     assert take_in(wider, folder).counted.revised == 2
-    raw = look(wider, folder, Workplace.raw_versions)
+    raw = look(wider, folder, History.raw_versions)
     mended = raw[raw["close"] == 99.0]
     assert (mended["known_at"] == mended["ingested_at"]).all()
-    with open_workplace(wider, folder) as workplace:
-        audited = audit_bars(workplace)
+    with open_history(wider, folder) as history:
+        audited = audit_bars(history)
     assert (len(audited.cleaned.bars), len(audited.cleaned.quarantine)) == (4, 0)
     # Settings once more: read again, it speaks of the moment it first spoke of.
     assert take_in(strategy, folder).counted.revised == 0
-    pd.testing.assert_frame_equal(look(strategy, folder, Workplace.raw_versions), raw)
+    pd.testing.assert_frame_equal(look(strategy, folder, History.raw_versions), raw)
 
 
 @pytest.mark.parametrize("away", [False, True])
@@ -139,7 +139,7 @@ def test_a_file_with_sessions_still_to_come_sent_again_is_known_from_now_on(fold
         take_in(at(folder, last=1), folder)
     os.utime(drop(folder, 2, close=99.0), (1_600_000_000, 1_700_000_000))
     assert take_in(at(folder, last=3), folder).counted.revised == 2
-    raw = look(at(folder), folder, Workplace.raw_versions)
+    raw = look(at(folder), folder, History.raw_versions)
     mended = raw[raw["close"] == 99.0]
     assert len(mended) == 2
     assert (mended["known_at"] == mended["ingested_at"]).all()
@@ -152,9 +152,9 @@ def test_killed_before_the_record_of_files_a_rerun_adds_nothing(folder: Path, mo
         patched.setattr(files_read, "write_record", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             take_in(strategy, folder)
-    before = look(strategy, folder, Workplace.raw_versions)
+    before = look(strategy, folder, History.raw_versions)
     assert take_in(strategy, folder).counted.unchanged == 2
-    pd.testing.assert_frame_equal(look(strategy, folder, Workplace.raw_versions), before)
+    pd.testing.assert_frame_equal(look(strategy, folder, History.raw_versions), before)
     shutil.rmtree(folder.parent / "home" / "lake")
     assert take_in(strategy, folder).counted.added == 2  # rebuilt from every file
 
@@ -166,10 +166,10 @@ def test_the_publication_is_the_same_whatever_order_late_drops_come_in(folder: P
     for day in order:
         drop(folder, day, close=closes[day])
         take_in(strategy, folder)
-    with open_workplace(strategy, folder) as workplace:
-        made = publish_bars(workplace, audit_bars(workplace), "run")
-        bars = workplace.publications.bars(made)
-        then = content_hash(workplace.bars(DAYS[2]))
+    with open_history(strategy, folder) as history:
+        made = publish_bars(history, audit_bars(history), "run")
+        bars = history.stores.publications.bars(made)
+        then = content_hash(history.view(DAYS[2]).bars)
     said = {(row.symbol, str(row.session.date())): (row.close, str(row.known_at.date())) for row in bars.itertuples()}
     assert {day: said["A", day] for day in DAYS} == {
         "2018-01-02": (10.5, "2018-01-03"),
@@ -197,13 +197,13 @@ def test_a_session_decided_before_a_late_drop_is_replayed_without_it(
     drop(folder, 2)
     take_in(strategy, folder)
     decided = pd.Timestamp.now(tz="UTC")
-    with open_workplace(strategy, folder) as workplace:
-        publish_bars(workplace, audit_bars(workplace), "run")
+    with open_history(strategy, folder) as history:
+        publish_bars(history, audit_bars(history), "run")
     with monkeypatch.context() as patched:
         patched.setattr(ingest, "now_utc", lambda: decided + pd.Timedelta(hours=1))
         drop(folder, 1, close=77.0)
         assert take_in(strategy, folder).counted.revised == 4
-    with open_workplace(strategy, folder) as workplace:
-        assert set(workplace.bars(DAYS[1])["close"]) == {11.0, 77.0}
-        monkeypatch.setattr(Workplace, "_decided_at", lambda self, day: decided)
-        assert set(workplace.bars(DAYS[1])["close"]) == {10.0}
+    with open_history(strategy, folder) as history:
+        assert set(history.view(DAYS[1]).bars["close"]) == {11.0, 77.0}
+        monkeypatch.setattr(History, "_decided_at", lambda self, day: decided)
+        assert set(history.view(DAYS[1]).bars["close"]) == {10.0}

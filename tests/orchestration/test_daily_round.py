@@ -16,7 +16,8 @@ from nn_assets.errors import DecisionError
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.decisions.lookahead import signals_repeat_forecasts
 from nn_assets.operations.decisions.rounds import decide_session
-from nn_assets.operations.workplace import RAW_BARS, open_workplace
+from nn_assets.operations.facts import RAW_BARS
+from nn_assets.operations.history import open_history
 from nn_assets.orchestration.running import materialise
 from nn_assets.store.ledger.audit import verify
 from nn_assets.store.ledger.ledger import Ledger
@@ -57,8 +58,8 @@ materialise(find_strategy("tiny").strategy, "daily", first="2017-06-21", last="2
 
 def decide(*sessions: pd.Timestamp, run_id: str = "test") -> list[bool]:
     """Decide sessions on the tables as they are; whether each had been decided before."""
-    with open_workplace(strategy_of()) as workplace:
-        return [decide_session(workplace, session, run_id).already_decided for session in sessions]
+    with open_history(strategy_of()) as history:
+        return [decide_session(history, session, run_id).already_decided for session in sessions]
 
 
 def head_of(home: Path) -> str:
@@ -87,8 +88,8 @@ def test_the_range_decided_every_session_and_traded(decided_home: Path) -> None:
 
 
 def test_live_signals_equal_the_studys_forecasts(decided: Path) -> None:
-    with open_workplace(strategy_of()) as workplace:
-        compared, differing = signals_repeat_forecasts(workplace)
+    with open_history(strategy_of()) as history:
+        compared, differing = signals_repeat_forecasts(history)
     assert compared == 8 * 6
     assert differing == []
 
@@ -199,24 +200,24 @@ def test_a_breaker_stays_until_a_person_resets_it_and_the_reset_serves_once(stud
 def restate(symbol: str, session: str) -> None:
     """A vendor's correction of one bar, arriving now; then tables as every run makes them, but no new delivery."""
     strategy = strategy_of()
-    with open_workplace(strategy) as workplace:
-        raw = workplace.raw_versions()
+    with open_history(strategy) as history:
+        raw = history.raw_versions
         bar = raw[(raw["symbol"] == symbol) & (raw["session"] == session)].reset_index(drop=True)
         now = pd.Timestamp.now(tz="UTC").as_unit("ns")
         corrected = bar.assign(close=bar["close"] * 1.02, high=bar["high"] * 1.03, known_at=now, ingested_at=now)
-        workplace.lake.append_segment(NAME, RAW_BARS, corrected)
+        history.stores.lake.append_segment(NAME, RAW_BARS, corrected)
     assert run_assets(strategy, "tables", ("validated_bars", "features")).success
 
 
 def test_bars_restated_after_a_decision_leave_it_as_it_was(decided: Path, decided_home: Path) -> None:
-    with open_workplace(strategy_of()) as workplace:
-        stored = workplace.cube(LAST).content_hash()
-        published = workplace.data_hash()
+    with open_history(strategy_of()) as history:
+        stored = history.view(LAST).cube.content_hash()
+        published = history.covering(None).content_hash
     before = row_counts(decided)
     restate("SIM01", "2017-06-22")
-    with open_workplace(strategy_of()) as workplace:
-        assert workplace.data_hash() != published  # what is published now is the corrected bar
-        assert workplace.cube(LAST).content_hash() == stored  # what was known then is not
+    with open_history(strategy_of()) as history:
+        assert history.covering(None).content_hash != published  # what is published now is the corrected bar
+        assert history.view(LAST).cube.content_hash() == stored  # what was known then is not
     assert decide(*LIVE) == [True] * 8
     assert row_counts(decided) == {**before, "publications": before["publications"] + 1}
     assert assert_same_decisions(decided, decided_home, LAST) == 8

@@ -14,9 +14,8 @@ import yaml
 
 from nn_assets.frames import SERIES, validate
 from nn_assets.market.calendar.sessions import session_close
-from nn_assets.operations.asof.series import read_known_series, series_versions
+from nn_assets.operations.history import open_history
 from nn_assets.operations.intake import funding
-from nn_assets.operations.workplace import open_workplace
 from nn_assets.sources.vendors.ccxt import CcxtSource
 from tests.orchestration.conftest import LAST, failures_of, materialise_tables, run_assets, strategy_of, write_strategy
 from tests.sources.test_ccxt import market, milliseconds
@@ -107,19 +106,19 @@ def fails() -> str:
 
 
 def versions() -> pd.DataFrame:
-    with open_workplace(strategy_of()) as workplace:
-        return series_versions(workplace.strategy, workplace.lake)
+    with open_history(strategy_of()) as history:
+        return series_versions(history.strategy, history.stores.lake)
 
 
 def quarantine() -> pd.DataFrame:
-    with open_workplace(strategy_of()) as workplace:
-        return workplace.lake.read_table("tiny", "series_quarantine")
+    with open_history(strategy_of()) as history:
+        return history.stores.lake.read_table("tiny", "series_quarantine")
 
 
 def known(until: str = LAST) -> np.ndarray:
-    with open_workplace(strategy_of()) as workplace:
-        sessions = workplace.sessions(until)
-        return read_known_series(workplace.strategy, workplace.lake, "funding", sessions, ("SIM01", "SIM02")).values
+    with open_history(strategy_of()) as history:
+        sessions = history.sessions(until)
+        return read_known_series(history.strategy, history.stores.lake, "funding", sessions, ("SIM01", "SIM02")).values
 
 
 def moments_asked(vendor: Vendor, name: str) -> list[pd.Timestamp]:
@@ -237,8 +236,8 @@ def test_the_feature_reads_the_rates_of_the_bars_symbol(home, exchange) -> None:
     told["features"] |= {"names": ["log_return_1", "funding_rate_per_day"], "series": {"funding_rate": "funding"}}
     file.write_text(yaml.safe_dump(told), encoding="utf-8")
     materialise_tables(strategy_of())
-    with open_workplace(strategy_of()) as workplace:
-        cube = workplace.cube()
+    with open_history(strategy_of()) as history:
+        cube = history.view().cube
     found = cube.feature("funding_rate_per_day")
     for column, name in ((0, "BTCUSDT"), (1, "ETHUSDT")):
         seen = [seen_at(exchange.rates[name], decision(session)) for session in cube.sessions]

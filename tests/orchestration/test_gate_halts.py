@@ -17,10 +17,11 @@ from nn_assets.cli.runs import run_round
 from nn_assets.cli.status import report
 from nn_assets.errors import PublicationError, RunFailed
 from nn_assets.market.quality.overview import Overview, overview
+from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.decisions.rounds import decide_session
+from nn_assets.operations.facts import RAW_BARS
+from nn_assets.operations.history import open_history
 from nn_assets.operations.intake import data_docs
-from nn_assets.operations.models.in_force import models_in_force
-from nn_assets.operations.workplace import RAW_BARS, open_workplace
 from nn_assets.orchestration.assets.daily import DAILY
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.running import materialise
@@ -156,16 +157,16 @@ def test_what_was_published_stays_readable_and_its_sessions_servable(fed: Fed, p
     deliver(fed.home, negative_prices())
     with pytest.raises(RunFailed):
         run_round(NAME, BAD)
-    with open_workplace(strategy_of()) as workplace:
-        served = workplace.bars(GOOD)
+    with open_history(strategy_of()) as history:
+        served = history.view(GOOD).bars
         assert served["session"].max() == pd.Timestamp(GOOD)
         assert (served["close"] > 0.0).all()
-        assert workplace.cube(GOOD).sessions[-1] == pd.Timestamp(GOOD)
-        again = decide_session(workplace, pd.Timestamp(GOOD), "again")
+        assert history.view(GOOD).cube.sessions[-1] == pd.Timestamp(GOOD)
+        again = decide_session(history, pd.Timestamp(GOOD), "again")
         with pytest.raises(PublicationError, match="2017-06-23"):
-            workplace.cube(BAD)
+            history.view(BAD).cube
         with pytest.raises(PublicationError, match="2017-06-23"):
-            decide_session(workplace, pd.Timestamp(BAD), "again")
+            decide_session(history, pd.Timestamp(BAD), "again")
     assert again.already_decided
     assert row_counts(fed.home) == fed.rows_before
     pd.testing.assert_frame_equal(recorded(fed.home, "decisions"), recorded(published_home, "decisions"))
@@ -179,14 +180,14 @@ def test_mended_data_pass_and_the_session_is_decided(fed: Fed) -> None:
     answer = run_round(NAME, BAD)
     assert answer["session"] == BAD
     assert list(recorded(fed.home, "decisions")["session"].dt.strftime("%Y-%m-%d")) == ["2017-06-21", GOOD, BAD]
-    with open_workplace(strategy_of()) as workplace:
-        assert len(workplace.publications.history(NAME)) == 2
+    with open_history(strategy_of()) as history:
+        assert len(history.stores.publications.history(NAME)) == 2
 
 
 def served(home: Path) -> tuple[int, list[float]]:
     """How often was published, and the closes served for the last good session."""
-    with living_in(home), clock_at(AFTER_BAD), open_workplace(strategy_of()) as workplace:
-        return len(workplace.publications.history(NAME)), workplace.bars(GOOD)["close"].tolist()
+    with living_in(home), clock_at(AFTER_BAD), open_history(strategy_of()) as history:
+        return len(history.stores.publications.history(NAME)), history.view(GOOD).bars["close"].tolist()
 
 
 def test_when_the_review_of_the_data_set_fails_nothing_is_published(
@@ -212,10 +213,10 @@ def test_when_the_review_of_the_data_set_fails_nothing_is_published(
 _KILLED_IN_THE_AUDIT = f"""
 import os
 import pandas as pd
-from nn_assets.operations import workplace
+from nn_assets.operations import facts
 from nn_assets.operations.intake import {{module}}
 from nn_assets.cli.runs import run_round
-workplace.now_utc = lambda: pd.Timestamp({AFTER_BAD!r}, tz="UTC").as_unit("ns")
+history.now_utc = lambda: pd.Timestamp({AFTER_BAD!r}, tz="UTC").as_unit("ns")
 {{module}}.{{name}} = lambda *given, **told: os._exit(9)
 run_round({NAME!r}, {BAD!r})
 """
@@ -276,8 +277,8 @@ def test_a_file_that_is_gone_leaves_everything_as_it_was(fed: Fed) -> None:
     with pytest.raises(RunFailed, match=r"tiny__raw_bars failed.*SourceError"):
         run_round(NAME, BAD)
     assert row_counts(fed.home) == fed.rows_before
-    with open_workplace(strategy_of()) as workplace:
-        assert workplace.cube(GOOD).sessions[-1] == pd.Timestamp(GOOD)
+    with open_history(strategy_of()) as history:
+        assert history.view(GOOD).cube.sessions[-1] == pd.Timestamp(GOOD)
 
 
 def test_models_and_forecasts_made_again_on_restated_bars_leave_earlier_decisions_as_they_were(
@@ -286,25 +287,25 @@ def test_models_and_forecasts_made_again_on_restated_bars_leave_earlier_decision
     deliver(fed.home, bars_until(BAD))
     strategy = strategy_of()
     materialise_tables(strategy)
-    with open_workplace(strategy) as workplace:
-        raw = workplace.raw_versions()
+    with open_history(strategy) as history:
+        raw = history.raw_versions
         training_row, out_of_sample_row = "2016-10-04", "2017-05-10"
         restated = (raw["symbol"] == "SIM01") & raw["session"].isin(pd.to_datetime([training_row, out_of_sample_row]))
         bar = raw[restated].reset_index(drop=True)
         arrived = pd.Timestamp(f"{BAD} 12:00", tz="UTC").as_unit("ns")  # after both decisions were due
         corrected = bar.assign(close=bar["close"] * 1.02, high=bar["high"] * 1.03, known_at=arrived)
         corrected["ingested_at"] = raw["ingested_at"].max() + pd.Timedelta(seconds=1)
-        workplace.lake.append_segment(NAME, RAW_BARS, corrected)
-        forecast = workplace.lake.month_address(NAME, "forecasts", "2017-05")
-        model = models_in_force(workplace).on(pd.Timestamp(BAD))
+        history.stores.lake.append_segment(NAME, RAW_BARS, corrected)
+        forecast = history.stores.lake.month_address(NAME, "forecasts", "2017-05")
+        model = models_in_force(history).on(pd.Timestamp(BAD))
     assert run_assets(strategy, "tables", ("validated_bars", "features")).success
     months = ("stationarity", "selected_features", "trained_model", "forecasts")
     assert run_assets(strategy, "study", months, "2017-01-01", "2017-06-01").success
-    with open_workplace(strategy) as workplace:
-        assert workplace.lake.month_address(NAME, "forecasts", "2017-05") != forecast
-        assert models_in_force(workplace).on(pd.Timestamp(BAD)) != model
+    with open_history(strategy) as history:
+        assert history.stores.lake.month_address(NAME, "forecasts", "2017-05") != forecast
+        assert models_in_force(history).on(pd.Timestamp(BAD)) != model
         before = row_counts(fed.home)
-        again = [decide_session(workplace, pd.Timestamp(day), "again") for day in ("2017-06-21", GOOD)]
+        again = [decide_session(history, pd.Timestamp(day), "again") for day in ("2017-06-21", GOOD)]
     assert [each.already_decided for each in again] == [True, True]
     assert row_counts(fed.home) == before
     assert assert_same_decisions(fed.home, published_home, GOOD) == 2

@@ -11,9 +11,9 @@ import pytest
 
 from nn_assets.errors import LedgerError, NnAssetsError, SourceError
 from nn_assets.market.calendar.sessions import sessions_between
-from nn_assets.operations.costs.in_force import cost_model_in_force
+from nn_assets.operations.asof.costs import cost_model_in_force
+from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.fills import import_fills
-from nn_assets.operations.workplace import open_workplace
 from nn_assets.orchestration.running import materialise
 from nn_assets.units import bps_to_fraction
 from tests.orchestration.conftest import NAME, strategy_of
@@ -43,15 +43,15 @@ def broker_file(folder: Path, half_spread_bps: float, count: int = 400) -> Path:
 
 
 def in_force() -> float:
-    with open_workplace(strategy_of()) as workplace:
-        return cost_model_in_force(workplace).half_spread.value
+    with open_history(strategy_of()) as history:
+        return cost_model_in_force(history).half_spread.value
 
 
 def test_paper_fills_alone_change_nothing(decided: Path) -> None:
     before = in_force()
     materialise(strategy_of(), "costs")
-    with open_workplace(strategy_of()) as workplace:
-        recorded = workplace.ledger.read("cost_models", NAME)
+    with open_history(strategy_of()) as history:
+        recorded = history.stores.ledger.read("cost_models", NAME)
     assert in_force() == before
     assert list(recorded["in_force"]) == [False]
 
@@ -66,8 +66,8 @@ def test_a_large_change_waits_for_approval(decided: Path, tmp_path: Path) -> Non
     before = in_force()
     import_fills(NAME, broker_file(tmp_path, half_spread_bps=5.0))
     materialise(strategy_of(), "costs")
-    with open_workplace(strategy_of()) as workplace:
-        figures = workplace.ledger.latest("cost_models", NAME)["figures"].iloc[-1]
+    with open_history(strategy_of()) as history:
+        figures = history.stores.ledger.latest("cost_models", NAME)["figures"].iloc[-1]
     assert figures["status"] == "awaiting_approval", figures
     assert in_force() == before
 
@@ -115,8 +115,8 @@ def test_a_bad_file_is_named_with_its_cell_and_nothing_is_stored(
     file.write_text(text, encoding="utf-8")
     with pytest.raises(NnAssetsError, match=re.escape(found)):
         import_fills(NAME, file)
-    with open_workplace(strategy_of()) as workplace:
-        stored = workplace.ledger.read("fills", NAME, where={"source": "imported"})
+    with open_history(strategy_of()) as history:
+        stored = history.stores.ledger.read("fills", NAME, where={"source": "imported"})
     assert stored.empty
 
 

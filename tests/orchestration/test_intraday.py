@@ -13,8 +13,8 @@ import yaml
 
 from nn_assets.errors import SettingsError
 from nn_assets.market.calendar.sessions import session_hours
+from nn_assets.operations.history import open_history
 from nn_assets.operations.intake import intraday
-from nn_assets.operations.workplace import open_workplace
 from nn_assets.orchestration.assets import intraday as intraday_assets
 from nn_assets.orchestration.assets import market as market_assets
 from nn_assets.orchestration.build import all_definitions
@@ -86,13 +86,13 @@ def metadata(names: tuple[str, ...], asset: str):
 
 
 def daily() -> pd.DataFrame:
-    with open_workplace(strategy_of()) as workplace:
-        return workplace.bars()
+    with open_history(strategy_of()) as history:
+        return history.view().bars
 
 
 def notices() -> list[str]:
-    with open_workplace(strategy_of()) as workplace:
-        publication = workplace.publications.current("tiny")
+    with open_history(strategy_of()) as history:
+        publication = history.stores.publications.current("tiny")
     assert publication is not None
     return list(publication.details["notices"])
 
@@ -125,8 +125,8 @@ def test_daily_bars_and_features_are_made_of_the_intraday_ones(home) -> None:
     for name, how in (("open", "first"), ("high", "max"), ("low", "min"), ("close", "last"), ("volume", "sum")):
         pd.testing.assert_series_equal(mine[name], expected[name].agg(how), check_freq=False, check_index_type=False)
     assert set(mine["source"]) == {"intraday:30min"}
-    with open_workplace(strategy_of()) as workplace:
-        cube = workplace.cube()
+    with open_history(strategy_of()) as history:
+        cube = history.view().cube
     assert np.isfinite(cube.feature("log_return_1")[-20:]).all()
 
 
@@ -153,9 +153,9 @@ def test_a_restated_minute_is_a_new_version_of_its_bar_and_of_its_session(home) 
     assert metadata(INTRADAY, "raw_intraday_bars")["revised"].value == 1
     assert metadata(("raw_bars",), "raw_bars")["revised"].value == 1
     # It came years after that session's decision, which still sees what it saw.
-    with open_workplace(strategy_of()) as workplace:
+    with open_history(strategy_of()) as history:
         pd.testing.assert_frame_equal(
-            workplace.bars("2017-04-03"), before[before["session"] <= "2017-04-03"].reset_index(drop=True)
+            history.view("2017-04-03").bars, before[before["session"] <= "2017-04-03"].reset_index(drop=True)
         )
 
 
@@ -164,13 +164,13 @@ def test_a_session_decided_before_its_bars_came_knows_them_from_their_arrival(ho
     late = whole["date"].dt.date == pd.Timestamp("2017-04-03").date()
     deliver(home, "AAA", whole[~late].reset_index(drop=True))
     assert run_assets(strategy_of(), "tables", INTRADAY[:1]).success
-    with open_workplace(strategy_of()) as workplace, pytest.MonkeyPatch.context() as patch:
+    with open_history(strategy_of()) as history, pytest.MonkeyPatch.context() as patch:
         decided = pd.DataFrame({"session": [pd.Timestamp("2017-04-04")]})
-        patch.setattr(type(workplace.ledger), "latest", lambda *_, **__: decided)
+        patch.setattr(type(history.stores.ledger), "latest", lambda *_, **__: decided)
         deliver(home, "AAA", whole)
-        counted, _ = intraday.ingest_intraday(workplace)
+        counted, _ = intraday.ingest_intraday(history)
         assert (counted.added, counted.revised) == (13, 0)
-        stored = workplace.lake.read_segments(workplace.strategy.name, intraday.RAW_INTRADAY)
+        stored = history.stores.lake.read_segments(history.strategy.name, intraday.RAW_INTRADAY)
     came = stored[(stored["symbol"] == "AAA") & (stored["session"] == "2017-04-03")]
     assert len(came) == 13
     assert (came["known_at"] == came["ingested_at"]).all()
@@ -178,15 +178,15 @@ def test_a_session_decided_before_its_bars_came_knows_them_from_their_arrival(ho
 
 def test_a_publication_killed_before_its_record_is_recorded_by_the_next(home, monkeypatch) -> None:
     assert run_assets(strategy_of(), "tables", INTRADAY[:1]).success
-    with open_workplace(strategy_of()) as workplace:
-        audited = intraday.audit_intraday(workplace)
+    with open_history(strategy_of()) as history:
+        audited = intraday.audit_intraday(history)
         with monkeypatch.context() as patch:
-            patch.setattr(type(workplace.ledger), "append", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+            patch.setattr(type(history.stores.ledger), "append", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
-                intraday.publish_intraday(workplace, audited, "killed")
+                intraday.publish_intraday(history, audited, "killed")
         fewer = replace(audited.cleaned, bars=audited.cleaned.bars.iloc[:-1])
-        intraday.publish_intraday(workplace, replace(audited, cleaned=fewer), "next")
-        assert len(workplace.ledger.read("publications", "tiny.intraday")) == 2
+        intraday.publish_intraday(history, replace(audited, cleaned=fewer), "next")
+        assert len(history.stores.ledger.read("publications", "tiny.intraday")) == 2
 
 
 def test_gaps_beyond_the_limit_halt_everything_downstream_and_leave_what_was_published(home) -> None:

@@ -18,9 +18,9 @@ from nn_assets.cli.runs import run_round
 from nn_assets.operations.decisions import records
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.decisions.rounds import decide_session
+from nn_assets.operations.history import open_history
 from nn_assets.operations.intake import actions as ingest_actions
 from nn_assets.operations.intake import bars as ingest
-from nn_assets.operations.workplace import open_workplace
 from nn_assets.orchestration.running import materialise
 from nn_assets.settings import PortfolioSettings
 from nn_assets.store.home import home as home_folder
@@ -165,11 +165,11 @@ def test_what_was_decided_before_stays_and_what_was_decided_late_repeats_in_repl
 ) -> None:
     for table in ("decisions", *RECORDS):
         pd.testing.assert_frame_equal(recorded(told_home, table, EX), recorded(untold_home, table, EX))
-    with living_in(told_home), at("2017-06-28 23:00"), open_workplace(strategy_of()) as workplace:
-        again = [decide_session(workplace, pd.Timestamp(day), "again") for day in reversed((*DECIDED, *FOLLOWING))]
+    with living_in(told_home), at("2017-06-28 23:00"), open_history(strategy_of()) as history:
+        again = [decide_session(history, pd.Timestamp(day), "again") for day in reversed((*DECIDED, *FOLLOWING))]
         assert all(each.already_decided for each in again)
         assert [each.round.late is not None for each in reversed(again)] == [False, False, False, True, True, True]
-        assert decisions_repeat_in_replay(workplace) == (6, [])
+        assert decisions_repeat_in_replay(history) == (6, [])
 
 
 def test_equity_moves_by_prices_dividends_costs_and_interest_alone(told_home: Path) -> None:
@@ -177,8 +177,8 @@ def test_equity_moves_by_prices_dividends_costs_and_interest_alone(told_home: Pa
     states = recorded(told_home, "portfolio_states").set_index("session").sort_index()
     fills = recorded(told_home, "fills")
     spent = (fills["quantity"] * fills["price"] + fills["commission_usd"]).groupby(fills["session"]).sum()
-    with living_in(told_home), at("2017-06-28 23:00"), open_workplace(strategy_of()) as workplace:
-        books = {day: decide_session(workplace, day, "again").round.standing.book for day in states.index[1:]}
+    with living_in(told_home), at("2017-06-28 23:00"), open_history(strategy_of()) as history:
+        books = {day: decide_session(history, day, "again").round.standing.book for day in states.index[1:]}
     for before, after in zip(states.index, states.index[1:], strict=False):
         book = books[after]
         own = book.session_dividends_usd + book.session_cash_in_lieu_usd + book.session_financing_usd
@@ -211,8 +211,8 @@ def strategy_limits(home: Path) -> PortfolioSettings:
 
 
 def test_the_publication_and_the_page_say_which_session_mended_the_book(told_home: Path) -> None:
-    with living_in(told_home), at("2017-06-28 23:00"), open_workplace(strategy_of()) as workplace:
-        notices = workplace.publications.require(NAME, "2017-06-28").details["notices"]
+    with living_in(told_home), at("2017-06-28 23:00"), open_history(strategy_of()) as history:
+        notices = history.stores.publications.require(NAME, "2017-06-28").details["notices"]
         pages = {day: (home_folder() / "reports" / f"{NAME}-{day}.html").read_text() for day in FOLLOWING}
     late = {notice[:5]: notice for notice in notices if "late_action" in notice}
     assert set(late) == set(ARRIVED)
@@ -235,10 +235,10 @@ def test_a_run_killed_while_it_mends_ends_in_the_same_records(
         deliver(untold_home, FILES[1], "2017-06-26")
         with at("2017-06-26 22:00"):
             materialise_tables(strategy_of())
-        with monkeypatch.context() as patch, at("2017-06-26 22:00"), open_workplace(strategy_of()) as workplace:
+        with monkeypatch.context() as patch, at("2017-06-26 22:00"), open_history(strategy_of()) as history:
             patch.setattr(records, "validate", None)
             with pytest.raises(TypeError):
-                decide_session(workplace, pd.Timestamp("2017-06-26"), "killed")
+                decide_session(history, pd.Timestamp("2017-06-26"), "killed")
         live("2017-06-26")
     for table in RECORDS:
         pd.testing.assert_frame_equal(recorded(home, table, "2017-06-26"), recorded(told_home, table, "2017-06-26"))

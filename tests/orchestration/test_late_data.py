@@ -19,8 +19,8 @@ from nn_assets.market.facts.bars import as_of, content_hash
 from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.decisions.rounds import decide_session
+from nn_assets.operations.history import open_history
 from nn_assets.operations.intake import bars as ingest
-from nn_assets.operations.workplace import open_workplace
 from nn_assets.orchestration.running import materialise
 from nn_assets.sources.simulated import SimulatedSource
 from tests.orchestration.conftest import (
@@ -127,8 +127,8 @@ def punctual(lived: Path, tmp_path: Path) -> Path:
 def known_at_close(session: str) -> str:
     """Hash of the raw bars as they were known at a session's close."""
     strategy = strategy_of()
-    with open_workplace(strategy) as workplace:
-        return content_hash(as_of(workplace.raw_versions(), as_of_session(strategy.market, session)))
+    with open_history(strategy) as history:
+        return content_hash(as_of(history.raw_versions, as_of_session(strategy.market, session)))
 
 
 def records(home: Path, last: str) -> dict[str, pd.DataFrame]:
@@ -137,8 +137,8 @@ def records(home: Path, last: str) -> dict[str, pd.DataFrame]:
 
 def told_of(session: str, bar: tuple[str, str]) -> float:
     """The close of a bar as a session's panel has it; NaN where it has none."""
-    with open_workplace(strategy_of()) as workplace:
-        panel = workplace.panel(session)
+    with open_history(strategy_of()) as history:
+        panel = history.view(session).panel
         return float(panel.close[panel.row(bar[1]), panel.symbols.index(bar[0])])
 
 
@@ -151,9 +151,9 @@ def test_late_bars_change_no_decided_session_and_reach_the_next(lived: Path, pun
         deliver_late_bars(lived)
         materialise_tables(strategy_of())  # before the next close
         assert [known_at_close(session) for session in DECIDED] == hashes
-        with open_workplace(strategy_of()) as workplace:
-            again = [decide_session(workplace, pd.Timestamp(session), "again") for session in DECIDED]
-            assert decisions_repeat_in_replay(workplace) == (3, [])
+        with open_history(strategy_of()) as history:
+            again = [decide_session(history, pd.Timestamp(session), "again") for session in DECIDED]
+            assert decisions_repeat_in_replay(history) == (3, [])
     assert all(each.already_decided for each in again)
     with living_in(lived):
         live(*FOLLOWING)
@@ -164,8 +164,8 @@ def test_late_bars_change_no_decided_session_and_reach_the_next(lived: Path, pun
             assert told_of(FOLLOWING[0], RESTATED) == pytest.approx(1.05 * close)
             assert [known_at_close(session) for session in DECIDED] == hashes
             materialise(strategy_of(), "daily", first=DECIDED[0], last=FOLLOWING[-1])
-            with open_workplace(strategy_of()) as workplace:
-                assert decisions_repeat_in_replay(workplace) == (5, [])
+            with open_history(strategy_of()) as history:
+                assert decisions_repeat_in_replay(history) == (5, [])
     for table, frame in records(lived, DECIDED[-1]).items():
         pd.testing.assert_frame_equal(frame, decided[table], check_exact=True)
         pd.testing.assert_frame_equal(frame, recorded(punctual, table, DECIDED[-1]), check_exact=True)
@@ -186,5 +186,5 @@ def test_what_arrives_after_a_close_waits_for_the_session_after(lived: Path) -> 
         assert told_of(FOLLOWING[1], LATE) > 0.0
         assert pd.isna(told_of(FOLLOWING[0], LATE))
         materialise(strategy_of(), "daily", first=DECIDED[0], last=FOLLOWING[-1])
-        with open_workplace(strategy_of()) as workplace:
-            assert decisions_repeat_in_replay(workplace) == (5, [])
+        with open_history(strategy_of()) as history:
+            assert decisions_repeat_in_replay(history) == (5, [])

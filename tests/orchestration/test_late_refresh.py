@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 
 from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.decisions.rounds import decide_session
-from nn_assets.operations.models.in_force import load_model, models_in_force
-from nn_assets.operations.workplace import open_workplace
+from nn_assets.operations.history import open_history
+from nn_assets.operations.models.stored import load_model
 from nn_assets.orchestration.naming import REFRESH_TAG
 from nn_assets.orchestration.running import materialise
 from tests.orchestration.conftest import FIRST_LIVE, RECORDS, forget, recorded, strategy_of, write_strategy
@@ -24,8 +25,8 @@ def days(first: str, last: str) -> list[pd.Timestamp]:
 
 
 def decide(*sessions: pd.Timestamp) -> list[bool]:
-    with open_workplace(strategy_of()) as workplace:
-        return [decide_session(workplace, session, "test").already_decided for session in sessions]
+    with open_history(strategy_of()) as history:
+        return [decide_session(history, session, "test").already_decided for session in sessions]
 
 
 def refresh(asked_after: str, partition: str) -> None:
@@ -44,9 +45,9 @@ def assert_takes_force_on(home: Path, decided: list[pd.Timestamp], asked_after: 
     (row,) = models[models["model_id"] == new].to_dict("records")
     assert row["effective_session"] == effective
     assert row["month"] == effective.strftime("%Y-%m")
-    with open_workplace(strategy_of()) as workplace:
-        in_force = models_in_force(workplace)
-        fold = load_model(workplace, new).fold
+    with open_history(strategy_of()) as history:
+        in_force = models_in_force(history)
+        fold = load_model(history, new).fold
     assert [in_force.on(session) == new for session in (*decided, effective)] == [False] * len(decided) + [True]
     assert fold.used_from == len(sessions_between("XNYS", "2016-01-04", decided[-1]))  # fitted on all that was decided
     forget()
@@ -58,8 +59,8 @@ def assert_takes_force_on(home: Path, decided: list[pd.Timestamp], asked_after: 
     assert (told[told.index < effective] != new).all()
     assert (told[told.index >= effective] == new).all()
     assert (told[told.index >= effective].index[0]) == effective
-    with open_workplace(strategy_of()) as workplace:
-        assert decisions_repeat_in_replay(workplace) == (len(told), [])
+    with open_history(strategy_of()) as history:
+        assert decisions_repeat_in_replay(history) == (len(told), [])
 
 
 def test_a_late_refresh_leaves_the_sessions_decided_meanwhile(studied: Path) -> None:
@@ -81,9 +82,9 @@ def test_a_month_without_a_refit_of_its_own_keeps_the_refreshed_model(studied: P
     materialise(strategy_of(), "study", first="2017-07-01", last="2017-07-01")
     decide(*days(FIRST_LIVE, "2017-07-03"))
     refresh("2017-07-03", "2017-07-01")
-    with open_workplace(strategy_of()) as workplace:
-        refreshed = models_in_force(workplace).on(pd.Timestamp("2017-07-31"))
-        assert refreshed != models_in_force(workplace).on(pd.Timestamp("2017-07-03"))
+    with open_history(strategy_of()) as history:
+        refreshed = models_in_force(history).on(pd.Timestamp("2017-07-31"))
+        assert refreshed != models_in_force(history).on(pd.Timestamp("2017-07-03"))
     materialise(strategy_of(), "study", first="2017-08-01", last="2017-08-01")
     august = recorded(studied, "models").query("month == '2017-08'")
     assert not august["fitted"].any()

@@ -12,10 +12,9 @@ import yaml
 from nn_assets.errors import SettingsError
 from nn_assets.frames import SERIES, validate
 from nn_assets.market.calendar.sessions import sessions_between
-from nn_assets.operations.asof.series import read_known_series, series_versions
 from nn_assets.operations.decisions.lookahead import features_repeat_when_cut
+from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.series import ingest_series
-from nn_assets.operations.workplace import open_workplace
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.naming import asset_key
 from tests.orchestration.conftest import failures_of, materialise_tables, run_assets, strategy_of, write_strategy
@@ -50,18 +49,18 @@ DECISION = {
 
 
 def known(home: Path, until: str = "2017-06-30") -> np.ndarray:
-    with open_workplace(strategy_of()) as workplace:
+    with open_history(strategy_of()) as history:
         return read_known_series(
-            workplace.strategy, workplace.lake, "fear", workplace.sessions(until), ("SIM01",)
+            history.strategy, history.stores.lake, "fear", history.sessions(until), ("SIM01",)
         ).values[:, 0]
 
 
 def test_a_series_becomes_a_table_of_versions_with_the_holiday_in_quarantine(empty_home) -> None:
     prepared(empty_home)
     materialise_tables(strategy_of())
-    with open_workplace(strategy_of()) as workplace:
-        versions = validate(series_versions(workplace.strategy, workplace.lake), SERIES)
-        quarantine = workplace.lake.read_table("tiny", "series_quarantine")
+    with open_history(strategy_of()) as history:
+        versions = validate(series_versions(history.strategy, history.stores.lake), SERIES)
+        quarantine = history.stores.lake.read_table("tiny", "series_quarantine")
     assert len(versions) == len(DAYS)
     assert [(row.rule, str(row.session.date())) for row in quarantine.itertuples()] == [("off_calendar", HOLIDAY)]
     np.testing.assert_array_equal(known(empty_home), [12.0 + place % 7 for place in range(len(DAYS))])
@@ -74,8 +73,8 @@ def test_delivered_again_it_adds_nothing_and_a_restated_value_leaves_the_past_as
     before = known(empty_home)
     write_fear(empty_home, {"2017-03-01": "80"})
     materialise_tables(strategy_of())
-    with open_workplace(strategy_of()) as workplace:
-        versions = series_versions(workplace.strategy, workplace.lake)
+    with open_history(strategy_of()) as history:
+        versions = series_versions(history.strategy, history.stores.lake)
     assert len(versions) == len(DAYS) + 1
     restated = versions[versions["value"] == 80.0].iloc[0]
     assert restated["known_at"] == restated["ingested_at"]
@@ -87,13 +86,13 @@ def test_an_observation_that_comes_after_a_decision_is_known_from_its_arrival(em
     file = empty_home / "strategies" / "fear.csv"
     whole = file.read_text(encoding="utf-8").splitlines()
     file.write_text("\n".join(line for line in whole if not line.startswith("2017-03-01")) + "\n", encoding="utf-8")
-    with open_workplace(strategy_of()) as workplace:
-        told = (workplace.strategy, workplace.lake, workplace.ledger, file.parent, workplace.last_session)
+    with open_history(strategy_of()) as history:
+        told = (history.strategy, history.stores.lake, history.stores.ledger, file.parent, history.last_session)
         ingest_series(*told)
-        workplace.ledger.append("decisions", [DECISION], run_id="test", strategy=workplace.strategy.name)
+        history.stores.ledger.append("decisions", [DECISION], run_id="test", strategy=history.strategy.name)
         file.write_text("\n".join(whole) + "\n", encoding="utf-8")
         ingest_series(*told)
-        versions = series_versions(workplace.strategy, workplace.lake)
+        versions = series_versions(history.strategy, history.stores.lake)
     late = versions[versions["session"] == "2017-03-01"].iloc[0]
     assert late["known_at"] == late["ingested_at"]
 
@@ -106,10 +105,10 @@ def test_nothing_of_the_vault_is_stored_and_opening_it_gives_what_a_store_that_n
     file.write_text(sealed.replace("  live_starts: '2017-06-21'\n", ""), encoding="utf-8")
     write_fear(empty_home, {"2017-01-12": "nan", "2017-02-01": "nan"})
     result = run_assets(strategy_of(), "tables", ("other_series",))
-    with open_workplace(strategy_of()) as workplace:
-        assert str(workplace.last_session.date()) == "2017-01-13"
-        versions = series_versions(workplace.strategy, workplace.lake)
-        quarantine = workplace.lake.read_table("tiny", "series_quarantine")
+    with open_history(strategy_of()) as history:
+        assert str(history.last_session.date()) == "2017-01-13"
+        versions = series_versions(history.strategy, history.stores.lake)
+        quarantine = history.stores.lake.read_table("tiny", "series_quarantine")
     assert versions["session"].max() == pd.Timestamp("2017-01-13")
     assert list(quarantine["session"]) == [pd.Timestamp("2017-01-12")]  # neither the holiday nor what is missing later
     told = result.asset_materializations_for_node("tiny__other_series")[0].metadata
@@ -137,9 +136,9 @@ def test_a_feature_of_the_series_joins_the_cube_and_repeats_on_history_cut(empty
     told["features"] |= {"names": ["log_return_1", "implied_over_realised"], "series": {"implied_volatility": "fear"}}
     file.write_text(yaml.safe_dump(told), encoding="utf-8")
     materialise_tables(strategy_of())
-    with open_workplace(strategy_of()) as workplace:
-        cube, panel = workplace.cube(), workplace.panel()
-        differing, cuts = features_repeat_when_cut(workplace)
+    with open_history(strategy_of()) as history:
+        cube, panel = history.view().cube, history.view().panel
+        differing, cuts = features_repeat_when_cut(history)
     assert cube.names == ("log_return_1", "implied_over_realised")
     assert len(cuts) == 3
     assert not differing
@@ -166,8 +165,8 @@ def test_a_faulty_file_fails_the_asset_with_its_place_and_stores_nothing(empty_h
     assert not result.success
     assert "fear.csv" in failures_of(result)["tiny__other_series"]
     assert "row 2" in failures_of(result)["tiny__other_series"]
-    with open_workplace(strategy_of()) as workplace:
-        assert series_versions(workplace.strategy, workplace.lake).empty
+    with open_history(strategy_of()) as history:
+        assert series_versions(history.strategy, history.stores.lake).empty
 
 
 def test_features_wait_for_the_series_and_a_strategy_without_one_has_no_such_asset(empty_home) -> None:

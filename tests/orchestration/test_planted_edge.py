@@ -10,7 +10,7 @@ from nn_assets.cli.runs import run_round
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay, signals_repeat_forecasts
-from nn_assets.operations.workplace import open_workplace
+from nn_assets.operations.history import open_history
 from nn_assets.orchestration.running import materialise
 
 pytestmark = pytest.mark.slow
@@ -24,13 +24,13 @@ def test_planted_edge_takes_positions_and_fills_orders_as_it_ships(
     materialise(strategy, "study", first=f"{first_model_month(strategy)}-01", last="2017-12-01")
     materialise(strategy, "daily", first="2017-12-01", last="2017-12-28")
     answer = run_round("planted_edge", "2017-12-29")
-    with open_workplace(strategy) as workplace:
-        fills = workplace.ledger.read("fills", strategy.name)
-        holdings = workplace.ledger.read("holdings", strategy.name)
-        drift = workplace.ledger.read("drift", strategy.name)
-        states = workplace.ledger.read("portfolio_states", strategy.name)
-        compared, differing = signals_repeat_forecasts(workplace)
-        rederived, apart = decisions_repeat_in_replay(workplace)
+    with open_history(strategy) as history:
+        fills = history.stores.ledger.read("fills", strategy.name)
+        holdings = history.stores.ledger.read("holdings", strategy.name)
+        drift = history.stores.ledger.read("drift", strategy.name)
+        states = history.stores.ledger.read("portfolio_states", strategy.name)
+        compared, differing = signals_repeat_forecasts(history)
+        rederived, apart = decisions_repeat_in_replay(history)
     assert answer["session"] == "2017-12-29"
     assert len(fills) > 0
     assert (holdings["quantity"] != 0.0).any()

@@ -11,8 +11,8 @@ import pytest
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.decisions.rounds import decide_session
+from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.fills import import_fills
-from nn_assets.operations.workplace import open_workplace
 from tests.orchestration.conftest import LAST, NAME, TINY, forget, recorded, strategy_of, write_strategy
 
 pytestmark = pytest.mark.slow
@@ -23,8 +23,8 @@ IMPORTED, LAST_BEFORE, NEXT = LIVE[:22], LIVE[22], LIVE[23]
 
 
 def decide(*sessions: pd.Timestamp) -> list[bool]:
-    with open_workplace(strategy_of()) as workplace:
-        return [decide_session(workplace, session, "test").already_decided for session in sessions]
+    with open_history(strategy_of()) as history:
+        return [decide_session(history, session, "test").already_decided for session in sessions]
 
 
 def broker_file(folder: Path, times_the_model: float, sessions: list[pd.Timestamp]) -> Path:
@@ -54,8 +54,8 @@ def reasons_of(session: pd.Timestamp) -> tuple[float, str]:
 
 
 def recorded_state(session: pd.Timestamp) -> pd.Series:
-    with open_workplace(strategy_of()) as workplace:
-        return workplace.ledger.read("trading_states", NAME, session, session).iloc[0]
+    with open_history(strategy_of()) as history:
+        return history.stores.ledger.read("trading_states", NAME, session, session).iloc[0]
 
 
 @pytest.fixture
@@ -84,8 +84,8 @@ def test_real_fills_at_twice_the_models_cost_count_in_the_next_score(traded: Pat
         pd.testing.assert_frame_equal(recorded(traded, table, str(LAST_BEFORE.date())), frame, check_exact=True)
     assert decide(*LIVE[24:]) == [False] * len(LIVE[24:])
     assert "slippage breach" in reasons_of(LIVE[-1])[1]
-    with open_workplace(strategy_of()) as workplace:
-        assert decisions_repeat_in_replay(workplace) == (len(LIVE), [])
+    with open_history(strategy_of()) as history:
+        assert decisions_repeat_in_replay(history) == (len(LIVE), [])
 
 
 def test_real_fills_at_the_models_cost_count_for_nothing(traded: Path, tmp_path: Path) -> None:

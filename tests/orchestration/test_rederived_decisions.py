@@ -8,10 +8,12 @@ import pandas as pd
 import pytest
 
 from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.decisions.rounds import decide_session
-from nn_assets.operations.models.in_force import read_forecast_list
-from nn_assets.operations.workplace import FORECASTS, RAW_BARS, open_workplace
+from nn_assets.operations.facts import RAW_BARS
+from nn_assets.operations.history import open_history
+from nn_assets.operations.models.forecasts import read_forecast_list
 from tests.orchestration.conftest import (
     FIRST_LIVE,
     FIRST_MONTH,
@@ -39,25 +41,25 @@ def half(studied: Path) -> Path:
 
 
 def decide(*sessions: pd.Timestamp) -> list[bool]:
-    with open_workplace(strategy_of()) as workplace:
-        return [decide_session(workplace, session, "test").already_decided for session in sessions]
+    with open_history(strategy_of()) as history:
+        return [decide_session(history, session, "test").already_decided for session in sessions]
 
 
 def repeated() -> tuple[int, list[str]]:
-    with open_workplace(strategy_of()) as workplace:
-        return decisions_repeat_in_replay(workplace)
+    with open_history(strategy_of()) as history:
+        return decisions_repeat_in_replay(history)
 
 
 def restate(bars: list[tuple[str, str]], known_at: str) -> None:
     """A vendor's corrections, known at a UTC moment; then tables on what is known now."""
     strategy = strategy_of()
     known, now = pd.Timestamp(known_at, tz="UTC").as_unit("ns"), pd.Timestamp.now(tz="UTC").as_unit("ns")
-    with open_workplace(strategy) as workplace:
+    with open_history(strategy) as history:
         keys = pd.DataFrame(bars, columns=["symbol", "session"]).astype({"session": "datetime64[ns]"})
-        bar = workplace.raw_versions().merge(keys, on=["symbol", "session"])
+        bar = history.raw_versions.merge(keys, on=["symbol", "session"])
         assert len(bar) == len(bars)
         wrong = bar.assign(close=bar["close"] * 1.05, high=bar["high"] * 1.06, known_at=known, ingested_at=now)
-        workplace.lake.append_segment(NAME, RAW_BARS, wrong)
+        history.stores.lake.append_segment(NAME, RAW_BARS, wrong)
     assert run_assets(strategy, "tables", ("validated_bars", "features")).success
 
 
@@ -68,22 +70,22 @@ def study_again() -> None:
 
 def change(table: str, column: str, value: object, **key: object) -> None:
     """Put another version of one row on record, against all rules."""
-    with open_workplace(strategy_of()) as workplace:
-        found = workplace.ledger.read(table, NAME, where=key)
+    with open_history(strategy_of()) as history:
+        found = history.stores.ledger.read(table, NAME, where=key)
         row = {**found.iloc[0].to_dict(), column: value}
         assert len(found) == 1
-        assert workplace.ledger.append(table, [row], run_id="test", strategy=NAME, reason="forged").inserted == 1
+        assert history.stores.ledger.append(table, [row], run_id="test", strategy=NAME, reason="forged").inserted == 1
 
 
 def test_a_study_run_again_on_restated_bars_raises_no_alarm(half: Path) -> None:
-    with open_workplace(strategy_of()) as workplace:
-        before = {month: workplace.lake.month_address(NAME, FORECASTS, month) for month in MONTHS}
+    with open_history(strategy_of()) as history:
+        before = {month: history.stores.lake.month_address(NAME, FORECASTS, month) for month in MONTHS}
     assert repeated() == (5, [])
     # One bar that the model in force was trained on, and one that it has since forecast from.
     restate([("SIM02", "2016-11-15"), ("SIM03", "2017-05-10")], known_at="2017-06-28 12:00")
     study_again()
-    with open_workplace(strategy_of()) as workplace:
-        after = {month: workplace.lake.month_address(NAME, FORECASTS, month) for month in before}
+    with open_history(strategy_of()) as history:
+        after = {month: history.stores.lake.month_address(NAME, FORECASTS, month) for month in before}
     assert all(after[month] != before[month] for month in before)  # the newest forecasts are not those decided on
     assert repeated() == (5, [])
     assert decide(*LIVE) == [True] * 5 + [False] * 3
@@ -94,18 +96,18 @@ def test_a_study_run_again_on_restated_bars_raises_no_alarm(half: Path) -> None:
 def test_bars_restated_between_two_decided_sessions_raise_no_alarm(studied: Path) -> None:
     restate([("SIM02", "2017-06-22")], known_at="2017-06-26 12:00")
     assert decide(*LIVE) == [False] * 8
-    with open_workplace(strategy_of()) as workplace:
-        place = workplace.symbols(workplace.bars()).index("SIM02")
-        row = workplace.panel("2017-06-22").row("2017-06-22")
-        closes = {day: workplace.panel(day).close[row, place] for day in ("2017-06-23", "2017-06-26")}
+    with open_history(strategy_of()) as history:
+        place = history.symbols(history.view().bars).index("SIM02")
+        row = history.view("2017-06-22").panel.row("2017-06-22")
+        closes = {day: history.view(day).panel.close[row, place] for day in ("2017-06-23", "2017-06-26")}
     assert closes["2017-06-26"] == pytest.approx(closes["2017-06-23"] * 1.05)
     assert repeated() == (8, [])
     assert decide(*reversed(LIVE)) == [True] * 8
 
 
 def test_a_target_changed_on_record_is_named(half: Path) -> None:
-    with open_workplace(strategy_of()) as workplace:
-        targets = workplace.ledger.read("target_positions", NAME, LIVE[2], LIVE[2]).set_index("symbol")
+    with open_history(strategy_of()) as history:
+        targets = history.stores.ledger.read("target_positions", NAME, LIVE[2], LIVE[2]).set_index("symbol")
     quantity = float(targets.loc["SIM04", "target_quantity"])
     change("target_positions", "target_quantity", quantity + 1.0, symbol="SIM04", session=LIVE[2])
     played, differing = repeated()
@@ -115,14 +117,14 @@ def test_a_target_changed_on_record_is_named(half: Path) -> None:
 
 def test_another_forecast_in_the_list_on_record_is_named(half: Path) -> None:
     session = LIVE[4]
-    with open_workplace(strategy_of()) as workplace:
-        decided = workplace.ledger.read("decisions", NAME, session, session).iloc[0]["details"]
-        listed = read_forecast_list(workplace, decided["forecast_list"])
-        made = workplace.lake.read_table(NAME, FORECASTS, listed["2017-05"])
+    with open_history(strategy_of()) as history:
+        decided = history.stores.ledger.read("decisions", NAME, session, session).iloc[0]["details"]
+        listed = read_forecast_list(history, decided["forecast_list"])
+        made = history.stores.lake.read_table(NAME, FORECASTS, listed["2017-05"])
         made["calibrated_probability"] = 1.0 - made["calibrated_probability"]
-        listed["2017-05"] = workplace.lake.store(NAME, FORECASTS, made)
+        listed["2017-05"] = history.stores.lake.store(NAME, FORECASTS, made)
         frame = pd.DataFrame(sorted(listed.items()), columns=["month", "address"], dtype="str")
-        other = workplace.lake.store(NAME, "forecast_lists", frame)
+        other = history.stores.lake.store(NAME, "forecast_lists", frame)
     change("decisions", "details", {**decided, "forecast_list": other}, session=session)
     _, differing = repeated()
     assert differing

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.sources import source_of
-from nn_assets.operations.workplace import open_workplace
 from nn_assets.sources.protocol import ActionSource, Source
 from nn_assets.sources.simulated import SimulatedSource
 from tests.orchestration.conftest import LAST, NAME, TINY, failures_of, run_assets, strategy_of, write_strategy
@@ -34,11 +34,11 @@ def published(source: str) -> pd.DataFrame:
     """What the assets publish, after checks that it came from the source."""
     result = run_assets(strategy_of(), "tables", ASSETS)
     assert result.success, failures_of(result)
-    with open_workplace(strategy_of()) as workplace:
-        publication = workplace.publications.current(NAME)
+    with open_history(strategy_of()) as history:
+        publication = history.stores.publications.current(NAME)
         assert publication is not None
-        bars = workplace.publications.bars(publication)
-        recorded = workplace.ledger.read("publications", NAME)
+        bars = history.stores.publications.bars(publication)
+        recorded = history.stores.ledger.read("publications", NAME)
     assert len(recorded) == 1
     assert set(bars["source"]) == {source}
     return bars
@@ -78,8 +78,8 @@ def test_bars_of_a_vendor_are_published_and_its_key_is_stored_nowhere(empty_home
         write_strategy(empty_home, source=source)
         found = published("massive")
     pd.testing.assert_frame_equal(found[["symbol", "session", *NUMBERS]], bars[["symbol", "session", *NUMBERS]])
-    with open_workplace(strategy_of()) as workplace:
-        actions = workplace.actions()
+    with open_history(strategy_of()) as history:
+        actions = history.view().actions
     assert actions is not None
     assert actions[["symbol", "kind", "value"]].to_numpy().tolist() == [[SYMBOLS[0], "dividend", 0.25]]
     stored = [file for file in empty_home.rglob("*") if file.is_file()]
@@ -100,8 +100,8 @@ def test_bars_of_a_vendor_are_published_and_its_key_is_stored_nowhere(empty_home
 def test_a_source_is_made_without_a_key_or_a_question(empty_home: Path, monkeypatch, kind, keys) -> None:
     monkeypatch.delenv("ABSENT", raising=False)
     write_strategy(empty_home, source={"kind": kind, **keys, **OTHER})
-    with open_workplace(strategy_of()) as workplace:
-        source = source_of(workplace)
+    with open_history(strategy_of()) as history:
+        source = source_of(history)
     assert isinstance(source, Source)
     assert source.name == kind
     assert isinstance(source, ActionSource) is (kind != "ccxt")

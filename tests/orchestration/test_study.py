@@ -13,10 +13,11 @@ import pytest
 
 from nn_assets.cli.runs import run_study
 from nn_assets.learning.folds import Fold
+from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.decisions.rounds import decide_session
+from nn_assets.operations.history import open_history
 from nn_assets.operations.models import training
-from nn_assets.operations.models.in_force import forecasts_until, models_in_force
-from nn_assets.operations.workplace import open_workplace
+from nn_assets.operations.models.forecasts import forecasts_until
 from nn_assets.orchestration.running import materialise
 from nn_assets.store.lake.lake import Lake
 from nn_assets.store.lake.models import ModelStore
@@ -38,37 +39,37 @@ def test_the_month_ahead_gets_its_model_and_the_month_just_over_its_verdict(stud
     strategy = strategy_of()
     with clock_at("2017-07-01 10:00"):
         materialise(strategy, "study", first="2017-07-01", last="2017-07-01")
-        with open_workplace(strategy) as workplace:
-            assert workplace.last_session.strftime("%Y-%m-%d") == "2017-06-30"
-            models = workplace.ledger.read("models", NAME)
-            studies = workplace.ledger.read("studies", NAME)
-            assert workplace.lake.read_months(NAME, "forecasts", ["2017-07"]).empty
+        with open_history(strategy) as history:
+            assert history.last_session.strftime("%Y-%m-%d") == "2017-06-30"
+            models = history.stores.ledger.read("models", NAME)
+            studies = history.stores.ledger.read("studies", NAME)
+            assert history.stores.lake.read_months(NAME, "forecasts", ["2017-07"]).empty
     assert models["month"].max() == "2017-07"
     assert studies["month"].max() == "2017-06"
     # A few sessions into the month, its forecasts are made by that model, without a hole.
     with clock_at("2017-07-10 23:00"):
         materialise_tables(strategy)
-        with open_workplace(strategy) as workplace:
-            session = workplace.last_session
-            made = forecasts_until(workplace, workplace.cube(session), session)
-            sessions = workplace.sessions(session)
+        with open_history(strategy) as history:
+            session = history.last_session
+            made = forecasts_until(history, history.view(session).cube, session)
+            sessions = history.sessions(session)
             expected = sessions[sessions >= "2017-01-01"]
             assert list(made["session"].drop_duplicates()) == list(expected)
             july = made.loc[made["session"] >= "2017-07-01", "model_id"].unique()
-            assert list(july) == [models_in_force(workplace).on(session)]
+            assert list(july) == [models_in_force(history).on(session)]
 
 
 def test_the_next_months_study_holds_the_sessions_that_came_after_the_first_morning(studied: Path) -> None:
     """June as it would be if it had been materialised on the first of June, when it was still empty."""
-    with open_workplace(strategy_of()) as workplace:
-        whole = workplace.lake.read_months(NAME, "forecasts", ["2017-06"])
-        before = workplace.lake.read_months(NAME, "walk_forward_study", ["2017-06"])
-        workplace.lake.write_month(NAME, "forecasts", "2017-06", whole.iloc[:0])
-        decided = decide_session(workplace, workplace.first_live_session, "run")
+    with open_history(strategy_of()) as history:
+        whole = history.stores.lake.read_months(NAME, "forecasts", ["2017-06"])
+        before = history.stores.lake.read_months(NAME, "walk_forward_study", ["2017-06"])
+        history.stores.lake.write_month(NAME, "forecasts", "2017-06", whole.iloc[:0])
+        decided = decide_session(history, history.first_live_session, "run")
         assert decided.round.signals.calibrated_probability.size == 6
     run_study(NAME, "2017-06", "2017-06", None)
-    with open_workplace(strategy_of()) as workplace:
-        again = workplace.lake.read_months(NAME, "walk_forward_study", ["2017-06"])
+    with open_history(strategy_of()) as history:
+        again = history.stores.lake.read_months(NAME, "walk_forward_study", ["2017-06"])
     assert again.equals(before)
 
 

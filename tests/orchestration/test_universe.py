@@ -15,12 +15,12 @@ import yaml
 from nn_assets.evaluation import study as evaluation_study
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations import study
+from nn_assets.operations.asof.costs import cost_model
 from nn_assets.operations.asof.universe import UNIVERSE, candidates_of
-from nn_assets.operations.costs.in_force import cost_model
 from nn_assets.operations.decisions import lookahead, rounds
+from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.universe import ingest_universe
-from nn_assets.operations.models import in_force as models
-from nn_assets.operations.workplace import open_workplace
+from nn_assets.operations.models import stored as models
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.running import materialise
@@ -91,8 +91,8 @@ def home(built: Path, tmp_path: Path) -> Iterator[Path]:
 
 
 def test_no_forecast_is_made_of_a_symbol_before_it_joined_or_after_it_left(home) -> None:
-    with open_workplace(strategy_of()) as workplace:
-        forecasts = workplace.forecast_history()
+    with open_history(strategy_of()) as history:
+        forecasts = forecast_history(history)
     by_symbol = forecasts.groupby("symbol")["session"]
     first, last = by_symbol.min(), by_symbol.max()
     assert first["SIM05"] == pd.Timestamp(JOINED)
@@ -104,9 +104,9 @@ def test_no_forecast_is_made_of_a_symbol_before_it_joined_or_after_it_left(home)
 
 
 def test_a_row_of_a_symbol_that_is_no_member_has_no_label(home) -> None:
-    with open_workplace(strategy_of()) as workplace:
-        panel = workplace.panel()
-        labels = workplace.labels(panel)
+    with open_history(strategy_of()) as history:
+        panel = history.view().panel
+        labels = history.view().labels
     column, row = panel.symbols.index("SIM05"), panel.row(JOINED)
     assert np.isnan(labels.targets[:row, column]).all()
     assert np.isfinite(labels.targets[row : row + 20, column]).all()
@@ -130,14 +130,14 @@ def test_market_and_drift_are_measured_over_members_live_in_replay_and_in_the_st
         heard(module, "drift_watch")
     heard(models, "model_reference")
     monkeypatch.setattr(models, "_REFERENCES", {})
-    with open_workplace(strategy_of()) as workplace:
-        members = workplace.candidates(workplace.panel())
+    with open_history(strategy_of()) as history:
+        members = history.view().members
         assert members is not None
         assert not members.all()
-        rounds.decide_session(workplace, workplace.last_session, "again")
-        assert lookahead.decisions_repeat_in_replay(workplace)[1] == []
-        material = study._material(workplace, workplace.strategy, LAST_MONTH)
-        evaluation_study.run_study(workplace.strategy, cost_model(workplace, None), 252, material, 1)
+        rounds.decide_session(history, history.last_session, "again")
+        assert lookahead.decisions_repeat_in_replay(history)[1] == []
+        material = study._material(history, history.strategy, LAST_MONTH)
+        evaluation_study.run_study(history.strategy, cost_model(history, None), 252, material, 1)
     assert [len(each) >= least for each, least in zip(seen.values(), (3, 3, 1), strict=True)] == [True] * 3
     for panel, _, candidates in seen["market_view"]:
         np.testing.assert_array_equal(candidates, members[: panel.bars])
@@ -174,21 +174,21 @@ def test_an_end_told_after_the_decisions_leaves_them_as_they_were(home) -> None:
     again = MEMBERS.replace("SIM02,2010-01-04,", "SIM02,2010-01-04,2017-06-22")
     (home / "strategies" / "members.csv").write_text(again, encoding="utf-8")
     materialise(strategy_of(), "daily", first=FIRST_LIVE, last=LAST)  # a different decision would be refused
-    with open_workplace(strategy_of()) as workplace:
-        labels = workplace.labels(workplace.panel())
+    with open_history(strategy_of()) as history:
+        labels = history.view().labels
     assert labels.candidates is not None
     assert labels.candidates[:, 1].all()
 
 
 def test_a_spell_that_comes_after_a_decision_counts_from_its_arrival(empty_home) -> None:
     prepare(empty_home)
-    with open_workplace(strategy_of()) as workplace:
-        told = (workplace.strategy, workplace.lake, workplace.ledger, empty_home / "strategies")
+    with open_history(strategy_of()) as history:
+        told = (history.strategy, history.stores.lake, history.stores.ledger, empty_home / "strategies")
         ingest_universe(*told)
-        workplace.ledger.append("decisions", [DECISION], run_id="test", strategy=workplace.strategy.name)
+        history.stores.ledger.append("decisions", [DECISION], run_id="test", strategy=history.strategy.name)
         (empty_home / "strategies" / "members.csv").write_text(f"{MEMBERS}LATE,{JOINED},\n", encoding="utf-8")
         ingest_universe(*told)
-        spells = workplace.lake.read_segments(workplace.strategy.name, UNIVERSE)
+        spells = history.stores.lake.read_segments(history.strategy.name, UNIVERSE)
     late = spells[spells["symbol"] == "LATE"].iloc[0]
     assert late["known_at"] == late["ingested_at"]
 
@@ -203,17 +203,17 @@ def test_a_file_that_was_cut_off_is_refused_and_nothing_of_it_is_stored(empty_ho
     told = failures_of(result)["tiny__universe_membership"]
     for part in ("members.csv", "lacks 5 of 8 spells on record", "GONE, NEVER, SIM04, SIM05, SIM6", "0.05"):
         assert part in told
-    with open_workplace(strategy_of()) as workplace:
-        spells = workplace.lake.read_segments("tiny", UNIVERSE)
-        before = workplace.strategy.content_hash()
+    with open_history(strategy_of()) as history:
+        spells = history.stores.lake.read_segments("tiny", UNIVERSE)
+        before = history.strategy.content_hash()
     assert len(spells) == 8
     assert "NEW" not in set(spells["symbol"])
     raised = prepared.replace("  path: members.csv\n", "  path: members.csv\n  max_retired_fraction: 0.7\n")
     (empty_home / "strategies" / "tiny.yaml").write_text(raised, encoding="utf-8")
     assert run_assets(strategy_of(), "tables", ("universe_membership",)).success
-    with open_workplace(strategy_of()) as workplace:
-        assert len(workplace.lake.read_segments("tiny", UNIVERSE)) == 8 + 5 + 1
-        assert workplace.strategy.content_hash() == before  # a limit of what is read changes no result
+    with open_history(strategy_of()) as history:
+        assert len(history.stores.lake.read_segments("tiny", UNIVERSE)) == 8 + 5 + 1
+        assert history.strategy.content_hash() == before  # a limit of what is read changes no result
 
 
 def test_a_faulty_file_fails_before_any_bar_is_taken_in(empty_home) -> None:
@@ -277,19 +277,19 @@ def test_a_spell_that_begins_in_the_vault_is_stored_when_it_opens(empty_home) ->
     for told in (None, open_file):
         if told is not None:
             file.write_text(told, encoding="utf-8")
-        with open_workplace(strategy_of()) as workplace:
-            stores = workplace.strategy, workplace.lake
+        with open_history(strategy_of()) as history:
+            stores = history.strategy, history.stores.lake
             for _ in range(2):
-                counted = ingest_universe(*stores, workplace.ledger, file.parent)
+                counted = ingest_universe(*stores, history.stores.ledger, file.parent)
             assert (counted.added, counted.revised) == (0, 0)
             members.append(candidates_of(*stores, DAYS, ("SIM05", "LATER", "SIM02")))
-            starts = workplace.lake.read_segments("tiny", UNIVERSE)["member_from"]
+            starts = history.stores.lake.read_segments("tiny", UNIVERSE)["member_from"]
             assert (starts.max() < pd.Timestamp("2017-02-01")) == (told is None)
     expected = np.stack([DAYS >= JOINED, DAYS >= "2017-04-03", DAYS >= "2010-01-04"], axis=1)
     assert np.array_equal(members[1], expected)
     assert np.array_equal(members[0], expected & [False, False, True])
     # Sealed later, it keeps what was told before: nothing is retired.
     file.write_text(sealed.replace(f"  live_starts: '{FIRST_LIVE}'\n", ""), encoding="utf-8")
-    with open_workplace(strategy_of()) as workplace:
-        counted = ingest_universe(workplace.strategy, workplace.lake, workplace.ledger, file.parent)
+    with open_history(strategy_of()) as history:
+        counted = ingest_universe(history.strategy, history.stores.lake, history.stores.ledger, file.parent)
     assert (counted.added, counted.revised) == (0, 0)

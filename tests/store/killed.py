@@ -21,8 +21,8 @@ from sqlalchemy import event
 
 import nn_assets.store.ledger.ledger as ledgers
 from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.operations.history import History
 from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars
-from nn_assets.operations.workplace import Workplace
 from nn_assets.settings import Strategy
 from nn_assets.store.lake import files
 from nn_assets.store.lake.cubes import StoredCube
@@ -122,7 +122,7 @@ def intake(last: str) -> Callable[[Path, Countdown], None]:
             }
         )
         with opened_ledger(folder, countdown) as ledger:
-            place = Workplace(strategy, folder, ledger, Lake(folder / "lake"))
+            place = History(strategy, folder, ledger, Lake(folder / "lake"))
             ingest_bars(place)
             publish_bars(place, audit_bars(place), run_id=f"run {os.getpid()}")
             countdown("after commit")
