@@ -155,8 +155,8 @@ def buy_and_hold(scenes: Iterable[Scene]) -> BookTrack:
                 there &= scene.labels.candidates[start]
             wealth = np.ones(int(there.sum()))
             returns[start] = 0.0
-        prices = pd.DataFrame(close[start : last + 1, there]).ffill().to_numpy()[before - start :]
-        growth = prices / prices[0]
+        prices = pd.DataFrame(close[start : last + 1]).ffill().to_numpy()[before - start :]
+        growth = prices[:, there] / prices[0, there]
         growth[~np.isfinite(growth)] = 1.0  # no longer quoted by what is known now: it keeps what it was worth
         value = wealth * growth
         total = value.mean(axis=1)

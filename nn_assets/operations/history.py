@@ -111,11 +111,11 @@ class History(StoredFacts):
         columns = ["session", "known_at", "ingested_at"]
         raw, actions = self.raw_versions, self.action_versions
         own = np.minimum(self.axis.searchsorted(pd.DatetimeIndex(raw["session"])), len(self.axis) - 1)
-        late = (raw["known_at"] > pd.Series(moments[own], index=raw.index)).to_numpy()
+        late = raw["known_at"] > pd.Series(moments[own], index=raw.index)
         if len(self.decision_moments):
-            late |= (raw["ingested_at"] > self.decision_moments.min()).to_numpy()
-        late &= (raw["session"] <= self.last_session).to_numpy()
-        facts = saying_something_new(raw, late)[columns]
+            late |= raw["ingested_at"] > self.decision_moments.min()
+        late &= raw["session"] <= self.last_session
+        facts = saying_something_new(raw, late.to_numpy())[columns]
         if actions is None:
             return facts
         seen = actions[actions["ex_session"] <= self.last_session]

@@ -48,8 +48,8 @@ def stretch_numbers(
     inside = rows >= 0
     if inside.any():
         first, last = int(rows[inside].min()), int(rows[inside].max())
-        stored = np.maximum.accumulate(recorded_at.to_numpy()[inside].astype("datetime64[ns]"))
-        ingested = facts["ingested_at"].to_numpy().astype("datetime64[ns]")
+        stored = np.maximum.accumulate(_nanoseconds(recorded_at[inside]))
+        ingested = _nanoseconds(facts["ingested_at"])
         from_row = np.append(rows[inside], last + 1)[np.searchsorted(stored, ingested, side="left")]
         hidden_from = np.maximum(seen, first)
         hidden = (from_row > hidden_from) & (hidden_from <= last)
@@ -57,3 +57,7 @@ def stretch_numbers(
         starts[hidden_from[hidden & (seen < first)]] = True
     starts[0] = False
     return np.cumsum(starts[:size]).astype(np.int64)
+
+
+def _nanoseconds(moments: pd.Series) -> IntArray:
+    return np.asarray(pd.DatetimeIndex(moments).as_unit("ns").asi8)
