@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.schema import DropView
 
 from nn_assets.errors import LedgerError
-from nn_assets.store.home import checkout
+from nn_assets.store.home import sql_root
 from nn_assets.store.ledger.engine import reading, writing
 from nn_assets.store.ledger.schema import HEAD_REVISION
 
@@ -39,14 +39,14 @@ def alembic_config(connection: Connection) -> Config:
     Raises
     ------
     LedgerError
-        The migrations are not beside the package.
+        The migrations are neither in the package nor beside it.
     """
-    folder = checkout() / "sql" / "migrations"
+    folder = sql_root() / "migrations"
     if not (folder / "env.py").is_file():
         raise LedgerError(
             expected=f"the schema's migrations in {folder}",
             found="no such folder",
-            remedy="run from a checkout that holds sql/ beside nn_assets/",
+            remedy="install nn_assets from its wheel (pip wheel .), or run from a checkout that holds sql/",
             file=str(folder),
         )
     config = Config()
@@ -108,7 +108,7 @@ def _refuse_newer(revision: str | None) -> None:
 
 
 def _view_files() -> list[Path]:
-    return sorted((checkout() / "sql" / "views").glob("*.sql"))
+    return sorted((sql_root() / "views").glob("*.sql"))
 
 
 def view_names() -> tuple[str, ...]:
