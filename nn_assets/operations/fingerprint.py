@@ -13,11 +13,15 @@ __all__ = ["code_of"]
 
 @cache
 def code_of(*rooms: str) -> str:
-    """Hash over the sources of some rooms (all of the package when none is named), 12 hex digits."""
+    """Hash over the sources of some rooms (all of the package when none is named), 12 hex digits.
+
+    An installed package holds the migrations too; a checkout has them beside it. They belong to no room.
+    """
     root = Path(nn_assets.__file__).parent
     folders = [root / room for room in rooms] if rooms else [root]
     digest = hashlib.sha256()
-    for file in sorted(file for folder in folders for file in folder.rglob("*.py")):
+    sources = {file for folder in folders for file in folder.rglob("*.py")} - set((root / "sql").rglob("*.py"))
+    for file in sorted(sources):
         digest.update(file.relative_to(root).as_posix().encode() + b"\0")
         digest.update(file.read_bytes().replace(b"\r\n", b"\n"))
     return digest.hexdigest()[:12]

@@ -115,6 +115,6 @@ def _explained(result: dg.ExecuteInProcessResult, job: str) -> RunFailed:
     return RunFailed(
         expected=f"job {job} to succeed",
         found="a failure before its first step",
-        remedy="open the run in the UI (make ui)",
+        remedy="open the run in the UI (nn-assets ui)",
         run=result.run_id,
     )

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.types import TypeEngine
 
 from nn_assets.errors import LedgerError
-from nn_assets.store.home import checkout
+from nn_assets.store.home import sql_root
 from nn_assets.store.ledger.columns import Moment, SessionDate
 
 __all__ = ["query_names", "query_parameters", "run_query"]
@@ -20,7 +20,7 @@ _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)\b")
 
 
 def _folder() -> Path:
-    return checkout() / "sql" / "queries"
+    return sql_root() / "queries"
 
 
 def query_names() -> tuple[str, ...]:
@@ -31,9 +31,9 @@ def query_names() -> tuple[str, ...]:
 def _statement(name: str) -> str:
     if name not in query_names():
         raise LedgerError(
-            expected=f"one of {', '.join(query_names())}",
+            expected=f"one of {', '.join(query_names()) or 'the queries, of which there are none'}",
             found=repr(name),
-            remedy="name a query, or add its file to sql/queries",
+            remedy=f"name a query, or add its file to {_folder()}",
         )
     lines = (_folder() / f"{name}.sql").read_text(encoding="utf-8").splitlines()
     return "\n".join(line for line in lines if not line.lstrip().startswith("--"))
