@@ -85,12 +85,12 @@ def restate(file: Path, said: str, says: str) -> None:
 
 def take_in() -> None:
     with open_history(find_strategy("mine").strategy) as history:
-        ingest_series(history.strategy, history.stores.lake, history.stores.ledger, folder_of(history.strategy.name), history.last_session)
-        ingest_universe(history.strategy, history.stores.lake, history.stores.ledger, folder_of(history.strategy.name))
-        ingest_bars(history)
+        ingest_series(history, folder_of("mine"))
+        ingest_universe(history, folder_of("mine"))
+        ingest_bars(history, folder_of("mine"))
         publish_bars(history, audit_bars(history), "run")
     with open_history(find_strategy("minutes").strategy) as history:
-        ingest_intraday(history)
+        ingest_intraday(history, folder_of("minutes"))
         publish_intraday(history, audit_intraday(history), "run")
 
 
