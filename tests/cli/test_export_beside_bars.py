@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.catalog import find_strategy, folder_of
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars
 from nn_assets.operations.intake.intraday import audit_intraday, ingest_intraday, publish_intraday

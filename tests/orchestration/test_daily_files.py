@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -22,11 +21,11 @@ DAYS = ("2018-01-02", "2018-01-03", "2018-01-04", "2018-01-05")
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path / "home"))
     made = tmp_path / "drops"
     made.mkdir()
-    yield made
+    return made
 
 
 def drop(folder: Path, day: int, close: float = 10.0, *, name: str | None = None, symbols: str = "AB") -> Path:

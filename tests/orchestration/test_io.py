@@ -62,6 +62,10 @@ def frame(month: str, value: float) -> pd.DataFrame:
     return pd.DataFrame({"session": sessions, "value": [value, value + 1.0]})
 
 
+def months_io() -> MonthsIOManager:
+    return MonthsIOManager(stores=StoresResource())
+
+
 def run(months: dict[str, pd.DataFrame], first: str, last: str) -> dg.ExecuteInProcessResult:
     """Materialise months and load them again downstream, in a real run over a range of partitions."""
 
@@ -74,9 +78,7 @@ def run(months: dict[str, pd.DataFrame], first: str, last: str) -> dg.ExecuteInP
         for month, each in given.items():
             context.add_asset_metadata({"total": float(each["value"].sum())}, partition_key=f"{month}-01")
 
-    definitions = dg.Definitions(
-        assets=[forecasts, sums], resources={"months_io": MonthsIOManager(stores=StoresResource())}
-    )
+    definitions = dg.Definitions(assets=[forecasts, sums], resources={"months_io": months_io()})
     job = definitions.resolve_implicit_global_asset_job_def()
     tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
     with dg.DagsterInstance.ephemeral() as instance:
@@ -99,7 +101,7 @@ def load(first: str, last: str) -> dict[str, pd.DataFrame]:
     context = dg.build_input_context(
         asset_key=KEY, asset_partitions_def=MONTHS, asset_partition_key_range=dg.PartitionKeyRange(first, last)
     )
-    return MonthsIOManager(stores=StoresResource()).load_input(context)
+    return months_io().load_input(context)
 
 
 def test_a_range_of_months_comes_back_as_it_went(empty_home: Path) -> None:
