@@ -23,6 +23,7 @@ import nn_assets.store.ledger.ledger as ledgers
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars
+from nn_assets.operations.stores import Stores
 from nn_assets.settings import Strategy
 from nn_assets.store.lake import files
 from nn_assets.store.lake.cubes import StoredCube
@@ -127,9 +128,10 @@ def intake(last: str) -> Callable[[Path, Countdown], None]:
             }
         )
         with opened_ledger(folder, countdown) as ledger:
-            place = History(strategy, folder, ledger, Lake(folder / "lake"))
-            ingest_bars(place)
-            publish_bars(place, audit_bars(place), run_id=f"run {os.getpid()}")
+            stores = Stores(Lake(folder / "lake"), ledger, ModelStore(folder / "models"))
+            history = History.of(stores, strategy)
+            ingest_bars(history, folder)
+            publish_bars(history, audit_bars(history), run_id=f"run {os.getpid()}")
             countdown("after commit")
 
     return write
