@@ -7,11 +7,12 @@ import re
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from typing import TYPE_CHECKING
 
 from nn_assets.errors import InstallationError, LedgerError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
 
 __all__ = [
     "checkout",
@@ -168,7 +169,7 @@ def dagster_database_url() -> str | None:
     if named == "sqlite://":
         return None
     address = ledger_url(named) if named else database_url()
-    backend = make_url(address).get_backend_name()
+    backend = _parsed(address).get_backend_name()
     if backend == "postgresql":
         return address
     if named:
@@ -215,6 +216,9 @@ def safe_url(address: str) -> str:
 
 
 def _parsed(address: str) -> URL:
+    from sqlalchemy.engine import make_url  # a tenth of a second, which help and a wrong call do without
+    from sqlalchemy.exc import ArgumentError
+
     try:
         url = make_url(address)
     except (ArgumentError, ValueError):
