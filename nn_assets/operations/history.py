@@ -113,8 +113,8 @@ class History(StoredFacts):
         own = np.minimum(self.axis.searchsorted(pd.DatetimeIndex(raw["session"])), len(self.axis) - 1)
         late = (raw["known_at"] > pd.Series(moments[own], index=raw.index)).to_numpy()
         if len(self.decision_moments):
-            late |= (raw["ingested_at"] > self.decision_moments.min()).to_numpy()
-        late &= (raw["session"] <= self.last_session).to_numpy()
+            late = late | (raw["ingested_at"] > self.decision_moments.min()).to_numpy()
+        late = late & (raw["session"] <= self.last_session).to_numpy()
         facts = saying_something_new(raw, late)[columns]
         if actions is None:
             return facts
