@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "checkout",
     "dagster_database_url",
+    "data_docs_file",
     "database_url",
     "embedded_ledger",
     "home",
@@ -133,6 +134,11 @@ def models_root() -> Path:
 def reports_root() -> Path:
     """Folder of the pages written for a person."""
     return home() / "reports"
+
+
+def data_docs_file(strategy: str) -> Path:
+    """Where a strategy's Data Docs lie, whether or not they were written yet."""
+    return reports_root() / f"{strategy}-data-docs.html"
 
 
 def embedded_ledger() -> Path:

@@ -1,7 +1,11 @@
 """The command line answers at once: what it imports, and the processor time that it takes before its own work.
 
 Each command is given in a process of its own, on the home of version 0.1. Its own work is what the same words cost
-when they are given again in that process, with everything imported; all else is start-up.
+when they are given again in that process, with everything imported and the calendars to be made anew; all else,
+from the interpreter's first instruction to its last, is start-up.
+
+The limits hold on a machine with nothing else to do. On a busy one the same instructions take more processor time
+(caches and cores are shared), so a limit that is missed is tried again beside a yardstick: the import of pandas.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import resource
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,12 +36,20 @@ FORBIDDEN = {
     "statsmodels",
     "torch",
 }
-SHORT = FORBIDDEN | {"exchange_calendars", "numpy", "pandas", "pyarrow", "pydantic", "sqlalchemy"}
+SHORT = FORBIDDEN | {"exchange_calendars", "numpy", "pandas", "pyarrow", "sqlalchemy"}  # pydantic is typer's own
 HELP_SECONDS, COMMAND_SECONDS = 0.4, 1.5
+YARDSTICK_SECONDS = 0.4  # of the import of pandas, where nothing else runs
+TRIES = 3
 
 GIVE_TWICE = """
 import json, sys, time
 from nn_assets.cli import main
+
+def forget_calendars():
+    import exchange_calendars
+    from nn_assets.market.calendar.timetable import timetable
+    timetable.cache_clear()
+    exchange_calendars.clear_calendars()
 
 def give():
     begun = time.process_time()
@@ -48,7 +61,11 @@ def give():
 
 status, _ = give()
 modules = sorted({name.partition(".")[0] for name in sys.modules})
-again = give()[1] if "--twice" in sys.argv[:1] else 0.0
+again = 0.0
+if sys.argv[0] == "--twice":
+    if "exchange_calendars" in modules:
+        forget_calendars()
+    again = give()[1]
 print(json.dumps([status, modules, again]), file=sys.stderr)
 """
 
@@ -84,35 +101,47 @@ def given(*words: str, home: Path, twice: bool = False) -> tuple[int, set[str], 
     environment = {**os.environ, "NN_ASSETS_HOME": str(home), "OMP_NUM_THREADS": "1"}
     argv = ["--twice" if twice else "nn-assets", *words]
     program = f"import sys; sys.argv = {argv!r}\n{GIVE_TWICE}"
+    used, errors = measured(program, environment)
+    status, modules, again = json.loads(errors.splitlines()[-1])
+    return status or 0, set(modules), used - 2.0 * again
+
+
+def measured(program: str, environment: dict[str, str]) -> tuple[float, str]:
+    """Processor seconds of a Python program in a process of its own, and what it wrote to standard error."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     process = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=120, check=True
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-    status, modules, again = json.loads(process.stderr.splitlines()[-1])
-    return status or 0, set(modules), used - 2.0 * again
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime, process.stderr
+
+
+def is_quick(seconds: float, limit: float, again: Callable[[], float]) -> bool:
+    """Whether a limit is kept, at once or in one of a few more tries at the machine's pace of the moment."""
+    if seconds <= limit:
+        return True
+    for _ in range(TRIES):
+        pace = measured("import pandas", {**os.environ, "OMP_NUM_THREADS": "1"})[0] / YARDSTICK_SECONDS
+        if again() <= limit * max(pace, 1.0):
+            return True
+    return False
 
 
 @pytest.mark.parametrize(("words", "expected"), HELPS.values(), ids=HELPS)
 def test_help_and_a_wrong_call_answer_without_what_a_command_needs(words, expected, tmp_path) -> None:
-    tries = [given(*words, home=tmp_path)]
-    while min(seconds for *_, seconds in tries) > HELP_SECONDS and len(tries) < 3:
-        tries.append(given(*words, home=tmp_path))
-    assert tries[0][0] == expected
-    assert tries[0][1] & SHORT == set()
-    assert min(seconds for *_, seconds in tries) <= HELP_SECONDS
+    status, modules, seconds = given(*words, home=tmp_path)
+    assert status == expected
+    assert modules & SHORT == set()
+    assert is_quick(seconds, HELP_SECONDS, lambda: given(*words, home=tmp_path)[2])
 
 
 @pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
 def test_a_command_that_reads_starts_without_the_heavy_libraries(words, home, tmp_path) -> None:
     named = [word.replace("OUT", str(tmp_path / "out")) for word in words]
-    tries = [given(*named, home=home, twice=True)]
-    while min(seconds for *_, seconds in tries) > COMMAND_SECONDS and len(tries) < 3:
-        tries.append(given(*named, home=home, twice=True))
-    assert tries[0][0] == 0
-    assert tries[0][1] & FORBIDDEN == set()
-    assert min(seconds for *_, seconds in tries) <= COMMAND_SECONDS
+    status, modules, seconds = given(*named, home=home, twice=True)
+    assert status == 0
+    assert modules & FORBIDDEN == set()
+    assert is_quick(seconds, COMMAND_SECONDS, lambda: given(*named, home=home, twice=True)[2])
 
 
 def test_status_of_an_empty_home_starts_without_the_heavy_libraries(tmp_path) -> None:

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from nn_assets.market.quality.overview import overview
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.bars import Audited
 from nn_assets.reports.expectations import SuiteResult, data_docs_page, validate_overview
-from nn_assets.store.home import reports_root
+from nn_assets.store.home import data_docs_file
 from nn_assets.store.lake.files import replace_file
 
-__all__ = ["data_docs_file", "review_bars"]
-
-
-def data_docs_file(strategy: str) -> Path:
-    """Where a strategy's Data Docs lie, whether or not they were written yet."""
-    return reports_root() / f"{strategy}-data-docs.html"
+__all__ = ["review_bars"]
 
 
 def review_bars(history: History, audited: Audited) -> tuple[SuiteResult, ...]:
