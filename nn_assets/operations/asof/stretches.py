@@ -48,8 +48,8 @@ def stretch_numbers(
     inside = rows >= 0
     if inside.any():
         first, last = int(rows[inside].min()), int(rows[inside].max())
-        stored = np.maximum.accumulate(recorded_at.to_numpy()[inside].astype("datetime64[ns]"))
-        ingested = facts["ingested_at"].to_numpy().astype("datetime64[ns]")
+        stored = np.maximum.accumulate(recorded_at.to_numpy("datetime64[ns]")[inside])
+        ingested = facts["ingested_at"].to_numpy("datetime64[ns]")
         from_row = np.append(rows[inside], last + 1)[np.searchsorted(stored, ingested, side="left")]
         hidden_from = np.maximum(seen, first)
         hidden = (from_row > hidden_from) & (hidden_from <= last)
