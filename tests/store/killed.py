@@ -88,6 +88,11 @@ def write_ledger(folder: Path, countdown: Countdown) -> None:
             countdown("after commit")
 
 
+def open_ledger(folder: Path, countdown: Countdown) -> None:
+    with opened_ledger(folder, countdown):
+        countdown("opened")
+
+
 def write_lake(folder: Path, countdown: Countdown) -> None:
     _watch_files(countdown)
     lake = Lake(folder / "lake")
@@ -157,6 +162,7 @@ def in_a_child(what: str, folder: Path, step: int) -> list[str] | None:
 
 WRITES = {
     "ledger": write_ledger,
+    "opening": open_ledger,
     "lake": write_lake,
     "model": write_model,
     "intake_1": intake("2016-02-01"),

@@ -48,6 +48,7 @@ def test_the_declared_head_is_the_newest_migration(ledger: Ledger) -> None:
     with ledger.engine.connect() as connection:
         scripts = ScriptDirectory.from_config(alembic_config(connection))
     assert scripts.get_current_head() == schema.HEAD_REVISION
+    assert tuple(each.revision for each in scripts.walk_revisions())[::-1] == schema.REVISIONS
 
 
 def test_opening_a_ledger_again_migrates_nothing(ledger: Ledger) -> None:

@@ -36,7 +36,7 @@ def open_engine(address: str, *, read_only: bool = False) -> Engine:
 
     With ``read_only``, a SQLite file must be there, and not a byte of it is changed by being read.
 
-    Another writer is waited for 30 s at most. SQLite: write-ahead log, full synchronisation, foreign
+    Another writer is waited for 30 s at most. SQLite: write-ahead log from the first write on, full synchronisation, foreign
     keys, and a connection of its own for every use, so that threads and processes never share one.
     PostgreSQL: a pool whose connections are tried before use, so that a server may restart.
 
@@ -80,8 +80,6 @@ def _prepare_sqlite(connection: Any, record: object) -> None:
     # Recursive triggers make `INSERT OR REPLACE` meet the trigger that refuses deletion.
     for pragma in ("foreign_keys=ON", "synchronous=FULL", "recursive_triggers=ON"):
         cursor.execute(f"PRAGMA {pragma}")
-    if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        cursor.execute("PRAGMA journal_mode=WAL")
     cursor.close()
 
 
@@ -98,6 +96,14 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
+def _keep_write_ahead_log(connection: Connection) -> None:
+    """Switch a SQLite file to the write-ahead log; only before writing, so that reading changes no byte of it."""
+    cursor = connection.connection.cursor()  # the driver's own: the switch is refused inside a transaction
+    if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.close()
+
+
 @contextmanager
 def writing(engine: Engine, *, lock_chain: bool = True) -> Iterator[Connection]:
     """Return a transaction that holds the only right to append; it commits at the end, or not at all.
@@ -108,14 +114,13 @@ def writing(engine: Engine, *, lock_chain: bool = True) -> Iterator[Connection]:
         Whether to lock the chain on PostgreSQL. Only a migration, which comes before the chain
         exists, has no use for it. SQLite locks the whole file either way.
     """
-    with (
-        named_errors(engine),
-        engine.connect().execution_options(**{_WRITES: True}) as connection,
-        connection.begin(),
-    ):
-        if lock_chain and connection.dialect.name == "postgresql":
-            connection.execute(_LOCK_CHAIN)
-        yield connection
+    with named_errors(engine), engine.connect().execution_options(**{_WRITES: True}) as connection:
+        if connection.dialect.name == "sqlite":
+            _keep_write_ahead_log(connection)
+        with connection.begin():
+            if lock_chain and connection.dialect.name == "postgresql":
+                connection.execute(_LOCK_CHAIN)
+            yield connection
 
 
 @contextmanager
@@ -150,6 +155,8 @@ def _remedy(message: str) -> str:
         return "append a new version with a reason; the ledger changes and deletes nothing"
     if "locked" in message or "lock timeout" in message:
         return "wait for the other writer to finish, or end it, and run again"
+    if "no such table" in message or ('relation "' in message and "does not exist" in message):
+        return "the schema is not whole: restore the ledger from a backup that verifies"
     if "not a database" in message:
         return "the file is no ledger: move it away, or name another with NN_ASSETS_DATABASE_URL"
     return "check that the database runs, that the address is right and that the disk has room"

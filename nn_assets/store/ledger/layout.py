@@ -40,7 +40,13 @@ BOOKKEEPING = ("known_at", "version", "version_reason", "run_id", "recorded_at",
 CHAIN_NAME = "audit_chain"
 
 
-def record_table(metadata: MetaData, name: str, key: tuple[str, ...], columns: Sequence[Column[Any]]) -> Table:
+def record_table(
+    metadata: MetaData,
+    name: str,
+    key: tuple[str, ...],
+    columns: Sequence[Column[Any]],
+    indexes: Sequence[tuple[str, ...]] = (),
+) -> Table:
     """Lay out a table: ``strategy``, then ``columns``, then the bookkeeping.
 
     Parameters
@@ -49,6 +55,8 @@ def record_table(metadata: MetaData, name: str, key: tuple[str, ...], columns: S
         Natural key, among ``columns``; with strategy and version it is the primary key.
     columns : sequence of Column
         The contract. When ``known_at`` is among them the rows state it; else the transaction does.
+    indexes : sequence of tuple of str
+        Columns of further indexes, for what is asked for in another order than the key's.
     """
     stated = {column.name for column in columns}
     known_at = () if "known_at" in stated else (Column("known_at", Moment, nullable=False),)
@@ -67,6 +75,7 @@ def record_table(metadata: MetaData, name: str, key: tuple[str, ...], columns: S
         PrimaryKeyConstraint("strategy", *key, "version"),
         UniqueConstraint("sequence"),
         *by_session,
+        *(Index(None, *names) for names in indexes),
         info={"key": key, "contract": tuple(column.name for column in columns)},
     )
 
@@ -81,9 +90,9 @@ def number_columns(*names: str) -> list[Column[Any]]:
     return [Column(name, Double) for name in names]
 
 
-def count_columns(*names: str) -> list[Column[Any]]:
-    """Columns of whole numbers, never missing."""
-    return [Column(name, BigInteger, nullable=False) for name in names]
+def count_columns(*names: str, nullable: bool = False) -> list[Column[Any]]:
+    """Columns of whole numbers."""
+    return [Column(name, BigInteger, nullable=nullable) for name in names]
 
 
 def flag_columns(*names: str) -> list[Column[Any]]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import (
     Connection,
     Engine,
@@ -22,15 +21,20 @@ from sqlalchemy import (
 from sqlalchemy.schema import DropView
 
 from nn_assets.errors import LedgerError
-from nn_assets.store.home import checkout
+from nn_assets.store.home import checkout, safe_url
 from nn_assets.store.ledger.engine import reading, writing
-from nn_assets.store.ledger.schema import HEAD_REVISION
+from nn_assets.store.ledger.schema import CHAIN, HEAD_REVISION, REVISIONS, TABLES
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 __all__ = ["alembic_config", "revision_of", "upgrade", "view_names"]
 
 _MIGRATION_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 _MIGRATION_LOCK_KEY = 0x6E6E5F61  # any constant: "nn_a"
 _VERSION_TABLE = "alembic_version"
+_ADDED = {"0002": ("verifications", "outcomes")}
+"""Tables that a later revision than the first one added."""
 
 
 def alembic_config(connection: Connection) -> Config:
@@ -49,6 +53,8 @@ def alembic_config(connection: Connection) -> Config:
             remedy="run from a checkout that holds sql/ beside nn_assets/",
             file=str(folder),
         )
+    from alembic.config import Config  # a third of a second, which only a migration is worth
+
     config = Config()
     config.set_main_option("script_location", str(folder).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
@@ -68,7 +74,8 @@ def revision_of(connection: Connection) -> str | None:
 def upgrade(engine: Engine) -> bool:
     """Bring the schema to the newest revision. Safe when several processes open a new ledger at once.
 
-    All of it is one transaction, views included: a process killed here leaves the old schema whole.
+    All of it is one transaction, views included: a process killed here leaves the old schema whole. A
+    schema that is up to date, and one that is refused, costs one read and is left as it is to the byte.
 
     Returns
     -------
@@ -78,18 +85,19 @@ def upgrade(engine: Engine) -> bool:
     Raises
     ------
     LedgerError
-        The database was written by a newer version of the package, or cannot be reached.
+        The database was written by a newer version of the package, holds tables that its revision
+        does not have (someone else migrated it halfway), or cannot be reached.
     """
     with reading(engine) as connection:
-        revision = revision_of(connection)
-    if revision == HEAD_REVISION:
-        return False
-    _refuse_newer(revision)
+        if _up_to_date(connection):
+            return False
     with writing(engine, lock_chain=False) as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(_MIGRATION_LOCK, {"key": _MIGRATION_LOCK_KEY})
-        if revision_of(connection) == HEAD_REVISION:
+        if _up_to_date(connection):
             return False  # another process was quicker
+        from alembic import command
+
         for name in view_names():
             connection.execute(DropView(Table(name, MetaData()), if_exists=True))
         command.upgrade(alembic_config(connection), "head")
@@ -98,13 +106,44 @@ def upgrade(engine: Engine) -> bool:
     return True
 
 
-def _refuse_newer(revision: str | None) -> None:
-    if revision is not None and revision > HEAD_REVISION:
+def _up_to_date(connection: Connection) -> bool:
+    """Whether there is nothing to migrate.
+
+    Raises
+    ------
+    LedgerError
+        There is something, and no migration that starts from it.
+    """
+    revision = revision_of(connection)
+    if revision == HEAD_REVISION:
+        return True
+    place = safe_url(connection.engine.url.render_as_string(hide_password=True))
+    if revision is not None and revision not in REVISIONS:
         raise LedgerError(
-            expected=f"a ledger of schema {HEAD_REVISION} or older",
-            found=f"schema {revision}",
-            remedy="use the version of nn_assets that wrote this ledger, or a newer one",
+            expected=f"a ledger of schema {', '.join(REVISIONS)}, which this version of nn_assets knows",
+            found=f"schema {revision!r}",
+            remedy="install the newer version of nn_assets that wrote this ledger, or restore the backup taken "
+            "before it did; nothing was changed",
+            file=place,
         )
+    if too_many := _tables_ahead_of(connection, revision):
+        stamped = "no version" if revision is None else f"version {revision}"
+        raise LedgerError(
+            expected=f"a ledger whose tables are those of its version, or of {HEAD_REVISION}",
+            found=f"{stamped}, and {', '.join(too_many)} nevertheless: a schema migrated halfway by other means",
+            remedy="restore the backup taken before, and open it with nn_assets, which migrates it in one "
+            "transaction; nothing was changed",
+            file=place,
+        )
+    return False
+
+
+def _tables_ahead_of(connection: Connection, revision: str | None) -> list[str]:
+    """Tables of the ledger that are there although a schema of that revision does not have them."""
+    later = {name for step, names in _ADDED.items() if revision is None or step > revision for name in names}
+    if revision is None:
+        later |= {CHAIN.name, *TABLES}
+    return sorted(later & set(inspect(connection).get_table_names()))
 
 
 def _view_files() -> list[Path]:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import (
     Boolean,
+    Column,
     ColumnElement,
     Connection,
     Double,
@@ -161,7 +162,13 @@ def _framed(connection: Connection, table: Table, statement: Select[Any], *, boo
     found = sorted(connection.execute(statement).all(), key=key)
     values = list(zip(*found, strict=True)) if found else [()] * len(table.columns)
     names = table.columns.keys() if bookkeeping else ("strategy", *contract_columns(table))
-    return pd.DataFrame({name: typed_column(table.columns[name].type, values[place[name]]) for name in names})
+    return pd.DataFrame({name: _typed(table.columns[name], values[place[name]]) for name in names})
+
+
+def _typed(column: Column[Any], values: Sequence[Any]) -> pd.Series:
+    if isinstance(column.type, Integer) and column.nullable:
+        return pd.Series(pd.array(list(values), dtype="Int64"))  # int64 has no way to say that one is missing
+    return typed_column(column.type, values)
 
 
 def in_order(

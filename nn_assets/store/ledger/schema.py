@@ -29,14 +29,19 @@ __all__ = [
     "BOOKKEEPING",
     "CHAIN",
     "HEAD_REVISION",
+    "REVISIONS",
     "TABLES",
+    "WHOLE_LEDGER",
     "contract_columns",
     "metadata",
     "natural_key",
     "table_named",
 ]
 
-HEAD_REVISION = "0001"  # the newest migration in sql/migrations; a test compares the two
+REVISIONS = ("0001", "0002")  # the migrations in sql/migrations, oldest first; a test compares the two
+HEAD_REVISION = REVISIONS[-1]
+WHOLE_LEDGER = "*"
+"""Strategy of a row that is about the whole ledger, or about all strategies; no strategy can be named so."""
 
 metadata = MetaData(
     naming_convention={
@@ -61,8 +66,8 @@ CHAIN = Table(
 TABLES: dict[str, Table] = {}
 
 
-def _record(name: str, key: tuple[str, ...], *columns: Column[Any]) -> None:
-    TABLES[name] = record_table(metadata, name, key, columns)
+def _record(name: str, key: tuple[str, ...], *columns: Column[Any], indexes: tuple[tuple[str, ...], ...] = ()) -> None:
+    TABLES[name] = record_table(metadata, name, key, columns, indexes)
 
 
 # --- the daily round -------------------------------------------------------------------------------
@@ -235,6 +240,28 @@ _record(
     ("settings_hash",),
     *text_columns("settings_hash"),
     *json_columns("settings"),
+)
+
+# --- how it runs -------------------------------------------------------------------------------------
+
+_record(
+    "verifications",  # until where something that only grows was verified: the next one goes on from there
+    ("verification_id",),
+    *text_columns("verification_id", "kind"),
+    *count_columns("until_sequence", nullable=True),
+    *session_columns("until_session", nullable=True),
+    *text_columns("head_hash", nullable=True),  # of the entry at until_sequence
+    *json_columns("details"),
+    indexes=(("strategy", "kind", "sequence"),),
+)
+_record(
+    "outcomes",  # how a run ended, and what a tick of a schedule or sensor came to
+    ("outcome_id",),
+    *text_columns("outcome_id", "kind", "name", "outcome"),
+    *text_columns("message", "failed_step", "first_partition", "last_partition", nullable=True),
+    *moment_columns("began_at", "ended_at", nullable=True),
+    *json_columns("details"),
+    indexes=(("strategy", "kind", "name", "sequence"),),
 )
 
 

@@ -1,0 +1,189 @@
+"""An older ledger is brought up to date whole, whatever happens; one that is not understood is left as it is."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from alembic import command
+from sqlalchemy import inspect, text
+
+from nn_assets.errors import LedgerError
+from nn_assets.store.ledger.appending import LedgerTransaction
+from nn_assets.store.ledger.audit import verify
+from nn_assets.store.ledger.chain import ChainHead
+from nn_assets.store.ledger.engine import open_engine, writing
+from nn_assets.store.ledger.ledger import Ledger
+from nn_assets.store.ledger.migrations import _view_files, alembic_config, revision_of
+from tests.store.killed import in_a_child
+from tests.store.rounds import day_round
+
+NEW = {"verifications", "outcomes"}
+
+
+def make_first_ledger(url: str) -> ChainHead:
+    """A ledger of schema 0001 with a session's rows, as the first version left it; the chain's head."""
+    engine = open_engine(url)
+    with writing(engine, lock_chain=False) as connection:
+        command.upgrade(alembic_config(connection), "0001")
+        for path in _view_files():
+            connection.exec_driver_sql(path.read_text(encoding="utf-8"))
+    moment = datetime(2018, 1, 2, 22, tzinfo=UTC)
+    with writing(engine) as connection:
+        transaction = LedgerTransaction(connection, run_id="run", strategy="demo", known_at=moment, recorded_at=moment)
+        for table, rows in day_round(symbols=2).items():
+            transaction.append(table, rows)
+        head = transaction.head
+    engine.dispose()
+    return head
+
+
+def contents(file: Path) -> dict[str, str]:
+    """Every file of a SQLite database, and the hash of its bytes."""
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(file.parent.glob(f"{file.name}*"))
+    }
+
+
+def tables_of(url: str) -> set[str]:
+    engine = open_engine(url)
+    found = set(inspect(engine).get_table_names())
+    engine.dispose()
+    return found
+
+
+def test_a_ledger_of_the_first_schema_keeps_every_row_and_its_chain(bare_url: str) -> None:
+    head = make_first_ledger(bare_url)
+    assert not NEW & tables_of(bare_url)
+    with Ledger(bare_url) as ledger:
+        report = verify(ledger, expected_head=head)
+        assert report.ok
+        assert report.head == head
+        assert report.unguarded == ()
+        assert report.rows["signals"] == 2
+        ledger.append("outcomes", [{"outcome_id": "o", "kind": "run", "name": "j", "outcome": "succeeded"}],
+                      run_id="o", strategy="demo")  # fmt: skip
+        assert verify(ledger, expected_head=head).ok
+
+
+@pytest.mark.parametrize("stamp", ["9999", "0000", "a1b2c3d4"])
+def test_a_ledger_of_a_schema_that_is_not_known_is_refused_and_left_as_it_is(tmp_path: Path, stamp: str) -> None:
+    file = tmp_path / "ledger.sqlite"
+    make_first_ledger(f"sqlite:///{file}")
+    for mode in ("wal", "delete"):  # a backup made with VACUUM INTO has no write-ahead log
+        with closing(sqlite3.connect(file)) as connection:
+            connection.execute("UPDATE alembic_version SET version_num = ?", (stamp,))
+            connection.commit()
+            connection.execute(f"PRAGMA journal_mode = {mode}")
+        before = contents(file)
+        with pytest.raises(LedgerError, match=rf"0001, 0002.*{stamp}.*newer version.*backup"):
+            Ledger(f"sqlite:///{file}")
+        assert contents(file) == before
+        assert list(before) == ["ledger.sqlite"]
+
+
+def test_a_newer_ledger_on_a_server_is_refused(postgres_url: str) -> None:
+    make_first_ledger(postgres_url)
+    engine = open_engine(postgres_url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    before = inspect(engine).get_table_names()
+    with pytest.raises(LedgerError, match="9999"):
+        Ledger(postgres_url)
+    assert inspect(engine).get_table_names() == before
+    engine.dispose()
+
+
+def test_tables_of_a_later_schema_than_the_version_says_are_named_and_left_alone(bare_url: str) -> None:
+    make_first_ledger(bare_url)
+    engine = open_engine(bare_url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE outcomes (strategy VARCHAR)"))
+    with pytest.raises(LedgerError, match=r"version 0001, and outcomes nevertheless.*backup"):
+        Ledger(bare_url)
+    with engine.connect() as connection:
+        assert revision_of(connection) == "0001"
+    assert "verifications" not in inspect(engine).get_table_names()
+    assert [each["name"] for each in inspect(engine).get_columns("outcomes")] == ["strategy"]
+    engine.dispose()
+
+
+def test_a_ledger_without_its_version_is_named_and_left_alone(bare_url: str) -> None:
+    make_first_ledger(bare_url)
+    engine = open_engine(bare_url)
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM alembic_version"))
+    with pytest.raises(LedgerError, match=r"no version, and audit_chain.*backup"):
+        Ledger(bare_url)
+    assert not NEW & set(inspect(engine).get_table_names())
+    engine.dispose()
+
+
+def test_a_version_ahead_of_its_tables_is_named_when_they_are_read(bare_url: str) -> None:
+    make_first_ledger(bare_url)
+    engine = open_engine(bare_url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+    engine.dispose()
+    with Ledger(bare_url) as ledger, pytest.raises(LedgerError, match=r"outcomes.*not whole"):
+        ledger.read("outcomes")
+
+
+def dump(file: Path) -> list[str]:
+    with closing(sqlite3.connect(file)) as connection:
+        return list(connection.iterdump())
+
+
+def test_a_migration_killed_anywhere_leaves_the_old_schema_and_run_again_completes(tmp_path: Path) -> None:
+    first = tmp_path / "first" / "ledger.sqlite"
+    first.parent.mkdir()
+    head = make_first_ledger(f"sqlite:///{first}")
+    before = first.read_bytes()
+
+    def migrated(name: str, step: int) -> tuple[Path, list[str] | None]:
+        file = tmp_path / name / "ledger.sqlite"
+        file.parent.mkdir(exist_ok=True)
+        if not file.exists():
+            file.write_bytes(before)
+        return file, in_a_child("opening", file.parent, step)
+
+    whole, steps = migrated("whole", 0)
+    assert steps is not None
+    expected = dump(whole)
+    assert len(steps) > 20
+    old, new = 0, 0
+    for step in range(1, len(steps) + 1, 3):
+        file, answer = migrated(f"{step}", step)
+        assert answer is None, step
+        with closing(sqlite3.connect(file)) as connection:
+            there = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            (version,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        assert (version, there & NEW) in (("0001", set()), ("0002", NEW)), step
+        old, new = old + (version == "0001"), new + (version == "0002")
+        with Ledger(f"sqlite:///{file}") as ledger:
+            assert verify(ledger).head == head
+            assert verify(ledger).ok
+        assert dump(file) == expected, step
+    assert old > 5
+
+
+def test_an_up_to_date_ledger_is_opened_without_alembic(tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    Ledger(address).close()
+    program = (
+        "import sys\n"
+        "from nn_assets.store.ledger.ledger import Ledger\n"
+        f"with Ledger({address!r}) as ledger:\n"
+        "    assert ledger.read('signals').empty\n"
+        "    assert ledger.latest('outcomes', 'demo').empty\n"
+        "heavy = {'alembic', 'dagster', 'torch', 'scipy', 'pandera'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
