@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
 from nn_assets.errors import SchemaError
 
@@ -141,6 +140,8 @@ def rank_ic(forecast: FloatArray, outcome: FloatArray, minimum_symbols: int = 3)
 
 def _centred_ranks(values: FloatArray, known: npt.NDArray[np.bool_]) -> FloatArray:
     """Mid-ranks within each session less their mean, 0 where not known: (sessions, symbols)."""
+    from scipy.stats import rankdata
+
     # Unknown symbols are sent to the end, where they do not touch the ranks of the known ones.
     ranks = rankdata(np.where(known, values, np.inf), axis=1)
     middle = (known.sum(axis=1, keepdims=True) + 1) / 2.0
@@ -264,6 +265,8 @@ def auc(score: FloatArray, outcome: FloatArray) -> float:
     Source: Mann and Whitney (1947); U / (n1 n0) from mid-ranks. Arrays of one shape, outcomes 0 or 1;
     pairs with a NaN are dropped, NaN with one class only.
     """
+    from scipy.stats import rankdata
+
     forecast, actual = _pairs(score, outcome)
     positive = actual > 0.5
     ones, zeros = int(positive.sum()), int((~positive).sum())

@@ -2,6 +2,9 @@
 
 Every command but ``ui`` takes ``--json``: one JSON document on standard output, everything else on standard
 error. Exit status 0 is success, 1 a named failure, 2 a wrong call.
+
+The one module here that imports parts of the package within functions: what a command needs is imported when the
+command is given, so that help and a wrong call answer at once.
 """
 
 from __future__ import annotations
@@ -10,14 +13,16 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
-from nn_assets.cli import check, controls, demo, export, ledger, migrate, runs, status, ui
 from nn_assets.errors import NnAssetsError
-from nn_assets.operations.intake import fills
+from nn_assets.operations.exported_names import TABLES
+from nn_assets.store.ledger.query_files import query_names
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 __all__ = ["app", "main"]
 
@@ -44,6 +49,8 @@ _DEFAULT = "index_daily"
 
 def _answer(as_json: bool, work: Callable[[Console], dict[str, Any]]) -> None:
     """Print what ``work`` returns, as its ``text`` or as JSON; a named error becomes exit status 1."""
+    from rich.console import Console
+
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
     try:
         answer = work(console)
@@ -68,12 +75,16 @@ def demo_command(
     as_json: AsJson = False,
 ) -> None:
     """Run the whole path on the bundled data, through Dagster, and write a report."""
+    from nn_assets.cli import demo
+
     _answer(as_json, lambda console: demo.run_demo(console, short=short))
 
 
 @app.command("check")
 def check_command(strategy: StrategyName = _DEFAULT, as_json: AsJson = False) -> None:
     """Take in the data alone, hold them against the gate, and say what came in and what to do next."""
+    from nn_assets.cli import check
+
     _answer(as_json, lambda _: check.check_data(strategy))
 
 
@@ -84,6 +95,8 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run the daily round of a session: tables, fills, portfolio, signals, targets, orders, drift."""
+    from nn_assets.cli import runs
+
     _answer(as_json, lambda _: runs.run_round(strategy, session))
 
 
@@ -98,6 +111,7 @@ def study(
     as_json: AsJson = False,
 ) -> None:
     """Run the walk-forward study: models, out-of-sample forecasts, replay, figures, verdict."""
+    from nn_assets.cli import runs
 
     def work(console: Console) -> dict[str, Any]:
         return runs.run_study(strategy, first, last, refit_every, lambda line: console.print(line, markup=False))
@@ -107,7 +121,7 @@ def study(
 
 @app.command("export")
 def export_command(
-    table: Annotated[str, typer.Argument(help=f"One of: {', '.join(export.TABLES)}.")],
+    table: Annotated[str, typer.Argument(help=f"One of: {', '.join(TABLES)}.")],
     out: Annotated[Path, typer.Option("--out", help="A .csv, .parquet or .json file.")],
     strategy: StrategyName = _DEFAULT,
     first: From = None,
@@ -119,17 +133,21 @@ def export_command(
     as_json: AsJson = False,
 ) -> None:
     """Write a table to a file."""
+    from nn_assets.cli import export
+
     _answer(as_json, lambda _: export.export_table(table, out, strategy, first, last, as_of, adjusted))
 
 
 @app.command("query")
 def query_command(
-    name: Annotated[str, typer.Argument(help=f"One of: {', '.join(ledger.QUERIES)}.")],
+    name: Annotated[str, typer.Argument(help=f"One of: {', '.join(query_names())}.")],
     value: Annotated[list[str] | None, typer.Option("--value", help="NAME=VALUE, as the query needs.")] = None,
     strategy: StrategyName = _DEFAULT,
     as_json: AsJson = False,
 ) -> None:
     """Run one of the operator's queries in sql/queries, and print what it finds."""
+    from nn_assets.cli import ledger
+
     _answer(as_json, lambda _: ledger.run_query(name, strategy, value or []))
 
 
@@ -140,6 +158,8 @@ def import_fills_command(
     as_json: AsJson = False,
 ) -> None:
     """Append real fills to the ledger; the next cost recalibration uses them."""
+    from nn_assets.operations.intake import fills
+
     _answer(as_json, lambda _: fills.import_fills(strategy, file))
 
 
@@ -148,6 +168,8 @@ def status_command(
     strategy: Annotated[str | None, typer.Option("--strategy", "-s")] = None, as_json: AsJson = False
 ) -> None:
     """What each strategy last did, what it holds, which controls are on, what it names that is missing."""
+    from nn_assets.cli import status
+
     _answer(as_json, lambda _: status.report(strategy))
 
 
@@ -159,7 +181,23 @@ def audit_verify(
     as_json: AsJson = False,
 ) -> None:
     """Recompute the hash chain over every row of the ledger."""
+    from nn_assets.cli import ledger
+
     _answer(as_json, lambda _: ledger.verify_audit(head))
+
+
+@audit_commands.command("decisions")
+def audit_decisions(
+    strategy: StrategyName = _DEFAULT,
+    since_last: Annotated[
+        bool, typer.Option("--since-last", help="Only what no run derived again before, by this code.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Derive every decision of the settings in force again, and compare the targets with those on record."""
+    from nn_assets.cli import rederivation
+
+    _answer(as_json, lambda _: rederivation.audit_decisions(strategy, since_last=since_last))
 
 
 @app.command("migrate")
@@ -170,6 +208,8 @@ def migrate_command(
     as_json: AsJson = False,
 ) -> None:
     """Copy the home's embedded ledger to PostgreSQL, chain and all, or leave both as they are."""
+    from nn_assets.cli import migrate
+
     _answer(as_json, lambda _: migrate.migrate(to_env))
 
 
@@ -182,6 +222,8 @@ def kill_switch(
     as_json: AsJson = False,
 ) -> None:
     """Set the kill switch. HALTED sends nothing; REDUCING only closes; ACTIVE trades."""
+    from nn_assets.cli import controls
+
     _answer(as_json, lambda _: controls.set_kill_switch(strategy, state, who, reason))
 
 
@@ -190,6 +232,8 @@ def reset_breaker(
     reason: Reason, who: Who = "operator", strategy: StrategyName = _DEFAULT, as_json: AsJson = False
 ) -> None:
     """Release a latched breaker; a new high-water mark starts at the next session."""
+    from nn_assets.cli import controls
+
     _answer(as_json, lambda _: controls.reset_breaker(strategy, who, reason))
 
 
@@ -198,6 +242,8 @@ def ui_command(
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port on the loopback address.")] = 3000,
 ) -> None:
     """Open Dagster's webserver and daemon on the loopback address, on the same home."""
+    from nn_assets.cli import ui
+
     ui.serve_ui(port)
 
 

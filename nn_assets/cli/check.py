@@ -14,12 +14,12 @@ from nn_assets.operations.asof.universe import UNIVERSE, unseen_members
 from nn_assets.operations.catalog import find_live_strategy
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History, open_history
-from nn_assets.operations.intake.data_docs import data_docs_file
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, VALIDATED_INTRADAY
 from nn_assets.orchestration.assets.other_data import other_tables
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.running import execute, failed_checks, metadata_by_asset
+from nn_assets.store.home import data_docs_file
 
 __all__ = ["check_data"]
 

@@ -11,7 +11,8 @@ import pandas as pd
 from nn_assets.cli.table_files import FORMATS, write_table_file
 from nn_assets.errors import SettingsError
 from nn_assets.operations.catalog import find_strategy
-from nn_assets.operations.exported_tables import ADJUSTED, TABLES, read_exported
+from nn_assets.operations.exported_names import ADJUSTED, TABLES
+from nn_assets.operations.exported_tables import read_exported
 from nn_assets.operations.history import open_history
 
 __all__ = ["TABLES", "export_table"]

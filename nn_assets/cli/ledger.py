@@ -6,11 +6,9 @@ from typing import Any
 
 from nn_assets.store.ledger.audit import verify
 from nn_assets.store.ledger.ledger import Ledger
-from nn_assets.store.ledger.queries import query_names, query_parameters
+from nn_assets.store.ledger.query_files import query_parameters
 
-__all__ = ["QUERIES", "run_query", "verify_audit"]
-
-QUERIES = query_names()
+__all__ = ["run_query", "verify_audit"]
 
 
 def verify_audit(head: str | None = None) -> dict[str, Any]:

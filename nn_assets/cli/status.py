@@ -12,8 +12,9 @@ from nn_assets.operations.asof.controls import kill_switch_now
 from nn_assets.operations.asof.decisions import decided_sessions, undecided_sessions
 from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.catalog import find_strategy, read_strategies
-from nn_assets.operations.history import History, open_history
-from nn_assets.operations.intake.data_docs import data_docs_file
+from nn_assets.operations.facts import StoredFacts
+from nn_assets.operations.stores import open_stores
+from nn_assets.store.home import data_docs_file
 
 __all__ = ["report"]
 
@@ -25,9 +26,9 @@ def report(name: str | None) -> dict[str, Any]:
     chosen = [each for each in readable if name in (None, each.strategy.name)]
     if name and not chosen and not found:
         chosen = [find_strategy(name)]
-    for each in chosen:
-        with open_history(each.strategy) as history:
-            found[each.strategy.name] = _of(history, each.folder)
+    if chosen:
+        with open_stores() as stores:
+            found |= {each.strategy.name: _of(StoredFacts.of(stores, each.strategy), each.folder) for each in chosen}
     lines = [line for strategy, state in found.items() for line in (strategy, *_lines(state), "")]
     return {"strategies": found, "text": "\n".join(lines).rstrip()}
 
@@ -50,17 +51,17 @@ def _without_overrides(faults: dict[Path, SettingsError], name: str | None) -> d
     return found
 
 
-def _of(history: History, folder: Path) -> dict[str, Any]:
-    strategy, ledger = history.strategy, history.stores.ledger
-    publication = history.stores.publications.current(strategy.name)
-    decided = decided_sessions(history.stores.ledger, strategy.name)
+def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
+    strategy, ledger = facts.strategy, facts.stores.ledger
+    publication = facts.stores.publications.current(strategy.name)
+    decided = decided_sessions(facts.stores.ledger, strategy.name)
     study = latest_study(ledger, strategy, "9999-12")
     states = ledger.latest("portfolio_states", strategy.name)
     trading = ledger.latest("trading_states", strategy.name)
     models = ledger.read("models", strategy.name)
     fault = live_start_fault(strategy)
     return {
-        "last_session": str(history.last_session.date()),
+        "last_session": str(facts.last_session.date()),
         "published_to": None if publication is None else str(publication.last_session.date()),
         "quarantined": None if publication is None else publication.quarantined,
         "notices": None if publication is None else len(publication.details.get("notices", ())),
@@ -69,7 +70,7 @@ def _of(history: History, folder: Path) -> dict[str, Any]:
         "verdict": None if study is None else str(study["verdict"]),
         "models": int(models["model_id"].nunique()) if len(models) else 0,
         "decided_to": str(decided[-1].date()) if decided else None,
-        "undecided_sessions": len(undecided_sessions(history.stores.ledger, history.strategy, history.live_sessions)),
+        "undecided_sessions": len(undecided_sessions(facts.stores.ledger, facts.strategy, facts.live_sessions)),
         "equity_usd": None if states.empty else float(states["equity_usd"].iloc[-1]),
         "breaker": None
         if states.empty or not isinstance(states["breaker"].iloc[-1], str)

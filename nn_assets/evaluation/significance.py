@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
-from scipy.stats import rankdata
 
 from nn_assets.measures import hac_mean, rank_ic
 
@@ -137,6 +136,8 @@ def _spearman_shares(left: FloatArray, right: FloatArray) -> FloatArray:
 
 def _unit_ranks(values: FloatArray) -> FloatArray:
     """Mid-ranks, centred and of length one; NaN throughout when all tie."""
+    from scipy.stats import rankdata
+
     ranks = rankdata(values)
     ranks = ranks - ranks.mean()
     norm = math.sqrt(float((ranks * ranks).sum()))
@@ -163,6 +164,8 @@ def auc_contributions(forecasts: FloatArray, targets: FloatArray) -> FloatArray:
     share: DeLong, DeLong and Clarke-Pearson (1988), eqs. 4-5, in the form of an influence function.
     Rows of one session are added up, so their dependence is inside the session's number.
     """
+    from scipy.stats import rankdata
+
     complete = np.isfinite(forecasts) & np.isfinite(targets)
     session = np.nonzero(complete)[0]
     scores, classes = forecasts[complete], targets[complete] > 0.5

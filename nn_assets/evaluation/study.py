@@ -15,7 +15,7 @@ from nn_assets.evaluation.record import BookTrack, StudyRecord
 from nn_assets.evaluation.replay import Replay, Scene, buy_and_hold, replay
 from nn_assets.evaluation.verdict import Verdict, verdict
 from nn_assets.features.labels import Labels
-from nn_assets.learning.fold_model import ESTIMATORS
+from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.oversight.reference import DriftReference
 from nn_assets.portfolio.late_actions import LateActions

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
 from nn_assets.arrays import Cube
 from nn_assets.errors import FoldError, ModelError
@@ -240,6 +239,8 @@ def _residual(values: FloatArray, place: int, chosen: Sequence[int], train: Bool
 
 def _standard_ranks(values: FloatArray, known: BoolArray) -> FloatArray:
     """Ranks in time per symbol, mean 0 and variance 1; NaN where unknown or all tie."""
+    from scipy.stats import rankdata
+
     count = known.sum(axis=0)
     # Unknown rows are sent to the end, where they do not touch the ranks of the known ones.
     ranks = rankdata(np.where(known, values, np.inf), axis=0)

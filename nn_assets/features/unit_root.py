@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr
 
 from nn_assets.errors import SettingsError
 
@@ -163,6 +162,8 @@ def _regression(values: FloatArray, order: int) -> tuple[FloatArray, FloatArray,
 
 def _mackinnon_p_value(statistic: FloatArray) -> FloatArray:
     """P-value of the statistic with a constant (MacKinnon 1994). NaN in, NaN out."""
+    from scipy.special import ndtr
+
     small = np.polynomial.polynomial.polyval(statistic, _P_SMALL)
     large = np.polynomial.polynomial.polyval(statistic, _P_LARGE)
     p_value: FloatArray = ndtr(np.where(statistic <= _P_BREAK, small, large))

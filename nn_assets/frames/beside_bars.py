@@ -73,7 +73,7 @@ INTRADAY_BARS = contract(
     | {name: positive() for name in PRICES}
     | {"volume": at_least_zero(nullable=True)}
     | {name: positive(nullable=True) for name in QUOTES},
-    unique=["symbol", "bar_at"],
+    unique=("symbol", "bar_at"),
     checks=tuple(BARS.checks),
 )
 """Clean intraday bars: what their gate lets through."""

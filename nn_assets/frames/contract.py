@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import pandera.pandas as pa
 
 from nn_assets.errors import SchemaError
 
-__all__ = ["PRICES", "Violation", "conform", "empty", "validate", "violations"]
+if TYPE_CHECKING:
+    import pandera.pandas as pa
+
+__all__ = ["PRICES", "Contract", "Violation", "conform", "empty", "validate", "violations"]
 
 PRICES = ("open", "high", "low", "close")
 
@@ -26,91 +29,158 @@ _LISTED = 200
 _UNIQUE = "multiple_fields_uniqueness"
 
 
-def column(dtype: object, *checks: pa.Check, nullable: bool = False) -> pa.Column:
+@dataclass(frozen=True)
+class Check:
+    """One condition: a check of Pandera's own by its name and arguments, or one that is stated here."""
+
+    name: str
+    arguments: tuple[Any, ...] = ()
+    holds: Callable[[Any], Any] | None = None
+
+    def build(self) -> pa.Check:
+        """As Pandera judges it."""
+        import pandera.pandas as pa
+
+        if self.holds is not None:
+            return pa.Check(self.holds, name=self.name)
+        return getattr(pa.Check, self.name)(*self.arguments)
+
+
+@dataclass(frozen=True)
+class Column:
     """Column of exactly one type, with the checks its values must pass."""
-    # Pandera takes datetime64[us] for [ns] and object for str; the exact type is checked here.
-    exact = pa.Check(lambda values: values.dtype == dtype, name=f"dtype is {dtype}")
-    return pa.Column(None, [exact, *checks], nullable=nullable, metadata={"dtype": dtype})
+
+    dtype: object
+    checks: tuple[Check, ...] = ()
+    nullable: bool = False
+
+    def build(self) -> pa.Column:
+        """As Pandera judges it."""
+        import pandera.pandas as pa
+
+        # Pandera takes datetime64[us] for [ns] and object for str; the exact type is checked here.
+        exact = pa.Check(lambda values: values.dtype == self.dtype, name=f"dtype is {self.dtype}")
+        return pa.Column(None, [exact, *(check.build() for check in self.checks)], nullable=self.nullable)
 
 
-def text(*allowed: str, nullable: bool = False) -> pa.Column:
+@dataclass(frozen=True, eq=False)
+class Contract:
+    """Contract of a frame: these columns and no others, ``unique`` together, ``checks`` on whole rows.
+
+    Pandera, and with it half a second, is imported when the first frame is judged.
+    """
+
+    name: str
+    columns: Mapping[str, Column]
+    unique: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
+
+    @cached_property
+    def schema(self) -> pa.DataFrameSchema:
+        """As Pandera judges whole frames."""
+        import pandera.pandas as pa
+
+        return pa.DataFrameSchema(
+            {name: column.build() for name, column in self.columns.items()},
+            name=self.name,
+            unique=list(self.unique) or None,
+            checks=[check.build() for check in self.checks],
+            strict=True,
+        )
+
+    def schema_without(self, absent: list[str]) -> pa.DataFrameSchema:
+        """As Pandera judges the columns there are, one by one."""
+        import pandera.pandas as pa
+
+        built = {name: column.build() for name, column in self.columns.items() if name not in absent}
+        return pa.DataFrameSchema(built, name=self.name)
+
+
+def text(*allowed: str, nullable: bool = False) -> Column:
     """Column of texts, of the ``allowed`` ones where any are given."""
-    return column(_TEXT, *([pa.Check.isin(list(allowed))] if allowed else []), nullable=nullable)
+    return Column(_TEXT, (Check("isin", (list(allowed),)),) if allowed else (), nullable)
 
 
-def day(*, nullable: bool = False) -> pa.Column:
+def day(*, nullable: bool = False) -> Column:
     """Column of sessions."""
-    midnight = pa.Check(lambda days: days.isna() | (days.dt.normalize() == days), name="is a midnight")
-    return column(_DAY, midnight, nullable=nullable)
+    midnight = Check("is a midnight", holds=lambda days: days.isna() | (days.dt.normalize() == days))
+    return Column(_DAY, (midnight,), nullable)
 
 
-def moment(*, nullable: bool = False) -> pa.Column:
+def moment(*, nullable: bool = False) -> Column:
     """Column of UTC moments."""
-    return column(_MOMENT, nullable=nullable)
+    return Column(_MOMENT, (), nullable)
 
 
-def number(*checks: pa.Check, nullable: bool = False) -> pa.Column:
+def number(*checks: Check, nullable: bool = False) -> Column:
     """Column of finite numbers; NaN only where ``nullable``."""
-    finite = pa.Check(lambda values: ~np.isinf(values), name="is finite")
-    return column(_NUMBER, finite, *checks, nullable=nullable)
+    finite = Check("is finite", holds=lambda values: ~np.isinf(values))
+    return Column(_NUMBER, (finite, *checks), nullable)
 
 
-def fraction(*, nullable: bool = False) -> pa.Column:
+def fraction(*, nullable: bool = False) -> Column:
     """Column of numbers from 0 to 1."""
-    return number(pa.Check.in_range(0.0, 1.0), nullable=nullable)
+    return number(Check("in_range", (0.0, 1.0)), nullable=nullable)
 
 
-def at_least_zero(*, nullable: bool = False) -> pa.Column:
+def at_least_zero(*, nullable: bool = False) -> Column:
     """Column of finite numbers that are not negative."""
-    return number(pa.Check.ge(0.0), nullable=nullable)
+    return number(Check("ge", (0.0,)), nullable=nullable)
 
 
-def positive(*, nullable: bool = False) -> pa.Column:
+def positive(*, nullable: bool = False) -> Column:
     """Column of finite numbers above zero."""
-    return number(pa.Check.gt(0.0), nullable=nullable)
+    return number(Check("gt", (0.0,)), nullable=nullable)
 
 
-def whole(*checks: pa.Check) -> pa.Column:
+def whole(*checks: Check) -> Column:
     """Column of integers."""
-    return column(_WHOLE, *checks)
+    return Column(_WHOLE, checks)
 
 
-def flag() -> pa.Column:
+def one_of(*values: int) -> Check:
+    """Only these values."""
+    return Check("isin", (list(values),))
+
+
+def at_least(least: int) -> Check:
+    """No value below ``least``."""
+    return Check("ge", (least,))
+
+
+def between(least: int, most: int) -> Check:
+    """No value below ``least`` or above ``most``."""
+    return Check("in_range", (least, most))
+
+
+def flag() -> Column:
     """Column of truth values."""
-    return column(_FLAG)
+    return Column(_FLAG)
 
 
-def unjudged() -> pa.Column:
+def unjudged() -> Column:
     """Column of numbers as they came, missing and impossible ones included."""
-    return column(_NUMBER, nullable=True)
+    return Column(_NUMBER, nullable=True)
 
 
 def contract(
-    name: str,
-    columns: dict[str, pa.Column],
-    *,
-    unique: list[str] | None = None,
-    checks: tuple[pa.Check, ...] = (),
-) -> pa.DataFrameSchema:
+    name: str, columns: dict[str, Column], *, unique: tuple[str, ...] = (), checks: tuple[Check, ...] = ()
+) -> Contract:
     """Contract of a frame: these columns and no others, ``unique`` together, ``checks`` on whole rows."""
-    return pa.DataFrameSchema(columns, name=name, unique=unique, checks=list(checks), strict=True)
+    return Contract(name, columns, unique, checks)
 
 
-def row_check(name: str, holds: Callable[[pd.DataFrame], pd.Series]) -> pa.Check:
+def row_check(name: str, holds: Callable[[pd.DataFrame], pd.Series]) -> Check:
     """Name a check of whole rows; ``holds`` gives one truth value a row."""
-    return pa.Check(holds, name=name)
+    return Check(name, holds=holds)
 
 
-def _dtype_of(schema: pa.DataFrameSchema, name: str) -> object:
-    return schema.columns[name].metadata["dtype"]
-
-
-def empty(schema: pa.DataFrameSchema) -> pd.DataFrame:
+def empty(schema: Contract) -> pd.DataFrame:
     """Make a frame of no rows with the contract's columns and types."""
-    return pd.DataFrame({name: pd.Series(dtype=_dtype_of(schema, name)) for name in schema.columns})
+    return pd.DataFrame({name: pd.Series(dtype=column.dtype) for name, column in schema.columns.items()})
 
 
-def conform(frame: pd.DataFrame, schema: pa.DataFrameSchema) -> pd.DataFrame:
+def conform(frame: pd.DataFrame, schema: Contract) -> pd.DataFrame:
     """Give the contract's columns in its order, cast to its types, with a fresh index.
 
     For frames built from records, whose dates are microseconds or whose texts are objects. Values
@@ -122,8 +192,8 @@ def conform(frame: pd.DataFrame, schema: pa.DataFrameSchema) -> pd.DataFrame:
         A column is absent, or a value cannot be cast.
     """
     cast: dict[str, pd.Series] = {}
-    for name in schema.columns:
-        dtype = _dtype_of(schema, name)
+    for name, column in schema.columns.items():
+        dtype = column.dtype
         if name not in frame.columns:
             raise SchemaError(
                 expected=f"column {name} in {schema.name}",
@@ -162,14 +232,14 @@ class Violation:
         return f"{place or 'frame'}: {self.column} = {self.value} breaks {self.rule}"
 
 
-def violations(frame: pd.DataFrame, schema: pa.DataFrameSchema) -> tuple[Violation, ...]:
+def violations(frame: pd.DataFrame, schema: Contract) -> tuple[Violation, ...]:
     """Every breach of a contract, found lazily: none hides another.
 
     Parameters
     ----------
     frame : DataFrame
         Any frame; its index is ignored.
-    schema : DataFrameSchema
+    schema : Contract
         A contract of this module.
 
     Returns
@@ -177,16 +247,18 @@ def violations(frame: pd.DataFrame, schema: pa.DataFrameSchema) -> tuple[Violati
     tuple of Violation
         Empty when the frame keeps its contract. NaN in a column that is not nullable is a breach.
     """
+    import pandera.errors
+
     judged = frame.reset_index(drop=True)
     absent = [name for name in schema.columns if name not in judged.columns]
     surplus = [str(name) for name in judged.columns if name not in schema.columns]
     structure = [Violation("no column of the contract is absent", name, "", "", "absent") for name in absent]
     structure += [Violation("no column beyond the contract", name, "", "", "present") for name in surplus]
     # What spans columns is asked only of frames that have them all; the columns there are always.
-    judge = schema if not structure else _of_columns(schema, absent)
+    judge = schema.schema_without(absent) if structure else schema.schema
     try:
         judge.validate(judged[[name for name in schema.columns if name not in absent]], lazy=True)
-    except pa.errors.SchemaErrors as errors:
+    except pandera.errors.SchemaErrors as errors:
         cases = errors.failure_cases
     else:
         return tuple(structure)
@@ -196,12 +268,7 @@ def violations(frame: pd.DataFrame, schema: pa.DataFrameSchema) -> tuple[Violati
     return (*structure, *(_violation(judged, schema, case) for case in kept.itertuples(index=False)))
 
 
-def _of_columns(schema: pa.DataFrameSchema, absent: list[str]) -> pa.DataFrameSchema:
-    columns = {name: rules for name, rules in schema.columns.items() if name not in absent}
-    return pa.DataFrameSchema(columns, name=schema.name)
-
-
-def _violation(frame: pd.DataFrame, schema: pa.DataFrameSchema, case: Any) -> Violation:
+def _violation(frame: pd.DataFrame, schema: Contract, case: Any) -> Violation:
     rule, column, value = str(case.check), str(case.column), str(case.failure_case)
     if pd.isna(case.index):  # the column as such: its type
         return Violation(rule, column, "", "", str(frame[column].dtype))
@@ -216,7 +283,7 @@ def _violation(frame: pd.DataFrame, schema: pa.DataFrameSchema, case: Any) -> Vi
     return Violation(rule, column, symbol, session, value)
 
 
-def validate(frame: pd.DataFrame, schema: pa.DataFrameSchema) -> pd.DataFrame:
+def validate(frame: pd.DataFrame, schema: Contract) -> pd.DataFrame:
     """Hold a frame to its contract and give it back, the same object.
 
     Raises

@@ -5,17 +5,18 @@ A column is nullable only where its line says so; columns a contract does not na
 
 from __future__ import annotations
 
-import pandera.pandas as pa
-
 from nn_assets.frames.contract import (
     PRICES,
+    at_least,
     at_least_zero,
+    between,
     contract,
     day,
     flag,
     fraction,
     moment,
     number,
+    one_of,
     positive,
     row_check,
     text,
@@ -71,7 +72,7 @@ BARS = contract(
         "known_at": moment(),
         "ingested_at": moment(),
     },
-    unique=["symbol", "session"],
+    unique=("symbol", "session"),
     checks=(
         row_check(
             "high >= max(open, close)",
@@ -94,7 +95,7 @@ _ACTION = {
     "source": text(),
 }
 
-DELIVERED_ACTIONS = contract("delivered_actions", _ACTION, unique=["symbol", "ex_session", "kind"])
+DELIVERED_ACTIONS = contract("delivered_actions", _ACTION, unique=("symbol", "ex_session", "kind"))
 """Corporate actions that a source hands over: one row an action, dividends of one day added up."""
 
 ACTION_VERSIONS = contract("action_versions", {**_ACTION, "known_at": moment(), "ingested_at": moment()})
@@ -125,7 +126,7 @@ FORECASTS = contract(
         "calibrated_probability": fraction(),
         "model_id": text(),
     },
-    unique=["symbol", "session", "estimator"],
+    unique=("symbol", "session", "estimator"),
 )
 
 SIGNALS = contract(
@@ -136,11 +137,11 @@ SIGNALS = contract(
         "probability": fraction(),
         "dispersion": at_least_zero(),
         "calibrated_probability": fraction(),
-        "direction": whole(pa.Check.isin([-1, 0, 1])),
+        "direction": whole(one_of(-1, 0, 1)),
         "expected_return": number(nullable=True),
         "mean_win": at_least_zero(nullable=True),
         "mean_loss": at_least_zero(nullable=True),
-        "outcomes": whole(pa.Check.ge(0)),
+        "outcomes": whole(at_least(0)),
         "forecast_volatility": positive(nullable=True),
         "confidence": fraction(),
         "model_id": text(),
@@ -148,7 +149,7 @@ SIGNALS = contract(
         "code_version": text(),
         "known_at": moment(),
     },
-    unique=["symbol", "session"],
+    unique=("symbol", "session"),
 )
 
 TARGET_POSITIONS = contract(
@@ -164,7 +165,7 @@ TARGET_POSITIONS = contract(
         "stop_price": positive(nullable=True),
         "known_at": moment(),
     },
-    unique=["symbol", "session"],
+    unique=("symbol", "session"),
 )
 
 POSITION_STEPS = contract(
@@ -172,7 +173,7 @@ POSITION_STEPS = contract(
     {
         "symbol": text(),
         "session": day(),
-        "step": whole(pa.Check.in_range(1, 8)),
+        "step": whole(between(1, 8)),
         "rule": text(),
         "weight_before": number(),
         "weight_after": number(),
@@ -195,7 +196,7 @@ ORDERS = contract(
         "status": text("accepted", "denied"),
         "reason_code": text(nullable=True),
     },
-    unique=["client_order_id"],
+    unique=("client_order_id",),
 )
 
 FILLS = contract(
@@ -214,7 +215,7 @@ FILLS = contract(
         "source": text("paper", "imported"),
         "known_at": moment(),
     },
-    unique=["fill_id"],
+    unique=("fill_id",),
 )
 
 PORTFOLIO_STATES = contract(
@@ -228,7 +229,7 @@ PORTFOLIO_STATES = contract(
         "costs_usd": number(),
         "breaker": text(nullable=True),
     },
-    unique=["session"],
+    unique=("session",),
 )
 
 HOLDINGS = contract(
@@ -241,10 +242,10 @@ HOLDINGS = contract(
         "entry_price": positive(nullable=True),
         "stop_price": positive(nullable=True),
         "entered_session": day(nullable=True),
-        "blocked_side": whole(pa.Check.isin([-1, 0, 1])),
+        "blocked_side": whole(one_of(-1, 0, 1)),
         "blocked_until": day(nullable=True),
     },
-    unique=["session", "symbol"],
+    unique=("session", "symbol"),
 )
 
 DRIFT = contract(
@@ -266,7 +267,7 @@ TRADING_STATES = contract(
         "session": day(),
         "effective_session": day(),
         "state": text("CONTINUE", "REDUCE_SIZE", "PAUSE_STRATEGY"),
-        "score": whole(pa.Check.ge(0)),
+        "score": whole(at_least(0)),
         "reasons": text(),
     },
 )

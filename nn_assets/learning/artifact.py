@@ -19,7 +19,8 @@ from nn_assets.features.selection import SelectionReport
 from nn_assets.features.stationarity import StationarityReport
 from nn_assets.learning.baselines import BoostedTrees, LinearModel
 from nn_assets.learning.calibration import Calibration
-from nn_assets.learning.fold_model import ESTIMATORS, Estimators, FoldModel, Member
+from nn_assets.learning.estimators import ESTIMATORS
+from nn_assets.learning.fold_model import Estimators, FoldModel, Member
 from nn_assets.learning.folds import Fold
 from nn_assets.settings import LearningSettings
 

@@ -18,10 +18,7 @@ from nn_assets.learning.calibration import Calibration
 from nn_assets.learning.folds import Fold
 from nn_assets.settings import LearningSettings
 
-__all__ = ["ESTIMATORS", "Estimators", "FoldModel", "Member"]
-
-ESTIMATORS = ("network", "linear", "boosting")
-"""In the order in which a frame of forecasts lists them."""
+__all__ = ["Estimators", "FoldModel", "Member"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.errors import SchemaError
-from nn_assets.learning.fold_model import ESTIMATORS
+from nn_assets.learning.estimators import ESTIMATORS
 
 __all__ = ["ForecastArrays", "Forecasts", "forecasts_from_rows", "no_forecasts"]
 

@@ -13,7 +13,8 @@ from nn_assets.arrays import Cube
 from nn_assets.errors import ModelError
 from nn_assets.features.stationarity import apply_transforms
 from nn_assets.learning.address import first_needed_row
-from nn_assets.learning.fold_model import ESTIMATORS, Estimators, FoldModel, Member
+from nn_assets.learning.estimators import ESTIMATORS
+from nn_assets.learning.fold_model import Estimators, FoldModel, Member
 from nn_assets.learning.forecasts import Forecasts, no_forecasts
 from nn_assets.learning.networks import build_network
 from nn_assets.learning.training import one_thread

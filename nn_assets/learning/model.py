@@ -22,7 +22,8 @@ from nn_assets.learning.address import code_version, first_needed_row, model_add
 from nn_assets.learning.baselines import fit_boosting, fit_linear
 from nn_assets.learning.calibration import Calibration, fit_calibration, reliability
 from nn_assets.learning.ensemble import Ensemble, train_ensemble
-from nn_assets.learning.fold_model import ESTIMATORS, Estimators, FoldModel, Member
+from nn_assets.learning.estimators import ESTIMATORS
+from nn_assets.learning.fold_model import Estimators, FoldModel, Member
 from nn_assets.learning.folds import Fold, check_realised, purge_sessions, require_rows
 from nn_assets.learning.inference import Estimates, cut_cube, estimate, forecast
 from nn_assets.learning.windows import Samples, Windows, find_samples

@@ -23,23 +23,14 @@ from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.series import OTHER_SERIES
 from nn_assets.operations.asof.universe import UNIVERSE
 from nn_assets.operations.clock import as_of_sessions, now_utc
+from nn_assets.operations.exported_names import LEDGER_TABLES
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, published_intraday
 
-__all__ = ["ADJUSTED", "TABLES", "read_exported"]
+__all__ = ["read_exported"]
 
-_LEDGER_TABLES = {
-    "signals": "signals",
-    "positions": "target_positions",
-    "orders": "orders",
-    "fills": "fills",
-    "drift": "drift",
-    "models": "models",
-    "trials": "trials",
-}
 _BY_MONTH = ("models",)
 _SPELL = ["universe", "symbol", "member_from"]
-ADJUSTED = ("backward", "forward")
 
 
 def read_exported(
@@ -50,7 +41,7 @@ def read_exported(
     moment: pd.Timestamp | None,
     adjusted: str | None = None,
 ) -> pd.DataFrame:
-    """Read one of :data:`TABLES`.
+    """Read one of ``exported_names.TABLES``.
 
     Parameters
     ----------
@@ -70,9 +61,9 @@ def read_exported(
     name = history.strategy.name
     if table == "audit":
         return history.stores.ledger.chain()
-    if table in _LEDGER_TABLES:
+    if table in LEDGER_TABLES:
         low, high = (_month(first), _month(last)) if table in _BY_MONTH else (first, last)
-        return history.stores.ledger.read(_LEDGER_TABLES[table], name, low, high, moment)
+        return history.stores.ledger.read(LEDGER_TABLES[table], name, low, high, moment)
     frame = _LAKE_TABLES[table](history, moment)
     if adjusted is not None:
         frame = _adjusted(history, frame, moment, adjusted)
@@ -220,4 +211,3 @@ _LAKE_TABLES: dict[str, Callable[[History, pd.Timestamp | None], pd.DataFrame]] 
     "series": _series,
     "membership": _membership,
 }
-TABLES = (*_LAKE_TABLES, *_LEDGER_TABLES, "audit")

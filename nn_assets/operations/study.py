@@ -15,8 +15,8 @@ from nn_assets.errors import PublicationError
 from nn_assets.evaluation.study import Known, MonthVerdict, Study, StudyMaterial, judge_month, run_study
 from nn_assets.evaluation.trials import trial_configuration, trial_hash
 from nn_assets.learning.address import code_version
+from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.first_month import first_model_month
-from nn_assets.learning.fold_model import ESTIMATORS
 from nn_assets.learning.folds import forecast_rows
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.operations.asof.forecasts import FORECASTS

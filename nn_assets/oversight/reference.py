@@ -131,9 +131,9 @@ def _series_record(series: MonitoredSeries) -> dict[str, Any]:
 
 
 def _series(record: Mapping[str, Any]) -> MonitoredSeries:
-    told = {"name": str(record["name"]), "feature": str(record["feature"]), "column": int(record["column"])}
-    numbers = {name: float.fromhex(record[name]) for name in _FLOATS}
-    return MonitoredSeries(**told, ordered=_read(record["ordered"]), **numbers)
+    told: dict[str, Any] = {name: float.fromhex(record[name]) for name in _FLOATS}
+    told |= {"name": str(record["name"]), "feature": str(record["feature"]), "column": int(record["column"])}
+    return MonitoredSeries(ordered=_read(record["ordered"]), **told)
 
 
 def _monitored(

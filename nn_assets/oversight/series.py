@@ -6,9 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
-from scipy.optimize import brentq
-from scipy.special import ndtri
 
 from nn_assets.errors import SchemaError
 from nn_assets.oversight.simulation import CUSUM_ALLOWANCE
@@ -183,6 +180,9 @@ def window_memory(values: FloatArray, window: int) -> float:
     width = min(window, known.size // 3)
     if width < 3 or known.min() == known.max():
         return lag_one
+    from scipy.optimize import brentq
+    from scipy.special import ndtri, stdtrit
+
     lags = np.arange(1, width)
     weights = 2.0 * (1.0 - lags / width)
     centred = values - known.mean()
@@ -192,7 +192,7 @@ def window_memory(values: FloatArray, window: int) -> float:
     # V = raw + share V: the sum of rho + (1 - rho) V / n over lags.
     inflation = raw / max(1.0 - share, 1.0 / width)
     freedom = 1.5 * known.size / width
-    inflation *= float(stats.t.ppf(_CAUTION, freedom) / stats.norm.ppf(_CAUTION)) ** 2
+    inflation *= float(stdtrit(freedom, _CAUTION) / ndtri(_CAUTION)) ** 2
 
     def excess(coefficient: float) -> float:
         return 1.0 + float(weights @ coefficient**lags) - inflation
@@ -258,6 +258,8 @@ def window_cusum(
     float
         In standard deviations, at least 0.
     """
+    from scipy.special import ndtri
+
     scores = ndtri((places + 0.5) / (reference + 1))
     heights = []
     for side in (1.0, -1.0):

@@ -7,7 +7,6 @@ from math import nan
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from nn_assets.errors import SchemaError
 
@@ -106,5 +105,7 @@ def _one_sided_t(excess: FloatArray) -> tuple[float, float]:
     mean, deviation = float(excess.mean()), float(excess.std(ddof=1))
     if excess.min() == excess.max() or deviation == 0.0:
         return (float("inf"), 0.0) if mean > 0.0 else (float("-inf"), 1.0)
+    from scipy.special import stdtr
+
     statistic = mean / (deviation / float(np.sqrt(excess.size)))
-    return statistic, float(stats.t.sf(statistic, excess.size - 1))
+    return statistic, float(stdtr(excess.size - 1, -statistic))

@@ -8,14 +8,13 @@ NASDAQ rows have zero volume.
 from __future__ import annotations
 
 import pandas as pd
-from arch.data import nasdaq, sp500
 
 from nn_assets.frames import DELIVERED_BARS, conform
 from nn_assets.sources.protocol import checked_selection
 
 __all__ = ["BundledSource"]
 
-_LOADERS = {"NASDAQ": nasdaq.load, "SP500": sp500.load}
+_SYMBOLS = ("NASDAQ", "SP500")
 
 
 class BundledSource:
@@ -36,12 +35,14 @@ class BundledSource:
         SourceError
             A symbol other than SP500 and NASDAQ, or a span outside 1999-01-04 to 2018-12-31.
         """
-        loaded = pd.concat([_load(symbol) for symbol in _LOADERS], ignore_index=True)
+        loaded = pd.concat([_load(symbol) for symbol in _SYMBOLS], ignore_index=True)
         return checked_selection(loaded, self.name, symbols, first, last)
 
 
 def _load(symbol: str) -> pd.DataFrame:
-    raw = _LOADERS[symbol]()
+    from arch.data import nasdaq, sp500  # statsmodels and matplotlib with it: two seconds
+
+    raw = {"NASDAQ": nasdaq, "SP500": sp500}[symbol].load()
     raw.columns = [str(column).lower() for column in raw.columns]
     named = raw.assign(symbol=symbol, session=raw.index, source=BundledSource.name)
     return conform(named, DELIVERED_BARS)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from typing import TYPE_CHECKING
 
 from nn_assets.errors import LedgerError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
 
 __all__ = [
     "checkout",
     "dagster_database_url",
+    "data_docs_file",
     "database_url",
     "embedded_ledger",
     "home",
@@ -60,6 +62,11 @@ def reports_root() -> Path:
     return home() / "reports"
 
 
+def data_docs_file(strategy: str) -> Path:
+    """Where a strategy's Data Docs lie, whether or not they were written yet."""
+    return reports_root() / f"{strategy}-data-docs.html"
+
+
 def embedded_ledger() -> Path:
     """File of the ledger that lives in the home."""
     return home() / "ledger.sqlite"
@@ -94,7 +101,7 @@ def dagster_database_url() -> str | None:
     if named == "sqlite://":
         return None
     address = ledger_url(named) if named else database_url()
-    backend = make_url(address).get_backend_name()
+    backend = _parsed(address).get_backend_name()
     if backend == "postgresql":
         return address
     if named:
@@ -141,6 +148,9 @@ def safe_url(address: str) -> str:
 
 
 def _parsed(address: str) -> URL:
+    from sqlalchemy.engine import make_url  # a tenth of a second, which help and a wrong call do without
+    from sqlalchemy.exc import ArgumentError
+
     try:
         url = make_url(address)
     except (ArgumentError, ValueError):

@@ -15,7 +15,7 @@ from nn_assets.store.ledger import schema
 from nn_assets.store.ledger.engine import open_engine, writing
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.migrations import alembic_config, upgrade, view_names
-from nn_assets.store.ledger.queries import query_names, query_parameters
+from nn_assets.store.ledger.query_files import query_names, query_parameters
 from tests.store.rounds import append_round, day_round
 
 VALUES = {"session": "2018-01-02", "first": "2018-01-01", "last": "2018-12-31", "symbol": "S03"}

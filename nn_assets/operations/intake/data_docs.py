@@ -20,19 +20,14 @@ from nn_assets.operations.history import History
 from nn_assets.operations.intake.bars import Audited
 from nn_assets.reports.expectations import SUITES, SuiteResult, data_docs_page, validate_overview
 from nn_assets.settings import GateSettings
-from nn_assets.store.home import reports_root
+from nn_assets.store.home import data_docs_file
 from nn_assets.store.lake.content import frame_hash
 from nn_assets.store.lake.files import file_sha256, read_record, replace_file, write_record
 from nn_assets.store.values import canonical_json
 
-__all__ = ["data_docs_file", "review_bars"]
+__all__ = ["review_bars"]
 
 Facts = list[tuple[str, str]]
-
-
-def data_docs_file(strategy: str) -> Path:
-    """Where a strategy's Data Docs lie, whether or not they were written yet."""
-    return reports_root() / f"{strategy}-data-docs.html"
 
 
 def _record_file(strategy: str) -> Path:

@@ -41,6 +41,7 @@ def _reference(cut: Cut, model_id: str) -> DriftReference:
     members = cut.members
     known = cut.cube.content_hash(read), "" if members is None else hashlib.sha256(members[read].tobytes()).hexdigest()
     address = ("reference", model_id, *known, strategy.content_hash("oversight"), facts.sessions_per_year)
+
     def made() -> DriftReference:
         return model_reference(model, cut.cube, strategy.oversight, facts.sessions_per_year, candidates=members)
 

@@ -14,7 +14,7 @@ from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.actions import stored_actions
 from nn_assets.operations.intake.bars import Audited, audit_bars, ingest_bars, publish_bars
-from nn_assets.operations.intake.data_docs import data_docs_file, review_bars
+from nn_assets.operations.intake.data_docs import review_bars
 from nn_assets.orchestration.assets.gate import check_result, check_specs, failure
 from nn_assets.orchestration.assets.other_data import tables_before_bars
 from nn_assets.orchestration.metadata import image, table
@@ -23,6 +23,7 @@ from nn_assets.orchestration.resources import StoresResource
 from nn_assets.reports.expectations import SUITES, SuiteResult
 from nn_assets.reports.plots import bar_counts
 from nn_assets.settings import Strategy
+from nn_assets.store.home import data_docs_file
 
 __all__ = ["market_assets"]
 

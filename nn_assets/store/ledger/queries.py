@@ -1,53 +1,18 @@
-"""An operator's questions to the ledger: one SQL file each in ``sql/queries``, values always bound."""
+"""An operator's questions put to the ledger, values always bound."""
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import pandas as pd
 from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.types import TypeEngine
 
 from nn_assets.errors import LedgerError
-from nn_assets.store.home import checkout
 from nn_assets.store.ledger.columns import Moment, SessionDate
+from nn_assets.store.ledger.query_files import query_parameters, statement_of
 
-__all__ = ["query_names", "query_parameters", "run_query"]
-
-_PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)\b")
-
-
-def _folder() -> Path:
-    return checkout() / "sql" / "queries"
-
-
-def query_names() -> tuple[str, ...]:
-    """Names of the queries there are."""
-    return tuple(sorted(path.stem for path in _folder().glob("*.sql")))
-
-
-def _statement(name: str) -> str:
-    if name not in query_names():
-        raise LedgerError(
-            expected=f"one of {', '.join(query_names())}",
-            found=repr(name),
-            remedy="name a query, or add its file to sql/queries",
-        )
-    lines = (_folder() / f"{name}.sql").read_text(encoding="utf-8").splitlines()
-    return "\n".join(line for line in lines if not line.lstrip().startswith("--"))
-
-
-def query_parameters(name: str) -> tuple[str, ...]:
-    """Names of the values that a query needs, in the order of their first use.
-
-    Raises
-    ------
-    LedgerError
-        There is no such query.
-    """
-    return tuple(dict.fromkeys(_PARAMETER.findall(_statement(name))))
+__all__ = ["run_query"]
 
 
 def run_query(connection: Connection, name: str, **parameters: object) -> pd.DataFrame:
@@ -83,7 +48,7 @@ def run_query(connection: Connection, name: str, **parameters: object) -> pd.Dat
             query=name,
         )
     bound = [bindparam(each, type_=_parameter_type(each)) for each in needed]
-    result = connection.execute(text(_statement(name)).bindparams(*bound), parameters)
+    result = connection.execute(text(statement_of(name)).bindparams(*bound), parameters)
     frame = pd.DataFrame(result.all(), columns=list(result.keys()))
     return frame.assign(**{column: _typed(column, frame[column]) for column in frame.columns})
 

@@ -1,0 +1,17 @@
+"""Names of the tables that can be exported; nothing is imported to say them."""
+
+__all__ = ["ADJUSTED", "LAKE_TABLES", "LEDGER_TABLES", "TABLES"]
+
+LAKE_TABLES = ("bars", "quarantine", "features", "forecasts", "intraday", "actions", "series", "membership")
+LEDGER_TABLES = {
+    "signals": "signals",
+    "positions": "target_positions",
+    "orders": "orders",
+    "fills": "fills",
+    "drift": "drift",
+    "models": "models",
+    "trials": "trials",
+}
+"""Name of the exported table to that of the ledger."""
+TABLES = (*LAKE_TABLES, *LEDGER_TABLES, "audit")
+ADJUSTED = ("backward", "forward")
