@@ -80,6 +80,10 @@ def _costs_grow(history: History) -> tuple[bool, str]:
     return bool((np.diff(shares) >= 0.0).all()), f"fractions {shares.tolist()} of 10 k, 100 k and 1 M USD"
 
 
+_REDERIVED = (
+    "Every decided session, told what it was told then, gives the targets on record on the backtest's path; "
+    "a run looks at those not looked at before by this code, under these settings, on these facts."
+)
 _CHECKS: tuple[tuple[str, str, str, Judge], ...] = (
     (
         "features",
@@ -97,8 +101,7 @@ _CHECKS: tuple[tuple[str, str, str, Judge], ...] = (
     (
         "target_positions",
         "backtest_rederives_decisions",
-        "Every decided session, told what it was told then, gives the targets on record on the backtest's path; "
-        + "a run looks at those not looked at before by this code, under these settings, on these facts.",
+        _REDERIVED,
         _backtest_rederives,
     ),
     ("orders", "ledger_is_intact", "The hash chain over every row of the ledger verifies.", _ledger_intact),

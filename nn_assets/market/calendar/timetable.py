@@ -71,7 +71,10 @@ def _known(name: str) -> exchange_calendars.ExchangeCalendar:
         with warnings.catch_warnings():
             # exchange_calendars uses what pandas 3.1 announces to change or to drop.
             warnings.simplefilter("ignore", pd.errors.Pandas4Warning)
-            # Some calendars are not known as far back, or ahead, as the others.
+            try:
+                return exchange_calendars.get_calendar(name, start=_EARLIEST, end=_LATEST)
+            except ValueError:
+                pass  # some calendars are not known as far back, or ahead, as the others
             kind = type(exchange_calendars.get_calendar(name))
             low, high = kind.bound_min(), kind.bound_max()
             start = _EARLIEST if low is None else max(_EARLIEST, low)
