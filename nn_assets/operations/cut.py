@@ -1,7 +1,8 @@
 """The facts known at one session, as arrays on the session axis up to it, each made once.
 
 Made for the last session of a stretch, a cut serves all of its sessions: row t of every array reads nothing that
-was not known at t, to the bit.
+was not known at t, to the bit. Here the bar becomes a number in the panel, and with others a feature, a label, a
+volatility; features go to ``operations/models/forecasts.py``.
 """
 
 from __future__ import annotations

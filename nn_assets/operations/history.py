@@ -1,5 +1,8 @@
 """The history of one strategy, served as views cut at its sessions.
 
+It reads the versions and the published bars once, finds where something became known late, and makes one cut
+(``operations/cut.py``) of the facts for each stretch of sessions in between.
+
 history = History.of(stores, strategy)
 history.view(session)      what that session's decision knew
 history.stretches(rows)    runs of sessions that one cut of the facts serves

@@ -1,7 +1,8 @@
 """One session, in order: convert, fill, mark, watch, decide, order. Replay and the live round both call it.
 
 Yesterday's state comes in, today's facts come in, today's records and tomorrow's state come out.
-Nothing here reads a clock, a file or a later session.
+Nothing here reads a clock, a file or a later session. The bar prices the fills and marks the book; the signal made
+of it is sized by ``portfolio/decide.py``, and ``execution/orders.py`` turns targets into orders.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""The daily round, live: yesterday's state from the ledger, what a session may know, today's records into it."""
+"""The daily round, live: yesterday's state from the ledger, what a session may know, today's records into it.
+
+It hands forecasts, outcomes and the session's market to ``session/daily_round.py``, and puts what comes back on
+record in one transaction.
+"""
 
 from __future__ import annotations
 

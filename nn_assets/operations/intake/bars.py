@@ -1,4 +1,8 @@
-"""Bars taken in, cleaned, judged at the gate, and published."""
+"""Bars taken in, cleaned, judged at the gate, and published.
+
+A delivered bar becomes a version, with the moment it was known and the moment it was stored. The versions known
+are cleaned and judged, and published at one atomic switch; ``operations/history.py`` reads them from there.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The record of forecasts: each session's by the model in force on it, on the features that it knew."""
+"""The record of forecasts: each session's by the model in force on it, on the features that it knew.
+
+The windows that end with a bar become a probability for each symbol. ``operations/decisions/rounds.py`` asks for
+those up to the session that it decides.
+"""
 
 from __future__ import annotations
 

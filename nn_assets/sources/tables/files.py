@@ -1,4 +1,8 @@
-"""Bars from CSV and Parquet files: one file or a folder, long or one file per symbol."""
+"""Bars from CSV and Parquet files: one file or a folder, long or one file per symbol.
+
+The way of a bar begins here: a row of a file becomes a row of ``DELIVERED_BARS``, which
+``operations/intake/bars.py`` takes in.
+"""
 
 from __future__ import annotations
 
