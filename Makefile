@@ -7,10 +7,10 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint bench ui clean help
+.PHONY: demo test test-all lint bench ui clean help
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed; say which with: make PYTHON=/path/to/python3.11 ..."; exit 1; }
@@ -27,9 +27,15 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 demo: $(VENV)/.installed  ## the whole path on bundled data, through Dagster; ends with a summary and a report
 	@$(BIN)/nn-assets demo $(DEMO_FLAGS)
 
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/browser
+
 test: $(VENV)/.installed-dev  ## the tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/browser $(TEST_FLAGS)
+	@$(PYTEST) -m "not full" $(TEST_FLAGS)
 	@# In a process of its own: what the browser's driver leaves behind must not fail another test.
+	@$(BIN)/python -m pytest tests/browser
+
+test-all: $(VENV)/.installed-dev  ## the tests, and those of full size
+	@$(PYTEST) $(TEST_FLAGS)
 	@$(BIN)/python -m pytest tests/browser
 
 lint: $(VENV)/.installed-dev  ## ruff, mypy and the import contracts

@@ -12,7 +12,7 @@ import pandas as pd
 
 from nn_assets.errors import SchemaError, SettingsError
 
-__all__ = ["Cube", "canonical"]
+__all__ = ["Cube", "canonical", "number_bytes"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -34,6 +34,19 @@ def canonical(values: FloatArray) -> FloatArray:
     clean: FloatArray = np.ascontiguousarray(values + 0.0)
     clean[~np.isfinite(clean)] = np.nan
     return clean
+
+
+def number_bytes(values: npt.ArrayLike) -> bytes:
+    """The bytes that numbers are hashed by, everywhere: little-endian float64, every NaN the same, both zeros one.
+
+    Parameters
+    ----------
+    values : array_like, any shape
+        Hashed in C order; the shape does not count.
+    """
+    numbers = np.ascontiguousarray(np.asarray(values, dtype="<f8") + 0.0)
+    numbers[np.isnan(numbers)] = np.nan
+    return numbers.tobytes()
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,5 +164,6 @@ class Cube:
             digest.update(part.encode() + b"\0")
         days = self.sessions[chosen].to_numpy().astype("datetime64[D]").astype("<i8")
         digest.update(days.tobytes())
-        digest.update(canonical(self.values[chosen]).astype("<f8", copy=False).tobytes())
+        for block in self.values[chosen]:
+            digest.update(number_bytes(block))
         return digest.hexdigest()

@@ -10,6 +10,7 @@ __all__ = [
     "DecisionError",
     "FoldError",
     "GateHalted",
+    "InstallationError",
     "LedgerError",
     "ModelError",
     "NnAssetsError",
@@ -67,6 +68,10 @@ def _rebuild(
 
 class SettingsError(NnAssetsError):
     """A strategy file that cannot be read, or a key in it that is unknown, ill-typed or contradictory."""
+
+
+class InstallationError(NnAssetsError):
+    """A file that the package needs and did not come with, or a home that cannot be told from the environment."""
 
 
 class SourceError(NnAssetsError):

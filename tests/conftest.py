@@ -51,3 +51,27 @@ def postgres_url(postgres_server: Server) -> Iterator[str]:
     name = postgres_server.create()
     yield postgres_server.url(name)
     postgres_server.drop(name)
+
+
+_KINDS = {
+    "PostgreSQL": ("the ledger and Dagster's storage on a server", "postgresql"),
+    "chromium": ("pages and the UI in a real browser", "chromium fonts-dejavu-core"),
+    "real market data": ("rules against real bars, which lie beside the checkout as ../shared/data", None),
+    "demo": ("what the demo left: .ci/run names its home in NN_ASSETS_DEMO_HOME", None),
+}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which kinds of tests were skipped, and how to run them."""
+    reasons = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+    counted = {kind: sum(kind in reason for reason in reasons) for kind in _KINDS}
+    packages = []
+    for kind, (what, package) in _KINDS.items():
+        if counted[kind]:
+            terminalreporter.write_line(f"skipped {counted[kind]:>4} for lack of {kind}: {what}")
+            packages += [package] if package else []
+    if packages:
+        terminalreporter.write_line(f"To run them (Debian): apt-get install -y {' '.join(packages)} && make test")
+    other = len(reasons) - sum(counted.values())
+    if other > 0:
+        terminalreporter.write_line(f"skipped {other:>4} for other reasons: pytest -rs names each")

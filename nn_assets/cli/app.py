@@ -186,6 +186,20 @@ def audit_verify(
     _answer(as_json, lambda _: ledger.verify_audit(head))
 
 
+@audit_commands.command("decisions")
+def audit_decisions(
+    strategy: StrategyName = _DEFAULT,
+    since_last: Annotated[
+        bool, typer.Option("--since-last", help="Only what no run derived again before, by this code.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Derive every decision of the settings in force again, and compare the targets with those on record."""
+    from nn_assets.cli import rederivation
+
+    _answer(as_json, lambda _: rederivation.audit_decisions(strategy, since_last=since_last))
+
+
 @app.command("migrate")
 def migrate_command(
     to_env: Annotated[

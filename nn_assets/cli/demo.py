@@ -25,6 +25,7 @@ __all__ = ["DEMO_STRATEGIES", "run_demo"]
 
 _FIRST_CUT = 4  # steps 1 to 3 propose a size, the others cut it
 _BARELY = 0.99
+_SHORT = 5  # sessions: enough that orders of the first are filled
 DEMO_STRATEGIES = ("index_daily", "planted_edge")
 
 
@@ -67,7 +68,7 @@ def _span(strategy: Strategy, *, short: bool) -> _Span:
     months = [key[:7] for key in month_partitions(strategy).get_partition_keys()]
     with open_history(strategy) as history:
         live = list(history.live_sessions)
-    return _Span(first_model_month(strategy), months[-1], live[:3] if short else live)
+    return _Span(first_model_month(strategy), months[-1], live[:_SHORT] if short else live)
 
 
 def _study(strategy: Strategy, span: _Span, console: Console) -> None:

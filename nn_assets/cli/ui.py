@@ -7,10 +7,9 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
-from pathlib import Path
 
 from nn_assets.orchestration.instance import open_instance
-from nn_assets.store.home import checkout
+from nn_assets.store.home import checkout, home, instance_root
 
 __all__ = ["serve_ui"]
 
@@ -21,20 +20,22 @@ def serve_ui(port: int) -> None:
     """Run Dagster's webserver and daemon on the loopback address until interrupted."""
     with open_instance():
         pass  # a fresh home is initialised by one process, before two race for it
-    program = Path(sys.executable).with_name("dagster")
     command = [
-        str(program),
+        sys.executable,
+        "-m",
+        "dagster",
         "dev",
         "-h",
         "127.0.0.1",
         "-p",
         str(port),
         "-w",
-        str(checkout() / "workspace.yaml"),
+        str(instance_root() / "workspace.yaml"),
     ]
-    environment = {key: value for key, value in os.environ.items() if key != "DAGSTER_HOME"}
+    # The instance that headless runs use, whatever DAGSTER_HOME the user has for other work.
+    environment = {**os.environ, "DAGSTER_HOME": str(instance_root())}
     # A session of its own: an interrupt reaches it once, from here, and nothing of it can be left behind.
-    server = subprocess.Popen(command, cwd=checkout(), env=environment, start_new_session=True)  # noqa: S603  fixed
+    server = subprocess.Popen(command, cwd=checkout() or home(), env=environment, start_new_session=True)  # noqa: S603  fixed
     signal.signal(signal.SIGTERM, _interrupt)
     with suppress(KeyboardInterrupt):
         server.wait()

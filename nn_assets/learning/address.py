@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-from nn_assets.arrays import Cube, canonical
+from nn_assets.arrays import Cube, number_bytes
 from nn_assets.features.labels import Labels
 from nn_assets.learning.folds import Fold
 from nn_assets.settings import Strategy
@@ -59,8 +59,8 @@ def training_data_hash(cube: Cube, labels: Labels, fold: Fold, lookback: int) ->
     digest.update(json.dumps(fold.to_dict(), sort_keys=True).encode())
     digest.update(str(cube.sessions[0].date()).encode())
     for part in fold.parts().values():
-        digest.update(canonical(labels.targets[part]).tobytes())
-        digest.update(canonical(labels.returns[part]).tobytes())
+        digest.update(number_bytes(labels.targets[part]))
+        digest.update(number_bytes(labels.returns[part]))
         if labels.candidates is not None:
             digest.update(labels.candidates[part].tobytes())
     return digest.hexdigest()

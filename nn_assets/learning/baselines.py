@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from nn_assets.errors import TrainingError
 from nn_assets.learning.calibration import log_loss
@@ -119,6 +117,9 @@ def fit_linear(windows: Windows, training: Samples, validation: Samples) -> Line
     TrainingError
         The training rows hold one class only.
     """
+    from sklearn.linear_model import LogisticRegression  # for fitting alone: whoever forecasts waits for no import
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
     inputs, outcomes = _inputs(windows, training), training.targets.astype(np.int64)
     _require_both_classes(outcomes, "the linear model")
     judged, known = _inputs(windows, validation), validation.targets.astype(np.float64)
@@ -140,6 +141,9 @@ def fit_boosting(windows: Windows, training: Samples, validation: Samples, seed:
     TrainingError
         The training rows hold one class only.
     """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from threadpoolctl import threadpool_limits
+
     outcomes = training.targets.astype(np.int64)
     _require_both_classes(outcomes, "gradient boosting")
     classifier = HistGradientBoostingClassifier(
@@ -162,7 +166,7 @@ def fit_boosting(windows: Windows, training: Samples, validation: Samples, seed:
     return _exported(classifier)
 
 
-def _exported(classifier: HistGradientBoostingClassifier) -> BoostedTrees:
+def _exported(classifier: Any) -> BoostedTrees:
     # scikit-learn has no public export of these trees; a test holds this against its own prediction
     grown = [stage[0].nodes for stage in classifier._predictors]  # noqa: SLF001
     base = float(classifier._baseline_prediction[0, 0])  # noqa: SLF001

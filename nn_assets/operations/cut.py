@@ -128,8 +128,7 @@ class Cut:
         if not (self.bars_are_published and self._actions_are_published):
             return self.compute_cube()
         name = self.facts.strategy.name
-        stored = self.facts.stores.lake.read_cube(name, FEATURES, str(record["address"]))
-        return Cube(stored.sessions, stored.symbols, stored.names, stored.values).until(self.last)
+        return self.facts.stores.lake.read_cube(name, FEATURES, str(record["address"])).until(self.last)
 
     @property
     def _actions_are_published(self) -> bool:

@@ -6,7 +6,7 @@ import warnings
 
 import dagster as dg
 
-from nn_assets.operations.catalog import load_strategies
+from nn_assets.operations.catalog import find_strategy, load_strategies
 from nn_assets.orchestration.assets.costs import cost_assets
 from nn_assets.orchestration.assets.daily import DAILY, daily_assets
 from nn_assets.orchestration.assets.evaluation import evaluation_assets
@@ -93,13 +93,15 @@ def strategy_definitions(strategy: Strategy) -> dg.Definitions:
     )
 
 
-def all_definitions(stores: StoresResource | None = None) -> dg.Definitions:
+def all_definitions(stores: StoresResource | None = None, only: str | None = None) -> dg.Definitions:
     """Every strategy of this installation, and what they share.
 
     Parameters
     ----------
     stores : StoresResource, optional
         Where lake, ledger and models are; those of the home when left out.
+    only : str, optional
+        The one strategy that is needed, as a run without the UI needs it; the others are not built.
     """
     opened = StoresResource() if stores is None else stores
     shared = dg.Definitions(
@@ -111,4 +113,5 @@ def all_definitions(stores: StoresResource | None = None) -> dg.Definitions:
         sensors=[failed_run_alert],
         loggers={"console": progress_logger},
     )
-    return dg.Definitions.merge(*(strategy_definitions(each.strategy) for each in load_strategies()), shared)
+    named = load_strategies() if only is None else [find_strategy(only)]
+    return dg.Definitions.merge(*(strategy_definitions(each.strategy) for each in named), shared)

@@ -7,10 +7,10 @@ import numpy as np
 
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.operations.decisions.lookahead import (
-    decisions_repeat_in_replay,
     features_repeat_when_cut,
     signals_repeat_forecasts,
 )
+from nn_assets.operations.decisions.rederivation import rederive_decisions
 from nn_assets.operations.history import History
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.resources import StoresResource
@@ -56,8 +56,15 @@ def _study_and_live_agree(history: History) -> tuple[bool, str]:
 
 
 def _backtest_rederives(history: History) -> tuple[bool, str]:
-    compared, differing = decisions_repeat_in_replay(history)
-    return not differing, "; ".join(differing[:_MOST_NAMED]) or f"{compared} sessions give the same targets"
+    done = rederive_decisions(history, "backtest_rederives_decisions")
+    whole = f"the whole: nn-assets audit decisions --strategy {history.strategy.name}"
+    if done.differing:
+        return False, "; ".join(done.differing[:_MOST_NAMED])
+    if done.played:
+        return True, f"{done.played} sessions played again give the same targets, {done.before} before; {whole}"
+    if done.before:
+        return True, f"nothing new to compare, nothing was played again; {done.before} sessions before; {whole}"
+    return True, "nothing to compare: no session was decided under the settings in force"
 
 
 def _ledger_intact(history: History) -> tuple[bool, str]:
@@ -73,6 +80,10 @@ def _costs_grow(history: History) -> tuple[bool, str]:
     return bool((np.diff(shares) >= 0.0).all()), f"fractions {shares.tolist()} of 10 k, 100 k and 1 M USD"
 
 
+_REDERIVED = (
+    "Every decided session, told what it was told then, gives the targets on record on the backtest's path; "
+    "a run looks at those not looked at before by this code, under these settings, on these facts."
+)
 _CHECKS: tuple[tuple[str, str, str, Judge], ...] = (
     (
         "features",
@@ -90,7 +101,7 @@ _CHECKS: tuple[tuple[str, str, str, Judge], ...] = (
     (
         "target_positions",
         "backtest_rederives_decisions",
-        "Every decided session, told what it was told then, gives the targets on record on the backtest's path.",
+        _REDERIVED,
         _backtest_rederives,
     ),
     ("orders", "ledger_is_intact", "The hash chain over every row of the ledger verifies.", _ledger_intact),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import dagster as dg
 from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
@@ -12,7 +10,7 @@ from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
 from nn_assets.errors import LedgerError
-from nn_assets.store.home import checkout, dagster_database_url, home
+from nn_assets.store.home import dagster_database_url, home, instance_root
 from nn_assets.store.ledger.dagster_schema import dagster_schema
 
 __all__ = ["HomeArtifacts", "HomeLogs", "HomeStorage", "open_instance"]
@@ -93,5 +91,4 @@ class HomeLogs(LocalComputeLogManager):
 
 def open_instance() -> dg.DagsterInstance:
     """The persisted instance that headless runs, ``dagster dev`` and the tests of them share."""
-    configuration: Path = checkout()
-    return dg.DagsterInstance.from_config(str(configuration))
+    return dg.DagsterInstance.from_config(str(instance_root()))

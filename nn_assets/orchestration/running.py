@@ -60,7 +60,7 @@ def execute(
     RunFailed
         A step failed; says which and why, and where to look.
     """
-    job = all_definitions().resolve_job_def(job_name(strategy, kind))
+    job = all_definitions(only=strategy.name).resolve_job_def(job_name(strategy, kind))
     all_tags = {STRATEGY_TAG: strategy.name, **(tags or {})}
     key = first if first == last else None
     if first is not None and key is None:
@@ -115,6 +115,6 @@ def _explained(result: dg.ExecuteInProcessResult, job: str) -> RunFailed:
     return RunFailed(
         expected=f"job {job} to succeed",
         found="a failure before its first step",
-        remedy="open the run in the UI (make ui)",
+        remedy="open the run in the UI (nn-assets ui)",
         run=result.run_id,
     )

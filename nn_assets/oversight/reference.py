@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from math import inf
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,7 @@ FloatArray = npt.NDArray[np.float64]
 
 PREWHITENED_ABOVE = 0.9
 _FORECAST = "forecast"
+_FLOATS = ("autocorrelation", "memory", "whitening", "critical", "retraining_critical", "cusum_critical")
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,54 @@ class DriftReference:
     def forecast_ranks(self, probabilities: FloatArray) -> FloatArray:
         """Ranks, in [0, 1], of this model's forecasts within its own validation; NaN stays NaN."""
         return rank_within(probabilities, self.validation)
+
+    def to_record(self) -> dict[str, Any]:
+        """All of it as texts, whole numbers and floats written out in hexadecimal: nothing is rounded."""
+        return {
+            "model_id": self.model_id,
+            "window": self.window,
+            "validation": _written(self.validation),
+            "forecasts": [_series_record(each) for each in self.forecasts],
+            "features": [_series_record(each) for each in self.features],
+            "multiplier": self.multiplier.hex(),
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """Read a reference back to the bit.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            The record is not one.
+        """
+        return cls(
+            model_id=str(record["model_id"]),
+            window=int(record["window"]),
+            validation=_read(record["validation"]),
+            forecasts=tuple(_series(each) for each in record["forecasts"]),
+            features=tuple(_series(each) for each in record["features"]),
+            multiplier=float.fromhex(record["multiplier"]),
+        )
+
+
+def _written(values: FloatArray) -> str:
+    return np.asarray(values, dtype="<f8").tobytes().hex()
+
+
+def _read(text: str) -> FloatArray:
+    return np.frombuffer(bytes.fromhex(text), dtype="<f8").astype(np.float64)
+
+
+def _series_record(series: MonitoredSeries) -> dict[str, Any]:
+    told = {**asdict(series), "ordered": _written(series.ordered)}
+    return {name: value.hex() if isinstance(value, float) else value for name, value in told.items()}
+
+
+def _series(record: Mapping[str, Any]) -> MonitoredSeries:
+    told: dict[str, Any] = {name: float.fromhex(record[name]) for name in _FLOATS}
+    told |= {"name": str(record["name"]), "feature": str(record["feature"]), "column": int(record["column"])}
+    return MonitoredSeries(ordered=_read(record["ordered"]), **told)
 
 
 def _monitored(

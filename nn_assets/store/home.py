@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nn_assets.errors import LedgerError
+from nn_assets.errors import InstallationError, LedgerError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -18,11 +21,13 @@ __all__ = [
     "database_url",
     "embedded_ledger",
     "home",
+    "instance_root",
     "lake_root",
     "ledger_url",
     "models_root",
     "reports_root",
     "safe_url",
+    "sql_root",
 ]
 
 _HOME_VARIABLE = "NN_ASSETS_HOME"
@@ -30,21 +35,90 @@ _DATABASE_VARIABLE = "NN_ASSETS_DATABASE_URL"
 _DAGSTER_VARIABLE = "NN_ASSETS_DAGSTER_DATABASE_URL"
 _BARE_POSTGRES = ("postgres", "postgresql")
 _PSYCOPG = "postgresql+psycopg"
+_DEFAULT_HOME = ".nn_assets"
+_PROJECT = re.compile(r"""^name\s*=\s*["']nn_assets["']""", re.MULTILINE)
 
 
-def checkout() -> Path:
-    """Folder that holds the package and ``sql/``, found from the package, not from the current folder."""
-    return Path(__file__).resolve().parents[2]
+def checkout() -> Path | None:
+    """Checkout that the package lies in, whatever the current folder is; None where the package is installed.
+
+    A checkout has this project's ``pyproject.toml`` beside the package. Another project's may lie beside an installed
+    one.
+    """
+    beside = Path(__file__).resolve().parents[2]
+    return beside if _is_checkout(beside) else None
+
+
+@cache
+def _is_checkout(folder: Path) -> bool:
+    try:
+        project = (folder / "pyproject.toml").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return _PROJECT.search(project) is not None
+
+
+def _inside(name: str) -> Path:
+    return Path(str(files("nn_assets"))) / name
+
+
+def sql_root() -> Path:
+    """Folder of migrations, views and queries: inside an installed package, else ``sql/`` in the checkout."""
+    inside, beside = _inside("sql"), checkout()
+    return inside if beside is None or inside.is_dir() else beside / "sql"
+
+
+def instance_root() -> Path:
+    """Folder of ``dagster.yaml`` and ``workspace.yaml``: inside an installed package, else the checkout.
+
+    Raises
+    ------
+    InstallationError
+        They are not there.
+    """
+    inside, beside = _inside("instance"), checkout()
+    folder = inside if beside is None or inside.is_dir() else beside
+    for name in ("dagster.yaml", "workspace.yaml"):
+        if not (folder / name).is_file():
+            raise InstallationError(
+                expected=f"Dagster's {name}, which comes with nn_assets",
+                found="no such file",
+                remedy="install nn_assets from its wheel (pip wheel .), or run from a whole checkout",
+                file=str(folder / name),
+            )
+    return folder
 
 
 def home() -> Path:
     """Folder of the lake, the model store and the embedded ledger. It need not exist yet.
 
-    ``NN_ASSETS_HOME`` when set, else ``.nn_assets`` in the checkout. A relative ``NN_ASSETS_HOME``
-    is taken from the checkout, so that two commands started in different folders agree.
+    ``NN_ASSETS_HOME`` when set, else ``.nn_assets`` in the checkout, or in the user's home folder where the package
+    is installed. A relative ``NN_ASSETS_HOME`` is taken from there too, never from the current folder, so that two
+    commands started in different folders agree.
+
+    Raises
+    ------
+    InstallationError
+        The user's home folder is needed, and nothing says which it is.
     """
     named = os.environ.get(_HOME_VARIABLE, "").strip()
-    return (checkout() / Path(named).expanduser()).resolve() if named else checkout() / ".nn_assets"
+    try:
+        told = Path(named or _DEFAULT_HOME).expanduser()
+        folder = told if told.is_absolute() else (checkout() or Path.home()) / told
+    except RuntimeError as error:
+        raise _homeless(str(error), named) from error
+    if not folder.is_absolute():
+        raise _homeless(f"HOME={os.environ.get('HOME')!r}, which is relative", named)
+    return folder.resolve() if named else folder
+
+
+def _homeless(found: str, named: str) -> InstallationError:
+    return InstallationError(
+        expected="a folder of the user's own to keep everything in",
+        found=found,
+        remedy=f"name a folder by its whole path in {_HOME_VARIABLE}",
+        value=named or None,
+    )
 
 
 def lake_root() -> Path:

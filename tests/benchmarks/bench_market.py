@@ -65,7 +65,7 @@ def test_a_session_appended(benchmark: BenchmarkFixture, home: Callable[[int, in
     ask = home(3000, sessions)
     ask("ingest")
     tell(benchmark, f"taken in, after {sessions} sessions", 3000, "bars")
-    benchmark.pedantic(ask, args=("append",), setup=lambda: ask("forget") and ask("new") and None, rounds=5)
+    benchmark.pedantic(ask, args=("append",), setup=lambda: ask("new") and None, rounds=5)
 
 
 @pytest.mark.parametrize("sessions", [250, 1000])
@@ -78,7 +78,6 @@ def test_a_session_published(benchmark: BenchmarkFixture, home: Callable[[int, i
     def appended() -> None:
         ask("new")
         ask("append")
-        ask("forget")
 
     benchmark.pedantic(ask, args=("publish",), setup=appended, rounds=3)
 
@@ -88,4 +87,4 @@ def test_the_last_sessions_read(benchmark: BenchmarkFixture, home: Callable[[int
     ask = home(500, 5000)
     ask("whole")
     tell(benchmark, "package", READ_SESSIONS * 500, "bars")
-    benchmark.pedantic(ask, args=("read",), setup=lambda: ask("forget") and None, rounds=20, warmup_rounds=2)
+    benchmark.pedantic(ask, args=("read",), rounds=20, warmup_rounds=2)

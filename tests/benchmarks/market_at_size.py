@@ -2,8 +2,8 @@
 
 ``python -m tests.benchmarks.market_at_size FOLDER SYMBOLS SESSIONS`` makes a home with one Parquet file of
 bars, says ``ready``, and answers each line: ``ingest``, ``publish``, ``append``, ``again``, ``read`` with
-``done`` and the peak of its memory in MiB. ``new`` makes the file of one more session, ``forget`` drops what
-is kept in memory.
+``done`` and the peak of its memory in MiB. ``new`` makes the file of one more session. Each opens the stores anew:
+nothing is kept in memory between two.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.market.calendar.sessions import sessions_between
-from nn_assets.operations import history as places
-from nn_assets.operations.asof import stored
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars
 from nn_assets.settings import Strategy
@@ -71,7 +69,7 @@ class Driver:
         strategy = Strategy.model_validate(
             {"name": NAME, "source": {"kind": "files", "path": str(self.folder / "data")}, "market": market}
         )
-        with open_history(strategy, self.folder) as history:
+        with open_history(strategy) as history:
             work(history)
 
     def new(self) -> None:
@@ -81,7 +79,7 @@ class Driver:
 
     def ingest(self) -> None:
         """Take in what the folder holds."""
-        self._at(ingest_bars)
+        self._at(lambda history: ingest_bars(history, self.folder))
 
     append = ingest
 
@@ -110,11 +108,6 @@ class Driver:
             assert len(found) == READ_SESSIONS * self.symbols
 
         self._at(work)
-
-    def forget(self) -> None:
-        """A process that starts afresh has nothing in memory."""
-        places._PUBLISHED.clear()
-        stored._read.cache_clear()
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.catalog import find_strategy, folder_of
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars
 from nn_assets.operations.intake.intraday import audit_intraday, ingest_intraday, publish_intraday
@@ -85,12 +85,12 @@ def restate(file: Path, said: str, says: str) -> None:
 
 def take_in() -> None:
     with open_history(find_strategy("mine").strategy) as history:
-        ingest_series(history.strategy, history.stores.lake, history.stores.ledger, folder_of(history.strategy.name), history.last_session)
-        ingest_universe(history.strategy, history.stores.lake, history.stores.ledger, folder_of(history.strategy.name))
-        ingest_bars(history)
+        ingest_series(history, folder_of("mine"))
+        ingest_universe(history, folder_of("mine"))
+        ingest_bars(history, folder_of("mine"))
         publish_bars(history, audit_bars(history), "run")
     with open_history(find_strategy("minutes").strategy) as history:
-        ingest_intraday(history)
+        ingest_intraday(history, folder_of("minutes"))
         publish_intraday(history, audit_intraday(history), "run")
 
 

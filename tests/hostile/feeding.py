@@ -17,6 +17,7 @@ import yaml
 from nn_assets.errors import GateHalted, SchemaError, SourceError
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake.bars import Audited, audit_bars, ingest_bars, publish_bars
+from nn_assets.operations.stores import Stores
 from nn_assets.settings import Strategy, parse_strategy
 from tests.hostile.good import Good, laid_out
 from tests.hostile.oracle import Bar, Delivery, Verdict, judged, read_csv, rule_broken
@@ -30,12 +31,13 @@ class Fed:
 
     good: Good
     home: Path
-    history: History
+    stores: Stores
+    strategy: Strategy
     stored: tuple[Bar, ...]
 
     @property
     def folder(self) -> Path:
-        return self.folder_of(history.strategy.name) / "data"
+        return self.home / "strategies" / "data"
 
 
 _FILES_READ = "files_read.json"
@@ -73,13 +75,13 @@ def fed_home(good: Good, home: Path) -> Iterator[Fed]:
         place = home / "strategies"
         early = [row for row in good.rows if row.date <= good.sessions[-1 - LATER]]
         deliver(place / "data", laid_out(early, "long.csv"))
-        with open_history(_strategy(good, good.sessions[-1 - LATER]), place) as history:
-            ingest_bars(history)
+        with open_history(_strategy(good, good.sessions[-1 - LATER])) as history:
+            ingest_bars(history, place)
             audited = audit_bars(history)
             audited.report.raise_if_failed()
             publish_bars(history, audited, "good")
-        with open_history(_strategy(good, good.sessions[-1]), place) as history:
-            yield Fed(good, home, history, tuple(bars_of(laid_out(early, "long.csv")).bars))
+        with open_history(_strategy(good, good.sessions[-1])) as history:
+            yield Fed(good, home, history.stores, history.strategy, tuple(bars_of(laid_out(early, "long.csv")).bars))
 
 
 def _contents(home: Path) -> dict[str, str]:
@@ -103,8 +105,9 @@ def check(fed: Fed, said: Delivery | None) -> str:
     before = _contents(fed.home)
     records = {path: path.read_bytes() for path in fed.home.rglob(_FILES_READ)}
     try:
-        ingest_bars(fed.history)
-        audited = audit_bars(fed.history)
+        history = History.of(fed.stores, fed.strategy)
+        ingest_bars(history, fed.folder.parent)
+        audited = audit_bars(history)
         audited.report.raise_if_failed()
     except (SourceError, SchemaError) as error:
         assert _contents(fed.home) == before

@@ -153,8 +153,8 @@ def test_the_limits_of_a_strategy_file_reach_its_source(tmp_path: Path, monkeypa
     monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("NN_ASSETS_DATABASE_URL", raising=False)
     strategy = parse_strategy(STRATEGY % ", max_rows: 5, max_columns: 6, max_megabytes: 7")
-    with open_history(strategy, tmp_path) as history:
-        source = source_of(history)
+    with open_history(strategy) as history:
+        source = source_of(history, tmp_path)
     assert isinstance(source, FilesSource)
     assert source.limits == Limits(rows=5, columns=6, megabytes=7)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ import yaml
 
 from nn_assets.arrays import Cube
 from nn_assets.errors import SourceError
+from nn_assets.operations.catalog import folder_of
 from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.costs.recalibration import _with_liquidity
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay, features_repeat_when_cut
@@ -26,6 +28,7 @@ from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake import bars as ingest
 from nn_assets.operations.intake.actions import actions_to_publish, ingest_actions
 from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars
+from nn_assets.operations.stores import open_stores
 from nn_assets.orchestration.running import materialise
 from nn_assets.sources.answers import action_table
 from nn_assets.sources.simulated import SimulatedSource
@@ -162,17 +165,24 @@ def test_the_data_hash_covers_the_actions_and_features_repeat_on_cut_history(tab
     assert hashes["split"] != hashes["untold"]
 
 
+Now = Callable[[], History]
+
+
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[History]:
-    """The market with its splits, of which the file at first tells none but that of 2016."""
+def now(tmp_path: Path) -> Iterator[Now]:
+    """The history, as stored by the moment it is asked for, of a market with splits.
+
+    The file at first tells none but that of 2016.
+    """
     home = build(tmp_path / "home", SPLITS, SPLITS[:1])
-    with living_in(home), open_history(strategy_of()) as history:
-        publish(history)
-        yield history
+    with living_in(home), open_stores() as stores:
+        now = partial(History.of, stores, strategy_of())
+        publish(now())
+        yield now
 
 
 def publish(history: History) -> None:
-    ingest_bars(history)
+    ingest_bars(history, folder_of(NAME))
     publish_bars(history, audit_bars(history), "test")
 
 
@@ -181,46 +191,46 @@ def known(history: History, session: str) -> list[str]:
     return [] if actions is None else [f"{symbol} {value:g}" for symbol, value in actions[["symbol", "value"]].values]
 
 
-def test_actions_are_read_as_published_and_as_known_at_each_session(place: History, tmp_path: Path) -> None:
-    assert known(place, "2016-08-31") == []
-    assert known(place, "2016-09-01") == ["SIM01 4"]
+def test_actions_are_read_as_published_and_as_known_at_each_session(now: Now, tmp_path: Path) -> None:
+    assert known(now(), "2016-08-31") == []
+    assert known(now(), "2016-09-01") == ["SIM01 4"]
     write_actions(tmp_path / "home", *SPLITS)
-    ingest_bars(place)
-    assert known(place, LAST) == ["SIM01 4"]  # taken in, not yet published
-    publish(place)
-    assert known(place, LAST) == ["SIM01 4", "SIM01 2", "SIM02 0.5", "SIM03 2"]
-    assert known(place, "2017-06-26") == ["SIM01 4", "SIM01 2"]
+    ingest_bars(now(), folder_of(NAME))
+    assert known(now(), LAST) == ["SIM01 4"]  # taken in, not yet published
+    publish(now())
+    assert known(now(), LAST) == ["SIM01 4", "SIM01 2", "SIM02 0.5", "SIM03 2"]
+    assert known(now(), "2017-06-26") == ["SIM01 4", "SIM01 2"]
 
 
-def test_an_action_restated_later_is_seen_by_no_session_closed_before(place: History, tmp_path: Path) -> None:
-    before = place.panel("2017-01-31").total_return().close
+def test_an_action_restated_later_is_seen_by_no_session_closed_before(now: Now, tmp_path: Path) -> None:
+    before = now().view("2017-01-31").panel.total_return().close
     write_actions(tmp_path / "home", ("SIM01", "2016-09-01", "split", 5.0))
-    publish(place)
-    assert known(place, LAST) == ["SIM01 4"]  # history ends years before the restatement arrived
-    assert np.array_equal(place.panel("2017-01-31").total_return().close, before, equal_nan=True)
-    arrived = place.lake.read_segments(NAME, "actions")["known_at"].max()
-    assert arrived > as_of_session(place.strategy.market, pd.Timestamp(LAST))
+    publish(now())
+    assert known(now(), LAST) == ["SIM01 4"]  # history ends years before the restatement arrived
+    assert np.array_equal(now().view("2017-01-31").panel.total_return().close, before, equal_nan=True)
+    arrived = now().stores.lake.read_segments(NAME, "actions")["known_at"].max()
+    assert arrived > as_of_session(now().strategy.market, pd.Timestamp(LAST))
 
 
-def test_delivering_the_same_actions_again_adds_nothing(place: History) -> None:
-    before = place.lake.segments(NAME, "actions")
-    publish(place)
-    assert place.lake.segments(NAME, "actions") == before
+def test_delivering_the_same_actions_again_adds_nothing(now: Now) -> None:
+    before = now().stores.lake.segments(NAME, "actions")
+    publish(now())
+    assert now().stores.lake.segments(NAME, "actions") == before
 
 
-def test_what_prices_and_actions_say_against_each_other_stands_in_the_publication(place: History) -> None:
-    notices = place.publications.require(NAME, LAST).details["notices"]
+def test_what_prices_and_actions_say_against_each_other_stands_in_the_publication(now: Now) -> None:
+    notices = now().stores.publications.require(NAME, LAST).details["notices"]
     found = [notice for notice in notices if "unrecorded_action" in notice]
     assert [notice[:16] for notice in found] == ["SIM01 2017-06-26", "SIM02 2017-06-27", "SIM03 2017-06-28"]
     jumps = [notice[:5] for notice in notices if "a 2 split" in notice or "a 0.5 split" in notice]
     assert jumps == ["SIM01", "SIM02", "SIM03"]
 
 
-def test_a_recorded_split_is_no_jump_to_explain(place: History, tmp_path: Path) -> None:
-    assert not [notice for notice in audit_bars(place).cleaned.notices if notice.first_session.year == 2016]
+def test_a_recorded_split_is_no_jump_to_explain(now: Now, tmp_path: Path) -> None:
+    assert not [notice for notice in audit_bars(now()).cleaned.notices if notice.first_session.year == 2016]
     write_actions(tmp_path / "home", *SPLITS[:2], ("SIM02", "2017-06-27", "split", 4.0))
-    publish(place)
-    left = {notice.symbol for notice in audit_bars(place).cleaned.notices}
+    publish(now())
+    left = {notice.symbol for notice in audit_bars(now()).cleaned.notices}
     assert left == {"SIM02", "SIM03"}  # one recorded with another ratio, one not at all
 
 
@@ -241,23 +251,23 @@ def decide(history: History, session: str) -> None:
         transaction.append("decisions", [{"session": pd.Timestamp(session), **head}])
 
 
-def test_an_action_that_comes_after_a_decision_is_known_from_its_arrival(place: History, tmp_path: Path) -> None:
-    decide(place, "2017-06-26")
+def test_an_action_that_comes_after_a_decision_is_known_from_its_arrival(now: Now, tmp_path: Path) -> None:
+    decide(now(), "2017-06-26")
     write_actions(tmp_path / "home", *SPLITS)
-    publish(place)
-    assert known(place, LAST) == ["SIM01 4", "SIM02 0.5", "SIM03 2"]  # the split of 26 June arrived years later
-    versions = place.lake.read_segments(NAME, "actions").set_index(["symbol", "ex_session"])
+    publish(now())
+    assert known(now(), LAST) == ["SIM01 4", "SIM02 0.5", "SIM03 2"]  # the split of 26 June arrived years later
+    versions = now().stores.lake.read_segments(NAME, "actions").set_index(["symbol", "ex_session"])
     late = versions.loc[("SIM01", pd.Timestamp("2017-06-26"))]
     assert late["known_at"] == late["ingested_at"]
 
 
-def test_what_a_delivery_adds_to_and_changes_of_the_actions_is_counted(place: History, tmp_path: Path) -> None:
+def test_what_a_delivery_adds_to_and_changes_of_the_actions_is_counted(now: Now, tmp_path: Path) -> None:
     write_actions(tmp_path / "home", *SPLITS)
-    first = ingest_bars(place).actions
+    first = ingest_bars(now(), folder_of(NAME)).actions
     assert (first.added, first.revised) == (len(SPLITS) - 1, 0)  # one was there before
     (symbol, day, kind, value), *others = SPLITS
     write_actions(tmp_path / "home", (symbol, day, kind, value * 2), *others)
-    again = ingest_bars(place).actions
+    again = ingest_bars(now(), folder_of(NAME)).actions
     assert (again.added, again.revised, again.unchanged) == (0, 1, len(SPLITS) - 1)
 
 
@@ -306,13 +316,13 @@ def told_now(history: History) -> list[tuple[str, str, float]]:
 def test_an_action_that_a_vendor_moves_is_in_force_once(tmp_path: Path) -> None:
     home = build(tmp_path / "home", [], None)
     with living_in(home), open_history(strategy_of()) as history:
-        ingest_actions(history, Vendor(*DIVIDENDS), None)
+        ingest_actions(history, folder_of(NAME), Vendor(*DIVIDENDS), None)
         moved = (DIVIDENDS[0], ("SIM04", "2017-06-26", "dividend", 0.75), DIVIDENDS[2])
-        counted = ingest_actions(history, Vendor(*moved), None)
+        counted = ingest_actions(history, folder_of(NAME), Vendor(*moved), None)
         assert (counted.added, counted.revised) == (1, 1)
         assert told_now(history) == [(symbol, day, value) for symbol, day, _, value in moved]
         segments = history.stores.lake.segments(NAME, "actions")
-        ingest_actions(history, Vendor(*moved), None)
+        ingest_actions(history, folder_of(NAME), Vendor(*moved), None)
         assert history.stores.lake.segments(NAME, "actions") == segments
 
 
@@ -323,13 +333,13 @@ def test_a_source_that_forgets_its_actions_is_refused_and_nothing_of_its_deliver
     with living_in(home), open_history(strategy_of()) as history:
         vendor = Vendor(*DIVIDENDS)
         monkeypatch.setattr(vendor, "bars", lambda *_: simulated_bars().query("session < '2017-06-01'"))
-        monkeypatch.setattr(ingest, "source_of", lambda _: vendor)
-        ingest_bars(history)
+        monkeypatch.setattr(ingest, "source_of", lambda *_: vendor)
+        ingest_bars(history, folder_of(NAME))
         before = [history.stores.lake.segments(NAME, table) for table in ("actions", RAW_BARS)]
         vendor.rows = ()
         monkeypatch.setattr(vendor, "bars", lambda *_: simulated_bars())
         with pytest.raises(SourceError, match="lacks 3 of 3 in force: SIM04 2016-11-01 dividend"):
-            ingest_bars(history)
+            ingest_bars(history, folder_of(NAME))
         assert [history.stores.lake.segments(NAME, table) for table in ("actions", RAW_BARS)] == before
         assert len(told_now(history)) == 3
     file = home / "strategies" / f"{NAME}.yaml"
@@ -337,16 +347,16 @@ def test_a_source_that_forgets_its_actions_is_refused_and_nothing_of_its_deliver
     told["source"]["max_withdrawn_fraction"] = 1.0
     file.write_text(yaml.safe_dump(told))
     with living_in(home), open_history(strategy_of()) as history:
-        ingest_bars(history)
+        ingest_bars(history, folder_of(NAME))
         assert told_now(history) == []
 
 
-def test_an_action_whose_row_leaves_the_file_stays(place: History, tmp_path: Path) -> None:
-    before = told_now(place)
+def test_an_action_whose_row_leaves_the_file_stays(now: Now, tmp_path: Path) -> None:
+    before = told_now(now())
     assert before
     write_actions(tmp_path / "home")
-    publish(place)
-    assert told_now(place) == before
+    publish(now())
+    assert told_now(now()) == before
 
 
 def test_a_dividend_that_leaves_no_price_halts_before_it_is_published(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -17,19 +16,16 @@ from nn_assets.operations.intake import files_read
 from nn_assets.operations.intake.bars import Ingested, audit_bars, ingest_bars, publish_bars
 from nn_assets.settings import Strategy
 from nn_assets.sources.tables.files import FilesSource
-from tests.orchestration.conftest import forget
 
 DAYS = ("2018-01-02", "2018-01-03", "2018-01-04", "2018-01-05")
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path / "home"))
-    forget()
     made = tmp_path / "drops"
     made.mkdir()
-    yield made
-    forget()
+    return made
 
 
 def drop(folder: Path, day: int, close: float = 10.0, *, name: str | None = None, symbols: str = "AB") -> Path:
@@ -53,13 +49,13 @@ def at(folder: Path, last: int = 3, **source: object) -> Strategy:
 
 
 def take_in(strategy: Strategy, folder: Path) -> Ingested:
-    with open_history(strategy, folder) as history:
-        return ingest_bars(history)
+    with open_history(strategy) as history:
+        return ingest_bars(history, folder)
 
 
-def look(strategy: Strategy, folder: Path, seen: Callable[[History], object]) -> object:
-    with open_history(strategy, folder) as history:
-        return seen(history)
+def raw_of(strategy: Strategy) -> pd.DataFrame:
+    with open_history(strategy) as history:
+        return history.raw_versions
 
 
 def test_only_new_and_changed_files_are_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +95,7 @@ def test_a_file_sent_again_with_other_content_is_known_from_now_on(folder: Path)
     os.utime(path, (1_600_000_000, 1_700_000_000))
     changed = take_in(strategy, folder)
     assert (changed.counted.revised, changed.counted.unchanged) == (2, 2)
-    raw = look(strategy, folder, History.raw_versions)
+    raw = raw_of(strategy)
     mended = raw[raw["close"] == 99.0]
     assert len(mended) == 2
     assert (mended["known_at"] == mended["ingested_at"]).all()
@@ -118,15 +114,15 @@ def test_a_file_sent_again_in_a_run_with_other_settings_is_known_from_now_on(
     market = strategy.market.model_copy(update={"symbols": lists})
     wider = strategy.model_copy(update={"market": market})
     assert take_in(wider, folder).counted.revised == 2
-    raw = look(wider, folder, History.raw_versions)
+    raw = raw_of(wider)
     mended = raw[raw["close"] == 99.0]
     assert (mended["known_at"] == mended["ingested_at"]).all()
-    with open_history(wider, folder) as history:
+    with open_history(wider) as history:
         audited = audit_bars(history)
     assert (len(audited.cleaned.bars), len(audited.cleaned.quarantine)) == (4, 0)
     # Settings once more: read again, it speaks of the moment it first spoke of.
     assert take_in(strategy, folder).counted.revised == 0
-    pd.testing.assert_frame_equal(look(strategy, folder, History.raw_versions), raw)
+    pd.testing.assert_frame_equal(raw_of(strategy), raw)
 
 
 @pytest.mark.parametrize("away", [False, True])
@@ -139,7 +135,7 @@ def test_a_file_with_sessions_still_to_come_sent_again_is_known_from_now_on(fold
         take_in(at(folder, last=1), folder)
     os.utime(drop(folder, 2, close=99.0), (1_600_000_000, 1_700_000_000))
     assert take_in(at(folder, last=3), folder).counted.revised == 2
-    raw = look(at(folder), folder, History.raw_versions)
+    raw = raw_of(at(folder))
     mended = raw[raw["close"] == 99.0]
     assert len(mended) == 2
     assert (mended["known_at"] == mended["ingested_at"]).all()
@@ -152,9 +148,9 @@ def test_killed_before_the_record_of_files_a_rerun_adds_nothing(folder: Path, mo
         patched.setattr(files_read, "write_record", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             take_in(strategy, folder)
-    before = look(strategy, folder, History.raw_versions)
+    before = raw_of(strategy)
     assert take_in(strategy, folder).counted.unchanged == 2
-    pd.testing.assert_frame_equal(look(strategy, folder, History.raw_versions), before)
+    pd.testing.assert_frame_equal(raw_of(strategy), before)
     shutil.rmtree(folder.parent / "home" / "lake")
     assert take_in(strategy, folder).counted.added == 2  # rebuilt from every file
 
@@ -166,7 +162,7 @@ def test_the_publication_is_the_same_whatever_order_late_drops_come_in(folder: P
     for day in order:
         drop(folder, day, close=closes[day])
         take_in(strategy, folder)
-    with open_history(strategy, folder) as history:
+    with open_history(strategy) as history:
         made = publish_bars(history, audit_bars(history), "run")
         bars = history.stores.publications.bars(made)
         then = content_hash(history.view(DAYS[2]).bars)
@@ -197,13 +193,15 @@ def test_a_session_decided_before_a_late_drop_is_replayed_without_it(
     drop(folder, 2)
     take_in(strategy, folder)
     decided = pd.Timestamp.now(tz="UTC")
-    with open_history(strategy, folder) as history:
+    with open_history(strategy) as history:
         publish_bars(history, audit_bars(history), "run")
     with monkeypatch.context() as patched:
         patched.setattr(ingest, "now_utc", lambda: decided + pd.Timedelta(hours=1))
         drop(folder, 1, close=77.0)
         assert take_in(strategy, folder).counted.revised == 4
-    with open_history(strategy, folder) as history:
+    with open_history(strategy) as history:
         assert set(history.view(DAYS[1]).bars["close"]) == {11.0, 77.0}
-        monkeypatch.setattr(History, "_decided_at", lambda self, day: decided)
+    moments = pd.Series([decided], index=pd.DatetimeIndex([DAYS[1]]))
+    with monkeypatch.context() as patched, open_history(strategy) as history:
+        patched.setattr(History, "decision_moments", moments)
         assert set(history.view(DAYS[1]).bars["close"]) == {10.0}

@@ -14,6 +14,7 @@ import yaml
 
 from nn_assets.frames import SERIES, validate
 from nn_assets.market.calendar.sessions import session_close
+from nn_assets.operations.asof.series import series_known
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake import funding
 from nn_assets.sources.vendors.ccxt import CcxtSource
@@ -107,7 +108,7 @@ def fails() -> str:
 
 def versions() -> pd.DataFrame:
     with open_history(strategy_of()) as history:
-        return series_versions(history.strategy, history.stores.lake)
+        return history.series_versions
 
 
 def quarantine() -> pd.DataFrame:
@@ -118,7 +119,8 @@ def quarantine() -> pd.DataFrame:
 def known(until: str = LAST) -> np.ndarray:
     with open_history(strategy_of()) as history:
         sessions = history.sessions(until)
-        return read_known_series(history.strategy, history.stores.lake, "funding", sessions, ("SIM01", "SIM02")).values
+        told = (history.strategy, history.series_versions)
+        return series_known(*told, "funding", sessions, ("SIM01", "SIM02")).values
 
 
 def moments_asked(vendor: Vendor, name: str) -> list[pd.Timestamp]:

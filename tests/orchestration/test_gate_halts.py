@@ -164,7 +164,7 @@ def test_what_was_published_stays_readable_and_its_sessions_servable(fed: Fed, p
         assert history.view(GOOD).cube.sessions[-1] == pd.Timestamp(GOOD)
         again = decide_session(history, pd.Timestamp(GOOD), "again")
         with pytest.raises(PublicationError, match="2017-06-23"):
-            history.view(BAD).cube
+            history.view(BAD)
         with pytest.raises(PublicationError, match="2017-06-23"):
             decide_session(history, pd.Timestamp(BAD), "again")
     assert again.already_decided
@@ -216,13 +216,13 @@ import pandas as pd
 from nn_assets.operations import facts
 from nn_assets.operations.intake import {{module}}
 from nn_assets.cli.runs import run_round
-history.now_utc = lambda: pd.Timestamp({AFTER_BAD!r}, tz="UTC").as_unit("ns")
+facts.now_utc = lambda: pd.Timestamp({AFTER_BAD!r}, tz="UTC").as_unit("ns")
 {{module}}.{{name}} = lambda *given, **told: os._exit(9)
 run_round({NAME!r}, {BAD!r})
 """
 
 
-@pytest.mark.parametrize(("module", "name"), [("ingest", "inspect"), ("data_docs", "validate_overview")])
+@pytest.mark.parametrize(("module", "name"), [("bars", "inspect"), ("data_docs", "validate_overview")])
 def test_killed_in_the_audit_the_last_publication_serves_and_a_rerun_publishes(
     fed: Fed, published_home: Path, module: str, name: str
 ) -> None:
@@ -297,13 +297,13 @@ def test_models_and_forecasts_made_again_on_restated_bars_leave_earlier_decision
         corrected["ingested_at"] = raw["ingested_at"].max() + pd.Timedelta(seconds=1)
         history.stores.lake.append_segment(NAME, RAW_BARS, corrected)
         forecast = history.stores.lake.month_address(NAME, "forecasts", "2017-05")
-        model = models_in_force(history).on(pd.Timestamp(BAD))
+        model = models_in_force(history.stores.ledger, strategy).on(pd.Timestamp(BAD))
     assert run_assets(strategy, "tables", ("validated_bars", "features")).success
     months = ("stationarity", "selected_features", "trained_model", "forecasts")
     assert run_assets(strategy, "study", months, "2017-01-01", "2017-06-01").success
     with open_history(strategy) as history:
         assert history.stores.lake.month_address(NAME, "forecasts", "2017-05") != forecast
-        assert models_in_force(history).on(pd.Timestamp(BAD)) != model
+        assert models_in_force(history.stores.ledger, strategy).on(pd.Timestamp(BAD)) != model
         before = row_counts(fed.home)
         again = [decide_session(history, pd.Timestamp(day), "again") for day in ("2017-06-21", GOOD)]
     assert [each.already_decided for each in again] == [True, True]

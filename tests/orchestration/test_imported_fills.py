@@ -11,7 +11,7 @@ import pytest
 
 from nn_assets.errors import LedgerError, NnAssetsError, SourceError
 from nn_assets.market.calendar.sessions import sessions_between
-from nn_assets.operations.asof.costs import cost_model_in_force
+from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.fills import import_fills
 from nn_assets.orchestration.running import materialise
@@ -44,7 +44,8 @@ def broker_file(folder: Path, half_spread_bps: float, count: int = 400) -> Path:
 
 def in_force() -> float:
     with open_history(strategy_of()) as history:
-        return cost_model_in_force(history).half_spread.value
+        ledger = history.stores.ledger
+        return cost_model(ledger, history.strategy, costs_in_force(ledger, NAME).newest).half_spread.value
 
 
 def test_paper_fills_alone_change_nothing(decided: Path) -> None:

@@ -19,6 +19,7 @@ from nn_assets.orchestration.assets import intraday as intraday_assets
 from nn_assets.orchestration.assets import market as market_assets
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.naming import asset_key
+from nn_assets.store.ledger.ledger import Ledger
 from tests.orchestration.conftest import (
     failures_of,
     held_alone,
@@ -166,9 +167,9 @@ def test_a_session_decided_before_its_bars_came_knows_them_from_their_arrival(ho
     assert run_assets(strategy_of(), "tables", INTRADAY[:1]).success
     with open_history(strategy_of()) as history, pytest.MonkeyPatch.context() as patch:
         decided = pd.DataFrame({"session": [pd.Timestamp("2017-04-04")]})
-        patch.setattr(type(history.stores.ledger), "latest", lambda *_, **__: decided)
+        patch.setattr(Ledger, "latest", lambda *_, **__: decided)
         deliver(home, "AAA", whole)
-        counted, _ = intraday.ingest_intraday(history)
+        counted, _ = intraday.ingest_intraday(history, home / "strategies")
         assert (counted.added, counted.revised) == (13, 0)
         stored = history.stores.lake.read_segments(history.strategy.name, intraday.RAW_INTRADAY)
     came = stored[(stored["symbol"] == "AAA") & (stored["session"] == "2017-04-03")]
@@ -181,7 +182,7 @@ def test_a_publication_killed_before_its_record_is_recorded_by_the_next(home, mo
     with open_history(strategy_of()) as history:
         audited = intraday.audit_intraday(history)
         with monkeypatch.context() as patch:
-            patch.setattr(type(history.stores.ledger), "append", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+            patch.setattr(Ledger, "append", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
                 intraday.publish_intraday(history, audited, "killed")
         fewer = replace(audited.cleaned, bars=audited.cleaned.bars.iloc[:-1])

@@ -14,9 +14,20 @@ import pytest
 
 from nn_assets.arrays import Cube
 from nn_assets.errors import PublicationError
-from nn_assets.orchestration.io import CubeIOManager, DerivedCube, MonthsIOManager
+from nn_assets.learning.address import code_version
+from nn_assets.operations.facts import RAW_BARS
+from nn_assets.operations.history import open_history
+from nn_assets.orchestration.io import CubeIOManager, MonthsIOManager
+from nn_assets.orchestration.resources import StoresResource
 from nn_assets.store.lake.lake import Lake
-from tests.orchestration.conftest import subprocess_environment
+from tests.orchestration.conftest import (
+    NAME,
+    materialise_tables,
+    run_assets,
+    strategy_of,
+    subprocess_environment,
+    write_strategy,
+)
 
 KEY = dg.AssetKey(["tiny", "forecasts"])
 MONTHS = dg.MonthlyPartitionsDefinition(start_date="2017-01-01", end_date="2017-07-01", fmt="%Y-%m-%d")
@@ -28,6 +39,7 @@ from types import SimpleNamespace
 import dagster as dg
 import pandas as pd
 from nn_assets.orchestration.io import MonthsIOManager
+from nn_assets.orchestration.resources import StoresResource
 real, last = os.replace, sys.argv[1]
 def replace(staged, path):
     if str(path).endswith(last):
@@ -41,13 +53,17 @@ months = ("2017-01", "2017-02")
 context = SimpleNamespace(
     asset_key=dg.AssetKey(["tiny", "forecasts"]), asset_partition_keys=[f"{month}-01" for month in months]
 )
-MonthsIOManager().handle_output(context, {month: frame(month) for month in months})
+MonthsIOManager(stores=StoresResource()).handle_output(context, {month: frame(month) for month in months})
 """
 
 
 def frame(month: str, value: float) -> pd.DataFrame:
     sessions = pd.DatetimeIndex([f"{month}-03", f"{month}-04"]).as_unit("ns")
     return pd.DataFrame({"session": sessions, "value": [value, value + 1.0]})
+
+
+def months_io() -> MonthsIOManager:
+    return MonthsIOManager(stores=StoresResource())
 
 
 def run(months: dict[str, pd.DataFrame], first: str, last: str) -> dg.ExecuteInProcessResult:
@@ -62,7 +78,7 @@ def run(months: dict[str, pd.DataFrame], first: str, last: str) -> dg.ExecuteInP
         for month, each in given.items():
             context.add_asset_metadata({"total": float(each["value"].sum())}, partition_key=f"{month}-01")
 
-    definitions = dg.Definitions(assets=[forecasts, sums], resources={"months_io": MonthsIOManager()})
+    definitions = dg.Definitions(assets=[forecasts, sums], resources={"months_io": months_io()})
     job = definitions.resolve_implicit_global_asset_job_def()
     tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
     with dg.DagsterInstance.ephemeral() as instance:
@@ -85,7 +101,7 @@ def load(first: str, last: str) -> dict[str, pd.DataFrame]:
     context = dg.build_input_context(
         asset_key=KEY, asset_partitions_def=MONTHS, asset_partition_key_range=dg.PartitionKeyRange(first, last)
     )
-    return MonthsIOManager().load_input(context)
+    return months_io().load_input(context)
 
 
 def test_a_range_of_months_comes_back_as_it_went(empty_home: Path) -> None:
@@ -146,26 +162,75 @@ def test_a_writer_killed_half_way_leaves_each_month_whole(empty_home: Path, step
     pd.testing.assert_frame_equal(load("2017-02-01", "2017-02-01")["2017-02"], frame("2017-02", 5.0))
 
 
-def test_a_cube_comes_back_to_the_bit_and_cannot_be_written_through(empty_home: Path) -> None:
-    sessions = pd.DatetimeIndex(["2017-01-03", "2017-01-04"]).as_unit("ns")
-    values = np.array([[[0.1, np.nan]], [[-0.0, 1e-300]]])
-    cube = Cube(sessions, ("A",), ("x", "y"), values)
-    key = dg.AssetKey(["tiny", "features"])
-    CubeIOManager().handle_output(dg.build_output_context(asset_key=key), DerivedCube(cube, "data", "code"))
-    loaded = CubeIOManager().load_input(dg.build_input_context(asset_key=key))
-    assert np.asarray(loaded.values).tobytes() == np.asarray(cube.values).tobytes()
-    assert (loaded.symbols, loaded.names) == (cube.symbols, cube.names)
+def features(name: str = NAME) -> Cube:
+    context = dg.build_input_context(asset_key=dg.AssetKey([name, "features"]))
+    return CubeIOManager(stores=StoresResource()).load_input(context)
+
+
+@pytest.fixture
+def tables(empty_home: Path) -> Path:
+    """A home with bars published and features stored."""
+    write_strategy(empty_home)
+    materialise_tables(strategy_of())
+    return empty_home
+
+
+def test_features_come_back_to_the_bit_and_cannot_be_written_through(tables: Path) -> None:
+    with open_history(strategy_of()) as history:
+        made = history.cut_for(history.last_session).compute_cube()
+        publication = history.covering(history.last_session)
+    loaded = features()
+    assert np.asarray(loaded.values).tobytes() == np.asarray(made.values).tobytes()
+    assert np.isnan(made.values).any()
+    assert (loaded.symbols, loaded.names) == (made.symbols, made.names)
     with pytest.raises(ValueError, match="read-only"):
         loaded.values[0, 0, 0] = 1.0
-    record = Lake().read_table("tiny", "features_record").iloc[-1]
-    assert (record["data_hash"], record["code_version"]) == ("data", "code")
-    assert record["address"] == Lake().address_of("tiny", "features")
+    record = Lake().read_table(NAME, "features_record").iloc[-1]
+    assert (record["data_hash"], record["code_version"]) == (publication.content_hash, code_version())
+    assert record["address"] == Lake().address_of(NAME, "features")
 
 
-def test_a_cube_that_was_never_written_is_refused(empty_home: Path) -> None:
-    context = dg.build_input_context(asset_key=dg.AssetKey(["tiny", "features"]))
+def test_features_of_another_publication_are_refused(tables: Path) -> None:
+    with open_history(strategy_of()) as history:
+        raw = history.raw_versions
+        now = pd.Timestamp.now(tz="UTC").as_unit("ns")
+        bar = raw[(raw["symbol"] == "SIM02") & (raw["session"] == "2017-03-01")]
+        restated = bar.assign(close=bar["close"] * 1.01, high=bar["high"] * 1.02, known_at=now, ingested_at=now)
+        history.stores.lake.append_segment(NAME, RAW_BARS, restated)
+    assert run_assets(strategy_of(), "tables", ("validated_bars",)).success
+    with open_history(strategy_of()) as history:
+        other = history.covering(None).content_hash
+    assert other != Lake().read_table(NAME, "features_record").iloc[-1]["data_hash"]
+    with pytest.raises(PublicationError, match=f"(?s){other[:12]}"):
+        features()
+    materialise_tables(strategy_of())
+    assert features().bars
+
+
+def test_features_of_other_code_are_refused(tables: Path) -> None:
+    record = Lake().read_table(NAME, "features_record")
+    Lake().write_table(NAME, "features_record", record.assign(code_version="0" * 64))
+    with pytest.raises(PublicationError, match=f"features computed by the code in force.*{code_version()[:12]}"):
+        features()
+    Lake().write_table(NAME, "features_record", record)
+    assert features().bars
+
+
+def test_features_are_handed_over_by_no_asset(empty_home: Path) -> None:
+    cube = Cube(pd.DatetimeIndex(["2017-01-03"]), ("A",), ("x",), np.zeros((1, 1, 1)))
+    context = dg.build_output_context(asset_key=dg.AssetKey([NAME, "features"]))
+    with pytest.raises(PublicationError, match="stored by the asset that computes them"):
+        CubeIOManager(stores=StoresResource()).handle_output(context, cube)
+    assert not (empty_home / "lake").exists()
+
+
+def test_features_that_were_never_stored_are_refused(empty_home: Path) -> None:
+    write_strategy(empty_home)
+    with pytest.raises(PublicationError, match=NAME):
+        features()
+    assert run_assets(strategy_of(), "tables", ("raw_bars", "validated_bars")).success
     with pytest.raises(PublicationError, match="features"):
-        CubeIOManager().load_input(context)
+        features()
 
 
 def test_nothing_is_pickled(empty_home: Path) -> None:

@@ -15,7 +15,7 @@ from nn_assets.operations.history import open_history
 from nn_assets.operations.models.stored import load_model
 from nn_assets.orchestration.naming import REFRESH_TAG
 from nn_assets.orchestration.running import materialise
-from tests.orchestration.conftest import FIRST_LIVE, RECORDS, forget, recorded, strategy_of, write_strategy
+from tests.orchestration.conftest import FIRST_LIVE, RECORDS, recorded, strategy_of, write_strategy
 
 pytestmark = pytest.mark.slow
 
@@ -46,11 +46,10 @@ def assert_takes_force_on(home: Path, decided: list[pd.Timestamp], asked_after: 
     assert row["effective_session"] == effective
     assert row["month"] == effective.strftime("%Y-%m")
     with open_history(strategy_of()) as history:
-        in_force = models_in_force(history)
-        fold = load_model(history, new).fold
+        in_force = models_in_force(history.stores.ledger, history.strategy)
+        fold = load_model(history.stores, new).fold
     assert [in_force.on(session) == new for session in (*decided, effective)] == [False] * len(decided) + [True]
     assert fold.used_from == len(sessions_between("XNYS", "2016-01-04", decided[-1]))  # fitted on all that was decided
-    forget()
     assert decide(*reversed(decided)) == [True] * len(decided)
     for table, frame in before.items():
         pd.testing.assert_frame_equal(recorded(home, table), frame, check_exact=True)
@@ -83,8 +82,8 @@ def test_a_month_without_a_refit_of_its_own_keeps_the_refreshed_model(studied: P
     decide(*days(FIRST_LIVE, "2017-07-03"))
     refresh("2017-07-03", "2017-07-01")
     with open_history(strategy_of()) as history:
-        refreshed = models_in_force(history).on(pd.Timestamp("2017-07-31"))
-        assert refreshed != models_in_force(history).on(pd.Timestamp("2017-07-03"))
+        refreshed = models_in_force(history.stores.ledger, history.strategy).on(pd.Timestamp("2017-07-31"))
+        assert refreshed != models_in_force(history.stores.ledger, history.strategy).on(pd.Timestamp("2017-07-03"))
     materialise(strategy_of(), "study", first="2017-08-01", last="2017-08-01")
     august = recorded(studied, "models").query("month == '2017-08'")
     assert not august["fitted"].any()

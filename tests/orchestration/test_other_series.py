@@ -12,6 +12,7 @@ import yaml
 from nn_assets.errors import SettingsError
 from nn_assets.frames import SERIES, validate
 from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.operations.asof.series import series_known
 from nn_assets.operations.decisions.lookahead import features_repeat_when_cut
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.series import ingest_series
@@ -50,16 +51,15 @@ DECISION = {
 
 def known(home: Path, until: str = "2017-06-30") -> np.ndarray:
     with open_history(strategy_of()) as history:
-        return read_known_series(
-            history.strategy, history.stores.lake, "fear", history.sessions(until), ("SIM01",)
-        ).values[:, 0]
+        told = (history.strategy, history.series_versions)
+        return series_known(*told, "fear", history.sessions(until), ("SIM01",)).values[:, 0]
 
 
 def test_a_series_becomes_a_table_of_versions_with_the_holiday_in_quarantine(empty_home) -> None:
     prepared(empty_home)
     materialise_tables(strategy_of())
     with open_history(strategy_of()) as history:
-        versions = validate(series_versions(history.strategy, history.stores.lake), SERIES)
+        versions = validate(history.series_versions, SERIES)
         quarantine = history.stores.lake.read_table("tiny", "series_quarantine")
     assert len(versions) == len(DAYS)
     assert [(row.rule, str(row.session.date())) for row in quarantine.itertuples()] == [("off_calendar", HOLIDAY)]
@@ -74,7 +74,7 @@ def test_delivered_again_it_adds_nothing_and_a_restated_value_leaves_the_past_as
     write_fear(empty_home, {"2017-03-01": "80"})
     materialise_tables(strategy_of())
     with open_history(strategy_of()) as history:
-        versions = series_versions(history.strategy, history.stores.lake)
+        versions = history.series_versions
     assert len(versions) == len(DAYS) + 1
     restated = versions[versions["value"] == 80.0].iloc[0]
     assert restated["known_at"] == restated["ingested_at"]
@@ -87,12 +87,11 @@ def test_an_observation_that_comes_after_a_decision_is_known_from_its_arrival(em
     whole = file.read_text(encoding="utf-8").splitlines()
     file.write_text("\n".join(line for line in whole if not line.startswith("2017-03-01")) + "\n", encoding="utf-8")
     with open_history(strategy_of()) as history:
-        told = (history.strategy, history.stores.lake, history.stores.ledger, file.parent, history.last_session)
-        ingest_series(*told)
+        ingest_series(history, file.parent)
         history.stores.ledger.append("decisions", [DECISION], run_id="test", strategy=history.strategy.name)
         file.write_text("\n".join(whole) + "\n", encoding="utf-8")
-        ingest_series(*told)
-        versions = series_versions(history.strategy, history.stores.lake)
+        ingest_series(history, file.parent)
+        versions = history.series_versions
     late = versions[versions["session"] == "2017-03-01"].iloc[0]
     assert late["known_at"] == late["ingested_at"]
 
@@ -107,7 +106,7 @@ def test_nothing_of_the_vault_is_stored_and_opening_it_gives_what_a_store_that_n
     result = run_assets(strategy_of(), "tables", ("other_series",))
     with open_history(strategy_of()) as history:
         assert str(history.last_session.date()) == "2017-01-13"
-        versions = series_versions(history.strategy, history.stores.lake)
+        versions = history.series_versions
         quarantine = history.stores.lake.read_table("tiny", "series_quarantine")
     assert versions["session"].max() == pd.Timestamp("2017-01-13")
     assert list(quarantine["session"]) == [pd.Timestamp("2017-01-12")]  # neither the holiday nor what is missing later
@@ -166,7 +165,7 @@ def test_a_faulty_file_fails_the_asset_with_its_place_and_stores_nothing(empty_h
     assert "fear.csv" in failures_of(result)["tiny__other_series"]
     assert "row 2" in failures_of(result)["tiny__other_series"]
     with open_history(strategy_of()) as history:
-        assert series_versions(history.strategy, history.stores.lake).empty
+        assert history.series_versions.empty
 
 
 def test_features_wait_for_the_series_and_a_strategy_without_one_has_no_such_asset(empty_home) -> None:

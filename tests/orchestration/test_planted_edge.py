@@ -13,7 +13,7 @@ from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay,
 from nn_assets.operations.history import open_history
 from nn_assets.orchestration.running import materialise
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.full]
 
 
 def test_planted_edge_takes_positions_and_fills_orders_as_it_ships(

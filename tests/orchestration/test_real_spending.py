@@ -13,7 +13,7 @@ from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.decisions.rounds import decide_session
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.fills import import_fills
-from tests.orchestration.conftest import LAST, NAME, TINY, forget, recorded, strategy_of, write_strategy
+from tests.orchestration.conftest import LAST, NAME, TINY, recorded, strategy_of, write_strategy
 
 pytestmark = pytest.mark.slow
 
@@ -78,7 +78,6 @@ def test_real_fills_at_twice_the_models_cost_count_in_the_next_score(traded: Pat
     assert score == drift + 2
     assert paper < score
     # What was decided before the import is decided so again, and so is what came after it.
-    forget()
     assert decide(*reversed(LIVE[:24])) == [True] * 24
     for table, frame in before.items():
         pd.testing.assert_frame_equal(recorded(traded, table, str(LAST_BEFORE.date())), frame, check_exact=True)

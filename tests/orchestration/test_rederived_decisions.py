@@ -20,7 +20,6 @@ from tests.orchestration.conftest import (
     LAST,
     LAST_MONTH,
     NAME,
-    forget,
     run_assets,
     strategy_of,
     write_strategy,
@@ -97,7 +96,7 @@ def test_bars_restated_between_two_decided_sessions_raise_no_alarm(studied: Path
     restate([("SIM02", "2017-06-22")], known_at="2017-06-26 12:00")
     assert decide(*LIVE) == [False] * 8
     with open_history(strategy_of()) as history:
-        place = history.symbols(history.view().bars).index("SIM02")
+        place = history.symbols.index("SIM02")
         row = history.view("2017-06-22").panel.row("2017-06-22")
         closes = {day: history.view(day).panel.close[row, place] for day in ("2017-06-23", "2017-06-26")}
     assert closes["2017-06-26"] == pytest.approx(closes["2017-06-23"] * 1.05)
@@ -134,9 +133,7 @@ def test_another_forecast_in_the_list_on_record_is_named(half: Path) -> None:
 def test_bars_of_the_training_rows_restated_give_the_same_drift_in_another_process(studied: Path) -> None:
     restate([("SIM02", "2016-11-15"), ("SIM05", "2016-11-16")], known_at="2017-06-26 12:00")
     assert decide(*LIVE) == [False] * 8
-    forget()  # as a process started later
     assert decide(*reversed(LIVE)) == [True] * 8
-    forget()
     assert repeated() == (8, [])
 
 

@@ -13,7 +13,7 @@ from nn_assets.cli.runs import run_round
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.running import materialise
 from nn_assets.store.ledger.ledger import Ledger
-from tests.orchestration.conftest import CUT_LIVE, FIRST_LIVE, NAME, RECORDS, forget, strategy_of
+from tests.orchestration.conftest import CUT_LIVE, FIRST_LIVE, NAME, RECORDS, strategy_of
 
 LAST_EMBEDDED = "2017-06-26"
 
@@ -29,7 +29,6 @@ def test_the_round_goes_on_where_the_ledger_was_moved_and_decides_the_same(
 
     with monkeypatch.context() as patch:
         patch.setenv("NN_ASSETS_DATABASE_URL", postgres_url)
-        forget()
         told = run_round(NAME, CUT_LIVE)
         with Ledger() as ledger:
             served = {table: ledger.read(table, NAME) for table in ("decisions", *RECORDS)}
@@ -42,7 +41,6 @@ def test_the_round_goes_on_where_the_ledger_was_moved_and_decides_the_same(
     assert audit["ok"]
     assert audit["entries"] > moved["entries"]
 
-    forget()
     assert verify_audit()["head"] == moved["head"]  # the file is as it was
     with open_instance() as instance:
         assert instance.get_runs_count() == runs_embedded

@@ -16,6 +16,7 @@ from nn_assets.market.calendar.sessions import is_session, session_close
 from nn_assets.orchestration.build import strategy_definitions
 from nn_assets.orchestration.io import CubeIOManager, MonthsIOManager
 from nn_assets.orchestration.partitions import month_partitions, session_partitions
+from nn_assets.orchestration.resources import STORES, StoresResource
 from nn_assets.settings import MarketSettings, Strategy
 from tests.orchestration.conftest import strategy_of, write_strategy
 
@@ -34,7 +35,14 @@ def live(strategy: Strategy, **changes: object) -> Strategy:
 @lru_cache(maxsize=32)
 def repository(strategy_json: str) -> dg.RepositoryDefinition:
     """The strategy's definitions as Dagster holds them; requests are resolved against its partitions."""
-    shared = dg.Definitions(resources={"cube_io": CubeIOManager(), "months_io": MonthsIOManager()})
+    stores = StoresResource()
+    shared = dg.Definitions(
+        resources={
+            STORES: stores,
+            "cube_io": CubeIOManager(stores=stores),
+            "months_io": MonthsIOManager(stores=stores),
+        }
+    )
     own = strategy_definitions(Strategy.model_validate_json(strategy_json))
     return dg.Definitions.merge(own, shared).get_repository_def()
 

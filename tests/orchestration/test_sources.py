@@ -101,7 +101,7 @@ def test_a_source_is_made_without_a_key_or_a_question(empty_home: Path, monkeypa
     monkeypatch.delenv("ABSENT", raising=False)
     write_strategy(empty_home, source={"kind": kind, **keys, **OTHER})
     with open_history(strategy_of()) as history:
-        source = source_of(history)
+        source = source_of(history, empty_home / "strategies")
     assert isinstance(source, Source)
     assert source.name == kind
     assert isinstance(source, ActionSource) is (kind != "ccxt")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from nn_assets.cli.runs import run_study
-from nn_assets.learning.folds import Fold
+from nn_assets.learning.model import FoldData
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.decisions.rounds import decide_session
 from nn_assets.operations.history import open_history
@@ -51,12 +51,12 @@ def test_the_month_ahead_gets_its_model_and_the_month_just_over_its_verdict(stud
         materialise_tables(strategy)
         with open_history(strategy) as history:
             session = history.last_session
-            made = forecasts_until(history, history.view(session).cube, session)
+            made = forecasts_until(history, session).to_rows()
             sessions = history.sessions(session)
             expected = sessions[sessions >= "2017-01-01"]
             assert list(made["session"].drop_duplicates()) == list(expected)
             july = made.loc[made["session"] >= "2017-07-01", "model_id"].unique()
-            assert list(july) == [models_in_force(history).on(session)]
+            assert list(july) == [models_in_force(history.stores.ledger, strategy).on(session)]
 
 
 def test_the_next_months_study_holds_the_sessions_that_came_after_the_first_morning(studied: Path) -> None:
@@ -110,9 +110,9 @@ def test_a_study_killed_after_its_first_model_resumes_without_fitting_it_again(
     fitted: list[str] = []
     fit = training.fit_models
 
-    def spy(cube: object, labels: object, folds: list[Fold], *rest: object) -> object:
-        fitted.extend(fold.month for fold in folds)
-        return fit(cube, labels, folds, *rest)  # type: ignore[arg-type]
+    def spy(due: list[FoldData], *rest: object) -> object:
+        fitted.extend(each.fold.month for each in due)
+        return fit(due, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(training, "fit_models", spy)
     run_study(NAME, None, None, 1)

@@ -14,11 +14,11 @@ import yaml
 
 from nn_assets.evaluation import study as evaluation_study
 from nn_assets.market.calendar.sessions import sessions_between
-from nn_assets.operations import study
-from nn_assets.operations.asof.costs import cost_model
-from nn_assets.operations.asof.universe import UNIVERSE, candidates_of
+from nn_assets.operations import cut, study
+from nn_assets.operations.asof.forecasts import FORECASTS
+from nn_assets.operations.asof.universe import UNIVERSE
 from nn_assets.operations.decisions import lookahead, rounds
-from nn_assets.operations.history import open_history
+from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake.universe import ingest_universe
 from nn_assets.operations.models import stored as models
 from nn_assets.orchestration.build import all_definitions
@@ -30,6 +30,7 @@ from tests.orchestration.conftest import (
     FIRST_MONTH,
     LAST,
     LAST_MONTH,
+    NAME,
     failures_of,
     living_in,
     recorded,
@@ -92,7 +93,8 @@ def home(built: Path, tmp_path: Path) -> Iterator[Path]:
 
 def test_no_forecast_is_made_of_a_symbol_before_it_joined_or_after_it_left(home) -> None:
     with open_history(strategy_of()) as history:
-        forecasts = forecast_history(history)
+        lake = history.stores.lake
+        forecasts = lake.read_months(NAME, FORECASTS, list(lake.months(NAME, FORECASTS)))
     by_symbol = forecasts.groupby("symbol")["session"]
     first, last = by_symbol.min(), by_symbol.max()
     assert first["SIM05"] == pd.Timestamp(JOINED)
@@ -124,20 +126,21 @@ def test_market_and_drift_are_measured_over_members_live_in_replay_and_in_the_st
 
         monkeypatch.setattr(module, name, told)
 
-    for module in (rounds, lookahead, evaluation_study):
-        heard(module, "market_view")
+    heard(cut, "market_view")
     for module in (rounds, evaluation_study):
         heard(module, "drift_watch")
     heard(models, "model_reference")
-    monkeypatch.setattr(models, "_REFERENCES", {})
-    with open_history(strategy_of()) as history:
+    strategy = strategy_of()
+    with open_history(strategy) as history:
         members = history.view().members
         assert members is not None
         assert not members.all()
         rounds.decide_session(history, history.last_session, "again")
+    with open_history(strategy) as history:
         assert lookahead.decisions_repeat_in_replay(history)[1] == []
-        material = study._material(history, history.strategy, LAST_MONTH)
-        evaluation_study.run_study(history.strategy, cost_model(history, None), 252, material, 1)
+    with open_history(strategy) as history:
+        material = study._material(history, strategy, LAST_MONTH)
+        evaluation_study.run_study(strategy, 252, material, 1)
     assert [len(each) >= least for each, least in zip(seen.values(), (3, 3, 1), strict=True)] == [True] * 3
     for panel, _, candidates in seen["market_view"]:
         np.testing.assert_array_equal(candidates, members[: panel.bars])
@@ -183,11 +186,10 @@ def test_an_end_told_after_the_decisions_leaves_them_as_they_were(home) -> None:
 def test_a_spell_that_comes_after_a_decision_counts_from_its_arrival(empty_home) -> None:
     prepare(empty_home)
     with open_history(strategy_of()) as history:
-        told = (history.strategy, history.stores.lake, history.stores.ledger, empty_home / "strategies")
-        ingest_universe(*told)
+        ingest_universe(history, empty_home / "strategies")
         history.stores.ledger.append("decisions", [DECISION], run_id="test", strategy=history.strategy.name)
         (empty_home / "strategies" / "members.csv").write_text(f"{MEMBERS}LATE,{JOINED},\n", encoding="utf-8")
-        ingest_universe(*told)
+        ingest_universe(History.of(history.stores, history.strategy), empty_home / "strategies")
         spells = history.stores.lake.read_segments(history.strategy.name, UNIVERSE)
     late = spells[spells["symbol"] == "LATE"].iloc[0]
     assert late["known_at"] == late["ingested_at"]
@@ -278,11 +280,11 @@ def test_a_spell_that_begins_in_the_vault_is_stored_when_it_opens(empty_home) ->
         if told is not None:
             file.write_text(told, encoding="utf-8")
         with open_history(strategy_of()) as history:
-            stores = history.strategy, history.stores.lake
             for _ in range(2):
-                counted = ingest_universe(*stores, history.stores.ledger, file.parent)
+                history = History.of(history.stores, history.strategy)
+                counted = ingest_universe(history, file.parent)
             assert (counted.added, counted.revised) == (0, 0)
-            members.append(candidates_of(*stores, DAYS, ("SIM05", "LATER", "SIM02")))
+            members.append(History.of(history.stores, history.strategy).members(DAYS, ("SIM05", "LATER", "SIM02")))
             starts = history.stores.lake.read_segments("tiny", UNIVERSE)["member_from"]
             assert (starts.max() < pd.Timestamp("2017-02-01")) == (told is None)
     expected = np.stack([DAYS >= JOINED, DAYS >= "2017-04-03", DAYS >= "2010-01-04"], axis=1)
@@ -291,5 +293,5 @@ def test_a_spell_that_begins_in_the_vault_is_stored_when_it_opens(empty_home) ->
     # Sealed later, it keeps what was told before: nothing is retired.
     file.write_text(sealed.replace(f"  live_starts: '{FIRST_LIVE}'\n", ""), encoding="utf-8")
     with open_history(strategy_of()) as history:
-        counted = ingest_universe(history.strategy, history.stores.lake, history.stores.ledger, file.parent)
+        counted = ingest_universe(history, file.parent)
     assert (counted.added, counted.revised) == (0, 0)

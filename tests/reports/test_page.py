@@ -154,7 +154,7 @@ def test_the_same_contents_give_the_same_page() -> None:
 def test_a_browser_on_a_phone_renders_the_page(tmp_path: Path) -> None:
     chromium = shutil.which("chromium")
     if chromium is None:
-        pytest.skip("no chromium on this machine")
+        pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
     page, picture = tmp_path / "page.html", tmp_path / "page.png"
     page.write_text(study_page(made_study_page()), encoding="utf-8")
     command = [

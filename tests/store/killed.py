@@ -20,12 +20,13 @@ import pandas as pd
 from sqlalchemy import event
 
 import nn_assets.store.ledger.ledger as ledgers
+from nn_assets.arrays import Cube
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars
+from nn_assets.operations.stores import Stores
 from nn_assets.settings import Strategy
 from nn_assets.store.lake import files
-from nn_assets.store.lake.cubes import StoredCube
 from nn_assets.store.lake.lake import Lake
 from nn_assets.store.lake.models import ModelStore
 from nn_assets.store.lake.publication import PublicationStore
@@ -103,7 +104,7 @@ def write_lake(folder: Path, countdown: Countdown) -> None:
     lake.write_month("demo", "forecasts", "2018-01", bars(5))
     for days in (3, 4):
         sessions = pd.date_range("2018-01-01", periods=days, unit="ns")
-        lake.write_cube("demo", "cube", StoredCube(sessions, ("A",), ("x",), np.ones((days, 1, 1))))
+        lake.write_cube("demo", "cube", Cube(sessions, ("A",), ("x",), np.ones((days, 1, 1))))
     PublicationStore(lake).publish(
         "demo", bars(6), bars(1), first="2018-01-01", last="2018-01-06", content_hash="h", published_at=NOON
     )
@@ -127,9 +128,10 @@ def intake(last: str) -> Callable[[Path, Countdown], None]:
             }
         )
         with opened_ledger(folder, countdown) as ledger:
-            place = History(strategy, folder, ledger, Lake(folder / "lake"))
-            ingest_bars(place)
-            publish_bars(place, audit_bars(place), run_id=f"run {os.getpid()}")
+            stores = Stores(Lake(folder / "lake"), ledger, ModelStore(folder / "models"))
+            history = History.of(stores, strategy)
+            ingest_bars(history, folder)
+            publish_bars(history, audit_bars(history), run_id=f"run {os.getpid()}")
             countdown("after commit")
 
     return write

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from nn_assets.store.lake.cubes import StoredCube
+from nn_assets.arrays import Cube
 from nn_assets.store.lake.files import locked, staged_folder, write_bytes
 from nn_assets.store.lake.lake import Lake
 from nn_assets.store.lake.models import ModelStore
@@ -96,7 +97,7 @@ def _lake(folder: Path) -> None:
     lake.write_month("demo", "forecasts", "2018-01", some_bars(3))
     lake.append_segment("demo", "raw_bars", some_bars(3))
     bars = some_bars(2)
-    lake.write_cube("demo", "cube", StoredCube(bars["session"].array, ("A",), ("x",), np.ones((2, 1, 1))))
+    lake.write_cube("demo", "cube", Cube(pd.DatetimeIndex(bars["session"]), ("A",), ("x",), np.ones((2, 1, 1))))
 
 
 def _publication(folder: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
-from nn_assets.errors import LedgerError
+from nn_assets.errors import InstallationError, LedgerError
 from nn_assets.store import home as homes
 
 
@@ -54,6 +54,93 @@ def test_commands_started_in_different_folders_share_a_home(checkout: Path, tmp_
             for folder in (checkout, tmp_path)
         }
         assert len(homes_seen) == 1
+
+
+# --- outside a checkout ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The package as if it were installed, in nobody's checkout; the user's home folder."""
+    site = tmp_path / "site-packages"
+    (site / "nn_assets" / "store").mkdir(parents=True)
+    monkeypatch.setattr(homes, "__file__", str(site / "nn_assets" / "store" / "home.py"))
+    monkeypatch.setattr(homes, "files", lambda _: site / "nn_assets")
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    homes._is_checkout.cache_clear()
+    return tmp_path / "user"
+
+
+def test_an_installed_package_keeps_its_home_in_the_users(installed: Path) -> None:
+    assert homes.checkout() is None
+    assert homes.home() == installed / ".nn_assets"
+    assert homes.database_url() == f"sqlite:///{installed}/.nn_assets/ledger.sqlite"
+
+
+@pytest.mark.parametrize("named", ["work/nn", "~/work/nn", "./work/../work/nn"])
+def test_a_relative_home_is_taken_from_the_users_whatever_the_folder(
+    installed: Path, named: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NN_ASSETS_HOME", named)
+    monkeypatch.chdir(tmp_path)
+    assert homes.home() == installed / "work" / "nn"
+
+
+def test_another_projects_folder_is_no_checkout(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "site-packages" / "pyproject.toml").write_text(
+        '[project]\nname = "theirs"\ndependencies = ["nn_assets"]\n', encoding="utf-8"
+    )
+    assert homes.checkout() is None
+    assert homes.home() == installed / ".nn_assets"
+
+
+def test_a_checkout_whose_project_file_is_half_merged_is_one_still(installed: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site-packages"
+    (site / "pyproject.toml").write_text('<<<<<<< HEAD\n[project]\nname = "nn_assets"\n', encoding="utf-8")
+    assert homes.home() == site / ".nn_assets"
+
+
+@pytest.mark.parametrize(
+    ("named", "users"), [("", "relative"), ("mine", "relative"), ("~nobody-of-that-name/nn", "/srv")]
+)
+def test_a_home_that_cannot_be_told_is_refused_by_name(
+    installed: Path, named: str, users: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", users)
+    monkeypatch.setenv("NN_ASSETS_HOME", named)
+    with pytest.raises(InstallationError, match="NN_ASSETS_HOME"):
+        homes.home()
+
+
+def test_a_user_without_a_home_names_one(installed: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(homes.Path, "home", nobody)
+    with pytest.raises(InstallationError, match="NN_ASSETS_HOME"):
+        homes.home()
+    monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
+    assert homes.home() == tmp_path
+
+
+def test_what_comes_with_the_package_is_inside_it_else_in_the_checkout(installed: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site-packages"
+    assert homes.sql_root() == site / "nn_assets" / "sql"
+    (site / "pyproject.toml").write_text('name = "nn_assets"\n', encoding="utf-8")
+    homes._is_checkout.cache_clear()
+    assert homes.sql_root() == site / "sql"
+    with pytest.raises(InstallationError, match=r"dagster\.yaml"):
+        homes.instance_root()
+    for folder in (site, site / "nn_assets" / "instance"):
+        folder.mkdir(exist_ok=True)
+        for name in ("dagster.yaml", "workspace.yaml"):
+            (folder / name).write_text("", encoding="utf-8")
+        assert homes.instance_root() == folder
+    (site / "nn_assets" / "sql").mkdir()
+    assert homes.sql_root() == site / "nn_assets" / "sql"
+
+
+# --- addresses of databases --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nn_assets.arrays import Cube, number_bytes
 from nn_assets.errors import PublicationError, SchemaError
-from nn_assets.store.lake.content import array_hash, frame_hash
+from nn_assets.store.lake.content import frame_hash
 from nn_assets.store.lake.lake import Lake
 
 
@@ -186,14 +186,6 @@ def test_segments_added_at_once_are_all_there(lake: Lake) -> None:
     assert len(lake.read_segments("demo", "raw_bars")) == 48
 
 
-@dataclass
-class Cube:
-    sessions: pd.DatetimeIndex
-    symbols: tuple[str, ...]
-    names: tuple[str, ...]
-    values: np.ndarray
-
-
 def some_cube(bars: int = 30) -> Cube:
     values = np.random.default_rng(0).normal(size=(bars, 3, 4))
     values[::5, 1, 2] = np.nan
@@ -226,13 +218,6 @@ def test_a_damaged_cube_is_named_and_rewriting_mends_it(lake: Lake) -> None:
         lake.read_cube("demo", "features")
 
 
-def test_a_cube_whose_axes_do_not_fit_is_refused(lake: Lake) -> None:
-    cube = some_cube()
-    cube.values = cube.values[:-1]
-    with pytest.raises(SchemaError, match=r"\(30, 3, 4\)"):
-        lake.write_cube("demo", "features", cube)
-
-
 def test_every_part_of_a_frame_counts_in_its_hash() -> None:
     frame = some_bars(8)
     others = [
@@ -262,8 +247,17 @@ def test_texts_cannot_run_into_each_other_in_a_hash(one: list[str], two: list[st
 
 def test_every_nan_is_the_same_nan() -> None:
     odd = np.frombuffer(np.array([0x7FF8000000000001], dtype="<u8").tobytes(), dtype="<f8").reshape(1, 1, 1)
-    assert array_hash(odd, ["s"]) == array_hash(np.full((1, 1, 1), np.nan), ["s"])
+    assert number_bytes(odd) == number_bytes(np.full((1, 1, 1), np.nan))
     assert frame_hash(pd.DataFrame({"x": odd.ravel()})) == frame_hash(pd.DataFrame({"x": [np.nan]}))
+
+
+def test_both_zeros_are_one_in_every_hash() -> None:
+    one, other = (pd.DataFrame({"x": [zero, 1.0]}) for zero in (0.0, -0.0))
+    assert frame_hash(one) == frame_hash(other)
+    sessions = pd.DatetimeIndex(["2018-01-02"])
+    cubes = [Cube(sessions, ("A",), ("f",), np.full((1, 1, 1), zero)) for zero in (0.0, -0.0)]
+    assert cubes[0].content_hash() == cubes[1].content_hash()
+    assert number_bytes(np.inf) != number_bytes(np.nan)
 
 
 def test_what_killed_writers_left_is_ignored_and_swept_once_it_is_old(lake: Lake) -> None:

@@ -12,6 +12,7 @@ import hashlib
 import numpy as np
 import pandas as pd
 
+from nn_assets.arrays import number_bytes
 from nn_assets.errors import SourceError
 from nn_assets.frames import ACTION_VERSIONS, DELIVERED_ACTIONS, conform, validate
 from nn_assets.market.calendar.sessions import assumed_known_at, previous_session
@@ -220,7 +221,7 @@ def action_hash(actions: pd.DataFrame) -> str:
     ordered = actions.sort_values(_CONTENT)
     digest = hashlib.sha256(f"actions/1/{len(ordered)}".encode())
     for symbol, day, kind, value in ordered[_CONTENT].itertuples(index=False):
-        digest.update(f"{symbol}\t{day.date()}\t{kind}\t".encode() + np.float64(value).tobytes())
+        digest.update(f"{symbol}\t{day.date()}\t{kind}\t".encode() + number_bytes(value))
     return digest.hexdigest()
 
 

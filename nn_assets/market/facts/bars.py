@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import number_bytes
 from nn_assets.frames import BAR_VERSIONS, conform
 from nn_assets.market.calendar.sessions import assumed_known_at
 from nn_assets.market.facts.rows import ordered_by_symbol
@@ -196,6 +197,5 @@ def content_hash(bars: pd.DataFrame) -> str:
         digest.update(f"{symbol}\t{count}\n".encode())
     digest.update(ordered["session"].to_numpy().astype("datetime64[ns]").astype("<i8").tobytes())
     for name in VALUES:
-        values = ordered[name].to_numpy(dtype="<f8") + 0.0
-        digest.update(np.where(np.isnan(values), np.nan, values).tobytes())
+        digest.update(number_bytes(ordered[name]))
     return digest.hexdigest()

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import number_bytes
 from nn_assets.frames import DELIVERED_BARS, INTRADAY_VERSIONS, QUOTES, conform
 from nn_assets.market.calendar.hours import trading_hours
 from nn_assets.market.facts.bars import RevisionCount
@@ -142,8 +143,7 @@ def intraday_hash(bars: pd.DataFrame) -> str:
         digest.update(f"{symbol}\t{count}\n".encode())
     digest.update(pd.DatetimeIndex(ordered["bar_at"]).as_unit("ns").asi8.astype("<i8").tobytes())
     for name in _VALUES:
-        values = ordered[name].to_numpy(dtype="<f8") + 0.0
-        digest.update(np.where(np.isnan(values), np.nan, values).tobytes())
+        digest.update(number_bytes(ordered[name]))
     return digest.hexdigest()
 
 

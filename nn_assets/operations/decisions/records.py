@@ -178,7 +178,7 @@ def write_session(
         "verdict": given.verdict,
         "content_hash": content,
         "details": {
-            **asdict(given.controls),
+            **_told(given.controls),
             "cost_model_id": given.cost_model_id,
             "forecast_list": given.forecast_list,
         },
@@ -196,6 +196,14 @@ def write_session(
         name: str(head[name])
         for name in ("data_hash", "model_id", "code_version", "settings_hash", "verdict", "content_hash")
     }
+
+
+def _told(controls: Controls) -> dict[str, Any]:
+    """Controls as recorded; version 0.1 read the kill switch once, and its decisions repeat without the second."""
+    told = asdict(controls)
+    if controls.kill_switch_before_fill is None:
+        del told["kill_switch_before_fill"]
+    return told
 
 
 def _held(name: str, frame: pd.DataFrame) -> pd.DataFrame:

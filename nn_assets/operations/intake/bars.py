@@ -154,8 +154,10 @@ def publish_bars(history: History, audited: Audited, run_id: str) -> Publication
             **({ACTIONS: list(segments)} if segments else {}),
         },
     )
-    # All of them: a run killed between the switch and this line left its own unrecorded.
-    rows = [each.to_row() for each in history.stores.publications.history(history.strategy.name)]
+    # From the last recorded on: a run killed between the switch and this line left its own unrecorded.
+    recorded = history.stores.ledger.latest("publications", history.strategy.name)["details"]
+    since = 1 if recorded.empty else int(recorded.iloc[-1]["ordinal"])
+    rows = [each.to_row() for each in history.stores.publications.history_from(history.strategy.name, since)]
     history.stores.ledger.append("publications", rows, run_id=run_id, strategy=history.strategy.name)
     return publication
 

@@ -1,19 +1,44 @@
-"""The operator's view of the audited bars: Great Expectations over their aggregates, and its page in the home."""
+"""The operator's view of the audited bars: Great Expectations over their aggregates, and its page in the home.
+
+The same aggregates, judged by the same limits and the same code, give the same page: it is on record beside
+the page what it was made of, and while nothing of that changes the page stays and the library, which takes
+seconds to import, is left alone.
+"""
 
 from __future__ import annotations
 
-from nn_assets.market.quality.overview import overview
+import hashlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from nn_assets.errors import PublicationError
+from nn_assets.market.quality.overview import Overview, overview
+from nn_assets.operations.clock import now_utc
+from nn_assets.operations.fingerprint import code_of, libraries
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.bars import Audited
-from nn_assets.reports.expectations import SuiteResult, data_docs_page, validate_overview
+from nn_assets.reports.expectations import SUITES, SuiteResult, data_docs_page, validate_overview
+from nn_assets.settings import GateSettings
 from nn_assets.store.home import data_docs_file
-from nn_assets.store.lake.files import replace_file
+from nn_assets.store.lake.content import frame_hash
+from nn_assets.store.lake.files import file_sha256, read_record, replace_file, write_record
+from nn_assets.store.values import canonical_json
 
 __all__ = ["review_bars"]
+
+Facts = list[tuple[str, str]]
+
+
+def _record_file(strategy: str) -> Path:
+    return data_docs_file(strategy).with_suffix(".json")
 
 
 def review_bars(history: History, audited: Audited) -> tuple[SuiteResult, ...]:
     """Hold the audited bars against the suites and write the page, whatever the gate says of them.
+
+    Where the page in the home was made of the very same, by this code, both stay as they are: the results
+    are those on record, without the library's sections, and each says when it was found.
 
     Raises
     ------
@@ -22,7 +47,6 @@ def review_bars(history: History, audited: Audited) -> tuple[SuiteResult, ...]:
     """
     strategy, sessions, report = history.strategy, history.axis, audited.report
     found = overview(audited.cleaned, strategy.market.symbols, sessions)
-    results = validate_overview(found, strategy.gate)
     facts = [
         ("Session expected", str(sessions[-1].date())),
         ("Bars", f"{len(audited.cleaned.bars):,}"),
@@ -31,8 +55,46 @@ def review_bars(history: History, audited: Audited) -> tuple[SuiteResult, ...]:
         ("Gate", "passed" if report.passed else "halted"),
     ]
     notes = [f"{check.name}: {check.detail}{'' if check.passed else f'; {check.remedy}'}" for check in report.checks]
+    made_of = _made_of(strategy.name, found, strategy.gate, facts, notes)
+    recorded = _on_record(strategy.name, made_of)
+    if recorded is not None:
+        return recorded
+    results = validate_overview(found, strategy.gate)
     page = data_docs_page(f"{strategy.name}: the data set", facts, results, found, notes)
     file = data_docs_file(strategy.name)
     with replace_file(file) as staged:
         staged.write_text(page, encoding="utf-8")
+    _put_on_record(strategy.name, made_of, results)
     return results
+
+
+def _made_of(name: str, found: Overview, limits: GateSettings, facts: Facts, notes: list[str]) -> str:
+    """Hash of all that the page and the results follow from: aggregates, limits, texts, code and library."""
+    frames = [frame_hash(each) for each in (found.symbols, found.sessions, found.returns)]
+    told = [name, *frames, found.shift_noise, limits.model_dump(mode="json"), facts, notes]
+    code = code_of(), libraries("great_expectations", "jinja2", "pandas"), sorted(SUITES.items())
+    return hashlib.sha256(canonical_json([*told, *code]).encode()).hexdigest()
+
+
+def _on_record(name: str, made_of: str) -> tuple[SuiteResult, ...] | None:
+    """The results on record, if they and the page were made of the very same and nobody touched the page since."""
+    try:
+        record = read_record(_record_file(name))
+        if record is None or record["made_of"] != made_of or record["page"] != file_sha256(data_docs_file(name)):
+            return None
+        same = f"the same data set was judged before, on {record['at'][:10]}"
+        return tuple(_result(told, same) for told in record["results"])
+    except (KeyError, TypeError, OSError, PublicationError):
+        return None  # a home without a record, or a damaged one: judged again
+
+
+def _result(told: dict[str, Any], same: str) -> SuiteResult:
+    return SuiteResult(
+        **{**told, "detail": f"{told['detail']}; {same}", "violations": tuple(told["violations"]), "sections": ()}
+    )
+
+
+def _put_on_record(name: str, made_of: str, results: tuple[SuiteResult, ...]) -> None:
+    told = [{**asdict(each), "violations": list(each.violations), "sections": []} for each in results]
+    page, at = file_sha256(data_docs_file(name)), now_utc().isoformat()
+    write_record(_record_file(name), {"made_of": made_of, "page": page, "at": at, "results": told})

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from pathlib import Path
 
+from nn_assets.errors import PublicationError
 from nn_assets.learning.artifact import from_files
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.operations.cut import Cut
+from nn_assets.operations.fingerprint import code_of, libraries
 from nn_assets.operations.stores import Stores
 from nn_assets.oversight.reference import DriftReference
 from nn_assets.session.drift_watch import model_reference
+from nn_assets.store.lake.files import read_record, write_record
+from nn_assets.store.values import canonical_json
 
-__all__ = ["drift_references", "load_model"]
+__all__ = ["REFERENCES", "drift_references", "load_model"]
+
+REFERENCES = "drift_references"
+"""Folder in the lake of a strategy: what models knew when they were fitted, each a second's work, made once."""
 
 
 def load_model(stores: Stores, model_id: str) -> FoldModel:
@@ -33,7 +41,33 @@ def _reference(cut: Cut, model_id: str) -> DriftReference:
     members = cut.members
     known = cut.cube.content_hash(read), "" if members is None else hashlib.sha256(members[read].tobytes()).hexdigest()
     address = ("reference", model_id, *known, strategy.content_hash("oversight"), facts.sessions_per_year)
-    return facts.stores.once(
-        address,
-        lambda: model_reference(model, cut.cube, strategy.oversight, facts.sessions_per_year, candidates=members),
-    )
+
+    def made() -> DriftReference:
+        return model_reference(model, cut.cube, strategy.oversight, facts.sessions_per_year, candidates=members)
+
+    # Every line of the package and the libraries that compute: a reference made by others is made again.
+    told = canonical_json([*address, code_of(), libraries()])
+    name = hashlib.sha256(told.encode()).hexdigest()
+    file = facts.stores.lake.folder(strategy.name, REFERENCES) / f"{name}.json"
+    return facts.stores.once(address, lambda: _kept(file) or _keep(file, made()))
+
+
+def _kept(file: Path) -> DriftReference | None:
+    """A reference as it was made before, in whatever process; None where there is none, or a damaged one."""
+    try:
+        record = read_record(file)
+        if record is None or record["hash"] != _hash_of(record["reference"]):
+            return None
+        return DriftReference.from_record(record["reference"])
+    except (KeyError, TypeError, ValueError, PublicationError):
+        return None
+
+
+def _keep(file: Path, reference: DriftReference) -> DriftReference:
+    record = reference.to_record()
+    write_record(file, {"reference": record, "hash": _hash_of(record)})
+    return reference
+
+
+def _hash_of(record: object) -> str:
+    return hashlib.sha256(canonical_json(record).encode()).hexdigest()

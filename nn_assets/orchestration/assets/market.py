@@ -24,6 +24,7 @@ from nn_assets.reports.expectations import SUITES, SuiteResult
 from nn_assets.reports.plots import bar_counts
 from nn_assets.settings import Strategy
 from nn_assets.store.home import data_docs_file
+from nn_assets.store.lake.publication import Publication
 
 __all__ = ["market_assets"]
 
@@ -80,6 +81,7 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext, stores: StoresResource
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         with stores.history(strategy) as history, history.stores.alone(strategy.name):
+            before = history.stores.publications.current(strategy.name)
             audited = audit_bars(history)
             for check in audited.report.checks:
                 yield check_result(check)
@@ -98,7 +100,7 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
                 "publication": publication.ordinal,
                 "data_docs": dg.MetadataValue.url(data_docs_file(strategy.name).as_uri()),
                 "quarantine": table(_quarantine(audited)),
-                "counts": image(_plot(audited)),
+                **_counts(audited, before, publication),
                 **unseen,
             }
         )
@@ -125,6 +127,13 @@ def _suite_result(suite: SuiteResult, strategy: Strategy) -> dg.AssetCheckResult
 def _quarantine(audited: Audited) -> pd.DataFrame:
     columns = ["symbol", "session", "rule", "field", "value"]
     return audited.cleaned.quarantine[columns].head(50)
+
+
+def _counts(audited: Audited, before: Publication | None, publication: Publication) -> dict[str, Any]:
+    """The plot of what is published; where that stays as it was, when it was published, and so plotted."""
+    if before is not None and before.ordinal == publication.ordinal:
+        return {"nothing_new_since": str(publication.published_at)}
+    return {"counts": image(_plot(audited))}
 
 
 def _plot(audited: Audited) -> bytes:

@@ -1,19 +1,19 @@
-"""What a frame or an array says, as one hash: independent of file formats, libraries and machines."""
+"""What a frame says, as one hash: independent of file formats, libraries and machines."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import number_bytes
 from nn_assets.errors import SchemaError
 from nn_assets.store.values import canonical_json
 
-__all__ = ["array_hash", "frame_hash"]
+__all__ = ["frame_hash"]
 
 
 def frame_hash(frame: pd.DataFrame) -> str:
@@ -23,7 +23,7 @@ def frame_hash(frame: pd.DataFrame) -> str:
     ----------
     frame : DataFrame, shape (rows, columns)
         Numbers, booleans, text, sessions (tz-naive) and moments (UTC). Rows and columns count in
-        their order; the index does not count. Every NaN is the same NaN; ``-0.0`` differs from ``0.0``.
+        their order; the index does not count. Every NaN is the same NaN, and both zeros are one.
 
     Raises
     ------
@@ -38,14 +38,6 @@ def frame_hash(frame: pd.DataFrame) -> str:
     return digest.hexdigest()
 
 
-def array_hash(values: npt.NDArray[np.float64], *axes: Sequence[object]) -> str:
-    """SHA-256 over a float64 array, its shape and the labels of its axes, in hex. Every NaN is the same."""
-    digest = hashlib.sha256(canonical_json([values.shape, *[list(axis) for axis in axes]]).encode())
-    for block in values:
-        digest.update(_float_bytes(block))
-    return digest.hexdigest()
-
-
 def _column_parts(name: str, values: pd.Series) -> Iterator[bytes]:
     kind = values.dtype
     if pd.api.types.is_bool_dtype(kind) and isinstance(kind, np.dtype):
@@ -53,7 +45,7 @@ def _column_parts(name: str, values: pd.Series) -> Iterator[bytes]:
     elif pd.api.types.is_integer_dtype(kind) and isinstance(kind, np.dtype):
         parts, spelled = [values.to_numpy().astype("<i8").tobytes()], str(kind)
     elif pd.api.types.is_float_dtype(kind) and isinstance(kind, np.dtype):
-        parts, spelled = [_float_bytes(values.to_numpy(dtype=np.float64))], str(kind)
+        parts, spelled = [number_bytes(values.to_numpy(dtype=np.float64))], str(kind)
     elif isinstance(kind, pd.DatetimeTZDtype):
         parts, spelled = [_moment_bytes(values.dt.tz_convert("UTC").dt.tz_localize(None))], str(kind)
     elif pd.api.types.is_datetime64_dtype(kind):
@@ -64,12 +56,6 @@ def _column_parts(name: str, values: pd.Series) -> Iterator[bytes]:
         raise _no_form(name, str(kind))
     yield canonical_json({"column": name, "type": spelled}).encode()
     yield from parts
-
-
-def _float_bytes(values: npt.NDArray[np.float64]) -> bytes:
-    little = np.array(values, dtype="<f8", order="C")
-    little[np.isnan(little)] = np.nan  # one bit pattern for every NaN
-    return little.tobytes()
 
 
 def _moment_bytes(values: pd.Series) -> bytes:

@@ -19,10 +19,11 @@ from typing import Unpack
 
 import pandas as pd
 
+from nn_assets.arrays import Cube
 from nn_assets.errors import PublicationError
 from nn_assets.store.home import lake_root
 from nn_assets.store.lake.blobs import Pointer, absent, file_addresses, load_frame, store_frame
-from nn_assets.store.lake.cubes import CubeLike, StoredCube, load_cube, store_cube
+from nn_assets.store.lake.cubes import load_cube, store_cube
 from nn_assets.store.lake.files import locked, safe_name, sweep, write_record
 from nn_assets.store.lake.parts import Bounds, Selection
 from nn_assets.store.lake.segments import joined, live_segments, merge, segment_name, superseded
@@ -210,14 +211,13 @@ class Lake:
 
     # --- cubes ---------------------------------------------------------------------------------------
 
-    def write_cube(self, strategy: str, table: str, cube: CubeLike) -> str:
+    def write_cube(self, strategy: str, table: str, cube: Cube) -> str:
         """Replace a cube of features; what it was stays readable by its address.
 
         Parameters
         ----------
-        cube : object
-            With ``sessions`` (bars,), ``symbols``, ``names`` and ``values``, float64 of shape
-            (bar, symbol, feature); NaN means missing.
+        cube : Cube, values (bars, symbols, features)
+            NaN means missing.
 
         Returns
         -------
@@ -230,7 +230,7 @@ class Lake:
             _switch(folder / "current.json", pointer)
         return pointer.address
 
-    def read_cube(self, strategy: str, table: str, address: str | None = None) -> StoredCube:
+    def read_cube(self, strategy: str, table: str, address: str | None = None) -> Cube:
         """Read a cube as it is now, or as it was at an address; its values are a read-only memory map.
 
         Raises

@@ -11,7 +11,9 @@ are refused by name.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -192,7 +194,12 @@ class PublicationStore:
 
     def history(self, strategy: str) -> tuple[Publication, ...]:
         """Every publication that was ever in force, oldest first."""
-        return tuple(reversed(self._newest_first(strategy)))
+        return tuple(reversed(list(self._newest_first(strategy))))
+
+    def history_from(self, strategy: str, ordinal: int) -> tuple[Publication, ...]:
+        """The publications of that ordinal and later, oldest first; earlier ones are not read."""
+        later = takewhile(lambda each: each.ordinal >= ordinal, self._newest_first(strategy))
+        return tuple(reversed(list(later)))
 
     def require(
         self, strategy: str, session: object, content_hash: str | None = None, *, as_of: object = None
@@ -251,17 +258,18 @@ class PublicationStore:
                 raise damaged(self.lake.folder(strategy, table), f"other content than address {part} names")
         return address
 
-    def _newest_first(self, strategy: str) -> list[Publication]:
+    def _newest_first(self, strategy: str) -> Iterator[Publication]:
+        """From the one in force on back, each read when it is come to."""
         folder = self.lake.folder(strategy, _FOLDER)
         pointer = read_record(folder / "current.json")
         if pointer is None:
-            return []
+            return
         newest = folder / "history" / str(pointer.get("publication"))
         paths = sorted((folder / "history").glob("[0-9]*.json"), reverse=True)
         if newest not in paths:
             raise damaged(folder / "current.json", f"a pointer to {newest.name}, which is not there")
         # A name after the pointer's was written by a process killed before the switch: never in force.
-        return [_read(path) for path in paths[paths.index(newest) :]]
+        yield from (_read(path) for path in paths[paths.index(newest) :])
 
 
 def _read(path: Path) -> Publication:

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.schema import DropView
 
 from nn_assets.errors import LedgerError
-from nn_assets.store.home import checkout, safe_url
+from nn_assets.store.home import safe_url, sql_root
 from nn_assets.store.ledger.engine import reading, writing
 from nn_assets.store.ledger.schema import CHAIN, HEAD_REVISION, REVISIONS, TABLES
 
@@ -43,14 +43,14 @@ def alembic_config(connection: Connection) -> Config:
     Raises
     ------
     LedgerError
-        The migrations are not beside the package.
+        The migrations are neither in the package nor beside it.
     """
-    folder = checkout() / "sql" / "migrations"
+    folder = sql_root() / "migrations"
     if not (folder / "env.py").is_file():
         raise LedgerError(
             expected=f"the schema's migrations in {folder}",
             found="no such folder",
-            remedy="run from a checkout that holds sql/ beside nn_assets/",
+            remedy="install nn_assets from its wheel (pip wheel .), or run from a checkout that holds sql/",
             file=str(folder),
         )
     from alembic.config import Config  # a third of a second, which only a migration is worth
@@ -147,7 +147,7 @@ def _tables_ahead_of(connection: Connection, revision: str | None) -> list[str]:
 
 
 def _view_files() -> list[Path]:
-    return sorted((checkout() / "sql" / "views").glob("*.sql"))
+    return sorted((sql_root() / "views").glob("*.sql"))
 
 
 def view_names() -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from nn_assets.errors import LedgerError
-from nn_assets.store.home import checkout
+from nn_assets.store.home import sql_root
 
 __all__ = ["query_names", "query_parameters", "statement_of"]
 
@@ -14,7 +14,7 @@ _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)\b")
 
 
 def _folder() -> Path:
-    return checkout() / "sql" / "queries"
+    return sql_root() / "queries"
 
 
 def query_names() -> tuple[str, ...]:

@@ -1,0 +1,135 @@
+"""Past decisions derived again, each once: what was played before, by the same code, need not be played again.
+
+How far it came stands in the ledger's ``verifications``. What was verified is looked at again where something
+of it may have changed: by other code, other libraries or other settings all of it; where a fact arrived, or a
+record was appended, that belongs to a session verified before, that session and all after it. A decision of
+before such an arrival may not see it, and that is what is proved by looking. The whole on demand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from nn_assets.operations.clock import now_utc
+from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
+from nn_assets.operations.decisions.records import RECORDS
+from nn_assets.operations.fingerprint import code_of, libraries
+from nn_assets.operations.history import History
+from nn_assets.store.ledger.chain import ChainHead
+from nn_assets.store.values import canonical_json
+
+__all__ = ["Rederived", "rederive_decisions"]
+
+_DECISIONS = "decisions"
+_OF_A_SESSION = (_DECISIONS, *RECORDS)
+_DAY = pd.Timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Rederived:
+    """What deriving decisions again came to.
+
+    Attributes
+    ----------
+    played : int
+        Sessions played again now.
+    before : int
+        Sessions under the settings in force that were played again before, and not now.
+    differing : tuple of str
+        One sentence for each target that differs.
+    """
+
+    played: int
+    before: int
+    differing: tuple[str, ...]
+
+
+def rederive_decisions(history: History, run_id: str, *, whole: bool = False) -> Rederived:
+    """Derive the decisions again that were not yet, and put on record how far it came.
+
+    Where a target differs nothing is put on record: the next one finds it again.
+
+    Parameters
+    ----------
+    run_id : str
+        Who asks.
+    whole : bool
+        Every decision made under the settings in force, whatever was verified before.
+    """
+    strategy, ledger = history.strategy, history.stores.ledger
+    # Taken first: what is appended or arrives meanwhile is looked at the next time.
+    head, moment = ledger.head(), now_utc()
+    made = {"settings_hash": strategy.content_hash(), "code": code_of(), "libraries": libraries()}
+    last = _last(history)
+    same = last is not None and all(last["details"].get(name) == value for name, value in made.items())
+    first = _first_in_doubt(history, last) if same and last is not None else None
+    after = None if whole or first is None else first - _DAY
+    before = 0 if after is None or last is None else _verified_until(history, last, after)
+    played, differing = decisions_repeat_in_replay(history, after)
+    if played and not differing:
+        _put_on_record(history, run_id, head, {**made, "moment": moment.isoformat(), "sessions": before + played})
+    return Rederived(played, before, tuple(differing))
+
+
+def _last(history: History) -> dict[str, Any] | None:
+    """The newest verification of decisions on record."""
+    where = {"kind": _DECISIONS}
+    found = history.stores.ledger.latest("verifications", history.strategy.name, where=where, bookkeeping=True)
+    return None if found.empty else found.iloc[-1].to_dict()
+
+
+def _first_in_doubt(history: History, last: dict[str, Any]) -> pd.Timestamp:
+    """The first session to be looked at: that after the last verified, or an earlier one that something came for."""
+    until = last["until_session"]
+    came = [until + _DAY, *_facts_for(history, until, pd.Timestamp(last["details"]["moment"]))]
+    for table in _OF_A_SESSION:
+        rows = history.stores.ledger.read(
+            table,
+            history.strategy.name,
+            last=until,
+            after_sequence=int(last["until_sequence"]),
+            every_version=True,
+        )
+        came += list(rows["session"])
+    return min(came)
+
+
+def _facts_for(history: History, until: pd.Timestamp, since: pd.Timestamp) -> list[pd.Timestamp]:
+    """Sessions up to the last verified that bars, actions, series or spells arrived for since a UTC moment."""
+    tables = (
+        (history.raw_versions, "session"),
+        (history.action_versions, "ex_session"),
+        (history.series_versions, "session"),
+        (history.membership_versions, "member_from"),
+    )
+    sessions = []
+    for versions, column in tables:
+        if versions is not None and len(versions):
+            late = versions[(versions["ingested_at"] > since) & (versions[column] <= until)]
+            sessions += [] if late.empty else [late[column].min()]
+    return sessions
+
+
+def _verified_until(history: History, last: dict[str, Any], after: pd.Timestamp) -> int:
+    """How many sessions of those verified lie before the first looked at now."""
+    again = history.live_sessions
+    again = again[(again > after) & (again <= last["until_session"])]
+    return max(0, int(last["details"]["sessions"]) - len(again))
+
+
+def _put_on_record(history: History, run_id: str, head: ChainHead, details: dict[str, Any]) -> None:
+    name, until = history.strategy.name, history.decision_moments.index[-1]
+    told = canonical_json([name, head.sequence, details])
+    row = {
+        "verification_id": f"{_DECISIONS}-{hashlib.sha256(told.encode()).hexdigest()[:16]}",
+        "kind": _DECISIONS,
+        "until_sequence": head.sequence,
+        "until_session": until,
+        "head_hash": head.hash,
+        "details": details,
+    }
+    history.stores.ledger.append("verifications", [row], run_id=run_id, strategy=name)

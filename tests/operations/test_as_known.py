@@ -1,0 +1,337 @@
+"""Everything is read at its own moment: what arrives later changes nothing that was due before.
+
+Two homes of one strategy. The files of one end in August 2016. Those of the other go on to October, and hold what
+was restated and told late in September: a bar of February and one of July restated, a split and a dividend of June
+that nobody had told, a series revised back to March. Up to August both must say the same, byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from nn_assets.errors import DecisionError, PublicationError, SchemaError
+from nn_assets.market.calendar.sessions import assumed_known_at
+from nn_assets.operations.asof.forecasts import FORECASTS
+from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
+from nn_assets.operations.history import open_history
+from nn_assets.operations.session_view import SessionView
+from nn_assets.operations.study import study_until
+from nn_assets.settings import Strategy
+from nn_assets.sources.simulated import SimulatedSource
+from tests.operations.homes import decide, live_until, months_between, study, take_in
+from tests.orchestration.conftest import living_in
+
+SYMBOLS = ("SIM01", "SIM02", "SIM03", "SIM04", "SIM05", "SIM06")
+FIRST_MONTH, LAST_MONTH = "2016-05", "2016-08"
+CUT, END = "2016-08-31", "2016-10-14"
+ARRIVAL = "2016-09-06T12:00:00Z"
+LATER = "2016-09-19T12:00:00Z"
+
+SETTINGS = {
+    "name": "known",
+    "source": {"kind": "files", "path": "bars", "actions_path": "actions.csv"},
+    "series": [{"name": "fear", "path": "fear.csv", "lag_minutes": 15}],
+    "market": {
+        "calendar": "XNYS",
+        "symbols": list(SYMBOLS),
+        "history_starts": "2015-06-01",
+        "live_starts": "2016-08-22",
+        "known_at_lag_minutes": 30,
+    },
+    "features": {
+        "names": ["log_return_1", "log_return_5", "close_location", "implied_over_realised"],
+        "series": {"implied_volatility": "fear"},
+        "panel_pass_share": 0.5,
+    },
+    "label": {"horizon_sessions": 3, "execution": "next_open"},
+    "learning": {
+        "network": "mlp",
+        "lookback": 5,
+        "hidden": 4,
+        "layers": 1,
+        "ensemble": 2,
+        "maximum_epochs": 3,
+        "processes": 1,
+    },
+    "walk_forward": {
+        "training_months": 5,
+        "validation_months": 1,
+        "calibration_months": 1,
+        "refit_every_months": 1,
+        "minimum_training_rows": 200,
+    },
+    "costs": {"half_spread_bps": 0.5, "commission_bps": 0.2},
+    "portfolio": {"minimum_outcomes": 20, "shrink_prior_outcomes": 0, "correlation_sessions": 20},
+    "oversight": {"drift_window_sessions": 20, "drift_reference_sessions": 60},
+    "trade_without_verdict": True,
+}
+
+
+def bars_until(last: str) -> pd.DataFrame:
+    source = SimulatedSource(
+        calendar="XNYS",
+        history_starts=pd.Timestamp("2015-06-01").date(),
+        history_ends=pd.Timestamp(END).date(),
+        seed=5,
+        planted_rank_ic=0.3,
+    )
+    bars = source.bars(SYMBOLS).drop(columns=["source"])
+    prices = ["open", "high", "low", "close"]
+    # Quoted over a split in June that is told in September only.
+    split = (bars["symbol"] == "SIM03") & (bars["session"] >= pd.Timestamp("2016-06-15"))
+    bars.loc[split, prices] /= 2.0
+    bars.loc[split, "volume"] *= 2.0
+    return bars[bars["session"] <= pd.Timestamp(last)]
+
+
+def restated(bars: pd.DataFrame, symbol: str, day: str, factor: float, known_at: str) -> pd.DataFrame:
+    chosen = bars[(bars["symbol"] == symbol) & (bars["session"] == pd.Timestamp(day))].copy()
+    assert len(chosen) == 1
+    chosen[["open", "high", "low", "close"]] *= factor
+    return chosen.assign(known_at=known_at)
+
+
+def write_home(home: Path, last: str, *, late: bool) -> None:
+    folder = home / "strategies"
+    (folder / "bars").mkdir(parents=True)
+    bars = bars_until(last)
+    closes = assumed_known_at("XNYS", bars["session"], lag_minutes=15)
+    # Each states when it was first known: by the decision of its own session.
+    stated = bars.assign(known_at=[f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in closes])
+    stated.to_csv(folder / "bars" / "a_bars.csv", index=False, date_format="%Y-%m-%d")
+    actions = "symbol,ex_session,kind,value,known_at\nSIM05,2016-03-10,dividend,0.5,\n"
+    days = pd.Series(bars["session"].unique())
+    fear = [f"{day.date()},{12 + place % 7},\n" for place, day in enumerate(days)]
+    if late:
+        rows = [
+            restated(bars, "SIM01", "2016-02-29", 1.06, ARRIVAL),
+            restated(bars, "SIM02", "2016-07-12", 0.95, ARRIVAL),
+            restated(bars, "SIM02", "2016-07-12", 0.97, LATER),
+            restated(bars, "SIM04", "2016-08-24", 1.05, LATER),
+        ]
+        for number, frame in enumerate(rows):
+            frame.to_csv(folder / "bars" / f"b_{number}.csv", index=False, date_format="%Y-%m-%d")
+        actions += f"SIM03,2016-06-15,split,2,{ARRIVAL}\nSIM06,2016-08-25,dividend,1.5,{LATER}\n"
+        fear += [f"2016-03-{day:02d},30,{ARRIVAL}\n" for day in (7, 8, 9)]
+    (folder / "actions.csv").write_text(actions, encoding="utf-8")
+    (folder / "fear.csv").write_text("date,close,known_at\n" + "".join(fear), encoding="utf-8")
+    settings = {**SETTINGS, "market": {**SETTINGS["market"], "history_ends": last}}
+    (folder / "known.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Lived:
+    home: Path
+    ledger: dict[str, pd.DataFrame]
+    months: dict[str, pd.DataFrame]
+
+
+OF_SETTINGS = ["settings_hash", "study_id"]  # hashes of settings, which differ by history_ends alone
+TABLES = (
+    "models",
+    "studies",
+    "signals",
+    "target_positions",
+    "position_steps",
+    "orders",
+    "fills",
+    "portfolio_states",
+    "holdings",
+    "drift",
+    "trading_states",
+    "decisions",
+)
+
+
+def strategy() -> Strategy:
+    return find_strategy("known").strategy
+
+
+def lived(home: Path, last: str, *, late: bool) -> Lived:
+    write_home(home, last, late=late)
+    with living_in(home):
+        take_in(strategy())
+        study(strategy(), months_between(FIRST_MONTH, last[:7]))
+        with open_history(strategy()) as history:
+            sessions = live_until(history, END if late else CUT)
+        decide(strategy(), sessions)
+        with open_history(strategy()) as history:
+            ledger = {table: history.stores.ledger.read(table, "known") for table in TABLES}
+            lake = history.stores.lake
+            months = {month: lake.read_months("known", FORECASTS, [month]) for month in lake.months("known", FORECASTS)}
+    return Lived(home, ledger, months)
+
+
+@pytest.fixture(scope="module")
+def ends_before(tmp_path_factory: pytest.TempPathFactory) -> Lived:
+    return lived(tmp_path_factory.mktemp("before") / "home", CUT, late=False)
+
+
+@pytest.fixture(scope="module")
+def goes_on(tmp_path_factory: pytest.TempPathFactory) -> Lived:
+    return lived(tmp_path_factory.mktemp("later") / "home", END, late=True)
+
+
+@pytest.fixture
+def in_later(goes_on: Lived) -> Iterator[Path]:
+    with living_in(goes_on.home):
+        yield goes_on.home
+
+
+def test_the_later_facts_are_there_and_change_what_comes_after_them(in_later: Path) -> None:
+    with open_history(strategy()) as history:
+        before, after = history.view(pd.Timestamp(CUT)), history.view()
+        day = history.row(pd.Timestamp("2016-02-29"))
+        assert after.panel.close[day, 0] == pytest.approx(before.panel.close[day, 0] * 1.06)
+        assert len(after.actions) == len(before.actions) + 2
+        assert not np.array_equal(after.cube.until(CUT).values, before.cube.values, equal_nan=True)
+        assert len(list(history.stretches(range(len(history.axis))))) == 3
+
+
+def test_features_are_those_of_the_home_that_ends_before(ends_before: Lived, goes_on: Lived) -> None:
+    with living_in(ends_before.home), open_history(strategy()) as history:
+        view = history.view()
+        cube, labels, data_hash = view.cube, view.labels, view.data_hash
+        values, targets = np.array(cube.values), np.array(labels.targets)
+    with living_in(goes_on.home), open_history(strategy()) as history:
+        view = history.view(pd.Timestamp(CUT))
+        assert view.data_hash == data_hash
+        assert np.array_equal(np.array(view.cube.values), values, equal_nan=True)
+        assert np.array_equal(np.array(view.labels.targets), targets, equal_nan=True)
+
+
+@pytest.mark.parametrize("table", ["models", "studies"])
+def test_models_and_verdicts_up_to_august_are_equal(ends_before: Lived, goes_on: Lived, table: str) -> None:
+    # What a study was made of names the newest publication, and a model's row the moment it was put on record.
+    # The settings differ by history_ends alone.
+    told_now = ["data_hash", "study_id", "settings_hash"] if table == "studies" else []
+    one, other = (
+        lived.ledger[table].query("month <= @LAST_MONTH").drop(columns=told_now).sort_values("month", ignore_index=True)
+        for lived in (ends_before, goes_on)
+    )
+    assert len(one) == len(months_between(FIRST_MONTH, LAST_MONTH))
+    pd.testing.assert_frame_equal(one, other, check_exact=True)
+
+
+def test_forecasts_up_to_august_are_equal(ends_before: Lived, goes_on: Lived) -> None:
+    assert sorted(ends_before.months) == months_between(FIRST_MONTH, LAST_MONTH)
+    for month, frame in ends_before.months.items():
+        assert len(frame)
+        pd.testing.assert_frame_equal(frame, goes_on.months[month], check_exact=True)
+
+
+@pytest.mark.parametrize("table", TABLES[2:])
+def test_everything_decided_up_to_august_is_equal(ends_before: Lived, goes_on: Lived, table: str) -> None:
+    one, other = (lived.ledger[table].drop(columns=OF_SETTINGS, errors="ignore") for lived in (ends_before, goes_on))
+    assert len(one) or table in ("fills", "orders"), table
+    other = other[other["session"] <= pd.Timestamp(CUT)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(one.reset_index(drop=True), other, check_exact=True)
+
+
+def test_decisions_after_the_late_facts_are_derived_again_from_what_each_knew(in_later: Path) -> None:
+    with open_history(strategy()) as history:
+        played, differing = decisions_repeat_in_replay(history)
+        assert played == len(live_until(history, END))
+        assert differing == []
+
+
+def test_a_study_mends_its_book_by_actions_that_were_told_late(in_later: Path) -> None:
+    with open_history(strategy()) as history:
+        result = study_until(history, strategy(), months_between(FIRST_MONTH, "2016-10"), "again", lambda _: None)
+    for estimator in ("network", "linear", "boosting"):
+        late = [done for done in result.study.replays[estimator].rounds if done.late is not None]
+        assert [str(done.session.date()) for done in late] == ["2016-09-06", "2016-09-19"]
+        split, dividend = (done.late for done in late)
+        june = np.flatnonzero(split.sessions == np.datetime64("2016-06-15"))[0]
+        assert (split.taken.split[june, 2], split.known.split[june, 2]) == (1.0, 2.0)
+        august = np.flatnonzero(dividend.sessions == np.datetime64("2016-08-25"))[0]
+        assert (dividend.taken.dividend[august, 5], dividend.known.dividend[august, 5]) == (0.0, 1.5)
+        assert dividend.taken.split[june, 2] == 2.0  # mended before, and not again
+
+
+NOT_COMPARED = {"decided_at": "the wall clock at which each home was made to decide"}
+WITH_ARGUMENTS = {
+    "series": lambda view: view.series("fear"),
+    "market_on": lambda view: [view.market_on(day) for day in view.sessions[-3:]],
+}
+BOOKKEEPING = ["settings_hash", "study_id", "data_hash", "sequence", "recorded_at", "run_id", "ingested_at", "version"]
+
+
+def readers() -> list[str]:
+    """Every public name of a view."""
+    return sorted(name for name in dir(SessionView) if not name.startswith("_"))
+
+
+def content(value: object) -> object:
+    """A value taken apart into plain parts that can be compared."""
+    if isinstance(value, pd.DataFrame):
+        return {name: content(value[name].to_numpy()) for name in value if name not in BOOKKEEPING}
+    if isinstance(value, pd.Series):
+        return {name: content(part) for name, part in value.items() if name not in (*BOOKKEEPING, "known_at")}
+    if isinstance(value, pd.DatetimeIndex):
+        return content(value.to_numpy())
+    if isinstance(value, np.ndarray):
+        return value.shape, str(value.dtype), value.tobytes() if value.dtype != object else [str(x) for x in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: content(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, dict):
+        return {str(key): content(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [content(part) for part in value]
+    return str(value)
+
+
+@pytest.mark.parametrize("name", [name for name in readers() if name not in NOT_COMPARED])
+def test_nothing_later_than_its_moment_can_be_had_of_a_view(ends_before: Lived, goes_on: Lived, name: str) -> None:
+    parts = []
+    for home in (ends_before, goes_on):
+        with living_in(home.home), open_history(strategy()) as history:
+            view = history.view(pd.Timestamp(CUT))
+            parts.append(content(WITH_ARGUMENTS[name](view) if name in WITH_ARGUMENTS else getattr(view, name)))
+    assert parts[0] == parts[1]
+
+
+def test_a_view_shows_no_market_of_a_later_session(in_later: Path) -> None:
+    with open_history(strategy()) as history:
+        view = history.view(pd.Timestamp(CUT))
+        with pytest.raises(SchemaError, match="to 2016-08-31"):
+            view.market_on(pd.Timestamp("2016-09-01"))
+
+
+@pytest.mark.parametrize(
+    ("session", "said"),
+    [
+        ("2016-10-17", "the last that may be seen"),
+        ("2016-09-03", "a session of XNYS"),
+        ("2015-05-29", "from 2015-06-01"),
+    ],
+)
+def test_a_view_of_a_session_that_is_not_closed_or_none_is_refused_by_name(
+    in_later: Path, session: str, said: str
+) -> None:
+    with open_history(strategy()) as history, pytest.raises(DecisionError, match=said):
+        history.view(pd.Timestamp(session))
+
+
+def test_a_view_of_a_session_that_nothing_published_covers_is_refused_by_name(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    write_home(home, CUT, late=False)
+    with living_in(home):
+        with open_history(strategy()) as history, pytest.raises(PublicationError, match="2016-08-31"):
+            history.view()
+        take_in(strategy())
+        settings = yaml.safe_load((home / "strategies" / "known.yaml").read_text(encoding="utf-8"))
+        settings["market"]["history_ends"] = "2016-09-01"
+        (home / "strategies" / "known.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+        with open_history(strategy()) as history:
+            assert str(history.view(pd.Timestamp(CUT)).session.date()) == CUT
+            with pytest.raises(PublicationError, match="2016-09-01"):
+                history.view()

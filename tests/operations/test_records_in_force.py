@@ -1,0 +1,261 @@
+"""Controls and costs are those of a session's own moments, whenever it is decided or studied."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nn_assets.costs.model import cost_model_from
+from nn_assets.errors import LedgerError
+from nn_assets.evaluation.replay import Replay, replay
+from nn_assets.operations.asof.controls import breaker_reset_for, fill_moment, kill_switch_at, kill_switch_now
+from nn_assets.operations.asof.costs import costs_in_force
+from nn_assets.operations.clock import as_of_session
+from nn_assets.operations.history import open_history
+from nn_assets.operations.study import study_until
+from nn_assets.session.daily_round import Controls
+from nn_assets.settings import Strategy
+from nn_assets.store.ledger.ledger import Ledger
+from tests.operations.homes import months_between
+from tests.operations.test_as_known import FIRST_MONTH, LAST_MONTH, lived, strategy
+from tests.orchestration.conftest import living_in
+from tests.session.worlds import World, world, world_strategy
+
+FRIDAY, MONDAY, TUESDAY = (pd.Timestamp(day) for day in ("2026-11-20", "2026-11-23", "2026-11-24"))
+
+
+class Clock:
+    """What the ledger takes for now."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def running_strategy(**market: object) -> Strategy:
+    settings = {"history_starts": "2020-01-02", "live_starts": "2026-11-02", "calendar": "XNYS", **market}
+    return Strategy.model_validate(
+        {"name": "running", "market": settings, "label": {"horizon_sessions": 3, "execution": "next_open"}}
+    )
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, clock: Clock) -> Ledger:
+    return Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}", clock=clock)
+
+
+def set_switch(ledger: Ledger, clock: Clock, moment: str, state: str) -> None:
+    clock.now = pd.Timestamp(moment, tz="UTC").to_pydatetime()
+    row = {"control_id": moment, "kind": "kill_switch", "state": state, "who": "me", "reason": "why", "details": {}}
+    ledger.append("controls", [row], run_id="test", strategy="running")
+
+
+def switches(ledger: Ledger, strategy: Strategy, session: pd.Timestamp) -> tuple[str, str]:
+    """Before the fill of a session's orders under way, and at its decision."""
+    moments = fill_moment(strategy, session), as_of_session(strategy.market, session)
+    return tuple(kill_switch_at(ledger, strategy, moment) for moment in moments)  # type: ignore[return-value]
+
+
+def test_a_switch_set_after_the_open_leaves_the_fills_alone_that_had_happened(ledger: Ledger, clock: Clock) -> None:
+    set_switch(ledger, clock, "2026-11-23 16:00", "HALTED")  # XNYS opens at 14:30 UTC and closes at 21:00
+    assert switches(ledger, running_strategy(), FRIDAY) == ("ACTIVE", "ACTIVE")
+    assert switches(ledger, running_strategy(), MONDAY) == ("ACTIVE", "HALTED")
+    assert switches(ledger, running_strategy(), TUESDAY) == ("HALTED", "HALTED")
+
+
+def test_a_switch_released_between_the_open_and_the_close_had_stopped_the_fills(ledger: Ledger, clock: Clock) -> None:
+    set_switch(ledger, clock, "2026-11-20 20:00", "HALTED")
+    set_switch(ledger, clock, "2026-11-23 20:00", "ACTIVE")
+    assert switches(ledger, running_strategy(), MONDAY) == ("HALTED", "ACTIVE")
+
+
+def test_with_fills_at_the_close_the_switch_at_the_close_holds(ledger: Ledger, clock: Clock) -> None:
+    set_switch(ledger, clock, "2026-11-23 16:00", "HALTED")
+    closing = running_strategy().model_copy(
+        update={"label": running_strategy().label.model_copy(update={"execution": "next_close"})}
+    )
+    assert switches(ledger, closing, MONDAY) == ("HALTED", "HALTED")
+
+
+def test_a_backfill_does_not_run_under_the_switch_of_today(ledger: Ledger, clock: Clock) -> None:
+    set_switch(ledger, clock, "2026-11-28 01:00", "HALTED")
+    assert kill_switch_now(ledger, "running") == "HALTED"
+    assert switches(ledger, running_strategy(), TUESDAY) == ("ACTIVE", "ACTIVE")
+
+
+def test_a_strategy_whose_history_has_ended_obeys_the_switch_set_last(ledger: Ledger, clock: Clock) -> None:
+    set_switch(ledger, clock, "2026-11-28 01:00", "HALTED")
+    assert switches(ledger, running_strategy(history_ends="2026-11-24"), TUESDAY) == ("HALTED", "HALTED")
+
+
+def test_a_switch_that_cannot_be_read_counts_as_halted(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise LedgerError(expected="a ledger", found="a torn page", remedy="restore a backup")
+
+    monkeypatch.setattr(ledger, "read", broken)
+    assert kill_switch_now(ledger, "running") == "HALTED"
+    assert switches(ledger, running_strategy(), MONDAY) == ("HALTED", "HALTED")
+
+
+# --- the release of a breaker ----------------------------------------------------------------------------
+
+
+def decide(ledger: Ledger, clock: Clock, session: pd.Timestamp, breaker: str | None, reset: object = None) -> None:
+    """Put as much of a session on record as a reset looks at."""
+    clock.now = (as_of_session(running_strategy().market, session) + pd.Timedelta(minutes=15)).to_pydatetime()
+    head = dict.fromkeys(("data_hash", "model_id", "code_version", "settings_hash", "content_hash"), "-")
+    details = {"verdict_allows": False, "kill_switch": "ACTIVE", "breaker_reset": reset, "cost_model_id": None}
+    numbers = dict.fromkeys(
+        (
+            "cash_usd",
+            "equity_usd",
+            "gross_fraction",
+            "net_fraction",
+            "high_water_mark_usd",
+            "drawdown_fraction",
+            "session_return",
+            "costs_usd",
+        ),
+        1.0,
+    )
+    with ledger.transaction("test", strategy="running") as transaction:
+        transaction.append("decisions", [{"session": session, **head, "details": details}])
+        transaction.append("portfolio_states", [{"session": session, **numbers, "breaker": breaker, "book": {}}])
+
+
+def set_reset(ledger: Ledger, clock: Clock, moment: str, after: pd.Timestamp, breaker: str) -> None:
+    clock.now = pd.Timestamp(moment, tz="UTC").to_pydatetime()
+    details = {"after_session": str(after.date()), "breaker": breaker}
+    row = {"control_id": moment, "kind": "breaker_reset", "state": "RESET", "who": "me", "reason": "why"}
+    ledger.append("controls", [{**row, "details": details}], run_id="test", strategy="running")
+
+
+def test_a_reset_releases_the_next_session_once(ledger: Ledger, clock: Clock) -> None:
+    decide(ledger, clock, FRIDAY, "session_loss")
+    set_reset(ledger, clock, "2026-11-21 10:00", FRIDAY, "session_loss")
+    assert breaker_reset_for(ledger, running_strategy(), MONDAY) == ("me", "why")
+    decide(ledger, clock, MONDAY, "session_loss", reset=["me", "why"])  # released, and fired again
+    assert breaker_reset_for(ledger, running_strategy(), TUESDAY) is None
+
+
+def test_a_reset_releases_no_breaker_that_fired_after_it_was_set(ledger: Ledger, clock: Clock) -> None:
+    decide(ledger, clock, FRIDAY, "session_loss")
+    set_reset(ledger, clock, "2026-11-23 22:00", FRIDAY, "session_loss")  # after Monday's decision was due
+    decide(ledger, clock, MONDAY, "drawdown")
+    assert breaker_reset_for(ledger, running_strategy(), TUESDAY) is None
+
+
+def test_a_reset_set_after_missed_sessions_is_kept_for_the_first_that_it_came_in_time_for(
+    ledger: Ledger, clock: Clock
+) -> None:
+    decide(ledger, clock, FRIDAY, "weekly_loss")
+    set_reset(ledger, clock, "2026-11-24 09:00", FRIDAY, "weekly_loss")  # Monday was missed, and is caught up now
+    assert breaker_reset_for(ledger, running_strategy(), MONDAY) is None
+    decide(ledger, clock, MONDAY, "weekly_loss")
+    assert breaker_reset_for(ledger, running_strategy(), TUESDAY) == ("me", "why")
+
+
+# --- the effect of the switch on what is held and sent ---------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def market() -> World:
+    return world(world_strategy("next_open"))
+
+
+def played(market: World, at: int, controls: Controls) -> tuple[int, int]:
+    """Fills of one session's orders under way, and the orders that it accepts, under controls of its own."""
+    allowed = Controls(verdict_allows=True)
+    rounds = replay(
+        market.strategy,
+        cost_model_from(market.strategy.costs),
+        252,
+        [market.scene(range(80, at + 1))],
+        controls=lambda row: controls if row == at else allowed,
+    ).rounds
+    return len(rounds[-1].fills[0]), int(rounds[-1].orders.accepted.sum())
+
+
+def test_orders_under_way_obey_the_switch_before_their_fill_and_new_ones_that_of_the_decision(market: World) -> None:
+    free = played(market, 150, Controls(verdict_allows=True))
+    assert min(free) > 0
+    set_later = Controls(verdict_allows=True, kill_switch="HALTED", kill_switch_before_fill="ACTIVE")
+    assert played(market, 150, set_later) == (free[0], 0)
+    released = Controls(verdict_allows=True, kill_switch="ACTIVE", kill_switch_before_fill="HALTED")
+    filled, accepted = played(market, 150, released)
+    assert (filled, accepted > 0) == (0, True)
+    assert played(market, 150, Controls(verdict_allows=True, kill_switch="HALTED")) == (0, 0)
+
+
+# --- costs -----------------------------------------------------------------------------------------------
+
+
+def test_a_cost_model_prices_the_sessions_after_its_own_and_none_before(tmp_path: Path) -> None:
+    strategy_then = running_strategy()
+    with Ledger(f"sqlite:///{tmp_path / 'costs.sqlite'}") as ledger:
+        rows = [
+            {
+                "cost_model_id": name,
+                "session": session,
+                "source": "imported",
+                "in_force": in_force,
+                "coefficients": cost_model_from(strategy_then.costs).to_dict(),
+                "figures": {},
+            }
+            for name, session, in_force in (("a", FRIDAY, True), ("b", MONDAY, False), ("c", TUESDAY, True))
+        ]
+        ledger.append("cost_models", rows, run_id="test", strategy="running")
+        costs = costs_in_force(ledger, "running")
+    after = pd.Timestamp("2026-11-25")
+    assert [costs.on(day) for day in (FRIDAY, MONDAY, TUESDAY, after)] == [None, "a", "a", "c"]
+    assert costs.newest == "c"
+
+
+def test_a_study_prices_each_session_by_the_cost_model_in_force_on_it(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    lived(home, "2016-08-31", late=False)
+    since = pd.Timestamp("2016-07-15")
+    shutil.rmtree(home / "reports", ignore_errors=True)
+    with living_in(home), open_history(strategy()) as history:
+        months = months_between(FIRST_MONTH, LAST_MONTH)
+        before = study_until(history, strategy(), months, "before", lambda _: None).study.replays["network"]
+        dear = strategy().costs.model_copy(update={"half_spread_bps": 25.0})
+        row = {
+            "cost_model_id": "dear",
+            "session": since,
+            "source": "imported",
+            "in_force": True,
+            "coefficients": cost_model_from(dear).to_dict(),
+            "figures": {},
+        }
+        history.stores.ledger.append("cost_models", [row], run_id="test", strategy="known")
+        after = study_until(history, strategy(), months, "after", lambda _: None).study.replays["network"]
+        row_of_change = history.row(since)
+    first = history.row(before.rounds[0].session)
+    assert np.array_equal(before.track.net[first : row_of_change + 1], after.track.net[first : row_of_change + 1])
+    assert spread_paid(after, until=since) == spread_paid(before, until=since)
+    assert spread_paid(after, after=since) > 20.0 * spread_paid(before, after=since)  # 25 bps and 0.5
+
+
+def spread_paid(played: Replay, until: pd.Timestamp | None = None, after: pd.Timestamp | None = None) -> float:
+    """Half-spread paid, as a fraction of what was traded."""
+    chosen = [
+        batch
+        for done in played.rounds
+        for batch in done.fills
+        if (until is None or done.session <= until) and (after is None or done.session > after)
+    ]
+    traded = sum(float(np.abs(batch.quantity * batch.mid_price).sum()) for batch in chosen)
+    return sum(float(batch.half_spread_usd.sum()) for batch in chosen) / traded
