@@ -16,7 +16,7 @@ from nn_assets.operations.decisions.lookahead import (
 from nn_assets.operations.workplace import Workplace, open_workplace
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.settings import Strategy
-from nn_assets.store.ledger.audit import verify
+from nn_assets.store.ledger.audit import verify_since_last
 
 __all__ = ["strategy_checks"]
 
@@ -62,8 +62,9 @@ def _backtest_rederives(workplace: Workplace) -> tuple[bool, str]:
 
 
 def _ledger_intact(workplace: Workplace) -> tuple[bool, str]:
-    report = verify(workplace.ledger)
-    return report.ok, str(report.first_broken or f"{report.entries} entries verify")
+    report = verify_since_last(workplace.ledger, run_id="ledger_is_intact")
+    verified = f"{report.entries} entries verify, those after entry {report.since.sequence}"
+    return report.ok, str(report.first_broken or verified)
 
 
 def _costs_grow(workplace: Workplace) -> tuple[bool, str]:
@@ -93,7 +94,12 @@ _CHECKS: tuple[tuple[str, str, str, Judge], ...] = (
         "Every decided session, told what it was told then, gives the targets on record on the backtest's path.",
         _backtest_rederives,
     ),
-    ("orders", "ledger_is_intact", "The hash chain over every row of the ledger verifies.", _ledger_intact),
+    (
+        "orders",
+        "ledger_is_intact",
+        "The hash chain over every row added since the last check verifies.",
+        _ledger_intact,
+    ),
     (
         "cost_model",
         "costs_never_fall_with_size",

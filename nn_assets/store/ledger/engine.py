@@ -36,8 +36,9 @@ def open_engine(address: str, *, read_only: bool = False) -> Engine:
 
     With ``read_only``, a SQLite file must be there, and not a byte of it is changed by being read.
 
-    Another writer is waited for 30 s at most. SQLite: write-ahead log from the first write on, full synchronisation, foreign
-    keys, and a connection of its own for every use, so that threads and processes never share one.
+    Another writer is waited for 30 s at most. SQLite: write-ahead log from the first write on, full
+    synchronisation, foreign keys, and a connection of its own for every use, so that threads and
+    processes never share one.
     PostgreSQL: a pool whose connections are tried before use, so that a server may restart.
 
     Raises
