@@ -178,12 +178,15 @@ def audit_verify(
     head: Annotated[
         str | None, typer.Option("--head", help="sequence:hash of an earlier verification, to notice a cut tail.")
     ] = None,
+    since_last: Annotated[
+        bool, typer.Option("--since-last", help="Only what was added since the last verification on record.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Recompute the hash chain over every row of the ledger."""
     from nn_assets.cli import ledger
 
-    _answer(as_json, lambda _: ledger.verify_audit(head))
+    _answer(as_json, lambda _: ledger.verify_audit(head, since_last=since_last))
 
 
 @audit_commands.command("decisions")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from nn_assets.store.ledger.audit import verify
+from nn_assets.store.ledger.audit import verify, verify_since_last
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.query_files import query_parameters
 
 __all__ = ["run_query", "verify_audit"]
 
 
-def verify_audit(head: str | None = None) -> dict[str, Any]:
+def verify_audit(head: str | None = None, *, since_last: bool = False) -> dict[str, Any]:
     """Recompute the chain over every row; not ok when anything differs.
 
     Parameters
@@ -19,9 +19,15 @@ def verify_audit(head: str | None = None) -> dict[str, Any]:
     head : str, optional
         A head noted earlier (``sequence:hash``), which the chain must still contain: a tail that was cut
         together with its entries shows in nothing else.
+    since_last : bool
+        Only what was added since the last verification on record, as every run does, and put on record.
     """
     with Ledger() as ledger:
-        found = verify(ledger, expected_head=head)
+        found = (
+            verify_since_last(ledger, run_id="audit verify", expected_head=head)
+            if since_last
+            else verify(ledger, expected_head=head)
+        )
         newest = str(found.head)
     text = (
         f"{found.entries} entries verify; head {newest}\n"

@@ -15,7 +15,7 @@ from nn_assets.operations.history import History
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
-from nn_assets.store.ledger.audit import verify
+from nn_assets.store.ledger.audit import verify_since_last
 
 __all__ = ["strategy_checks"]
 
@@ -68,8 +68,11 @@ def _backtest_rederives(history: History) -> tuple[bool, str]:
 
 
 def _ledger_intact(history: History) -> tuple[bool, str]:
-    report = verify(history.stores.ledger)
-    return report.ok, str(report.first_broken or f"{report.entries} entries verify")
+    report = verify_since_last(history.stores.ledger, run_id="ledger_is_intact")
+    verified = (
+        f"{report.entries} entries verify, those after entry {report.since.sequence}; the whole: nn-assets audit verify"
+    )
+    return report.ok, str(report.first_broken or verified)
 
 
 def _costs_grow(history: History) -> tuple[bool, str]:
@@ -104,7 +107,12 @@ _CHECKS: tuple[tuple[str, str, str, Judge], ...] = (
         _REDERIVED,
         _backtest_rederives,
     ),
-    ("orders", "ledger_is_intact", "The hash chain over every row of the ledger verifies.", _ledger_intact),
+    (
+        "orders",
+        "ledger_is_intact",
+        "The hash chain over every row added since the last check verifies.",
+        _ledger_intact,
+    ),
     (
         "cost_model",
         "costs_never_fall_with_size",

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Table, insert, select, tuple_
 from nn_assets.errors import LedgerError
 from nn_assets.store.ledger.canonical import Row, coerce_row, content_text, describe_key, key_of
 from nn_assets.store.ledger.chain import ChainHead, entry_for, read_head
-from nn_assets.store.ledger.reading import Query, latest_frame, read_frame
+from nn_assets.store.ledger.reading import Query, last_appended, latest_frame, read_frame
 from nn_assets.store.ledger.schema import CHAIN, contract_columns, natural_key, table_named
 
 __all__ = ["Appended", "LedgerTransaction"]
@@ -108,6 +108,10 @@ class LedgerTransaction:
     def latest(self, table: str, *, bookkeeping: bool = False, **bounds: Any) -> pd.DataFrame:
         """Newest rows as :meth:`Ledger.latest` gives them, this transaction's own included."""
         return latest_frame(self._connection, Query(table, **bounds), bookkeeping=bookkeeping)
+
+    def last_appended(self, table: str, **where: object) -> dict[str, Any] | None:
+        """One row as :meth:`Ledger.last_appended` gives it, this transaction's own included."""
+        return last_appended(self._connection, table, **where)
 
     def _completed(self, table: Table, record: Mapping[str, Any]) -> Row:
         offered = {"strategy": self._strategy, "known_at": self._known_at, **record}

@@ -1,4 +1,4 @@
-"""Verification of the ledger's hash chain.
+"""Verification of the ledger's hash chain: of all of it, or of what was added since the last time.
 
 What it detects: a row that was changed, deleted, or inserted without an entry; an entry that was
 changed, deleted, inserted or moved; a row whose value cannot be read back. It names the first.
@@ -8,11 +8,19 @@ some entry on, chain included, or cut the end of the chain together with its row
 consistent ledger that tells less, or something else. Against that, keep the head (``sequence:hash``)
 of an earlier verification somewhere else and hand it in as ``expected_head``: the chain must then
 still hold that very entry.
+
+:func:`verify_since_last`, which every run calls, goes on from the head that the table
+``verifications`` has on record, so that each entry and each row is looked at once. It detects all of
+the above among what was added since, and a chain that no longer holds that head. It cannot detect an
+old row that was changed, removed or added (under an old entry's number) *after* it was verified: the
+whole on demand, :func:`verify` (``nn-assets audit verify``), does. A record of a verification is
+itself a row with an entry, and is verified by the next one; a forged one is found like any other
+forged row, unless whoever forges it may also write entries, which is the case above.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, Table, column, func, inspect, select, table
@@ -23,9 +31,9 @@ from nn_assets.store.ledger.chain import GENESIS, ChainHead, entry_hash
 from nn_assets.store.ledger.engine import reading
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.reading import in_order
-from nn_assets.store.ledger.schema import CHAIN, TABLES
+from nn_assets.store.ledger.schema import CHAIN, TABLES, WHOLE_LEDGER
 
-__all__ = ["AuditFinding", "AuditReport", "verify", "verify_within"]
+__all__ = ["AuditFinding", "AuditReport", "verify", "verify_since_last", "verify_within"]
 
 Kind = Literal[
     "entry missing",
@@ -37,8 +45,10 @@ Kind = Literal[
     "row without an entry",
     "row unreadable",
     "head lost",
+    "verification unfounded",
 ]
 _FINDINGS_KEPT = 100
+_VERIFICATIONS, _OF_THE_CHAIN = "verifications", "chain"
 
 
 @dataclass(frozen=True)
@@ -62,15 +72,17 @@ class AuditReport:
     Parameters
     ----------
     entries : int
-        Entries of the chain.
+        Entries of the chain that were verified.
     rows : dict of str to int
-        Rows of each table.
+        Rows of each table that were verified.
     head : ChainHead
         The newest entry: note it elsewhere to hold a later verification against it.
     findings : tuple of AuditFinding
         In the order of the chain, at most a hundred; empty when all is well.
     unguarded : tuple of str
         Tables without the triggers that refuse changes. Nothing need have happened to them.
+    since : ChainHead
+        The entry after which verification began; what lies before was not looked at again.
     """
 
     entries: int
@@ -78,6 +90,7 @@ class AuditReport:
     head: ChainHead
     findings: tuple[AuditFinding, ...]
     unguarded: tuple[str, ...]
+    since: ChainHead = GENESIS
 
     @property
     def ok(self) -> bool:
@@ -129,24 +142,93 @@ def verify(ledger: Ledger, *, expected_head: str | ChainHead | None = None) -> A
         return verify_within(connection, expected_head=expected_head)
 
 
-def verify_within(connection: Connection, *, expected_head: str | ChainHead | None = None) -> AuditReport:
-    """Check a ledger as :func:`verify` does, in a transaction that is under way: its own rows included."""
-    findings, head, entries = _check_chain(connection)
+def verify_since_last(ledger: Ledger, *, run_id: str, expected_head: str | ChainHead | None = None) -> AuditReport:
+    """Check what was added since the last verification on record, and put this one on record.
+
+    Nothing is appended where something is wrong, so that the next verification finds it again, nor
+    where nothing but records of verifications was added, so that verifying does not feed itself.
+    Where the record itself is wrong, the whole ledger is checked.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    run_id : str
+        Who verifies.
+    expected_head : ChainHead or ``sequence:hash``, optional
+        As :func:`verify` takes it.
+
+    Raises
+    ------
+    LedgerError
+        The ledger cannot be read or appended to.
+    """
+    with reading(ledger.engine) as connection:
+        start, unfounded = _last_verified(connection)
+        report = verify_within(connection, expected_head=expected_head, since=start)
+        grown = _grown_since(connection, start)
+    if unfounded:
+        findings = sorted((*unfounded, *report.findings), key=_position)
+        return replace(report, findings=tuple(findings[:_FINDINGS_KEPT]))
+    if report.ok and grown:
+        row = {
+            "verification_id": f"{_OF_THE_CHAIN}-{report.head.sequence}",
+            "kind": _OF_THE_CHAIN,
+            "until_sequence": report.head.sequence,
+            "head_hash": report.head.hash,
+        }
+        ledger.append(_VERIFICATIONS, [row], run_id=run_id, strategy=WHOLE_LEDGER)
+    return report
+
+
+def _last_verified(connection: Connection) -> tuple[ChainHead, list[AuditFinding]]:
+    """Return the head verified last, and what is wrong with the record of it: then all is to be verified."""
+    stored = TABLES[_VERIFICATIONS]
+    of_the_chain = select(stored.c.sequence, stored.c.until_sequence, stored.c.head_hash).where(
+        stored.c.strategy == WHOLE_LEDGER, stored.c.kind == _OF_THE_CHAIN
+    )
+    row = connection.execute(of_the_chain.order_by(stored.c.sequence.desc()).limit(1)).one_or_none()
+    if row is None:
+        return GENESIS, []
+    if not isinstance(row.until_sequence, int) or not 0 < row.until_sequence < row.sequence:
+        says = f"entry {row.sequence} says that entry {row.until_sequence} was verified before it"
+        return GENESIS, [AuditFinding(row.sequence, "verification unfounded", _VERIFICATIONS, "", says)]
+    head = ChainHead(sequence=row.until_sequence, hash=str(row.head_hash))
+    lost = _check_expected(connection, head)
+    return (GENESIS if lost else head), lost
+
+
+def _grown_since(connection: Connection, start: ChainHead) -> bool:
+    others = select(CHAIN.c.sequence).where(CHAIN.c.sequence > start.sequence, CHAIN.c.table_name != _VERIFICATIONS)
+    return connection.execute(others.limit(1)).first() is not None
+
+
+def verify_within(
+    connection: Connection, *, expected_head: str | ChainHead | None = None, since: ChainHead = GENESIS
+) -> AuditReport:
+    """Check a ledger as :func:`verify` does, in a transaction that is under way: its own rows included.
+
+    With ``since``, an entry that the chain holds, only entries and rows after that one are looked at.
+    """
+    findings, head, entries = _check_chain(connection, since)
     rows = {}
     for stored in TABLES.values():
-        wrong, rows[stored.name] = _check_rows(connection, stored)
+        wrong, rows[stored.name] = _check_rows(connection, stored, since)
         findings += wrong
     if expected_head is not None:
         findings += _check_expected(connection, _parse_head(expected_head))
     unguarded = _unguarded(connection)
-    findings.sort(key=lambda finding: (finding.sequence, finding.table, finding.key))
-    return AuditReport(entries, rows, head, tuple(findings[:_FINDINGS_KEPT]), unguarded)
+    findings.sort(key=_position)
+    return AuditReport(entries, rows, head, tuple(findings[:_FINDINGS_KEPT]), unguarded, since)
 
 
-def _check_chain(connection: Connection) -> tuple[list[AuditFinding], ChainHead, int]:
+def _position(finding: AuditFinding) -> tuple[int, str, str]:
+    return finding.sequence, finding.table, finding.key
+
+
+def _check_chain(connection: Connection, since: ChainHead) -> tuple[list[AuditFinding], ChainHead, int]:
     findings: list[AuditFinding] = []
-    head, entries = GENESIS, 0
-    for entry in in_order(connection, CHAIN):
+    head, entries = since, 0
+    for entry in in_order(connection, CHAIN, after=_after(since)):
         entries += 1
         place = (entry.table_name, entry.row_key)
         if entry.sequence != head.sequence + 1:
@@ -165,21 +247,28 @@ def _check_chain(connection: Connection) -> tuple[list[AuditFinding], ChainHead,
     return findings, head, entries
 
 
-def _check_rows(connection: Connection, stored: Table) -> tuple[list[AuditFinding], int]:
+def _after(since: ChainHead) -> int | None:
+    return None if since == GENESIS else since.sequence  # without a bound, a row numbered below 1 shows too
+
+
+def _check_rows(connection: Connection, stored: Table, since: ChainHead) -> tuple[list[AuditFinding], int]:
     """Walk a table and its entries side by side, in the order of the chain."""
-    count = int(connection.execute(select(func.count()).select_from(stored)).scalar_one())
+    counting = select(func.count()).select_from(stored)
+    if since != GENESIS:
+        counting = counting.where(stored.c.sequence > since.sequence)
+    count = int(connection.execute(counting).scalar_one())
     try:
-        return _matched(connection, stored), count
+        return _matched(connection, stored, since), count
     except (TypeError, ValueError, OverflowError) as error:
         unread = AuditFinding(0, "row unreadable", stored.name, "", f"{type(error).__name__}: {error}")
         return [unread], count
 
 
-def _matched(connection: Connection, stored: Table) -> list[AuditFinding]:
+def _matched(connection: Connection, stored: Table, since: ChainHead) -> list[AuditFinding]:
     findings: list[AuditFinding] = []
-    entries = in_order(connection, CHAIN, of_table=stored.name)
+    entries = in_order(connection, CHAIN, of_table=stored.name, after=_after(since))
     entry = next(entries, None)
-    for row in in_order(connection, stored):
+    for row in in_order(connection, stored, after=_after(since)):
         while entry is not None and entry.sequence < row.sequence:
             findings.append(_deleted(entry))
             entry = next(entries, None)

@@ -23,7 +23,7 @@ from nn_assets.store.ledger.chain import ChainHead, read_head
 from nn_assets.store.ledger.engine import open_engine, reading, writing
 from nn_assets.store.ledger.migrations import upgrade
 from nn_assets.store.ledger.queries import run_query
-from nn_assets.store.ledger.reading import Query, latest_frame, read_frame
+from nn_assets.store.ledger.reading import Query, last_appended, latest_frame, read_frame
 from nn_assets.store.ledger.schema import CHAIN, table_named
 from nn_assets.store.values import as_moment
 
@@ -154,6 +154,11 @@ class Ledger:
         query = Query(table, strategy, None, last, as_of, recorded_by, None, where or {})
         with reading(self.engine) as connection:
             return latest_frame(connection, query, bookkeeping=bookkeeping)
+
+    def last_appended(self, table: str, **where: object) -> dict[str, Any] | None:
+        """The row appended last of those with these values, bookkeeping included, or None."""
+        with reading(self.engine) as connection:
+            return last_appended(connection, table, **where)
 
     def count(self, table: str, strategy: str | None = None) -> int:
         """How many rows a table holds, every version counted."""

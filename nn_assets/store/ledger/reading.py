@@ -29,7 +29,7 @@ from nn_assets.errors import LedgerError
 from nn_assets.store.ledger.columns import CanonicalJson, Moment, SessionDate
 from nn_assets.store.ledger.schema import contract_columns, natural_key, table_named
 
-__all__ = ["Query", "in_order", "latest_frame", "read_frame", "typed_column"]
+__all__ = ["Query", "in_order", "last_appended", "latest_frame", "read_frame", "typed_column"]
 
 _ROWS_A_FETCH = 5_000
 
@@ -153,6 +153,18 @@ def latest_frame(connection: Connection, query: Query, *, bookkeeping: bool = Fa
     else:
         statement = statement.order_by(table.c.sequence.desc()).limit(1)
     return _framed(connection, table, statement, bookkeeping=bookkeeping)
+
+
+def last_appended(connection: Connection, table: str, **where: object) -> dict[str, Any] | None:
+    """Return the row appended last of those with these values, whatever its version, or None.
+
+    Where an index ends in ``sequence`` its cost does not grow with the table, as that of
+    :func:`latest_frame`, which weighs every version, does.
+    """
+    stored = table_named(table)
+    statement = select(stored).where(*(stored.c[name] == value for name, value in where.items()))
+    found = connection.execute(statement.order_by(stored.c.sequence.desc()).limit(1)).mappings().one_or_none()
+    return None if found is None else dict(found)
 
 
 def _framed(connection: Connection, table: Table, statement: Select[Any], *, bookkeeping: bool) -> pd.DataFrame:

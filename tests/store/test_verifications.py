@@ -1,0 +1,227 @@
+"""A verification goes on from the last one on record: it looks at each entry once, and still finds tampering."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nn_assets.errors import LedgerError
+from nn_assets.store.ledger import audit, schema
+from nn_assets.store.ledger.audit import verify, verify_since_last
+from nn_assets.store.ledger.ledger import Ledger
+from tests.store.rounds import append_round, day_round
+from tests.store.test_audit import tamper
+
+__all__ = ["tamper"]
+
+Tamper = Callable[..., None]
+
+
+@pytest.fixture
+def verified(ledger: Ledger) -> Ledger:
+    """A ledger verified after its first session, with a second one added since."""
+    append_round(ledger, day_round("2018-01-02", symbols=2))
+    assert verify_since_last(ledger, run_id="one").ok
+    append_round(ledger, day_round("2018-01-03", symbols=2))
+    return ledger
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What is hashed while a test runs: one item for each entry and for each row."""
+    seen: list[str] = []
+    for name in ("entry_hash", "row_hash"):
+        real = getattr(audit, name)
+
+        def counted(*arguments: object, real=real, name=name) -> str:
+            seen.append(name)
+            return real(*arguments)
+
+        monkeypatch.setattr(audit, name, counted)
+    return seen
+
+
+def on_record(ledger: Ledger) -> pd.DataFrame:
+    return ledger.read("verifications", where={"kind": "chain"}, bookkeeping=True).sort_values("sequence")
+
+
+def test_the_first_verification_is_of_everything_and_is_put_on_record(ledger: Ledger) -> None:
+    append_round(ledger, day_round(symbols=2))
+    head = ledger.head()
+    report = verify_since_last(ledger, run_id="me")
+    assert (report.ok, report.head, report.entries, report.since.sequence) == (True, head, head.sequence, 0)
+    (row,) = on_record(ledger).to_dict("records")
+    assert (row["until_sequence"], row["head_hash"]) == (head.sequence, head.hash)
+    assert (row["strategy"], row["run_id"], row["sequence"]) == ("*", "me", head.sequence + 1)
+    assert verify(ledger).ok
+
+
+def test_the_next_one_looks_only_at_what_was_added(verified: Ledger, hashed: list[str]) -> None:
+    (first,) = on_record(verified)["until_sequence"]
+    added = verified.head().sequence - first
+    report = verify_since_last(verified, run_id="two")
+    assert report.ok
+    assert (report.entries, report.since.sequence) == (added, first)
+    assert sum(report.rows.values()) == added
+    assert (hashed.count("entry_hash"), hashed.count("row_hash")) == (added, added)
+    assert on_record(verified)["until_sequence"].tolist() == [first, first + added]
+
+
+def test_nothing_is_appended_while_nothing_was_added(verified: Ledger) -> None:
+    verify_since_last(verified, run_id="two")
+    head = verified.head()
+    for _ in range(3):
+        report = verify_since_last(verified, run_id="again")
+        assert report.ok
+        assert report.entries == 1  # the record of the verification before
+    assert verified.head() == head
+
+
+def test_an_empty_ledger_verifies_and_stays_empty(ledger: Ledger) -> None:
+    assert verify_since_last(ledger, run_id="me").ok
+    assert ledger.head().sequence == 0
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind", "table"),
+    [
+        ("UPDATE fills SET price = price + 1e-9 WHERE session = '2018-01-03'", "row changed", "fills"),
+        ("DELETE FROM holdings WHERE session = '2018-01-03' AND symbol = 'S01'", "row deleted", "holdings"),
+        ("DELETE FROM drift WHERE sequence = (SELECT MAX(sequence) FROM drift)", "row deleted", "drift"),
+        ("DELETE FROM verifications", "row deleted", "verifications"),
+        ("UPDATE verifications SET run_id = 'someone else'", "row changed", "verifications"),
+        ("UPDATE audit_chain SET row_hash = hash WHERE sequence = (SELECT MAX(sequence) FROM audit_chain)",
+         "entry changed", None),
+        ("DELETE FROM audit_chain WHERE sequence = (SELECT MAX(sequence) - 3 FROM audit_chain)",
+         "entry missing", None),
+        ("UPDATE audit_chain SET hash = row_hash WHERE sequence = (SELECT until_sequence FROM verifications)",
+         "head lost", None),
+        ("DELETE FROM audit_chain WHERE sequence = (SELECT until_sequence FROM verifications)",
+         "head lost", None),
+        ("UPDATE verifications SET until_sequence = 100000", "verification unfounded", "verifications"),
+        ("UPDATE verifications SET until_sequence = sequence", "verification unfounded", "verifications"),
+        ("UPDATE verifications SET until_sequence = until_sequence + 0, head_hash = 'forged'", "head lost", None),
+        ("UPDATE verifications SET until_sequence = NULL", "verification unfounded", "verifications"),
+    ],
+)  # fmt: skip
+def test_tampering_since_the_last_verification_is_found(
+    verified: Ledger, tamper: Tamper, statement: str, kind: str, table: str | None
+) -> None:
+    tamper(statement)
+    before = verified.count("verifications")
+    for _ in range(2):  # nothing wrong is ever put on record as verified: it is found again
+        report = verify_since_last(verified, run_id="two")
+        assert not report.ok
+        assert kind in {finding.kind for finding in report.findings}
+        assert table is None or table in {finding.table for finding in report.findings}
+    assert verified.count("verifications") == before
+
+
+def test_a_row_added_behind_the_systems_back_is_found(verified: Ledger, tamper: Tamper) -> None:
+    tamper(
+        "CREATE TEMP TABLE copied AS SELECT * FROM fills LIMIT 1",
+        "UPDATE copied SET fill_id = 'forged', sequence = (SELECT MAX(sequence) + 1 FROM audit_chain)",
+        "INSERT INTO fills SELECT * FROM copied",
+    )
+    assert [each.kind for each in verify_since_last(verified, run_id="two").findings] == ["row without an entry"]
+
+
+def test_a_verification_forged_to_cover_up_is_found(verified: Ledger, tamper: Tamper) -> None:
+    head = verified.head()
+    tamper(
+        "UPDATE fills SET price = 1.0 WHERE session = '2018-01-03'",
+        "CREATE TEMP TABLE copied AS SELECT * FROM verifications LIMIT 1",
+        f"UPDATE copied SET verification_id = 'forged', until_sequence = {head.sequence}, "
+        f"head_hash = '{head.hash}', sequence = {head.sequence + 1}",
+        "INSERT INTO verifications SELECT * FROM copied",
+    )
+    (found,) = verify_since_last(verified, run_id="two").findings
+    assert (found.kind, found.table) == ("row without an entry", "verifications")
+
+
+def test_a_chain_cut_back_behind_its_last_verification_is_found(verified: Ledger, tamper: Tamper) -> None:
+    until = int(on_record(verified)["until_sequence"].iloc[-1])
+    holding = [
+        f"DELETE FROM {table} WHERE sequence >= {until}"
+        for table in schema.TABLES
+        if table != "verifications" and (verified.read(table, bookkeeping=True)["sequence"] >= until).any()
+    ]
+    tamper(*holding, f"DELETE FROM audit_chain WHERE sequence >= {until}")
+    kinds = {finding.kind for finding in verify_since_last(verified, run_id="two").findings}
+    assert {"head lost", "row without an entry"} <= kinds
+
+
+def test_an_old_row_changed_after_it_was_verified_is_found_by_the_whole_only(verified: Ledger, tamper: Tamper) -> None:
+    """The limit that the module's docstring states."""
+    tamper("UPDATE fills SET price = 1.0 WHERE session = '2018-01-02'")
+    assert verify_since_last(verified, run_id="two").ok
+    assert {each.kind for each in verify(verified).findings} == {"row changed"}
+
+
+def test_two_that_verify_at_once_put_one_record(verified: Ledger, ledger_url: str) -> None:
+    head = verified.head()
+    row = {"verification_id": f"chain-{head.sequence}", "kind": "chain", "until_sequence": head.sequence,
+           "head_hash": head.hash}  # fmt: skip
+    for run in ("a", "b"):
+        with Ledger(ledger_url) as other:
+            other.append("verifications", [row], run_id=run, strategy="*")
+    assert verified.count("verifications") == 2
+
+
+def test_the_table_serves_other_verifications_too(ledger: Ledger) -> None:
+    append_round(ledger, day_round(symbols=1))
+    for session in ("2018-01-02", "2018-01-03"):
+        row = {"verification_id": f"decisions-{session}", "kind": "decisions", "until_session": session,
+               "details": {"sessions": 1}}  # fmt: skip
+        ledger.append("verifications", [row], run_id="r", strategy="demo")
+    verify_since_last(ledger, run_id="me")
+    newest = ledger.latest("verifications", "demo", where={"kind": "decisions"}).iloc[0]
+    assert newest["until_session"] == pd.Timestamp("2018-01-03")
+    assert pd.isna(newest["until_sequence"])
+    assert ledger.last_appended("verifications", strategy="demo", kind="decisions")["details"] == {"sessions": 1}
+    assert ledger.last_appended("verifications", strategy="other") is None
+    assert verify(ledger).ok
+
+
+def test_a_verification_that_is_not_whole_is_refused(ledger: Ledger) -> None:
+    with pytest.raises(LedgerError, match="kind"):
+        ledger.append("verifications", [{"verification_id": "v"}], run_id="r", strategy="demo")
+
+
+@pytest.mark.slow
+def test_after_a_thousand_sessions_it_costs_what_it_does_after_twenty(tmp_path: Path, hashed: list[str]) -> None:
+    days = [str(day.date()) for day in pd.bdate_range("2014-01-02", periods=1_001)]
+    hashes: dict[int, int] = {}
+    seconds: dict[int, float] = {}
+
+    def verify_now(ledger: Ledger, number: int) -> None:
+        hashed.clear()
+        began = time.perf_counter()
+        assert verify_since_last(ledger, run_id="bench").ok
+        hashes[number], seconds[number] = len(hashed), time.perf_counter() - began
+
+    with Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}") as ledger:
+        for first, last in ((0, 20), (20, 21), (21, 1_000), (1_000, 1_001)):
+            append_rounds(ledger, days[first:last])
+            verify_now(ledger, last)
+        began = time.perf_counter()
+        assert verify(ledger).ok
+        whole = time.perf_counter() - began
+    print(f"hashes {hashes}; seconds {seconds}; the whole after 1,001: {whole:.2f} s")
+    assert hashes[21] == hashes[1_001] < hashes[1_000] / 500
+    assert seconds[1_001] < whole / 20  # no walk through what was verified before hides in it
+
+
+def append_rounds(ledger: Ledger, days: list[str]) -> None:
+    """Sessions of one symbol, in one transaction: the disk is waited for once."""
+    with ledger.transaction("run", strategy="demo") as transaction:
+        tables: dict[str, list[dict[str, object]]] = {}
+        for day in days:
+            for table, rows in day_round(day, symbols=1).items():
+                tables.setdefault(table, []).extend(rows)
+        for table, rows in tables.items():
+            transaction.append(table, rows)
