@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 __all__ = ["app", "main"]
 
 app = typer.Typer(
+    rich_markup_mode=None,  # frames and colours cost more than the command they frame
     help="Validated data, walk-forward networks, sized positions and oversight, on Dagster.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-audit_commands = typer.Typer(help="The ledger's hash chain.", no_args_is_help=True)
-control_commands = typer.Typer(help="Kill switch and breakers.", no_args_is_help=True)
+audit_commands = typer.Typer(rich_markup_mode=None, help="The ledger's hash chain.", no_args_is_help=True)
+control_commands = typer.Typer(rich_markup_mode=None, help="Kill switch and breakers.", no_args_is_help=True)
 app.add_typer(audit_commands, name="audit")
 app.add_typer(control_commands, name="control")
 
