@@ -121,8 +121,8 @@ def contents(wheel: Path) -> dict[str, bytes]:
 
 
 def sizes(folder: Path) -> dict[str, int]:
-    """Every file below a folder, with its size."""
-    return {str(file.relative_to(folder)): file.stat().st_size for file in folder.rglob("*") if file.is_file()}
+    """Every file below a folder, with its size; folders count, empty ones too."""
+    return {str(each.relative_to(folder)): each.stat().st_size if each.is_file() else 0 for each in folder.rglob("*")}
 
 
 @pytest.fixture(scope="module")

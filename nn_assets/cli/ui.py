@@ -8,7 +8,7 @@ import subprocess
 import sys
 from contextlib import suppress
 
-from nn_assets.orchestration.instance import open_instance
+from nn_assets.orchestration.instance import dagster_home, open_instance
 from nn_assets.store.home import checkout, home, instance_root
 
 __all__ = ["serve_ui"]
@@ -33,7 +33,7 @@ def serve_ui(port: int) -> None:
         str(instance_root() / "workspace.yaml"),
     ]
     # The instance that headless runs use, whatever DAGSTER_HOME the user has for other work.
-    environment = {**os.environ, "DAGSTER_HOME": str(instance_root())}
+    environment = {**os.environ, "DAGSTER_HOME": str(dagster_home())}
     # A session of its own: an interrupt reaches it once, from here, and nothing of it can be left behind.
     server = subprocess.Popen(command, cwd=checkout() or home(), env=environment, start_new_session=True)  # noqa: S603  fixed
     signal.signal(signal.SIGTERM, _interrupt)

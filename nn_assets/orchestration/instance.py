@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from pathlib import Path
+
 import dagster as dg
 from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
@@ -13,7 +17,7 @@ from nn_assets.errors import LedgerError
 from nn_assets.store.home import dagster_database_url, home, instance_root
 from nn_assets.store.ledger.dagster_schema import dagster_schema
 
-__all__ = ["HomeArtifacts", "HomeLogs", "HomeStorage", "open_instance"]
+__all__ = ["HomeArtifacts", "HomeLogs", "HomeStorage", "dagster_home", "open_instance"]
 
 
 def _folder(name: str) -> str:
@@ -92,3 +96,16 @@ class HomeLogs(LocalComputeLogManager):
 def open_instance() -> dg.DagsterInstance:
     """The persisted instance that headless runs, ``dagster dev`` and the tests of them share."""
     return dg.DagsterInstance.from_config(str(instance_root()))
+
+
+def dagster_home() -> Path:
+    """Folder in the home for Dagster's own programs, with the configuration that :func:`open_instance` reads.
+
+    They make folders beside their configuration (``logs``, ``.logs_queue``), which must be neither in a checkout nor
+    in an installed package.
+    """
+    folder = Path(_folder("instance"))
+    fresh = folder / f".dagster.yaml.{os.getpid()}"
+    shutil.copyfile(instance_root() / "dagster.yaml", fresh)
+    fresh.replace(folder / "dagster.yaml")
+    return folder

@@ -1,0 +1,66 @@
+"""What ``nn-assets ui`` starts: Dagster on the packaged workspace, with a folder of its own in the home."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from nn_assets.cli import ui
+from nn_assets.store.home import instance_root
+
+
+class Recorded:
+    """A server that ends at once, and what it was started with."""
+
+    started: tuple[Any, ...]
+
+    def __init__(self, command: list[str], **how: Any) -> None:
+        Recorded.started = (command, how)
+        self.pid = 2**22 + 1  # above what Linux gives
+
+    def wait(self, *_: float) -> int:
+        return 0
+
+    def terminate(self) -> None:
+        pass
+
+
+@pytest.fixture
+def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], dict[str, Any]]:
+    monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
+    monkeypatch.setenv("DAGSTER_HOME", "/somebody/elses")
+    with monkeypatch.context() as patched:
+        patched.setattr(ui.subprocess, "Popen", Recorded)
+        patched.setattr(ui.signal, "signal", lambda *_: None)
+        ui.serve_ui(4321)
+    return Recorded.started
+
+
+def test_what_dagster_writes_beside_its_configuration_lies_in_the_home(started, tmp_path) -> None:
+    # Its webserver makes logs/ and .logs_queue/ in DAGSTER_HOME: a checkout or site-packages is no place for them.
+    folder = Path(started[1]["env"]["DAGSTER_HOME"])
+    assert tmp_path in folder.parents
+    assert folder != tmp_path / "dagster"  # whose logs/ are what steps printed
+    told = yaml.safe_load((folder / "dagster.yaml").read_text(encoding="utf-8"))
+    assert told == yaml.safe_load((instance_root() / "dagster.yaml").read_text(encoding="utf-8"))
+
+
+def test_a_configuration_of_an_older_version_is_replaced(started, tmp_path, monkeypatch) -> None:
+    file = Path(started[1]["env"]["DAGSTER_HOME"]) / "dagster.yaml"
+    assert tmp_path in file.parents  # before it is written to: never a checkout's
+    file.write_text("telemetry: {enabled: true}\n", encoding="utf-8")
+    monkeypatch.setattr(ui.subprocess, "Popen", Recorded)
+    monkeypatch.setattr(ui.signal, "signal", lambda *_: None)
+    ui.serve_ui(4321)
+    assert file.read_bytes() == (instance_root() / "dagster.yaml").read_bytes()
+
+
+def test_it_is_the_dagster_of_this_python(started) -> None:
+    command, how = started
+    assert command[:4] == [sys.executable, "-m", "dagster", "dev"]
+    assert command[-1] == str(instance_root() / "workspace.yaml")
+    assert how["start_new_session"] is True
