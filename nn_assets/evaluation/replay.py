@@ -43,6 +43,7 @@ class Replay:
 
     rounds: tuple[Round, ...]
     track: BookTrack
+    latched: int = 0  # sessions for which a breaker had been latched at the end
 
     @property
     def standing(self) -> Standing:
@@ -69,6 +70,7 @@ def replay(
     scenes: Iterable[Scene],
     *,
     standing: Standing | None = None,
+    latched: int = 0,
     controls: Callable[[int], Controls] | None = None,
     late: Callable[[int], LateActions | None] | None = None,
     progress: Callable[[int], None] | None = None,
@@ -87,6 +89,8 @@ def replay(
         In order of time, without a gap; each on the same axis of sessions and symbols.
     standing : Standing, optional
         State before the first row; a flat book when left out.
+    latched : int
+        Sessions for which its breaker had been latched, where an earlier replay is taken on.
     controls : callable, optional
         Row to the controls in force, to play recorded sessions again as they were.
     late : callable, optional
@@ -97,7 +101,7 @@ def replay(
     rounds: list[Round] = []
     state, equity = standing, 0.0
     results: dict[int, tuple[float, float, float]] = {}
-    latched, bars = 0, 0
+    bars = 0
     for scene in scenes:
         symbols, sessions = scene.market.panel.symbols, scene.market.panel.sessions
         bars = len(sessions)
@@ -122,7 +126,7 @@ def replay(
             rounds.append(done)
             if progress is not None:
                 progress(len(rounds))
-    return Replay(tuple(rounds), _track(results, bars))
+    return Replay(tuple(rounds), _track(results, bars), latched)
 
 
 def _track(results: Mapping[int, tuple[float, float, float]], bars: int) -> BookTrack:

@@ -121,19 +121,23 @@ def run_study(
         labels[known.rows[-1]] = known.labels
         scenes.append(_scene(material, known, ESTIMATORS[0], None))
     replays = {estimator: player.replay for estimator, player in players.items()}
-    tracks: dict[str, BookTrack] = {name: done.track for name, done in replays.items()}
+    stop = rows[-1] + 1
+    tracks: dict[str, BookTrack] = {
+        name: BookTrack(done.track.net[:stop], done.track.gross[:stop], done.track.turnover[:stop])
+        for name, done in replays.items()
+    }
     tracks[YARDSTICK] = buy_and_hold(scenes)
     last = labels[rows[-1]].until(rows[-1])
     record = StudyRecord(
-        sessions=material.sessions[: rows[-1] + 1],
+        sessions=material.sessions[:stop],
         symbols=material.symbols,
-        forecasts={name: material.forecasts[name].calibrated[: rows[-1] + 1] for name in ESTIMATORS},
+        forecasts={name: material.forecasts[name].calibrated[:stop] for name in ESTIMATORS},
         targets=last.targets,
         returns=last.returns,
         realised_row=last.realised_row,
-        months=np.array(material.month_by_row[: rows[-1] + 1], dtype=np.str_),
+        months=np.array(material.month_by_row[:stop], dtype=np.str_),
         tracks=tracks,
-        regimes=regimes[: rows[-1] + 1],
+        regimes=regimes[:stop],
     )
     figures = _figures(strategy, sessions_per_year, record, trials, trial_sharpes, by_fold=True)
     return Study(record, replays, rows, figures, labels)
@@ -168,6 +172,7 @@ class _Player:
                 self._sessions_per_year,
                 [scene],
                 standing=self._parts[-1].standing if self._parts else None,
+                latched=self._parts[-1].latched if self._parts else 0,
                 late=lambda row: late if row == known.rows[0] else None,
             )
         )

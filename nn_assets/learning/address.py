@@ -24,8 +24,9 @@ _DIGITS = 16
 
 @cache
 def code_version() -> str:
-    """Hash of the sources of features/ and learning/, 16 hex digits; a commit elsewhere changes nothing."""
+    """Hash of the sources of arrays.py, features/ and learning/, 16 hex digits; a commit elsewhere changes nothing."""
     digest = hashlib.sha256()
+    digest.update(hashlib.sha256((files("nn_assets") / "arrays.py").read_bytes().replace(b"\r\n", b"\n")).digest())
     for room in _ROOMS:
         for name, source in sorted(_sources(files(room), room)):
             digest.update(name.encode() + b"\0" + hashlib.sha256(source).digest())

@@ -128,6 +128,14 @@ class Cut:
         record = self._features_record()
         if not (self.bars_are_published and self._actions_are_published):
             return self.compute_cube()
+        return self._stored(record)
+
+    @property
+    def stored_cube(self) -> Cube:
+        """Features as they are stored, cut at ``last``, whatever is known of their facts; errors as of ``cube``."""
+        return self._stored(self._features_record())
+
+    def _stored(self, record: pd.Series) -> Cube:
         name = self.facts.strategy.name
         return self.facts.stores.lake.read_cube(name, FEATURES, str(record["address"])).until(self.last)
 

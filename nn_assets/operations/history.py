@@ -70,7 +70,16 @@ class History(StoredFacts):
         return SessionView(self, day, row, self.cut_for(day))
 
     def cut_for(self, session: pd.Timestamp) -> Cut:
-        """The cut that serves a session: what its stretch knows at its end."""
+        """The cut that serves a session: what its stretch knows at its end, or at the last session published.
+
+        Raises
+        ------
+        DecisionError
+            The session is not closed yet, lies in the vault, or is no session of the calendar.
+        PublicationError
+            The publication in force does not cover it.
+        """
+        self.covering(session)
         return self._cut(int(self._numbers[self.row(session)]))
 
     def row(self, session: pd.Timestamp) -> int:
@@ -101,6 +110,7 @@ class History(StoredFacts):
         numbered = enumerate(rows)
         for (number, _), run in groupby(numbered, key=lambda each: (int(self._numbers[each[1]]), each[1] - each[0])):
             together = [row for _, row in run]
+            self.covering(self.axis[together[-1]])
             yield Stretch(number, range(together[0], together[-1] + 1), self._cut(number))
 
     @cached_property
@@ -118,7 +128,12 @@ class History(StoredFacts):
         if len(self.decision_moments):
             late |= raw["ingested_at"] > self.decision_moments.min()
         late &= raw["session"] <= self.last_session
-        facts = saying_something_new(raw, late.to_numpy())[columns]
+        changed = saying_something_new(raw, late.to_numpy())
+        late_rows = raw[late]
+        key = ["symbol", "session"]
+        # All late versions of what was changed: one that repeats another may have been stored before it.
+        of_changed = pd.MultiIndex.from_frame(late_rows[key]).isin(pd.MultiIndex.from_frame(changed[key]))
+        facts = late_rows[of_changed][columns]
         if actions is None:
             return facts
         seen = actions[actions["ex_session"] <= self.last_session]
@@ -126,7 +141,8 @@ class History(StoredFacts):
 
     def _cut(self, number: int) -> Cut:
         if number not in self._cuts:
-            last = self.axis[int(np.flatnonzero(self._numbers == number)[-1])]
+            ends = self.axis[int(np.flatnonzero(self._numbers == number)[-1])]
+            last = min(ends, self.covering(None).last_session)
             self._cuts[number] = Cut(self, last)
             while len(self._cuts) > _CUTS_KEPT:
                 self._cuts.popitem(last=False)

@@ -25,6 +25,7 @@ from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.running import materialise
 from nn_assets.sources.simulated import SimulatedSource
+from nn_assets.store.lake.lake import Lake
 from tests.orchestration.conftest import (
     FIRST_LIVE,
     FIRST_MONTH,
@@ -131,6 +132,7 @@ def test_market_and_drift_are_measured_over_members_live_in_replay_and_in_the_st
         heard(module, "drift_watch")
     heard(models, "model_reference")
     strategy = strategy_of()
+    shutil.rmtree(Lake().folder(NAME, models.REFERENCES))  # kept from the run before: to be made again
     with open_history(strategy) as history:
         members = history.view().members
         assert members is not None

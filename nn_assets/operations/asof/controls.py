@@ -11,7 +11,7 @@ import pandas as pd
 
 from nn_assets.errors import LedgerError
 from nn_assets.market.calendar.sessions import session_hours
-from nn_assets.operations.clock import as_of_session, last_stated_session
+from nn_assets.operations.clock import as_of_session, last_stated_session, now_utc
 from nn_assets.portfolio.breakers import KillSwitch
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
@@ -48,7 +48,8 @@ def _state(ledger: Ledger, strategy: str, moment: pd.Timestamp | None) -> str:
 
 
 def _has_clock(strategy: Strategy) -> bool:
-    return last_stated_session(strategy.market) is None
+    stated = last_stated_session(strategy.market)
+    return stated is None or as_of_session(strategy.market, stated) > now_utc()
 
 
 def breaker_reset_for(ledger: Ledger, strategy: Strategy, session: pd.Timestamp) -> tuple[str, str] | None:

@@ -48,6 +48,11 @@ def stretch_numbers(
     inside = rows >= 0
     if inside.any():
         first, last = int(rows[inside].min()), int(rows[inside].max())
+        decided = np.zeros(size + 1, dtype=np.bool_)
+        decided[rows[inside]] = True
+        flips = np.flatnonzero(np.diff(decided.astype(np.int64)) != 0) + 1
+        if int(decided.sum()) != last - first + 1:  # sessions left out: what was stored decides on one side only
+            starts[flips] = True
         stored = np.maximum.accumulate(_nanoseconds(recorded_at[inside]))
         ingested = _nanoseconds(facts["ingested_at"])
         from_row = np.append(rows[inside], last + 1)[np.searchsorted(stored, ingested, side="left")]

@@ -29,7 +29,7 @@ _CUTS = (0.5, 0.75, 0.95)
 def features_repeat_when_cut(history: History) -> tuple[list[str], list[pd.Timestamp]]:
     """Compute features on history cut at three sessions, and name what differs from the stored ones."""
     cut = history.cut_for(history.last_session)
-    stored = cut.cube
+    stored = cut.stored_cube
     cuts = [stored.sessions[int(share * (stored.bars - 1))] for share in _CUTS]
     differing = []
     for last in cuts:
