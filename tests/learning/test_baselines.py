@@ -7,7 +7,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from nn_assets.errors import TrainingError
-from nn_assets.learning import baselines
 from nn_assets.learning.baselines import BoostedTrees, LinearModel, fit_boosting, fit_linear
 from nn_assets.learning.windows import Samples
 from tests.learning.tiny import tiny_samples
@@ -49,7 +48,7 @@ def test_boosted_trees_predict_what_scikit_learn_does_after_export(monkeypatch: 
             made.append(self)
             return super().fit(*arguments, **named)
 
-    monkeypatch.setattr(baselines, "HistGradientBoostingClassifier", Recorded)
+    monkeypatch.setattr("sklearn.ensemble.HistGradientBoostingClassifier", Recorded)
     trees = fit_boosting(*tiny_samples(), seed=1)
     _, _, judged, known = _parts()
     random = np.random.default_rng(0).normal(size=(500, 4)) * 3.0
