@@ -28,7 +28,7 @@ from nn_assets.session.market_view import MarketView
 from nn_assets.settings import Strategy
 from nn_assets.signals.signals import outcome_statistics
 
-__all__ = ["Replay", "Scene", "buy_and_hold", "replay"]
+__all__ = ["BuyAndHold", "Replay", "Scene", "replay"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -141,32 +141,44 @@ def _unattended(strategy: Strategy, latched: int) -> Controls:
     return Controls(verdict_allows=True, breaker_reset=reset)
 
 
-def buy_and_hold(scenes: Iterable[Scene]) -> BookTrack:
+class BuyAndHold:
     """Equal weights bought at the first session's close and held: the yardstick, without costs.
 
     A symbol without a bar that day, or not among its candidates, is left out; a missing bar later keeps
-    the last price. Each session's return is that of the prices known at it.
+    the last price. Each session's return is that of the prices known at it. Scenes are given in order of
+    time, and none is kept.
     """
-    returns: dict[int, float] = {}
-    start = before = -1
-    wealth, there = np.ones(0), np.zeros(0, dtype=np.bool_)
-    for scene in scenes:
+
+    def __init__(self) -> None:
+        self._returns: dict[int, float] = {}
+        self._start = self._last = -1
+        self._wealth, self._there = np.ones(0), np.zeros(0, dtype=np.bool_)
+
+    def hold(self, scene: Scene) -> None:
+        """Hold what was bought over the sessions of a scene."""
         close, last = scene.market.panel.total_return().close, scene.rows[-1]
-        if start < 0:
-            start = before = scene.rows[0]
-            there = np.isfinite(close[start]) & (close[start] > 0.0)
-            if scene.labels.candidates is not None:
-                there &= scene.labels.candidates[start]
-            wealth = np.ones(int(there.sum()))
-            returns[start] = 0.0
-        prices = pd.DataFrame(close[start : last + 1]).ffill().to_numpy()[before - start :]
-        growth = prices[:, there] / prices[0, there]
+        if self._start < 0:
+            self._buy(close, scene)
+        prices = pd.DataFrame(close[self._start : last + 1]).ffill().to_numpy()[self._last - self._start :]
+        growth = prices[:, self._there] / prices[0, self._there]
         growth[~np.isfinite(growth)] = 1.0  # no longer quoted by what is known now: it keeps what it was worth
-        value = wealth * growth
+        value = self._wealth * growth
         total = value.mean(axis=1)
-        returns.update(enumerate(total[1:] / total[:-1] - 1.0, start=before + 1))
-        wealth, before = value[-1], last
-    net = np.array([returns.get(row, np.nan) for row in range(before + 1)])
-    turnover = np.where(np.isfinite(net), 0.0, np.nan)
-    turnover[start] = 1.0
-    return BookTrack(net, net.copy(), turnover)
+        self._returns.update(enumerate(total[1:] / total[:-1] - 1.0, start=self._last + 1))
+        self._wealth, self._last = value[-1], last
+
+    def _buy(self, close: FloatArray, scene: Scene) -> None:
+        self._start = self._last = scene.rows[0]
+        self._there = np.isfinite(close[self._start]) & (close[self._start] > 0.0)
+        if scene.labels.candidates is not None:
+            self._there &= scene.labels.candidates[self._start]
+        self._wealth = np.ones(int(self._there.sum()))
+        self._returns[self._start] = 0.0
+
+    @property
+    def track(self) -> BookTrack:
+        """What it earned, on the session axis up to the last session held."""
+        net = np.array([self._returns.get(row, np.nan) for row in range(self._last + 1)])
+        turnover = np.where(np.isfinite(net), 0.0, np.nan)
+        turnover[self._start] = 1.0
+        return BookTrack(net, net.copy(), turnover)

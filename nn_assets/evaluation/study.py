@@ -12,7 +12,7 @@ from nn_assets.arrays import Cube
 from nn_assets.costs.model import CostModel
 from nn_assets.evaluation.figures import StudyFigures, study_figures
 from nn_assets.evaluation.record import BookTrack, StudyRecord
-from nn_assets.evaluation.replay import Replay, Scene, buy_and_hold, replay
+from nn_assets.evaluation.replay import BuyAndHold, Replay, Scene, replay
 from nn_assets.evaluation.verdict import Verdict, verdict
 from nn_assets.features.labels import Labels
 from nn_assets.learning.estimators import ESTIMATORS
@@ -109,7 +109,7 @@ def run_study(
     """
     rows = material.rows
     players = {estimator: _Player(strategy, sessions_per_year, material, estimator) for estimator in ESTIMATORS}
-    scenes: list[Scene] = []
+    yardstick = BuyAndHold()
     labels: dict[int, Labels] = {}
     regimes = np.full(len(material.sessions), "", dtype="U32")
     for known in material.known():
@@ -119,14 +119,14 @@ def run_study(
         for row in known.rows:
             regimes[row] = known.market.regimes.label(row)
         labels[known.rows[-1]] = known.labels
-        scenes.append(_scene(material, known, ESTIMATORS[0], None))
+        yardstick.hold(_scene(material, known, ESTIMATORS[0], None))
     replays = {estimator: player.replay for estimator, player in players.items()}
     stop = rows[-1] + 1
     tracks: dict[str, BookTrack] = {
         name: BookTrack(done.track.net[:stop], done.track.gross[:stop], done.track.turnover[:stop])
         for name, done in replays.items()
     }
-    tracks[YARDSTICK] = buy_and_hold(scenes)
+    tracks[YARDSTICK] = yardstick.track
     last = labels[rows[-1]].until(rows[-1])
     record = StudyRecord(
         sessions=material.sessions[:stop],

@@ -25,12 +25,12 @@ from nn_assets.market.facts.bars import restated_since
 from nn_assets.market.panel import Panel, panel_from_bars
 from nn_assets.market.quality.cleaning import clean
 from nn_assets.operations.asof.series import known_by_role
-from nn_assets.operations.clock import as_of_session
-from nn_assets.operations.derived import FEATURES, record_of
+from nn_assets.operations.clock import as_of_session, now_utc, seen_until
+from nn_assets.operations.derived import FEATURES, made_with, record_of
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.session.market_view import MarketView, market_view
 
-__all__ = ["Cut"]
+__all__ = ["Cut", "PublishedCut"]
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -128,6 +128,8 @@ class Cut:
         record = self._features_record()
         if not (self.bars_are_published and self._actions_are_published):
             return self.compute_cube()
+        if record.get("made_with") != made_with(self.facts):
+            return self.compute_cube()  # other settings, or series or members that came since
         return self._stored(record)
 
     @property
@@ -173,3 +175,25 @@ class Cut:
         cube = compute_features(prices, of_bars, market_symbol=strategy.features.market_symbol, candidates=members)
         series = known_by_role(strategy, self.facts.series_versions, panel.sessions, panel.symbols)
         return with_series_features(cube, prices, series, self.facts.sessions_per_year, strategy.features.names)
+
+
+class PublishedCut(Cut):
+    """The facts as they are published, whatever single sessions knew of them: what stored features are of.
+
+    A session reads stored features only where it knows all of these facts; see :attr:`Cut.cube`.
+    """
+
+    @cached_property
+    def moment(self) -> pd.Timestamp:
+        """Until when what became known was judged and published, UTC."""
+        return seen_until(self.facts.strategy.market, self.last, now_utc())
+
+    @cached_property
+    def decided_at(self) -> pd.Timestamp | None:
+        """None: nothing that was stored is left out."""
+        return None
+
+    @cached_property
+    def bars_are_published(self) -> bool:
+        """True, by definition."""
+        return True

@@ -1,8 +1,14 @@
-"""What says of a stored cube which published bars it comes from, and which code made it."""
+"""What says of a stored cube which published bars it comes from, and what made it of them."""
 
 from __future__ import annotations
 
-__all__ = ["FEATURES", "record_of"]
+import hashlib
+
+from nn_assets.operations.asof.series import OTHER_SERIES
+from nn_assets.operations.asof.universe import UNIVERSE
+from nn_assets.operations.facts import StoredFacts
+
+__all__ = ["FEATURES", "made_with", "record_of"]
 
 FEATURES = "features"
 
@@ -10,3 +16,11 @@ FEATURES = "features"
 def record_of(table: str) -> str:
     """Name of the table that says what a cube was derived from."""
     return f"{table}_record"
+
+
+def made_with(facts: StoredFacts) -> str:
+    """What features depend on beside the published bars: settings, series and members stored; 16 hex digits."""
+    strategy, lake = facts.strategy, facts.stores.lake
+    beside = [lake.segments(strategy.name, table) for table in (OTHER_SERIES, UNIVERSE)]
+    settings = strategy.content_hash("features", "universe", "series")
+    return hashlib.sha256(repr((settings, beside)).encode()).hexdigest()[:16]

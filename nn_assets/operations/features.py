@@ -6,7 +6,8 @@ import pandas as pd
 
 from nn_assets.arrays import Cube
 from nn_assets.learning.address import code_version
-from nn_assets.operations.derived import FEATURES, record_of
+from nn_assets.operations.cut import PublishedCut
+from nn_assets.operations.derived import FEATURES, made_with, record_of
 from nn_assets.operations.history import History
 
 __all__ = ["store_features"]
@@ -22,12 +23,17 @@ def store_features(history: History) -> tuple[Cube, dict[str, str]]:
     -------
     Cube
     dict of str to str
-        data_hash of the publication, code_version, and the address of the cube.
+        data_hash of the publication, code_version, made_with, and the address of the cube.
     """
-    cube = history.cut_for(history.last_session).compute_cube()
+    data_hash = history.covering(history.last_session).content_hash
+    cube = PublishedCut(history, history.last_session).compute_cube()
     name, lake = history.strategy.name, history.stores.lake
     address = lake.write_cube(name, FEATURES, cube)
-    data_hash = history.covering(history.last_session).content_hash
-    record = {"data_hash": data_hash, "code_version": code_version(), "address": address}
+    record = {
+        "data_hash": data_hash,
+        "code_version": code_version(),
+        "made_with": made_with(history),
+        "address": address,
+    }
     lake.write_table(name, record_of(FEATURES), pd.DataFrame([record]))
     return cube, record

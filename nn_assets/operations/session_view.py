@@ -154,12 +154,13 @@ class SessionView:
     @cached_property
     def study(self) -> pd.Series | None:
         """The newest study whose record ended before the session's month; None where there is none."""
-        return latest_study(self._facts.stores.ledger, self._facts.strategy, self.session.strftime("%Y-%m"))
+        month = self.session.strftime("%Y-%m")
+        return latest_study(self._facts.stores.ledger, self._facts.strategy, month, self.decided_at)
 
     @cached_property
     def cost_model_id(self) -> str | None:
         """Id of the cost model in force; None while the settings' own coefficients hold."""
-        return costs_in_force(self._facts.stores.ledger, self._facts.strategy.name).on(self.session)
+        return costs_in_force(self._facts.stores.ledger, self._facts.strategy.name, self.decided_at).on(self.session)
 
     @cached_property
     def costs(self) -> CostModel:

@@ -128,7 +128,7 @@ def _material(history: History, strategy: Strategy, last_month: str) -> StudyMat
 
     def known() -> Iterator[Known]:
         for stretch in history.stretches(range(used[0], used[-1] + 1)):
-            in_force = [each for each in forecasts.model_ids[: stretch.rows[-1] + 1] if each]
+            in_force = [each for each in forecasts.model_ids[: stretch.cut.cube.bars] if each]
             references = drift_references(stretch.cut, in_force)
             yield Known(stretch.rows, stretch.cut.market, stretch.cut.cube, stretch.cut.labels, references)
 

@@ -10,11 +10,11 @@ import pytest
 
 from nn_assets.costs.model import cost_model_from
 from nn_assets.errors import DecisionError
-from nn_assets.evaluation.replay import REPLAY_RESET, Replay, buy_and_hold, replay
+from nn_assets.evaluation.replay import REPLAY_RESET, Replay, replay
 from nn_assets.session.daily_round import Controls, Round, SessionFacts, first_standing, play_session
 from nn_assets.session.forecast_signals import session_signals
 from nn_assets.signals.signals import outcome_statistics
-from tests.session.worlds import SYMBOLS, World, world, world_strategy
+from tests.session.worlds import SYMBOLS, World, world, world_strategy, yardstick_of
 
 FIRST = 80
 
@@ -143,7 +143,7 @@ def test_without_a_verdict_the_target_is_flat_and_a_halt_sends_nothing(facts: di
 
 def test_buy_and_hold_earns_the_mean_of_what_its_symbols_grew_by() -> None:
     of = world(world_strategy())
-    track = buy_and_hold([of.scene(range(100, 200))])
+    track = yardstick_of([of.scene(range(100, 200))])
     grown = float(np.mean(of.panel.close[199] / of.panel.close[100]))
     assert float(np.prod(1.0 + track.net[100:200])) == pytest.approx(grown, rel=1e-12)
     assert np.isnan(track.net[99])
@@ -154,7 +154,7 @@ def test_buy_and_hold_buys_only_the_candidates_of_its_first_session() -> None:
     candidates = np.ones(of.panel.close.shape, dtype=bool)
     candidates[:150, 0] = False  # a member from then on, which the first day could not know
     known = replace(of.scene(range(100, 200)), labels=of.labels.of_candidates(candidates))
-    track = buy_and_hold([known])
+    track = yardstick_of([known])
     grown = float(np.mean(of.panel.close[199, 1:] / of.panel.close[100, 1:]))
     assert float(np.prod(1.0 + track.net[100:200])) == pytest.approx(grown, rel=1e-12)
 
@@ -307,8 +307,8 @@ def test_rounding_to_large_lots_denies_no_leg_of_a_balanced_book() -> None:
 
 def test_buy_and_hold_goes_on_over_stretches_as_over_one() -> None:
     of = world(world_strategy())
-    whole = buy_and_hold([of.scene(range(100, 200))])
-    parts = buy_and_hold([of.scene(range(100, 140)), of.scene(range(140, 141)), of.scene(range(141, 200))])
+    whole = yardstick_of([of.scene(range(100, 200))])
+    parts = yardstick_of([of.scene(range(100, 140)), of.scene(range(140, 141)), of.scene(range(141, 200))])
     np.testing.assert_allclose(parts.net, whole.net, rtol=0.0, atol=1e-14)
     assert np.array_equal(parts.turnover, whole.turnover, equal_nan=True)
 

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from nn_assets.costs.model import cost_model_from
-from nn_assets.evaluation.replay import Replay, buy_and_hold, replay
+from nn_assets.evaluation.replay import Replay, replay
 from nn_assets.market.panel import FIELDS, Panel, panel_from_bars
 from nn_assets.session.market_view import market_view
-from tests.session.worlds import SYMBOLS, World, world, world_strategy
+from tests.session.worlds import SYMBOLS, World, world, world_strategy, yardstick_of
 
 Events = dict[tuple[int, str], float]
 FIRST, LAST = 80, 260
@@ -136,7 +136,7 @@ def test_buying_and_holding_earns_total_return(of: World) -> None:
     raw = market_view(quoted_raw(of.panel, SPLITS, DIVIDENDS), of.strategy.portfolio)
     plain = market_view(of.panel, of.strategy.portfolio)
     np.testing.assert_allclose(
-        buy_and_hold([of.scene(rows, raw)]).net, buy_and_hold([of.scene(rows, plain)]).net, atol=1e-12
+        yardstick_of([of.scene(rows, raw)]).net, yardstick_of([of.scene(rows, plain)]).net, atol=1e-12
     )
 
 

@@ -100,6 +100,12 @@ def test_a_strategy_whose_history_has_ended_obeys_the_switch_set_last(ledger: Le
     assert switches(ledger, running_strategy(history_ends="2026-11-24"), TUESDAY) == ("HALTED", "HALTED")
 
 
+def test_a_vault_that_lies_ahead_leaves_the_clock_running(ledger: Ledger, clock: Clock) -> None:
+    set_switch(ledger, clock, "2026-11-23 16:00", "HALTED")
+    set_switch(ledger, clock, "2026-11-24 10:00", "ACTIVE")
+    assert switches(ledger, running_strategy(vault_starts="2034-01-03"), MONDAY) == ("ACTIVE", "HALTED")
+
+
 def test_a_switch_that_cannot_be_read_counts_as_halted(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise LedgerError(expected="a ledger", found="a torn page", remedy="restore a backup")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nn_assets.evaluation.replay import Scene
+from nn_assets.evaluation.record import BookTrack
+from nn_assets.evaluation.replay import BuyAndHold, Scene
 from nn_assets.features.labels import Labels, make_labels
 from nn_assets.learning.forecasts import ForecastArrays
 from nn_assets.market.calendar.sessions import sessions_between
@@ -69,3 +70,11 @@ def world(strategy: Strategy, bars: int = 300, forecasts: ForecastArrays | None 
         forecasts = ForecastArrays(calibrated, np.full(calibrated.shape, 0.02), calibrated)
     kept = ForecastArrays(forecasts.probability[:bars], forecasts.dispersion[:bars], forecasts.calibrated[:bars])
     return World(strategy, panel, market_view(panel, strategy.portfolio), labels, kept)
+
+
+def yardstick_of(scenes: list[Scene]) -> BookTrack:
+    """What buying and holding earned over scenes."""
+    yardstick = BuyAndHold()
+    for scene in scenes:
+        yardstick.hold(scene)
+    return yardstick.track

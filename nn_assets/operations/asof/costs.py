@@ -40,9 +40,10 @@ class CostsInForce:
         return self._ids[-1] if self._ids else None
 
 
-def costs_in_force(ledger: Ledger, strategy: str) -> CostsInForce:
-    """Read from the ledger which cost models were put in force, and from when on."""
-    return CostsInForce(ledger.read("cost_models", strategy, where={"in_force": True}, bookkeeping=True))
+def costs_in_force(ledger: Ledger, strategy: str, recorded_by: pd.Timestamp | None = None) -> CostsInForce:
+    """Read which cost models were put in force, and from when on, as the ledger stands or stood at a UTC moment."""
+    where = {"in_force": True}
+    return CostsInForce(ledger.read("cost_models", strategy, recorded_by=recorded_by, where=where, bookkeeping=True))
 
 
 def cost_model(ledger: Ledger, strategy: Strategy, cost_model_id: str | None) -> CostModel:

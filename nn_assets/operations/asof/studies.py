@@ -10,12 +10,15 @@ from nn_assets.store.ledger.ledger import Ledger
 __all__ = ["latest_study"]
 
 
-def latest_study(ledger: Ledger, strategy: Strategy, before_month: str) -> pd.Series | None:
+def latest_study(
+    ledger: Ledger, strategy: Strategy, before_month: str, recorded_by: pd.Timestamp | None = None
+) -> pd.Series | None:
     """The newest study of the settings in force whose record ended before a month began, or None.
 
-    A study of other settings (looser limits, another pace of refits) says nothing of these.
+    A study of other settings (looser limits, another pace of refits) says nothing of these; nor,
+    where a UTC moment is given, does one that was put on record later.
     """
     settings = {"settings_hash": strategy.content_hash()}
-    studies = ledger.read("studies", strategy.name, where=settings, bookkeeping=True)
+    studies = ledger.read("studies", strategy.name, recorded_by=recorded_by, where=settings, bookkeeping=True)
     studies = studies[studies["month"] < before_month]
     return None if studies.empty else studies.sort_values(["month", "sequence"]).iloc[-1]

@@ -11,6 +11,7 @@ import pandas as pd
 from nn_assets.evaluation.replay import Scene, replay
 from nn_assets.operations.asof.costs import cost_model, recorded_cost_model_ids
 from nn_assets.operations.asof.forecasts import FORECASTS
+from nn_assets.operations.cut import PublishedCut
 from nn_assets.operations.decisions.late_actions import late_actions
 from nn_assets.operations.decisions.records import Given, recorded_given
 from nn_assets.operations.decisions.rounds import watch_of
@@ -28,7 +29,8 @@ _CUTS = (0.5, 0.75, 0.95)
 
 def features_repeat_when_cut(history: History) -> tuple[list[str], list[pd.Timestamp]]:
     """Compute features on history cut at three sessions, and name what differs from the stored ones."""
-    cut = history.cut_for(history.last_session)
+    history.covering(history.last_session)
+    cut = PublishedCut(history, history.last_session)
     stored = cut.stored_cube
     cuts = [stored.sessions[int(share * (stored.bars - 1))] for share in _CUTS]
     differing = []

@@ -60,6 +60,12 @@ def rederive_decisions(history: History, run_id: str, *, whole: bool = False) ->
     whole : bool
         Every decision made under the settings in force, whatever was verified before.
     """
+    # Alone: what an intake under way has not stored yet arrived before the moment noted here.
+    with history.stores.alone(history.strategy.name):
+        return _rederived(history, run_id, whole=whole)
+
+
+def _rederived(history: History, run_id: str, *, whole: bool) -> Rederived:
     strategy, ledger = history.strategy, history.stores.ledger
     # Taken first: what is appended or arrives meanwhile is looked at the next time.
     head, moment = ledger.head(), now_utc()

@@ -12,16 +12,15 @@ from pathlib import Path
 import pandas as pd
 
 from nn_assets.frames import BAR_VERSIONS, empty
-from nn_assets.market.facts.actions import actions_as_of
 from nn_assets.market.facts.bars import RevisionCount, new_versions, with_assumed_known_at
 from nn_assets.market.facts.bars import as_of as known_bars
 from nn_assets.market.panel import panel_from_bars
 from nn_assets.market.quality.cleaning import Cleaned, clean
 from nn_assets.market.quality.gate import GateReport, inspect
-from nn_assets.operations.asof.actions import ACTIONS, data_hash_of, read_action_versions
+from nn_assets.operations.asof.actions import ACTIONS, data_hash_of
 from nn_assets.operations.asof.decisions import last_decided_session
 from nn_assets.operations.asof.universe import current_members
-from nn_assets.operations.clock import as_of_session, now_utc, seen_until
+from nn_assets.operations.clock import now_utc, seen_until
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.actions import (
@@ -174,10 +173,6 @@ def _demand_adjustable(history: History, bars: pd.DataFrame, segments: tuple[str
     SchemaError
         An action that no price can be adjusted for.
     """
-    versions = read_action_versions(history.stores, history.strategy.name, segments)
-    market, last = history.strategy.market, history.last_session
-    actions = None
-    if versions is not None:
-        actions = actions_as_of(versions[versions["ex_session"] <= last], as_of_session(market, last))
+    market, actions = history.strategy.market, actions_to_publish(history, segments)
     symbols = market.symbols or tuple(sorted(bars["symbol"].unique()))
     panel_from_bars(bars, history.axis, symbols, actions, market.adjustment_convention)
