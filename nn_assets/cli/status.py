@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from nn_assets.cli.missing import missing_of
 from nn_assets.errors import SettingsError
 from nn_assets.learning.first_month import live_start_fault
@@ -12,11 +14,19 @@ from nn_assets.operations.asof.controls import kill_switch_now
 from nn_assets.operations.asof.decisions import decided_sessions, undecided_sessions
 from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.catalog import find_strategy, read_strategies
+from nn_assets.operations.clock import now_utc
 from nn_assets.operations.facts import StoredFacts
+from nn_assets.operations.outcomes import STARTED, last_heartbeat, last_run, last_tick
 from nn_assets.operations.stores import open_stores
 from nn_assets.store.home import data_docs_file
+from nn_assets.store.ledger.ledger import Ledger
 
 __all__ = ["report"]
+
+_JOBS = ("tables", "study", "daily", "costs", "assets")
+_TICKING = ("daily_round", "monthly_retraining", "cost_recalibration", "drift_refresh")
+# A heartbeat comes every hour; one that is late by half of that is missing.
+_QUIET = pd.Timedelta(minutes=90)
 
 
 def report(name: str | None) -> dict[str, Any]:
@@ -77,9 +87,57 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
         else states["breaker"].iloc[-1],
         "trading_state": None if trading.empty else str(trading["state"].iloc[-1]),
         "kill_switch": kill_switch_now(ledger, strategy.name),
+        "runs": _runs(ledger, strategy.name),
+        "ticks": _ticks(ledger, strategy.name),
+        "daemon": _daemon(ledger),
         "faults": [] if fault is None else [f"{fault.found}; expected {fault.expected}"],
         "missing": missing_of(strategy, folder),
     }
+
+
+def _runs(ledger: Ledger, strategy: str) -> list[str]:
+    """How the last run of each job ended, a line each."""
+    lines = []
+    for name in _JOBS:
+        if (run := last_run(ledger, strategy, name)) is None:
+            continue
+        first, last = run["first_partition"], run["last_partition"]
+        span = "" if first is None else f" {first}" if first == last else f" {first} to {last}"
+        lines.append(f"{name}{span}: {_ending(run)}")
+    return lines
+
+
+def _ending(run: dict[str, Any]) -> str:
+    if run["outcome"] == STARTED:
+        return f"started {_minute(run['began_at'])}, no end on record: it runs, or it was killed"
+    step = "" if run["failed_step"] is None else f" at {run['failed_step']}"
+    why = "" if run["message"] is None else f": {run['message']}"
+    return f"{run['outcome']} {_minute(run['ended_at'])}{step}{why}"
+
+
+def _ticks(ledger: Ledger, strategy: str) -> list[str]:
+    """What each schedule and sensor last came to, a line each; nothing of one that never ticked."""
+    lines = []
+    for name in _TICKING:
+        if (tick := last_tick(ledger, strategy, name)) is not None:
+            why = "" if tick["message"] is None else f": {tick['message']}"
+            lines.append(f"{name}: {tick['outcome']} {_minute(tick['ended_at'])}{why}")
+    return lines
+
+
+def _daemon(ledger: Ledger) -> str:
+    """Whether Dagster's daemon evaluates schedules and sensors, by the age of what it last recorded."""
+    beat = last_heartbeat(ledger)
+    if beat is None:
+        return "never heard: no schedule or sensor runs by itself (nn-assets ui starts it)"
+    age = now_utc() - beat
+    if age <= _QUIET:
+        return f"heard {_minute(beat)}"
+    return f"not heard since {_minute(beat)}: no schedule or sensor runs by itself (nn-assets ui starts it)"
+
+
+def _minute(moment: object) -> str:
+    return f"{pd.Timestamp(moment):%Y-%m-%d %H:%M} UTC"
 
 
 def _lines(state: dict[str, Any]) -> list[str]:

@@ -17,6 +17,7 @@ from nn_assets.orchestration.assets.other_data import other_assets, other_tables
 from nn_assets.orchestration.checks import strategy_checks
 from nn_assets.orchestration.io import CubeIOManager, MonthsIOManager
 from nn_assets.orchestration.naming import STRATEGY_TAG, asset_key
+from nn_assets.orchestration.outcomes import run_outcomes_sensor
 from nn_assets.orchestration.progress import progress_logger
 from nn_assets.orchestration.resources import STORES, StoresResource
 from nn_assets.orchestration.schedules import strategy_schedules
@@ -42,7 +43,7 @@ def job_name(strategy: Strategy, kind: str) -> str:
     return f"{strategy.name}__{kind}"
 
 
-def strategy_definitions(strategy: Strategy) -> dg.Definitions:
+def strategy_definitions(strategy: Strategy, stores: StoresResource) -> dg.Definitions:
     """Assets, jobs, schedules and sensors of one strategy; every name is its own."""
     with warnings.catch_warnings():
         # A range asked for in the UI must be one run: sessions are decided in order.
@@ -85,11 +86,12 @@ def strategy_definitions(strategy: Strategy) -> dg.Definitions:
         jobs=jobs,
         schedules=strategy_schedules(
             strategy,
+            stores,
             daily_job=job_name(strategy, "daily"),
             study_job=job_name(strategy, "study"),
             cost_job=job_name(strategy, "costs"),
         ),
-        sensors=strategy_sensors(strategy, study_job=job_name(strategy, "study")),
+        sensors=strategy_sensors(strategy, stores, study_job=job_name(strategy, "study")),
     )
 
 
@@ -110,8 +112,8 @@ def all_definitions(stores: StoresResource | None = None, only: str | None = Non
             "cube_io": CubeIOManager(stores=opened),
             "months_io": MonthsIOManager(stores=opened),
         },
-        sensors=[failed_run_alert],
+        sensors=[failed_run_alert, run_outcomes_sensor(opened)],
         loggers={"console": progress_logger},
     )
     named = load_strategies() if only is None else [find_strategy(only)]
-    return dg.Definitions.merge(*(strategy_definitions(each.strategy) for each in named), shared)
+    return dg.Definitions.merge(*(strategy_definitions(each.strategy, opened) for each in named), shared)

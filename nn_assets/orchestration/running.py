@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 
 from nn_assets.errors import RunFailed
+from nn_assets.operations.clock import now_utc
+from nn_assets.operations.outcomes import Run
 from nn_assets.orchestration.build import all_definitions, job_name
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.naming import STRATEGY_TAG, asset_key
+from nn_assets.orchestration.outcomes import INTERRUPTED, failure_of, telling_run
+from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 
 __all__ = ["execute", "failed_checks", "materialise", "metadata_by_asset"]
 
 # Names the progress logger: without it Dagster prints every event.
 _RUN_CONFIG: dict[str, Any] = {"loggers": {"console": {"config": {}}}}
-_REMEDY = re.compile(r"(?:\. |\n)Remedy: ")
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -65,8 +68,10 @@ def execute(
     key = first if first == last else None
     if first is not None and key is None:
         all_tags |= {_RANGE_START: first, _RANGE_END: str(last)}
-    with open_instance() as instance:
+    run = Run(str(uuid4()), strategy.name, kind, first, last, now_utc().floor("us"))
+    with open_instance() as instance, telling_run(StoresResource(), run) as tell:
         result = job.execute_in_process(
+            run_id=run.run_id,
             run_config=_RUN_CONFIG,
             instance=instance,
             partition_key=key,
@@ -74,9 +79,10 @@ def execute(
             raise_on_error=False,
             asset_selection=[asset_key(strategy, name) for name in assets] or None,
         )
-        if not result.success:
-            raise _explained(result, job_name(strategy, kind))
-        return result
+        tell(result)
+    if not result.success:
+        raise _explained(result, job_name(strategy, kind))
+    return result
 
 
 def metadata_by_asset(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
@@ -97,24 +103,19 @@ def failed_checks(result: dg.ExecuteInProcessResult, key: dg.AssetKey) -> list[s
 
 
 def _explained(result: dg.ExecuteInProcessResult, job: str) -> RunFailed:
-    failures = [event for event in result.all_events if event.is_step_failure]
-    for event in failures:
-        error = event.step_failure_data.error
-        if error is not None and error.cause is not None:
-            error = error.cause  # Dagster wraps what the step raised
-        failure = event.step_failure_data.user_failure_data
-        message = (failure.description if failure else None) or (error.message if error else "")
-        told, *rest = _REMEDY.split(str(message).strip().removeprefix("nn_assets.errors."), maxsplit=1)
-        remedy = "".join(rest)
+    failure = failure_of(result.all_events)
+    if failure is None:
         return RunFailed(
             expected=f"job {job} to succeed",
-            found=f"step {event.step_key} failed: {told}",
-            remedy=f"{remedy.rstrip('.') or 'mend what it names'}; then run again: what was finished is kept",
+            found="a failure before its first step",
+            remedy="open the run in the UI (nn-assets ui)",
             run=result.run_id,
         )
+    step, told, remedy = failure
+    first = remedy or (None if told == INTERRUPTED else "mend what it names")
     return RunFailed(
         expected=f"job {job} to succeed",
-        found="a failure before its first step",
-        remedy="open the run in the UI (nn-assets ui)",
+        found=f"step {step} failed: {told}",
+        remedy=f"{first + '; then ' if first else ''}run again: what was finished is kept",
         run=result.run_id,
     )

@@ -8,6 +8,8 @@ import pandas as pd
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.market.calendar.sessions import is_session, session_close, sessions_between, timezone_of
 from nn_assets.orchestration.naming import STRATEGY_TAG
+from nn_assets.orchestration.outcomes import Evaluate, telling_ticks
+from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 
 __all__ = ["strategy_schedules"]
@@ -17,26 +19,26 @@ _SETTLING_MINUTES = 15
 
 
 def strategy_schedules(
-    strategy: Strategy, *, daily_job: str, study_job: str, cost_job: str
+    strategy: Strategy, stores: StoresResource, *, daily_job: str, study_job: str, cost_job: str
 ) -> list[dg.ScheduleDefinition]:
     """The three schedules of a strategy, in its exchange's timezone, off until switched on in the UI."""
     timezone = timezone_of(strategy.market.calendar)
+
+    def schedule(name: str, job: str, cron: str, evaluate: Evaluate) -> dg.ScheduleDefinition:
+        return dg.ScheduleDefinition(
+            name=f"{strategy.name}__{name}",
+            job_name=job,
+            cron_schedule=cron,
+            execution_timezone=timezone,
+            execution_fn=telling_ticks(strategy, stores, name, evaluate),
+            default_status=dg.DefaultScheduleStatus.STOPPED,
+        )
+
     return [
-        _schedule(f"{strategy.name}__daily_round", daily_job, _after_the_close(strategy), timezone, _daily(strategy)),
-        _schedule(f"{strategy.name}__monthly_retraining", study_job, "0 6 1 * *", timezone, _monthly(strategy)),
-        _schedule(f"{strategy.name}__cost_recalibration", cost_job, "30 6 1 * *", timezone, _recalibration(strategy)),
+        schedule("daily_round", daily_job, _after_the_close(strategy), _daily(strategy)),
+        schedule("monthly_retraining", study_job, "0 6 1 * *", _monthly(strategy)),
+        schedule("cost_recalibration", cost_job, "30 6 1 * *", _recalibration(strategy)),
     ]
-
-
-def _schedule(name: str, job: str, cron: str, timezone: str, evaluate: object) -> dg.ScheduleDefinition:
-    return dg.ScheduleDefinition(
-        name=name,
-        job_name=job,
-        cron_schedule=cron,
-        execution_timezone=timezone,
-        execution_fn=evaluate,  # type: ignore[arg-type]
-        default_status=dg.DefaultScheduleStatus.STOPPED,
-    )
 
 
 def _after_the_close(strategy: Strategy) -> str:
@@ -64,7 +66,7 @@ def _local(context: dg.ScheduleEvaluationContext, strategy: Strategy) -> pd.Time
     return moment.tz_convert(timezone_of(strategy.market.calendar)).tz_localize(None)
 
 
-def _daily(strategy: Strategy) -> object:
+def _daily(strategy: Strategy) -> Evaluate:
     def evaluate(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         if (skip := _frozen(strategy)) is not None:
             return skip
@@ -84,7 +86,7 @@ def _daily(strategy: Strategy) -> object:
     return evaluate
 
 
-def _monthly(strategy: Strategy) -> object:
+def _monthly(strategy: Strategy) -> Evaluate:
     def evaluate(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         if (skip := _frozen(strategy)) is not None:
             return skip
@@ -100,7 +102,7 @@ def _monthly(strategy: Strategy) -> object:
     return evaluate
 
 
-def _recalibration(strategy: Strategy) -> object:
+def _recalibration(strategy: Strategy) -> Evaluate:
     def evaluate(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         if (skip := _frozen(strategy)) is not None:
             return skip

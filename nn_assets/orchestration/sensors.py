@@ -10,21 +10,22 @@ import pandas as pd
 from nn_assets.market.calendar.sessions import next_session
 from nn_assets.operations.clock import now_utc
 from nn_assets.orchestration.naming import REFRESH_TAG, STRATEGY_TAG
+from nn_assets.orchestration.outcomes import telling_ticks
 from nn_assets.orchestration.partitions import month_partitions
+from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 from nn_assets.store.home import home
-from nn_assets.store.ledger.ledger import Ledger
 
 __all__ = ["failed_run_alert", "strategy_sensors"]
 
 
-def strategy_sensors(strategy: Strategy, *, study_job: str) -> list[dg.SensorDefinition]:
+def strategy_sensors(strategy: Strategy, stores: StoresResource, *, study_job: str) -> list[dg.SensorDefinition]:
     """The drift sensor of a strategy, off until switched on in the UI."""
 
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         cursor = int(context.cursor or 0)
-        with Ledger() as ledger:
-            events = ledger.read(
+        with stores.opened() as opened:
+            events = opened.ledger.read(
                 "refresh_requests", strategy.name, after_sequence=cursor, bookkeeping=True
             ).sort_values("sequence")
         if events.empty:
@@ -39,7 +40,7 @@ def strategy_sensors(strategy: Strategy, *, study_job: str) -> list[dg.SensorDef
         dg.SensorDefinition(
             name=f"{strategy.name}__drift_refresh",
             job_name=study_job,
-            evaluation_fn=evaluate,
+            evaluation_fn=telling_ticks(strategy, stores, "drift_refresh", evaluate),
             minimum_interval_seconds=60,
             description="Asks for a refresh of the model when forecasts have drifted; reads the ledger from a cursor.",
             default_status=dg.DefaultSensorStatus.STOPPED,

@@ -12,6 +12,7 @@ import pytest
 from nn_assets.errors import SettingsError
 from nn_assets.operations.catalog import load_strategies
 from nn_assets.orchestration.build import all_definitions, strategy_definitions
+from nn_assets.orchestration.resources import StoresResource
 from tests.orchestration.conftest import living_in, write_strategy
 
 BUNDLED = ("index_daily", "planted_edge")
@@ -205,8 +206,9 @@ def test_the_schedules_are_these_in_the_exchanges_timezone_and_off(definitions: 
 
 def test_the_sensors_are_these(definitions: dg.Definitions) -> None:
     found = {each.name: each for each in definitions.get_repository_def().sensor_defs}
-    assert set(found) == {"failed_run_alert", *(f"{strategy}__drift_refresh" for strategy in BUNDLED)}
-    assert found["failed_run_alert"].default_status is dg.DefaultSensorStatus.RUNNING
+    always_on = {"failed_run_alert", "run_outcomes"}
+    assert set(found) == {*always_on, *(f"{strategy}__drift_refresh" for strategy in BUNDLED)}
+    assert all(found[name].default_status is dg.DefaultSensorStatus.RUNNING for name in always_on)
     for strategy in BUNDLED:
         sensor = found[f"{strategy}__drift_refresh"]
         assert sensor.default_status is dg.DefaultSensorStatus.STOPPED
@@ -217,7 +219,7 @@ def test_no_two_strategies_share_a_name(home: Path) -> None:
     def ops(each: dg.Definitions) -> set[str]:
         return {asset.node_def.name for asset in each.assets or [] if isinstance(asset, dg.AssetsDefinition)}
 
-    by_strategy = [ops(strategy_definitions(found.strategy)) for found in load_strategies()]
+    by_strategy = [ops(strategy_definitions(found.strategy, StoresResource())) for found in load_strategies()]
     assert all(len(names) == 11 for names in by_strategy)
     for one, other in combinations(by_strategy, 2):
         assert not one & other

@@ -43,7 +43,7 @@ def repository(strategy_json: str) -> dg.RepositoryDefinition:
             "months_io": MonthsIOManager(stores=stores),
         }
     )
-    own = strategy_definitions(Strategy.model_validate_json(strategy_json))
+    own = strategy_definitions(Strategy.model_validate_json(strategy_json), stores)
     return dg.Definitions.merge(own, shared).get_repository_def()
 
 

@@ -1,0 +1,164 @@
+"""How runs ended and what ticks came to, in the ledger: what an operator is told without Dagster's own storage.
+
+A run is recorded as it starts and, in a second version, as it ends: one that was killed is seen as started and never
+ended. A tick is recorded when it says something new, and once an hour besides, so that a silence has an age.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from nn_assets.errors import LedgerError
+from nn_assets.operations.clock import now_utc
+from nn_assets.store.ledger.ledger import Ledger
+from nn_assets.store.ledger.schema import WHOLE_LEDGER
+
+__all__ = [
+    "ASKED",
+    "CANCELED",
+    "FAILED",
+    "SKIPPED",
+    "STARTED",
+    "SUCCEEDED",
+    "Run",
+    "last_heartbeat",
+    "last_run",
+    "last_tick",
+    "record_end",
+    "record_heartbeat",
+    "record_start",
+    "record_tick",
+]
+
+STARTED, SUCCEEDED, FAILED, CANCELED = "STARTED", "SUCCEEDED", "FAILED", "CANCELED"
+ASKED, SKIPPED = "ASKED", "SKIPPED"
+_RUN, _TICK, _DAEMON = "run", "tick", "daemon"
+_TABLE = "outcomes"
+_BEAT = pd.Timedelta(hours=1)
+_LONGEST_MESSAGE = 1_000
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of one of a strategy's jobs.
+
+    Parameters
+    ----------
+    run_id : str
+    strategy : str
+    name : str
+        The job without its strategy: ``daily``, ``study``, ``tables``, ``costs``; ``assets`` where some were chosen.
+    first_partition, last_partition : str or None
+        The range of partitions; None for a job without.
+    began_at : Timestamp or None
+        UTC.
+    """
+
+    run_id: str
+    strategy: str
+    name: str
+    first_partition: str | None
+    last_partition: str | None
+    began_at: pd.Timestamp | None
+
+
+def record_start(ledger: Ledger, run: Run) -> None:
+    """Record that a run started. A ledger that refuses is warned of: the run itself will tell why."""
+    _append(ledger, run, STARTED, None)
+
+
+def record_end(
+    ledger: Ledger,
+    run: Run,
+    outcome: str,
+    ended_at: pd.Timestamp,
+    *,
+    message: str | None = None,
+    failed_step: str | None = None,
+) -> None:
+    """Record how a run ended, unless it is on record: the process that ran it and the daemon both tell."""
+    _append(ledger, run, outcome, ended_at, message=message, failed_step=failed_step)
+
+
+def _append(
+    ledger: Ledger,
+    run: Run,
+    outcome: str,
+    ended_at: pd.Timestamp | None,
+    *,
+    message: str | None = None,
+    failed_step: str | None = None,
+) -> None:
+    row: dict[str, Any] = {
+        "outcome_id": run.run_id,
+        "kind": _RUN,
+        "name": run.name,
+        "outcome": outcome,
+        "message": None if message is None else message[:_LONGEST_MESSAGE],
+        "failed_step": failed_step,
+        "first_partition": run.first_partition,
+        "last_partition": run.last_partition,
+        "began_at": run.began_at,
+        "ended_at": ended_at,
+        "details": {},
+    }
+    try:
+        with ledger.transaction(run.run_id, strategy=run.strategy) as transaction:
+            there = transaction.last_appended(_TABLE, strategy=run.strategy, kind=_RUN, outcome_id=run.run_id)
+            if there is None:
+                transaction.append(_TABLE, [row])
+            elif there["outcome"] == STARTED != outcome:
+                began = {"began_at": there["began_at"]}
+                transaction.append(_TABLE, [{**row, **began}], reason="the run ended")
+    except LedgerError as error:
+        _log.warning("the outcome of run %s (%s) is not on record: %s", run.run_id, outcome, error)
+
+
+def record_tick(ledger: Ledger, strategy: str, name: str, outcome: str, message: str | None) -> None:
+    """Record what a tick came to, when that is new or the last record is an hour old."""
+    now = now_utc().floor("us")
+    said = None if message is None else message[:_LONGEST_MESSAGE]
+    row = {
+        "outcome_id": f"{name}:{now.isoformat()}",
+        "kind": _TICK,
+        "name": name,
+        "outcome": outcome,
+        "message": said,
+        "ended_at": now,
+        "details": {},
+    }
+    try:
+        with ledger.transaction(f"tick:{name}", strategy=strategy) as transaction:
+            there = transaction.last_appended(_TABLE, strategy=strategy, kind=_TICK, name=name)
+            repeats = there is not None and (there["outcome"], there["message"]) == (outcome, said)
+            if there is None or not repeats or now - pd.Timestamp(there["ended_at"]) >= _BEAT:
+                transaction.append(_TABLE, [row])
+    except LedgerError as error:
+        _log.warning("a tick of %s (%s) is not on record: %s", name, outcome, error)
+
+
+def last_run(ledger: Ledger, strategy: str, name: str) -> dict[str, Any] | None:
+    """The newest word on the run of a job that was told of last, or None."""
+    return ledger.last_appended(_TABLE, strategy=strategy, kind=_RUN, name=name)
+
+
+def last_tick(ledger: Ledger, strategy: str, name: str) -> dict[str, Any] | None:
+    """What a schedule or sensor came to at its last recorded tick, or None."""
+    return ledger.last_appended(_TABLE, strategy=strategy, kind=_TICK, name=name)
+
+
+def record_heartbeat(ledger: Ledger) -> None:
+    """Record, once an hour, that Dagster's daemon evaluates sensors."""
+    record_tick(ledger, WHOLE_LEDGER, _DAEMON, SKIPPED, "alive")
+
+
+def last_heartbeat(ledger: Ledger) -> pd.Timestamp | None:
+    """When the daemon was last heard of, UTC, or None."""
+    beat = last_tick(ledger, WHOLE_LEDGER, _DAEMON)
+    return None if beat is None else pd.Timestamp(beat["ended_at"])

@@ -1,0 +1,181 @@
+"""What Dagster did, told to the ledger: how runs ended, and what ticks of schedules and sensors came to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+from dagster._core.errors import DagsterExecutionInterruptedError
+
+from nn_assets.operations.clock import now_utc
+from nn_assets.operations.outcomes import (
+    ASKED,
+    CANCELED,
+    FAILED,
+    SKIPPED,
+    SUCCEEDED,
+    Run,
+    record_end,
+    record_heartbeat,
+    record_start,
+    record_tick,
+)
+from nn_assets.orchestration.naming import STRATEGY_TAG
+from nn_assets.orchestration.resources import StoresResource
+from nn_assets.settings import Strategy
+
+__all__ = ["INTERRUPTED", "Evaluate", "failure_of", "run_outcomes_sensor", "telling_run", "telling_ticks"]
+
+Evaluate = Callable[[Any], Any]
+
+_REMEDY = re.compile(r"(?:\. |\n)Remedy: ")
+_PARTITION = "dagster/partition"
+_RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+_OUTCOMES = {
+    dg.DagsterRunStatus.SUCCESS: SUCCEEDED,
+    dg.DagsterRunStatus.FAILURE: FAILED,
+    dg.DagsterRunStatus.CANCELED: CANCELED,
+}
+INTERRUPTED = "it was interrupted"
+_RUNS_A_TICK = 200
+_OVERLAP = pd.Timedelta(seconds=5)
+_FIRST_LOOK_BACK = pd.Timedelta(days=7)
+
+
+def failure_of(events: Iterable[dg.DagsterEvent]) -> tuple[str, str, str | None] | None:
+    """The first failed step among a run's events: its name, what it says, and the remedy if it names one."""
+    for event in events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            if error is not None and error.cause is not None:
+                error = error.cause  # Dagster wraps what the step raised
+            failure = event.step_failure_data.user_failure_data
+            message = (failure.description if failure else None) or (error.message if error else "")
+            told, *rest = _REMEDY.split(str(message).strip().removeprefix("nn_assets.errors."), maxsplit=1)
+            if told.endswith(DagsterExecutionInterruptedError.__name__):
+                told, rest = INTERRUPTED, []
+            return str(event.step_key), told, "".join(rest).rstrip(".") or None
+    return None
+
+
+@contextmanager
+def telling_run(stores: StoresResource, run: Run) -> Iterator[Callable[[dg.ExecuteInProcessResult], None]]:
+    """Record a run of this process: that it started, and how it ended, also when it is interrupted.
+
+    Yields
+    ------
+    callable
+        To be given the run's result.
+    """
+    with stores.opened() as opened:
+        record_start(opened.ledger, run)
+    said: dict[str, Any] = {"outcome": CANCELED, "message": INTERRUPTED}
+
+    def tell(result: dg.ExecuteInProcessResult) -> None:
+        said.clear()
+        said.update(_ended(SUCCEEDED if result.success else FAILED, result.all_events))
+
+    try:
+        yield tell
+    finally:
+        with stores.opened() as opened:
+            record_end(opened.ledger, run, ended_at=now_utc().floor("us"), **said)
+
+
+def _ended(outcome: str, events: Iterable[dg.DagsterEvent]) -> dict[str, Any]:
+    found = failure_of(events) if outcome == FAILED else None
+    if found is None:
+        return {"outcome": outcome}
+    step, told, remedy = found
+    outcome = CANCELED if told == INTERRUPTED else outcome
+    return {"outcome": outcome, "failed_step": step, "message": f"{told}. {remedy}" if remedy else told}
+
+
+def telling_ticks(strategy: Strategy, stores: StoresResource, name: str, evaluate: Evaluate) -> Evaluate:
+    """Wrap what a schedule or sensor evaluates, so that the ledger holds what it came to."""
+
+    @wraps(evaluate)
+    def told(context: Any) -> Any:
+        try:
+            answer = evaluate(context)
+        except Exception as error:
+            _tell_tick(strategy, stores, name, FAILED, f"{type(error).__name__}: {error}")
+            raise
+        _tell_tick(strategy, stores, name, *_came_to(answer))
+        return answer
+
+    return told
+
+
+def _tell_tick(strategy: Strategy, stores: StoresResource, name: str, outcome: str, message: str | None) -> None:
+    with stores.opened() as opened:
+        record_tick(opened.ledger, strategy.name, name, outcome, message)
+
+
+def _came_to(answer: Any) -> tuple[str, str | None]:
+    if isinstance(answer, dg.SkipReason):
+        return SKIPPED, answer.skip_message
+    requests = answer.run_requests if isinstance(answer, dg.SensorResult) else [answer]
+    asked = [str(each.partition_key or each.run_key) for each in requests or () if each is not None]
+    return (ASKED, "a run of " + ", ".join(asked)) if asked else (SKIPPED, "nothing to run")
+
+
+def run_outcomes_sensor(stores: StoresResource) -> dg.SensorDefinition:
+    """The sensor that records how runs ended that no command started: those of the UI, of schedules, of sensors.
+
+    It is always on; that it is evaluated at all is the daemon's heartbeat.
+    """
+
+    def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        since = pd.Timestamp(context.cursor) if context.cursor else now_utc() - _FIRST_LOOK_BACK
+        records = context.instance.get_run_records(
+            dg.RunsFilter(statuses=list(_OUTCOMES), updated_after=(since - _OVERLAP).to_pydatetime()),
+            limit=_RUNS_A_TICK,
+            order_by="update_timestamp",
+            ascending=True,
+        )
+        with stores.opened() as opened:
+            record_heartbeat(opened.ledger)
+            for record in records:
+                if (run := _run_of(record)) is not None:
+                    said = _ended(_OUTCOMES[record.dagster_run.status], _failures(context.instance, run.run_id))
+                    record_end(opened.ledger, run, ended_at=_moment(record.end_time or now_utc().timestamp()), **said)
+        if not records:
+            return dg.SkipReason("no run ended since the last look")
+        return dg.SensorResult(cursor=pd.Timestamp(records[-1].update_timestamp).isoformat())
+
+    return dg.SensorDefinition(
+        name="run_outcomes",
+        evaluation_fn=evaluate,
+        minimum_interval_seconds=60,
+        description="Records in the ledger how each run ended, for nn-assets status. Its ticks are the heartbeat.",
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+
+
+def _run_of(record: dg.RunRecord) -> Run | None:
+    """The run as the ledger names it; None for a run of something else."""
+    run = record.dagster_run
+    chosen = [key.path[0] for key in run.asset_selection or ()]
+    strategy = run.tags.get(STRATEGY_TAG) or (chosen[0] if chosen else None)
+    if strategy is None:
+        return None
+    own = run.job_name.removeprefix(f"{strategy}__")
+    first, last = (run.tags.get(tag, run.tags.get(_PARTITION)) for tag in _RANGE)
+    began = None if record.start_time is None else _moment(record.start_time)
+    return Run(run.run_id, strategy, "assets" if own.startswith("__") else own, first, last, began)
+
+
+def _failures(instance: dg.DagsterInstance, run_id: str) -> Iterator[dg.DagsterEvent]:
+    for found in instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records:
+        if found.event_log_entry.dagster_event is not None:
+            yield found.event_log_entry.dagster_event
+
+
+def _moment(seconds: float) -> pd.Timestamp:
+    return pd.Timestamp(seconds, unit="s", tz="UTC").floor("us")

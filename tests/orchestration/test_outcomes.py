@@ -1,0 +1,203 @@
+"""What the ledger is told of runs, ticks and the daemon, and what an operator then reads in status."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from nn_assets.cli.status import report
+from nn_assets.errors import LedgerError, RunFailed
+from nn_assets.operations import outcomes as recorded
+from nn_assets.orchestration.build import all_definitions
+from nn_assets.orchestration.instance import open_instance
+from nn_assets.orchestration.naming import STRATEGY_TAG
+from nn_assets.orchestration.running import materialise
+from nn_assets.store.ledger.ledger import Ledger
+from tests.orchestration.conftest import NAME, strategy_of, subprocess_environment, write_strategy
+
+
+def state() -> dict[str, object]:
+    return report(NAME)["strategies"][NAME]
+
+
+def rows() -> pd.DataFrame:
+    with Ledger() as ledger:
+        found = ledger.read("outcomes", every_version=True, bookkeeping=True)
+    return found.sort_values("sequence", ignore_index=True)
+
+
+def evaluate(name: str, instance: dg.DagsterInstance, cursor: str | None = None, **context: object) -> object:
+    """Let Dagster evaluate one of the repository's sensors."""
+    repository = all_definitions().get_repository_def()
+    told = dg.build_sensor_context(instance=instance, cursor=cursor, repository_def=repository)
+    return repository.get_sensor_def(name).evaluate_tick(told)
+
+
+def test_a_run_is_on_record_from_its_start_and_then_with_its_end(empty_home: Path) -> None:
+    write_strategy(empty_home)
+    run_id = materialise(strategy_of(), "tables")
+    found = rows()
+    assert list(found["outcome_id"]) == [run_id, run_id]
+    assert list(found["outcome"]) == ["STARTED", "SUCCEEDED"]
+    assert list(found["name"]) == ["tables", "tables"]
+    assert found["ended_at"][1] > found["began_at"][1] == found["began_at"][0]
+    assert any(line.startswith("tables: SUCCEEDED 20") for line in state()["runs"])
+
+
+def test_a_failed_run_names_step_and_cause(empty_home: Path) -> None:
+    write_strategy(empty_home, source={"kind": "files", "path": "nowhere", "seed": None, "planted_rank_ic": None})
+    with pytest.raises(RunFailed):
+        materialise(strategy_of(), "tables")
+    last = rows().iloc[-1]
+    assert (last["outcome"], last["failed_step"]) == ("FAILED", f"{NAME}__raw_bars")
+    assert "nowhere" in last["message"]
+    (line,) = state()["runs"]
+    assert line.startswith("tables: FAILED")
+    assert "raw_bars" in line
+    assert "nowhere" in line
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_run_is_told_and_a_killed_one_has_no_end(empty_home: Path, sent: signal.Signals) -> None:
+    write_strategy(empty_home)
+    code = (
+        "import time\n"
+        "from nn_assets.operations.intake import bars\n"
+        "from nn_assets.orchestration.assets import market\n"
+        "def waits(*_, **__):\n    print('there', flush=True)\n    time.sleep(60)\n"
+        "bars.ingest_bars = market.ingest_bars = waits\n"
+        "from nn_assets.operations.catalog import find_strategy\n"
+        "from nn_assets.orchestration.running import materialise\n"
+        f"materialise(find_strategy({NAME!r}).strategy, 'tables')\n"
+    )
+    started = [sys.executable, "-c", code]
+    with subprocess.Popen(
+        started, env=subprocess_environment(empty_home), stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        while process.stdout.readline().strip() != "there":
+            assert process.poll() is None
+        os.kill(process.pid, sent)
+        process.wait(timeout=60)
+    (line,) = state()["runs"]
+    if sent is signal.SIGKILL:
+        assert "no end on record: it runs, or it was killed" in line
+    else:
+        assert line.startswith("tables: CANCELED")
+        assert line.endswith("raw_bars: it was interrupted")
+
+
+def test_runs_of_the_daemon_are_recorded_once_by_the_sensor(empty_home: Path) -> None:
+    write_strategy(empty_home)
+    own = materialise(strategy_of(), "tables")
+
+    @dg.op
+    def breaks() -> None:
+        raise ValueError("the feed was empty. Remedy: ask again.")
+
+    @dg.job(name=f"{NAME}__daily", tags={STRATEGY_TAG: NAME, "dagster/partition": "2017-06-21"})
+    def foreign() -> None:
+        breaks()
+
+    @dg.job
+    def unrelated() -> None:
+        breaks()
+
+    with open_instance() as instance:
+        failed = foreign.execute_in_process(instance=instance, raise_on_error=False)
+        unrelated.execute_in_process(instance=instance, raise_on_error=False)
+        cursor = evaluate("run_outcomes", instance).cursor
+        told = rows()
+        assert evaluate("run_outcomes", instance, cursor).cursor == cursor
+    pd.testing.assert_frame_equal(rows(), told)
+    runs = told[told["kind"] == "run"]
+    assert list(runs["outcome_id"]) == [own, own, failed.run_id]
+    last = runs.iloc[-1]
+    assert (last["strategy"], last["name"], last["outcome"], last["failed_step"]) == (NAME, "daily", "FAILED", "breaks")
+    assert (last["first_partition"], last["last_partition"]) == ("2017-06-21", "2017-06-21")
+    assert last["message"] == "ValueError: the feed was empty. ask again"
+    assert any("daily 2017-06-21: FAILED" in line for line in state()["runs"])
+
+
+def test_a_tick_is_recorded_when_it_says_something_new_and_every_hour(
+    empty_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [pd.Timestamp("2026-01-05 12:00", tz="UTC")]
+    monkeypatch.setattr(recorded, "now_utc", lambda: clock[0])
+    with Ledger() as ledger:
+        for minutes, outcome, message in (
+            (0, "SKIPPED", "no event"),
+            (1, "SKIPPED", "no event"),
+            (1, "ASKED", "a run of 2026-01-01"),
+            (1, "SKIPPED", "no event"),
+            (59, "SKIPPED", "no event"),
+            (1, "SKIPPED", "no event"),
+        ):
+            clock[0] += pd.Timedelta(minutes=minutes)
+            recorded.record_tick(ledger, NAME, "drift_refresh", outcome, message)
+    assert list(rows()["ended_at"].dt.strftime("%H:%M")) == ["12:00", "12:02", "12:03", "13:03"]
+
+
+def test_sensors_and_schedules_tell_what_they_came_to(empty_home: Path) -> None:
+    write_strategy(empty_home)
+    assert state()["ticks"] == []
+    with dg.DagsterInstance.ephemeral() as instance:
+        evaluate(f"{NAME}__drift_refresh", instance)
+        repository = all_definitions().get_repository_def()
+        context = dg.build_schedule_context(
+            instance=instance, scheduled_execution_time=pd.Timestamp("2017-06-22 20:30", tz="UTC").to_pydatetime()
+        )
+        repository.get_schedule_def(f"{NAME}__daily_round").evaluate_tick(context)
+    schedule, sensor = state()["ticks"]
+    assert schedule.startswith("daily_round: SKIPPED")
+    assert "history_ends" in schedule
+    assert sensor.startswith("drift_refresh: SKIPPED")
+    assert sensor.endswith("no drift event since the last look at the ledger")
+
+
+def test_a_tick_that_fails_is_told_too(empty_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_strategy(empty_home)
+
+    def broken(*_: object, **__: object) -> pd.DataFrame:
+        raise RuntimeError("the table cannot be read")
+
+    monkeypatch.setattr(Ledger, "read", broken)
+    with dg.DagsterInstance.ephemeral() as instance, pytest.raises(Exception, match="cannot be read"):
+        evaluate(f"{NAME}__drift_refresh", instance)
+    monkeypatch.undo()
+    monkeypatch.setenv("NN_ASSETS_HOME", str(empty_home))
+    (line,) = state()["ticks"]
+    assert "FAILED" in line
+    assert line.endswith("RuntimeError: the table cannot be read")
+
+
+def test_the_daemon_is_heard_and_its_silence_has_an_age(empty_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_strategy(empty_home)
+    assert str(state()["daemon"]).startswith("never heard")
+    with dg.DagsterInstance.ephemeral() as instance:
+        evaluate("run_outcomes", instance)
+    assert str(state()["daemon"]).startswith("heard 20")
+    later = pd.Timestamp.now(tz="UTC") + pd.Timedelta(hours=2)
+    monkeypatch.setattr("nn_assets.cli.status.now_utc", lambda: later)
+    assert str(state()["daemon"]).startswith("not heard since 20")
+
+
+def test_a_ledger_that_refuses_the_outcome_does_not_stop_the_run(
+    empty_home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuses(*_: object, **__: object) -> None:
+        raise LedgerError(expected="the lock", found="another writer", remedy="wait", table="outcomes")
+
+    run = recorded.Run("r", NAME, "tables", None, None, None)
+    with Ledger() as ledger:
+        monkeypatch.setattr(Ledger, "transaction", refuses)
+        recorded.record_start(ledger, run)
+        recorded.record_tick(ledger, NAME, "drift_refresh", "SKIPPED", None)
+    assert "not on record" in caplog.text
