@@ -10,10 +10,10 @@ import dagster as dg
 from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
-from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
 from nn_assets.errors import LedgerError
+from nn_assets.orchestration.kept_connections import KeptSqliteStorage
 from nn_assets.store.home import dagster_database_url, home, instance_root
 from nn_assets.store.ledger.dagster_schema import dagster_schema
 
@@ -50,7 +50,7 @@ class HomeStorage(DagsterStorage, ConfigurableClass):
         del config_value
         address = dagster_database_url()
         if address is None:
-            return DagsterSqliteStorage(_folder("storage"), inst_data)
+            return KeptSqliteStorage(_folder("storage"), inst_data)
         try:
             from dagster_postgres import DagsterPostgresStorage
         except ModuleNotFoundError as error:

@@ -1,0 +1,97 @@
+"""Dagster's storage in SQLite files, with its connections kept open for as long as the instance is.
+
+Dagster opens an engine and a connection for every event that it stores, and so compiles each statement anew: some
+seven hundred connections in one daily round. The files are the same, whichever of the two writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
+from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
+from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
+from dagster._core.storage.sql import create_engine
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from dagster._core.storage.sqlite_storage import (
+    DagsterSqliteStorage,
+    _event_logs_directory,
+    _runs_directory,
+    _schedule_directory,
+)
+from dagster._serdes import ConfigurableClassData
+
+__all__ = ["KeptSqliteStorage"]
+
+# As many at once as are asked for: a webserver's threads must not wait for one another.
+_new_engine = partial(create_engine, max_overflow=-1, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
+
+
+class _KeptEvents(SqliteEventLogStorage):
+    """The event log: the index and the shard of the run written to last stay open."""
+
+    def __init__(self, base_dir: str) -> None:
+        self._engines: dict[str, Any] = {}
+        super().__init__(base_dir)
+
+    @contextmanager
+    def _connect(self, shard: str) -> Iterator[Any]:
+        with self._db_lock:
+            engine = self._engine(shard)
+            if shard not in self._initialized_dbs:
+                self._initdb(engine)
+                self._initialized_dbs.add(shard)
+            with engine.begin() as connection:
+                yield connection
+
+    def _engine(self, shard: str) -> Any:
+        if shard not in self._engines:
+            for name in [each for each in self._engines if INDEX_SHARD_NAME not in (each, shard)]:
+                self._engines.pop(name).dispose()
+            self._engines[shard] = _new_engine(self.conn_string_for_shard(shard))
+        return self._engines[shard]
+
+    def dispose(self) -> None:
+        super().dispose()
+        with self._db_lock:
+            while self._engines:
+                self._engines.popitem()[1].dispose()
+
+
+class _OneEngine:
+    """What the storages of a single file have in common."""
+
+    def __init__(self, conn_string: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self._engine = _new_engine(conn_string)
+        super().__init__(conn_string, inst_data)  # type: ignore[call-arg]
+
+    @contextmanager
+    def connect(self) -> Iterator[Any]:
+        with self._engine.begin() as connection:
+            yield connection
+
+    def dispose(self) -> None:
+        self._engine.dispose()
+
+
+class _KeptRuns(_OneEngine, SqliteRunStorage):
+    """The runs."""
+
+
+class _KeptSchedules(_OneEngine, SqliteScheduleStorage):
+    """Schedules, sensors and their ticks."""
+
+
+class KeptSqliteStorage(DagsterSqliteStorage):
+    """All three in one folder, laid out as Dagster lays them out."""
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        super(DagsterSqliteStorage, self).__init__()  # type: ignore[no-untyped-call]  # Dagster's opens all three
+        self.base_dir = base_dir
+        self._inst_data = inst_data
+        self._run_storage = _KeptRuns.from_local(_runs_directory(base_dir))
+        self._event_log_storage = _KeptEvents(_event_logs_directory(base_dir))
+        self._schedule_storage = _KeptSchedules.from_local(_schedule_directory(base_dir))
