@@ -52,6 +52,8 @@ def _finite_or_missing(history: History) -> tuple[bool, str]:
 
 def _study_and_live_agree(history: History) -> tuple[bool, str]:
     compared, differing = signals_repeat_forecasts(history)
+    if not compared:
+        return True, "nothing to compare: no study holds a forecast by the model that decided the same session"
     return not differing, "; ".join(differing[:_MOST_NAMED]) or f"{compared} signals equal the study's forecasts"
 
 

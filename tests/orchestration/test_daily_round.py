@@ -62,11 +62,6 @@ def decide(*sessions: pd.Timestamp, run_id: str = "test") -> list[bool]:
         return [decide_session(history, session, run_id).already_decided for session in sessions]
 
 
-def head_of(home: Path) -> str:
-    with Ledger() as ledger:
-        return ledger.head().hash
-
-
 # --- the same, however it came about -----------------------------------------------------------------------
 
 
@@ -118,11 +113,14 @@ def test_a_range_killed_in_the_middle_and_run_again_ends_in_the_same_ledger(stud
 
 
 def test_a_session_decided_before_is_computed_again_and_changes_nothing(decided: Path, decided_home: Path) -> None:
-    before, head = row_counts(decided), head_of(decided)
+    before = row_counts(decided)
+    with Ledger() as ledger:
+        head = ledger.head()
     materialise(strategy_of(), "daily", first=FIRST_LIVE, last=LAST)
     assert decide(*reversed(LIVE)) == [True] * 8
     assert row_counts(decided) == before
-    assert head_of(decided) == head
+    with Ledger() as ledger:
+        assert verify(ledger, expected_head=head).ok
     assert assert_same_decisions(decided, decided_home, LAST) == 8
 
 

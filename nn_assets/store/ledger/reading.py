@@ -111,11 +111,12 @@ def _statement(query: Query, table: Table) -> Select[Any]:
     visible, chosen = query.conditions(table)
     if query.every_version:
         return select(table).where(*visible, *chosen)
-    # A bound on a key column can go inside: it leaves out keys whole. One on another column must
-    # come after the choice of version, or a superseded version would surface.
-    keys = {"strategy", *natural_key(table)}
-    inside = [each for each in chosen if _left_name(each) in keys]
-    outside = [each for each in chosen if _left_name(each) not in keys]
+    # A bound on a key column can go inside: it leaves out keys whole. So can one from a place in the chain on:
+    # of a key's versions the highest came last. One on another column must come after the choice of version,
+    # or a superseded version would surface.
+    whole = {"strategy", *natural_key(table), "sequence"}
+    inside = [each for each in chosen if _left_name(each) in whole]
+    outside = [each for each in chosen if _left_name(each) not in whole]
     order = func.row_number().over(
         partition_by=[table.c[name] for name in ("strategy", *natural_key(table))],
         order_by=table.c.version.desc(),
