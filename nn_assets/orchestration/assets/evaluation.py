@@ -49,26 +49,14 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         with stores.history(asked) as history, history.stores.alone(strategy.name):
             result = study_until(history, asked, chosen, context.run.run_id, context.log.info)
             keep_study(history, asked, result)
-            page = write_study_page(history)
-            unseen = survivorship(history)
+            shown: dict[str, Any] = {
+                "report": dg.MetadataValue.path(str(write_study_page(history))),
+                **survivorship(history),
+            }
             if swept := history.stores.sweep(strategy.name):
                 context.log.info("removed %s staged files that killed writers left more than a day ago", swept)
-        alarms = result.study.figures.alarms
-        yield dg.AssetCheckResult(
-            check_name="no_leak_alarm",
-            passed=not alarms,
-            severity=dg.AssetCheckSeverity.WARN,
-            description="; ".join(alarms) or "no alarm",
-        )
-        yield dg.Output(
-            track_frames(result.study, chosen),
-            metadata={
-                **_metadata(result),
-                **unseen,
-                "report": dg.MetadataValue.path(str(page)),
-                **{name: image(png) for name, png in study_plots(result).items()},
-            },
-        )
+        yield _leak_check(result)
+        yield dg.Output(track_frames(result.study, chosen), metadata={**_metadata(result), **shown})
 
     @dg.asset(
         **described(strategy, "model_evaluation", "evaluation", version, {"pandas"}),
@@ -88,7 +76,18 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     return [walk_forward_study, model_evaluation]
 
 
+def _leak_check(result: StudyResult) -> dg.AssetCheckResult:
+    alarms = result.study.figures.alarms
+    return dg.AssetCheckResult(
+        check_name="no_leak_alarm",
+        passed=not alarms,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(alarms) or "no alarm",
+    )
+
+
 def _metadata(result: StudyResult) -> dict[str, Any]:
+    """The verdict, each estimator's figures and the plots, as the UI shows them."""
     total = result.study.figures.total
     figures: dict[str, Any] = {
         "verdict": result.last.verdict.phrase,
@@ -101,7 +100,7 @@ def _metadata(result: StudyResult) -> dict[str, Any]:
             value = getattr(total[name], figure)
             if value is not None:
                 figures[f"{name}_{figure}"] = round(float(value), 4)
-    return figures
+    return {**figures, **{name: image(png) for name, png in study_plots(result).items()}}
 
 
 def _monthly(daily: pd.DataFrame) -> pd.DataFrame:

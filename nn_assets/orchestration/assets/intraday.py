@@ -1,6 +1,7 @@
 """Intraday bars: taken in by version, and published through their own gate."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
@@ -11,6 +12,7 @@ from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.intake.intraday import (
     RAW_INTRADAY,
     VALIDATED_INTRADAY,
+    AuditedIntraday,
     audit_intraday,
     ingest_intraday,
     publish_intraday,
@@ -20,6 +22,7 @@ from nn_assets.orchestration.metadata import table
 from nn_assets.orchestration.naming import asset_key, described
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
+from nn_assets.store.lake.publication import Publication
 
 __all__ = ["intraday_assets"]
 
@@ -68,17 +71,20 @@ def intraday_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             except GateHalted as halted:
                 raise failure(halted) from halted
             publication = publish_intraday(history, audited, context.run.run_id)
-        quarantine = audited.cleaned.quarantine[["symbol", "session", "rule", "field", "value"]]
-        largest = audited.cleaned.gaps.sort_values("missing", ascending=False)
-        yield dg.MaterializeResult(
-            metadata={
-                **audited.report.figures,
-                "content_hash": publication.content_hash,
-                "publication": publication.ordinal,
-                "quarantine": table(quarantine),
-                "largest_gaps": table(largest.assign(after=largest["after"].astype("str")), rows=20),
-                "half_finished_sessions": table(audited.sessions.left_out),
-            }
-        )
+        yield dg.MaterializeResult(metadata=_of_publication(audited, publication))
 
     return [raw_intraday_bars, validated_intraday_bars]
+
+
+def _of_publication(audited: AuditedIntraday, publication: Publication) -> dict[str, Any]:
+    """What is published now, as the UI shows it."""
+    quarantine = audited.cleaned.quarantine[["symbol", "session", "rule", "field", "value"]]
+    largest = audited.cleaned.gaps.sort_values("missing", ascending=False)
+    return {
+        **audited.report.figures,
+        "content_hash": publication.content_hash,
+        "publication": publication.ordinal,
+        "quarantine": table(quarantine),
+        "largest_gaps": table(largest.assign(after=largest["after"].astype("str")), rows=20),
+        "half_finished_sessions": table(audited.sessions.left_out),
+    }

@@ -13,7 +13,7 @@ from nn_assets.operations.catalog import folder_of
 from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.actions import stored_actions
-from nn_assets.operations.intake.bars import Audited, audit_bars, ingest_bars, publish_bars
+from nn_assets.operations.intake.bars import Audited, Ingested, audit_bars, ingest_bars, publish_bars
 from nn_assets.operations.intake.data_docs import review_bars
 from nn_assets.orchestration.assets.gate import check_result, check_specs, failure
 from nn_assets.orchestration.assets.other_data import tables_before_bars
@@ -43,28 +43,7 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         del context
         with stores.history(strategy) as history, history.stores.alone(strategy.name):
             ingested = ingest_bars(history, folder_of(strategy.name))
-            sessions = history.axis
-            actions = stored_actions(history)
-            unseen = _unseen(history, history.raw_versions) if strategy.universe else {}
-        return dg.MaterializeResult(
-            metadata={
-                "delivered_rows": ingested.delivered,
-                "added": ingested.counted.added,
-                "revised": ingested.counted.revised,
-                "confirmed": ingested.counted.confirmed,
-                "unchanged": ingested.counted.unchanged,
-                "most_revised_symbols": ingested.counted.most_revised(),
-                "actions": actions,
-                "actions_added": ingested.actions.added,
-                "actions_revised": ingested.actions.revised,
-                "files_read": len(ingested.files_read),
-                "files_without_bars": list(ingested.files_without_bars),
-                "source": strategy.source.kind if strategy.intraday is None else "intraday",
-                "first_session": str(sessions[0].date()),
-                "last_session": str(sessions[-1].date()),
-                **unseen,
-            }
-        )
+            return dg.MaterializeResult(metadata=_of_intake(history, ingested))
 
     key = asset_key(strategy, "validated_bars")
     halting = blocking_checks(fills_at_open=strategy.label.execution == "next_open")
@@ -92,25 +71,57 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             except GateHalted as halted:
                 raise failure(halted) from halted
             publication = publish_bars(history, audited, context.run.run_id)
-            unseen = _unseen(history, audited.cleaned.bars) if strategy.universe else {}
-        yield dg.MaterializeResult(
-            metadata={
-                **audited.report.figures,
-                "content_hash": publication.content_hash,
-                "publication": publication.ordinal,
-                "data_docs": dg.MetadataValue.url(data_docs_file(strategy.name).as_uri()),
-                "quarantine": table(_quarantine(audited)),
-                **_counts(audited, before, publication),
-                **unseen,
-            }
-        )
+            metadata = _of_publication(history, audited, before, publication)
+        yield dg.MaterializeResult(metadata=metadata)
 
     return [raw_bars, validated_bars]
 
 
+def _of_intake(history: History, ingested: Ingested) -> dict[str, Any]:
+    """What an intake of bars brought, as the UI shows it."""
+    strategy, counted, sessions = history.strategy, ingested.counted, history.axis
+    return {
+        "delivered_rows": ingested.delivered,
+        "added": counted.added,
+        "revised": counted.revised,
+        "confirmed": counted.confirmed,
+        "unchanged": counted.unchanged,
+        "most_revised_symbols": counted.most_revised(),
+        "actions": stored_actions(history),
+        "actions_added": ingested.actions.added,
+        "actions_revised": ingested.actions.revised,
+        "files_read": len(ingested.files_read),
+        "files_without_bars": list(ingested.files_without_bars),
+        "source": strategy.source.kind if strategy.intraday is None else "intraday",
+        "first_session": str(sessions[0].date()),
+        "last_session": str(sessions[-1].date()),
+        **_unseen(history, history.raw_versions),
+    }
+
+
+def _of_publication(
+    history: History, audited: Audited, before: Publication | None, publication: Publication
+) -> dict[str, Any]:
+    """What is published now, as the UI shows it."""
+    quarantine = audited.cleaned.quarantine[["symbol", "session", "rule", "field", "value"]]
+    return {
+        **audited.report.figures,
+        "content_hash": publication.content_hash,
+        "publication": publication.ordinal,
+        "data_docs": dg.MetadataValue.url(data_docs_file(history.strategy.name).as_uri()),
+        "quarantine": table(quarantine.head(50)),
+        **_counts(audited, before, publication),
+        **_unseen(history, audited.cleaned.bars),
+    }
+
+
 def _unseen(history: History, bars: pd.DataFrame) -> dict[str, Any]:
-    counted = unseen_members(history.strategy, history.membership_versions, bars, history.axis)
-    return {"members_without_bars": table(counted)}
+    """Members of the universe without bars, year by year; nothing where the strategy names no universe."""
+    if history.strategy.universe is None:
+        return {}
+    return {
+        "members_without_bars": table(unseen_members(history.strategy, history.membership_versions, bars, history.axis))
+    }
 
 
 def _suite_result(suite: SuiteResult, strategy: Strategy) -> dg.AssetCheckResult:
@@ -122,11 +133,6 @@ def _suite_result(suite: SuiteResult, strategy: Strategy) -> dg.AssetCheckResult
         metadata={"data_docs": dg.MetadataValue.url(data_docs_file(strategy.name).as_uri())}
         | ({} if suite.passed else {"violations": "\n".join(suite.violations), "what_to_do": suite.remedy}),
     )
-
-
-def _quarantine(audited: Audited) -> pd.DataFrame:
-    columns = ["symbol", "session", "rule", "field", "value"]
-    return audited.cleaned.quarantine[columns].head(50)
 
 
 def _counts(audited: Audited, before: Publication | None, publication: Publication) -> dict[str, Any]:
