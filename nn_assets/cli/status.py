@@ -12,6 +12,7 @@ from nn_assets.errors import SettingsError
 from nn_assets.learning.first_month import live_start_fault
 from nn_assets.operations.asof.controls import kill_switch_now
 from nn_assets.operations.asof.decisions import decided_sessions, undecided_sessions
+from nn_assets.operations.asof.halts import last_halt
 from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.catalog import find_strategy, read_strategies
 from nn_assets.operations.clock import now_utc
@@ -19,6 +20,7 @@ from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.outcomes import STARTED, last_heartbeat, last_run, last_tick
 from nn_assets.operations.stores import open_stores
 from nn_assets.store.home import data_docs_file
+from nn_assets.store.lake.publication import Publication
 from nn_assets.store.ledger.ledger import Ledger
 
 __all__ = ["report"]
@@ -73,6 +75,7 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
     return {
         "last_session": str(facts.last_session.date()),
         "published_to": None if publication is None else str(publication.last_session.date()),
+        "gate": _gate(ledger, strategy.name, publication),
         "quarantined": None if publication is None else publication.quarantined,
         "notices": None if publication is None else len(publication.details.get("notices", ())),
         "data_docs": str(docs) if (docs := data_docs_file(strategy.name)).is_file() else None,
@@ -93,6 +96,14 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
         "faults": [] if fault is None else [f"{fault.found}; expected {fault.expected}"],
         "missing": missing_of(strategy, folder),
     }
+
+
+def _gate(ledger: Ledger, strategy: str, publication: Publication | None) -> str | None:
+    """What the gate did last; None where it never judged."""
+    halt = last_halt(ledger, strategy)
+    if halt is not None and (publication is None or halt[0] > publication.published_at):
+        return f"HALTED {_minute(halt[0])}: {halt[1]}"
+    return None if publication is None else f"passed {_minute(publication.published_at)}"
 
 
 def _runs(ledger: Ledger, strategy: str) -> list[str]:

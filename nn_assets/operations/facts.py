@@ -12,8 +12,10 @@ import pandas as pd
 
 from nn_assets.errors import DecisionError
 from nn_assets.market.calendar.sessions import sessions_between, sessions_per_year
+from nn_assets.market.facts.refused import refused
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
 from nn_assets.operations.asof.decisions import decision_moments
+from nn_assets.operations.asof.halts import gate_halts
 from nn_assets.operations.asof.series import read_series_versions
 from nn_assets.operations.asof.universe import candidates_of, read_membership_versions
 from nn_assets.operations.clock import last_open_session, now_utc
@@ -87,8 +89,26 @@ class StoredFacts:
 
     @cached_property
     def raw_versions(self) -> pd.DataFrame:
-        """Every version of every raw bar; to be read only."""
-        return self.stores.lake.read_segments(self.strategy.name, RAW_BARS)
+        """Every version of every raw bar but those that the gate refused for good; to be read only."""
+        versions = self.stores.lake.read_segments(self.strategy.name, RAW_BARS)
+        return self._without_refused(versions, ["symbol", "session"])
+
+    def _without_refused(self, versions: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+        if len(self.gate_halts) == 0:
+            return versions
+        return versions[~refused(versions, key, self.gate_halts, self.published_at)].reset_index(drop=True)
+
+    @cached_property
+    def gate_halts(self) -> pd.DatetimeIndex:
+        """When the gate halted, UTC."""
+        return gate_halts(self.stores.ledger, self.strategy.name)
+
+    @cached_property
+    def published_at(self) -> pd.DatetimeIndex:
+        """When what was stored by then was published, UTC."""
+        return pd.DatetimeIndex(
+            [each.published_at for each in self.stores.publications.history(self.strategy.name)], tz="UTC"
+        )
 
     @cached_property
     def publication(self) -> Publication | None:
@@ -109,7 +129,8 @@ class StoredFacts:
     def action_versions(self) -> pd.DataFrame | None:
         """Every version of the actions that the publication in force was made with; None where there are none."""
         segments = self.covering(None).details.get(ACTIONS, ())
-        return read_action_versions(self.stores, self.strategy.name, segments)
+        versions = read_action_versions(self.stores, self.strategy.name, segments)
+        return None if versions is None else self._without_refused(versions, ["symbol", "ex_session", "kind"])
 
     @cached_property
     def series_versions(self) -> pd.DataFrame:

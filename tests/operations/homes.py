@@ -12,7 +12,7 @@ from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.decisions.rounds import DecidedSession, decide_session
 from nn_assets.operations.features import store_features
 from nn_assets.operations.history import History, open_history
-from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars
+from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars, recording_halts
 from nn_assets.operations.intake.series import ingest_series
 from nn_assets.operations.intake.universe import ingest_universe
 from nn_assets.operations.models import preparation
@@ -35,8 +35,9 @@ def take_in(strategy: Strategy) -> None:
         ingest_bars(history, folder)
     with open_history(strategy) as history:
         audited = audit_bars(history)
-        audited.report.raise_if_failed()
-        publish_bars(history, audited, RUN)
+        with recording_halts(history, RUN):
+            audited.report.raise_if_failed()
+            publish_bars(history, audited, RUN)
     with open_history(strategy) as history:
         store_features(history)
 

@@ -6,19 +6,24 @@ are cleaned and judged, and published at one atomic switch; ``operations/history
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
+from nn_assets.errors import GateHalted, SchemaError
 from nn_assets.frames import BAR_VERSIONS, empty
 from nn_assets.market.facts.bars import RevisionCount, new_versions, with_assumed_known_at
 from nn_assets.market.facts.bars import as_of as known_bars
+from nn_assets.market.facts.refused import never_passed
 from nn_assets.market.panel import panel_from_bars
 from nn_assets.market.quality.cleaning import Cleaned, clean
 from nn_assets.market.quality.gate import GateReport, inspect
 from nn_assets.operations.asof.actions import ACTIONS, data_hash_of
 from nn_assets.operations.asof.decisions import last_decided_session
+from nn_assets.operations.asof.halts import record_halt
 from nn_assets.operations.asof.universe import current_members
 from nn_assets.operations.clock import now_utc, seen_until
 from nn_assets.operations.facts import RAW_BARS
@@ -36,7 +41,7 @@ from nn_assets.operations.intake.sources import source_of
 from nn_assets.sources.tables.files import FilesSource
 from nn_assets.store.lake.publication import Publication
 
-__all__ = ["Audited", "Ingested", "audit_bars", "ingest_bars", "publish_bars"]
+__all__ = ["Audited", "Ingested", "audit_bars", "ingest_bars", "publish_bars", "recording_halts"]
 
 
 @dataclass(frozen=True)
@@ -99,9 +104,32 @@ def _append_new(
             name, RAW_BARS, sessions=pd.DatetimeIndex(stamped["session"].unique())
         )
     fresh, counted = new_versions(stored, stamped, stated=stated)
+    if len(fresh) and len(history.gate_halts):
+        fresh = _in_place_of_refused(history, stored, stamped, fresh)
     if len(fresh):
         history.stores.lake.append_segment(name, RAW_BARS, fresh)
     return counted
+
+
+def _in_place_of_refused(
+    history: History, stored: pd.DataFrame, stamped: pd.DataFrame, fresh: pd.DataFrame
+) -> pd.DataFrame:
+    """Let a bar that mends one of which no version ever passed the gate be known when the first would have been."""
+    key = ["symbol", "session"]
+    passed = stored[~never_passed(stored, history.gate_halts, history.published_at)]
+    once_passed = pd.MultiIndex.from_frame(fresh[key]).isin(pd.MultiIndex.from_frame(passed[key]))
+    assumed = fresh[[*key, "ingested_at"]].merge(stamped[[*key, "known_at"]].drop_duplicates(key), on=key, how="left")
+    return fresh.assign(known_at=fresh["known_at"].where(once_passed, assumed["known_at"].to_numpy()))
+
+
+@contextmanager
+def recording_halts(history: History, run_id: str) -> Iterator[None]:
+    """Put on record that what is stored was refused, where what is done within raises that it is."""
+    try:
+        yield
+    except (GateHalted, SchemaError) as halted:
+        record_halt(history.stores.ledger, history.strategy.name, now_utc(), halted.found, run_id)
+        raise
 
 
 @dataclass(frozen=True)

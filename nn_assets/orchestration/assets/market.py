@@ -13,7 +13,7 @@ from nn_assets.operations.catalog import folder_of
 from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.actions import stored_actions
-from nn_assets.operations.intake.bars import Audited, Ingested, audit_bars, ingest_bars, publish_bars
+from nn_assets.operations.intake.bars import Audited, Ingested, audit_bars, ingest_bars, publish_bars, recording_halts
 from nn_assets.operations.intake.data_docs import review_bars
 from nn_assets.orchestration.assets.gate import check_result, check_specs, failure
 from nn_assets.orchestration.assets.other_data import tables_before_bars
@@ -65,12 +65,13 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             for check in audited.report.checks:
                 yield check_result(check)
             try:
-                for suite in review_bars(history, audited):
-                    yield _suite_result(suite, strategy)
-                audited.report.raise_if_failed()
+                with recording_halts(history, context.run.run_id):
+                    for suite in review_bars(history, audited):
+                        yield _suite_result(suite, strategy)
+                    audited.report.raise_if_failed()
+                    publication = publish_bars(history, audited, context.run.run_id)
             except GateHalted as halted:
                 raise failure(halted) from halted
-            publication = publish_bars(history, audited, context.run.run_id)
             metadata = _of_publication(history, audited, before, publication)
         yield dg.MaterializeResult(metadata=metadata)
 

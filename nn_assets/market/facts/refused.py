@@ -1,0 +1,79 @@
+"""Versions that the gate refused: delivered, judged, never published, and replaced since.
+
+Nobody could act on such a version. Had it stayed visible, a session decided after the data were mended would read
+the very bars that the gate had stopped.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+__all__ = ["never_passed", "refused"]
+
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
+
+_NEVER = np.iinfo(np.int64).max
+
+
+def refused(versions: pd.DataFrame, key: list[str], halts: pd.DatetimeIndex, published: pd.DatetimeIndex) -> BoolArray:
+    """Find the versions that halted the gate, were never published, and have a later one in their place.
+
+    Parameters
+    ----------
+    versions : DataFrame
+        ``ingested_at`` (UTC) and the columns of the key, a row for each version, in any order.
+    key : list of str
+        Columns that say what a version is about.
+    halts, published : DatetimeIndex, UTC
+        When the gate halted, and when what was stored by then was published; each in any order.
+
+    Returns
+    -------
+    bool array, shape (rows,)
+    """
+    replaced_at = _replaced_at(versions, key)
+    return _never_passed(versions, replaced_at, halts, published) & (replaced_at != _NEVER)
+
+
+def never_passed(versions: pd.DataFrame, halts: pd.DatetimeIndex, published: pd.DatetimeIndex) -> BoolArray:
+    """Find the versions that halted the gate and were not published since they were stored, replaced or not.
+
+    Parameters and result as of :func:`refused`.
+    """
+    return _never_passed(versions, np.full(len(versions), _NEVER), halts, published)
+
+
+def _never_passed(
+    versions: pd.DataFrame, until: IntArray, halts: pd.DatetimeIndex, published: pd.DatetimeIndex
+) -> BoolArray:
+    stored = _nanoseconds(pd.DatetimeIndex(versions["ingested_at"]))
+    return _any_between(halts, stored, until) & ~_any_between(published, stored, until)
+
+
+def _any_between(moments: pd.DatetimeIndex, first: IntArray, until: IntArray) -> BoolArray:
+    """Whether any moment lies at or after ``first`` and before ``until``, element by element."""
+    ordered = np.append(np.sort(_nanoseconds(moments)), _NEVER)
+    following = ordered[np.searchsorted(ordered[:-1], first, side="left")]
+    return np.asarray((following < until) & (following != _NEVER))
+
+
+def _replaced_at(versions: pd.DataFrame, key: list[str]) -> IntArray:
+    """When the next version of the same key was stored; a delivery's own rows do not replace one another."""
+    replaced_at = np.full(len(versions), _NEVER)
+    several = versions.duplicated(key, keep=False).to_numpy()
+    if not several.any():
+        return replaced_at
+    some = versions.loc[several, [*key, "ingested_at"]].reset_index(drop=True)
+    deliveries = some.drop_duplicates().sort_values([*key, "ingested_at"])
+    following = deliveries.groupby(key, sort=False)["ingested_at"].shift(-1)
+    merged = some.merge(deliveries.assign(following=following), on=[*key, "ingested_at"], how="left")
+    after = pd.DatetimeIndex(merged["following"])
+    replaced_at[several] = np.where(after.isna(), _NEVER, _nanoseconds(after))
+    return replaced_at
+
+
+def _nanoseconds(moments: pd.DatetimeIndex) -> IntArray:
+    return np.asarray(moments.as_unit("ns").asi8)

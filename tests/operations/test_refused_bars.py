@@ -1,0 +1,196 @@
+"""Bars that the gate refused, and that were mended since, are read by no decision: a file lived day by day."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nn_assets.cli.status import report
+from nn_assets.errors import GateHalted
+from nn_assets.market.facts.refused import never_passed, refused
+from nn_assets.operations import facts
+from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
+from nn_assets.operations.history import open_history
+from nn_assets.operations.intake import bars as intake
+from nn_assets.sources.simulated import SimulatedSource
+from tests.operations import homes
+from tests.orchestration.conftest import FIRST_LIVE, NAME, TINY, living_in, strategy_of, write_strategy
+
+SYMBOL, EARLIER = "SIM02", "2017-06-15"
+FIRST, SECOND, THIRD = "2017-06-21", "2017-06-22", "2017-06-23"
+
+
+def delivered(last: str) -> pd.DataFrame:
+    symbols = tuple(str(each) for each in TINY["market"]["symbols"])  # type: ignore[attr-defined]
+    source = SimulatedSource("XNYS", pd.Timestamp("2016-01-04").date(), seed=5, planted_rank_ic=0.3)
+    return source.bars(symbols, None, pd.Timestamp(last)).drop(columns=["source", "known_at"], errors="ignore")
+
+
+def deliver(home: Path, bars: pd.DataFrame) -> None:
+    bars.to_csv(home / "strategies" / "bars.csv", index=False)
+
+
+@contextmanager
+def at(moment: str) -> Iterator[None]:
+    stamp = pd.Timestamp(moment, tz="UTC").as_unit("ns")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(facts, "now_utc", lambda: stamp)
+        patch.setattr(intake, "now_utc", lambda: stamp)
+        yield
+
+
+def wrong(bars: pd.DataFrame, session: str) -> pd.DataFrame:
+    """All bars of a session but one at ten times their price: more than the gate lets pass, no row impossible."""
+    prices = ["open", "high", "low", "close"]
+    chosen = (bars["session"] == session) & (bars["symbol"] != SYMBOL)
+    return bars.assign(**{name: bars[name].where(~chosen, 10.0 * bars[name]) for name in prices})
+
+
+def without_most(bars: pd.DataFrame, session: str) -> pd.DataFrame:
+    return bars[(bars["session"] != session) | (bars["symbol"] == SYMBOL)]
+
+
+def closes(session: str, of: str) -> np.ndarray:
+    """The closes of a session as another one's panel has them."""
+    with open_history(strategy_of()) as history:
+        panel = history.view(session).panel
+        return np.array(panel.close[panel.row(of)])
+
+
+@pytest.fixture(scope="module")
+def lived_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home that decided its first live session on good bars."""
+    home = tmp_path_factory.mktemp("refused")
+    source = {**dict.fromkeys(TINY["source"]), "kind": "files", "path": "bars.csv"}
+    write_strategy(home, source=source, market={"history_ends": None})
+    deliver(home, delivered(FIRST))
+    with living_in(home), at(f"{FIRST} 23:00"):
+        homes.take_in(strategy_of())
+        homes.train(strategy_of(), ["2017-06"])
+        homes.decide(strategy_of(), [pd.Timestamp(FIRST_LIVE)])
+    return home
+
+
+@pytest.fixture
+def lived(lived_home: Path, tmp_path: Path) -> Iterator[Path]:
+    home = tmp_path / "home"
+    shutil.copytree(lived_home, home)
+    with living_in(home):
+        yield home
+
+
+def refuse(home: Path, moment: str, bars: pd.DataFrame) -> None:
+    deliver(home, bars)
+    with at(moment), pytest.raises(GateHalted):
+        homes.take_in(strategy_of())
+
+
+def halting(bars: pd.DataFrame, session: str) -> pd.DataFrame:
+    """Wrong bars of one symbol for years, which halt the gate, beside those of the session."""
+    negative = (bars["symbol"] == SYMBOL) & (bars["session"] >= "2017-03-01")
+    return wrong(bars, session).assign(close=bars["close"].where(~negative, -1.0))
+
+
+def test_a_session_whose_bars_were_refused_is_decided_on_the_mended_ones(lived: Path) -> None:
+    good = delivered(SECOND)
+    assert report(NAME)["strategies"][NAME]["gate"] == f"passed {FIRST} 23:00 UTC"
+    refuse(lived, f"{SECOND} 22:00", halting(good, SECOND))
+    said = report(NAME)["strategies"][NAME]["gate"]
+    assert said.startswith(f"HALTED {SECOND} 22:00 UTC: ")
+    assert "missing_symbols" in said
+    deliver(lived, good)
+    with at(f"{SECOND} 23:00"):
+        homes.take_in(strategy_of())
+        assert report(NAME)["strategies"][NAME]["gate"] == f"passed {SECOND} 23:00 UTC"
+        homes.decide(strategy_of(), [pd.Timestamp(SECOND)])
+        right = good[good["session"] == SECOND].sort_values("symbol")["close"].to_numpy()
+        np.testing.assert_array_equal(closes(SECOND, SECOND), right)
+        with open_history(strategy_of()) as history:
+            assert history.cut_for(pd.Timestamp(SECOND)).bars_are_published
+            assert decisions_repeat_in_replay(history) == (2, [])
+
+
+def test_a_refused_restatement_of_an_old_bar_is_never_seen(lived: Path) -> None:
+    good = delivered(SECOND)
+    refuse(lived, f"{SECOND} 19:00", halting(good[good["session"] <= FIRST], EARLIER))
+    deliver(lived, good)
+    with at(f"{SECOND} 23:00"):
+        homes.take_in(strategy_of())
+        right = good[good["session"] == EARLIER].sort_values("symbol")["close"].to_numpy()
+        for session in (FIRST, SECOND):
+            np.testing.assert_array_equal(closes(session, EARLIER), right)
+        homes.decide(strategy_of(), [pd.Timestamp(SECOND)])
+
+
+def test_bars_refused_twice_and_mended_the_day_after_leave_no_trace(lived: Path) -> None:
+    good = delivered(SECOND)
+    refuse(lived, f"{SECOND} 22:00", halting(good, SECOND))
+    again = halting(good, SECOND)
+    refuse(lived, f"{SECOND} 22:30", again.assign(volume=again["volume"] + 1.0))
+    deliver(lived, delivered(THIRD))
+    with at(f"{THIRD} 23:00"):
+        homes.take_in(strategy_of())
+        homes.decide(strategy_of(), [pd.Timestamp(SECOND), pd.Timestamp(THIRD)])
+        right = good[good["session"] == SECOND].sort_values("symbol")["close"].to_numpy()
+        np.testing.assert_array_equal(closes(SECOND, SECOND), right)
+        np.testing.assert_array_equal(closes(THIRD, SECOND), right)
+        homes.take_in(strategy_of())  # delivered again, it adds nothing
+        with open_history(strategy_of()) as history:
+            assert len(history.stores.publications.history(NAME)) == 2
+            assert decisions_repeat_in_replay(history) == (3, [])
+
+
+def test_what_passed_in_the_end_counts_from_when_it_came(lived: Path) -> None:
+    """The same bars, refused and then let through by a wider limit, are the published ones."""
+    thin = without_most(delivered(SECOND), SECOND)
+    refuse(lived, f"{SECOND} 22:00", thin)
+    write_strategy(
+        lived,
+        source={**dict.fromkeys(TINY["source"]), "kind": "files", "path": "bars.csv"},
+        market={"history_ends": None},
+        gate={"max_missing_symbols_fraction": 1.0},
+    )
+    with at(f"{SECOND} 23:00"):
+        homes.take_in(strategy_of())
+        assert np.isfinite(closes(SECOND, SECOND)).sum() == 1
+
+
+# --- the rule, against one written out ----------------------------------------------------------------------
+
+
+def written_out(stored: list[tuple[str, int]], halts: list[int], published: list[int]) -> list[bool]:
+    """Whether each version was refused, one by one."""
+    answer = []
+    for key, since in stored:
+        later = [other for name, other in stored if name == key and other > since]
+        if not later:
+            answer.append(False)
+            continue
+        there = range(since, min(later))
+        answer.append(any(each in there for each in halts) and not any(each in there for each in published))
+    return answer
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_refused_are_those_of_the_rule_written_out(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    stored = [(str(rng.choice(["a", "b", "c"])), int(rng.integers(0, 12))) for _ in range(12)]
+    halts, published = (list(map(int, rng.integers(0, 14, int(rng.integers(0, 4))))) for _ in range(2))
+
+    def moments(minutes: list[int]) -> pd.DatetimeIndex:
+        start = pd.Timestamp("2026-01-05", tz="UTC")
+        return pd.DatetimeIndex([start + pd.Timedelta(minutes=each) for each in minutes], tz="UTC")
+
+    versions = pd.DataFrame({"symbol": [key for key, _ in stored], "ingested_at": moments([at for _, at in stored])})
+    found = refused(versions, ["symbol"], moments(halts), moments(published))
+    assert list(found) == written_out(stored, halts, published)
+    limbo = never_passed(versions, moments(halts), moments(published))
+    assert list(limbo) == [
+        any(each >= since for each in halts) and not any(each >= since for each in published) for _, since in stored
+    ]
