@@ -17,7 +17,7 @@ from nn_assets.operations.intake.series import ingest_series
 from nn_assets.operations.intake.universe import ingest_universe
 from nn_assets.operations.models import preparation
 from nn_assets.operations.models.forecasts import forecast_months
-from nn_assets.operations.models.training import train_months
+from nn_assets.operations.models.training import refresh_after, train_months
 from nn_assets.operations.study import StudyResult, study_until
 from nn_assets.settings import Strategy
 
@@ -48,10 +48,25 @@ def train(strategy: Strategy, months: list[str]) -> dict[str, pd.DataFrame]:
         verdicts = preparation.stationarity(history, strategy, months, None)
         selections = preparation.selected_features(history, strategy, months, None, verdicts)
         train_months(history, strategy, months, verdicts, selections, RUN, lambda _: None)
+    _store_forecasts(strategy, months)
+    return verdicts
+
+
+def refresh(strategy: Strategy, after: pd.Timestamp, month: str) -> None:
+    """Fit the model again on what a session's close had shown, then forecast and study the month asked for."""
+    with open_history(strategy) as history:
+        verdicts = preparation.stationarity(history, strategy, [month], after)
+        selections = preparation.selected_features(history, strategy, [month], after, verdicts)
+        refresh_after(history, after, verdicts, selections, RUN, lambda _: None)
+    _store_forecasts(strategy, [month])
+    with open_history(strategy) as history:
+        study_until(history, strategy, [month], RUN, lambda _: None)
+
+
+def _store_forecasts(strategy: Strategy, months: list[str]) -> None:
     with open_history(strategy) as history:
         for month, frame in forecast_months(history, months).items():
             history.stores.lake.write_month(strategy.name, FORECASTS, month, frame)
-    return verdicts
 
 
 def study(strategy: Strategy, months: list[str]) -> StudyResult:

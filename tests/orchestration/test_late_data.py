@@ -14,24 +14,21 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nn_assets.cli.runs import run_round
 from nn_assets.market.facts.bars import as_of, content_hash
 from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.decisions.rounds import decide_session
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake import bars as ingest
-from nn_assets.orchestration.running import materialise
 from nn_assets.sources.simulated import SimulatedSource
+from tests.operations import homes
 from tests.orchestration.conftest import (
     FIRST_MONTH,
     LAST_MONTH,
-    NAME,
     RECORDS,
     TINY,
     clock_at,
     living_in,
-    materialise_tables,
     recorded,
     strategy_of,
     write_strategy,
@@ -87,7 +84,8 @@ def live(*sessions: str) -> None:
     """Decide sessions, each in the evening of its own day."""
     for session in sessions:
         with at(f"{session} 22:00"):
-            run_round(NAME, session)
+            homes.take_in(strategy_of())
+            homes.decide(strategy_of(), [pd.Timestamp(session)])
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +99,8 @@ def live_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     deliver(home, bars[~is_bar(bars, LATE)])
     with living_in(home):
         with at("2017-06-20 22:00"):
-            materialise(strategy_of(), "study", first=FIRST_MONTH, last=LAST_MONTH)
+            homes.take_in(strategy_of())
+            homes.train(strategy_of(), homes.months_between(FIRST_MONTH[:7], LAST_MONTH[:7]))
         live(*DECIDED)
     return home
 
@@ -135,6 +134,12 @@ def records(home: Path, last: str) -> dict[str, pd.DataFrame]:
     return {table: recorded(home, table, last) for table in ("decisions", *RECORDS)}
 
 
+def all_stand(sessions: tuple[str, ...]) -> bool:
+    """Whether all sessions, decided again in order, give the records that are there."""
+    again = homes.decide(strategy_of(), [pd.Timestamp(session) for session in sessions])
+    return all(each.already_decided for each in again)
+
+
 def told_of(session: str, bar: tuple[str, str]) -> float:
     """The close of a bar as a session's panel has it; NaN where it has none."""
     with open_history(strategy_of()) as history:
@@ -149,7 +154,7 @@ def test_late_bars_change_no_decided_session_and_reach_the_next(lived: Path, pun
         hashes = [known_at_close(session) for session in DECIDED]
     with living_in(lived), at("2017-06-26 12:00"):
         deliver_late_bars(lived)
-        materialise_tables(strategy_of())  # before the next close
+        homes.take_in(strategy_of())  # before the next close
         assert [known_at_close(session) for session in DECIDED] == hashes
         with open_history(strategy_of()) as history:
             again = [decide_session(history, pd.Timestamp(session), "again") for session in DECIDED]
@@ -163,7 +168,7 @@ def test_late_bars_change_no_decided_session_and_reach_the_next(lived: Path, pun
             assert told_of(FOLLOWING[0], LATE) > 0.0
             assert told_of(FOLLOWING[0], RESTATED) == pytest.approx(1.05 * close)
             assert [known_at_close(session) for session in DECIDED] == hashes
-            materialise(strategy_of(), "daily", first=DECIDED[0], last=FOLLOWING[-1])
+            assert all_stand((*DECIDED, *FOLLOWING))
             with open_history(strategy_of()) as history:
                 assert decisions_repeat_in_replay(history) == (5, [])
     for table, frame in records(lived, DECIDED[-1]).items():
@@ -178,13 +183,15 @@ def test_what_arrives_after_a_close_waits_for_the_session_after(lived: Path) -> 
     """The late bars come on the evening on which the next session is decided, after its close."""
     with living_in(lived), at("2017-06-26 21:30"):
         deliver_late_bars(lived)
-        run_round(NAME, FOLLOWING[0])
+        homes.take_in(strategy_of())
+        homes.decide(strategy_of(), [pd.Timestamp(FOLLOWING[0])])
         # It arrived after the close of 26 June: that session's as-of moment does not know it, the next one does.
         assert pd.isna(told_of(FOLLOWING[0], LATE))
     with living_in(lived), at("2017-06-27 22:00"):
-        run_round(NAME, FOLLOWING[1])
+        homes.take_in(strategy_of())
+        homes.decide(strategy_of(), [pd.Timestamp(FOLLOWING[1])])
         assert told_of(FOLLOWING[1], LATE) > 0.0
         assert pd.isna(told_of(FOLLOWING[0], LATE))
-        materialise(strategy_of(), "daily", first=DECIDED[0], last=FOLLOWING[-1])
+        assert all_stand((*DECIDED, *FOLLOWING))
         with open_history(strategy_of()) as history:
             assert decisions_repeat_in_replay(history) == (5, [])

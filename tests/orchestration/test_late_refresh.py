@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +16,7 @@ from nn_assets.operations.history import open_history
 from nn_assets.operations.models.stored import load_model
 from nn_assets.orchestration.naming import REFRESH_TAG
 from nn_assets.orchestration.running import materialise
+from tests.operations import homes
 from tests.orchestration.conftest import FIRST_LIVE, RECORDS, recorded, strategy_of, write_strategy
 
 pytestmark = pytest.mark.slow
@@ -29,12 +31,30 @@ def decide(*sessions: pd.Timestamp) -> list[bool]:
         return [decide_session(history, session, "test").already_decided for session in sessions]
 
 
-def refresh(asked_after: str, partition: str) -> None:
+def refresh_by_dagster(asked_after: str, partition: str) -> None:
     """Carry out what the drift sensor asked for after a session."""
     materialise(strategy_of(), "study", first=partition, last=partition, tags={REFRESH_TAG: asked_after})
 
 
-def assert_takes_force_on(home: Path, decided: list[pd.Timestamp], asked_after: str, partition: str) -> None:
+def refresh(asked_after: str, partition: str) -> None:
+    """The same without Dagster."""
+    homes.refresh(strategy_of(), pd.Timestamp(asked_after), partition[:7])
+
+
+def go_on_until(home: Path, last: str, month: str) -> None:
+    """Let history end later, and study one month more."""
+    write_strategy(home, market={"history_ends": last})
+    homes.take_in(strategy_of())
+    homes.study(strategy_of(), [month])
+
+
+def assert_takes_force_on(
+    home: Path,
+    decided: list[pd.Timestamp],
+    asked_after: str,
+    partition: str,
+    refresh: Callable[[str, str], None] = refresh,
+) -> None:
     """Refresh after some sessions were decided, and demand that only the sessions that follow know of it."""
     effective, *further = days(str(decided[-1].date()), "2017-07-07")[1:]
     before = {table: recorded(home, table) for table in ("decisions", *RECORDS)}
@@ -65,26 +85,26 @@ def assert_takes_force_on(home: Path, decided: list[pd.Timestamp], asked_after: 
 def test_a_late_refresh_leaves_the_sessions_decided_meanwhile(studied: Path) -> None:
     decided = days(FIRST_LIVE, "2017-06-27")
     decide(*decided)
-    assert_takes_force_on(studied, decided, asked_after="2017-06-22", partition="2017-06-01")
+    assert_takes_force_on(
+        studied, decided, asked_after="2017-06-22", partition="2017-06-01", refresh=refresh_by_dagster
+    )
 
 
 def test_a_refresh_that_comes_after_the_end_of_its_month_takes_force_in_the_next(studied: Path) -> None:
-    write_strategy(studied, market={"history_ends": "2017-07-07"})
-    materialise(strategy_of(), "study", first="2017-07-01", last="2017-07-01")
+    go_on_until(studied, "2017-07-07", "2017-07")
     decided = days(FIRST_LIVE, "2017-07-03")
     decide(*decided)
     assert_takes_force_on(studied, decided, asked_after="2017-06-28", partition="2017-06-01")
 
 
 def test_a_month_without_a_refit_of_its_own_keeps_the_refreshed_model(studied: Path) -> None:
-    write_strategy(studied, market={"history_ends": "2017-08-04"})
-    materialise(strategy_of(), "study", first="2017-07-01", last="2017-07-01")
+    go_on_until(studied, "2017-08-04", "2017-07")
     decide(*days(FIRST_LIVE, "2017-07-03"))
     refresh("2017-07-03", "2017-07-01")
     with open_history(strategy_of()) as history:
         refreshed = models_in_force(history.stores.ledger, history.strategy).on(pd.Timestamp("2017-07-31"))
         assert refreshed != models_in_force(history.stores.ledger, history.strategy).on(pd.Timestamp("2017-07-03"))
-    materialise(strategy_of(), "study", first="2017-08-01", last="2017-08-01")
+    homes.study(strategy_of(), ["2017-08"])
     august = recorded(studied, "models").query("month == '2017-08'")
     assert not august["fitted"].any()
     assert set(august["model_id"]) == {refreshed}
