@@ -21,9 +21,9 @@ from nn_assets.operations.decisions.rounds import decide_session
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake import actions as ingest_actions
 from nn_assets.operations.intake import bars as ingest
-from nn_assets.orchestration.running import materialise
 from nn_assets.settings import PortfolioSettings
 from nn_assets.store.home import home as home_folder
+from tests.operations import homes
 from tests.orchestration.conftest import (
     FIRST_MONTH,
     LAST_MONTH,
@@ -32,7 +32,6 @@ from tests.orchestration.conftest import (
     TINY,
     clock_at,
     living_in,
-    materialise_tables,
     recorded,
     strategy_of,
     write_strategy,
@@ -83,14 +82,21 @@ def deliver(place: Path, rows: list[tuple[str, str, str, float | None]], day: st
     """Rewrite the file and take it in before a session's close."""
     tell(place, rows)
     with at(f"{day} 12:00"):
-        materialise_tables(strategy_of())
+        homes.take_in(strategy_of())
 
 
 def live(*sessions: str) -> None:
     """Decide sessions, each in the evening of its own day."""
     for session in sessions:
         with at(f"{session} 22:00"):
-            run_round(NAME, session)
+            homes.take_in(strategy_of())
+            homes.decide(strategy_of(), [pd.Timestamp(session)])
+
+
+def live_by_command(session: str) -> None:
+    """The same as a person gives the command, which writes the page too."""
+    with at(f"{session} 22:00"):
+        run_round(NAME, session)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +114,8 @@ def untold_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_strategy(home, source=source, market={"history_ends": None})
     with living_in(home):
         with at("2017-06-20 22:00"):
-            materialise(strategy_of(), "study", first=FIRST_MONTH, last=LAST_MONTH)
+            homes.take_in(strategy_of())
+            homes.train(strategy_of(), homes.months_between(FIRST_MONTH[:7], LAST_MONTH[:7]))
         live(*DECIDED)
     return home
 
@@ -121,7 +128,7 @@ def told_home(untold_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     with living_in(home):
         for session, rows in zip(FOLLOWING, FILES[1:], strict=True):
             deliver(untold_home, rows, session)
-            live(session)
+            live_by_command(session)
     return home
 
 
@@ -234,7 +241,7 @@ def test_a_run_killed_while_it_mends_ends_in_the_same_records(
     with living_in(home):
         deliver(untold_home, FILES[1], "2017-06-26")
         with at("2017-06-26 22:00"):
-            materialise_tables(strategy_of())
+            homes.take_in(strategy_of())
         with monkeypatch.context() as patch, at("2017-06-26 22:00"), open_history(strategy_of()) as history:
             patch.setattr(records, "validate", None)
             with pytest.raises(TypeError):
