@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.decisions.rounds import decide_session
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.fills import import_fills
-from tests.orchestration.conftest import LAST, NAME, TINY, recorded, strategy_of, write_strategy
+from tests.orchestration.conftest import LAST, NAME, TINY, living_in, recorded, strategy_of, write_strategy
 
 pytestmark = pytest.mark.slow
 
@@ -58,12 +60,24 @@ def recorded_state(session: pd.Timestamp) -> pd.Series:
         return history.stores.ledger.read("trading_states", NAME, session, session).iloc[0]
 
 
-@pytest.fixture
-def traded(studied: Path) -> Path:
+@pytest.fixture(scope="module")
+def traded_home(studied_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home live for longer: enough sessions decided on paper for a test of slippage."""
-    write_strategy(studied, market={"live_starts": START})
-    decide(*LIVE[:23])
-    return studied
+    home = tmp_path_factory.mktemp("traded") / "home"
+    shutil.copytree(studied_home, home)
+    write_strategy(home, market={"live_starts": START})
+    with living_in(home):
+        decide(*LIVE[:23])
+    return home
+
+
+@pytest.fixture
+def traded(traded_home: Path, tmp_path: Path) -> Iterator[Path]:
+    """A copy of it, lived in."""
+    home = tmp_path / "home"
+    shutil.copytree(traded_home, home)
+    with living_in(home):
+        yield home
 
 
 def test_real_fills_at_twice_the_models_cost_count_in_the_next_score(traded: Path, tmp_path: Path) -> None:
