@@ -1,7 +1,7 @@
 """Everything is read at its own moment: what arrives later changes nothing that was due before.
 
-Two homes of one strategy. The files of one end in August 2016. Those of the other go on to late September, and hold what
-was restated and told late in September: a bar of February and one of July restated, a split and a dividend of June
+Two homes of one strategy. The files of one end in August 2016. Those of the other go on into September, and hold what
+was restated and told late in that month: a bar of February and one of July restated, a split and a dividend of June
 that nobody had told, a series revised back to March. Up to August both must say the same, byte for byte.
 """
 
