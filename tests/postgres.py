@@ -29,6 +29,7 @@ _SETTINGS = {
     "full_page_writes": "off",
     "synchronous_commit": "off",
     "shared_buffers": "32MB",
+    "max_wal_size": "128MB",
     "max_connections": "60",
     # A server set up for other purposes: nothing here may count on its manners.
     "timezone": "Asia/Kolkata",
@@ -150,11 +151,18 @@ class Server:
         return len(ended)
 
 
+def _memory() -> str | None:
+    """Where files are in memory, if there is room: a database is hundreds of files, made and removed by each test."""
+    place = Path("/dev/shm")
+    roomy = place.is_dir() and os.access(place, os.W_OK) and shutil.disk_usage(place).free > 2**31
+    return str(place) if roomy else None
+
+
 @contextmanager
 def running_server(found: Path) -> Iterator[Server]:
     """A server started for a while, with nothing left of it afterwards."""
     # Not below pytest's own folders: those only their owner may enter, who may be root.
-    folder = Path(tempfile.mkdtemp(prefix="nn-postgres-"))
+    folder = Path(tempfile.mkdtemp(prefix="nn-postgres-", dir=_memory()))
     try:
         rights = _unprivileged()
         secret = folder / f"{secrets.token_hex(4)}.password"

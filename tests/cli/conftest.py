@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from nn_assets.cli import app
 from nn_assets.sources.simulated import SimulatedSource
+from tests.shared_homes import built_once
 
 # Names that a spreadsheet, a file system or a parser may take for something else.
 SYMBOLS = {"SIM01": "CON", "SIM02": "TRUE", "SIM03": "BRK.B", "SIM04": "NAN"}
@@ -112,15 +113,17 @@ def write_bars(folder: Path) -> None:
 @pytest.fixture(scope="session")
 def finished_home(tmp_path_factory) -> Path:
     """A home in which the study ran and the live sessions are decided. Read it; never write to it."""
-    home = tmp_path_factory.mktemp("finished") / "home"
-    write_bars(home / "strategies" / "bars")
-    (home / "strategies" / "mine.yaml").write_text(STRATEGY, encoding="utf-8")
-    studied = call(home, "study", "--strategy", "mine", "--json")
-    assert studied.status == 0, studied.out
-    for session in LIVE[:2]:
-        decided = call(home, "run", "--strategy", "mine", "--session", session, "--json")
-        assert decided.status == 0, decided.out
-    return home
+
+    def build(home: Path) -> None:
+        write_bars(home / "strategies" / "bars")
+        (home / "strategies" / "mine.yaml").write_text(STRATEGY, encoding="utf-8")
+        studied = call(home, "study", "--strategy", "mine", "--json")
+        assert studied.status == 0, studied.out
+        for session in LIVE[:2]:
+            decided = call(home, "run", "--strategy", "mine", "--session", session, "--json")
+            assert decided.status == 0, decided.out
+
+    return built_once("finished", tmp_path_factory, build)
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""Bars of one's own, good and bad: each fault is named with its place, and what was stored stays as it was."""
+"""Bars of one's own, good and bad: each fault is named with its place, and what was stored stays as it was.
+
+Some of each kind go through the command; the others through the operations that it runs, which are cheaper to run.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from nn_assets.errors import SchemaError, SourceError
 from nn_assets.sources.simulated import SimulatedSource
 from tests.cli.conftest import FIRST, LAST, LIVE, NEGATIVE, SYMBOLS, call
+from tests.operations.homes import decide, take_in
+from tests.orchestration.conftest import living_in, strategy_of
 
 # Line 201 of every file, the header being line 1; nothing else about the day is special.
 PLACE, DAY = 200, "2015-10-16"
@@ -138,38 +144,50 @@ REFUSED: dict[str, tuple[Callable[[Path], object], list[str]]] = {
 }
 
 
+def refusal_of_the_command(home: Path) -> str:
+    answer = call(home, "run", "-s", "mine", "--session", LIVE[2], "--json")
+    assert answer.status == 1
+    assert "Traceback" not in answer.out + answer.err
+    assert "Stack Trace" not in answer.out + answer.err
+    message = str(answer.document["message"])
+    assert "mine__raw_bars failed" in message
+    return message
+
+
+def refusal_of_the_operation(home: Path) -> str:
+    with living_in(home), pytest.raises((SourceError, SchemaError)) as caught:
+        take_in(strategy_of("mine"))
+    return str(caught.value)
+
+
+THROUGH_THE_COMMAND = ("text in a price", "an empty file")
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_file_at_fault_is_refused_by_name_and_nothing_is_stored(own_home, case) -> None:
     spoil, told = REFUSED[case]
     file = own_home / "strategies" / "bars" / "CON_data.csv"
     before = stored(own_home)
     spoil(file)
-    answer = call(own_home, "run", "-s", "mine", "--session", LIVE[2], "--json")
-    assert answer.status == 1
-    message = answer.document["message"]
-    assert "mine__raw_bars failed" in message
+    refusal = refusal_of_the_command if case in THROUGH_THE_COMMAND else refusal_of_the_operation
+    message = refusal(own_home)
     assert all(part in message for part in (f"file {file}", *told, "expected", "found", "Remedy")), message
-    assert "Traceback" not in answer.out + answer.err
-    assert "Stack Trace" not in answer.out + answer.err
     assert stored(own_home) == before
 
 
 def test_a_symbol_that_is_gone_is_named(own_home) -> None:
     before = stored(own_home)
     (own_home / "strategies" / "bars" / "CON_data.csv").unlink()
-    answer = call(own_home, "run", "-s", "mine", "--session", LIVE[2], "--json")
-    assert answer.status == 1
-    assert "[symbol CON]" in answer.document["message"]
-    assert "no bar of CON" in answer.document["message"]
+    message = refusal_of_the_command(own_home)
+    assert "[symbol CON]" in message
+    assert "no bar of CON" in message
     assert stored(own_home) == before
 
 
 def test_a_folder_that_is_gone_is_named(own_home) -> None:
     bars = own_home / "strategies" / "bars"
     bars.rename(own_home / "elsewhere")
-    answer = call(own_home, "run", "-s", "mine", "--session", LIVE[2], "--json")
-    assert answer.status == 1
-    assert f"file {bars}, rule files_there" in answer.document["message"]
+    assert f"file {bars}, rule files_there" in refusal_of_the_operation(own_home)
 
 
 # --- faults of a row: quarantine ----------------------------------------------------------------------------
@@ -193,13 +211,24 @@ QUARANTINED: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
 }
 
 
+def round_of_the_command(home: Path) -> None:
+    answer = call(home, "run", "-s", "mine", "--session", LIVE[1], "--json")
+    assert answer.status == 0, answer.out
+
+
+def round_of_the_operations(home: Path) -> None:
+    with living_in(home):
+        take_in(strategy_of("mine"))
+        decide(strategy_of("mine"), [pd.Timestamp(LIVE[1])])
+
+
 @pytest.mark.parametrize("case", QUARANTINED)
 def test_a_row_at_fault_goes_to_quarantine_with_rule_field_and_value(own_home, case) -> None:
     spoil, rule, field, value = QUARANTINED[case]
     decided = {name: table(own_home, name).to_json() for name in ("signals", "positions", "orders", "fills")}
     spoil(own_home / "strategies" / "bars" / "CON_data.csv")
-    answer = call(own_home, "run", "-s", "mine", "--session", LIVE[1], "--json")
-    assert answer.status == 0, answer.out
+    give_round = round_of_the_command if case == "no price" else round_of_the_operations
+    give_round(own_home)
     found = table(own_home, "quarantine").set_index("session").loc[DAY]
     assert (found["symbol"], found["field"], found["value"]) == ("CON", field, value)
     assert found["rule"].startswith(rule)
@@ -211,7 +240,7 @@ def test_a_row_at_fault_goes_to_quarantine_with_rule_field_and_value(own_home, c
 def test_two_different_bars_of_one_session_go_to_quarantine(own_home) -> None:
     file = own_home / "strategies" / "bars" / "CON_data.csv"
     repeat(lambda line: line.rsplit(",", 1)[0] + ",77")(file)
-    assert call(own_home, "run", "-s", "mine", "--session", LIVE[1], "--json").status == 0
+    round_of_the_operations(own_home)
     found = table(own_home, "quarantine", "--from", DAY, "--to", DAY)
     assert set(found["symbol"]) == {"CON"}
     assert found["rule"].str.contains("duplicate").all()
@@ -221,7 +250,7 @@ def test_a_bar_on_a_holiday_goes_to_quarantine(own_home) -> None:
     file = own_home / "strategies" / "bars" / "CON_data.csv"
     good_friday = "2016-03-25," + lines_of(file)[PLACE].split(",", 1)[1]
     rewrite(file, [*lines_of(file), good_friday])
-    assert call(own_home, "run", "-s", "mine", "--session", LIVE[1], "--json").status == 0
+    round_of_the_operations(own_home)
     found = table(own_home, "quarantine", "--from", "2016-03-25", "--to", "2016-03-25").iloc[0]
     assert found["rule"] == "off_calendar"
     assert (found["field"], found["value"]) == ("session", "2016-03-25")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 
 import pyarrow as pa
@@ -70,9 +71,8 @@ def text_of(rows: list[Row], *, symbol: bool) -> str:
     """Rows as CSV with a header; the symbol in a column, or left to the file's name."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    width = 7 if symbol else 6
-    writer.writerow([*FIELDS, "Name"][:width])
-    writer.writerows(astuple(row)[:width] for row in rows)
+    writer.writerow([*FIELDS, "Name"] if symbol else FIELDS)
+    writer.writerows(map(attrgetter(*FIELDS, *(["symbol"] if symbol else [])), rows))
     return stream.getvalue()
 
 

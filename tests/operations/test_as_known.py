@@ -1,7 +1,7 @@
 """Everything is read at its own moment: what arrives later changes nothing that was due before.
 
-Two homes of one strategy. The files of one end in August 2016. Those of the other go on to October, and hold what
-was restated and told late in September: a bar of February and one of July restated, a split and a dividend of June
+Two homes of one strategy. The files of one end in August 2016. Those of the other go on into September, and hold what
+was restated and told late in that month: a bar of February and one of July restated, a split and a dividend of June
 that nobody had told, a series revised back to March. Up to August both must say the same, byte for byte.
 """
 
@@ -39,7 +39,7 @@ from tests.orchestration.conftest import living_in
 
 SYMBOLS = ("SIM01", "SIM02", "SIM03", "SIM04", "SIM05", "SIM06")
 FIRST_MONTH, LAST_MONTH = "2016-05", "2016-08"
-CUT, END = "2016-08-31", "2016-10-14"
+CUT, END = "2016-08-31", "2016-09-23"
 ARRIVAL = "2016-09-06T12:00:00Z"
 LATER = "2016-09-19T12:00:00Z"
 
@@ -253,7 +253,7 @@ def test_decisions_after_the_late_facts_are_derived_again_from_what_each_knew(in
 
 def test_a_study_mends_its_book_by_actions_that_were_told_late(in_later: Path) -> None:
     with open_history(strategy()) as history:
-        result = study_until(history, strategy(), months_between(FIRST_MONTH, "2016-10"), "again", lambda _: None)
+        result = study_until(history, strategy(), months_between(FIRST_MONTH, END[:7]), "again", lambda _: None)
     for estimator in ("network", "linear", "boosting"):
         late = [done for done in result.study.replays[estimator].rounds if done.late is not None]
         assert [str(done.session.date()) for done in late] == ["2016-09-06", "2016-09-19"]
@@ -317,7 +317,7 @@ def test_a_view_shows_no_market_of_a_later_session(in_later: Path) -> None:
 @pytest.mark.parametrize(
     ("session", "said"),
     [
-        ("2016-10-17", "the last that may be seen"),
+        ("2016-09-26", "the last that may be seen"),
         ("2016-09-03", "a session of XNYS"),
         ("2015-05-29", "from 2015-06-01"),
     ],

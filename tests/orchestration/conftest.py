@@ -1,6 +1,6 @@
 """A strategy small enough to run end to end in seconds, and homes in which it already ran.
 
-Homes are built once a session and copied: a test that changes one works on its own copy.
+Homes are built once and copied: a test that changes one works on its own copy.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from nn_assets.settings import Strategy
 from nn_assets.store.home import home as home_folder
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.schema import TABLES
+from tests.shared_homes import built_once
 
 NAME = "tiny"
 FIRST_LIVE, LAST = "2017-06-21", "2017-06-30"
@@ -94,21 +95,25 @@ def strategy_of(name: str = NAME) -> Strategy:
 @pytest.fixture(scope="session")
 def studied_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home whose six months of models, forecasts and study were materialised through Dagster."""
-    home = tmp_path_factory.mktemp("studied")
-    write_strategy(home)
-    with living_in(home):
-        materialise(strategy_of(), "study", first=FIRST_MONTH, last=LAST_MONTH)
-    return home
+
+    def build(home: Path) -> None:
+        write_strategy(home)
+        with living_in(home):
+            materialise(strategy_of(), "study", first=FIRST_MONTH, last=LAST_MONTH)
+
+    return built_once("studied", tmp_path_factory, build)
 
 
 @pytest.fixture(scope="session")
 def decided_home(studied_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same home after every live session was decided in one run over the range."""
-    home = tmp_path_factory.mktemp("decided") / "home"
-    shutil.copytree(studied_home, home)
-    with living_in(home):
-        materialise(strategy_of(), "daily", first=FIRST_LIVE, last=LAST)
-    return home
+
+    def build(home: Path) -> None:
+        shutil.copytree(studied_home, home)
+        with living_in(home):
+            materialise(strategy_of(), "daily", first=FIRST_LIVE, last=LAST)
+
+    return built_once("decided", tmp_path_factory, build)
 
 
 @pytest.fixture(scope="session")
@@ -116,28 +121,31 @@ def cut_home(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Give a home of the same strategy in which history ends at a session: nothing later was ever there."""
     made: dict[str, Path] = {}
 
-    def build(session: str) -> Path:
-        if session not in made:
-            home = tmp_path_factory.mktemp(f"cut-{session}")
+    def of(session: str) -> Path:
+        def build(home: Path) -> None:
             live = FIRST_LIVE if session > FIRST_LIVE else None
             write_strategy(home, market={"history_ends": session, "live_starts": live})
             with living_in(home):
                 materialise(strategy_of(), "study", first=FIRST_MONTH, last=f"{session[:7]}-01")
-            made[session] = home
+
+        if session not in made:
+            made[session] = built_once(f"cut-{session}", tmp_path_factory, build)
         return made[session]
 
-    return build
+    return of
 
 
 @pytest.fixture(scope="session")
 def cut_decided_home(cut_home: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home whose history ends at :data:`CUT_LIVE`, with that session decided by the command for one session."""
-    home = tmp_path_factory.mktemp("cut-decided") / "home"
-    shutil.copytree(cut_home(CUT_LIVE), home)
-    with living_in(home):
-        materialise(strategy_of(), "daily", first=FIRST_LIVE, last="2017-06-26")
-        run_round(NAME, CUT_LIVE)
-    return home
+
+    def build(home: Path) -> None:
+        shutil.copytree(cut_home(CUT_LIVE), home)
+        with living_in(home):
+            materialise(strategy_of(), "daily", first=FIRST_LIVE, last="2017-06-26")
+            run_round(NAME, CUT_LIVE)
+
+    return built_once("cut-decided", tmp_path_factory, build)
 
 
 def _copied(source: Path, place: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,16 +31,24 @@ def postgres_ledger_url(postgres_server: Server, migrated_database: str) -> Iter
     postgres_server.drop(name)
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with an empty ledger, from which others are copied."""
+    file = tmp_path_factory.mktemp("migrated") / "ledger.sqlite"
+    Ledger(f"sqlite:///{file}").close()
+    return file
+
+
 @pytest.fixture
 def ledger_file(tmp_path: Path) -> Path:
     return tmp_path / "ledger.sqlite"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def ledger_url(request: pytest.FixtureRequest) -> str:
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Address of an empty ledger, once in a file and once on a server."""
     if request.param == "sqlite":
-        return f"sqlite:///{request.getfixturevalue('ledger_file')}"
+        return f"sqlite:///{shutil.copyfile(request.getfixturevalue('migrated_file'), tmp_path / 'ledger.sqlite')}"
     return str(request.getfixturevalue("postgres_ledger_url"))
 
 

@@ -6,6 +6,7 @@ child was killed, or with the names of its steps, in order, where it came to its
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -172,7 +173,12 @@ WRITES = {
     "intake_3": intake("2016-02-03"),
 }
 
+# Imported where first needed, and slow to come: the children find them there.
+SLOW = ("alembic.command", "alembic.context", "pandera.backends.pandas.builtin_checks", "pandera.pandas", "sqlite3")
+
 if __name__ == "__main__":
+    for name in SLOW:
+        importlib.import_module(name)
     sessions_between("XNYS", "2016-01-04", "2016-02-03")  # a calendar is long in the making: every child has this one
     for what, folder, step in (line.split() for line in sys.stdin):
         print(json.dumps(in_a_child(what, Path(folder), int(step))), flush=True)

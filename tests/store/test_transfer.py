@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -28,41 +29,60 @@ from tests.store.conftest import NOON
 from tests.store.rounds import append_round, day_round
 
 DAYS = ("2018-01-02", "2018-01-03", "2018-01-04")
-KILLED_COPY = """
+KILLED_COPIES = """
 import os, signal, sys
 from sqlalchemy import event
 from nn_assets.store.ledger.engine import open_engine
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.transfer import copy_ledger
 
-step, reached = int(sys.argv[3]), 0
+def copy(source, target, step):
+    reached = 0
 
-def count(*_):
-    global reached
-    reached += 1
-    if reached == step:
-        os.kill(os.getpid(), signal.SIGKILL)
+    def count(*_):
+        nonlocal reached
+        reached += 1
+        if reached == step:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-with Ledger(sys.argv[2]) as target:
-    event.listen(target.engine, "before_cursor_execute", count)
-    event.listen(target.engine, "after_cursor_execute", count)
-    event.listen(target.engine, "commit", count)
-    copy_ledger(open_engine(sys.argv[1], read_only=True), target)
-print(reached)
+    with Ledger(target) as ledger:
+        event.listen(ledger.engine, "before_cursor_execute", count)
+        event.listen(ledger.engine, "after_cursor_execute", count)
+        event.listen(ledger.engine, "commit", count)
+        copy_ledger(open_engine(source, read_only=True), ledger)
+    return reached
+
+# Each copy in a child, which finds everything imported; this process itself opens nothing.
+for line in sys.stdin:
+    source, target, step = line.split()
+    child = os.fork()
+    if child == 0:
+        try:
+            print("steps", copy(source, target, int(step)), flush=True)
+        finally:
+            os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    print("signal", os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, flush=True)
 """
 
 
-@pytest.fixture
-def source_url(tmp_path: Path) -> str:
-    """Address of an embedded ledger of two sessions, with a row of every oddity in it."""
-    address = f"sqlite:///{tmp_path / 'source' / 'ledger.sqlite'}"
-    with Ledger(address, clock=lambda: NOON) as ledger:
+@pytest.fixture(scope="module")
+def first_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a ledger of two sessions, with a row of every oddity in it; each test has a copy."""
+    folder = tmp_path_factory.mktemp("source")
+    with Ledger(f"sqlite:///{folder / 'ledger.sqlite'}", clock=lambda: NOON) as ledger:
         for day in DAYS[:2]:
             append_round(ledger, day_round(day, symbols=3))
         odd = {"settings_hash": "名 %s", "settings": {"é": [0.1, None, "\U0001f600"], "a": {"1": 5e-324}}}
         ledger.append("settings_versions", [odd], run_id="run", strategy="demo")
         ledger.append("settings_versions", [odd | {"settings": {}}], run_id="run", strategy="demo", reason="— why")
-    return address
+    return folder
+
+
+@pytest.fixture
+def source_url(first_source: Path, tmp_path: Path) -> str:
+    """Address of an embedded ledger of two sessions."""
+    return f"sqlite:///{shutil.copytree(first_source, tmp_path / 'source') / 'ledger.sqlite'}"
 
 
 @pytest.fixture
@@ -73,8 +93,8 @@ def source(source_url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def target(bare_url: str) -> Iterator[Ledger]:
-    with Ledger(bare_url, clock=lambda: NOON) as opened:
+def target(ledger_url: str) -> Iterator[Ledger]:
+    with Ledger(ledger_url, clock=lambda: NOON) as opened:
         yield opened
 
 
@@ -214,28 +234,36 @@ def test_a_file_that_is_no_ledger_of_this_version_is_not_copied(tmp_path: Path, 
     _demand_empty(target)
 
 
-def _copy_killed_at(step: int, source_url: str, address: str) -> subprocess.CompletedProcess[str]:
-    checkout = Path(__file__).resolve().parents[2]
-    return subprocess.run(
-        [sys.executable, "-c", KILLED_COPY, source_url, address, str(step)],
+def test_a_copy_killed_anywhere_leaves_the_target_empty(
+    source: Engine, source_url: str, postgres_url: str, postgres_ledger_url: str, checkout: Path
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED_COPIES],
         cwd=checkout,
         env={**os.environ, "PYTHONPATH": str(checkout)},
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        check=False,
-    )
+    ) as copies:
+        requests, answers = copies.stdin, copies.stdout
+        assert requests is not None
+        assert answers is not None
 
+        def copy(address: str, step: int) -> list[str]:
+            requests.write(f"{source_url} {address} {step}\n")
+            requests.flush()
+            first = answers.readline().split()
+            return first + (answers.readline().split() if first[0] == "steps" else [])
 
-def test_a_copy_killed_anywhere_leaves_the_target_empty(
-    source: Engine, source_url: str, postgres_url: str, postgres_ledger_url: str
-) -> None:
-    steps = int(_copy_killed_at(0, source_url, postgres_ledger_url).stdout)
-    with Ledger(postgres_url) as target:
-        for step in (2, steps // 4, steps // 2, steps):  # the last one is the commit itself
-            assert _copy_killed_at(step, source_url, postgres_url).returncode == -9, step
-            _demand_empty(target)
-        assert copy_ledger(source, target).copied > 90
-        _demand_same(source_url, target)
+        told, steps, *ended = copy(postgres_ledger_url, 0)
+        assert (told, *ended) == ("steps", "signal", "0")
+        with Ledger(postgres_url) as target:
+            for step in (2, int(steps) // 4, int(steps) // 2, int(steps)):  # the last one is the commit itself
+                assert copy(postgres_url, step) == ["signal", "9"], step
+                _demand_empty(target)
+            assert copy_ledger(source, target).copied > 90
+            _demand_same(source_url, target)
+        requests.close()
 
 
 def test_a_copy_whose_connection_is_ended_leaves_the_target_empty(

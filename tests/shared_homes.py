@@ -1,0 +1,36 @@
+"""Homes that are built once a run of the tests, however many workers share its tests out."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+def built_once(name: str, factory: pytest.TempPathFactory, build: Callable[[Path], object]) -> Path:
+    """A home of this worker's own; the first worker that asks builds it, the others get a copy of what it built.
+
+    What they copy is a copy itself, in which nothing ever ran: files that come and go beside an open database must
+    not disturb a worker that copies it at that moment.
+    """
+    home = factory.mktemp(name) / "home"
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        build(home)
+        return home
+    common = factory.getbasetemp().parent / "homes"  # beside the workers' own folders
+    common.mkdir(exist_ok=True)
+    kept, complete = common / name, common / f"{name}.complete"
+    with (common / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a worker that dies lets go of it
+        if complete.exists():
+            shutil.copytree(kept, home)
+            return home
+        build(home)
+        shutil.rmtree(kept, ignore_errors=True)  # of a worker that died while it copied
+        shutil.copytree(home, kept)
+        complete.touch()
+    return home
