@@ -21,7 +21,7 @@ _WITHOUT_SESSIONS = {
     "trials": "every trial counts against the strategy, whatever the session",
     "audit": "a part of the chain could not be verified",
 }
-_MONTH = re.compile(r"\d{4}-\d{2}")
+_MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
 
 
 def export_table(

@@ -61,12 +61,12 @@ class _KeptEvents(SqliteEventLogStorage):
                 self._engines.popitem()[1].dispose()
 
 
-class _OneEngine:
-    """What the storages of a single file have in common."""
+class _KeptRuns(SqliteRunStorage):
+    """The runs."""
 
     def __init__(self, conn_string: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engine = _new_engine(conn_string)
-        super().__init__(conn_string, inst_data)  # type: ignore[call-arg]
+        super().__init__(conn_string, inst_data)
 
     @contextmanager
     def connect(self) -> Iterator[Any]:
@@ -74,19 +74,16 @@ class _OneEngine:
             yield connection
 
     def dispose(self) -> None:
+        super().dispose()
         self._engine.dispose()
 
 
-class _KeptRuns(_OneEngine, SqliteRunStorage):
-    """The runs."""
-
-
-class _KeptSchedules(_OneEngine, SqliteScheduleStorage):
-    """Schedules, sensors and their ticks."""
-
-
 class KeptSqliteStorage(DagsterSqliteStorage):
-    """All three in one folder, laid out as Dagster lays them out."""
+    """Runs, events and schedules in one folder, laid out as Dagster lays them out.
+
+    Schedules and ticks, which a run asks for next to nothing, are Dagster's own: an instance that ends does not
+    dispose of them.
+    """
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         super(DagsterSqliteStorage, self).__init__()  # type: ignore[no-untyped-call]  # Dagster's opens all three
@@ -94,4 +91,4 @@ class KeptSqliteStorage(DagsterSqliteStorage):
         self._inst_data = inst_data
         self._run_storage = _KeptRuns.from_local(_runs_directory(base_dir))
         self._event_log_storage = _KeptEvents(_event_logs_directory(base_dir))
-        self._schedule_storage = _KeptSchedules.from_local(_schedule_directory(base_dir))
+        self._schedule_storage = SqliteScheduleStorage.from_local(_schedule_directory(base_dir))

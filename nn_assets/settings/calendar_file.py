@@ -21,7 +21,7 @@ from nn_assets.settings.sections import EARLIEST, LATEST, MarketSettings
 __all__ = ["Amendments", "amended", "amendments_of", "read_overrides", "with_overrides"]
 
 _KEYS = ("extra_holidays", "extra_sessions", "early_closes")
-_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
+_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _AMENDMENT = re.compile(r"-(?P<holiday>\S+)|\+(?P<session>\S+)|(?P<day>[^@\s]+)@(?P<close>\S+)")
 
 

@@ -124,7 +124,7 @@ class IntradaySettings(Section):
     named: dict[str, str] = Field(default_factory=dict)
     bar_minutes: Annotated[int, Field(ge=1, le=720)] = 5
     known_at_lag_seconds: NotNegative = 5
-    rolls_at: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] | None = None
+    rolls_at: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] | None = None
     timezone: str = "UTC"
     max_missing_bars_fraction: Fraction = 0.05
     min_session_coverage_fraction: Fraction = 0.9

@@ -13,7 +13,7 @@ PATTERNS = {
     r"^[A-Za-z_][A-Za-z0-9_]*$": "the name of an environment variable was expected: letters, digits and _, no digit "
     "first",
     r"^[a-z0-9]+$": "an exchange's id was expected: lower-case letters and digits",
-    r"^([01]\d|2[0-3]):[0-5]\d$": 'a time of day from "00:00" to "23:59" was expected, in quotes',
+    r"^([01][0-9]|2[0-3]):[0-5][0-9]$": 'a time of day from "00:00" to "23:59" was expected, in quotes',
 }
 """Each pattern that a text among the settings must have, in words."""
 

@@ -7,11 +7,11 @@ import pandas as pd
 __all__ = ["KNOWN_AT_RULE", "days_written", "known_at_fault", "without_a_time"]
 
 KNOWN_AT_RULE = "known_at_is_a_moment"
-_TIME = r"\d[T ]\s*\d"
+_TIME = r"[0-9][T ]\s*[0-9]"
 
 # A date, then at most a midnight and an offset: an offset says whose midnight, not another day.
 _HELD = ("1700-01-01", "2261-12-31")  # what nanoseconds can hold
-_DATE = r"^(\d{4})[-/]?(\d{2})[-/]?(\d{2})(?:[ T]00:00(?::00(?:\.0+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?$"
+_DATE = r"^([0-9]{4})[-/]?([0-9]{2})[-/]?([0-9]{2})(?:[ T]00:00(?::00(?:\.0+)?)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?)?$"
 
 
 def days_written(column: pd.Series) -> pd.Series:

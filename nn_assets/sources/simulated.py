@@ -15,7 +15,7 @@ from nn_assets.sources.protocol import checked_selection
 
 __all__ = ["SimulatedSource"]
 
-_NAME = re.compile(r"SIM(\d{2,4})")
+_NAME = re.compile(r"SIM([0-9]{2,4})")
 _DEFAULT_COUNT = 20
 
 

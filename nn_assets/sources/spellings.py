@@ -24,7 +24,7 @@ _SPELLINGS = {
     "known_at": ("knownat",),
 }
 _NEEDED = ("session", "open", "high", "low", "close")
-_DAY = re.compile(r"(?<!\d)((?:19|20)\d{2})([-_]?)(0[1-9]|1[0-2])\2([0-3]\d)(?!\d)")
+_DAY = re.compile(r"(?<![0-9])((?:19|20)[0-9]{2})([-_]?)(0[1-9]|1[0-2])\2([0-3][0-9])(?![0-9])")
 _SUFFIX = re.compile(r"[_-](data|daily|prices?|bars?|ohlcv?|history)$", re.IGNORECASE)
 
 
@@ -35,7 +35,7 @@ def quoted(text: object) -> str:
 
 def normalised(header: str) -> str:
     """Reduce a header to what spellings share: ``open_``, ``<OPEN>`` and ``1. open`` become ``open``."""
-    return re.sub(r"^\d+\.|[^a-z]", "", header.strip().lower())
+    return re.sub(r"^[0-9]+\.|[^a-z]", "", header.strip().lower())
 
 
 def map_columns(

@@ -27,7 +27,7 @@ _NONE = frozenset(["", "na", "n/a", "nan", "null", "none", "-"])
 # Below each bound an epoch counts seconds, milliseconds, microseconds; above the last, nanoseconds.
 _EPOCHS = ((1e11, "s"), (1e14, "ms"), (1e17, "us"))
 _NANOSECONDS = float(np.iinfo(np.int64).max)
-_DAY = r"\d{4}-\d{2}-\d{2}"
+_DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _MOMENT = "a moment, such as 2018-01-31 21:15:00+00:00"
 
 

@@ -30,7 +30,7 @@ from nn_assets.store.lake.segments import joined, live_segments, merge, segment_
 
 __all__ = ["Lake"]
 
-_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+_MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 _ADDRESS = re.compile(r"[0-9a-f]{64}")
 
 
