@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +63,9 @@ LATE: Row = ("SIM06", "2017-06-22", "dividend", 0.5)
 LATE_MOMENT = "2017-06-27T12:00:00Z"
 
 
+@lru_cache
 def simulated_bars() -> pd.DataFrame:
+    """The market without actions; made once, and changed by nobody."""
     market = TINY["market"]
     source = SimulatedSource(
         calendar="XNYS",
