@@ -13,6 +13,7 @@ from nn_assets.operations.decisions.rounds import DecidedSession, decide_session
 from nn_assets.operations.features import store_features
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars, recording_halts
+from nn_assets.operations.intake.data_docs import review_bars
 from nn_assets.operations.intake.series import ingest_series
 from nn_assets.operations.intake.universe import ingest_universe
 from nn_assets.operations.models import preparation
@@ -24,7 +25,7 @@ from nn_assets.settings import Strategy
 RUN = "without-dagster"
 
 
-def take_in(strategy: Strategy) -> None:
+def take_in(strategy: Strategy, *, review: bool = False) -> None:
     """Take in what the files hold, publish it through the gate, compute features."""
     folder: Path = find_strategy(strategy.name).folder
     with open_history(strategy) as history:
@@ -33,9 +34,16 @@ def take_in(strategy: Strategy) -> None:
         if strategy.universe is not None:
             ingest_universe(history, folder)
         ingest_bars(history, folder)
+    publish(strategy, review=review)
+
+
+def publish(strategy: Strategy, *, review: bool = False) -> None:
+    """Publish what was taken in before, with the review of the data set when asked for, and compute features."""
     with open_history(strategy) as history:
         audited = audit_bars(history)
         with recording_halts(history, RUN):
+            if review:
+                review_bars(history, audited)
             audited.report.raise_if_failed()
             publish_bars(history, audited, RUN)
     with open_history(strategy) as history:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from nn_assets.arrays import Cube
-from nn_assets.errors import SourceError
+from nn_assets.errors import NnAssetsError, SourceError
 from nn_assets.operations.catalog import folder_of
 from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.costs.recalibration import _with_liquidity
@@ -29,22 +29,18 @@ from nn_assets.operations.intake import bars as ingest
 from nn_assets.operations.intake.actions import actions_to_publish, ingest_actions
 from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars
 from nn_assets.operations.stores import open_stores
-from nn_assets.orchestration.running import materialise
 from nn_assets.sources.answers import action_table
 from nn_assets.sources.simulated import SimulatedSource
 from nn_assets.store.ledger.ledger import Ledger
+from tests.operations.homes import decide as decide_sessions
+from tests.operations.homes import months_between, study, take_in
 from tests.orchestration.conftest import (
     FIRST_LIVE,
-    FIRST_MONTH,
     LAST,
-    LAST_MONTH,
     NAME,
     TINY,
-    failures_of,
     living_in,
-    materialise_tables,
     recorded,
-    run_assets,
     strategy_of,
     write_strategy,
 )
@@ -67,7 +63,9 @@ LATE: Row = ("SIM06", "2017-06-22", "dividend", 0.5)
 LATE_MOMENT = "2017-06-27T12:00:00Z"
 
 
+@lru_cache
 def simulated_bars() -> pd.DataFrame:
+    """The market without actions; made once, and changed by nobody."""
     market = TINY["market"]
     source = SimulatedSource(
         calendar="XNYS",
@@ -120,14 +118,14 @@ def build(home: Path, quoted_with: list[Row], told: list[Row] | None, **portfoli
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Give a home whose tables are materialised, made once for each set of actions."""
+    """Give a home whose tables are made, once for each set of actions."""
     made: dict[str, Path] = {}
 
     def give(name: str, quoted_with: list[Row], told: list[Row] | None) -> Path:
         if name not in made:
             home = build(tmp_path_factory.mktemp(name), quoted_with, told)
             with living_in(home):
-                materialise_tables(strategy_of())
+                take_in(strategy_of())
             made[name] = home
         return made[name]
 
@@ -274,13 +272,13 @@ def test_what_a_delivery_adds_to_and_changes_of_the_actions_is_counted(now: Now,
 def test_a_late_action_that_states_an_early_moment_changes_no_decided_session(tmp_path: Path) -> None:
     home, decided = build(tmp_path / "home", SPLITS, SPLITS[:1]), "2017-06-27"
     with living_in(home):
-        materialise_tables(strategy_of())
+        take_in(strategy_of())
         with open_history(strategy_of()) as history:
             hashed, before = history.view(decided).data_hash, np.array(history.view(decided).cube.values)
             decide(history, decided)
         told = pd.DataFrame(SPLITS[:2], columns=["symbol", "ex_session", "kind", "value"])
         told.assign(known_at=[None, "2017-06-20T12:00:00Z"]).to_csv(home / "actions.csv", index=False)
-        materialise_tables(strategy_of())
+        take_in(strategy_of())
         with open_history(strategy_of()) as history:
             assert known(history, decided) == ["SIM01 4"]
             assert known(history, "2017-06-28") == ["SIM01 4", "SIM01 2"]
@@ -362,15 +360,13 @@ def test_an_action_whose_row_leaves_the_file_stays(now: Now, tmp_path: Path) -> 
 def test_a_dividend_that_leaves_no_price_halts_before_it_is_published(tmp_path: Path) -> None:
     home = build(tmp_path / "home", SPLITS, SPLITS[:1])
     with living_in(home):
-        materialise_tables(strategy_of())
+        take_in(strategy_of())
         with open_history(strategy_of()) as history:
             before, cube = history.stores.publications.require(NAME, LAST), np.array(history.view().cube.values)
         write_actions(home, SPLITS[0], ("SIM04", "2017-06-23", "dividend", 5000.0))
-        result = run_assets(strategy_of(), "tables", ("raw_bars", "validated_bars", "features"))
-        failed = failures_of(result)
-        assert list(failed) == ["tiny__validated_bars"]
-        assert "expected a dividend below the close before it" in failed["tiny__validated_bars"]
-        assert "symbol SIM04, session 2017-06-23, rule dividend_size, value 5000" in failed["tiny__validated_bars"]
+        with pytest.raises(NnAssetsError, match="expected a dividend below the close before it") as halted:
+            take_in(strategy_of())
+        assert "symbol SIM04, session 2017-06-23, rule dividend_size, value 5000" in str(halted.value)
         with open_history(strategy_of()) as history:
             assert history.stores.publications.require(NAME, LAST) == before
             assert np.array_equal(history.view().cube.values, cube, equal_nan=True)
@@ -383,10 +379,14 @@ def decided_over_actions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = SPLITS + DIVIDENDS
     home = build(tmp_path_factory.mktemp("decided"), rows, rows)
     with living_in(home):
-        materialise(strategy_of(), "study", first=FIRST_MONTH, last=LAST_MONTH)
-        materialise(strategy_of(), "daily", first=FIRST_LIVE, last="2017-06-26")
+        take_in(strategy_of())
+        study(strategy_of(), months_between("2017-01", "2017-06"))
+        with open_history(strategy_of()) as history:
+            live = history.live_sessions
+        decide_sessions(strategy_of(), [session for session in live if session <= pd.Timestamp("2017-06-26")])
         write_actions(home, *rows, late=LATE)
-        materialise(strategy_of(), "daily", first="2017-06-27", last=LAST)
+        take_in(strategy_of())
+        decide_sessions(strategy_of(), [session for session in live if session > pd.Timestamp("2017-06-26")])
     return home
 
 

@@ -1,10 +1,16 @@
-"""Funding rates asked from an exchange (a local server) through Dagster: by version, as each decision knew them."""
+"""Funding rates asked from an exchange (a local server): by version, as each decision knew them.
+
+Dagster plays a first answer that is whole, one that fails, and what is said of them; all else is played by the
+operation that its asset calls.
+"""
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
+from contextlib import contextmanager
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +18,17 @@ import pandas as pd
 import pytest
 import yaml
 
+from nn_assets.errors import NnAssetsError
 from nn_assets.frames import SERIES, validate
 from nn_assets.market.calendar.sessions import session_close
 from nn_assets.operations.asof.series import series_known
+from nn_assets.operations.catalog import folder_of
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake import funding
+from nn_assets.operations.intake.series import TakenSeries, ingest_series
 from nn_assets.sources.vendors.ccxt import CcxtSource
-from tests.orchestration.conftest import LAST, failures_of, materialise_tables, run_assets, strategy_of, write_strategy
+from tests.operations.homes import take_in
+from tests.orchestration.conftest import LAST, NAME, failures_of, living_in, run_assets, strategy_of, write_strategy
 from tests.sources.test_ccxt import market, milliseconds
 from tests.sources.vendor import Answer, Request, Vendor, cut_off, running
 
@@ -30,8 +40,12 @@ SYMBOLS = {"SIM01": BTC, "SIM02": ETH}
 Rates = dict[int, float]
 
 
+@lru_cache
 def payments(first: str, seed: int) -> Rates:
-    """Rates by their stamp, milliseconds late as exchanges are; they go on after the strategy's history ends."""
+    """Rates by their stamp, milliseconds late as exchanges are; they go on after the strategy's history ends.
+
+    To be copied before they are changed: they are drawn once.
+    """
     every = pd.date_range(first, "2017-07-20", freq="4h", tz="UTC")
     moments = every[(every.hour % 8 == 0) | (every >= DENSER)]
     draw = np.random.default_rng(seed)
@@ -44,7 +58,7 @@ class Exchange:
     """Binance's linear perpetuals, as documented; what it says can be changed between two requests."""
 
     def __init__(self) -> None:
-        self.rates = {"BTCUSDT": payments("2015-11-02", 1), "ETHUSDT": payments("2016-05-09", 2)}
+        self.rates = {"BTCUSDT": dict(payments("2015-11-02", 1)), "ETHUSDT": dict(payments("2016-05-09", 2))}
         self.change: Callable[[Request, Answer], Answer] = lambda _, answer: answer
 
     def __call__(self, request: Request) -> Answer:
@@ -64,11 +78,28 @@ def exchange() -> Exchange:
     return Exchange()
 
 
-@pytest.fixture
-def vendor(exchange: Exchange, monkeypatch) -> Iterator[Vendor]:
-    with running(exchange) as vendor:
+@pytest.fixture(scope="module")
+def server() -> Iterator[Vendor]:
+    """The exchange's server: at one address throughout, since another address is asked for everything again."""
+    with running(Exchange()) as vendor:
         vendor.counts = lambda request: request.path.endswith("fundingRate")
-        monkeypatch.setattr(funding, "CcxtSource", partial(CcxtSource, policy=vendor.policy, paced=False))
+        yield vendor
+
+
+@contextmanager
+def asking(server: Vendor, exchange: Exchange) -> Iterator[Vendor]:
+    """Have an exchange answer what is asked for a while; the requests before are forgotten."""
+    server.serve = exchange
+    server.asked.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(funding, "CcxtSource", partial(CcxtSource, policy=server.policy, paced=False))
+        yield server
+    assert not server.broken
+
+
+@pytest.fixture
+def vendor(server: Vendor, exchange: Exchange) -> Iterator[Vendor]:
+    with asking(server, exchange) as vendor:
         yield vendor
 
 
@@ -76,6 +107,25 @@ def vendor(exchange: Exchange, monkeypatch) -> Iterator[Vendor]:
 def home(empty_home: Path, vendor: Vendor) -> Path:
     prepared(empty_home, vendor)
     return empty_home
+
+
+@pytest.fixture(scope="module")
+def taken_home(server: Vendor, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home that took the rates in once."""
+    home = tmp_path_factory.mktemp("taken")
+    with living_in(home), asking(server, Exchange()):
+        prepared(home, server)
+        take()
+    return home
+
+
+@pytest.fixture
+def taken(taken_home: Path, vendor: Vendor, tmp_path: Path) -> Iterator[Path]:
+    """A copy of that home, lived in."""
+    home = tmp_path / "home"
+    shutil.copytree(taken_home, home)
+    with living_in(home):
+        yield home
 
 
 def prepared(home: Path, vendor: Vendor, sections: dict[str, dict] | None = None, **told: object) -> None:
@@ -92,18 +142,17 @@ def prepared(home: Path, vendor: Vendor, sections: dict[str, dict] | None = None
     file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text(encoding="utf-8")), "series": [series]}))
 
 
-def take() -> dict[str, object]:
-    """Materialise the table; its metadata."""
-    result = run_assets(strategy_of(), "tables", ("other_series",))
-    assert result.success, failures_of(result)
-    told = result.asset_materializations_for_node("tiny__other_series")[0].metadata
-    return {name: each.value for name, each in told.items()}
+def take() -> TakenSeries:
+    """Take the series in; what came of it."""
+    with open_history(strategy_of()) as history:
+        (taken,) = ingest_series(history, folder_of(NAME))
+    return taken
 
 
 def fails() -> str:
-    result = run_assets(strategy_of(), "tables", ("other_series",))
-    assert not result.success
-    return failures_of(result)["tiny__other_series"]
+    with pytest.raises(NnAssetsError) as failed:
+        take()
+    return str(failed.value)
 
 
 def versions() -> pd.DataFrame:
@@ -134,15 +183,17 @@ def decision(session: object) -> pd.Timestamp:
 
 def seen_at(rates: Rates, moment: pd.Timestamp) -> tuple[float, float]:
     """The plain reference: the newest rate known at a moment, and the minutes since the one before."""
-    told = sorted((at, rate) for at, rate in rates.items() if pd.Timestamp(at, unit="ms", tz="UTC") + LAG <= moment)
-    told = [each for each in told if each[0] >= milliseconds(pd.Timestamp("2016-01-04", tz="UTC"))]
+    first, last = milliseconds(pd.Timestamp("2016-01-04", tz="UTC")), milliseconds(moment - LAG)
+    told = sorted((at, rate) for at, rate in rates.items() if first <= at <= last)
     if len(told) < 2:
         return np.nan, np.nan
     return told[-1][1], round((told[-1][0] - told[-2][0]) / 60_000)
 
 
 def test_rates_are_stored_under_the_bars_symbols_up_to_the_last_decision(home, exchange, vendor) -> None:
-    told = take()
+    result = run_assets(strategy_of(), "tables", ("other_series",))
+    assert result.success, failures_of(result)
+    told = result.asset_materializations_for_node("tiny__other_series")[0].metadata
     found = validate(versions(), SERIES)
     first, end = pd.Timestamp("2016-01-04", tz="UTC"), decision(LAST)
     for own, name in (("SIM01", "BTCUSDT"), ("SIM02", "ETHUSDT")):
@@ -154,26 +205,23 @@ def test_rates_are_stored_under_the_bars_symbols_up_to_the_last_decision(home, e
         assert mine["known_at"].tolist() == [at + LAG for at in due]
         assert set(mine["source"]) == {f"ccxt:binanceusdm {SYMBOLS[own]}"}
         assert len(moments_asked(vendor, name)) > len(due) // PAGE > 1
-    assert told["added"] == len(found)
-    assert "of 240 min" in told["series"]
-    assert "of 480 min" in told["series"]
+    assert told["added"].value == len(found)
+    assert "of 240 min" in told["series"].value
+    assert "of 480 min" in told["series"].value
 
 
-def test_asked_again_it_adds_nothing_and_asks_for_the_last_week_alone(home, vendor) -> None:
-    take()
+def test_asked_again_it_adds_nothing_and_asks_for_the_last_week_alone(taken, vendor) -> None:
     before = versions()
-    vendor.asked.clear()
-    assert take()["added"] == 0
+    assert take().counted.added == 0
     assert min(moments_asked(vendor, "BTCUSDT")) == pd.Timestamp("2017-06-23", tz="UTC")
     pd.testing.assert_frame_equal(versions(), before)
 
 
-def test_a_restated_rate_is_a_new_version_known_from_its_arrival(home, exchange) -> None:
-    take()
+def test_a_restated_rate_is_a_new_version_known_from_its_arrival(taken, exchange) -> None:
     before = known()
     at = next(at for at in exchange.rates["BTCUSDT"] if at >= milliseconds(pd.Timestamp("2017-06-29", tz="UTC")))
     exchange.rates["BTCUSDT"][at] = 0.01
-    assert take()["revised"] == 1
+    assert take().counted.revised == 1
     restated = versions().query("value == 0.01").iloc[0]
     assert restated["observed_at"] == pd.Timestamp("2017-06-29", tz="UTC")
     assert restated["known_at"] == restated["ingested_at"]
@@ -212,9 +260,8 @@ FAULTS = [
 
 @pytest.mark.parametrize(("change", "remedy"), FAULTS)
 def test_an_answer_that_is_none_names_exchange_symbol_and_remedy_and_leaves_the_store_alone(
-    home, exchange, vendor, change, remedy
+    taken, exchange, change, remedy
 ) -> None:
-    take()
     before, held = versions(), quarantine()
     exchange.rates["BTCUSDT"] = {at: 2.0 * rate for at, rate in exchange.rates["BTCUSDT"].items()}
     exchange.change = change
@@ -228,7 +275,9 @@ def test_an_answer_that_is_none_names_exchange_symbol_and_remedy_and_leaves_the_
 
 def test_a_first_answer_that_fails_stores_nothing(home, exchange) -> None:
     exchange.change = empty
-    assert f"funding rates of {ETH} from 2016-01-04 to 2017-06-30" in fails()
+    result = run_assets(strategy_of(), "tables", ("other_series",))
+    assert not result.success
+    assert f"funding rates of {ETH} from 2016-01-04 to 2017-06-30" in failures_of(result)["tiny__other_series"]
     assert versions().empty
 
 
@@ -237,7 +286,7 @@ def test_the_feature_reads_the_rates_of_the_bars_symbol(home, exchange) -> None:
     told = yaml.safe_load(file.read_text(encoding="utf-8"))
     told["features"] |= {"names": ["log_return_1", "funding_rate_per_day"], "series": {"funding_rate": "funding"}}
     file.write_text(yaml.safe_dump(told), encoding="utf-8")
-    materialise_tables(strategy_of())
+    take_in(strategy_of())
     with open_history(strategy_of()) as history:
         cube = history.view().cube
     found = cube.feature("funding_rate_per_day")
@@ -265,12 +314,10 @@ def test_a_rate_stamped_after_a_decision_is_not_seen_by_it(home, exchange) -> No
     assert known(str(day.date())).tobytes() == whole[: row + 1].tobytes()
 
 
-def test_other_settings_ask_for_the_whole_history_again(home, vendor) -> None:
-    take()
+def test_other_settings_ask_for_the_whole_history_again(taken, vendor) -> None:
     count = len(versions())
-    vendor.asked.clear()
-    prepared(home, vendor, {"market": {"history_starts": "2015-12-01"}})
-    earlier = take()["added"]
+    prepared(taken, vendor, {"market": {"history_starts": "2015-12-01"}})
+    earlier = take().counted.added
     assert min(moments_asked(vendor, "BTCUSDT")) == pd.Timestamp("2015-12-01", tz="UTC")
     assert earlier == (pd.Timestamp("2016-01-04") - pd.Timestamp("2015-12-01")).days * 3
     assert len(versions()) == count + earlier
@@ -280,10 +327,10 @@ def test_a_rate_off_the_grid_stays_in_quarantine_though_it_is_not_asked_for_agai
     off = milliseconds(pd.Timestamp("2016-06-01 10:17", tz="UTC"))
     late = milliseconds(pd.Timestamp("2017-06-28 10:17", tz="UTC"))
     exchange.rates["BTCUSDT"] = dict(sorted({**exchange.rates["BTCUSDT"], off: 0.5, late: 0.6}.items()))
-    assert take()["quarantined"] == 2
+    assert len(take().judged.quarantine) == 2
     held = quarantine()
     assert list(held["rule"]) == ["off_grid"] * 2
-    assert take()["quarantined"] == 1  # of the week asked again
+    assert len(take().judged.quarantine) == 1  # of the week asked again
     pd.testing.assert_frame_equal(quarantine(), held)
     del exchange.rates["BTCUSDT"][late]
     take()
@@ -318,7 +365,7 @@ def test_without_the_extra_the_error_names_it(home, monkeypatch) -> None:
 
 
 def test_a_line_before_and_after_says_what_is_asked_and_what_came(home, capfd) -> None:
-    take()
+    assert run_assets(strategy_of(), "tables", ("other_series",)).success
     said = capfd.readouterr().err
     assert f"funding: asking ccxt:binanceusdm for the rates of {BTC}, {ETH} from 2016-01-04" in said
     assert "rates, 2016-01-04 to 2017-06-30" in said

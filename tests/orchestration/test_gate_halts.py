@@ -1,4 +1,7 @@
-"""Bad data halt at the gate: nothing downstream runs then or later, and what was published stays in force."""
+"""Bad data halt at the gate: nothing downstream runs then or later, and what was published stays in force.
+
+Dagster plays one fault, a failed review and a warning; all else is played by the operations that its assets call.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,17 +19,20 @@ import pytest
 
 from nn_assets.cli.runs import run_round
 from nn_assets.cli.status import report
-from nn_assets.errors import PublicationError, RunFailed
+from nn_assets.errors import GateHalted, PublicationError, RunFailed, SourceError
 from nn_assets.market.quality.overview import Overview, overview
 from nn_assets.operations.asof.models import models_in_force
-from nn_assets.operations.decisions.rounds import decide_session
+from nn_assets.operations.decisions.rounds import DecidedSession, decide_session
 from nn_assets.operations.facts import RAW_BARS
+from nn_assets.operations.features import store_features
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake import data_docs
+from nn_assets.operations.intake.bars import audit_bars
 from nn_assets.orchestration.assets.daily import DAILY
 from nn_assets.orchestration.instance import open_instance
-from nn_assets.orchestration.running import materialise
 from nn_assets.sources.simulated import SimulatedSource
+from nn_assets.store.home import data_docs_file
+from tests.operations.homes import decide, months_between, publish, take_in, train
 from tests.orchestration.conftest import (
     NAME,
     TINY,
@@ -33,7 +40,6 @@ from tests.orchestration.conftest import (
     clock_at,
     failures_of,
     living_in,
-    materialise_tables,
     recorded,
     row_counts,
     run_assets,
@@ -45,6 +51,7 @@ pytestmark = pytest.mark.slow
 
 GOOD, BAD = "2017-06-22", "2017-06-23"
 CHECKOUT = Path(__file__).resolve().parents[2]
+MONTHS = months_between("2017-01", "2017-06")
 AFTER_GOOD, AFTER_BAD = f"{GOOD} 23:00", f"{BAD} 23:00"
 
 
@@ -69,12 +76,17 @@ def published_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     deliver(home, bars_until(GOOD))
     with living_in(home), clock_at(AFTER_GOOD):
-        strategy = strategy_of()
-        materialise_tables(strategy)
-        months = ("stationarity", "selected_features", "trained_model", "forecasts")
-        assert run_assets(strategy, "study", months, "2017-01-01", "2017-06-01").success
-        materialise(strategy, "daily", first="2017-06-21", last=GOOD)
+        take_in(strategy_of(), review=True)
+        train(strategy_of(), MONTHS)
+        decide(strategy_of(), [pd.Timestamp("2017-06-21"), pd.Timestamp(GOOD)])
     return home
+
+
+def play(session: str) -> DecidedSession:
+    """The round of a session without Dagster: its operations, from the delivered file to the decision."""
+    take_in(strategy_of(), review=True)
+    (decided,) = decide(strategy_of(), [pd.Timestamp(session)])
+    return decided
 
 
 @dataclass(frozen=True)
@@ -85,12 +97,18 @@ class Fed:
     rows_before: dict[str, int]
 
 
-@pytest.fixture
-def fed(published_home: Path, tmp_path: Path) -> Iterator[Fed]:
-    home = tmp_path / "home"
+@contextmanager
+def feeding(published_home: Path, place: Path) -> Iterator[Fed]:
+    home = place / "home"
     shutil.copytree(published_home, home)
     with living_in(home), clock_at(AFTER_BAD):
         yield Fed(home, row_counts(home))
+
+
+@pytest.fixture
+def fed(published_home: Path, tmp_path: Path) -> Iterator[Fed]:
+    with feeding(published_home, tmp_path) as fed:
+        yield fed
 
 
 def negative_prices() -> pd.DataFrame:
@@ -120,43 +138,75 @@ FAULTS = {
 }
 
 
+@dataclass(frozen=True)
+class Halted:
+    """The round of the next session that Dagster halted at the gate for a symbol that is gone."""
+
+    fed: Fed
+    error: RunFailed
+    page_before: str
+
+
+@pytest.fixture(scope="module")
+def halted(published_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Halted]:
+    with feeding(published_home, tmp_path_factory.mktemp("halted")) as fed:
+        page = data_docs_file(NAME).read_text()
+        deliver(fed.home, one_symbol_gone())
+        with pytest.raises(RunFailed, match="tiny__validated_bars failed") as told:
+            run_round(NAME, BAD)
+    return Halted(fed, told.value, page)
+
+
+def test_through_dagster_a_fault_halts_the_run_and_every_later_one(halted: Halted, tmp_path: Path) -> None:
+    _, failing, named = FAULTS["one_symbol_gone"]
+    assert named in str(halted.error)
+    home = tmp_path / "home"
+    shutil.copytree(halted.fed.home, home)
+    with living_in(home), clock_at(AFTER_BAD):
+        with open_instance() as instance:
+            events = instance.all_logs(str(halted.error.where["run"]))
+        seen = [record.dagster_event for record in events if record.dagster_event is not None]
+        kind = dg.DagsterEventType.ASSET_MATERIALIZATION
+        materialised = {event.asset_key.path[1] for event in seen if event.event_type is kind and event.asset_key}
+        assert materialised == {"raw_bars"}
+        checks = [
+            event.asset_check_evaluation_data
+            for event in seen
+            if event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
+        ]
+        assert failing <= {each.check_name for each in checks if not each.passed}
+        assert not {event.step_key for event in seen if event.is_step_start} & {"tiny__features", "tiny__daily_round"}
+
+        # A later run of the day's assets alone, of which the gate is no part, is refused all the same.
+        later = run_assets(strategy_of(), "daily", tuple(DAILY), BAD, BAD)
+        (message,) = failures_of(later).values()
+        assert "PublicationError" in message
+        assert "a publication of 2016-01-04 to 2017-06-22" in message
+        features = run_assets(strategy_of(), "daily", ("features",))
+        assert "PublicationError" in failures_of(features)["tiny__features"]
+        assert row_counts(home) == halted.fed.rows_before
+
+
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_halts_the_run_and_every_later_one(fed: Fed, fault: str) -> None:
+def test_a_fault_halts_what_comes_after_the_gate_then_and_later(fed: Fed, fault: str) -> None:
     faulty, failing, named = FAULTS[fault]
     deliver(fed.home, faulty())
-    strategy = strategy_of()
-    with pytest.raises(RunFailed, match="tiny__validated_bars failed") as halted:
-        run_round(NAME, BAD)
+    with pytest.raises(GateHalted) as halted:
+        take_in(strategy_of())
     assert named in str(halted.value)
-    run_id = str(halted.value.where["run"])
-    with open_instance() as instance:
-        events = instance.all_logs(run_id)
-    seen = [record.dagster_event for record in events if record.dagster_event is not None]
-    kind = dg.DagsterEventType.ASSET_MATERIALIZATION
-    materialised = {event.asset_key.path[1] for event in seen if event.event_type is kind and event.asset_key}
-    assert materialised == {"raw_bars"}
-    checks = [
-        event.asset_check_evaluation_data
-        for event in seen
-        if event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
-    ]
-    assert failing <= {each.check_name for each in checks if not each.passed}
-    assert not {event.step_key for event in seen if event.is_step_start} & {"tiny__features", "tiny__daily_round"}
-
-    # A later run of the day's assets alone, of which the gate is no part, is refused all the same.
-    later = run_assets(strategy, "daily", tuple(DAILY), BAD, BAD)
-    (message,) = failures_of(later).values()
-    assert "PublicationError" in message
-    assert "a publication of 2016-01-04 to 2017-06-22" in message
-    features = run_assets(strategy, "daily", ("features",))
-    assert "PublicationError" in failures_of(features)["tiny__features"]
+    with open_history(strategy_of()) as history:
+        assert failing <= {check.name for check in audit_bars(history).report.checks if not check.passed}
+        with pytest.raises(PublicationError, match="a publication of 2016-01-04 to 2017-06-22"):
+            decide_session(history, pd.Timestamp(BAD), "later")
+        with pytest.raises(PublicationError):
+            store_features(history)
     assert row_counts(fed.home) == fed.rows_before
 
 
 def test_what_was_published_stays_readable_and_its_sessions_servable(fed: Fed, published_home: Path) -> None:
     deliver(fed.home, negative_prices())
-    with pytest.raises(RunFailed):
-        run_round(NAME, BAD)
+    with pytest.raises(GateHalted):
+        play(BAD)
     with open_history(strategy_of()) as history:
         served = history.view(GOOD).bars
         assert served["session"].max() == pd.Timestamp(GOOD)
@@ -174,11 +224,10 @@ def test_what_was_published_stays_readable_and_its_sessions_servable(fed: Fed, p
 
 def test_mended_data_pass_and_the_session_is_decided(fed: Fed) -> None:
     deliver(fed.home, stale())
-    with pytest.raises(RunFailed):
-        run_round(NAME, BAD)
+    with pytest.raises(GateHalted):
+        play(BAD)
     deliver(fed.home, bars_until(BAD))
-    answer = run_round(NAME, BAD)
-    assert answer["session"] == BAD
+    assert not play(BAD).already_decided
     assert list(recorded(fed.home, "decisions")["session"].dt.strftime("%Y-%m-%d")) == ["2017-06-21", GOOD, BAD]
     with open_history(strategy_of()) as history:
         assert len(history.stores.publications.history(NAME)) == 2
@@ -207,18 +256,22 @@ def test_when_the_review_of_the_data_set_fails_nothing_is_published(
     assert row_counts(fed.home) == fed.rows_before
     monkeypatch.undo()
     with living_in(fed.home), clock_at(AFTER_BAD):
-        assert run_round(NAME, BAD)["session"] == BAD
+        assert not play(BAD).already_decided
 
 
 _KILLED_IN_THE_AUDIT = f"""
 import os
 import pandas as pd
 from nn_assets.operations import facts
-from nn_assets.operations.intake import {{module}}
-from nn_assets.cli.runs import run_round
+from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.history import open_history
+from nn_assets.operations.intake import bars, data_docs
 facts.now_utc = lambda: pd.Timestamp({AFTER_BAD!r}, tz="UTC").as_unit("ns")
 {{module}}.{{name}} = lambda *given, **told: os._exit(9)
-run_round({NAME!r}, {BAD!r})
+found = find_strategy({NAME!r})
+with open_history(found.strategy) as history:
+    bars.ingest_bars(history, found.folder)
+    data_docs.review_bars(history, bars.audit_bars(history))
 """
 
 
@@ -234,22 +287,21 @@ def test_killed_in_the_audit_the_last_publication_serves_and_a_rerun_publishes(
     assert served(fed.home) == before
     assert row_counts(fed.home) == fed.rows_before
     with living_in(fed.home), clock_at(AFTER_BAD):
-        assert run_round(NAME, BAD)["session"] == BAD
+        assert not play(BAD).already_decided
     assert served(fed.home) == (before[0] + 1, before[1])
 
 
-def test_data_docs_are_written_though_the_gate_halts_and_the_status_names_them(fed: Fed) -> None:
-    file = fed.home / "reports" / "tiny-data-docs.html"
-    assert "passed" in file.read_text()
-    deliver(fed.home, one_symbol_gone())
-    with pytest.raises(RunFailed):
-        run_round(NAME, BAD)
-    page = file.read_text()
-    assert "halted" in page
-    assert "SIM03" in page
-    assert "missing_symbols: 1 of 6 symbols" in page
-    assert report(NAME)["strategies"][NAME]["data_docs"] == str(file)
-    assert str(file) in report(NAME)["text"]
+def test_data_docs_are_written_though_the_gate_halts_and_the_status_names_them(halted: Halted) -> None:
+    assert "passed" in halted.page_before
+    with living_in(halted.fed.home), clock_at(AFTER_BAD):
+        file = halted.fed.home / "reports" / "tiny-data-docs.html"
+        page = file.read_text()
+        assert "halted" in page
+        assert "SIM03" in page
+        assert "missing_symbols: 1 of 6 symbols" in page
+        told = report(NAME)
+    assert told["strategies"][NAME]["data_docs"] == str(file)
+    assert str(file) in told["text"]
 
 
 def test_what_only_the_review_finds_is_a_warning_and_the_session_is_decided(fed: Fed) -> None:
@@ -257,25 +309,22 @@ def test_what_only_the_review_finds_is_a_warning_and_the_session_is_decided(fed:
     late = bars["session"] > "2017-05-26"
     bars.loc[late, "volume"] *= 50.0
     deliver(fed.home, bars)
-    answer = run_round(NAME, BAD)
-    with open_instance() as instance:
-        events = [record.dagster_event for record in instance.all_logs(str(answer["run_id"]))]
-    reviewed = {
-        event.asset_check_evaluation_data.check_name: event.asset_check_evaluation_data
-        for event in events
-        if event is not None and event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
-    }
+    result = run_assets(strategy_of(), "tables", ("raw_bars", "validated_bars", "features"))
+    assert result.success
+    reviewed = {each.check_name: each for each in result.get_asset_check_evaluations()}
     found = reviewed["usual_distribution"]
     assert (found.passed, found.severity, found.blocking) == (False, dg.AssetCheckSeverity.WARN, False)
     assert "SIM01: usual_distribution, volume_ratio" in str(found.metadata["violations"].value)
     assert str(found.metadata["data_docs"].value).endswith("/reports/tiny-data-docs.html")
     assert all(reviewed[name].passed for name in ("usual_volume", "complete_symbols", "fresh_symbols"))
+    (decided,) = decide(strategy_of(), [pd.Timestamp(BAD)])
+    assert not decided.already_decided
 
 
 def test_a_file_that_is_gone_leaves_everything_as_it_was(fed: Fed) -> None:
     (fed.home / "strategies" / "bars.csv").unlink()
-    with pytest.raises(RunFailed, match=r"tiny__raw_bars failed.*SourceError"):
-        run_round(NAME, BAD)
+    with pytest.raises(SourceError):
+        play(BAD)
     assert row_counts(fed.home) == fed.rows_before
     with open_history(strategy_of()) as history:
         assert history.view(GOOD).cube.sessions[-1] == pd.Timestamp(GOOD)
@@ -286,7 +335,7 @@ def test_models_and_forecasts_made_again_on_restated_bars_leave_earlier_decision
 ) -> None:
     deliver(fed.home, bars_until(BAD))
     strategy = strategy_of()
-    materialise_tables(strategy)
+    take_in(strategy)
     with open_history(strategy) as history:
         raw = history.raw_versions
         training_row, out_of_sample_row = "2016-10-04", "2017-05-10"
@@ -298,9 +347,8 @@ def test_models_and_forecasts_made_again_on_restated_bars_leave_earlier_decision
         history.stores.lake.append_segment(NAME, RAW_BARS, corrected)
         forecast = history.stores.lake.month_address(NAME, "forecasts", "2017-05")
         model = models_in_force(history.stores.ledger, strategy).on(pd.Timestamp(BAD))
-    assert run_assets(strategy, "tables", ("validated_bars", "features")).success
-    months = ("stationarity", "selected_features", "trained_model", "forecasts")
-    assert run_assets(strategy, "study", months, "2017-01-01", "2017-06-01").success
+    publish(strategy)
+    train(strategy, MONTHS)
     with open_history(strategy) as history:
         assert history.stores.lake.month_address(NAME, "forecasts", "2017-05") == forecast  # of May, as May knew it
         assert models_in_force(history.stores.ledger, strategy).on(pd.Timestamp(BAD)) == model

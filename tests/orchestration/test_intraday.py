@@ -1,4 +1,8 @@
-"""Intraday bars through Dagster: taken in, judged at their gate, published, and made into the daily bars."""
+"""Intraday bars: taken in, judged at their gate, published, and made into the daily bars.
+
+Dagster plays what its assets state, what they hold alone and what their gate halts; all else is played by the
+operations that they call.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +17,17 @@ import yaml
 
 from nn_assets.errors import SettingsError
 from nn_assets.market.calendar.sessions import session_hours
+from nn_assets.operations.catalog import folder_of
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake import intraday
+from nn_assets.operations.intake.bars import ingest_bars
 from nn_assets.orchestration.assets import intraday as intraday_assets
 from nn_assets.orchestration.assets import market as market_assets
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.naming import asset_key
+from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
+from tests.operations.homes import take_in
 from tests.orchestration.conftest import (
     failures_of,
     held_alone,
@@ -80,6 +88,16 @@ def home(empty_home: Path) -> Path:
     return empty_home
 
 
+def take_in_all(strategy: Strategy) -> None:
+    """Take in and publish the intraday bars, then the daily ones that are made of them."""
+    with open_history(strategy) as history:
+        intraday.ingest_intraday(history, folder_of(strategy.name))
+        audited = intraday.audit_intraday(history)
+        audited.report.raise_if_failed()
+        intraday.publish_intraday(history, audited, "test")
+    take_in(strategy)
+
+
 def metadata(names: tuple[str, ...], asset: str):
     result = run_assets(strategy_of(), "tables", names)
     assert result.success
@@ -117,7 +135,7 @@ def test_bars_are_judged_and_switched_while_the_strategy_is_held_alone(home, mon
 
 
 def test_daily_bars_and_features_are_made_of_the_intraday_ones(home) -> None:
-    materialise_tables(strategy_of())
+    take_in_all(strategy_of())
     made = daily()
     plain = minutes_of("AAA", 0)
     plain["session"] = plain["date"].dt.tz_convert("America/New_York").dt.tz_localize(None).dt.normalize()
@@ -146,13 +164,16 @@ def test_what_was_found_is_stated_and_a_second_run_adds_nothing(home) -> None:
 
 
 def test_a_restated_minute_is_a_new_version_of_its_bar_and_of_its_session(home) -> None:
-    materialise_tables(strategy_of())
+    take_in_all(strategy_of())
     before = daily()
     changed = minutes_of("AAA", 0)
     changed.loc[5, "high"] *= 1.05
     deliver(home, "AAA", changed)
-    assert metadata(INTRADAY, "raw_intraday_bars")["revised"].value == 1
-    assert metadata(("raw_bars",), "raw_bars")["revised"].value == 1
+    with open_history(strategy_of()) as history:
+        counted, _ = intraday.ingest_intraday(history, home / "strategies")
+        intraday.publish_intraday(history, intraday.audit_intraday(history), "test")
+    with open_history(strategy_of()) as history:
+        assert (counted.revised, ingest_bars(history, home / "strategies").counted.revised) == (1, 1)
     # It came years after that session's decision, which still sees what it saw.
     with open_history(strategy_of()) as history:
         pd.testing.assert_frame_equal(
@@ -164,8 +185,8 @@ def test_a_session_decided_before_its_bars_came_knows_them_from_their_arrival(ho
     whole = minutes_of("AAA", 0)
     late = whole["date"].dt.date == pd.Timestamp("2017-04-03").date()
     deliver(home, "AAA", whole[~late].reset_index(drop=True))
-    assert run_assets(strategy_of(), "tables", INTRADAY[:1]).success
     with open_history(strategy_of()) as history, pytest.MonkeyPatch.context() as patch:
+        intraday.ingest_intraday(history, home / "strategies")
         decided = pd.DataFrame({"session": [pd.Timestamp("2017-04-04")]})
         patch.setattr(Ledger, "latest", lambda *_, **__: decided)
         deliver(home, "AAA", whole)
@@ -178,8 +199,8 @@ def test_a_session_decided_before_its_bars_came_knows_them_from_their_arrival(ho
 
 
 def test_a_publication_killed_before_its_record_is_recorded_by_the_next(home, monkeypatch) -> None:
-    assert run_assets(strategy_of(), "tables", INTRADAY[:1]).success
     with open_history(strategy_of()) as history:
+        intraday.ingest_intraday(history, home / "strategies")
         audited = intraday.audit_intraday(history)
         with monkeypatch.context() as patch:
             patch.setattr(Ledger, "append", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -191,7 +212,7 @@ def test_a_publication_killed_before_its_record_is_recorded_by_the_next(home, mo
 
 
 def test_gaps_beyond_the_limit_halt_everything_downstream_and_leave_what_was_published(home) -> None:
-    materialise_tables(strategy_of())
+    take_in_all(strategy_of())
     before = daily()
     prepare(home, max_missing_bars_fraction=0.001)
     result = run_assets(strategy_of(), "tables", (*INTRADAY, "raw_bars", "validated_bars"))
@@ -205,7 +226,7 @@ def test_gaps_beyond_the_limit_halt_everything_downstream_and_leave_what_was_pub
 
 
 def test_history_cut_at_a_session_gives_the_same_daily_bars_up_to_it(home) -> None:
-    materialise_tables(strategy_of())
+    take_in_all(strategy_of())
     whole = daily().drop(columns="ingested_at")
     cut = home.parent / "cut"
     cut.mkdir()
@@ -214,7 +235,7 @@ def test_history_cut_at_a_session_gives_the_same_daily_bars_up_to_it(home) -> No
         prepare(cut, last="2017-05-31")
         for seed, symbol in enumerate(("AAA", "BBB")):
             deliver(cut, symbol, minutes_of(symbol, seed, "2017-05-31"))
-        materialise_tables(strategy_of())
+        take_in_all(strategy_of())
         part = daily().drop(columns="ingested_at")
     pd.testing.assert_frame_equal(part, whole[whole["session"] <= "2017-05-31"].reset_index(drop=True))
 
@@ -232,7 +253,7 @@ def test_two_real_pairs_of_a_market_that_never_closes_become_daily_bars(empty_ho
     file.write_text(yaml.safe_dump(told), encoding="utf-8")
     for name in ("ADA_BTC-5m.feather", "ETH_BTC-5m.feather"):
         (empty_home / "strategies" / "bars" / name).write_bytes((pattern / name).read_bytes())
-    materialise_tables(strategy_of())
+    take_in_all(strategy_of())
     made = daily()
     source = pd.read_feather(pattern / "ETH_BTC-5m.feather")
     day = source[source["date"].dt.date == pd.Timestamp("2018-01-15").date()]

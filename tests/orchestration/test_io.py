@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -15,15 +17,17 @@ import pytest
 from nn_assets.arrays import Cube
 from nn_assets.errors import PublicationError
 from nn_assets.learning.address import code_version
+from nn_assets.operations.catalog import folder_of
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import open_history
+from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars
 from nn_assets.orchestration.io import CubeIOManager, MonthsIOManager
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.store.lake.lake import Lake
+from tests.operations.homes import take_in
 from tests.orchestration.conftest import (
     NAME,
-    materialise_tables,
-    run_assets,
+    living_in,
     strategy_of,
     subprocess_environment,
     write_strategy,
@@ -167,12 +171,29 @@ def features(name: str = NAME) -> Cube:
     return CubeIOManager(stores=StoresResource()).load_input(context)
 
 
-@pytest.fixture
-def tables(empty_home: Path) -> Path:
+@pytest.fixture(scope="module")
+def tables_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with bars published and features stored."""
-    write_strategy(empty_home)
-    materialise_tables(strategy_of())
-    return empty_home
+    home = tmp_path_factory.mktemp("tables")
+    write_strategy(home)
+    with living_in(home):
+        take_in(strategy_of())
+    return home
+
+
+@pytest.fixture
+def tables(tables_home: Path, tmp_path: Path) -> Iterator[Path]:
+    """A copy of that home, lived in."""
+    home = tmp_path / "home"
+    shutil.copytree(tables_home, home)
+    with living_in(home):
+        yield home
+
+
+def publish() -> None:
+    """Publish the bars that were taken in, and leave the features as they are."""
+    with open_history(strategy_of()) as history:
+        publish_bars(history, audit_bars(history), "test")
 
 
 def test_features_come_back_to_the_bit_and_cannot_be_written_through(tables: Path) -> None:
@@ -197,13 +218,13 @@ def test_features_of_another_publication_are_refused(tables: Path) -> None:
         bar = raw[(raw["symbol"] == "SIM02") & (raw["session"] == "2017-03-01")]
         restated = bar.assign(close=bar["close"] * 1.01, high=bar["high"] * 1.02, known_at=now, ingested_at=now)
         history.stores.lake.append_segment(NAME, RAW_BARS, restated)
-    assert run_assets(strategy_of(), "tables", ("validated_bars",)).success
+    publish()
     with open_history(strategy_of()) as history:
         other = history.covering(None).content_hash
     assert other != Lake().read_table(NAME, "features_record").iloc[-1]["data_hash"]
     with pytest.raises(PublicationError, match=f"(?s){other[:12]}"):
         features()
-    materialise_tables(strategy_of())
+    take_in(strategy_of())
     assert features().bars
 
 
@@ -228,7 +249,9 @@ def test_features_that_were_never_stored_are_refused(empty_home: Path) -> None:
     write_strategy(empty_home)
     with pytest.raises(PublicationError, match=NAME):
         features()
-    assert run_assets(strategy_of(), "tables", ("raw_bars", "validated_bars")).success
+    with open_history(strategy_of()) as history:
+        ingest_bars(history, folder_of(NAME))
+    publish()
     with pytest.raises(PublicationError, match="features"):
         features()
 

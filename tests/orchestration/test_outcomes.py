@@ -18,7 +18,7 @@ from nn_assets.operations import outcomes as recorded
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.naming import STRATEGY_TAG
-from nn_assets.orchestration.running import materialise
+from nn_assets.orchestration.running import execute, materialise
 from nn_assets.store.ledger.ledger import Ledger
 from tests.orchestration.conftest import NAME, strategy_of, subprocess_environment, write_strategy
 
@@ -42,7 +42,7 @@ def evaluate(name: str, instance: dg.DagsterInstance, cursor: str | None = None,
 
 def test_a_run_is_on_record_from_its_start_and_then_with_its_end(empty_home: Path) -> None:
     write_strategy(empty_home)
-    run_id = materialise(strategy_of(), "tables")
+    run_id = execute(strategy_of(), "tables", assets=("raw_bars",)).run_id
     found = rows()
     assert list(found["outcome_id"]) == [run_id, run_id]
     assert list(found["outcome"]) == ["STARTED", "SUCCEEDED"]
@@ -64,39 +64,49 @@ def test_a_failed_run_names_step_and_cause(empty_home: Path) -> None:
     assert "nowhere" in line
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_run_is_told_and_a_killed_one_has_no_end(empty_home: Path, sent: signal.Signals) -> None:
+def test_an_interrupted_run_is_told_and_a_killed_one_has_no_end(empty_home: Path) -> None:
     write_strategy(empty_home)
     code = (
         "import time\n"
+        "from contextlib import suppress\n"
         "from nn_assets.operations.intake import bars\n"
         "from nn_assets.orchestration.assets import market\n"
         "def waits(*_, **__):\n    print('there', flush=True)\n    time.sleep(60)\n"
         "bars.ingest_bars = market.ingest_bars = waits\n"
         "from nn_assets.operations.catalog import find_strategy\n"
         "from nn_assets.orchestration.running import materialise\n"
-        f"materialise(find_strategy({NAME!r}).strategy, 'tables')\n"
+        f"strategy = find_strategy({NAME!r}).strategy\n"
+        "with suppress(BaseException):\n    materialise(strategy, 'tables')\n"
+        "print('interrupted', flush=True)\n"
+        "materialise(strategy, 'tables')\n"
     )
     started = [sys.executable, "-c", code]
     with subprocess.Popen(
         started, env=subprocess_environment(empty_home), stdout=subprocess.PIPE, text=True
     ) as process:
-        assert process.stdout is not None
-        while process.stdout.readline().strip() != "there":
-            assert process.poll() is None
-        os.kill(process.pid, sent)
+        stream = process.stdout
+        assert stream is not None
+
+        def waited_for(line: str) -> None:
+            while stream.readline().strip() != line:
+                assert process.poll() is None
+
+        waited_for("there")
+        os.kill(process.pid, signal.SIGINT)
+        waited_for("interrupted")
+        (interrupted,) = state()["runs"]
+        waited_for("there")
+        os.kill(process.pid, signal.SIGKILL)
         process.wait(timeout=60)
-    (line,) = state()["runs"]
-    if sent is signal.SIGKILL:
-        assert "no end on record: it runs, or it was killed" in line
-    else:
-        assert line.startswith("tables: CANCELED")
-        assert line.endswith("raw_bars: it was interrupted")
+    (killed,) = state()["runs"]
+    assert interrupted.startswith("tables: CANCELED")
+    assert interrupted.endswith("raw_bars: it was interrupted")
+    assert "no end on record: it runs, or it was killed" in killed
 
 
 def test_runs_of_the_daemon_are_recorded_once_by_the_sensor(empty_home: Path) -> None:
     write_strategy(empty_home)
-    own = materialise(strategy_of(), "tables")
+    own = execute(strategy_of(), "tables", assets=("raw_bars",)).run_id
 
     @dg.op
     def breaks() -> None:

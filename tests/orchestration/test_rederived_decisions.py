@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -14,13 +16,14 @@ from nn_assets.operations.decisions.rounds import decide_session
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import open_history
 from nn_assets.operations.models.forecasts import read_forecast_list
+from tests.operations import homes
 from tests.orchestration.conftest import (
     FIRST_LIVE,
     FIRST_MONTH,
     LAST,
     LAST_MONTH,
     NAME,
-    run_assets,
+    living_in,
     strategy_of,
     write_strategy,
 )
@@ -29,14 +32,25 @@ pytestmark = pytest.mark.slow
 
 LIVE = list(sessions_between("XNYS", FIRST_LIVE, LAST))
 MONTHS = ("2017-05", "2017-06")
-STUDY = ("stationarity", "selected_features", "trained_model", "forecasts")
+
+
+@pytest.fixture(scope="module")
+def half_home(studied_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the first five live sessions decided."""
+    home = tmp_path_factory.mktemp("half") / "home"
+    shutil.copytree(studied_home, home)
+    with living_in(home):
+        decide(*LIVE[:5])
+    return home
 
 
 @pytest.fixture
-def half(studied: Path) -> Path:
-    """A home with the first five live sessions decided."""
-    decide(*LIVE[:5])
-    return studied
+def half(half_home: Path, tmp_path: Path) -> Iterator[Path]:
+    """A copy of it, lived in."""
+    home = tmp_path / "home"
+    shutil.copytree(half_home, home)
+    with living_in(home):
+        yield home
 
 
 def decide(*sessions: pd.Timestamp) -> list[bool]:
@@ -59,12 +73,12 @@ def restate(bars: list[tuple[str, str]], known_at: str) -> None:
         assert len(bar) == len(bars)
         wrong = bar.assign(close=bar["close"] * 1.05, high=bar["high"] * 1.06, known_at=known, ingested_at=now)
         history.stores.lake.append_segment(NAME, RAW_BARS, wrong)
-    assert run_assets(strategy, "tables", ("validated_bars", "features")).success
+    homes.publish(strategy)
 
 
 def study_again() -> None:
     """Fit and forecast every month on what is known now."""
-    assert run_assets(strategy_of(), "study", STUDY, FIRST_MONTH, LAST_MONTH).success
+    homes.train(strategy_of(), homes.months_between(FIRST_MONTH[:7], LAST_MONTH[:7]))
 
 
 def change(table: str, column: str, value: object, **key: object) -> None:

@@ -10,9 +10,10 @@ import pytest
 from nn_assets.cli.ledger import verify_audit
 from nn_assets.cli.migrate import migrate
 from nn_assets.cli.runs import run_round
+from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.orchestration.instance import open_instance
-from nn_assets.orchestration.running import materialise
 from nn_assets.store.ledger.ledger import Ledger
+from tests.operations.homes import decide
 from tests.orchestration.conftest import CUT_LIVE, FIRST_LIVE, NAME, RECORDS, strategy_of
 
 LAST_EMBEDDED = "2017-06-26"
@@ -21,7 +22,7 @@ LAST_EMBEDDED = "2017-06-26"
 def test_the_round_goes_on_where_the_ledger_was_moved_and_decides_the_same(
     studied: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    materialise(strategy_of(), "daily", first=FIRST_LIVE, last=LAST_EMBEDDED)
+    decide(strategy_of(), sessions_between("XNYS", FIRST_LIVE, LAST_EMBEDDED))
     monkeypatch.setenv("NEW_LEDGER", postgres_url)
     moved = migrate("NEW_LEDGER")
     with open_instance() as instance:
@@ -44,7 +45,7 @@ def test_the_round_goes_on_where_the_ledger_was_moved_and_decides_the_same(
     assert verify_audit()["head"] == moved["head"]  # the file is as it was
     with open_instance() as instance:
         assert instance.get_runs_count() == runs_embedded
-    run_round(NAME, CUT_LIVE)  # what would have been decided had nothing moved
+    decide(strategy_of(), [pd.Timestamp(CUT_LIVE)])  # what would have been decided had nothing moved
     with Ledger() as ledger:
         for table, rows in served.items():
             pd.testing.assert_frame_equal(ledger.read(table, NAME), rows, check_exact=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -21,7 +23,15 @@ from nn_assets.operations.intake.data_docs import review_bars
 from nn_assets.operations.models import stored
 from nn_assets.operations.models.stored import REFERENCES
 from nn_assets.reports.expectations import SuiteResult
-from tests.orchestration.conftest import FIRST_LIVE, LAST, NAME, strategy_of, subprocess_environment, write_strategy
+from tests.orchestration.conftest import (
+    FIRST_LIVE,
+    LAST,
+    NAME,
+    living_in,
+    strategy_of,
+    subprocess_environment,
+    write_strategy,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -44,9 +54,27 @@ def verifications() -> int:
         return history.stores.ledger.count("verifications")
 
 
-def test_each_decision_is_derived_again_once_and_the_whole_on_demand(studied: Path) -> None:
-    decide(*LIVE[:3])
-    assert rederived() == Rederived(3, 0, ())
+@pytest.fixture(scope="module")
+def verified_home(studied_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which three sessions were decided, and each decision derived again."""
+    home = tmp_path_factory.mktemp("verified") / "home"
+    shutil.copytree(studied_home, home)
+    with living_in(home):
+        decide(*LIVE[:3])
+        assert rederived() == Rederived(3, 0, ())
+    return home
+
+
+@pytest.fixture
+def verified(verified_home: Path, tmp_path: Path) -> Iterator[Path]:
+    """A copy of that home, lived in."""
+    home = tmp_path / "home"
+    shutil.copytree(verified_home, home)
+    with living_in(home):
+        yield home
+
+
+def test_each_decision_is_derived_again_once_and_the_whole_on_demand(verified: Path) -> None:
     assert rederived() == Rederived(0, 3, ())
     assert verifications() == 1  # looking at nothing is not put on record
     decide(*LIVE[3:5])
@@ -54,23 +82,21 @@ def test_each_decision_is_derived_again_once_and_the_whole_on_demand(studied: Pa
     assert rederived(whole=True) == Rederived(5, 0, ())
 
 
-def test_other_code_or_other_settings_look_at_all_of_it_again(studied: Path, monkeypatch) -> None:
-    decide(*LIVE[:3])
-    assert rederived().played == 3
+def test_other_code_or_other_settings_look_at_all_of_it_again(verified: Path, monkeypatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(rederivation, "code_of", lambda: "other")
         assert rederived() == Rederived(3, 0, ())
         assert rederived() == Rederived(0, 3, ())
     assert rederived() == Rederived(3, 0, ())
-    write_strategy(studied, portfolio={"single_name_limit": 0.02})
+    write_strategy(verified, portfolio={"single_name_limit": 0.02})
     assert rederived() == Rederived(0, 0, ())
     decide(LIVE[3])
     assert rederived() == Rederived(1, 0, ())
 
 
-def test_a_record_appended_for_a_verified_session_is_looked_at_and_named_until_it_is_mended(studied: Path) -> None:
-    decide(*LIVE[:4])
-    assert rederived().played == 4
+def test_a_record_appended_for_a_verified_session_is_looked_at_and_named_until_it_is_mended(verified: Path) -> None:
+    decide(LIVE[3])
+    assert rederived() == Rederived(1, 3, ())
     with open_history(strategy_of()) as history:
         ledger = history.stores.ledger
         row = ledger.read("target_positions", NAME, LIVE[2], LIVE[2]).iloc[0].to_dict()
@@ -82,9 +108,9 @@ def test_a_record_appended_for_a_verified_session_is_looked_at_and_named_until_i
         assert str(LIVE[2].date()) in found.differing[0]
 
 
-def test_a_fact_that_arrives_for_a_verified_session_has_it_looked_at_again(studied: Path) -> None:
-    decide(*LIVE[:4])
-    assert rederived().played == 4
+def test_a_fact_that_arrives_for_a_verified_session_has_it_looked_at_again(verified: Path) -> None:
+    decide(LIVE[3])
+    assert rederived() == Rederived(1, 3, ())
     now = pd.Timestamp.now(tz="UTC").as_unit("ns")
     with open_history(strategy_of()) as history:
         raw = history.raw_versions

@@ -47,6 +47,12 @@ def repository(strategy_json: str) -> dg.RepositoryDefinition:
     return dg.Definitions.merge(own, shared).get_repository_def()
 
 
+@lru_cache(maxsize=1)
+def instance() -> dg.DagsterInstance:
+    """An instance that no evaluation writes to: one serves all of them."""
+    return dg.DagsterInstance.ephemeral()
+
+
 def schedule(strategy: Strategy, kind: str) -> dg.ScheduleDefinition:
     return repository(strategy.model_dump_json()).get_schedule_def(f"tiny__{kind}")
 
@@ -62,9 +68,8 @@ def ticks(strategy: Strategy, kind: str, after: str, count: int) -> list[datetim
 def ask(strategy: Strategy, kind: str, moment: datetime) -> dg.RunRequest | dg.SkipReason:
     """Evaluate a schedule at a moment, through Dagster's own evaluation of a tick."""
     found = repository(strategy.model_dump_json())
-    with dg.DagsterInstance.ephemeral() as instance:
-        context = dg.build_schedule_context(scheduled_execution_time=moment, repository_def=found, instance=instance)
-        told = found.get_schedule_def(f"tiny__{kind}").evaluate_tick(context)
+    context = dg.build_schedule_context(scheduled_execution_time=moment, repository_def=found, instance=instance())
+    told = found.get_schedule_def(f"tiny__{kind}").evaluate_tick(context)
     if told.skip_message:
         return dg.SkipReason(told.skip_message)
     (request,) = told.run_requests or []

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from nn_assets.cli.runs import run_study
@@ -21,10 +24,11 @@ from nn_assets.operations.models.forecasts import forecasts_until
 from nn_assets.orchestration.running import materialise
 from nn_assets.store.lake.lake import Lake
 from nn_assets.store.lake.models import ModelStore
+from tests.operations.homes import take_in
 from tests.orchestration.conftest import (
     NAME,
     clock_at,
-    materialise_tables,
+    living_in,
     recorded,
     strategy_of,
     subprocess_environment,
@@ -48,7 +52,7 @@ def test_the_month_ahead_gets_its_model_and_the_month_just_over_its_verdict(stud
     assert studies["month"].max() == "2017-06"
     # A few sessions into the month, its forecasts are made by that model, without a hole.
     with clock_at("2017-07-10 23:00"):
-        materialise_tables(strategy)
+        take_in(strategy)
         with open_history(strategy) as history:
             session = history.last_session
             made = forecasts_until(history, session).to_rows()
@@ -59,38 +63,69 @@ def test_the_month_ahead_gets_its_model_and_the_month_just_over_its_verdict(stud
             assert list(july) == [models_in_force(history.stores.ledger, strategy).on(session)]
 
 
-def test_the_next_months_study_holds_the_sessions_that_came_after_the_first_morning(studied: Path) -> None:
+@dataclass(frozen=True)
+class Restudied:
+    """June studied again, its forecasts made when June was still empty, beside files that killed writers left."""
+
+    home: Path
+    studied_before: pd.DataFrame
+    left: tuple[Path, ...]
+
+
+@pytest.fixture(scope="module")
+def restudied(studied_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Restudied:
+    home = tmp_path_factory.mktemp("restudied") / "home"
+    shutil.copytree(studied_home, home)
+    with living_in(home):
+        with open_history(strategy_of()) as history:
+            whole = history.stores.lake.read_months(NAME, "forecasts", ["2017-06"])
+            before = history.stores.lake.read_months(NAME, "walk_forward_study", ["2017-06"])
+            history.stores.lake.write_month(NAME, "forecasts", "2017-06", whole.iloc[:0])
+            decided = decide_session(history, history.first_live_session, "run")
+            assert decided.round.signals.calibrated_probability.size == 6
+        places = [Lake().folder(NAME, "forecasts"), ModelStore().root / "ab"]
+        left = tuple(place / name for place in places for name in (".staged-old", ".staged-young"))
+        for file in left:
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(b"half a file")
+            if file.name.endswith("old"):
+                os.utime(file, (0, 0))
+        (home / "reports" / f"{NAME}-study.html").unlink()
+        run_study(NAME, "2017-06", "2017-06", None)
+    return Restudied(home, before, left)
+
+
+def test_the_next_months_study_holds_the_sessions_that_came_after_the_first_morning(restudied: Restudied) -> None:
     """June as it would be if it had been materialised on the first of June, when it was still empty."""
-    with open_history(strategy_of()) as history:
-        whole = history.stores.lake.read_months(NAME, "forecasts", ["2017-06"])
-        before = history.stores.lake.read_months(NAME, "walk_forward_study", ["2017-06"])
-        history.stores.lake.write_month(NAME, "forecasts", "2017-06", whole.iloc[:0])
-        decided = decide_session(history, history.first_live_session, "run")
-        assert decided.round.signals.calibrated_probability.size == 6
-    run_study(NAME, "2017-06", "2017-06", None)
-    with open_history(strategy_of()) as history:
+    with living_in(restudied.home), open_history(strategy_of()) as history:
         again = history.stores.lake.read_months(NAME, "walk_forward_study", ["2017-06"])
-    assert again.equals(before)
+    assert again.equals(restudied.studied_before)
 
 
-def test_a_study_removes_what_killed_writers_left_long_ago(studied: Path) -> None:
-    places = [Lake().folder(NAME, "forecasts"), ModelStore().root / "ab"]
-    left = [place / name for place in places for name in (".staged-old", ".staged-young")]
-    for file in left:
-        file.parent.mkdir(exist_ok=True)
-        file.write_bytes(b"half a file")
-        if file.name.endswith("old"):
-            os.utime(file, (0, 0))
-    run_study(NAME, "2017-06", "2017-06", None)
-    assert [file.exists() for file in left] == [False, True] * 2
+def test_a_study_writes_its_page_and_removes_what_killed_writers_left_long_ago(restudied: Restudied) -> None:
+    assert [file.exists() for file in restudied.left] == [False, True] * 2
+    assert (restudied.home / "reports" / f"{NAME}-study.html").exists()
 
 
 def test_a_study_killed_after_its_first_model_resumes_without_fitting_it_again(
     empty_home: Path, studied_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_strategy(empty_home)
+    # The same data set was reviewed before: the killed process need not import Great Expectations.
+    shutil.copytree(studied_home / "reports", empty_home / "reports", ignore=shutil.ignore_patterns("*-study.*"))
     store = ModelStore()
-    command = [sys.executable, "-m", "nn_assets.cli", "study", "--strategy", NAME, "--refit-every", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "nn_assets.cli",
+        "study",
+        "--strategy",
+        NAME,
+        "--refit-every",
+        "1",
+        "--to",
+        "2017-04",
+    ]
     said = empty_home / "said.txt"
     with (
         said.open("wb") as stream,
@@ -105,7 +140,7 @@ def test_a_study_killed_after_its_first_model_resumes_without_fitting_it_again(
             time.sleep(0.005)
         os.kill(process.pid, signal.SIGKILL)
     kept = {each: file.stat().st_mtime_ns for each in store.model_ids() for file in store.root.rglob(f"{each}/*.json")}
-    assert 1 <= len(kept) < 6
+    assert 1 <= len(kept) < 4
     assert recorded(empty_home, "models").empty
     fitted: list[str] = []
     fit = training.fit_models
@@ -115,11 +150,11 @@ def test_a_study_killed_after_its_first_model_resumes_without_fitting_it_again(
         return fit(due, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(training, "fit_models", spy)
-    run_study(NAME, None, None, 1)
-    assert len(fitted) == 6 - len(kept)
+    run_study(NAME, None, "2017-04", 1)
+    assert len(fitted) == 4 - len(kept)
     after = {each: file.stat().st_mtime_ns for each in kept for file in store.root.rglob(f"{each}/*.json")}
     assert after == kept
-    assert len(recorded(empty_home, "models")) == 6
+    assert len(recorded(empty_home, "models")) == 4
     # What was fitted in a process never killed, at another pace of refits, has the same address and bits.
     other = recorded(studied_home, "models").drop_duplicates("model_id").set_index("model_id")["artifact_sha256"]
     assert other.to_dict().items() <= {each: store.artifact_sha256(each) for each in store.model_ids()}.items()

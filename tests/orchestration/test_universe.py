@@ -1,9 +1,13 @@
-"""A universe through Dagster: on a session only its members are forecast and held, and what is unseen is stated."""
+"""A universe: on a session only its members are forecast and held, and what is unseen is stated.
+
+Dagster plays what its assets state and what a faulty file stops; all else is played by the operations they call.
+"""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 
@@ -12,23 +16,25 @@ import pandas as pd
 import pytest
 import yaml
 
+from nn_assets.errors import GateHalted, SourceError
 from nn_assets.evaluation import study as evaluation_study
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations import cut, study
 from nn_assets.operations.asof.forecasts import FORECASTS
-from nn_assets.operations.asof.universe import UNIVERSE
+from nn_assets.operations.asof.universe import UNIVERSE, unseen_members
 from nn_assets.operations.decisions import lookahead, rounds
 from nn_assets.operations.history import History, open_history
+from nn_assets.operations.intake.bars import audit_bars, ingest_bars
 from nn_assets.operations.intake.universe import ingest_universe
 from nn_assets.operations.models import stored as models
+from nn_assets.operations.reporting import keep_study, write_study_page
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.naming import asset_key
-from nn_assets.orchestration.running import materialise
 from nn_assets.sources.simulated import SimulatedSource
 from nn_assets.store.lake.lake import Lake
+from tests.operations import homes
 from tests.orchestration.conftest import (
     FIRST_LIVE,
-    FIRST_MONTH,
     LAST,
     LAST_MONTH,
     NAME,
@@ -80,8 +86,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("universe")
     prepare(home)
     with living_in(home):
-        materialise(strategy_of(), "study", first=FIRST_MONTH, last=LAST_MONTH)
-        materialise(strategy_of(), "daily", first=FIRST_LIVE, last=LAST)
+        homes.take_in(strategy_of())
+        studied = homes.study(strategy_of(), homes.months_between("2017-01", "2017-06"))
+        with open_history(strategy_of()) as history:
+            keep_study(history, strategy_of(), studied)
+            write_study_page(history)
+            live = history.live_sessions
+        homes.decide(strategy_of(), live)
     return home
 
 
@@ -176,11 +187,14 @@ def test_the_study_states_year_by_year_how_many_members_it_could_not_see(home) -
 
 
 def test_an_end_told_after_the_decisions_leaves_them_as_they_were(home) -> None:
-    again = MEMBERS.replace("SIM02,2010-01-04,", "SIM02,2010-01-04,2017-06-22")
-    (home / "strategies" / "members.csv").write_text(again, encoding="utf-8")
-    materialise(strategy_of(), "daily", first=FIRST_LIVE, last=LAST)  # a different decision would be refused
+    ended = MEMBERS.replace("SIM02,2010-01-04,", "SIM02,2010-01-04,2017-06-22")
+    (home / "strategies" / "members.csv").write_text(ended, encoding="utf-8")
+    homes.take_in(strategy_of())
     with open_history(strategy_of()) as history:
+        live = history.live_sessions
         labels = history.view().labels
+    again = homes.decide(strategy_of(), live)  # a different decision would be refused
+    assert all(each.already_decided for each in again)
     assert labels.candidates is not None
     assert labels.candidates[:, 1].all()
 
@@ -197,14 +211,20 @@ def test_a_spell_that_comes_after_a_decision_counts_from_its_arrival(empty_home)
     assert late["known_at"] == late["ingested_at"]
 
 
+def take_universe(home: Path) -> None:
+    with open_history(strategy_of()) as history:
+        ingest_universe(history, home / "strategies")
+
+
 def test_a_file_that_was_cut_off_is_refused_and_nothing_of_it_is_stored(empty_home) -> None:
     prepare(empty_home)
-    assert run_assets(strategy_of(), "tables", ("universe_membership",)).success
+    take_universe(empty_home)
     prepared = (empty_home / "strategies" / "tiny.yaml").read_text(encoding="utf-8")
     cut = MEMBERS[: MEMBERS.index("SIM04")] + f"NEW,{JOINED},\n"
     (empty_home / "strategies" / "members.csv").write_text(cut, encoding="utf-8")
-    result = run_assets(strategy_of(), "tables", ("universe_membership", "raw_bars"))
-    told = failures_of(result)["tiny__universe_membership"]
+    with pytest.raises(SourceError) as refused:
+        take_universe(empty_home)
+    told = str(refused.value)
     for part in ("members.csv", "lacks 5 of 8 spells on record", "GONE, NEVER, SIM04, SIM05, SIM6", "0.05"):
         assert part in told
     with open_history(strategy_of()) as history:
@@ -214,7 +234,7 @@ def test_a_file_that_was_cut_off_is_refused_and_nothing_of_it_is_stored(empty_ho
     assert "NEW" not in set(spells["symbol"])
     raised = prepared.replace("  path: members.csv\n", "  path: members.csv\n  max_retired_fraction: 0.7\n")
     (empty_home / "strategies" / "tiny.yaml").write_text(raised, encoding="utf-8")
-    assert run_assets(strategy_of(), "tables", ("universe_membership",)).success
+    take_universe(empty_home)
     with open_history(strategy_of()) as history:
         assert len(history.stores.lake.read_segments("tiny", UNIVERSE)) == 8 + 5 + 1
         assert history.strategy.content_hash() == before  # a limit of what is read changes no result
@@ -240,9 +260,9 @@ def test_bars_of_a_symbol_that_left_are_no_longer_due_and_those_of_a_member_are(
     bars = market.bars(("SIM01", "SIM02", "SIM03"), pd.Timestamp("2016-01-04"), pd.Timestamp("2017-06-30"))
     gone = (bars["symbol"] == "SIM03") & (bars["session"] >= "2017-04-03")
     bars[~gone].drop(columns="source").to_csv(empty_home / "strategies" / "bars.csv", index=False)
-    result = run_assets(strategy_of(), "tables", ("universe_membership", "raw_bars", "validated_bars"))
-    assert result.success is not halts
-    assert ("SIM03 2017-06-30: missing_symbols" in str(failures_of(result))) is halts
+    refused = pytest.raises(GateHalted, match="SIM03 2017-06-30: missing_symbols") if halts else nullcontext()
+    with refused:
+        homes.take_in(strategy_of())
 
 
 def test_bars_wait_for_the_universe(empty_home) -> None:
@@ -263,12 +283,17 @@ def test_five_years_of_122_stocks_state_how_many_members_of_the_index_they_lack(
         "renamed": {"HCN": "WELL", "LUK": "JEF", "PCLN": "BKNG"},
     }
     file.write_text(yaml.safe_dump(told), encoding="utf-8")
-    result = run_assets(strategy_of(), "tables", ("universe_membership", "raw_bars", "validated_bars"))
-    assert result.success, failures_of(result)
-    told = result.asset_materializations_for_node("tiny__validated_bars")[0].metadata
+    with open_history(strategy_of()) as history:
+        ingest_universe(history, file.parent)
+        ingest_bars(history, file.parent)
+    with open_history(strategy_of()) as history:
+        audited = audit_bars(history)
+        audited.report.raise_if_failed()
+        bars = audited.cleaned.bars
+        unseen = unseen_members(history.strategy, history.membership_versions, bars, history.axis)
     # By ticker alone 420 of 515 in 2013; three of them traded under another ticker then.
-    assert "| 2013 | 515 | 417 |" in told["members_without_bars"].value
-    assert told["symbols"].value == 122
+    assert unseen.set_index("year").loc[2013].tolist() == [515, 417]
+    assert audited.report.figures["symbols"] == 122
 
 
 def test_a_spell_that_begins_in_the_vault_is_stored_when_it_opens(empty_home) -> None:
