@@ -144,7 +144,10 @@ def _daemon(ledger: Ledger) -> str:
     age = now_utc() - beat
     if age <= _QUIET:
         return f"heard {_minute(beat)}"
-    return f"not heard since {_minute(beat)}: no schedule or sensor runs by itself (nn-assets ui starts it)"
+    return (
+        f"not heard since {_minute(beat)}: no schedule or sensor runs by itself "
+        "(nn-assets ui starts it; the sensor run_outcomes must be on)"
+    )
 
 
 def _minute(moment: object) -> str:

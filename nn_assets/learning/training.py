@@ -85,13 +85,14 @@ def repeatable_torch(seed: int) -> Iterator[torch.Generator]:
     many random numbers a network draws for its weights or its dropout.
     """
     with one_thread():
-        deterministic = torch.are_deterministic_algorithms_enabled()
-        torch.use_deterministic_algorithms(mode=True)
+        # The switch of use_deterministic_algorithms, without the compiler that it imports for its own settings.
+        mode = torch.get_deterministic_debug_mode()
+        torch.set_deterministic_debug_mode("error")
         torch.manual_seed(seed)
         try:
             yield torch.Generator().manual_seed(seed)
         finally:
-            torch.use_deterministic_algorithms(mode=deterministic)
+            torch.set_deterministic_debug_mode(mode)
 
 
 def train(

@@ -19,8 +19,9 @@ def record_of(table: str) -> str:
 
 
 def made_with(facts: StoredFacts) -> str:
-    """What features depend on beside the published bars: settings, series and members stored; 16 hex digits."""
+    """What features depend on beside the published bars, 16 hex digits: settings, axes, series and members stored."""
     strategy, lake = facts.strategy, facts.stores.lake
     beside = [lake.segments(strategy.name, table) for table in (OTHER_SERIES, UNIVERSE)]
     settings = strategy.content_hash("features", "universe", "series")
-    return hashlib.sha256(repr((settings, beside)).encode()).hexdigest()[:16]
+    axes = (facts.symbols, str(facts.axis[0]), strategy.market.calendar, strategy.market.adjustment_convention)
+    return hashlib.sha256(repr((settings, axes, beside)).encode()).hexdigest()[:16]

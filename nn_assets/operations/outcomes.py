@@ -1,5 +1,7 @@
 """How runs ended and what ticks came to, in the ledger: what an operator is told without Dagster's own storage.
 
+Nothing here may stop what it tells of: a ledger that refuses is warned of, and asked again at the next tick.
+
 A run is recorded as it starts and, in a second version, as it ends: one that was killed is seen as started and never
 ended. A tick is recorded when it says something new, and once an hour besides, so that a silence has an age.
 """
@@ -7,6 +9,8 @@ ended. A tick is recorded when it says something new, and once an hour besides, 
 from __future__ import annotations
 
 import logging
+import re
+import socket
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +18,7 @@ import pandas as pd
 
 from nn_assets.errors import LedgerError
 from nn_assets.operations.clock import now_utc
+from nn_assets.store.home import home
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.schema import WHOLE_LEDGER
 
@@ -36,10 +41,11 @@ __all__ = [
 
 STARTED, SUCCEEDED, FAILED, CANCELED = "STARTED", "SUCCEEDED", "FAILED", "CANCELED"
 ASKED, SKIPPED = "ASKED", "SKIPPED"
-_RUN, _TICK, _DAEMON = "run", "tick", "daemon"
+_RUN, _TICK = "run", "tick"
 _TABLE = "outcomes"
 _BEAT = pd.Timedelta(hours=1)
 _LONGEST_MESSAGE = 1_000
+_PASSWORD = re.compile(r"(://[^\s/@:]*:)[^\s@]+@")
 
 _log = logging.getLogger(__name__)
 
@@ -68,9 +74,9 @@ class Run:
     began_at: pd.Timestamp | None
 
 
-def record_start(ledger: Ledger, run: Run) -> None:
-    """Record that a run started. A ledger that refuses is warned of: the run itself will tell why."""
-    _append(ledger, run, STARTED, None)
+def record_start(ledger: Ledger, run: Run) -> bool:
+    """Record that a run started, unless it is on record; whether it is there now."""
+    return _append(ledger, run, STARTED, None)
 
 
 def record_end(
@@ -81,9 +87,12 @@ def record_end(
     *,
     message: str | None = None,
     failed_step: str | None = None,
-) -> None:
-    """Record how a run ended, unless it is on record: the process that ran it and the daemon both tell."""
-    _append(ledger, run, outcome, ended_at, message=message, failed_step=failed_step)
+) -> bool:
+    """Record how a run ended, unless it is on record; whether it is there now.
+
+    The process that ran it and the daemon both tell: the first one counts.
+    """
+    return _append(ledger, run, outcome, ended_at, message=message, failed_step=failed_step)
 
 
 def _append(
@@ -94,13 +103,13 @@ def _append(
     *,
     message: str | None = None,
     failed_step: str | None = None,
-) -> None:
+) -> bool:
     row: dict[str, Any] = {
         "outcome_id": run.run_id,
         "kind": _RUN,
         "name": run.name,
         "outcome": outcome,
-        "message": None if message is None else message[:_LONGEST_MESSAGE],
+        "message": _said(message),
         "failed_step": failed_step,
         "first_partition": run.first_partition,
         "last_partition": run.last_partition,
@@ -109,6 +118,9 @@ def _append(
         "details": {},
     }
     try:
+        there = ledger.last_appended(_TABLE, strategy=run.strategy, kind=_RUN, outcome_id=run.run_id)
+        if there is not None and (there["outcome"] != STARTED or outcome == STARTED):
+            return True
         with ledger.transaction(run.run_id, strategy=run.strategy) as transaction:
             there = transaction.last_appended(_TABLE, strategy=run.strategy, kind=_RUN, outcome_id=run.run_id)
             if there is None:
@@ -118,12 +130,14 @@ def _append(
                 transaction.append(_TABLE, [{**row, **began}], reason="the run ended")
     except LedgerError as error:
         _log.warning("the outcome of run %s (%s) is not on record: %s", run.run_id, outcome, error)
+        return False
+    return True
 
 
 def record_tick(ledger: Ledger, strategy: str, name: str, outcome: str, message: str | None) -> None:
     """Record what a tick came to, when that is new or the last record is an hour old."""
     now = now_utc().floor("us")
-    said = None if message is None else message[:_LONGEST_MESSAGE]
+    said = _said(message)
     row = {
         "outcome_id": f"{name}:{now.isoformat()}",
         "kind": _TICK,
@@ -154,11 +168,23 @@ def last_tick(ledger: Ledger, strategy: str, name: str) -> dict[str, Any] | None
 
 
 def record_heartbeat(ledger: Ledger) -> None:
-    """Record, once an hour, that Dagster's daemon evaluates sensors."""
-    record_tick(ledger, WHOLE_LEDGER, _DAEMON, SKIPPED, "alive")
+    """Record, once an hour, that the daemon of this home evaluates sensors."""
+    record_tick(ledger, WHOLE_LEDGER, _daemon(), SKIPPED, "alive")
 
 
 def last_heartbeat(ledger: Ledger) -> pd.Timestamp | None:
-    """When the daemon was last heard of, UTC, or None."""
-    beat = last_tick(ledger, WHOLE_LEDGER, _DAEMON)
+    """When the daemon of this home was last heard of, UTC, or None."""
+    beat = last_tick(ledger, WHOLE_LEDGER, _daemon())
     return None if beat is None else pd.Timestamp(beat["ended_at"])
+
+
+def _daemon() -> str:
+    """The daemon's name: one ledger may serve several homes, each with a daemon of its own."""
+    return f"daemon of {socket.gethostname()}:{home().resolve()}"
+
+
+def _said(message: str | None) -> str | None:
+    """A message as it is kept for good: not too long, and without what may be a secret."""
+    if message is None:
+        return None
+    return _PASSWORD.sub(r"\1***@", message)[:_LONGEST_MESSAGE]

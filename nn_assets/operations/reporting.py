@@ -86,8 +86,8 @@ _CAPTIONS = {
 }
 
 
-def keep_study(history: History, strategy: Strategy, result: StudyResult) -> None:
-    """Keep what the tear sheet needs of a study, so that pages can be made without running it again."""
+def keep_study(history: History, strategy: Strategy, result: StudyResult, plots: Mapping[str, bytes]) -> None:
+    """Keep what the tear sheet needs of a study, plots included, so that pages are made without running it again."""
     record, rows = result.study.record, result.study.rows
     first, last = record.sessions[rows[0]], record.sessions[rows[-1]]
     models = [model_id for model_id in result.material.model_by_row[: rows[-1] + 1] if model_id]
@@ -104,7 +104,7 @@ def keep_study(history: History, strategy: Strategy, result: StudyResult) -> Non
         ],
         "settings_hash": strategy.content_hash(),
         "newest_model": models[-1],
-        "plots": {name: base64.b64encode(png).decode() for name, png in study_plots(result).items()},
+        "plots": {name: base64.b64encode(png).decode() for name, png in plots.items()},
     }
     write_record(_kept_study(history), kept)
 

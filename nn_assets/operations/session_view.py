@@ -103,7 +103,10 @@ class SessionView:
         SettingsError
             The strategy names no such series.
         """
-        return series_known(self._facts.strategy, self._facts.series_versions, name, self.sessions, self.symbols)
+        known = series_known(self._facts.strategy, self._facts.series_versions, name, self.sessions, self.symbols)
+        for array in vars(known).values():
+            array.setflags(write=False)
+        return known
 
     # --- what follows from them ------------------------------------------------------------------------
 

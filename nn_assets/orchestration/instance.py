@@ -7,9 +7,11 @@ import shutil
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
 from nn_assets.errors import LedgerError
@@ -17,7 +19,7 @@ from nn_assets.orchestration.kept_connections import KeptSqliteStorage
 from nn_assets.store.home import dagster_database_url, home, instance_root
 from nn_assets.store.ledger.dagster_schema import dagster_schema
 
-__all__ = ["HomeArtifacts", "HomeLogs", "HomeStorage", "dagster_home", "open_instance"]
+__all__ = ["HomeArtifacts", "HomeLogs", "HomeStorage", "KeptHomeStorage", "dagster_home", "open_instance"]
 
 
 def _folder(name: str) -> str:
@@ -50,7 +52,7 @@ class HomeStorage(DagsterStorage, ConfigurableClass):
         del config_value
         address = dagster_database_url()
         if address is None:
-            return KeptSqliteStorage(_folder("storage"), inst_data)
+            return cls.in_files(_folder("storage"), inst_data)
         try:
             from dagster_postgres import DagsterPostgresStorage
         except ModuleNotFoundError as error:
@@ -61,6 +63,20 @@ class HomeStorage(DagsterStorage, ConfigurableClass):
             ) from error
         with dagster_schema(address) as within:
             return DagsterPostgresStorage(within, inst_data=inst_data)
+
+    @classmethod
+    def in_files(cls, folder: str, inst_data: ConfigurableClassData | None) -> DagsterStorage:
+        """Open the SQLite files of a folder."""
+        return DagsterSqliteStorage(folder, inst_data)
+
+
+class KeptHomeStorage(HomeStorage):
+    """The same for a process that ends with its run: connections to the files stay open until then."""
+
+    @classmethod
+    def in_files(cls, folder: str, inst_data: ConfigurableClassData | None) -> DagsterStorage:
+        """Open the SQLite files of a folder."""
+        return KeptSqliteStorage(folder, inst_data)
 
 
 class HomeArtifacts(LocalArtifactStorage):
@@ -94,8 +110,9 @@ class HomeLogs(LocalComputeLogManager):
 
 
 def open_instance() -> dg.DagsterInstance:
-    """The persisted instance that headless runs, ``dagster dev`` and the tests of them share."""
-    return dg.DagsterInstance.from_config(str(instance_root()))
+    """The persisted instance that headless runs, ``dagster dev`` and the tests of them share, as a command opens it."""
+    kept = {"storage": {"custom": {"module": __name__, "class": KeptHomeStorage.__name__}}}
+    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(instance_root()), overrides=kept))
 
 
 def dagster_home() -> Path:

@@ -1,5 +1,8 @@
 """Dagster's storage in SQLite files, with its connections kept open for as long as the instance is.
 
+For a command, which lives as long as its run. The webserver and the daemon, which live on while files are moved and
+backups put back, use Dagster's own.
+
 Dagster opens an engine and a connection for every event that it stores, and so compiles each statement anew: some
 seven hundred connections in one daily round. The files are the same, whichever of the two writes them.
 """
@@ -26,8 +29,8 @@ from dagster._serdes import ConfigurableClassData
 
 __all__ = ["KeptSqliteStorage"]
 
-# As many at once as are asked for: a webserver's threads must not wait for one another.
-_new_engine = partial(create_engine, max_overflow=-1, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
+
+_new_engine = partial(create_engine, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
 
 
 class _KeptEvents(SqliteEventLogStorage):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ import dagster as dg
 import pandas as pd
 from dagster._core.errors import DagsterExecutionInterruptedError
 
+from nn_assets.errors import LedgerError
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.outcomes import (
     ASKED,
@@ -28,10 +30,13 @@ from nn_assets.operations.outcomes import (
 from nn_assets.orchestration.naming import STRATEGY_TAG
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
+from nn_assets.store.ledger.ledger import Ledger
 
 __all__ = ["INTERRUPTED", "Evaluate", "failure_of", "run_outcomes_sensor", "telling_run", "telling_ticks"]
 
 Evaluate = Callable[[Any], Any]
+
+_log = logging.getLogger(__name__)
 
 _REMEDY = re.compile(r"(?:\. |\n)Remedy: ")
 _PARTITION = "dagster/partition"
@@ -42,8 +47,8 @@ _OUTCOMES = {
     dg.DagsterRunStatus.CANCELED: CANCELED,
 }
 INTERRUPTED = "it was interrupted"
-_RUNS_A_TICK = 200
 _OVERLAP = pd.Timedelta(seconds=5)
+_STARTED = dg.DagsterRunStatus.STARTED
 _FIRST_LOOK_BACK = pd.Timedelta(days=7)
 
 
@@ -72,8 +77,7 @@ def telling_run(stores: StoresResource, run: Run) -> Iterator[Callable[[dg.Execu
     callable
         To be given the run's result.
     """
-    with stores.opened() as opened:
-        record_start(opened.ledger, run)
+    _tell(stores, lambda ledger: record_start(ledger, run))
     said: dict[str, Any] = {"outcome": CANCELED, "message": INTERRUPTED}
 
     def tell(result: dg.ExecuteInProcessResult) -> None:
@@ -83,8 +87,7 @@ def telling_run(stores: StoresResource, run: Run) -> Iterator[Callable[[dg.Execu
     try:
         yield tell
     finally:
-        with stores.opened() as opened:
-            record_end(opened.ledger, run, ended_at=now_utc().floor("us"), **said)
+        _tell(stores, lambda ledger: record_end(ledger, run, ended_at=now_utc().floor("us"), **said))
 
 
 def _ended(outcome: str, events: Iterable[dg.DagsterEvent]) -> dict[str, Any]:
@@ -104,17 +107,22 @@ def telling_ticks(strategy: Strategy, stores: StoresResource, name: str, evaluat
         try:
             answer = evaluate(context)
         except Exception as error:
-            _tell_tick(strategy, stores, name, FAILED, f"{type(error).__name__}: {error}")
+            failed = f"{type(error).__name__}: {error}"
+            _tell(stores, lambda ledger: record_tick(ledger, strategy.name, name, FAILED, failed))
             raise
-        _tell_tick(strategy, stores, name, *_came_to(answer))
+        _tell(stores, lambda ledger: record_tick(ledger, strategy.name, name, *_came_to(answer)))
         return answer
 
     return told
 
 
-def _tell_tick(strategy: Strategy, stores: StoresResource, name: str, outcome: str, message: str | None) -> None:
-    with stores.opened() as opened:
-        record_tick(opened.ledger, strategy.name, name, outcome, message)
+def _tell(stores: StoresResource, record: Callable[[Ledger], object]) -> None:
+    """Record something; a ledger that cannot be opened is warned of, and stops nothing."""
+    try:
+        with stores.opened() as opened:
+            record(opened.ledger)
+    except LedgerError as error:
+        _log.warning("an outcome is not on record: %s", error)
 
 
 def _came_to(answer: Any) -> tuple[str, str | None]:
@@ -126,28 +134,29 @@ def _came_to(answer: Any) -> tuple[str, str | None]:
 
 
 def run_outcomes_sensor(stores: StoresResource) -> dg.SensorDefinition:
-    """The sensor that records how runs ended that no command started: those of the UI, of schedules, of sensors.
+    """The sensor that records runs that no command started: those of the UI, of schedules, of sensors.
 
-    It is always on; that it is evaluated at all is the daemon's heartbeat.
+    It is always on; that it is evaluated at all is the daemon's heartbeat. It looks again, from the oldest that
+    could not be recorded.
     """
 
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         since = pd.Timestamp(context.cursor) if context.cursor else now_utc() - _FIRST_LOOK_BACK
         records = context.instance.get_run_records(
-            dg.RunsFilter(statuses=list(_OUTCOMES), updated_after=(since - _OVERLAP).to_pydatetime()),
-            limit=_RUNS_A_TICK,
+            dg.RunsFilter(statuses=[*_OUTCOMES, _STARTED], updated_after=(since - _OVERLAP).to_pydatetime()),
             order_by="update_timestamp",
             ascending=True,
         )
         with stores.opened() as opened:
             record_heartbeat(opened.ledger)
+            seen = since
             for record in records:
-                if (run := _run_of(record)) is not None:
-                    said = _ended(_OUTCOMES[record.dagster_run.status], _failures(context.instance, run.run_id))
-                    record_end(opened.ledger, run, ended_at=_moment(record.end_time or now_utc().timestamp()), **said)
-        if not records:
-            return dg.SkipReason("no run ended since the last look")
-        return dg.SensorResult(cursor=pd.Timestamp(records[-1].update_timestamp).isoformat())
+                if not _record(opened.ledger, context.instance, record):
+                    break
+                seen = pd.Timestamp(record.update_timestamp)
+        if seen == since:
+            return dg.SkipReason("no run started or ended since the last look")
+        return dg.SensorResult(cursor=seen.isoformat())
 
     return dg.SensorDefinition(
         name="run_outcomes",
@@ -156,6 +165,17 @@ def run_outcomes_sensor(stores: StoresResource) -> dg.SensorDefinition:
         description="Records in the ledger how each run ended, for nn-assets status. Its ticks are the heartbeat.",
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
+
+
+def _record(ledger: Ledger, instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
+    """Put a run on record, as started or as ended; whether it is there now, or need not be."""
+    run, status = _run_of(record), record.dagster_run.status
+    if run is None:
+        return True
+    if status is _STARTED:
+        return record_start(ledger, run)
+    ended_at = _moment(record.end_time or now_utc().timestamp())
+    return record_end(ledger, run, ended_at=ended_at, **_ended(_OUTCOMES[status], _failures(instance, run.run_id)))
 
 
 def _run_of(record: dg.RunRecord) -> Run | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 
-from nn_assets.orchestration.instance import open_instance
+from nn_assets.orchestration.instance import dagster_home, open_instance
 
 
 @dg.asset
@@ -64,3 +64,12 @@ def test_threads_share_an_instance(empty_home: Path) -> None:
             seen = list(threads.map(look, ids * 25))
     assert len(set(seen)) == 1
     assert seen[0][0] == "SUCCESS"
+
+
+def test_the_webserver_and_the_daemon_keep_none(empty_home: Path) -> None:
+    with open_instance() as instance:
+        first = materialised(instance)
+    with dg.DagsterInstance.from_config(str(dagster_home())) as instance:
+        assert instance.get_run_by_id(first) is not None
+        materialised(instance)
+        assert open_files(empty_home / "dagster" / "storage") == []

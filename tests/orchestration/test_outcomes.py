@@ -18,6 +18,8 @@ from nn_assets.operations import outcomes as recorded
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.naming import STRATEGY_TAG
+from nn_assets.orchestration.outcomes import telling_run
+from nn_assets.orchestration.resources import StoresResource
 from nn_assets.orchestration.running import execute, materialise
 from nn_assets.store.ledger.ledger import Ledger
 from tests.orchestration.conftest import NAME, strategy_of, subprocess_environment, write_strategy
@@ -211,3 +213,89 @@ def test_a_ledger_that_refuses_the_outcome_does_not_stop_the_run(
         recorded.record_start(ledger, run)
         recorded.record_tick(ledger, NAME, "drift_refresh", "SKIPPED", None)
     assert "not on record" in caplog.text
+
+
+def unreachable(*_: object, **__: object) -> None:
+    raise LedgerError(expected="a ledger", found="no server", remedy="start it", where="nowhere")
+
+
+def test_a_ledger_that_cannot_be_opened_costs_neither_a_tick_nor_a_run(
+    empty_home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_strategy(empty_home, market={"history_ends": None})
+    with dg.DagsterInstance.ephemeral() as instance, monkeypatch.context() as patch:
+        repository = all_definitions().get_repository_def()
+        patch.setattr("nn_assets.orchestration.resources.open_stores", unreachable)
+        moment = pd.Timestamp("2017-06-22 20:45", tz="UTC").to_pydatetime()
+        context = dg.build_schedule_context(
+            instance=instance, scheduled_execution_time=moment, repository_def=repository
+        )
+        told = repository.get_schedule_def(f"{NAME}__daily_round").evaluate_tick(context)
+        assert [request.partition_key for request in told.run_requests or ()] == ["2017-06-22"]
+        run = recorded.Run("r", NAME, "tables", None, None, None)
+        with telling_run(StoresResource(), run):
+            pass
+    assert caplog.text.count("not on record") == 3
+
+
+def test_a_run_of_the_daemon_that_was_not_recorded_is_recorded_at_the_next_tick(
+    empty_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_strategy(empty_home)
+
+    @dg.job(name=f"{NAME}__tables", tags={STRATEGY_TAG: NAME})
+    def foreign() -> None:
+        pass
+
+    with open_instance() as instance:
+        ids = [foreign.execute_in_process(instance=instance).run_id for _ in range(3)]
+        with monkeypatch.context() as patch:
+            refused = ids[1]
+            append = recorded._append
+            patch.setattr(
+                recorded, "_append", lambda *told, **named: told[1].run_id != refused and append(*told, **named)
+            )
+            cursor = evaluate("run_outcomes", instance).cursor
+        assert set(rows().query("kind == 'run'")["outcome_id"]) == {ids[0]}
+        evaluate("run_outcomes", instance, cursor)
+    assert set(rows().query("kind == 'run'")["outcome_id"]) == set(ids)
+
+
+def test_a_run_of_the_daemon_under_way_is_told(empty_home: Path) -> None:
+    write_strategy(empty_home)
+
+    @dg.op
+    def looks() -> None:
+        with open_instance() as other:
+            evaluate("run_outcomes", other)
+        (line,) = state()["runs"]
+        assert line.startswith("daily 2017-06-21: started")
+
+    @dg.job(name=f"{NAME}__daily", tags={STRATEGY_TAG: NAME, "dagster/partition": "2017-06-21"})
+    def foreign() -> None:
+        looks()
+
+    with open_instance() as instance:
+        assert foreign.execute_in_process(instance=instance).success
+        evaluate("run_outcomes", instance)
+    (line,) = state()["runs"]
+    assert line.startswith("daily 2017-06-21: SUCCEEDED")
+
+
+def test_a_password_in_a_message_is_not_kept(empty_home: Path) -> None:
+    run = recorded.Run("r", NAME, "tables", None, None, None)
+    said = "OperationalError: cannot reach postgresql+psycopg://user:S3cr/et@host:5432/db and http://a:b@c"
+    with Ledger() as ledger:
+        recorded.record_end(ledger, run, "FAILED", pd.Timestamp("2026-01-05", tz="UTC"), message=said)
+    (kept,) = rows()["message"]
+    assert kept == "OperationalError: cannot reach postgresql+psycopg://user:***@host:5432/db and http://a:***@c"
+
+
+def test_the_daemon_of_another_home_on_the_same_ledger_is_not_this_ones(
+    empty_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Ledger() as ledger:
+        recorded.record_heartbeat(ledger)
+        assert recorded.last_heartbeat(ledger) is not None
+        monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path / "other"))
+        assert recorded.last_heartbeat(ledger) is None

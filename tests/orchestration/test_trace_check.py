@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nn_assets.orchestration.assets.daily import beyond_limits, broken_traces
+from nn_assets.operations.decisions.round_checks import beyond_limits, broken_traces
 from nn_assets.settings import PortfolioSettings
 from tests.orchestration.conftest import recorded
 

@@ -27,7 +27,7 @@ from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake.bars import audit_bars, ingest_bars
 from nn_assets.operations.intake.universe import ingest_universe
 from nn_assets.operations.models import stored as models
-from nn_assets.operations.reporting import keep_study, write_study_page
+from nn_assets.operations.reporting import keep_study, study_plots, write_study_page
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.sources.simulated import SimulatedSource
@@ -89,7 +89,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         homes.take_in(strategy_of())
         studied = homes.study(strategy_of(), homes.months_between("2017-01", "2017-06"))
         with open_history(strategy_of()) as history:
-            keep_study(history, strategy_of(), studied)
+            keep_study(history, strategy_of(), studied, study_plots(studied))
             write_study_page(history)
             live = history.live_sessions
         homes.decide(strategy_of(), live)

@@ -46,7 +46,7 @@ def recalibrate_costs(history: History, run_id: str) -> CalibrationResult:
 
 
 def _with_liquidity(history: History, fills: pd.DataFrame) -> pd.DataFrame:
-    """Add reference price, average daily volume and volatility as known when each order was decided."""
+    """Add each order's reference price, and the volume and volatility of the session that decided it, as known now."""
     strategy = history.strategy
     orders = history.stores.ledger.read("orders", strategy.name)[["client_order_id", "reference_price"]]
     joined = fills.merge(orders, on="client_order_id", how="left")

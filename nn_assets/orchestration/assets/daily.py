@@ -1,12 +1,16 @@
 """The day's assets: one step that plays its sessions in order, one ledger transaction each."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-import numpy as np
-import pandas as pd
 
+from nn_assets.operations.decisions.round_checks import (
+    beyond_limits,
+    broken_traces,
+    keeps_to_limits_itself,
+    unreferenced_orders,
+)
 from nn_assets.operations.decisions.rounds import DecidedSession, decide_session
 from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.reporting import write_daily_page
@@ -14,12 +18,10 @@ from nn_assets.orchestration.metadata import image, table
 from nn_assets.orchestration.naming import asset_key, described
 from nn_assets.orchestration.partitions import asked_sessions, session_partitions
 from nn_assets.orchestration.resources import StoresResource
-from nn_assets.portfolio.breakers import Control
-from nn_assets.portfolio.inputs import RULES
 from nn_assets.reports.plots import drift_statistics
 from nn_assets.settings import PortfolioSettings, Strategy
 
-__all__ = ["DAILY", "broken_traces", "daily_assets"]
+__all__ = ["DAILY", "daily_assets"]
 
 DAILY = {
     "fills": "Fills of the orders decided the session before, priced on this session's bar, and stops hit.",
@@ -39,8 +41,7 @@ _UPSTREAM = {
     "drift_report": ("daily_signals",),
     "daily_report": ("orders", "drift_report"),
 }
-_OUTSIDE = ("features", "trained_model")
-_ROUNDING = 1e-9  # of the larger of one and the weight
+_OUTSIDE = ("features", "trained_model", "forecasts")
 
 
 def daily_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
@@ -160,70 +161,17 @@ def _add_metadata(
         context.add_asset_metadata(figures, asset_key=keys[name], partition_key=partition)
 
 
-def broken_traces(frames: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Name the symbols of a session whose trace does not end where the target position lies.
-
-    Parameters
-    ----------
-    frames : mapping of table to DataFrame
-        The session's ``portfolio_states``, ``target_positions`` and ``position_steps``, as recorded.
-
-    Returns
-    -------
-    list of str
-        Symbols, in order, whose step 8 is absent, or is not target quantity x reference price / equity
-        within rounding. The weight is 0 without a reference price (NaN) or without equity.
-    """
-    targets = frames["target_positions"].set_index("symbol")
-    steps = frames["position_steps"]
-    ends = steps[steps["step"] == len(RULES)].set_index("symbol")["weight_after"]
-    last = ends.reindex(targets.index)
-    equity = float(frames["portfolio_states"]["equity_usd"].iloc[0])
-    value = (targets["target_quantity"] * targets["reference_price"]).fillna(0.0)
-    weight = value / equity if equity > 0.0 else value * 0.0
-    holds = (last - weight).abs() <= _ROUNDING * np.maximum(1.0, weight.abs())
-    return [str(symbol) for symbol in targets.index[~holds]]
-
-
-def beyond_limits(targets: pd.DataFrame, equity_usd: float, limits: PortfolioSettings) -> list[str]:
-    """Name the sums of a session's targets that lie beyond their limit by more than a lot of each position.
-
-    Parameters
-    ----------
-    targets : DataFrame
-        Columns of ``TARGET_POSITIONS``, one session; those without a reference price, which cannot be
-        traded, are left out. A quantity that is not a number is beyond any limit.
-    """
-    held = targets[(targets["target_quantity"] != 0.0) & targets["reference_price"].notna()]
-    lots = float((limits.lot_size * held["reference_price"]).sum())
-    values = held["target_quantity"] * held["reference_price"]
-    gross, net = float(values.abs().sum(skipna=False)), abs(float(values.sum(skipna=False)))
-    sums = {"gross": (gross, limits.gross_limit), "net": (net, limits.net_limit)}
-    return [
-        f"{name} {value:,.0f} USD of {limit * equity_usd:,.0f}"
-        for name, (value, limit) in sums.items()
-        if not value <= limit * equity_usd + lots
-    ]
-
-
-def _judged(done: DecidedSession) -> bool:
-    """Whether the targets are the decision's own: halted, or balancing what cannot be traded, they are not."""
-    stuck = bool(done.round.decision.inputs.stuck_weight.any())
-    return done.round.decision.control is not Control.HALTED and not stuck
-
-
 def _checks(
     keys: dict[str, dg.AssetKey], limits: PortfolioSettings, decided: list[DecidedSession]
 ) -> Iterator[dg.AssetCheckResult]:
     broken, beyond, unreferenced = [], [], []
     for done in decided:
-        broken += [f"{symbol} {done.round.session.date()}" for symbol in broken_traces(done.frames)]
-        equity = done.round.state.equity_usd
-        sums = beyond_limits(done.frames["target_positions"], equity, limits) if _judged(done) else []
-        beyond += [f"{each}, {done.round.session.date()}" for each in sums]
-        orders = done.frames["orders"]
-        bad = orders[(orders["status"] == "accepted") & orders["reference_price"].isna()]
-        unreferenced += [f"{symbol} {done.round.session.date()}" for symbol in bad["symbol"]]
+        day = done.round.session.date()
+        broken += [f"{symbol} {day}" for symbol in broken_traces(done.frames)]
+        if keeps_to_limits_itself(done.round):
+            sums = beyond_limits(done.frames["target_positions"], done.round.state.equity_usd, limits)
+            beyond += [f"{each}, {day}" for each in sums]
+        unreferenced += [f"{symbol} {day}" for symbol in unreferenced_orders(done.frames["orders"])]
     for name, key, found in (
         ("trace_ends_at_the_target", keys["target_positions"], broken),
         ("targets_keep_gross_and_net", keys["target_positions"], beyond),

@@ -3,9 +3,9 @@
 from typing import Any
 
 import dagster as dg
-import numpy as np
 import pandas as pd
 
+from nn_assets.evaluation.monthly import monthly_results
 from nn_assets.evaluation.study import YARDSTICK
 from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.reporting import keep_study, study_plots, survivorship, write_study_page
@@ -27,7 +27,7 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         **described(strategy, "walk_forward_study", "evaluation", version, {"parquet"}),
-        deps=[asset_key(strategy, "forecasts")],
+        deps=[asset_key(strategy, name) for name in ("features", "trained_model", "forecasts")],
         partitions_def=months,
         backfill_policy=dg.BackfillPolicy.single_run(),
         io_manager_key="months_io",
@@ -48,7 +48,8 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         chosen = asked_months(list(context.partition_keys))
         with stores.history(asked) as history, history.stores.alone(strategy.name):
             result = study_until(history, asked, chosen, context.run.run_id, context.log.info)
-            keep_study(history, asked, result)
+            plots = study_plots(result)
+            keep_study(history, asked, result, plots)
             shown: dict[str, Any] = {
                 "report": dg.MetadataValue.path(str(write_study_page(history))),
                 **survivorship(history),
@@ -56,7 +57,7 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             if swept := history.stores.sweep(strategy.name):
                 context.log.info("removed %s staged files that killed writers left more than a day ago", swept)
         yield _leak_check(result)
-        yield dg.Output(track_frames(result.study, chosen), metadata={**_metadata(result), **shown})
+        yield dg.Output(track_frames(result.study, chosen), metadata={**_metadata(result), **shown, **_images(plots)})
 
     @dg.asset(
         **described(strategy, "model_evaluation", "evaluation", version, {"pandas"}),
@@ -70,7 +71,7 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext, walk_forward_study: dict[str, pd.DataFrame]
     ) -> dg.Output[dict[str, pd.DataFrame]]:
         del context
-        frames = {month: _monthly(frame) for month, frame in walk_forward_study.items()}
+        frames = {month: monthly_results(frame) for month, frame in walk_forward_study.items()}
         return dg.Output(frames, metadata={"months": len(frames), "newest": table(frames[max(frames)])})
 
     return [walk_forward_study, model_evaluation]
@@ -87,7 +88,7 @@ def _leak_check(result: StudyResult) -> dg.AssetCheckResult:
 
 
 def _metadata(result: StudyResult) -> dict[str, Any]:
-    """The verdict, each estimator's figures and the plots, as the UI shows them."""
+    """The verdict and each estimator's figures, as the UI shows them."""
     total = result.study.figures.total
     figures: dict[str, Any] = {
         "verdict": result.last.verdict.phrase,
@@ -100,17 +101,8 @@ def _metadata(result: StudyResult) -> dict[str, Any]:
             value = getattr(total[name], figure)
             if value is not None:
                 figures[f"{name}_{figure}"] = round(float(value), 4)
-    return {**figures, **{name: image(png) for name, png in study_plots(result).items()}}
+    return figures
 
 
-def _monthly(daily: pd.DataFrame) -> pd.DataFrame:
-    """Compounded return, cost and turnover of each track over one month."""
-    grouped = daily.groupby("track", sort=True)
-    return pd.DataFrame(
-        {
-            "net_return": grouped["net_return"].apply(lambda r: float(np.prod(1.0 + r) - 1.0)),
-            "gross_return": grouped["gross_return"].apply(lambda r: float(np.prod(1.0 + r) - 1.0)),
-            "turnover": grouped["turnover"].sum(),
-            "sessions": grouped["session"].nunique(),
-        }
-    ).reset_index()
+def _images(plots: dict[str, bytes]) -> dict[str, Any]:
+    return {name: image(png) for name, png in plots.items()}

@@ -55,7 +55,7 @@ def learning_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         **described(strategy, "forecasts", "learning", version, {"parquet"}),
-        deps=[asset_key(strategy, "trained_model")],
+        deps=[asset_key(strategy, name) for name in ("features", "trained_model")],
         partitions_def=months,
         backfill_policy=dg.BackfillPolicy.single_run(),
         io_manager_key="months_io",

@@ -1,0 +1,74 @@
+"""What must hold of every session that was decided, looked at on what it left on record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from nn_assets.portfolio.breakers import Control
+from nn_assets.portfolio.inputs import RULES
+from nn_assets.session.daily_round import Round
+from nn_assets.settings import PortfolioSettings
+
+__all__ = ["beyond_limits", "broken_traces", "keeps_to_limits_itself", "unreferenced_orders"]
+
+_ROUNDING = 1e-9  # of the larger of one and the weight
+
+
+def broken_traces(frames: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Name the symbols of a session whose trace does not end where the target position lies.
+
+    Parameters
+    ----------
+    frames : mapping of table to DataFrame
+        The session's ``portfolio_states``, ``target_positions`` and ``position_steps``, as recorded.
+
+    Returns
+    -------
+    list of str
+        Symbols, in order, whose step 8 is absent, or is not target quantity x reference price / equity
+        within rounding. The weight is 0 without a reference price (NaN) or without equity.
+    """
+    targets = frames["target_positions"].set_index("symbol")
+    steps = frames["position_steps"]
+    ends = steps[steps["step"] == len(RULES)].set_index("symbol")["weight_after"]
+    last = ends.reindex(targets.index)
+    equity = float(frames["portfolio_states"]["equity_usd"].iloc[0])
+    value = (targets["target_quantity"] * targets["reference_price"]).fillna(0.0)
+    weight = value / equity if equity > 0.0 else value * 0.0
+    holds = (last - weight).abs() <= _ROUNDING * np.maximum(1.0, weight.abs())
+    return [str(symbol) for symbol in targets.index[~holds]]
+
+
+def beyond_limits(targets: pd.DataFrame, equity_usd: float, limits: PortfolioSettings) -> list[str]:
+    """Name the sums of a session's targets that lie beyond their limit by more than a lot of each position.
+
+    Parameters
+    ----------
+    targets : DataFrame
+        Columns of ``TARGET_POSITIONS``, one session; those without a reference price, which cannot be
+        traded, are left out. A quantity that is not a number is beyond any limit.
+    """
+    held = targets[(targets["target_quantity"] != 0.0) & targets["reference_price"].notna()]
+    lots = float((limits.lot_size * held["reference_price"]).sum())
+    values = held["target_quantity"] * held["reference_price"]
+    gross, net = float(values.abs().sum(skipna=False)), abs(float(values.sum(skipna=False)))
+    sums = {"gross": (gross, limits.gross_limit), "net": (net, limits.net_limit)}
+    return [
+        f"{name} {value:,.0f} USD of {limit * equity_usd:,.0f}"
+        for name, (value, limit) in sums.items()
+        if not value <= limit * equity_usd + lots
+    ]
+
+
+def keeps_to_limits_itself(done: Round) -> bool:
+    """Whether the targets are the decision's own: halted, or balancing what cannot be traded, they are not."""
+    stuck = bool(done.decision.inputs.stuck_weight.any())
+    return done.decision.control is not Control.HALTED and not stuck
+
+
+def unreferenced_orders(orders: pd.DataFrame) -> list[str]:
+    """Name the symbols whose order was accepted without a finite reference price."""
+    return list(orders.loc[(orders["status"] == "accepted") & ~np.isfinite(orders["reference_price"]), "symbol"])
