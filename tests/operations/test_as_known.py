@@ -442,3 +442,13 @@ def test_features_made_with_another_series_are_not_read(own_home: Path) -> None:
         cut = history.cut_for(history.last_session)
         assert np.array_equal(cut.cube.values, cut.compute_cube().values, equal_nan=True)
         assert cut.cube.values.shape == before.shape
+
+
+@pytest.mark.parametrize("changed", [{"symbols": SYMBOLS[:-1]}, {"adjustment_convention": "ex_close"}])
+def test_features_made_for_other_market_settings_are_not_read(own_home: Path, changed: dict[str, object]) -> None:
+    told = strategy()
+    market = told.market.model_copy(update=changed)
+    with open_history(told.model_copy(update={"market": market})) as history:
+        cut = history.cut_for(history.last_session)
+        assert cut.cube.symbols == history.symbols
+        assert np.array_equal(cut.cube.values, cut.compute_cube().values, equal_nan=True)
