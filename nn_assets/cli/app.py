@@ -72,7 +72,7 @@ def _answer(as_json: bool, work: Callable[[Console], dict[str, Any]]) -> None:
 
 @app.command("demo")
 def demo_command(
-    short: Annotated[bool, typer.Option("--short", help="A shortened history, for a quick check.")] = False,
+    short: Annotated[bool, typer.Option("--short", help="Few live sessions; the study is whole.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the whole path on the bundled data, through Dagster, and write a report."""
@@ -92,7 +92,7 @@ def check_command(strategy: StrategyName = _DEFAULT, as_json: AsJson = False) ->
 @app.command()
 def run(
     strategy: StrategyName = _DEFAULT,
-    session: Annotated[str | None, typer.Option("--session", help="YYYY-MM-DD; the last closed one.")] = None,
+    session: Annotated[str | None, typer.Option("--session", help="YYYY-MM-DD; default: the last closed.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the daily round of a session: tables, fills, portfolio, signals, targets, orders, drift."""
@@ -142,7 +142,7 @@ def export_command(
 @app.command("query")
 def query_command(
     name: Annotated[str, typer.Argument(help=f"One of: {', '.join(query_names())}.")],
-    value: Annotated[list[str] | None, typer.Option("--value", help="NAME=VALUE, as the query needs.")] = None,
+    value: Annotated[list[str] | None, typer.Option("--value", help="PARAMETER=VALUE, as the query needs.")] = None,
     strategy: StrategyName = _DEFAULT,
     as_json: AsJson = False,
 ) -> None:
@@ -166,9 +166,12 @@ def import_fills_command(
 
 @app.command("status")
 def status_command(
-    strategy: Annotated[str | None, typer.Option("--strategy", "-s")] = None, as_json: AsJson = False
+    strategy: Annotated[
+        str | None, typer.Option("--strategy", "-s", help="Only this strategy; default: all of them.")
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """What each strategy last did, what it holds, which controls are on, what it names that is missing."""
+    """For each strategy: data, study, decisions, controls, last runs, schedules, the daemon, and what is missing."""
     from nn_assets.cli import status
 
     _answer(as_json, lambda _: status.report(strategy))

@@ -10,8 +10,6 @@ from nn_assets.operations.history import open_history
 
 __all__ = ["audit_decisions"]
 
-_MOST_NAMED = 20
-
 
 def audit_decisions(name: str, *, since_last: bool = False) -> dict[str, Any]:
     """Derive decisions again, and compare targets; not ok when any differs.
@@ -23,18 +21,11 @@ def audit_decisions(name: str, *, since_last: bool = False) -> dict[str, Any]:
     """
     with open_history(find_strategy(name).strategy) as history:
         done = rederive_decisions(history, "audit decisions", whole=not since_last)
-    text = f"{name}: {done.played} sessions played again give the same targets, {done.before} before"
-    if done.differing:
-        text = f"{name}: {len(done.differing)} targets differ from those on record: " + "; ".join(
-            done.differing[:_MOST_NAMED]
-        )
-    elif not done.played:
-        text = f"{name}: nothing to compare, nothing was played again; {done.before} sessions before"
     return {
         "ok": not done.differing,
         "strategy": name,
         "played": done.played,
         "before": done.before,
         "findings": list(done.differing),
-        "text": text,
+        "text": f"{name}: {done.sentence}",
     }

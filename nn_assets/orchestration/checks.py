@@ -60,13 +60,7 @@ def _study_and_live_agree(history: History) -> tuple[bool, str]:
 def _backtest_rederives(history: History) -> tuple[bool, str]:
     done = rederive_decisions(history, "backtest_rederives_decisions")
     whole = f"the whole: nn-assets audit decisions --strategy {history.strategy.name}"
-    if done.differing:
-        return False, "; ".join(done.differing[:_MOST_NAMED])
-    if done.played:
-        return True, f"{done.played} sessions played again give the same targets, {done.before} before; {whole}"
-    if done.before:
-        return True, f"nothing new to compare, nothing was played again; {done.before} sessions before; {whole}"
-    return True, "nothing to compare: no session was decided under the settings in force"
+    return not done.differing, f"{done.sentence}; {whole}"
 
 
 def _ledger_intact(history: History) -> tuple[bool, str]:

@@ -181,7 +181,7 @@ def _record(ledger: Ledger, instance: dg.DagsterInstance, record: dg.RunRecord) 
 def _run_of(record: dg.RunRecord) -> Run | None:
     """The run as the ledger names it; None for a run of something else."""
     run = record.dagster_run
-    chosen = [key.path[0] for key in run.asset_selection or ()]
+    chosen = sorted(key.path[0] for key in run.asset_selection or ())
     strategy = run.tags.get(STRATEGY_TAG) or (chosen[0] if chosen else None)
     if strategy is None:
         return None

@@ -118,9 +118,9 @@ def fired_breaker(
     week = 1.0 - equity_usd / week_peak_usd
     drawdown = 1.0 - equity_usd / high_water_mark_usd
     if unfinished_run or not all(map(_is_number, (session, week, drawdown))):
-        return Breaker("unfinished_run", "the previous run did not finish, or left no readable equity")
+        return Breaker("unfinished_run", "equity, or a peak that it is measured from, is not a number")
     if stale_data:
-        return Breaker("stale_data", "the data are older than the session to decide")
+        return Breaker("stale_data", "no symbol has a close for this session")
     for kind, loss, limit in (
         ("drawdown", drawdown, settings.drawdown_limit_fraction),
         ("weekly_loss", week, settings.weekly_loss_limit_fraction),

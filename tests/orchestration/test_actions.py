@@ -19,6 +19,7 @@ import yaml
 
 from nn_assets.arrays import Cube
 from nn_assets.errors import NnAssetsError, SourceError
+from nn_assets.market.facts.bars import RevisionCount
 from nn_assets.operations.catalog import folder_of
 from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.costs.recalibration import _with_liquidity
@@ -26,7 +27,7 @@ from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay,
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake import bars as ingest
-from nn_assets.operations.intake.actions import actions_to_publish, ingest_actions
+from nn_assets.operations.intake.actions import actions_to_publish, append_actions, new_actions
 from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars
 from nn_assets.operations.stores import open_stores
 from nn_assets.sources.answers import action_table
@@ -305,6 +306,12 @@ class Vendor:
         return action_table(self.name, self.rows, first, last)
 
 
+def told(history: History, *rows: Row) -> RevisionCount:
+    fresh, counted = new_actions(history, folder_of(NAME), Vendor(*rows), None)
+    append_actions(history, fresh)
+    return counted
+
+
 def told_now(history: History) -> list[tuple[str, str, float]]:
     found = actions_to_publish(history, history.stores.lake.segments(NAME, "actions"))
     assert found is not None
@@ -314,13 +321,13 @@ def told_now(history: History) -> list[tuple[str, str, float]]:
 def test_an_action_that_a_vendor_moves_is_in_force_once(tmp_path: Path) -> None:
     home = build(tmp_path / "home", [], None)
     with living_in(home), open_history(strategy_of()) as history:
-        ingest_actions(history, folder_of(NAME), Vendor(*DIVIDENDS), None)
+        told(history, *DIVIDENDS)
         moved = (DIVIDENDS[0], ("SIM04", "2017-06-26", "dividend", 0.75), DIVIDENDS[2])
-        counted = ingest_actions(history, folder_of(NAME), Vendor(*moved), None)
+        counted = told(history, *moved)
         assert (counted.added, counted.revised) == (1, 1)
         assert told_now(history) == [(symbol, day, value) for symbol, day, _, value in moved]
         segments = history.stores.lake.segments(NAME, "actions")
-        ingest_actions(history, folder_of(NAME), Vendor(*moved), None)
+        told(history, *moved)
         assert history.stores.lake.segments(NAME, "actions") == segments
 
 

@@ -72,7 +72,7 @@ class GateReport:
         if not failures:
             return
         raise GateHalted(
-            expected="data that keep the strategy's limits",
+            expected="data that pass the gate: every limit under gate in the strategy file",
             found="; ".join(f"{check.name}: {check.detail}" for check in failures),
             remedy="; ".join(
                 [*(f"{check.name}: {check.remedy}" for check in failures), "the last published data stay in force"]

@@ -27,6 +27,7 @@ __all__ = ["Rederived", "rederive_decisions"]
 _DECISIONS = "decisions"
 _OF_A_SESSION = (_DECISIONS, *RECORDS)
 _DAY = pd.Timedelta(days=1)
+_MOST_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,18 @@ class Rederived:
     played: int
     before: int
     differing: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        """What it came to, for a person."""
+        if self.differing:
+            named = "; ".join(self.differing[:_MOST_NAMED])
+            return f"{len(self.differing)} targets differ from those on record: {named}"
+        if self.played:
+            return f"{self.played} sessions derived again, all targets equal; {self.before} were verified before"
+        if self.before:
+            return f"nothing new to derive again; {self.before} sessions were verified before"
+        return "nothing to compare: no session was decided under the settings in force"
 
 
 def rederive_decisions(history: History, run_id: str, *, whole: bool = False) -> Rederived:

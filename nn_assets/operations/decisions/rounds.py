@@ -1,7 +1,7 @@
 """The daily round, live: yesterday's state from the ledger, what a session may know, today's records into it.
 
-It hands forecasts, outcomes and the session's market to ``session/daily_round.py``, and puts what comes back on
-record in one transaction.
+It makes signals of forecasts and outcomes, hands them, the drift, the controls and the session's market to
+``session/daily_round.py``, and puts what comes back on record in one transaction.
 """
 
 from __future__ import annotations

@@ -29,20 +29,12 @@ __all__ = [
     "action_messages",
     "actions_to_publish",
     "append_actions",
-    "ingest_actions",
     "new_actions",
     "stored_actions",
     "without_recorded_splits",
 ]
 
 _JUMPS = ("possible_split", "unexplained_jump")  # notices whose value is the log return
-
-
-def ingest_actions(history: History, folder: Path, source: Source, decided_to: pd.Timestamp | None) -> RevisionCount:
-    """Take in every action up to the last session that may be seen; see :func:`new_actions`."""
-    fresh, counted = new_actions(history, folder, source, decided_to)
-    append_actions(history, fresh)
-    return counted
 
 
 def new_actions(

@@ -1,6 +1,7 @@
 """The record of forecasts: each session's by the model in force on it, on the features that it knew.
 
-The windows that end with a bar become a probability for each symbol. ``operations/decisions/rounds.py`` asks for
+The windows that end with a bar become a probability for each symbol, by a model that
+``operations/models/training.py`` fitted. ``operations/decisions/rounds.py`` asks for
 those up to the session that it decides.
 """
 

@@ -270,7 +270,7 @@ def _refuse_first(table: pd.DataFrame, wrong: pd.Series, file: Path) -> None:
     raise SourceError(
         expected="a day, such as 2018-01-31, 2018/01/31 or 20180131, at most with a midnight and an offset",
         found=f"{quoted(row['session'])}, first of {int(wrong.sum())}",
-        remedy="write dates year first; intraday bars do not belong into a file of daily ones",
+        remedy="write dates year first; name a file of intraday bars under intraday, not under source",
         file=str(file),
         row=int(row[LINE]),
         symbol=row["symbol"],
