@@ -43,7 +43,8 @@ LIVE = list(sessions_between("XNYS", FIRST_LIVE, LAST))
 KILLED = """
 import os, signal
 from nn_assets.operations.catalog import find_strategy
-from nn_assets.orchestration.running import materialise
+from nn_assets.operations.decisions.rounds import decide_session
+from nn_assets.operations.history import open_history
 from nn_assets.store.ledger.appending import LedgerTransaction
 append, seen = LedgerTransaction.append, []
 def counted(self, table, *rest, **named):
@@ -52,7 +53,9 @@ def counted(self, table, *rest, **named):
         os.kill(os.getpid(), signal.SIGKILL)
     return append(self, table, *rest, **named)
 LedgerTransaction.append = counted
-materialise(find_strategy("tiny").strategy, "daily", first="2017-06-21", last="2017-06-30")
+with open_history(find_strategy("tiny").strategy) as history:
+    for session in history.live_sessions:
+        decide_session(history, session, "killed")
 """
 
 
