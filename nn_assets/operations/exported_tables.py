@@ -125,7 +125,7 @@ def _known_actions(history: History, moment: pd.Timestamp | None) -> pd.DataFram
 def _quarantine(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     # From the raw bars, so that what made the gate halt can be read although nothing was published.
     market = history.strategy.market
-    known = known_bars(history.raw_versions, now_utc() if moment is None else moment)
+    known = known_bars(history.stored_versions, now_utc() if moment is None else moment)
     return clean(known, market.calendar, history.strategy.cleaning).quarantine
 
 

@@ -12,7 +12,8 @@ import pandas as pd
 
 from nn_assets.errors import DecisionError
 from nn_assets.market.calendar.sessions import sessions_between, sessions_per_year
-from nn_assets.market.facts.refused import refused
+from nn_assets.market.facts.bars import known_after
+from nn_assets.market.facts.refused import never_passed, passed_at, refused
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
 from nn_assets.operations.asof.decisions import decision_moments
 from nn_assets.operations.asof.halts import gate_halts
@@ -89,14 +90,33 @@ class StoredFacts:
 
     @cached_property
     def raw_versions(self) -> pd.DataFrame:
-        """Every version of every raw bar but those that the gate refused for good; to be read only."""
-        versions = self.stores.lake.read_segments(self.strategy.name, RAW_BARS)
-        return self._without_refused(versions, ["symbol", "session"])
+        """Every version of every raw bar that passed the gate, or was not refused; to be read only.
 
-    def _without_refused(self, versions: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+        ``ingested_at`` of one that the gate refused at first is when it was published.
+        """
+        stored = self.stored_versions
+        if len(self.gate_halts) == 0:
+            return stored
+        waiting = self._assumed(stored) & never_passed(stored, self.gate_halts, self.published_at)
+        left = stored[~waiting].reset_index(drop=True)
+        passed = passed_at(left, self.gate_halts, self.published_at)
+        return left.assign(ingested_at=passed.where(self._assumed(left), left["ingested_at"]))
+
+    @cached_property
+    def stored_versions(self) -> pd.DataFrame:
+        """Every version of every raw bar, also of bars that wait at the gate, but for those refused and replaced."""
+        versions = self.stores.lake.read_segments(self.strategy.name, RAW_BARS)
         if len(self.gate_halts) == 0:
             return versions
-        return versions[~refused(versions, key, self.gate_halts, self.published_at)].reset_index(drop=True)
+        gone = refused(versions, ["symbol", "session"], self.gate_halts, self.published_at)
+        return versions[~(gone & self._assumed(versions))].reset_index(drop=True)
+
+    def _assumed(self, versions: pd.DataFrame) -> npt.NDArray[np.bool_]:
+        """Versions whose moment is no statement of the source's: what it states stays, whatever the gate says."""
+        market = self.strategy.market
+        assumed = known_after(market.calendar, versions["session"], market.known_at_lag_minutes)
+        known_at = pd.DatetimeIndex(versions["known_at"])
+        return np.asarray((known_at == assumed) | (known_at == pd.DatetimeIndex(versions["ingested_at"])))
 
     @cached_property
     def gate_halts(self) -> pd.DatetimeIndex:
@@ -129,8 +149,7 @@ class StoredFacts:
     def action_versions(self) -> pd.DataFrame | None:
         """Every version of the actions that the publication in force was made with; None where there are none."""
         segments = self.covering(None).details.get(ACTIONS, ())
-        versions = read_action_versions(self.stores, self.strategy.name, segments)
-        return None if versions is None else self._without_refused(versions, ["symbol", "ex_session", "kind"])
+        return read_action_versions(self.stores, self.strategy.name, segments)
 
     @cached_property
     def series_versions(self) -> pd.DataFrame:

@@ -30,6 +30,7 @@ __all__ = [
     "STARTED",
     "SUCCEEDED",
     "Run",
+    "kept_text",
     "last_heartbeat",
     "last_run",
     "last_tick",
@@ -45,7 +46,8 @@ _RUN, _TICK = "run", "tick"
 _TABLE = "outcomes"
 _BEAT = pd.Timedelta(hours=1)
 _LONGEST_MESSAGE = 1_000
-_PASSWORD = re.compile(r"(://[^\s/@:]*:)[^\s@]+@")
+_IN_ADDRESSES = re.compile(r"://\S*@")
+_SECRETS = re.compile(r"((?:api_?key|token|password|secret)\s*[=:]\s*)[^\s&;,]+", re.IGNORECASE)
 
 _log = logging.getLogger(__name__)
 
@@ -109,7 +111,7 @@ def _append(
         "kind": _RUN,
         "name": run.name,
         "outcome": outcome,
-        "message": _said(message),
+        "message": None if message is None else kept_text(message),
         "failed_step": failed_step,
         "first_partition": run.first_partition,
         "last_partition": run.last_partition,
@@ -137,7 +139,7 @@ def _append(
 def record_tick(ledger: Ledger, strategy: str, name: str, outcome: str, message: str | None) -> None:
     """Record what a tick came to, when that is new or the last record is an hour old."""
     now = now_utc().floor("us")
-    said = _said(message)
+    said = None if message is None else kept_text(message)
     row = {
         "outcome_id": f"{name}:{now.isoformat()}",
         "kind": _TICK,
@@ -183,8 +185,7 @@ def _daemon() -> str:
     return f"daemon of {socket.gethostname()}:{home().resolve()}"
 
 
-def _said(message: str | None) -> str | None:
-    """A message as it is kept for good: not too long, and without what may be a secret."""
-    if message is None:
-        return None
-    return _PASSWORD.sub(r"\1***@", message)[:_LONGEST_MESSAGE]
+def kept_text(message: str) -> str:
+    """A message as it is kept for good: not too long, in characters that can be kept, without what may be a secret."""
+    plain = message.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\0")
+    return _SECRETS.sub(r"\1***", _IN_ADDRESSES.sub("://***@", plain))[:_LONGEST_MESSAGE]

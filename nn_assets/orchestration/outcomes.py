@@ -49,7 +49,7 @@ _OUTCOMES = {
 INTERRUPTED = "it was interrupted"
 _OVERLAP = pd.Timedelta(seconds=5)
 _STARTED = dg.DagsterRunStatus.STARTED
-_FIRST_LOOK_BACK = pd.Timedelta(days=7)
+_FIRST_LOOK_BACK = pd.Timedelta(minutes=5)
 
 
 def failure_of(events: Iterable[dg.DagsterEvent]) -> tuple[str, str, str | None] | None:
@@ -86,6 +86,10 @@ def telling_run(stores: StoresResource, run: Run) -> Iterator[Callable[[dg.Execu
 
     try:
         yield tell
+    except Exception as error:
+        if not isinstance(error, DagsterExecutionInterruptedError):
+            said.update(outcome=FAILED, message=f"{type(error).__name__}: {error}")
+        raise
     finally:
         _tell(stores, lambda ledger: record_end(ledger, run, ended_at=now_utc().floor("us"), **said))
 

@@ -12,13 +12,16 @@ import pandas as pd
 import pytest
 
 from nn_assets.cli.status import report
-from nn_assets.errors import GateHalted
+from nn_assets.errors import GateHalted, LedgerError
+from nn_assets.market.calendar.sessions import assumed_known_at
 from nn_assets.market.facts.refused import never_passed, refused
 from nn_assets.operations import facts
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake import bars as intake
+from nn_assets.operations.intake.bars import ingest_bars
 from nn_assets.sources.simulated import SimulatedSource
+from nn_assets.store.ledger.ledger import Ledger
 from tests.operations import homes
 from tests.orchestration.conftest import FIRST_LIVE, NAME, TINY, living_in, strategy_of, write_strategy
 
@@ -42,6 +45,7 @@ def at(moment: str) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(facts, "now_utc", lambda: stamp)
         patch.setattr(intake, "now_utc", lambda: stamp)
+        patch.setitem(Ledger.__init__.__kwdefaults__, "clock", lambda: stamp.to_pydatetime())
         yield
 
 
@@ -159,6 +163,97 @@ def test_what_passed_in_the_end_counts_from_when_it_came(lived: Path) -> None:
     with at(f"{SECOND} 23:00"):
         homes.take_in(strategy_of())
         assert np.isfinite(closes(SECOND, SECOND)).sum() == 1
+
+
+def negative(bars: pd.DataFrame, *symbols: str) -> pd.DataFrame:
+    """Impossible closes of some symbols for months, but for the session after the first."""
+    broken = bars["symbol"].isin(symbols) & (bars["session"] >= "2017-03-01") & (bars["session"] != SECOND)
+    return bars.assign(close=bars["close"].where(~broken, -1.0))
+
+
+def test_a_session_decided_while_the_gate_halts_reads_what_is_published_and_is_reproduced(lived: Path) -> None:
+    """A bar that is late for an undecided session comes, wrong, in a delivery that the gate refuses."""
+    write_strategy(
+        lived,
+        source={**dict.fromkeys(TINY["source"]), "kind": "files", "path": "bars.csv"},
+        market={"history_ends": None},
+        gate={"max_missing_symbols_fraction": 0.5},
+    )
+    good, third = delivered(SECOND), delivered(THIRD)
+    late, wrong = ((each["symbol"] == "SIM03") & (each["session"] == SECOND) for each in (good, third))
+    deliver(lived, good[~late])
+    with at(f"{SECOND} 22:00"):
+        homes.take_in(strategy_of())
+    late_and_wrong = third.assign(close=third["close"].where(~wrong, third["low"]))
+    refuse(lived, f"{THIRD} 22:00", negative(late_and_wrong, "SIM01", "SIM02", "SIM04", "SIM05"))
+    with at(f"{THIRD} 22:10"):
+        assert np.isnan(closes(SECOND, SECOND)[2])
+        homes.decide(strategy_of(), [pd.Timestamp(SECOND)])
+    deliver(lived, third)
+    with at(f"{THIRD} 23:00"):
+        homes.take_in(strategy_of())
+        (again,) = homes.decide(strategy_of(), [pd.Timestamp(SECOND)])
+        assert again.already_decided
+        assert np.isnan(closes(SECOND, SECOND)[2])
+        with open_history(strategy_of()) as history:
+            assert decisions_repeat_in_replay(history) == (1, [])  # the one before was under another gate
+
+
+def test_what_the_gate_let_through_after_a_halt_counts_from_its_publication(lived: Path) -> None:
+    """Restated while the session was undecided, published before: known at its arrival, as without any halt."""
+    good = delivered(SECOND)
+    refuse(lived, f"{SECOND} 21:00", negative(good, SYMBOL))
+    deliver(lived, good)
+    with at(f"{SECOND} 22:00"):
+        homes.take_in(strategy_of())
+    chosen = (good["symbol"] == "SIM01") & (good["session"] == SECOND)
+    deliver(lived, good.assign(close=good["close"].where(~chosen, good["low"])))
+    with at(f"{SECOND} 23:00"):
+        homes.take_in(strategy_of())
+        assert closes(SECOND, SECOND)[0] == good.loc[chosen, "close"].iloc[0]
+
+
+def stated(bars: pd.DataFrame) -> pd.DataFrame:
+    known_at = assumed_known_at("XNYS", pd.DatetimeIndex(bars["session"]), 15)
+    return bars.assign(known_at=known_at)
+
+
+def test_a_moment_that_the_source_states_stays_whatever_the_gate_said(lived: Path) -> None:
+    shutil.rmtree(lived / "lake")
+    deliver(lived, stated(delivered(FIRST)))
+    with at(f"{FIRST} 23:00"):
+        homes.take_in(strategy_of())
+    good = stated(delivered(SECOND))
+    refuse(lived, f"{SECOND} 22:00", negative(good, SYMBOL))
+    chosen = good[(good["symbol"] == "SIM01") & (good["session"] == SECOND)]
+    later = chosen.assign(close=chosen["low"], known_at=chosen["known_at"] + pd.Timedelta(days=4))
+    third = stated(delivered(THIRD))
+    fresh = third[(third["symbol"] == "SIM01") & (third["session"] == THIRD)]
+    both = fresh.assign(close=fresh["low"], known_at=fresh["known_at"] + pd.Timedelta(days=4))
+    deliver(lived, pd.concat([third, later, both]))
+    with at("2017-06-28 12:00"):
+        with open_history(strategy_of()) as history:
+            ingest_bars(history, lived / "strategies")
+        with open_history(strategy_of()) as history:
+            kept = history.stored_versions.query("symbol == 'SIM01'")
+    for session, restated, closing in (
+        (SECOND, "2017-06-26", chosen["close"].iloc[0]),
+        (THIRD, "2017-06-27", fresh["close"].iloc[0]),
+    ):
+        rows = kept[kept["session"] == session].sort_values("known_at")
+        assert list(rows["known_at"].dt.strftime("%Y-%m-%d")) == [session, restated]
+        assert rows["close"].iloc[0] == closing
+
+
+def test_a_ledger_that_refuses_the_halt_leaves_the_gates_own_words(
+    lived: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuses(*_: object, **__: object) -> None:
+        raise LedgerError(expected="the lock", found="another writer", remedy="wait", table="outcomes")
+
+    monkeypatch.setattr(intake, "record_halt", refuses)
+    refuse(lived, f"{SECOND} 22:00", negative(delivered(SECOND), SYMBOL))
+    assert "that the gate halted is not on record" in caplog.text
 
 
 # --- the rule, against one written out ----------------------------------------------------------------------

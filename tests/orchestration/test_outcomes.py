@@ -284,11 +284,11 @@ def test_a_run_of_the_daemon_under_way_is_told(empty_home: Path) -> None:
 
 def test_a_password_in_a_message_is_not_kept(empty_home: Path) -> None:
     run = recorded.Run("r", NAME, "tables", None, None, None)
-    said = "OperationalError: cannot reach postgresql+psycopg://user:S3cr/et@host:5432/db and http://a:b@c"
+    said = "cannot reach postgresql+psycopg://user:S3cr/et@host:5432/db, http://a:b@c?api_key=K&x=1, password=P"
     with Ledger() as ledger:
         recorded.record_end(ledger, run, "FAILED", pd.Timestamp("2026-01-05", tz="UTC"), message=said)
     (kept,) = rows()["message"]
-    assert kept == "OperationalError: cannot reach postgresql+psycopg://user:***@host:5432/db and http://a:***@c"
+    assert kept == "cannot reach postgresql+psycopg://***@host:5432/db, http://***@c?api_key=***&x=1, password=***"
 
 
 def test_the_daemon_of_another_home_on_the_same_ledger_is_not_this_ones(
@@ -299,3 +299,20 @@ def test_the_daemon_of_another_home_on_the_same_ledger_is_not_this_ones(
         assert recorded.last_heartbeat(ledger) is not None
         monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path / "other"))
         assert recorded.last_heartbeat(ledger) is None
+
+
+def test_a_message_that_no_database_takes_is_kept_escaped(empty_home: Path) -> None:
+    run = recorded.Run("r", NAME, "tables", None, None, None)
+    with Ledger() as ledger:
+        assert recorded.record_end(
+            ledger, run, "FAILED", pd.Timestamp("2026-01-05", tz="UTC"), message="a\0b caf\udce9"
+        )
+    assert list(rows()["message"]) == ["a\\0b caf\\udce9"]
+
+
+def test_what_breaks_before_a_result_is_no_interruption(empty_home: Path) -> None:
+    run = recorded.Run("r", NAME, "tables", None, None, None)
+    with pytest.raises(ValueError, match="no such partition"), telling_run(StoresResource(), run):
+        raise ValueError("no such partition")
+    last = rows().iloc[-1]
+    assert (last["outcome"], last["message"]) == ("FAILED", "ValueError: no such partition")

@@ -1,7 +1,7 @@
-"""Versions that the gate refused: delivered, judged, never published, and replaced since.
+"""Versions that the gate refused: delivered, judged, and never published as they were.
 
 Nobody could act on such a version. Had it stayed visible, a session decided after the data were mended would read
-the very bars that the gate had stopped.
+the very bars that the gate had stopped. One that passed in the end counts from its publication on.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["never_passed", "refused"]
+__all__ = ["never_passed", "passed_at", "refused"]
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
@@ -46,6 +46,18 @@ def never_passed(versions: pd.DataFrame, halts: pd.DatetimeIndex, published: pd.
     return _never_passed(versions, np.full(len(versions), _NEVER), halts, published)
 
 
+def passed_at(versions: pd.DataFrame, halts: pd.DatetimeIndex, published: pd.DatetimeIndex) -> pd.Series:
+    """From when each version could be acted on, UTC: its storage, or its publication where the gate halted before.
+
+    Parameters as of :func:`refused`. A version that never passed keeps the moment of its storage.
+    """
+    stored = _nanoseconds(pd.DatetimeIndex(versions["ingested_at"]))
+    following = _following(published, stored)
+    late = _any_between(halts, stored, following) & (following != _NEVER)
+    moments = pd.DatetimeIndex(np.where(late, following, stored), tz="UTC").as_unit("ns")
+    return pd.Series(moments, index=versions.index, name="ingested_at")
+
+
 def _never_passed(
     versions: pd.DataFrame, until: IntArray, halts: pd.DatetimeIndex, published: pd.DatetimeIndex
 ) -> BoolArray:
@@ -55,9 +67,14 @@ def _never_passed(
 
 def _any_between(moments: pd.DatetimeIndex, first: IntArray, until: IntArray) -> BoolArray:
     """Whether any moment lies at or after ``first`` and before ``until``, element by element."""
-    ordered = np.append(np.sort(_nanoseconds(moments)), _NEVER)
-    following = ordered[np.searchsorted(ordered[:-1], first, side="left")]
+    following = _following(moments, first)
     return np.asarray((following < until) & (following != _NEVER))
+
+
+def _following(moments: pd.DatetimeIndex, first: IntArray) -> IntArray:
+    """The earliest of some moments at or after each first one; the largest integer where there is none."""
+    ordered = np.append(np.sort(_nanoseconds(moments)), _NEVER)
+    return np.asarray(ordered[np.searchsorted(ordered[:-1], first, side="left")])
 
 
 def _replaced_at(versions: pd.DataFrame, key: list[str]) -> IntArray:

@@ -6,12 +6,12 @@ import hashlib
 
 import pandas as pd
 
+from nn_assets.operations.outcomes import kept_text
 from nn_assets.store.ledger.ledger import Ledger
 
 __all__ = ["gate_halts", "last_halt", "record_halt"]
 
 _TABLE, _KIND, _NAME = "outcomes", "gate", "validated_bars"
-_LONGEST_MESSAGE = 1_000
 
 
 def record_halt(ledger: Ledger, strategy: str, moment: pd.Timestamp, why: str, run_id: str) -> None:
@@ -28,7 +28,7 @@ def record_halt(ledger: Ledger, strategy: str, moment: pd.Timestamp, why: str, r
         "kind": _KIND,
         "name": _NAME,
         "outcome": "HALTED",
-        "message": why[:_LONGEST_MESSAGE],
+        "message": kept_text(why),
         "ended_at": stamp,
         "details": {},
     }
@@ -37,7 +37,7 @@ def record_halt(ledger: Ledger, strategy: str, moment: pd.Timestamp, why: str, r
 
 def gate_halts(ledger: Ledger, strategy: str) -> pd.DatetimeIndex:
     """When the gate halted, UTC; empty where it never did."""
-    halts = ledger.read(_TABLE, strategy, where={"kind": _KIND})
+    halts = ledger.read(_TABLE, strategy, where={"kind": _KIND}, every_version=True)  # each has one
     return pd.DatetimeIndex(halts["ended_at"])
 
 

@@ -6,6 +6,7 @@ are cleaned and judged, and published at one atomic switch; ``operations/history
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from nn_assets.errors import GateHalted, SchemaError
+from nn_assets.errors import GateHalted, LedgerError, SchemaError
 from nn_assets.frames import BAR_VERSIONS, empty
 from nn_assets.market.facts.bars import RevisionCount, new_versions, with_assumed_known_at
 from nn_assets.market.facts.bars import as_of as known_bars
@@ -40,6 +41,8 @@ from nn_assets.operations.intake.intraday import intraday_notices
 from nn_assets.operations.intake.sources import source_of
 from nn_assets.sources.tables.files import FilesSource
 from nn_assets.store.lake.publication import Publication
+
+_log = logging.getLogger(__name__)
 
 __all__ = ["Audited", "Ingested", "audit_bars", "ingest_bars", "publish_bars", "recording_halts"]
 
@@ -104,7 +107,7 @@ def _append_new(
             name, RAW_BARS, sessions=pd.DatetimeIndex(stamped["session"].unique())
         )
     fresh, counted = new_versions(stored, stamped, stated=stated)
-    if len(fresh) and len(history.gate_halts):
+    if len(fresh) and len(history.gate_halts) and (stated is None or not stated.any()):
         fresh = _in_place_of_refused(history, stored, stamped, fresh)
     if len(fresh):
         history.stores.lake.append_segment(name, RAW_BARS, fresh)
@@ -116,10 +119,11 @@ def _in_place_of_refused(
 ) -> pd.DataFrame:
     """Let a bar that mends one of which no version ever passed the gate be known when the first would have been."""
     key = ["symbol", "session"]
-    passed = stored[~never_passed(stored, history.gate_halts, history.published_at)]
-    once_passed = pd.MultiIndex.from_frame(fresh[key]).isin(pd.MultiIndex.from_frame(passed[key]))
-    assumed = fresh[[*key, "ingested_at"]].merge(stamped[[*key, "known_at"]].drop_duplicates(key), on=key, how="left")
-    return fresh.assign(known_at=fresh["known_at"].where(once_passed, assumed["known_at"].to_numpy()))
+    waiting = never_passed(stored, history.gate_halts, history.published_at)
+    bars, there, passed = (pd.MultiIndex.from_frame(each[key]) for each in (fresh, stored, stored[~waiting]))
+    mends = bars.isin(there) & ~bars.isin(passed)
+    assumed = fresh[key].merge(stamped[[*key, "known_at"]].drop_duplicates(key), on=key, how="left")
+    return fresh.assign(known_at=fresh["known_at"].where(~mends, assumed["known_at"].to_numpy()))
 
 
 @contextmanager
@@ -128,7 +132,10 @@ def recording_halts(history: History, run_id: str) -> Iterator[None]:
     try:
         yield
     except (GateHalted, SchemaError) as halted:
-        record_halt(history.stores.ledger, history.strategy.name, now_utc(), halted.found, run_id)
+        try:
+            record_halt(history.stores.ledger, history.strategy.name, now_utc(), halted.found, run_id)
+        except LedgerError as error:
+            _log.error("that the gate halted is not on record: %s", error)
         raise
 
 
@@ -145,7 +152,7 @@ def audit_bars(history: History) -> Audited:
     """Clean the newest versions known, and let the gate judge them."""
     market = history.strategy.market
     moment = seen_until(market, history.last_session, now_utc())
-    known = known_bars(history.raw_versions, moment)
+    known = known_bars(history.stored_versions, moment)
     cleaned = without_recorded_splits(clean(known, market.calendar, history.strategy.cleaning), history)
     due = market.symbols or tuple(sorted(cleaned.bars["symbol"].unique()))
     report = inspect(
