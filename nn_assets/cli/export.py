@@ -21,6 +21,8 @@ _WITHOUT_SESSIONS = {
     "trials": "every trial counts against the strategy, whatever the session",
     "audit": "a part of the chain could not be verified",
 }
+# What pandas would also read, 03/04/2022 say, means two days to two people.
+_YEAR_FIRST = re.compile(r"[0-9]{4}-[0-9]{2}(-[0-9]{2}([T ]\S+)?)?")
 _MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
 
 
@@ -132,7 +134,7 @@ def _moment(option: str, text: str | None) -> pd.Timestamp | None:
     if text is None:
         return None
     try:
-        stamp = pd.Timestamp(text)
+        stamp = pd.Timestamp(text) if _YEAR_FIRST.fullmatch(text) else pd.NaT
     except ValueError:
         stamp = pd.NaT
     if pd.isna(stamp):
@@ -140,7 +142,7 @@ def _moment(option: str, text: str | None) -> pd.Timestamp | None:
         raise SettingsError(
             expected=f"a date such as 2017-12-01, {month}or a time such as 2017-12-01T21:30Z",
             found=repr(text),
-            remedy="correct the option",
+            remedy="write the year first, then month and day",
             key=option,
         )
     return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")

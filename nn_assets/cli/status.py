@@ -101,8 +101,8 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
 def _gate(ledger: Ledger, strategy: str, publication: Publication | None) -> str | None:
     """What the gate did last; None where it never judged."""
     halt = last_halt(ledger, strategy)
-    if halt is not None and (publication is None or halt[0] > publication.published_at):
-        return f"HALTED {_minute(halt[0])}: {halt[1]}"
+    if halt is not None:
+        return f"HALTED {_minute(halt[0])}: {_one_line(halt[1])}"
     return None if publication is None else f"passed {_minute(publication.published_at)}"
 
 
@@ -122,8 +122,13 @@ def _ending(run: dict[str, Any]) -> str:
     if run["outcome"] == STARTED:
         return f"started {_minute(run['began_at'])}, no end on record: it runs, or it was killed"
     step = "" if run["failed_step"] is None else f" at {run['failed_step']}"
-    why = "" if run["message"] is None else f": {run['message']}"
+    why = "" if run["message"] is None else f": {_one_line(run['message'])}"
     return f"{run['outcome']} {_minute(run['ended_at'])}{step}{why}"
+
+
+def _one_line(message: str) -> str:
+    """A message without the list of places that may follow it."""
+    return message.splitlines()[0] if message else message
 
 
 def _ticks(ledger: Ledger, strategy: str) -> list[str]:

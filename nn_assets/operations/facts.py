@@ -16,7 +16,7 @@ from nn_assets.market.facts.bars import known_after
 from nn_assets.market.facts.refused import never_passed, passed_at, refused
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
 from nn_assets.operations.asof.decisions import decision_moments
-from nn_assets.operations.asof.halts import gate_halts
+from nn_assets.operations.asof.halts import gate_halts, gate_passes
 from nn_assets.operations.asof.series import read_series_versions
 from nn_assets.operations.asof.universe import candidates_of, read_membership_versions
 from nn_assets.operations.clock import last_open_session, now_utc
@@ -125,10 +125,10 @@ class StoredFacts:
 
     @cached_property
     def published_at(self) -> pd.DatetimeIndex:
-        """When what was stored by then was published, UTC."""
-        return pd.DatetimeIndex(
-            [each.published_at for each in self.stores.publications.history(self.strategy.name)], tz="UTC"
-        )
+        """When what was stored by then was published, or passed the gate and changed nothing, UTC."""
+        name = self.strategy.name
+        published = [each.published_at for each in self.stores.publications.history(name)]
+        return pd.DatetimeIndex([*published, *gate_passes(self.stores.ledger, name)], tz="UTC")
 
     @cached_property
     def publication(self) -> Publication | None:

@@ -100,7 +100,9 @@ def _ended(outcome: str, events: Iterable[dg.DagsterEvent]) -> dict[str, Any]:
         return {"outcome": outcome}
     step, told, remedy = found
     outcome = CANCELED if told == INTERRUPTED else outcome
-    return {"outcome": outcome, "failed_step": step, "message": f"{told}. {remedy}" if remedy else told}
+    first, *places = told.splitlines() or [told]
+    message = f"{first.rstrip('.')}. Remedy: {remedy}" if remedy else first
+    return {"outcome": outcome, "failed_step": step, "message": "\n".join([message, *places])}
 
 
 def telling_ticks(strategy: Strategy, stores: StoresResource, name: str, evaluate: Evaluate) -> Evaluate:

@@ -191,6 +191,7 @@ REFUSED = {
     "an impossible month": (["bars", "--out", "x.csv", "--from", "2015-13"], ["'2015-13'", "a month such as 2017-12"]),
     "a word for a date": (["bars", "--out", "x.csv", "--to", "tuesday week"], ["--to", "'tuesday week'"]),
     "a year too far": (["bars", "--out", "x.csv", "--to", "999999-01-01"], ["--to", "'999999-01-01'"]),
+    "a day of two meanings": (["bars", "--out", "x.csv", "--from", "03/04/2016"], ["--from", "year first"]),
     "a time that is none": (["bars", "--out", "x.csv", "--as-of", "2016-04-28T25:00"], ["--as-of", "T25:00"]),
     "from after to": (["bars", "--out", "x.csv", "--from", "2016-04-02", "--to", "2016-04-01"], ["2016-04-02 to"]),
     "before anything was known": (["features", "--out", "x.csv", "--as-of", "2010-01-01"], ["--as-of", FIRST]),

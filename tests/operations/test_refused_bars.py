@@ -256,6 +256,21 @@ def test_a_ledger_that_refuses_the_halt_leaves_the_gates_own_words(
     assert "that the gate halted is not on record" in caplog.text
 
 
+def test_data_put_back_as_they_were_end_the_halt(lived: Path) -> None:
+    """They make no publication: what is in force is the same."""
+    refuse(lived, f"{FIRST} 23:30", negative(delivered(FIRST), SYMBOL))
+    assert report(NAME)["strategies"][NAME]["gate"].startswith("HALTED")
+    deliver(lived, delivered(FIRST))
+    with at(f"{FIRST} 23:40"):
+        homes.take_in(strategy_of())
+        with open_history(strategy_of()) as history:
+            assert len(history.stores.publications.history(NAME)) == 1
+            assert list(history.published_at) == [
+                pd.Timestamp(f"{FIRST} {hour}", tz="UTC") for hour in ("23:00", "23:40")
+            ]
+    assert report(NAME)["strategies"][NAME]["gate"] == f"passed {FIRST} 23:00 UTC"
+
+
 # --- the rule, against one written out ----------------------------------------------------------------------
 
 

@@ -134,7 +134,7 @@ def test_runs_of_the_daemon_are_recorded_once_by_the_sensor(empty_home: Path) ->
     last = runs.iloc[-1]
     assert (last["strategy"], last["name"], last["outcome"], last["failed_step"]) == (NAME, "daily", "FAILED", "breaks")
     assert (last["first_partition"], last["last_partition"]) == ("2017-06-21", "2017-06-21")
-    assert last["message"] == "ValueError: the feed was empty. ask again"
+    assert last["message"] == "ValueError: the feed was empty. Remedy: ask again"
     assert any("daily 2017-06-21: FAILED" in line for line in state()["runs"])
 
 
@@ -316,3 +316,25 @@ def test_what_breaks_before_a_result_is_no_interruption(empty_home: Path) -> Non
         raise ValueError("no such partition")
     last = rows().iloc[-1]
     assert (last["outcome"], last["message"]) == ("FAILED", "ValueError: no such partition")
+
+
+def test_a_failure_is_told_in_one_line_with_its_remedy(empty_home: Path) -> None:
+    write_strategy(empty_home)
+
+    @dg.op
+    def breaks() -> None:
+        raise ValueError(
+            "two bars are wrong.\n  - A 2017-06-21: close -1\n  - B 2017-06-21: close -1\nRemedy: mend them."
+        )
+
+    @dg.job(name=f"{NAME}__daily", tags={STRATEGY_TAG: NAME})
+    def foreign() -> None:
+        breaks()
+
+    with open_instance() as instance:
+        foreign.execute_in_process(instance=instance, raise_on_error=False)
+        evaluate("run_outcomes", instance)
+    (line,) = state()["runs"]
+    assert line.endswith("at breaks: ValueError: two bars are wrong. Remedy: mend them")
+    (kept,) = rows().query("kind == 'run'")["message"]
+    assert kept.splitlines()[1:] == ["  - A 2017-06-21: close -1", "  - B 2017-06-21: close -1"]

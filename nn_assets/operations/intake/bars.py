@@ -24,7 +24,7 @@ from nn_assets.market.quality.cleaning import Cleaned, clean
 from nn_assets.market.quality.gate import GateReport, inspect
 from nn_assets.operations.asof.actions import ACTIONS, data_hash_of
 from nn_assets.operations.asof.decisions import last_decided_session
-from nn_assets.operations.asof.halts import record_halt
+from nn_assets.operations.asof.halts import record_halt, record_pass
 from nn_assets.operations.asof.universe import current_members
 from nn_assets.operations.clock import now_utc, seen_until
 from nn_assets.operations.facts import RAW_BARS
@@ -128,15 +128,20 @@ def _in_place_of_refused(
 
 @contextmanager
 def recording_halts(history: History, run_id: str) -> Iterator[None]:
-    """Put on record that what is stored was refused, where what is done within raises that it is."""
+    """Put on record that what is stored was refused, where what is done within raises that it is; else that it passed.
+
+    A ledger that refuses is told of, and changes nothing of what is raised.
+    """
+    ledger, name = history.stores.ledger, history.strategy.name
     try:
         yield
     except (GateHalted, SchemaError) as halted:
         try:
-            record_halt(history.stores.ledger, history.strategy.name, now_utc(), halted.found, run_id)
+            record_halt(ledger, name, now_utc(), halted.found, run_id)
         except LedgerError as error:
             _log.error("that the gate halted is not on record: %s", error)
         raise
+    record_pass(ledger, name, now_utc(), run_id)
 
 
 @dataclass(frozen=True)

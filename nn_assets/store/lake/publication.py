@@ -229,7 +229,7 @@ class PublicationStore:
             remedy = "mend the data that the gate refused, then materialise validated_bars for this session"
         elif content_hash is not None and content_hash != publication.content_hash:
             found = f"a publication with content hash {publication.content_hash}"
-            remedy = "materialise the derived tables again from the published bars"
+            remedy = "make the derived tables again of the published bars: nn-assets run and study do, check does not"
         else:
             return publication
         hashed = f" with content hash {content_hash}" if content_hash is not None else ""
