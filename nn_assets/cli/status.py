@@ -136,7 +136,7 @@ def _ticks(ledger: Ledger, strategy: str) -> list[str]:
     lines = []
     for name in _TICKING:
         if (tick := last_tick(ledger, strategy, name)) is not None:
-            why = "" if tick["message"] is None else f": {tick['message']}"
+            why = "" if tick["message"] is None else f": {_one_line(tick['message'])}"
             lines.append(f"{name}: {tick['outcome']} {_minute(tick['ended_at'])}{why}")
     return lines
 

@@ -46,6 +46,7 @@ _RUN, _TICK = "run", "tick"
 _TABLE = "outcomes"
 _BEAT = pd.Timedelta(hours=1)
 _LONGEST_MESSAGE = 1_000
+_LOOKED_BACK = 20_000  # entries of the chain: some months of rounds
 _IN_ADDRESSES = re.compile(r"://\S*@")
 _SECRETS = re.compile(r"((?:api_?key|token|password|secret)\s*[=:]\s*)[^\s&;,]+", re.IGNORECASE)
 
@@ -160,8 +161,21 @@ def record_tick(ledger: Ledger, strategy: str, name: str, outcome: str, message:
 
 
 def last_run(ledger: Ledger, strategy: str, name: str) -> dict[str, Any] | None:
-    """The newest word on the run of a job that was told of last, or None."""
-    return ledger.last_appended(_TABLE, strategy=strategy, kind=_RUN, name=name)
+    """The newest word on the run of a job that began last, in whatever order they were recorded; or None."""
+    newest = ledger.last_appended(_TABLE, strategy=strategy, kind=_RUN, name=name)
+    if newest is None:
+        return None
+    # The sensor may tell of a run long after another one began: so far back, and no further, status looks.
+    told = ledger.read(
+        _TABLE,
+        strategy,
+        after_sequence=int(newest["sequence"]) - _LOOKED_BACK,
+        where={"kind": _RUN, "name": name},
+        bookkeeping=True,
+    )
+    began = told["began_at"].fillna(told["ended_at"])
+    run_id = told.loc[began.sort_values(kind="stable").index[-1], "outcome_id"]
+    return ledger.last_appended(_TABLE, strategy=strategy, kind=_RUN, outcome_id=str(run_id))
 
 
 def last_tick(ledger: Ledger, strategy: str, name: str) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from nn_assets.market.calendar.sessions import next_session
 from nn_assets.operations.clock import now_utc
+from nn_assets.operations.outcomes import kept_text
 from nn_assets.orchestration.naming import REFRESH_TAG, STRATEGY_TAG
 from nn_assets.orchestration.outcomes import telling_ticks
 from nn_assets.orchestration.partitions import month_partitions
@@ -69,7 +70,7 @@ def failed_run_alert(context: dg.RunFailureSensorContext) -> None:
         "at": now_utc().isoformat(),
         "run_id": context.dagster_run.run_id,
         "job": context.dagster_run.job_name,
-        "message": context.failure_event.message,
+        "message": kept_text(str(context.failure_event.message)),
     }
     home().mkdir(parents=True, exist_ok=True)
     with (home() / "alerts.jsonl").open("a", encoding="utf-8") as file:

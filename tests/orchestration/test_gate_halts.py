@@ -177,6 +177,9 @@ def test_through_dagster_a_fault_halts_the_run_and_every_later_one(halted: Halte
         assert failing <= {each.check_name for each in checks if not each.passed}
         assert not {event.step_key for event in seen if event.is_step_start} & {"tiny__features", "tiny__daily_round"}
 
+        with open_history(strategy_of()) as history:
+            assert len(history.gate_halts) == 1  # on record: what it refused will be read by no decision
+
         # A later run of the day's assets alone, of which the gate is no part, is refused all the same.
         later = run_assets(strategy_of(), "daily", tuple(DAILY), BAD, BAD)
         (message,) = failures_of(later).values()

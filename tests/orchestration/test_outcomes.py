@@ -338,3 +338,14 @@ def test_a_failure_is_told_in_one_line_with_its_remedy(empty_home: Path) -> None
     assert line.endswith("at breaks: ValueError: two bars are wrong. Remedy: mend them")
     (kept,) = rows().query("kind == 'run'")["message"]
     assert kept.splitlines()[1:] == ["  - A 2017-06-21: close -1", "  - B 2017-06-21: close -1"]
+
+
+def test_a_run_that_is_told_of_late_is_not_the_last_one(empty_home: Path) -> None:
+    noon = pd.Timestamp("2026-01-05 12:00", tz="UTC")
+    with Ledger() as ledger:
+        for run_id, hours in (("later", 2), ("earlier", 0)):
+            began, ended = noon + pd.Timedelta(hours=hours), noon + pd.Timedelta(hours=hours + 1)
+            recorded.record_end(ledger, recorded.Run(run_id, NAME, "daily", None, None, began), "SUCCEEDED", ended)
+        last = recorded.last_run(ledger, NAME, "daily")
+    assert last is not None
+    assert last["outcome_id"] == "later"
