@@ -142,3 +142,52 @@ def test_states_and_layers_are_of_the_words_agreed() -> None:
     ring = {"session": day, "layer": "cost", "name": "x", "drifted": True}
     numbers = dict.fromkeys(("statistic", "critical", "autocorrelation"), 0.1)
     assert [b.column for b in violations(conform(pd.DataFrame([ring | numbers]), DRIFT), DRIFT)] == ["layer"]
+
+
+POOLS: dict[str, list[object]] = {
+    "str": ["AAA", "BBB", np.nan],
+    "datetime64[ns]": [pd.Timestamp("2018-01-03"), pd.Timestamp("2018-01-03 09:30"), pd.NaT],
+    "datetime64[ns, UTC]": [pd.Timestamp("2018-01-03 21:00", tz="UTC"), pd.NaT],
+    "float64": [0.5, 1.0, 0.0, -1.0, 2.0, 3e9, np.inf, np.nan],
+    "int64": [1, 0, -1, 2, 30],
+    "bool": [True, False],
+}
+
+
+def any_frame(schema, random: np.random.Generator) -> pd.DataFrame:
+    """A frame of up to three rows, mostly of values that the contract allows, now and then of another type."""
+    rows, made = int(random.integers(1, 4)), {}
+    for name, column in schema.columns.items():
+        allowed = [value for check in column.checks if check.name == "isin" for value in check.arguments[0]]
+        pool = [*allowed, "CCC"] if allowed and str(column.dtype) == "str" else allowed or POOLS[str(column.dtype)]
+        whole = len(pool) if random.random() < 0.1 else max(1, len(pool) // 2)
+        picked = pd.Series([pool[random.integers(whole)] for _ in range(rows)], dtype=column.dtype)
+        made[name] = picked if random.random() < 0.995 else picked.astype(object)
+    return pd.DataFrame(made)
+
+
+def agree(name: str, frames_of_each: int) -> tuple[int, int]:
+    """Judge frames twice, here and by Pandera; how many kept the contract, and how many did not."""
+    from pandera.errors import SchemaErrors
+
+    schema, random, counted = getattr(frames, name), np.random.default_rng(5), [0, 0]
+    for _ in range(frames_of_each):
+        frame = any_frame(schema, random)
+        try:
+            schema.schema.validate(frame, lazy=True)
+            kept = True
+        except SchemaErrors:
+            kept = False
+        assert schema.kept_by(frame) is kept, frame.to_dict("records")
+        counted[0 if kept else 1] += 1
+    return counted[0], counted[1]
+
+
+def test_what_is_judged_without_pandera_is_judged_alike() -> None:
+    assert min(sum(counts) for counts in zip(*(agree(name, 6) for name in CONTRACTS), strict=True)) > 20
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", CONTRACTS)
+def test_of_many_frames_each_is_judged_as_pandera_judges_it(name) -> None:
+    assert sum(agree(name, 100)) == 100

@@ -45,6 +45,21 @@ class Check:
             return pa.Check(self.holds, name=self.name)
         return getattr(pa.Check, self.name)(*self.arguments)
 
+    def kept_by(self, values: pd.Series | pd.DataFrame) -> bool:
+        """Whether all of a column's values, or a frame's rows, pass; False also where that cannot be told here."""
+        if self.holds is not None:
+            return bool(np.all(self.holds(values)))
+        known = _TOLD_HERE.get(self.name)
+        return known is not None and bool(known(values, *self.arguments).all())
+
+
+_TOLD_HERE: Mapping[str, Callable[..., Any]] = {
+    "isin": lambda values, allowed: values.isin(allowed),
+    "ge": lambda values, least: values >= least,
+    "gt": lambda values, bound: values > bound,
+    "in_range": lambda values, least, most: (values >= least) & (values <= most),
+}
+
 
 @dataclass(frozen=True)
 class Column:
@@ -62,12 +77,24 @@ class Column:
         exact = pa.Check(lambda values: values.dtype == self.dtype, name=f"dtype is {self.dtype}")
         return pa.Column(None, [exact, *(check.build() for check in self.checks)], nullable=self.nullable)
 
+    def kept_by(self, values: pd.Series) -> bool:
+        """Whether a column surely has this type and passes every check; checks do not ask of missing values."""
+        if values.dtype != self.dtype:
+            return False
+        missing = values.isna()
+        if missing.any():
+            if not self.nullable:
+                return False
+            values = values[~missing]
+        return all(check.kept_by(values) for check in self.checks)
+
 
 @dataclass(frozen=True, eq=False)
 class Contract:
     """Contract of a frame: these columns and no others, ``unique`` together, ``checks`` on whole rows.
 
-    Pandera, and with it half a second, is imported when the first frame is judged.
+    Pandera, which names each breach, is asked only where a frame does not plainly keep its contract: its import
+    costs half a second, and a judgement 20 ms.
     """
 
     name: str
@@ -86,6 +113,16 @@ class Contract:
             unique=list(self.unique) or None,
             checks=[check.build() for check in self.checks],
             strict=True,
+        )
+
+    def kept_by(self, frame: pd.DataFrame) -> bool:
+        """Whether a frame surely has these columns, of these types, and passes every check."""
+        return (
+            set(frame.columns) == set(self.columns)
+            and len(frame.columns) == len(self.columns)
+            and all(column.kept_by(frame[name]) for name, column in self.columns.items())
+            and not (self.unique and frame.duplicated(list(self.unique)).any())
+            and all(check.kept_by(frame) for check in self.checks)
         )
 
     def schema_without(self, absent: list[str]) -> pa.DataFrameSchema:
@@ -247,6 +284,8 @@ def violations(frame: pd.DataFrame, schema: Contract) -> tuple[Violation, ...]:
     tuple of Violation
         Empty when the frame keeps its contract. NaN in a column that is not nullable is a breach.
     """
+    if schema.kept_by(frame):
+        return ()
     import pandera.errors
 
     judged = frame.reset_index(drop=True)

@@ -24,21 +24,6 @@ def _leave_abruptly(task: int) -> int:
     os._exit(3)
 
 
-@pytest.mark.slow
-def test_members_trained_in_processes_have_the_bits_of_members_trained_here() -> None:
-    windows, training, validation = tiny_samples()
-    settings = tiny_settings(ensemble=3)
-    here = train_ensemble(windows, training, validation, settings)
-    with open_pool(2) as pool:
-        assert pool is not None
-        there = train_ensemble(windows, training, validation, settings, pool)
-    assert [member.seed for member in there.members] == [7, 8, 9]
-    for one, other in zip(here.members, there.members, strict=True):
-        assert one.history == other.history
-        for name, value in one.state.items():
-            assert value.tobytes() == other.state[name].tobytes()
-
-
 def _failing_seeds(monkeypatch: pytest.MonkeyPatch, seeds: set[int]) -> None:
     def fail_some(
         windows: Windows, training: Samples, validation: Samples, settings: LearningSettings, seed: int

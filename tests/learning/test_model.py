@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from nn_assets.features.stationarity import (
 from nn_assets.learning import inference
 from nn_assets.learning.address import TRANSFORM_REACH, code_version
 from nn_assets.learning.artifact import to_files
+from nn_assets.learning.ensemble import train_ensemble
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import Fold
 from nn_assets.learning.inference import BLOCK_SIZE, cut_cube
@@ -33,6 +36,8 @@ from tests.learning.tiny import (
     same_bits,
     tiny_fold,
     tiny_market,
+    tiny_samples,
+    tiny_settings,
     tiny_strategy,
 )
 
@@ -115,20 +120,35 @@ def test_a_model_is_refused_for_sessions_before_its_first_use() -> None:
         forecast(model, cube, slice(start, start + 5))
 
 
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Executor]:
+    """Two processes that train, for all tests that need any: each imports torch."""
+    with open_pool(2) as opened:
+        assert opened is not None
+        yield opened
+
+
 @pytest.mark.slow
-def test_folds_fitted_in_processes_have_the_bits_of_folds_fitted_here() -> None:
+def test_folds_fitted_in_processes_have_the_bits_of_folds_fitted_here(pool: Executor) -> None:
     cube, labels = tiny_market()
     strategy = tiny_strategy(maximum_epochs=1)
-    folds = [tiny_fold(cube, strategy, month) for month in ("2012-07", "2012-08")]
-    data = [FoldData(cube, labels, fold) for fold in folds]
+    data = [FoldData(cube, labels, tiny_fold(cube, strategy, month)) for month in ("2012-07", "2012-08")]
     here = [to_files(model) for model in fit_models(data, strategy)]
-    with open_pool(2) as pool:
-        there = [
-            to_files(model) for model in fit_models([FoldData(cube, labels, fold) for fold in folds], strategy, pool)
-        ]
-        members_there = to_files(fit_model(cube, labels, folds[0], strategy, pool))
-    assert here == there
-    assert here[0] == members_there
+    assert here == [to_files(model) for model in fit_models(data, strategy, pool)]
+    assert here[0] == to_files(fit_model(cube, labels, data[0].fold, strategy, pool))
+
+
+@pytest.mark.slow
+def test_members_trained_in_processes_have_the_bits_of_members_trained_here(pool: Executor) -> None:
+    windows, training, validation = tiny_samples()
+    settings = tiny_settings(ensemble=3)
+    here = train_ensemble(windows, training, validation, settings)
+    there = train_ensemble(windows, training, validation, settings, pool)
+    assert [member.seed for member in there.members] == [7, 8, 9]
+    for one, other in zip(here.members, there.members, strict=True):
+        assert one.history == other.history
+        for name, value in one.state.items():
+            assert value.tobytes() == other.state[name].tobytes()
 
 
 def test_forecasts_hold_every_estimator_with_spread_and_calibration() -> None:

@@ -34,7 +34,7 @@ from tests.orchestration.conftest import (
 pytestmark = pytest.mark.slow
 
 # Inside a month, on a month's last session, and among the live sessions.
-CUTS = ("2017-03-31", "2017-05-12", CUT_LIVE)
+CUTS = ("2017-03-31", pytest.param("2017-05-12", marks=pytest.mark.full), CUT_LIVE)
 MONTHS_TABLES = ("stationarity", "selected_features", "forecasts", "walk_forward_study", "model_evaluation")
 SESSIONED = {"forecasts", "walk_forward_study"}
 
@@ -106,6 +106,7 @@ def test_history_cut_at_a_session_gives_every_decision_up_to_it(cut_decided_home
         assert not recorded(cut_decided_home, table).empty, table
 
 
+@pytest.mark.full  # the same of a home grown by a year, and of homes cut, is asked below and above
 def test_a_year_more_of_history_changes_no_earlier_row(decided_home: Path, tmp_path: Path) -> None:
     longer = tmp_path / "longer"
     write_strategy(longer, market={"history_ends": "2018-06-29"})
