@@ -12,17 +12,21 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+# What both installations do; what the tests need comes with it at once where it is asked for first.
+define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed; say which with: make PYTHON=/path/to/python3.11 ..."; exit 1; }
 	@echo "Installing into $(VENV) (a few minutes, once) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.$(1)'
+endef
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(call install)
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
-	@echo "Installing what the tests need ..."
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	@touch $@
+$(VENV)/.installed-dev: pyproject.toml constraints.txt
+	$(call install,[dev])
+	@touch $(VENV)/.installed $@
 
 demo: $(VENV)/.installed  ## the whole path on bundled data, through Dagster; ends with a summary and a report
 	@$(BIN)/nn-assets demo $(DEMO_FLAGS)
