@@ -39,7 +39,8 @@ class Known:
     market: MarketView
     cube: Cube
     labels: Labels
-    references: Mapping[str, DriftReference]  # by model id, of the models in force up to its end
+    # Of the models in force up to its end, by estimator and model id.
+    references: Mapping[str, Mapping[str, DriftReference]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +96,8 @@ def run_study(
 ) -> Study:
     """Replay every estimator through the one daily round, and measure.
 
-    The network is watched for drift as it would be live; the baselines are judged without a watch,
-    which can only flatter them.
+    One rule for every estimator: an ensemble of as many members, its confidence, sizing, costs, and a watch for
+    drift as the network has it live.
 
     Parameters
     ----------
@@ -154,15 +155,13 @@ class _Player:
 
     def play(self, known: Known) -> None:
         """Play the sessions of a stretch."""
-        watch = None
-        if self._estimator == "network":
-            watch = drift_watch(
-                known.cube.where(known.labels.candidates),
-                self._material.forecasts["network"].probability[: known.cube.bars],
-                self._material.model_by_row[: known.cube.bars],
-                known.references,
-                self._strategy.oversight,
-            )
+        watch = drift_watch(
+            known.cube.where(known.labels.candidates),
+            self._material.forecasts[self._estimator].probability[: known.cube.bars],
+            self._material.model_by_row[: known.cube.bars],
+            known.references[self._estimator],
+            self._strategy.oversight,
+        )
         scene = _scene(self._material, known, self._estimator, watch)
         late = self._late_actions(known)
         self._parts.append(

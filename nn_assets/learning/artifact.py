@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,8 @@ from nn_assets.settings import LearningSettings
 
 __all__ = ["DESCRIPTION", "FORMAT", "from_files", "to_files"]
 
-FORMAT = 1
+FORMAT = 2
+_READ = (1, FORMAT)  # in the first format a baseline was one model, not an ensemble
 DESCRIPTION = "model.json"
 _WEIGHTS = "weights.safetensors"
 _BASELINES = "baselines.safetensors"
@@ -34,6 +35,7 @@ _VALIDATION = "validation.safetensors"
 _PARTS = (_WEIGHTS, _BASELINES, _VALIDATION)
 
 Array = npt.NDArray[np.generic]
+_Baseline = TypeVar("_Baseline", LinearModel, BoostedTrees)
 
 
 def to_files(model: FoldModel) -> dict[str, bytes]:
@@ -109,8 +111,8 @@ def _rebuilt(stored: dict[str, Any], tensors: dict[str, dict[str, Array]]) -> Fo
         estimators=Estimators(
             settings=LearningSettings.model_validate(stored["learning"]),
             members=_members(stored["seeds"], tensors[_WEIGHTS]),
-            linear=LinearModel.from_arrays(_under("linear/", baselines)),
-            boosting=BoostedTrees.from_arrays(_under("boosting/", baselines)),
+            linear=_baseline(LinearModel, "linear/", baselines),
+            boosting=_baseline(BoostedTrees, "boosting/", baselines),
         ),
         calibrations={name: Calibration.from_dict(stored["calibrations"][name]) for name in ESTIMATORS},
         figures=stored["figures"],
@@ -139,15 +141,24 @@ def _members(seeds: list[int], tensors: dict[str, Array]) -> tuple[Member, ...]:
 
 
 def _baselines(estimators: Estimators) -> dict[str, Array]:
-    both: dict[str, LinearModel | BoostedTrees] = {
+    both: dict[str, Sequence[LinearModel | BoostedTrees]] = {
         "linear": estimators.linear,
         "boosting": estimators.boosting,
     }
     return {
-        f"{kind}/{name}": np.ascontiguousarray(value)
-        for kind, baseline in both.items()
-        for name, value in baseline.to_arrays().items()
+        f"{kind}/{number}/{name}": np.ascontiguousarray(value)
+        for kind, members in both.items()
+        for number, member in enumerate(members)
+        for name, value in member.to_arrays().items()
     }
+
+
+def _baseline(kind: type[_Baseline], prefix: str, tensors: dict[str, Array]) -> tuple[_Baseline, ...]:
+    stored = _under(prefix, tensors)
+    numbers = sorted({int(number) for number, there, _ in (name.partition("/") for name in stored) if there})
+    if not numbers:
+        return (kind.from_arrays(stored),)
+    return tuple(kind.from_arrays(_under(f"{number}/", stored)) for number in numbers)
 
 
 def _validation(model: FoldModel) -> dict[str, Array]:
@@ -181,9 +192,9 @@ def _read_description(files: Mapping[str, bytes]) -> dict[str, Any]:
         raise _damaged(DESCRIPTION, f"{type(error).__name__}: {error}") from error
     if claimed != found:
         raise _damaged(DESCRIPTION, f"SHA-256 {found}, not {claimed}")
-    if description.get("format") != FORMAT:
+    if description.get("format") not in _READ:
         raise ModelError(
-            expected=f"a model of format {FORMAT}",
+            expected=f"a model of format {' or '.join(map(str, _READ))}",
             found=f"format {description.get('format')!r}",
             remedy="fit the model again with this version",
             file=DESCRIPTION,

@@ -1,7 +1,8 @@
 """What a network has to beat: a linear model and gradient boosting, judged the same way.
 
-Both see the decision session's own features, scaled as the network's are. Both are kept as plain
-arrays and predict from them here, so that no pickle is needed to store one.
+Both see the decision session's own features, scaled as the network's are. Each is an ensemble as the network is,
+of members fitted to training sessions drawn anew, so that it has a dispersion, and with it a confidence, of its own.
+Both are kept as plain arrays and predict from them here, so that no pickle is needed to store one.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from nn_assets.errors import TrainingError
 from nn_assets.learning.calibration import log_loss
 from nn_assets.learning.windows import Samples, Windows
 
-__all__ = ["BoostedTrees", "LinearModel", "fit_boosting", "fit_linear"]
+__all__ = ["BoostedTrees", "LinearModel", "drawn_sessions", "fit_boosting", "fit_linear"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -107,6 +108,19 @@ class BoostedTrees:
             right=np.asarray(arrays["right"], dtype=np.int64),
             value=np.asarray(arrays["value"], dtype=np.float64),
         )
+
+
+def drawn_sessions(samples: Samples, seed: int) -> Samples:
+    """Draw as many sessions as the samples have, with replacement, each with all of its samples.
+
+    The bootstrap of Efron (1979) with the session as its unit: names of one session move together, and drawing
+    them one by one would take their common part for knowledge.
+    """
+    sessions, start = np.unique(samples.rows, return_index=True)  # samples are in order of row
+    stop = np.append(start[1:], samples.count)
+    drawn = np.sort(np.random.default_rng(seed).integers(len(sessions), size=len(sessions)))
+    chosen = np.concatenate([np.arange(start[place], stop[place]) for place in drawn])
+    return Samples(samples.rows[chosen], samples.columns[chosen], samples.targets[chosen])
 
 
 def fit_linear(windows: Windows, training: Samples, validation: Samples) -> LinearModel:

@@ -31,12 +31,12 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class Estimators:
-    """The fitted network ensemble and the baselines beside it."""
+    """The fitted network ensemble and the baselines beside it, ensembles too."""
 
     settings: LearningSettings
     members: tuple[Member, ...]
-    linear: LinearModel
-    boosting: BoostedTrees
+    linear: tuple[LinearModel, ...]
+    boosting: tuple[BoostedTrees, ...]
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ class ForecastArrays:
     """One estimator's forecasts, shape (sessions, symbols); NaN where there is none."""
 
     probability: FloatArray  # mean of the members, uncalibrated
-    dispersion: FloatArray  # standard deviation over the members; 0 for a single model
+    dispersion: FloatArray  # standard deviation over the members; 0 for one member
     calibrated: FloatArray
 
 

@@ -37,7 +37,7 @@ class Estimates:
     rows: IntArray  # (samples,), on the full session axis
     columns: IntArray  # (samples,)
     probability: dict[str, FloatArray]  # of each estimator, (samples,)
-    dispersion: dict[str, FloatArray]  # standard deviation over members; 0 for a single model
+    dispersion: dict[str, FloatArray]  # standard deviation over members; 0 for one member
 
 
 def forecast(model: FoldModel, cube: Cube, rows: slice, *, before_use: bool = False) -> Forecasts:
@@ -100,21 +100,21 @@ def estimate(estimators: Estimators, windows: Windows, rows: slice) -> Estimates
     sample_rows = found.astype(np.int64) + rows.start
     columns = columns.astype(np.int64)
     features = windows.last_rows(sample_rows, columns)
-    mean, spread = _ensemble(_member_probabilities(estimators, windows, sample_rows, columns))
-    alone = np.zeros(len(sample_rows))
+    members = {
+        "network": _network_probabilities(estimators, windows, sample_rows, columns),
+        "linear": np.array([member.probability(features) for member in estimators.linear]),
+        "boosting": np.array([member.probability(features) for member in estimators.boosting]),
+    }
+    told = {name: _ensemble(probabilities) for name, probabilities in members.items()}
     return Estimates(
         rows=sample_rows,
         columns=columns,
-        probability={
-            "network": mean,
-            "linear": estimators.linear.probability(features),
-            "boosting": estimators.boosting.probability(features),
-        },
-        dispersion={"network": spread, "linear": alone, "boosting": alone},
+        probability={name: mean for name, (mean, _) in told.items()},
+        dispersion={name: spread for name, (_, spread) in told.items()},
     )
 
 
-def _member_probabilities(estimators: Estimators, windows: Windows, rows: IntArray, columns: IntArray) -> FloatArray:
+def _network_probabilities(estimators: Estimators, windows: Windows, rows: IntArray, columns: IntArray) -> FloatArray:
     """Probabilities of shape (members, samples)."""
     _, symbols, features = windows.shape
     block, place = np.divmod(rows * symbols + columns, BLOCK_SIZE)

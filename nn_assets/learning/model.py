@@ -19,7 +19,7 @@ from nn_assets.features.scaling import Scaler, fit_scaler
 from nn_assets.features.selection import SelectionReport, select_features
 from nn_assets.features.stationarity import StationarityReport, apply_transforms, decide_transforms
 from nn_assets.learning.address import code_version, first_needed_row, model_address, training_data_hash
-from nn_assets.learning.baselines import fit_boosting, fit_linear
+from nn_assets.learning.baselines import drawn_sessions, fit_boosting, fit_linear
 from nn_assets.learning.calibration import Calibration, fit_calibration, reliability
 from nn_assets.learning.ensemble import Ensemble, train_ensemble
 from nn_assets.learning.estimators import ESTIMATORS
@@ -164,11 +164,12 @@ def _fit(task: _Task, pool: Executor | None = None) -> FoldModel:
     learning = task.strategy.learning
     training, validation = inputs.samples["training"], inputs.samples["validation"]
     ensemble = train_ensemble(inputs.windows, training, validation, learning, pool)
+    drawn = [(seed, drawn_sessions(training, seed)) for seed in range(learning.seed, learning.seed + learning.ensemble)]
     estimators = Estimators(
         settings=learning,
         members=tuple(Member(result.seed, result.state) for result in ensemble.members),
-        linear=fit_linear(inputs.windows, training, validation),
-        boosting=fit_boosting(inputs.windows, training, validation, learning.seed),
+        linear=tuple(fit_linear(inputs.windows, each, validation) for _, each in drawn),
+        boosting=tuple(fit_boosting(inputs.windows, each, validation, seed) for seed, each in drawn),
     )
     judged = estimate(estimators, inputs.windows, task.fold.validation)
     calibrating = estimate(estimators, inputs.windows, task.fold.calibration)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import inf
 from typing import Any, Self
 
@@ -189,6 +189,7 @@ def drift_reference(
     history: FloatArray | None = None,
     model_id: str = "",
     sessions_per_year: int = 252,
+    beside: DriftReference | None = None,
 ) -> DriftReference:
     """Build the yardstick of one model. About half a second for 20 features, then reusable.
 
@@ -212,6 +213,8 @@ def drift_reference(
     model_id : str
     sessions_per_year : int
         Of the calendar.
+    beside : DriftReference, optional
+        Of another estimator of the same model: what it knows of the features is taken over.
 
     Returns
     -------
@@ -243,6 +246,9 @@ def drift_reference(
         _monitored(label, i, ranks, long_ranks, settings, sessions_per_year, len(labels))
         for i, label in enumerate(labels)
     )
+    ordered = np.sort(validation[np.isfinite(validation)])
+    if beside is not None:
+        return replace(beside, validation=ordered, forecasts=forecasts)
     rows = cross_section(features[-settings.drift_reference_sessions :])
     monitored = _only_long_enough(
         _monitored(label, i, rows, rows, settings, sessions_per_year, 1)
@@ -251,7 +257,7 @@ def drift_reference(
     return DriftReference(
         model_id=model_id,
         window=settings.drift_window_sessions,
-        validation=np.sort(validation[np.isfinite(validation)]),
+        validation=ordered,
         forecasts=forecasts,
         features=monitored,
         multiplier=_multiplier(rows, monitored, settings, sessions_per_year),

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import Cube
+from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.inference import forecast
 from nn_assets.oversight.drift import DriftMonitor, DriftReport
@@ -17,21 +18,20 @@ from nn_assets.oversight.reference import DriftReference, drift_reference
 from nn_assets.oversight.series import cross_section
 from nn_assets.settings import OversightSettings
 
-__all__ = ["DriftWatch", "drift_watch", "model_reference"]
+__all__ = ["DriftWatch", "drift_watch", "model_references"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 
-def model_reference(
+def model_references(
     model: FoldModel,
     cube: Cube,
     settings: OversightSettings,
     sessions_per_year: int,
-    estimator: str = "network",
     candidates: BoolArray | None = None,
-) -> DriftReference:
-    """What a model knew when it was fitted: its forecasts of what it had seen, and its training features.
+) -> dict[str, DriftReference]:
+    """What each estimator knew when it was fitted: its forecasts of what it had seen, and its training features.
 
     Later forecasts are expected to be distributed as those of the sessions that its weights were not
     fitted to, validation and calibration; how long they remember is measured from the first training
@@ -48,25 +48,28 @@ def model_reference(
     """
     fold = model.fold
     seen = slice(fold.training.start, fold.calibration.stop)
-    history = forecast(model, cube, seen, before_use=True)[estimator].probability
-    kept = model.validation_forecasts
-    validation = _table(kept, model.symbols, cube.sessions[fold.validation], estimator)
+    forecasts = forecast(model, cube, seen, before_use=True)
     features = np.asarray(cube.where(candidates).values[fold.training])  # noqa: PD011  no pandas object
-    if candidates is not None:
-        # Those who never belonged are no symbols of the panel, however many there are.
-        there = candidates[seen].any(axis=0)
-        history = np.where(candidates[seen], history, np.nan)[:, there]
-        validation, features = validation[:, there], features[:, there]
-    return drift_reference(
-        validation,
-        features,
-        cube.names,
-        settings,
-        held_out=history[fold.validation.start - seen.start :],
-        history=history,
-        model_id=model.model_id,
-        sessions_per_year=sessions_per_year,
-    )
+    # Those who never belonged are no symbols of the panel, however many there are.
+    there = np.ones(len(model.symbols), dtype=np.bool_) if candidates is None else candidates[seen].any(axis=0)
+    found: dict[str, DriftReference] = {}
+    for estimator in ESTIMATORS:
+        history = forecasts[estimator].probability
+        if candidates is not None:
+            history = np.where(candidates[seen], history, np.nan)
+        validation = _table(model.validation_forecasts, model.symbols, cube.sessions[fold.validation], estimator)
+        found[estimator] = drift_reference(
+            validation[:, there],
+            features[:, there],
+            cube.names,
+            settings,
+            held_out=history[fold.validation.start - seen.start :, there],
+            history=history[:, there],
+            model_id=model.model_id,
+            sessions_per_year=sessions_per_year,
+            beside=next(iter(found.values()), None),
+        )
+    return found
 
 
 def _table(rows: pd.DataFrame, symbols: Sequence[str], sessions: pd.DatetimeIndex, estimator: str) -> FloatArray:

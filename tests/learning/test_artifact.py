@@ -83,5 +83,7 @@ def test_no_file_holds_a_pickle() -> None:
         "baselines.safetensors",
         "validation.safetensors",
     }
-    assert json.loads(files["model.json"])["format"] == 1
-    assert not any(content.startswith((b"\x80", b"PK")) for content in files.values())
+    assert json.loads(files["model.json"])["format"] == 2
+    for name, content in files.items():
+        header = content if name == "model.json" else content[8 : 8 + int.from_bytes(content[:8], "little")]
+        assert isinstance(json.loads(header), dict), name

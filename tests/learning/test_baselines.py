@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from nn_assets.errors import TrainingError
-from nn_assets.learning.baselines import BoostedTrees, LinearModel, fit_boosting, fit_linear
+from nn_assets.learning.baselines import BoostedTrees, LinearModel, drawn_sessions, fit_boosting, fit_linear
 from nn_assets.learning.windows import Samples
 from tests.learning.tiny import tiny_samples
 
@@ -101,3 +101,22 @@ def test_training_rows_of_one_class_are_refused_by_name() -> None:
         fit_linear(windows, up, validation)
     with pytest.raises(TrainingError, match="both classes for gradient boosting"):
         fit_boosting(windows, up, validation, seed=1)
+
+
+def test_sessions_are_drawn_whole_and_as_many_as_there_are() -> None:
+    _, training, _ = tiny_samples()
+    of_session = {row: np.flatnonzero(training.rows == row) for row in np.unique(training.rows)}
+    met = np.zeros(len(of_session))
+    for seed in range(40):
+        drawn = drawn_sessions(training, seed)
+        times = {row: np.count_nonzero(drawn.rows == row) / len(own) for row, own in of_session.items()}
+        assert all(float(count).is_integer() for count in times.values())
+        assert sum(times.values()) == len(of_session)
+        expected = np.concatenate([np.tile(own, int(times[row])) for row, own in of_session.items()])
+        np.testing.assert_array_equal(drawn.rows, training.rows[expected])
+        np.testing.assert_array_equal(drawn.columns, training.columns[expected])
+        np.testing.assert_array_equal(drawn.targets, training.targets[expected])
+        met += np.array(list(times.values())) > 0
+    # Of n sessions drawn n times each is met with chance 1 - (1 - 1/n)^n, near 1 - 1/e.
+    assert met.mean() / 40 == pytest.approx(1.0 - np.exp(-1.0), abs=0.01)
+    assert drawn_sessions(training, 3).rows.tobytes() == drawn_sessions(training, 3).rows.tobytes()

@@ -13,7 +13,7 @@ from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.model import fit_model, model_address
 from nn_assets.oversight import series
 from nn_assets.oversight.drift import DriftReference, DriftReport
-from nn_assets.session.drift_watch import drift_watch, model_reference
+from nn_assets.session.drift_watch import drift_watch, model_references
 from tests.learning.tiny import tiny_fold, tiny_market, tiny_strategy
 
 CUBE, LABELS = tiny_market()
@@ -72,7 +72,7 @@ def _watched(
     model: FoldModel, cube: Cube, probability: np.ndarray, belongs: np.ndarray | None
 ) -> tuple[DriftReference, DriftReport | None]:
     """What drift is measured against, and what is found on the last calibration row."""
-    reference = model_reference(model, cube, STRATEGY.oversight, 252, candidates=belongs)
+    reference = model_references(model, cube, STRATEGY.oversight, 252, candidates=belongs)["network"]
     in_force, settings = [model.model_id] * cube.bars, STRATEGY.oversight
     watch = drift_watch(cube.where(belongs), probability, in_force, {model.model_id: reference}, settings)
     return reference, watch(FOLD.calibration.stop - 1)
@@ -119,10 +119,10 @@ def test_no_figure_of_drift_knows_what_a_member_was_while_it_was_none(model) -> 
     # Up to ten sessions before it is back: the windows of a member may reach back that far.
     values[left : back - 10, 2] = 50.0 * np.where(np.arange(left, back - 10) % 2, 1.0, -1.0)[:, None]
     wild = Cube(CUBE.sessions, CUBE.symbols, CUBE.names, values)
-    plain = model_reference(model, CUBE, STRATEGY.oversight, 252, candidates=belongs)
-    loud = model_reference(model, wild, STRATEGY.oversight, 252, candidates=belongs)
+    plain = model_references(model, CUBE, STRATEGY.oversight, 252, candidates=belongs)["network"]
+    loud = model_references(model, wild, STRATEGY.oversight, 252, candidates=belongs)["network"]
     assert _told(loud) == _told(plain)
-    everyone = _told(model_reference(model, wild, STRATEGY.oversight, 252))
+    everyone = _told(model_references(model, wild, STRATEGY.oversight, 252)["network"])
     assert all(one != other for one, other in zip(everyone, _told(plain), strict=True))
 
 

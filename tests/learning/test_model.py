@@ -167,9 +167,8 @@ def test_forecasts_hold_every_estimator_with_spread_and_calibration() -> None:
     assert made["session"].dtype == "datetime64[ns]"
     assert len(made) == 3 * 3 * (cube.bars - model.fold.used_from)
     assert made["probability"].between(0, 1).all()
-    network = made["estimator"] == "network"
-    assert (made.loc[network, "dispersion"] > 0).all()
-    assert (made.loc[~network, "dispersion"] == 0).all()
+    for name in ("network", "linear", "boosting"):
+        assert (made.loc[made["estimator"] == name, "dispersion"] > 0).mean() > 0.9, name
     assert set(made["model_id"]) == {model.model_id}
     assert (
         made[["session", "symbol"]]

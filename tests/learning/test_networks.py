@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from nn_assets.learning.baselines import LinearModel
 from nn_assets.learning.fold_model import Estimators, Member
 from nn_assets.learning.inference import estimate
 from nn_assets.learning.networks import build_network
@@ -66,10 +67,27 @@ def test_an_estimate_is_the_mean_of_the_members_written_out_with_nothing_silence
     windows, _, _ = tiny_samples()
     members = tuple(Member(seed, made_up_weights(settings, features=4, seed=seed)) for seed in (1, 2, 3))
     silent = SimpleNamespace(probability=lambda features: np.zeros(len(features)))
-    made = estimate(Estimators(settings, members, silent, silent), windows, slice(20, 40))  # type: ignore[arg-type]
+    estimators = Estimators(settings, members, (silent,), (silent,))  # type: ignore[arg-type]
+    made = estimate(estimators, windows, slice(20, 40))
     values = tiny_market()[0].values
     inputs = plain_windows(values, made.rows, made.columns, settings.lookback)
     each = [1.0 / (1.0 + np.exp(-plain_logits(member.state, inputs, settings))) for member in members]
     assert len(made.rows) == 60
     np.testing.assert_allclose(made.probability["network"], np.mean(each, axis=0), rtol=1e-4)
     np.testing.assert_allclose(made.dispersion["network"], np.std(each, axis=0, ddof=1), rtol=1e-3)
+    assert (made.dispersion["linear"] == 0.0).all()  # one member disagrees with none
+
+
+def test_a_baseline_is_the_mean_of_its_members_and_their_disagreement_its_dispersion() -> None:
+    settings = tiny_settings(network="mlp", hidden=5)
+    windows, _, _ = tiny_samples()
+    member = Member(1, made_up_weights(settings, features=4, seed=1))
+    random = np.random.default_rng(5)
+    linear = [LinearModel(random.normal(size=4), float(random.normal()), 1.0) for _ in range(5)]
+    silent = SimpleNamespace(probability=lambda features: np.zeros(len(features)))
+    estimators = Estimators(settings, (member,), tuple(linear), (silent,))  # type: ignore[arg-type]
+    made = estimate(estimators, windows, slice(20, 40))
+    features = tiny_market()[0].values[made.rows, made.columns]
+    each = [1.0 / (1.0 + np.exp(-(features @ model.coefficients + model.intercept))) for model in linear]
+    np.testing.assert_allclose(made.probability["linear"], np.mean(each, axis=0), rtol=1e-6)
+    np.testing.assert_allclose(made.dispersion["linear"], np.std(each, axis=0, ddof=1), rtol=1e-5)

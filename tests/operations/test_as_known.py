@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,8 @@ import yaml
 
 from nn_assets.arrays import Cube
 from nn_assets.errors import DecisionError, PublicationError, SchemaError
-from nn_assets.evaluation.study import run_study
+from nn_assets.evaluation.study import Known, run_study
+from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.market.calendar.sessions import assumed_known_at
 from nn_assets.operations import study as studies
 from nn_assets.operations.asof.forecasts import FORECASTS
@@ -379,6 +380,28 @@ def test_a_study_in_many_stretches_of_equal_facts_is_the_study_in_one(
             tolerance = 1e-14 if name == "buy_and_hold" else 0.0
             np.testing.assert_allclose(got, expected, rtol=0.0, atol=tolerance)
     assert np.array_equal(whole.record.targets, parts.record.targets, equal_nan=True)
+
+
+def test_estimators_that_forecast_alike_earn_alike(ends_before: Lived) -> None:
+    """One rule for every estimator: nothing but its forecasts, and what they are watched against, makes it another."""
+    with living_in(ends_before.home), open_history(strategy()) as history:
+        material = studies._material(history, strategy(), LAST_MONTH)
+        for leader in ESTIMATORS:
+            forecasts = replace(material.forecasts, estimators=dict.fromkeys(ESTIMATORS, material.forecasts[leader]))
+
+            def known(leader: str = leader) -> Iterator[Known]:
+                for each in material.known():
+                    yield replace(each, references=dict.fromkeys(ESTIMATORS, each.references[leader]))
+
+            done = run_study(strategy(), 252, replace(material, forecasts=forecasts, known=known), 3).replays
+            network = done["network"]
+            assert any(each.drift is not None and each.drift.statistics for each in network.rounds)
+            assert np.nansum(network.track.turnover) > 0.0
+            for other in done.values():
+                assert other.track.net.tobytes() == network.track.net.tobytes()
+                for one, two in zip(other.rounds, network.rounds, strict=True):
+                    assert one.decision.target_quantity.tobytes() == two.decision.target_quantity.tobytes()
+                    assert one.drift == two.drift
 
 
 @pytest.fixture

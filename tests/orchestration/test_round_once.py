@@ -128,7 +128,7 @@ def test_drift_references_are_made_once_and_read_back_to_the_bit_and_a_damaged_o
     files = sorted((studied / "lake" / NAME / REFERENCES).glob("*.json"))
     assert files
     with monkeypatch.context() as patch:
-        patch.setattr(stored, "model_reference", lambda *_, **__: pytest.fail("made again"))
+        patch.setattr(stored, "model_references", lambda *_, **__: pytest.fail("made again"))
         with open_history(strategy_of()) as history:
             again = decide_session(history, LIVE[0], "test").frames["drift"]
     pd.testing.assert_frame_equal(made, again, check_exact=True)

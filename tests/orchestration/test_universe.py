@@ -127,7 +127,7 @@ def test_a_row_of_a_symbol_that_is_no_member_has_no_label(home) -> None:
 
 
 def test_market_and_drift_are_measured_over_members_live_in_replay_and_in_the_study(home, monkeypatch) -> None:
-    seen: dict[str, list[tuple[object, ...]]] = {"market_view": [], "drift_watch": [], "model_reference": []}
+    seen: dict[str, list[tuple[object, ...]]] = {"market_view": [], "drift_watch": [], "model_references": []}
 
     def heard(module: object, name: str) -> None:
         plain = getattr(module, name)
@@ -141,7 +141,7 @@ def test_market_and_drift_are_measured_over_members_live_in_replay_and_in_the_st
     heard(cut, "market_view")
     for module in (rounds, evaluation_study):
         heard(module, "drift_watch")
-    heard(models, "model_reference")
+    heard(models, "model_references")
     strategy = strategy_of()
     shutil.rmtree(Lake().folder(NAME, models.REFERENCES))  # kept from the run before: to be made again
     with open_history(strategy) as history:
@@ -159,7 +159,7 @@ def test_market_and_drift_are_measured_over_members_live_in_replay_and_in_the_st
         np.testing.assert_array_equal(candidates, members[: panel.bars])
     for cube, *_ in seen["drift_watch"]:
         assert np.isnan(cube.values[~members[: cube.bars]]).all()
-    for _, cube, *_, candidates in seen["model_reference"]:
+    for _, cube, *_, candidates in seen["model_references"]:
         np.testing.assert_array_equal(candidates, members[: cube.bars])
 
 

@@ -21,7 +21,7 @@ from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.panel import panel_from_bars
 from nn_assets.oversight.drift import DriftReport
 from nn_assets.oversight.severity import initial_trading_state, next_trading_state, severity
-from nn_assets.session.drift_watch import drift_watch, model_reference
+from nn_assets.session.drift_watch import drift_watch, model_references
 from nn_assets.settings import Strategy
 from nn_assets.simulator.markets import simulate_market
 
@@ -54,7 +54,7 @@ class Market:
 
     def watch(self, probability: np.ndarray | None = None) -> Callable[[int], DriftReport]:
         references = {
-            name: model_reference(model, self.cube, SETTINGS, 252, "linear") for name, model in self.models.items()
+            name: model_references(model, self.cube, SETTINGS, 252)["linear"] for name, model in self.models.items()
         }
         made = self.probability if probability is None else probability
         return drift_watch(self.cube, made, self.model_by_row, references, SETTINGS)
@@ -134,11 +134,11 @@ def test_forecasts_that_shift_by_two_standard_deviations_reduce_size_within_a_wi
 
 def test_a_reference_reads_nothing_after_the_rows_that_its_model_was_fitted_on(calm):
     model = next(iter(calm[0].models.values()))
-    before = model_reference(model, calm[0].cube, SETTINGS, 252, "linear")
+    before = model_references(model, calm[0].cube, SETTINGS, 252)["linear"]
     values = np.array(calm[0].cube.values)
     values[model.fold.calibration.stop :] = np.nan
     changed = Cube(calm[0].cube.sessions, calm[0].cube.symbols, calm[0].cube.names, values)
-    after = model_reference(model, changed, SETTINGS, 252, "linear")
+    after = model_references(model, changed, SETTINGS, 252)["linear"]
     assert [series.critical for series in after.forecasts] == [series.critical for series in before.forecasts]
     for one, other in zip(before.forecasts, after.forecasts, strict=True):
         np.testing.assert_array_equal(one.ordered, other.ordered)

@@ -117,6 +117,6 @@ def watch_of(
     reach = max(0, first - 2 * strategy.oversight.drift_window_sessions)
     known: npt.NDArray[np.bool_] = np.isfinite(network.probability).any(axis=1).reshape(-1)
     model_by_row = [in_force.on(history.axis[row]) if row >= reach and known[row] else None for row in range(bars)]
-    references = drift_references(cut, [each for each in model_by_row if each])
+    references = drift_references(cut, [each for each in model_by_row if each])["network"]
     seen = cut.cube.until(session).where(None if cut.members is None else cut.members[:bars])
     return drift_watch(seen, network.probability, model_by_row, references, strategy.oversight)

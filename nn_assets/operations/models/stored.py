@@ -8,12 +8,13 @@ from pathlib import Path
 
 from nn_assets.errors import PublicationError
 from nn_assets.learning.artifact import from_files
+from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.operations.cut import Cut
 from nn_assets.operations.fingerprint import code_of, libraries
 from nn_assets.operations.stores import Stores
 from nn_assets.oversight.reference import DriftReference
-from nn_assets.session.drift_watch import model_reference
+from nn_assets.session.drift_watch import model_references
 from nn_assets.store.lake.files import read_record, write_record
 from nn_assets.store.values import canonical_json
 
@@ -28,45 +29,51 @@ def load_model(stores: Stores, model_id: str) -> FoldModel:
     return stores.once(("model", model_id), lambda: from_files(stores.models.get(model_id)))
 
 
-def drift_references(cut: Cut, model_ids: Iterable[str]) -> dict[str, DriftReference]:
-    """What each model knew when it was fitted, by the facts of a cut; made once for each model and its rows."""
-    return {model_id: _reference(cut, model_id) for model_id in dict.fromkeys(model_ids)}
+def drift_references(cut: Cut, model_ids: Iterable[str]) -> dict[str, dict[str, DriftReference]]:
+    """What each estimator of each model knew when it was fitted, by the facts of a cut; made once for its rows.
+
+    Returns
+    -------
+    dict of estimator to dict of model id to DriftReference
+    """
+    found = {model_id: _references(cut, model_id) for model_id in dict.fromkeys(model_ids)}
+    return {name: {model_id: each[name] for model_id, each in found.items()} for name in ESTIMATORS}
 
 
-def _reference(cut: Cut, model_id: str) -> DriftReference:
+def _references(cut: Cut, model_id: str) -> dict[str, DriftReference]:
     facts = cut.facts
     strategy, model = facts.strategy, load_model(facts.stores, model_id)
     # Bars of the rows it reads may be restated: what the cut knows of them decides.
     read = slice(max(0, model.fold.training.start - strategy.learning.lookback), model.fold.calibration.stop)
     members = cut.members
     known = cut.cube.content_hash(read), "" if members is None else hashlib.sha256(members[read].tobytes()).hexdigest()
-    address = ("reference", model_id, *known, strategy.content_hash("oversight"), facts.sessions_per_year)
+    address = ("references", model_id, *known, strategy.content_hash("oversight"), facts.sessions_per_year)
 
-    def made() -> DriftReference:
-        return model_reference(model, cut.cube, strategy.oversight, facts.sessions_per_year, candidates=members)
+    def made() -> dict[str, DriftReference]:
+        return model_references(model, cut.cube, strategy.oversight, facts.sessions_per_year, members)
 
-    # Every line of the package and the libraries that compute: a reference made by others is made again.
+    # Every line of the package and the libraries that compute: what others made is made again.
     told = canonical_json([*address, code_of(), libraries()])
     name = hashlib.sha256(told.encode()).hexdigest()
     file = facts.stores.lake.folder(strategy.name, REFERENCES) / f"{name}.json"
     return facts.stores.once(address, lambda: _kept(file) or _keep(file, made()))
 
 
-def _kept(file: Path) -> DriftReference | None:
-    """A reference as it was made before, in whatever process; None where there is none, or a damaged one."""
+def _kept(file: Path) -> dict[str, DriftReference] | None:
+    """References as they were made before, in whatever process; None where there are none, or damaged ones."""
     try:
         record = read_record(file)
-        if record is None or record["hash"] != _hash_of(record["reference"]):
+        if record is None or record["hash"] != _hash_of(record["references"]):
             return None
-        return DriftReference.from_record(record["reference"])
+        return {name: DriftReference.from_record(record["references"][name]) for name in ESTIMATORS}
     except (KeyError, TypeError, ValueError, PublicationError):
         return None
 
 
-def _keep(file: Path, reference: DriftReference) -> DriftReference:
-    record = reference.to_record()
-    write_record(file, {"reference": record, "hash": _hash_of(record)})
-    return reference
+def _keep(file: Path, references: dict[str, DriftReference]) -> dict[str, DriftReference]:
+    record = {name: reference.to_record() for name, reference in references.items()}
+    write_record(file, {"references": record, "hash": _hash_of(record)})
+    return references
 
 
 def _hash_of(record: object) -> str:
