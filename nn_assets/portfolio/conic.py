@@ -23,11 +23,10 @@ IntArray = npt.NDArray[np.int64]
 SOLVED = "solved"
 ONE_NAME = "one name"
 
-_TOLERANCE = 1e-10  # of feasibility and gap, in the problem's own scale
+_TOLERANCE = 1e-11  # of feasibility and gap, in the problem's own scale
 _ACCEPTED = 1e-8  # where no further digit can be had
 _IMPACT_POWER = 2.0 / 3.0
-_WEIGHT_UNITS = (10.0, 1.0, 0.1)  # of capital
-_MONEY = 10.0  # times the usual size of mu and linear cost
+_UNITS = ((10.0, 1.0), (10.0, 10.0), (1.0, 1.0))  # of weights, and of the objective in usual sizes of mu and cost
 _BISECTIONS = 200
 
 
@@ -74,14 +73,7 @@ def one_name(problem: Problem) -> Answer:
     The slope falls, with jumps at the weight before, at 0 and where margin begins; halving the interval to the
     last bit finds where it changes sign.
     """
-    lower, upper = float(problem.lower[0]), float(problem.upper[0])
-    for coefficient, limit in problem.sizes:
-        if coefficient[0] > 0.0:
-            lower, upper = max(lower, -limit / coefficient[0]), min(upper, limit / coefficient[0])
-    for coefficient, low, high in problem.nets:
-        if coefficient[0] != 0.0:
-            ends = sorted((low / coefficient[0], high / coefficient[0]))
-            lower, upper = max(lower, ends[0]), min(upper, ends[1])
+    lower, upper = _interval(problem)
     if lower > upper:
         return Answer(np.full(1, np.nan), "no weight keeps to every limit", 0)
     for kink in (float(problem.start[0]), 0.0, problem.margin_from):  # slopes on both sides decide: exactly there
@@ -100,6 +92,19 @@ def one_name(problem: Problem) -> Answer:
         else:
             upper = middle
     return Answer(np.array([lower if abs(lower) < abs(upper) else upper]), ONE_NAME, 0)
+
+
+def _interval(problem: Problem) -> tuple[float, float]:
+    """The weights of a single name that keep to every limit."""
+    lower, upper = float(problem.lower[0]), float(problem.upper[0])
+    for coefficient, limit in problem.sizes:
+        if coefficient[0] > 0.0:
+            lower, upper = max(lower, -limit / coefficient[0]), min(upper, limit / coefficient[0])
+    for coefficient, low, high in problem.nets:
+        if coefficient[0] != 0.0:
+            ends = sorted((low / coefficient[0], high / coefficient[0]))
+            lower, upper = max(lower, ends[0]), min(upper, ends[1])
+    return lower, upper
 
 
 def _slope(problem: Problem, weight: float, towards: float) -> float:
@@ -125,12 +130,12 @@ def _slope(problem: Problem, weight: float, towards: float) -> float:
 def many_names(problem: Problem) -> Answer:
     """Hand the problem to Clarabel.
 
-    Weights are put in one unit and the objective in another before: the answer does not depend on them, but the
-    last digits and the number of iterations do. Where one unit for weights gives no answer, the next is tried.
+    Weights and objective are put in units of their own: the answer does not depend on them, but its last digits and
+    the number of iterations do. Where one pair of units gives no answer, the next is tried.
     """
     columns = _columns(problem)
-    money = _MONEY * (float(np.median(np.abs(problem.mean) + problem.linear)) or 1.0)
-    tried = (_attempt(problem, columns, unit, money) for unit in _WEIGHT_UNITS)
+    usual = float(np.median(np.abs(problem.mean) + problem.linear)) or 1.0
+    tried = (_attempt(problem, columns, unit, money * usual) for unit, money in _UNITS)
     answer = next(tried)
     while answer.status != SOLVED and (another := next(tried, None)) is not None:
         answer = replace(another, iterations=another.iterations + answer.iterations)

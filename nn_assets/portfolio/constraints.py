@@ -7,7 +7,6 @@ limit that it breaks by itself is held where :func:`no_new_risk` leaves it, so t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -141,12 +140,13 @@ def pinned_names(start: FloatArray, safe: FloatArray, limits: Limits) -> tuple[L
     for _ in range(len(limits.sizes) + len(limits.nets) + 1):
         fixed = upper - lower <= _NO_ROOM
         for each in limits.sizes:
-            lower, upper = _without_room(each, each.limit, lower, upper, np.clip(0.0, lower, upper), np.abs)
+            least = np.clip(0.0, lower, upper)
+            lower, upper = _without_room(each, each.limit, np.abs(least), lower, upper, least)
         for each in limits.nets:
             for sign in (1.0, -1.0):
                 bound = max(each.limit, sign * _net(safe, each))
                 least = np.where(sign * each.coefficient > 0.0, lower, upper)
-                lower, upper = _without_room(each, bound, lower, upper, least, lambda w, s=sign: s * w)
+                lower, upper = _without_room(each, bound, sign * least, lower, upper, least)
         if ((upper - lower <= _NO_ROOM) == fixed).all():
             break
     fixed = upper - lower <= _NO_ROOM
@@ -154,15 +154,10 @@ def pinned_names(start: FloatArray, safe: FloatArray, limits: Limits) -> tuple[L
 
 
 def _without_room(
-    each: SharedLimit,
-    bound: float,
-    lower: FloatArray,
-    upper: FloatArray,
-    least: FloatArray,
-    measure: Callable[[FloatArray], FloatArray],
+    each: SharedLimit, bound: float, measured: FloatArray, lower: FloatArray, upper: FloatArray, least: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Fix the names of a shared limit at ``least``, where their smallest sum leaves no room under it."""
-    if bound - math.fsum(each.coefficient * measure(least)) > _NO_ROOM:
+    """Fix the names of a shared limit at ``least``, where even that leaves no room under it."""
+    if bound - math.fsum(each.coefficient * measured) > _NO_ROOM:
         return lower, upper
     inside = each.coefficient != 0.0
     return np.where(inside, least, lower), np.where(inside, least, upper)

@@ -54,7 +54,7 @@ class FactorCovariance:
 
     def times(self, weights: FloatArray) -> FloatArray:
         """S w, shape (symbols,); a weight of zero needs no covariance."""
-        own = np.where(weights == 0.0, 0.0, self.specific * weights)
+        own = np.where(weights == 0.0, 0.0, self.specific) * weights
         return self.loadings @ (self.loadings.T @ weights) + own
 
 
@@ -146,10 +146,8 @@ def _components(scaled: FloatArray, sessions: int) -> FloatArray:
     values, vectors = np.linalg.eigh(scaled.T @ scaled if few else scaled @ scaled.T)
     top, vectors = values[::-1][:factors], vectors[:, ::-1][:, :factors]
     noise = (names - float(top.sum())) / (names - factors)
-    if noise <= 0.0:  # every name moves with the factors alone: nothing to shrink by
-        strength = top
-    else:
-        strength = noise * _spikes(top / noise, names / sessions)
+    # Where every name moves with the factors alone there is no noise to shrink by.
+    strength = top if noise <= _NO_VARIANCE else noise * _spikes(top / noise, names / sessions)
     if not few:
         vectors = scaled.T @ vectors / np.sqrt(np.maximum(top, np.finfo(float).tiny))
     largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(factors)]

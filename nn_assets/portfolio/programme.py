@@ -155,8 +155,20 @@ def solve(programme: Programme) -> Solution:
         status = answer.status
         if status in {conic.SOLVED, conic.ONE_NAME, NO_CHOICE}:
             status = "the answer breaks a limit or is worth less than the book without new risk"
-        return Solution(safe + 0.0, status, True, exceeded(safe, limits), without_room, answer.iterations)
-    return Solution(weights, answer.status, False, exceeded(weights, limits), without_room, answer.iterations)
+        answer = replace(answer, weights=safe + 0.0, status=status)
+        return _solution(answer, limits, without_room, fallback=True)
+    return _solution(replace(answer, weights=weights), limits, without_room, fallback=False)
+
+
+def _solution(answer: conic.Answer, limits: Limits, without_room: BoolArray, *, fallback: bool) -> Solution:
+    return Solution(
+        weights=answer.weights,
+        status=answer.status,
+        fallback=fallback,
+        exceeded=exceeded(answer.weights, limits),
+        without_room=without_room,
+        iterations=answer.iterations,
+    )
 
 
 def _sane(programme: Programme) -> tuple[Programme, Limits]:
@@ -164,13 +176,22 @@ def _sane(programme: Programme) -> tuple[Programme, Limits]:
     cost, limits = programme.cost, programme.limits
     start = np.where(np.isfinite(programme.start), programme.start, 0.0)
     known = np.isfinite(programme.start) & np.isfinite(programme.mean)
-    known &= np.isfinite(programme.covariance.specific) & (programme.covariance.specific > 0.0)
+    covariance = programme.covariance
+    known &= np.isfinite(covariance.specific) & (covariance.specific > 0.0)
+    known &= np.isfinite(covariance.loadings).all(axis=1)
     for part in (cost.linear, cost.temporary, cost.permanent, programme.financing.short_fee):
         known &= np.isfinite(part) & (part >= 0.0)
     lower = np.where(known & (limits.lower < 0.0), np.maximum(limits.lower, -1e6), 0.0)
     upper = np.where(known & (limits.upper > 0.0), np.minimum(limits.upper, 1e6), 0.0)
     reach = np.where(np.isfinite(limits.reach) | (limits.reach > 0.0), np.maximum(limits.reach, 0.0), 0.0)
-    sane = replace(programme, start=start, mean=np.where(known, programme.mean, np.nan))
+    sane = replace(
+        programme,
+        start=start,
+        mean=np.where(known, programme.mean, np.nan),
+        covariance=FactorCovariance(np.nan_to_num(covariance.loadings), covariance.specific),
+        cost=ChangeCost(*(np.where(known, part, 0.0) for part in (cost.linear, cost.temporary, cost.permanent))),
+        financing=replace(programme.financing, short_fee=np.where(known, programme.financing.short_fee, 0.0)),
+    )
     return sane, replace(limits, lower=lower, upper=upper, reach=reach)
 
 
