@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-__all__ = ["ONE_NAME", "SOLVED", "Answer", "Problem", "many_names", "one_name"]
+__all__ = ["ONE_NAME", "SOLVED", "Answer", "Net", "Problem", "many_names", "one_name"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -28,6 +28,17 @@ _ACCEPTED = 1e-8  # where no further digit can be had
 _IMPACT_POWER = 2.0 / 3.0
 _UNITS = ((10.0, 1.0), (10.0, 10.0), (1.0, 1.0))  # of weights, and of the objective in usual sizes of mu and cost
 _BISECTIONS = 200
+_NEARLY = 100.0  # largest slopes of the objective that an excess which must be costs
+
+
+@dataclass(frozen=True, eq=False)
+class Net:
+    """low <= coefficient'w <= high; where ``excess`` is 1 (-1) the upper (lower) end is kept as nearly as can be."""
+
+    coefficient: FloatArray
+    low: float
+    high: float
+    excess: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +48,7 @@ class Problem:
     mean'w - risk_weight |loadings'w + exposure|^2 / 2 - risk_weight sum(specific w^2) / 2
     - sum(linear |d| + temporary |d|^1.5 + permanent d^2) - sum(short_fee max(-w, 0))
     - margin_fee max(sum(w) - margin_from, 0), d = w - start,
-    with lower <= w <= upper, coefficient'|w| <= limit for ``sizes``, low <= coefficient'w <= high for ``nets``.
+    with lower <= w <= upper, coefficient'|w| <= limit for ``sizes``, and ``nets``.
     """
 
     mean: FloatArray
@@ -55,7 +66,7 @@ class Problem:
     lower: FloatArray
     upper: FloatArray
     sizes: tuple[tuple[FloatArray, float], ...]
-    nets: tuple[tuple[FloatArray, float, float], ...]
+    nets: tuple[Net, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,10 +111,12 @@ def _interval(problem: Problem) -> tuple[float, float]:
     for coefficient, limit in problem.sizes:
         if coefficient[0] > 0.0:
             lower, upper = max(lower, -limit / coefficient[0]), min(upper, limit / coefficient[0])
-    for coefficient, low, high in problem.nets:
-        if coefficient[0] != 0.0:
-            ends = sorted((low / coefficient[0], high / coefficient[0]))
-            lower, upper = max(lower, ends[0]), min(upper, ends[1])
+    for net in problem.nets:
+        if net.coefficient[0] != 0.0:
+            low, high = sorted((net.low / net.coefficient[0], net.high / net.coefficient[0]))
+            if net.excess != 0.0 and max(lower, low) > min(upper, high):
+                low = high = lower if high < lower else upper
+            lower, upper = max(lower, low), min(upper, high)
     return lower, upper
 
 
@@ -173,6 +186,7 @@ class _Columns:
     sign_of: FloatArray
     change_of: IntArray  # (names,), the column that holds |d|, by sign; that of |w| where d = w
     sizes: tuple[tuple[FloatArray, float], ...]  # limits on sizes that can bind
+    excesses: int  # net sums in excess, each with a column for by how much
 
     @property
     def first_priced(self) -> int:
@@ -180,6 +194,10 @@ class _Columns:
 
     @property
     def total(self) -> int:
+        return self.first_excess + self.excesses
+
+    @property
+    def first_excess(self) -> int:
         return self.first_priced + len(self.priced) + int(self.margin)
 
 
@@ -205,6 +223,7 @@ def _columns(problem: Problem) -> _Columns:
         sign_of=np.where(side != 0.0, side, 1.0),
         change_of=change_of,
         sizes=binding,
+        excesses=sum(net.excess != 0.0 for net in problem.nets),
     )
 
 
@@ -219,7 +238,8 @@ def _objective(problem: Problem, at: _Columns, unit: float, money: float) -> tup
     linear[at.change_of] += problem.linear * np.where(own, 1.0, at.sign_of)
     linear[at.first_priced + np.arange(len(at.priced))] = problem.temporary[at.priced] * math.sqrt(unit)
     if at.margin:
-        linear[-1] = problem.margin_fee
+        linear[at.first_excess - 1] = problem.margin_fee
+    linear[at.first_excess :] = _NEARLY * _steepest(problem)
     places = np.arange(at.total)
     quadratic = sparse.csc_matrix((diagonal * (unit * unit / money), (places, places)), shape=(at.total, at.total))
     return quadratic, linear * (unit / money)
@@ -283,16 +303,11 @@ def _constraints(problem: Problem, at: _Columns, unit: float) -> tuple[sparse.cs
     rows.each(-start[at.changed], (at.changed, -1.0), (changes, -1.0))
     for coefficient, limit in at.sizes:
         rows.total(limit / unit, at.size_of, coefficient * at.sign_of)
-    for coefficient, low, high in problem.nets:
-        if not coefficient.any():
-            continue
-        if float(np.maximum(coefficient * problem.upper, coefficient * problem.lower).sum()) > high:
-            rows.total(high / unit, weights, coefficient)
-        if float(np.minimum(coefficient * problem.upper, coefficient * problem.lower).sum()) < low:
-            rows.total(-low / unit, weights, -coefficient)
+    _net_rows(problem, at, unit, rows)
     if at.margin:
-        rows.total(0.0, np.array([at.total - 1]), -np.ones(1))
-        rows.total(problem.margin_from / unit, np.append(weights, at.total - 1), np.append(np.ones(at.names), -1.0))
+        rows.total(0.0, np.array([at.first_excess - 1]), -np.ones(1))
+        column = np.append(weights, at.first_excess - 1)
+        rows.total(problem.margin_from / unit, column, np.append(np.ones(at.names), -1.0))
     inequalities = rows.count - at.factors
     rows.cones(start[at.priced], at.first_priced + np.arange(len(at.priced)), at.priced)
     matrix = sparse.csc_matrix(
@@ -304,3 +319,26 @@ def _constraints(problem: Problem, at: _Columns, unit: float) -> tuple[sparse.cs
     cones += [clarabel.NonnegativeConeT(inequalities)]
     cones += [clarabel.PowerConeT(_IMPACT_POWER)] * len(at.priced)
     return matrix, np.concatenate(rows.right), cones
+
+
+def _net_rows(problem: Problem, at: _Columns, unit: float, rows: _Rows) -> None:
+    weights, column = np.arange(at.names), at.first_excess
+    for net in problem.nets:
+        for sign, bound in ((1.0, net.high), (-1.0, -net.low)):
+            signed = sign * net.coefficient
+            if net.excess == sign:
+                rows.total(bound / unit, np.append(weights, column), np.append(signed, -1.0))
+                rows.total(0.0, np.array([column]), -np.ones(1))
+                column += 1
+            elif signed.any() and float(np.maximum(signed * problem.upper, signed * problem.lower).sum()) > bound:
+                rows.total(bound / unit, weights, signed)
+
+
+def _steepest(problem: Problem) -> float:
+    """The largest slope that the objective can have in one weight."""
+    largest = np.maximum(-problem.lower, problem.upper)
+    change = largest + np.abs(problem.start)
+    common = np.abs(problem.loadings).T @ largest + np.abs(problem.exposure)
+    risk = problem.risk_weight * (np.abs(problem.loadings) @ common + problem.specific * largest)
+    cost = problem.linear + 1.5 * problem.temporary * np.sqrt(change) + 2.0 * problem.permanent * change
+    return float((np.abs(problem.mean) + risk + cost + problem.short_fee).max()) + problem.margin_fee

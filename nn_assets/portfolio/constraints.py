@@ -1,7 +1,7 @@
 """The limits of the programme: bounds on each name, and limits that names share; and the book without new risk.
 
-A limit is never missing for want of a feasible book: what cannot be traded today is let be, and every shared
-limit that it breaks by itself is held where :func:`no_new_risk` leaves it, so that nothing adds to the excess.
+A feasible book is never wanting: what cannot be traded in this session is let be. A limit on sizes that it uses up
+by itself leaves the names in it no room; a limit on a net sum that it breaks by itself is kept as nearly as can be.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LIMIT_TOLERANCE", "Limits", "SharedLimit", "exceeded", "no_new_risk", "pinned_names"]
+__all__ = ["LIMIT_TOLERANCE", "Limits", "SharedLimit", "exceeded", "no_new_risk", "reachable", "untradable"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -80,8 +80,7 @@ def no_new_risk(start: FloatArray, limits: Limits) -> FloatArray:
         The sign of ``start`` or 0, |w| <= |start|, and within every limit but those that names which cannot be
         traded exceed by themselves.
     """
-    side = np.sign(start)
-    stays = np.maximum(np.abs(start) - limits.reach, 0.0)
+    side, stays = np.sign(start), np.abs(untradable(start, limits))
     size = np.maximum(np.abs(np.clip(start, limits.lower, limits.upper)), stays)
     for _ in range(_ROUNDS):
         before = size
@@ -120,44 +119,29 @@ def _net(weights: FloatArray, each: SharedLimit) -> float:
     return math.fsum(each.coefficient * weights)
 
 
-def pinned_names(start: FloatArray, safe: FloatArray, limits: Limits) -> tuple[Limits, BoolArray]:
-    """Narrow the bounds to what can be reached in this session, and fix the names that have no room.
+def untradable(start: FloatArray, limits: Limits) -> FloatArray:
+    """What of each weight cannot be sold in this session, signed, (symbols,)."""
+    return np.sign(start) * np.maximum(np.abs(start) - limits.reach, 0.0)
 
-    A name has none when its bounds meet, or when a shared limit is used up by what cannot be traded. Limits on
-    net sums that the safe book exceeds are widened to where it stands.
+
+def reachable(start: FloatArray, limits: Limits) -> tuple[Limits, BoolArray]:
+    """Narrow the bounds to what can be reached in this session, and fix the names that have no choice left.
 
     Returns
     -------
     Limits
-        With bounds of what can be reached; equal ones for the names fixed.
+        Without the limits on sizes that what cannot be traded uses up; their names are fixed at that.
     ndarray of bool
-        The names fixed.
+        The names fixed: lower and upper bound are equal.
     """
+    stays = untradable(start, limits)
     lower = np.maximum(limits.lower, start - limits.reach)
     upper = np.minimum(limits.upper, start + limits.reach)
-    away = lower > upper  # beyond its bound by more than can be traded: as far as it goes
-    lower, upper = np.where(away, safe, lower), np.where(away, safe, upper)
-    for _ in range(len(limits.sizes) + len(limits.nets) + 1):
-        fixed = upper - lower <= _NO_ROOM
-        for each in limits.sizes:
-            least = np.clip(0.0, lower, upper)
-            lower, upper = _without_room(each, each.limit, np.abs(least), lower, upper, least)
-        for each in limits.nets:
-            for sign in (1.0, -1.0):
-                bound = max(each.limit, sign * _net(safe, each))
-                least = np.where(sign * each.coefficient > 0.0, lower, upper)
-                lower, upper = _without_room(each, bound, sign * least, lower, upper, least)
-        if ((upper - lower <= _NO_ROOM) == fixed).all():
-            break
-    fixed = upper - lower <= _NO_ROOM
-    return replace(limits, lower=lower, upper=np.where(fixed, lower, upper)), fixed
-
-
-def _without_room(
-    each: SharedLimit, bound: float, measured: FloatArray, lower: FloatArray, upper: FloatArray, least: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Fix the names of a shared limit at ``least``, where even that leaves no room under it."""
-    if bound - math.fsum(each.coefficient * measured) > _NO_ROOM:
-        return lower, upper
-    inside = each.coefficient != 0.0
-    return np.where(inside, least, lower), np.where(inside, least, upper)
+    fixed, room = lower >= upper, []  # beyond a bound by more than can be traded: as near as it goes
+    for each in limits.sizes:
+        if each.limit - _size(stays, each) > _NO_ROOM:
+            room.append(each)
+        else:
+            fixed |= each.coefficient > 0.0
+    lower, upper = np.where(fixed, stays, lower), np.where(fixed, stays, upper)
+    return replace(limits, lower=lower, upper=upper, sizes=tuple(room)), fixed

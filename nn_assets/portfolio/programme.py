@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from nn_assets.costs.model import CostModel
 from nn_assets.portfolio import conic
-from nn_assets.portfolio.constraints import Limits, exceeded, no_new_risk, pinned_names
+from nn_assets.portfolio.constraints import Limits, SharedLimit, exceeded, no_new_risk, reachable, untradable
 from nn_assets.portfolio.covariance import FactorCovariance
 
 __all__ = ["NO_CHOICE", "ChangeCost", "Financing", "Programme", "Solution", "change_cost", "solve", "worth"]
@@ -114,7 +114,6 @@ class Solution:
     status : "no choice", "one name", "solved", or the solver's own word for why there is no answer
     fallback : the weights are those of :func:`~nn_assets.portfolio.constraints.no_new_risk`; an alarm
     exceeded : limits that the weights exceed, because of what cannot be traded in this session
-    without_room : shape (symbols,), bool; names that may be held but whose weight no choice was left for
     iterations : of the solver; 0 without one
     """
 
@@ -122,7 +121,6 @@ class Solution:
     status: str
     fallback: bool
     exceeded: tuple[str, ...]
-    without_room: BoolArray
     iterations: int = 0
 
 
@@ -145,28 +143,26 @@ def solve(programme: Programme) -> Solution:
     """
     programme, limits = _sane(programme)
     safe = no_new_risk(programme.start, limits)
-    reached, fixed = pinned_names(programme.start, safe, limits)
-    without_room = fixed & (limits.upper > limits.lower)
+    reached, fixed = reachable(programme.start, limits)
     answer = conic.Answer(reached.lower, NO_CHOICE, 0)
     if not fixed.all():
-        answer = _solved(programme, reached, fixed, safe)
+        answer = _solved(programme, reached, fixed)
     weights = _settled(programme, reached, limits, safe, answer.weights)
     if weights is None:
         status = answer.status
         if status in {conic.SOLVED, conic.ONE_NAME, NO_CHOICE}:
             status = "the answer breaks a limit or is worth less than the book without new risk"
         answer = replace(answer, weights=safe + 0.0, status=status)
-        return _solution(answer, limits, without_room, fallback=True)
-    return _solution(replace(answer, weights=weights), limits, without_room, fallback=False)
+        return _solution(answer, limits, fallback=True)
+    return _solution(replace(answer, weights=weights), limits, fallback=False)
 
 
-def _solution(answer: conic.Answer, limits: Limits, without_room: BoolArray, *, fallback: bool) -> Solution:
+def _solution(answer: conic.Answer, limits: Limits, *, fallback: bool) -> Solution:
     return Solution(
         weights=answer.weights,
         status=answer.status,
         fallback=fallback,
         exceeded=exceeded(answer.weights, limits),
-        without_room=without_room,
         iterations=answer.iterations,
     )
 
@@ -195,7 +191,7 @@ def _sane(programme: Programme) -> tuple[Programme, Limits]:
     return sane, replace(limits, lower=lower, upper=upper, reach=reach)
 
 
-def _solved(programme: Programme, reached: Limits, fixed: BoolArray, safe: FloatArray) -> conic.Answer:
+def _solved(programme: Programme, reached: Limits, fixed: BoolArray) -> conic.Answer:
     """Hand the names that are free to the closed form or to the solver, the others' weights taken as given."""
     free = ~fixed
     pinned = np.where(fixed, reached.lower, 0.0)
@@ -219,19 +215,25 @@ def _solved(programme: Programme, reached: Limits, fixed: BoolArray, safe: Float
             (each.coefficient[free], each.limit - math.fsum(each.coefficient * np.abs(pinned)))
             for each in reached.sizes
         ),
-        nets=tuple(
-            (
-                each.coefficient[free],
-                -max(each.limit, -math.fsum(each.coefficient * safe)) - math.fsum(each.coefficient * pinned),
-                max(each.limit, math.fsum(each.coefficient * safe)) - math.fsum(each.coefficient * pinned),
-            )
-            for each in reached.nets
-        ),
+        nets=tuple(_net_row(programme, reached, each, free, pinned) for each in reached.nets),
     )
     found = conic.one_name(problem) if len(problem.mean) == 1 else conic.many_names(problem)
     weights = pinned.copy()
     weights[free] = found.weights
     return replace(found, weights=weights)
+
+
+def _net_row(
+    programme: Programme, reached: Limits, each: SharedLimit, free: BoolArray, pinned: FloatArray
+) -> conic.Net:
+    stays = math.fsum(each.coefficient * untradable(programme.start, reached))
+    given = math.fsum(each.coefficient * pinned)
+    return conic.Net(
+        each.coefficient[free],
+        -each.limit - given,
+        each.limit - given,
+        excess=float(np.sign(stays)) if abs(stays) > each.limit else 0.0,
+    )
 
 
 def _settled(
@@ -246,7 +248,8 @@ def _settled(
         near = (np.abs(snapped - level) <= _SNAP) & (level >= reached.lower) & (level <= reached.upper)
         snapped = np.where(near, level, snapped)
     allowed = set(exceeded(safe, limits))
-    least = worth(programme, safe) - _WORSE
+    # Keeping an excess as small as can be may cost more than it earns.
+    least = -math.inf if allowed else worth(programme, safe) - _WORSE
     for candidate in (snapped, weights):
         if set(exceeded(candidate, limits)) <= allowed and worth(programme, candidate) >= least:
             return candidate + 0.0

@@ -15,6 +15,11 @@ HORIZON = 10
 
 def random_book(seed: int, most: int = 60) -> Programme:
     """A book of 1 to ``most`` names, drawn log-uniformly, so that small books are as frequent as large ones."""
+    return random_book_and_caps(seed, most)[0]
+
+
+def random_book_and_caps(seed: int, most: int = 60) -> tuple[Programme, dict[str, np.ndarray]]:
+    """The book, and the three caps whose smallest bounds each name."""
     g = np.random.default_rng([seed, 9])
     n = int(np.exp(g.uniform(0.0, np.log(most + 1))))
     volatility = 0.016 * np.exp(0.4 * g.normal(size=n))
@@ -23,8 +28,10 @@ def random_book(seed: int, most: int = 60) -> Programme:
     mean = 2.5 * g.choice([0.005, 0.02, 0.05]) * g.normal(size=n) * volatility * np.sqrt(HORIZON)
     mean = np.where(g.random(n) < 0.05, np.nan, mean)
     adv, equity = np.exp(np.log(8e7) + 1.5 * g.normal(size=n)), g.choice([1e5, 1e6, 1e7])
-    distance = np.maximum(3.0 * volatility, g.uniform(0.0, 0.12, n) * (g.random(n) < 0.3))
-    cap = np.minimum.reduce([np.full(n, g.choice([0.1, 0.1, 0.3, 1.0])), 0.01 * adv / equity, 0.02 / distance])
+    distance = np.maximum(3.0 * volatility, g.uniform(0.0, 0.6, n) * (g.random(n) < 0.3))
+    single = np.full(n, g.choice([0.1, 0.1, 0.3, 1.0]))
+    caps = {"single name": single, "ADV": 0.01 * adv / equity, "2% at risk": 0.02 / distance}
+    cap = np.minimum.reduce(list(caps.values()))
     held = g.choice([0.0, 0.3, 1.0, 3.0]) * g.normal(size=n) / n * (g.random(n) < g.choice([0.3, 1.0]))
     start = np.where(g.random(n) < 0.15, np.sign(held) * cap, held)
     stuck = (g.random(n) < 0.05) & (g.random() < 0.4)
@@ -33,7 +40,8 @@ def random_book(seed: int, most: int = 60) -> Programme:
     upper = np.where(side > 0, 0.0, cap)
     # Impact is that of real orders; the coefficients follow the contract's cost formula.
     share = np.sqrt(equity / adv)
-    return Programme(
+    total = ("capacity", 0.2) if g.random() < 0.2 else ("gross", g.choice([1.0, 1.0, 0.3]))
+    book = Programme(
         mean=mean,
         covariance=covariance,
         start=start,
@@ -42,7 +50,7 @@ def random_book(seed: int, most: int = 60) -> Programme:
             upper,
             np.where(stuck, 0.0, np.where(g.random(n) < 0.1, 0.02, np.inf)),
             (
-                SharedLimit("gross", np.ones(n), g.choice([1.0, 1.0, 0.3])),
+                SharedLimit(total[0], np.ones(n), total[1]),
                 SharedLimit("risk", distance, 0.10 if g.random() < 0.5 else 0.03),
                 *_sectors(g, n),
             ),
@@ -55,6 +63,7 @@ def random_book(seed: int, most: int = 60) -> Programme:
         financing=Financing(np.full(n, g.choice([0.0, 2e-4])), g.choice([0.0, 4e-4])),
         change_share=g.choice([1.0, 0.3]),
     )
+    return book, caps
 
 
 def _sectors(g: np.random.Generator, names: int) -> list[SharedLimit]:
