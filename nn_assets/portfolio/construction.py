@@ -189,12 +189,12 @@ def _unscaled(
     equity = inputs.equity_usd
     if equity <= 0.0:
         return np.zeros(len(inputs.symbols)), np.zeros(len(inputs.symbols))
-    start = np.nan_to_num(programme.start)
-    lot = np.nan_to_num(settings.lot_size * inputs.reference_price / equity)
+    start = _finite(programme.start)
+    lot = _finite(settings.lot_size * inputs.reference_price / equity)
     weights = without_small_changes(solution.weights, start, lot, programme.limits)
     price = np.where(inputs.priced, inputs.reference_price, inputs.last_mark)
-    moved = np.nan_to_num(weights * equity / price)
-    return weights, np.where(weights == start, np.nan_to_num(inputs.unscaled_quantity), moved) + 0.0
+    moved = _finite(weights * equity / price)
+    return weights, np.where(weights == start, _finite(inputs.unscaled_quantity), moved) + 0.0
 
 
 def targets_of(construction: Construction, control: Control, scale: float) -> Targets:
@@ -205,14 +205,14 @@ def targets_of(construction: Construction, control: Control, scale: float) -> Ta
     control, scale : as in :func:`nn_assets.portfolio.targets.controlled`
     """
     inputs, settings = construction.inputs, construction.settings
-    held = np.nan_to_num(inputs.held_quantity)
+    held = _finite(inputs.held_quantity)
     priced = inputs.priced
     if control is Control.HALTED:
         quantity = held.copy()
     else:
         wanted = controlled(construction.quantity, scale, control, held)
         whole = np.where(priced, in_lots(wanted, settings.lot_size), 0.0)
-        stuck = np.where(priced, 0.0, np.nan_to_num(held * inputs.last_mark))
+        stuck = np.where(priced, 0.0, _finite(held * inputs.last_mark))
         if control is not Control.FLAT:
             whole = neutral(
                 whole,
@@ -225,7 +225,7 @@ def targets_of(construction: Construction, control: Control, scale: float) -> Ta
             )
         quantity = np.where(priced, whole, held)
     value = np.where(priced, inputs.reference_price, inputs.last_mark) * quantity
-    weight = np.nan_to_num(value / inputs.equity_usd) if inputs.equity_usd > 0.0 else np.zeros_like(value)
+    weight = _finite(value / inputs.equity_usd) if inputs.equity_usd > 0.0 else np.zeros_like(value)
     return Targets(quantity + 0.0, weight + 0.0)
 
 
@@ -239,7 +239,7 @@ def programme_of(
     """
     count, equity = len(inputs.symbols), inputs.equity_usd
     complete, priced = inputs.complete, inputs.priced
-    mean = inputs.confidence * expected_own_return(
+    mean = np.clip(inputs.confidence, 0.0, 1.0) * expected_own_return(
         np.where(complete, inputs.calibrated_probability, np.nan),
         inputs.base_rate,
         inputs.volatility,
@@ -286,13 +286,18 @@ def programme_of(
     return programme, distance
 
 
+def _finite(values: FloatArray) -> FloatArray:
+    """The values, 0 where they are no number."""
+    return np.where(np.isfinite(values), values, 0.0)
+
+
 def _start(inputs: ConstructionInputs) -> FloatArray:
     """u0 as weights. A name without a price counts with what is held, where that is more than u0."""
     if inputs.equity_usd <= 0.0:
         return np.zeros(len(inputs.symbols))
-    held, unscaled = np.nan_to_num(inputs.held_quantity), inputs.unscaled_quantity
-    stuck = np.where(np.abs(held) > np.abs(np.nan_to_num(unscaled)), held, np.nan_to_num(unscaled))
-    value = np.where(inputs.priced, unscaled * inputs.reference_price, np.nan_to_num(stuck * inputs.last_mark))
+    held, unscaled = _finite(inputs.held_quantity), inputs.unscaled_quantity
+    stuck = np.where(np.abs(held) > np.abs(_finite(unscaled)), held, _finite(unscaled))
+    value = np.where(inputs.priced, unscaled * inputs.reference_price, _finite(stuck * inputs.last_mark))
     return value / inputs.equity_usd
 
 
@@ -315,8 +320,8 @@ def _size_limits(
 
 
 def _steps(programme: Programme, solution: Solution, risk_cap: FloatArray) -> FloatArray:
-    start = np.nan_to_num(programme.start)
-    mean, limits = np.nan_to_num(programme.mean), programme.limits
+    start = _finite(programme.start)
+    mean, limits = _finite(programme.mean), programme.limits
     variance = programme.covariance.variance
     allowed = (np.where(mean > 0.0, limits.upper, -limits.lower) > 0.0) & (mean != 0.0)
     rows = np.zeros((len(STEPS), len(start)))
@@ -326,7 +331,7 @@ def _steps(programme: Programme, solution: Solution, risk_cap: FloatArray) -> Fl
     first_dollar = np.nan_to_num(programme.change_share * programme.cost.linear, nan=np.inf)
     worth_it = (rows[1] != 0.0) | (np.abs(mean) > first_dollar)
     rows[2] = np.where(worth_it, rows[1], 0.0)
-    rows[3] = np.where(allowed & worth_it, np.nan_to_num(programme.kelly_fraction * mean / variance), 0.0)
+    rows[3] = np.where(allowed & worth_it, _finite(programme.kelly_fraction * mean / variance), 0.0)
     risk = replace(
         limits,
         lower=np.where(limits.lower < 0.0, -risk_cap, 0.0),

@@ -64,7 +64,7 @@ def controlled(unscaled: FloatArray, scale: float, control: Control, held: Float
     if control is Control.HALTED:
         return held.copy()
     share = min(max(scale, 0.0), 1.0) if not math.isnan(scale) else 0.0
-    wanted = np.nan_to_num(unscaled) * share
+    wanted = np.where(np.isfinite(unscaled), unscaled, 0.0) * share
     if control is Control.FLAT:
         return np.zeros_like(wanted)
     if control is Control.REDUCING:
@@ -75,8 +75,8 @@ def controlled(unscaled: FloatArray, scale: float, control: Control, held: Float
 
 def in_lots(quantity: FloatArray, lot_size: float) -> FloatArray:
     """Round towards zero to whole lots; a whole number of lots stays one whatever its last bit."""
-    lots = np.floor(np.abs(np.nan_to_num(quantity)) / lot_size + _WHOLE)
-    return np.sign(np.nan_to_num(quantity)) * lots * lot_size + 0.0
+    known = np.where(np.isfinite(quantity), quantity, 0.0)
+    return np.sign(known) * np.floor(np.abs(known) / lot_size + _WHOLE) * lot_size + 0.0
 
 
 def net_allowance(net_limit: float, largest_lot_weight: float = 0.0) -> float:
