@@ -111,12 +111,16 @@ def _interval(problem: Problem) -> tuple[float, float]:
     for coefficient, limit in problem.sizes:
         if coefficient[0] > 0.0:
             lower, upper = max(lower, -limit / coefficient[0]), min(upper, limit / coefficient[0])
-    for net in problem.nets:
-        if net.coefficient[0] != 0.0:
-            low, high = sorted((net.low / net.coefficient[0], net.high / net.coefficient[0]))
-            if net.excess != 0.0 and max(lower, low) > min(upper, high):
-                low = high = lower if high < lower else upper
-            lower, upper = max(lower, low), min(upper, high)
+    for nearly in (False, True):  # an end that is kept as nearly as can be gives way to all others
+        for net in problem.nets:
+            for way, bound in ((1.0, net.high), (-1.0, -net.low)):
+                slope = way * float(net.coefficient[0])  # slope x weight <= bound
+                if slope == 0.0 or (net.excess == way) is not nearly:
+                    continue
+                end = bound / slope
+                if nearly:
+                    end = min(max(end, lower), upper)
+                lower, upper = (lower, min(upper, end)) if slope > 0.0 else (max(lower, end), upper)
     return lower, upper
 
 

@@ -19,7 +19,7 @@ from nn_assets.portfolio.construction import (
 from nn_assets.portfolio.covariance import FactorCovariance, factor_covariance
 from nn_assets.portfolio.targets import carried
 from nn_assets.settings import PortfolioSettings
-from tests.portfolio.facts import COSTS
+from tests.portfolio.facts import COSTS, SETTINGS
 
 NEUTRAL = PortfolioSettings(net_limit=0.0)
 WIDE = PortfolioSettings(single_name_limit=1.0, sector_limit=1.0)
@@ -71,7 +71,7 @@ def one(**changes: object) -> ConstructionInputs:
 SCALARS = {"equity_usd", "horizon_sessions", "base_rate", "outcome_slope", "change_share", "margin_fee", "relative"}
 
 
-def built(of: ConstructionInputs, settings: PortfolioSettings = PortfolioSettings(), **more: bool) -> Construction:
+def built(of: ConstructionInputs, settings: PortfolioSettings = SETTINGS, **more: bool) -> Construction:
     return construct(of, settings, COSTS, **more)
 
 

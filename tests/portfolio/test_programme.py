@@ -287,6 +287,18 @@ def test_what_cannot_be_traded_is_hedged_to_the_net_limit_where_that_can_be_reac
     assert solve(short).exceeded == ("name", "net")
 
 
+def test_two_net_limits_in_excess_give_way_to_the_strict_ends_of_each_other() -> None:
+    """One name left to hedge -0.08: net wants it at 0.075, beta of 2 must not rise above 0.05, which 0.065 is."""
+    limits = Limits(
+        np.array([-0.1, 0.0]), np.array([0.1, 0.0]), np.array([np.inf, 0.0]), (),
+        (SharedLimit("net", np.ones(2), 0.005), SharedLimit("beta", np.array([2.0, 1.0]), 0.05)),
+    )  # fmt: skip
+    found = solve(small_book(2, mean=np.array([0.0, np.nan]), start=np.array([0.0, -0.08]), limits=limits))
+    np.testing.assert_allclose(found.weights, [0.065, -0.08], atol=1e-9)
+    assert found.exceeded == ("name", "net")
+    assert not found.fallback
+
+
 @pytest.mark.parametrize("place", ["mean", "start", "specific", "loadings", "linear", "temporary", "permanent", "fee"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_fact_that_is_no_number_closes_its_name_and_leaves_the_others_as_without_it(place: str, bad: float) -> None:
