@@ -1,0 +1,348 @@
+"""The construction ``programme``: the facts of a session and the unscaled book before, made into the one after.
+
+Eight steps tell why a size is what it is. 1 to 3 are closed forms; 4 to 7 solve the programme again, each with one
+more group of constraints, the last one being the decision itself; 8 is controls and lots. A replay leaves the steps
+out and gets the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from nn_assets.costs.model import CostModel
+from nn_assets.errors import DecisionError
+from nn_assets.portfolio.breakers import Control
+from nn_assets.portfolio.constraints import Limits, SharedLimit
+from nn_assets.portfolio.covariance import FactorCovariance
+from nn_assets.portfolio.expected import expected_own_return
+from nn_assets.portfolio.programme import Financing, Programme, Solution, change_cost, solve
+from nn_assets.portfolio.targets import controlled, in_lots, net_allowance, neutral, without_small_changes
+from nn_assets.settings import PortfolioSettings
+
+__all__ = [
+    "STEPS",
+    "Construction",
+    "ConstructionInputs",
+    "Targets",
+    "construct",
+    "programme_of",
+    "targets_of",
+]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+STEPS = ("signal", "edge", "kelly", "risk", "correlation", "limits", "cost", "controls")
+"""Names of steps 1 to 8."""
+
+
+@dataclass(frozen=True, eq=False)
+class ConstructionInputs:
+    """All that a construction may know; arrays (symbols,).
+
+    NaN in any array but ``market_beta``, ``stop_price`` and ``last_mark`` means that the fact is missing, and the
+    symbol gets no position.
+    """
+
+    symbols: tuple[str, ...]
+    session: object
+    reference_price: FloatArray  # close of the session; NaN or not positive: not tradable
+    last_mark: FloatArray  # last price known; values what is held without a price
+    calibrated_probability: FloatArray
+    confidence: FloatArray  # min(1, usual / today's dispersion) x novelty
+    volatility: FloatArray  # forecast per session of the return that the label is made of, fraction
+    daily_volatility: FloatArray  # of the instrument itself, fraction per session: impact is a multiple of it
+    atr: FloatArray  # ATR_14, price
+    stop_price: FloatArray  # of what is held; NaN where nothing rests
+    adv_usd: FloatArray  # average daily volume, or the stated proxy, dollars
+    market_beta: FloatArray  # NaN: taken as 1
+    covariance: FactorCovariance  # over the horizon
+    unscaled_quantity: FloatArray  # u0 in shares: u of the session before, carried
+    held_quantity: FloatArray
+    blocked_side: IntArray  # side whose stop was hit; 0 for none
+    evidence: BoolArray  # enough realised outcomes for a size
+    equity_usd: float
+    horizon_sessions: int
+    base_rate: float  # p0
+    outcome_slope: float  # beta = 1 / f(0)
+    change_share: float  # q
+    relative: bool = False  # label less the cross-section's median
+    short_fee: FloatArray | float = 0.0  # over the horizon, fraction of the short's value
+    margin_fee: float = 0.0  # over the horizon, fraction of what is borrowed
+    reach_usd: FloatArray | float = math.inf  # most that one session can trade of each name
+
+    @property
+    def priced(self) -> BoolArray:
+        """Whether a name can be traded at all."""
+        return np.isfinite(self.reference_price) & (self.reference_price > 0.0)
+
+    @property
+    def complete(self) -> BoolArray:
+        """Whether every fact of a name is there and it has evidence for a size."""
+        p = self.calibrated_probability
+        known = self.priced & (p >= 0.0) & (p <= 1.0) & np.isfinite(self.confidence) & self.evidence
+        for fact in (self.volatility, self.daily_volatility, self.atr, self.adv_usd):
+            known &= np.isfinite(fact) & (fact > 0.0)
+        known &= np.isfinite(self.covariance.specific) & np.isfinite(np.broadcast_to(self.short_fee, p.shape))
+        return known & np.isfinite(self.unscaled_quantity) & np.isfinite(self.held_quantity)
+
+    @property
+    def stop_distance(self) -> FloatArray:
+        """Distance to the resting stop of what is held, fraction of the price; NaN where nothing rests."""
+        side = np.sign(self.held_quantity)
+        distance = side * (self.reference_price - self.stop_price) / self.reference_price
+        return np.where((side != 0.0) & (distance > 0.0), distance, np.nan)
+
+
+@dataclass(frozen=True, eq=False)
+class Construction:
+    """The unscaled book of a session, and why.
+
+    Attributes
+    ----------
+    weights : u, shape (symbols,)
+    quantity : u in shares; to the bit the one before where the weight did not change
+    programme, solution : what was solved, and how
+    distance : shape (symbols,), fraction of price, by which risk is measured
+    steps : shape (8, symbols), or None; row 0 is u0, row k the weight after step k, row 7 ``solution.weights``
+    """
+
+    inputs: ConstructionInputs
+    settings: PortfolioSettings
+    programme: Programme
+    solution: Solution
+    distance: FloatArray
+    weights: FloatArray
+    quantity: FloatArray
+    steps: FloatArray | None
+
+    @property
+    def worth_keeping(self) -> FloatArray:
+        """What the last dollar of each position adds over the horizon, fraction of it; NaN without mu."""
+        side = np.sign(self.weights)
+        risk = self.programme.covariance.times(self.weights) / self.programme.kelly_fraction
+        fee = np.where(side < 0.0, self.programme.financing.short_fee, 0.0)
+        return side * (self.programme.mean - risk) - fee
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """What is to be held next: (symbols,)."""
+
+    quantity: FloatArray
+    weight: FloatArray  # at the reference price
+
+
+def construct(
+    inputs: ConstructionInputs, settings: PortfolioSettings, costs: CostModel, *, with_steps: bool = False
+) -> Construction:
+    """Solve the session's programme.
+
+    Parameters
+    ----------
+    inputs : ConstructionInputs
+        Known at the session's close.
+    settings : PortfolioSettings
+        Limits and the fraction of Kelly.
+    costs : CostModel
+        In force.
+    with_steps : bool
+        Whether to solve steps 4 to 6 too.
+
+    Returns
+    -------
+    Construction
+        Without equity every weight is 0. ``solution.fallback`` says that the solver had no answer and nothing was
+        opened or enlarged: an alarm for the caller to latch.
+
+    Raises
+    ------
+    DecisionError
+        Equity, base rate, slope, q or margin fee is not a number: the state is unreadable.
+    """
+    scalars = ("equity_usd", "base_rate", "outcome_slope", "change_share", "margin_fee")
+    unreadable = [f"{name} {getattr(inputs, name)}" for name in scalars if not math.isfinite(getattr(inputs, name))]
+    if unreadable:
+        raise DecisionError(
+            expected="finite equity, base rate, slope, share of cost and margin fee",
+            found=", ".join(unreadable),
+            remedy="verify the ledger and the previous session's portfolio state",
+            session=inputs.session,
+        )
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        programme, distance = programme_of(inputs, settings, costs)
+        solution = solve(programme)
+        weights, quantity = _unscaled(inputs, settings, programme, solution)
+        steps = _steps(programme, solution, settings.risk_per_signal_fraction / distance) if with_steps else None
+    return Construction(inputs, settings, programme, solution, distance, weights, quantity, steps)
+
+
+def _unscaled(
+    inputs: ConstructionInputs, settings: PortfolioSettings, programme: Programme, solution: Solution
+) -> tuple[FloatArray, FloatArray]:
+    """The book after, as weights and in shares, changes smaller than a lot left out."""
+    equity = inputs.equity_usd
+    if equity <= 0.0:
+        return np.zeros(len(inputs.symbols)), np.zeros(len(inputs.symbols))
+    start = _finite(programme.start)
+    lot = _finite(settings.lot_size * inputs.reference_price / equity)
+    weights = without_small_changes(solution.weights, start, lot, programme.limits)
+    price = np.where(inputs.priced, inputs.reference_price, inputs.last_mark)
+    moved = _finite(weights * equity / price)
+    return weights, np.where(weights == start, _finite(inputs.unscaled_quantity), moved) + 0.0
+
+
+def targets_of(construction: Construction, control: Control, scale: float) -> Targets:
+    """Let controls and lots act on a construction: step 8.
+
+    Parameters
+    ----------
+    control, scale : as in :func:`nn_assets.portfolio.targets.controlled`
+    """
+    inputs, settings = construction.inputs, construction.settings
+    held = _finite(inputs.held_quantity)
+    priced = inputs.priced
+    if control is Control.HALTED:
+        quantity = held.copy()
+    else:
+        wanted = controlled(construction.quantity, scale, control, held)
+        whole = np.where(priced, in_lots(wanted, settings.lot_size), 0.0)
+        stuck = np.where(priced, 0.0, _finite(held * inputs.last_mark))
+        if control is not Control.FLAT:
+            whole = neutral(
+                whole,
+                settings.lot_size * inputs.reference_price,
+                construction.worth_keeping,
+                lot_size=settings.lot_size,
+                equity_usd=inputs.equity_usd,
+                net_limit=settings.net_limit,
+                fixed_usd=math.fsum(stuck),
+            )
+        quantity = np.where(priced, whole, held)
+    value = np.where(priced, inputs.reference_price, inputs.last_mark) * quantity
+    weight = _finite(value / inputs.equity_usd) if inputs.equity_usd > 0.0 else np.zeros_like(value)
+    return Targets(quantity + 0.0, weight + 0.0)
+
+
+def programme_of(
+    inputs: ConstructionInputs, settings: PortfolioSettings, costs: CostModel
+) -> tuple[Programme, FloatArray]:
+    """Write a session's programme down; and the distance, fraction of price, that risk is measured by.
+
+    Risk is |w| x the larger of the distance to the resting stop and k_stop x ATR: the whole position is bounded by
+    the larger of what is held and what would be added.
+    """
+    count, equity = len(inputs.symbols), inputs.equity_usd
+    complete, priced = inputs.complete, inputs.priced
+    mean = np.clip(inputs.confidence, 0.0, 1.0) * expected_own_return(
+        np.where(complete, inputs.calibrated_probability, np.nan),
+        inputs.base_rate,
+        inputs.volatility,
+        inputs.horizon_sessions,
+        inputs.outcome_slope,
+        relative=inputs.relative,
+    )
+    start = _start(inputs)
+    distance = np.fmax(settings.stop_atr_multiple * inputs.atr / inputs.reference_price, inputs.stop_distance)
+    safe_distance = np.where(np.isfinite(distance), distance, 0.0)
+    usable = complete & (equity > 0.0)
+    cap = np.fmin.reduce(
+        [
+            np.full(count, settings.single_name_limit),
+            settings.adv_limit_fraction * inputs.adv_usd / max(equity, np.finfo(float).tiny),
+            settings.risk_per_signal_fraction / distance,
+        ]
+    )
+    cap = np.where(usable, cap, 0.0)
+    short = cap if settings.allow_short else np.zeros(count)
+    reach = np.where(priced, inputs.reach_usd / equity if equity > 0.0 else np.inf, 0.0)
+    limits = Limits(
+        lower=np.where(inputs.blocked_side < 0, 0.0, -short),
+        upper=np.where(inputs.blocked_side > 0, 0.0, cap),
+        reach=reach,
+        sizes=_size_limits(inputs, settings, safe_distance),
+        nets=(
+            SharedLimit("net", np.ones(count), net_allowance(settings.net_limit)),
+            SharedLimit(
+                "beta", np.where(np.isfinite(inputs.market_beta), inputs.market_beta, 1.0), settings.beta_limit
+            ),
+        ),
+    )
+    programme = Programme(
+        mean=np.where(usable, mean, np.nan),
+        covariance=inputs.covariance,
+        start=start,
+        limits=limits,
+        cost=change_cost(costs, inputs.adv_usd, inputs.daily_volatility, max(equity, 0.0)),
+        financing=Financing(np.broadcast_to(np.asarray(inputs.short_fee, np.float64), (count,)), inputs.margin_fee),
+        change_share=inputs.change_share,
+        kelly_fraction=settings.kelly_fraction,
+    )
+    return programme, distance
+
+
+def _finite(values: FloatArray) -> FloatArray:
+    """The values, 0 where they are no number."""
+    return np.where(np.isfinite(values), values, 0.0)
+
+
+def _start(inputs: ConstructionInputs) -> FloatArray:
+    """u0 as weights. A name without a price counts with what is held, where that is more than u0."""
+    if inputs.equity_usd <= 0.0:
+        return np.zeros(len(inputs.symbols))
+    held, unscaled = _finite(inputs.held_quantity), inputs.unscaled_quantity
+    stuck = np.where(np.abs(held) > np.abs(_finite(unscaled)), held, _finite(unscaled))
+    value = np.where(inputs.priced, unscaled * inputs.reference_price, _finite(stuck * inputs.last_mark))
+    return value / inputs.equity_usd
+
+
+def _size_limits(
+    inputs: ConstructionInputs, settings: PortfolioSettings, distance: FloatArray
+) -> tuple[SharedLimit, ...]:
+    count, gross = len(inputs.symbols), settings.gross_limit
+    named = "gross"
+    if settings.capacity_usd is not None and settings.capacity_usd < gross * inputs.equity_usd:
+        named, gross = "capacity", settings.capacity_usd / inputs.equity_usd
+    found = [
+        SharedLimit(named, np.ones(count), gross),
+        SharedLimit("risk", distance, settings.risk_total_fraction),
+    ]
+    sectors = [settings.sectors.get(symbol, "") for symbol in inputs.symbols]
+    for sector in sorted(set(sectors) - {""}):
+        member = np.array([name == sector for name in sectors], dtype=np.float64)
+        found.append(SharedLimit(f"sector {sector}", member, settings.sector_limit))
+    return tuple(found)
+
+
+def _steps(programme: Programme, solution: Solution, risk_cap: FloatArray) -> FloatArray:
+    start = _finite(programme.start)
+    mean, limits = _finite(programme.mean), programme.limits
+    variance = programme.covariance.variance
+    allowed = (np.where(mean > 0.0, limits.upper, -limits.lower) > 0.0) & (mean != 0.0)
+    rows = np.zeros((len(STEPS), len(start)))
+    rows[0] = start
+    rows[1] = np.where(allowed & (np.sign(mean) == np.sign(start)), start, 0.0)
+    # What is held needs no edge over a cost that it has already paid.
+    first_dollar = np.nan_to_num(programme.change_share * programme.cost.linear, nan=np.inf)
+    worth_it = (rows[1] != 0.0) | (np.abs(mean) > first_dollar)
+    rows[2] = np.where(worth_it, rows[1], 0.0)
+    rows[3] = np.where(allowed & worth_it, _finite(programme.kelly_fraction * mean / variance), 0.0)
+    risk = replace(
+        limits,
+        lower=np.where(limits.lower < 0.0, -risk_cap, 0.0),
+        upper=np.where(limits.upper > 0.0, risk_cap, 0.0),
+        sizes=tuple(each for each in limits.sizes if each.name == "risk"),
+        nets=(),
+    )
+    alone = FactorCovariance(np.zeros((len(variance), 0)), variance)
+    free = replace(programme, cost=programme.cost.times(0.0))
+    rows[4] = solve(replace(free, covariance=alone, limits=risk)).weights
+    rows[5] = solve(replace(free, limits=risk)).weights
+    rows[6] = solve(free).weights
+    rows[7] = solution.weights
+    return rows

@@ -1,0 +1,149 @@
+"""From the unscaled book to what is held next: lots, controls, and the unscaled book carried to the next session.
+
+The unscaled book u is what the programme wants; a scale multiplies it and never enters the programme. All is in
+quantities, arrays (symbols,).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from nn_assets.portfolio.breakers import Control
+from nn_assets.portfolio.constraints import LIMIT_TOLERANCE, Limits, exceeded
+
+__all__ = ["NEUTRAL_SLACK", "carried", "controlled", "in_lots", "net_allowance", "neutral", "without_small_changes"]
+
+FloatArray = npt.NDArray[np.float64]
+
+NEUTRAL_SLACK = 0.005
+"""Net sum, fraction of equity, up to which a book is neutral."""
+
+_WHOLE = 1e-9  # lots: what rounding may have taken from a whole number of them
+
+
+def without_small_changes(weights: FloatArray, start: FloatArray, lot_weight: FloatArray, limits: Limits) -> FloatArray:
+    """Leave out the changes smaller than a lot, where the book then still keeps to every limit.
+
+    Impact of size^1.5 costs next to nothing for the smallest orders, so the programme closes in on its aim in ever
+    smaller steps; this ends them. A change wanted on is made as soon as it is worth a lot.
+
+    Parameters
+    ----------
+    weights, start : ndarray, shape (symbols,)
+        After and before.
+    lot_weight : ndarray, shape (symbols,)
+        One lot's value, fraction of capital; NaN without a price.
+    """
+    small = (np.abs(weights - start) < lot_weight) & (start != 0.0)
+    kept = np.where(small, start, weights)
+    return kept if set(exceeded(kept, limits)) <= set(exceeded(weights, limits)) else weights
+
+
+def controlled(unscaled: FloatArray, scale: float, control: Control, held: FloatArray) -> FloatArray:
+    """Let the controls act on the unscaled book, name by name: at most s |u|, whatever is held.
+
+    Parameters
+    ----------
+    unscaled : ndarray, shape (symbols,)
+        u; NaN counts as 0.
+    scale : float
+        s, the product of the scales in force; below 0 or NaN it is 0, above 1 it is 1.
+    control : Control
+        The strictest in force. A pause that holds is ``REDUCING`` at half the scale: min(|held|, s |u| / 2).
+    held : ndarray, shape (symbols,)
+
+    Returns
+    -------
+    ndarray, shape (symbols,)
+        ``HALTED``: what is held. ``FLAT``: 0. ``REDUCING``: the smaller of |held| and s |u| on the side held, 0
+        where u is on the other side. Otherwise s u.
+    """
+    if control is Control.HALTED:
+        return held.copy()
+    share = min(max(scale, 0.0), 1.0) if not math.isnan(scale) else 0.0
+    wanted = np.where(np.isfinite(unscaled), unscaled, 0.0) * share
+    if control is Control.FLAT:
+        return np.zeros_like(wanted)
+    if control is Control.REDUCING:
+        size = np.minimum(np.abs(held), np.abs(wanted))
+        return np.where(np.sign(wanted) == np.sign(held), np.sign(held) * size, 0.0)
+    return wanted + 0.0
+
+
+def in_lots(quantity: FloatArray, lot_size: float) -> FloatArray:
+    """Round towards zero to whole lots; a whole number of lots stays one whatever its last bit."""
+    known = np.where(np.isfinite(quantity), quantity, 0.0)
+    return np.sign(known) * np.floor(np.abs(known) / lot_size + _WHOLE) * lot_size + 0.0
+
+
+def net_allowance(net_limit: float, largest_lot_weight: float = 0.0) -> float:
+    """How far a net sum may lie from zero, fraction of equity: the limit, 0.5%, or a lot of the dearest name."""
+    return max(net_limit, NEUTRAL_SLACK, largest_lot_weight)
+
+
+def neutral(
+    quantity: FloatArray,
+    lot_value: FloatArray,
+    worth_keeping: FloatArray,
+    *,
+    lot_size: float,
+    equity_usd: float,
+    net_limit: float,
+    fixed_usd: float = 0.0,
+) -> FloatArray:
+    """Cut the heavier side, whole lots, the dearest to keep first, until the net sum is within its allowance.
+
+    Parameters
+    ----------
+    quantity : ndarray, shape (symbols,)
+        Whole lots.
+    lot_value : ndarray, shape (symbols,)
+        Dollars a lot; read where ``quantity`` is not 0 only.
+    worth_keeping : ndarray, shape (symbols,)
+        What the last dollar of each position adds to the objective; the lowest is cut first, equal ones in
+        symbol order, NaN before all.
+    fixed_usd : float
+        Net value of what cannot be traded.
+    """
+    lots = np.round(quantity / lot_size)
+    value = np.where(lots == 0.0, 0.0, np.nan_to_num(lot_value))
+    allowed = net_allowance(net_limit, float(value.max(initial=0.0)) / equity_usd) * equity_usd if equity_usd > 0 else 0
+    net = math.fsum([fixed_usd, *(lots * value).tolist()])
+    side = np.sign(net)
+    for name in np.argsort(np.nan_to_num(worth_keeping, nan=-np.inf), kind="stable").tolist():
+        over = abs(net) - allowed
+        if over <= LIMIT_TOLERANCE * max(equity_usd, 1.0):
+            break
+        if np.sign(lots[name]) == side and value[name] > 0.0:
+            cut = side * min(abs(lots[name]), math.ceil(over / value[name] - _WHOLE))
+            lots[name] -= cut
+            net -= cut * value[name]
+    return lots * lot_size + 0.0
+
+
+def carried(unscaled: FloatArray, target: FloatArray, held: FloatArray, split: FloatArray | float = 1.0) -> FloatArray:
+    """Carry the unscaled book over one session's fills: u0 of the next.
+
+    Parameters
+    ----------
+    unscaled, target : ndarray, shape (symbols,)
+        u and the target of the session before, in its own shares.
+    held : ndarray, shape (symbols,)
+        What is held after the fills and stops of this session, in this session's shares.
+    split : ndarray or float
+        New shares for an old one.
+
+    Returns
+    -------
+    ndarray, shape (symbols,)
+        u x min(1, |held on its side| / |target|): fills that fell short and stops that were hit lower it. As it was
+        where the target was 0, for it is then a control or a rounding that left nothing, not the programme.
+    """
+    aim, before = target * split, unscaled * split
+    aimed = aim != 0.0
+    on_its_side = np.where(aimed, held * np.sign(aim), 0.0)
+    share = np.clip(on_its_side / np.where(aimed, np.abs(aim), 1.0), 0.0, 1.0)
+    return np.where(aimed, before * share, before) + 0.0

@@ -1,0 +1,134 @@
+"""What the decision never does, on random books of 1 to 60 names: the contract's properties (a) to (e).
+
+Drawing sizes log-uniformly keeps a solve near 2 ms; every book is checked for limits and controls, and for one of
+the four comparisons in turn, so that 1,000 books cost about 2,000 solves. Every 20th book is played on for (e).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nn_assets.portfolio.breakers import Control
+from nn_assets.portfolio.covariance import FactorCovariance
+from nn_assets.portfolio.programme import Programme, Solution, solve
+from nn_assets.portfolio.targets import controlled, in_lots, without_small_changes
+from tests.portfolio.books import random_book_and_caps
+
+TOLERANCE = 1e-6
+LIMITS = ("single name", "ADV", "2% at risk", "risk", "gross", "capacity", "sector", "net", "beta")
+
+
+@pytest.mark.parametrize(
+    "books", [range(1000), pytest.param(range(1000, 11_000), marks=pytest.mark.full)], ids=["1,000", "10,000"]
+)
+def test_the_properties_hold_on_random_books(books: range, capsys: pytest.CaptureFixture[str]) -> None:
+    binding: Counter[str] = Counter()
+    fallbacks = 0
+    for seed in books:
+        book, caps = random_book_and_caps(seed)
+        found = solve(book)
+        g = np.random.default_rng([seed, 4])
+        fallbacks += found.fallback
+        binding.update(_binding(book, found.weights, caps))
+        _no_limit_is_exceeded(book, found)
+        _no_control_leaves_more_than_its_scale(found.weights, g)
+        COMPARISONS[seed % len(COMPARISONS)](book, found, g)
+        if seed % 20 == 0:
+            _a_constant_signal_reaches_a_constant_size(book)
+    shares = {name: binding[name] / len(books) for name in (*LIMITS, "gross above 5%", "cannot be traded", "long only")}
+    with capsys.disabled():
+        told = ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
+        print(f"\n{len(books):,} books, {fallbacks} without an answer; binding: {told}")
+    assert fallbacks == 0
+    assert shares["gross above 5%"] >= 0.5
+    assert min(shares.values()) >= 0.05
+
+
+def _binding(book: Programme, weights: np.ndarray, caps: dict[str, np.ndarray]) -> set[str]:
+    limits = book.limits
+    found = {each.name.split()[0] for each in limits.sizes if each.coefficient @ np.abs(weights) >= each.limit - 1e-6}
+    found |= {each.name for each in limits.nets if abs(each.coefficient @ weights) >= each.limit - 1e-6}
+    at_cap = np.abs(np.abs(weights) - np.minimum.reduce(list(caps.values()))) <= 1e-6
+    found |= {name for name, cap in caps.items() if (at_cap & (np.abs(weights) >= cap - 1e-6)).any()}
+    found |= {"gross above 5%"} if np.abs(weights).sum() > 0.05 else set()
+    found |= {"cannot be traded"} if (limits.reach == 0.0).any() else set()
+    return found | ({"long only"} if (limits.lower == 0.0).all() else set())
+
+
+def _no_limit_is_exceeded(book: Programme, found: Solution) -> None:
+    """(d): but by what cannot be traded, and never by more than that alone."""
+    limits, weights = book.limits, found.weights
+    may = np.isfinite(book.mean)
+    stays = np.maximum(np.abs(book.start) - limits.reach, 0.0)
+    upper = np.where(may, limits.upper, 0.0)
+    lower = np.where(may, limits.lower, 0.0)
+    assert (weights <= np.maximum(upper, np.where(book.start > 0, stays, 0.0)) + TOLERANCE).all()
+    assert (weights >= np.minimum(lower, np.where(book.start < 0, -stays, 0.0)) - TOLERANCE).all()
+    assert (np.abs(weights - book.start) <= limits.reach + TOLERANCE).all()
+    for each in limits.sizes:
+        assert each.coefficient @ np.abs(weights) <= max(each.limit, each.coefficient @ stays) + TOLERANCE
+    for each in limits.nets:
+        net, kept = each.coefficient @ weights, each.coefficient @ (np.sign(book.start) * stays)
+        assert abs(net) <= max(each.limit, abs(kept)) + TOLERANCE
+
+
+def _no_control_leaves_more_than_its_scale(weights: np.ndarray, g: np.random.Generator) -> None:
+    """(a): whatever is held, whatever the scale and the state."""
+    shares = weights * 1e6 / 50.0
+    scale = float(g.choice([0.0, 0.25, 0.5, 1.0, g.random()]))
+    held = shares * g.choice([0.0, 0.5, 1.0, 3.0, -1.0], len(shares))
+    for control in (Control.NORMAL, Control.REDUCED, Control.REDUCING, Control.FLAT):
+        target = in_lots(controlled(shares, scale, control, held), 1.0)
+        assert (np.abs(target) <= scale * np.abs(shares) + 1.0).all()
+
+
+def _more_variance(book: Programme, found: Solution, g: np.random.Generator) -> None:
+    """(b): raising one diagonal entry of S alone never raises that weight's size."""
+    name = int(g.integers(len(book.mean)))
+    specific = book.covariance.specific * np.where(np.arange(len(book.mean)) == name, 1.0 + 3.0 * g.random(), 1.0)
+    after = solve(replace(book, covariance=FactorCovariance(book.covariance.loadings, specific))).weights
+    assert abs(after[name]) <= abs(found.weights[name]) + TOLERANCE
+
+
+def _tighter_cap(book: Programme, found: Solution, g: np.random.Generator) -> None:
+    """(b): tightening a name's own cap never raises its size."""
+    name = int(np.argmax(np.abs(found.weights)) if g.random() < 0.5 else g.integers(len(book.mean)))
+    factor = np.where(np.arange(len(book.mean)) == name, g.random(), 1.0)
+    limits = replace(book.limits, lower=book.limits.lower * factor, upper=book.limits.upper * factor)
+    after = solve(replace(book, limits=limits)).weights
+    assert abs(after[name]) <= abs(found.weights[name]) + TOLERANCE
+
+
+def _dearer_everywhere(book: Programme, found: Solution, g: np.random.Generator) -> None:
+    """(c): every cost times one factor never raises the cost-weighted turnover."""
+    after = solve(replace(book, cost=book.cost.times(1.0 + 4.0 * g.random()))).weights
+    paid = [book.cost.of(weights - book.start).sum() for weights in (found.weights, after)]
+    assert paid[1] <= paid[0] + TOLERANCE * book.cost.linear.max()
+
+
+def _dearer_name(book: Programme, found: Solution, g: np.random.Generator) -> None:
+    """(c): raising one name's cost never raises that name's own change."""
+    name = int(np.argmax(np.abs(found.weights - book.start)) if g.random() < 0.5 else g.integers(len(book.mean)))
+    factor = np.where(np.arange(len(book.mean)) == name, 1.0 + 4.0 * g.random(), 1.0)
+    after = solve(replace(book, cost=book.cost.times(factor))).weights
+    assert abs(after[name] - book.start[name]) <= abs(found.weights[name] - book.start[name]) + TOLERANCE
+
+
+COMPARISONS = (_more_variance, _tighter_cap, _dearer_everywhere, _dearer_name)
+
+
+def _a_constant_signal_reaches_a_constant_size(book: Programme) -> None:
+    """(e): within 60 sessions nothing changes any more, not by a bit, with lots of 50 dollars in a million."""
+    reach = np.where(book.limits.reach > 0.0, np.inf, 0.0)  # what is sold over many sessions takes many
+    book = replace(book, limits=replace(book.limits, reach=reach))
+    weights, lot = book.start, np.full(len(book.mean), 5e-5)
+    for _ in range(60):
+        again = without_small_changes(solve(replace(book, start=weights)).weights, weights, lot, book.limits)
+        if (again == weights).all():
+            return
+        weights, before = again, weights
+    pytest.fail(f"still moving by {np.abs(weights - before).max():.2e}")
