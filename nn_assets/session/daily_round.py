@@ -7,7 +7,7 @@ of it is sized by ``portfolio/decide.py``, and ``execution/orders.py`` turns tar
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,10 @@ from nn_assets.execution.orders import Orders, orders_after_actions, targets_to_
 from nn_assets.execution.paper import Bar, Liquidity, fill_orders, loss_beyond_stops, stop_fills
 from nn_assets.market.calendar.sessions import next_session, previous_session
 from nn_assets.oversight.drift import DriftReport
+from nn_assets.oversight.refreshes import RefreshWatch, next_refresh_watch, stricter_state
 from nn_assets.oversight.severity import (
     Severity,
+    State,
     TradingState,
     initial_trading_state,
     next_trading_state,
@@ -52,11 +54,17 @@ class Standing:
     orders: Orders
     trading: TradingState
     spending: tuple[Spending, ...] = ()  # of the last sessions, oldest first
+    refresh: RefreshWatch = field(default_factory=RefreshWatch)
 
     @property
     def session(self) -> pd.Timestamp:
         """The session after whose close it holds."""
         return self.trading.session
+
+    @property
+    def trading_state(self) -> State:
+        """What score and requests for a refresh leave of the next session, unless another model decides it."""
+        return stricter_state(self.trading.state, self.refresh.state_under(None))
 
 
 @dataclass(frozen=True)
@@ -103,6 +111,11 @@ class Round:
     late: LateActions | None = None  # what the book was mended by before the first fill
     released: bool = False  # whether a person released the breaker that was latched as the session began
     cancelled: int = 0  # orders under way that were sized on the book before it was mended
+
+    @property
+    def asks_refresh(self) -> bool:
+        """Whether the session's drift made a new request for a refresh."""
+        return self.standing.refresh.asked == self.session
 
 
 def first_standing(strategy: Strategy, symbols: tuple[str, ...], first: pd.Timestamp) -> Standing:
@@ -173,6 +186,9 @@ def play_session(
     if facts.drift is not None:
         slippage = slippage_of(spending, strategy.oversight.slippage_tolerance_fraction)
         found = severity(facts.drift, slippage)
+    refresh = standing.refresh
+    if facts.drift is not None:
+        refresh = next_refresh_watch(standing.refresh, facts.drift, strategy.oversight)
     trading = next_trading_state(standing.trading, found, strategy.oversight, session, following)
     return Round(
         session=session,
@@ -183,7 +199,7 @@ def play_session(
         found=found,
         decision=decision,
         orders=orders,
-        standing=Standing(book, orders, trading, spending),
+        standing=Standing(book, orders, trading, spending, refresh),
         loss_beyond_stops_usd=beyond,
         turnover_usd=float(sum(np.abs(batch.quantity * batch.price).sum() for batch in fills)),
         late=facts.late,
@@ -268,6 +284,7 @@ def _fill(
 
 def _inputs(strategy: Strategy, standing: Standing, facts: SessionFacts, book: Book) -> DecisionInputs:
     signals, market = facts.signals, facts.market
+    refresh = standing.refresh.state_under(None if facts.drift is None else facts.drift.model_id)
     return DecisionInputs(
         symbols=book.symbols,
         session=market.session,
@@ -288,7 +305,7 @@ def _inputs(strategy: Strategy, standing: Standing, facts: SessionFacts, book: B
         drawdown_fraction=book.drawdown_fraction,
         horizon_sessions=strategy.label.horizon_sessions,
         verdict_allows=facts.controls.verdict_allows or strategy.trade_without_verdict,
-        trading_state=standing.trading.state,
+        trading_state=stricter_state(standing.trading.state, refresh),
         breaker=None if book.breaker is None else book.breaker.kind,
         kill_switch=facts.controls.kill_switch,
         regime_scale=market.regime_scale,

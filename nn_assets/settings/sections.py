@@ -249,6 +249,7 @@ class OversightSettings(Section):
     reduce_score: Count = 3
     pause_score: Count = 5
     cooldown_sessions: Count = 5
+    refresh_cooldown_sessions: Count = 60  # between two refreshes that drift asks for: a whole window of new sessions
     slippage_tolerance_fraction: NonNegative = 0.25
 
     @model_validator(mode="after")

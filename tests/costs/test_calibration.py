@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -146,7 +147,7 @@ def test_a_spread_unlike_the_prior_does_not_become_impact_where_nothing_is_quote
 
 
 GRID = list(product((1e-4, 4.5e-4, 20e-4), (0.05, 0.15, 0.40), (0.0, 0.03, 0.09), (60, 400, 3000)))
-FORMS = {"impact": {}, "mid": {"impact_stated": False}, "nothing": {"quoted": False}}
+FORMS: dict[str, dict[str, Any]] = {"impact": {}, "mid": {"impact_stated": False}, "nothing": {"quoted": False}}
 
 
 @pytest.mark.parametrize("form", FORMS)
