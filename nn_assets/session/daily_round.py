@@ -75,6 +75,7 @@ class Controls:
     kill_switch: str = "ACTIVE"  # at the decision: for the orders to come
     kill_switch_before_fill: str | None = None  # for the orders under way and stops; None: as at the decision
     breaker_reset: tuple[str, str] | None = None  # person and reason
+    unfinished_run: str | None = None  # why the orders under way cannot have been sent; None where they could
 
     @property
     def switch_before_fill(self) -> str:
@@ -172,8 +173,13 @@ def play_session(
     released = facts.controls.breaker_reset is not None and standing.book.breaker is not None
     standing = _released(_converted(standing, facts, strategy.portfolio.lot_size), facts.controls)
     book, fills, beyond = _fill(strategy, costs, sessions_per_year, standing, facts)
-    close = facts.market.close
-    book, state = book.marked(session, close, strategy.portfolio, stale_data=not np.isfinite(close).any())
+    book, state = book.marked(
+        session,
+        facts.market.close,
+        strategy.portfolio,
+        stale_share=facts.market.stale_share,
+        unfinished_run=facts.controls.unfinished_run,
+    )
     book = book.released(session, facts.signals.calibrated_probability)
     if strategy.label.execution == "next_close":
         book = book.stopped_at_close(_blocked_until(strategy, session))
@@ -269,6 +275,8 @@ def _fill(
     execution = strategy.label.execution
     switch = facts.controls.switch_before_fill
     sent = _still_sent(standing.orders, book, switch)
+    if facts.controls.unfinished_run is not None:
+        sent = replace(sent, reason_code=tuple(code or "unfinished_run" for code in sent.reason_code))
     ordered = fill_orders(sent, bar, costs, liquidity, strategy.execution, execution)
     beyond = float(loss_beyond_stops(book, ordered).sum())
     book = book.filled(ordered, market.session)

@@ -35,6 +35,7 @@ NonNegative = Annotated[float, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=1)]
 
 
+HIGHEST_SCORE = 7  # of the severity: prediction drift 3, joint feature drift 2, slippage breach 2
 OUT_OF_ORDER = "must lie before"
 # In the order of their days, each with what must come before it.
 _STAGES = {
@@ -206,6 +207,7 @@ class PortfolioSettings(Section):
     drawdown_limit_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.08
     weekly_loss_limit_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.04
     session_loss_limit_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.03
+    stale_symbols_limit_fraction: Fraction = 0.50  # without a close, or whose bar repeats the one before
     replay_reset_sessions: Count = 20
     when_paused: Literal["flat", "hold"] = "flat"
 
@@ -217,11 +219,15 @@ class PortfolioSettings(Section):
                 f"{self.weekly_loss_limit_fraction} can never fire before "
                 f"portfolio.drawdown_limit_fraction {self.drawdown_limit_fraction} flattens"
             )
-        if self.session_loss_limit_fraction >= self.drawdown_limit_fraction:
+        if self.session_loss_limit_fraction >= self.weekly_loss_limit_fraction:
             raise ValueError(
                 "portfolio.session_loss_limit_fraction "
-                f"{self.session_loss_limit_fraction} can never fire before "
-                f"portfolio.drawdown_limit_fraction {self.drawdown_limit_fraction} flattens"
+                f"{self.session_loss_limit_fraction} can never fire: a session's loss is part of its week's, "
+                f"and portfolio.weekly_loss_limit_fraction {self.weekly_loss_limit_fraction} fires first"
+            )
+        if self.stale_symbols_limit_fraction >= 1.0:
+            raise ValueError(
+                "portfolio.stale_symbols_limit_fraction 1.0 can never fire: no more than all symbols can be stale"
             )
         return self
 
@@ -254,6 +260,10 @@ class OversightSettings(Section):
 
     @model_validator(mode="after")
     def _reduced_before_paused(self) -> OversightSettings:
+        if self.pause_score > HIGHEST_SCORE:
+            raise ValueError(
+                f"oversight.pause_score {self.pause_score} can never fire: no score is above {HIGHEST_SCORE}"
+            )
         if self.reduce_score >= self.pause_score:
             raise ValueError(
                 f"oversight.reduce_score {self.reduce_score} must lie below oversight.pause_score {self.pause_score}"

@@ -34,6 +34,7 @@ _COUNTED_WHEN_SET = (
     ("source", "actions_path", None),
     ("market", "adjustment_convention", "previous_close"),
     ("oversight", "refresh_cooldown_sessions", 60),
+    ("portfolio", "stale_symbols_limit_fraction", 0.50),
 )
 
 

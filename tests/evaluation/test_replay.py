@@ -11,8 +11,11 @@ import pytest
 from nn_assets.costs.model import cost_model_from
 from nn_assets.errors import DecisionError
 from nn_assets.evaluation.replay import REPLAY_RESET, Replay, replay
+from nn_assets.market.panel import FIELDS
+from nn_assets.portfolio.breakers import Control
 from nn_assets.session.daily_round import Controls, Round, SessionFacts, first_standing, play_session
 from nn_assets.session.forecast_signals import session_signals
+from nn_assets.session.market_view import market_view
 from nn_assets.signals.signals import outcome_statistics
 from tests.session.worlds import SYMBOLS, World, world, world_strategy, yardstick_of
 
@@ -276,6 +279,62 @@ def test_a_session_without_a_single_price_latches_the_stale_data_breaker_and_ord
     assert done.state.breaker == "stale_data"
     assert not done.orders.accepted.any()
     assert next_round(of, before, row).state.breaker is None
+
+
+def broken_world(symbols: int, kind: str, row: int) -> World:
+    """The world in which some symbols have no bar on a session, or their bar repeats the one before."""
+    of = world(world_strategy())
+    fields = {name: getattr(of.panel, name).copy() for name in FIELDS}
+    for values in fields.values():
+        values[row, :symbols] = np.nan if kind == "missing" else values[row - 1, :symbols]
+    panel = replace(of.panel, **fields)
+    return replace(of, panel=panel, market=market_view(panel, of.strategy.portfolio))
+
+
+@pytest.mark.parametrize("kind", ["missing", "repeated"])
+@pytest.mark.parametrize(("symbols", "breaker"), [(2, None), (3, "stale_data")])
+def test_more_than_half_of_a_panel_without_fresh_prices_halts_until_a_person_resets(
+    kind: str, symbols: int, breaker: str | None
+) -> None:
+    row, until = 150, 160
+    of = broken_world(symbols, kind, row)
+    costs, open_gate = cost_model_from(of.strategy.costs), Controls(verdict_allows=True)
+    reset = Controls(verdict_allows=True, breaker_reset=("someone", "the feed is back"))
+    rounds = replay(
+        of.strategy, costs, 252, [of.scene(range(FIRST, until))], controls=lambda at: reset if at == 155 else open_gate
+    ).rounds
+    before, during, after = rounds[row - FIRST - 1], rounds[row - FIRST : 155 - FIRST], rounds[155 - FIRST]
+    assert before.state.breaker is None
+    assert {done.state.breaker for done in during} == {breaker}
+    if breaker is not None:
+        latch = during[0].standing.book.breaker
+        assert latch is not None
+        assert "60% of the symbols" in latch.reason
+        for done in during:
+            assert done.decision.control is Control.HALTED
+            assert len(done.orders) == 0
+            assert np.array_equal(done.decision.target_quantity, done.standing.book.quantity)
+        assert all(len(batch) == 0 for done in during[1:] for batch in done.fills)
+        assert after.state.breaker is None
+        assert len(after.orders) > 0
+
+
+def test_orders_that_cannot_have_been_sent_are_not_filled_and_latch_the_breaker_of_an_unfinished_run() -> None:
+    of = world(world_strategy())
+    row, before = after_orders(of)
+    assert before.rounds[-1].orders.accepted.any()
+    late = Controls(verdict_allows=True, unfinished_run="the round of the day before came too late")
+    costs, scene = cost_model_from(of.strategy.costs), of.scene(range(row, row + 3))
+    rounds = replay(
+        of.strategy, costs, 252, [scene], standing=before.standing,
+        controls=lambda at: late if at == row else Controls(verdict_allows=True),
+    ).rounds  # fmt: skip
+    assert all(len(batch) == 0 for done in rounds for batch in done.fills)
+    assert [done.state.breaker for done in rounds] == ["unfinished_run"] * 3
+    assert [len(done.orders) for done in rounds] == [0] * 3
+    latch = rounds[0].standing.book.breaker
+    assert latch is not None
+    assert latch.reason == late.unfinished_run
 
 
 def test_a_leg_whose_counterpart_the_gate_denies_is_not_ordered() -> None:

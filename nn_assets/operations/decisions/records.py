@@ -207,6 +207,8 @@ def _told(controls: Controls) -> dict[str, Any]:
     told = asdict(controls)
     if controls.kill_switch_before_fill is None:
         del told["kill_switch_before_fill"]
+    if controls.unfinished_run is None:
+        del told["unfinished_run"]
     return told
 
 
