@@ -19,6 +19,7 @@ from nn_assets.execution.gate import GateState, pass_gate
 from nn_assets.execution.orders import Orders, orders_after_actions, targets_to_orders
 from nn_assets.execution.paper import Bar, Liquidity, fill_orders, loss_beyond_stops, stop_fills
 from nn_assets.market.calendar.sessions import next_session, previous_session
+from nn_assets.market.cash import cash_rates
 from nn_assets.oversight.drift import DriftReport
 from nn_assets.oversight.refreshes import RefreshWatch, next_refresh_watch, stricter_state
 from nn_assets.oversight.severity import (
@@ -271,7 +272,8 @@ def _fill(
         lot_size=strategy.portfolio.lot_size,
         proxy_adv_usd=strategy.portfolio.proxy_adv_usd,
     )
-    book = standing.book.opened(strategy.costs, strategy.market.cash_rate_annual_fraction, sessions_per_year)
+    cash_rate = float(cash_rates(strategy.market, pd.DatetimeIndex([market.session]))[0])
+    book = standing.book.opened(strategy.costs, cash_rate, sessions_per_year)
     execution = strategy.label.execution
     switch = facts.controls.switch_before_fill
     sent = _still_sent(standing.orders, book, switch)

@@ -32,6 +32,7 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 EARLIEST, LATEST = date(1990, 1, 1), date(2035, 12, 31)  # what the calendars here cover
 NonNegative = Annotated[float, Field(ge=0.0)]
+Rate = Annotated[float, Field(gt=-1.0, lt=1.0)]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -54,6 +55,8 @@ class MarketSettings(Section):
     wall clock. Sessions from ``vault_starts`` on are sealed; sessions from ``live_starts`` on are
     decided one by one. ``adjustment_convention`` says what a dividend takes off the prices before it:
     1 - D / the close before (Yahoo), or C / (C + D) with the ex-session's close C (Quandl).
+    ``cash_rates`` takes the place of the constant ``cash_rate_annual_fraction``: annual fractions, each from
+    its date on, or ``us_treasury_bills``, the bundled monthly table.
     """
 
     calendar: str = "XNYS"
@@ -65,7 +68,18 @@ class MarketSettings(Section):
     live_starts: date | None = None
     known_at_lag_minutes: Annotated[int, Field(ge=0)] = 30
     cash_rate_annual_fraction: NonNegative = 0.0
+    cash_rates: Literal["us_treasury_bills"] | dict[date, Rate] | None = None
     adjustment_convention: Literal["previous_close", "ex_close"] = "previous_close"
+
+    @model_validator(mode="after")
+    def _cash_earns_one_rate(self) -> MarketSettings:
+        if self.cash_rates is not None and self.cash_rate_annual_fraction:
+            raise ValueError("market.cash_rates and market.cash_rate_annual_fraction: state one of the two")
+        if isinstance(self.cash_rates, dict) and min(self.cash_rates, default=date.max) > self.history_starts:
+            raise ValueError(
+                f"market.cash_rates must state a rate from market.history_starts {self.history_starts} or before"
+            )
+        return self
 
     @model_validator(mode="after")
     def _in_order(self) -> MarketSettings:

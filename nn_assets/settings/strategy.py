@@ -33,6 +33,7 @@ __all__ = ["Strategy"]
 _COUNTED_WHEN_SET = (
     ("source", "actions_path", None),
     ("market", "adjustment_convention", "previous_close"),
+    ("market", "cash_rates", None),
     ("oversight", "refresh_cooldown_sessions", 60),
     ("portfolio", "stale_symbols_limit_fraction", 0.50),
 )

@@ -16,6 +16,7 @@ from nn_assets.portfolio.breakers import Control
 from nn_assets.session.daily_round import Controls, Round, SessionFacts, first_standing, play_session
 from nn_assets.session.forecast_signals import session_signals
 from nn_assets.session.market_view import market_view
+from nn_assets.settings import MarketSettings
 from nn_assets.signals.signals import outcome_statistics
 from tests.session.worlds import SYMBOLS, World, world, world_strategy, yardstick_of
 
@@ -148,8 +149,46 @@ def test_buy_and_hold_earns_the_mean_of_what_its_symbols_grew_by() -> None:
     of = world(world_strategy())
     track = yardstick_of([of.scene(range(100, 200))])
     grown = float(np.mean(of.panel.close[199] / of.panel.close[100]))
-    assert float(np.prod(1.0 + track.net[100:200])) == pytest.approx(grown, rel=1e-12)
+    assert float(np.prod(1.0 + track.gross[100:200])) == pytest.approx(grown, rel=1e-12)
     assert np.isnan(track.net[99])
+
+
+def test_buy_and_hold_pays_for_its_purchase_once() -> None:
+    """Five names of 200,000 USD: 4.5 + 1.8 bps, 0.15 sigma sqrt(x) and 0.03 sigma x, by hand."""
+    of = world(world_strategy())
+    track = yardstick_of([of.scene(range(100, 200))])
+    view = of.market.at(100)
+    share, sigma = 200_000.0 / view.adv_usd, view.volatility
+    paid = float(np.mean(6.3e-4 + 0.15 * sigma * np.sqrt(share) + 0.03 * sigma * share))
+    assert paid > 6.4e-4
+    assert track.net[100] == pytest.approx(-paid, rel=1e-12)
+    assert track.gross[100] == 0.0
+    assert np.array_equal(track.net[101:200], track.gross[101:200])
+
+
+def test_a_flat_book_earns_each_sessions_own_cash_rate() -> None:
+    of = world(world_strategy())
+    told = {**of.strategy.market.model_dump(), "cash_rate_annual_fraction": 0.0}
+    told["cash_rates"] = {"2014-01-02": 0.05, "2014-08-01": 0.02}
+    strategy = of.strategy.model_copy(update={"market": MarketSettings.model_validate(told)})
+    blind = Controls(verdict_allows=False)
+    track = replay(
+        strategy, cost_model_from(strategy.costs), 252, [of.scene(range(100, 180))], controls=lambda _: blind
+    ).track
+    days = of.panel.sessions[100:180]
+    expected = np.where(days < pd.Timestamp("2014-08-01"), 0.05, 0.02) / 252
+    assert track.net[100:180] == pytest.approx(expected, abs=1e-15)
+
+
+def test_buy_and_hold_leaves_out_what_it_cannot_price() -> None:
+    of = world(world_strategy())
+    volatility = of.market.volatility.copy()
+    volatility[100, 0] = np.nan
+    known = of.scene(range(100, 200), replace(of.market, volatility=volatility))
+    track = yardstick_of([known])
+    grown = float(np.mean(of.panel.close[199, 1:] / of.panel.close[100, 1:]))
+    assert float(np.prod(1.0 + track.gross[100:200])) == pytest.approx(grown, rel=1e-12)
+    assert np.isfinite(track.net[100:200]).all()
 
 
 def test_buy_and_hold_buys_only_the_candidates_of_its_first_session() -> None:
@@ -159,7 +198,7 @@ def test_buy_and_hold_buys_only_the_candidates_of_its_first_session() -> None:
     known = replace(of.scene(range(100, 200)), labels=of.labels.of_candidates(candidates))
     track = yardstick_of([known])
     grown = float(np.mean(of.panel.close[199, 1:] / of.panel.close[100, 1:]))
-    assert float(np.prod(1.0 + track.net[100:200])) == pytest.approx(grown, rel=1e-12)
+    assert float(np.prod(1.0 + track.gross[100:200])) == pytest.approx(grown, rel=1e-12)
 
 
 def test_a_view_of_the_market_equals_plain_pandas() -> None:
