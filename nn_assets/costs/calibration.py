@@ -22,6 +22,7 @@ from nn_assets.settings import CostSettings
 __all__ = ["CALIBRATION_COLUMNS", "CalibrationResult", "Estimate", "recalibrate"]
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 Status = Literal["self_test", "in_force", "awaiting_approval", "too_few_fills"]
 
 CALIBRATION_COLUMNS = (
@@ -40,17 +41,23 @@ CALIBRATION_COLUMNS = (
 adv_usd and daily_volatility as known before the fill."""
 
 _MINIMUM_FILLS = 30
+_MINIMUM_SESSIONS = 10  # fills of one session share its noise: an interval is made of sessions
 _DRAWS = 500
 _HUBER = 1.345  # 95% efficient under normal errors (Huber 1981, section 4.5)
 _MAD_TO_SIGMA = 1.4826
 _ITERATIONS = 30
-_INTERVAL = (2.5, 97.5)
+_ROUNDING = 1e-6
+_UPPER_TAIL = 0.975
 _INTERVAL_ERRORS = 3.92  # standard errors that a 95% interval spans
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the fills say of one coefficient, before shrinking; ``None`` values: not identified."""
+    """What the fills say of one coefficient, before shrinking; ``None`` values: not identified.
+
+    ``interval`` is the 95% interval: sampling error, and for the temporary coefficient also what a
+    permanent impact of anything between nothing and the prior times the bound factor would move it by.
+    """
 
     raw: float | None
     interval: tuple[float, float] | None
@@ -167,84 +174,111 @@ def _estimates(
     quoted = np.isfinite(columns["mid_price"])
     impacted = quoted & np.isfinite(columns["impact_usd"])  # a broker's file states a mid, seldom an impact
     _, days = np.unique(fills["session"].to_numpy(), return_inverse=True)
+    stated, known = np.isfinite(columns["commission_usd"]), np.isfinite(columns["reference_price"])
+    # Over sigma, a shortfall's noise is even, and its slope on sqrt(x) is a.
+    ones, root, lasting = np.ones_like(value), np.sqrt(share), prior.permanent_impact.value * share
+    parts: dict[str, _Part] = {}
 
-    def mean(observed: FloatArray, rows: npt.NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]:
-        return observed[rows], np.ones(int(rows.sum()))
+    def put(name: str, rows: BoolArray, source: str, observed: FloatArray, *terms: FloatArray) -> None:
+        held = lasting[rows] if name == "temporary_impact" else np.zeros(int(rows.sum()))
+        parts[name] = _Part(source, observed[rows] - held, np.column_stack(terms)[rows], days[rows], held)
 
-    parts: dict[str, tuple[FloatArray, FloatArray, npt.NDArray[np.int64], str]] = {}
-    stated = np.isfinite(columns["commission_usd"])
-    parts["commission"] = (*mean(columns["commission_usd"] / value, stated), days[stated], "statements")
-    lasting = prior.permanent_impact.value * share
+    put("commission", stated, "statements", columns["commission_usd"] / value, ones)
     if quoted.sum() >= _MINIMUM_FILLS:
         half = side * (price - columns["mid_price"]) / columns["mid_price"]
-        parts["half_spread"] = (*mean(half, quoted), days[quoted], "side x (fill - mid)")
+        put("half_spread", quoted, "side x (fill - mid)", half, ones)
     if impacted.sum() >= _MINIMUM_FILLS:
-        # Divided by sigma: the noise of a shortfall grows with it, and the slope stays a.
-        observed = columns["impact_usd"] / (value * sigma) - lasting
-        parts["temporary_impact"] = (
-            observed[impacted], np.sqrt(share)[impacted], days[impacted], "impact less permanent, over sigma"
-        )  # fmt: skip
+        put("temporary_impact", impacted, "impact less permanent", columns["impact_usd"] / (value * sigma), root)
+    elif (quoted & known).sum() >= _MINIMUM_FILLS:
+        moved = side * (columns["mid_price"] / columns["reference_price"] - 1.0)
+        put("temporary_impact", quoted & known, "side x (mid - reference) less permanent", moved / sigma, root)
     else:
-        total = side * (price - columns["reference_price"]) / columns["reference_price"]
-        known = np.isfinite(total)
-        observed = (total - prior.half_spread.value) / sigma - lasting
-        parts["temporary_impact"] = (
-            observed[known], np.sqrt(share)[known], days[known], "total shortfall"
-        )  # fmt: skip
+        total = side * (price / columns["reference_price"] - 1.0)
+        put("temporary_impact", known, "total shortfall less what no size moves", total / sigma, root, 1.0 / sigma)
     return {name: _estimate(getattr(prior, name).value, parts.get(name), settings, generator) for name in COEFFICIENTS}
 
 
 _NUMERIC = frozenset(CALIBRATION_COLUMNS) - {"session", "source"}
 
 
-def _estimate(
-    prior: float,
-    part: tuple[FloatArray, FloatArray, npt.NDArray[np.int64], str] | None,
-    settings: CostSettings,
-    generator: np.random.Generator,
-) -> Estimate:
-    if part is None or len(part[0]) < _MINIMUM_FILLS:
-        return Estimate(None, None, prior, prior, 0 if part is None else len(part[0]), "not identified")
-    observed, regressor, days, source = part
-    raw, weights = _robust_slope(observed, regressor)
-    interval = _interval(observed, regressor, weights, days, generator)
-    count = len(observed)
-    shrink = count / (count + settings.calibration_prior_fills)
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """One regression: the first term's coefficient is the one wanted."""
+
+    source: str
+    observed: FloatArray  # (fills,)
+    terms: FloatArray  # (fills, terms)
+    days: npt.NDArray[np.int64]  # (fills,)
+    held: FloatArray  # (fills,), permanent impact as the prior has it, already taken off ``observed``
+
+
+def _estimate(prior: float, part: _Part | None, settings: CostSettings, generator: np.random.Generator) -> Estimate:
+    count = 0 if part is None else len(part.observed)
+    if part is None or count < _MINIMUM_FILLS or len(np.unique(part.days)) < _MINIMUM_SESSIONS:
+        return Estimate(None, None, prior, prior, count, "not identified")
+    if not _told_apart(part.terms):
+        return Estimate(None, None, prior, prior, count, "not identified: every fill of one size and volatility")
+    raw, weights = _robust_slope(part.observed, part.terms)
+    half = _half_width(part, weights, generator)
     factor = settings.calibration_bound_factor
-    shrunk = prior + shrink * (raw - prior)
+    held = _weighted_slope(part.held, part.terms, weights)
+    interval = (max(0.0, raw - half - (factor - 1.0) * held), max(0.0, raw + half + held))
+    raw = max(raw, 0.0)
+    shrunk = prior + count / (count + settings.calibration_prior_fills) * (raw - prior)
     proposed = min(max(shrunk, prior / factor), prior * factor) if prior else shrunk
-    return Estimate(raw, interval, proposed, prior, count, source)
+    return Estimate(raw, interval, proposed, prior, count, part.source)
 
 
-def _robust_slope(observed: FloatArray, regressor: FloatArray) -> tuple[float, FloatArray]:
-    """Huber's M-estimate of a slope through the origin, at least zero, and its final weights."""
+def _told_apart(terms: FloatArray) -> bool:
+    """Whether the first term varies by more than rounding beside the others."""
+    first, others = terms[:, 0], terms[:, 1:]
+    left = first - others @ np.linalg.lstsq(others, first, rcond=None)[0] if others.shape[1] else first
+    return float(np.linalg.norm(left)) > _ROUNDING * float(np.linalg.norm(first))
+
+
+def _coefficients(moments: FloatArray, products: FloatArray) -> FloatArray:
+    """First coefficient of least squares from X'WX (..., k, k) and X'Wy (..., k)."""
+    return np.asarray((np.linalg.pinv(moments, hermitian=True) @ products[..., None])[..., 0, 0])
+
+
+def _weighted_slope(observed: FloatArray, terms: FloatArray, weights: FloatArray) -> float:
+    return float(_coefficients(terms.T @ (weights[:, None] * terms), terms.T @ (weights * observed)))
+
+
+def _robust_slope(observed: FloatArray, terms: FloatArray) -> tuple[float, FloatArray]:
+    """Huber's M-estimate of the first term's coefficient, and its final weights."""
     weights = np.ones_like(observed)
-    slope = 0.0
     for _ in range(_ITERATIONS):
-        slope = float((weights * regressor * observed).sum() / (weights * regressor**2).sum())
-        residual = np.abs(observed - slope * regressor)
+        root = np.sqrt(weights)
+        fitted = np.linalg.lstsq(root[:, None] * terms, root * observed, rcond=None)[0]
+        residual = np.abs(observed - terms @ fitted)
         scale = _MAD_TO_SIGMA * float(np.median(residual))
         if scale == 0.0:
             break
         weights = np.minimum(1.0, _HUBER * scale / np.maximum(residual, 1e-300))
-    return max(slope, 0.0), weights
+    return float(fitted[0]), weights
 
 
-def _interval(
-    observed: FloatArray,
-    regressor: FloatArray,
-    weights: FloatArray,
-    days: npt.NDArray[np.int64],
-    generator: np.random.Generator,
-) -> tuple[float, float]:
-    """Bootstrap by session, with the robust weights held: fills of one day share its noise."""
-    top = np.bincount(days, weights * regressor * observed)
-    bottom = np.bincount(days, weights * regressor**2)
-    present = np.flatnonzero(bottom)
-    drawn = generator.integers(0, len(present), size=(_DRAWS, len(present)))
-    slopes = top[present][drawn].sum(axis=1) / bottom[present][drawn].sum(axis=1)
-    low, high = np.percentile(np.maximum(slopes, 0.0), _INTERVAL)
-    return float(low), float(high)
+def _half_width(part: _Part, weights: FloatArray, generator: np.random.Generator) -> float:
+    """Half a 95% interval, bootstrapped by session: fills of one session share its noise.
+
+    The robust weights are held, which understates the spread by the share of fills that they leave whole
+    (Huber 1981, section 6.6). Student's t, and the bootstrap's missing degree of freedom, for few sessions.
+    """
+    from scipy.special import stdtrit
+
+    width = part.terms.shape[1]
+    wide = weights[:, None] * part.terms
+    days, place = np.unique(part.days, return_inverse=True)
+    moments, products = np.zeros((len(days), width, width)), np.zeros((len(days), width))
+    np.add.at(moments, place, wide[:, :, None] * part.terms[:, None, :])
+    np.add.at(products, place, wide * part.observed[:, None])
+    drawn = generator.integers(0, len(days), size=(_DRAWS, len(days)))
+    times = np.stack([np.bincount(draw, minlength=len(days)) for draw in drawn]).astype(np.float64)
+    slopes = _coefficients(np.tensordot(times, moments, 1), times @ products)
+    spread = float(slopes.std(ddof=1)) * (len(days) / (len(days) - 1)) ** 0.5
+    held = float(weights.mean() / (weights == 1.0).mean())
+    return float(stdtrit(len(days) - 1, _UPPER_TAIL)) * spread * held
 
 
 def _proposed(prior: CostModel, estimates: dict[str, Estimate], dated: str) -> CostModel:

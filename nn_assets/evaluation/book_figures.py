@@ -36,7 +36,7 @@ class StudyTerms:
     sessions_per_year: int
     trials: int = 1
     trial_sharpes: tuple[float, ...] = ()  # net, per session
-    cash_rate_per_session: float = 0.0
+    cash_rate_per_session: float | FloatArray = 0.0  # an array is of shape (sessions,)
 
 
 def spread_of_trials(trial_sharpes: tuple[float, ...], observations: int) -> float:
@@ -76,7 +76,8 @@ def book_figures(
     values["return_sessions"] = len(net)
     if len(net) < _MINIMUM_RETURNS:
         return values, dict.fromkeys(_NAMES, f"{len(net)} returns; ratios need {_MINIMUM_RETURNS}")
-    excess = net - terms.cash_rate_per_session
+    cash = np.broadcast_to(np.asarray(terms.cash_rate_per_session, dtype=np.float64), track.net.shape)[rows]
+    excess = net - cash
     values |= {
         "return_per_year": _finite(net.mean() * per_year),
         "volatility_per_year": _finite(net.std(ddof=1) * math.sqrt(per_year)),
@@ -86,7 +87,7 @@ def book_figures(
     if np.ptp(excess) <= 1e-12:
         why = "the book held no position: its return is the same in every session"
     else:
-        values |= _ratios(excess, gross - terms.cash_rate_per_session, terms)
+        values |= _ratios(excess, gross - cash, terms)
         why = "it is not defined for these returns"
     absent = {name: why for name, value in values.items() if value is None}
     known = values["sharpe_net"]

@@ -46,7 +46,7 @@ def study_figures(
     sessions_per_year: int,
     trials: int = 1,
     trial_sharpes: Sequence[float] = (),
-    cash_rate_per_session: float = 0.0,
+    cash_rate_per_session: float | FloatArray = 0.0,
     by_fold: bool = True,
 ) -> StudyFigures:
     """Take every figure of an out-of-sample record.
@@ -64,7 +64,7 @@ def study_figures(
     trial_sharpes : sequence of float
         Their net Sharpe ratios *per session*, as far as on record; fewer than ten say too little of
         their spread, and the spread of worthless trials stands in.
-    cash_rate_per_session : float
+    cash_rate_per_session : float or array of shape (sessions,)
         Fraction; Sharpe ratios are in excess of it.
     by_fold : bool
         Without it ``folds`` stays empty: a month's verdict needs the totals of its prefix only, and

@@ -142,14 +142,25 @@ def _unattended(strategy: Strategy, latched: int) -> Controls:
 
 
 class BuyAndHold:
-    """Equal weights bought at the first session's close and held: the yardstick, without costs.
+    """Equal weights bought at the first session's close and held: the yardstick.
 
-    A symbol without a bar that day, or not among its candidates, is left out; a missing bar later keeps
-    the last price. Each session's return is that of the prices known at it. Scenes are given in order of
-    time, and none is kept.
+    It pays what its purchase costs, spread, commission and impact by the cost model; it holds no cash and
+    borrows none, so nothing is financed. A symbol without a bar that day, without a volume or volatility to
+    price its purchase by, or not among its candidates, is left out; a missing bar later keeps the last
+    price. Each session's return is that of the prices known at it. Scenes are given in order of time, and
+    none is kept.
+
+    Parameters
+    ----------
+    capital_usd : float
+        What is bought for; its impact depends on it.
+    costs : CostModel
+        In force on the first session.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, capital_usd: float, costs: CostModel) -> None:
+        self._capital_usd, self._costs = capital_usd, costs
+        self._entry_cost = 0.0
         self._returns: dict[int, float] = {}
         self._start = self._last = -1
         self._wealth, self._there = np.ones(0), np.zeros(0, dtype=np.bool_)
@@ -172,13 +183,19 @@ class BuyAndHold:
         self._there = np.isfinite(close[self._start]) & (close[self._start] > 0.0)
         if scene.labels.candidates is not None:
             self._there &= scene.labels.candidates[self._start]
+        market, names = scene.market, max(int(self._there.sum()), 1)
+        adv, volatility = market.adv_usd[self._start], market.volatility[self._start]
+        cost = self._costs.cost_fraction(self._capital_usd / names, adv, volatility)
+        self._there &= np.isfinite(cost)
         self._wealth = np.ones(int(self._there.sum()))
+        self._entry_cost = float(cost[self._there].mean()) if self._there.any() else 0.0
         self._returns[self._start] = 0.0
 
     @property
     def track(self) -> BookTrack:
         """What it earned, on the session axis up to the last session held."""
-        net = np.array([self._returns.get(row, np.nan) for row in range(self._last + 1)])
-        turnover = np.where(np.isfinite(net), 0.0, np.nan)
-        turnover[self._start] = 1.0
-        return BookTrack(net, net.copy(), turnover)
+        gross = np.array([self._returns.get(row, np.nan) for row in range(self._last + 1)])
+        turnover = np.where(np.isfinite(gross), 0.0, np.nan)
+        net = gross.copy()
+        turnover[self._start], net[self._start] = 1.0, gross[self._start] - self._entry_cost
+        return BookTrack(net, gross, turnover)

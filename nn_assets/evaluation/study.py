@@ -17,6 +17,7 @@ from nn_assets.evaluation.verdict import Verdict, verdict
 from nn_assets.features.labels import Labels
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts
+from nn_assets.market.cash import cash_rates
 from nn_assets.oversight.reference import DriftReference
 from nn_assets.portfolio.late_actions import LateActions
 from nn_assets.session.drift_watch import DriftWatch, drift_watch
@@ -110,7 +111,7 @@ def run_study(
     """
     rows = material.rows
     players = {estimator: _Player(strategy, sessions_per_year, material, estimator) for estimator in ESTIMATORS}
-    yardstick = BuyAndHold()
+    yardstick = BuyAndHold(strategy.portfolio.initial_capital_usd, material.costs(rows[0]))
     labels: dict[int, Labels] = {}
     regimes = np.full(len(material.sessions), "", dtype="U32")
     for known in material.known():
@@ -234,6 +235,6 @@ def _figures(
         sessions_per_year=sessions_per_year,
         trials=trials,
         trial_sharpes=trial_sharpes,
-        cash_rate_per_session=strategy.market.cash_rate_annual_fraction / sessions_per_year,
+        cash_rate_per_session=cash_rates(strategy.market, record.sessions) / sessions_per_year,
         by_fold=by_fold,
     )

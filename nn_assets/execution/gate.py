@@ -20,6 +20,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 REASON_CODES = (
     "late_action",
+    "unfinished_run",
     "halted",
     "quantity",
     "missing_reference",
@@ -32,7 +33,8 @@ REASON_CODES = (
 )
 """In the order in which they are looked at; an order is denied with the first that holds.
 
-``late_action`` denies orders under way when the book that sized them is mended by a late corporate action.
+``late_action`` denies orders under way when the book that sized them is mended by a late corporate action,
+``unfinished_run`` those that were put on record only after they were due.
 """
 
 _EXPOSURE_SLACK = 0.02

@@ -101,7 +101,10 @@ def forward_returns(panel: Panel, label: LabelSettings) -> FloatArray:
 
 
 def make_labels(
-    panel: Panel, label: LabelSettings, cash_rate_per_session: float = 0.0, candidates: BoolArray | None = None
+    panel: Panel,
+    label: LabelSettings,
+    cash_rate_per_session: float | FloatArray = 0.0,
+    candidates: BoolArray | None = None,
 ) -> Labels:
     """Labels of every row: one if the risk-adjusted own return is positive.
 
@@ -114,8 +117,8 @@ def make_labels(
     ----------
     panel : Panel, arrays of shape (bars, symbols)
     label : LabelSettings
-    cash_rate_per_session : float
-        Fraction per session, simple.
+    cash_rate_per_session : float or array of shape (bars,)
+        Fraction per session, simple; that of the decision session holds over the horizon.
     candidates : array of bool, shape (bars, symbols), optional
         Who may be trained on: the universe's members of each session; no one else has a label, nor a
         say in the median. Everyone when left out.
@@ -135,7 +138,8 @@ def make_labels(
         judged = forward if candidates is None else np.where(candidates, forward, np.nan)
         own = forward - _median_over_symbols(judged, panel.symbols)
     else:
-        own = forward - cash_rate_per_session * label.horizon_sessions
+        cash = np.broadcast_to(np.asarray(cash_rate_per_session, dtype=np.float64), len(forward))
+        own = forward - cash[:, None] * label.horizon_sessions
     sigma = rolling_volatility(panel, _VOLATILITY_SESSIONS)
     labelled = np.isfinite(own) & (sigma > 0.0)
     adjusted = np.full(own.shape, np.nan)

@@ -19,6 +19,7 @@ from nn_assets.errors import PublicationError
 from nn_assets.features.catalogue import SERIES_FEATURES, compute_features, with_series_features
 from nn_assets.features.labels import Labels, make_labels
 from nn_assets.learning.address import code_version
+from nn_assets.market.cash import cash_rates
 from nn_assets.market.facts.actions import actions_as_of
 from nn_assets.market.facts.bars import as_of as known_bars
 from nn_assets.market.facts.bars import restated_since
@@ -113,7 +114,7 @@ class Cut:
     def labels(self) -> Labels:
         """What is learned; row t is known from its ``realised_row`` on, NaN where that lies beyond the axis."""
         strategy = self.facts.strategy
-        rate = strategy.market.cash_rate_annual_fraction / self.facts.sessions_per_year
+        rate = cash_rates(strategy.market, self.sessions) / self.facts.sessions_per_year
         return make_labels(self.panel.total_return(), strategy.label, rate, self.members)
 
     @cached_property

@@ -20,7 +20,7 @@ from nn_assets.features.labels import Labels
 from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import Panel
 from nn_assets.operations.asof.actions import data_hash_of
-from nn_assets.operations.asof.controls import breaker_reset_for, fill_moment, kill_switch_at
+from nn_assets.operations.asof.controls import breaker_reset_for, fill_moment, kill_switch_at, unfinished_run_before
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.series import series_known
@@ -179,4 +179,5 @@ class SessionView:
             kill_switch=kill_switch_at(ledger, strategy, self.moment),
             kill_switch_before_fill=kill_switch_at(ledger, strategy, fill_moment(strategy, self.session)),
             breaker_reset=breaker_reset_for(ledger, strategy, self.session),
+            unfinished_run=unfinished_run_before(ledger, strategy, self.session, self._facts.decision_moments),
         )

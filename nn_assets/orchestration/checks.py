@@ -1,27 +1,28 @@
-"""Asset checks that look at what is stored: one property each."""
+"""Asset checks that look at what is stored: one property each. One that had nothing to compare is no pass."""
 
 from collections.abc import Callable
 
 import dagster as dg
 import numpy as np
 
-from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.operations.decisions.lookahead import (
     features_repeat_when_cut,
     signals_repeat_forecasts,
 )
 from nn_assets.operations.decisions.rederivation import rederive_decisions
 from nn_assets.operations.history import History
-from nn_assets.orchestration.naming import asset_key
+from nn_assets.orchestration.naming import asset_key, judged
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.audit import verify_since_last
 
 __all__ = ["strategy_checks"]
 
-Judge = Callable[[History], tuple[bool, str]]
+Judge = Callable[[History], tuple[bool | None, str]]
+"""Whether the property holds (None: there was nothing to compare), and what was found."""
 
 _MOST_NAMED = 20
+_RECENT_SESSIONS = 20
 
 
 def strategy_checks(strategy: Strategy) -> list[dg.AssetChecksDefinition]:
@@ -33,50 +34,58 @@ def _check(strategy: Strategy, asset: str, name: str, description: str, judge: J
     @dg.asset_check(asset=asset_key(strategy, asset), name=name, description=description)
     def check(stores: dg.ResourceParam[StoresResource]) -> dg.AssetCheckResult:
         with stores.history(strategy) as history:
-            passed, found = judge(history)
-        return dg.AssetCheckResult(passed=passed, description=found)
+            held, found = judge(history)
+        return judged(found, held=held)
 
     return check
 
 
-def _no_look_ahead(history: History) -> tuple[bool, str]:
+def _no_look_ahead(history: History) -> tuple[bool | None, str]:
+    if not np.isfinite(np.asarray(history.view().cube.values)).any():
+        return None, "no feature has a value"
     differing, cuts = features_repeat_when_cut(history)
     return not differing, "; ".join(differing) or f"equal at {', '.join(str(cut.date()) for cut in cuts)}"
 
 
-def _finite_or_missing(history: History) -> tuple[bool, str]:
-    values = np.asarray(history.view().cube.values)
-    infinite = int(np.isinf(values).sum())
-    return infinite == 0, f"{infinite} infinite values, {float(np.isnan(values).mean()):.2%} missing"
+def _have_values(history: History) -> tuple[bool | None, str]:
+    cube = history.view().cube
+    recent = np.isfinite(np.asarray(cube.values)[-_RECENT_SESSIONS:])
+    if recent.size == 0:
+        return None, "no session, no symbol or no feature"
+    silent = [name for place, name in enumerate(cube.names) if not recent[:, :, place].any()]
+    share = f"{1.0 - float(recent.mean()):.2%} of the last {len(recent)} sessions' values are missing"
+    return not silent, f"no value of {', '.join(silent)}; {share}" if silent else share
 
 
-def _study_and_live_agree(history: History) -> tuple[bool, str]:
+def _study_and_live_agree(history: History) -> tuple[bool | None, str]:
     compared, differing = signals_repeat_forecasts(history)
     if not compared:
-        return True, "nothing to compare: no study holds a forecast by the model that decided the same session"
+        return None, "no study holds a forecast by the model that decided the same session"
     return not differing, "; ".join(differing[:_MOST_NAMED]) or f"{compared} signals equal the study's forecasts"
 
 
-def _backtest_rederives(history: History) -> tuple[bool, str]:
+def _backtest_rederives(history: History) -> tuple[bool | None, str]:
     done = rederive_decisions(history, "backtest_rederives_decisions")
     whole = f"the whole: nn-assets audit decisions --strategy {history.strategy.name}"
-    return not done.differing, f"{done.sentence}; {whole}"
+    compared = done.played or done.before
+    return not done.differing if compared else None, f"{done.sentence}; {whole}"
 
 
-def _ledger_intact(history: History) -> tuple[bool, str]:
+def _ledger_intact(history: History) -> tuple[bool | None, str]:
     report = verify_since_last(history.stores.ledger, run_id="ledger_is_intact")
     verified = (
         f"{report.entries} entries verify, those after entry {report.since.sequence}; the whole: nn-assets audit verify"
     )
-    return report.ok, str(report.first_broken or verified)
+    empty = report.ok and report.head.sequence == 0
+    return None if empty else report.ok, str(report.first_broken or verified)
 
 
-def _costs_grow(history: History) -> tuple[bool, str]:
-    ledger, strategy = history.stores.ledger, history.strategy
-    model = cost_model(ledger, strategy, costs_in_force(ledger, strategy.name).newest)
-    shares = model.cost_fraction(np.array([1e4, 1e5, 1e6]), 1e8, 0.01)
-    # Without impact coefficients a cost may be flat, never falling.
-    return bool((np.diff(shares) >= 0.0).all()), f"fractions {shares.tolist()} of 10 k, 100 k and 1 M USD"
+def _coefficients_recovered(history: History) -> tuple[bool | None, str]:
+    newest = history.stores.ledger.last_appended("cost_models", strategy=history.strategy.name)
+    figures = {} if newest is None else newest["figures"]
+    if figures.get("recovered") is None:
+        return None, str(figures.get("reason", "no recalibration is on record"))
+    return bool(figures["recovered"]), f"{figures['fills']} paper fills; {figures['reason']}"
 
 
 _REDERIVED = (
@@ -90,7 +99,7 @@ _CHECKS: tuple[tuple[str, str, str, Judge], ...] = (
         "Features computed on history cut at several sessions equal those stored, to the bit.",
         _no_look_ahead,
     ),
-    ("features", "values_are_finite_or_missing", "No feature is infinite.", _finite_or_missing),
+    ("features", "features_have_values", "Every feature has a value in the last 20 sessions.", _have_values),
     (
         "daily_signals",
         "study_and_live_agree",
@@ -111,8 +120,8 @@ _CHECKS: tuple[tuple[str, str, str, Judge], ...] = (
     ),
     (
         "cost_model",
-        "costs_never_fall_with_size",
-        "The cost model in force never charges a smaller share for a larger order.",
-        _costs_grow,
+        "paper_fills_recover_the_coefficients",
+        "The last recalibration on paper fills, whose coefficients are known, found them again.",
+        _coefficients_recovered,
     ),
 )

@@ -1,4 +1,4 @@
-"""Keys, groups and tags of a strategy's assets, in one place."""
+"""Keys, groups and tags of a strategy's assets, and how a check is told, in one place."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ __all__ = [
     "asset_key",
     "described",
     "effective_strategy",
+    "judged",
     "refresh_session",
 ]
 
+NOTHING_TO_COMPARE = "nothing to compare"
 STRATEGY_TAG = "nn_assets/strategy"
 REFIT_TAG = "nn_assets/refit_every_months"
 """Run tag that replaces ``walk_forward.refit_every_months`` for one study."""
@@ -54,3 +56,25 @@ def effective_strategy(strategy: Strategy, tags: dict[str, str]) -> Strategy:
 def refresh_session(tags: dict[str, str]) -> pd.Timestamp | None:
     """The session after whose close a run refreshes the model; None where it is no refresh."""
     return pd.Timestamp(tags[REFRESH_TAG]) if REFRESH_TAG in tags else None
+
+
+def judged(
+    found: str,
+    *,
+    held: bool | None,
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+    **about: Any,
+) -> dg.AssetCheckResult:
+    """What a check says: whether its property holds, or, where ``held`` is None, that there was nothing to compare.
+
+    The latter is no pass and no fault: a warning.
+
+    Parameters
+    ----------
+    about
+        Further arguments of the result: ``check_name``, ``asset_key``, ``metadata``.
+    """
+    if held is None:
+        told = found if found.startswith(NOTHING_TO_COMPARE) else f"{NOTHING_TO_COMPARE}: {found}"
+        return dg.AssetCheckResult(passed=False, severity=dg.AssetCheckSeverity.WARN, description=told, **about)
+    return dg.AssetCheckResult(passed=held, severity=severity, description=found, **about)

@@ -8,6 +8,7 @@ import dagster as dg
 import pandas as pd
 
 from nn_assets.market.calendar.sessions import next_session
+from nn_assets.operations.asof.refreshes import DRIFT_ASKS
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.outcomes import kept_text
 from nn_assets.orchestration.naming import REFRESH_TAG, STRATEGY_TAG
@@ -29,9 +30,11 @@ def strategy_sensors(strategy: Strategy, stores: StoresResource, *, study_job: s
             events = opened.ledger.read(
                 "refresh_requests", strategy.name, after_sequence=cursor, bookkeeping=True
             ).sort_values("sequence")
-        if events.empty:
+        # One request stands at a time: of several, the newest. What became of earlier ones is told in rows too.
+        asking = events[events["cause"] == DRIFT_ASKS].tail(1)
+        if asking.empty:
             return dg.SkipReason("no drift event since the last look at the ledger")
-        asked = [_refresh(strategy, str(row.event_id), row.session) for row in events.itertuples()]
+        asked = [_refresh(strategy, str(row.event_id), row.session) for row in asking.itertuples()]
         # The last session of a stated history has no month after it.
         known = set(month_partitions(strategy).get_partition_keys())
         requests = [request for request in asked if request.partition_key in known]

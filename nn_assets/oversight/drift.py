@@ -68,6 +68,8 @@ class DriftReport:
     joint_features : tuple of str
         The features whose ratio lies above ``joint_critical``, in order of name.
     message : str
+    model_id : str
+        The model in force, whose reference the session was held against.
     """
 
     session: pd.Timestamp
@@ -76,6 +78,7 @@ class DriftReport:
     joint_critical: float
     joint_features: tuple[str, ...]
     message: str
+    model_id: str = ""
 
     @property
     def prediction_drifted(self) -> bool:
@@ -91,6 +94,12 @@ class DriftReport:
     def asks_retraining(self) -> bool:
         """Whether forecasts have strayed beyond the floor and the value that rings four times a year."""
         return any(found.asks_retraining for found in self.statistics if found.layer == "prediction")
+
+    @property
+    def retraining_reasons(self) -> tuple[str, ...]:
+        """The forecasts' tests that ask for a refresh, one sentence each."""
+        asking = [found for found in self.statistics if found.layer == "prediction" and found.asks_retraining]
+        return tuple(f"{found.name} {found.statistic:.3f} > {found.retraining_critical:.3f}" for found in asking)
 
     def to_frame(self) -> pd.DataFrame:
         """One row per test: session, layer, name, statistic, critical, autocorrelation, drifted."""
@@ -189,12 +198,12 @@ class DriftMonitor:
             )
         if row + 1 < self._window:
             message = f"not enough sessions: {row + 1} of {self._window}"
-            return DriftReport(session, (), nan, reference.multiplier, (), message)
+            return DriftReport(session, (), nan, reference.multiplier, (), message, reference.model_id)
         tested = [
             *(t for series in reference.forecasts for t in self._tests("prediction", series, forecasts)),
             *(t for series in reference.features for t in self._tests("feature", series, features)),
         ]
-        return _with_joint(session, tuple(tested), reference.multiplier)
+        return _with_joint(session, tuple(tested), reference)
 
     def _tests(self, layer: str, series: MonitoredSeries, rows: FloatArray) -> list[DriftStatistic]:
         values = rows[:, series.column]
@@ -231,7 +240,10 @@ class DriftMonitor:
         return [ks, cusum]
 
 
-def _with_joint(session: pd.Timestamp, statistics: tuple[DriftStatistic, ...], multiplier: float) -> DriftReport:
+def _with_joint(
+    session: pd.Timestamp, statistics: tuple[DriftStatistic, ...], reference: DriftReference
+) -> DriftReport:
+    multiplier = reference.multiplier
     tested = [found for found in statistics if found.layer == "feature"]
     ratios = np.array([found.statistic / found.critical for found in tested])
     names = [found.feature for found in tested]
@@ -239,4 +251,4 @@ def _with_joint(session: pd.Timestamp, statistics: tuple[DriftStatistic, ...], m
     beyond = {name for name, ratio in zip(names, ratios, strict=True) if ratio > multiplier}
     blind = [found.name for found in statistics if np.isnan(found.statistic)]
     message = f"too few values: {', '.join(blind)}" if blind else ""
-    return DriftReport(session, statistics, third, multiplier, tuple(sorted(beyond)), message)
+    return DriftReport(session, statistics, third, multiplier, tuple(sorted(beyond)), message, reference.model_id)

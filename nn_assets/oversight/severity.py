@@ -13,6 +13,7 @@ from nn_assets.oversight.slippage import SlippageTest, slippage_breach
 from nn_assets.settings import OversightSettings
 
 __all__ = [
+    "STATES",
     "Severity",
     "SlippageTest",
     "State",

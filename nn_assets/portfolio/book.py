@@ -168,8 +168,8 @@ class Book:
         prices: FloatArray,
         settings: PortfolioSettings,
         *,
-        stale_data: bool = False,
-        unfinished_run: bool = False,
+        stale_share: float = 0.0,
+        unfinished_run: str | None = None,
     ) -> tuple[Book, PortfolioState]:
         """Value the book at the close, move its peaks, and let the breakers look at it.
 
@@ -177,6 +177,8 @@ class Book:
         ----------
         prices : ndarray, shape (symbols,)
             Closes. A missing or non-positive price keeps the last mark.
+        stale_share, unfinished_run
+            As in :func:`~nn_assets.portfolio.breakers.fired_breaker`.
         """
         usable = np.isfinite(prices) & (prices > 0.0)
         valued = replace(self, price=np.where(usable, prices, self.price))
@@ -188,7 +190,7 @@ class Book:
             week_peak_usd=book.week_peak_usd,
             high_water_mark_usd=book.high_water_mark_usd,
             settings=settings,
-            stale_data=stale_data,
+            stale_share=stale_share,
             unfinished_run=unfinished_run,
         )
         book = replace(book, breaker=latched(self.breaker, fired))

@@ -100,8 +100,8 @@ def fired_breaker(
     week_peak_usd: float,
     high_water_mark_usd: float,
     settings: PortfolioSettings,
-    stale_data: bool = False,
-    unfinished_run: bool = False,
+    stale_share: float = 0.0,
+    unfinished_run: str | None = None,
 ) -> Breaker | None:
     """Return the strictest breaker that the figures of a session fire, or ``None``.
 
@@ -113,14 +113,24 @@ def fired_breaker(
     ----------
     equity_usd, previous_equity_usd, week_peak_usd, high_water_mark_usd : float
         Dollars; the peaks are positive.
+    stale_share : float
+        Share of the symbols without a close of this session, or whose bar repeats the one before; 0 to 1.
+    unfinished_run : str, optional
+        Why the positions are not known to be those on record; None where they are.
     """
     session = 1.0 - equity_usd / previous_equity_usd
     week = 1.0 - equity_usd / week_peak_usd
     drawdown = 1.0 - equity_usd / high_water_mark_usd
-    if unfinished_run or not all(map(_is_number, (session, week, drawdown))):
+    if unfinished_run is not None:
+        return Breaker("unfinished_run", unfinished_run)
+    if not all(map(_is_number, (session, week, drawdown))):
         return Breaker("unfinished_run", "equity, or a peak that it is measured from, is not a number")
-    if stale_data:
-        return Breaker("stale_data", "no symbol has a close for this session")
+    if not stale_share <= settings.stale_symbols_limit_fraction:
+        return Breaker(
+            "stale_data",
+            f"{stale_share:.0%} of the symbols have no close of this session or repeat the bar before, "
+            f"over the limit of {settings.stale_symbols_limit_fraction:.0%}",
+        )
     for kind, loss, limit in (
         ("drawdown", drawdown, settings.drawdown_limit_fraction),
         ("weekly_loss", week, settings.weekly_loss_limit_fraction),

@@ -72,7 +72,7 @@ class SuiteResult:
 def validate_overview(found: Overview, settings: GateSettings) -> tuple[SuiteResult, ...]:
     """Hold the aggregates against the strategy's limits, suite by suite, in the order of ``SUITES``.
 
-    Values that are NaN (too few to compare) break nothing.
+    Values that are NaN (too few to compare) break nothing; a suite with no other value is no pass.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def validate_overview(found: Overview, settings: GateSettings) -> tuple[SuiteRes
             validated = batch.get_batch({"dataframe": given}).validate(suite, result_format=shown)
         except Exception as error:
             raise _failed(name, f"{type(error).__name__}: {error}") from error
-        results.append(_result(name, validated, key))
+        results.append(_result(name, validated, key, given))
     return tuple(results)
 
 
@@ -124,7 +124,7 @@ def _suites(
     some = settings.max_missing_symbols_fraction
     limits = {"min_value": 1.0 / ratio, "max_value": ratio, "mostly": mostly}
     changed = [between(column=column, **limits) for column in ("volume_ratio", "volatility_ratio")]
-    shift = float(found.returns["shift"].sum()) if len(found.returns) else 0.0
+    shift = float(found.returns["shift"].sum()) if len(found.returns) else float("nan")
     allowed = round(settings.usual_shift_limit + found.shift_noise, _DIGITS)
     return {
         "usual_volume": (sessions, "session", [between(column="share", min_value=1.0 - some, max_value=1.0 + some)]),
@@ -146,8 +146,10 @@ def _suites(
     }
 
 
-def _result(name: str, validated: Any, key: str) -> SuiteResult:
+def _result(name: str, validated: Any, key: str, given: pd.DataFrame) -> SuiteResult:
     lines: list[str] = []
+    columns = [each.expectation_config.kwargs["column"] for each in validated.results]
+    silent = [column for column in columns if column in given and not given[column].notna().any()]
     for each in validated.results:
         raised = [info for info in _exceptions(each.exception_info) if info.get("raised_exception")]
         if raised:
@@ -160,9 +162,13 @@ def _result(name: str, validated: Any, key: str) -> SuiteResult:
             )
     held, asked = (validated.statistics[which] for which in ("successful_expectations", "evaluated_expectations"))
     detail = f"{held} of {asked} expectations met" + (f"; values beyond their limits: {len(lines)}" if lines else "")
-    return SuiteResult(
-        name, bool(validated.success), detail, tuple(lines[:_MOST_NAMED]), _REMEDIES[name], _sections(validated)
-    )
+    if silent:
+        detail += f"; nothing to compare in {', '.join(silent)}"
+    compared = len(silent) < len(columns)
+    if not compared:
+        detail = f"nothing to compare: too few bars for {', '.join(silent)}"
+    passed, named = bool(validated.success) and compared, tuple(lines[:_MOST_NAMED])
+    return SuiteResult(name, passed, detail, named, _REMEDIES[name], _sections(validated))
 
 
 def _exceptions(told: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -7,7 +7,7 @@ of it is sized by ``portfolio/decide.py``, and ``execution/orders.py`` turns tar
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,12 @@ from nn_assets.execution.gate import GateState, pass_gate
 from nn_assets.execution.orders import Orders, orders_after_actions, targets_to_orders
 from nn_assets.execution.paper import Bar, Liquidity, fill_orders, loss_beyond_stops, stop_fills
 from nn_assets.market.calendar.sessions import next_session, previous_session
+from nn_assets.market.cash import cash_rates
 from nn_assets.oversight.drift import DriftReport
+from nn_assets.oversight.refreshes import RefreshWatch, next_refresh_watch, stricter_state
 from nn_assets.oversight.severity import (
     Severity,
+    State,
     TradingState,
     initial_trading_state,
     next_trading_state,
@@ -52,11 +55,17 @@ class Standing:
     orders: Orders
     trading: TradingState
     spending: tuple[Spending, ...] = ()  # of the last sessions, oldest first
+    refresh: RefreshWatch = field(default_factory=RefreshWatch)
 
     @property
     def session(self) -> pd.Timestamp:
         """The session after whose close it holds."""
         return self.trading.session
+
+    @property
+    def trading_state(self) -> State:
+        """What score and requests for a refresh leave of the next session, unless another model decides it."""
+        return stricter_state(self.trading.state, self.refresh.state_under(None))
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,7 @@ class Controls:
     kill_switch: str = "ACTIVE"  # at the decision: for the orders to come
     kill_switch_before_fill: str | None = None  # for the orders under way and stops; None: as at the decision
     breaker_reset: tuple[str, str] | None = None  # person and reason
+    unfinished_run: str | None = None  # why the orders under way cannot have been sent; None where they could
 
     @property
     def switch_before_fill(self) -> str:
@@ -103,6 +113,11 @@ class Round:
     late: LateActions | None = None  # what the book was mended by before the first fill
     released: bool = False  # whether a person released the breaker that was latched as the session began
     cancelled: int = 0  # orders under way that were sized on the book before it was mended
+
+    @property
+    def asks_refresh(self) -> bool:
+        """Whether the session's drift made a new request for a refresh."""
+        return self.standing.refresh.asked == self.session
 
 
 def first_standing(strategy: Strategy, symbols: tuple[str, ...], first: pd.Timestamp) -> Standing:
@@ -159,8 +174,13 @@ def play_session(
     released = facts.controls.breaker_reset is not None and standing.book.breaker is not None
     standing = _released(_converted(standing, facts, strategy.portfolio.lot_size), facts.controls)
     book, fills, beyond = _fill(strategy, costs, sessions_per_year, standing, facts)
-    close = facts.market.close
-    book, state = book.marked(session, close, strategy.portfolio, stale_data=not np.isfinite(close).any())
+    book, state = book.marked(
+        session,
+        facts.market.close,
+        strategy.portfolio,
+        stale_share=facts.market.stale_share,
+        unfinished_run=facts.controls.unfinished_run,
+    )
     book = book.released(session, facts.signals.calibrated_probability)
     if strategy.label.execution == "next_close":
         book = book.stopped_at_close(_blocked_until(strategy, session))
@@ -173,6 +193,9 @@ def play_session(
     if facts.drift is not None:
         slippage = slippage_of(spending, strategy.oversight.slippage_tolerance_fraction)
         found = severity(facts.drift, slippage)
+    refresh = standing.refresh
+    if facts.drift is not None:
+        refresh = next_refresh_watch(standing.refresh, facts.drift, strategy.oversight)
     trading = next_trading_state(standing.trading, found, strategy.oversight, session, following)
     return Round(
         session=session,
@@ -183,7 +206,7 @@ def play_session(
         found=found,
         decision=decision,
         orders=orders,
-        standing=Standing(book, orders, trading, spending),
+        standing=Standing(book, orders, trading, spending, refresh),
         loss_beyond_stops_usd=beyond,
         turnover_usd=float(sum(np.abs(batch.quantity * batch.price).sum() for batch in fills)),
         late=facts.late,
@@ -249,10 +272,13 @@ def _fill(
         lot_size=strategy.portfolio.lot_size,
         proxy_adv_usd=strategy.portfolio.proxy_adv_usd,
     )
-    book = standing.book.opened(strategy.costs, strategy.market.cash_rate_annual_fraction, sessions_per_year)
+    cash_rate = float(cash_rates(strategy.market, pd.DatetimeIndex([market.session]))[0])
+    book = standing.book.opened(strategy.costs, cash_rate, sessions_per_year)
     execution = strategy.label.execution
     switch = facts.controls.switch_before_fill
     sent = _still_sent(standing.orders, book, switch)
+    if facts.controls.unfinished_run is not None:
+        sent = replace(sent, reason_code=tuple(code or "unfinished_run" for code in sent.reason_code))
     ordered = fill_orders(sent, bar, costs, liquidity, strategy.execution, execution)
     beyond = float(loss_beyond_stops(book, ordered).sum())
     book = book.filled(ordered, market.session)
@@ -268,6 +294,7 @@ def _fill(
 
 def _inputs(strategy: Strategy, standing: Standing, facts: SessionFacts, book: Book) -> DecisionInputs:
     signals, market = facts.signals, facts.market
+    refresh = standing.refresh.state_under(None if facts.drift is None else facts.drift.model_id)
     return DecisionInputs(
         symbols=book.symbols,
         session=market.session,
@@ -288,7 +315,7 @@ def _inputs(strategy: Strategy, standing: Standing, facts: SessionFacts, book: B
         drawdown_fraction=book.drawdown_fraction,
         horizon_sessions=strategy.label.horizon_sessions,
         verdict_allows=facts.controls.verdict_allows or strategy.trade_without_verdict,
-        trading_state=standing.trading.state,
+        trading_state=stricter_state(standing.trading.state, refresh),
         breaker=None if book.breaker is None else book.breaker.kind,
         kill_switch=facts.controls.kill_switch,
         regime_scale=market.regime_scale,

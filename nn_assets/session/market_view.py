@@ -46,6 +46,20 @@ class SessionMarket:
     regime_scale: float  # what the regime leaves of a size, 0..1
     split: FloatArray | None = None  # new shares for one old, 1 where none; None where no action is known at all
     dividend: FloatArray | None = None  # cash per share as counted on the session, 0 where none
+    repeated: BoolArray | None = None  # the bar equals the one before in every field
+
+    @property
+    def stale_share(self) -> float:
+        """Share of the symbols lately quoted that have no close of this session, or repeat the bar before.
+
+        Lately: any return within the trailing window. 1 where nothing was quoted, and nothing is.
+        """
+        missing = ~(np.isfinite(self.close) & (self.close > 0.0))
+        seen = np.isfinite(self.trailing_returns).any(axis=0)
+        if not seen.any():
+            return float(missing.all())
+        stale = missing if self.repeated is None else missing | self.repeated
+        return float(stale[seen].mean())
 
 
 @dataclass(frozen=True)
@@ -87,7 +101,18 @@ class MarketView:
             regime_scale=regime_scale(self.regimes, row),
             split=None if actions is None else actions.split[row],
             dividend=None if actions is None else actions.dividend[row],
+            repeated=_repeated(panel, row),
         )
+
+
+def _repeated(panel: Panel, row: int) -> BoolArray:
+    """Symbols whose bar equals the one before in price and volume, shape (symbols,); a volume may be unknown twice."""
+    if row == 0:
+        return np.zeros(len(panel.symbols), dtype=np.bool_)
+    fields = (panel.open, panel.high, panel.low, panel.close)
+    prices = np.logical_and.reduce([field[row] == field[row - 1] for field in fields])
+    now, before = panel.volume[row], panel.volume[row - 1]
+    return np.asarray(prices & ((now == before) | (np.isnan(now) & np.isnan(before))))
 
 
 def market_view(panel: Panel, settings: PortfolioSettings, candidates: BoolArray | None = None) -> MarketView:

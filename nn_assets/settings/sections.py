@@ -32,9 +32,11 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 EARLIEST, LATEST = date(1990, 1, 1), date(2035, 12, 31)  # what the calendars here cover
 NonNegative = Annotated[float, Field(ge=0.0)]
+Rate = Annotated[float, Field(gt=-1.0, lt=1.0)]
 Count = Annotated[int, Field(ge=1)]
 
 
+HIGHEST_SCORE = 7  # of the severity: prediction drift 3, joint feature drift 2, slippage breach 2
 OUT_OF_ORDER = "must lie before"
 # In the order of their days, each with what must come before it.
 _STAGES = {
@@ -53,6 +55,8 @@ class MarketSettings(Section):
     wall clock. Sessions from ``vault_starts`` on are sealed; sessions from ``live_starts`` on are
     decided one by one. ``adjustment_convention`` says what a dividend takes off the prices before it:
     1 - D / the close before (Yahoo), or C / (C + D) with the ex-session's close C (Quandl).
+    ``cash_rates`` takes the place of the constant ``cash_rate_annual_fraction``: annual fractions, each from
+    its date on, or ``us_treasury_bills``, the bundled monthly table.
     """
 
     calendar: str = "XNYS"
@@ -64,7 +68,18 @@ class MarketSettings(Section):
     live_starts: date | None = None
     known_at_lag_minutes: Annotated[int, Field(ge=0)] = 30
     cash_rate_annual_fraction: NonNegative = 0.0
+    cash_rates: Literal["us_treasury_bills"] | dict[date, Rate] | None = None
     adjustment_convention: Literal["previous_close", "ex_close"] = "previous_close"
+
+    @model_validator(mode="after")
+    def _cash_earns_one_rate(self) -> MarketSettings:
+        if self.cash_rates is not None and self.cash_rate_annual_fraction:
+            raise ValueError("market.cash_rates and market.cash_rate_annual_fraction: state one of the two")
+        if isinstance(self.cash_rates, dict) and min(self.cash_rates, default=date.max) > self.history_starts:
+            raise ValueError(
+                f"market.cash_rates must state a rate from market.history_starts {self.history_starts} or before"
+            )
+        return self
 
     @model_validator(mode="after")
     def _in_order(self) -> MarketSettings:
@@ -206,6 +221,7 @@ class PortfolioSettings(Section):
     drawdown_limit_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.08
     weekly_loss_limit_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.04
     session_loss_limit_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.03
+    stale_symbols_limit_fraction: Fraction = 0.50  # without a close, or whose bar repeats the one before
     replay_reset_sessions: Count = 20
     when_paused: Literal["flat", "hold"] = "flat"
 
@@ -217,11 +233,15 @@ class PortfolioSettings(Section):
                 f"{self.weekly_loss_limit_fraction} can never fire before "
                 f"portfolio.drawdown_limit_fraction {self.drawdown_limit_fraction} flattens"
             )
-        if self.session_loss_limit_fraction >= self.drawdown_limit_fraction:
+        if self.session_loss_limit_fraction >= self.weekly_loss_limit_fraction:
             raise ValueError(
                 "portfolio.session_loss_limit_fraction "
-                f"{self.session_loss_limit_fraction} can never fire before "
-                f"portfolio.drawdown_limit_fraction {self.drawdown_limit_fraction} flattens"
+                f"{self.session_loss_limit_fraction} can never fire: a session's loss is part of its week's, "
+                f"and portfolio.weekly_loss_limit_fraction {self.weekly_loss_limit_fraction} fires first"
+            )
+        if self.stale_symbols_limit_fraction >= 1.0:
+            raise ValueError(
+                "portfolio.stale_symbols_limit_fraction 1.0 can never fire: no more than all symbols can be stale"
             )
         return self
 
@@ -249,10 +269,15 @@ class OversightSettings(Section):
     reduce_score: Count = 3
     pause_score: Count = 5
     cooldown_sessions: Count = 5
+    refresh_cooldown_sessions: Count = 60  # between two refreshes that drift asks for: a whole window of new sessions
     slippage_tolerance_fraction: NonNegative = 0.25
 
     @model_validator(mode="after")
     def _reduced_before_paused(self) -> OversightSettings:
+        if self.pause_score > HIGHEST_SCORE:
+            raise ValueError(
+                f"oversight.pause_score {self.pause_score} can never fire: no score is above {HIGHEST_SCORE}"
+            )
         if self.reduce_score >= self.pause_score:
             raise ValueError(
                 f"oversight.reduce_score {self.reduce_score} must lie below oversight.pause_score {self.pause_score}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import product
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,7 +24,11 @@ def fills(
     source: str = "imported",
     half_spread: float = 4.5e-4,
     a: float = 0.15,
+    b: float = 0.03,
     quoted: bool = True,
+    impact_stated: bool = True,
+    drift: float = 0.0,
+    per_session: int = 20,
     outliers: int = 0,
     seed: int = 1,
 ) -> pd.DataFrame:
@@ -32,15 +39,16 @@ def fills(
     sigma = generator.uniform(0.008, 0.03, count)
     size = adv * generator.uniform(1e-4, 1e-2, count) / reference
     x = size * reference / adv
-    day = np.datetime64("2017-01-02") + np.arange(count) // 20
-    impact = a * sigma * np.sqrt(x) * (1 + 0.3 * generator.standard_normal(count)) + 0.03 * sigma * x
+    day = np.datetime64("2017-01-02") + np.arange(count) // per_session
+    impact = a * sigma * np.sqrt(x) * (1 + 0.3 * generator.standard_normal(count)) + b * sigma * x
     impact[:outliers] += 0.2
-    mid = reference * (1 + side * impact)
+    arrival = reference * (1 + drift * sigma * np.random.default_rng([seed, 1]).standard_normal(count))
+    mid = arrival * (1 + side * impact)
     price = mid * (1 + side * half_spread * (1 + 0.2 * generator.standard_normal(count)))
     return pd.DataFrame({
         "session": day.astype("datetime64[ns]"), "quantity": side * size, "price": price,
         "mid_price": mid if quoted else np.nan, "commission_usd": size * price * 1.8e-4,
-        "impact_usd": size * np.abs(mid - reference) if quoted else np.nan, "source": source,
+        "impact_usd": size * np.abs(mid - arrival) if quoted and impact_stated else np.nan, "source": source,
         "reference_price": reference, "adv_usd": adv, "daily_volatility": sigma,
     })  # fmt: skip
 
@@ -122,3 +130,63 @@ def test_a_missing_column_is_named() -> None:
 def test_the_same_fills_give_the_same_bits() -> None:
     first, second = (recalibrate(fills(), PRIOR, SETTINGS, dated="2017-06-30") for _ in range(2))
     assert first.proposed == second.proposed
+
+
+def test_a_mid_without_an_impact_does_not_book_the_half_spread_twice() -> None:
+    """Measured before: 9.0 bps and a = 0.585."""
+    given = fills(half_spread=9e-4, a=0.15, impact_stated=False)
+    found = recalibrate(given, PRIOR, SETTINGS, dated="2017-06-30").estimates
+    assert found["half_spread"].raw == pytest.approx(9e-4, rel=0.02)
+    assert found["temporary_impact"].raw == pytest.approx(0.15, rel=0.05)
+
+
+def test_a_spread_unlike_the_prior_does_not_become_impact_where_nothing_is_quoted() -> None:
+    given = fills(half_spread=9e-4, a=0.15, quoted=False)
+    found = recalibrate(given, PRIOR, SETTINGS, dated="2017-06-30").estimates["temporary_impact"]
+    assert found.raw == pytest.approx(0.15, rel=0.10)
+
+
+GRID = list(product((1e-4, 4.5e-4, 20e-4), (0.05, 0.15, 0.40), (0.0, 0.03, 0.09), (60, 400, 3000)))
+FORMS: dict[str, dict[str, Any]] = {"impact": {}, "mid": {"impact_stated": False}, "nothing": {"quoted": False}}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_truth_of_a_grid_is_recovered_within_the_stated_intervals(form: str) -> None:
+    """Spread x a x b x sample size, with an impact stated, a mid alone, or neither; 95% intervals."""
+    inside = {"half_spread": 0, "temporary_impact": 0}
+    for seed, (half_spread, a, b, count) in enumerate(GRID):
+        given = fills(
+            count, half_spread=half_spread, a=a, b=b, drift=0.1, per_session=1 + count // 100, seed=seed, **FORMS[form]
+        )
+        found = recalibrate(given, PRIOR, SETTINGS, dated="2017-06-30").estimates
+        for name, truth in (("half_spread", half_spread), ("temporary_impact", a)):
+            raw, interval = found[name].raw, found[name].interval
+            if raw is None or interval is None:
+                assert (form, name) == ("nothing", "half_spread")
+                continue
+            inside[name] += interval[0] <= truth <= interval[1]
+        assert found["permanent_impact"].raw is None
+    assert inside["temporary_impact"] >= 0.90 * len(GRID)
+    assert inside["half_spread"] >= 0.90 * len(GRID) or form == "nothing"
+
+
+def test_an_interval_narrows_with_the_number_of_fills() -> None:
+    widths = []
+    for count in (100, 1600):
+        found = recalibrate(fills(count, per_session=2), PRIOR, SETTINGS, dated="2017-06-30").estimates["half_spread"]
+        assert found.interval is not None
+        widths.append(found.interval[1] - found.interval[0])
+    assert widths[1] == pytest.approx(widths[0] / 4.0, rel=0.35)
+
+
+def test_fills_of_fewer_than_ten_sessions_identify_nothing() -> None:
+    result = recalibrate(fills(180), PRIOR, SETTINGS, dated="2017-06-30")
+    assert {one.note for one in result.estimates.values()} == {"not identified"}
+    assert result.proposed == PRIOR
+
+
+def test_fills_of_one_size_and_volatility_cannot_tell_impact_from_spread() -> None:
+    given = fills(quoted=False)
+    value = given["quantity"].abs() * given["price"]
+    same = given.assign(daily_volatility=0.02, adv_usd=value * 400.0)
+    assert recalibrate(same, PRIOR, SETTINGS, dated="2017-06-30").estimates["temporary_impact"].raw is None

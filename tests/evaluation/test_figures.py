@@ -57,6 +57,21 @@ def test_book_figures_are_plain_arithmetic() -> None:
     assert found.probabilistic_sharpe == pytest.approx(expected, abs=2e-3)
 
 
+def test_a_sharpe_ratio_is_in_excess_of_each_sessions_own_cash_rate() -> None:
+    record = made_record(400, drift=0.001)
+    rates = np.where(np.arange(400) < 200, 0.0004, 0.0)
+    found = study_figures(record, cash_rate_per_session=rates, **TERMS)
+    for name in ("network", "linear"):
+        net = record.tracks[name].net - rates
+        total = found.total[name]
+        assert total.sharpe_net == pytest.approx(np.nanmean(net) / np.nanstd(net, ddof=1) * math.sqrt(252))
+    late = max(str(month) for month in record.months if month)
+    rows = record.months == late
+    fold = found.folds[late]["network"]
+    net = record.tracks["network"].net[rows] - rates[rows]
+    assert fold.sharpe_net == pytest.approx(net.mean() / net.std(ddof=1) * math.sqrt(252))
+
+
 def test_no_figure_is_nan_and_none_is_missing_without_a_reason() -> None:
     flat = BookTrack(net=np.zeros(80), gross=np.zeros(80), turnover=np.zeros(80))
     base = made_record(80)

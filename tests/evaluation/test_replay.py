@@ -11,8 +11,12 @@ import pytest
 from nn_assets.costs.model import cost_model_from
 from nn_assets.errors import DecisionError
 from nn_assets.evaluation.replay import REPLAY_RESET, Replay, replay
+from nn_assets.market.panel import FIELDS
+from nn_assets.portfolio.breakers import Control
 from nn_assets.session.daily_round import Controls, Round, SessionFacts, first_standing, play_session
 from nn_assets.session.forecast_signals import session_signals
+from nn_assets.session.market_view import market_view
+from nn_assets.settings import MarketSettings
 from nn_assets.signals.signals import outcome_statistics
 from tests.session.worlds import SYMBOLS, World, world, world_strategy, yardstick_of
 
@@ -145,8 +149,46 @@ def test_buy_and_hold_earns_the_mean_of_what_its_symbols_grew_by() -> None:
     of = world(world_strategy())
     track = yardstick_of([of.scene(range(100, 200))])
     grown = float(np.mean(of.panel.close[199] / of.panel.close[100]))
-    assert float(np.prod(1.0 + track.net[100:200])) == pytest.approx(grown, rel=1e-12)
+    assert float(np.prod(1.0 + track.gross[100:200])) == pytest.approx(grown, rel=1e-12)
     assert np.isnan(track.net[99])
+
+
+def test_buy_and_hold_pays_for_its_purchase_once() -> None:
+    """Five names of 200,000 USD: 4.5 + 1.8 bps, 0.15 sigma sqrt(x) and 0.03 sigma x, by hand."""
+    of = world(world_strategy())
+    track = yardstick_of([of.scene(range(100, 200))])
+    view = of.market.at(100)
+    share, sigma = 200_000.0 / view.adv_usd, view.volatility
+    paid = float(np.mean(6.3e-4 + 0.15 * sigma * np.sqrt(share) + 0.03 * sigma * share))
+    assert paid > 6.4e-4
+    assert track.net[100] == pytest.approx(-paid, rel=1e-12)
+    assert track.gross[100] == 0.0
+    assert np.array_equal(track.net[101:200], track.gross[101:200])
+
+
+def test_a_flat_book_earns_each_sessions_own_cash_rate() -> None:
+    of = world(world_strategy())
+    told = {**of.strategy.market.model_dump(), "cash_rate_annual_fraction": 0.0}
+    told["cash_rates"] = {"2014-01-02": 0.05, "2014-08-01": 0.02}
+    strategy = of.strategy.model_copy(update={"market": MarketSettings.model_validate(told)})
+    blind = Controls(verdict_allows=False)
+    track = replay(
+        strategy, cost_model_from(strategy.costs), 252, [of.scene(range(100, 180))], controls=lambda _: blind
+    ).track
+    days = of.panel.sessions[100:180]
+    expected = np.where(days < pd.Timestamp("2014-08-01"), 0.05, 0.02) / 252
+    assert track.net[100:180] == pytest.approx(expected, abs=1e-15)
+
+
+def test_buy_and_hold_leaves_out_what_it_cannot_price() -> None:
+    of = world(world_strategy())
+    volatility = of.market.volatility.copy()
+    volatility[100, 0] = np.nan
+    known = of.scene(range(100, 200), replace(of.market, volatility=volatility))
+    track = yardstick_of([known])
+    grown = float(np.mean(of.panel.close[199, 1:] / of.panel.close[100, 1:]))
+    assert float(np.prod(1.0 + track.gross[100:200])) == pytest.approx(grown, rel=1e-12)
+    assert np.isfinite(track.net[100:200]).all()
 
 
 def test_buy_and_hold_buys_only_the_candidates_of_its_first_session() -> None:
@@ -156,7 +198,7 @@ def test_buy_and_hold_buys_only_the_candidates_of_its_first_session() -> None:
     known = replace(of.scene(range(100, 200)), labels=of.labels.of_candidates(candidates))
     track = yardstick_of([known])
     grown = float(np.mean(of.panel.close[199, 1:] / of.panel.close[100, 1:]))
-    assert float(np.prod(1.0 + track.net[100:200])) == pytest.approx(grown, rel=1e-12)
+    assert float(np.prod(1.0 + track.gross[100:200])) == pytest.approx(grown, rel=1e-12)
 
 
 def test_a_view_of_the_market_equals_plain_pandas() -> None:
@@ -276,6 +318,62 @@ def test_a_session_without_a_single_price_latches_the_stale_data_breaker_and_ord
     assert done.state.breaker == "stale_data"
     assert not done.orders.accepted.any()
     assert next_round(of, before, row).state.breaker is None
+
+
+def broken_world(symbols: int, kind: str, row: int) -> World:
+    """The world in which some symbols have no bar on a session, or their bar repeats the one before."""
+    of = world(world_strategy())
+    fields = {name: getattr(of.panel, name).copy() for name in FIELDS}
+    for values in fields.values():
+        values[row, :symbols] = np.nan if kind == "missing" else values[row - 1, :symbols]
+    panel = replace(of.panel, **fields)
+    return replace(of, panel=panel, market=market_view(panel, of.strategy.portfolio))
+
+
+@pytest.mark.parametrize("kind", ["missing", "repeated"])
+@pytest.mark.parametrize(("symbols", "breaker"), [(2, None), (3, "stale_data")])
+def test_more_than_half_of_a_panel_without_fresh_prices_halts_until_a_person_resets(
+    kind: str, symbols: int, breaker: str | None
+) -> None:
+    row, until = 150, 160
+    of = broken_world(symbols, kind, row)
+    costs, open_gate = cost_model_from(of.strategy.costs), Controls(verdict_allows=True)
+    reset = Controls(verdict_allows=True, breaker_reset=("someone", "the feed is back"))
+    rounds = replay(
+        of.strategy, costs, 252, [of.scene(range(FIRST, until))], controls=lambda at: reset if at == 155 else open_gate
+    ).rounds
+    before, during, after = rounds[row - FIRST - 1], rounds[row - FIRST : 155 - FIRST], rounds[155 - FIRST]
+    assert before.state.breaker is None
+    assert {done.state.breaker for done in during} == {breaker}
+    if breaker is not None:
+        latch = during[0].standing.book.breaker
+        assert latch is not None
+        assert "60% of the symbols" in latch.reason
+        for done in during:
+            assert done.decision.control is Control.HALTED
+            assert len(done.orders) == 0
+            assert np.array_equal(done.decision.target_quantity, done.standing.book.quantity)
+        assert all(len(batch) == 0 for done in during[1:] for batch in done.fills)
+        assert after.state.breaker is None
+        assert len(after.orders) > 0
+
+
+def test_orders_that_cannot_have_been_sent_are_not_filled_and_latch_the_breaker_of_an_unfinished_run() -> None:
+    of = world(world_strategy())
+    row, before = after_orders(of)
+    assert before.rounds[-1].orders.accepted.any()
+    late = Controls(verdict_allows=True, unfinished_run="the round of the day before came too late")
+    costs, scene = cost_model_from(of.strategy.costs), of.scene(range(row, row + 3))
+    rounds = replay(
+        of.strategy, costs, 252, [scene], standing=before.standing,
+        controls=lambda at: late if at == row else Controls(verdict_allows=True),
+    ).rounds  # fmt: skip
+    assert all(len(batch) == 0 for done in rounds for batch in done.fills)
+    assert [done.state.breaker for done in rounds] == ["unfinished_run"] * 3
+    assert [len(done.orders) for done in rounds] == [0] * 3
+    latch = rounds[0].standing.book.breaker
+    assert latch is not None
+    assert latch.reason == late.unfinished_run
 
 
 def test_a_leg_whose_counterpart_the_gate_denies_is_not_ordered() -> None:

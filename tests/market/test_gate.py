@@ -190,3 +190,12 @@ def test_a_halt_survives_the_way_between_processes() -> None:
     error = halt(inspect(cleaned(BARS), (*SYMBOLS, "EEE"), SESSIONS, GateSettings()))
     copy = pickle.loads(pickle.dumps(error))
     assert (str(copy), copy.violations) == (str(error), error.violations)
+
+
+def test_a_feed_whose_bars_have_none_before_them_is_not_passed_and_stops_nothing() -> None:
+    bars = BARS[BARS["session"] != SESSIONS[-2]]
+    report = inspect(cleaned(bars), SYMBOLS, SESSIONS, GateSettings(max_missing_sessions_fraction=0.5))
+    (check,) = [check for check in report.checks if check.name == "stale_feed"]
+    assert (check.passed, check.blocking) == (False, False)
+    assert check.detail.startswith("nothing to compare")
+    assert report.passed

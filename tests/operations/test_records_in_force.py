@@ -13,7 +13,13 @@ import pytest
 from nn_assets.costs.model import cost_model_from
 from nn_assets.errors import LedgerError
 from nn_assets.evaluation.replay import Replay, replay
-from nn_assets.operations.asof.controls import breaker_reset_for, fill_moment, kill_switch_at, kill_switch_now
+from nn_assets.operations.asof.controls import (
+    breaker_reset_for,
+    fill_moment,
+    kill_switch_at,
+    kill_switch_now,
+    unfinished_run_before,
+)
 from nn_assets.operations.asof.costs import costs_in_force
 from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.history import open_history
@@ -118,9 +124,12 @@ def test_a_switch_that_cannot_be_read_counts_as_halted(ledger: Ledger, monkeypat
 # --- the release of a breaker ----------------------------------------------------------------------------
 
 
-def decide(ledger: Ledger, clock: Clock, session: pd.Timestamp, breaker: str | None, reset: object = None) -> None:
-    """Put as much of a session on record as a reset looks at."""
-    clock.now = (as_of_session(running_strategy().market, session) + pd.Timedelta(minutes=15)).to_pydatetime()
+def decide(
+    ledger: Ledger, clock: Clock, session: pd.Timestamp, breaker: str | None, reset: object = None, at: str = ""
+) -> None:
+    """Put as much of a session on record as a reset looks at, a quarter of an hour after its close or at a moment."""
+    usual = as_of_session(running_strategy().market, session) + pd.Timedelta(minutes=15)
+    clock.now = (pd.Timestamp(at, tz="UTC") if at else usual).to_pydatetime()
     head = dict.fromkeys(("data_hash", "model_id", "code_version", "settings_hash", "content_hash"), "-")
     details = {"verdict_allows": False, "kill_switch": "ACTIVE", "breaker_reset": reset, "cost_model_id": None}
     numbers = dict.fromkeys(
@@ -171,6 +180,32 @@ def test_a_reset_set_after_missed_sessions_is_kept_for_the_first_that_it_came_in
     assert breaker_reset_for(ledger, running_strategy(), MONDAY) is None
     decide(ledger, clock, MONDAY, "weekly_loss")
     assert breaker_reset_for(ledger, running_strategy(), TUESDAY) == ("me", "why")
+
+
+# --- a run that was not finished -----------------------------------------------------------------------
+
+
+def test_orders_on_record_before_their_fill_are_no_unfinished_run(ledger: Ledger, clock: Clock) -> None:
+    decide(ledger, clock, FRIDAY, None)
+    decide(ledger, clock, MONDAY, None)
+    assert unfinished_run_before(ledger, running_strategy(), TUESDAY) is None
+
+
+def test_orders_on_record_after_their_fill_are_an_unfinished_run_that_names_both_moments(
+    ledger: Ledger, clock: Clock
+) -> None:
+    decide(ledger, clock, FRIDAY, None)
+    decide(ledger, clock, MONDAY, None, at="2026-11-25 09:00")
+    told = unfinished_run_before(ledger, running_strategy(), TUESDAY)
+    assert told is not None
+    assert all(part in told for part in ("2026-11-23", "2026-11-25 09:00", "2026-11-24"))
+    assert unfinished_run_before(ledger, running_strategy(), MONDAY) is None
+
+
+def test_a_history_played_as_if_live_is_none(ledger: Ledger, clock: Clock) -> None:
+    decide(ledger, clock, FRIDAY, None, at="2026-11-27 09:00")
+    decide(ledger, clock, MONDAY, None, at="2026-11-27 09:01")
+    assert unfinished_run_before(ledger, running_strategy(), TUESDAY) is None
 
 
 # --- the effect of the switch on what is held and sent ---------------------------------------------------

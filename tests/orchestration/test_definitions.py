@@ -65,12 +65,13 @@ CHECKS = {
     "validated_bars": BLOCKING
     | {"repeated_open", "unexplained_jump", "possible_split"}
     | {"usual_volume", "complete_symbols", "fresh_symbols", "usual_distribution"},
-    "features": {"no_look_ahead", "values_are_finite_or_missing"},
+    "features": {"no_look_ahead", "features_have_values"},
+    "stationarity": {"kpss_confirms"},
     "walk_forward_study": {"no_leak_alarm"},
     "daily_signals": {"study_and_live_agree"},
     "target_positions": {"trace_ends_at_the_target", "targets_keep_gross_and_net", "backtest_rederives_decisions"},
     "orders": {"ledger_is_intact", "no_order_without_reference"},
-    "cost_model": {"costs_never_fall_with_size"},
+    "cost_model": {"paper_fills_recover_the_coefficients"},
 }
 
 JOBS = ("costs", "daily", "study", "tables")

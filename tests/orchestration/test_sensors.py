@@ -29,12 +29,12 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield found
 
 
-def drifted(event_id: str, session: str, strategy: str = NAME) -> None:
+def drifted(event_id: str, session: str, strategy: str = NAME, cause: str = "prediction drift") -> None:
     """Record what the daily round records when forecasts have drifted."""
     row = {
         "event_id": event_id,
         "session": pd.Timestamp(session),
-        "cause": "prediction drift",
+        "cause": cause,
         "details": {"reasons": ["prediction drift (+3)"]},
     }
     with Ledger() as ledger:
@@ -72,7 +72,7 @@ def test_an_event_asks_for_a_refresh_once(sensor: dg.SensorDefinition, instance:
     assert kept in (None, cursor)
 
 
-def test_two_events_between_ticks_are_both_served_in_order(
+def test_of_two_requests_between_ticks_the_newest_is_served_for_one_stands_at_a_time(
     sensor: dg.SensorDefinition, instance: dg.DagsterInstance
 ) -> None:
     drifted("first", "2017-06-22")
@@ -80,8 +80,7 @@ def test_two_events_between_ticks_are_both_served_in_order(
     drifted("second", "2017-06-26")
     drifted("third", "2017-06-27")
     requests, cursor, _ = tick(sensor, instance, before)
-    assert [each.tags[REFRESH_TAG] for each in requests] == ["2017-06-26", "2017-06-27"]
-    assert len({each.run_key for each in requests}) == 2
+    assert [each.tags[REFRESH_TAG] for each in requests] == ["2017-06-27"]
     assert int(str(cursor)) > int(str(before))
     drifted("fourth", "2017-06-28")
     (last,), _, _ = tick(sensor, instance, cursor)
@@ -92,9 +91,8 @@ def test_each_event_has_a_run_key_of_its_own_that_never_changes(
     sensor: dg.SensorDefinition, instance: dg.DagsterInstance
 ) -> None:
     drifted("a", "2017-06-22")
-    drifted("b", "2017-06-23")
     requests, _, _ = tick(sensor, instance, None)
-    assert {each.run_key for each in requests} == {"tiny:refresh:a", "tiny:refresh:b"}
+    assert {each.run_key for each in requests} == {"tiny:refresh:a"}
     repeated, _, _ = tick(sensor, instance, None)
     assert [each.run_key for each in repeated] == [each.run_key for each in requests]
 
@@ -105,6 +103,15 @@ def test_an_event_on_the_last_session_of_a_month_refreshes_the_next_months_model
     drifted("e", "2017-05-31")
     (request,), _, _ = tick(sensor, instance, None)
     assert request.partition_key == "2017-06-01"
+
+
+def test_what_became_of_a_request_asks_for_nothing(sensor: dg.SensorDefinition, instance: dg.DagsterInstance) -> None:
+    drifted("e", "2017-06-26")
+    _, cursor, _ = tick(sensor, instance, None)
+    drifted("answer", "2017-06-26", cause="refresh refused")
+    requests, _, skipped = tick(sensor, instance, cursor)
+    assert not requests
+    assert skipped
 
 
 def test_another_strategys_drift_is_not_this_ones(sensor: dg.SensorDefinition, instance: dg.DagsterInstance) -> None:

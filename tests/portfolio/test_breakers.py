@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -40,12 +41,14 @@ FIGURES = {
         ({"high_water_mark_usd": 108.6}, None),  # 7.92%
         ({"high_water_mark_usd": 108.8}, "drawdown"),  # 8.09%
         ({"high_water_mark_usd": 110.0, "previous_equity_usd": 110.0, "week_peak_usd": 110.0}, "drawdown"),
-        ({"stale_data": True, "high_water_mark_usd": 110.0}, "stale_data"),
-        ({"unfinished_run": True, "stale_data": True}, "unfinished_run"),
+        ({"stale_share": 0.5}, None),
+        ({"stale_share": 0.51, "high_water_mark_usd": 110.0}, "stale_data"),
+        ({"stale_share": math.nan}, "stale_data"),
+        ({"unfinished_run": "sent late", "stale_share": 1.0}, "unfinished_run"),
         ({"equity_usd": math.nan}, "unfinished_run"),
     ],
 )
-def test_the_strictest_breaker_fires_just_over_its_limit(changes: dict[str, float], kind: str | None) -> None:
+def test_the_strictest_breaker_fires_just_over_its_limit(changes: dict[str, Any], kind: str | None) -> None:
     fired = fired_breaker(**{**FIGURES, **changes}, settings=SETTINGS)
     assert (fired.kind if fired else None) == kind
 

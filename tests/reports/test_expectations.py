@@ -45,6 +45,19 @@ def test_a_sound_data_set_meets_every_suite() -> None:
     ]
 
 
+def test_a_history_too_short_to_compare_is_no_pass() -> None:
+    short = BARS[BARS["session"] >= SESSIONS[-15]]
+    found = {
+        each.name: each
+        for each in validate_overview(
+            overview(clean(short, CALENDAR, CleaningSettings()), SYMBOLS, SESSIONS[-15:]), GateSettings()
+        )
+    }
+    assert not found["usual_distribution"].passed
+    assert found["usual_distribution"].detail.startswith("nothing to compare")
+    assert found["fresh_symbols"].passed
+
+
 def test_an_old_symbol_is_named_with_its_age() -> None:
     found = broken(validate_overview(seen(without_last(("S03",), 2)), GateSettings()))
     assert found == {"fresh_symbols": ("S03: fresh_symbols, sessions_behind 2",)}
@@ -86,14 +99,19 @@ def test_returns_unlike_the_year_before_are_told_for_all_symbols_together() -> N
 
 def test_what_is_too_short_to_compare_breaks_nothing() -> None:
     short = overview(clean(BARS[BARS["session"] <= SESSIONS[30]], CALENDAR, CleaningSettings()), (), SESSIONS[:31])
-    assert broken(validate_overview(short, GateSettings())) == {}
+    assert all(lines == () for lines in broken(validate_overview(short, GateSettings())).values())
 
 
 @pytest.mark.parametrize("symbols", [(), SYMBOLS])
 def test_where_nothing_is_left_every_symbol_expected_is_named(symbols) -> None:
-    found = broken(validate_overview(seen(BARS.iloc[:0], symbols), GateSettings()))
+    results = validate_overview(seen(BARS.iloc[:0], symbols), GateSettings())
+    found = {name: lines for name, lines in broken(results).items() if lines}
     assert set(found) == ({"complete_symbols", "fresh_symbols"} if symbols else set())
     assert all(len(lines) == len(symbols) for lines in found.values())
+    silent = {result.name for result in results if result.detail.startswith("nothing to compare")}
+    assert silent == (
+        {"usual_distribution"} if symbols else {"complete_symbols", "fresh_symbols", "usual_distribution"}
+    )
 
 
 def test_when_the_library_fails_the_audit_is_not_complete() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nn_assets.costs.model import cost_model_from
 from nn_assets.evaluation.record import BookTrack
 from nn_assets.evaluation.replay import BuyAndHold, Scene
 from nn_assets.features.labels import Labels, make_labels
@@ -72,9 +73,10 @@ def world(strategy: Strategy, bars: int = 300, forecasts: ForecastArrays | None 
     return World(strategy, panel, market_view(panel, strategy.portfolio), labels, kept)
 
 
-def yardstick_of(scenes: list[Scene]) -> BookTrack:
+def yardstick_of(scenes: list[Scene], strategy: Strategy | None = None) -> BookTrack:
     """What buying and holding earned over scenes."""
-    yardstick = BuyAndHold()
+    strategy = world_strategy() if strategy is None else strategy
+    yardstick = BuyAndHold(strategy.portfolio.initial_capital_usd, cost_model_from(strategy.costs))
     for scene in scenes:
         yardstick.hold(scene)
     return yardstick.track

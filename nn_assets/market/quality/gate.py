@@ -242,7 +242,10 @@ def _stale_feed(cleaned: Cleaned, sessions: pd.DatetimeIndex, settings: GateSett
     both = newest.index.intersection(before.index)
     there, then = newest.loc[both].to_numpy(dtype=np.float64), before.loc[both].to_numpy(dtype=np.float64)
     repeats = ((there == then) | (np.isnan(there) & np.isnan(then))).all(axis=1)
-    share, limit = float(repeats.mean()) if len(both) else 0.0, settings.max_repeated_bars_fraction
+    if len(both) == 0:
+        told = "nothing to compare: no symbol has a bar of the newest session and of the one before"
+        return GateCheck("stale_feed", passed=False, detail=told, violations=(), blocking=False)
+    share, limit = float(repeats.mean()), settings.max_repeated_bars_fraction
     lines = tuple(
         f"{symbol} {sessions[-1].date()}: stale_feed, close {close:g} and all else as the session before"
         for symbol, close in zip(both[repeats], newest.loc[both, "close"][repeats], strict=True)

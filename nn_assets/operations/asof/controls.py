@@ -1,8 +1,9 @@
 """What a person set: the kill switch and the release of a latched breaker, as in force at a session's own moments.
 
 Orders under way obey the switch as it stood before their fill, new orders as it stood at the decision: a session
-that is decided late, or again, runs under the controls of its day. A strategy whose settings end its history has no
-clock that a person could act by: for it a control holds from the next session decided after it was set.
+that is decided late, or again, runs under the controls of its day. Orders put on record only after they were due
+cannot have been sent: the run that should have sent them was unfinished. A strategy whose settings end its history
+has no clock that a person could act by: for it a control holds from the next session decided after it was set.
 """
 
 from __future__ import annotations
@@ -11,12 +12,21 @@ import pandas as pd
 
 from nn_assets.errors import LedgerError
 from nn_assets.market.calendar.sessions import session_hours
+from nn_assets.operations.asof.decisions import decision_moments
 from nn_assets.operations.clock import as_of_session, last_stated_session, now_utc
 from nn_assets.portfolio.breakers import KillSwitch
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["BREAKER_RESET", "KILL_SWITCH", "breaker_reset_for", "fill_moment", "kill_switch_at", "kill_switch_now"]
+__all__ = [
+    "BREAKER_RESET",
+    "KILL_SWITCH",
+    "breaker_reset_for",
+    "fill_moment",
+    "kill_switch_at",
+    "kill_switch_now",
+    "unfinished_run_before",
+]
 
 KILL_SWITCH, BREAKER_RESET = "kill_switch", "breaker_reset"
 
@@ -86,3 +96,43 @@ def _used(ledger: Ledger, strategy: str, reset: pd.Series, session: pd.Timestamp
     first = pd.Timestamp(after) + pd.Timedelta(days=1)
     decided = ledger.read("decisions", strategy, first, session - pd.Timedelta(days=1))
     return any(details.get("breaker_reset") is not None for details in decided["details"])
+
+
+def unfinished_run_before(
+    ledger: Ledger, strategy: Strategy, session: pd.Timestamp, decided: pd.Series | None = None
+) -> str | None:
+    """Why the orders under way on a session cannot have been sent; None where they could, or were never to be.
+
+    They were put on record after the moment of their fill. A history that is played as if live has no such
+    moment: only a strategy some earlier session of which was decided in time is one that trades.
+
+    Parameters
+    ----------
+    decided : Series of UTC moments by session, optional
+        When earlier sessions were put on record, as far as known; read from the ledger when left out.
+    """
+    if not _has_clock(strategy):
+        return None
+    newest = ledger.latest("decisions", strategy.name, last=session - pd.Timedelta(days=1), bookkeeping=True)
+    if newest.empty:
+        return None
+    before, recorded_at = newest["session"].iloc[-1], newest["recorded_at"].iloc[-1]
+    due = fill_moment(strategy, session)
+    if recorded_at <= due:
+        return None
+    moments = decision_moments(ledger, strategy.name) if decided is None else decided
+    earlier = moments[moments.index < before]
+    if earlier.empty or not _any_in_time(strategy, earlier, before):
+        return None
+    return (
+        f"the round of {before.date()} was put on record at {recorded_at:%Y-%m-%d %H:%M} UTC, after its orders "
+        f"were due at {due:%Y-%m-%d %H:%M} UTC: none was sent; compare the positions with the broker's"
+    )
+
+
+def _any_in_time(strategy: Strategy, moments: pd.Series, until: pd.Timestamp) -> bool:
+    """Whether any of these sessions was on record when its orders were due, at the next session's fill."""
+    hours = session_hours(strategy.market.calendar, moments.index[0], until)
+    due = hours["opens" if strategy.label.execution == "next_open" else "closes"].shift(-1)
+    due = due.set_axis(pd.DatetimeIndex(hours["session"])).reindex(moments.index)
+    return bool((moments <= due).any())

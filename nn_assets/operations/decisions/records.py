@@ -23,6 +23,7 @@ from nn_assets.frames import (
     validate,
 )
 from nn_assets.learning.address import code_version
+from nn_assets.operations.asof.refreshes import request_row
 from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.history import History
 from nn_assets.operations.study import settings_version
@@ -80,6 +81,7 @@ def recorded_given(decision: pd.Series) -> Given:
     """What a decision on record was given; ``decision`` is its row of the ledger's ``decisions``."""
     told = dict(decision["details"])
     reset = told.pop("breaker_reset")
+    told.pop("refresh", None)
     cost_model_id, forecast_list = told.pop("cost_model_id"), told.pop("forecast_list", None)
     controls = Controls(breaker_reset=None if reset is None else (str(reset[0]), str(reset[1])), **told)
     return Given(
@@ -134,9 +136,9 @@ def session_frames(history: History, done: Round, given: Given, data_hash: str) 
                 {
                     "session": trading.session,
                     "effective_session": trading.effective_session,
-                    "state": trading.state,
+                    "state": done.standing.trading_state,
                     "score": float(trading.score),
-                    "reasons": list(trading.reasons),
+                    "reasons": _reasons(done),
                 }
             ]
         ),
@@ -179,6 +181,7 @@ def write_session(
         "content_hash": content,
         "details": {
             **_told(given.controls),
+            **_refresh_told(done),
             "cost_model_id": given.cost_model_id,
             "forecast_list": given.forecast_list,
         },
@@ -190,8 +193,9 @@ def write_session(
         for name in RECORDS:
             if len(frames[name]):
                 transaction.append(name, _held(name, frames[name]))
-        if done.drift is not None and done.drift.asks_retraining:
-            transaction.append("refresh_requests", [_refresh(history, session, done)])
+        if done.drift is not None and done.asks_refresh:
+            reasons = [*done.drift.retraining_reasons, *done.found.reasons]
+            transaction.append("refresh_requests", [request_row(strategy.name, session, reasons)])
     return {
         name: str(head[name])
         for name in ("data_hash", "model_id", "code_version", "settings_hash", "verdict", "content_hash")
@@ -203,7 +207,29 @@ def _told(controls: Controls) -> dict[str, Any]:
     told = asdict(controls)
     if controls.kill_switch_before_fill is None:
         del told["kill_switch_before_fill"]
+    if controls.unfinished_run is None:
+        del told["unfinished_run"]
     return told
+
+
+def _reasons(done: Round) -> list[str]:
+    asked = done.standing.refresh.asked
+    waits = [] if asked is None else [f"the refresh asked for on {asked.date()} has not taken force"]
+    return [*done.standing.trading.reasons, *waits]
+
+
+def _refresh_told(done: Round) -> dict[str, Any]:
+    """The watch over refreshes as recorded, with the state by the score alone; nothing while it is idle."""
+    refresh, trading = done.standing.refresh, done.standing.trading
+    if refresh.idle:
+        return {}
+    by_score = {
+        "state": trading.state,
+        "since": str(trading.since.date()),
+        "cooldown_left": trading.cooldown_left,
+        "reasons": list(trading.reasons),
+    }
+    return {"refresh": {**refresh.to_record(), "by_score": by_score}}
 
 
 def _held(name: str, frame: pd.DataFrame) -> pd.DataFrame:
@@ -211,13 +237,3 @@ def _held(name: str, frame: pd.DataFrame) -> pd.DataFrame:
     contract = _CONTRACTS[name]
     validate(conform(frame, contract) if name in _FROM_RECORDS else frame, contract)
     return frame
-
-
-def _refresh(history: History, session: pd.Timestamp, done: Round) -> dict[str, Any]:
-    identity = hashlib.sha256(f"{history.strategy.name}|{session.date()}|drift".encode()).hexdigest()[:16]
-    return {
-        "event_id": identity,
-        "session": session,
-        "cause": "prediction drift",
-        "details": {"reasons": list(done.found.reasons)},
-    }

@@ -12,7 +12,8 @@ from nn_assets.execution.orders import Orders
 from nn_assets.market.calendar.sessions import previous_session
 from nn_assets.operations.asof.costs import cost_model, recorded_cost_model_ids
 from nn_assets.operations.history import History
-from nn_assets.oversight.severity import resumed_trading_state
+from nn_assets.oversight.refreshes import RefreshWatch
+from nn_assets.oversight.severity import TradingState, resumed_trading_state
 from nn_assets.portfolio.fills import FillArrays
 from nn_assets.portfolio.records import book_from_records
 from nn_assets.session.daily_round import Standing, first_standing
@@ -77,13 +78,38 @@ def standing_before(
             remedy="list market.symbols in the strategy, so that a symbol that comes or goes changes nothing",
             session=session.date(),
         )
-    trading = history.stores.ledger.read("trading_states", strategy.name, None, before)
+    trading, refresh = _watch_before(history, before)
     return Standing(
         book=book,
         orders=_orders_of(history, before, book.symbols),
-        trading=resumed_trading_state(trading.tail(_STATES_LOOKED_BACK), strategy.oversight),
+        trading=trading,
         spending=_spending(history, before, market, recorded_by),
+        refresh=refresh,
     )
+
+
+def _watch_before(history: History, session: pd.Timestamp) -> tuple[TradingState, RefreshWatch]:
+    """The state by the score, and the requests for a refresh, as a session left them.
+
+    While a request stands the recorded state is the stricter of the two: the one by the score is then kept
+    beside the decision.
+    """
+    name, ledger = history.strategy.name, history.stores.ledger
+    states = ledger.read("trading_states", name, None, session)
+    told = ledger.read("decisions", name, session, session)["details"].iloc[0].get("refresh")
+    if told is None:
+        return resumed_trading_state(states.tail(_STATES_LOOKED_BACK), history.strategy.oversight), RefreshWatch()
+    last, by_score = states.iloc[-1], told["by_score"]
+    trading = TradingState(
+        state=by_score["state"],
+        score=int(last["score"]),
+        reasons=tuple(by_score["reasons"]),
+        session=last["session"],
+        since=pd.Timestamp(by_score["since"]).as_unit("ns"),
+        cooldown_left=int(by_score["cooldown_left"]),
+        effective_session=last["effective_session"],
+    )
+    return trading, RefreshWatch.from_record(told)
 
 
 def _orders_of(history: History, session: pd.Timestamp, symbols: tuple[str, ...]) -> Orders:

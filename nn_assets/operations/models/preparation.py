@@ -32,6 +32,7 @@ __all__ = [
     "selection_of",
     "stationarity",
     "stationarity_of",
+    "stationarity_report",
 ]
 
 Frames = dict[str, pd.DataFrame]
@@ -143,6 +144,11 @@ def _selection(due: DueFold, strategy: Strategy, verdicts: StationarityReport) -
     reasons = {each.name: each.reason for each in report.figures}
     frame = pd.DataFrame({"feature": list(report.selected), "why": [reasons[name] for name in report.selected]})
     return frame.assign(report=json.dumps(report.to_dict(), sort_keys=True))
+
+
+def stationarity_report(frame: pd.DataFrame) -> StationarityReport:
+    """The report in a month's frame of :func:`stationarity`, whatever model it was made for."""
+    return StationarityReport.from_dict(json.loads(str(frame["report"].iloc[0])))
 
 
 def stationarity_of(frame: pd.DataFrame, model_id: str) -> StationarityReport:

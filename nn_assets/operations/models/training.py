@@ -18,6 +18,7 @@ from nn_assets.learning.refresh import RefreshCheck, check_refresh
 from nn_assets.market.calendar.sessions import next_session
 from nn_assets.operations.asof.decisions import first_undecided
 from nn_assets.operations.asof.models import MODEL_SECTIONS, models_in_force, recorded_models
+from nn_assets.operations.asof.refreshes import record_answer
 from nn_assets.operations.history import History
 from nn_assets.operations.models.preparation import (
     DueFold,
@@ -223,4 +224,5 @@ def refresh_after(
     if check.accepted:
         row = _row(history, strategy, named, effective)
         history.stores.ledger.append("models", [row], run_id=run_id, strategy=strategy.name)
+    record_answer(history.stores.ledger, strategy.name, session, model_id, check, run_id)
     return named

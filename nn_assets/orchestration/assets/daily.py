@@ -15,7 +15,7 @@ from nn_assets.operations.decisions.rounds import DecidedSession, decide_session
 from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.reporting import write_daily_page
 from nn_assets.orchestration.metadata import image, table
-from nn_assets.orchestration.naming import asset_key, described
+from nn_assets.orchestration.naming import asset_key, described, judged
 from nn_assets.orchestration.partitions import asked_sessions, session_partitions
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.reports.plots import drift_statistics
@@ -165,21 +165,23 @@ def _checks(
     keys: dict[str, dg.AssetKey], limits: PortfolioSettings, decided: list[DecidedSession]
 ) -> Iterator[dg.AssetCheckResult]:
     broken, beyond, unreferenced = [], [], []
+    # Sessions, sessions and orders: a property of none of them was not looked at.
+    compared = dict.fromkeys(("traces", "sums", "orders"), 0)
     for done in decided:
         day = done.round.session.date()
         broken += [f"{symbol} {day}" for symbol in broken_traces(done.frames)]
+        compared["traces"] += 1
+        compared["orders"] += len(done.frames["orders"])
         if keeps_to_limits_itself(done.round):
+            compared["sums"] += 1
             sums = beyond_limits(done.frames["target_positions"], done.round.state.equity_usd, limits)
             beyond += [f"{each}, {day}" for each in sums]
         unreferenced += [f"{symbol} {day}" for symbol in unreferenced_orders(done.frames["orders"])]
-    for name, key, found in (
-        ("trace_ends_at_the_target", keys["target_positions"], broken),
-        ("targets_keep_gross_and_net", keys["target_positions"], beyond),
-        ("no_order_without_reference", keys["orders"], unreferenced),
+    for name, key, found, kind in (
+        ("trace_ends_at_the_target", keys["target_positions"], broken, "traces"),
+        ("targets_keep_gross_and_net", keys["target_positions"], beyond, "sums"),
+        ("no_order_without_reference", keys["orders"], unreferenced, "orders"),
     ):
-        yield dg.AssetCheckResult(
-            check_name=name,
-            asset_key=key,
-            passed=not found,
-            description=", ".join(found) or f"holds for {len(decided)} sessions",
-        )
+        told = f"{compared[kind]} {kind} in {len(decided)} sessions"
+        held = not found if compared[kind] else None
+        yield judged(", ".join(found) or told, held=held, check_name=name, asset_key=key)

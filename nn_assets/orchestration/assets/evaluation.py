@@ -5,13 +5,14 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from nn_assets.evaluation.figures import LEAK_ALARMS
 from nn_assets.evaluation.monthly import monthly_results
 from nn_assets.evaluation.study import YARDSTICK
 from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.reporting import keep_study, study_plots, survivorship, write_study_page
 from nn_assets.operations.study import StudyResult, study_until, track_frames
 from nn_assets.orchestration.metadata import image, table
-from nn_assets.orchestration.naming import asset_key, described, effective_strategy
+from nn_assets.orchestration.naming import asset_key, described, effective_strategy, judged
 from nn_assets.orchestration.partitions import asked_months, month_partitions
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
@@ -79,11 +80,17 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
 
 def _leak_check(result: StudyResult) -> dg.AssetCheckResult:
     alarms = result.study.figures.alarms
-    return dg.AssetCheckResult(
-        check_name="no_leak_alarm",
-        passed=not alarms,
+    measured = any(
+        getattr(figures, name) is not None
+        for figures in result.study.figures.total.values()
+        if figures.forecasts
+        for name in LEAK_ALARMS
+    )
+    return judged(
+        "; ".join(alarms) or ("no alarm" if measured else "no forecast has a realised label"),
+        held=not alarms if measured else None,
         severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(alarms) or "no alarm",
+        check_name="no_leak_alarm",
     )
 
 

@@ -1,5 +1,6 @@
 """Features of the published bars, and by month what the folds' training rows say of them."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -12,7 +13,7 @@ from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.models import preparation
 from nn_assets.orchestration.assets.other_data import tables_beside_bars
 from nn_assets.orchestration.metadata import table
-from nn_assets.orchestration.naming import asset_key, described, effective_strategy, refresh_session
+from nn_assets.orchestration.naming import asset_key, described, effective_strategy, judged, refresh_session
 from nn_assets.orchestration.partitions import asked_months, month_partitions
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
@@ -43,16 +44,25 @@ def feature_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         partitions_def=months,
         backfill_policy=dg.BackfillPolicy.single_run(),
         io_manager_key="months_io",
+        check_specs=[
+            dg.AssetCheckSpec(
+                name="kpss_confirms",
+                asset=asset_key(strategy, "stationarity"),
+                description="KPSS at 5% finds each feature kept by the newest month stationary, on the share of "
+                "symbols that the gate asks for. It vetoes nothing.",
+            )
+        ],
         description="Augmented Dickey-Fuller verdict on each feature, on the training rows of the month's fold only: "
-        "level, differenced, volatility-normalised, or dropped. KPSS beside it.",
+        "level, differenced, volatility-normalised, or dropped. KPSS confirms, by a check.",
     )
-    def stationarity(context: dg.AssetExecutionContext, stores: StoresResource) -> dg.Output[dict[str, pd.DataFrame]]:
+    def stationarity(context: dg.AssetExecutionContext, stores: StoresResource) -> Iterator[Any]:
         tags, chosen = dict(context.run.tags), asked_months(list(context.partition_keys))
         asked = effective_strategy(strategy, tags)
         with stores.history(asked) as history:
             frames = preparation.stationarity(history, asked, chosen, refresh_session(tags))
         newest = frames[max(frames)]
-        return dg.Output(
+        yield _confirmation(newest)
+        yield dg.Output(
             frames,
             metadata={
                 "months": len(frames),
@@ -82,6 +92,20 @@ def feature_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         return dg.Output(frames, metadata={"months": len(frames), "newest": table(newest.drop(columns="report"))})
 
     return [features, stationarity, selected_features]
+
+
+def _confirmation(verdicts: pd.DataFrame) -> dg.AssetCheckResult:
+    report = preparation.stationarity_report(verdicts)
+    doubted = {each.name: each.kpss_share for each in report.verdicts if each.name in report.kept}
+    doubted = {name: share for name, share in doubted.items() if not report.confirmed(name)}
+    named = ", ".join(f"{name} on {share:.0%} of symbols" for name, share in doubted.items())
+    told = f"KPSS confirms {len(report.kept) - len(doubted)} of {len(report.kept)} features kept"
+    return judged(
+        f"{told}; not {named}" if doubted else told if report.kept else "no feature was kept",
+        held=not doubted if report.kept else None,
+        severity=dg.AssetCheckSeverity.WARN,
+        check_name="kpss_confirms",
+    )
 
 
 def _features_metadata(cube: Cube, record: dict[str, str]) -> dict[str, Any]:

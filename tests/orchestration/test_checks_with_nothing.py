@@ -1,0 +1,99 @@
+"""A check that had nothing to compare says so and is no pass; one that cannot fail is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pytest
+
+from nn_assets.arrays import Cube
+from nn_assets.features.stationarity import decide_transforms
+from nn_assets.operations.history import open_history
+from nn_assets.orchestration import checks
+from nn_assets.orchestration.assets.daily import _checks
+from nn_assets.orchestration.assets.features import _confirmation
+from nn_assets.orchestration.naming import judged
+from nn_assets.settings import FeatureSettings, PortfolioSettings
+from nn_assets.store.ledger.ledger import Ledger
+from tests.orchestration.conftest import LAST, NAME, strategy_of
+
+JUDGES = {name: judge for _, name, _, judge in checks._CHECKS}
+
+
+def found(name: str) -> tuple[bool | None, str]:
+    with open_history(strategy_of()) as history:
+        return JUDGES[name](history)
+
+
+def test_nothing_to_compare_is_no_pass_and_a_warning() -> None:
+    told = judged("no session was decided", held=None)
+    assert (told.passed, told.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert told.description == "nothing to compare: no session was decided"
+    assert judged("all equal", held=True).passed
+    assert judged("one differs", held=False).severity is dg.AssetCheckSeverity.ERROR
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["study_and_live_agree", "backtest_rederives_decisions"])
+def test_before_the_first_decision_there_is_nothing_to_compare(studied: Path, name: str) -> None:
+    del studied
+    assert found(name)[0] is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["study_and_live_agree", "backtest_rederives_decisions", "features_have_values"])
+def test_after_decisions_the_same_checks_pass(decided: Path, name: str) -> None:
+    del decided
+    assert found(name)[0] is True
+
+
+@pytest.mark.slow
+def test_recalibration_on_paper_fills_is_judged_by_what_it_recovered(studied: Path) -> None:
+    del studied
+    assert found("paper_fills_recover_the_coefficients")[0] is None
+    for number, (recovered, held) in enumerate([(None, None), (True, True), (False, False)]):
+        row = {
+            "cost_model_id": f"c{number}", "session": pd.Timestamp(LAST), "source": "paper", "in_force": False,
+            "coefficients": {}, "figures": {"recovered": recovered, "reason": "told", "fills": 40},
+        }  # fmt: skip
+        with Ledger() as ledger:
+            ledger.append("cost_models", [row], run_id="test", strategy=NAME)
+        assert found("paper_fills_recover_the_coefficients")[0] is held
+
+
+def test_the_checks_of_a_round_over_no_session_pass_nothing() -> None:
+    keys = {name: dg.AssetKey(name) for name in ("target_positions", "orders")}
+    told = list(_checks(keys, PortfolioSettings(), []))
+    assert len(told) == 3
+    for each in told:
+        assert not each.passed
+        assert str(each.description).startswith("nothing to compare")
+
+
+def verdicts(values: np.ndarray) -> pd.DataFrame:
+    import json
+
+    sessions = pd.bdate_range("2015-01-01", periods=len(values))
+    symbols = tuple(f"S{number}" for number in range(values.shape[1]))
+    report = decide_transforms(Cube(sessions, symbols, ("f",), values[:, :, None]), slice(0, None), FeatureSettings())
+    return pd.DataFrame({"report": [json.dumps(report.to_dict())]})
+
+
+def test_kpss_confirms_noise_doubts_a_broken_mean_and_has_nothing_to_say_of_no_feature() -> None:
+    noise = np.random.default_rng(1).normal(size=(600, 6))
+    assert _confirmation(verdicts(noise)).passed
+    shifted = noise.copy()
+    shifted[300:] += 0.4  # the unit root is still rejected, the level is not one
+    told = _confirmation(verdicts(shifted))
+    assert (told.passed, told.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "not f on 0% of symbols" in str(told.description)
+    constant = _confirmation(verdicts(np.ones((600, 6))))
+    assert str(constant.description).startswith("nothing to compare")
+
+
+def test_every_check_can_fail() -> None:
+    """None of those that could not: infinite features are missing ones already, costs never fall by construction."""
+    assert not {"values_are_finite_or_missing", "costs_never_fall_with_size"} & set(JUDGES)
