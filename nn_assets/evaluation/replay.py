@@ -99,13 +99,20 @@ def replay(
         Called with the number of sessions played, after each.
     """
     rounds: list[Round] = []
+    horizon = strategy.label.horizon_sessions
     state, equity = standing, 0.0
     results: dict[int, tuple[float, float, float]] = {}
     bars = 0
     for scene in scenes:
         symbols, sessions = scene.market.panel.symbols, scene.market.panel.sessions
         bars = len(sessions)
-        outcomes = outcome_statistics(scene.forecasts.calibrated, scene.labels.returns, scene.labels.realised_row)
+        outcomes = outcome_statistics(
+            scene.forecasts.probability,
+            scene.labels.returns,
+            scene.labels.realised_row,
+            scene.market.volatility[: len(scene.labels.returns)],
+            horizon,
+        )
         if state is None:
             state = first_standing(strategy, symbols, sessions[scene.rows[0]])
         for row in scene.rows:
@@ -113,7 +120,7 @@ def replay(
             latched = latched + 1 if state.book.breaker is not None else 0
             facts = SessionFacts(
                 market=scene.market.at(row),
-                signals=session_signals(row, symbols, scene.forecasts, outcomes, scene.market.volatility),
+                signals=session_signals(row, symbols, scene.forecasts, outcomes, scene.market.volatility, horizon),
                 drift=None if scene.monitor is None else scene.monitor(row),
                 controls=_unattended(strategy, latched) if controls is None else controls(row),
                 late=None if late is None else late(row),

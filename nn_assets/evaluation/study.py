@@ -16,7 +16,7 @@ from nn_assets.evaluation.replay import BuyAndHold, Replay, Scene, replay
 from nn_assets.evaluation.verdict import Verdict, verdict
 from nn_assets.features.labels import Labels
 from nn_assets.learning.estimators import ESTIMATORS
-from nn_assets.learning.forecasts import ForecastArrays, Forecasts
+from nn_assets.learning.forecasts import Forecasts
 from nn_assets.market.cash import cash_rates
 from nn_assets.oversight.reference import DriftReference
 from nn_assets.portfolio.late_actions import LateActions
@@ -199,8 +199,7 @@ class _Player:
 
 def _scene(material: StudyMaterial, known: Known, estimator: str, watch: DriftWatch | None) -> Scene:
     bars = known.market.panel.bars
-    arrays = material.forecasts[estimator]
-    cut = ForecastArrays(arrays.probability[:bars], arrays.dispersion[:bars], arrays.calibrated[:bars])
+    cut = material.forecasts[estimator].at(slice(bars))
     return Scene(known.rows, known.market, known.labels, cut, watch, material.costs)
 
 

@@ -18,7 +18,6 @@ from nn_assets.features.scaling import Scaler
 from nn_assets.features.selection import SelectionReport
 from nn_assets.features.stationarity import StationarityReport
 from nn_assets.learning.baselines import BoostedTrees, LinearModel
-from nn_assets.learning.calibration import Calibration
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.fold_model import Estimators, FoldModel, Member
 from nn_assets.learning.folds import Fold
@@ -27,7 +26,7 @@ from nn_assets.settings import LearningSettings
 __all__ = ["DESCRIPTION", "FORMAT", "from_files", "to_files"]
 
 FORMAT = 2
-_READ = (1, FORMAT)  # in the first format a baseline was one model, not an ensemble
+_READABLE = (1, FORMAT)  # in the first a baseline was one model, and there were calibrations, which are a strategy's
 DESCRIPTION = "model.json"
 _WEIGHTS = "weights.safetensors"
 _BASELINES = "baselines.safetensors"
@@ -89,7 +88,6 @@ def _described(model: FoldModel) -> dict[str, Any]:
         "scaler": model.scaler.to_dict(),
         "learning": model.estimators.settings.model_dump(mode="json"),
         "seeds": [member.seed for member in model.estimators.members],
-        "calibrations": {name: found.to_dict() for name, found in model.calibrations.items()},
         "figures": dict(model.figures),
         "data_hash": model.data_hash,
         "code_version": model.code_version,
@@ -114,7 +112,6 @@ def _rebuilt(stored: dict[str, Any], tensors: dict[str, dict[str, Array]]) -> Fo
             linear=_baseline(LinearModel, "linear/", baselines),
             boosting=_baseline(BoostedTrees, "boosting/", baselines),
         ),
-        calibrations={name: Calibration.from_dict(stored["calibrations"][name]) for name in ESTIMATORS},
         figures=stored["figures"],
         validation_forecasts=_frame(tensors[_VALIDATION], symbols),
         data_hash=stored["data_hash"],
@@ -192,9 +189,9 @@ def _read_description(files: Mapping[str, bytes]) -> dict[str, Any]:
         raise _damaged(DESCRIPTION, f"{type(error).__name__}: {error}") from error
     if claimed != found:
         raise _damaged(DESCRIPTION, f"SHA-256 {found}, not {claimed}")
-    if description.get("format") not in _READ:
+    if description.get("format") not in _READABLE:
         raise ModelError(
-            expected=f"a model of format {' or '.join(map(str, _READ))}",
+            expected=f"a model of format {' or '.join(map(str, _READABLE))}",
             found=f"format {description.get('format')!r}",
             remedy="fit the model again with this version",
             file=DESCRIPTION,

@@ -1,17 +1,19 @@
-"""Calibration of probabilities on a purged slice, and the figures that judge it."""
+"""Calibration of forecasts on the record of a strategy's chain of models, and the figures that judge it."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, logit
+
+from nn_assets.learning.evidence import effective_outcomes
 
 __all__ = [
     "Calibration",
+    "LogitScale",
     "Reliability",
     "expected_calibration_error",
     "fit_calibration",
@@ -20,50 +22,78 @@ __all__ = [
 ]
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 # A probability this near to 0 or 1 has no finite logit in float64.
 _NEAREST = 1e-12
-# Fewer outcomes than this say more about chance than about the network's temperature.
-MINIMUM_OUTCOMES = 30
-TEMPERATURE_BOUNDS = (0.05, 20.0)
-# How far below 1 a temperature is believed before the slice has spoken, as a deviation of log T.
-# A few dozen overlapping outcomes that happen to be alike would otherwise turn 0.52 into 0.83, and
-# sizes follow probabilities. Shrinking towards 0.5 is safe and needs no such belief.
-_SHARPENING_DEVIATION = 0.5
 _BINS = 10
+# Logits that differ by less than this differ by rounding: the model gives one forecast for everything.
+_SAME = 1e-9
+# A prior of less is no prior: a record of hits alone would have no finite slope.
+_LEAST_PRIOR_OUTCOMES = 1.0
+_STEPS = 50
+_GRADIENT = 1e-13
+
+
+@dataclass(frozen=True)
+class LogitScale:
+    """How a model's logits lie on its own validation slice: what makes models of other scale comparable."""
+
+    centre: float
+    spread: float  # standard deviation; 0 for a model that forecasts the same throughout
+
+    @classmethod
+    def of(cls, probability: FloatArray) -> Self:
+        """Measure it on the model's own forecasts of validation rows, shape (samples,), finite."""
+        logits = _logits(probability)
+        if len(logits) == 0:
+            return cls(0.0, 0.0)
+        spread = float(logits.std())
+        return cls(float(logits.mean()), spread if spread > _SAME else 0.0)
+
+    def score(self, probability: FloatArray) -> FloatArray:
+        """Logits less their centre, in units of their spread, same shape; NaN without a forecast or a spread."""
+        return (_logits(probability) - self.centre) / (self.spread or np.nan)
+
+    def dispersion(self, probability: FloatArray, dispersion: FloatArray) -> FloatArray:
+        """Spread of the members' probabilities in the units of :meth:`score`: s / (p (1 - p)) / spread."""
+        slope = np.maximum(probability * (1.0 - probability), _NEAREST)
+        return dispersion / slope / (self.spread or np.nan)
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Maps probabilities: ``sigmoid(slope x logit(p) + intercept)``.
+    """What a score was worth in the past: ``sigmoid(slope x score + intercept)``, and the base rate beside it."""
 
-    A temperature T is the slope 1/T with no intercept (Guo et al. 2017, eq. 9). A network with no
-    edge gets a high temperature, and its calibrated probability shrinks to 0.5.
-    """
-
-    method: Literal["temperature", "platt", "identity"]
-    slope: float
+    slope: float  # never below 0: a forecast is not turned round
     intercept: float
-    outcomes: int  # samples that it was fitted on
-    note: str = ""
+    base_rate: float  # p0, mean probability that it gives on its own record; the forecast of who knows nothing
+    usual_dispersion: float | None  # median of the members' dispersion on the record, in units of the score
+    outcomes: int  # rows of symbol and session that it was fitted on
+    effective_outcomes: float  # independent ones that they are worth
 
-    @property
-    def temperature(self) -> float:
-        """1 / slope."""
-        return 1.0 / self.slope
+    def apply(self, score: FloatArray) -> FloatArray:
+        """Calibrated probabilities, same shape; NaN stays NaN."""
+        return np.asarray(expit(self.slope * score + self.intercept), dtype=np.float64)
 
-    def apply(self, probability: FloatArray) -> FloatArray:
-        """Calibrated probabilities, same shape; NaN stays NaN. Identity returns its input's values."""
-        if self.method == "identity":
-            return probability.copy()
-        return np.asarray(expit(self.slope * _logits(probability) + self.intercept), dtype=np.float64)
+    def confidence(self, dispersion: FloatArray) -> FloatArray:
+        """Confidence of a forecast, min(1, usual / its own dispersion), same shape; its median on the record is 1.
+
+        1 where the members agree entirely, and where nothing is known yet of what is usual. NaN stays NaN.
+        """
+        if self.usual_dispersion is None:
+            return np.where(np.isnan(dispersion), np.nan, 1.0)
+        more = dispersion > self.usual_dispersion
+        return np.where(
+            more, self.usual_dispersion / np.where(more, dispersion, 1.0), np.where(dispersion >= 0, 1, np.nan)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, stored: dict[str, Any]) -> Calibration:
+    def from_dict(cls, stored: dict[str, Any]) -> Self:
         """Rebuild what ``to_dict`` described."""
         return cls(**stored)
 
@@ -80,86 +110,105 @@ class Reliability:
 
 
 def fit_calibration(
-    probability: FloatArray,
-    outcome: FloatArray,
-    method: Literal["temperature", "platt"] = "temperature",
+    score: FloatArray,
+    dispersion: FloatArray,
+    targets: FloatArray,
     *,
-    overlap: int = 1,
+    horizon_sessions: int,
+    half_life_sessions: float,
+    prior_outcomes: float,
 ) -> Calibration:
-    """Fit the map that minimises log loss on a slice that training never saw.
+    """Fit slope and intercept on every outcome of a record, its prior at the base rate.
+
+    Rows weigh 2^(-age / half-life), and all of them together n effective outcomes
+    (:func:`~nn_assets.learning.evidence.effective_outcomes` of hits, a hit being a score above zero before a 1 or
+    below before a 0). The prior is worth ``prior_outcomes`` more of the same scores, whose outcomes are the base
+    rate q whatever the score: slope 0 around q. Both together are a logistic regression on the targets
+    y* = (n y + n0 q) / (n + n0), so that without evidence every forecast is q, and the slope is about n / (n + n0)
+    of what the record alone says (data augmentation priors: Bedrick, Christensen and Johnson 1996, section 2).
+    q is the share of ones among all labels there are, with a forecast or not, by Laplace's rule.
 
     Parameters
     ----------
-    probability, outcome : float array, shape (samples,)
-        Uncalibrated probabilities of 1, and outcomes 0 or 1; finite.
-    method : {'temperature', 'platt'}
-        Temperature has one parameter, bounded to 0.05 to 20; below 1, where it sharpens, it pays
-        (log T)^2 / (2 x 0.5^2) nats of the slice's whole log likelihood, a prior that a few
-        hundred outcomes outweigh. Platt (1999, section 2.2) has a slope and an intercept, fitted
-        to his smoothed targets, the slope kept positive so that the order of forecasts survives.
-    overlap : int
-        Sessions that one label spans: labels of consecutive sessions share all but one of them, so
-        a slice tells as much as ``samples / overlap`` separate outcomes.
+    score, dispersion : float array, shape (bars, symbols)
+        Of out-of-sample forecasts, as :class:`LogitScale` gives them; NaN where there is none.
+    targets : float array, shape (bars, symbols)
+        Labels as known when the calibration comes into force: 1, 0, NaN where not realised by then.
+    horizon_sessions : int
+        Sessions that one label spans.
+    half_life_sessions : float
+        Age at which a row weighs half as much as the newest.
+    prior_outcomes : float
+        n0, effective outcomes that the prior is worth; less than 1 counts as 1.
 
     Returns
     -------
     Calibration
-        Identity, with a note that says why, where the slice has fewer than 30 outcomes or only
-        one class.
     """
-    count, ones = len(outcome), float(outcome.sum())
-    if count < MINIMUM_OUTCOMES:
-        note = f"only {count} outcomes, {MINIMUM_OUTCOMES} needed: left as they were"
-        return Calibration("identity", 1.0, 0.0, count, note)
-    if ones in (0.0, float(count)):
-        return Calibration("identity", 1.0, 0.0, count, "all outcomes alike: left as they were")
-    logits = _logits(probability)
-    if method == "temperature":
-        slope, note = _fit_temperature(logits, outcome, separate=count / overlap)
-        return Calibration("temperature", slope, 0.0, count, note)
-    slope, intercept, note = _fit_platt(logits, outcome, ones)
-    return Calibration("platt", slope, intercept, count, note)
+    labelled = np.isfinite(targets)
+    long_run = (float(targets[labelled].sum()) + 1.0) / (float(labelled.sum()) + 2.0)
+    seen = dispersion[np.isfinite(dispersion)]
+    usual = float(np.median(seen)) if len(seen) else None
+    known = labelled & np.isfinite(score)
+    count = int(known.sum())
+    if count == 0:
+        return Calibration(0.0, float(logit(long_run)), long_run, usual, 0, 0.0)
+    by_bar = 2.0 ** (np.arange(len(score)) / half_life_sessions - len(score) / half_life_sessions)
+    told = _evidence(score, targets, known, by_bar, horizon_sessions)
+    believed = told / (told + max(prior_outcomes, _LEAST_PRIOR_OUTCOMES))
+    weight = np.broadcast_to(by_bar[:, None], score.shape)[known]
+    weight = weight / weight.sum()
+    aim = believed * targets[known] + (1.0 - believed) * long_run
+    intercept, slope = _logistic(score[known], aim, weight)
+    return Calibration(slope, intercept, float(np.sum(weight * aim)), usual, count, told)
 
 
-def _fit_temperature(logits: FloatArray, outcome: FloatArray, *, separate: float) -> tuple[float, str]:
-    def objective(log_temperature: float) -> float:
-        sharpening = min(log_temperature, 0.0) / _SHARPENING_DEVIATION
-        return _loss(logits / np.exp(log_temperature), outcome) + 0.5 * sharpening**2 / separate
-
-    low, high = np.log(TEMPERATURE_BOUNDS)
-    # over log T, where the loss is smooth and both bounds are equally far from 1
-    found = minimize_scalar(
-        objective,
-        bounds=(low, high),
-        method="bounded",
-        options={"xatol": 1e-6},
-    )
-    temperature = float(np.exp(found.x))
-    if temperature > TEMPERATURE_BOUNDS[1] * 0.99:
-        return 1.0 / temperature, "no edge on this slice: probabilities shrink to 0.5"
-    if temperature < TEMPERATURE_BOUNDS[0] * 1.01:
-        return 1.0 / temperature, "temperature at its lower bound"
-    return 1.0 / temperature, ""
+def _evidence(score: FloatArray, targets: FloatArray, known: BoolArray, by_bar: FloatArray, horizon: int) -> float:
+    right = known & ((score > 0.0) == (targets > 0.5))
+    names = known.sum(axis=1)
+    there = names > 0
+    return float(effective_outcomes(right.sum(axis=1)[there], names[there], horizon, by_bar[there])[-1])
 
 
-def _fit_platt(logits: FloatArray, outcome: FloatArray, ones: float) -> tuple[float, float, str]:
-    zeros = len(outcome) - ones
-    smoothed = np.where(outcome > 0.5, (ones + 1.0) / (ones + 2.0), 1.0 / (zeros + 2.0))
-    bounds = (1.0 / TEMPERATURE_BOUNDS[1], 1.0 / TEMPERATURE_BOUNDS[0])
-    found = minimize(
-        lambda parts: _loss(parts[0] * logits + parts[1], smoothed),
-        x0=np.array([1.0, 0.0]),
-        bounds=[bounds, (None, None)],
-        method="L-BFGS-B",
-    )
-    slope, intercept = (float(part) for part in found.x)
-    note = "no edge on this slice: probabilities shrink to the base rate" if slope <= bounds[0] else ""
-    return slope, intercept, note
+def _logistic(score: FloatArray, aim: FloatArray, weight: FloatArray) -> tuple[float, float]:
+    """Intercept and slope, the slope at least 0, of a logistic regression on targets between 0 and 1.
+
+    Newton's method with halved steps; weights sum to 1.
+    """
+    mean = float(np.sum(weight * aim))
+    middle = float(np.sum(weight * score))
+    away = score - middle
+    place = np.array([float(logit(mean)), 0.0])
+    loss = _weighted_loss(place, away, aim, weight)
+    for _ in range(_STEPS):
+        probability = expit(place[0] + place[1] * away)
+        error = weight * (aim - probability)
+        gradient = np.array([np.sum(error), np.sum(error * away)])
+        if np.abs(gradient).max() < _GRADIENT:
+            break
+        bend = weight * probability * (1.0 - probability)
+        first, both, second = np.sum(bend), np.sum(bend * away), np.sum(bend * away**2)
+        determinant = first * second - both**2
+        if determinant <= 0.0:
+            break  # one score throughout: the record says nothing of a slope
+        step = np.array([second * gradient[0] - both * gradient[1], first * gradient[1] - both * gradient[0]])
+        step /= determinant
+        for _ in range(_STEPS):
+            tried = _weighted_loss(place + step, away, aim, weight)
+            if tried <= loss:
+                break
+            step /= 2.0
+        else:
+            break
+        place, loss = place + step, tried
+    if place[1] <= 0.0:
+        return float(logit(mean)), 0.0
+    return float(place[0] - place[1] * middle), float(place[1])
 
 
-def _loss(logits: FloatArray, outcome: FloatArray) -> float:
-    # log(1 + exp(z)) - y z, without overflow
-    return float(np.mean(np.logaddexp(0.0, logits) - outcome * logits))
+def _weighted_loss(place: FloatArray, away: FloatArray, aim: FloatArray, weight: FloatArray) -> float:
+    logits = place[0] + place[1] * away
+    return float(np.sum(weight * (np.logaddexp(0.0, logits) - aim * logits)))
 
 
 def _logits(probability: FloatArray) -> FloatArray:
@@ -168,7 +217,9 @@ def _logits(probability: FloatArray) -> FloatArray:
 
 def log_loss(probability: FloatArray, outcome: FloatArray) -> float:
     """Mean negative log likelihood in nats; arrays of shape (samples,)."""
-    return _loss(_logits(probability), outcome)
+    logits = _logits(probability)
+    # log(1 + exp(z)) - y z, without overflow
+    return float(np.mean(np.logaddexp(0.0, logits) - outcome * logits))
 
 
 def expected_calibration_error(probability: FloatArray, outcome: FloatArray) -> float:

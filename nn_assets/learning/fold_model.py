@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from nn_assets.features.scaling import Scaler
 from nn_assets.features.selection import SelectionReport
 from nn_assets.features.stationarity import StationarityReport
 from nn_assets.learning.baselines import BoostedTrees, LinearModel
-from nn_assets.learning.calibration import Calibration
+from nn_assets.learning.calibration import LogitScale
+from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.folds import Fold
 from nn_assets.settings import LearningSettings
 
@@ -59,17 +61,14 @@ class FoldModel:
     scaler : Scaler
         Of ``feature_names``, in their order.
     estimators : Estimators
-    calibrations : mapping of estimator to Calibration
-        Fitted on the calibration rows.
     figures : mapping
         JSON values. ``samples`` by part; ``members`` and ``failed_members``; for each of
-        ``estimators``: ``validation``, ``calibration_before`` and ``calibration_after``, each with
-        outcomes, base_rate, log_loss (nats), brier, expected_calibration_error, or None where the
-        part has no outcome (``calibration_after`` is in sample, by the one parameter fitted there);
-        ``libraries``.
+        ``estimators``: ``validation`` and ``calibration``, what its raw probabilities were worth on
+        those rows: outcomes, base_rate, log_loss (nats), brier, expected_calibration_error, or None
+        where the part has no outcome; ``libraries``.
     validation_forecasts : DataFrame
         Columns symbol, session, estimator, probability (uncalibrated), over the validation rows:
-        what later forecasts are ranked within.
+        what later forecasts are ranked within, and their logits are measured by.
     data_hash, code_version : str
     """
 
@@ -81,7 +80,6 @@ class FoldModel:
     selection: SelectionReport | None
     scaler: Scaler
     estimators: Estimators
-    calibrations: Mapping[str, Calibration]
     figures: Mapping[str, Any]
     validation_forecasts: pd.DataFrame
     data_hash: str
@@ -91,6 +89,15 @@ class FoldModel:
     def feature_names(self) -> tuple[str, ...]:
         """Features that the estimators see, in order."""
         return self.selection.selected if self.selection is not None else self.stationarity.kept
+
+    @cached_property
+    def logit_scales(self) -> Mapping[str, LogitScale]:
+        """How the logits of each estimator lie on the validation rows."""
+        kept = self.validation_forecasts
+        return {
+            name: LogitScale.of(kept.loc[kept["estimator"] == name, "probability"].to_numpy(dtype=np.float64))
+            for name in ESTIMATORS
+        }
 
     @property
     def lookback(self) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ __all__ = ["ForecastArrays", "Forecasts", "forecasts_from_rows", "no_forecasts"]
 
 FloatArray = npt.NDArray[np.float64]
 
-_COLUMNS = {"probability": "probability", "dispersion": "dispersion", "calibrated": "calibrated_probability"}
+_STORED = ("probability", "dispersion")
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +26,19 @@ class ForecastArrays:
 
     probability: FloatArray  # mean of the members, uncalibrated
     dispersion: FloatArray  # standard deviation over the members; 0 for one member
-    calibrated: FloatArray
+    calibrated: FloatArray  # by the calibration in force on the session; NaN until that is known
+    base_rate: FloatArray  # p0, that of the same calibration
+    confidence: FloatArray  # 0..1, usual dispersion over the forecast's own
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Parts of consecutive sessions as one."""
+        columns = zip(*(_parts(each) for each in parts), strict=True)
+        return cls(*(np.concatenate(values) for values in columns))
+
+    def at(self, rows: int | slice) -> ForecastArrays:
+        """Forecasts of one session, (symbols,), or of some, as views."""
+        return ForecastArrays(*(values[rows] for values in _parts(self)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,10 +72,7 @@ class Forecasts:
 
     def rows(self, rows: slice) -> Forecasts:
         """Forecasts of some rows, as views."""
-        estimators = {
-            name: ForecastArrays(*(values[rows] for values in _parts(arrays)))
-            for name, arrays in self.estimators.items()
-        }
+        estimators = {name: arrays.at(rows) for name, arrays in self.estimators.items()}
         return Forecasts(self.sessions[rows], self.symbols, estimators, self.model_ids[rows])
 
     def put(self, part: Forecasts) -> None:
@@ -83,13 +93,13 @@ class Forecasts:
         Returns
         -------
         DataFrame
-            symbol, session, estimator, probability, dispersion, calibrated_probability, model_id.
+            symbol, session, estimator, probability, dispersion, model_id. What is calibrated is derived again.
         """
         row, column = np.nonzero(np.isfinite(self.estimators[ESTIMATORS[0]].probability))
         kinds = len(ESTIMATORS)
         numbers = {
-            stored: np.stack([getattr(self.estimators[kind], name)[row, column] for kind in ESTIMATORS], axis=1).ravel()
-            for name, stored in _COLUMNS.items()
+            name: np.stack([getattr(self.estimators[kind], name)[row, column] for kind in ESTIMATORS], axis=1).ravel()
+            for name in _STORED
         }
         models = np.array(self.model_ids, dtype=object)[np.repeat(row, kinds)]
         return pd.DataFrame(
@@ -103,14 +113,16 @@ class Forecasts:
         )
 
 
-def _parts(arrays: ForecastArrays) -> tuple[FloatArray, FloatArray, FloatArray]:
-    return arrays.probability, arrays.dispersion, arrays.calibrated
+def _parts(arrays: ForecastArrays) -> tuple[FloatArray, ...]:
+    return tuple(getattr(arrays, each.name) for each in fields(ForecastArrays))
 
 
 def no_forecasts(sessions: pd.DatetimeIndex, symbols: tuple[str, ...]) -> Forecasts:
     """A table without any forecast, to put some into."""
     shape = (len(sessions), len(symbols))
-    estimators = {name: ForecastArrays(*(np.full(shape, np.nan) for _ in _COLUMNS)) for name in ESTIMATORS}
+    estimators = {
+        name: ForecastArrays(*(np.full(shape, np.nan) for _ in fields(ForecastArrays))) for name in ESTIMATORS
+    }
     return Forecasts(sessions, symbols, estimators, [None] * len(sessions))
 
 
@@ -137,8 +149,8 @@ def forecasts_from_rows(rows: pd.DataFrame, sessions: pd.DatetimeIndex, symbols:
                 remedy="keep the forecasts of the model in force only",
                 key=name,
             )
-        for values, stored in zip(_parts(arrays), _COLUMNS.values(), strict=True):
-            values[row[mine], column[mine]] = rows[stored].to_numpy(dtype=np.float64)[mine]
+        for stored in _STORED:
+            getattr(arrays, stored)[row[mine], column[mine]] = rows[stored].to_numpy(dtype=np.float64)[mine]
     assert isinstance(table.model_ids, list), "made so"
     for place, model_id in zip(row[inside], models[inside], strict=True):
         table.model_ids[place] = str(model_id)

@@ -32,7 +32,7 @@ BLOCK_SIZE = 128
 
 @dataclass(frozen=True, eq=False)
 class Estimates:
-    """Uncalibrated probabilities of the samples with a whole window, in order of row, then symbol."""
+    """Probabilities of the samples with a whole window, in order of row, then symbol."""
 
     rows: IntArray  # (samples,), on the full session axis
     columns: IntArray  # (samples,)
@@ -57,7 +57,7 @@ def forecast(model: FoldModel, cube: Cube, rows: slice, *, before_use: bool = Fa
     Returns
     -------
     Forecasts
-        On the rows asked for. A symbol whose window has a missing value has no forecast. Bit for bit
+        On the rows asked for, uncalibrated. A symbol whose window has a missing value has no forecast. Bit for bit
         the same whether a session is asked for alone or with others.
 
     Raises
@@ -154,10 +154,8 @@ def _on_axis(model: FoldModel, cube: Cube, rows: slice, estimates: Estimates) ->
     table = no_forecasts(cube.sessions[rows], model.symbols)
     place = estimates.rows - rows.start, estimates.columns
     for name in ESTIMATORS:
-        probability = estimates.probability[name]
-        table[name].probability[place] = probability
+        table[name].probability[place] = estimates.probability[name]
         table[name].dispersion[place] = estimates.dispersion[name]
-        table[name].calibrated[place] = model.calibrations[name].apply(probability)
     made = np.isin(np.arange(len(table.sessions)), place[0])
     model_ids = [model.model_id if there else None for there in made]
     return Forecasts(table.sessions, table.symbols, table.estimators, model_ids)

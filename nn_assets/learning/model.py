@@ -1,4 +1,4 @@
-"""Fit a fold, from untransformed features to calibrated estimators; each step on its own rows only."""
+"""Fit a fold, from untransformed features to estimators; each step on its own rows only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nn_assets.features.selection import SelectionReport, select_features
 from nn_assets.features.stationarity import StationarityReport, apply_transforms, decide_transforms
 from nn_assets.learning.address import code_version, first_needed_row, model_address, training_data_hash
 from nn_assets.learning.baselines import drawn_sessions, fit_boosting, fit_linear
-from nn_assets.learning.calibration import Calibration, fit_calibration, reliability
+from nn_assets.learning.calibration import reliability
 from nn_assets.learning.ensemble import Ensemble, train_ensemble
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.fold_model import Estimators, FoldModel, Member
@@ -91,8 +91,8 @@ def fit_model(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy, pool: 
     """Fit every estimator of one fold.
 
     Stationarity, selection and scaling are decided on training rows; networks and baselines learn
-    from training rows and stop by validation rows; calibration rows serve calibration alone. No
-    row from ``fold.used_from`` on is read.
+    from training rows and stop by validation rows; calibration rows only judge them. No row from
+    ``fold.used_from`` on is read.
 
     Parameters
     ----------
@@ -172,8 +172,7 @@ def _fit(task: _Task, pool: Executor | None = None) -> FoldModel:
         boosting=tuple(fit_boosting(inputs.windows, each, validation, seed) for seed, each in drawn),
     )
     judged = estimate(estimators, inputs.windows, task.fold.validation)
-    calibrating = estimate(estimators, inputs.windows, task.fold.calibration)
-    calibrations, figures = _calibrated(task, judged, calibrating)
+    held_out = estimate(estimators, inputs.windows, task.fold.calibration)
     return FoldModel(
         model_id=task.model_id,
         fold=task.fold,
@@ -183,8 +182,7 @@ def _fit(task: _Task, pool: Executor | None = None) -> FoldModel:
         selection=inputs.selection,
         scaler=inputs.scaler,
         estimators=estimators,
-        calibrations=calibrations,
-        figures=_member_figures(inputs, ensemble) | {"estimators": figures},
+        figures=_member_figures(inputs, ensemble) | {"estimators": _judged(task, judged, held_out)},
         validation_forecasts=_reference(task, judged),
         data_hash=task.data_hash,
         code_version=code_version(),
@@ -222,20 +220,13 @@ def _prepare(task: _Task) -> _Inputs:
     return _Inputs(stationarity, selection, scaler, windows, samples)
 
 
-def _calibrated(task: _Task, judged: Estimates, calibrating: Estimates) -> tuple[dict[str, Calibration], Figures]:
-    calibrations: dict[str, Calibration] = {}
-    figures: Figures = {}
-    known_judged, outcome_judged = _outcomes(task, judged)
-    known, outcome = _outcomes(task, calibrating)
-    for name in ESTIMATORS:
-        before = calibrating.probability[name][known]
-        calibrations[name] = fit_calibration(before, outcome, overlap=task.strategy.label.horizon_sessions)
-        figures[name] = {
-            "validation": _judge(judged.probability[name][known_judged], outcome_judged),
-            "calibration_before": _judge(before, outcome),
-            "calibration_after": _judge(calibrations[name].apply(before), outcome),
-        }
-    return calibrations, figures
+def _judged(task: _Task, validation: Estimates, held_out: Estimates) -> Figures:
+    parts = {"validation": validation, "calibration": held_out}
+    known = {part: _outcomes(task, estimates) for part, estimates in parts.items()}
+    return {
+        name: {part: _judge(parts[part].probability[name][there], outcome) for part, (there, outcome) in known.items()}
+        for name in ESTIMATORS
+    }
 
 
 def _outcomes(task: _Task, estimates: Estimates) -> tuple[npt.NDArray[np.bool_], FloatArray]:

@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from nn_assets.arrays import Cube
 from nn_assets.features.labels import Labels
-from nn_assets.learning.calibration import log_loss
+from nn_assets.learning.calibration import fit_calibration, log_loss
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.inference import forecast
 
 __all__ = ["RefreshCheck", "check_refresh"]
 
+FloatArray = npt.NDArray[np.float64]
+
 _FEWEST_OUTCOMES = 40
+_ESTIMATOR = "network"
 
 
 @dataclass(frozen=True)
@@ -33,23 +37,27 @@ def check_refresh(
     cube: Cube,
     labels: Labels,
     tolerance: float,
+    horizon_sessions: int,
 ) -> RefreshCheck:
     """Compare calibrated losses on the newest purged slice: the candidate's calibration rows.
 
-    A proper score (log loss of calibrated probabilities) judges sharpness and calibration at once.
-    The candidate fitted one calibration parameter on these rows and the incumbent none, so the
-    comparison leans to the candidate by that one parameter.
+    The models of a strategy share one calibration, so that a candidate is to serve under the one that serves the
+    model in force. It is fitted on the incumbent's forecasts of these rows, with no more prior than a slope needs,
+    and applied to both models' logits, each measured by its own validation slice. A proper score (log loss of
+    calibrated probabilities) then judges sharpness and calibration at once. The comparison leans to the incumbent
+    by the two parameters, which the tolerance is there for.
 
     Parameters
     ----------
     tolerance : float
         The candidate's loss may exceed the incumbent's by this fraction.
+    horizon_sessions : int
+        Sessions that one label spans.
 
     Returns
     -------
     RefreshCheck
-        Accepted without comparison where fewer than 40 outcomes lie in rows that the incumbent may
-        forecast.
+        Accepted without comparison where fewer than 40 outcomes lie in rows that both models may forecast.
     """
     if candidate.model_id == incumbent.model_id:
         return RefreshCheck(accepted=True, reason="it is the model in force")
@@ -57,19 +65,30 @@ def check_refresh(
     rows = slice(max(rows.start, incumbent.fold.used_from), rows.stop)
     if rows.stop - rows.start < 1:
         return RefreshCheck(accepted=True, reason="no rows on which both could be judged")
-    losses = [_loss(model, cube, labels, rows) for model in (candidate, incumbent)]
-    (new, count), (old, _) = losses
+    targets = labels.targets[rows]
+    new, old = (_scores(model, cube, rows) for model in (candidate, incumbent))
+    known = np.isfinite(targets) & np.isfinite(new) & np.isfinite(old)
+    count = int(known.sum())
     if count < _FEWEST_OUTCOMES:
         return RefreshCheck(accepted=True, reason=f"only {count} outcomes to judge both on")
-    accepted = bool(np.isfinite(new)) and new <= old * (1.0 + tolerance)
+    calibration = fit_calibration(
+        np.where(known, old, np.nan),
+        np.zeros_like(old),
+        targets,
+        horizon_sessions=horizon_sessions,
+        half_life_sessions=np.inf,
+        prior_outcomes=0.0,
+    )
+    losses = [log_loss(calibration.apply(score[known]), targets[known]) for score in (new, old)]
+    accepted = losses[0] <= losses[1] * (1.0 + tolerance)
     relation = "not worse than" if accepted else "worse than"
-    reason = f"loss {new:.4f} is {relation} {old:.4f} of the model in force (tolerance {tolerance:.0%})"
-    return RefreshCheck(accepted, reason, new, old)
+    reason = f"loss {losses[0]:.4f} is {relation} {losses[1]:.4f} of the model in force (tolerance {tolerance:.0%})"
+    return RefreshCheck(accepted, reason, *losses)
 
 
-def _loss(model: FoldModel, cube: Cube, labels: Labels, rows: slice) -> tuple[float, int]:
+def _scores(model: FoldModel, cube: Cube, rows: slice) -> FloatArray:
     # A candidate may be asked about its calibration rows, which lie before its first session of use.
-    probability = forecast(model, cube, rows, before_use=True)["network"].calibrated
-    outcome = labels.targets[rows]
-    known = np.isfinite(probability) & np.isfinite(outcome)
-    return (log_loss(probability[known], outcome[known]), int(known.sum())) if known.any() else (np.nan, 0)
+    probability = forecast(model, cube, rows, before_use=True)[_ESTIMATOR].probability
+    scores = model.logit_scales[_ESTIMATOR].score(probability)
+    # A model that forecasts the same throughout says of every row what it says on average.
+    return np.where(np.isfinite(probability) & np.isnan(scores), 0.0, scores)

@@ -22,6 +22,7 @@ from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.history import History
+from nn_assets.operations.models.calibration import calibrate_record
 from nn_assets.operations.models.forecasts import forecast_record
 from nn_assets.operations.models.stored import drift_references
 from nn_assets.settings import Strategy
@@ -110,7 +111,7 @@ def _material(history: History, strategy: Strategy, last_month: str) -> StudyMat
             remedy=f"nn-assets study --strategy {strategy.name} --from {missing[0]} --to {last_month}",
             strategy=strategy.name,
         )
-    forecasts = forecast_record(history, asked)
+    forecasts = calibrate_record(history, forecast_record(history, asked))
     month_by_row = [""] * len(history.axis)
     for month in asked:
         rows = forecast_rows(history.axis, month)

@@ -132,7 +132,6 @@ def _decided(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMod
         edge_kept=proposal.edge_kept,
         edge_opened=proposal.edge_opened,
         round_trip_cost=proposal.cost,
-        shrink=proposal.shrink,
         correlation=correlation,
         not_worth=quiet,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.learning.evidence import sessions_needed
 from nn_assets.portfolio.breakers import Control
 from nn_assets.settings import PortfolioSettings
 
@@ -31,10 +32,11 @@ class DecisionInputs:
     session: object
     reference_price: FloatArray  # close of the session; NaN or not positive: not tradable
     calibrated_probability: FloatArray
-    confidence: FloatArray  # 0..1, from the signal: dispersion of the ensemble, novelty
-    mean_win: FloatArray  # G, positive fraction over the horizon
-    mean_loss: FloatArray  # L, positive fraction over the horizon
-    outcomes: IntArray  # realised out-of-sample outcomes behind G and L
+    confidence: FloatArray  # 0..1, from the signal: usual over today's dispersion of the ensemble
+    mean_win: FloatArray  # G, positive fraction over the horizon, in the name's own volatility
+    mean_loss: FloatArray  # L, likewise
+    outcomes: IntArray  # whole independent out-of-sample outcomes behind G and L
+    outcome_sessions: IntArray  # sessions that had any
     atr: FloatArray  # ATR_14, price
     daily_volatility: FloatArray  # fraction per session
     adv_usd: FloatArray  # average daily volume, or the stated proxy, dollars
@@ -51,6 +53,11 @@ class DecisionInputs:
     kill_switch: str = "ACTIVE"
     regime_scale: float = 1.0
     last_mark: FloatArray | None = None  # last price known of what is held; the reference where left out
+
+    @property
+    def evidence(self) -> BoolArray:
+        """Names whose record has the sessions that any size needs, (symbols,)."""
+        return self.outcome_sessions >= sessions_needed(self.horizon_sessions)
 
     @property
     def stuck_weight(self) -> FloatArray:
@@ -78,9 +85,8 @@ class Decision:
     scale: float
     direction: IntArray
     complete: BoolArray  # every input is there
-    edge_kept: FloatArray  # per session, before costs, shrunk
+    edge_kept: FloatArray  # per session, before costs, times confidence
     edge_opened: FloatArray  # per session, after the round trip
     round_trip_cost: FloatArray  # fraction
-    shrink: FloatArray
     correlation: FloatArray
     not_worth: BoolArray  # changes that step 8 did not make

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["expected_return", "growth_rate", "kelly_bet", "kelly_weight", "shrinkage", "shrunk_probability"]
+__all__ = ["expected_return", "growth_rate", "kelly_bet", "kelly_weight", "shrunk_probability"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -44,29 +44,6 @@ def expected_return(probability: npt.ArrayLike, mean_win: npt.ArrayLike, mean_lo
     p = np.asarray(probability, dtype=np.float64)
     gain, loss = np.asarray(mean_win, dtype=np.float64), np.asarray(mean_loss, dtype=np.float64)
     return p * gain - (1.0 - p) * loss
-
-
-def shrinkage(
-    outcomes: npt.ArrayLike, confidence: npt.ArrayLike, horizon_sessions: int, prior_outcomes: float
-) -> FloatArray:
-    """How much of an estimated edge to believe, from 0 to 1.
-
-    n / (n + n0) x confidence with n = outcomes / horizon, since the labels of neighbouring sessions
-    overlap and only about every h-th is independent: the posterior mean of a normal with prior
-    mean zero worth ``prior_outcomes`` observations (Gelman et al. 2013, equation 2.12), times the
-    share of the forecast that the ensemble's members agree on.
-
-    Parameters
-    ----------
-    outcomes : array_like
-        Realised out-of-sample outcomes behind G and L.
-    confidence : array_like
-        The signal's confidence, 0 to 1. NaN stays NaN.
-    """
-    independent = np.asarray(outcomes, dtype=np.float64) / horizon_sessions
-    total = independent + prior_outcomes
-    believed = np.where(total > 0.0, independent / np.where(total > 0.0, total, 1.0), 0.0)
-    return believed * np.clip(np.asarray(confidence, dtype=np.float64), 0.0, 1.0)
 
 
 def shrunk_probability(

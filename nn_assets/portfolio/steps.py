@@ -16,7 +16,7 @@ from nn_assets.portfolio.breakers import (
     trading_state_control,
 )
 from nn_assets.portfolio.inputs import DecisionInputs
-from nn_assets.portfolio.kelly import expected_return, kelly_weight, shrinkage, shrunk_probability
+from nn_assets.portfolio.kelly import expected_return, kelly_weight, shrunk_probability
 from nn_assets.settings import PortfolioSettings
 
 __all__ = [
@@ -50,8 +50,7 @@ class Proposal:
     complete: BoolArray  # every input is there
     held: FloatArray  # signed weight now
     kept: FloatArray  # size held on the signal's own side
-    probability: FloatArray  # of winning on the signal's side, shrunk
-    shrink: FloatArray
+    probability: FloatArray  # of winning on the signal's side, its edge times confidence
     edge_kept: FloatArray  # per session, before costs
     edge_opened: FloatArray  # per session, after the round trip
     cost: FloatArray  # round trip, fraction
@@ -92,8 +91,9 @@ def propose(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMode
         side = np.maximum(side, 0)
     held = held_weight(inputs)
     _, scale = controls(inputs, settings)
-    shrink = shrinkage(inputs.outcomes, inputs.confidence, inputs.horizon_sessions, settings.shrink_prior_outcomes)
-    believed = shrunk_probability(np.maximum(probability, 1.0 - probability), inputs.mean_win, inputs.mean_loss, shrink)
+    confidence = np.clip(inputs.confidence, 0.0, 1.0)
+    of_side = np.maximum(probability, 1.0 - probability)
+    believed = shrunk_probability(of_side, inputs.mean_win, inputs.mean_loss, confidence)
     largest = np.minimum(
         settings.single_name_limit * max(inputs.equity_usd, 0.0),
         settings.adv_limit_fraction * inputs.adv_usd,
@@ -108,7 +108,6 @@ def propose(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMode
         # As it would be unscaled: step 7 scales it again, and halving must not compound by the day.
         kept=np.where(np.sign(held) == side, np.abs(held), 0.0) / (scale if scale > 0.0 else 1.0),
         probability=believed,
-        shrink=shrink,
         edge_kept=np.where(usable, gross / inputs.horizon_sessions, 0.0),
         edge_opened=np.where(usable, (gross - cost) / inputs.horizon_sessions, 0.0),
         cost=cost,
@@ -129,7 +128,7 @@ def kelly_size(inputs: DecisionInputs, settings: PortfolioSettings, proposal: Pr
     Returns
     -------
     ndarray, shape (symbols,)
-        Sizes, at least zero; zero with fewer than the minimum of outcomes.
+        Sizes, at least zero; zero with fewer than the minimum of outcomes or of sessions that had any.
     """
     win, loss = inputs.mean_win, inputs.mean_loss
     fraction = settings.kelly_fraction
@@ -137,7 +136,7 @@ def kelly_size(inputs: DecisionInputs, settings: PortfolioSettings, proposal: Pr
     keepable = kelly_weight(proposal.probability, win, loss, 0.0, fraction)
     opened = np.where(proposal.edge_opened > 0.0, opened, 0.0)
     keepable = np.where(proposal.edge_kept > 0.0, keepable, 0.0)
-    enough = inputs.outcomes >= settings.minimum_outcomes
+    enough = (inputs.outcomes >= settings.minimum_outcomes) & inputs.evidence
     return np.where(enough, _between(proposal.kept, opened, keepable), 0.0)
 
 

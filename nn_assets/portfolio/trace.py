@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from nn_assets.learning.evidence import sessions_needed
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.fills import day_of
 from nn_assets.portfolio.inputs import RULES, Decision
@@ -32,7 +33,7 @@ def _signal(decision: Decision, place: int) -> str:
     turned = " and closes what is held on the other side" if held * side < 0.0 else ""
     return (
         f"p {p:.4f} says {_SIDES[side]}{turned}; mean win {inputs.mean_win[place]:.3%}, "
-        f"mean loss {inputs.mean_loss[place]:.3%} over {inputs.outcomes[place]} outcomes"
+        f"mean loss {inputs.mean_loss[place]:.3%} over {inputs.outcomes[place]} independent outcomes"
     )
 
 
@@ -62,7 +63,7 @@ def _edge(decision: Decision, place: int) -> str:
     cost = decision.round_trip_cost[place]
     verb = "worth opening" if opened > 0.0 else "opens nothing"
     return (
-        f"edge {kept:.4%} over {horizon} sessions after shrinking by {decision.shrink[place]:.3f}, "
+        f"edge {kept:.4%} over {horizon} sessions at confidence {decision.inputs.confidence[place]:.3f}, "
         f"{opened:.4%} after a round trip of {cost:.4%}: {verb}"
     )
 
@@ -70,7 +71,10 @@ def _edge(decision: Decision, place: int) -> str:
 def _kelly(decision: Decision, place: int) -> str:
     minimum, count = decision.settings.minimum_outcomes, int(decision.inputs.outcomes[place])
     if count < minimum:
-        return f"no size: {count} out-of-sample outcomes realised, {minimum} are needed"
+        return f"no size: realised out-of-sample outcomes are worth {count} independent ones, {minimum} are needed"
+    if not decision.inputs.evidence[place]:
+        there, needed = decision.inputs.outcome_sessions[place], sessions_needed(decision.inputs.horizon_sessions)
+        return f"no size: {there} sessions have realised outcomes, {needed} are needed"
     size = abs(decision.weights[3, place])
     return f"{decision.settings.kelly_fraction:g} of Kelly allows {size:.2%} of capital"
 

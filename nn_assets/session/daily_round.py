@@ -304,6 +304,7 @@ def _inputs(strategy: Strategy, standing: Standing, facts: SessionFacts, book: B
         mean_win=signals.mean_win,
         mean_loss=signals.mean_loss,
         outcomes=signals.outcomes,
+        outcome_sessions=signals.outcome_sessions,
         atr=market.average_true_range,
         daily_volatility=signals.forecast_volatility,
         adv_usd=market.adv_usd,

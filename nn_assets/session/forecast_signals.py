@@ -19,13 +19,7 @@ def session_signals(
     forecasts: ForecastArrays,
     outcomes: OutcomeStatistics,
     volatility: FloatArray,
+    horizon_sessions: int,
 ) -> SessionSignals:
     """Signals of one row, from the forecasts of that row and the outcomes known at it."""
-    return make_signals(
-        symbols,
-        forecasts.probability[row],
-        forecasts.dispersion[row],
-        forecasts.calibrated[row],
-        outcomes.at(row),
-        volatility[row],
-    )
+    return make_signals(symbols, forecasts.at(row), outcomes.at(row), volatility[row], horizon_sessions)

@@ -196,12 +196,17 @@ class CostSettings(Section):
 
 
 class PortfolioSettings(Section):
-    """Sizing and limits; weights are fractions of capital."""
+    """Sizing and limits; weights are fractions of capital.
+
+    What shrinks an edge, once, in the calibration: ``shrink_prior_outcomes`` effective outcomes at the base rate,
+    beside a record that loses half its weight in ``shrink_half_life_months``.
+    """
 
     initial_capital_usd: Positive = 1_000_000.0
     kelly_fraction: Fraction = 0.5
     minimum_outcomes: Count = 60
     shrink_prior_outcomes: NonNegative = 60.0
+    shrink_half_life_months: Positive = 12.0
     risk_per_signal_fraction: Fraction = 0.02
     risk_total_fraction: Fraction = 0.10
     stop_atr_multiple: Positive = 2.0

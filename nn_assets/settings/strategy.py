@@ -36,6 +36,7 @@ _COUNTED_WHEN_SET = (
     ("market", "cash_rates", None),
     ("oversight", "refresh_cooldown_sessions", 60),
     ("portfolio", "stale_symbols_limit_fraction", 0.50),
+    ("portfolio", "shrink_half_life_months", 12.0),
 )
 
 

@@ -13,6 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.errors import SchemaError
+from nn_assets.learning.evidence import effective_outcomes
+from nn_assets.learning.forecasts import ForecastArrays
 
 __all__ = [
     "EWMA_SPAN_SESSIONS",
@@ -20,7 +22,6 @@ __all__ = [
     "OutcomeStatistics",
     "Outcomes",
     "SessionSignals",
-    "confidence_of",
     "ewma_volatility",
     "make_signals",
     "outcome_statistics",
@@ -39,9 +40,10 @@ _COIN_TOSS = 0.5
 class Outcomes:
     """What following the forecasts brought, as known at one row; NaN where there is nothing to average."""
 
-    mean_win: float  # fraction over the horizon, positive
-    mean_loss: float  # fraction over the horizon, positive
-    count: int
+    mean_win: float  # positive, in units of the name's own volatility over the horizon
+    mean_loss: float  # likewise
+    count: float  # independent outcomes that they are worth
+    sessions: int  # sessions with any outcome
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,14 @@ class OutcomeStatistics:
 
     mean_win: FloatArray
     mean_loss: FloatArray
-    count: IntArray
+    count: FloatArray
+    sessions: IntArray
 
     def at(self, row: int) -> Outcomes:
         """Return the statistics known at a row."""
-        return Outcomes(float(self.mean_win[row]), float(self.mean_loss[row]), int(self.count[row]))
+        return Outcomes(
+            float(self.mean_win[row]), float(self.mean_loss[row]), float(self.count[row]), int(self.sessions[row])
+        )
 
 
 @dataclass(frozen=True)
@@ -65,38 +70,50 @@ class SessionSignals:
     probability: FloatArray  # ensemble mean, uncalibrated
     dispersion: FloatArray  # standard deviation of the members' probabilities
     calibrated_probability: FloatArray
+    base_rate: FloatArray  # p0: what the calibration says of a forecast that knows nothing
     direction: IntArray  # -1, 0, 1; 0 also where the probability is missing
     expected_return: FloatArray  # signed fraction over the horizon
-    mean_win: FloatArray
-    mean_loss: FloatArray
-    outcomes: IntArray
+    mean_win: FloatArray  # positive fraction over the horizon
+    mean_loss: FloatArray  # likewise
+    outcomes: IntArray  # whole independent ones behind them
+    outcome_sessions: IntArray  # sessions that had any
     forecast_volatility: FloatArray  # fraction per session
     confidence: FloatArray  # 0..1
 
 
 def outcome_statistics(
-    calibrated_probability: FloatArray, label_returns: FloatArray, realised_row: npt.ArrayLike
+    probability: FloatArray,
+    label_returns: FloatArray,
+    realised_row: npt.ArrayLike,
+    volatility: FloatArray,
+    horizon_sessions: int,
 ) -> OutcomeStatistics:
     """Mean win, mean loss and number of outcomes known at every row.
 
-    An outcome is the label's own return, taken in the direction that the forecast took: long above
-    one half, short below, none at exactly one half. A win is an outcome above zero; an outcome of
-    exactly zero counts as a loss of size zero, as the label counts it.
+    An outcome is the label's own return over sigma x sqrt(h), sigma the name's volatility as forecast at the
+    decision, taken in the direction that the forecast took: long above one half, short below, none at exactly one
+    half. So a calm name and a wild one share their statistics, and each gets its own win and loss from them. A win
+    is an outcome above zero; an outcome of exactly zero counts as a loss of size zero, as the label counts it.
 
     Parameters
     ----------
-    calibrated_probability : ndarray, shape (bars, symbols)
-        Out-of-sample forecasts only. NaN: no forecast, no outcome.
+    probability : ndarray, shape (bars, symbols)
+        Out-of-sample forecasts only, before calibration: what became of them hangs on no later calibration. NaN:
+        no forecast, no outcome.
     label_returns : ndarray, shape (bars, symbols)
         Return from fill to fill + horizon, fraction. NaN: no label, no outcome.
     realised_row : array_like of int, shape (bars,)
         First row at which the label of each row is known; negative: never.
+    volatility : ndarray, shape (bars, symbols)
+        Fraction per session. NaN or zero: no outcome.
+    horizon_sessions : int
+        h.
 
     Returns
     -------
     OutcomeStatistics
         Row t pools all symbols of all rows with ``0 <= realised_row <= t``; NaN before the first
-        win (or loss).
+        win (or loss). ``count`` is that of :func:`~nn_assets.learning.evidence.effective_outcomes`.
 
     Raises
     ------
@@ -104,16 +121,18 @@ def outcome_statistics(
         The arrays' shapes differ.
     """
     returns = np.ascontiguousarray(label_returns, dtype=np.float64)
-    probability = np.ascontiguousarray(calibrated_probability, dtype=np.float64)
+    side = np.sign(np.ascontiguousarray(probability, dtype=np.float64) - _COIN_TOSS)
+    sigma = np.ascontiguousarray(volatility, dtype=np.float64)
     realised = np.asarray(realised_row, dtype=np.int64)
-    if probability.shape != returns.shape or realised.shape != returns.shape[:1]:
+    if not side.shape == returns.shape == sigma.shape or realised.shape != returns.shape[:1]:
         raise SchemaError(
-            expected="forecasts and returns of one shape (bars, symbols) and realised rows (bars,)",
-            found=f"{probability.shape}, {returns.shape}, {realised.shape}",
-            remedy="align the three on one session axis",
+            expected="forecasts, returns and volatilities of one shape (bars, symbols) and realised rows (bars,)",
+            found=f"{side.shape}, {returns.shape}, {sigma.shape}, {realised.shape}",
+            remedy="align the four on one session axis",
         )
-    outcome = np.sign(probability - _COIN_TOSS) * returns
-    counted = np.isfinite(outcome) & (probability != _COIN_TOSS)
+    unit = np.where(sigma > 0.0, sigma, np.nan) * np.sqrt(horizon_sessions)
+    outcome = side * returns / unit
+    counted = np.isfinite(outcome) & (side != 0.0)
     won = counted & (outcome > 0.0)
     lost = counted & ~won
     bars = returns.shape[0]
@@ -122,18 +141,24 @@ def outcome_statistics(
     order = np.argsort(np.where(never, bars, realised), kind="stable")
     known = np.searchsorted(np.where(never, bars, realised)[order], np.arange(bars), side="right")
 
-    def running(mask: npt.NDArray[np.bool_], values: FloatArray) -> FloatArray:
-        by_row = np.zeros(bars)
+    def by_row(mask: npt.NDArray[np.bool_], values: FloatArray) -> FloatArray:
+        total = np.zeros(bars)
         for symbol in range(returns.shape[1]):  # one order of addition, whatever the memory layout
-            by_row += np.where(mask[:, symbol], values[:, symbol], 0.0)
-        return np.concatenate(([0.0], np.cumsum(by_row[order])))[known]
+            total += np.where(mask[:, symbol], values[:, symbol], 0.0)
+        return total[order]
+
+    def running(values: FloatArray) -> FloatArray:
+        return np.concatenate(([0.0], np.cumsum(values)))[known]
 
     ones = np.ones_like(outcome)
-    wins, losses = running(won, ones), running(lost, ones)
-    gain, loss = running(won, outcome), running(lost, -outcome)
+    wins, losses = by_row(won, ones), by_row(lost, ones)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean_win, mean_loss = gain / wins, loss / losses
-    return OutcomeStatistics(mean_win, mean_loss, (wins + losses).astype(np.int64))
+        mean_win = running(by_row(won, outcome)) / running(wins)
+        mean_loss = running(by_row(lost, -outcome)) / running(losses)
+    there = wins + losses > 0.0
+    sessions = running(there.astype(np.float64)).astype(np.int64)
+    worth = effective_outcomes(wins[there], (wins + losses)[there], horizon_sessions)
+    return OutcomeStatistics(mean_win, mean_loss, np.concatenate(([0.0], worth))[sessions], sessions)
 
 
 def ewma_volatility(log_returns: FloatArray) -> FloatArray:
@@ -169,62 +194,50 @@ def ewma_volatility(log_returns: FloatArray) -> FloatArray:
     return np.where(enough, np.sqrt(total / np.where(enough, weight, 1.0)), np.nan)
 
 
-def confidence_of(probability: npt.ArrayLike, dispersion: npt.ArrayLike) -> FloatArray:
-    """How much of a forecast's distance from a coin toss is not the members' disagreement.
-
-    d^2 / (d^2 + s^2) with d = probability - 1/2 and s the members' standard deviation: the
-    reliability ratio of errors-in-variables (Fuller 1987, equation 1.1.9). Both are taken before
-    calibration: temperature scales d and s alike, so that the ratio survives it.
-
-    Returns
-    -------
-    ndarray
-        From 0 to 1; 0 where both are zero; NaN where either is missing.
-    """
-    distance = (np.asarray(probability, dtype=np.float64) - _COIN_TOSS) ** 2
-    noise = np.asarray(dispersion, dtype=np.float64) ** 2
-    total = distance + noise
-    return np.where(total == 0.0, 0.0, distance / np.where(total == 0.0, 1.0, total))
-
-
 def make_signals(
     symbols: tuple[str, ...],
-    probability: FloatArray,
-    dispersion: FloatArray,
-    calibrated_probability: FloatArray,
+    forecasts: ForecastArrays,
     outcomes: Outcomes,
     forecast_volatility: FloatArray,
+    horizon_sessions: int,
 ) -> SessionSignals:
     """Signals of one session.
 
-    Direction is the side of one half on which the calibrated probability lies. The expected return
-    is direction x (p G - (1 - p) L) with p the probability of that side, before costs and before
-    any shrinkage.
+    Direction is the side of one half on which the calibrated probability lies. Mean win and mean loss are the
+    record's, in units of sigma x sqrt(h), times the name's own. The expected return is direction x
+    (p G - (1 - p) L) with p the probability of that side, before costs.
 
     Parameters
     ----------
-    probability, dispersion, calibrated_probability, forecast_volatility : ndarray, shape (symbols,)
-        NaN stays NaN; a missing calibrated probability gives direction 0.
+    forecasts : ForecastArrays, arrays of shape (symbols,)
+        Calibrated, of one estimator. NaN stays NaN; a missing calibrated probability gives direction 0.
     outcomes : Outcomes
         Statistics known at this session.
+    forecast_volatility : ndarray, shape (symbols,)
+        sigma, fraction per session. NaN stays NaN.
+    horizon_sessions : int
+        h.
     """
-    calibrated = np.asarray(calibrated_probability, dtype=np.float64)
+    calibrated, volatility = forecasts.calibrated, np.asarray(forecast_volatility, dtype=np.float64)
     direction = np.nan_to_num(np.sign(calibrated - _COIN_TOSS)).astype(np.int64)
+    unit = volatility * np.sqrt(horizon_sessions)
+    mean_win, mean_loss = outcomes.mean_win * unit, outcomes.mean_loss * unit
     of_side = np.maximum(calibrated, 1.0 - calibrated)
-    size = of_side * outcomes.mean_win - (1.0 - of_side) * outcomes.mean_loss
-    count = len(symbols)
+    size = of_side * mean_win - (1.0 - of_side) * mean_loss
     return SessionSignals(
         symbols=symbols,
-        probability=np.asarray(probability, dtype=np.float64),
-        dispersion=np.asarray(dispersion, dtype=np.float64),
+        probability=forecasts.probability,
+        dispersion=forecasts.dispersion,
         calibrated_probability=calibrated,
+        base_rate=forecasts.base_rate,
         direction=direction,
         expected_return=np.where(direction == 0, 0.0 * calibrated, direction * size),
-        mean_win=np.full(count, outcomes.mean_win),
-        mean_loss=np.full(count, outcomes.mean_loss),
-        outcomes=np.full(count, outcomes.count, dtype=np.int64),
-        forecast_volatility=np.asarray(forecast_volatility, dtype=np.float64),
-        confidence=confidence_of(probability, dispersion),
+        mean_win=mean_win,
+        mean_loss=mean_loss,
+        outcomes=np.full(len(symbols), int(outcomes.count), dtype=np.int64),
+        outcome_sessions=np.full(len(symbols), outcomes.sessions, dtype=np.int64),
+        forecast_volatility=volatility,
+        confidence=forecasts.confidence,
     )
 
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from nn_assets.evaluation.replay import Scene, replay
+from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.operations.asof.costs import cost_model, recorded_cost_model_ids
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.cut import PublishedCut
 from nn_assets.operations.decisions.late_actions import late_actions
 from nn_assets.operations.decisions.records import Given, recorded_given
-from nn_assets.operations.decisions.rounds import watch_of
+from nn_assets.operations.decisions.rounds import ESTIMATOR, watch_of
 from nn_assets.operations.decisions.standing import spending_on_record, standing_before
 from nn_assets.operations.history import History
-from nn_assets.operations.models.forecasts import forecasts_until, read_forecast_list
+from nn_assets.operations.models.calibration import calibrate_record, calibrate_session
+from nn_assets.operations.models.forecasts import forecast_record, forecasts_until, read_forecast_list
 from nn_assets.session.daily_round import Round, Standing
 from nn_assets.session.market_view import MarketView
 from nn_assets.session.spending import SLIPPAGE_SESSIONS
@@ -44,23 +47,38 @@ def features_repeat_when_cut(history: History) -> tuple[list[str], list[pd.Times
 
 
 def signals_repeat_forecasts(history: History) -> tuple[int, list[str]]:
-    """Compare live signals with the study's forecasts made by the same model for the same session."""
+    """Compare live signals with the forecasts on record of the same model and session, calibrated as a study does.
+
+    Signals of before calibrations were kept with decisions followed other rules, and are no contradiction.
+    """
     name, lake = history.strategy.name, history.stores.lake
     signals = history.stores.ledger.read("signals", name)
     months = sorted({session.strftime("%Y-%m") for session in signals["session"]})
     stored = [month for month in months if month in lake.months(name, FORECASTS)]
     if not stored:
         return 0, []
-    forecasts = lake.read_months(name, FORECASTS, stored)
-    network = forecasts[forecasts["estimator"] == "network"]
-    both = signals.merge(network, on=["symbol", "session", "model_id"], suffixes=("_live", "_study"))
-    apart = both[both["calibrated_probability_live"] != both["calibrated_probability_study"]]
-    named = [
-        f"{row.symbol} {row.session.date()}: {row.calibrated_probability_live} live, "
-        f"{row.calibrated_probability_study} in the study"
-        for row in apart.itertuples()
-    ]
-    return len(both), named
+    record = forecast_record(history, sorted(lake.months(name, FORECASTS)))
+    study = calibrate_record(history, record, [ESTIMATOR])
+    place = {symbol: number for number, symbol in enumerate(study.symbols)}
+    decisions = history.stores.ledger.read("decisions", name)
+    same_rules = set(decisions.loc[[_by_present_rules(each) for each in decisions["details"]], "session"])
+    compared, named = 0, []
+    for row in signals[signals["session"].isin(same_rules)].itertuples():
+        at = history.row(row.session)
+        if study.model_ids[at] != row.model_id or row.session.strftime("%Y-%m") not in stored:
+            continue
+        compared += 1
+        for told in ("probability", "calibrated"):
+            live = row.probability if told == "probability" else row.calibrated_probability
+            there = float(getattr(study[ESTIMATOR], told)[at, place[row.symbol]])
+            if live != there:
+                named.append(f"{row.symbol} {row.session.date()}: {told} {live} live, {there} in the study")
+    return compared, named
+
+
+def _by_present_rules(details: dict[str, Any]) -> bool:
+    """Whether a decision has its calibration on record: one of before cannot be derived again by these rules."""
+    return details.get("calibration") is not None
 
 
 @dataclass(frozen=True)
@@ -118,7 +136,10 @@ def _under_present_settings(history: History) -> pd.DataFrame:
     """The last decisions on record that were all made under the settings in force, in order of the sessions."""
     strategy = history.strategy
     decisions = history.stores.ledger.read("decisions", strategy.name, bookkeeping=True).sort_values("session")
-    other = np.flatnonzero(decisions["settings_hash"].to_numpy() != strategy.content_hash())
+    other = np.flatnonzero(
+        (decisions["settings_hash"].to_numpy() != strategy.content_hash())
+        | ~np.array([_by_present_rules(each) for each in decisions["details"]], dtype=bool)
+    )
     return decisions.iloc[int(other[-1]) + 1 if other.size else 0 :]
 
 
@@ -161,7 +182,8 @@ def _played(history: History, decided: list[_Decided], used: dict[pd.Timestamp, 
             on_record = None
             if end.given.forecast_list is not None:
                 on_record = read_forecast_list(history, end.given.forecast_list)
-            network = forecasts_until(history, end.session, on_record, end.given.recorded_at)["network"]
+            forecasts = forecasts_until(history, end.session, on_record, end.given.recorded_at)
+            network = _calibrated(history, forecasts, group)
             watch = watch_of(history, end.session, network, group[0].row, end.given.recorded_at)
             labels = cut.labels.until(end.row)
             for _, same_costs in groupby(group, key=lambda each: (each.given.cost_model_id, each.spending)):
@@ -177,6 +199,17 @@ def _played(history: History, decided: list[_Decided], used: dict[pd.Timestamp, 
                     late=lambda row, cut=cut: late_actions(history, history.axis[row], cut.market),  # type: ignore[misc]
                 ).rounds
     return rounds
+
+
+def _calibrated(history: History, forecasts: Forecasts, group: list[_Decided]) -> ForecastArrays:
+    """Forecasts up to a group's last session, each of its sessions by the calibration it was given."""
+    parts, stop = [], 0
+    for each in group:
+        assert each.given.calibration is not None, "only decisions that have one are played"
+        until = calibrate_session(history, forecasts.rows(slice(each.row + 1)), ESTIMATOR, each.given.calibration)
+        parts.append(until.at(slice(stop, None)))
+        stop = each.row + 1
+    return ForecastArrays.joined(parts)
 
 
 def _standing(

@@ -23,6 +23,7 @@ from nn_assets.frames import (
     validate,
 )
 from nn_assets.learning.address import code_version
+from nn_assets.learning.calibration import Calibration
 from nn_assets.operations.asof.refreshes import request_row
 from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.history import History
@@ -74,6 +75,7 @@ class Given:
     cost_model_id: str | None  # None: the settings' own
     controls: Controls
     forecast_list: str | None  # address of the list of the months of forecasts that were on record
+    calibration: Calibration | None = None  # of the month's forecasts; None: not fitted yet, or by rules before it
     recorded_at: pd.Timestamp | None = None  # None: decided now; models and fills of later are not this decision's
 
 
@@ -83,6 +85,7 @@ def recorded_given(decision: pd.Series) -> Given:
     reset = told.pop("breaker_reset")
     told.pop("refresh", None)
     cost_model_id, forecast_list = told.pop("cost_model_id"), told.pop("forecast_list", None)
+    calibration = told.pop("calibration", None)
     controls = Controls(breaker_reset=None if reset is None else (str(reset[0]), str(reset[1])), **told)
     return Given(
         study_id=_text(decision["study_id"]),
@@ -91,6 +94,7 @@ def recorded_given(decision: pd.Series) -> Given:
         cost_model_id=cost_model_id,
         controls=controls,
         forecast_list=forecast_list,
+        calibration=None if calibration is None else Calibration.from_dict(calibration),
         recorded_at=decision.get("recorded_at"),
     )
 
@@ -184,6 +188,7 @@ def write_session(
             **_refresh_told(done),
             "cost_model_id": given.cost_model_id,
             "forecast_list": given.forecast_list,
+            "calibration": None if given.calibration is None else given.calibration.to_dict(),
         },
     }
     moment = as_of_session(strategy.market, session)

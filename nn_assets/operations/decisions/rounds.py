@@ -6,19 +6,20 @@ It makes signals of forecasts and outcomes, hands them, the drift, the controls 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.learning.forecasts import ForecastArrays
+from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.operations.asof.costs import cost_model
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.decisions.late_actions import late_actions
 from nn_assets.operations.decisions.records import Given, recorded_given, session_frames, write_session
 from nn_assets.operations.decisions.standing import standing_before
 from nn_assets.operations.history import History
+from nn_assets.operations.models.calibration import calibrate_session, calibration_of
 from nn_assets.operations.models.forecasts import forecasts_until, keep_forecast_list, read_forecast_list
 from nn_assets.operations.models.stored import drift_references
 from nn_assets.operations.session_view import SessionView
@@ -28,7 +29,10 @@ from nn_assets.session.forecast_signals import session_signals
 from nn_assets.session.market_view import MarketView
 from nn_assets.signals.signals import outcome_statistics
 
-__all__ = ["DecidedSession", "decide_session", "watch_of"]
+__all__ = ["ESTIMATOR", "DecidedSession", "decide_session", "watch_of"]
+
+ESTIMATOR = "network"
+"""Whose forecasts are traded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +64,11 @@ def decide_session(history: History, session: pd.Timestamp, run_id: str) -> Deci
     recorded_by = None if earlier.empty else earlier["recorded_at"].iloc[0]
     standing = standing_before(history, session, view.symbols, market, recorded_by)
     given = _given(history, view, earlier)
-    facts = _facts(history, view, market, given)
+    on_record = None if given.forecast_list is None else read_forecast_list(history, given.forecast_list)
+    forecasts = forecasts_until(history, session, on_record, given.recorded_at)
+    if given.calibration is None:
+        given = replace(given, calibration=calibration_of(history, forecasts, ESTIMATOR))
+    facts = _facts(history, view, market, given, forecasts)
     costs = cost_model(history.stores.ledger, strategy, given.cost_model_id)
     done = play_session(strategy, costs, history.sessions_per_year, standing, facts)
     frames = session_frames(history, done, given, view.data_hash)
@@ -82,14 +90,15 @@ def _given(history: History, view: SessionView, earlier: pd.DataFrame) -> Given:
     )
 
 
-def _facts(history: History, view: SessionView, market: MarketView, given: Given) -> SessionFacts:
-    on_record = None if given.forecast_list is None else read_forecast_list(history, given.forecast_list)
-    network = forecasts_until(history, view.session, on_record, given.recorded_at)["network"]
-    labels = view.labels
-    outcomes = outcome_statistics(network.calibrated, labels.returns, labels.realised_row)
+def _facts(history: History, view: SessionView, market: MarketView, given: Given, forecasts: Forecasts) -> SessionFacts:
+    assert given.calibration is not None, "fitted, or recorded"
+    network = calibrate_session(history, forecasts, ESTIMATOR, given.calibration)
+    labels, horizon = view.labels, history.strategy.label.horizon_sessions
+    volatility = market.volatility[: view.row + 1]
+    outcomes = outcome_statistics(network.probability, labels.returns, labels.realised_row, volatility, horizon)
     return SessionFacts(
         market=view.market,
-        signals=session_signals(view.row, view.symbols, network, outcomes, market.volatility[: view.row + 1]),
+        signals=session_signals(view.row, view.symbols, network, outcomes, volatility, horizon),
         drift=watch_of(history, view.session, network, view.row, given.recorded_at)(view.row),
         controls=given.controls,
         late=late_actions(history, view.session, market),

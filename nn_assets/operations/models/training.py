@@ -118,7 +118,8 @@ def _checked(candidate: FoldModel, incumbent: FoldModel | None, due: DueFold, st
     if incumbent is None:
         return RefreshCheck(accepted=True, reason="the first model of the record")
     tolerance = strategy.walk_forward.refresh_tolerance_fraction
-    return check_refresh(candidate, incumbent, due.cut.cube, due.cut.labels, tolerance)
+    horizon = strategy.label.horizon_sessions
+    return check_refresh(candidate, incumbent, due.cut.cube, due.cut.labels, tolerance, horizon)
 
 
 def _fit_missing(

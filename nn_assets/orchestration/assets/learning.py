@@ -31,7 +31,7 @@ def learning_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         partitions_def=months,
         backfill_policy=dg.BackfillPolicy.single_run(),
         description="The model in force from the first session of a month: an ensemble of networks, with a linear "
-        "model and gradient boosting beside it, calibrated on a purged slice. A month between refits "
+        "model and gradient boosting beside it, judged on a purged slice. A month between refits "
         "names the model it reuses; a refit that is worse than the model in force is not taken.",
     )
     def trained_model(
@@ -79,7 +79,7 @@ def learning_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
 
 def _model_metadata(history: History, named: MonthModel) -> dict[str, Any]:
     model = load_model(history.stores, named.model_id)
-    after = model.figures["estimators"]["network"]["calibration_after"] or {}
+    held_out = model.figures["estimators"]["network"].get("calibration") or {}
     figures: dict[str, Any] = {
         "model_id": named.model_id,
         "fitted": named.fitted,
@@ -90,6 +90,6 @@ def _model_metadata(history: History, named: MonthModel) -> dict[str, Any]:
         "members": len(model.figures["members"]),
     }
     for name in ("log_loss", "brier", "expected_calibration_error", "base_rate"):
-        if after.get(name) is not None:
-            figures[f"calibration_{name}"] = float(after[name])
+        if held_out.get(name) is not None:
+            figures[f"held_out_{name}"] = float(held_out[name])
     return figures

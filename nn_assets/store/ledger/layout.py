@@ -26,6 +26,7 @@ from nn_assets.store.ledger.columns import CanonicalJson, Moment, SessionDate
 __all__ = [
     "BOOKKEEPING",
     "CHAIN_NAME",
+    "added_later",
     "count_columns",
     "flag_columns",
     "json_columns",
@@ -108,6 +109,16 @@ def session_columns(*names: str, nullable: bool = False) -> list[Column[Any]]:
 def moment_columns(*names: str, nullable: bool = False) -> list[Column[Any]]:
     """Columns of UTC moments."""
     return [Column(name, Moment, nullable=nullable) for name in names]
+
+
+def added_later(*columns: Column[Any]) -> list[Column[Any]]:
+    """Columns that a later migration added: rows of before lack them, and hash as they did.
+
+    A missing value is left out of a row's canonical text, so that it is the same as no such column.
+    """
+    for column in columns:
+        column.info["added_later"] = True
+    return list(columns)
 
 
 def json_columns(*names: str) -> list[Column[Any]]:

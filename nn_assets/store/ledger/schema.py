@@ -15,6 +15,7 @@ from nn_assets.errors import LedgerError
 from nn_assets.store.ledger.layout import (
     BOOKKEEPING,
     CHAIN_NAME,
+    added_later,
     count_columns,
     flag_columns,
     json_columns,
@@ -38,7 +39,7 @@ __all__ = [
     "table_named",
 ]
 
-REVISIONS = ("0001", "0002")  # the migrations in sql/migrations, oldest first; a test compares the two
+REVISIONS = ("0001", "0002", "0003")  # the migrations in sql/migrations, oldest first; a test compares the two
 HEAD_REVISION = REVISIONS[-1]
 WHOLE_LEDGER = "*"
 """Strategy of a row that is about the whole ledger, or about all strategies; no strategy can be named so."""
@@ -93,6 +94,7 @@ _record(
     *number_columns("forecast_volatility", "confidence"),
     *text_columns("model_id", "data_hash", "code_version"),
     *moment_columns("known_at"),
+    *added_later(*number_columns("base_rate"), *count_columns("outcome_sessions", nullable=True)),
 )
 _record(
     "target_positions",

@@ -1,0 +1,112 @@
+"""The calibration in force in each month: fitted once, at its first session, on what was known before it.
+
+A study and the live round derive it by one function from the raw forecasts on record, so that they get the same
+bits; nothing but the raw forecasts is stored of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from nn_assets.learning.calibration import Calibration, fit_calibration
+from nn_assets.learning.chain import ScaledForecasts, calibrated, scaled
+from nn_assets.learning.estimators import ESTIMATORS
+from nn_assets.learning.folds import forecast_rows
+from nn_assets.learning.forecasts import ForecastArrays, Forecasts
+from nn_assets.learning.inference import forecast
+from nn_assets.operations.history import History, Stretch
+from nn_assets.operations.models.stored import load_model
+
+__all__ = ["calibrate_record", "calibrate_session", "calibration_of"]
+
+FloatArray = npt.NDArray[np.float64]
+
+_MONTHS_A_YEAR = 12.0
+
+
+def calibrate_record(history: History, record: Forecasts, estimators: Sequence[str] = ESTIMATORS) -> Forecasts:
+    """Calibrate every session of a record by the calibration in force in its month.
+
+    Parameters
+    ----------
+    record : Forecasts
+        Uncalibrated, on the session axis or the part of it up to a session.
+    estimators : sequence of str
+        Those to calibrate; the others stay as they are.
+    """
+    made = {name: [record[name]] if name not in estimators else [] for name in ESTIMATORS}
+    marks = {name: _scaled(history, record, name) for name in estimators}
+    months = [session.strftime("%Y-%m") for session in record.sessions]
+    starts = [row for row, month in enumerate(months) if row == 0 or month != months[row - 1]]
+    for start, stop in zip(starts, [*starts[1:], len(months)], strict=True):
+        rows = slice(start, stop)
+        for name in estimators:
+            part = record[name].at(rows)
+            if any(record.model_ids[rows]):
+                calibration = _fit(history, record, marks[name], name, start)
+                part = calibrated(part, _rows(marks[name], rows), calibration)
+            made[name].append(part)
+    joined = {name: ForecastArrays.joined(parts) for name, parts in made.items()}
+    return Forecasts(record.sessions, record.symbols, joined, record.model_ids)
+
+
+def calibration_of(history: History, record: Forecasts, estimator: str) -> Calibration:
+    """The calibration in force on a record's last session, from its rows before the session's month."""
+    month = forecast_rows(record.sessions, record.sessions[-1].strftime("%Y-%m"))
+    return _fit(history, record, _scaled(history, record, estimator), estimator, month.start)
+
+
+def calibrate_session(history: History, record: Forecasts, estimator: str, calibration: Calibration) -> ForecastArrays:
+    """One estimator's forecasts on a record, with its last session calibrated and no other."""
+    last = slice(len(record.sessions) - 1, len(record.sessions))
+    marks = _scaled(history, record, estimator)
+    part = calibrated(record[estimator].at(last), _rows(marks, last), calibration)
+    return ForecastArrays.joined([record[estimator].at(slice(last.start)), part])
+
+
+def _rows(marks: ScaledForecasts, rows: slice) -> ScaledForecasts:
+    return ScaledForecasts(marks.score[rows], marks.dispersion[rows])
+
+
+def _scaled(history: History, record: Forecasts, estimator: str) -> ScaledForecasts:
+    models = {each: load_model(history.stores, each) for each in dict.fromkeys(record.model_ids) if each}
+    scales = {model_id: model.logit_scales[estimator] for model_id, model in models.items()}
+    return scaled(record[estimator], record.model_ids, scales)
+
+
+def _fit(history: History, record: Forecasts, marks: ScaledForecasts, estimator: str, start: int) -> Calibration:
+    """Fit on rows before the one at which a calibration comes into force, by what was known at the last of them."""
+    strategy = history.strategy
+    (known,) = history.stretches([start - 1])
+    labels = known.cut.labels.until(start - 1)
+    score, dispersion = marks.score[:start].copy(), marks.dispersion[:start].copy()
+    first = next((each for each in record.model_ids if each), None)
+    if first is not None:
+        rows, held_out = _held_out(history, first, known, estimator, start)
+        score[rows], dispersion[rows] = held_out.score, held_out.dispersion
+    return fit_calibration(
+        score,
+        dispersion,
+        labels.targets,
+        horizon_sessions=strategy.label.horizon_sessions,
+        half_life_sessions=strategy.portfolio.shrink_half_life_months / _MONTHS_A_YEAR * history.sessions_per_year,
+        prior_outcomes=strategy.portfolio.shrink_prior_outcomes,
+    )
+
+
+def _held_out(
+    history: History, model_id: str, known: Stretch, estimator: str, start: int
+) -> tuple[slice, ScaledForecasts]:
+    """The first model's forecasts of its own calibration rows: its record before it was used."""
+    model = load_model(history.stores, model_id)
+    rows = slice(model.fold.calibration.start, min(model.fold.calibration.stop, start))
+    kept = history.made.setdefault((f"{model_id} held out", known.number), {})
+    if rows.start not in kept:
+        made = forecast(model, known.cut.cube, rows, before_use=True)
+        members = known.cut.members
+        kept[rows.start] = made.where(None if members is None else members[rows])
+    made = kept[rows.start]
+    return rows, scaled(made[estimator], [model_id] * len(made.sessions), {model_id: model.logit_scales[estimator]})
