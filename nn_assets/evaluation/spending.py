@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -82,30 +83,44 @@ def boundaries(information: Sequence[float], cumulative: Sequence[float]) -> Flo
     The density of the sums that have not crossed is carried from look to look: Armitage, McPherson and Rowe (1969),
     JRSS A 132, eq. 2.3, by Gauss-Legendre quadrature.
     """
+    told = tuple(map(float, information)), tuple(map(float, cumulative))
+    return np.array([_carried(told[0][:look], told[1][:look]).boundary for look in range(1, len(told[0]) + 1)])
+
+
+class _Paths(NamedTuple):
+    """Paths after a look: the boundary there, sums not crossed so far and the probability at each."""
+
+    boundary: float
+    points: FloatArray
+    mass: FloatArray
+    seen: float
+    done: float
+
+
+@lru_cache(maxsize=1024)
+def _carried(information: tuple[float, ...], cumulative: tuple[float, ...]) -> _Paths:
+    """Paths after the last of some looks; kept, because the next look goes on from there."""
+    if not information:
+        return _Paths(math.inf, np.zeros(0), np.zeros(0), 0.0, 0.0)
+    before = _carried(information[:-1], cumulative[:-1])
+    points, mass = before.points, before.mass
+    amount, growth, due = information[-1], information[-1] - before.seen, cumulative[-1] - before.done
+    if growth <= amount * _LEAST_GROWTH:
+        return before._replace(boundary=math.inf)
+    scale, step = math.sqrt(amount), math.sqrt(growth)
+    boundary, done = math.inf, before.done
+    if due > _NOTHING:
+        boundary = _crossed_with(due, points, mass, scale, step) if len(points) else float(-ndtri(due))
+        done = cumulative[-1]
     nodes, weights = _rule()
-    found: list[float] = []
-    points = mass = np.zeros(0)  # sums not crossed so far, and the probability at each
-    seen = done = 0.0
-    for amount, allowed in zip(information, cumulative, strict=True):
-        growth, due = amount - seen, allowed - done
-        if growth <= amount * _LEAST_GROWTH:
-            found.append(math.inf)
-            continue
-        scale, step = math.sqrt(amount), math.sqrt(growth)
-        boundary = math.inf
-        if due > _NOTHING:
-            boundary = _crossed_with(due, points, mass, scale, step) if len(points) else float(-ndtri(due))
-            done = allowed
-        found.append(boundary)
-        low, high = -_FAR * scale, min(boundary, _FAR) * scale
-        reached = 0.5 * (high - low) * nodes + 0.5 * (high + low)
-        if len(points):
-            density = np.exp(-0.5 * ((reached[:, None] - points[None, :]) / step) ** 2) @ mass
-        else:
-            density = np.exp(-0.5 * (reached / step) ** 2)
-        points, mass = reached, density * weights * (0.5 * (high - low)) / (step * math.sqrt(2.0 * math.pi))
-        seen = amount
-    return np.array(found)
+    low, high = -_FAR * scale, min(boundary, _FAR) * scale
+    reached = 0.5 * (high - low) * nodes + 0.5 * (high + low)
+    if len(points):
+        density = np.exp(-0.5 * ((reached[:, None] - points[None, :]) / step) ** 2) @ mass
+    else:
+        density = np.exp(-0.5 * (reached / step) ** 2)
+    spread = density * weights * (0.5 * (high - low)) / (step * math.sqrt(2.0 * math.pi))
+    return _Paths(boundary, reached, spread, amount, done)
 
 
 @lru_cache(maxsize=1)
@@ -178,13 +193,6 @@ def look_levels(
     tuple of float
         An earlier look's level does not depend on later looks. 0 where nothing may be found.
     """
-    return _levels(tuple(months), tuple(sessions), trials, sessions_per_month)
-
-
-@lru_cache(maxsize=64)
-def _levels(
-    months: tuple[int, ...], sessions: tuple[int, ...], trials: int, sessions_per_month: float
-) -> tuple[float, ...]:
     within = next((place + 1 for place, month in enumerate(months) if month >= PLANNED_LOOKS), len(months))
     first, planned = for_each_trial(FIRST_LOOK, trials), for_each_trial(PLANNED, trials)
     cumulative = [first + spent(month / PLANNED_LOOKS, planned) for month in months[:within]]

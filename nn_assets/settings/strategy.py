@@ -30,7 +30,11 @@ from nn_assets.settings.sources import BundledSettings, CcxtSettings, SourceSett
 __all__ = ["Strategy"]
 
 # Left at their defaults these change no result, nor the hash of a strategy that never stated them.
-_COUNTED_WHEN_SET = (("source", "actions_path", None), ("market", "adjustment_convention", "previous_close"))
+_COUNTED_WHEN_SET = (
+    ("source", "actions_path", None),
+    ("market", "adjustment_convention", "previous_close"),
+    ("oversight", "smallest_effect", None),
+)
 
 
 def _unknown_series(role: str, name: str, known: Iterable[str]) -> str:

@@ -38,8 +38,8 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             dg.AssetCheckSpec(
                 name="no_leak_alarm",
                 asset=study_key,
-                description="No figure is too good to be true (accuracy above 0.60, rank IC above 0.10, "
-                "net Sharpe above 4 on few instruments).",
+                description="No figure is too good to be true (accuracy more than 0.10 above its base rate, rank IC "
+                "above 0.10, net Sharpe above 4 on at most 10 instruments) but those that a person released.",
             ),
         ],
     )
@@ -78,12 +78,12 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
 
 
 def _leak_check(result: StudyResult) -> dg.AssetCheckResult:
-    alarms = result.study.figures.alarms
+    standing, released = result.last.verdict.standing, result.last.verdict.released
     return dg.AssetCheckResult(
         check_name="no_leak_alarm",
-        passed=not alarms,
+        passed=not standing,
         severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(alarms) or "no alarm",
+        description="; ".join([*standing.values(), *released]) or "no alarm",
     )
 
 
@@ -93,6 +93,7 @@ def _metadata(result: StudyResult) -> dict[str, Any]:
     figures: dict[str, Any] = {
         "verdict": result.last.verdict.phrase,
         "why": result.last.verdict.reason,
+        "smallest_effect": result.last.verdict.smallest_effect_derivation,
         "sessions": len(result.study.rows),
         "trials": result.trials,
     }
