@@ -38,7 +38,11 @@ FloatArray = npt.NDArray[np.float64]
 BooleanArray = npt.NDArray[np.bool_]
 
 LEAK_ALARMS = {"accuracy": 0.10, "rank_ic": 0.10, "sharpe_net": 4.0}
-"""Figures too good to be true: accuracy above its base, rank IC, and the net Sharpe ratio on few instruments."""
+"""Figures too good to be true: accuracy above its base, rank IC across symbols, net Sharpe ratio on few instruments.
+
+A correlation over time is no rank IC across symbols: at the accuracy of 0.57 that the field reports of one instrument
+it is already above 0.2.
+"""
 
 _FEW_INSTRUMENTS = 10
 _SURE = 0.01
@@ -224,7 +228,7 @@ def _too_good(figures: Figures, symbols: int) -> Iterator[tuple[str, str]]:
     if _surely_above(over, LEAK_ALARMS["accuracy"]):
         base = f"its base rate {figures.base_accuracy:.3f}"
         yield "accuracy", f"accuracy {figures.accuracy:.3f} is more than {LEAK_ALARMS['accuracy']:g} above {base}"
-    if _surely_above(ic, LEAK_ALARMS["rank_ic"]):
+    if symbols >= CROSS_SECTION and _surely_above(ic, LEAK_ALARMS["rank_ic"]):
         yield "rank IC", f"rank IC {ic.estimate:.3f} is above {LEAK_ALARMS['rank_ic']:g}"
     sharpe, sure = figures.sharpe_net, figures.probabilistic_sharpe
     few = symbols <= _FEW_INSTRUMENTS

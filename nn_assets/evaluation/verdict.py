@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-import pandas as pd
 from scipy.special import ndtri, stdtr, stdtrit
 
 from nn_assets.evaluation.figure_set import Figures, StudyFigures
@@ -123,6 +122,12 @@ def look_of(figures: StudyFigures, month: str, estimator: str, *, allows_trading
     return Look(month, test.sessions, excess, test.standard_error, test.degrees, allows_trading)
 
 
+def _month_number(month: str) -> int:
+    """Months since a fixed one; 0 of none."""
+    year, _, number = month.partition("-")
+    return 12 * int(year) + int(number) if month else 0
+
+
 def _test_of(figures: StudyFigures, estimator: str) -> MeanTest | None:
     judged = figures.total.get(estimator)
     return None if judged is None else judged.tests.get("rank_ic" if figures.cross_section else "auc")
@@ -210,8 +215,8 @@ class _Judge:
         self.deflated = None if self.judged is None else self.judged.deflated_sharpe
 
     def _levels(self, trials: int) -> tuple[float, ...]:
-        ordinals = [pd.Period(look.month, "M").ordinal if look.month else 0 for look in self.looks]
-        months = [each - ordinals[0] for each in ordinals]
+        counted = [_month_number(look.month) for look in self.looks]
+        months = [each - counted[0] for each in counted]
         sessions = [look.sessions if look.decides else 0 for look in self.looks]
         return look_levels(months, sessions, trials, self.figures.sessions_per_year / 12.0)
 

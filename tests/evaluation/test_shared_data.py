@@ -59,22 +59,24 @@ def test_small_data_are_compared_exactly(one: Bars, other: Bars) -> None:
 
 
 def test_large_data_are_compared_to_the_error_that_is_stated() -> None:
-    whole = _bars(60, 1500)  # 90,000 keys, of which a fingerprint holds 16,384
-    for first, seen in ((600, 60), (1100, 60), (0, 20), (900, 8)):
-        other = {key: close for key, close in _bars(60, 1500, first=first).items() if int(key[0][1:]) < seen}
+    whole = _bars(40, 1500)  # 60,000 keys, of which a fingerprint holds 16,384
+    for first, seen in ((600, 40), (1100, 40), (0, 12), (900, 8)):
+        other = {key: close for key, close in _bars(40, 1500, first=first).items() if int(key[0][1:]) < seen}
         found, truth = overlap(_print(whole), _print(other)), _truth(whole, other)
         assert abs(found.share - truth) <= 4.0 * max(found.standard_error, 1e-12), (first, seen)
         assert found.standard_error < 0.02
     assert overlap(_print(whole), _print(whole)).share == 1.0
-    assert overlap(_print(whole), _print(_bars(60, 1500, seed=5))).share < 0.001  # a price met by chance
+    assert overlap(_print(whole), _print(_bars(40, 1500, seed=5))).share < 0.001  # a price met by chance
 
 
 def test_the_stated_error_is_that_of_many_draws() -> None:
+    days = pd.bdate_range("1999-01-04", periods=40_000).to_numpy()
+    names = np.full(len(days), "ONE", dtype=object)
     errors = []
     for seed in range(60):
-        whole = _bars(30, 1000, seed=seed)
-        other = {key: close if number % 2 else close + 1.0 for number, (key, close) in enumerate(whole.items())}
-        found = overlap(_print(whole), _print(other))
+        closes = np.round(np.random.default_rng(seed).lognormal(4.0, 0.5, len(days)), 2)
+        other = np.where(np.arange(len(days)) % 2, closes, closes + 1.0)
+        found = overlap(fingerprint(names, days, closes), fingerprint(names, days, other))
         errors.append((found.share - 0.5) / found.standard_error)
     assert np.std(errors) < 1.2
     assert abs(np.mean(errors)) < 0.4
