@@ -34,7 +34,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 audit_commands = typer.Typer(rich_markup_mode=None, help="The ledger's hash chain.", no_args_is_help=True)
-control_commands = typer.Typer(rich_markup_mode=None, help="Kill switch and breakers.", no_args_is_help=True)
+control_commands = typer.Typer(
+    rich_markup_mode=None, help="Kill switch, breakers and leak alarms.", no_args_is_help=True
+)
 app.add_typer(audit_commands, name="audit")
 app.add_typer(control_commands, name="control")
 
@@ -242,6 +244,16 @@ def reset_breaker(
     from nn_assets.cli import controls
 
     _answer(as_json, lambda _: controls.reset_breaker(strategy, who, reason))
+
+
+@control_commands.command("release-alarm")
+def release_alarm(
+    reason: Reason, who: Who = "operator", strategy: StrategyName = _DEFAULT, as_json: AsJson = False
+) -> None:
+    """Release a standing leak alarm for these data; the next study judges without it, and every report repeats it."""
+    from nn_assets.cli import controls
+
+    _answer(as_json, lambda _: controls.release_leak_alarm(strategy, who, reason))
 
 
 @app.command("ui")

@@ -7,12 +7,13 @@ from typing import Any
 
 from nn_assets.errors import ControlError
 from nn_assets.operations.asof.controls import BREAKER_RESET, KILL_SWITCH
+from nn_assets.operations.asof.trials import LEAK_RELEASE, standing_alarms
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.stores import Stores, open_stores
 from nn_assets.portfolio.breakers import KillSwitch
 
-__all__ = ["reset_breaker", "set_kill_switch"]
+__all__ = ["release_leak_alarm", "reset_breaker", "set_kill_switch"]
 
 
 def _demand_reason(kind: str, reason: str) -> None:
@@ -80,4 +81,36 @@ def reset_breaker(strategy: str, who: str, reason: str) -> dict[str, Any]:
         "strategy": strategy,
         "breaker": "reset",
         "text": f"{strategy}: breaker released from the next session on",
+    }
+
+
+def release_leak_alarm(strategy: str, who: str, reason: str) -> dict[str, Any]:
+    """Release the leak alarms that stand in the strategy's newest look, for the data it was taken on.
+
+    The next study judges without them and repeats who released them and why. Waits for a study under way.
+
+    Raises
+    ------
+    ControlError
+        No alarm stands, or no reason is given.
+    """
+    _demand_reason(LEAK_RELEASE, reason)
+    find_strategy(strategy)
+    with open_stores() as stores, stores.alone(strategy):
+        found = standing_alarms(stores.ledger, strategy)
+        if found is None:
+            raise ControlError(
+                expected="a standing leak alarm",
+                found="none in the newest look",
+                remedy="nothing needs a release; one cannot be given in advance",
+                rule=LEAK_RELEASE,
+            )
+        data_hash, alarms = found
+        details = {"data_hash": data_hash, "alarms": sorted(alarms)}
+        _record(stores, strategy, LEAK_RELEASE, "RELEASED", who, reason, details)
+    return {
+        "strategy": strategy,
+        "released": sorted(alarms),
+        "text": f"{strategy}: released {', '.join(sorted(alarms))} on these data; the next study judges without: "
+        f"nn-assets study --strategy {strategy}",
     }

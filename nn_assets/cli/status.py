@@ -81,6 +81,7 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
         "data_docs": str(docs) if (docs := data_docs_file(strategy.name)).is_file() else None,
         "study_to": None if study is None else str(study["month"]),
         "verdict": None if study is None else str(study["verdict"]),
+        "released_alarms": None if study is None else study["figures"].get("released_alarms") or None,
         "models": int(models["model_id"].nunique()) if len(models) else 0,
         "decided_to": str(decided[-1].date()) if decided else None,
         "undecided_sessions": len(undecided_sessions(facts.stores.ledger, facts.strategy, facts.live_sessions)),

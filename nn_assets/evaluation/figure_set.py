@@ -7,8 +7,26 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from nn_assets.evaluation.significance import CROSS_SECTION, MeanTest
+from nn_assets.evaluation.smallest_effect import SmallestEffect
 
-__all__ = ["BOOK_NAMES", "FIGURE_NAMES", "FORECAST_NAMES", "Figures", "StudyFigures"]
+__all__ = ["BOOK_NAMES", "FIGURE_NAMES", "FORECAST_NAMES", "Figures", "LeakAlarm", "StudyFigures"]
+
+
+@dataclass(frozen=True)
+class LeakAlarm:
+    """A figure too good to be true. Its ``name`` is what a person releases."""
+
+    estimator: str
+    figure: str
+    told: str
+
+    @property
+    def name(self) -> str:
+        """Estimator and figure: 'network accuracy'."""
+        return f"{self.estimator} {self.figure}"
+
+    def __str__(self) -> str:
+        return self.told
 
 
 @dataclass(frozen=True)
@@ -17,7 +35,9 @@ class Figures:
 
     Returns are fractions, net of every cost and in excess of cash where the name is a ratio of
     returns; ``turnover_per_year`` is the absolute traded value over equity; ``hit_ratio`` and
-    ``win_loss_ratio`` are taken over the sessions with a position. Why a figure is ``None`` stands in
+    ``win_loss_ratio`` are taken over the sessions with a position. ``auc`` and ``accuracy`` are taken within
+    sessions in panels and within folds in narrow ones; ``base_rate`` is the share of positive labels and
+    ``base_accuracy`` what always saying the commoner outcome gives. Why a figure is ``None`` stands in
     ``absent`` under its name.
     """
 
@@ -29,6 +49,7 @@ class Figures:
     return_sessions: int = 0  # with a return of the book
     accuracy: float | None = None
     base_rate: float | None = None
+    base_accuracy: float | None = None
     auc: float | None = None
     auc_t: float | None = None
     rank_ic: float | None = None
@@ -46,7 +67,7 @@ class Figures:
     deflated_sharpe: float | None = None
     minimum_track_record_sessions: float | None = None
     absent: Mapping[str, str] = field(default_factory=dict)
-    tests: Mapping[str, MeanTest] = field(default_factory=dict)  # 'auc', 'rank_ic'
+    tests: Mapping[str, MeanTest] = field(default_factory=dict)  # 'auc', 'rank_ic', 'accuracy' (over base_accuracy)
 
     def values(self) -> dict[str, float | None]:
         """Every figure by name, in the order of `FIGURE_NAMES`."""
@@ -65,7 +86,8 @@ class StudyFigures:
 
     ``total`` is keyed by estimator or yardstick; ``folds`` by the month of the model in force and then
     by estimator; ``regimes`` by regime and then by estimator. ``alarms`` are figures too good to be
-    true, each a sentence; ``remarks`` say where the network does not beat what stands beside it.
+    true; ``remarks`` say how the network stands against what is beside it; ``smallest_effect`` is the
+    network's excess over chance that is worth finding.
     """
 
     total: Mapping[str, Figures]
@@ -75,7 +97,8 @@ class StudyFigures:
     sessions_per_year: int
     symbols: int
     trials: int
-    alarms: tuple[str, ...] = ()
+    smallest_effect: SmallestEffect
+    alarms: tuple[LeakAlarm, ...] = ()
     remarks: tuple[str, ...] = ()
 
     @property
@@ -90,7 +113,9 @@ class StudyFigures:
             "folds": len(self.folds),
             "symbols": self.symbols,
             "horizon_sessions": self.horizon_sessions,
-            "alarms": "; ".join(self.alarms),
+            "alarms": "; ".join(map(str, self.alarms)),
+            "smallest_effect": self.smallest_effect.value,
+            "smallest_effect_derivation": self.smallest_effect.derivation,
         }
         for estimator, figures in self.total.items():
             for name, value in figures.values().items():
@@ -110,7 +135,9 @@ class StudyFigures:
         """Rebuild what `to_dict` gave."""
         grouped = {"total", "folds", "regimes"}
         rest: dict[str, Any] = {key: value for key, value in stored.items() if key not in grouped}
-        rest |= {name: tuple(stored[name]) for name in ("alarms", "remarks")}
+        rest["smallest_effect"] = SmallestEffect(**stored["smallest_effect"])
+        rest["alarms"] = tuple(LeakAlarm(**alarm) for alarm in stored["alarms"])
+        rest["remarks"] = tuple(stored["remarks"])
         return cls(
             total=_figures_by_estimator(stored["total"]),
             folds={key: _figures_by_estimator(found) for key, found in stored["folds"].items()},

@@ -47,6 +47,7 @@ class StudyRecord:
     months: npt.NDArray[np.str_]  # (sessions,) 'YYYY-MM' of the model in force; '' where none
     tracks: Mapping[str, BookTrack] = field(default_factory=dict)
     regimes: npt.NDArray[np.str_] | None = None  # (sessions,) name of the regime; '' unknown
+    models: npt.NDArray[np.str_] | None = None  # (sessions,) id in force; by month if left out
 
     def __post_init__(self) -> None:
         rows, columns = len(self.sessions), len(self.symbols)
@@ -55,6 +56,8 @@ class StudyRecord:
             "realised_row": self.realised_row,
             "months": self.months,
         }
+        if self.models is not None:
+            narrow["models"] = self.models
         for name, track in self.tracks.items():
             narrow |= {
                 f"{name} net": track.net,
@@ -72,6 +75,11 @@ class StudyRecord:
                     remedy="align every array of a record on its sessions and symbols",
                     key=name,
                 )
+
+    @property
+    def folds(self) -> npt.NDArray[np.str_]:
+        """The model that made each session's forecasts, (sessions,): what is never ranked against another."""
+        return self.months if self.models is None else self.models
 
     def labelled(self, targets: FloatArray, returns: FloatArray) -> StudyRecord:
         """The same record with the labels as another moment knew them, shape (sessions, symbols)."""
@@ -99,4 +107,5 @@ class StudyRecord:
                 for name, track in self.tracks.items()
             },
             regimes=None if self.regimes is None else self.regimes[:stop],
+            models=None if self.models is None else self.models[:stop],
         )

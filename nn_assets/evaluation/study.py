@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from nn_assets.costs.model import CostModel
 from nn_assets.evaluation.figures import StudyFigures, study_figures
 from nn_assets.evaluation.record import BookTrack, StudyRecord
 from nn_assets.evaluation.replay import BuyAndHold, Replay, Scene, replay
-from nn_assets.evaluation.verdict import Verdict, verdict
+from nn_assets.evaluation.verdict import NOT_A_LOOK, Look, Verdict, look_of, verdict
 from nn_assets.features.labels import Labels
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.forecasts import Forecasts
@@ -25,7 +25,7 @@ from nn_assets.session.late_rounds import late_actions_since
 from nn_assets.session.market_view import MarketView
 from nn_assets.settings import Strategy
 
-__all__ = ["YARDSTICK", "Known", "MonthVerdict", "Study", "StudyMaterial", "judge_month", "run_study"]
+__all__ = ["YARDSTICK", "Known", "MonthVerdict", "Study", "StudyMaterial", "Terms", "judge_months", "run_study"]
 
 YARDSTICK = "buy_and_hold"
 
@@ -72,6 +72,7 @@ class Study:
     rows: range
     figures: StudyFigures
     labels: Mapping[int, Labels]  # as known in each stretch of sessions, by the row of its last one
+    costs: Callable[[int], CostModel]  # row to the cost model in force on it
 
     def labels_known_at(self, row: int) -> Labels:
         """The labels realised by a row, as known at its session's close."""
@@ -79,20 +80,36 @@ class Study:
 
 
 @dataclass(frozen=True)
+class Terms:
+    """What a study is judged by, beside its record: what was tried, seen and released on these data before.
+
+    ``trials`` counts this study's estimators; ``trial_sharpes`` are net Sharpe ratios per session of trials on
+    record. ``first_look`` is the month of the first verdict on the history; ``looks`` are the looks on record of
+    this configuration, ascending. ``released`` says by a leak alarm's name who released it, when and why.
+    """
+
+    trials: int
+    trial_sharpes: Sequence[float] = ()
+    first_look: str = ""
+    looks: Sequence[Look] = ()
+    released: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class MonthVerdict:
-    """What could be said when a month had ended."""
+    """What could be said when a month had ended; ``look`` is None where none was planned for it."""
 
     month: str
     figures: StudyFigures
     verdict: Verdict
+    look: Look | None
 
 
 def run_study(
     strategy: Strategy,
     sessions_per_year: int,
     material: StudyMaterial,
-    trials: int,
-    trial_sharpes: Sequence[float] = (),
+    terms: Terms,
     tell: Told = lambda _: None,
 ) -> Study:
     """Replay every estimator through the one daily round, and measure.
@@ -102,10 +119,6 @@ def run_study(
 
     Parameters
     ----------
-    trials : int
-        Configurations ever evaluated on these data, these included.
-    trial_sharpes : sequence of float
-        Net Sharpe ratios per session of trials on record.
     tell : callable
         Hears what is being done.
     """
@@ -140,9 +153,10 @@ def run_study(
         months=np.array(material.month_by_row[:stop], dtype=np.str_),
         tracks=tracks,
         regimes=regimes[:stop],
+        models=np.array([model or "" for model in material.model_by_row[:stop]], dtype=np.str_),
     )
-    figures = _figures(strategy, sessions_per_year, record, trials, trial_sharpes, by_fold=True)
-    return Study(record, replays, rows, figures, labels)
+    figures = _figures(strategy, sessions_per_year, record, terms, material.costs(rows[-1]), by_fold=True)
+    return Study(record, replays, rows, figures, labels, material.costs)
 
 
 class _Player:
@@ -203,28 +217,41 @@ def _scene(material: StudyMaterial, known: Known, estimator: str, watch: DriftWa
     return Scene(known.rows, known.market, known.labels, cut, watch, material.costs)
 
 
-def judge_month(
-    strategy: Strategy,
-    sessions_per_year: int,
-    study: Study,
-    month: str,
-    trials: int,
-    trial_sharpes: Sequence[float] = (),
-) -> MonthVerdict:
-    """The verdict that the record allowed at a month's end; nothing later is read."""
+def judge_months(
+    strategy: Strategy, sessions_per_year: int, study: Study, months: Sequence[str], terms: Terms
+) -> tuple[MonthVerdict, ...]:
+    """The verdict that the record allowed at each month's end, oldest first; nothing later is read.
+
+    A month before the first look has figures and no verdict: looks that nobody planned are not taken.
+    """
+    judged: list[MonthVerdict] = []
+    on_record = [look for look in terms.looks if look.month not in months]
+    for month in sorted(months):
+        figures = _figures_of(strategy, sessions_per_year, study, month, terms)
+        if month < terms.first_look:
+            judged.append(MonthVerdict(month, figures, NOT_A_LOOK, None))
+            continue
+        taken = [*on_record, *(each.look for each in judged if each.look is not None)]
+        before = sorted((look for look in taken if look.month < month), key=lambda look: look.month)
+        said = verdict(figures, before, month, released=terms.released)
+        look = look_of(figures, month, ESTIMATORS[0], allows_trading=said.allows_trading)
+        judged.append(MonthVerdict(month, figures, said, look))
+    return tuple(judged)
+
+
+def _figures_of(strategy: Strategy, sessions_per_year: int, study: Study, month: str, terms: Terms) -> StudyFigures:
     ends = int(np.flatnonzero(study.record.months == month)[-1])
     labels = study.labels_known_at(ends)
     cut = replace(study.record.until(ends).labelled(labels.targets, labels.returns), regimes=None)
-    figures = _figures(strategy, sessions_per_year, cut, trials, trial_sharpes, by_fold=False)
-    return MonthVerdict(month, figures, verdict(figures))
+    return _figures(strategy, sessions_per_year, cut, terms, study.costs(ends), by_fold=False)
 
 
 def _figures(
     strategy: Strategy,
     sessions_per_year: int,
     record: StudyRecord,
-    trials: int,
-    trial_sharpes: Sequence[float],
+    terms: Terms,
+    costs: CostModel,
     *,
     by_fold: bool,
 ) -> StudyFigures:
@@ -232,8 +259,10 @@ def _figures(
         record,
         horizon_sessions=strategy.label.horizon_sessions,
         sessions_per_year=sessions_per_year,
-        trials=trials,
-        trial_sharpes=trial_sharpes,
+        trials=terms.trials,
+        trial_sharpes=terms.trial_sharpes,
         cash_rate_per_session=cash_rates(strategy.market, record.sessions) / sessions_per_year,
+        linear_cost=costs.half_spread.value + costs.commission.value,
+        stated_effect=strategy.oversight.smallest_effect,
         by_fold=by_fold,
     )

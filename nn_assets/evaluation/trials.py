@@ -32,6 +32,9 @@ def trial_configuration(strategy: Strategy, estimator: str = "network") -> dict[
     """
     configuration = {name: value for name, value in strategy.behaviour().items() if name not in _WITHOUT_EFFECT}
     market = {key: value for key, value in configuration["market"].items() if key not in _HOW_MUCH_HISTORY}
+    oversight = dict(configuration["oversight"])
+    oversight.pop("smallest_effect", None)  # what a verdict looks for changes no figure
+    configuration["oversight"] = oversight
     configuration["market"] = market | {"symbols": sorted(market["symbols"])}
     if estimator != "network":
         configuration["learning"] = {key: configuration["learning"][key] for key in _BASELINE_KEYS}

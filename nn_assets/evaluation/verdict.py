@@ -1,54 +1,107 @@
-"""What a study's figures allow to be said, in one of four phrases and a sentence of reasons."""
+"""What a study's figures allow to be said, in one of five phrases and a sentence of reasons.
+
+A verdict is taken at a look: a month's end. What the looks before it found counts, and what they may spend together
+is in :mod:`nn_assets.evaluation.spending`.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtri, stdtr, stdtrit
 
-from nn_assets.evaluation.figures import Figures, StudyFigures
-from nn_assets.evaluation.significance import MeanTest
+from nn_assets.evaluation.figure_set import Figures, StudyFigures
+from nn_assets.evaluation.significance import MeanTest, degrees_of_freedom
+from nn_assets.evaluation.spending import PLANNED, for_each_trial, look_levels
 
-__all__ = ["PLAUSIBLE_AUC", "PLAUSIBLE_RANK_IC", "Verdict", "trial_adjusted_p_value", "verdict"]
+__all__ = ["NOT_A_LOOK", "Look", "Verdict", "look_of", "trial_adjusted_p_value", "verdict"]
 
-Kind = Literal["edge found", "signal found", "no edge found", "cannot tell"]
+Kind = Literal["leak alarm", "no edge found", "edge found", "signal found", "cannot tell"]
+Statistic = Literal["rank IC", "AUC"]
 
-SIGNIFICANCE = 0.05
 POWER = 0.80
 DEFLATED_SHARPE_NEEDED = 0.95
+DEFLATED_SHARPE_KEPT = 0.80
+"""Below it trading stops at a look; above it trading that was allowed goes on."""
+
 MINIMUM_SESSIONS = 60
-"""Sessions below which no test decides anything."""
+"""Sessions below which no test decides anything; such a look spends nothing."""
 
-PLAUSIBLE_RANK_IC = 0.035
-"""Middle of what the field reports for a cross-section, 0.02 to 0.05."""
 
-PLAUSIBLE_AUC = float(ndtr(math.sqrt(2.0) * ndtri(0.545)))
-"""AUC of a binormal score whose accuracy is 0.545, the middle of 0.52 to 0.57: 0.5635."""
+@dataclass(frozen=True)
+class Look:
+    """What one look at a record saw, enough to judge it again beside later ones.
+
+    ``estimate`` is the excess over chance; it and its error are None where no test could be made.
+    """
+
+    month: str  # 'YYYY-MM', at whose end it was taken
+    sessions: int
+    estimate: float | None = None
+    standard_error: float | None = None
+    degrees: float | None = None
+    allows_trading: bool = False
+
+    @property
+    def decides(self) -> bool:
+        """Whether the record was long enough for any test."""
+        return self.sessions >= MINIMUM_SESSIONS
+
+    def crosses(self, level: float) -> bool:
+        """Whether its one-sided p-value lies below a level."""
+        if not self.decides or not self.standard_error or self.estimate is None or self.degrees is None:
+            return False
+        return float(stdtr(self.degrees, -self.estimate / self.standard_error)) < level
+
+    def reach(self, level: float) -> float:
+        """Half of its repeated confidence interval: infinite where the level is 0 or no test was made."""
+        if not self.decides or self.standard_error is None or self.degrees is None or level <= 0.0:
+            return math.inf
+        return float(-stdtrit(self.degrees, level)) * self.standard_error
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What may be said. ``sessions_needed`` is set only where the record cannot tell."""
+    """What may be said. Figures are plain numbers, so that it can be kept as JSON.
+
+    ``sessions_needed`` is set where the record cannot tell and more of it would; ``interval_low`` and ``_high`` are
+    the values of the statistic that no look has ruled out, together at 95% on each side. ``standing`` are leak alarms
+    by name; ``released`` are sentences, one for each that a person released.
+    """
 
     kind: Kind
     reason: str
-    statistic: Literal["rank IC", "AUC"]
-    adjusted_p_value: float | None
+    statistic: Statistic
+    adjusted_p_value: float | None = None  # one-sided, at this look, after the trials
+    allowed_p_value: float | None = None  # what this look may spend
     sessions_needed: int | None = None
+    allows_trading: bool = False
+    look: int | None = None  # 1 the first verdict on the history
+    interval_low: float | None = None
+    interval_high: float | None = None
+    smallest_effect: float | None = None  # of the statistic itself
+    smallest_effect_derivation: str = ""
+    standing: Mapping[str, str] = field(default_factory=dict)
+    released: tuple[str, ...] = ()
 
     @property
     def phrase(self) -> str:
         """The verdict as it is printed: 'cannot tell: 412 more sessions needed'."""
-        if self.sessions_needed is None:
+        if self.sessions_needed is not None:
+            return f"{self.kind}: {self.sessions_needed:,} more sessions needed"
+        if self.kind != "cannot tell" or self.look is None:
             return self.kind
-        return f"{self.kind}: {self.sessions_needed:,} more sessions needed"
+        ends = [f"{end:.3f}" if end is not None else "unknown" for end in (self.interval_low, self.interval_high)]
+        return f"{self.kind}: planned sample spent, {self.statistic} within {ends[0]} to {ends[1]}"
 
-    @property
-    def allows_trading(self) -> bool:
-        """Whether a strategy without ``trade_without_verdict`` may hold positions."""
-        return self.kind == "edge found"
+
+NOT_A_LOOK = Verdict(
+    "cannot tell", "the month ended before the first verdict on this history: no look was planned for it", "AUC"
+)
+"""The verdict of a month before the first look: a history of looks that nobody planned would spend without end."""
 
 
 def trial_adjusted_p_value(p_value: float, trials: int) -> float:
@@ -56,102 +109,255 @@ def trial_adjusted_p_value(p_value: float, trials: int) -> float:
     return -math.expm1(max(trials, 1) * math.log1p(-min(p_value, 1.0 - 1e-15)))
 
 
-def verdict(figures: StudyFigures, trials: int | None = None, estimator: str = "network") -> Verdict:
-    """Judge an estimator's out-of-sample record.
+def look_of(figures: StudyFigures, month: str, estimator: str, *, allows_trading: bool = False) -> Look:
+    """What a look sees of an estimator: its rank IC in panels, its AUC in narrower ones.
 
-    The statistic is fixed beforehand, by the panel: rank IC where a session holds at least 5 symbols,
-    AUC in narrower ones. Choosing the better of the two afterwards would be one more trial.
+    The statistic is fixed beforehand, by the panel: choosing the better of the two afterwards would be one more
+    trial.
+    """
+    test = _test_of(figures, estimator)
+    if test is None:
+        return Look(month, 0)
+    excess = None if test.estimate is None else test.estimate - _chance(figures)
+    return Look(month, test.sessions, excess, test.standard_error, test.degrees, allows_trading)
 
-    - *Signal*: the statistic is above chance and its two-sided p-value (robust to overlap, adjusted
-      for the number of trials) is below 5%.
-    - *Edge*: a signal, and a net deflated Sharpe ratio above 0.95.
-    - *No edge found*: no signal, and either the record was long enough to find one (an effect as
-      large as the estimate, or as the middle of what the field reports, whichever is larger, would
-      have been significant with 80% power) or the confidence interval excludes that plausible effect.
-    - *Cannot tell*: neither. The sessions needed are those at which that effect would be significant
-      with 80% power, the standard error falling with the square root of the length.
+
+def _month_number(month: str) -> int:
+    """Months since a fixed one; 0 of none."""
+    year, _, number = month.partition("-")
+    return 12 * int(year) + int(number) if month else 0
+
+
+def _test_of(figures: StudyFigures, estimator: str) -> MeanTest | None:
+    judged = figures.total.get(estimator)
+    return None if judged is None else judged.tests.get("rank_ic" if figures.cross_section else "auc")
+
+
+def _chance(figures: StudyFigures) -> float:
+    return 0.0 if figures.cross_section else 0.5
+
+
+def verdict(
+    figures: StudyFigures,
+    before: Sequence[Look] = (),
+    month: str = "",
+    *,
+    trials: int | None = None,
+    estimator: str = "network",
+    released: Mapping[str, str] | None = None,
+) -> Verdict:
+    """Judge an estimator's out-of-sample record at a look.
+
+    In this order:
+
+    - *Leak alarm*: a figure too good to be true, of any estimator, that nobody released.
+    - *No edge found*: the one-sided 95% upper bound of the statistic, adjusted for looks and not for trials,
+      lies below the smallest effect of interest.
+    - *Edge found*: a signal, and a net deflated Sharpe ratio above 0.95.
+    - *Signal found*: the statistic was above chance at this look or an earlier one, adjusted for trials and looks.
+    - *Cannot tell*: none of these. The sessions needed are those that the smallest effect needs to be found with
+      80% power, less those had; when none are left the planned sample is spent.
+
+    Trading is allowed by an edge found, and stopped by no edge found, a leak alarm, or a net deflated Sharpe
+    ratio below 0.80; in between it stays as the look before left it.
 
     Parameters
     ----------
     figures : StudyFigures
+    before : sequence of Look
+        Earlier looks of the same configuration at the same data, ascending; none makes this the first verdict.
+    month : str
+        'YYYY-MM' at whose end the look is taken; needed where there are earlier looks.
     trials : int, optional
-        Configurations ever evaluated on these data; by default those the figures were deflated by.
+        Configurations ever evaluated on these data; by default those the figures were deflated by. Ones that
+        came later than a look count at that look too.
     estimator : str
         Whose figures are judged.
+    released : mapping, optional
+        By the name of a leak alarm, who released it, when and why.
 
     Returns
     -------
     Verdict
+
+    Notes
+    -----
+    The bounds are repeated confidence intervals: Jennison and Turnbull (1989), JRSS B 51. An earlier look's bound
+    holds as long as the present estimate does not contradict it.
     """
-    count = figures.trials if trials is None else max(trials, 1)
-    wide = figures.cross_section
-    statistic: Literal["rank IC", "AUC"] = "rank IC" if wide else "AUC"
-    judged = figures.total.get(estimator)
-    test = None if judged is None else judged.tests.get("rank_ic" if wide else "auc")
-    if judged is None or test is None:
-        return Verdict("cannot tell", f"there is no record of the {estimator}", statistic, None, MINIMUM_SESSIONS)
-    if test.sessions < MINIMUM_SESSIONS:
-        have = f"{test.sessions} sessions have both a forecast and a realised label"
-        reason = f"{have}; {MINIMUM_SESSIONS} are the least"
-        return Verdict("cannot tell", reason, statistic, None, MINIMUM_SESSIONS - test.sessions)
-    if test.t_statistic is None or test.p_value is None:
-        return Verdict("no edge found", f"the {statistic} says nothing: {test.reason}", statistic, None)
-    adjusted = trial_adjusted_p_value(test.p_value, count)
-    if test.t_statistic > 0.0 and adjusted < SIGNIFICANCE:
-        return _with_signal(judged, test, statistic, adjusted, count)
-    null, plausible = (0.0, PLAUSIBLE_RANK_IC) if wide else (0.5, PLAUSIBLE_AUC - 0.5)
-    return _without_signal(test, statistic, adjusted, count, null, plausible)
+    return _Judge(figures, before, month, trials, estimator, released or {}).verdict()
 
 
-def _said(test: MeanTest, statistic: str, adjusted: float, trials: int) -> str:
-    tried = "1 trial" if trials == 1 else f"{trials} trials"
-    return (
-        f"out-of-sample {statistic} {test.estimate:.4f} over {test.sessions:,} sessions, "
-        f"t = {test.t_statistic:.2f}, p = {adjusted:.3f} after {tried}"
-    )
+class _Judge:
+    """One look, with what it is judged by."""
 
+    def __init__(
+        self,
+        figures: StudyFigures,
+        before: Sequence[Look],
+        month: str,
+        trials: int | None,
+        estimator: str,
+        released: Mapping[str, str],
+    ) -> None:
+        self.figures, self.released = figures, released
+        self.standing = [alarm for alarm in figures.alarms if alarm.name not in released]
+        self.estimator = estimator
+        self.judged: Figures | None = figures.total.get(estimator)
+        self.trials = figures.trials if trials is None else max(trials, 1)
+        self.statistic: Statistic = "rank IC" if figures.cross_section else "AUC"
+        self.chance = _chance(figures)
+        self.look = look_of(figures, month, estimator)
+        self.looks = [*before, self.look]
+        self.levels = self._levels(self.trials)
+        self.single = self._levels(1)
+        self.low, self.high = self._bounds()
+        self.deflated = None if self.judged is None else self.judged.deflated_sharpe
 
-def _with_signal(
-    judged: Figures, test: MeanTest, statistic: Literal["rank IC", "AUC"], adjusted: float, trials: int
-) -> Verdict:
-    said = _said(test, statistic, adjusted, trials)
-    deflated = judged.deflated_sharpe
-    if deflated is not None and deflated > DEFLATED_SHARPE_NEEDED:
-        reason = f"{said}; net deflated Sharpe {deflated:.3f}, above {DEFLATED_SHARPE_NEEDED}"
-        return Verdict("edge found", reason, statistic, adjusted)
-    if deflated is None:
-        missing = judged.absent.get("deflated_sharpe", "the book has no returns")
-        return Verdict("signal found", f"{said}; but no net Sharpe to judge: {missing}", statistic, adjusted)
-    reason = f"{said}; but net deflated Sharpe {deflated:.3f}, not above {DEFLATED_SHARPE_NEEDED}"
-    return Verdict("signal found", reason, statistic, adjusted)
+    def _levels(self, trials: int) -> tuple[float, ...]:
+        counted = [_month_number(look.month) for look in self.looks]
+        months = [each - counted[0] for each in counted]
+        sessions = [look.sessions if look.decides else 0 for look in self.looks]
+        return look_levels(months, sessions, trials, self.figures.sessions_per_year / 12.0)
 
+    def _bounds(self) -> tuple[float, float]:
+        """Ends of the interval that no look rules out, as excesses over chance; infinite where none says."""
+        now, lows, highs = self.look.estimate, [-math.inf], [math.inf]
+        for look, level in zip(self.looks, self.single, strict=True):
+            reach = look.reach(level)
+            if look.estimate is None or now is None or math.isinf(reach):
+                continue
+            lows += [look.estimate - reach] * (look.estimate - reach <= now)
+            highs += [look.estimate + reach] * (look.estimate + reach >= now)
+        return max(lows), min(highs)
 
-def _without_signal(
-    test: MeanTest,
-    statistic: Literal["rank IC", "AUC"],
-    adjusted: float,
-    trials: int,
-    null: float,
-    plausible: float,
-) -> Verdict:
-    assert test.estimate is not None
-    assert test.standard_error is not None
-    single = -math.expm1(math.log1p(-SIGNIFICANCE) / max(trials, 1))  # Šidák's level for one trial
-    critical = test.quantile(1.0 - single / 2.0)
-    said = _said(test, statistic, adjusted, trials)
-    excess = test.estimate - null
-    effect = max(excess, plausible)
-    upper = excess + critical * test.standard_error
-    if upper < plausible:
-        reason = f"{said}; its interval ends at {null + upper:.4f}, below a plausible {null + plausible:.4f}"
-        return Verdict("no edge found", reason, statistic, adjusted)
-    detectable = (critical + test.quantile(POWER)) * test.standard_error
-    if detectable <= effect:
-        reason = f"{said}; an effect of {null + effect:.4f} would have shown with {POWER:.0%} power"
-        return Verdict("no edge found", reason, statistic, adjusted)
-    needed = math.ceil(test.sessions * (detectable / effect) ** 2) - test.sessions
-    reason = (
-        f"{said}; its interval holds both chance and a plausible {null + plausible:.4f}, "
-        f"and the record is too short to tell them apart"
-    )
-    return Verdict("cannot tell", reason, statistic, adjusted, max(needed, 1))
+    @property
+    def effect(self) -> float:
+        return self.figures.smallest_effect.value
+
+    def verdict(self) -> Verdict:
+        if self.standing:
+            why = "; ".join(map(str, self.standing))
+            return self._said("leak alarm", f"{why}. Until it is released no edge is found")
+        if self.look.estimate is None:
+            return self._short("no session has both a forecast and a realised label")
+        if not self.look.decides:
+            had = f"{self.look.sessions} sessions have both a forecast and a realised label"
+            return self._short(f"{had}; {MINIMUM_SESSIONS} are the least")
+        if self.look.standard_error is None:
+            test = self._test()
+            if test.estimate is not None and self.look.estimate < self.effect:
+                return self._said("no edge found", f"the {self.statistic} says nothing: {test.reason}")
+            return self._short(f"the {self.statistic} says nothing: {test.reason}")
+        if self.high < self.effect:
+            bound = f"its upper bound {self.chance + self.high:.4f} lies below the smallest effect of interest"
+            return self._said("no edge found", f"{self._measured()}; {bound}, {self.chance + self.effect:.4f}")
+        found = [look for look, level in zip(self.looks, self.levels, strict=True) if look.crosses(level)]
+        return self._with_signal(found) if found else self._without_signal()
+
+    def _test(self) -> MeanTest:
+        test = _test_of(self.figures, self.estimator)
+        assert test is not None, "the look has an estimate"
+        return test
+
+    def _adjusted(self) -> float | None:
+        test = _test_of(self.figures, self.estimator)
+        return None if test is None or test.p_value is None else trial_adjusted_p_value(test.p_value, self.trials)
+
+    def _measured(self) -> str:
+        tried = "1 trial" if self.trials == 1 else f"{self.trials} trials"
+        looks = "the first look" if len(self.looks) == 1 else f"look {len(self.looks)}"
+        test, adjusted = self._test(), self._adjusted()
+        return (
+            f"out-of-sample {self.statistic} {test.estimate:.4f} over {test.sessions:,} sessions, "
+            f"t = {test.t_statistic:.2f}, one-sided p = {adjusted:.3f} after {tried}, "
+            f"where {looks} allows {self._allowed():.2g}"
+        )
+
+    def _allowed(self) -> float:
+        return trial_adjusted_p_value(self.levels[-1], self.trials)
+
+    def _with_signal(self, found: Sequence[Look]) -> Verdict:
+        said = self._measured()
+        if self.look not in found:
+            said += f"; found at the look of {found[-1].month}"
+        if self.deflated is None:
+            absent = {} if self.judged is None else self.judged.absent
+            why = absent.get("deflated_sharpe", "the book has no returns")
+            return self._said("signal found", f"{said}; but no net Sharpe to judge: {why}")
+        if self.deflated > DEFLATED_SHARPE_NEEDED:
+            return self._said(
+                "edge found", f"{said}; net deflated Sharpe {self.deflated:.3f}, above {DEFLATED_SHARPE_NEEDED}"
+            )
+        return self._said(
+            "signal found", f"{said}; but net deflated Sharpe {self.deflated:.3f}, not above {DEFLATED_SHARPE_NEEDED}"
+        )
+
+    def _without_signal(self) -> Verdict:
+        interval = f"{self.chance + self.low:.4f} to {self.chance + self.high:.4f}"
+        held = f"the interval {interval} holds the smallest effect of interest, {self.chance + self.effect:.4f}"
+        assert self.look.standard_error is not None
+        needed = self._needed(self.look.standard_error * math.sqrt(self.look.sessions)) - self.look.sessions
+        if needed > 0:
+            return self._said("cannot tell", f"{self._measured()}; {held}", needed)
+        spent = "the record has the sessions that it needs at 80% power"
+        return self._said("cannot tell", f"{self._measured()}; {held}, and {spent}")
+
+    def _short(self, why: str) -> Verdict:
+        """Too short for a test: the spread is that of a worthless forecast on wholly overlapping labels."""
+        variance = self.figures.horizon_sessions / self.figures.smallest_effect.breadth
+        needed = self._needed(math.sqrt(variance if self.figures.cross_section else variance / 3.0))
+        had = self.look.sessions
+        return self._said("cannot tell", why, max(needed, MINIMUM_SESSIONS, had + 1) - had)
+
+    def _needed(self, spread: float) -> int:
+        """Sessions at which the smallest effect is found with 80% power, at the level of the planned looks.
+
+        ``spread`` is the standard error times the root of the sessions it was taken over.
+        """
+        level = for_each_trial(PLANNED, self.trials)
+
+        def shows(sessions: int) -> bool:
+            degrees = degrees_of_freedom(sessions, self.figures.horizon_sessions)
+            points = float(stdtrit(degrees, 1.0 - level) + stdtrit(degrees, POWER))
+            return points * spread / math.sqrt(sessions) <= self.effect
+
+        normal = float(ndtri(1.0 - level) + ndtri(POWER))
+        low, high = MINIMUM_SESSIONS - 1, max(MINIMUM_SESSIONS, math.ceil((normal * spread / self.effect) ** 2))
+        while not shows(high):
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if shows(middle) else (middle, high)
+        return high
+
+    def _said(self, kind: Kind, reason: str, needed: int | None = None) -> Verdict:
+        effect = self.figures.smallest_effect
+        allows = self._allows(kind)
+        if allows and kind != "edge found":
+            reason += f"; trading goes on while the net deflated Sharpe is not below {DEFLATED_SHARPE_KEPT}"
+        return Verdict(
+            kind,
+            reason,
+            self.statistic,
+            adjusted_p_value=self._adjusted(),
+            allowed_p_value=self._allowed(),
+            sessions_needed=needed,
+            allows_trading=allows,
+            look=len(self.looks),
+            interval_low=self.chance + self.low if math.isfinite(self.low) else None,
+            interval_high=self.chance + self.high if math.isfinite(self.high) else None,
+            smallest_effect=self.chance + effect.value,
+            smallest_effect_derivation=effect.derivation,
+            standing={alarm.name: str(alarm) for alarm in self.standing},
+            released=tuple(
+                f"{alarm} ({self.released[alarm.name]})" for alarm in self.figures.alarms if alarm.name in self.released
+            ),
+        )
+
+    def _allows(self, kind: Kind) -> bool:
+        if kind == "edge found":
+            return True
+        held = len(self.looks) > 1 and self.looks[-2].allows_trading
+        kept = self.deflated is not None and self.deflated >= DEFLATED_SHARPE_KEPT
+        return held and kept and kind not in ("no edge found", "leak alarm")

@@ -100,6 +100,7 @@ def keep_study(history: History, strategy: Strategy, result: StudyResult, plots:
             ["Models", str(len(set(models)))],
             ["Symbols", str(len(record.symbols))],
             ["Trials counted", str(result.trials)],
+            ["Smallest effect", _smallest_effect(result.last.verdict)],
             *map(list, survivorship(history).items()),
         ],
         "settings_hash": strategy.content_hash(),
@@ -107,6 +108,10 @@ def keep_study(history: History, strategy: Strategy, result: StudyResult, plots:
         "plots": {name: base64.b64encode(png).decode() for name, png in plots.items()},
     }
     write_record(_kept_study(history), kept)
+
+
+def _smallest_effect(said: Verdict) -> str:
+    return "-" if said.smallest_effect is None else f"{said.statistic} {said.smallest_effect:.4f}"
 
 
 def survivorship(history: History) -> dict[str, str]:
@@ -192,6 +197,13 @@ def _net_notices(strategy: Strategy, state: Mapping[str, Any]) -> list[str]:
     cause = "a stop, a partial fill or a move unbalanced the book after its orders were made"
     remedy = "The targets below keep to the limit again from the next fill on."
     return [f"Net {net:+.2%} lies beyond the limit of {limit:.0%}: {cause}. {remedy}"]
+
+
+def _alarm_notices(history: History, done: Round) -> list[str]:
+    """Repeat the leak alarms that a person released, as the study in force has them."""
+    study = history.view(done.session).study
+    told = "" if study is None else study["figures"].get("released_alarms", "")  # version 0.1 had none
+    return [f"Leak alarm, released: {told}"] if told else []
 
 
 def _late_notices(strategy: Strategy, done: Round) -> list[str]:
@@ -290,7 +302,11 @@ def write_daily_page(
         label=_market_label(strategy),
         verdict=provenance["verdict"] if provenance["verdict"] != "None" else "",
         plots=plots,
-        notices=_net_notices(strategy, frames["portfolio_states"].iloc[0]) + _late_notices(strategy, done),
+        notices=[
+            *_net_notices(strategy, frames["portfolio_states"].iloc[0]),
+            *_late_notices(strategy, done),
+            *_alarm_notices(history, done),
+        ],
         provenance=provenance,
         caveats=_caveats(strategy),
     )

@@ -12,7 +12,15 @@ import pandas as pd
 
 from nn_assets.costs.model import CostModel
 from nn_assets.errors import PublicationError
-from nn_assets.evaluation.study import Known, MonthVerdict, Study, StudyMaterial, judge_month, run_study
+from nn_assets.evaluation.study import (
+    Known,
+    MonthVerdict,
+    Study,
+    StudyMaterial,
+    Terms,
+    judge_months,
+    run_study,
+)
 from nn_assets.evaluation.trials import trial_configuration, trial_hash
 from nn_assets.learning.address import code_version
 from nn_assets.learning.estimators import ESTIMATORS
@@ -20,6 +28,13 @@ from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import forecast_rows
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.operations.asof.forecasts import FORECASTS
+from nn_assets.operations.asof.trials import (
+    Ground,
+    ground_of,
+    looks_taken,
+    released_alarms,
+    trials_made,
+)
 from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.history import History
 from nn_assets.operations.models.calibration import calibrate_record
@@ -74,7 +89,8 @@ def study_until(history: History, strategy: Strategy, months: list[str], run_id:
     Figures and verdicts are recorded for each month asked for, each from the record as it stood
     when that month had ended; a month still ahead has no figures, and the one before it, which
     has just ended, is judged in its place. Every session is replayed on what it knew: a bar restated
-    later is not there yet. Every estimator is a trial, and is counted.
+    later is not there yet. Every estimator is a trial, and is counted; every verdict is a look, and is
+    on record whether it is read or not. Both are shared by whoever studies the same data.
 
     Raises
     ------
@@ -82,18 +98,19 @@ def study_until(history: History, strategy: Strategy, months: list[str], run_id:
         A month of the record has no forecasts.
     """
     material = _material(history, strategy, months[-1])
-    trials, sharpes = _trials(history, strategy)
-    study = run_study(strategy, history.sessions_per_year, material, trials, sharpes, tell)
-    ended = _months_to_judge(study, months)
-    tell(f"judging {len(ended)} months")
-    judged = tuple(judge_month(strategy, history.sessions_per_year, study, month, trials, sharpes) for month in ended)
-    result = StudyResult(study, judged, material, trials)
-    _record(history, strategy, result, run_id)
+    judgeable = _months_to_judge(material, months)
+    ground = ground_of(strategy.name, history.covering(history.last_session).content_hash, history.view().bars)
+    terms = _terms(history, strategy, ground, judgeable)
+    study = run_study(strategy, history.sessions_per_year, material, terms, tell)
+    tell(f"judging {len(judgeable)} months")
+    judged = judge_months(strategy, history.sessions_per_year, study, judgeable, terms)
+    result = StudyResult(study, judged, material, terms.trials)
+    _record(history, strategy, result, ground, run_id)
     return result
 
 
-def _months_to_judge(study: Study, months: list[str]) -> list[str]:
-    held = sorted({str(month) for month in study.record.months if month})
+def _months_to_judge(material: StudyMaterial, months: list[str]) -> list[str]:
+    held = sorted({month for month in material.month_by_row if month})
     judged = set()
     for month in months:
         ended = [each for each in held if each <= month]
@@ -136,21 +153,36 @@ def _material(history: History, strategy: Strategy, last_month: str) -> StudyMat
     return StudyMaterial(history.axis, history.symbols, forecasts, month_by_row, forecasts.model_ids, known, costs_of)
 
 
-def _trials(history: History, strategy: Strategy) -> tuple[int, list[float]]:
-    """Configurations ever evaluated on the strategy's data, these included, and their net Sharpes."""
-    known = history.stores.ledger.read("trials", strategy.name)
+def _terms(history: History, strategy: Strategy, ground: Ground, months: list[str]) -> Terms:
+    """What was tried, seen and released on the strategy's data before, this study's trials included."""
+    ledger = history.stores.ledger
+    known = trials_made(ledger, ground)
     mine = {trial_hash(strategy, estimator) for estimator in ESTIMATORS}
     sharpes = [
         float(figures["sharpe_per_session"])
         for trial, figures in zip(known["trial_id"], known["figures"], strict=True)
         if trial not in mine and figures.get("sharpe_per_session") is not None
     ]
-    return len(mine | set(known["trial_id"])), sharpes
+    looks = looks_taken(ledger, ground, trial_hash(strategy))
+    return Terms(
+        trials=len(mine | set(known["trial_id"])),
+        trial_sharpes=sharpes,
+        first_look=looks[0].month if looks else _first_look(strategy, months),
+        looks=looks,
+        released=released_alarms(ledger, ground),
+    )
 
 
-def _record(history: History, strategy: Strategy, result: StudyResult, run_id: str) -> None:
+def _first_look(strategy: Strategy, months: list[str]) -> str:
+    """The month of the first verdict: the last one before the live start, or else the newest one studied."""
+    starts = strategy.market.live_starts
+    before_live = "" if starts is None else str(pd.Period(starts, "M") - 1)
+    return min((month for month in months if before_live and month >= before_live), default=months[-1])
+
+
+def _record(history: History, strategy: Strategy, result: StudyResult, ground: Ground, run_id: str) -> None:
     sessions = result.study.record.sessions
-    code, data = code_version(), history.covering(history.last_session).content_hash
+    code = code_version()
     studies = [
         {
             "study_id": study_identity(history, strategy, judged.month),
@@ -160,9 +192,10 @@ def _record(history: History, strategy: Strategy, result: StudyResult, run_id: s
             "figures": {
                 "allows_trading": judged.verdict.allows_trading,
                 "reason": judged.verdict.reason,
+                "released_alarms": "; ".join(judged.verdict.released),
                 **judged.figures.flat(),
             },
-            "data_hash": data,
+            "data_hash": ground.data_hash,
             "code_version": code,
             "settings_hash": strategy.content_hash(),
             "first_session": sessions[result.study.rows[0]],
@@ -179,17 +212,54 @@ def _record(history: History, strategy: Strategy, result: StudyResult, run_id: s
         trials.append(
             {
                 "trial_id": trial_hash(strategy, estimator),
-                "data_hash": data,
+                "data_hash": ground.data_hash,
                 "code_version": code,
                 "study_id": studies[-1]["study_id"],
                 "configuration": trial_configuration(strategy, estimator),
                 "figures": {"sharpe_per_session": per_session, **figures.values()},
             }
         )
+    looks = [
+        _look_row(strategy, judged, ground, result.trials, str(study["study_id"]))
+        for judged, study in zip(result.months, studies, strict=True)
+        if judged.look is not None
+    ]
     with history.stores.ledger.transaction(run_id, strategy=strategy.name) as transaction:
         transaction.append("settings_versions", [settings_version(strategy)])
+        transaction.append("data_fingerprints", [ground.to_row()], reason="other bars of the same hash can be seen")
         transaction.append("studies", studies, reason="the study was run again")
         transaction.append("trials", trials, reason="the study was run again")
+        transaction.append("looks", looks, reason="the study was run again")
+
+
+def _look_row(strategy: Strategy, judged: MonthVerdict, ground: Ground, trials: int, study_id: str) -> dict[str, Any]:
+    look, said = judged.look, judged.verdict
+    assert look is not None
+    return {
+        "trial_id": trial_hash(strategy),
+        "data_hash": ground.data_hash,
+        "month": look.month,
+        "study_id": study_id,
+        "verdict": said.phrase,
+        "look": said.look,
+        "sessions": look.sessions,
+        "trials": trials,
+        "estimate": look.estimate,
+        "standard_error": look.standard_error,
+        "degrees": look.degrees,
+        "adjusted_p_value": said.adjusted_p_value,
+        "allowed_p_value": said.allowed_p_value,
+        "interval_low": said.interval_low,
+        "interval_high": said.interval_high,
+        "smallest_effect": said.smallest_effect,
+        "allows_trading": look.allows_trading,
+        "details": {
+            "statistic": said.statistic,
+            "smallest_effect_derivation": said.smallest_effect_derivation,
+            "standing_alarms": said.standing,
+            "released_alarms": list(said.released),
+        },
+    }
 
 
 def _rows_of(study: Study, month: str) -> list[int]:

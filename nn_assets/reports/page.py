@@ -23,10 +23,12 @@ __all__ = ["DailyPage", "Plot", "StudyPage", "daily_page", "demo_page", "render"
 
 _WITH_CENTS = 100.0  # dollars below which cents are shown
 _PLAIN = {
+    "leak alarm": "A figure is too good to be true. Nothing is believed until the leak is found, or a person who "
+    "looked for one releases the alarm.",
     "edge found": "The network predicts better than chance, and trading on it paid after costs.",
     "signal found": "The network predicts better than chance, but it is not shown to pay after costs.",
     "no edge found": "Nothing here beats chance by enough to trade on.",
-    "cannot tell": "The record is too short to say whether there is anything to trade on.",
+    "cannot tell": "The record holds both chance and an edge worth having: it cannot say which.",
 }
 
 

@@ -44,10 +44,11 @@ def _years(value: float) -> str:
 
 # label, what it says, name, how it is written, whether the largest (+1) or smallest (-1) is best
 _ROWS: tuple[tuple[str, str, str, Form, int], ...] = (
-    ("AUC", "0.5 is chance", "auc", _decimals(4), 1),
+    ("AUC", "within sessions or folds", "auc", _decimals(4), 1),
     ("AUC, t", "robust to overlap", "auc_t", _decimals(2), 0),
     ("Accuracy", "right side of 0.5", "accuracy", _percent(1), 1),
-    ("Base rate", "share of positive labels", "base_rate", _percent(1), 0),
+    ("Base rate", "saying the commoner always", "base_accuracy", _percent(1), 0),
+    ("Positive labels", "share", "base_rate", _percent(1), 0),
     ("Rank IC", "forecast with outcome", "rank_ic", _decimals(4), 1),
     ("Rank IC, t", "robust to overlap", "rank_ic_t", _decimals(2), 0),
     ("Brier", "0.25 says nothing", "brier", _decimals(4), -1),

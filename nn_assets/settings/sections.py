@@ -263,7 +263,11 @@ class ExecutionSettings(Section):
 
 
 class OversightSettings(Section):
-    """Drift windows, score thresholds, and the pace of refreshes."""
+    """Drift windows, score thresholds, the pace of refreshes, and what an edge must be worth.
+
+    ``smallest_effect`` is the excess over chance that a verdict looks for (rank IC in panels, AUC above 0.5 on few
+    instruments), in place of the one derived from the costs.
+    """
 
     drift_window_sessions: Annotated[int, Field(ge=20)] = 60
     drift_reference_sessions: Annotated[int, Field(ge=60)] = 500
@@ -276,6 +280,7 @@ class OversightSettings(Section):
     cooldown_sessions: Count = 5
     refresh_cooldown_sessions: Count = 60  # between two refreshes that drift asks for: a whole window of new sessions
     slippage_tolerance_fraction: NonNegative = 0.25
+    smallest_effect: Annotated[float, Field(gt=0.0, lt=0.5)] | None = None
 
     @model_validator(mode="after")
     def _reduced_before_paused(self) -> OversightSettings:

@@ -37,6 +37,7 @@ _COUNTED_WHEN_SET = (
     ("oversight", "refresh_cooldown_sessions", 60),
     ("portfolio", "stale_symbols_limit_fraction", 0.50),
     ("portfolio", "shrink_half_life_months", 12.0),
+    ("oversight", "smallest_effect", None),
 )
 
 

@@ -1,4 +1,6 @@
--- How many configurations were ever evaluated on a strategy's data: what deflates its Sharpe ratio.
-SELECT COUNT(DISTINCT trial_id) AS trials
+-- How many configurations were ever evaluated under a strategy's name, and how many its newest study counted on its
+-- data, under whatever name: those deflate its Sharpe ratio and adjust its verdict.
+SELECT COUNT(DISTINCT trial_id) AS trials,
+       (SELECT trial_count FROM studies WHERE strategy = :strategy ORDER BY sequence DESC LIMIT 1) AS counted_on_the_data
 FROM trials
 WHERE strategy = :strategy

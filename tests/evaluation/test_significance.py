@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from nn_assets.evaluation.significance import (
     auc_contributions,
+    paired_test,
     rank_ic_contributions,
     robust_mean_test,
     truncation_lag,
@@ -35,8 +36,23 @@ def test_errors_are_those_of_statsmodels() -> None:
     found = robust_mean_test(values, horizon=5)
     lag = truncation_lag(400, 5)
     fitted = sm.OLS(values, np.ones(400)).fit(cov_type="HAC", cov_kwds={"maxlags": lag, "use_correction": False})
-    assert found.standard_error == pytest.approx(fitted.bse[0], rel=1e-10)
-    assert found.t_statistic == pytest.approx(fitted.tvalues[0], rel=1e-10)
+    b = lag / 400  # lag 26, horizon 5: what Bartlett's weights keep of the variance
+    kept = (1 - b + b**2 / 3) * (1 - 24 / (15 * (lag + 1)))
+    assert found.standard_error == pytest.approx(fitted.bse[0] / np.sqrt(kept), rel=1e-10)
+    assert found.t_statistic == pytest.approx(fitted.tvalues[0] * np.sqrt(kept), rel=1e-10)
+
+
+@pytest.mark.parametrize(("rows", "horizon"), [(250, 1), (250, 10), (500, 5), (1000, 20)])
+@pytest.mark.parametrize("level", [0.03, 0.01])
+def test_noise_of_overlapping_labels_is_rejected_as_often_as_the_level_says(
+    rows: int, horizon: int, level: float
+) -> None:
+    generator = np.random.default_rng(8)
+    rounds = 1500
+    daily = generator.standard_normal((rounds, rows + horizon)).cumsum(axis=1)
+    series = daily[:, horizon:] - daily[:, :-horizon]
+    rejected = np.mean([robust_mean_test(values, horizon).p_value < level for values in series])
+    assert rejected <= level + 0.006 + 2.0 * np.sqrt(level * (1.0 - level) / rounds), rejected
 
 
 def test_the_lag_is_never_below_the_overlap_of_labels() -> None:
@@ -45,16 +61,73 @@ def test_the_lag_is_never_below_the_overlap_of_labels() -> None:
     assert truncation_lag(4, 20) == 1
 
 
-def test_auc_contributions_average_to_the_auc_of_all_rows() -> None:
+def test_auc_contributions_of_one_instrument_average_to_its_auc() -> None:
     generator = np.random.default_rng(1)
-    p = np.round(generator.random((300, 3)), 2)
-    y = (generator.random((300, 3)) < p).astype(float)
-    y[generator.random((300, 3)) < 0.2] = np.nan
+    p = np.round(generator.random((300, 1)), 2)
+    y = (generator.random((300, 1)) < p).astype(float)
+    y[generator.random((300, 1)) < 0.2] = np.nan
     p[5] = np.nan
     known = np.isfinite(p) & np.isfinite(y)
     contributions = auc_contributions(p, y)
     assert np.nanmean(contributions) == pytest.approx(roc_auc_score(y[known], p[known]), abs=1e-12)
     assert np.isnan(contributions[5])
+
+
+def test_the_auc_of_few_instruments_is_taken_within_folds_and_never_over_models() -> None:
+    """Each model has a level of its own: pooled, their levels are ranked against each other."""
+    generator = np.random.default_rng(9)
+    folds = np.repeat(["m1", "m2", "m3", "m4"], 150)
+    level = np.repeat([0.40, 0.60, 0.45, 0.55], 150)[:, None]
+    often = np.repeat([0.7, 0.3, 0.6, 0.4], 150)[:, None]  # the models' levels stand the wrong way round
+    y = (generator.random((600, 2)) < often).astype(float)
+    p = level + 0.01 * (y + 1.5 * generator.standard_normal((600, 2)))
+    p[:20, 1] = np.nan
+    pooled = roc_auc_score(y[np.isfinite(p)], p[np.isfinite(p)])
+    found = auc_contributions(p, y, folds)
+    weights, own = [], []
+    for fold in np.unique(folds):
+        for column in range(2):
+            rows = (folds == fold) & np.isfinite(p[:, column])
+            ups = y[rows, column].sum()
+            weights.append(ups * (rows.sum() - ups) / (rows.sum() + 1))
+            own.append(roc_auc_score(y[rows, column], p[rows, column]))
+    assert np.nanmean(found) == pytest.approx(np.average(own, weights=weights), abs=1e-12)
+    assert pooled < 0.5 < 0.6 < np.nanmean(found)
+
+
+def test_the_auc_of_a_panel_is_taken_within_sessions() -> None:
+    generator = np.random.default_rng(10)
+    p, y = generator.random((50, 9)), (generator.random((50, 9)) < 0.5).astype(float)
+    p[3, :5], y[7] = np.nan, 1.0
+    p[9, 2] = np.nan
+    found = auc_contributions(p, y)
+    assert np.isnan(found[[3, 7]]).all()
+    for row in (0, 9, 20):
+        kept = np.isfinite(p[row])
+        assert found[row] == pytest.approx(roc_auc_score(y[row, kept], p[row, kept]))
+
+
+def test_ranks_of_few_instruments_are_taken_within_folds() -> None:
+    generator = np.random.default_rng(11)
+    folds = np.repeat(["m1", "m2"], [120, 80])
+    p, r = generator.standard_normal((200, 1)), generator.standard_normal((200, 1))
+    p[:120] += 5.0
+    r[:120] += 5.0  # both higher in the first fold: a correlation between folds, none within
+    own = [spearmanr(p[folds == fold, 0], r[folds == fold, 0]).statistic for fold in ("m1", "m2")]
+    found = np.nanmean(rank_ic_contributions(p, r, folds))
+    assert found == pytest.approx(np.average(own, weights=[120, 80]), abs=1e-12)
+    assert np.nanmean(rank_ic_contributions(p, r)) > 0.5
+
+
+def test_a_paired_test_sees_a_small_steady_difference() -> None:
+    generator = np.random.default_rng(12)
+    common = 0.2 * generator.standard_normal(800)
+    one, other = common + 0.01, common + 0.01 * generator.standard_normal(800)
+    other[:30] = np.nan
+    found = paired_test(one, other, 5)
+    assert found.sessions == 770
+    assert found.p_value < 1e-6
+    assert robust_mean_test(one, 5).p_value > 0.01
 
 
 def test_the_error_of_an_auc_of_independent_rows_is_delongs() -> None:

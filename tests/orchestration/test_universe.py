@@ -153,7 +153,7 @@ def test_market_and_drift_are_measured_over_members_live_in_replay_and_in_the_st
         assert lookahead.decisions_repeat_in_replay(history)[1] == []
     with open_history(strategy) as history:
         material = study._material(history, strategy, LAST_MONTH)
-        evaluation_study.run_study(strategy, 252, material, 1)
+        evaluation_study.run_study(strategy, 252, material, evaluation_study.Terms(trials=1))
     assert [len(each) >= least for each, least in zip(seen.values(), (3, 3, 1), strict=True)] == [True] * 3
     for panel, _, candidates in seen["market_view"]:
         np.testing.assert_array_equal(candidates, members[: panel.bars])

@@ -39,8 +39,8 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             dg.AssetCheckSpec(
                 name="no_leak_alarm",
                 asset=study_key,
-                description="No figure is too good to be true (accuracy above 0.60, rank IC above 0.10, "
-                "net Sharpe above 4 on few instruments).",
+                description="No figure is too good to be true (accuracy more than 0.10 above its base rate, rank IC "
+                "above 0.10, net Sharpe above 4 on at most 10 instruments) but those that a person released.",
             ),
         ],
     )
@@ -79,16 +79,17 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
 
 
 def _leak_check(result: StudyResult) -> dg.AssetCheckResult:
-    alarms = result.study.figures.alarms
+    standing, released = result.last.verdict.standing, result.last.verdict.released
     measured = any(
         getattr(figures, name) is not None
         for figures in result.study.figures.total.values()
         if figures.forecasts
         for name in LEAK_ALARMS
     )
+    said = "; ".join([*standing.values(), *released])
     return judged(
-        "; ".join(alarms) or ("no alarm" if measured else "no forecast has a realised label"),
-        held=not alarms if measured else None,
+        said or ("no alarm" if measured else "no forecast has a realised label"),
+        held=not standing if measured or standing else None,
         severity=dg.AssetCheckSeverity.WARN,
         check_name="no_leak_alarm",
     )
@@ -100,6 +101,7 @@ def _metadata(result: StudyResult) -> dict[str, Any]:
     figures: dict[str, Any] = {
         "verdict": result.last.verdict.phrase,
         "why": result.last.verdict.reason,
+        "smallest_effect": result.last.verdict.smallest_effect_derivation,
         "sessions": len(result.study.rows),
         "trials": result.trials,
     }

@@ -33,7 +33,7 @@ __all__ = ["alembic_config", "revision_of", "upgrade", "view_names"]
 _MIGRATION_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 _MIGRATION_LOCK_KEY = 0x6E6E5F61  # any constant: "nn_a"
 _VERSION_TABLE = "alembic_version"
-_ADDED = {"0002": ("verifications", "outcomes")}
+_ADDED = {"0002": ("verifications", "outcomes"), "0003": ("looks", "data_fingerprints")}
 """Tables that a later revision than the first one added."""
 
 

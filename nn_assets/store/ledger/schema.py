@@ -39,7 +39,7 @@ __all__ = [
     "table_named",
 ]
 
-REVISIONS = ("0001", "0002", "0003")  # the migrations in sql/migrations, oldest first; a test compares the two
+REVISIONS = ("0001", "0002", "0003", "0004")  # the migrations in sql/migrations, oldest first; a test compares the two
 HEAD_REVISION = REVISIONS[-1]
 WHOLE_LEDGER = "*"
 """Strategy of a row that is about the whole ledger, or about all strategies; no strategy can be named so."""
@@ -191,6 +191,25 @@ _record(
     *text_columns("trial_id", "data_hash", "code_version"),
     *text_columns("study_id", nullable=True),
     *json_columns("configuration", "figures"),
+)
+_record(
+    "looks",  # verdicts taken on a configuration's record, read or not: what the next one may still spend
+    ("trial_id", "data_hash", "month"),
+    *text_columns("trial_id", "data_hash", "month", "study_id", "verdict"),
+    *count_columns("look", "sessions", "trials"),
+    *number_columns("estimate", "standard_error", "degrees"),  # of the excess over chance
+    *number_columns("adjusted_p_value", "allowed_p_value", "interval_low", "interval_high", "smallest_effect"),
+    *flag_columns("allows_trading"),
+    *json_columns("details"),
+    indexes=(("trial_id",),),
+)
+_record(
+    "data_fingerprints",  # what the data of a hash are: trials and looks are shared by it, whatever the name
+    ("data_hash",),
+    *text_columns("data_hash"),
+    *count_columns("keys"),
+    *text_columns("sample_limit", "sample"),
+    *session_columns("first_session", "last_session", nullable=True),
 )
 _record(
     "models",

@@ -1,0 +1,125 @@
+"""What was tried and seen on a strategy's data before, under whatever name: trials, looks and released alarms.
+
+Data are what their fingerprint says. Rows of version 0.1 have none: they count for the strategy that wrote them, and
+for data of the same hash.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from nn_assets.evaluation.shared_data import Fingerprint, contained, fingerprint, share_data
+from nn_assets.evaluation.verdict import Look
+from nn_assets.store.ledger.ledger import Ledger
+
+__all__ = ["LEAK_RELEASE", "Ground", "ground_of", "looks_taken", "released_alarms", "standing_alarms", "trials_made"]
+
+LEAK_RELEASE = "leak_alarm_release"
+_SAME_DATA = 0.99  # of the keys that an alarm was released on must still be there, or the release is void
+_FINGERPRINTS = "data_fingerprints"
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """The data that a strategy's study stands on: their hash, what they are, and their span."""
+
+    strategy: str
+    data_hash: str
+    fingerprint: Fingerprint
+    first_session: pd.Timestamp
+    last_session: pd.Timestamp
+
+    def to_row(self) -> dict[str, object]:
+        """The row of ``data_fingerprints``."""
+        return {
+            "data_hash": self.data_hash,
+            "keys": self.fingerprint.keys,
+            "sample_limit": f"{self.fingerprint.limit:x}",
+            "sample": self.fingerprint.to_text(),
+            "first_session": self.first_session,
+            "last_session": self.last_session,
+        }
+
+
+def ground_of(strategy: str, data_hash: str, bars: pd.DataFrame) -> Ground:
+    """The ground that bars make; columns ``symbol``, ``session``, ``close``.
+
+    Parameters
+    ----------
+    data_hash : str
+        Address of the publication that they come from.
+    """
+    made = fingerprint(
+        bars["symbol"].to_numpy(dtype=object), bars["session"].to_numpy(), bars["close"].to_numpy(dtype="float64")
+    )
+    return Ground(strategy, data_hash, made, bars["session"].min(), bars["session"].max())
+
+
+def _of_shared_data(ledger: Ledger, ground: Ground, rows: pd.DataFrame) -> pd.DataFrame:
+    """Those of some rows whose data share with the ground, by their ``strategy`` and ``data_hash``."""
+    known = _fingerprints(ledger, set(rows["data_hash"]))
+    sharing = {data_hash for data_hash, each in known.items() if share_data(each, ground.fingerprint)}
+    sharing.add(ground.data_hash)
+    unknown = ~rows["data_hash"].isin(list(known))
+    kept = rows["data_hash"].isin(list(sharing)) | (unknown & (rows["strategy"] == ground.strategy))
+    return rows[kept].sort_values("sequence")
+
+
+def _fingerprints(ledger: Ledger, wanted: set[str]) -> dict[str, Fingerprint]:
+    rows = ledger.read(_FINGERPRINTS)
+    rows = rows[rows["data_hash"].isin(list(wanted))].drop_duplicates("data_hash")
+    return {
+        str(row.data_hash): Fingerprint.from_text(int(row.keys), int(row.sample_limit, 16), row.sample)
+        for row in rows.itertuples()
+    }
+
+
+def trials_made(ledger: Ledger, ground: Ground) -> pd.DataFrame:
+    """The newest row of every trial ever evaluated on the ground's data, or on data that share with them."""
+    rows = ledger.read("trials", bookkeeping=True)
+    return _of_shared_data(ledger, ground, rows).drop_duplicates("trial_id", keep="last").reset_index(drop=True)
+
+
+def looks_taken(ledger: Ledger, ground: Ground, trial_id: str) -> list[Look]:
+    """The looks on record of a configuration on the ground's data, ascending, the newest of each month."""
+    rows = ledger.read("looks", where={"trial_id": trial_id}, bookkeeping=True)
+    rows = _of_shared_data(ledger, ground, rows).drop_duplicates("month", keep="last").sort_values("month")
+    return [
+        Look(
+            month=str(row.month),
+            sessions=int(row.sessions),
+            estimate=_number(row.estimate),
+            standard_error=_number(row.standard_error),
+            degrees=_number(row.degrees),
+            allows_trading=bool(row.allows_trading),
+        )
+        for row in rows.itertuples()
+    ]
+
+
+def _number(value: float) -> float | None:
+    return None if pd.isna(value) else float(value)
+
+
+def standing_alarms(ledger: Ledger, strategy: str) -> tuple[str, dict[str, str]] | None:
+    """Data hash and leak alarms, by name, of the strategy's newest look; None where it was stopped by none."""
+    newest = ledger.last_appended("looks", strategy=strategy)
+    if newest is None or not newest["details"]["standing_alarms"]:
+        return None
+    return str(newest["data_hash"]), dict(newest["details"]["standing_alarms"])
+
+
+def released_alarms(ledger: Ledger, ground: Ground) -> dict[str, str]:
+    """By the name of a leak alarm, who released it, when and why; void where the data are other ones by now."""
+    rows = ledger.read("controls", ground.strategy, where={"kind": LEAK_RELEASE}, bookkeeping=True)
+    known = _fingerprints(ledger, {str(details["data_hash"]) for details in rows["details"]})
+    found: dict[str, str] = {}
+    for row in rows.sort_values("sequence").itertuples():
+        released = known.get(str(row.details["data_hash"]))
+        if released is None or contained(released, ground.fingerprint).share < _SAME_DATA:
+            continue
+        told = f"released {row.recorded_at:%Y-%m-%d} by {row.who}: {row.reason}"
+        found |= dict.fromkeys(row.details["alarms"], told)
+    return found

@@ -1,0 +1,165 @@
+"""Looks, trials and released alarms are rows of the ledger, shared by what the data are and not by a name."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nn_assets.cli.controls import release_leak_alarm
+from nn_assets.cli.runs import run_study
+from nn_assets.cli.status import report
+from nn_assets.errors import ControlError
+from nn_assets.evaluation import figures
+from nn_assets.evaluation.trials import trial_hash
+from nn_assets.operations.asof.trials import ground_of, looks_taken, released_alarms, trials_made
+from nn_assets.operations.history import open_history
+from nn_assets.store.ledger.ledger import Ledger
+from tests.orchestration.conftest import NAME, TINY, living_in, strategy_of, write_strategy
+
+pytestmark = pytest.mark.slow
+
+FIRST_LOOK = "2017-05"  # the month before the live start
+
+
+def _rows(table: str, name: str | None = None) -> pd.DataFrame:
+    with Ledger() as ledger:
+        return ledger.read(table, name, bookkeeping=True).sort_values("sequence")
+
+
+def _counted(name: str) -> int:
+    return int(_rows("studies", name)["trial_count"].iloc[-1])
+
+
+@pytest.fixture(scope="module")
+def known_home(studied_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The studied home after others studied there too: a copy under another name, a variant, and other data."""
+    home = tmp_path_factory.mktemp("known") / "home"
+    shutil.copytree(studied_home, home)
+    with living_in(home):
+        write_strategy(home, "copied")
+        run_study("copied", None, "2017-06", None)
+        write_strategy(home, "variant", portfolio={"kelly_fraction": 0.25})
+        run_study("variant", None, "2017-06", None)
+        write_strategy(home, "elsewhere", source={"seed": 6}, portfolio={"kelly_fraction": 0.3})
+        run_study("elsewhere", None, "2017-06", None)
+    return home
+
+
+@pytest.fixture
+def known(known_home: Path, tmp_path: Path) -> Iterator[Path]:
+    home = tmp_path / "home"
+    shutil.copytree(known_home, home)
+    with living_in(home):
+        yield home
+
+
+def test_looks_begin_before_the_live_start_and_are_on_record_read_or_not(studied: Path) -> None:
+    looks, studies = _rows("looks", NAME), _rows("studies", NAME)
+    assert looks["month"].tolist() == [FIRST_LOOK, "2017-06"]
+    assert looks["look"].tolist() == [1, 2]
+    assert looks["allowed_p_value"].iloc[0] == pytest.approx(0.03, abs=1e-9)
+    assert looks["allowed_p_value"].iloc[1] < 1e-9
+    assert (looks["trials"] == 3).all()
+    assert (looks["trial_id"] == trial_hash(strategy_of())).all()
+    assert studies["month"].tolist() == [f"2017-0{month}" for month in range(1, 7)]
+    before = studies[studies["month"] < FIRST_LOOK]
+    assert (before["verdict"] == "cannot tell").all()
+    assert not any(told["allows_trading"] for told in before["figures"])
+    assert all("no look was planned" in told["reason"] for told in before["figures"])
+
+
+def test_a_study_run_again_takes_no_further_look(studied: Path) -> None:
+    before = _rows("looks", NAME)
+    run_study(NAME, "2017-06", "2017-06", None)
+    after = _rows("looks", NAME)
+    told = ["month", "look", "sessions", "estimate", "standard_error", "allowed_p_value", "verdict"]
+    pd.testing.assert_frame_equal(before[told].reset_index(drop=True), after[told].reset_index(drop=True))
+
+
+def test_a_renamed_copy_forgets_no_trial_and_no_look(known: Path) -> None:
+    assert _counted("copied") == 3  # the same three trials, not three more
+    looks = _rows("looks", "copied")
+    assert looks["month"].tolist() == [FIRST_LOOK, "2017-06"]
+    own = _rows("looks", NAME)
+    assert (looks["trial_id"].unique() == own["trial_id"].unique()).all()
+
+
+def test_a_variant_under_another_name_counts_on_top(known: Path) -> None:
+    assert _counted("variant") == 6
+    run_study(NAME, "2017-06", "2017-06", None)
+    assert _counted(NAME) == 6
+
+
+def test_other_data_are_other_ground_whatever_is_tried_there(known: Path) -> None:
+    assert _counted("elsewhere") == 3
+
+
+def test_a_strategy_removed_and_written_anew_under_a_new_name_starts_at_no_zero(known: Path) -> None:
+    (known / "strategies" / f"{NAME}.yaml").unlink()
+    write_strategy(known, "fresh", portfolio={"kelly_fraction": 0.45})
+    run_study("fresh", None, "2017-06", None)
+    assert _counted("fresh") == 9
+
+
+def test_half_of_the_data_is_the_same_ground_and_less_is_not(studied: Path) -> None:
+    with open_history(strategy_of()) as history:
+        bars, ledger = history.view().bars, history.stores.ledger
+        half = bars[bars["symbol"].isin(TINY["market"]["symbols"][:3])]  # type: ignore[index]
+        days = sorted(bars["session"].unique())
+        third = bars[bars["symbol"].isin(TINY["market"]["symbols"][:2])]  # type: ignore[index]
+        few = pd.concat([third, *(third.assign(symbol=word + third["symbol"]) for word in ("X", "Y", "Z"))])
+        late = bars[bars["session"] >= days[len(days) // 2]]
+        for part, shared in ((half, 3), (late, 3), (few, 0), (bars.assign(close=bars["close"] * 1.01), 0)):
+            ground = ground_of("nobody", "f" * 16, part)
+            assert len(trials_made(ledger, ground)) == shared
+            assert len(looks_taken(ledger, ground, trial_hash(strategy_of()))) == (2 if shared else 0)
+
+
+def test_rows_without_a_fingerprint_count_for_their_own_strategy_alone(studied: Path) -> None:
+    row = {"trial_id": "old", "data_hash": "e" * 16, "code_version": "c", "study_id": None, "configuration": {}}
+    with open_history(strategy_of()) as history:
+        ledger = history.stores.ledger
+        ledger.append("trials", [{**row, "figures": {}}], run_id="old", strategy=NAME)
+        bars = history.view().bars
+        assert len(trials_made(ledger, ground_of(NAME, "d" * 16, bars))) == 4
+        assert len(trials_made(ledger, ground_of("another", "d" * 16, bars))) == 3
+
+
+def test_a_standing_alarm_is_released_by_who_and_why_and_repeated_and_void_for_other_data(
+    studied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(figures.LEAK_ALARMS, "rank_ic", -1.0)  # any figure is too good to be true
+    monkeypatch.setattr(figures, "_SURE", 1.1)
+    run_study(NAME, FIRST_LOOK, "2017-06", None)
+    looks = _rows("looks", NAME)
+    standing = looks["details"].iloc[-1]["standing_alarms"]
+    assert "network rank IC" in standing
+    assert (looks["verdict"] == "leak alarm").all()
+    with pytest.raises(ControlError, match="a reason"):
+        release_leak_alarm(NAME, "ann", " ")
+    told = release_leak_alarm(NAME, "ann", "the edge is planted")
+    assert "network rank IC" in told["released"]
+    control = _rows("controls", NAME).iloc[-1]
+    assert (control["who"], control["reason"], control["state"]) == ("ann", "the edge is planted", "RELEASED")
+
+    answer = run_study(NAME, FIRST_LOOK, "2017-06", None)
+    assert answer["verdict"] != "leak alarm"
+    assert "by ann: the edge is planted" in answer["figures"]["released_alarms"]
+    page = (studied / "reports" / f"{NAME}-study.html").read_text(encoding="utf-8")
+    assert "Leak alarm, released" in page
+    assert "by ann: the edge is planted" in page
+    assert "by ann: the edge is planted" in report(NAME)["strategies"][NAME]["released_alarms"]
+    with pytest.raises(ControlError, match="none in the newest look"):
+        release_leak_alarm(NAME, "ann", "again")
+
+    with open_history(strategy_of()) as history:
+        bars, ledger = history.view().bars, history.stores.ledger
+        more = pd.concat([bars, bars.tail(500).assign(symbol="NEW")])
+        restated = bars.assign(close=bars["close"].where(bars.index % 20 != 0, bars["close"] * 1.1))
+        assert released_alarms(ledger, ground_of(NAME, "d" * 16, more))
+        assert not released_alarms(ledger, ground_of(NAME, "d" * 16, restated))
+        assert not released_alarms(ledger, ground_of("another", "d" * 16, bars))
