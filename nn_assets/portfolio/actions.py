@@ -87,6 +87,8 @@ def book_after_actions(book: Book, split: FloatArray, dividend: FloatArray, lot_
         entered_session=np.where(closed, np.datetime64("NaT", "D"), book.entered_session),
         pending_stop_distance=book.pending_stop_distance / split,
         unfilled_quantity=whole,
+        unscaled_quantity=book.unscaled_quantity * split,
+        target_quantity=book.target_quantity * split,
         session_dividends_usd=book.session_dividends_usd + received,
         session_cash_in_lieu_usd=book.session_cash_in_lieu_usd + in_lieu,
     )

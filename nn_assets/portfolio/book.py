@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nn_assets.errors import ControlError, DecisionError
-from nn_assets.portfolio.breakers import Breaker, fired_breaker, latched
+from nn_assets.portfolio.breakers import Breaker, fired_breaker, halved_by_drawdown, latched
 from nn_assets.portfolio.fills import FillArrays, day_of
+from nn_assets.portfolio.targets import carried
 from nn_assets.settings import CostSettings, PortfolioSettings
 
 __all__ = ["Book", "PortfolioState", "empty_book", "reset_breaker"]
@@ -62,6 +63,8 @@ class Book:
     blocked_until: DayArray
     pending_stop_distance: FloatArray  # price distance decided with the last targets
     unfilled_quantity: FloatArray  # signed rest of the last session's orders
+    unscaled_quantity: FloatArray  # u of the last decision: what it would hold under no scale
+    target_quantity: FloatArray  # of the last decision: what controls and lots left of u
     equity_usd: float
     high_water_mark_usd: float  # since the last reset
     highest_ever_usd: float  # never reset
@@ -72,6 +75,12 @@ class Book:
     session_dividends_usd: float = 0.0  # received less paid on the session's ex-dates
     session_cash_in_lieu_usd: float = 0.0  # for fractions that splits left
     breaker: Breaker | None = None
+    halved: bool = False  # sizes, by drawdown, until it has fallen well below where that began
+
+    @property
+    def carried_quantity(self) -> FloatArray:
+        """The unscaled book after this session's fills and stops, from which the next decision starts, (symbols,)."""
+        return carried(self.unscaled_quantity, self.target_quantity, self.quantity)
 
     @property
     def position_usd(self) -> FloatArray:
@@ -193,7 +202,8 @@ class Book:
             stale_share=stale_share,
             unfinished_run=unfinished_run,
         )
-        book = replace(book, breaker=latched(self.breaker, fired))
+        halved = halved_by_drawdown(book.drawdown_fraction, settings, was_halved=self.halved)
+        book = replace(book, breaker=latched(self.breaker, fired), halved=halved)
         return book, book.state(previous_equity_usd=self.equity_usd)
 
     def worth(self, session: object, equity_usd: float) -> Book:
@@ -252,9 +262,21 @@ class Book:
             blocked_until=np.where(lifted, _NO_DAY, self.blocked_until),
         )
 
-    def awaiting(self, ordered_quantity: FloatArray, stop_distance: FloatArray) -> Book:
-        """Remember what was ordered (signed, (symbols,)) and the stop distances that new entries take."""
-        return replace(self, unfilled_quantity=ordered_quantity.copy(), pending_stop_distance=stop_distance.copy())
+    def awaiting(
+        self,
+        ordered_quantity: FloatArray,
+        stop_distance: FloatArray,
+        unscaled_quantity: FloatArray,
+        target_quantity: FloatArray,
+    ) -> Book:
+        """Remember what was decided, (symbols,): orders (signed), stop distances of new entries, u and targets."""
+        return replace(
+            self,
+            unfilled_quantity=ordered_quantity.copy(),
+            pending_stop_distance=stop_distance.copy(),
+            unscaled_quantity=unscaled_quantity.copy(),
+            target_quantity=target_quantity.copy(),
+        )
 
 
 def _week(day: np.datetime64) -> int:
@@ -278,6 +300,8 @@ def empty_book(symbols: tuple[str, ...], capital_usd: float) -> Book:
         blocked_until=days,
         pending_stop_distance=blank,
         unfilled_quantity=zeros,
+        unscaled_quantity=zeros,
+        target_quantity=zeros,
         equity_usd=capital_usd,
         high_water_mark_usd=capital_usd,
         highest_ever_usd=capital_usd,

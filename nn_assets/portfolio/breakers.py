@@ -14,6 +14,7 @@ __all__ = [
     "KillSwitch",
     "breaker_control",
     "fired_breaker",
+    "halved_by_drawdown",
     "kill_switch_control",
     "latched",
     "read_kill_switch",
@@ -39,6 +40,8 @@ class KillSwitch(StrEnum):
     REDUCING = "REDUCING"
     HALTED = "HALTED"
 
+
+_HALVED_ABOVE, _RESTORED_BELOW = 0.60, 0.45  # of the drawdown limit
 
 BREAKERS = ("session_loss", "weekly_loss", "drawdown", "stale_data", "unfinished_run")
 """From mildest to strictest: the first two pause, drawdown flattens, the last two halt, because
@@ -139,6 +142,15 @@ def fired_breaker(
         if loss > limit:
             return Breaker(kind, f"{kind} of {loss:.2%} is over the limit of {limit:.2%}")
     return None
+
+
+def halved_by_drawdown(drawdown_fraction: float, settings: PortfolioSettings, *, was_halved: bool) -> bool:
+    """Whether sizes are halved: from 60% of the drawdown limit on, until the drawdown is below 45% of it.
+
+    A drawdown that is no number halves.
+    """
+    share = drawdown_fraction / settings.drawdown_limit_fraction
+    return not share <= (_RESTORED_BELOW if was_halved else _HALVED_ABOVE)
 
 
 def latched(current: Breaker | None, fired: Breaker | None) -> Breaker | None:

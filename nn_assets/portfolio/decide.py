@@ -5,9 +5,13 @@ Replay and the daily round call it alike. It is pure and works on arrays; the fr
 
 A position that is held and one to be opened are not priced alike: the part kept costs nothing more,
 the part opened costs a round trip. Steps 3 and 5 therefore each give two sizes, the one worth
-opening up to and the larger one worth keeping, and the size held is moved no further than to the
+opening up to and the larger one worth keeping, and the size before is moved no further than to the
 nearer of the two (the no-trade zone of Davis and Norman 1990, one instrument at a time). From flat,
 a constant signal opens to the lower end and stays there.
+
+Controls act last and on what is held. Steps 1 to 7 move the unscaled book: they start from that of the session
+before and know nothing of scales. Step 8 multiplies it by the scale in force, name by name, so that whatever is
+held, and whatever its sale costs, no target is above the scale times the unscaled size.
 """
 
 from __future__ import annotations
@@ -23,14 +27,13 @@ from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.inputs import RULES, Decision, DecisionInputs
 from nn_assets.portfolio.limits import LimitContext, apply_limits, cap, correlation_with_rest, limit_risk
 from nn_assets.portfolio.steps import (
-    controlled,
     controls,
     edge_cap,
-    held_weight,
     kelly_size,
     not_worth,
     propose,
-    target_quantity,
+    targets,
+    unscaled_quantity,
     weight_of,
 )
 from nn_assets.settings import PortfolioSettings
@@ -58,7 +61,8 @@ def decide(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostModel
     Returns
     -------
     Decision
-        ``target_quantity`` is a multiple of the lot size wherever it differs from the quantity held.
+        ``target_quantity`` is a multiple of the lot size wherever it differs from the quantity held, and at most
+        the scale in force times ``unscaled_quantity``, but where all is halted.
 
     Raises
     ------
@@ -89,7 +93,7 @@ def _decided(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMod
         stuck=inputs.stuck_weight,
     )
     weights = np.zeros((len(RULES) + 1, len(inputs.symbols)))
-    weights[0] = proposal.held
+    weights[0] = proposal.start
     weights[1] = proposal.direction * proposal.kept
     weights[2] = np.where(proposal.edge_kept > 0.0, weights[1], 0.0)
     weights[3] = proposal.direction * kelly_size(inputs, settings, proposal)
@@ -98,31 +102,34 @@ def _decided(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMod
     ceiling = edge_cap(inputs, settings, proposal, correlation)
     weights[5] = cap(weights[4], ceiling)
     weights[6] = apply_limits(weights[5], context)
-    control, scale = controls(inputs, settings)
-    weights[7] = controlled(weights[6], proposal.held, control, scale)
-    if control is Control.REDUCING:
-        # Legs that may not grow no longer balance the others, which then shrink with them.
-        weights[7] = apply_limits(weights[7], context)
 
     def bounded(kept: FloatArray) -> FloatArray:
         risked = limit_risk(cap(cap(kept, risk_cap), ceiling), distance, settings.risk_total_fraction)
         return apply_limits(risked, context)
 
     quiet = not_worth(inputs, costs, weights, proposal)
-    wanted = weights[7]
-    if quiet.any() and control < Control.FLAT:
+    weights[7] = weights[6]
+    if quiet.any():
         # What is kept for not being worth its sale must still keep to every limit.
-        kept = np.where(quiet, proposal.held, wanted)
+        kept = np.where(quiet, proposal.start, weights[6])
         within = bounded(kept)
         over = np.abs(within) < np.abs(kept) * (1.0 - _ROUNDING)
-        wanted, quiet = np.where(over, within, kept), quiet & ~over
-    quantity, quiet = _traded(inputs, settings, control, wanted, quiet)
+        weights[7], quiet = np.where(over, within, kept), quiet & ~over
+    control, scale = controls(inputs, settings)
+    if control is Control.HALTED:  # nothing can be done: the book before is carried on
+        weights[7], quiet = weights[0], np.zeros_like(quiet)
+    elif not inputs.verdict_allows:
+        weights[7], quiet = 0.0, np.zeros_like(quiet)
+    unscaled = unscaled_quantity(inputs, weights[0], weights[7])
+    worth = proposal.edge_kept * inputs.horizon_sessions
+    quantity = targets(inputs, settings, unscaled, worth, control, scale)
     weights[8] = weight_of(quantity, inputs)
     return Decision(
         inputs=inputs,
         settings=settings,
         target_quantity=quantity,
         target_weight=weights[8].copy(),
+        unscaled_quantity=unscaled,
         stop_distance=settings.stop_atr_multiple * inputs.atr,
         weights=weights + 0.0,
         control=control,
@@ -135,17 +142,3 @@ def _decided(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMod
         correlation=correlation,
         not_worth=quiet,
     )
-
-
-def _traded(
-    inputs: DecisionInputs,
-    settings: PortfolioSettings,
-    control: Control,
-    wanted: FloatArray,
-    quiet: BoolArray,
-) -> tuple[FloatArray, BoolArray]:
-    if control is Control.HALTED:
-        return inputs.current_quantity.copy(), np.zeros_like(quiet)
-    if not inputs.verdict_allows:
-        return np.zeros_like(wanted), np.zeros_like(quiet)
-    return target_quantity(inputs, settings, wanted, held_weight(inputs)), quiet

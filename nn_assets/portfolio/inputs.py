@@ -17,7 +17,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-RULES = ("signal", "edge", "kelly", "risk", "correlation", "limits", "controls", "trade")
+RULES = ("signal", "edge", "kelly", "risk", "correlation", "limits", "cost", "controls")
 """Names of steps 1 to 8."""
 
 
@@ -53,6 +53,13 @@ class DecisionInputs:
     kill_switch: str = "ACTIVE"
     regime_scale: float = 1.0
     last_mark: FloatArray | None = None  # last price known of what is held; the reference where left out
+    unscaled_quantity: FloatArray | None = None  # u0: u of the session before, carried; what is held where left out
+    was_halved: bool = False  # by drawdown, at the session before
+
+    @property
+    def start_quantity(self) -> FloatArray:
+        """The unscaled book that the decision starts from, in shares, (symbols,)."""
+        return self.current_quantity if self.unscaled_quantity is None else self.unscaled_quantity
 
     @property
     def evidence(self) -> BoolArray:
@@ -72,13 +79,15 @@ class DecisionInputs:
 class Decision:
     """Targets, the trace of the eight steps, and the numbers behind the reasons.
 
-    ``weights`` has shape (9, symbols): row 0 the weight held, row k the weight after step k.
+    ``weights`` has shape (9, symbols): row 0 the unscaled weight before, row k the weight after step k. Row 7 is the
+    unscaled book, row 8 what controls and lots leave of it.
     """
 
     inputs: DecisionInputs
     settings: PortfolioSettings
     target_quantity: FloatArray
     target_weight: FloatArray
+    unscaled_quantity: FloatArray  # u in shares: the next session's decision starts from it
     stop_distance: FloatArray  # price units; NaN where ATR is missing
     weights: FloatArray
     control: Control
@@ -89,4 +98,4 @@ class Decision:
     edge_opened: FloatArray  # per session, after the round trip
     round_trip_cost: FloatArray  # fraction
     correlation: FloatArray
-    not_worth: BoolArray  # changes that step 8 did not make
+    not_worth: BoolArray  # changes that step 7 did not make

@@ -195,6 +195,7 @@ def book_after_late_actions(book: Book, late: LateActions, lot_size: float, sess
     old_stop = np.where(changed, _carried(book.stop_price, entered, late, dividends=True), book.stop_price)
     in_lieu = math.fsum(owed.in_lieu_usd.tolist())
     received = math.fsum(owed.dividends_usd.tolist())
+    grown = np.divide(quantity, book.quantity, out=np.ones_like(quantity), where=kept & (book.quantity != 0.0))
     return replace(
         _peaked(book, late, lot_size) if owed.anything else book,
         cash_usd=math.fsum([book.cash_usd, in_lieu, received]),
@@ -204,6 +205,8 @@ def book_after_late_actions(book: Book, late: LateActions, lot_size: float, sess
         stop_price=np.where(kept, old_stop, np.where(came & (stop > 0.0), stop, np.nan)),
         entered_session=np.where(kept, book.entered_session, np.where(came, day_of(session), _NO_DAY)),
         pending_stop_distance=distance,
+        unscaled_quantity=book.unscaled_quantity * grown,
+        target_quantity=book.target_quantity * grown,
         unfilled_quantity=np.zeros_like(quantity) if owed.anything else book.unfilled_quantity,
         session_dividends_usd=book.session_dividends_usd + received,
         session_cash_in_lieu_usd=book.session_cash_in_lieu_usd + in_lieu,

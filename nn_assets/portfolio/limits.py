@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.portfolio.targets import net_allowance
 from nn_assets.settings import PortfolioSettings
 
 __all__ = [
@@ -133,9 +134,10 @@ def apply_limits(weights: FloatArray, context: LimitContext) -> FloatArray:
     ones = np.ones_like(limited)
     beta = np.where(np.isfinite(context.beta), context.beta, 1.0)
     stuck_net, stuck_beta = math.fsum(stuck.tolist()), math.fsum((stuck * beta).tolist())
-    limited = limit_signed(limited, ones, settings.net_limit, stuck_net)
+    net = net_allowance(settings.net_limit)
+    limited = limit_signed(limited, ones, net, stuck_net)
     limited = limit_signed(limited, beta, settings.beta_limit, stuck_beta)
-    limited = limit_signed(limited, ones, settings.net_limit, stuck_net)
+    limited = limit_signed(limited, ones, net, stuck_net)
     if stuck.any():
         return limited  # scaled as a whole, the others would no longer balance what is stuck
     return limited * _scale_to(abs(math.fsum((limited * beta).tolist())), settings.beta_limit)

@@ -26,6 +26,7 @@ _TEXT = pd.StringDtype(na_value=np.nan)
 _NUMBERS = ("quantity", "price", "entry_price", "stop_price")
 _DAYS = ("entered_session", "blocked_until")
 _PER_SYMBOL = ("pending_stop_distance", "unfilled_quantity")
+_DECIDED = ("unscaled_quantity", "target_quantity")  # absent from the records of version 0.1
 # On record only where there were any: a book without actions keeps the record that it always had.
 _ACTIONS = ("session_dividends_usd", "session_cash_in_lieu_usd")
 _SCALARS = ("highest_ever_usd", "week_peak_usd", "session_costs_usd", "session_financing_usd")
@@ -62,7 +63,9 @@ def book_remainder(book: Book) -> str:
     record |= {name: getattr(book, name) for name in _ACTIONS if getattr(book, name) != 0.0}
     record["symbols"] = list(book.symbols)
     record["breaker_reason"] = None if book.breaker is None else book.breaker.reason
-    for name in _PER_SYMBOL:
+    if book.halved:
+        record["halved"] = True
+    for name in (*_PER_SYMBOL, *_DECIDED):
         record[name] = [None if math.isnan(value) else value for value in getattr(book, name).tolist()]
     return json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
@@ -100,8 +103,11 @@ def book_from_records(state: Mapping[str, Any], holdings: pd.DataFrame, remainde
         latched = Breaker(kind, str(rest["breaker_reason"]))
     numbers = {name: ordered[name].to_numpy(dtype=np.float64).copy() for name in _NUMBERS}
     days = {name: ordered[name].to_numpy().astype("datetime64[D]") for name in _DAYS}
+    # A book of before is taken for one under no scale, which its orders would complete.
+    ordered_too = numbers["quantity"] + _array(rest["unfilled_quantity"])
     parts: dict[str, Any] = {
         **numbers,
+        **{name: _array(rest[name]) if name in rest else ordered_too.copy() for name in _DECIDED},
         **days,
         **{name: _array(rest[name]) for name in _PER_SYMBOL},
         **{name: float(rest[name]) for name in _SCALARS},
@@ -115,6 +121,7 @@ def book_from_records(state: Mapping[str, Any], holdings: pd.DataFrame, remainde
         session=np.datetime64(pd.Timestamp(state["session"]).date(), "D"),
         blocked_side=ordered["blocked_side"].to_numpy().astype(np.int64),
         breaker=latched,
+        halved=bool(rest.get("halved", False)),
         **parts,
     )
 

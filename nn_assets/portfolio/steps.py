@@ -11,24 +11,25 @@ from nn_assets.costs.model import CostModel
 from nn_assets.portfolio.breakers import (
     Control,
     breaker_control,
+    halved_by_drawdown,
     kill_switch_control,
     strictest,
     trading_state_control,
 )
 from nn_assets.portfolio.inputs import DecisionInputs
 from nn_assets.portfolio.kelly import expected_return, kelly_weight, shrunk_probability
+from nn_assets.portfolio.targets import controlled, in_lots, neutral
 from nn_assets.settings import PortfolioSettings
 
 __all__ = [
     "Proposal",
-    "controlled",
     "controls",
     "edge_cap",
-    "held_weight",
     "kelly_size",
     "not_worth",
     "propose",
-    "target_quantity",
+    "targets",
+    "unscaled_quantity",
     "weight_of",
 ]
 
@@ -38,7 +39,6 @@ BoolArray = npt.NDArray[np.bool_]
 
 _COIN_TOSS = 0.5
 _PRESENT_SHARE = 0.5
-_HALVED_FROM = 0.6  # share of the drawdown limit from which sizes are halved
 _HALF = 0.5
 
 
@@ -48,8 +48,8 @@ class Proposal:
 
     direction: IntArray
     complete: BoolArray  # every input is there
-    held: FloatArray  # signed weight now
-    kept: FloatArray  # size held on the signal's own side
+    start: FloatArray  # signed weight of the unscaled book before
+    kept: FloatArray  # its size on the signal's own side
     probability: FloatArray  # of winning on the signal's side, its edge times confidence
     edge_kept: FloatArray  # per session, before costs
     edge_opened: FloatArray  # per session, after the round trip
@@ -63,18 +63,13 @@ def weight_of(quantity: FloatArray, inputs: DecisionInputs) -> FloatArray:
     return np.nan_to_num(quantity * inputs.reference_price / inputs.equity_usd)
 
 
-def held_weight(inputs: DecisionInputs) -> FloatArray:
-    """Return the signed weight of what is held now."""
-    return weight_of(inputs.current_quantity, inputs)
-
-
 def _complete(inputs: DecisionInputs) -> BoolArray:
     probability, confidence = inputs.calibrated_probability, inputs.confidence
     complete = np.isfinite(confidence) & (probability >= 0.0) & (probability <= 1.0)
     for fact in (inputs.reference_price, inputs.atr, inputs.daily_volatility, inputs.adv_usd):
         complete &= np.isfinite(fact) & (fact > 0.0)
     present = np.isfinite(inputs.trailing_returns).mean(axis=0) >= _PRESENT_SHARE
-    return complete & present & np.isfinite(inputs.current_quantity)
+    return complete & present & np.isfinite(inputs.current_quantity) & np.isfinite(inputs.start_quantity)
 
 
 def propose(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostModel) -> Proposal:
@@ -89,8 +84,7 @@ def propose(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMode
     side = np.where(side == inputs.blocked_side, 0, side)
     if not settings.allow_short:
         side = np.maximum(side, 0)
-    held = held_weight(inputs)
-    _, scale = controls(inputs, settings)
+    start = weight_of(inputs.start_quantity, inputs)
     confidence = np.clip(inputs.confidence, 0.0, 1.0)
     of_side = np.maximum(probability, 1.0 - probability)
     believed = shrunk_probability(of_side, inputs.mean_win, inputs.mean_loss, confidence)
@@ -104,9 +98,8 @@ def propose(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMode
     return Proposal(
         direction=side,
         complete=complete,
-        held=held,
-        # As it would be unscaled: step 7 scales it again, and halving must not compound by the day.
-        kept=np.where(np.sign(held) == side, np.abs(held), 0.0) / (scale if scale > 0.0 else 1.0),
+        start=start,
+        kept=np.where(np.sign(start) == side, np.abs(start), 0.0),
         probability=believed,
         edge_kept=np.where(usable, gross / inputs.horizon_sessions, 0.0),
         edge_opened=np.where(usable, (gross - cost) / inputs.horizon_sessions, 0.0),
@@ -120,7 +113,7 @@ def _between(kept: FloatArray, opened: FloatArray, keepable: FloatArray) -> Floa
 
 
 def kelly_size(inputs: DecisionInputs, settings: PortfolioSettings, proposal: Proposal) -> FloatArray:
-    """Step 3: what is held on the signal's side, moved to the nearer end of the no-trade zone.
+    """Step 3: the size before on the signal's side, moved to the nearer end of the no-trade zone.
 
     The zone runs from the Kelly weight after a round trip's cost (worth opening up to) to the one
     without cost (worth keeping).
@@ -150,51 +143,37 @@ def edge_cap(
 
 
 def controls(inputs: DecisionInputs, settings: PortfolioSettings) -> tuple[Control, float]:
-    """Step 7: the strictest control, and the product of the scales that are in force.
+    """Step 8: the strictest control, and the product of the scales that are in force.
 
-    A regime scale that is missing or below zero is zero; one above one is one.
+    A regime scale that is missing or below zero is zero; one above one is one. A pause that holds halves.
     """
-    state = trading_state_control(inputs.trading_state, settings)
-    control = strictest(state, breaker_control(inputs.breaker, settings), kill_switch_control(inputs.kill_switch))
+    state, breaker = trading_state_control(inputs.trading_state, settings), breaker_control(inputs.breaker, settings)
     regime = inputs.regime_scale
     scale = min(regime, 1.0) if regime >= 0.0 else 0.0
-    if inputs.drawdown_fraction > _HALVED_FROM * settings.drawdown_limit_fraction:
+    if halved_by_drawdown(inputs.drawdown_fraction, settings, was_halved=inputs.was_halved):
         scale *= _HALF
-    if state is Control.REDUCED:
+    if state is Control.REDUCED or Control.REDUCING in (state, breaker):
         scale *= _HALF
-    return control, scale
-
-
-def controlled(weights: FloatArray, held: FloatArray, control: Control, scale: float) -> FloatArray:
-    """Apply step 7 to the weights: scaled, kept from growing, closed, or left untouched."""
-    if control is Control.HALTED:
-        return held.copy()
-    if control is Control.FLAT:
-        return np.zeros_like(weights)
-    scaled = weights * scale
-    if control is Control.REDUCING:
-        size = np.minimum(np.abs(held), np.abs(scaled))
-        return np.where(np.sign(scaled) == np.sign(held), np.sign(held) * size, 0.0)
-    return scaled
+    return strictest(state, breaker, kill_switch_control(inputs.kill_switch)), scale
 
 
 def not_worth(inputs: DecisionInputs, costs: CostModel, weights: FloatArray, proposal: Proposal) -> BoolArray:
-    """Step 8: changes on the signal's own side that are worth less than their cost.
+    """Step 7: changes on the signal's own side that are worth less than their cost.
 
     Worth is |edge over the horizon x change|. An increase pays spread, commission and impact. A
     reduction is weighed against spread and commission alone: with impact, a more volatile
-    instrument would be kept larger for being dearer to sell. What steps 4 to 7 took below the
-    position held is never weighed, nor is leaving a side that the signal has left.
+    instrument would be kept larger for being dearer to sell. What steps 4 to 6 took below the size
+    before is never weighed, nor is leaving a side that the signal has left.
 
     Parameters
     ----------
     weights : ndarray, shape (9, symbols)
-        Rows 0 to 7 of the trace.
+        Rows 0 to 6 of the trace.
     """
-    held, size, before = np.abs(proposal.held), np.abs(weights[7]), np.abs(weights[3:7])
-    after = np.abs(weights[4:8])
+    held, size, before = np.abs(proposal.start), np.abs(weights[6]), np.abs(weights[3:6])
+    after = np.abs(weights[4:7])
     forced = ((after < before) & (after < held)).any(axis=0)
-    same_side = (proposal.direction == np.sign(proposal.held)) | (held == 0.0)
+    same_side = (proposal.direction == np.sign(proposal.start)) | (held == 0.0)
     order = np.abs(size - held) * max(inputs.equity_usd, 0.0)
     parts = costs.parts(order, inputs.adv_usd, inputs.daily_volatility)
     price = parts.half_spread + parts.commission + np.where(size > held, parts.impact, 0.0)
@@ -203,16 +182,32 @@ def not_worth(inputs: DecisionInputs, costs: CostModel, weights: FloatArray, pro
     return same_side & enough & ~forced & (size != held) & ~(worth > price)
 
 
-def target_quantity(
-    inputs: DecisionInputs, settings: PortfolioSettings, weights: FloatArray, held: FloatArray
-) -> FloatArray:
-    """Weights as quantities, rounded towards zero to the lot; what is held stays to the digit.
+def unscaled_quantity(inputs: DecisionInputs, start: FloatArray, weights: FloatArray) -> FloatArray:
+    """The unscaled book in shares: to the digit the one before where the weight did not change; 0 without a price."""
+    moved = weights * max(inputs.equity_usd, 0.0) / inputs.reference_price
+    moved = np.where(np.isfinite(moved), moved, 0.0)
+    return np.where((weights == start) & (weights != 0.0), inputs.start_quantity, moved) + 0.0
 
-    A size at least as large as the one held never rounds below it.
-    """
-    lot = settings.lot_size
-    wanted = np.abs(weights) * max(inputs.equity_usd, 0.0) / inputs.reference_price
-    size = np.floor(np.nan_to_num(wanted) / lot) * lot
-    stays = (np.sign(weights) == np.sign(held)) & (np.abs(weights) >= np.abs(held)) & (held != 0.0)
-    size = np.where(stays, np.maximum(size, np.abs(inputs.current_quantity)), size)
-    return np.sign(weights) * size + 0.0
+
+def targets(
+    inputs: DecisionInputs,
+    settings: PortfolioSettings,
+    unscaled: FloatArray,
+    worth_keeping: FloatArray,
+    control: Control,
+    scale: float,
+) -> FloatArray:
+    """Step 8: what controls and whole lots leave of the unscaled book, in shares, (symbols,)."""
+    wanted = controlled(unscaled, scale, control, inputs.current_quantity)
+    if control >= Control.FLAT:
+        return wanted
+    whole = in_lots(wanted, settings.lot_size)
+    return neutral(
+        whole,
+        settings.lot_size * inputs.reference_price,
+        worth_keeping,
+        lot_size=settings.lot_size,
+        equity_usd=inputs.equity_usd,
+        net_limit=settings.net_limit,
+        fixed_usd=float(inputs.stuck_weight.sum()) * inputs.equity_usd,
+    )

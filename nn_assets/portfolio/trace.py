@@ -29,8 +29,8 @@ def _signal(decision: Decision, place: int) -> str:
     side = int(decision.direction[place])
     if side == 0 and p != 0.5:
         return f"no position: p {p:.4f} says short, and the settings do not allow shorts"
-    held = decision.weights[0, place]
-    turned = " and closes what is held on the other side" if held * side < 0.0 else ""
+    before = decision.weights[0, place]
+    turned = " and closes what is held on the other side" if before * side < 0.0 else ""
     return (
         f"p {p:.4f} says {_SIDES[side]}{turned}; mean win {inputs.mean_win[place]:.3%}, "
         f"mean loss {inputs.mean_loss[place]:.3%} over {inputs.outcomes[place]} independent outcomes"
@@ -107,25 +107,30 @@ def _limits(decision: Decision, place: int) -> str:
     )
 
 
-def _controls(decision: Decision, place: int) -> str:  # noqa: ARG001  one signature for all steps
+def _cost(decision: Decision, place: int) -> str:
+    if decision.control is Control.HALTED:
+        return "halted: the unscaled book stays as it was"
+    if not decision.inputs.verdict_allows:
+        return "no position: the latest study does not say 'edge found'"
+    before, after = decision.weights[0, place], decision.weights[7, place]
+    if decision.not_worth[place]:
+        return f"the change is worth less than its cost: {before:.2%} stays"
+    return f"from {before:.2%} to {after:.2%}, unscaled"
+
+
+def _controls(decision: Decision, place: int) -> str:
     inputs = decision.inputs
-    return (
+    now, target = inputs.current_quantity[place], decision.target_quantity[place]
+    inforce = (
         f"{decision.control.name}, scale {decision.scale:g}: drift state {inputs.trading_state}, breaker "
         f"{inputs.breaker or 'none'}, kill switch {inputs.kill_switch}, drawdown "
         f"{inputs.drawdown_fraction:.2%} of {decision.settings.drawdown_limit_fraction:.0%}, regime "
         f"{inputs.regime_scale:g}"
     )
-
-
-def _trade(decision: Decision, place: int) -> str:
-    now, target = decision.inputs.current_quantity[place], decision.target_quantity[place]
     if decision.control is Control.HALTED:
-        return f"no order leaves while halted: {now:g} stay"
-    if not decision.inputs.verdict_allows:
-        return "target zero: the latest study does not say 'edge found'"
-    if decision.not_worth[place]:
-        return f"the change is worth less than its cost: {now:g} stay"
-    return f"from {now:g} to {target:g}, rounded towards zero to lots of {decision.settings.lot_size:g}"
+        return f"{inforce}; no order leaves while halted: {now:g} stay"
+    lot, unscaled = decision.settings.lot_size, decision.unscaled_quantity[place]
+    return f"{inforce}; of {unscaled:.6g}, rounded towards zero to lots of {lot:g}, {target:g}; {now:g} held"
 
 
 _REASONS: tuple[Callable[[Decision, int], str], ...] = (
@@ -135,8 +140,8 @@ _REASONS: tuple[Callable[[Decision, int], str], ...] = (
     _risk,
     _correlation,
     _limits,
+    _cost,
     _controls,
-    _trade,
 )
 
 
@@ -153,8 +158,8 @@ def reason(decision: Decision, step: int, place: int) -> str:
 def steps_frame(decision: Decision) -> pd.DataFrame:
     """Return the trace in the position_steps columns, eight rows per symbol in symbol order.
 
-    Weights are signed fractions of capital; step 1 starts from the weight held, step 8 ends at the
-    weight of the rounded target.
+    Weights are signed fractions of capital; step 1 starts from the unscaled weight of the session before, step 7
+    ends at this session's, step 8 at the weight of the rounded target.
     """
     symbols, steps = decision.inputs.symbols, range(1, len(RULES) + 1)
     rows = [(place, step) for place in range(len(symbols)) for step in steps]

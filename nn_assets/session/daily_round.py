@@ -186,7 +186,12 @@ def play_session(
         book = book.stopped_at_close(_blocked_until(strategy, session))
     decision = decide(_inputs(strategy, standing, facts, book), strategy.portfolio, costs)
     orders = _orders(strategy, session, decision, book, facts.market.previous_close, standing.orders)
-    book = book.awaiting(_signed(orders, len(book.symbols)), decision.stop_distance)
+    book = book.awaiting(
+        _signed(orders, len(book.symbols)),
+        decision.stop_distance,
+        decision.unscaled_quantity,
+        decision.target_quantity,
+    )
     following = next_session(calendar, session)
     spending = (*standing.spending, spending_of(fills, facts.market, costs))[-SLIPPAGE_SESSIONS:]
     found = Severity(0, ())
@@ -321,6 +326,8 @@ def _inputs(strategy: Strategy, standing: Standing, facts: SessionFacts, book: B
         kill_switch=facts.controls.kill_switch,
         regime_scale=market.regime_scale,
         last_mark=book.price,
+        unscaled_quantity=book.carried_quantity,
+        was_halved=book.halved,
     )
 
 

@@ -12,7 +12,7 @@ from nn_assets.features.catalogue.prices import average_true_range, log_return, 
 from nn_assets.features.rolling import lagged, rolling_covariance, rolling_mean
 from nn_assets.market.panel import Panel
 from nn_assets.settings import PortfolioSettings
-from nn_assets.signals.regimes import Regimes, regime_scale, rule_regimes
+from nn_assets.signals.regimes import Regimes, regime_scales, rule_regimes
 from nn_assets.signals.signals import ewma_volatility
 
 __all__ = ["MarketView", "SessionMarket", "market_view"]
@@ -73,6 +73,7 @@ class MarketView:
     adv_usd: FloatArray
     beta: FloatArray
     regimes: Regimes
+    regime_scales: FloatArray  # (bars,)
     correlation_sessions: int
 
     def at(self, row: int) -> SessionMarket:
@@ -98,7 +99,7 @@ class MarketView:
             previous_volatility=self.volatility[before],
             trailing_returns=self.returns[first : row + 1],
             beta=self.beta[row],
-            regime_scale=regime_scale(self.regimes, row),
+            regime_scale=float(self.regime_scales[row]),
             split=None if actions is None else actions.split[row],
             dividend=None if actions is None else actions.dividend[row],
             repeated=_repeated(panel, row),
@@ -150,11 +151,13 @@ def market_view(panel: Panel, settings: PortfolioSettings, candidates: BoolArray
     growth: FloatArray = np.cumprod(1.0 + np.nan_to_num(market)).astype(np.float64)
     if candidates is not None:
         growth[~candidates.any(axis=1)] = np.nan
+    regimes = rule_regimes(growth)
     return MarketView(
         panel=panel,
         returns=returns,
         beta=_beta(returns, market, settings.correlation_sessions, candidates),
-        regimes=rule_regimes(growth),
+        regimes=regimes,
+        regime_scales=regime_scales(regimes),
         average_true_range=true_range,
         volatility=ewma_volatility(log_return(chained)),
         adv_usd=adv,

@@ -13,12 +13,13 @@ import numpy.typing as npt
 
 from nn_assets.signals.signals import ewma_volatility
 
-__all__ = ["RegimeRules", "Regimes", "regime_scale", "rule_regimes"]
+__all__ = ["RegimeRules", "Regimes", "regime_scales", "rule_regimes"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 _TERCILES = 3
+_SESSIONS_IN_STATE = 3
 _UNKNOWN = -1
 
 
@@ -86,10 +87,16 @@ def rule_regimes(close: FloatArray, rules: RegimeRules | None = None) -> Regimes
     )
 
 
-def regime_scale(regimes: Regimes, row: int, rules: RegimeRules | None = None) -> float:
-    """Return what the regime leaves of a size: ``stressed_scale`` when falling and volatile, else 1.
+def regime_scales(regimes: Regimes, rules: RegimeRules | None = None) -> FloatArray:
+    """What the regime leaves of a size, (bars,): ``stressed_scale`` when falling and volatile, else 1.
 
-    An unknown regime, at the start of a history, scales nothing.
+    It changes after three sessions in the other state, so that a market on the border costs no turnover. An unknown
+    regime, at the start of a history, scales nothing.
     """
-    stressed = regimes.rising[row] == 0 and regimes.tercile[row] == _TERCILES - 1
-    return (rules or RegimeRules()).stressed_scale if stressed else 1.0
+    stressed = (regimes.rising == 0) & (regimes.tercile == _TERCILES - 1)
+    wanted = np.where(stressed, (rules or RegimeRules()).stressed_scale, 1.0)
+    settled = np.arange(len(wanted)) >= _SESSIONS_IN_STATE - 1
+    for back in range(1, _SESSIONS_IN_STATE):
+        settled[back:] &= wanted[back:] == wanted[:-back]
+    last = np.maximum.accumulate(np.where(settled, np.arange(len(wanted)), -1))
+    return np.where(last >= 0, wanted[last], 1.0)

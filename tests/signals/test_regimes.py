@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nn_assets.signals.regimes import RegimeRules, regime_scale, rule_regimes
+from nn_assets.signals.regimes import RegimeRules, Regimes, regime_scales, rule_regimes
 from nn_assets.signals.signals import ewma_volatility
 
 RULES = RegimeRules(trend_sessions=30, tercile_sessions=60, drawdown_sessions=40)
@@ -42,7 +42,7 @@ def test_neither_end_of_the_history_changes_a_state() -> None:
 def test_a_short_history_is_unknown_and_scales_nothing() -> None:
     found = rule_regimes(closes(25), RULES)
     assert found.label(24) == "unknown"
-    assert regime_scale(found, 24, RULES) == 1.0
+    assert (regime_scales(found, RULES) == 1.0).all()
 
 
 def test_a_falling_volatile_market_halves_the_size_and_says_so() -> None:
@@ -51,4 +51,14 @@ def test_a_falling_volatile_market_halves_the_size_and_says_so() -> None:
     close = 100.0 * np.exp(np.cumsum(np.concatenate((calm, crash))))
     found = rule_regimes(close, RULES)
     assert found.label(209) == "falling, volatile, in drawdown"
-    assert regime_scale(found, 209, RULES) == 0.5
+    assert regime_scales(found, RULES)[209] == 0.5
+
+
+def test_the_scale_changes_after_three_sessions_in_the_other_state_and_not_before() -> None:
+    stressed = np.array([0, 1, 1, 0, 1, 1, 1, 0, 0, 1, 0, 0, 0, 0, 1, 1, 1], dtype=bool)
+    found = Regimes(rising=1 - stressed, tercile=2 * stressed, in_drawdown=np.zeros(17, dtype=np.int64))
+    expected = [1.0] * 6 + [0.5] * 6 + [1.0] * 4 + [0.5]
+    assert regime_scales(found, RULES).tolist() == expected
+    for until in range(1, 18):  # and no later session changes it
+        cut = Regimes(found.rising[:until], found.tercile[:until], found.in_drawdown[:until])
+        assert regime_scales(cut, RULES).tolist() == expected[:until]
