@@ -20,6 +20,7 @@ import numpy.typing as npt
 from nn_assets.costs.model import CostModel
 from nn_assets.errors import DecisionError
 from nn_assets.portfolio.breakers import Control
+from nn_assets.portfolio.exposure import balanced_quantity
 from nn_assets.portfolio.inputs import RULES, Decision, DecisionInputs
 from nn_assets.portfolio.limits import LimitContext, apply_limits, cap, correlation_with_rest, limit_risk
 from nn_assets.portfolio.steps import (
@@ -108,7 +109,7 @@ def _decided(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMod
         risked = limit_risk(cap(cap(kept, risk_cap), ceiling), distance, settings.risk_total_fraction)
         return apply_limits(risked, context)
 
-    quiet = not_worth(inputs, costs, weights, proposal)
+    quiet = not_worth(inputs, costs, settings, weights, proposal)
     wanted = weights[7]
     if quiet.any() and control < Control.FLAT:
         # What is kept for not being worth its sale must still keep to every limit.
@@ -149,4 +150,23 @@ def _traded(
         return inputs.current_quantity.copy(), np.zeros_like(quiet)
     if not inputs.verdict_allows:
         return np.zeros_like(wanted), np.zeros_like(quiet)
-    return target_quantity(inputs, settings, wanted, held_weight(inputs)), quiet
+    quantity = target_quantity(inputs, settings, wanted, held_weight(inputs))
+    quantity = _balanced(inputs, settings, quantity)
+    return quantity, quiet & (quantity == inputs.current_quantity)
+
+
+def _balanced(inputs: DecisionInputs, settings: PortfolioSettings, quantity: FloatArray) -> FloatArray:
+    """The targets within the net limit, what has no price today counted as it is held."""
+    held, price = inputs.current_quantity, inputs.reference_price
+    priced = np.isfinite(price) & (price > 0.0)
+    mark = price if inputs.last_mark is None else inputs.last_mark
+    after = balanced_quantity(
+        np.where(priced, quantity, held),
+        np.where(priced, price, mark),
+        held,
+        priced,
+        inputs.equity_usd,
+        settings.net_limit,
+        settings.lot_size,
+    )
+    return np.where(priced, after, quantity)

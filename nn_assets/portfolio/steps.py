@@ -179,13 +179,16 @@ def controlled(weights: FloatArray, held: FloatArray, control: Control, scale: f
     return scaled
 
 
-def not_worth(inputs: DecisionInputs, costs: CostModel, weights: FloatArray, proposal: Proposal) -> BoolArray:
+def not_worth(
+    inputs: DecisionInputs, costs: CostModel, settings: PortfolioSettings, weights: FloatArray, proposal: Proposal
+) -> BoolArray:
     """Step 8: changes on the signal's own side that are worth less than their cost.
 
     Worth is |edge over the horizon x change|. An increase pays spread, commission and impact. A
     reduction is weighed against spread and commission alone: with impact, a more volatile
     instrument would be kept larger for being dearer to sell. What steps 4 to 7 took below the
-    position held is never weighed, nor is leaving a side that the signal has left.
+    position held is never weighed, nor is leaving a side that the signal has left, nor what has too few
+    outcomes to be held at all.
 
     Parameters
     ----------
@@ -200,7 +203,7 @@ def not_worth(inputs: DecisionInputs, costs: CostModel, weights: FloatArray, pro
     parts = costs.parts(order, inputs.adv_usd, inputs.daily_volatility)
     price = parts.half_spread + parts.commission + np.where(size > held, parts.impact, 0.0)
     worth = np.abs(proposal.edge_kept) * inputs.horizon_sessions
-    enough = proposal.complete & (proposal.direction != 0)
+    enough = proposal.complete & (proposal.direction != 0) & (inputs.outcomes >= settings.minimum_outcomes)
     return same_side & enough & ~forced & (size != held) & ~(worth > price)
 
 
