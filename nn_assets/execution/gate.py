@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from nn_assets.execution.orders import Orders
+from nn_assets.execution.orders import Orders, denied_with_their_close, quantity_before, reduces
 from nn_assets.portfolio.breakers import Control
+from nn_assets.portfolio.exposure import net_excess_usd
 from nn_assets.settings import ExecutionSettings
 
 __all__ = ["REASON_CODES", "GateState", "pass_gate"]
@@ -51,7 +52,7 @@ class GateState:
     equity_usd: float
     gross_limit: float
     net_limit: float = math.inf
-    lot_size: float = 1.0  # rounding may unbalance the net by a lot of each instrument
+    lot_size: float = 1.0
     sent_ids: Collection[str] = ()
     collar_price: FloatArray | None = None  # what the reference is held against; the last mark when left out
 
@@ -62,8 +63,9 @@ def pass_gate(orders: Orders, state: GateState, settings: ExecutionSettings) -> 
     Every check fails closed: a figure that is missing denies. Orders that only bring a position
     nearer to zero are exempt from ``price_collar``, ``value``, ``reducing_only`` and ``exposure`` (there
     is always a way out), and come first when the rate is short. Exposure counts every order not denied
-    before as filled; where the net would lie beyond its limit, the orders that open on the side in
-    excess are denied, so that no leg is opened whose counterpart was denied.
+    before as filled; where the net would lie beyond its limit, as the decision counts it, the orders that
+    open on the side in excess are denied, so that no leg is opened whose counterpart was denied. An order
+    that opens a side is denied with the one that should have closed the other.
 
     Parameters
     ----------
@@ -71,7 +73,7 @@ def pass_gate(orders: Orders, state: GateState, settings: ExecutionSettings) -> 
         As made from the targets; reasons already there are kept.
     """
     codes: list[str | None] = list(orders.reason_code)
-    reducing = _reducing(orders, state)
+    reducing = reduces(orders, state.current_quantity)
 
     def deny(mask: BoolArray, code: str) -> None:
         for row in np.flatnonzero(mask):
@@ -90,60 +92,51 @@ def pass_gate(orders: Orders, state: GateState, settings: ExecutionSettings) -> 
     value = np.abs(orders.quantity * orders.reference_price)
     # A position may grow larger than an order may be, and must still be closed.
     deny(~(value <= settings.maximum_order_usd) & ~(reducing & np.isfinite(value)), "value")
-    deny(_duplicates(orders, state.sent_ids), "duplicate")
+    deny(_duplicates(orders, state), "duplicate")
     if state.control >= Control.REDUCING:
         deny(~reducing, "reducing_only")
-    if not _gross_fits(_values_after(orders, state, codes), state):
+    codes = list(denied_with_their_close(orders, codes))
+    if not _gross_fits(_quantity_after(orders, state, codes), state):
         deny(~reducing, "exposure")
     for row in _beyond_rate(orders, codes, reducing, settings.maximum_orders_per_session):
         codes[row] = "rate"
+    codes = list(denied_with_their_close(orders, codes))
     # Last, since every order denied before may leave the others without their counterpart.
     side = np.sign(orders.quantity)
     for _ in (1, 2):
-        excess = _net_excess(_values_after(orders, state, codes), state)
-        deny(~reducing & (side == excess), "exposure")
+        after = _quantity_after(orders, state, codes)
+        excess = net_excess_usd(after, state.last_price, state.equity_usd, state.net_limit, state.lot_size)
+        deny(~reducing & ((side == np.sign(excess)) | math.isnan(excess)), "exposure")
     return replace(orders, reason_code=tuple(codes))
 
 
-def _reducing(orders: Orders, state: GateState) -> BoolArray:
-    held = state.current_quantity[orders.symbol]
-    after = held + orders.quantity
-    return (np.abs(after) < np.abs(held)) & (np.sign(after) * np.sign(held) >= 0.0)
-
-
-def _duplicates(orders: Orders, sent: Collection[str]) -> BoolArray:
-    seen = set(sent)
-    symbols: set[int] = set()
+def _duplicates(orders: Orders, state: GateState) -> BoolArray:
+    """Orders whose id was sent, or whose symbol has one already that does not merely close what is held."""
+    seen = set(state.sent_ids)
+    before = quantity_before(orders, state.current_quantity)
+    legs: dict[int, list[float]] = {}
     double = []
-    for identity, symbol in zip(orders.client_order_id, orders.symbol.tolist(), strict=True):
-        double.append(identity in seen or symbol in symbols)
+    for row, (identity, symbol) in enumerate(zip(orders.client_order_id, orders.symbol.tolist(), strict=True)):
+        earlier = legs.setdefault(symbol, [])
+        turns = len(earlier) == 1 and before[row] == 0.0 and earlier[0] != 0.0
+        double.append(identity in seen or not (turns or not earlier))
+        earlier.append(float(before[row]))
         seen.add(identity)
-        symbols.add(symbol)
     return np.array(double, dtype=np.bool_)
 
 
-def _values_after(orders: Orders, state: GateState, codes: list[str | None]) -> FloatArray:
-    """Signed dollars of every position if all orders not denied so far were filled."""
+def _quantity_after(orders: Orders, state: GateState, codes: list[str | None]) -> FloatArray:
+    """Every position if all orders not denied so far were filled."""
     rows = np.array([code is None for code in codes], dtype=np.bool_)
     quantity = state.current_quantity.copy()
     np.add.at(quantity, orders.symbol[rows], orders.quantity[rows])
-    return np.where(quantity == 0.0, 0.0, quantity * state.last_price)
+    return quantity
 
 
-def _gross_fits(values: FloatArray, state: GateState) -> bool:
+def _gross_fits(quantity: FloatArray, state: GateState) -> bool:
+    values = np.where(quantity == 0.0, 0.0, quantity * state.last_price)
     allowed = state.gross_limit * state.equity_usd * (1.0 + _EXPOSURE_SLACK)
     return math.fsum(np.abs(values).tolist()) <= allowed
-
-
-def _net_excess(values: FloatArray, state: GateState) -> float:
-    """Side, 1 or -1, on which the net lies beyond its limit; 0 where it keeps to it.
-
-    The room beyond the limit is a lot of each position and the slack's share of the gross.
-    """
-    lots = math.fsum((state.lot_size * state.last_price[values != 0.0]).tolist())
-    room = lots + _EXPOSURE_SLACK * math.fsum(np.abs(values).tolist())
-    net = math.fsum(values.tolist())
-    return math.copysign(1.0, net) if abs(net) > state.net_limit * state.equity_usd + room else 0.0
 
 
 def _beyond_rate(orders: Orders, codes: list[str | None], reducing: BoolArray, maximum: int) -> list[int]:

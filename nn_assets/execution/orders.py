@@ -10,6 +10,7 @@ quantity truly held, and the rest only sets the urgency of the order that then f
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,7 +21,16 @@ import pandas as pd
 from nn_assets.portfolio.actions import price_after_actions, whole_lots
 from nn_assets.portfolio.fills import day_of
 
-__all__ = ["Orders", "client_order_id", "orders_after_actions", "orders_frame", "targets_to_orders"]
+__all__ = [
+    "Orders",
+    "client_order_id",
+    "denied_with_their_close",
+    "orders_after_actions",
+    "orders_frame",
+    "quantity_before",
+    "reduces",
+    "targets_to_orders",
+]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -33,7 +43,10 @@ _URGENT_FROM = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Orders:
-    """Orders of one session, shape (orders,), at most one per symbol, in symbol order."""
+    """Orders of one session, shape (orders,), in symbol order.
+
+    A symbol has one, or, where its position changes sides, two: what closes it, then what opens the other side.
+    """
 
     client_order_id: tuple[str, ...]
     symbol: IntArray  # place on the symbol axis
@@ -51,13 +64,14 @@ class Orders:
         return np.array([code is None for code in self.reason_code], dtype=np.bool_)
 
 
-def client_order_id(strategy: str, session: object, symbol: str, version: int = 1) -> str:
+def client_order_id(strategy: str, session: object, symbol: str, version: int = 1, *, opening: bool = False) -> str:
     """Return the id of a decision's order: the same decision always gives the same id.
 
     SHA-256 of strategy, session, symbol and the decision's version, first 32 hex digits; the parts
-    are separated by a character that none of them can hold.
+    are separated by a character that none of them can hold. The second order of a symbol, which opens
+    the other side, has one part more.
     """
-    parts = (strategy, str(day_of(session)), symbol, str(version))
+    parts = (strategy, str(day_of(session)), symbol, str(version), *(("opening",) if opening else ()))
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:_ID_DIGITS]
 
 
@@ -79,7 +93,7 @@ def targets_to_orders(
     session: object,
     version: int = 1,
 ) -> Orders:
-    """Return one order for each symbol whose target differs from what is held.
+    """Return an order for each symbol whose target differs from what is held; two where it changes sides.
 
     Parameters
     ----------
@@ -96,16 +110,56 @@ def targets_to_orders(
         What the client order id is made of; the session is the one that decided.
     """
     wanted = np.where(np.isfinite(target_quantity), target_quantity, 0.0)
-    change = wanted - current_quantity
-    places = np.flatnonzero(change)
+    turns = wanted * current_quantity < 0.0
+    first = np.where(turns, -current_quantity, wanted - current_quantity)
+    legs = [(place, False) for place in np.flatnonzero(first)] + [(place, True) for place in np.flatnonzero(turns)]
+    legs.sort()
+    places = np.array([place for place, _ in legs], dtype=np.int64)
+    quantity = [float(wanted[place] if opening else first[place]) for place, opening in legs]
     return Orders(
-        client_order_id=tuple(client_order_id(strategy, session, symbols[i], version) for i in places),
-        symbol=places.astype(np.int64),
-        quantity=change[places],
-        urgency=tuple(_urgency(float(change[i]), float(carried[i])) for i in places),
+        client_order_id=tuple(
+            client_order_id(strategy, session, symbols[place], version, opening=opening) for place, opening in legs
+        ),
+        symbol=places,
+        quantity=np.array(quantity, dtype=np.float64),
+        urgency=tuple(
+            _urgency(ordered, float(carried[place])) for (place, _), ordered in zip(legs, quantity, strict=True)
+        ),
         reference_price=reference_price[places],
         reason_code=(None,) * len(places),
     )
+
+
+def quantity_before(orders: Orders, held: FloatArray) -> FloatArray:
+    """What each order finds held, shape (orders,): the second of a symbol what the first leaves.
+
+    Parameters
+    ----------
+    held : ndarray, shape (symbols,)
+        Signed quantities before any of them.
+    """
+    before = np.empty(len(orders))
+    state = held.copy()
+    for row, place in enumerate(orders.symbol.tolist()):
+        before[row] = state[place]
+        state[place] += orders.quantity[row]
+    return before
+
+
+def reduces(orders: Orders, held: FloatArray) -> npt.NDArray[np.bool_]:
+    """Orders that only bring a position nearer to zero, shape (orders,); arguments as :func:`quantity_before`."""
+    before = quantity_before(orders, held)
+    after = before + orders.quantity
+    return np.asarray((np.abs(after) < np.abs(before)) & (np.sign(after) * np.sign(before) >= 0.0))
+
+
+def denied_with_their_close(orders: Orders, codes: Sequence[str | None]) -> tuple[str | None, ...]:
+    """The codes, with each order that opens a side denied where the one that closes the other is."""
+    denied = list(codes)
+    for row in range(1, len(orders)):
+        if orders.symbol[row] == orders.symbol[row - 1]:
+            denied[row] = denied[row] or denied[row - 1]
+    return tuple(denied)
 
 
 def orders_after_actions(orders: Orders, split: FloatArray, dividend: FloatArray, lot_size: float) -> Orders:

@@ -71,10 +71,18 @@ def _allowed(
         # An index has no volume of its own; a bar that trades with a volume of zero is still no fill.
         most = np.where(volume == 0.0, 0.0, cap * liquidity.proxy_adv_usd / price)
     size = np.abs(wanted)
+    most = np.maximum(most - _asked_before(places, size), 0.0)  # a symbol's orders share its volume
     lots = np.floor(most / liquidity.lot_size) * liquidity.lot_size
     filled = np.where(size <= most, size, lots)
     usable = np.isfinite(filled) & np.isfinite(price) & (price > 0.0)
     return np.where(usable, np.sign(wanted) * np.where(usable, filled, 0.0), 0.0)
+
+
+def _asked_before(places: npt.NDArray[np.int64], size: FloatArray) -> FloatArray:
+    """Size of the order before of the same symbol, shape (orders,); 0 where there is none."""
+    before = np.zeros(len(size))
+    before[1:] = np.where(places[1:] == places[:-1], size[:-1], 0.0)
+    return before
 
 
 def _priced(
@@ -94,7 +102,9 @@ def _priced(
     places, quantity, price = places[rows], quantity[rows], benchmark[rows]
     kept = [ids[row] for row in rows]
     value = np.abs(quantity) * price
-    parts = costs.parts(value, liquidity.adv_usd[places], liquidity.daily_volatility[places])
+    traded = np.zeros(len(bar.close))
+    np.add.at(traded, places, value)  # two orders of a symbol move its price as one
+    parts = costs.parts(traded[places], liquidity.adv_usd[places], liquidity.daily_volatility[places])
     spread = settings.cost_noise_fraction
     half_spread = parts.half_spread * np.array([_noise(settings.seed, f"{k}|spread", spread) for k in kept])
     impact = parts.impact * np.array([_noise(settings.seed, f"{k}|impact", spread) for k in kept])
@@ -199,9 +209,10 @@ def loss_beyond_stops(book: Book, fills: FillArrays) -> FloatArray:
     book : Book
         Before the fills: its stops and sides.
     """
-    beyond = np.zeros(len(book.symbols))
+    beyond, left = np.zeros(len(book.symbols)), book.quantity.copy()
     for place, quantity, price in zip(fills.symbol, fills.quantity, fills.price, strict=True):
-        held, stop = book.quantity[place], book.stop_price[place]
+        held, stop = left[place], book.stop_price[place]
+        left[place] += quantity
         if held * quantity < 0.0 and np.isfinite(stop):
             closed = min(abs(held), abs(quantity))
             beyond[place] += closed * max(0.0, float(np.sign(held) * (stop - price)))

@@ -19,8 +19,9 @@ from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.constraints import Limits, SharedLimit
 from nn_assets.portfolio.covariance import FactorCovariance
 from nn_assets.portfolio.expected import expected_own_return
+from nn_assets.portfolio.exposure import net_allowance
 from nn_assets.portfolio.programme import Financing, Programme, Solution, change_cost, solve
-from nn_assets.portfolio.targets import controlled, in_lots, net_allowance, neutral, without_small_changes
+from nn_assets.portfolio.targets import controlled, in_lots, neutral, without_small_changes
 from nn_assets.settings import PortfolioSettings
 
 __all__ = [

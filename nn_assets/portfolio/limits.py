@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nn_assets.portfolio.targets import net_allowance
+from nn_assets.portfolio.exposure import net_allowance
 from nn_assets.settings import PortfolioSettings
 
 __all__ = [

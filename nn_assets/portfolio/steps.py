@@ -107,6 +107,11 @@ def propose(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMode
     )
 
 
+def _evidence(inputs: DecisionInputs, settings: PortfolioSettings) -> BoolArray:
+    """Names whose record is long enough, and worth enough independent outcomes, for any size."""
+    return (inputs.outcomes >= settings.minimum_outcomes) & inputs.evidence
+
+
 def _between(kept: FloatArray, opened: FloatArray, keepable: FloatArray) -> FloatArray:
     low, high = np.nan_to_num(opened), np.nan_to_num(keepable)
     return np.minimum(np.maximum(kept, low), np.maximum(high, low))
@@ -129,8 +134,7 @@ def kelly_size(inputs: DecisionInputs, settings: PortfolioSettings, proposal: Pr
     keepable = kelly_weight(proposal.probability, win, loss, 0.0, fraction)
     opened = np.where(proposal.edge_opened > 0.0, opened, 0.0)
     keepable = np.where(proposal.edge_kept > 0.0, keepable, 0.0)
-    enough = (inputs.outcomes >= settings.minimum_outcomes) & inputs.evidence
-    return np.where(enough, _between(proposal.kept, opened, keepable), 0.0)
+    return np.where(_evidence(inputs, settings), _between(proposal.kept, opened, keepable), 0.0)
 
 
 def edge_cap(
@@ -157,13 +161,16 @@ def controls(inputs: DecisionInputs, settings: PortfolioSettings) -> tuple[Contr
     return strictest(state, breaker, kill_switch_control(inputs.kill_switch)), scale
 
 
-def not_worth(inputs: DecisionInputs, costs: CostModel, weights: FloatArray, proposal: Proposal) -> BoolArray:
+def not_worth(
+    inputs: DecisionInputs, costs: CostModel, settings: PortfolioSettings, weights: FloatArray, proposal: Proposal
+) -> BoolArray:
     """Step 7: changes on the signal's own side that are worth less than their cost.
 
     Worth is |edge over the horizon x change|. An increase pays spread, commission and impact. A
     reduction is weighed against spread and commission alone: with impact, a more volatile
     instrument would be kept larger for being dearer to sell. What steps 4 to 6 took below the size
-    before is never weighed, nor is leaving a side that the signal has left.
+    before is never weighed, nor is leaving a side that the signal has left, nor what has too little
+    evidence to be held at all.
 
     Parameters
     ----------
@@ -178,7 +185,7 @@ def not_worth(inputs: DecisionInputs, costs: CostModel, weights: FloatArray, pro
     parts = costs.parts(order, inputs.adv_usd, inputs.daily_volatility)
     price = parts.half_spread + parts.commission + np.where(size > held, parts.impact, 0.0)
     worth = np.abs(proposal.edge_kept) * inputs.horizon_sessions
-    enough = proposal.complete & (proposal.direction != 0)
+    enough = proposal.complete & (proposal.direction != 0) & _evidence(inputs, settings)
     return same_side & enough & ~forced & (size != held) & ~(worth > price)
 
 

@@ -12,15 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from nn_assets.portfolio.breakers import Control
-from nn_assets.portfolio.constraints import LIMIT_TOLERANCE, Limits, exceeded
+from nn_assets.portfolio.constraints import Limits, exceeded
+from nn_assets.portfolio.exposure import net_allowance
 
-__all__ = ["NEUTRAL_SLACK", "carried", "controlled", "in_lots", "net_allowance", "neutral", "without_small_changes"]
+__all__ = ["carried", "controlled", "in_lots", "neutral", "without_small_changes"]
 
 FloatArray = npt.NDArray[np.float64]
 
-NEUTRAL_SLACK = 0.005
-"""Net sum, fraction of equity, up to which a book is neutral."""
-
+_ROUNDED = 1e-12  # relative: the last bits of a sum
 _WHOLE = 1e-9  # lots: what rounding may have taken from a whole number of them
 
 
@@ -79,11 +78,6 @@ def in_lots(quantity: FloatArray, lot_size: float) -> FloatArray:
     return np.sign(known) * np.floor(np.abs(known) / lot_size + _WHOLE) * lot_size + 0.0
 
 
-def net_allowance(net_limit: float, largest_lot_weight: float = 0.0) -> float:
-    """How far a net sum may lie from zero, fraction of equity: the limit, 0.5%, or a lot of the dearest name."""
-    return max(net_limit, NEUTRAL_SLACK, largest_lot_weight)
-
-
 def neutral(
     quantity: FloatArray,
     lot_value: FloatArray,
@@ -115,7 +109,7 @@ def neutral(
     side = np.sign(net)
     for name in np.argsort(np.nan_to_num(worth_keeping, nan=-np.inf), kind="stable").tolist():
         over = abs(net) - allowed
-        if over <= LIMIT_TOLERANCE * max(equity_usd, 1.0):
+        if over <= _ROUNDED * allowed:
             break
         if np.sign(lots[name]) == side and value[name] > 0.0:
             cut = side * min(abs(lots[name]), math.ceil(over / value[name] - _WHOLE))

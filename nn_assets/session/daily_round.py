@@ -16,7 +16,13 @@ import pandas as pd
 from nn_assets.costs.model import CostModel
 from nn_assets.errors import DecisionError
 from nn_assets.execution.gate import GateState, pass_gate
-from nn_assets.execution.orders import Orders, orders_after_actions, targets_to_orders
+from nn_assets.execution.orders import (
+    Orders,
+    denied_with_their_close,
+    orders_after_actions,
+    reduces,
+    targets_to_orders,
+)
 from nn_assets.execution.paper import Bar, Liquidity, fill_orders, loss_beyond_stops, stop_fills
 from nn_assets.market.calendar.sessions import next_session, previous_session
 from nn_assets.market.cash import cash_rates
@@ -250,12 +256,9 @@ def _still_sent(orders: Orders, book: Book, kill_switch: str) -> Orders:
     control = kill_switch_control(kill_switch)
     if control < Control.REDUCING or len(orders) == 0:
         return orders
-    held = book.quantity[orders.symbol]
-    after = held + orders.quantity
-    reduces = (np.abs(after) < np.abs(held)) & (after * held >= 0.0)
-    stays = reduces if control is Control.REDUCING else np.zeros(len(orders), dtype=np.bool_)
+    stays = reduces(orders, book.quantity) if control is Control.REDUCING else np.zeros(len(orders), dtype=np.bool_)
     codes = tuple(code if keep else code or "halted" for code, keep in zip(orders.reason_code, stays, strict=True))
-    return replace(orders, reason_code=codes)
+    return replace(orders, reason_code=denied_with_their_close(orders, codes))
 
 
 def _blocked_until(strategy: Strategy, session: pd.Timestamp) -> pd.Timestamp:
@@ -366,5 +369,5 @@ def _signed(orders: Orders, symbols: int) -> FloatArray:
     """Accepted quantities on the symbol axis."""
     quantity = np.zeros(symbols)
     accepted = orders.accepted
-    quantity[orders.symbol[accepted]] = orders.quantity[accepted]
+    np.add.at(quantity, orders.symbol[accepted], orders.quantity[accepted])
     return quantity

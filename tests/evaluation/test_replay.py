@@ -12,6 +12,7 @@ from nn_assets.costs.model import cost_model_from
 from nn_assets.errors import DecisionError
 from nn_assets.evaluation.replay import REPLAY_RESET, Replay, replay
 from nn_assets.market.panel import FIELDS
+from nn_assets.oversight.drift import DriftReport, DriftStatistic
 from nn_assets.portfolio.breakers import Control
 from nn_assets.session.daily_round import Controls, Round, SessionFacts, first_standing, play_session
 from nn_assets.session.market_view import market_view
@@ -162,6 +163,26 @@ def test_buy_and_hold_pays_for_its_purchase_once() -> None:
     assert np.array_equal(track.net[101:200], track.gross[101:200])
 
 
+def test_a_replay_asks_for_one_refresh_at_a_time_and_halves_its_size_until_another_model_decides() -> None:
+    """Drift that asks on 100 sessions running; another model decides from row 180 on."""
+    of = world(world_strategy())
+
+    def monitor(row: int) -> DriftReport:
+        asking = DriftStatistic(
+            "prediction", "forecast", 0.2, 0.3, 0.0, drifted=False, asks_retraining=100 <= row < 200
+        )
+        model = "old" if row < 180 else "new"
+        return DriftReport(of.panel.sessions[row], (asking,), np.nan, 1.0, (), "", model)
+
+    rounds = played(of, 260, monitor=monitor).rounds
+    asked = [FIRST + place for place, done in enumerate(rounds) if done.asks_refresh]
+    assert asked == [100, 160]
+    states = {FIRST + place: done.decision.inputs.trading_state for place, done in enumerate(rounds)}
+    assert {states[row] for row in range(FIRST, 101)} == {"CONTINUE"}
+    assert {states[row] for row in range(101, 180)} == {"REDUCE_SIZE"}
+    assert {states[row] for row in range(180, 260)} == {"CONTINUE"}
+
+
 def test_a_flat_book_earns_each_sessions_own_cash_rate() -> None:
     of = world(world_strategy())
     told = {**of.strategy.market.model_dump(), "cash_rate_annual_fraction": 0.0}
@@ -212,9 +233,11 @@ def test_a_fill_through_the_stop_reports_what_it_lost_beyond_it(whole: tuple[Wor
     _, full = whole
     for before, after in zip(full.rounds, full.rounds[1:], strict=False):
         book, lost = before.standing.book, 0.0
+        left = dict(enumerate(book.quantity))
         for batch in after.fills:
             for place, quantity, price in zip(batch.symbol, batch.quantity, batch.price, strict=True):
-                held, stop = book.quantity[place], book.stop_price[place]
+                held, stop = left[place], book.stop_price[place]
+                left[place] += quantity
                 if held * quantity < 0.0 and np.isfinite(stop):
                     lost += min(abs(held), abs(quantity)) * max(0.0, np.sign(held) * (stop - price))
         if len(after.fills[1]) == 0:  # a stop of the same session is set after its entry

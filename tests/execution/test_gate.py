@@ -51,7 +51,7 @@ def test_sound_orders_pass() -> None:
         ({}, orders(-500.0, 3001.0, 0.0), (None, "value")),
         ({"sent_ids": {SOUND.client_order_id[1]}}, SOUND, (None, "duplicate", None)),
         ({"control": Control.REDUCING}, orders(-100.0, 500.0, 300.0),
-         (None, "reducing_only", "reducing_only")),
+         (None, "reducing_only", None, "reducing_only")),
         ({"control": Control.FLAT}, orders(-500.0, 0.0, 200.0), (None, None)),
         ({"equity_usd": 40_000.0}, orders(-100.0, 2000.0, 50.0), (None, "exposure", None)),
     ],
@@ -111,9 +111,52 @@ def test_an_order_that_closes_the_last_leg_passes_whatever_the_net() -> None:
     assert pass_gate(batch, state, SETTINGS).reason_code == (None, None)
 
 
-def test_the_room_of_the_net_is_a_lot_of_each_position_and_no_more() -> None:
-    # Few lots: 50 + 20 USD of room from a lot each, and 2% of a gross of 210 USD.
-    fits, beyond = opened(1.0, -6.0, 0.0), opened(1.0, -7.0, 0.0)
+def test_the_room_of_the_net_is_half_a_percent_of_equity_or_one_lot_of_the_dearest_and_no_more() -> None:
+    # 0.5% of 100,000 USD; then a lot of 12 shares of 50 USD.
+    fits, beyond = opened(1.0, -27.0, 0.0), opened(1.0, -28.0, 0.0)
     assert pass_gate(fits, NEUTRAL, SETTINGS).reason_code == (None, None)
     assert pass_gate(beyond, NEUTRAL, SETTINGS).reason_code == (None, "exposure")
-    assert pass_gate(beyond, replace(NEUTRAL, lot_size=2.0), SETTINGS).reason_code == (None, None)
+    assert pass_gate(beyond, replace(NEUTRAL, lot_size=12.0), SETTINGS).reason_code == (None, None)
+
+
+TURNED = opened(-700.0, 0.0, 0.0, held=np.array([400.0, 0.0, 0.0]))
+TURNING = replace(NEUTRAL, current_quantity=np.array([400.0, 0.0, 0.0]), net_limit=1.0)
+
+
+def test_a_change_of_sign_passes_as_two_orders() -> None:
+    assert TURNED.quantity.tolist() == [-400.0, -300.0]
+    assert pass_gate(TURNED, TURNING, SETTINGS).reason_code == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "codes"),
+    [
+        ({"control": Control.REDUCING}, (None, "reducing_only")),
+        ({"net_limit": 0.0}, (None, "exposure")),  # the new side has no counterpart: the old one is left all the same
+        ({"gross_limit": 0.1}, (None, "exposure")),
+        ({"sent_ids": {TURNED.client_order_id[0]}}, ("duplicate", "duplicate")),
+        ({"sent_ids": {TURNED.client_order_id[1]}}, (None, "duplicate")),
+        ({"last_price": np.array([np.nan, 20.0, 10.0])}, ("price_collar", "price_collar")),
+    ],
+)
+def test_what_opens_a_side_is_denied_alone_or_with_its_close_and_never_passes_without(
+    changes: dict[str, object], codes: tuple[str | None, ...]
+) -> None:
+    assert pass_gate(TURNED, replace(TURNING, **changes), SETTINGS).reason_code == codes
+
+
+def test_the_rate_leaves_closes_before_openings() -> None:
+    assert pass_gate(TURNED, TURNING, replace_rate(1)).reason_code == (None, "rate")
+    assert pass_gate(TURNED, TURNING, replace_rate(0)).reason_code == ("rate", "rate")
+
+
+def test_a_third_order_of_a_symbol_is_a_duplicate() -> None:
+    twice = replace(
+        TURNED, client_order_id=("a", "b", "c"), symbol=np.zeros(3, dtype=np.int64), urgency=("passive",) * 3,
+        quantity=np.array([-400.0, -300.0, -1.0]), reference_price=np.full(3, 50.0), reason_code=(None,) * 3,
+    )  # fmt: skip
+    assert pass_gate(twice, TURNING, SETTINGS).reason_code == (None, None, "duplicate")
+
+
+def replace_rate(orders_allowed: int) -> ExecutionSettings:
+    return SETTINGS.model_copy(update={"maximum_orders_per_session": orders_allowed})

@@ -7,7 +7,15 @@ import hashlib
 import numpy as np
 import pandas as pd
 
-from nn_assets.execution.orders import Orders, client_order_id, orders_frame, targets_to_orders
+from nn_assets.execution.orders import (
+    Orders,
+    client_order_id,
+    orders_after_actions,
+    orders_frame,
+    quantity_before,
+    reduces,
+    targets_to_orders,
+)
 from nn_assets.frames import ORDERS, validate
 
 SYMBOLS = ("A", "B", "C", "D")
@@ -23,9 +31,29 @@ def made(target: list[float], current: list[float], carried: list[float] | None 
 
 def test_an_order_is_the_difference_between_target_and_holding_and_none_is_made_for_no_difference() -> None:
     orders = made([100.0, -50.0, 7.0, 0.0], [40.0, 100.0, 7.0, 0.0])
-    assert orders.symbol.tolist() == [0, 1]
-    assert orders.quantity.tolist() == [60.0, -150.0]
+    assert orders.symbol.tolist() == [0, 1, 1]
+    assert orders.quantity.tolist() == [60.0, -100.0, -50.0]
     assert orders.accepted.all()
+
+
+def test_a_change_of_sign_is_a_close_and_then_an_opening_with_ids_of_their_own() -> None:
+    orders = made([-50.0, 0.0, 0.0, 30.0], [100.0, 0.0, 0.0, -20.0])
+    assert orders.symbol.tolist() == [0, 0, 3, 3]
+    assert orders.quantity.tolist() == [-100.0, -50.0, 20.0, 30.0]
+    closing, opening = (hashlib.sha256(f"s\x1f2017-06-01\x1fA\x1f1{leg}".encode()) for leg in ("", "\x1fopening"))
+    assert orders.client_order_id[:2] == (closing.hexdigest()[:32], opening.hexdigest()[:32])
+    assert made([-50.0, 0.0, 0.0, 30.0], [100.0, 0.0, 0.0, -20.0]).client_order_id == orders.client_order_id
+    assert quantity_before(orders, np.array([100.0, 0.0, 0.0, -20.0])).tolist() == [100.0, 0.0, -20.0, 0.0]
+    assert reduces(orders, np.array([100.0, 0.0, 0.0, -20.0])).tolist() == [True, False, True, False]
+    # Of a position that was stopped out meanwhile neither reduces anything.
+    assert reduces(orders, np.zeros(4)).tolist() == [False] * 4
+
+
+def test_both_orders_of_a_change_of_sign_go_over_a_split() -> None:
+    orders = made([-50.0, 0.0, 0.0, 0.0], [100.0, 0.0, 0.0, 0.0])
+    after = orders_after_actions(orders, np.array([2.0, 1.0, 1.0, 1.0]), np.zeros(4), 1.0)
+    assert after.quantity.tolist() == [-200.0, -100.0]
+    assert after.client_order_id == orders.client_order_id
 
 
 def test_what_was_left_of_an_order_only_sets_the_urgency_of_the_next() -> None:

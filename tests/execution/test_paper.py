@@ -186,3 +186,46 @@ def test_paper_fills_recover_the_models_coefficients_and_their_shortfall_adds_up
     assert shortfall.spread_usd == pytest.approx(fills.half_spread_usd.sum(), rel=1e-9)
     assert shortfall.impact_usd == pytest.approx(fills.impact_usd.sum(), rel=1e-9)
     assert shortfall.delay_usd == pytest.approx(0.0, abs=1e-6)
+
+
+def test_both_orders_of_a_change_of_sign_share_the_volume_and_move_the_price_as_one() -> None:
+    held = np.array([4000.0, 0.0, 0.0])
+
+    def turned(target: float, settings: ExecutionSettings = QUIET) -> FillArrays:
+        batch = targets_to_orders(
+            SYMBOLS, np.array([target, 0.0, 0.0]), held, BAR.open, np.zeros(3), strategy="s", session=SESSION
+        )
+        return fill_orders(batch, BAR, COSTS, LIQUIDITY, settings, "next_open")
+
+    whole = turned(-3000.0)
+    assert whole.quantity.tolist() == [-4000.0, -3000.0]
+    one = fill_orders(
+        targets_to_orders(
+            SYMBOLS, np.array([-7000.0, 0.0, 0.0]), np.zeros(3), BAR.open, np.zeros(3), strategy="s", session=SESSION
+        ), BAR, COSTS, LIQUIDITY, QUIET, "next_open",
+    )  # fmt: skip
+    assert whole.price == pytest.approx([one.price[0]] * 2, rel=1e-12)
+    assert whole.impact_usd.sum() == pytest.approx(one.impact_usd[0], rel=1e-12)
+    # 1% of a volume of a million: the close first, then what is left of the volume.
+    assert turned(-9000.0).quantity.tolist() == [-4000.0, -6000.0]
+    held = np.array([12_000.0, 0.0, 0.0])
+    assert turned(-3000.0).quantity.tolist() == [-10_000.0]
+
+
+def test_the_book_after_a_change_of_sign_has_the_new_sides_entry_and_stop() -> None:
+    start = replace(
+        empty_book(SYMBOLS, 1_000_000.0), quantity=np.array([4000.0, 0.0, 0.0]), price=BAR.open,
+        entry_price=np.array([45.0, np.nan, np.nan]), stop_price=np.array([43.0, np.nan, np.nan]),
+        pending_stop_distance=np.array([2.0, 2.0, 2.0]), unfilled_quantity=np.array([-7000.0, 0.0, 0.0]),
+    )  # fmt: skip
+    batch = targets_to_orders(
+        SYMBOLS, np.array([-3000.0, 0.0, 0.0]), start.quantity, BAR.open, np.zeros(3), strategy="s", session=SESSION
+    )
+    fills = fill_orders(batch, BAR, COSTS, LIQUIDITY, QUIET, "next_open")
+    book = start.filled(fills, SESSION)
+    assert book.quantity[0] == -3000.0
+    assert book.entry_price[0] == fills.price[1]
+    assert book.stop_price[0] == fills.price[1] + 2.0
+    assert book.unfilled_quantity[0] == 0.0
+    low = replace(start, stop_price=np.array([51.0, np.nan, np.nan]))
+    assert loss_beyond_stops(low, fills)[0] == pytest.approx(4000.0 * (51.0 - fills.price[0]))

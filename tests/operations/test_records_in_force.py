@@ -22,6 +22,7 @@ from nn_assets.operations.asof.controls import (
 )
 from nn_assets.operations.asof.costs import costs_in_force
 from nn_assets.operations.clock import as_of_session
+from nn_assets.operations.decisions.records import _told, recorded_given
 from nn_assets.operations.history import open_history
 from nn_assets.operations.study import study_until
 from nn_assets.session.daily_round import Controls
@@ -200,6 +201,14 @@ def test_orders_on_record_after_their_fill_are_an_unfinished_run_that_names_both
     assert told is not None
     assert all(part in told for part in ("2026-11-23", "2026-11-25 09:00", "2026-11-24"))
     assert unfinished_run_before(ledger, running_strategy(), MONDAY) is None
+
+
+def test_what_a_decision_was_told_of_an_unfinished_run_is_replayed_from_its_record() -> None:
+    told = Controls(verdict_allows=True, unfinished_run="sent too late")
+    details = {**_told(told), "cost_model_id": None}
+    decision = pd.Series({"details": details, "study_id": None, "verdict": None, "model_id": "m"})
+    assert recorded_given(decision).controls == told
+    assert "unfinished_run" not in _told(Controls())  # decisions of before it was told have no such word
 
 
 def test_a_history_played_as_if_live_is_none(ledger: Ledger, clock: Clock) -> None:

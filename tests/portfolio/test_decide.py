@@ -176,7 +176,7 @@ def test_a_reduction_is_made_only_where_it_is_worth_its_cost() -> None:
     assert stays.target_quantity[0] == 2000.0
     assert stays.not_worth[0]
     assert 1000.0 < sold.target_quantity[0] < 1600.0
-    assert "worth less than its cost" in steps_frame(stays)["reason"].iloc[7]
+    assert "worth less than its cost" in steps_frame(stays)["reason"].iloc[6]
 
 
 def test_rounding_is_towards_zero_in_whole_lots() -> None:

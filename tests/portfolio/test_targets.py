@@ -7,7 +7,8 @@ import pytest
 
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.constraints import Limits, SharedLimit
-from nn_assets.portfolio.targets import carried, controlled, in_lots, net_allowance, neutral, without_small_changes
+from nn_assets.portfolio.exposure import net_allowance
+from nn_assets.portfolio.targets import carried, controlled, in_lots, neutral, without_small_changes
 
 U = np.array([400.0, -300.0, 0.0, 120.0])
 

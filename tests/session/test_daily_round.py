@@ -16,6 +16,7 @@ from nn_assets.portfolio.book import Book, empty_book
 from nn_assets.portfolio.decide import DecisionInputs, decide
 from nn_assets.portfolio.fills import FillArrays
 from nn_assets.portfolio.records import book_from_records, book_remainder, holdings_frame, state_row
+from nn_assets.session.daily_round import _still_sent
 from nn_assets.settings import CostSettings, ExecutionSettings, PortfolioSettings
 
 SYMBOLS = tuple("ABCDE")
@@ -156,3 +157,17 @@ def test_later_bars_change_nothing_that_was_decided_or_filled_before() -> None:
     )
     for name in Book.__dataclass_fields__:
         np.testing.assert_equal(getattr(first.book, name), getattr(second.book, name), err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("switch", "codes"),
+    [("ACTIVE", (None, None)), ("REDUCING", (None, "halted")), ("HALTED", ("halted", "halted"))],
+)
+def test_of_a_change_of_sign_the_kill_switch_leaves_the_close(switch: str, codes: tuple[str | None, ...]) -> None:
+    held = np.array([100.0, 0.0, 0.0, 0.0, 0.0])
+    book = replace(empty_book(SYMBOLS, 1e6), quantity=held)
+    target = np.array([-50.0, 0.0, 0.0, 0.0, 0.0])
+    under_way = targets_to_orders(
+        SYMBOLS, target, held, np.full(5, 50.0), np.zeros(5), strategy="s", session=pd.Timestamp("2017-06-01")
+    )
+    assert _still_sent(under_way, book, switch).reason_code == codes

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.portfolio.breakers import Control
+from nn_assets.portfolio.exposure import net_excess_usd
 from nn_assets.portfolio.inputs import RULES
 from nn_assets.session.daily_round import Round
 from nn_assets.settings import PortfolioSettings
@@ -43,7 +44,9 @@ def broken_traces(frames: Mapping[str, pd.DataFrame]) -> list[str]:
 
 
 def beyond_limits(targets: pd.DataFrame, equity_usd: float, limits: PortfolioSettings) -> list[str]:
-    """Name the sums of a session's targets that lie beyond their limit by more than a lot of each position.
+    """Name the sums of a session's targets that lie beyond their limit.
+
+    Gross by more than a lot of each position; net as the decision and the gate count it.
 
     Parameters
     ----------
@@ -54,13 +57,14 @@ def beyond_limits(targets: pd.DataFrame, equity_usd: float, limits: PortfolioSet
     held = targets[(targets["target_quantity"] != 0.0) & targets["reference_price"].notna()]
     lots = float((limits.lot_size * held["reference_price"]).sum())
     values = held["target_quantity"] * held["reference_price"]
-    gross, net = float(values.abs().sum(skipna=False)), abs(float(values.sum(skipna=False)))
-    sums = {"gross": (gross, limits.gross_limit), "net": (net, limits.net_limit)}
-    return [
-        f"{name} {value:,.0f} USD of {limit * equity_usd:,.0f}"
-        for name, (value, limit) in sums.items()
-        if not value <= limit * equity_usd + lots
-    ]
+    gross, net = float(values.abs().sum(skipna=False)), float(values.sum(skipna=False))
+    found = []
+    if not gross <= limits.gross_limit * equity_usd + lots:
+        found.append(f"gross {gross:,.0f} USD of {limits.gross_limit * equity_usd:,.0f}")
+    quantity, price = (held[name].to_numpy(dtype=np.float64) for name in ("target_quantity", "reference_price"))
+    if net_excess_usd(quantity, price, equity_usd, limits.net_limit, limits.lot_size) != 0.0:
+        found.append(f"net {abs(net):,.0f} USD of {limits.net_limit * equity_usd:,.0f}")
+    return found
 
 
 def keeps_to_limits_itself(done: Round) -> bool:

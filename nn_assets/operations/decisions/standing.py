@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.errors import DecisionError
-from nn_assets.execution.orders import Orders
+from nn_assets.execution.orders import Orders, client_order_id
 from nn_assets.market.calendar.sessions import previous_session
 from nn_assets.operations.asof.costs import cost_model, recorded_cost_model_ids
 from nn_assets.operations.history import History
@@ -115,7 +115,11 @@ def _watch_before(history: History, session: pd.Timestamp) -> tuple[TradingState
 def _orders_of(history: History, session: pd.Timestamp, symbols: tuple[str, ...]) -> Orders:
     found = history.stores.ledger.read("orders", history.strategy.name, session, session)
     place = {symbol: number for number, symbol in enumerate(symbols)}
-    found = found.assign(place=found["symbol"].map(place)).sort_values("place")
+    opens = [
+        name == client_order_id(history.strategy.name, session, symbol, opening=True)
+        for name, symbol in zip(found["client_order_id"], found["symbol"], strict=True)
+    ]
+    found = found.assign(place=found["symbol"].map(place), opens=opens).sort_values(["place", "opens"])
     sign = np.where(found["side"] == "buy", 1.0, -1.0)
     return Orders(
         client_order_id=tuple(found["client_order_id"]),

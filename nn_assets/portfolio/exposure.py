@@ -1,0 +1,46 @@
+"""Net exposure, by one function for whoever judges it: the decision, the pre-trade gate, the checks of a round."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["NEUTRAL_SLACK", "net_allowance", "net_excess_usd"]
+
+FloatArray = npt.NDArray[np.float64]
+
+NEUTRAL_SLACK = 0.005
+"""Net sum, fraction of equity, up to which a book is neutral."""
+
+_ROUNDING = 1e-12
+
+
+def net_allowance(net_limit: float, largest_lot_weight: float = 0.0) -> float:
+    """How far a net sum may lie from zero, fraction of equity: the limit, 0.5%, or a lot of the dearest name."""
+    return max(net_limit, NEUTRAL_SLACK, largest_lot_weight)
+
+
+def net_excess_usd(
+    quantity: FloatArray, price: FloatArray, equity_usd: float, net_limit: float, lot_size: float
+) -> float:
+    """Signed dollars by which the net lies beyond what is allowed; 0 where it keeps to it.
+
+    Allowed is the net limit's share of equity, and never less than a book is neutral within: 0.5% of
+    equity, or one lot of the dearest name held where that is more.
+
+    Parameters
+    ----------
+    quantity, price : ndarray, shape (symbols,)
+        Signed quantities and the last known prices. A position without a price is NaN, and so is the excess.
+    """
+    held = quantity != 0.0
+    values = np.where(held, quantity * price, 0.0)
+    net = math.fsum(values.tolist())
+    if math.isnan(net):
+        return math.nan
+    dearest = float((lot_size * price[held]).max()) if held.any() else 0.0
+    allowed = max(net_allowance(net_limit) * equity_usd, dearest)
+    excess = abs(net) - allowed * (1.0 + _ROUNDING)
+    return math.copysign(excess, net) if excess > 0.0 else 0.0
