@@ -319,7 +319,8 @@ def test_a_dollar_neutral_book_is_asked_to_be_balanced_on_every_session(executio
     assert (gross > 0.02).mean() > 0.2
     for done in rounds:
         weights, price = done.decision.target_weight, done.decision.inputs.reference_price
-        assert abs(weights.sum()) <= price.sum() / done.decision.inputs.equity_usd
+        allowed = max(0.005, price.max() / done.decision.inputs.equity_usd)
+        assert abs(weights.sum()) <= allowed * (1.0 + 1e-9)
 
 
 def test_a_session_without_a_single_price_latches_the_stale_data_breaker_and_orders_nothing() -> None:
@@ -397,7 +398,8 @@ def test_a_leg_whose_counterpart_the_gate_denies_is_not_ordered() -> None:
     of = world(world_strategy(net_limit=0.0))
     rounds = played(of, 240).rounds
     flat = [not done.standing.book.quantity.any() for done in rounds]
-    place = next(p for p in range(1, len(rounds)) if flat[p] and len(rounds[p].orders) > 1)
+    gross = [np.abs(done.decision.target_weight).sum() for done in rounds]  # of a few, each leg is beyond the slack
+    place = next(p for p in range(1, len(rounds)) if flat[p] and len(rounds[p].orders) > 1 and gross[p] > 0.05)
     assert set(rounds[place].orders.reason_code) == {None}
     row, before = FIRST + place, played(of, FIRST + place)
     jumped = of.market.at(row).previous_close.copy()
