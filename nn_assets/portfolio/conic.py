@@ -26,7 +26,7 @@ ONE_NAME = "one name"
 _TOLERANCE = 1e-11  # of feasibility and gap, in the problem's own scale
 _ACCEPTED = 1e-8  # where no further digit can be had
 _IMPACT_POWER = 2.0 / 3.0
-_UNITS = ((10.0, 1.0), (10.0, 10.0), (1.0, 1.0))  # of weights, and of the objective in usual sizes of mu and cost
+_UNITS = ((1.0, 1.0), (10.0, 1.0), (10.0, 10.0))  # of weights, and of the objective in usual sizes of mu and cost
 _BISECTIONS = 200
 _NEARLY = 100.0  # largest slopes of the objective that an excess which must be costs
 

@@ -221,7 +221,7 @@ def targets_of(construction: Construction, control: Control, scale: float) -> Ta
                 lot_size=settings.lot_size,
                 equity_usd=inputs.equity_usd,
                 net_limit=settings.net_limit,
-                fixed_usd=math.fsum(stuck),
+                fixed_usd=float(stuck.sum()),
             )
         quantity = np.where(priced, whole, held)
     value = np.where(priced, inputs.reference_price, inputs.last_mark) * quantity

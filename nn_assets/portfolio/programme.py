@@ -75,8 +75,8 @@ class Financing:
 
     def of(self, weights: FloatArray) -> float:
         """Cost over the horizon, fraction of capital."""
-        short = math.fsum(self.short_fee * np.maximum(-weights, 0.0))
-        return short + self.margin_fee * max(math.fsum(weights) - 1.0, 0.0)
+        short = float((self.short_fee * np.maximum(-weights, 0.0)).sum())
+        return short + self.margin_fee * max(float(weights.sum()) - 1.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,9 +129,9 @@ def worth(programme: Programme, weights: FloatArray) -> float:
     held = np.where(weights == 0.0, 0.0, np.nan_to_num(programme.mean) * weights)
     known = np.isfinite(programme.covariance.specific)
     risked = np.where(known, weights, 0.0)
-    risk = math.fsum(risked * programme.covariance.times(risked)) / (2.0 * programme.kelly_fraction)
-    change = math.fsum(np.nan_to_num(programme.cost.of(weights - programme.start)))
-    return math.fsum(held) - risk - programme.change_share * change - programme.financing.of(weights)
+    risk = float((risked * programme.covariance.times(risked)).sum()) / (2.0 * programme.kelly_fraction)
+    change = float(np.nan_to_num(programme.cost.of(weights - programme.start)).sum())
+    return float(held.sum()) - risk - programme.change_share * change - programme.financing.of(weights)
 
 
 def solve(programme: Programme) -> Solution:
@@ -208,11 +208,11 @@ def _solved(programme: Programme, reached: Limits, fixed: BoolArray) -> conic.An
         permanent=cost.permanent[free],
         short_fee=programme.financing.short_fee[free],
         margin_fee=programme.financing.margin_fee,
-        margin_from=1.0 - math.fsum(pinned),
+        margin_from=1.0 - float(pinned.sum()),
         lower=reached.lower[free],
         upper=reached.upper[free],
         sizes=tuple(
-            (each.coefficient[free], each.limit - math.fsum(each.coefficient * np.abs(pinned)))
+            (each.coefficient[free], each.limit - float((each.coefficient * np.abs(pinned)).sum()))
             for each in reached.sizes
         ),
         nets=tuple(_net_row(programme, reached, each, free, pinned) for each in reached.nets),
@@ -226,8 +226,8 @@ def _solved(programme: Programme, reached: Limits, fixed: BoolArray) -> conic.An
 def _net_row(
     programme: Programme, reached: Limits, each: SharedLimit, free: BoolArray, pinned: FloatArray
 ) -> conic.Net:
-    stays = math.fsum(each.coefficient * untradable(programme.start, reached))
-    given = math.fsum(each.coefficient * pinned)
+    stays = float((each.coefficient * untradable(programme.start, reached)).sum())
+    given = float((each.coefficient * pinned).sum())
     return conic.Net(
         each.coefficient[free],
         -each.limit - given,
