@@ -29,6 +29,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 NO_CHOICE = "no choice"
 _SNAP = 1e-7  # weights: below it a change, a size or a distance to a bound is the solver's rounding
+_WIDEST = 1e6  # capitals: a bound that bounds nothing
 _WORSE = 1e-9  # of capital: how far the answer may fall short of the safe book before it is no answer
 
 
@@ -91,7 +92,7 @@ class Programme:
     limits : bounds and shared limits
     cost, change_share : of the change, and q
     financing : of the holding
-    kelly_fraction : k
+    kelly_fraction : k, positive
     """
 
     mean: FloatArray
@@ -138,8 +139,10 @@ def solve(programme: Programme) -> Solution:
     """Solve the programme; the same bits for the same programme on one machine.
 
     A name without mu, covariance, price of its change or room leaves the problem: its weight goes to 0, or as near
-    as can be traded in this session. One name left is solved outright. Without an answer from the solver, or
-    with one that is worse than doing nothing or breaks a limit, the answer is the book without new risk.
+    as can be traded in this session. One name left is solved outright. What cannot be traded takes its part of every
+    shared limit first; a net sum that it breaks by itself is hedged by the others as nearly as they can. Without an
+    answer from the solver, or with one that is worse than the book without new risk or breaks a limit, that book is
+    the answer.
     """
     programme, limits = _sane(programme)
     safe = no_new_risk(programme.start, limits)
@@ -174,17 +177,18 @@ def _sane(programme: Programme) -> tuple[Programme, Limits]:
     known = np.isfinite(programme.start) & np.isfinite(programme.mean)
     covariance = programme.covariance
     known &= np.isfinite(covariance.specific) & (covariance.specific > 0.0)
-    known &= np.isfinite(covariance.loadings).all(axis=1)
+    readable = np.isfinite(covariance.loadings).all(axis=1)
+    known &= readable
     for part in (cost.linear, cost.temporary, cost.permanent, programme.financing.short_fee):
         known &= np.isfinite(part) & (part >= 0.0)
-    lower = np.where(known & (limits.lower < 0.0), np.maximum(limits.lower, -1e6), 0.0)
-    upper = np.where(known & (limits.upper > 0.0), np.minimum(limits.upper, 1e6), 0.0)
+    lower = np.where(known & (limits.lower < 0.0), np.maximum(limits.lower, -_WIDEST), 0.0)
+    upper = np.where(known & (limits.upper > 0.0), np.minimum(limits.upper, _WIDEST), 0.0)
     reach = np.where(np.isfinite(limits.reach) | (limits.reach > 0.0), np.maximum(limits.reach, 0.0), 0.0)
     sane = replace(
         programme,
         start=start,
         mean=np.where(known, programme.mean, np.nan),
-        covariance=FactorCovariance(np.nan_to_num(covariance.loadings), covariance.specific),
+        covariance=FactorCovariance(np.where(readable[:, None], covariance.loadings, 0.0), covariance.specific),
         cost=ChangeCost(*(np.where(known, part, 0.0) for part in (cost.linear, cost.temporary, cost.permanent))),
         financing=replace(programme.financing, short_fee=np.where(known, programme.financing.short_fee, 0.0)),
     )

@@ -323,7 +323,7 @@ def test_a_lot_larger_than_the_capital_is_not_bought() -> None:
 def test_limits_of_zero_hold_nothing() -> None:
     for settings in (
         PortfolioSettings(gross_limit=0.0), PortfolioSettings(beta_limit=0.0, allow_short=False),
-        PortfolioSettings(capacity_usd=1e-9),
+        PortfolioSettings(capacity_usd=1e-9), PortfolioSettings(kelly_fraction=0.0),
     ):  # fmt: skip
         held = np.full(4, 100.0)
         found = built(inputs(4, held_quantity=held, unscaled_quantity=held), settings)

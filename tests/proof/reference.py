@@ -28,7 +28,7 @@ def covariance(returns: np.ndarray, horizon: int) -> np.ndarray:
 
 def weights(mean: np.ndarray, matrix: np.ndarray, before: np.ndarray, iterations: int = 2000) -> np.ndarray:
     """Maximise mean'w - w'Sw - cost |w - before|: half Kelly. To 1e-6 of capital."""
-    n, rho = len(mean), 2.0 * float(np.median(np.diag(matrix)))
+    n, rho = len(mean), 10.0 * float(np.median(np.diag(matrix)))
     inverse = np.linalg.inv(2.0 * matrix + rho * np.eye(n))
     ones = inverse.sum(axis=1)
     z, u = before.copy(), np.zeros(n)
