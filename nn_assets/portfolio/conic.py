@@ -8,7 +8,8 @@ answer: the same problem gives the same bits.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import clarabel
 import numpy as np
@@ -144,19 +145,16 @@ def _slope(problem: Problem, weight: float, towards: float) -> float:
     return slope
 
 
-def many_names(problem: Problem) -> Answer:
-    """Hand the problem to Clarabel.
+def many_names(problem: Problem) -> Iterator[Answer]:
+    """Hand the problem to Clarabel, again for as long as no answer is taken.
 
     Weights and objective are put in units of their own: the answer does not depend on them, but its last digits and
-    the number of iterations do. Where one pair of units gives no answer, the next is tried.
+    the number of iterations do, and now and then whether there is one.
     """
     columns = _columns(problem)
     usual = float(np.median(np.abs(problem.mean) + problem.linear)) or 1.0
-    tried = (_attempt(problem, columns, unit, money * usual) for unit, money in _UNITS)
-    answer = next(tried)
-    while answer.status != SOLVED and (another := next(tried, None)) is not None:
-        answer = replace(another, iterations=another.iterations + answer.iterations)
-    return answer
+    for unit, money in _UNITS:
+        yield _attempt(problem, columns, unit, money * usual)
 
 
 def _attempt(problem: Problem, at: _Columns, unit: float, money: float) -> Answer:

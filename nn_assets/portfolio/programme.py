@@ -12,6 +12,7 @@ alone, the one-step rule of Boyd et al. (2017), "Multi-period trading via convex
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -147,17 +148,17 @@ def solve(programme: Programme) -> Solution:
     programme, limits = _sane(programme)
     safe = no_new_risk(programme.start, limits)
     reached, fixed = reachable(programme.start, limits)
-    answer = conic.Answer(reached.lower, NO_CHOICE, 0)
+    answers = iter((conic.Answer(reached.lower, NO_CHOICE, 0),))
     if not fixed.all():
-        answer = _solved(programme, reached, fixed)
-    weights = _settled(programme, reached, limits, safe, answer.weights)
-    if weights is None:
-        status = answer.status
-        if status in {conic.SOLVED, conic.ONE_NAME, NO_CHOICE}:
-            status = "the answer breaks a limit or is worth less than the book without new risk"
-        answer = replace(answer, weights=safe + 0.0, status=status)
-        return _solution(answer, limits, fallback=True)
-    return _solution(replace(answer, weights=weights), limits, fallback=False)
+        answers = _answers(programme, reached, fixed)
+    for answer in answers:
+        weights = _settled(programme, reached, limits, safe, answer.weights)
+        if weights is not None:
+            return _solution(replace(answer, weights=weights), limits, fallback=False)
+    status = answer.status
+    if status in {conic.SOLVED, conic.ONE_NAME, NO_CHOICE}:
+        status = "the answer breaks a limit or is worth less than the book without new risk"
+    return _solution(replace(answer, weights=safe + 0.0, status=status), limits, fallback=True)
 
 
 def _solution(answer: conic.Answer, limits: Limits, *, fallback: bool) -> Solution:
@@ -177,7 +178,7 @@ def _sane(programme: Programme) -> tuple[Programme, Limits]:
     known = np.isfinite(programme.start) & np.isfinite(programme.mean)
     covariance = programme.covariance
     known &= np.isfinite(covariance.specific) & (covariance.specific > 0.0)
-    readable = np.isfinite(covariance.loadings).all(axis=1)
+    readable: BoolArray = np.isfinite(covariance.loadings).all(axis=1)
     known &= readable
     for part in (cost.linear, cost.temporary, cost.permanent, programme.financing.short_fee):
         known &= np.isfinite(part) & (part >= 0.0)
@@ -195,8 +196,8 @@ def _sane(programme: Programme) -> tuple[Programme, Limits]:
     return sane, replace(limits, lower=lower, upper=upper, reach=reach)
 
 
-def _solved(programme: Programme, reached: Limits, fixed: BoolArray) -> conic.Answer:
-    """Hand the names that are free to the closed form or to the solver, the others' weights taken as given."""
+def _answers(programme: Programme, reached: Limits, fixed: BoolArray) -> Iterator[conic.Answer]:
+    """Solve for the names that are free, the others' weights taken as given; the solver is asked again if need be."""
     free = ~fixed
     pinned = np.where(fixed, reached.lower, 0.0)
     loadings, cost = programme.covariance.loadings, programme.cost.times(programme.change_share)
@@ -221,10 +222,10 @@ def _solved(programme: Programme, reached: Limits, fixed: BoolArray) -> conic.An
         ),
         nets=tuple(_net_row(programme, reached, each, free, pinned) for each in reached.nets),
     )
-    found = conic.one_name(problem) if len(problem.mean) == 1 else conic.many_names(problem)
-    weights = pinned.copy()
-    weights[free] = found.weights
-    return replace(found, weights=weights)
+    for found in (conic.one_name(problem),) if len(problem.mean) == 1 else conic.many_names(problem):
+        weights = pinned.copy()
+        weights[free] = found.weights
+        yield replace(found, weights=weights)
 
 
 def _net_row(
