@@ -178,7 +178,7 @@ def _sane(programme: Programme) -> tuple[Programme, Limits]:
     known = np.isfinite(programme.start) & np.isfinite(programme.mean)
     covariance = programme.covariance
     known &= np.isfinite(covariance.specific) & (covariance.specific > 0.0)
-    readable: BoolArray = np.isfinite(covariance.loadings).all(axis=1)
+    readable = np.asarray(np.isfinite(covariance.loadings).all(axis=1))
     known &= readable
     for part in (cost.linear, cost.temporary, cost.permanent, programme.financing.short_fee):
         known &= np.isfinite(part) & (part >= 0.0)
