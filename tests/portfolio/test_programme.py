@@ -382,16 +382,50 @@ def test_without_an_answer_or_with_one_that_breaks_a_limit_the_next_scale_is_tri
 ) -> None:
     attempt, units = conic._attempt, []
 
-    def two_fail(problem: conic.Problem, at: conic._Columns, unit: float, money: float) -> conic.Answer:
-        units.append(unit)
-        found = attempt(problem, at, unit, money)
+    def two_fail(problem: conic.Problem, unit: float, money: float) -> tuple[conic.Answer, dict]:
+        units.append((unit, money))
+        found, prices = attempt(problem, unit, money)
         bad = [replace(found, weights=found.weights * np.nan), replace(found, weights=found.weights + 1.0)]
-        return bad[len(units) - 1] if len(units) <= 2 else found
+        return (bad[len(units) - 1] if len(units) <= 2 else found), prices
 
     book = plain_book(1, 8)
     before = solve(book)
     monkeypatch.setattr(conic, "_attempt", two_fail)
     after = solve(book)
-    assert units == [1.0, 10.0, 10.0]
+    assert units == [(1.0, 1.0), (10.0, 1.0), (10.0, 10.0)]
     assert not after.fallback
     np.testing.assert_allclose(after.weights, before.weights, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("kind", ["neutral", "any net", "long only", "margin"])
+def test_a_large_book_solved_over_the_names_that_matter_is_the_whole_books(
+    seed: int, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, g = 400, np.random.default_rng([seed, 7])
+    book = plain_book(seed, names)
+    limits = replace(
+        book.limits,
+        lower=np.zeros(names) if kind == "long only" else np.full(names, -0.05),
+        upper=np.full(names, 0.05),
+        sizes=tuple(replace(each, limit=3.0) if kind == "margin" else each for each in book.limits.sizes),
+        nets=(SharedLimit("net", np.ones(names), 0.005 if kind == "neutral" else 3.0), book.limits.nets[1]),
+    )
+    if kind == "margin":
+        limits = replace(limits, nets=limits.nets[:1])
+    start = np.where(g.random(names) < 0.05, book.start, 0.0)
+    book = replace(book, limits=limits, start=start, mean=np.abs(book.mean) if kind == "margin" else book.mean)
+    book = replace(book, financing=replace(book.financing, margin_fee=0.002))
+    sizes, attempt = [], conic._attempt
+
+    def counted(problem: conic.Problem, unit: float, money: float) -> tuple[conic.Answer, dict]:
+        sizes.append(len(problem.mean))
+        return attempt(problem, unit, money)
+
+    monkeypatch.setattr(conic, "_attempt", counted)
+    grown = solve(book)
+    monkeypatch.setattr(conic, "_SMALL", names)
+    whole = solve(book)
+    assert sizes[-1] == names > sizes[0]
+    np.testing.assert_allclose(grown.weights, whole.weights, atol=1e-6)
+    assert not grown.fallback
