@@ -8,6 +8,7 @@ answer: the same problem gives the same bits.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import clarabel
@@ -26,8 +27,10 @@ ONE_NAME = "one name"
 _TOLERANCE = 1e-11  # of feasibility and gap, in the problem's own scale
 _ACCEPTED = 1e-8  # where no further digit can be had
 _IMPACT_POWER = 2.0 / 3.0
-_UNITS = ((10.0, 1.0), (10.0, 10.0), (1.0, 1.0))  # of weights, and of the objective in usual sizes of mu and cost
+_UNITS = ((1.0, 1.0), (10.0, 1.0), (10.0, 10.0))  # of weights, and of the objective in usual sizes of mu and cost
 _BISECTIONS = 200
+_SMALL = 200  # names up to which all are handed over at once
+_UNNOTICED = 1e-6  # usual sizes of mu and cost
 _NEARLY = 100.0  # largest slopes of the objective that an excess which must be costs
 
 
@@ -144,33 +147,89 @@ def _slope(problem: Problem, weight: float, towards: float) -> float:
     return slope
 
 
-def many_names(problem: Problem) -> Answer:
-    """Hand the problem to Clarabel.
+def many_names(problem: Problem) -> Iterator[Answer]:
+    """Hand the problem to Clarabel, again for as long as no answer is taken.
 
     Weights and objective are put in units of their own: the answer does not depend on them, but its last digits and
-    the number of iterations do. Where one pair of units gives no answer, the next is tried.
+    the number of iterations do, and now and then whether there is one.
     """
-    columns = _columns(problem)
-    usual = float(np.median(np.abs(problem.mean) + problem.linear)) or 1.0
-    tried = (_attempt(problem, columns, unit, money * usual) for unit, money in _UNITS)
-    answer = next(tried)
-    while answer.status != SOLVED and (another := next(tried, None)) is not None:
-        answer = replace(another, iterations=another.iterations + answer.iterations)
-    return answer
+    if len(problem.mean) > _SMALL:
+        answer = _growing(problem)
+        if answer is not None:
+            yield answer
+    for unit, money in _UNITS:
+        yield _attempt(problem, unit, money)[0]
 
 
-def _attempt(problem: Problem, at: _Columns, unit: float, money: float) -> Answer:
+def _growing(problem: Problem) -> Answer | None:
+    """Solve over the names that matter, and add those that the prices of the shared limits call for.
+
+    A name that starts from 0 stays there when its slope at 0 is within its own cost and its share of those prices:
+    the optimality conditions of the whole problem, which the answer over the names inside then meets. None where
+    most names come inside, or where the solver has no answer.
+    """
+    opened = problem.start == 0.0
+    inside = ~opened
+    inside[np.argsort(-np.abs(problem.mean), kind="stable")[: _SMALL // 2]] = True
+    iterations = 0
+    while 2 * inside.sum() < len(inside):
+        answer, prices = _attempt(_part(problem, inside), *_UNITS[0])
+        iterations += answer.iterations
+        if answer.status != SOLVED:
+            return None
+        weights = np.zeros(len(inside))
+        weights[inside] = answer.weights
+        wanted = ~inside & _called_for(problem, weights, prices)
+        if not wanted.any():
+            return Answer(weights, SOLVED, iterations)
+        inside |= wanted
+    return None
+
+
+def _part(problem: Problem, inside: npt.NDArray[np.bool_]) -> Problem:
+    """The problem over some of its names; the others stay at 0."""
+    names = ("mean", "loadings", "specific", "start", "linear", "temporary", "permanent", "short_fee", "lower", "upper")
+    return replace(
+        problem,
+        **{name: getattr(problem, name)[inside] for name in names},
+        sizes=tuple((coefficient[inside], limit) for coefficient, limit in problem.sizes),
+        nets=tuple(replace(net, coefficient=net.coefficient[inside]) for net in problem.nets),
+    )
+
+
+def _called_for(problem: Problem, weights: FloatArray, prices: dict[tuple[str, int], float]) -> npt.NDArray[np.bool_]:
+    """Names at 0 whose slope is beyond what holding them costs."""
+    common = problem.loadings.T @ weights + problem.exposure
+    slope = problem.mean - problem.risk_weight * (problem.loadings @ common) - prices.get(("margin", 0), 0.0)
+    for place, net in enumerate(problem.nets):
+        slope -= (prices.get(("high", place), 0.0) - prices.get(("low", place), 0.0)) * net.coefficient
+    cost = problem.linear.copy()
+    for place, (coefficient, _) in enumerate(problem.sizes):
+        cost += prices.get(("size", place), 0.0) * coefficient
+    cost += _UNNOTICED * _usual(problem)
+    up = (slope > cost) & (problem.upper > 0.0)
+    return up | ((-slope > cost + problem.short_fee) & (problem.lower < 0.0))
+
+
+def _usual(problem: Problem) -> float:
+    return float(np.median(np.abs(problem.mean) + problem.linear)) or 1.0
+
+
+def _attempt(problem: Problem, unit: float, money_in_usual: float) -> tuple[Answer, dict[tuple[str, int], float]]:
+    """Ask the solver once; also the prices of the shared limits, slope of the objective per unit of each."""
     settings = clarabel.DefaultSettings()
     settings.verbose, settings.max_threads, settings.direct_solve_method = False, 1, "qdldl"
     settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = _TOLERANCE
     settings.reduced_tol_gap_abs = settings.reduced_tol_gap_rel = settings.reduced_tol_feas = _ACCEPTED
+    at, money = _columns(problem), money_in_usual * _usual(problem)
     quadratic, linear = _objective(problem, at, unit, money)
-    rows, right, cones = _constraints(problem, at, unit)
-    found = clarabel.DefaultSolver(quadratic, linear, rows, right, cones, settings).solve()
+    matrix, rows, cones = _constraints(problem, at, unit)
+    found = clarabel.DefaultSolver(quadratic, linear, matrix, np.concatenate(rows.right), cones, settings).solve()
     status = str(found.status)
     if status not in ("Solved", "AlmostSolved"):
-        return Answer(np.full(at.names, np.nan), f"the solver says {status}", int(found.iterations))
-    return Answer(np.asarray(found.x[: at.names]) * unit, SOLVED, int(found.iterations))
+        return Answer(np.full(at.names, np.nan), f"the solver says {status}", int(found.iterations)), {}
+    prices = {name: float(found.z[row]) * money / unit for name, row in rows.marks.items()}
+    return Answer(np.asarray(found.x[: at.names]) * unit, SOLVED, int(found.iterations)), prices
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +248,7 @@ class _Columns:
     size_of: IntArray  # (names,), the column that holds |w|, by sign
     sign_of: FloatArray
     change_of: IntArray  # (names,), the column that holds |d|, by sign; that of |w| where d = w
-    sizes: tuple[tuple[FloatArray, float], ...]  # limits on sizes that can bind
+    sizes: tuple[int, ...]  # limits on sizes that can bind
     excesses: int  # net sums in excess, each with a column for by how much
 
     @property
@@ -208,7 +267,9 @@ class _Columns:
 def _columns(problem: Problem) -> _Columns:
     names, factors = problem.loadings.shape
     largest = np.maximum(-problem.lower, problem.upper)
-    binding = tuple(each for each in problem.sizes if each[0].any() and float(each[0] @ largest) > each[1])
+    binding = tuple(
+        place for place, (each, limit) in enumerate(problem.sizes) if each.any() and float(each @ largest) > limit
+    )
     side = np.where(problem.lower >= 0.0, 1.0, np.where(problem.upper <= 0.0, -1.0, 0.0))
     sized = np.flatnonzero(side == 0.0)
     changed = np.flatnonzero((problem.linear > 0.0) & (problem.start != 0.0))
@@ -258,6 +319,7 @@ class _Rows:
         self.value: list[FloatArray] = []
         self.right: list[FloatArray] = []
         self.count = 0
+        self.marks: dict[tuple[str, int], int] = {}  # rows of the shared limits
 
     def each(self, right: FloatArray, *terms: tuple[IntArray, float]) -> None:
         """One row for each place of ``right``: the sum of the terms' variables there, at most ``right``."""
@@ -286,7 +348,7 @@ class _Rows:
         self.value.append(value)
 
 
-def _constraints(problem: Problem, at: _Columns, unit: float) -> tuple[sparse.csc_matrix, FloatArray, list[object]]:
+def _constraints(problem: Problem, at: _Columns, unit: float) -> tuple[sparse.csc_matrix, _Rows, list[object]]:
     rows, weights = _Rows(), np.arange(at.names)
     for factor in range(at.factors):
         column = np.append(weights, at.names + factor)
@@ -305,12 +367,15 @@ def _constraints(problem: Problem, at: _Columns, unit: float) -> tuple[sparse.cs
     changes = at.change_of[at.changed]
     rows.each(start[at.changed], (at.changed, 1.0), (changes, -1.0))
     rows.each(-start[at.changed], (at.changed, -1.0), (changes, -1.0))
-    for coefficient, limit in at.sizes:
+    for place in at.sizes:
+        coefficient, limit = problem.sizes[place]
+        rows.marks["size", place] = rows.count
         rows.total(limit / unit, at.size_of, coefficient * at.sign_of)
     _net_rows(problem, at, unit, rows)
     if at.margin:
         rows.total(0.0, np.array([at.first_excess - 1]), -np.ones(1))
         column = np.append(weights, at.first_excess - 1)
+        rows.marks["margin", 0] = rows.count
         rows.total(problem.margin_from / unit, column, np.append(np.ones(at.names), -1.0))
     inequalities = rows.count - at.factors
     rows.cones(start[at.priced], at.first_priced + np.arange(len(at.priced)), at.priced)
@@ -322,20 +387,23 @@ def _constraints(problem: Problem, at: _Columns, unit: float) -> tuple[sparse.cs
     cones = [clarabel.ZeroConeT(at.factors)] if at.factors else []
     cones += [clarabel.NonnegativeConeT(inequalities)]
     cones += [clarabel.PowerConeT(_IMPACT_POWER)] * len(at.priced)
-    return matrix, np.concatenate(rows.right), cones
+    return matrix, rows, cones
 
 
 def _net_rows(problem: Problem, at: _Columns, unit: float, rows: _Rows) -> None:
     weights, column = np.arange(at.names), at.first_excess
-    for net in problem.nets:
+    for place, net in enumerate(problem.nets):
         for sign, bound in ((1.0, net.high), (-1.0, -net.low)):
             signed = sign * net.coefficient
+            rows.marks["high" if sign > 0.0 else "low", place] = rows.count
             if net.excess == sign:
                 rows.total(bound / unit, np.append(weights, column), np.append(signed, -1.0))
                 rows.total(0.0, np.array([column]), -np.ones(1))
                 column += 1
             elif signed.any() and float(np.maximum(signed * problem.upper, signed * problem.lower).sum()) > bound:
                 rows.total(bound / unit, weights, signed)
+            else:
+                del rows.marks["high" if sign > 0.0 else "low", place]
 
 
 def _steepest(problem: Problem) -> float:

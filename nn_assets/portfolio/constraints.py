@@ -6,7 +6,6 @@ by itself leaves the names in it no room; a limit on a net sum that it breaks by
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -94,7 +93,7 @@ def no_new_risk(start: FloatArray, limits: Limits) -> FloatArray:
 
 
 def _scaled(size: FloatArray, stays: FloatArray, coefficient: FloatArray, limit: float) -> FloatArray:
-    used, least = math.fsum(coefficient * size), math.fsum(coefficient * stays)
+    used, least = float((coefficient * size).sum()), float((coefficient * stays).sum())
     if used <= limit or used <= least:
         return size
     share = max(limit - least, 0.0) / (used - least)
@@ -103,20 +102,20 @@ def _scaled(size: FloatArray, stays: FloatArray, coefficient: FloatArray, limit:
 
 def _balanced(size: FloatArray, stays: FloatArray, side: FloatArray, each: SharedLimit) -> FloatArray:
     parts = each.coefficient * side * size
-    total = math.fsum(parts)
+    total = float(parts.sum())
     if abs(total) <= each.limit:
         return size
     along = np.where(np.sign(parts) == np.sign(total), np.abs(each.coefficient), 0.0)
-    against = math.fsum(along * size) - abs(total)
+    against = float((along * size).sum()) - abs(total)
     return _scaled(size, stays, along, each.limit + against)
 
 
 def _size(weights: FloatArray, each: SharedLimit) -> float:
-    return math.fsum(each.coefficient * np.abs(weights))
+    return float((each.coefficient * np.abs(weights)).sum())
 
 
 def _net(weights: FloatArray, each: SharedLimit) -> float:
-    return math.fsum(each.coefficient * weights)
+    return float((each.coefficient * weights).sum())
 
 
 def untradable(start: FloatArray, limits: Limits) -> FloatArray:

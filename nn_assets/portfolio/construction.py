@@ -222,7 +222,7 @@ def targets_of(construction: Construction, control: Control, scale: float) -> Ta
                 lot_size=settings.lot_size,
                 equity_usd=inputs.equity_usd,
                 net_limit=settings.net_limit,
-                fixed_usd=math.fsum(stuck),
+                fixed_usd=float(stuck.sum()),
             )
         quantity = np.where(priced, whole, held)
     value = np.where(priced, inputs.reference_price, inputs.last_mark) * quantity
@@ -251,7 +251,7 @@ def programme_of(
     start = _start(inputs)
     distance = np.fmax(settings.stop_atr_multiple * inputs.atr / inputs.reference_price, inputs.stop_distance)
     safe_distance = np.where(np.isfinite(distance), distance, 0.0)
-    usable = complete & (equity > 0.0)
+    usable = complete & (equity > 0.0) & (settings.kelly_fraction > 0.0)
     cap = np.fmin.reduce(
         [
             np.full(count, settings.single_name_limit),
@@ -282,7 +282,7 @@ def programme_of(
         cost=change_cost(costs, inputs.adv_usd, inputs.daily_volatility, max(equity, 0.0)),
         financing=Financing(np.broadcast_to(np.asarray(inputs.short_fee, np.float64), (count,)), inputs.margin_fee),
         change_share=inputs.change_share,
-        kelly_fraction=settings.kelly_fraction,
+        kelly_fraction=settings.kelly_fraction or 1.0,  # none of Kelly: nothing is usable
     )
     return programme, distance
 

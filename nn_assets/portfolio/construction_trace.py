@@ -182,9 +182,9 @@ def _cost(told: Told, place: int, weights: FloatArray) -> str:
         said = f"no change is worth its cost: {weights[0]:.2%} stays"
     else:
         paid = float(programme.cost.of(change)[place])
-        paid = float(programme.cost.of(change)[place]) * 1e4
+        paid = float(programme.cost.of(change)[place])
         counted = f"{programme.change_share:.0%} counted"
-        said = f"{weights[0]:.2%} to {weights[7]:.2%} at a cost of {paid:.3f} bps of capital, {counted}"
+        said = f"{weights[0]:.2%} to {weights[7]:.2%} at a cost of {paid:.4%} of capital, {counted}"
     return f"{said}; over because it cannot be traded: {', '.join(solution.exceeded)}" if solution.exceeded else said
 
 

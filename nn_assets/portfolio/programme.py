@@ -12,6 +12,7 @@ alone, the one-step rule of Boyd et al. (2017), "Multi-period trading via convex
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,6 +30,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 NO_CHOICE = "no choice"
 _SNAP = 1e-7  # weights: below it a change, a size or a distance to a bound is the solver's rounding
+_WIDEST = 1e6  # capitals: a bound that bounds nothing
 _WORSE = 1e-9  # of capital: how far the answer may fall short of the safe book before it is no answer
 
 
@@ -75,8 +77,8 @@ class Financing:
 
     def of(self, weights: FloatArray) -> float:
         """Cost over the horizon, fraction of capital."""
-        short = math.fsum(self.short_fee * np.maximum(-weights, 0.0))
-        return short + self.margin_fee * max(math.fsum(weights) - 1.0, 0.0)
+        short = float((self.short_fee * np.maximum(-weights, 0.0)).sum())
+        return short + self.margin_fee * max(float(weights.sum()) - 1.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +93,7 @@ class Programme:
     limits : bounds and shared limits
     cost, change_share : of the change, and q
     financing : of the holding
-    kelly_fraction : k
+    kelly_fraction : k, positive
     """
 
     mean: FloatArray
@@ -129,32 +131,34 @@ def worth(programme: Programme, weights: FloatArray) -> float:
     held = np.where(weights == 0.0, 0.0, np.nan_to_num(programme.mean) * weights)
     known = np.isfinite(programme.covariance.specific)
     risked = np.where(known, weights, 0.0)
-    risk = math.fsum(risked * programme.covariance.times(risked)) / (2.0 * programme.kelly_fraction)
-    change = math.fsum(np.nan_to_num(programme.cost.of(weights - programme.start)))
-    return math.fsum(held) - risk - programme.change_share * change - programme.financing.of(weights)
+    risk = float((risked * programme.covariance.times(risked)).sum()) / (2.0 * programme.kelly_fraction)
+    change = float(np.nan_to_num(programme.cost.of(weights - programme.start)).sum())
+    return float(held.sum()) - risk - programme.change_share * change - programme.financing.of(weights)
 
 
 def solve(programme: Programme) -> Solution:
     """Solve the programme; the same bits for the same programme on one machine.
 
     A name without mu, covariance, price of its change or room leaves the problem: its weight goes to 0, or as near
-    as can be traded in this session. One name left is solved outright. Without an answer from the solver, or
-    with one that is worse than doing nothing or breaks a limit, the answer is the book without new risk.
+    as can be traded in this session. One name left is solved outright. What cannot be traded takes its part of every
+    shared limit first; a net sum that it breaks by itself is hedged by the others as nearly as they can. Without an
+    answer from the solver, or with one that is worse than the book without new risk or breaks a limit, that book is
+    the answer.
     """
     programme, limits = _sane(programme)
     safe = no_new_risk(programme.start, limits)
     reached, fixed = reachable(programme.start, limits)
-    answer = conic.Answer(reached.lower, NO_CHOICE, 0)
+    answers = iter((conic.Answer(reached.lower, NO_CHOICE, 0),))
     if not fixed.all():
-        answer = _solved(programme, reached, fixed)
-    weights = _settled(programme, reached, limits, safe, answer.weights)
-    if weights is None:
-        status = answer.status
-        if status in {conic.SOLVED, conic.ONE_NAME, NO_CHOICE}:
-            status = "the answer breaks a limit or is worth less than the book without new risk"
-        answer = replace(answer, weights=safe + 0.0, status=status)
-        return _solution(answer, limits, fallback=True)
-    return _solution(replace(answer, weights=weights), limits, fallback=False)
+        answers = _answers(programme, reached, fixed)
+    for answer in answers:
+        weights = _settled(programme, reached, limits, safe, answer.weights)
+        if weights is not None:
+            return _solution(replace(answer, weights=weights), limits, fallback=False)
+    status = answer.status
+    if status in {conic.SOLVED, conic.ONE_NAME, NO_CHOICE}:
+        status = "the answer breaks a limit or is worth less than the book without new risk"
+    return _solution(replace(answer, weights=safe + 0.0, status=status), limits, fallback=True)
 
 
 def _solution(answer: conic.Answer, limits: Limits, *, fallback: bool) -> Solution:
@@ -174,25 +178,26 @@ def _sane(programme: Programme) -> tuple[Programme, Limits]:
     known = np.isfinite(programme.start) & np.isfinite(programme.mean)
     covariance = programme.covariance
     known &= np.isfinite(covariance.specific) & (covariance.specific > 0.0)
-    known &= np.isfinite(covariance.loadings).all(axis=1)
+    readable = np.asarray(np.isfinite(covariance.loadings).all(axis=1))
+    known &= readable
     for part in (cost.linear, cost.temporary, cost.permanent, programme.financing.short_fee):
         known &= np.isfinite(part) & (part >= 0.0)
-    lower = np.where(known & (limits.lower < 0.0), np.maximum(limits.lower, -1e6), 0.0)
-    upper = np.where(known & (limits.upper > 0.0), np.minimum(limits.upper, 1e6), 0.0)
+    lower = np.where(known & (limits.lower < 0.0), np.maximum(limits.lower, -_WIDEST), 0.0)
+    upper = np.where(known & (limits.upper > 0.0), np.minimum(limits.upper, _WIDEST), 0.0)
     reach = np.where(np.isfinite(limits.reach) | (limits.reach > 0.0), np.maximum(limits.reach, 0.0), 0.0)
     sane = replace(
         programme,
         start=start,
         mean=np.where(known, programme.mean, np.nan),
-        covariance=FactorCovariance(np.nan_to_num(covariance.loadings), covariance.specific),
+        covariance=FactorCovariance(np.where(readable[:, None], covariance.loadings, 0.0), covariance.specific),
         cost=ChangeCost(*(np.where(known, part, 0.0) for part in (cost.linear, cost.temporary, cost.permanent))),
         financing=replace(programme.financing, short_fee=np.where(known, programme.financing.short_fee, 0.0)),
     )
     return sane, replace(limits, lower=lower, upper=upper, reach=reach)
 
 
-def _solved(programme: Programme, reached: Limits, fixed: BoolArray) -> conic.Answer:
-    """Hand the names that are free to the closed form or to the solver, the others' weights taken as given."""
+def _answers(programme: Programme, reached: Limits, fixed: BoolArray) -> Iterator[conic.Answer]:
+    """Solve for the names that are free, the others' weights taken as given; the solver is asked again if need be."""
     free = ~fixed
     pinned = np.where(fixed, reached.lower, 0.0)
     loadings, cost = programme.covariance.loadings, programme.cost.times(programme.change_share)
@@ -208,26 +213,26 @@ def _solved(programme: Programme, reached: Limits, fixed: BoolArray) -> conic.An
         permanent=cost.permanent[free],
         short_fee=programme.financing.short_fee[free],
         margin_fee=programme.financing.margin_fee,
-        margin_from=1.0 - math.fsum(pinned),
+        margin_from=1.0 - float(pinned.sum()),
         lower=reached.lower[free],
         upper=reached.upper[free],
         sizes=tuple(
-            (each.coefficient[free], each.limit - math.fsum(each.coefficient * np.abs(pinned)))
+            (each.coefficient[free], each.limit - float((each.coefficient * np.abs(pinned)).sum()))
             for each in reached.sizes
         ),
         nets=tuple(_net_row(programme, reached, each, free, pinned) for each in reached.nets),
     )
-    found = conic.one_name(problem) if len(problem.mean) == 1 else conic.many_names(problem)
-    weights = pinned.copy()
-    weights[free] = found.weights
-    return replace(found, weights=weights)
+    for found in (conic.one_name(problem),) if len(problem.mean) == 1 else conic.many_names(problem):
+        weights = pinned.copy()
+        weights[free] = found.weights
+        yield replace(found, weights=weights)
 
 
 def _net_row(
     programme: Programme, reached: Limits, each: SharedLimit, free: BoolArray, pinned: FloatArray
 ) -> conic.Net:
-    stays = math.fsum(each.coefficient * untradable(programme.start, reached))
-    given = math.fsum(each.coefficient * pinned)
+    stays = float((each.coefficient * untradable(programme.start, reached)).sum())
+    given = float((each.coefficient * pinned).sum())
     return conic.Net(
         each.coefficient[free],
         -each.limit - given,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -89,8 +90,8 @@ def test_what_stays_is_told_with_its_reason() -> None:
 
 
 def test_a_solver_without_an_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_answer(problem: conic.Problem) -> conic.Answer:
-        return conic.Answer(np.full(len(problem.mean), np.nan), "the solver says MaxIterations", 200)
+    def no_answer(problem: conic.Problem) -> Iterator[conic.Answer]:
+        yield conic.Answer(np.full(len(problem.mean), np.nan), "the solver says MaxIterations", 200)
 
     monkeypatch.setattr(conic, "many_names", no_answer)
     reasons = step_reasons(told(inputs(4)), 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -106,7 +107,7 @@ def test_one_name_outright_is_what_the_cones_give(seed: int) -> None:
 
     def through_the_cones(problem: conic.Problem) -> conic.Answer:
         asked.append(problem)
-        return conic.many_names(problem)
+        return next(conic.many_names(problem))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(conic, "one_name", through_the_cones)
@@ -347,14 +348,14 @@ def test_without_an_answer_nothing_is_opened_or_enlarged_and_an_alarm_is_raised(
     book = plain_book(3, 6)
     book = replace(book, start=solve(book).weights)
 
-    def no_answer(problem: conic.Problem) -> conic.Answer:
+    def no_answer(problem: conic.Problem) -> Iterator[conic.Answer]:
         names = len(problem.mean)
         given = {"status": np.nan, "nan": np.nan, "over": 5.0, "worse": 0.0}[broken]
         word = "the solver says MaxIterations" if broken == "status" else conic.SOLVED
         weights = np.full(names, given)
         if broken == "worse":
             weights = np.where(problem.mean < 0.0, problem.upper, problem.lower) * 0.02
-        return conic.Answer(weights, word, 200)
+        yield conic.Answer(weights, word, 200)
 
     monkeypatch.setattr(conic, "many_names", no_answer)
     found = solve(book)
@@ -376,18 +377,55 @@ def test_the_book_without_new_risk_opens_nothing_and_keeps_to_every_limit(seed: 
     assert exceeded(found, book.limits) == ()
 
 
-def test_a_problem_that_one_scale_cannot_solve_is_tried_on_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_answer_or_with_one_that_breaks_a_limit_the_next_scale_is_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     attempt, units = conic._attempt, []
 
-    def first_fails(problem: conic.Problem, at: conic._Columns, unit: float, money: float) -> conic.Answer:
-        units.append(unit)
-        found = attempt(problem, at, unit, money)
-        return replace(found, status="the solver says NumericalError") if len(units) == 1 else found
+    def two_fail(problem: conic.Problem, unit: float, money: float) -> tuple[conic.Answer, dict]:
+        units.append((unit, money))
+        found, prices = attempt(problem, unit, money)
+        bad = [replace(found, weights=found.weights * np.nan), replace(found, weights=found.weights + 1.0)]
+        return (bad[len(units) - 1] if len(units) <= 2 else found), prices
 
     book = plain_book(1, 8)
     before = solve(book)
-    monkeypatch.setattr(conic, "_attempt", first_fails)
+    monkeypatch.setattr(conic, "_attempt", two_fail)
     after = solve(book)
-    assert units == [10.0, 10.0]
+    assert units == [(1.0, 1.0), (10.0, 1.0), (10.0, 10.0)]
     assert not after.fallback
     np.testing.assert_allclose(after.weights, before.weights, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("kind", ["neutral", "any net", "long only", "margin"])
+def test_a_large_book_solved_over_the_names_that_matter_is_the_whole_books(
+    seed: int, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, g = 400, np.random.default_rng([seed, 7])
+    book = plain_book(seed, names)
+    limits = replace(
+        book.limits,
+        lower=np.zeros(names) if kind == "long only" else np.full(names, -0.05),
+        upper=np.full(names, 0.05),
+        sizes=tuple(replace(each, limit=3.0) if kind == "margin" else each for each in book.limits.sizes),
+        nets=(SharedLimit("net", np.ones(names), 0.005 if kind == "neutral" else 3.0), book.limits.nets[1]),
+    )
+    if kind == "margin":
+        limits = replace(limits, nets=limits.nets[:1])
+    start = np.where(g.random(names) < 0.05, book.start, 0.0)
+    book = replace(book, limits=limits, start=start, mean=np.abs(book.mean) if kind == "margin" else book.mean)
+    book = replace(book, financing=replace(book.financing, margin_fee=0.002))
+    sizes, attempt = [], conic._attempt
+
+    def counted(problem: conic.Problem, unit: float, money: float) -> tuple[conic.Answer, dict]:
+        sizes.append(len(problem.mean))
+        return attempt(problem, unit, money)
+
+    monkeypatch.setattr(conic, "_attempt", counted)
+    grown = solve(book)
+    monkeypatch.setattr(conic, "_SMALL", names)
+    whole = solve(book)
+    assert sizes[-1] == names > sizes[0]
+    np.testing.assert_allclose(grown.weights, whole.weights, atol=1e-6)
+    assert not grown.fallback
