@@ -12,6 +12,7 @@ import pandas as pd
 
 from nn_assets.costs.model import CostModel
 from nn_assets.errors import PublicationError
+from nn_assets.evaluation.figure_set import LeakAlarm
 from nn_assets.evaluation.study import (
     Known,
     MonthVerdict,
@@ -61,7 +62,17 @@ class StudyResult:
     study: Study
     months: tuple[MonthVerdict, ...]
     material: StudyMaterial
-    trials: int
+    terms: Terms
+
+    @property
+    def trials(self) -> int:
+        """Configurations ever evaluated on these data, this study's included."""
+        return self.terms.trials
+
+    @property
+    def standing_alarms(self) -> tuple[LeakAlarm, ...]:
+        """Figures of the whole record that are too good to be true, and that nobody released."""
+        return tuple(each for each in self.study.figures.alarms if each.name not in self.terms.released)
 
     @property
     def last(self) -> MonthVerdict:
@@ -103,7 +114,7 @@ def study_until(history: History, strategy: Strategy, months: list[str], run_id:
     study = run_study(strategy, history.sessions_per_year, material, terms, tell)
     tell(f"judging {len(judgeable)} months")
     judged = judge_months(strategy, history.sessions_per_year, study, judgeable, terms)
-    result = StudyResult(study, judged, material, terms.trials)
+    result = StudyResult(study, judged, material, terms)
     _record(history, strategy, result, ground, run_id)
     return result
 

@@ -114,6 +114,8 @@ def standing_alarms(ledger: Ledger, strategy: str) -> tuple[str, dict[str, str]]
 def released_alarms(ledger: Ledger, ground: Ground) -> dict[str, str]:
     """By the name of a leak alarm, who released it, when and why; void where the data are other ones by now."""
     rows = ledger.read("controls", ground.strategy, where={"kind": LEAK_RELEASE}, bookkeeping=True)
+    if rows.empty:
+        return {}
     known = _fingerprints(ledger, {str(details["data_hash"]) for details in rows["details"]})
     found: dict[str, str] = {}
     for row in rows.sort_values("sequence").itertuples():

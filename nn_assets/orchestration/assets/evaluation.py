@@ -78,12 +78,12 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
 
 
 def _leak_check(result: StudyResult) -> dg.AssetCheckResult:
-    standing, released = result.last.verdict.standing, result.last.verdict.released
+    standing, released = result.standing_alarms, result.last.verdict.released
     return dg.AssetCheckResult(
         check_name="no_leak_alarm",
         passed=not standing,
         severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join([*standing.values(), *released]) or "no alarm",
+        description="; ".join([*map(str, standing), *released]) or "no alarm",
     )
 
 
