@@ -58,6 +58,7 @@ def study_plots(result: StudyResult) -> dict[str, bytes]:
             record.sessions[rows],
             {name: values[rows] for name, values in record.forecasts.items()},
             record.returns[rows],
+            folds=record.folds[rows],
         ),
         "calibration": calibration_curve(
             {name: values[rows] for name, values in record.forecasts.items()}, record.targets[rows]
