@@ -20,7 +20,6 @@ from scipy.special import log_ndtr, ndtr, ndtri
 
 __all__ = [
     "AFTERWARDS",
-    "ALL_LOOKS",
     "FIRST_LOOK",
     "PLANNED",
     "PLANNED_LOOKS",
@@ -36,7 +35,6 @@ FloatArray = npt.NDArray[np.float64]
 FIRST_LOOK = 0.03
 PLANNED, AFTERWARDS = 0.015, 0.005
 """Together the 2% of live trading: without a share of its own the sequence afterwards would break the 5%."""
-ALL_LOOKS = FIRST_LOOK + PLANNED + AFTERWARDS
 PLANNED_LOOKS = 60
 
 _NODES = 512

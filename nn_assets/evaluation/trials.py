@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from nn_assets.settings import Strategy
 
-__all__ = ["trial_configuration", "trial_hash"]
+__all__ = ["trial_configuration", "trial_hash", "trial_of"]
 
 # The gate lets data pass or halts; the verdict in force decides what is traded, not what a study finds.
 _WITHOUT_EFFECT = ("name", "gate", "trade_without_verdict")
 _HOW_MUCH_HISTORY = ("history_ends", "live_starts", "vault_starts")
 _BASELINE_KEYS = ("lookback", "seed")
+_PLACES = ("path", "member", "url_env", "query", "base_url", "key_env", "secret_env")
 
 
 def trial_configuration(strategy: Strategy, estimator: str = "network") -> dict[str, Any]:
@@ -42,6 +44,21 @@ def trial_configuration(strategy: Strategy, estimator: str = "network") -> dict[
 
 
 def trial_hash(strategy: Strategy, estimator: str = "network") -> str:
-    """SHA-256 of `trial_configuration`, first 16 hex digits: the name of the trial in the ledger."""
-    canonical = json.dumps(trial_configuration(strategy, estimator), sort_keys=True, separators=(",", ":"))
+    """The name of a strategy's trial in the ledger; see `trial_of`."""
+    return trial_of(trial_configuration(strategy, estimator))
+
+
+def trial_of(configuration: Mapping[str, Any]) -> str:
+    """SHA-256 of a trial's configuration, first 16 hex digits.
+
+    Where the bars lie is no part of it: a file copied elsewhere is the same data, and what the data are is told by
+    their fingerprint.
+
+    Parameters
+    ----------
+    configuration : mapping
+        As `trial_configuration` gives it, or as the ledger holds it.
+    """
+    source = {key: value for key, value in configuration["source"].items() if key not in _PLACES}
+    canonical = json.dumps({**configuration, "source": source}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]

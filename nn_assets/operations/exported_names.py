@@ -11,6 +11,7 @@ LEDGER_TABLES = {
     "drift": "drift",
     "models": "models",
     "trials": "trials",
+    "looks": "looks",
 }
 """Name of the exported table to that of the ledger."""
 TABLES = (*LAKE_TABLES, *LEDGER_TABLES, "audit")

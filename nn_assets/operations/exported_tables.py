@@ -29,7 +29,7 @@ from nn_assets.operations.intake.intraday import RAW_INTRADAY, published_intrada
 
 __all__ = ["read_exported"]
 
-_BY_MONTH = ("models",)
+_BY_MONTH = ("models", "looks")
 _SPELL = ["universe", "symbol", "member_from"]
 
 

@@ -58,6 +58,7 @@ def study_plots(result: StudyResult) -> dict[str, bytes]:
             record.sessions[rows],
             {name: values[rows] for name, values in record.forecasts.items()},
             record.returns[rows],
+            folds=record.folds[rows],
         ),
         "calibration": calibration_curve(
             {name: values[rows] for name, values in record.forecasts.items()}, record.targets[rows]
@@ -100,7 +101,7 @@ def keep_study(history: History, strategy: Strategy, result: StudyResult, plots:
             ["Models", str(len(set(models)))],
             ["Symbols", str(len(record.symbols))],
             ["Trials counted", str(result.trials)],
-            ["Smallest effect", _smallest_effect(result.last.verdict)],
+            *_bar_and_bounds(result.last.verdict),
             *map(list, survivorship(history).items()),
         ],
         "settings_hash": strategy.content_hash(),
@@ -110,8 +111,15 @@ def keep_study(history: History, strategy: Strategy, result: StudyResult, plots:
     write_record(_kept_study(history), kept)
 
 
-def _smallest_effect(said: Verdict) -> str:
-    return "-" if said.smallest_effect is None else f"{said.statistic} {said.smallest_effect:.4f}"
+def _bar_and_bounds(said: Verdict) -> list[list[str]]:
+    """What the verdict looked for, and the values of the statistic that no look has ruled out."""
+    if said.smallest_effect is None:
+        return []
+    ends = [("unknown" if end is None else f"{end:.4f}") for end in (said.interval_low, said.interval_high)]
+    return [
+        ["Smallest effect", f"{said.statistic} {said.smallest_effect:.4f}"],
+        ["Not ruled out", f"{said.statistic} {ends[0]} to {ends[1]}"],
+    ]
 
 
 def survivorship(history: History) -> dict[str, str]:

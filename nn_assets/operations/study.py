@@ -12,6 +12,7 @@ import pandas as pd
 
 from nn_assets.costs.model import CostModel
 from nn_assets.errors import PublicationError
+from nn_assets.evaluation.figure_set import LeakAlarm
 from nn_assets.evaluation.study import (
     Known,
     MonthVerdict,
@@ -30,6 +31,7 @@ from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.trials import (
     Ground,
+    earlier_grounds,
     ground_of,
     looks_taken,
     released_alarms,
@@ -52,6 +54,7 @@ __all__ = [
 
 Told = Callable[[str], None]
 
+_OTHER_BARS = "more of the bars of this hash may be seen"
 _EPOCH = pd.Timestamp(0, tz="UTC")
 
 
@@ -62,7 +65,17 @@ class StudyResult:
     study: Study
     months: tuple[MonthVerdict, ...]
     material: StudyMaterial
-    trials: int
+    terms: Terms
+
+    @property
+    def trials(self) -> int:
+        """Configurations ever evaluated on these data, this study's included."""
+        return self.terms.trials
+
+    @property
+    def standing_alarms(self) -> tuple[LeakAlarm, ...]:
+        """Figures of the whole record that are too good to be true, and that nobody released."""
+        return tuple(each for each in self.study.figures.alarms if each.name not in self.terms.released)
 
     @property
     def last(self) -> MonthVerdict:
@@ -100,11 +113,14 @@ def study_until(history: History, strategy: Strategy, months: list[str], run_id:
     material = _material(history, strategy, months[-1])
     judgeable = _months_to_judge(material, months)
     ground = ground_of(strategy.name, history.covering(history.last_session).content_hash, history.view().bars)
+    if earlier := earlier_grounds(history.stores):
+        rows = [each.to_row() for each in earlier]
+        history.stores.ledger.append("data_fingerprints", rows, run_id=run_id, reason=_OTHER_BARS)
     terms = _terms(history, strategy, ground, judgeable)
     study = run_study(strategy, history.sessions_per_year, material, terms, tell)
     tell(f"judging {len(judgeable)} months")
     judged = judge_months(strategy, history.sessions_per_year, study, judgeable, terms)
-    result = StudyResult(study, judged, material, terms.trials)
+    result = StudyResult(study, judged, material, terms)
     _record(history, strategy, result, ground, run_id)
     return result
 
@@ -226,7 +242,7 @@ def _record(history: History, strategy: Strategy, result: StudyResult, ground: G
     ]
     with history.stores.ledger.transaction(run_id, strategy=strategy.name) as transaction:
         transaction.append("settings_versions", [settings_version(strategy)])
-        transaction.append("data_fingerprints", [ground.to_row()], reason="other bars of the same hash can be seen")
+        transaction.append("data_fingerprints", [ground.to_row()], reason=_OTHER_BARS)
         transaction.append("studies", studies, reason="the study was run again")
         transaction.append("trials", trials, reason="the study was run again")
         transaction.append("looks", looks, reason="the study was run again")

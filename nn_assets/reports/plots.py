@@ -88,6 +88,7 @@ def rolling_rank_ic(
     returns: FloatArray,
     window: int = 126,
     title: str = "Rank correlation of forecast and outcome",
+    folds: npt.NDArray[np.str_] | None = None,
 ) -> bytes:
     """Plot the mean rank IC of the last ``window`` sessions that had one.
 
@@ -97,11 +98,13 @@ def rolling_rank_ic(
         Probabilities; NaN without a forecast.
     returns : ndarray, shape (n, symbols)
         The label's own return; NaN while unknown.
+    folds : ndarray of str, shape (n,), optional
+        Which model made the session's forecasts: few instruments are never ranked across models.
     """
     figure, (axis,) = draw(f"{title}, mean of {window} sessions")
     drawn = False
     for place, (name, values) in enumerate(forecasts.items()):
-        series = pd.Series(rank_ic_contributions(values, returns), index=sessions).dropna()
+        series = pd.Series(rank_ic_contributions(values, returns, folds), index=sessions).dropna()
         rolled = series.rolling(window, min_periods=window).mean().dropna()
         if len(rolled) > 1:
             drawn = True

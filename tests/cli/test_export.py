@@ -32,10 +32,11 @@ CONTRACT = {
     "drift": ["session", "layer", "name", "statistic", "critical", "drifted"],
     "models": ["month", "model_id", "estimator", "artifact_sha256", "settings_hash"],
     "trials": ["trial_id", "study_id", "configuration", "figures"],
+    "looks": ["trial_id", "data_hash", "month", "verdict", "look", "trials", "allowed_p_value", "allows_trading"],
     "audit": ["sequence", "table_name", "row_key", "row_hash", "previous_hash", "hash"],
 }
 BESIDE_BARS = {"intraday", "actions", "series", "membership"}  # in test_export_beside_bars.py
-BY_SESSION = [table for table in CONTRACT if table not in {"models", "trials", "audit"}]
+BY_SESSION = [table for table in CONTRACT if table not in {"models", "trials", "looks", "audit"}]
 READERS = {
     ".csv": lambda file: pd.read_csv(file, keep_default_na=False, na_values=[""]),
     ".parquet": pd.read_parquet,

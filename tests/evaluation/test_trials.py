@@ -61,6 +61,16 @@ def test_when_bars_count_as_known_and_how_they_are_adjusted_are_choices(line: st
     assert trial_hash(_strategy(base=other)) != trial_hash(_strategy())
 
 
+def test_a_file_copied_elsewhere_is_the_same_trial() -> None:
+    one, other = (_strategy(f"source: {{kind: files, path: {place}/bars}}") for place in ("data", "../old"))
+    assert trial_hash(one) == trial_hash(other)
+    assert trial_configuration(one) != trial_configuration(other)  # on record as it was
+
+
+def test_what_a_verdict_looks_for_is_no_trial() -> None:
+    assert trial_hash(_strategy("oversight: {smallest_effect: 0.03}")) == trial_hash(_strategy())
+
+
 def test_two_files_of_a_universe_are_two_trials() -> None:
     one, other = (_strategy(f"universe: {{path: {name}.csv}}") for name in ("a", "b"))
     assert trial_hash(one) != trial_hash(other)

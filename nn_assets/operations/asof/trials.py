@@ -1,7 +1,7 @@
 """What was tried and seen on a strategy's data before, under whatever name: trials, looks and released alarms.
 
-Data are what their fingerprint says. Rows of version 0.1 have none: they count for the strategy that wrote them, and
-for data of the same hash.
+Data are what their fingerprint says. Rows of version 0.1 have none: those whose bars are still in the lake are given
+one by the next study of any strategy; the others count for the strategy that wrote them, and for data of the same hash.
 """
 
 from __future__ import annotations
@@ -11,10 +11,21 @@ from dataclasses import dataclass
 import pandas as pd
 
 from nn_assets.evaluation.shared_data import Fingerprint, contained, fingerprint, share_data
+from nn_assets.evaluation.trials import trial_of
 from nn_assets.evaluation.verdict import Look
+from nn_assets.operations.stores import Stores
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["LEAK_RELEASE", "Ground", "ground_of", "looks_taken", "released_alarms", "standing_alarms", "trials_made"]
+__all__ = [
+    "LEAK_RELEASE",
+    "Ground",
+    "earlier_grounds",
+    "ground_of",
+    "looks_taken",
+    "released_alarms",
+    "standing_alarms",
+    "trials_made",
+]
 
 LEAK_RELEASE = "leak_alarm_release"
 _SAME_DATA = 0.99  # of the keys that an alarm was released on must still be there, or the release is void
@@ -34,6 +45,7 @@ class Ground:
     def to_row(self) -> dict[str, object]:
         """The row of ``data_fingerprints``."""
         return {
+            "strategy": self.strategy,
             "data_hash": self.data_hash,
             "keys": self.fingerprint.keys,
             "sample_limit": f"{self.fingerprint.limit:x}",
@@ -76,9 +88,32 @@ def _fingerprints(ledger: Ledger, wanted: set[str]) -> dict[str, Fingerprint]:
     }
 
 
+def earlier_grounds(stores: Stores) -> list[Ground]:
+    """Grounds of trials on record that have no fingerprint yet, as far as their bars are still in the lake."""
+    rows = stores.ledger.read("trials")[["strategy", "data_hash"]].drop_duplicates()
+    known = set(stores.ledger.read(_FINGERPRINTS)["data_hash"])
+    found = []
+    for strategy, wanted in rows[~rows["data_hash"].isin(list(known))].groupby("strategy")["data_hash"]:
+        missing = set(wanted)
+        for publication in stores.publications.history(str(strategy)):
+            if publication.content_hash in missing:
+                missing.discard(publication.content_hash)
+                bars = stores.publications.bars(publication)
+                found.append(ground_of(str(strategy), publication.content_hash, bars))
+    return found
+
+
 def trials_made(ledger: Ledger, ground: Ground) -> pd.DataFrame:
-    """The newest row of every trial ever evaluated on the ground's data, or on data that share with them."""
+    """The newest row of every trial ever evaluated on the ground's data, or on data that share with them.
+
+    Version 0.1 named a trial by where its file lies too: a row is named anew by its configuration, where it has one.
+    """
     rows = ledger.read("trials", bookkeeping=True)
+    named = [
+        trial_of(configuration) if isinstance(configuration, dict) and "source" in configuration else trial_id
+        for trial_id, configuration in zip(rows["trial_id"], rows["configuration"], strict=True)
+    ]
+    rows = rows.assign(trial_id=named)
     return _of_shared_data(ledger, ground, rows).drop_duplicates("trial_id", keep="last").reset_index(drop=True)
 
 
@@ -114,6 +149,8 @@ def standing_alarms(ledger: Ledger, strategy: str) -> tuple[str, dict[str, str]]
 def released_alarms(ledger: Ledger, ground: Ground) -> dict[str, str]:
     """By the name of a leak alarm, who released it, when and why; void where the data are other ones by now."""
     rows = ledger.read("controls", ground.strategy, where={"kind": LEAK_RELEASE}, bookkeeping=True)
+    if rows.empty:
+        return {}
     known = _fingerprints(ledger, {str(details["data_hash"]) for details in rows["details"]})
     found: dict[str, str] = {}
     for row in rows.sort_values("sequence").itertuples():

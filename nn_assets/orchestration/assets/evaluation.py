@@ -79,14 +79,14 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
 
 
 def _leak_check(result: StudyResult) -> dg.AssetCheckResult:
-    standing, released = result.last.verdict.standing, result.last.verdict.released
+    standing, released = result.standing_alarms, result.last.verdict.released
     measured = any(
         getattr(figures, name) is not None
         for figures in result.study.figures.total.values()
         if figures.forecasts
         for name in LEAK_ALARMS
     )
-    said = "; ".join([*standing.values(), *released])
+    said = "; ".join([*map(str, standing), *released])
     return judged(
         said or ("no alarm" if measured else "no forecast has a realised label"),
         held=not standing if measured or standing else None,

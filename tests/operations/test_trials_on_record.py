@@ -1,0 +1,86 @@
+"""Trials of version 0.1 keep their names, wherever their files lie; a copy of the home, or of a file, forgets none."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nn_assets.evaluation.trials import trial_configuration, trial_hash
+from nn_assets.learning.estimators import ESTIMATORS
+from nn_assets.operations.asof.trials import earlier_grounds, ground_of, trials_made
+from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.history import open_history
+from nn_assets.operations.stores import open_stores
+
+ARCHIVE = Path(__file__).parents[1] / "home_0_1" / "home.tar.gz"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The home of version 0.1, moved to another place after it was unpacked."""
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(tmp_path / "first", filter="data")
+    place = tmp_path / "moved"
+    shutil.move(tmp_path / "first", place)
+    monkeypatch.setenv("NN_ASSETS_HOME", str(place))
+    monkeypatch.delenv("NN_ASSETS_DATABASE_URL", raising=False)
+    return place
+
+
+def _known(name: str, bars_of: str) -> set[str]:
+    """Trials counted for a strategy that would study the bars published for another one."""
+    with open_history(find_strategy(bars_of).strategy) as history:
+        bars = history.view().bars
+        data = history.covering(history.last_session).content_hash
+        return set(trials_made(history.stores.ledger, ground_of(name, data, bars))["trial_id"])
+
+
+@pytest.mark.parametrize("name", ["house", "pair"])
+def test_trials_on_record_are_those_of_today(home: Path, name: str) -> None:
+    strategy = find_strategy(name).strategy
+    mine = {trial_hash(strategy, estimator) for estimator in ESTIMATORS}
+    assert len(mine) == 3
+    assert _known(name, name) == mine
+
+
+def test_a_copy_of_the_strategy_and_of_its_bars_under_other_names_has_the_same_trials(home: Path) -> None:
+    strategies = home / "strategies"
+    shutil.copytree(strategies / "house_bars", strategies / "elsewhere" / "bars")
+    told = yaml.safe_load((strategies / "house.yaml").read_text(encoding="utf-8"))
+    told["name"] = "copied"
+    told["source"]["path"] = "elsewhere/bars"
+    (strategies / "copied.yaml").write_text(yaml.safe_dump(told), encoding="utf-8")
+    copied, house = find_strategy("copied").strategy, find_strategy("house").strategy
+    assert copied.source != house.source
+    mine = {trial_hash(copied, estimator) for estimator in ESTIMATORS}
+    assert _known("copied", "house") == set()  # version 0.1 said nothing of the data but their hash at that time
+    with open_stores() as stores:
+        for ground in earlier_grounds(stores):
+            stores.ledger.append("data_fingerprints", [ground.to_row()], run_id="run")
+        assert earlier_grounds(stores) == []
+    assert _known("copied", "house") == mine
+    assert _known("copied", "pair") != mine
+
+
+def test_the_newest_row_of_a_trial_speaks_for_it(home: Path) -> None:
+    strategy = find_strategy("house").strategy
+    row = {
+        "trial_id": trial_hash(strategy),
+        "code_version": "c",
+        "study_id": None,
+        "configuration": trial_configuration(strategy),
+    }
+    with open_history(strategy) as history:
+        data = history.covering(history.last_session).content_hash
+        for code, sharpe in (("c1", 0.01), ("c2", 0.02)):
+            told = {**row, "code_version": code, "data_hash": data, "figures": {"sharpe_per_session": sharpe}}
+            history.stores.ledger.append("trials", [told], run_id="run", strategy="house")
+        rows = trials_made(history.stores.ledger, ground_of("house", data, history.view().bars))
+    assert len(rows) == 3
+    newest = rows[rows["trial_id"] == trial_hash(strategy)]["figures"].iloc[0]
+    assert newest == {"sharpe_per_session": 0.02}
