@@ -124,9 +124,10 @@ def test_probabilities_and_directions_stay_in_their_range() -> None:
         "session": pd.Timestamp("2018-01-02"),
         "direction": 1,
         "outcomes": 80,
+        "outcome_sessions": 70,
         "known_at": pd.Timestamp("2018-01-02 22:00", tz="UTC"),
         **dict.fromkeys(("model_id", "data_hash", "code_version"), "x"),
-        **dict.fromkeys(("probability", "dispersion", "calibrated_probability", "confidence"), 0.5),
+        **dict.fromkeys(("probability", "dispersion", "calibrated_probability", "base_rate", "confidence"), 0.5),
         **dict.fromkeys(("expected_return", "mean_win", "mean_loss", "forecast_volatility"), np.nan),
     }
     validate(conform(pd.DataFrame([row]), SIGNALS), SIGNALS)

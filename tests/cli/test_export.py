@@ -15,8 +15,17 @@ CONTRACT = {
     "bars": ["symbol", "session", "open", "high", "low", "close", "volume", "source", "known_at", "ingested_at"],
     "quarantine": ["symbol", "session", "rule", "field", "value", "source", "known_at", "message"],
     "features": ["session", "symbol", "log_return_1", "log_return_5", "momentum_1", "range_over_close"],
-    "forecasts": ["symbol", "session", "estimator", "probability", "dispersion", "calibrated_probability", "model_id"],
-    "signals": ["symbol", "session", "calibrated_probability", "direction", "data_hash", "code_version", "known_at"],
+    "forecasts": ["symbol", "session", "estimator", "probability", "dispersion", "model_id"],
+    "signals": [
+        "symbol",
+        "session",
+        "calibrated_probability",
+        "base_rate",
+        "direction",
+        "data_hash",
+        "code_version",
+        "known_at",
+    ],
     "positions": ["symbol", "session", "reference_price", "target_quantity", "target_weight", "stop_price"],
     "orders": ["client_order_id", "symbol", "session", "side", "quantity", "status", "reason_code"],
     "fills": ["fill_id", "client_order_id", "symbol", "session", "quantity", "price", "commission_usd", "source"],
@@ -70,7 +79,7 @@ def test_text_formats_keep_every_digit(give, tmp_path, suffix) -> None:
     exact = exported(give, tmp_path, "forecasts").astype({"session": str}).sort_values(keys)
     text = exported(give, tmp_path, "forecasts", suffix=suffix).astype({"session": str}).sort_values(keys)
     assert text["symbol"].tolist() == exact["symbol"].tolist()
-    for column in ("probability", "dispersion", "calibrated_probability"):
+    for column in ("probability", "dispersion"):
         assert text[column].tolist() == exact[column].tolist()
 
 

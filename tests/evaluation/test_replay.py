@@ -12,8 +12,6 @@ from nn_assets.costs.model import cost_model_from
 from nn_assets.errors import DecisionError
 from nn_assets.evaluation.replay import REPLAY_RESET, Replay, replay
 from nn_assets.session.daily_round import Controls, Round, SessionFacts, first_standing, play_session
-from nn_assets.session.forecast_signals import session_signals
-from nn_assets.signals.signals import outcome_statistics
 from tests.session.worlds import SYMBOLS, World, world, world_strategy, yardstick_of
 
 FIRST = 80
@@ -111,11 +109,10 @@ def test_a_latched_breaker_is_reset_in_a_replay_after_the_stated_sessions_only()
 def test_sessions_out_of_order_are_refused() -> None:
     of = world(world_strategy())
     costs = cost_model_from(of.strategy.costs)
-    outcomes = outcome_statistics(of.forecasts.calibrated, of.labels.returns, of.labels.realised_row)
     standing = first_standing(of.strategy, SYMBOLS, of.panel.sessions[FIRST])
     facts = SessionFacts(
         market=of.market.at(FIRST + 1),
-        signals=session_signals(FIRST + 1, SYMBOLS, of.forecasts, outcomes, of.market.volatility),
+        signals=of.signals(FIRST + 1),
     )
     with pytest.raises(DecisionError, match="run the sessions in between"):
         play_session(of.strategy, costs, 252, standing, facts)
@@ -129,10 +126,9 @@ def test_without_a_verdict_the_target_is_flat_and_a_halt_sends_nothing(facts: di
     costs = cost_model_from(of.strategy.costs)
     standing = next(done.standing for done in reversed(played(of, 200).rounds) if done.standing.book.quantity.any())
     row = of.panel.row(standing.session) + 1
-    outcomes = outcome_statistics(of.forecasts.calibrated, of.labels.returns, of.labels.realised_row)
     given = SessionFacts(
         market=of.market.at(row),
-        signals=session_signals(row, SYMBOLS, of.forecasts, outcomes, of.market.volatility),
+        signals=of.signals(row),
         controls=Controls(**{"verdict_allows": True, **facts}),  # type: ignore[arg-type]
     )
     done = play_session(of.strategy, costs, 252, standing, given)
@@ -191,10 +187,9 @@ def after_orders(of: World) -> tuple[int, Replay]:
 
 
 def next_round(of: World, before: Replay, row: int, **controls: object) -> Round:
-    outcomes = outcome_statistics(of.forecasts.calibrated, of.labels.returns, of.labels.realised_row)
     facts = SessionFacts(
         market=of.market.at(row),
-        signals=session_signals(row, SYMBOLS, of.forecasts, outcomes, of.market.volatility),
+        signals=of.signals(row),
         controls=Controls(**{"verdict_allows": True, **controls}),  # type: ignore[arg-type]
     )
     return play_session(of.strategy, cost_model_from(of.strategy.costs), 252, before.standing, facts)
@@ -266,10 +261,9 @@ def test_a_session_without_a_single_price_latches_the_stale_data_breaker_and_ord
     of = world(world_strategy())
     row, before = after_orders(of)
     silent = replace(of.market.at(row), close=np.full(len(SYMBOLS), np.nan))
-    outcomes = outcome_statistics(of.forecasts.calibrated, of.labels.returns, of.labels.realised_row)
     facts = SessionFacts(
         market=silent,
-        signals=session_signals(row, SYMBOLS, of.forecasts, outcomes, of.market.volatility),
+        signals=of.signals(row),
         controls=Controls(verdict_allows=True),
     )
     done = play_session(of.strategy, cost_model_from(of.strategy.costs), 252, before.standing, facts)
@@ -287,10 +281,9 @@ def test_a_leg_whose_counterpart_the_gate_denies_is_not_ordered() -> None:
     row, before = FIRST + place, played(of, FIRST + place)
     jumped = of.market.at(row).previous_close.copy()
     jumped[int(rounds[place].orders.symbol[0])] /= 2.0
-    outcomes = outcome_statistics(of.forecasts.calibrated, of.labels.returns, of.labels.realised_row)
     facts = SessionFacts(
         market=replace(of.market.at(row), previous_close=jumped),
-        signals=session_signals(row, SYMBOLS, of.forecasts, outcomes, of.market.volatility),
+        signals=of.signals(row),
         controls=Controls(verdict_allows=True),
     )
     asked = play_session(of.strategy, cost_model_from(of.strategy.costs), 252, before.standing, facts).orders

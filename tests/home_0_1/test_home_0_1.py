@@ -2,8 +2,7 @@
 
 What the home holds is told in the package's docstring. The figures here are literals: they were read off that home
 when it was made, and nothing that comes later may change them. Of ``nn_assets`` only the command line is imported, so
-that these tests stay as they are while everything behind it moves; the last one alone names where a decision learns
-which code made it.
+that these tests stay as they are while everything behind it moves.
 """
 
 from __future__ import annotations
@@ -231,8 +230,8 @@ def assert_only_kept_on_record(before: dict[str, list[tuple]], after: dict[str, 
     assert all({"verifications", "outcomes"} & set(map(str, row)) for row in added["audit_chain"])
 
 
-# A decision names the code that computed features and forecasts: one decided by other code is refused for that alone.
-def test_a_session_decided_then_is_refused_for_the_code_that_decided_it_and_nothing_changes(home) -> None:
+# What version 0.1 decided followed its own rules: its calibration was the model's, and no decision kept one.
+def test_a_session_decided_then_is_refused_for_the_rules_that_decided_it_and_nothing_changes(home) -> None:
     known = columns(home)
     before = rows(home, known)
     answer = give("run", "--strategy", "house", "--session", DECIDED, "--json")
@@ -242,21 +241,7 @@ def test_a_session_decided_then_is_refused_for_the_code_that_decided_it_and_noth
     (differing,) = re.findall(r"expected (code_version .*?); found (.*?)\. Remedy", message)
     for said in differing:
         # The content is that of the signals too, which name the code as well.
-        assert re.fullmatch(r"code_version '\w+'; content_hash '\w+'", said)
+        assert re.fullmatch(r"code_version '\w+'; content_hash '\w+'; details \{.*\}", said)
+    assert ["'calibration'" in said for said in differing] == [False, True]
     assert_only_kept_on_record(before, rows(home, known))
     assert give("audit", "verify", "--head", HEAD).status == 0
-
-
-def test_decided_again_by_the_code_of_then_the_session_is_alike_and_nothing_changes(home, monkeypatch) -> None:
-    known = columns(home)
-    before = rows(home, known)
-    with reading(home) as connection:
-        ((code,),) = connection.execute(
-            "SELECT DISTINCT code_version FROM decisions WHERE strategy = 'house' AND session LIKE ?", (f"{DECIDED}%",)
-        ).fetchall()
-    monkeypatch.setattr("nn_assets.operations.decisions.records.code_version", lambda: code)
-    answer = give("run", "--strategy", "house", "--session", DECIDED, "--json")
-    assert answer.status == 0, answer.out
-    assert "decided before, and equal" in answer.err
-    assert_only_kept_on_record(before, rows(home, known))
-    assert verified()["ok"]

@@ -30,7 +30,7 @@ def test_a_model_read_back_forecasts_the_same_bits(*, select: bool) -> None:
     pd.testing.assert_frame_equal(stored.validation_forecasts, model.validation_forecasts, check_exact=True)
     assert stored.stationarity == model.stationarity
     assert stored.selection == model.selection
-    assert stored.calibrations == model.calibrations
+    assert stored.logit_scales == model.logit_scales
     assert stored.figures == model.figures
     assert stored.fold == model.fold
 

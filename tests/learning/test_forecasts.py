@@ -24,7 +24,6 @@ def stored_rows() -> pd.DataFrame:
             "estimator": estimator,
             "probability": generator.random(),
             "dispersion": generator.random(),
-            "calibrated_probability": generator.random(),
             "model_id": "m1" if session < pd.Timestamp("2015-03-01") else "m2",
         }
         for session in SESSIONS[10:]
@@ -39,9 +38,10 @@ def test_every_forecast_lands_on_its_symbol_and_session() -> None:
     table = forecasts_from_rows(rows.sample(frac=1.0, random_state=1), SESSIONS, SYMBOLS)
     for row in rows.iloc[::17].to_dict("records"):
         place = SESSIONS.get_loc(row["session"]), SYMBOLS.index(row["symbol"])
-        assert table[row["estimator"]].calibrated[place] == row["calibrated_probability"]
+        assert table[row["estimator"]].probability[place] == row["probability"]
+        assert table[row["estimator"]].dispersion[place] == row["dispersion"]
         assert table.model_ids[place[0]] == row["model_id"]
-    assert np.isnan(table["network"].calibrated[:10]).all()
+    assert np.isnan(table["network"].probability[:10]).all()
     assert table.model_ids[:10] == [None] * 10
 
 

@@ -89,7 +89,7 @@ def test_training_really_happens_and_finds_the_planted_edge() -> None:
     made = forecast(model, cube, slice(model.fold.used_from, cube.bars - SPAN))
     rows = cube.sessions.get_indexer(pd.DatetimeIndex(made["session"]))
     columns = [SYMBOLS.index(symbol) for symbol in made["symbol"]]
-    right = (made["calibrated_probability"].to_numpy() > 0.5) == (labels.targets[rows, columns] == 1.0)
+    right = (made["probability"].to_numpy() > 0.5) == (labels.targets[rows, columns] == 1.0)
     accuracy = {
         name: right[(made["estimator"] == name).to_numpy()].mean() for name in ("network", "linear", "boosting")
     }
@@ -131,7 +131,7 @@ def test_folds_fitted_in_processes_have_the_bits_of_folds_fitted_here() -> None:
     assert here[0] == members_there
 
 
-def test_forecasts_hold_every_estimator_with_spread_and_calibration() -> None:
+def test_forecasts_hold_every_estimator_with_its_spread() -> None:
     cube, _ = tiny_market()
     model = fitted()
     made = forecast(model, cube, months_of_use(model, cube))
@@ -141,7 +141,6 @@ def test_forecasts_hold_every_estimator_with_spread_and_calibration() -> None:
         "estimator",
         "probability",
         "dispersion",
-        "calibrated_probability",
         "model_id",
     ]
     assert made["session"].dtype == "datetime64[ns]"
@@ -236,8 +235,8 @@ def test_figures_tell_what_was_trained_and_how_it_was_judged() -> None:
     for name in ("network", "linear", "boosting"):
         judged = figures["estimators"][name]
         assert judged["validation"]["outcomes"] == figures["samples"]["validation"]
-        assert judged["calibration_after"]["outcomes"] == figures["samples"]["calibration"]
-        assert 0 < judged["calibration_before"]["base_rate"] < 1
+        assert judged["calibration"]["outcomes"] == figures["samples"]["calibration"]
+        assert 0 < judged["calibration"]["base_rate"] < 1
     reference = model.validation_forecasts
     cube, _ = tiny_market()
     assert set(reference["session"]) == set(cube.sessions[model.fold.validation])

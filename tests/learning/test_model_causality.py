@@ -74,9 +74,10 @@ def test_scaler_and_stationarity_are_fitted_on_training_rows_alone(part: str) ->
     assert changed.stationarity == model.stationarity
 
 
-def test_calibration_rows_change_calibration_and_nothing_else() -> None:
+def test_calibration_rows_change_how_a_model_is_judged_and_nothing_else() -> None:
     changed, model = _parts_changed("calibration"), fitted()
-    assert changed.calibrations != model.calibrations
+    assert changed.figures != model.figures
+    assert changed.logit_scales == model.logit_scales
     files, reference = to_files(changed), to_files(model)
     for name in ("weights.safetensors", "baselines.safetensors", "validation.safetensors"):
         assert files[name] == reference[name]

@@ -6,8 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss as sklearn_log_loss
 
 from nn_assets.learning.fold_model import FoldModel
+from nn_assets.learning.inference import forecast
 from nn_assets.learning.model import fit_model
 from nn_assets.learning.refresh import check_refresh
 from tests.learning.tiny import tiny_fold, tiny_market, tiny_strategy
@@ -23,17 +26,29 @@ def pair() -> tuple[FoldModel, FoldModel]:
 
 
 def spoiled(model: FoldModel) -> FoldModel:
-    """The same model, made grossly overconfident."""
-    worse = {
-        name: replace(each, method="temperature", slope=each.slope * 40.0) for name, each in model.calibrations.items()
-    }
-    return replace(model, calibrations=worse)
+    """The same model, whose logits stray forty times as far as on its own validation slice: grossly overconfident."""
+    kept = model.validation_forecasts
+    logits = np.log(kept["probability"] / (1.0 - kept["probability"]))
+    return replace(model, validation_forecasts=kept.assign(probability=1.0 / (1.0 + np.exp(-logits / 40.0))))
+
+
+def turned_round(model: FoldModel) -> FoldModel:
+    """The same model with every weight of its members' last layer negated: it ranks the wrong way."""
+    last = max(name for name in model.estimators.members[0].state if name.endswith("weight")).rsplit(".", 1)[0]
+    members = tuple(
+        replace(
+            member,
+            state={name: np.array(-value if name.startswith(last) else value) for name, value in member.state.items()},
+        )
+        for member in model.estimators.members
+    )
+    return replace(model, model_id="turned", estimators=replace(model.estimators, members=members))
 
 
 def test_a_sound_refit_is_taken(pair: tuple[FoldModel, FoldModel]) -> None:
     cube, labels = tiny_market(last="2013-03-28")
     old, new = pair
-    check = check_refresh(new, old, cube, labels, tolerance=0.5)
+    check = check_refresh(new, old, cube, labels, tolerance=0.5, horizon_sessions=3)
     assert check.accepted
     assert check.candidate_loss is not None
     assert "not worse than" in check.reason
@@ -42,7 +57,7 @@ def test_a_sound_refit_is_taken(pair: tuple[FoldModel, FoldModel]) -> None:
 def test_a_spoiled_refit_is_not_taken(pair: tuple[FoldModel, FoldModel]) -> None:
     cube, labels = tiny_market(last="2013-03-28")
     old, new = pair
-    check = check_refresh(spoiled(new), old, cube, labels, tolerance=0.05)
+    check = check_refresh(spoiled(new), old, cube, labels, tolerance=0.05, horizon_sessions=3)
     assert not check.accepted
     assert check.candidate_loss > check.incumbent_loss * 1.05  # type: ignore[operator]
 
@@ -52,12 +67,39 @@ def test_what_comes_after_the_candidates_use_begins_changes_nothing(pair: tuple[
     long_cube, long_labels = tiny_market(last="2013-03-28")
     cut = new.fold.used_from
     short_cube, short_labels = tiny_market(last=str(long_cube.sessions[cut - 1].date()))
-    one = check_refresh(new, old, long_cube, long_labels, tolerance=0.05)
-    other = check_refresh(new, old, short_cube, short_labels, tolerance=0.05)
+    one = check_refresh(new, old, long_cube, long_labels, tolerance=0.05, horizon_sessions=3)
+    other = check_refresh(new, old, short_cube, short_labels, tolerance=0.05, horizon_sessions=3)
     assert one == other
     assert np.isfinite(one.candidate_loss)  # type: ignore[arg-type]
 
 
 def test_a_model_is_never_compared_with_itself(pair: tuple[FoldModel, FoldModel]) -> None:
     cube, labels = tiny_market()
-    assert check_refresh(pair[0], pair[0], cube, labels, tolerance=0.0).accepted
+    assert check_refresh(pair[0], pair[0], cube, labels, tolerance=0.0, horizon_sessions=3).accepted
+
+
+def test_the_losses_are_those_of_one_calibration_for_both_on_the_newest_slice(
+    pair: tuple[FoldModel, FoldModel],
+) -> None:
+    cube, labels = tiny_market(last="2013-03-28")
+    old, new = pair
+    rows = new.fold.calibration
+    assert rows.start >= old.fold.used_from  # the incumbent was trained on none of them
+    outcome = labels.targets[rows].ravel()
+    scores = []
+    for model in (new, old):
+        kept = model.validation_forecasts.query("estimator == 'network'")["probability"].to_numpy()
+        made = forecast(model, cube, rows, before_use=True)["network"].probability.ravel()
+        of_validation = np.log(kept / (1 - kept))
+        scores.append((np.log(made / (1 - made)) - of_validation.mean()) / of_validation.std())
+    fitted = LogisticRegression(C=np.inf).fit(scores[1][:, None], outcome)
+    losses = [sklearn_log_loss(outcome, fitted.predict_proba(score[:, None])[:, 1]) for score in scores]
+    check = check_refresh(new, old, cube, labels, tolerance=0.05, horizon_sessions=3)
+    # The prior of one effective outcome shrinks the slope a little.
+    assert [check.candidate_loss, check.incumbent_loss] == pytest.approx(losses, abs=2e-3)
+
+
+def test_a_refit_that_ranks_the_wrong_way_is_not_taken(pair: tuple[FoldModel, FoldModel]) -> None:
+    cube, labels = tiny_market(last="2013-03-28")
+    old, new = pair
+    assert not check_refresh(turned_round(new), old, cube, labels, tolerance=0.05, horizon_sessions=3).accepted

@@ -134,7 +134,7 @@ def test_another_forecast_in_the_list_on_record_is_named(half: Path) -> None:
         decided = history.stores.ledger.read("decisions", NAME, session, session).iloc[0]["details"]
         listed = read_forecast_list(history, decided["forecast_list"])
         made = history.stores.lake.read_table(NAME, FORECASTS, listed["2017-05"])
-        made["calibrated_probability"] = 1.0 - made["calibrated_probability"]
+        made["probability"] = 1.0 - made["probability"]
         listed["2017-05"] = history.stores.lake.store(NAME, FORECASTS, made)
         frame = pd.DataFrame(sorted(listed.items()), columns=["month", "address"], dtype="str")
         other = history.stores.lake.store(NAME, "forecast_lists", frame)

@@ -29,6 +29,7 @@ def facts(symbols: int = 4, seed: int = 0, **changes: object) -> DecisionInputs:
         mean_win=np.full(symbols, 0.02),
         mean_loss=np.full(symbols, 0.019),
         outcomes=np.full(symbols, 2000, dtype=np.int64),
+        outcome_sessions=np.full(symbols, 500, dtype=np.int64),
         atr=np.full(symbols, 0.75),
         daily_volatility=np.full(symbols, 0.012),
         adv_usd=np.full(symbols, 5e7),

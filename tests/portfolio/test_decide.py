@@ -18,9 +18,9 @@ from tests.portfolio.facts import COSTS, ONE_NAME, SETTINGS, decided, facts, one
 
 
 def test_each_step_gives_the_size_worked_out_by_hand() -> None:
-    inputs = one(confidence=1.0, outcomes=1500)  # 300 independent: shrunk by 300 / 360
+    inputs = one(confidence=0.8, outcomes=1500)
     found = decided(inputs, ONE_NAME)
-    shrink = 300 / 360
+    shrink = 0.8  # by confidence alone, however many outcomes there are
     gross = shrink * (0.58 * 0.02 - 0.42 * 0.019)
     x = 1e6 / 5e9
     cost = 2 * (6.3e-4 + 0.15 * 0.012 * x**0.5 + 0.03 * 0.012 * x)
@@ -74,6 +74,16 @@ def test_fewer_than_sixty_outcomes_give_no_size_and_close_what_is_held() -> None
     for count, sized in ((59, False), (60, True)):
         found = decided(one(outcomes=count, current_quantity=10.0, calibrated_probability=0.62))
         assert bool(found.target_quantity[0] != 0.0) is sized
+
+
+@pytest.mark.parametrize(("horizon", "needed"), [(1, 60), (10, 60), (15, 90)])
+def test_a_size_needs_sixty_sessions_of_outcomes_and_six_horizons(horizon: int, needed: int) -> None:
+    for sessions, sized in ((needed - 1, False), (needed, True)):
+        inputs = one(outcomes=100_000, outcome_sessions=sessions, horizon_sessions=horizon, confidence=1.0)
+        found = decided(replace(inputs, calibrated_probability=np.array([0.7])))
+        assert bool(found.target_quantity[0] != 0.0) is sized
+        told = steps_frame(found).query("step == 3")["reason"].iloc[0]
+        assert (f"{sessions} sessions have realised outcomes, {needed} are needed" in told) is not sized
 
 
 @pytest.mark.parametrize(

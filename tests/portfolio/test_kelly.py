@@ -13,7 +13,6 @@ from nn_assets.portfolio.kelly import (
     growth_rate,
     kelly_bet,
     kelly_weight,
-    shrinkage,
     shrunk_probability,
 )
 
@@ -60,13 +59,6 @@ def test_shrinking_the_probability_shrinks_the_edge_by_the_same_number(
 ) -> None:
     shrunk = expected_return(shrunk_probability(p, gain, loss, shrink), gain, loss)
     assert float(shrunk) == pytest.approx(shrink * float(expected_return(p, gain, loss)), abs=1e-15)
-
-
-def test_belief_grows_with_independent_outcomes_and_falls_with_disagreement() -> None:
-    assert float(shrinkage(300, 1.0, 5, 60.0)) == pytest.approx(0.5)
-    assert float(shrinkage(300, 0.4, 5, 60.0)) == pytest.approx(0.2)
-    assert float(shrinkage(0, 1.0, 5, 0.0)) == 0.0
-    assert np.isnan(shrinkage(300, np.nan, 5, 60.0))
 
 
 @settings(deadline=None)

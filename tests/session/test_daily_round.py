@@ -63,6 +63,7 @@ def facts(world: Market, book: Book, t: int) -> DecisionInputs:
         symbols=SYMBOLS, session=world.days[t], reference_price=world.close[t],
         calibrated_probability=np.clip(world.probability[t], 0.3, 0.7), confidence=np.full(5, 0.9),
         mean_win=np.full(5, 0.02), mean_loss=np.full(5, 0.019), outcomes=np.full(5, 1000, dtype=np.int64),
+        outcome_sessions=np.full(5, 500, dtype=np.int64),
         atr=(world.high - world.low)[t - 13 : t + 1].mean(axis=0), daily_volatility=returns[-20:].std(axis=0),
         adv_usd=2e6 * world.close[t], trailing_returns=returns, beta=np.ones(5),
         current_quantity=book.quantity, blocked_side=book.blocked_side, equity_usd=book.equity_usd,

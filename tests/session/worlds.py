@@ -12,8 +12,10 @@ from nn_assets.features.labels import Labels, make_labels
 from nn_assets.learning.forecasts import ForecastArrays
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.panel import FIELDS, Panel
+from nn_assets.session.forecast_signals import session_signals
 from nn_assets.session.market_view import MarketView, market_view
 from nn_assets.settings import Strategy
+from nn_assets.signals.signals import SessionSignals, outcome_statistics
 
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD", "EEE")
 
@@ -42,6 +44,14 @@ class World:
         seen = self.market if market is None else market
         return Scene(rows, seen, self.labels, self.forecasts, **changed)  # type: ignore[arg-type]
 
+    def signals(self, row: int) -> SessionSignals:
+        """Signals of a session, from all outcomes realised by it."""
+        horizon, volatility = self.strategy.label.horizon_sessions, self.market.volatility
+        outcomes = outcome_statistics(
+            self.forecasts.probability, self.labels.returns, self.labels.realised_row, volatility, horizon
+        )
+        return session_signals(row, SYMBOLS, self.forecasts, outcomes, volatility, horizon)
+
     def cut(self, rows: int) -> World:
         """The same world, known to ``rows`` rows only."""
         return world(self.strategy, rows, self.forecasts)
@@ -67,9 +77,9 @@ def world(strategy: Strategy, bars: int = 300, forecasts: ForecastArrays | None 
         draw = np.random.default_rng(3)
         side = np.where(draw.random(labels.targets.shape) < 0.6, labels.targets, 1.0 - labels.targets)
         calibrated = np.where(np.isfinite(side), np.where(side > 0.5, 0.6, 0.4), 0.55)
-        forecasts = ForecastArrays(calibrated, np.full(calibrated.shape, 0.02), calibrated)
-    kept = ForecastArrays(forecasts.probability[:bars], forecasts.dispersion[:bars], forecasts.calibrated[:bars])
-    return World(strategy, panel, market_view(panel, strategy.portfolio), labels, kept)
+        spread, half, sure = (np.full(calibrated.shape, value) for value in (0.02, 0.5, 1.0))
+        forecasts = ForecastArrays(calibrated, spread, calibrated, base_rate=half, confidence=sure)
+    return World(strategy, panel, market_view(panel, strategy.portfolio), labels, forecasts.at(slice(bars)))
 
 
 def yardstick_of(scenes: list[Scene]) -> BookTrack:

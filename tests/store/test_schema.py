@@ -21,7 +21,8 @@ from tests.store.rounds import append_round, day_round
 VALUES = {"session": "2018-01-02", "first": "2018-01-01", "last": "2018-12-31", "symbol": "S03"}
 FRAMES = {
     "signals": "symbol session probability dispersion calibrated_probability direction expected_return "
-    "mean_win mean_loss outcomes forecast_volatility confidence model_id data_hash code_version known_at",
+    "mean_win mean_loss outcomes forecast_volatility confidence model_id data_hash code_version known_at "
+    "base_rate outcome_sessions",
     "target_positions": "symbol session reference_price reference_at current_quantity target_quantity "
     "target_weight stop_price known_at",
     "position_steps": "symbol session step rule weight_before weight_after reason",
