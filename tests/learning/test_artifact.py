@@ -83,5 +83,5 @@ def test_no_file_holds_a_pickle() -> None:
         "baselines.safetensors",
         "validation.safetensors",
     }
-    assert json.loads(files["model.json"])["format"] == 1
+    assert json.loads(files["model.json"])["format"] == 2
     assert not any(content.startswith((b"\x80", b"PK")) for content in files.values())
