@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.errors import PublicationError, SettingsError
+from nn_assets.frames import FORECASTS as FORECAST_ROWS
 from nn_assets.frames import INTRADAY_BARS, empty
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.facts.actions import actions_as_of
@@ -142,7 +143,9 @@ def _features(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
 
 def _forecasts(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     lake, name = history.stores.lake, history.strategy.name
-    frame = lake.read_months(name, FORECASTS, list(lake.months(name, FORECASTS)))
+    # Version 0.1 stored calibrated probabilities too, each model's own; those in force stand in the signals.
+    stored = lake.read_months(name, FORECASTS, list(lake.months(name, FORECASTS)))
+    frame = stored[list(FORECAST_ROWS.columns)]
     return frame if moment is None else frame[frame["session"] <= _last_known(history, moment)]
 
 

@@ -38,7 +38,7 @@ market:
   vault_starts: {VAULT}
   live_starts: {LIVE[0]}
 features:
-  names: [log_return_1, log_return_5, momentum_1, range_over_close]
+  names: [log_return_1, log_return_5, momentum_1, close_location]
 label:
   horizon_sessions: 3
   execution: next_open
@@ -48,7 +48,9 @@ learning:
   hidden: 4
   layers: 1
   ensemble: 2
-  maximum_epochs: 2
+  learning_rate: 0.01
+  batch_size: 32
+  maximum_epochs: 3
   patience: 2
   processes: 1
 walk_forward:
@@ -57,6 +59,9 @@ walk_forward:
   calibration_months: 1
   refit_every_months: 3
   minimum_training_rows: 200
+costs:
+  half_spread_bps: 0.5
+  commission_bps: 0.2
 portfolio:
   minimum_outcomes: 20
   shrink_prior_outcomes: 0
@@ -98,9 +103,9 @@ def call(home: Path, *words: object) -> Answer:
 
 def write_bars(folder: Path) -> None:
     """One CSV for each symbol, spelled as vendors do, with one price that cannot be."""
-    delivered = SimulatedSource(calendar="XNYS", history_starts=pd.Timestamp(FIRST).date(), seed=11).bars(
-        tuple(SYMBOLS), pd.Timestamp(FIRST), pd.Timestamp(LAST)
-    )
+    # An edge that close_location shows, so that something is traded once its record is long enough.
+    source = SimulatedSource(calendar="XNYS", history_starts=pd.Timestamp(FIRST).date(), seed=11, planted_rank_ic=0.3)
+    delivered = source.bars(tuple(SYMBOLS), pd.Timestamp(FIRST), pd.Timestamp(LAST))
     folder.mkdir(parents=True)
     for simulated, symbol in SYMBOLS.items():
         bars = delivered[delivered["symbol"] == simulated].drop(columns=["symbol", "source"])

@@ -14,7 +14,7 @@ from tests.cli.conftest import FIRST, LIVE, NEGATIVE, STRATEGY, SYMBOLS, call
 CONTRACT = {
     "bars": ["symbol", "session", "open", "high", "low", "close", "volume", "source", "known_at", "ingested_at"],
     "quarantine": ["symbol", "session", "rule", "field", "value", "source", "known_at", "message"],
-    "features": ["session", "symbol", "log_return_1", "log_return_5", "momentum_1", "range_over_close"],
+    "features": ["session", "symbol", "log_return_1", "log_return_5", "momentum_1", "close_location"],
     "forecasts": ["symbol", "session", "estimator", "probability", "dispersion", "model_id"],
     "signals": [
         "symbol",

@@ -276,7 +276,7 @@ def test_a_cost_model_prices_the_sessions_after_its_own_and_none_before(tmp_path
 def test_a_study_prices_each_session_by_the_cost_model_in_force_on_it(tmp_path: Path) -> None:
     home = tmp_path / "home"
     lived(home, "2016-08-31", late=False)
-    since = pd.Timestamp("2016-07-15")
+    since = pd.Timestamp("2016-08-15")  # sixty sessions of outcomes are realised on 2016-08-01
     shutil.rmtree(home / "reports", ignore_errors=True)
     with living_in(home), open_history(strategy()) as history:
         months = months_between(FIRST_MONTH, LAST_MONTH)

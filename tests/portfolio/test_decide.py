@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -169,17 +168,16 @@ def test_a_limit_cuts_a_position_even_where_the_cut_is_not_worth_its_cost() -> N
 
 
 def test_a_reduction_is_made_only_where_it_is_worth_its_cost() -> None:
-    # A twentieth of Kelly keeps 8.23%; 10% is held; the edge over the horizon is 5.4 bps.
+    # Edge 0.9 x (0.505 x 2% - 0.495 x 1.9%) = 6.26 bps over the horizon; a twentieth of Kelly, edge / (G L), keeps
+    # 8.2%, and 10% is held.
+    kept = 0.05 * 0.9 * (0.505 * 0.02 - 0.495 * 0.019) / (0.02 * 0.019)
     wide = PortfolioSettings(kelly_fraction=0.05, edge_to_weight=1000.0, single_name_limit=0.5)
     held = one(calibrated_probability=0.505, current_quantity=2000.0)
     dear, cheap = COSTS, cost_model_from(CostSettings(half_spread_bps=1.0))  # 6.3 and 2.8 bps to sell
     stays, sold = decide(held, wide, dear), decide(held, wide, cheap)
     assert stays.target_quantity[0] == 2000.0
     assert stays.not_worth[0]
-    even = 0.019 / 0.039
-    p = even + 0.9 * (0.505 - even)
-    bet = p - (1.0 - p) * 0.019 / 0.02
-    assert sold.target_quantity[0] == math.floor(0.05 * bet / 0.019 * 1e6 / 50.0)
+    assert sold.target_quantity[0] == np.floor(kept * 1e6 / 50.0)
     assert "worth less than its cost" in steps_frame(stays)["reason"].iloc[6]
 
 
