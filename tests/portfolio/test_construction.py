@@ -276,14 +276,22 @@ def test_a_name_without_a_price_counts_in_the_net_sum_that_the_others_keep() -> 
 # Bad input
 
 
-@pytest.mark.parametrize("name", [
-    "reference_price", "calibrated_probability", "confidence", "volatility", "daily_volatility", "atr", "adv_usd",
-    "unscaled_quantity", "held_quantity", "short_fee",
-])  # fmt: skip
-@pytest.mark.parametrize("bad", [np.nan, -1.0, np.inf])
+POSITIVE = (
+    "reference_price",
+    "calibrated_probability",
+    "volatility",
+    "daily_volatility",
+    "atr",
+    "adv_usd",
+    "short_fee",
+)
+NUMBERS = (*POSITIVE, "confidence", "unscaled_quantity", "held_quantity")
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"), [*((name, bad) for name in NUMBERS for bad in (np.nan, np.inf)), *((n, -1.0) for n in POSITIVE)]
+)
 def test_a_missing_fact_closes_its_name_and_the_others_are_decided(name: str, bad: float) -> None:
-    if bad == -1.0 and name in {"confidence", "unscaled_quantity", "held_quantity"}:
-        pytest.skip("a number like any other")
     of = inputs(8, short_fee=np.zeros(8))
     values = getattr(of, name).copy()
     values[2] = bad

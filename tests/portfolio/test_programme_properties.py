@@ -95,7 +95,10 @@ def _more_variance(book: Programme, found: Solution, g: np.random.Generator) -> 
 
 
 def _tighter_cap(book: Programme, found: Solution, g: np.random.Generator) -> None:
-    """(b): tightening a name's own cap never raises its size."""
+    """(b): tightening a name's own cap never raises its size, the shared limits as they are.
+
+    A stop further away also uses more of the total risk; a budget that others share can then leave the name more.
+    """
     name = int(np.argmax(np.abs(found.weights)) if g.random() < 0.5 else g.integers(len(book.mean)))
     factor = np.where(np.arange(len(book.mean)) == name, g.random(), 1.0)
     limits = replace(book.limits, lower=book.limits.lower * factor, upper=book.limits.upper * factor)
