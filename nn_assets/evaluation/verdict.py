@@ -335,6 +335,7 @@ class _Judge:
 
     def _said(self, kind: Kind, reason: str, needed: int | None = None) -> Verdict:
         effect = self.figures.smallest_effect
+        ringing = {alarm.name: str(alarm) for alarm in self.figures.alarms}
         allows = self._allows(kind)
         if allows and kind != "edge found":
             reason += f"; trading goes on while the net deflated Sharpe is not below {DEFLATED_SHARPE_KEPT}"
@@ -352,9 +353,7 @@ class _Judge:
             smallest_effect=self.chance + effect.value,
             smallest_effect_derivation=effect.derivation,
             standing={alarm.name: str(alarm) for alarm in self.standing},
-            released=tuple(
-                f"{alarm} ({self.released[alarm.name]})" for alarm in self.figures.alarms if alarm.name in self.released
-            ),
+            released=tuple(f"{ringing.get(name, name)} ({told})" for name, told in self.released.items()),
         )
 
     def _allows(self, kind: Kind) -> bool:

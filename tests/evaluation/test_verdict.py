@@ -333,6 +333,8 @@ def test_a_standing_alarm_comes_before_everything_and_a_release_is_repeated() ->
     assert after.kind == "edge found"
     assert len(after.released) == len(figures.alarms)
     assert all("by ann: planted" in told for told in after.released)
+    quiet = verdict(_figures(_test(0.05, 5.0)), released={"network rank IC": "released 2018-01-02 by ann: planted"})
+    assert quiet.released == ("network rank IC (released 2018-01-02 by ann: planted)",)
     one_left = dict(list(released.items())[1:])
     assert verdict(figures, released=one_left).kind == "leak alarm"
 

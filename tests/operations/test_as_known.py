@@ -19,7 +19,7 @@ import yaml
 
 from nn_assets.arrays import Cube
 from nn_assets.errors import DecisionError, PublicationError, SchemaError
-from nn_assets.evaluation.study import Known, run_study
+from nn_assets.evaluation.study import Known, Terms, run_study
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.market.calendar.sessions import assumed_known_at
 from nn_assets.operations import study as studies
@@ -368,9 +368,9 @@ def test_a_study_in_many_stretches_of_equal_facts_is_the_study_in_one(
     plain = History.stretches
     with living_in(ends_before.home), open_history(strategy()) as history:
         material = studies._material(history, strategy(), LAST_MONTH)
-        whole = run_study(tight(strategy()), 252, material, 3)
+        whole = run_study(tight(strategy()), 252, material, Terms(trials=3))
         monkeypatch.setattr(History, "stretches", split)
-        parts = run_study(tight(strategy()), 252, studies._material(history, strategy(), LAST_MONTH), 3)
+        parts = run_study(tight(strategy()), 252, studies._material(history, strategy(), LAST_MONTH), Terms(trials=3))
     released = [done.session for done in whole.replays["network"].rounds if done.released]
     assert released, "no breaker latched for long enough to be reset"
     for name, track in whole.record.tracks.items():
