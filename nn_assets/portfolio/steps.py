@@ -48,6 +48,7 @@ class Proposal:
 
     direction: IntArray
     complete: BoolArray  # every input is there
+    proven: BoolArray  # its record has the outcomes and the sessions that any size needs
     held: FloatArray  # signed weight now
     kept: FloatArray  # size held on the signal's own side
     probability: FloatArray  # of winning on the signal's side, its edge times confidence
@@ -104,6 +105,7 @@ def propose(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMode
     return Proposal(
         direction=side,
         complete=complete,
+        proven=(inputs.outcomes >= settings.minimum_outcomes) & inputs.evidence,
         held=held,
         # As it would be unscaled: step 7 scales it again, and halving must not compound by the day.
         kept=np.where(np.sign(held) == side, np.abs(held), 0.0) / (scale if scale > 0.0 else 1.0),
@@ -136,8 +138,7 @@ def kelly_size(inputs: DecisionInputs, settings: PortfolioSettings, proposal: Pr
     keepable = kelly_weight(proposal.probability, win, loss, 0.0, fraction)
     opened = np.where(proposal.edge_opened > 0.0, opened, 0.0)
     keepable = np.where(proposal.edge_kept > 0.0, keepable, 0.0)
-    enough = (inputs.outcomes >= settings.minimum_outcomes) & inputs.evidence
-    return np.where(enough, _between(proposal.kept, opened, keepable), 0.0)
+    return np.where(proposal.proven, _between(proposal.kept, opened, keepable), 0.0)
 
 
 def edge_cap(
@@ -184,7 +185,8 @@ def not_worth(inputs: DecisionInputs, costs: CostModel, weights: FloatArray, pro
     Worth is |edge over the horizon x change|. An increase pays spread, commission and impact. A
     reduction is weighed against spread and commission alone: with impact, a more volatile
     instrument would be kept larger for being dearer to sell. What steps 4 to 7 took below the
-    position held is never weighed, nor is leaving a side that the signal has left.
+    position held is never weighed, nor is leaving a side that the signal has left, nor a name whose
+    record does not suffice for a size.
 
     Parameters
     ----------
@@ -199,7 +201,7 @@ def not_worth(inputs: DecisionInputs, costs: CostModel, weights: FloatArray, pro
     parts = costs.parts(order, inputs.adv_usd, inputs.daily_volatility)
     price = parts.half_spread + parts.commission + np.where(size > held, parts.impact, 0.0)
     worth = np.abs(proposal.edge_kept) * inputs.horizon_sessions
-    enough = proposal.complete & (proposal.direction != 0)
+    enough = proposal.complete & proposal.proven & (proposal.direction != 0)
     return same_side & enough & ~forced & (size != held) & ~(worth > price)
 
 
