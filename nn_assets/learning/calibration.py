@@ -32,7 +32,7 @@ _SAME = 1e-9
 # A prior of less is no prior: a record of hits alone would have no finite slope.
 _LEAST_PRIOR_OUTCOMES = 1.0
 _STEPS = 50
-_GRADIENT = 1e-13
+_GRADIENT = 1e-11
 
 
 @dataclass(frozen=True)
@@ -173,42 +173,39 @@ def _evidence(score: FloatArray, targets: FloatArray, known: BoolArray, by_bar: 
 def _logistic(score: FloatArray, aim: FloatArray, weight: FloatArray) -> tuple[float, float]:
     """Intercept and slope, the slope at least 0, of a logistic regression on targets between 0 and 1.
 
-    Newton's method with halved steps; weights sum to 1.
+    Newton's method, a step halved until the gradient is smaller than before; weights sum to 1.
     """
     mean = float(np.sum(weight * aim))
     middle = float(np.sum(weight * score))
     away = score - middle
     place = np.array([float(logit(mean)), 0.0])
-    loss = _weighted_loss(place, away, aim, weight)
+    gradient, bend = _slopes(place, away, aim, weight)
+    if gradient[1] <= 0.0:
+        return float(logit(mean)), 0.0  # the likelihood is concave: its best slope is not above 0 either
     for _ in range(_STEPS):
-        probability = expit(place[0] + place[1] * away)
-        error = weight * (aim - probability)
-        gradient = np.array([np.sum(error), np.sum(error * away)])
-        if np.abs(gradient).max() < _GRADIENT:
+        if np.abs(gradient).max() < _GRADIENT or bend[0, 0] * bend[1, 1] <= bend[0, 1] ** 2:
             break
-        bend = weight * probability * (1.0 - probability)
-        first, both, second = np.sum(bend), np.sum(bend * away), np.sum(bend * away**2)
-        determinant = first * second - both**2
-        if determinant <= 0.0:
-            break  # one score throughout: the record says nothing of a slope
-        step = np.array([second * gradient[0] - both * gradient[1], first * gradient[1] - both * gradient[0]])
-        step /= determinant
+        step = np.linalg.solve(bend, gradient)
         for _ in range(_STEPS):
-            tried = _weighted_loss(place + step, away, aim, weight)
-            if tried <= loss:
+            tried = _slopes(place + step, away, aim, weight)
+            if np.abs(tried[0]).max() < np.abs(gradient).max():
                 break
             step /= 2.0
         else:
             break
-        place, loss = place + step, tried
-    if place[1] <= 0.0:
-        return float(logit(mean)), 0.0
-    return float(place[0] - place[1] * middle), float(place[1])
+        place, (gradient, bend) = place + step, tried
+    return float(place[0] - place[1] * middle), max(float(place[1]), 0.0)
 
 
-def _weighted_loss(place: FloatArray, away: FloatArray, aim: FloatArray, weight: FloatArray) -> float:
-    logits = place[0] + place[1] * away
-    return float(np.sum(weight * (np.logaddexp(0.0, logits) - aim * logits)))
+def _slopes(place: FloatArray, away: FloatArray, aim: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Gradient and negative Hessian of the log likelihood at intercept and slope."""
+    probability = expit(place[0] + place[1] * away)
+    error = weight * (aim - probability)
+    first = weight * probability * (1.0 - probability)
+    second = first * away
+    both = float(np.sum(second))
+    gradient = np.array([np.sum(error), np.sum(error * away)])
+    return gradient, np.array([[np.sum(first), both], [both, np.sum(second * away)]])
 
 
 def _logits(probability: FloatArray) -> FloatArray:

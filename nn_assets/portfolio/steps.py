@@ -48,6 +48,7 @@ class Proposal:
 
     direction: IntArray
     complete: BoolArray  # every input is there
+    proven: BoolArray  # its record has the outcomes and the sessions that any size needs
     start: FloatArray  # signed weight of the unscaled book before
     kept: FloatArray  # its size on the signal's own side
     probability: FloatArray  # of winning on the signal's side, its edge times confidence
@@ -98,6 +99,7 @@ def propose(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMode
     return Proposal(
         direction=side,
         complete=complete,
+        proven=(inputs.outcomes >= settings.minimum_outcomes) & inputs.evidence,
         start=start,
         kept=np.where(np.sign(start) == side, np.abs(start), 0.0),
         probability=believed,
@@ -105,11 +107,6 @@ def propose(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMode
         edge_opened=np.where(usable, (gross - cost) / inputs.horizon_sessions, 0.0),
         cost=cost,
     )
-
-
-def _evidence(inputs: DecisionInputs, settings: PortfolioSettings) -> BoolArray:
-    """Names whose record is long enough, and worth enough independent outcomes, for any size."""
-    return (inputs.outcomes >= settings.minimum_outcomes) & inputs.evidence
 
 
 def _between(kept: FloatArray, opened: FloatArray, keepable: FloatArray) -> FloatArray:
@@ -134,7 +131,7 @@ def kelly_size(inputs: DecisionInputs, settings: PortfolioSettings, proposal: Pr
     keepable = kelly_weight(proposal.probability, win, loss, 0.0, fraction)
     opened = np.where(proposal.edge_opened > 0.0, opened, 0.0)
     keepable = np.where(proposal.edge_kept > 0.0, keepable, 0.0)
-    return np.where(_evidence(inputs, settings), _between(proposal.kept, opened, keepable), 0.0)
+    return np.where(proposal.proven, _between(proposal.kept, opened, keepable), 0.0)
 
 
 def edge_cap(
@@ -169,8 +166,8 @@ def not_worth(
     Worth is |edge over the horizon x change|. An increase pays spread, commission and impact. A
     reduction is weighed against spread and commission alone: with impact, a more volatile
     instrument would be kept larger for being dearer to sell. What steps 4 to 6 took below the size
-    before is never weighed, nor is leaving a side that the signal has left, nor what has too little
-    evidence to be held at all.
+    before is never weighed, nor is leaving a side that the signal has left, nor a name whose
+    record does not suffice for a size.
 
     Parameters
     ----------
@@ -185,7 +182,7 @@ def not_worth(
     parts = costs.parts(order, inputs.adv_usd, inputs.daily_volatility)
     price = parts.half_spread + parts.commission + np.where(size > held, parts.impact, 0.0)
     worth = np.abs(proposal.edge_kept) * inputs.horizon_sessions
-    enough = proposal.complete & (proposal.direction != 0) & _evidence(inputs, settings)
+    enough = proposal.complete & proposal.proven & (proposal.direction != 0)
     return same_side & enough & ~forced & (size != held) & ~(worth > price)
 
 

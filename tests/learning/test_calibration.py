@@ -7,6 +7,7 @@ import pytest
 import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.signal import lfilter
 from scipy.special import expit, logit
 from sklearn.metrics import brier_score_loss
 from sklearn.metrics import log_loss as sklearn_log_loss
@@ -39,10 +40,8 @@ def record(
     ``together`` of their variance is common to all names. Scores are persistent (AR(1) 0.95).
     """
     draw = np.random.default_rng(seed)
-    score = np.empty((sessions, names))
-    score[0] = draw.normal(size=names)
-    for row in range(1, sessions):
-        score[row] = 0.95 * score[row - 1] + np.sqrt(1 - 0.95**2) * draw.normal(size=names)
+    shocks = draw.normal(size=(sessions, names)) * np.r_[1.0, np.full(sessions - 1, np.sqrt(1 - 0.95**2))][:, None]
+    score = lfilter([1.0], [1.0, -0.95], shocks, axis=0)
     common, own = draw.normal(size=(sessions + horizon, 1)), draw.normal(size=(sessions + horizon, names))
     steps = np.cumsum(np.sqrt(together) * common + np.sqrt(1 - together) * own, axis=0)
     noise = (steps[horizon:] - steps[:-horizon]) / np.sqrt(horizon)
@@ -131,11 +130,11 @@ def test_the_slope_of_a_known_truth(horizon: int, names: int, together: float, s
     """Spec section 12: within 0.8 to 1.25 where the prior holds at most a tenth, else between 0 and the true one.
 
     Where outcomes overlap the count of independent ones is an estimate, and with few of them the slope is noisy:
-    the median is over forty records.
+    the median is over forty records (a dozen of the largest, four hundred of one name).
     """
     found = [
         fitted(*record(slope, sessions, names, seed, horizon=horizon, together=together), horizon=horizon)
-        for seed in range(40 if sessions * names < 20_000 else 12)
+        for seed in range({1: 400, 20: 40, 40: 40 if sessions < 1250 else 12}[names])
     ]
     ratio = float(np.median([each.slope for each in found])) / slope
     prior = float(np.median([PRIOR / (PRIOR + each.effective_outcomes) for each in found]))
@@ -143,7 +142,7 @@ def test_the_slope_of_a_known_truth(horizon: int, names: int, together: float, s
     if prior <= 0.10:
         assert 0.8 <= ratio <= 1.25
     else:
-        assert 0.0 <= ratio <= 1.0 + 0.1  # a tenth: forty records say no more
+        assert 0.0 <= ratio <= 1.0
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.2])

@@ -393,7 +393,9 @@ def test_estimators_that_forecast_alike_earn_alike(ends_before: Lived) -> None:
                 for each in material.known():
                     yield replace(each, references=dict.fromkeys(ESTIMATORS, each.references[leader]))
 
-            done = run_study(strategy(), 252, replace(material, forecasts=forecasts, known=known), 3).replays
+            done = run_study(
+                strategy(), 252, replace(material, forecasts=forecasts, known=known), Terms(trials=3)
+            ).replays
             network = done["network"]
             assert any(each.drift is not None and each.drift.statistics for each in network.rounds)
             assert np.nansum(network.track.turnover) > 0.0

@@ -72,8 +72,9 @@ def test_a_position_whose_signal_turned_is_closed_even_when_the_other_side_is_no
 
 def test_fewer_than_sixty_outcomes_give_no_size_and_close_what_is_held() -> None:
     for count, sized in ((59, False), (60, True)):
-        found = decided(one(outcomes=count, current_quantity=10.0, calibrated_probability=0.62))
-        assert bool(found.target_quantity[0] != 0.0) is sized
+        for probability in (0.62, 0.505):  # the second is worth less than the sale costs
+            found = decided(one(outcomes=count, current_quantity=10.0, calibrated_probability=probability))
+            assert bool(found.target_quantity[0] != 0.0) is sized
 
 
 @pytest.mark.parametrize(("horizon", "needed"), [(1, 60), (10, 60), (15, 90)])
