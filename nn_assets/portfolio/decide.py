@@ -107,7 +107,7 @@ def _decided(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMod
         risked = limit_risk(cap(cap(kept, risk_cap), ceiling), distance, settings.risk_total_fraction)
         return apply_limits(risked, context)
 
-    quiet = not_worth(inputs, costs, settings, weights, proposal)
+    quiet = not_worth(inputs, costs, weights, proposal)
     weights[7] = weights[6]
     if quiet.any():
         # What is kept for not being worth its sale must still keep to every limit.

@@ -158,9 +158,7 @@ def controls(inputs: DecisionInputs, settings: PortfolioSettings) -> tuple[Contr
     return strictest(state, breaker, kill_switch_control(inputs.kill_switch)), scale
 
 
-def not_worth(
-    inputs: DecisionInputs, costs: CostModel, settings: PortfolioSettings, weights: FloatArray, proposal: Proposal
-) -> BoolArray:
+def not_worth(inputs: DecisionInputs, costs: CostModel, weights: FloatArray, proposal: Proposal) -> BoolArray:
     """Step 7: changes on the signal's own side that are worth less than their cost.
 
     Worth is |edge over the horizon x change|. An increase pays spread, commission and impact. A
