@@ -168,9 +168,9 @@ def _growing(problem: Problem) -> Answer | None:
     the optimality conditions of the whole problem, which the answer over the names inside then meets. None where
     most names come inside, or where the solver has no answer.
     """
-    opened = problem.start == 0.0
-    inside = ~opened
-    inside[np.argsort(-np.abs(problem.mean), kind="stable")[: _SMALL // 2]] = True
+    inside = problem.start != 0.0
+    ranked = np.argsort(problem.mean, kind="stable")  # both ends: a neutral book needs the best of either side
+    inside[ranked[: _SMALL // 4]] = inside[ranked[-(_SMALL // 4) :]] = True
     iterations = 0
     while 2 * inside.sum() < len(inside):
         answer, prices = _attempt(_part(problem, inside), *_UNITS[0])
@@ -179,10 +179,11 @@ def _growing(problem: Problem) -> Answer | None:
             return None
         weights = np.zeros(len(inside))
         weights[inside] = answer.weights
-        wanted = ~inside & _called_for(problem, weights, prices)
-        if not wanted.any():
+        called = np.where(inside, 0.0, _called_for(problem, weights, prices))
+        if not called.any():
             return Answer(weights, SOLVED, iterations)
-        inside |= wanted
+        most = np.argsort(-called, kind="stable")[: int(inside.sum())]
+        inside[most[called[most] > 0.0]] = True
     return None
 
 
@@ -197,8 +198,8 @@ def _part(problem: Problem, inside: npt.NDArray[np.bool_]) -> Problem:
     )
 
 
-def _called_for(problem: Problem, weights: FloatArray, prices: dict[tuple[str, int], float]) -> npt.NDArray[np.bool_]:
-    """Names at 0 whose slope is beyond what holding them costs."""
+def _called_for(problem: Problem, weights: FloatArray, prices: dict[tuple[str, int], float]) -> FloatArray:
+    """By how much the slope of each name at 0 is beyond what holding it costs; 0 where it is not."""
     common = problem.loadings.T @ weights + problem.exposure
     slope = problem.mean - problem.risk_weight * (problem.loadings @ common) - prices.get(("margin", 0), 0.0)
     for place, net in enumerate(problem.nets):
@@ -207,8 +208,9 @@ def _called_for(problem: Problem, weights: FloatArray, prices: dict[tuple[str, i
     for place, (coefficient, _) in enumerate(problem.sizes):
         cost += prices.get(("size", place), 0.0) * coefficient
     cost += _UNNOTICED * _usual(problem)
-    up = (slope > cost) & (problem.upper > 0.0)
-    return up | ((-slope > cost + problem.short_fee) & (problem.lower < 0.0))
+    up = np.where(problem.upper > 0.0, slope - cost, 0.0)
+    down = np.where(problem.lower < 0.0, -slope - cost - problem.short_fee, 0.0)
+    return np.maximum(np.maximum(up, down), 0.0)
 
 
 def _usual(problem: Problem) -> float:

@@ -396,8 +396,8 @@ def test_without_an_answer_or_with_one_that_breaks_a_limit_the_next_scale_is_tri
     np.testing.assert_allclose(after.weights, before.weights, atol=1e-6)
 
 
-@pytest.mark.parametrize("seed", range(8))
-@pytest.mark.parametrize("kind", ["neutral", "any net", "long only", "margin"])
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("kind", ["neutral", "neutral, falling", "neutral, rising", "any net", "long only", "margin"])
 def test_a_large_book_solved_over_the_names_that_matter_is_the_whole_books(
     seed: int, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -408,12 +408,13 @@ def test_a_large_book_solved_over_the_names_that_matter_is_the_whole_books(
         lower=np.zeros(names) if kind == "long only" else np.full(names, -0.05),
         upper=np.full(names, 0.05),
         sizes=tuple(replace(each, limit=3.0) if kind == "margin" else each for each in book.limits.sizes),
-        nets=(SharedLimit("net", np.ones(names), 0.005 if kind == "neutral" else 3.0), book.limits.nets[1]),
+        nets=(SharedLimit("net", np.ones(names), 0.005 if "neutral" in kind else 3.0), book.limits.nets[1]),
     )
     if kind == "margin":
         limits = replace(limits, nets=limits.nets[:1])
     start = np.where(g.random(names) < 0.05, book.start, 0.0)
-    book = replace(book, limits=limits, start=start, mean=np.abs(book.mean) if kind == "margin" else book.mean)
+    tilt = {"margin": 0.008, "neutral, falling": -0.015, "neutral, rising": 0.015}.get(kind, 0.0)
+    book = replace(book, limits=limits, start=start, mean=book.mean + tilt)
     book = replace(book, financing=replace(book.financing, margin_fee=0.002))
     sizes, attempt = [], conic._attempt
 
@@ -423,9 +424,10 @@ def test_a_large_book_solved_over_the_names_that_matter_is_the_whole_books(
 
     monkeypatch.setattr(conic, "_attempt", counted)
     grown = solve(book)
+    assert max(sizes) < names / 2
     monkeypatch.setattr(conic, "_SMALL", names)
     whole = solve(book)
-    assert sizes[-1] == names > sizes[0]
+    assert sizes[-1] == names
     np.testing.assert_allclose(grown.weights, whole.weights, atol=1e-6)
     assert not grown.fallback
 
@@ -439,7 +441,7 @@ def test_random_books_solved_over_the_names_that_matter_are_the_whole_books(monk
 
     books = [random_book(seed) for seed in range(300)]
     whole = [solve(book).weights for book in books]
-    monkeypatch.setattr(conic, "_SMALL", 2)
+    monkeypatch.setattr(conic, "_SMALL", 4)
     monkeypatch.setattr(conic, "_growing", counted)
     for book, weights in zip(books, whole, strict=True):
         np.testing.assert_allclose(solve(book).weights, weights, atol=1e-6)
