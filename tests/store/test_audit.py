@@ -105,6 +105,8 @@ def test_the_chain_is_the_documented_hash(ledger: Ledger) -> None:
         (["UPDATE orders SET reason_code = '' WHERE symbol = 'S01'"], "row changed", "orders"),
         (["UPDATE signals SET recorded_at = '2017-01-01 00:00:00.000000'"], "row changed", "signals"),
         (["UPDATE signals SET known_at = '2017-01-01 00:00:00.000000'"], "row changed", "signals"),
+        (["UPDATE signals SET base_rate = NULL WHERE symbol = 'S01'"], "row changed", "signals"),
+        (["UPDATE signals SET outcome_sessions = 76 WHERE symbol = 'S01'"], "row changed", "signals"),
         (["UPDATE position_steps SET weight_after = NULL WHERE step = 8"], "row changed", "position_steps"),
         (["UPDATE trading_states SET reasons = '{'"], "row unreadable", "trading_states"),
         (["DELETE FROM holdings WHERE symbol = 'S02'"], "row deleted", "holdings"),

@@ -25,6 +25,7 @@ from tests.store.killed import in_a_child
 from tests.store.rounds import day_round
 
 NEW = {"verifications", "outcomes", "looks", "data_fingerprints"}
+ADDED = ("base_rate", "outcome_sessions")  # to signals, by 0004
 
 
 def make_first_ledger(url: str) -> ChainHead:
@@ -32,14 +33,18 @@ def make_first_ledger(url: str) -> ChainHead:
     engine = open_engine(url)
     with writing(engine, lock_chain=False) as connection:
         command.upgrade(alembic_config(connection), "0001")
+        for name in ADDED:  # only while rows are appended: today's code names every column
+            connection.execute(text(f"ALTER TABLE signals ADD COLUMN {name} DOUBLE PRECISION"))
         for path in _view_files():
             connection.exec_driver_sql(path.read_text(encoding="utf-8"))
     moment = datetime(2018, 1, 2, 22, tzinfo=UTC)
     with writing(engine) as connection:
         transaction = LedgerTransaction(connection, run_id="run", strategy="demo", known_at=moment, recorded_at=moment)
         for table, rows in day_round(symbols=2).items():
-            transaction.append(table, rows)
+            transaction.append(table, [{key: row[key] for key in row if key not in ADDED} for row in rows])
         head = transaction.head
+        for name in ADDED:
+            connection.execute(text(f"ALTER TABLE signals DROP COLUMN {name}"))
     engine.dispose()
     return head
 
@@ -67,6 +72,9 @@ def test_a_ledger_of_the_first_schema_keeps_every_row_and_its_chain(bare_url: st
         assert report.head == head
         assert report.unguarded == ()
         assert report.rows["signals"] == 2
+        assert ledger.read("signals")["base_rate"].isna().all()
+        ledger.append("signals", day_round("2018-01-03", symbols=2)["signals"], run_id="next", strategy="demo")
+        assert ledger.read("signals", "demo", "2018-01-03")["base_rate"].notna().all()
         ledger.append("outcomes", [{"outcome_id": "o", "kind": "run", "name": "j", "outcome": "succeeded"}],
                       run_id="o", strategy="demo")  # fmt: skip
         assert verify(ledger, expected_head=head).ok
@@ -82,7 +90,7 @@ def test_a_ledger_of_a_schema_that_is_not_known_is_refused_and_left_as_it_is(tmp
             connection.commit()
             connection.execute(f"PRAGMA journal_mode = {mode}")
         before = contents(file)
-        with pytest.raises(LedgerError, match=rf"0001, 0002, 0003.*{stamp}.*newer version.*backup"):
+        with pytest.raises(LedgerError, match=rf"0001, 0002, 0003, 0004.*{stamp}.*newer version.*backup"):
             Ledger(f"sqlite:///{file}")
         assert contents(file) == before
         assert list(before) == ["ledger.sqlite"]
@@ -164,8 +172,8 @@ def test_a_migration_killed_anywhere_leaves_the_old_schema_and_run_again_complet
         with closing(sqlite3.connect(file)) as connection:
             there = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             (version,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        assert (version, there & NEW) in (("0001", set()), ("0003", NEW)), step
-        old, new = old + (version == "0001"), new + (version == "0002")
+        assert (version, there & NEW) in (("0001", set()), ("0004", NEW)), step
+        old, new = old + (version == "0001"), new + (version == "0004")
         with Ledger(f"sqlite:///{file}") as ledger:
             assert verify(ledger).head == head
             assert verify(ledger).ok
