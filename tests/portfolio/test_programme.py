@@ -446,3 +446,18 @@ def test_random_books_solved_over_the_names_that_matter_are_the_whole_books(monk
     for book, weights in zip(books, whole, strict=True):
         np.testing.assert_allclose(solve(book).weights, weights, atol=1e-6)
     assert sum(answer is not None for answer in grown) > 15
+
+
+@pytest.mark.parametrize("names", [2, 3])
+def test_the_risk_and_the_margin_of_what_cannot_be_traded_count(names: int) -> None:
+    """Stuck at 0.2 with covariance c to each other: k mu = v w + c (0.2 + the other's w), all others alike."""
+    stuck = np.append(np.nan, np.full(names - 1, 0.02))
+    reach = np.append(0.0, np.full(names - 1, np.inf))
+    limits = Limits(np.full(names, -5.0), np.full(names, 5.0), reach)
+    covariance = FactorCovariance(np.full((names, 1), 0.05), np.full(names, 0.0075))
+    start = np.append(0.2, np.zeros(names - 1))
+    book = small_book(names, mean=stuck, covariance=covariance, limits=limits, start=start)
+    others = (0.5 * 0.02 - 0.0025 * 0.2) / (0.01 + 0.0025 * (names - 2))
+    np.testing.assert_allclose(solve(book).weights[1:], others, atol=1e-7)
+    margin = replace(book, financing=Financing(np.zeros(names), 0.5))
+    assert solve(margin).weights.sum() == pytest.approx(1.0, abs=1e-6)
