@@ -101,11 +101,15 @@ def call(home: Path, *words: object) -> Answer:
     return Answer(found.exit_code, found.stdout, found.stderr)
 
 
+def delivered_bars() -> pd.DataFrame:
+    """A made-up market with an edge that close_location shows, so that there is something to trade."""
+    source = SimulatedSource(calendar="XNYS", history_starts=pd.Timestamp(FIRST).date(), seed=11, planted_rank_ic=0.3)
+    return source.bars(tuple(SYMBOLS), pd.Timestamp(FIRST), pd.Timestamp(LAST))
+
+
 def write_bars(folder: Path) -> None:
     """One CSV for each symbol, spelled as vendors do, with one price that cannot be."""
-    # An edge that close_location shows, so that something is traded once its record is long enough.
-    source = SimulatedSource(calendar="XNYS", history_starts=pd.Timestamp(FIRST).date(), seed=11, planted_rank_ic=0.3)
-    delivered = source.bars(tuple(SYMBOLS), pd.Timestamp(FIRST), pd.Timestamp(LAST))
+    delivered = delivered_bars()
     folder.mkdir(parents=True)
     for simulated, symbol in SYMBOLS.items():
         bars = delivered[delivered["symbol"] == simulated].drop(columns=["symbol", "source"])

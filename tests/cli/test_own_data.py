@@ -16,8 +16,7 @@ import pandas as pd
 import pytest
 
 from nn_assets.errors import SchemaError, SourceError
-from nn_assets.sources.simulated import SimulatedSource
-from tests.cli.conftest import FIRST, LAST, LIVE, NEGATIVE, SYMBOLS, call
+from tests.cli.conftest import FIRST, LIVE, NEGATIVE, SYMBOLS, call, delivered_bars
 from tests.operations.homes import decide, take_in
 from tests.orchestration.conftest import living_in, strategy_of
 
@@ -90,9 +89,7 @@ def test_a_folder_of_csv_files_becomes_published_bars_with_one_row_in_quarantine
     out = tmp_path / "bars.parquet"
     assert call(finished_home, "export", "bars", "--out", out, "-s", "mine").status == 0
     bars = pd.read_parquet(out)
-    delivered = SimulatedSource(calendar="XNYS", history_starts=pd.Timestamp(FIRST).date(), seed=11).bars(
-        tuple(SYMBOLS), pd.Timestamp(FIRST), pd.Timestamp(LAST)
-    )
+    delivered = delivered_bars()
     delivered = delivered.assign(symbol=delivered["symbol"].map(SYMBOLS))
     expected = delivered[
         (delivered["session"] < "2016-05-02")
