@@ -111,7 +111,8 @@ def untold_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "path": str(home / "bars.parquet"),
         "actions_path": str(home / "actions.csv"),
     }
-    write_strategy(home, source=source, market={"history_ends": None})
+    # Relative, so that some are held long: a short cannot gain nine tenths by a split that nobody told.
+    write_strategy(home, source=source, market={"history_ends": None}, label={"kind": "direction_relative"})
     with living_in(home):
         with at("2017-06-20 22:00"):
             homes.take_in(strategy_of())
