@@ -197,6 +197,19 @@ def _market_label(strategy: Strategy) -> str:
     return "Simulated market" if strategy.source.kind == "simulator" else "Real bars"
 
 
+def _answer_notices(done: Round) -> list[str]:
+    """Say that the session's programme had no answer, or which limits its book exceeds and why."""
+    answer = done.decision.answer
+    if answer is None:
+        return []
+    told = []
+    if answer.no_answer is not None:
+        told.append(f"The programme had no answer ({answer.no_answer}): nothing was opened or enlarged on this session.")
+    if answer.exceeded:
+        told.append(f"Over {', '.join(answer.exceeded)}: what cannot be traded today is more than the limit.")
+    return told
+
+
 def _net_notices(strategy: Strategy, state: Mapping[str, Any]) -> list[str]:
     """Say that a stop left one leg of a balanced book alone overnight; the orders below bring it back."""
     net, limit = float(state["net_fraction"]), strategy.portfolio.net_limit
@@ -311,6 +324,7 @@ def write_daily_page(
         verdict=provenance["verdict"] if provenance["verdict"] != "None" else "",
         plots=plots,
         notices=[
+            *_answer_notices(done),
             *_net_notices(strategy, frames["portfolio_states"].iloc[0]),
             *_late_notices(strategy, done),
             *_alarm_notices(history, done),

@@ -25,6 +25,7 @@ __all__ = [
     "Proposal",
     "controls",
     "edge_cap",
+    "enough_evidence",
     "kelly_size",
     "not_worth",
     "propose",
@@ -107,7 +108,7 @@ def propose(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMode
     )
 
 
-def _evidence(inputs: DecisionInputs, settings: PortfolioSettings) -> BoolArray:
+def enough_evidence(inputs: DecisionInputs, settings: PortfolioSettings) -> BoolArray:
     """Names whose record is long enough, and worth enough independent outcomes, for any size."""
     return (inputs.outcomes >= settings.minimum_outcomes) & inputs.evidence
 
@@ -134,7 +135,7 @@ def kelly_size(inputs: DecisionInputs, settings: PortfolioSettings, proposal: Pr
     keepable = kelly_weight(proposal.probability, win, loss, 0.0, fraction)
     opened = np.where(proposal.edge_opened > 0.0, opened, 0.0)
     keepable = np.where(proposal.edge_kept > 0.0, keepable, 0.0)
-    return np.where(_evidence(inputs, settings), _between(proposal.kept, opened, keepable), 0.0)
+    return np.where(enough_evidence(inputs, settings), _between(proposal.kept, opened, keepable), 0.0)
 
 
 def edge_cap(
@@ -185,7 +186,7 @@ def not_worth(
     parts = costs.parts(order, inputs.adv_usd, inputs.daily_volatility)
     price = parts.half_spread + parts.commission + np.where(size > held, parts.impact, 0.0)
     worth = np.abs(proposal.edge_kept) * inputs.horizon_sessions
-    enough = proposal.complete & (proposal.direction != 0) & _evidence(inputs, settings)
+    enough = proposal.complete & (proposal.direction != 0) & enough_evidence(inputs, settings)
     return same_side & enough & ~forced & (size != held) & ~(worth > price)
 
 
