@@ -204,7 +204,9 @@ def _answer_notices(done: Round) -> list[str]:
         return []
     told = []
     if answer.no_answer is not None:
-        told.append(f"The programme had no answer ({answer.no_answer}): nothing was opened or enlarged on this session.")
+        told.append(
+            f"The programme had no answer ({answer.no_answer}): nothing was opened or enlarged on this session."
+        )
     if answer.exceeded:
         told.append(f"Over {', '.join(answer.exceeded)}: what cannot be traded today is more than the limit.")
     return told
