@@ -121,13 +121,14 @@ def test_a_reduction_halves_the_book_on_the_session_it_begins_and_it_comes_back(
     of = world(strategy_of("alone"))
 
     def monitor(row: int) -> DriftReport:
-        asks = row == 100
+        asks = 100 <= row < 140
         asking = DriftStatistic("prediction", "forecast", 0.2, 0.3, 0.0, drifted=False, asks_retraining=asks)
         return DriftReport(of.panel.sessions[row], (asking,), np.nan, 1.0, (), "", "old" if row < 140 else "new")
 
     plain, reduced = played(of).rounds, played(of, monitor=monitor).rounds
     target = np.array([[np.abs(done.decision.target_weight).sum() for done in each] for each in (plain, reduced)])
-    ratio = dict(zip(range(FIRST, LAST), target[1] / target[0], strict=True))
+    assert (target[0, 100 - FIRST :] > 0.05).all()
+    ratio = dict(zip(range(100, LAST), target[1, 100 - FIRST :] / target[0, 100 - FIRST :], strict=True))
     states = {FIRST + place: done.decision.inputs.trading_state for place, done in enumerate(reduced)}
     assert {row for row, state in states.items() if state == "REDUCE_SIZE"} == set(range(101, 140))
     assert ratio[100] == 1.0
