@@ -41,6 +41,7 @@ def construction_inputs(inputs: DecisionInputs, settings: PortfolioSettings) -> 
             session=inputs.session,
         )
     count = len(inputs.symbols)
+    returns = facts.returns if facts.members is None else np.where(facts.members, facts.returns, np.nan)
     return ConstructionInputs(
         symbols=inputs.symbols,
         session=inputs.session,
@@ -54,7 +55,7 @@ def construction_inputs(inputs: DecisionInputs, settings: PortfolioSettings) -> 
         stop_price=np.full(count, np.nan) if inputs.stop_price is None else inputs.stop_price,
         adv_usd=inputs.adv_usd,
         market_beta=inputs.beta,
-        covariance=factor_covariance(facts.returns, inputs.horizon_sessions, settings.covariance_sessions),
+        covariance=factor_covariance(returns, inputs.horizon_sessions, settings.covariance_sessions),
         unscaled_quantity=inputs.start_quantity,
         held_quantity=inputs.current_quantity,
         blocked_side=inputs.blocked_side,

@@ -33,10 +33,11 @@ class ProgrammeFacts:
     label_volatility: FloatArray  # forecast per session of the return that the label is made of, fraction
     outcome_slope: float  # beta = 1 / f(0)
     change_share: float  # q
-    returns: FloatArray  # (covariance sessions, symbols), session returns, fraction
+    returns: FloatArray  # (at most covariance sessions, symbols), session returns, fraction
     relative: bool  # label less the cross-section's median
     short_fee: float  # over the horizon, fraction of the short's value
     margin_fee: float  # over the horizon, fraction of what is borrowed
+    members: BoolArray | None = None  # of the universe: nobody else's returns count; None: everyone
 
 
 @dataclass(frozen=True, eq=False)

@@ -92,11 +92,6 @@ class MarketView:
         median[enough, 0] = np.nanmedian(judged[enough], axis=1)
         return ewma_volatility(self.returns - median)
 
-    def trailing_returns_of_members(self, row: int, sessions: int) -> FloatArray:
-        """Returns of the last sessions up to ``row``, (at most sessions, symbols); NaN for who is no member at it."""
-        latest = self.returns[max(0, row + 1 - sessions) : row + 1]
-        return latest if self.candidates is None else np.where(self.candidates[row], latest, np.nan)
-
     def at(self, row: int) -> SessionMarket:
         """What session ``row`` shows."""
         panel = self.panel

@@ -33,13 +33,14 @@ class ProgrammeWatch:
 
     def at(self, row: int) -> ProgrammeFacts:
         """What session ``row`` knows."""
-        told = self.record.at(row)
+        told, market = self.record.at(row), self.market
         return ProgrammeFacts(
             base_rate=self.base_rate[row],
             label_volatility=self.record.volatility[row],
             outcome_slope=told.outcome_slope,
             change_share=told.change_share,
-            returns=self.market.trailing_returns_of_members(row, self.covariance_sessions),
+            returns=market.returns[max(0, row + 1 - self.covariance_sessions) : row + 1],
+            members=None if market.candidates is None else market.candidates[row],
             relative=self.record.relative,
             short_fee=self.short_fee,
             margin_fee=self.margin_fee,

@@ -196,6 +196,23 @@ def test_no_answer_of_the_solver_is_said_and_opens_nothing(monkeypatch: pytest.M
     assert steps_frame(found)["reason"].str.contains("nothing is opened or enlarged").sum() == NAMES
 
 
+def test_who_is_no_member_says_nothing_of_the_others_to_the_bit() -> None:
+    p, whole = given(2).calibrated_probability.copy(), given(2)
+    p[[3, 8]] = np.nan
+    members = np.isfinite(p)
+    facts_told = whole.programme
+    assert facts_told is not None
+    wild = np.where(members, facts_told.returns, 9.0 * facts_told.returns + 0.01)
+    told = [
+        decided(given(2, calibrated_probability=p, known={"members": members, "returns": returns}))
+        for returns in (facts_told.returns, wild)
+    ]
+    assert told[0].weights.tobytes() == told[1].weights.tobytes()
+    assert (told[0].target_quantity != 0.0).sum() >= 6
+    counted = decided(given(2, calibrated_probability=p, known={"returns": wild}))
+    assert counted.weights.tobytes() != told[0].weights.tobytes()
+
+
 def test_the_programme_without_its_facts_is_refused() -> None:
     with pytest.raises(DecisionError, match="construction per_name"):
         decided(replace(given(), programme=None))

@@ -104,13 +104,3 @@ def test_the_volatility_beside_the_median_knows_of_no_stranger_and_of_no_later_s
     few = belongs()
     few[:, 4] = False
     assert np.isnan(market_view(PANEL, SETTINGS, few).relative_volatility[:JOINED]).all()
-
-
-def test_trailing_returns_are_those_of_the_sessions_members_alone() -> None:
-    found = market_view(PANEL, SETTINGS, belongs())
-    told = found.trailing_returns_of_members(JOINED - 1, 120)
-    assert told.shape == (120, 7)
-    assert np.isnan(told[:, [FUTURE, STRANGER]]).all()
-    np.testing.assert_array_equal(told[:, MEMBERS], found.returns[JOINED - 120 : JOINED, MEMBERS])
-    assert np.isfinite(found.trailing_returns_of_members(JOINED, 120)[:, FUTURE]).all()
-    assert found.trailing_returns_of_members(3, 120).shape == (4, 7)
