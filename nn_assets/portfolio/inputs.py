@@ -33,6 +33,7 @@ class ProgrammeFacts:
     label_volatility: FloatArray  # forecast per session of the return that the label is made of, fraction
     outcome_slope: float  # beta = 1 / f(0)
     change_share: float  # q
+    autocorrelation: float  # rho_h of the forecasts; NaN: too few
     returns: FloatArray  # (at most covariance sessions, symbols), session returns, fraction
     relative: bool  # label less the cross-section's median
     short_fee: float  # over the horizon, fraction of the short's value

@@ -39,6 +39,7 @@ class ProgrammeWatch:
             label_volatility=self.record.volatility[row],
             outcome_slope=told.outcome_slope,
             change_share=told.change_share,
+            autocorrelation=told.autocorrelation,
             returns=market.returns[max(0, row + 1 - self.covariance_sessions) : row + 1],
             members=None if market.candidates is None else market.candidates[row],
             relative=self.record.relative,

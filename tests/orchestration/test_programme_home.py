@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -89,3 +90,16 @@ def test_a_session_without_an_answer_says_so_on_record_and_on_its_page(
     states = recorded(home, "portfolio_states").set_index("session")["breaker"]
     assert states[NEXT] == "no_answer"
     assert "The programme had no answer (broken): nothing was opened or enlarged on this session." in page
+    assert "below half the forecasts' half-life" not in page
+
+
+def test_a_horizon_below_half_the_forecasts_half_life_is_a_warning_on_the_page(home: Path) -> None:
+    (done,) = homes.decide(strategy_of(), SESSIONS[:1])
+    inputs = done.round.decision.inputs
+    assert inputs.programme is not None
+    lasting = replace(inputs, programme=replace(inputs.programme, autocorrelation=0.9))
+    told = replace(done.round, decision=replace(done.round.decision, inputs=lasting))
+    with open_history(strategy_of()) as history:
+        page = write_daily_page(history, told, done.frames, done.provenance, None).read_text("utf-8")
+    assert "The label&#39;s horizon of 3 sessions is below half" in page
+    assert "correlate 0.90 with themselves" in page

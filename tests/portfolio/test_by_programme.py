@@ -32,6 +32,7 @@ def given(seed: int = 0, known: dict[str, object] | None = None, **changes: obje
         label_volatility=np.full(NAMES, 0.011),
         outcome_slope=2.3,
         change_share=0.7,
+        autocorrelation=0.825,
         returns=(market + g.normal(0.0, 0.01, (150, NAMES)))[-120:],
         relative=False,
         short_fee=0.0001,

@@ -51,6 +51,7 @@ def test_every_fact_is_of_its_own_source_and_fees_are_over_the_horizon(kind: str
     assert facts.label_volatility.tobytes() == expected[ROW].tobytes()
     assert np.array_equal(facts.base_rate, np.full(5, 0.5))
     assert 1.5 < facts.outcome_slope < 3.5
+    assert abs(facts.autocorrelation) < 0.15
     assert facts.change_share == 1.0  # forecasts drawn anew each session
 
 
@@ -66,6 +67,7 @@ def test_a_history_that_ends_here_knows_the_same_bits(kind: str) -> None:
         for name in ("base_rate", "label_volatility", "returns"):
             assert getattr(mine, name).tobytes() == getattr(theirs, name).tobytes(), name
         assert mine.outcome_slope.hex() == theirs.outcome_slope.hex()
+        assert repr(mine.autocorrelation) == repr(theirs.autocorrelation)
         assert mine.change_share.hex() == theirs.change_share.hex()
 
 
