@@ -9,12 +9,14 @@ import pytest
 
 from nn_assets.costs.model import cost_model_from
 from nn_assets.evaluation.replay import Replay, replay
+from nn_assets.market.panel import FIELDS
 from nn_assets.oversight.drift import DriftReport, DriftStatistic
 from nn_assets.portfolio import conic
 from nn_assets.portfolio.book import Book
 from nn_assets.portfolio.records import book_from_records, book_remainder, holdings_frame, state_row
 from nn_assets.portfolio.trace import steps_frame
 from nn_assets.session.daily_round import Round
+from nn_assets.session.market_view import market_view
 from nn_assets.settings import Strategy
 from tests.session.worlds import SYMBOLS, World, world, world_strategy
 
@@ -178,3 +180,45 @@ def test_a_name_without_forecasts_is_never_held_and_the_others_are() -> None:
     assert not targets[:, 2].any()
     assert (np.delete(targets, 2, axis=1) != 0.0).mean() > 0.5
     assert len(SYMBOLS) == 5
+
+
+def test_a_member_that_leaves_is_sold_and_the_others_trade_on() -> None:
+    of, left = world(strategy_of("alone")), 150
+    place = int(np.abs(played(of, left).rounds[-1].decision.target_quantity).argmax())
+    belongs = np.ones(of.panel.close.shape, dtype=np.bool_)
+    belongs[left:, place] = False
+    gone = of.forecasts.at(slice(None))
+    for name in ("probability", "dispersion", "calibrated", "base_rate", "confidence"):
+        gone = replace(gone, **{name: np.where(belongs, getattr(gone, name), np.nan)})
+    market = market_view(of.panel, of.strategy.portfolio, belongs)
+    scene = replace(of.scene(range(FIRST, 180), market), forecasts=gone)
+    rounds = replay(of.strategy, cost_model_from(of.strategy.costs), 252, [scene]).rounds
+    targets = np.array([done.decision.target_quantity for done in rounds])
+    assert targets[left - 1 - FIRST, place] != 0.0
+    assert not targets[left - FIRST :, place].any()
+    assert rounds[left + 3 - FIRST].standing.book.quantity[place] == 0.0
+    assert (np.delete(targets[left - FIRST :], place, axis=1) != 0.0).mean() > 0.5
+
+
+def test_a_name_that_is_not_quoted_for_three_sessions_keeps_its_shares_and_its_place_in_every_sum() -> None:
+    of, first = world(strategy_of("relative")), 150
+    before = played(of, first).rounds[-1]
+    place = int(np.abs(before.decision.target_quantity).argmax())
+    fields = {name: getattr(of.panel, name).copy() for name in FIELDS}
+    for array in fields.values():
+        array[first : first + 3, place] = np.nan
+    panel = replace(of.panel, **fields)
+    market = market_view(panel, of.strategy.portfolio)
+    scene = of.scene(range(FIRST, 170), market)
+    rounds = replay(of.strategy, cost_model_from(of.strategy.costs), 252, [scene]).rounds
+    silent = rounds[first - FIRST : first + 3 - FIRST]
+    held = before.standing.book.quantity[place]
+    for done in silent:
+        assert done.decision.target_quantity[place] == done.standing.book.quantity[place]
+        assert done.decision.target_weight[place] == 0.0
+        stuck = float(done.decision.inputs.stuck_weight.sum())
+        largest = np.nanmax(done.decision.inputs.reference_price) / done.state.equity_usd
+        assert abs(float(done.decision.target_weight.sum()) + stuck) <= max(0.005, largest) + 1e-9
+    assert held != 0.0
+    after = rounds[first + 4 - FIRST :]
+    assert any(done.decision.target_quantity[place] != silent[0].decision.target_quantity[place] for done in after)

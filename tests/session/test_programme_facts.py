@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from nn_assets.session.daily_round import SessionFacts, _leaning
 from nn_assets.session.market_view import market_view
 from nn_assets.session.programme_facts import ProgrammeWatch, programme_watch
 from nn_assets.settings import Strategy
@@ -81,3 +84,28 @@ def test_members_are_those_of_the_session() -> None:
     assert facts.members is not None
     assert facts.members.tolist() == [True, True, True, False, True]
     assert np.isfinite(facts.returns).all()  # nothing is copied; who is no member is left out where it is read
+
+
+@pytest.mark.parametrize("premium", [False, True])
+def test_the_side_that_lifts_a_block_is_that_of_the_return_expected(premium: bool) -> None:
+    """A base rate of 0.52: p 0.51 is on the long side of one half, and on the short side of what is expected."""
+    of = world(strategy_of("direction", hold_premium=premium))
+    of = replace(of, forecasts=replace(of.forecasts, base_rate=np.full(of.panel.close.shape, 0.52)))
+    watch = watch_of(of)
+    assert watch is not None
+    p = np.array([0.51, 0.53, 0.49, 0.52, np.nan])
+    signals = replace(of.signals(ROW), calibrated_probability=p)
+    leaning = _leaning(of.strategy, SessionFacts(of.market.at(ROW), signals, programme=watch.at(ROW)))
+    expected = [1, 1, -1, 1, np.nan] if premium else [-1, 1, -1, 0, np.nan]
+    np.testing.assert_array_equal(np.sign(leaning - 0.5), expected)
+    assert _leaning(of.strategy, SessionFacts(of.market.at(ROW), signals)) is p
+
+
+def test_the_side_of_a_relative_label_is_beside_the_other_names() -> None:
+    of = world(strategy_of("direction_relative"))
+    watch = watch_of(of)
+    assert watch is not None
+    signals = replace(of.signals(ROW), calibrated_probability=np.array([0.51, 0.56, 0.56, 0.56, 0.56]))
+    leaning = _leaning(of.strategy, SessionFacts(of.market.at(ROW), signals, programme=watch.at(ROW)))
+    assert leaning[0] < 0.5
+    assert (leaning[1:] > 0.5).sum() >= 2
