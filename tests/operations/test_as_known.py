@@ -19,7 +19,7 @@ import yaml
 
 from nn_assets.arrays import Cube
 from nn_assets.errors import DecisionError, PublicationError, SchemaError
-from nn_assets.evaluation.study import Known, run_study
+from nn_assets.evaluation.study import Known, Terms, run_study
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.market.calendar.sessions import assumed_known_at
 from nn_assets.operations import study as studies
@@ -368,9 +368,9 @@ def test_a_study_in_many_stretches_of_equal_facts_is_the_study_in_one(
     plain = History.stretches
     with living_in(ends_before.home), open_history(strategy()) as history:
         material = studies._material(history, strategy(), LAST_MONTH)
-        whole = run_study(tight(strategy()), 252, material, 3)
+        whole = run_study(tight(strategy()), 252, material, Terms(3))
         monkeypatch.setattr(History, "stretches", split)
-        parts = run_study(tight(strategy()), 252, studies._material(history, strategy(), LAST_MONTH), 3)
+        parts = run_study(tight(strategy()), 252, studies._material(history, strategy(), LAST_MONTH), Terms(3))
     released = [done.session for done in whole.replays["network"].rounds if done.released]
     assert released, "no breaker latched for long enough to be reset"
     for name, track in whole.record.tracks.items():
@@ -393,7 +393,7 @@ def test_estimators_that_forecast_alike_earn_alike(ends_before: Lived) -> None:
                 for each in material.known():
                     yield replace(each, references=dict.fromkeys(ESTIMATORS, each.references[leader]))
 
-            done = run_study(strategy(), 252, replace(material, forecasts=forecasts, known=known), 3).replays
+            done = run_study(strategy(), 252, replace(material, forecasts=forecasts, known=known), Terms(3)).replays
             network = done["network"]
             assert any(each.drift is not None and each.drift.statistics for each in network.rounds)
             assert np.nansum(network.track.turnover) > 0.0
