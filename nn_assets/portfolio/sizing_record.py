@@ -39,6 +39,7 @@ class SizingRecord:
     Attributes
     ----------
     probability : out-of-sample forecasts before calibration, which hang on no later one; NaN: none
+    score : the same as logits in units of their own model, so that no change of model counts as one of the forecast
     label_returns : the label's own return, fraction, already less its threshold; NaN: no label
     realised_row : (bars,), first row at which the label of each row is known; negative: never
     volatility : forecast per session of the return that the label is made of, fraction
@@ -53,6 +54,7 @@ class SizingRecord:
     """
 
     probability: FloatArray
+    score: FloatArray
     label_returns: FloatArray
     realised_row: IntArray
     volatility: FloatArray
@@ -62,13 +64,13 @@ class SizingRecord:
     _known: dict[int, RecordFacts] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        wide = [each.shape for each in (self.probability, self.label_returns, self.volatility)]
+        wide = [each.shape for each in (self.probability, self.score, self.label_returns, self.volatility)]
         long = [each.shape for each in (self.realised_row, self.effective_outcomes)]
         if len(set(wide)) != 1 or any(each != wide[0][:1] for each in long):
             raise SchemaError(
-                expected="forecasts, returns and volatilities of one shape (bars, symbols), the rest of shape (bars,)",
+                expected="all of one shape (bars, symbols), realised rows and effective outcomes of shape (bars,)",
                 found=f"{wide}, {long}",
-                remedy="align the five on one session axis",
+                remedy="align the six on one session axis",
             )
 
     def at(self, row: int) -> RecordFacts:
@@ -86,19 +88,19 @@ class SizingRecord:
             outcomes = self.label_returns[until] / (self.volatility[until] * np.sqrt(self.horizon_sessions))
         told = outcomes[there & np.isfinite(outcomes)]
         slope = outcome_slope(told, float(self.effective_outcomes[anchor]))
-        rho = forecast_autocorrelation(self.probability[:anchor], self.horizon_sessions, relative=self.relative)
+        rho = forecast_autocorrelation(self.score[:anchor], self.horizon_sessions, relative=self.relative)
         return RecordFacts(slope, rho, change_share(rho))
 
 
-def forecast_autocorrelation(probability: FloatArray, horizon_sessions: int, *, relative: bool = False) -> float:
+def forecast_autocorrelation(score: FloatArray, horizon_sessions: int, *, relative: bool = False) -> float:
     """Return rho_h: the correlation of a name's forecast with itself h sessions later, pooled over names.
 
     A level that a name or the market keeps counts: it keeps a position, too.
 
     Parameters
     ----------
-    probability : ndarray, shape (bars, symbols)
-        NaN: no forecast.
+    score : ndarray, shape (bars, symbols)
+        Forecasts in one unit throughout. NaN: no forecast.
     relative : bool
         Whether only what lies beside the session's mean counts.
 
@@ -107,7 +109,7 @@ def forecast_autocorrelation(probability: FloatArray, horizon_sessions: int, *, 
     float
         NaN with pairs in fewer than 60 sessions, or without variance.
     """
-    signal = probability - _mean_over_symbols(probability)[:, None] if relative else probability
+    signal = score - _mean_over_symbols(score)[:, None] if relative else score
     before, after = signal[:-horizon_sessions], signal[horizon_sessions:]
     both = np.isfinite(before) & np.isfinite(after)
     if int(both.any(axis=1).sum()) < FEWEST_SESSIONS:

@@ -79,6 +79,7 @@ def programme_watch(
     volatility = market.relative_volatility if relative else market.volatility
     record = SizingRecord(
         probability=forecasts.probability,
+        score=forecasts.score,
         label_returns=labels.returns,
         realised_row=labels.realised_row,
         volatility=volatility[: len(labels.returns)],

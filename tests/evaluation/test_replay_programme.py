@@ -171,7 +171,7 @@ def test_no_answer_latches_an_alarm_that_takes_nothing_off_a_size_and_survives_i
 def test_a_name_without_forecasts_is_never_held_and_the_others_are() -> None:
     of = world(strategy_of("alone"))
     gone = of.forecasts.at(slice(None))
-    for name in ("probability", "dispersion", "calibrated", "base_rate", "confidence"):
+    for name in ("probability", "dispersion", "calibrated", "base_rate", "confidence", "score"):
         array = getattr(gone, name).copy()
         array[:, 2] = np.nan
         gone = replace(gone, **{name: array})
@@ -188,7 +188,7 @@ def test_a_member_that_leaves_is_sold_and_the_others_trade_on() -> None:
     belongs = np.ones(of.panel.close.shape, dtype=np.bool_)
     belongs[left:, place] = False
     gone = of.forecasts.at(slice(None))
-    for name in ("probability", "dispersion", "calibrated", "base_rate", "confidence"):
+    for name in ("probability", "dispersion", "calibrated", "base_rate", "confidence", "score"):
         gone = replace(gone, **{name: np.where(belongs, getattr(gone, name), np.nan)})
     market = market_view(of.panel, of.strategy.portfolio, belongs)
     scene = replace(of.scene(range(FIRST, 180), market), forecasts=gone)

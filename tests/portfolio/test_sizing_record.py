@@ -24,7 +24,7 @@ def record(bars: int = 400, symbols: int = 6, seed: int = 0, **changes: object) 
     volatility = g.uniform(0.01, 0.02, (bars, symbols))
     volatility[g.random((bars, symbols)) < 0.05] = np.nan
     facts = {
-        "probability": probability, "label_returns": returns, "realised_row": np.arange(bars) + H + 1,
+        "probability": probability, "score": 20.0 * (probability - 0.5), "label_returns": returns, "realised_row": np.arange(bars) + H + 1,
         "volatility": volatility, "effective_outcomes": 1.7 * np.arange(bars, dtype=np.float64), "horizon_sessions": H,
     }  # fmt: skip
     return SizingRecord(**{**facts, **changes})  # type: ignore[arg-type]
@@ -49,8 +49,9 @@ def by_hand(of: SizingRecord, row: int) -> tuple[float, float]:
         b = (high - low) / 1.3489795003921634 * n ** (-1.0 / 9.0)
         heights = [(3 - (x / b) ** 2) / 2 * math.exp(-0.5 * (x / b) ** 2) * prior / b for x in z]
         slope = (n + 60.0) / (n * max(sum(heights) / len(z), 0.0) + 60.0 * prior)
-    told = p - np.array([[np.mean(row[np.isfinite(row)]) if np.isfinite(row).any() else np.nan] for row in p])
-    x = told if of.relative else p
+    s = of.score
+    told = s - np.array([[np.mean(row[np.isfinite(row)]) if np.isfinite(row).any() else np.nan] for row in s])
+    x = told if of.relative else s
     pairs = [(x[t, i], x[t + H, i]) for t in range(anchor - H) for i in range(p.shape[1])]
     whole = [pair for pair in pairs if np.isfinite(pair).all()]
     sessions = sum(bool(np.isfinite(x[t] + x[t + H]).any()) for t in range(max(anchor - H, 0)))
@@ -72,7 +73,7 @@ def test_it_holds_from_anchor_to_anchor_and_no_later_row_changes_a_bit() -> None
     for row in (0, 21, 83, 84, 300):
         rows = slice(row + 1)
         cut = record(
-            probability=of.probability[rows], label_returns=of.label_returns[rows], volatility=of.volatility[rows],
+            probability=of.probability[rows], score=of.score[rows], label_returns=of.label_returns[rows], volatility=of.volatility[rows],
             realised_row=of.realised_row[rows], effective_outcomes=of.effective_outcomes[rows],
         )  # fmt: skip
         assert repr(cut.at(row)) == repr(of.at(row))
@@ -83,8 +84,9 @@ def test_it_holds_from_anchor_to_anchor_and_no_later_row_changes_a_bit() -> None
 
 def test_a_spoilt_future_changes_no_bit_and_a_spoilt_past_does() -> None:
     of, anchor = record(), 210
-    spoilt = {name: getattr(of, name).copy() for name in ("probability", "label_returns", "volatility")}
+    spoilt = {name: getattr(of, name).copy() for name in ("probability", "score", "label_returns", "volatility")}
     spoilt["probability"][anchor:] = 9.0
+    spoilt["score"][anchor:] = 9.0
     spoilt["label_returns"][anchor - H :] = 9.0  # realised after the anchor
     spoilt["volatility"][anchor + 1 :] = 9.0
     assert record(**spoilt).at(anchor + 20) == of.at(anchor + 20)
@@ -95,7 +97,7 @@ def test_a_spoilt_future_changes_no_bit_and_a_spoilt_past_does() -> None:
 def test_the_memory_layout_changes_no_bit() -> None:
     of = record(relative=True)
     other = record(
-        probability=np.asfortranarray(of.probability), label_returns=np.asfortranarray(of.label_returns),
+        probability=np.asfortranarray(of.probability), score=np.asfortranarray(of.score), label_returns=np.asfortranarray(of.label_returns),
         volatility=np.asfortranarray(of.volatility), relative=True,
     )  # fmt: skip
     assert other.at(399) == of.at(399)
@@ -104,7 +106,10 @@ def test_the_memory_layout_changes_no_bit() -> None:
 def test_names_without_forecasts_change_no_bit() -> None:
     of = record(relative=True)
     gap = np.full((400, 1), np.nan)
-    wide = {name: np.hstack([gap, getattr(of, name), gap]) for name in ("probability", "label_returns", "volatility")}
+    wide = {
+        name: np.hstack([gap, getattr(of, name), gap])
+        for name in ("probability", "score", "label_returns", "volatility")
+    }
     assert record(relative=True, **wide).at(399) == of.at(399)
 
 
@@ -132,7 +137,7 @@ def test_fewer_than_sixty_sessions_of_pairs_or_no_variance_say_nothing() -> None
 
 
 def test_arrays_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(SchemaError, match="align the five"):
+    with pytest.raises(SchemaError, match="align the six"):
         record(volatility=np.ones((400, 5)))
-    with pytest.raises(SchemaError, match="align the five"):
+    with pytest.raises(SchemaError, match="align the six"):
         record(effective_outcomes=np.ones(399))
