@@ -24,7 +24,8 @@ def record(bars: int = 400, symbols: int = 6, seed: int = 0, **changes: object) 
     volatility = g.uniform(0.01, 0.02, (bars, symbols))
     volatility[g.random((bars, symbols)) < 0.05] = np.nan
     facts = {
-        "probability": probability, "score": 20.0 * (probability - 0.5), "label_returns": returns, "realised_row": np.arange(bars) + H + 1,
+        "probability": probability, "score": 20.0 * (probability - 0.5), "label_returns": returns,
+        "realised_row": np.arange(bars) + H + 1,
         "volatility": volatility, "effective_outcomes": 1.7 * np.arange(bars, dtype=np.float64), "horizon_sessions": H,
     }  # fmt: skip
     return SizingRecord(**{**facts, **changes})  # type: ignore[arg-type]
@@ -73,7 +74,8 @@ def test_it_holds_from_anchor_to_anchor_and_no_later_row_changes_a_bit() -> None
     for row in (0, 21, 83, 84, 300):
         rows = slice(row + 1)
         cut = record(
-            probability=of.probability[rows], score=of.score[rows], label_returns=of.label_returns[rows], volatility=of.volatility[rows],
+            probability=of.probability[rows], score=of.score[rows], label_returns=of.label_returns[rows],
+            volatility=of.volatility[rows],
             realised_row=of.realised_row[rows], effective_outcomes=of.effective_outcomes[rows],
         )  # fmt: skip
         assert repr(cut.at(row)) == repr(of.at(row))
@@ -97,7 +99,8 @@ def test_a_spoilt_future_changes_no_bit_and_a_spoilt_past_does() -> None:
 def test_the_memory_layout_changes_no_bit() -> None:
     of = record(relative=True)
     other = record(
-        probability=np.asfortranarray(of.probability), score=np.asfortranarray(of.score), label_returns=np.asfortranarray(of.label_returns),
+        probability=np.asfortranarray(of.probability), score=np.asfortranarray(of.score),
+        label_returns=np.asfortranarray(of.label_returns),
         volatility=np.asfortranarray(of.volatility), relative=True,
     )  # fmt: skip
     assert other.at(399) == of.at(399)
