@@ -109,3 +109,13 @@ def test_the_side_of_a_relative_label_is_beside_the_other_names() -> None:
     leaning = _leaning(of.strategy, SessionFacts(of.market.at(ROW), signals, programme=watch.at(ROW)))
     assert leaning[0] < 0.5
     assert (leaning[1:] > 0.5).sum() >= 2
+
+
+def test_a_change_of_the_models_level_is_no_persistence_of_the_forecast() -> None:
+    of = world(strategy_of("direction"))
+    level = np.where(np.arange(len(of.panel.sessions)) < 100, -0.2, 0.2)[:, None]
+    shifted = replace(of, forecasts=replace(of.forecasts, probability=of.forecasts.probability + level))
+    one, other = watch_of(of), watch_of(shifted)
+    assert one is not None
+    assert other is not None
+    assert one.at(ROW).autocorrelation == other.at(ROW).autocorrelation
