@@ -121,6 +121,25 @@ def test_settings_of_actions_count_from_where_they_are_stated() -> None:
     assert told.content_hash("market") != plain.content_hash("market")
 
 
+@pytest.mark.parametrize(
+    ("name", "unset", "other"),
+    [("construction", "per_name", "programme"), ("hold_premium", False, True), ("covariance_sessions", 120, 250)],
+)
+def test_how_a_book_is_made_counts_from_where_it_is_stated(name: str, unset: object, other: object) -> None:
+    plain = parse_strategy(MINIMAL)
+    assert getattr(plain.portfolio, name) == unset
+    assert name not in plain.behaviour()["portfolio"]
+    stated = parse_strategy(MINIMAL + f"portfolio: {{{name}: {other}}}\n")
+    assert stated.content_hash() != plain.content_hash()
+    assert stated.content_hash("learning") == plain.content_hash("learning")
+
+
+@pytest.mark.parametrize("wrong", ["construction: best", "covariance_sessions: 59", "covariance_sessions: 251"])
+def test_a_construction_that_there_is_not_is_refused_by_name(wrong: str) -> None:
+    with pytest.raises(SettingsError, match=wrong.split(":", maxsplit=1)[0]):
+        parse_strategy(MINIMAL + f"portfolio: {{{wrong}}}\n")
+
+
 def test_settings_cannot_be_changed_after_reading() -> None:
     strategy = parse_strategy(MINIMAL)
     with pytest.raises(ValueError, match="frozen"):

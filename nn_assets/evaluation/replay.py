@@ -25,6 +25,7 @@ from nn_assets.session.daily_round import (
 )
 from nn_assets.session.forecast_signals import session_signals
 from nn_assets.session.market_view import MarketView
+from nn_assets.session.programme_facts import programme_watch
 from nn_assets.settings import Strategy
 from nn_assets.signals.signals import outcome_statistics
 
@@ -113,6 +114,7 @@ def replay(
             scene.market.volatility[: len(scene.labels.returns)],
             horizon,
         )
+        watch = programme_watch(strategy, sessions_per_year, scene.market, scene.forecasts, scene.labels, outcomes)
         if state is None:
             state = first_standing(strategy, symbols, sessions[scene.rows[0]])
         for row in scene.rows:
@@ -124,6 +126,7 @@ def replay(
                 drift=None if scene.monitor is None else scene.monitor(row),
                 controls=_unattended(strategy, latched) if controls is None else controls(row),
                 late=None if late is None else late(row),
+                programme=None if watch is None else watch.at(row),
             )
             model = costs if scene.costs is None else scene.costs(row)
             done = play_session(strategy, model, sessions_per_year, state, facts)

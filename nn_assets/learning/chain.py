@@ -61,4 +61,5 @@ def calibrated(arrays: ForecastArrays, forecasts: ScaledForecasts, calibration: 
         calibrated=np.where(there, probability, np.nan),
         base_rate=np.where(there, calibration.base_rate, np.nan),
         confidence=np.where(there, confidence, np.nan),
+        score=forecasts.score,
     )

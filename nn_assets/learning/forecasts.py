@@ -29,6 +29,7 @@ class ForecastArrays:
     calibrated: FloatArray  # by the calibration in force on the session; NaN until that is known
     base_rate: FloatArray  # p0, that of the same calibration
     confidence: FloatArray  # 0..1, usual dispersion over the forecast's own
+    score: FloatArray  # logits in units of their own model, which hang on no calibration; NaN until its scale is known
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:

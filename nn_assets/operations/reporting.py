@@ -17,6 +17,7 @@ from nn_assets.evaluation.verdict import Verdict
 from nn_assets.operations.asof.universe import survivorship_facts
 from nn_assets.operations.history import History
 from nn_assets.operations.study import StudyResult
+from nn_assets.portfolio.expected import horizon_is_short
 from nn_assets.portfolio.late_actions import owed_by_late_actions
 from nn_assets.reports.page import DailyPage, Plot, StudyPage, daily_page, demo_page, study_page
 from nn_assets.reports.plots import (
@@ -197,6 +198,27 @@ def _market_label(strategy: Strategy) -> str:
     return "Simulated market" if strategy.source.kind == "simulator" else "Real bars"
 
 
+def _answer_notices(done: Round) -> list[str]:
+    """Say that the session's programme had no answer, which limits its book exceeds, or that its horizon is short."""
+    answer, inputs = done.decision.answer, done.decision.inputs
+    if answer is None or inputs.programme is None:
+        return []
+    told = []
+    if answer.no_answer is not None:
+        told.append(
+            f"The programme had no answer ({answer.no_answer}): nothing was opened or enlarged on this session."
+        )
+    if answer.exceeded:
+        told.append(f"Over {', '.join(answer.exceeded)}: what cannot be traded today is more than the limit.")
+    rho = inputs.programme.autocorrelation
+    if horizon_is_short(rho):
+        told.append(
+            f"The label's horizon of {inputs.horizon_sessions} sessions is below half the forecasts' half-life: over "
+            f"it they correlate {rho:.2f} with themselves. A longer label would say more of what a position earns."
+        )
+    return told
+
+
 def _net_notices(strategy: Strategy, state: Mapping[str, Any]) -> list[str]:
     """Say that a stop left one leg of a balanced book alone overnight; the orders below bring it back."""
     net, limit = float(state["net_fraction"]), strategy.portfolio.net_limit
@@ -311,6 +333,7 @@ def write_daily_page(
         verdict=provenance["verdict"] if provenance["verdict"] != "None" else "",
         plots=plots,
         notices=[
+            *_answer_notices(done),
             *_net_notices(strategy, frames["portfolio_states"].iloc[0]),
             *_late_notices(strategy, done),
             *_alarm_notices(history, done),

@@ -9,6 +9,7 @@ from nn_assets.settings import PortfolioSettings
 
 __all__ = [
     "BREAKERS",
+    "NO_ANSWER",
     "Breaker",
     "Control",
     "KillSwitch",
@@ -43,9 +44,12 @@ class KillSwitch(StrEnum):
 
 _HALVED_ABOVE, _RESTORED_BELOW = 0.60, 0.45  # of the drawdown limit
 
-BREAKERS = ("session_loss", "weekly_loss", "drawdown", "stale_data", "unfinished_run")
-"""From mildest to strictest: the first two pause, drawdown flattens, the last two halt, because
-prices or positions are not known."""
+NO_ANSWER = "no_answer"
+"""The programme had no answer on a session, so that nothing was opened or enlarged on it."""
+
+BREAKERS = (NO_ANSWER, "session_loss", "weekly_loss", "drawdown", "stale_data", "unfinished_run")
+"""From mildest to strictest: the first is an alarm and takes nothing off a size, the next two pause, drawdown
+flattens, the last two halt, because prices or positions are not known."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,7 @@ def breaker_control(kind: str | None, settings: PortfolioSettings) -> Control:
     paused = Control.FLAT if settings.when_paused == "flat" else Control.REDUCING
     known = {
         None: Control.NORMAL,
+        NO_ANSWER: Control.NORMAL,
         "session_loss": paused,
         "weekly_loss": paused,
         "drawdown": Control.FLAT,

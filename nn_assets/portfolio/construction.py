@@ -69,7 +69,7 @@ class ConstructionInputs:
     evidence: BoolArray  # enough realised outcomes for a size
     equity_usd: float
     horizon_sessions: int
-    base_rate: float  # p0
+    base_rate: FloatArray | float  # p0
     outcome_slope: float  # beta = 1 / f(0)
     change_share: float  # q
     relative: bool = False  # label less the cross-section's median
@@ -87,6 +87,7 @@ class ConstructionInputs:
         """Whether every fact of a name is there and it has evidence for a size."""
         p = self.calibrated_probability
         known = self.priced & (p >= 0.0) & (p <= 1.0) & np.isfinite(self.confidence) & self.evidence
+        known &= np.isfinite(np.broadcast_to(self.base_rate, p.shape))
         for fact in (self.volatility, self.daily_volatility, self.atr, self.adv_usd):
             known &= np.isfinite(fact) & (fact > 0.0)
         known &= np.isfinite(self.covariance.specific) & np.isfinite(np.broadcast_to(self.short_fee, p.shape))
@@ -110,7 +111,7 @@ class Construction:
     quantity : u in shares; to the bit the one before where the weight did not change
     programme, solution : what was solved, and how
     distance : shape (symbols,), fraction of price, by which risk is measured
-    steps : shape (8, symbols), or None; row 0 is u0, row k the weight after step k, row 7 ``solution.weights``
+    steps : shape (8, symbols), or None; row 0 is u0, row k the weight after step k, row 7 ``weights``
     """
 
     inputs: ConstructionInputs
@@ -164,13 +165,13 @@ def construct(
     Raises
     ------
     DecisionError
-        Equity, base rate, slope, q or margin fee is not a number: the state is unreadable.
+        Equity, slope, q or margin fee is not a number: the state is unreadable.
     """
-    scalars = ("equity_usd", "base_rate", "outcome_slope", "change_share", "margin_fee")
+    scalars = ("equity_usd", "outcome_slope", "change_share", "margin_fee")
     unreadable = [f"{name} {getattr(inputs, name)}" for name in scalars if not math.isfinite(getattr(inputs, name))]
     if unreadable:
         raise DecisionError(
-            expected="finite equity, base rate, slope, share of cost and margin fee",
+            expected="finite equity, slope, share of cost and margin fee",
             found=", ".join(unreadable),
             remedy="verify the ledger and the previous session's portfolio state",
             session=inputs.session,
@@ -179,7 +180,7 @@ def construct(
         programme, distance = programme_of(inputs, settings, costs)
         solution = solve(programme)
         weights, quantity = _unscaled(inputs, settings, programme, solution)
-        steps = _steps(programme, solution, settings.risk_per_signal_fraction / distance) if with_steps else None
+        steps = _steps(programme, weights, settings.risk_per_signal_fraction / distance) if with_steps else None
     return Construction(inputs, settings, programme, solution, distance, weights, quantity, steps)
 
 
@@ -320,7 +321,7 @@ def _size_limits(
     return tuple(found)
 
 
-def _steps(programme: Programme, solution: Solution, risk_cap: FloatArray) -> FloatArray:
+def _steps(programme: Programme, weights: FloatArray, risk_cap: FloatArray) -> FloatArray:
     start = _finite(programme.start)
     mean, limits = _finite(programme.mean), programme.limits
     variance = programme.covariance.variance
@@ -345,5 +346,5 @@ def _steps(programme: Programme, solution: Solution, risk_cap: FloatArray) -> Fl
     rows[4] = solve(replace(free, covariance=alone, limits=risk)).weights
     rows[5] = solve(replace(free, limits=risk)).weights
     rows[6] = solve(free).weights
-    rows[7] = solution.weights
+    rows[7] = weights
     return rows

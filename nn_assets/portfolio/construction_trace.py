@@ -31,6 +31,7 @@ class Told:
     control: Control
     scale: float
     controls: str  # the controls in force in words: drift state, breaker, kill switch, drawdown, regime
+    verdict_allows: bool = True
 
     @cached_property
     def weights(self) -> FloatArray:
@@ -89,6 +90,7 @@ def _missing(told: Told, place: int) -> str:
         "confidence": inputs.confidence[place],
         "quantity held": inputs.held_quantity[place],
         "unscaled quantity": inputs.unscaled_quantity[place],
+        "base rate": _base_rate(told, place),
     }
     bad = [f"{name} is {value:g}" for name, value in positive.items() if not (np.isfinite(value) and value > 0.0)]
     bad += [f"{name} is {value:g}" for name, value in numbers.items() if not np.isfinite(value)]
@@ -103,6 +105,11 @@ def _missing(told: Told, place: int) -> str:
     return ", ".join(bad)
 
 
+def _base_rate(told: Told, place: int) -> float:
+    inputs = told.construction.inputs
+    return float(np.broadcast_to(inputs.base_rate, inputs.calibrated_probability.shape)[place])
+
+
 def _mean(told: Told, place: int) -> float:
     return float(told.construction.programme.mean[place])
 
@@ -112,7 +119,7 @@ def _signal(told: Told, place: int, weights: FloatArray) -> str:
     mean = _mean(told, place)
     side, blocked = int(np.sign(mean)), int(inputs.blocked_side[place])
     said = (
-        f"p {inputs.calibrated_probability[place]:.4f} beside a base rate of {inputs.base_rate:.4f} says "
+        f"p {inputs.calibrated_probability[place]:.4f} beside a base rate of {_base_rate(told, place):.4f} says "
         f"{_SIDES[side]}: {mean:.3%} over {inputs.horizon_sessions} sessions"
     )
     if side != 0 and side == blocked:
@@ -175,13 +182,16 @@ def _limits(told: Told, place: int, weights: FloatArray) -> str:
 def _cost(told: Told, place: int, weights: FloatArray) -> str:
     construction = told.construction
     programme, solution = construction.programme, construction.solution
+    if told.control is Control.HALTED:
+        return f"halted: the unscaled book stays as it was, {weights[7]:.2%}"
+    if not told.verdict_allows:
+        return "no position: the latest study does not say 'edge found'"
     if solution.fallback:
         return f"no answer ({solution.status}): nothing is opened or enlarged, {weights[0]:.2%} to {weights[7]:.2%}"
     change = np.where(np.arange(len(programme.start)) == place, weights[7] - weights[0], 0.0)
     if weights[7] == weights[0]:
-        said = f"no change is worth its cost: {weights[0]:.2%} stays"
+        said = f"no change of a lot or more is worth its cost: {weights[0]:.2%} stays"
     else:
-        paid = float(programme.cost.of(change)[place])
         paid = float(programme.cost.of(change)[place])
         counted = f"{programme.change_share:.0%} counted"
         said = f"{weights[0]:.2%} to {weights[7]:.2%} at a cost of {paid:.4%} of capital, {counted}"

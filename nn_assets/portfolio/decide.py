@@ -1,5 +1,7 @@
 """The one decision function: eight ordered steps from signals to target quantities.
 
+``portfolio.construction`` says how: ``programme`` is in :mod:`nn_assets.portfolio.by_programme`, ``per_name`` here.
+
 Replay and the daily round call it alike. It is pure and works on arrays; the frames of a decision
 (targets, trace) are made by :mod:`nn_assets.portfolio.trace` for whoever wants to read them.
 
@@ -24,6 +26,7 @@ import numpy.typing as npt
 from nn_assets.costs.model import CostModel
 from nn_assets.errors import DecisionError
 from nn_assets.portfolio.breakers import Control
+from nn_assets.portfolio.by_programme import decide_by_programme
 from nn_assets.portfolio.inputs import RULES, Decision, DecisionInputs
 from nn_assets.portfolio.limits import LimitContext, apply_limits, cap, correlation_with_rest, limit_risk
 from nn_assets.portfolio.steps import (
@@ -77,6 +80,8 @@ def decide(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostModel
             session=inputs.session,
         )
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        if settings.construction == "programme":
+            return decide_by_programme(inputs, settings, costs)
         return _decided(inputs, settings, costs)
 
 

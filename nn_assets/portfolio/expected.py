@@ -58,7 +58,7 @@ def outcome_slope(outcomes: FloatArray, effective_outcomes: float | None = None)
 
 def expected_own_return(
     probability: FloatArray,
-    base_rate: float,
+    base_rate: FloatArray | float,
     volatility: FloatArray,
     horizon_sessions: int,
     slope: float,
@@ -73,8 +73,9 @@ def expected_own_return(
     ----------
     probability : ndarray, shape (symbols,)
         Calibrated. NaN gives NaN.
-    base_rate : float
-        p0, of what was realised before the session; one half to hold the premium in the base rate too.
+    base_rate : ndarray, shape (symbols,), or float
+        p0, of what was realised before the session; one half to hold the premium in the base rate too. NaN gives
+        NaN.
     volatility : ndarray, shape (symbols,)
         Forecast per session of the return that the label is made of, fraction. NaN gives NaN.
     slope : float

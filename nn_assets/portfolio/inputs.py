@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.costs.model import CostModel
 from nn_assets.learning.evidence import sessions_needed
 from nn_assets.portfolio.breakers import Control
 from nn_assets.settings import PortfolioSettings
 
-__all__ = ["RULES", "Decision", "DecisionInputs"]
+__all__ = ["RULES", "Answer", "Decision", "DecisionInputs", "ProgrammeFacts"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -22,10 +23,29 @@ RULES = ("signal", "edge", "kelly", "risk", "correlation", "limits", "cost", "co
 
 
 @dataclass(frozen=True, eq=False)
+class ProgrammeFacts:
+    """What ``portfolio.construction: programme`` knows beside; arrays (symbols,) unless said otherwise.
+
+    NaN in ``base_rate`` or ``label_volatility`` means that the fact is missing, and the symbol gets no position.
+    """
+
+    base_rate: FloatArray  # p0
+    label_volatility: FloatArray  # forecast per session of the return that the label is made of, fraction
+    outcome_slope: float  # beta = 1 / f(0)
+    change_share: float  # q
+    autocorrelation: float  # rho_h of the forecasts; NaN: too few
+    returns: FloatArray  # (at most covariance sessions, symbols), session returns, fraction
+    relative: bool  # label less the cross-section's median
+    short_fee: float  # over the horizon, fraction of the short's value
+    margin_fee: float  # over the horizon, fraction of what is borrowed
+    members: BoolArray | None = None  # of the universe: nobody else's returns count; None: everyone
+
+
+@dataclass(frozen=True, eq=False)
 class DecisionInputs:
     """All that a decision may know. Arrays have shape (symbols,) unless said otherwise.
 
-    NaN in any array but ``beta`` means that the fact is missing, and the symbol gets no position.
+    NaN in any array but ``beta`` and ``stop_price`` means that the fact is missing, and the symbol gets no position.
     """
 
     symbols: tuple[str, ...]
@@ -55,6 +75,8 @@ class DecisionInputs:
     last_mark: FloatArray | None = None  # last price known of what is held; the reference where left out
     unscaled_quantity: FloatArray | None = None  # u0: u of the session before, carried; what is held where left out
     was_halved: bool = False  # by drawdown, at the session before
+    stop_price: FloatArray | None = None  # of what is held; NaN, or left out, where nothing rests
+    programme: ProgrammeFacts | None = None  # asked for by that construction alone
 
     @property
     def start_quantity(self) -> FloatArray:
@@ -75,12 +97,26 @@ class DecisionInputs:
         return np.where(priced, 0.0, np.nan_to_num(self.current_quantity * self.last_mark) / self.equity_usd)
 
 
+@dataclass(frozen=True)
+class Answer:
+    """How the programme answered, and at what costs it was asked.
+
+    ``no_answer`` says why nothing was opened or enlarged, in the solver's words: an alarm. ``exceeded`` names the
+    limits that the book exceeds because of what cannot be traded.
+    """
+
+    costs: CostModel
+    no_answer: str | None
+    exceeded: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Decision:
     """Targets, the trace of the eight steps, and the numbers behind the reasons.
 
     ``weights`` has shape (9, symbols): row 0 the unscaled weight before, row k the weight after step k. Row 7 is the
-    unscaled book, row 8 what controls and lots leave of it.
+    unscaled book, row 8 what controls and lots leave of it. The programme leaves rows 1 to 6 NaN: they are solved
+    for whoever asks for the trace.
     """
 
     inputs: DecisionInputs
@@ -99,3 +135,4 @@ class Decision:
     round_trip_cost: FloatArray  # fraction
     correlation: FloatArray
     not_worth: BoolArray  # changes that step 7 did not make
+    answer: Answer | None = None  # of the programme; None: sized name by name

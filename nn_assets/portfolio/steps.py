@@ -25,6 +25,7 @@ __all__ = [
     "Proposal",
     "controls",
     "edge_cap",
+    "enough_evidence",
     "kelly_size",
     "not_worth",
     "propose",
@@ -99,7 +100,7 @@ def propose(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMode
     return Proposal(
         direction=side,
         complete=complete,
-        proven=(inputs.outcomes >= settings.minimum_outcomes) & inputs.evidence,
+        proven=enough_evidence(inputs, settings),
         start=start,
         kept=np.where(np.sign(start) == side, np.abs(start), 0.0),
         probability=believed,
@@ -107,6 +108,11 @@ def propose(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMode
         edge_opened=np.where(usable, (gross - cost) / inputs.horizon_sessions, 0.0),
         cost=cost,
     )
+
+
+def enough_evidence(inputs: DecisionInputs, settings: PortfolioSettings) -> BoolArray:
+    """Names whose record is long enough, and worth enough independent outcomes, for any size."""
+    return (inputs.outcomes >= settings.minimum_outcomes) & inputs.evidence
 
 
 def _between(kept: FloatArray, opened: FloatArray, keepable: FloatArray) -> FloatArray:

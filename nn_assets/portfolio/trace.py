@@ -9,6 +9,8 @@ import pandas as pd
 
 from nn_assets.learning.evidence import sessions_needed
 from nn_assets.portfolio.breakers import Control
+from nn_assets.portfolio.by_programme import told_of
+from nn_assets.portfolio.construction_trace import step_reasons
 from nn_assets.portfolio.fills import day_of
 from nn_assets.portfolio.inputs import RULES, Decision
 
@@ -155,6 +157,17 @@ def reason(decision: Decision, step: int, place: int) -> str:
     return _REASONS[step - 1](decision, place)
 
 
+def _traced(decision: Decision) -> tuple[np.ndarray, list[tuple[str, ...]]]:
+    """Weights of the trace, (9, symbols), and eight sentences for each symbol."""
+    symbols, steps = len(decision.inputs.symbols), range(1, len(RULES) + 1)
+    if decision.answer is None:
+        told = [tuple(reason(decision, step, place) for step in steps) for place in range(symbols)]
+        return decision.weights, told
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        trace = told_of(decision)
+        return trace.weights, [step_reasons(trace, place) for place in range(symbols)]
+
+
 def steps_frame(decision: Decision) -> pd.DataFrame:
     """Return the trace in the position_steps columns, eight rows per symbol in symbol order.
 
@@ -164,15 +177,16 @@ def steps_frame(decision: Decision) -> pd.DataFrame:
     symbols, steps = decision.inputs.symbols, range(1, len(RULES) + 1)
     rows = [(place, step) for place in range(len(symbols)) for step in steps]
     session = pd.Timestamp(day_of(decision.inputs.session))
+    weights, reasons = _traced(decision)
     return pd.DataFrame(
         {
             "symbol": pd.Series([symbols[place] for place, _ in rows], dtype=_TEXT),
             "session": pd.Series([session] * len(rows), dtype="datetime64[ns]"),
             "step": np.array([step for _, step in rows], dtype=np.int64),
             "rule": pd.Series([RULES[step - 1] for _, step in rows], dtype=_TEXT),
-            "weight_before": np.array([decision.weights[step - 1, place] for place, step in rows]),
-            "weight_after": np.array([decision.weights[step, place] for place, step in rows]),
-            "reason": pd.Series([reason(decision, step, place) for place, step in rows], dtype=_TEXT),
+            "weight_before": np.array([weights[step - 1, place] for place, step in rows]),
+            "weight_after": np.array([weights[step, place] for place, step in rows]),
+            "reason": pd.Series([reasons[place][step - 1] for place, step in rows], dtype=_TEXT),
         }
     )
 

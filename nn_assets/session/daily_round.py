@@ -38,10 +38,11 @@ from nn_assets.oversight.severity import (
 )
 from nn_assets.portfolio.actions import book_after_actions
 from nn_assets.portfolio.book import Book, PortfolioState, empty_book, reset_breaker
-from nn_assets.portfolio.breakers import Control, kill_switch_control
+from nn_assets.portfolio.breakers import NO_ANSWER, Breaker, Control, kill_switch_control, latched
 from nn_assets.portfolio.decide import decide
+from nn_assets.portfolio.expected import expected_own_return
 from nn_assets.portfolio.fills import FillArrays, no_fills
-from nn_assets.portfolio.inputs import Decision, DecisionInputs
+from nn_assets.portfolio.inputs import Decision, DecisionInputs, ProgrammeFacts
 from nn_assets.portfolio.late_actions import LateActions, book_after_late_actions, owed_by_late_actions
 from nn_assets.session.market_view import SessionMarket
 from nn_assets.session.spending import SLIPPAGE_SESSIONS, Spending, slippage_of, spending_of
@@ -51,6 +52,8 @@ from nn_assets.signals.signals import SessionSignals
 __all__ = ["Controls", "Round", "SessionFacts", "Standing", "first_standing", "play_session"]
 
 FloatArray = npt.NDArray[np.float64]
+
+_EVEN = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +102,7 @@ class SessionFacts:
     drift: DriftReport | None = None
     controls: Controls = Controls()
     late: LateActions | None = None  # actions of sessions gone by, where any became known only now
+    programme: ProgrammeFacts | None = None  # what the construction of that name knows beside
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,10 +191,11 @@ def play_session(
         stale_share=facts.market.stale_share,
         unfinished_run=facts.controls.unfinished_run,
     )
-    book = book.released(session, facts.signals.calibrated_probability)
+    book = book.released(session, _leaning(strategy, facts))
     if strategy.label.execution == "next_close":
         book = book.stopped_at_close(_blocked_until(strategy, session))
     decision = decide(_inputs(strategy, standing, facts, book), strategy.portfolio, costs)
+    book, state = _alarmed(decision, book, state)
     orders = _orders(strategy, session, decision, book, facts.market.previous_close, standing.orders)
     book = book.awaiting(
         _signed(orders, len(book.symbols)),
@@ -232,6 +237,15 @@ def _released(standing: Standing, controls: Controls) -> Standing:
         return standing
     person, reason = controls.breaker_reset
     return replace(standing, book=reset_breaker(standing.book, person=person, reason=reason))
+
+
+def _alarmed(decision: Decision, book: Book, state: PortfolioState) -> tuple[Book, PortfolioState]:
+    """Latch an alarm where the programme had no answer, until a person has looked at it."""
+    if decision.answer is None or decision.answer.no_answer is None:
+        return book, state
+    said = f"the programme had no answer ({decision.answer.no_answer}): nothing was opened or enlarged"
+    book = replace(book, breaker=latched(book.breaker, Breaker(NO_ANSWER, said)))
+    return book, replace(state, breaker=None if book.breaker is None else book.breaker.kind)
 
 
 def _converted(standing: Standing, facts: SessionFacts, lot_size: float) -> Standing:
@@ -331,7 +345,28 @@ def _inputs(strategy: Strategy, standing: Standing, facts: SessionFacts, book: B
         last_mark=book.price,
         unscaled_quantity=book.carried_quantity,
         was_halved=book.halved,
+        stop_price=book.stop_price,
+        programme=facts.programme,
     )
+
+
+def _leaning(strategy: Strategy, facts: SessionFacts) -> FloatArray:
+    """Above one half where a name's signal is on the long side, below on the short side; NaN without a signal.
+
+    Each name by itself takes the side of its probability; the programme that of the return it expects.
+    """
+    probability, told = facts.signals.calibrated_probability, facts.programme
+    if told is None:
+        return probability
+    mean = expected_own_return(
+        probability,
+        _EVEN if strategy.portfolio.hold_premium else told.base_rate,
+        told.label_volatility,
+        strategy.label.horizon_sessions,
+        told.outcome_slope,
+        relative=told.relative,
+    )
+    return _EVEN + mean
 
 
 def _orders(

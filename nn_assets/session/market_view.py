@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.features.catalogue.prices import average_true_range, log_return, ratio
+from nn_assets.features.labels import MINIMUM_CROSS_SECTION
 from nn_assets.features.rolling import lagged, rolling_covariance, rolling_mean
 from nn_assets.market.panel import Panel
 from nn_assets.settings import PortfolioSettings
@@ -75,6 +77,20 @@ class MarketView:
     regimes: Regimes
     regime_scales: FloatArray  # (bars,)
     correlation_sessions: int
+    candidates: BoolArray | None = None  # (bars, symbols), members of the universe; None: everyone
+
+    @cached_property
+    def relative_volatility(self) -> FloatArray:
+        """Forecast volatility per session of the return less the session's median, fraction, (bars, symbols).
+
+        The median is over the session's members; a session with fewer than 5 returns of theirs is left out. The
+        EWMA is that of :func:`nn_assets.signals.signals.ewma_volatility`.
+        """
+        judged = self.returns if self.candidates is None else np.where(self.candidates, self.returns, np.nan)
+        median = np.full((len(judged), 1), np.nan)
+        enough = np.isfinite(judged).sum(axis=1) >= MINIMUM_CROSS_SECTION
+        median[enough, 0] = np.nanmedian(judged[enough], axis=1)
+        return ewma_volatility(self.returns - median)
 
     def at(self, row: int) -> SessionMarket:
         """What session ``row`` shows."""
@@ -162,6 +178,7 @@ def market_view(panel: Panel, settings: PortfolioSettings, candidates: BoolArray
         volatility=ewma_volatility(log_return(chained)),
         adv_usd=adv,
         correlation_sessions=settings.correlation_sessions,
+        candidates=candidates,
     )
 
 

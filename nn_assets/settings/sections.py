@@ -198,11 +198,18 @@ class CostSettings(Section):
 class PortfolioSettings(Section):
     """Sizing and limits; weights are fractions of capital.
 
+    ``construction`` is how a book is made of forecasts: ``programme`` solves one convex programme for all names, on
+    a covariance of the last ``covariance_sessions``; ``per_name`` sizes each by itself and then bounds the sum.
+    ``hold_premium`` lets the programme hold what the base rate itself promises, beside what a forecast adds to it.
+
     What shrinks an edge, once, in the calibration: ``shrink_prior_outcomes`` effective outcomes at the base rate,
     beside a record that loses half its weight in ``shrink_half_life_months``.
     """
 
     initial_capital_usd: Positive = 1_000_000.0
+    construction: Literal["per_name", "programme"] = "per_name"
+    hold_premium: bool = False
+    covariance_sessions: Annotated[int, Field(ge=60, le=250)] = 120
     kelly_fraction: Fraction = 0.5
     minimum_outcomes: Count = 60
     shrink_prior_outcomes: NonNegative = 60.0

@@ -38,6 +38,9 @@ _COUNTED_WHEN_SET = (
     ("portfolio", "stale_symbols_limit_fraction", 0.50),
     ("portfolio", "shrink_half_life_months", 12.0),
     ("oversight", "smallest_effect", None),
+    ("portfolio", "construction", "per_name"),
+    ("portfolio", "hold_premium", False),
+    ("portfolio", "covariance_sessions", 120),
 )
 
 

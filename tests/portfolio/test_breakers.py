@@ -65,6 +65,7 @@ def test_a_latched_breaker_never_loosens_by_itself() -> None:
     ("kind", "paused", "control"),
     [
         (None, "flat", Control.NORMAL),
+        ("no_answer", "flat", Control.NORMAL),
         ("weekly_loss", "flat", Control.FLAT),
         ("weekly_loss", "hold", Control.REDUCING),
         ("session_loss", "hold", Control.REDUCING),
@@ -96,3 +97,10 @@ def test_the_strictest_control_wins() -> None:
     assert strictest(Control.REDUCED, Control.FLAT, Control.NORMAL) is Control.FLAT
     assert strictest(Control.FLAT, kill_switch_control("HALTED")) is Control.HALTED
     assert strictest() is Control.NORMAL
+
+
+def test_every_loss_is_stricter_than_a_programme_without_an_answer() -> None:
+    alarm, loss = Breaker("no_answer", "said"), Breaker("session_loss", "lost")
+    assert latched(alarm, loss) is loss
+    assert latched(loss, alarm) is loss
+    assert latched(alarm, None) is alarm

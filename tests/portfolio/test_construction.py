@@ -142,7 +142,8 @@ def test_the_steps_end_where_the_decision_without_them_does_to_the_bit(seed: int
     assert told.steps is not None
     assert told.steps.shape == (len(STEPS), 20)
     assert plain.weights.tobytes() == told.weights.tobytes()
-    assert told.steps[7].tobytes() == plain.solution.weights.tobytes()
+    assert told.steps[7].tobytes() == plain.weights.tobytes()
+    assert told.solution.weights.tobytes() == plain.solution.weights.tobytes()
 
 
 def test_each_step_adds_its_own_constraints() -> None:
@@ -322,10 +323,21 @@ def test_without_equity_everything_is_closed(equity: float) -> None:
     assert (targets_of(found, Control.NORMAL, 1.0).quantity == 0.0).all()
 
 
-@pytest.mark.parametrize("name", ["equity_usd", "base_rate", "outcome_slope", "change_share", "margin_fee"])
+@pytest.mark.parametrize("name", ["equity_usd", "outcome_slope", "change_share", "margin_fee"])
 def test_a_state_that_cannot_be_read_decides_nothing(name: str) -> None:
     with pytest.raises(DecisionError, match=f"{name} nan"):
         built(inputs(4, **{name: np.nan}))
+
+
+def test_a_base_rate_by_name_is_the_same_as_one_for_all_and_a_missing_one_is_that_names_alone() -> None:
+    of = inputs(6)
+    wide = replace(of, base_rate=np.full(6, 0.5))
+    assert built(of).weights.tobytes() == built(wide).weights.tobytes()
+    wide.base_rate[2] = np.nan
+    found = built(wide)
+    assert found.weights[2] == 0.0
+    assert (np.delete(found.weights, 2) != 0.0).sum() >= 4
+    assert (built(replace(of, base_rate=np.nan)).weights == 0.0).all()
 
 
 def test_a_lot_larger_than_the_capital_is_not_bought() -> None:

@@ -78,7 +78,7 @@ def test_a_side_that_is_not_allowed_or_held_the_other_way_is_told() -> None:
 def test_what_stays_is_told_with_its_reason() -> None:
     grown = construct(one(adv_usd=5e9), PortfolioSettings(), COSTS)
     kept = told(one(unscaled_quantity=grown.quantity[0], held_quantity=grown.quantity[0]))
-    assert "no change is worth its cost: 10.00% stays" in step_reasons(kept, 0)[6]
+    assert "no change of a lot or more is worth its cost: 10.00% stays" in step_reasons(kept, 0)[6]
     assert "paid already" in step_reasons(kept, 0)[1]
     halted = told(one(held_quantity=33.0), control=Control.HALTED)
     assert "no order leaves, 33 stay" in step_reasons(halted, 0)[7]

@@ -79,3 +79,28 @@ def test_without_a_universe_and_with_everyone_in_it_nothing_changes_to_the_bit()
     assert_same(
         market_view(PANEL, SETTINGS), market_view(PANEL, SETTINGS, everyone), BARS, list(range(7)), list(range(7))
     )
+
+
+def test_the_volatility_beside_the_median_is_that_of_the_members_written_out() -> None:
+    found, row, decay = market_view(PANEL, SETTINGS, belongs()), 640, 1.0 - 2.0 / 21.0
+    returns = PANEL.close[1:] / PANEL.close[:-1] - 1.0
+    squares, weights = 0.0, 0.0
+    for lag in range(60):
+        at = row - lag
+        members = [returns[at - 1, each] for each in range(7) if belongs()[at, each]]
+        squares += decay**lag * (returns[at - 1, 2] - np.median(members)) ** 2
+        weights += decay**lag
+    assert found.relative_volatility[row, 2] == pytest.approx((squares / weights) ** 0.5, rel=1e-9)
+    assert "relative_volatility" in vars(found)  # made when it was asked for
+    assert "relative_volatility" not in vars(market_view(PANEL, SETTINGS, belongs()))
+
+
+def test_the_volatility_beside_the_median_knows_of_no_stranger_and_of_no_later_session() -> None:
+    plain = market_view(PANEL, SETTINGS, belongs()).relative_volatility
+    other = market_view(tripled(STRANGER), SETTINGS, belongs()).relative_volatility
+    assert plain[:, KEPT].tobytes() == other[:, KEPT].tobytes()
+    cut = market_view(PANEL.until(PANEL.sessions[500]), SETTINGS, belongs()[:501]).relative_volatility
+    assert cut.tobytes() == plain[:501].tobytes()
+    few = belongs()
+    few[:, 4] = False
+    assert np.isnan(market_view(PANEL, SETTINGS, few).relative_volatility[:JOINED]).all()

@@ -83,7 +83,8 @@ def recorded_given(decision: pd.Series) -> Given:
     """What a decision on record was given; ``decision`` is its row of the ledger's ``decisions``."""
     told = dict(decision["details"])
     reset = told.pop("breaker_reset")
-    told.pop("refresh", None)
+    for made in ("refresh", "no_answer"):  # of the decision, not given to it
+        told.pop(made, None)
     cost_model_id, forecast_list = told.pop("cost_model_id"), told.pop("forecast_list", None)
     calibration = told.pop("calibration", None)
     controls = Controls(breaker_reset=None if reset is None else (str(reset[0]), str(reset[1])), **told)
@@ -186,6 +187,7 @@ def write_session(
         "details": {
             **_told(given.controls),
             **_refresh_told(done),
+            **_no_answer_told(done),
             "cost_model_id": given.cost_model_id,
             "forecast_list": given.forecast_list,
             "calibration": None if given.calibration is None else given.calibration.to_dict(),
@@ -235,6 +237,12 @@ def _refresh_told(done: Round) -> dict[str, Any]:
         "reasons": list(trading.reasons),
     }
     return {"refresh": {**refresh.to_record(), "by_score": by_score}}
+
+
+def _no_answer_told(done: Round) -> dict[str, str]:
+    """Why the programme had no answer, so that nothing was opened or enlarged; nothing where it had one."""
+    answer = done.decision.answer
+    return {} if answer is None or answer.no_answer is None else {"no_answer": answer.no_answer}
 
 
 def _held(name: str, frame: pd.DataFrame) -> pd.DataFrame:

@@ -27,6 +27,7 @@ from nn_assets.session.daily_round import Round, SessionFacts, play_session
 from nn_assets.session.drift_watch import DriftWatch, drift_watch
 from nn_assets.session.forecast_signals import session_signals
 from nn_assets.session.market_view import MarketView
+from nn_assets.session.programme_facts import programme_watch
 from nn_assets.signals.signals import outcome_statistics
 
 __all__ = ["ESTIMATOR", "DecidedSession", "decide_session", "watch_of"]
@@ -96,12 +97,14 @@ def _facts(history: History, view: SessionView, market: MarketView, given: Given
     labels, horizon = view.labels, history.strategy.label.horizon_sessions
     volatility = market.volatility[: view.row + 1]
     outcomes = outcome_statistics(network.probability, labels.returns, labels.realised_row, volatility, horizon)
+    watch = programme_watch(history.strategy, history.sessions_per_year, market, network, labels, outcomes)
     return SessionFacts(
         market=view.market,
         signals=session_signals(view.row, view.symbols, network, outcomes, volatility, horizon),
         drift=watch_of(history, view.session, network, view.row, given.recorded_at)(view.row),
         controls=given.controls,
         late=late_actions(history, view.session, market),
+        programme=None if watch is None else watch.at(view.row),
     )
 
 

@@ -1,0 +1,146 @@
+"""A decision by the construction ``programme``, and its trace solved again for whoever asks for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from nn_assets.costs.model import CostModel
+from nn_assets.errors import DecisionError
+from nn_assets.portfolio.breakers import Control
+from nn_assets.portfolio.construction import STEPS, Construction, ConstructionInputs, Targets, construct, targets_of
+from nn_assets.portfolio.construction_trace import Told
+from nn_assets.portfolio.covariance import factor_covariance
+from nn_assets.portfolio.inputs import Answer, Decision, DecisionInputs
+from nn_assets.portfolio.steps import controls, enough_evidence, weight_of
+from nn_assets.settings import PortfolioSettings
+
+__all__ = ["construction_inputs", "decide_by_programme", "told_of"]
+
+FloatArray = npt.NDArray[np.float64]
+
+_COIN_TOSS = 0.5
+
+
+def construction_inputs(inputs: DecisionInputs, settings: PortfolioSettings) -> ConstructionInputs:
+    """The facts of a decision as the programme reads them.
+
+    Raises
+    ------
+    DecisionError
+        The facts of the programme are not there.
+    """
+    facts = inputs.programme
+    if facts is None:
+        raise DecisionError(
+            expected="base rate, outcome slope and the other facts of the construction programme",
+            found="none",
+            remedy="hand them over with the inputs, or set portfolio.construction per_name",
+            session=inputs.session,
+        )
+    count = len(inputs.symbols)
+    returns = facts.returns if facts.members is None else np.where(facts.members, facts.returns, np.nan)
+    return ConstructionInputs(
+        symbols=inputs.symbols,
+        session=inputs.session,
+        reference_price=inputs.reference_price,
+        last_mark=inputs.reference_price if inputs.last_mark is None else inputs.last_mark,
+        calibrated_probability=inputs.calibrated_probability,
+        confidence=inputs.confidence,
+        volatility=facts.label_volatility,
+        daily_volatility=inputs.daily_volatility,
+        atr=inputs.atr,
+        stop_price=np.full(count, np.nan) if inputs.stop_price is None else inputs.stop_price,
+        adv_usd=inputs.adv_usd,
+        market_beta=inputs.beta,
+        covariance=factor_covariance(returns, inputs.horizon_sessions, settings.covariance_sessions),
+        unscaled_quantity=inputs.start_quantity,
+        held_quantity=inputs.current_quantity,
+        blocked_side=inputs.blocked_side,
+        evidence=enough_evidence(inputs, settings),
+        equity_usd=inputs.equity_usd,
+        horizon_sessions=inputs.horizon_sessions,
+        base_rate=np.full(count, _COIN_TOSS) if settings.hold_premium else facts.base_rate,
+        outcome_slope=facts.outcome_slope,
+        change_share=facts.change_share,
+        relative=facts.relative,
+        short_fee=facts.short_fee,
+        margin_fee=facts.margin_fee,
+    )
+
+
+def decide_by_programme(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostModel) -> Decision:
+    """Solve the session's programme and let controls and lots act on it; rows 1 to 6 of the weights stay NaN."""
+    built = _built(inputs, settings, costs, with_steps=False)
+    control, scale = controls(inputs, settings)
+    quantity = targets_of(built, control, scale).quantity
+    programme = built.programme
+    mean = np.where(np.isfinite(programme.mean), programme.mean, 0.0)
+    horizon, linear = inputs.horizon_sessions, programme.cost.linear
+    weights = np.full((len(STEPS) + 1, len(inputs.symbols)), np.nan)
+    weights[0], weights[7], weights[8] = _start(built), built.weights, weight_of(quantity, inputs)
+    return Decision(
+        inputs=inputs,
+        settings=settings,
+        target_quantity=quantity,
+        target_weight=weights[8].copy(),
+        unscaled_quantity=built.quantity,
+        stop_distance=settings.stop_atr_multiple * inputs.atr,
+        weights=weights + 0.0,
+        control=control,
+        scale=scale,
+        direction=np.sign(mean).astype(np.int64),
+        complete=built.inputs.complete,
+        edge_kept=np.abs(mean) / horizon,
+        edge_opened=(np.abs(mean) - programme.change_share * linear) / horizon,
+        round_trip_cost=2.0 * linear,
+        correlation=np.full(len(inputs.symbols), np.nan),
+        not_worth=(weights[7] == weights[0]) & (weights[0] != 0.0),
+        answer=Answer(
+            costs=costs,
+            no_answer=built.solution.status if built.solution.fallback else None,
+            exceeded=built.solution.exceeded,
+        ),
+    )
+
+
+def told_of(decision: Decision) -> Told:
+    """The trace of a decision by the programme: its steps solved, and what its sentences need.
+
+    Row 7 and the targets are those of the decision, to the bit.
+    """
+    inputs, settings, answer = decision.inputs, decision.settings, decision.answer
+    assert answer is not None, "decided by the programme"
+    controls_told = (
+        f"drift state {inputs.trading_state}, breaker {inputs.breaker or 'none'}, kill switch {inputs.kill_switch}, "
+        f"drawdown {inputs.drawdown_fraction:.2%} of {settings.drawdown_limit_fraction:.0%}, "
+        f"regime {inputs.regime_scale:g}"
+    )
+    return Told(
+        construction=_built(inputs, settings, answer.costs, with_steps=True),
+        targets=Targets(decision.target_quantity, decision.target_weight),
+        control=decision.control,
+        scale=decision.scale,
+        controls=controls_told,
+        verdict_allows=inputs.verdict_allows,
+    )
+
+
+def _built(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostModel, *, with_steps: bool) -> Construction:
+    """The session's construction; while halted its book is the one before, without a verdict it is empty."""
+    built = construct(construction_inputs(inputs, settings), settings, costs, with_steps=with_steps)
+    control, _ = controls(inputs, settings)
+    if control is Control.HALTED:
+        weights, quantity = _start(built), np.nan_to_num(inputs.start_quantity)
+    elif not inputs.verdict_allows:
+        weights, quantity = np.zeros(len(inputs.symbols)), np.zeros(len(inputs.symbols))
+    else:
+        return built
+    steps = None if built.steps is None else np.vstack([built.steps[:-1], weights])
+    return replace(built, weights=weights, quantity=quantity, steps=steps)
+
+
+def _start(built: Construction) -> FloatArray:
+    return np.where(np.isfinite(built.programme.start), built.programme.start, 0.0)

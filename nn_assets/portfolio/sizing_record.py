@@ -1,0 +1,130 @@
+"""What the record of forecasts says of sizes: how much an excess probability is worth, and how long it lasts.
+
+Both are costly on a long panel. They are taken at anchors, every 21st row of the session axis from row 0 on, from
+what was known at the anchor, and hold until the next: the same to the bit however much of the history comes later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from nn_assets.errors import SchemaError
+from nn_assets.learning.evidence import FEWEST_SESSIONS
+from nn_assets.portfolio.expected import change_share, outcome_slope
+
+__all__ = ["ANCHOR_SESSIONS", "RecordFacts", "SizingRecord", "forecast_autocorrelation"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+ANCHOR_SESSIONS = 21
+
+
+@dataclass(frozen=True)
+class RecordFacts:
+    """What holds from an anchor to the next."""
+
+    outcome_slope: float  # beta = 1 / f(0)
+    autocorrelation: float  # rho_h of the forecasts; NaN: too few
+    change_share: float  # q
+
+
+@dataclass(frozen=True, eq=False)
+class SizingRecord:
+    """The record that sizes are taken from; arrays (bars, symbols) unless said otherwise.
+
+    Attributes
+    ----------
+    probability : out-of-sample forecasts before calibration, which hang on no later one; NaN: none
+    score : the same as logits in units of their own model, so that no change of model counts as one of the forecast
+    label_returns : the label's own return, fraction, already less its threshold; NaN: no label
+    realised_row : (bars,), first row at which the label of each row is known; negative: never
+    volatility : forecast per session of the return that the label is made of, fraction
+    effective_outcomes : (bars,), independent outcomes that the record is worth at each row
+    horizon_sessions : h
+    relative : whether labels are relative to the cross-section, so that forecasts are too
+
+    Raises
+    ------
+    SchemaError
+        The arrays' shapes differ.
+    """
+
+    probability: FloatArray
+    score: FloatArray
+    label_returns: FloatArray
+    realised_row: IntArray
+    volatility: FloatArray
+    effective_outcomes: FloatArray
+    horizon_sessions: int
+    relative: bool = False
+    _known: dict[int, RecordFacts] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        wide = [each.shape for each in (self.probability, self.score, self.label_returns, self.volatility)]
+        long = [each.shape for each in (self.realised_row, self.effective_outcomes)]
+        if len(set(wide)) != 1 or any(each != wide[0][:1] for each in long):
+            raise SchemaError(
+                expected="all of one shape (bars, symbols), realised rows and effective outcomes of shape (bars,)",
+                found=f"{wide}, {long}",
+                remedy="align the six on one session axis",
+            )
+
+    def at(self, row: int) -> RecordFacts:
+        """What the latest anchor at or before a row knew."""
+        anchor = row - row % ANCHOR_SESSIONS
+        if anchor not in self._known:
+            self._known[anchor] = self._taken(anchor)
+        return self._known[anchor]
+
+    def _taken(self, anchor: int) -> RecordFacts:
+        until = slice(anchor + 1)
+        known = (self.realised_row[until] >= 0) & (self.realised_row[until] <= anchor)
+        there = known[:, None] & np.isfinite(self.probability[until])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            outcomes = self.label_returns[until] / (self.volatility[until] * np.sqrt(self.horizon_sessions))
+        told = outcomes[there & np.isfinite(outcomes)]
+        slope = outcome_slope(told, float(self.effective_outcomes[anchor]))
+        rho = forecast_autocorrelation(self.score[:anchor], self.horizon_sessions, relative=self.relative)
+        return RecordFacts(slope, rho, change_share(rho))
+
+
+def forecast_autocorrelation(score: FloatArray, horizon_sessions: int, *, relative: bool = False) -> float:
+    """Return rho_h: the correlation of a name's forecast with itself h sessions later, pooled over names.
+
+    A level that a name or the market keeps counts: it keeps a position, too.
+
+    Parameters
+    ----------
+    score : ndarray, shape (bars, symbols)
+        Forecasts in one unit throughout. NaN: no forecast.
+    relative : bool
+        Whether only what lies beside the session's mean counts.
+
+    Returns
+    -------
+    float
+        NaN with pairs in fewer than 60 sessions, or without variance.
+    """
+    signal = score - _mean_over_symbols(score)[:, None] if relative else score
+    before, after = signal[:-horizon_sessions], signal[horizon_sessions:]
+    both = np.isfinite(before) & np.isfinite(after)
+    if int(both.any(axis=1).sum()) < FEWEST_SESSIONS:
+        return float("nan")
+    first, second = before[both], after[both]
+    first, second = first - first.mean(), second - second.mean()
+    spread = float(np.sqrt((first**2).sum() * (second**2).sum()))
+    return float((first * second).sum()) / spread if spread > 0.0 else float("nan")
+
+
+def _mean_over_symbols(values: FloatArray) -> FloatArray:
+    """Mean of each row's known values, (bars,); NaN where there is none."""
+    total, count = np.zeros(len(values)), np.zeros(len(values))
+    for symbol in range(values.shape[1]):  # one order of addition, whatever the memory layout
+        known = np.isfinite(values[:, symbol])
+        total += np.where(known, values[:, symbol], 0.0)
+        count += known
+    return np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)

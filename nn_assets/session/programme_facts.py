@@ -1,0 +1,98 @@
+"""What ``portfolio.construction: programme`` knows at a session beside what every decision does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nn_assets.features.labels import Labels
+from nn_assets.learning.forecasts import ForecastArrays
+from nn_assets.portfolio.inputs import ProgrammeFacts
+from nn_assets.portfolio.sizing_record import SizingRecord
+from nn_assets.session.market_view import MarketView
+from nn_assets.settings import Strategy
+from nn_assets.signals.signals import OutcomeStatistics
+
+__all__ = ["ProgrammeWatch", "programme_watch"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class ProgrammeWatch:
+    """The programme's facts row by row; row t reads what was known at t, to the bit."""
+
+    record: SizingRecord
+    base_rate: FloatArray  # (bars, symbols)
+    market: MarketView
+    covariance_sessions: int
+    short_fee: float
+    margin_fee: float
+
+    def at(self, row: int) -> ProgrammeFacts:
+        """What session ``row`` knows."""
+        told, market = self.record.at(row), self.market
+        return ProgrammeFacts(
+            base_rate=self.base_rate[row],
+            label_volatility=self.record.volatility[row],
+            outcome_slope=told.outcome_slope,
+            change_share=told.change_share,
+            autocorrelation=told.autocorrelation,
+            returns=market.returns[max(0, row + 1 - self.covariance_sessions) : row + 1],
+            members=None if market.candidates is None else market.candidates[row],
+            relative=self.record.relative,
+            short_fee=self.short_fee,
+            margin_fee=self.margin_fee,
+        )
+
+
+def programme_watch(
+    strategy: Strategy,
+    sessions_per_year: int,
+    market: MarketView,
+    forecasts: ForecastArrays,
+    labels: Labels,
+    outcomes: OutcomeStatistics,
+) -> ProgrammeWatch | None:
+    """The watch over a cut of the facts; None where each name is sized by itself.
+
+    Parameters
+    ----------
+    sessions_per_year : int
+        Of the calendar, for fees over the horizon.
+    market : MarketView
+        On the session axis, at least as long as the labels.
+    forecasts, labels, outcomes
+        Of one estimator, on the session axis; row t uses labels realised at or before t.
+
+    Returns
+    -------
+    ProgrammeWatch or None
+        Fees are simple interest over the horizon. Borrowed cash pays the margin spread alone: what a name is
+        expected to earn is in excess of the cash rate already.
+    """
+    if strategy.portfolio.construction != "programme":
+        return None
+    relative, horizon = strategy.label.kind == "direction_relative", strategy.label.horizon_sessions
+    volatility = market.relative_volatility if relative else market.volatility
+    record = SizingRecord(
+        probability=forecasts.probability,
+        score=forecasts.score,
+        label_returns=labels.returns,
+        realised_row=labels.realised_row,
+        volatility=volatility[: len(labels.returns)],
+        effective_outcomes=outcomes.count,
+        horizon_sessions=horizon,
+        relative=relative,
+    )
+    years = horizon / sessions_per_year
+    return ProgrammeWatch(
+        record=record,
+        base_rate=forecasts.base_rate,
+        market=market,
+        covariance_sessions=strategy.portfolio.covariance_sessions,
+        short_fee=strategy.costs.borrow_fee_annual_fraction * years,
+        margin_fee=strategy.costs.margin_spread_annual_fraction * years,
+    )

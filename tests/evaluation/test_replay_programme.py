@@ -1,0 +1,224 @@
+"""The daily round under ``portfolio.construction: programme``: a small world played, cut, resumed, reduced, stopped."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nn_assets.costs.model import cost_model_from
+from nn_assets.evaluation.replay import Replay, replay
+from nn_assets.market.panel import FIELDS
+from nn_assets.oversight.drift import DriftReport, DriftStatistic
+from nn_assets.portfolio import conic
+from nn_assets.portfolio.book import Book
+from nn_assets.portfolio.records import book_from_records, book_remainder, holdings_frame, state_row
+from nn_assets.portfolio.trace import steps_frame
+from nn_assets.session.daily_round import Round
+from nn_assets.session.market_view import market_view
+from nn_assets.settings import Strategy
+from tests.session.worlds import SYMBOLS, World, world, world_strategy
+
+FIRST, LAST = 80, 240
+KINDS = {"alone": ("direction", "next_open", 1.0), "relative": ("direction_relative", "next_close", 0.0)}
+
+
+def strategy_of(kind: str, **portfolio: object) -> Strategy:
+    label, execution, net = KINDS[kind]
+    made = world_strategy(execution, construction="programme", net_limit=net, **portfolio)
+    return made.model_copy(update={"label": made.label.model_copy(update={"kind": label})})
+
+
+def played(of: World, last: int = LAST, **changed: object) -> Replay:
+    monitor = {"monitor": changed.pop("monitor")} if "monitor" in changed else {}
+    scene = of.scene(range(FIRST, last), **monitor)
+    return replay(of.strategy, cost_model_from(of.strategy.costs), 252, [scene], **changed)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module", params=list(KINDS))
+def whole(request: pytest.FixtureRequest) -> tuple[World, Replay]:
+    of = world(strategy_of(request.param))
+    return of, played(of)
+
+
+def assert_same(mine: Round, theirs: Round) -> None:
+    assert mine.decision.weights.tobytes() == theirs.decision.weights.tobytes()
+    assert mine.decision.unscaled_quantity.tobytes() == theirs.decision.unscaled_quantity.tobytes()
+    assert mine.decision.target_quantity.tobytes() == theirs.decision.target_quantity.tobytes()
+    assert mine.state == theirs.state
+    assert mine.orders.client_order_id == theirs.orders.client_order_id
+
+
+def test_it_trades_earns_and_keeps_to_every_limit(whole: tuple[World, Replay]) -> None:
+    of, full = whole
+    limits = of.strategy.portfolio
+    gross = np.array([np.abs(done.decision.target_weight).sum() for done in full.rounds])
+    assert (gross > 0.05).mean() > 0.8
+    assert sum(len(batch) for done in full.rounds for batch in done.fills) > 50
+    assert np.nansum(full.track.net) > 0.0
+    for done in full.rounds:
+        weight, price, equity = done.decision.target_weight, done.decision.inputs.reference_price, done.state.equity_usd
+        assert np.abs(weight).sum() <= limits.gross_limit + 1e-9
+        assert np.abs(weight).max() <= limits.single_name_limit + 1e-6
+        assert abs(weight.sum()) <= max(limits.net_limit, 0.005, price.max() / equity) + 1e-9
+        scaled = done.decision.scale * np.abs(done.decision.unscaled_quantity)
+        assert (np.abs(done.decision.target_quantity) <= scaled + limits.lot_size).all()
+        assert done.decision.answer is not None
+        assert done.decision.answer.no_answer is None
+        assert done.decision.answer.exceeded == ()
+        assert done.orders.accepted.all()
+
+
+def test_a_future_cut_at_any_session_changes_no_decision(whole: tuple[World, Replay]) -> None:
+    of, full = whole
+    for rows in (105, 126, 171, 230):
+        short = played(of.cut(rows), rows)
+        assert len(short.rounds) == rows - FIRST
+        for mine, theirs in zip(short.rounds, full.rounds, strict=False):
+            assert_same(mine, theirs)
+
+
+def test_every_state_read_back_from_its_records_plays_on_to_the_same_bits(whole: tuple[World, Replay]) -> None:
+    of, full = whole
+    costs = cost_model_from(of.strategy.costs)
+    for place in (10, 60, 61, 120):
+        done = full.rounds[place]
+        book = done.standing.book
+        back = book_from_records(state_row(done.state), holdings_frame(book).iloc[::-1], book_remainder(book))
+        for name in Book.__dataclass_fields__:
+            np.testing.assert_equal(getattr(back, name), getattr(book, name), err_msg=name)
+        row = FIRST + place + 1
+        standing = replace(done.standing, book=back)
+        rest = replay(of.strategy, costs, 252, [of.scene(range(row, row + 15))], standing=standing)
+        for mine, theirs in zip(rest.rounds, full.rounds[place + 1 :], strict=False):
+            assert_same(mine, theirs)
+
+
+def test_the_trace_of_any_session_solved_later_ends_in_its_own_bits(whole: tuple[World, Replay]) -> None:
+    _, full = whole
+    for done in full.rounds[::20]:
+        decision = done.decision
+        assert np.isnan(decision.weights[1:7]).all()
+        steps = steps_frame(decision).pivot(index="step", columns="symbol", values="weight_after").to_numpy()
+        assert np.isfinite(steps).all()
+        assert steps[6].tobytes() == decision.weights[7].tobytes()
+        assert steps[7].tobytes() == decision.weights[8].tobytes()
+
+
+def test_stops_are_filled_and_their_side_is_not_entered_again_while_it_is_blocked() -> None:
+    of = world(strategy_of("alone", stop_atr_multiple=0.5))
+    full = played(of)
+    stopped = sum(int(batch.is_stop.sum()) for done in full.rounds for batch in done.fills)
+    assert stopped > 5
+    blocked = 0
+    for done in full.rounds:
+        side = done.decision.inputs.blocked_side
+        blocked += int((side != 0).sum())
+        assert not (np.sign(done.decision.unscaled_quantity)[side != 0] == side[side != 0]).any()
+    assert blocked > 5
+
+
+def test_a_reduction_halves_the_book_on_the_session_it_begins_and_it_comes_back() -> None:
+    of = world(strategy_of("alone"))
+
+    def monitor(row: int) -> DriftReport:
+        asks = 100 <= row < 140
+        asking = DriftStatistic("prediction", "forecast", 0.2, 0.3, 0.0, drifted=False, asks_retraining=asks)
+        return DriftReport(of.panel.sessions[row], (asking,), np.nan, 1.0, (), "", "old" if row < 140 else "new")
+
+    plain, reduced = played(of).rounds, played(of, monitor=monitor).rounds
+    target = np.array([[np.abs(done.decision.target_weight).sum() for done in each] for each in (plain, reduced)])
+    assert (target[0, 100 - FIRST :] > 0.05).all()
+    ratio = dict(zip(range(100, LAST), target[1, 100 - FIRST :] / target[0, 100 - FIRST :], strict=True))
+    states = {FIRST + place: done.decision.inputs.trading_state for place, done in enumerate(reduced)}
+    assert {row for row, state in states.items() if state == "REDUCE_SIZE"} == set(range(101, 140))
+    assert ratio[100] == 1.0
+    assert ratio[101] == pytest.approx(0.5, abs=0.01)
+    assert max(abs(ratio[row] - 0.5) for row in range(101, 140)) < 0.06
+    assert ratio[140] == pytest.approx(1.0, abs=0.06)
+    held = np.array([[done.state.gross_fraction for done in each] for each in (plain, reduced)])
+    assert held[1, 102 - FIRST] / held[0, 102 - FIRST] == pytest.approx(0.5, abs=0.06)  # a session is there to fill
+
+
+def test_no_answer_latches_an_alarm_that_takes_nothing_off_a_size_and_survives_its_records(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    of = world(strategy_of("alone"))
+    before = played(of, 150)
+    costs = cost_model_from(of.strategy.costs)
+
+    def broken(problem: conic.Problem) -> list[conic.Answer]:
+        return [conic.Answer(np.full(len(problem.mean), np.nan), "broken", 0)]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(conic, "many_names", broken)
+        lost = replay(of.strategy, costs, 252, [of.scene(range(150, 151))], standing=before.standing).rounds[0]
+    u, carried = lost.decision.unscaled_quantity, before.standing.book
+    assert (np.abs(u) <= np.abs(carried.unscaled_quantity) + 1e-9).all()
+    book = lost.standing.book
+    assert book.breaker is not None
+    assert book.breaker.kind == lost.state.breaker == "no_answer"
+    back = book_from_records(state_row(lost.state), holdings_frame(book), book_remainder(book))
+    assert back.breaker == book.breaker
+    after = replay(of.strategy, costs, 252, [of.scene(range(151, 155))], standing=lost.standing).rounds
+    assert [done.state.breaker for done in after] == ["no_answer"] * 4
+    assert after[0].decision.scale == before.rounds[-1].decision.scale
+    assert after[0].decision.answer is not None
+    assert after[0].decision.answer.no_answer is None
+
+
+def test_a_name_without_forecasts_is_never_held_and_the_others_are() -> None:
+    of = world(strategy_of("alone"))
+    gone = of.forecasts.at(slice(None))
+    for name in ("probability", "dispersion", "calibrated", "base_rate", "confidence", "score"):
+        array = getattr(gone, name).copy()
+        array[:, 2] = np.nan
+        gone = replace(gone, **{name: array})
+    full = played(replace(of, forecasts=gone), 140)
+    targets = np.array([done.decision.target_quantity for done in full.rounds])
+    assert not targets[:, 2].any()
+    assert (np.delete(targets, 2, axis=1) != 0.0).mean() > 0.5
+    assert len(SYMBOLS) == 5
+
+
+def test_a_member_that_leaves_is_sold_and_the_others_trade_on() -> None:
+    of, left = world(strategy_of("alone")), 150
+    place = int(np.abs(played(of, left).rounds[-1].decision.target_quantity).argmax())
+    belongs = np.ones(of.panel.close.shape, dtype=np.bool_)
+    belongs[left:, place] = False
+    gone = of.forecasts.at(slice(None))
+    for name in ("probability", "dispersion", "calibrated", "base_rate", "confidence", "score"):
+        gone = replace(gone, **{name: np.where(belongs, getattr(gone, name), np.nan)})
+    market = market_view(of.panel, of.strategy.portfolio, belongs)
+    scene = replace(of.scene(range(FIRST, 180), market), forecasts=gone)
+    rounds = replay(of.strategy, cost_model_from(of.strategy.costs), 252, [scene]).rounds
+    targets = np.array([done.decision.target_quantity for done in rounds])
+    assert targets[left - 1 - FIRST, place] != 0.0
+    assert not targets[left - FIRST :, place].any()
+    assert rounds[left + 3 - FIRST].standing.book.quantity[place] == 0.0
+    assert (np.delete(targets[left - FIRST :], place, axis=1) != 0.0).mean() > 0.5
+
+
+def test_a_name_that_is_not_quoted_for_three_sessions_keeps_its_shares_and_its_place_in_every_sum() -> None:
+    of, first = world(strategy_of("relative")), 150
+    before = played(of, first).rounds[-1]
+    place = int(np.abs(before.decision.target_quantity).argmax())
+    fields = {name: getattr(of.panel, name).copy() for name in FIELDS}
+    for array in fields.values():
+        array[first : first + 3, place] = np.nan
+    panel = replace(of.panel, **fields)
+    market = market_view(panel, of.strategy.portfolio)
+    scene = of.scene(range(FIRST, 170), market)
+    rounds = replay(of.strategy, cost_model_from(of.strategy.costs), 252, [scene]).rounds
+    silent = rounds[first - FIRST : first + 3 - FIRST]
+    held = before.standing.book.quantity[place]
+    for done in silent:
+        assert done.decision.target_quantity[place] == done.standing.book.quantity[place]
+        assert done.decision.target_weight[place] == 0.0
+        stuck = float(done.decision.inputs.stuck_weight.sum())
+        largest = np.nanmax(done.decision.inputs.reference_price) / done.state.equity_usd
+        assert abs(float(done.decision.target_weight.sum()) + stuck) <= max(0.005, largest) + 1e-9
+    assert held != 0.0
+    after = rounds[first + 4 - FIRST :]
+    assert any(done.decision.target_quantity[place] != silent[0].decision.target_quantity[place] for done in after)

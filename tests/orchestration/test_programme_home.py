@@ -1,0 +1,105 @@
+"""A home whose strategy asks for the programme: taken in, trained, studied, decided, and derived again."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
+from nn_assets.operations.decisions.round_checks import beyond_limits, broken_traces
+from nn_assets.operations.history import open_history
+from nn_assets.operations.reporting import write_daily_page
+from nn_assets.portfolio import conic
+from tests.operations import homes
+from tests.orchestration.conftest import FIRST_LIVE, LAST, living_in, recorded, strategy_of, write_strategy
+from tests.shared_homes import built_once
+
+pytestmark = pytest.mark.slow
+
+*SESSIONS, NEXT = list(sessions_between("XNYS", FIRST_LIVE, LAST))[:6]
+MONTHS = homes.months_between("2017-01", "2017-06")
+
+
+@pytest.fixture(scope="module")
+def programme_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    def build(folder: Path) -> None:
+        write_strategy(
+            folder,
+            label={"kind": "direction_relative"},
+            portfolio={"construction": "programme", "net_limit": 0.0},
+        )
+        with living_in(folder):
+            homes.take_in(strategy_of())
+            homes.study(strategy_of(), MONTHS)
+
+    return built_once("programme", tmp_path_factory, build)
+
+
+@pytest.fixture
+def home(programme_home: Path, tmp_path: Path) -> Iterator[Path]:
+    copied = tmp_path / "home"
+    shutil.copytree(programme_home, copied)
+    with living_in(copied):
+        yield copied
+
+
+def test_five_sessions_are_decided_traced_checked_and_repeat_in_replay(home: Path) -> None:
+    strategy = strategy_of()
+    decided = homes.decide(strategy, SESSIONS)
+    gross = [float(np.abs(done.round.decision.target_weight).sum()) for done in decided]
+    assert max(gross) > 0.02
+    for done in decided:
+        assert broken_traces(done.frames) == []
+        equity = float(done.frames["portfolio_states"]["equity_usd"].iloc[0])
+        assert beyond_limits(done.frames["target_positions"], equity, strategy.portfolio) == []
+        steps = done.frames["position_steps"]
+        assert np.isfinite(steps[["weight_before", "weight_after"]].to_numpy()).all()
+        seventh = steps[steps["step"] == 7].set_index("symbol")["weight_after"]
+        weights = dict(zip(done.round.standing.book.symbols, done.round.decision.weights[7], strict=True))
+        assert seventh.to_dict() == weights
+    assert recorded(home, "position_steps")["reason"].str.contains("beside a base rate of").any()
+    assert all(done.already_decided for done in homes.decide(strategy, SESSIONS))
+    with open_history(strategy) as history:
+        assert decisions_repeat_in_replay(history) == (5, [])
+        assert decisions_repeat_in_replay(history, SESSIONS[1]) == (3, [])
+
+
+def test_a_session_without_an_answer_says_so_on_record_and_on_its_page(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(problem: conic.Problem) -> list[conic.Answer]:
+        return [conic.Answer(np.full(len(problem.mean), np.nan), "broken", 0)]
+
+    homes.decide(strategy_of(), SESSIONS)
+    with monkeypatch.context() as patch:
+        patch.setattr(conic, "many_names", broken)
+        (done,) = homes.decide(strategy_of(), [NEXT])
+        assert homes.decide(strategy_of(), [NEXT])[0].already_decided
+        with open_history(strategy_of()) as history:
+            assert decisions_repeat_in_replay(history, SESSIONS[-1]) == (1, [])
+            page = write_daily_page(history, done.round, done.frames, done.provenance, None).read_text("utf-8")
+    decisions = recorded(home, "decisions").set_index("session")["details"]
+    assert decisions[NEXT]["no_answer"] == "broken"
+    assert "no_answer" not in decisions[SESSIONS[-1]]
+    states = recorded(home, "portfolio_states").set_index("session")["breaker"]
+    assert states[NEXT] == "no_answer"
+    assert "The programme had no answer (broken): nothing was opened or enlarged on this session." in page
+    assert "below half the forecasts' half-life" not in page
+
+
+def test_a_horizon_below_half_the_forecasts_half_life_is_a_warning_on_the_page(home: Path) -> None:
+    (done,) = homes.decide(strategy_of(), SESSIONS[:1])
+    inputs = done.round.decision.inputs
+    assert inputs.programme is not None
+    lasting = replace(inputs, programme=replace(inputs.programme, autocorrelation=0.9))
+    told = replace(done.round, decision=replace(done.round.decision, inputs=lasting))
+    with open_history(strategy_of()) as history:
+        page = write_daily_page(history, told, done.frames, done.provenance, None).read_text("utf-8")
+    assert "The label&#39;s horizon of 3 sessions is below half" in page
+    assert "correlate 0.90 with themselves" in page

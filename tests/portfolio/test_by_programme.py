@@ -1,0 +1,231 @@
+"""A decision by the programme: one shape with the other construction, its trace, missing facts, what stops it."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nn_assets.errors import DecisionError
+from nn_assets.frames import POSITION_STEPS, TARGET_POSITIONS, validate
+from nn_assets.portfolio import conic
+from nn_assets.portfolio.breakers import Control
+from nn_assets.portfolio.by_programme import told_of
+from nn_assets.portfolio.decide import decide
+from nn_assets.portfolio.inputs import Decision, DecisionInputs, ProgrammeFacts
+from nn_assets.portfolio.trace import steps_frame, targets_frame
+from nn_assets.settings import PortfolioSettings
+from tests.portfolio.facts import COSTS, facts
+
+CHOSEN = PortfolioSettings(construction="programme", net_limit=0.0)
+NAMES = 12
+MOMENT = pd.Timestamp("2017-06-01 21:00", tz="UTC")
+
+
+def given(seed: int = 0, known: dict[str, object] | None = None, **changes: object) -> DecisionInputs:
+    g = np.random.default_rng([seed, 7])
+    market = g.normal(0.0, 0.006, (150, 1))
+    told = ProgrammeFacts(
+        base_rate=np.full(NAMES, 0.51),
+        label_volatility=np.full(NAMES, 0.011),
+        outcome_slope=2.3,
+        change_share=0.7,
+        autocorrelation=0.825,
+        returns=(market + g.normal(0.0, 0.01, (150, NAMES)))[-120:],
+        relative=False,
+        short_fee=0.0001,
+        margin_fee=0.0001,
+    )
+    base: dict[str, object] = {
+        "calibrated_probability": 0.51 + 0.03 * g.normal(size=NAMES),
+        "programme": replace(told, **(known or {})),  # type: ignore[arg-type]
+        "stop_price": np.full(NAMES, np.nan),
+    }
+    return facts(NAMES, seed, **{**base, **changes})
+
+
+def decided(of: DecisionInputs, settings: PortfolioSettings = CHOSEN) -> Decision:
+    return decide(of, settings, COSTS)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_trace_is_solved_for_who_asks_and_ends_in_the_decisions_own_bits(seed: int) -> None:
+    held = np.trunc(np.random.default_rng(seed).normal(0.0, 900.0, NAMES))
+    found = decided(given(seed, current_quantity=0.5 * held, unscaled_quantity=held, regime_scale=0.5))
+    assert np.isnan(found.weights[1:7]).all()
+    assert np.isfinite(found.weights[[0, 7, 8]]).all()
+    frame = validate(steps_frame(found), POSITION_STEPS)
+    steps = frame.pivot(index="step", columns="symbol", values="weight_after").to_numpy()
+    assert steps[6].tobytes() == found.weights[7].tobytes()
+    assert steps[7].tobytes() == found.weights[8].tobytes()
+    first = frame.pivot(index="step", columns="symbol", values="weight_before").to_numpy()[0]
+    assert first.tobytes() == found.weights[0].tobytes()
+    assert told_of(found).construction.quantity.tobytes() == found.unscaled_quantity.tobytes()
+    assert frame["reason"].str.contains("beside a base rate of 0.5100").sum() == NAMES
+    assert not frame["reason"].str.contains("nan").any()
+    validate(
+        targets_frame(found, stop_price=np.full(NAMES, np.nan), reference_at=MOMENT, known_at=MOMENT), TARGET_POSITIONS
+    )
+
+
+def settled(most: int = 60) -> tuple[Decision, int]:
+    """The book that a constant signal leads to, and the decisions that it took."""
+    before = decided(given())
+    for count in range(1, most):
+        after = decided(given(current_quantity=before.target_quantity, unscaled_quantity=before.unscaled_quantity))
+        if np.array_equal(after.unscaled_quantity, before.unscaled_quantity):
+            return after, count
+        before = after
+    return before, most
+
+
+def test_a_constant_signal_reaches_a_constant_size() -> None:
+    found, decisions = settled()
+    assert decisions < 60
+    assert np.abs(found.target_weight).sum() > 0.3
+
+
+@pytest.mark.parametrize(
+    "changes", [{"trading_state": "REDUCE_SIZE"}, {"drawdown_fraction": 0.05}, {"regime_scale": 0.5}]
+)
+def test_the_target_is_the_scale_times_the_unscaled_book_whatever_is_held(changes: dict[str, object]) -> None:
+    plain, _ = settled()
+    held, unscaled = plain.target_quantity, plain.unscaled_quantity
+    for _ in range(20):
+        found = decided(given(current_quantity=held, unscaled_quantity=unscaled, **changes))
+        assert found.scale == 0.5
+        assert (np.abs(found.target_quantity) <= 0.5 * np.abs(found.unscaled_quantity) + 1e-9).all()
+        assert np.array_equal(found.unscaled_quantity, plain.unscaled_quantity)
+        gross = np.abs(found.target_weight).sum() / np.abs(plain.target_weight).sum()
+        assert gross == pytest.approx(0.5, abs=0.001)
+        held, unscaled = found.target_quantity, found.unscaled_quantity
+
+
+def test_without_a_verdict_nothing_is_held_and_while_halted_nothing_moves() -> None:
+    held = np.full(NAMES, 120.0)
+    shut = decided(given(verdict_allows=False, current_quantity=held, unscaled_quantity=held))
+    assert not shut.target_quantity.any()
+    assert not shut.unscaled_quantity.any()
+    assert steps_frame(shut)["reason"].str.contains("does not say 'edge found'").sum() == NAMES
+    halted = decided(given(kill_switch="HALTED", current_quantity=held, unscaled_quantity=2 * held))
+    assert halted.control is Control.HALTED
+    assert np.array_equal(halted.target_quantity, held)
+    assert np.array_equal(halted.unscaled_quantity, 2 * held)
+    frame = steps_frame(halted)
+    assert frame["reason"].str.contains("halted: the unscaled book stays as it was").sum() == NAMES
+    assert frame[frame["step"] == 7]["weight_after"].to_numpy().tobytes() == halted.weights[7].tobytes()
+
+
+@pytest.mark.parametrize("changes", [{"outcomes": 59}, {"outcome_sessions": 59}])
+def test_too_little_evidence_opens_nothing_and_keeps_nothing(changes: dict[str, int]) -> None:
+    held = np.full(NAMES, 100.0)
+    told = {name: np.full(NAMES, value) for name, value in changes.items()}
+    found = decided(given(current_quantity=held, unscaled_quantity=held, **told))
+    assert not found.target_quantity.any()
+
+
+_MISSING = ("calibrated_probability", "confidence", "reference_price", "atr", "daily_volatility", "adv_usd")
+_KNOWN = ("base_rate", "label_volatility")
+
+
+@pytest.mark.parametrize("name", [*_MISSING, *_KNOWN, "returns"])
+def test_one_missing_fact_of_one_name_moves_that_name_alone_to_zero(name: str) -> None:
+    whole = given(3)
+    place = int(np.abs(decided(whole).target_weight).argmax())
+    source = whole if name in _MISSING else whole.programme
+    spoilt = np.array(getattr(source, name), dtype=np.float64)
+    spoilt[..., place] = np.nan
+    found = decided(given(3, **({name: spoilt} if name in _MISSING else {"known": {name: spoilt}})))
+    assert found.target_quantity[place] == 0.0
+    assert not found.complete[place]
+    assert np.delete(found.complete, place).all()
+    others = np.delete(found.target_weight, place)
+    assert (others != 0.0).sum() >= 6
+    assert np.isfinite(found.target_weight).all()
+    text = steps_frame(found).set_index(["symbol", "step"])["reason"]
+    assert text[f"S{place:02d}", 1].startswith("no position: ")
+    assert text.str.startswith("no position: ").sum() == 1
+
+
+def test_a_missing_beta_or_stop_takes_nothing_away() -> None:
+    found = decided(given(stop_price=np.full(NAMES, np.nan), beta=np.full(NAMES, np.nan)))
+    assert found.complete.all()
+
+
+def test_a_resting_stop_further_away_than_two_ranges_bounds_the_whole() -> None:
+    held = np.where(np.arange(NAMES) == 0, 500.0, 0.0)
+    stop = np.where(np.arange(NAMES) == 0, 10.0, np.nan)  # 80% below the price of 50: 2% at risk is 2.5% held
+    p = np.where(np.arange(NAMES) == 0, 0.60, 0.49)
+    near, far = (
+        decided(given(calibrated_probability=p, current_quantity=held, unscaled_quantity=held, stop_price=at))
+        for at in (np.full(NAMES, np.nan), stop)
+    )
+    assert near.weights[7, 0] > 0.03
+    assert far.weights[7, 0] == pytest.approx(0.025, abs=1e-6)
+
+
+def test_the_premium_of_the_base_rate_is_held_by_setting_only() -> None:
+    even = given(calibrated_probability=np.full(NAMES, 0.51))
+    settings = PortfolioSettings(construction="programme")
+    assert not decided(even, settings).target_quantity.any()
+    premium = decided(even, settings.model_copy(update={"hold_premium": True}))
+    assert (premium.target_weight > 0.0).sum() >= 6
+
+
+def test_a_name_without_a_price_keeps_what_is_held_and_counts_in_every_sum() -> None:
+    price, held = np.full(NAMES, 50.0), np.where(np.arange(NAMES) == 4, 1500.0, 0.0)
+    gone = np.where(np.arange(NAMES) == 4, np.nan, price)
+    found = decided(given(reference_price=gone, last_mark=price, current_quantity=held, unscaled_quantity=held))
+    assert found.target_quantity[4] == 1500.0
+    assert found.target_weight[4] == 0.0
+    others = float(found.target_weight.sum())
+    assert others == pytest.approx(-0.075, abs=0.005 + 1e-9)
+
+
+def test_no_answer_of_the_solver_is_said_and_opens_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = given(current_quantity=np.full(NAMES, 60.0), unscaled_quantity=np.full(NAMES, 60.0))
+    answered = decided(of)
+    assert answered.answer is not None
+    assert answered.answer.no_answer is None
+    monkeypatch.setattr(conic, "many_names", lambda _: [conic.Answer(np.full(NAMES, np.nan), "broken", 0)])
+    found = decided(of)
+    assert found.answer is not None
+    assert found.answer.no_answer == "broken"
+    assert (np.abs(found.unscaled_quantity) <= 60.0).all()
+    assert steps_frame(found)["reason"].str.contains("nothing is opened or enlarged").sum() == NAMES
+
+
+def test_who_is_no_member_says_nothing_of_the_others_to_the_bit() -> None:
+    p, whole = given(2).calibrated_probability.copy(), given(2)
+    p[[3, 8]] = np.nan
+    members = np.isfinite(p)
+    facts_told = whole.programme
+    assert facts_told is not None
+    wild = np.where(members, facts_told.returns, 9.0 * facts_told.returns + 0.01)
+    told = [
+        decided(given(2, calibrated_probability=p, known={"members": members, "returns": returns}))
+        for returns in (facts_told.returns, wild)
+    ]
+    assert told[0].weights.tobytes() == told[1].weights.tobytes()
+    assert (told[0].target_quantity != 0.0).sum() >= 6
+    counted = decided(given(2, calibrated_probability=p, known={"returns": wild}))
+    assert counted.weights.tobytes() != told[0].weights.tobytes()
+
+
+def test_the_programme_without_its_facts_is_refused() -> None:
+    with pytest.raises(DecisionError, match="construction per_name"):
+        decided(replace(given(), programme=None))
+
+
+def test_the_other_construction_reads_none_of_the_programmes_facts() -> None:
+    of = given(regime_scale=0.7)
+    with_facts, without = (
+        decide(each, PortfolioSettings(), COSTS) for each in (of, replace(of, programme=None, stop_price=None))
+    )
+    for each in fields(Decision):
+        one, other = getattr(with_facts, each.name), getattr(without, each.name)
+        if isinstance(one, np.ndarray):
+            assert one.tobytes() == other.tobytes()
+    assert with_facts.answer is None

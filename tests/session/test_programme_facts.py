@@ -1,0 +1,121 @@
+"""The facts of the programme at a session: each from its own source, known at it, fees over the horizon."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nn_assets.session.daily_round import SessionFacts, _leaning
+from nn_assets.session.market_view import market_view
+from nn_assets.session.programme_facts import ProgrammeWatch, programme_watch
+from nn_assets.settings import Strategy
+from nn_assets.signals.signals import outcome_statistics
+from tests.session.worlds import World, world, world_strategy
+
+ROW = 190
+
+
+def strategy_of(kind: str, **portfolio: object) -> Strategy:
+    net = 0.0 if kind == "direction_relative" else 1.0
+    made = world_strategy("next_close", construction="programme", net_limit=net, **portfolio)
+    costs = made.costs.model_copy(
+        update={"borrow_fee_annual_fraction": 0.0252, "margin_spread_annual_fraction": 0.0504}
+    )
+    return made.model_copy(update={"label": made.label.model_copy(update={"kind": kind}), "costs": costs})
+
+
+def watch_of(of: World, candidates: np.ndarray | None = None) -> ProgrammeWatch | None:
+    market = market_view(of.panel, of.strategy.portfolio, candidates)
+    outcomes = outcome_statistics(
+        of.forecasts.probability, of.labels.returns, of.labels.realised_row, market.volatility, 3
+    )
+    return programme_watch(of.strategy, 252, market, of.forecasts, of.labels, outcomes)
+
+
+def test_each_name_by_itself_asks_for_nothing() -> None:
+    assert watch_of(world(world_strategy())) is None
+
+
+@pytest.mark.parametrize("kind", ["direction", "direction_relative"])
+def test_every_fact_is_of_its_own_source_and_fees_are_over_the_horizon(kind: str) -> None:
+    of = world(strategy_of(kind, covariance_sessions=90))
+    watch = watch_of(of)
+    assert watch is not None
+    facts, relative = watch.at(ROW), kind == "direction_relative"
+    assert facts.relative is relative
+    assert facts.short_fee == pytest.approx(0.0003)  # 2.52% a year, 3 of 252 sessions
+    assert facts.margin_fee == pytest.approx(0.0006)
+    assert facts.returns.shape == (90, 5)
+    np.testing.assert_allclose(facts.returns[-1], of.panel.close[ROW] / of.panel.close[ROW - 1] - 1.0)
+    assert facts.members is None
+    expected = of.market.relative_volatility if relative else of.market.volatility
+    assert facts.label_volatility.tobytes() == expected[ROW].tobytes()
+    assert np.array_equal(facts.base_rate, np.full(5, 0.5))
+    assert 1.5 < facts.outcome_slope < 3.5
+    assert abs(facts.autocorrelation) < 0.15
+    assert facts.change_share == 1.0  # forecasts drawn anew each session
+
+
+@pytest.mark.parametrize("kind", ["direction", "direction_relative"])
+def test_a_history_that_ends_here_knows_the_same_bits(kind: str) -> None:
+    of = world(strategy_of(kind))
+    whole = watch_of(of)
+    for rows in (40, 85, 127, 190):
+        short = watch_of(of.cut(rows))
+        assert whole is not None
+        assert short is not None
+        mine, theirs = short.at(rows - 1), whole.at(rows - 1)
+        for name in ("base_rate", "label_volatility", "returns"):
+            assert getattr(mine, name).tobytes() == getattr(theirs, name).tobytes(), name
+        assert mine.outcome_slope.hex() == theirs.outcome_slope.hex()
+        assert repr(mine.autocorrelation) == repr(theirs.autocorrelation)
+        assert mine.change_share.hex() == theirs.change_share.hex()
+
+
+def test_members_are_those_of_the_session() -> None:
+    of = world(strategy_of("direction"))
+    belongs = np.ones(of.panel.close.shape, dtype=np.bool_)
+    belongs[: ROW + 1, 3] = False
+    watch = watch_of(of, belongs)
+    assert watch is not None
+    facts = watch.at(ROW)
+    assert facts.members is not None
+    assert facts.members.tolist() == [True, True, True, False, True]
+    assert np.isfinite(facts.returns).all()  # nothing is copied; who is no member is left out where it is read
+
+
+@pytest.mark.parametrize("premium", [False, True])
+def test_the_side_that_lifts_a_block_is_that_of_the_return_expected(premium: bool) -> None:
+    """A base rate of 0.52: p 0.51 is on the long side of one half, and on the short side of what is expected."""
+    of = world(strategy_of("direction", hold_premium=premium))
+    of = replace(of, forecasts=replace(of.forecasts, base_rate=np.full(of.panel.close.shape, 0.52)))
+    watch = watch_of(of)
+    assert watch is not None
+    p = np.array([0.51, 0.53, 0.49, 0.52, np.nan])
+    signals = replace(of.signals(ROW), calibrated_probability=p)
+    leaning = _leaning(of.strategy, SessionFacts(of.market.at(ROW), signals, programme=watch.at(ROW)))
+    expected = [1, 1, -1, 1, np.nan] if premium else [-1, 1, -1, 0, np.nan]
+    np.testing.assert_array_equal(np.sign(leaning - 0.5), expected)
+    assert _leaning(of.strategy, SessionFacts(of.market.at(ROW), signals)) is p
+
+
+def test_the_side_of_a_relative_label_is_beside_the_other_names() -> None:
+    of = world(strategy_of("direction_relative"))
+    watch = watch_of(of)
+    assert watch is not None
+    signals = replace(of.signals(ROW), calibrated_probability=np.array([0.51, 0.56, 0.56, 0.56, 0.56]))
+    leaning = _leaning(of.strategy, SessionFacts(of.market.at(ROW), signals, programme=watch.at(ROW)))
+    assert leaning[0] < 0.5
+    assert (leaning[1:] > 0.5).sum() >= 2
+
+
+def test_a_change_of_the_models_level_is_no_persistence_of_the_forecast() -> None:
+    of = world(strategy_of("direction"))
+    level = np.where(np.arange(len(of.panel.sessions)) < 100, -0.2, 0.2)[:, None]
+    shifted = replace(of, forecasts=replace(of.forecasts, probability=of.forecasts.probability + level))
+    one, other = watch_of(of), watch_of(shifted)
+    assert one is not None
+    assert other is not None
+    assert one.at(ROW).autocorrelation == other.at(ROW).autocorrelation
