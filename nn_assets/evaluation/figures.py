@@ -104,7 +104,7 @@ def study_figures(
     wide = len(record.symbols) >= CROSS_SECTION
     nothing = np.full(record.returns.shape, np.nan)
     effect = smallest_effect(
-        record.forecasts.get("network", nothing),
+        record.ranked("network") if "network" in record.forecasts else nothing,
         record.returns,
         across_symbols=wide,
         linear_cost=linear_cost,
@@ -181,9 +181,10 @@ def _forecast_figures(
     folds = record.folds[rows]
     complete = np.isfinite(probabilities) & np.isfinite(targets)
     p, y = probabilities[complete], targets[complete]
+    ranked = record.ranked(name)[rows]
     tests = {
-        "auc": robust_mean_test(auc_contributions(probabilities, targets, folds), horizon, null=0.5),
-        "rank_ic": robust_mean_test(rank_ic_contributions(probabilities, returns, folds), horizon),
+        "auc": robust_mean_test(auc_contributions(ranked, targets, folds), horizon, null=0.5),
+        "rank_ic": robust_mean_test(rank_ic_contributions(ranked, returns, folds), horizon),
     }
     values: dict[str, Any] = {
         "forecast_sessions": int(complete.any(axis=1).sum()),
@@ -256,7 +257,7 @@ def _against(record: StudyRecord, rival: str, horizon: int, rivals: int) -> str:
     """The network against another estimator: paired daily rank IC, or AUC in narrow panels, adjusted for rivals."""
     wide = len(record.symbols) >= CROSS_SECTION
     contributions, outcomes = (rank_ic_contributions, record.returns) if wide else (auc_contributions, record.targets)
-    mine, theirs = (contributions(record.forecasts[name], outcomes, record.folds) for name in ("network", rival))
+    mine, theirs = (contributions(record.ranked(name), outcomes, record.folds) for name in ("network", rival))
     test = paired_test(mine, theirs, horizon)
     called = _RIVALS[rival]
     if test.p_value is None or test.estimate is None:

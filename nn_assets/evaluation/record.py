@@ -48,10 +48,12 @@ class StudyRecord:
     tracks: Mapping[str, BookTrack] = field(default_factory=dict)
     regimes: npt.NDArray[np.str_] | None = None  # (sessions,) name of the regime; '' unknown
     models: npt.NDArray[np.str_] | None = None  # (sessions,) id in force; by month if left out
+    scores: Mapping[str, FloatArray] | None = None  # (sessions, symbols) before calibration; ranked by
 
     def __post_init__(self) -> None:
         rows, columns = len(self.sessions), len(self.symbols)
         wide = {"targets": self.targets, "returns": self.returns, **self.forecasts}
+        wide |= {f"{name} score": values for name, values in (self.scores or {}).items()}
         narrow: dict[str, npt.NDArray[np.generic]] = {
             "realised_row": self.realised_row,
             "months": self.months,
@@ -81,6 +83,14 @@ class StudyRecord:
         """The model that made each session's forecasts, (sessions,): what is never ranked against another."""
         return self.months if self.models is None else self.models
 
+    def ranked(self, name: str) -> FloatArray:
+        """What an estimator's forecasts are ranked by, (sessions, symbols): its own figure, before any calibration.
+
+        A calibration's level follows the outcomes of before: ranked by calibrated forecasts of several months, a
+        forecaster that knows nothing would seem to be worse than chance. The forecasts where no score is there.
+        """
+        return self.forecasts[name] if self.scores is None else self.scores[name]
+
     def labelled(self, targets: FloatArray, returns: FloatArray) -> StudyRecord:
         """The same record with the labels as another moment knew them, shape (sessions, symbols)."""
         return replace(self, targets=targets, returns=returns)
@@ -98,6 +108,7 @@ class StudyRecord:
             self,
             sessions=self.sessions[:stop],
             forecasts={name: values[:stop] for name, values in self.forecasts.items()},
+            scores=None if self.scores is None else {name: each[:stop] for name, each in self.scores.items()},
             targets=targets,
             returns=returns,
             realised_row=self.realised_row[:stop],

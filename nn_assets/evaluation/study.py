@@ -147,6 +147,7 @@ def run_study(
         sessions=material.sessions[:stop],
         symbols=material.symbols,
         forecasts={name: material.forecasts[name].calibrated[:stop] for name in ESTIMATORS},
+        scores={name: material.forecasts[name].probability[:stop] for name in ESTIMATORS},
         targets=last.targets,
         returns=last.returns,
         realised_row=last.realised_row,

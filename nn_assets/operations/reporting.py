@@ -57,7 +57,7 @@ def study_plots(result: StudyResult) -> dict[str, bytes]:
         ),
         "skill": rolling_rank_ic(
             record.sessions[rows],
-            {name: values[rows] for name, values in record.forecasts.items()},
+            {name: record.ranked(name)[rows] for name in record.forecasts},
             record.returns[rows],
             folds=record.folds[rows],
         ),

@@ -233,3 +233,25 @@ def test_a_label_never_realised_is_never_counted_as_down() -> None:
     found = study_figures(record, **TERMS).total["network"]
     assert found.forecasts == 94 * 6
     assert isinstance(record, StudyRecord)
+
+
+def test_a_level_that_follows_past_outcomes_takes_nothing_from_who_knows_nothing() -> None:
+    """Ranked by calibrated forecasts, whose level is the rate of past outcomes, noise seemed far worse than chance."""
+    record = made_record(1500, 2, seed=4, horizon=1)
+    ones = np.nan_to_num(record.targets)
+    level = np.full(len(ones), 0.5)
+    for row in range(60, len(ones)):
+        level[row] = level[row - 1] if row % 21 else 0.5 + 0.8 * (ones[row - 60 : row - 2].mean() - 0.5)
+    raw = record.forecasts["network"]
+    leveled = level[:, None] + 1e-3 * (raw - 0.5)
+    told = replace(record, forecasts={"network": leveled}, scores={"network": raw}, months=np.full(1500, "2005-01"))
+    by_level = replace(told, scores=None)
+    measured, fooled = (
+        study_figures(each, horizon_sessions=1, sessions_per_year=252, by_fold=False).total["network"]
+        for each in (told, by_level)
+    )
+    assert measured.tests["auc"].t_statistic is not None
+    assert fooled.tests["auc"].t_statistic is not None
+    assert abs(measured.tests["auc"].t_statistic) < 2.5
+    assert fooled.tests["auc"].t_statistic < measured.tests["auc"].t_statistic - 1.0
+    assert measured.brier == fooled.brier  # what is judged as a probability is the calibrated forecast

@@ -96,7 +96,8 @@ def test_what_was_decided_keeps_to_it(decided_home: Path) -> None:
     ("limits", "price", "named"),
     [
         ({"net_limit": 0.0}, 50.0, []),
-        ({"net_limit": 0.0}, 55.0, ["net"]),
+        ({"net_limit": 0.0}, 55.0, []),  # 0.5% of the equity is neutral
+        ({"net_limit": 0.0}, 65.0, ["net"]),
         ({"gross_limit": 0.03}, 50.0, ["gross"]),
         ({"net_limit": 0.0, "gross_limit": 0.03}, float("nan"), ["net"]),
         ({"net_limit": 0.0, "lot_size": 3.0}, 55.0, []),
