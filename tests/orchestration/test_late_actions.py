@@ -214,10 +214,12 @@ def test_orders_sized_on_the_wrong_book_fill_nothing_and_no_breaker_fires_on_a_f
     for session in FOLLOWING:
         assert states.loc[session, "gross_fraction"] <= limits.gross_limit
         assert pd.isna(states.loc[session, "breaker"])
-    # The ex-session was recorded far above its equity, by more than a week may lose: no peak that later sessions
-    # are measured from.
+    # Until the last split was told, sessions were recorded far above their equity, by more than a book may lose:
+    # no peaks that a later session is measured from.
+    peak = states["high_water_mark_usd"]
     assert states.loc[EX, "session_return"] > limits.weekly_loss_limit_fraction + 0.02
-    assert states.loc[FOLLOWING[0], "high_water_mark_usd"] == states.loc["2017-06-22", "high_water_mark_usd"]
+    assert (peak[EX : FOLLOWING[1]] > peak["2017-06-22"] * (1.0 + limits.weekly_loss_limit_fraction)).all()
+    assert peak[FOLLOWING[-1]] == peak["2017-06-22"]
 
 
 def strategy_limits(home: Path) -> PortfolioSettings:
