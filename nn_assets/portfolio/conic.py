@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-import clarabel
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 __all__ = ["ONE_NAME", "SOLVED", "Answer", "Net", "Problem", "many_names", "one_name"]
 
@@ -219,6 +221,8 @@ def _usual(problem: Problem) -> float:
 
 def _attempt(problem: Problem, unit: float, money_in_usual: float) -> tuple[Answer, dict[tuple[str, int], float]]:
     """Ask the solver once; also the prices of the shared limits, slope of the objective per unit of each."""
+    import clarabel  # here and below: whoever solves nothing waits for no import
+
     settings = clarabel.DefaultSettings()
     settings.verbose, settings.max_threads, settings.direct_solve_method = False, 1, "qdldl"
     settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = _TOLERANCE
@@ -295,6 +299,8 @@ def _columns(problem: Problem) -> _Columns:
 
 
 def _objective(problem: Problem, at: _Columns, unit: float, money: float) -> tuple[sparse.csc_matrix, FloatArray]:
+    from scipy import sparse
+
     diagonal, linear = np.zeros(at.total), np.zeros(at.total)
     diagonal[: at.names] = problem.risk_weight * problem.specific + 2.0 * problem.permanent
     diagonal[at.names : at.names + at.factors] = problem.risk_weight
@@ -351,6 +357,9 @@ class _Rows:
 
 
 def _constraints(problem: Problem, at: _Columns, unit: float) -> tuple[sparse.csc_matrix, _Rows, list[object]]:
+    import clarabel
+    from scipy import sparse
+
     rows, weights = _Rows(), np.arange(at.names)
     for factor in range(at.factors):
         column = np.append(weights, at.names + factor)
