@@ -80,14 +80,16 @@ def test_an_interrupted_run_is_told_and_a_killed_one_has_no_end(empty_home: Path
         f"strategy = find_strategy({NAME!r}).strategy\n"
         "with suppress(BaseException):\n    materialise(strategy, 'tables')\n"
         "print('interrupted', flush=True)\n"
+        "input()\n"
         "materialise(strategy, 'tables')\n"
     )
     started = [sys.executable, "-c", code]
     with subprocess.Popen(
-        started, env=subprocess_environment(empty_home), stdout=subprocess.PIPE, text=True
+        started, env=subprocess_environment(empty_home), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
-        stream = process.stdout
+        stream, asked = process.stdout, process.stdin
         assert stream is not None
+        assert asked is not None
 
         def waited_for(line: str) -> None:
             while stream.readline().strip() != line:
@@ -97,6 +99,8 @@ def test_an_interrupted_run_is_told_and_a_killed_one_has_no_end(empty_home: Path
         os.kill(process.pid, signal.SIGINT)
         waited_for("interrupted")
         (interrupted,) = state()["runs"]
+        asked.write("go on\n")
+        asked.flush()
         waited_for("there")
         os.kill(process.pid, signal.SIGKILL)
         process.wait(timeout=60)
