@@ -441,3 +441,31 @@ def test_a_replay_over_stretches_of_equal_facts_gives_the_bits_of_one(whole: tup
     parts = replay(of.strategy, cost_model_from(of.strategy.costs), 252, scenes)
     for name in ("net", "gross", "turnover"):
         assert np.array_equal(getattr(parts.track, name), getattr(full.track, name), equal_nan=True)
+
+
+def test_each_name_by_itself_a_reduction_halves_what_is_held_on_its_first_session_and_it_comes_back() -> None:
+    """Measured before: a position in the no-trade zone kept its size under every scale."""
+    of = world(world_strategy())
+
+    def monitor(row: int) -> DriftReport:
+        asks = 100 <= row < 140
+        asking = DriftStatistic("prediction", "forecast", 0.2, 0.3, 0.0, drifted=False, asks_retraining=asks)
+        return DriftReport(of.panel.sessions[row], (asking,), np.nan, 1.0, (), "", "old" if row < 140 else "new")
+
+    costs, rows = cost_model_from(of.strategy.costs), range(FIRST, 180)
+    plain, reduced = (
+        replay(of.strategy, costs, 252, [of.scene(rows, **watched)]).rounds for watched in ({}, {"monitor": monitor})
+    )
+    before, first = reduced[100 - FIRST], reduced[101 - FIRST]
+    assert (before.decision.inputs.trading_state, first.decision.inputs.trading_state) == ("CONTINUE", "REDUCE_SIZE")
+    assert np.abs(plain[101 - FIRST].decision.target_weight).sum() > 0.05
+    for done in reduced:
+        u, target = np.abs(done.decision.unscaled_quantity), np.abs(done.decision.target_quantity)
+        assert (target <= done.decision.scale * u + of.strategy.portfolio.lot_size).all()
+    gross = np.array([[np.abs(done.decision.target_weight).sum() for done in each] for each in (plain, reduced)])
+    assert gross[1, 101 - FIRST] == pytest.approx(0.5 * gross[0, 101 - FIRST], rel=0.02)
+    held = np.array([[done.state.gross_fraction for done in each] for each in (plain, reduced)])
+    assert held[1, 102 - FIRST] == pytest.approx(0.5 * held[0, 102 - FIRST], rel=0.1)  # a session is there to fill
+    back = [done.decision.inputs.trading_state for done in reduced[141 - FIRST :]]
+    assert set(back) == {"CONTINUE"}
+    assert gross[1, 141 - FIRST] == pytest.approx(gross[0, 141 - FIRST], rel=0.2)
