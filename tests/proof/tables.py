@@ -31,7 +31,8 @@ def text() -> str:
         results = [have[key] for panel in panels if (key := address(name, panel)) in have]
         of_this_code = sum(result.code == code_of(*ROOMS) for result in results)
         hours = sum(result.seconds for result in results) / 3600
-        said = f"{len(results)} of {len(panels)} panels measured, {of_this_code} of them by the code at hand; {hours:.1f} processor hours."
+        measured = f"{len(results)} of {len(panels)} panels measured, {of_this_code} of them by the code at hand"
+        said = f"{measured}; {hours:.1f} processor hours."
         body = module.summary(results) if results else "Nothing measured yet."
         parts.append(f"## {module.TITLE}\n\n{said}\n\n{body}\n")
     return "\n".join(parts)
