@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 # One thread a process: two processes of one thread beat one of two, and results stay equal to the bit.
 export OMP_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Compiled files are kept, whatever the machine says: else each process of the tests compiles the package anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test test-all lint proof bench ui clean help
 

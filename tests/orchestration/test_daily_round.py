@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -19,8 +18,10 @@ from nn_assets.operations.decisions.rounds import decide_session
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import open_history
 from nn_assets.orchestration.running import materialise
+from nn_assets.store.ledger.appending import LedgerTransaction
 from nn_assets.store.ledger.audit import verify
 from nn_assets.store.ledger.ledger import Ledger
+from tests.forks import ended
 from tests.orchestration.conftest import (
     CUT_LIVE,
     FIRST_LIVE,
@@ -31,7 +32,6 @@ from tests.orchestration.conftest import (
     row_counts,
     run_assets,
     strategy_of,
-    subprocess_environment,
     write_strategy,
 )
 
@@ -39,24 +39,19 @@ pytestmark = pytest.mark.slow
 
 LIVE = list(sessions_between("XNYS", FIRST_LIVE, LAST))
 
-# Plays the range, and dies by SIGKILL inside the transaction of its fourth session.
-KILLED = """
-import os, signal
-from nn_assets.operations.catalog import find_strategy
-from nn_assets.operations.decisions.rounds import decide_session
-from nn_assets.operations.history import open_history
-from nn_assets.store.ledger.appending import LedgerTransaction
-append, seen = LedgerTransaction.append, []
-def counted(self, table, *rest, **named):
-    seen.append(table)
-    if seen.count("drift") == 4:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return append(self, table, *rest, **named)
-LedgerTransaction.append = counted
-with open_history(find_strategy("tiny").strategy) as history:
-    for session in history.live_sessions:
-        decide_session(history, session, "killed")
-"""
+
+def killed_in_the_fourth() -> None:
+    """Play the range, and die by SIGKILL inside the transaction of its fourth session."""
+    append, seen = LedgerTransaction.append, []
+
+    def counted(self, table, *rest, **named):  # type: ignore[no-untyped-def]
+        seen.append(table)
+        if seen.count("drift") == 4:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return append(self, table, *rest, **named)
+
+    LedgerTransaction.append = counted  # type: ignore[method-assign]
+    decide(*LIVE, run_id="killed")
 
 
 def decide(*sessions: pd.Timestamp, run_id: str = "test") -> list[bool]:
@@ -97,11 +92,11 @@ def test_sessions_run_one_by_one_equal_the_range(studied: Path, decided_home: Pa
     assert assert_same_decisions(studied, decided_home, LAST) == 8
 
 
-def test_a_range_killed_in_the_middle_and_run_again_ends_in_the_same_ledger(studied: Path, decided_home: Path) -> None:
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED], env=subprocess_environment(studied), check=False, capture_output=True
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-500:]
+def test_a_range_killed_in_the_middle_and_run_again_ends_in_the_same_ledger(
+    studied: Path, decided_home: Path, tmp_path: Path
+) -> None:
+    told = tmp_path / "told.txt"
+    assert ended(killed_in_the_fourth, told) == -signal.SIGKILL, told.read_text()
     assert len(recorded(studied, "decisions")) == 3
     for table in ("signals", "orders", "portfolio_states", "drift"):
         assert recorded(studied, table)["session"].max() == LIVE[2], table  # all of a session or none of it

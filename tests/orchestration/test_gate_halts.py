@@ -5,13 +5,13 @@ Dagster plays one fault, a failed review and a warning; all else is played by th
 
 from __future__ import annotations
 
+import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 
 import dagster as dg
 import pandas as pd
@@ -22,16 +22,19 @@ from nn_assets.cli.status import report
 from nn_assets.errors import GateHalted, PublicationError, RunFailed, SourceError
 from nn_assets.market.quality.overview import Overview, overview
 from nn_assets.operations.asof.models import models_in_force
+from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.decisions.rounds import DecidedSession, decide_session
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.features import store_features
 from nn_assets.operations.history import open_history
+from nn_assets.operations.intake import bars as intake_bars
 from nn_assets.operations.intake import data_docs
 from nn_assets.operations.intake.bars import audit_bars
 from nn_assets.orchestration.assets.daily import DAILY
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.sources.simulated import SimulatedSource
 from nn_assets.store.home import data_docs_file
+from tests.forks import ended
 from tests.operations.homes import decide, months_between, publish, take_in, train
 from tests.orchestration.conftest import (
     NAME,
@@ -50,7 +53,6 @@ from tests.orchestration.conftest import (
 pytestmark = pytest.mark.slow
 
 GOOD, BAD = "2017-06-22", "2017-06-23"
-CHECKOUT = Path(__file__).resolve().parents[2]
 MONTHS = months_between("2017-01", "2017-06")
 AFTER_GOOD, AFTER_BAD = f"{GOOD} 23:00", f"{BAD} 23:00"
 
@@ -262,31 +264,22 @@ def test_when_the_review_of_the_data_set_fails_nothing_is_published(
         assert not play(BAD).already_decided
 
 
-_KILLED_IN_THE_AUDIT = f"""
-import os
-import pandas as pd
-from nn_assets.operations import facts
-from nn_assets.operations.catalog import find_strategy
-from nn_assets.operations.history import open_history
-from nn_assets.operations.intake import bars, data_docs
-facts.now_utc = lambda: pd.Timestamp({AFTER_BAD!r}, tz="UTC").as_unit("ns")
-{{module}}.{{name}} = lambda *given, **told: os._exit(9)
-found = find_strategy({NAME!r})
-with open_history(found.strategy) as history:
-    bars.ingest_bars(history, found.folder)
-    data_docs.review_bars(history, bars.audit_bars(history))
-"""
-
-
-@pytest.mark.parametrize(("module", "name"), [("bars", "inspect"), ("data_docs", "validate_overview")])
+@pytest.mark.parametrize(("module", "name"), [(intake_bars, "inspect"), (data_docs, "validate_overview")])
 def test_killed_in_the_audit_the_last_publication_serves_and_a_rerun_publishes(
-    fed: Fed, published_home: Path, module: str, name: str
+    fed: Fed, published_home: Path, tmp_path: Path, module: ModuleType, name: str
 ) -> None:
     before = served(published_home)
     deliver(fed.home, bars_until(BAD))
-    script = _KILLED_IN_THE_AUDIT.format(module=module, name=name)
-    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=CHECKOUT)
-    assert killed.returncode == 9, killed.stderr[-2000:]
+
+    def die_in_the_audit() -> None:
+        setattr(module, name, lambda *given, **told: os._exit(9))
+        found = find_strategy(NAME)
+        with open_history(found.strategy) as history:
+            intake_bars.ingest_bars(history, found.folder)
+            data_docs.review_bars(history, audit_bars(history))
+
+    told = tmp_path / "told.txt"
+    assert ended(die_in_the_audit, told) == 9, told.read_text()
     assert served(fed.home) == before
     assert row_counts(fed.home) == fed.rows_before
     with living_in(fed.home), clock_at(AFTER_BAD):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
 import numpy as np
@@ -24,41 +24,12 @@ from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_ba
 from nn_assets.orchestration.io import CubeIOManager, MonthsIOManager
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.store.lake.lake import Lake
+from tests.forks import ended
 from tests.operations.homes import take_in
-from tests.orchestration.conftest import (
-    NAME,
-    living_in,
-    strategy_of,
-    subprocess_environment,
-    write_strategy,
-)
+from tests.orchestration.conftest import NAME, living_in, strategy_of, write_strategy
 
 KEY = dg.AssetKey(["tiny", "forecasts"])
 MONTHS = dg.MonthlyPartitionsDefinition(start_date="2017-01-01", end_date="2017-07-01", fmt="%Y-%m-%d")
-
-# A writer that dies by SIGKILL where it would have put one of its files into place.
-KILLED = """
-import os, signal, sys
-from types import SimpleNamespace
-import dagster as dg
-import pandas as pd
-from nn_assets.orchestration.io import MonthsIOManager
-from nn_assets.orchestration.resources import StoresResource
-real, last = os.replace, sys.argv[1]
-def replace(staged, path):
-    if str(path).endswith(last):
-        os.kill(os.getpid(), signal.SIGKILL)
-    real(staged, path)
-os.replace = replace
-def frame(month):
-    sessions = pd.DatetimeIndex([f"{month}-03", f"{month}-04"]).as_unit("ns")
-    return pd.DataFrame({"session": sessions, "value": [5.0, 6.0]})
-months = ("2017-01", "2017-02")
-context = SimpleNamespace(
-    asset_key=dg.AssetKey(["tiny", "forecasts"]), asset_partition_keys=[f"{month}-01" for month in months]
-)
-MonthsIOManager(stores=StoresResource()).handle_output(context, {month: frame(month) for month in months})
-"""
 
 
 def frame(month: str, value: float) -> pd.DataFrame:
@@ -147,17 +118,26 @@ def test_a_damaged_month_is_refused(empty_home: Path) -> None:
         load("2017-01-01", "2017-02-01")
 
 
+def write_and_die(last: str) -> None:
+    """Write two months, and die by SIGKILL where a file of that name would have been put into place."""
+    real = os.replace
+
+    def replace(staged: object, path: object) -> None:
+        if str(path).endswith(last):
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(staged, path)  # type: ignore[arg-type]
+
+    os.replace = replace  # type: ignore[assignment]
+    months = ("2017-01", "2017-02")
+    context = SimpleNamespace(asset_key=KEY, asset_partition_keys=[f"{month}-01" for month in months])
+    months_io().handle_output(context, {month: frame(month, 5.0) for month in months})  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("step", ["2017-02.json", ".parquet"])
-def test_a_writer_killed_half_way_leaves_each_month_whole(empty_home: Path, step: str) -> None:
+def test_a_writer_killed_half_way_leaves_each_month_whole(empty_home: Path, tmp_path: Path, step: str) -> None:
     write_two_months(0.0)
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, step],
-        env=subprocess_environment(empty_home),
-        cwd=Path(__file__).resolve().parents[2],
-        check=False,
-        capture_output=True,
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-500:]
+    told = tmp_path / "told.txt"
+    assert ended(lambda: write_and_die(step), told) == -signal.SIGKILL, told.read_text()
     loaded = load("2017-01-01", "2017-02-01")
     first = 5.0 if step == "2017-02.json" else 0.0  # January was complete when February's pointer was due
     pd.testing.assert_frame_equal(loaded["2017-01"], frame("2017-01", first))

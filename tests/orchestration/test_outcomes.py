@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
@@ -15,6 +15,8 @@ import pytest
 from nn_assets.cli.status import report
 from nn_assets.errors import LedgerError, RunFailed
 from nn_assets.operations import outcomes as recorded
+from nn_assets.operations.intake import bars
+from nn_assets.orchestration.assets import market
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.naming import STRATEGY_TAG
@@ -22,7 +24,8 @@ from nn_assets.orchestration.outcomes import telling_run
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.orchestration.running import execute, materialise
 from nn_assets.store.ledger.ledger import Ledger
-from tests.orchestration.conftest import NAME, strategy_of, subprocess_environment, write_strategy
+from tests.forks import exit_code, forked
+from tests.orchestration.conftest import NAME, strategy_of, write_strategy
 
 
 def state() -> dict[str, object]:
@@ -66,44 +69,45 @@ def test_a_failed_run_names_step_and_cause(empty_home: Path) -> None:
     assert "nowhere" in line
 
 
-def test_an_interrupted_run_is_told_and_a_killed_one_has_no_end(empty_home: Path) -> None:
+def test_an_interrupted_run_is_told_and_a_killed_one_has_no_end(
+    empty_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_strategy(empty_home)
-    code = (
-        "import time\n"
-        "from contextlib import suppress\n"
-        "from nn_assets.operations.intake import bars\n"
-        "from nn_assets.orchestration.assets import market\n"
-        "def waits(*_, **__):\n    print('there', flush=True)\n    time.sleep(60)\n"
-        "bars.ingest_bars = market.ingest_bars = waits\n"
-        "from nn_assets.operations.catalog import find_strategy\n"
-        "from nn_assets.orchestration.running import materialise\n"
-        f"strategy = find_strategy({NAME!r}).strategy\n"
-        "with suppress(BaseException):\n    materialise(strategy, 'tables')\n"
-        "print('interrupted', flush=True)\n"
-        "input()\n"
-        "materialise(strategy, 'tables')\n"
-    )
-    started = [sys.executable, "-c", code]
-    with subprocess.Popen(
-        started, env=subprocess_environment(empty_home), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        stream, asked = process.stdout, process.stdin
-        assert stream is not None
-        assert asked is not None
+    asked, ask = os.pipe()
+    told, tell = os.pipe()
 
-        def waited_for(line: str) -> None:
-            while stream.readline().strip() != line:
-                assert process.poll() is None
+    def waits(*_: object, **__: object) -> None:
+        os.write(tell, b"there\n")
+        time.sleep(60)
 
-        waited_for("there")
-        os.kill(process.pid, signal.SIGINT)
-        waited_for("interrupted")
+    def runs_twice() -> None:
+        os.close(told)
+        os.close(ask)
+        monkeypatch.setattr(bars, "ingest_bars", waits)
+        monkeypatch.setattr(market, "ingest_bars", waits)
+        with suppress(BaseException):
+            materialise(strategy_of(), "tables")
+        os.write(tell, b"interrupted\n")
+        os.read(asked, 1)
+        materialise(strategy_of(), "tables")
+
+    failure = tmp_path / "told.txt"
+    process = forked(runs_twice, failure)
+    os.close(asked)
+    os.close(tell)
+    with os.fdopen(told, "rb", buffering=0) as stream, os.fdopen(ask, "wb", buffering=0) as answers:
+
+        def wait_for(line: bytes) -> None:
+            assert stream.readline() == line, failure.read_text() if failure.exists() else "it ended"
+
+        wait_for(b"there\n")
+        os.kill(process, signal.SIGINT)
+        wait_for(b"interrupted\n")
         (interrupted,) = state()["runs"]
-        asked.write("go on\n")
-        asked.flush()
-        waited_for("there")
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait(timeout=60)
+        answers.write(b"!")
+        wait_for(b"there\n")
+        os.kill(process, signal.SIGKILL)
+        assert exit_code(process) == -signal.SIGKILL
     (killed,) = state()["runs"]
     assert interrupted.startswith("tables: CANCELED")
     assert interrupted.endswith("raw_bars: it was interrupted")
