@@ -67,8 +67,7 @@ def refresh(strategy: Strategy, after: pd.Timestamp, month: str) -> None:
         selections = preparation.selected_features(history, strategy, [month], after, verdicts)
         refresh_after(history, after, verdicts, selections, RUN, lambda _: None)
     _store_forecasts(strategy, [month])
-    with open_history(strategy) as history:
-        study_until(history, strategy, [month], RUN, lambda _: None)
+    study_stored(strategy, [month])
 
 
 def _store_forecasts(strategy: Strategy, months: list[str]) -> None:
@@ -80,6 +79,11 @@ def _store_forecasts(strategy: Strategy, months: list[str]) -> None:
 def study(strategy: Strategy, months: list[str]) -> StudyResult:
     """Fit, forecast and study a range of months."""
     train(strategy, months)
+    return study_stored(strategy, months)
+
+
+def study_stored(strategy: Strategy, months: list[str]) -> StudyResult:
+    """Study months whose forecasts are stored."""
     with open_history(strategy) as history:
         return study_until(history, strategy, months, RUN, lambda _: None)
 

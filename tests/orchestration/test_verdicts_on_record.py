@@ -18,11 +18,13 @@ from nn_assets.evaluation.trials import trial_hash
 from nn_assets.operations.asof.trials import ground_of, looks_taken, released_alarms, trials_made
 from nn_assets.operations.history import open_history
 from nn_assets.store.ledger.ledger import Ledger
+from tests.operations import homes
 from tests.orchestration.conftest import NAME, TINY, living_in, strategy_of, write_strategy
 
 pytestmark = pytest.mark.slow
 
 FIRST_LOOK = "2017-05"  # the month before the live start
+MONTHS = homes.months_between("2017-01", "2017-06")
 
 
 def _rows(table: str, name: str | None = None) -> pd.DataFrame:
@@ -41,12 +43,22 @@ def known_home(studied_home: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     shutil.copytree(studied_home, home)
     with living_in(home):
         write_strategy(home, "copied")
-        run_study("copied", None, "2017-06", None)
+        study_anew("copied", MONTHS)
         write_strategy(home, "variant", portfolio={"kelly_fraction": 0.25})
-        run_study("variant", None, "2017-06", None)
+        study_anew("variant", MONTHS[:1])
         write_strategy(home, "elsewhere", source={"seed": 6}, portfolio={"kelly_fraction": 0.3})
-        run_study("elsewhere", None, "2017-06", None)
+        study_anew("elsewhere", MONTHS[:1])
     return home
+
+
+def study_anew(name: str, months: list[str]) -> None:
+    """Take in the bars of a strategy that nothing is known of, and study it. A trial counts however short its record."""
+    homes.take_in(strategy_of(name))
+    homes.study(strategy_of(name), months)
+
+
+def study_again(*months: str) -> None:
+    homes.study_stored(strategy_of(), list(months))
 
 
 @pytest.fixture
@@ -74,7 +86,7 @@ def test_looks_begin_before_the_live_start_and_are_on_record_read_or_not(studied
 
 def test_a_study_run_again_takes_no_further_look(studied: Path) -> None:
     before = _rows("looks", NAME)
-    run_study(NAME, "2017-06", "2017-06", None)
+    study_again("2017-06")
     after = _rows("looks", NAME)
     told = ["month", "look", "sessions", "estimate", "standard_error", "allowed_p_value", "verdict"]
     pd.testing.assert_frame_equal(before[told].reset_index(drop=True), after[told].reset_index(drop=True))
@@ -90,7 +102,7 @@ def test_a_renamed_copy_forgets_no_trial_and_no_look(known: Path) -> None:
 
 def test_a_variant_under_another_name_counts_on_top(known: Path) -> None:
     assert _counted("variant") == 6
-    run_study(NAME, "2017-06", "2017-06", None)
+    study_again("2017-06")
     assert _counted(NAME) == 6
 
 
@@ -101,7 +113,7 @@ def test_other_data_are_other_ground_whatever_is_tried_there(known: Path) -> Non
 def test_a_strategy_removed_and_written_anew_under_a_new_name_starts_at_no_zero(known: Path) -> None:
     (known / "strategies" / f"{NAME}.yaml").unlink()
     write_strategy(known, "fresh", portfolio={"kelly_fraction": 0.45})
-    run_study("fresh", None, "2017-06", None)
+    study_anew("fresh", MONTHS[:1])
     assert _counted("fresh") == 9
 
 
@@ -134,7 +146,7 @@ def test_a_standing_alarm_is_released_by_who_and_why_and_repeated_and_void_for_o
 ) -> None:
     monkeypatch.setitem(figures.LEAK_ALARMS, "rank_ic", -1.0)  # any figure is too good to be true
     monkeypatch.setattr(figures, "_SURE", 1.1)
-    run_study(NAME, FIRST_LOOK, "2017-06", None)
+    study_again(FIRST_LOOK, "2017-06")
     looks = _rows("looks", NAME)
     standing = looks["details"].iloc[-1]["standing_alarms"]
     assert "network rank IC" in standing
