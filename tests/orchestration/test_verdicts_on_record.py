@@ -52,7 +52,7 @@ def known_home(studied_home: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def study_anew(name: str, months: list[str]) -> None:
-    """Take in the bars of a strategy that nothing is known of, and study it. A trial counts however short its record."""
+    """Take in the bars of a strategy that has none yet, and study it: a trial counts however short its record."""
     homes.take_in(strategy_of(name))
     homes.study(strategy_of(name), months)
 
