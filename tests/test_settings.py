@@ -6,6 +6,7 @@ import pickle
 from pathlib import Path
 
 import pytest
+import yaml
 
 from nn_assets.errors import GateHalted, SettingsError
 from nn_assets.settings import load_strategy, parse_strategy
@@ -138,6 +139,19 @@ def test_how_a_book_is_made_counts_from_where_it_is_stated(name: str, unset: obj
 def test_a_construction_that_there_is_not_is_refused_by_name(wrong: str) -> None:
     with pytest.raises(SettingsError, match=wrong.split(":", maxsplit=1)[0]):
         parse_strategy(MINIMAL + f"portfolio: {{{wrong}}}\n")
+
+
+def test_a_text_read_before_is_not_read_again_and_a_changed_file_is(tmp_path, monkeypatch) -> None:
+    file = tmp_path / "demo.yaml"
+    file.write_text(MINIMAL, encoding="utf-8")
+    first = load_strategy(file)
+    with monkeypatch.context() as patch:
+        patch.setattr(yaml.SafeLoader, "get_single_node", lambda _: pytest.fail("read again"))
+        assert load_strategy(file) == first
+    file.write_text(MINIMAL + "learning: {hidden: 8}\n", encoding="utf-8")
+    assert load_strategy(file).learning.hidden == 8
+    file.write_text(MINIMAL, encoding="utf-8")
+    assert load_strategy(file) == first
 
 
 def test_settings_cannot_be_changed_after_reading() -> None:

@@ -114,6 +114,12 @@ def _library() -> ModuleType:
     return great_expectations
 
 
+@lru_cache(maxsize=1)
+def _section_view() -> Any:
+    """The library's view of a section. Each one compiles its templates anew, so that one serves a whole process."""
+    return _library().render.view.DefaultJinjaSectionView()
+
+
 def _suites(
     expect: Any, found: Overview, settings: GateSettings
 ) -> dict[str, tuple[pd.DataFrame, str, Sequence[object]]]:
@@ -177,9 +183,9 @@ def _exceptions(told: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _sections(validated: Any) -> tuple[str, ...]:
-    render_library = _library().render
-    page = render_library.renderer.page_renderer.ValidationResultsPageRenderer().render(validated).to_json_dict()
-    view = render_library.view.DefaultJinjaSectionView()
+    renderer = _library().render.renderer.page_renderer.ValidationResultsPageRenderer()
+    page = renderer.render(validated).to_json_dict()
+    view = _section_view()
     own = {each.expectation_config.kwargs["column"] for each in validated.results}
     return tuple(
         _RANDOM_ID.sub("", view.render({"section": section, "section_loop": {"index": number}}))

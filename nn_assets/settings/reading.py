@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,14 @@ class _PlainLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
+@lru_cache(maxsize=32)
+def _composed(text: str) -> tuple[yaml.Node | None, object]:
+    """A text's nodes and values, read once in a process: every step of a run looks all strategies up anew."""
+    loader = _PlainLoader(text)
+    node = loader.get_single_node()
+    return node, None if node is None else loader.construct_document(node)
+
+
 def parse_strategy(text: str, *, file: str = "<text>") -> Strategy:
     """Read a strategy from YAML text.
 
@@ -90,9 +100,7 @@ def parse_strategy(text: str, *, file: str = "<text>") -> Strategy:
     if len(text) > _LONGEST:
         raise _too_long(len(text), file)
     try:
-        loader = _PlainLoader(text)
-        node = loader.get_single_node()
-        raw = loader.construct_document(node) if node is not None else None
+        node, raw = _composed(text)
     except yaml.YAMLError as error:
         raise SettingsError(
             expected="a readable YAML mapping",
@@ -110,7 +118,7 @@ def parse_strategy(text: str, *, file: str = "<text>") -> Strategy:
             line=1,
         )
     try:
-        return Strategy.model_validate(with_overrides(raw, Path(file).parent))
+        return Strategy.model_validate(with_overrides(deepcopy(raw), Path(file).parent))
     except ValidationError as error:
         raise _explained(error, node, file) from error
 

@@ -7,6 +7,7 @@ import re
 import socket
 import tempfile
 
+import jinja2
 import pandas as pd
 import pytest
 
@@ -43,6 +44,14 @@ def test_a_sound_data_set_meets_every_suite() -> None:
         *["1 of 1 expectations met"] * 3,
         "3 of 3 expectations met",
     ]
+
+
+def test_the_librarys_templates_are_compiled_once_and_a_second_review_says_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = validate_overview(seen(BARS), GateSettings())
+    monkeypatch.setattr(jinja2.Environment, "compile", lambda *_, **__: pytest.fail("compiled again"))
+    assert validate_overview(seen(BARS), GateSettings()) == first
 
 
 def test_a_history_too_short_to_compare_is_no_pass() -> None:
