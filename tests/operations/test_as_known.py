@@ -164,7 +164,7 @@ def strategy() -> Strategy:
     return find_strategy("known").strategy
 
 
-def lived(home: Path, last: str, *, late: bool) -> Lived:
+def live(home: Path, last: str, *, late: bool) -> None:
     write_home(home, last, late=late)
     with living_in(home):
         take_in(strategy())
@@ -172,21 +172,14 @@ def lived(home: Path, last: str, *, late: bool) -> Lived:
         with open_history(strategy()) as history:
             sessions = live_until(history, END if late else CUT)
         decide(strategy(), sessions)
-        with open_history(strategy()) as history:
-            ledger = {table: history.stores.ledger.read(table, "known") for table in TABLES}
-            lake = history.stores.lake
-            months = {month: lake.read_months("known", FORECASTS, [month]) for month in lake.months("known", FORECASTS)}
+
+
+def read_back(home: Path) -> Lived:
+    with living_in(home), open_history(strategy()) as history:
+        ledger = {table: history.stores.ledger.read(table, "known") for table in TABLES}
+        lake = history.stores.lake
+        months = {month: lake.read_months("known", FORECASTS, [month]) for month in lake.months("known", FORECASTS)}
     return Lived(home, ledger, months)
-
-
-@pytest.fixture(scope="module")
-def ends_before(tmp_path_factory: pytest.TempPathFactory) -> Lived:
-    return lived(tmp_path_factory.mktemp("before") / "home", CUT, late=False)
-
-
-@pytest.fixture(scope="module")
-def goes_on(tmp_path_factory: pytest.TempPathFactory) -> Lived:
-    return lived(tmp_path_factory.mktemp("later") / "home", END, late=True)
 
 
 @pytest.fixture
@@ -252,8 +245,9 @@ def test_decisions_after_the_late_facts_are_derived_again_from_what_each_knew(in
         assert differing == []
 
 
-def test_a_study_mends_its_book_by_actions_that_were_told_late(in_later: Path) -> None:
-    with open_history(strategy()) as history:
+def test_a_study_mends_its_book_by_actions_that_were_told_late(goes_on: Lived, tmp_path: Path) -> None:
+    home = Path(shutil.copytree(goes_on.home, tmp_path / "home"))
+    with living_in(home), open_history(strategy()) as history:
         result = study_until(history, strategy(), months_between(FIRST_MONTH, END[:7]), "again", lambda _: None)
     for estimator in ("network", "linear", "boosting"):
         late = [done for done in result.study.replays[estimator].rounds if done.late is not None]

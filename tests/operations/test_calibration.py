@@ -19,17 +19,16 @@ from nn_assets.operations.models.calibration import calibrate_record, calibratio
 from nn_assets.operations.models.forecasts import forecast_record
 from nn_assets.operations.models.stored import load_model
 from tests.operations.homes import months_between
-from tests.operations.test_as_known import END, FIRST_MONTH, lived, strategy
+from tests.operations.test_as_known import END, FIRST_MONTH, Lived, strategy
 from tests.orchestration.conftest import living_in
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
+def history(goes_on: Lived) -> Iterator[History]:
     """A home in which bars were restated, a split was told late, and live sessions are decided."""
-    home = lived(tmp_path_factory.mktemp("calibration") / "home", END, late=True).home
-    with living_in(home), open_history(strategy()) as opened:
+    with living_in(goes_on.home), open_history(strategy()) as opened:
         yield opened
 
 

@@ -29,7 +29,7 @@ from nn_assets.session.daily_round import Controls
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 from tests.operations.homes import months_between
-from tests.operations.test_as_known import FIRST_MONTH, LAST_MONTH, lived, strategy
+from tests.operations.test_as_known import FIRST_MONTH, LAST_MONTH, Lived, strategy
 from tests.orchestration.conftest import living_in
 from tests.session.worlds import World, world, world_strategy
 
@@ -273,9 +273,8 @@ def test_a_cost_model_prices_the_sessions_after_its_own_and_none_before(tmp_path
     assert costs.newest == "c"
 
 
-def test_a_study_prices_each_session_by_the_cost_model_in_force_on_it(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    lived(home, "2016-08-31", late=False)
+def test_a_study_prices_each_session_by_the_cost_model_in_force_on_it(ends_before: Lived, tmp_path: Path) -> None:
+    home = Path(shutil.copytree(ends_before.home, tmp_path / "home"))
     since = pd.Timestamp("2016-08-15")  # sixty sessions of outcomes are realised on 2016-08-01
     shutil.rmtree(home / "reports", ignore_errors=True)
     with living_in(home), open_history(strategy()) as history:

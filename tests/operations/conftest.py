@@ -1,0 +1,20 @@
+"""Homes of :mod:`tests.operations.test_as_known`, made once for all files that ask."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.operations.test_as_known import CUT, END, Lived, live, read_back
+from tests.shared_homes import built_once
+
+
+@pytest.fixture(scope="session")
+def ends_before(tmp_path_factory: pytest.TempPathFactory) -> Lived:
+    """The home whose files end in August. Read it; never write to it."""
+    return read_back(built_once("known-until-august", tmp_path_factory, lambda home: live(home, CUT, late=False)))
+
+
+@pytest.fixture(scope="session")
+def goes_on(tmp_path_factory: pytest.TempPathFactory) -> Lived:
+    """The home whose files go on, with what was restated and told late. Read it; never write to it."""
+    return read_back(built_once("known-until-september", tmp_path_factory, lambda home: live(home, END, late=True)))
