@@ -13,6 +13,7 @@ from nn_assets.errors import DecisionError
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.constraints import SharedLimit
 from nn_assets.portfolio.construction import STEPS, Construction, Targets
+from nn_assets.portfolio.told_controls import last_step
 
 __all__ = ["Told", "step_reasons"]
 
@@ -86,22 +87,20 @@ def _missing(told: Told, place: int) -> str:
         "ADV": inputs.adv_usd[place],
     }
     numbers = {
-        "probability": inputs.calibrated_probability[place],
         "confidence": inputs.confidence[place],
         "quantity held": inputs.held_quantity[place],
         "unscaled quantity": inputs.unscaled_quantity[place],
-        "base rate": _base_rate(told, place),
     }
+    shares = {"probability": inputs.calibrated_probability[place], "base rate": _base_rate(told, place)}
     bad = [f"{name} is {value:g}" for name, value in positive.items() if not (np.isfinite(value) and value > 0.0)]
     bad += [f"{name} is {value:g}" for name, value in numbers.items() if not np.isfinite(value)]
+    bad += [f"{name} is {value:g}" for name, value in shares.items() if not 0.0 <= value <= 1.0]
     if not np.isfinite(inputs.covariance.specific[place]):
         bad.append("its returns are too few, or never change, for a covariance")
     if not inputs.evidence[place]:
         bad.append("too few outcomes are realised for a size")
     if inputs.equity_usd <= 0.0:
         bad.append(f"equity is {inputs.equity_usd:g}")
-    if not bad and not np.isfinite(told.construction.programme.mean[place]):
-        bad.append(f"probability is {inputs.calibrated_probability[place]:g}")
     return ", ".join(bad)
 
 
@@ -199,16 +198,16 @@ def _cost(told: Told, place: int, weights: FloatArray) -> str:
 
 
 def _controls(told: Told, place: int) -> str:
-    inputs = told.construction.inputs
-    held, unscaled = inputs.held_quantity[place], told.construction.quantity[place]
-    target = told.targets.quantity[place]
-    if told.control is Control.HALTED:
-        return f"HALTED ({told.controls}): no order leaves, {held:g} stay"
-    if not inputs.priced[place]:
-        return f"no price, so no order: {held:g} stay"
-    return (
-        f"{told.control.name}, scale {told.scale:g} ({told.controls}): {told.scale:g} x {unscaled:.6g} rounded towards "
-        f"zero to lots of {told.construction.settings.lot_size:g} and kept neutral is {target:g}; {held:g} held"
+    construction = told.construction
+    return last_step(
+        told.controls,
+        told.control,
+        told.scale,
+        priced=bool(construction.inputs.priced[place]),
+        held=construction.inputs.held_quantity[place],
+        unscaled=construction.quantity[place],
+        target=told.targets.quantity[place],
+        lot_size=construction.settings.lot_size,
     )
 
 
