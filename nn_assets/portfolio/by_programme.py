@@ -15,8 +15,8 @@ from nn_assets.portfolio.construction_trace import Told
 from nn_assets.portfolio.covariance import factor_covariance
 from nn_assets.portfolio.inputs import Answer, Decision, DecisionInputs
 from nn_assets.portfolio.premium import premium_share
+from nn_assets.portfolio.sentences import controls_in_force
 from nn_assets.portfolio.steps import controls, enough_evidence, weight_of
-from nn_assets.portfolio.told_controls import controls_in_force
 from nn_assets.settings import PortfolioSettings
 
 __all__ = ["construction_inputs", "decide_by_programme", "told_of"]
@@ -123,6 +123,8 @@ def told_of(decision: Decision) -> Told:
         targets=Targets(decision.target_quantity, decision.target_weight),
         control=decision.control,
         scale=decision.scale,
+        base_rate=inputs.base_rate,
+        premium_share=decision.premium_share,
         controls=controls_in_force(inputs, settings),
         verdict_allows=inputs.verdict_allows,
     )

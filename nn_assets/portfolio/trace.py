@@ -14,7 +14,8 @@ from nn_assets.portfolio.construction_trace import step_reasons
 from nn_assets.portfolio.fills import day_of
 from nn_assets.portfolio.inputs import RULES, Decision
 from nn_assets.portfolio.premium import traded_probability
-from nn_assets.portfolio.told_controls import controls_in_force, last_step
+from nn_assets.portfolio.sentences import controls_in_force, forecast_told, last_step
+from nn_assets.portfolio.stops import own_stop, stop_after_addition
 
 __all__ = ["reason", "steps_frame", "targets_frame"]
 
@@ -31,13 +32,9 @@ def _traded(decision: Decision, place: int) -> float:
 
 
 def _said(decision: Decision, place: int) -> str:
-    """The probability and what of it is premium."""
-    inputs = decision.inputs
+    inputs, hold = decision.inputs, decision.settings.hold_premium
     p, rate = inputs.calibrated_probability[place], inputs.base_rate[place]
-    if decision.settings.hold_premium:
-        share = decision.premium_share[place]
-        return f"p {p:.4f}, its premium held ({share:.0%} of it from a base rate of {rate:.4f}),"
-    return f"p {p:.4f} beside a base rate of {rate:.4f}"
+    return forecast_told(p, rate, decision.premium_share[place], hold_premium=hold)
 
 
 def _signal(decision: Decision, place: int) -> str:
@@ -233,17 +230,20 @@ def targets_frame(
     Parameters
     ----------
     stop_price : ndarray, shape (symbols,)
-        Stops of the positions held (from the book). Where the target opens a position or changes
-        its side, the stop stated is the one it would have at the reference price; the book fixes it
-        at the fill price. NaN for a target of zero.
+        Stops of the positions held (from the book). Where the target opens a position, changes its
+        side or adds to it, the stop stated is the one it would have at the reference price; the book
+        fixes it at the fill price. NaN for a target of zero.
     reference_at, known_at : Timestamp
         UTC moments of the reference price and of the decision.
     """
     inputs = decision.inputs
-    side = np.sign(decision.target_quantity)
-    fresh = side != np.sign(inputs.current_quantity)
-    offered = inputs.reference_price - side * decision.stop_distance
-    stop = np.where(fresh, offered, stop_price)
+    side, held = np.sign(decision.target_quantity), inputs.current_quantity
+    added = decision.target_quantity - held
+    own = own_stop(side, inputs.reference_price, decision.stop_distance)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        moved = stop_after_addition(held, stop_price, added, own)
+    kept = np.where(side * added > 0.0, moved, stop_price)
+    stop = np.where(side != np.sign(held), own, kept)
     count = len(inputs.symbols)
     return pd.DataFrame(
         {

@@ -1,4 +1,4 @@
-"""The last step of a trace in words: which controls were in force, and what they and lots left."""
+"""Sentences that the traces of both constructions share: the forecast of step 1, the controls and lots of step 8."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.inputs import DecisionInputs
 from nn_assets.settings import PortfolioSettings
 
-__all__ = ["controls_in_force", "last_step"]
+__all__ = ["controls_in_force", "forecast_told", "last_step"]
+
+
+def forecast_told(probability: float, base_rate: float, premium_share: float, *, hold_premium: bool) -> str:
+    """Return a forecast beside its base rate, and where the premium is held what share of the return it is."""
+    said = f"p {probability:.4f} beside a base rate of {base_rate:.4f}"
+    return f"{said}, whose premium is held ({premium_share:.0%} of what is expected)," if hold_premium else said
 
 
 def controls_in_force(inputs: DecisionInputs, settings: PortfolioSettings) -> str:
