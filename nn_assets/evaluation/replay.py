@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -50,6 +51,18 @@ class Replay:
     def standing(self) -> Standing:
         """State after the last session."""
         return self.rounds[-1].standing
+
+    @property
+    def loss_beyond_stops_usd(self) -> float:
+        """What fills lost beyond the stops of the positions they closed, dollars, all sessions together."""
+        return math.fsum(done.loss_beyond_stops_usd for done in self.rounds)
+
+    @property
+    def premium_of_gross(self) -> float:
+        """Share of what was held that is premium of base rates, 0 to 1: gross-weighted over the sessions."""
+        gross = [float(np.abs(done.decision.target_weight).sum()) for done in self.rounds]
+        premium = [done.decision.premium_of_gross * held for done, held in zip(self.rounds, gross, strict=True)]
+        return math.fsum(premium) / math.fsum(gross) if any(gross) else 0.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +15,7 @@ import pandas as pd
 from nn_assets.errors import PublicationError
 from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.verdict import Verdict
+from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.operations.asof.universe import survivorship_facts
 from nn_assets.operations.history import History
 from nn_assets.operations.study import StudyResult
@@ -103,6 +105,7 @@ def keep_study(history: History, strategy: Strategy, result: StudyResult, plots:
             ["Symbols", str(len(record.symbols))],
             ["Trials counted", str(result.trials)],
             *_bar_and_bounds(result.last.verdict),
+            *_stops_and_premium(strategy, result),
             *map(list, survivorship(history).items()),
         ],
         "settings_hash": strategy.content_hash(),
@@ -110,6 +113,16 @@ def keep_study(history: History, strategy: Strategy, result: StudyResult, plots:
         "plots": {name: base64.b64encode(png).decode() for name, png in plots.items()},
     }
     write_record(_kept_study(history), kept)
+
+
+def _stops_and_premium(strategy: Strategy, result: StudyResult) -> list[list[str]]:
+    """What the network's replay lost beyond its stops, and what share of its positions was premium where it is held."""
+    played = result.study.replays[ESTIMATORS[0]]
+    lost = played.loss_beyond_stops_usd
+    told = [["Lost beyond stops", f"{lost:,.0f} USD, {lost / strategy.portfolio.initial_capital_usd:.2%} of capital"]]
+    if strategy.portfolio.hold_premium:
+        told.append(["Premium of the positions", f"{played.premium_of_gross:.0%} of gross"])
+    return told
 
 
 def _bar_and_bounds(said: Verdict) -> list[list[str]]:
@@ -201,22 +214,35 @@ def _market_label(strategy: Strategy) -> str:
 def _answer_notices(done: Round) -> list[str]:
     """Say that the session's programme had no answer, which limits its book exceeds, or that its horizon is short."""
     answer, inputs = done.decision.answer, done.decision.inputs
-    if answer is None or inputs.programme is None:
-        return []
     told = []
     if answer.no_answer is not None:
-        told.append(
-            f"The programme had no answer ({answer.no_answer}): nothing was opened or enlarged on this session."
-        )
+        told.append(f"The solver had no answer ({answer.no_answer}): nothing was opened or enlarged on this session.")
     if answer.exceeded:
         told.append(f"Over {', '.join(answer.exceeded)}: what cannot be traded today is more than the limit.")
-    rho = inputs.programme.autocorrelation
+    rho = math.nan if inputs.programme is None else inputs.programme.autocorrelation
     if horizon_is_short(rho):
         told.append(
             f"The label's horizon of {inputs.horizon_sessions} sessions is below half the forecasts' half-life: over "
             f"it they correlate {rho:.2f} with themselves. A longer label would say more of what a position earns."
         )
     return told
+
+
+def _stop_notices(done: Round) -> list[str]:
+    """Say what the session's fills lost beyond the stops of the positions they closed."""
+    lost = done.loss_beyond_stops_usd
+    if lost <= 0.0:
+        return []
+    return [f"Fills lost {lost:,.2f} USD beyond the stops of the positions they closed: prices opened or moved past."]
+
+
+def _premium_notices(done: Round) -> list[str]:
+    """Say what share of the target is premium, where the settings hold it."""
+    decision = done.decision
+    if not decision.settings.hold_premium:
+        return []
+    share = f"{decision.premium_of_gross:.0%} of the target's gross is premium of the base rates"
+    return [f"hold_premium: {share}, held whatever is forecast. Step 1 of each name says its own share."]
 
 
 def _net_notices(strategy: Strategy, state: Mapping[str, Any]) -> list[str]:
@@ -334,6 +360,8 @@ def write_daily_page(
         plots=plots,
         notices=[
             *_answer_notices(done),
+            *_stop_notices(done),
+            *_premium_notices(done),
             *_net_notices(strategy, frames["portfolio_states"].iloc[0]),
             *_late_notices(strategy, done),
             *_alarm_notices(history, done),

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from nn_assets.errors import ControlError, DecisionError
 from nn_assets.portfolio.breakers import Breaker, fired_breaker, halved_by_drawdown, latched
 from nn_assets.portfolio.fills import FillArrays, day_of
+from nn_assets.portfolio.stops import own_stop, stop_after_addition
 from nn_assets.portfolio.targets import carried
 from nn_assets.settings import CostSettings, PortfolioSettings
 
@@ -57,7 +58,7 @@ class Book:
     quantity: FloatArray
     price: FloatArray  # last mark; a missing price keeps it
     entry_price: FloatArray
-    stop_price: FloatArray  # fixed at entry
+    stop_price: FloatArray  # fixed at the fill; an addition moves it towards the price or not at all
     entered_session: DayArray
     blocked_side: IntArray  # side on which a stop was hit; 0 for none
     blocked_until: DayArray
@@ -114,8 +115,10 @@ class Book:
         """Book fills, in their order.
 
         A new position (also one that changes side) takes its stop from the fill price and the
-        decided stop distance; adding to a position moves its average entry but not its stop. A stop
-        that was hit blocks its side until ``blocked_until`` or until the signal leaves that side.
+        decided stop distance. Adding to a position moves its average entry, and its stop to the
+        quantity-weighted mean of the level that rests and the addition's own, but never away from
+        the price. A stop that was hit blocks its side until ``blocked_until`` or until the signal
+        leaves that side.
 
         Raises
         ------
@@ -163,13 +166,14 @@ class Book:
             state["entry_price"][place] = state["stop_price"][place] = math.nan
             state["entered_session"][place] = _NO_DAY
         elif held == 0.0 or (held > 0.0) != (new > 0.0):
-            stop = price - math.copysign(float(self.pending_stop_distance[place]), new)
             state["entry_price"][place] = price
-            state["stop_price"][place] = stop if stop > 0.0 else math.nan
+            state["stop_price"][place] = own_stop(new, price, self.pending_stop_distance[place])
             state["entered_session"][place] = day
         elif abs(new) > abs(held):
             average = (float(state["entry_price"][place]) * held + price * quantity) / new
             state["entry_price"][place] = average
+            own = own_stop(new, price, self.pending_stop_distance[place])
+            state["stop_price"][place] = stop_after_addition(held, state["stop_price"][place], quantity, own)
 
     def marked(
         self,

@@ -14,6 +14,8 @@ from nn_assets.portfolio.construction import STEPS, Construction, ConstructionIn
 from nn_assets.portfolio.construction_trace import Told
 from nn_assets.portfolio.covariance import factor_covariance
 from nn_assets.portfolio.inputs import Answer, Decision, DecisionInputs
+from nn_assets.portfolio.premium import premium_share
+from nn_assets.portfolio.sentences import controls_in_force
 from nn_assets.portfolio.steps import controls, enough_evidence, weight_of
 from nn_assets.settings import PortfolioSettings
 
@@ -35,7 +37,7 @@ def construction_inputs(inputs: DecisionInputs, settings: PortfolioSettings) -> 
     facts = inputs.programme
     if facts is None:
         raise DecisionError(
-            expected="base rate, outcome slope and the other facts of the construction programme",
+            expected="outcome slope, returns and the other facts of the construction programme",
             found="none",
             remedy="hand them over with the inputs, or set portfolio.construction per_name",
             session=inputs.session,
@@ -52,7 +54,7 @@ def construction_inputs(inputs: DecisionInputs, settings: PortfolioSettings) -> 
         volatility=facts.label_volatility,
         daily_volatility=inputs.daily_volatility,
         atr=inputs.atr,
-        stop_price=np.full(count, np.nan) if inputs.stop_price is None else inputs.stop_price,
+        stop_price=inputs.resting_stop,
         adv_usd=inputs.adv_usd,
         market_beta=inputs.beta,
         covariance=factor_covariance(returns, inputs.horizon_sessions, settings.covariance_sessions),
@@ -62,7 +64,7 @@ def construction_inputs(inputs: DecisionInputs, settings: PortfolioSettings) -> 
         evidence=enough_evidence(inputs, settings),
         equity_usd=inputs.equity_usd,
         horizon_sessions=inputs.horizon_sessions,
-        base_rate=np.full(count, _COIN_TOSS) if settings.hold_premium else facts.base_rate,
+        base_rate=np.full(count, _COIN_TOSS) if settings.hold_premium else inputs.base_rate,
         outcome_slope=facts.outcome_slope,
         change_share=facts.change_share,
         relative=facts.relative,
@@ -88,6 +90,7 @@ def decide_by_programme(inputs: DecisionInputs, settings: PortfolioSettings, cos
         target_weight=weights[8].copy(),
         unscaled_quantity=built.quantity,
         stop_distance=settings.stop_atr_multiple * inputs.atr,
+        risk_distance=built.distance,
         weights=weights + 0.0,
         control=control,
         scale=scale,
@@ -96,8 +99,11 @@ def decide_by_programme(inputs: DecisionInputs, settings: PortfolioSettings, cos
         edge_kept=np.abs(mean) / horizon,
         edge_opened=(np.abs(mean) - programme.change_share * linear) / horizon,
         round_trip_cost=2.0 * linear,
-        correlation=np.full(len(inputs.symbols), np.nan),
+        overlap=np.full(len(inputs.symbols), np.nan),
         not_worth=(weights[7] == weights[0]) & (weights[0] != 0.0),
+        premium_share=premium_share(
+            inputs.calibrated_probability, inputs.base_rate, hold_premium=settings.hold_premium
+        ),
         answer=Answer(
             costs=costs,
             no_answer=built.solution.status if built.solution.fallback else None,
@@ -111,19 +117,15 @@ def told_of(decision: Decision) -> Told:
 
     Row 7 and the targets are those of the decision, to the bit.
     """
-    inputs, settings, answer = decision.inputs, decision.settings, decision.answer
-    assert answer is not None, "decided by the programme"
-    controls_told = (
-        f"drift state {inputs.trading_state}, breaker {inputs.breaker or 'none'}, kill switch {inputs.kill_switch}, "
-        f"drawdown {inputs.drawdown_fraction:.2%} of {settings.drawdown_limit_fraction:.0%}, "
-        f"regime {inputs.regime_scale:g}"
-    )
+    inputs, settings = decision.inputs, decision.settings
     return Told(
-        construction=_built(inputs, settings, answer.costs, with_steps=True),
+        construction=_built(inputs, settings, decision.answer.costs, with_steps=True),
         targets=Targets(decision.target_quantity, decision.target_weight),
         control=decision.control,
         scale=decision.scale,
-        controls=controls_told,
+        base_rate=inputs.base_rate,
+        premium_share=decision.premium_share,
+        controls=controls_in_force(inputs, settings),
         verdict_allows=inputs.verdict_allows,
     )
 

@@ -16,10 +16,9 @@ import numpy.typing as npt
 from nn_assets.costs.model import CostModel
 from nn_assets.errors import DecisionError
 from nn_assets.portfolio.breakers import Control
-from nn_assets.portfolio.constraints import Limits, SharedLimit
 from nn_assets.portfolio.covariance import FactorCovariance
 from nn_assets.portfolio.expected import expected_own_return
-from nn_assets.portfolio.exposure import net_allowance
+from nn_assets.portfolio.limits import book_limits, name_cap, risk_distance
 from nn_assets.portfolio.programme import Financing, Programme, Solution, change_cost, solve
 from nn_assets.portfolio.targets import controlled, in_lots, neutral, without_small_changes
 from nn_assets.settings import PortfolioSettings
@@ -87,18 +86,12 @@ class ConstructionInputs:
         """Whether every fact of a name is there and it has evidence for a size."""
         p = self.calibrated_probability
         known = self.priced & (p >= 0.0) & (p <= 1.0) & np.isfinite(self.confidence) & self.evidence
-        known &= np.isfinite(np.broadcast_to(self.base_rate, p.shape))
+        base_rate = np.broadcast_to(self.base_rate, p.shape)
+        known &= (base_rate >= 0.0) & (base_rate <= 1.0)
         for fact in (self.volatility, self.daily_volatility, self.atr, self.adv_usd):
             known &= np.isfinite(fact) & (fact > 0.0)
         known &= np.isfinite(self.covariance.specific) & np.isfinite(np.broadcast_to(self.short_fee, p.shape))
         return known & np.isfinite(self.unscaled_quantity) & np.isfinite(self.held_quantity)
-
-    @property
-    def stop_distance(self) -> FloatArray:
-        """Distance to the resting stop of what is held, fraction of the price; NaN where nothing rests."""
-        side = np.sign(self.held_quantity)
-        distance = side * (self.reference_price - self.stop_price) / self.reference_price
-        return np.where((side != 0.0) & (distance > 0.0), distance, np.nan)
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,11 +227,7 @@ def targets_of(construction: Construction, control: Control, scale: float) -> Ta
 def programme_of(
     inputs: ConstructionInputs, settings: PortfolioSettings, costs: CostModel
 ) -> tuple[Programme, FloatArray]:
-    """Write a session's programme down; and the distance, fraction of price, that risk is measured by.
-
-    Risk is |w| x the larger of the distance to the resting stop and k_stop x ATR: the whole position is bounded by
-    the larger of what is held and what would be added.
-    """
+    """Write a session's programme down; and the distance, fraction of price, that risk is measured by."""
     count, equity = len(inputs.symbols), inputs.equity_usd
     complete, priced = inputs.complete, inputs.priced
     mean = np.clip(inputs.confidence, 0.0, 1.0) * expected_own_return(
@@ -250,30 +239,19 @@ def programme_of(
         relative=inputs.relative,
     )
     start = _start(inputs)
-    distance = np.fmax(settings.stop_atr_multiple * inputs.atr / inputs.reference_price, inputs.stop_distance)
-    safe_distance = np.where(np.isfinite(distance), distance, 0.0)
+    distance = risk_distance(inputs.atr, inputs.reference_price, inputs.held_quantity, inputs.stop_price, settings)
     usable = complete & (equity > 0.0) & (settings.kelly_fraction > 0.0)
-    cap = np.fmin.reduce(
-        [
-            np.full(count, settings.single_name_limit),
-            settings.adv_limit_fraction * inputs.adv_usd / max(equity, np.finfo(float).tiny),
-            settings.risk_per_signal_fraction / distance,
-        ]
-    )
-    cap = np.where(usable, cap, 0.0)
+    cap = np.where(usable, name_cap(inputs.adv_usd, equity, distance, settings), 0.0)
     short = cap if settings.allow_short else np.zeros(count)
-    reach = np.where(priced, inputs.reach_usd / equity if equity > 0.0 else np.inf, 0.0)
-    limits = Limits(
+    limits = book_limits(
+        inputs.symbols,
+        settings,
         lower=np.where(inputs.blocked_side < 0, 0.0, -short),
         upper=np.where(inputs.blocked_side > 0, 0.0, cap),
-        reach=reach,
-        sizes=_size_limits(inputs, settings, safe_distance),
-        nets=(
-            SharedLimit("net", np.ones(count), net_allowance(settings.net_limit)),
-            SharedLimit(
-                "beta", np.where(np.isfinite(inputs.market_beta), inputs.market_beta, 1.0), settings.beta_limit
-            ),
-        ),
+        reach=np.where(priced, inputs.reach_usd / equity if equity > 0.0 else np.inf, 0.0),
+        distance=distance,
+        market_beta=inputs.market_beta,
+        equity_usd=equity,
     )
     programme = Programme(
         mean=np.where(usable, mean, np.nan),
@@ -301,24 +279,6 @@ def _start(inputs: ConstructionInputs) -> FloatArray:
     stuck = np.where(np.abs(held) > np.abs(_finite(unscaled)), held, _finite(unscaled))
     value = np.where(inputs.priced, unscaled * inputs.reference_price, _finite(stuck * inputs.last_mark))
     return value / inputs.equity_usd
-
-
-def _size_limits(
-    inputs: ConstructionInputs, settings: PortfolioSettings, distance: FloatArray
-) -> tuple[SharedLimit, ...]:
-    count, gross = len(inputs.symbols), settings.gross_limit
-    named = "gross"
-    if settings.capacity_usd is not None and settings.capacity_usd < gross * inputs.equity_usd:
-        named, gross = "capacity", settings.capacity_usd / inputs.equity_usd
-    found = [
-        SharedLimit(named, np.ones(count), gross),
-        SharedLimit("risk", distance, settings.risk_total_fraction),
-    ]
-    sectors = [settings.sectors.get(symbol, "") for symbol in inputs.symbols]
-    for sector in sorted(set(sectors) - {""}):
-        member = np.array([name == sector for name in sectors], dtype=np.float64)
-        found.append(SharedLimit(f"sector {sector}", member, settings.sector_limit))
-    return tuple(found)
 
 
 def _steps(programme: Programme, weights: FloatArray, risk_cap: FloatArray) -> FloatArray:

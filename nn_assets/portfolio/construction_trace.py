@@ -13,6 +13,7 @@ from nn_assets.errors import DecisionError
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.constraints import SharedLimit
 from nn_assets.portfolio.construction import STEPS, Construction, Targets
+from nn_assets.portfolio.sentences import forecast_told, last_step
 
 __all__ = ["Told", "step_reasons"]
 
@@ -30,6 +31,8 @@ class Told:
     targets: Targets
     control: Control
     scale: float
+    base_rate: FloatArray  # (symbols,)
+    premium_share: FloatArray  # of the expected return, (symbols,)
     controls: str  # the controls in force in words: drift state, breaker, kill switch, drawdown, regime
     verdict_allows: bool = True
 
@@ -86,26 +89,25 @@ def _missing(told: Told, place: int) -> str:
         "ADV": inputs.adv_usd[place],
     }
     numbers = {
-        "probability": inputs.calibrated_probability[place],
         "confidence": inputs.confidence[place],
         "quantity held": inputs.held_quantity[place],
         "unscaled quantity": inputs.unscaled_quantity[place],
-        "base rate": _base_rate(told, place),
     }
+    shares = {"probability": inputs.calibrated_probability[place], "base rate": _read_base_rate(told, place)}
     bad = [f"{name} is {value:g}" for name, value in positive.items() if not (np.isfinite(value) and value > 0.0)]
     bad += [f"{name} is {value:g}" for name, value in numbers.items() if not np.isfinite(value)]
+    bad += [f"{name} is {value:g}" for name, value in shares.items() if not 0.0 <= value <= 1.0]
     if not np.isfinite(inputs.covariance.specific[place]):
         bad.append("its returns are too few, or never change, for a covariance")
     if not inputs.evidence[place]:
         bad.append("too few outcomes are realised for a size")
     if inputs.equity_usd <= 0.0:
         bad.append(f"equity is {inputs.equity_usd:g}")
-    if not bad and not np.isfinite(told.construction.programme.mean[place]):
-        bad.append(f"probability is {inputs.calibrated_probability[place]:g}")
     return ", ".join(bad)
 
 
-def _base_rate(told: Told, place: int) -> float:
+def _read_base_rate(told: Told, place: int) -> float:
+    """The one the programme reads: one half where the premium is held."""
     inputs = told.construction.inputs
     return float(np.broadcast_to(inputs.base_rate, inputs.calibrated_probability.shape)[place])
 
@@ -118,10 +120,13 @@ def _signal(told: Told, place: int, weights: FloatArray) -> str:
     inputs, settings = told.construction.inputs, told.construction.settings
     mean = _mean(told, place)
     side, blocked = int(np.sign(mean)), int(inputs.blocked_side[place])
-    said = (
-        f"p {inputs.calibrated_probability[place]:.4f} beside a base rate of {_base_rate(told, place):.4f} says "
-        f"{_SIDES[side]}: {mean:.3%} over {inputs.horizon_sessions} sessions"
+    forecast = forecast_told(
+        inputs.calibrated_probability[place],
+        told.base_rate[place],
+        told.premium_share[place],
+        hold_premium=settings.hold_premium,
     )
+    said = f"{forecast} says {_SIDES[side]}: {mean:.3%} over {inputs.horizon_sessions} sessions"
     if side != 0 and side == blocked:
         return f"{said}; a stop was hit on that side, and the signal has not left it"
     if side < 0 and not settings.allow_short:
@@ -199,16 +204,16 @@ def _cost(told: Told, place: int, weights: FloatArray) -> str:
 
 
 def _controls(told: Told, place: int) -> str:
-    inputs = told.construction.inputs
-    held, unscaled = inputs.held_quantity[place], told.construction.quantity[place]
-    target = told.targets.quantity[place]
-    if told.control is Control.HALTED:
-        return f"HALTED ({told.controls}): no order leaves, {held:g} stay"
-    if not inputs.priced[place]:
-        return f"no price, so no order: {held:g} stay"
-    return (
-        f"{told.control.name}, scale {told.scale:g} ({told.controls}): {told.scale:g} x {unscaled:.6g} rounded towards "
-        f"zero to lots of {told.construction.settings.lot_size:g} and kept neutral is {target:g}; {held:g} held"
+    construction = told.construction
+    return last_step(
+        told.controls,
+        told.control,
+        told.scale,
+        priced=bool(construction.inputs.priced[place]),
+        held=construction.inputs.held_quantity[place],
+        unscaled=construction.quantity[place],
+        target=told.targets.quantity[place],
+        lot_size=construction.settings.lot_size,
     )
 
 

@@ -6,10 +6,13 @@ Replay and the daily round call it alike. It is pure and works on arrays; the fr
 (targets, trace) are made by :mod:`nn_assets.portfolio.trace` for whoever wants to read them.
 
 A position that is held and one to be opened are not priced alike: the part kept costs nothing more,
-the part opened costs a round trip. Steps 3 and 5 therefore each give two sizes, the one worth
-opening up to and the larger one worth keeping, and the size before is moved no further than to the
-nearer of the two (the no-trade zone of Davis and Norman 1990, one instrument at a time). From flat,
-a constant signal opens to the lower end and stays there.
+the part opened costs a round trip, priced at the very size considered. Steps 3 and 5 therefore each give two
+sizes, the one worth opening up to and the larger one worth keeping, and the size before is moved no further than to
+the nearer of the two (the no-trade zone of Davis and Norman 1990, one instrument at a time). From flat, a constant
+signal opens to the lower end and stays there.
+
+What names share (gross, risk in total, sectors, net, beta) is settled once, after each has its own size, by the book
+that is nearest to those sizes: no name gets more for asking less.
 
 Controls act last and on what is held. Steps 1 to 7 move the unscaled book: they start from that of the session
 before and know nothing of scales. Step 8 multiplies it by the scale in force, name by name, so that whatever is
@@ -19,6 +22,7 @@ held, and whatever its sale costs, no target is above the scale times the unscal
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,26 +31,27 @@ from nn_assets.costs.model import CostModel
 from nn_assets.errors import DecisionError
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.by_programme import decide_by_programme
-from nn_assets.portfolio.inputs import RULES, Decision, DecisionInputs
-from nn_assets.portfolio.limits import LimitContext, apply_limits, cap, correlation_with_rest, limit_risk
+from nn_assets.portfolio.constraints import Limits
+from nn_assets.portfolio.inputs import RULES, Answer, Decision, DecisionInputs
+from nn_assets.portfolio.limits import book_limits, nearest, risk_distance
+from nn_assets.portfolio.premium import premium_share
+from nn_assets.portfolio.programme import Solution
 from nn_assets.portfolio.steps import (
     controls,
     edge_cap,
-    kelly_size,
     not_worth,
+    overlap_with_rest,
     propose,
     targets,
     unscaled_quantity,
     weight_of,
 )
+from nn_assets.portfolio.targets import without_small_changes
 from nn_assets.settings import PortfolioSettings
 
 __all__ = ["RULES", "Decision", "DecisionInputs", "decide"]
 
 FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
-
-_ROUNDING = 1e-12
 
 
 def decide(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostModel) -> Decision:
@@ -86,48 +91,46 @@ def decide(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostModel
 
 
 def _decided(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostModel) -> Decision:
-    proposal = propose(inputs, settings, costs)
-    distance = settings.stop_atr_multiple * inputs.atr / inputs.reference_price
-    risk_cap = settings.risk_per_signal_fraction / distance
-    context = LimitContext(
-        adv_usd=inputs.adv_usd,
-        beta=inputs.beta,
-        sectors=[settings.sectors.get(symbol, "") for symbol in inputs.symbols],
-        equity_usd=inputs.equity_usd,
-        settings=settings,
-        stuck=inputs.stuck_weight,
-    )
+    distance = risk_distance(inputs.atr, inputs.reference_price, inputs.current_quantity, inputs.resting_stop, settings)
+    proposal = propose(inputs, settings, costs, distance)
+    limits, start = _limits(inputs, settings, distance), proposal.start + inputs.stuck_weight
+    side = proposal.direction
+
+    def within(wanted: FloatArray, of: Limits = limits) -> Solution:
+        return nearest(side * wanted, start, of)
+
+    def tradable(book: FloatArray) -> FloatArray:
+        return np.where(limits.reach > 0.0, book, 0.0)
+
     weights = np.zeros((len(RULES) + 1, len(inputs.symbols)))
     weights[0] = proposal.start
-    weights[1] = proposal.direction * proposal.kept
-    weights[2] = np.where(proposal.edge_kept > 0.0, weights[1], 0.0)
-    weights[3] = proposal.direction * kelly_size(inputs, settings, proposal)
-    weights[4] = limit_risk(cap(weights[3], risk_cap), distance, settings.risk_total_fraction)
-    correlation = correlation_with_rest(inputs.trailing_returns, weights[4])
-    ceiling = edge_cap(inputs, settings, proposal, correlation)
-    weights[5] = cap(weights[4], ceiling)
-    weights[6] = apply_limits(weights[5], context)
-
-    def bounded(kept: FloatArray) -> FloatArray:
-        risked = limit_risk(cap(cap(kept, risk_cap), ceiling), distance, settings.risk_total_fraction)
-        return apply_limits(risked, context)
-
-    quiet = not_worth(inputs, costs, weights, proposal)
-    weights[7] = weights[6]
+    weights[1] = side * proposal.kept
+    weights[2] = np.where(proposal.gross_edge > 0.0, weights[1], 0.0)
+    weights[3] = side * proposal.kelly
+    risk_cap = np.nan_to_num(settings.risk_per_signal_fraction / distance, nan=0.0, posinf=0.0)
+    in_total = replace(limits, sizes=tuple(each for each in limits.sizes if each.name == "risk"), nets=())
+    weights[4] = tradable(within(np.minimum(proposal.kelly, risk_cap), in_total).weights)
+    overlap = overlap_with_rest(inputs, side, weights[4])
+    ceiling = edge_cap(inputs, costs, proposal, overlap)
+    weights[5] = side * np.minimum(np.abs(weights[4]), ceiling)
+    cap = np.minimum(ceiling, proposal.cap)
+    found = within(np.minimum(proposal.kelly, cap))
+    weights[6] = tradable(found.weights)
+    quiet = not_worth(costs, proposal)
     if quiet.any():
-        # What is kept for not being worth its sale must still keep to every limit.
-        kept = np.where(quiet, proposal.start, weights[6])
-        within = bounded(kept)
-        over = np.abs(within) < np.abs(kept) * (1.0 - _ROUNDING)
-        weights[7], quiet = np.where(over, within, kept), quiet & ~over
+        found = within(np.minimum(np.where(quiet, proposal.kept, proposal.kelly), cap))
+    lot = np.nan_to_num(settings.lot_size * inputs.reference_price / max(inputs.equity_usd, np.finfo(float).tiny))
+    weights[7] = tradable(without_small_changes(found.weights, start, lot, limits))
+    quiet &= weights[7] == weights[0]
     control, scale = controls(inputs, settings)
     if control is Control.HALTED:  # nothing can be done: the book before is carried on
         weights[7], quiet = weights[0], np.zeros_like(quiet)
     elif not inputs.verdict_allows:
         weights[7], quiet = 0.0, np.zeros_like(quiet)
     unscaled = unscaled_quantity(inputs, weights[0], weights[7])
-    worth = proposal.edge_kept * inputs.horizon_sessions
-    quantity = targets(inputs, settings, unscaled, worth, control, scale)
+    if not inputs.verdict_allows and control is not Control.HALTED:
+        unscaled = np.zeros_like(unscaled)
+    quantity = targets(inputs, settings, unscaled, proposal.gross_edge, control, scale)
     weights[8] = weight_of(quantity, inputs)
     return Decision(
         inputs=inputs,
@@ -136,14 +139,34 @@ def _decided(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMod
         target_weight=weights[8].copy(),
         unscaled_quantity=unscaled,
         stop_distance=settings.stop_atr_multiple * inputs.atr,
+        risk_distance=distance,
         weights=weights + 0.0,
         control=control,
         scale=scale,
-        direction=proposal.direction,
+        direction=side,
         complete=proposal.complete,
         edge_kept=proposal.edge_kept,
         edge_opened=proposal.edge_opened,
         round_trip_cost=proposal.cost,
-        correlation=correlation,
+        overlap=overlap,
         not_worth=quiet,
+        premium_share=premium_share(
+            inputs.calibrated_probability, inputs.base_rate, hold_premium=settings.hold_premium
+        ),
+        answer=Answer(costs, found.status if found.fallback else None, found.exceeded),
+    )
+
+
+def _limits(inputs: DecisionInputs, settings: PortfolioSettings, distance: FloatArray) -> Limits:
+    """The strategy's limits over the session's names; each name's own cap is taken before them."""
+    unbounded = np.full(len(inputs.symbols), np.inf)
+    return book_limits(
+        inputs.symbols,
+        settings,
+        lower=-unbounded,
+        upper=unbounded,
+        reach=np.where(inputs.priced, np.inf, 0.0),
+        distance=distance,
+        market_beta=inputs.beta,
+        equity_usd=inputs.equity_usd,
     )

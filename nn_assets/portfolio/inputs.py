@@ -10,6 +10,7 @@ import numpy.typing as npt
 from nn_assets.costs.model import CostModel
 from nn_assets.learning.evidence import sessions_needed
 from nn_assets.portfolio.breakers import Control
+from nn_assets.portfolio.premium import held_premium
 from nn_assets.settings import PortfolioSettings
 
 __all__ = ["RULES", "Answer", "Decision", "DecisionInputs", "ProgrammeFacts"]
@@ -26,10 +27,9 @@ RULES = ("signal", "edge", "kelly", "risk", "correlation", "limits", "cost", "co
 class ProgrammeFacts:
     """What ``portfolio.construction: programme`` knows beside; arrays (symbols,) unless said otherwise.
 
-    NaN in ``base_rate`` or ``label_volatility`` means that the fact is missing, and the symbol gets no position.
+    NaN in ``label_volatility`` means that the fact is missing, and the symbol gets no position.
     """
 
-    base_rate: FloatArray  # p0
     label_volatility: FloatArray  # forecast per session of the return that the label is made of, fraction
     outcome_slope: float  # beta = 1 / f(0)
     change_share: float  # q
@@ -45,13 +45,15 @@ class ProgrammeFacts:
 class DecisionInputs:
     """All that a decision may know. Arrays have shape (symbols,) unless said otherwise.
 
-    NaN in any array but ``beta`` and ``stop_price`` means that the fact is missing, and the symbol gets no position.
+    NaN in any array but ``beta`` and ``stop_price`` (and in ``base_rate`` where it is not read) means that the fact is
+    missing, and the symbol gets no position.
     """
 
     symbols: tuple[str, ...]
     session: object
     reference_price: FloatArray  # close of the session; NaN or not positive: not tradable
     calibrated_probability: FloatArray
+    base_rate: FloatArray  # p0, of what was realised before; not read where the premium in it is held
     confidence: FloatArray  # 0..1, from the signal: usual over today's dispersion of the ensemble
     mean_win: FloatArray  # G, positive fraction over the horizon, in the name's own volatility
     mean_loss: FloatArray  # L, likewise
@@ -67,6 +69,7 @@ class DecisionInputs:
     equity_usd: float
     drawdown_fraction: float
     horizon_sessions: int
+    edge_scale: float  # s of step 5, see portfolio/kelly.py; read by ``per_name`` alone
     verdict_allows: bool  # the latest study says "edge found", or the settings trade without
     trading_state: str = "CONTINUE"
     breaker: str | None = None
@@ -84,6 +87,16 @@ class DecisionInputs:
         return self.current_quantity if self.unscaled_quantity is None else self.unscaled_quantity
 
     @property
+    def priced(self) -> BoolArray:
+        """Whether a name can be traded at all, (symbols,)."""
+        return np.isfinite(self.reference_price) & (self.reference_price > 0.0)
+
+    @property
+    def resting_stop(self) -> FloatArray:
+        """Stops of what is held, price, (symbols,); NaN where nothing rests."""
+        return np.full(len(self.symbols), np.nan) if self.stop_price is None else self.stop_price
+
+    @property
     def evidence(self) -> BoolArray:
         """Names whose record has the sessions that any size needs, (symbols,)."""
         return self.outcome_sessions >= sessions_needed(self.horizon_sessions)
@@ -91,15 +104,14 @@ class DecisionInputs:
     @property
     def stuck_weight(self) -> FloatArray:
         """Signed weight of what is held and has no price today: it cannot be sold, and still counts, (symbols,)."""
-        priced = np.isfinite(self.reference_price) & (self.reference_price > 0.0)
-        if self.last_mark is None or priced.all() or self.equity_usd <= 0.0:
+        if self.last_mark is None or self.priced.all() or self.equity_usd <= 0.0:
             return np.zeros(len(self.symbols))
-        return np.where(priced, 0.0, np.nan_to_num(self.current_quantity * self.last_mark) / self.equity_usd)
+        return np.where(self.priced, 0.0, np.nan_to_num(self.current_quantity * self.last_mark) / self.equity_usd)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """How the programme answered, and at what costs it was asked.
+    """How the limits (``per_name``) or the whole programme were answered, and at what costs.
 
     ``no_answer`` says why nothing was opened or enlarged, in the solver's words: an alarm. ``exceeded`` names the
     limits that the book exceeds because of what cannot be traded.
@@ -124,7 +136,8 @@ class Decision:
     target_quantity: FloatArray
     target_weight: FloatArray
     unscaled_quantity: FloatArray  # u in shares: the next session's decision starts from it
-    stop_distance: FloatArray  # price units; NaN where ATR is missing
+    stop_distance: FloatArray  # of what is added, price units; NaN where ATR is missing
+    risk_distance: FloatArray  # fraction of price: the larger of that and the distance to what rests
     weights: FloatArray
     control: Control
     scale: float
@@ -132,7 +145,13 @@ class Decision:
     complete: BoolArray  # every input is there
     edge_kept: FloatArray  # per session, before costs, times confidence
     edge_opened: FloatArray  # per session, after the round trip
-    round_trip_cost: FloatArray  # fraction
-    correlation: FloatArray
+    round_trip_cost: FloatArray  # fraction, of the size considered
+    overlap: FloatArray  # correlation with the rest of the book on the signal's side; NaN from the programme
     not_worth: BoolArray  # changes that step 7 did not make
-    answer: Answer | None = None  # of the programme; None: sized name by name
+    premium_share: FloatArray  # of the expected return that the base rate promises by itself, 0 to 1
+    answer: Answer
+
+    @property
+    def premium_of_gross(self) -> float:
+        """Share of the target's gross that is premium, 0 to 1."""
+        return held_premium(self.target_weight, self.premium_share)

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["expected_return", "growth_rate", "kelly_bet", "kelly_weight", "shrunk_probability"]
+__all__ = [
+    "affordable_size",
+    "edge_scale",
+    "expected_return",
+    "growth_rate",
+    "kelly_bet",
+    "kelly_weight",
+    "shrunk_probability",
+]
 
 FloatArray = npt.NDArray[np.float64]
+
+_HALVINGS = 50
 
 
 def kelly_bet(probability: npt.ArrayLike, odds: npt.ArrayLike) -> FloatArray:
@@ -88,3 +101,61 @@ def kelly_weight(
     risked = np.where(stake > 0.0, stake, np.nan)
     odds = (np.asarray(mean_win, dtype=np.float64) - c) / risked
     return kelly_fraction * kelly_bet(probability, odds) / risked
+
+
+def affordable_size(
+    size_at: Callable[[FloatArray], FloatArray], cost_of: Callable[[FloatArray], FloatArray]
+) -> FloatArray:
+    """Return the largest sizes that are worth their own cost: w = size_at(cost_of(w)), (symbols,).
+
+    The dearer the smaller and the larger the dearer, so there is one such size, between 0 and the one that the
+    first dollar's cost allows; halving finds it to 1e-15 of that.
+
+    Parameters
+    ----------
+    size_at : callable
+        Cost (fraction) to size, falling; at least 0. NaN gives a size of 0.
+    cost_of : callable
+        Size to cost, rising.
+    """
+    most = np.nan_to_num(size_at(cost_of(np.zeros(1))), nan=0.0)
+    low, high = np.zeros_like(most), most
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        enough = size_at(cost_of(middle)) >= middle
+        low, high = np.where(enough, middle, low), np.where(enough, high, middle)
+    return np.where(size_at(cost_of(most)) >= most, most, low)
+
+
+def edge_scale(
+    kelly_fraction: float,
+    mean_win: FloatArray,
+    mean_loss: FloatArray,
+    volatility: FloatArray,
+    horizon_sessions: int,
+    usual_volatility: float,
+) -> float:
+    """Return s, by which s x edge / volatility is the fraction of Kelly at the strategy's usual volatility.
+
+    Before costs a fraction k of Kelly is k mu / (G L), and G L = g l sigma^2 h with g and l of the record, in the
+    name's own volatility; mu = edge x h. So s = k / (g l x usual volatility). It falls by 1 / sigma where Kelly's
+    falls by 1 / sigma^2: names calmer than usual are the ones it bounds.
+
+    Parameters
+    ----------
+    mean_win, mean_loss, volatility : ndarray, shape (symbols,)
+        G and L over the horizon, and sigma per session; fractions. g l is the names' median: the record's is one.
+    usual_volatility : float
+        Per session, known at the decision.
+
+    Returns
+    -------
+    float
+        NaN where nothing is known of it.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        product = mean_win * mean_loss / (volatility**2 * horizon_sessions)
+    known = product[np.isfinite(product) & (product > 0.0)]
+    if len(known) == 0 or not usual_volatility > 0.0 or not math.isfinite(usual_volatility):
+        return math.nan
+    return kelly_fraction / (float(np.median(known)) * usual_volatility)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +17,11 @@ from nn_assets.portfolio.breakers import (
     strictest,
     trading_state_control,
 )
+from nn_assets.portfolio.correlation import correlation_with_rest, equal_risk
 from nn_assets.portfolio.inputs import DecisionInputs
-from nn_assets.portfolio.kelly import expected_return, kelly_weight, shrunk_probability
+from nn_assets.portfolio.kelly import affordable_size, expected_return, kelly_weight, shrunk_probability
+from nn_assets.portfolio.limits import name_cap
+from nn_assets.portfolio.premium import traded_probability
 from nn_assets.portfolio.targets import controlled, in_lots, neutral
 from nn_assets.settings import PortfolioSettings
 
@@ -26,9 +30,10 @@ __all__ = [
     "controls",
     "edge_cap",
     "enough_evidence",
-    "kelly_size",
     "not_worth",
+    "overlap_with_rest",
     "propose",
+    "round_trip",
     "targets",
     "unscaled_quantity",
     "weight_of",
@@ -45,69 +50,97 @@ _HALF = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Proposal:
-    """What steps 1 and 2 make of the signals; arrays of shape (symbols,)."""
+    """What steps 1 to 3 make of the signals; arrays of shape (symbols,)."""
 
     direction: IntArray
     complete: BoolArray  # every input is there
     proven: BoolArray  # its record has the outcomes and the sessions that any size needs
     start: FloatArray  # signed weight of the unscaled book before
     kept: FloatArray  # its size on the signal's own side
-    probability: FloatArray  # of winning on the signal's side, its edge times confidence
-    edge_kept: FloatArray  # per session, before costs
-    edge_opened: FloatArray  # per session, after the round trip
-    cost: FloatArray  # round trip, fraction
+    gross_edge: FloatArray  # over the horizon, before costs, times confidence; 0 without a side
+    cost: FloatArray  # of a round trip of the size considered, fraction
+    kelly: FloatArray  # step 3: size, at least 0
+    cap: FloatArray  # step 4 and the name's part of 6: largest size by itself
+    horizon_sessions: int
+
+    @property
+    def edge_kept(self) -> FloatArray:
+        """Edge per session before costs: what is held has paid already, (symbols,)."""
+        return self.gross_edge / self.horizon_sessions
+
+    @property
+    def edge_opened(self) -> FloatArray:
+        """Edge per session after the round trip of the size considered, (symbols,)."""
+        return np.where(self.gross_edge == 0.0, 0.0, (self.gross_edge - self.cost) / self.horizon_sessions)
 
 
 def weight_of(quantity: FloatArray, inputs: DecisionInputs) -> FloatArray:
     """Return the weight of a quantity at the reference price; 0 without a price or without equity."""
     if inputs.equity_usd <= 0.0:
         return np.zeros(len(inputs.symbols))
-    return np.nan_to_num(quantity * inputs.reference_price / inputs.equity_usd)
+    return np.where(inputs.priced, np.nan_to_num(quantity * inputs.reference_price / inputs.equity_usd), 0.0)
 
 
-def _complete(inputs: DecisionInputs) -> BoolArray:
-    probability, confidence = inputs.calibrated_probability, inputs.confidence
-    complete = np.isfinite(confidence) & (probability >= 0.0) & (probability <= 1.0)
+def _complete(inputs: DecisionInputs, traded: FloatArray) -> BoolArray:
+    complete = np.isfinite(inputs.confidence) & (traded >= 0.0) & (traded <= 1.0)
     for fact in (inputs.reference_price, inputs.atr, inputs.daily_volatility, inputs.adv_usd):
         complete &= np.isfinite(fact) & (fact > 0.0)
     present = np.isfinite(inputs.trailing_returns).mean(axis=0) >= _PRESENT_SHARE
     return complete & present & np.isfinite(inputs.current_quantity) & np.isfinite(inputs.start_quantity)
 
 
-def propose(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostModel) -> Proposal:
-    """Take steps 1 and 2: side, believed probability, round-trip cost and the edge left after it.
+def propose(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostModel, distance: FloatArray) -> Proposal:
+    """Take steps 1 to 3: side, edge, and the fraction of Kelly that is worth its own round trip.
 
-    The round trip is priced at the largest order that step 6 would let through: dear rather than
-    cheap, and a cost that does not depend on the size it helps to decide.
+    The size before, on the signal's side, is moved to the nearer end of the no-trade zone, which runs from the
+    Kelly weight after a round trip of that very size (worth opening up to) to the one without cost (worth keeping).
+
+    Parameters
+    ----------
+    distance : ndarray, shape (symbols,)
+        By which risk is measured, fraction of price.
     """
-    complete = _complete(inputs)
-    probability = np.where(complete, inputs.calibrated_probability, _COIN_TOSS)
+    traded = traded_probability(inputs.calibrated_probability, inputs.base_rate, hold_premium=settings.hold_premium)
+    complete = _complete(inputs, traded)
+    probability = np.where(complete, traded, _COIN_TOSS)
     side = np.sign(probability - _COIN_TOSS).astype(np.int64)
     side = np.where(side == inputs.blocked_side, 0, side)
     if not settings.allow_short:
         side = np.maximum(side, 0)
     start = weight_of(inputs.start_quantity, inputs)
-    confidence = np.clip(inputs.confidence, 0.0, 1.0)
+    kept = np.where(np.sign(start) == side, np.abs(start), 0.0)
+    win, loss = inputs.mean_win, inputs.mean_loss
     of_side = np.maximum(probability, 1.0 - probability)
-    believed = shrunk_probability(of_side, inputs.mean_win, inputs.mean_loss, confidence)
-    largest = np.minimum(
-        settings.single_name_limit * max(inputs.equity_usd, 0.0),
-        settings.adv_limit_fraction * inputs.adv_usd,
-    )
-    cost = 2.0 * costs.cost_fraction(largest, inputs.adv_usd, inputs.daily_volatility)
-    gross = expected_return(believed, inputs.mean_win, inputs.mean_loss)
-    usable = (side != 0) & np.isfinite(gross - cost) & (inputs.mean_win > 0.0) & (inputs.mean_loss > 0.0)
+    believed = shrunk_probability(of_side, win, loss, np.clip(inputs.confidence, 0.0, 1.0))
+    gross = expected_return(believed, win, loss)
+    proven = enough_evidence(inputs, settings)
+    usable = (side != 0) & np.isfinite(gross) & (win > 0.0) & (loss > 0.0)
+
+    def fraction_of_kelly(cost: FloatArray) -> FloatArray:
+        return np.where(usable, kelly_weight(believed, win, loss, cost, settings.kelly_fraction), 0.0)
+
+    trip = round_trip(inputs, costs)
+    opened = affordable_size(fraction_of_kelly, trip)
+    keepable = fraction_of_kelly(np.zeros(1))
+    cap = np.where(complete, name_cap(inputs.adv_usd, max(inputs.equity_usd, 0.0), distance, settings), 0.0)
     return Proposal(
         direction=side,
         complete=complete,
-        proven=enough_evidence(inputs, settings),
+        proven=proven,
         start=start,
-        kept=np.where(np.sign(start) == side, np.abs(start), 0.0),
-        probability=believed,
-        edge_kept=np.where(usable, gross / inputs.horizon_sessions, 0.0),
-        edge_opened=np.where(usable, (gross - cost) / inputs.horizon_sessions, 0.0),
-        cost=cost,
+        kept=kept,
+        gross_edge=np.where(usable, gross, 0.0),
+        cost=trip(np.minimum(opened, cap)),
+        kelly=np.where(proven, _between(kept, opened, keepable), 0.0),
+        cap=cap,
+        horizon_sessions=inputs.horizon_sessions,
     )
+
+
+def round_trip(inputs: DecisionInputs, costs: CostModel) -> Callable[[FloatArray], FloatArray]:
+    """Return what buying and selling a size costs, fraction of it, by size (fraction of capital), (symbols,)."""
+    capital = max(inputs.equity_usd, 0.0)
+    return lambda size: 2.0 * costs.cost_fraction(size * capital, inputs.adv_usd, inputs.daily_volatility)
 
 
 def enough_evidence(inputs: DecisionInputs, settings: PortfolioSettings) -> BoolArray:
@@ -120,33 +153,35 @@ def _between(kept: FloatArray, opened: FloatArray, keepable: FloatArray) -> Floa
     return np.minimum(np.maximum(kept, low), np.maximum(high, low))
 
 
-def kelly_size(inputs: DecisionInputs, settings: PortfolioSettings, proposal: Proposal) -> FloatArray:
-    """Step 3: the size before on the signal's side, moved to the nearer end of the no-trade zone.
+def edge_cap(inputs: DecisionInputs, costs: CostModel, proposal: Proposal, overlap: FloatArray) -> FloatArray:
+    """Step 5: s x edge / volatility x (1 - max(0, rho x side)), sizes (symbols,).
 
-    The zone runs from the Kelly weight after a round trip's cost (worth opening up to) to the one
-    without cost (worth keeping).
+    The edge of what is opened is the one after the round trip of this very size, that of what is kept the one
+    before costs.
 
-    Returns
-    -------
-    ndarray, shape (symbols,)
-        Sizes, at least zero; zero with fewer than the minimum of outcomes or of sessions that had any.
+    Parameters
+    ----------
+    overlap : ndarray, shape (symbols,)
+        rho x side: correlation of the name, on its side, with the rest of the book.
     """
-    win, loss = inputs.mean_win, inputs.mean_loss
-    fraction = settings.kelly_fraction
-    opened = kelly_weight(proposal.probability, win, loss, proposal.cost, fraction)
-    keepable = kelly_weight(proposal.probability, win, loss, 0.0, fraction)
-    opened = np.where(proposal.edge_opened > 0.0, opened, 0.0)
-    keepable = np.where(proposal.edge_kept > 0.0, keepable, 0.0)
-    return np.where(proposal.proven, _between(proposal.kept, opened, keepable), 0.0)
+    scale = inputs.edge_scale * (1.0 - np.maximum(overlap, 0.0)) / inputs.daily_volatility
+
+    def bound(cost: FloatArray) -> FloatArray:
+        edge = np.maximum(proposal.gross_edge - cost, 0.0) / inputs.horizon_sessions
+        return np.where(proposal.gross_edge > 0.0, edge * scale, 0.0)
+
+    return _between(proposal.kept, affordable_size(bound, round_trip(inputs, costs)), bound(np.zeros(1)))
 
 
-def edge_cap(
-    inputs: DecisionInputs, settings: PortfolioSettings, proposal: Proposal, correlation: FloatArray
-) -> FloatArray:
-    """Step 5: s x edge / volatility x (1 - |rho|), with the edge of the part opened or kept."""
-    scale = settings.edge_to_weight * (1.0 - np.abs(correlation)) / inputs.daily_volatility
-    opened = np.maximum(proposal.edge_opened, 0.0) * scale
-    return _between(proposal.kept, opened, np.maximum(proposal.edge_kept, 0.0) * scale)
+def overlap_with_rest(inputs: DecisionInputs, direction: IntArray, weights: FloatArray) -> FloatArray:
+    """Correlation of each name, on its side, with the rest of the book, (symbols,).
+
+    The rest is every other position of step 4, and what is held without a price, each at the same risk: how large
+    the others are must not hang on the volatility of one.
+    """
+    side = np.where(direction != 0, direction, np.sign(inputs.stuck_weight))
+    signed = inputs.trailing_returns * side
+    return correlation_with_rest(signed, equal_risk(signed, (weights != 0.0) | (inputs.stuck_weight != 0.0)))
 
 
 def controls(inputs: DecisionInputs, settings: PortfolioSettings) -> tuple[Control, float]:
@@ -164,37 +199,24 @@ def controls(inputs: DecisionInputs, settings: PortfolioSettings) -> tuple[Contr
     return strictest(state, breaker, kill_switch_control(inputs.kill_switch)), scale
 
 
-def not_worth(inputs: DecisionInputs, costs: CostModel, weights: FloatArray, proposal: Proposal) -> BoolArray:
-    """Step 7: changes on the signal's own side that are worth less than their cost.
+def not_worth(costs: CostModel, proposal: Proposal) -> BoolArray:
+    """Step 7: reductions that Kelly alone asks for, and that are worth less than they cost, (symbols,).
 
-    Worth is |edge over the horizon x change|. An increase pays spread, commission and impact. A
-    reduction is weighed against spread and commission alone: with impact, a more volatile
-    instrument would be kept larger for being dearer to sell. What steps 4 to 6 took below the size
-    before is never weighed, nor is leaving a side that the signal has left, nor a name whose
-    record does not suffice for a size.
-
-    Parameters
-    ----------
-    weights : ndarray, shape (9, symbols)
-        Rows 0 to 6 of the trace.
+    The dollar sold is worth its edge over the horizon at most, and is weighed against spread and commission: with
+    impact, a more volatile name would be kept larger for being dearer to sell. What steps 4 to 6 take off is never
+    weighed, nor is leaving a side that the signal has left. An addition has paid its round trip in step 3.
     """
-    held, size, before = np.abs(proposal.start), np.abs(weights[6]), np.abs(weights[3:6])
-    after = np.abs(weights[4:7])
-    forced = ((after < before) & (after < held)).any(axis=0)
-    same_side = (proposal.direction == np.sign(proposal.start)) | (held == 0.0)
-    order = np.abs(size - held) * max(inputs.equity_usd, 0.0)
-    parts = costs.parts(order, inputs.adv_usd, inputs.daily_volatility)
-    price = parts.half_spread + parts.commission + np.where(size > held, parts.impact, 0.0)
-    worth = np.abs(proposal.edge_kept) * inputs.horizon_sessions
+    price = costs.half_spread.value + costs.commission.value
     enough = proposal.complete & proposal.proven & (proposal.direction != 0)
-    return same_side & enough & ~forced & (size != held) & ~(worth > price)
+    return enough & (proposal.kelly < proposal.kept) & ~(proposal.gross_edge > price)
 
 
 def unscaled_quantity(inputs: DecisionInputs, start: FloatArray, weights: FloatArray) -> FloatArray:
-    """The unscaled book in shares: to the digit the one before where the weight did not change; 0 without a price."""
+    """The unscaled book in shares: to the digit the one before where the weight did not change or has no price."""
     moved = weights * max(inputs.equity_usd, 0.0) / inputs.reference_price
     moved = np.where(np.isfinite(moved), moved, 0.0)
-    return np.where((weights == start) & (weights != 0.0), inputs.start_quantity, moved) + 0.0
+    stays = (weights == start) & ((weights != 0.0) | ~inputs.priced)
+    return np.where(stays, np.nan_to_num(inputs.start_quantity), moved) + 0.0
 
 
 def targets(
@@ -205,17 +227,20 @@ def targets(
     control: Control,
     scale: float,
 ) -> FloatArray:
-    """Step 8: what controls and whole lots leave of the unscaled book, in shares, (symbols,)."""
+    """Step 8: what controls and whole lots leave of the unscaled book, in shares; what has no price stays."""
+    held = np.nan_to_num(inputs.current_quantity)
     wanted = controlled(unscaled, scale, control, inputs.current_quantity)
-    if control >= Control.FLAT:
+    if control is Control.HALTED:
         return wanted
-    whole = in_lots(wanted, settings.lot_size)
-    return neutral(
-        whole,
-        settings.lot_size * inputs.reference_price,
-        worth_keeping,
-        lot_size=settings.lot_size,
-        equity_usd=inputs.equity_usd,
-        net_limit=settings.net_limit,
-        fixed_usd=float(inputs.stuck_weight.sum()) * inputs.equity_usd,
-    )
+    whole = np.where(inputs.priced, in_lots(wanted, settings.lot_size), 0.0)
+    if control is not Control.FLAT:
+        whole = neutral(
+            whole,
+            settings.lot_size * inputs.reference_price,
+            worth_keeping,
+            lot_size=settings.lot_size,
+            equity_usd=inputs.equity_usd,
+            net_limit=settings.net_limit,
+            fixed_usd=float(inputs.stuck_weight.sum()) * inputs.equity_usd,
+        )
+    return np.where(inputs.priced, whole, held)

@@ -13,60 +13,85 @@ from nn_assets.portfolio.by_programme import told_of
 from nn_assets.portfolio.construction_trace import step_reasons
 from nn_assets.portfolio.fills import day_of
 from nn_assets.portfolio.inputs import RULES, Decision
+from nn_assets.portfolio.premium import traded_probability
+from nn_assets.portfolio.sentences import controls_in_force, forecast_told, last_step
+from nn_assets.portfolio.stops import own_stop, stop_after_addition
 
 __all__ = ["reason", "steps_frame", "targets_frame"]
 
 _TEXT = pd.StringDtype(na_value=np.nan)
 _SIDES = {-1: "short", 0: "no side", 1: "long"}
+_EVEN = 0.5
+
+
+def _traded(decision: Decision, place: int) -> float:
+    """The probability that a name is sized by."""
+    inputs, only = decision.inputs, slice(place, place + 1)
+    hold = decision.settings.hold_premium
+    return float(traded_probability(inputs.calibrated_probability[only], inputs.base_rate[only], hold_premium=hold)[0])
+
+
+def _said(decision: Decision, place: int) -> str:
+    inputs, hold = decision.inputs, decision.settings.hold_premium
+    p, rate = inputs.calibrated_probability[place], inputs.base_rate[place]
+    return forecast_told(p, rate, decision.premium_share[place], hold_premium=hold)
 
 
 def _signal(decision: Decision, place: int) -> str:
     inputs = decision.inputs
-    if not decision.complete[place]:
+    if not decision.complete[place] or inputs.equity_usd <= 0.0:
         return f"no position: {_missing(decision, place)}"
-    p = inputs.calibrated_probability[place]
+    leaning, said = np.sign(_traded(decision, place) - _EVEN), _said(decision, place)
     blocked = int(inputs.blocked_side[place])
-    if blocked != 0 and blocked == np.sign(p - 0.5):
-        return f"no position: a stop was hit on the {_SIDES[blocked]} side, p {p:.4f} is still on it"
+    if blocked != 0 and blocked == leaning:
+        return f"no position: a stop was hit on the {_SIDES[blocked]} side, {said} is still on it"
     side = int(decision.direction[place])
-    if side == 0 and p != 0.5:
-        return f"no position: p {p:.4f} says short, and the settings do not allow shorts"
+    if side == 0 and leaning != 0.0:
+        return f"no position: {said} says short, and the settings do not allow shorts"
     before = decision.weights[0, place]
     turned = " and closes what is held on the other side" if before * side < 0.0 else ""
     return (
-        f"p {p:.4f} says {_SIDES[side]}{turned}; mean win {inputs.mean_win[place]:.3%}, "
+        f"{said} says {_SIDES[side]}{turned}; mean win {inputs.mean_win[place]:.3%}, "
         f"mean loss {inputs.mean_loss[place]:.3%} over {inputs.outcomes[place]} independent outcomes"
     )
 
 
 def _missing(decision: Decision, place: int) -> str:
     inputs = decision.inputs
-    named = {
-        "probability": inputs.calibrated_probability[place],
-        "confidence": inputs.confidence[place],
+    positive = {
         "reference price": inputs.reference_price[place],
         "ATR": inputs.atr[place],
         "volatility": inputs.daily_volatility[place],
         "ADV": inputs.adv_usd[place],
-        "quantity held": inputs.current_quantity[place],
     }
-    bad = [
-        f"{name} is {value:g}"
-        for name, value in named.items()
-        if not np.isfinite(value) or (value <= 0.0 and name in {"reference price", "ATR", "volatility", "ADV"})
-    ]
+    numbers = {
+        "confidence": inputs.confidence[place],
+        "quantity held": inputs.current_quantity[place],
+        "unscaled quantity": inputs.start_quantity[place],
+    }
+    bad = [f"{name} is {value:g}" for name, value in positive.items() if not (np.isfinite(value) and value > 0.0)]
+    bad += [f"{name} is {value:g}" for name, value in numbers.items() if not np.isfinite(value)]
+    if inputs.equity_usd <= 0.0:
+        bad.append(f"equity is {inputs.equity_usd:g}")
+    shares = {"probability": inputs.calibrated_probability[place], "base rate": inputs.base_rate[place]}
+    if decision.settings.hold_premium:
+        del shares["base rate"]
+    bad += [f"{name} is {value:g}" for name, value in shares.items() if not 0.0 <= value <= 1.0]
     share = float(np.isfinite(inputs.trailing_returns[:, place]).mean())
-    return ", ".join(bad) or f"only {share:.0%} of the trailing returns are there, or p lies outside 0..1"
+    return ", ".join(bad) or f"only {share:.0%} of the trailing returns are there"
 
 
 def _edge(decision: Decision, place: int) -> str:
     horizon = decision.inputs.horizon_sessions
+    win, loss = decision.inputs.mean_win[place], decision.inputs.mean_loss[place]
+    if not (win > 0.0 and loss > 0.0):
+        return f"no size: mean win is {win:g}, mean loss {loss:g}"
     kept, opened = decision.edge_kept[place] * horizon, decision.edge_opened[place] * horizon
     cost = decision.round_trip_cost[place]
     verb = "worth opening" if opened > 0.0 else "opens nothing"
     return (
         f"edge {kept:.4%} over {horizon} sessions at confidence {decision.inputs.confidence[place]:.3f}, "
-        f"{opened:.4%} after a round trip of {cost:.4%}: {verb}"
+        f"{opened:.4%} after a round trip of {cost:.4%}, at the size considered: {verb}"
     )
 
 
@@ -83,30 +108,35 @@ def _kelly(decision: Decision, place: int) -> str:
 
 def _risk(decision: Decision, place: int) -> str:
     settings = decision.settings
-    distance = decision.stop_distance[place] / decision.inputs.reference_price[place]
+    distance = decision.risk_distance[place]
+    added = decision.stop_distance[place] / decision.inputs.reference_price[place]
+    which = f"{settings.stop_atr_multiple:g} x ATR" if distance <= added else "the price of what is held"
     return (
-        f"stop at {settings.stop_atr_multiple:g} x ATR, {distance:.2%} away: at most "
+        f"stop at {which}, {distance:.2%} away: at most "
         f"{settings.risk_per_signal_fraction / distance:.2%} for {settings.risk_per_signal_fraction:.1%} "
         f"at risk, {settings.risk_total_fraction:.1%} at risk in total"
     )
 
 
 def _correlation(decision: Decision, place: int) -> str:
-    volatility = decision.inputs.daily_volatility[place]
+    volatility, overlap = decision.inputs.daily_volatility[place], decision.overlap[place]
+    usual = f"{decision.inputs.edge_scale:.3g} x edge / volatility {volatility:.2%}"
     return (
-        f"{decision.settings.edge_to_weight:g} x edge / volatility {volatility:.2%} x "
-        f"(1 - |{decision.correlation[place]:.2f}|), the correlation with the rest of the book"
+        f"at most {usual} x (1 - {max(overlap, 0.0):.2f}): it equals {decision.settings.kelly_fraction:g} of Kelly at "
+        f"the strategy's usual volatility; {overlap:+.2f} is the correlation, on its side, with the rest of the book"
     )
 
 
 def _limits(decision: Decision, place: int) -> str:
     settings = decision.settings
     adv = settings.adv_limit_fraction * decision.inputs.adv_usd[place]
-    return (
+    over = decision.answer.exceeded
+    said = (
         f"single name {settings.single_name_limit:.0%}, {settings.adv_limit_fraction:.1%} of ADV = "
         f"{adv:,.0f} USD, sector {settings.sector_limit:.0%}, gross {settings.gross_limit:.0%}, "
         f"net {settings.net_limit:.0%}, beta {settings.beta_limit:g}"
     )
+    return f"{said}; over because it cannot be traded: {', '.join(over)}" if over else said
 
 
 def _cost(decision: Decision, place: int) -> str:
@@ -114,6 +144,8 @@ def _cost(decision: Decision, place: int) -> str:
         return "halted: the unscaled book stays as it was"
     if not decision.inputs.verdict_allows:
         return "no position: the latest study does not say 'edge found'"
+    if decision.answer.no_answer is not None:
+        return f"no answer ({decision.answer.no_answer}): nothing is opened or enlarged"
     before, after = decision.weights[0, place], decision.weights[7, place]
     if decision.not_worth[place]:
         return f"the change is worth less than its cost: {before:.2%} stays"
@@ -122,17 +154,16 @@ def _cost(decision: Decision, place: int) -> str:
 
 def _controls(decision: Decision, place: int) -> str:
     inputs = decision.inputs
-    now, target = inputs.current_quantity[place], decision.target_quantity[place]
-    inforce = (
-        f"{decision.control.name}, scale {decision.scale:g}: drift state {inputs.trading_state}, breaker "
-        f"{inputs.breaker or 'none'}, kill switch {inputs.kill_switch}, drawdown "
-        f"{inputs.drawdown_fraction:.2%} of {decision.settings.drawdown_limit_fraction:.0%}, regime "
-        f"{inputs.regime_scale:g}"
+    return last_step(
+        controls_in_force(inputs, decision.settings),
+        decision.control,
+        decision.scale,
+        priced=bool(inputs.priced[place]),
+        held=inputs.current_quantity[place],
+        unscaled=decision.unscaled_quantity[place],
+        target=decision.target_quantity[place],
+        lot_size=decision.settings.lot_size,
     )
-    if decision.control is Control.HALTED:
-        return f"{inforce}; no order leaves while halted: {now:g} stay"
-    lot, unscaled = decision.settings.lot_size, decision.unscaled_quantity[place]
-    return f"{inforce}; of {unscaled:.6g}, rounded towards zero to lots of {lot:g}, {target:g}; {now:g} held"
 
 
 _REASONS: tuple[Callable[[Decision, int], str], ...] = (
@@ -160,7 +191,7 @@ def reason(decision: Decision, step: int, place: int) -> str:
 def _traced(decision: Decision) -> tuple[np.ndarray, list[tuple[str, ...]]]:
     """Weights of the trace, (9, symbols), and eight sentences for each symbol."""
     symbols, steps = len(decision.inputs.symbols), range(1, len(RULES) + 1)
-    if decision.answer is None:
+    if decision.settings.construction == "per_name":
         told = [tuple(reason(decision, step, place) for step in steps) for place in range(symbols)]
         return decision.weights, told
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
@@ -199,17 +230,20 @@ def targets_frame(
     Parameters
     ----------
     stop_price : ndarray, shape (symbols,)
-        Stops of the positions held (from the book). Where the target opens a position or changes
-        its side, the stop stated is the one it would have at the reference price; the book fixes it
-        at the fill price. NaN for a target of zero.
+        Stops of the positions held (from the book). Where the target opens a position, changes its
+        side or adds to it, the stop stated is the one it would have at the reference price; the book
+        fixes it at the fill price. NaN for a target of zero.
     reference_at, known_at : Timestamp
         UTC moments of the reference price and of the decision.
     """
     inputs = decision.inputs
-    side = np.sign(decision.target_quantity)
-    fresh = side != np.sign(inputs.current_quantity)
-    offered = inputs.reference_price - side * decision.stop_distance
-    stop = np.where(fresh, offered, stop_price)
+    side, held = np.sign(decision.target_quantity), inputs.current_quantity
+    added = decision.target_quantity - held
+    own = own_stop(side, inputs.reference_price, decision.stop_distance)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        moved = stop_after_addition(held, stop_price, added, own)
+    kept = np.where(side * added > 0.0, moved, stop_price)
+    stop = np.where(side != np.sign(held), own, kept)
     count = len(inputs.symbols)
     return pd.DataFrame(
         {

@@ -43,7 +43,9 @@ from nn_assets.portfolio.decide import decide
 from nn_assets.portfolio.expected import expected_own_return
 from nn_assets.portfolio.fills import FillArrays, no_fills
 from nn_assets.portfolio.inputs import Decision, DecisionInputs, ProgrammeFacts
+from nn_assets.portfolio.kelly import edge_scale
 from nn_assets.portfolio.late_actions import LateActions, book_after_late_actions, owed_by_late_actions
+from nn_assets.portfolio.premium import traded_probability
 from nn_assets.session.market_view import SessionMarket
 from nn_assets.session.spending import SLIPPAGE_SESSIONS, Spending, slippage_of, spending_of
 from nn_assets.settings import Strategy
@@ -241,9 +243,9 @@ def _released(standing: Standing, controls: Controls) -> Standing:
 
 def _alarmed(decision: Decision, book: Book, state: PortfolioState) -> tuple[Book, PortfolioState]:
     """Latch an alarm where the programme had no answer, until a person has looked at it."""
-    if decision.answer is None or decision.answer.no_answer is None:
+    if decision.answer.no_answer is None:
         return book, state
-    said = f"the programme had no answer ({decision.answer.no_answer}): nothing was opened or enlarged"
+    said = f"the solver had no answer ({decision.answer.no_answer}): nothing was opened or enlarged"
     book = replace(book, breaker=latched(book.breaker, Breaker(NO_ANSWER, said)))
     return book, replace(state, breaker=None if book.breaker is None else book.breaker.kind)
 
@@ -322,6 +324,7 @@ def _inputs(strategy: Strategy, standing: Standing, facts: SessionFacts, book: B
         session=market.session,
         reference_price=market.close,
         calibrated_probability=signals.calibrated_probability,
+        base_rate=signals.base_rate,
         confidence=signals.confidence,
         mean_win=signals.mean_win,
         mean_loss=signals.mean_loss,
@@ -337,6 +340,14 @@ def _inputs(strategy: Strategy, standing: Standing, facts: SessionFacts, book: B
         equity_usd=book.equity_usd,
         drawdown_fraction=book.drawdown_fraction,
         horizon_sessions=strategy.label.horizon_sessions,
+        edge_scale=edge_scale(
+            strategy.portfolio.kelly_fraction,
+            signals.mean_win,
+            signals.mean_loss,
+            signals.forecast_volatility,
+            strategy.label.horizon_sessions,
+            market.usual_volatility,
+        ),
         verdict_allows=facts.controls.verdict_allows or strategy.trade_without_verdict,
         trading_state=stricter_state(standing.trading.state, refresh),
         breaker=None if book.breaker is None else book.breaker.kind,
@@ -353,14 +364,14 @@ def _inputs(strategy: Strategy, standing: Standing, facts: SessionFacts, book: B
 def _leaning(strategy: Strategy, facts: SessionFacts) -> FloatArray:
     """Above one half where a name's signal is on the long side, below on the short side; NaN without a signal.
 
-    Each name by itself takes the side of its probability; the programme that of the return it expects.
+    Each name by itself takes the side of the probability it is sized by; the programme that of the return it expects.
     """
-    probability, told = facts.signals.calibrated_probability, facts.programme
+    signals, told, hold = facts.signals, facts.programme, strategy.portfolio.hold_premium
     if told is None:
-        return probability
+        return traded_probability(signals.calibrated_probability, signals.base_rate, hold_premium=hold)
     mean = expected_own_return(
-        probability,
-        _EVEN if strategy.portfolio.hold_premium else told.base_rate,
+        signals.calibrated_probability,
+        _EVEN if hold else signals.base_rate,
         told.label_volatility,
         strategy.label.horizon_sessions,
         told.outcome_slope,

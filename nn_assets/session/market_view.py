@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -40,6 +41,7 @@ class SessionMarket:
     previous_close: FloatArray  # price, in shares of this session and less its dividend
     average_true_range: FloatArray  # price
     volatility: FloatArray  # fraction per session
+    usual_volatility: float  # of the strategy, fraction per session
     adv_usd: FloatArray  # dollars a session
     previous_adv_usd: FloatArray  # as known when the order was decided
     previous_volatility: FloatArray
@@ -92,6 +94,23 @@ class MarketView:
         median[enough, 0] = np.nanmedian(judged[enough], axis=1)
         return ewma_volatility(self.returns - median)
 
+    @cached_property
+    def usual_volatility(self) -> FloatArray:
+        """The strategy's usual volatility as known at each session, fraction, (bars,); NaN before the first.
+
+        The median over the sessions until then of each session's median name, members only.
+        """
+        judged = self.volatility if self.candidates is None else np.where(self.candidates, self.volatility, np.nan)
+        found, seen = np.full(len(judged), np.nan), list[float]()
+        for row, values in enumerate(judged):
+            known = values[np.isfinite(values)]
+            if len(known):
+                insort(seen, float(np.median(known)))
+            if seen:
+                middle = len(seen) // 2
+                found[row] = seen[middle] if len(seen) % 2 else 0.5 * (seen[middle - 1] + seen[middle])
+        return found
+
     def at(self, row: int) -> SessionMarket:
         """What session ``row`` shows."""
         panel = self.panel
@@ -110,6 +129,7 @@ class MarketView:
             previous_close=previous_close,
             average_true_range=self.average_true_range[row],
             volatility=self.volatility[row],
+            usual_volatility=float(self.usual_volatility[row]),
             adv_usd=self.adv_usd[row],
             previous_adv_usd=self.adv_usd[before],
             previous_volatility=self.volatility[before],

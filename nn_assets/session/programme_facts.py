@@ -25,7 +25,6 @@ class ProgrammeWatch:
     """The programme's facts row by row; row t reads what was known at t, to the bit."""
 
     record: SizingRecord
-    base_rate: FloatArray  # (bars, symbols)
     market: MarketView
     covariance_sessions: int
     short_fee: float
@@ -35,7 +34,6 @@ class ProgrammeWatch:
         """What session ``row`` knows."""
         told, market = self.record.at(row), self.market
         return ProgrammeFacts(
-            base_rate=self.base_rate[row],
             label_volatility=self.record.volatility[row],
             outcome_slope=told.outcome_slope,
             change_share=told.change_share,
@@ -90,7 +88,6 @@ def programme_watch(
     years = horizon / sessions_per_year
     return ProgrammeWatch(
         record=record,
-        base_rate=forecasts.base_rate,
         market=market,
         covariance_sessions=strategy.portfolio.covariance_sessions,
         short_fee=strategy.costs.borrow_fee_annual_fraction * years,

@@ -200,7 +200,7 @@ class PortfolioSettings(Section):
 
     ``construction`` is how a book is made of forecasts: ``programme`` solves one convex programme for all names, on
     a covariance of the last ``covariance_sessions``; ``per_name`` sizes each by itself and then bounds the sum.
-    ``hold_premium`` lets the programme hold what the base rate itself promises, beside what a forecast adds to it.
+    ``hold_premium`` holds what the base rate itself promises, beside what a forecast adds to it.
 
     What shrinks an edge, once, in the calibration: ``shrink_prior_outcomes`` effective outcomes at the base rate,
     beside a record that loses half its weight in ``shrink_half_life_months``.
@@ -217,7 +217,6 @@ class PortfolioSettings(Section):
     risk_per_signal_fraction: Fraction = 0.02
     risk_total_fraction: Fraction = 0.10
     stop_atr_multiple: Positive = 2.0
-    edge_to_weight: Positive = 10.0
     correlation_sessions: Annotated[int, Field(ge=20)] = 60
     gross_limit: NonNegative = 1.0
     net_limit: NonNegative = 1.0

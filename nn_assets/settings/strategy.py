@@ -43,6 +43,9 @@ _COUNTED_WHEN_SET = (
     ("portfolio", "covariance_sessions", 120),
 )
 
+# Settings of version 0.1 that nothing reads any more, at their defaults: they stand in the hash of every strategy.
+_RETIRED = (("portfolio", "edge_to_weight", 10.0),)
+
 
 def _unknown_series(role: str, name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name, sorted(known), n=1)
@@ -137,6 +140,9 @@ class Strategy(Section):
         for section, name, unset in _COUNTED_WHEN_SET:
             if section in chosen and chosen[section].get(name) == unset:
                 chosen[section].pop(name, None)
+        for section, name, value in _RETIRED:
+            if section in chosen:
+                chosen[section][name] = value
         return chosen
 
     def content_hash(self, *sections: str) -> str:

@@ -89,7 +89,7 @@ def test_a_session_without_an_answer_says_so_on_record_and_on_its_page(
     assert "no_answer" not in decisions[SESSIONS[-1]]
     states = recorded(home, "portfolio_states").set_index("session")["breaker"]
     assert states[NEXT] == "no_answer"
-    assert "The programme had no answer (broken): nothing was opened or enlarged on this session." in page
+    assert "The solver had no answer (broken): nothing was opened or enlarged on this session." in page
     assert "below half the forecasts' half-life" not in page
 
 

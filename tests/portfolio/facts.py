@@ -25,6 +25,7 @@ def facts(symbols: int = 4, seed: int = 0, **changes: object) -> DecisionInputs:
         session=np.datetime64("2017-06-01"),
         reference_price=np.full(symbols, 50.0),
         calibrated_probability=np.linspace(0.62, 0.58, symbols),
+        base_rate=np.full(symbols, 0.5),
         confidence=np.full(symbols, 0.9),
         mean_win=np.full(symbols, 0.02),
         mean_loss=np.full(symbols, 0.019),
@@ -40,6 +41,7 @@ def facts(symbols: int = 4, seed: int = 0, **changes: object) -> DecisionInputs:
         equity_usd=1_000_000.0,
         drawdown_fraction=0.0,
         horizon_sessions=5,
+        edge_scale=10.0,
         verdict_allows=True,
     )
     return replace(made, **changes)
@@ -57,4 +59,4 @@ def one(**changes: object) -> DecisionInputs:
 
 
 _SCALAR = {"drawdown_fraction", "equity_usd", "trading_state", "breaker", "kill_switch", "regime_scale",
-           "verdict_allows", "horizon_sessions", "trailing_returns"}  # fmt: skip
+           "verdict_allows", "horizon_sessions", "trailing_returns", "edge_scale"}  # fmt: skip

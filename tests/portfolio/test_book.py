@@ -47,7 +47,7 @@ def test_a_purchase_moves_cash_by_price_and_commission_and_fixes_the_stop_at_the
     assert book.unfilled_quantity[0] == 0.0
 
 
-def test_adding_moves_the_average_entry_but_never_the_stop() -> None:
+def test_adding_moves_the_average_entry_and_a_stop_further_away_moves_nothing() -> None:
     book = opened().awaiting(np.array([100.0, 0.0]), np.array([9.0, np.nan]))
     book = book.filled(fill(0, 50.0, 56.0), DAYS[1])
     assert book.entry_price[0] == pytest.approx(52.0)

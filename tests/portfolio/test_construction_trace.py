@@ -21,7 +21,8 @@ from tests.portfolio.test_construction import inputs, one
 def told(of: ConstructionInputs, settings: PortfolioSettings = SETTINGS, **more: object) -> Told:
     found = construct(of, settings, COSTS, with_steps=True)
     control, scale = more.get("control", Control.NORMAL), more.get("scale", 1.0)
-    return Told(found, targets_of(found, control, scale), control, scale, "drift state CONTINUE")
+    rates = np.full(len(of.symbols), 0.5)
+    return Told(found, targets_of(found, control, scale), control, scale, rates, 0.0 * rates, "drift state CONTINUE")
 
 
 def test_every_step_of_every_name_has_a_sentence_and_the_rows_are_the_steps() -> None:
@@ -100,5 +101,7 @@ def test_a_solver_without_an_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_construction_without_steps_has_no_sentences() -> None:
     found = construct(inputs(3), PortfolioSettings(), COSTS)
+    none = np.zeros(3)
+    without = Told(found, targets_of(found, Control.NORMAL, 1.0), Control.NORMAL, 1.0, none, none, "")
     with pytest.raises(DecisionError, match="with_steps=True"):
-        step_reasons(Told(found, targets_of(found, Control.NORMAL, 1.0), Control.NORMAL, 1.0, ""), 0)
+        step_reasons(without, 0)

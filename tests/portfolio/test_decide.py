@@ -7,14 +7,22 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import brentq
 
 from nn_assets.costs.model import cost_model_from
 from nn_assets.errors import DecisionError
 from nn_assets.frames import POSITION_STEPS, TARGET_POSITIONS, validate
 from nn_assets.portfolio.decide import RULES, decide
+from nn_assets.portfolio.kelly import edge_scale
 from nn_assets.portfolio.trace import steps_frame, targets_frame
 from nn_assets.settings import CostSettings, PortfolioSettings
 from tests.portfolio.facts import COSTS, ONE_NAME, SETTINGS, decided, facts, one
+
+
+def trip(size: float) -> float:
+    """Cost of buying and selling a size in a name of volatility 1.2% and 5 billion of volume, with a million."""
+    x = size * 1e6 / 5e9
+    return 2 * (6.3e-4 + 0.15 * 0.012 * x**0.5 + 0.03 * 0.012 * x)
 
 
 def test_each_step_gives_the_size_worked_out_by_hand() -> None:
@@ -22,18 +30,88 @@ def test_each_step_gives_the_size_worked_out_by_hand() -> None:
     found = decided(inputs, ONE_NAME)
     shrink = 0.8  # by confidence alone, however many outcomes there are
     gross = shrink * (0.58 * 0.02 - 0.42 * 0.019)
-    x = 1e6 / 5e9
-    cost = 2 * (6.3e-4 + 0.15 * 0.012 * x**0.5 + 0.03 * 0.012 * x)
-    edge = (gross - cost) / 5
     even = 0.019 / 0.039
     p = even + shrink * (0.58 - even)
-    odds = (0.02 - cost) / (0.019 + cost)
-    kelly = 0.5 * (p * odds - (1 - p)) / odds / (0.019 + cost)
-    np.testing.assert_allclose(found.edge_opened, edge, rtol=1e-12)
-    np.testing.assert_allclose(found.weights[3], kelly, rtol=1e-12)
+
+    def kelly(cost: float) -> float:
+        odds = (0.02 - cost) / (0.019 + cost)
+        return 0.5 * (p * odds - (1 - p)) / odds / (0.019 + cost)
+
+    size = brentq(lambda w: kelly(trip(w)) - w, 0.0, 5.0, xtol=1e-15)
+    np.testing.assert_allclose(found.weights[3], size, rtol=1e-12)
     np.testing.assert_allclose(found.weights[4], 0.02 / 0.03, rtol=1e-12)  # 2 x 0.75 / 50 = 3%
-    np.testing.assert_allclose(found.weights[5], 10 * edge / 0.012, rtol=1e-12)
-    assert found.target_quantity[0] == np.floor(10 * edge / 0.012 * 1e6 / 50)
+    np.testing.assert_allclose(found.round_trip_cost, trip(0.02 / 0.03), rtol=1e-12)  # what the risk lets it be
+    np.testing.assert_allclose(found.edge_opened, (gross - trip(0.02 / 0.03)) / 5, rtol=1e-12)
+    bound = brentq(lambda w: 10 * (gross - trip(w)) / 5 / 0.012 - w, 0.0, 5.0, xtol=1e-15)
+    np.testing.assert_allclose(found.weights[5], bound, rtol=1e-12)
+    assert found.target_quantity[0] == np.floor(bound * 1e6 / 50)
+
+
+def test_a_small_order_is_not_priced_as_the_largest_that_is_allowed() -> None:
+    """The edge of 35 bps is less than the round trip of the 5% that the volume allows, and more than that of 1%."""
+    thin = {"calibrated_probability": 0.524, "confidence": 1.0, "adv_usd": 5e6, "edge_scale": 1e9}
+    found = decided(one(**thin), ONE_NAME)
+    win, loss, p = 0.02, 0.019, 0.524
+
+    def cost(w: float) -> float:
+        x = w * 1e6 / 5e6
+        return 2 * (6.3e-4 + 0.15 * 0.012 * x**0.5 + 0.03 * 0.012 * x)
+
+    def kelly(c: float) -> float:
+        return 0.5 * (p * (win - c) - (1 - p) * (loss + c)) / (win - c) / (loss + c)
+
+    assert cost(0.01) < p * win - (1 - p) * loss < cost(0.05)
+    size = brentq(lambda w: kelly(cost(w)) - w, 0.0, 0.05, xtol=1e-15)
+    assert size == pytest.approx(0.0107, abs=1e-4)
+    assert found.weights[7, 0] == pytest.approx(size, rel=1e-9)
+    assert found.round_trip_cost[0] == pytest.approx(cost(size), rel=1e-9)
+
+
+@pytest.mark.parametrize("volatility", [0.006, 0.012, 0.024])
+def test_step_five_is_half_kelly_at_the_usual_volatility(volatility: float) -> None:
+    """Measured before: 10 x edge / volatility left 13% of half Kelly at 1% a day."""
+    win, loss = 0.8 * volatility * 5**0.5, 0.75 * volatility * 5**0.5
+    scale = edge_scale(0.5, *(np.array([each]) for each in (win, loss, volatility)), 5, 0.012)
+    assert scale == pytest.approx(0.5 / (0.8 * 0.75 * 0.012))
+    even = loss / (win + loss)
+    p = even + 0.02
+    mu = 0.02 * (win + loss)
+    free = cost_model_from(
+        CostSettings(half_spread_bps=0.0, commission_bps=0.0, temporary_impact=0.0, permanent_impact=0.0)
+    )
+    wide = PortfolioSettings(
+        single_name_limit=1.0, gross_limit=9.0, net_limit=9.0, beta_limit=9.0, risk_per_signal_fraction=1.0,
+        risk_total_fraction=1.0,
+    )  # fmt: skip
+    given = one(
+        calibrated_probability=p, confidence=1.0, mean_win=win, mean_loss=loss, daily_volatility=volatility,
+        adv_usd=5e12, atr=0.01, edge_scale=scale,
+    )  # fmt: skip
+    found = decide(given, wide, free)
+    half_kelly = 0.5 * mu / (win * loss)
+    assert found.weights[3, 0] == pytest.approx(half_kelly, rel=1e-9)
+    assert abs(found.weights[5, 0]) == pytest.approx(half_kelly * min(1.0, volatility / 0.012), rel=1e-9)
+
+
+@pytest.mark.parametrize(("side", "share"), [(1, 0.2), (-1, 1.0)])
+def test_only_moving_with_the_book_takes_from_a_size_and_a_hedge_keeps_its_own(side: int, share: float) -> None:
+    """Correlation 0.8 between two names: with both long each keeps 1 - 0.8; long and short hedge one another."""
+    g = np.random.default_rng(8)
+    common, other = np.linalg.qr(g.normal(size=(60, 2)) - 0.0)[0].T
+    common, other = common - common.mean(), other - other.mean()
+    other -= common * (other @ common) / (common @ common)
+    other *= np.linalg.norm(common) / np.linalg.norm(other)
+    returns = 0.1 * np.column_stack([common, 0.8 * common + 0.6 * other])
+    p = 0.5 + 0.02 * np.array([1, side])
+    inputs = facts(2, calibrated_probability=p, trailing_returns=returns, adv_usd=np.full(2, 5e9), edge_scale=1.0,
+                   mean_win=np.full(2, 0.02), mean_loss=np.full(2, 0.02), confidence=np.ones(2))  # fmt: skip
+    alone = one(calibrated_probability=0.52, edge_scale=1.0, mean_loss=0.02, confidence=1.0)
+    free = cost_model_from(
+        CostSettings(half_spread_bps=0.0, commission_bps=0.0, temporary_impact=0.0, permanent_impact=0.0)
+    )
+    found, single = (decide(each, ONE_NAME, free).weights[5] for each in (inputs, alone))
+    np.testing.assert_allclose(np.abs(found), share * single[0], rtol=1e-6)
+    assert np.sign(found).tolist() == [1.0, side]
 
 
 def test_a_short_mirrors_a_long() -> None:
@@ -89,7 +167,7 @@ def test_a_size_needs_sixty_sessions_of_outcomes_and_six_horizons(horizon: int, 
 
 @pytest.mark.parametrize(
     "name",
-    ["reference_price", "calibrated_probability", "confidence", "mean_win", "mean_loss", "atr",
+    ["calibrated_probability", "base_rate", "confidence", "mean_win", "mean_loss", "atr",
      "daily_volatility", "adv_usd"],
 )  # fmt: skip
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -1.0])
@@ -101,6 +179,19 @@ def test_a_missing_or_impossible_fact_means_zero_for_its_symbol_alone(name: str,
     assert found.target_quantity[0] == 0.0
     assert np.isfinite(found.weights).all()
     assert (found.target_quantity[1:] != 0.0).all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -1.0, 0.0])
+def test_a_name_without_a_price_cannot_be_sold_and_is_not_ordered(bad: float) -> None:
+    price = np.array([bad, 50.0, 50.0])
+    given = facts(3, reference_price=price, last_mark=np.full(3, 50.0), current_quantity=np.array([10.0, 0.0, 0.0]))
+    found = decided(given)
+    assert found.target_quantity[0] == found.unscaled_quantity[0] == 10.0
+    assert np.isfinite(found.weights).all()
+    assert (found.target_quantity[1:] != 0.0).all()
+    told = steps_frame(found)["reason"]
+    assert f"reference price is {bad:g}" in told[0]
+    assert told[7] == "no price, so no order: 10 stay"
 
 
 def test_a_symbol_without_half_its_trailing_returns_gets_no_position() -> None:
@@ -172,8 +263,8 @@ def test_a_reduction_is_made_only_where_it_is_worth_its_cost() -> None:
     # Edge 0.9 x (0.505 x 2% - 0.495 x 1.9%) = 6.26 bps over the horizon; a twentieth of Kelly, edge / (G L), keeps
     # 8.2%, and 10% is held.
     kept = 0.05 * 0.9 * (0.505 * 0.02 - 0.495 * 0.019) / (0.02 * 0.019)
-    wide = PortfolioSettings(kelly_fraction=0.05, edge_to_weight=1000.0, single_name_limit=0.5)
-    held = one(calibrated_probability=0.505, current_quantity=2000.0)
+    wide = PortfolioSettings(kelly_fraction=0.05, single_name_limit=0.5)
+    held = one(calibrated_probability=0.505, current_quantity=2000.0, edge_scale=1000.0)
     dear, cheap = COSTS, cost_model_from(CostSettings(half_spread_bps=1.0))  # 6.3 and 2.8 bps to sell
     stays, sold = decide(held, wide, dear), decide(held, wide, cheap)
     assert stays.target_quantity[0] == 2000.0
@@ -204,7 +295,7 @@ def test_the_trace_names_eight_steps_for_every_symbol_and_joins_up() -> None:
         np.testing.assert_array_equal(rows["weight_before"].to_numpy()[1:], rows["weight_after"].to_numpy()[:-1])
         assert rows["reason"].str.len().min() > 0
     assert "probability is nan" in trace.loc[8, "reason"]
-    assert "0.6000 says long" in trace.loc[0, "reason"]
+    assert "p 0.6000 beside a base rate of 0.5000 says long" in trace.loc[0, "reason"]
 
 
 def test_the_targets_hold_to_their_frame_with_a_stop_on_the_losing_side() -> None:

@@ -175,10 +175,11 @@ def test_the_hedge_of_a_position_without_a_price_is_not_sold() -> None:
     held, mark = np.array([2000.0, 2000.0, -2000.0, -2000.0]), np.full(4, 50.0)
     inputs = facts(
         reference_price=np.array([np.nan, 50.0, 50.0, 50.0]), last_mark=mark, current_quantity=held,
-        calibrated_probability=np.array([0.6, 0.6, 0.4, 0.4]), adv_usd=np.full(4, 5e9),
+        calibrated_probability=np.array([0.6, 0.6, 0.4, 0.4]), adv_usd=np.full(4, 5e9), edge_scale=100.0,
     )  # fmt: skip
-    wide = PortfolioSettings(net_limit=0.0, single_name_limit=0.2, gross_limit=2.0, risk_total_fraction=1.0,
-                             beta_limit=2.0, edge_to_weight=100.0)  # fmt: skip
+    wide = PortfolioSettings(
+        net_limit=0.0, single_name_limit=0.2, gross_limit=2.0, risk_total_fraction=1.0, beta_limit=2.0
+    )
     weights = decided(inputs, wide).target_weight
     assert abs(0.1 + weights.sum()) <= 0.005 * (1.0 + 1e-9)
     assert weights[2:].sum() < -0.15

@@ -62,13 +62,14 @@ def facts(world: Market, book: Book, t: int) -> DecisionInputs:
     returns = np.diff(np.log(world.close[: t + 1]), axis=0)[-60:]
     return DecisionInputs(
         symbols=SYMBOLS, session=world.days[t], reference_price=world.close[t],
-        calibrated_probability=np.clip(world.probability[t], 0.3, 0.7), confidence=np.full(5, 0.9),
+        calibrated_probability=np.clip(world.probability[t], 0.3, 0.7), base_rate=np.full(5, 0.5),
+        confidence=np.full(5, 0.9),
         mean_win=np.full(5, 0.02), mean_loss=np.full(5, 0.019), outcomes=np.full(5, 1000, dtype=np.int64),
         outcome_sessions=np.full(5, 500, dtype=np.int64),
         atr=(world.high - world.low)[t - 13 : t + 1].mean(axis=0), daily_volatility=returns[-20:].std(axis=0),
         adv_usd=2e6 * world.close[t], trailing_returns=returns, beta=np.ones(5),
         current_quantity=book.quantity, blocked_side=book.blocked_side, equity_usd=book.equity_usd,
-        drawdown_fraction=book.drawdown_fraction, horizon_sessions=5, verdict_allows=True,
+        drawdown_fraction=book.drawdown_fraction, horizon_sessions=5, edge_scale=10.0, verdict_allows=True,
         breaker=book.breaker.kind if book.breaker else None,
     )  # fmt: skip
 

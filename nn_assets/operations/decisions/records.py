@@ -240,9 +240,9 @@ def _refresh_told(done: Round) -> dict[str, Any]:
 
 
 def _no_answer_told(done: Round) -> dict[str, str]:
-    """Why the programme had no answer, so that nothing was opened or enlarged; nothing where it had one."""
+    """Why the solver had no answer, so that nothing was opened or enlarged; nothing where it had one."""
     answer = done.decision.answer
-    return {} if answer is None or answer.no_answer is None else {"no_answer": answer.no_answer}
+    return {} if answer.no_answer is None else {"no_answer": answer.no_answer}
 
 
 def _held(name: str, frame: pd.DataFrame) -> pd.DataFrame:

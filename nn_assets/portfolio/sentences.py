@@ -1,0 +1,46 @@
+"""Sentences that the traces of both constructions share: the forecast of step 1, the controls and lots of step 8."""
+
+from __future__ import annotations
+
+from nn_assets.portfolio.breakers import Control
+from nn_assets.portfolio.inputs import DecisionInputs
+from nn_assets.settings import PortfolioSettings
+
+__all__ = ["controls_in_force", "forecast_told", "last_step"]
+
+
+def forecast_told(probability: float, base_rate: float, premium_share: float, *, hold_premium: bool) -> str:
+    """Return a forecast beside its base rate, and where the premium is held what share of the return it is."""
+    said = f"p {probability:.4f} beside a base rate of {base_rate:.4f}"
+    return f"{said}, whose premium is held ({premium_share:.0%} of what is expected)," if hold_premium else said
+
+
+def controls_in_force(inputs: DecisionInputs, settings: PortfolioSettings) -> str:
+    """Return the controls of a decision: drift state, breaker, kill switch, drawdown, regime."""
+    return (
+        f"drift state {inputs.trading_state}, breaker {inputs.breaker or 'none'}, kill switch {inputs.kill_switch}, "
+        f"drawdown {inputs.drawdown_fraction:.2%} of {settings.drawdown_limit_fraction:.0%}, "
+        f"regime {inputs.regime_scale:g}"
+    )
+
+
+def last_step(
+    in_force: str,
+    control: Control,
+    scale: float,
+    *,
+    priced: bool,
+    held: float,
+    unscaled: float,
+    target: float,
+    lot_size: float,
+) -> str:
+    """Return why the target of a name is what it is, given its unscaled quantity; quantities in shares."""
+    if control is Control.HALTED:
+        return f"HALTED ({in_force}): no order leaves, {held:g} stay"
+    if not priced:
+        return f"no price, so no order: {held:g} stay"
+    return (
+        f"{control.name}, scale {scale:g} ({in_force}): {scale:g} x {unscaled:.6g} rounded towards "
+        f"zero to lots of {lot_size:g} and kept neutral is {target:g}; {held:g} held"
+    )
