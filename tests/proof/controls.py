@@ -41,6 +41,16 @@ CONTROLS = {
 _BREAKERS = {"session loss": "session_loss", "weekly loss": "weekly_loss", "drawdown": "drawdown"}
 
 
+_READING = (
+    "Forty names, a neutral book by the programme, exactly calibrated forecasts of a planted edge (rank IC 0.05 with "
+    "the next session's return), limits at their defaults, three years for the model, then a healthy year, then the "
+    "change. Nothing is fitted again, and the calibration that would follow an edge down is left out: what is "
+    "measured are the controls alone. Gains are with the control less without it: of equity at the end of the year "
+    "(of both years where nothing is wrong), of the deepest drawdown (less of it is a gain), of net Sharpe."
+)
+_HEAD = ("control", "acted in", "sessions until it acted, median", "equity", "drawdown", "Sharpe", "found")
+
+
 def panels() -> list[dict[str, Any]]:
     """Twenty seeds of each market."""
     return [{"change": change, "seed": seed, "names": 40} for seed in SEEDS for change in CHANGES]
@@ -190,15 +200,7 @@ def _initial(played: Replay) -> float:
 def summary(results: Sequence[Result]) -> str:
     """A table a market: what each control did, with the 95% interval of a paired bootstrap over seeds."""
     watched = "\n".join(f"- {control}: {part}" for control, part in CONTROLS.items())
-    parts = [
-        (
-            "Forty names, a neutral book by the programme, exactly calibrated forecasts of a planted edge (rank IC 0.05 "
-            "with the next session's return), limits at their defaults, three years for the model, then a healthy year, "
-            "then the change. Nothing is fitted again, and the calibration that would follow an edge down is left out: "
-            "what is measured are the controls alone. Gains are with the control less without it: of equity at the "
-            f"year's end, of the deepest drawdown (less of it is a gain), of net Sharpe.\n\nWhat each watches:\n\n{watched}"
-        )
-    ]
+    parts = [f"{_READING}\n\nWhat each watches:\n\n{watched}"]
     for change in CHANGES:
         here = [result for result in results if result.panel["change"] == change]
         if here:
@@ -207,14 +209,7 @@ def summary(results: Sequence[Result]) -> str:
 
 
 def _market(change: str, results: Sequence[Result]) -> str:
-    lines = [
-        f"**{change}** ({len(results)} seeds)\n",
-        (
-            "| control | acted in | sessions until it acted, median | equity gained | drawdown spared | Sharpe gained | "
-            "found |"
-        ),
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    lines = [f"**{change}** ({len(results)} seeds)\n", f"| {' | '.join(_HEAD)} |", f"|{' --- |' * len(_HEAD)}"]
     for control in (*CONTROLS, KEPT, ALL):
         told = [result.figures["controls"][control] for result in results]
         after = [each["acted_after"] for each in told if each["acted_after"] is not None]
