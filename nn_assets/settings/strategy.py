@@ -41,6 +41,8 @@ _COUNTED_WHEN_SET = (
     ("portfolio", "construction", "per_name"),
     ("portfolio", "hold_premium", False),
     ("portfolio", "covariance_sessions", 120),
+    ("learning", "prior", "none"),
+    ("learning", "knows_until", None),
 )
 
 
