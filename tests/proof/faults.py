@@ -99,8 +99,8 @@ def measure(panel: Mapping[str, Any]) -> dict[str, Any]:
     with fault.switched_on():
         faulty = fault.check()
     return {
-        "wrong_when_healthy": healthy.wrong,
-        "caught": faulty.wrong,
+        "wrong_when_healthy": bool(healthy.wrong),
+        "caught": bool(faulty.wrong),
         "healthy": healthy.figure,
         "faulty": faulty.figure,
     }

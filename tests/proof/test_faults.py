@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.proof import faults
@@ -11,6 +13,7 @@ from tests.proof.results import Result
 @pytest.mark.parametrize("key", list(faults.FAULTS))
 def test_the_check_passes_on_the_code_as_it_is_and_catches_the_fault(key: str) -> None:
     found = faults.measure({"fault": key})
+    assert json.loads(json.dumps(found)) == found
     assert not found["wrong_when_healthy"], found["healthy"]
     assert found["caught"], found["faulty"]
     assert found["healthy"] != found["faulty"]
