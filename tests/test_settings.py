@@ -72,6 +72,26 @@ def test_a_breaker_that_could_never_fire_is_refused(settings: str) -> None:
         parse_strategy(MINIMAL + settings)
 
 
+@pytest.mark.parametrize("prior", ["pretrained", "searched", "chosen_over_all_folds"])
+def test_what_has_seen_data_must_say_until_when(prior: str) -> None:
+    with pytest.raises(SettingsError, match=f"learning.prior {prior} needs learning.knows_until"):
+        parse_strategy(MINIMAL + f"learning: {{prior: {prior}}}\n")
+    told = parse_strategy(MINIMAL + f"learning: {{prior: {prior}, knows_until: 2002-06-28}}\n")
+    assert str(told.learning.knows_until) == "2002-06-28"
+    assert told.content_hash() != parse_strategy(MINIMAL).content_hash()
+
+
+def test_days_that_have_been_seen_must_say_by_what() -> None:
+    with pytest.raises(SettingsError, match=r"learning\.knows_until 2002-06-28 needs learning\.prior"):
+        parse_strategy(MINIMAL + "learning: {knows_until: 2002-06-28}\n")
+
+
+def test_a_strategy_that_brings_nothing_along_keeps_its_hash() -> None:
+    plain, stated = parse_strategy(MINIMAL), parse_strategy(MINIMAL + "learning: {prior: none}\n")
+    assert not {"prior", "knows_until"} & set(plain.behaviour()["learning"])
+    assert plain.content_hash() == stated.content_hash()
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [

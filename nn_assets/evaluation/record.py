@@ -95,6 +95,23 @@ class StudyRecord:
         """The same record with the labels as another moment knew them, shape (sessions, symbols)."""
         return replace(self, targets=targets, returns=returns)
 
+    def counted_after(self, session: pd.Timestamp) -> StudyRecord:
+        """Leave out what was forecast and earned up to a session: it was in-sample for some choice."""
+        seen = self.sessions <= session
+
+        def left(values: FloatArray) -> FloatArray:
+            return np.where(seen if values.ndim == 1 else seen[:, None], np.nan, values)
+
+        return replace(
+            self,
+            forecasts={name: left(values) for name, values in self.forecasts.items()},
+            scores=None if self.scores is None else {name: left(values) for name, values in self.scores.items()},
+            tracks={
+                name: BookTrack(net=left(track.net), gross=left(track.gross), turnover=left(track.turnover))
+                for name, track in self.tracks.items()
+            },
+        )
+
     def until(self, row: int) -> StudyRecord:
         """Cut the record after ``row``: what was known at its session's close.
 

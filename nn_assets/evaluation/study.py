@@ -85,7 +85,8 @@ class Terms:
 
     ``trials`` counts this study's estimators; ``trial_sharpes`` are net Sharpe ratios per session of trials on
     record. ``first_look`` is the month of the first verdict on the history; ``looks`` are the looks on record of
-    this configuration, ascending. ``released`` says by a leak alarm's name who released it, when and why.
+    this configuration, ascending. ``released`` says by a leak alarm's name who released it, when and why. Up to
+    ``in_sample_until`` the record has seen what it forecasts: those sessions count for no figure and no verdict.
     """
 
     trials: int
@@ -93,6 +94,7 @@ class Terms:
     first_look: str = ""
     looks: Sequence[Look] = ()
     released: Mapping[str, str] = field(default_factory=dict)
+    in_sample_until: pd.Timestamp | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,8 @@ def run_study(
         regimes=regimes[:stop],
         models=np.array([model or "" for model in material.model_by_row[:stop]], dtype=np.str_),
     )
+    if terms.in_sample_until is not None:
+        record = record.counted_after(terms.in_sample_until)
     figures = _figures(strategy, sessions_per_year, record, terms, material.costs(rows[-1]), by_fold=True)
     return Study(record, replays, rows, figures, labels, material.costs)
 
@@ -235,6 +239,9 @@ def judge_months(
         taken = [*on_record, *(each.look for each in judged if each.look is not None)]
         before = sorted((look for look in taken if look.month < month), key=lambda look: look.month)
         said = verdict(figures, before, month, released=terms.released)
+        if terms.in_sample_until is not None:
+            marked = f"; in-sample up to {terms.in_sample_until.date()}, which counts for nothing"
+            said = replace(said, reason=said.reason + marked)
         look = look_of(figures, month, ESTIMATORS[0], allows_trading=said.allows_trading)
         judged.append(MonthVerdict(month, figures, said, look))
     return tuple(judged)

@@ -70,13 +70,13 @@ def training_data_hash(cube: Cube, labels: Labels, fold: Fold, lookback: int) ->
 def model_address(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy) -> str:
     """Address of the model that ``fit_model`` would give for the same arguments, 16 hex digits.
 
-    What cannot change a weight is left out: the number of processes, the pace of refits, and all
-    that belongs to costs, sizing and execution.
+    What cannot change a weight is left out: the number of processes, what a search has seen, the pace of
+    refits, and all that belongs to costs, sizing and execution.
     """
     sections = {
         "features": strategy.features.model_dump(mode="json"),
         "label": strategy.label.model_dump(mode="json"),
-        "learning": strategy.learning.model_dump(mode="json", exclude={"processes"}),
+        "learning": strategy.learning.model_dump(mode="json", exclude={"processes", "prior", "knows_until"}),
     }
     parts = {
         "data": training_data_hash(cube, labels, fold, strategy.learning.lookback),

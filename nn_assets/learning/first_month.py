@@ -1,4 +1,4 @@
-"""The first month that a model can be used from, and live starts that no model could serve."""
+"""The first month that a model can be used from, and settings that it makes impossible."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pandas as pd
 from nn_assets.errors import SettingsError
 from nn_assets.settings import Strategy
 
-__all__ = ["first_model_month", "live_start_fault"]
+__all__ = ["first_model_month", "live_start_fault", "prior_fault"]
 
 # Features look back 60 sessions at most before the first training row is whole.
 _WARM_UP_MONTHS = 4
@@ -32,4 +32,20 @@ def live_start_fault(strategy: Strategy) -> SettingsError | None:
         remedy="set market.live_starts later, market.history_starts earlier, or shorten walk_forward.training_months",
         key="market.live_starts",
         value=live,
+    )
+
+
+def prior_fault(strategy: Strategy) -> SettingsError | None:
+    """What is wrong with weights or hyper-parameters that have seen a day forecast; None where nothing is."""
+    prior, until = strategy.learning.prior, strategy.learning.knows_until
+    first = first_model_month(strategy)
+    if until is None or prior == "chosen_over_all_folds" or str(pd.Period(until, freq="M")) < first:
+        return None
+    return SettingsError(
+        expected=f"learning.knows_until before {first}, the first month that is forecast",
+        found=f"learning.prior {prior} that has seen days up to {until}",
+        remedy="set market.history_starts later, or learning.prior chosen_over_all_folds: the record then counts "
+        "from the day after learning.knows_until alone",
+        key="learning.knows_until",
+        value=until,
     )

@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from nn_assets.errors import SettingsError
-from nn_assets.learning.first_month import live_start_fault
+from nn_assets.learning.first_month import live_start_fault, prior_fault
 from nn_assets.market.calendar.timetable import require_calendar
 from nn_assets.settings import Strategy, load_strategy
 from nn_assets.settings.reading import line_of_key
@@ -70,6 +70,7 @@ def read_strategies() -> tuple[tuple[StrategyFile, ...], dict[Path, SettingsErro
         try:
             strategy = load_strategy(file)
             _require_calendars(strategy, file)
+            _require_unseen(strategy, file)
         except SettingsError as error:
             faults[file] = error
             continue
@@ -84,6 +85,14 @@ def read_strategies() -> tuple[tuple[StrategyFile, ...], dict[Path, SettingsErro
             key="name",
         )
     return tuple(found.values()), faults
+
+
+def _require_unseen(strategy: Strategy, file: Path) -> None:
+    """Refuse weights or hyper-parameters that have seen what they are to forecast, with the file and the line."""
+    fault = prior_fault(strategy)
+    if fault is not None:
+        place = {"file": str(file), "line": line_of_key(file, ("learning", "knows_until"))}
+        raise SettingsError(expected=fault.expected, found=fault.found, remedy=fault.remedy, **{**place, **fault.where})
 
 
 def _require_calendars(strategy: Strategy, file: Path) -> None:

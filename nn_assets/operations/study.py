@@ -186,7 +186,14 @@ def _terms(history: History, strategy: Strategy, ground: Ground, months: list[st
         first_look=looks[0].month if looks else _first_look(strategy, months),
         looks=looks,
         released=released_alarms(ledger, ground),
+        in_sample_until=_in_sample_until(strategy),
     )
+
+
+def _in_sample_until(strategy: Strategy) -> pd.Timestamp | None:
+    """The last session that one choice over all folds has seen; None where every choice was made before its fold."""
+    learning = strategy.learning
+    return pd.Timestamp(learning.knows_until) if learning.prior == "chosen_over_all_folds" else None
 
 
 def _first_look(strategy: Strategy, months: list[str]) -> str:

@@ -149,7 +149,13 @@ class LabelSettings(Section):
 
 
 class LearningSettings(Section):
-    """The network, its training, and the ensemble."""
+    """The network, its training, and the ensemble.
+
+    ``prior`` says what this section brings along from data that it has seen: nothing, pre-trained weights, or
+    hyper-parameters found by a search; ``knows_until`` is the last day of which they have seen anything, and must lie
+    before the first day forecast. ``chosen_over_all_folds`` is one choice that has seen days forecast: a record is
+    in-sample up to ``knows_until``, and only what comes later counts.
+    """
 
     network: Literal["lstm", "mlp"] = "lstm"
     lookback: Count = 20
@@ -167,6 +173,22 @@ class LearningSettings(Section):
     ensemble: Count = 5
     seed: int = 7
     processes: Annotated[int, Field(ge=1, le=64)] = 2
+    prior: Literal["none", "pretrained", "searched", "chosen_over_all_folds"] = "none"
+    knows_until: date | None = None
+
+    @model_validator(mode="after")
+    def _what_has_seen_data_says_until_when(self) -> LearningSettings:
+        if self.prior != "none" and self.knows_until is None:
+            raise ValueError(
+                f"learning.prior {self.prior} needs learning.knows_until, the last day of which the weights or "
+                "hyper-parameters have seen anything: without it no later day is known to be out of sample"
+            )
+        if self.prior == "none" and self.knows_until is not None:
+            raise ValueError(
+                f"learning.knows_until {self.knows_until} needs learning.prior: say what has seen the days up to it "
+                "(pretrained, searched or chosen_over_all_folds)"
+            )
+        return self
 
 
 class WalkForwardSettings(Section):

@@ -41,6 +41,8 @@ _COUNTED_WHEN_SET = (
     ("portfolio", "construction", "per_name"),
     ("portfolio", "hold_premium", False),
     ("portfolio", "covariance_sessions", 120),
+    ("learning", "prior", "none"),
+    ("learning", "knows_until", None),
 )
 
 # Settings of version 0.1 that nothing reads any more, at their defaults: they stand in the hash of every strategy.

@@ -1,0 +1,156 @@
+"""Nothing computed for a session changes when the future is cut, corrupted, or the past is restated later.
+
+Everything of the whole path is compared to the bit, at five cut-offs, with what it is when nothing is disturbed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nn_assets.market.panel import FIELDS
+from tests.proof.results import Result
+from tests.proof.whole_path import Facts, WholePath, facts, whole_path
+
+TITLE = "Causality: nothing computed for a session changes with what comes later"
+# Inside a month, its last session, its first, the session before a dividend's, and one with every model in force.
+CUTS = ("2016-05-18", "2016-06-30", "2016-07-01", "2016-07-19", "2016-08-24")
+DISTURBANCES = {
+    "cut": "history ends with the session",
+    "NaN": "every later bar is missing",
+    "shuffle": "later bars are in another order of sessions",
+    "noise": "every later price and volume is multiplied by a random factor",
+    "restated": "a third of the earlier bars are restated, and a split and a dividend told, after the session",
+}
+
+
+def panels() -> list[dict[str, Any]]:
+    """Every disturbance at every cut-off."""
+    return [{"disturbance": each, "cut": cut, "seed": 1} for cut in CUTS for each in DISTURBANCES]
+
+
+def measure(panel: Mapping[str, Any]) -> dict[str, Any]:
+    """By thing: how many values were compared, and how many differed."""
+    cut = pd.Timestamp(panel["cut"])
+    plain = facts(panel["seed"])
+    whole = undisturbed(panel["seed"], plain.sessions[-1])
+    return against(whole, plain, cut, panel["disturbance"], panel["seed"])
+
+
+def against(whole: WholePath, plain: Facts, cut: pd.Timestamp, kind: str, seed: int) -> dict[str, Any]:
+    """A disturbed pass held against an undisturbed one that knows the whole history."""
+    disturbed, touched = disturb(plain, cut, kind, seed)
+    moment = plain.moment(cut if kind == "restated" else disturbed.sessions[-1])
+    again = whole_path(disturbed, moment, cut)
+    row = whole.cube.sessions.get_loc(cut)
+    return {"disturbed": touched, "things": compared(whole.until(row), again.until(row))}
+
+
+@cache
+def undisturbed(seed: int, last: pd.Timestamp) -> WholePath:
+    """The whole path, decided up to a session and knowing all."""
+    plain = facts(seed)
+    return whole_path(plain, plain.moment(plain.sessions[-1]), last)
+
+
+def disturb(plain: Facts, cut: pd.Timestamp, kind: str, seed: int) -> tuple[Facts, int]:
+    """The facts with what comes after the cut-off disturbed, and how many bars that touched."""
+    bars = plain.bars
+    later = (bars["session"] > cut).to_numpy()
+    draw = np.random.default_rng(seed)
+    if kind == "restated":
+        return _restated(plain, cut, draw)
+    if kind in ("cut", "NaN"):
+        sessions = plain.sessions[plain.sessions <= cut] if kind == "cut" else plain.sessions
+        return Facts(bars[~later].reset_index(drop=True), plain.actions, sessions), int(later.sum())
+    changed = bars.copy()
+    if kind == "shuffle":
+        for places in bars[later].groupby("symbol").indices.values():
+            rows = np.flatnonzero(later)[places]
+            changed.loc[rows, list(FIELDS)] = bars.loc[draw.permutation(rows), list(FIELDS)].to_numpy()
+    if kind == "noise":
+        factor = np.exp(draw.normal(0.0, 0.3, (int(later.sum()), len(FIELDS))))
+        changed.loc[later, list(FIELDS)] = bars.loc[later, list(FIELDS)].to_numpy() * factor
+    differs = (changed[list(FIELDS)] != bars[list(FIELDS)]).any(axis=1)
+    return Facts(changed, plain.actions, plain.sessions), int(differs.sum())
+
+
+def _restated(plain: Facts, cut: pd.Timestamp, draw: np.random.Generator) -> tuple[Facts, int]:
+    """Later versions of earlier bars and two actions nobody had told: known an hour after the session's decision."""
+    arrives = plain.moment(cut) + pd.Timedelta(hours=1)
+    earlier = plain.bars[plain.bars["session"] <= cut]
+    again = earlier[draw.random(len(earlier)) < 1.0 / 3.0].copy()
+    again[list(FIELDS)] *= np.exp(draw.normal(0.0, 0.1, (len(again), 1)))
+    again = again.assign(known_at=arrives, ingested_at=arrives)
+    days = [plain.sessions[plain.sessions.get_loc(cut) - back] for back in (5, 90)]
+    told = pd.DataFrame(
+        {"symbol": ["SIM02", "SIM04"], "ex_session": days, "kind": ["dividend", "split"], "value": [1.0, 3.0]}
+    ).assign(source="simulated", known_at=arrives, ingested_at=arrives)
+    told["ex_session"] = told["ex_session"].astype("datetime64[ns]")
+    bars, actions = (pd.concat(parts, ignore_index=True) for parts in ((plain.bars, again), (plain.actions, told)))
+    return Facts(bars, actions, plain.sessions), len(again) + len(told)
+
+
+def compared(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> dict[str, list[int]]:
+    """By thing: values compared (those that the undisturbed pass has), and those that differ in any bit.
+
+    A thing that one side lacks, or of another shape, differs in every value.
+    """
+    return {name: _differences(one.get(name), other.get(name)) for name in (*one, *(set(other) - set(one)))}
+
+
+def _differences(one: np.ndarray | None, other: np.ndarray | None) -> list[int]:
+    if one is None or other is None or one.shape != other.shape:
+        size = max(each.size for each in (one, other) if each is not None)
+        return [size, max(size, 1)]
+    if one.dtype.kind != "f":
+        return [one.size, int((one != other).sum())]
+    there = ~np.isnan(one)
+    bits = np.ascontiguousarray(one).view(np.uint64) != np.ascontiguousarray(other).view(np.uint64)
+    both_missing = np.isnan(one) & np.isnan(other)
+    return [int(there.sum()), int((bits & ~both_missing).sum())]
+
+
+def passes(things: Mapping[str, Sequence[int]]) -> bool:
+    """Whether something was compared of every thing, and nothing differed."""
+    return bool(things) and all(count > 0 and differing == 0 for count, differing in things.values())
+
+
+def summary(results: Sequence[Result]) -> str:
+    """One row a thing and disturbance over its cut-offs; what differed or was not compared is named."""
+    told = "\n".join(f"- {name}: {what}" for name, what in DISTURBANCES.items())
+    cuts = sorted({result.panel["cut"] for result in results})
+    names = list(dict.fromkeys(name for result in results for name in result.figures["things"]))
+    kinds = [name for name in DISTURBANCES if any(result.panel["disturbance"] == name for result in results)]
+    lines = [f"| thing | {' | '.join(kinds)} |", f"|{' --- |' * (len(kinds) + 1)}"]
+    wrong = []
+    for name in names:
+        cells = []
+        for kind in kinds:
+            found = {
+                result.panel["cut"]: result.figures["things"][name]
+                for result in results
+                if result.panel["disturbance"] == kind and name in result.figures["things"]
+            }
+            count, differing = (sum(each[place] for each in found.values()) for place in (0, 1))
+            cells.append(f"{differing:,} of {count:,}")
+            wrong += [f"{name}, {kind}, {cut}: {_said(each)}" for cut, each in sorted(found.items()) if _said(each)]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    touched = min((result.figures["disturbed"] for result in results), default=0)
+    head = (
+        f"Values that differ, of those compared, over {len(cuts)} cut-offs ({', '.join(cuts)}), to the bit. Each "
+        f"disturbance touched {touched:,} bars or more.\n\n{told}\n\n"
+    )
+    verdict = "Nothing differs, and of every thing something was compared." if not wrong else "**Not causal:**\n\n"
+    return head + verdict + "\n".join(f"- {each}" for each in wrong) + "\n\n" + "\n".join(lines)
+
+
+def _said(found: Sequence[int]) -> str:
+    count, differing = found
+    if count == 0:
+        return "nothing to compare, which is no pass"
+    return f"{differing:,} of {count:,} differ" if differing else ""

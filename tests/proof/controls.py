@@ -1,0 +1,253 @@
+"""What each control saves when a market breaks, how long it takes to act, and what it costs when nothing is wrong.
+
+Each market is played through the package's own replay with every control on, and again from the first session on
+which a control acts with that control alone switched off; up to there both are the same. Switched off means: the
+decision takes no notice of it. The state is computed, watched and recorded as before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+from nn_assets.evaluation.replay import Replay, replay
+from nn_assets.portfolio import book, steps
+from nn_assets.portfolio.breakers import Breaker, Control
+from nn_assets.session.daily_round import Round
+from nn_assets.settings import PortfolioSettings
+from tests.proof.changing_markets import CHANGES, YEAR, ChangingMarket, changing_market
+from tests.proof.results import Result
+
+TITLE = "Controls: what each saves when a market breaks, and costs when nothing is wrong"
+SEEDS = range(1, 21)
+ALL = "all of them"
+KEPT = "drawdown, never released"
+
+# Each control, and the part of the market that it watches.
+CONTROLS = {
+    "REDUCE": "forecasts' distribution against the model's own, the features' jointly with the cost of fills, "
+    "and a refresh that drift asked for",
+    "PAUSE": "forecasts' distribution together with the features' or the cost of fills",
+    "drawdown halving": "own equity: above 60% of the drawdown limit of 8%, until below 45%",
+    "session loss": "own equity: more than 3% in a session",
+    "weekly loss": "own equity: more than 4% below the week's peak",
+    "drawdown": "own equity: more than 8% below its peak; flat until released, which a replay does after 20 sessions",
+}
+_BREAKERS = {"session loss": "session_loss", "weekly loss": "weekly_loss", "drawdown": "drawdown"}
+
+
+_READING = (
+    "Forty names, a neutral book by the programme, exactly calibrated forecasts of a planted edge (rank IC 0.05 with "
+    "the next session's return), limits at their defaults, three years for the model, then a healthy year, then the "
+    "change. Nothing is fitted again, and the calibration that would follow an edge down is left out: what is "
+    "measured are the controls alone. Gains are with the control less without it: of equity at the end of the year "
+    "(of both years where nothing is wrong), of the deepest drawdown (less of it is a gain), of net Sharpe."
+)
+_HEAD = ("control", "acted in", "sessions until it acted, median", "equity", "drawdown", "Sharpe", "found")
+
+
+def panels() -> list[dict[str, Any]]:
+    """Twenty seeds of each market."""
+    return [{"change": change, "seed": seed, "names": 40} for seed in SEEDS for change in CHANGES]
+
+
+def measure(panel: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures of each control on one market, over the year of the change (both years where nothing changes)."""
+    market = changing_market(panel["change"], panel["seed"], panel["names"])
+    return {"controls": effects(market)}
+
+
+def _healthy(market: ChangingMarket) -> bool:
+    return market.change == CHANGES[0]
+
+
+def effects(market: ChangingMarket) -> dict[str, dict[str, Any]]:
+    """What each control, and all together, did from the change on."""
+    whole = play(market)
+    first = market.scene.rows[0]
+    begins = first if _healthy(market) else market.changed
+    found: dict[str, dict[str, Any]] = {}
+    for control in (*CONTROLS, ALL):
+        names = list(CONTROLS) if control == ALL else [control]
+        acting = [row for row, done in enumerate(whole.rounds, start=first) if row >= begins and _acts_any(names, done)]
+        without = play_on(market, whole, acting[0], names) if acting else whole
+        found[control] = {
+            "sessions_in_force": len(acting),
+            "acted_after": acting[0] - begins if acting else None,
+            **{f"with_{name}": value for name, value in track_figures(whole, begins - first).items()},
+            **{f"without_{name}": value for name, value in track_figures(without, begins - first).items()},
+        }
+        if control == "drawdown":
+            kept = play_on(_unreleased(market), whole, acting[0], []) if acting else whole
+            told = {f"with_{name}": value for name, value in track_figures(kept, begins - first).items()}
+            found[KEPT] = (
+                found[control] | told | {"sessions_in_force": len(whole.rounds) + first - acting[0] if acting else 0}
+            )
+    return found
+
+
+def _unreleased(market: ChangingMarket) -> ChangingMarket:
+    """The same market, in which nobody ever releases a breaker."""
+    settings = market.strategy.portfolio.model_copy(update={"replay_reset_sessions": len(market.scene.market.returns)})
+    return replace(market, strategy=market.strategy.model_copy(update={"portfolio": settings}))
+
+
+def play(market: ChangingMarket) -> Replay:
+    """Every traded session with every control on."""
+    with market.charging():
+        return replay(market.strategy, market.costs, YEAR, [market.scene])
+
+
+def play_on(market: ChangingMarket, whole: Replay, row: int, off: Sequence[str]) -> Replay:
+    """Play from a row on with some controls off, after the rounds that were played with them on."""
+    before = whole.rounds[: row - market.scene.rows[0]]
+    rest = market.rows(range(row, market.scene.rows[-1] + 1))
+    with market.charging(), ExitStack() as stack:
+        for control in off:
+            stack.enter_context(switched_off(control))
+        played = replay(
+            market.strategy,
+            market.costs,
+            YEAR,
+            [rest],
+            standing=before[-1].standing if before else None,
+            latched=_latched_for(before),
+        )
+    return Replay((*before, *played.rounds), played.track, played.latched)
+
+
+def _latched_for(before: Sequence[Round]) -> int:
+    """What the replay had counted when it played the last of these sessions."""
+    count = 0
+    for done in reversed(before[:-1]):
+        if done.standing.book.breaker is None:
+            break
+        count += 1
+    return count
+
+
+def _acts_any(controls: Sequence[str], done: Round) -> bool:
+    return any(acts(control, done) for control in controls)
+
+
+def acts(control: str, done: Round) -> bool:
+    """Whether a control was in force at a session's decision."""
+    if control in _BREAKERS:
+        return done.state.breaker == _BREAKERS[control]
+    if control == "drawdown halving":
+        return done.standing.book.halved
+    state = {"REDUCE": "REDUCE_SIZE", "PAUSE": "PAUSE_STRATEGY"}[control]
+    return done.decision.inputs.trading_state == state
+
+
+@contextmanager
+def switched_off(control: str) -> Iterator[None]:
+    """One control without effect: a breaker never fires; a state leaves what the next milder one leaves."""
+    with ExitStack() as stack:
+        if control in _BREAKERS:
+            stack.enter_context(patch.object(book, "fired_breaker", _never(_BREAKERS[control], book.fired_breaker)))
+        elif control == "drawdown halving":
+            for room in (book, steps):
+                stack.enter_context(patch.object(room, "halved_by_drawdown", lambda *_, **__: False))
+        else:
+            stack.enter_context(
+                patch.object(steps, "trading_state_control", _milder(control, steps.trading_state_control))
+            )
+        yield
+
+
+def _never(kind: str, plain: Callable[..., Breaker | None]) -> Callable[..., Breaker | None]:
+    def fired(*, settings: PortfolioSettings, **told: Any) -> Breaker | None:
+        return plain(settings=settings.model_copy(update={f"{kind}_limit_fraction": 1.0}), **told)
+
+    return fired
+
+
+def _milder(control: str, plain: Callable[..., Control]) -> Callable[..., Control]:
+    def allowed(state: str, settings: PortfolioSettings) -> Control:
+        if control == "REDUCE" and state == "REDUCE_SIZE":
+            state = "CONTINUE"
+        if control == "PAUSE" and state == "PAUSE_STRATEGY":
+            state = "REDUCE_SIZE"
+        return plain(state, settings)
+
+    return allowed
+
+
+def track_figures(played: Replay, start: int) -> dict[str, float]:
+    """Growth, deepest fall from a peak (fractions) and net Sharpe a year, from the round at ``start`` on."""
+    before = played.rounds[start - 1].state.equity_usd if start else _initial(played)
+    equity = np.array([before, *(done.state.equity_usd for done in played.rounds[start:])])
+    daily = equity[1:] / equity[:-1] - 1.0
+    spread = float(daily.std())
+    return {
+        "growth": float(equity[-1] / equity[0] - 1.0),
+        "drawdown": float((1.0 - equity / np.maximum.accumulate(equity)).max()),
+        "sharpe": float(daily.mean() / spread * np.sqrt(YEAR)) if spread > 0.0 else 0.0,
+    }
+
+
+def _initial(played: Replay) -> float:
+    first = played.rounds[0].state
+    return float(first.equity_usd / (1.0 + first.session_return))
+
+
+def summary(results: Sequence[Result]) -> str:
+    """A table a market: what each control did, with the 95% interval of a paired bootstrap over seeds."""
+    watched = "\n".join(f"- {control}: {part}" for control, part in CONTROLS.items())
+    parts = [f"{_READING}\n\nWhat each watches:\n\n{watched}"]
+    for change in CHANGES:
+        here = [result for result in results if result.panel["change"] == change]
+        if here:
+            parts.append(_market(change, here))
+    return "\n\n".join(parts)
+
+
+def _market(change: str, results: Sequence[Result]) -> str:
+    lines = [f"**{change}** ({len(results)} seeds)\n", f"| {' | '.join(_HEAD)} |", f"|{' --- |' * len(_HEAD)}"]
+    for control in (*CONTROLS, KEPT, ALL):
+        told = [result.figures["controls"][control] for result in results]
+        after = [each["acted_after"] for each in told if each["acted_after"] is not None]
+        gains = {
+            "growth": [each["with_growth"] - each["without_growth"] for each in told],
+            "drawdown": [each["without_drawdown"] - each["with_drawdown"] for each in told],
+            "sharpe": [each["with_sharpe"] - each["without_sharpe"] for each in told],
+        }
+        shown = [
+            f"{mean:+.2%} ({low:+.2%} to {high:+.2%})"
+            if name != "sharpe"
+            else f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
+            for name, (mean, low, high) in ((name, interval(values)) for name, values in gains.items())
+        ]
+        waited = f"{np.median(after):.0f}" if after else "never"
+        lines.append(
+            f"| {control} | {len(after)} of {len(told)} | {waited} | {' | '.join(shown)} | {verdict(after, gains)} |"
+        )
+    return "\n".join(lines)
+
+
+def interval(differences: Sequence[float], draws: int = 10_000) -> tuple[float, float, float]:
+    """Mean of paired differences, and its 95% interval by a bootstrap over seeds."""
+    values = np.asarray(differences, dtype=np.float64)
+    drawn = np.random.default_rng(0).integers(0, len(values), (draws, len(values)))
+    low, high = np.quantile(values[drawn].mean(axis=1), [0.025, 0.975])
+    return float(values.mean()), float(low), float(high)
+
+
+def verdict(acted: Sequence[int], gains: Mapping[str, Sequence[float]]) -> str:
+    """What the intervals allow to be said."""
+    if not acted:
+        return "never acted: saves and costs nothing"
+    said = []
+    for name, word in (("growth", "equity"), ("drawdown", "drawdown")):
+        _, low, high = interval(gains[name])
+        if low > 0.0:
+            said.append(f"saves {word}")
+        elif high < 0.0:
+            said.append(f"costs {word}")
+    return ", ".join(said) if said else "saves nothing that can be told from chance"

@@ -1,0 +1,255 @@
+"""The whole path over a small market, from versions of bars to orders, by the package's own functions.
+
+Composed as the package's operations compose them: bars and actions as known at a moment, features, labels, sizes of
+the market, a model fitted every other month on what lay before it, its forecasts, their calibration on the record
+before it, signals, drift, positions by both constructions. Every array is on one session axis, so that two passes can
+be compared row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import load
+
+from nn_assets.arrays import Cube
+from nn_assets.costs.model import cost_model_from
+from nn_assets.evaluation.replay import Replay, Scene, replay
+from nn_assets.features.catalogue import CATALOGUE
+from nn_assets.features.catalogue.compute import compute_features
+from nn_assets.features.labels import Labels, make_labels
+from nn_assets.learning.artifact import DESCRIPTION, to_files
+from nn_assets.learning.calibration import fit_calibration
+from nn_assets.learning.chain import ScaledForecasts, calibrated, scaled
+from nn_assets.learning.estimators import ESTIMATORS
+from nn_assets.learning.fold_model import FoldModel
+from nn_assets.learning.folds import forecast_rows, make_fold
+from nn_assets.learning.forecasts import ForecastArrays, Forecasts, no_forecasts
+from nn_assets.learning.inference import forecast
+from nn_assets.learning.model import fit_model
+from nn_assets.market.calendar.sessions import assumed_known_at, sessions_between
+from nn_assets.market.facts.actions import actions_as_of
+from nn_assets.market.facts.bars import as_of
+from nn_assets.market.panel import FIELDS, Panel, panel_from_bars
+from nn_assets.session.daily_round import Round
+from nn_assets.session.drift_watch import DriftWatch, drift_watch, model_references
+from nn_assets.session.market_view import MarketView, market_view
+from nn_assets.settings import Strategy
+from nn_assets.simulator.markets import simulate_market
+
+CALENDAR, LAG = "XNYS", 30
+FIRST, LAST = "2013-06-03", "2016-09-30"
+REFITS = ("2016-01", "2016-03", "2016-05", "2016-07")  # months from which a model is used, each until the next
+SYMBOLS = 6
+YEAR = 252
+SPLIT, DIVIDEND = "2016-03-15", "2016-07-20"
+
+
+def strategy_of(construction: str = "programme") -> Strategy:
+    """A small strategy on six names; its forecasts are watched, its breakers and limits at their defaults."""
+    return Strategy.model_validate(
+        {
+            "name": "whole_path",
+            "market": {"history_starts": FIRST, "known_at_lag_minutes": LAG},
+            "features": {"market_symbol": "SIM01", "panel_pass_share": 0.5},
+            "label": {"kind": "direction_relative", "horizon_sessions": 3, "execution": "next_open"},
+            "learning": {"network": "mlp", "lookback": 3, "hidden": 4, "layers": 1, "ensemble": 2}
+            | {"maximum_epochs": 3, "processes": 1},
+            "walk_forward": {"training_months": 5, "validation_months": 1, "calibration_months": 1}
+            | {"minimum_training_rows": 200},
+            "costs": {"half_spread_bps": 0.5, "commission_bps": 0.2},
+            "portfolio": {"construction": construction, "net_limit": 0.0, "minimum_outcomes": 20}
+            | {"shrink_prior_outcomes": 0, "correlation_sessions": 20},
+            "oversight": {"drift_window_sessions": 20, "drift_reference_sessions": 60},
+        }
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """Versions of bars and actions, as the lake keeps them."""
+
+    bars: pd.DataFrame
+    actions: pd.DataFrame
+    sessions: pd.DatetimeIndex
+
+    def moment(self, session: pd.Timestamp) -> pd.Timestamp:
+        """When a session is decided, UTC."""
+        return assumed_known_at(CALENDAR, pd.DatetimeIndex([session]), LAG)[0]
+
+
+def facts(seed: int) -> Facts:
+    """A market with a planted edge, a split and a dividend."""
+    sessions = sessions_between(CALENDAR, FIRST, LAST)
+    bars = simulate_market(SYMBOLS, sessions, seed, 0.3, 0.9).bars
+    split = (bars["symbol"] == "SIM03") & (bars["session"] >= pd.Timestamp(SPLIT))
+    for name in FIELDS:
+        bars.loc[split, name] *= 2.0 if name == "volume" else 0.5
+    known = pd.Series(assumed_known_at(CALENDAR, pd.DatetimeIndex(bars["session"]), LAG), index=bars.index)
+    versions = bars.assign(source="simulated", known_at=known, ingested_at=known)
+    told = [("SIM03", SPLIT, "split", 2.0), ("SIM05", DIVIDEND, "dividend", 0.5)]
+    actions = pd.DataFrame(told, columns=["symbol", "ex_session", "kind", "value"])
+    actions["ex_session"] = pd.to_datetime(actions["ex_session"]).astype("datetime64[ns]")
+    before = [sessions[sessions.searchsorted(day) - 1] for day in actions["ex_session"]]
+    moments = assumed_known_at(CALENDAR, pd.DatetimeIndex(before), LAG)
+    return Facts(versions, actions.assign(source="simulated", known_at=moments, ingested_at=moments), sessions)
+
+
+@dataclass(frozen=True, eq=False)
+class WholePath:
+    """Everything that the path gives, on the session axis of its facts."""
+
+    cube: Cube
+    labels: Labels
+    market: MarketView
+    models: Mapping[str, FoldModel]  # by month
+    forecasts: Mapping[str, ForecastArrays]  # by estimator, calibrated
+    replays: Mapping[str, Replay]  # by construction
+    first: int  # row of the first session decided
+
+    def until(self, row: int) -> dict[str, np.ndarray]:
+        """Every thing by name, what of it was there at the close of ``row``."""
+        stop = row + 1
+        labels = self.labels.until(row)
+        found = {f"feature {name}": self.cube.values[:stop, :, place] for place, name in enumerate(self.cube.names)}
+        found |= {"label direction": labels.targets, "label return": labels.returns}
+        for name in ("returns", "average_true_range", "volatility", "relative_volatility", "adv_usd", "beta"):
+            found[f"market {name}"] = getattr(self.market, name)[:stop]
+        for name in ("rising", "tercile", "in_drawdown"):
+            state = getattr(self.market.regimes, name)[:stop]
+            found[f"regime {name}"] = np.where(state < 0, np.nan, state)
+        found["regime scale"] = self.market.regime_scales[:stop]
+        for month, model in self.models.items():
+            if model.fold.used_from <= row:
+                found |= {f"model {month} {name}": values for name, values in _model(model).items()}
+        for estimator, arrays in self.forecasts.items():
+            for name in ("probability", "dispersion", "calibrated", "base_rate", "confidence", "score"):
+                found[f"forecast {estimator} {name}"] = getattr(arrays, name)[:stop]
+        for construction, played in self.replays.items():
+            rounds = played.rounds[: stop - self.first]
+            found |= {f"{name} ({construction})": values for name, values in _decided(rounds).items()}
+        return found
+
+
+def _model(model: FoldModel) -> dict[str, np.ndarray]:
+    """Weights, baselines, what was decided on training rows; each as one array."""
+    files = to_files(model)
+    found = {}
+    for name, content in files.items():
+        if name != DESCRIPTION:
+            tensors = load(content)
+            flat = [np.asarray(tensors[key], dtype=np.float64).ravel() for key in sorted(tensors)]
+            found[name.split(".")[0]] = np.concatenate(flat)
+    for name, told in (("scaler", model.scaler.to_dict()), ("stationarity", model.stationarity.to_dict())):
+        found[name] = np.array([repr(part) for part in _leaves(told)])
+    found["address"] = np.array([model.model_id, model.data_hash])
+    return found
+
+
+def _decided(rounds: Sequence[Round]) -> dict[str, np.ndarray]:
+    """Signals, drift, positions, orders and the book of sessions decided, a row each."""
+    told: dict[str, list[np.ndarray]] = {}
+
+    def add(name: str, values: object) -> None:
+        told.setdefault(name, []).append(np.atleast_1d(np.asarray(values, dtype=np.float64)))
+
+    for done in rounds:
+        for field in fields(done.signals):
+            if field.name != "symbols":
+                add(f"signal {field.name}", getattr(done.signals, field.name))
+        add("position target", done.decision.target_quantity)
+        add("position unscaled", done.decision.unscaled_quantity)
+        add("position stop distance", done.decision.stop_distance)
+        add("order quantity", done.standing.book.unfilled_quantity)
+        add("book equity", done.state.equity_usd)
+        add("drift score", done.found.score)
+        add("drift statistic", [each.statistic for each in done.drift.statistics] if done.drift else [np.nan])
+    return {name: np.concatenate(values) for name, values in told.items()}
+
+
+def _leaves(value: object) -> list[object]:
+    if isinstance(value, Mapping):
+        return [leaf for key in sorted(value, key=str) for leaf in (key, *_leaves(value[key]))]
+    if isinstance(value, list | tuple):
+        return [leaf for part in value for leaf in _leaves(part)]
+    return [value]
+
+
+def whole_path(of: Facts, moment: pd.Timestamp, last: pd.Timestamp) -> WholePath:
+    """Everything up to ``last`` by what is known at a moment; the axis goes on as far as the facts do.
+
+    Parameters
+    ----------
+    last : Timestamp
+        Last session decided; months that begin after it have no model.
+    """
+    strategy = strategy_of()
+    panel = _panel(of, moment)
+    row = panel.row(last)
+    prices = panel.total_return()
+    cube = compute_features(prices, tuple(CATALOGUE), market_symbol=strategy.features.market_symbol)
+    labels = make_labels(prices, strategy.label)
+    market = market_view(panel, strategy.portfolio)
+    models = {
+        month: fit_model(
+            cube, labels, make_fold(panel.sessions, month, strategy.walk_forward, strategy.label), strategy
+        )
+        for month in REFITS
+        if panel.sessions[forecast_rows(panel.sessions, month).start] <= last
+    }
+    made = _forecasts(cube, labels, models, strategy)
+    first = models[REFITS[0]].fold.used_from
+    watch = _watch(cube, made, models, strategy)
+    replays = {}
+    for construction in ("programme", "per_name"):
+        sized = strategy_of(construction)
+        scene = Scene(range(first, row + 1), market, labels, made["network"], watch)
+        replays[construction] = replay(sized, cost_model_from(sized.costs), YEAR, [scene])
+    return WholePath(cube, labels, market, models, dict(made.estimators), replays, first)
+
+
+def _panel(of: Facts, moment: pd.Timestamp) -> Panel:
+    known = as_of(of.bars, moment)
+    symbols = tuple(sorted(of.bars["symbol"].unique()))
+    return panel_from_bars(known, of.sessions, symbols, actions_as_of(of.actions, moment))
+
+
+def _forecasts(cube: Cube, labels: Labels, models: Mapping[str, FoldModel], strategy: Strategy) -> Forecasts:
+    """Every session by the model in force, calibrated on what was realised before its first use."""
+    made = no_forecasts(cube.sessions, cube.symbols)
+    ids: list[str | None] = [None] * cube.bars
+    starts = [model.fold.used_from for model in models.values()]
+    used = [slice(start, stop) for start, stop in zip(starts, [*starts[1:], cube.bars], strict=True)]
+    for model, rows in zip(models.values(), used, strict=True):
+        part = forecast(model, cube, rows)
+        made.put(part)
+        ids[rows] = list(part.model_ids)
+    scales = {model.model_id: model.logit_scales for model in models.values()}
+    told: dict[str, ForecastArrays] = {}
+    for name in ESTIMATORS:
+        marks = scaled(made[name], ids, {model_id: each[name] for model_id, each in scales.items()})
+        parts = [made[name].at(slice(0, starts[0]))]
+        for rows in used:
+            start = rows.start
+            calibration = fit_calibration(
+                marks.score[:start],
+                marks.dispersion[:start],
+                labels.until(start - 1).targets,
+                horizon_sessions=strategy.label.horizon_sessions,
+                half_life_sessions=YEAR,
+                prior_outcomes=strategy.portfolio.shrink_prior_outcomes,
+            )
+            marked = ScaledForecasts(marks.score[rows], marks.dispersion[rows])
+            parts.append(calibrated(made[name].at(rows), marked, calibration))
+        told[name] = ForecastArrays.joined(parts)
+    return Forecasts(cube.sessions, cube.symbols, told, ids)
+
+
+def _watch(cube: Cube, made: Forecasts, models: Mapping[str, FoldModel], strategy: Strategy) -> DriftWatch:
+    references = {
+        model.model_id: model_references(model, cube, strategy.oversight, YEAR)["network"] for model in models.values()
+    }
+    return drift_watch(cube, made["network"].probability, made.model_ids, references, strategy.oversight)
