@@ -139,8 +139,7 @@ RELATIVE = MINIMAL + "label: {kind: direction_relative}\nportfolio: {net_limit: 
 
 def test_a_label_relative_to_the_others_is_built_by_the_programme_unless_the_file_states_otherwise() -> None:
     left_out, programme, per_name = (
-        parse_strategy(RELATIVE % stated)
-        for stated in ("", ", construction: programme", ", construction: per_name")
+        parse_strategy(RELATIVE % stated) for stated in ("", ", construction: programme", ", construction: per_name")
     )
     assert left_out.portfolio.construction == "programme"
     assert per_name.portfolio.construction == "per_name"
