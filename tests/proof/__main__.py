@@ -15,14 +15,8 @@ from multiprocessing import get_context
 from typing import Any
 
 from tests.proof import tables
+from tests.proof.measuring import measure
 from tests.proof.results import keep, missing
-
-
-def measure(table: str, panel: Mapping[str, Any]) -> tuple[dict[str, Any], float]:
-    """A panel's figures, and the processor seconds they took."""
-    began = time.process_time()
-    figures = importlib.import_module(f"tests.proof.{table}").measure(panel)
-    return figures, time.process_time() - began
 
 
 def run(names: list[str], *, jobs: int, minutes: float, stale: bool) -> None:

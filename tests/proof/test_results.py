@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.proof import __main__ as command
 from tests.proof.results import address, keep, kept, missing
 
 PANEL = {"seed": 1, "names": 40, "planted": 0.0}
@@ -45,3 +46,8 @@ def test_a_figure_that_is_no_number_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         keep("some", PANEL, {"x": float("nan")}, 1.0, tmp_path)
     assert missing("some", [PANEL], stale=False, folder=tmp_path) == [PANEL]
+
+
+def test_what_measures_is_found_by_a_process_that_is_spawned() -> None:
+    # Started by -m, the command's own functions belong to __main__, which a spawned process has not.
+    assert command.measure.__module__ == "tests.proof.measuring"
