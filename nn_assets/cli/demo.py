@@ -20,6 +20,7 @@ from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.reporting import study_sheet, write_demo_page
 from nn_assets.operations.study import study_identity
+from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.running import execute, seconds_by_asset
 from nn_assets.reports.page import StudyPage
@@ -72,6 +73,8 @@ def run_demo(console: Console, *, short: bool = False) -> dict[str, Any]:
         if not missing:
             console.print("  study and live sessions: current", markup=False)
     parts: dict[str, dict[str, float]] = {}
+    with open_instance():  # Dagster's storage is made here, before two processes ask for it at once
+        pass
     with open_pool(len(waiting)) as pool:
         run: Callable[..., Any] = map if pool is None else pool.map
         parts |= zip(waiting, run(_run, waiting, [spans[name] for name in waiting]), strict=True)
