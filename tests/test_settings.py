@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from nn_assets.errors import GateHalted, SettingsError
-from nn_assets.settings import load_strategy, parse_strategy
+from nn_assets.settings import Strategy, load_strategy, parse_strategy
 
 MINIMAL = "name: demo\nmarket:\n  history_starts: 2000-01-03\n"
 BUNDLED = Path(__file__).resolve().parent.parent / "nn_assets" / "strategies"
@@ -153,6 +153,27 @@ def test_how_a_book_is_made_counts_from_where_it_is_stated(name: str, unset: obj
     stated = parse_strategy(MINIMAL + f"portfolio: {{{name}: {other}}}\n")
     assert stated.content_hash() != plain.content_hash()
     assert stated.content_hash("learning") == plain.content_hash("learning")
+
+
+RELATIVE = MINIMAL + "label: {kind: direction_relative}\nportfolio: {net_limit: 0.0%s}\n"
+
+
+def test_a_label_relative_to_the_others_is_built_by_the_programme_unless_the_file_states_otherwise() -> None:
+    left_out, programme, per_name = (
+        parse_strategy(RELATIVE % stated) for stated in ("", ", construction: programme", ", construction: per_name")
+    )
+    assert left_out.portfolio.construction == "programme"
+    assert per_name.portfolio.construction == "per_name"
+    assert parse_strategy(MINIMAL).portfolio.construction == "per_name"
+    assert left_out.content_hash() == programme.content_hash() != per_name.content_hash()
+    assert Strategy.model_validate(per_name.model_dump()) == per_name
+
+
+def test_what_a_file_states_of_its_book_has_the_hash_it_had() -> None:
+    hashes = [
+        parse_strategy(RELATIVE % f", construction: {stated}").content_hash() for stated in ("per_name", "programme")
+    ]
+    assert hashes == ["ea8e815817b91aad", "30d12e87af517b71"]
 
 
 @pytest.mark.parametrize("wrong", ["construction: best", "covariance_sessions: 59", "covariance_sessions: 251"])

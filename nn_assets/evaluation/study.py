@@ -130,9 +130,10 @@ def run_study(
     labels: dict[int, Labels] = {}
     regimes = np.full(len(material.sessions), "", dtype="U32")
     for known in material.known():
+        watch: DriftWatch | None = None
         for estimator, player in players.items():
             tell(f"replaying {estimator} over {len(known.rows)} of {len(rows)} sessions")
-            player.play(known)
+            watch = player.play(known, watch)
         for row in known.rows:
             regimes[row] = known.market.regimes.label(row)
         labels[known.rows[-1]] = known.labels
@@ -173,14 +174,15 @@ class _Player:
         self._parts: list[Replay] = []
         self._before: MarketView | None = None  # of the stretch played last
 
-    def play(self, known: Known) -> None:
-        """Play the sessions of a stretch."""
+    def play(self, known: Known, beside: DriftWatch | None) -> DriftWatch:
+        """Play the sessions of a stretch; its watch for drift, for the player that comes next."""
         watch = drift_watch(
             known.cube.where(known.labels.candidates),
             self._material.forecasts[self._estimator].probability[: known.cube.bars],
             self._material.model_by_row[: known.cube.bars],
             known.references[self._estimator],
             self._strategy.oversight,
+            beside,
         )
         scene = _scene(self._material, known, self._estimator, watch)
         late = self._late_actions(known)
@@ -196,6 +198,7 @@ class _Player:
             )
         )
         self._before = known.market
+        return watch
 
     def _late_actions(self, known: Known) -> LateActions | None:
         """What the book is mended by before the first fill of a stretch."""

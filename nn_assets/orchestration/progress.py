@@ -1,4 +1,4 @@
-"""What a run prints: one line per step begun, and every line that an asset logs."""
+"""What a run prints: one line per step begun, and every line that an asset logs, each with its strategy's name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ class _Lines(logging.Handler):
         if event is None and record.levelno >= logging.INFO:
             if "were not executed" in record.getMessage():
                 return  # what hangs on a failed step; the failure itself is told once
-            line = f"    {str(meta.get('orig_message') or record.getMessage()).splitlines()[0]}"
+            strategy = str(meta.get("step_key") or "").partition("__")[0]
+            told = str(meta.get("orig_message") or record.getMessage()).splitlines()[0]
+            line = f"    {strategy}: {told}" if strategy else f"    {told}"
         elif event is not None and event.event_type_value == "STEP_START":
             line = f"  {event.step_key.replace('__', ' / ', 1)}"
         elif event is not None and event.event_type_value in _PAINFUL:

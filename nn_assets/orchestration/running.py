@@ -17,7 +17,7 @@ from nn_assets.orchestration.outcomes import INTERRUPTED, failure_of, telling_ru
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 
-__all__ = ["execute", "failed_checks", "materialise", "metadata_by_asset"]
+__all__ = ["execute", "failed_checks", "materialise", "metadata_by_asset", "seconds_by_asset"]
 
 # Names the progress logger: without it Dagster prints every event.
 _RUN_CONFIG: dict[str, Any] = {"loggers": {"console": {"config": {}}}}
@@ -94,6 +94,15 @@ def metadata_by_asset(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, 
             values = {name: value.value for name, value in materialization.metadata.items()}
             by_asset[materialization.asset_key.path[-1]] = values
     return by_asset
+
+
+def seconds_by_asset(result: dg.ExecuteInProcessResult) -> dict[str, float]:
+    """How long each step of a run took, by the name of its asset without the strategy's."""
+    return {
+        str(event.step_key).split("__", maxsplit=1)[-1]: event.step_success_data.duration_ms / 1000.0
+        for event in result.all_events
+        if event.is_step_success
+    }
 
 
 def failed_checks(result: dg.ExecuteInProcessResult, key: dg.AssetKey) -> list[str]:

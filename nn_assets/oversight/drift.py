@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from math import isfinite, nan
 
@@ -170,6 +171,7 @@ class DriftMonitor:
         forecast_series: FloatArray,
         feature_series: FloatArray,
         reference: DriftReference,
+        tested: MutableMapping[tuple[int, str], tuple[DriftStatistic, ...]] | None = None,
     ) -> DriftReport:
         """Give the same report from what ``cross_section`` gave once for a whole history (replay).
 
@@ -177,9 +179,11 @@ class DriftMonitor:
         ----------
         forecast_series, feature_series : array, shape (bars, series)
             ``cross_section`` of the ranks (with a last axis of 1) and of the features.
+        tested : mapping of row and model id to the tests of the features, optional
+            Made so far, on the same series; added to. They are the same for every estimator of a model.
         """
         tail = slice(max(0, row + 1 - self._reach), row + 1)
-        return self._report(row, session, forecast_series[tail], feature_series[tail], reference)
+        return self._report(row, session, forecast_series[tail], feature_series[tail], reference, tested)
 
     def _report(
         self,
@@ -188,6 +192,7 @@ class DriftMonitor:
         forecasts: FloatArray,
         features: FloatArray,
         reference: DriftReference,
+        tested: MutableMapping[tuple[int, str], tuple[DriftStatistic, ...]] | None = None,
     ) -> DriftReport:
         if reference.window != self._window:
             raise SchemaError(
@@ -199,11 +204,12 @@ class DriftMonitor:
         if row + 1 < self._window:
             message = f"not enough sessions: {row + 1} of {self._window}"
             return DriftReport(session, (), nan, reference.multiplier, (), message, reference.model_id)
-        tested = [
-            *(t for series in reference.forecasts for t in self._tests("prediction", series, forecasts)),
-            *(t for series in reference.features for t in self._tests("feature", series, features)),
-        ]
-        return _with_joint(session, tuple(tested), reference)
+        known = {} if tested is None else tested
+        key = (row, reference.model_id)
+        if key not in known:
+            known[key] = tuple(t for series in reference.features for t in self._tests("feature", series, features))
+        of_forecasts = (t for series in reference.forecasts for t in self._tests("prediction", series, forecasts))
+        return _with_joint(session, (*of_forecasts, *known[key]), reference)
 
     def _tests(self, layer: str, series: MonitoredSeries, rows: FloatArray) -> list[DriftStatistic]:
         values = rows[:, series.column]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from nn_assets.arrays import Cube
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.inference import forecast
-from nn_assets.oversight.drift import DriftMonitor, DriftReport
+from nn_assets.oversight.drift import DriftMonitor, DriftReport, DriftStatistic
 from nn_assets.oversight.reference import DriftReference, drift_reference
 from nn_assets.oversight.series import cross_section
 from nn_assets.settings import OversightSettings
@@ -90,15 +90,15 @@ class DriftWatch:
     in_force: Sequence[DriftReference | None]  # (bars,)
     forecast_series: FloatArray  # (bars, series)
     feature_series: FloatArray  # (bars, series)
+    feature_tests: dict[tuple[int, str], tuple[DriftStatistic, ...]] = field(default_factory=dict, repr=False)
 
     def __call__(self, row: int) -> DriftReport | None:
         """The report of a row; None where no model was in force."""
         reference = self.in_force[row]
         if reference is None:
             return None
-        return self.monitor.examine_series(
-            row, self.cube.sessions[row], self.forecast_series, self.feature_series, reference
-        )
+        series = self.forecast_series, self.feature_series
+        return self.monitor.examine_series(row, self.cube.sessions[row], *series, reference, self.feature_tests)
 
 
 def drift_watch(
@@ -107,6 +107,7 @@ def drift_watch(
     model_by_row: Sequence[str | None],
     references: Mapping[str, DriftReference],
     settings: OversightSettings,
+    beside: DriftWatch | None = None,
 ) -> DriftWatch:
     """Prepare the watch over a history.
 
@@ -119,6 +120,8 @@ def drift_watch(
     model_by_row : sequence of str or None, length bars
         Model id in force on each row.
     references : mapping of model id to DriftReference
+    beside : DriftWatch, optional
+        Over another estimator of the same models on the same cube: what it tests of the features is taken over.
     """
     ranks = np.full(probability.shape, np.nan)
     in_force: list[DriftReference | None] = []
@@ -132,5 +135,6 @@ def drift_watch(
         cube=cube,
         in_force=in_force,
         forecast_series=cross_section(ranks[:, :, None]),
-        feature_series=cross_section(np.asarray(cube.values)),
+        feature_series=cross_section(np.asarray(cube.values)) if beside is None else beside.feature_series,
+        feature_tests={} if beside is None else beside.feature_tests,
     )

@@ -221,7 +221,9 @@ class PortfolioSettings(Section):
     """Sizing and limits; weights are fractions of capital.
 
     ``construction`` is how a book is made of forecasts: ``programme`` solves one convex programme for all names, on
-    a covariance of the last ``covariance_sessions``; ``per_name`` sizes each by itself and then bounds the sum.
+    a covariance of the last ``covariance_sessions``; ``per_name`` sizes each by itself and then bounds the sum. Left
+    out, a strategy whose label is relative to the other names (``direction_relative``) has ``programme``, any other
+    ``per_name``.
     ``hold_premium`` holds what the base rate itself promises, beside what a forecast adds to it.
 
     What shrinks an edge, once, in the calibration: ``shrink_prior_outcomes`` effective outcomes at the base rate,
@@ -229,7 +231,7 @@ class PortfolioSettings(Section):
     """
 
     initial_capital_usd: Positive = 1_000_000.0
-    construction: Literal["per_name", "programme"] = "per_name"
+    construction: Literal["per_name", "programme"] | None = None
     hold_premium: bool = False
     covariance_sessions: Annotated[int, Field(ge=60, le=250)] = 120
     kelly_fraction: Fraction = 0.5

@@ -88,6 +88,14 @@ class Strategy(Section):
         return self
 
     @model_validator(mode="after")
+    def _construction_by_the_label(self) -> Strategy:
+        if self.portfolio.construction is None:
+            chosen = "programme" if self.label.kind == "direction_relative" else "per_name"
+            portfolio = self.portfolio.model_copy(update={"construction": chosen})
+            object.__setattr__(self, "portfolio", portfolio)  # frozen from here on
+        return self
+
+    @model_validator(mode="after")
     def _one_place_for_each_fact(self) -> Strategy:
         named = [(each.name, symbol) for each in self.series for symbol in each.stored_symbols]
         twice = sorted({name for name, symbol in named if named.count((name, symbol)) > 1})

@@ -27,6 +27,8 @@ ARCHIVE = Path(__file__).with_name("home.tar.gz")
 HEAD = "1015:6ee40e0f09422a07027b5dd065818857752eaa45fa0fb5737c8b029930af06f6"
 DECIDED, NEXT = "2016-06-24", "2016-06-27"
 
+# The settings of pair leave `portfolio.construction` out: since then that is `programme` where the label is relative,
+# and the study of its book as it was made before is none of the strategy's any more.
 STATUS: dict[str, dict[str, object]] = {
     "house": {
         "last_session": "2016-06-30",
@@ -48,8 +50,8 @@ STATUS: dict[str, dict[str, object]] = {
         "last_session": "2016-06-30",
         "published_to": "2016-06-30",
         "quarantined": 0,
-        "study_to": "2016-06",
-        "verdict": "cannot tell: 1,586 more sessions needed",
+        "study_to": None,
+        "verdict": None,
         "models": 2,
         "decided_to": "2016-06-27",
         "undecided_sessions": 3,
@@ -177,6 +179,26 @@ def test_status_tells_what_was_decided(home) -> None:
     assert set(STATUS) <= set(found)
     for strategy, told in STATUS.items():
         assert {key: found[strategy].get(key, "absent") for key in told} == told
+
+
+def test_a_study_of_then_is_the_strategy_s_own_where_the_book_is_stated_as_it_was_made_then(home) -> None:
+    file = home / "strategies" / "pair.yaml"
+    file.write_text(file.read_text("utf-8").replace("portfolio:\n", "portfolio:\n  construction: per_name\n"), "utf-8")
+    found = give("status", "--json").document["strategies"]["pair"]
+    assert (found["study_to"], found["verdict"]) == ("2016-06", "cannot tell: 1,586 more sessions needed")
+
+
+def test_a_balanced_book_goes_on_by_the_programme(home) -> None:
+    answer = give("run", "--strategy", "pair", "--session", "2016-06-28", "--json")
+    assert answer.status == 0, answer.out
+    state = give("status", "--strategy", "pair", "--json").document["strategies"]["pair"]
+    assert (state["decided_to"], state["undecided_sessions"]) == ("2016-06-28", 2)
+    with reading(home) as connection:
+        steps = connection.execute(
+            "SELECT reason FROM position_steps WHERE strategy = 'pair' AND session LIKE '2016-06-28%'"
+        ).fetchall()
+    assert any("beside a base rate of" in reason for (reason,) in steps)
+    verified()
 
 
 def test_the_positions_exported_are_those_of_then(home, tmp_path) -> None:

@@ -22,7 +22,7 @@ def test_planted_edge_takes_positions_and_fills_orders_as_it_ships(
     monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
     strategy = find_strategy("planted_edge").strategy
     materialise(strategy, "study", first=f"{first_model_month(strategy)}-01", last="2017-12-01")
-    materialise(strategy, "daily", first="2017-12-01", last="2017-12-28")
+    materialise(strategy, "daily", first="2017-12-15", last="2017-12-28")
     answer = run_round("planted_edge", "2017-12-29")
     with open_history(strategy) as history:
         fills = history.stores.ledger.read("fills", strategy.name)
@@ -34,9 +34,9 @@ def test_planted_edge_takes_positions_and_fills_orders_as_it_ships(
     assert answer["session"] == "2017-12-29"
     assert len(fills) > 0
     assert (holdings["quantity"] != 0.0).any()
-    assert states["session"].nunique() == 20
+    assert states["session"].nunique() == 10
     assert drift["statistic"].nunique() > 20
-    assert compared == 400
+    assert compared == 600
     assert differing == []
-    assert rederived == 20
+    assert rederived == 10
     assert apart == []

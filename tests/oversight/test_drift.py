@@ -194,6 +194,24 @@ def test_a_report_has_the_same_bits_whether_history_ends_there_or_later(symbols)
         assert repr(whole) == repr(cut) == repr(replayed)
 
 
+def test_tests_of_the_features_made_for_one_estimator_are_those_of_the_next():
+    world = World(19, symbols=6)
+    first = world.reference()
+    other = replace(first, forecasts=first.forecasts[:1], validation=np.sort(1.0 - first.validation))
+    rows, made = cross_section(world.features), {}
+    for reference in (first, other):
+        forecasts = cross_section(reference.forecast_ranks(world.probabilities)[:, :, None])
+        for row in (59, 640, 899):
+            alone = MONITOR.examine_series(row, DAY, forecasts, rows, reference)
+            beside = MONITOR.examine_series(row, DAY, forecasts, rows, reference, made)
+            assert repr(alone) == repr(beside)
+    assert set(made) == {(row, first.model_id) for row in (59, 640, 899)}
+    later = replace(first, model_id="later", features=first.features[1:])
+    assert repr(MONITOR.examine_series(640, DAY, forecasts, rows, later, made)) == repr(
+        MONITOR.examine_series(640, DAY, forecasts, rows, later)
+    )
+
+
 def test_a_reference_reads_its_training_rows_only(world):
     before = world.reference()
     world.features[TRAINING:] = 1e6
