@@ -18,7 +18,12 @@ from tests.mutation.score import score
 
 
 def run(
-    mutants: Iterable[Mutant | named.Named], file: str, *, minutes: float = 1e6, survivors: bool = False
+    mutants: Iterable[Mutant | named.Named],
+    file: str,
+    *,
+    minutes: float = 1e6,
+    budget: float = runner.BUDGET,
+    survivors: bool = False,
 ) -> None:
     """Run every mutant without a result that stands, the one that killed it before first."""
     have = results.kept(file)
@@ -37,8 +42,8 @@ def run(
         if time.monotonic() > ends:
             break
         if reached is None:
-            reached = results.reach(named.TEST_FILES)
-        tests = results.tests_for(mutant, reached, runner.BUDGET)
+            reached = results.reach(named.TEST_FILES if file == named.FILE else ())
+        tests = results.tests_for(mutant, reached, budget)
         one = have.get(mutant.address)
         if one is not None and one.test in tests:  # what killed it last time
             tests = {one.test: tests.pop(one.test)} | tests
@@ -51,12 +56,15 @@ def main(arguments: list[str]) -> int:
     """Run what is missing, then print the score."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=1e6, help="begin no mutant after this time")
+    parser.add_argument("--budget", type=float, default=runner.BUDGET, help="processor seconds of tests a mutant")
     parser.add_argument("--only", default="", help="files whose names hold this")
     parser.add_argument("--survivors", action="store_true", help="run those that lived again")
+    parser.add_argument("--drawn", action="store_true", help="leave out those put in by hand")
     asked = parser.parse_args(arguments)
     mine = [mutant for mutant in drawn() if asked.only in mutant.file]
-    run([each for each in named.NAMED if asked.only in each.file], named.FILE, survivors=asked.survivors)
-    run(mine, results.DRAWN, minutes=asked.minutes, survivors=asked.survivors)
+    run(mine, results.DRAWN, minutes=asked.minutes, budget=asked.budget, survivors=asked.survivors)
+    if not asked.drawn:
+        run([each for each in named.NAMED if asked.only in each.file], named.FILE, survivors=asked.survivors)
     results.rewrite(drawn(), results.DRAWN)
     results.rewrite(named.NAMED, named.FILE)
     print(score(drawn()))

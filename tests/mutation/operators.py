@@ -314,9 +314,9 @@ def _statements(node: ast.stmt, parent: ast.AST) -> Iterator[tuple[str, ast.AST]
             yield "not", _with(node, test=ast.UnaryOp(ast.Not(), copy.deepcopy(node.test)))
     elif isinstance(node, ast.Return):
         value = node.value
-        if isinstance(value, ast.Call) and value.args and ast.unparse(value.func) not in _CONVERSIONS:
-            if not isinstance(value.args[0], ast.Starred | ast.GeneratorExp):
-                yield "returned argument", ast.Return(copy.deepcopy(value.args[0]))
+        called = isinstance(value, ast.Call) and value.args and ast.unparse(value.func) not in _CONVERSIONS
+        if called and not isinstance(value.args[0], ast.Starred | ast.GeneratorExp):
+            yield "returned argument", ast.Return(copy.deepcopy(value.args[0]))
         if isinstance(parent, ast.If):
             yield "removed statement", ast.Pass()
     elif isinstance(node, ast.Raise | ast.Continue | ast.Break | ast.Expr):

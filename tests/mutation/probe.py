@@ -19,7 +19,9 @@ _RIGHT = "bet = np.maximum((p * payable - (1.0 - p)) / payable, 0.0)"
 
 def main(tests: list[str]) -> None:
     """Run the file's tests against its own text and three changed ones."""
-    load_libraries("numpy scipy.stats pandas hypothesis.strategies pytest clarabel yaml pydantic".split())
+    load_libraries(
+        ("numpy", "scipy.stats", "pandas", "hypothesis.strategies", "pytest", "clarabel", "yaml", "pydantic")
+    )
     source = (CHECKOUT / _FILE).read_text()
     changed = {
         "nothing": source + "\n\nUNUSED = 1\n",

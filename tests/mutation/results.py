@@ -104,7 +104,9 @@ def rewrite(mutants: Iterable[Mutant], file: str = DRAWN) -> None:
 def arguments() -> dict[str, str]:
     """Why a mutant changes nothing that anyone could observe, by what was argued about: function, place and change."""
     path = FOLDER / "equivalent.jsonl"
-    return {one["argument"]: one["why"] for one in map(json.loads, path.read_text().splitlines())} if path.exists() else {}
+    return (
+        {one["argument"]: one["why"] for one in map(json.loads, path.read_text().splitlines())} if path.exists() else {}
+    )
 
 
 def searched(more: Sequence[str] = ()) -> list[str]:

@@ -44,10 +44,33 @@ PATIENCE = 10.0
 
 _CALLS = 200  # of one function in one test, in which lines are noted: a hot loop's later rounds reach the same
 _LIBRARIES = (
-    "numpy numpy.testing pandas scipy.stats scipy.sparse scipy.optimize scipy.special scipy.linalg scipy.signal torch "
-    "statsmodels.api sklearn.linear_model sklearn.ensemble sklearn.metrics arch pydantic hypothesis hypothesis.strategies "
-    "pytest clarabel sqlalchemy pandera.pandas exchange_calendars pyarrow.parquet yaml safetensors.torch"
-).split()
+    "numpy",
+    "numpy.testing",
+    "pandas",
+    "scipy.stats",
+    "scipy.sparse",
+    "scipy.optimize",
+    "scipy.special",
+    "scipy.linalg",
+    "scipy.signal",
+    "torch",
+    "statsmodels.api",
+    "sklearn.linear_model",
+    "sklearn.ensemble",
+    "sklearn.metrics",
+    "arch",
+    "pydantic",
+    "hypothesis",
+    "hypothesis.strategies",
+    "pytest",
+    "clarabel",
+    "sqlalchemy",
+    "pandera.pandas",
+    "exchange_calendars",
+    "pyarrow.parquet",
+    "yaml",
+    "safetensors.torch",
+)
 _OPTIONS = ("-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-o", "addopts=", "--rootdir", str(CHECKOUT))
 
 
@@ -100,11 +123,11 @@ class _Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             return None
         return importlib.util.spec_from_file_location(fullname, self.path, loader=self)
 
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:  # noqa: ARG002
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        exec(self.code, module.__dict__)  # noqa: S102
+        exec(self.code, module.__dict__)
 
 
 def run_tests(
@@ -228,7 +251,7 @@ class _Measure:
         self.calls: dict[CodeType, int] = {}
         self.watched: dict[str, bool] = {}
 
-    def _call(self, frame: FrameType, event: str, _: object) -> Any:  # noqa: ARG002
+    def _call(self, frame: FrameType, event: str, _: object) -> Any:
         code = frame.f_code
         name = code.co_filename
         if name not in self.watched:
@@ -299,7 +322,7 @@ def _in_child(work: Callable[[Callable[[object], None]], None], longest: float) 
 
         try:
             work(tell)
-        except BaseException as problem:  # noqa: BLE001 - a child must never go on as its parent
+        except BaseException as problem:
             tell(["killed", "", f"{type(problem).__name__}: {problem}"[:200]])
         finally:
             os._exit(0)

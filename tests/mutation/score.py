@@ -38,12 +38,12 @@ class Score:
         return self.argued / self.mutants
 
     def __str__(self) -> str:
-        lines = [
+        told = (
             f"{self.mutants} mutants: {self.died} died ({self.share_died:.1%}), {self.timed_out} of them by never "
             f"ending; {self.argued} argued to change nothing ({self.share_argued:.1%}); {len(self.living)} lived; "
             f"{self.missing} not run; {self.seconds:,.0f} s of processor time"
-        ]
-        return "\n".join([*lines, *(f"  lived: {one}" for one in self.living)])
+        )
+        return "\n".join([told, *(f"  lived: {one}" for one in self.living)])
 
 
 def score(mutants: Iterable[Mutant], file: str = results.DRAWN) -> Score:

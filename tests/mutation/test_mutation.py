@@ -72,7 +72,9 @@ def test_a_mutant_is_its_own_change_alone() -> None:
     for each in mutants_of("file.py", SOURCE):
         before, after = ast.dump(ast.parse(SOURCE)), ast.dump(each.tree())
         assert before != after
-        assert ast.dump(ast.parse(ast.unparse(each.tree()))) == ast.dump(ast.parse(ast.unparse(ast.parse(ast.unparse(each.tree())))))
+        assert ast.dump(ast.parse(ast.unparse(each.tree()))) == ast.dump(
+            ast.parse(ast.unparse(ast.parse(ast.unparse(each.tree()))))
+        )
         compile(each.tree(), "file.py", "exec")
 
 
