@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from tests.mutation import named, results, runner
 from tests.mutation.draw import drawn
@@ -36,13 +36,15 @@ def run(
         return
     print(f"{len(waiting)} mutants to run", flush=True)
     runner.load_libraries()
-    reached: Mapping[str, runner.Reached] | None = None
+    reached = results.reach(named.TEST_FILES if file == named.FILE else ())
     ends = time.monotonic() + 60.0 * minutes
-    for place, mutant in enumerate(waiting):
+    loaded = False
+    for place, mutant in enumerate(sorted(waiting, key=lambda each: not each.at_import)):
         if time.monotonic() > ends:
             break
-        if reached is None:
-            reached = results.reach(named.TEST_FILES if file == named.FILE else ())
+        if not (mutant.at_import or loaded):
+            runner.load_tests(sorted({name.partition("::")[0] for name in reached}))
+            loaded = True
         tests = results.tests_for(mutant, reached, budget)
         one = have.get(mutant.address)
         if one is not None and one.test in tests:  # what killed it last time

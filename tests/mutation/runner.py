@@ -1,7 +1,9 @@
 """One process that has imported the libraries once, and forks a child for each run of tests.
 
-The package itself is never imported in the parent: a child imports it afresh, the mutated module from its changed
-tree. Nothing is written to the checkout.
+A child whose parent has not imported the package imports it afresh, the mutated module from its changed tree. Once
+the parent has loaded the package and the tests (`load_tests`), a child gives the functions of the mutated module
+their changed code instead: three times as quick, and the same for every fault that lies inside a function. Nothing
+is written to the checkout.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import io
 import json
 import os
 import resource
@@ -22,10 +25,10 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import CodeType, FrameType, ModuleType
+from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any
 
 import pytest
@@ -33,7 +36,7 @@ import pytest
 from tests.mutation.draw import CHECKOUT, ROOMS
 from tests.mutation.named import NAMED_FILES
 
-__all__ = ["Outcome", "Reached", "load_libraries", "reach_of", "run_tests"]
+__all__ = ["Outcome", "Reached", "load_libraries", "load_tests", "reach_of", "run_tests"]
 
 LONGEST = 2.0
 """Processor seconds, while its lines are noted, of the slowest test that is run against a mutant."""
@@ -110,6 +113,15 @@ def load_libraries(names: Sequence[str] = _LIBRARIES) -> None:
     gc.freeze()
 
 
+def load_tests(files: Sequence[str]) -> None:
+    """Load test files, and with them the package, in this process: for faults inside functions alone."""
+    nowhere = io.StringIO()
+    with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        pytest.main([*_OPTIONS, "--collect-only", *(str(CHECKOUT / file) for file in files)])
+    gc.collect()
+    gc.freeze()
+
+
 class _Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Gives one module from a changed tree; every other is found as always."""
 
@@ -129,6 +141,44 @@ class _Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def exec_module(self, module: ModuleType) -> None:
         exec(self.code, module.__dict__)
 
+    def patch(self, module: ModuleType) -> None:
+        """Give every function of a module that is loaded its changed code."""
+        codes = {(code.co_qualname, code.co_firstlineno): code for code in _codes(self.code)}
+        for function in _functions(module, self.path):
+            old = function.__code__
+            function.__code__ = codes[old.co_qualname, old.co_firstlineno]
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            yield each
+            yield from _codes(each)
+
+
+def _functions(holder: ModuleType | type, path: str) -> Iterator[FunctionType]:
+    """Functions and methods that a module's own text defines, whatever they are wrapped in."""
+    for value in list(vars(holder).values()):
+        if isinstance(value, type) and value.__module__ == getattr(holder, "__name__", "") and value is not holder:
+            yield from _methods(value, path)
+        else:
+            yield from _unwrapped(value, path)
+
+
+def _methods(kind: type, path: str) -> Iterator[FunctionType]:
+    for value in list(vars(kind).values()):
+        yield from _unwrapped(value, path)
+
+
+def _unwrapped(value: object, path: str) -> Iterator[FunctionType]:
+    if isinstance(value, property):
+        yield from _unwrapped(value.fget, path)
+        return
+    for name in ("__func__", "__wrapped__", "func"):
+        value = getattr(value, name, value)
+    if isinstance(value, FunctionType) and value.__code__.co_filename == path:
+        yield value
+
 
 def run_tests(
     tests: Mapping[str, float], changed: tuple[str, ast.Module] | None = None, *, patience: float = PATIENCE
@@ -145,7 +195,11 @@ def run_tests(
 
     def work(tell: Callable[[object], None]) -> None:
         if changed is not None:
-            sys.meta_path.insert(0, _Changed(*changed))
+            module = _Changed(*changed)
+            if module.name in sys.modules:
+                module.patch(sys.modules[module.name])
+            else:
+                sys.meta_path.insert(0, module)
         for file in dict.fromkeys(name.partition("::")[0] for name in tests):
             watch = _Watch({name: s for name, s in tests.items() if name.partition("::")[0] == file}, tell, patience)
             code = _pytest(file, watch, "-x")
