@@ -190,3 +190,58 @@ def test_fills_of_one_size_and_volatility_cannot_tell_impact_from_spread() -> No
     value = given["quantity"].abs() * given["price"]
     same = given.assign(daily_volatility=0.02, adv_usd=value * 400.0)
     assert recalibrate(same, PRIOR, SETTINGS, dated="2017-06-30").estimates["temporary_impact"].raw is None
+
+
+def sessions_alike(*values: float, fills_each: int = 3) -> pd.DataFrame:
+    """Fills of which only the commission is known, the same fraction for all of a session."""
+    count = fills_each * len(values)
+    given = fills(count, quoted=False, per_session=fills_each).assign(reference_price=np.nan)
+    dollars = given["quantity"].abs() * given["price"]
+    return given.assign(commission_usd=dollars * np.repeat(values, fills_each))
+
+
+def test_the_interval_of_sessions_alike_is_students() -> None:
+    """Two values, five sessions each: no fill strays, so the mean is the estimate and t s / sqrt(n) half its interval.
+
+    Thirty fills of ten sessions are the fewest of either that identify anything.
+    """
+    values = [2e-4, 3e-4] * 5
+    given = sessions_alike(*values)
+    half = []
+    for seed in range(40):
+        found = recalibrate(given, PRIOR, SETTINGS, dated="2017-06-30", seed=seed).estimates["commission"]
+        assert found.raw == pytest.approx(2.5e-4, rel=1e-9)
+        assert found.interval is not None
+        half.append((found.interval[1] - found.interval[0]) / 2.0)
+    students = 2.262157 * np.std(values, ddof=1) / np.sqrt(10)  # t at 97.5% with 9 degrees of freedom
+    assert np.mean(half) == pytest.approx(students, rel=0.012)
+    fewer = recalibrate(given.iloc[:-1], PRIOR, SETTINGS, dated="2017-06-30")
+    assert fewer.status == "too_few_fills"
+
+
+def test_a_session_that_differs_widens_the_interval_as_much_wherever_it_stands() -> None:
+    """It strays by 1.9 times the others' own distance: as far as no weight is taken off it."""
+    width = {}
+    for odd in (0, 11):
+        values = np.where(np.arange(12) == odd, 1.8e-4 + 1.9e-5, np.where(np.arange(12) % 2 == 0, 1.7e-4, 1.9e-4))
+        given = sessions_alike(*values)
+        found = [recalibrate(given, PRIOR, SETTINGS, dated="2017-06-30", seed=seed) for seed in range(12)]
+        ends = [one.estimates["commission"].interval or (0.0, 0.0) for one in found]
+        width[odd] = np.mean([high - low for low, high in ends])
+    assert width[0] == pytest.approx(width[11], rel=0.04)
+
+
+def test_a_broker_without_commissions_is_recovered_by_fills_without() -> None:
+    free = cost_model_from(SETTINGS.model_copy(update={"commission_bps": 0.0}))
+    given = fills(source="paper").assign(commission_usd=0.0)
+    result = recalibrate(given, free, SETTINGS, dated="2017-06-30")
+    assert result.estimates["commission"].raw == 0.0
+    assert result.recovered is True
+
+
+def test_thirty_quoted_fills_are_enough_for_the_mid_to_speak() -> None:
+    given = fills(30, per_session=3, impact_stated=False)
+    more = fills(30, per_session=3, quoted=False, seed=2)
+    both = pd.concat([given, more], ignore_index=True)
+    note = recalibrate(both, PRIOR, SETTINGS, dated="2017-06-30").estimates["temporary_impact"].note
+    assert note == "side x (mid - reference) less permanent"

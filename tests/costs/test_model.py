@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,4 +49,6 @@ def test_missing_volume_or_volatility_is_an_unknown_cost_and_never_a_free_one(ad
 
 
 def test_the_model_survives_json_exactly() -> None:
-    assert CostModel.from_dict(json.loads(json.dumps(MODEL.to_dict()))) == MODEL
+    fitted = replace(MODEL.half_spread, value=5e-4, source="fitted", interval=(4e-4, 7e-4), dated="2017-06-30")
+    for model in (MODEL, replace(MODEL, half_spread=fitted)):
+        assert CostModel.from_dict(json.loads(json.dumps(model.to_dict()))) == model

@@ -21,22 +21,22 @@ TERMS = {"horizon_sessions": 5, "sessions_per_year": 252}
 
 
 def test_totals_are_those_of_other_libraries() -> None:
-    record = made_record(400, strength=0.3)
+    record = made_record(150, strength=0.3)
     found = study_figures(record, **TERMS).total["network"]
     known = np.isfinite(record.targets)
     p, y = record.forecasts["network"][known], record.targets[known]
-    mixed = [row for row in range(400) if known[row].all() and 0.0 < record.targets[row].mean() < 1.0]
+    mixed = [row for row in range(150) if known[row].all() and 0.0 < record.targets[row].mean() < 1.0]
     within = [roc_auc_score(record.targets[row], record.forecasts["network"][row]) for row in mixed]
     assert found.auc == pytest.approx(np.mean(within))
     assert found.accuracy == pytest.approx(accuracy_score(y, p > 0.5))
     assert found.base_accuracy == pytest.approx(max(y.mean(), 1.0 - y.mean()))
     assert found.brier == pytest.approx(brier_score_loss(y, p))
     assert found.base_rate == pytest.approx(y.mean())
-    rows = [row for row in range(400) if known[row].all()]
+    rows = [row for row in range(150) if known[row].all()]
     ics = [spearmanr(record.forecasts["network"][row], record.returns[row]).statistic for row in rows]
     assert found.rank_ic == pytest.approx(np.mean(ics))
     assert found.forecasts == known.sum()
-    assert found.forecast_sessions == 394
+    assert found.forecast_sessions == 144
 
 
 def test_book_figures_are_plain_arithmetic() -> None:
@@ -209,10 +209,60 @@ def test_stored_figures_come_back_equal() -> None:
 
 
 def test_flat_figures_hold_every_total_or_its_reason() -> None:
-    flat = study_figures(made_record(30), **TERMS).flat()
+    record = made_record(30)
+    figures = study_figures(replace(record, tracks={}), **TERMS)
+    flat = figures.flat()
     json.dumps(flat, allow_nan=False)
     for name in FIGURE_NAMES:
-        assert f"network_{name}" in flat or flat[f"network_{name}_absent"]
+        assert (f"network_{name}" in flat) != (f"network_{name}_absent" in flat)
+    assert flat["network_sharpe_net_absent"] == "no book of network was replayed"
+    assert flat["network_brier"] == figures.total["network"].brier
+
+
+def test_what_has_no_forecasts_or_no_book_counts_none_of_their_sessions() -> None:
+    figures = study_figures(made_record(60), **TERMS).total
+    bought = figures["buy_and_hold"]
+    assert (bought.forecasts, bought.forecast_sessions, bought.return_sessions) == (0, 0, 60)
+    unplayed = study_figures(replace(made_record(60), tracks={}), **TERMS).total["network"]
+    assert (unplayed.forecasts, unplayed.forecast_sessions, unplayed.return_sessions) == (54 * 6, 54, 0)
+
+
+def test_the_first_and_last_session_are_those_of_forecasts_and_returns_together() -> None:
+    record = made_record(200)
+    late = {name: np.where(np.arange(200)[:, None] < 20, np.nan, each) for name, each in record.forecasts.items()}
+    net = np.where((np.arange(200) < 40) | (np.arange(200) >= 180), np.nan, record.tracks["linear"].net)
+    changed = replace(record, forecasts=late, tracks={"linear": replace(record.tracks["linear"], net=net)})
+    figures = study_figures(changed, **TERMS)
+    day = [str(session.date()) for session in record.sessions]
+    for name in ("network", "linear"):  # the one without a book, the other with a shorter one
+        assert (figures.total[name].first_session, figures.total[name].last_session) == (day[20], day[199])
+    rows = np.flatnonzero(record.months == "2005-07")
+    fold = figures.folds["2005-07"]["network"]
+    assert (fold.first_session, fold.last_session) == (day[rows[0]], day[rows[-1]])
+    bought = study_figures(replace(record, tracks={"buy_and_hold": changed.tracks["linear"]}), **TERMS)
+    assert (bought.total["buy_and_hold"].first_session, bought.total["buy_and_hold"].last_session) == (
+        day[40],
+        day[179],
+    )
+
+
+def test_a_market_that_mostly_falls_has_falling_as_its_base() -> None:
+    network = study_figures(_accuracy_record(0.35, 0.0), **TERMS).total["network"]
+    assert network.base_rate == pytest.approx(0.35, abs=0.03)
+    assert network.base_accuracy == pytest.approx(1.0 - network.base_rate)
+
+
+def test_a_record_without_the_network_has_nothing_to_remark() -> None:
+    record = made_record(60)
+    others = {name: each for name, each in record.forecasts.items() if name != "network"}
+    assert study_figures(replace(record, forecasts=others, tracks={}), **TERMS).remarks == ()
+
+
+@pytest.mark.parametrize(("symbols", "wide"), [(4, False), (5, True)])
+def test_five_symbols_make_a_cross_section(symbols: int, wide: bool) -> None:
+    figures = study_figures(made_record(60, symbols), **TERMS)
+    assert figures.cross_section is wide
+    assert figures.smallest_effect.derivation.startswith("rank IC" if wide else "AUC")
 
 
 def test_more_trials_deflate_the_network_but_not_a_yardstick() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
 import numpy as np
 import pytest
 
 from nn_assets.errors import SchemaError
 from nn_assets.evaluation.figures import study_figures
+from nn_assets.evaluation.record import BookTrack, StudyRecord
 from tests.evaluation.records import made_record
 
 
@@ -33,3 +36,46 @@ def test_figures_of_a_cut_do_not_change_when_history_grows() -> None:
     object.__setattr__(long, "forecasts", changed)
     terms = {"horizon_sessions": 5, "sessions_per_year": 252}
     assert study_figures(long.until(149), **terms) == study_figures(short, **terms)
+
+
+def whole_record(rows: int) -> StudyRecord:
+    """A record that has everything a record can have."""
+    base = made_record(rows)
+    names = np.array([f"name {row}" for row in range(rows)])
+    return replace(base, regimes=names, models=names, scores={"network": base.forecasts["network"] * 2.0})
+
+
+def test_a_cut_ends_every_array_after_the_same_session() -> None:
+    record = whole_record(120)
+    cut = record.until(69)
+    for each in fields(StudyRecord):
+        mine, theirs = getattr(cut, each.name), getattr(record, each.name)
+        if each.name in ("symbols", "targets", "returns"):
+            continue
+        if each.name == "tracks":
+            mine = {f"{name} {part}": getattr(one, part) for name, one in mine.items() for part in vars(one)}
+            theirs = {f"{name} {part}": getattr(one, part) for name, one in theirs.items() for part in vars(one)}
+        if not isinstance(mine, dict):
+            mine, theirs = {"": mine}, {"": theirs}
+        assert mine.keys() == theirs.keys()
+        for name, values in mine.items():
+            assert len(values) == 70, (each.name, name)
+            assert np.array_equal(values, theirs[name][:70], equal_nan=np.asarray(values).dtype.kind == "f")
+    plain = made_record(120).until(69)
+    assert (plain.regimes, plain.models, plain.scores) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("models", {"models": np.array(["a"] * 49)}),
+        ("months", {"months": np.array(["2005-01"] * 51)}),
+        ("network gross", {"tracks": {"network": BookTrack(np.zeros(50), np.zeros(49), np.zeros(50))}}),
+        ("linear score", {"scores": {"linear": np.zeros((50, 5))}}),
+        ("boosting", {"forecasts": {"boosting": np.zeros((49, 6))}}),
+    ],
+)
+def test_any_array_off_the_axis_is_refused_by_its_name(name: str, changed: dict[str, object]) -> None:
+    with pytest.raises(SchemaError) as refused:
+        replace(made_record(50), **changed)  # type: ignore[arg-type]
+    assert refused.value.where["key"] == name

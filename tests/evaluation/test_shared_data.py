@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from nn_assets.errors import SchemaError
 from nn_assets.evaluation.shared_data import (
     SAMPLE,
     Fingerprint,
@@ -119,3 +123,45 @@ def test_bars_without_a_close_are_no_keys() -> None:
     gaps = {key: np.nan if number % 3 == 0 else close for number, (key, close) in enumerate(bars.items())}
     assert _print(gaps).keys == 400
     assert overlap(_print(bars), _print(gaps)).share == 1.0
+
+
+_ALL = 2**64 - 1
+
+
+def _finalised(value: int) -> int:
+    """One output of SplitMix64 (Steele, Lea and Flood 2014) from a state, in plain integers."""
+    value = (value + 0x9E3779B97F4A7C15) & _ALL
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _ALL
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _ALL
+    return value ^ (value >> 31)
+
+
+def test_the_fingerprint_of_a_bar_never_changes_for_the_ledger_keeps_it() -> None:
+    """Symbol, day and the close's six digits through a published generator; its first output is the published one."""
+    assert _finalised(0) == 0xE220A8397B1DCDAF
+    for symbol, day, close in (
+        ("SPX", "1999-01-04", 1228.1),
+        ("B", "2018-12-31", 0.07),
+        ("CC", "2005-05-05", 9999999.5),
+    ):
+        bar = {(symbol, pd.Timestamp(day)): close}
+        name = int.from_bytes(hashlib.sha256(symbol.encode()).digest()[:8], "little")
+        days = (np.datetime64(day) - np.datetime64("1970-01-01")).astype(int)
+        exact = Decimal(f"{close:.5e}")
+        code = int(exact.scaleb(5 - exact.adjusted())) * 1024 + exact.adjusted() + 512
+        assert _print(bar).sample.tolist() == [_finalised(_finalised(name ^ _finalised(int(days))) ^ code)]
+
+
+def test_data_without_a_bar_are_held_by_any_and_a_sample_without_one_says_how_little_it_knows() -> None:
+    nothing, much = _print({}), _print(_bars(1, 50))
+    assert (contained(nothing, much).share, contained(nothing, much).standard_error) == (1.0, 0.0)
+    unsampled = Fingerprint(10, np.zeros(0, dtype=np.uint64), 1)
+    assert (contained(unsampled, much).share, contained(unsampled, much).standard_error) == (1.0, 0.5)
+
+
+@pytest.mark.parametrize("short", [0, 1, 2])
+def test_columns_of_unequal_length_are_refused(short: int) -> None:
+    columns = [np.array(["A", "B"], dtype=object), np.array(["2005-05-05"] * 2, dtype="datetime64[ns]"), np.ones(2)]
+    columns[short] = columns[short][:1]
+    with pytest.raises(SchemaError, match="a symbol, a session and a close"):
+        fingerprint(*columns)

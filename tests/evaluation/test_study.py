@@ -1,0 +1,136 @@
+"""A study of a small market in two stretches, against replays of the same sessions and figures of the same record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nn_assets.arrays import Cube
+from nn_assets.costs.model import cost_model_from
+from nn_assets.evaluation.figures import study_figures
+from nn_assets.evaluation.replay import replay
+from nn_assets.evaluation.study import Known, MonthVerdict, Study, StudyMaterial, Terms, judge_months, run_study
+from nn_assets.evaluation.verdict import NOT_A_LOOK, Look
+from nn_assets.learning.estimators import ESTIMATORS
+from nn_assets.learning.forecasts import Forecasts
+from tests.session.worlds import SYMBOLS, World, world, world_strategy, yardstick_of
+
+FIRST, MIDDLE, LAST = 80, 110, 150
+TERMS = Terms(trials=4, trial_sharpes=(0.01, 0.02))
+
+
+def material(of: World) -> StudyMaterial:
+    """Two stretches of one history; the simple estimators forecast the opposite of the network."""
+    opposite = replace(of.forecasts, calibrated=1.0 - of.forecasts.calibrated, score=-of.forecasts.score)
+    estimators = dict.fromkeys(ESTIMATORS, opposite) | {"network": of.forecasts}
+    sessions = of.panel.sessions
+    months = [f"{day.year}-{day.month:02d}" if FIRST <= row < LAST else "" for row, day in enumerate(sessions)]
+    cube = Cube(sessions, SYMBOLS, ("close",), of.panel.close[:, :, None])
+
+    def known() -> Iterator[Known]:
+        for rows in (range(FIRST, MIDDLE), range(MIDDLE, LAST)):
+            yield Known(rows, of.market, cube, of.labels, dict.fromkeys(ESTIMATORS, {}))
+
+    costs = cost_model_from(of.strategy.costs)
+    none = [None] * len(sessions)
+    forecasts = Forecasts(sessions, SYMBOLS, estimators, none)
+    return StudyMaterial(sessions, SYMBOLS, forecasts, months, none, known, lambda _: costs)
+
+
+@pytest.fixture(scope="module")
+def studied() -> tuple[World, Study, list[str]]:
+    of, heard = world(world_strategy(), 160), list[str]()
+    return of, run_study(of.strategy, 252, material(of), TERMS, heard.append), heard
+
+
+def test_each_estimator_is_replayed_over_every_session_of_both_stretches(
+    studied: tuple[World, Study, list[str]],
+) -> None:
+    of, study, heard = studied
+    assert study.rows == range(FIRST, LAST)
+    costs = cost_model_from(of.strategy.costs)
+    for name, sign in (("network", 1.0), ("linear", -1.0)):
+        told = of.forecasts if sign > 0.0 else replace(of.forecasts, calibrated=1.0 - of.forecasts.calibrated)
+        scene = replace(of.scene(range(FIRST, LAST)), forecasts=told)
+        alone = replay(of.strategy, costs, 252, [scene])
+        assert len(study.replays[name].rounds) == LAST - FIRST
+        for part in ("net", "gross", "turnover"):
+            found = getattr(study.record.tracks[name], part)
+            assert found.shape == (LAST,)
+            assert np.array_equal(found, getattr(alone.track, part)[:LAST], equal_nan=True)
+    bought = yardstick_of([of.scene(range(FIRST, LAST))])
+    np.testing.assert_allclose(study.record.tracks["buy_and_hold"].net, bought.net, atol=1e-14)
+    assert heard == [
+        f"replaying {name} over {count} of 70 sessions"
+        for count in (30, 40)
+        for name in ("network", "linear", "boosting")
+    ]
+
+
+def test_the_record_ends_with_the_last_session_and_knows_no_later_label(
+    studied: tuple[World, Study, list[str]],
+) -> None:
+    of, study, _ = studied
+    record = study.record
+    assert list(record.sessions) == list(of.panel.sessions[:LAST])
+    known = of.labels.realised_row[:LAST] < LAST
+    assert np.array_equal(record.targets, np.where(known[:, None], of.labels.targets[:LAST], np.nan), equal_nan=True)
+    assert np.array_equal(record.forecasts["network"], of.forecasts.calibrated[:LAST], equal_nan=True)
+    assert [bool(month) for month in record.months] == [FIRST <= row for row in range(LAST)]
+    assert record.regimes is not None
+    assert (record.regimes[:FIRST] == "").all()
+    assert set(record.regimes[FIRST:]) <= {of.market.regimes.label(row) for row in range(FIRST, LAST)}
+
+
+def test_the_figures_are_those_of_the_record_in_excess_of_cash(studied: tuple[World, Study, list[str]]) -> None:
+    of, study, _ = studied
+    net = study.record.tracks["network"].net[FIRST:] - 0.01 / 252
+    network = study.figures.total["network"]
+    assert network.sharpe_net == pytest.approx(net.mean() / net.std(ddof=1) * np.sqrt(252))
+    assert study.figures.trials == 4
+    assert set(study.figures.folds) == {month for month in study.record.months.tolist() if month}
+    # Half-spread and commission are what the smallest effect pays for.
+    assert "6.3 bps" in study.figures.smallest_effect.derivation
+
+
+def judged(of: World, study: Study, **changed: object) -> tuple[MonthVerdict, ...]:
+    months = sorted({month for month in study.record.months.tolist() if month})
+    return judge_months(of.strategy, 252, study, months, replace(TERMS, **changed))  # type: ignore[arg-type]
+
+
+def test_a_months_verdict_reads_nothing_that_came_after_its_end(studied: tuple[World, Study, list[str]]) -> None:
+    of, study, _ = studied
+    found = judged(of, study)
+    assert [each.month for each in found] == sorted({month for month in study.record.months.tolist() if month})
+    costs = cost_model_from(of.strategy.costs)
+    for each in found:
+        ends = int(np.flatnonzero(study.record.months == each.month)[-1])
+        labels = of.labels.until(ends)
+        cut = replace(study.record.until(ends).labelled(labels.targets, labels.returns), regimes=None)
+        expected = study_figures(
+            cut,
+            horizon_sessions=3,
+            sessions_per_year=252,
+            trials=4,
+            trial_sharpes=TERMS.trial_sharpes,
+            cash_rate_per_session=np.full(ends + 1, 0.01 / 252),
+            linear_cost=costs.half_spread.value + costs.commission.value,
+            by_fold=False,
+        )
+        assert each.figures == expected
+    assert [each.verdict.look for each in found] == list(range(1, len(found) + 1))
+
+
+def test_looks_begin_with_the_first_one_planned_and_those_on_record_count(
+    studied: tuple[World, Study, list[str]],
+) -> None:
+    of, study, _ = studied
+    months = sorted({month for month in study.record.months.tolist() if month})
+    found = judged(of, study, first_look=months[1])
+    assert (found[0].verdict, found[0].look) == (NOT_A_LOOK, None)
+    assert [each.verdict.look for each in found[1:]] == list(range(1, len(found)))
+    early = Look("2013-11", 500, 0.001, 0.02, 100.0)
+    assert [each.verdict.look for each in judged(of, study, looks=[early])] == list(range(2, len(found) + 2))

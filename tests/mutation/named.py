@@ -1,0 +1,200 @@
+"""Faults put in by hand: each one lived once, when the rest of the tests passed, and must never live again."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+from tests.mutation.draw import CHECKOUT
+
+__all__ = ["FILE", "NAMED", "NAMED_FILES", "TEST_FILES", "Named"]
+
+FILE = "named.jsonl"
+"""Where their results are kept."""
+
+TEST_FILES = (
+    "tests/learning/test_calibration.py",
+    "tests/learning/test_ensemble.py",
+    "tests/learning/test_evidence.py",
+    "tests/learning/test_model.py",
+    "tests/learning/test_refresh.py",
+)
+"""Test files beside those of the four rooms, for the faults that lie elsewhere."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """One fault: ``before``, which stands once in the file, becomes ``after``."""
+
+    operator: str  # what is wrong then
+    file: str
+    before: str
+    after: str
+
+    @cached_property
+    def source(self) -> str:
+        text = (CHECKOUT / self.file).read_text()
+        if text.count(self.before) != 1:
+            message = f"{self.file} holds {text.count(self.before)} times what the fault {self.operator!r} changes"
+            raise ValueError(message)
+        return text
+
+    @property
+    def place(self) -> str:
+        return f"{self.file}::{self.operator}"
+
+    @property
+    def address(self) -> str:
+        """Of the file's content and the change, 16 hex digits."""
+        return hashlib.sha256(f"{self.source}|{self.operator}|{self.before}|{self.after}".encode()).hexdigest()[:16]
+
+    argument = address
+
+    @property
+    def line(self) -> int:
+        return self.source[: self.source.index(self.before)].count("\n") + 1
+
+    @property
+    def at_import(self) -> bool:
+        return not any(node.lineno <= self.line <= (node.end_lineno or 0) for node in self._functions)
+
+    @property
+    def lines(self) -> frozenset[int]:
+        return frozenset(range(self.line, self.line + self.before.count("\n") + 1))
+
+    @property
+    def _functions(self) -> list[ast.FunctionDef]:
+        return [node for node in ast.walk(ast.parse(self.source)) if isinstance(node, ast.FunctionDef)]
+
+    def tree(self) -> ast.Module:
+        """The module's tree with the fault in it."""
+        return ast.parse(self.source.replace(self.before, self.after))
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} [{self.operator}] {self.before}  ->  {self.after}"
+
+
+NAMED = (
+    Named(
+        "every member of an ensemble has the same seed",
+        "nn_assets/learning/ensemble.py",
+        "settings, settings.seed + place)",
+        "settings, settings.seed)",
+    ),
+    Named(
+        "the strategy's own seed is ignored",
+        "nn_assets/learning/ensemble.py",
+        "settings, settings.seed + place)",
+        "settings, 7 + place)",
+    ),
+    Named(
+        "a member is trained by the strategy's seed, whatever its own",
+        "nn_assets/learning/ensemble.py",
+        "task.settings, task.seed)",
+        "task.settings, task.settings.seed)",
+    ),
+    Named(
+        "the simple estimators' members are all drawn by one seed",
+        "nn_assets/learning/model.py",
+        "(seed, drawn_sessions(training, seed))",
+        "(seed, drawn_sessions(training, learning.seed))",
+    ),
+    Named(
+        "an edge is found at a deflated Sharpe ratio of 0.5",
+        "nn_assets/evaluation/verdict.py",
+        "DEFLATED_SHARPE_NEEDED = 0.95",
+        "DEFLATED_SHARPE_NEEDED = 0.5",
+    ),
+    Named(
+        "trading goes on at a deflated Sharpe ratio of 0.5",
+        "nn_assets/evaluation/verdict.py",
+        "DEFLATED_SHARPE_KEPT = 0.80",
+        "DEFLATED_SHARPE_KEPT = 0.50",
+    ),
+    Named(
+        "labels that overlap count as independent in calibration",
+        "nn_assets/learning/calibration.py",
+        "names[there], horizon, by_bar[there])",
+        "names[there], 1, by_bar[there])",
+    ),
+    Named(
+        "the variance of a hit rate knows no lags",
+        "nn_assets/learning/evidence.py",
+        "variance = _variance_of_mean(share, weight, rate, _LAGS_PER_HORIZON * horizon_sessions)",
+        "variance = _variance_of_mean(share, weight, rate, 0)",
+    ),
+    Named(
+        "a refresh is judged on rows that the incumbent was trained on",
+        "nn_assets/learning/refresh.py",
+        "rows = slice(max(rows.start, incumbent.fold.used_from), rows.stop)",
+        "rows = slice(rows.start, rows.stop)",
+    ),
+    Named(
+        "a refresh is judged on the incumbent's own training rows",
+        "nn_assets/learning/refresh.py",
+        "rows = slice(max(rows.start, incumbent.fold.used_from), rows.stop)",
+        "rows = incumbent.fold.training",
+    ),
+    Named(
+        "step 5 takes correlation with the wrong sign",
+        "nn_assets/portfolio/steps.py",
+        "(1.0 - np.abs(correlation))",
+        "(1.0 + np.abs(correlation))",
+    ),
+    Named(
+        "step 5 counts correlation on one side alone",
+        "nn_assets/portfolio/steps.py",
+        "(1.0 - np.abs(correlation))",
+        "(1.0 - np.maximum(correlation, 0.0))",
+    ),
+    Named(
+        "what cannot be traded is left out of gross",
+        "nn_assets/portfolio/limits.py",
+        "max(0.0, gross - math.fsum(np.abs(stuck).tolist()))",
+        "gross",
+    ),
+    Named(
+        "the programme leaves what cannot be traded out of sums of sizes",
+        "nn_assets/portfolio/construction.py",
+        "_finite(stuck * inputs.last_mark))",
+        "0.0)",
+    ),
+    Named(
+        "costs that fell by any amount need no approval",
+        "nn_assets/costs/calibration.py",
+        "if abs(change) > settings.maximum_unapproved_change",
+        "if change > settings.maximum_unapproved_change",
+    ),
+    Named("a breaker fires at its level", "nn_assets/portfolio/breakers.py", "if loss > limit:", "if loss >= limit:"),
+    Named(
+        "sizes are halved at the level",
+        "nn_assets/portfolio/breakers.py",
+        "return not share <= (",
+        "return not share < (",
+    ),
+    Named(
+        "stale data halt at the level",
+        "nn_assets/portfolio/breakers.py",
+        "if not stale_share <= settings",
+        "if not stale_share < settings",
+    ),
+    Named(
+        "a long stop at exactly the low is not hit", "nn_assets/execution/paper.py", "bar.low <= book", "bar.low < book"
+    ),
+    Named(
+        "a short stop at exactly the high is not hit",
+        "nn_assets/execution/paper.py",
+        "bar.high >= book",
+        "bar.high > book",
+    ),
+    Named(
+        "a stop at exactly the close is not hit",
+        "nn_assets/portfolio/book.py",
+        "(self.price - self.stop_price) <= 0.0",
+        "(self.price - self.stop_price) < 0.0",
+    ),
+)
+
+NAMED_FILES = tuple(sorted({each.file for each in NAMED}))

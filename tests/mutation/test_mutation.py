@@ -1,0 +1,161 @@
+"""The mutation run: what it counts, and that it can tell the killed from the living."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.mutation import results
+from tests.mutation.draw import CHECKOUT, LEAST, ROOMS, candidates, drawn
+from tests.mutation.named import FILE, NAMED
+from tests.mutation.operators import mutants_of
+from tests.mutation.runner import Outcome, Reached
+from tests.mutation.score import score
+
+SOURCE = '''
+"""Words: 1 + 1."""
+from __future__ import annotations
+__all__ = ["f"]
+Pair = tuple[int, int]
+LIMIT: float = 0.5
+
+
+def f(x: int = 3, *, strict: bool = True) -> Pair:
+    """More words."""
+    if x < LIMIT:
+        message = f"too small by {LIMIT - x}"
+        raise ValueError(message, x + 1)
+    x += 2
+    return g(x[1:], min(x, -x) if x and not strict else zip(x, x, strict=True))
+'''
+
+
+def changes(source: str) -> Counter[tuple[str, str]]:
+    return Counter((each.operator, each.after) for each in mutants_of("file.py", source))
+
+
+def test_each_operator_makes_the_faults_it_says_and_words_are_left_alone() -> None:
+    found = changes(SOURCE)
+    assert found == Counter(
+        {
+            ("constant", "1.0"): 1,  # of 0.5
+            ("constant", "0.25"): 1,
+            ("constant", "4"): 1,  # of the default 3
+            ("constant", "2"): 2,  # of 3 and of the slice's 1
+            ("boolean", "False"): 1,
+            ("edge", "x <= LIMIT"): 1,
+            ("other side", "x >= LIMIT"): 1,
+            ("removed statement", "pass"): 2,  # the raise, and x += 2
+            ("arithmetic", "x -= 2"): 1,
+            ("constant", "3"): 1,  # of 2
+            ("constant", "1"): 1,
+            ("constant", "0"): 1,  # of the slice
+            ("returned argument", "return x[1:]"): 1,
+            ("offset", ":"): 1,
+            ("not", "min(x, -x) if not (x and (not strict)) else zip(x, x, strict=True)"): 1,
+            ("min max", "max(x, -x)"): 1,
+            ("sign", "x"): 1,
+            ("and or", "x or not strict"): 1,
+            ("not", "strict"): 1,
+        }
+    )
+
+
+def test_a_mutant_is_its_own_change_alone() -> None:
+    for each in mutants_of("file.py", SOURCE):
+        before, after = ast.dump(ast.parse(SOURCE)), ast.dump(each.tree())
+        assert before != after
+        assert ast.dump(ast.parse(ast.unparse(each.tree()))) == ast.dump(
+            ast.parse(ast.unparse(ast.parse(ast.unparse(each.tree()))))
+        )
+        compile(each.tree(), "file.py", "exec")
+
+
+def test_a_place_does_not_move_with_the_lines_above_it_and_its_address_does() -> None:
+    one = mutants_of("file.py", SOURCE)
+    other = mutants_of("file.py", SOURCE.replace('"""Words', '"""Many\n\nmore words'))
+    assert [each.place for each in one] == [each.place for each in other]
+    assert not {each.address for each in one} & {each.address for each in other}
+    # An argument is about a function: it holds while the function is the same.
+    inside = [(a, b) for a, b in zip(one, other, strict=True) if a.function]
+    assert [a.argument for a, _ in inside] == [b.argument for _, b in inside]
+
+
+def test_the_draw_is_large_enough_and_balanced() -> None:
+    found = drawn()
+    assert len(found) >= LEAST
+    assert len({each.address for each in found}) == len(found)
+    of_file, there = Counter(each.file for each in found), {file: len(each) for file, each in candidates().items()}
+    most = max(of_file.values())
+    assert of_file == {file: min(count, most) for file, count in there.items()}
+    assert {each.split("/")[1] for each in of_file} == set(ROOMS)
+
+
+def test_the_runner_tells_the_killed_from_the_living() -> None:
+    test = "tests/portfolio/test_kelly.py::test_the_weight_is_the_bet_over_what_is_lost_per_unit"
+    told = subprocess.run(
+        [sys.executable, "-m", "tests.mutation.probe", test], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    )
+    assert [json.loads(line) for line in told.stdout.splitlines()] == [
+        ["nothing", "survived", ""],
+        ["the sign of q", "killed", test],
+        ["it never ends", "timed out", test],
+        ["it cannot be imported", "killed", "tests/portfolio/test_kelly.py"],
+    ]
+
+
+def test_a_result_stands_while_file_and_test_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    first, second, third = mutants_of("file.py", SOURCE)[:3]
+    here = "tests/mutation/test_mutation.py::test_a_result_stands_while_file_and_test_are_the_same"
+    results.write(first, Outcome("killed", here))
+    results.write(second, Outcome("survived"))
+    with (tmp_path / results.DRAWN).open("a") as lines:
+        lines.write('{"address": "cut sh')
+    have = results.kept()
+    assert set(have) == {first.address, second.address}
+    assert have[first.address].stands
+    assert not replace(have[first.address], test_code="other").stands
+    assert not replace(have[first.address], test=f"{here}_no_more").stands
+    counted = score([first, second, third])
+    assert (counted.died, counted.argued, len(counted.living), counted.missing) == (1, 0, 1, 1)
+    (tmp_path / "equivalent.jsonl").write_text(json.dumps({"argument": second.argument, "why": "because"}) + "\n")
+    counted = score([first, second, third])
+    assert (counted.died, counted.argued, counted.living) == (1, 1, ())
+    assert counted.share_died == pytest.approx(1 / 3)
+    results.rewrite([first])
+    assert set(results.kept()) == {first.address}
+
+
+def test_the_tests_of_a_mutant_are_those_that_reach_it_quickest_first_within_the_budget() -> None:
+    mutant = next(each for each in mutants_of("file.py", SOURCE) if each.operator == "edge")
+    reached = {
+        "a::slow": Reached(3.0, {"file.py": mutant.lines}),
+        "a::quick": Reached(0.5, {"file.py": mutant.lines}),
+        "b::quick": Reached(0.1, {"file.py": mutant.lines}),
+        "b::elsewhere": Reached(0.1, {"file.py": frozenset({1000})}),
+        "c::elsewhere": Reached(0.1, {"other.py": mutant.lines}),
+    }
+    assert list(results.tests_for(mutant, reached, 9.0)) == ["b::quick", "a::quick", "a::slow"]
+    assert list(results.tests_for(mutant, reached, 2.0)) == ["b::quick", "a::quick"]
+
+
+@pytest.mark.full
+def test_at_least_85_of_100_mutants_die_and_every_named_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """Results are kept: only mutants of changed files, or whose killing test changed, are run."""
+    subprocess.run([sys.executable, "-m", "tests.mutation"], cwd=CHECKOUT, check=True)
+    found, named = score(drawn()), score(NAMED, FILE)
+    with capsys.disabled():
+        print(f"\n{found}\n{named}")
+    assert found.mutants >= LEAST
+    assert found.missing == 0
+    assert found.share_died >= 0.85
+    assert found.share_argued <= 0.05
+    assert named.died == named.mutants
