@@ -18,13 +18,6 @@ from tests.proof import tables
 from tests.proof.results import keep, missing
 
 
-def measure(table: str, panel: Mapping[str, Any]) -> tuple[dict[str, Any], float]:
-    """A panel's figures, and the processor seconds they took."""
-    began = time.process_time()
-    figures = importlib.import_module(f"tests.proof.{table}").measure(panel)
-    return figures, time.process_time() - began
-
-
 def run(names: list[str], *, jobs: int, minutes: float, stale: bool) -> None:
     """Measure what is missing, table by table; begin no panel after the time is up."""
     ends = time.monotonic() + 60 * minutes
@@ -39,7 +32,7 @@ def run(names: list[str], *, jobs: int, minutes: float, stale: bool) -> None:
         while at_work or (waiting and time.monotonic() < ends):
             while waiting and len(at_work) < jobs and time.monotonic() < ends:
                 name, panel = waiting.pop(0)
-                at_work[pool.submit(measure, name, panel)] = name, panel
+                at_work[pool.submit(tables.measure, name, panel)] = name, panel
             for done in wait(at_work, return_when=FIRST_COMPLETED).done:
                 name, panel = at_work.pop(done)
                 figures, seconds = done.result()

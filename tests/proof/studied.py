@@ -63,12 +63,12 @@ _BUNDLED = files("nn_assets") / "strategies" / "planted_edge.yaml"
 _NO_TREES = BoostedTrees(0.0, *(np.empty(0, dtype=kind) for kind in (int, int, float, int, int, float)))
 
 
-def strategy_of(panel: Mapping[str, Any]) -> Strategy:
+def settings_of(panel: Mapping[str, Any]) -> dict[str, Any]:
     """The bundled ``planted_edge`` on a panel's market, its book made by the programme.
 
     ``panel`` has names, sessions, seed, rank_ic (with the next session's return), persistence (AR(1)), horizon.
     """
-    told = yaml.safe_load(_BUNDLED.read_text(encoding="utf-8"))
+    told: dict[str, Any] = yaml.safe_load(_BUNDLED.read_text(encoding="utf-8"))
     told["source"] |= {
         "seed": panel["seed"],
         "planted_rank_ic": panel["rank_ic"],
@@ -76,13 +76,14 @@ def strategy_of(panel: Mapping[str, Any]) -> Strategy:
     }
     told["market"] |= {
         "symbols": list(symbol_names(panel["names"])),
+        "history_starts": STARTS,
         "history_ends": str(sessions_of(panel)[-1].date()),
     }
     del told["market"]["live_starts"]
     told["label"]["horizon_sessions"] = panel["horizon"]
     told["learning"]["processes"] = 1
     told["portfolio"]["construction"] = "programme"
-    return Strategy.model_validate(told)
+    return told
 
 
 def sessions_of(panel: Mapping[str, Any]) -> pd.DatetimeIndex:
@@ -141,7 +142,7 @@ class Studied:
     """A panel's market, models and record, made as far as they are asked for."""
 
     def __init__(self, panel: Mapping[str, Any]) -> None:
-        self.panel, self.strategy = panel, strategy_of(panel)
+        self.panel, self.strategy = panel, Strategy.model_validate(settings_of(panel))
         self._kept = _Kept()
 
     @cached_property
@@ -185,7 +186,7 @@ class Studied:
         for month in self.months:
             if fitted_month(month, self.months[0], every) == month:
                 fold = make_fold(cut.sessions, month, strategy.walk_forward, strategy.label)
-                with mock.patch.object(fitting, "fit_boosting", lambda *_: _NO_TREES):
+                with mock.patch.object(fitting, "fit_boosting", return_value=_NO_TREES):
                     fitted = fitting.fit_model(cut.cube, cut.labels, fold, strategy)
                 self._kept.models[fitted.model_id] = fitted
                 if in_force is None or self._passes(fitted, in_force):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from nn_assets.operations.fingerprint import code_of
 from tests.proof.results import ROOMS, address, kept
@@ -14,6 +17,13 @@ PAGE = CHECKOUT / "docs" / "proof.md"
 # Each is a module beside this one: panels() lists what makes each panel, measure(panel) gives its figures (numbers,
 # words, lists of them), summary(results) a table in Markdown with the intervals.
 NAMES: tuple[str, ...] = ("false_edge",)
+
+
+def measure(table: str, panel: Mapping[str, Any]) -> tuple[dict[str, Any], float]:
+    """A panel's figures, and the processor seconds they took."""
+    began = time.process_time()
+    figures = importlib.import_module(f"tests.proof.{table}").measure(panel)
+    return figures, time.process_time() - began
 
 
 def write(page: Path = PAGE) -> None:

@@ -48,7 +48,7 @@ def density_at_zero(horizon: int) -> float:
     u = np.linspace(1e-6, 60.0, 60_001)
     x = np.sqrt(_DEGREES - 2.0) * u / np.sqrt(horizon)
     phi = kv(_DEGREES / 2, x) * x ** (_DEGREES / 2) / (gamma(_DEGREES / 2) * 2.0 ** (_DEGREES / 2 - 1))
-    return float(np.sum(np.nan_to_num(phi) ** horizon) * (u[1] - u[0]) / np.pi)
+    return float(np.trapezoid(np.nan_to_num(phi) ** horizon, u) / np.pi)
 
 
 def probability(made: SimulatedMarket, rank_ic_planted: float, persistence: float, horizon: int) -> np.ndarray:
