@@ -25,7 +25,18 @@ from nn_assets.session.late_rounds import late_actions_since
 from nn_assets.session.market_view import MarketView
 from nn_assets.settings import Strategy
 
-__all__ = ["YARDSTICK", "Known", "MonthVerdict", "Study", "StudyMaterial", "Terms", "judge_months", "run_study"]
+__all__ = [
+    "YARDSTICK",
+    "Known",
+    "MonthVerdict",
+    "Study",
+    "StudyMaterial",
+    "Terms",
+    "judge_figures",
+    "judge_months",
+    "month_figures",
+    "run_study",
+]
 
 YARDSTICK = "buy_and_hold"
 
@@ -113,6 +124,7 @@ def run_study(
     material: StudyMaterial,
     terms: Terms,
     tell: Told = lambda _: None,
+    played: Sequence[str] = ESTIMATORS,
 ) -> Study:
     """Replay every estimator through the one daily round, and measure.
 
@@ -123,9 +135,11 @@ def run_study(
     ----------
     tell : callable
         Hears what is being done.
+    played : sequence of str
+        Estimators whose books are replayed; of the others the forecasts alone are measured.
     """
     rows = material.rows
-    players = {estimator: _Player(strategy, sessions_per_year, material, estimator) for estimator in ESTIMATORS}
+    players = {estimator: _Player(strategy, sessions_per_year, material, estimator) for estimator in played}
     yardstick = BuyAndHold(strategy.portfolio.initial_capital_usd, material.costs(rows[0]))
     labels: dict[int, Labels] = {}
     regimes = np.full(len(material.sessions), "", dtype="U32")
@@ -149,8 +163,8 @@ def run_study(
     record = StudyRecord(
         sessions=material.sessions[:stop],
         symbols=material.symbols,
-        forecasts={name: material.forecasts[name].calibrated[:stop] for name in ESTIMATORS},
-        scores={name: material.forecasts[name].probability[:stop] for name in ESTIMATORS},
+        forecasts={name: arrays.calibrated[:stop] for name, arrays in material.forecasts.estimators.items()},
+        scores={name: arrays.probability[:stop] for name, arrays in material.forecasts.estimators.items()},
         targets=last.targets,
         returns=last.returns,
         realised_row=last.realised_row,
@@ -232,20 +246,33 @@ def judge_months(
 
     A month before the first look has figures and no verdict: looks that nobody planned are not taken.
     """
+    return judge_figures(month_figures(strategy, sessions_per_year, study, months, terms), terms)
+
+
+def month_figures(
+    strategy: Strategy, sessions_per_year: int, study: Study, months: Sequence[str], terms: Terms
+) -> dict[str, StudyFigures]:
+    """The figures of the record as it stood at each month's end, by month, ascending."""
+    return {month: _figures_of(strategy, sessions_per_year, study, month, terms) for month in sorted(months)}
+
+
+def judge_figures(
+    figures_by_month: Mapping[str, StudyFigures], terms: Terms, estimator: str = ESTIMATORS[0]
+) -> tuple[MonthVerdict, ...]:
+    """Judge one estimator by the figures of ascending months' ends, as :func:`judge_months` does."""
     judged: list[MonthVerdict] = []
-    on_record = [look for look in terms.looks if look.month not in months]
-    for month in sorted(months):
-        figures = _figures_of(strategy, sessions_per_year, study, month, terms)
+    on_record = [look for look in terms.looks if look.month not in figures_by_month]
+    for month, figures in figures_by_month.items():
         if month < terms.first_look:
             judged.append(MonthVerdict(month, figures, NOT_A_LOOK, None))
             continue
         taken = [*on_record, *(each.look for each in judged if each.look is not None)]
         before = sorted((look for look in taken if look.month < month), key=lambda look: look.month)
-        said = verdict(figures, before, month, released=terms.released)
+        said = verdict(figures, before, month, estimator=estimator, released=terms.released)
         if terms.in_sample_until is not None:
             marked = f"; in-sample up to {terms.in_sample_until.date()}, which counts for nothing"
             said = replace(said, reason=said.reason + marked)
-        look = look_of(figures, month, ESTIMATORS[0], allows_trading=said.allows_trading)
+        look = look_of(figures, month, estimator, allows_trading=said.allows_trading)
         judged.append(MonthVerdict(month, figures, said, look))
     return tuple(judged)
 

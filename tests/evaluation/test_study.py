@@ -32,7 +32,7 @@ def material(of: World) -> StudyMaterial:
 
     def known() -> Iterator[Known]:
         for rows in (range(FIRST, MIDDLE), range(MIDDLE, LAST)):
-            yield Known(rows, of.market, cube, of.labels, dict.fromkeys(ESTIMATORS, {}))
+            yield Known(rows, of.market, cube, of.labels, {key: {} for key in ESTIMATORS})
 
     costs = cost_model_from(of.strategy.costs)
     none = [None] * len(sessions)
@@ -79,14 +79,14 @@ def test_the_record_ends_with_the_last_session_and_knows_no_later_label(
     known = of.labels.realised_row[:LAST] < LAST
     assert np.array_equal(record.targets, np.where(known[:, None], of.labels.targets[:LAST], np.nan), equal_nan=True)
     assert np.array_equal(record.forecasts["network"], of.forecasts.calibrated[:LAST], equal_nan=True)
-    assert [bool(month) for month in record.months] == [FIRST <= row for row in range(LAST)]
+    assert [bool(month) for month in record.months] == [row >= FIRST for row in range(LAST)]
     assert record.regimes is not None
     assert (record.regimes[:FIRST] == "").all()
     assert set(record.regimes[FIRST:]) <= {of.market.regimes.label(row) for row in range(FIRST, LAST)}
 
 
 def test_the_figures_are_those_of_the_record_in_excess_of_cash(studied: tuple[World, Study, list[str]]) -> None:
-    of, study, _ = studied
+    _of, study, _ = studied
     net = study.record.tracks["network"].net[FIRST:] - 0.01 / 252
     network = study.figures.total["network"]
     assert network.sharpe_net == pytest.approx(net.mean() / net.std(ddof=1) * np.sqrt(252))

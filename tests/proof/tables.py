@@ -13,7 +13,7 @@ PAGE = CHECKOUT / "docs" / "proof.md"
 
 # Each is a module beside this one: panels() lists what makes each panel, measure(panel) gives its figures (numbers,
 # words, lists of them), summary(results) a table in Markdown with the intervals.
-NAMES: tuple[str, ...] = ("controls", "faults", "causality", "planted")
+NAMES: tuple[str, ...] = ("false_edge", "controls", "faults", "causality", "planted")
 
 
 def write(page: Path = PAGE) -> None:

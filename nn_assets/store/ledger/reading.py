@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -34,7 +34,7 @@ __all__ = ["Query", "in_order", "last_appended", "latest_frame", "read_frame"]
 
 _ROWS_A_FETCH = 5_000
 
-_Values = np.ndarray[Any, Any] | ExtensionArray | pd.Series
+_Values: TypeAlias = np.ndarray[Any, Any] | ExtensionArray | pd.Series
 
 
 @dataclass(frozen=True)
