@@ -6,7 +6,7 @@ import warnings
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import exchange_calendars
 import pandas as pd
@@ -36,7 +36,7 @@ class Timetable:
     hours: pd.DataFrame
     timezone: str
 
-    @property
+    @cached_property
     def sessions(self) -> pd.DatetimeIndex:
         """Every session, in order; tz-naive midnights."""
         return pd.DatetimeIndex(self.hours.index)
