@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from nn_assets.reports import plots
+
+_DOT = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGBgAAAABQABpfZFQAAAAABJRU5ErkJggg=="
+)
+
+
+@contextmanager
+def nothing_drawn() -> Iterator[None]:
+    """Give a dot for every plot: drawing takes a fifth of a small run, and is the subject of the tests of reports.
+
+    Shared homes are built outside of it, so that what a run of each kind draws is still drawn in every run of the
+    tests.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "to_png", lambda _: _DOT)
+        yield
 
 
 def built_once(name: str, factory: pytest.TempPathFactory, build: Callable[[Path], object]) -> Path:

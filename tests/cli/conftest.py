@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from nn_assets.cli import app
 from nn_assets.sources.simulated import SimulatedSource
-from tests.shared_homes import built_once
+from tests.shared_homes import built_once, nothing_drawn
 
 # Names that a spreadsheet, a file system or a parser may take for something else.
 SYMBOLS = {"SIM01": "CON", "SIM02": "TRUE", "SIM03": "BRK.B", "SIM04": "NAN"}
@@ -117,6 +117,12 @@ def write_bars(folder: Path) -> None:
             bars.loc[bars["session"] == pd.Timestamp(NEGATIVE[1]), "close"] = NEGATIVE[2]
         named = bars.set_axis(["Date", "Open", "High", "Low", "Close", "Volume"], axis=1)
         named.to_csv(folder / f"{symbol}_data.csv", index=False, date_format="%Y-%m-%d")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_drawn() -> Iterator[None]:
+    with nothing_drawn():
+        yield
 
 
 @pytest.fixture(scope="session")

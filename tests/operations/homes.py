@@ -61,13 +61,12 @@ def train(strategy: Strategy, months: list[str]) -> dict[str, pd.DataFrame]:
 
 
 def refresh(strategy: Strategy, after: pd.Timestamp, month: str) -> None:
-    """Fit the model again on what a session's close had shown, then forecast and study the month asked for."""
+    """Fit the model again on what a session's close had shown, then forecast the month asked for."""
     with open_history(strategy) as history:
         verdicts = preparation.stationarity(history, strategy, [month], after)
         selections = preparation.selected_features(history, strategy, [month], after, verdicts)
         refresh_after(history, after, verdicts, selections, RUN, lambda _: None)
     _store_forecasts(strategy, [month])
-    study_stored(strategy, [month])
 
 
 def _store_forecasts(strategy: Strategy, months: list[str]) -> None:

@@ -28,7 +28,7 @@ from nn_assets.settings import Strategy
 from nn_assets.store.home import home as home_folder
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.schema import TABLES
-from tests.shared_homes import built_once
+from tests.shared_homes import built_once, nothing_drawn
 
 NAME = "tiny"
 FIRST_LIVE, LAST = "2017-06-21", "2017-06-30"
@@ -90,6 +90,12 @@ def living_in(home: Path) -> Iterator[None]:
 def strategy_of(name: str = NAME) -> Strategy:
     """The strategy as the home of the moment states it."""
     return find_strategy(name).strategy
+
+
+@pytest.fixture(autouse=True)
+def _nothing_drawn() -> Iterator[None]:
+    with nothing_drawn():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -100,7 +100,7 @@ def test_a_range_killed_in_the_middle_and_run_again_ends_in_the_same_ledger(
     assert len(recorded(studied, "decisions")) == 3
     for table in ("signals", "orders", "portfolio_states", "drift"):
         assert recorded(studied, table)["session"].max() == LIVE[2], table  # all of a session or none of it
-    materialise(strategy_of(), "daily", first=FIRST_LIVE, last=LAST)
+    assert decide(*LIVE) == [True] * 3 + [False] * 5
     assert assert_same_decisions(studied, decided_home, LAST) == 8
     assert row_counts(studied) == row_counts(decided_home)
     with Ledger() as ledger:

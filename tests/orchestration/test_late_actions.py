@@ -14,13 +14,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nn_assets.cli.runs import run_round
 from nn_assets.operations.decisions import records
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.decisions.rounds import decide_session
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake import actions as ingest_actions
 from nn_assets.operations.intake import bars as ingest
+from nn_assets.operations.reporting import write_daily_page
 from nn_assets.settings import PortfolioSettings
 from nn_assets.store.home import home as home_folder
 from tests.operations import homes
@@ -93,10 +93,13 @@ def live(*sessions: str) -> None:
             homes.decide(strategy_of(), [pd.Timestamp(session)])
 
 
-def live_by_command(session: str) -> None:
-    """The same as a person gives the command, which writes the page too."""
+def live_with_a_page(session: str) -> None:
+    """The same, and the page that a run writes."""
     with at(f"{session} 22:00"):
-        run_round(NAME, session)
+        homes.take_in(strategy_of())
+        (done,) = homes.decide(strategy_of(), [pd.Timestamp(session)])
+        with open_history(strategy_of()) as history:
+            write_daily_page(history, done.round, done.frames, done.provenance, None)
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +138,7 @@ def told_home(untold_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     with living_in(home):
         for session, rows in zip(FOLLOWING, FILES[1:], strict=True):
             deliver(untold_home, rows, session)
-            live_by_command(session)
+            live_with_a_page(session)
     return home
 
 

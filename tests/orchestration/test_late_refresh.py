@@ -42,10 +42,10 @@ def refresh(asked_after: str, partition: str) -> None:
 
 
 def go_on_until(home: Path, last: str, month: str) -> None:
-    """Let history end later, and study one month more."""
+    """Let history end later, and have models and forecasts of one month more."""
     write_strategy(home, market={"history_ends": last})
     homes.take_in(strategy_of())
-    homes.study(strategy_of(), [month])
+    homes.train(strategy_of(), [month])
 
 
 def assert_takes_force_on(
@@ -104,7 +104,7 @@ def test_a_month_without_a_refit_of_its_own_keeps_the_refreshed_model(studied: P
     with open_history(strategy_of()) as history:
         refreshed = models_in_force(history.stores.ledger, history.strategy).on(pd.Timestamp("2017-07-31"))
         assert refreshed != models_in_force(history.stores.ledger, history.strategy).on(pd.Timestamp("2017-07-03"))
-    homes.study(strategy_of(), ["2017-08"])
+    homes.train(strategy_of(), ["2017-08"])
     august = recorded(studied, "models").query("month == '2017-08'")
     assert not august["fitted"].any()
     assert set(august["model_id"]) == {refreshed}

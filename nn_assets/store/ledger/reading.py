@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api.extensions import ExtensionArray
 from sqlalchemy import (
     Boolean,
     Column,
@@ -33,8 +32,6 @@ from nn_assets.store.ledger.schema import contract_columns, natural_key, table_n
 __all__ = ["Query", "in_order", "last_appended", "latest_frame", "read_frame"]
 
 _ROWS_A_FETCH = 5_000
-
-_Values: TypeAlias = np.ndarray[Any, Any] | ExtensionArray | pd.Series
 
 
 @dataclass(frozen=True)
@@ -181,7 +178,7 @@ def _framed(connection: Connection, table: Table, statement: Select[Any], *, boo
     return pd.DataFrame({name: _typed(table.columns[name], values[place[name]]) for name in names})
 
 
-def _typed(column: Column[Any], values: Sequence[Any]) -> _Values:
+def _typed(column: Column[Any], values: Sequence[Any]) -> Any:
     if isinstance(column.type, Integer) and column.nullable:
         return pd.array(list(values), dtype="Int64")  # int64 has no way to say that one is missing
     return _typed_by_kind(column.type, values)
@@ -213,7 +210,7 @@ def in_order(
         start = found[-1].sequence
 
 
-def _typed_by_kind(kind: object, values: Sequence[Any]) -> _Values:
+def _typed_by_kind(kind: object, values: Sequence[Any]) -> Any:
     """Values of one column in the type that frames carry; None is NaN, NaT or missing text.
 
     Arrays where an array keeps its type in a frame: a frame made of Series takes twice as long, for it aligns them.
