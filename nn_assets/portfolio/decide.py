@@ -121,7 +121,14 @@ def _decided(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMod
     weights[6] = tradable(found.weights)
     found = within(np.minimum(proposal.stays.nearest_to(kept), cap), np.minimum(proposal.stays.keepable, most))
     lot = np.nan_to_num(settings.lot_size * inputs.reference_price / max(inputs.equity_usd, np.finfo(float).tiny))
-    weights[7] = tradable(without_small_changes(found.weights, start, lot, limits))
+    own = np.where(limits.reach > 0.0, proposal.cap, np.inf)
+    stays = limits.reach == 0.0
+    bounds = replace(
+        limits,
+        lower=np.where(stays | (side < 0), -own, 0.0),
+        upper=np.where(stays | (side > 0), own, 0.0),
+    )
+    weights[7] = tradable(without_small_changes(found.weights, start, lot, bounds))
     quiet = (proposal.zone.keepable < kept) & (proposal.stays.keepable >= kept) & (weights[7] == weights[0])
     control, scale = controls(inputs, settings)
     if control is Control.HALTED:  # nothing can be done: the book before is carried on

@@ -30,7 +30,7 @@ def random_settings(g: np.random.Generator, names: int) -> PortfolioSettings:
         gross_limit=float(g.choice([1.0, 0.3])),
         net_limit=float(g.choice([1.0, 0.3, 0.0])),
         beta_limit=float(g.choice([1.0, 0.05])),
-        single_name_limit=float(g.choice([0.1, 0.3, 1.0])),
+        single_name_limit=float(g.choice([0.05, 0.1, 0.3, 1.0])),
         risk_total_fraction=float(g.choice([0.1, 0.03])),
         sector_limit=float(g.choice([0.3, 0.1])),
         sectors={f"S{place:02d}": f"sector {place % 5}" for place in range(names)},
@@ -57,7 +57,7 @@ def random_facts(seed: int, most: int = 60) -> tuple[DecisionInputs, PortfolioSe
     held = np.trunc(g.choice([0.0, 0.3, 1.0, 3.0]) * g.normal(size=n) / n * equity / price * (g.random(n) < 0.8))
     unscaled = np.where(g.random(n) < 0.2, 1.6 * held, held)
     gone = (g.random(n) < 0.05) & (g.random() < 0.3)
-    distance = np.where(g.random(n) < 0.3, g.uniform(0.0, 0.6, n), 0.06) * price
+    distance = np.where(g.random(n) < 0.4, g.uniform(0.0, 0.9, n), 0.06) * price
     inputs = DecisionInputs(
         symbols=tuple(f"S{place:02d}" for place in range(n)),
         session=np.datetime64("2017-06-01"),
