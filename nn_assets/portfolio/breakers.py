@@ -150,12 +150,12 @@ def fired_breaker(
 
 
 def halved_by_drawdown(drawdown_fraction: float, settings: PortfolioSettings, *, was_halved: bool) -> bool:
-    """Whether sizes are halved: from 60% of the drawdown limit on, until the drawdown is below 45% of it.
+    """Whether sizes are halved: above 60% of the drawdown limit, until the drawdown is below 45% of it.
 
     A drawdown that is no number halves.
     """
     share = drawdown_fraction / settings.drawdown_limit_fraction
-    return not share <= (_RESTORED_BELOW if was_halved else _HALVED_ABOVE)
+    return not share < _RESTORED_BELOW if was_halved else not share <= _HALVED_ABOVE
 
 
 def latched(current: Breaker | None, fired: Breaker | None) -> Breaker | None:

@@ -9,6 +9,8 @@ __all__ = ["correlation_with_rest", "equal_risk"]
 
 FloatArray = npt.NDArray[np.float64]
 
+_FLAT = 1e-13  # a spread this far below the returns' own size is rounding of a constant series, not variance
+
 
 def equal_risk(trailing_returns: FloatArray, held: npt.NDArray[np.bool_]) -> FloatArray:
     """Return sizes, (symbols,), by which each name that is ``held`` has the same standard deviation; 0 for others.
@@ -22,7 +24,7 @@ def equal_risk(trailing_returns: FloatArray, held: npt.NDArray[np.bool_]) -> Flo
     count = np.maximum(present.sum(axis=0), 1)
     own = np.where(present, trailing_returns, 0.0)
     variance = (np.where(present, own - own.sum(axis=0) / count, 0.0) ** 2).sum(axis=0) / count
-    risky = held & (variance > 0.0)
+    risky = held & (variance > _FLAT**2 * (own**2).sum(axis=0) / count)
     return np.where(risky, 1.0 / np.sqrt(np.where(risky, variance, 1.0)), 0.0)
 
 
@@ -55,9 +57,8 @@ def correlation_with_rest(trailing_returns: FloatArray, weights: FloatArray, min
     rest_centred = np.where(present, rest - rest.sum(axis=0) / known, 0.0)
     product = (own_centred * rest_centred).sum(axis=0)
     spread = np.sqrt((own_centred**2).sum(axis=0) * (rest_centred**2).sum(axis=0))
-    # A spread this far below the returns' own size is rounding of a constant series, not variance.
     size = np.sqrt((own**2).sum(axis=0) * (rest**2).sum(axis=0))
-    flat = spread <= 1e-13 * size
+    flat = spread <= _FLAT * size
     rho = np.where(flat, 1.0, product / np.where(flat, 1.0, spread))
     alone = ~np.any(others != 0.0, axis=0)
     rho = np.where(alone, 0.0, np.clip(rho, -1.0, 1.0))

@@ -11,8 +11,8 @@ sizes, the one worth opening up to and the larger one worth keeping, and the siz
 the nearer of the two (the no-trade zone of Davis and Norman 1990, one instrument at a time). From flat, a constant
 signal opens to the lower end and stays there.
 
-What names share (gross, risk in total, sectors, net, beta) is settled once, after each has its own size, by the book
-that is nearest to those sizes: no name gets more for asking less.
+What names share (gross, risk in total, sectors, net, beta) is shared out at once, after each has its own size: no
+name gets more for wanting less.
 
 Controls act last and on what is held. Steps 1 to 7 move the unscaled book: they start from that of the session
 before and know nothing of scales. Step 8 multiplies it by the scale in force, name by name, so that whatever is
@@ -33,13 +33,12 @@ from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.by_programme import decide_by_programme
 from nn_assets.portfolio.constraints import Limits
 from nn_assets.portfolio.inputs import RULES, Answer, Decision, DecisionInputs
-from nn_assets.portfolio.limits import book_limits, nearest, risk_distance
+from nn_assets.portfolio.limits import book_limits, risk_distance, shared_out
 from nn_assets.portfolio.premium import premium_share
 from nn_assets.portfolio.programme import Solution
 from nn_assets.portfolio.steps import (
     controls,
-    edge_cap,
-    not_worth,
+    edge_zone,
     overlap_with_rest,
     propose,
     targets,
@@ -96,32 +95,41 @@ def _decided(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMod
     limits, start = _limits(inputs, settings, distance), proposal.start + inputs.stuck_weight
     side = proposal.direction
 
-    def within(wanted: FloatArray, of: Limits = limits) -> Solution:
-        return nearest(side * wanted, start, of)
+    def within(wanted: FloatArray, most: FloatArray, of: Limits = limits) -> Solution:
+        return shared_out(side * wanted, most, start, of)
 
     def tradable(book: FloatArray) -> FloatArray:
         return np.where(limits.reach > 0.0, book, 0.0)
 
+    kelly, kept = proposal.zone.nearest_to(proposal.kept), proposal.kept
     weights = np.zeros((len(RULES) + 1, len(inputs.symbols)))
     weights[0] = proposal.start
-    weights[1] = side * proposal.kept
+    weights[1] = side * kept
     weights[2] = np.where(proposal.gross_edge > 0.0, weights[1], 0.0)
-    weights[3] = side * proposal.kelly
+    weights[3] = side * kelly
     risk_cap = np.nan_to_num(settings.risk_per_signal_fraction / distance, nan=0.0, posinf=0.0)
     in_total = replace(limits, sizes=tuple(each for each in limits.sizes if each.name == "risk"), nets=())
-    weights[4] = tradable(within(np.minimum(proposal.kelly, risk_cap), in_total).weights)
-    overlap = overlap_with_rest(inputs, side, weights[4])
-    ceiling = edge_cap(inputs, costs, proposal, overlap)
-    weights[5] = side * np.minimum(np.abs(weights[4]), ceiling)
-    cap = np.minimum(ceiling, proposal.cap)
-    found = within(np.minimum(proposal.kelly, cap))
+    weights[4] = tradable(
+        within(np.minimum(kelly, risk_cap), np.minimum(proposal.zone.keepable, risk_cap), in_total).weights
+    )
+    overlap = overlap_with_rest(inputs, side, weights[3])
+    zone = edge_zone(inputs, costs, proposal, overlap)
+    weights[5] = side * np.minimum(np.abs(weights[4]), zone.nearest_to(kept))
+    cap = np.minimum(zone.nearest_to(kept), proposal.cap)
+    most = np.minimum(zone.keepable, proposal.cap)
+    found = within(np.minimum(kelly, cap), np.minimum(proposal.zone.keepable, most))
     weights[6] = tradable(found.weights)
-    quiet = not_worth(costs, proposal)
-    if quiet.any():
-        found = within(np.minimum(np.where(quiet, proposal.kept, proposal.kelly), cap))
+    found = within(np.minimum(proposal.stays.nearest_to(kept), cap), np.minimum(proposal.stays.keepable, most))
     lot = np.nan_to_num(settings.lot_size * inputs.reference_price / max(inputs.equity_usd, np.finfo(float).tiny))
-    weights[7] = tradable(without_small_changes(found.weights, start, lot, limits))
-    quiet &= weights[7] == weights[0]
+    own = np.where(limits.reach > 0.0, proposal.cap, np.inf)
+    stays = limits.reach == 0.0
+    bounds = replace(
+        limits,
+        lower=np.where(stays | (side < 0), -own, 0.0),
+        upper=np.where(stays | (side > 0), own, 0.0),
+    )
+    weights[7] = tradable(without_small_changes(found.weights, start, lot, bounds))
+    quiet = (proposal.zone.keepable < kept) & (proposal.stays.keepable >= kept) & (weights[7] == weights[0])
     control, scale = controls(inputs, settings)
     if control is Control.HALTED:  # nothing can be done: the book before is carried on
         weights[7], quiet = weights[0], np.zeros_like(quiet)

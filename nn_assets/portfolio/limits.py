@@ -1,6 +1,6 @@
 """The strategy's limits as the bounds and shared limits of a book, for both constructions.
 
-And the book that is nearest to what each name asks for by itself, within all of them.
+And how what names share is shared out among what each wants by itself.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nn_assets.portfolio.exposure import net_allowance
 from nn_assets.portfolio.programme import ChangeCost, Financing, Programme, Solution, solve
 from nn_assets.settings import PortfolioSettings
 
-__all__ = ["book_limits", "name_cap", "nearest", "risk_distance"]
+__all__ = ["book_limits", "name_cap", "risk_distance", "shared_out"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -109,34 +109,45 @@ def book_limits(
     )
 
 
-def nearest(wanted: FloatArray, start: FloatArray, limits: Limits) -> Solution:
-    """Find the book that is nearest to what the names want, within every limit: the least sum of (w - z)^2 / |z|.
+def shared_out(wanted: FloatArray, most: FloatArray, start: FloatArray, limits: Limits) -> Solution:
+    """Share the limits out among what the names want: the largest sum of |w| - w^2 / (2 most), |w| <= |wanted|.
 
-    Where one limit alone is in the way and counts its names alike, they are scaled by one factor. No weight is
-    above the one wanted or on its other side. A name that wants less, all others wanting the same, never gets more:
-    only its own part of the sum changes, and it falls. (One limit after another has that only by luck: less of one
-    long leaves shorts more of the gross, and the balanced book then the long as well.)
+    The first dollar in every name counts alike, and each further one less, down to nothing at ``most``: where one
+    limit is in the way and counts names alike, each is left the same share of its ``most``, or what it wants where
+    that is less. A name that wants less, the others as they are, never gets more: only its own part of the sum
+    changes, and its slope falls. (One limit applied after another has that only by luck: less of one long leaves
+    shorts more of the gross, and in a balanced book then the long as well.) And who wants no more than it got, gets
+    it again.
 
     Parameters
     ----------
     wanted : ndarray, shape (symbols,)
-        z, signed, fraction of capital, finite.
+        Signed, fraction of capital, finite.
+    most : ndarray, shape (symbols,)
+        Sizes, at least those wanted.
     start : ndarray, shape (symbols,)
         Weights before: what of them is out of reach takes its part of every shared limit first.
     limits : Limits
         The names' own bounds are not read: ``wanted`` keeps to them.
+
+    Returns
+    -------
+    Solution
+        What is wanted, to the bit, where that is within every limit. No weight is above the one wanted or on its
+        other side.
     """
     whole = np.where(limits.reach > 0.0, wanted, start)
-    own = Limits(np.minimum(whole, 0.0), np.maximum(whole, 0.0), limits.reach, limits.sizes, limits.nets)
+    own = replace(limits, lower=np.minimum(whole, 0.0), upper=np.maximum(whole, 0.0))
     if not exceeded(whole, own):
         return Solution(whole + 0.0, WITHIN, fallback=False, exceeded=())
-    worth = np.abs(whole) > _NOTHING
-    own = replace(own, lower=np.where(worth, own.lower, 0.0), upper=np.where(worth, own.upper, 0.0))
+    counts = np.abs(whole) > _NOTHING
+    own = replace(own, lower=np.where(counts, own.lower, 0.0), upper=np.where(counts, own.upper, 0.0))
     nothing = np.zeros(len(wanted))
+    size = np.where(counts, np.maximum(np.where(limits.reach > 0.0, most, 1.0), np.abs(whole)), 1.0)
     return solve(
         Programme(
             mean=np.sign(whole),
-            covariance=FactorCovariance(np.zeros((len(wanted), 0)), 1.0 / np.where(worth, np.abs(whole), 1.0)),
+            covariance=FactorCovariance(np.zeros((len(wanted), 0)), 1.0 / size),
             start=start,
             limits=own,
             cost=ChangeCost(nothing, nothing, nothing),

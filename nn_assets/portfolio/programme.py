@@ -22,6 +22,8 @@ from nn_assets.costs.model import CostModel
 from nn_assets.portfolio import conic
 from nn_assets.portfolio.constraints import Limits, SharedLimit, exceeded, no_new_risk, reachable, untradable
 from nn_assets.portfolio.covariance import FactorCovariance
+from nn_assets.portfolio.one_name import one_name
+from nn_assets.portfolio.problem import ONE_NAME, SOLVED, Answer, Net, Problem
 
 __all__ = ["NO_CHOICE", "ChangeCost", "Financing", "Programme", "Solution", "change_cost", "solve", "worth"]
 
@@ -148,7 +150,7 @@ def solve(programme: Programme) -> Solution:
     programme, limits = _sane(programme)
     safe = no_new_risk(programme.start, limits)
     reached, fixed = reachable(programme.start, limits)
-    answers = iter((conic.Answer(reached.lower, NO_CHOICE, 0),))
+    answers = iter((Answer(reached.lower, NO_CHOICE, 0),))
     if not fixed.all():
         answers = _answers(programme, reached, fixed)
     for answer in answers:
@@ -156,12 +158,12 @@ def solve(programme: Programme) -> Solution:
         if weights is not None:
             return _solution(replace(answer, weights=weights), limits, fallback=False)
     status = answer.status
-    if status in {conic.SOLVED, conic.ONE_NAME, NO_CHOICE}:
+    if status in {SOLVED, ONE_NAME, NO_CHOICE}:
         status = "the answer breaks a limit or is worth less than the book without new risk"
     return _solution(replace(answer, weights=safe + 0.0, status=status), limits, fallback=True)
 
 
-def _solution(answer: conic.Answer, limits: Limits, *, fallback: bool) -> Solution:
+def _solution(answer: Answer, limits: Limits, *, fallback: bool) -> Solution:
     return Solution(
         weights=answer.weights,
         status=answer.status,
@@ -196,12 +198,12 @@ def _sane(programme: Programme) -> tuple[Programme, Limits]:
     return sane, replace(limits, lower=lower, upper=upper, reach=reach)
 
 
-def _answers(programme: Programme, reached: Limits, fixed: BoolArray) -> Iterator[conic.Answer]:
+def _answers(programme: Programme, reached: Limits, fixed: BoolArray) -> Iterator[Answer]:
     """Solve for the names that are free, the others' weights taken as given; the solver is asked again if need be."""
     free = ~fixed
     pinned = np.where(fixed, reached.lower, 0.0)
     loadings, cost = programme.covariance.loadings, programme.cost.times(programme.change_share)
-    problem = conic.Problem(
+    problem = Problem(
         mean=programme.mean[free],
         loadings=loadings[free],
         exposure=loadings.T @ pinned,
@@ -222,18 +224,16 @@ def _answers(programme: Programme, reached: Limits, fixed: BoolArray) -> Iterato
         ),
         nets=tuple(_net_row(programme, reached, each, free, pinned) for each in reached.nets),
     )
-    for found in (conic.one_name(problem),) if len(problem.mean) == 1 else conic.many_names(problem):
+    for found in (one_name(problem),) if len(problem.mean) == 1 else conic.many_names(problem):
         weights = pinned.copy()
         weights[free] = found.weights
         yield replace(found, weights=weights)
 
 
-def _net_row(
-    programme: Programme, reached: Limits, each: SharedLimit, free: BoolArray, pinned: FloatArray
-) -> conic.Net:
+def _net_row(programme: Programme, reached: Limits, each: SharedLimit, free: BoolArray, pinned: FloatArray) -> Net:
     stays = float((each.coefficient * untradable(programme.start, reached)).sum())
     given = float((each.coefficient * pinned).sum())
-    return conic.Net(
+    return Net(
         each.coefficient[free],
         -each.limit - given,
         each.limit - given,

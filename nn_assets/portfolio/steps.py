@@ -27,10 +27,10 @@ from nn_assets.settings import PortfolioSettings
 
 __all__ = [
     "Proposal",
+    "Zone",
     "controls",
-    "edge_cap",
+    "edge_zone",
     "enough_evidence",
-    "not_worth",
     "overlap_with_rest",
     "propose",
     "round_trip",
@@ -49,17 +49,29 @@ _HALF = 0.5
 
 
 @dataclass(frozen=True, eq=False)
+class Zone:
+    """The sizes between which nothing is traded, (symbols,): worth opening up to, and worth keeping up to."""
+
+    opened: FloatArray
+    keepable: FloatArray
+
+    def nearest_to(self, kept: FloatArray) -> FloatArray:
+        """A size before, moved to the nearer end."""
+        return np.minimum(np.maximum(kept, self.opened), np.maximum(self.keepable, self.opened))
+
+
+@dataclass(frozen=True, eq=False)
 class Proposal:
     """What steps 1 to 3 make of the signals; arrays of shape (symbols,)."""
 
     direction: IntArray
     complete: BoolArray  # every input is there
-    proven: BoolArray  # its record has the outcomes and the sessions that any size needs
     start: FloatArray  # signed weight of the unscaled book before
     kept: FloatArray  # its size on the signal's own side
     gross_edge: FloatArray  # over the horizon, before costs, times confidence; 0 without a side
     cost: FloatArray  # of a round trip of the size considered, fraction
-    kelly: FloatArray  # step 3: size, at least 0
+    zone: Zone  # of Kelly: step 3
+    stays: Zone  # the same, with what is not worth selling: step 7
     cap: FloatArray  # step 4 and the name's part of 6: largest size by itself
     horizon_sessions: int
 
@@ -120,21 +132,31 @@ def propose(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMode
         return np.where(usable, kelly_weight(believed, win, loss, cost, settings.kelly_fraction), 0.0)
 
     trip = round_trip(inputs, costs)
-    opened = affordable_size(fraction_of_kelly, trip)
-    keepable = fraction_of_kelly(np.zeros(1))
+    opened = np.where(proven, affordable_size(fraction_of_kelly, trip), 0.0)
+    keepable = np.where(proven, np.nan_to_num(fraction_of_kelly(np.zeros(1))), 0.0)
     cap = np.where(complete, name_cap(inputs.adv_usd, max(inputs.equity_usd, 0.0), distance, settings), 0.0)
     return Proposal(
         direction=side,
         complete=complete,
-        proven=proven,
         start=start,
         kept=kept,
         gross_edge=np.where(usable, gross, 0.0),
         cost=trip(np.minimum(opened, cap)),
-        kelly=np.where(proven, _between(kept, opened, keepable), 0.0),
+        zone=Zone(opened, keepable),
+        stays=Zone(opened, np.where(proven & usable & _not_worth(gross, costs), np.inf, keepable)),
         cap=cap,
         horizon_sessions=inputs.horizon_sessions,
     )
+
+
+def _not_worth(gross_edge: FloatArray, costs: CostModel) -> BoolArray:
+    """Step 7: names of which no dollar above Kelly is worth selling, (symbols,).
+
+    A dollar sold is worth its edge over the horizon at most, and is weighed against spread and commission: with
+    impact, a more volatile name would be kept larger for being dearer to sell. What steps 4 to 6 take off is never
+    weighed, nor is leaving a side that the signal has left. An addition has paid its round trip in step 3.
+    """
+    return (gross_edge > 0.0) & (gross_edge <= costs.half_spread.value + costs.commission.value)
 
 
 def round_trip(inputs: DecisionInputs, costs: CostModel) -> Callable[[FloatArray], FloatArray]:
@@ -148,12 +170,7 @@ def enough_evidence(inputs: DecisionInputs, settings: PortfolioSettings) -> Bool
     return (inputs.outcomes >= settings.minimum_outcomes) & inputs.evidence
 
 
-def _between(kept: FloatArray, opened: FloatArray, keepable: FloatArray) -> FloatArray:
-    low, high = np.nan_to_num(opened), np.nan_to_num(keepable)
-    return np.minimum(np.maximum(kept, low), np.maximum(high, low))
-
-
-def edge_cap(inputs: DecisionInputs, costs: CostModel, proposal: Proposal, overlap: FloatArray) -> FloatArray:
+def edge_zone(inputs: DecisionInputs, costs: CostModel, proposal: Proposal, overlap: FloatArray) -> Zone:
     """Step 5: s x edge / volatility x (1 - max(0, rho x side)), sizes (symbols,).
 
     The edge of what is opened is the one after the round trip of this very size, that of what is kept the one
@@ -168,16 +185,16 @@ def edge_cap(inputs: DecisionInputs, costs: CostModel, proposal: Proposal, overl
 
     def bound(cost: FloatArray) -> FloatArray:
         edge = np.maximum(proposal.gross_edge - cost, 0.0) / inputs.horizon_sessions
-        return np.where(proposal.gross_edge > 0.0, edge * scale, 0.0)
+        return np.where(proposal.gross_edge > 0.0, np.nan_to_num(edge * scale), 0.0)
 
-    return _between(proposal.kept, affordable_size(bound, round_trip(inputs, costs)), bound(np.zeros(1)))
+    return Zone(affordable_size(bound, round_trip(inputs, costs)), bound(np.zeros(1)))
 
 
 def overlap_with_rest(inputs: DecisionInputs, direction: IntArray, weights: FloatArray) -> FloatArray:
     """Correlation of each name, on its side, with the rest of the book, (symbols,).
 
-    The rest is every other position of step 4, and what is held without a price, each at the same risk: how large
-    the others are must not hang on the volatility of one.
+    The rest is every other name that step 3 gives a size, and what is held without a price, each at the same risk:
+    how large the others are must not hang on the volatility of one.
     """
     side = np.where(direction != 0, direction, np.sign(inputs.stuck_weight))
     signed = inputs.trailing_returns * side
@@ -197,18 +214,6 @@ def controls(inputs: DecisionInputs, settings: PortfolioSettings) -> tuple[Contr
     if state is Control.REDUCED or Control.REDUCING in (state, breaker):
         scale *= _HALF
     return strictest(state, breaker, kill_switch_control(inputs.kill_switch)), scale
-
-
-def not_worth(costs: CostModel, proposal: Proposal) -> BoolArray:
-    """Step 7: reductions that Kelly alone asks for, and that are worth less than they cost, (symbols,).
-
-    The dollar sold is worth its edge over the horizon at most, and is weighed against spread and commission: with
-    impact, a more volatile name would be kept larger for being dearer to sell. What steps 4 to 6 take off is never
-    weighed, nor is leaving a side that the signal has left. An addition has paid its round trip in step 3.
-    """
-    price = costs.half_spread.value + costs.commission.value
-    enough = proposal.complete & proposal.proven & (proposal.direction != 0)
-    return enough & (proposal.kelly < proposal.kept) & ~(proposal.gross_edge > price)
 
 
 def unscaled_quantity(inputs: DecisionInputs, start: FloatArray, weights: FloatArray) -> FloatArray:

@@ -120,6 +120,8 @@ def _risk(decision: Decision, place: int) -> str:
 
 def _correlation(decision: Decision, place: int) -> str:
     volatility, overlap = decision.inputs.daily_volatility[place], decision.overlap[place]
+    if not np.isfinite(decision.inputs.edge_scale):
+        return "no size: the strategy's usual volatility, or its mean win and loss, are not known"
     usual = f"{decision.inputs.edge_scale:.3g} x edge / volatility {volatility:.2%}"
     return (
         f"at most {usual} x (1 - {max(overlap, 0.0):.2f}): it equals {decision.settings.kelly_fraction:g} of Kelly at "

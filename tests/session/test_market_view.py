@@ -104,3 +104,24 @@ def test_the_volatility_beside_the_median_knows_of_no_stranger_and_of_no_later_s
     few = belongs()
     few[:, 4] = False
     assert np.isnan(market_view(PANEL, SETTINGS, few).relative_volatility[:JOINED]).all()
+
+
+def test_the_usual_volatility_is_the_median_session_until_then_of_the_members_median_name() -> None:
+    view = market_view(PANEL, SETTINGS, belongs())
+    found, judged = view.usual_volatility, np.where(belongs(), view.volatility, np.nan)
+    seen: list[float] = []
+    for row in range(len(judged)):
+        known = judged[row][np.isfinite(judged[row])]
+        if len(known):
+            seen.append(float(np.median(known)))
+        np.testing.assert_equal(found[row], np.median(seen) if seen else np.nan)
+    assert len(seen) > 100
+    assert view.at(640).usual_volatility == found[640]
+
+
+def test_what_comes_later_changes_no_bit_of_the_usual_volatility() -> None:
+    whole = market_view(PANEL, SETTINGS).usual_volatility
+    wilder = changed(PANEL, lambda values: values.__setitem__(slice(600, None, 2), 3 * values[600::2]))
+    later = market_view(wilder, SETTINGS).usual_volatility
+    assert whole[:600].tobytes() == later[:600].tobytes()
+    assert whole[600:].tobytes() != later[600:].tobytes()

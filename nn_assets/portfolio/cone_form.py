@@ -1,0 +1,247 @@
+"""The programme as a cone programme, written down by hand: columns, objective, rows, cones.
+
+Impact of size^1.5 is a three-dimensional power cone, |d| <= s^(2/3) 1^(1/3).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from nn_assets.portfolio.problem import Problem
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
+__all__ = ["Columns", "Rows", "columns", "constraints", "objective"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+_IMPACT_POWER = 2.0 / 3.0
+_NEARLY = 100.0  # largest slopes of the objective that an excess which must be costs
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Variables: w, factor exposures, then only where they are needed |w|, |d|, s >= |d|^1.5, what is borrowed.
+
+    A name that keeps to one side needs no |w| of its own, and one that starts from 0 has |d| = |w|.
+    """
+
+    names: int
+    factors: int
+    sized: IntArray  # names with a column for |w|
+    changed: IntArray  # names with a column for |d|
+    priced: IntArray  # names with a column for s
+    margin: bool
+    size_of: IntArray  # (names,), the column that holds |w|, by sign
+    sign_of: FloatArray
+    change_of: IntArray  # (names,), the column that holds |d|, by sign; that of |w| where d = w
+    sizes: tuple[int, ...]  # limits on sizes that can bind
+    excesses: int  # net sums in excess, each with a column for by how much
+
+    @property
+    def first_priced(self) -> int:
+        """First column of s."""
+        return self.names + self.factors + len(self.sized) + len(self.changed)
+
+    @property
+    def total(self) -> int:
+        """Columns of all kinds."""
+        return self.first_excess + self.excesses
+
+    @property
+    def first_excess(self) -> int:
+        """First column of the net sums in excess; the one before is what is borrowed, where there is one."""
+        return self.first_priced + len(self.priced) + int(self.margin)
+
+
+def columns(problem: Problem) -> Columns:
+    """Lay the variables out, leaving out those that a problem does not need."""
+    names, factors = problem.loadings.shape
+    largest = np.maximum(-problem.lower, problem.upper)
+    binding = tuple(
+        place for place, (each, limit) in enumerate(problem.sizes) if each.any() and float(each @ largest) > limit
+    )
+    side = np.where(problem.lower >= 0.0, 1.0, np.where(problem.upper <= 0.0, -1.0, 0.0))
+    sized = np.flatnonzero(side == 0.0)
+    changed = np.flatnonzero((problem.linear > 0.0) & (problem.start != 0.0))
+    size_of = np.arange(names)
+    size_of[sized] = names + factors + np.arange(len(sized))
+    change_of = size_of.copy()
+    change_of[changed] = names + factors + len(sized) + np.arange(len(changed))
+    return Columns(
+        names=names,
+        factors=factors,
+        sized=sized,
+        changed=changed,
+        priced=np.flatnonzero(problem.temporary > 0.0),
+        margin=problem.margin_fee > 0.0 and float(problem.upper.sum()) > problem.margin_from,
+        size_of=size_of,
+        sign_of=np.where(side != 0.0, side, 1.0),
+        change_of=change_of,
+        sizes=binding,
+        excesses=sum(net.excess != 0.0 for net in problem.nets),
+    )
+
+
+class Rows:
+    """Rows of A x + s = b under way, gathered as triplets."""
+
+    def __init__(self) -> None:
+        self.row: list[IntArray] = []
+        self.column: list[IntArray] = []
+        self.value: list[FloatArray] = []
+        self.right: list[FloatArray] = []
+        self.count = 0
+        self.marks: dict[tuple[str, int], int] = {}  # rows of the shared limits
+
+    def each(self, right: FloatArray, *terms: tuple[IntArray, float]) -> None:
+        """One row for each place of ``right``: the sum of the terms' variables there, at most ``right``."""
+        for column, value in terms:
+            self._put(self.count + np.arange(len(right)), column, np.full(len(right), value))
+        self.right.append(right)
+        self.count += len(right)
+
+    def total(self, right: float, column: IntArray, value: FloatArray) -> None:
+        """One row: value x variable over all columns given, at most ``right``."""
+        self._put(np.full(len(column), self.count), column, value)
+        self.right.append(np.array([right]))
+        self.count += 1
+
+    def cones(self, right: FloatArray, first: IntArray, third: IntArray) -> None:
+        """Three rows for each place: s = (variable first, 1, variable third - right)."""
+        place = 3 * np.arange(len(right))
+        self._put(self.count + place, first, np.full(len(right), -1.0))
+        self._put(self.count + place + 2, third, np.full(len(right), -1.0))
+        self.right.append(np.stack([np.zeros(len(right)), np.ones(len(right)), -right], axis=1).ravel())
+        self.count += 3 * len(right)
+
+    def _put(self, row: IntArray, column: IntArray, value: FloatArray) -> None:
+        self.row.append(row)
+        self.column.append(column)
+        self.value.append(value)
+
+
+def objective(problem: Problem, at: Columns, unit: float, money: float) -> tuple[sparse.csc_matrix, FloatArray]:
+    """Write the quadratic and the linear part of what is minimised, weights over ``unit``, worth over ``money``."""
+    from scipy import sparse
+
+    diagonal, linear = np.zeros(at.total), np.zeros(at.total)
+    diagonal[: at.names] = problem.risk_weight * problem.specific + 2.0 * problem.permanent
+    diagonal[at.names : at.names + at.factors] = problem.risk_weight
+    # A short fee is half of fee x (|w| - w).
+    linear[: at.names] = -problem.mean - 2.0 * problem.permanent * problem.start - 0.5 * problem.short_fee
+    linear[at.size_of] += 0.5 * problem.short_fee * at.sign_of
+    own = at.change_of != at.size_of
+    linear[at.change_of] += problem.linear * np.where(own, 1.0, at.sign_of)
+    linear[at.first_priced + np.arange(len(at.priced))] = problem.temporary[at.priced] * math.sqrt(unit)
+    if at.margin:
+        linear[at.first_excess - 1] = problem.margin_fee
+    linear[at.first_excess :] = _NEARLY * _steepest(problem)
+    places = np.arange(at.total)
+    quadratic = sparse.csc_matrix((diagonal * (unit * unit / money), (places, places)), shape=(at.total, at.total))
+    return quadratic, linear * (unit / money)
+
+
+def constraints(problem: Problem, at: Columns, unit: float) -> tuple[sparse.csc_matrix, Rows, list[object]]:
+    """Write A, the rows with their right sides, and the cones: factor exposures, inequalities, impact.
+
+    Parameters
+    ----------
+    unit : float
+        Of weights: variables are weights over it.
+    """
+    import clarabel
+    from scipy import sparse
+
+    rows = Rows()
+    _factor_rows(problem, at, unit, rows)
+    _bound_rows(problem, at, unit, rows)
+    _change_rows(problem, at, unit, rows)
+    for place in at.sizes:
+        coefficient, limit = problem.sizes[place]
+        rows.marks["size", place] = rows.count
+        rows.total(limit / unit, at.size_of, coefficient * at.sign_of)
+    _net_rows(problem, at, unit, rows)
+    _margin_rows(problem, at, unit, rows)
+    inequalities = rows.count - at.factors
+    rows.cones(problem.start[at.priced] / unit, at.first_priced + np.arange(len(at.priced)), at.priced)
+    matrix = sparse.csc_matrix(
+        (np.concatenate(rows.value), (np.concatenate(rows.row), np.concatenate(rows.column))),
+        shape=(rows.count, at.total),
+    )
+    matrix.eliminate_zeros()
+    cones = [clarabel.ZeroConeT(at.factors)] if at.factors else []
+    cones += [clarabel.NonnegativeConeT(inequalities)]
+    cones += [clarabel.PowerConeT(_IMPACT_POWER)] * len(at.priced)
+    return matrix, rows, cones
+
+
+def _factor_rows(problem: Problem, at: Columns, unit: float, rows: Rows) -> None:
+    """Factor exposures are what the weights make of them."""
+    for factor in range(at.factors):
+        column = np.append(np.arange(at.names), at.names + factor)
+        value = np.append(problem.loadings[:, factor], -1.0)
+        rows.total(-float(problem.exposure[factor]) / unit, column, value)
+
+
+def _bound_rows(problem: Problem, at: Columns, unit: float, rows: Rows) -> None:
+    """Bounds of w, and |w| >= w, |w| >= -w, where a name may lie on either side."""
+    weights, largest = np.arange(at.names), np.maximum(-problem.lower, problem.upper)
+    above = np.flatnonzero((at.size_of == weights) | (problem.upper < largest))
+    below = np.flatnonzero((at.size_of == weights) | (-problem.lower < largest))
+    rows.each(problem.upper[above] / unit, (above, 1.0))
+    rows.each(-problem.lower[below] / unit, (below, -1.0))
+    none, sizes = np.zeros(len(at.sized)), at.size_of[at.sized]
+    rows.each(largest[at.sized] / unit, (sizes, 1.0))
+    rows.each(none, (at.sized, 1.0), (sizes, -1.0))
+    rows.each(none, (at.sized, -1.0), (sizes, -1.0))
+
+
+def _change_rows(problem: Problem, at: Columns, unit: float, rows: Rows) -> None:
+    """|d| >= d and |d| >= -d for the names that start from elsewhere than 0."""
+    start, changes = problem.start[at.changed] / unit, at.change_of[at.changed]
+    rows.each(start, (at.changed, 1.0), (changes, -1.0))
+    rows.each(-start, (at.changed, -1.0), (changes, -1.0))
+
+
+def _margin_rows(problem: Problem, at: Columns, unit: float, rows: Rows) -> None:
+    """What is borrowed is at least 0, and at least the net sum above the capital."""
+    if not at.margin:
+        return
+    rows.total(0.0, np.array([at.first_excess - 1]), -np.ones(1))
+    column = np.append(np.arange(at.names), at.first_excess - 1)
+    rows.marks["margin", 0] = rows.count
+    rows.total(problem.margin_from / unit, column, np.append(np.ones(at.names), -1.0))
+
+
+def _net_rows(problem: Problem, at: Columns, unit: float, rows: Rows) -> None:
+    weights, column = np.arange(at.names), at.first_excess
+    for place, net in enumerate(problem.nets):
+        for sign, bound in ((1.0, net.high), (-1.0, -net.low)):
+            signed = sign * net.coefficient
+            rows.marks["high" if sign > 0.0 else "low", place] = rows.count
+            if net.excess == sign:
+                rows.total(bound / unit, np.append(weights, column), np.append(signed, -1.0))
+                rows.total(0.0, np.array([column]), -np.ones(1))
+                column += 1
+            elif signed.any() and float(np.maximum(signed * problem.upper, signed * problem.lower).sum()) > bound:
+                rows.total(bound / unit, weights, signed)
+            else:
+                del rows.marks["high" if sign > 0.0 else "low", place]
+
+
+def _steepest(problem: Problem) -> float:
+    """The largest slope that the objective can have in one weight."""
+    largest = np.maximum(-problem.lower, problem.upper)
+    change = largest + np.abs(problem.start)
+    common = np.abs(problem.loadings).T @ largest + np.abs(problem.exposure)
+    risk = problem.risk_weight * (np.abs(problem.loadings) @ common + problem.specific * largest)
+    cost = problem.linear + 1.5 * problem.temporary * np.sqrt(change) + 2.0 * problem.permanent * change
+    return float((np.abs(problem.mean) + risk + cost + problem.short_fee).max()) + problem.margin_fee

@@ -1,0 +1,46 @@
+"""What the page of a session and of a study say of stops and of premium."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nn_assets.evaluation.record import BookTrack
+from nn_assets.evaluation.replay import Replay
+from nn_assets.operations.reporting import _premium_notices, _stop_notices, _stops_and_premium
+from tests.portfolio.test_bad_inputs import decided, given, settings
+
+
+def played(lost: float, *, hold_premium: bool) -> Any:
+    """A session that lost so much beyond its stops, and holds eight names at p 0.55 beside a base rate of 0.53."""
+    of = given(calibrated_probability=np.full(8, 0.55), base_rate=np.full(8, 0.53))
+    return SimpleNamespace(
+        decision=decided(of, settings("per_name", hold_premium=hold_premium)), loss_beyond_stops_usd=lost
+    )
+
+
+def test_a_session_says_what_was_lost_beyond_stops_and_nothing_where_nothing_was() -> None:
+    assert _stop_notices(played(0.0, hold_premium=False)) == []
+    (said,) = _stop_notices(played(1234.5, hold_premium=False))
+    assert "1,234.50 USD beyond the stops" in said
+
+
+def test_a_session_says_what_share_of_its_target_is_premium_where_it_is_held() -> None:
+    assert _premium_notices(played(0.0, hold_premium=False)) == []
+    (said,) = _premium_notices(played(0.0, hold_premium=True))
+    assert "60% of the target's gross is premium" in said  # 0.03 of 0.05
+
+
+@pytest.mark.parametrize("hold_premium", [False, True])
+def test_a_study_says_both_over_all_its_sessions(hold_premium: bool) -> None:
+    none = np.zeros(0)
+    rounds = (played(1000.0, hold_premium=hold_premium), played(500.0, hold_premium=hold_premium))
+    replay = Replay(rounds, BookTrack(none, none, none))
+    result: Any = SimpleNamespace(study=SimpleNamespace(replays={"network": replay}))
+    strategy: Any = SimpleNamespace(portfolio=settings("per_name", hold_premium=hold_premium))
+    expected = [["Lost beyond stops", "1,500 USD, 0.15% of capital"]]
+    premium = [["Premium of the positions", "60% of gross"]]
+    assert _stops_and_premium(strategy, result) == expected + (premium if hold_premium else [])
