@@ -117,7 +117,15 @@ def _rest(on: Replay, place: int) -> float:
     return inputs.regime_scale * (0.5 if on.rounds[place].standing.book.halved else 1.0)
 
 
-@pytest.mark.parametrize("control", ["drawdown halving", "session loss", "weekly loss", "drawdown"])
+@pytest.mark.parametrize(
+    "control",
+    [
+        "drawdown halving",
+        "weekly loss",
+        pytest.param("session loss", marks=pytest.mark.full),
+        pytest.param("drawdown", marks=pytest.mark.full),
+    ],
+)
 def test_a_control_of_losses_acts_under_tight_limits_and_not_at_all_switched_off(
     dear: ChangingMarket, control: str
 ) -> None:
@@ -141,6 +149,7 @@ def test_a_control_of_losses_acts_under_tight_limits_and_not_at_all_switched_off
     assert [done.state for done in off.rounds[first]] == [done.state for done in on.rounds[first]]
 
 
+@pytest.mark.full
 def test_a_drawdown_that_nobody_releases_keeps_the_book_flat_to_the_end(dear: ChangingMarket) -> None:
     limits = {"session_loss_limit_fraction": 0.99, "weekly_loss_limit_fraction": 0.99}
     limits |= {"drawdown_limit_fraction": 0.004, "replay_reset_sessions": 3}
