@@ -197,6 +197,12 @@ def test_the_summary_says_what_was_gained_when_it_acted_and_what_never_did() -> 
         assert f"- {control}: {watched}" in said
 
 
+def test_a_control_that_was_in_force_before_the_change_did_not_act_on_it() -> None:
+    results = [made("costs triple", 1), made("costs triple", 2, acted_after=0), made("costs triple", 3, acted_after=0)]
+    row = next(line for line in controls.summary(results).splitlines() if line.startswith("| REDUCE"))
+    assert row.startswith("| REDUCE | 3 of 3, in 2 before the change | 10 |")
+
+
 def test_a_control_whose_gain_is_chance_is_said_to_save_nothing() -> None:
     results = [
         made("the edge dies", seed, without_growth=-0.01 + 0.01 * (-1) ** seed, without_drawdown=0.04)
