@@ -45,8 +45,9 @@ _READING = (
     "Forty names, a neutral book by the programme, exactly calibrated forecasts of a planted edge (rank IC 0.05 with "
     "the next session's return), limits at their defaults, three years for the model, then a healthy year, then the "
     "change. Nothing is fitted again, so that a refresh that drift asks for stands for as long as drift does, and the "
-    "calibration that would follow an edge down is left out: what is measured are the controls alone. Gains are with the control less without it: of equity at the end of the year "
-    "(of both years where nothing is wrong), of the deepest drawdown (less of it is a gain), of net Sharpe."
+    "calibration that would follow an edge down is left out: what is measured are the controls alone. Gains are with "
+    "the control less without it: of equity at the end of the year (of both years where nothing is wrong), of the "
+    "deepest drawdown (less of it is a gain), of net Sharpe."
 )
 _HEAD = ("control", "acted in", "sessions until it acted, median", "equity", "drawdown", "Sharpe", "found")
 
