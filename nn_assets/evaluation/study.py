@@ -173,8 +173,6 @@ def run_study(
         regimes=regimes[:stop],
         models=np.array([model or "" for model in material.model_by_row[:stop]], dtype=np.str_),
     )
-    if terms.in_sample_until is not None:
-        record = record.counted_after(terms.in_sample_until)
     figures = _figures(strategy, sessions_per_year, record, terms, material.costs(rows[-1]), by_fold=True)
     return Study(record, replays, rows, figures, labels, material.costs)
 
@@ -293,6 +291,8 @@ def _figures(
     *,
     by_fold: bool,
 ) -> StudyFigures:
+    if terms.in_sample_until is not None:
+        record = record.counted_after(terms.in_sample_until)
     return study_figures(
         record,
         horizon_sessions=strategy.label.horizon_sessions,

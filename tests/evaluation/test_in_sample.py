@@ -21,8 +21,7 @@ TERMS = {"horizon_sessions": 5, "sessions_per_year": 252, "by_fold": False}
 
 
 def judged(until: pd.Timestamp | None) -> MonthVerdict:
-    record = RECORD if until is None else RECORD.counted_after(until)
-    last = len(record.sessions) - 1
+    record, last = RECORD, len(RECORD.sessions) - 1
     labels = {last: Labels(record.targets, record.returns, record.realised_row)}
     study = Study(
         record,
@@ -52,6 +51,13 @@ def test_what_comes_after_it_counts_alone(row: int) -> None:
     kept = RECORD.tracks["network"].net[row + 1 :]
     expected = kept.mean() / kept.std(ddof=1) * np.sqrt(252)
     assert found.figures.total["network"].sharpe_net == pytest.approx(expected, rel=1e-6)
+
+
+def test_figures_of_nothing_are_there_and_say_nothing() -> None:
+    found = study_figures(RECORD.counted_after(RECORD.sessions[-1]), **(TERMS | {"by_fold": True}))
+    assert found.alarms == ()
+    assert {figures.forecasts for figures in found.total.values()} == {0}
+    assert {figures.sharpe_net for figures in found.total.values()} == {None}
 
 
 def test_books_and_yardsticks_are_left_out_alike_and_the_rest_is_kept_to_the_bit() -> None:

@@ -471,3 +471,24 @@ def test_features_made_for_other_market_settings_are_not_read(own_home: Path, ch
         cut = history.cut_for(history.last_session)
         assert cut.cube.symbols == history.symbols
         assert np.array_equal(cut.cube.values, cut.compute_cube().values, equal_nan=True)
+
+
+def test_one_choice_over_all_folds_leaves_the_models_and_counts_only_what_comes_after_it(own_home: Path) -> None:
+    file = own_home / "strategies" / "known.yaml"
+    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    settings["learning"] |= {"prior": "chosen_over_all_folds", "knows_until": "2016-07-29"}
+    with open_history(strategy()) as history:
+        before = history.stores.ledger.read("models", "known")
+    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    done = study(strategy(), months_between(FIRST_MONTH, LAST_MONTH))
+    with open_history(strategy()) as history:
+        after = history.stores.ledger.read("models", "known")
+        said = [str(figures["reason"]) for figures in history.stores.ledger.read("studies", "known")["figures"]]
+        frames = studies.track_frames(done.study, [FIRST_MONTH, LAST_MONTH])
+    assert list(after["model_id"]) == list(before["model_id"])
+    assert done.last.verdict.reason.endswith("in-sample up to 2016-07-29, which counts for nothing")
+    assert done.last.verdict.reason in said
+    counted = done.study.figures.total["network"]
+    assert (counted.first_session, counted.last_session) == ("2016-08-01", CUT)
+    # What was earned before it is still there to be looked at.
+    assert frames[FIRST_MONTH]["net_return"].notna().all()

@@ -44,9 +44,10 @@ _BREAKERS = {"session loss": "session_loss", "weekly loss": "weekly_loss", "draw
 _READING = (
     "Forty names, a neutral book by the programme, exactly calibrated forecasts of a planted edge (rank IC 0.05 with "
     "the next session's return), limits at their defaults, three years for the model, then a healthy year, then the "
-    "change. Nothing is fitted again, and the calibration that would follow an edge down is left out: what is "
-    "measured are the controls alone. Gains are with the control less without it: of equity at the end of the year "
-    "(of both years where nothing is wrong), of the deepest drawdown (less of it is a gain), of net Sharpe."
+    "change. Nothing is fitted again, so that a refresh that drift asks for stands for as long as drift does, and the "
+    "calibration that would follow an edge down is left out: what is measured are the controls alone. Gains are with "
+    "the control less without it: of equity at the end of the year (of both years where nothing is wrong), of the "
+    "deepest drawdown (less of it is a gain), of net Sharpe."
 )
 _HEAD = ("control", "acted in", "sessions until it acted, median", "equity", "drawdown", "Sharpe", "found")
 
@@ -212,7 +213,8 @@ def _market(change: str, results: Sequence[Result]) -> str:
     lines = [f"**{change}** ({len(results)} seeds)\n", f"| {' | '.join(_HEAD)} |", f"|{' --- |' * len(_HEAD)}"]
     for control in (*CONTROLS, KEPT, ALL):
         told = [result.figures["controls"][control] for result in results]
-        after = [each["acted_after"] for each in told if each["acted_after"] is not None]
+        acted = [each["acted_after"] for each in told if each["acted_after"] is not None]
+        after = [sessions for sessions in acted if sessions > 0]
         gains = {
             "growth": [each["with_growth"] - each["without_growth"] for each in told],
             "drawdown": [each["without_drawdown"] - each["with_drawdown"] for each in told],
@@ -225,9 +227,9 @@ def _market(change: str, results: Sequence[Result]) -> str:
             for name, (mean, low, high) in ((name, interval(values)) for name, values in gains.items())
         ]
         waited = f"{np.median(after):.0f}" if after else "never"
-        lines.append(
-            f"| {control} | {len(after)} of {len(told)} | {waited} | {' | '.join(shown)} | {verdict(after, gains)} |"
-        )
+        before = f", in {len(acted) - len(after)} before the change" if len(acted) > len(after) else ""
+        seeds = f"{len(acted)} of {len(told)}{before}"
+        lines.append(f"| {control} | {seeds} | {waited} | {' | '.join(shown)} | {verdict(acted, gains)} |")
     return "\n".join(lines)
 
 

@@ -117,7 +117,15 @@ def _rest(on: Replay, place: int) -> float:
     return inputs.regime_scale * (0.5 if on.rounds[place].standing.book.halved else 1.0)
 
 
-@pytest.mark.parametrize("control", ["drawdown halving", "session loss", "weekly loss", "drawdown"])
+@pytest.mark.parametrize(
+    "control",
+    [
+        "drawdown halving",
+        "weekly loss",
+        pytest.param("session loss", marks=pytest.mark.full),
+        pytest.param("drawdown", marks=pytest.mark.full),
+    ],
+)
 def test_a_control_of_losses_acts_under_tight_limits_and_not_at_all_switched_off(
     dear: ChangingMarket, control: str
 ) -> None:
@@ -141,6 +149,7 @@ def test_a_control_of_losses_acts_under_tight_limits_and_not_at_all_switched_off
     assert [done.state for done in off.rounds[first]] == [done.state for done in on.rounds[first]]
 
 
+@pytest.mark.full
 def test_a_drawdown_that_nobody_releases_keeps_the_book_flat_to_the_end(dear: ChangingMarket) -> None:
     limits = {"session_loss_limit_fraction": 0.99, "weekly_loss_limit_fraction": 0.99}
     limits |= {"drawdown_limit_fraction": 0.004, "replay_reset_sessions": 3}
@@ -186,6 +195,12 @@ def test_the_summary_says_what_was_gained_when_it_acted_and_what_never_did() -> 
     assert "volatility doubles" not in said
     for control, watched in controls.CONTROLS.items():
         assert f"- {control}: {watched}" in said
+
+
+def test_a_control_that_was_in_force_before_the_change_did_not_act_on_it() -> None:
+    results = [made("costs triple", 1), made("costs triple", 2, acted_after=0), made("costs triple", 3, acted_after=0)]
+    row = next(line for line in controls.summary(results).splitlines() if line.startswith("| REDUCE"))
+    assert row.startswith("| REDUCE | 3 of 3, in 2 before the change | 10 |")
 
 
 def test_a_control_whose_gain_is_chance_is_said_to_save_nothing() -> None:

@@ -26,7 +26,7 @@ from nn_assets.learning.calibration import fit_calibration
 from nn_assets.learning.chain import ScaledForecasts, calibrated, scaled
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.fold_model import FoldModel
-from nn_assets.learning.folds import forecast_rows, make_fold
+from nn_assets.learning.folds import make_fold
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts, no_forecasts
 from nn_assets.learning.inference import forecast
 from nn_assets.learning.model import fit_model
@@ -198,7 +198,7 @@ def whole_path(of: Facts, moment: pd.Timestamp, last: pd.Timestamp) -> WholePath
             cube, labels, make_fold(panel.sessions, month, strategy.walk_forward, strategy.label), strategy
         )
         for month in REFITS
-        if panel.sessions[forecast_rows(panel.sessions, month).start] <= last
+        if pd.Timestamp(month) <= last
     }
     made = _forecasts(cube, labels, models, strategy)
     first = models[REFITS[0]].fold.used_from
