@@ -90,7 +90,7 @@ def test_the_record_ends_with_the_last_session_and_knows_no_later_label(
 
 
 def test_the_figures_are_those_of_the_record_in_excess_of_cash(studied: tuple[World, Study, list[str]]) -> None:
-    of, study, _ = studied
+    _, study, _ = studied
     net = study.record.tracks["network"].net[FIRST:] - 0.01 / 252
     network = study.figures.total["network"]
     assert network.sharpe_net == pytest.approx(net.mean() / net.std(ddof=1) * np.sqrt(252))

@@ -13,6 +13,7 @@ from nn_assets.portfolio.breakers import (
     KillSwitch,
     breaker_control,
     fired_breaker,
+    halved_by_drawdown,
     kill_switch_control,
     latched,
     read_kill_switch,
@@ -51,6 +52,41 @@ FIGURES = {
 def test_the_strictest_breaker_fires_just_over_its_limit(changes: dict[str, Any], kind: str | None) -> None:
     fired = fired_breaker(**{**FIGURES, **changes}, settings=SETTINGS)
     assert (fired.kind if fired else None) == kind
+
+
+LEVELS = PortfolioSettings(  # numbers that a computer holds exactly
+    session_loss_limit_fraction=0.03125, weekly_loss_limit_fraction=0.0625, drawdown_limit_fraction=0.125
+)
+
+
+@pytest.mark.parametrize(
+    ("peak", "level", "kind"),
+    [
+        ("previous_equity_usd", 0.03125, "session_loss"),
+        ("week_peak_usd", 0.0625, "weekly_loss"),
+        ("high_water_mark_usd", 0.125, "drawdown"),
+    ],
+)
+def test_a_loss_of_exactly_the_limit_fires_nothing_and_the_least_more_does(peak: str, level: float, kind: str) -> None:
+    at, over = (fired_breaker(**{**FIGURES, **changes}, settings=LEVELS) for changes in (
+        {"equity_usd": 128.0 * (1.0 - level), **dict.fromkeys(_PEAKS, 128.0 * (1.0 - level)), peak: 128.0},
+        {"equity_usd": 128.0 * (1.0 - level) - 1e-6, **dict.fromkeys(_PEAKS, 128.0 * (1.0 - level)), peak: 128.0},
+    ))  # fmt: skip
+    assert at is None
+    assert over is not None
+    assert over.kind == kind
+
+
+_PEAKS = ("previous_equity_usd", "week_peak_usd", "high_water_mark_usd")
+
+
+@pytest.mark.parametrize(
+    ("share", "was_halved", "halved"),
+    [(0.6, False, False), (0.6001, False, True), (0.4501, True, True), (0.4499, True, False), (0.5, False, False)],
+)
+def test_sizes_are_halved_beyond_60_percent_of_the_limit_until_45(share: float, was_halved: bool, halved: bool) -> None:
+    assert halved_by_drawdown(share * 0.125, LEVELS, was_halved=was_halved) is halved
+    assert halved_by_drawdown(math.nan, LEVELS, was_halved=was_halved)
 
 
 def test_a_latched_breaker_never_loosens_by_itself() -> None:
