@@ -151,3 +151,19 @@ def test_a_series_that_hardly_varies_is_no_constant_one() -> None:
     for place in range(3):
         rest = np.delete(returns, place, axis=1) @ np.delete(weights, place)
         assert found[place] == pytest.approx(np.corrcoef(returns[:, place], rest)[0, 1], rel=1e-6)
+
+
+def test_no_correlation_lies_beyond_one_whatever_the_last_bit_says() -> None:
+    draw = np.random.default_rng(6)
+    for _ in range(300):
+        series = draw.standard_normal(60) * 0.01
+        returns = np.column_stack([series, draw.uniform(0.1, 3.0) * series])
+        for weights in (np.array([0.3, 0.2]), np.array([-0.3, -0.2])):
+            found = correlation_with_rest(returns, weights)
+            assert (np.abs(found) <= 1.0).all()
+            assert np.abs(found) == pytest.approx(1.0)
+
+
+def test_a_single_return_has_no_variance_and_counts_as_fully_correlated() -> None:
+    returns = np.array([[0.01, 0.02], [np.nan, -0.01]])
+    assert correlation_with_rest(returns, np.array([0.5, -0.5]))[0] == 1.0
