@@ -42,6 +42,14 @@ def test_errors_are_those_of_statsmodels() -> None:
     assert found.t_statistic == pytest.approx(fitted.tvalues[0] * np.sqrt(kept), rel=1e-10)
 
 
+def test_twenty_sessions_are_the_fewest_that_are_tested() -> None:
+    values = np.random.default_rng(5).standard_normal(20)
+    assert robust_mean_test(values, horizon=2).p_value is not None
+    short = robust_mean_test(values[:19], horizon=2)
+    assert (short.p_value, short.sessions) == (None, 19)
+    assert short.estimate == pytest.approx(values[:19].mean())
+
+
 @pytest.mark.parametrize(("rows", "horizon"), [(250, 1), (250, 10), (500, 5), (1000, 20)])
 @pytest.mark.parametrize("level", [0.03, 0.01])
 def test_noise_of_overlapping_labels_is_rejected_as_often_as_the_level_says(

@@ -116,3 +116,9 @@ def test_persistence_is_the_correlation_a_horizon_apart() -> None:
     assert forecast_persistence(values, 1) > 0.99
     assert forecast_persistence(generator.standard_normal((4000, 3)), 5) == pytest.approx(0.0, abs=0.03)
     assert forecast_persistence(np.full((50, 2), 0.5), 5) == 0.0
+
+
+def test_a_panel_without_any_forecast_has_the_breadth_of_its_names() -> None:
+    nothing = np.full((100, 41), np.nan)
+    found = smallest_effect(nothing, nothing, across_symbols=True, linear_cost=COST, horizon=5, sessions_per_year=252)
+    assert found.breadth == 40.0

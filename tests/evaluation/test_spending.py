@@ -114,3 +114,13 @@ def test_each_of_many_trials_has_its_share() -> None:
     best = np.random.default_rng(0).random((200_000, 10)).min(axis=1)
     assert (best <= for_each_trial(0.03, 10)).mean() == pytest.approx(0.03, abs=1.2e-3)
     assert for_each_trial(0.03, 1) == pytest.approx(0.03)
+
+
+def test_looks_after_the_plan_belong_to_the_sequence_and_none_is_left_out() -> None:
+    sessions = [500, 1130, 1781, 1970, 4000]
+    levels = look_levels([0, 30, 61, 70, 167], sessions, 1, 21.0)
+    assert len(levels) == 5
+    for level, seen in zip(levels[3:], sessions[3:], strict=True):
+        boundary = mixture_boundary(seen, 0.005, 500 + 60 * 21)
+        assert level == pytest.approx(1.0 - NORMAL.cdf(boundary), rel=1e-9)
+    assert levels[2] > 2.0 * levels[3]  # the first one past the plan still has what the plan left

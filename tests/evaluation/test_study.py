@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nn_assets.arrays import Cube
-from nn_assets.costs.model import cost_model_from
+from nn_assets.costs.model import CostModel, cost_model_from
 from nn_assets.evaluation.figures import study_figures
 from nn_assets.evaluation.replay import replay
 from nn_assets.evaluation.study import Known, MonthVerdict, Study, StudyMaterial, Terms, judge_months, run_study
@@ -22,22 +22,27 @@ FIRST, MIDDLE, LAST = 80, 110, 150
 TERMS = Terms(trials=4, trial_sharpes=(0.01, 0.02))
 
 
+def costs_on(row: int, of: World) -> CostModel:
+    """The model in force: a cheaper one in the second stretch."""
+    first = cost_model_from(of.strategy.costs)
+    return first if row < MIDDLE else replace(first, half_spread=replace(first.half_spread, value=2e-4))
+
+
 def material(of: World) -> StudyMaterial:
-    """Two stretches of one history; the simple estimators forecast the opposite of the network."""
+    """Two stretches, each with the history known at its end; the simple estimators say the opposite of the network."""
     opposite = replace(of.forecasts, calibrated=1.0 - of.forecasts.calibrated, score=-of.forecasts.score)
     estimators = dict.fromkeys(ESTIMATORS, opposite) | {"network": of.forecasts}
     sessions = of.panel.sessions
     months = [f"{day.year}-{day.month:02d}" if FIRST <= row < LAST else "" for row, day in enumerate(sessions)]
-    cube = Cube(sessions, SYMBOLS, ("close",), of.panel.close[:, :, None])
 
     def known() -> Iterator[Known]:
-        for rows in (range(FIRST, MIDDLE), range(MIDDLE, LAST)):
-            yield Known(rows, of.market, cube, of.labels, {key: {} for key in ESTIMATORS})
+        for rows, seen in ((range(FIRST, MIDDLE), of.cut(MIDDLE)), (range(MIDDLE, LAST), of)):
+            cube = Cube(seen.panel.sessions, SYMBOLS, ("close",), seen.panel.close[:, :, None])
+            yield Known(rows, seen.market, cube, seen.labels, {key: {} for key in ESTIMATORS})
 
-    costs = cost_model_from(of.strategy.costs)
     none = [None] * len(sessions)
     forecasts = Forecasts(sessions, SYMBOLS, estimators, none)
-    return StudyMaterial(sessions, SYMBOLS, forecasts, months, none, known, lambda _: costs)
+    return StudyMaterial(sessions, SYMBOLS, forecasts, months, none, known, lambda row: costs_on(row, of))
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +56,10 @@ def test_each_estimator_is_replayed_over_every_session_of_both_stretches(
 ) -> None:
     of, study, heard = studied
     assert study.rows == range(FIRST, LAST)
-    costs = cost_model_from(of.strategy.costs)
     for name, sign in (("network", 1.0), ("linear", -1.0)):
         told = of.forecasts if sign > 0.0 else replace(of.forecasts, calibrated=1.0 - of.forecasts.calibrated)
-        scene = replace(of.scene(range(FIRST, LAST)), forecasts=told)
-        alone = replay(of.strategy, costs, 252, [scene])
+        scene = replace(of.scene(range(FIRST, LAST)), forecasts=told, costs=lambda row: costs_on(row, of))
+        alone = replay(of.strategy, costs_on(FIRST, of), 252, [scene])
         assert len(study.replays[name].rounds) == LAST - FIRST
         for part in ("net", "gross", "turnover"):
             found = getattr(study.record.tracks[name], part)
@@ -79,21 +83,21 @@ def test_the_record_ends_with_the_last_session_and_knows_no_later_label(
     known = of.labels.realised_row[:LAST] < LAST
     assert np.array_equal(record.targets, np.where(known[:, None], of.labels.targets[:LAST], np.nan), equal_nan=True)
     assert np.array_equal(record.forecasts["network"], of.forecasts.calibrated[:LAST], equal_nan=True)
-    assert [bool(month) for month in record.months] == [row >= FIRST for row in range(LAST)]
+    assert [bool(month) for month in record.months] == [FIRST <= row for row in range(LAST)]
     assert record.regimes is not None
     assert (record.regimes[:FIRST] == "").all()
     assert set(record.regimes[FIRST:]) <= {of.market.regimes.label(row) for row in range(FIRST, LAST)}
 
 
 def test_the_figures_are_those_of_the_record_in_excess_of_cash(studied: tuple[World, Study, list[str]]) -> None:
-    _of, study, _ = studied
+    _, study, _ = studied
     net = study.record.tracks["network"].net[FIRST:] - 0.01 / 252
     network = study.figures.total["network"]
     assert network.sharpe_net == pytest.approx(net.mean() / net.std(ddof=1) * np.sqrt(252))
     assert study.figures.trials == 4
     assert set(study.figures.folds) == {month for month in study.record.months.tolist() if month}
     # Half-spread and commission are what the smallest effect pays for.
-    assert "6.3 bps" in study.figures.smallest_effect.derivation
+    assert "3.8 bps" in study.figures.smallest_effect.derivation
 
 
 def judged(of: World, study: Study, **changed: object) -> tuple[MonthVerdict, ...]:
@@ -105,9 +109,9 @@ def test_a_months_verdict_reads_nothing_that_came_after_its_end(studied: tuple[W
     of, study, _ = studied
     found = judged(of, study)
     assert [each.month for each in found] == sorted({month for month in study.record.months.tolist() if month})
-    costs = cost_model_from(of.strategy.costs)
     for each in found:
         ends = int(np.flatnonzero(study.record.months == each.month)[-1])
+        costs = costs_on(ends, of)
         labels = of.labels.until(ends)
         cut = replace(study.record.until(ends).labelled(labels.targets, labels.returns), regimes=None)
         expected = study_figures(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
-from nn_assets.evaluation.trials import trial_configuration, trial_hash
+from nn_assets.evaluation.trials import trial_configuration, trial_hash, trial_of
 from nn_assets.settings import Strategy, parse_strategy
 
 BASE = """
@@ -53,6 +55,14 @@ def test_a_change_that_can_change_the_figures_is_a_trial(extra: str) -> None:
 )
 def test_a_change_without_effect_is_none(extra: str) -> None:
     assert trial_hash(_strategy(extra)) == trial_hash(_strategy())
+
+
+def test_a_trial_is_named_by_16_hex_digits_whatever_order_its_settings_stand_in() -> None:
+    """The ledger keeps the name: the SHA-256 of the configuration's canonical JSON, written here by hand."""
+    configuration = {"b": 1, "source": {"kind": "files", "path": "/elsewhere"}, "a": [True, None]}
+    text = '{"a":[true,null],"b":1,"source":{"kind":"files"}}'
+    expected = hashlib.sha256(text.encode()).hexdigest()[:16]
+    assert trial_of(configuration) == trial_of(dict(reversed(configuration.items()))) == expected
 
 
 @pytest.mark.parametrize("line", ["known_at_lag_minutes: 600", "adjustment_convention: ex_close"])

@@ -72,7 +72,10 @@ def test_a_signal_that_does_not_pay_is_only_a_signal() -> None:
     assert not found.allows_trading
 
 
-@pytest.mark.parametrize(("deflated", "kind"), [(0.5, "signal found"), (0.949, "signal found"), (0.951, "edge found")])
+@pytest.mark.parametrize(
+    ("deflated", "kind"),
+    [(0.5, "signal found"), (0.949, "signal found"), (0.95, "signal found"), (0.951, "edge found")],
+)
 def test_an_edge_needs_a_deflated_sharpe_above_095(deflated: float, kind: str) -> None:
     assert verdict(_figures(_test(0.05, 5.0), deflated=deflated)).kind == kind
 
@@ -265,6 +268,13 @@ def test_what_one_look_found_the_next_ones_keep() -> None:
     assert [each.kind for each in said] == ["edge found", "edge found", "signal found"]
     assert "found at the look of 2010-01" in said[1].reason
     assert [each.look for each in said] == [1, 2, 3]
+
+
+def test_what_a_look_may_spend_is_told() -> None:
+    first, second = _sequence([_test(0.05, 1.0)] * 2, [0.5] * 2)
+    assert "where the first look allows 0.03" in first.reason
+    assert first.allowed_p_value == pytest.approx(0.03)
+    assert "where look 2 allows next to nothing" in second.reason
 
 
 def test_a_second_look_may_hardly_spend_anything() -> None:

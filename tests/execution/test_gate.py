@@ -160,3 +160,12 @@ def test_a_third_order_of_a_symbol_is_a_duplicate() -> None:
 
 def replace_rate(orders_allowed: int) -> ExecutionSettings:
     return SETTINGS.model_copy(update={"maximum_orders_per_session": orders_allowed})
+
+
+def test_a_price_below_one_is_a_price() -> None:
+    penny = np.array([50.0, 0.2, 10.0])
+    batch = opened(0.0, 1000.0, 0.0, price=tuple(penny.tolist()))
+    state = replace(NEUTRAL, last_price=penny, net_limit=1.0)
+    assert pass_gate(batch, state, SETTINGS).reason_code == (None,)
+    below = opened(0.0, 1000.0, 0.0, price=(50.0, -0.2, 10.0))
+    assert pass_gate(below, state, SETTINGS).reason_code == ("missing_reference",)

@@ -10,6 +10,7 @@ import pandas as pd
 from nn_assets.execution.orders import (
     Orders,
     client_order_id,
+    denied_with_their_close,
     orders_after_actions,
     orders_frame,
     quantity_before,
@@ -61,6 +62,8 @@ def test_what_was_left_of_an_order_only_sets_the_urgency_of_the_next() -> None:
     orders = made(target, current, carried=[0.0, 40.0, 60.0, 60.0])
     assert orders.quantity.tolist() == [100.0, 100.0, 100.0, -100.0]
     assert orders.urgency == ("passive", "normal", "close", "passive")
+    halves = made(target, current, carried=[50.0, 49.0, 0.5, -50.0])
+    assert halves.urgency == ("close", "normal", "normal", "close")  # half of the order is close already
 
 
 def test_a_target_that_is_not_a_number_closes_the_position() -> None:
@@ -78,6 +81,7 @@ def test_the_id_is_the_decisions_own_and_the_same_on_every_machine() -> None:
         client_order_id("s\x1f2017-06-01", SESSION, "A"),
     }
     assert len(others | {expected}) == 6
+    assert client_order_id("s", SESSION, "A") == expected  # the first version
 
 
 def test_orders_hold_to_their_frame_and_an_empty_batch_too() -> None:
@@ -85,3 +89,17 @@ def test_orders_hold_to_their_frame_and_an_empty_batch_too() -> None:
     for orders, rows in ((made([1.0, 0.0, 5.0, 0.0], [0.0] * 4), 2), (made([0.0] * 4, [0.0] * 4), 0)):
         frame = orders_frame(orders, SYMBOLS, session=SESSION, execution="next_open", reference_at=at)
         assert len(validate(frame, ORDERS)) == rows
+
+
+def test_an_opening_is_denied_with_the_close_before_it_and_nothing_else_is() -> None:
+    orders = made([-50.0, 5.0, 7.0, 30.0], [100.0, 0.0, 0.0, -20.0])
+    assert orders.symbol.tolist() == [0, 0, 1, 2, 3, 3]
+    codes = ("collar", None, None, "price", None, "value")
+    assert denied_with_their_close(orders, codes) == ("collar", "collar", None, "price", None, "value")
+    assert denied_with_their_close(orders, (None,) * 6) == (None,) * 6
+
+
+def test_an_order_that_no_split_touches_keeps_its_odd_lot() -> None:
+    orders = made([150.0, 150.0, 0.0, 0.0], [0.0] * 4)
+    after = orders_after_actions(orders, np.array([1.0, 2.0, 1.0, 1.0]), np.zeros(4), 100.0)
+    assert after.quantity.tolist() == [150.0, 300.0]

@@ -229,3 +229,9 @@ def test_the_book_after_a_change_of_sign_has_the_new_sides_entry_and_stop() -> N
     assert book.unfilled_quantity[0] == 0.0
     low = replace(start, stop_price=np.array([51.0, np.nan, np.nan]))
     assert loss_beyond_stops(low, fills)[0] == pytest.approx(4000.0 * (51.0 - fills.price[0]))
+
+
+def test_an_old_orders_noise_is_what_it_was() -> None:
+    """Recorded when the first fills were: a session that is played again must find the fills that its ledger has."""
+    found = filled(orders(1000.0, -500.0, 0.0), settings=NOISY)
+    assert found.price.tolist() == pytest.approx([50.0290600772143, 19.9881089597], rel=1e-10)

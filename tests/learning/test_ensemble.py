@@ -57,6 +57,17 @@ def test_exactly_half_of_the_members_are_enough(monkeypatch: pytest.MonkeyPatch)
     assert len(found.members) == 1
 
 
+def test_members_are_those_that_the_strategys_seed_and_the_next_ones_train_alone() -> None:
+    found = train_ensemble(*tiny_samples(), tiny_settings(ensemble=2, seed=11))
+    assert [member.seed for member in found.members] == [11, 12]
+    for member in found.members:
+        alone = train(*tiny_samples(), tiny_settings(), member.seed)
+        assert alone.state.keys() == member.state.keys()
+        assert all(np.array_equal(member.state[name], value) for name, value in alone.state.items())
+    one, other = (member.state for member in found.members)
+    assert not any(np.array_equal(one[name], other[name]) for name in one)
+
+
 def test_windows_sent_to_a_process_are_their_values_not_every_window() -> None:
     windows = Windows(np.zeros((400, 10, 8)), lookback=20)
     rebuild, arguments = windows.__reduce__()

@@ -99,6 +99,26 @@ def test_the_losses_are_those_of_one_calibration_for_both_on_the_newest_slice(
     assert [check.candidate_loss, check.incumbent_loss] == pytest.approx(losses, abs=2e-3)
 
 
+def test_nothing_is_judged_on_rows_from_before_the_incumbents_use(pair: tuple[FoldModel, FoldModel]) -> None:
+    """They are what it was trained on, and it would win on them."""
+    cube, labels = tiny_market(last="2013-03-28")
+    old, new = pair
+    check = check_refresh(old, new, cube, labels, tolerance=0.0, horizon_sessions=3)
+    assert check.accepted
+    assert (check.candidate_loss, check.incumbent_loss) == (None, None)
+    assert check.reason == "no rows on which both could be judged"
+    rows = new.fold.calibration
+    middle = (rows.start + rows.stop) // 2
+    later = replace(old, fold=replace(old.fold, used_from=middle))
+    shorter = replace(new, fold=replace(new.fold, calibration=slice(middle, rows.stop)))
+    found, expected = (
+        check_refresh(each, incumbent, cube, labels, tolerance=0.05, horizon_sessions=3)
+        for each, incumbent in ((new, later), (shorter, old))
+    )
+    assert expected.candidate_loss is not None
+    assert found == expected
+
+
 def test_a_refit_that_ranks_the_wrong_way_is_not_taken(pair: tuple[FoldModel, FoldModel]) -> None:
     cube, labels = tiny_market(last="2013-03-28")
     old, new = pair

@@ -35,6 +35,8 @@ def holding(long: float = 101.0, short: float = -50.0) -> Book:
         entered_session=np.array(["2017-06-01", "2017-06-02"], dtype="datetime64[D]"),
         pending_stop_distance=two(6.0, 3.0),
         unfilled_quantity=two(7.0, -3.0),
+        unscaled_quantity=two(202.0, -100.0),
+        target_quantity=two(108.0, -53.0),
     )
     return replace(book, equity_usd=equity_of(book))
 
@@ -51,6 +53,8 @@ def test_a_split_converts_quantities_marks_entries_stops_and_open_rests() -> Non
     assert book.stop_price.tolist() == [17.0, 25.0]
     assert book.pending_stop_distance.tolist() == [3.0, 3.0]
     assert book.unfilled_quantity.tolist() == [14.0, -3.0]
+    assert book.unscaled_quantity.tolist() == [404.0, -100.0]
+    assert book.target_quantity.tolist() == [216.0, -53.0]
     assert (book.cash_usd, equity_of(book)) == (5_000.0, equity_of(holding()))
 
 
@@ -128,6 +132,9 @@ def test_a_dividend_of_more_than_the_price_held_is_refused_by_name() -> None:
     with pytest.raises(DecisionError, match=r"symbol B, value 20.*below the price held, 20"):
         book_after_actions(holding(), NONE, two(0.0, 20.0), 1.0)
     book_after_actions(holding(short=0.0), NONE, two(0.0, 20.0), 1.0)  # nobody holds it
+    assert book_after_actions(holding(), NONE, two(0.0, 19.5), 1.0).price[1] == 0.5  # cents are left
+    with pytest.raises(DecisionError, match="below the price held, 20"):  # of a new share, after the split
+        book_after_actions(holding(), two(2.0, 1.0), two(25.0, 0.0), 1.0)
 
 
 def test_lots_are_whole_whatever_the_last_bit_says() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from nn_assets.errors import ControlError, DecisionError
+from nn_assets.errors import ControlError, DecisionError, LedgerError
 from nn_assets.frames import FILLS, HOLDINGS, PORTFOLIO_STATES, validate
 from nn_assets.portfolio.book import Book, empty_book, reset_breaker
 from nn_assets.portfolio.fills import FillArrays, fills_frame, no_fills
@@ -171,3 +174,39 @@ def test_fills_hold_to_their_frame_and_an_empty_batch_too() -> None:
     known = pd.Timestamp("2017-06-01 20:00", tz="UTC")
     for batch, rows in ((fill(0, 10.0, 50.0), 1), (no_fills(), 0)):
         assert len(validate(fills_frame(batch, SYMBOLS, session=DAYS[0], known_at=known), FILLS)) == rows
+
+
+def test_a_book_before_its_first_session_owes_and_has_earned_nothing() -> None:
+    book = empty_book(SYMBOLS, 1e5)
+    for name in ("costs", "financing", "dividends", "cash_in_lieu"):
+        assert getattr(book, f"session_{name}_usd") == 0.0
+    assert (book.breaker, book.halved, book.drawdown_fraction) == (None, False, 0.0)
+    assert np.isnat(book.session)
+
+
+def test_what_the_ledger_keeps_of_a_book_is_canonical_and_holds_no_number_that_is_none() -> None:
+    book = replace(marked(opened(), DAYS[1], 51.0, np.nan), session_dividends_usd=2.5, halved=True)
+    text = book_remainder(book)
+    told = json.loads(text)
+    assert text == json.dumps(told, sort_keys=True, separators=(",", ":"))
+    assert (told["halved"], told["session_dividends_usd"], told["symbols"]) == (True, 2.5, ["A", "B"])
+    assert "session_cash_in_lieu_usd" not in told
+    assert "halved" not in json.loads(book_remainder(replace(book, halved=False)))
+    with pytest.raises(ValueError, match="JSON"):
+        book_remainder(replace(book, week_peak_usd=np.nan))
+
+
+def test_holdings_of_other_symbols_are_refused() -> None:
+    book = marked(opened(), DAYS[1], 51.0, np.nan)
+    row = state_row(book.state(previous_equity_usd=1e5))
+    with pytest.raises(LedgerError, match="one holdings row for each of 2 symbols"):
+        book_from_records(row, holdings_frame(book).iloc[:1], book_remainder(book))
+
+
+def test_a_record_of_version_0_1_is_a_book_whose_orders_complete_it() -> None:
+    book = marked(opened(), DAYS[1], 51.0, np.nan).awaiting(np.array([-30.0, 12.0]), np.array([1.0, 2.0]))
+    old = {
+        k: v for k, v in json.loads(book_remainder(book)).items() if k not in ("unscaled_quantity", "target_quantity")
+    }
+    back = book_from_records(state_row(book.state(previous_equity_usd=1e5)), holdings_frame(book), old)
+    assert back.unscaled_quantity.tolist() == back.target_quantity.tolist() == [70.0, 12.0]

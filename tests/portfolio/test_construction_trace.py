@@ -59,6 +59,8 @@ def test_a_limit_that_is_used_up_is_named() -> None:
     ("changes", "said"),
     [
         ({"atr": np.nan}, "no position: ATR is nan"),
+        ({"confidence": np.nan}, "no position: confidence is nan"),
+        ({"held_quantity": np.nan}, "no position: quantity held is nan"),
         ({"evidence": False}, "no position: too few outcomes are realised for a size"),
         ({"calibrated_probability": 1.5}, "no position: probability is 1.5"),
         ({"equity_usd": 0.0}, "no position: equity is 0"),
@@ -83,11 +85,25 @@ def test_what_stays_is_told_with_its_reason() -> None:
     assert "paid already" in step_reasons(kept, 0)[1]
     halted = told(one(held_quantity=33.0), control=Control.HALTED)
     assert "no order leaves, 33 stay" in step_reasons(halted, 0)[7]
+    assert step_reasons(halted, 0)[6] == "halted: the unscaled book stays as it was, 10.00%"
+    unfound = replace(told(one(adv_usd=5e9)), verdict_allows=False)
+    assert step_reasons(unfound, 0)[6] == "no position: the latest study does not say 'edge found'"
     unpriced = told(one(reference_price=np.nan, held_quantity=1500.0, unscaled_quantity=1500.0))
     reasons = step_reasons(unpriced, 0)
     assert reasons[0] == "no position: reference price is nan"
     assert reasons[6] == "15.00% cannot be traded in this session"
     assert reasons[7] == "no price, so no order: 1500 stay"
+
+
+def test_the_cost_told_is_that_of_the_change_alone() -> None:
+    """5% held of what becomes 10%: five per cent of a million at 100 dollars, priced by the formula itself."""
+    of = told(one(adv_usd=5e9, unscaled_quantity=500.0, held_quantity=500.0))
+    change = 0.05
+    share = change * 1e6 / 5e9
+    linear = COSTS.half_spread.value + COSTS.commission.value
+    impact = 0.01 * (COSTS.temporary_impact.value * share**0.5 + COSTS.permanent_impact.value * share)
+    said = step_reasons(of, 0)[6]
+    assert said == f"5.00% to 10.00% at a cost of {change * (linear + impact):.4%} of capital, 80% counted"
 
 
 def test_a_solver_without_an_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

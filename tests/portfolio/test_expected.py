@@ -92,4 +92,5 @@ def test_a_horizon_below_half_the_half_life_is_told() -> None:
     # rho_h = 2^(-h / half-life): half a half-life is 0.7071.
     assert horizon_is_short(0.71)
     assert not horizon_is_short(0.70)
+    assert not horizon_is_short(0.5**0.5)  # at exactly half of the half-life
     assert not horizon_is_short(math.nan)

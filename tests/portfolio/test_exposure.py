@@ -10,7 +10,7 @@ import pytest
 
 from nn_assets.execution.gate import GateState, pass_gate
 from nn_assets.execution.orders import Orders, targets_to_orders
-from nn_assets.portfolio.exposure import net_excess_usd
+from nn_assets.portfolio.exposure import net_allowance, net_excess_usd
 from nn_assets.portfolio.inputs import Decision, DecisionInputs
 from nn_assets.settings import ExecutionSettings, PortfolioSettings
 from tests.portfolio.facts import decided, facts, one
@@ -88,3 +88,27 @@ def test_a_held_position_with_too_few_outcomes_is_closed_however_dear_its_sale()
 
 def test_an_unknown_price_is_no_number() -> None:
     assert math.isnan(net_excess_usd(np.array([50.0, -10.0]), np.array([np.nan, 1.0]), 1e4, 0.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("quantity", "price", "net_limit", "lot", "excess"),
+    [
+        ([100.0, -20.0], [10.0, 5.0], 0.0, 1.0, 400.0),  # 900 net, 0.5% of 100,000 is neutral
+        ([-100.0, 20.0], [10.0, 5.0], 0.0, 1.0, -400.0),
+        ([100.0, -20.0], [10.0, 5.0], 0.008, 1.0, 100.0),
+        ([50.0, 0.0], [10.0, 5.0], 0.0, 1.0, 0.0),  # at exactly what is allowed
+        ([100.0, -20.0], [10.0, 5.0], 0.0, 90.0, 0.0),  # a lot of the dearest name is as much
+        ([100.0, 0.0], [10.0, 900.0], 0.0, 1.0, 500.0),  # what is not held makes no lot dear
+        ([100.0, 0.0], [10.0, np.nan], 0.0, 1.0, 500.0),  # nor is its price needed
+        ([0.0, 0.0], [10.0, 5.0], 0.0, 1.0, 0.0),
+    ],
+)
+def test_dollars_beyond_what_is_allowed(
+    quantity: list[float], price: list[float], net_limit: float, lot: float, excess: float
+) -> None:
+    found = net_excess_usd(np.array(quantity), np.array(price), 1e5, net_limit, lot)
+    assert found == pytest.approx(excess, rel=1e-9)
+
+
+def test_a_book_is_neutral_within_half_a_percent_its_limit_or_a_lot() -> None:
+    assert [net_allowance(0.0), net_allowance(0.02), net_allowance(0.0, 0.03)] == [0.005, 0.02, 0.03]

@@ -37,6 +37,7 @@ def test_a_scale_that_cannot_be_read_is_zero(scale: float) -> None:
 def test_a_scale_above_one_is_one_and_a_missing_quantity_none() -> None:
     np.testing.assert_array_equal(controlled(U, 3.0, Control.NORMAL, U), U)
     np.testing.assert_array_equal(controlled(np.array([np.nan]), 1.0, Control.NORMAL, np.array([5.0])), [0.0])
+    assert not np.signbit(controlled(np.array([-5.0]), 0.0, Control.NORMAL, np.array([-5.0])))[0]
 
 
 @pytest.mark.parametrize("drawdown", [0.5, 1.0])
@@ -112,6 +113,9 @@ def test_the_book_carried_is_lowered_by_what_fills_and_stops_left() -> None:
 def test_the_book_carried_follows_a_split() -> None:
     found = carried(np.array([400.0, 100.0]), np.array([200.0, 0.0]), np.array([400.0, 0.0]), np.array([2.0, 3.0]))
     np.testing.assert_array_equal(found, [800.0, 300.0])
+    # A quarter of the new shares was filled, and a quarter of the unscaled book goes on.
+    quarter = carried(np.array([400.0]), np.array([200.0]), np.array([100.0]), 2.0)
+    np.testing.assert_array_equal(quarter, [200.0])
 
 
 def test_changes_below_a_lot_are_left_out_but_not_where_a_limit_needs_them() -> None:

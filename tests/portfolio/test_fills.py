@@ -1,0 +1,39 @@
+"""Fills as arrays: an empty batch is empty throughout, and a day is a day however it is written."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nn_assets.portfolio.fills import FillArrays, day_of, no_fills
+
+
+def test_an_empty_batch_is_empty_in_every_part() -> None:
+    batch = no_fills()
+    assert len(batch) == 0
+    for each in fields(FillArrays):
+        if each.name != "source":
+            assert len(getattr(batch, each.name)) == 0, each.name
+
+
+@pytest.mark.parametrize(
+    "session",
+    [
+        np.datetime64("2017-06-01T16:00", "ns"),
+        np.datetime64("2017-06-01"),
+        pd.Timestamp("2017-06-01 16:00"),
+        "2017-06-01",
+    ],
+)
+def test_a_session_is_its_day(session: object) -> None:
+    assert day_of(session) == np.datetime64("2017-06-01", "D")
+    assert day_of(session).dtype == np.dtype("datetime64[D]")
+
+
+@pytest.mark.parametrize("session", [None, pd.NaT, np.datetime64("NaT")])
+def test_no_session_is_no_day(session: object) -> None:
+    assert np.isnat(day_of(session))
+    assert day_of(session).dtype == np.dtype("datetime64[D]")
