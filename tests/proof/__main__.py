@@ -6,7 +6,6 @@ It goes on where it stopped. ``PROOF_FLAGS="--table power --minutes 60 --jobs 1"
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 import time
 from collections.abc import Mapping
@@ -21,11 +20,7 @@ from tests.proof.results import keep, missing
 def run(names: list[str], *, jobs: int, minutes: float, stale: bool) -> None:
     """Measure what is missing, table by table; begin no panel after the time is up."""
     ends = time.monotonic() + 60 * minutes
-    waiting = [
-        (name, panel)
-        for name in names
-        for panel in missing(name, importlib.import_module(f"tests.proof.{name}").panels(), stale=stale)
-    ]
+    waiting = [(name, panel) for name in names for panel in missing(name, tables.panels_of(name), stale=stale)]
     print(f"{len(waiting)} panels to measure", flush=True)
     at_work: dict[Future[tuple[dict[str, Any], float]], tuple[str, Mapping[str, Any]]] = {}
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=20) as pool:
