@@ -38,12 +38,14 @@ def run(names: list[str], *, jobs: int, minutes: float, stale: bool) -> None:
 def main(arguments: list[str]) -> int:
     """Measure, then write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--table", choices=tables.NAMES, action="append", help="only this one (may be given again)")
+    parser.add_argument(
+        "--table", choices=(*tables.NAMES, "replayed"), action="append", help="only this one (may be given again)"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--minutes", type=float, default=480.0, help="begin no panel after this time")
     parser.add_argument("--stale", action="store_true", help="measure again what other code has measured")
     asked = parser.parse_args(arguments)
-    run(asked.table or list(tables.NAMES), jobs=asked.jobs, minutes=asked.minutes, stale=asked.stale)
+    run(asked.table or ["replayed", *tables.NAMES], jobs=asked.jobs, minutes=asked.minutes, stale=asked.stale)
     tables.write()
     return 0
 

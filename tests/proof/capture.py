@@ -75,19 +75,20 @@ class Market:
         return np.vstack([np.full(self.close.shape[1], np.nan), self.close[1:] / self.close[:-1] - 1.0])
 
 
-def make_market(names: int, seed: int, noise: str) -> Market:
+def make_market(names: int, seed: int, noise: str, sessions: int | None = None) -> Market:
     """Simulate, and put the forecast on top: exact mean given today's forecast and volatility."""
-    made = simulate_market(names, pd.bdate_range("2012-01-02", periods=SESSIONS), seed, RANK_IC, PERSISTENCE)
+    sessions = sessions or SESSIONS
+    made = simulate_market(names, pd.bdate_range("2012-01-02", periods=sessions), seed, RANK_IC, PERSISTENCE)
     bars = made.bars.sort_values(["session", "symbol"])
     opened, high, low, close = (
-        bars[field].to_numpy().reshape(SESSIONS, names) for field in ("open", "high", "low", "close")
+        bars[field].to_numpy().reshape(sessions, names) for field in ("open", "high", "low", "close")
     )
-    dollars = (bars["close"] * bars["volume"]).to_numpy().reshape(SESSIONS, names)
+    dollars = (bars["close"] * bars["volume"]).to_numpy().reshape(sessions, names)
     adv = pd.DataFrame(dollars).rolling(20, min_periods=1).mean().to_numpy()
     g = np.random.default_rng([seed, 45])
-    other = g.normal(size=(SESSIONS, names))
+    other = g.normal(size=(sessions, names))
     if noise == "lasting":
-        for row in range(1, SESSIONS):
+        for row in range(1, sessions):
             other[row] = PERSISTENCE * other[row - 1] + math.sqrt(1.0 - PERSISTENCE**2) * other[row]
     forecast = CORRELATION * made.truth.signal + math.sqrt(1.0 - CORRELATION**2) * other
     log_return = np.diff(np.log(close), axis=0, prepend=np.log(close[:1]))
@@ -167,7 +168,7 @@ class Stops:
 def play_reference(market: Market) -> np.ndarray:
     """Equity by session."""
     account, aim, equity = Account(np.zeros(market.close.shape[1])), None, []
-    for t in range(WARM_UP, SESSIONS):
+    for t in range(WARM_UP, min(SESSIONS, len(market.close))):
         close = market.close[t]
         if aim is not None:
             account.trade(aim, close, market.adv[t - 1], market.own_volatility[t - 1])
@@ -182,7 +183,7 @@ def play_package(market: Market, *, share: float | None = None, stops: Stops | N
     """Equity by session, and sessions without an answer from the solver; ``share`` puts q in place of the measured."""
     names = market.close.shape[1]
     account, unscaled, target, equity, fallbacks = Account(np.zeros(names)), np.zeros(names), None, [], 0
-    for t in range(WARM_UP, SESSIONS):
+    for t in range(WARM_UP, min(SESSIONS, len(market.close))):
         close, sizes = market.close[t], (market.adv[t - 1], market.own_volatility[t - 1])
         if target is not None:
             aim = target
@@ -267,7 +268,7 @@ def panels() -> list[dict[str, Any]]:
 
 def measure(panel: Mapping[str, Any]) -> dict[str, Any]:
     """What the package's book, the same with stops, and the plain optimiser's earn on one market."""
-    market = make_market(panel["names"], panel["seed"], panel["noise"])
+    market = make_market(panel["names"], panel["seed"], panel["noise"], panel.get("sessions"))
     package, fallbacks = play_package(market)
     stopped, _ = play_package(market, stops=Stops.none(panel["names"]))
     played = {"package": package, "with stops": stopped, "reference": play_reference(market)}
