@@ -22,6 +22,7 @@ from typing import Any
 
 from nn_assets.store.home import home
 from nn_assets.store.lake.files import write_record
+from tests.proof import tables
 
 FOLDER = Path(__file__).resolve().parent
 CHECKOUT = FOLDER.parent.parent
@@ -182,6 +183,7 @@ def main() -> int:
     file = home() / "benchmarks.json"
     write_record(file, {"machine": machine, "benchmarks": kept})
     print(text)
+    print(tables.text())  # as far as `make proof` has measured them
     print(f"{file} and {RESULTS.relative_to(CHECKOUT)} written")
     return 0
 

@@ -83,7 +83,7 @@ def test_the_record_ends_with_the_last_session_and_knows_no_later_label(
     known = of.labels.realised_row[:LAST] < LAST
     assert np.array_equal(record.targets, np.where(known[:, None], of.labels.targets[:LAST], np.nan), equal_nan=True)
     assert np.array_equal(record.forecasts["network"], of.forecasts.calibrated[:LAST], equal_nan=True)
-    assert [bool(month) for month in record.months] == [FIRST <= row for row in range(LAST)]
+    assert [bool(month) for month in record.months] == [row >= FIRST for row in range(LAST)]
     assert record.regimes is not None
     assert (record.regimes[:FIRST] == "").all()
     assert set(record.regimes[FIRST:]) <= {of.market.regimes.label(row) for row in range(FIRST, LAST)}

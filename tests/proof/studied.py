@@ -69,6 +69,7 @@ def settings_of(panel: Mapping[str, Any]) -> dict[str, Any]:
     ``panel`` has names, sessions, seed, rank_ic (with the next session's return), persistence (AR(1)), horizon.
     """
     told: dict[str, Any] = yaml.safe_load(_BUNDLED.read_text(encoding="utf-8"))
+    told["name"] = "panel"  # orders are named by it, and the paper broker's noise by them
     told["source"] |= {
         "seed": panel["seed"],
         "planted_rank_ic": panel["rank_ic"],

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from nn_assets.operations.fingerprint import code_of
 from tests.proof.results import ROOMS, address, kept
@@ -12,8 +14,18 @@ CHECKOUT = Path(__file__).resolve().parent.parent.parent
 PAGE = CHECKOUT / "docs" / "proof.md"
 
 # Each is a module beside this one: panels() lists what makes each panel, measure(panel) gives its figures (numbers,
-# words, lists of them), summary(results) a table in Markdown with the intervals.
-NAMES: tuple[str, ...] = ("false_edge", "controls", "faults", "causality", "planted")
+# words, lists of them), summary(results) a table in Markdown with the intervals. A table without panels of its own says
+# in READS whose results it is made from.
+NAMES: tuple[str, ...] = (
+    "false_edge",
+    "power",
+    "capture",
+    "calibration",
+    "controls",
+    "faults",
+    "causality",
+    "planted",
+)
 
 
 def write(page: Path = PAGE) -> None:
@@ -27,12 +39,20 @@ def text() -> str:
     parts = ["# What each defence and each verdict does\n\nWritten by `make proof`; nobody edits it.\n"]
     for name in NAMES:
         module = importlib.import_module(f"tests.proof.{name}")
-        panels, have = module.panels(), kept(name)
-        results = [have[key] for panel in panels if (key := address(name, panel)) in have]
+        sources = getattr(module, "READS", (name,))
+        asked = {address(source, panel): source for source in sources for panel in panels_of(source)}
+        have = {key: result for source in sources for key, result in kept(source).items() if key in asked}
+        results = [have[key] for key in asked if key in have]
         of_this_code = sum(result.code == code_of(*ROOMS) for result in results)
         hours = sum(result.seconds for result in results) / 3600
-        measured = f"{len(results)} of {len(panels)} panels measured, {of_this_code} of them by the code at hand"
-        said = f"{measured}; {hours:.1f} processor hours."
+        measured = f"{len(results)} of {len(asked)} panels measured, {of_this_code} of them by the code at hand"
+        cost = f"{hours:.1f} processor hours" if sources == (name,) else f"those of {' and '.join(sources)}"
         body = module.summary(results) if results else "Nothing measured yet."
-        parts.append(f"## {module.TITLE}\n\n{said}\n\n{body}\n")
+        parts.append(f"## {module.TITLE}\n\n{measured}; {cost}.\n\n{body}\n")
     return "\n".join(parts)
+
+
+def panels_of(name: str) -> Sequence[Mapping[str, Any]]:
+    """What makes each panel of a table; none where it is made from the results of others."""
+    module = importlib.import_module(f"tests.proof.{name}")
+    return [] if hasattr(module, "READS") else module.panels()

@@ -75,3 +75,44 @@ def test_the_figures_by_hand() -> None:
 
 def test_the_interval_of_equal_markets_is_a_point() -> None:
     assert capture.interval(np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 6.0])) == pytest.approx((0.5, 0.5))
+
+
+def test_a_stop_is_filled_at_the_worse_of_open_and_level_and_blocks_its_side() -> None:
+    def row(*values: float) -> np.ndarray:
+        return np.array([values])
+
+    market = Market(
+        open=row(100.0, 94.0, 100.0),
+        high=row(101.0, 99.0, 106.0),
+        low=row(94.0, 93.0, 99.0),
+        close=row(96.0, 95.0, 105.0),
+        adv=row(1e9, 1e9, 1e9),
+        volatility=row(0.02, 0.02, 0.02),
+        own_volatility=row(0.02, 0.02, 0.02),
+        mean=row(0.01, 0.01, -0.01),
+        forecast=row(1.0, 1.0, -1.0),
+    )
+    stops = capture.Stops.none(3)
+    stops.level = np.array([95.0, 95.0, 105.0])
+    reached, price = stops.hit(market, 0, np.array([10.0, 10.0, -10.0]))
+    assert reached.tolist() == [True, True, True]
+    assert price.tolist() == [95.0, 94.0, 105.0]  # through the level, below it at the open, above it for a short
+    assert stops.blocked.tolist() == [1, 1, -1]
+    stops.release(market, 0)
+    assert stops.blocked.tolist() == [1, 1, -1]
+    market.mean[0] = [-0.01, 0.01, 0.0]
+    stops.release(market, 0)
+    assert stops.blocked.tolist() == [0, 1, 0]
+
+
+def test_an_addition_moves_a_stop_to_the_weighted_level_and_never_away_from_the_price() -> None:
+    stops = capture.Stops.none(4)
+    nothing, price = np.zeros(4), np.full(4, 100.0)
+    stops.rest(nothing, np.array([10.0, 10.0, -10.0, 0.0]), price, np.full(4, 4.0))
+    np.testing.assert_array_equal(stops.level, [96.0, 96.0, 104.0, np.nan])
+    held, price = np.array([10.0, 10.0, -10.0, 0.0]), np.array([110.0, 90.0, 110.0, 100.0])
+    stops.rest(held, np.array([20.0, 20.0, -20.0, 5.0]), price, np.full(4, 4.0))
+    # (96 x 10 + 106 x 10) / 20; 86 would be further away; 114 would be further away; a new one
+    np.testing.assert_array_equal(stops.level, [101.0, 96.0, 104.0, 96.0])
+    stops.rest(np.array([20.0, 20.0, -20.0, 5.0]), np.array([5.0, 0.0, 5.0, 5.0]), price, np.full(4, 4.0))
+    np.testing.assert_array_equal(stops.level, [101.0, np.nan, 106.0, 96.0])

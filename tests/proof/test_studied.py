@@ -26,8 +26,7 @@ def test_it_has_the_bits_and_the_words_of_a_home(tmp_path: Path) -> None:
     mine = studied.study(JUDGED)
     home = tmp_path / "home"
     (home / "strategies").mkdir(parents=True)
-    settings = settings_of(SMALL) | {"name": "panel"}
-    (home / "strategies" / "panel.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    (home / "strategies" / "panel.yaml").write_text(yaml.safe_dump(settings_of(SMALL)), encoding="utf-8")
     with living_in(home):
         strategy = find_strategy("panel").strategy
         take_in(strategy)

@@ -1,0 +1,99 @@
+"""Calibration: what forecasts were said to be worth beside what they were, on the panels of the other two tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tests.proof.intervals import mean_of, median_interval, share
+from tests.proof.results import Result
+from tests.proof.studied import JUDGED
+
+TITLE = "Calibration"
+READS = ("false_edge", "power")
+PRIOR_OUTCOMES = 60.0
+MOST_PRIOR = 0.10  # of the information: beyond it a slope is meant to be drawn towards 0
+WITHIN = (0.8, 1.25)
+_WORSE = 1.645  # 5%, one-sided
+
+_NAMES = {"network": "small MLP", "linear": "linear"}
+
+
+def summary(results: Sequence[Result]) -> str:
+    """Slopes by how much the prior holds, and Brier scores beside the base rate's."""
+    about = (
+        f"Each month's calibration is fitted on the record before it, beside a prior worth {PRIOR_OUTCOMES:g} "
+        "effective outcomes at the base rate. The true slope is that of the true log odds on the same scores, rows and "
+        "weights, computed from the simulator's signal. One figure a panel: the newest calibration of those in which "
+        f"the prior holds at most {MOST_PRIOR:.0%} of the information, and the mean ratio of those in which it holds "
+        f"more. Targets: median within {WITHIN[0]} and {WITHIN[1]}; elsewhere between 0 and 1."
+    )
+    return "\n\n".join([about, _slopes(results), _brier(results)])
+
+
+def _kinds(results: Sequence[Result]) -> dict[tuple[int, float, float, int], list[Result]]:
+    found: dict[tuple[int, float, float, int], list[Result]] = {}
+    for each in results:
+        panel = each.panel
+        key = panel["names"], panel["rank_ic"], panel["persistence"], panel["horizon"]
+        found.setdefault(key, []).append(each)
+    return dict(sorted(found.items()))
+
+
+def ratios(result: Result, name: str) -> tuple[float | None, float | None]:
+    """Fitted over true slope where the record outweighs the prior (the newest), and where it does not (their mean)."""
+    told = result.figures[name]
+    outweighed, drawn = [], []
+    for fitted, true, outcomes in zip(told["slope"], told["true slope"], told["outcomes"], strict=True):
+        if true is None or true <= 0.0:  # nothing planted, or a model that learned the wrong way round
+            continue
+        small = MOST_PRIOR * (outcomes + PRIOR_OUTCOMES) >= PRIOR_OUTCOMES
+        (outweighed if small else drawn).append(fitted / true)
+    return (outweighed[-1] if outweighed else None), (float(np.mean(drawn)) if drawn else None)
+
+
+def _slopes(results: Sequence[Result]) -> str:
+    lines = [
+        "| names | planted | AR(1) | label | estimator | panels | fitted over true, median | panels | prior over 10% |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for (names, ic, persistence, horizon), told in _kinds(results).items():
+        for name in JUDGED if ic else ():
+            pairs = [ratios(each, name) for each in told]
+            cells = []
+            for side in (0, 1):
+                known = np.array([pair[side] for pair in pairs if pair[side] is not None])
+                cells.append(f"{len(known)} | {_median(known)}")
+            lines.append(f"| {names} | {ic:g} | {persistence:g} | {horizon} | {_NAMES[name]} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _median(values: np.ndarray) -> str:
+    if not len(values):
+        return "none"
+    middle, low, high = median_interval(values)
+    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
+
+
+def _brier(results: Sequence[Result]) -> str:
+    about = (
+        "Brier score less that of the base rate in force, in units of 1e-5, and how often a paired test with robust "
+        "errors finds it worse at 5%, which is to be about 5% where nothing is planted:"
+    )
+    lines = [
+        "| names | planted | AR(1) | label | estimator | mean | worse |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for (names, ic, persistence, horizon), told in _kinds(results).items():
+        for name in JUDGED:
+            kept = [each.figures[name] for each in told if each.figures[name]["its t"] is not None]
+            if not kept:
+                continue
+            middle, low, high = mean_of(1e5 * np.array([each["brier less the base rate's"] for each in kept]))
+            worse = share(sum(each["its t"] > _WORSE for each in kept), len(kept))
+            lines.append(
+                f"| {names} | {ic:g} | {persistence:g} | {horizon} | {_NAMES[name]} | "
+                f"{middle:+.1f} ({low:+.1f} to {high:+.1f}) | {worse} |"
+            )
+    return about + "\n\n" + "\n".join(lines)

@@ -1,0 +1,171 @@
+"""What the tables say of results made by hand, and their intervals against published and scipy's values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tests.proof import calibration, capture, false_edge, power, tables
+from tests.proof.intervals import clopper_pearson, mean_of, median_interval, share
+from tests.proof.results import Result
+
+
+def _told(**changed: Any) -> dict[str, Any]:
+    """One estimator's figures."""
+    told = {
+        "verdicts": {"sealed year": "C" * 13, "every month": "C" * 20, "once": "C"},
+        "rank IC": [None, 0.01],
+        "error": [None, 0.02],
+        "alarms": [],
+        "slope": [0.01, 0.03],
+        "outcomes": [100.0, 1000.0],
+        "true slope": [0.02, 0.04],
+        "brier less the base rate's": 1e-5,
+        "its t": 0.5,
+        "net Sharpe": None,
+        "gross Sharpe": None,
+        "turnover a year": None,
+    }
+    return told | changed
+
+
+def _result(panel: dict[str, Any], network: dict[str, Any], linear: dict[str, Any] | None = None) -> Result:
+    figures = {"planted label rank IC": 0.08, "network": network, "linear": linear or _told()}
+    return Result(panel, figures, "code", 1.0)
+
+
+def _row(text: str, *starts: str) -> str:
+    (found,) = [line for line in text.splitlines() if all(each in line for each in starts)]
+    return found
+
+
+@pytest.mark.parametrize(("found", "of"), [(0, 200), (5, 200), (16, 200), (57, 60), (60, 60)])
+def test_the_interval_of_a_share_is_scipys(found: int, of: int) -> None:
+    theirs = stats.binomtest(found, of).proportion_ci(0.95, "exact")
+    assert clopper_pearson(found, of) == pytest.approx((theirs.low, theirs.high), rel=1e-9, abs=1e-12)
+
+
+def test_the_interval_of_a_share_is_the_published_one() -> None:
+    """Newcombe (1998), Statistics in Medicine 17, table I: 81 of 263 by Clopper and Pearson's method."""
+    assert clopper_pearson(81, 263) == pytest.approx((0.2527, 0.3676), abs=5e-5)
+    assert clopper_pearson(0, 20) == pytest.approx((0.0, 0.1684), abs=5e-5)
+    assert share(5, 200) == "5 of 200, 2.5% (0.8% to 5.7%)"
+    assert share(0, 0) == "nothing measured"
+
+
+def test_the_interval_of_a_mean_is_scipys_and_that_of_a_median_holds_it() -> None:
+    values = np.random.default_rng(1).normal(2.0, 3.0, 40)
+    theirs = stats.t.interval(0.95, 39, values.mean(), stats.sem(values))
+    assert mean_of(values)[1:] == pytest.approx(theirs)
+    middle, low, high = median_interval(values)
+    order = np.sort(values)  # exact: order statistics 14 and 27 of 40 hold the median with 96%
+    assert low < middle < high
+    assert (low, high) == pytest.approx((order[13], order[26]), abs=1.0)
+
+
+def test_false_edges_are_counted_once_a_panel_and_at_any_look() -> None:
+    noise = {"names": 40, "rank_ic": 0.0}
+    verdicts = [
+        {"sealed year": "CCSS", "every month": "CSCC", "once": "C"},
+        {"sealed year": "CNNE", "every month": "LLLL", "once": "S"},
+        {"sealed year": "NNNN", "every month": "NNNN", "once": "N"},
+    ]
+    results = [_result(noise | {"seed": k}, _told(verdicts=each)) for k, each in enumerate(verdicts)]
+    text = false_edge.summary(results)
+    assert share(2, 3) in _row(text, "| noise | small MLP | **sealed year**")
+    assert _row(text, "| noise | small MLP | **sealed year**").endswith(f"| {share(1, 3)} |")
+    assert _row(text, "| noise | small MLP | every month").endswith(f"| {share(1, 3)} | {share(0, 3)} |")
+    assert _row(text, "| noise | small MLP | once").endswith(f"| {share(1, 3)} | {share(0, 3)} |")
+    # signal 2, edge 1, cannot tell 3, no edge 6 of 12 looks
+    assert _row(text, "| noise | small MLP | 12 |").endswith("| 16.7% | 8.3% | 25.0% | 50.0% | 0.0% |")
+    assert "| planted | linear | **sealed year** | 0 | nothing measured | nothing measured |" in text
+
+
+def test_a_leak_alarm_is_counted_for_whoever_raised_it() -> None:
+    planted = {"names": 40, "rank_ic": false_edge.PLANTED}
+    loud = _told(verdicts=_told()["verdicts"] | {"sealed year": "CLC"}, alarms=["linear rank IC"])
+    text = false_edge.summary([_result(planted | {"seed": k}, _told(), loud if k == 1 else None) for k in range(4)])
+    assert f"planted {share(1, 4)}" in text
+
+
+def test_power_counts_each_kind_by_itself() -> None:
+    at = {"names": 500, "sessions": 1260, "persistence": 0.95, "horizon": 10}
+    found = _told(verdicts=_told()["verdicts"] | {"once": "E"})
+    results = [_result(at | {"seed": k, "rank_ic": 0.02}, found if k else _told()) for k in range(4)]
+    results += [_result(at | {"seed": 1, "rank_ic": 0.0083}, _told())]
+    day = {"names": 500, "sessions": 1260, "persistence": 0.0, "horizon": 1, "rank_ic": 0.02, "book": True}
+    books = [
+        _told(**{"net Sharpe": net, "gross Sharpe": net + 2.0, "turnover a year": 30.0}) for net in (-1.0, -0.5, 0.2)
+    ]
+    text = power.summary(results + [_result(day | {"seed": k}, each) for k, each in enumerate(books)])
+    assert share(3, 4) in _row(text, "| 0.02 | 0.95 | 10 |", "small MLP")
+    assert share(0, 1) in _row(text, "| 0.0083 |", "small MLP")
+    assert _row(text, "| small MLP | +1.57").endswith(f"| {share(1, 3)} |")
+    low, high = stats.t.interval(0.95, 2, np.mean([-1.0, -0.5, 0.2]), stats.sem([-1.0, -0.5, 0.2]))
+    assert f"-0.43 ({low:+.2f} to {high:+.2f})" in text
+
+
+def test_panels_are_as_many_as_the_contract_asks() -> None:
+    of_power = power.panels()
+    counted = [
+        sum((each["rank_ic"], each["persistence"], each["horizon"]) == kind for each in of_power)
+        for kind in ((0.02, 0.95, 10), (0.01, 0.95, 10), (0.03, 0.95, 10), (0.02, 0.5, 2), (0.02, 0.0, 1))
+    ]
+    assert counted == [60, 20, 20, 20, 20]
+    assert len(false_edge.panels()) == 400
+    assert len(capture.panels()) == 40
+
+
+def test_a_slope_is_compared_where_the_record_outweighs_the_prior() -> None:
+    """The prior's 60 outcomes are 10% of the information beside 540."""
+    told = _told(
+        slope=[0.01, 0.02, 0.03, 0.05],
+        outcomes=[100.0, 539.0, 540.0, 900.0],
+        **{"true slope": [0.02, 0.08, 0.03, 0.04]},
+    )
+    newest, drawn = calibration.ratios(_result({}, told), "network")
+    assert newest == pytest.approx(1.25)
+    assert drawn == pytest.approx((0.5 + 0.25) / 2)
+    unlearned = _told(**{"true slope": [None, -0.01]})
+    assert calibration.ratios(_result({}, unlearned), "network") == (None, None)
+
+
+def test_brier_scores_are_called_worse_at_five_percent() -> None:
+    noise = {"names": 40, "rank_ic": 0.0, "persistence": 0.95, "horizon": 10}
+    results = [_result(noise | {"seed": k}, _told(**{"its t": t})) for k, t in enumerate((-2.0, 1.6, 1.7, None))]
+    assert _row(calibration.summary(results), "| 40 | 0 |", "small MLP").endswith(f"| {share(1, 3)} |")
+
+
+def test_capture_says_ratios_of_means_and_the_four_that_were_expected() -> None:
+    def figures(sharpe: float, drawdown: float) -> dict[str, float]:
+        return {"sharpe": sharpe, "annual_return": sharpe / 10, "drawdown": drawdown}
+
+    results = [
+        Result(
+            {"names": 40, "seed": seed, "noise": "lasting"},
+            {
+                "fallbacks": seed,
+                "package": figures(own, 1.0),
+                "with stops": figures(0.5, 0.8),
+                "reference": figures(1, 1),
+            },
+            "code",
+            1.0,
+        )
+        for seed, own in ((3, 0.8), (2, 1.0))
+    ]
+    text = capture.summary(results)
+    assert "| net Sharpe | 2 | 0.900 | 1.000 | 0.90 (0.80 to 1.00) | 0.500 | 0.50 (0.50 to 0.50) |" in text
+    assert "| 40, 3 | 0.43 | 1.00 | 0.80 |" in text
+    assert "Sessions without an answer from the solver: 5." in text
+
+
+def test_the_page_names_every_table_and_what_it_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "kept", lambda name: {})
+    text = tables.text()
+    assert text.count("Nothing measured yet.") == len(tables.NAMES)
+    for title in ("False edge", "Power", "Capture", "Calibration"):
+        assert f"## {title}" in text
