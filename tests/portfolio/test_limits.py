@@ -187,19 +187,6 @@ def test_a_constant_series_is_taken_as_fully_correlated() -> None:
     assert correlation_with_rest(returns, np.array([0.1, 0.1]))[0] == 1.0
 
 
-def test_a_name_without_a_weight_needs_no_stop() -> None:
-    found = limit_risk(np.array([0.5, 0.0]), np.array([0.04, np.nan]), 0.01)
-    assert found.tolist() == pytest.approx([0.25, 0.0])
-
-
-def test_an_excess_of_rounding_is_no_breach_and_changes_no_bit() -> None:
-    weights = np.array([0.2 * (1.0 + 5e-13), -0.1])
-    ones = np.ones(2)
-    assert limit_signed(weights, ones, 0.1 * (1.0 + 1e-15)).tobytes() == weights.tobytes()
-    assert limit_gross(weights, 0.3).tobytes() == weights.tobytes()
-    assert limit_signed(np.array([0.2 * (1.0 + 1e-9), -0.1]), ones, 0.1)[0] == pytest.approx(0.2, rel=1e-12)
-
-
 def test_a_series_that_hardly_varies_is_no_constant_one() -> None:
     draw = np.random.default_rng(2)
     returns = 0.01 * (1.0 + 1e-4 * draw.standard_normal((60, 3)))
