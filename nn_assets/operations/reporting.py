@@ -212,7 +212,7 @@ def _market_label(strategy: Strategy) -> str:
 
 
 def _answer_notices(done: Round) -> list[str]:
-    """Say that the session's programme had no answer, which limits its book exceeds, or that its horizon is short."""
+    """Say that the session's solver had no answer, which limits its book exceeds, or that its horizon is short."""
     answer, inputs = done.decision.answer, done.decision.inputs
     told = []
     if answer.no_answer is not None:

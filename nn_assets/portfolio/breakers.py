@@ -45,7 +45,7 @@ class KillSwitch(StrEnum):
 _HALVED_ABOVE, _RESTORED_BELOW = 0.60, 0.45  # of the drawdown limit
 
 NO_ANSWER = "no_answer"
-"""The programme had no answer on a session, so that nothing was opened or enlarged on it."""
+"""The solver had no answer on a session, so that nothing was opened or enlarged on it."""
 
 BREAKERS = (NO_ANSWER, "session_loss", "weekly_loss", "drawdown", "stale_data", "unfinished_run")
 """From mildest to strictest: the first is an alarm and takes nothing off a size, the next two pause, drawdown

@@ -119,7 +119,8 @@ def _decided(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMod
     most = np.minimum(zone.keepable, proposal.cap)
     found = within(np.minimum(kelly, cap), np.minimum(proposal.zone.keepable, most))
     weights[6] = tradable(found.weights)
-    found = within(np.minimum(proposal.stays.nearest_to(kept), cap), np.minimum(proposal.stays.keepable, most))
+    if ((proposal.stays.keepable > proposal.zone.keepable) & (kept > 0.0)).any():
+        found = within(np.minimum(proposal.stays.nearest_to(kept), cap), np.minimum(proposal.stays.keepable, most))
     lot = np.nan_to_num(settings.lot_size * inputs.reference_price / max(inputs.equity_usd, np.finfo(float).tiny))
     own = np.where(limits.reach > 0.0, proposal.cap, np.inf)
     stays = limits.reach == 0.0

@@ -161,8 +161,11 @@ def _not_worth(gross_edge: FloatArray, costs: CostModel) -> BoolArray:
 
 def round_trip(inputs: DecisionInputs, costs: CostModel) -> Callable[[FloatArray], FloatArray]:
     """Return what buying and selling a size costs, fraction of it, by size (fraction of capital), (symbols,)."""
-    capital = max(inputs.equity_usd, 0.0)
-    return lambda size: 2.0 * costs.cost_fraction(size * capital, inputs.adv_usd, inputs.daily_volatility)
+    whole = costs.parts(
+        np.full(len(inputs.symbols), max(inputs.equity_usd, 0.0)), inputs.adv_usd, inputs.daily_volatility
+    )
+    linear = whole.half_spread + whole.commission
+    return lambda size: 2.0 * (linear + whole.temporary * np.sqrt(size) + whole.permanent * size)
 
 
 def enough_evidence(inputs: DecisionInputs, settings: PortfolioSettings) -> BoolArray:

@@ -242,7 +242,7 @@ def _released(standing: Standing, controls: Controls) -> Standing:
 
 
 def _alarmed(decision: Decision, book: Book, state: PortfolioState) -> tuple[Book, PortfolioState]:
-    """Latch an alarm where the programme had no answer, until a person has looked at it."""
+    """Latch an alarm where the solver had no answer, until a person has looked at it."""
     if decision.answer.no_answer is None:
         return book, state
     said = f"the solver had no answer ({decision.answer.no_answer}): nothing was opened or enlarged"
