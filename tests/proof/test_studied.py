@@ -24,6 +24,9 @@ def test_it_has_the_bits_and_the_words_of_a_home(tmp_path: Path) -> None:
     studied = Studied(SMALL)
     assert len({model.model_id for model in studied.models.values()}) == 2
     mine = studied.study(JUDGED)
+    bare = studied.study(())
+    assert list(bare.record.tracks) == ["buy_and_hold"]  # books nobody asks for are not played, and change nothing else
+    assert bare.figures.total["linear"].tests == mine.figures.total["linear"].tests
     home = tmp_path / "home"
     (home / "strategies").mkdir(parents=True)
     (home / "strategies" / "panel.yaml").write_text(yaml.safe_dump(settings_of(SMALL)), encoding="utf-8")
