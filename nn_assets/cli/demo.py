@@ -289,8 +289,15 @@ def _beside(name: str, books: dict[str, dict[str, float | None]]) -> str:
     more = sum(earned[each] > earned[name] for each in others)
     less = sum(earned[each] < earned[name] for each in others)
     place = "the most" if more == 0 else "the least" if less == 0 else "the second most"
-    distances = " and ".join(f"{earned[name] - earned[each]:+.1%} against {each}" for each in others)
-    return f"{place} of the three, {distances}"
+    first, second = (100.0 * (earned[name] - earned[each]) for each in others)
+    points = (
+        f"{abs(first):.1f} points {_more(first)} than {others[0]}, {abs(second):.1f} {_more(second)} than {others[1]}"
+    )
+    return f"{place} of the three, {points}"
+
+
+def _more(points: float) -> str:
+    return "more" if points > 0.0 else "less"
 
 
 def _book(book: dict[str, float | None]) -> str:

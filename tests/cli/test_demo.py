@@ -29,8 +29,12 @@ def test_every_estimator_has_a_line_that_sets_it_against_the_others() -> None:
     assert "one rule for the three" in head.lower()
     assert "programme" in head
     assert [line.split()[0] for line in lines] == ["network", "linear", "boosting", "buy"]
-    assert "-0.4%, Sharpe -0.12: the least of the three, -2.7% against linear and -0.6% against boosting" in lines[0]
-    assert "+2.3%, Sharpe +0.49: the most of the three, +2.7% against network and +2.1% against boosting" in lines[1]
+    assert (
+        "-0.4%, Sharpe -0.12: the least of the three, 2.7 points less than linear, 0.6 less than boosting" in lines[0]
+    )
+    assert (
+        "+2.3%, Sharpe +0.49: the most of the three, 2.7 points more than network, 2.1 more than boosting" in lines[1]
+    )
     assert "+0.2%, no position: the second most of the three" in lines[2]
     assert "+1.2%, Sharpe +0.06: bought in equal parts on the first session and kept" in lines[3]
 

@@ -152,7 +152,9 @@ def _row(name: str, each: Sequence[Mapping[str, float | None]]) -> str:
 
     def told(key: str, form: str) -> str:
         values = np.array([0.0 if one[key] is None else one[key] for one in each], dtype=float)
-        reach = 2.0 * values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else np.nan
+        if len(values) == 1:
+            return f"{values[0]:{form}}"
+        reach = 2.0 * values.std(ddof=1) / len(values) ** 0.5
         return f"{values.mean():{form}} ± {reach:{form.lstrip('+')}}"
 
     cells = [
