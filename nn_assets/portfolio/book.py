@@ -241,7 +241,7 @@ class Book:
         return replace(self, high_water_mark_usd=self.equity_usd, week_peak_usd=self.equity_usd)
 
     def state(self, previous_equity_usd: float) -> PortfolioState:
-        """Return the row of this session, with its return over ``previous_equity_usd``, NaN where that is not positive."""
+        """Return the row of this session; its return is over ``previous_equity_usd``, NaN where that is not above 0."""
         values = self.position_usd.tolist()
         scale = self.equity_usd if self.equity_usd > 0.0 else math.nan
         return PortfolioState(

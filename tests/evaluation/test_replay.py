@@ -474,9 +474,7 @@ def test_a_stale_mark_at_its_stop_blocks_no_side_where_only_closes_trade() -> No
     touched = np.where(book.quantity > 0.0, 1e9, np.where(book.quantity < 0.0, 1e-9, np.nan))
     before = replace(
         before,
-        rounds=(
-            replace(before.rounds[-1], standing=replace(before.standing, book=replace(book, stop_price=touched))),
-        ),
+        rounds=(replace(before.rounds[-1], standing=replace(before.standing, book=replace(book, stop_price=touched))),),
     )
     assert (next_round(of, before, row).standing.book.blocked_side != 0).any()
     latched = fallen(before, 0.0, Breaker("stale_data", "said"))

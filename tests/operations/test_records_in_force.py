@@ -25,8 +25,8 @@ from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.decisions.records import _told, recorded_given
 from nn_assets.operations.history import open_history
 from nn_assets.operations.study import study_until
-from nn_assets.session.daily_round import Controls
 from nn_assets.portfolio.breakers import BreakerReset
+from nn_assets.session.daily_round import Controls
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 from tests.operations.homes import months_between
