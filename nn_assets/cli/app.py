@@ -238,12 +238,16 @@ def kill_switch(
 
 @control_commands.command("reset-breaker")
 def reset_breaker(
-    reason: Reason, who: Who = "operator", strategy: StrategyName = _DEFAULT, as_json: AsJson = False
+    reason: Reason,
+    kind: Annotated[list[str] | None, typer.Option(help="Which breaker; again for another.")] = None,
+    who: Who = "operator",
+    strategy: StrategyName = _DEFAULT,
+    as_json: AsJson = False,
 ) -> None:
-    """Release a latched breaker; a new high-water mark starts at the next session."""
+    """Release latched breakers by kind; that of a loss starts a new high-water mark at the next session."""
     from nn_assets.cli import controls
 
-    _answer(as_json, lambda _: controls.reset_breaker(strategy, who, reason))
+    _answer(as_json, lambda _: controls.reset_breaker(strategy, who, reason, kind or ()))
 
 
 @control_commands.command("release-alarm")

@@ -1,8 +1,9 @@
-"""What a person can set: the kill switch, and the release of a latched breaker. Kept in the ledger."""
+"""What a person can set: the kill switch, and the release of latched breakers. Kept in the ledger."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 from nn_assets.errors import ControlError
@@ -11,7 +12,7 @@ from nn_assets.operations.asof.trials import LEAK_RELEASE, standing_alarms
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.stores import Stores, open_stores
-from nn_assets.portfolio.breakers import KillSwitch
+from nn_assets.portfolio.breakers import KillSwitch, named_kinds
 
 __all__ = ["release_leak_alarm", "reset_breaker", "set_kill_switch"]
 
@@ -57,30 +58,52 @@ def set_kill_switch(strategy: str, state: str, who: str, reason: str) -> dict[st
     return {"strategy": strategy, "kill_switch": state, "text": f"{strategy}: kill switch is {state}"}
 
 
-def reset_breaker(strategy: str, who: str, reason: str) -> dict[str, Any]:
-    """Release the latched breaker at the next session, which starts a new high-water mark.
+def reset_breaker(strategy: str, who: str, reason: str, kinds: Sequence[str] = ()) -> dict[str, Any]:
+    """Release latched breakers at the next session; the reset of a loss starts a new high-water mark.
 
-    It names the latch that it is set for: one that fires later is not released by it. Waits for a round
+    It names the latches that it is set for: one that fires later is not released by it. Waits for a round
     under way.
+
+    Parameters
+    ----------
+    kinds : sequence of str
+        Those to release; may be left out where one alone is latched.
+
+    Raises
+    ------
+    ControlError
+        No reason is given, nothing is latched, a kind is not, or several are and none is named.
     """
     _demand_reason(BREAKER_RESET, reason)
     find_strategy(strategy)
     with open_stores() as stores, stores.alone(strategy):
         states = stores.ledger.latest("portfolio_states", strategy)
-        latched = None if states.empty else states["breaker"].iloc[-1]
-        if not isinstance(latched, str):
+        latched = () if states.empty else named_kinds(states["breaker"].iloc[-1])
+        if not latched:
             raise ControlError(
                 expected="a latched breaker",
                 found="none latched",
                 remedy="nothing needs a reset; one cannot be armed in advance",
                 rule=BREAKER_RESET,
             )
-        details = {"after_session": str(states["session"].iloc[-1].date()), "breaker": latched}
+        meant = tuple(dict.fromkeys(kinds)) or latched
+        if not set(meant) <= set(latched) or (not kinds and len(latched) > 1):
+            raise ControlError(
+                expected=f"some of the latched breakers by name: {', '.join(latched)}",
+                found=", ".join(kinds) or "none named",
+                remedy=" ".join(["name each that you mean:", *(f"--kind {each}" for each in latched)]),
+                rule=BREAKER_RESET,
+            )
+        details = {"after_session": str(states["session"].iloc[-1].date()), "breakers": list(meant)}
         _record(stores, strategy, BREAKER_RESET, "RESET", who, reason, details)
+    stays = [each for each in latched if each not in meant]
     return {
         "strategy": strategy,
         "breaker": "reset",
-        "text": f"{strategy}: breaker released from the next session on",
+        "released": list(meant),
+        "latched": stays,
+        "text": f"{strategy}: {', '.join(meant)} released from the next session on"
+        + (f"; {', '.join(stays)} stays latched" if stays else ""),
     }
 
 

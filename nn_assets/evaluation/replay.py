@@ -15,6 +15,7 @@ from nn_assets.evaluation.record import BookTrack
 from nn_assets.features.labels import Labels
 from nn_assets.learning.forecasts import ForecastArrays
 from nn_assets.oversight.drift import DriftReport
+from nn_assets.portfolio.breakers import BreakerReset
 from nn_assets.portfolio.late_actions import LateActions
 from nn_assets.session.daily_round import (
     Controls,
@@ -36,7 +37,7 @@ FloatArray = npt.NDArray[np.float64]
 
 Monitor = Callable[[int], DriftReport | None]
 
-REPLAY_RESET = ("replay policy", "nobody is there to reset a breaker in a replay")
+REPLAY_RESET = BreakerReset("replay policy", "nobody is there to reset a breaker in a replay")
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +133,7 @@ def replay(
             state = first_standing(strategy, symbols, sessions[scene.rows[0]])
         for row in scene.rows:
             equity = equity if rounds else state.book.equity_usd
-            latched = latched + 1 if state.book.breaker is not None else 0
+            latched = latched + 1 if state.book.breakers else 0
             facts = SessionFacts(
                 market=scene.market.at(row),
                 signals=session_signals(row, symbols, scene.forecasts, outcomes, scene.market.volatility, horizon),
@@ -144,7 +145,8 @@ def replay(
             model = costs if scene.costs is None else scene.costs(row)
             done = play_session(strategy, model, sessions_per_year, state, facts)
             net = done.state.session_return
-            results[row] = net, net + done.state.costs_usd / equity, done.turnover_usd / equity
+            worth = equity if equity > 0.0 else math.nan
+            results[row] = net, net + done.state.costs_usd / worth, done.turnover_usd / worth
             equity, state = done.state.equity_usd, done.standing
             rounds.append(done)
             if progress is not None:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from nn_assets.errors import SchemaError
 from nn_assets.oversight.distance import counts_within, distance_of_counts
-from nn_assets.oversight.joint import nth_largest_by_feature
+from nn_assets.oversight.joint import JOINT_FEATURES, nth_largest_by_feature
 from nn_assets.oversight.reference import DriftReference, MonitoredSeries, drift_reference
 from nn_assets.oversight.series import cross_section, innovations, window_cusum
 from nn_assets.settings import OversightSettings
@@ -80,6 +80,18 @@ class DriftReport:
     joint_features: tuple[str, ...]
     message: str
     model_id: str = ""
+
+    @property
+    def examined(self) -> bool:
+        """Whether enough could be tested for a verdict: every series of forecasts, and features to drift jointly.
+
+        A feature without values blinds nothing as long as three others, or all there are, have theirs.
+        """
+        forecasts = [found.statistic for found in self.statistics if found.layer == "prediction"]
+        features = [found for found in self.statistics if found.layer == "feature"]
+        known = {found.feature for found in features if isfinite(found.statistic)}
+        enough = min(JOINT_FEATURES, len({found.feature for found in features}))
+        return bool(forecasts) and all(map(isfinite, forecasts)) and len(known) >= enough
 
     @property
     def prediction_drifted(self) -> bool:

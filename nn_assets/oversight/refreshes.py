@@ -26,9 +26,9 @@ class RefreshWatch:
         In force when it was made. The request is answered when another model decides; until then it is
         pending, or was refused.
     quiet : int
-        Sessions in a row, up to the last, whose drift asked for nothing.
+        Examined sessions, up to the last, since drift last asked for anything.
     cooldown_left : int
-        Sessions still to pass before the next request.
+        Examined sessions still to pass before the next request.
     """
 
     asked: pd.Timestamp | None = None
@@ -85,15 +85,17 @@ def next_refresh_watch(previous: RefreshWatch, report: DriftReport, settings: Ov
     Parameters
     ----------
     report : DriftReport
-        Of the session; it names the model in force.
+        Of the session; it names the model in force. One that was not examined is no quiet session, and shortens
+        no cooldown.
 
     Returns
     -------
     RefreshWatch
         A new request was made where ``asked`` is the report's own session.
     """
-    quiet = 0 if report.asks_retraining else previous.quiet + 1
-    left = max(0, previous.cooldown_left - 1)
+    passed = int(report.examined)
+    quiet = 0 if report.asks_retraining else previous.quiet + passed
+    left = max(0, previous.cooldown_left - passed)
     if report.asks_retraining and left == 0:
         return RefreshWatch(report.session, report.model_id, 0, settings.refresh_cooldown_sessions)
     stands = previous.state_under(report.model_id) == "REDUCE_SIZE" and quiet < settings.cooldown_sessions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,6 +31,7 @@ State = Literal["CONTINUE", "REDUCE_SIZE", "PAUSE_STRATEGY"]
 STATES: tuple[State, ...] = ("CONTINUE", "REDUCE_SIZE", "PAUSE_STRATEGY")
 
 _PREDICTION, _FEATURES, _SLIPPAGE = 3, 2, 2
+_NOT_EXAMINED = "not examined"  # begins the reason of a session that shortened no cooldown: it is read back
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Severity:
 
     score: int
     reasons: tuple[str, ...]
+    examined: bool = True  # False: a score of 0 says nothing
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class TradingState:
     since : Timestamp
         Session that decided the first of the unbroken run of this state.
     cooldown_left : int
-        Sessions below the state's threshold still to pass before one step down; 0 in CONTINUE.
+        Examined sessions below the state's threshold still to pass before one step down; 0 in CONTINUE.
     effective_session : Timestamp
         The first session whose decision it applies to.
     """
@@ -86,7 +89,7 @@ def severity(report: DriftReport, slippage: SlippageTest | None = None) -> Sever
     Parameters
     ----------
     report : DriftReport
-        One that was not examined (too few sessions) scores nothing.
+        One that was not examined (too few sessions, or values) scores nothing, and says so.
     slippage : SlippageTest, optional
         None where there are no fills to test.
 
@@ -109,7 +112,7 @@ def severity(report: DriftReport, slippage: SlippageTest | None = None) -> Sever
     if slippage is not None and slippage.breach:
         score += _SLIPPAGE
         reasons.append(f"slippage breach (+{_SLIPPAGE}): {slippage.message}")
-    return Severity(score=score, reasons=tuple(reasons))
+    return Severity(score=score, reasons=tuple(reasons), examined=report.examined)
 
 
 def initial_trading_state(session: pd.Timestamp, effective_session: pd.Timestamp) -> TradingState:
@@ -132,8 +135,9 @@ def next_trading_state(
 ) -> TradingState:
     """Move the state: up at once, down one step at a time and only after the cooldown.
 
-    A step down needs ``cooldown_sessions`` sessions in a row whose score asks for less than the
-    present state; a single one that asks for it again starts the count anew, and so does the step.
+    A step down needs ``cooldown_sessions`` examined sessions whose score asks for less than the
+    present state; a single one that asks for it again starts the count anew, and so does the step. A
+    session that was not examined neither shortens the count nor starts it anew.
 
     Parameters
     ----------
@@ -164,7 +168,10 @@ def next_trading_state(
         )
     present, asked = STATES.index(previous.state), _asked(found.score, settings)
     reasons, level, left = found.reasons, asked, settings.cooldown_sessions
-    if asked < present:
+    if asked < present and not found.examined:
+        level, left = present, previous.cooldown_left
+        reasons = (*reasons, f"{_NOT_EXAMINED}: {previous.state} held, {left} examined sessions still to pass")
+    elif asked < present:
         left = previous.cooldown_left - 1
         level = present - 1 if left <= 0 else present
         if left <= 0:
@@ -210,12 +217,14 @@ def resumed_trading_state(records: pd.DataFrame, settings: OversightSettings) ->
     while first > 0 and states[first - 1] == present:
         first -= 1
     left = settings.cooldown_sessions if present else 0
-    for score in records["score"].iloc[first + 1 :]:
-        if present:
-            below = _asked(int(score), settings) < present
-            left = left - 1 if below else settings.cooldown_sessions
+    later = records.iloc[first + 1 :]
+    for score, told in zip(later["score"], later["reasons"], strict=True):
+        if present and _asked(int(score), settings) >= present:
+            left = settings.cooldown_sessions
+        elif present and not any(reason.startswith(_NOT_EXAMINED) for reason in _each(told)):
+            left -= 1
     last = records.iloc[-1]
-    reasons = (last["reasons"],) if isinstance(last["reasons"], str) else tuple(last["reasons"])
+    reasons = _each(last["reasons"])
     return TradingState(
         state=STATES[present],
         score=int(last["score"]),
@@ -225,3 +234,7 @@ def resumed_trading_state(records: pd.DataFrame, settings: OversightSettings) ->
         cooldown_left=left,
         effective_session=last["effective_session"],
     )
+
+
+def _each(reasons: str | Iterable[str]) -> tuple[str, ...]:
+    return (reasons,) if isinstance(reasons, str) else tuple(reasons)

@@ -1,4 +1,4 @@
-"""The book: cash, positions, stops, peaks and the latched breaker, as one frozen value.
+"""The book: cash, positions, stops, peaks and the latched breakers, as one frozen value.
 
 A session goes: :meth:`Book.opened` (financing of what was held since the last session), then
 :meth:`Book.filled` for each batch of fills, then :meth:`Book.marked` at the close. Each gives a new
@@ -8,6 +8,7 @@ book. Sums run through ``math.fsum`` so that the order of symbols changes no bit
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,13 +16,20 @@ import numpy as np
 import numpy.typing as npt
 
 from nn_assets.errors import ControlError, DecisionError
-from nn_assets.portfolio.breakers import Breaker, fired_breaker, halved_by_drawdown, latched
+from nn_assets.portfolio.breakers import (
+    LOSSES,
+    Breaker,
+    fired_breakers,
+    halved_by_drawdown,
+    latched,
+    loss_fraction,
+)
 from nn_assets.portfolio.fills import FillArrays, day_of
 from nn_assets.portfolio.stops import own_stop, stop_after_addition
 from nn_assets.portfolio.targets import carried
 from nn_assets.settings import CostSettings, PortfolioSettings
 
-__all__ = ["Book", "PortfolioState", "empty_book", "reset_breaker"]
+__all__ = ["Book", "PortfolioState", "empty_book", "reset_breakers"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -46,7 +54,7 @@ class PortfolioState:
     drawdown_fraction: float
     session_return: float
     costs_usd: float
-    breaker: str | None
+    breaker: str | None  # the kinds latched, strictest first: "stale_data, drawdown"
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,7 @@ class Book:
     session_financing_usd: float = 0.0
     session_dividends_usd: float = 0.0  # received less paid on the session's ex-dates
     session_cash_in_lieu_usd: float = 0.0  # for fractions that splits left
-    breaker: Breaker | None = None
+    breakers: tuple[Breaker, ...] = ()  # latched, strictest first
     halved: bool = False  # sizes, by drawdown, until it has fallen well below where that began
 
     @property
@@ -91,7 +99,12 @@ class Book:
     @property
     def drawdown_fraction(self) -> float:
         """Fall from the high-water mark, fraction, never below zero."""
-        return max(0.0, 1.0 - self.equity_usd / self.high_water_mark_usd)
+        return max(0.0, loss_fraction(self.equity_usd, self.high_water_mark_usd))
+
+    @property
+    def breaker_kinds(self) -> tuple[str, ...]:
+        """Kinds of the latched breakers, strictest first."""
+        return tuple(each.kind for each in self.breakers)
 
     def opened(self, costs: CostSettings, cash_rate_annual_fraction: float, sessions_per_year: int) -> Book:
         """Pay and earn financing on what was held into the session, and start its cost count.
@@ -191,13 +204,13 @@ class Book:
         prices : ndarray, shape (symbols,)
             Closes. A missing or non-positive price keeps the last mark.
         stale_share, unfinished_run
-            As in :func:`~nn_assets.portfolio.breakers.fired_breaker`.
+            As in :func:`~nn_assets.portfolio.breakers.fired_breakers`.
         """
         usable = np.isfinite(prices) & (prices > 0.0)
         valued = replace(self, price=np.where(usable, prices, self.price))
         values = valued.position_usd
         book = valued.worth(session, math.fsum([self.cash_usd, *values.tolist()]))
-        fired = fired_breaker(
+        fired = fired_breakers(
             equity_usd=book.equity_usd,
             previous_equity_usd=self.equity_usd,
             week_peak_usd=book.week_peak_usd,
@@ -207,7 +220,7 @@ class Book:
             unfinished_run=unfinished_run,
         )
         halved = halved_by_drawdown(book.drawdown_fraction, settings, was_halved=self.halved)
-        book = replace(book, breaker=latched(self.breaker, fired), halved=halved)
+        book = replace(book, breakers=latched(self.breakers, fired), halved=halved)
         return book, book.state(previous_equity_usd=self.equity_usd)
 
     def worth(self, session: object, equity_usd: float) -> Book:
@@ -223,8 +236,12 @@ class Book:
             week_peak_usd=max(self.week_peak_usd if same_week else self.equity_usd, equity_usd),
         )
 
+    def with_new_peaks(self) -> Book:
+        """High-water mark and week's peak start again from the present equity; the highest ever stays."""
+        return replace(self, high_water_mark_usd=self.equity_usd, week_peak_usd=self.equity_usd)
+
     def state(self, previous_equity_usd: float) -> PortfolioState:
-        """Return the row of this session, with its return over ``previous_equity_usd``."""
+        """Return the row of this session; its return is over ``previous_equity_usd``, NaN where that is not above 0."""
         values = self.position_usd.tolist()
         scale = self.equity_usd if self.equity_usd > 0.0 else math.nan
         return PortfolioState(
@@ -235,9 +252,9 @@ class Book:
             net_fraction=math.fsum(values) / scale,
             high_water_mark_usd=self.high_water_mark_usd,
             drawdown_fraction=self.drawdown_fraction,
-            session_return=self.equity_usd / previous_equity_usd - 1.0,
+            session_return=self.equity_usd / previous_equity_usd - 1.0 if previous_equity_usd > 0.0 else math.nan,
             costs_usd=self.session_costs_usd,
-            breaker=None if self.breaker is None else self.breaker.kind,
+            breaker=", ".join(self.breaker_kinds) or None,
         )
 
     def stopped_at_close(self, blocked_until: object) -> Book:
@@ -317,18 +334,28 @@ def empty_book(symbols: tuple[str, ...], capital_usd: float) -> Book:
     )
 
 
-def reset_breaker(book: Book, *, person: str, reason: str) -> Book:
-    """Release the latched breaker and start a new high-water mark; the highest ever is kept.
+def reset_breakers(book: Book, kinds: Sequence[str], *, person: str, reason: str) -> Book:
+    """Release latched breakers by their kinds, and no others.
+
+    The reset of a loss starts a new high-water mark and a new week's peak; the highest ever is kept. Every other
+    reset leaves all peaks, so that no loss is forgotten with it.
 
     Raises
     ------
     ControlError
-        No person or no reason is named, or no breaker is latched.
+        No person or no reason is named, or a kind is not latched.
     """
-    if not person.strip() or not reason.strip() or book.breaker is None:
+    missing = [kind for kind in kinds if kind not in book.breaker_kinds]
+    if not person.strip() or not reason.strip() or not kinds or missing:
         raise ControlError(
-            expected="a latched breaker, and the name and the reason of who resets it",
-            found=f"breaker {book.breaker}, person {person!r}, reason {reason!r}",
-            remedy="state both; a book without a latched breaker needs no reset",
+            expected="latched breakers by their kinds, and the name and the reason of who resets them",
+            found=f"latched {_listed(book.breaker_kinds)}, named {_listed(kinds)}, person {person!r}, "
+            f"reason {reason!r}",
+            remedy="name what is latched, and state person and reason; what is not latched needs no reset",
         )
-    return replace(book, breaker=None, high_water_mark_usd=book.equity_usd, week_peak_usd=book.equity_usd)
+    kept = replace(book, breakers=tuple(each for each in book.breakers if each.kind not in kinds))
+    return kept.with_new_peaks() if LOSSES & set(kinds) else kept
+
+
+def _listed(kinds: Iterable[str]) -> str:
+    return ", ".join(kinds) or "none"

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from typing import Any, Self
 
 from nn_assets.settings import PortfolioSettings
 
 __all__ = [
     "BREAKERS",
+    "LOSSES",
     "NO_ANSWER",
     "Breaker",
+    "BreakerReset",
     "Control",
     "KillSwitch",
     "breaker_control",
-    "fired_breaker",
+    "fired_breakers",
     "halved_by_drawdown",
     "kill_switch_control",
     "latched",
+    "loss_fraction",
+    "named_kinds",
     "read_kill_switch",
     "strictest",
     "trading_state_control",
@@ -42,7 +48,8 @@ class KillSwitch(StrEnum):
     HALTED = "HALTED"
 
 
-_HALVED_ABOVE, _RESTORED_BELOW = 0.60, 0.45  # of the drawdown limit
+_HALVED_FROM, _RESTORED_BELOW = 0.60, 0.45  # of the drawdown limit
+_TOLERANCE = 1e-9  # of a level: a loss of 8.00% is at 8%, whatever the last bit of its quotient says
 
 NO_ANSWER = "no_answer"
 """The solver had no answer on a session, so that nothing was opened or enlarged on it."""
@@ -51,6 +58,9 @@ BREAKERS = (NO_ANSWER, "session_loss", "weekly_loss", "drawdown", "stale_data", 
 """From mildest to strictest: the first is an alarm and takes nothing off a size, the next two pause, drawdown
 flattens, the last two halt, because prices or positions are not known."""
 
+LOSSES = frozenset({"session_loss", "weekly_loss", "drawdown"})
+"""Those that are measured from a peak: their reset, and no other, starts new peaks."""
+
 
 @dataclass(frozen=True)
 class Breaker:
@@ -58,6 +68,34 @@ class Breaker:
 
     kind: str
     reason: str
+
+
+@dataclass(frozen=True)
+class BreakerReset:
+    """Who releases which of the breakers latched as a session begins, and why."""
+
+    person: str
+    reason: str
+    kinds: tuple[str, ...] = ()  # empty: whatever is latched, as version 0.1 recorded it
+
+    def among(self, latched: Sequence[str]) -> tuple[str, ...]:
+        """Which of the kinds latched it releases."""
+        return tuple(kind for kind in latched if kind in self.kinds or not self.kinds)
+
+    def to_record(self) -> list[Any]:
+        """As a decision keeps it: person, reason, and the kinds where they are named."""
+        return [self.person, self.reason, *([list(self.kinds)] if self.kinds else [])]
+
+    @classmethod
+    def from_record(cls, told: Sequence[Any]) -> Self:
+        """Read what a decision kept."""
+        person, reason, *kinds = told
+        return cls(str(person), str(reason), tuple(kinds[0]) if kinds else ())
+
+
+def named_kinds(told: object) -> tuple[str, ...]:
+    """The kinds that a state's column names, "stale_data, drawdown"; none where it is empty or missing."""
+    return tuple(told.split(", ")) if isinstance(told, str) and told else ()
 
 
 def strictest(*controls: Control) -> Control:
@@ -88,20 +126,27 @@ def trading_state_control(state: str, settings: PortfolioSettings) -> Control:
     return known.get(state, Control.HALTED)
 
 
-def breaker_control(kind: str | None, settings: PortfolioSettings) -> Control:
-    """Return what a latched breaker allows; ``None`` is no breaker, an unknown one allows nothing."""
+def breaker_control(kinds: Iterable[str], settings: PortfolioSettings) -> Control:
+    """Return what the latched breakers allow: the strictest of them acts, an unknown one allows nothing."""
     paused = Control.FLAT if settings.when_paused == "flat" else Control.REDUCING
     known = {
-        None: Control.NORMAL,
         NO_ANSWER: Control.NORMAL,
         "session_loss": paused,
         "weekly_loss": paused,
         "drawdown": Control.FLAT,
     }
-    return known.get(kind, Control.HALTED)
+    return strictest(*(known.get(kind, Control.HALTED) for kind in kinds))
 
 
-def fired_breaker(
+def loss_fraction(equity_usd: float, peak_usd: float) -> float:
+    """Return the fall from a peak, fraction, negative for a rise; 1 from a peak that left nothing to lose.
+
+    NaN stays NaN.
+    """
+    return 1.0 if peak_usd <= 0.0 else 1.0 - equity_usd / peak_usd
+
+
+def fired_breakers(
     *,
     equity_usd: float,
     previous_equity_usd: float,
@@ -110,60 +155,67 @@ def fired_breaker(
     settings: PortfolioSettings,
     stale_share: float = 0.0,
     unfinished_run: str | None = None,
-) -> Breaker | None:
-    """Return the strictest breaker that the figures of a session fire, or ``None``.
+) -> tuple[Breaker, ...]:
+    """Return every breaker that the figures of a session fire, strictest first.
 
     Every loss is measured from a peak: the session's from the equity it began with, the week's from
-    the highest close since the last of the week before, the drawdown from the high-water mark. An
-    equity that is not a number fires ``unfinished_run``: the state cannot be trusted.
+    the highest close since the last of the week before, the drawdown from the high-water mark. It fires at its
+    limit or beyond, equality to 1e-9 of the limit. A loss that is no number fires, and so does every loss from a
+    peak of zero or less: nothing is left to measure it by.
 
     Parameters
     ----------
     equity_usd, previous_equity_usd, week_peak_usd, high_water_mark_usd : float
-        Dollars; the peaks are positive.
+        Dollars.
     stale_share : float
         Share of the symbols without a close of this session, or whose bar repeats the one before; 0 to 1.
     unfinished_run : str, optional
         Why the positions are not known to be those on record; None where they are.
     """
-    session = 1.0 - equity_usd / previous_equity_usd
-    week = 1.0 - equity_usd / week_peak_usd
-    drawdown = 1.0 - equity_usd / high_water_mark_usd
+    fired = []
     if unfinished_run is not None:
-        return Breaker("unfinished_run", unfinished_run)
-    if not all(map(_is_number, (session, week, drawdown))):
-        return Breaker("unfinished_run", "equity, or a peak that it is measured from, is not a number")
+        fired.append(Breaker("unfinished_run", unfinished_run))
     if not stale_share <= settings.stale_symbols_limit_fraction:
-        return Breaker(
-            "stale_data",
-            f"{stale_share:.0%} of the symbols have no close of this session or repeat the bar before, "
-            f"over the limit of {settings.stale_symbols_limit_fraction:.0%}",
+        fired.append(
+            Breaker(
+                "stale_data",
+                f"{stale_share:.0%} of the symbols have no close of this session or repeat the bar before, "
+                f"over the limit of {settings.stale_symbols_limit_fraction:.0%}",
+            )
         )
+    session = loss_fraction(equity_usd, previous_equity_usd)
+    week = loss_fraction(equity_usd, week_peak_usd)
+    drawdown = loss_fraction(equity_usd, high_water_mark_usd)
+    if previous_equity_usd <= 0.0:
+        drawdown = max(drawdown, 1.0)
     for kind, loss, limit in (
         ("drawdown", drawdown, settings.drawdown_limit_fraction),
         ("weekly_loss", week, settings.weekly_loss_limit_fraction),
         ("session_loss", session, settings.session_loss_limit_fraction),
     ):
-        if loss > limit:
-            return Breaker(kind, f"{kind} of {loss:.2%} is over the limit of {limit:.2%}")
-    return None
+        if _reached(loss, limit):
+            fired.append(Breaker(kind, f"{kind} of {loss:.2%} is at or over the limit of {limit:.2%}"))
+    return tuple(fired)
 
 
 def halved_by_drawdown(drawdown_fraction: float, settings: PortfolioSettings, *, was_halved: bool) -> bool:
-    """Whether sizes are halved: above 60% of the drawdown limit, until the drawdown is below 45% of it.
+    """Whether sizes are halved: from 60% of the drawdown limit on, until the drawdown is below 45% of it.
 
-    A drawdown that is no number halves.
+    Equality is to 1e-9 of the level, as for the breakers. A drawdown that is no number halves.
     """
-    share = drawdown_fraction / settings.drawdown_limit_fraction
-    return not share < _RESTORED_BELOW if was_halved else not share <= _HALVED_ABOVE
+    level = _RESTORED_BELOW if was_halved else _HALVED_FROM
+    return _reached(drawdown_fraction, level * settings.drawdown_limit_fraction)
 
 
-def latched(current: Breaker | None, fired: Breaker | None) -> Breaker | None:
-    """Return the breaker in force: the stricter of the two; a latched one never loosens by itself."""
-    if current is None or fired is None:
-        return current or fired
-    return fired if BREAKERS.index(fired.kind) > BREAKERS.index(current.kind) else current
+def latched(current: Iterable[Breaker], fired: Iterable[Breaker]) -> tuple[Breaker, ...]:
+    """Return the breakers in force, strictest first: each kind as it latched first; none loosens by itself."""
+    kept = {each.kind: each for each in (*fired, *current)}
+    return tuple(sorted(kept.values(), key=lambda each: -_strictness(each.kind)))
 
 
-def _is_number(value: float) -> bool:
-    return value == value and abs(value) != float("inf")
+def _strictness(kind: str) -> int:
+    return BREAKERS.index(kind) if kind in BREAKERS else len(BREAKERS)
+
+
+def _reached(value: float, level: float) -> bool:
+    return not value < level * (1.0 - _TOLERANCE)

@@ -70,6 +70,7 @@ def construction_inputs(inputs: DecisionInputs, settings: PortfolioSettings) -> 
         relative=facts.relative,
         short_fee=facts.short_fee,
         margin_fee=facts.margin_fee,
+        reach_usd=facts.reach_usd,
     )
 
 

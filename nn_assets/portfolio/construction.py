@@ -230,12 +230,13 @@ def programme_of(
     """Write a session's programme down; and the distance, fraction of price, that risk is measured by."""
     count, equity = len(inputs.symbols), inputs.equity_usd
     complete, priced = inputs.complete, inputs.priced
-    mean = np.clip(inputs.confidence, 0.0, 1.0) * expected_own_return(
+    mean = expected_own_return(
         np.where(complete, inputs.calibrated_probability, np.nan),
         inputs.base_rate,
         inputs.volatility,
         inputs.horizon_sessions,
         inputs.outcome_slope,
+        confidence=inputs.confidence,
         relative=inputs.relative,
     )
     start = _start(inputs)

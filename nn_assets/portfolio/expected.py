@@ -63,11 +63,13 @@ def expected_own_return(
     horizon_sessions: int,
     slope: float,
     *,
+    confidence: FloatArray | float = 1.0,
     relative: bool = False,
 ) -> FloatArray:
-    """Return mu = beta (p - p0) sigma sqrt h: the mean return from fill to fill + h that p speaks of, fraction.
+    """Return mu = c beta (p - p0) sigma sqrt h: the mean return from fill to fill + h that p speaks of, fraction.
 
-    A probability p of being above the threshold moves a density by (p - p0) / f(0), to first order.
+    A probability p of being above the threshold moves a density by (p - p0) / f(0), to first order; confidence c
+    multiplies it.
 
     Parameters
     ----------
@@ -80,10 +82,13 @@ def expected_own_return(
         Forecast per session of the return that the label is made of, fraction. NaN gives NaN.
     slope : float
         beta, from :func:`outcome_slope`.
+    confidence : ndarray, shape (symbols,), or float
+        0 to 1, clipped to it. NaN gives NaN.
     relative : bool
-        Whether the label is relative to the cross-section: the names' mean is then taken off.
+        Whether the label is relative to the cross-section: the names' mean is then taken off, last of all, so that
+        the returns expected of them sum to 0.
     """
-    mean = slope * (probability - base_rate) * volatility * math.sqrt(horizon_sessions)
+    mean = np.clip(confidence, 0.0, 1.0) * slope * (probability - base_rate) * volatility * math.sqrt(horizon_sessions)
     known = np.isfinite(mean)
     return mean - mean[known].mean() if relative and known.any() else mean
 

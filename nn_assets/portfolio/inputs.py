@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +39,7 @@ class ProgrammeFacts:
     relative: bool  # label less the cross-section's median
     short_fee: float  # over the horizon, fraction of the short's value
     margin_fee: float  # over the horizon, fraction of what is borrowed
+    reach_usd: FloatArray | float = math.inf  # most of each name that one session can trade, dollars
     members: BoolArray | None = None  # of the universe: nobody else's returns count; None: everyone
 
 
@@ -72,7 +74,7 @@ class DecisionInputs:
     edge_scale: float  # s of step 5, see portfolio/kelly.py; read by ``per_name`` alone
     verdict_allows: bool  # the latest study says "edge found", or the settings trade without
     trading_state: str = "CONTINUE"
-    breaker: str | None = None
+    breakers: tuple[str, ...] = ()  # kinds of those latched
     kill_switch: str = "ACTIVE"
     regime_scale: float = 1.0
     last_mark: FloatArray | None = None  # last price known of what is held; the reference where left out

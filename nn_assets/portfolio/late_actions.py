@@ -50,7 +50,7 @@ class LateActions:
     held: FloatArray  # quantity on record after each session, (sessions, symbols)
     equity_usd: FloatArray  # on record after each session, (sessions,)
     booked_usd: FloatArray  # dividends and cash for fractions on record of each session, (sessions,)
-    reset: BoolArray  # whether a person released a breaker as the session began, (sessions,)
+    reset: BoolArray  # whether the reset of a loss started new peaks as the session began, (sessions,)
     first_peak_usd: float  # the higher of the first session's equity and the capital before it
 
     @property
@@ -131,7 +131,7 @@ def _peaked(book: Book, late: LateActions, lot_size: float) -> Book:
     past = replace(past, high_water_mark_usd=peak, highest_ever_usd=peak, week_peak_usd=peak)
     for row in range(1, len(equity)):
         if late.reset[row]:
-            past = replace(past, high_water_mark_usd=past.equity_usd, week_peak_usd=past.equity_usd)
+            past = past.with_new_peaks()
         past = past.worth(late.sessions[row], float(equity[row]))
     return past
 
@@ -163,8 +163,8 @@ def book_after_late_actions(book: Book, late: LateActions, lot_size: float, sess
         the split as a loss. Shares that come where none of their side are held (a stop fired
         meanwhile, say) count as entered now at the last mark, with the pending stop distance; a side
         that a stop blocked stays blocked. Equity and peaks are those of the closes since the first
-        session, valued by the quantities and cash of what is known now; a breaker latched
-        meanwhile stays, until a person releases it.
+        session, valued by the quantities and cash of what is known now; breakers latched
+        meanwhile stay, until a person releases it.
 
     Raises
     ------

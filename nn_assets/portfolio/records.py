@@ -18,7 +18,7 @@ import pandas as pd
 
 from nn_assets.errors import LedgerError
 from nn_assets.portfolio.book import Book, PortfolioState
-from nn_assets.portfolio.breakers import Breaker
+from nn_assets.portfolio.breakers import Breaker, named_kinds
 
 __all__ = ["book_from_records", "book_remainder", "holdings_frame", "state_row"]
 
@@ -62,7 +62,10 @@ def book_remainder(book: Book) -> str:
     record: dict[str, object] = {name: getattr(book, name) for name in _SCALARS}
     record |= {name: getattr(book, name) for name in _ACTIONS if getattr(book, name) != 0.0}
     record["symbols"] = list(book.symbols)
-    record["breaker_reason"] = None if book.breaker is None else book.breaker.reason
+    strictest, *others = book.breakers or (None,)
+    record["breaker_reason"] = None if strictest is None else strictest.reason
+    if others:
+        record["other_breakers"] = {each.kind: each.reason for each in others if each is not None}
     if book.halved:
         record["halved"] = True
     for name in (*_PER_SYMBOL, *_DECIDED):
@@ -97,10 +100,8 @@ def book_from_records(state: Mapping[str, Any], holdings: pd.DataFrame, remainde
             session=state["session"],
         )
     ordered = holdings.set_index("symbol").loc[list(symbols)]
-    kind = state["breaker"]
-    latched = None
-    if isinstance(kind, str) and kind:
-        latched = Breaker(kind, str(rest["breaker_reason"]))
+    kinds, reasons = named_kinds(state["breaker"]), rest.get("other_breakers", {})
+    breakers = tuple(Breaker(kind, str(reasons.get(kind, rest["breaker_reason"]))) for kind in kinds)
     numbers = {name: ordered[name].to_numpy(dtype=np.float64).copy() for name in _NUMBERS}
     days = {name: ordered[name].to_numpy().astype("datetime64[D]") for name in _DAYS}
     # A book of before is taken for one under no scale, which its orders would complete.
@@ -120,7 +121,7 @@ def book_from_records(state: Mapping[str, Any], holdings: pd.DataFrame, remainde
         high_water_mark_usd=float(state["high_water_mark_usd"]),
         session=np.datetime64(pd.Timestamp(state["session"]).date(), "D"),
         blocked_side=ordered["blocked_side"].to_numpy().astype(np.int64),
-        breaker=latched,
+        breakers=breakers,
         halved=bool(rest.get("halved", False)),
         **parts,
     )

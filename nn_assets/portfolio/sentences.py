@@ -18,7 +18,8 @@ def forecast_told(probability: float, base_rate: float, premium_share: float, *,
 def controls_in_force(inputs: DecisionInputs, settings: PortfolioSettings) -> str:
     """Return the controls of a decision: drift state, breaker, kill switch, drawdown, regime."""
     return (
-        f"drift state {inputs.trading_state}, breaker {inputs.breaker or 'none'}, kill switch {inputs.kill_switch}, "
+        f"drift state {inputs.trading_state}, breaker {' and '.join(inputs.breakers) or 'none'}, "
+        f"kill switch {inputs.kill_switch}, "
         f"drawdown {inputs.drawdown_fraction:.2%} of {settings.drawdown_limit_fraction:.0%}, "
         f"regime {inputs.regime_scale:g}"
     )

@@ -209,7 +209,7 @@ def controls(inputs: DecisionInputs, settings: PortfolioSettings) -> tuple[Contr
 
     A regime scale that is missing or below zero is zero; one above one is one. A pause that holds halves.
     """
-    state, breaker = trading_state_control(inputs.trading_state, settings), breaker_control(inputs.breaker, settings)
+    state, breaker = trading_state_control(inputs.trading_state, settings), breaker_control(inputs.breakers, settings)
     regime = inputs.regime_scale
     scale = min(regime, 1.0) if regime >= 0.0 else 0.0
     if halved_by_drawdown(inputs.drawdown_fraction, settings, was_halved=inputs.was_halved):

@@ -37,8 +37,18 @@ from nn_assets.oversight.severity import (
     severity,
 )
 from nn_assets.portfolio.actions import book_after_actions
-from nn_assets.portfolio.book import Book, PortfolioState, empty_book, reset_breaker
-from nn_assets.portfolio.breakers import NO_ANSWER, Breaker, Control, kill_switch_control, latched
+from nn_assets.portfolio.book import Book, PortfolioState, empty_book, reset_breakers
+from nn_assets.portfolio.breakers import (
+    LOSSES,
+    NO_ANSWER,
+    Breaker,
+    BreakerReset,
+    Control,
+    breaker_control,
+    kill_switch_control,
+    latched,
+    strictest,
+)
 from nn_assets.portfolio.decide import decide
 from nn_assets.portfolio.expected import expected_own_return
 from nn_assets.portfolio.fills import FillArrays, no_fills
@@ -48,7 +58,7 @@ from nn_assets.portfolio.late_actions import LateActions, book_after_late_action
 from nn_assets.portfolio.premium import traded_probability
 from nn_assets.session.market_view import SessionMarket
 from nn_assets.session.spending import SLIPPAGE_SESSIONS, Spending, slippage_of, spending_of
-from nn_assets.settings import Strategy
+from nn_assets.settings import PortfolioSettings, Strategy
 from nn_assets.signals.signals import SessionSignals
 
 __all__ = ["Controls", "Round", "SessionFacts", "Standing", "first_standing", "play_session"]
@@ -86,7 +96,7 @@ class Controls:
     verdict_allows: bool = False
     kill_switch: str = "ACTIVE"  # at the decision: for the orders to come
     kill_switch_before_fill: str | None = None  # for the orders under way and stops; None: as at the decision
-    breaker_reset: tuple[str, str] | None = None  # person and reason
+    breaker_reset: BreakerReset | None = None
     unfinished_run: str | None = None  # why the orders under way cannot have been sent; None where they could
 
     @property
@@ -123,8 +133,13 @@ class Round:
     turnover_usd: float
     loss_beyond_stops_usd: float  # what fills lost beyond the stops of the positions they closed
     late: LateActions | None = None  # what the book was mended by before the first fill
-    released: bool = False  # whether a person released the breaker that was latched as the session began
+    released: tuple[str, ...] = ()  # kinds of the breakers that a person released as the session began
     cancelled: int = 0  # orders under way that were sized on the book before it was mended
+
+    @property
+    def starts_new_peaks(self) -> bool:
+        """Whether the reset of a loss started a new high-water mark as the session began."""
+        return not LOSSES.isdisjoint(self.released)
 
     @property
     def asks_refresh(self) -> bool:
@@ -183,8 +198,9 @@ def play_session(
             remedy="run the sessions in between first: each builds on the one before",
             session=session.date(),
         )
-    released = facts.controls.breaker_reset is not None and standing.book.breaker is not None
-    standing = _released(_converted(standing, facts, strategy.portfolio.lot_size), facts.controls)
+    reset = facts.controls.breaker_reset
+    released = () if reset is None else reset.among(standing.book.breaker_kinds)
+    standing = _released(_converted(standing, facts, strategy.portfolio.lot_size), reset)
     book, fills, beyond = _fill(strategy, costs, sessions_per_year, standing, facts)
     book, state = book.marked(
         session,
@@ -194,7 +210,8 @@ def play_session(
         unfinished_run=facts.controls.unfinished_run,
     )
     book = book.released(session, _leaning(strategy, facts))
-    if strategy.label.execution == "next_close":
+    halted = breaker_control(book.breaker_kinds, strategy.portfolio) is Control.HALTED
+    if strategy.label.execution == "next_close" and not halted:  # what nobody knows the price of hits no stop
         book = book.stopped_at_close(_blocked_until(strategy, session))
     decision = decide(_inputs(strategy, standing, facts, book), strategy.portfolio, costs)
     book, state = _alarmed(decision, book, state)
@@ -207,7 +224,7 @@ def play_session(
     )
     following = next_session(calendar, session)
     spending = (*standing.spending, spending_of(fills, facts.market, costs))[-SLIPPAGE_SESSIONS:]
-    found = Severity(0, ())
+    found = Severity(0, (), examined=False)
     if facts.drift is not None:
         slippage = slippage_of(spending, strategy.oversight.slippage_tolerance_fraction)
         found = severity(facts.drift, slippage)
@@ -233,12 +250,13 @@ def play_session(
     )
 
 
-def _released(standing: Standing, controls: Controls) -> Standing:
-    """Reset the breaker that was latched when the session began; one that fires on it is not meant."""
-    if controls.breaker_reset is None or standing.book.breaker is None:
+def _released(standing: Standing, reset: BreakerReset | None) -> Standing:
+    """Reset breakers that were latched when the session began; one that fires on it is not meant."""
+    kinds = () if reset is None else reset.among(standing.book.breaker_kinds)
+    if reset is None or not kinds:
         return standing
-    person, reason = controls.breaker_reset
-    return replace(standing, book=reset_breaker(standing.book, person=person, reason=reason))
+    book = reset_breakers(standing.book, kinds, person=reset.person, reason=reset.reason)
+    return replace(standing, book=book)
 
 
 def _alarmed(decision: Decision, book: Book, state: PortfolioState) -> tuple[Book, PortfolioState]:
@@ -246,8 +264,8 @@ def _alarmed(decision: Decision, book: Book, state: PortfolioState) -> tuple[Boo
     if decision.answer.no_answer is None:
         return book, state
     said = f"the solver had no answer ({decision.answer.no_answer}): nothing was opened or enlarged"
-    book = replace(book, breaker=latched(book.breaker, Breaker(NO_ANSWER, said)))
-    return book, replace(state, breaker=None if book.breaker is None else book.breaker.kind)
+    book = replace(book, breakers=latched(book.breakers, (Breaker(NO_ANSWER, said),)))
+    return book, replace(state, breaker=", ".join(book.breaker_kinds))
 
 
 def _converted(standing: Standing, facts: SessionFacts, lot_size: float) -> Standing:
@@ -267,9 +285,17 @@ def _converted(standing: Standing, facts: SessionFacts, lot_size: float) -> Stan
     return replace(standing, book=book, orders=orders_after_actions(orders, split, dividend, lot_size))
 
 
-def _still_sent(orders: Orders, book: Book, kill_switch: str) -> Orders:
-    """What the kill switch leaves of the orders under way: all, those that reduce, or none."""
-    control = kill_switch_control(kill_switch)
+def _control_of_fills(controls: Controls, book: Book, settings: PortfolioSettings) -> Control:
+    """What the kill switch before the fill and the breakers latched as the session began leave of its fills.
+
+    Of the breakers only those that halt: what the others allow was part of the decision that made the orders.
+    """
+    halted = breaker_control(book.breaker_kinds, settings) is Control.HALTED
+    return strictest(kill_switch_control(controls.switch_before_fill), Control.HALTED if halted else Control.NORMAL)
+
+
+def _still_sent(orders: Orders, book: Book, control: Control) -> Orders:
+    """What the controls leave of the orders under way: all, those that reduce, or none."""
     if control < Control.REDUCING or len(orders) == 0:
         return orders
     stays = reduces(orders, book.quantity) if control is Control.REDUCING else np.zeros(len(orders), dtype=np.bool_)
@@ -287,7 +313,11 @@ def _blocked_until(strategy: Strategy, session: pd.Timestamp) -> pd.Timestamp:
 def _fill(
     strategy: Strategy, costs: CostModel, sessions_per_year: int, standing: Standing, facts: SessionFacts
 ) -> tuple[Book, tuple[FillArrays, ...], float]:
-    """Finance what was held, fill yesterday's orders on today's bar, then the stops that it touched."""
+    """Finance what was held, fill yesterday's orders on today's bar, then the stops that it touched.
+
+    HALTED, by the kill switch or by a breaker latched as the session began, means that nothing fills: no order and
+    no stop, since prices or positions are not known.
+    """
     market = facts.market
     bar = Bar(market.open, market.high, market.low, market.close, market.volume)
     liquidity = Liquidity(
@@ -299,15 +329,15 @@ def _fill(
     cash_rate = float(cash_rates(strategy.market, pd.DatetimeIndex([market.session]))[0])
     book = standing.book.opened(strategy.costs, cash_rate, sessions_per_year)
     execution = strategy.label.execution
-    switch = facts.controls.switch_before_fill
-    sent = _still_sent(standing.orders, book, switch)
+    control = _control_of_fills(facts.controls, book, strategy.portfolio)
+    sent = _still_sent(standing.orders, book, control)
     if facts.controls.unfinished_run is not None:
         sent = replace(sent, reason_code=tuple(code or "unfinished_run" for code in sent.reason_code))
     ordered = fill_orders(sent, bar, costs, liquidity, strategy.execution, execution)
     beyond = float(loss_beyond_stops(book, ordered).sum())
     book = book.filled(ordered, market.session)
     stopped = no_fills()
-    if execution == "next_open" and kill_switch_control(switch) is not Control.HALTED:
+    if execution == "next_open" and control is not Control.HALTED:
         stopped = stop_fills(
             book, bar, costs, liquidity, strategy.execution, strategy=strategy.name, session=market.session
         )
@@ -350,7 +380,7 @@ def _inputs(strategy: Strategy, standing: Standing, facts: SessionFacts, book: B
         ),
         verdict_allows=facts.controls.verdict_allows or strategy.trade_without_verdict,
         trading_state=stricter_state(standing.trading.state, refresh),
-        breaker=None if book.breaker is None else book.breaker.kind,
+        breakers=book.breaker_kinds,
         kill_switch=facts.controls.kill_switch,
         regime_scale=market.regime_scale,
         last_mark=book.price,
@@ -375,6 +405,7 @@ def _leaning(strategy: Strategy, facts: SessionFacts) -> FloatArray:
         told.label_volatility,
         strategy.label.horizon_sessions,
         told.outcome_slope,
+        confidence=signals.confidence,
         relative=told.relative,
     )
     return _EVEN + mean

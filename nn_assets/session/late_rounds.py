@@ -56,7 +56,7 @@ def late_actions_since(
         held=held,
         equity_usd=np.array([done.state.equity_usd for done in rounds]),
         booked_usd=np.array([book.session_dividends_usd + book.session_cash_in_lieu_usd for book in books]),
-        reset=np.array([done.released for done in rounds]),
+        reset=np.array([done.starts_new_peaks for done in rounds]),
         first_peak_usd=rounds[0].state.high_water_mark_usd,
     )
 

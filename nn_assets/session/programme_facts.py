@@ -29,10 +29,12 @@ class ProgrammeWatch:
     covariance_sessions: int
     short_fee: float
     margin_fee: float
+    participation_cap: float  # share of a session's volume that can be traded
 
     def at(self, row: int) -> ProgrammeFacts:
         """What session ``row`` knows."""
         told, market = self.record.at(row), self.market
+        adv = market.adv_usd[row]
         return ProgrammeFacts(
             label_volatility=self.record.volatility[row],
             outcome_slope=told.outcome_slope,
@@ -43,6 +45,7 @@ class ProgrammeWatch:
             relative=self.record.relative,
             short_fee=self.short_fee,
             margin_fee=self.margin_fee,
+            reach_usd=np.where(np.isfinite(adv), self.participation_cap * adv, np.inf),
         )
 
 
@@ -92,4 +95,5 @@ def programme_watch(
         covariance_sessions=strategy.portfolio.covariance_sessions,
         short_fee=strategy.costs.borrow_fee_annual_fraction * years,
         margin_fee=strategy.costs.margin_spread_annual_fraction * years,
+        participation_cap=strategy.execution.participation_cap_fraction,
     )

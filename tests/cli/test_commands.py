@@ -9,9 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from nn_assets.operations.stores import open_stores
 from tests.cli.conftest import LIVE, STRATEGY, SYMBOLS, VAULT, call
+from tests.orchestration.conftest import living_in
 
 COMMANDS = (
     ("demo",),
@@ -168,6 +171,30 @@ def test_a_breaker_reset_cannot_be_armed_in_advance(give_own) -> None:
     answer = give_own("control", "reset-breaker", "--reason", "looked into", "--who", "me", "-s", "mine", "--json")
     assert answer.status == 1
     assert "none latched" in answer.document["message"]
+    assert give_own("audit", "verify", "--json").document["ok"]
+
+
+def latch(home: Path, strategy: str, kinds: str) -> None:
+    """Put a session with some breakers latched on record, after the last one."""
+    with living_in(home), open_stores() as stores:
+        last = stores.ledger.latest("portfolio_states", strategy).iloc[-1].to_dict()
+        row = {**last, "session": last["session"] + pd.Timedelta(days=1), "breaker": kinds}
+        stores.ledger.append("portfolio_states", [row], run_id="test", strategy=strategy)
+
+
+def test_a_breaker_is_reset_by_its_kind_and_several_latched_must_be_named(own_home, give_own) -> None:
+    latch(own_home, "mine", "stale_data, drawdown")
+    assert "stale_data, drawdown" in give_own("status", "-s", "mine").output
+    words = ("control", "reset-breaker", "--reason", "looked into", "--who", "me", "-s", "mine", "--json")
+    for named in ([], ["--kind", "weekly_loss"]):
+        refused = give_own(*words, *named)
+        assert refused.status == 1
+        assert "--kind stale_data --kind drawdown" in refused.document["message"]
+    given = give_own(*words, "--kind", "stale_data")
+    assert given.status == 0
+    assert given.document["released"] == ["stale_data"]
+    assert given.document["latched"] == ["drawdown"]
+    assert "drawdown stays latched" in given.document["text"]
     assert give_own("audit", "verify", "--json").document["ok"]
 
 

@@ -13,8 +13,8 @@ from nn_assets.errors import DecisionError
 from nn_assets.evaluation.replay import REPLAY_RESET, Replay, replay
 from nn_assets.market.panel import FIELDS
 from nn_assets.oversight.drift import DriftReport, DriftStatistic
-from nn_assets.portfolio.breakers import Control
-from nn_assets.session.daily_round import Controls, Round, SessionFacts, first_standing, play_session
+from nn_assets.portfolio.breakers import Breaker, BreakerReset, Control
+from nn_assets.session.daily_round import Controls, Round, SessionFacts, Standing, first_standing, play_session
 from nn_assets.session.market_view import SessionMarket, market_view
 from nn_assets.settings import MarketSettings
 from tests.session.worlds import SYMBOLS, World, world, world_strategy, yardstick_of
@@ -103,12 +103,12 @@ def test_a_latched_breaker_is_reset_in_a_replay_after_the_stated_sessions_only()
         )
     )
     full = played(of, 260)
-    latched = [done.standing.book.breaker is not None for done in full.rounds]
+    latched = [bool(done.standing.book.breakers) for done in full.rounds]
     assert any(latched)
     first = latched.index(True)
     assert latched[first : first + 7] == [True] * 7
     assert not latched[first + 8]
-    assert "reset" in REPLAY_RESET[1]
+    assert "reset" in REPLAY_RESET.reason
 
 
 def test_sessions_out_of_order_are_refused() -> None:
@@ -285,13 +285,13 @@ def test_a_reset_releases_what_was_latched_and_never_what_fires_on_the_same_sess
     }
     of = world(world_strategy(**narrow))
     full = played(of, 260)
-    fires = next(place for place, done in enumerate(full.rounds) if done.standing.book.breaker is not None)
+    fires = next(place for place, done in enumerate(full.rounds) if bool(done.standing.book.breakers))
     before = played(of, FIRST + fires)
-    armed = next_round(of, before, FIRST + fires, breaker_reset=("someone", "in advance"))
-    assert armed.standing.book.breaker is not None
+    armed = next_round(of, before, FIRST + fires, breaker_reset=BreakerReset("someone", "in advance"))
+    assert armed.standing.book.breakers
     latched = played(of, FIRST + fires + 1)
-    released = next_round(of, latched, FIRST + fires + 1, breaker_reset=("someone", "the cause is known"))
-    assert released.standing.book.breaker is None
+    released = next_round(of, latched, FIRST + fires + 1, breaker_reset=BreakerReset("someone", "the cause is known"))
+    assert released.standing.book.breakers == ()
     assert released.standing.book.highest_ever_usd == pytest.approx(latched.standing.book.highest_ever_usd)
 
 
@@ -356,7 +356,7 @@ def test_more_than_half_of_a_panel_without_fresh_prices_halts_until_a_person_res
     row, until = 150, 160
     of = broken_world(symbols, kind, row)
     costs, open_gate = cost_model_from(of.strategy.costs), Controls(verdict_allows=True)
-    reset = Controls(verdict_allows=True, breaker_reset=("someone", "the feed is back"))
+    reset = Controls(verdict_allows=True, breaker_reset=BreakerReset("someone", "the feed is back"))
     rounds = replay(
         of.strategy, costs, 252, [of.scene(range(FIRST, until))], controls=lambda at: reset if at == 155 else open_gate
     ).rounds
@@ -364,8 +364,7 @@ def test_more_than_half_of_a_panel_without_fresh_prices_halts_until_a_person_res
     assert before.state.breaker is None
     assert {done.state.breaker for done in during} == {breaker}
     if breaker is not None:
-        latch = during[0].standing.book.breaker
-        assert latch is not None
+        (latch,) = during[0].standing.book.breakers
         assert "60% of the symbols" in latch.reason
         for done in during:
             assert done.decision.control is Control.HALTED
@@ -389,9 +388,111 @@ def test_orders_that_cannot_have_been_sent_are_not_filled_and_latch_the_breaker_
     assert all(len(batch) == 0 for done in rounds for batch in done.fills)
     assert [done.state.breaker for done in rounds] == ["unfinished_run"] * 3
     assert [len(done.orders) for done in rounds] == [0] * 3
-    latch = rounds[0].standing.book.breaker
-    assert latch is not None
+    latch = rounds[0].standing.book.breakers[0]
     assert latch.reason == late.unfinished_run
+
+
+def fallen(before: Replay, fraction: float, *breakers: Breaker) -> Replay:
+    """The state handed on, its high-water mark so far above equity, and some breakers latched."""
+    last = before.rounds[-1]
+    book = last.standing.book
+    peak = book.equity_usd / (1.0 - fraction)
+    book = replace(book, high_water_mark_usd=peak, highest_ever_usd=peak, breakers=breakers)
+    return replace(before, rounds=(*before.rounds[:-1], replace(last, standing=replace(last.standing, book=book))))
+
+
+def test_stale_data_in_a_drawdown_latch_both_and_the_reset_of_one_forgets_no_loss() -> None:
+    of = world(world_strategy())
+    row, before = after_orders(of)
+    before = fallen(before, 0.09)
+    silent = replace(of.market.at(row), close=np.full(len(SYMBOLS), np.nan))
+    facts = SessionFacts(market=silent, signals=of.signals(row), controls=Controls(verdict_allows=True))
+    done = play_session(of.strategy, cost_model_from(of.strategy.costs), 252, before.standing, facts)
+    assert done.state.breaker == "stale_data, drawdown"
+    assert done.decision.control is Control.HALTED
+    handed = replace(before, rounds=(done,))
+    fed = next_round(of, handed, row + 1, breaker_reset=BreakerReset("ann", "the feed is back", ("stale_data",)))
+    assert fed.released == ("stale_data",)
+    assert not fed.starts_new_peaks
+    assert fed.state.breaker == "drawdown"
+    assert fed.state.drawdown_fraction == pytest.approx(0.09, abs=0.02)
+    assert fed.decision.control is Control.FLAT
+    assert (fed.decision.target_quantity == 0.0).all()
+    last = next_round(
+        of, replace(before, rounds=(fed,)), row + 2, breaker_reset=BreakerReset("ann", "reviewed", ("drawdown",))
+    )
+    assert last.starts_new_peaks
+    assert last.state.breaker is None
+    assert last.state.high_water_mark_usd < before.standing.book.high_water_mark_usd * 0.95
+
+
+@pytest.mark.parametrize("kind", ["no_answer", "unfinished_run"])
+def test_the_reset_of_an_alarm_lifts_no_mark(kind: str) -> None:
+    of = world(world_strategy())
+    row, before = after_orders(of)
+    before = fallen(before, 0.06, Breaker(kind, "said"))
+    done = next_round(of, before, row, breaker_reset=BreakerReset("ann", "looked at", (kind,)))
+    assert done.state.breaker is None
+    assert done.state.high_water_mark_usd == before.standing.book.high_water_mark_usd
+    assert done.standing.book.halved
+    assert done.decision.scale == pytest.approx(0.5 * done.decision.inputs.regime_scale)
+
+
+@pytest.mark.parametrize("halted", ["stale_data", "unfinished_run", "kill switch"])
+def test_halted_fills_nothing_neither_an_order_nor_a_stop(halted: str) -> None:
+    of = world(world_strategy("next_open"))
+    row, before = after_orders(of)
+    book = before.standing.book
+    assert (book.quantity != 0.0).any()
+    touched = np.where(book.quantity > 0.0, 1e9, np.where(book.quantity < 0.0, 1e-9, np.nan))  # any bar hits these
+    standing = replace(before.standing, book=replace(book, stop_price=touched))
+    facts = SessionFacts(market=of.market.at(row), signals=of.signals(row), controls=Controls(verdict_allows=True))
+    costs = cost_model_from(of.strategy.costs)
+
+    def play(now: Standing, given: SessionFacts) -> Round:
+        return play_session(of.strategy, costs, 252, now, given)
+
+    free = play(standing, facts)
+    assert len(free.fills[0]) > 0
+    assert len(free.fills[1]) > 0
+    if halted == "kill switch":
+        controls = Controls(verdict_allows=True, kill_switch="HALTED")
+        done = play(standing, replace(facts, controls=controls))
+    else:
+        latched = replace(standing.book, breakers=(Breaker(halted, "said"),))
+        done = play(replace(standing, book=latched), facts)
+    assert [len(batch) for batch in done.fills] == [0, 0]
+    assert np.array_equal(done.standing.book.quantity, book.quantity)
+    flat = replace(standing, book=replace(standing.book, breakers=(Breaker("drawdown", "said"),)))
+    assert len(play(flat, facts).fills[1]) > 0  # what flattens lets stops fill
+
+
+def test_a_stale_mark_at_its_stop_blocks_no_side_where_only_closes_trade() -> None:
+    of = world(world_strategy())
+    row, before = after_orders(of)
+    book = before.standing.book
+    touched = np.where(book.quantity > 0.0, 1e9, np.where(book.quantity < 0.0, 1e-9, np.nan))
+    before = replace(
+        before,
+        rounds=(replace(before.rounds[-1], standing=replace(before.standing, book=replace(book, stop_price=touched))),),
+    )
+    assert (next_round(of, before, row).standing.book.blocked_side != 0).any()
+    latched = fallen(before, 0.0, Breaker("stale_data", "said"))
+    assert (next_round(of, latched, row).standing.book.blocked_side == book.blocked_side).all()
+
+
+def test_equity_of_nothing_goes_on_record_flat_and_divides_by_no_zero() -> None:
+    of = world(world_strategy())
+    row, before = after_orders(of)
+    last = before.rounds[-1]
+    gone = replace(last.standing.book, equity_usd=0.0)
+    before = replace(before, rounds=(replace(last, standing=replace(last.standing, book=gone)),))
+    done = next_round(of, before, row)
+    assert "drawdown" in done.standing.book.breaker_kinds
+    assert np.isnan(done.state.session_return)
+    assert (done.decision.target_quantity == 0.0).all()
+    costs, scene = cost_model_from(of.strategy.costs), of.scene(range(row, row + 2))
+    assert len(replay(of.strategy, costs, 252, [scene], standing=before.standing).rounds) == 2
 
 
 def test_a_leg_whose_counterpart_the_gate_denies_is_not_ordered() -> None:

@@ -167,12 +167,29 @@ NAMED = (
         "if abs(change) > settings.maximum_unapproved_change",
         "if change > settings.maximum_unapproved_change",
     ),
-    Named("a breaker fires at its level", "nn_assets/portfolio/breakers.py", "if loss > limit:", "if loss >= limit:"),
     Named(
-        "sizes are halved at the level",
+        "a breaker or a halving at exactly its level hangs on the last bit",
         "nn_assets/portfolio/breakers.py",
-        "return not share <= (",
-        "return not share < (",
+        "return not value < level * (1.0 - _TOLERANCE)",
+        "return not value < level",
+    ),
+    Named(
+        "a breaker and a halving wait until beyond their level",
+        "nn_assets/portfolio/breakers.py",
+        "return not value < level * (1.0 - _TOLERANCE)",
+        "return not value <= level * (1.0 + _TOLERANCE)",
+    ),
+    Named(
+        "every reset starts a new high-water mark",
+        "nn_assets/portfolio/book.py",
+        "kept.with_new_peaks() if LOSSES & set(kinds) else kept",
+        "kept.with_new_peaks()",
+    ),
+    Named(
+        "stops fill while a breaker halts",
+        "nn_assets/session/daily_round.py",
+        'if execution == "next_open" and control is not Control.HALTED:',
+        'if execution == "next_open":',
     ),
     Named(
         "stale data halt at the level",

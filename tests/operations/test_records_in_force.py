@@ -25,6 +25,7 @@ from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.decisions.records import _told, recorded_given
 from nn_assets.operations.history import open_history
 from nn_assets.operations.study import study_until
+from nn_assets.portfolio.breakers import BreakerReset
 from nn_assets.session.daily_round import Controls
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
@@ -151,9 +152,10 @@ def decide(
         transaction.append("portfolio_states", [{"session": session, **numbers, "breaker": breaker, "book": {}}])
 
 
-def set_reset(ledger: Ledger, clock: Clock, moment: str, after: pd.Timestamp, breaker: str) -> None:
+def set_reset(ledger: Ledger, clock: Clock, moment: str, after: pd.Timestamp, breaker: str | list[str]) -> None:
     clock.now = pd.Timestamp(moment, tz="UTC").to_pydatetime()
-    details = {"after_session": str(after.date()), "breaker": breaker}
+    named = {"breaker": breaker} if isinstance(breaker, str) else {"breakers": breaker}
+    details = {"after_session": str(after.date()), **named}
     row = {"control_id": moment, "kind": "breaker_reset", "state": "RESET", "who": "me", "reason": "why"}
     ledger.append("controls", [{**row, "details": details}], run_id="test", strategy="running")
 
@@ -161,7 +163,7 @@ def set_reset(ledger: Ledger, clock: Clock, moment: str, after: pd.Timestamp, br
 def test_a_reset_releases_the_next_session_once(ledger: Ledger, clock: Clock) -> None:
     decide(ledger, clock, FRIDAY, "session_loss")
     set_reset(ledger, clock, "2026-11-21 10:00", FRIDAY, "session_loss")
-    assert breaker_reset_for(ledger, running_strategy(), MONDAY) == ("me", "why")
+    assert breaker_reset_for(ledger, running_strategy(), MONDAY) == BreakerReset("me", "why", ("session_loss",))
     decide(ledger, clock, MONDAY, "session_loss", reset=["me", "why"])  # released, and fired again
     assert breaker_reset_for(ledger, running_strategy(), TUESDAY) is None
 
@@ -173,6 +175,19 @@ def test_a_reset_releases_no_breaker_that_fired_after_it_was_set(ledger: Ledger,
     assert breaker_reset_for(ledger, running_strategy(), TUESDAY) is None
 
 
+def test_resets_of_several_breakers_wait_together_and_each_is_used_once(ledger: Ledger, clock: Clock) -> None:
+    decide(ledger, clock, FRIDAY, "stale_data, drawdown, weekly_loss")
+    set_reset(ledger, clock, "2026-11-21 10:00", FRIDAY, "stale_data")
+    set_reset(ledger, clock, "2026-11-22 10:00", FRIDAY, ["drawdown"])
+    found = breaker_reset_for(ledger, running_strategy(), MONDAY)
+    assert found == BreakerReset("me", "why", ("stale_data", "drawdown"))
+    decide(ledger, clock, MONDAY, "drawdown, weekly_loss", reset=["me", "why", ["stale_data"]])
+    # Only one of the two came in time for Monday; the other waits on, and what nobody named stays.
+    assert breaker_reset_for(ledger, running_strategy(), TUESDAY) == BreakerReset("me", "why", ("drawdown",))
+    decide(ledger, clock, TUESDAY, "drawdown, weekly_loss", reset=["me", "why", ["drawdown"]])
+    assert breaker_reset_for(ledger, running_strategy(), TUESDAY + pd.Timedelta(days=1)) is None
+
+
 def test_a_reset_set_after_missed_sessions_is_kept_for_the_first_that_it_came_in_time_for(
     ledger: Ledger, clock: Clock
 ) -> None:
@@ -180,7 +195,7 @@ def test_a_reset_set_after_missed_sessions_is_kept_for_the_first_that_it_came_in
     set_reset(ledger, clock, "2026-11-24 09:00", FRIDAY, "weekly_loss")  # Monday was missed, and is caught up now
     assert breaker_reset_for(ledger, running_strategy(), MONDAY) is None
     decide(ledger, clock, MONDAY, "weekly_loss")
-    assert breaker_reset_for(ledger, running_strategy(), TUESDAY) == ("me", "why")
+    assert breaker_reset_for(ledger, running_strategy(), TUESDAY) == BreakerReset("me", "why", ("weekly_loss",))
 
 
 # --- a run that was not finished -----------------------------------------------------------------------

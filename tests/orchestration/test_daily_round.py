@@ -184,7 +184,7 @@ def test_a_breaker_stays_until_a_person_resets_it_and_the_reset_serves_once(stud
     assert states.loc[following, "high_water_mark_usd"] == states.loc[following, "equity_usd"]
     given = recorded(studied, "decisions").set_index("session")["details"]
     assert given[latched]["breaker_reset"] is None
-    assert given[following]["breaker_reset"] == ["operator", "looked into it"]
+    assert given[following]["breaker_reset"] == ["operator", "looked into it", ["session_loss"]]
     decide(LIVE[LIVE.index(following) + 1])
     assert recorded(studied, "decisions")["details"].iloc[-1]["breaker_reset"] is None
     assert all(decide(*LIVE[: LIVE.index(following) + 2]))

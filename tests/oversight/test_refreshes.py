@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import nan
 
 import pandas as pd
@@ -79,3 +80,13 @@ def test_the_record_gives_the_same_watch_back(days: int) -> None:
 def test_the_stricter_state_wins() -> None:
     assert stricter_state("REDUCE_SIZE", "CONTINUE") == "REDUCE_SIZE"
     assert stricter_state("REDUCE_SIZE", "PAUSE_STRATEGY") == "PAUSE_STRATEGY"
+
+
+def test_a_session_that_was_not_examined_is_not_quiet_and_shortens_no_cooldown() -> None:
+    blind = DriftReport(DAYS[0], (), nan, 1.0, (), "not enough sessions", "m")
+    (watch,) = watched([True], ["m"])
+    for _ in range(SETTINGS.refresh_cooldown_sessions + 1):
+        watch = next_refresh_watch(watch, blind, SETTINGS)
+    assert (watch.asked, watch.quiet, watch.cooldown_left) == (DAYS[0], 0, SETTINGS.refresh_cooldown_sessions)
+    assert watch.state_under("m") == "REDUCE_SIZE"
+    assert next_refresh_watch(watch, replace(blind, model_id="new"), SETTINGS).asked is None

@@ -62,7 +62,42 @@ def test_features_that_ring_alone_score_nothing():
 
 def test_a_report_without_enough_sessions_scores_nothing():
     blind = DriftReport(DAYS[0], (), nan, 1.1, (), "not enough sessions: 5 of 60")
-    assert severity(blind) == Severity(0, ())
+    assert severity(blind) == Severity(0, (), examined=False)
+
+
+@pytest.mark.parametrize(
+    ("forecasts", "features", "examined"),
+    [
+        ((), (), False),
+        ((0.1,), (), True),
+        ((nan,), (0.1, 0.1, 0.1), False),
+        ((0.1, nan), (0.1, 0.1, 0.1), False),
+        ((0.1,), (0.1, 0.1, 0.1, nan), True),
+        ((0.1,), (0.1, 0.1, nan, nan), False),
+        ((0.1,), (0.1, 0.1), True),
+        ((0.1,), (0.1, nan), False),
+    ],
+)
+def test_a_report_is_an_examination_where_forecasts_and_features_enough_have_values(forecasts, features, examined):
+    tests = [DriftStatistic("prediction", f"forecast:{i}", each, 0.3, 0.5, False) for i, each in enumerate(forecasts)]
+    tests += [DriftStatistic("feature", f"f{i}", each, 0.3, 0.2, False) for i, each in enumerate(features)]
+    of = DriftReport(DAYS[0], tuple(tests), 0.0, 1.1, (), "")
+    assert of.examined is examined
+    assert severity(of).examined is examined
+
+
+def test_a_session_that_was_not_examined_shortens_no_cooldown_and_is_resumed_so():
+    state, records = initial_trading_state(DAYS[0], DAYS[1]), []
+    for day, (score, seen) in enumerate(
+        [(5, True), (0, True), (0, True), *[(0, False)] * 4, (0, True), (0, False), (0, True)], start=1
+    ):
+        state = next_trading_state(state, Severity(score, (), examined=seen), SETTINGS, DAYS[day], DAYS[day + 1])
+        row = {"session": state.session, "effective_session": state.effective_session, "state": state.state}
+        records.append({**row, "score": float(state.score), "reasons": list(state.reasons)})
+        assert resumed_trading_state(pd.DataFrame(records), SETTINGS) == state
+    assert [STATES.index(row["state"]) for row in records] == [2, 2, 2, 2, 2, 2, 2, 1, 1, 1]
+    assert records[3]["reasons"] == ["not examined: PAUSE_STRATEGY held, 1 examined sessions still to pass"]
+    assert state.cooldown_left == 2
 
 
 def run(scores: list[int], settings: OversightSettings = SETTINGS) -> list[TradingState]:

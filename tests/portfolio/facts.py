@@ -58,5 +58,5 @@ def one(**changes: object) -> DecisionInputs:
     return facts(1, **{**base, **shaped})
 
 
-_SCALAR = {"drawdown_fraction", "equity_usd", "trading_state", "breaker", "kill_switch", "regime_scale",
+_SCALAR = {"drawdown_fraction", "equity_usd", "trading_state", "breakers", "kill_switch", "regime_scale",
            "verdict_allows", "horizon_sessions", "trailing_returns", "edge_scale"}  # fmt: skip

@@ -11,7 +11,8 @@ import pytest
 
 from nn_assets.errors import ControlError, DecisionError, LedgerError
 from nn_assets.frames import FILLS, HOLDINGS, PORTFOLIO_STATES, validate
-from nn_assets.portfolio.book import Book, empty_book, reset_breaker
+from nn_assets.portfolio.book import Book, empty_book, reset_breakers
+from nn_assets.portfolio.breakers import Breaker
 from nn_assets.portfolio.fills import FillArrays, fills_frame, no_fills
 from nn_assets.portfolio.records import book_from_records, book_remainder, holdings_frame, state_row
 from nn_assets.settings import CostSettings, PortfolioSettings
@@ -99,9 +100,8 @@ def test_the_week_is_measured_from_its_peak_and_starts_anew_on_monday() -> None:
     monday = marked(book, DAYS[2], 51.0, np.nan)  # 10,099: the week starts from Friday's close
     assert monday.week_peak_usd == 10_399.0
     fired = marked(monday, DAYS[3], 49.5, np.nan)  # 9,949 is 4.3% below
-    assert fired.breaker is not None
-    assert fired.breaker.kind == "weekly_loss"
-    assert marked(fired, DAYS[10], 60.0, np.nan).breaker is fired.breaker
+    assert fired.breaker_kinds == ("weekly_loss",)
+    assert marked(fired, DAYS[10], 60.0, np.nan).breakers == fired.breakers
 
 
 def test_a_new_week_forgets_the_peak_of_the_week_before_the_last_close() -> None:
@@ -113,15 +113,53 @@ def test_a_new_week_forgets_the_peak_of_the_week_before_the_last_close() -> None
 def test_a_drawdown_over_the_limit_latches_and_only_a_person_with_a_reason_resets_it() -> None:
     book = marked(opened(), DAYS[0], 60.0, np.nan)
     book = marked(book, DAYS[1], 50.5, np.nan)  # 10,999 to 10,049: 8.6%
-    assert book.breaker is not None
-    assert book.breaker.kind == "drawdown"
+    assert book.breaker_kinds == ("drawdown", "weekly_loss", "session_loss")
     with pytest.raises(ControlError, match="reason"):
-        reset_breaker(book, person="ann", reason=" ")
-    again = reset_breaker(book, person="ann", reason="reviewed")
-    assert again.breaker is None
+        reset_breakers(book, book.breaker_kinds, person="ann", reason=" ")
+    again = reset_breakers(book, book.breaker_kinds, person="ann", reason="reviewed")
+    assert again.breakers == ()
     assert again.high_water_mark_usd == 10_049.0
     assert again.highest_ever_usd == 10_999.0
-    assert marked(again, DAYS[2], 50.4, np.nan).breaker is None
+    assert marked(again, DAYS[2], 50.4, np.nan).breakers == ()
+
+
+def test_the_reset_of_one_breaker_leaves_the_others_and_every_peak_unless_it_is_of_a_loss() -> None:
+    book = marked(opened(), DAYS[0], 60.0, np.nan)  # 10,999
+    book, state = book.marked(DAYS[7], np.array([50.0, np.nan]), SETTINGS, stale_share=1.0)  # 9,999: 9.1%
+    assert state.breaker == "stale_data, drawdown, weekly_loss, session_loss"
+    fed = reset_breakers(book, ["stale_data"], person="ann", reason="the feed is back")
+    assert fed.breaker_kinds == ("drawdown", "weekly_loss", "session_loss")
+    assert (fed.high_water_mark_usd, fed.week_peak_usd) == (book.high_water_mark_usd, book.week_peak_usd)
+    assert fed.drawdown_fraction == pytest.approx(1_000 / 10_999)
+    assert fed.halved
+    for kind in ("no_answer", "unfinished_run"):
+        alarm = replace(book, breakers=(Breaker(kind, "said"), *book.breakers))
+        assert reset_breakers(alarm, [kind], person="ann", reason="looked at") == book
+    lost = reset_breakers(fed, ["weekly_loss"], person="ann", reason="reviewed")
+    assert lost.breaker_kinds == ("drawdown", "session_loss")
+    assert (lost.high_water_mark_usd, lost.week_peak_usd, lost.highest_ever_usd) == (9_999.0, 9_999.0, 10_999.0)
+    with pytest.raises(ControlError, match="named stale_data"):
+        reset_breakers(fed, ["stale_data"], person="ann", reason="again")
+
+
+def test_several_latched_breakers_survive_their_records_each_with_its_reason() -> None:
+    book = marked(opened(), DAYS[0], 60.0, np.nan)
+    book, state = book.marked(DAYS[1], np.array([50.0, np.nan]), SETTINGS, unfinished_run="sent late")
+    back = book_from_records(state_row(state), holdings_frame(book), book_remainder(book))
+    assert len(back.breakers) == 4
+    assert back.breakers == book.breakers
+
+
+def test_equity_of_zero_latches_the_drawdown_and_every_later_session_can_be_marked() -> None:
+    book = replace(opened(), cash_usd=-5_000.0)
+    book, _ = book.marked(DAYS[1], np.array([50.0, np.nan]), SETTINGS)
+    assert book.equity_usd == 0.0
+    after, state = book.marked(DAYS[2], np.array([51.0, np.nan]), SETTINGS)
+    assert "drawdown" in after.breaker_kinds
+    assert np.isnan(state.session_return)
+    reset = reset_breakers(book, book.breaker_kinds, person="ann", reason="money is on its way")
+    assert reset.drawdown_fraction == 1.0
+    assert "drawdown" in marked(reset, DAYS[2], 50.0, np.nan).breaker_kinds
 
 
 def test_a_stop_blocks_its_side_until_the_signal_leaves_it_or_the_time_has_passed() -> None:
@@ -167,7 +205,7 @@ def test_the_book_read_back_from_its_records_goes_on_to_the_same_bits() -> None:
 def test_a_latched_breaker_survives_its_records_with_its_reason() -> None:
     book = marked(marked(opened(), DAYS[0], 60.0, np.nan), DAYS[1], 50.5, np.nan)
     state = state_row(book.state(previous_equity_usd=10_999.0))
-    assert book_from_records(state, holdings_frame(book), book_remainder(book)).breaker == book.breaker
+    assert book_from_records(state, holdings_frame(book), book_remainder(book)).breakers == book.breakers
 
 
 def test_fills_hold_to_their_frame_and_an_empty_batch_too() -> None:

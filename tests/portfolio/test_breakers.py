@@ -9,13 +9,15 @@ import pytest
 
 from nn_assets.portfolio.breakers import (
     Breaker,
+    BreakerReset,
     Control,
     KillSwitch,
     breaker_control,
-    fired_breaker,
+    fired_breakers,
     halved_by_drawdown,
     kill_switch_control,
     latched,
+    named_kinds,
     read_kill_switch,
     strictest,
     trading_state_control,
@@ -23,6 +25,7 @@ from nn_assets.portfolio.breakers import (
 from nn_assets.settings import PortfolioSettings
 
 SETTINGS = PortfolioSettings()  # drawdown 8%, week 4%, session 3%
+LOST = "drawdown weekly_loss session_loss"
 FIGURES = {
     "equity_usd": 100.0,
     "previous_equity_usd": 100.0,
@@ -34,69 +37,79 @@ FIGURES = {
 @pytest.mark.parametrize(
     ("changes", "kind"),
     [
-        ({}, None),
-        ({"previous_equity_usd": 103.0}, None),  # 2.91%
+        ({}, ""),
+        ({"previous_equity_usd": 103.0}, ""),  # 2.91%
         ({"previous_equity_usd": 103.2}, "session_loss"),  # 3.10%
-        ({"week_peak_usd": 104.1}, None),  # 3.94%
+        ({"week_peak_usd": 104.1}, ""),  # 3.94%
         ({"week_peak_usd": 104.3}, "weekly_loss"),  # 4.12%
-        ({"high_water_mark_usd": 108.6}, None),  # 7.92%
+        ({"high_water_mark_usd": 108.6}, ""),  # 7.92%
         ({"high_water_mark_usd": 108.8}, "drawdown"),  # 8.09%
-        ({"high_water_mark_usd": 110.0, "previous_equity_usd": 110.0, "week_peak_usd": 110.0}, "drawdown"),
-        ({"stale_share": 0.5}, None),
-        ({"stale_share": 0.51, "high_water_mark_usd": 110.0}, "stale_data"),
+        ({"high_water_mark_usd": 110.0, "previous_equity_usd": 110.0, "week_peak_usd": 110.0}, LOST),
+        ({"stale_share": 0.5}, ""),
+        ({"stale_share": 0.51, "high_water_mark_usd": 110.0}, "stale_data drawdown"),
         ({"stale_share": math.nan}, "stale_data"),
-        ({"unfinished_run": "sent late", "stale_share": 1.0}, "unfinished_run"),
-        ({"equity_usd": math.nan}, "unfinished_run"),
+        ({"unfinished_run": "sent late", "stale_share": 1.0}, "unfinished_run stale_data"),
+        ({"unfinished_run": "sent late", "week_peak_usd": 104.3}, "unfinished_run weekly_loss"),
+        ({"equity_usd": math.nan}, LOST),
+        ({"previous_equity_usd": 0.0}, "drawdown session_loss"),
+        ({"previous_equity_usd": -5.0, "week_peak_usd": 0.0, "high_water_mark_usd": 0.0}, LOST),
+        ({"equity_usd": 0.0, "previous_equity_usd": 0.0}, LOST),
     ],
 )
-def test_the_strictest_breaker_fires_just_over_its_limit(changes: dict[str, Any], kind: str | None) -> None:
-    fired = fired_breaker(**{**FIGURES, **changes}, settings=SETTINGS)
-    assert (fired.kind if fired else None) == kind
+def test_every_breaker_fires_just_over_its_limit_strictest_first(changes: dict[str, Any], kind: str) -> None:
+    fired = fired_breakers(**{**FIGURES, **changes}, settings=SETTINGS)
+    assert [each.kind for each in fired] == kind.split()
 
 
-EXACT = PortfolioSettings(
-    drawdown_limit_fraction=0.25, weekly_loss_limit_fraction=0.125, session_loss_limit_fraction=0.0625
-)
-
-
+@pytest.mark.parametrize("money", [1.0, 7.0, 1_000_000.0, 123_456.78])
 @pytest.mark.parametrize(
-    ("kind", "peak", "limit"),
-    [("session_loss", "previous_equity_usd", 0.0625), ("weekly_loss", "week_peak_usd", 0.125),
-     ("drawdown", "high_water_mark_usd", 0.25)],
+    ("kind", "peak", "percent"),
+    [("session_loss", "previous_equity_usd", 3), ("weekly_loss", "week_peak_usd", 4),
+     ("drawdown", "high_water_mark_usd", 8)],
 )  # fmt: skip
-def test_a_breaker_is_silent_at_exactly_its_level_and_fires_one_digit_beyond(
-    kind: str, peak: str, limit: float
+def test_a_loss_of_exactly_its_limit_fires_whatever_its_last_bit(
+    kind: str, peak: str, percent: int, money: float
 ) -> None:
-    at = 128.0 * (1.0 - limit)  # binary fractions: the loss is the limit to the last bit
-    figures = dict.fromkeys(FIGURES, at) | {peak: 128.0}
-    assert fired_breaker(**figures, settings=EXACT) is None
-    fired = fired_breaker(**{**figures, "equity_usd": at * (1.0 - 2.0**-50)}, settings=EXACT)
-    assert fired is not None
-    assert fired.kind == kind
+    """The quotient of 92 and 100 is a digit below 8%, that of 97 and 100 a digit above 3%."""
+    peak_usd = 100.0 * money
+    for equity_usd, fires in (
+        ((100.0 - percent) * money, True),
+        ((100.0 - percent + 1e-6) * money, False),
+        ((100.0 - percent - 1e-6) * money, True),
+    ):
+        figures = dict.fromkeys(FIGURES, equity_usd) | {peak: peak_usd}
+        fired = fired_breakers(**figures, settings=SETTINGS)
+        assert [each.kind for each in fired] == ([kind] if fires else [])
 
 
-def test_sizes_are_halved_above_sixty_percent_of_the_limit_and_restored_below_forty_five() -> None:
-    half = PortfolioSettings(drawdown_limit_fraction=0.5)
-    for was_halved, level, at_level in ((False, 0.30, False), (True, 0.225, True)):
-        assert halved_by_drawdown(level, half, was_halved=was_halved) is at_level
-        assert halved_by_drawdown(math.nextafter(level, 1.0), half, was_halved=was_halved)
-        assert not halved_by_drawdown(math.nextafter(level, 0.0), half, was_halved=was_halved)
-    assert halved_by_drawdown(math.nan, half, was_halved=False)
-    assert halved_by_drawdown(math.nan, half, was_halved=True)
+def test_sizes_are_halved_from_sixty_percent_of_the_limit_on_and_restored_below_forty_five() -> None:
+    for limit in (0.08, 0.20, 0.5):
+        chosen = PortfolioSettings(
+            drawdown_limit_fraction=limit, weekly_loss_limit_fraction=0.04, session_loss_limit_fraction=0.03
+        )
+        for was_halved, share in ((False, 0.60), (True, 0.45)):
+            for drawdown, halved in (
+                (share * limit, True),
+                (1.0 - (1.0 - share * limit), True),
+                (share * limit * (1.0 - 1e-7), False),
+                (share * limit * (1.0 + 1e-7), True),
+            ):
+                assert halved_by_drawdown(drawdown, chosen, was_halved=was_halved) is halved
+    assert halved_by_drawdown(math.nan, SETTINGS, was_halved=False)
 
 
 def test_a_latched_breaker_never_loosens_by_itself() -> None:
     week, draw = Breaker("weekly_loss", "a"), Breaker("drawdown", "b")
-    assert latched(draw, None) is draw
-    assert latched(draw, week) is draw
-    assert latched(week, draw) is draw
-    assert latched(None, None) is None
+    assert latched((draw,), ()) == (draw,)
+    assert latched((draw,), (week,)) == latched((week,), (draw,)) == (draw, week)
+    assert latched((week,), (Breaker("weekly_loss", "later"),)) == (week,)
+    assert latched((), ()) == ()
 
 
 @pytest.mark.parametrize(
     ("kind", "paused", "control"),
     [
-        (None, "flat", Control.NORMAL),
+        ("", "flat", Control.NORMAL),
         ("no_answer", "flat", Control.NORMAL),
         ("weekly_loss", "flat", Control.FLAT),
         ("weekly_loss", "hold", Control.REDUCING),
@@ -104,11 +117,13 @@ def test_a_latched_breaker_never_loosens_by_itself() -> None:
         ("drawdown", "hold", Control.FLAT),
         ("stale_data", "flat", Control.HALTED),
         ("unfinished_run", "flat", Control.HALTED),
-        ("no such breaker", "flat", Control.HALTED),
+        ("nobody_knows_it", "flat", Control.HALTED),
+        ("drawdown weekly_loss no_answer", "hold", Control.FLAT),
+        ("weekly_loss stale_data", "hold", Control.HALTED),
     ],
 )
-def test_what_each_breaker_allows(kind: str | None, paused: str, control: Control) -> None:
-    assert breaker_control(kind, PortfolioSettings(when_paused=paused)) is control
+def test_the_strictest_of_the_latched_breakers_acts(kind: str, paused: str, control: Control) -> None:
+    assert breaker_control(kind.split(), PortfolioSettings(when_paused=paused)) is control
 
 
 def test_what_each_drift_state_allows_and_an_unknown_one_allows_nothing() -> None:
@@ -133,6 +148,17 @@ def test_the_strictest_control_wins() -> None:
 
 def test_every_loss_is_stricter_than_a_programme_without_an_answer() -> None:
     alarm, loss = Breaker("no_answer", "said"), Breaker("session_loss", "lost")
-    assert latched(alarm, loss) is loss
-    assert latched(loss, alarm) is loss
-    assert latched(alarm, None) is alarm
+    assert latched((alarm,), (loss,)) == latched((loss,), (alarm,)) == (loss, alarm)
+
+
+def test_a_reset_survives_its_record_and_one_of_version_0_1_means_whatever_is_latched() -> None:
+    named = BreakerReset("ann", "the feed is back", ("stale_data",))
+    assert named.to_record() == ["ann", "the feed is back", ["stale_data"]]
+    assert BreakerReset.from_record(named.to_record()) == named
+    assert named.among(("stale_data", "drawdown")) == ("stale_data",)
+    old = BreakerReset.from_record(["ann", "reviewed"])
+    assert old.to_record() == ["ann", "reviewed"]
+    assert old.among(("stale_data", "drawdown")) == ("stale_data", "drawdown")
+    assert [named_kinds(each) for each in ("drawdown", "stale_data, drawdown", None, math.nan)] == [
+        ("drawdown",), ("stale_data", "drawdown"), (), (),
+    ]  # fmt: skip

@@ -81,6 +81,33 @@ def settled(most: int = 60) -> tuple[Decision, int]:
     return before, most
 
 
+def test_relative_returns_expected_sum_to_zero_whatever_the_confidence_of_each_name() -> None:
+    confidence = np.linspace(0.2, 1.0, NAMES)
+    of = given(known={"relative": True}, confidence=confidence)
+    mean = told_of(decided(of)).construction.programme.mean
+    p, p0 = of.calibrated_probability, 0.51
+    alone = confidence * 2.3 * (p - p0) * 0.011 * np.sqrt(of.horizon_sessions)
+    np.testing.assert_allclose(mean, alone - alone.mean(), rtol=0.0, atol=1e-15)
+    assert abs(mean.mean()) < 1e-15
+    assert not np.isclose(mean[0], confidence[0] * (alone / confidence - (alone / confidence).mean())[0])
+
+
+def test_an_excess_that_no_session_can_trade_shrinks_by_what_one_can_and_is_named() -> None:
+    plain = given()
+    price, equity = plain.reference_price, plain.equity_usd
+    held = np.zeros(NAMES)
+    held[3] = np.trunc(0.15 * equity / price[3])  # half as much again as a single name may have
+    reach = np.full(NAMES, np.inf)
+    reach[3] = 0.01 * equity
+    found = decided(given(current_quantity=held, unscaled_quantity=held, known={"reach_usd": reach}))
+    assert found.weights[7][3] == pytest.approx(0.14, abs=2.0 * price[3] / equity)
+    frame = steps_frame(found)
+    reasons = frame[(frame["symbol"] == plain.symbols[3]) & (frame["step"] == 7)]["reason"]
+    assert reasons.str.contains("cannot be traded").all(), reasons.tolist()
+    free = decided(given(current_quantity=held, unscaled_quantity=held))
+    assert abs(free.weights[7][3]) <= 0.10 + 1e-9
+
+
 def test_a_constant_signal_reaches_a_constant_size() -> None:
     found, decisions = settled()
     assert decisions < 60

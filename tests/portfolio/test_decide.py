@@ -223,8 +223,8 @@ def test_no_equity_means_no_position() -> None:
         ({"regime_scale": 3.0}, 1.0),
         ({"regime_scale": float("nan")}, 0.0),
         ({"trading_state": "PAUSE_STRATEGY"}, 0.0),
-        ({"breaker": "drawdown"}, 0.0),
-        ({"breaker": "weekly_loss"}, 0.0),
+        ({"breakers": ("drawdown",)}, 0.0),
+        ({"breakers": ("weekly_loss",)}, 0.0),
         ({"kill_switch": "REDUCING"}, 0.0),
         ({"kill_switch": "garbage"}, 0.0),
         ({"verdict_allows": False}, 0.0),
@@ -237,9 +237,9 @@ def test_controls_scale_a_new_position(changes: dict[str, object], share: float)
 
 def test_halted_leaves_every_position_as_it_is_and_flat_closes_it() -> None:
     held = {"current_quantity": 123.5, "calibrated_probability": 0.3}
-    for halted in ({"kill_switch": "HALTED"}, {"breaker": "stale_data"}, {"trading_state": "?"}):
+    for halted in ({"kill_switch": "HALTED"}, {"breakers": ("stale_data",)}, {"trading_state": "?"}):
         assert decided(one(**held, **halted)).target_quantity[0] == 123.5
-    assert decided(one(**held, breaker="drawdown")).target_quantity[0] == 0.0
+    assert decided(one(**held, breakers=("drawdown",))).target_quantity[0] == 0.0
 
 
 def test_reducing_lets_a_position_shrink_or_close_but_never_grow_or_turn() -> None:

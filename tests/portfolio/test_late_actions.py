@@ -80,7 +80,7 @@ def mended(book: Book, told: LateActions) -> Book:
 
 
 def test_a_split_one_session_late_brings_the_shares_and_carries_entry_and_stop_but_not_the_mark() -> None:
-    before = replace(held(100.0), breaker=Breaker("daily_loss", "half of it gone"))
+    before = replace(held(100.0), breakers=(Breaker("session_loss", "half of it gone"),))
     book = mended(before, late(rows(), rows((1.0, 1.0, 2.0)), 100.0, 0.0, 0.0))
     assert book.quantity.tolist() == [200.0, 50.0]
     assert book.price.tolist() == [20.0, 10.0]
@@ -89,7 +89,7 @@ def test_a_split_one_session_late_brings_the_shares_and_carries_entry_and_stop_b
     assert book.pending_stop_distance.tolist() == [2.0, 3.0]
     assert book.unfilled_quantity.tolist() == [0.0, 0.0]
     assert book.cash_usd == before.cash_usd
-    assert (book.breaker, book.session) == (before.breaker, before.session)
+    assert (book.breakers, book.session) == (before.breakers, before.session)
 
 
 def test_equity_and_peaks_become_those_of_a_book_that_knew_in_time() -> None:

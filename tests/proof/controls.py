@@ -126,7 +126,7 @@ def _latched_for(before: Sequence[Round]) -> int:
     """What the replay had counted when it played the last of these sessions."""
     count = 0
     for done in reversed(before[:-1]):
-        if done.standing.book.breaker is None:
+        if done.standing.book.breakers == ():
             break
         count += 1
     return count
@@ -139,7 +139,7 @@ def _acts_any(controls: Sequence[str], done: Round) -> bool:
 def acts(control: str, done: Round) -> bool:
     """Whether a control was in force at a session's decision."""
     if control in _BREAKERS:
-        return done.state.breaker == _BREAKERS[control]
+        return _BREAKERS[control] in done.standing.book.breaker_kinds
     if control == "drawdown halving":
         return done.standing.book.halved
     state = {"REDUCE": "REDUCE_SIZE", "PAUSE": "PAUSE_STRATEGY"}[control]
@@ -151,7 +151,7 @@ def switched_off(control: str) -> Iterator[None]:
     """One control without effect: a breaker never fires; a state leaves what the next milder one leaves."""
     with ExitStack() as stack:
         if control in _BREAKERS:
-            stack.enter_context(patch.object(book, "fired_breaker", _never(_BREAKERS[control], book.fired_breaker)))
+            stack.enter_context(patch.object(book, "fired_breakers", _never(_BREAKERS[control], book.fired_breakers)))
         elif control == "drawdown halving":
             for room in (book, steps):
                 stack.enter_context(patch.object(room, "halved_by_drawdown", lambda *_, **__: False))
@@ -162,9 +162,9 @@ def switched_off(control: str) -> Iterator[None]:
         yield
 
 
-def _never(kind: str, plain: Callable[..., Breaker | None]) -> Callable[..., Breaker | None]:
-    def fired(*, settings: PortfolioSettings, **told: Any) -> Breaker | None:
-        return plain(settings=settings.model_copy(update={f"{kind}_limit_fraction": 1.0}), **told)
+def _never(kind: str, plain: Callable[..., tuple[Breaker, ...]]) -> Callable[..., tuple[Breaker, ...]]:
+    def fired(*, settings: PortfolioSettings, **told: Any) -> tuple[Breaker, ...]:
+        return tuple(each for each in plain(settings=settings, **told) if each.kind != kind)
 
     return fired
 

@@ -70,7 +70,7 @@ def facts(world: Market, book: Book, t: int) -> DecisionInputs:
         adv_usd=2e6 * world.close[t], trailing_returns=returns, beta=np.ones(5),
         current_quantity=book.quantity, blocked_side=book.blocked_side, equity_usd=book.equity_usd,
         drawdown_fraction=book.drawdown_fraction, horizon_sessions=5, edge_scale=10.0, verdict_allows=True,
-        breaker=book.breaker.kind if book.breaker else None,
+        breakers=book.breaker_kinds,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What a person set: the kill switch and the release of a latched breaker, as in force at a session's own moments.
+"""What a person set: the kill switch and the release of latched breakers, as in force at a session's own moments.
 
 Orders under way obey the switch as it stood before their fill, new orders as it stood at the decision: a session
 that is decided late, or again, runs under the controls of its day. Orders put on record only after they were due
@@ -14,7 +14,7 @@ from nn_assets.errors import LedgerError
 from nn_assets.market.calendar.sessions import session_hours
 from nn_assets.operations.asof.decisions import decision_moments
 from nn_assets.operations.clock import as_of_session, last_stated_session, now_utc
-from nn_assets.portfolio.breakers import KillSwitch
+from nn_assets.portfolio.breakers import BREAKERS, BreakerReset, KillSwitch, named_kinds
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
@@ -62,11 +62,11 @@ def _has_clock(strategy: Strategy) -> bool:
     return stated is None or as_of_session(strategy.market, stated) > now_utc()
 
 
-def breaker_reset_for(ledger: Ledger, strategy: Strategy, session: pd.Timestamp) -> tuple[str, str] | None:
-    """Person and reason of the reset that releases the breaker latched as a session begins, or None.
+def breaker_reset_for(ledger: Ledger, strategy: Strategy, session: pd.Timestamp) -> BreakerReset | None:
+    """The reset of breakers latched as a session begins, or None.
 
-    A reset names the latch it was set for, and is used once: the first session whose decision it came in time
-    for releases that latch, and no other.
+    A reset names the latches it was set for, and is used once: the first session whose decision it came in time
+    for releases those latches, and no other. Several that wait count together, with all their persons and reasons.
     """
     rows = ledger.read(
         "controls",
@@ -77,25 +77,32 @@ def breaker_reset_for(ledger: Ledger, strategy: Strategy, session: pd.Timestamp)
     )
     if rows.empty:
         return None
-    newest = rows.sort_values("sequence").iloc[-1]
     before = ledger.latest("portfolio_states", strategy.name, last=session - pd.Timedelta(days=1))
-    latched = None if before.empty else before["breaker"].iloc[-1]
-    if not isinstance(latched, str) or _used(ledger, strategy.name, newest, session):
+    latched = () if before.empty else named_kinds(before["breaker"].iloc[-1])
+    persons, reasons, kinds = list[str](), list[str](), set[str]()
+    for _, row in rows.sort_values("sequence").iterrows() if latched else ():
+        meant = row["details"].get("breakers", row["details"].get("breaker"))  # one by name until version 0.1
+        named = set(latched if meant is None else [meant] if isinstance(meant, str) else meant) & set(latched)
+        waiting = named - _used(ledger, strategy.name, row, session)
+        if waiting:
+            persons, reasons, kinds = [*persons, str(row["who"])], [*reasons, str(row["reason"])], kinds | waiting
+    if not kinds:
         return None
-    if newest["details"].get("breaker", latched) != latched:
-        return None
-    return str(newest["who"]), str(newest["reason"])
+    named_in_order = tuple(kind for kind in latched if kind in kinds)
+    return BreakerReset("; ".join(dict.fromkeys(persons)), "; ".join(dict.fromkeys(reasons)), named_in_order)
 
 
-def _used(ledger: Ledger, strategy: str, reset: pd.Series, session: pd.Timestamp) -> bool:
-    """Whether a session before this one was decided with the reset."""
+def _used(ledger: Ledger, strategy: str, reset: pd.Series, session: pd.Timestamp) -> set[str]:
+    """The kinds that sessions before this one released since a reset was set."""
     after = reset["details"].get("after_session")
     if after is None:  # set by version 0.1, which counted every decision recorded later as one that used it
         decided = ledger.latest("decisions", strategy, last=session - pd.Timedelta(days=1), bookkeeping=True)
-        return not decided.empty and bool(decided["sequence"].iloc[-1] > reset["sequence"])
+        used = not decided.empty and bool(decided["sequence"].iloc[-1] > reset["sequence"])
+        return set(BREAKERS) if used else set()
     first = pd.Timestamp(after) + pd.Timedelta(days=1)
     decided = ledger.read("decisions", strategy, first, session - pd.Timedelta(days=1))
-    return any(details.get("breaker_reset") is not None for details in decided["details"])
+    told = [details["breaker_reset"] for details in decided["details"] if details.get("breaker_reset") is not None]
+    return {kind for each in told for kind in BreakerReset.from_record(each).among(BREAKERS)}
 
 
 def unfinished_run_before(

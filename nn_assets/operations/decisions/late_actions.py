@@ -11,6 +11,7 @@ import pandas as pd
 
 from nn_assets.market.adjustment import adjustment_of
 from nn_assets.operations.history import History
+from nn_assets.portfolio.breakers import LOSSES, BreakerReset, named_kinds
 from nn_assets.portfolio.late_actions import ActionRows, LateActions
 from nn_assets.session.market_view import MarketView
 
@@ -72,11 +73,18 @@ def _booked(remainder: str | Mapping[str, float]) -> float:
 
 
 def _reset(history: History, states: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Sessions that began with a breaker which their decision was told to release, shape (sessions,)."""
+    """Sessions that began with a loss latched which their decision was told to release, shape (sessions,)."""
     decisions = history.stores.ledger.read("decisions", history.strategy.name, states.index[0], states.index[-1])
     told = decisions.set_index("session")["details"].loc[states.index]
-    released = np.array([details["breaker_reset"] is not None for details in told])
-    return released & states["breaker"].notna().shift(fill_value=False).to_numpy()
+    latched = [(), *(named_kinds(each) for each in states["breaker"].iloc[:-1])]
+    return np.array(
+        [
+            details["breaker_reset"] is not None
+            and not LOSSES.isdisjoint(BreakerReset.from_record(details["breaker_reset"]).among(kinds))
+            for details, kinds in zip(told, latched, strict=True)
+        ],
+        dtype=np.bool_,
+    )
 
 
 def _by_session(actions: pd.DataFrame | None, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]) -> ActionRows:

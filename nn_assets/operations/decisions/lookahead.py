@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import groupby
 from typing import Any
 
@@ -16,18 +16,38 @@ from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.cut import PublishedCut
 from nn_assets.operations.decisions.late_actions import late_actions
 from nn_assets.operations.decisions.records import Given, recorded_given
-from nn_assets.operations.decisions.rounds import ESTIMATOR, watch_of
+from nn_assets.operations.decisions.rounds import ESTIMATOR, play_live, watch_of
 from nn_assets.operations.decisions.standing import spending_on_record, standing_before
 from nn_assets.operations.history import History
-from nn_assets.operations.models.calibration import calibrate_record, calibrate_session
+from nn_assets.operations.models.calibration import calibrate_record
 from nn_assets.operations.models.forecasts import forecast_record, forecasts_until, read_forecast_list
 from nn_assets.session.daily_round import Round, Standing
 from nn_assets.session.market_view import MarketView
 from nn_assets.session.spending import SLIPPAGE_SESSIONS
 
-__all__ = ["decisions_repeat_in_replay", "features_repeat_when_cut", "signals_repeat_forecasts"]
+__all__ = ["decisions_repeat_in_replay", "facts_apart", "features_repeat_when_cut", "signals_repeat_forecasts"]
 
 _CUTS = (0.5, 0.75, 0.95)
+# What a decision reads beside signals and the programme's facts, and that hangs on no book.
+_FACTS = (
+    "symbols",
+    "reference_price",
+    "calibrated_probability",
+    "base_rate",
+    "confidence",
+    "mean_win",
+    "mean_loss",
+    "outcomes",
+    "outcome_sessions",
+    "atr",
+    "daily_volatility",
+    "adv_usd",
+    "trailing_returns",
+    "beta",
+    "horizon_sessions",
+    "edge_scale",
+    "regime_scale",
+)
 
 
 def features_repeat_when_cut(history: History) -> tuple[list[str], list[pd.Timestamp]]:
@@ -96,8 +116,10 @@ def decisions_repeat_in_replay(history: History, after: pd.Timestamp | None = No
     """Play decided sessions again on the backtest's path, and name targets that differ.
 
     The path is the study's: the state carried in memory, each session on the cut of the facts that it
-    knew. Each is given what its decision was given: the controls, the cost model, the list of forecasts
-    and the models on record then, real fills imported by then.
+    knew, forecasts scored and calibrated as a study's are. Each is given what its decision was given: the
+    controls, the cost model, the list of forecasts and the models on record then, real fills imported by then.
+    The last session is played on the live path beside, and every fact that its decision read is compared: one
+    that changes no target today may change the next.
 
     Only the sessions decided under the settings in force are played, from the state that the one before
     them left on record: what other settings would have decided is no contradiction.
@@ -112,7 +134,7 @@ def decisions_repeat_in_replay(history: History, after: pd.Timestamp | None = No
     int
         Sessions played.
     list of str
-        One sentence for each target that differs.
+        One sentence for each target, and for each fact of the last decision, that differs.
     """
     strategy, ledger = history.strategy, history.stores.ledger
     decisions = _under_present_settings(history)
@@ -122,14 +144,45 @@ def decisions_repeat_in_replay(history: History, after: pd.Timestamp | None = No
         return 0, []
     targets = ledger.read("target_positions", strategy.name, decisions["session"].min())
     targets = targets.set_index(["session", "symbol"])["target_quantity"]
-    rounds = _played(history, _decided(history, decisions), recorded_cost_model_ids(_with_recent(history, decisions)))
+    decided = _decided(history, decisions)
+    rounds = _played(history, decided, recorded_cost_model_ids(_with_recent(history, decisions)))
     differing = [
         f"{symbol} {done.session.date()}: {targets[done.session, symbol]} on record, {quantity} replayed"
         for done in rounds
         for symbol, quantity in zip(done.standing.book.symbols, done.decision.target_quantity, strict=True)
         if targets[done.session, symbol] != quantity
     ]
-    return len(rounds), differing
+    _, live = play_live(history, decided[-1].session, decided[-1].given)
+    apart = facts_apart(live, rounds[-1])
+    return len(rounds), [*differing, *(f"{live.session.date()}: {each}" for each in apart)]
+
+
+def facts_apart(live: Round, study: Round) -> list[str]:
+    """Name what the decisions of two rounds of one session read of market, record and watch, and that differs.
+
+    What hangs on the book that a round began with is not compared: a study's is another.
+    """
+    facts = {name: (getattr(live.decision.inputs, name), getattr(study.decision.inputs, name)) for name in _FACTS}
+    facts |= {f"signal {each.name}": _pair(live.signals, study.signals, each.name) for each in fields(live.signals)}
+    one, other = live.decision.inputs.programme, study.decision.inputs.programme
+    if one is not None and other is not None:
+        facts |= {each.name: _pair(one, other, each.name) for each in fields(one)}
+    facts["drift"] = (repr(live.drift), repr(study.drift))
+    return [f"{name} {_short(a)} live, {_short(b)} in the study" for name, (a, b) in facts.items() if not _same(a, b)]
+
+
+def _pair(one: object, other: object, name: str) -> tuple[Any, Any]:
+    return getattr(one, name), getattr(other, name)
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, float | np.ndarray):
+        return bool(np.array_equal(one, other, equal_nan=np.asarray(one).dtype.kind == "f"))
+    return bool(one == other)
+
+
+def _short(value: Any) -> str:
+    return f"of shape {value.shape}" if isinstance(value, np.ndarray) else str(value)
 
 
 def _under_present_settings(history: History) -> pd.DataFrame:
@@ -202,14 +255,10 @@ def _played(history: History, decided: list[_Decided], used: dict[pd.Timestamp, 
 
 
 def _calibrated(history: History, forecasts: Forecasts, group: list[_Decided]) -> ForecastArrays:
-    """Forecasts up to a group's last session, each of its sessions by the calibration it was given."""
-    parts, stop = [], 0
-    for each in group:
-        assert each.given.calibration is not None, "only decisions that have one are played"
-        until = calibrate_session(history, forecasts.rows(slice(each.row + 1)), ESTIMATOR, each.given.calibration)
-        parts.append(until.at(slice(stop, None)))
-        stop = each.row + 1
-    return ForecastArrays.joined(parts)
+    """Forecasts up to a group's last session as a study has them, each of its sessions by the calibration given."""
+    given = {each.row: each.given.calibration for each in group if each.given.calibration is not None}
+    assert len(given) == len(group), "only decisions that have one are played"
+    return calibrate_record(history, forecasts, [ESTIMATOR], given)[ESTIMATOR]
 
 
 def _standing(

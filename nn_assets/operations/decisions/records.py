@@ -28,6 +28,7 @@ from nn_assets.operations.asof.refreshes import request_row
 from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.history import History
 from nn_assets.operations.study import settings_version
+from nn_assets.portfolio.breakers import BreakerReset
 from nn_assets.portfolio.fills import fills_frame
 from nn_assets.portfolio.records import book_remainder, holdings_frame, state_row
 from nn_assets.portfolio.trace import steps_frame, targets_frame
@@ -87,7 +88,7 @@ def recorded_given(decision: pd.Series) -> Given:
         told.pop(made, None)
     cost_model_id, forecast_list = told.pop("cost_model_id"), told.pop("forecast_list", None)
     calibration = told.pop("calibration", None)
-    controls = Controls(breaker_reset=None if reset is None else (str(reset[0]), str(reset[1])), **told)
+    controls = Controls(breaker_reset=None if reset is None else BreakerReset.from_record(reset), **told)
     return Given(
         study_id=_text(decision["study_id"]),
         verdict=_text(decision["verdict"]),
@@ -211,7 +212,9 @@ def write_session(
 
 def _told(controls: Controls) -> dict[str, Any]:
     """Controls as recorded; version 0.1 read the kill switch once, and its decisions repeat without the second."""
-    told = asdict(controls)
+    told, reset = asdict(controls), controls.breaker_reset
+    if reset is not None:
+        told["breaker_reset"] = reset.to_record()
     if controls.kill_switch_before_fill is None:
         del told["kill_switch_before_fill"]
     if controls.unfinished_run is None:

@@ -30,7 +30,7 @@ from nn_assets.session.market_view import MarketView
 from nn_assets.session.programme_facts import programme_watch
 from nn_assets.signals.signals import outcome_statistics
 
-__all__ = ["ESTIMATOR", "DecidedSession", "decide_session", "watch_of"]
+__all__ = ["ESTIMATOR", "DecidedSession", "decide_session", "play_live", "watch_of"]
 
 ESTIMATOR = "network"
 """Whose forecasts are traded."""
@@ -59,22 +59,29 @@ def decide_session(history: History, session: pd.Timestamp, run_id: str) -> Deci
     LedgerError
         The session was decided before, and what is computed now differs.
     """
+    view = history.view(session)
+    earlier = history.stores.ledger.read("decisions", history.strategy.name, session, session, bookkeeping=True)
+    given, done = play_live(history, session, _given(history, view, earlier))
+    frames = session_frames(history, done, given, view.data_hash)
+    provenance = write_session(history, done, frames, given, run_id, view.data_hash)
+    return DecidedSession(done, frames, provenance, already_decided=not earlier.empty)
+
+
+def play_live(history: History, session: pd.Timestamp, given: Given) -> tuple[Given, Round]:
+    """Play one session as it is played live, from the state on record; what it was given, and its round.
+
+    Where no calibration is given it is fitted, and is then part of what was given.
+    """
     view, strategy = history.view(session), history.strategy
     market = history.cut_for(session).market
-    earlier = history.stores.ledger.read("decisions", strategy.name, session, session, bookkeeping=True)
-    recorded_by = None if earlier.empty else earlier["recorded_at"].iloc[0]
-    standing = standing_before(history, session, view.symbols, market, recorded_by)
-    given = _given(history, view, earlier)
+    standing = standing_before(history, session, view.symbols, market, given.recorded_at)
     on_record = None if given.forecast_list is None else read_forecast_list(history, given.forecast_list)
     forecasts = forecasts_until(history, session, on_record, given.recorded_at)
     if given.calibration is None:
         given = replace(given, calibration=calibration_of(history, forecasts, ESTIMATOR))
     facts = _facts(history, view, market, given, forecasts)
     costs = cost_model(history.stores.ledger, strategy, given.cost_model_id)
-    done = play_session(strategy, costs, history.sessions_per_year, standing, facts)
-    frames = session_frames(history, done, given, view.data_hash)
-    provenance = write_session(history, done, frames, given, run_id, view.data_hash)
-    return DecidedSession(done, frames, provenance, already_decided=not earlier.empty)
+    return given, play_session(strategy, costs, history.sessions_per_year, standing, facts)
 
 
 def _given(history: History, view: SessionView, earlier: pd.DataFrame) -> Given:

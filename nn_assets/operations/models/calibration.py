@@ -6,7 +6,8 @@ bits; nothing but the raw forecasts is stored of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +28,13 @@ FloatArray = npt.NDArray[np.float64]
 _MONTHS_A_YEAR = 12.0
 
 
-def calibrate_record(history: History, record: Forecasts, estimators: Sequence[str] = ESTIMATORS) -> Forecasts:
-    """Calibrate every session of a record by the calibration in force in its month.
+def calibrate_record(
+    history: History,
+    record: Forecasts,
+    estimators: Sequence[str] = ESTIMATORS,
+    given: Mapping[int, Calibration] | None = None,
+) -> Forecasts:
+    """Score every session of a record, and calibrate it by the calibration in force in its month.
 
     Parameters
     ----------
@@ -36,21 +42,26 @@ def calibrate_record(history: History, record: Forecasts, estimators: Sequence[s
         Uncalibrated, on the session axis or the part of it up to a session.
     estimators : sequence of str
         Those to calibrate; the others stay as they are.
+    given : mapping of row to Calibration, optional
+        What decided sessions were given: they are calibrated by it, the others have their scores alone, and nothing
+        is fitted.
     """
-    made = {name: [record[name]] if name not in estimators else [] for name in ESTIMATORS}
-    marks = {name: _scaled(history, record, name) for name in estimators}
+    made = {name: record[name] for name in ESTIMATORS}
     months = [session.strftime("%Y-%m") for session in record.sessions]
     starts = [row for row, month in enumerate(months) if row == 0 or month != months[row - 1]]
-    for start, stop in zip(starts, [*starts[1:], len(months)], strict=True):
-        rows = slice(start, stop)
-        for name in estimators:
-            part = record[name].at(rows)
-            if any(record.model_ids[rows]):
-                calibration = _fit(history, record, marks[name], name, start)
-                part = calibrated(part, _rows(marks[name], rows), calibration)
-            made[name].append(part)
-    joined = {name: ForecastArrays.joined(parts) for name, parts in made.items()}
-    return Forecasts(record.sessions, record.symbols, joined, record.model_ids)
+    by_month = [slice(start, stop) for start, stop in zip(starts, [*starts[1:], len(months)], strict=True)]
+    stretches = by_month if given is None else [slice(row, row + 1) for row in range(len(months))]
+    for name in estimators:
+        marks, parts = _scaled(history, record, name), []
+        for rows in stretches:
+            calibration = None if given is None else given.get(rows.start)
+            if given is None and any(record.model_ids[rows]):
+                calibration = _fit(history, record, marks, name, rows.start)
+            part, scores = record[name].at(rows), _rows(marks, rows)
+            known = calibration is not None
+            parts.append(calibrated(part, scores, calibration) if known else replace(part, score=scores.score))
+        made[name] = ForecastArrays.joined(parts)
+    return Forecasts(record.sessions, record.symbols, made, record.model_ids)
 
 
 def calibration_of(history: History, record: Forecasts, estimator: str) -> Calibration:
@@ -60,11 +71,12 @@ def calibration_of(history: History, record: Forecasts, estimator: str) -> Calib
 
 
 def calibrate_session(history: History, record: Forecasts, estimator: str, calibration: Calibration) -> ForecastArrays:
-    """One estimator's forecasts on a record, with its last session calibrated and no other."""
+    """One estimator's forecasts on a record: every session with its score, the last one calibrated and no other."""
     last = slice(len(record.sessions) - 1, len(record.sessions))
     marks = _scaled(history, record, estimator)
+    before = replace(record[estimator].at(slice(last.start)), score=marks.score[: last.start])
     part = calibrated(record[estimator].at(last), _rows(marks, last), calibration)
-    return ForecastArrays.joined([record[estimator].at(slice(last.start)), part])
+    return ForecastArrays.joined([before, part])
 
 
 def _rows(marks: ScaledForecasts, rows: slice) -> ScaledForecasts:
