@@ -90,6 +90,7 @@ def test_the_figures_are_those_of_the_record_in_excess_of_cash(studied: tuple[Wo
     net = study.record.tracks["network"].net[FIRST:] - 0.01 / 252
     network = study.figures.total["network"]
     assert network.sharpe_net == pytest.approx(net.mean() / net.std(ddof=1) * np.sqrt(252))
+    assert network.base_brier is not None
     assert study.figures.trials == 4
     assert set(study.figures.folds) == {month for month in study.record.months.tolist() if month}
     # Half-spread and commission are what the smallest effect pays for.
@@ -134,3 +135,16 @@ def test_looks_begin_with_the_first_one_planned_and_those_on_record_count(
     assert [each.verdict.look for each in found[1:]] == list(range(1, len(found)))
     early = Look("2013-11", 500, 0.001, 0.02, 100.0)
     assert [each.verdict.look for each in judged(of, study, looks=[early])] == list(range(2, len(found) + 2))
+
+
+def test_a_look_on_record_is_not_taken_again_and_another_record_of_its_month_is_one_more(
+    studied: tuple[World, Study, list[str]],
+) -> None:
+    of, study, _ = studied
+    found = judged(of, study)
+    taken = [each.look for each in found if each.look is not None]
+    assert [each.verdict for each in judged(of, study, looks=taken)] == [each.verdict for each in found]
+    peeked = replace(taken[0], sessions=taken[0].sessions - 3)
+    after = judged(of, study, looks=[peeked, *taken])
+    assert [each.verdict.look for each in after] == list(range(2, len(found) + 2))
+    assert after[0].verdict.allowed_p_value == pytest.approx(0.0, abs=1e-9)  # the first look at the month had the 3%

@@ -15,6 +15,7 @@ from nn_assets.cli.status import report
 from nn_assets.errors import ControlError
 from nn_assets.evaluation import figures
 from nn_assets.evaluation.trials import trial_hash
+from nn_assets.learning.first_month import first_model_month
 from nn_assets.operations.asof.trials import ground_of, looks_taken, released_alarms, trials_made
 from nn_assets.operations.history import open_history
 from nn_assets.store.ledger.ledger import Ledger
@@ -175,3 +176,40 @@ def test_a_standing_alarm_is_released_by_who_and_why_and_repeated_and_void_for_o
         assert released_alarms(ledger, ground_of(NAME, "d" * 16, more))
         assert not released_alarms(ledger, ground_of(NAME, "d" * 16, restated))
         assert not released_alarms(ledger, ground_of("another", "d" * 16, bars))
+        others = bars.assign(symbol="Z" + bars["symbol"], close=bars["close"] * 1.3)
+        few = others[others["session"] < sorted(bars["session"].unique())[bars["session"].nunique() // 2]]
+        twice = bars.assign(session=bars["session"] + pd.DateOffset(years=20))
+        for part, kept in ((few, True), (others, False), (twice, False)):  # half as much more, and as much again
+            more = pd.concat([bars, part])
+            assert bool(released_alarms(ledger, ground_of(NAME, "d" * 16, more))) is kept
+
+
+def test_a_month_under_way_is_shown_and_not_judged(empty_home: Path) -> None:
+    """Studies within May show its sessions and say April's verdict; the one after its last session takes a look."""
+    found = []
+    for end in ("2017-05-05", "2017-05-17", "2017-05-31"):
+        write_strategy(empty_home, market={"history_ends": end, "live_starts": None})
+        study_anew(NAME, homes.months_between("2017-01", "2017-05"))
+        result = homes.study_stored(strategy_of(), ["2017-05"])
+        assert result.study.record.sessions[-1] == pd.Timestamp(end)
+        found.append((result.last.month, result.last.verdict.look, [look.month for look in result.terms.looks]))
+    assert found[:2] == [("2017-04", 1, ["2017-04"])] * 2
+    assert found[2][:2] == ("2017-05", 2)
+    looks = _rows("looks", NAME).drop_duplicates("month", keep="last")
+    assert looks["month"].tolist() == ["2017-04", "2017-05"]
+    assert looks["look"].tolist() == [1, 2]
+    assert looks["allowed_p_value"].iloc[0] == pytest.approx(0.03, abs=1e-9)
+    assert looks["allowed_p_value"].iloc[1] < 1e-9
+    assert _rows("studies", NAME)["month"].max() == "2017-05"
+
+
+def test_a_record_whose_first_month_is_under_way_has_no_verdict(empty_home: Path) -> None:
+    write_strategy(empty_home)
+    first = first_model_month(strategy_of())
+    write_strategy(empty_home, market={"history_ends": f"{first}-14", "live_starts": None})
+    answer = run_study(NAME, first, first, None)
+    assert (answer["verdict"], answer["verdict_of"]) == ("cannot tell", None)
+    assert "no month of the record has ended" in answer["text"]
+    assert _rows("looks").empty
+    assert _rows("studies").empty
+    assert _rows("trials")["study_id"].isna().tolist() == [True] * 3
