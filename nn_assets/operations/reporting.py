@@ -220,7 +220,7 @@ def study_sheet(history: History) -> StudyPage:
         provenance={
             "Data": publication.content_hash,
             "Settings": str(kept["settings_hash"]),
-            "Code": str(ledger.latest("studies", strategy.name)["code_version"].iloc[-1]),
+            "Code": str(ledger.latest("trials", strategy.name)["code_version"].iloc[-1]),
             "Newest model": str(kept["newest_model"]),
         },
         caveats=_caveats(strategy),

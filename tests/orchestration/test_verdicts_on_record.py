@@ -83,6 +83,20 @@ def test_looks_begin_before_the_live_start_and_are_on_record_read_or_not(studied
     assert (before["verdict"] == "cannot tell").all()
     assert not any(told["allows_trading"] for told in before["figures"])
     assert all("no look was planned" in told["reason"] for told in before["figures"])
+    after = studies[studies["month"] >= FIRST_LOOK]
+    assert looks["allows_trading"].tolist() == [told["allows_trading"] for told in after["figures"]] == [False, False]
+
+
+@pytest.mark.parametrize("allows", [False, True])
+def test_a_session_trades_by_what_the_last_verdict_before_its_month_allows(studied: Path, allows: bool) -> None:
+    with open_history(strategy_of()) as history:
+        ledger = history.stores.ledger
+        study = ledger.read("studies", NAME).set_index("month")
+        for month, said in ((FIRST_LOOK, allows), ("2017-06", not allows)):  # June's says nothing of June
+            row = study.loc[month].to_dict() | {"month": month}
+            row["figures"] = row["figures"] | {"allows_trading": said}
+            ledger.append("studies", [row], run_id="again", strategy=NAME, reason="said otherwise")
+        assert history.view(history.live_sessions[0]).controls.verdict_allows is allows
 
 
 def test_a_study_run_again_takes_no_further_look(studied: Path) -> None:
