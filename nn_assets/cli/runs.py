@@ -12,6 +12,7 @@ from nn_assets.learning.first_month import first_model_month
 from nn_assets.market.calendar.sessions import is_session
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.forecasts import missing_months
+from nn_assets.evaluation.verdict import NO_MONTH_ENDED
 from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.catalog import find_live_strategy, find_strategy
 from nn_assets.operations.history import History, open_history
@@ -139,15 +140,16 @@ def run_study(
     run_id = materialise(strategy, "study", first=f"{low}-01", last=f"{high}-01", tags=tags)
     with open_stores() as stores:
         study = latest_study(stores.ledger, effective_strategy(strategy, tags), str(pd.Period(high, "M") + 1))
-    assert study is not None, "the study was just recorded"
-    return {
-        "strategy": strategy.name,
-        "from": low,
-        "to": high,
-        "run_id": run_id,
+    told: dict[str, Any] = {"strategy": strategy.name, "from": low, "to": high, "run_id": run_id}
+    if study is None:
+        text = f"{strategy.name} {low} to {high}: {NO_MONTH_ENDED.phrase}. {NO_MONTH_ENDED.reason}"
+        return told | {"verdict": NO_MONTH_ENDED.phrase, "verdict_of": None, "figures": {}, "text": text}
+    of = "" if study["month"] == high else f" (verdict of {study['month']}: no later month has ended)"
+    return told | {
         "verdict": str(study["verdict"]),
+        "verdict_of": str(study["month"]),
         "figures": study["figures"],
-        "text": f"{strategy.name} {low} to {high}: {study['verdict']}. {study['figures']['reason']}",
+        "text": f"{strategy.name} {low} to {high}{of}: {study['verdict']}. {study['figures']['reason']}",
     }
 
 

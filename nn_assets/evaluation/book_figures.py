@@ -17,7 +17,7 @@ from nn_assets.evaluation.deflated import (
 from nn_assets.evaluation.record import BookTrack
 from nn_assets.measures import hit_ratio, maximum_drawdown, sharpe, win_loss_ratio
 
-__all__ = ["StudyTerms", "book_figures", "spread_of_trials"]
+__all__ = ["FLAT_COST", "StudyTerms", "book_figures", "spread_of_trials"]
 
 FloatArray = npt.NDArray[np.float64]
 BooleanArray = npt.NDArray[np.bool_]
@@ -26,6 +26,9 @@ _MINIMUM_RETURNS = 5
 """Returns below which no ratio is formed; a month's fold has about twenty."""
 
 _TRIALS_FOR_A_SPREAD = 10
+
+FLAT_COST = 0.001
+"""10 bps of the value traded, a fraction: what net figures are also shown at, whatever the cost model says."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ def book_figures(
     Returns
     -------
     figures : dict
-        By the names of `nn_assets.evaluation.figures.Figures`; never NaN.
+        Net ones also at other costs, of the book as it was traded: net - (gross - net), costs doubled, and
+        gross - 0.001 turnover. By the names of `nn_assets.evaluation.figures.Figures`; never NaN.
     absent : dict
         Reasons of the ``None`` among them.
     """
@@ -78,7 +82,10 @@ def book_figures(
         return values, dict.fromkeys(_NAMES, f"{len(net)} returns; ratios need {_MINIMUM_RETURNS}")
     cash = np.broadcast_to(np.asarray(terms.cash_rate_per_session, dtype=np.float64), track.net.shape)[rows]
     excess = net - cash
+    dearer, flat = net - (gross - net), gross - FLAT_COST * turnover
     values |= {
+        "return_per_year_costs_x2": _finite(dearer.mean() * per_year),
+        "return_per_year_10_bps": _finite(flat.mean() * per_year),
         "return_per_year": _finite(net.mean() * per_year),
         "volatility_per_year": _finite(net.std(ddof=1) * math.sqrt(per_year)),
         "max_drawdown": _finite(maximum_drawdown(net)),
@@ -88,6 +95,10 @@ def book_figures(
         why = "the book held no position: its return is the same in every session"
     else:
         values |= _ratios(excess, gross - cash, terms)
+        values |= {
+            "sharpe_net_costs_x2": _finite(sharpe(dearer - cash, per_year)),
+            "sharpe_net_10_bps": _finite(sharpe(flat - cash, per_year)),
+        }
         why = "it is not defined for these returns"
     absent = {name: why for name, value in values.items() if value is None}
     known = values["sharpe_net"]
@@ -99,7 +110,11 @@ def book_figures(
 _NAMES = (
     "sharpe_gross",
     "sharpe_net",
+    "sharpe_net_costs_x2",
+    "sharpe_net_10_bps",
     "return_per_year",
+    "return_per_year_costs_x2",
+    "return_per_year_10_bps",
     "volatility_per_year",
     "max_drawdown",
     "turnover_per_year",

@@ -37,7 +37,9 @@ class Figures:
     returns; ``turnover_per_year`` is the absolute traded value over equity; ``hit_ratio`` and
     ``win_loss_ratio`` are taken over the sessions with a position. ``auc`` and ``accuracy`` are taken within
     sessions in panels and within folds in narrow ones; ``base_rate`` is the share of positive labels and
-    ``base_accuracy`` what always saying the commoner outcome gives. Why a figure is ``None`` stands in
+    ``base_accuracy`` what always saying the commoner outcome gives. ``_costs_x2`` and ``_10_bps`` are net figures of
+    the book as it was traded, each session's trading costs doubled, or taken as 10 bps of the value traded; what it
+    would have traded at such costs is not played. Why a figure is ``None`` stands in
     ``absent`` under its name.
     """
 
@@ -55,9 +57,15 @@ class Figures:
     rank_ic: float | None = None
     rank_ic_t: float | None = None
     brier: float | None = None
+    base_brier: float | None = None  # of always forecasting each session's base rate as known then, same pairs
+    calibration_error: float | None = None  # expected, of the calibrated forecasts
     sharpe_gross: float | None = None
     sharpe_net: float | None = None
+    sharpe_net_costs_x2: float | None = None
+    sharpe_net_10_bps: float | None = None
     return_per_year: float | None = None
+    return_per_year_costs_x2: float | None = None
+    return_per_year_10_bps: float | None = None
     volatility_per_year: float | None = None
     max_drawdown: float | None = None
     turnover_per_year: float | None = None

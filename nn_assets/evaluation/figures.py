@@ -30,7 +30,7 @@ from nn_assets.evaluation.significance import (
 )
 from nn_assets.evaluation.smallest_effect import smallest_effect
 from nn_assets.evaluation.spending import for_each_trial
-from nn_assets.measures import brier
+from nn_assets.measures import brier, expected_calibration_error
 
 __all__ = ["FIGURE_NAMES", "LEAK_ALARMS", "Figures", "StudyFigures", "study_figures"]
 
@@ -157,7 +157,10 @@ def _figures(name: str, record: StudyRecord, rows: BooleanArray, terms: StudyTer
         if tests[key].t_statistic is None:
             absent |= dict.fromkeys([f"{key}_t"] + [key] * (tests[key].estimate is None), tests[key].reason)
     if name in record.forecasts and values["forecasts"] == 0:
-        absent |= dict.fromkeys(("accuracy", "base_rate", "base_accuracy", "brier"), "no forecast has a realised label")
+        measured_on_labels = ("accuracy", "base_rate", "base_accuracy", "brier", "base_brier", "calibration_error")
+        absent |= dict.fromkeys(measured_on_labels, "no forecast has a realised label")
+    elif name in record.forecasts and values.get("base_brier") is None:
+        absent["base_brier"] = "the base rates known then are not on record"
     span = record.sessions[used]
     return Figures(
         estimator=name,
@@ -201,7 +204,11 @@ def _forecast_figures(
             "base_rate": base,
             "base_accuracy": max(base, 1.0 - base),
             "brier": brier(p, y),
+            "calibration_error": expected_calibration_error(p, y),
         }
+        if record.base_rates is not None:
+            always = record.base_rates[name][rows][complete]
+            values["base_brier"] = brier(always, y) if np.isfinite(always).all() else None
     for key in ("auc", "rank_ic"):
         values |= {key: tests[key].estimate, f"{key}_t": tests[key].t_statistic}
     return values, tests

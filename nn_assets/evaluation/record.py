@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -49,11 +49,13 @@ class StudyRecord:
     regimes: npt.NDArray[np.str_] | None = None  # (sessions,) name of the regime; '' unknown
     models: npt.NDArray[np.str_] | None = None  # (sessions,) id in force; by month if left out
     scores: Mapping[str, FloatArray] | None = None  # (sessions, symbols) before calibration; ranked by
+    base_rates: Mapping[str, FloatArray] | None = None  # (sessions, symbols) p0 of the calibration in force then
 
     def __post_init__(self) -> None:
         rows, columns = len(self.sessions), len(self.symbols)
         wide = {"targets": self.targets, "returns": self.returns, **self.forecasts}
         wide |= {f"{name} score": values for name, values in (self.scores or {}).items()}
+        wide |= {f"{name} base rate": values for name, values in (self.base_rates or {}).items()}
         narrow: dict[str, npt.NDArray[np.generic]] = {
             "realised_row": self.realised_row,
             "months": self.months,
@@ -105,7 +107,8 @@ class StudyRecord:
         return replace(
             self,
             forecasts={name: left(values) for name, values in self.forecasts.items()},
-            scores=None if self.scores is None else {name: left(values) for name, values in self.scores.items()},
+            scores=_each(self.scores, left),
+            base_rates=_each(self.base_rates, left),
             tracks={
                 name: BookTrack(net=left(track.net), gross=left(track.gross), turnover=left(track.turnover))
                 for name, track in self.tracks.items()
@@ -125,7 +128,8 @@ class StudyRecord:
             self,
             sessions=self.sessions[:stop],
             forecasts={name: values[:stop] for name, values in self.forecasts.items()},
-            scores=None if self.scores is None else {name: each[:stop] for name, each in self.scores.items()},
+            scores=_each(self.scores, lambda values: values[:stop]),
+            base_rates=_each(self.base_rates, lambda values: values[:stop]),
             targets=targets,
             returns=returns,
             realised_row=self.realised_row[:stop],
@@ -137,3 +141,9 @@ class StudyRecord:
             regimes=None if self.regimes is None else self.regimes[:stop],
             models=None if self.models is None else self.models[:stop],
         )
+
+
+def _each(
+    arrays: Mapping[str, FloatArray] | None, change: Callable[[FloatArray], FloatArray]
+) -> dict[str, FloatArray] | None:
+    return None if arrays is None else {name: change(values) for name, values in arrays.items()}

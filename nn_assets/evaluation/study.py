@@ -165,6 +165,7 @@ def run_study(
         symbols=material.symbols,
         forecasts={name: arrays.calibrated[:stop] for name, arrays in material.forecasts.estimators.items()},
         scores={name: arrays.probability[:stop] for name, arrays in material.forecasts.estimators.items()},
+        base_rates={name: arrays.base_rate[:stop] for name, arrays in material.forecasts.estimators.items()},
         targets=last.targets,
         returns=last.returns,
         realised_row=last.realised_row,
@@ -257,15 +258,20 @@ def month_figures(
 def judge_figures(
     figures_by_month: Mapping[str, StudyFigures], terms: Terms, estimator: str = ESTIMATORS[0]
 ) -> tuple[MonthVerdict, ...]:
-    """Judge one estimator by the figures of ascending months' ends, as :func:`judge_months` does."""
+    """Judge one estimator by the figures of ascending months' ends, as :func:`judge_months` does.
+
+    A look on record that saw what is seen now is that look, and is not taken again; one that saw another record of
+    the same month was a look of its own, and counts.
+    """
     judged: list[MonthVerdict] = []
-    on_record = [look for look in terms.looks if look.month not in figures_by_month]
     for month, figures in figures_by_month.items():
         if month < terms.first_look:
             judged.append(MonthVerdict(month, figures, NOT_A_LOOK, None))
             continue
-        taken = [*on_record, *(each.look for each in judged if each.look is not None)]
-        before = sorted((look for look in taken if look.month < month), key=lambda look: look.month)
+        now = [each.look for each in judged if each.look is not None]
+        seen = [*now, look_of(figures, month, estimator)]
+        others = [look for look in terms.looks if look.month <= month and not any(map(look.sees_as, seen))]
+        before = sorted([*others, *now], key=lambda look: look.month)
         said = verdict(figures, before, month, estimator=estimator, released=terms.released)
         if terms.in_sample_until is not None:
             marked = f"; in-sample up to {terms.in_sample_until.date()}, which counts for nothing"

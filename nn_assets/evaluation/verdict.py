@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 from scipy.special import ndtri, stdtr, stdtrit
 
 from nn_assets.evaluation.figure_set import Figures, StudyFigures
 from nn_assets.evaluation.significance import MeanTest, degrees_of_freedom
 from nn_assets.evaluation.spending import PLANNED, for_each_trial, look_levels
 
-__all__ = ["NOT_A_LOOK", "Look", "Verdict", "look_of", "trial_adjusted_p_value", "verdict"]
+__all__ = ["NOT_A_LOOK", "NO_MONTH_ENDED", "Look", "Verdict", "look_of", "trial_adjusted_p_value", "verdict"]
 
 Kind = Literal["leak alarm", "no edge found", "edge found", "signal found", "cannot tell"]
 Statistic = Literal["rank IC", "AUC"]
@@ -50,6 +51,15 @@ class Look:
     def decides(self) -> bool:
         """Whether the record was long enough for any test."""
         return self.sessions >= MINIMUM_SESSIONS
+
+    def sees_as(self, other: Look) -> bool:
+        """Whether another look saw the same: taken at the same month's end on the same record, it is one look."""
+        mine, theirs = (
+            [math.nan if each is None else each for each in (look.estimate, look.standard_error)]
+            for look in (self, other)
+        )
+        same = np.allclose(mine, theirs, rtol=1e-9, atol=1e-12, equal_nan=True)
+        return (self.month, self.sessions) == (other.month, other.sessions) and bool(same)
 
     def crosses(self, level: float) -> bool:
         """Whether its one-sided p-value lies below a level."""
@@ -103,6 +113,11 @@ NOT_A_LOOK = Verdict(
     "cannot tell", "the month ended before the first verdict on this history: no look was planned for it", "AUC"
 )
 """The verdict of a month before the first look: a history of looks that nobody planned would spend without end."""
+
+NO_MONTH_ENDED = Verdict(
+    "cannot tell", "no month of the record has ended: a verdict is taken at a month's end, and none before", "AUC"
+)
+"""What is said of a record whose first month is under way."""
 
 
 def trial_adjusted_p_value(p_value: float, trials: int) -> float:
@@ -167,6 +182,7 @@ def verdict(
     figures : StudyFigures
     before : sequence of Look
         Earlier looks of the same configuration at the same data, ascending; none makes this the first verdict.
+        Another record of the same month, seen before, is an earlier look too.
     month : str
         'YYYY-MM' at whose end the look is taken; needed where there are earlier looks.
     trials : int, optional

@@ -15,6 +15,7 @@ import pandas as pd
 from nn_assets.errors import PublicationError
 from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.verdict import Verdict
+from nn_assets.evaluation.was_on import was_on
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.operations.asof.universe import survivorship_facts
 from nn_assets.operations.history import History
@@ -38,6 +39,7 @@ __all__ = [
     "study_plots",
     "study_sheet",
     "survivorship",
+    "was_on_told",
     "write_daily_page",
     "write_demo_page",
     "write_study_page",
@@ -104,15 +106,32 @@ def keep_study(history: History, strategy: Strategy, result: StudyResult, plots:
             ["Models", str(len(set(models)))],
             ["Symbols", str(len(record.symbols))],
             ["Trials counted", str(result.trials)],
+            ["Verdict of", _verdict_of(result)],
             *_bar_and_bounds(result.last.verdict),
             *_stops_and_premium(strategy, result),
             *map(list, survivorship(history).items()),
         ],
+        "was_on": was_on_told(strategy, result),
         "settings_hash": strategy.content_hash(),
         "newest_model": models[-1],
         "plots": {name: base64.b64encode(png).decode() for name, png in plots.items()},
     }
     write_record(_kept_study(history), kept)
+
+
+def was_on_told(strategy: Strategy, result: StudyResult) -> list[str]:
+    """One sentence an estimator: its members and confidence, the watch over it, sizing and costs."""
+    study = result.study
+    costs = study.costs(study.rows[-1])
+    return [str(was_on(strategy, name, played, costs)) for name, played in study.replays.items()]
+
+
+def _verdict_of(result: StudyResult) -> str:
+    """The month at whose end the verdict was taken."""
+    newest = str(result.study.record.months[-1])
+    if not result.months:
+        return f"no month has ended; {newest} is under way"
+    return result.last.month + ("" if result.last.month == newest else f"; {newest} is shown, and not judged")
 
 
 def _stops_and_premium(strategy: Strategy, result: StudyResult) -> list[list[str]]:
@@ -184,6 +203,7 @@ def study_sheet(history: History) -> StudyPage:
             *((name, value) for name, value in kept["facts"]),
             ("Rows in quarantine", str(len(quarantine))),
         ],
+        was_on=tuple(kept.get("was_on", ())),  # version 0.1 kept none
         plots=[
             Plot(*caption, base64.b64decode(kept["plots"][name]))
             for name, caption in _CAPTIONS.items()
@@ -200,7 +220,7 @@ def study_sheet(history: History) -> StudyPage:
         provenance={
             "Data": publication.content_hash,
             "Settings": str(kept["settings_hash"]),
-            "Code": str(ledger.latest("studies", strategy.name)["code_version"].iloc[-1]),
+            "Code": str(ledger.latest("trials", strategy.name)["code_version"].iloc[-1]),
             "Newest model": str(kept["newest_model"]),
         },
         caveats=_caveats(strategy),

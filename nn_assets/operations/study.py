@@ -23,10 +23,12 @@ from nn_assets.evaluation.study import (
     run_study,
 )
 from nn_assets.evaluation.trials import trial_configuration, trial_hash
+from nn_assets.evaluation.verdict import NO_MONTH_ENDED
 from nn_assets.learning.address import code_version
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import forecast_rows
+from nn_assets.market.calendar.sessions import next_session
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.trials import (
@@ -79,8 +81,10 @@ class StudyResult:
 
     @property
     def last(self) -> MonthVerdict:
-        """The newest verdict."""
-        return self.months[-1]
+        """The newest verdict; where no month of the record has ended, that none was taken."""
+        if self.months:
+            return self.months[-1]
+        return MonthVerdict(str(self.study.record.months[-1]), self.study.figures, NO_MONTH_ENDED, None)
 
 
 def study_identity(history: History, strategy: Strategy, month: str) -> str:
@@ -99,9 +103,9 @@ def study_identity(history: History, strategy: Strategy, month: str) -> str:
 def study_until(history: History, strategy: Strategy, months: list[str], run_id: str, tell: Told) -> StudyResult:
     """Study the record from its first month to the last one asked for.
 
-    Figures and verdicts are recorded for each month asked for, each from the record as it stood
-    when that month had ended; a month still ahead has no figures, and the one before it, which
-    has just ended, is judged in its place. Every session is replayed on what it knew: a bar restated
+    Figures and verdicts are recorded for each month asked for that has ended (the calendar's next session lies in
+    another one), each from the record as it stood then. A month under way or ahead has no verdict: the last one that
+    ended is judged in its place, and its look, where it is on record, is not taken again. Every session is replayed on what it knew: a bar restated
     later is not there yet. Every estimator is a trial, and is counted; every verdict is a look, and is
     on record whether it is read or not. Both are shared by whoever studies the same data.
 
@@ -111,12 +115,12 @@ def study_until(history: History, strategy: Strategy, months: list[str], run_id:
         A month of the record has no forecasts.
     """
     material = _material(history, strategy, months[-1])
-    judgeable = _months_to_judge(material, months)
+    judgeable = _months_to_judge(strategy.market.calendar, material, months)
     ground = ground_of(strategy.name, history.covering(history.last_session).content_hash, history.view().bars)
     if earlier := earlier_grounds(history.stores):
         rows = [each.to_row() for each in earlier]
         history.stores.ledger.append("data_fingerprints", rows, run_id=run_id, reason=_OTHER_BARS)
-    terms = _terms(history, strategy, ground, judgeable)
+    terms = _terms(history, strategy, ground, judgeable or months)
     study = run_study(strategy, history.sessions_per_year, material, terms, tell)
     tell(f"judging {len(judgeable)} months")
     judged = judge_months(strategy, history.sessions_per_year, study, judgeable, terms)
@@ -125,13 +129,12 @@ def study_until(history: History, strategy: Strategy, months: list[str], run_id:
     return result
 
 
-def _months_to_judge(material: StudyMaterial, months: list[str]) -> list[str]:
-    held = sorted({month for month in material.month_by_row if month})
-    judged = set()
-    for month in months:
-        ended = [each for each in held if each <= month]
-        judged |= {month} if month in held else set(ended[-1:])
-    return sorted(judged)
+def _months_to_judge(calendar: str, material: StudyMaterial, months: list[str]) -> list[str]:
+    """Those of the months asked for that have ended, and the last one that has, where one asked for has not."""
+    last = material.sessions[-1]
+    following = f"{next_session(calendar, last):%Y-%m}"
+    ended = sorted({month for month in material.month_by_row if month and month < following})
+    return sorted({max(before) for month in months if (before := [each for each in ended if each <= month])})
 
 
 def _material(history: History, strategy: Strategy, last_month: str) -> StudyMaterial:
@@ -237,7 +240,7 @@ def _record(history: History, strategy: Strategy, result: StudyResult, ground: G
                 "trial_id": trial_hash(strategy, estimator),
                 "data_hash": ground.data_hash,
                 "code_version": code,
-                "study_id": studies[-1]["study_id"],
+                "study_id": studies[-1]["study_id"] if studies else None,
                 "configuration": trial_configuration(strategy, estimator),
                 "figures": {"sharpe_per_session": per_session, **figures.values()},
             }

@@ -51,6 +51,7 @@ class StudyPage:
     figures: StudyFigures
     label: str = ""  # what kind of market this is: 'Real bars', 'Simulated market'
     facts: Sequence[tuple[str, str]] = ()  # (what, value) shown on top: sessions, folds, span
+    was_on: Sequence[str] = ()  # sentences, one an estimator
     plots: Sequence[Plot] = ()
     decided_session: str = ""  # of the positions below
     targets: pd.DataFrame | None = None

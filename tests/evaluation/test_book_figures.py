@@ -50,6 +50,33 @@ def test_skew_and_fat_tails_count_in_every_probability() -> None:
     assert found["minimum_track_record_sessions"] == pytest.approx(1 + wide * (normal.inv_cdf(0.95) / single) ** 2)
 
 
+def test_other_costs_are_charged_on_what_was_traded() -> None:
+    """Dollar for dollar in exact fractions: twice what was paid, and 10 bps of what was traded."""
+    equity = [1000.0, 1010.0, 990.0, 1005.0, 1020.0, 1015.0, 1030.0]
+    paid = [0.5, 0.0, 2.0, 1.0, 0.25, 0.75]
+    traded = [400.0, 0.0, 900.0, 100.0, 50.0, 2000.0]
+    before, after = equity[:-1], equity[1:]
+    net = np.array([new / old - 1.0 for old, new in zip(before, after, strict=True)])
+    gross = np.array([(new + cost) / old - 1.0 for old, new, cost in zip(before, after, paid, strict=True)])
+    turnover = np.array([each / old for old, each in zip(before, traded, strict=True)])
+    cash = 2e-4
+    book = BookTrack(net=net, gross=gross, turnover=turnover)
+    found = book_figures(book, np.ones(6, dtype=bool), StudyTerms(5, YEAR, cash_rate_per_session=cash))[0]
+    for name, charged in (
+        ("costs_x2", [2.0 * cost for cost in paid]),
+        ("10_bps", [each * 10.0 / 10_000.0 for each in traded]),
+    ):
+        earned = [
+            (new + cost - other) / old - 1.0 for old, new, cost, other in zip(before, after, paid, charged, strict=True)
+        ]
+        assert found[f"return_per_year_{name}"] == pytest.approx(252.0 * sum(earned) / 6)
+        over = [each - cash for each in earned]
+        middle = sum(over) / 6
+        spread = math.sqrt(sum((each - middle) ** 2 for each in over) / 5)
+        assert found[f"sharpe_net_{name}"] == pytest.approx(middle / spread * math.sqrt(252.0))
+    assert found["sharpe_net_costs_x2"] < found["sharpe_net"] < found["sharpe_gross"]  # type: ignore[operator]
+
+
 def test_left_to_themselves_the_terms_are_one_trial_and_no_cash() -> None:
     net = crashing()
     found = figures(net, StudyTerms(5, YEAR))

@@ -39,6 +39,27 @@ def test_totals_are_those_of_other_libraries() -> None:
     assert found.forecast_sessions == 144
 
 
+def test_calibrated_forecasts_stand_beside_the_base_rate_known_then() -> None:
+    """Brier of each session's own base rate on the same pairs, and the calibration error by pandas' bins."""
+    made = made_record(150, strength=0.3)
+    p0 = np.repeat(np.where(np.arange(150) < 70, 0.4, 0.6)[:, None], 6, axis=1)
+    holes = np.random.default_rng(1).random((150, 6)) < 0.2
+    forecasts = {name: np.clip(np.where(holes, np.nan, each), 0.0, 1.0) for name, each in made.forecasts.items()}
+    record = replace(made, forecasts=forecasts, base_rates=dict.fromkeys(forecasts, np.where(holes, np.nan, p0)))
+    found = study_figures(record, **TERMS).total["network"]
+    pairs = pd.DataFrame(
+        {"p": forecasts["network"].ravel(), "y": made.targets.ravel(), "known_then": p0.ravel()}
+    ).dropna()
+    assert found.base_brier == pytest.approx(brier_score_loss(pairs["y"], pairs["known_then"]))
+    bins = pairs.groupby(pd.cut(pairs["p"], np.linspace(0.0, 1.0, 11), include_lowest=True), observed=True)
+    apart = (bins["p"].mean() - bins["y"].mean()).abs()
+    assert found.calibration_error == pytest.approx(np.average(apart, weights=bins.size()))
+    assert (record.until(80).base_rates or {})["network"].shape == (81, 6)
+    unknown = study_figures(made, **TERMS).total["network"]
+    assert unknown.base_brier is None
+    assert "not on record" in unknown.absent["base_brier"]
+
+
 def test_book_figures_are_plain_arithmetic() -> None:
     record = made_record(400, drift=0.001)
     found = study_figures(record, cash_rate_per_session=0.0001, **TERMS).total["network"]

@@ -42,7 +42,8 @@ def whole_record(rows: int) -> StudyRecord:
     """A record that has everything a record can have."""
     base = made_record(rows)
     names = np.array([f"name {row}" for row in range(rows)])
-    return replace(base, regimes=names, models=names, scores={"network": base.forecasts["network"] * 2.0})
+    scores, rates = ({"network": base.forecasts["network"] * times} for times in (2.0, 0.5))
+    return replace(base, regimes=names, models=names, scores=scores, base_rates=rates)
 
 
 def test_a_cut_ends_every_array_after_the_same_session() -> None:
@@ -62,7 +63,7 @@ def test_a_cut_ends_every_array_after_the_same_session() -> None:
             assert len(values) == 70, (each.name, name)
             assert np.array_equal(values, theirs[name][:70], equal_nan=np.asarray(values).dtype.kind == "f")
     plain = made_record(120).until(69)
-    assert (plain.regimes, plain.models, plain.scores) == (None, None, None)
+    assert (plain.regimes, plain.models, plain.scores, plain.base_rates) == (None,) * 4
 
 
 @pytest.mark.parametrize(
@@ -72,6 +73,7 @@ def test_a_cut_ends_every_array_after_the_same_session() -> None:
         ("months", {"months": np.array(["2005-01"] * 51)}),
         ("network gross", {"tracks": {"network": BookTrack(np.zeros(50), np.zeros(49), np.zeros(50))}}),
         ("linear score", {"scores": {"linear": np.zeros((50, 5))}}),
+        ("linear base rate", {"base_rates": {"linear": np.zeros((50, 5))}}),
         ("boosting", {"forecasts": {"boosting": np.zeros((49, 6))}}),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -10,12 +10,15 @@ import pytest
 
 from nn_assets.arrays import Cube
 from nn_assets.costs.model import CostModel, cost_model_from
+from nn_assets.evaluation import figures as figures_module
+from nn_assets.evaluation import study as study_module
 from nn_assets.evaluation.figures import study_figures
 from nn_assets.evaluation.replay import replay
 from nn_assets.evaluation.study import Known, MonthVerdict, Study, StudyMaterial, Terms, judge_months, run_study
 from nn_assets.evaluation.verdict import NOT_A_LOOK, Look
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.forecasts import Forecasts
+from nn_assets.oversight.drift import DriftReport, DriftStatistic
 from tests.session.worlds import SYMBOLS, World, world, world_strategy, yardstick_of
 
 FIRST, MIDDLE, LAST = 80, 110, 150
@@ -94,6 +97,7 @@ def test_the_figures_are_those_of_the_record_in_excess_of_cash(studied: tuple[Wo
     net = study.record.tracks["network"].net[FIRST:] - 0.01 / 252
     network = study.figures.total["network"]
     assert network.sharpe_net == pytest.approx(net.mean() / net.std(ddof=1) * np.sqrt(252))
+    assert network.base_brier is not None
     assert study.figures.trials == 4
     assert set(study.figures.folds) == {month for month in study.record.months.tolist() if month}
     # Half-spread and commission are what the smallest effect pays for.
@@ -138,3 +142,66 @@ def test_looks_begin_with_the_first_one_planned_and_those_on_record_count(
     assert [each.verdict.look for each in found[1:]] == list(range(1, len(found)))
     early = Look("2013-11", 500, 0.001, 0.02, 100.0)
     assert [each.verdict.look for each in judged(of, study, looks=[early])] == list(range(2, len(found) + 2))
+
+
+def test_a_look_on_record_is_not_taken_again_and_another_record_of_its_month_is_one_more(
+    studied: tuple[World, Study, list[str]],
+) -> None:
+    of, study, _ = studied
+    found = judged(of, study)
+    taken = [each.look for each in found if each.look is not None]
+    assert [each.verdict for each in judged(of, study, looks=taken)] == [each.verdict for each in found]
+    peeked = replace(taken[0], sessions=taken[0].sessions - 3)
+    after = judged(of, study, looks=[peeked, *taken])
+    assert [each.verdict.look for each in after] == list(range(2, len(found) + 2))
+    assert after[0].verdict.allowed_p_value == pytest.approx(0.0, abs=1e-9)  # the first look at the month had the 3%
+
+
+def test_every_estimator_is_watched_by_its_own_forecasts_and_references(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watch that halves the network's book halves the others' too: REDUCE_SIZE from the session after it asks."""
+    of = world(world_strategy(), 160)
+    asked: list[tuple[float, object]] = []
+
+    def watch(
+        _cube: Cube, probability: np.ndarray, _models: object, references: object, _settings: object, _beside: object
+    ) -> Callable[[int], DriftReport]:
+        asked.append((float(np.nansum(probability[FIRST:MIDDLE])), references))
+
+        def report(row: int) -> DriftReport:
+            asking = DriftStatistic("prediction", "forecast", 0.2, 0.3, 0.0, drifted=False, asks_retraining=row == 90)
+            return DriftReport(of.panel.sessions[row], (asking,), np.nan, 1.0, (), "", "model")
+
+        return report
+
+    monkeypatch.setattr(study_module, "drift_watch", watch)
+    made = material(of)
+    estimators = {
+        name: replace(arrays, probability=arrays.probability + 0.01 * place)
+        for place, (name, arrays) in enumerate(made.forecasts.estimators.items())
+    }
+    told = {name: {"model": object()} for name in ESTIMATORS}
+    known = [replace(each, references=told) for each in made.known()]  # type: ignore[arg-type]
+    forecasts = Forecasts(made.sessions, SYMBOLS, estimators, made.model_by_row)
+    study = run_study(of.strategy, 252, replace(made, forecasts=forecasts, known=lambda: iter(known)), TERMS)
+    sums = [float(np.nansum(estimators[name].probability[FIRST:MIDDLE])) for name in ESTIMATORS]
+    assert asked[:3] == [(pytest.approx(total), told[name]) for total, name in zip(sums, ESTIMATORS, strict=True)]
+    for name in ESTIMATORS:
+        rounds = study.replays[name].rounds
+        assert all(done.drift is not None for done in rounds)
+        states = [done.decision.inputs.trading_state for done in rounds]
+        assert (states[90 - FIRST], states[91 - FIRST]) == ("CONTINUE", "REDUCE_SIZE")
+
+
+def test_a_released_alarm_is_read_and_a_standing_one_stops(
+    studied: tuple[World, Study, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of, study, _ = studied
+    monkeypatch.setitem(figures_module.LEAK_ALARMS, "accuracy", -1.0)  # any figure is too good to be true
+    monkeypatch.setattr(figures_module, "_SURE", 1.1)
+    standing = judged(of, study)[-1].verdict
+    assert standing.kind == "leak alarm"
+    released = dict.fromkeys(standing.standing, "released by ann")
+    found = judged(of, study, released=released)[-1].verdict
+    assert found.kind != "leak alarm"
+    assert found.standing == {}
+    assert len(found.released) == len(released) > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -14,6 +15,7 @@ from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.decisions.rounds import DecidedSession
 from nn_assets.operations.history import open_history
 from nn_assets.operations.models import training
+from nn_assets.orchestration.assets import daily
 from nn_assets.oversight.drift import DriftReport
 from nn_assets.oversight.severity import Severity
 from nn_assets.session import daily_round
@@ -85,3 +87,24 @@ def test_half_the_size_is_taken_while_a_request_stands(drifting: Path) -> None:
     assert [done.round.decision.scale / done.round.decision.inputs.regime_scale for done in decided] == [1, 1, 1, 0.5]
     reasons = recorded(drifting, "trading_states")["reasons"].iloc[-1]
     assert "has not taken force" in str(reasons)
+
+
+def test_the_log_and_the_ui_say_the_state_in_force(drifting: Path) -> None:
+    """A request that stands halves the next session: ledger, log line and metadata say so alike, with its reason."""
+    told: dict[str, dict[str, object]] = {}
+
+    def keep(figures: dict[str, object], *, asset_key: str, partition_key: str) -> None:
+        if asset_key == "drift":
+            told[partition_key] = figures
+
+    context = SimpleNamespace(add_asset_metadata=keep)
+    keys = dict.fromkeys(daily.DAILY, "") | {"drift_report": "drift"}
+    heard = []
+    for done in decide(*SESSIONS[:4]):
+        daily._add_metadata(context, keys, done, "page.html", None)  # type: ignore[arg-type]
+        heard.append(daily._sentence(done).rsplit(", ", 1)[1])
+    states = recorded(drifting, "trading_states")["state"].tolist()
+    assert states == ["CONTINUE"] * 2 + ["REDUCE_SIZE"] * 2
+    assert heard == states
+    assert [figures["trading_state"] for figures in told.values()] == states
+    assert "has not taken force" in str(told[str(SESSIONS[3].date())]["reasons"])

@@ -15,6 +15,7 @@ from nn_assets.cli.status import report
 from nn_assets.errors import ControlError
 from nn_assets.evaluation import figures
 from nn_assets.evaluation.trials import trial_hash
+from nn_assets.learning.first_month import first_model_month
 from nn_assets.operations.asof.trials import ground_of, looks_taken, released_alarms, trials_made
 from nn_assets.operations.history import open_history
 from nn_assets.store.ledger.ledger import Ledger
@@ -82,6 +83,20 @@ def test_looks_begin_before_the_live_start_and_are_on_record_read_or_not(studied
     assert (before["verdict"] == "cannot tell").all()
     assert not any(told["allows_trading"] for told in before["figures"])
     assert all("no look was planned" in told["reason"] for told in before["figures"])
+    after = studies[studies["month"] >= FIRST_LOOK]
+    assert looks["allows_trading"].tolist() == [told["allows_trading"] for told in after["figures"]] == [False, False]
+
+
+@pytest.mark.parametrize("allows", [False, True])
+def test_a_session_trades_by_what_the_last_verdict_before_its_month_allows(studied: Path, allows: bool) -> None:
+    with open_history(strategy_of()) as history:
+        ledger = history.stores.ledger
+        study = ledger.read("studies", NAME).set_index("month")
+        for month, said in ((FIRST_LOOK, allows), ("2017-06", not allows)):  # June's says nothing of June
+            row = study.loc[month].to_dict() | {"month": month}
+            row["figures"] = row["figures"] | {"allows_trading": said}
+            ledger.append("studies", [row], run_id="again", strategy=NAME, reason="said otherwise")
+        assert history.view(history.live_sessions[0]).controls.verdict_allows is allows
 
 
 def test_a_study_run_again_takes_no_further_look(studied: Path) -> None:
@@ -175,3 +190,40 @@ def test_a_standing_alarm_is_released_by_who_and_why_and_repeated_and_void_for_o
         assert released_alarms(ledger, ground_of(NAME, "d" * 16, more))
         assert not released_alarms(ledger, ground_of(NAME, "d" * 16, restated))
         assert not released_alarms(ledger, ground_of("another", "d" * 16, bars))
+        others = bars.assign(symbol="Z" + bars["symbol"], close=bars["close"] * 1.3)
+        few = others[others["session"] < sorted(bars["session"].unique())[bars["session"].nunique() // 2]]
+        twice = bars.assign(session=bars["session"] + pd.DateOffset(years=20))
+        for part, kept in ((few, True), (others, False), (twice, False)):  # half as much more, and as much again
+            more = pd.concat([bars, part])
+            assert bool(released_alarms(ledger, ground_of(NAME, "d" * 16, more))) is kept
+
+
+def test_a_month_under_way_is_shown_and_not_judged(empty_home: Path) -> None:
+    """Studies within May show its sessions and say April's verdict; the one after its last session takes a look."""
+    found = []
+    for end in ("2017-05-05", "2017-05-17", "2017-05-31"):
+        write_strategy(empty_home, market={"history_ends": end, "live_starts": None})
+        study_anew(NAME, homes.months_between("2017-01", "2017-05"))
+        result = homes.study_stored(strategy_of(), ["2017-05"])
+        assert result.study.record.sessions[-1] == pd.Timestamp(end)
+        found.append((result.last.month, result.last.verdict.look, [look.month for look in result.terms.looks]))
+    assert found[:2] == [("2017-04", 1, ["2017-04"])] * 2
+    assert found[2][:2] == ("2017-05", 2)
+    looks = _rows("looks", NAME).drop_duplicates("month", keep="last")
+    assert looks["month"].tolist() == ["2017-04", "2017-05"]
+    assert looks["look"].tolist() == [1, 2]
+    assert looks["allowed_p_value"].iloc[0] == pytest.approx(0.03, abs=1e-9)
+    assert looks["allowed_p_value"].iloc[1] < 1e-9
+    assert _rows("studies", NAME)["month"].max() == "2017-05"
+
+
+def test_a_record_whose_first_month_is_under_way_has_no_verdict(empty_home: Path) -> None:
+    write_strategy(empty_home)
+    first = first_model_month(strategy_of())
+    write_strategy(empty_home, market={"history_ends": f"{first}-14", "live_starts": None})
+    answer = run_study(NAME, first, first, None)
+    assert (answer["verdict"], answer["verdict_of"]) == ("cannot tell", None)
+    assert "no month of the record has ended" in answer["text"]
+    assert _rows("looks").empty
+    assert _rows("studies").empty
+    assert _rows("trials")["study_id"].isna().tolist() == [True] * 3

@@ -88,6 +88,7 @@ def made_study_page(**changes: object) -> StudyPage:
         "verdict": verdict(figures),
         "figures": figures,
         "facts": (("Sessions", "300"),),
+        "was_on": ("network: 5 members, median confidence 0.81; paused on 2 & reduced on 3",),
         "plots": (
             Plot(
                 "Equity",

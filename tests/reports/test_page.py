@@ -170,3 +170,12 @@ def test_a_browser_on_a_phone_renders_the_page(tmp_path: Path) -> None:
     ]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
     assert picture.stat().st_size > 20_000
+
+
+def test_the_study_page_says_what_was_on_and_that_other_costs_are_charged_afterwards() -> None:
+    html = study_page(made_study_page())
+    assert "What was on" in html
+    assert "Network: 5 members, median confidence 0.81; paused on 2 &amp; reduced on 3" in html
+    assert "each book as it was traded, its trading costs changed afterwards" in html
+    for row in ("Brier, base rate", "Calibration error", "Sharpe, costs x 2", "Sharpe, 10 bps", "Return, 10 bps"):
+        assert row in html

@@ -28,7 +28,8 @@ __all__ = [
 ]
 
 LEAK_RELEASE = "leak_alarm_release"
-_SAME_DATA = 0.99  # of the keys that an alarm was released on must still be there, or the release is void
+_STILL_THERE = 0.99  # of the symbol-sessions that an alarm was released on, with equal closes, or the release is void
+_SEEN_BEFORE = 0.5  # more than this share of the symbol-sessions by now must be among them: else they are other data
 _FINGERPRINTS = "data_fingerprints"
 
 
@@ -118,11 +119,15 @@ def trials_made(ledger: Ledger, ground: Ground) -> pd.DataFrame:
 
 
 def looks_taken(ledger: Ledger, ground: Ground, trial_id: str) -> list[Look]:
-    """The looks on record of a configuration on the ground's data, ascending, the newest of each month."""
-    rows = ledger.read("looks", where={"trial_id": trial_id}, bookkeeping=True)
-    rows = _of_shared_data(ledger, ground, rows).drop_duplicates("month", keep="last").sort_values("month")
-    return [
-        Look(
+    """The looks on record of a configuration on the ground's data, ascending.
+
+    Rows of one month that saw the same are one look, and the newest says whether it allowed trading (an alarm may have
+    been released since); rows of one month that saw different records are as many looks.
+    """
+    rows = ledger.read("looks", where={"trial_id": trial_id}, every_version=True, bookkeeping=True)
+    taken: list[Look] = []
+    for row in _of_shared_data(ledger, ground, rows).itertuples():
+        look = Look(
             month=str(row.month),
             sessions=int(row.sessions),
             estimate=_number(row.estimate),
@@ -130,8 +135,9 @@ def looks_taken(ledger: Ledger, ground: Ground, trial_id: str) -> list[Look]:
             degrees=_number(row.degrees),
             allows_trading=bool(row.allows_trading),
         )
-        for row in rows.itertuples()
-    ]
+        place = next((at for at, each in enumerate(taken) if each.sees_as(look)), len(taken))
+        taken[place : place + 1] = [look]
+    return sorted(taken, key=lambda look: look.month)
 
 
 def _number(value: float) -> float | None:
@@ -147,7 +153,12 @@ def standing_alarms(ledger: Ledger, strategy: str) -> tuple[str, dict[str, str]]
 
 
 def released_alarms(ledger: Ledger, ground: Ground) -> dict[str, str]:
-    """By the name of a leak alarm, who released it, when and why; void where the data are other ones by now."""
+    """By the name of a leak alarm, who released it, when and why; void where the data are other ones by now.
+
+    They are the same while the closes that it was released on are still there (99% of the symbol-sessions) and make
+    up most of what is there now (more than half): sessions that are added keep a release until they outnumber those
+    it was given for, other symbols in such number void it.
+    """
     rows = ledger.read("controls", ground.strategy, where={"kind": LEAK_RELEASE}, bookkeeping=True)
     if rows.empty:
         return {}
@@ -155,8 +166,12 @@ def released_alarms(ledger: Ledger, ground: Ground) -> dict[str, str]:
     found: dict[str, str] = {}
     for row in rows.sort_values("sequence").itertuples():
         released = known.get(str(row.details["data_hash"]))
-        if released is None or contained(released, ground.fingerprint).share < _SAME_DATA:
+        if released is None or not _same_data(released, ground.fingerprint):
             continue
         told = f"released {row.recorded_at:%Y-%m-%d} by {row.who}: {row.reason}"
         found |= dict.fromkeys(row.details["alarms"], told)
     return found
+
+
+def _same_data(released: Fingerprint, now: Fingerprint) -> bool:
+    return contained(released, now).share >= _STILL_THERE and contained(now, released).share > _SEEN_BEFORE

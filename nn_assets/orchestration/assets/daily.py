@@ -106,7 +106,7 @@ def _sentence(done: DecidedSession) -> str:
     before = " (decided before, and equal)" if done.already_decided else ""
     return (
         f"{done.round.session.date()}: {len(done.frames['fills'])} fills, equity {state.equity_usd:,.0f} USD, "
-        f"{len(done.round.orders)} orders, {done.round.standing.trading.state}{before}"
+        f"{len(done.round.orders)} orders, {done.round.standing.trading_state}{before}"
     )
 
 
@@ -117,7 +117,8 @@ def _add_metadata(
     page: str,
     drift_plot: bytes | None,
 ) -> None:
-    frames, state, trading = done.frames, done.round.state, done.round.standing.trading
+    frames, state = done.frames, done.round.state
+    trading = frames["trading_states"].iloc[0]  # the state in force, as the ledger and the page have it
     metadata: dict[str, dict[str, Any]] = {
         "fills": {
             "fills": len(frames["fills"]),
@@ -149,9 +150,9 @@ def _add_metadata(
             "table": table(frames["orders"][["symbol", "side", "quantity", "status", "reason_code"]]),
         },
         "drift_report": {
-            "trading_state": trading.state,
-            "score": trading.score,
-            "reasons": "; ".join(trading.reasons) or "none",
+            "trading_state": str(trading["state"]),
+            "score": float(trading["score"]),
+            "reasons": "; ".join(trading["reasons"]) or "none",
             **({} if drift_plot is None else {"drift": image(drift_plot)}),
         },
         "daily_report": {"report": dg.MetadataValue.path(page)},

@@ -9,7 +9,13 @@ from nn_assets.evaluation.figures import LEAK_ALARMS
 from nn_assets.evaluation.monthly import monthly_results
 from nn_assets.evaluation.study import YARDSTICK
 from nn_assets.operations.fingerprint import code_of
-from nn_assets.operations.reporting import keep_study, study_plots, survivorship, write_study_page
+from nn_assets.operations.reporting import (
+    keep_study,
+    study_plots,
+    survivorship,
+    was_on_told,
+    write_study_page,
+)
 from nn_assets.operations.study import StudyResult, study_until, track_frames
 from nn_assets.orchestration.metadata import image, table
 from nn_assets.orchestration.naming import asset_key, described, effective_strategy, judged
@@ -53,6 +59,7 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             keep_study(history, asked, result, plots)
             shown: dict[str, Any] = {
                 "report": dg.MetadataValue.path(str(write_study_page(history))),
+                "was_on": "; ".join(was_on_told(asked, result)),
                 **survivorship(history),
             }
             if swept := history.stores.sweep(strategy.name):
@@ -100,6 +107,7 @@ def _metadata(result: StudyResult) -> dict[str, Any]:
     total = result.study.figures.total
     figures: dict[str, Any] = {
         "verdict": result.last.verdict.phrase,
+        "verdict_of": result.last.month,
         "why": result.last.verdict.reason,
         "smallest_effect": result.last.verdict.smallest_effect_derivation,
         "sessions": len(result.study.rows),

@@ -1,0 +1,89 @@
+"""What was on in a study: one sentence an estimator, counted from the rounds that were played."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from nn_assets.costs.model import CostModel
+from nn_assets.evaluation.replay import Replay
+from nn_assets.settings import Strategy
+
+__all__ = ["WasOn", "was_on"]
+
+
+@dataclass(frozen=True)
+class WasOn:
+    """What one estimator's replay ran with. Counts are sessions, but for requests."""
+
+    estimator: str
+    members: int
+    confidence: float | None  # median over its signals, 0 to 1; None without one
+    sessions: int
+    watched: int  # with a drift report
+    reduced: int  # decided under REDUCE_SIZE
+    paused: int  # decided under PAUSE_STRATEGY
+    requests: int  # for a refresh
+    answered: int  # of those, followed by another model before the next request
+    sizing: str
+    half_spread: float  # fraction of the value traded, as the commission
+    commission: float
+
+    def __str__(self) -> str:
+        confidence = "none" if self.confidence is None else f"{self.confidence:.2f}"
+        if self.watched:
+            watch = (
+                f"watched for drift on {self.watched:,} of {self.sessions:,} sessions, reduced on {self.reduced:,}, "
+                f"paused on {self.paused:,}; refreshes asked for: {self.requests:,}, followed by another model: "
+                f"{self.answered:,}"
+            )
+        else:
+            watch = f"watched for drift on none of {self.sessions:,} sessions"
+        costs = f"half-spread {self.half_spread * 1e4:.2f} bps, commission {self.commission * 1e4:.2f} bps, and impact"
+        return (
+            f"{self.estimator}: an ensemble of {self.members}, median confidence {confidence}; {watch}; "
+            f"sized by {self.sizing}; costs: {costs}"
+        )
+
+
+def was_on(strategy: Strategy, estimator: str, played: Replay, costs: CostModel) -> WasOn:
+    """Count what was on in an estimator's replay.
+
+    Parameters
+    ----------
+    played : Replay
+        Of at least one session.
+    costs : CostModel
+        In force on the last one.
+    """
+    rounds = played.rounds
+    told = np.concatenate([done.signals.confidence[np.isfinite(done.signals.confidence)] for done in rounds])
+    states = Counter(done.decision.inputs.trading_state for done in rounds)
+    requests, answered = _requests(played)
+    return WasOn(
+        estimator=estimator,
+        members=strategy.learning.ensemble,
+        confidence=float(np.median(told)) if len(told) else None,
+        sessions=len(rounds),
+        watched=sum(done.drift is not None for done in rounds),
+        reduced=states["REDUCE_SIZE"],
+        paused=states["PAUSE_STRATEGY"],
+        requests=requests,
+        answered=answered,
+        sizing=f"{strategy.portfolio.construction} at {strategy.portfolio.kelly_fraction:g} Kelly",
+        half_spread=costs.half_spread.value,
+        commission=costs.commission.value,
+    )
+
+
+def _requests(played: Replay) -> tuple[int, int]:
+    """Requests for a refresh, and those that another model followed before the next one."""
+    made, answered, by = 0, 0, ""
+    for done in played.rounds:
+        if by and done.drift is not None and done.drift.model_id != by:
+            answered, by = answered + 1, ""
+        if done.asks_refresh and done.drift is not None:
+            made, by = made + 1, done.drift.model_id
+    return made, answered
