@@ -70,6 +70,17 @@ def test_the_trace_is_solved_for_who_asks_and_ends_in_the_decisions_own_bits(see
     )
 
 
+def test_what_a_decision_says_of_itself_is_in_its_own_units() -> None:
+    before = decided(given())
+    held = before.unscaled_quantity
+    kept = decided(given(current_quantity=0.5 * held, unscaled_quantity=held, regime_scale=0.5, kill_switch="HALTED"))
+    # The book before is carried on, though what is held is half of it.
+    assert kept.not_worth.tolist() == (held != 0.0).tolist()
+    assert kept.round_trip_cost == pytest.approx(np.full(NAMES, 2.0 * (4.5e-4 + 1.8e-4)))
+    for each in (before.weights[0], before.weights[7], before.weights[8], before.target_quantity):
+        assert not np.signbit(each[each == 0.0]).any()
+
+
 def settled(most: int = 60) -> tuple[Decision, int]:
     """The book that a constant signal leads to, and the decisions that it took."""
     before = decided(given())

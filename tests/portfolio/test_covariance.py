@@ -131,6 +131,8 @@ def test_the_latest_sessions_alone_count_and_their_number_has_bounds() -> None:
     changed = returns.copy()
     changed[:80] = 0.5
     np.testing.assert_array_equal(factor_covariance(returns, 5).specific, factor_covariance(changed, 5).specific)
+    for sessions in (60, 250):
+        assert np.isfinite(factor_covariance(returns, 5, sessions).specific).all()
     for sessions in (59, 251):
         with pytest.raises(SettingsError, match="60 to 250"):
             factor_covariance(returns, 5, sessions)

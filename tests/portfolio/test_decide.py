@@ -114,6 +114,28 @@ def test_only_moving_with_the_book_takes_from_a_size_and_a_hedge_keeps_its_own(s
     assert np.sign(found).tolist() == [1.0, side]
 
 
+def test_no_step_after_kelly_enlarges_and_what_is_held_passes_the_first_two_with_an_edge() -> None:
+    tight = PortfolioSettings(risk_total_fraction=0.01)
+    found = decided(facts(12, current_quantity=np.full(12, 100.0)), tight)
+    sizes = np.abs(found.weights)
+    assert (sizes[4] < sizes[3]).all()  # a hundredth at risk binds
+    assert (np.diff(sizes[3:7], axis=0) <= 1e-15).all()
+    assert found.weights[2].tolist() == found.weights[1].tolist() == found.weights[0].tolist()
+    assert found.weights[0] == pytest.approx(np.full(12, 100 * 50 / 1e6))
+    losing = facts(12, current_quantity=np.full(12, 100.0), mean_loss=np.full(12, 0.04))
+    assert (decided(losing, tight).weights[1] > 0.0).all()
+    assert (decided(losing, tight).weights[2] == 0.0).all()
+
+
+def test_a_book_that_is_carried_on_is_so_to_the_last_bit() -> None:
+    draw = np.random.default_rng(3)
+    for seed in range(20):
+        held, price = np.round(draw.uniform(1.0, 2000.0, 8), 3), draw.uniform(3.0, 900.0, 8)
+        inputs = facts(8, seed, reference_price=price, atr=0.015 * price, current_quantity=held, kill_switch="HALTED")
+        found = decided(replace(inputs, equity_usd=float(draw.uniform(1e5, 1e7))))
+        assert found.unscaled_quantity.tobytes() == held.tobytes()
+
+
 def test_a_short_mirrors_a_long() -> None:
     long, short = decided(one()), decided(one(calibrated_probability=0.42))
     assert short.target_quantity[0] == -long.target_quantity[0] < 0.0

@@ -376,3 +376,9 @@ def test_an_action_of_a_symbol_not_held_leaves_what_is_under_way() -> None:
     book = mended(held(30.0, entered="2017-06-23"), told)
     assert not owed_by_late_actions(told, 1.0).anything
     assert book.unfilled_quantity.tolist() == [7.0, -3.0]
+
+
+def test_the_last_bar_that_the_book_saw_is_found_for_each_symbol() -> None:
+    seen = np.array([[True, True, False, False], [False, True, False, True], [False, True, False, False]])
+    told = replace(late(rows(), rows(), 100.0, 0.0, 0.0), quoted=seen)
+    assert told.marked_row.tolist() == [0, 2, -1, 1]
