@@ -58,8 +58,10 @@ def calibrate_record(
             if given is None and any(record.model_ids[rows]):
                 calibration = _fit(history, record, marks, name, rows.start)
             part, scores = record[name].at(rows), _rows(marks, rows)
-            known = calibration is not None
-            parts.append(calibrated(part, scores, calibration) if known else replace(part, score=scores.score))
+            if calibration is None:
+                parts.append(replace(part, score=scores.score))
+            else:
+                parts.append(calibrated(part, scores, calibration))
         made[name] = ForecastArrays.joined(parts)
     return Forecasts(record.sessions, record.symbols, made, record.model_ids)
 
