@@ -58,8 +58,8 @@ def calibrate_record(
             if given is None and any(record.model_ids[rows]):
                 calibration = _fit(history, record, marks, name, rows.start)
             part, scores = record[name].at(rows), _rows(marks, rows)
-            known = calibration is not None
-            parts.append(calibrated(part, scores, calibration) if known else replace(part, score=scores.score))
+            uncalibrated = replace(part, score=scores.score)
+            parts.append(uncalibrated if calibration is None else calibrated(part, scores, calibration))
         made[name] = ForecastArrays.joined(parts)
     return Forecasts(record.sessions, record.symbols, made, record.model_ids)
 
