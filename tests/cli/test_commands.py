@@ -184,7 +184,8 @@ def latch(home: Path, strategy: str, kinds: str) -> None:
 
 def test_a_breaker_is_reset_by_its_kind_and_several_latched_must_be_named(own_home, give_own) -> None:
     latch(own_home, "mine", "stale_data, drawdown")
-    assert "stale_data, drawdown" in give_own("status", "-s", "mine").output
+    state = give_own("status", "-s", "mine", "--json").document["strategies"]["mine"]
+    assert state["breaker"] == "stale_data, drawdown"
     words = ("control", "reset-breaker", "--reason", "looked into", "--who", "me", "-s", "mine", "--json")
     for named in ([], ["--kind", "weekly_loss"]):
         refused = give_own(*words, *named)
@@ -194,7 +195,6 @@ def test_a_breaker_is_reset_by_its_kind_and_several_latched_must_be_named(own_ho
     assert given.status == 0
     assert given.document["released"] == ["stale_data"]
     assert given.document["latched"] == ["drawdown"]
-    assert "drawdown stays latched" in given.document["text"]
     assert give_own("audit", "verify", "--json").document["ok"]
 
 
