@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.errors import DecisionError, SettingsError
+from nn_assets.evaluation.verdict import NO_MONTH_ENDED
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.market.calendar.sessions import is_session
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.forecasts import missing_months
-from nn_assets.evaluation.verdict import NO_MONTH_ENDED
 from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.catalog import find_live_strategy, find_strategy
 from nn_assets.operations.history import History, open_history

@@ -105,7 +105,8 @@ def study_until(history: History, strategy: Strategy, months: list[str], run_id:
 
     Figures and verdicts are recorded for each month asked for that has ended (the calendar's next session lies in
     another one), each from the record as it stood then. A month under way or ahead has no verdict: the last one that
-    ended is judged in its place, and its look, where it is on record, is not taken again. Every session is replayed on what it knew: a bar restated
+    ended is judged in its place, and its look, where it is on record, is not taken again. Every session
+    is replayed on what it knew: a bar restated
     later is not there yet. Every estimator is a trial, and is counted; every verdict is a look, and is
     on record whether it is read or not. Both are shared by whoever studies the same data.
 

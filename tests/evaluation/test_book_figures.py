@@ -67,8 +67,7 @@ def test_other_costs_are_charged_on_what_was_traded() -> None:
         ("10_bps", [each * 10.0 / 10_000.0 for each in traded]),
     ):
         earned = [
-            (new + cost - other) / old - 1.0
-            for old, new, cost, other in zip(before, after, paid, charged, strict=True)
+            (new + cost - other) / old - 1.0 for old, new, cost, other in zip(before, after, paid, charged, strict=True)
         ]
         assert found[f"return_per_year_{name}"] == pytest.approx(252.0 * sum(earned) / 6)
         over = [each - cash for each in earned]
