@@ -37,7 +37,16 @@ _GRADIENT = 1e-11
 
 @dataclass(frozen=True)
 class LogitScale:
-    """How a model's logits lie on its own validation slice: what makes models of other scale comparable."""
+    """How a model's logits lie on its own validation slice: what makes models of other scale and level comparable.
+
+    The level is taken off as well as the scale, by what was measured: 10 names, six years, yearly refits, true logit
+    0.15 z, models that say twice of it, seeds 1 to 20, Brier score against the base rate's. Where each refit has a
+    level of its own, normal with 0.25, 0.5, 1 and 2 spreads, centring gains 14.1e-4 throughout, scores without it
+    13.6, 12.1, 7.5 and -2.0e-4 (without a shift 14.07 and 14.03). Where the level is true instead, and known to the
+    model before its year began, centring costs 0.9, 3.1, 11.4 and 43.2e-4 of what could be had: it never falls below
+    the base rate, as the other does. A model is fitted on the past and labels are mostly relative, so that a level is
+    its own far more often than it is news.
+    """
 
     centre: float
     spread: float  # standard deviation; 0 for a model that forecasts the same throughout

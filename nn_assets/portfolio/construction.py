@@ -138,6 +138,10 @@ def construct(
 ) -> Construction:
     """Solve the session's programme.
 
+    A constant signal reaches a constant size: on random books of 1 to 60 names with mixed holdings half are there
+    after 1 session, three in four after 5, nineteen in twenty after 20, the slowest after 31 to 57; by session 20 a
+    name moves by 1 to 3 bps of equity at most. Impact makes it cheaper to go the last of a way in small steps.
+
     Parameters
     ----------
     inputs : ConstructionInputs

@@ -27,7 +27,7 @@ LIMITS = ("single name", "ADV", "2% at risk", "risk", "gross", "capacity", "sect
 )
 def test_the_properties_hold_on_random_books(books: range, capsys: pytest.CaptureFixture[str]) -> None:
     binding: Counter[str] = Counter()
-    fallbacks = 0
+    fallbacks, sessions = 0, list[int]()
     for seed in books:
         book, caps = random_book_and_caps(seed)
         found = solve(book)
@@ -38,12 +38,15 @@ def test_the_properties_hold_on_random_books(books: range, capsys: pytest.Captur
         _no_control_leaves_more_than_its_scale(found.weights, g)
         COMPARISONS[seed % len(COMPARISONS)](book, found, g)
         if seed % 20 == 0:
-            _a_constant_signal_reaches_a_constant_size(book)
+            sessions.append(_sessions_to_a_constant_size(book))
     shares = {name: binding[name] / len(books) for name in (*LIMITS, "gross above 5%", "cannot be traded", "long only")}
     with capsys.disabled():
         told = ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
         print(f"\n{len(books):,} books, {fallbacks} without an answer; binding: {told}")
+        print(f"constant after {np.median(sessions):.0f} sessions (median), at most {max(sessions)}")
     assert fallbacks == 0
+    assert np.median(sessions) <= 2
+    assert np.mean(np.array(sessions) > SLOW) <= 0.15
     assert shares["gross above 5%"] >= 0.5
     assert min(shares.values()) >= 0.05
 
@@ -124,14 +127,24 @@ def _dearer_name(book: Programme, found: Solution, g: np.random.Generator) -> No
 COMPARISONS = (_more_variance, _tighter_cap, _dearer_everywhere, _dearer_name)
 
 
-def _a_constant_signal_reaches_a_constant_size(book: Programme) -> None:
-    """(e): within 60 sessions nothing changes any more, not by a bit, with lots of 50 dollars in a million."""
+SLOW = 20  # sessions after which most books are long constant, and the others move by next to nothing
+
+
+def _sessions_to_a_constant_size(book: Programme) -> int:
+    """(e): within 60 sessions nothing changes any more, not by a bit, with lots of 50 dollars in a million.
+
+    The cost is paid again on each session's remaining change, so that the last of a way is taken in small steps: of 50
+    books half are constant after 1 session, 38 after 5 and 47 after 20; the slowest takes 31 and moves 1.4 bps of
+    equity a name at session 20. A book may move at most 5 bps a name from session 20 on.
+    """
     reach = np.where(book.limits.reach > 0.0, np.inf, 0.0)  # what is sold over many sessions takes many
     book = replace(book, limits=replace(book.limits, reach=reach))
     weights, lot = book.start, np.full(len(book.mean), 5e-5)
-    for _ in range(60):
+    for session in range(60):
         again = without_small_changes(solve(replace(book, start=weights)).weights, weights, lot, book.limits)
         if (again == weights).all():
-            return
+            return session
+        moved = float(np.abs(again - weights).max())
+        assert session < SLOW or moved <= 5e-4, f"a name still moves by {moved:.2e} after {session} sessions"
         weights, before = again, weights
     pytest.fail(f"still moving by {np.abs(weights - before).max():.2e}")
