@@ -93,6 +93,14 @@ def test_a_change_above_thirty_percent_waits_for_approval() -> None:
     assert result.proposed.half_spread.value > 1.3 * 4.5e-4
 
 
+def test_a_fall_of_more_than_thirty_percent_waits_for_approval_too() -> None:
+    result = recalibrate(fills(half_spread=1.5e-4), PRIOR, SETTINGS, dated="2017-06-30")
+    assert result.status == "awaiting_approval"
+    assert result.model == PRIOR
+    assert result.proposed.half_spread.value < 0.7 * 4.5e-4
+    assert "half_spread -" in result.reason
+
+
 def test_no_estimate_leaves_its_bounds() -> None:
     result = recalibrate(fills(half_spread=90e-4), PRIOR, SETTINGS, dated="2017-06-30")
     assert result.proposed.half_spread.value == pytest.approx(3.0 * 4.5e-4)

@@ -144,12 +144,6 @@ NAMED = (
         "(1.0 + np.abs(correlation))",
     ),
     Named(
-        "step 5 counts correlation on one side alone",
-        "nn_assets/portfolio/steps.py",
-        "(1.0 - np.abs(correlation))",
-        "(1.0 - np.maximum(correlation, 0.0))",
-    ),
-    Named(
         "what cannot be traded is left out of gross",
         "nn_assets/portfolio/limits.py",
         "max(0.0, gross - math.fsum(np.abs(stuck).tolist()))",

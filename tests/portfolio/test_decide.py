@@ -58,6 +58,21 @@ def test_a_book_that_is_carried_on_is_so_to_the_last_bit() -> None:
         assert found.unscaled_quantity.tobytes() == held.tobytes()
 
 
+def test_what_moves_with_the_rest_of_the_book_is_held_smaller_by_that_share() -> None:
+    """Step 5: s x edge / volatility x (1 - rho) for longs that move together, rho measured here by numpy."""
+    common = np.random.default_rng(8).normal(0.0, 0.01, (60, 1))
+    returns = common + np.random.default_rng(9).normal(0.0, 0.008, (60, 4))
+    found = decided(facts(4, trailing_returns=returns), PortfolioSettings(single_name_limit=1.0))
+    before = found.weights[4]
+    for place in range(4):
+        rest = np.delete(returns, place, axis=1) @ np.delete(before, place)
+        rho = np.corrcoef(returns[:, place], rest)[0, 1]
+        assert rho > 0.5
+        ceiling = 10.0 * found.edge_opened[place] / 0.012 * (1.0 - rho)
+        assert found.weights[5, place] == pytest.approx(min(before[place], ceiling), rel=1e-9)
+    assert (found.weights[5] < before).any()
+
+
 def test_a_short_mirrors_a_long() -> None:
     long, short = decided(one()), decided(one(calibrated_probability=0.42))
     assert short.target_quantity[0] == -long.target_quantity[0] < 0.0
