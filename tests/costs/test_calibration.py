@@ -138,6 +138,7 @@ def test_a_missing_column_is_named() -> None:
 def test_the_same_fills_give_the_same_bits() -> None:
     first, second = (recalibrate(fills(), PRIOR, SETTINGS, dated="2017-06-30") for _ in range(2))
     assert first.proposed == second.proposed
+    assert recalibrate(fills(), PRIOR, SETTINGS, dated="2017-06-30", seed=0).proposed == first.proposed
 
 
 def test_a_mid_without_an_impact_does_not_book_the_half_spread_twice() -> None:

@@ -38,7 +38,7 @@ def material(of: World) -> StudyMaterial:
     def known() -> Iterator[Known]:
         for rows, seen in ((range(FIRST, MIDDLE), of.cut(MIDDLE)), (range(MIDDLE, LAST), of)):
             cube = Cube(seen.panel.sessions, SYMBOLS, ("close",), seen.panel.close[:, :, None])
-            yield Known(rows, seen.market, cube, seen.labels, dict.fromkeys(ESTIMATORS, {}))
+            yield Known(rows, seen.market, cube, seen.labels, {name: {} for name in ESTIMATORS})
 
     none = [None] * len(sessions)
     forecasts = Forecasts(sessions, SYMBOLS, estimators, none)
@@ -61,6 +61,7 @@ def test_each_estimator_is_replayed_over_every_session_of_both_stretches(
         scene = replace(of.scene(range(FIRST, LAST)), forecasts=told, costs=lambda row: costs_on(row, of))
         alone = replay(of.strategy, costs_on(FIRST, of), 252, [scene])
         assert len(study.replays[name].rounds) == LAST - FIRST
+        assert study.replays[name].latched == 0
         for part in ("net", "gross", "turnover"):
             found = getattr(study.record.tracks[name], part)
             assert found.shape == (LAST,)
@@ -83,7 +84,7 @@ def test_the_record_ends_with_the_last_session_and_knows_no_later_label(
     known = of.labels.realised_row[:LAST] < LAST
     assert np.array_equal(record.targets, np.where(known[:, None], of.labels.targets[:LAST], np.nan), equal_nan=True)
     assert np.array_equal(record.forecasts["network"], of.forecasts.calibrated[:LAST], equal_nan=True)
-    assert [bool(month) for month in record.months] == [FIRST <= row for row in range(LAST)]
+    assert [bool(month) for month in record.months] == [row >= FIRST for row in range(LAST)]
     assert record.regimes is not None
     assert (record.regimes[:FIRST] == "").all()
     assert set(record.regimes[FIRST:]) <= {of.market.regimes.label(row) for row in range(FIRST, LAST)}

@@ -382,6 +382,12 @@ def test_the_expected_return_is_multiplied_by_confidence_between_0_and_1(confide
     assert doubted == pytest.approx(share * sure)
 
 
+@pytest.mark.parametrize("changes", [{"evidence": False}, {"confidence": np.nan}, {"volatility": np.nan}])
+def test_a_name_without_a_fact_has_no_room_on_either_side(changes: dict[str, object]) -> None:
+    limits = built(one(**changes)).programme.limits
+    assert (limits.lower[0], limits.upper[0]) == (0.0, 0.0)
+
+
 @pytest.mark.parametrize("side", [-1, 1])
 def test_a_blocked_side_has_no_room_and_the_other_keeps_its_own(side: int) -> None:
     free = built(one(adv_usd=5e9)).programme.limits
