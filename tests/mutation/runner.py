@@ -203,7 +203,7 @@ def run_tests(
         for file in dict.fromkeys(name.partition("::")[0] for name in tests):
             watch = _Watch({name: s for name, s in tests.items() if name.partition("::")[0] == file}, tell, patience)
             code = _pytest(file, watch, "-x")
-            if watch.failed or code != 0:
+            if watch.failed or code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
                 tell(["killed", watch.failed or file, watch.why or f"pytest ended with {code}"])
                 return
         tell(["survived", "", ""])
