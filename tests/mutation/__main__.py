@@ -73,7 +73,8 @@ def main(arguments: list[str]) -> int:
     mine = [mutant for mutant in drawn() if asked.only in mutant.file]
     run(mine, results.DRAWN, minutes=asked.minutes, budget=asked.budget, survivors=asked.survivors)
     if not asked.drawn:
-        run([each for each in named.NAMED if asked.only in each.file], named.FILE, survivors=asked.survivors)
+        put_in = [each for each in named.NAMED if asked.only in each.file]
+        run(put_in, named.FILE, budget=named.BUDGET, survivors=asked.survivors)
     results.rewrite(drawn(), results.DRAWN)
     results.rewrite(named.NAMED, named.FILE)
     print(score(drawn()))

@@ -38,7 +38,7 @@ from tests.mutation.named import NAMED_FILES
 
 __all__ = ["Outcome", "Reached", "load_libraries", "load_tests", "reach_of", "run_tests"]
 
-LONGEST = 2.0
+LONGEST = 4.0
 """Processor seconds, while its lines are noted, of the slowest test that is run against a mutant."""
 BUDGET = 12.0
 """Processor seconds of the tests together that are run against one mutant, the quickest files first."""
