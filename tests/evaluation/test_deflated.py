@@ -138,3 +138,8 @@ def test_six_groups_two_tested_make_fifteen_splits_and_five_paths() -> None:
     assert (found.splits, found.paths) == (15, 5)
     with pytest.raises(SettingsError):
         combinatorial_splits(6, 6)
+
+
+def test_two_returns_are_the_fewest_of_which_a_sharpe_ratio_has_a_spread() -> None:
+    assert [null_sharpe_variance(count) for count in (2, 3, 101)] == [1.0, 0.5, 0.01]
+    assert math.isnan(null_sharpe_variance(1))

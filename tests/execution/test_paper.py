@@ -125,6 +125,8 @@ def stopped(book: Book, bar: Bar) -> FillArrays:
     [
         (100.0, 50.0, 48.9, 51.0, 49.0),  # touched within the session: at the stop
         (100.0, 47.0, 46.0, 51.0, 47.0),  # gapped through: at the open
+        (100.0, 50.0, 49.0, 51.0, 49.0),  # touched at exactly its level
+        (-100.0, 50.0, 49.0, 51.0, 51.0),
         (100.0, 50.0, 49.1, 51.0, None),
         (-100.0, 50.0, 49.0, 51.5, 51.0),
         (-100.0, 53.0, 49.0, 54.0, 53.0),

@@ -25,7 +25,7 @@ def run(
     budget: float = runner.BUDGET,
     survivors: bool = False,
 ) -> None:
-    """Run every mutant without a result that stands, the one that killed it before first."""
+    """Run every mutant without a result that stands."""
     have = results.kept(file)
     waiting = [
         mutant
@@ -36,6 +36,16 @@ def run(
         return
     print(f"{len(waiting)} mutants to run", flush=True)
     runner.load_libraries()
+    for mutant in waiting.copy():  # where a test killed it and has changed since, that test alone may do
+        one = have.get(mutant.address)
+        if one is None or not one.test or not results.test_code(one.test):
+            continue
+        outcome = runner.run_tests({one.test: runner.LONGEST}, (mutant.file, mutant.tree()))
+        if outcome.kind != "survived":
+            results.write(mutant, outcome, file)
+            waiting.remove(mutant)
+    if not waiting:
+        return
     reached = results.reach(named.TEST_FILES if file == named.FILE else ())
     ends = time.monotonic() + 60.0 * minutes
     loaded = False
@@ -46,9 +56,6 @@ def run(
             runner.load_tests(sorted({name.partition("::")[0] for name in reached}))
             loaded = True
         tests = results.tests_for(mutant, reached, budget)
-        one = have.get(mutant.address)
-        if one is not None and one.test in tests:  # what killed it last time
-            tests = {one.test: tests.pop(one.test)} | tests
         outcome = runner.run_tests(tests, (mutant.file, mutant.tree())) if tests else runner.Outcome("survived")
         results.write(mutant, outcome, file)
         print(f"{place + 1}/{len(waiting)} {outcome.seconds:.1f} s {outcome.kind}: {mutant}", flush=True)
@@ -66,7 +73,8 @@ def main(arguments: list[str]) -> int:
     mine = [mutant for mutant in drawn() if asked.only in mutant.file]
     run(mine, results.DRAWN, minutes=asked.minutes, budget=asked.budget, survivors=asked.survivors)
     if not asked.drawn:
-        run([each for each in named.NAMED if asked.only in each.file], named.FILE, survivors=asked.survivors)
+        put_in = [each for each in named.NAMED if asked.only in each.file]
+        run(put_in, named.FILE, budget=named.BUDGET, survivors=asked.survivors)
     results.rewrite(drawn(), results.DRAWN)
     results.rewrite(named.NAMED, named.FILE)
     print(score(drawn()))

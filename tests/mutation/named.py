@@ -9,10 +9,13 @@ from functools import cached_property
 
 from tests.mutation.draw import CHECKOUT
 
-__all__ = ["FILE", "NAMED", "NAMED_FILES", "TEST_FILES", "Named"]
+__all__ = ["BUDGET", "FILE", "NAMED", "NAMED_FILES", "TEST_FILES", "Named"]
 
 FILE = "named.jsonl"
 """Where their results are kept."""
+
+BUDGET = 60.0
+"""Processor seconds of tests that are run against one of them: some train networks."""
 
 TEST_FILES = (
     "tests/learning/test_calibration.py",
@@ -142,12 +145,6 @@ NAMED = (
         "nn_assets/portfolio/steps.py",
         "(1.0 - np.abs(correlation))",
         "(1.0 + np.abs(correlation))",
-    ),
-    Named(
-        "step 5 counts correlation on one side alone",
-        "nn_assets/portfolio/steps.py",
-        "(1.0 - np.abs(correlation))",
-        "(1.0 - np.maximum(correlation, 0.0))",
     ),
     Named(
         "what cannot be traded is left out of gross",

@@ -1,4 +1,4 @@
-"""Four runs whose outcomes are known, told as JSON: that the runner can tell the killed from the living.
+"""Five runs whose outcomes are known, told as JSON: that the runner can tell the killed from the living.
 
 A process of its own, for the runner's parent must not have imported the package.
 """
@@ -29,8 +29,10 @@ def main(tests: list[str]) -> None:
         "it never ends": source.replace(_RIGHT, "while True: pass"),
         "it cannot be imported": source + "\nno_such_name\n",
     }
+    asked = dict.fromkeys(changed, tests) | {"no test is there": [f"{_TESTS}::test_of_nothing"]}
+    changed["no test is there"] = changed["the sign of q"]
     for name, text in changed.items():
-        outcome = run_tests(dict.fromkeys(tests, 0.01), (_FILE, ast.parse(text)))
+        outcome = run_tests(dict.fromkeys(asked[name], 0.01), (_FILE, ast.parse(text)))
         print(json.dumps([name, outcome.kind, outcome.test]), flush=True)
 
 

@@ -108,6 +108,7 @@ def test_the_runner_tells_the_killed_from_the_living() -> None:
         ["the sign of q", "killed", test],
         ["it never ends", "timed out", test],
         ["it cannot be imported", "killed", "tests/portfolio/test_kelly.py"],
+        ["no test is there", "survived", ""],
     ]
 
 

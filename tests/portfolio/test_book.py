@@ -177,6 +177,9 @@ def test_a_close_at_or_beyond_the_stop_blocks_the_side_where_only_closes_trade()
     for price, side in ((47.01, 0), (47.0, 1), (44.0, 1)):
         book = marked(opened(), DAYS[1], price, np.nan).stopped_at_close(DAYS[6])
         assert book.blocked_side[0] == side
+    for price, side in ((52.99, 0), (53.0, -1), (56.0, -1)):
+        short = marked(opened(quantity=-100.0), DAYS[1], price, np.nan).stopped_at_close(DAYS[6])
+        assert short.blocked_side[0] == side
     kept = book.stopped_at_close(DAYS[9])
     assert kept.blocked_until[0] == np.datetime64(DAYS[6].date())
 
@@ -248,3 +251,9 @@ def test_a_record_of_version_0_1_is_a_book_whose_orders_complete_it() -> None:
     }
     back = book_from_records(state_row(book.state(previous_equity_usd=1e5)), holdings_frame(book), old)
     assert back.unscaled_quantity.tolist() == back.target_quantity.tolist() == [70.0, 12.0]
+
+
+def test_a_close_below_one_is_a_mark_and_one_of_zero_is_none() -> None:
+    for price, mark in ((0.5, 0.5), (0.0, 50.0), (-1.0, 50.0), (np.nan, 50.0)):
+        book = marked(marked(opened(), DAYS[0], 50.0, np.nan), DAYS[1], price, np.nan)
+        assert book.price[0] == mark

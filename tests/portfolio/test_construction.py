@@ -371,3 +371,59 @@ def test_a_singular_covariance_is_decided() -> None:
     assert np.abs(found.weights).sum() > 0.05
     none = built(inputs(5, covariance=factor_covariance(np.zeros((120, 5)), 10)), NEUTRAL)
     assert (none.weights == 0.0).all()
+
+
+# What a fact does, and what its absence does
+
+
+@pytest.mark.parametrize(("confidence", "share"), [(0.5, 0.5), (0.0, 0.0), (1.0, 1.0), (2.0, 1.0), (-0.5, 0.0)])
+def test_the_expected_return_is_multiplied_by_confidence_between_0_and_1(confidence: float, share: float) -> None:
+    sure, doubted = (built(one(confidence=value), WIDE).programme.mean[0] for value in (1.0, confidence))
+    assert doubted == pytest.approx(share * sure)
+
+
+@pytest.mark.parametrize("changes", [{"evidence": False}, {"confidence": np.nan}, {"volatility": np.nan}])
+def test_a_name_without_a_fact_has_no_room_on_either_side(changes: dict[str, object]) -> None:
+    limits = built(one(**changes)).programme.limits
+    assert (limits.lower[0], limits.upper[0]) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_blocked_side_has_no_room_and_the_other_keeps_its_own(side: int) -> None:
+    free = built(one(adv_usd=5e9)).programme.limits
+    for probability in (0.48, 0.52):
+        blocked = built(one(adv_usd=5e9, blocked_side=side, calibrated_probability=probability))
+        limits = blocked.programme.limits
+        assert (limits.lower[0], limits.upper[0]) == ((0.0, free.upper[0]) if side < 0 else (free.lower[0], 0.0))
+        assert blocked.weights[0] * side <= 0.0
+    stopped = built(one(adv_usd=5e9, blocked_side=side, unscaled_quantity=300.0 * side, held_quantity=300.0 * side))
+    assert stopped.weights[0] * side <= 0.0
+
+
+@pytest.mark.parametrize(
+    ("price", "priced"), [(100.0, True), (0.5, True), (0.0, False), (-3.0, False), (np.nan, False), (np.inf, False)]
+)
+def test_a_price_is_a_positive_number(price: float, priced: bool) -> None:
+    assert one(reference_price=price).priced.tolist() == [priced]
+
+
+def test_a_book_at_exactly_its_neutral_allowance_is_not_cut() -> None:
+    made = construct(inputs(2, reference_price=np.array([50.0, 40.0])), PortfolioSettings(net_limit=0.0), COSTS)
+    book = replace(made, quantity=np.array([900.0, -1000.0]))  # 5,000 dollars net: half a percent of a million
+    assert targets_of(book, Control.NORMAL, 1.0).quantity.tolist() == [900.0, -1000.0]
+    over = replace(made, quantity=np.array([901.0, -1000.0]))
+    assert targets_of(over, Control.NORMAL, 1.0).quantity.tolist() == [900.0, -1000.0]
+
+
+def test_a_name_without_a_price_takes_its_place_in_every_sum_with_what_is_held() -> None:
+    price = np.array([np.nan, 50.0])
+    of = inputs(
+        2, reference_price=price, last_mark=np.array([40.0, 50.0]),
+        held_quantity=np.array([20_000.0, 0.0]), unscaled_quantity=np.array([5_000.0, 0.0]),
+        calibrated_probability=np.array([0.5, 0.9]), adv_usd=np.full(2, 5e9),
+    )  # fmt: skip
+    found = built(of, WIDE)
+    assert found.programme.start.tolist() == [0.8, 0.0]  # 20,000 at 40 of a million: more than u0, and it is there
+    assert found.weights == pytest.approx([0.8, 0.2], abs=1e-5)  # gross 1.0 leaves the other a fifth
+    more = replace(of, unscaled_quantity=np.array([22_500.0, 0.0]))
+    assert built(more, WIDE).programme.start.tolist() == [0.9, 0.0]

@@ -97,7 +97,7 @@ def test_what_stays_is_told_with_its_reason() -> None:
 
 def test_the_cost_told_is_that_of_the_change_alone() -> None:
     """5% held of what becomes 10%: five per cent of a million at 100 dollars, priced by the formula itself."""
-    of = told(one(adv_usd=5e9, unscaled_quantity=500.0, held_quantity=500.0))
+    of = told(one(adv_usd=5e9, unscaled_quantity=500.0, held_quantity=500.0), scale=0.5)  # no scale is in it
     change = 0.05
     share = change * 1e6 / 5e9
     linear = COSTS.half_spread.value + COSTS.commission.value

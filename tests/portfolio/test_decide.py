@@ -13,6 +13,7 @@ from nn_assets.costs.model import cost_model_from
 from nn_assets.errors import DecisionError
 from nn_assets.frames import POSITION_STEPS, TARGET_POSITIONS, validate
 from nn_assets.portfolio.decide import RULES, decide
+from nn_assets.portfolio.inputs import DecisionInputs
 from nn_assets.portfolio.kelly import edge_scale
 from nn_assets.portfolio.trace import steps_frame, targets_frame
 from nn_assets.settings import CostSettings, PortfolioSettings
@@ -130,10 +131,26 @@ def test_no_step_after_kelly_enlarges_and_what_is_held_passes_the_first_two_with
 def test_a_book_that_is_carried_on_is_so_to_the_last_bit() -> None:
     draw = np.random.default_rng(3)
     for seed in range(20):
-        held, price = np.round(draw.uniform(1.0, 2000.0, 8), 3), draw.uniform(3.0, 900.0, 8)
+        side = draw.choice([-1.0, 1.0], 8)  # with the signal and against it
+        held, price = side * np.round(draw.uniform(1.0, 2000.0, 8), 3), draw.uniform(3.0, 900.0, 8)
         inputs = facts(8, seed, reference_price=price, atr=0.015 * price, current_quantity=held, kill_switch="HALTED")
         found = decided(replace(inputs, equity_usd=float(draw.uniform(1e5, 1e7))))
         assert found.unscaled_quantity.tobytes() == held.tobytes()
+
+
+def test_what_moves_with_the_rest_of_the_book_is_held_smaller_by_that_share() -> None:
+    """Step 5: s x edge / volatility x (1 - rho) for longs that move together, rho measured here by numpy."""
+    common = np.random.default_rng(8).normal(0.0, 0.01, (60, 1))
+    returns = common + np.random.default_rng(9).normal(0.0, 0.008, (60, 4))
+    found = decided(facts(4, trailing_returns=returns), PortfolioSettings(single_name_limit=1.0))
+    before = found.weights[4]
+    for place in range(4):
+        rest = np.delete(returns, place, axis=1) @ np.delete(before, place)
+        rho = np.corrcoef(returns[:, place], rest)[0, 1]
+        assert rho > 0.5
+        ceiling = 10.0 * found.edge_opened[place] / 0.012 * (1.0 - rho)
+        assert found.weights[5, place] == pytest.approx(min(before[place], ceiling), rel=1e-9)
+    assert (found.weights[5] < before).any()
 
 
 def test_a_short_mirrors_a_long() -> None:
@@ -343,3 +360,35 @@ def test_a_reduced_state_halves_a_position_once_and_then_keeps_it(reduced: dict[
     assert sizes[0] > 0.0
     assert sizes[1] == pytest.approx(sizes[0] / 2.0, rel=0.01)
     assert sizes[2:] == pytest.approx([sizes[1]] * 5, rel=0.01)
+
+
+def told(of: DecisionInputs, chosen: PortfolioSettings = ONE_NAME) -> list[str]:
+    return steps_frame(decided(of, chosen))["reason"].tolist()
+
+
+def test_the_sentences_of_a_long_hold_its_numbers() -> None:
+    """Kelly, ADV and the unscaled weight as in the size worked out by hand above; half of it under a scale."""
+    found = decided(one(confidence=0.8, outcomes=1500, regime_scale=0.5), ONE_NAME)
+    said = told(one(confidence=0.8, outcomes=1500, regime_scale=0.5))
+    assert said[0].startswith("p 0.5800 says long; mean win 2.000%, mean loss 1.900% over 1500 independent outcomes")
+    assert said[1].endswith("worth opening")
+    assert said[2] == f"0.5 of Kelly allows {found.weights[3, 0]:.2%} of capital"
+    assert "1.0% of ADV = 50,000,000 USD" in said[5]
+    unscaled = 10.0 * found.edge_opened[0] / 0.012
+    assert said[6] == f"from 0.00% to {unscaled:.2%}, unscaled"
+
+
+def test_a_coin_toss_proposes_nothing_and_a_turned_signal_closes_the_other_side() -> None:
+    said = told(one(calibrated_probability=0.5))
+    assert said[0].startswith("p 0.5000 says no side; mean win")
+    assert said[1:6] == ["nothing proposed"] * 5
+    assert told(one(calibrated_probability=0.42, current_quantity=100.0))[0].startswith(
+        "p 0.4200 says short and closes what is held on the other side; mean win"
+    )
+    assert "opens nothing" in told(one(calibrated_probability=0.505, mean_win=0.01))[1]
+
+
+def test_a_blocked_side_is_told_and_the_other_is_not() -> None:
+    blocked = told(one(blocked_side=1))[0]
+    assert blocked == "no position: a stop was hit on the long side, p 0.5800 is still on it"
+    assert told(one(blocked_side=-1))[0].startswith("p 0.5800 says long; mean win")
