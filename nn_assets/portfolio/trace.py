@@ -193,7 +193,7 @@ def reason(decision: Decision, step: int, place: int) -> str:
 def _traced(decision: Decision) -> tuple[np.ndarray, list[tuple[str, ...]]]:
     """Weights of the trace, (9, symbols), and eight sentences for each symbol."""
     symbols, steps = len(decision.inputs.symbols), range(1, len(RULES) + 1)
-    if decision.settings.construction == "per_name":
+    if decision.settings.construction != "programme":
         told = [tuple(reason(decision, step, place) for step in steps) for place in range(symbols)]
         return decision.weights, told
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):

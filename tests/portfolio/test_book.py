@@ -221,7 +221,7 @@ def test_a_book_before_its_first_session_owes_and_has_earned_nothing() -> None:
     book = empty_book(SYMBOLS, 1e5)
     for name in ("costs", "financing", "dividends", "cash_in_lieu"):
         assert getattr(book, f"session_{name}_usd") == 0.0
-    assert (book.breaker, book.halved, book.drawdown_fraction) == (None, False, 0.0)
+    assert (book.breakers, book.halved, book.drawdown_fraction) == ((), False, 0.0)
     assert np.isnat(book.session)
 
 

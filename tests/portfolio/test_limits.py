@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -213,11 +211,3 @@ def test_no_correlation_lies_beyond_one_whatever_the_last_bit_says() -> None:
 def test_a_single_return_has_no_variance_and_counts_as_fully_correlated() -> None:
     returns = np.array([[0.01, 0.02], [np.nan, -0.01]])
     assert correlation_with_rest(returns, np.array([0.5, -0.5]))[0] == 1.0
-
-
-def test_what_cannot_be_traded_uses_its_part_of_gross() -> None:
-    stuck = np.array([0.0, 0.0, 0.0, -0.7])
-    found = apply_limits(np.array([0.3, 0.2, -0.2, 0.0]), replace(context(net=1.0, beta=9.0), stuck=stuck))
-    assert np.abs(found).sum() == pytest.approx(0.3)
-    none_left = replace(context(net=1.0, beta=9.0), stuck=2.0 * stuck)
-    assert not apply_limits(np.array([0.3, 0.2, -0.2, 0.0]), none_left).any()
