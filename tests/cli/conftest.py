@@ -63,6 +63,7 @@ costs:
   half_spread_bps: 0.5
   commission_bps: 0.2
 portfolio:
+  hold_premium: true  # the home trades whatever its few forecasts are worth
   minimum_outcomes: 20
   shrink_prior_outcomes: 0
   correlation_sessions: 20

@@ -13,6 +13,7 @@ from nn_assets.execution.gate import GateState, pass_gate
 from nn_assets.execution.orders import targets_to_orders
 from nn_assets.execution.paper import Bar, Liquidity, fill_orders, stop_fills
 from nn_assets.portfolio.book import Book, empty_book
+from nn_assets.portfolio.breakers import kill_switch_control
 from nn_assets.portfolio.decide import DecisionInputs, decide
 from nn_assets.portfolio.fills import FillArrays
 from nn_assets.portfolio.records import book_from_records, book_remainder, holdings_frame, state_row
@@ -171,4 +172,4 @@ def test_of_a_change_of_sign_the_kill_switch_leaves_the_close(switch: str, codes
     under_way = targets_to_orders(
         SYMBOLS, target, held, np.full(5, 50.0), np.zeros(5), strategy="s", session=pd.Timestamp("2017-06-01")
     )
-    assert _still_sent(under_way, book, switch).reason_code == codes
+    assert _still_sent(under_way, book, kill_switch_control(switch)).reason_code == codes
