@@ -113,7 +113,7 @@ def build(home: Path, quoted_with: list[Row], told: list[Row] | None, **portfoli
         "seed": None,
         "planted_rank_ic": None,
     }
-    write_strategy(home, source=source, portfolio=dict(portfolio))
+    write_strategy(home, source=source, portfolio={"hold_premium": True} | portfolio)
     return home
 
 
