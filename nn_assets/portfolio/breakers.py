@@ -48,7 +48,7 @@ class KillSwitch(StrEnum):
     HALTED = "HALTED"
 
 
-_HALVED_FROM, _RESTORED_BELOW = 0.60, 0.45  # of the drawdown limit
+_HALVED_ABOVE, _RESTORED_BELOW = 0.60, 0.45  # of the drawdown limit
 _TOLERANCE = 1e-9  # of a level: a loss of 8.00% is at 8%, whatever the last bit of its quotient says
 
 NO_ANSWER = "no_answer"
@@ -159,9 +159,9 @@ def fired_breakers(
     """Return every breaker that the figures of a session fire, strictest first.
 
     Every loss is measured from a peak: the session's from the equity it began with, the week's from
-    the highest close since the last of the week before, the drawdown from the high-water mark. It fires at its
-    limit or beyond, equality to 1e-9 of the limit. A loss that is no number fires, and so does every loss from a
-    peak of zero or less: nothing is left to measure it by.
+    the highest close since the last of the week before, the drawdown from the high-water mark. It fires over its
+    limit, and not at it; equality is to 1e-9 of the limit. A loss that is no number fires, and so does every loss
+    from a peak of zero or less: nothing is left to measure it by.
 
     Parameters
     ----------
@@ -193,18 +193,20 @@ def fired_breakers(
         ("weekly_loss", week, settings.weekly_loss_limit_fraction),
         ("session_loss", session, settings.session_loss_limit_fraction),
     ):
-        if _reached(loss, limit):
-            fired.append(Breaker(kind, f"{kind} of {loss:.2%} is at or over the limit of {limit:.2%}"))
+        if _over(loss, limit):
+            fired.append(Breaker(kind, f"{kind} of {loss:.2%} is over the limit of {limit:.2%}"))
     return tuple(fired)
 
 
 def halved_by_drawdown(drawdown_fraction: float, settings: PortfolioSettings, *, was_halved: bool) -> bool:
-    """Whether sizes are halved: from 60% of the drawdown limit on, until the drawdown is below 45% of it.
+    """Whether sizes are halved: above 60% of the drawdown limit, until the drawdown is below 45% of it.
 
     Equality is to 1e-9 of the level, as for the breakers. A drawdown that is no number halves.
     """
-    level = _RESTORED_BELOW if was_halved else _HALVED_FROM
-    return _reached(drawdown_fraction, level * settings.drawdown_limit_fraction)
+    limit = settings.drawdown_limit_fraction
+    if was_halved:
+        return not drawdown_fraction < _RESTORED_BELOW * limit * (1.0 - _TOLERANCE)
+    return _over(drawdown_fraction, _HALVED_ABOVE * limit)
 
 
 def latched(current: Iterable[Breaker], fired: Iterable[Breaker]) -> tuple[Breaker, ...]:
@@ -217,5 +219,5 @@ def _strictness(kind: str) -> int:
     return BREAKERS.index(kind) if kind in BREAKERS else len(BREAKERS)
 
 
-def _reached(value: float, level: float) -> bool:
-    return not value < level * (1.0 - _TOLERANCE)
+def _over(value: float, level: float) -> bool:
+    return not value <= level * (1.0 + _TOLERANCE)

@@ -20,7 +20,7 @@ MINIMAL = "name: demo\nmarket:\n  history_starts: 2010-01-04\n"
         (("calendar: XNYS", "calendar: Nowhere at all"), 7, "market.calendar", "'at'"),
         (
             ("trade_without_verdict: true", "series:\n- name: a\n  path: a.csv\n  calendar: LSEE\n  lag_minutes: 1"),
-            48,
+            49,
             "series.0.calendar",
             "did you mean LSE or",
         ),

@@ -69,5 +69,5 @@ def test_a_vendor_asked_again_is_told_in_the_run_that_waits(tmp_path, monkeypatc
     assert answer.status == 1
     assert "rule authorised" in answer.document["message"]
     (told,) = [line for line in answer.err.splitlines() if "asking again" in line]
-    assert told.strip() == "massive: HTTP 503; asking again in 1 s, attempt 2 of 7"
+    assert told.strip() == "mine: massive: HTTP 503; asking again in 1 s, attempt 2 of 7"
     assert SECRET not in answer.out + answer.err

@@ -67,13 +67,13 @@ def test_every_breaker_fires_just_over_its_limit_strictest_first(changes: dict[s
     [("session_loss", "previous_equity_usd", 3), ("weekly_loss", "week_peak_usd", 4),
      ("drawdown", "high_water_mark_usd", 8)],
 )  # fmt: skip
-def test_a_loss_of_exactly_its_limit_fires_whatever_its_last_bit(
+def test_a_loss_of_exactly_its_limit_is_not_over_it_whatever_its_last_bit(
     kind: str, peak: str, percent: int, money: float
 ) -> None:
     """The quotient of 92 and 100 is a digit below 8%, that of 97 and 100 a digit above 3%."""
     peak_usd = 100.0 * money
     for equity_usd, fires in (
-        ((100.0 - percent) * money, True),
+        ((100.0 - percent) * money, False),
         ((100.0 - percent + 1e-6) * money, False),
         ((100.0 - percent - 1e-6) * money, True),
     ):
@@ -82,15 +82,15 @@ def test_a_loss_of_exactly_its_limit_fires_whatever_its_last_bit(
         assert [each.kind for each in fired] == ([kind] if fires else [])
 
 
-def test_sizes_are_halved_from_sixty_percent_of_the_limit_on_and_restored_below_forty_five() -> None:
+def test_sizes_are_halved_above_sixty_percent_of_the_limit_and_restored_below_forty_five() -> None:
     for limit in (0.08, 0.20, 0.5):
         chosen = PortfolioSettings(
             drawdown_limit_fraction=limit, weekly_loss_limit_fraction=0.04, session_loss_limit_fraction=0.03
         )
         for was_halved, share in ((False, 0.60), (True, 0.45)):
             for drawdown, halved in (
-                (share * limit, True),
-                (1.0 - (1.0 - share * limit), True),
+                (share * limit, was_halved),
+                (1.0 - (1.0 - share * limit), was_halved),
                 (share * limit * (1.0 - 1e-7), False),
                 (share * limit * (1.0 + 1e-7), True),
             ):

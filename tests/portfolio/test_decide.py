@@ -240,8 +240,8 @@ def test_no_equity_means_no_position() -> None:
     ("changes", "share"),
     [
         ({}, 1.0),
-        ({"drawdown_fraction": 0.0479}, 1.0),
-        ({"drawdown_fraction": 0.048}, 0.5),
+        ({"drawdown_fraction": 0.048}, 1.0),
+        ({"drawdown_fraction": 0.0481}, 0.5),
         ({"trading_state": "REDUCE_SIZE"}, 0.5),
         ({"trading_state": "REDUCE_SIZE", "drawdown_fraction": 0.05, "regime_scale": 0.8}, 0.2),
         ({"regime_scale": 3.0}, 1.0),

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.proof import replayed, tables
+from tests.proof.measuring import measure
 from tests.proof.results import address, kept
 
 EXACT = ("first month", "planted label rank IC", "sessions")
@@ -74,7 +75,7 @@ def _near(one: Any, other: Any, tolerance: float) -> bool:
 def _check(table: str, panel: Mapping[str, Any]) -> None:
     have = kept(table)
     assert address(table, panel) in have, f"{panel} was never measured: `make proof`"
-    figures, _ = tables.measure(table, panel)
+    figures, _ = measure(table, panel)
     assert disagreements(figures, have[address(table, panel)].figures) == [], REMEDY
 
 
