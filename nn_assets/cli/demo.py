@@ -305,4 +305,4 @@ def _book(book: dict[str, float | None]) -> str:
     earned, sharpe = book["return_per_year"], book["sharpe_net"]
     if earned is None:
         return "too few sessions to say"
-    return f"{earned:+6.1%}, " + ("no position" if sharpe is None else f"Sharpe {sharpe:+.2f}")
+    return f"{earned:+z6.1%}, " + ("no position" if sharpe is None else f"Sharpe {sharpe:+.2f}")
