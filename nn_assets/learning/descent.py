@@ -48,15 +48,20 @@ class AdamW:
             parameter.grad = self._gradient[part].view_as(parameter)
             self._gradients.append(parameter.grad)
 
-    def descend(self, loss: torch.Tensor, largest_norm: float) -> bool:
-        """Take one step down a loss, its gradient cut to a norm; False and no step where the gradient is not finite."""
+    def descend(self, losses: torch.Tensor, largest_norm: float) -> bool:
+        """Take one step down the mean of a batch's losses, shape (samples,), its gradient cut to a norm.
+
+        False, and no step, where the gradient is not finite.
+        """
         self._gradient.zero_()
-        loss.backward()  # type: ignore[no-untyped-call]
+        losses.backward(torch.full_like(losses, 1.0 / len(losses)))  # type: ignore[no-untyped-call]
         # the norm of the tensors' norms, as torch clips: one sum over all would round otherwise
         norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(each) for each in self._gradients]))
         if not math.isfinite(float(norm)):
             return False
-        self._gradient.mul_(torch.clamp(largest_norm / (norm + _CLIP_GUARD), max=1.0))
+        share = largest_norm / (norm + _CLIP_GUARD)
+        if share < 1.0:
+            self._gradient.mul_(share)
         self._step()
         return True
 

@@ -196,7 +196,7 @@ def _one_epoch(
     for start in range(0, samples.count, settings.batch_size):
         places = shuffled[start : start + settings.batch_size]
         losses = _batch_loss(network, windows, samples, places)
-        if not optimizer.descend(losses.mean(), settings.gradient_norm):
+        if not optimizer.descend(losses, settings.gradient_norm):
             # stepping would spread the NaN into every weight; the caller names it
             return math.nan
         # a sum over samples: the last batch is smaller and must not weigh as much as a full one
