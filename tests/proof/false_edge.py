@@ -37,7 +37,7 @@ def panels() -> list[dict[str, Any]]:
 
 def measure(panel: Mapping[str, Any]) -> dict[str, Any]:
     """Verdicts at every look, and what they were made of."""
-    return measured(panel)
+    return measured(panel, edges=True)
 
 
 def summary(results: Sequence[Result]) -> str:

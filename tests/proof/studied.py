@@ -334,11 +334,11 @@ _LETTERS = {"leak alarm": "L", "no edge found": "N", "edge found": "E", "signal 
 FOUND = "SE"
 
 
-def measured(panel: Mapping[str, Any]) -> dict[str, Any]:
+def measured(panel: Mapping[str, Any], *, edges: bool) -> dict[str, Any]:
     """All that the tables say of a panel: numbers of six digits, by month's end where they are lists.
 
-    A book is replayed where a signal was found at some look, so that it can be told from an edge, and where the
-    panel asks for one; without a signal no verdict reads it.
+    A book is replayed where the panel asks for one, and with ``edges`` where a signal was found at some look, so that
+    it can be told from an edge: without a signal no verdict reads it.
     """
     studied = Studied(panel)
     bare = studied.study(())
@@ -347,7 +347,7 @@ def measured(panel: Mapping[str, Any]) -> dict[str, Any]:
         name
         for name in JUDGED
         if panel.get("book")
-        or any(letter in FOUND for told in _words(studied, figures, name).values() for letter in told)
+        or (edges and any(letter in FOUND for told in _words(studied, figures, name).values() for letter in told))
     )
     study = studied.study(books) if books else bare
     figures = studied.figures(study, studied.months) if books else figures
