@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -185,10 +186,30 @@ def _strata(complete: npt.NDArray[np.bool_], folds: Names | None) -> Iterator[tu
             yield np.flatnonzero(complete[:, column] & (names == name)), column
 
 
+# A study is judged at every month's end, each time on all folds so far. What a fold that is over comes to is kept by
+# its own numbers: this many symbols' folds, of some kilobytes each.
+_KEPT = 4096
+
+
 def _spearman_shares(left: FloatArray, right: FloatArray) -> FloatArray:
     if len(left) < 3:
         return np.full(len(left), np.nan)
-    return _unit_ranks(left) * _unit_ranks(right) * len(left)
+    return _shares_of(_bytes(left), _bytes(right))
+
+
+@lru_cache(_KEPT)
+def _shares_of(left: bytes, right: bytes) -> FloatArray:
+    one, other = np.frombuffer(left), np.frombuffer(right)
+    return _read_only(_unit_ranks(one) * _unit_ranks(other) * len(one))
+
+
+def _bytes(values: FloatArray) -> bytes:
+    return np.asarray(values, dtype=np.float64).tobytes()
+
+
+def _read_only(values: FloatArray) -> FloatArray:
+    values.setflags(write=False)
+    return values
 
 
 def _unit_ranks(values: FloatArray) -> FloatArray:
@@ -247,8 +268,14 @@ def auc_contributions(forecasts: FloatArray, targets: FloatArray, folds: Names |
 
 def _stratum(scores: FloatArray, up: npt.NDArray[np.bool_]) -> tuple[float, float, FloatArray] | None:
     """Weight and AUC of a symbol's fold, and each row's influence on that AUC; None with one class only."""
+    return _stratum_of(_bytes(scores), up.tobytes())
+
+
+@lru_cache(_KEPT)
+def _stratum_of(score_bytes: bytes, up_bytes: bytes) -> tuple[float, float, FloatArray] | None:
     from scipy.stats import rankdata
 
+    scores, up = np.frombuffer(score_bytes), np.frombuffer(up_bytes, dtype=np.bool_)
     ups, downs = int(up.sum()), int((~up).sum())
     if ups == 0 or downs == 0:
         return None
@@ -257,7 +284,7 @@ def _stratum(scores: FloatArray, up: npt.NDArray[np.bool_]) -> tuple[float, floa
     placement[up] = (ranks[up] - rankdata(scores[up])) / downs
     placement[~up] = 1.0 - (ranks[~up] - rankdata(scores[~up])) / ups
     auc = float(placement[up].mean())
-    return ups * downs / (len(scores) + 1.0), auc, (placement - auc) / np.where(up, ups, downs)
+    return ups * downs / (len(scores) + 1.0), auc, _read_only((placement - auc) / np.where(up, ups, downs))
 
 
 def _auc_across_symbols(forecasts: FloatArray, targets: FloatArray, complete: npt.NDArray[np.bool_]) -> FloatArray:

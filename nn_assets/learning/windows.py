@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from nn_assets.errors import FoldError
 
@@ -23,7 +24,7 @@ class Windows:
     Parameters
     ----------
     values : float array, shape (bars, symbols, features)
-        Scaled features; kept once as float32, which begins here. NaN means missing.
+        Scaled features; kept once as float32, which begins here, symbol by symbol. NaN means missing.
     lookback : int
         Sessions in a window.
     first_row : int
@@ -41,9 +42,13 @@ class Windows:
         self.lookback = lookback
         self.first_row = first_row
         self.stop_row = first_row + values.shape[0]
-        self._values = np.ascontiguousarray(values, dtype=np.float32)
-        # (bars - lookback + 1, symbols, features, lookback): a view, nothing is copied
-        self._view = np.lib.stride_tricks.sliding_window_view(self._values, lookback, axis=0)
+        bars, symbols, features = values.shape
+        # symbol by symbol, so that a window is one run of memory, and a batch a copy of as many runs
+        self._by_symbol = np.array(values.transpose(1, 0, 2), dtype=np.float32, order="C")
+        self._values = self._by_symbol.transpose(1, 0, 2)  # (bars, symbols, features), a view
+        # one run for each of their rows; those that go on into the next symbol are never asked for
+        runs = (symbols * bars - lookback + 1, lookback * features)
+        self._runs = torch.from_numpy(self._by_symbol).as_strided(runs, (features, 1))
 
     def __reduce__(self) -> tuple[object, ...]:
         # to another process go the values alone; sent as it is, the view would be spelled out
@@ -78,8 +83,14 @@ class Windows:
         float32 array, shape (samples, lookback, features)
             ``[:, -1]`` is the decision session's own row.
         """
-        chosen = self._view[rows - self.first_row - (self.lookback - 1), columns]
-        return np.ascontiguousarray(chosen.transpose(0, 2, 1))
+        bars, _, features = self.shape
+        ends = rows - self.first_row
+        if ends.size and not (self.lookback - 1 <= ends.min() and ends.max() < bars):
+            raise IndexError("a window that begins or ends outside of the values")
+        runs = torch.from_numpy(columns * bars + ends - (self.lookback - 1))
+        # by torch: its memory is aligned, numpy's may not be, and a network's sums may round by alignment
+        chosen: Float32Array = self._runs.index_select(0, runs).view(len(rows), self.lookback, features).numpy()
+        return chosen
 
     def last_rows(self, rows: IntArray, columns: IntArray) -> FloatArray:
         """Features of the decision sessions alone; shape (samples, features), float64."""

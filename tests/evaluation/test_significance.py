@@ -8,6 +8,7 @@ import statsmodels.api as sm
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
+from nn_assets.evaluation import significance
 from nn_assets.evaluation.significance import (
     auc_contributions,
     paired_test,
@@ -202,3 +203,24 @@ def test_too_few_sessions_give_a_mean_and_no_test() -> None:
     assert found.estimate == pytest.approx(0.2)
     assert found.p_value is None
     assert "2 sessions" in found.reason
+
+
+def test_a_longer_record_ranks_no_fold_again_that_is_over() -> None:
+    g = np.random.default_rng(20)
+    forecasts, returns = g.normal(size=(2, 60, 2))
+    targets = (returns > 0.0).astype(float)
+    folds = np.repeat(["a", "b", "c"], 20)
+    for kept, contributions, outcomes in (
+        (significance._stratum_of, auc_contributions, targets),
+        (significance._shares_of, rank_ic_contributions, returns),
+    ):
+        kept.cache_clear()
+        alone = contributions(forecasts, outcomes, folds)
+        kept.cache_clear()
+        contributions(forecasts[:50], outcomes[:50], folds[:50])
+        assert kept.cache_info().misses == 6  # three folds of two symbols, the last of them unfinished
+        np.testing.assert_array_equal(contributions(forecasts, outcomes, folds), alone)
+        assert (kept.cache_info().hits, kept.cache_info().misses) == (4, 8)
+        changed = np.array(outcomes)
+        changed[3] = 1.0 - changed[3]
+        assert (contributions(forecasts, changed, folds) != alone).any()

@@ -76,11 +76,20 @@ def test_a_slice_of_history_answers_like_the_whole() -> None:
     np.testing.assert_array_equal(whole.whole()[30:], cut.whole()[3:])
 
 
-def test_windows_of_a_whole_panel_share_memory_with_it() -> None:
+def test_windows_of_a_whole_panel_take_no_more_memory_than_its_values() -> None:
     values = np.zeros((2000, 50, 20), dtype=np.float32)
     windows = Windows(values, lookback=20)
-    assert np.shares_memory(windows._view, values)
-    assert windows._view.nbytes == (2000 - 19) * 50 * 20 * 20 * 4
+    assert windows._runs.nbytes == (2000 * 50 - 19) * 20 * 20 * 4
+    assert windows._runs.untyped_storage().nbytes() == values.nbytes
+    assert np.shares_memory(windows._runs.numpy(), windows._values)
+
+
+@pytest.mark.parametrize("row", [26, 29, 47])
+def test_a_window_that_reaches_out_of_the_values_is_refused(row: int) -> None:
+    windows = Windows(_numbered(bars=20), 4, first_row=27)  # rows 30 to 46 end a window
+    windows.gather(np.array([30, 46]), np.array([0, 2]))
+    with pytest.raises(IndexError):
+        windows.gather(np.array([row]), np.array([1]))
 
 
 def test_a_history_shorter_than_one_window_is_refused() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from tests.proof.intervals import mean_of, median_interval, share
 from tests.proof.results import Result
-from tests.proof.studied import JUDGED
+from tests.proof.studied import CALLED, JUDGED
 
 TITLE = "Calibration"
 READS = ("false_edge", "power")
@@ -16,8 +16,6 @@ PRIOR_OUTCOMES = 60.0
 MOST_PRIOR = 0.10  # of the information: beyond it a slope is meant to be drawn towards 0
 WITHIN = (0.8, 1.25)
 _WORSE = 1.645  # 5%, one-sided
-
-_NAMES = {"network": "small MLP", "linear": "linear"}
 
 
 def summary(results: Sequence[Result]) -> str:
@@ -65,7 +63,7 @@ def _slopes(results: Sequence[Result]) -> str:
             for side in (0, 1):
                 known = np.array([pair[side] for pair in pairs if pair[side] is not None])
                 cells.append(f"{len(known)} | {_median(known)}")
-            lines.append(f"| {names} | {ic:g} | {persistence:g} | {horizon} | {_NAMES[name]} | {' | '.join(cells)} |")
+            lines.append(f"| {names} | {ic:g} | {persistence:g} | {horizon} | {CALLED[name]} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -93,7 +91,7 @@ def _brier(results: Sequence[Result]) -> str:
             middle, low, high = mean_of(1e5 * np.array([each["brier less the base rate's"] for each in kept]))
             worse = share(sum(each["its t"] > _WORSE for each in kept), len(kept))
             lines.append(
-                f"| {names} | {ic:g} | {persistence:g} | {horizon} | {_NAMES[name]} | "
+                f"| {names} | {ic:g} | {persistence:g} | {horizon} | {CALLED[name]} | "
                 f"{middle:+.1f} ({low:+.1f} to {high:+.1f}) | {worse} |"
             )
     return about + "\n\n" + "\n".join(lines)

@@ -10,7 +10,7 @@ import numpy as np
 
 from tests.proof.intervals import share
 from tests.proof.results import Result
-from tests.proof.studied import FIRST_LOOKS, FOUND, JUDGED, measured
+from tests.proof.studied import CALLED, FIRST_LOOKS, FOUND, JUDGED, SIGNAL, measured
 
 TITLE = "False edge"
 SEEDS = range(1, 201)
@@ -20,7 +20,6 @@ AT_LEAST = 0.80
 # Fixed before anything was measured; the other two are shown beside it.
 JUDGED_BY = "sealed year"
 
-_NAMES = {"network": "small MLP", "linear": "linear"}
 _WORDS = {
     "S": "signal found",
     "E": "edge found",
@@ -38,7 +37,7 @@ def panels() -> list[dict[str, Any]]:
 
 def measure(panel: Mapping[str, Any]) -> dict[str, Any]:
     """Verdicts at every look, and what they were made of."""
-    return measured(panel)
+    return measured(panel, edges=True)
 
 
 def summary(results: Sequence[Result]) -> str:
@@ -54,7 +53,8 @@ def _about() -> str:
         "verdict was taken: *sealed year*, a year before the end, then at 12 months' ends (the row that is judged); "
         "*every month*, from the first month on; *once*, at the end alone. Planted: rank IC "
         f"{PLANTED} with the next session's return, AR(1) 0.95. Targets: on noise at most {AT_MOST:.0%} at any look, "
-        f"planted at least {AT_LEAST:.0%}."
+        f"planted at least {AT_LEAST:.0%}. *The planted signal itself* is the simulator's truth in the network's "
+        "place: a perfect forecast of the same sessions, under the same tests, looks and trials, without a book."
     )
 
 
@@ -65,13 +65,14 @@ def _found(results: Sequence[Result]) -> str:
     ]
     for ic, market in ((0.0, "noise"), (PLANTED, "planted")):
         told = [each.figures for each in results if each.panel["rank_ic"] == ic]
-        for name in JUDGED:
-            for first in FIRST_LOOKS:
-                words = [each[name]["verdicts"][first] for each in told]
+        for name in (*JUDGED, SIGNAL):
+            kept = [each[name] for each in told if name in each]
+            for first in FIRST_LOOKS if kept or name in JUDGED else ():
+                words = [each["verdicts"][first] for each in kept]
                 signal = share(sum(any(letter in FOUND for letter in word) for word in words), len(words))
-                edge = share(sum("E" in word for word in words), len(words))
+                edge = share(sum("E" in word for word in words), len(words)) if name in JUDGED else "none: no book"
                 bold = "**" if first == JUDGED_BY else ""
-                lines.append(f"| {market} | {_NAMES[name]} | {bold}{first}{bold} | {len(words)} | {signal} | {edge} |")
+                lines.append(f"| {market} | {CALLED[name]} | {bold}{first}{bold} | {len(words)} | {signal} | {edge} |")
     return "At some look:\n\n" + "\n".join(lines)
 
 
@@ -86,7 +87,7 @@ def _verdicts(results: Sequence[Result]) -> str:
             counted = Counter("".join(each[name]["verdicts"][JUDGED_BY] for each in told))
             looks = sum(counted.values())
             shares = " | ".join(f"{counted[letter] / max(looks, 1):.1%}" for letter in _WORDS)
-            lines.append(f"| {market} | {_NAMES[name]} | {looks:,} | {shares} |")
+            lines.append(f"| {market} | {CALLED[name]} | {looks:,} | {shares} |")
     return f"Of all looks ({JUDGED_BY}), the shares of each verdict:\n\n" + "\n".join(lines)
 
 
@@ -101,16 +102,21 @@ def _alarms(results: Sequence[Result]) -> str:
 
 def _measured(results: Sequence[Result]) -> str:
     lines = [
-        "| market | estimator | rank IC at the end | its error as told | its spread over panels | signal's own |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| market | estimator | rank IC at the end | its error as told | its spread over panels | t | signal's own |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for ic, market in ((0.0, "noise"), (PLANTED, "planted")):
         told = [each.figures for each in results if each.panel["rank_ic"] == ic]
-        for name in JUDGED if told else ():
-            ics = np.array([each[name]["rank IC"][-1] for each in told])
-            errors = np.array([each[name]["error"][-1] for each in told])
-            signal = np.mean([each["planted label rank IC"] for each in told])
+        for name in (*JUDGED, SIGNAL):
+            kept = [each for each in told if name in each]
+            if not kept:
+                continue
+            ics = np.array([each[name]["rank IC"][-1] for each in kept])
+            error = np.mean([each[name]["error"][-1] for each in kept])
+            t = np.mean([each[name]["t"] for each in kept])
+            own = f"{np.mean([each['planted label rank IC'] for each in kept]):+.4f}" if ic else "none"
             spread = f"{ics.std(ddof=1):.4f}" if len(ics) > 1 else "unknown"
-            own = f"{signal:+.4f}" if ic else "none"
-            lines.append(f"| {market} | {_NAMES[name]} | {ics.mean():+.4f} | {errors.mean():.4f} | {spread} | {own} |")
+            lines.append(
+                f"| {market} | {CALLED[name]} | {ics.mean():+.4f} | {error:.4f} | {spread} | {t:+.2f} | {own} |"
+            )
     return "What was measured over the label's horizon:\n\n" + "\n".join(lines)

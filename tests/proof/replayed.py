@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from typing import Any
+
+from tests.proof import capture, false_edge
+
+# Named here, so that their code is known to be behind these panels.
+_MEASURED_BY = {"capture": capture.measure, "false_edge": false_edge.measure}
 
 
 def panels() -> list[dict[str, Any]]:
@@ -19,5 +23,4 @@ def panels() -> list[dict[str, Any]]:
 def measure(panel: Mapping[str, Any]) -> dict[str, Any]:
     """As the table measures it."""
     rest = {key: value for key, value in panel.items() if key != "of"}
-    figures: dict[str, Any] = importlib.import_module(f"tests.proof.{panel['of']}").measure(rest)
-    return figures
+    return _MEASURED_BY[panel["of"]](rest)

@@ -16,24 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nn_assets.operations.fingerprint import code_of
+from tests.proof.behind import code_of
 
 FOLDER = Path(__file__).parent / "results"
-# Rooms whose code can change a figure; how a page or a command looks cannot.
-ROOMS = (
-    "costs",
-    "evaluation",
-    "execution",
-    "features",
-    "learning",
-    "market",
-    "operations",
-    "oversight",
-    "portfolio",
-    "session",
-    "signals",
-    "simulator",
-)
 
 
 @dataclass(frozen=True)
@@ -64,7 +49,7 @@ def keep(
 ) -> None:
     """Add a panel's figures, whole or not at all, whoever else writes at the same time."""
     folder.mkdir(exist_ok=True)
-    line = {"panel": panel, "figures": figures, "code": code_of(*ROOMS), "seconds": round(seconds, 1)}
+    line = {"panel": panel, "figures": figures, "code": code_of(table), "seconds": round(seconds, 1)}
     with (folder / f"{table}.jsonl").open("a+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0, os.SEEK_END)
@@ -81,7 +66,7 @@ def missing(
     table: str, panels: Sequence[Mapping[str, Any]], *, stale: bool, folder: Path = FOLDER
 ) -> list[Mapping[str, Any]]:
     """Panels not measured yet; with ``stale`` those of other code as well."""
-    have, code = kept(table, folder), code_of(*ROOMS)
+    have, code = kept(table, folder), code_of(table)
     return [
         panel
         for panel in panels

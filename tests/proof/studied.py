@@ -55,6 +55,7 @@ from tests.proof import truth
 from tests.proof.truth import label_returns, rank_ic
 
 JUDGED = ("network", "linear")
+SIGNAL = "planted signal"  # what is planted, judged in the network's place; none on noise
 CALENDAR, STARTS, AT_THE_LATEST = "XNYS", "2012-01-03", "2022-12-30"
 
 _NO_TREES = BoostedTrees(0.0, *(np.empty(0, dtype=kind) for kind in (int, int, float, int, int, float)))
@@ -272,6 +273,20 @@ class Studied:
             each for each in judge_figures(figures, self.terms(first_look), estimator) if each.look is not None
         )
 
+    def foreseen(self, study: Study) -> Study:
+        """The study of a network that knew what is planted: the same sessions and names, ranked by the true signal."""
+        record = study.record
+        forecast = np.isfinite(record.forecasts["network"])
+        stop = len(record.sessions)
+
+        def known(truth: np.ndarray) -> dict[str, np.ndarray]:
+            return {"network": np.where(forecast, truth[:stop], np.nan)}
+
+        foreseen = replace(
+            record, forecasts=known(self._chance), scores=known(self.made.truth.signal), base_rates=None, tracks={}
+        )
+        return replace(study, record=foreseen)
+
     def calibration(self, month: str, estimator: str) -> Calibration:
         """The calibration in force in a month."""
         start = forecast_rows(self.made.sessions, month).start
@@ -314,15 +329,16 @@ class Studied:
 # that seals its last year, the default of a vault: its history is judged up to the vault, and then month by month.
 # The last is a history without a vault, judged once.
 FIRST_LOOKS = {"sealed year": -13, "every month": 0, "once": -1}
+CALLED = {"network": "small MLP", "linear": "linear", SIGNAL: "the planted signal itself"}
 _LETTERS = {"leak alarm": "L", "no edge found": "N", "edge found": "E", "signal found": "S", "cannot tell": "C"}
 FOUND = "SE"
 
 
-def measured(panel: Mapping[str, Any]) -> dict[str, Any]:
+def measured(panel: Mapping[str, Any], *, edges: bool) -> dict[str, Any]:
     """All that the tables say of a panel: numbers of six digits, by month's end where they are lists.
 
-    A book is replayed where a signal was found at some look, so that it can be told from an edge, and where the
-    panel asks for one; without a signal no verdict reads it.
+    A book is replayed where the panel asks for one, and with ``edges`` where a signal was found at some look, so that
+    it can be told from an edge: without a signal no verdict reads it.
     """
     studied = Studied(panel)
     bare = studied.study(())
@@ -331,7 +347,7 @@ def measured(panel: Mapping[str, Any]) -> dict[str, Any]:
         name
         for name in JUDGED
         if panel.get("book")
-        or any(letter in FOUND for told in _words(studied, figures, name).values() for letter in told)
+        or (edges and any(letter in FOUND for told in _words(studied, figures, name).values() for letter in told))
     )
     study = studied.study(books) if books else bare
     figures = studied.figures(study, studied.months) if books else figures
@@ -346,6 +362,9 @@ def measured(panel: Mapping[str, Any]) -> dict[str, Any]:
     }
     for name in JUDGED:
         told[name] = _of_estimator(studied, study, figures, name)
+    if panel["rank_ic"]:
+        foreseen = studied.figures(studied.foreseen(bare), studied.months)
+        told[SIGNAL] = _tested(studied, foreseen, "network")
     return told
 
 
@@ -358,7 +377,6 @@ def _words(studied: Studied, figures: Mapping[str, StudyFigures], name: str) -> 
 
 
 def _of_estimator(studied: Studied, study: Study, figures: Mapping[str, StudyFigures], name: str) -> dict[str, Any]:
-    tests = [each.total[name].tests["rank_ic"] for each in figures.values()]
     last = figures[studied.months[-1]].total[name]
     once = studied.judged(figures, studied.months[-1], name)[0].verdict
     arrays = studied.material.forecasts[name]
@@ -368,16 +386,9 @@ def _of_estimator(studied: Studied, study: Study, figures: Mapping[str, StudyFig
     brier = paired_test(worse[0], worse[1], studied.panel["horizon"])
     slopes = [studied.calibration(month, name) for month in studied.months]
     return {
-        "verdicts": _words(studied, figures, name),
-        "rank IC": _short(test.estimate for test in tests),
-        "error": _short(test.standard_error for test in tests),
-        "sessions": [test.sessions for test in tests],
-        "t": _short([last.rank_ic_t])[0],
+        **_tested(studied, figures, name),
         "adjusted p": _short([once.adjusted_p_value])[0],
         "upper bound": _short([once.interval_high])[0],
-        "alarms": sorted(
-            {str(alarm.name) for each in figures.values() for alarm in each.alarms if alarm.estimator == name}
-        ),
         "slope": _short(each.slope for each in slopes),
         "outcomes": _short(each.effective_outcomes for each in slopes),
         "true slope": _short(studied.true_slope(month, name) for month in studied.months),
@@ -391,6 +402,21 @@ def _of_estimator(studied: Studied, study: Study, figures: Mapping[str, StudyFig
         "net Sharpe": _short([last.sharpe_net])[0],
         "gross Sharpe": _short([last.sharpe_gross])[0],
         "turnover a year": _short([last.turnover_per_year])[0],
+    }
+
+
+def _tested(studied: Studied, figures: Mapping[str, StudyFigures], name: str) -> dict[str, Any]:
+    """What the tests of the rank IC came to at each month's end, and t at the last."""
+    tests = [each.total[name].tests["rank_ic"] for each in figures.values()]
+    return {
+        "verdicts": _words(studied, figures, name),
+        "rank IC": _short(test.estimate for test in tests),
+        "error": _short(test.standard_error for test in tests),
+        "sessions": [test.sessions for test in tests],
+        "t": _short([tests[-1].t_statistic])[0],
+        "alarms": sorted(
+            {str(alarm.name) for each in figures.values() for alarm in each.alarms if alarm.estimator == name}
+        ),
     }
 
 

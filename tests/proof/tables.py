@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nn_assets.operations.fingerprint import code_of
-from tests.proof.results import ROOMS, address, kept
+import numpy as np
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
+from tests.proof.behind import CHECKOUT, code_of
+from tests.proof.results import Result, address, kept
+
 PAGE = CHECKOUT / "docs" / "proof.md"
 
 # Each is a module beside this one: panels() lists what makes each panel, measure(panel) gives its figures (numbers,
@@ -43,13 +44,19 @@ def text() -> str:
         asked = {address(source, panel): source for source in sources for panel in panels_of(source)}
         have = {key: result for source in sources for key, result in kept(source).items() if key in asked}
         results = [have[key] for key in asked if key in have]
-        of_this_code = sum(result.code == code_of(*ROOMS) for result in results)
-        hours = sum(result.seconds for result in results) / 3600
+        of_this_code = sum(have[key].code == code_of(asked[key]) for key in asked if key in have)
         measured = f"{len(results)} of {len(asked)} panels measured, {of_this_code} of them by the code at hand"
-        cost = f"{hours:.1f} processor hours" if sources == (name,) else f"those of {' and '.join(sources)}"
+        cost = _cost(results) if sources == (name,) else f"those of {' and '.join(sources)}"
         body = module.summary(results) if results else "Nothing measured yet."
         parts.append(f"## {module.TITLE}\n\n{measured}; {cost}.\n\n{body}\n")
     return "\n".join(parts)
+
+
+def _cost(results: Sequence[Result]) -> str:
+    """Processor time, as whoever measured it told it; a busy machine makes it longer."""
+    seconds = np.array([result.seconds for result in results])
+    each = f", {np.median(seconds):.0f} processor seconds a panel (median)" if len(seconds) else ""
+    return f"{seconds.sum() / 3600:.1f} processor hours{each}"
 
 
 def panels_of(name: str) -> Sequence[Mapping[str, Any]]:

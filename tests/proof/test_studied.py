@@ -9,6 +9,7 @@ import pytest
 import yaml
 from scipy.stats import norm, t
 
+from nn_assets.evaluation.study import Study
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.simulator.markets import simulate_market
 from tests.operations.homes import study, take_in
@@ -27,6 +28,7 @@ def test_it_has_the_bits_and_the_words_of_a_home(tmp_path: Path) -> None:
     bare = studied.study(())
     assert list(bare.record.tracks) == ["buy_and_hold"]  # books nobody asks for are not played, and change nothing else
     assert bare.figures.total["linear"].tests == mine.figures.total["linear"].tests
+    _foreseen_is_the_truth(studied, bare)
     home = tmp_path / "home"
     (home / "strategies").mkdir(parents=True)
     (home / "strategies" / "panel.yaml").write_text(yaml.safe_dump(settings_of(SMALL)), encoding="utf-8")
@@ -45,6 +47,21 @@ def test_it_has_the_bits_and_the_words_of_a_home(tmp_path: Path) -> None:
     assert said.verdict == theirs.last.verdict
     for name in JUDGED:
         assert figures[studied.months[-1]].total[name] == theirs.last.figures.total[name]
+
+
+def _foreseen_is_the_truth(studied: Studied, study: Study) -> None:
+    """The planted signal in the network's place is ranked as scipy ranks it, and has nothing of the network's."""
+    month = studied.months[-1]
+    foreseen = studied.foreseen(study)
+    test = studied.figures(foreseen, [month])[month].total["network"].tests["rank_ic"]
+    assert list(foreseen.record.forecasts) == ["network"]
+    assert list(study.record.forecasts) == ["network", "linear"]
+    rows = np.flatnonzero(np.array(study.record.months) != "")
+    own = truth.label_returns(studied.made, SMALL["horizon"])[rows]
+    ics = truth.rank_ic(studied.made.truth.signal[rows], own)
+    realised = study.record.realised_row[rows] <= rows[-1]
+    assert test.sessions == np.isfinite(ics[realised]).sum() > 200
+    assert test.estimate == pytest.approx(np.nanmean(ics[realised]), rel=1e-9)
 
 
 def test_the_density_of_a_sum_of_student_draws() -> None:

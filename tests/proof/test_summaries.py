@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy import stats
 from tests.proof import calibration, capture, false_edge, power, tables
 from tests.proof.intervals import clopper_pearson, mean_of, median_interval, share
 from tests.proof.results import Result
+from tests.proof.studied import SIGNAL
 
 
 def _told(**changed: Any) -> dict[str, Any]:
@@ -19,6 +21,7 @@ def _told(**changed: Any) -> dict[str, Any]:
         "verdicts": {"sealed year": "C" * 13, "every month": "C" * 20, "once": "C"},
         "rank IC": [None, 0.01],
         "error": [None, 0.02],
+        "t": 0.5,
         "alarms": [],
         "slope": [0.01, 0.03],
         "outcomes": [100.0, 1000.0],
@@ -82,6 +85,30 @@ def test_false_edges_are_counted_once_a_panel_and_at_any_look() -> None:
     # signal 2, edge 1, cannot tell 3, no edge 6 of 12 looks
     assert _row(text, "| noise | small MLP | 12 |").endswith("| 16.7% | 8.3% | 25.0% | 50.0% | 0.0% |")
     assert "| planted | linear | **sealed year** | 0 | nothing measured | nothing measured |" in text
+
+
+def test_the_planted_signal_has_rows_of_the_panels_that_judged_it_and_of_no_others() -> None:
+    """Results kept before it was judged lack it, and so does noise."""
+    planted = {"names": 40, "rank_ic": false_edge.PLANTED}
+    before = [_result(planted | {"seed": k}, _told()) for k in range(3)]
+    assert "| the planted signal itself |" not in false_edge.summary(before)
+    seen = _told(verdicts=_told()["verdicts"] | {"sealed year": "CCS"}, **{"rank IC": [None, 0.0716], "t": 3.25})
+    after = [replace(each, figures={**each.figures, SIGNAL: seen}) for each in before[:2]]
+    text = false_edge.summary([*after, before[2], _result({"names": 40, "rank_ic": 0.0, "seed": 1}, _told())])
+    row = _row(text, "| planted | the planted signal itself | **sealed year** |")
+    assert row.endswith(f"| 2 | {share(2, 2)} | none: no book |")
+    assert _row(text, "| planted | the planted signal itself | once |").endswith(
+        f"| 2 | {share(0, 2)} | none: no book |"
+    )
+    assert "| planted | the planted signal itself | +0.0716 | 0.0200 | 0.0000 | +3.25 | +0.0800 |" in text
+    assert "| noise | the planted signal itself" not in text
+
+    at = {"names": 500, "sessions": 1260, "persistence": 0.95, "horizon": 10, "rank_ic": 0.02}
+    kept = _result(at | {"seed": 1}, _told())
+    assert "| the planted signal itself |" not in power.summary([kept])
+    text = power.summary([kept, replace(kept, figures={**kept.figures, SIGNAL: seen})])
+    assert _row(text, "| 0.02 |", "the planted signal itself | 0.0716 | +3.25 |").count(share(1, 1)) == 1
+    assert _row(text, "| 0.02 |", "small MLP").count(share(0, 2)) == 3
 
 
 def test_a_leak_alarm_is_counted_for_whoever_raised_it() -> None:
