@@ -42,7 +42,7 @@ from nn_assets.operations.asof.trials import (
 from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.history import History
 from nn_assets.operations.models.calibration import calibrate_record
-from nn_assets.operations.models.forecasts import forecast_record
+from nn_assets.operations.models.refreshed import refreshed_record
 from nn_assets.operations.models.stored import drift_references
 from nn_assets.settings import Strategy
 
@@ -106,15 +106,16 @@ def study_until(history: History, strategy: Strategy, months: list[str], run_id:
     Figures and verdicts are recorded for each month asked for that has ended (the calendar's next session lies in
     another one), each from the record as it stood then. A month under way or ahead has no verdict: the last one that
     ended is judged in its place, and its look, where it is on record, is not taken again. Every session is replayed on
-    what it knew: a bar restated later is not there yet. Every estimator is a trial, and is counted; every verdict is a
-    look, and is on record whether it is read or not. Both are shared by whoever studies the same data.
+    what it knew: a bar restated later is not there yet. Refreshes that drift asks for are carried out as they are live.
+    Every estimator is a trial, and is counted; every verdict is a look, and is on record whether it is read or not.
+    Both are shared by whoever studies the same data.
 
     Raises
     ------
     PublicationError
         A month of the record has no forecasts.
     """
-    material = _material(history, strategy, months[-1])
+    material = _material(history, strategy, months[-1], tell)
     judgeable = _months_to_judge(strategy.market.calendar, material, months)
     ground = ground_of(strategy.name, history.covering(history.last_session).content_hash, history.view().bars)
     if earlier := earlier_grounds(history.stores):
@@ -137,7 +138,7 @@ def _months_to_judge(calendar: str, material: StudyMaterial, months: list[str]) 
     return sorted({max(before) for month in months if (before := [each for each in ended if each <= month])})
 
 
-def _material(history: History, strategy: Strategy, last_month: str) -> StudyMaterial:
+def _material(history: History, strategy: Strategy, last_month: str, tell: Told = lambda _: None) -> StudyMaterial:
     asked = [str(m) for m in pd.period_range(first_model_month(strategy), last_month, freq="M")]
     missing = sorted(set(asked) - set(history.stores.lake.months(strategy.name, FORECASTS)))
     if missing:
@@ -147,7 +148,8 @@ def _material(history: History, strategy: Strategy, last_month: str) -> StudyMat
             remedy=f"nn-assets study --strategy {strategy.name} --from {missing[0]} --to {last_month}",
             strategy=strategy.name,
         )
-    forecasts = calibrate_record(history, forecast_record(history, asked))
+    record, refreshes = refreshed_record(history, asked, tell)
+    forecasts = calibrate_record(history, record)
     month_by_row = [""] * len(history.axis)
     for month in asked:
         rows = forecast_rows(history.axis, month)
@@ -169,7 +171,9 @@ def _material(history: History, strategy: Strategy, last_month: str) -> StudyMat
             references = drift_references(stretch.cut, in_force)
             yield Known(stretch.rows, stretch.cut.market, stretch.cut.cube, stretch.cut.labels, references)
 
-    return StudyMaterial(history.axis, history.symbols, forecasts, month_by_row, forecasts.model_ids, known, costs_of)
+    return StudyMaterial(
+        history.axis, history.symbols, forecasts, month_by_row, forecasts.model_ids, known, costs_of, refreshes
+    )
 
 
 def _terms(history: History, strategy: Strategy, ground: Ground, months: list[str]) -> Terms:

@@ -23,6 +23,7 @@ from nn_assets.operations.history import History
 from nn_assets.operations.models.preparation import (
     DueFold,
     due_folds,
+    fold_data,
     refresh_fold,
     selection_of,
     stationarity_of,
@@ -32,6 +33,7 @@ from nn_assets.settings import Strategy
 
 __all__ = [
     "MonthModel",
+    "candidate_for",
     "refresh_after",
     "train_months",
 ]
@@ -219,11 +221,33 @@ def refresh_after(
     data = _data(due, strategy, *(next(iter(frames.values())) for frames in (verdicts, selections)))
     model_id = _fit_missing(history, strategy, [data], 1, tell)[due.fold.month]
     in_force = models_in_force(history.stores.ledger, strategy).on(decided_on)
-    incumbent = load_model(history.stores, in_force)
-    check = _checked(load_model(history.stores, model_id), incumbent, due, strategy)
-    named = MonthModel(due.fold.month, model_id if check.accepted else incumbent.model_id, check.accepted, check)
+    check = _checked_by_id(history, model_id, in_force, due)
+    named = MonthModel(due.fold.month, model_id if check.accepted else in_force, check.accepted, check)
     if check.accepted:
         row = _row(history, strategy, named, effective)
         history.stores.ledger.append("models", [row], run_id=run_id, strategy=strategy.name)
     record_answer(history.stores.ledger, strategy.name, session, model_id, check, run_id)
     return named
+
+
+def candidate_for(history: History, due: DueFold, in_force: str, tell: Told) -> tuple[str, RefreshCheck]:
+    """The model of a fold, fitted where the store has none, and its check against the one in force.
+
+    Nothing but the model itself is put on record: it is for a study, which puts nothing in force.
+
+    Returns
+    -------
+    str
+        Address of the model.
+    RefreshCheck
+    """
+    strategy = history.strategy
+    address = due.address(strategy)
+    missing = [] if history.stores.models.has(address) else [(address, fold_data(due, strategy))]
+    _fit_missing(history, strategy, missing, 1, tell)
+    return address, _checked_by_id(history, address, in_force, due)
+
+
+def _checked_by_id(history: History, candidate: str, in_force: str, due: DueFold) -> RefreshCheck:
+    fitted, incumbent = (load_model(history.stores, model_id) for model_id in (candidate, in_force))
+    return _checked(fitted, incumbent, due, history.strategy)
