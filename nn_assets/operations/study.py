@@ -42,7 +42,7 @@ from nn_assets.operations.asof.trials import (
 from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.history import History
 from nn_assets.operations.models.calibration import calibrate_record
-from nn_assets.operations.models.refreshed import refreshed_record
+from nn_assets.operations.models.refreshed import RefreshedRecord, put_in_force_before_live, refreshed_record
 from nn_assets.operations.models.stored import drift_references
 from nn_assets.settings import Strategy
 
@@ -115,7 +115,10 @@ def study_until(history: History, strategy: Strategy, months: list[str], run_id:
     PublicationError
         A month of the record has no forecasts.
     """
-    material = _material(history, strategy, months[-1], tell)
+    asked = _months_until(history, strategy, months[-1])
+    record = refreshed_record(history, asked, tell)
+    put_in_force_before_live(history, record, run_id)
+    material = _material_of(history, strategy, asked, record)
     judgeable = _months_to_judge(strategy.market.calendar, material, months)
     ground = ground_of(strategy.name, history.covering(history.last_session).content_hash, history.view().bars)
     if earlier := earlier_grounds(history.stores):
@@ -138,7 +141,12 @@ def _months_to_judge(calendar: str, material: StudyMaterial, months: list[str]) 
     return sorted({max(before) for month in months if (before := [each for each in ended if each <= month])})
 
 
-def _material(history: History, strategy: Strategy, last_month: str, tell: Told = lambda _: None) -> StudyMaterial:
+def _material(history: History, strategy: Strategy, last_month: str) -> StudyMaterial:
+    asked = _months_until(history, strategy, last_month)
+    return _material_of(history, strategy, asked, refreshed_record(history, asked, lambda _: None))
+
+
+def _months_until(history: History, strategy: Strategy, last_month: str) -> list[str]:
     asked = [str(m) for m in pd.period_range(first_model_month(strategy), last_month, freq="M")]
     missing = sorted(set(asked) - set(history.stores.lake.months(strategy.name, FORECASTS)))
     if missing:
@@ -148,8 +156,11 @@ def _material(history: History, strategy: Strategy, last_month: str, tell: Told 
             remedy=f"nn-assets study --strategy {strategy.name} --from {missing[0]} --to {last_month}",
             strategy=strategy.name,
         )
-    record, refreshes = refreshed_record(history, asked, tell)
-    forecasts = calibrate_record(history, record)
+    return asked
+
+
+def _material_of(history: History, strategy: Strategy, asked: list[str], record: RefreshedRecord) -> StudyMaterial:
+    forecasts = calibrate_record(history, record.forecasts)
     month_by_row = [""] * len(history.axis)
     for month in asked:
         rows = forecast_rows(history.axis, month)
@@ -172,7 +183,7 @@ def _material(history: History, strategy: Strategy, last_month: str, tell: Told 
             yield Known(stretch.rows, stretch.cut.market, stretch.cut.cube, stretch.cut.labels, references)
 
     return StudyMaterial(
-        history.axis, history.symbols, forecasts, month_by_row, forecasts.model_ids, known, costs_of, refreshes
+        history.axis, history.symbols, forecasts, month_by_row, forecasts.model_ids, known, costs_of, record.refreshes
     )
 
 

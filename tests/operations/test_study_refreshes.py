@@ -162,9 +162,7 @@ def test_a_shift_of_the_market_puts_a_refreshed_model_in_force_from_the_next_ses
     assert new is not None
     assert (models[: asked[0]] == on_record[: asked[0]]).all()
     assert (models[effective:"2017-03-31"] == new).all()  # until the refit of April
-    assert not (on_record == new).any()  # nothing was put in force live
-    with open_history(strategy_of()) as history:
-        assert not history.stores.models.has(new)  # the other home fitted it
+    assert not (on_record == new).any()
     for name in ESTIMATORS:  # one model holds them all, and one watch asks
         played = whole.study.replays[name].rounds
         assert [done.session for done in played if done.asks_refresh] == asked
@@ -178,9 +176,9 @@ def test_a_shift_of_the_market_puts_a_refreshed_model_in_force_from_the_next_ses
 
 
 def test_what_the_refreshed_model_forecasts_is_what_it_says_of_these_rows(home: Path) -> None:
-    study = studied().study
-    record, new = study.record, models_of(study)
-    refreshed = [each for each in new.unique() if not models_on_record(new.index).eq(each).any()]
+    result = studied()
+    record = result.study.record
+    refreshed = [each.model_id for each in result.material.refreshes if each.model_id is not None]
     assert refreshed
     with open_history(strategy_of()) as history:
         cube = history.cut_for(history.last_session).cube
@@ -234,6 +232,47 @@ def test_the_live_round_and_the_study_put_the_same_model_in_force_and_forecast_a
     again = studied()
     assert_same_record(again.study, result.study, len(result.study.record.sessions))
     assert again.material.refreshes == result.material.refreshes
+
+
+def kept_ledger() -> pd.DataFrame:
+    """Every version of the models on record, but for when and by which run."""
+    with open_history(strategy_of()) as history:
+        rows = history.stores.ledger.read("models", "tiny", every_version=True, bookkeeping=True)
+    return rows.drop(columns=["known_at", "run_id", "recorded_at", "sequence"])
+
+
+def test_what_was_in_force_in_the_study_before_the_first_live_session_is_in_force_for_it(home: Path) -> None:
+    models = models_of(studied().study)
+    pd.testing.assert_series_equal(models_on_record(models.index), models, check_names=False)
+    ledger = kept_ledger()
+    homes.study(strategy_of(), MONTHS)  # trained and studied again: nothing is recorded twice
+    pd.testing.assert_frame_equal(kept_ledger(), ledger)
+    with open_history(strategy_of()) as history:  # and what is stored of forecasts is by these models
+        stored = history.stores.lake.read_months("tiny", "forecasts", ["2017-03"])
+    assert stored.groupby("session")["model_id"].first().equals(models["2017-03"].rename("model_id"))
+
+
+def test_a_study_that_asks_for_nothing_takes_back_what_an_earlier_one_put_in_force(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = models_of(studied().study).index
+    refreshed = models_on_record(sessions)
+    with monkeypatch.context() as patch:
+        patch.setattr(DriftReport, "asks_retraining", property(lambda _: False))
+        quiet = studied()
+        assert not quiet.material.refreshes
+        on_record = models_on_record(sessions)
+        assert models_of(quiet.study).equals(on_record)
+        assert not refreshed.equals(on_record)
+    studied()
+    assert models_on_record(sessions).equals(refreshed)
+
+
+def test_once_a_session_is_decided_a_study_puts_nothing_in_force(home: Path) -> None:
+    homes.decide(strategy_of(), LIVE[:2])
+    ledger = kept_ledger()
+    assert studied().material.refreshes
+    pd.testing.assert_frame_equal(kept_ledger(), ledger)
 
 
 @pytest.mark.parametrize("after", [0, 6])
