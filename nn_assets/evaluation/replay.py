@@ -15,6 +15,7 @@ from nn_assets.evaluation.record import BookTrack
 from nn_assets.features.labels import Labels
 from nn_assets.learning.forecasts import ForecastArrays
 from nn_assets.oversight.drift import DriftReport
+from nn_assets.oversight.refreshes import RefreshWatch
 from nn_assets.portfolio.breakers import BreakerReset
 from nn_assets.portfolio.late_actions import LateActions
 from nn_assets.session.daily_round import (
@@ -88,6 +89,7 @@ def replay(
     latched: int = 0,
     controls: Callable[[int], Controls] | None = None,
     late: Callable[[int], LateActions | None] | None = None,
+    refreshes: Callable[[int], RefreshWatch] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Replay:
     """Play sessions in order, as the live round would have.
@@ -110,6 +112,8 @@ def replay(
         Row to the controls in force, to play recorded sessions again as they were.
     late : callable, optional
         Row to the actions that became known late on it.
+    refreshes : callable, optional
+        Row to the watch over refreshes after it, where another estimator's drift asks for them; its own when left out.
     progress : callable, optional
         Called with the number of sessions played, after each.
     """
@@ -141,6 +145,7 @@ def replay(
                 controls=_unattended(strategy, latched) if controls is None else controls(row),
                 late=None if late is None else late(row),
                 programme=None if watch is None else watch.at(row),
+                refresh=None if refreshes is None else refreshes(row),
             )
             model = costs if scene.costs is None else scene.costs(row)
             done = play_session(strategy, model, sessions_per_year, state, facts)

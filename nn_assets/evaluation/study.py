@@ -17,8 +17,10 @@ from nn_assets.evaluation.verdict import NOT_A_LOOK, Look, Verdict, look_of, ver
 from nn_assets.features.labels import Labels
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.forecasts import Forecasts
+from nn_assets.learning.refresh import RefreshCheck
 from nn_assets.market.cash import cash_rates
 from nn_assets.oversight.reference import DriftReference
+from nn_assets.oversight.refreshes import RefreshWatch
 from nn_assets.portfolio.late_actions import LateActions
 from nn_assets.session.drift_watch import DriftWatch, drift_watch
 from nn_assets.session.late_rounds import late_actions_since
@@ -31,6 +33,7 @@ __all__ = [
     "MonthVerdict",
     "Study",
     "StudyMaterial",
+    "StudyRefresh",
     "Terms",
     "judge_figures",
     "judge_months",
@@ -55,6 +58,15 @@ class Known:
     references: Mapping[str, Mapping[str, DriftReference]]
 
 
+@dataclass(frozen=True)
+class StudyRefresh:
+    """A refresh that drift asked for after a session; no model and no check where no session of the study followed."""
+
+    session: pd.Timestamp
+    model_id: str | None = None  # fitted for it
+    check: RefreshCheck | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class StudyMaterial:
     """What a study is made of, all on one session axis that ends with its last session."""
@@ -66,6 +78,7 @@ class StudyMaterial:
     model_by_row: Sequence[str | None]  # (bars,)
     known: Callable[[], Iterable[Known]]  # the stretches of the sessions studied, in order; made anew at each call
     costs: Callable[[int], CostModel]  # row to the cost model in force on it
+    refreshes: Sequence[StudyRefresh] = ()  # asked for by the drift of the forecasts, ascending
 
     @property
     def rows(self) -> range:
@@ -129,7 +142,9 @@ def run_study(
     """Replay every estimator through the one daily round, and measure.
 
     One rule for every estimator: an ensemble of as many members, its confidence, sizing, costs, and a watch for
-    drift as the network has it live.
+    drift as the network has it live. Refreshes are asked for by the drift of the first one played, the network's, as
+    they are live: one model holds every estimator, so that all are refreshed at once, and all have half their size
+    while a request stands.
 
     Parameters
     ----------
@@ -145,9 +160,11 @@ def run_study(
     regimes = np.full(len(material.sessions), "", dtype="U32")
     for known in material.known():
         watch: DriftWatch | None = None
+        refreshes: Callable[[int], RefreshWatch] | None = None
         for estimator, player in players.items():
             tell(f"replaying {estimator} over {len(known.rows)} of {len(rows)} sessions")
-            watch = player.play(known, watch)
+            watch = player.play(known, watch, refreshes)
+            refreshes = refreshes or player.refresh_after
         for row in known.rows:
             regimes[row] = known.market.regimes.label(row)
         labels[known.rows[-1]] = known.labels
@@ -186,9 +203,13 @@ class _Player:
         self._material, self._estimator = material, estimator
         self._parts: list[Replay] = []
         self._before: MarketView | None = None  # of the stretch played last
+        self._first = 0  # its first row
 
-    def play(self, known: Known, beside: DriftWatch | None) -> DriftWatch:
+    def play(
+        self, known: Known, beside: DriftWatch | None, refreshes: Callable[[int], RefreshWatch] | None
+    ) -> DriftWatch:
         """Play the sessions of a stretch; its watch for drift, for the player that comes next."""
+        self._first = known.rows[0]
         watch = drift_watch(
             known.cube.where(known.labels.candidates),
             self._material.forecasts[self._estimator].probability[: known.cube.bars],
@@ -208,10 +229,16 @@ class _Player:
                 standing=self._parts[-1].standing if self._parts else None,
                 latched=self._parts[-1].latched if self._parts else 0,
                 late=lambda row: late if row == known.rows[0] else None,
+                refreshes=refreshes,
             )
         )
         self._before = known.market
         return watch
+
+    def refresh_after(self, row: int) -> RefreshWatch:
+        """The watch over refreshes after a row of the stretch played last."""
+        last = self._parts[-1].rounds
+        return last[row - self._first].standing.refresh
 
     def _late_actions(self, known: Known) -> LateActions | None:
         """What the book is mended by before the first fill of a stretch."""

@@ -36,6 +36,7 @@ from nn_assets.store.lake.files import read_record, replace_file, write_record
 
 __all__ = [
     "keep_study",
+    "refreshes_told",
     "study_plots",
     "study_sheet",
     "survivorship",
@@ -104,6 +105,7 @@ def keep_study(history: History, strategy: Strategy, result: StudyResult, plots:
             ["Out-of-sample sessions", f"{len(rows):,}"],
             ["Span", f"{first.date()} to {last.date()}"],
             ["Models", str(len(set(models)))],
+            ["Refreshes", refreshes_told(result)],
             ["Symbols", str(len(record.symbols))],
             ["Trials counted", str(result.trials)],
             ["Verdict of", _verdict_of(result)],
@@ -124,6 +126,16 @@ def was_on_told(strategy: Strategy, result: StudyResult) -> list[str]:
     study = result.study
     costs = study.costs(study.rows[-1])
     return [str(was_on(strategy, name, played, costs)) for name, played in study.replays.items()]
+
+
+def refreshes_told(result: StudyResult) -> str:
+    """How many refreshes drift asked for in a study, and what came of them."""
+    refreshes = result.material.refreshes
+    checks = [each.check for each in refreshes if each.check is not None]
+    taken = sum(check.accepted for check in checks)
+    told = f"{len(refreshes)} asked for, {taken} put in force, {len(checks) - taken} refused"
+    waits = len(refreshes) - len(checks)
+    return f"{told}, {waits} by the last session" if waits else told
 
 
 def _verdict_of(result: StudyResult) -> str:

@@ -42,7 +42,7 @@ from nn_assets.operations.asof.trials import (
 from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.history import History
 from nn_assets.operations.models.calibration import calibrate_record
-from nn_assets.operations.models.forecasts import forecast_record
+from nn_assets.operations.models.refreshed import RefreshedRecord, put_in_force_before_live, refreshed_record
 from nn_assets.operations.models.stored import drift_references
 from nn_assets.settings import Strategy
 
@@ -106,15 +106,19 @@ def study_until(history: History, strategy: Strategy, months: list[str], run_id:
     Figures and verdicts are recorded for each month asked for that has ended (the calendar's next session lies in
     another one), each from the record as it stood then. A month under way or ahead has no verdict: the last one that
     ended is judged in its place, and its look, where it is on record, is not taken again. Every session is replayed on
-    what it knew: a bar restated later is not there yet. Every estimator is a trial, and is counted; every verdict is a
-    look, and is on record whether it is read or not. Both are shared by whoever studies the same data.
+    what it knew: a bar restated later is not there yet. Refreshes that drift asks for are carried out as they are live.
+    Every estimator is a trial, and is counted; every verdict is a look, and is on record whether it is read or not.
+    Both are shared by whoever studies the same data.
 
     Raises
     ------
     PublicationError
         A month of the record has no forecasts.
     """
-    material = _material(history, strategy, months[-1])
+    asked = _months_until(history, strategy, months[-1])
+    record = refreshed_record(history, asked, tell)
+    put_in_force_before_live(history, record, run_id)
+    material = _material_of(history, strategy, asked, record)
     judgeable = _months_to_judge(strategy.market.calendar, material, months)
     ground = ground_of(strategy.name, history.covering(history.last_session).content_hash, history.view().bars)
     if earlier := earlier_grounds(history.stores):
@@ -138,6 +142,11 @@ def _months_to_judge(calendar: str, material: StudyMaterial, months: list[str]) 
 
 
 def _material(history: History, strategy: Strategy, last_month: str) -> StudyMaterial:
+    asked = _months_until(history, strategy, last_month)
+    return _material_of(history, strategy, asked, refreshed_record(history, asked, lambda _: None))
+
+
+def _months_until(history: History, strategy: Strategy, last_month: str) -> list[str]:
     asked = [str(m) for m in pd.period_range(first_model_month(strategy), last_month, freq="M")]
     missing = sorted(set(asked) - set(history.stores.lake.months(strategy.name, FORECASTS)))
     if missing:
@@ -147,7 +156,11 @@ def _material(history: History, strategy: Strategy, last_month: str) -> StudyMat
             remedy=f"nn-assets study --strategy {strategy.name} --from {missing[0]} --to {last_month}",
             strategy=strategy.name,
         )
-    forecasts = calibrate_record(history, forecast_record(history, asked))
+    return asked
+
+
+def _material_of(history: History, strategy: Strategy, asked: list[str], record: RefreshedRecord) -> StudyMaterial:
+    forecasts = calibrate_record(history, record.forecasts)
     month_by_row = [""] * len(history.axis)
     for month in asked:
         rows = forecast_rows(history.axis, month)
@@ -169,7 +182,9 @@ def _material(history: History, strategy: Strategy, last_month: str) -> StudyMat
             references = drift_references(stretch.cut, in_force)
             yield Known(stretch.rows, stretch.cut.market, stretch.cut.cube, stretch.cut.labels, references)
 
-    return StudyMaterial(history.axis, history.symbols, forecasts, month_by_row, forecasts.model_ids, known, costs_of)
+    return StudyMaterial(
+        history.axis, history.symbols, forecasts, month_by_row, forecasts.model_ids, known, costs_of, record.refreshes
+    )
 
 
 def _terms(history: History, strategy: Strategy, ground: Ground, months: list[str]) -> Terms:

@@ -115,6 +115,7 @@ class SessionFacts:
     controls: Controls = Controls()
     late: LateActions | None = None  # actions of sessions gone by, where any became known only now
     programme: ProgrammeFacts | None = None  # what the construction of that name knows beside
+    refresh: RefreshWatch | None = None  # after the session, where another estimator's drift asks for the refreshes
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,7 +230,9 @@ def play_session(
         slippage = slippage_of(spending, strategy.oversight.slippage_tolerance_fraction)
         found = severity(facts.drift, slippage)
     refresh = standing.refresh
-    if facts.drift is not None:
+    if facts.refresh is not None:
+        refresh = facts.refresh
+    elif facts.drift is not None:
         refresh = next_refresh_watch(standing.refresh, facts.drift, strategy.oversight)
     trading = next_trading_state(standing.trading, found, strategy.oversight, session, following)
     return Round(

@@ -2,7 +2,8 @@
 
 Bars, features, labels, folds, models, calibrations, replays and verdicts are what operations would make of the same
 bars; ``test_studied.py`` holds them to that. Left out are boosting, which the tables do not judge (it still counts
-as a trial, as it does for every user), and the replays of books that nobody asks for.
+as a trial, as it does for every user), the replays of books that nobody asks for, and the refreshes that drift asks
+for: a request stands, with half the size, until the next model or the end of the drift.
 """
 
 from __future__ import annotations

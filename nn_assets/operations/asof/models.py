@@ -10,10 +10,21 @@ from nn_assets.errors import ModelError
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["MODEL_SECTIONS", "ModelsInForce", "models_in_force", "recorded_models"]
+__all__ = [
+    "MODEL_SECTIONS",
+    "OF_STUDY",
+    "ModelsInForce",
+    "models_in_force",
+    "recorded_models",
+    "scheduled_models",
+    "studied_models",
+]
 
 MODEL_SECTIONS = ("features", "label", "learning", "walk_forward", "universe", "series")
 """Sections of the settings that decide which model a month uses."""
+
+OF_STUDY = "instead_of"
+"""Figure of a model that a study put in force before the first live session: which one was, on record, before."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +67,29 @@ def recorded_models(ledger: Ledger, strategy: Strategy, recorded_by: pd.Timestam
 
 def models_in_force(ledger: Ledger, strategy: Strategy, recorded_by: pd.Timestamp | None = None) -> ModelsInForce:
     """Read which models decide which sessions from the ledger, as it stands or stood at a UTC moment."""
-    rows = recorded_models(ledger, strategy, recorded_by)
+    return _by_month(strategy, recorded_models(ledger, strategy, recorded_by))
+
+
+def scheduled_models(ledger: Ledger, strategy: Strategy) -> ModelsInForce:
+    """As :func:`models_in_force`, without what studies put in force."""
+    rows = recorded_models(ledger, strategy)
+    return _by_month(strategy, rows[[OF_STUDY not in figures for figures in rows["figures"]]])
+
+
+def studied_models(ledger: Ledger, strategy: Strategy) -> pd.DataFrame:
+    """Rows of the ledger's ``models`` that a study put in force, and that none took back."""
+    rows = recorded_models(ledger, strategy)
+    of_study = pd.Series([OF_STUDY in figures for figures in rows["figures"]], index=rows.index, dtype=bool)
+    return rows[of_study & (rows["effective_session"].dt.strftime("%Y-%m") == rows["month"])]
+
+
+def _by_month(strategy: Strategy, rows: pd.DataFrame) -> ModelsInForce:
     # A month that lay ahead when its model was recorded had no first session yet: its first day stands in.
     since = rows["effective_session"].fillna(pd.to_datetime(rows["month"] + "-01"))
-    ordered = rows.assign(since=since).sort_values(["since", "sequence"])
+    rows = rows.assign(since=since, of_study=[OF_STUDY in figures for figures in rows["figures"]])
+    # What a study took back is effective from after its month. What it put in force takes the place of the schedule's.
+    rows = rows[since.dt.strftime("%Y-%m") == rows["month"]]
+    ordered = rows.sort_values(["since", "of_study", "sequence"])
     by_month: dict[str, list[tuple[pd.Timestamp, str]]] = {}
     for row in ordered.itertuples():
         by_month.setdefault(str(row.month), []).append((row.since, str(row.model_id)))

@@ -7,7 +7,7 @@ those up to the session that it decides.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import groupby
 
 import pandas as pd
@@ -23,12 +23,15 @@ from nn_assets.settings import Strategy
 from nn_assets.store.lake.lake import Lake
 
 __all__ = [
+    "forecast_by",
     "forecast_months",
     "forecast_record",
     "forecasts_until",
     "keep_forecast_list",
     "read_forecast_list",
 ]
+
+ModelOf = Callable[[pd.Timestamp], str]  # session to the address of the model that decides it
 
 _FORECAST_LISTS = "forecast_lists"
 
@@ -40,7 +43,7 @@ def forecast_months(history: History, months: list[str]) -> dict[str, pd.DataFra
     for month in months:
         rows = _rows_of(history, month)
         table = no_forecasts(history.axis[rows.start : rows.stop], history.symbols)
-        _forecast(history, rows, in_force, table)
+        forecast_by(history, rows, in_force.on, table)
         stored[month] = table.to_rows()
     return stored
 
@@ -127,7 +130,7 @@ def _fill(
             if made and all(in_force.on(recorded.sessions[place]) == recorded.model_ids[place] for place in made):
                 table.put(recorded)
                 rows = range(rows.start + made[-1] + 1, rows.stop)
-        _forecast(history, rows, in_force, table)
+        forecast_by(history, rows, in_force.on, table)
 
 
 def _recorded(history: History, month: str, address: str) -> Forecasts:
@@ -146,10 +149,10 @@ def _rows_of(history: History, month: str) -> range:
     return range(rows.start, rows.stop)
 
 
-def _forecast(history: History, rows: range, in_force: ModelsInForce, table: Forecasts) -> None:
+def forecast_by(history: History, rows: range, model_of: ModelOf, table: Forecasts) -> None:
     """Forecast rows of the axis, each by its model and its own cut, into a table; made once for each of these."""
     for stretch in history.stretches(rows):
-        for model_id, run in groupby(stretch.rows, key=lambda row: in_force.on(history.axis[row])):
+        for model_id, run in groupby(stretch.rows, key=lambda row: model_of(history.axis[row])):
             together = list(run)
             kept = history.made.setdefault((model_id, stretch.number), {})
             missing = [row for row in together if row not in kept]

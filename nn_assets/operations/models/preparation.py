@@ -18,6 +18,7 @@ from nn_assets.features.stationarity import StationarityReport, apply_transforms
 from nn_assets.learning.address import model_address
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import Fold, fitted_month, make_fold, purge_sessions
+from nn_assets.learning.model import FoldData
 from nn_assets.market.calendar.sessions import next_session, previous_session
 from nn_assets.operations.asof.decisions import first_undecided
 from nn_assets.operations.cut import Cut
@@ -27,6 +28,8 @@ from nn_assets.settings import Strategy
 __all__ = [
     "DueFold",
     "due_folds",
+    "fold_after",
+    "fold_data",
     "refresh_fold",
     "selected_features",
     "selection_of",
@@ -66,14 +69,26 @@ def refresh_fold(history: History, session: pd.Timestamp) -> DueFold:
     """The fold of a refresh on data up to a session: a late one on data up to the last session decided."""
     strategy = history.strategy
     undecided = first_undecided(history.stores.ledger, strategy)
+    if undecided is not None and undecided > next_session(strategy.market.calendar, session):
+        session = previous_session(strategy.market.calendar, undecided)
+    return fold_after(history, session)
+
+
+def fold_after(history: History, session: pd.Timestamp) -> DueFold:
+    """The fold of a model that is fitted on data up to a session and used from the next one."""
+    strategy, sessions = history.strategy, history.sessions(session)
     effective = next_session(strategy.market.calendar, session)
-    if undecided is not None and undecided > effective:
-        session, effective = previous_session(strategy.market.calendar, undecided), undecided
-    sessions = history.sessions(session)
     fold = make_fold(
         sessions, effective.strftime("%Y-%m"), strategy.walk_forward, strategy.label, used_from=len(sessions)
     )
     return DueFold.of(history, fold)
+
+
+def fold_data(due: DueFold, strategy: Strategy) -> FoldData:
+    """All that a model is fitted on, its features judged and chosen here and now."""
+    judged = _judged(due, strategy)
+    chosen = _chosen(due, strategy, judged) if strategy.features.select else None
+    return FoldData(due.cut.cube, due.cut.labels, due.fold, judged, chosen)
 
 
 def stationarity(history: History, strategy: Strategy, months: list[str], refresh: pd.Timestamp | None) -> Frames:
@@ -125,9 +140,19 @@ def _named(frame: pd.DataFrame, due: DueFold, strategy: Strategy) -> pd.DataFram
     return frame.assign(model_id=due.address(strategy))
 
 
+def _judged(due: DueFold, strategy: Strategy) -> StationarityReport:
+    return decide_transforms(due.cut.cube.where(due.cut.members), due.fold.training, strategy.features)
+
+
+def _chosen(due: DueFold, strategy: Strategy, judged: StationarityReport) -> SelectionReport:
+    purge = purge_sessions(strategy.label.horizon_sessions, strategy.label.execution_lag_sessions)
+    stationary = apply_transforms(due.cut.cube, judged)
+    return select_features(stationary, due.cut.labels, due.fold.training, strategy.features, purge)
+
+
 def _verdicts(due: DueFold, strategy: Strategy, month: str) -> pd.DataFrame:
     del month
-    report = decide_transforms(due.cut.cube.where(due.cut.members), due.fold.training, strategy.features)
+    report = _judged(due, strategy)
     rows = [
         (each.name, each.verdict, each.pass_share, each.median_p_value, each.kpss_share) for each in report.verdicts
     ]
@@ -138,9 +163,7 @@ def _verdicts(due: DueFold, strategy: Strategy, month: str) -> pd.DataFrame:
 def _selection(due: DueFold, strategy: Strategy, verdicts: StationarityReport) -> pd.DataFrame:
     if not strategy.features.select:
         return pd.DataFrame({"feature": list(verdicts.kept), "why": "stationary", "report": ""})
-    purge = purge_sessions(strategy.label.horizon_sessions, strategy.label.execution_lag_sessions)
-    stationary = apply_transforms(due.cut.cube, verdicts)
-    report = select_features(stationary, due.cut.labels, due.fold.training, strategy.features, purge)
+    report = _chosen(due, strategy, verdicts)
     reasons = {each.name: each.reason for each in report.figures}
     frame = pd.DataFrame({"feature": list(report.selected), "why": [reasons[name] for name in report.selected]})
     return frame.assign(report=json.dumps(report.to_dict(), sort_keys=True))

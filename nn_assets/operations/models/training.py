@@ -17,12 +17,13 @@ from nn_assets.learning.model import FoldData, fit_models
 from nn_assets.learning.refresh import RefreshCheck, check_refresh
 from nn_assets.market.calendar.sessions import next_session
 from nn_assets.operations.asof.decisions import first_undecided
-from nn_assets.operations.asof.models import MODEL_SECTIONS, models_in_force, recorded_models
+from nn_assets.operations.asof.models import MODEL_SECTIONS, models_in_force, recorded_models, studied_models
 from nn_assets.operations.asof.refreshes import record_answer
 from nn_assets.operations.history import History
 from nn_assets.operations.models.preparation import (
     DueFold,
     due_folds,
+    fold_data,
     refresh_fold,
     selection_of,
     stationarity_of,
@@ -32,6 +33,8 @@ from nn_assets.settings import Strategy
 
 __all__ = [
     "MonthModel",
+    "candidate_for",
+    "model_row",
     "refresh_after",
     "train_months",
 ]
@@ -140,9 +143,9 @@ def _fit_missing(
 
 
 def _incumbent_before(history: History, month: str) -> FoldModel | None:
-    earlier = recorded_models(history.stores.ledger, history.strategy)
-    earlier = earlier[earlier["month"] < month].sort_values(["month", "sequence"])
-    return None if earlier.empty else load_model(history.stores, str(earlier["model_id"].iloc[-1]))
+    by_month = models_in_force(history.stores.ledger, history.strategy).by_month
+    earlier = max((each for each in by_month if each < month), default=None)
+    return None if earlier is None else load_model(history.stores, by_month[earlier][-1][1])
 
 
 def _refreshed_since(history: History, due: str, month: str, model_id: str) -> str:
@@ -169,13 +172,18 @@ def _record(history: History, strategy: Strategy, named: list[MonthModel], run_i
             effective = before[-1]
         elif recorded.get(each.month) and effective is not None and undecided is not None:
             effective = max(effective, undecided)  # another model for a month at work: from its next session on
-        rows.append(_row(history, strategy, each, effective))
+        rows.append(model_row(history, strategy, each, effective))
+    of_study = studied_models(history.stores.ledger, history.strategy)
+    kept = set(zip(of_study["month"], of_study["model_id"], strict=True))
+    rows = [row for row in rows if (row["month"], row["model_id"]) not in kept]
     history.stores.ledger.append(
         "models", rows, run_id=run_id, strategy=strategy.name, reason="the month was fitted again"
     )
 
 
-def _row(history: History, strategy: Strategy, named: MonthModel, effective: pd.Timestamp | None) -> dict[str, Any]:
+def model_row(
+    history: History, strategy: Strategy, named: MonthModel, effective: pd.Timestamp | None
+) -> dict[str, Any]:
     """One row of the ledger's ``models``; ``effective`` is None while the month has no session yet."""
     return {
         "month": named.month,
@@ -219,11 +227,33 @@ def refresh_after(
     data = _data(due, strategy, *(next(iter(frames.values())) for frames in (verdicts, selections)))
     model_id = _fit_missing(history, strategy, [data], 1, tell)[due.fold.month]
     in_force = models_in_force(history.stores.ledger, strategy).on(decided_on)
-    incumbent = load_model(history.stores, in_force)
-    check = _checked(load_model(history.stores, model_id), incumbent, due, strategy)
-    named = MonthModel(due.fold.month, model_id if check.accepted else incumbent.model_id, check.accepted, check)
+    check = _checked_by_id(history, model_id, in_force, due)
+    named = MonthModel(due.fold.month, model_id if check.accepted else in_force, check.accepted, check)
     if check.accepted:
-        row = _row(history, strategy, named, effective)
+        row = model_row(history, strategy, named, effective)
         history.stores.ledger.append("models", [row], run_id=run_id, strategy=strategy.name)
     record_answer(history.stores.ledger, strategy.name, session, model_id, check, run_id)
     return named
+
+
+def candidate_for(history: History, due: DueFold, in_force: str, tell: Told) -> tuple[str, RefreshCheck]:
+    """The model of a fold, fitted where the store has none, and its check against the one in force.
+
+    Nothing but the model itself is put on record.
+
+    Returns
+    -------
+    str
+        Address of the model.
+    RefreshCheck
+    """
+    strategy = history.strategy
+    address = due.address(strategy)
+    missing = [] if history.stores.models.has(address) else [(address, fold_data(due, strategy))]
+    _fit_missing(history, strategy, missing, 1, tell)
+    return address, _checked_by_id(history, address, in_force, due)
+
+
+def _checked_by_id(history: History, candidate: str, in_force: str, due: DueFold) -> RefreshCheck:
+    fitted, incumbent = (load_model(history.stores, model_id) for model_id in (candidate, in_force))
+    return _checked(fitted, incumbent, due, history.strategy)

@@ -11,6 +11,7 @@ from nn_assets.evaluation.study import YARDSTICK
 from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.reporting import (
     keep_study,
+    refreshes_told,
     study_plots,
     survivorship,
     was_on_told,
@@ -60,6 +61,7 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             shown: dict[str, Any] = {
                 "report": dg.MetadataValue.path(str(write_study_page(history))),
                 "was_on": "; ".join(was_on_told(asked, result)),
+                "refreshes": refreshes_told(result),
                 **survivorship(history),
             }
             if swept := history.stores.sweep(strategy.name):

@@ -1,0 +1,211 @@
+"""The record that a study replays: forecasts by the models on record, and by the refreshes that drift asks for in it.
+
+Session after session the network's forecasts are watched as they are live. Where their drift asks for a refresh after
+a session, the same configuration is fitted on what that session knew, and takes force on the next one if it passes
+the check that a live refresh passes. The refits that fall due afterwards are checked against the model then in force.
+A model that the ledger has in force from within a month was put there live, and takes force here, too. As long as no
+session is decided, what is in force in this record before the first live one is put in force on the ledger, so that a
+live round goes on where it ends: with its model, and its forecasts to calibrate by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from nn_assets.evaluation.study import StudyRefresh
+from nn_assets.learning.estimators import ESTIMATORS
+from nn_assets.learning.first_month import first_model_month
+from nn_assets.learning.folds import fitted_month, forecast_rows
+from nn_assets.learning.forecasts import Forecasts
+from nn_assets.learning.refresh import RefreshCheck
+from nn_assets.market.calendar.sessions import next_session
+from nn_assets.operations.asof.decisions import first_undecided
+from nn_assets.operations.asof.forecasts import FORECASTS
+from nn_assets.operations.asof.models import OF_STUDY, models_in_force, scheduled_models, studied_models
+from nn_assets.operations.history import History, Stretch
+from nn_assets.operations.models.forecasts import forecast_by, forecast_record
+from nn_assets.operations.models.preparation import due_folds, fold_after
+from nn_assets.operations.models.stored import drift_references
+from nn_assets.operations.models.training import MonthModel, candidate_for, model_row
+from nn_assets.oversight.refreshes import RefreshWatch, next_refresh_watch
+from nn_assets.session.drift_watch import DriftWatch, drift_watch
+from nn_assets.store.ledger.schema import BOOKKEEPING
+
+__all__ = ["RefreshedRecord", "put_in_force_before_live", "refreshed_record"]
+
+Told = Callable[[str], None]
+
+_ASKS = ESTIMATORS[0]
+
+
+@dataclass(frozen=True, eq=False)
+class RefreshedRecord:
+    """Forecasts of consecutive months with the refreshes that drift asked for, and what came of each request."""
+
+    forecasts: Forecasts  # uncalibrated, on the whole axis; they name the model of each session
+    refreshes: tuple[StudyRefresh, ...]  # in order of the sessions that asked
+    in_force: dict[int, str]  # model by row
+    scheduled: dict[int, str]  # what the ledger has in force without any study
+    checks: dict[str, RefreshCheck]  # by model, of those that took force by a check made here
+
+
+def refreshed_record(history: History, months: list[str], tell: Told) -> RefreshedRecord:
+    """Forecasts of every session of consecutive months, refreshes carried out, and what came of each request.
+
+    A model that is in the store is not fitted again. Nothing of a session hangs on what came after it.
+    """
+    chain = _Chain(history, months, tell)
+    for stretch in history.stretches(chain.rows):
+        row = stretch.rows.start
+        while row < stretch.rows.stop:
+            row = chain.play(stretch, row)
+    return RefreshedRecord(chain.record, tuple(chain.refreshes), chain.in_force_on, chain.scheduled, chain.checks)
+
+
+class _Chain:
+    """Which model is in force, as far as the record was played."""
+
+    def __init__(self, history: History, months: list[str], tell: Told) -> None:
+        self._history, self._tell = history, tell
+        self.record = forecast_record(history, months)
+        self.rows = range(forecast_rows(history.axis, months[0]).start, forecast_rows(history.axis, months[-1]).stop)
+        self.refreshes: list[StudyRefresh] = []
+        self.checks: dict[str, RefreshCheck] = {}
+        self.in_force_on: dict[int, str] = {}
+        recorded, scheduled = (
+            told(history.stores.ledger, history.strategy) for told in (models_in_force, scheduled_models)
+        )
+        self._forecast_by = {row: recorded.on(history.axis[row]) for row in self.rows}
+        self.scheduled = {row: scheduled.on(history.axis[row]) for row in self.rows}
+        anchor, every = first_model_month(history.strategy), history.strategy.walk_forward.refit_every_months
+        self._refits = {
+            forecast_rows(history.axis, month).start: month
+            for month in months
+            if fitted_month(month, anchor, every) == month
+        }
+        self._in_force = ""
+        self._taken_from = -1  # row from which the last refresh is in force
+        self._asked = RefreshWatch()
+        self._watch: DriftWatch | None = None
+
+    def play(self, stretch: Stretch, row: int) -> int:
+        """Play sessions of a stretch from a row on, as long as one model is in force; the row after them."""
+        self._in_force = self._model_from(row)
+        rows = range(row, self._next_change(row, stretch.rows.stop))
+        if any(self._forecast_by[each] != self._in_force for each in rows):
+            forecast_by(self._history, rows, lambda _: self._in_force, self.record)
+            self._forecast_by.update(dict.fromkeys(rows, self._in_force))
+        watch = self._watch_over(stretch, rows)
+        for each in rows:
+            self.in_force_on[each] = self._in_force
+            if (report := watch(each)) is None:
+                continue
+            self._asked = next_refresh_watch(self._asked, report, self._history.strategy.oversight)
+            if self._asked.asked == report.session and self._carry_out(each):
+                return each + 1
+        return rows.stop
+
+    def _model_from(self, row: int) -> str:
+        """The model that decides a row: another than on the row before only where a model takes force on it."""
+        before = self.scheduled.get(row - 1)
+        if row in self._refits and self._in_force not in ("", before):
+            (due,) = due_folds(self._history, self._history.strategy, [self._refits[row]])
+            refit, check = candidate_for(self._history, due, self._in_force, self._tell)
+            self.checks[refit] = check
+            return refit if check.accepted else self._in_force
+        if row != self._taken_from and (self._in_force in ("", before) or self.scheduled[row] != before):
+            return self.scheduled[row]
+        return self._in_force
+
+    def _next_change(self, row: int, stop: int) -> int:
+        """The next row on which another model may take force, if no refresh does before."""
+        told = self.scheduled
+        changes = (each for each in range(row + 1, stop) if each in self._refits or told[each] != told[each - 1])
+        return next(changes, stop)
+
+    def _watch_over(self, stretch: Stretch, rows: range) -> DriftWatch:
+        strategy, cut = self._history.strategy, stretch.cut
+        # Only the rows that the first window can reach need a reference.
+        reach = max(0, rows.start - 2 * strategy.oversight.drift_window_sessions)
+        told = self.record.model_ids[: rows.stop]
+        models = [None] * reach + list(told[reach:]) + [None] * (cut.cube.bars - rows.stop)
+        beside = self._watch if rows.start != stretch.rows.start else None
+        self._watch = drift_watch(
+            cut.cube.where(cut.members) if beside is None else beside.cube,
+            self.record[_ASKS].probability[: cut.cube.bars],
+            models,
+            drift_references(cut, [each for each in models if each])[_ASKS],
+            strategy.oversight,
+            beside,
+        )
+        return self._watch
+
+    def _carry_out(self, row: int) -> bool:
+        """Fit the refresh that a row's drift asks for; whether it takes force on the next."""
+        session = self._history.axis[row]
+        if row + 1 not in self.scheduled:
+            self.refreshes.append(StudyRefresh(session))
+            return False
+        self._tell(f"drift asks for a refresh after {session.date()}")
+        due = fold_after(self._history, session)
+        model_id, check = candidate_for(self._history, due, self._in_force, self._tell)
+        self.refreshes.append(StudyRefresh(session, model_id, check))
+        self.checks[model_id] = check
+        if check.accepted:
+            self._in_force, self._taken_from = model_id, row + 1
+        return check.accepted
+
+
+def put_in_force_before_live(history: History, made: RefreshedRecord, run_id: str) -> None:
+    """Put in force on the ledger what is in force in a record before the first live session, and store its forecasts.
+
+    Nothing once a session is decided: what it was decided on stays. What an earlier study put in force, and this one
+    does not, is taken back.
+    """
+    strategy, ledger = history.strategy, history.stores.ledger
+    if first_undecided(ledger, strategy) is not None:
+        return
+    earlier = studied_models(ledger, strategy)
+    rows = _rows_of_study(history, made)
+    wanted = {(row["month"], row["model_id"]) for row in rows}
+    covered = earlier["effective_session"].between(history.axis[min(made.in_force)], history.axis[max(made.in_force)])
+    gone = [
+        {**row, "fitted": False, "effective_session": _after(history, str(row["month"]))}
+        for row in earlier[covered].drop(columns=list(BOOKKEEPING)).to_dict("records")
+        if (row["month"], row["model_id"]) not in wanted
+    ]
+    if not rows and not gone:
+        return
+    ledger.append("models", [*gone, *rows], run_id=run_id, strategy=strategy.name, reason="another study was made")
+    for month in sorted({str(row["month"]) for row in (*gone, *rows)}):
+        table = made.forecasts.rows(forecast_rows(history.axis, month)).to_rows()
+        history.stores.lake.write_month(strategy.name, FORECASTS, month, table)
+
+
+def _rows_of_study(history: History, made: RefreshedRecord) -> list[dict[str, Any]]:
+    """Rows of the ledger's ``models``: one for each month and model in it that the schedule does not have in force."""
+    starts = history.strategy.market.live_starts
+    live = len(history.axis) if starts is None else int(history.axis.searchsorted(pd.Timestamp(starts)))
+    asked = {each.model_id: str(each.session.date()) for each in made.refreshes}
+    rows, place, began = [], "", min(made.in_force)
+    for row, model_id in made.in_force.items():
+        if row and made.in_force.get(row - 1) != model_id:
+            began = row
+        month = f"{history.axis[row]:%Y-%m}"
+        if began < live and model_id != made.scheduled[row] and f"{month} {model_id}" != place:
+            place = f"{month} {model_id}"
+            check = made.checks[model_id]
+            named = MonthModel(month, model_id, began == row, check)
+            told = model_row(history, history.strategy, named, history.axis[row])
+            told["figures"] |= {OF_STUDY: made.scheduled[row], "asked": asked.get(model_id)}
+            rows.append(told)
+    return rows
+
+
+def _after(history: History, month: str) -> pd.Timestamp:
+    """The first session after a month."""
+    return next_session(history.strategy.market.calendar, pd.Period(month, "M").end_time.normalize())

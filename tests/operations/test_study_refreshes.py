@@ -1,0 +1,331 @@
+"""A study carries out the refreshes that drift asks for: the model that a live refresh gives, from the next session on.
+
+One small market twice: as simulated, and with every name rising 4% a session more from the middle of February on.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nn_assets.evaluation.study import Study
+from nn_assets.learning.estimators import ESTIMATORS
+from nn_assets.learning.fold_model import FoldModel
+from nn_assets.learning.inference import forecast
+from nn_assets.learning.model import FoldData
+from nn_assets.learning.refresh import RefreshCheck
+from nn_assets.market.calendar.sessions import next_session, sessions_between
+from nn_assets.operations.asof.models import models_in_force
+from nn_assets.operations.decisions.lookahead import facts_apart
+from nn_assets.operations.history import open_history
+from nn_assets.operations.models import training
+from nn_assets.operations.models.stored import load_model
+from nn_assets.operations.reporting import keep_study, refreshes_told, study_sheet
+from nn_assets.operations.study import StudyResult, study_until
+from nn_assets.oversight.drift import DriftReport
+from nn_assets.oversight.severity import Severity
+from nn_assets.session import daily_round
+from nn_assets.settings import Strategy
+from nn_assets.sources.simulated import SimulatedSource
+from tests.operations import homes
+from tests.orchestration.conftest import living_in, strategy_of, write_strategy
+from tests.shared_homes import built_once
+
+pytestmark = pytest.mark.slow
+
+SYMBOLS = tuple(f"SIM{number:02d}" for number in range(1, 7))
+STARTS, LAST, SHIFT = "2016-01-04", "2017-06-30", "2017-02-13"
+MONTHS = homes.months_between("2017-01", "2017-06")
+LIVE = list(sessions_between("XNYS", "2017-06-12", LAST))
+
+
+def bars_until(last: str, *, shift: bool) -> pd.DataFrame:
+    """Simulated bars; with the shift every name rises 4% a session more from then on."""
+    source = SimulatedSource(
+        calendar="XNYS",
+        history_starts=pd.Timestamp(STARTS).date(),
+        history_ends=pd.Timestamp(LAST).date(),
+        seed=5,
+        planted_rank_ic=0.3,
+    )
+    bars = source.bars(SYMBOLS).drop(columns=["source"]).sort_values(["symbol", "session"], ignore_index=True)
+    if shift:
+        place = bars["session"].rank(method="dense").to_numpy()
+        since = place[(bars["session"] >= pd.Timestamp(SHIFT)).to_numpy()].min()
+        rise = np.exp(0.04 * np.maximum(0.0, place - since + 1.0))
+        bars[["open", "high", "low", "close"]] = bars[["open", "high", "low", "close"]].mul(rise, axis=0)
+    return bars[bars["session"] <= pd.Timestamp(last)]
+
+
+def write_home(home: Path, last: str = LAST, *, shift: bool) -> None:
+    folder = home / "strategies" / "bars"
+    folder.mkdir(parents=True)
+    bars_until(last, shift=shift).to_csv(folder / "bars.csv", index=False, date_format="%Y-%m-%d")
+    live = str(LIVE[0].date()) if last >= str(LIVE[0].date()) else None
+    write_strategy(
+        home,
+        source={"kind": "files", "path": "bars", "seed": None, "planted_rank_ic": None},
+        market={"history_starts": STARTS, "history_ends": last, "live_starts": live},
+        features={"panel_pass_share": 0.1},
+        oversight={"drift_window_sessions": 20, "drift_reference_sessions": 60, "retraining_rings_per_year": 8.0},
+    )
+
+
+@pytest.fixture(scope="module")
+def shifting_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home of the market that shifts, with the scheduled models and forecasts of every month."""
+
+    def build(home: Path) -> None:
+        write_home(home, shift=True)
+        with living_in(home):
+            homes.take_in(strategy_of())
+            homes.train(strategy_of(), MONTHS)
+
+    return built_once("shifting", tmp_path_factory, build)
+
+
+@pytest.fixture
+def home(shifting_home: Path, tmp_path: Path) -> Iterator[Path]:
+    copied = tmp_path / "home"
+    shutil.copytree(shifting_home, copied)
+    with living_in(copied):
+        yield copied
+
+
+@pytest.fixture(scope="module")
+def whole(shifting_home: Path, tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
+    """The study of every month."""
+    copied = tmp_path_factory.mktemp("whole") / "home"
+    shutil.copytree(shifting_home, copied)
+    with living_in(copied):
+        return homes.study_stored(strategy_of(), MONTHS)
+
+
+@pytest.fixture
+def asks_in_june(monkeypatch: pytest.MonkeyPatch) -> pd.Timestamp:
+    """Drift asks on every session from the third live one on, at the pace of retraining alone; that session."""
+    asks_from = LIVE[2]
+    monkeypatch.setattr(DriftReport, "asks_retraining", property(lambda report: report.session >= asks_from))
+    monkeypatch.setattr(daily_round, "severity", lambda *_: Severity(0, ()))
+    return asks_from
+
+
+def studied() -> StudyResult:
+    return homes.study_stored(strategy_of(), MONTHS)
+
+
+def models_of(study: Study) -> pd.Series:
+    """Model that forecast each session, by session."""
+    rows = slice(study.rows[0], study.rows[-1] + 1)
+    return pd.Series(study.record.models[rows], index=study.record.sessions[rows])
+
+
+def models_on_record(sessions: pd.DatetimeIndex) -> pd.Series:
+    """Model that the ledger has in force on each session."""
+    with open_history(strategy_of()) as history:
+        in_force = models_in_force(history.stores.ledger, history.strategy)
+        return pd.Series([in_force.on(session) for session in sessions], index=sessions)
+
+
+def states_of(study: Study, estimator: str = "network") -> pd.Series:
+    """State that each session was decided under."""
+    rounds = study.replays[estimator].rounds
+    return pd.Series([done.decision.inputs.trading_state for done in rounds], index=[done.session for done in rounds])
+
+
+def assert_same_record(one: Study, other: Study, stop: int) -> None:
+    """Demand that two studies say the same of every row before one, to the bit."""
+    assert models_of(one)[: one.record.sessions[stop - 1]].equals(models_of(other)[: other.record.sessions[stop - 1]])
+    for name in ESTIMATORS:
+        for part in ("forecasts", "scores", "base_rates"):
+            mine, theirs = (getattr(each.record, part)[name][:stop] for each in (one, other))
+            assert mine.tobytes() == theirs.tobytes(), (name, part)
+        for part in ("net", "gross", "turnover"):
+            mine, theirs = (getattr(each.record.tracks[name], part)[:stop] for each in (one, other))
+            assert mine.tobytes() == theirs.tobytes(), (name, part)
+
+
+def test_a_shift_of_the_market_puts_a_refreshed_model_in_force_from_the_next_session_on(
+    home: Path, whole: StudyResult
+) -> None:
+    asked = [each.session for each in whole.material.refreshes]
+    assert asked, "the shift was not noticed"
+    assert asked[0] > pd.Timestamp(SHIFT)
+    effective = next_session("XNYS", asked[0])
+    models, on_record = models_of(whole.study), models_on_record(models_of(whole.study).index)
+    new = whole.material.refreshes[0].model_id
+    assert new is not None
+    assert (models[: asked[0]] == on_record[: asked[0]]).all()
+    assert (models[effective:"2017-03-31"] == new).all()  # until the refit of April
+    assert not (on_record == new).any()
+    for name in ESTIMATORS:  # one model holds them all, and one watch asks
+        played = whole.study.replays[name].rounds
+        assert [done.session for done in played if done.asks_refresh] == asked
+        by_session = {done.session: done for done in played}
+        drift = by_session[effective].drift
+        assert drift is not None
+        assert drift.model_id == new
+        refresh = by_session[asked[0]].standing.refresh
+        assert (refresh.state_under(refresh.model_id), refresh.state_under(new)) == ("REDUCE_SIZE", "CONTINUE")
+        assert by_session[effective].standing.refresh.asked is None  # it was answered
+
+
+def test_what_the_refreshed_model_forecasts_is_what_it_says_of_these_rows(home: Path) -> None:
+    result = studied()
+    record = result.study.record
+    refreshed = [each.model_id for each in result.material.refreshes if each.model_id is not None]
+    assert refreshed
+    with open_history(strategy_of()) as history:
+        cube = history.cut_for(history.last_session).cube
+        for model_id in refreshed:
+            rows = np.flatnonzero(record.models == model_id)
+            made = forecast(load_model(history.stores, model_id), cube, slice(rows[0], rows[-1] + 1))
+            for name in ESTIMATORS:
+                assert record.scores[name][rows].tobytes() == made[name].probability.tobytes()
+
+
+def test_a_refused_refresh_leaves_the_model_and_the_reduced_size(
+    home: Path, asks_in_june: pd.Timestamp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "check_refresh", lambda *_: RefreshCheck(accepted=False, reason="worse"))
+    result = studied()
+    models = models_of(result.study)
+    assert models.equals(models_on_record(models.index))
+    (refused,) = result.material.refreshes
+    assert (refused.session, refused.check) == (asks_in_june, RefreshCheck(accepted=False, reason="worse"))
+    for name in ESTIMATORS:
+        states = states_of(result.study, name)
+        assert set(states[:asks_in_june]) == {"CONTINUE"}
+        assert set(states[states.index > asks_in_june]) == {"REDUCE_SIZE"}
+    assert refreshes_told(result) == "1 asked for, 0 put in force, 1 refused"
+
+
+def test_the_live_round_and_the_study_put_the_same_model_in_force_and_forecast_alike(
+    home: Path, asks_in_june: pd.Timestamp, tmp_path: Path
+) -> None:
+    never_lived = shutil.copytree(home, tmp_path / "never lived")
+    before = homes.decide(strategy_of(), LIVE[:3])
+    homes.refresh(strategy_of(), asks_in_june, "2017-06")
+    decided = [*before, *homes.decide(strategy_of(), LIVE[3:])]
+    in_force = [done.provenance["model_id"] for done in decided]
+    assert len(set(in_force[:3])) == len(set(in_force[3:])) == 1
+    assert in_force[2] != in_force[3]
+    with living_in(never_lived):
+        result = studied()
+        (refresh,) = result.material.refreshes
+        with open_history(strategy_of()) as history:
+            sealed = history.stores.models.artifact_sha256(in_force[3])
+    assert refresh.model_id == in_force[3]
+    assert list(models_of(result.study)[LIVE]) == in_force
+    replayed = {done.session: done for done in result.study.replays["network"].rounds}
+    for live in decided:
+        assert facts_apart(live.round, replayed[live.round.session]) == []
+        states = [each.decision.inputs.trading_state for each in (live.round, replayed[live.round.session])]
+        assert states == ["CONTINUE"] * 2
+    with open_history(strategy_of()) as history:
+        assert history.stores.models.artifact_sha256(in_force[3]) == sealed
+    again = studied()
+    assert_same_record(again.study, result.study, len(result.study.record.sessions))
+    assert again.material.refreshes == result.material.refreshes
+
+
+def kept_ledger() -> pd.DataFrame:
+    """Every version of the models on record, but for when and by which run."""
+    with open_history(strategy_of()) as history:
+        rows = history.stores.ledger.read("models", "tiny", every_version=True, bookkeeping=True)
+    return rows.drop(columns=["known_at", "run_id", "recorded_at", "sequence"])
+
+
+def test_what_was_in_force_in_the_study_before_the_first_live_session_is_in_force_for_it(home: Path) -> None:
+    models = models_of(studied().study)
+    pd.testing.assert_series_equal(models_on_record(models.index), models, check_names=False)
+    ledger = kept_ledger()
+    homes.study(strategy_of(), MONTHS)  # trained and studied again: nothing is recorded twice
+    pd.testing.assert_frame_equal(kept_ledger(), ledger)
+    with open_history(strategy_of()) as history:  # and what is stored of forecasts is by these models
+        stored = history.stores.lake.read_months("tiny", "forecasts", ["2017-03"])
+    assert stored.groupby("session")["model_id"].first().equals(models["2017-03"].rename("model_id"))
+
+
+def test_a_study_that_asks_for_nothing_takes_back_what_an_earlier_one_put_in_force(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = models_of(studied().study).index
+    refreshed = models_on_record(sessions)
+    with monkeypatch.context() as patch:
+        patch.setattr(DriftReport, "asks_retraining", property(lambda _: False))
+        quiet = studied()
+        assert not quiet.material.refreshes
+        on_record = models_on_record(sessions)
+        assert models_of(quiet.study).equals(on_record)
+        assert not refreshed.equals(on_record)
+    studied()
+    assert models_on_record(sessions).equals(refreshed)
+
+
+def test_once_a_session_is_decided_a_study_puts_nothing_in_force(home: Path) -> None:
+    homes.decide(strategy_of(), LIVE[:2])
+    ledger = kept_ledger()
+    assert studied().material.refreshes
+    pd.testing.assert_frame_equal(kept_ledger(), ledger)
+
+
+@pytest.mark.parametrize("after", [0, 6])
+def test_nothing_of_the_record_hangs_on_what_came_later(whole: StudyResult, after: int, tmp_path: Path) -> None:
+    """History that ends with the session that asks, and six sessions later."""
+    record = whole.study.record
+    stop = record.sessions.get_loc(whole.material.refreshes[0].session) + after + 1
+    write_home(tmp_path, str(record.sessions[stop - 1].date()), shift=True)
+    with living_in(tmp_path):
+        homes.take_in(strategy_of())
+        cut = homes.study(strategy_of(), MONTHS[: MONTHS.index(f"{record.sessions[stop - 1]:%Y-%m}") + 1])
+    (asked,) = cut.material.refreshes
+    assert asked.session == whole.material.refreshes[0].session
+    assert asked.model_id == (whole.material.refreshes[0].model_id if after else None)
+    assert_same_record(cut.study, whole.study, stop)
+    if not after:
+        assert refreshes_told(cut) == "1 asked for, 0 put in force, 0 refused, 1 by the last session"
+
+
+def test_a_study_killed_after_a_fit_ends_as_one_never_killed_and_fits_nothing_twice(
+    home: Path, whole: StudyResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted: list[str] = []
+    fit_models = training.fit_models
+
+    def fitting(folds: list[FoldData], strategy: Strategy) -> Iterator[FoldModel]:
+        for model in fit_models(folds, strategy):
+            fitted.append(model.model_id)
+            yield model
+
+    def killed(*_: object) -> RefreshCheck:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "fit_models", fitting)
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "check_refresh", killed)
+        with pytest.raises(KeyboardInterrupt):
+            studied()
+    assert fitted == [whole.material.refreshes[0].model_id]
+    result = studied()
+    assert fitted == [each.model_id for each in whole.material.refreshes]
+    assert result.material.refreshes == whole.material.refreshes
+    assert_same_record(result.study, whole.study, len(whole.study.record.sessions))
+    studied()
+    assert len(fitted) == len(whole.material.refreshes)
+
+
+def test_the_page_says_how_many_were_asked_for_put_in_force_and_refused(home: Path) -> None:
+    with open_history(strategy_of()) as history:
+        result = study_until(history, strategy_of(), MONTHS, "test", lambda _: None)
+        keep_study(history, strategy_of(), result, {})
+        facts = dict(study_sheet(history).facts)
+    asked = len(result.material.refreshes)
+    assert asked > 0
+    assert facts["Refreshes"] == f"{asked} asked for, {asked} put in force, 0 refused"
+    assert facts["Models"] == str(models_of(result.study).nunique())
