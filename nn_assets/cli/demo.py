@@ -225,14 +225,12 @@ def _binding(steps: pd.DataFrame) -> str:
 
 
 def _told(name: str, each: dict[str, Any]) -> str:
+    set_aside = "1 row" if each["rows_quarantined"] == 1 else f"{each['rows_quarantined']} rows"
     figures = each["figures"]
     lines = [
         "",
         f"{name}",
-        (
-            f"  data        {each['sessions']:,} sessions, {each['rows_quarantined']} rows in quarantine, "
-            f"{each['folds']} models"
-        ),
+        f"  data        {each['sessions']:,} sessions, {set_aside} in quarantine, {each['folds']} models",
         "              " + "".join(f"{head:>14}" for head in ("AUC", "accuracy", "rank IC", "net Sharpe")),
     ]
     for estimator, values in figures.items():

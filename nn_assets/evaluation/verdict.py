@@ -29,6 +29,7 @@ DEFLATED_SHARPE_KEPT = 0.80
 """Below it trading stops at a look; above it trading that was allowed goes on."""
 
 _NEXT_TO_NOTHING = 1e-6
+
 MINIMUM_SESSIONS = 60
 """Sessions below which no test decides anything; such a look spends nothing."""
 
@@ -283,13 +284,13 @@ class _Judge:
 
     def _measured(self) -> str:
         tried = "1 trial" if self.trials == 1 else f"{self.trials} trials"
-        looks = "the first look" if len(self.looks) == 1 else f"look {len(self.looks)}"
-        allowed = f"{self._allowed():.2g}" if self._allowed() >= _NEXT_TO_NOTHING else "next to nothing"
+        look, least = "the first look" if len(self.looks) == 1 else f"look {len(self.looks)}", self._allowed()
+        asks = f"requires p below {least:.2g}" if least >= _NEXT_TO_NOTHING else "has next to no error left to spend"
         test, adjusted = self._test(), self._adjusted()
         return (
             f"out-of-sample {self.statistic} {test.estimate:.4f} over {test.sessions:,} sessions, "
-            f"t = {test.t_statistic:.2f}, one-sided p = {adjusted:.3f} after {tried}, "
-            f"where {looks} allows {allowed}"
+            f"t = {test.t_statistic:.2f}, one-sided p = {adjusted:.3f}, adjusted for {tried}; "
+            f"{look} {asks}"
         )
 
     def _allowed(self) -> float:

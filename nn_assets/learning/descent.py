@@ -76,7 +76,10 @@ class AdamW:
 
 @dataclass
 class Plateau:
-    """Epochs without a gain, and what they do to the rate: torch's ReduceLROnPlateau at its defaults."""
+    """Epochs without a gain, and what they do to the rate.
+
+    torch's ReduceLROnPlateau with its default relative threshold, and no smallest step of the rate.
+    """
 
     patience: int
     factor: float

@@ -3,5 +3,5 @@
 Other series, membership of a universe and intraday bars are facts of the same kind.
 
 Takes frames of bars, actions and settings. Gives clean bars, quarantine, verdicts, suspicions, panels.
-Never reads a file, a clock or a network.
+Reads no file but those that ship with it, and no clock or network.
 """

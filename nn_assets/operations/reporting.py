@@ -135,7 +135,7 @@ def refreshes_told(result: StudyResult) -> str:
     taken = sum(check.accepted for check in checks)
     told = f"{len(refreshes)} asked for, {taken} put in force, {len(checks) - taken} refused"
     waits = len(refreshes) - len(checks)
-    return f"{told}, {waits} by the last session" if waits else told
+    return f"{told}, {waits} asked for on the last session and still open" if waits else told
 
 
 def _verdict_of(result: StudyResult) -> str:

@@ -56,7 +56,7 @@ __all__ = [
 
 Told = Callable[[str], None]
 
-_OTHER_BARS = "more of the bars of this hash may be seen"
+_OTHER_BARS = "same data hash, fingerprint taken again over the bars now visible"
 _EPOCH = pd.Timestamp(0, tz="UTC")
 
 

@@ -15,7 +15,7 @@ __all__ = ["book_after_actions", "price_after_actions", "whole_lots"]
 
 FloatArray = npt.NDArray[np.float64]
 
-_ROUNDED_OFF = 1e-9  # relative: 100 shares times 0.07 are seven, whatever the last bit says
+_ROUNDED_OFF = 1e-9  # relative, of a holding: 100 shares times 0.07 are seven, whatever the last bit says
 
 
 def whole_lots(quantity: FloatArray, lot_size: float) -> FloatArray:

@@ -54,7 +54,7 @@ class ConstructionInputs:
     reference_price: FloatArray  # close of the session; NaN or not positive: not tradable
     last_mark: FloatArray  # last price known; values what is held without a price
     calibrated_probability: FloatArray
-    confidence: FloatArray  # min(1, usual / today's dispersion) x novelty
+    confidence: FloatArray  # min(1, usual / today's dispersion)
     volatility: FloatArray  # forecast per session of the return that the label is made of, fraction
     daily_volatility: FloatArray  # of the instrument itself, fraction per session: impact is a multiple of it
     atr: FloatArray  # ATR_14, price

@@ -190,7 +190,7 @@ def _cost(told: Told, place: int, weights: FloatArray) -> str:
     if told.control is Control.HALTED:
         return f"halted: the unscaled book stays as it was, {weights[7]:.2%}"
     if not told.verdict_allows:
-        return "no position: the latest study does not say 'edge found'"
+        return "no position: the verdict in force does not allow trading"
     if solution.fallback:
         return f"no answer ({solution.status}): nothing is opened or enlarged, {weights[0]:.2%} to {weights[7]:.2%}"
     change = np.where(np.arange(len(programme.start)) == place, weights[7] - weights[0], 0.0)

@@ -72,7 +72,7 @@ class DecisionInputs:
     drawdown_fraction: float
     horizon_sessions: int
     edge_scale: float  # s of step 5, see portfolio/kelly.py; read by ``per_name`` alone
-    verdict_allows: bool  # the latest study says "edge found", or the settings trade without
+    verdict_allows: bool  # the verdict in force allows trading, or the settings trade without one
     trading_state: str = "CONTINUE"
     breakers: tuple[str, ...] = ()  # kinds of those latched
     kill_switch: str = "ACTIVE"

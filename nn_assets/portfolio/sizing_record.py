@@ -95,7 +95,8 @@ class SizingRecord:
 def forecast_autocorrelation(score: FloatArray, horizon_sessions: int, *, relative: bool = False) -> float:
     """Return rho_h: the correlation of a name's forecast with itself h sessions later, pooled over names.
 
-    A level that a name or the market keeps counts: it keeps a position, too.
+    A level that a name or the market keeps counts: it keeps a position, too. Not the persistence of
+    :mod:`nn_assets.evaluation.smallest_effect`, which is never negative and makes do with fewer pairs.
 
     Parameters
     ----------

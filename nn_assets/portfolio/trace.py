@@ -145,7 +145,7 @@ def _cost(decision: Decision, place: int) -> str:
     if decision.control is Control.HALTED:
         return "halted: the unscaled book stays as it was"
     if not decision.inputs.verdict_allows:
-        return "no position: the latest study does not say 'edge found'"
+        return "no position: the verdict in force does not allow trading"
     if decision.answer.no_answer is not None:
         return f"no answer ({decision.answer.no_answer}): nothing is opened or enlarged"
     before, after = decision.weights[0, place], decision.weights[7, place]
@@ -183,9 +183,7 @@ _REASONS: tuple[Callable[[Decision, int], str], ...] = (
 def reason(decision: Decision, step: int, place: int) -> str:
     """Return why a step (1 to 8) did what it did to the instrument at ``place``."""
     idle = decision.weights[step - 1, place] == 0.0 == decision.weights[step, place]
-    if idle and step in (2, 3, 4, 5, 6) and decision.direction[place] == 0:
-        return "nothing proposed"
-    if idle and step in (4, 5, 6):
+    if idle and (step in (4, 5, 6) or (step in (2, 3) and decision.direction[place] == 0)):
         return "nothing proposed"
     return _REASONS[step - 1](decision, place)
 

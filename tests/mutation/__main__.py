@@ -1,7 +1,7 @@
 """``python -m tests.mutation``: run the mutants whose results are missing or no longer stand, then say what lived.
 
 It goes on where it stopped. ``--minutes 30`` begins no mutant after that time; ``--only portfolio/kelly`` takes the
-files whose names hold that; ``--survivors`` runs those that lived again, for tests that came later.
+files whose names hold that; ``--survivors`` runs the survivors again, for tests that came later.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--minutes", type=float, default=1e6, help="begin no mutant after this time")
     parser.add_argument("--budget", type=float, default=runner.BUDGET, help="processor seconds of tests a mutant")
     parser.add_argument("--only", default="", help="files whose names hold this")
-    parser.add_argument("--survivors", action="store_true", help="run those that lived again")
+    parser.add_argument("--survivors", action="store_true", help="run the survivors again")
     parser.add_argument("--drawn", action="store_true", help="leave out those put in by hand")
     asked = parser.parse_args(arguments)
     mine = [mutant for mutant in drawn() if asked.only in mutant.file]

@@ -289,7 +289,10 @@ def test_nothing_of_the_record_hangs_on_what_came_later(whole: StudyResult, afte
     assert asked.model_id == (whole.material.refreshes[0].model_id if after else None)
     assert_same_record(cut.study, whole.study, stop)
     if not after:
-        assert refreshes_told(cut) == "1 asked for, 0 put in force, 0 refused, 1 by the last session"
+        assert (
+            refreshes_told(cut)
+            == "1 asked for, 0 put in force, 0 refused, 1 asked for on the last session and still open"
+        )
 
 
 def test_a_study_killed_after_a_fit_ends_as_one_never_killed_and_fits_nothing_twice(

@@ -87,7 +87,7 @@ def test_what_stays_is_told_with_its_reason() -> None:
     assert "no order leaves, 33 stay" in step_reasons(halted, 0)[7]
     assert step_reasons(halted, 0)[6] == "halted: the unscaled book stays as it was, 10.00%"
     unfound = replace(told(one(adv_usd=5e9)), verdict_allows=False)
-    assert step_reasons(unfound, 0)[6] == "no position: the latest study does not say 'edge found'"
+    assert step_reasons(unfound, 0)[6] == "no position: the verdict in force does not allow trading"
     unpriced = told(one(reference_price=np.nan, held_quantity=1500.0, unscaled_quantity=1500.0))
     reasons = step_reasons(unpriced, 0)
     assert reasons[0] == "no position: reference price is nan"

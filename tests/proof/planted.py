@@ -18,10 +18,8 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 import yaml
-from scipy.stats import beta
 
 from nn_assets import strategies
-from nn_assets.evaluation import study as evaluation_study
 from nn_assets.evaluation.replay import Replay
 from nn_assets.evaluation.study import judge_months, run_study
 from nn_assets.learning import model
@@ -33,6 +31,7 @@ from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.history import open_history
 from nn_assets.settings import Strategy
 from tests.operations import homes
+from tests.proof.intervals import share
 from tests.proof.results import Result
 
 TITLE = "Planted edge: the bundled simulated strategy over seeds"
@@ -68,11 +67,11 @@ def measure(panel: Mapping[str, Any]) -> dict[str, Any]:
 
 def studied(strategy: Strategy, last: str) -> dict[str, Any]:
     """Verdict and figures of the record up to a month, boosting's book left out."""
-    with open_history(strategy) as history, patch.object(evaluation_study, "ESTIMATORS", REPLAYED):
+    with open_history(strategy) as history:
         material = operations_study._material(history, strategy, last)
         ground = ground_of(strategy.name, history.covering(history.last_session).content_hash, history.view().bars)
         terms = operations_study._terms(history, strategy, ground, [last])
-        study = run_study(strategy, history.sessions_per_year, material, terms)
+        study = run_study(strategy, history.sessions_per_year, material, terms, played=REPLAYED)
         (judged,) = judge_months(strategy, history.sessions_per_year, study, [last], terms)
     verdict, total = judged.verdict, study.figures.total
     assert terms.trials == 3
@@ -125,8 +124,8 @@ def summary(results: Sequence[Result]) -> str:
     lines = [
         f"{names} names, 2010 to 2017, planted rank IC {planted:g} with the next session's return; at the first look.",
         "",
-        "| what | seeds | share | 95% |",
-        "| --- | --- | --- | --- |",
+        "| what | seeds |",
+        "| --- | --- |",
         _share("signal found, edge found among them (asked: at least 18 of 20)", found, len(kinds)),
         _share("edge found", edge, len(kinds)),
         *(_share(kind, kinds.count(kind), len(kinds)) for kind in sorted(set(kinds) - set(FOUND))),
@@ -142,9 +141,7 @@ def summary(results: Sequence[Result]) -> str:
 
 
 def _share(what: str, count: int, of: int) -> str:
-    low = float(beta.ppf(0.025, count, of - count + 1)) if count else 0.0
-    high = float(beta.ppf(0.975, count + 1, of - count)) if count < of else 1.0
-    return f"| {what} | {count} of {of} | {count / of:.0%} | {low:.0%} to {high:.0%} |"
+    return f"| {what} | {share(count, of)} |"
 
 
 def _row(name: str, each: Sequence[Mapping[str, float | None]]) -> str:

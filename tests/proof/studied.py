@@ -350,7 +350,8 @@ def measured(panel: Mapping[str, Any], *, edges: bool) -> dict[str, Any]:
         if panel.get("book")
         or (edges and any(letter in FOUND for told in _words(studied, figures, name).values() for letter in told))
     )
-    study = studied.study(books) if books else bare
+    # Refreshes are asked for by the first one played: the network, as in every study.
+    study = studied.study(JUDGED) if books else bare
     figures = studied.figures(study, studied.months) if books else figures
     own = label_returns(studied.made, panel["horizon"])
     rows = [row for row, month in enumerate(study.record.months) if month]

@@ -24,7 +24,7 @@ MODEL_SECTIONS = ("features", "label", "learning", "walk_forward", "universe", "
 """Sections of the settings that decide which model a month uses."""
 
 OF_STUDY = "instead_of"
-"""Figure of a model that a study put in force before the first live session: which one was, on record, before."""
+"""Figure of a model that a study put in force before the first live session: the model that it replaced."""
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ def _fit_missing(
         addresses[data.fold.month] = address
         if not history.stores.models.has(address):
             missing.append(data)
-    tell(f"{count} models due, {count - len(missing)} already in the store")
+    tell(f"{count} model{'s' * (count != 1)} due, {count - len(missing)} already in the store")
     for done, model in enumerate(fit_models(missing, strategy), start=1):
         history.stores.models.put(model.model_id, to_files(model))
         tell(f"model {done} of {len(missing)} fitted, used from {model.fold.month}")
