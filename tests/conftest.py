@@ -14,10 +14,12 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.pop("NN_ASSETS_DATABASE_URL", None)
 os.environ.pop("NN_ASSETS_DAGSTER_DATABASE_URL", None)
 
+import pandas as pd
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
+from nn_assets.sources.tables.files import FilesSource
 from tests.postgres import Server, programs, running_server
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -36,6 +38,12 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("real market data (../shared/data) are absent on this machine")
     return folder
+
+
+@pytest.fixture(scope="session")
+def five_years(shared_data: Path) -> pd.DataFrame:
+    """Real bars of 122 stocks, read from their files once. Read it; never write to it."""
+    return FilesSource(shared_data / "sp500_5yr").bars()
 
 
 @pytest.fixture(scope="session")
