@@ -134,16 +134,16 @@ def measured(program: str, environment: dict[str, str]) -> tuple[float, str]:
 
 
 def is_quick(seconds: float, limit: float, again: Callable[[], float]) -> bool:
-    """Whether a limit is kept, at once or in one of a few more tries at the machine's pace of the moment."""
+    """Whether a limit is kept, at once or at the machine's pace of the moment, then or in one of a few more tries."""
     if seconds <= limit:
         return True
     paces = [pace_of_the_machine()]
     for _ in range(TRIES):
-        seconds = again()
-        paces.append(pace_of_the_machine())
         if seconds <= limit * max(*paces[-2:], 1.0):
             return True
-    return False
+        seconds = again()
+        paces.append(pace_of_the_machine())
+    return seconds <= limit * max(*paces[-2:], 1.0)
 
 
 def pace_of_the_machine() -> float:
