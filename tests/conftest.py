@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 # Results are compared to the bit: one thread, as the product itself runs.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -14,10 +17,16 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.pop("NN_ASSETS_DATABASE_URL", None)
 os.environ.pop("NN_ASSETS_DAGSTER_DATABASE_URL", None)
 
+import pandas as pd
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy import Engine
 
+import nn_assets.store.ledger.ledger as ledgers
+from nn_assets.sources.tables.files import FilesSource
+from nn_assets.store.ledger import migrations
+from nn_assets.store.ledger.engine import open_engine
 from tests.postgres import Server, programs, running_server
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -36,6 +45,12 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("real market data (../shared/data) are absent on this machine")
     return folder
+
+
+@pytest.fixture(scope="session")
+def five_years(shared_data: Path) -> pd.DataFrame:
+    """Real bars of 122 stocks, read from their files once. Read it; never write to it."""
+    return FilesSource(shared_data / "sp500_5yr").bars()
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +80,37 @@ def dagsters_migrations_read_once() -> Iterator[None]:
 
         patch.setattr(ScriptDirectory, "from_config", read_once)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def empty_ledger_made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A new ledger in a file is a copy of one that was migrated: a tenth of a small command goes into the schema.
+
+    Tests of the migrations themselves ask for ``migrated_anew``.
+    """
+    made = tmp_path_factory.mktemp("migrated") / "empty.sqlite"
+
+    def upgrade_or_copy(engine: Engine) -> bool:
+        file = Path(engine.url.database or "")
+        if engine.dialect.name == "sqlite" and file.is_absolute() and not file.exists():
+            if not made.exists():
+                migrations.upgrade(open_engine(f"sqlite:///{made}"))
+            fresh = file.with_name(f"{file.name}.{uuid4()}")
+            shutil.copyfile(made, fresh)
+            with suppress(FileExistsError):
+                file.hardlink_to(fresh)  # unlike a move, never over what another process made meanwhile
+            fresh.unlink()
+        return migrations.upgrade(engine)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ledgers, "upgrade", upgrade_or_copy)
+        yield
+
+
+@pytest.fixture
+def migrated_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a new ledger be made by the migrations, as the product makes it."""
+    monkeypatch.setattr(ledgers, "upgrade", migrations.upgrade)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +103,9 @@ def call(home: Path, *words: object) -> Answer:
     return Answer(found.exit_code, found.stdout, found.stderr)
 
 
+@cache
 def delivered_bars() -> pd.DataFrame:
-    """A made-up market with an edge that close_location shows, so that there is something to trade."""
+    """A made-up market with an edge that close_location shows, so that there is something to trade. Read it only."""
     source = SimulatedSource(calendar="XNYS", history_starts=pd.Timestamp(FIRST).date(), seed=11, planted_rank_ic=0.3)
     return source.bars(tuple(SYMBOLS), pd.Timestamp(FIRST), pd.Timestamp(LAST))
 

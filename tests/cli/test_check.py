@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import FIRST, LAST, LIVE, NEGATIVE, STRATEGY, SYMBOLS, call, write_bars
+from tests.cli.conftest import FIRST, LAST, LIVE, NEGATIVE, STRATEGY, SYMBOLS, Answer, call, write_bars
 
 BESIDE = """\
 series:
@@ -28,15 +29,30 @@ def fresh_home(tmp_path) -> Path:
     return home
 
 
+@pytest.fixture(scope="module")
+def first_check(tmp_path_factory) -> tuple[Path, Answer]:
+    """A home that was checked once, and what was told. Read it; never write to it."""
+    home = tmp_path_factory.mktemp("checked") / "home"
+    write_bars(home / "strategies" / "bars")
+    (home / "strategies" / "mine.yaml").write_text(STRATEGY, encoding="utf-8")
+    return home, call(home, "check", "--strategy", "mine", "--json")
+
+
+@pytest.fixture
+def checked_home(first_check, tmp_path) -> Path:
+    """A copy of that home, which a test may change."""
+    return Path(shutil.copytree(first_check[0], tmp_path / "home"))
+
+
 def sessions_of(home: Path) -> int:
     lines = (home / "strategies" / "bars" / "CON_data.csv").read_text(encoding="utf-8").splitlines()[1:]
     return sum(line[:10] <= LAST_SEEN for line in lines)
 
 
-def test_what_came_in_is_told_and_the_next_command(fresh_home) -> None:
-    answer = call(fresh_home, "check", "--strategy", "mine", "--json")
+def test_what_came_in_is_told_and_the_next_command(first_check) -> None:
+    home, answer = first_check
     assert answer.status == 0, answer.out
-    told, rows = answer.document, 4 * sessions_of(fresh_home)
+    told, rows = answer.document, 4 * sessions_of(home)
     assert told["rows"] == {"delivered": rows, "added": rows, "revised": 0}
     assert told["symbols"] == sorted(SYMBOLS.values())
     assert (told["first_session"], told["last_session"]) == (FIRST, LAST_SEEN)
@@ -50,15 +66,15 @@ def test_what_came_in_is_told_and_the_next_command(fresh_home) -> None:
     assert (told["series"], told["universe"], told["intraday"]) == ([], None, None)
     assert told["gate"]["passed"] is True
     assert not told["nothing_new"]
-    assert Path(told["data_docs"]) == fresh_home / "reports" / "mine-data-docs.html"
+    assert Path(told["data_docs"]) == home / "reports" / "mine-data-docs.html"
     assert Path(told["data_docs"]).is_file()
     assert told["next"] == "nn-assets study --strategy mine"
     # The data alone: no feature, no model.
-    assert not (fresh_home / "lake" / "mine" / "features").exists()
+    assert not (home / "lake" / "mine" / "features").exists()
 
 
-def test_for_a_person_it_is_text_with_the_same_facts(fresh_home) -> None:
-    answer = call(fresh_home, "check", "-s", "mine")
+def test_for_a_person_it_is_text_with_the_same_facts(checked_home) -> None:
+    answer = call(checked_home, "check", "-s", "mine")
     assert answer.status == 0, answer.err
     for said in (
         f"{FIRST} to {LAST_SEEN}",
@@ -66,23 +82,22 @@ def test_for_a_person_it_is_text_with_the_same_facts(fresh_home) -> None:
         "CON 2015-03-10 non_positive_price, close -12.5",
         "mine-data-docs.html",
         "nn-assets study --strategy mine",
+        "nothing is new",
     ):
         assert said in answer.out, answer.out
 
 
-def test_a_second_run_says_that_nothing_is_new(fresh_home) -> None:
-    assert call(fresh_home, "check", "-s", "mine").status == 0
-    again = call(fresh_home, "check", "-s", "mine", "--json")
+def test_a_second_run_says_that_nothing_is_new(checked_home) -> None:
+    again = call(checked_home, "check", "-s", "mine", "--json")
     assert again.document["nothing_new"] is True
     # Files that reach into the vault are read again: they have more to say later.
-    assert again.document["rows"] == {"delivered": 4 * sessions_of(fresh_home), "added": 0, "revised": 0}
+    assert again.document["rows"] == {"delivered": 4 * sessions_of(checked_home), "added": 0, "revised": 0}
     assert again.document["quarantine"]["rows"] == 1
-    file = fresh_home / "strategies" / "bars" / "CON_data.csv"
+    file = checked_home / "strategies" / "bars" / "CON_data.csv"
     file.write_text(file.read_text(encoding="utf-8").replace("-12.5", "12.5"), encoding="utf-8")
-    mended = call(fresh_home, "check", "-s", "mine", "--json").document
+    mended = call(checked_home, "check", "-s", "mine", "--json").document
     assert not mended["nothing_new"]
     assert mended["rows"]["revised"] == 1
-    assert "nothing is new" in call(fresh_home, "check", "-s", "mine").out
 
 
 def test_series_and_universe_are_told_too(fresh_home) -> None:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
+import pandas as pd
 
 from nn_assets.evaluation.record import BookTrack, StudyRecord
 from nn_assets.market.calendar.sessions import sessions_between
 
 ESTIMATORS = ("network", "linear", "boosting")
+
+
+@cache
+def _calendar() -> pd.DatetimeIndex:
+    return sessions_between("XNYS", "2005-01-03", "2030-12-31")
 
 
 def made_record(
@@ -21,7 +29,7 @@ def made_record(
 ) -> StudyRecord:
     """Forecasts that foretell a share ``strength`` of the label; books that earn ``drift`` a session."""
     generator = np.random.default_rng(seed)
-    sessions = sessions_between("XNYS", "2005-01-03", "2030-12-31")[:rows]
+    sessions = _calendar()[:rows]
     daily = generator.standard_normal((rows + horizon + 1, columns)) * 0.01
     ahead = np.array([daily[row + 2 : row + 2 + horizon].sum(axis=0) for row in range(rows)])
     returns = np.where(np.arange(rows)[:, None] < rows - horizon - 1, ahead, np.nan)

@@ -58,10 +58,25 @@ def of(request: pytest.FixtureRequest) -> World:
     return world(world_strategy(request.param, lot_size=1e-7))
 
 
-def test_a_market_with_splits_trades_the_same_dollars_as_one_without(of: World) -> None:
+@pytest.fixture(scope="module")
+def plain(of: World) -> Replay:
+    return played(of, of.panel)
+
+
+@pytest.fixture(scope="module")
+def raw(of: World) -> Panel:
+    return quoted_raw(of.panel, SPLITS, DIVIDENDS)
+
+
+@pytest.fixture(scope="module")
+def whole(of: World, raw: Panel) -> Replay:
+    return played(of, raw)
+
+
+def test_a_market_with_splits_trades_the_same_dollars_as_one_without(of: World, plain: Replay) -> None:
     raw = quoted_raw(of.panel, SPLITS, {})
     assert np.nanmax(np.abs(raw.close / of.panel.close - 1.0)) > 0.7
-    plain, split = played(of, of.panel), played(of, raw)
+    split = played(of, raw)
     # Fractions of lots aside.
     np.testing.assert_allclose(split.track.net[FIRST:LAST], plain.track.net[FIRST:LAST], atol=1e-9)
     np.testing.assert_allclose(split.track.turnover[FIRST:LAST], plain.track.turnover[FIRST:LAST], atol=1e-6)
@@ -75,11 +90,9 @@ def test_a_market_with_splits_trades_the_same_dollars_as_one_without(of: World) 
     assert np.count_nonzero(held_over) >= 2
 
 
-def test_equity_moves_by_positions_dividends_costs_and_interest_alone(of: World) -> None:
-    raw = quoted_raw(of.panel, SPLITS, DIVIDENDS)
-    done = played(of, raw)
+def test_equity_moves_by_positions_dividends_costs_and_interest_alone(raw: Panel, whole: Replay) -> None:
     paid = 0
-    for before, after in zip(done.rounds, done.rounds[1:], strict=False):
+    for before, after in zip(whole.rounds, whole.rounds[1:], strict=False):
         row = raw.row(after.session)
         split = np.array([SPLITS.get((row, symbol), 1.0) for symbol in SYMBOLS])
         cash = np.array([DIVIDENDS.get((row, symbol), 0.0) for symbol in SYMBOLS])
@@ -97,21 +110,18 @@ def test_equity_moves_by_positions_dividends_costs_and_interest_alone(of: World)
     assert paid >= 3
 
 
-def test_the_decision_before_the_ex_session_is_in_raw_prices_of_its_day(of: World) -> None:
-    raw = quoted_raw(of.panel, SPLITS, DIVIDENDS)
-    done = played(of, raw)
+def test_the_decision_before_the_ex_session_is_in_raw_prices_of_its_day(raw: Panel, whole: Replay) -> None:
     for at, symbol in SPLITS | DIVIDENDS:
-        place, before = SYMBOLS.index(symbol), done.rounds[at - 1 - FIRST]
+        place, before = SYMBOLS.index(symbol), whole.rounds[at - 1 - FIRST]
         assert before.decision.inputs.reference_price[place] == raw.close[at - 1, place]
         assert before.session == raw.sessions[at - 1]
 
 
 @pytest.mark.parametrize("cut", [119, 120, 121, 151, 171])
-def test_a_replay_cut_beside_an_action_gives_the_same_bits(of: World, cut: int) -> None:
-    raw = quoted_raw(of.panel, SPLITS, DIVIDENDS)
+def test_a_replay_cut_beside_an_action_gives_the_same_bits(of: World, whole: Replay, cut: int) -> None:
     known = [{key: value for key, value in each.items() if key[0] < cut} for each in (SPLITS, DIVIDENDS)]
     short = quoted_raw(of.panel.until(of.panel.sessions[cut - 1]), *known)
-    whole, part = played(of, raw), played(of.cut(cut), short, cut)
+    part = played(of.cut(cut), short, cut)
     for one, other in zip(whole.rounds, part.rounds, strict=False):
         assert one.state == other.state
         assert np.array_equal(one.decision.target_quantity, other.decision.target_quantity)
@@ -140,12 +150,11 @@ def test_buying_and_holding_earns_total_return(of: World) -> None:
     )
 
 
-def test_without_actions_nothing_changes_by_a_bit(of: World) -> None:
-    bare = played(of, of.panel)
+def test_without_actions_nothing_changes_by_a_bit(of: World, plain: Replay) -> None:
     one_elsewhere = quoted_raw(of.panel, {(1, "AAA"): 1.0}, {})  # a table of actions that says nothing
     assert one_elsewhere.adjustment is not None
     again = played(of, one_elsewhere)
-    for one, other in zip(bare.rounds, again.rounds, strict=True):
+    for one, other in zip(plain.rounds, again.rounds, strict=True):
         assert one.state == other.state
         assert np.array_equal(one.orders.quantity, other.orders.quantity)
     assert replace(one_elsewhere, adjustment=None).total_return().close is one_elsewhere.close

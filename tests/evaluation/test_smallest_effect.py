@@ -69,7 +69,7 @@ def test_a_panel_never_looks_for_less_than_the_least_the_field_reports() -> None
 def test_the_auc_of_an_ic_is_that_of_simulated_forecasts() -> None:
     generator = np.random.default_rng(3)
     for ic in (0.02, 0.05, 0.10):
-        forecast = generator.standard_normal(2_000_000)
+        forecast = generator.standard_normal(1_000_000)
         outcome = ic * forecast + math.sqrt(1.0 - ic**2) * generator.standard_normal(len(forecast))
         assert auc_of_ic(ic) == pytest.approx(roc_auc_score(outcome > 0.0, forecast), abs=0.0015)
 

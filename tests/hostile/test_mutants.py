@@ -21,7 +21,7 @@ from tests.hostile.oracle import Delivery, Fault
 from tests.hostile.row_mutations import ROW_MUTATIONS
 
 # Mutants of each kind: a few in every run, and as many as there are to be at full size.
-FEW = {"bundled": 3, "stocks": 2}
+FEW = {"bundled": 2, "stocks": 1}
 FULL = {"bundled": 16, "stocks": 3}
 SIZES = [pytest.param(FEW, id="few"), pytest.param(FULL, id="full", marks=pytest.mark.full)]
 KINDS = (*ROW_MUTATIONS, *CSV_MUTATIONS, *PACKED_MUTATIONS, *PARQUET_MUTATIONS, "Parquet bytes changed")
@@ -112,7 +112,9 @@ def test_a_mutant_is_named_or_harmless(fed: Fed, size: dict[str, int], kind: str
         deliver(fed.folder, files)
         came.add(check(fed, said))
 
-    for_each_mutant(kind, fed.good, size[fed.good.name], feed)
+    # The first of a few may stay below the gate's limit.
+    examples = max(size[fed.good.name], 2 if OUTCOMES.get(kind) == "halted" else 1)
+    for_each_mutant(kind, fed.good, examples, feed)
     assert OUTCOMES.get(kind) in (None, *came), came
 
 

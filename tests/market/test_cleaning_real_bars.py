@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+import pytest
 
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.facts.bars import as_of, with_assumed_known_at
@@ -14,13 +15,17 @@ from nn_assets.sources.tables.files import FilesSource
 from tests.market.builders import ARRIVAL, CALENDAR, cleaned, verdicts
 
 
-def judged(source: BundledSource | FilesSource) -> Cleaned:
-    bars = with_assumed_known_at(source.bars(), CALENDAR, 30, ARRIVAL)
-    return cleaned(as_of(bars, ARRIVAL))
+def judged(bars: pd.DataFrame) -> Cleaned:
+    return cleaned(as_of(with_assumed_known_at(bars, CALENDAR, 30, ARRIVAL), ARRIVAL))
+
+
+@pytest.fixture(scope="module")
+def of_five_years(five_years: pd.DataFrame) -> Cleaned:
+    return judged(five_years)
 
 
 def test_in_the_bundled_sample_two_nasdaq_rows_without_volume_are_quarantined() -> None:
-    found = judged(BundledSource())
+    found = judged(BundledSource().bars())
     assert verdicts(found) == [
         ("2015-05-12", "zero_volume", "volume"),
         ("2018-01-09", "zero_volume", "volume"),
@@ -30,7 +35,7 @@ def test_in_the_bundled_sample_two_nasdaq_rows_without_volume_are_quarantined() 
 
 
 def test_in_the_bundled_sample_the_repeated_opens_before_2006_are_noticed() -> None:
-    (notice,) = judged(BundledSource()).notices
+    (notice,) = judged(BundledSource().bars()).notices
     assert (notice.rule, notice.symbol) == ("repeated_open", "SP500")
     assert notice.first_session == pd.Timestamp("1999-01-05")
     assert notice.last_session.year == 2006
@@ -38,7 +43,7 @@ def test_in_the_bundled_sample_the_repeated_opens_before_2006_are_noticed() -> N
 
 
 def test_real_crashes_stay_and_are_told_from_splits(shared_data) -> None:
-    found = judged(FilesSource(shared_data / "adjusted_yahoo"))
+    found = judged(FilesSource(shared_data / "adjusted_yahoo").bars())
     assert found.quarantine.empty
     assert [(notice.symbol, f"{notice.first_session:%F}", notice.rule) for notice in found.notices] == [
         ("AAPL", "2000-06-21", "possible_split"),
@@ -48,8 +53,8 @@ def test_real_crashes_stay_and_are_told_from_splits(shared_data) -> None:
     ]
 
 
-def test_five_years_of_122_stocks_lose_exactly_their_known_faults(shared_data) -> None:
-    found = judged(FilesSource(shared_data / "sp500_5yr"))
+def test_five_years_of_122_stocks_lose_exactly_their_known_faults(of_five_years) -> None:
+    found = of_five_years
     # The data's description counts 8 null opens (4 of them with no volume) and 9 broken brackets.
     assert {rule: count for rule, count in found.counts().items() if count} == {
         "missing_price": 8,
@@ -67,8 +72,8 @@ def test_five_years_of_122_stocks_lose_exactly_their_known_faults(shared_data) -
     assert "LNT" not in {notice.symbol for notice in found.notices}
 
 
-def test_in_five_years_real_moves_stay_and_actions_that_were_missed_are_for_a_person(shared_data) -> None:
-    found = judged(FilesSource(shared_data / "sp500_5yr"))
+def test_in_five_years_real_moves_stay_and_actions_that_were_missed_are_for_a_person(of_five_years) -> None:
+    found = of_five_years
     kept = set(zip(found.bars["symbol"], found.bars["session"].dt.strftime("%F"), strict=True))
     real = {("VRTX", "2013-04-19"), ("VRTX", "2014-06-24"), ("AMD", "2016-04-22"), ("AMD", "2017-05-02")}
     missed = {("EBAY", "2015-07-20"), ("DISCA", "2014-08-07")}
@@ -81,10 +86,11 @@ def test_in_five_years_real_moves_stay_and_actions_that_were_missed_are_for_a_pe
     assert all("for a decision, row kept" in notice.message for notice in found.notices)
 
 
-def test_the_flaws_of_five_years_of_122_stocks_are_those_that_their_description_counts(shared_data) -> None:
-    source = FilesSource(shared_data / "sp500_5yr")
-    raw = source.bars().sort_values(["symbol", "session"])
-    report = inspect(judged(source), (), sessions_between(CALENDAR, "2013-02-08", "2018-02-07"), GateSettings())
+def test_the_flaws_of_five_years_of_122_stocks_are_those_that_their_description_counts(
+    five_years, of_five_years
+) -> None:
+    raw = five_years.sort_values(["symbol", "session"])
+    report = inspect(of_five_years, (), sessions_between(CALENDAR, "2013-02-08", "2018-02-07"), GateSettings())
     outside = (raw["close"] > raw["high"]) | (raw["close"] < raw["low"])
     outside |= (raw["open"] > raw["high"]) | (raw["open"] < raw["low"])
     moves = raw.groupby("symbol")["close"].pct_change()

@@ -194,8 +194,10 @@ def told(notices: tuple[Notice, ...]) -> list[tuple[str, str, str]]:
     return [(notice.symbol, f"{notice.first_session:%F}", notice.rule) for notice in notices]
 
 
-def test_of_122_stocks_the_spin_offs_and_the_stock_dividend_are_found_and_no_real_move(shared_data: Path) -> None:
-    found = suspicions(FilesSource(shared_data / "sp500_5yr").bars(), actions_of())
+def test_of_122_stocks_the_spin_offs_and_the_stock_dividend_are_found_and_no_real_move(
+    five_years: pd.DataFrame,
+) -> None:
+    found = suspicions(five_years, actions_of())
     for notice in found:
         print(notice.symbol, f"{notice.first_session:%F}", notice.message)
     # Spin-offs: Baxalta, PayPal, and what became DXC. VRTX, AMD, BBY, UA and others moved by as much on news.

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.operations.test_as_known import CUT, END, Lived, live, read_back
-from tests.shared_homes import built_once
+from tests.shared_homes import built_once, nothing_drawn
+
+
+@pytest.fixture(autouse=True)
+def _nothing_drawn() -> Iterator[None]:
+    with nothing_drawn():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -37,6 +37,7 @@ from nn_assets.settings import Strategy
 from nn_assets.sources.simulated import SimulatedSource
 from tests.operations.homes import decide, live_until, months_between, study, take_in
 from tests.orchestration.conftest import living_in
+from tests.shared_homes import nothing_drawn
 
 SYMBOLS = ("SIM01", "SIM02", "SIM03", "SIM04", "SIM05", "SIM06")
 FIRST_MONTH, LAST_MONTH = "2016-05", "2016-08"
@@ -166,7 +167,7 @@ def strategy() -> Strategy:
 
 def live(home: Path, last: str, *, late: bool) -> None:
     write_home(home, last, late=late)
-    with living_in(home):
+    with living_in(home), nothing_drawn():
         take_in(strategy())
         study(strategy(), months_between(FIRST_MONTH, last[:7]))
         with open_history(strategy()) as history:

@@ -88,8 +88,8 @@ class TestFilesOfSomeStocks(SourceContract):
         assert row[["close", "volume"]].to_numpy().tolist() == [[52.43, 0.0]]
 
 
-def test_all_five_years_of_122_stocks_load(shared_data) -> None:
-    found = FilesSource(shared_data / "sp500_5yr").bars()
+def test_all_five_years_of_122_stocks_load(five_years) -> None:
+    found = five_years
     assert (len(found), found["symbol"].nunique()) == (149_034, 122)
     assert (found["session"].min(), found["session"].max()) == (
         pd.Timestamp("2013-02-08"),

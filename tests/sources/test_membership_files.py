@@ -12,7 +12,6 @@ from nn_assets.frames import MEMBERSHIP, empty
 from nn_assets.market.calendar.sessions import assumed_known_at, sessions_between
 from nn_assets.market.facts.membership import members_of_sessions, members_without_bars, new_spells, several_spells
 from nn_assets.settings import UniverseSettings
-from nn_assets.sources.tables.files import FilesSource
 from nn_assets.sources.tables.membership_files import read_membership_file
 
 ARRIVED = pd.Timestamp("2026-01-05T12:00Z").as_unit("ns")
@@ -37,9 +36,8 @@ def test_on_2013_02_08_the_index_had_497_members_of_which_91_have_bars_under_the
     assert members_of_sessions(spells, symbols, day, decided, RENAMED).sum() == 94
 
 
-def test_of_each_years_members_most_have_no_bars_among_the_122_files(spells, shared_data) -> None:
-    bars = FilesSource(shared_data / "sp500_5yr").bars()
-    found = members_without_bars(spells, bars, pd.Timestamp("2013-02-08"), pd.Timestamp("2018-02-07"))
+def test_of_each_years_members_most_have_no_bars_among_the_122_files(spells, five_years) -> None:
+    found = members_without_bars(spells, five_years, pd.Timestamp("2013-02-08"), pd.Timestamp("2018-02-07"))
     assert found.to_dict("list") == {
         "year": [2013, 2014, 2015, 2016, 2017, 2018],
         "members": [515, 513, 529, 533, 533, 506],

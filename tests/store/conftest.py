@@ -39,6 +39,11 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.fixture(autouse=True)
+def _as_the_product_makes_it(migrated_anew: None) -> None:
+    """Here a new ledger is made by its migrations."""
+
+
 @pytest.fixture
 def ledger_file(tmp_path: Path) -> Path:
     return tmp_path / "ledger.sqlite"

@@ -68,12 +68,13 @@ def chosen(steps: int, count: int) -> list[int]:
     return sorted({1 + round(place * (steps - 1) / (count - 1)) for place in range(count)})
 
 
-def test_a_ledger_killed_anywhere_ends_as_one_never_killed(do: Write, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [5, pytest.param(10, marks=pytest.mark.full)])
+def test_a_ledger_killed_anywhere_ends_as_one_never_killed(do: Write, tmp_path: Path, kills: int) -> None:
     whole = tmp_path / "whole"
     steps = len(do("ledger", whole, 0) or ())
     expected = dump(whole / "ledger.sqlite")
     assert steps > 100
-    for step in chosen(steps, 10):
+    for step in chosen(steps, kills):
         folder = tmp_path / f"{step}"
         assert do("ledger", folder, step) is None, step
         file = folder / "ledger.sqlite"

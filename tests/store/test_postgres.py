@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import struct
-import subprocess
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -18,20 +18,12 @@ from sqlalchemy import text
 from nn_assets.errors import LedgerError
 from nn_assets.store.ledger.audit import verify
 from nn_assets.store.ledger.ledger import Ledger
+from tests.forks import ended, exit_code, forked
 from tests.postgres import PASSWORD, Server
 from tests.store.conftest import NOON
 from tests.store.rounds import append_round, day_round
 
 DAYS = ("2018-01-02", "2018-01-03", "2018-01-04")
-KILLED_WRITER = """
-import os, signal, sys
-from nn_assets.store.ledger.ledger import Ledger
-from tests.store.rounds import day_round
-with Ledger(sys.argv[1]) as ledger, ledger.transaction("killed", strategy="demo") as transaction:
-    for table, rows in day_round(sys.argv[2], symbols=2).items():
-        transaction.append(table, rows)
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
 
 
 @pytest.fixture
@@ -106,15 +98,15 @@ def test_a_connection_has_the_manners_that_the_ledger_counts_on_whatever_the_ser
 
 
 def test_a_killed_writer_leaves_nothing_and_holds_up_nobody(
-    served: Ledger, postgres_ledger_url: str, checkout: Path
+    served: Ledger, postgres_ledger_url: str, tmp_path: Path
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED_WRITER, postgres_ledger_url, DAYS[1]],
-        cwd=checkout,
-        env={**os.environ, "PYTHONPATH": str(checkout)},
-        check=False,
-    )
-    assert done.returncode == -9
+    def write_and_die() -> None:
+        with Ledger(postgres_ledger_url) as ledger, ledger.transaction("killed", strategy="demo") as transaction:
+            for table, rows in day_round(DAYS[1], symbols=2).items():
+                transaction.append(table, rows)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    assert ended(write_and_die, tmp_path / "told") == -signal.SIGKILL
     append_round(served, day_round(DAYS[2], symbols=2))
     assert served.count("signals") == 4
     assert DAYS[1] not in set(served.read("signals")["session"].dt.strftime("%Y-%m-%d"))
@@ -140,20 +132,15 @@ def test_a_server_that_fails_and_comes_back_has_what_was_committed(served: Ledge
     _demand_first_session_only(served)
 
 
-def test_processes_that_write_at_once_lose_nothing(postgres_url: str, checkout: Path) -> None:
-    writer = (
-        "import sys\nfrom nn_assets.store.ledger.ledger import Ledger\n"
-        "from tests.store.rounds import append_round, day_round\n"
-        "with Ledger(sys.argv[1]) as ledger:\n"
-        f"    for day in {DAYS!r}:\n"
-        "        append_round(ledger, day_round(day, symbols=2), strategy=sys.argv[2])\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(checkout)}
-    started = [
-        subprocess.Popen([sys.executable, "-c", writer, postgres_url, name], cwd=checkout, env=environment)
-        for name in ("one", "two", "three")
-    ]
-    assert [process.wait() for process in started] == [0, 0, 0]
+def test_processes_that_write_at_once_lose_nothing(postgres_url: str, tmp_path: Path) -> None:
+    def write(strategy: str) -> None:
+        with Ledger(postgres_url) as ledger:
+            for day in DAYS:
+                append_round(ledger, day_round(day, symbols=2), strategy=strategy)
+
+    told = tmp_path / "told"
+    started = [forked(partial(write, name), told) for name in ("one", "two", "three")]
+    assert [exit_code(process) for process in started] == [0, 0, 0], told.read_text(encoding="utf-8")
     with Ledger(postgres_url) as ledger:
         report = verify(ledger)
         assert report.ok
