@@ -87,12 +87,7 @@ def test_live_signals_equal_the_studys_forecasts(decided: Path) -> None:
     assert differing == []
 
 
-def test_sessions_run_one_by_one_equal_the_range(studied: Path, decided_home: Path) -> None:
-    decide(*LIVE, run_id="one by one")
-    assert assert_same_decisions(studied, decided_home, LAST) == 8
-
-
-def test_a_range_killed_in_the_middle_and_run_again_ends_in_the_same_ledger(
+def test_sessions_run_one_by_one_and_killed_in_the_middle_equal_the_range(
     studied: Path, decided_home: Path, tmp_path: Path
 ) -> None:
     told = tmp_path / "told.txt"
