@@ -9,15 +9,17 @@ import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import dagster as dg
 import pandas as pd
 import pytest
 import yaml
+from dagster._core.execution import compute_logs
 
 from nn_assets.cli.runs import run_round
+from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations import facts
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.orchestration.build import all_definitions, job_name
@@ -28,6 +30,7 @@ from nn_assets.settings import Strategy
 from nn_assets.store.home import home as home_folder
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.schema import TABLES
+from tests.operations import homes
 from tests.shared_homes import built_once, nothing_drawn
 
 NAME = "tiny"
@@ -92,9 +95,17 @@ def strategy_of(name: str = NAME) -> Strategy:
     return find_strategy(name).strategy
 
 
+@contextmanager
+def nothing_mirrored() -> Iterator[None]:
+    """Let what a step prints go into Dagster's log of it alone: to mirror it takes four processes a run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compute_logs, "tail_to_stream", lambda *_: nullcontext((None, None)))
+        yield
+
+
 @pytest.fixture(autouse=True)
-def _nothing_drawn() -> Iterator[None]:
-    with nothing_drawn():
+def _nothing_drawn_or_mirrored() -> Iterator[None]:
+    with nothing_drawn(), nothing_mirrored():
         yield
 
 
@@ -148,7 +159,7 @@ def cut_decided_home(cut_home: Callable[[str], Path], tmp_path_factory: pytest.T
     def build(home: Path) -> None:
         shutil.copytree(cut_home(CUT_LIVE), home)
         with living_in(home):
-            materialise(strategy_of(), "daily", first=FIRST_LIVE, last="2017-06-26")
+            homes.decide(strategy_of(), sessions_between("XNYS", FIRST_LIVE, "2017-06-26"))
             run_round(NAME, CUT_LIVE)
 
     return built_once("cut-decided", tmp_path_factory, build)
@@ -176,11 +187,19 @@ def decided(decided_home: Path, tmp_path: Path) -> Iterator[Path]:
         yield home
 
 
+@pytest.fixture(scope="session")
+def opened_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose ledger and Dagster's storage were made, in which nothing ran."""
+    home = tmp_path_factory.mktemp("opened")
+    with living_in(home), Ledger(), open_instance():
+        pass
+    return home
+
+
 @pytest.fixture
-def empty_home(tmp_path: Path) -> Iterator[Path]:
+def empty_home(opened_home: Path, tmp_path: Path) -> Iterator[Path]:
     """A home in which nothing ever ran, lived in."""
-    home = tmp_path / "home"
-    home.mkdir()
+    home = _copied(opened_home, tmp_path)
     with living_in(home):
         yield home
 
@@ -198,7 +217,7 @@ def run_assets(
     strategy: Strategy, kind: str, names: tuple[str, ...], first: str | None = None, last: str | None = None
 ) -> dg.ExecuteInProcessResult:
     """Materialise some assets of a job, as a person would from the UI; the result may be a failure."""
-    job = all_definitions().resolve_job_def(job_name(strategy, kind))
+    job = all_definitions(only=strategy.name).resolve_job_def(job_name(strategy, kind))
     tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last} if first else {}
     with open_instance() as instance:
         return job.execute_in_process(

@@ -34,7 +34,7 @@ from nn_assets.sources.answers import action_table
 from nn_assets.sources.simulated import SimulatedSource
 from nn_assets.store.ledger.ledger import Ledger
 from tests.operations.homes import decide as decide_sessions
-from tests.operations.homes import months_between, study, take_in
+from tests.operations.homes import months_between, take_in, train
 from tests.orchestration.conftest import (
     FIRST_LIVE,
     LAST,
@@ -382,12 +382,12 @@ def test_a_dividend_that_leaves_no_price_halts_before_it_is_published(tmp_path: 
 
 @pytest.fixture(scope="module")
 def decided_over_actions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home studied and decided, with splits and dividends among the live sessions, one of them told late."""
+    """A home trained and decided, with splits and dividends among the live sessions, one of them told late."""
     rows = SPLITS + DIVIDENDS
     home = build(tmp_path_factory.mktemp("decided"), rows, rows)
     with living_in(home):
         take_in(strategy_of())
-        study(strategy_of(), months_between("2017-01", "2017-06"))
+        train(strategy_of(), months_between("2017-01", "2017-06"))
         with open_history(strategy_of()) as history:
             live = history.live_sessions
         decide_sessions(strategy_of(), [session for session in live if session <= pd.Timestamp("2017-06-26")])

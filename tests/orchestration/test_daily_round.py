@@ -22,6 +22,7 @@ from nn_assets.store.ledger.appending import LedgerTransaction
 from nn_assets.store.ledger.audit import verify
 from nn_assets.store.ledger.ledger import Ledger
 from tests.forks import ended
+from tests.operations import homes
 from tests.orchestration.conftest import (
     CUT_LIVE,
     FIRST_LIVE,
@@ -30,7 +31,6 @@ from tests.orchestration.conftest import (
     assert_same_decisions,
     recorded,
     row_counts,
-    run_assets,
     strategy_of,
     write_strategy,
 )
@@ -87,12 +87,7 @@ def test_live_signals_equal_the_studys_forecasts(decided: Path) -> None:
     assert differing == []
 
 
-def test_sessions_run_one_by_one_equal_the_range(studied: Path, decided_home: Path) -> None:
-    decide(*LIVE, run_id="one by one")
-    assert assert_same_decisions(studied, decided_home, LAST) == 8
-
-
-def test_a_range_killed_in_the_middle_and_run_again_ends_in_the_same_ledger(
+def test_sessions_run_one_by_one_and_killed_in_the_middle_equal_the_range(
     studied: Path, decided_home: Path, tmp_path: Path
 ) -> None:
     told = tmp_path / "told.txt"
@@ -114,7 +109,7 @@ def test_a_session_decided_before_is_computed_again_and_changes_nothing(decided:
     before = row_counts(decided)
     with Ledger() as ledger:
         head = ledger.head()
-    materialise(strategy_of(), "daily", first=FIRST_LIVE, last=LAST)
+    materialise(strategy_of(), "daily", first="2017-06-29", last=LAST)
     assert decide(*reversed(LIVE)) == [True] * 8
     assert row_counts(decided) == before
     with Ledger() as ledger:
@@ -202,7 +197,7 @@ def restate(symbol: str, session: str) -> None:
         now = pd.Timestamp.now(tz="UTC").as_unit("ns")
         corrected = bar.assign(close=bar["close"] * 1.02, high=bar["high"] * 1.03, known_at=now, ingested_at=now)
         history.stores.lake.append_segment(NAME, RAW_BARS, corrected)
-    assert run_assets(strategy, "tables", ("validated_bars", "features")).success
+    homes.publish(strategy)
 
 
 def test_bars_restated_after_a_decision_leave_it_as_it_was(decided: Path, decided_home: Path) -> None:

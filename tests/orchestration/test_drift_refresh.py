@@ -24,7 +24,7 @@ from tests.orchestration.conftest import FIRST_LIVE, LAST, recorded, strategy_of
 
 pytestmark = pytest.mark.slow
 
-SESSIONS = list(sessions_between("XNYS", FIRST_LIVE, LAST))
+SESSIONS = list(sessions_between("XNYS", FIRST_LIVE, LAST))[:6]
 ASKS_FROM = 2
 
 
@@ -50,17 +50,17 @@ def causes(home: Path) -> list[str]:
 
 
 def test_drift_asks_once_and_size_is_reduced_until_the_refreshed_model_decides(drifting: Path) -> None:
-    decided = decide(*SESSIONS[:5])
-    assert states_decided_with(decided) == ["CONTINUE"] * 3 + ["REDUCE_SIZE"] * 2
+    decided = decide(*SESSIONS[:4])
+    assert states_decided_with(decided) == ["CONTINUE"] * 3 + ["REDUCE_SIZE"]
     (request,) = recorded(drifting, "refresh_requests").to_dict("records")
     assert (request["cause"], request["session"]) == (DRIFT_ASKS, SESSIONS[ASKS_FROM])
     states = recorded(drifting, "trading_states").set_index("session")["state"]
-    assert states.tolist() == ["CONTINUE"] * 2 + ["REDUCE_SIZE"] * 3
+    assert states.tolist() == ["CONTINUE"] * 2 + ["REDUCE_SIZE"] * 2
     before = decided[-1].provenance["model_id"]
 
     homes.refresh(strategy_of(), SESSIONS[ASKS_FROM], "2017-06")
     assert causes(drifting) == [DRIFT_ASKS, REFRESH_TAKEN]
-    after = decide(*SESSIONS[5:])
+    after = decide(*SESSIONS[4:])
     assert after[0].provenance["model_id"] != before
     assert states_decided_with(after) == ["CONTINUE"] * len(after)
     assert causes(drifting) == [DRIFT_ASKS, REFRESH_TAKEN]  # it asks for none in the cooldown

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from dagster._core.execution import compute_logs
 
 from nn_assets.errors import NnAssetsError
 from nn_assets.frames import SERIES, validate
@@ -364,7 +365,8 @@ def test_without_the_extra_the_error_names_it(home, monkeypatch) -> None:
     assert versions().empty
 
 
-def test_a_line_before_and_after_says_what_is_asked_and_what_came(home, capfd) -> None:
+def test_a_line_before_and_after_says_what_is_asked_and_what_came(home, capfd, monkeypatch) -> None:
+    monkeypatch.setattr(compute_logs, "tail_to_stream", compute_logs.execute_posix_tail)  # as it is outside of tests
     assert run_assets(strategy_of(), "tables", ("other_series",)).success
     said = capfd.readouterr().err
     assert f"funding: asking ccxt:binanceusdm for the rates of {BTC}, {ETH} from 2016-01-04" in said

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
-import subprocess
-import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner
+from dagster._cli.instance import info_command
 from dagster._core.instance.ref import InstanceRef
 from dagster_shared.serdes import deserialize_value, serialize_value
 
@@ -19,30 +21,10 @@ from nn_assets.orchestration.instance import open_instance
 from nn_assets.store.home import dagster_database_url
 from nn_assets.store.ledger.dagster_schema import dagster_schema
 from nn_assets.store.ledger.ledger import Ledger
+from tests.forks import exit_code, forked
 from tests.postgres import Server
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-
-RUN = """
-import dagster as dg, sys
-from nn_assets.orchestration.instance import open_instance
-
-@dg.asset
-def tiny(context: dg.AssetExecutionContext) -> None:
-    context.add_output_metadata({"who": sys.argv[1]})
-
-with open_instance() as instance:
-    result = dg.materialize([tiny], instance=instance)
-    print(result.run_id, result.success)
-"""
-READ = """
-import dagster as dg
-from nn_assets.orchestration.instance import open_instance
-
-with open_instance() as instance:
-    for run in instance.get_runs():
-        print(run.run_id, run.status.value)
-"""
 
 
 @pytest.fixture
@@ -54,33 +36,35 @@ def served(postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return postgres_url.rpartition("?")[0].rpartition("/")[2]
 
 
-def _start(script: str, *words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", script, *words],
-        cwd=CHECKOUT,
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def _materialise_as(who: str, into: Path) -> None:
+    """Record a run, and leave its id in a file of that name."""
+    logging.basicConfig(force=True)  # on standard error, as in a process that was started
+
+    @dg.asset
+    def tiny(context) -> None:  # type: ignore[no-untyped-def]
+        context.add_output_metadata({"who": who})
+
+    with open_instance() as instance:
+        (into / who).write_text(dg.materialize([tiny], instance=instance).run_id)
 
 
 def test_processes_that_start_at_once_record_their_runs_for_all_others(
-    served: str, tmp_path: Path, postgres_server: Server
+    served: str, tmp_path: Path, postgres_server: Server, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    writers = [_start(RUN, name) for name in ("one", "two")]
-    told = [process.communicate() for process in writers]
-    assert [process.returncode for process in writers] == [0, 0], told
-    assert all("Retrying" not in errors for _, errors in told)
-    ran = {output.split()[0] for output, _ in told}
+    names = ("one", "two")
+    told = [tmp_path / f"{name}.txt" for name in names]
+    writers = [
+        forked(partial(_materialise_as, name, tmp_path), failure) for name, failure in zip(names, told, strict=True)
+    ]
+    assert [exit_code(writer) for writer in writers] == [0, 0], [file.read_text() for file in told if file.exists()]
+    assert "Retrying" not in capfd.readouterr().err
+    ran = {(tmp_path / name).read_text() for name in names}
     with open_instance() as instance:
+        assert {run.run_id: run.status.value for run in instance.get_runs()} == dict.fromkeys(ran, "SUCCESS")
         events = instance.fetch_materializations(dg.AssetKey("tiny"), limit=10).records
         assert {event.run_id for event in events} == ran
         found = [event.asset_materialization for event in events]
         assert {each.metadata["who"].value for each in found if each is not None} == {"one", "two"}
-    reader = _start(READ)
-    listed, _ = reader.communicate()
-    assert dict(line.split() for line in listed.splitlines()) == dict.fromkeys(ran, "SUCCESS")
     assert not list(tmp_path.rglob("*.db"))
     idle = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{served}'"
     assert postgres_server.execute(idle) == [(0,)]
@@ -151,16 +135,10 @@ def test_what_dagster_prints_and_hands_on_has_no_address(served: str, tmp_path: 
     folder = tmp_path / "configured"
     folder.mkdir()
     shutil.copy(CHECKOUT / "dagster.yaml", folder)
-    told = subprocess.run(
-        [str(Path(sys.executable).with_name("dagster")), "instance", "info"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT), "DAGSTER_HOME": str(folder)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    told = CliRunner().invoke(info_command, [], env={"DAGSTER_HOME": str(folder)}, catch_exceptions=False)
+    assert told.exit_code == 0
     assert "Instance configuration" in told.stdout
-    assert "s3cret" not in told.stdout + told.stderr
+    assert "s3cret" not in told.output
 
 
 @pytest.mark.parametrize(

@@ -41,9 +41,9 @@ def refresh(asked_after: str, partition: str) -> None:
     homes.refresh(strategy_of(), pd.Timestamp(asked_after), partition[:7])
 
 
-def go_on_until(home: Path, last: str, month: str) -> None:
-    """Let history end later, and have models and forecasts of one month more."""
-    write_strategy(home, market={"history_ends": last})
+def go_on_until(home: Path, last: str, month: str, first_live: str) -> None:
+    """Let history end later, and have models and forecasts of one month more; live from a session on."""
+    write_strategy(home, market={"history_ends": last, "live_starts": first_live})
     homes.take_in(strategy_of())
     homes.train(strategy_of(), [month])
 
@@ -83,23 +83,23 @@ def assert_takes_force_on(
 
 
 def test_a_late_refresh_leaves_the_sessions_decided_meanwhile(studied: Path) -> None:
-    decided = days(FIRST_LIVE, "2017-06-27")
+    decided = days(FIRST_LIVE, "2017-06-23")
     decide(*decided)
     assert_takes_force_on(
-        studied, decided, asked_after="2017-06-22", partition="2017-06-01", refresh=refresh_by_dagster
+        studied, decided, asked_after="2017-06-21", partition="2017-06-01", refresh=refresh_by_dagster
     )
 
 
 def test_a_refresh_that_comes_after_the_end_of_its_month_takes_force_in_the_next(studied: Path) -> None:
-    go_on_until(studied, "2017-07-07", "2017-07")
-    decided = days(FIRST_LIVE, "2017-07-03")
+    go_on_until(studied, "2017-07-07", "2017-07", "2017-06-28")
+    decided = days("2017-06-28", "2017-07-03")
     decide(*decided)
     assert_takes_force_on(studied, decided, asked_after="2017-06-28", partition="2017-06-01")
 
 
 def test_a_month_without_a_refit_of_its_own_keeps_the_refreshed_model(studied: Path) -> None:
-    go_on_until(studied, "2017-08-04", "2017-07")
-    decide(*days(FIRST_LIVE, "2017-07-03"))
+    go_on_until(studied, "2017-08-04", "2017-07", "2017-06-30")
+    decide(*days("2017-06-30", "2017-07-03"))
     refresh("2017-07-03", "2017-07-01")
     with open_history(strategy_of()) as history:
         refreshed = models_in_force(history.stores.ledger, history.strategy).on(pd.Timestamp("2017-07-31"))

@@ -40,7 +40,7 @@ def rows() -> pd.DataFrame:
 
 def evaluate(name: str, instance: dg.DagsterInstance, cursor: str | None = None, **context: object) -> object:
     """Let Dagster evaluate one of the repository's sensors."""
-    repository = all_definitions().get_repository_def()
+    repository = all_definitions(only=NAME).get_repository_def()
     told = dg.build_sensor_context(instance=instance, cursor=cursor, repository_def=repository)
     return repository.get_sensor_def(name).evaluate_tick(told)
 
@@ -170,7 +170,7 @@ def test_sensors_and_schedules_tell_what_they_came_to(empty_home: Path) -> None:
     assert state()["ticks"] == []
     with dg.DagsterInstance.ephemeral() as instance:
         evaluate(f"{NAME}__drift_refresh", instance)
-        repository = all_definitions().get_repository_def()
+        repository = all_definitions(only=NAME).get_repository_def()
         context = dg.build_schedule_context(
             instance=instance, scheduled_execution_time=pd.Timestamp("2017-06-22 20:30", tz="UTC").to_pydatetime()
         )
@@ -232,7 +232,7 @@ def test_a_ledger_that_cannot_be_opened_costs_neither_a_tick_nor_a_run(
 ) -> None:
     write_strategy(empty_home, market={"history_ends": None})
     with dg.DagsterInstance.ephemeral() as instance, monkeypatch.context() as patch:
-        repository = all_definitions().get_repository_def()
+        repository = all_definitions(only=NAME).get_repository_def()
         patch.setattr("nn_assets.orchestration.resources.open_stores", unreachable)
         moment = pd.Timestamp("2017-06-22 20:45", tz="UTC").to_pydatetime()
         context = dg.build_schedule_context(

@@ -19,9 +19,9 @@ from tests.orchestration.conftest import LAST, NAME, TINY, living_in, recorded, 
 
 pytestmark = pytest.mark.slow
 
-START = "2017-05-24"
+START = "2017-05-31"
 LIVE = list(sessions_between("XNYS", START, LAST))
-IMPORTED, LAST_BEFORE, NEXT = LIVE[:22], LIVE[22], LIVE[23]
+IMPORTED, LAST_BEFORE, NEXT = LIVE[:20], LIVE[20], LIVE[21]  # the test asks for twenty sessions
 
 
 def decide(*sessions: pd.Timestamp) -> list[bool]:
@@ -67,7 +67,7 @@ def traded_home(studied_home: Path, tmp_path_factory: pytest.TempPathFactory) ->
     shutil.copytree(studied_home, home)
     write_strategy(home, market={"live_starts": START})
     with living_in(home):
-        decide(*LIVE[:23])
+        decide(*IMPORTED, LAST_BEFORE)
     return home
 
 
@@ -84,7 +84,7 @@ def test_real_fills_at_twice_the_models_cost_count_in_the_next_score(traded: Pat
     paper, reasons = reasons_of(LAST_BEFORE)
     assert "slippage" not in reasons
     before = {table: recorded(traded, table) for table in ("decisions", "trading_states", "orders")}
-    assert import_fills(NAME, broker_file(tmp_path, 2.0, IMPORTED))["imported"] == 44
+    assert import_fills(NAME, broker_file(tmp_path, 2.0, IMPORTED))["imported"] == 40
     assert decide(NEXT) == [False]
     score, reasons = reasons_of(NEXT)
     assert "slippage breach (+2)" in reasons
@@ -92,16 +92,16 @@ def test_real_fills_at_twice_the_models_cost_count_in_the_next_score(traded: Pat
     assert score == drift + 2
     assert paper < score
     # What was decided before the import is decided so again, and so is what came after it; all are replayed below.
-    assert decide(LIVE[23], LIVE[22], LIVE[11], LIVE[0]) == [True] * 4
+    assert decide(NEXT, LAST_BEFORE, LIVE[0]) == [True] * 3
     for table, frame in before.items():
         pd.testing.assert_frame_equal(recorded(traded, table, str(LAST_BEFORE.date())), frame, check_exact=True)
-    assert decide(*LIVE[24:]) == [False] * len(LIVE[24:])
+    assert decide(*LIVE[22:]) == [False]
     assert "slippage breach" in reasons_of(LIVE[-1])[1]
     with open_history(strategy_of()) as history:
         assert decisions_repeat_in_replay(history) == (len(LIVE), [])
 
 
 def test_real_fills_at_the_models_cost_count_for_nothing(traded: Path, tmp_path: Path) -> None:
-    assert import_fills(NAME, broker_file(tmp_path, 1.0, IMPORTED))["imported"] == 44
+    assert import_fills(NAME, broker_file(tmp_path, 1.0, IMPORTED))["imported"] == 40
     decide(NEXT)
     assert "slippage" not in reasons_of(NEXT)[1]

@@ -14,9 +14,9 @@ from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.store.ledger.ledger import Ledger
 from tests.operations.homes import decide
-from tests.orchestration.conftest import CUT_LIVE, FIRST_LIVE, NAME, RECORDS, strategy_of
+from tests.orchestration.conftest import FIRST_LIVE, NAME, RECORDS, strategy_of
 
-LAST_EMBEDDED = "2017-06-26"
+LAST_EMBEDDED, NEXT = "2017-06-22", "2017-06-23"
 
 
 def test_the_round_goes_on_where_the_ledger_was_moved_and_decides_the_same(
@@ -30,7 +30,7 @@ def test_the_round_goes_on_where_the_ledger_was_moved_and_decides_the_same(
 
     with monkeypatch.context() as patch:
         patch.setenv("NN_ASSETS_DATABASE_URL", postgres_url)
-        told = run_round(NAME, CUT_LIVE)
+        told = run_round(NAME, NEXT)
         with Ledger() as ledger:
             served = {table: ledger.read(table, NAME) for table in ("decisions", *RECORDS)}
         audit = verify_audit()
@@ -45,7 +45,7 @@ def test_the_round_goes_on_where_the_ledger_was_moved_and_decides_the_same(
     assert verify_audit()["head"] == moved["head"]  # the file is as it was
     with open_instance() as instance:
         assert instance.get_runs_count() == runs_embedded
-    decide(strategy_of(), [pd.Timestamp(CUT_LIVE)])  # what would have been decided had nothing moved
+    decide(strategy_of(), [pd.Timestamp(NEXT)])  # what would have been decided had nothing moved
     with Ledger() as ledger:
         for table, rows in served.items():
             pd.testing.assert_frame_equal(ledger.read(table, NAME), rows, check_exact=True)

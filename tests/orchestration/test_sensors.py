@@ -20,7 +20,7 @@ from tests.orchestration.conftest import NAME, write_strategy
 @pytest.fixture
 def sensor(empty_home: Path) -> dg.SensorDefinition:
     write_strategy(empty_home)
-    return all_definitions().get_repository_def().get_sensor_def(f"{NAME}__drift_refresh")
+    return all_definitions(only=NAME).get_repository_def().get_sensor_def(f"{NAME}__drift_refresh")
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def tick(
     sensor: dg.SensorDefinition, instance: dg.DagsterInstance, cursor: str | None
 ) -> tuple[Sequence[dg.RunRequest], str | None, str | None]:
     """Requests, cursor and the reason of a skip, as Dagster's own evaluation gives them."""
-    repository = all_definitions().get_repository_def()
+    repository = all_definitions(only=NAME).get_repository_def()
     context = dg.build_sensor_context(instance=instance, cursor=cursor, repository_def=repository)
     told = sensor.evaluate_tick(context)
     return told.run_requests or [], told.cursor, told.skip_message

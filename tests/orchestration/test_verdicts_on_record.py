@@ -194,11 +194,13 @@ def test_a_standing_alarm_is_released_by_who_and_why_and_repeated_and_void_for_o
 
 def test_a_month_under_way_is_shown_and_not_judged(empty_home: Path) -> None:
     """Studies within May show its sessions and say April's verdict; the one after its last session takes a look."""
-    found = []
-    for end in ("2017-05-05", "2017-05-17", "2017-05-31"):
+    ends, found = ("2017-05-05", "2017-05-17", "2017-05-31"), []
+    write_strategy(empty_home, market={"history_ends": ends[0], "live_starts": None})
+    study_anew(NAME, MONTHS[:5])
+    for end in ends:
         write_strategy(empty_home, market={"history_ends": end, "live_starts": None})
-        study_anew(NAME, homes.months_between("2017-01", "2017-05"))
-        result = homes.study_stored(strategy_of(), ["2017-05"])
+        homes.take_in(strategy_of())
+        result = homes.study(strategy_of(), ["2017-05"])
         assert result.study.record.sessions[-1] == pd.Timestamp(end)
         found.append((result.last.month, result.last.verdict.look, [look.month for look in result.terms.looks]))
     assert found[:2] == [("2017-04", 1, ["2017-04"])] * 2
