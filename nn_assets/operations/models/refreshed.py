@@ -161,7 +161,7 @@ class _Chain:
 
 
 def put_in_force_before_live(history: History, made: RefreshedRecord, run_id: str) -> None:
-    """Put in force on the ledger what is in force in a record before the first live session, and store its forecasts.
+    """Put in force on the ledger what is in force in a record up to the first live session, and store its forecasts.
 
     Nothing once a session is decided: what it was decided on stays. What an earlier study put in force, and this one
     does not, is taken back.
@@ -193,10 +193,9 @@ def _rows_of_study(history: History, made: RefreshedRecord) -> list[dict[str, An
     asked = {each.model_id: str(each.session.date()) for each in made.refreshes}
     rows, place, began = [], "", min(made.in_force)
     for row, model_id in made.in_force.items():
-        if row and made.in_force.get(row - 1) != model_id:
-            began = row
+        began = began if made.in_force.get(row - 1) == model_id else row
         month = f"{history.axis[row]:%Y-%m}"
-        if began < live and model_id != made.scheduled[row] and f"{month} {model_id}" != place:
+        if began <= live and model_id != made.scheduled[row] and f"{month} {model_id}" != place:
             place = f"{month} {model_id}"
             check = made.checks[model_id]
             named = MonthModel(month, model_id, began == row, check)

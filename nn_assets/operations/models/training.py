@@ -231,7 +231,8 @@ def refresh_after(
     named = MonthModel(due.fold.month, model_id if check.accepted else in_force, check.accepted, check)
     if check.accepted:
         row = model_row(history, strategy, named, effective)
-        history.stores.ledger.append("models", [row], run_id=run_id, strategy=strategy.name)
+        reason = "refreshed where a study had put it in force"
+        history.stores.ledger.append("models", [row], run_id=run_id, strategy=strategy.name, reason=reason)
     record_answer(history.stores.ledger, strategy.name, session, model_id, check, run_id)
     return named
 
