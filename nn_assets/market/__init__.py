@@ -3,5 +3,5 @@
 Other series, membership of a universe and intraday bars are facts of the same kind.
 
 Takes frames of bars, actions and settings. Gives clean bars, quarantine, verdicts, suspicions, panels.
-Reads no file but those that ship with it, and no clock or network.
+Never reads a clock, a network, or a file that does not ship with it.
 """

@@ -146,7 +146,7 @@ def test_without_a_verdict_nothing_is_held_and_while_halted_nothing_moves() -> N
     shut = decided(given(verdict_allows=False, current_quantity=held, unscaled_quantity=held))
     assert not shut.target_quantity.any()
     assert not shut.unscaled_quantity.any()
-    assert steps_frame(shut)["reason"].str.contains("does not say 'edge found'").sum() == NAMES
+    assert steps_frame(shut)["reason"].str.contains("does not allow trading").sum() == NAMES
     halted = decided(given(kill_switch="HALTED", current_quantity=held, unscaled_quantity=2 * held))
     assert halted.control is Control.HALTED
     assert np.array_equal(halted.target_quantity, held)

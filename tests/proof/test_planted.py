@@ -43,8 +43,8 @@ def test_the_table_counts_verdicts_alarms_and_gross_exposure() -> None:
         ]
     )
     # Clopper-Pearson at 95%, from a table: 2 of 4 gives 0.0676 to 0.9324, 1 of 4 gives 0.0063 to 0.8059.
-    assert "| signal found, edge found among them (asked: at least 18 of 20) | 2 of 4 | 50% | 7% to 93% |" in told
+    assert "| signal found, edge found among them (asked: at least 18 of 20) | 2 of 4, 50.0% (6.8% to 93.2%) |" in told
     for one in ("edge found", "cannot tell", "leak alarm", "a leak alarm (asked: none)"):
-        assert f"| {one} | 1 of 4 | 25% | 1% to 81% |" in told
+        assert f"| {one} | 1 of 4, 25.0% (0.6% to 80.6%) |" in told
     assert "35.0% on average over seeds, 20.0% to 50.0%" in told
     assert "| network | +0.0300 ± 0.0000 | +3.00 ± 0.00 | +1.00 ± 0.00 | +0.25 ±" in told
