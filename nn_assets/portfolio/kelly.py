@@ -120,6 +120,8 @@ def affordable_size(
     """
     most = np.nan_to_num(size_at(cost_of(np.zeros(1))), nan=0.0)
     low, high = np.zeros_like(most), most
+    if not most.any():
+        return most
     for _ in range(_HALVINGS):
         middle = 0.5 * (low + high)
         enough = size_at(cost_of(middle)) >= middle

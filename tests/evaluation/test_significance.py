@@ -177,7 +177,7 @@ def test_narrow_panels_give_the_mean_of_time_series_spearman() -> None:
     assert np.nanmean(rank_ic_contributions(p, r)) == pytest.approx(np.mean(own), abs=1e-12)
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(750, 20), (1500, 2)])
+@pytest.mark.parametrize(("rows", "columns"), [(750, 20), pytest.param(1500, 2, marks=pytest.mark.full)])
 def test_persistent_forecasts_of_overlapping_noise_are_rarely_significant(rows: int, columns: int) -> None:
     generator = np.random.default_rng(6)
     rejected = {"rank_ic": 0, "auc": 0}

@@ -88,6 +88,7 @@ def test_a_place_does_not_move_with_the_lines_above_it_and_its_address_does() ->
     assert [a.argument for a, _ in inside] == [b.argument for _, b in inside]
 
 
+@pytest.mark.full  # of a test's own tool
 def test_the_draw_is_large_enough_and_balanced() -> None:
     found = drawn()
     assert len(found) >= LEAST
@@ -98,6 +99,7 @@ def test_the_draw_is_large_enough_and_balanced() -> None:
     assert {each.split("/")[1] for each in of_file} == set(ROOMS)
 
 
+@pytest.mark.full  # of a test's own tool
 def test_the_runner_tells_the_killed_from_the_living() -> None:
     test = "tests/portfolio/test_kelly.py::test_the_weight_is_the_bet_over_what_is_lost_per_unit"
     told = subprocess.run(

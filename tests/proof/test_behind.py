@@ -43,6 +43,7 @@ def test_a_relative_import_is_refused_rather_than_missed(tmp_path: Path) -> None
         modules_behind("table", tmp_path)
 
 
+@pytest.mark.full
 def test_whatever_an_interpreter_loads_is_behind_a_table() -> None:
     command = "import sys, tests.proof.false_edge; print(*(name for name in sys.modules if name[:9] == 'nn_assets'))"
     told = subprocess.run([sys.executable, "-c", command], cwd=CHECKOUT, capture_output=True, text=True, check=True)
@@ -76,6 +77,7 @@ def test_the_code_changes_with_a_module_or_data_behind_the_table_alone(
     assert data != before
 
 
+@pytest.mark.full
 def test_every_table_with_panels_has_code_behind_it() -> None:
     codes = {name: behind.code_of(name) for name in tables.NAMES if tables.panels_of(name)}
     assert codes["false_edge"] == codes["power"]  # one measurement

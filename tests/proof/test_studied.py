@@ -21,7 +21,7 @@ from tests.proof.studied import JUDGED, Studied, sessions_of, settings_of
 SMALL = {"names": 8, "sessions": 1131, "seed": 3, "rank_ic": 0.05, "persistence": 0.95, "horizon": 10}  # to June 2016
 
 
-@pytest.mark.slow
+@pytest.mark.full  # of a test's own tool: that kept panels come out again is asked in every run
 def test_it_has_the_bits_and_the_words_of_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # A panel leaves out the refreshes that drift asks for, which a home carries out.
     monkeypatch.setattr(DriftReport, "asks_retraining", property(lambda _: False))
