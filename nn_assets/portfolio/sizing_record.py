@@ -15,7 +15,7 @@ from nn_assets.errors import SchemaError
 from nn_assets.learning.evidence import FEWEST_SESSIONS
 from nn_assets.portfolio.expected import change_share, outcome_slope
 
-__all__ = ["ANCHOR_SESSIONS", "RecordFacts", "SizingRecord", "forecast_autocorrelation"]
+__all__ = ["ANCHOR_SESSIONS", "RecordFacts", "SizingRecord", "forecast_autocorrelation", "less_the_others"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -84,12 +84,41 @@ class SizingRecord:
         until = slice(anchor + 1)
         known = (self.realised_row[until] >= 0) & (self.realised_row[until] <= anchor)
         there = known[:, None] & np.isfinite(self.probability[until])
+        own = self.label_returns[until]
         with np.errstate(invalid="ignore", divide="ignore"):
-            outcomes = self.label_returns[until] / (self.volatility[until] * np.sqrt(self.horizon_sessions))
+            outcomes = (less_the_others(own) if self.relative else own) / (
+                self.volatility[until] * np.sqrt(self.horizon_sessions)
+            )
         told = outcomes[there & np.isfinite(outcomes)]
         slope = outcome_slope(told, float(self.effective_outcomes[anchor]))
         rho = forecast_autocorrelation(self.score[:anchor], self.horizon_sessions, relative=self.relative)
         return RecordFacts(slope, rho, change_share(rho))
+
+
+def less_the_others(returns: FloatArray) -> FloatArray:
+    """Returns less the median of the session's other names, (sessions, symbols); NaN where there are none.
+
+    What a name's own odds are about. Less the median of all, itself among them, one name of each session stands at
+    the threshold itself, and their density there is no density of returns: of 5 names the slope would be half.
+
+    Parameters
+    ----------
+    returns : ndarray, shape (sessions, symbols)
+        Less whatever is common to a session. NaN: none.
+    """
+    count = np.isfinite(returns).sum(axis=1, keepdims=True)
+    order = np.argsort(returns, axis=1, kind="stable")  # NaN last
+    rank = np.empty_like(order)
+    np.put_along_axis(rank, order, np.broadcast_to(np.arange(returns.shape[1]), order.shape), axis=1)
+    others = count - 1
+
+    def of_others(place: IntArray) -> FloatArray:
+        """The value at a place among the others: one further on where the name itself comes before."""
+        chosen = np.clip(place + (place >= rank), 0, returns.shape[1] - 1)
+        return np.take_along_axis(np.take_along_axis(returns, order, axis=1), chosen, axis=1)
+
+    middle = 0.5 * (of_others(np.maximum(others - 1, 0) // 2) + of_others(others // 2))
+    return np.where(np.isfinite(returns) & (others > 0), returns - middle, np.nan)
 
 
 def forecast_autocorrelation(score: FloatArray, horizon_sessions: int, *, relative: bool = False) -> float:

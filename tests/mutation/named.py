@@ -143,14 +143,14 @@ NAMED = (
     Named(
         "step 5 takes correlation with the wrong sign",
         "nn_assets/portfolio/steps.py",
-        "(1.0 - np.abs(correlation))",
-        "(1.0 + np.abs(correlation))",
+        "(1.0 - np.maximum(overlap, 0.0))",
+        "(1.0 + np.maximum(overlap, 0.0))",
     ),
     Named(
         "what cannot be traded is left out of gross",
-        "nn_assets/portfolio/limits.py",
-        "max(0.0, gross - math.fsum(np.abs(stuck).tolist()))",
-        "gross",
+        "nn_assets/portfolio/per_name.py",
+        "proposal.start + inputs.stuck_weight",
+        "proposal.start",
     ),
     Named(
         "the programme leaves what cannot be traded out of sums of sizes",
@@ -167,14 +167,14 @@ NAMED = (
     Named(
         "a breaker or a halving at exactly its level hangs on the last bit",
         "nn_assets/portfolio/breakers.py",
-        "return not value < level * (1.0 - _TOLERANCE)",
-        "return not value < level",
+        "return not value <= level * (1.0 + _TOLERANCE)",
+        "return not value <= level",
     ),
     Named(
-        "a breaker and a halving wait until beyond their level",
+        "a breaker and a halving act at their level already",
         "nn_assets/portfolio/breakers.py",
-        "return not value < level * (1.0 - _TOLERANCE)",
         "return not value <= level * (1.0 + _TOLERANCE)",
+        "return not value < level * (1.0 - _TOLERANCE)",
     ),
     Named(
         "every reset starts a new high-water mark",

@@ -9,7 +9,12 @@ import pytest
 from statsmodels.tsa.arima_process import arma_generate_sample
 
 from nn_assets.errors import SchemaError
-from nn_assets.portfolio.sizing_record import ANCHOR_SESSIONS, SizingRecord, forecast_autocorrelation
+from nn_assets.portfolio.sizing_record import (
+    ANCHOR_SESSIONS,
+    SizingRecord,
+    forecast_autocorrelation,
+    less_the_others,
+)
 
 H = 4
 
@@ -35,6 +40,10 @@ def by_hand(of: SizingRecord, row: int) -> tuple[float, float]:
     """Slope and rho of the anchor, session by session and name by name."""
     anchor = 21 * (row // 21)
     p, r, sigma = of.probability, of.label_returns, of.volatility
+    if of.relative:  # less the median of the others, name by name
+        r = np.array(
+            [[x - np.median(np.delete(row, i)[np.isfinite(np.delete(row, i))]) for i, x in enumerate(row)] for row in r]
+        )
     z = [
         r[t, i] / (sigma[t, i] * math.sqrt(H))
         for t in range(anchor + 1)
@@ -144,3 +153,35 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
         record(volatility=np.ones((400, 5)))
     with pytest.raises(SchemaError, match="align the six"):
         record(effective_outcomes=np.ones(399))
+
+
+def test_the_median_of_the_others_is_numpys_name_by_name() -> None:
+    g = np.random.default_rng(4)
+    returns = np.round(g.normal(size=(200, 7)), 1)  # with ties
+    returns[g.random(returns.shape) < 0.3] = np.nan
+    returns[0], returns[1, 1:] = np.nan, np.nan
+    found = less_the_others(returns)
+    for t, i in np.ndindex(returns.shape):
+        others = np.delete(returns[t], i)
+        others = others[np.isfinite(others)]
+        wanted = returns[t, i] - np.median(others) if len(others) else np.nan
+        assert found[t, i] == pytest.approx(wanted, nan_ok=True, abs=1e-15)
+
+
+@pytest.mark.parametrize("symbols", [5, 6, 10, 11, 40])
+def test_in_a_panel_of_any_width_an_excess_probability_is_worth_what_it_earns(symbols: int) -> None:
+    """Truth by simulation: a small shift of one name's mean, its effect on its odds and on its mean beside others."""
+    g = np.random.default_rng(symbols)
+    shocks, shift = g.normal(size=(400_000 // symbols, symbols)), 0.2
+    wide = shocks - np.median(shocks, axis=1, keepdims=True)
+    moved = shocks.copy()
+    moved[:, 0] += shift
+    odds = (moved[:, 0] > np.median(moved, axis=1)).mean() - (shocks[:, 0] > np.median(shocks, axis=1)).mean()
+    truth = shift / odds
+    bars = len(wide)
+    of = record(bars, symbols).__class__(
+        probability=np.full(wide.shape, 0.5), score=g.normal(size=wide.shape), label_returns=wide,
+        realised_row=np.zeros(bars, dtype=np.int64), volatility=np.full(wide.shape, 1.0 / math.sqrt(H)),
+        effective_outcomes=np.full(bars, 1e9), horizon_sessions=H, relative=True,
+    )  # fmt: skip
+    assert of.at(bars - 1).outcome_slope == pytest.approx(truth, rel=0.08)
