@@ -20,7 +20,7 @@ from nn_assets.portfolio.covariance import FactorCovariance
 from nn_assets.portfolio.expected import expected_own_return
 from nn_assets.portfolio.limits import book_limits, name_cap, risk_distance
 from nn_assets.portfolio.programme import Financing, Programme, Solution, change_cost, solve
-from nn_assets.portfolio.targets import controlled, in_lots, neutral, without_small_changes
+from nn_assets.portfolio.targets import whole_targets, without_small_changes
 from nn_assets.settings import PortfolioSettings
 
 __all__ = [
@@ -204,25 +204,20 @@ def targets_of(construction: Construction, control: Control, scale: float) -> Ta
     control, scale : as in :func:`nn_assets.portfolio.targets.controlled`
     """
     inputs, settings = construction.inputs, construction.settings
-    held = _finite(inputs.held_quantity)
-    priced = inputs.priced
-    if control is Control.HALTED:
-        quantity = held.copy()
-    else:
-        wanted = controlled(construction.quantity, scale, control, held)
-        whole = np.where(priced, in_lots(wanted, settings.lot_size), 0.0)
-        stuck = np.where(priced, 0.0, _finite(held * inputs.last_mark))
-        if control is not Control.FLAT:
-            whole = neutral(
-                whole,
-                settings.lot_size * inputs.reference_price,
-                construction.worth_keeping,
-                lot_size=settings.lot_size,
-                equity_usd=inputs.equity_usd,
-                net_limit=settings.net_limit,
-                fixed_usd=float(stuck.sum()),
-            )
-        quantity = np.where(priced, whole, held)
+    held, priced = _finite(inputs.held_quantity), inputs.priced
+    quantity = whole_targets(
+        construction.quantity,
+        _finite(inputs.unscaled_quantity),
+        held,
+        control,
+        scale,
+        settings,
+        priced=priced,
+        price=inputs.reference_price,
+        worth_keeping=construction.worth_keeping,
+        equity_usd=inputs.equity_usd,
+        stuck_usd=float(np.where(priced, 0.0, _finite(held * inputs.last_mark)).sum()),
+    )
     value = np.where(priced, inputs.reference_price, inputs.last_mark) * quantity
     weight = _finite(value / inputs.equity_usd) if inputs.equity_usd > 0.0 else np.zeros_like(value)
     return Targets(quantity + 0.0, weight + 0.0)

@@ -22,7 +22,7 @@ from nn_assets.portfolio.inputs import DecisionInputs
 from nn_assets.portfolio.kelly import affordable_size, expected_return, kelly_weight, shrunk_probability
 from nn_assets.portfolio.limits import name_cap
 from nn_assets.portfolio.premium import traded_probability
-from nn_assets.portfolio.targets import controlled, in_lots, neutral
+from nn_assets.portfolio.targets import whole_targets
 from nn_assets.settings import PortfolioSettings
 
 __all__ = [
@@ -238,20 +238,17 @@ def targets(
     control: Control,
     scale: float,
 ) -> FloatArray:
-    """Step 8: what controls and whole lots leave of the unscaled book, in shares; what has no price stays."""
-    held = np.nan_to_num(inputs.current_quantity)
-    wanted = controlled(unscaled, scale, control, inputs.current_quantity)
-    if control is Control.HALTED:
-        return wanted
-    whole = np.where(inputs.priced, in_lots(wanted, settings.lot_size), 0.0)
-    if control is not Control.FLAT:
-        whole = neutral(
-            whole,
-            settings.lot_size * inputs.reference_price,
-            worth_keeping,
-            lot_size=settings.lot_size,
-            equity_usd=inputs.equity_usd,
-            net_limit=settings.net_limit,
-            fixed_usd=float(inputs.stuck_weight.sum()) * inputs.equity_usd,
-        )
-    return np.where(inputs.priced, whole, held)
+    """Step 8: what controls and whole lots leave of the unscaled book, in shares."""
+    return whole_targets(
+        unscaled,
+        np.nan_to_num(inputs.start_quantity),
+        inputs.current_quantity,
+        control,
+        scale,
+        settings,
+        priced=inputs.priced,
+        price=inputs.reference_price,
+        worth_keeping=worth_keeping,
+        equity_usd=inputs.equity_usd,
+        stuck_usd=float(inputs.stuck_weight.sum()) * inputs.equity_usd,
+    )

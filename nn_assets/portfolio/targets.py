@@ -14,12 +14,15 @@ import numpy.typing as npt
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.constraints import Limits, exceeded
 from nn_assets.portfolio.exposure import net_allowance
+from nn_assets.settings import PortfolioSettings
 
-__all__ = ["carried", "controlled", "in_lots", "neutral", "without_small_changes"]
+__all__ = ["carried", "controlled", "in_lots", "net_share", "neutral", "whole_targets", "without_small_changes"]
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 _ROUNDED = 1e-12  # relative: the last bits of a sum
+_RETURNS_BELOW = 0.5  # of the net sum's allowance
 _WHOLE = 1e-9  # lots: what rounding may have taken from a whole number of them
 
 
@@ -78,6 +81,76 @@ def in_lots(quantity: FloatArray, lot_size: float) -> FloatArray:
     return np.sign(known) * np.floor(np.abs(known) / lot_size + _WHOLE) * lot_size + 0.0
 
 
+def whole_targets(
+    unscaled: FloatArray,
+    before: FloatArray,
+    held: FloatArray,
+    control: Control,
+    scale: float,
+    settings: PortfolioSettings,
+    *,
+    priced: BoolArray,
+    price: FloatArray,
+    worth_keeping: FloatArray,
+    equity_usd: float,
+    stuck_usd: float,
+) -> FloatArray:
+    """Step 8: what controls and whole lots leave of the unscaled book, in shares; what has no price stays.
+
+    A name whose unscaled quantity did not change, and which the net limit cut by a lot before, gets that lot back
+    only where the net sum is then within half its allowance: a price that moves it across the edge day by day must
+    not become an order day by day.
+
+    Parameters
+    ----------
+    unscaled, before, held : ndarray, shape (symbols,)
+        u, u of the session before carried to this one, and what is held; NaN counts as 0.
+    control, scale
+        As in :func:`controlled`.
+    priced : ndarray, shape (symbols,)
+        Whether a name can be traded.
+    price, worth_keeping, stuck_usd
+        As ``lot_value``, ``worth_keeping`` and ``fixed_usd`` of :func:`neutral`; the price is of one share.
+    """
+    there = np.nan_to_num(held)
+    wanted = controlled(unscaled, scale, control, there)
+    if control is Control.HALTED:
+        return wanted
+    whole = np.where(priced, in_lots(wanted, settings.lot_size), 0.0)
+    if control is not Control.FLAT:
+        allowance = {"equity_usd": equity_usd, "net_limit": settings.net_limit, "fixed_usd": stuck_usd}
+        lot_value = settings.lot_size * price
+        cut_before = (unscaled == before) & (np.sign(there) == np.sign(whole))
+        cut_before &= np.abs(np.abs(whole) - np.abs(there) - settings.lot_size) < _WHOLE * settings.lot_size
+        if cut_before.any() and net_share(whole, lot_value, lot_size=settings.lot_size, **allowance) > _RETURNS_BELOW:
+            whole = np.where(cut_before, there, whole)
+        whole = neutral(whole, lot_value, worth_keeping, lot_size=settings.lot_size, held=there, **allowance)
+    return np.where(priced, whole, there)
+
+
+def net_share(
+    quantity: FloatArray,
+    lot_value: FloatArray,
+    *,
+    lot_size: float,
+    equity_usd: float,
+    net_limit: float,
+    fixed_usd: float = 0.0,
+) -> float:
+    """Return |net sum| over its allowance; parameters as in :func:`neutral`. Without an allowance it is infinite."""
+    lots = np.round(quantity / lot_size)
+    value = np.where(lots == 0.0, 0.0, np.nan_to_num(lot_value))
+    allowed = _allowed(value, equity_usd, net_limit)
+    net = math.fsum([fixed_usd, *(lots * value).tolist()])
+    return abs(net) / allowed if allowed > 0.0 else math.inf
+
+
+def _allowed(value: FloatArray, equity_usd: float, net_limit: float) -> float:
+    return (
+        net_allowance(net_limit, float(value.max(initial=0.0)) / equity_usd) * equity_usd if equity_usd > 0.0 else 0.0
+    )
+
+
 def neutral(
     quantity: FloatArray,
     lot_value: FloatArray,
@@ -87,8 +160,12 @@ def neutral(
     equity_usd: float,
     net_limit: float,
     fixed_usd: float = 0.0,
+    held: FloatArray | None = None,
 ) -> FloatArray:
     """Cut the heavier side, whole lots, the dearest to keep first, until the net sum is within its allowance.
+
+    What rounding alone put over it, a lot of the dearest name at most, comes off a name that is traded anyway,
+    where one has enough.
 
     Parameters
     ----------
@@ -101,13 +178,18 @@ def neutral(
         symbol order, NaN before all.
     fixed_usd : float
         Net value of what cannot be traded.
+    held : ndarray, shape (symbols,), optional
+        Shares; a name whose ``quantity`` is another is traded anyway. All are when left out.
     """
     lots = np.round(quantity / lot_size)
     value = np.where(lots == 0.0, 0.0, np.nan_to_num(lot_value))
-    allowed = net_allowance(net_limit, float(value.max(initial=0.0)) / equity_usd) * equity_usd if equity_usd > 0 else 0
+    allowed = _allowed(value, equity_usd, net_limit)
     net = math.fsum([fixed_usd, *(lots * value).tolist()])
     side = np.sign(net)
-    for name in np.argsort(np.nan_to_num(worth_keeping, nan=-np.inf), kind="stable").tolist():
+    untouched = np.zeros(len(lots), dtype=bool) if held is None else quantity == held
+    by_rounding = abs(net) - allowed <= float(value.max(initial=0.0))
+    order = np.lexsort((np.nan_to_num(worth_keeping, nan=-np.inf), untouched & by_rounding))
+    for name in order.tolist():
         over = abs(net) - allowed
         if over <= _ROUNDED * allowed:
             break

@@ -70,6 +70,21 @@ def test_it_trades_earns_and_keeps_to_every_limit(whole: tuple[World, Replay]) -
         assert done.orders.accepted.all()
 
 
+def test_in_a_neutral_book_prices_alone_turn_no_share_to_and_fro() -> None:
+    """The unscaled quantity and the scale as they were: an order then comes of the net limit's rounding alone."""
+    rounds = played(world(strategy_of("relative"))).rounds
+    orders, idle = 0, []
+    for before, done in zip(rounds, rounds[1:], strict=False):
+        given = done.decision.inputs
+        change = np.sign(done.decision.target_quantity - given.current_quantity)
+        same = (done.decision.unscaled_quantity == given.unscaled_quantity) & (given.unscaled_quantity != 0.0)
+        orders += int((change != 0.0).sum())
+        idle.append(np.where(same & (before.decision.scale == done.decision.scale), change, 0.0))
+    assert orders > 500
+    assert np.count_nonzero(idle) <= 0.005 * orders
+    assert not any((one * other < 0.0).any() for one, other in zip(idle, idle[1:], strict=False))
+
+
 def test_a_future_cut_at_any_session_changes_no_decision(whole: tuple[World, Replay]) -> None:
     of, full = whole
     for rows in (105, 126, 171, 230):
