@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def test_in_a_neutral_book_prices_alone_turn_no_share_to_and_fro() -> None:
     """The unscaled quantity and the scale as they were: an order then comes of the net limit's rounding alone."""
     rounds = played(world(strategy_of("relative"))).rounds
     orders, idle = 0, []
-    for before, done in zip(rounds, rounds[1:], strict=False):
+    for before, done in pairwise(rounds):
         given = done.decision.inputs
         change = np.sign(done.decision.target_quantity - given.current_quantity)
         same = (done.decision.unscaled_quantity == given.unscaled_quantity) & (given.unscaled_quantity != 0.0)
@@ -82,7 +83,7 @@ def test_in_a_neutral_book_prices_alone_turn_no_share_to_and_fro() -> None:
         idle.append(np.where(same & (before.decision.scale == done.decision.scale), change, 0.0))
     assert orders > 500
     assert np.count_nonzero(idle) <= 0.005 * orders
-    assert not any((one * other < 0.0).any() for one, other in zip(idle, idle[1:], strict=False))
+    assert not any((one * other < 0.0).any() for one, other in pairwise(idle))
 
 
 def test_a_future_cut_at_any_session_changes_no_decision(whole: tuple[World, Replay]) -> None:

@@ -49,8 +49,9 @@ def summary(results: Sequence[Result]) -> str:
 def _about() -> str:
     return (
         "Seeds 1 to 200, 40 names, 1,260 sessions, label of 10 sessions, models of 30 + 3 + 3 months fitted once a "
-        "year, five members each: 20 months are out of sample. Three estimators are counted as trials. When the first "
-        "verdict was taken: *sealed year*, a year before the end, then at 12 months' ends (the row that is judged); "
+        "year, five members each: 20 months are out of sample, and no refresh is carried out. Three "
+        "estimators are counted as trials. When the first verdict was taken: *sealed year*, a year before the end, "
+        "then at 12 months' ends (the row that is judged); "
         "*every month*, from the first month on; *once*, at the end alone. Planted: rank IC "
         f"{PLANTED} with the next session's return, AR(1) 0.95. Targets: on noise at most {AT_MOST:.0%} at any look, "
         f"planted at least {AT_LEAST:.0%}. *The planted signal itself* is the simulator's truth in the network's "

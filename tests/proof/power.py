@@ -47,7 +47,8 @@ def summary(results: Sequence[Result]) -> str:
     """Shares of seeds, with the intervals of Clopper and Pearson; the one-day signal's books."""
     about = (
         "500 names, 1,260 sessions, no vault, models of 30 + 3 + 3 months fitted once a year, five members each; 20 "
-        "months are out of sample, the three estimators count as trials. One verdict at the end is the row that is "
+        "months are out of sample, no refresh is carried out, "
+        "the three estimators count as trials. One verdict at the end is the row that is "
         "judged; beside it the same panels under two plans of monthly looks (see *False edge*). Target: planted 0.02, "
         f"AR(1) 0.95, label of 10 sessions: found in at least {AT_LEAST:.0%} of seeds; 0.0083 is 0.02 on the label, "
         "where about 45% were expected. *The planted signal itself* is the simulator's truth in the network's place."
