@@ -112,19 +112,27 @@ def whole_targets(
     price, worth_keeping, stuck_usd
         As ``lot_value``, ``worth_keeping`` and ``fixed_usd`` of :func:`neutral`; the price is of one share.
     """
-    there = np.nan_to_num(held)
-    wanted = controlled(unscaled, scale, control, there)
+    there, lot = np.nan_to_num(held), settings.lot_size
     if control is Control.HALTED:
-        return wanted
-    whole = np.where(priced, in_lots(wanted, settings.lot_size), 0.0)
+        return controlled(unscaled, scale, control, there)
+    allowance = {"equity_usd": equity_usd, "net_limit": settings.net_limit, "fixed_usd": stuck_usd}
+
+    def at(share: float) -> FloatArray:
+        return np.where(priced, in_lots(controlled(unscaled, share, control, there), lot), 0.0)
+
+    def kept_neutral(quantity: FloatArray) -> FloatArray:
+        return neutral(quantity, lot * price, worth_keeping, lot_size=lot, held=there, **allowance)
+
+    whole = at(scale)
     if control is not Control.FLAT:
-        allowance = {"equity_usd": equity_usd, "net_limit": settings.net_limit, "fixed_usd": stuck_usd}
-        lot_value = settings.lot_size * price
         cut_before = (unscaled == before) & (np.sign(there) == np.sign(whole))
-        cut_before &= np.abs(np.abs(whole) - np.abs(there) - settings.lot_size) < _WHOLE * settings.lot_size
-        if cut_before.any() and net_share(whole, lot_value, lot_size=settings.lot_size, **allowance) > _RETURNS_BELOW:
+        cut_before &= np.abs(np.abs(whole) - np.abs(there) - lot) < _WHOLE * lot
+        if cut_before.any() and net_share(whole, lot * price, lot_size=lot, **allowance) > _RETURNS_BELOW:
             whole = np.where(cut_before, there, whole)
-        whole = neutral(whole, lot_value, worth_keeping, lot_size=settings.lot_size, held=there, **allowance)
+        if control is Control.REDUCING and scale < 1.0:
+            # What is held bounds the sizes, and is not scaled: no smaller scale may spare a name its cut.
+            whole = np.sign(whole) * np.minimum(np.abs(whole), np.abs(kept_neutral(at(1.0))))
+        whole = kept_neutral(whole)
     return np.where(priced, whole, there)
 
 
