@@ -13,7 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nn_assets.errors import FoldError, ModelError, NnAssetsError, ShortFoldError, WorkerError
 from nn_assets.evaluation.study import Study
+from nn_assets.learning import training as learning_training
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.inference import forecast
@@ -24,6 +26,7 @@ from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.decisions.lookahead import facts_apart
 from nn_assets.operations.history import open_history
 from nn_assets.operations.models import training
+from nn_assets.operations.models.refreshed import refreshed_record
 from nn_assets.operations.models.stored import load_model
 from nn_assets.operations.reporting import keep_study, refreshes_told, study_sheet
 from nn_assets.operations.study import StudyResult, study_until
@@ -203,6 +206,48 @@ def test_a_refused_refresh_leaves_the_model_and_the_reduced_size(
         assert set(states[:asks_in_june]) == {"CONTINUE"}
         assert set(states[states.index > asks_in_june]) == {"REDUCE_SIZE"}
     assert refreshes_told(result) == "1 asked for, 0 put in force, 1 refused"
+
+
+def test_a_refresh_whose_training_diverges_is_refused(
+    home: Path, asks_in_june: pd.Timestamp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learning_training, "EXPLODED_LOSS", 0.0)
+    result = studied()
+    models = models_of(result.study)
+    assert models.equals(models_on_record(models.index))
+    (refused,) = result.material.refreshes
+    assert (refused.session, refused.model_id) == (asks_in_june, None)
+    assert refused.check is not None
+    assert not refused.check.accepted
+    assert "could not be fitted: expected at least half of 2 members trained; found 0" in refused.check.reason
+    for name in ESTIMATORS:
+        states = states_of(result.study, name)
+        assert set(states[states.index > asks_in_june]) == {"REDUCE_SIZE"}
+    assert refreshes_told(result) == "1 asked for, 0 put in force, 1 refused"
+
+
+@pytest.mark.parametrize(
+    ("kind", "refused"),
+    [(ShortFoldError, True), (FoldError, False), (ModelError, False), (WorkerError, False), (KeyError, False)],
+)
+def test_only_what_the_data_do_not_let_be_fitted_is_refused(
+    home: Path, asks_in_june: pd.Timestamp, monkeypatch: pytest.MonkeyPatch, kind: type[Exception], refused: bool
+) -> None:
+    """A label realised too late, a damaged store, a dead process and a bug end the study."""
+    said = {"expected": "this", "found": "that", "remedy": "none"} if issubclass(kind, NnAssetsError) else {}
+
+    def failing(*_: object) -> Iterator[FoldModel]:
+        raise kind(**said)
+
+    monkeypatch.setattr(training, "fit_models", failing)
+    with open_history(strategy_of()) as history:
+        if refused:
+            (asked,) = refreshed_record(history, MONTHS, lambda _: None).refreshes
+            assert asked.check is not None
+            assert not asked.check.accepted
+        else:
+            with pytest.raises(kind):
+                refreshed_record(history, MONTHS, lambda _: None)
 
 
 def test_the_live_round_and_the_study_put_the_same_model_in_force_and_forecast_alike(
