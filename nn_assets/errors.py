@@ -18,8 +18,10 @@ __all__ = [
     "RunFailed",
     "SchemaError",
     "SettingsError",
+    "ShortFoldError",
     "SourceError",
     "TrainingError",
+    "WorkerError",
 ]
 
 
@@ -131,8 +133,16 @@ class FoldError(NnAssetsError):
     """A walk-forward step that cannot be formed: too few rows, or parts that touch."""
 
 
+class ShortFoldError(FoldError):
+    """A walk-forward step with too few rows for one of its parts, or for what is fitted on them."""
+
+
 class TrainingError(NnAssetsError):
     """A network whose training failed: NaN, an exploding loss, no member left."""
+
+
+class WorkerError(NnAssetsError):
+    """A training process that died: a matter of the machine, not of what was fitted."""
 
 
 class ModelError(NnAssetsError):

@@ -60,10 +60,10 @@ class Known:
 
 @dataclass(frozen=True)
 class StudyRefresh:
-    """A refresh that drift asked for after a session; no model and no check where no session of the study followed."""
+    """A refresh that drift asked for after a session; no check where no session of the study followed."""
 
     session: pd.Timestamp
-    model_id: str | None = None  # fitted for it
+    model_id: str | None = None  # fitted for it; None where none was, or could be
     check: RefreshCheck | None = None
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nn_assets.arrays import Cube
-from nn_assets.errors import FoldError, ModelError
+from nn_assets.errors import ModelError, ShortFoldError
 from nn_assets.features.labels import MINIMUM_CROSS_SECTION, Labels
 from nn_assets.measures import hac_mean, rank_ic
 from nn_assets.settings import FeatureSettings
@@ -144,7 +144,7 @@ def select_features(
 
     Raises
     ------
-    FoldError
+    ShortFoldError
         Too few rows to cut into blocks.
     """
     values, outcome = _of_candidates(cube, labels, rows)
@@ -187,7 +187,7 @@ def _blocks(rows: int, purge: int) -> list[slice]:
     """Consecutive blocks of sessions, as equal as can be."""
     smallest = max(_SMALLEST_BLOCK, purge + 2)
     if rows < _BLOCKS * smallest:
-        raise FoldError(
+        raise ShortFoldError(
             expected=f"at least {_BLOCKS * smallest} training sessions to select features on",
             found=str(rows),
             remedy="lengthen walk_forward.training_months, or set features.select to false",

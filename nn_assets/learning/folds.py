@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.errors import FoldError
+from nn_assets.errors import FoldError, ShortFoldError
 from nn_assets.settings import LabelSettings, WalkForwardSettings
 
 __all__ = [
@@ -100,7 +100,7 @@ def make_fold(
 
     Raises
     ------
-    FoldError
+    ShortFoldError
         The history ends before the month begins, or starts too late for all three parts.
     """
     first_row = _first_row(sessions, month) if used_from is None else used_from
@@ -121,7 +121,7 @@ def make_fold(
     )
     for name, rows in fold.parts().items():
         if rows.stop <= rows.start:
-            raise FoldError(
+            raise ShortFoldError(
                 expected=f"at least one row of {name} after purging {purge} sessions",
                 found=f"rows {rows.start} to {rows.stop}; history starts {sessions[0].date()}",
                 remedy="ask for a later month, load more history, or lengthen walk_forward's parts",
@@ -134,7 +134,7 @@ def _first_row(sessions: pd.DatetimeIndex, month: str) -> int:
     start = pd.Timestamp(month)
     row = int(sessions.searchsorted(start))
     if row == len(sessions) and (row == 0 or sessions[-1] < start - pd.DateOffset(months=1)):
-        raise FoldError(
+        raise ShortFoldError(
             expected=f"every session before {month}",
             found=f"history to {sessions[-1].date()}" if row else "no session",
             remedy="ask for a month that the history reaches, or load newer bars",
@@ -184,11 +184,11 @@ def require_rows(fold: Fold, usable: int, minimum: int) -> None:
 
     Raises
     ------
-    FoldError
+    ShortFoldError
         ``usable`` is below ``minimum``.
     """
     if usable < minimum:
-        raise FoldError(
+        raise ShortFoldError(
             expected=f"at least {minimum} usable training rows",
             found=f"{usable}",
             remedy="use more symbols, a longer walk_forward.training_months, or a later month",

@@ -109,10 +109,14 @@ def fit_model(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy, pool: 
 
     Raises
     ------
+    ShortFoldError
+        Too few usable training rows.
     FoldError
-        Too few usable training rows, or a label realised too late.
+        A label realised too late.
     TrainingError
         No feature is stationary, a part has no samples, or too few members trained.
+    WorkerError
+        A training process died.
     """
     task = _cut(FoldData(cube, labels, fold), strategy)
     if pool is not None:

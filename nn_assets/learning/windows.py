@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from nn_assets.errors import FoldError
+from nn_assets.errors import ShortFoldError
 
 __all__ = ["Samples", "Windows", "find_samples"]
 
@@ -34,7 +34,7 @@ class Windows:
 
     def __init__(self, values: FloatArray | Float32Array, lookback: int, first_row: int = 0) -> None:
         if lookback < 1 or values.shape[0] < lookback:
-            raise FoldError(
+            raise ShortFoldError(
                 expected=f"at least {max(lookback, 1)} sessions for one window",
                 found=f"{values.shape[0]} sessions, lookback {lookback}",
                 remedy="load more history or shorten learning.lookback",

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import torch
 
-from nn_assets.errors import TrainingError
+from nn_assets.errors import WorkerError
 
 __all__ = ["map_in_order", "open_pool"]
 
@@ -57,7 +57,7 @@ def map_in_order(pool: Executor | None, work: Callable[[Task], Answer], tasks: I
 
     Raises
     ------
-    TrainingError
+    WorkerError
         A process of the pool died, or none could be started.
     """
     if pool is None:
@@ -66,7 +66,7 @@ def map_in_order(pool: Executor | None, work: Callable[[Task], Answer], tasks: I
     try:
         yield from pool.map(work, tasks)
     except BrokenProcessPool as error:
-        raise TrainingError(
+        raise WorkerError(
             expected="training processes that live until their work is done",
             found=f"{type(error).__name__}: {error}",
             remedy='start scripts under `if __name__ == "__main__":`, give the machine more memory, '

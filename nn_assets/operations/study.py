@@ -31,6 +31,7 @@ from nn_assets.learning.folds import forecast_rows
 from nn_assets.market.calendar.sessions import next_session
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.operations.asof.forecasts import FORECASTS
+from nn_assets.operations.asof.refreshes import leave_watch_for_live
 from nn_assets.operations.asof.trials import (
     Ground,
     earlier_grounds,
@@ -117,7 +118,6 @@ def study_until(history: History, strategy: Strategy, months: list[str], run_id:
     """
     asked = _months_until(history, strategy, months[-1])
     record = refreshed_record(history, asked, tell)
-    put_in_force_before_live(history, record, run_id)
     material = _material_of(history, strategy, asked, record)
     judgeable = _months_to_judge(strategy.market.calendar, material, months)
     ground = ground_of(strategy.name, history.covering(history.last_session).content_hash, history.view().bars)
@@ -126,6 +126,8 @@ def study_until(history: History, strategy: Strategy, months: list[str], run_id:
         history.stores.ledger.append("data_fingerprints", rows, run_id=run_id, reason=_OTHER_BARS)
     terms = _terms(history, strategy, ground, judgeable or months)
     study = run_study(strategy, history.sessions_per_year, material, terms, tell)
+    put_in_force_before_live(history, record, run_id)
+    leave_watch_for_live(history.stores.ledger, strategy, study.replays[ESTIMATORS[0]].rounds, run_id)
     tell(f"judging {len(judgeable)} months")
     judged = judge_months(strategy, history.sessions_per_year, study, judgeable, terms)
     result = StudyResult(study, judged, material, terms)

@@ -147,6 +147,12 @@ class Round:
         """Whether the session's drift made a new request for a refresh."""
         return self.standing.refresh.asked == self.session
 
+    @property
+    def refresh_reasons(self) -> list[str]:
+        """Why its drift makes a request, with what gave the score its points."""
+        asked = () if self.drift is None else self.drift.retraining_reasons
+        return [*asked, *self.found.reasons]
+
 
 def first_standing(strategy: Strategy, symbols: tuple[str, ...], first: pd.Timestamp) -> Standing:
     """A flat book before the first session to be decided."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nn_assets.errors import TrainingError
+from nn_assets.errors import TrainingError, WorkerError
 from nn_assets.learning import ensemble as ensemble_module
 from nn_assets.learning.ensemble import train_ensemble
 from nn_assets.learning.training import TrainingResult, train
@@ -80,7 +80,7 @@ def test_windows_sent_to_a_process_are_their_values_not_every_window() -> None:
 def test_a_process_that_dies_is_a_named_error() -> None:
     with (
         open_pool(2) as pool,
-        pytest.raises(TrainingError, match=r"training processes that live.*learning\.processes"),
+        pytest.raises(WorkerError, match=r"training processes that live.*learning\.processes"),
     ):
         list(map_in_order(pool, _leave_abruptly, [1]))
 

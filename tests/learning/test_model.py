@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from nn_assets.arrays import Cube
-from nn_assets.errors import FoldError, ModelError, TrainingError
+from nn_assets.errors import FoldError, ModelError, ShortFoldError, TrainingError
 from nn_assets.features.stationarity import (
     FeatureVerdict,
     StationarityReport,
@@ -226,7 +226,7 @@ def test_too_few_usable_rows_are_refused_by_month() -> None:
     values = np.array(cube.values)
     values[: fold.training.stop - 103] = np.nan  # 103 sessions, so 100 whole windows
     late = Cube(cube.sessions, cube.symbols, cube.names, values)
-    with pytest.raises(FoldError, match=r"month 2012-07.*at least 500 usable training rows; found 300"):
+    with pytest.raises(ShortFoldError, match=r"month 2012-07.*at least 500 usable training rows; found 300"):
         fit_model(late, labels, fold, strategy)
 
 

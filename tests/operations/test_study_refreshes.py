@@ -13,17 +13,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nn_assets.errors import FoldError, ModelError, NnAssetsError, ShortFoldError, WorkerError
 from nn_assets.evaluation.study import Study
+from nn_assets.learning import training as learning_training
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.inference import forecast
 from nn_assets.learning.model import FoldData
 from nn_assets.learning.refresh import RefreshCheck
-from nn_assets.market.calendar.sessions import next_session, sessions_between
+from nn_assets.market.calendar.sessions import next_session, previous_session, sessions_between
 from nn_assets.operations.asof.models import models_in_force
-from nn_assets.operations.decisions.lookahead import facts_apart
+from nn_assets.operations.asof.refreshes import DRIFT_ASKS, STUDY_LEAVES
+from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay, facts_apart
 from nn_assets.operations.history import open_history
 from nn_assets.operations.models import training
+from nn_assets.operations.models.refreshed import refreshed_record
 from nn_assets.operations.models.stored import load_model
 from nn_assets.operations.reporting import keep_study, refreshes_told, study_sheet
 from nn_assets.operations.study import StudyResult, study_until
@@ -205,6 +209,48 @@ def test_a_refused_refresh_leaves_the_model_and_the_reduced_size(
     assert refreshes_told(result) == "1 asked for, 0 put in force, 1 refused"
 
 
+def test_a_refresh_whose_training_diverges_is_refused(
+    home: Path, asks_in_june: pd.Timestamp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learning_training, "EXPLODED_LOSS", 0.0)
+    result = studied()
+    models = models_of(result.study)
+    assert models.equals(models_on_record(models.index))
+    (refused,) = result.material.refreshes
+    assert (refused.session, refused.model_id) == (asks_in_june, None)
+    assert refused.check is not None
+    assert not refused.check.accepted
+    assert "could not be fitted: expected at least half of 2 members trained; found 0" in refused.check.reason
+    for name in ESTIMATORS:
+        states = states_of(result.study, name)
+        assert set(states[states.index > asks_in_june]) == {"REDUCE_SIZE"}
+    assert refreshes_told(result) == "1 asked for, 0 put in force, 1 refused"
+
+
+@pytest.mark.parametrize(
+    ("kind", "refused"),
+    [(ShortFoldError, True), (FoldError, False), (ModelError, False), (WorkerError, False), (KeyError, False)],
+)
+def test_only_what_the_data_do_not_let_be_fitted_is_refused(
+    home: Path, asks_in_june: pd.Timestamp, monkeypatch: pytest.MonkeyPatch, kind: type[Exception], refused: bool
+) -> None:
+    """A label realised too late, a damaged store, a dead process and a bug end the study."""
+    said = {"expected": "this", "found": "that", "remedy": "none"} if issubclass(kind, NnAssetsError) else {}
+
+    def failing(*_: object) -> Iterator[FoldModel]:
+        raise kind(**said)
+
+    monkeypatch.setattr(training, "fit_models", failing)
+    with open_history(strategy_of()) as history:
+        if refused:
+            (asked,) = refreshed_record(history, MONTHS, lambda _: None).refreshes
+            assert asked.check is not None
+            assert not asked.check.accepted
+        else:
+            with pytest.raises(kind):
+                refreshed_record(history, MONTHS, lambda _: None)
+
+
 def test_the_live_round_and_the_study_put_the_same_model_in_force_and_forecast_alike(
     home: Path, asks_in_june: pd.Timestamp, tmp_path: Path
 ) -> None:
@@ -332,3 +378,116 @@ def test_the_page_says_how_many_were_asked_for_put_in_force_and_refused(home: Pa
     assert asked > 0
     assert facts["Refreshes"] == f"{asked} asked for, {asked} put in force, 0 refused"
     assert facts["Models"] == str(models_of(result.study).nunique())
+
+
+@pytest.fixture
+def asks_before_live(monkeypatch: pytest.MonkeyPatch) -> pd.Timestamp:
+    """Drift asks from the session before the first live one on, at the pace of retraining alone; that session."""
+    asks_from = previous_session("XNYS", LIVE[0])
+    monkeypatch.setattr(DriftReport, "asks_retraining", property(lambda report: report.session >= asks_from))
+    monkeypatch.setattr(daily_round, "severity", lambda *_: Severity(0, ()))
+    return asks_from
+
+
+def refuse_refreshes(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(training, "check_refresh", lambda *_: RefreshCheck(accepted=False, reason="worse"))
+
+
+def decided_as_in(result: StudyResult, sessions: list[pd.Timestamp]) -> list[str]:
+    """Decide live sessions; the states they are decided under, which are those of a study's replay."""
+    replayed = {done.session: done for done in result.study.replays["network"].rounds}
+    decided = homes.decide(strategy_of(), sessions)
+    for live in decided:
+        mine, theirs = live.round, replayed[live.round.session]
+        assert facts_apart(mine, theirs) == []
+        assert mine.decision.inputs.trading_state == theirs.decision.inputs.trading_state
+        assert mine.standing.refresh == theirs.standing.refresh
+        states = [(each.state, each.cooldown_left) for each in (mine.standing.trading, theirs.standing.trading)]
+        assert states[0] == states[1]
+    assert all(done.already_decided for done in homes.decide(strategy_of(), sessions))
+    with open_history(strategy_of()) as history:
+        assert decisions_repeat_in_replay(history) == (len(sessions), [])
+    return [live.round.decision.inputs.trading_state for live in decided]
+
+
+def requests_on_record() -> pd.DataFrame:
+    with open_history(strategy_of()) as history:
+        return history.stores.ledger.read("refresh_requests", "tiny", every_version=True)
+
+
+def test_a_refresh_refused_just_before_the_first_live_session_halves_its_size(
+    home: Path, asks_before_live: pd.Timestamp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_refreshes(monkeypatch)
+    result = studied()
+    (refused,) = result.material.refreshes
+    assert refused.session == asks_before_live
+    assert decided_as_in(result, LIVE[:4]) == ["REDUCE_SIZE"] * 4
+
+
+def test_the_cooldown_of_a_refresh_taken_just_before_live_goes_on(home: Path, asks_before_live: pd.Timestamp) -> None:
+    result = studied()
+    (taken,) = result.material.refreshes
+    assert taken.session == asks_before_live
+    assert decided_as_in(result, LIVE[:4]) == ["CONTINUE"] * 4
+    assert DRIFT_ASKS not in set(requests_on_record()["cause"]), "live asked again in the cooldown"
+
+
+def test_a_state_by_the_score_holds_over_the_start_of_live_until_its_cooldown_is_over(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last_drift = previous_session("XNYS", previous_session("XNYS", LIVE[0]))
+    monkeypatch.setattr(DriftReport, "asks_retraining", property(lambda _: False))
+    monkeypatch.setattr(
+        daily_round, "severity", lambda report, _: Severity(3 if report.session == last_drift else 0, ())
+    )
+    result = studied()
+    assert decided_as_in(result, LIVE[:8]) == ["REDUCE_SIZE"] * 4 + ["CONTINUE"] * 4
+
+
+def test_a_later_study_replaces_what_an_earlier_one_left_until_a_session_is_decided(
+    home: Path, asks_before_live: pd.Timestamp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        refuse_refreshes(patch)
+        studied()
+    with monkeypatch.context() as patch:
+        patch.setattr(DriftReport, "asks_retraining", property(lambda _: False))
+        quiet = studied()
+        assert requests_on_record()["cause"].tolist() == [STUDY_LEAVES] * 2
+        assert decided_as_in(quiet, LIVE[:2]) == ["CONTINUE"] * 2
+    refuse_refreshes(monkeypatch)
+    studied()
+    assert len(requests_on_record()) == 2
+
+
+def test_a_study_that_leaves_nothing_waiting_records_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DriftReport, "asks_retraining", property(lambda _: False))
+    monkeypatch.setattr(daily_round, "severity", lambda *_: Severity(0, ()))
+    studied()
+    assert requests_on_record().empty
+
+
+@pytest.mark.parametrize("refreshed", [False, True])
+def test_a_request_of_the_last_session_before_live_is_open_for_the_live_refresh(
+    home: Path, monkeypatch: pytest.MonkeyPatch, refreshed: bool
+) -> None:
+    """A study that ends with the session before the first live one could not carry it out."""
+    first = pd.Timestamp("2017-06-01")
+    last = previous_session("XNYS", first)
+    settings = home / "strategies" / "tiny.yaml"
+    settings.write_text(settings.read_text().replace(str(LIVE[0].date()), str(first.date())))
+    monkeypatch.setattr(DriftReport, "asks_retraining", property(lambda report: report.session >= last))
+    monkeypatch.setattr(daily_round, "severity", lambda *_: Severity(0, ()))
+    result = homes.study_stored(strategy_of(), MONTHS[:5])
+    (open_request,) = result.material.refreshes
+    assert (open_request.session, open_request.check) == (last, None)
+    asked = requests_on_record()
+    assert set(asked["cause"]) == {STUDY_LEAVES, DRIFT_ASKS}
+    assert set(asked["session"]) == {last}
+    before = models_on_record(pd.DatetimeIndex([first]))[first]
+    if refreshed:
+        homes.refresh(strategy_of(), last, "2017-06")
+    (decided,) = homes.decide(strategy_of(), [first])
+    assert (decided.provenance["model_id"] != before) == refreshed
+    assert decided.round.decision.inputs.trading_state == ("CONTINUE" if refreshed else "REDUCE_SIZE")

@@ -24,7 +24,7 @@ from nn_assets.frames import (
 )
 from nn_assets.learning.address import code_version
 from nn_assets.learning.calibration import Calibration
-from nn_assets.operations.asof.refreshes import request_row
+from nn_assets.operations.asof.refreshes import request_row, watch_record
 from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.history import History
 from nn_assets.operations.study import settings_version
@@ -33,6 +33,7 @@ from nn_assets.portfolio.fills import fills_frame
 from nn_assets.portfolio.records import book_remainder, holdings_frame, state_row
 from nn_assets.portfolio.trace import steps_frame, targets_frame
 from nn_assets.session.daily_round import Controls, Round
+from nn_assets.settings import Strategy
 from nn_assets.signals.signals import signals_frame
 from nn_assets.store.values import canonical_json
 
@@ -187,7 +188,7 @@ def write_session(
         "content_hash": content,
         "details": {
             **_told(given.controls),
-            **_refresh_told(done),
+            **_watch_told(done, strategy),
             **_no_answer_told(done),
             "cost_model_id": given.cost_model_id,
             "forecast_list": given.forecast_list,
@@ -201,9 +202,8 @@ def write_session(
         for name in RECORDS:
             if len(frames[name]):
                 transaction.append(name, _held(name, frames[name]))
-        if done.drift is not None and done.asks_refresh:
-            reasons = [*done.drift.retraining_reasons, *done.found.reasons]
-            transaction.append("refresh_requests", [request_row(strategy.name, session, reasons)])
+        if done.asks_refresh:
+            transaction.append("refresh_requests", [request_row(strategy.name, session, done.refresh_reasons)])
     return {
         name: str(head[name])
         for name in ("data_hash", "model_id", "code_version", "settings_hash", "verdict", "content_hash")
@@ -228,18 +228,17 @@ def _reasons(done: Round) -> list[str]:
     return [*done.standing.trading.reasons, *waits]
 
 
-def _refresh_told(done: Round) -> dict[str, Any]:
-    """The watch over refreshes as recorded, with the state by the score alone; nothing while it is idle."""
+def _watch_told(done: Round, strategy: Strategy) -> dict[str, Any]:
+    """The watch over refreshes, with the state by the score alone; nothing where the recorded states tell both.
+
+    They do not tell since when a state holds that a study left for the first live session.
+    """
     refresh, trading = done.standing.refresh, done.standing.trading
-    if refresh.idle:
+    starts = strategy.market.live_starts
+    began_live = starts is None or trading.since >= pd.Timestamp(starts)
+    if refresh.idle and (began_live or trading.state == "CONTINUE"):
         return {}
-    by_score = {
-        "state": trading.state,
-        "since": str(trading.since.date()),
-        "cooldown_left": trading.cooldown_left,
-        "reasons": list(trading.reasons),
-    }
-    return {"refresh": {**refresh.to_record(), "by_score": by_score}}
+    return {"refresh": watch_record(trading, refresh)}
 
 
 def _no_answer_told(done: Round) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from nn_assets.errors import DecisionError
 from nn_assets.execution.orders import Orders, client_order_id
 from nn_assets.market.calendar.sessions import previous_session
 from nn_assets.operations.asof.costs import cost_model, recorded_cost_model_ids
+from nn_assets.operations.asof.refreshes import recorded_watch, watch_left_for_live
 from nn_assets.operations.history import History
 from nn_assets.oversight.refreshes import RefreshWatch
 from nn_assets.oversight.severity import TradingState, resumed_trading_state
@@ -33,7 +35,7 @@ def standing_before(
     market: MarketView,
     recorded_by: pd.Timestamp | None = None,
 ) -> Standing:
-    """State left by the session before, read back exactly; a flat book on the first live session.
+    """State left by the session before, read back exactly; on the first live session a flat book, in the study's state.
 
     Parameters
     ----------
@@ -59,7 +61,7 @@ def standing_before(
             session=session.date(),
         )
     if session == live:
-        return first_standing(strategy, symbols, session)
+        return _first_standing(history, symbols, recorded_by)
     before = previous_session(strategy.market.calendar, session)
     states = history.stores.ledger.read("portfolio_states", strategy.name, before, before)
     if states.empty:
@@ -88,6 +90,16 @@ def standing_before(
     )
 
 
+def _first_standing(history: History, symbols: tuple[str, ...], recorded_by: pd.Timestamp | None) -> Standing:
+    """A flat book, in the state that a study left for the first live session; none where it left none."""
+    standing = first_standing(history.strategy, symbols, history.first_live_session)
+    left = watch_left_for_live(history.stores.ledger, history.strategy, standing.session, recorded_by)
+    if left is None:
+        return standing
+    trading, refresh = left
+    return replace(standing, trading=trading, refresh=refresh)
+
+
 def _watch_before(history: History, session: pd.Timestamp) -> tuple[TradingState, RefreshWatch]:
     """The state by the score, and the requests for a refresh, as a session left them.
 
@@ -99,17 +111,8 @@ def _watch_before(history: History, session: pd.Timestamp) -> tuple[TradingState
     told = ledger.read("decisions", name, session, session)["details"].iloc[0].get("refresh")
     if told is None:
         return resumed_trading_state(states.tail(_STATES_LOOKED_BACK), history.strategy.oversight), RefreshWatch()
-    last, by_score = states.iloc[-1], told["by_score"]
-    trading = TradingState(
-        state=by_score["state"],
-        score=int(last["score"]),
-        reasons=tuple(by_score["reasons"]),
-        session=last["session"],
-        since=pd.Timestamp(by_score["since"]).as_unit("ns"),
-        cooldown_left=int(by_score["cooldown_left"]),
-        effective_session=last["effective_session"],
-    )
-    return trading, RefreshWatch.from_record(told)
+    last = states.iloc[-1]
+    return recorded_watch(told, int(last["score"]), last["session"], last["effective_session"])
 
 
 def _orders_of(history: History, session: pd.Timestamp, symbols: tuple[str, ...]) -> Orders:

@@ -2,7 +2,8 @@
 
 Session after session the network's forecasts are watched as they are live. Where their drift asks for a refresh after
 a session, the same configuration is fitted on what that session knew, and takes force on the next one if it passes
-the check that a live refresh passes. The refits that fall due afterwards are checked against the model then in force.
+the check that a live refresh passes; one that cannot be fitted is refused. The refits that fall due afterwards are
+checked against the model then in force.
 A model that the ledger has in force from within a month was put there live, and takes force here, too. As long as no
 session is decided, what is in force in this record before the first live one is put in force on the ledger, so that a
 live round goes on where it ends: with its model, and its forecasts to calibrate by.
@@ -16,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.errors import ShortFoldError, TrainingError
 from nn_assets.evaluation.study import StudyRefresh
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.first_month import first_model_month
@@ -151,13 +153,22 @@ class _Chain:
             self.refreshes.append(StudyRefresh(session))
             return False
         self._tell(f"drift asks for a refresh after {session.date()}")
-        due = fold_after(self._history, session)
-        model_id, check = candidate_for(self._history, due, self._in_force, self._tell)
+        model_id, check = self._candidate_after(session)
         self.refreshes.append(StudyRefresh(session, model_id, check))
+        if model_id is None:
+            return False
         self.checks[model_id] = check
         if check.accepted:
             self._in_force, self._taken_from = model_id, row + 1
         return check.accepted
+
+    def _candidate_after(self, session: pd.Timestamp) -> tuple[str | None, RefreshCheck]:
+        """The model of a refresh and its check; no model, and refused, where the data do not let one be fitted."""
+        try:
+            return candidate_for(self._history, fold_after(self._history, session), self._in_force, self._tell)
+        except (ShortFoldError, TrainingError) as error:
+            self._tell(f"the refresh could not be fitted: {error}")
+            return None, RefreshCheck(accepted=False, reason=f"it could not be fitted: {error}")
 
 
 def put_in_force_before_live(history: History, made: RefreshedRecord, run_id: str) -> None:
