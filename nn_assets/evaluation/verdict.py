@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from scipy.special import ndtri, stdtr, stdtrit
+from scipy.special import stdtr, stdtrit
 
 from nn_assets.evaluation.figure_set import Figures, StudyFigures
 from nn_assets.evaluation.significance import MeanTest, degrees_of_freedom
@@ -341,8 +341,7 @@ class _Judge:
             points = float(stdtrit(degrees, 1.0 - level) + stdtrit(degrees, POWER))
             return points * spread / math.sqrt(sessions) <= self.effect
 
-        normal = float(ndtri(1.0 - level) + ndtri(POWER))
-        low, high = MINIMUM_SESSIONS - 1, max(MINIMUM_SESSIONS, math.ceil((normal * spread / self.effect) ** 2))
+        low, high = MINIMUM_SESSIONS - 1, MINIMUM_SESSIONS
         while not shows(high):
             low, high = high, 2 * high
         while high - low > 1:

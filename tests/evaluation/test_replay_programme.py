@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -69,6 +70,16 @@ def test_it_trades_earns_and_keeps_to_every_limit(whole: tuple[World, Replay]) -
         assert done.decision.answer.no_answer is None
         assert done.decision.answer.exceeded == ()
         assert done.orders.accepted.all()
+
+
+def test_the_premium_of_a_replay_is_weighed_by_what_was_held() -> None:
+    """Half of 40% and all of 10% are 30% of the 50% held."""
+    rounds = [
+        SimpleNamespace(decision=SimpleNamespace(premium_of_gross=share, target_weight=np.array(weight)))
+        for share, weight in ((0.5, [0.2, -0.2]), (1.0, [0.1, 0.0]), (0.0, [0.0, 0.0]))
+    ]
+    assert Replay.premium_of_gross.fget(SimpleNamespace(rounds=rounds)) == pytest.approx(0.6)  # type: ignore[attr-defined]
+    assert Replay.premium_of_gross.fget(SimpleNamespace(rounds=rounds[2:])) == 0.0  # type: ignore[attr-defined]
 
 
 def test_in_a_neutral_book_prices_alone_turn_no_share_to_and_fro() -> None:
