@@ -91,7 +91,7 @@ def standing_before(
 
 
 def _first_standing(history: History, symbols: tuple[str, ...], recorded_by: pd.Timestamp | None) -> Standing:
-    """A flat book, in the state that a study left for the first live session; none where it left none."""
+    """A flat book before the first live session, in the state that a study left for it where one did."""
     standing = first_standing(history.strategy, symbols, history.first_live_session)
     left = watch_left_for_live(history.stores.ledger, history.strategy, standing.session, recorded_by)
     if left is None:
