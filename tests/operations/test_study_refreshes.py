@@ -22,7 +22,7 @@ from nn_assets.learning.inference import forecast
 from nn_assets.learning.model import FoldData
 from nn_assets.learning.refresh import RefreshCheck
 from nn_assets.market.calendar.sessions import next_session, previous_session, sessions_between
-from nn_assets.operations.asof.models import models_in_force
+from nn_assets.operations.asof.models import models_in_force, scheduled_models
 from nn_assets.operations.asof.refreshes import DRIFT_ASKS, STUDY_LEAVES
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay, facts_apart
 from nn_assets.operations.history import open_history
@@ -312,6 +312,23 @@ def test_a_study_that_asks_for_nothing_takes_back_what_an_earlier_one_put_in_for
         assert not refreshed.equals(on_record)
     studied()
     assert models_on_record(sessions).equals(refreshed)
+
+
+def test_what_a_study_put_in_force_is_no_part_of_the_schedule_that_is_trained_after_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A study, a month trained after it, and a study that asks for nothing: as if the first had never been."""
+    untouched = models_on_record(models_of(studied().study).index)
+    homes.train(strategy_of(), MONTHS[2:])
+    assert models_on_record(untouched.index).equals(untouched)
+    with open_history(strategy_of()) as history:
+        scheduled = scheduled_models(history.stores.ledger, strategy_of())
+    with monkeypatch.context() as patch:
+        patch.setattr(DriftReport, "asks_retraining", property(lambda _: False))
+        quiet = models_of(studied().study)
+    assert quiet.tolist() == [scheduled.on(session) for session in quiet.index]
+    assert models_on_record(quiet.index).equals(quiet)
+    assert quiet.nunique() < untouched.nunique()
 
 
 def test_once_a_session_is_decided_a_study_puts_nothing_in_force(home: Path) -> None:

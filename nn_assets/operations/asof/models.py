@@ -15,6 +15,7 @@ __all__ = [
     "OF_STUDY",
     "ModelsInForce",
     "models_in_force",
+    "of_study",
     "recorded_models",
     "scheduled_models",
     "studied_models",
@@ -73,20 +74,24 @@ def models_in_force(ledger: Ledger, strategy: Strategy, recorded_by: pd.Timestam
 def scheduled_models(ledger: Ledger, strategy: Strategy) -> ModelsInForce:
     """As :func:`models_in_force`, without what studies put in force."""
     rows = recorded_models(ledger, strategy)
-    return _by_month(strategy, rows[[OF_STUDY not in figures for figures in rows["figures"]]])
+    return _by_month(strategy, rows[~of_study(rows)])
 
 
 def studied_models(ledger: Ledger, strategy: Strategy) -> pd.DataFrame:
     """Rows of the ledger's ``models`` that a study put in force, and that none took back."""
     rows = recorded_models(ledger, strategy)
-    of_study = pd.Series([OF_STUDY in figures for figures in rows["figures"]], index=rows.index, dtype=bool)
-    return rows[of_study & (rows["effective_session"].dt.strftime("%Y-%m") == rows["month"])]
+    return rows[of_study(rows) & (rows["effective_session"].dt.strftime("%Y-%m") == rows["month"])]
+
+
+def of_study(rows: pd.DataFrame) -> pd.Series:
+    """Whether a study put each row in force, also where there is no row."""
+    return pd.Series([OF_STUDY in figures for figures in rows["figures"]], index=rows.index, dtype=bool)
 
 
 def _by_month(strategy: Strategy, rows: pd.DataFrame) -> ModelsInForce:
     # A month that lay ahead when its model was recorded had no first session yet: its first day stands in.
     since = rows["effective_session"].fillna(pd.to_datetime(rows["month"] + "-01"))
-    rows = rows.assign(since=since, of_study=[OF_STUDY in figures for figures in rows["figures"]])
+    rows = rows.assign(since=since, of_study=of_study(rows))
     # What a study took back is effective from after its month. What it put in force takes the place of the schedule's.
     rows = rows[since.dt.strftime("%Y-%m") == rows["month"]]
     ordered = rows.sort_values(["since", "of_study", "sequence"])

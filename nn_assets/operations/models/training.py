@@ -17,7 +17,14 @@ from nn_assets.learning.model import FoldData, fit_models
 from nn_assets.learning.refresh import RefreshCheck, check_refresh
 from nn_assets.market.calendar.sessions import next_session
 from nn_assets.operations.asof.decisions import first_undecided
-from nn_assets.operations.asof.models import MODEL_SECTIONS, models_in_force, recorded_models, studied_models
+from nn_assets.operations.asof.models import (
+    MODEL_SECTIONS,
+    models_in_force,
+    of_study,
+    recorded_models,
+    scheduled_models,
+    studied_models,
+)
 from nn_assets.operations.asof.refreshes import record_answer
 from nn_assets.operations.history import History
 from nn_assets.operations.models.preparation import (
@@ -143,14 +150,20 @@ def _fit_missing(
 
 
 def _incumbent_before(history: History, month: str) -> FoldModel | None:
-    by_month = models_in_force(history.stores.ledger, history.strategy).by_month
+    ledger, strategy = history.stores.ledger, history.strategy
+    # What a study put in force is history once a session is decided. Until then the next study may take it back.
+    standing = models_in_force if first_undecided(ledger, strategy) is not None else scheduled_models
+    by_month = standing(ledger, strategy).by_month
     earlier = max((each for each in by_month if each < month), default=None)
     return None if earlier is None else load_model(history.stores, by_month[earlier][-1][1])
 
 
 def _refreshed_since(history: History, due: str, month: str, model_id: str) -> str:
     """The model of the last refresh between a month's refit and the month; the refit's own where there is none."""
-    recorded = recorded_models(history.stores.ledger, history.strategy)
+    ledger, strategy = history.stores.ledger, history.strategy
+    recorded = recorded_models(ledger, strategy)
+    if first_undecided(ledger, strategy) is None:
+        recorded = recorded[~of_study(recorded)]
     fitted = recorded[recorded["fitted"] & recorded["month"].between(due, month, inclusive="left")]
     since = fitted.loc[fitted["model_id"] == model_id, "effective_session"].max()
     later = fitted[fitted["effective_session"] > since].sort_values(["effective_session", "sequence"])
@@ -173,9 +186,10 @@ def _record(history: History, strategy: Strategy, named: list[MonthModel], run_i
         elif recorded.get(each.month) and effective is not None and undecided is not None:
             effective = max(effective, undecided)  # another model for a month at work: from its next session on
         rows.append(model_row(history, strategy, each, effective))
-    of_study = studied_models(history.stores.ledger, history.strategy)
-    kept = set(zip(of_study["month"], of_study["model_id"], strict=True))
-    rows = [row for row in rows if (row["month"], row["model_id"]) not in kept]
+    if undecided is not None:
+        studied = studied_models(history.stores.ledger, history.strategy)
+        kept = set(zip(studied["month"], studied["model_id"], strict=True))
+        rows = [row for row in rows if (row["month"], row["model_id"]) not in kept]
     history.stores.ledger.append(
         "models", rows, run_id=run_id, strategy=strategy.name, reason="the month was fitted again"
     )
