@@ -222,7 +222,8 @@ def test_orders_sized_on_the_wrong_book_fill_nothing_and_no_breaker_fires_on_a_f
     peak = states["high_water_mark_usd"]
     assert states.loc[EX, "session_return"] > limits.weekly_loss_limit_fraction + 0.02
     assert (peak[EX : FOLLOWING[1]] > peak["2017-06-22"] * (1.0 + limits.weekly_loss_limit_fraction)).all()
-    assert peak[FOLLOWING[-1]] == peak["2017-06-22"]
+    # What the mended book was really worth at best: a move of three honest sessions, half a per cent at most.
+    assert peak["2017-06-22"] <= peak[FOLLOWING[-1]] <= 1.005 * peak["2017-06-22"]
 
 
 def strategy_limits(home: Path) -> PortfolioSettings:
