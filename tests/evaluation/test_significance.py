@@ -224,3 +224,30 @@ def test_a_longer_record_ranks_no_fold_again_that_is_over() -> None:
         changed = np.array(outcomes)
         changed[3] = 1.0 - changed[3]
         assert (contributions(forecasts, changed, folds) != alone).any()
+
+
+def test_what_bartletts_weights_keep_is_half_at_least_of_overlapping_labels() -> None:
+    """20 sessions, labels of 20: lag 9, so b is 0.45; 1 - 0.45 + 0.45^2 / 3 = 0.6175, of which 0.5 and not 0.335."""
+    assert significance.kept_variance(20, 20) == pytest.approx(0.6175 * 0.5)
+
+
+def test_a_series_that_varies_by_its_last_bit_does_not_vary() -> None:
+    values = np.where(np.arange(100) % 3 == 0, 0.1, np.nextafter(0.1, 1.0))
+    found = significance.robust_mean_test(values, 5)
+    assert found.t_statistic is None
+    assert "nothing varies" in found.reason
+
+
+def test_two_rows_of_a_fold_have_no_correlation() -> None:
+    p, r = np.array([[0.4], [0.6], [0.5], [0.7], [0.2]]), np.array([[0.1], [0.2], [0.3], [-0.1], [0.2]])
+    shares = rank_ic_contributions(p, r, np.array(["a", "a", "b", "b", "b"]))
+    assert np.isnan(shares[:2]).all()
+    assert np.isfinite(shares[2:]).all()
+
+
+def test_what_is_kept_of_a_finished_fold_cannot_be_written_to() -> None:
+    p, r = np.array([0.4, 0.6, 0.5, 0.7]), np.array([0.1, 0.2, 0.3, -0.1])
+    assert not significance._spearman_shares(p, r).flags.writeable
+    stratum = significance._stratum(p, r > 0.15)
+    assert stratum is not None
+    assert not stratum[2].flags.writeable

@@ -361,3 +361,22 @@ def test_a_verdict_kept_as_json_says_the_same() -> None:
         said = verdict(figures)
         again = Verdict(**json.loads(json.dumps(asdict(said))))
         assert (again.phrase, again.reason, again.allows_trading) == (said.phrase, said.reason, said.allows_trading)
+
+
+def test_a_look_that_the_newest_rules_out_bounds_nothing() -> None:
+    """0.10 at the first look, 0.03 at the next one: an interval from 0.08 upwards would not hold what is measured."""
+    first, second = _sequence([_test(0.10, 10.0, 700), _test(0.03, 3.0, 721)], [0.5] * 2)
+    assert first.interval_low is not None
+    assert first.interval_low > 0.03
+    assert second.interval_low is None or second.interval_low <= 0.03
+
+
+def test_two_looks_that_measured_a_hair_apart_are_two() -> None:
+    one = look_of(_figures(_test(0.0300, 2.0)), "2010-01", "network")
+    assert one.sees_as(look_of(_figures(_test(0.0300 * (1.0 + 1e-12), 2.0)), "2010-01", "network"))
+    assert not one.sees_as(look_of(_figures(_test(0.0301, 2.0)), "2010-01", "network"))
+
+
+def test_a_long_record_that_does_not_vary_asks_for_more_sessions_never_for_fewer() -> None:
+    still = MeanTest(0.05, None, None, None, None, 100_000, "it is the same in every session: nothing varies")
+    assert verdict(_figures(still)).sessions_needed == 1

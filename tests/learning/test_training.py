@@ -173,7 +173,9 @@ def test_torchs_own_state_is_left_as_it_was_found() -> None:
     windows, training, validation = tiny_samples()
     before = torch.random.get_rng_state()
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    fills = torch.utils.deterministic.fill_uninitialized_memory
     train(windows, training, validation, tiny_settings(), seed=3)
     assert torch.equal(torch.random.get_rng_state(), before)
     assert torch.get_num_threads() == threads
     assert torch.are_deterministic_algorithms_enabled() == deterministic
+    assert torch.utils.deterministic.fill_uninitialized_memory == fills

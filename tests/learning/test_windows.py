@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -95,3 +97,12 @@ def test_a_window_that_reaches_out_of_the_values_is_refused(row: int) -> None:
 def test_a_history_shorter_than_one_window_is_refused() -> None:
     with pytest.raises(FoldError, match="at least 5 sessions for one window"):
         Windows(_numbered(bars=4), lookback=5)
+
+
+def test_a_copy_for_another_process_begins_at_the_same_row() -> None:
+    cube = np.arange(60.0).reshape(20, 3, 1)
+    windows = Windows(cube, 4, first_row=7)
+    sent = copy.deepcopy(windows)
+    assert (sent.first_row, sent.stop_row, sent.lookback) == (7, 27, 4)
+    rows, columns = np.array([10, 26]), np.array([0, 2])
+    np.testing.assert_array_equal(sent.gather(rows, columns), windows.gather(rows, columns))

@@ -315,20 +315,47 @@ def test_a_study_that_asks_for_nothing_takes_back_what_an_earlier_one_put_in_for
 
 
 def test_what_a_study_put_in_force_is_no_part_of_the_schedule_that_is_trained_after_it(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Studied as months come, then by a study that asks for nothing: the schedule is that of a home never studied."""
+    with open_history(strategy_of()) as history:
+        untouched = scheduled_models(history.stores.ledger, strategy_of())
+    grown = tmp_path / "grown"
+    write_home(grown, shift=True)
+    shutil.copytree(home / "models", grown / "models")  # so that nothing has to be fitted again
+    with living_in(grown):
+        homes.take_in(strategy_of())
+        for count in (2, 6):
+            homes.study(strategy_of(), MONTHS[:count])
+        with open_history(strategy_of()) as history:
+            schedule = scheduled_models(history.stores.ledger, strategy_of())
+        assert schedule.by_month == untouched.by_month
+        with monkeypatch.context() as patch:
+            patch.setattr(DriftReport, "asks_retraining", property(lambda _: False))
+            quiet = models_of(studied().study)
+        assert quiet.tolist() == [untouched.on(session) for session in quiet.index]
+        assert models_on_record(quiet.index).equals(quiet)
+
+
+def test_a_shorter_study_that_asks_for_nothing_takes_back_the_whole_of_a_refresh(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A study, a month trained after it, and a study that asks for nothing: as if the first had never been."""
-    untouched = models_on_record(models_of(studied().study).index)
-    homes.train(strategy_of(), MONTHS[2:])
-    assert models_on_record(untouched.index).equals(untouched)
-    with open_history(strategy_of()) as history:
-        scheduled = scheduled_models(history.stores.ledger, strategy_of())
+    """A refresh of February that stays in force in March is taken back in both by a study up to February."""
+    sessions = models_of(studied().study).index
+    asked = models_on_record(sessions)
+    first = next(iter(asked[asked.ne(asked.iloc[0])].index))
+    month = f"{first:%Y-%m}"
+    assert asked[asked.eq(asked[first])].index[-1] > pd.Period(month, "M").end_time  # it goes on in the next month
     with monkeypatch.context() as patch:
         patch.setattr(DriftReport, "asks_retraining", property(lambda _: False))
-        quiet = models_of(studied().study)
-    assert quiet.tolist() == [scheduled.on(session) for session in quiet.index]
-    assert models_on_record(quiet.index).equals(quiet)
-    assert quiet.nunique() < untouched.nunique()
+        homes.study_stored(strategy_of(), MONTHS[: MONTHS.index(month) + 1])
+    left = models_on_record(sessions)
+    assert not left.eq(asked[first]).any()
+    following = MONTHS[MONTHS.index(month) + 1]
+    with open_history(strategy_of()) as history:
+        stored = history.stores.lake.read_months("tiny", "forecasts", [following])
+    by_session = stored.groupby("session")["model_id"].first()
+    assert by_session.tolist() == left[following].tolist()
 
 
 def test_once_a_session_is_decided_a_study_puts_nothing_in_force(home: Path) -> None:

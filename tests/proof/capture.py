@@ -318,8 +318,7 @@ def _expected(results: Sequence[Result]) -> str:
                 plain, own = each.figures["reference"]["sharpe"], each.figures["package"]["sharpe"]
                 lines.append(f"| {names}, {seed} | {sharpe:.2f} | {plain:.2f} | {own:.2f} |")
     told = (
-        "The figures expected came without a word on how long the forecasts' noise lasts. Neither noise that lasts as "
-        "the signal does, as here, nor noise drawn afresh each session gives them seed by seed (-0.18 for seed 2 with "
-        "the latter): the reference does not reach them, and only the ratios are judged."
+        "The figures expected came without a word on how long the forecasts' noise lasts. Here it lasts as the signal "
+        "does, and the reference does not earn them seed by seed: only the ratios are judged."
     )
     return "\n".join([*lines, "", told])

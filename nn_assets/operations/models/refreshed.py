@@ -29,7 +29,7 @@ from nn_assets.operations.asof.decisions import first_undecided
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.models import OF_STUDY, models_in_force, scheduled_models, studied_models
 from nn_assets.operations.history import History, Stretch
-from nn_assets.operations.models.forecasts import forecast_by, forecast_record
+from nn_assets.operations.models.forecasts import forecast_by, forecast_months, forecast_record
 from nn_assets.operations.models.preparation import due_folds, fold_after
 from nn_assets.operations.models.stored import drift_references
 from nn_assets.operations.models.training import MonthModel, candidate_for, model_row
@@ -175,25 +175,38 @@ def put_in_force_before_live(history: History, made: RefreshedRecord, run_id: st
     """Put in force on the ledger what is in force in a record up to the first live session, and store its forecasts.
 
     Nothing once a session is decided: what it was decided on stays. What an earlier study put in force, and this one
-    does not, is taken back.
+    does not, is taken back, in the months after this study's last one too: a refresh is there as a whole or not.
     """
     strategy, ledger = history.strategy, history.stores.ledger
-    if first_undecided(ledger, strategy) is not None:
+    if not made.in_force or first_undecided(ledger, strategy) is not None:
         return
     earlier = studied_models(ledger, strategy)
     rows = _rows_of_study(history, made)
     wanted = {(row["month"], row["model_id"]) for row in rows}
-    covered = earlier["effective_session"].between(history.axis[min(made.in_force)], history.axis[max(made.in_force)])
-    gone = [
+    first, last = (history.axis[place] for place in (min(made.in_force), max(made.in_force)))
+    unwanted = pd.Series(
+        [key not in wanted for key in zip(earlier["month"], earlier["model_id"], strict=True)], earlier.index, bool
+    )
+    gone = unwanted & earlier["effective_session"].between(first, last)
+    withdrawn = set(earlier.loc[gone, "model_id"]) - {model_id for _, model_id in wanted}
+    gone |= (earlier["effective_session"] > last) & earlier["model_id"].isin(withdrawn)
+    taken_back = [
         {**row, "fitted": False, "effective_session": _after(history, str(row["month"]))}
-        for row in earlier[covered].drop(columns=list(BOOKKEEPING)).to_dict("records")
-        if (row["month"], row["model_id"]) not in wanted
+        for row in earlier[gone].drop(columns=list(BOOKKEEPING)).to_dict("records")
     ]
-    if not rows and not gone:
+    if not rows and not taken_back:
         return
-    ledger.append("models", [*gone, *rows], run_id=run_id, strategy=strategy.name, reason="another study was made")
-    for month in sorted({str(row["month"]) for row in (*gone, *rows)}):
-        table = made.forecasts.rows(forecast_rows(history.axis, month)).to_rows()
+    ledger.append(
+        "models", [*taken_back, *rows], run_id=run_id, strategy=strategy.name, reason="another study was made"
+    )
+    months = sorted({str(row["month"]) for row in (*taken_back, *rows)})
+    later = [month for month in months if month > f"{last:%Y-%m}"]
+    tables = forecast_months(history, later) | {
+        month: made.forecasts.rows(forecast_rows(history.axis, month)).to_rows()
+        for month in months
+        if month not in later
+    }
+    for month, table in tables.items():
         history.stores.lake.write_month(strategy.name, FORECASTS, month, table)
 
 
