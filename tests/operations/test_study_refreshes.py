@@ -193,6 +193,21 @@ def test_what_the_refreshed_model_forecasts_is_what_it_says_of_these_rows(home: 
                 assert record.scores[name][rows].tobytes() == made[name].probability.tobytes()
 
 
+def test_a_refit_that_is_no_better_leaves_the_refreshed_model_in_force(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepted = iter([True])  # the refresh alone
+    monkeypatch.setattr(
+        training, "check_refresh", lambda *_: RefreshCheck(accepted=next(accepted, False), reason="as the test says")
+    )
+    result = studied()
+    first = result.material.refreshes[0]
+    effective = next_session("XNYS", first.session)
+    models = models_of(result.study)
+    assert effective < pd.Timestamp("2017-04-01"), "the refit of April is to come after it"
+    assert (models[effective:] == first.model_id).all()
+
+
 def test_a_refused_refresh_leaves_the_model_and_the_reduced_size(
     home: Path, asks_in_june: pd.Timestamp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
