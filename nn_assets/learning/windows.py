@@ -84,9 +84,7 @@ class Windows:
             ``[:, -1]`` is the decision session's own row.
         """
         bars, _, features = self.shape
-        ends = rows - self.first_row
-        if ends.size and not (self.lookback - 1 <= ends.min() and ends.max() < bars):
-            raise IndexError("a window that begins or ends outside of the values")
+        ends = self._places_of(rows, self.lookback)
         runs = torch.from_numpy(columns * bars + ends - (self.lookback - 1))
         # by torch: its memory is aligned, numpy's may not be, and a network's sums may round by alignment
         chosen: Float32Array = self._runs.index_select(0, runs).view(len(rows), self.lookback, features).numpy()
@@ -94,7 +92,14 @@ class Windows:
 
     def last_rows(self, rows: IntArray, columns: IntArray) -> FloatArray:
         """Features of the decision sessions alone; shape (samples, features), float64."""
-        return self._values[rows - self.first_row, columns].astype(np.float64)
+        return self._values[self._places_of(rows, 1), columns].astype(np.float64)
+
+    def _places_of(self, rows: IntArray, lookback: int) -> IntArray:
+        """Rows as places among the values; a row before them would be taken for one of the last."""
+        places: IntArray = rows - self.first_row
+        if places.size and not (lookback - 1 <= places.min() and places.max() < self.shape[0]):
+            raise IndexError("a window that begins or ends outside of the values")
+        return places
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,14 @@ def test_a_window_that_reaches_out_of_the_values_is_refused(row: int) -> None:
         windows.gather(np.array([row]), np.array([1]))
 
 
+@pytest.mark.parametrize("row", [26, 47])
+def test_a_row_outside_of_the_values_is_not_taken_for_one_of_the_last(row: int) -> None:
+    windows = Windows(_numbered(bars=20), 4, first_row=27)
+    windows.last_rows(np.array([27, 46]), np.array([0, 2]))
+    with pytest.raises(IndexError):
+        windows.last_rows(np.array([row]), np.array([1]))
+
+
 def test_a_history_shorter_than_one_window_is_refused() -> None:
     with pytest.raises(FoldError, match="at least 5 sessions for one window"):
         Windows(_numbered(bars=4), lookback=5)
