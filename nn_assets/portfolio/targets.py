@@ -129,8 +129,8 @@ def whole_targets(
         cut_before &= np.abs(np.abs(whole) - np.abs(there) - lot) < _WHOLE * lot
         if cut_before.any() and net_share(whole, lot * price, lot_size=lot, **allowance) > _RETURNS_BELOW:
             whole = np.where(cut_before, there, whole)
-        if control is Control.REDUCING and scale < 1.0:
-            # What is held bounds the sizes, and is not scaled: no smaller scale may spare a name its cut.
+        if scale < 1.0:
+            # What is held or cannot be traded is not scaled: no smaller scale may spare a name its cut.
             whole = np.sign(whole) * np.minimum(np.abs(whole), np.abs(kept_neutral(at(1.0))))
         whole = kept_neutral(whole)
     return np.where(priced, whole, there)

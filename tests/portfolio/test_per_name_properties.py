@@ -8,12 +8,14 @@ comparison in turn; every 20th is played on for (e). Inputs only are drawn here;
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from nn_assets.portfolio.decide import Decision, DecisionInputs, decide
+from nn_assets.portfolio.inputs import ProgrammeFacts
 from nn_assets.portfolio.targets import carried
 from nn_assets.settings import PortfolioSettings
 from tests.portfolio.facts import COSTS
@@ -114,6 +116,39 @@ def test_the_properties_hold_on_random_books(books: range, capsys: pytest.Captur
     assert min(shares.values()) >= 0.05
 
 
+@pytest.mark.parametrize(
+    "books", [[*range(60), 1543], pytest.param(range(60, 2_000), marks=pytest.mark.full)], ids=["60", "2,000"]
+)
+def test_whole_decisions_by_the_programme_keep_to_the_same_limits_and_scales(books: Sequence[int]) -> None:
+    held = 0
+    for seed in books:
+        inputs, chosen = random_facts(seed)
+        by_programme = chosen.model_copy(update={"construction": "programme"})
+        found = decide(_with_programme_facts(inputs, seed), by_programme, COSTS)
+        assert found.answer.no_answer is None
+        _no_control_leaves_more_than_its_scale(found)
+        _no_limit_is_exceeded(found)
+        _more_drawdown(found, np.random.default_rng([seed, 34]))
+        held += bool(np.abs(found.weights[7]).sum() > 0.05)
+    assert held >= 0.5 * len(books)
+
+
+def _with_programme_facts(inputs: DecisionInputs, seed: int) -> DecisionInputs:
+    g, n = np.random.default_rng([seed, 33]), len(inputs.symbols)
+    market = g.normal(0.0, 0.008, (120, 1))
+    told = ProgrammeFacts(
+        label_volatility=inputs.daily_volatility,
+        outcome_slope=2.3,
+        change_share=0.7,
+        autocorrelation=0.825,
+        returns=market * inputs.beta.clip(0.5, 1.5) + inputs.daily_volatility * g.normal(size=(120, n)),
+        relative=bool(g.random() < 0.5),
+        short_fee=0.0001,
+        margin_fee=0.0001,
+    )
+    return replace(inputs, programme=told)
+
+
 def _parts(found: Decision) -> dict[str, np.ndarray]:
     """Facts of a book that limits are measured by, written down anew."""
     inputs, chosen = found.inputs, found.settings
@@ -122,12 +157,15 @@ def _parts(found: Decision) -> dict[str, np.ndarray]:
     resting = side * (inputs.reference_price - inputs.stop_price) / inputs.reference_price
     added = chosen.stop_atr_multiple * inputs.atr / inputs.reference_price
     distance = np.where(resting > added, resting, added)
-    stuck = np.where(priced, 0.0, inputs.current_quantity * inputs.last_mark / inputs.equity_usd)
+    kept = inputs.current_quantity
+    if chosen.construction == "programme":  # which carries the unscaled book on, and counts the larger of the two
+        kept = np.where(np.abs(kept) > np.abs(inputs.unscaled_quantity), kept, inputs.unscaled_quantity)
+    stuck = np.where(priced, 0.0, kept * inputs.last_mark / inputs.equity_usd)
     return {
         "distance": np.where(priced, distance, 0.0),
         "beta": np.where(np.isfinite(inputs.beta), inputs.beta, 1.0),
         "stuck": stuck,
-        "u": found.weights[7],
+        "u": np.where(priced, found.weights[7], 0.0),
         "single name": np.full(len(stuck), chosen.single_name_limit),
         "ADV": chosen.adv_limit_fraction * inputs.adv_usd / inputs.equity_usd,
         "2% at risk": 0.02 / np.where(priced, distance, np.inf),
