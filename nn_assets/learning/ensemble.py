@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from nn_assets.errors import TrainingError
+from nn_assets.learning.baselines import LinearModel
 from nn_assets.learning.training import TrainingResult, train
 from nn_assets.learning.windows import Samples, Windows
 from nn_assets.learning.workers import map_in_order
@@ -29,6 +31,7 @@ class _Task:
     validation: Samples
     settings: LearningSettings
     seed: int
+    start: LinearModel | None
 
 
 def train_ensemble(
@@ -37,6 +40,7 @@ def train_ensemble(
     validation: Samples,
     settings: LearningSettings,
     pool: Executor | None = None,
+    starts: Sequence[LinearModel] = (),
 ) -> Ensemble:
     """Train ``settings.ensemble`` members, of seeds ``settings.seed`` and up.
 
@@ -48,6 +52,8 @@ def train_ensemble(
     pool : Executor, optional
         From ``open_pool``; without one the members are trained here, one after another. Either
         way gives the same bits.
+    starts : sequence of LinearModel, optional
+        What each member begins as, where ``settings.residual`` says so.
 
     Raises
     ------
@@ -55,7 +61,8 @@ def train_ensemble(
         Fewer than half of the members trained; names each failed seed and why.
     """
     tasks = [
-        _Task(windows, training, validation, settings, settings.seed + place) for place in range(settings.ensemble)
+        _Task(windows, training, validation, settings, settings.seed + place, start)
+        for place, start in enumerate(starts or (None,) * settings.ensemble)
     ]
     members: list[TrainingResult] = []
     failures: list[tuple[int, str]] = []
@@ -76,6 +83,6 @@ def train_ensemble(
 def _attempt(task: _Task) -> TrainingResult | TrainingError:
     # A failed member is an answer: it is dropped by name, and the others stand.
     try:
-        return train(task.windows, task.training, task.validation, task.settings, task.seed)
+        return train(task.windows, task.training, task.validation, task.settings, task.seed, task.start)
     except TrainingError as error:
         return error

@@ -167,12 +167,13 @@ def _fit(task: _Task, pool: Executor | None = None) -> FoldModel:
     inputs = _prepare(task)
     learning = task.strategy.learning
     training, validation = inputs.samples["training"], inputs.samples["validation"]
-    ensemble = train_ensemble(inputs.windows, training, validation, learning, pool)
     drawn = [(seed, drawn_sessions(training, seed)) for seed in range(learning.seed, learning.seed + learning.ensemble)]
+    linear = tuple(fit_linear(inputs.windows, each, validation) for _, each in drawn)
+    ensemble = train_ensemble(inputs.windows, training, validation, learning, pool, linear if learning.residual else ())
     estimators = Estimators(
         settings=learning,
         members=tuple(Member(result.seed, result.state) for result in ensemble.members),
-        linear=tuple(fit_linear(inputs.windows, each, validation) for _, each in drawn),
+        linear=linear,
         boosting=tuple(fit_boosting(inputs.windows, each, validation, seed) for seed, each in drawn),
     )
     judged = estimate(estimators, inputs.windows, task.fold.validation)

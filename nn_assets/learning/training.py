@@ -14,8 +14,9 @@ import torch
 from torch.utils import deterministic
 
 from nn_assets.errors import TrainingError
+from nn_assets.learning.baselines import LinearModel
 from nn_assets.learning.descent import AdamW, Plateau
-from nn_assets.learning.networks import build_network
+from nn_assets.learning.networks import Residual, build_network
 from nn_assets.learning.windows import Samples, Windows
 from nn_assets.settings import LearningSettings
 
@@ -103,7 +104,12 @@ def repeatable_torch(seed: int) -> Iterator[torch.Generator]:
 
 
 def train(
-    windows: Windows, training: Samples, validation: Samples, settings: LearningSettings, seed: int
+    windows: Windows,
+    training: Samples,
+    validation: Samples,
+    settings: LearningSettings,
+    seed: int,
+    start: LinearModel | None = None,
 ) -> TrainingResult:
     """Train one member of the ensemble from fresh weights.
 
@@ -116,6 +122,8 @@ def train(
     settings : LearningSettings
     seed : int
         Fixes the first weights, the dropout and the order of batches.
+    start : LinearModel, optional
+        What a residual network begins as; nothing when left out.
 
     Raises
     ------
@@ -125,6 +133,8 @@ def train(
     """
     with repeatable_torch(seed) as order:
         network = build_network(settings, features=windows.shape[2])
+        if isinstance(network, Residual) and start is not None:
+            network.start_from(torch.from_numpy(start.coefficients), start.intercept)
         return train_network(network, windows, training, validation, settings, seed=seed, order=order)
 
 

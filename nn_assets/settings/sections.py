@@ -154,10 +154,12 @@ class LearningSettings(Section):
     ``prior`` says what this section brings along from data that it has seen: nothing, pre-trained weights, or
     hyper-parameters found by a search; ``knows_until`` is the last day of which they have seen anything, and must lie
     before the first day forecast. ``chosen_over_all_folds`` is one choice that has seen days forecast: a record is
-    in-sample up to ``knows_until``, and only what comes later counts.
+    in-sample up to ``knows_until``, and only what comes later counts. With ``residual`` each member begins as the
+    linear model of its seed, which is held fast, and learns what that leaves.
     """
 
     network: Literal["lstm", "mlp"] = "lstm"
+    residual: bool = False
     lookback: Count = 20
     hidden: Count = 64
     layers: Count = 2

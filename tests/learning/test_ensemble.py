@@ -12,6 +12,7 @@ import pytest
 
 from nn_assets.errors import TrainingError, WorkerError
 from nn_assets.learning import ensemble as ensemble_module
+from nn_assets.learning.baselines import LinearModel
 from nn_assets.learning.ensemble import train_ensemble
 from nn_assets.learning.training import TrainingResult, train
 from nn_assets.learning.windows import Samples, Windows
@@ -26,11 +27,16 @@ def _leave_abruptly(task: int) -> int:
 
 def _failing_seeds(monkeypatch: pytest.MonkeyPatch, seeds: set[int]) -> None:
     def fail_some(
-        windows: Windows, training: Samples, validation: Samples, settings: LearningSettings, seed: int
+        windows: Windows,
+        training: Samples,
+        validation: Samples,
+        settings: LearningSettings,
+        seed: int,
+        start: LinearModel | None,
     ) -> TrainingResult:
         if seed in seeds:
             raise TrainingError(expected="a loss", found="nan", remedy="none", seed=seed, epoch=2)
-        return train(windows, training, validation, settings, seed)
+        return train(windows, training, validation, settings, seed, start)
 
     monkeypatch.setattr(ensemble_module, "train", fail_some)
 

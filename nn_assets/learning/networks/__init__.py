@@ -6,13 +6,19 @@ import torch
 
 from nn_assets.learning.networks.lstm import LongShortTermMemory
 from nn_assets.learning.networks.mlp import Perceptron
+from nn_assets.learning.networks.residual import Residual
 from nn_assets.settings import LearningSettings
 
-__all__ = ["LongShortTermMemory", "Perceptron", "build_network"]
+__all__ = ["LongShortTermMemory", "Perceptron", "Residual", "build_network"]
 
 
 def build_network(settings: LearningSettings, features: int) -> torch.nn.Module:
-    """Build a fresh network of the kind that ``settings.network`` names, by torch's global generator."""
+    """Build a fresh network of the kind that ``settings`` name, by torch's global generator."""
+    network = _alone(settings, features)
+    return Residual(network, features) if settings.residual else network
+
+
+def _alone(settings: LearningSettings, features: int) -> torch.nn.Module:
     shape = {"hidden": settings.hidden, "layers": settings.layers}
     if settings.network == "lstm":
         return LongShortTermMemory(features=features, dropout=settings.dropout, **shape)

@@ -1,0 +1,44 @@
+"""A network beside a linear model that is held fast: it learns what the linear one leaves."""
+
+from __future__ import annotations
+
+import torch
+
+__all__ = ["Residual"]
+
+
+class Residual(torch.nn.Module):
+    """The logit of a linear model of the last session's features, and a network's logit on top.
+
+    The network begins at nothing, so that training begins at the linear model (Zhang 2003, a linear model first and a
+    network for its residuals). A faint linear signal then need not be found a second time through hidden units.
+
+    Parameters
+    ----------
+    network : Module
+        Its ``head`` is set to zero.
+    features : int
+        Of a window.
+    """
+
+    coefficients: torch.Tensor  # (features,)
+    intercept: torch.Tensor  # (1,)
+
+    def __init__(self, network: torch.nn.Module, features: int) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("coefficients", torch.zeros(features))
+        self.register_buffer("intercept", torch.zeros(1))
+        for weight in network.get_submodule("head").parameters():
+            torch.nn.init.zeros_(weight)
+
+    def start_from(self, coefficients: torch.Tensor, intercept: float) -> None:
+        """Set the linear model: a coefficient for each feature, in logits."""
+        self.coefficients.copy_(coefficients)
+        self.intercept.fill_(intercept)
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        """(batch, lookback, features) to logits (batch,)."""
+        linear = (windows[:, -1] * self.coefficients).sum(dim=-1) + self.intercept
+        logits: torch.Tensor = linear + self.network(windows)
+        return logits
