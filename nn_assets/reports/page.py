@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.verdict import Verdict
+from nn_assets.oversight.headline import Headline
 from nn_assets.reports.canvas import png_data_uri
 from nn_assets.reports.tables import ABSENT, figure_table, fold_table, sized_positions
 
@@ -49,7 +50,7 @@ class StudyPage:
     description: str
     verdict: Verdict
     figures: StudyFigures
-    label: str = ""  # what kind of market this is: 'Real bars', 'Simulated market'
+    label: str = ""  # what kind of market this is: 'Real bars', 'Simulated market', 'Bars from files'
     facts: Sequence[tuple[str, str]] = ()  # (what, value) shown on top: sessions, folds, span
     was_on: Sequence[str] = ()  # sentences, one an estimator
     plots: Sequence[Plot] = ()
@@ -57,6 +58,7 @@ class StudyPage:
     targets: pd.DataFrame | None = None
     steps: pd.DataFrame | None = None
     drift: pd.DataFrame | None = None
+    headline: Headline | None = None  # how the strategy stood when the page was made
     trading_state: str = ""
     trading_reasons: str = ""
     quarantine: pd.DataFrame | None = None
@@ -71,6 +73,7 @@ class DailyPage:
 
     name: str
     session: str
+    headline: Headline
     trading_state: str
     trading_reasons: str
     portfolio: Mapping[str, object]  # one row of portfolio_states

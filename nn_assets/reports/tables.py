@@ -72,6 +72,16 @@ _ROWS: tuple[tuple[str, str, str, Form, int], ...] = (
     ("Sessions", "out of sample", "return_sessions", _count, 0),
 )
 
+# What a figure must be better than to be the best of its row: another figure of the same estimator, or a number.
+_BARS: dict[str, str | float] = {
+    "auc": 0.5,
+    "accuracy": "base_accuracy",
+    "rank_ic": 0.0,
+    "brier": "base_brier",
+    **dict.fromkeys(("sharpe_net", "sharpe_net_costs_x2", "sharpe_net_10_bps", "sharpe_gross"), 0.0),
+    **dict.fromkeys(("return_per_year", "return_per_year_costs_x2", "return_per_year_10_bps"), 0.0),
+}
+
 _ORDER = ("network", "linear", "boosting", "buy_and_hold")
 
 
@@ -110,8 +120,10 @@ def figure_table(figures: StudyFigures) -> FigureTable:
         values = {name: getattr(figures.total[name], key) for name in names}
         # A flat book has no drawdown and no loss: that is no merit, so it does not compete.
         rivals = [name for name in names if key in FORECAST_NAMES or figures.total[name].sharpe_net is not None]
+        rivals = [name for name in rivals if _over_its_bar(figures.total[name], key, better)]
         known = [value for name, value in values.items() if value is not None and name in rivals]
-        best = max(known, key=lambda value: better * value) if better and len(known) > 1 else None
+        compared = sum(value is not None for value in values.values()) > 1
+        best = max(known, key=lambda value: better * value) if better and known and compared else None
         cells = []
         for name, value in values.items():
             why = "" if value is not None else figures.total[name].absent.get(key, "not measured")
@@ -121,6 +133,14 @@ def figure_table(figures: StudyFigures) -> FigureTable:
         rows.append((label, hint, tuple(cells)))
     said = tuple(f"{NAMES.get(name, name)}: {why} ({', '.join(labels)})" for (name, why), labels in gaps.items())
     return FigureTable(tuple(NAMES.get(name, name) for name in names), tuple(rows), said)
+
+
+def _over_its_bar(figures: Figures, key: str, better: int) -> bool:
+    """Whether a figure is better than what costs no skill: a coin, the base rate, cash."""
+    bar = _BARS.get(key)
+    against = getattr(figures, bar) if isinstance(bar, str) else bar
+    value = getattr(figures, key)
+    return value is None or against is None or better * value > better * against
 
 
 def fold_table(figures: StudyFigures) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:

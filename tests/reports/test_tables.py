@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from nn_assets.evaluation.figures import study_figures
 from nn_assets.reports.tables import figure_table, fold_table, sized_positions
 from tests.evaluation.records import made_record
@@ -26,6 +30,28 @@ def test_only_the_best_of_a_row_is_marked() -> None:
     assert [cell.best for cell in rows["Sharpe, net"]] == [value == max(sharpes) for value in sharpes]
     drawdowns = [one.max_drawdown for one in figures.total.values()]
     assert [cell.best for cell in rows["Largest drawdown"]] == [value == min(drawdowns) for value in drawdowns]
+
+
+BELOW = {
+    "AUC": {"auc": 0.499},
+    "Accuracy": {"accuracy": 0.562, "base_accuracy": 0.563},
+    "Rank IC": {"rank_ic": -0.001},
+    "Brier": {"brier": 0.2502, "base_brier": 0.2501},
+    "Sharpe, net": {"sharpe_net": -0.1},
+    "Return a year": {"return_per_year": -0.01},
+}
+
+
+@pytest.mark.parametrize("label", BELOW)
+def test_what_is_no_better_than_its_bar_is_never_the_best(label: str) -> None:
+    figures = study_figures(made_record(300), horizon_sessions=5, sessions_per_year=252)
+    low = {name: replace(one, **BELOW[label]) for name, one in figures.total.items()}
+    rows = {name: cells for name, _, cells in figure_table(replace(figures, total=low)).rows}
+    assert not any(cell.best for cell in rows[label])
+    key, *_ = BELOW[label]
+    alone = low | {"linear": replace(low["linear"], **{key: 0.24 if key == "brier" else 0.9})}
+    rows = {name: cells for name, _, cells in figure_table(replace(figures, total=alone)).rows}
+    assert [cell.best for cell in rows[label]] == [False, True, False, False]
 
 
 def test_every_model_month_has_a_row() -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 import dagster as dg
 
+from nn_assets.operations.decisions.fired import alert_of_breakers
+from nn_assets.operations.decisions.intact_ledger import on_intact_ledger
 from nn_assets.operations.decisions.round_checks import (
     beyond_limits,
     broken_traces,
@@ -42,6 +44,7 @@ _UPSTREAM = {
     "daily_report": ("orders", "drift_report"),
 }
 _OUTSIDE = ("features", "trained_model", "forecasts")
+_BROKEN = "a decision broke its own rules: nn-assets control kill-switch HALTED, then report it with the session's page"
 
 
 def daily_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
@@ -82,7 +85,11 @@ def daily_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     def daily_round(context: dg.AssetExecutionContext, stores: StoresResource) -> Iterator[Any]:
         sessions = asked_sessions(strategy, list(context.partition_keys))
         decided: list[DecidedSession] = []
-        with stores.history(strategy) as history, history.stores.alone(strategy.name):
+        with (
+            stores.history(strategy) as history,
+            history.stores.alone(strategy.name),
+            on_intact_ledger(history, context.run.run_id),
+        ):
             for session in sessions:
                 if session > history.last_session:
                     context.log.info("%s is not closed yet, and is left out", session.date())
@@ -91,6 +98,7 @@ def daily_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
                 drift = done.frames["drift"]
                 plot = drift_statistics(drift) if len(drift) else None
                 page = write_daily_page(history, done.round, done.frames, done.provenance, plot)
+                alert_of_breakers(history, done.round, context.run.run_id)
                 decided.append(done)
                 context.log.info(_sentence(done))
                 _add_metadata(context, keys, done, str(page), plot)
@@ -106,7 +114,8 @@ def _sentence(done: DecidedSession) -> str:
     before = " (decided before, and equal)" if done.already_decided else ""
     return (
         f"{done.round.session.date()}: {len(done.frames['fills'])} fills, equity {state.equity_usd:,.0f} USD, "
-        f"{len(done.round.orders)} orders, {done.round.standing.trading_state}{before}"
+        f"{len(done.round.orders)} orders, breaker {state.breaker or 'none'}, "
+        f"drift says {done.round.standing.trading_state}{before}"
     )
 
 
@@ -185,4 +194,4 @@ def _checks(
     ):
         told = f"{compared[kind]} {kind} in {len(decided)} sessions"
         held = not found if compared[kind] else None
-        yield judged(", ".join(found) or told, held=held, check_name=name, asset_key=key)
+        yield judged(", ".join(found) or told, held=held, remedy=_BROKEN, check_name=name, asset_key=key)
