@@ -22,6 +22,7 @@ from nn_assets.operations.history import History
 from nn_assets.operations.situation import headline_now, situation_of
 from nn_assets.operations.study import StudyResult
 from nn_assets.oversight.headline import Situation, headline
+from nn_assets.portfolio.binding import binding_constraints
 from nn_assets.portfolio.expected import horizon_is_short
 from nn_assets.portfolio.late_actions import owed_by_late_actions
 from nn_assets.reports.page import DailyPage, Plot, StudyPage, daily_page, demo_page, study_page
@@ -37,6 +38,7 @@ from nn_assets.store.home import reports_root
 from nn_assets.store.lake.files import read_record, replace_file, write_record
 
 __all__ = [
+    "bound_by",
     "keep_study",
     "refreshes_told",
     "study_plots",
@@ -396,6 +398,13 @@ def _situation_after(
     )
 
 
+def bound_by(done: Round, frames: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+    """What bound each size of a session, by symbol."""
+    symbols = done.decision.inputs.symbols
+    after = frames["position_steps"]["weight_after"].to_numpy().reshape(len(symbols), -1).T  # (steps, symbols)
+    return dict(zip(symbols, binding_constraints(done.decision, after), strict=True))
+
+
 def _verdict_told(provenance: Mapping[str, str]) -> str | None:
     return provenance["verdict"] if provenance["verdict"] != "None" else None
 
@@ -424,6 +433,7 @@ def write_daily_page(
         orders=frames["orders"],
         fills=frames["fills"],
         drift=frames["drift"],
+        bound_by=bound_by(done, frames),
         label=_market_label(strategy),
         verdict=_verdict_told(provenance) or "",
         plots=plots,

@@ -114,7 +114,7 @@ _CHECKS: tuple[tuple[str, str, str, str, Judge], ...] = (
         "daily_signals",
         "study_and_live_agree",
         "Where the study's record and the live record overlap, their forecasts are equal to the bit.",
-        "study again under the settings in force; if it stays, do not take the study for what live does",
+        "study again by the code and settings in force; if it stays, do not take the study for what live does",
         _study_and_live_agree,
     ),
     (

@@ -82,6 +82,7 @@ class DailyPage:
     orders: pd.DataFrame
     fills: pd.DataFrame
     drift: pd.DataFrame
+    bound_by: Mapping[str, str] = field(default_factory=dict)  # by symbol; else the rule of the deciding step
     label: str = ""  # as on the study's page
     verdict: str = ""  # of the study in force when the session was decided
     plots: Sequence[Plot] = ()
@@ -141,7 +142,7 @@ def daily_page(page: DailyPage) -> str:
     return template.render(
         title=f"{page.name}, {page.session}",
         page=page,
-        positions=sized_positions(page.targets, page.steps),
+        positions=sized_positions(page.targets, page.steps, page.bound_by),
         orders=page.orders.to_dict("records"),
         fills=page.fills.to_dict("records"),
         drift=_drift_rows(page.drift),

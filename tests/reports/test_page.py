@@ -148,6 +148,12 @@ def test_the_daily_page_shows_state_orders_and_why_each_size() -> None:
         assert said in words
 
 
+def test_the_session_page_names_what_bound_each_size() -> None:
+    html = daily_page(made_daily_page(bound_by={"SIM02": "net, gross"}))
+    assert "Bound by <b>net, gross</b>. SIM02 controls" in html
+    assert "Bound by <b>worth its cost</b>. SIM01 worth its cost" in html  # by the trace alone
+
+
 FLAT = Headline(Word.DOES_NOT_TRADE, "mine DOES NOT TRADE: flat by the verdict. Nothing needs a person.")
 
 

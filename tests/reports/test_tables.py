@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from nn_assets.evaluation.figures import study_figures
-from nn_assets.reports.tables import figure_table, fold_table, sized_positions
+from nn_assets.orchestration.metadata import table
+from nn_assets.reports.tables import figure_table, fold_table, sized_positions, why_frame
 from tests.evaluation.records import made_record
 from tests.reports.pages import STEPS, made_steps, made_targets
 
 
 def test_the_network_stands_first_and_missing_figures_have_reasons() -> None:
     figures = study_figures(made_record(300), horizon_sessions=5, sessions_per_year=252)
-    table = figure_table(figures)
-    assert table.columns == ("network", "linear model", "gradient boosting", "buy and hold")
-    rows = {label: cells for label, _, cells in table.rows}
+    found = figure_table(figures)
+    assert found.columns == ("network", "linear model", "gradient boosting", "buy and hold")
+    rows = {label: cells for label, _, cells in found.rows}
     assert rows["AUC"][0].text == f"{figures.total['network'].auc:.4f}"
     assert rows["AUC"][3].text == "\N{EN DASH}"
     assert "no forecasts" in rows["AUC"][3].why
-    assert any("buy and hold" in said and "AUC" in said for said in table.gaps)
+    assert any("buy and hold" in said and "AUC" in said for said in found.gaps)
 
 
 def test_only_the_best_of_a_row_is_marked() -> None:
@@ -84,3 +87,26 @@ def test_a_symbol_that_stays_flat_says_what_its_edge_was() -> None:
 
 def test_a_position_without_a_trace_says_so() -> None:
     assert "no trace" in sized_positions(made_targets(), STEPS.iloc[:0])[0].why
+
+
+def test_of_many_symbols_what_is_held_or_changes_comes_first_with_what_bound_it() -> None:
+    names = [f"S{number:03d}" for number in range(160)]
+    targets = pd.DataFrame(
+        {
+            "symbol": names,
+            "reference_price": 50.0,
+            "current_quantity": [10.0 if name == "S120" else 0.0 for name in names],
+            "target_quantity": [7.0 if name == "S150" else 0.0 for name in names],
+            "target_weight": [0.02 if name == "S150" else 0.0 for name in names],
+            "stop_price": np.nan,
+        }
+    )
+    steps = made_steps(dict.fromkeys(("S120", "S150"), (0.0, 0.0, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02)))
+    positions = sized_positions(targets, steps, {"S150": "net, gross"})
+    assert [one.symbol for one in positions][:3] == ["S150", "S120", "S000"]
+    shown = str(table(why_frame(positions)).value)
+    head, _, first, second, *_ = shown.splitlines()
+    assert head == "| symbol | now held | to hold | weight | bound by | why |"
+    assert first.startswith("| S150 | 0 | 7 | 0.02 | net, gross | S150 half Kelly")
+    assert second.startswith("| S120 | 10 | 0 | 0 | half Kelly |")
+    assert "_50 of 160 rows_" in shown

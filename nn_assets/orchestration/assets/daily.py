@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
+import pandas as pd
 
 from nn_assets.operations.decisions.fired import alert_of_breakers
 from nn_assets.operations.decisions.intact_ledger import on_intact_ledger
@@ -15,12 +16,13 @@ from nn_assets.operations.decisions.round_checks import (
 )
 from nn_assets.operations.decisions.rounds import DecidedSession, decide_session
 from nn_assets.operations.fingerprint import code_of
-from nn_assets.operations.reporting import write_daily_page
+from nn_assets.operations.reporting import bound_by, write_daily_page
 from nn_assets.orchestration.metadata import image, table
 from nn_assets.orchestration.naming import asset_key, described, judged
 from nn_assets.orchestration.partitions import asked_sessions, session_partitions
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.reports.plots import drift_statistics
+from nn_assets.reports.tables import sized_positions, why_frame
 from nn_assets.settings import PortfolioSettings, Strategy
 
 __all__ = ["DAILY", "daily_assets"]
@@ -127,6 +129,8 @@ def _add_metadata(
     drift_plot: bytes | None,
 ) -> None:
     frames, state = done.frames, done.round.state
+    positions = sized_positions(frames["target_positions"], frames["position_steps"], bound_by(done.round, frames))
+    order = [position.symbol for position in positions]
     trading = frames["trading_states"].iloc[0]  # the state in force, as the ledger and the page have it
     metadata: dict[str, dict[str, Any]] = {
         "fills": {
@@ -143,15 +147,19 @@ def _add_metadata(
         "daily_signals": {
             "model_id": done.provenance["model_id"],
             "table": table(
-                frames["signals"][["symbol", "calibrated_probability", "direction", "expected_return", "confidence"]]
+                _ordered(frames["signals"], order)[
+                    ["symbol", "calibrated_probability", "direction", "expected_return", "confidence"]
+                ]
             ),
         },
         "target_positions": {
             "verdict": done.provenance["verdict"],
             "table": table(
-                frames["target_positions"][["symbol", "current_quantity", "target_quantity", "target_weight"]]
+                _ordered(frames["target_positions"], order)[
+                    ["symbol", "current_quantity", "target_quantity", "target_weight"]
+                ]
             ),
-            "why": table(frames["position_steps"][["symbol", "step", "rule", "weight_after", "reason"]], rows=24),
+            "why": table(why_frame(positions)),
         },
         "orders": {
             "orders": len(frames["orders"]),
@@ -169,6 +177,11 @@ def _add_metadata(
     partition = str(done.round.session.date())
     for name, figures in metadata.items():
         context.add_asset_metadata(figures, asset_key=keys[name], partition_key=partition)
+
+
+def _ordered(frame: pd.DataFrame, symbols: list[str]) -> pd.DataFrame:
+    """The rows of a frame in an order of symbols: what is held or changes first."""
+    return frame.set_index("symbol", drop=False).reindex(symbols).dropna(subset="symbol")
 
 
 def _checks(
