@@ -15,10 +15,9 @@ from nn_assets.operations.asof.decisions import decided_sessions, undecided_sess
 from nn_assets.operations.asof.halts import last_halt
 from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.catalog import find_strategy, read_strategies
-from nn_assets.operations.clock import now_utc
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.outcomes import STARTED, checks_failed_in, last_heartbeat, last_tick
-from nn_assets.operations.situation import headline_now, last_runs, one_line
+from nn_assets.operations.situation import LONGEST_WITHOUT_BEAT, headline_now, last_runs, one_line, quiet
 from nn_assets.operations.stores import open_stores
 from nn_assets.store.home import data_docs_file
 from nn_assets.store.lake.publication import Publication
@@ -28,8 +27,6 @@ __all__ = ["report"]
 
 _NAMES = {"trading_state": "drift says"}  # one control of several: by itself it lets nothing trade
 _TICKING = ("daily_round", "monthly_retraining", "cost_recalibration", "drift_refresh")
-# A heartbeat comes every hour; one that is late by half of that is missing.
-_QUIET = pd.Timedelta(minutes=90)
 
 
 def report(name: str | None) -> dict[str, Any]:
@@ -141,15 +138,11 @@ def _ticks(ledger: Ledger, strategy: str) -> list[str]:
 def _daemon(ledger: Ledger) -> str:
     """Whether Dagster's daemon evaluates schedules and sensors, by the age of what it last recorded."""
     beat = last_heartbeat(ledger)
-    if beat is None:
-        return "never heard: no schedule or sensor runs by itself (nn-assets ui starts it)"
-    age = now_utc() - beat
-    if age <= _QUIET:
+    silent = quiet(beat, LONGEST_WITHOUT_BEAT)
+    if silent is None:
         return f"heard {_minute(beat)}"
-    return (
-        f"not heard since {_minute(beat)}: no schedule or sensor runs by itself "
-        "(nn-assets ui starts it; the sensor run_outcomes must be on)"
-    )
+    hint = "nn-assets ui starts it; the sensor run_outcomes must be on"
+    return f"{silent}: no schedule or sensor runs by itself ({hint})"
 
 
 def _minute(moment: object) -> str:

@@ -27,9 +27,9 @@ from nn_assets.portfolio.records import breakers_of, is_halved
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["JOBS", "headline_now", "last_runs", "one_line", "quiet", "situation_of"]
+__all__ = ["LONGEST_WITHOUT_BEAT", "headline_now", "last_runs", "one_line", "quiet", "situation_of"]
 
-JOBS = ("tables", "study", "daily", "costs", "assets")
+_JOBS = ("tables", "study", "daily", "costs", "assets")
 _ROUNDS = ("daily", "tables", "assets")  # without them nothing is decided
 _HOUR, _DAY = pd.Timedelta(hours=1), pd.Timedelta(days=1)
 # How long what runs by itself may say nothing: a beat comes every hour, a schedule ticks when it is due.
@@ -39,7 +39,7 @@ _LONGEST_SILENCE = {
     "cost_recalibration": 32 * _DAY,
     "drift_refresh": 1.5 * _HOUR,
 }
-_LONGEST_WITHOUT_BEAT = 1.5 * _HOUR
+LONGEST_WITHOUT_BEAT = 1.5 * _HOUR
 
 
 def situation_of(
@@ -79,7 +79,8 @@ def situation_of(
 
 def headline_now(facts: StoredFacts) -> Headline:
     """What is true of a strategy at this moment."""
-    return headline(replace(_decided(facts), faults=tuple(_faults(facts))))
+    left = _decided(facts)
+    return headline(replace(left, faults=(*left.faults, *_faults(facts))))
 
 
 def _decided(facts: StoredFacts) -> Situation:
@@ -94,6 +95,9 @@ def _decided(facts: StoredFacts) -> Situation:
         ledger.read(table, strategy.name, session, session)
         for table in ("portfolio_states", "trading_states", "target_positions")
     )
+    if states.empty or trading.empty:
+        lost = Fault(f"records of {session.date()} are gone from the ledger", "nn-assets audit verify", Word.HALTED)
+        return Situation(strategy=strategy.name, settings=strategy.portfolio, kill_switch=switch, faults=(lost,))
     reset = breaker_reset_for(ledger, strategy, next_session(strategy.market.calendar, session))
     left = situation_of(
         strategy,
@@ -121,7 +125,7 @@ def _faults(facts: StoredFacts) -> Iterator[Fault]:
 
 def last_runs(ledger: Ledger, strategy: str) -> dict[str, dict[str, Any]]:
     """The last run on record of each job that ever ran."""
-    return {name: run for name in JOBS if (run := last_run(ledger, strategy, name)) is not None}
+    return {name: run for name in _JOBS if (run := last_run(ledger, strategy, name)) is not None}
 
 
 def _of_runs(runs: Mapping[str, dict[str, Any]], *, gate_halts: bool) -> Iterator[Fault]:
@@ -129,7 +133,8 @@ def _of_runs(runs: Mapping[str, dict[str, Any]], *, gate_halts: bool) -> Iterato
     for name, run in runs.items():
         for check in checks_failed_in(run):
             yield Fault(f"check {check.name} failed: {one_line(check.found)}", check.remedy)
-        if run["outcome"] != FAILED or (name in _ROUNDS and (gate_halts or _later_round(decided, run))):
+        at_the_gate = gate_halts and str(run["failed_step"]).endswith("validated_bars")
+        if run["outcome"] != FAILED or at_the_gate or (name in _ROUNDS and _later_round(decided, run)):
             continue
         told, _, remedy = one_line(run["message"] or "before its first step").partition(". Remedy: ")
         step = "" if run["failed_step"] is None else f" at {run['failed_step']}"
@@ -164,7 +169,7 @@ def _silences(ledger: Ledger, strategy: Strategy) -> Iterator[Fault]:
     if not _has_clock(strategy) or strategy.market.live_starts is None:
         return
     beat = last_heartbeat(ledger)
-    if (silent := quiet(beat, _LONGEST_WITHOUT_BEAT)) is not None:
+    if (silent := quiet(beat, LONGEST_WITHOUT_BEAT)) is not None:
         yield Fault(f"the daemon was {silent}: nothing runs by itself", "nn-assets ui starts the daemon")
         return
     for name, longest in _LONGEST_SILENCE.items():

@@ -217,3 +217,10 @@ def test_status_begins_with_the_halt_of_the_gate_until_data_pass(own_home, give_
     with living_in(own_home), open_stores() as stores:
         record_pass(stores.ledger, "mine", moment + pd.Timedelta(hours=1), "r")
     assert give_own("status", "-s", "mine").out.startswith("mine TRADES: ")
+
+
+def test_status_names_the_session_whose_records_are_gone(own_home, give_own) -> None:
+    tamper(own_home, f"delete from portfolio_states where session like '{LIVE[1]}%'")
+    line = give_own("status", "-s", "mine").out.splitlines()[0]
+    assert line.startswith(f"mine HALTED: records of {LIVE[1]} are gone from the ledger")
+    assert "nn-assets audit verify" in line
