@@ -173,7 +173,7 @@ def status_command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """For each strategy: data, study, decisions, controls, last runs, schedules, the daemon, and what is missing."""
+    """Whether each strategy trades, why, and what needs a person; then data, decisions, runs, and what is missing."""
     from nn_assets.cli import status
 
     _answer(as_json, lambda _: status.report(strategy))

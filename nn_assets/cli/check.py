@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.cli.failed import with_failed_checks
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.forecasts import missing_months
@@ -17,8 +18,9 @@ from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, VALIDATED_INTRADAY
 from nn_assets.orchestration.assets.other_data import other_tables
 from nn_assets.orchestration.naming import asset_key
+from nn_assets.orchestration.outcomes import failed_checks_of
 from nn_assets.orchestration.partitions import month_partitions
-from nn_assets.orchestration.running import execute, failed_checks, metadata_by_asset
+from nn_assets.orchestration.running import execute, metadata_by_asset, warnings_of
 from nn_assets.store.home import data_docs_file
 
 __all__ = ["check_data"]
@@ -55,12 +57,12 @@ def check_data(name: str) -> dict[str, Any]:
             **_bars(history, metadata[RAW_BARS]),
             **_beside(history, metadata),
             "notices": _first(list(now.details.get("notices", ())), _MOST_NOTICES),
-            # A gate that halts ends the run, so what is left are warnings.
-            "gate": {"passed": True, "warnings": failed_checks(result, asset_key(strategy, _VALIDATED))},
+            # A gate that halts ends the run.
+            "gate": {"passed": True, "warnings": warnings_of(result, asset_key(strategy, _VALIDATED))},
             "data_docs": str(data_docs_file(strategy.name)),
             **_next(history),
         }
-    return {**told, "text": "\n".join(_lines(told))}
+    return with_failed_checks({**told, "text": "\n".join(_lines(told))}, failed_checks_of(result.all_events))
 
 
 def _bars(history: History, taken: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
+from nn_assets.cli.failed import with_failed_checks
 from nn_assets.evaluation.study import YARDSTICK
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.first_month import first_model_month
@@ -18,9 +19,12 @@ from nn_assets.market.cash import cash_rates
 from nn_assets.operations.asof.decisions import decided_sessions
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.history import History, open_history
+from nn_assets.operations.outcomes import FailedCheck
 from nn_assets.operations.reporting import study_sheet, write_demo_page
+from nn_assets.operations.situation import headline_now
 from nn_assets.operations.study import study_identity
 from nn_assets.orchestration.instance import open_instance
+from nn_assets.orchestration.outcomes import failed_checks_of
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.running import execute, seconds_by_asset
 from nn_assets.reports.page import StudyPage
@@ -73,11 +77,14 @@ def run_demo(console: Console, *, short: bool = False) -> dict[str, Any]:
         if not missing:
             console.print("  study and live sessions: current", markup=False)
     parts: dict[str, dict[str, float]] = {}
+    failed: list[FailedCheck] = []
     with open_instance():  # Dagster's storage is made here, before two processes ask for it at once
         pass
     with open_pool(len(waiting)) as pool:
         run: Callable[..., Any] = map if pool is None else pool.map
-        parts |= zip(waiting, run(_run, waiting, [spans[name] for name in waiting]), strict=True)
+        for name, (spent, checks) in zip(waiting, run(_run, waiting, [spans[name] for name in waiting]), strict=True):
+            parts[name] = spent
+            failed += checks
     reported = time.monotonic()
     sheets: list[StudyPage] = []
     summaries: dict[str, Any] = {}
@@ -89,13 +96,14 @@ def run_demo(console: Console, *, short: bool = False) -> dict[str, Any]:
     ended = time.monotonic()
     text = "\n".join([*(_told(name, each) for name, each in summaries.items()), f"report  {page}"])
     timed = _timed(ended - began, ended - reported, parts)
-    return {
+    answer = {
         "strategies": summaries,
         "report": str(page),
         "seconds": round(ended - began, 1),
         "parts": {name: {part: round(spent, 1) for part, spent in each.items()} for name, each in parts.items()},
         "text": f"{text}\n{timed}",
     }
+    return with_failed_checks(answer, failed)
 
 
 def _timed(whole: float, pages: float, parts: dict[str, dict[str, float]]) -> str:
@@ -123,9 +131,10 @@ def _waiting(history: History, span: _Span) -> list[pd.Timestamp]:
     return [day for day in span.sessions if day not in done]
 
 
-def _run(name: str, span: _Span) -> dict[str, float]:
-    """Study a strategy and play its live sessions, where either is to do; seconds by part."""
+def _run(name: str, span: _Span) -> tuple[dict[str, float], tuple[FailedCheck, ...]]:
+    """Study a strategy and play its live sessions, where either is to do; seconds by part, and what checks failed."""
     strategy = find_strategy(name).strategy
+    failed: tuple[FailedCheck, ...] = ()
     spent = dict.fromkeys(_PARTS, 0.0)
     for kind in _missing(strategy, span):
         if kind == "study":
@@ -134,10 +143,12 @@ def _run(name: str, span: _Span) -> dict[str, float]:
             with open_history(strategy) as history:
                 waiting = _waiting(history, span)
             first, last = str(waiting[0].date()), str(waiting[-1].date())
-        took = seconds_by_asset(execute(strategy, kind, first=first, last=last))
+        result = execute(strategy, kind, first=first, last=last)
+        failed += failed_checks_of(result.all_events)
+        took = seconds_by_asset(result)
         for part, assets in _PARTS.items():
             spent[part] += sum(took.get(asset, 0.0) for asset in assets)
-    return spent
+    return spent, failed
 
 
 def _span(strategy: Strategy, *, short: bool) -> _Span:
@@ -187,6 +198,7 @@ def _summary(history: History, span: _Span) -> dict[str, Any]:
         },
         "fills": len(fills),
         "trading_state": str(trading["state"]),
+        "headline": str(headline_now(history)),
         "drift": "; ".join(trading["reasons"]) or _quiet_drift(ledger.latest("drift", strategy.name)),
     }
 
@@ -243,10 +255,8 @@ def _told(name: str, each: dict[str, Any]) -> str:
     lines += [
         f"  verdict     {each['verdict']}",
         f"              {each['why']}",
-        (
-            f"  live        decided to {each['session']}, {each['fills']} paper fills, "
-            f"trading state {each['trading_state']}"
-        ),
+        f"  live        decided to {each['session']}, {each['fills']} paper fills, drift says {each['trading_state']}",
+        f"  stands      {each['headline']}",
         f"  drift       {each['drift']}",
         f"  next        {len(held)} of {len(each['targets'])} symbols held",
     ]

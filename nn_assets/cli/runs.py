@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.cli.failed import with_failed_checks
 from nn_assets.errors import DecisionError, SettingsError
 from nn_assets.evaluation.verdict import NO_MONTH_ENDED
 from nn_assets.learning.first_month import first_model_month
@@ -16,10 +17,12 @@ from nn_assets.operations.asof.forecasts import missing_months
 from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.catalog import find_live_strategy, find_strategy
 from nn_assets.operations.history import History, open_history
+from nn_assets.operations.situation import headline_now
 from nn_assets.operations.stores import open_stores
 from nn_assets.orchestration.naming import REFIT_TAG, effective_strategy
+from nn_assets.orchestration.outcomes import failed_checks_of
 from nn_assets.orchestration.partitions import month_partitions
-from nn_assets.orchestration.running import materialise
+from nn_assets.orchestration.running import execute
 from nn_assets.settings import Strategy
 
 __all__ = ["run_round", "run_study"]
@@ -55,26 +58,31 @@ def run_round(name: str, session: str | None) -> dict[str, Any]:
             )
         _refuse_a_gap_before(history, day)
     key = str(day.date())
-    run_id = materialise(strategy, "daily", first=key, last=key)
+    result = execute(strategy, "daily", first=key, last=key)
     with open_history(strategy) as history:
         state = history.stores.ledger.read("portfolio_states", strategy.name, day, day).iloc[0]
         targets = history.stores.ledger.read("target_positions", strategy.name, day, day)
         trading = history.stores.ledger.read("trading_states", strategy.name, day, day).iloc[0]
+        stands = str(headline_now(history))
     positions = {
         str(row.symbol): {"target_quantity": row.target_quantity, "target_weight": row.target_weight}
         for row in targets.itertuples()
     }
     held = sum(1 for each in positions.values() if each["target_quantity"])
-    return {
+    breaker = state["breaker"] if isinstance(state["breaker"], str) and state["breaker"] else None
+    answer = {
         "strategy": strategy.name,
         "session": key,
-        "run_id": run_id,
+        "headline": stands,
+        "run_id": str(result.run_id),
         "equity_usd": float(state["equity_usd"]),
         "trading_state": str(trading["state"]),
+        "breaker": breaker,
         "targets": positions,
-        "text": f"{strategy.name} {key}: equity {state['equity_usd']:,.0f} USD, {held} positions to hold next, "
-        f"trading state {trading['state']}",
+        "text": f"{stands}\n{strategy.name} {key}: equity {state['equity_usd']:,.0f} USD, {held} positions to hold "
+        f"next, breaker {breaker or 'none'}, drift says {trading['state']}",
     }
+    return with_failed_checks(answer, failed_checks_of(result.all_events))
 
 
 def _refuse_a_gap_before(history: History, day: pd.Timestamp) -> None:
@@ -137,20 +145,23 @@ def run_study(
             f"had no forecasts yet, so {_months(again)} from {earlier[0]} on run before {low}"
         )
         low = earlier[0]
-    run_id = materialise(strategy, "study", first=f"{low}-01", last=f"{high}-01", tags=tags)
+    result = execute(strategy, "study", first=f"{low}-01", last=f"{high}-01", tags=tags)
+    failed = failed_checks_of(result.all_events)
     with open_stores() as stores:
         study = latest_study(stores.ledger, effective_strategy(strategy, tags), str(pd.Period(high, "M") + 1))
-    told: dict[str, Any] = {"strategy": strategy.name, "from": low, "to": high, "run_id": run_id}
+    told: dict[str, Any] = {"strategy": strategy.name, "from": low, "to": high, "run_id": str(result.run_id)}
     if study is None:
         text = f"{strategy.name} {low} to {high}: {NO_MONTH_ENDED.phrase}. {NO_MONTH_ENDED.reason}"
-        return told | {"verdict": NO_MONTH_ENDED.phrase, "verdict_of": None, "figures": {}, "text": text}
+        told |= {"verdict": NO_MONTH_ENDED.phrase, "verdict_of": None, "figures": {}, "text": text}
+        return with_failed_checks(told, failed)
     of = "" if study["month"] == high else f" (verdict of {study['month']}: no later month has ended)"
-    return told | {
+    told |= {
         "verdict": str(study["verdict"]),
         "verdict_of": str(study["month"]),
         "figures": study["figures"],
         "text": f"{strategy.name} {low} to {high}{of}: {study['verdict']}. {study['figures']['reason']}",
     }
+    return with_failed_checks(told, failed)
 
 
 def _listed(months: list[str]) -> str:

@@ -15,9 +15,9 @@ from nn_assets.operations.asof.decisions import decided_sessions, undecided_sess
 from nn_assets.operations.asof.halts import last_halt
 from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.catalog import find_strategy, read_strategies
-from nn_assets.operations.clock import now_utc
 from nn_assets.operations.facts import StoredFacts
-from nn_assets.operations.outcomes import STARTED, last_heartbeat, last_run, last_tick
+from nn_assets.operations.outcomes import STARTED, checks_failed_in, last_heartbeat, last_tick
+from nn_assets.operations.situation import LONGEST_WITHOUT_BEAT, headline_now, last_runs, one_line, quiet
 from nn_assets.operations.stores import open_stores
 from nn_assets.store.home import data_docs_file
 from nn_assets.store.lake.publication import Publication
@@ -25,10 +25,8 @@ from nn_assets.store.ledger.ledger import Ledger
 
 __all__ = ["report"]
 
-_JOBS = ("tables", "study", "daily", "costs", "assets")
+_NAMES = {"trading_state": "drift says"}  # one control of several: by itself it lets nothing trade
 _TICKING = ("daily_round", "monthly_retraining", "cost_recalibration", "drift_refresh")
-# A heartbeat comes every hour; one that is late by half of that is missing.
-_QUIET = pd.Timedelta(minutes=90)
 
 
 def report(name: str | None) -> dict[str, Any]:
@@ -41,7 +39,7 @@ def report(name: str | None) -> dict[str, Any]:
     if chosen:
         with open_stores() as stores:
             found |= {each.strategy.name: _of(StoredFacts.of(stores, each.strategy), each.folder) for each in chosen}
-    lines = [line for strategy, state in found.items() for line in (strategy, *_lines(state), "")]
+    lines = [line for state in found.values() for line in (*_lines(state), "")]
     return {"strategies": found, "text": "\n".join(lines).rstrip()}
 
 
@@ -59,7 +57,9 @@ def _without_overrides(faults: dict[Path, SettingsError], name: str | None) -> d
         if key != "market.calendar_overrides" or place.exists():
             raise fault
         if name in (None, file.stem):
-            found[file.stem] = {"missing": [f"{key}: nothing at {place}"]}
+            missing = f"{key}: nothing at {place}"
+            stands = f"{file.stem} HALTED: {missing}. A person is needed: put the file there, or leave the key out."
+            found[file.stem] = {"headline": stands, "missing": [missing]}
     return found
 
 
@@ -72,7 +72,9 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
     trading = ledger.latest("trading_states", strategy.name)
     models = ledger.read("models", strategy.name)
     fault = live_start_fault(strategy)
+    runs = last_runs(ledger, strategy.name)
     return {
+        "headline": str(headline_now(facts)),
         "last_session": str(facts.last_session.date()),
         "published_to": None if publication is None else str(publication.last_session.date()),
         "gate": _gate(ledger, strategy.name, publication),
@@ -91,7 +93,8 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
         else states["breaker"].iloc[-1],
         "trading_state": None if trading.empty else str(trading["state"].iloc[-1]),
         "kill_switch": kill_switch_now(ledger, strategy.name),
-        "runs": _runs(ledger, strategy.name),
+        "runs": [_line_of(name, run) for name, run in runs.items()],
+        "failed_checks": [str(check) for run in runs.values() for check in checks_failed_in(run)],
         "ticks": _ticks(ledger, strategy.name),
         "daemon": _daemon(ledger),
         "faults": [] if fault is None else [f"{fault.found}; expected {fault.expected}"],
@@ -103,33 +106,23 @@ def _gate(ledger: Ledger, strategy: str, publication: Publication | None) -> str
     """What the gate did last; None where it never judged."""
     halt = last_halt(ledger, strategy)
     if halt is not None:
-        return f"HALTED {_minute(halt[0])}: {_one_line(halt[1])}"
+        return f"HALTED {_minute(halt[0])}: {one_line(halt[1])}"
     return None if publication is None else f"passed {_minute(publication.published_at)}"
 
 
-def _runs(ledger: Ledger, strategy: str) -> list[str]:
-    """How the last run of each job ended, a line each."""
-    lines = []
-    for name in _JOBS:
-        if (run := last_run(ledger, strategy, name)) is None:
-            continue
-        first, last = run["first_partition"], run["last_partition"]
-        span = "" if first is None else f" {first}" if first == last else f" {first} to {last}"
-        lines.append(f"{name}{span}: {_ending(run)}")
-    return lines
+def _line_of(name: str, run: dict[str, Any]) -> str:
+    """How a run ended."""
+    first, last = run["first_partition"], run["last_partition"]
+    span = "" if first is None else f" {first}" if first == last else f" {first} to {last}"
+    return f"{name}{span}: {_ending(run)}"
 
 
 def _ending(run: dict[str, Any]) -> str:
     if run["outcome"] == STARTED:
         return f"started {_minute(run['began_at'])}, no end on record: it runs, or it was killed"
     step = "" if run["failed_step"] is None else f" at {run['failed_step']}"
-    why = "" if run["message"] is None else f": {_one_line(run['message'])}"
+    why = "" if run["message"] is None else f": {one_line(run['message'])}"
     return f"{run['outcome']} {_minute(run['ended_at'])}{step}{why}"
-
-
-def _one_line(message: str) -> str:
-    """A message without the list of places that may follow it."""
-    return message.splitlines()[0] if message else message
 
 
 def _ticks(ledger: Ledger, strategy: str) -> list[str]:
@@ -137,7 +130,7 @@ def _ticks(ledger: Ledger, strategy: str) -> list[str]:
     lines = []
     for name in _TICKING:
         if (tick := last_tick(ledger, strategy, name)) is not None:
-            why = "" if tick["message"] is None else f": {_one_line(tick['message'])}"
+            why = "" if tick["message"] is None else f": {one_line(tick['message'])}"
             lines.append(f"{name}: {tick['outcome']} {_minute(tick['ended_at'])}{why}")
     return lines
 
@@ -145,15 +138,11 @@ def _ticks(ledger: Ledger, strategy: str) -> list[str]:
 def _daemon(ledger: Ledger) -> str:
     """Whether Dagster's daemon evaluates schedules and sensors, by the age of what it last recorded."""
     beat = last_heartbeat(ledger)
-    if beat is None:
-        return "never heard: no schedule or sensor runs by itself (nn-assets ui starts it)"
-    age = now_utc() - beat
-    if age <= _QUIET:
+    silent = quiet(beat, LONGEST_WITHOUT_BEAT)
+    if silent is None:
         return f"heard {_minute(beat)}"
-    return (
-        f"not heard since {_minute(beat)}: no schedule or sensor runs by itself "
-        "(nn-assets ui starts it; the sensor run_outcomes must be on)"
-    )
+    hint = "nn-assets ui starts it; the sensor run_outcomes must be on"
+    return f"{silent}: no schedule or sensor runs by itself ({hint})"
 
 
 def _minute(moment: object) -> str:
@@ -161,10 +150,12 @@ def _minute(moment: object) -> str:
 
 
 def _lines(state: dict[str, Any]) -> list[str]:
-    width = max(map(len, state))
-    return [
-        f"  {key.replace('_', ' '):<{width}}  {_shown(one)}"
-        for key, value in state.items()
+    """The headline, then a line for each thing."""
+    told = {_NAMES.get(key, key.replace("_", " ")): value for key, value in state.items() if key != "headline"}
+    width = max(map(len, told))
+    return [state["headline"]] + [
+        f"  {name:<{width}}  {_shown(one)}"
+        for name, value in told.items()
         for one in ((value or [None]) if isinstance(value, list) else [value])
     ]
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import logging
 import re
 import socket
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
@@ -29,7 +30,9 @@ __all__ = [
     "SKIPPED",
     "STARTED",
     "SUCCEEDED",
+    "FailedCheck",
     "Run",
+    "checks_failed_in",
     "kept_text",
     "last_heartbeat",
     "last_run",
@@ -77,6 +80,18 @@ class Run:
     began_at: pd.Timestamp | None
 
 
+@dataclass(frozen=True)
+class FailedCheck:
+    """A check of severity ERROR that did not pass in a run: asset and check, what it found, what to do."""
+
+    name: str
+    found: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"check {self.name} failed: {self.found}. Remedy: {self.remedy}"
+
+
 def record_start(ledger: Ledger, run: Run) -> bool:
     """Record that a run started, unless it is on record; whether it is there now."""
     return _append(ledger, run, STARTED, None)
@@ -90,12 +105,20 @@ def record_end(
     *,
     message: str | None = None,
     failed_step: str | None = None,
+    failed_checks: Sequence[FailedCheck] = (),
 ) -> bool:
     """Record how a run ended, unless it is on record; whether it is there now.
 
     The process that ran it and the daemon both tell: the first one counts.
     """
-    return _append(ledger, run, outcome, ended_at, message=message, failed_step=failed_step)
+    told = [{name: kept_text(text) for name, text in asdict(each).items()} for each in failed_checks]
+    details = {"failed_checks": told} if told else {}
+    return _append(ledger, run, outcome, ended_at, message=message, failed_step=failed_step, details=details)
+
+
+def checks_failed_in(run: dict[str, Any]) -> tuple[FailedCheck, ...]:
+    """The failed checks of a run on record, as :func:`last_run` gives it."""
+    return tuple(FailedCheck(**each) for each in run["details"].get("failed_checks", ()))
 
 
 def _append(
@@ -106,6 +129,7 @@ def _append(
     *,
     message: str | None = None,
     failed_step: str | None = None,
+    details: dict[str, Any] | None = None,
 ) -> bool:
     row: dict[str, Any] = {
         "outcome_id": run.run_id,
@@ -118,7 +142,7 @@ def _append(
         "last_partition": run.last_partition,
         "began_at": run.began_at,
         "ended_at": ended_at,
-        "details": {},
+        "details": details or {},
     }
     try:
         there = ledger.last_appended(_TABLE, strategy=run.strategy, kind=_RUN, outcome_id=run.run_id)

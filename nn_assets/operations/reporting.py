@@ -19,7 +19,10 @@ from nn_assets.evaluation.was_on import was_on
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.operations.asof.universe import survivorship_facts
 from nn_assets.operations.history import History
+from nn_assets.operations.situation import headline_now, situation_of
 from nn_assets.operations.study import StudyResult
+from nn_assets.oversight.headline import Situation, headline
+from nn_assets.portfolio.binding import binding_constraints
 from nn_assets.portfolio.expected import horizon_is_short
 from nn_assets.portfolio.late_actions import owed_by_late_actions
 from nn_assets.reports.page import DailyPage, Plot, StudyPage, daily_page, demo_page, study_page
@@ -35,6 +38,7 @@ from nn_assets.store.home import reports_root
 from nn_assets.store.lake.files import read_record, replace_file, write_record
 
 __all__ = [
+    "bound_by",
     "keep_study",
     "refreshes_told",
     "study_plots",
@@ -198,8 +202,9 @@ def study_sheet(history: History) -> StudyPage:
     targets = ledger.latest("target_positions", strategy.name)
     decided = None if targets.empty else targets["session"].iloc[0]
     steps = drift = None
-    state, reasons = "", ""
+    stands, state, reasons = None, "", ""
     if decided is not None:
+        stands = headline_now(history)
         steps = ledger.read("position_steps", strategy.name, decided, decided)
         drift = ledger.read("drift", strategy.name, decided, decided)
         trading = ledger.latest("trading_states", strategy.name)
@@ -225,6 +230,7 @@ def study_sheet(history: History) -> StudyPage:
         targets=None if targets.empty else targets,
         steps=steps,
         drift=drift,
+        headline=stands,
         trading_state=state,
         trading_reasons=reasons,
         quarantine=quarantine,
@@ -239,8 +245,21 @@ def study_sheet(history: History) -> StudyPage:
     )
 
 
+_MARKETS = {
+    "bundled": "Real bars",
+    "simulator": "Simulated market",
+    "files": "Bars from files",
+    "sql": "Bars from a database",
+    "yfinance": "Bars from Yahoo",
+    "massive": "Bars from Massive",
+    "alpaca": "Bars from Alpaca",
+    "ccxt": "Bars from an exchange",
+}
+
+
 def _market_label(strategy: Strategy) -> str:
-    return "Simulated market" if strategy.source.kind == "simulator" else "Real bars"
+    """Where the bars come from; that they are real is known of the bundled sample alone."""
+    return _MARKETS["files" if strategy.intraday is not None else strategy.source.kind]
 
 
 def _answer_notices(done: Round) -> list[str]:
@@ -364,6 +383,32 @@ def write_demo_page(sheets: list[StudyPage]) -> Path:
     return _write("demo.html", text)
 
 
+def _situation_after(
+    strategy: Strategy, done: Round, frames: Mapping[str, pd.DataFrame], provenance: Mapping[str, str]
+) -> Situation:
+    """How the session left the strategy."""
+    return situation_of(
+        strategy,
+        state=frames["portfolio_states"].iloc[0].to_dict(),
+        trading=frames["trading_states"].iloc[0].to_dict(),
+        targets=frames["target_positions"],
+        verdict=_verdict_told(provenance),
+        verdict_allows=done.decision.inputs.verdict_allows,
+        kill_switch=str(done.decision.inputs.kill_switch),
+    )
+
+
+def bound_by(done: Round, frames: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+    """What bound each size of a session, by symbol."""
+    symbols = done.decision.inputs.symbols
+    after = frames["position_steps"]["weight_after"].to_numpy().reshape(len(symbols), -1).T  # (steps, symbols)
+    return dict(zip(symbols, binding_constraints(done.decision, after), strict=True))
+
+
+def _verdict_told(provenance: Mapping[str, str]) -> str | None:
+    return provenance["verdict"] if provenance["verdict"] != "None" else None
+
+
 def write_daily_page(
     history: History,
     done: Round,
@@ -379,6 +424,7 @@ def write_daily_page(
     page = DailyPage(
         name=strategy.name,
         session=str(done.session.date()),
+        headline=headline(_situation_after(strategy, done, frames, provenance)),
         trading_state=str(trading["state"]),
         trading_reasons="; ".join(trading["reasons"]),
         portfolio=frames["portfolio_states"].iloc[0].to_dict(),
@@ -387,8 +433,9 @@ def write_daily_page(
         orders=frames["orders"],
         fills=frames["fills"],
         drift=frames["drift"],
+        bound_by=bound_by(done, frames),
         label=_market_label(strategy),
-        verdict=provenance["verdict"] if provenance["verdict"] != "None" else "",
+        verdict=_verdict_told(provenance) or "",
         plots=plots,
         notices=[
             *_answer_notices(done),

@@ -27,15 +27,17 @@ _RECENT_SESSIONS = 20
 
 def strategy_checks(strategy: Strategy) -> list[dg.AssetChecksDefinition]:
     """Checks beside those that the assets report of themselves."""
-    return [_check(strategy, asset, name, description, judge) for asset, name, description, judge in _CHECKS]
+    return [_check(strategy, *each) for each in _CHECKS]
 
 
-def _check(strategy: Strategy, asset: str, name: str, description: str, judge: Judge) -> dg.AssetChecksDefinition:
+def _check(
+    strategy: Strategy, asset: str, name: str, description: str, remedy: str, judge: Judge
+) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=asset_key(strategy, asset), name=name, description=description)
     def check(stores: dg.ResourceParam[StoresResource]) -> dg.AssetCheckResult:
         with stores.history(strategy) as history:
             held, found = judge(history)
-        return judged(found, held=held)
+        return judged(found, held=held, remedy=remedy)
 
     return check
 
@@ -92,36 +94,48 @@ _REDERIVED = (
     "Every decided session, told what it was told then, gives the targets on record on the backtest's path; "
     "a run looks at those not looked at before by this code, under these settings, on these facts."
 )
-_CHECKS: tuple[tuple[str, str, str, Judge], ...] = (
+# asset, name, what it demands, what to do where that does not hold, how it is judged
+_CHECKS: tuple[tuple[str, str, str, str, Judge], ...] = (
     (
         "features",
         "no_look_ahead",
         "Features computed on history cut at several sessions equal those stored, to the bit.",
+        "trust no study of these features until the one that reads the future is found; then study again",
         _no_look_ahead,
     ),
-    ("features", "features_have_values", "Every feature has a value in the last 20 sessions.", _have_values),
+    (
+        "features",
+        "features_have_values",
+        "Every feature has a value in the last 20 sessions.",
+        "look at the bars and series that the feature is made of (nn-assets check), or leave the feature out",
+        _have_values,
+    ),
     (
         "daily_signals",
         "study_and_live_agree",
         "Where the study's record and the live record overlap, their forecasts are equal to the bit.",
+        "study again by the code and settings in force; if it stays, do not take the study for what live does",
         _study_and_live_agree,
     ),
     (
         "target_positions",
         "backtest_rederives_decisions",
         _REDERIVED,
+        "trade nothing until it is explained: nn-assets audit verify, then nn-assets audit decisions",
         _backtest_rederives,
     ),
     (
         "orders",
         "ledger_is_intact",
         "The hash chain over every row added since the last check verifies.",
+        "stop trading on this ledger; restore it from a backup that verifies",
         _ledger_intact,
     ),
     (
         "cost_model",
         "paper_fills_recover_the_coefficients",
         "The last recalibration on paper fills, whose coefficients are known, found them again.",
+        "trust no recalibration on real fills until it does; the settings' own costs stay in force",
         _coefficients_recovered,
     ),
 )

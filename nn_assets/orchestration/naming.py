@@ -13,6 +13,7 @@ __all__ = [
     "REFIT_TAG",
     "REFRESH_TAG",
     "STRATEGY_TAG",
+    "WHAT_TO_DO",
     "asset_key",
     "described",
     "effective_strategy",
@@ -22,6 +23,8 @@ __all__ = [
 
 NOTHING_TO_COMPARE = "nothing to compare"
 STRATEGY_TAG = "nn_assets/strategy"
+WHAT_TO_DO = "what_to_do"
+"""Name under which a failed check's metadata hold its remedy."""
 REFIT_TAG = "nn_assets/refit_every_months"
 """Run tag that replaces ``walk_forward.refit_every_months`` for one study."""
 REFRESH_TAG = "nn_assets/refresh_after"
@@ -62,6 +65,7 @@ def judged(
     found: str,
     *,
     held: bool | None,
+    remedy: str | None = None,
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
     **about: Any,
 ) -> dg.AssetCheckResult:
@@ -71,10 +75,13 @@ def judged(
 
     Parameters
     ----------
+    remedy : str, optional
+        What a person can do where the property does not hold.
     about
-        Further arguments of the result: ``check_name``, ``asset_key``, ``metadata``.
+        Further arguments of the result: ``check_name``, ``asset_key``.
     """
     if held is None:
         told = found if found.startswith(NOTHING_TO_COMPARE) else f"{NOTHING_TO_COMPARE}: {found}"
         return dg.AssetCheckResult(passed=False, severity=dg.AssetCheckSeverity.WARN, description=told, **about)
-    return dg.AssetCheckResult(passed=held, severity=severity, description=found, **about)
+    metadata = {WHAT_TO_DO: remedy} if remedy and not held else {}
+    return dg.AssetCheckResult(passed=held, severity=severity, description=found, metadata=metadata, **about)

@@ -6,14 +6,16 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 from dagster._core.errors import DagsterExecutionInterruptedError
 
-from nn_assets.errors import LedgerError
+from nn_assets.errors import LedgerError, NnAssetsError
+from nn_assets.operations.alerts import append_alert
+from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.outcomes import (
     ASKED,
@@ -21,18 +23,30 @@ from nn_assets.operations.outcomes import (
     FAILED,
     SKIPPED,
     SUCCEEDED,
+    FailedCheck,
     Run,
     record_end,
     record_heartbeat,
     record_start,
     record_tick,
 )
-from nn_assets.orchestration.naming import STRATEGY_TAG
+from nn_assets.operations.situation import headline_now, one_line
+from nn_assets.orchestration.naming import STRATEGY_TAG, WHAT_TO_DO
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["INTERRUPTED", "Evaluate", "failure_of", "run_outcomes_sensor", "telling_run", "telling_ticks"]
+__all__ = [
+    "INTERRUPTED",
+    "Evaluate",
+    "alert_of_failure",
+    "failed_checks_of",
+    "failure_of",
+    "record_run",
+    "run_outcomes_sensor",
+    "telling_run",
+    "telling_ticks",
+]
 
 Evaluate = Callable[[Any], Any]
 
@@ -49,6 +63,9 @@ _OUTCOMES = {
 INTERRUPTED = "it was interrupted"
 _OVERLAP = pd.Timedelta(seconds=5)
 _STARTED = dg.DagsterRunStatus.STARTED
+_TELLING = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.ASSET_CHECK_EVALUATION}
+_MEND = "mend what it names, and run it again: what was finished is kept"
+_LOOK = "open the check in the UI (nn-assets ui); until it is explained: nn-assets control kill-switch HALTED"
 _FIRST_LOOK_BACK = pd.Timedelta(minutes=5)
 
 
@@ -68,6 +85,41 @@ def failure_of(events: Iterable[dg.DagsterEvent]) -> tuple[str, str, str | None]
     return None
 
 
+def failed_checks_of(events: Iterable[dg.DagsterEvent]) -> tuple[FailedCheck, ...]:
+    """The checks of severity ERROR that did not pass among a run's events, in order."""
+    found = []
+    for event in events:
+        if event.event_type is not dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            continue
+        told = event.asset_check_evaluation_data
+        if told.passed or told.severity is not dg.AssetCheckSeverity.ERROR:
+            continue
+        remedy = told.metadata[WHAT_TO_DO].value if WHAT_TO_DO in told.metadata else _LOOK
+        name = f"{told.asset_key.path[-1]}.{told.check_name}"
+        found.append(FailedCheck(name, str(told.description), str(remedy)))
+    return tuple(found)
+
+
+def alert_of_failure(
+    stores: StoresResource, run_id: str, job: str, cause: str, remedy: str | None, strategy: str | None
+) -> None:
+    """Alert of a run that failed, once however many tell of it."""
+    stands = partial(_headline, stores, strategy)
+    about = {"strategy": strategy, "job": job, "run_id": run_id}
+    append_alert(f"run:{run_id}", stands, cause=cause, remedy=remedy or _MEND, **about)
+
+
+def _headline(stores: StoresResource, strategy: str | None) -> str:
+    """How a strategy stands now; a ledger or a strategy that cannot be read halts it."""
+    if strategy is None:
+        return ""
+    try:
+        with stores.history(find_strategy(strategy).strategy) as history:
+            return str(headline_now(history))
+    except NnAssetsError as error:
+        return f"{strategy} HALTED: how it stands cannot be told. A person is needed: {one_line(str(error))}"
+
+
 @contextmanager
 def telling_run(stores: StoresResource, run: Run) -> Iterator[Callable[[dg.ExecuteInProcessResult], None]]:
     """Record a run of this process: that it started, and how it ended, also when it is interrupted.
@@ -78,7 +130,7 @@ def telling_run(stores: StoresResource, run: Run) -> Iterator[Callable[[dg.Execu
         To be given the run's result.
     """
     _tell(stores, lambda ledger: record_start(ledger, run))
-    said: dict[str, Any] = {"outcome": CANCELED, "message": INTERRUPTED}
+    said: dict[str, Any] = {"outcome": CANCELED, "message": INTERRUPTED, "failed_checks": ()}
 
     def tell(result: dg.ExecuteInProcessResult) -> None:
         said.clear()
@@ -92,17 +144,47 @@ def telling_run(stores: StoresResource, run: Run) -> Iterator[Callable[[dg.Execu
         raise
     finally:
         _tell(stores, lambda ledger: record_end(ledger, run, ended_at=now_utc().floor("us"), **said))
+        _alert(stores, run, **said)
 
 
 def _ended(outcome: str, events: Iterable[dg.DagsterEvent]) -> dict[str, Any]:
-    found = failure_of(events) if outcome == FAILED else None
+    telling = list(events)
+    checks = failed_checks_of(telling)
+    found = failure_of(telling) if outcome == FAILED else None
     if found is None:
-        return {"outcome": outcome}
+        return {"outcome": outcome, "failed_checks": checks}
     step, told, remedy = found
     outcome = CANCELED if told == INTERRUPTED else outcome
     first, *places = told.splitlines() or [told]
     message = f"{first.rstrip('.')}. Remedy: {remedy}" if remedy else first
-    return {"outcome": outcome, "failed_step": step, "message": "\n".join([message, *places])}
+    told_whole = "\n".join([message, *places])
+    return {"outcome": outcome, "failed_step": step, "message": told_whole, "failed_checks": checks}
+
+
+def _alert(
+    stores: StoresResource,
+    run: Run,
+    outcome: str,
+    failed_checks: tuple[FailedCheck, ...],
+    message: str | None = None,
+    failed_step: str | None = None,
+) -> None:
+    """Alert of what a run's end leaves to a person: its failure, and each failed check."""
+    job = f"{run.strategy}__{run.name}"
+    if outcome == FAILED:
+        cause, *remedy = _REMEDY.split(message or "it failed before its first step", maxsplit=1)
+        at = f"{failed_step}: " if failed_step else ""
+        alert_of_failure(stores, run.run_id, job, at + cause, "".join(remedy) or None, run.strategy)
+    for check in failed_checks:
+        append_alert(
+            f"check:{run.run_id}:{check.name}",
+            partial(_headline, stores, run.strategy),
+            cause=f"check {check.name} failed: {check.found}",
+            remedy=check.remedy,
+            strategy=run.strategy,
+            job=job,
+            run_id=run.run_id,
+        )
 
 
 def telling_ticks(strategy: Strategy, stores: StoresResource, name: str, evaluate: Evaluate) -> Evaluate:
@@ -157,7 +239,7 @@ def run_outcomes_sensor(stores: StoresResource) -> dg.SensorDefinition:
             record_heartbeat(opened.ledger)
             seen = since
             for record in records:
-                if not _record(opened.ledger, context.instance, record):
+                if not record_run(stores, opened.ledger, context.instance, record):
                     break
                 seen = pd.Timestamp(record.update_timestamp)
         if seen == since:
@@ -173,15 +255,21 @@ def run_outcomes_sensor(stores: StoresResource) -> dg.SensorDefinition:
     )
 
 
-def _record(ledger: Ledger, instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
-    """Put a run on record, as started or as ended; whether it is there now, or need not be."""
+def record_run(stores: StoresResource, ledger: Ledger, instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
+    """Put a run on record, as started or as ended; whether it is there now, or need not be.
+
+    What its end leaves to a person is an alert, once it is on record.
+    """
     run, status = _run_of(record), record.dagster_run.status
     if run is None:
         return True
     if status is _STARTED:
         return record_start(ledger, run)
     ended_at = _moment(record.end_time or now_utc().timestamp())
-    return record_end(ledger, run, ended_at=ended_at, **_ended(_OUTCOMES[status], _failures(instance, run.run_id)))
+    said = _ended(_OUTCOMES[status], _telling(instance, run.run_id))
+    recorded = record_end(ledger, run, ended_at=ended_at, **said)
+    _alert(stores, run, **said)
+    return recorded
 
 
 def _run_of(record: dg.RunRecord) -> Run | None:
@@ -197,8 +285,9 @@ def _run_of(record: dg.RunRecord) -> Run | None:
     return Run(run.run_id, strategy, "assets" if own.startswith("__") else own, first, last, began)
 
 
-def _failures(instance: dg.DagsterInstance, run_id: str) -> Iterator[dg.DagsterEvent]:
-    for found in instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records:
+def _telling(instance: dg.DagsterInstance, run_id: str) -> Iterator[dg.DagsterEvent]:
+    """Failed steps and evaluated checks of a run."""
+    for found in instance.get_records_for_run(run_id, of_type=_TELLING).records:
         if found.event_log_entry.dagster_event is not None:
             yield found.event_log_entry.dagster_event
 

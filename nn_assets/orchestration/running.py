@@ -13,11 +13,17 @@ from nn_assets.operations.outcomes import Run
 from nn_assets.orchestration.build import all_definitions, job_name
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.naming import STRATEGY_TAG, asset_key
-from nn_assets.orchestration.outcomes import INTERRUPTED, failure_of, telling_run
+from nn_assets.orchestration.outcomes import INTERRUPTED, failed_checks_of, failure_of, telling_run
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 
-__all__ = ["execute", "failed_checks", "materialise", "metadata_by_asset", "seconds_by_asset"]
+__all__ = [
+    "execute",
+    "materialise",
+    "metadata_by_asset",
+    "seconds_by_asset",
+    "warnings_of",
+]
 
 # Names the progress logger: without it Dagster prints every event.
 _RUN_CONFIG: dict[str, Any] = {"loggers": {"console": {"config": {}}}}
@@ -105,10 +111,11 @@ def seconds_by_asset(result: dg.ExecuteInProcessResult) -> dict[str, float]:
     }
 
 
-def failed_checks(result: dg.ExecuteInProcessResult, key: dg.AssetKey) -> list[str]:
-    """The checks of an asset that did not pass in a run, a line each: name and what it says."""
+def warnings_of(result: dg.ExecuteInProcessResult, key: dg.AssetKey) -> list[str]:
+    """The checks of an asset that only warn and did not pass in a run, a line each: name and what it says."""
     failed = [each for each in result.get_asset_check_evaluations() if each.asset_key == key and not each.passed]
-    return [f"{each.check_name}: {each.description}" for each in failed]
+    warned = [each for each in failed if each.severity is dg.AssetCheckSeverity.WARN]
+    return [f"{each.check_name}: {each.description}" for each in warned]
 
 
 def _explained(result: dg.ExecuteInProcessResult, job: str) -> RunFailed:
@@ -121,10 +128,12 @@ def _explained(result: dg.ExecuteInProcessResult, job: str) -> RunFailed:
             run=result.run_id,
         )
     step, told, remedy = failure
+    # What the failed step checked itself is part of what it says.
+    others = [each for each in failed_checks_of(result.all_events) if not step.endswith(each.name.split(".")[0])]
     first = remedy or (None if told == INTERRUPTED else "mend what it names")
     return RunFailed(
         expected=f"job {job} to succeed",
-        found=f"step {step} failed: {told}",
+        found="\n".join([f"step {step} failed: {told}", *map(str, others)]),
         remedy=f"{first + '; then ' if first else ''}run again: what was finished is kept",
         run=result.run_id,
     )

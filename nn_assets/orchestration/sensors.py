@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
+from contextlib import suppress
 
 import dagster as dg
 import pandas as pd
 
+from nn_assets.errors import LedgerError
 from nn_assets.market.calendar.sessions import next_session
 from nn_assets.operations.asof.refreshes import DRIFT_ASKS
-from nn_assets.operations.clock import now_utc
-from nn_assets.operations.outcomes import kept_text
 from nn_assets.orchestration.naming import REFRESH_TAG, STRATEGY_TAG
-from nn_assets.orchestration.outcomes import telling_ticks
+from nn_assets.orchestration.outcomes import alert_of_failure, failure_of, record_run, telling_ticks
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
-from nn_assets.store.home import home
 
 __all__ = ["failed_run_alert", "strategy_sensors"]
 
@@ -65,16 +63,15 @@ def _refresh(strategy: Strategy, event_id: str, session: pd.Timestamp) -> dg.Run
     name="failed_run_alert",
     monitor_all_code_locations=True,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Appends every failed run to alerts.jsonl in the home.",
+    description="Appends every failed run, with cause and remedy, to alerts.jsonl in the home.",
 )
 def failed_run_alert(context: dg.RunFailureSensorContext) -> None:
-    """Append one line per failed run; a mail or chat hook can follow the file."""
-    alert = {
-        "at": now_utc().isoformat(),
-        "run_id": context.dagster_run.run_id,
-        "job": context.dagster_run.job_name,
-        "message": kept_text(str(context.failure_event.message)),
-    }
-    home().mkdir(parents=True, exist_ok=True)
-    with (home() / "alerts.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(alert) + "\n")
+    """Put a failed run on record and append its alert, unless both were done; the alert needs no ledger."""
+    stores, run = StoresResource(), context.dagster_run
+    record = context.instance.get_run_record_by_id(run.run_id)
+    with suppress(LedgerError), stores.opened() as opened:
+        if record is not None:
+            record_run(stores, opened.ledger, context.instance, record)
+    step, told, remedy = failure_of(context.get_step_failure_events()) or ("", str(context.failure_event.message), None)
+    cause = f"{step}: {told}" if step else told
+    alert_of_failure(stores, run.run_id, run.job_name, cause, remedy, run.tags.get(STRATEGY_TAG))

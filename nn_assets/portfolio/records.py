@@ -20,7 +20,7 @@ from nn_assets.errors import LedgerError
 from nn_assets.portfolio.book import Book, PortfolioState
 from nn_assets.portfolio.breakers import Breaker, named_kinds
 
-__all__ = ["book_from_records", "book_remainder", "holdings_frame", "state_row"]
+__all__ = ["book_from_records", "book_remainder", "breakers_of", "holdings_frame", "is_halved", "state_row"]
 
 _TEXT = pd.StringDtype(na_value=np.nan)
 _NUMBERS = ("quantity", "price", "entry_price", "stop_price")
@@ -73,6 +73,22 @@ def book_remainder(book: Book) -> str:
     return json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+def breakers_of(named: object, remainder: str | Mapping[str, Any]) -> tuple[Breaker, ...]:
+    """The breakers that a state's column names, with the reasons that the remainder keeps."""
+    rest = _read(remainder)
+    reasons = rest.get("other_breakers", {})
+    return tuple(Breaker(kind, str(reasons.get(kind, rest["breaker_reason"]))) for kind in named_kinds(named))
+
+
+def is_halved(remainder: str | Mapping[str, Any]) -> bool:
+    """Whether sizes are halved in a drawdown."""
+    return bool(_read(remainder).get("halved", False))
+
+
+def _read(remainder: str | Mapping[str, Any]) -> dict[str, Any]:
+    return json.loads(remainder) if isinstance(remainder, str) else dict(remainder)
+
+
 def book_from_records(state: Mapping[str, Any], holdings: pd.DataFrame, remainder: str | Mapping[str, object]) -> Book:
     """Rebuild the book that :func:`state_row`, :func:`holdings_frame` and :func:`book_remainder` describe.
 
@@ -90,7 +106,7 @@ def book_from_records(state: Mapping[str, Any], holdings: pd.DataFrame, remainde
     LedgerError
         Holdings and remainder name different symbols.
     """
-    rest: dict[str, Any] = json.loads(remainder) if isinstance(remainder, str) else dict(remainder)
+    rest = _read(remainder)
     symbols = tuple(rest["symbols"])
     if sorted(holdings["symbol"]) != sorted(symbols):
         raise LedgerError(
@@ -100,8 +116,6 @@ def book_from_records(state: Mapping[str, Any], holdings: pd.DataFrame, remainde
             session=state["session"],
         )
     ordered = holdings.set_index("symbol").loc[list(symbols)]
-    kinds, reasons = named_kinds(state["breaker"]), rest.get("other_breakers", {})
-    breakers = tuple(Breaker(kind, str(reasons.get(kind, rest["breaker_reason"]))) for kind in kinds)
     numbers = {name: ordered[name].to_numpy(dtype=np.float64).copy() for name in _NUMBERS}
     days = {name: ordered[name].to_numpy().astype("datetime64[D]") for name in _DAYS}
     # A book of before is taken for one under no scale, which its orders would complete.
@@ -121,8 +135,8 @@ def book_from_records(state: Mapping[str, Any], holdings: pd.DataFrame, remainde
         high_water_mark_usd=float(state["high_water_mark_usd"]),
         session=np.datetime64(pd.Timestamp(state["session"]).date(), "D"),
         blocked_side=ordered["blocked_side"].to_numpy().astype(np.int64),
-        breakers=breakers,
-        halved=bool(rest.get("halved", False)),
+        breakers=breakers_of(state["breaker"], rest),
+        halved=is_halved(rest),
         **parts,
     )
 

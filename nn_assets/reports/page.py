@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.verdict import Verdict
+from nn_assets.oversight.headline import Headline
 from nn_assets.reports.canvas import png_data_uri
 from nn_assets.reports.tables import ABSENT, figure_table, fold_table, sized_positions
 
@@ -49,7 +50,7 @@ class StudyPage:
     description: str
     verdict: Verdict
     figures: StudyFigures
-    label: str = ""  # what kind of market this is: 'Real bars', 'Simulated market'
+    label: str = ""  # what kind of market this is: 'Real bars', 'Simulated market', 'Bars from files'
     facts: Sequence[tuple[str, str]] = ()  # (what, value) shown on top: sessions, folds, span
     was_on: Sequence[str] = ()  # sentences, one an estimator
     plots: Sequence[Plot] = ()
@@ -57,6 +58,7 @@ class StudyPage:
     targets: pd.DataFrame | None = None
     steps: pd.DataFrame | None = None
     drift: pd.DataFrame | None = None
+    headline: Headline | None = None  # how the strategy stood when the page was made
     trading_state: str = ""
     trading_reasons: str = ""
     quarantine: pd.DataFrame | None = None
@@ -71,6 +73,7 @@ class DailyPage:
 
     name: str
     session: str
+    headline: Headline
     trading_state: str
     trading_reasons: str
     portfolio: Mapping[str, object]  # one row of portfolio_states
@@ -79,6 +82,7 @@ class DailyPage:
     orders: pd.DataFrame
     fills: pd.DataFrame
     drift: pd.DataFrame
+    bound_by: Mapping[str, str] = field(default_factory=dict)  # by symbol; else the rule of the deciding step
     label: str = ""  # as on the study's page
     verdict: str = ""  # of the study in force when the session was decided
     plots: Sequence[Plot] = ()
@@ -138,7 +142,7 @@ def daily_page(page: DailyPage) -> str:
     return template.render(
         title=f"{page.name}, {page.session}",
         page=page,
-        positions=sized_positions(page.targets, page.steps),
+        positions=sized_positions(page.targets, page.steps, page.bound_by),
         orders=page.orders.to_dict("records"),
         fills=page.fills.to_dict("records"),
         drift=_drift_rows(page.drift),

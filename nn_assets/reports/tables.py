@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -19,6 +19,7 @@ __all__ = [
     "figure_table",
     "fold_table",
     "sized_positions",
+    "why_frame",
 ]
 
 ABSENT = "\N{EN DASH}"
@@ -72,6 +73,16 @@ _ROWS: tuple[tuple[str, str, str, Form, int], ...] = (
     ("Sessions", "out of sample", "return_sessions", _count, 0),
 )
 
+# What a figure must be better than to be the best of its row: another figure of the same estimator, or a number.
+_BARS: dict[str, str | float] = {
+    "auc": 0.5,
+    "accuracy": "base_accuracy",
+    "rank_ic": 0.0,
+    "brier": "base_brier",
+    **dict.fromkeys(("sharpe_net", "sharpe_net_costs_x2", "sharpe_net_10_bps", "sharpe_gross"), 0.0),
+    **dict.fromkeys(("return_per_year", "return_per_year_costs_x2", "return_per_year_10_bps"), 0.0),
+}
+
 _ORDER = ("network", "linear", "boosting", "buy_and_hold")
 
 
@@ -110,8 +121,10 @@ def figure_table(figures: StudyFigures) -> FigureTable:
         values = {name: getattr(figures.total[name], key) for name in names}
         # A flat book has no drawdown and no loss: that is no merit, so it does not compete.
         rivals = [name for name in names if key in FORECAST_NAMES or figures.total[name].sharpe_net is not None]
+        rivals = [name for name in rivals if _over_its_bar(figures.total[name], key, better)]
         known = [value for name, value in values.items() if value is not None and name in rivals]
-        best = max(known, key=lambda value: better * value) if better and len(known) > 1 else None
+        compared = sum(value is not None for value in values.values()) > 1
+        best = max(known, key=lambda value: better * value) if better and known and compared else None
         cells = []
         for name, value in values.items():
             why = "" if value is not None else figures.total[name].absent.get(key, "not measured")
@@ -121,6 +134,14 @@ def figure_table(figures: StudyFigures) -> FigureTable:
         rows.append((label, hint, tuple(cells)))
     said = tuple(f"{NAMES.get(name, name)}: {why} ({', '.join(labels)})" for (name, why), labels in gaps.items())
     return FigureTable(tuple(NAMES.get(name, name) for name in names), tuple(rows), said)
+
+
+def _over_its_bar(figures: Figures, key: str, better: int) -> bool:
+    """Whether a figure is better than what costs no skill: a coin, the base rate, cash."""
+    bar = _BARS.get(key)
+    against = getattr(figures, bar) if isinstance(bar, str) else bar
+    value = getattr(figures, key)
+    return value is None or against is None or better * value > better * against
 
 
 def fold_table(figures: StudyFigures) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
@@ -166,6 +187,7 @@ class SizedPosition:
     target_weight: float
     reference_price: float
     stop_price: float
+    bound_by: str
     why: str
     steps: tuple[SizeStep, ...]
 
@@ -175,8 +197,10 @@ class SizedPosition:
         return self.target_quantity == 0.0 == self.current_quantity
 
 
-def sized_positions(targets: pd.DataFrame, steps: pd.DataFrame) -> tuple[SizedPosition, ...]:
-    """Join target positions with their trace, largest position first.
+def sized_positions(
+    targets: pd.DataFrame, steps: pd.DataFrame, bound_by: Mapping[str, str] | None = None
+) -> tuple[SizedPosition, ...]:
+    """Join target positions with their trace: what is held or changes first, the largest position on top.
 
     Parameters
     ----------
@@ -185,6 +209,8 @@ def sized_positions(targets: pd.DataFrame, steps: pd.DataFrame) -> tuple[SizedPo
         one session.
     steps : DataFrame
         Columns symbol, step, rule, weight_before, weight_after, reason; same session.
+    bound_by : mapping of symbol to str, optional
+        What bound each size, by name; the rule of the step that decided where left out.
     """
     by_symbol: dict[str, list[SizeStep]] = {}
     for row in steps.sort_values(["symbol", "step"], kind="stable").to_dict("records"):
@@ -199,28 +225,42 @@ def sized_positions(targets: pd.DataFrame, steps: pd.DataFrame) -> tuple[SizedPo
         )
     sized = []
     for row in targets.to_dict("records"):
-        trace = tuple(by_symbol.get(str(row["symbol"]), ()))
+        symbol = str(row["symbol"])
+        trace = tuple(by_symbol.get(symbol, ()))
+        rule, why = _decided_by(trace)
         numbers = {name: float(row[name]) for name in _TARGET_NUMBERS}
-        sized.append(SizedPosition(symbol=str(row["symbol"]), why=_why(trace), steps=trace, **numbers))
-    return tuple(sorted(sized, key=lambda one: (-abs(one.target_weight), one.symbol)))
+        named = (bound_by or {}).get(symbol, rule)
+        sized.append(SizedPosition(symbol=symbol, bound_by=named, why=why, steps=trace, **numbers))
+    return tuple(sorted(sized, key=lambda one: (one.is_flat, -abs(one.target_weight), one.symbol)))
+
+
+def why_frame(positions: Sequence[SizedPosition]) -> pd.DataFrame:
+    """One row a position, in their order: what is held, what is to be, what bound it and why."""
+    return pd.DataFrame(
+        [
+            (one.symbol, one.current_quantity, one.target_quantity, one.target_weight, one.bound_by, one.why)
+            for one in positions
+        ],
+        columns=["symbol", "now held", "to hold", "weight", "bound by", "why"],
+    )
 
 
 _IDLE = "nothing proposed"
 _TARGET_NUMBERS = ("target_quantity", "current_quantity", "target_weight", "reference_price", "stop_price")
 
 
-def _why(trace: tuple[SizeStep, ...]) -> str:
-    """Name the step that decided: where the size became zero for good, else the last to change it."""
+def _decided_by(trace: tuple[SizeStep, ...]) -> tuple[str, str]:
+    """Rule and reason of the step that decided: where the size became zero for good, else the last to change it."""
     if not trace:
-        return "no trace of this decision is on record"
+        return "", "no trace of this decision is on record"
     if trace[-1].weight_after == 0.0:
         flat = len(trace)
         while flat > 1 and trace[flat - 2].weight_after == 0.0:
             flat -= 1
         if flat == 1 and not trace[0].changed:
             # Nothing was held and nothing proposed: the edge and the size it allows say why.
-            weighed = [step.reason for step in trace[1:3] if step.reason != _IDLE]
-            return "; ".join(weighed) or trace[0].reason
-        return trace[flat - 1].reason
-    changing = [step for step in trace if step.changed]
-    return changing[-1].reason if changing else trace[-1].reason
+            weighed = [step for step in trace[1:3] if step.reason != _IDLE] or [trace[0]]
+            return weighed[0].rule, "; ".join(step.reason for step in weighed)
+        return trace[flat - 1].rule, trace[flat - 1].reason
+    changing = [step for step in trace if step.changed] or [trace[-1]]
+    return changing[-1].rule, changing[-1].reason

@@ -114,7 +114,9 @@ def test_overrides_of_the_calendar_that_are_not_there_are_listed_and_the_others_
     there = call(home, "status", "--json")
     assert there.status == 0, there.out
     told = there.document["strategies"]
-    assert told["mine"] == {"missing": [f"market.calendar_overrides: nothing at {days}"]}
+    missing = f"market.calendar_overrides: nothing at {days}"
+    assert told["mine"]["missing"] == [missing]
+    assert told["mine"]["headline"].startswith(f"mine HALTED: {missing}. A person is needed: ")
     assert told["index_daily"]["missing"] == []
     assert "days.yaml" in call(home, "status", "-s", "mine").out
     assert call(home, "status", "-s", "yours").status == 1

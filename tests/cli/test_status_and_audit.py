@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 import sqlite3
 
+import pandas as pd
 import pytest
 
+from nn_assets.operations.asof.halts import record_halt, record_pass
+from nn_assets.operations.stores import open_stores
+from nn_assets.orchestration import checks
+from nn_assets.session.market_view import SessionMarket
+from nn_assets.store.ledger.audit import AuditFinding, AuditReport
+from nn_assets.store.ledger.chain import GENESIS
 from tests.cli.conftest import LIVE, call
+from tests.orchestration.conftest import living_in
 
 
 def test_status_says_what_the_strategy_last_did(give) -> None:
@@ -37,7 +47,7 @@ def test_status_of_a_fresh_home_tells_that_nothing_was_done(tmp_path) -> None:
 
 def test_status_for_a_person_is_text(give) -> None:
     answer = give("status", "--strategy", "mine")
-    assert answer.out.startswith("mine\n")
+    assert answer.out.startswith("mine TRADES: ")
     assert "decided to" in answer.out
 
 
@@ -92,3 +102,125 @@ def test_a_ledger_that_is_no_database_is_a_named_error(own_home, give_own) -> No
         assert answer.status == 1
         assert answer.document["error"] == "LedgerError"
         assert "Remedy" in answer.document["message"]
+
+
+TAMPERED = {
+    "holdings": f"update holdings set quantity = 3 * quantity where session like '{LIVE[1]}%'",
+    "an old decision": f"update decisions set verdict = 'edge found' where session like '{LIVE[0]}%'",
+}
+
+
+@pytest.mark.parametrize("what", TAMPERED)
+def test_no_session_is_decided_on_a_ledger_that_was_changed(own_home, give_own, what) -> None:
+    tamper(own_home, TAMPERED[what])
+    answer = give_own("run", "-s", "mine", "--session", LIVE[2], "--json")
+    assert answer.status == 1
+    message = answer.document["message"]
+    assert "row changed" in message
+    assert "restore it from a backup that verifies" in message
+    state = give_own("status", "-s", "mine", "--json").document["strategies"]["mine"]
+    assert state["decided_to"] == LIVE[1]
+    assert any("daily_round" in line and "as it was appended" in line for line in state["runs"])
+    assert state["headline"].startswith("mine HALTED: the last run of daily failed at mine__daily_round: AuditError")
+    (alert,) = alerts(own_home)
+    assert "row changed" in alert["cause"]
+    assert alert["headline"] == state["headline"]
+    assert alert["remedy"] == "stop trading on this ledger; restore it from a backup that verifies"
+
+
+def alerts(home) -> list[dict[str, str]]:
+    return [json.loads(line) for line in (home / "alerts.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def test_a_failed_check_is_printed_counted_and_an_alert_and_the_exit_status_is_one(
+    own_home, give_own, monkeypatch
+) -> None:
+    finding = AuditFinding(7, "row changed", "fills", "[]", "it reads otherwise")
+    broken = AuditReport(1, {}, GENESIS, (finding,), ())
+    with monkeypatch.context() as patch:
+        patch.setattr(checks, "verify_since_last", lambda *_, **__: broken)
+        answer = give_own("run", "-s", "mine", "--session", LIVE[2])
+    told = f"check orders.ledger_is_intact failed: {finding}. Remedy: stop trading on this ledger"
+    assert answer.status == 1
+    assert told in answer.out
+    state = give_own("status", "-s", "mine", "--json").document["strategies"]["mine"]
+    assert state["decided_to"] == LIVE[2]
+    (line,) = state["failed_checks"]
+    assert line.startswith(told)
+    assert f"check orders.ledger_is_intact failed: {finding}" in state["headline"]
+    (alert,) = alerts(own_home)
+    assert (alert["strategy"], alert["job"]) == ("mine", "mine__daily")
+    assert str(finding) in alert["cause"]
+    assert alert["remedy"].startswith("stop trading on this ledger")
+
+
+# --- the first line ------------------------------------------------------------------------------------------------
+
+
+def first_lines(home, session: str) -> dict[str, str]:
+    """The first line of run, status and the session's page, and the last of run, by place."""
+    ran = call(home, "run", "-s", "mine", "--session", session)
+    page = (home / "reports" / f"mine-{session}.html").read_text(encoding="utf-8")
+    (told,) = re.findall(r'<p class="headline \w+">(.*)</p>', page)
+    return {
+        "run": next(line for line in ran.out.splitlines() if line.startswith("mine ")),
+        "last of run": ran.out.splitlines()[-1],
+        "status": call(home, "status", "-s", "mine").out.splitlines()[0],
+        "page": html.unescape(told),
+    }
+
+
+def edited(home, before: str, after: str) -> None:
+    """Change the strategy's settings: a session that was decided keeps those of its day."""
+    file = home / "strategies" / "mine.yaml"
+    text = file.read_text(encoding="utf-8")
+    assert before in text
+    file.write_text(text.replace(before, after), encoding="utf-8")
+
+
+def test_a_book_that_is_flat_by_verdict_does_not_trade_wherever_it_is_told(own_home) -> None:
+    edited(own_home, "trade_without_verdict: true", "trade_without_verdict: false")
+    told = first_lines(own_home, LIVE[2])
+    assert told["run"] == told["status"] == told["page"]
+    assert told["run"].startswith("mine DOES NOT TRADE: flat")
+    page = (own_home / "reports" / f"mine-{LIVE[2]}.html").read_text(encoding="utf-8")
+    assert 'class="state CONTINUE"' not in page
+    assert "Real bars" not in page
+    assert "Bars from files" in page
+
+
+def test_a_latched_breaker_is_in_every_first_line_the_last_one_and_an_alert_with_cause_and_remedy(
+    own_home, monkeypatch
+) -> None:
+    monkeypatch.setattr(SessionMarket, "stale_share", property(lambda _: 0.75))
+    told = first_lines(own_home, LIVE[2])
+    assert told["run"] == told["status"] == told["page"]
+    cause = "75% of the symbols have no close of this session or repeat the bar before"
+    remedy = "mend the data, then nn-assets control reset-breaker --strategy mine --kind stale_data"
+    assert told["run"].startswith(f"mine HALTED: breaker stale_data is latched ({cause}")
+    assert remedy in told["run"]
+    assert "breaker stale_data" in told["last of run"]
+    (alert,) = alerts(own_home)
+    assert alert["headline"] == told["run"]
+    assert alert["session"] == LIVE[2]
+    assert alert["cause"].startswith(f"breaker stale_data fired: {cause}")
+    assert alert["remedy"].startswith(remedy)
+
+
+def test_status_begins_with_the_halt_of_the_gate_until_data_pass(own_home, give_own) -> None:
+    with living_in(own_home), open_stores() as stores:
+        moment = pd.Timestamp("2026-01-05 22:00", tz="UTC")
+        record_halt(stores.ledger, "mine", moment, "CON 2016-04-29: freshness", "r")
+    status = give_own("status", "-s", "mine").out.splitlines()
+    assert status[0].startswith("mine HALTED: the gate halted on 2026-01-05 22:00 UTC: CON 2016-04-29: freshness")
+    assert "A person is needed: mend the data at the source, then nn-assets run --strategy mine" in status[0]
+    with living_in(own_home), open_stores() as stores:
+        record_pass(stores.ledger, "mine", moment + pd.Timedelta(hours=1), "r")
+    assert give_own("status", "-s", "mine").out.startswith("mine TRADES: ")
+
+
+def test_status_names_the_session_whose_records_are_gone(own_home, give_own) -> None:
+    tamper(own_home, f"delete from portfolio_states where session like '{LIVE[1]}%'")
+    line = give_own("status", "-s", "mine").out.splitlines()[0]
+    assert line.startswith(f"mine HALTED: records of {LIVE[1]} are gone from the ledger")
+    assert "nn-assets audit verify" in line

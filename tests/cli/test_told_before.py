@@ -21,7 +21,7 @@ def begun(monkeypatch) -> list[tuple[str, str]]:
         ranges.append((first, last))
         raise RunFailed(expected="x", found="y", remedy="z")
 
-    monkeypatch.setattr(headless, "materialise", stop)
+    monkeypatch.setattr(headless, "execute", stop)
     return ranges
 
 

@@ -20,7 +20,7 @@ from nn_assets.settings import FeatureSettings, PortfolioSettings
 from nn_assets.store.ledger.ledger import Ledger
 from tests.orchestration.conftest import LAST, NAME, strategy_of
 
-JUDGES = {name: judge for _, name, _, judge in checks._CHECKS}
+JUDGES = {name: judge for _, name, *_, judge in checks._CHECKS}
 
 
 def found(name: str) -> tuple[bool | None, str]:

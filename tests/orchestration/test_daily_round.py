@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 
+import dagster as dg
 import pandas as pd
 import pytest
 
@@ -17,6 +18,8 @@ from nn_assets.operations.decisions.lookahead import signals_repeat_forecasts
 from nn_assets.operations.decisions.rounds import decide_session
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import open_history
+from nn_assets.orchestration.instance import open_instance
+from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.running import materialise
 from nn_assets.store.ledger.appending import LedgerTransaction
 from nn_assets.store.ledger.audit import verify
@@ -78,6 +81,26 @@ def test_the_range_decided_every_session_and_traded(decided_home: Path) -> None:
     assert (recorded(decided_home, "target_positions")["target_quantity"] != 0.0).sum() > 5
     steps = recorded(decided_home, "position_steps").groupby(["session", "symbol"])["step"].apply(list)
     assert all(each == list(range(1, 9)) for each in steps)
+
+
+def test_the_table_of_reasons_begins_with_what_is_held_or_changes_and_names_what_bound_it(decided: Path) -> None:
+    targets = recorded(decided, "target_positions").set_index("symbol")
+    targets = targets[targets["session"] == LIVE[-1]]
+    with open_instance() as instance:
+        key = asset_key(strategy_of(), "target_positions")
+        partition = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[LAST])
+        (record, *_) = instance.fetch_materializations(partition, limit=1).records
+    shown = str(record.asset_materialization.metadata["why"].value).splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in shown[2:]]
+    flat = (targets["target_quantity"] == 0.0) & (targets["current_quantity"] == 0.0)
+    assert [bool(flat[row[0]]) for row in rows] == sorted(flat)
+    assert {row[4] for row in rows} <= BOUNDS, rows
+
+
+BOUNDS = {
+    "single name", "ADV", "risk of the signal", "risk in total", "gross", "net", "beta", "edge", "kelly", "correlation",
+    "cost", "lots", "nothing", "gross, net", "single name, net",
+}  # fmt: skip
 
 
 def test_live_signals_equal_the_studys_forecasts(decided: Path) -> None:

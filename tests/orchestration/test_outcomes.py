@@ -205,8 +205,37 @@ def test_the_daemon_is_heard_and_its_silence_has_an_age(empty_home: Path, monkey
         evaluate("run_outcomes", instance)
     assert str(state()["daemon"]).startswith("heard 20")
     later = pd.Timestamp.now(tz="UTC") + pd.Timedelta(hours=2)
-    monkeypatch.setattr("nn_assets.cli.status.now_utc", lambda: later)
+    monkeypatch.setattr("nn_assets.operations.situation.now_utc", lambda: later)
     assert str(state()["daemon"]).startswith("not heard since 20")
+
+
+def test_the_first_line_says_what_does_not_run_by_itself_where_history_goes_on(empty_home: Path) -> None:
+    write_strategy(empty_home)
+    assert "daemon" not in str(state()["headline"])  # history ends: nothing has to run
+    write_strategy(empty_home, market={"history_ends": None})
+    assert "the daemon was never heard: nothing runs by itself" in str(state()["headline"])
+    with Ledger() as ledger:
+        recorded.record_heartbeat(ledger)
+        told = str(state()["headline"])
+        assert "daily_round is off, never heard; monthly_retraining is off" in told
+        assert "switch tiny__daily_round on in the UI, under Automation" in told
+        recorded.record_tick(ledger, NAME, "daily_round", "SKIPPED", "no session")
+        assert "daily_round is off" not in str(state()["headline"])
+
+
+def test_a_failed_run_needs_a_person_until_a_later_round_ends_well(empty_home: Path) -> None:
+    write_strategy(empty_home)
+    noon = pd.Timestamp("2026-01-05 12:00", tz="UTC")
+    with Ledger() as ledger:
+        for hours, name, outcome, word in ((0, "tables", "FAILED", "HALTED"), (1, "daily", "SUCCEEDED", "DOES NOT")):
+            began = noon + pd.Timedelta(hours=hours)
+            run = recorded.Run(name, NAME, name, None, None, began)
+            recorded.record_end(ledger, run, outcome, began, message="no feed. Remedy: ask again", failed_step="raw")
+            assert str(state()["headline"]).startswith(f"{NAME} {word}")
+            assert ("failed at raw: no feed" in str(state()["headline"])) == (outcome == "FAILED")
+        failed = recorded.Run("s", NAME, "study", None, None, noon)
+        recorded.record_end(ledger, failed, "FAILED", noon, message="no study", failed_step="fit")
+    assert "the last run of study failed at fit: no study" in str(state()["headline"])
 
 
 def test_a_ledger_that_refuses_the_outcome_does_not_stop_the_run(

@@ -124,7 +124,7 @@ def test_another_strategys_drift_is_not_this_ones(sensor: dg.SensorDefinition, i
 def test_a_failed_run_is_written_where_an_operator_looks(empty_home: Path, instance: dg.DagsterInstance) -> None:
     @dg.op
     def breaks() -> None:
-        raise ValueError("the feed was empty")
+        raise ValueError("the feed was empty. Remedy: ask the feed again.")
 
     @dg.job
     def nightly() -> None:
@@ -143,5 +143,6 @@ def test_a_failed_run_is_written_where_an_operator_looks(empty_home: Path, insta
     assert len(lines) == 2
     assert lines[-1]["run_id"] == result.run_id
     assert lines[-1]["job"] == "nightly"
-    assert "nightly" in lines[-1]["message"]
+    assert lines[-1]["cause"] == "breaks: ValueError: the feed was empty"
+    assert lines[-1]["remedy"] == "ask the feed again"
     assert pd.Timestamp(lines[-1]["at"]).tzinfo is not None

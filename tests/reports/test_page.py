@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from nn_assets.oversight.headline import Headline, Word
 from nn_assets.reports.page import daily_page, demo_page, study_page
 from tests.reports.pages import made_daily_page, made_study_page
 
@@ -116,6 +117,7 @@ def test_a_page_comes_out_when_parts_are_missing() -> None:
         plots=(),
         facts=(),
         notices=(),
+        headline=None,
         trading_state="",
     )
     words = " ".join(_outline(study_page(bare)).words)
@@ -144,6 +146,31 @@ def test_the_daily_page_shows_state_orders_and_why_each_size() -> None:
         "\N{MINUS SIGN}0.12%",
     ):
         assert said in words
+
+
+def test_the_session_page_names_what_bound_each_size() -> None:
+    html = daily_page(made_daily_page(bound_by={"SIM02": "net, gross"}))
+    assert "Bound by <b>net, gross</b>. SIM02 controls" in html
+    assert "Bound by <b>worth its cost</b>. SIM01 worth its cost" in html  # by the trace alone
+
+
+FLAT = Headline(Word.DOES_NOT_TRADE, "mine DOES NOT TRADE: flat by the verdict. Nothing needs a person.")
+
+
+def test_the_headline_stands_first_and_a_flat_book_wears_no_green() -> None:
+    trades = daily_page(made_daily_page())
+    assert 'class="state CONTINUE"' in trades
+    assert 'class="headline TRADES"' in trades
+    for page in (
+        daily_page(made_daily_page(headline=FLAT)),
+        study_page(made_study_page(headline=FLAT, trading_state="CONTINUE", trading_reasons="")),
+    ):
+        assert FLAT.sentence in page
+        assert 'class="headline DOES_NOT_TRADE"' in page
+        assert "state CONTINUE" not in page
+    words = [word for word in _outline(daily_page(made_daily_page(headline=FLAT))).words if word]
+    after = next(place for place, word in enumerate(words) if "after its close" in word)
+    assert FLAT.sentence in words[after + 1]
 
 
 def test_the_same_contents_give_the_same_page() -> None:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
 from nn_assets.evaluation.figures import study_figures
-from nn_assets.reports.tables import figure_table, fold_table, sized_positions
+from nn_assets.orchestration.metadata import table
+from nn_assets.reports.tables import figure_table, fold_table, sized_positions, why_frame
 from tests.evaluation.records import made_record
 from tests.reports.pages import STEPS, made_steps, made_targets
 
 
 def test_the_network_stands_first_and_missing_figures_have_reasons() -> None:
     figures = study_figures(made_record(300), horizon_sessions=5, sessions_per_year=252)
-    table = figure_table(figures)
-    assert table.columns == ("network", "linear model", "gradient boosting", "buy and hold")
-    rows = {label: cells for label, _, cells in table.rows}
+    found = figure_table(figures)
+    assert found.columns == ("network", "linear model", "gradient boosting", "buy and hold")
+    rows = {label: cells for label, _, cells in found.rows}
     assert rows["AUC"][0].text == f"{figures.total['network'].auc:.4f}"
     assert rows["AUC"][3].text == "\N{EN DASH}"
     assert "no forecasts" in rows["AUC"][3].why
-    assert any("buy and hold" in said and "AUC" in said for said in table.gaps)
+    assert any("buy and hold" in said and "AUC" in said for said in found.gaps)
 
 
 def test_only_the_best_of_a_row_is_marked() -> None:
@@ -26,6 +33,28 @@ def test_only_the_best_of_a_row_is_marked() -> None:
     assert [cell.best for cell in rows["Sharpe, net"]] == [value == max(sharpes) for value in sharpes]
     drawdowns = [one.max_drawdown for one in figures.total.values()]
     assert [cell.best for cell in rows["Largest drawdown"]] == [value == min(drawdowns) for value in drawdowns]
+
+
+BELOW = {
+    "AUC": {"auc": 0.499},
+    "Accuracy": {"accuracy": 0.562, "base_accuracy": 0.563},
+    "Rank IC": {"rank_ic": -0.001},
+    "Brier": {"brier": 0.2502, "base_brier": 0.2501},
+    "Sharpe, net": {"sharpe_net": -0.1},
+    "Return a year": {"return_per_year": -0.01},
+}
+
+
+@pytest.mark.parametrize("label", BELOW)
+def test_what_is_no_better_than_its_bar_is_never_the_best(label: str) -> None:
+    figures = study_figures(made_record(300), horizon_sessions=5, sessions_per_year=252)
+    low = {name: replace(one, **BELOW[label]) for name, one in figures.total.items()}
+    rows = {name: cells for name, _, cells in figure_table(replace(figures, total=low)).rows}
+    assert not any(cell.best for cell in rows[label])
+    key, *_ = BELOW[label]
+    alone = low | {"linear": replace(low["linear"], **{key: 0.24 if key == "brier" else 0.9})}
+    rows = {name: cells for name, _, cells in figure_table(replace(figures, total=alone)).rows}
+    assert [cell.best for cell in rows[label]] == [False, True, False, False]
 
 
 def test_every_model_month_has_a_row() -> None:
@@ -58,3 +87,26 @@ def test_a_symbol_that_stays_flat_says_what_its_edge_was() -> None:
 
 def test_a_position_without_a_trace_says_so() -> None:
     assert "no trace" in sized_positions(made_targets(), STEPS.iloc[:0])[0].why
+
+
+def test_of_many_symbols_what_is_held_or_changes_comes_first_with_what_bound_it() -> None:
+    names = [f"S{number:03d}" for number in range(160)]
+    targets = pd.DataFrame(
+        {
+            "symbol": names,
+            "reference_price": 50.0,
+            "current_quantity": [10.0 if name == "S120" else 0.0 for name in names],
+            "target_quantity": [7.0 if name == "S150" else 0.0 for name in names],
+            "target_weight": [0.02 if name == "S150" else 0.0 for name in names],
+            "stop_price": np.nan,
+        }
+    )
+    steps = made_steps(dict.fromkeys(("S120", "S150"), (0.0, 0.0, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02)))
+    positions = sized_positions(targets, steps, {"S150": "net, gross"})
+    assert [one.symbol for one in positions][:3] == ["S150", "S120", "S000"]
+    shown = str(table(why_frame(positions)).value)
+    head, _, first, second, *_ = shown.splitlines()
+    assert head == "| symbol | now held | to hold | weight | bound by | why |"
+    assert first.startswith("| S150 | 0 | 7 | 0.02 | net, gross | S150 half Kelly")
+    assert second.startswith("| S120 | 10 | 0 | 0 | half Kelly |")
+    assert "_50 of 160 rows_" in shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -11,9 +12,9 @@ import pandas as pd
 import pytest
 from sqlalchemy import event
 
-from nn_assets.errors import LedgerError
-from nn_assets.store.ledger import audit, schema
-from nn_assets.store.ledger.audit import AuditReport, verify, verify_since_last
+from nn_assets.errors import AuditError, LedgerError
+from nn_assets.store.ledger import audit, reread, schema
+from nn_assets.store.ledger.audit import AuditReport, verify, verify_before_round, verify_since_last
 from nn_assets.store.ledger.ledger import Ledger
 from tests.store.rounds import append_round, day_round
 from tests.store.test_audit import tamper
@@ -237,3 +238,102 @@ def append_rounds(ledger: Ledger, days: list[str]) -> None:
                 tables.setdefault(table, []).extend(rows)
         for table, rows in tables.items():
             transaction.append(table, rows)
+
+
+IN_A_FILE = pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
+
+# --- before a round ------------------------------------------------------------------------------------------------
+
+NOW = pd.Timestamp("2026-01-05 22:00", tz="UTC").to_pydatetime()
+
+
+def before_round(ledger: Ledger, days: float = 0.0) -> AuditReport:
+    return verify_before_round(ledger, "demo", run_id="round", now=NOW + timedelta(days=days))
+
+
+@pytest.fixture
+def clocked(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    """Three sessions, all of them verified, the whole at ``NOW``."""
+    monkeypatch.setattr(ledger, "_clock", lambda: NOW)
+    for day in ("2018-01-02", "2018-01-03", "2018-01-04"):
+        append_round(ledger, day_round(day, symbols=2))
+    assert before_round(ledger).since.sequence == 0
+    assert verify_since_last(ledger, run_id="two").ok
+    return ledger
+
+
+def test_before_a_round_the_last_round_is_looked_at_again_and_the_whole_once_a_week(clocked: Ledger) -> None:
+    decided = clocked.read("decisions", bookkeeping=True)["sequence"].max()
+    for days in (1.0, 6.9):
+        report = before_round(clocked, days)
+        assert report.ok
+        assert report.since.sequence == decided - 1
+    assert before_round(clocked, 7.0).since.sequence == 0
+    assert before_round(clocked, -1.0).since.sequence == 0  # a record from the future is no record
+
+
+@IN_A_FILE
+@pytest.mark.parametrize(
+    ("statement", "kind"),
+    [
+        ("UPDATE holdings SET quantity = 3 * quantity + 1 WHERE session = '2018-01-04'", "row changed"),
+        ("UPDATE target_positions SET target_quantity = 7 WHERE session = '2018-01-04'", "row changed"),
+        ("UPDATE orders SET session = '2017-01-03' WHERE session = '2018-01-04'", "row changed"),
+        ("DELETE FROM orders WHERE session = '2018-01-04'", "row deleted"),
+        ("DELETE FROM decisions WHERE session = '2018-01-04'", "row deleted"),
+    ],
+)
+def test_the_last_round_tampered_with_after_it_was_verified_is_found_before_the_next(
+    clocked: Ledger, tamper: Tamper, statement: str, kind: str
+) -> None:
+    assert before_round(clocked, 1.0).ok
+    tamper(statement)
+    assert verify_since_last(clocked, run_id="three").ok  # nothing was added: this one does not see it
+    assert kind in {finding.kind for finding in before_round(clocked, 1.0).findings}
+    with pytest.raises(AuditError, match="restore it from a backup"):
+        before_round(clocked, 1.0).demand_ok()
+
+
+def test_a_record_of_the_whole_that_was_put_off_is_none(clocked: Ledger, tamper: Tamper) -> None:
+    tamper("UPDATE verifications SET recorded_at = '2026-03-01 22:00:00.000000' WHERE kind = 'whole'")
+    assert not before_round(clocked, 60.0).ok
+
+
+READS: dict[str, Callable[[Ledger], object]] = {
+    "read": lambda ledger: ledger.read("portfolio_states", "demo"),
+    "latest": lambda ledger: ledger.latest("portfolio_states", "demo", last=pd.Timestamp("2018-01-02")),
+    "last_appended": lambda ledger: ledger.last_appended("portfolio_states", session=pd.Timestamp("2018-01-02")),
+}
+
+
+@IN_A_FILE
+@pytest.mark.parametrize("how", READS)
+@pytest.mark.parametrize(
+    ("statement", "kind"),
+    [
+        ("UPDATE portfolio_states SET cash_usd = 3 * cash_usd WHERE session = '2018-01-02'", "row changed"),
+        ("DELETE FROM portfolio_states WHERE session = '2018-01-03'", "row deleted"),
+        ("UPDATE audit_chain SET row_hash = hash WHERE table_name = 'portfolio_states'", "entry changed"),
+        ("DELETE FROM audit_chain WHERE table_name = 'portfolio_states'", "row without an entry"),
+    ],
+)
+def test_an_old_row_is_verified_as_it_is_read(
+    clocked: Ledger, tamper: Tamper, how: str, statement: str, kind: str
+) -> None:
+    with clocked.rows_verified():
+        READS[how](clocked)
+    tamper(statement)
+    READS[how](clocked)  # outside nothing is verified
+    with clocked.rows_verified(), pytest.raises(AuditError, match=kind):
+        READS[how](clocked)
+
+
+@IN_A_FILE
+def test_a_row_is_hashed_once_however_often_it_is_read(clocked: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[object] = []
+    real = reread.row_hash
+    monkeypatch.setattr(reread, "row_hash", lambda *told: hashed.append(told) or real(*told))
+    with clocked.rows_verified():
+        for _ in range(3):
+            assert len(clocked.read("holdings", "demo")) == 6
+    assert len(hashed) == 6

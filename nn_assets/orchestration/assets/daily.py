@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
+import pandas as pd
 
+from nn_assets.operations.decisions.fired import alert_of_breakers
+from nn_assets.operations.decisions.intact_ledger import on_intact_ledger
 from nn_assets.operations.decisions.round_checks import (
     beyond_limits,
     broken_traces,
@@ -13,12 +16,13 @@ from nn_assets.operations.decisions.round_checks import (
 )
 from nn_assets.operations.decisions.rounds import DecidedSession, decide_session
 from nn_assets.operations.fingerprint import code_of
-from nn_assets.operations.reporting import write_daily_page
+from nn_assets.operations.reporting import bound_by, write_daily_page
 from nn_assets.orchestration.metadata import image, table
 from nn_assets.orchestration.naming import asset_key, described, judged
 from nn_assets.orchestration.partitions import asked_sessions, session_partitions
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.reports.plots import drift_statistics
+from nn_assets.reports.tables import sized_positions, why_frame
 from nn_assets.settings import PortfolioSettings, Strategy
 
 __all__ = ["DAILY", "daily_assets"]
@@ -42,6 +46,7 @@ _UPSTREAM = {
     "daily_report": ("orders", "drift_report"),
 }
 _OUTSIDE = ("features", "trained_model", "forecasts")
+_BROKEN = "a decision broke its own rules: nn-assets control kill-switch HALTED, then report it with the session's page"
 
 
 def daily_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
@@ -82,7 +87,11 @@ def daily_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     def daily_round(context: dg.AssetExecutionContext, stores: StoresResource) -> Iterator[Any]:
         sessions = asked_sessions(strategy, list(context.partition_keys))
         decided: list[DecidedSession] = []
-        with stores.history(strategy) as history, history.stores.alone(strategy.name):
+        with (
+            stores.history(strategy) as history,
+            history.stores.alone(strategy.name),
+            on_intact_ledger(history, context.run.run_id),
+        ):
             for session in sessions:
                 if session > history.last_session:
                     context.log.info("%s is not closed yet, and is left out", session.date())
@@ -91,6 +100,7 @@ def daily_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
                 drift = done.frames["drift"]
                 plot = drift_statistics(drift) if len(drift) else None
                 page = write_daily_page(history, done.round, done.frames, done.provenance, plot)
+                alert_of_breakers(history, done.round, context.run.run_id)
                 decided.append(done)
                 context.log.info(_sentence(done))
                 _add_metadata(context, keys, done, str(page), plot)
@@ -106,7 +116,8 @@ def _sentence(done: DecidedSession) -> str:
     before = " (decided before, and equal)" if done.already_decided else ""
     return (
         f"{done.round.session.date()}: {len(done.frames['fills'])} fills, equity {state.equity_usd:,.0f} USD, "
-        f"{len(done.round.orders)} orders, {done.round.standing.trading_state}{before}"
+        f"{len(done.round.orders)} orders, breaker {state.breaker or 'none'}, "
+        f"drift says {done.round.standing.trading_state}{before}"
     )
 
 
@@ -118,6 +129,8 @@ def _add_metadata(
     drift_plot: bytes | None,
 ) -> None:
     frames, state = done.frames, done.round.state
+    positions = sized_positions(frames["target_positions"], frames["position_steps"], bound_by(done.round, frames))
+    order = [position.symbol for position in positions]
     trading = frames["trading_states"].iloc[0]  # the state in force, as the ledger and the page have it
     metadata: dict[str, dict[str, Any]] = {
         "fills": {
@@ -134,15 +147,19 @@ def _add_metadata(
         "daily_signals": {
             "model_id": done.provenance["model_id"],
             "table": table(
-                frames["signals"][["symbol", "calibrated_probability", "direction", "expected_return", "confidence"]]
+                _ordered(frames["signals"], order)[
+                    ["symbol", "calibrated_probability", "direction", "expected_return", "confidence"]
+                ]
             ),
         },
         "target_positions": {
             "verdict": done.provenance["verdict"],
             "table": table(
-                frames["target_positions"][["symbol", "current_quantity", "target_quantity", "target_weight"]]
+                _ordered(frames["target_positions"], order)[
+                    ["symbol", "current_quantity", "target_quantity", "target_weight"]
+                ]
             ),
-            "why": table(frames["position_steps"][["symbol", "step", "rule", "weight_after", "reason"]], rows=24),
+            "why": table(why_frame(positions)),
         },
         "orders": {
             "orders": len(frames["orders"]),
@@ -160,6 +177,11 @@ def _add_metadata(
     partition = str(done.round.session.date())
     for name, figures in metadata.items():
         context.add_asset_metadata(figures, asset_key=keys[name], partition_key=partition)
+
+
+def _ordered(frame: pd.DataFrame, symbols: list[str]) -> pd.DataFrame:
+    """The rows of a frame in an order of symbols: what is held or changes first."""
+    return frame.set_index("symbol", drop=False).reindex(symbols).dropna(subset="symbol")
 
 
 def _checks(
@@ -185,4 +207,4 @@ def _checks(
     ):
         told = f"{compared[kind]} {kind} in {len(decided)} sessions"
         held = not found if compared[kind] else None
-        yield judged(", ".join(found) or told, held=held, check_name=name, asset_key=key)
+        yield judged(", ".join(found) or told, held=held, remedy=_BROKEN, check_name=name, asset_key=key)

@@ -7,6 +7,7 @@ import dagster as dg
 from nn_assets.errors import GateHalted
 from nn_assets.market.quality.gate import GateCheck
 from nn_assets.market.quality.gate_checks import CHECK_TEXTS
+from nn_assets.orchestration.naming import WHAT_TO_DO
 
 __all__ = ["check_result", "check_specs", "failure"]
 
@@ -30,7 +31,7 @@ def check_result(check: GateCheck) -> dg.AssetCheckResult:
         passed=check.passed,
         severity=dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN,
         description=check.detail,
-        metadata={"violations": lines or "none named", "what_to_do": check.remedy}
+        metadata={"violations": lines or "none named", WHAT_TO_DO: check.remedy}
         if not check.passed
         else {"violations": lines}
         if lines

@@ -18,7 +18,7 @@ from nn_assets.operations.intake.data_docs import review_bars
 from nn_assets.orchestration.assets.gate import check_result, check_specs, failure
 from nn_assets.orchestration.assets.other_data import tables_before_bars
 from nn_assets.orchestration.metadata import image, table
-from nn_assets.orchestration.naming import asset_key, described
+from nn_assets.orchestration.naming import WHAT_TO_DO, asset_key, described
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.reports.expectations import SUITES, SuiteResult
 from nn_assets.reports.plots import bar_counts
@@ -132,7 +132,7 @@ def _suite_result(suite: SuiteResult, strategy: Strategy) -> dg.AssetCheckResult
         severity=dg.AssetCheckSeverity.WARN,
         description=suite.detail,
         metadata={"data_docs": dg.MetadataValue.url(data_docs_file(strategy.name).as_uri())}
-        | ({} if suite.passed else {"violations": "\n".join(suite.violations), "what_to_do": suite.remedy}),
+        | ({} if suite.passed else {"violations": "\n".join(suite.violations), WHAT_TO_DO: suite.remedy}),
     )
 
 

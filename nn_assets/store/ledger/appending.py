@@ -111,7 +111,7 @@ class LedgerTransaction:
 
     def last_appended(self, table: str, **where: object) -> dict[str, Any] | None:
         """One row as :meth:`Ledger.last_appended` gives it, this transaction's own included."""
-        return last_appended(self._connection, table, **where)
+        return last_appended(self._connection, table, where)
 
     def _completed(self, table: Table, record: Mapping[str, Any]) -> Row:
         offered = {"strategy": self._strategy, "known_at": self._known_at, **record}

@@ -13,14 +13,18 @@ still hold that very entry.
 ``verifications`` has on record, so that each entry and each row is looked at once. It detects all of
 the above among what was added since, and a chain that no longer holds that head. It cannot detect an
 old row that was changed, removed or added (under an old entry's number) *after* it was verified: the
-whole on demand, :func:`verify` (``nn-assets audit verify``), does. A record of a verification is
+whole on demand, :func:`verify` (``nn-assets audit verify``), does. :func:`verify_before_round` looks at the
+last round once more too, and once a week at the whole; older rows that a round reads are hashed again as it reads
+them (:meth:`Ledger.rows_verified`). A record of a verification is
 itself a row with an entry, and is verified by the next one; a forged one is found like any other
 forged row, unless whoever forges it may also write entries, which is the case above.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, Table, column, func, inspect, select, table
@@ -30,10 +34,11 @@ from nn_assets.store.ledger.canonical import row_hash, row_key
 from nn_assets.store.ledger.chain import GENESIS, ChainHead, entry_hash
 from nn_assets.store.ledger.engine import reading
 from nn_assets.store.ledger.ledger import Ledger
-from nn_assets.store.ledger.reading import in_order
+from nn_assets.store.ledger.reading import in_order, last_appended
+from nn_assets.store.ledger.reread import changed_row_error
 from nn_assets.store.ledger.schema import CHAIN, TABLES, WHOLE_LEDGER
 
-__all__ = ["AuditFinding", "AuditReport", "verify", "verify_since_last", "verify_within"]
+__all__ = ["AuditFinding", "AuditReport", "verify", "verify_before_round", "verify_since_last", "verify_within"]
 
 Kind = Literal[
     "entry missing",
@@ -48,7 +53,8 @@ Kind = Literal[
     "verification unfounded",
 ]
 _FINDINGS_KEPT = 100
-_VERIFICATIONS, _OF_THE_CHAIN = "verifications", "chain"
+_VERIFICATIONS, _OF_THE_CHAIN, _OF_THE_WHOLE = "verifications", "chain", "whole"
+_WHOLE_EVERY = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -111,14 +117,8 @@ class AuditReport:
             Something is wrong; the first finding is named.
         """
         if (broken := self.first_broken) is not None:
-            raise AuditError(
-                expected="a ledger in which every row is as it was appended",
-                found=f"{broken.kind}: {broken.message} ({len(self.findings)} findings)",
-                remedy="stop trading on this ledger; restore it from a backup that verifies",
-                sequence=broken.sequence,
-                table=broken.table,
-                key=broken.key,
-            )
+            found = f"{broken.kind}: {broken.message} ({len(self.findings)} findings)"
+            raise changed_row_error(found, sequence=broken.sequence, table=broken.table, key=broken.key)
 
 
 def verify(ledger: Ledger, *, expected_head: str | ChainHead | None = None) -> AuditReport:
@@ -170,14 +170,72 @@ def verify_since_last(ledger: Ledger, *, run_id: str, expected_head: str | Chain
         findings = sorted((*unfounded, *report.findings), key=_position)
         return replace(report, findings=tuple(findings[:_FINDINGS_KEPT]))
     if report.ok and grown:
-        row = {
-            "verification_id": f"{_OF_THE_CHAIN}-{report.head.sequence}",
-            "kind": _OF_THE_CHAIN,
-            "until_sequence": report.head.sequence,
-            "head_hash": report.head.hash,
-        }
-        ledger.append(_VERIFICATIONS, [row], run_id=run_id, strategy=WHOLE_LEDGER)
+        _put_on_record(ledger, _OF_THE_CHAIN, report.head, run_id)
     return report
+
+
+def verify_before_round(ledger: Ledger, strategy: str, *, run_id: str, now: datetime) -> AuditReport:
+    """Check what a strategy's next round goes on from: its last round and all since, or what was not verified yet.
+
+    Once a week the whole ledger is checked, and that is put on record. How far the rest was verified is left to
+    :func:`verify_since_last`, after the round.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    strategy, run_id : str
+        Whose round, and who verifies.
+    now : UTC moment
+
+    Raises
+    ------
+    LedgerError
+        The ledger cannot be read or appended to.
+    """
+    with reading(ledger.engine) as connection:
+        verified, unfounded = _last_verified(connection)
+        whole = not _whole_within(connection, now)
+        start = GENESIS if whole else min(verified, _before_last_round(connection, strategy), key=_number)
+        report = verify_within(connection, since=start)
+    if unfounded:
+        return replace(report, findings=(*unfounded, *report.findings)[:_FINDINGS_KEPT])
+    if whole and report.ok and report.head != GENESIS:
+        _put_on_record(ledger, _OF_THE_WHOLE, report.head, run_id)
+    return report
+
+
+def _put_on_record(ledger: Ledger, kind: str, head: ChainHead, run_id: str) -> None:
+    row = {
+        "verification_id": f"{kind}-{head.sequence}",
+        "kind": kind,
+        "until_sequence": head.sequence,
+        "head_hash": head.hash,
+    }
+    ledger.append(_VERIFICATIONS, [row], run_id=run_id, strategy=WHOLE_LEDGER)
+
+
+def _whole_within(connection: Connection, now: datetime) -> bool:
+    """Whether the whole was verified in the last week, by a record that is as it was appended."""
+    row = last_appended(connection, _VERIFICATIONS, {"strategy": WHOLE_LEDGER, "kind": _OF_THE_WHOLE})
+    if row is None or not timedelta(0) <= now - row["recorded_at"] < _WHOLE_EVERY:
+        return False
+    entry = connection.execute(select(CHAIN.c.row_hash).where(CHAIN.c.sequence == row["sequence"])).scalar()
+    return entry == row_hash(TABLES[_VERIFICATIONS], row)
+
+
+def _before_last_round(connection: Connection, strategy: str) -> ChainHead:
+    """The entry before a strategy's newest decision, by the chain: its row may be gone."""
+    decisions = select(CHAIN.c.sequence).where(
+        CHAIN.c.table_name == "decisions", CHAIN.c.row_key.startswith(f"[{json.dumps(strategy)},", autoescape=True)
+    )
+    newest = connection.execute(decisions.order_by(CHAIN.c.sequence.desc()).limit(1)).scalar()
+    before = select(CHAIN.c.sequence, CHAIN.c.hash).where(CHAIN.c.sequence < (newest or 0))
+    entry = connection.execute(before.order_by(CHAIN.c.sequence.desc()).limit(1)).one_or_none()
+    return GENESIS if entry is None else ChainHead(sequence=entry.sequence, hash=entry.hash)
+
+
+def _number(head: ChainHead) -> int:
+    return head.sequence
 
 
 def _last_verified(connection: Connection) -> tuple[ChainHead, list[AuditFinding]]:

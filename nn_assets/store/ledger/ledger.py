@@ -23,7 +23,8 @@ from nn_assets.store.ledger.chain import ChainHead, read_head
 from nn_assets.store.ledger.engine import open_engine, reading, writing
 from nn_assets.store.ledger.migrations import upgrade
 from nn_assets.store.ledger.queries import run_query
-from nn_assets.store.ledger.reading import Query, last_appended, latest_frame, read_frame
+from nn_assets.store.ledger.reading import OnReading, Query, last_appended, latest_frame, read_frame
+from nn_assets.store.ledger.reread import RowsReread
 from nn_assets.store.ledger.schema import CHAIN, table_named
 from nn_assets.store.values import as_moment
 
@@ -53,6 +54,7 @@ class Ledger:
     def __init__(self, url: str | None = None, *, clock: Callable[[], datetime] = _now) -> None:
         self.engine = open_engine(database_url() if url is None else url)
         self._clock = clock
+        self._on_reading: OnReading | None = None
         try:
             upgrade(self.engine)
         except BaseException:
@@ -73,6 +75,21 @@ class Ledger:
     def close(self) -> None:
         """Give back every connection. The ledger can be used again afterwards."""
         self.engine.dispose()
+
+    @contextmanager
+    def rows_verified(self) -> Iterator[None]:
+        """Within, each row is hashed again when it is first read, and held against its chain entry.
+
+        Raises
+        ------
+        AuditError
+            By whatever reads a row that is not as it was appended, or of a table that lacks rows or has too many.
+        """
+        self._on_reading = RowsReread()
+        try:
+            yield
+        finally:
+            self._on_reading = None
 
     @contextmanager
     def transaction(
@@ -137,7 +154,7 @@ class Ledger:
         """Rows of a table in the order of their keys; see :class:`Query` and :func:`read_frame`."""
         query = Query(table, strategy, first, last, as_of, recorded_by, after_sequence, where or {}, every_version)
         with reading(self.engine) as connection:
-            return read_frame(connection, query, bookkeeping=bookkeeping)
+            return read_frame(connection, query, bookkeeping=bookkeeping, on_reading=self._on_reading)
 
     def latest(
         self,
@@ -153,12 +170,12 @@ class Ledger:
         """Rows of the last session at or before ``last``, or the last row of a table without sessions."""
         query = Query(table, strategy, None, last, as_of, recorded_by, None, where or {})
         with reading(self.engine) as connection:
-            return latest_frame(connection, query, bookkeeping=bookkeeping)
+            return latest_frame(connection, query, bookkeeping=bookkeeping, on_reading=self._on_reading)
 
     def last_appended(self, table: str, **where: object) -> dict[str, Any] | None:
         """The row appended last of those with these values, bookkeeping included, or None."""
         with reading(self.engine) as connection:
-            return last_appended(connection, table, **where)
+            return last_appended(connection, table, where, on_reading=self._on_reading)
 
     def count(self, table: str, strategy: str | None = None) -> int:
         """How many rows a table holds, every version counted."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
@@ -29,7 +29,10 @@ from nn_assets.errors import LedgerError
 from nn_assets.store.ledger.columns import CanonicalJson, Moment, SessionDate
 from nn_assets.store.ledger.schema import contract_columns, natural_key, table_named
 
-__all__ = ["Query", "in_order", "last_appended", "latest_frame", "read_frame"]
+__all__ = ["OnReading", "Query", "in_order", "last_appended", "latest_frame", "read_frame"]
+
+OnReading = Callable[[Connection, Table, Sequence[Mapping[str, Any]]], None]
+"""Is handed the rows of a table just read, with all their columns."""
 
 _ROWS_A_FETCH = 5_000
 
@@ -130,7 +133,9 @@ def _left_name(condition: ColumnElement[bool]) -> str:
     return str(condition.left.name)
 
 
-def read_frame(connection: Connection, query: Query, *, bookkeeping: bool = False) -> pd.DataFrame:
+def read_frame(
+    connection: Connection, query: Query, *, bookkeeping: bool = False, on_reading: OnReading | None = None
+) -> pd.DataFrame:
     """Return the rows asked for, in the order of their keys.
 
     Returns
@@ -141,10 +146,12 @@ def read_frame(connection: Connection, query: Query, *, bookkeeping: bool = Fals
         NULL is NaN in numbers and missing in text; an empty answer has the same types.
     """
     table = table_named(query.table)
-    return _framed(connection, table, _statement(query, table), bookkeeping=bookkeeping)
+    return _framed(connection, table, _statement(query, table), bookkeeping=bookkeeping, on_reading=on_reading)
 
 
-def latest_frame(connection: Connection, query: Query, *, bookkeeping: bool = False) -> pd.DataFrame:
+def latest_frame(
+    connection: Connection, query: Query, *, bookkeeping: bool = False, on_reading: OnReading | None = None
+) -> pd.DataFrame:
     """Return the rows of the last session, or, in a table without sessions, the row appended last."""
     table = table_named(query.table)
     statement = _statement(query, table)
@@ -153,10 +160,12 @@ def latest_frame(connection: Connection, query: Query, *, bookkeeping: bool = Fa
         statement = statement.where(table.c.session == newest)
     else:
         statement = statement.order_by(table.c.sequence.desc()).limit(1)
-    return _framed(connection, table, statement, bookkeeping=bookkeeping)
+    return _framed(connection, table, statement, bookkeeping=bookkeeping, on_reading=on_reading)
 
 
-def last_appended(connection: Connection, table: str, **where: object) -> dict[str, Any] | None:
+def last_appended(
+    connection: Connection, table: str, where: Mapping[str, object], *, on_reading: OnReading | None = None
+) -> dict[str, Any] | None:
     """Return the row appended last of those with these values, whatever its version, or None.
 
     Where an index ends in ``sequence`` its cost does not grow with the table, as that of
@@ -164,15 +173,21 @@ def last_appended(connection: Connection, table: str, **where: object) -> dict[s
     """
     stored = table_named(table)
     statement = select(stored).where(*(stored.c[name] == value for name, value in where.items()))
-    found = connection.execute(statement.order_by(stored.c.sequence.desc()).limit(1)).mappings().one_or_none()
-    return None if found is None else dict(found)
+    found = connection.execute(statement.order_by(stored.c.sequence.desc()).limit(1)).mappings().all()
+    if on_reading is not None:
+        on_reading(connection, stored, [dict(row) for row in found])
+    return dict(found[0]) if found else None
 
 
-def _framed(connection: Connection, table: Table, statement: Select[Any], *, bookkeeping: bool) -> pd.DataFrame:
+def _framed(
+    connection: Connection, table: Table, statement: Select[Any], *, bookkeeping: bool, on_reading: OnReading | None
+) -> pd.DataFrame:
     place = {name: position for position, name in enumerate(table.columns.keys())}
     key = itemgetter(*(place[name] for name in ("strategy", *natural_key(table), "version")))
     # Ordered here, by code point: a database would order text by its own collation.
     found = sorted(connection.execute(statement).all(), key=key)
+    if on_reading is not None:
+        on_reading(connection, table, [dict(zip(place, row, strict=True)) for row in found])
     values = list(zip(*found, strict=True)) if found else [()] * len(table.columns)
     names = table.columns.keys() if bookkeeping else ("strategy", *contract_columns(table))
     return pd.DataFrame({name: _typed(table.columns[name], values[place[name]]) for name in names})

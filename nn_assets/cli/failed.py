@@ -1,0 +1,21 @@
+"""Failed checks in a command's answer: each is told, and the exit status is 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from nn_assets.operations.outcomes import FailedCheck
+
+__all__ = ["with_failed_checks"]
+
+
+def with_failed_checks(answer: dict[str, Any], failed: Sequence[FailedCheck]) -> dict[str, Any]:
+    """An answer that is not ok where a check of severity ERROR failed; the text ends with a line for each."""
+    return {
+        **answer,
+        "ok": answer.get("ok", True) and not failed,
+        "failed_checks": [asdict(each) for each in failed],
+        "text": "\n".join([answer["text"], *map(str, failed)]),
+    }

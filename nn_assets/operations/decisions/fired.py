@@ -1,0 +1,38 @@
+"""Breakers that fired on a session, told to whom they wait for."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from nn_assets.operations.alerts import append_alert
+from nn_assets.operations.history import History
+from nn_assets.operations.situation import headline_now
+from nn_assets.oversight.headline import release_of
+from nn_assets.portfolio.breakers import Breaker, named_kinds
+from nn_assets.session.daily_round import Round
+
+__all__ = ["alert_of_breakers", "breakers_fired"]
+
+
+def breakers_fired(history: History, done: Round) -> tuple[Breaker, ...]:
+    """Those latched after a session that were not latched before it, or were released as it began."""
+    before = history.stores.ledger.latest(
+        "portfolio_states", history.strategy.name, last=done.session - pd.Timedelta(days=1)
+    )
+    stayed = set() if before.empty else set(named_kinds(before["breaker"].iloc[-1])) - set(done.released)
+    return tuple(each for each in done.standing.book.breakers if each.kind not in stayed)
+
+
+def alert_of_breakers(history: History, done: Round, run_id: str) -> None:
+    """Append an alert for each breaker that fired on a session, once."""
+    name, session = history.strategy.name, str(done.session.date())
+    for breaker in breakers_fired(history, done):
+        append_alert(
+            f"breaker:{name}:{session}:{breaker.kind}",
+            lambda: str(headline_now(history)),
+            cause=f"breaker {breaker.kind} fired: {breaker.reason}",
+            remedy=release_of(breaker.kind, name),
+            strategy=name,
+            session=session,
+            run_id=run_id,
+        )

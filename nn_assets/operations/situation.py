@@ -1,0 +1,191 @@
+"""How a strategy stands, read from the ledger alone: what its headline is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from nn_assets.market.calendar.sessions import next_session
+from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
+from nn_assets.operations.asof.decisions import undecided_sessions
+from nn_assets.operations.asof.halts import last_halt
+from nn_assets.operations.clock import last_stated_session, now_utc
+from nn_assets.operations.facts import StoredFacts
+from nn_assets.operations.outcomes import (
+    FAILED,
+    SUCCEEDED,
+    checks_failed_in,
+    last_heartbeat,
+    last_run,
+    last_tick,
+)
+from nn_assets.oversight.headline import Fault, Headline, Situation, Word, headline
+from nn_assets.portfolio.records import breakers_of, is_halved
+from nn_assets.settings import Strategy
+from nn_assets.store.ledger.ledger import Ledger
+
+__all__ = ["LONGEST_WITHOUT_BEAT", "headline_now", "last_runs", "one_line", "quiet", "situation_of"]
+
+_JOBS = ("tables", "study", "daily", "costs", "assets")
+_ROUNDS = ("daily", "tables", "assets")  # without them nothing is decided
+_HOUR, _DAY = pd.Timedelta(hours=1), pd.Timedelta(days=1)
+# How long what runs by itself may say nothing: a beat comes every hour, a schedule ticks when it is due.
+_LONGEST_SILENCE = {
+    "daily_round": _DAY + _HOUR,
+    "monthly_retraining": 32 * _DAY,
+    "cost_recalibration": 32 * _DAY,
+    "drift_refresh": 1.5 * _HOUR,
+}
+LONGEST_WITHOUT_BEAT = 1.5 * _HOUR
+
+
+def situation_of(
+    strategy: Strategy,
+    *,
+    state: Mapping[str, Any],
+    trading: Mapping[str, Any],
+    targets: pd.DataFrame,
+    verdict: str | None,
+    verdict_allows: bool,
+    kill_switch: str,
+) -> Situation:
+    """How a session left the strategy, by its own records.
+
+    Parameters
+    ----------
+    state, trading : mapping
+        The session's row of ``portfolio_states`` and of ``trading_states``.
+    targets : DataFrame
+        Its ``target_positions``.
+    """
+    return Situation(
+        strategy=strategy.name,
+        settings=strategy.portfolio,
+        session=str(pd.Timestamp(state["session"]).date()),
+        to_hold=int((targets["target_quantity"] != 0.0).sum()),
+        symbols=len(targets),
+        verdict=verdict,
+        verdict_allows=verdict_allows or strategy.trade_without_verdict,
+        breakers=breakers_of(state["breaker"], state["book"]),
+        kill_switch=kill_switch,
+        trading_state=str(trading["state"]),
+        trading_reasons="; ".join(trading["reasons"]),
+        halved=is_halved(state["book"]),
+    )
+
+
+def headline_now(facts: StoredFacts) -> Headline:
+    """What is true of a strategy at this moment."""
+    left = _decided(facts)
+    return headline(replace(left, faults=(*left.faults, *_faults(facts))))
+
+
+def _decided(facts: StoredFacts) -> Situation:
+    """The strategy as its last decided session left it, under the controls of now."""
+    strategy, ledger = facts.strategy, facts.stores.ledger
+    decisions = ledger.latest("decisions", strategy.name)
+    switch = kill_switch_now(ledger, strategy.name)
+    if decisions.empty:
+        return Situation(strategy=strategy.name, settings=strategy.portfolio, kill_switch=switch)
+    decision, session = decisions.iloc[-1], decisions["session"].iloc[-1]
+    states, trading, targets = (
+        ledger.read(table, strategy.name, session, session)
+        for table in ("portfolio_states", "trading_states", "target_positions")
+    )
+    if states.empty or trading.empty:
+        lost = Fault(f"records of {session.date()} are gone from the ledger", "nn-assets audit verify", Word.HALTED)
+        return Situation(strategy=strategy.name, settings=strategy.portfolio, kill_switch=switch, faults=(lost,))
+    reset = breaker_reset_for(ledger, strategy, next_session(strategy.market.calendar, session))
+    left = situation_of(
+        strategy,
+        state=states.iloc[-1].to_dict(),
+        trading=trading.iloc[-1].to_dict(),
+        targets=targets,
+        verdict=decision["verdict"] if isinstance(decision["verdict"], str) else None,
+        verdict_allows=bool(decision["details"].get("verdict_allows", False)),
+        kill_switch=switch,
+    )
+    return replace(left, releases=() if reset is None else reset.kinds)
+
+
+def _faults(facts: StoredFacts) -> Iterator[Fault]:
+    strategy, ledger = facts.strategy, facts.stores.ledger
+    mended = f"nn-assets run --strategy {strategy.name}"
+    halt = last_halt(ledger, strategy.name)
+    if halt is not None:
+        why = f"the gate halted on {halt[0]:%Y-%m-%d %H:%M} UTC: {one_line(halt[1])}"
+        yield Fault(why, f"mend the data at the source, then {mended}", Word.HALTED)
+    yield from _of_runs(last_runs(ledger, strategy.name), gate_halts=halt is not None)
+    yield from _of_sessions(facts)
+    yield from _silences(ledger, strategy)
+
+
+def last_runs(ledger: Ledger, strategy: str) -> dict[str, dict[str, Any]]:
+    """The last run on record of each job that ever ran."""
+    return {name: run for name in _JOBS if (run := last_run(ledger, strategy, name)) is not None}
+
+
+def _of_runs(runs: Mapping[str, dict[str, Any]], *, gate_halts: bool) -> Iterator[Fault]:
+    decided = runs.get("daily")
+    for name, run in runs.items():
+        for check in checks_failed_in(run):
+            yield Fault(f"check {check.name} failed: {one_line(check.found)}", check.remedy)
+        at_the_gate = gate_halts and str(run["failed_step"]).endswith("validated_bars")
+        if run["outcome"] != FAILED or at_the_gate or (name in _ROUNDS and _later_round(decided, run)):
+            continue
+        told, _, remedy = one_line(run["message"] or "before its first step").partition(". Remedy: ")
+        step = "" if run["failed_step"] is None else f" at {run['failed_step']}"
+        word = Word.HALTED if name in _ROUNDS else Word.TRADES
+        yield Fault(f"the last run of {name} failed{step}: {told}", remedy or "mend what it names, and run again", word)
+
+
+def _later_round(decided: dict[str, Any] | None, run: dict[str, Any]) -> bool:
+    """Whether a round that began after a run came to a good end."""
+    if decided is None or decided["outcome"] != SUCCEEDED:
+        return False
+    return (decided["began_at"] or decided["ended_at"]) > (run["began_at"] or run["ended_at"])
+
+
+def _of_sessions(facts: StoredFacts) -> Iterator[Fault]:
+    strategy = facts.strategy
+    waiting = undecided_sessions(facts.stores.ledger, strategy, facts.live_sessions)
+    if waiting:
+        count = f"{len(waiting)} session{'s' * (len(waiting) > 1)} not decided, the oldest {waiting[0].date()}"
+        remedy = f"nn-assets run --strategy {strategy.name} --session {waiting[0].date()}, then those after it"
+        # Where history stands still, a person goes through it; where it moves on, a round was missed.
+        word = Word.DOES_NOT_TRADE if _has_clock(strategy) else Word.TRADES
+        yield Fault(count, remedy, word)
+
+
+def _has_clock(strategy: Strategy) -> bool:
+    return last_stated_session(strategy.market) is None
+
+
+def _silences(ledger: Ledger, strategy: Strategy) -> Iterator[Fault]:
+    """What should run by itself and does not; nothing where the settings end history, and schedules skip."""
+    if not _has_clock(strategy) or strategy.market.live_starts is None:
+        return
+    beat = last_heartbeat(ledger)
+    if (silent := quiet(beat, LONGEST_WITHOUT_BEAT)) is not None:
+        yield Fault(f"the daemon was {silent}: nothing runs by itself", "nn-assets ui starts the daemon")
+        return
+    for name, longest in _LONGEST_SILENCE.items():
+        tick = last_tick(ledger, strategy.name, name)
+        if (silent := quiet(None if tick is None else tick["ended_at"], longest)) is not None:
+            yield Fault(f"{name} is off, {silent}", f"switch {strategy.name}__{name} on in the UI, under Automation")
+
+
+def quiet(last: object, longest: pd.Timedelta) -> str | None:
+    """How long something was not heard of, where that is too long; else None."""
+    if last is None:
+        return "never heard"
+    moment = pd.Timestamp(last)
+    return None if now_utc() - moment <= longest else f"not heard since {moment:%Y-%m-%d %H:%M} UTC"
+
+
+def one_line(message: str) -> str:
+    """A message without the list of places that may follow it."""
+    return message.splitlines()[0] if message else message

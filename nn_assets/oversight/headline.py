@@ -1,0 +1,192 @@
+"""Whether a strategy trades, in one sentence: the first thing that every place tells an operator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+from nn_assets.portfolio.breakers import (
+    LOSSES,
+    NO_ANSWER,
+    Breaker,
+    Control,
+    KillSwitch,
+    breaker_control,
+    kill_switch_control,
+    read_kill_switch,
+    trading_state_control,
+)
+from nn_assets.settings import PortfolioSettings
+
+__all__ = ["Fault", "Headline", "Situation", "Word", "headline", "release_of"]
+
+
+class Word(IntEnum):
+    """What a strategy does, from the best to the strictest."""
+
+    TRADES = 0
+    REDUCED = 1  # smaller than it would be, or nothing opens and grows
+    DOES_NOT_TRADE = 2  # flat
+    HALTED = 3  # nothing is decided, or nothing leaves
+
+    def __str__(self) -> str:
+        return self.name.replace("_", " ")
+
+
+_WORDS = {
+    Control.NORMAL: Word.TRADES,
+    Control.REDUCED: Word.REDUCED,
+    Control.REDUCING: Word.REDUCED,
+    Control.FLAT: Word.DOES_NOT_TRADE,
+    Control.HALTED: Word.HALTED,
+}
+_FIRST = {
+    "stale_data": "mend the data",
+    "unfinished_run": "compare the positions with the broker's and run nn-assets audit verify",
+    NO_ANSWER: "read the session's page",
+} | dict.fromkeys(LOSSES, "find the cause of the loss")
+_LEAK = "leak alarm"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that is wrong beside the controls, with what a person can do about it."""
+
+    why: str
+    remedy: str
+    word: Word = Word.TRADES  # what it leaves of trading
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What says whether a strategy trades.
+
+    Attributes
+    ----------
+    session : str or None
+        The last one decided.
+    to_hold, symbols : int
+        Positions to hold after it, of so many symbols.
+    verdict : str or None
+        Of the study in force at that decision.
+    verdict_allows : bool
+        Whether it lets positions be taken, or the settings do without.
+    breakers : tuple of Breaker
+        Those latched after the session.
+    releases : tuple of str
+        Kinds of them that a person released, from the next session on.
+    kill_switch : str
+    trading_state, trading_reasons : str
+        By drift, for the next session.
+    halved : bool
+        By drawdown.
+    faults : tuple of Fault
+        What is wrong at this moment; a session's own page knows of none.
+    """
+
+    strategy: str
+    settings: PortfolioSettings
+    session: str | None = None
+    to_hold: int = 0
+    symbols: int = 0
+    verdict: str | None = None
+    verdict_allows: bool = False
+    breakers: tuple[Breaker, ...] = ()
+    releases: tuple[str, ...] = ()
+    kill_switch: str = str(KillSwitch.ACTIVE)
+    trading_state: str = "CONTINUE"
+    trading_reasons: str = ""
+    halved: bool = False
+    faults: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The word, and the sentence of the strategy that says it first."""
+
+    word: Word
+    sentence: str
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+@dataclass(frozen=True)
+class _Cause:
+    word: Word
+    why: str
+    remedy: str | None = None
+
+
+def headline(situation: Situation) -> Headline:
+    """Say whether a strategy trades, why, and what needs a person.
+
+    The strictest cause gives the word and stands first.
+    """
+    causes = sorted(_causes(situation), key=lambda cause: -cause.word)
+    word = causes[0].word if causes else Word.TRADES
+    if word is Word.TRADES:
+        held = f"{situation.to_hold} of {situation.symbols} symbols to be held after {situation.session}"
+        causes = [_Cause(word, held), *causes]
+    why = "; ".join(cause.why for cause in causes)
+    remedies = dict.fromkeys(cause.remedy for cause in causes if cause.remedy)
+    person = f"A person is needed: {'; '.join(remedies)}" if remedies else "Nothing needs a person"
+    return Headline(word, f"{situation.strategy} {word}: {why}. {person}.")
+
+
+def release_of(kind: str, strategy: str) -> str:
+    """What a person does about a latched breaker."""
+    first = _FIRST.get(kind, "find the cause")
+    return f'{first}, then nn-assets control reset-breaker --strategy {strategy} --kind {kind} --reason "..."'
+
+
+def _causes(situation: Situation) -> Iterator[_Cause]:
+    yield from (_Cause(fault.word, fault.why, fault.remedy) for fault in situation.faults)
+    yield from _of_switch(situation)
+    yield from _of_breakers(situation)
+    if situation.session is None:
+        yield _Cause(Word.DOES_NOT_TRADE, "no session was decided yet")
+        return
+    yield from _of_verdict(situation)
+    yield from _of_state(situation)
+    if situation.halved:
+        yield _Cause(Word.REDUCED, "sizes are halved in a drawdown")
+
+
+def _of_switch(situation: Situation) -> Iterator[_Cause]:
+    switch = read_kill_switch(situation.kill_switch)
+    if switch is not KillSwitch.ACTIVE:
+        again = f'nn-assets control kill-switch ACTIVE --strategy {situation.strategy} --reason "..." to trade again'
+        yield _Cause(_WORDS[kill_switch_control(switch)], f"the kill switch is {switch}", again)
+
+
+def _of_breakers(situation: Situation) -> Iterator[_Cause]:
+    for breaker in situation.breakers:
+        word = _WORDS[breaker_control([breaker.kind], situation.settings)]
+        why = f"breaker {breaker.kind} is latched ({breaker.reason})"
+        if breaker.kind in situation.releases:
+            yield _Cause(word, f"{why} and released from the next session on")
+        else:
+            yield _Cause(word, why, release_of(breaker.kind, situation.strategy))
+
+
+def _of_verdict(situation: Situation) -> Iterator[_Cause]:
+    if situation.verdict_allows:
+        return
+    name = situation.strategy
+    if situation.verdict is None:
+        study = f"nn-assets study --strategy {name}"
+        yield _Cause(Word.DOES_NOT_TRADE, "flat, since no study gave a verdict in time", study)
+    elif situation.verdict.startswith(_LEAK):
+        look = f'look for the leak; if there is none, nn-assets control release-alarm --strategy {name} --reason "..."'
+        yield _Cause(Word.DOES_NOT_TRADE, f"flat by the verdict in force, {situation.verdict!r}", look)
+    else:
+        yield _Cause(Word.DOES_NOT_TRADE, f"flat by the verdict in force, {situation.verdict!r}")
+
+
+def _of_state(situation: Situation) -> Iterator[_Cause]:
+    word = _WORDS[trading_state_control(situation.trading_state, situation.settings)]
+    if word is not Word.TRADES:
+        reasons = f" ({situation.trading_reasons})" if situation.trading_reasons else ""
+        yield _Cause(word, f"drift says {situation.trading_state}{reasons}")

@@ -1,0 +1,117 @@
+"""What bound each size: the constraint that took the most off it, by name."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from nn_assets.portfolio.breakers import (
+    Control,
+    breaker_control,
+    halved_by_drawdown,
+    kill_switch_control,
+    trading_state_control,
+)
+from nn_assets.portfolio.inputs import RULES, Decision
+from nn_assets.portfolio.limits import book_limits
+
+__all__ = ["binding_constraints"]
+
+FloatArray = npt.NDArray[np.float64]
+
+_FIRST_CUT = 4  # steps 1 to 3 propose a size, the others cut it
+_BARELY = 0.99  # of a size: a cut above it bound nothing
+_NEAR = 1e-6  # of a limit
+_LIMITS, _COST, _CONTROLS, _RISK = (RULES.index(rule) + 1 for rule in ("limits", "cost", "controls", "risk"))
+
+
+def binding_constraints(decision: Decision, after: FloatArray) -> tuple[str, ...]:
+    """Name what bound the size of each symbol.
+
+    Parameters
+    ----------
+    decision : Decision
+    after : ndarray, shape (8, symbols)
+        Signed weights after each step, as its trace has them.
+
+    Returns
+    -------
+    tuple of str
+        "single name", "ADV", "net, gross", "kill switch HALTED" and so on; "edge" where nothing was proposed,
+        "nothing" where the size is the one proposed.
+    """
+    return tuple(_of_name(decision, after, place) for place in range(after.shape[1]))
+
+
+def _of_name(decision: Decision, after: FloatArray, place: int) -> str:
+    if not decision.complete[place]:
+        return "a missing fact"
+    if not decision.inputs.verdict_allows:
+        return "verdict"
+    size = np.abs(after[:, place])
+    if decision.control is Control.HALTED:
+        return _controls(decision)
+    if size[_FIRST_CUT - 2] == 0.0 and size[-1] == 0.0:
+        return "edge"
+    before, cut = size[_FIRST_CUT - 2 : -1], size[_FIRST_CUT - 1 :]
+    share = np.divide(cut, before, out=np.ones(len(cut)), where=before > 0.0)
+    if share.min() >= _BARELY:
+        return "nothing"
+    step = int(share.argmin()) + _FIRST_CUT
+    if step == _RISK:
+        return ", ".join(_risks(decision, after[_RISK - 1], place)) or "risk"
+    if step == _LIMITS:
+        return ", ".join(_limits(decision, after[_LIMITS - 1], place)) or "limits"
+    if step == _COST:
+        return "no answer of the solver" if decision.answer.no_answer else "cost"
+    return _controls(decision) if step == _CONTROLS else RULES[step - 1]
+
+
+def _risks(decision: Decision, weights: FloatArray, place: int) -> list[str]:
+    distance = np.nan_to_num(decision.risk_distance)
+    total = float(np.abs(weights) @ distance)
+    alone = float(abs(weights[place]) * distance[place])
+    settings = decision.settings
+    named = ["risk of the signal"] if alone >= settings.risk_per_signal_fraction * (1.0 - _NEAR) else []
+    return named + (["risk in total"] if total >= settings.risk_total_fraction * (1.0 - _NEAR) else [])
+
+
+def _limits(decision: Decision, weights: FloatArray, place: int) -> list[str]:
+    """The limits that a book uses up and a name has a part in: the name's own first, then those it shares."""
+    inputs, settings = decision.inputs, decision.settings
+    size, count = abs(weights[place]), len(weights)
+    own = {
+        "single name": settings.single_name_limit,
+        "ADV": settings.adv_limit_fraction * inputs.adv_usd[place] / inputs.equity_usd,
+        "risk of the signal": settings.risk_per_signal_fraction / decision.risk_distance[place],
+    }
+    named = [name for name, limit in own.items() if size >= limit * (1.0 - _NEAR)]
+    shared = book_limits(
+        inputs.symbols,
+        settings,
+        lower=np.full(count, -np.inf),
+        upper=np.full(count, np.inf),
+        reach=np.full(count, np.inf),
+        distance=decision.risk_distance,
+        market_beta=inputs.beta,
+        equity_usd=inputs.equity_usd,
+    )
+    sums = [(each, float(each.coefficient @ np.abs(weights))) for each in shared.sizes]
+    sums += [(each, abs(float(each.coefficient @ weights))) for each in shared.nets]
+    return named + [
+        each.name for each, total in sums if each.coefficient[place] != 0.0 and total >= each.limit * (1.0 - _NEAR)
+    ]
+
+
+def _controls(decision: Decision) -> str:
+    """The controls that act on the sizes; what is left is rounding."""
+    inputs, settings = decision.inputs, decision.settings
+    named = [f"kill switch {inputs.kill_switch}"] if kill_switch_control(inputs.kill_switch) else []
+    named += [f"breaker {kind}" for kind in inputs.breakers if breaker_control([kind], settings)]
+    if trading_state_control(inputs.trading_state, settings):
+        named.append(f"drift {inputs.trading_state}")
+    if halved_by_drawdown(inputs.drawdown_fraction, settings, was_halved=inputs.was_halved):
+        named.append("drawdown")
+    if not inputs.regime_scale >= 1.0:
+        named.append("regime")
+    return ", ".join(named) or "lots"

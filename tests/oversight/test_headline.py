@@ -1,0 +1,113 @@
+"""One sentence says whether a strategy trades; the strictest cause gives the word, and no cause is left out."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from nn_assets.oversight.headline import Fault, Situation, Word, headline
+from nn_assets.portfolio.breakers import BREAKERS, Breaker
+from nn_assets.settings import PortfolioSettings
+
+TRADING = Situation(
+    strategy="mine",
+    settings=PortfolioSettings(),
+    session="2018-01-03",
+    to_hold=3,
+    symbols=4,
+    verdict="edge found",
+    verdict_allows=True,
+)
+STALE = Breaker("stale_data", "60% of the symbols have no close")
+
+SITUATIONS: dict[str, tuple[dict[str, object], str]] = {
+    "all is well": ({}, "mine TRADES: 3 of 4 symbols to be held after 2018-01-03. Nothing needs a person."),
+    "flat by verdict": (
+        {"verdict": "cannot tell: 12 more sessions needed", "verdict_allows": False, "to_hold": 0},
+        ("mine DOES NOT TRADE: flat by the verdict in force, 'cannot tell: 12 more sessions needed'. "
+        "Nothing needs a person."),
+    ),
+    "a leak": (
+        {"verdict": "leak alarm", "verdict_allows": False},
+        ("mine DOES NOT TRADE: flat by the verdict in force, 'leak alarm'. A person is needed: look for the leak; "
+        'if there is none, nn-assets control release-alarm --strategy mine --reason "...".'),
+    ),
+    "no study": (
+        {"verdict": None, "verdict_allows": False},
+        ("mine DOES NOT TRADE: flat, since no study gave a verdict in time. "
+        "A person is needed: nn-assets study --strategy mine."),
+    ),
+    "nothing decided": ({"session": None}, "mine DOES NOT TRADE: no session was decided yet. Nothing needs a person."),
+    "drift": (
+        {"trading_state": "REDUCE_SIZE", "trading_reasons": "prediction drift (+3)"},
+        "mine REDUCED: drift says REDUCE_SIZE (prediction drift (+3)). Nothing needs a person.",
+    ),
+    "paused": ({"trading_state": "PAUSE_STRATEGY"}, "mine DOES NOT TRADE: drift says PAUSE_STRATEGY. Nothing"),
+    "a drawdown": ({"halved": True}, "mine REDUCED: sizes are halved in a drawdown. Nothing needs a person."),
+    "reducing": ({"kill_switch": "REDUCING"}, "mine REDUCED: the kill switch is REDUCING. A person is needed: nn-"),
+    "halted": ({"kill_switch": "HALTED"}, "mine HALTED: the kill switch is HALTED. A person is needed: nn-"),
+    "unreadable": ({"kill_switch": "on?"}, "mine HALTED: the kill switch is HALTED."),
+    "a breaker": (
+        {"breakers": (STALE,)},
+        ("mine HALTED: breaker stale_data is latched (60% of the symbols have no close). A person is needed: mend the "
+        'data, then nn-assets control reset-breaker --strategy mine --kind stale_data --reason "...".'),
+    ),
+    "a breaker that a person released": (
+        {"breakers": (STALE,), "releases": ("stale_data",)},
+        ("mine HALTED: breaker stale_data is latched (60% of the symbols have no close) and released from the next "
+        "session on. Nothing needs a person."),
+    ),
+    "an alarm": (
+        {"breakers": (Breaker("no_answer", "it gave up"),)},
+        ("mine TRADES: 3 of 4 symbols to be held after 2018-01-03; breaker no_answer is latched (it gave up). "
+        "A person is needed: read the session's page, then"),
+    ),
+    "an unknown state": ({"trading_state": "?"}, "mine HALTED: drift says ?."),
+    "a failed check": (
+        {"faults": (Fault("check orders.x failed: y", "do this"),)},
+        ("mine TRADES: 3 of 4 symbols to be held after 2018-01-03; check orders.x failed: y. "
+        "A person is needed: do this."),
+    ),
+    "flat by verdict while the gate halts": (
+        {"verdict_allows": False, "faults": (Fault("the gate halted", "mend the data", Word.HALTED),)},
+        ("mine HALTED: the gate halted; flat by the verdict in force, 'edge found'. "
+        "A person is needed: mend the data."),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SITUATIONS)
+def test_a_situation_is_told_in_one_sentence(case: str) -> None:
+    changes, sentence = SITUATIONS[case]
+    told = headline(replace(TRADING, **changes))  # type: ignore[arg-type]
+    assert told.sentence.startswith(sentence)
+    assert told.sentence.startswith(f"mine {told.word}: ")
+    assert "\n" not in told.sentence
+
+
+def test_the_word_never_softens_by_one_more_cause_and_every_cause_and_remedy_is_told() -> None:
+    causes: list[tuple[dict[str, object], str]] = [
+        ({"kill_switch": "REDUCING"}, "the kill switch is REDUCING"),
+        ({"breakers": (STALE,)}, "breaker stale_data"),
+        ({"verdict_allows": False}, "flat by the verdict"),
+        ({"trading_state": "REDUCE_SIZE"}, "drift says REDUCE_SIZE"),
+        ({"halved": True}, "halved in a drawdown"),
+        ({"faults": (Fault("the daemon was never heard", "nn-assets ui starts the daemon"),)}, "the daemon was never"),
+    ]
+    words = {}
+    for count in range(len(causes) + 1):
+        for chosen in itertools.combinations(range(len(causes)), count):
+            changes = {key: value for place in chosen for key, value in causes[place][0].items()}
+            told = headline(replace(TRADING, **changes))  # type: ignore[arg-type]
+            assert all(causes[place][1] in told.sentence for place in chosen)
+            words[chosen] = told.word
+            assert all(words[tuple(set(chosen) - {place})] <= told.word for place in chosen if len(chosen) > 1)
+
+
+@pytest.mark.parametrize("kind", BREAKERS)
+def test_every_breaker_names_its_release(kind: str) -> None:
+    told = headline(replace(TRADING, breakers=(Breaker(kind, "why"),)))
+    assert f"reset-breaker --strategy mine --kind {kind}" in told.sentence
+    assert (told.word is Word.TRADES) == (kind == "no_answer")
