@@ -136,8 +136,8 @@ def isolated_wick(rows: Rows, settings: CleaningSettings) -> Finding:
 
 
 def _usual(ranges: FloatArray) -> float:
-    """The median; of too short a past nothing is usual."""
-    return float(np.median(ranges)) if len(ranges) >= _FEWEST_BEFORE else 0.0
+    """The median; too short a past can call nothing unusual."""
+    return float(np.median(ranges)) if len(ranges) >= _FEWEST_BEFORE else float("inf")
 
 
 def market_moves(rows: Rows, moves: FloatArray, places: npt.NDArray[np.intp]) -> FloatArray:
