@@ -60,6 +60,7 @@ PARTITIONED = {
 }
 
 BLOCKING = {"schema", "quarantined_share", "missing_symbols", "missing_sessions", "freshness", "stale_feed"}
+BLOCKING |= {"copied_session"}
 
 CHECKS = {
     "validated_bars": BLOCKING

@@ -6,7 +6,15 @@ from typing import NamedTuple
 
 __all__ = ["ADVISORY_CHECKS", "CHECKS", "CHECK_TEXTS", "INTRADAY_CHECKS", "CheckText", "blocking_checks"]
 
-BLOCKING_CHECKS = ("schema", "quarantined_share", "missing_symbols", "missing_sessions", "freshness", "stale_feed")
+BLOCKING_CHECKS = (
+    "schema",
+    "quarantined_share",
+    "missing_symbols",
+    "missing_sessions",
+    "freshness",
+    "stale_feed",
+    "copied_session",
+)
 ADVISORY_CHECKS = ("repeated_open", "unexplained_jump", "possible_split")
 CHECKS = (*BLOCKING_CHECKS, *ADVISORY_CHECKS)
 INTRADAY_CHECKS = ("schema", "quarantined_share", "missing_bars", "missing_symbols")  # all of them halt
@@ -49,6 +57,10 @@ CHECK_TEXTS = {
     "stale_feed": CheckText(
         "The newest bars do not merely repeat those before (yesterday's data under today's date).",
         "ask the source for the session itself, or raise gate.max_repeated_bars_fraction",
+    ),
+    "copied_session": CheckText(
+        "The newest session does not hold another session's bars for many symbols.",
+        "ask the source for the session itself and run again",
     ),
     "repeated_open": CheckText(
         "Opens do not repeat the previous close over a long stretch (prices nobody could trade).",
