@@ -27,8 +27,8 @@ def copied(bars: pd.DataFrame, symbol: str, onto: int, of: int) -> pd.DataFrame:
     return changed
 
 
-def judged(source: BundledSource | FilesSource) -> Cleaned:
-    return cleaned(as_of(with_assumed_known_at(source.bars(), CALENDAR, 30, ARRIVAL), ARRIVAL))
+def judged(bars: pd.DataFrame) -> Cleaned:
+    return cleaned(as_of(with_assumed_known_at(bars, CALENDAR, 30, ARRIVAL), ARRIVAL))
 
 
 def rule_counts(found: Cleaned) -> dict[str, int]:
@@ -149,11 +149,61 @@ def test_what_comes_later_changes_neither_verdict(cut: int) -> None:
     pd.testing.assert_frame_equal(whole[whole["session"] <= last].reset_index(drop=True), early)
 
 
-def test_the_copies_in_five_years_of_122_stocks_are_all_found_and_nothing_else(shared_data) -> None:
+def displaced(found: Cleaned) -> list[tuple[str, str]]:
+    return [(each.symbol, f"{each.first_session:%F}") for each in found.notices if each.rule == "displaced_bar"]
+
+
+def moved_by(bars: pd.DataFrame, row: int, factor: float) -> pd.DataFrame:
+    return with_values(bars, row, **{name: bars.loc[row, name] * factor for name in VALUES[:4]})
+
+
+@pytest.mark.parametrize("factor", [0.9, 1.1])
+def test_a_whole_bar_apart_from_both_its_neighbours_is_pointed_out_and_kept(factor: float) -> None:
+    bars = moved_by(sound_bars(), 90, factor)
+    found = cleaned(bars)
+    assert displaced(found) == [("AAA", f"{bars['session'][90]:%F}")]
+    assert found.quarantine.empty
+    assert f"lies {'above' if factor > 1.0 else 'below'} the bars before and after" in found.notices[0].message
+
+
+@pytest.mark.parametrize("change", ["level", "market", "wide", "no past"])
+def test_what_else_explains_a_bar_apart_is_no_notice(change: str) -> None:
+    bars = sound_bars(("AAA", "BBB", "CCC", "DDD"))
+    own = bars.index[bars["symbol"] == "AAA"]
+    whole = bars["session"] == bars["session"][own[90]]
+    if change == "level":  # the next bar stays with it: a gap, and no return
+        bars.loc[own[90:], VALUES[:4]] *= 1.1
+    elif change == "market":
+        bars.loc[whole, VALUES[:4]] *= 1.1
+    elif change == "wide":
+        bars["low"], bars["high"] = bars["low"] * 0.96, bars["high"] * 1.04
+        bars = moved_by(bars, own[90], 1.15)
+    else:
+        bars = moved_by(bars, own[10], 1.1)
+    assert displaced(cleaned(bars)) == []
+
+
+@pytest.mark.parametrize(("volume", "suspected"), [(1.0, True), (3.0, False)])
+def test_the_newest_bar_is_suspected_unless_news_moved_it_and_the_next_bar_decides(volume, suspected) -> None:
+    bars = moved_by(sound_bars(), 90, 1.2)
+    bars.loc[90, "volume"] = 900_000 * volume
+    until = cleaned(bars[:91])
+    assert displaced(until) == [("AAA", f"{bars['session'][90]:%F}")] * suspected
+    assert all("a suspicion, which the next bar confirms" in each.message for each in until.notices if suspected)
+    assert displaced(cleaned(bars[:92])) == [("AAA", f"{bars['session'][90]:%F}")]
+    stayed = bars[:92].copy()
+    stayed.loc[91, VALUES[:4]] = stayed.loc[90, VALUES[:4]] * 1.001
+    assert displaced(cleaned(stayed)) == []
+
+
+@pytest.fixture(scope="module")
+def of_five_years(five_years: pd.DataFrame) -> Cleaned:
+    return judged(five_years)
+
+
+def test_the_copies_in_five_years_of_122_stocks_are_all_found_and_nothing_else(five_years, of_five_years) -> None:
     """190 by a count that shares no code: pandas' duplicates over the files as they are."""
-    source = FilesSource(shared_data / "sp500_5yr")
-    found = judged(source)
-    raw = source.bars()
+    found, raw = of_five_years, five_years
     again = raw[raw.duplicated(["symbol", *VALUES]) & raw["low"].lt(raw["high"]) & raw["volume"].gt(0)]
     quarantined = found.quarantine[found.quarantine["rule"] == "copied_bar"]
     key = ["symbol", "session"]
@@ -166,12 +216,36 @@ def test_the_copies_in_five_years_of_122_stocks_are_all_found_and_nothing_else(s
     assert all("the bar of 2014-10-30" in message for message in of_the_future["message"])
 
 
+def test_the_bars_apart_in_five_years_of_122_stocks_are_those_of_known_bad_days(of_five_years) -> None:
+    """2014-10-30 holds the bars of 2014-11-12, 2017-09-14 those of other months; one of a price is O, 2013-12-20."""
+    found = displaced(of_five_years)
+    on_bad_days = [each for each in found if each[1] in ("2014-10-30", "2017-09-14")]
+    assert len(on_bad_days) >= 12
+    assert ("O", "2013-12-20") in found
+    assert len(found) <= 30
+
+
 def test_the_bundled_indexes_raise_no_false_alarm() -> None:
-    assert rule_counts(judged(BundledSource())) == {"copied_bar": 0, "isolated_wick": 0}
+    found = judged(BundledSource().bars())
+    assert rule_counts(found) == {"copied_bar": 0, "isolated_wick": 0}
+    assert displaced(found) == []
 
 
 def test_a_real_daily_feed_raises_no_false_alarm(shared_data) -> None:
     sessions = sessions_between(CALENDAR, "2015-03-19", "2015-04-01")
-    found = judged(FilesSource(shared_data / "us_daily_drops" / "2015"))
+    found = judged(FilesSource(shared_data / "us_daily_drops" / "2015").bars())
     assert found.bars["session"].isin(sessions).any()
     assert rule_counts(found) == {"copied_bar": 0, "isolated_wick": 0}
+    assert displaced(found) == []
+
+
+def test_what_was_mended_by_hand_raises_no_false_alarm(shared_data) -> None:
+    """Dated anew, since few of these trade on this calendar."""
+    for file in sorted((shared_data / "vendor_dirty").glob("*-1d-*-fixed.csv")):
+        table = pd.read_csv(file).rename(columns=str.lower).dropna(subset=VALUES)
+        table = table[table["low"].gt(0) & table["volume"].gt(0)].assign(symbol=file.stem)
+        table = table.sort_values(table.columns[0])
+        table["session"] = sessions_between(CALENDAR, "1999-01-04", "2018-12-31")[: len(table)]
+        bars = table[["symbol", "session", *VALUES]].assign(source="test")
+        found = judged(bars)
+        assert (rule_counts(found), displaced(found)) == ({"copied_bar": 0, "isolated_wick": 0}, []), file.name

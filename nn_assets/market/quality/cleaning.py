@@ -15,6 +15,7 @@ import pandas as pd
 
 from nn_assets.frames import BAR_VERSIONS, QUARANTINE, conform
 from nn_assets.market.facts.rows import BoolArray, IntArray, ObjectArray, Rows, ordered_by_symbol, rows_of
+from nn_assets.market.quality.displaced import displaced_bar_notices
 from nn_assets.market.quality.history_rules import HISTORY_RULES
 from nn_assets.market.quality.notices import Notice, copied_session_notices, jump_notices, repeated_open_notices
 from nn_assets.market.quality.row_rules import ROW_RULES, Rule, remedy_of
@@ -118,7 +119,11 @@ def _notices(
 ) -> tuple[Notice, ...]:
     names = np.asarray(symbols, dtype=object)
     sound = rows.take(np.flatnonzero(kept))
-    return (*jump_notices(sound, names, settings, actions), *repeated_open_notices(sound, names, settings))
+    return (
+        *jump_notices(sound, names, settings, actions),
+        *displaced_bar_notices(sound, names, settings),
+        *repeated_open_notices(sound, names, settings),
+    )
 
 
 def _quarantine(

@@ -14,7 +14,7 @@ from nn_assets.market.facts.rows import BoolArray, FloatArray, IntArray, ObjectA
 from nn_assets.market.quality.row_rules import Finding, Rule
 from nn_assets.settings import CleaningSettings
 
-__all__ = ["COPIED_BAR", "HISTORY_RULES", "market_moves", "trailing"]
+__all__ = ["COPIED_BAR", "HISTORY_RULES", "market_moves", "trailing", "usual_range"]
 
 _LOG_100 = np.log(100.0)
 _FEWEST_BEFORE = 20
@@ -128,14 +128,14 @@ def isolated_wick(rows: Rows, settings: CleaningSettings) -> Finding:
     for name, reach in reaches.items():
         far = np.flatnonzero(reach >= settings.wick_minimum_log_distance)
         left = reach[far] - market_moves(rows, reach, far)
-        usual = np.array([_usual(trailing(rows, spread, int(at), settings.jump_window_sessions)) for at in far])
-        least = np.maximum(settings.wick_minimum_log_distance, settings.wick_range_multiple * usual)
+        ranges = np.array([usual_range(trailing(rows, spread, int(at), settings.jump_window_sessions)) for at in far])
+        least = np.maximum(settings.wick_minimum_log_distance, settings.wick_range_multiple * ranges)
         faults[name] = np.isin(np.arange(len(rows)), far[left >= least])
     at_fault = faults["low"] | faults["high"]
     return Finding(at_fault, np.where(faults["low"], "low", "high").astype(object)[at_fault])
 
 
-def _usual(ranges: FloatArray) -> float:
+def usual_range(ranges: FloatArray) -> float:
     """The median; too short a past can call nothing unusual."""
     return float(np.median(ranges)) if len(ranges) >= _FEWEST_BEFORE else float("inf")
 

@@ -22,6 +22,7 @@ __all__ = [
     "action_log_returns",
     "copied_session_notices",
     "jump_notices",
+    "near_split",
     "repeated_open_notices",
 ]
 
@@ -42,8 +43,8 @@ class Notice:
     """A stretch of one symbol for a person to judge, whose rows were kept, or a session that holds another's bars.
 
     ``value`` is the close's log return, net of actions, for ``unexplained_jump`` and ``possible_split``, the
-    share of sessions whose open repeats the previous close for ``repeated_open``, and the share of the session's
-    symbols for ``copied_session``.
+    share of sessions whose open repeats the previous close for ``repeated_open``, the share of the session's
+    symbols for ``copied_session``, and usual ranges for ``displaced_bar``.
     """
 
     rule: str
@@ -78,7 +79,7 @@ def jump_notices(
         if abs(move) < settings.jump_minimum_log_return:
             continue
         z_score = _robust_z(trailing(rows, returns, int(place), settings.jump_window_sessions), move)
-        split = _near_split(rows, int(place), settings.split_slack_log_return)
+        split = near_split(rows, int(place), settings.split_slack_log_return)
         if z_score >= settings.jump_robust_z * (_SPLIT_LENIENCE if split else 1.0):
             found.append(_jump(rows, names, int(place), float(returns[place]), z_score, split))
     return tuple(found)
@@ -159,7 +160,7 @@ def _jump(rows: Rows, names: npt.NDArray[np.object_], place: int, move: float, z
     )
 
 
-def _near_split(rows: Rows, place: int, slack: float) -> float:
+def near_split(rows: Rows, place: int, slack: float) -> float:
     """Ratio of the split that open or close resembles, below 1 for a reverse split; 0 for none."""
     for price in (rows.open[place], rows.close[place]):
         log_ratio = float(np.log(rows.close[place - 1] / price))
