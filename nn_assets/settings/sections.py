@@ -109,6 +109,10 @@ class CleaningSettings(Section):
     jump_minimum_log_return: Positive = 0.25
     jump_window_sessions: Annotated[int, Field(ge=20)] = 60
     split_slack_log_return: NonNegative = 0.03  # how near to a simple ratio a split's move lies
+    wick_minimum_log_distance: Positive = 0.30  # of a high or low from all else that its bar says
+    wick_range_multiple: Positive = 10.0  # of the usual range, which it has to exceed as well
+    displaced_range_multiple: Positive = 1.3  # of the usual range, by which a whole bar lies off both its neighbours
+    displaced_newest_multiple: Positive = 4.0  # likewise off the bar before, where that is all there is to compare
     repeated_open_share: Fraction = 0.5
     repeated_open_window_sessions: Annotated[int, Field(ge=20)] = 250
 

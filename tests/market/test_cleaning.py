@@ -150,13 +150,14 @@ def test_without_volume_bars_that_do_not_move_at_all_are_stale() -> None:
     assert cleaned(stale(volume=np.nan), traded_with_volume=False).counts()["stale_run"] == 4
 
 
+VALUES = ["open", "high", "low", "close", "volume"]
 FAULTS = st.lists(
     st.tuples(
         st.integers(0, 79),
         st.sampled_from(
             [
                 *("open", "high", "low", "close", "volume", "unit", "repeat", "twin", "drop", "crash", "weekend"),
-                *("missing", "frozen", "early", "crossed"),
+                *("missing", "frozen", "early", "crossed", "copy", "wick"),
             ]
         ),
     ),
@@ -181,6 +182,10 @@ def with_faults(faults: list[tuple[int, str]]) -> pd.DataFrame:
             bars.loc[row, "volume"] = 1e19
         elif fault == "crossed":
             bars.loc[row, "high"] = bars["low"][row] * 0.9
+        elif fault == "copy" and row >= 3:
+            bars.loc[row, VALUES] = bars.loc[row - 3, VALUES].to_numpy()
+        elif fault == "wick":
+            bars.loc[row, "low"] *= 0.1
         elif fault == "early":
             bars.loc[row, "ingested_at"] = bars["session"][row].tz_localize("UTC")
         elif fault == "frozen":
@@ -198,7 +203,9 @@ def with_faults(faults: list[tuple[int, str]]) -> pd.DataFrame:
 
 def test_the_faults_drawn_below_reach_every_rule() -> None:
     faults = ["twin", "weekend", "early", "missing", "impossible", "volume", "close", "crossed", "unit"]
-    bars = with_faults([*((3 * number, fault) for number, fault in enumerate(faults)), (70, "frozen")])
+    bars = with_faults(
+        [*((3 * number, fault) for number, fault in enumerate(faults)), (35, "copy"), (39, "wick"), (70, "frozen")]
+    )
     assert all(clean(bars, CALENDAR, DEFAULTS).counts().values())
 
 
@@ -231,4 +238,4 @@ def test_what_is_in_quarantine_says_what_was_expected_what_was_found_and_what_to
 
 
 def test_every_rule_has_a_name_of_its_own() -> None:
-    assert len({rule.name for rule in RULES}) == len(RULES) == 10
+    assert len({rule.name for rule in RULES}) == len(RULES) == 12

@@ -75,12 +75,12 @@ def test_a_newest_bar_taken_in_before_its_close_halts_and_says_so() -> None:
 
 
 def redelivered(symbols: tuple[str, ...]) -> pd.DataFrame:
-    """The last session of some symbols repeats the one before it, price by price."""
+    """The last session of some symbols repeats the one before it, price by price; a bar with a range were a copy."""
     bars = BARS.copy()
     for symbol in symbols:
         before, last = bars.index[bars["symbol"] == symbol][-2:]
-        for name in ("open", "high", "low", "close", "volume"):
-            bars.loc[last, name] = bars.loc[before, name]
+        bars.loc[[before, last], ["open", "high", "low", "close"]] = bars.loc[before, "close"]
+        bars.loc[last, "volume"] = bars.loc[before, "volume"]
     return bars
 
 

@@ -60,10 +60,11 @@ PARTITIONED = {
 }
 
 BLOCKING = {"schema", "quarantined_share", "missing_symbols", "missing_sessions", "freshness", "stale_feed"}
+BLOCKING |= {"copied_session"}
 
 CHECKS = {
     "validated_bars": BLOCKING
-    | {"repeated_open", "unexplained_jump", "possible_split"}
+    | {"repeated_open", "unexplained_jump", "possible_split", "displaced_bar"}
     | {"usual_volume", "complete_symbols", "fresh_symbols", "usual_distribution"},
     "features": {"no_look_ahead", "features_have_values"},
     "stationarity": {"kpss_confirms"},

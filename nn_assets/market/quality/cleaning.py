@@ -15,8 +15,9 @@ import pandas as pd
 
 from nn_assets.frames import BAR_VERSIONS, QUARANTINE, conform
 from nn_assets.market.facts.rows import BoolArray, IntArray, ObjectArray, Rows, ordered_by_symbol, rows_of
+from nn_assets.market.quality.displaced import displaced_bar_notices
 from nn_assets.market.quality.history_rules import HISTORY_RULES
-from nn_assets.market.quality.notices import Notice, jump_notices, repeated_open_notices
+from nn_assets.market.quality.notices import Notice, copied_session_notices, jump_notices, repeated_open_notices
 from nn_assets.market.quality.row_rules import ROW_RULES, Rule, remedy_of
 from nn_assets.settings import CleaningSettings
 from nn_assets.settings.calendar_file import amendments_of
@@ -89,6 +90,7 @@ def clean(
     rows = rows_of(ordered, calendar)
     verdict: IntArray = np.full(len(rows), _PASSED, dtype=np.int64)
     field: ObjectArray = np.full(len(rows), "", dtype=object)
+    beside: ObjectArray = np.full(len(rows), "", dtype=object)
     for number, rule in enumerate(RULES):
         # Row rules look at every row, so that one fault cannot hide a neighbour's; series rules
         # only at rows that could have been traded on.
@@ -97,11 +99,18 @@ def clean(
         places = open_places[finding.at_fault]
         fresh = verdict[places] == _PASSED
         verdict[places[fresh]], field[places[fresh]] = number, finding.field[fresh]
+        if finding.beside is not None:
+            beside[places[fresh]] = finding.beside[fresh]
     kept = verdict == _PASSED
+    sound = ordered[kept].reset_index(drop=True)
+    quarantine = _quarantine(ordered[~kept], verdict[~kept], field[~kept], beside[~kept], calendar)
     return Cleaned(
-        bars=ordered[kept].reset_index(drop=True),
-        quarantine=_quarantine(ordered[~kept], verdict[~kept], field[~kept], calendar),
-        notices=_notices(rows, kept, pd.unique(ordered["symbol"]), settings, actions),
+        bars=sound,
+        quarantine=quarantine,
+        notices=(
+            *_notices(rows, kept, pd.unique(ordered["symbol"]), settings, actions),
+            *copied_session_notices(quarantine, sound),
+        ),
     )
 
 
@@ -110,18 +119,25 @@ def _notices(
 ) -> tuple[Notice, ...]:
     names = np.asarray(symbols, dtype=object)
     sound = rows.take(np.flatnonzero(kept))
-    return (*jump_notices(sound, names, settings, actions), *repeated_open_notices(sound, names, settings))
+    return (
+        *jump_notices(sound, names, settings, actions),
+        *displaced_bar_notices(sound, names, settings),
+        *repeated_open_notices(sound, names, settings),
+    )
 
 
-def _quarantine(rows: pd.DataFrame, verdict: IntArray, field: ObjectArray, calendar: str) -> pd.DataFrame:
+def _quarantine(
+    rows: pd.DataFrame, verdict: IntArray, field: ObjectArray, beside: ObjectArray, calendar: str
+) -> pd.DataFrame:
     holidays = amendments_of(calendar)[1].extra_holidays
     rules = [RULES[number] for number in verdict]
     values, messages = [], []
-    for row, rule, name in zip(rows.itertuples(index=False), rules, field, strict=True):
+    for row, rule, name, note in zip(rows.itertuples(index=False), rules, field, beside, strict=True):
         whole = ", ".join(f"{field} {getattr(row, field)}" for field in _SHOWN)
         value = whole if name == "row" else _value(row, name)
         values.append(value)
         found = whole if name == "row" else f"{name} {value} in {whole}"
+        found += f", {note}" if note else ""
         remedy = remedy_of(rule, row.session.date(), holidays)
         messages.append(f"expected {rule.demands}; found {found}; {remedy}")
     framed = rows[["symbol", "session", "source", "known_at"]].assign(

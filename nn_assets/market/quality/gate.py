@@ -17,6 +17,7 @@ from nn_assets.errors import GateHalted
 from nn_assets.frames import BARS, violations
 from nn_assets.market.quality.cleaning import Cleaned
 from nn_assets.market.quality.gate_checks import ADVISORY_CHECKS, CHECK_TEXTS, blocking_checks
+from nn_assets.market.quality.notices import COPIED_SESSION
 from nn_assets.settings import GateSettings
 
 __all__ = ["GateCheck", "GateReport", "inspect"]
@@ -133,6 +134,7 @@ def inspect(
         _missing_sessions(cleaned, expected, sessions, settings),
         _freshness(cleaned, sessions, settings),
         _stale_feed(cleaned, sessions, settings),
+        _copied_session(cleaned, sessions[-1]),
         *(_pointed_out(cleaned, name, blocking=name in halting) for name in ADVISORY_CHECKS),
     )
     figures: dict[str, float | int | str] = {
@@ -253,6 +255,18 @@ def _stale_feed(cleaned: Cleaned, sessions: pd.DatetimeIndex, settings: GateSett
     detail = f"{len(lines)} of {len(both)} newest bars ({share:.1%}) repeat the bar before, limit {limit:.1%}"
     passed = share <= limit
     return GateCheck("stale_feed", passed, detail, () if passed else lines)
+
+
+def _copied_session(cleaned: Cleaned, newest: pd.Timestamp) -> GateCheck:
+    """Whether the newest session is a copy; earlier ones are named, and their rows are in quarantine."""
+    found = [notice for notice in cleaned.notices if notice.rule == COPIED_SESSION]
+    lines = tuple(f"{notice.symbol} {notice.first_session.date()}: {notice.rule}, {notice.message}" for notice in found)
+    passed = all(notice.first_session != newest for notice in found)
+    if not passed:
+        return GateCheck(COPIED_SESSION, passed, f"{newest.date()} holds another session's bars", lines)
+    days = ", ".join(str(notice.first_session.date()) for notice in found)
+    detail = f"not on the newest session; earlier ones that are: {days}" if found else "none found"
+    return GateCheck(COPIED_SESSION, passed, detail, lines)
 
 
 def _pointed_out(cleaned: Cleaned, name: str, *, blocking: bool) -> GateCheck:

@@ -6,8 +6,16 @@ from typing import NamedTuple
 
 __all__ = ["ADVISORY_CHECKS", "CHECKS", "CHECK_TEXTS", "INTRADAY_CHECKS", "CheckText", "blocking_checks"]
 
-BLOCKING_CHECKS = ("schema", "quarantined_share", "missing_symbols", "missing_sessions", "freshness", "stale_feed")
-ADVISORY_CHECKS = ("repeated_open", "unexplained_jump", "possible_split")
+BLOCKING_CHECKS = (
+    "schema",
+    "quarantined_share",
+    "missing_symbols",
+    "missing_sessions",
+    "freshness",
+    "stale_feed",
+    "copied_session",
+)
+ADVISORY_CHECKS = ("repeated_open", "unexplained_jump", "possible_split", "displaced_bar")
 CHECKS = (*BLOCKING_CHECKS, *ADVISORY_CHECKS)
 INTRADAY_CHECKS = ("schema", "quarantined_share", "missing_bars", "missing_symbols")  # all of them halt
 
@@ -50,6 +58,10 @@ CHECK_TEXTS = {
         "The newest bars do not merely repeat those before (yesterday's data under today's date).",
         "ask the source for the session itself, or raise gate.max_repeated_bars_fraction",
     ),
+    "copied_session": CheckText(
+        "The newest session does not hold another session's bars for many symbols.",
+        "ask the source for the session itself and run again",
+    ),
     "repeated_open": CheckText(
         "Opens do not repeat the previous close over a long stretch (prices nobody could trade).",
         "fill at the close (label.execution next_close), let market.history_starts follow the stretch, or take "
@@ -62,6 +74,10 @@ CHECK_TEXTS = {
     "possible_split": CheckText(
         "No move stands in a simple ratio, as an unadjusted split would.",
         "look the action up; add the split or correct the bar at the source, or leave it if it is real",
+    ),
+    "displaced_bar": CheckText(
+        "No whole bar stands apart from its neighbours further than the market moved.",
+        "compare with another source; correct the bar at the source, or leave it if it is real",
     ),
 }
 

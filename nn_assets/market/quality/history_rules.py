@@ -7,15 +7,18 @@ that is not yet known, so no rule here uses it: a row's verdict is final when th
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
 from nn_assets.market.facts.rows import BoolArray, FloatArray, IntArray, ObjectArray, Rows
 from nn_assets.market.quality.row_rules import Finding, Rule
 from nn_assets.settings import CleaningSettings
 
-__all__ = ["HISTORY_RULES", "trailing"]
+__all__ = ["COPIED_BAR", "HISTORY_RULES", "market_moves", "trailing", "usual_range"]
 
 _LOG_100 = np.log(100.0)
 _FEWEST_BEFORE = 20
+_FEWEST_SYMBOLS = 3  # below which their median is no market
 
 
 def trailing(rows: Rows, values: FloatArray, place: int, window: int) -> FloatArray:
@@ -84,6 +87,72 @@ def stale_run(rows: Rows, settings: CleaningSettings) -> Finding:
     return Finding(at_fault, np.full(int(at_fault.sum()), "close", dtype=object))
 
 
+def copied_bar(rows: Rows, settings: CleaningSettings) -> Finding:
+    """Find bars equal in all five values to an earlier one of the same symbol: another session's, delivered again.
+
+    Prices that moved within the session and a volume do not come back by chance; a bar without range or volume says
+    nothing and is left alone. Which of the two is the copy cannot be known when the later one arrives: the earlier
+    one stands in what was decided, the later one is not used, and both are named.
+    """
+    del settings
+    values = (rows.open, rows.high, rows.low, rows.close, rows.volume)
+    order = np.lexsort((rows.session, *values, rows.symbol))
+    same = rows.symbol[order][1:] == rows.symbol[order][:-1]
+    for each in values:
+        same &= each[order][1:] == each[order][:-1]
+    moved = (rows.high > rows.low) & (rows.volume > 0.0)
+    same &= moved[order][1:]
+    first = np.maximum.accumulate(np.where(np.concatenate([[False], same]), 0, np.arange(len(rows))))
+    at_fault = np.zeros(len(rows), dtype=bool)
+    at_fault[order[1:][same]] = True
+    original = np.empty(len(rows), dtype=np.int64)
+    original[order] = rows.session[order][first]
+    told = [f"the bar of {pd.Timestamp(int(each)).date()} in all five values" for each in original[at_fault]]
+    return Finding(at_fault, np.full(len(told), "row", dtype=object), np.array(told, dtype=object))
+
+
+def isolated_wick(rows: Rows, settings: CleaningSettings) -> Finding:
+    """Find a high or low that nothing else of the bar, its past or the market comes near: a bad print.
+
+    How far it stands out is its log distance from the nearest of open, close and the close before. It is at fault
+    from ``wick_minimum_log_distance`` on, if it also exceeds ``wick_range_multiple`` times the usual (median) range of
+    the window before, and still does after the median over all symbols of the session is taken off: on 2015-08-24
+    the lows of a whole market stood 0.2 away, and they were traded at.
+    """
+    before = rows.previous(rows.close)
+    reaches = {
+        "low": np.log(np.fmin(np.fmin(rows.open, rows.close), before) / rows.low),
+        "high": np.log(rows.high / np.fmax(np.fmax(rows.open, rows.close), before)),
+    }
+    spread, faults = np.log(rows.high / rows.low), {}
+    for name, reach in reaches.items():
+        far = np.flatnonzero(reach >= settings.wick_minimum_log_distance)
+        left = reach[far] - market_moves(rows, reach, far)
+        ranges = np.array([usual_range(trailing(rows, spread, int(at), settings.jump_window_sessions)) for at in far])
+        least = np.maximum(settings.wick_minimum_log_distance, settings.wick_range_multiple * ranges)
+        faults[name] = np.isin(np.arange(len(rows)), far[left >= least])
+    at_fault = faults["low"] | faults["high"]
+    return Finding(at_fault, np.where(faults["low"], "low", "high").astype(object)[at_fault])
+
+
+def usual_range(ranges: FloatArray) -> float:
+    """The median; too short a past can call nothing unusual."""
+    return float(np.median(ranges)) if len(ranges) >= _FEWEST_BEFORE else float("inf")
+
+
+def market_moves(rows: Rows, moves: FloatArray, places: npt.NDArray[np.intp]) -> FloatArray:
+    """Median over symbols of each asked row's session, shape (places,); 0 where fewer than three have a value."""
+    order = np.argsort(rows.session, kind="stable")
+    sessions = rows.session[order]
+    found = np.zeros(len(places))
+    for at, place in enumerate(places):
+        low, high = (np.searchsorted(sessions, rows.session[place], side=side) for side in ("left", "right"))
+        others = moves[order[low:high]]
+        others = others[np.isfinite(others)]
+        found[at] = np.median(others) if len(others) >= _FEWEST_SYMBOLS else 0.0
+    return found
+
+
 def _in_long_runs(holds: BoolArray, length: int) -> BoolArray:
     """Rows that lie in a run of at least ``length`` rows that hold."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], holds, [False]])))
@@ -101,12 +170,26 @@ def _run_length(holds: BoolArray) -> IntArray:
     return np.where(holds, place - last_break, 0)
 
 
+COPIED_BAR = "copied_bar"
+
 HISTORY_RULES = (
+    Rule(
+        COPIED_BAR,
+        "a bar of its own",
+        copied_bar,
+        "ask the source which of the two sessions the bar belongs to, and for the other one's",
+    ),
     Rule(
         "unit_error_100x",
         "prices in the unit of those before",
         unit_error_100x,
         "correct the unit at the source, or restate the history in the new one",
+    ),
+    Rule(
+        "isolated_wick",
+        "high and low that the rest of the bar comes near",
+        isolated_wick,
+        "compare with another source and correct the bar; raise cleaning.wick_minimum_log_distance if it was traded at",
     ),
     Rule(
         "stale_run",

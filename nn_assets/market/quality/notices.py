@@ -13,27 +13,38 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.market.facts.rows import BoolArray, FloatArray, Rows
-from nn_assets.market.quality.history_rules import trailing
+from nn_assets.market.quality.history_rules import COPIED_BAR, market_moves, trailing
 from nn_assets.settings import CleaningSettings
 
-__all__ = ["Notice", "action_log_returns", "jump_notices", "repeated_open_notices"]
+__all__ = [
+    "COPIED_SESSION",
+    "Notice",
+    "action_log_returns",
+    "copied_session_notices",
+    "jump_notices",
+    "near_split",
+    "repeated_open_notices",
+]
+
+COPIED_SESSION = "copied_session"
 
 _WHOLE_SPLITS = (2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 50.0)
 # New shares for old; splits other than whole ones only ever raise the number of shares.
 _SPLITS = (*_WHOLE_SPLITS, 4.0 / 3.0, 1.5, 2.5, *(1.0 / whole for whole in _WHOLE_SPLITS))
 _SPLIT_LENIENCE = 0.5  # a simple ratio is itself evidence: half the z-score will do
-_FEWEST_SYMBOLS = 3
 _FEWEST_BEFORE = 20
+_MANY, _MANY_SHARE = 5, 0.05  # of the symbols of a session
 _ROUNDING = 1e-9
 _NORMAL_MAD = 1.4826  # standard deviation of a normal variable over its median absolute deviation
 
 
 @dataclass(frozen=True)
 class Notice:
-    """A stretch of one symbol for a person to judge; its rows were kept.
+    """A stretch of one symbol for a person to judge, whose rows were kept, or a session that holds another's bars.
 
-    ``value`` is the close's log return, net of actions, for ``unexplained_jump`` and ``possible_split``, and the
-    share of sessions whose open repeats the previous close for ``repeated_open``.
+    ``value`` is the close's log return, net of actions, for ``unexplained_jump`` and ``possible_split``, the
+    share of sessions whose open repeats the previous close for ``repeated_open``, the share of the session's
+    symbols for ``copied_session``, and usual ranges for ``displaced_bar``.
     """
 
     rule: str
@@ -62,15 +73,39 @@ def jump_notices(
     """
     returns = np.log(rows.close / rows.previous(rows.close)) - action_log_returns(rows, names, actions)
     large = np.flatnonzero(np.abs(returns) >= settings.jump_minimum_log_return)
-    market = _market_moves(rows, returns, large)
+    market = market_moves(rows, returns, large)
     found = []
     for place, move in zip(large, returns[large] - market, strict=True):
         if abs(move) < settings.jump_minimum_log_return:
             continue
         z_score = _robust_z(trailing(rows, returns, int(place), settings.jump_window_sessions), move)
-        split = _near_split(rows, int(place), settings.split_slack_log_return)
+        split = near_split(rows, int(place), settings.split_slack_log_return)
         if z_score >= settings.jump_robust_z * (_SPLIT_LENIENCE if split else 1.0):
             found.append(_jump(rows, names, int(place), float(returns[place]), z_score, split))
+    return tuple(found)
+
+
+def copied_session_notices(quarantine: pd.DataFrame, bars: pd.DataFrame) -> tuple[Notice, ...]:
+    """Point out sessions on which many symbols have another session's bar: a page of the source, not a row.
+
+    Many is at least five symbols, and a twentieth of those delivered.
+
+    Parameters
+    ----------
+    quarantine, bars : DataFrame
+        What cleaning made of the rows; together they are what was delivered.
+    """
+    copies = quarantine.loc[quarantine["rule"] == COPIED_BAR].groupby("session")["symbol"].agg(["size", "first"])
+    found = []
+    for session, (count, example) in copies[copies["size"] >= _MANY].iterrows():
+        delivered = int((bars["session"] == session).sum() + (quarantine["session"] == session).sum())
+        if count < _MANY_SHARE * delivered:
+            continue
+        message = (
+            f"{count} of {delivered} symbols ({count / delivered:.0%}) have another session's bar, {example} among "
+            "them: ask the source for the session again; their rows are in quarantine"
+        )
+        found.append(Notice(COPIED_SESSION, "many symbols", session, session, count / delivered, message))
     return tuple(found)
 
 
@@ -99,20 +134,6 @@ def action_log_returns(rows: Rows, names: npt.NDArray[np.object_], actions: pd.D
     return explained
 
 
-def _market_moves(rows: Rows, returns: FloatArray, places: npt.NDArray[np.intp]) -> FloatArray:
-    """Median return over symbols of each asked row's session, shape (places,); 0 where too few traded."""
-    order = np.argsort(rows.session, kind="stable")
-    sessions = rows.session[order]
-    moves = np.zeros(len(places))
-    for at, place in enumerate(places):
-        low = np.searchsorted(sessions, rows.session[place], side="left")
-        high = np.searchsorted(sessions, rows.session[place], side="right")
-        others = returns[order[low:high]]
-        others = others[np.isfinite(others)]
-        moves[at] = np.median(others) if len(others) >= _FEWEST_SYMBOLS else 0.0
-    return moves
-
-
 def _robust_z(before: FloatArray, move: float) -> float:
     """Move over the median absolute return before it, scaled; about zero, where returns centre."""
     if len(before) < _FEWEST_BEFORE:
@@ -139,7 +160,7 @@ def _jump(rows: Rows, names: npt.NDArray[np.object_], place: int, move: float, z
     )
 
 
-def _near_split(rows: Rows, place: int, slack: float) -> float:
+def near_split(rows: Rows, place: int, slack: float) -> float:
     """Ratio of the split that open or close resembles, below 1 for a reverse split; 0 for none."""
     for price in (rows.open[place], rows.close[place]):
         log_ratio = float(np.log(rows.close[place - 1] / price))

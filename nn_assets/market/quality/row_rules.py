@@ -23,10 +23,11 @@ _LARGEST_VOLUME = 1e18  # shares, contracts or coins
 
 @dataclass(frozen=True)
 class Finding:
-    """Rows at fault, and of each of them the field to blame."""
+    """Rows at fault, of each of them the field to blame, and what else to say of it."""
 
     at_fault: BoolArray  # (rows,)
     field: ObjectArray  # (rows at fault,)
+    beside: ObjectArray | None = None  # (rows at fault,), sentences; None: nothing
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,251 @@
+"""Bars that are another session's, and highs or lows that nobody traded at: found, and never on sound data."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nn_assets.errors import GateHalted
+from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.market.facts.bars import as_of, with_assumed_known_at
+from nn_assets.market.quality.cleaning import Cleaned, clean
+from nn_assets.market.quality.gate import inspect
+from nn_assets.settings import CleaningSettings, GateSettings
+from nn_assets.sources.bundled import BundledSource
+from nn_assets.sources.tables.files import FilesSource
+from tests.market.builders import ARRIVAL, CALENDAR, cleaned, sound_bars, verdicts, with_values
+
+VALUES = ["open", "high", "low", "close", "volume"]
+NEW_RULES = ("copied_bar", "isolated_wick")
+
+
+def copied(bars: pd.DataFrame, symbol: str, onto: int, of: int) -> pd.DataFrame:
+    rows = bars.index[bars["symbol"] == symbol]
+    changed = bars.copy()
+    changed.loc[rows[onto], VALUES] = bars.loc[rows[of], VALUES].to_numpy()
+    return changed
+
+
+def judged(bars: pd.DataFrame) -> Cleaned:
+    return cleaned(as_of(with_assumed_known_at(bars, CALENDAR, 30, ARRIVAL), ARRIVAL))
+
+
+def rule_counts(found: Cleaned) -> dict[str, int]:
+    return {rule: found.counts()[rule] for rule in NEW_RULES}
+
+
+def test_the_later_of_two_equal_bars_is_not_used_and_both_sessions_are_named() -> None:
+    bars = copied(sound_bars(), "AAA", 90, 81)
+    found = cleaned(bars)
+    assert verdicts(found) == [(f"{bars['session'][90]:%F}", "copied_bar", "row")]
+    assert f"the bar of {bars['session'][81]:%F} in all five values" in found.quarantine["message"].item()
+
+
+def test_a_bar_copied_twice_names_its_first_session() -> None:
+    bars = copied(copied(sound_bars(), "AAA", 60, 20), "AAA", 100, 20)
+    found = cleaned(bars).quarantine
+    assert found["session"].tolist() == [bars["session"][60], bars["session"][100]]
+    assert all(f"the bar of {bars['session'][20]:%F}" in message for message in found["message"])
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_a_bar_that_differs_in_one_value_is_its_own(value: str) -> None:
+    bars = copied(sound_bars(), "AAA", 90, 81)
+    assert verdicts(cleaned(with_values(bars, 90, **{value: bars.loc[90, value] * 1.0001}))) == []
+
+
+def test_equal_bars_of_two_symbols_are_no_copies() -> None:
+    bars = sound_bars(("AAA", "BBB"))
+    bars.loc[bars["symbol"] == "BBB", VALUES] = bars.loc[bars["symbol"] == "AAA", VALUES].to_numpy()
+    assert cleaned(bars).quarantine.empty
+
+
+def test_bars_without_range_or_volume_may_repeat() -> None:
+    bars = sound_bars()
+    bars.loc[[40, 80], VALUES] = [50.0, 50.0, 50.0, 50.0, 1000.0]
+    assert cleaned(bars).quarantine.empty
+    bars.loc[[40, 80], VALUES] = [50.0, 51.0, 49.0, 50.0, np.nan]
+    assert cleaned(bars, traded_with_volume=False).quarantine.empty
+
+
+def market(copies: int, onto: int, symbols: int = 30, count: int = 120) -> pd.DataFrame:
+    names = tuple(f"S{place:02d}" for place in range(symbols))
+    bars = sound_bars(names, count)
+    for name in names[:copies]:
+        bars = copied(bars, name, onto, onto - 3)
+    return bars
+
+
+def test_a_session_that_is_a_copy_for_many_is_one_notice_that_names_it() -> None:
+    bars = market(8, onto=70)
+    (notice,) = cleaned(bars).notices
+    assert (notice.rule, notice.first_session) == ("copied_session", bars["session"][70])
+    assert "8 of 30 symbols (27%)" in notice.message
+    assert cleaned(market(4, onto=70)).notices == ()
+
+
+@pytest.mark.parametrize(
+    ("symbols", "copies", "halts"), [(30, 8, True), (90, 5, True), (120, 5, False), (30, 0, False)]
+)
+def test_the_newest_session_as_a_copy_for_many_halts_and_an_older_one_is_named(symbols, copies, halts) -> None:
+    bars = market(copies, onto=119, symbols=symbols)
+    names, sessions = tuple(bars["symbol"].unique()), pd.DatetimeIndex(bars["session"].unique())
+    report = inspect(cleaned(bars), names, sessions, GateSettings(max_missing_symbols_fraction=1.0))
+    check = next(each for each in report.checks if each.name == "copied_session")
+    assert check.passed is not halts
+    assert check.blocking
+    if halts:
+        with pytest.raises(GateHalted, match=f"{sessions[-1]:%F} holds another session's bars"):
+            report.raise_if_failed()
+
+
+def test_an_older_session_that_is_a_copy_halts_nothing_and_is_named() -> None:
+    bars = market(8, onto=70)
+    sessions = pd.DatetimeIndex(bars["session"].unique())
+    report = inspect(cleaned(bars), tuple(bars["symbol"].unique()), sessions, GateSettings())
+    check = next(each for each in report.checks if each.name == "copied_session")
+    assert check.passed
+    assert f"{sessions[70]:%F}" in check.detail
+    assert report.passed
+
+
+@pytest.mark.parametrize(("field", "value"), [("low", 5.40), ("high", 250.0)])
+def test_a_wick_that_nothing_comes_near_is_not_used(field: str, value: float) -> None:
+    """A low of 5.40 beside closes of 36.79: a resting stop would fill on it."""
+    bars = sound_bars()
+    scale = 36.79 / bars["close"][90]
+    bars[["open", "high", "low", "close"]] *= scale
+    found = cleaned(with_values(bars, 90, **{field: value}))
+    assert verdicts(found) == [(f"{bars['session'][90]:%F}", "isolated_wick", field)]
+
+
+def test_a_wick_of_the_whole_market_was_traded_at() -> None:
+    bars = market(0, onto=1)
+    fallen = bars["session"] == bars["session"][80]
+    bars.loc[fallen, "low"] *= 0.6
+    assert cleaned(bars).quarantine.empty
+
+
+def test_what_moved_before_is_no_wick() -> None:
+    """A gap down is the bar's own level: open and close are near its low."""
+    bars = sound_bars()
+    bars.loc[90:, ["open", "high", "low", "close"]] *= 0.5
+    assert "isolated_wick" not in [rule for _, rule, _ in verdicts(cleaned(bars))]
+
+
+def test_a_wide_bar_of_a_wild_instrument_is_kept() -> None:
+    bars = sound_bars()
+    bars["low"], bars["high"] = bars["low"] * 0.93, bars["high"] * 1.07
+    assert cleaned(with_values(bars, 90, low=bars["low"][90] * 0.74)).quarantine.empty
+
+
+@pytest.mark.parametrize("cut", [70, 90, 100])
+def test_what_comes_later_changes_neither_verdict(cut: int) -> None:
+    bars = with_values(copied(copied(sound_bars(), "AAA", 90, 70), "AAA", 110, 70), 95, low=1.0)
+    last = bars["session"][cut]
+    whole = clean(bars, CALENDAR, CleaningSettings()).quarantine
+    early = clean(bars[bars["session"] <= last], CALENDAR, CleaningSettings()).quarantine
+    pd.testing.assert_frame_equal(whole[whole["session"] <= last].reset_index(drop=True), early)
+
+
+def displaced(found: Cleaned) -> list[tuple[str, str]]:
+    return [(each.symbol, f"{each.first_session:%F}") for each in found.notices if each.rule == "displaced_bar"]
+
+
+def moved_by(bars: pd.DataFrame, row: int, factor: float) -> pd.DataFrame:
+    return with_values(bars, row, **{name: bars.loc[row, name] * factor for name in VALUES[:4]})
+
+
+@pytest.mark.parametrize("factor", [0.9, 1.1])
+def test_a_whole_bar_apart_from_both_its_neighbours_is_pointed_out_and_kept(factor: float) -> None:
+    bars = moved_by(sound_bars(), 90, factor)
+    found = cleaned(bars)
+    assert displaced(found) == [("AAA", f"{bars['session'][90]:%F}")]
+    assert found.quarantine.empty
+    assert f"lies {'above' if factor > 1.0 else 'below'} the bars before and after" in found.notices[0].message
+
+
+@pytest.mark.parametrize("change", ["level", "market", "wide", "no past"])
+def test_what_else_explains_a_bar_apart_is_no_notice(change: str) -> None:
+    bars = sound_bars(("AAA", "BBB", "CCC", "DDD"))
+    own = bars.index[bars["symbol"] == "AAA"]
+    whole = bars["session"] == bars["session"][own[90]]
+    if change == "level":  # the next bar stays with it: a gap, and no return
+        bars.loc[own[90:], VALUES[:4]] *= 1.1
+    elif change == "market":
+        bars.loc[whole, VALUES[:4]] *= 1.1
+    elif change == "wide":
+        bars["low"], bars["high"] = bars["low"] * 0.96, bars["high"] * 1.04
+        bars = moved_by(bars, own[90], 1.15)
+    else:
+        bars = moved_by(bars, own[10], 1.1)
+    assert displaced(cleaned(bars)) == []
+
+
+@pytest.mark.parametrize(("volume", "suspected"), [(1.0, True), (3.0, False)])
+def test_the_newest_bar_is_suspected_unless_news_moved_it_and_the_next_bar_decides(volume, suspected) -> None:
+    bars = moved_by(sound_bars(), 90, 1.2)
+    bars.loc[90, "volume"] = 900_000 * volume
+    until = cleaned(bars[:91])
+    assert displaced(until) == [("AAA", f"{bars['session'][90]:%F}")] * suspected
+    assert all("a suspicion, which the next bar confirms" in each.message for each in until.notices if suspected)
+    assert displaced(cleaned(bars[:92])) == [("AAA", f"{bars['session'][90]:%F}")]
+    stayed = bars[:92].copy()
+    stayed.loc[91, VALUES[:4]] = stayed.loc[90, VALUES[:4]] * 1.001
+    assert displaced(cleaned(stayed)) == []
+
+
+@pytest.fixture(scope="module")
+def of_five_years(five_years: pd.DataFrame) -> Cleaned:
+    return judged(five_years)
+
+
+def test_the_copies_in_five_years_of_122_stocks_are_all_found_and_nothing_else(five_years, of_five_years) -> None:
+    """190 by a count that shares no code: pandas' duplicates over the files as they are."""
+    found, raw = of_five_years, five_years
+    again = raw[raw.duplicated(["symbol", *VALUES]) & raw["low"].lt(raw["high"]) & raw["volume"].gt(0)]
+    quarantined = found.quarantine[found.quarantine["rule"] == "copied_bar"]
+    key = ["symbol", "session"]
+    assert set(map(tuple, quarantined[key].to_numpy())) == set(map(tuple, again[key].to_numpy()))
+    assert rule_counts(found) == {"copied_bar": 190, "isolated_wick": 0}
+    named = {f"{notice.first_session:%F}" for notice in found.notices if notice.rule == "copied_session"}
+    often = again.groupby("session").size().loc[lambda count: count >= 5]
+    assert named == {f"{session:%F}" for session in often.index if often[session] >= 0.05 * 122} | {"2014-09-03"}
+    of_the_future = quarantined[quarantined["session"] == "2014-11-12"]
+    assert all("the bar of 2014-10-30" in message for message in of_the_future["message"])
+
+
+def test_the_bars_apart_in_five_years_of_122_stocks_are_those_of_known_bad_days(of_five_years) -> None:
+    """2014-10-30 holds the bars of 2014-11-12, 2017-09-14 those of other months; one of a price is O, 2013-12-20."""
+    found = displaced(of_five_years)
+    on_bad_days = [each for each in found if each[1] in ("2014-10-30", "2017-09-14")]
+    assert len(on_bad_days) >= 12
+    assert ("O", "2013-12-20") in found
+    assert len(found) <= 30
+
+
+def test_the_bundled_indexes_raise_no_false_alarm() -> None:
+    found = judged(BundledSource().bars())
+    assert rule_counts(found) == {"copied_bar": 0, "isolated_wick": 0}
+    assert displaced(found) == []
+
+
+def test_a_real_daily_feed_raises_no_false_alarm(shared_data) -> None:
+    sessions = sessions_between(CALENDAR, "2015-03-19", "2015-04-01")
+    found = judged(FilesSource(shared_data / "us_daily_drops" / "2015").bars())
+    assert found.bars["session"].isin(sessions).any()
+    assert rule_counts(found) == {"copied_bar": 0, "isolated_wick": 0}
+    assert displaced(found) == []
+
+
+def test_what_was_mended_by_hand_raises_no_false_alarm(shared_data) -> None:
+    """Dated anew, since few of these trade on this calendar."""
+    for file in sorted((shared_data / "vendor_dirty").glob("*-1d-*-fixed.csv")):
+        table = pd.read_csv(file).rename(columns=str.lower).dropna(subset=VALUES)
+        table = table[table["low"].gt(0) & table["volume"].gt(0)].assign(symbol=file.stem)
+        table = table.sort_values(table.columns[0])
+        table["session"] = sessions_between(CALENDAR, "1999-01-04", "2018-12-31")[: len(table)]
+        bars = table[["symbol", "session", *VALUES]].assign(source="test")
+        found = judged(bars)
+        assert (rule_counts(found), displaced(found)) == ({"copied_bar": 0, "isolated_wick": 0}, []), file.name
