@@ -48,21 +48,21 @@ def _asset(ui: ServedUI, name: str, view: str = "overview") -> str:
     return f"{ui.address}/assets/{NAME}/{name}?view={view}"
 
 
-def test_the_graph_shows_the_strategys_assets_and_which_are_materialised(ui: ServedUI, page: sync_api.Page) -> None:
-    page.goto(graph_address(ui.address, NAME))
+def test_the_graph_shows_the_strategys_assets_and_which_are_materialised(ui: ServedUI, own_page: sync_api.Page) -> None:
+    own_page.goto(graph_address(ui.address, NAME))
     names = {name for inside in GROUPS.values() for name in inside}
     for name in names:
-        sync_api.expect(page.locator("svg").get_by_text(name, exact=True).first).to_be_visible()
+        sync_api.expect(own_page.locator("svg").get_by_text(name, exact=True).first).to_be_visible()
     # The graph draws its nodes first and learns their state after.
-    page.wait_for_function(f"count => ({_GREEN_NODES})().length >= count", arg=len(names) - 1)
-    assert set(page.evaluate(_GREEN_NODES)) == names - {"cost_model"}
+    own_page.wait_for_function(f"count => ({_GREEN_NODES})().length >= count", arg=len(names) - 1)
+    assert set(own_page.evaluate(_GREEN_NODES)) == names - {"cost_model"}
 
 
-def test_a_plot_opens_from_an_assets_page(ui: ServedUI, page: sync_api.Page) -> None:
-    page.goto(_asset(ui, "walk_forward_study"))
-    row = page.get_by_role("row").filter(has=page.get_by_text("equity", exact=True))
+def test_a_plot_opens_from_an_assets_page(ui: ServedUI, own_page: sync_api.Page) -> None:
+    own_page.goto(_asset(ui, "walk_forward_study"))
+    row = own_page.get_by_role("row").filter(has=own_page.get_by_text("equity", exact=True))
     row.get_by_text("[Show Markdown]").click()
-    plot = page.locator("img[src^='data:image/png']").first
+    plot = own_page.locator("img[src^='data:image/png']").first
     sync_api.expect(plot).to_be_visible()
     drawn = plot.evaluate("image => ({loaded: image.complete, width: image.naturalWidth, shown: image.clientWidth})")
     assert drawn["loaded"]
@@ -70,41 +70,41 @@ def test_a_plot_opens_from_an_assets_page(ui: ServedUI, page: sync_api.Page) -> 
     assert drawn["shown"] > 300
 
 
-def test_the_sessions_decided_are_listed_as_partitions(ui: ServedUI, page: sync_api.Page) -> None:
-    page.goto(_asset(ui, "target_positions", "partitions"))
+def test_the_sessions_decided_are_listed_as_partitions(ui: ServedUI, own_page: sync_api.Page) -> None:
+    own_page.goto(_asset(ui, "target_positions", "partitions"))
     for session in SESSIONS:
-        sync_api.expect(page.get_by_text(session, exact=True).first).to_be_visible()
-    sync_api.expect(page.get_by_text(f"Materialized ({len(SESSIONS)})")).to_be_visible()
-    sync_api.expect(page.get_by_text("Missing (0)")).to_be_visible()
+        sync_api.expect(own_page.get_by_text(session, exact=True).first).to_be_visible()
+    sync_api.expect(own_page.get_by_text(f"Materialized ({len(SESSIONS)})")).to_be_visible()
+    sync_api.expect(own_page.get_by_text("Missing (0)")).to_be_visible()
 
 
-def test_the_checks_of_the_gate_are_shown_with_what_they_found(ui: ServedUI, page: sync_api.Page) -> None:
-    page.goto(_asset(ui, "validated_bars", "checks"))
+def test_the_checks_of_the_gate_are_shown_with_what_they_found(ui: ServedUI, own_page: sync_api.Page) -> None:
+    own_page.goto(_asset(ui, "validated_bars", "checks"))
     for check in ("schema", "freshness", "missing_sessions", "missing_symbols", "quarantined_share"):
-        sync_api.expect(page.get_by_text(check, exact=True).first).to_be_visible()
-    page.get_by_text("freshness", exact=True).first.click()
-    sync_api.expect(page.get_by_text("Passed", exact=True).first).to_be_visible()
-    sync_api.expect(page.get_by_text(f"newest clean bar {SESSIONS[-1]}", exact=False).first).to_be_visible()
+        sync_api.expect(own_page.get_by_text(check, exact=True).first).to_be_visible()
+    own_page.get_by_text("freshness", exact=True).first.click()
+    sync_api.expect(own_page.get_by_text("Passed", exact=True).first).to_be_visible()
+    sync_api.expect(own_page.get_by_text(f"newest clean bar {SESSIONS[-1]}", exact=False).first).to_be_visible()
 
 
-def test_why_a_position_has_its_size_is_on_its_page(ui: ServedUI, page: sync_api.Page) -> None:
-    page.goto(_asset(ui, "target_positions"))
+def test_why_a_position_has_its_size_is_on_its_page(ui: ServedUI, own_page: sync_api.Page) -> None:
+    own_page.goto(_asset(ui, "target_positions"))
     for said in ("verdict", "table", "why"):
-        sync_api.expect(page.get_by_role("cell", name=said, exact=True).first).to_be_visible()
+        sync_api.expect(own_page.get_by_role("cell", name=said, exact=True).first).to_be_visible()
 
 
-def test_the_runs_that_made_them_are_there_and_succeeded(ui: ServedUI, page: sync_api.Page) -> None:
-    page.goto(f"{ui.address}/runs")
+def test_the_runs_that_made_them_are_there_and_succeeded(ui: ServedUI, own_page: sync_api.Page) -> None:
+    own_page.goto(f"{ui.address}/runs")
     for job in (f"{NAME}__study", f"{NAME}__daily"):
-        sync_api.expect(page.get_by_text(job, exact=True).first).to_be_visible()
-    assert page.get_by_text("Success", exact=True).count() >= 2
-    assert page.get_by_text("Failure", exact=True).count() == 0
+        sync_api.expect(own_page.get_by_text(job, exact=True).first).to_be_visible()
+    assert own_page.get_by_text("Success", exact=True).count() >= 2
+    assert own_page.get_by_text("Failure", exact=True).count() == 0
 
 
 @pytest.mark.ends_ui
-def test_it_ends_on_sigterm_within_seconds_and_leaves_no_process(ui: ServedUI, page: sync_api.Page) -> None:
-    page.goto(f"{ui.address}/runs")  # a page that stays open holds connections
-    sync_api.expect(page.get_by_text(f"{NAME}__study", exact=True).first).to_be_visible()
+def test_it_ends_on_sigterm_within_seconds_and_leaves_no_process(ui: ServedUI, own_page: sync_api.Page) -> None:
+    own_page.goto(f"{ui.address}/runs")  # a page that stays open holds connections
+    sync_api.expect(own_page.get_by_text(f"{NAME}__study", exact=True).first).to_be_visible()
     family = descendants_of(ui.process.pid)
     assert len(family) >= 2, "webserver and daemon run as its children"
     os.kill(ui.process.pid, signal.SIGTERM)
