@@ -1,6 +1,6 @@
 """``python -m nn_assets.cli.ui_server SOCKET``: serve the UI behind its gate on a socket that is bound already.
 
-The first line on standard output is the address that lets a browser in; everything else goes to standard error.
+Standard output gets the address that lets a browser in, then that of the reports; everything else is standard error's.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from subprocess import Popen
 import uvicorn
 
 from nn_assets.cli.gate import Gate, entrance
+from nn_assets.cli.pages import WithReports
 from nn_assets.orchestration.web import dagster_pages
+from nn_assets.store.home import PAGES_PATH
 
 __all__ = ["main"]
 
@@ -37,7 +39,7 @@ def main(descriptor: int) -> int:
     with suppress(KeyboardInterrupt), dagster_pages() as pages:
         server = uvicorn.Server(
             uvicorn.Config(
-                Gate(pages.app, port, token),
+                Gate(WithReports(pages.app), port, token),
                 log_level="warning",
                 proxy_headers=False,  # there is no proxy that could be believed
                 server_header=False,
@@ -46,7 +48,9 @@ def main(descriptor: int) -> int:
         )
         threading.Thread(target=_end_with, args=(pages.daemon, server, lost), daemon=True).start()
         listener.listen()  # the first visitors wait for the server's loop
-        print(entrance(port, token), file=address, flush=True)
+        print(
+            entrance(port, token), f"reports: http://127.0.0.1:{port}{PAGES_PATH}", sep="\n", file=address, flush=True
+        )
         server.run(sockets=[listener])
     return int(lost.is_set())
 

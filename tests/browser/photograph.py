@@ -22,7 +22,6 @@ from tests.browser.conftest import CHROMIUM_FLAGS, ServedUI, end, start_ui
 
 PICTURES = Path(__file__).resolve().parent.parent.parent / "nn_assets" / "reports" / "pictures"
 STRATEGY = "index_daily"
-GROUPS = ("market", "features", "learning", "evaluation", "daily", "costs")
 MARGIN = 24
 ROWS = 10  # of the table of figures: forecasts, and what trading on them gave
 COLOURS = 256  # of the palette: keeps a picture well below 300 kB
@@ -42,9 +41,9 @@ def _keep(name: str, png: bytes) -> None:
 
 
 def graph_address(ui: str, strategy: str) -> str:
-    """Where the UI shows the assets of one strategy, every group opened."""
+    """Where the UI shows the assets of one strategy, its group opened."""
     selection = quote(f'key:"{strategy}/*"', safe="*")
-    expanded = quote(",".join(f"global@global:{group}" for group in GROUPS), safe="")
+    expanded = quote(f"global@global:{strategy}", safe="")
     return f"{ui}/asset-groups~{selection}/?expanded={expanded}"
 
 

@@ -123,7 +123,7 @@ const tries = [
     new Promise(done => { const wire = new WebSocket(ui.replace("http", "ws") + "/graphql", "graphql-ws");
         wire.onopen = () => { document.title = "opened";
             wire.send(JSON.stringify({type: "start", id: "1", payload: {query: mutation}})); };
-        wire.onclose = wire.onerror = done; }),
+        wire.onclose = wire.onerror = done; setTimeout(() => wire.close(), 5000); }),
 ];
 Promise.all(tries).then(() => { document.body.dataset.done = "yes"; });
 </script><body></body>"""

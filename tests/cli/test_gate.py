@@ -132,7 +132,7 @@ class Answer:
     sent: list[dict[str, Any]] = field(default_factory=list)
 
 
-def _ask(app: Any, ask: Ask) -> Answer:
+def ask_app(app: Any, ask: Ask) -> Answer:
     websocket = ask.method == "websocket"
     headers = [*ask.headers, *([("content-type", ask.content_type)] if ask.content_type is not None else [])]
     scope = {
@@ -157,9 +157,11 @@ def _ask(app: Any, ask: Ask) -> Answer:
         await asyncio.sleep(0)
         if coming:
             return coming.pop(0)
+        if not websocket:
+            await asyncio.Event().wait()  # nobody hangs up before the answer
         for _ in range(20):  # what was started may answer before the end
             await asyncio.sleep(0)
-        return {"type": "websocket.disconnect" if websocket else "http.disconnect", "code": 1000}
+        return {"type": "websocket.disconnect", "code": 1000}
 
     async def send(message: dict[str, Any]) -> None:
         answer.sent.append(message)
@@ -280,7 +282,7 @@ def test_none_of_the_attacks_commands_anything() -> None:
     assert len(ATTACKS) >= 300
     passed = []
     for attack in ATTACKS:
-        answer = _ask(gate, attack.ask)
+        answer = ask_app(gate, attack.ask)
         if answer.status not in attack.statuses or server.commanded:
             passed.append((attack.name, answer.status, tuple(server.commanded)))
         server.commanded.clear()
@@ -292,7 +294,7 @@ def test_they_are_attacks_most_of_them_command_the_server_that_has_no_gate() -> 
     app = server.create_asgi_app()
     struck = {"mutation": 0, "report": 0, "subscription": 0, "page": 0, "query": 0}
     for attack in ATTACKS:
-        _ask(app, attack.ask)
+        ask_app(app, attack.ask)
         for what in set(server.commanded):
             struck[what] += 1
         server.commanded.clear()
@@ -319,13 +321,13 @@ def test_the_users_own_page_commands(server: _Server, gate: Gate, host: str) -> 
         replace(own, query="op=StartSensor"),
         replace(own, content_type="application/json; charset=utf-8"),
     ):
-        assert _ask(gate, ask.with_header("origin", f"http://{host}:{PORT}")).status == 200
+        assert ask_app(gate, ask.with_header("origin", f"http://{host}:{PORT}")).status == 200
         assert server.commanded == ["mutation"]
         server.commanded.clear()
 
 
 def test_the_users_own_page_subscribes_and_hears(server: _Server, gate: Gate) -> None:
-    answer = _ask(gate, RIGHTFUL["a subscription"])
+    answer = ask_app(gate, RIGHTFUL["a subscription"])
     assert server.commanded == ["subscription"]
     told = [json.loads(message["text"]) for message in answer.sent if message["type"] == "websocket.send"]
     assert [each["payload"] for each in told if each["type"] == "data"] == [{"data": {"runs": "a run"}}]
@@ -335,7 +337,7 @@ def test_the_users_own_page_subscribes_and_hears(server: _Server, gate: Gate) ->
     "frame", ["no JSON", "[]", '{"type": "start"}', '{"type": "start", "payload": {"query": 1}}', "[" * 9999]
 )
 def test_a_frame_that_cannot_be_read_ends_the_websocket(server: _Server, gate: Gate, frame: str) -> None:
-    answer = _ask(gate, Ask("websocket", body=frame))
+    answer = ask_app(gate, Ask("websocket", body=frame))
     assert answer.sent[-1]["type"] == "websocket.close"
     assert server.commanded == []
 
@@ -345,13 +347,13 @@ def test_the_address_with_the_token_gives_a_cookie_that_no_script_and_no_other_s
     typed = (
         Ask(path=path, query=query).with_header("origin").with_header("cookie").with_header("sec-fetch-site", "none")
     )
-    answer = _ask(gate, typed)
+    answer = ask_app(gate, typed)
     headers = dict(answer.headers)
     assert answer.status == 303
     assert headers[b"location"] == b"/"
     assert headers[b"set-cookie"].decode() == f"{COOKIE}; Path=/; HttpOnly; SameSite=Strict"
     cookie = headers[b"set-cookie"].decode().partition(";")[0]
-    assert _ask(gate, Ask(path="/runs").with_header("origin").with_header("cookie", f"a=b; {cookie}")).status == 200
+    assert ask_app(gate, Ask(path="/runs").with_header("origin").with_header("cookie", f"a=b; {cookie}")).status == 200
 
 
 @pytest.mark.parametrize(
@@ -367,14 +369,14 @@ def test_the_address_with_the_token_gives_a_cookie_that_no_script_and_no_other_s
     ],
 )
 def test_no_other_address_gives_a_cookie(server: _Server, gate: Gate, ask: Ask) -> None:
-    answer = _ask(gate, ask.with_header("cookie"))
+    answer = ask_app(gate, ask.with_header("cookie"))
     assert answer.status in (401, 403)
     assert b"set-cookie" not in dict(answer.headers)
     assert server.commanded == []
 
 
 def test_no_page_may_be_framed(gate: Gate) -> None:
-    assert dict(_ask(gate, Ask(path="/runs")).headers)[b"x-frame-options"] == b"DENY"
+    assert dict(ask_app(gate, Ask(path="/runs")).headers)[b"x-frame-options"] == b"DENY"
 
 
 @pytest.mark.parametrize("ended_before", [False, True])
