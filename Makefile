@@ -56,7 +56,7 @@ proof: $(VENV)/.installed-dev  ## what each defence and verdict does on markets 
 bench: $(VENV)/.installed-dev  ## benchmarks against the plain references; figures go to tests/benchmarks/RESULTS.md
 	@$(BIN)/python -m tests.benchmarks
 
-ui: $(VENV)/.installed  ## Dagster's webserver and daemon on http://127.0.0.1:3000
+ui: $(VENV)/.installed  ## Dagster's pages and daemon; prints the address to open
 	@$(BIN)/nn-assets ui
 
 clean:  ## remove the environment and caches; the home (.nn_assets) stays

@@ -73,7 +73,7 @@ class SettingsError(NnAssetsError):
 
 
 class InstallationError(NnAssetsError):
-    """A file that the package needs and did not come with, or a home that cannot be told from the environment."""
+    """What the machine lacks: a file that came without the package, a home that cannot be told, a port that is free."""
 
 
 class SourceError(NnAssetsError):

@@ -264,10 +264,10 @@ def release_alarm(
 def ui_command(
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port on the loopback address.")] = 3000,
 ) -> None:
-    """Open Dagster's webserver and daemon on the loopback address, on the same home."""
+    """Serve Dagster's pages, and run its daemon, for the one browser that opens the address printed first."""
     from nn_assets.cli import ui
 
-    ui.serve_ui(port)
+    _answer(False, lambda _: ui.serve_ui(port))
 
 
 def main() -> None:

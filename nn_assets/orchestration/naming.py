@@ -12,6 +12,7 @@ from nn_assets.settings import Strategy
 __all__ = [
     "REFIT_TAG",
     "REFRESH_TAG",
+    "ROOM_TAG",
     "STRATEGY_TAG",
     "WHAT_TO_DO",
     "asset_key",
@@ -25,6 +26,8 @@ NOTHING_TO_COMPARE = "nothing to compare"
 STRATEGY_TAG = "nn_assets/strategy"
 WHAT_TO_DO = "what_to_do"
 """Name under which a failed check's metadata hold its remedy."""
+ROOM_TAG = "nn_assets/room"
+"""Tag of an asset: which step of the business it belongs to. Its group is the strategy."""
 REFIT_TAG = "nn_assets/refit_every_months"
 """Run tag that replaces ``walk_forward.refit_every_months`` for one study."""
 REFRESH_TAG = "nn_assets/refresh_after"
@@ -36,15 +39,15 @@ def asset_key(strategy: Strategy, name: str) -> dg.AssetKey:
     return dg.AssetKey([strategy.name, name])
 
 
-def described(strategy: Strategy, name: str, group: str, code_version: str, kinds: set[str]) -> dict[str, Any]:
+def described(strategy: Strategy, name: str, room: str, code_version: str, kinds: set[str]) -> dict[str, Any]:
     """What every asset of a strategy states alike: key, group, owner, code version, kinds, tags."""
     return {
         "key": asset_key(strategy, name),
-        "group_name": group,
+        "group_name": strategy.name,
         "owners": [strategy.owner],
         "code_version": code_version,
         "kinds": kinds,
-        "tags": {STRATEGY_TAG: strategy.name},
+        "tags": {STRATEGY_TAG: strategy.name, ROOM_TAG: room},
     }
 
 

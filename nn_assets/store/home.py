@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
 __all__ = [
+    "PAGES_PATH",
     "checkout",
     "dagster_database_url",
     "data_docs_file",
@@ -25,10 +26,14 @@ __all__ = [
     "lake_root",
     "ledger_url",
     "models_root",
+    "page_address",
     "reports_root",
     "safe_url",
     "sql_root",
 ]
+
+PAGES_PATH = "/reports/"
+"""Where the UI serves the pages written for a person."""
 
 _HOME_VARIABLE = "NN_ASSETS_HOME"
 _DATABASE_VARIABLE = "NN_ASSETS_DATABASE_URL"
@@ -139,6 +144,11 @@ def reports_root() -> Path:
 def data_docs_file(strategy: str) -> Path:
     """Where a strategy's Data Docs lie, whether or not they were written yet."""
     return reports_root() / f"{strategy}-data-docs.html"
+
+
+def page_address(file: Path) -> str:
+    """Where the UI serves a page of the reports' folder: a link that its own pages can follow."""
+    return PAGES_PATH + file.name
 
 
 def embedded_ledger() -> Path:

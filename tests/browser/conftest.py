@@ -10,8 +10,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +75,18 @@ class ServedUI:
     """A UI that answers, and the process that was started for it."""
 
     address: str
+    token: str
     process: subprocess.Popen[bytes]
+
+    @property
+    def entrance(self) -> str:
+        """What it printed first: the address that lets a browser in."""
+        return f"{self.address}/?token={self.token}"
+
+    @property
+    def cookie(self) -> str:
+        """What a browser that was let in sends."""
+        return f"nn_assets_ui_{self.address.rpartition(':')[2]}={self.token}"
 
 
 @pytest.hookimpl(trylast=True)  # after the random order was drawn
@@ -129,34 +138,32 @@ def start_ui(home: Path, log: Path) -> ServedUI:
     """Start ``nn-assets ui`` as a user does, and wait until it answers."""
     port = free_port()
     program = Path(sys.executable).with_name("nn-assets")
-    with log.open("wb") as output:
+    with log.open("wb") as errors, log.with_suffix(".out").open("wb") as output:
         process = subprocess.Popen(
             [str(program), "ui", "--port", str(port)],
             env=environment_of(home),
             cwd=home,  # the folder that it is started from must make no difference
             stdout=output,
-            stderr=subprocess.STDOUT,
+            stderr=errors,
             start_new_session=True,  # so that whatever it leaves behind can be found by its session
         )
-    served = ServedUI(f"http://127.0.0.1:{port}", process)
     try:
-        _wait_for(served, log)
+        address, _, token = _first_line(process, log).partition("/?token=")
     except BaseException:
         end(process)
         raise
-    return served
+    assert address == f"http://127.0.0.1:{port}"
+    return ServedUI(address, token, process)
 
 
-def _wait_for(served: ServedUI, log: Path) -> None:
+def _first_line(process: subprocess.Popen[bytes], log: Path) -> str:
+    """What a UI prints first, which it does when it answers."""
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if served.process.poll() is not None:
-            break
-        try:
-            with urllib.request.urlopen(f"{served.address}/server_info", timeout=2):
-                return
-        except (urllib.error.URLError, TimeoutError, ConnectionError):
-            time.sleep(0.2)
+    while time.monotonic() < deadline and process.poll() is None:
+        line, ended, _ = log.with_suffix(".out").read_text(encoding="utf-8").partition("\n")
+        if ended:
+            return line
+        time.sleep(0.2)
     pytest.fail(f"the UI did not come up: {log.read_text(errors='replace')[-3000:]}")
 
 
@@ -222,9 +229,16 @@ def browser(chromium: str) -> Iterator[sync_api.Browser]:
 
 @pytest.fixture
 def page(browser: sync_api.Browser) -> Iterator[sync_api.Page]:
-    """A fresh page on a desktop screen."""
+    """A fresh page on a desktop screen, in a browser that no UI knows."""
     opened = browser.new_page(viewport={"width": 1600, "height": 1200})
     opened.set_default_timeout(90_000)  # a loaded machine is slow, not wrong
     sync_api.expect.set_options(timeout=90_000)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def own_page(ui: ServedUI, page: sync_api.Page) -> sync_api.Page:
+    """A page in the browser that the UI let in."""
+    page.goto(ui.entrance)
+    return page

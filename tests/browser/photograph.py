@@ -18,11 +18,10 @@ from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 from nn_assets.store.home import home
-from tests.browser.conftest import CHROMIUM_FLAGS, end, start_ui
+from tests.browser.conftest import CHROMIUM_FLAGS, ServedUI, end, start_ui
 
 PICTURES = Path(__file__).resolve().parent.parent.parent / "nn_assets" / "reports" / "pictures"
 STRATEGY = "index_daily"
-GROUPS = ("market", "features", "learning", "evaluation", "daily", "costs")
 MARGIN = 24
 ROWS = 10  # of the table of figures: forecasts, and what trading on them gave
 COLOURS = 256  # of the palette: keeps a picture well below 300 kB
@@ -42,16 +41,17 @@ def _keep(name: str, png: bytes) -> None:
 
 
 def graph_address(ui: str, strategy: str) -> str:
-    """Where the UI shows the assets of one strategy, every group opened."""
+    """Where the UI shows the assets of one strategy, its group opened."""
     selection = quote(f'key:"{strategy}/*"', safe="*")
-    expanded = quote(",".join(f"global@global:{group}" for group in GROUPS), safe="")
+    expanded = quote(f"global@global:{strategy}", safe="")
     return f"{ui}/asset-groups~{selection}/?expanded={expanded}"
 
 
-def photograph_graph(browser: Browser, ui: str) -> None:
+def photograph_graph(browser: Browser, ui: ServedUI) -> None:
     """The graph of one strategy, cut to its nodes."""
     page = browser.new_page(viewport={"width": 2300, "height": 1500})
-    page.goto(graph_address(ui, STRATEGY))
+    page.goto(ui.entrance)
+    page.goto(graph_address(ui.address, STRATEGY))
     page.locator("svg").get_by_text("daily_report", exact=True).first.wait_for()
     page.wait_for_timeout(4000)  # the layout moves until the states are in
     box: dict[str, Any] = page.evaluate(_SHOWN)
@@ -87,7 +87,7 @@ def main() -> int:
         try:
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
-                photograph_graph(browser, served.address)
+                photograph_graph(browser, served)
                 photograph_report(browser)
                 browser.close()
         finally:

@@ -26,13 +26,18 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc"),
 ]
 
-GROUPS = {
-    "market": ("raw_bars", "validated_bars"),
-    "features": ("features", "stationarity", "selected_features"),
-    "learning": ("trained_model", "forecasts"),
-    "evaluation": ("walk_forward_study", "model_evaluation"),
-    "daily": tuple(DAILY),
-    "costs": ("cost_model",),  # recalibrated once a month: nobody did in this home
+ASSETS = {
+    "raw_bars",
+    "validated_bars",
+    "features",
+    "stationarity",
+    "selected_features",
+    "trained_model",
+    "forecasts",
+    "walk_forward_study",
+    "model_evaluation",
+    *DAILY,
+    "cost_model",  # recalibrated once a month: nobody did in this home
 }
 # Names whose node is framed in the green that Dagster gives to what is materialised.
 _GREEN_NODES = """() => [...document.querySelectorAll('svg div')]
@@ -48,21 +53,21 @@ def _asset(ui: ServedUI, name: str, view: str = "overview") -> str:
     return f"{ui.address}/assets/{NAME}/{name}?view={view}"
 
 
-def test_the_graph_shows_the_strategys_assets_and_which_are_materialised(ui: ServedUI, page: sync_api.Page) -> None:
-    page.goto(graph_address(ui.address, NAME))
-    names = {name for inside in GROUPS.values() for name in inside}
-    for name in names:
-        sync_api.expect(page.locator("svg").get_by_text(name, exact=True).first).to_be_visible()
+def test_the_graph_shows_the_strategys_assets_and_which_are_materialised(ui: ServedUI, own_page: sync_api.Page) -> None:
+    own_page.goto(graph_address(ui.address, NAME))
+    sync_api.expect(own_page.get_by_text(NAME, exact=True).first).to_be_visible()  # its group
+    for name in ASSETS:
+        sync_api.expect(own_page.locator("svg").get_by_text(name, exact=True).first).to_be_visible()
     # The graph draws its nodes first and learns their state after.
-    page.wait_for_function(f"count => ({_GREEN_NODES})().length >= count", arg=len(names) - 1)
-    assert set(page.evaluate(_GREEN_NODES)) == names - {"cost_model"}
+    own_page.wait_for_function(f"count => ({_GREEN_NODES})().length >= count", arg=len(ASSETS) - 1)
+    assert set(own_page.evaluate(_GREEN_NODES)) == ASSETS - {"cost_model"}
 
 
-def test_a_plot_opens_from_an_assets_page(ui: ServedUI, page: sync_api.Page) -> None:
-    page.goto(_asset(ui, "walk_forward_study"))
-    row = page.get_by_role("row").filter(has=page.get_by_text("equity", exact=True))
+def test_a_plot_opens_from_an_assets_page(ui: ServedUI, own_page: sync_api.Page) -> None:
+    own_page.goto(_asset(ui, "walk_forward_study"))
+    row = own_page.get_by_role("row").filter(has=own_page.get_by_text("equity", exact=True))
     row.get_by_text("[Show Markdown]").click()
-    plot = page.locator("img[src^='data:image/png']").first
+    plot = own_page.locator("img[src^='data:image/png']").first
     sync_api.expect(plot).to_be_visible()
     drawn = plot.evaluate("image => ({loaded: image.complete, width: image.naturalWidth, shown: image.clientWidth})")
     assert drawn["loaded"]
@@ -70,41 +75,76 @@ def test_a_plot_opens_from_an_assets_page(ui: ServedUI, page: sync_api.Page) -> 
     assert drawn["shown"] > 300
 
 
-def test_the_sessions_decided_are_listed_as_partitions(ui: ServedUI, page: sync_api.Page) -> None:
-    page.goto(_asset(ui, "target_positions", "partitions"))
+def test_the_sessions_decided_are_listed_as_partitions(ui: ServedUI, own_page: sync_api.Page) -> None:
+    own_page.goto(_asset(ui, "target_positions", "partitions"))
     for session in SESSIONS:
-        sync_api.expect(page.get_by_text(session, exact=True).first).to_be_visible()
-    sync_api.expect(page.get_by_text(f"Materialized ({len(SESSIONS)})")).to_be_visible()
-    sync_api.expect(page.get_by_text("Missing (0)")).to_be_visible()
+        sync_api.expect(own_page.get_by_text(session, exact=True).first).to_be_visible()
+    sync_api.expect(own_page.get_by_text(f"Materialized ({len(SESSIONS)})")).to_be_visible()
+    sync_api.expect(own_page.get_by_text("Missing (0)")).to_be_visible()
 
 
-def test_the_checks_of_the_gate_are_shown_with_what_they_found(ui: ServedUI, page: sync_api.Page) -> None:
-    page.goto(_asset(ui, "validated_bars", "checks"))
+def test_the_checks_of_the_gate_are_shown_with_what_they_found(ui: ServedUI, own_page: sync_api.Page) -> None:
+    own_page.goto(_asset(ui, "validated_bars", "checks"))
     for check in ("schema", "freshness", "missing_sessions", "missing_symbols", "quarantined_share"):
-        sync_api.expect(page.get_by_text(check, exact=True).first).to_be_visible()
-    page.get_by_text("freshness", exact=True).first.click()
-    sync_api.expect(page.get_by_text("Passed", exact=True).first).to_be_visible()
-    sync_api.expect(page.get_by_text(f"newest clean bar {SESSIONS[-1]}", exact=False).first).to_be_visible()
+        sync_api.expect(own_page.get_by_text(check, exact=True).first).to_be_visible()
+    own_page.get_by_text("freshness", exact=True).first.click()
+    sync_api.expect(own_page.get_by_text("Passed", exact=True).first).to_be_visible()
+    sync_api.expect(own_page.get_by_text(f"newest clean bar {SESSIONS[-1]}", exact=False).first).to_be_visible()
 
 
-def test_why_a_position_has_its_size_is_on_its_page(ui: ServedUI, page: sync_api.Page) -> None:
-    page.goto(_asset(ui, "target_positions"))
+def test_why_a_position_has_its_size_is_on_its_page(ui: ServedUI, own_page: sync_api.Page) -> None:
+    own_page.goto(_asset(ui, "target_positions"))
     for said in ("verdict", "table", "why"):
-        sync_api.expect(page.get_by_role("cell", name=said, exact=True).first).to_be_visible()
+        sync_api.expect(own_page.get_by_role("cell", name=said, exact=True).first).to_be_visible()
 
 
-def test_the_runs_that_made_them_are_there_and_succeeded(ui: ServedUI, page: sync_api.Page) -> None:
-    page.goto(f"{ui.address}/runs")
+def test_the_runs_that_made_them_are_there_and_succeeded(ui: ServedUI, own_page: sync_api.Page) -> None:
+    own_page.goto(f"{ui.address}/runs")
     for job in (f"{NAME}__study", f"{NAME}__daily"):
-        sync_api.expect(page.get_by_text(job, exact=True).first).to_be_visible()
-    assert page.get_by_text("Success", exact=True).count() >= 2
-    assert page.get_by_text("Failure", exact=True).count() == 0
+        sync_api.expect(own_page.get_by_text(job, exact=True).first).to_be_visible()
+    assert own_page.get_by_text("Success", exact=True).count() >= 2
+    assert own_page.get_by_text("Failure", exact=True).count() == 0
+
+
+@pytest.mark.parametrize(
+    ("asset", "view", "title"),
+    [
+        ("walk_forward_study", "overview", f"{NAME}: out-of-sample study"),
+        ("daily_report", f"partitions&partition={SESSIONS[-1]}", f"{NAME}, {SESSIONS[-1]}"),
+        ("validated_bars", "overview", f"{NAME}: the data set"),
+    ],
+)
+def test_a_report_opens_from_its_assets_page(
+    ui: ServedUI, own_page: sync_api.Page, asset: str, view: str, title: str
+) -> None:
+    own_page.goto(_asset(ui, asset, view))
+    with own_page.context.expect_page() as opened:
+        own_page.locator("a[href^='/reports/']").first.click()
+    report = opened.value
+    sync_api.expect(report).to_have_title(title)
+    report.close()
+
+
+def test_the_index_leads_to_every_page_that_was_written(ui: ServedUI, own_page: sync_api.Page) -> None:
+    own_page.goto(f"{ui.address}/reports/")
+    faults: list[str] = []
+    own_page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    section = own_page.locator(f"section#{NAME}")
+    links = [link.get_attribute("href") or "" for link in section.get_by_role("link").all()]
+    written = {f"/reports/{NAME}-{each}.html" for each in ("study", "data-docs", *SESSIONS)}
+    assert set(links) == written
+    for link in links:
+        answer = own_page.goto(ui.address + link)
+        assert answer is not None
+        assert answer.status == 200
+        sync_api.expect(own_page.get_by_role("heading", level=1)).to_be_visible()
+    assert faults == []
 
 
 @pytest.mark.ends_ui
-def test_it_ends_on_sigterm_within_seconds_and_leaves_no_process(ui: ServedUI, page: sync_api.Page) -> None:
-    page.goto(f"{ui.address}/runs")  # a page that stays open holds connections
-    sync_api.expect(page.get_by_text(f"{NAME}__study", exact=True).first).to_be_visible()
+def test_it_ends_on_sigterm_within_seconds_and_leaves_no_process(ui: ServedUI, own_page: sync_api.Page) -> None:
+    own_page.goto(f"{ui.address}/runs")  # a page that stays open holds connections
+    sync_api.expect(own_page.get_by_text(f"{NAME}__study", exact=True).first).to_be_visible()
     family = descendants_of(ui.process.pid)
     assert len(family) >= 2, "webserver and daemon run as its children"
     os.kill(ui.process.pid, signal.SIGTERM)

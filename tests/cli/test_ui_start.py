@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,20 +12,27 @@ import pytest
 import yaml
 
 from nn_assets.cli import ui
+from nn_assets.errors import InstallationError
 from nn_assets.store.home import instance_root
+
+PORT = 43210
 
 
 class Recorded:
     """A server that ends at once, and what it was started with."""
 
     started: tuple[Any, ...]
+    listened_on: tuple[str, int]
+    status = 0
 
     def __init__(self, command: list[str], **how: Any) -> None:
         Recorded.started = (command, how)
+        with socket.socket(fileno=os.dup(how["pass_fds"][0])) as listener:
+            Recorded.listened_on = listener.getsockname()
         self.pid = 2**22 + 1  # above what Linux gives
 
     def wait(self, *_: float) -> int:
-        return 0
+        return self.status
 
     def terminate(self) -> None:
         pass
@@ -36,7 +45,7 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str],
     with monkeypatch.context() as patched:
         patched.setattr(ui.subprocess, "Popen", Recorded)
         patched.setattr(ui.signal, "signal", lambda *_: None)
-        ui.serve_ui(4321)
+        ui.serve_ui(PORT)
     return Recorded.started
 
 
@@ -55,12 +64,30 @@ def test_a_configuration_of_an_older_version_is_replaced(started, tmp_path, monk
     file.write_text("telemetry: {enabled: true}\n", encoding="utf-8")
     monkeypatch.setattr(ui.subprocess, "Popen", Recorded)
     monkeypatch.setattr(ui.signal, "signal", lambda *_: None)
-    ui.serve_ui(4321)
+    ui.serve_ui(PORT)
     assert file.read_bytes() == (instance_root() / "dagster.yaml").read_bytes()
 
 
-def test_it_is_the_dagster_of_this_python(started) -> None:
+def test_it_is_the_dagster_of_this_python_on_a_socket_of_the_loopback_address_alone(started) -> None:
     command, how = started
-    assert command[:4] == [sys.executable, "-m", "dagster", "dev"]
-    assert command[-1] == str(instance_root() / "workspace.yaml")
+    assert command[:3] == [sys.executable, "-m", "nn_assets.cli.ui_server"]
+    assert [str(descriptor) for descriptor in how["pass_fds"]] == command[3:]
+    assert Recorded.listened_on == ("127.0.0.1", PORT)
     assert how["start_new_session"] is True
+
+
+def test_a_port_that_is_taken_is_named_with_what_to_do(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(InstallationError, match=rf"port {port} .*--port"):
+            ui.serve_ui(port)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_ends_in_a_fault_is_told(started, monkeypatch) -> None:
+    monkeypatch.setattr(ui.subprocess, "Popen", Recorded)
+    monkeypatch.setattr(ui.signal, "signal", lambda *_: None)
+    for status, ok in ((0, True), (1, False), (-9, False)):
+        monkeypatch.setattr(Recorded, "status", status)
+        assert ui.serve_ui(PORT) == {"ok": ok}

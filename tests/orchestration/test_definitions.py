@@ -17,7 +17,7 @@ from tests.orchestration.conftest import living_in, write_strategy
 
 BUNDLED = ("index_daily", "planted_edge")
 
-GROUPS = {
+ROOMS = {
     "market": {"raw_bars", "validated_bars"},
     "features": {"features", "stationarity", "selected_features"},
     "learning": {"trained_model", "forecasts"},
@@ -55,8 +55,8 @@ EDGES = {
 }
 
 PARTITIONED = {
-    "months": GROUPS["learning"] | GROUPS["evaluation"] | {"stationarity", "selected_features"},
-    "sessions": GROUPS["daily"],
+    "months": ROOMS["learning"] | ROOMS["evaluation"] | {"stationarity", "selected_features"},
+    "sessions": ROOMS["daily"],
 }
 
 BLOCKING = {"schema", "quarantined_share", "missing_symbols", "missing_sessions", "freshness", "stale_feed"}
@@ -116,10 +116,12 @@ def test_the_assets_are_these(definitions: dg.Definitions) -> None:
 
 
 @pytest.mark.parametrize("strategy", BUNDLED)
-def test_the_groups_follow_the_rooms(definitions: dg.Definitions, strategy: str) -> None:
+def test_a_strategy_is_a_group_by_its_name_and_tags_say_the_room(definitions: dg.Definitions, strategy: str) -> None:
     graph = definitions.resolve_asset_graph()
-    for group, names in GROUPS.items():
-        assert {graph.get(dg.AssetKey([strategy, name])).group_name for name in names} == {group}
+    for room, names in ROOMS.items():
+        nodes = [graph.get(dg.AssetKey([strategy, name])) for name in names]
+        assert {node.group_name for node in nodes} == {strategy}
+        assert {node.tags["nn_assets/room"] for node in nodes} == {room}
 
 
 @pytest.mark.parametrize("strategy", BUNDLED)

@@ -24,6 +24,7 @@ from nn_assets.orchestration.resources import StoresResource
 from nn_assets.reports.plots import drift_statistics
 from nn_assets.reports.tables import sized_positions, why_frame
 from nn_assets.settings import PortfolioSettings, Strategy
+from nn_assets.store.home import page_address
 
 __all__ = ["DAILY", "daily_assets"]
 
@@ -103,7 +104,7 @@ def daily_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
                 alert_of_breakers(history, done.round, context.run.run_id)
                 decided.append(done)
                 context.log.info(_sentence(done))
-                _add_metadata(context, keys, done, str(page), plot)
+                _add_metadata(context, keys, done, page_address(page), plot)
         for name in DAILY:
             yield dg.MaterializeResult(asset_key=keys[name])
         yield from _checks(keys, strategy.portfolio, decided)
@@ -172,7 +173,7 @@ def _add_metadata(
             "reasons": "; ".join(trading["reasons"]) or "none",
             **({} if drift_plot is None else {"drift": image(drift_plot)}),
         },
-        "daily_report": {"report": dg.MetadataValue.path(page)},
+        "daily_report": {"report": dg.MetadataValue.url(page)},
     }
     partition = str(done.round.session.date())
     for name, figures in metadata.items():

@@ -23,6 +23,7 @@ from nn_assets.orchestration.naming import asset_key, described, effective_strat
 from nn_assets.orchestration.partitions import asked_months, month_partitions
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
+from nn_assets.store.home import page_address
 
 __all__ = ["evaluation_assets"]
 
@@ -59,7 +60,7 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             plots = study_plots(result)
             keep_study(history, asked, result, plots)
             shown: dict[str, Any] = {
-                "report": dg.MetadataValue.path(str(write_study_page(history))),
+                "report": dg.MetadataValue.url(page_address(write_study_page(history))),
                 "was_on": "; ".join(was_on_told(asked, result)),
                 "refreshes": refreshes_told(result),
                 **survivorship(history),

@@ -23,7 +23,7 @@ from nn_assets.orchestration.resources import StoresResource
 from nn_assets.reports.expectations import SUITES, SuiteResult
 from nn_assets.reports.plots import bar_counts
 from nn_assets.settings import Strategy
-from nn_assets.store.home import data_docs_file
+from nn_assets.store.home import data_docs_file, page_address
 from nn_assets.store.lake.publication import Publication
 
 __all__ = ["market_assets"]
@@ -109,7 +109,7 @@ def _of_publication(
         **audited.report.figures,
         "content_hash": publication.content_hash,
         "publication": publication.ordinal,
-        "data_docs": dg.MetadataValue.url(data_docs_file(history.strategy.name).as_uri()),
+        "data_docs": dg.MetadataValue.url(page_address(data_docs_file(history.strategy.name))),
         "quarantine": table(quarantine.head(50)),
         **_counts(audited, before, publication),
         **_unseen(history, audited.cleaned.bars),
@@ -131,8 +131,9 @@ def _suite_result(suite: SuiteResult, strategy: Strategy) -> dg.AssetCheckResult
         passed=suite.passed,
         severity=dg.AssetCheckSeverity.WARN,
         description=suite.detail,
-        metadata={"data_docs": dg.MetadataValue.url(data_docs_file(strategy.name).as_uri())}
-        | ({} if suite.passed else {"violations": "\n".join(suite.violations), WHAT_TO_DO: suite.remedy}),
+        metadata={"data_docs": dg.MetadataValue.url(page_address(data_docs_file(strategy.name)))}
+        | ({} if suite.passed else {"violations": "
+".join(suite.violations), WHAT_TO_DO: suite.remedy}),
     )
 
 

@@ -1,0 +1,46 @@
+"""The reports beside Dagster's pages: an ASGI application that answers under ``/reports/`` and hands the rest on."""
+
+from __future__ import annotations
+
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from nn_assets.operations.report_index import index_page, page_file
+from nn_assets.store.home import PAGES_PATH
+
+__all__ = ["WithReports"]
+
+# A page holds what vendors and users wrote: were any of it ever run as a script, it could command the UI.
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+    "form-action 'none'",
+    "Cache-Control": "no-cache",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class WithReports:
+    """Serves the index and the pages of the reports' folder; ``app`` answers everything else."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http" or not f"{scope['path']}/".startswith(PAGES_PATH):
+            await self._app(scope, receive, send)
+            return
+        response = await run_in_threadpool(_response, scope["path"])
+        await response(scope, receive, send)
+
+
+def _response(path: str) -> Response:
+    if f"{path}/" == PAGES_PATH:
+        return RedirectResponse(PAGES_PATH)
+    if path == PAGES_PATH:
+        return HTMLResponse(index_page(), headers=_HEADERS)
+    file = page_file(path.removeprefix(PAGES_PATH))
+    if file is None:
+        return PlainTextResponse("no such page; all are listed on /reports/\n", status_code=404)
+    return FileResponse(file, headers=_HEADERS)

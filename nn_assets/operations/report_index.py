@@ -1,0 +1,72 @@
+"""The page that lists all others: strategies, and the studies, data docs and sessions written of each."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nn_assets.errors import PublicationError
+from nn_assets.operations.catalog import read_strategies
+from nn_assets.reports.page import render
+from nn_assets.store.home import page_address, reports_root
+from nn_assets.store.lake.files import read_record
+
+__all__ = ["index_page", "page_file"]
+
+_NEWEST_SESSIONS = 10  # shown at once; earlier ones are folded away
+_PAGE = re.compile(r"(?P<strategy>[a-z][a-z0-9_]*)-(?P<kind>study|data-docs|\d{4}-\d{2}-\d{2})\.html")
+_DEMO = "demo.html"
+
+
+@dataclass
+class _Strategy:
+    """Addresses of what was written of one strategy; empty where nothing was."""
+
+    name: str
+    description: str = ""
+    study: str = ""
+    verdict: str = ""
+    data_docs: str = ""
+    sessions: list[tuple[str, str]] = field(default_factory=list)  # (session, address), the newest first
+
+
+def index_page() -> str:
+    """List the pages in the reports' folder by strategy, with those that can be read and have no page yet."""
+    readable, _ = read_strategies()
+    strategies = {each.strategy.name: _Strategy(each.strategy.name, each.strategy.description) for each in readable}
+    for file in sorted(reports_root().glob("*.html"), reverse=True):
+        if named := _PAGE.fullmatch(file.name):
+            _add(strategies.setdefault(named["strategy"], _Strategy(named["strategy"])), named["kind"], file)
+    demo = page_file(_DEMO)
+    return render(
+        "index.html",
+        title="nn_assets reports",
+        strategies=list(strategies.values()),
+        demo=page_address(demo) if demo else "",
+        newest=_NEWEST_SESSIONS,
+    )
+
+
+def page_file(name: str) -> Path | None:
+    """File of a page by its name in the reports' folder; None where there is none."""
+    file = reports_root() / name
+    return file if file.parent == reports_root() and file.suffix == ".html" and file.is_file() else None
+
+
+def _add(strategy: _Strategy, kind: str, file: Path) -> None:
+    if kind == "study":
+        strategy.study, strategy.verdict = page_address(file), _verdict(file)
+    elif kind == "data-docs":
+        strategy.data_docs = page_address(file)
+    else:
+        strategy.sessions.append((kind, page_address(file)))
+
+
+def _verdict(study: Path) -> str:
+    """The verdict that was kept beside a study's page."""
+    try:
+        kept = read_record(study.with_suffix(".json")) or {}
+    except PublicationError:
+        kept = {}
+    return str(kept.get("verdict", {}).get("kind", "")) or "no verdict kept"

@@ -1,0 +1,105 @@
+"""The reports that the UI serves: the index of them, the pages themselves, and nothing else of the disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from nn_assets.cli.pages import WithReports
+from tests.cli.test_gate import Answer, Ask, ask_app
+
+Get = Callable[[str], Answer]
+
+
+async def _dagster(_: Request) -> Response:
+    return PlainTextResponse("Dagster")
+
+
+@pytest.fixture
+def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the pages of a home."""
+    monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
+    (tmp_path / "secret.html").write_text("secret", encoding="utf-8")
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def get() -> Get:
+    app = WithReports(Starlette(routes=[Route("/{path:path}", _dagster)]))
+    return lambda path: ask_app(app, Ask(path=path))
+
+
+def body(answer: Answer) -> str:
+    return b"".join(message.get("body", b"") for message in answer.sent).decode()
+
+
+class _Links(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [value or "" for name, value in attrs if tag == "a" and name == "href"]
+
+
+def test_the_index_lists_studies_data_docs_and_sessions_the_newest_first(reports: Path, get: Get) -> None:
+    names = ["index_daily-study", "index_daily-data-docs", "gone-2020-01-02", "demo"]
+    names += [f"index_daily-2020-01-{day:02}" for day in range(1, 15)]
+    for name in names:
+        (reports / f"{name}.html").write_text(name, encoding="utf-8")
+    (reports / "notes.html").write_text("no page of a strategy", encoding="utf-8")
+    (reports / "index_daily-study.json").write_text(
+        json.dumps({"verdict": {"kind": "no edge found"}}), encoding="utf-8"
+    )
+    page = body(get("/reports/"))
+    links = [link for link in _Links(page).found if link != "/"]
+    assert sorted(links) == sorted(f"/reports/{name}.html" for name in names)
+    sessions = [link for link in links if "index_daily-2020" in link]
+    assert sessions == sorted(sessions, reverse=True)
+    assert "no edge found" in page
+    assert "4 earlier sessions" in page
+    assert {link: body(get(link)) for link in links} == {f"/reports/{name}.html": name for name in names}
+
+
+def test_an_empty_home_says_what_to_do(reports: Path, get: Get) -> None:
+    assert "nn-assets check --strategy index_daily" in body(get("/reports/"))
+
+
+def test_a_damaged_record_of_a_study_leaves_the_index_standing(reports: Path, get: Get) -> None:
+    (reports / "index_daily-study.html").write_text("", encoding="utf-8")
+    (reports / "index_daily-study.json").write_text("{", encoding="utf-8")
+    assert "no verdict kept" in body(get("/reports/"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../secret.html", "x/../../secret.html", "/etc/hostname", "index_daily-study.json", "absent.html", "\0.html"],
+)
+def test_nothing_but_pages_of_the_folder_is_served(reports: Path, get: Get, name: str) -> None:
+    (reports / "index_daily-study.json").write_text("{}", encoding="utf-8")
+    assert get(f"/reports/{name}").status == 404
+
+
+def test_no_page_may_run_a_script_or_load_anything(reports: Path, get: Get) -> None:
+    (reports / "demo.html").write_text("<script>", encoding="utf-8")
+    for path in ("/reports/", "/reports/demo.html"):
+        policy = dict(get(path).headers)[b"content-security-policy"].decode()
+        assert policy.startswith("default-src 'none'; ")
+        assert "script-src" not in policy
+
+
+def test_everything_else_is_dagsters(reports: Path, get: Get) -> None:
+    assert body(get("/runs")) == "Dagster"
+    assert body(get("/reportsandmore")) == "Dagster"
+    assert dict(get("/reports").headers)[b"location"] == b"/reports/"
