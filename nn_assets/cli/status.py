@@ -22,11 +22,13 @@ from nn_assets.operations.stores import open_stores
 from nn_assets.store.home import data_docs_file
 from nn_assets.store.lake.publication import Publication
 from nn_assets.store.ledger.ledger import Ledger
+from nn_assets.store.ledger.run_locks import is_attended
 
 __all__ = ["report"]
 
 _JOBS = ("tables", "study", "daily", "costs", "assets")
 _TICKING = ("daily_round", "monthly_retraining", "cost_recalibration", "drift_refresh")
+_LOST = "its process is gone; the next run, check, study or tick of the daemon closes it"
 # A heartbeat comes every hour; one that is late by half of that is missing.
 _QUIET = pd.Timedelta(minutes=90)
 
@@ -121,7 +123,8 @@ def _runs(ledger: Ledger, strategy: str) -> list[str]:
 
 def _ending(run: dict[str, Any]) -> str:
     if run["outcome"] == STARTED:
-        return f"started {_minute(run['began_at'])}, no end on record: it runs, or it was killed"
+        lives = is_attended(str(run["outcome_id"]))
+        return f"started {_minute(run['began_at'])}, " + ("it runs" if lives else _LOST)
     step = "" if run["failed_step"] is None else f" at {run['failed_step']}"
     why = "" if run["message"] is None else f": {_one_line(run['message'])}"
     return f"{run['outcome']} {_minute(run['ended_at'])}{step}{why}"

@@ -9,6 +9,8 @@ import sys
 from contextlib import suppress
 
 from nn_assets.orchestration.instance import dagster_home, open_instance
+from nn_assets.orchestration.outcomes import free_of_lost_runs
+from nn_assets.orchestration.resources import StoresResource
 from nn_assets.store.home import checkout, home, instance_root
 
 __all__ = ["serve_ui"]
@@ -18,8 +20,8 @@ _ORDERLY_END_SECONDS = 6.0
 
 def serve_ui(port: int) -> None:
     """Run Dagster's webserver and daemon on the loopback address until interrupted."""
-    with open_instance():
-        pass  # a fresh home is initialised by one process, before two race for it
+    with open_instance() as instance:  # a fresh home is initialised by one process, before two race for it
+        free_of_lost_runs(instance, StoresResource())
     command = [
         sys.executable,
         "-m",

@@ -27,12 +27,21 @@ from nn_assets.operations.outcomes import (
     record_start,
     record_tick,
 )
+from nn_assets.orchestration.lost_runs import close_lost_runs
 from nn_assets.orchestration.naming import STRATEGY_TAG
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["INTERRUPTED", "Evaluate", "failure_of", "run_outcomes_sensor", "telling_run", "telling_ticks"]
+__all__ = [
+    "INTERRUPTED",
+    "Evaluate",
+    "failure_of",
+    "free_of_lost_runs",
+    "run_outcomes_sensor",
+    "telling_run",
+    "telling_ticks",
+]
 
 Evaluate = Callable[[Any], Any]
 
@@ -49,6 +58,8 @@ _OUTCOMES = {
 INTERRUPTED = "it was interrupted"
 _OVERLAP = pd.Timedelta(seconds=5)
 _STARTED = dg.DagsterRunStatus.STARTED
+_CANCELED = dg.DagsterEventType.RUN_CANCELED
+_HOW_IT_ENDED = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE, _CANCELED}
 _FIRST_LOOK_BACK = pd.Timedelta(minutes=5)
 
 
@@ -94,10 +105,19 @@ def telling_run(stores: StoresResource, run: Run) -> Iterator[Callable[[dg.Execu
         _tell(stores, lambda ledger: record_end(ledger, run, ended_at=now_utc().floor("us"), **said))
 
 
+def free_of_lost_runs(instance: dg.DagsterInstance, stores: StoresResource) -> None:
+    """Close the runs whose process is gone, and put on record that they ended so."""
+    closed = close_lost_runs(instance)
+    if closed:
+        _tell(stores, lambda ledger: [_record(ledger, instance, record) for record in closed])
+
+
 def _ended(outcome: str, events: Iterable[dg.DagsterEvent]) -> dict[str, Any]:
-    found = failure_of(events) if outcome == FAILED else None
+    told_by = list(events)
+    found = failure_of(told_by) if outcome == FAILED else None
     if found is None:
-        return {"outcome": outcome}
+        whole = [event.message for event in told_by if event.is_job_failure or event.event_type is _CANCELED]
+        return {"outcome": outcome, "message": whole[0] if whole else None}
     step, told, remedy = found
     outcome = CANCELED if told == INTERRUPTED else outcome
     first, *places = told.splitlines() or [told]
@@ -142,11 +162,12 @@ def _came_to(answer: Any) -> tuple[str, str | None]:
 def run_outcomes_sensor(stores: StoresResource) -> dg.SensorDefinition:
     """The sensor that records runs that no command started: those of the UI, of schedules, of sensors.
 
-    It is always on; that it is evaluated at all is the daemon's heartbeat. It looks again, from the oldest that
-    could not be recorded.
+    It is always on; that it is evaluated at all is the daemon's heartbeat. It closes lost runs first, and looks
+    again, from the oldest that could not be recorded.
     """
 
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        free_of_lost_runs(context.instance, stores)
         since = pd.Timestamp(context.cursor) if context.cursor else now_utc() - _FIRST_LOOK_BACK
         records = context.instance.get_run_records(
             dg.RunsFilter(statuses=[*_OUTCOMES, _STARTED], updated_after=(since - _OVERLAP).to_pydatetime()),
@@ -181,7 +202,7 @@ def _record(ledger: Ledger, instance: dg.DagsterInstance, record: dg.RunRecord) 
     if status is _STARTED:
         return record_start(ledger, run)
     ended_at = _moment(record.end_time or now_utc().timestamp())
-    return record_end(ledger, run, ended_at=ended_at, **_ended(_OUTCOMES[status], _failures(instance, run.run_id)))
+    return record_end(ledger, run, ended_at=ended_at, **_ended(_OUTCOMES[status], _ends(instance, run.run_id)))
 
 
 def _run_of(record: dg.RunRecord) -> Run | None:
@@ -197,8 +218,9 @@ def _run_of(record: dg.RunRecord) -> Run | None:
     return Run(run.run_id, strategy, "assets" if own.startswith("__") else own, first, last, began)
 
 
-def _failures(instance: dg.DagsterInstance, run_id: str) -> Iterator[dg.DagsterEvent]:
-    for found in instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records:
+def _ends(instance: dg.DagsterInstance, run_id: str) -> Iterator[dg.DagsterEvent]:
+    """What says how a run ended badly, and why."""
+    for found in instance.get_records_for_run(run_id, of_type=_HOW_IT_ENDED).records:
         if found.event_log_entry.dagster_event is not None:
             yield found.event_log_entry.dagster_event
 
