@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.cli.left_books import left_books
 from nn_assets.cli.missing import missing_of
 from nn_assets.errors import SettingsError
 from nn_assets.learning.first_month import live_start_fault
@@ -16,6 +17,7 @@ from nn_assets.operations.asof.halts import last_halt
 from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.catalog import find_strategy, read_strategies
 from nn_assets.operations.clock import now_utc
+from nn_assets.operations.edited import stage_fault
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.outcomes import STARTED, last_heartbeat, last_run, last_tick
 from nn_assets.operations.stores import open_stores
@@ -34,15 +36,15 @@ _QUIET = pd.Timedelta(minutes=90)
 
 
 def report(name: str | None) -> dict[str, Any]:
-    """The state of one strategy, or of all, and what each names that is not there."""
+    """The state of one strategy, or of all, what each names that is not there, and books whose strategy is gone."""
     readable, faults = read_strategies()
     found = _without_overrides(faults, name)
     chosen = [each for each in readable if name in (None, each.strategy.name)]
-    if name and not chosen and not found:
-        chosen = [find_strategy(name)]
-    if chosen:
-        with open_stores() as stores:
-            found |= {each.strategy.name: _of(StoredFacts.of(stores, each.strategy), each.folder) for each in chosen}
+    with open_stores() as stores:
+        found |= {each.strategy.name: _of(StoredFacts.of(stores, each.strategy), each.folder) for each in chosen}
+        found |= left_books(stores.ledger, {*found, *(each.strategy.name for each in readable)}, name)
+    if name and not found:
+        find_strategy(name)
     lines = [line for strategy, state in found.items() for line in (strategy, *_lines(state), "")]
     return {"strategies": found, "text": "\n".join(lines).rstrip()}
 
@@ -73,7 +75,7 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
     states = ledger.latest("portfolio_states", strategy.name)
     trading = ledger.latest("trading_states", strategy.name)
     models = ledger.read("models", strategy.name)
-    fault = live_start_fault(strategy)
+    stated = [fault for fault in (live_start_fault(strategy), stage_fault(facts)) if fault is not None]
     return {
         "last_session": str(facts.last_session.date()),
         "published_to": None if publication is None else str(publication.last_session.date()),
@@ -96,7 +98,7 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
         "runs": _runs(ledger, strategy.name),
         "ticks": _ticks(ledger, strategy.name),
         "daemon": _daemon(ledger),
-        "faults": [] if fault is None else [f"{fault.found}; expected {fault.expected}"],
+        "faults": [f"{fault.found}; expected {fault.expected}" for fault in stated],
         "missing": missing_of(strategy, folder),
     }
 

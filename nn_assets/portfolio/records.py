@@ -20,7 +20,7 @@ from nn_assets.errors import LedgerError
 from nn_assets.portfolio.book import Book, PortfolioState
 from nn_assets.portfolio.breakers import Breaker, named_kinds
 
-__all__ = ["book_from_records", "book_remainder", "holdings_frame", "state_row"]
+__all__ = ["book_from_records", "book_remainder", "holdings_frame", "recorded_symbols", "state_row"]
 
 _TEXT = pd.StringDtype(na_value=np.nan)
 _NUMBERS = ("quantity", "price", "entry_price", "stop_price")
@@ -90,8 +90,8 @@ def book_from_records(state: Mapping[str, Any], holdings: pd.DataFrame, remainde
     LedgerError
         Holdings and remainder name different symbols.
     """
-    rest: dict[str, Any] = json.loads(remainder) if isinstance(remainder, str) else dict(remainder)
-    symbols = tuple(rest["symbols"])
+    rest = _read(remainder)
+    symbols = recorded_symbols(remainder)
     if sorted(holdings["symbol"]) != sorted(symbols):
         raise LedgerError(
             expected=f"one holdings row for each of {len(symbols)} symbols",
@@ -125,6 +125,15 @@ def book_from_records(state: Mapping[str, Any], holdings: pd.DataFrame, remainde
         halved=bool(rest.get("halved", False)),
         **parts,
     )
+
+
+def recorded_symbols(remainder: str | Mapping[str, object]) -> tuple[str, ...]:
+    """The symbol axis of the book that a remainder is of."""
+    return tuple(_read(remainder)["symbols"])
+
+
+def _read(remainder: str | Mapping[str, object]) -> dict[str, Any]:
+    return json.loads(remainder) if isinstance(remainder, str) else dict(remainder)
 
 
 def _array(values: list[float | None]) -> npt.NDArray[np.float64]:

@@ -125,7 +125,7 @@ def test_a_run_whose_process_is_killed_is_closed_and_the_next_one_goes_on(empty_
             else:
                 waited(lambda: server.poll() is not None)
         if name != "run":
-            assert not is_attended(first)
+            waited(lambda: not is_attended(first), QUICK_SECONDS)
             assert status_of(first) is STARTED
     with ui(empty_home):
         # Once there is a daemon: before it is started, in fact.
