@@ -12,6 +12,7 @@ from nn_assets.orchestration.instance import dagster_home, open_instance
 from nn_assets.orchestration.outcomes import free_of_lost_runs
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.store.home import checkout, home, instance_root
+from nn_assets.store.room import keep_reserve
 
 __all__ = ["serve_ui"]
 
@@ -22,6 +23,7 @@ def serve_ui(port: int) -> None:
     """Run Dagster's webserver and daemon on the loopback address until interrupted."""
     with open_instance() as instance:  # a fresh home is initialised by one process, before two race for it
         free_of_lost_runs(instance, StoresResource())
+    keep_reserve()
     command = [
         sys.executable,
         "-m",

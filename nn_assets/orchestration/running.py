@@ -16,6 +16,7 @@ from nn_assets.orchestration.naming import STRATEGY_TAG, asset_key
 from nn_assets.orchestration.outcomes import INTERRUPTED, failure_of, free_of_lost_runs, telling_run
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
+from nn_assets.store.room import keep_reserve
 
 __all__ = ["execute", "failed_checks", "materialise", "metadata_by_asset", "seconds_by_asset"]
 
@@ -70,6 +71,7 @@ def execute(
         all_tags |= {_RANGE_START: first, _RANGE_END: str(last)}
     run = Run(str(uuid4()), strategy.name, kind, first, last, now_utc().floor("us"))
     stores = StoresResource()
+    keep_reserve()
     with open_instance() as instance, telling_run(stores, run) as tell:
         free_of_lost_runs(instance, stores)
         result = job.execute_in_process(
