@@ -127,6 +127,14 @@ class Cube:
             return self
         return Cube(self.sessions, self.symbols, self.names, np.where(kept[:, :, None], self.values, np.nan))
 
+    def of_symbols(self, symbols: tuple[str, ...]) -> Cube:
+        """Lay the cube on another symbol axis: whoever is not here is missing there."""
+        if symbols == self.symbols:
+            return self
+        place = pd.Index(self.symbols).get_indexer(list(symbols))
+        values = np.where((place >= 0)[:, None], self.values[:, place], np.nan)
+        return Cube(self.sessions, symbols, self.names, values)
+
     def select(self, names: Sequence[str]) -> Cube:
         """Keep the features named only, in the order named.
 

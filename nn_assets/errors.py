@@ -14,6 +14,7 @@ __all__ = [
     "LedgerError",
     "ModelError",
     "NnAssetsError",
+    "NoRoomError",
     "PublicationError",
     "RunFailed",
     "SchemaError",
@@ -123,6 +124,10 @@ class PublicationError(NnAssetsError):
 
 class LedgerError(NnAssetsError):
     """A ledger that cannot be reached, or a row that contradicts one already committed."""
+
+
+class NoRoomError(NnAssetsError):
+    """A disk that is full. What was committed before is whole; what was not is not there."""
 
 
 class AuditError(LedgerError):

@@ -20,6 +20,7 @@ import typer
 from nn_assets.errors import NnAssetsError
 from nn_assets.operations.exported_names import TABLES
 from nn_assets.store.ledger.query_files import query_names
+from nn_assets.store.room import no_room
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,15 +52,18 @@ _DEFAULT = "index_daily"
 
 
 def _answer(as_json: bool, work: Callable[[Console], dict[str, Any]]) -> None:
-    """Print what ``work`` returns, as its ``text`` or as JSON; a named error becomes exit status 1."""
+    """Print what ``work`` returns, as its ``text`` or as JSON; a named error, or a full disk, becomes exit status 1."""
     from rich.console import Console
 
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
     try:
         answer = work(console)
-    except NnAssetsError as error:
-        message = f"{type(error).__name__}: {error}"
-        document = {"ok": False, "error": type(error).__name__, "message": str(error)}
+    except Exception as error:
+        named = no_room(error) or error
+        if not isinstance(named, NnAssetsError):
+            raise
+        message = f"{type(named).__name__}: {named}"
+        document = {"ok": False, "error": type(named).__name__, "message": str(named)}
         print(json.dumps(document) if as_json else message, file=sys.stdout if as_json else sys.stderr)
         raise typer.Exit(1) from error
     ok = bool(answer.get("ok", True))

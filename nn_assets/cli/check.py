@@ -13,6 +13,7 @@ from nn_assets.operations.asof.forecasts import missing_months
 from nn_assets.operations.asof.series import OTHER_SERIES
 from nn_assets.operations.asof.universe import UNIVERSE, unseen_members
 from nn_assets.operations.catalog import find_live_strategy
+from nn_assets.operations.edited import require_stages
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, VALIDATED_INTRADAY
@@ -44,6 +45,7 @@ def check_data(name: str) -> dict[str, Any]:
     """
     strategy = find_live_strategy(name).strategy
     with open_history(strategy) as history:
+        require_stages(history)
         before = history.stores.publications.current(strategy.name)
     result = execute(strategy, "tables", assets=(*other_tables(strategy), RAW_BARS, _VALIDATED))
     metadata = metadata_by_asset(result)

@@ -6,13 +6,14 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from nn_assets.errors import ControlError
+from nn_assets.errors import ControlError, NnAssetsError
 from nn_assets.operations.asof.controls import BREAKER_RESET, KILL_SWITCH
 from nn_assets.operations.asof.trials import LEAK_RELEASE, standing_alarms
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.stores import Stores, open_stores
 from nn_assets.portfolio.breakers import KillSwitch, named_kinds
+from nn_assets.store.room import keep_reserve, no_room, spend_reserve
 
 __all__ = ["release_leak_alarm", "reset_breaker", "set_kill_switch"]
 
@@ -37,7 +38,7 @@ def _record(
 
 
 def set_kill_switch(strategy: str, state: str, who: str, reason: str) -> dict[str, Any]:
-    """Set the kill switch of a strategy.
+    """Set the kill switch of a strategy, also where the disk is full: a little room is kept back for it.
 
     Raises
     ------
@@ -53,9 +54,20 @@ def set_kill_switch(strategy: str, state: str, who: str, reason: str) -> dict[st
         )
     _demand_reason(KILL_SWITCH, reason)
     find_strategy(strategy)
+    try:
+        _record_switch(strategy, state, who, reason)
+    except NnAssetsError as error:
+        if no_room(error) is None:
+            raise
+        spend_reserve()
+        _record_switch(strategy, state, who, reason)
+    keep_reserve()
+    return {"strategy": strategy, "kill_switch": state, "text": f"{strategy}: kill switch is {state}"}
+
+
+def _record_switch(strategy: str, state: str, who: str, reason: str) -> None:
     with open_stores() as stores:
         _record(stores, strategy, KILL_SWITCH, state, who, reason)
-    return {"strategy": strategy, "kill_switch": state, "text": f"{strategy}: kill switch is {state}"}
 
 
 def reset_breaker(strategy: str, who: str, reason: str, kinds: Sequence[str] = ()) -> dict[str, Any]:

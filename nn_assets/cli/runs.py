@@ -16,6 +16,7 @@ from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.forecasts import missing_months
 from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.catalog import find_live_strategy, find_strategy
+from nn_assets.operations.edited import require_stages
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.situation import headline_now
 from nn_assets.operations.stores import open_stores
@@ -41,6 +42,7 @@ def run_round(name: str, session: str | None) -> dict[str, Any]:
             key="market.live_starts",
         )
     with open_history(strategy) as history:
+        require_stages(history)
         day = history.last_session if session is None else _session(strategy, session)
         if day > history.last_session:
             raise DecisionError(
@@ -124,6 +126,7 @@ def run_study(
     """
     strategy = find_strategy(name).strategy
     with open_history(strategy) as history:
+        require_stages(history)
         newest = history.last_session.strftime("%Y-%m")
     earliest = first_model_month(strategy)
     low, high = _month(strategy, first or earliest, earliest), _month(strategy, last or newest, newest)

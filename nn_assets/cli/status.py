@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.cli.left_books import left_books
 from nn_assets.cli.missing import missing_of
 from nn_assets.errors import SettingsError
 from nn_assets.learning.first_month import live_start_fault
@@ -15,6 +16,7 @@ from nn_assets.operations.asof.decisions import decided_sessions, undecided_sess
 from nn_assets.operations.asof.halts import last_halt
 from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.catalog import find_strategy, read_strategies
+from nn_assets.operations.edited import stage_fault
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.outcomes import STARTED, checks_failed_in, last_heartbeat, last_tick
 from nn_assets.operations.situation import LONGEST_WITHOUT_BEAT, headline_now, last_runs, one_line, quiet
@@ -22,23 +24,25 @@ from nn_assets.operations.stores import open_stores
 from nn_assets.store.home import data_docs_file
 from nn_assets.store.lake.publication import Publication
 from nn_assets.store.ledger.ledger import Ledger
+from nn_assets.store.ledger.run_locks import is_attended
 
 __all__ = ["report"]
 
 _NAMES = {"trading_state": "drift says"}  # one control of several: by itself it lets nothing trade
 _TICKING = ("daily_round", "monthly_retraining", "cost_recalibration", "drift_refresh")
+_LOST = "its process is gone; the next run, check, study or tick of the daemon closes it"
 
 
 def report(name: str | None) -> dict[str, Any]:
-    """The state of one strategy, or of all, and what each names that is not there."""
+    """The state of one strategy, or of all, what each names that is not there, and books whose strategy is gone."""
     readable, faults = read_strategies()
     found = _without_overrides(faults, name)
     chosen = [each for each in readable if name in (None, each.strategy.name)]
-    if name and not chosen and not found:
-        chosen = [find_strategy(name)]
-    if chosen:
-        with open_stores() as stores:
-            found |= {each.strategy.name: _of(StoredFacts.of(stores, each.strategy), each.folder) for each in chosen}
+    with open_stores() as stores:
+        found |= {each.strategy.name: _of(StoredFacts.of(stores, each.strategy), each.folder) for each in chosen}
+        found |= left_books(stores.ledger, {*found, *(each.strategy.name for each in readable)}, name)
+    if name and not found:
+        find_strategy(name)
     lines = [line for state in found.values() for line in (*_lines(state), "")]
     return {"strategies": found, "text": "\n".join(lines).rstrip()}
 
@@ -71,7 +75,7 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
     states = ledger.latest("portfolio_states", strategy.name)
     trading = ledger.latest("trading_states", strategy.name)
     models = ledger.read("models", strategy.name)
-    fault = live_start_fault(strategy)
+    stated = [fault for fault in (live_start_fault(strategy), stage_fault(facts)) if fault is not None]
     runs = last_runs(ledger, strategy.name)
     return {
         "headline": str(headline_now(facts)),
@@ -97,7 +101,7 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
         "failed_checks": [str(check) for run in runs.values() for check in checks_failed_in(run)],
         "ticks": _ticks(ledger, strategy.name),
         "daemon": _daemon(ledger),
-        "faults": [] if fault is None else [f"{fault.found}; expected {fault.expected}"],
+        "faults": [f"{fault.found}; expected {fault.expected}" for fault in stated],
         "missing": missing_of(strategy, folder),
     }
 
@@ -119,7 +123,8 @@ def _line_of(name: str, run: dict[str, Any]) -> str:
 
 def _ending(run: dict[str, Any]) -> str:
     if run["outcome"] == STARTED:
-        return f"started {_minute(run['began_at'])}, no end on record: it runs, or it was killed"
+        lives = is_attended(str(run["outcome_id"]))
+        return f"started {_minute(run['began_at'])}, " + ("it runs" if lives else _LOST)
     step = "" if run["failed_step"] is None else f" at {run['failed_step']}"
     why = "" if run["message"] is None else f": {one_line(run['message'])}"
     return f"{run['outcome']} {_minute(run['ended_at'])}{step}{why}"

@@ -12,7 +12,10 @@ from typing import Any
 
 from nn_assets.errors import InstallationError
 from nn_assets.orchestration.instance import dagster_home, open_instance
+from nn_assets.orchestration.outcomes import free_of_lost_runs
+from nn_assets.orchestration.resources import StoresResource
 from nn_assets.store.home import checkout, home
+from nn_assets.store.room import keep_reserve
 
 __all__ = ["serve_ui"]
 
@@ -28,8 +31,9 @@ def serve_ui(port: int) -> dict[str, Any]:
         The port is taken.
     """
     with _bound(port) as listener:
-        with open_instance():
-            pass  # a fresh home is initialised by one process, before two race for it
+        with open_instance() as instance:  # a fresh home is initialised by one process, before two race for it
+            free_of_lost_runs(instance, StoresResource())
+        keep_reserve()
         # The instance that headless runs use, whatever DAGSTER_HOME the user has for other work.
         environment = {**os.environ, "DAGSTER_HOME": str(dagster_home())}
         # A session of its own: an interrupt reaches it once, from here, and nothing of it can be left behind.

@@ -76,6 +76,14 @@ class Forecasts:
         estimators = {name: arrays.at(rows) for name, arrays in self.estimators.items()}
         return Forecasts(self.sessions[rows], self.symbols, estimators, self.model_ids[rows])
 
+    def of_symbols(self, symbols: tuple[str, ...]) -> Forecasts:
+        """Lay the forecasts on another symbol axis: whoever is not here has none there."""
+        if symbols == self.symbols:
+            return self
+        table = no_forecasts(self.sessions, symbols)
+        table.put(self)
+        return table
+
     def put(self, part: Forecasts) -> None:
         """Write the forecasts of a part of the sessions and symbols over what is here."""
         row = self.sessions.get_indexer(part.sessions)

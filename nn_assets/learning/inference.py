@@ -48,7 +48,7 @@ def forecast(model: FoldModel, cube: Cube, rows: slice, *, before_use: bool = Fa
     model : FoldModel
     cube : Cube, values (bars, symbols, features)
         Untransformed and unscaled, from the first session of the axis on. Rows from ``rows.stop``
-        on are not read.
+        on are not read. Symbols that the model was not fitted with are not read either, and have no forecast.
     rows : slice
         Sessions to forecast, none before the model's first session of use.
     before_use : bool
@@ -63,9 +63,9 @@ def forecast(model: FoldModel, cube: Cube, rows: slice, *, before_use: bool = Fa
     Raises
     ------
     ModelError
-        The cube's axes or features are not those of the fit, or a row lies before the model's use.
+        The cube's first session or features are not those of the fit, or a row lies before the model's use.
     """
-    _require_same_axes(model, cube)
+    _require_same_start_and_features(model, cube)
     if (rows.start < model.fold.used_from and not before_use) or rows.stop > cube.bars:
         raise ModelError(
             expected=f"rows from {model.fold.used_from}, the model's first use, to at most {cube.bars}",
@@ -75,9 +75,10 @@ def forecast(model: FoldModel, cube: Cube, rows: slice, *, before_use: bool = Fa
             month=model.fold.month,
         )
     if rows.stop <= rows.start:
-        return no_forecasts(cube.sessions[:0], model.symbols)
+        return no_forecasts(cube.sessions[:0], cube.symbols)
     first = first_needed_row(rows.start, model.lookback)
-    prepared = apply_transforms(cut_cube(cube, first, rows.stop), model.stationarity)
+    # On the model's own axis: each sample keeps its place in its block, whoever joined or left since.
+    prepared = apply_transforms(cut_cube(cube, first, rows.stop).of_symbols(model.symbols), model.stationarity)
     scaled = model.scaler.transform(prepared.select(model.feature_names).values)
     estimates = estimate(model.estimators, Windows(scaled, model.lookback, first), rows)
     return _on_axis(model, cube, rows, estimates)
@@ -150,7 +151,7 @@ def _ensemble(probabilities: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _on_axis(model: FoldModel, cube: Cube, rows: slice, estimates: Estimates) -> Forecasts:
-    """Spread the samples over (rows, symbols)."""
+    """Spread the samples over (rows, symbols), on the cube's axis."""
     table = no_forecasts(cube.sessions[rows], model.symbols)
     place = estimates.rows - rows.start, estimates.columns
     for name in ESTIMATORS:
@@ -158,20 +159,18 @@ def _on_axis(model: FoldModel, cube: Cube, rows: slice, estimates: Estimates) ->
         table[name].dispersion[place] = estimates.dispersion[name]
     made = np.isin(np.arange(len(table.sessions)), place[0])
     model_ids = [model.model_id if there else None for there in made]
-    return Forecasts(table.sessions, table.symbols, table.estimators, model_ids)
+    return Forecasts(table.sessions, table.symbols, table.estimators, model_ids).of_symbols(cube.symbols)
 
 
-def _require_same_axes(model: FoldModel, cube: Cube) -> None:
-    found = {"symbols": cube.symbols, "first session": str(cube.sessions[0].date())}
-    expected = {"symbols": model.symbols, "first session": str(model.axis_start.date())}
-    for name, value in expected.items():
-        if found[name] != value:
-            raise ModelError(
-                expected=f"{name} {value}, as the model was fitted on",
-                found=f"{found[name]}",
-                remedy="compute features over the whole axis of the strategy, or fit the model again",
-                model=model.model_id,
-            )
+def _require_same_start_and_features(model: FoldModel, cube: Cube) -> None:
+    if cube.sessions[0] != model.axis_start:
+        raise ModelError(
+            expected=f"a history whose first session is {model.axis_start.date()}, as the model was fitted on",
+            found=f"{cube.sessions[0].date()}",
+            remedy="put market.history_starts back, or fit the model again",
+            model=model.model_id,
+            key="market.history_starts",
+        )
     missing = [name for name in model.stationarity.kept if name not in cube.names]
     if missing:
         raise ModelError(

@@ -16,6 +16,7 @@ from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
 from nn_assets.errors import LedgerError
 from nn_assets.orchestration.kept_connections import KeptSqliteStorage
+from nn_assets.orchestration.lost_runs import attended
 from nn_assets.store.home import dagster_database_url, home, instance_root
 from nn_assets.store.ledger.dagster_schema import dagster_schema
 
@@ -52,7 +53,7 @@ class HomeStorage(DagsterStorage, ConfigurableClass):
         del config_value
         address = dagster_database_url()
         if address is None:
-            return cls.in_files(_folder("storage"), inst_data)
+            return attended(cls.in_files(_folder("storage"), inst_data))
         try:
             from dagster_postgres import DagsterPostgresStorage
         except ModuleNotFoundError as error:
@@ -62,7 +63,7 @@ class HomeStorage(DagsterStorage, ConfigurableClass):
                 remedy="install the extra `postgres`, or keep Dagster in the home: NN_ASSETS_DAGSTER_DATABASE_URL=sqlite://",
             ) from error
         with dagster_schema(address) as within:
-            return DagsterPostgresStorage(within, inst_data=inst_data)
+            return attended(DagsterPostgresStorage(within, inst_data=inst_data))
 
     @classmethod
     def in_files(cls, folder: str, inst_data: ConfigurableClassData | None) -> DagsterStorage:

@@ -31,6 +31,7 @@ from nn_assets.operations.outcomes import (
     record_tick,
 )
 from nn_assets.operations.situation import headline_now, one_line
+from nn_assets.orchestration.lost_runs import close_lost_runs
 from nn_assets.orchestration.naming import STRATEGY_TAG, WHAT_TO_DO
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
@@ -42,6 +43,7 @@ __all__ = [
     "alert_of_failure",
     "failed_checks_of",
     "failure_of",
+    "free_of_lost_runs",
     "record_run",
     "run_outcomes_sensor",
     "telling_run",
@@ -63,7 +65,13 @@ _OUTCOMES = {
 INTERRUPTED = "it was interrupted"
 _OVERLAP = pd.Timedelta(seconds=5)
 _STARTED = dg.DagsterRunStatus.STARTED
-_TELLING = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.ASSET_CHECK_EVALUATION}
+_CANCELED = dg.DagsterEventType.RUN_CANCELED
+_TELLING = {
+    dg.DagsterEventType.STEP_FAILURE,
+    dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+    dg.DagsterEventType.RUN_FAILURE,
+    _CANCELED,
+}
 _MEND = "mend what it names, and run it again: what was finished is kept"
 _LOOK = "open the check in the UI (nn-assets ui); until it is explained: nn-assets control kill-switch HALTED"
 _FIRST_LOOK_BACK = pd.Timedelta(minutes=5)
@@ -147,12 +155,20 @@ def telling_run(stores: StoresResource, run: Run) -> Iterator[Callable[[dg.Execu
         _alert(stores, run, **said)
 
 
+def free_of_lost_runs(instance: dg.DagsterInstance, stores: StoresResource) -> None:
+    """Close the runs whose process is gone, and put on record that they ended so."""
+    closed = close_lost_runs(instance)
+    if closed:
+        _tell(stores, lambda ledger: [record_run(stores, ledger, instance, record) for record in closed])
+
+
 def _ended(outcome: str, events: Iterable[dg.DagsterEvent]) -> dict[str, Any]:
     telling = list(events)
     checks = failed_checks_of(telling)
     found = failure_of(telling) if outcome == FAILED else None
     if found is None:
-        return {"outcome": outcome, "failed_checks": checks}
+        whole = [event.message for event in telling if event.is_job_failure or event.event_type is _CANCELED]
+        return {"outcome": outcome, "message": whole[0] if whole else None, "failed_checks": checks}
     step, told, remedy = found
     outcome = CANCELED if told == INTERRUPTED else outcome
     first, *places = told.splitlines() or [told]
@@ -224,11 +240,12 @@ def _came_to(answer: Any) -> tuple[str, str | None]:
 def run_outcomes_sensor(stores: StoresResource) -> dg.SensorDefinition:
     """The sensor that records runs that no command started: those of the UI, of schedules, of sensors.
 
-    It is always on; that it is evaluated at all is the daemon's heartbeat. It looks again, from the oldest that
-    could not be recorded.
+    It is always on; that it is evaluated at all is the daemon's heartbeat. It closes lost runs first, and looks
+    again, from the oldest that could not be recorded.
     """
 
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        free_of_lost_runs(context.instance, stores)
         since = pd.Timestamp(context.cursor) if context.cursor else now_utc() - _FIRST_LOOK_BACK
         records = context.instance.get_run_records(
             dg.RunsFilter(statuses=[*_OUTCOMES, _STARTED], updated_after=(since - _OVERLAP).to_pydatetime()),
@@ -286,7 +303,7 @@ def _run_of(record: dg.RunRecord) -> Run | None:
 
 
 def _telling(instance: dg.DagsterInstance, run_id: str) -> Iterator[dg.DagsterEvent]:
-    """Failed steps and evaluated checks of a run."""
+    """Failed steps and evaluated checks of a run, and what says that the whole of it ended badly."""
     for found in instance.get_records_for_run(run_id, of_type=_TELLING).records:
         if found.event_log_entry.dagster_event is not None:
             yield found.event_log_entry.dagster_event

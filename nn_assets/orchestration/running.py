@@ -13,9 +13,16 @@ from nn_assets.operations.outcomes import Run
 from nn_assets.orchestration.build import all_definitions, job_name
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.naming import STRATEGY_TAG, asset_key
-from nn_assets.orchestration.outcomes import INTERRUPTED, failed_checks_of, failure_of, telling_run
+from nn_assets.orchestration.outcomes import (
+    INTERRUPTED,
+    failed_checks_of,
+    failure_of,
+    free_of_lost_runs,
+    telling_run,
+)
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
+from nn_assets.store.room import keep_reserve
 
 __all__ = [
     "execute",
@@ -51,7 +58,7 @@ def execute(
     tags: dict[str, str] | None = None,
     assets: tuple[str, ...] = (),
 ) -> dg.ExecuteInProcessResult:
-    """Execute one of a strategy's jobs in this process, in the persisted instance.
+    """Execute one of a strategy's jobs in this process, in the persisted instance; runs lost before are closed first.
 
     Parameters
     ----------
@@ -75,7 +82,10 @@ def execute(
     if first is not None and key is None:
         all_tags |= {_RANGE_START: first, _RANGE_END: str(last)}
     run = Run(str(uuid4()), strategy.name, kind, first, last, now_utc().floor("us"))
-    with open_instance() as instance, telling_run(StoresResource(), run) as tell:
+    stores = StoresResource()
+    keep_reserve()
+    with open_instance() as instance, telling_run(stores, run) as tell:
+        free_of_lost_runs(instance, stores)
         result = job.execute_in_process(
             run_id=run.run_id,
             run_config=_RUN_CONFIG,

@@ -106,6 +106,33 @@ class Book:
         """Kinds of the latched breakers, strictest first."""
         return tuple(each.kind for each in self.breakers)
 
+    def of_symbols(self, symbols: tuple[str, ...]) -> Book:
+        """The same book on another symbol axis: those that join are flat, those that leave must be.
+
+        Raises
+        ------
+        DecisionError
+            A symbol that leaves is held.
+        """
+        if symbols == self.symbols:
+            return self
+        leaving = ~np.isin(self.symbols, symbols)
+        held = [self.symbols[place] for place in np.flatnonzero(leaving & (self.quantity != 0.0))]
+        if held:
+            raise DecisionError(
+                expected=f"{', '.join(held)} among the symbols, for as long as the book holds any",
+                found=f"only {', '.join(symbols)}",
+                remedy=f"put {', '.join(held)} back, and take it off once its position is closed",
+                key="market.symbols",
+            )
+        mine = [list(self.symbols).index(symbol) if symbol in self.symbols else -1 for symbol in symbols]
+        place = np.array(mine, dtype=np.int64)
+        laid: dict[str, Any] = {}
+        for name, flat in vars(empty_book(symbols, 0.0)).items():
+            if isinstance(flat, np.ndarray):
+                laid[name] = np.where(place >= 0, getattr(self, name)[place], flat)
+        return replace(self, symbols=symbols, **laid)
+
     def opened(self, costs: CostSettings, cash_rate_annual_fraction: float, sessions_per_year: int) -> Book:
         """Pay and earn financing on what was held into the session, and start its cost count.
 

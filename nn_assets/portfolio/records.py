@@ -20,7 +20,15 @@ from nn_assets.errors import LedgerError
 from nn_assets.portfolio.book import Book, PortfolioState
 from nn_assets.portfolio.breakers import Breaker, named_kinds
 
-__all__ = ["book_from_records", "book_remainder", "breakers_of", "holdings_frame", "is_halved", "state_row"]
+__all__ = [
+    "book_from_records",
+    "book_remainder",
+    "breakers_of",
+    "holdings_frame",
+    "is_halved",
+    "recorded_symbols",
+    "state_row",
+]
 
 _TEXT = pd.StringDtype(na_value=np.nan)
 _NUMBERS = ("quantity", "price", "entry_price", "stop_price")
@@ -85,10 +93,6 @@ def is_halved(remainder: str | Mapping[str, Any]) -> bool:
     return bool(_read(remainder).get("halved", False))
 
 
-def _read(remainder: str | Mapping[str, Any]) -> dict[str, Any]:
-    return json.loads(remainder) if isinstance(remainder, str) else dict(remainder)
-
-
 def book_from_records(state: Mapping[str, Any], holdings: pd.DataFrame, remainder: str | Mapping[str, object]) -> Book:
     """Rebuild the book that :func:`state_row`, :func:`holdings_frame` and :func:`book_remainder` describe.
 
@@ -107,7 +111,7 @@ def book_from_records(state: Mapping[str, Any], holdings: pd.DataFrame, remainde
         Holdings and remainder name different symbols.
     """
     rest = _read(remainder)
-    symbols = tuple(rest["symbols"])
+    symbols = recorded_symbols(remainder)
     if sorted(holdings["symbol"]) != sorted(symbols):
         raise LedgerError(
             expected=f"one holdings row for each of {len(symbols)} symbols",
@@ -139,6 +143,15 @@ def book_from_records(state: Mapping[str, Any], holdings: pd.DataFrame, remainde
         halved=is_halved(rest),
         **parts,
     )
+
+
+def recorded_symbols(remainder: str | Mapping[str, object]) -> tuple[str, ...]:
+    """The symbol axis of the book that a remainder is of."""
+    return tuple(_read(remainder)["symbols"])
+
+
+def _read(remainder: str | Mapping[str, object]) -> dict[str, Any]:
+    return json.loads(remainder) if isinstance(remainder, str) else dict(remainder)
 
 
 def _array(values: list[float | None]) -> npt.NDArray[np.float64]:

@@ -40,8 +40,8 @@ def model_references(
     Parameters
     ----------
     cube : Cube
-        Untransformed, on the axis that the model was fitted on; only the rows that it was fitted on
-        are read, to the end of its calibration rows, with a lookback before them.
+        Untransformed, from the first session of the axis on; only the rows that the model was fitted on
+        are read, to the end of its calibration rows, with a lookback before them, and only the symbols.
     candidates : array of bool, shape (bars, symbols), optional
         Members of the universe on each session: no one else's features or forecasts count. Everyone
         when left out.
@@ -50,14 +50,16 @@ def model_references(
     seen = slice(fold.training.start, fold.calibration.stop)
     forecasts = forecast(model, cube, seen, before_use=True)
     features = np.asarray(cube.where(candidates).values[fold.training])  # noqa: PD011  no pandas object
-    # Those who never belonged are no symbols of the panel, however many there are.
-    there = np.ones(len(model.symbols), dtype=np.bool_) if candidates is None else candidates[seen].any(axis=0)
+    # Those who never belonged, or joined since, are no symbols of the panel, however many there are.
+    there = np.isin(cube.symbols, model.symbols)
+    if candidates is not None:
+        there &= candidates[seen].any(axis=0)
     found: dict[str, DriftReference] = {}
     for estimator in ESTIMATORS:
         history = forecasts[estimator].probability
         if candidates is not None:
             history = np.where(candidates[seen], history, np.nan)
-        validation = _table(model.validation_forecasts, model.symbols, cube.sessions[fold.validation], estimator)
+        validation = _table(model.validation_forecasts, cube.symbols, cube.sessions[fold.validation], estimator)
         found[estimator] = drift_reference(
             validation[:, there],
             features[:, there],
@@ -74,7 +76,7 @@ def model_references(
 
 def _table(rows: pd.DataFrame, symbols: Sequence[str], sessions: pd.DatetimeIndex, estimator: str) -> FloatArray:
     """Probabilities of one estimator, (sessions, symbols); NaN where there is no forecast."""
-    mine = rows[rows["estimator"] == estimator]
+    mine = rows[(rows["estimator"] == estimator) & rows["symbol"].isin(symbols)]
     table = np.full((len(sessions), len(symbols)), np.nan)
     places = sessions.get_indexer(pd.DatetimeIndex(mine["session"])), pd.Index(symbols).get_indexer(mine["symbol"])
     table[places] = mine["probability"]

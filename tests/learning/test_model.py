@@ -205,18 +205,31 @@ def test_no_rows_give_an_empty_frame_of_the_same_types() -> None:
     assert empty.dtypes.to_dict() == full.dtypes.to_dict()
 
 
-def test_a_cube_on_other_axes_is_refused() -> None:
+def test_a_cube_from_another_session_on_or_without_a_feature_is_refused() -> None:
     cube, _ = tiny_market()
     model = fitted()
     rows = months_of_use(model, cube)
     late = cut_cube(cube, 1, cube.bars)
-    with pytest.raises(ModelError, match="first session 2011-01-03"):
+    with pytest.raises(ModelError, match="first session is 2011-01-03"):
         forecast(model, late, rows)
-    renamed = Cube(cube.sessions, ("AAA", "BBB", "DDD"), cube.names, np.array(cube.values))
-    with pytest.raises(ModelError, match="symbols"):
-        forecast(model, renamed, rows)
     with pytest.raises(ModelError, match="none named delta"):
         forecast(model, cube.select(("alpha", "beta", "gamma")), rows)
+
+
+def test_who_joined_has_no_forecast_and_who_stayed_has_the_same_bits_in_whatever_place() -> None:
+    cube, _ = tiny_market()
+    model = fitted()
+    rows = months_of_use(model, cube)
+    before = inference.forecast(model, cube, rows)
+    kept = [cube.symbols.index("CCC"), cube.symbols.index("AAA")]
+    values = np.array(cube.values)[:, [kept[0], 0, kept[1]]]
+    after = inference.forecast(model, Cube(cube.sessions, ("CCC", "NEW", "AAA"), cube.names, values), rows)
+    assert after.symbols == ("CCC", "NEW", "AAA")
+    for name in after.estimators:
+        for told in ("probability", "dispersion"):
+            mine, theirs = getattr(after[name], told), getattr(before[name], told)
+            np.testing.assert_array_equal(mine[:, [0, 2]], theirs[:, kept])
+            assert np.isnan(mine[:, 1]).all()
 
 
 def test_too_few_usable_rows_are_refused_by_month() -> None:

@@ -19,6 +19,7 @@ from nn_assets.operations.intake import bars
 from nn_assets.orchestration.assets import market
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.instance import open_instance
+from nn_assets.orchestration.lost_runs import LOST
 from nn_assets.orchestration.naming import STRATEGY_TAG
 from nn_assets.orchestration.outcomes import telling_run
 from nn_assets.orchestration.resources import StoresResource
@@ -69,7 +70,7 @@ def test_a_failed_run_names_step_and_cause(empty_home: Path) -> None:
     assert "nowhere" in line
 
 
-def test_an_interrupted_run_is_told_and_a_killed_one_has_no_end(
+def test_an_interrupted_run_is_told_and_a_killed_one_is_closed_at_the_next_tick(
     empty_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_strategy(empty_home)
@@ -106,12 +107,19 @@ def test_an_interrupted_run_is_told_and_a_killed_one_has_no_end(
         (interrupted,) = state()["runs"]
         answers.write(b"!")
         wait_for(b"there\n")
+        (alive,) = state()["runs"]
         os.kill(process, signal.SIGKILL)
         assert exit_code(process) == -signal.SIGKILL
     (killed,) = state()["runs"]
+    with open_instance() as instance:
+        evaluate("run_outcomes", instance)
+    (closed,) = state()["runs"]
     assert interrupted.startswith("tables: CANCELED")
     assert interrupted.endswith("raw_bars: it was interrupted")
-    assert "no end on record: it runs, or it was killed" in killed
+    assert alive.endswith(", it runs")
+    assert "its process is gone; the next run, check, study or tick of the daemon closes it" in killed
+    assert closed.startswith("tables: FAILED")
+    assert closed.endswith(LOST)
 
 
 def test_runs_of_the_daemon_are_recorded_once_by_the_sensor(empty_home: Path) -> None:

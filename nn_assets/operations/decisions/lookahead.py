@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.evaluation.replay import Scene, replay
@@ -15,7 +16,7 @@ from nn_assets.operations.asof.costs import cost_model, recorded_cost_model_ids
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.cut import PublishedCut
 from nn_assets.operations.decisions.late_actions import late_actions
-from nn_assets.operations.decisions.records import Given, recorded_given
+from nn_assets.operations.decisions.records import Given, recorded_given, symbols_on_record
 from nn_assets.operations.decisions.rounds import ESTIMATOR, play_live, watch_of
 from nn_assets.operations.decisions.standing import spending_on_record, standing_before
 from nn_assets.operations.history import History
@@ -81,7 +82,8 @@ def signals_repeat_forecasts(history: History) -> tuple[int, list[str]]:
     study = calibrate_record(history, record, [ESTIMATOR])
     place = {symbol: number for number, symbol in enumerate(study.symbols)}
     decisions = history.stores.ledger.read("decisions", name)
-    same_rules = set(decisions.loc[[_by_present_rules(each) for each in decisions["details"]], "session"])
+    by_rules = np.array([_by_present_rules(each) for each in decisions["details"]], dtype=bool)
+    same_rules = set(decisions.loc[by_rules & _with_present_symbols(history, decisions), "session"])
     compared, named = 0, []
     for row in signals[signals["session"].isin(same_rules)].itertuples():
         at = history.row(row.session)
@@ -191,9 +193,24 @@ def _under_present_settings(history: History) -> pd.DataFrame:
     decisions = history.stores.ledger.read("decisions", strategy.name, bookkeeping=True).sort_values("session")
     other = np.flatnonzero(
         (decisions["settings_hash"].to_numpy() != strategy.content_hash())
+        | ~_with_present_symbols(history, decisions)
         | ~np.array([_by_present_rules(each) for each in decisions["details"]], dtype=bool)
     )
     return decisions.iloc[int(other[-1]) + 1 if other.size else 0 :]
+
+
+def _with_present_symbols(history: History, decisions: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Whether each decision was made on the symbol axis in force: one on another read another record.
+
+    Parameters
+    ----------
+    decisions : DataFrame
+        All of the strategy, in order of their sessions.
+    """
+    if decisions.empty or symbols_on_record(history, decisions["session"].iloc[-1]) != history.symbols:
+        return np.zeros(len(decisions), dtype=bool)
+    changes = np.flatnonzero(["symbols" in details for details in decisions["details"]])
+    return np.arange(len(decisions)) >= (changes[-1] if changes.size else 0)
 
 
 def _with_recent(history: History, decisions: pd.DataFrame) -> pd.DataFrame:

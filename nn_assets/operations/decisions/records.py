@@ -24,20 +24,21 @@ from nn_assets.frames import (
 )
 from nn_assets.learning.address import code_version
 from nn_assets.learning.calibration import Calibration
+from nn_assets.market.calendar.sessions import previous_session
 from nn_assets.operations.asof.refreshes import request_row, watch_record
 from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.history import History
 from nn_assets.operations.study import settings_version
 from nn_assets.portfolio.breakers import BreakerReset
 from nn_assets.portfolio.fills import fills_frame
-from nn_assets.portfolio.records import book_remainder, holdings_frame, state_row
+from nn_assets.portfolio.records import book_remainder, holdings_frame, recorded_symbols, state_row
 from nn_assets.portfolio.trace import steps_frame, targets_frame
 from nn_assets.session.daily_round import Controls, Round
 from nn_assets.settings import Strategy
 from nn_assets.signals.signals import signals_frame
 from nn_assets.store.values import canonical_json
 
-__all__ = ["RECORDS", "Given", "recorded_given", "session_frames", "write_session"]
+__all__ = ["RECORDS", "Given", "recorded_given", "session_frames", "symbols_on_record", "write_session"]
 
 RECORDS = (
     "fills",
@@ -85,7 +86,7 @@ def recorded_given(decision: pd.Series) -> Given:
     """What a decision on record was given; ``decision`` is its row of the ledger's ``decisions``."""
     told = dict(decision["details"])
     reset = told.pop("breaker_reset")
-    for made in ("refresh", "no_answer"):  # of the decision, not given to it
+    for made in ("refresh", "no_answer", "symbols"):  # of the decision, not given to it
         told.pop(made, None)
     cost_model_id, forecast_list = told.pop("cost_model_id"), told.pop("forecast_list", None)
     calibration = told.pop("calibration", None)
@@ -190,6 +191,7 @@ def write_session(
             **_told(given.controls),
             **_watch_told(done, strategy),
             **_no_answer_told(done),
+            **_symbols_told(history, done),
             "cost_model_id": given.cost_model_id,
             "forecast_list": given.forecast_list,
             "calibration": None if given.calibration is None else given.calibration.to_dict(),
@@ -245,6 +247,21 @@ def _no_answer_told(done: Round) -> dict[str, str]:
     """Why the solver had no answer, so that nothing was opened or enlarged; nothing where it had one."""
     answer = done.decision.answer
     return {} if answer.no_answer is None else {"no_answer": answer.no_answer}
+
+
+def _symbols_told(history: History, done: Round) -> dict[str, dict[str, list[str]]]:
+    """Which symbols joined and left since the session before; nothing where the axis is the same, order and all."""
+    before = symbols_on_record(history, previous_session(history.strategy.market.calendar, done.session))
+    now = done.standing.book.symbols
+    if before is None or before == now:
+        return {}
+    return {"symbols": {"joined": sorted(set(now) - set(before)), "left": sorted(set(before) - set(now))}}
+
+
+def symbols_on_record(history: History, session: pd.Timestamp) -> tuple[str, ...] | None:
+    """The symbol axis of the book that a session left; None where none is on record."""
+    states = history.stores.ledger.read("portfolio_states", history.strategy.name, session, session)
+    return None if states.empty else recorded_symbols(states["book"].iloc[0])
 
 
 def _held(name: str, frame: pd.DataFrame) -> pd.DataFrame:

@@ -12,12 +12,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.errors import DecisionError
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.operations.asof.costs import cost_model
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.decisions.late_actions import late_actions
-from nn_assets.operations.decisions.records import Given, recorded_given, session_frames, write_session
+from nn_assets.operations.decisions.records import (
+    Given,
+    recorded_given,
+    session_frames,
+    symbols_on_record,
+    write_session,
+)
 from nn_assets.operations.decisions.standing import standing_before
+from nn_assets.operations.edited import require_stages
 from nn_assets.operations.history import History
 from nn_assets.operations.models.calibration import calibrate_session, calibration_of
 from nn_assets.operations.models.forecasts import forecasts_until, keep_forecast_list, read_forecast_list
@@ -55,16 +63,34 @@ def decide_session(history: History, session: pd.Timestamp, run_id: str) -> Deci
     Raises
     ------
     DecisionError
-        The session before is undecided, or the session lies before the live start.
+        The session before is undecided, the session lies before the live start, or was decided with other symbols.
+    SettingsError
+        The strategy's stages contradict what it has published or decided.
     LedgerError
         The session was decided before, and what is computed now differs.
     """
+    require_stages(history)
     view = history.view(session)
     earlier = history.stores.ledger.read("decisions", history.strategy.name, session, session, bookkeeping=True)
+    if not earlier.empty:
+        _require_symbols_as_decided(history, view)
     given, done = play_live(history, session, _given(history, view, earlier))
     frames = session_frames(history, done, given, view.data_hash)
     provenance = write_session(history, done, frames, given, run_id, view.data_hash)
     return DecidedSession(done, frames, provenance, already_decided=not earlier.empty)
+
+
+def _require_symbols_as_decided(history: History, view: SessionView) -> None:
+    decided_with = symbols_on_record(history, view.session)
+    if decided_with != view.symbols:
+        raise DecisionError(
+            expected=f"the symbols that the session was decided with: {', '.join(decided_with or ())}",
+            found=", ".join(view.symbols),
+            remedy="run the first session that is not decided yet: other symbols count from there on, "
+            "and what was decided stands",
+            session=view.session.date(),
+            key="market.symbols",
+        )
 
 
 def play_live(history: History, session: pd.Timestamp, given: Given) -> tuple[Given, Round]:

@@ -49,7 +49,7 @@ def standing_before(
     Raises
     ------
     DecisionError
-        The session lies before the live start, the one before is undecided, or other symbols were held.
+        The session lies before the live start, the one before is undecided, or a symbol that left is held or on order.
     """
     strategy = history.strategy
     live = history.first_live_session
@@ -73,17 +73,10 @@ def standing_before(
         )
     holdings = history.stores.ledger.read("holdings", strategy.name, before, before)
     book = book_from_records(states.iloc[0].to_dict(), holdings, states["book"].iloc[0])
-    if book.symbols != symbols:
-        raise DecisionError(
-            expected=f"the symbols held so far: {', '.join(book.symbols)}",
-            found=", ".join(symbols),
-            remedy="list market.symbols in the strategy, so that a symbol that comes or goes changes nothing",
-            session=session.date(),
-        )
     trading, refresh = _watch_before(history, before)
     return Standing(
-        book=book,
-        orders=_orders_of(history, before, book.symbols),
+        book=book.of_symbols(symbols),
+        orders=_orders_of(history, before, symbols),
         trading=trading,
         spending=_spending(history, before, market, recorded_by),
         refresh=refresh,
@@ -118,6 +111,16 @@ def _watch_before(history: History, session: pd.Timestamp) -> tuple[TradingState
 def _orders_of(history: History, session: pd.Timestamp, symbols: tuple[str, ...]) -> Orders:
     found = history.stores.ledger.read("orders", history.strategy.name, session, session)
     place = {symbol: number for number, symbol in enumerate(symbols)}
+    leaving = ~found["symbol"].isin(symbols)
+    ordered = sorted(found.loc[leaving & (found["status"] != "denied"), "symbol"].unique())
+    if ordered:
+        raise DecisionError(
+            expected=f"{', '.join(ordered)} among the symbols, for as long as it is on order",
+            found=f"only {', '.join(symbols)}",
+            remedy=f"put {', '.join(ordered)} back, and take it off once its position is closed",
+            key="market.symbols",
+        )
+    found = found[~leaving]
     opens = [
         name == client_order_id(history.strategy.name, session, symbol, opening=True)
         for name, symbol in zip(found["client_order_id"], found["symbol"], strict=True)
@@ -176,7 +179,6 @@ def spending_on_record(
     real = history.stores.ledger.read(
         "fills", history.strategy.name, days[0], days[-1], recorded_by=recorded_by, where={"source": "imported"}
     )
-    real = real[real["symbol"].isin(symbols)]
     imported = {day: (_batch(rows, symbols),) for day, rows in real.groupby("session")}
     models = {each: cost_model(history.stores.ledger, history.strategy, each) for each in {used[day] for day in days}}
     return tuple(
@@ -185,7 +187,7 @@ def spending_on_record(
 
 
 def _batch(fills: pd.DataFrame, symbols: tuple[str, ...]) -> FillArrays:
-    ordered = fills.sort_values("fill_id")
+    ordered = fills[fills["symbol"].isin(symbols)].sort_values("fill_id")
     place = {symbol: number for number, symbol in enumerate(symbols)}
     numbers = {
         name: ordered[name].to_numpy(dtype=np.float64)

@@ -27,6 +27,7 @@ from nn_assets.operations.asof.decisions import last_decided_session
 from nn_assets.operations.asof.halts import record_halt, record_pass
 from nn_assets.operations.asof.universe import current_members
 from nn_assets.operations.clock import now_utc, seen_until
+from nn_assets.operations.edited import require_stages
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.actions import (
@@ -72,7 +73,10 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
     ------
     SourceError
         The source's answer about bars or actions is faulty; nothing of either is stored then.
+    SettingsError
+        The strategy's stages contradict what it has published or decided.
     """
+    require_stages(history)
     market = history.strategy.market
     source = source_of(history, folder)
     first, last = pd.Timestamp(market.history_starts), history.last_session

@@ -132,8 +132,7 @@ def _suite_result(suite: SuiteResult, strategy: Strategy) -> dg.AssetCheckResult
         severity=dg.AssetCheckSeverity.WARN,
         description=suite.detail,
         metadata={"data_docs": dg.MetadataValue.url(page_address(data_docs_file(strategy.name)))}
-        | ({} if suite.passed else {"violations": "
-".join(suite.violations), WHAT_TO_DO: suite.remedy}),
+        | ({} if suite.passed else {"violations": "\n".join(suite.violations), WHAT_TO_DO: suite.remedy}),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from sqlite3 import DatabaseError, OperationalError
 from typing import Any
 from urllib.parse import quote
 
@@ -66,9 +67,29 @@ def open_engine(address: str, *, read_only: bool = False) -> Engine:
             remedy="check the address; PostgreSQL needs the extra `postgres`",
             file=safe_url(address),
         ) from error
+    event.listen(engine, "do_connect", _connect_sqlite)
     event.listen(engine, "connect", _without_own_transactions if read_only else _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _connect_sqlite(dialect: Any, _record: object, arguments: Any, options: Any) -> Any:
+    """Connect, also where the disk is full: to be read, a file with a write-ahead log needs room for an index of it.
+
+    That index, which all readers share, is then kept in memory, by a connection that has the file alone.
+    """
+    connection = dialect.connect(*arguments, **options)
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+    except OperationalError as error:
+        if "disk I/O error" not in str(error):
+            return connection
+        connection.close()
+        connection = dialect.connect(*arguments, **options)
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+    except DatabaseError:
+        pass  # no database: whoever asks is told
+    return connection
 
 
 def _without_own_transactions(connection: Any, _record: object) -> None:

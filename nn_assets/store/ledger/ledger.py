@@ -186,6 +186,12 @@ class Ledger:
         with reading(self.engine) as connection:
             return int(connection.execute(statement).scalar_one())
 
+    def strategies(self, table: str) -> list[str]:
+        """The strategies that a table holds rows of, in order."""
+        stored = table_named(table)
+        with reading(self.engine) as connection:
+            return sorted(connection.execute(select(stored.c.strategy).distinct()).scalars())
+
     def head(self) -> ChainHead:
         """Return the newest chain entry; noted elsewhere, it is what a later audit is held against."""
         with reading(self.engine) as connection:

@@ -1,0 +1,155 @@
+"""A strategy that changes while it is live: symbols come and go from a session on, its stages stay where they were."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nn_assets.cli.status import report
+from nn_assets.errors import DecisionError, SettingsError
+from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay, signals_repeat_forecasts
+from nn_assets.operations.history import open_history
+from nn_assets.sources.simulated import SimulatedSource
+from nn_assets.store.ledger.ledger import Ledger
+from tests.operations import homes
+from tests.orchestration.conftest import NAME, TINY, living_in, strategy_of, write_strategy
+from tests.shared_homes import nothing_drawn
+
+EVERYONE = tuple(f"SIM{number:02d}" for number in range(1, 9))
+SYMBOLS = EVERYONE[:6]
+FIRST, SECOND, THIRD, FOURTH = (pd.Timestamp(f"2017-06-{day}") for day in (21, 22, 23, 26))
+SOURCE = {**dict.fromkeys(TINY["source"]), "kind": "files", "path": "bars.csv"}
+
+
+def state_strategy(home: Path, symbols: tuple[str, ...] = SYMBOLS, **market: object) -> None:
+    write_strategy(home, source=SOURCE, market={"symbols": list(symbols), "history_ends": "2017-06-26", **market})
+
+
+@pytest.fixture(scope="module")
+def decided_until_the_second(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home of six symbols with two sessions decided; its file of bars has two more symbols."""
+    home = tmp_path_factory.mktemp("edited")
+    state_strategy(home)
+    source = SimulatedSource("XNYS", pd.Timestamp("2016-01-04").date(), seed=5, planted_rank_ic=0.3)
+    bars = source.bars(EVERYONE, None, FOURTH).drop(columns=["source", "known_at"], errors="ignore")
+    bars.to_csv(home / "strategies" / "bars.csv", index=False)
+    with living_in(home), nothing_drawn():
+        homes.take_in(strategy_of())
+        homes.train(strategy_of(), homes.months_between("2017-01", "2017-06"))
+        homes.decide(strategy_of(), [FIRST, SECOND])
+    return home
+
+
+@pytest.fixture
+def home(decided_until_the_second: Path, tmp_path: Path) -> Iterator[Path]:
+    copy = tmp_path / "home"
+    shutil.copytree(decided_until_the_second, copy)
+    with living_in(copy):
+        yield copy
+
+
+def recorded(table: str, session: pd.Timestamp) -> pd.DataFrame:
+    with Ledger() as ledger:
+        return ledger.read(table, NAME, session, session)
+
+
+def bound(session: pd.Timestamp) -> set[str]:
+    """Symbols that a session left held or on order."""
+    holdings, orders = recorded("holdings", session), recorded("orders", session)
+    return {*holdings.loc[holdings["quantity"] != 0.0, "symbol"], *orders.loc[orders["status"] != "denied", "symbol"]}
+
+
+def test_symbols_join_leave_and_change_places_from_a_session_on(home: Path) -> None:
+    flat = sorted(set(SYMBOLS) - bound(SECOND))
+    assert flat, "one that may leave"
+    assert bound(SECOND), "and some that may not"
+    after = (EVERYONE[6], *(symbol for symbol in reversed(SYMBOLS) if symbol != flat[0]))
+    before = recorded("holdings", SECOND).set_index("symbol")["quantity"]
+    state_strategy(home, after)
+    homes.take_in(strategy_of())
+    (third,) = homes.decide(strategy_of(), [THIRD])
+    assert third.round.standing.book.symbols == after
+    assert recorded("decisions", THIRD)["details"].iloc[0]["symbols"] == {"joined": [EVERYONE[6]], "left": [flat[0]]}
+    # Whoever stayed was carried over: what is held now is what was held, and what was filled since.
+    fills = recorded("fills", THIRD).groupby("symbol")["quantity"].sum()
+    held = recorded("holdings", THIRD).set_index("symbol")["quantity"]
+    for symbol in set(after) - {EVERYONE[6]}:
+        assert held[symbol] == pytest.approx(before[symbol] + fills.get(symbol, 0.0))
+    assert held[EVERYONE[6]] == 0.0
+    # No model knows who joined: it has no forecast yet, and the others have theirs.
+    signals = recorded("signals", THIRD).set_index("symbol")["probability"]
+    assert set(signals[signals.notna()].index) == set(after) - {EVERYONE[6]}
+    # Fitted again, the month's model knows it from the next session on; what was decided stands.
+    homes.train(strategy_of(), ["2017-06"])
+    homes.decide(strategy_of(), [FOURTH])
+    assert recorded("signals", FOURTH).set_index("symbol")["probability"].notna().all()
+    assert "symbols" not in recorded("decisions", FOURTH)["details"].iloc[0]
+    with open_history(strategy_of()) as history:
+        assert decisions_repeat_in_replay(history) == (2, [])
+        compared, differing = signals_repeat_forecasts(history)
+    assert compared
+    assert differing == []
+    with pytest.raises(DecisionError, match="decided with: SIM01") as refused:
+        homes.decide(strategy_of(), [SECOND])
+    assert "key market.symbols" in str(refused.value)
+
+
+def test_a_symbol_that_is_bound_stays_until_it_is_closed(home: Path) -> None:
+    one = min(bound(SECOND))
+    state_strategy(home, tuple(symbol for symbol in SYMBOLS if symbol != one))
+    homes.take_in(strategy_of())
+    with pytest.raises(DecisionError, match=f"expected {one} among the symbols") as refused:
+        homes.decide(strategy_of(), [THIRD])
+    assert f"put {one} back" in refused.value.remedy
+    state_strategy(home)
+    homes.take_in(strategy_of())
+    homes.decide(strategy_of(), [THIRD])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "remedy"),
+    [
+        ("history_starts", "2015-12-01", "2016-01-04"),
+        ("history_starts", "2016-02-01", "2016-01-04"),
+        ("live_starts", "2017-06-14", "2017-06-21"),
+        ("live_starts", "2017-06-22", "2017-06-21"),
+        ("history_ends", "2017-06-23", "2017-06-26 or later"),
+        ("vault_starts", "2017-06-26", "a day after 2017-06-26"),
+    ],
+)
+def test_a_stage_that_contradicts_what_was_done_is_refused_by_its_name(
+    home: Path, key: str, value: str, remedy: str
+) -> None:
+    state_strategy(home, **({key: value} | ({"history_ends": None} if key == "vault_starts" else {})))
+    acts: tuple[Callable[[], object], ...] = (
+        lambda: homes.take_in(strategy_of()),
+        lambda: homes.decide(strategy_of(), [THIRD]),
+    )
+    for act in acts:
+        with pytest.raises(SettingsError) as refused:
+            act()
+        assert refused.value.where["key"] == f"market.{key}"
+        assert value in refused.value.found
+        assert remedy in refused.value.remedy
+    assert f"market.{key} {value}" in report(NAME)["text"]
+    state_strategy(home)
+    homes.decide(strategy_of(), [THIRD])
+
+
+def test_a_book_whose_strategy_is_gone_is_shown_until_it_is_closed(home: Path) -> None:
+    file = home / "strategies" / f"{NAME}.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace(f"name: {NAME}", "name: renamed"), encoding="utf-8")
+    told = report(None)["strategies"]
+    assert told["renamed"]["decided_to"] is None
+    left = told[NAME]
+    assert left["decided_to"] == str(SECOND.date())
+    assert {line.split()[0] for line in left["positions"]} | set(left["on_order"]) == bound(SECOND)
+    assert "no file names it" in left["missing"][0]
+    file.unlink()
+    assert "no file names it" in report(NAME)["text"]
+    with pytest.raises(SettingsError, match="somebody"):
+        report("somebody")

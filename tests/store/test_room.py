@@ -1,0 +1,159 @@
+"""A disk that is full: it has a name, the ledger can be read all the same, and the kill switch can be set."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import resource
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from nn_assets.cli import app, check, controls
+from nn_assets.cli.ledger import verify_audit
+from nn_assets.errors import LedgerError, NoRoomError
+from nn_assets.operations.asof.controls import kill_switch_now
+from nn_assets.store.ledger.ledger import Ledger
+from nn_assets.store.room import keep_reserve, no_room, spend_reserve
+from tests.forks import ended
+
+NAME = "index_daily"
+SMALL_KILOBYTES = 8 << 10
+
+
+@pytest.fixture
+def home(tmp_path: Path, migrated_file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home with a ledger in which a switch was set."""
+    monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
+    monkeypatch.delenv("NN_ASSETS_DATABASE_URL", raising=False)
+    shutil.copyfile(migrated_file, tmp_path / "ledger.sqlite")
+    controls.set_kill_switch(NAME, "REDUCING", "someone", "before")
+    return tmp_path
+
+
+def wrapped(error: Exception) -> Exception:
+    """The error as the cause of another, whose words say nothing of it."""
+    outer = RuntimeError("Error during execution")
+    outer.__cause__ = error
+    return outer
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)),
+        wrapped(OSError(errno.ENOSPC, "x")),
+        RuntimeError("(sqlite3.OperationalError) database or disk is full"),
+        RuntimeError("step failed: OSError: [Errno 28] No space left on device: '/x'"),
+    ],
+)
+def test_a_full_disk_is_named_wherever_it_is_told(error: Exception, home: Path) -> None:
+    named = no_room(error)
+    assert isinstance(named, NoRoomError)
+    assert named.where["file"] == str(home)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EACCES, "denied"), RuntimeError("disk I/O error"), KeyError("x")])
+def test_other_errors_keep_their_own_name(error: Exception, home: Path) -> None:
+    assert no_room(error) is None
+
+
+def test_json_stays_json(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: str) -> dict[str, object]:
+        raise wrapped(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+
+    monkeypatch.setattr(check, "check_data", full)
+    found = CliRunner().invoke(app, ["check", "--json"])
+    assert found.exit_code == 1
+    assert json.loads(found.stdout)["error"] == "NoRoomError"
+    assert "Traceback" not in found.stderr
+
+
+def test_the_ledger_is_read_where_nothing_can_be_written(home: Path, tmp_path: Path) -> None:
+    def reads() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        with pytest.raises(OSError, match="too large"), (home / "more").open("wb", buffering=0) as stream:
+            stream.write(b"x")
+        with Ledger() as ledger:
+            assert kill_switch_now(ledger, NAME) == "REDUCING"
+            with pytest.raises(LedgerError):
+                controls._record_switch(NAME, "HALTED", "someone", "now")
+        assert verify_audit()["ok"]
+
+    told = tmp_path / "told.txt"
+    told.touch()  # what is written to it would be lost: its being asked for is told by the exit status
+    assert ended(reads, told) == 0
+
+
+def test_the_switch_takes_the_room_that_is_kept_back(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reserve = home / ".reserve"
+    assert reserve.stat().st_size == 1 << 20
+    record = controls._record_switch
+
+    def needs_room(*told: str) -> None:
+        if reserve.exists():
+            raise LedgerError(expected="x", found="OperationalError: database or disk is full", remedy="y")
+        record(*told)
+
+    monkeypatch.setattr(controls, "_record_switch", needs_room)
+    controls.set_kill_switch(NAME, "HALTED", "someone", "it is full")
+    with Ledger() as ledger:
+        assert kill_switch_now(ledger, NAME) == "HALTED"
+    assert reserve.exists()  # kept back again, once there was room
+
+
+def test_no_home_is_made_for_a_reserve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path / "nowhere"))
+    keep_reserve()
+    spend_reserve()
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of a few megabytes; it takes the right to mount one."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_KILOBYTES}k", "tmpfs", str(place)]
+    if shutil.which("mount") is None or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("no disk can be mounted here")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.full
+def test_on_a_disk_that_is_full_to_the_last_byte(
+    small_disk: Path, migrated_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = small_disk / "home"
+    home.mkdir()
+    monkeypatch.setenv("NN_ASSETS_HOME", str(home))
+    monkeypatch.delenv("NN_ASSETS_DATABASE_URL", raising=False)
+    shutil.copyfile(migrated_file, home / "ledger.sqlite")
+    keep_reserve()
+    with (small_disk / "filler").open("wb", buffering=0) as stream, suppress(OSError):
+        while True:
+            stream.write(bytes(1 << 12))
+    assert shutil.disk_usage(home).free == 0
+    call: Callable[..., object] = partial(CliRunner().invoke, app)
+    for words in (
+        ["status", "--json"],
+        ["audit", "verify"],
+        ["control", "kill-switch", "HALTED", "--reason", "it is full", "--who", "me"],
+        ["status", "--json"],
+        ["audit", "verify", "--json"],
+    ):
+        found = call(words)
+        assert found.exit_code == 0, (words, found.output)  # type: ignore[attr-defined]
+    with Ledger() as ledger:
+        assert kill_switch_now(ledger, NAME) == "HALTED"
+    found = call(["check", "--json"])
+    assert json.loads(found.stdout)["error"] == "NoRoomError"  # type: ignore[attr-defined]
