@@ -21,6 +21,7 @@ from nn_assets.orchestration.naming import REFIT_TAG, effective_strategy
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.running import materialise
 from nn_assets.settings import Strategy
+from nn_assets.store.lake.models import ModelStore
 
 __all__ = ["run_round", "run_study"]
 
@@ -137,7 +138,12 @@ def run_study(
             f"had no forecasts yet, so {_months(again)} from {earlier[0]} on run before {low}"
         )
         low = earlier[0]
-    run_id = materialise(strategy, "study", first=f"{low}-01", last=f"{high}-01", tags=tags)
+    before = len(ModelStore().model_ids())
+    try:
+        run_id = materialise(strategy, "study", first=f"{low}-01", last=f"{high}-01", tags=tags)
+    except KeyboardInterrupt as interrupt:
+        kept = len(ModelStore().model_ids()) - before
+        raise KeyboardInterrupt(f"{kept} model{'s' * (kept != 1)} kept") from interrupt
     with open_stores() as stores:
         study = latest_study(stores.ledger, effective_strategy(strategy, tags), str(pd.Period(high, "M") + 1))
     told: dict[str, Any] = {"strategy": strategy.name, "from": low, "to": high, "run_id": run_id}
