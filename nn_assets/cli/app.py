@@ -1,7 +1,7 @@
 """``nn-assets``: checks of the data, the daily round, studies, exports, status, audit, controls, the demo and the UI.
 
 Every command but ``ui`` takes ``--json``: one JSON document on standard output, everything else on standard
-error. Exit status 0 is success, 1 a named failure, 2 a wrong call.
+error. Exit status 0 is success, 1 a named failure, 2 a wrong call, 130 an interrupt.
 
 The one module here that imports parts of the package within functions: what a command needs is imported when the
 command is given, so that help and a wrong call answer at once.
@@ -10,6 +10,7 @@ command is given, so that help and a wrong call answer at once.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -49,10 +50,14 @@ Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the ledger."
 Who = Annotated[str, typer.Option("--who", help="Who says so; kept in the ledger.", envvar="USER")]
 
 _DEFAULT = "index_daily"
+_INTERRUPTED = 130
 
 
 def _answer(as_json: bool, work: Callable[[Console], dict[str, Any]]) -> None:
-    """Print what ``work`` returns, as its ``text`` or as JSON; a named error, or a full disk, becomes exit status 1."""
+    """Print what ``work`` returns, as its ``text`` or as JSON.
+
+    A named error, or a full disk, becomes exit status 1, an interrupt 130, as shells have it.
+    """
     from rich.console import Console
 
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
@@ -66,6 +71,11 @@ def _answer(as_json: bool, work: Callable[[Console], dict[str, Any]]) -> None:
         document = {"ok": False, "error": type(named).__name__, "message": str(named)}
         print(json.dumps(document) if as_json else message, file=sys.stdout if as_json else sys.stderr)
         raise typer.Exit(1) from error
+    except KeyboardInterrupt as interrupt:
+        message = ", ".join(["interrupted", *map(str, interrupt.args)])
+        document = {"ok": False, "error": "Interrupted", "message": message}
+        print(json.dumps(document) if as_json else message, file=sys.stdout if as_json else sys.stderr)
+        raise typer.Exit(_INTERRUPTED) from interrupt
     ok = bool(answer.get("ok", True))
     text = answer.pop("text", "")
     if as_json:
@@ -275,7 +285,20 @@ def ui_command(
 
 
 def main() -> None:
-    """Console entry point; a wrong call, too, is one JSON document where ``--json`` is asked for."""
+    """Console entry point."""
+    try:
+        _main()
+    except SystemExit as ended:
+        if ended.code == _INTERRUPTED:
+            # Everything is stored and closed. Taking the libraries down would make who pressed Ctrl-C wait for seconds.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(_INTERRUPTED)
+        raise
+
+
+def _main() -> None:
+    """Run a command; a wrong call, too, is one JSON document where ``--json`` is asked for."""
     if "--json" not in sys.argv[1:]:
         app()
         return
@@ -286,5 +309,5 @@ def main() -> None:
         print(json.dumps(document))  # noqa: T201
         sys.exit(error.exit_code)
     except typer.Abort:
-        sys.exit(130)
+        sys.exit(_INTERRUPTED)
     sys.exit(exit_status)

@@ -25,6 +25,7 @@ from nn_assets.orchestration.outcomes import failed_checks_of
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.running import execute
 from nn_assets.settings import Strategy
+from nn_assets.store.lake.models import ModelStore
 
 __all__ = ["run_round", "run_study"]
 
@@ -148,7 +149,12 @@ def run_study(
             f"had no forecasts yet, so {_months(again)} from {earlier[0]} on run before {low}"
         )
         low = earlier[0]
-    result = execute(strategy, "study", first=f"{low}-01", last=f"{high}-01", tags=tags)
+    before = len(ModelStore().model_ids())
+    try:
+        result = execute(strategy, "study", first=f"{low}-01", last=f"{high}-01", tags=tags)
+    except KeyboardInterrupt as interrupt:
+        kept = len(ModelStore().model_ids()) - before
+        raise KeyboardInterrupt(f"{kept} model{'s' * (kept != 1)} kept") from interrupt
     failed = failed_checks_of(result.all_events)
     with open_stores() as stores:
         study = latest_study(stores.ledger, effective_strategy(strategy, tags), str(pd.Period(high, "M") + 1))

@@ -14,6 +14,7 @@ from typing import TypeVar
 import torch
 
 from nn_assets.errors import WorkerError
+from nn_assets.learning.interrupts import interrupts_held
 
 __all__ = ["map_in_order", "open_pool"]
 
@@ -55,6 +56,8 @@ def open_pool(processes: int) -> Iterator[Executor | None]:
 def map_in_order(pool: Executor | None, work: Callable[[Task], Answer], tasks: Iterable[Task]) -> Iterator[Answer]:
     """Answers in the order of their tasks, computed in the pool or, without one, here and one by one.
 
+    Processes of the pool do not hear the terminal's interrupt. Where it reaches the caller, they are ended at once.
+
     Raises
     ------
     WorkerError
@@ -64,7 +67,9 @@ def map_in_order(pool: Executor | None, work: Callable[[Task], Answer], tasks: I
         yield from map(work, tasks)
         return
     try:
-        yield from pool.map(work, tasks)
+        with interrupts_held():
+            answers = pool.map(work, tasks)
+        yield from answers
     except BrokenProcessPool as error:
         raise WorkerError(
             expected="training processes that live until their work is done",
@@ -72,6 +77,17 @@ def map_in_order(pool: Executor | None, work: Callable[[Task], Answer], tasks: I
             remedy='start scripts under `if __name__ == "__main__":`, give the machine more memory, '
             "or set learning.processes to 1",
         ) from error
+    except Exception:
+        raise
+    except BaseException:  # an interrupt, or a caller who left early: what is under way is of no use
+        _end_at_once(pool)
+        raise
+
+
+def _end_at_once(pool: Executor) -> None:
+    processes = getattr(pool, "_processes", None) or {}  # public from Python 3.14 on, as terminate_workers
+    for process in tuple(processes.values()):
+        process.terminate()
 
 
 def _begin(parent: int) -> None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.base_storage import DagsterStorage
+from dagster._core.storage.compute_log_manager import CapturedLogContext
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
 from nn_assets.errors import LedgerError
+from nn_assets.learning.interrupts import interrupts_held
 from nn_assets.orchestration.kept_connections import KeptSqliteStorage
 from nn_assets.orchestration.lost_runs import attended
 from nn_assets.store.home import dagster_database_url, home, instance_root
@@ -108,6 +112,14 @@ class HomeLogs(LocalComputeLogManager):
         """Open the folder in the home of the moment."""
         del config_value
         return cls(_folder("logs"), inst_data=inst_data)
+
+    @contextmanager
+    def capture_logs(self, log_key: Sequence[str]) -> Iterator[CapturedLogContext]:
+        """Capture what a step prints, by processes that do not hear the terminal's interrupt."""
+        with ExitStack() as stack:
+            with interrupts_held():
+                captured = stack.enter_context(super().capture_logs(log_key))
+            yield captured
 
 
 def open_instance() -> dg.DagsterInstance:

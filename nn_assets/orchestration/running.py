@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import dagster as dg
+from dagster._core.execution.plan.objects import ErrorSource
 
 from nn_assets.errors import RunFailed
 from nn_assets.operations.clock import now_utc
@@ -75,6 +76,8 @@ def execute(
     ------
     RunFailed
         A step failed; says which and why, and where to look.
+    KeyboardInterrupt
+        It was interrupted, which is on record.
     """
     job = all_definitions(only=strategy.name).resolve_job_def(job_name(strategy, kind))
     all_tags = {STRATEGY_TAG: strategy.name, **(tags or {})}
@@ -86,6 +89,7 @@ def execute(
     keep_reserve()
     with open_instance() as instance, telling_run(stores, run) as tell:
         free_of_lost_runs(instance, stores)
+        _cancelled_by_an_interrupt(instance, run.run_id)
         result = job.execute_in_process(
             run_id=run.run_id,
             run_config=_RUN_CONFIG,
@@ -97,8 +101,24 @@ def execute(
         )
         tell(result)
     if not result.success:
+        if (failure := failure_of(result.all_events)) and failure[1] == INTERRUPTED:
+            raise KeyboardInterrupt
         raise _explained(result, job_name(strategy, kind))
     return result
+
+
+def _cancelled_by_an_interrupt(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Let Dagster end a run as cancelled where a person interrupts a step; of itself it calls that a failure."""
+
+    def listen(entry: dg.EventLogEntry) -> None:
+        event = entry.dagster_event
+        if event is None or not event.is_step_failure:
+            return
+        run = instance.get_run_by_id(run_id)
+        if run is not None and event.step_failure_data.error_source is ErrorSource.INTERRUPT:
+            instance.report_run_canceling(run, "Interrupted.")
+
+    instance.add_event_listener(run_id, listen)
 
 
 def metadata_by_asset(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
@@ -140,10 +160,9 @@ def _explained(result: dg.ExecuteInProcessResult, job: str) -> RunFailed:
     step, told, remedy = failure
     # What the failed step checked itself is part of what it says.
     others = [each for each in failed_checks_of(result.all_events) if not step.endswith(each.name.split(".")[0])]
-    first = remedy or (None if told == INTERRUPTED else "mend what it names")
     return RunFailed(
         expected=f"job {job} to succeed",
         found="\n".join([f"step {step} failed: {told}", *map(str, others)]),
-        remedy=f"{first + '; then ' if first else ''}run again: what was finished is kept",
+        remedy=f"{remedy or 'mend what it names'}; then run again: what was finished is kept",
         run=result.run_id,
     )

@@ -105,6 +105,9 @@ def test_an_interrupted_run_is_told_and_a_killed_one_is_closed_at_the_next_tick(
         os.kill(process, signal.SIGINT)
         wait_for(b"interrupted\n")
         (interrupted,) = state()["runs"]
+        with open_instance() as instance:
+            (run,) = instance.get_runs()
+            assert run.status is dg.DagsterRunStatus.CANCELED  # a failure would be an alert
         answers.write(b"!")
         wait_for(b"there\n")
         (alive,) = state()["runs"]
