@@ -23,6 +23,7 @@ __all__ = [
     "SourceError",
     "TrainingError",
     "WorkerError",
+    "first_of",
 ]
 
 
@@ -63,6 +64,12 @@ class NnAssetsError(Exception):
         return (_rebuild, (type(self), self.expected, self.found, self.remedy, self.where))
 
 
+def first_of(lines: Sequence[str], most: int) -> list[str]:
+    """Cut a list to its first lines, and say how many more there are."""
+    more = len(lines) - most
+    return [*lines[:most], *([f"and {more:,} more"] if more > 0 else [])]
+
+
 def _rebuild(
     kind: type[NnAssetsError], expected: str, found: str, remedy: str, where: dict[str, object]
 ) -> NnAssetsError:
@@ -101,9 +108,7 @@ class GateHalted(NnAssetsError):  # noqa: N818  the field says: the pipeline hal
         super().__init__(expected=expected, found=found, remedy=remedy, **where)
 
     def _told(self) -> str:
-        listed = "".join(f"\n  - {line}" for line in self.violations[:50])
-        more = len(self.violations) - 50
-        return self.found + listed + (f"\n  - and {more} more" if more > 0 else "")
+        return self.found + "".join(f"\n  - {line}" for line in first_of(self.violations, 50))
 
     def __reduce__(self) -> tuple[object, ...]:
         return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from nn_assets.portfolio.book import Book
 from nn_assets.portfolio.fills import FillArrays, day_of
 from nn_assets.settings import ExecutionSettings
 
-__all__ = ["Bar", "Liquidity", "fill_orders", "loss_beyond_stops", "stop_fills"]
+__all__ = ["Bar", "EndedOrder", "Liquidity", "ended_orders", "fill_orders", "loss_beyond_stops", "stop_fills"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -42,6 +43,14 @@ class Liquidity:
     daily_volatility: FloatArray
     lot_size: float = 1.0
     proxy_adv_usd: float | None = None  # stands for the bar's volume where a strategy states it
+
+
+class EndedOrder(NamedTuple):
+    """An accepted order that ended without a whole fill."""
+
+    client_order_id: str
+    symbol: int  # place on the symbol axis
+    reason: str
 
 
 def _noise(seed: int, key: str, spread: float) -> float:
@@ -164,6 +173,51 @@ def fill_orders(
     benchmark = (bar.open if execution == "next_open" else bar.close)[places]
     wanted = orders.quantity[accepted]
     return _priced(ids, places, wanted, benchmark, bar, costs, liquidity, settings, is_stop=False)
+
+
+def ended_orders(
+    decided: Orders, sent: Orders, fills: FillArrays, bar: Bar, liquidity: Liquidity, execution: Execution
+) -> tuple[EndedOrder, ...]:
+    """Which accepted orders ended without a whole fill, and why.
+
+    Parameters
+    ----------
+    decided, sent : Orders
+        As the session before left them, and as the controls, breakers and actions of this one let them through.
+    fills : FillArrays
+        What :func:`fill_orders` made of those sent.
+    bar, liquidity
+        As :func:`fill_orders` had them.
+
+    Returns
+    -------
+    tuple of EndedOrder
+        Each with the reason code against it, ``no_whole_lot`` (what a split left of it), ``no_bar``, ``no_volume``,
+        ``volume_cap`` (filled in part, or not at all), or ``no_liquidity`` (no ADV or volatility to price it with).
+    """
+    against = dict(zip(sent.client_order_id, sent.reason_code, strict=True))
+    wanted = dict(zip(sent.client_order_id, sent.quantity, strict=True))
+    got = dict(zip(fills.client_order_id, fills.quantity, strict=True))
+    unfilled = _reasons_unfilled(bar.open if execution == "next_open" else bar.close, bar, liquidity)
+    ended = []
+    for name, place, accepted in zip(decided.client_order_id, decided.symbol, decided.accepted, strict=True):
+        if not accepted or (name in got and got[name] == wanted[name]):
+            continue
+        if name not in wanted:
+            reason = "no_whole_lot"
+        else:
+            reason = "volume_cap" if name in got else against[name] or str(unfilled[place])
+        ended.append(EndedOrder(name, int(place), reason))
+    return tuple(ended)
+
+
+def _reasons_unfilled(price: FloatArray, bar: Bar, liquidity: Liquidity) -> npt.NDArray[np.str_]:
+    """What keeps an order of each symbol from any fill, shape (symbols,)."""
+    priced = np.isfinite(liquidity.adv_usd) & np.isfinite(liquidity.daily_volatility)
+    traded = (bar.volume > 0.0) | (np.isnan(bar.volume) & (liquidity.proxy_adv_usd is not None))
+    return np.select(
+        [~(np.isfinite(price) & (price > 0.0)), ~traded, ~priced], ["no_bar", "no_volume", "no_liquidity"], "volume_cap"
+    )
 
 
 def stop_fills(

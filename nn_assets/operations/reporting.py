@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nn_assets.errors import PublicationError
+from nn_assets.errors import PublicationError, first_of
 from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.verdict import Verdict
 from nn_assets.evaluation.was_on import was_on
@@ -51,6 +51,7 @@ __all__ = [
 ]
 
 
+_MOST_NAMED = 12
 _NET_ROOM = 0.001  # fraction of capital: what rounding to lots and a day's moves explain
 
 
@@ -287,6 +288,19 @@ def _stop_notices(done: Round) -> list[str]:
     return [f"Fills lost {lost:,.2f} USD beyond the stops of the positions they closed: prices opened or moved past."]
 
 
+def _ended_notices(done: Round) -> list[str]:
+    """Say which orders under way ended without a whole fill, and why: the account may hold what the book does not."""
+    by_reason: dict[str, list[str]] = {}
+    for each in done.ended:
+        by_reason.setdefault(each.reason, []).append(done.standing.book.symbols[each.symbol])
+    return [
+        f"{reason}: {len(names)} order{'s' * (len(names) > 1)} under way ended without a whole fill: "
+        f"{', '.join(first_of(names, _MOST_NAMED))}. The orders below replace them; compare the positions with the "
+        "account."
+        for reason, names in by_reason.items()
+    ]
+
+
 def _premium_notices(done: Round) -> list[str]:
     """Say what share of the target is premium, where the settings hold it."""
     decision = done.decision
@@ -439,6 +453,7 @@ def write_daily_page(
         plots=plots,
         notices=[
             *_answer_notices(done),
+            *_ended_notices(done),
             *_stop_notices(done),
             *_premium_notices(done),
             *_net_notices(strategy, frames["portfolio_states"].iloc[0]),

@@ -23,7 +23,15 @@ from nn_assets.execution.orders import (
     reduces,
     targets_to_orders,
 )
-from nn_assets.execution.paper import Bar, Liquidity, fill_orders, loss_beyond_stops, stop_fills
+from nn_assets.execution.paper import (
+    Bar,
+    EndedOrder,
+    Liquidity,
+    ended_orders,
+    fill_orders,
+    loss_beyond_stops,
+    stop_fills,
+)
 from nn_assets.market.calendar.sessions import next_session, previous_session
 from nn_assets.market.cash import cash_rates
 from nn_assets.oversight.drift import DriftReport
@@ -136,6 +144,7 @@ class Round:
     late: LateActions | None = None  # what the book was mended by before the first fill
     released: tuple[str, ...] = ()  # kinds of the breakers that a person released as the session began
     cancelled: int = 0  # orders under way that were sized on the book before it was mended
+    ended: tuple[EndedOrder, ...] = ()  # orders under way without a whole fill
 
     @property
     def starts_new_peaks(self) -> bool:
@@ -207,8 +216,9 @@ def play_session(
         )
     reset = facts.controls.breaker_reset
     released = () if reset is None else reset.among(standing.book.breaker_kinds)
+    under_way = standing.orders
     standing = _released(_converted(standing, facts, strategy.portfolio.lot_size), reset)
-    book, fills, beyond = _fill(strategy, costs, sessions_per_year, standing, facts)
+    book, fills, beyond, ended = _fill(strategy, costs, sessions_per_year, standing, facts, under_way)
     book, state = book.marked(
         session,
         facts.market.close,
@@ -256,6 +266,7 @@ def play_session(
         late=facts.late,
         released=released,
         cancelled=standing.orders.reason_code.count("late_action"),
+        ended=ended,
     )
 
 
@@ -320,9 +331,16 @@ def _blocked_until(strategy: Strategy, session: pd.Timestamp) -> pd.Timestamp:
 
 
 def _fill(
-    strategy: Strategy, costs: CostModel, sessions_per_year: int, standing: Standing, facts: SessionFacts
-) -> tuple[Book, tuple[FillArrays, ...], float]:
+    strategy: Strategy,
+    costs: CostModel,
+    sessions_per_year: int,
+    standing: Standing,
+    facts: SessionFacts,
+    decided: Orders,
+) -> tuple[Book, tuple[FillArrays, ...], float, tuple[EndedOrder, ...]]:
     """Finance what was held, fill yesterday's orders on today's bar, then the stops that it touched.
+
+    Last of what it gives: why orders of those ``decided`` ended without a whole fill.
 
     HALTED, by the kill switch or by a breaker latched as the session began, means that nothing fills: no order and
     no stop, since prices or positions are not known.
@@ -343,6 +361,7 @@ def _fill(
     if facts.controls.unfinished_run is not None:
         sent = replace(sent, reason_code=tuple(code or "unfinished_run" for code in sent.reason_code))
     ordered = fill_orders(sent, bar, costs, liquidity, strategy.execution, execution)
+    ended = ended_orders(decided, sent, ordered, bar, liquidity, execution)
     beyond = float(loss_beyond_stops(book, ordered).sum())
     book = book.filled(ordered, market.session)
     stopped = no_fills()
@@ -352,7 +371,7 @@ def _fill(
         )
         beyond += float(loss_beyond_stops(book, stopped).sum())
         book = book.filled(stopped, market.session, blocked_until=_blocked_until(strategy, market.session))
-    return book, (ordered, stopped), beyond
+    return book, (ordered, stopped), beyond, ended
 
 
 def _inputs(strategy: Strategy, standing: Standing, facts: SessionFacts, book: Book) -> DecisionInputs:

@@ -12,7 +12,7 @@ from nn_assets.costs.calibration import recalibrate
 from nn_assets.costs.model import cost_model_from
 from nn_assets.costs.shortfall import implementation_shortfall
 from nn_assets.execution.orders import Orders, targets_to_orders
-from nn_assets.execution.paper import Bar, Liquidity, fill_orders, loss_beyond_stops, stop_fills
+from nn_assets.execution.paper import Bar, Liquidity, ended_orders, fill_orders, loss_beyond_stops, stop_fills
 from nn_assets.portfolio.book import Book, empty_book
 from nn_assets.portfolio.fills import FillArrays, fills_frame
 from nn_assets.settings import CostSettings, ExecutionSettings
@@ -88,6 +88,39 @@ def test_without_adv_or_volatility_there_is_no_honest_price_and_no_fill() -> Non
 def test_a_denied_order_is_never_filled() -> None:
     batch = orders(100.0, 100.0, 0.0)
     assert filled(replace(batch, reason_code=("halted", None))).symbol.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"open": np.array([np.nan, 20.0, 10.0])}, "no_bar"),
+        ({"volume": np.array([0.0, 2e6, 3e6])}, "no_volume"),
+        ({"volume": np.array([5e3, 2e6, 3e6])}, "volume_cap"),
+        ({"adv_usd": np.array([np.nan, 5e7, 5e7])}, "no_liquidity"),
+        ({}, None),
+    ],
+)
+def test_an_order_that_is_not_filled_whole_ends_with_a_reason(changes, reason) -> None:
+    batch = orders(100.0, 100.0, 0.0)
+    prices = {name: value for name, value in changes.items() if name != "adv_usd"}
+    bar, rest = replace(BAR, **prices), {name: value for name, value in changes.items() if name == "adv_usd"}
+    ended = ended_orders(batch, batch, filled(batch, bar, **rest), bar, replace(LIQUIDITY, **rest), "next_open")
+    assert ended == (() if reason is None else ((batch.client_order_id[0], 0, reason),))
+
+
+def test_an_order_that_was_denied_ends_before_and_one_that_a_control_or_an_action_took_ends_by_its_name() -> None:
+    batch = replace(orders(100.0, 100.0, 100.0), reason_code=("collar", None, None))
+    sent = replace(batch, reason_code=("collar", "halted", None))
+    lapsed = Orders(
+        sent.client_order_id[:2],
+        sent.symbol[:2],
+        sent.quantity[:2],
+        sent.urgency[:2],
+        sent.reference_price[:2],
+        sent.reason_code[:2],
+    )
+    ended = ended_orders(batch, lapsed, filled(lapsed), BAR, LIQUIDITY, "next_open")
+    assert ended == ((batch.client_order_id[1], 1, "halted"), (batch.client_order_id[2], 2, "no_whole_lot"))
 
 
 def test_the_noise_belongs_to_the_order_and_not_to_its_company() -> None:

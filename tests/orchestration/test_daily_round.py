@@ -18,6 +18,7 @@ from nn_assets.operations.decisions.lookahead import signals_repeat_forecasts
 from nn_assets.operations.decisions.rounds import decide_session
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import open_history
+from nn_assets.orchestration.assets import daily
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.running import materialise
@@ -138,6 +139,14 @@ def test_a_session_decided_before_is_computed_again_and_changes_nothing(decided:
     with Ledger() as ledger:
         assert verify(ledger, expected_head=head).ok
     assert assert_same_decisions(decided, decided_home, LAST) == 8
+
+
+def test_a_page_that_cannot_be_written_fails_no_round(decided: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(daily, "write_daily_page", full)
+    materialise(strategy_of(), "daily", first=LAST, last=LAST)  # a run that fails is raised
 
 
 def test_a_session_out_of_order_is_refused_with_the_one_to_run_first(studied: Path) -> None:

@@ -20,6 +20,7 @@ from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.decisions.rounds import decide_session
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake import bars as ingest
+from nn_assets.operations.reporting import write_daily_page
 from nn_assets.sources.simulated import SimulatedSource
 from tests.operations import homes
 from tests.orchestration.conftest import (
@@ -195,3 +196,28 @@ def test_what_arrives_after_a_close_waits_for_the_session_after(lived: Path) -> 
         assert all_stand((*DECIDED, *FOLLOWING))
         with open_history(strategy_of()) as history:
             assert decisions_repeat_in_replay(history) == (5, [])
+
+
+def test_a_session_without_any_bar_is_decided_has_a_page_and_ends_its_orders_with_a_reason(lived: Path) -> None:
+    """The drop of 26 June is empty, and comes the day after: what was sent for it is on record as unfilled."""
+    gate: dict[str, object] = {"max_missing_symbols_fraction": 1.0, "max_stale_sessions": 1}
+    source: dict[str, object] = {**dict.fromkeys(TINY["source"]), "kind": "files", "path": VENDOR}
+    write_strategy(lived, source=source, gate=gate, market={"history_ends": None})
+    bars = vendor_bars()
+    orders = recorded(lived, "orders")
+    sent = orders.loc[(orders["session"] == DECIDED[-1]) & orders["reason_code"].isna(), "client_order_id"]
+    deliver(lived, bars[(bars["session"] <= DECIDED[-1]) & ~is_bar(bars, LATE)])
+    with living_in(lived), at("2017-06-26 22:00"):
+        homes.take_in(strategy_of())
+        (done,) = homes.decide(strategy_of(), [pd.Timestamp(FOLLOWING[0])])
+        with open_history(strategy_of()) as history:
+            page = write_daily_page(history, done.round, done.frames, done.provenance, None).read_text("utf-8")
+    assert len(sent) > 0
+    decision = recorded(lived, "decisions").set_index("session").loc[FOLLOWING[0], "details"]
+    assert decision["ended_orders"] == dict.fromkeys(sent, "no_bar")
+    assert f"no_bar: {len(sent)} order" in page
+    deliver(lived, bars)
+    with living_in(lived):
+        live(FOLLOWING[1])
+        with at("2017-06-27 23:00"):
+            assert all_stand(FOLLOWING)

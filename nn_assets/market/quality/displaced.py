@@ -20,7 +20,8 @@ def displaced_bar_notices(rows: Rows, names: npt.NDArray[np.object_], settings: 
     """Point out bars whose whole range lies above, or below, those of the bar before and of the bar after.
 
     The distance is the smaller of the two log gaps, less what the market moved by; it is pointed out from
-    ``displaced_range_multiple`` times the usual (median) log range of the window before. Of a symbol's newest bar
+    ``displaced_range_multiple`` times the usual range: the median over the window before of the log true range, which
+    reaches to the close before (Wilder 1978). Of a symbol's newest bar
     only the bar before is known, and news opens gaps: that is a suspicion, from ``displaced_newest_multiple`` times
     on, where no more than the usual volume was traded and no simple split explains it. The bar after confirms it, or
     the notice is gone.
@@ -39,9 +40,11 @@ def displaced_bar_notices(rows: Rows, names: npt.NDArray[np.object_], settings: 
     apart = np.flatnonzero(rows.follows & (high > low) & (gap > 0.0))
     move = centre - np.where(newest, rows.previous(centre), (rows.previous(centre) + _following(rows, centre)) / 2.0)
     left = np.fmin(gap[apart], gap[apart] - side[apart] * market_moves(rows, move, apart))
+    closed = np.log(rows.previous(rows.close))
+    true_range = np.fmax(high, closed) - np.fmin(low, closed)
     found = []
     for place, distance in zip(apart, left, strict=True):
-        ranges = distance / usual_range(trailing(rows, high - low, int(place), settings.jump_window_sessions))
+        ranges = distance / usual_range(trailing(rows, true_range, int(place), settings.jump_window_sessions))
         if newest[place] and _is_news(rows, int(place), settings):
             continue
         least = settings.displaced_newest_multiple if newest[place] else settings.displaced_range_multiple
@@ -85,5 +88,5 @@ def _notice(rows: Rows, names: npt.NDArray[np.object_], place: int, ranges: floa
         first_session=session,
         last_session=session,
         value=ranges,
-        message=f"{told}{remedy}: compare with another source, row kept",
+        message=f"{told}{remedy}: for a decision, row kept",
     )

@@ -20,6 +20,7 @@ from nn_assets.frames import (
     TARGET_POSITIONS,
     TRADING_STATES,
     conform,
+    empty,
     validate,
 )
 from nn_assets.learning.address import code_version
@@ -64,6 +65,7 @@ _CONTRACTS = {
     "drift": DRIFT,
     "trading_states": TRADING_STATES,
 }
+_ENDED = "ended_orders"
 # Made of records: their contract is held against the columns and types that it states.
 _FROM_RECORDS = ("portfolio_states", "holdings", "trading_states")
 
@@ -80,13 +82,14 @@ class Given:
     forecast_list: str | None  # address of the list of the months of forecasts that were on record
     calibration: Calibration | None = None  # of the month's forecasts; None: not fitted yet, or by rules before it
     recorded_at: pd.Timestamp | None = None  # None: decided now; models and fills of later are not this decision's
+    tells_ended_orders: bool = True  # False: on record by rules before that
 
 
 def recorded_given(decision: pd.Series) -> Given:
     """What a decision on record was given; ``decision`` is its row of the ledger's ``decisions``."""
     told = dict(decision["details"])
     reset = told.pop("breaker_reset")
-    for made in ("refresh", "no_answer", "symbols"):  # of the decision, not given to it
+    for made in ("refresh", "no_answer", "symbols", _ENDED):  # of the decision, not given to it
         told.pop(made, None)
     cost_model_id, forecast_list = told.pop("cost_model_id"), told.pop("forecast_list", None)
     calibration = told.pop("calibration", None)
@@ -100,6 +103,7 @@ def recorded_given(decision: pd.Series) -> Given:
         forecast_list=forecast_list,
         calibration=None if calibration is None else Calibration.from_dict(calibration),
         recorded_at=decision.get("recorded_at"),
+        tells_ended_orders=_ENDED in decision["details"],
     )
 
 
@@ -118,7 +122,7 @@ def session_frames(history: History, done: Round, given: Given, data_hash: str) 
     )
     state = state_row(done.state) | {"book": book_remainder(book)}
     trading = done.standing.trading
-    drift = pd.DataFrame() if done.drift is None else done.drift.to_frame()
+    drift = empty(DRIFT) if done.drift is None else done.drift.to_frame()
     return {
         "fills": fills,
         "portfolio_states": pd.DataFrame([state]),
@@ -192,6 +196,9 @@ def write_session(
             **_watch_told(done, strategy),
             **_no_answer_told(done),
             **_symbols_told(history, done),
+            **(
+                {_ENDED: {each.client_order_id: each.reason for each in done.ended}} if given.tells_ended_orders else {}
+            ),
             "cost_model_id": given.cost_model_id,
             "forecast_list": given.forecast_list,
             "calibration": None if given.calibration is None else given.calibration.to_dict(),

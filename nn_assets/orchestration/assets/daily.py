@@ -16,6 +16,7 @@ from nn_assets.operations.decisions.round_checks import (
 )
 from nn_assets.operations.decisions.rounds import DecidedSession, decide_session
 from nn_assets.operations.fingerprint import code_of
+from nn_assets.operations.history import History
 from nn_assets.operations.reporting import bound_by, write_daily_page
 from nn_assets.orchestration.metadata import image, table
 from nn_assets.orchestration.naming import asset_key, described, judged
@@ -98,13 +99,10 @@ def daily_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
                     context.log.info("%s is not closed yet, and is left out", session.date())
                     continue
                 done = decide_session(history, session, context.run.run_id)
-                drift = done.frames["drift"]
-                plot = drift_statistics(drift) if len(drift) else None
-                page = write_daily_page(history, done.round, done.frames, done.provenance, plot)
                 alert_of_breakers(history, done.round, context.run.run_id)
                 decided.append(done)
                 context.log.info(_sentence(done))
-                _add_metadata(context, keys, done, page_address(page), plot)
+                _add_metadata(context, keys, done, _page(context, history, done))
         for name in DAILY:
             yield dg.MaterializeResult(asset_key=keys[name])
         yield from _checks(keys, strategy.portfolio, decided)
@@ -122,12 +120,27 @@ def _sentence(done: DecidedSession) -> str:
     )
 
 
+def _page(context: dg.AssetExecutionContext, history: History, done: DecidedSession) -> dict[str, dict[str, Any]]:
+    """Write the session's page; gives its metadata by asset. A page that fails is told of: the decision stands."""
+    drift = done.frames["drift"]
+    try:
+        plot = drift_statistics(drift) if len(drift) else None
+        page = write_daily_page(history, done.round, done.frames, done.provenance, plot)
+    except Exception as error:  # whatever is wrong with a page, what it shows is decided
+        day = done.round.session.date()
+        context.log.exception("the page of %s could not be written; run the session again for it", day)
+        return {"daily_report": {"report": f"not written: {error!r}"}, "drift_report": {}}
+    return {
+        "daily_report": {"report": dg.MetadataValue.url(page_address(page))},
+        "drift_report": {} if plot is None else {"drift": image(plot)},
+    }
+
+
 def _add_metadata(
     context: dg.AssetExecutionContext,
     keys: dict[str, dg.AssetKey],
     done: DecidedSession,
-    page: str,
-    drift_plot: bytes | None,
+    page: dict[str, dict[str, Any]],
 ) -> None:
     frames, state = done.frames, done.round.state
     positions = sized_positions(frames["target_positions"], frames["position_steps"], bound_by(done.round, frames))
@@ -137,6 +150,7 @@ def _add_metadata(
         "fills": {
             "fills": len(frames["fills"]),
             "loss_beyond_stops_usd": done.round.loss_beyond_stops_usd,
+            "ended_without_a_whole_fill": len(done.round.ended),
             "table": table(frames["fills"].drop(columns=["known_at"])),
         },
         "portfolio_state": {
@@ -171,9 +185,9 @@ def _add_metadata(
             "trading_state": str(trading["state"]),
             "score": float(trading["score"]),
             "reasons": "; ".join(trading["reasons"]) or "none",
-            **({} if drift_plot is None else {"drift": image(drift_plot)}),
+            **page["drift_report"],
         },
-        "daily_report": {"report": dg.MetadataValue.url(page)},
+        "daily_report": page["daily_report"],
     }
     partition = str(done.round.session.date())
     for name, figures in metadata.items():
