@@ -20,7 +20,8 @@ import typer
 
 from nn_assets.errors import NnAssetsError
 from nn_assets.operations.exported_names import TABLES
-from nn_assets.store.ledger.query_files import query_names
+from nn_assets.store.home import require_home
+from nn_assets.store.ledger.query_files import query_names, query_parameters
 from nn_assets.store.room import no_room
 
 if TYPE_CHECKING:
@@ -51,6 +52,10 @@ Who = Annotated[str, typer.Option("--who", help="Who says so; kept in the ledger
 
 _DEFAULT = "index_daily"
 _INTERRUPTED = 130
+_NEEDED = {name: [each for each in query_parameters(name) if each != "strategy"] for name in query_names()}
+_VALUES = "PARAMETER=VALUE; again for another symbol or session. Needed: " + "; ".join(
+    f"{name}: {', '.join(needed) or 'none'}" for name, needed in _NEEDED.items()
+)
 
 
 def _answer(as_json: bool, work: Callable[[Console], dict[str, Any]]) -> None:
@@ -62,6 +67,7 @@ def _answer(as_json: bool, work: Callable[[Console], dict[str, Any]]) -> None:
 
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
     try:
+        require_home()
         answer = work(console)
     except Exception as error:
         named = no_room(error) or error
@@ -109,12 +115,14 @@ def check_command(strategy: StrategyName = _DEFAULT, as_json: AsJson = False) ->
 def run(
     strategy: StrategyName = _DEFAULT,
     session: Annotated[str | None, typer.Option("--session", help="YYYY-MM-DD; default: the last closed.")] = None,
+    first: Annotated[str | None, typer.Option("--from", help="First of several sessions, in one run.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Last of them; default: the last closed.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run the daily round of a session: tables, fills, portfolio, signals, targets, orders, drift."""
+    """Run the daily round of a session, or of several in order: tables, fills, signals, targets, orders, drift."""
     from nn_assets.cli import runs
 
-    _answer(as_json, lambda _: runs.run_round(strategy, session))
+    _answer(as_json, lambda _: runs.run_rounds(strategy, session, first, last))
 
 
 @app.command()
@@ -158,7 +166,7 @@ def export_command(
 @app.command("query")
 def query_command(
     name: Annotated[str, typer.Argument(help=f"One of: {', '.join(query_names())}.")],
-    value: Annotated[list[str] | None, typer.Option("--value", help="PARAMETER=VALUE, as the query needs.")] = None,
+    value: Annotated[list[str] | None, typer.Option("--value", help=_VALUES)] = None,
     strategy: StrategyName = _DEFAULT,
     as_json: AsJson = False,
 ) -> None:
@@ -281,7 +289,11 @@ def ui_command(
     """Serve Dagster's pages, and run its daemon, for the one browser that opens the address printed first."""
     from nn_assets.cli import ui
 
-    _answer(False, lambda _: ui.serve_ui(port))
+    def served() -> dict[str, Any]:
+        require_home()
+        return ui.serve_ui(port)
+
+    _answer(False, lambda _: served())
 
 
 def main() -> None:

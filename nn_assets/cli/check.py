@@ -141,8 +141,8 @@ def _next(history: History) -> dict[str, Any]:
     undecided = undecided_sessions(history.stores.ledger, history.strategy, history.live_sessions)
     if not undecided:
         return {"next": f"nn-assets status --strategy {strategy.name}"}
-    # Sessions are decided in order.
-    return {"next": f"nn-assets run --strategy {strategy.name} --session {undecided[0].date()}"}
+    which = "session" if len(undecided) == 1 else "from"
+    return {"next": f"nn-assets run --strategy {strategy.name} --{which} {undecided[0].date()}"}
 
 
 def _lines(told: dict[str, Any]) -> list[str]:

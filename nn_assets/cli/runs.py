@@ -11,7 +11,7 @@ from nn_assets.cli.failed import with_failed_checks
 from nn_assets.errors import DecisionError, SettingsError
 from nn_assets.evaluation.verdict import NO_MONTH_ENDED
 from nn_assets.learning.first_month import first_model_month
-from nn_assets.market.calendar.sessions import is_session
+from nn_assets.market.calendar.sessions import is_session, sessions_between
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.forecasts import missing_months
 from nn_assets.operations.asof.studies import latest_study
@@ -27,13 +27,33 @@ from nn_assets.orchestration.running import execute
 from nn_assets.settings import Strategy
 from nn_assets.store.lake.models import ModelStore
 
-__all__ = ["run_round", "run_study"]
+__all__ = ["run_round", "run_rounds", "run_study"]
 
 _MOST_NAMED = 12
 
 
 def run_round(name: str, session: str | None) -> dict[str, Any]:
     """Run the daily round of one session: the one named, or the last that is closed."""
+    return run_rounds(name, session)
+
+
+def run_rounds(name: str, session: str | None, first: str | None = None, last: str | None = None) -> dict[str, Any]:
+    """Run the daily rounds of some sessions in order, in one run: those from ``first`` to ``last``, or one.
+
+    Parameters
+    ----------
+    session : str, optional
+        The one session; the last that is closed when nothing is named.
+    first, last : str, optional
+        Both included; ``last`` is the last that is closed when left out.
+
+    Raises
+    ------
+    SettingsError
+        No live start is stated, a day is no session, or the options contradict each other.
+    DecisionError
+        A session is not closed yet, lies before the live start, or stands on one that is undecided.
+    """
     strategy = find_live_strategy(name).strategy
     if strategy.market.live_starts is None:
         raise SettingsError(
@@ -42,9 +62,18 @@ def run_round(name: str, session: str | None) -> dict[str, Any]:
             remedy=f"state it, in {first_model_month(strategy)} or later, the first month that can have a model",
             key="market.live_starts",
         )
+    begin, end = _span(session, first, last)
     with open_history(strategy) as history:
         require_stages(history)
-        day = history.last_session if session is None else _session(strategy, session)
+        day = history.last_session if end[1] is None else _session(strategy, *end)
+        opening = day if begin[1] is None else _session(strategy, *begin)
+        if opening > day:
+            raise SettingsError(
+                expected="a first session that does not lie after the last",
+                found=f"{opening.date()} to {day.date()}",
+                remedy="swap the two",
+                key="--from / --to",
+            )
         if day > history.last_session:
             raise DecisionError(
                 expected=f"a session up to {history.last_session.date()}, the last that may be seen",
@@ -52,16 +81,17 @@ def run_round(name: str, session: str | None) -> dict[str, Any]:
                 remedy="wait for its close; what lies in the vault stays sealed",
                 session=day.date(),
             )
-        if day < history.first_live_session:
+        if opening < history.first_live_session:
             raise DecisionError(
                 expected=f"a session from {history.first_live_session.date()} on, the first live one",
-                found=str(day.date()),
+                found=str(opening.date()),
                 remedy="set market.live_starts earlier to replay as if live",
-                session=day.date(),
+                session=opening.date(),
             )
-        _refuse_a_gap_before(history, day)
+        _refuse_a_gap_before(history, opening, day)
+        sessions = sessions_between(strategy.market.calendar, opening, day)
     key = str(day.date())
-    result = execute(strategy, "daily", first=key, last=key)
+    result = execute(strategy, "daily", first=str(opening.date()), last=key)
     with open_history(strategy) as history:
         state = history.stores.ledger.read("portfolio_states", strategy.name, day, day).iloc[0]
         targets = history.stores.ledger.read("target_positions", strategy.name, day, day)
@@ -77,39 +107,64 @@ def run_round(name: str, session: str | None) -> dict[str, Any]:
         "strategy": strategy.name,
         "session": key,
         "headline": stands,
+        "sessions": [str(each.date()) for each in sessions],
         "run_id": str(result.run_id),
         "equity_usd": float(state["equity_usd"]),
         "trading_state": str(trading["state"]),
         "breaker": breaker,
         "targets": positions,
-        "text": f"{stands}\n{strategy.name} {key}: equity {state['equity_usd']:,.0f} USD, {held} positions to hold "
-        f"next, breaker {breaker or 'none'}, drift says {trading['state']}",
+        "text": f"{stands}\n"
+        + (f"{len(sessions)} sessions from {opening.date()} on; " if len(sessions) > 1 else "")
+        + f"{strategy.name} {key}: equity {state['equity_usd']:,.0f} USD, {held} positions to hold next, "
+        f"breaker {breaker or 'none'}, drift says {trading['state']}",
     }
     return with_failed_checks(answer, failed_checks_of(result.all_events))
 
 
-def _refuse_a_gap_before(history: History, day: pd.Timestamp) -> None:
-    """Refuse a session with undecided ones before it: a decision stands on the one before."""
+def _span(
+    session: str | None, first: str | None, last: str | None
+) -> tuple[tuple[str, str | None], tuple[str, str | None]]:
+    """The options that say which sessions are first and last, each with its value."""
+    if session is None and first is None and last is None:
+        return ("--session", None), ("--session", None)
+    if session is not None and first is None and last is None:
+        return ("--session", session), ("--session", session)
+    if session is None and first is not None:
+        return ("--from", first), ("--to", last)
+    raise SettingsError(
+        expected="one session with --session, or several with --from and --to",
+        found=", ".join(
+            f"{name} {value}"
+            for name, value in (("--session", session), ("--from", first), ("--to", last))
+            if value is not None
+        ),
+        remedy="leave --session out, and say with --from where to begin",
+        key="--session / --from / --to",
+    )
+
+
+def _refuse_a_gap_before(history: History, opening: pd.Timestamp, day: pd.Timestamp) -> None:
+    """Refuse sessions with undecided ones before them: a decision stands on the one before."""
     undecided = undecided_sessions(history.stores.ledger, history.strategy, history.live_sessions)
-    earlier = [each for each in undecided if each < day]
-    if day in undecided and earlier:
+    earlier = [each for each in undecided if each < opening]
+    if earlier and any(opening <= each <= day for each in undecided):
         raise DecisionError(
-            expected=f"every session from {history.first_live_session.date()} on decided before {day.date()}",
+            expected=f"every session from {history.first_live_session.date()} on decided before {opening.date()}",
             found=f"{len(earlier)} undecided, the oldest {earlier[0].date()}",
-            remedy=f"nn-assets run --strategy {history.strategy.name} --session {earlier[0].date()}; "
-            "then those after it, in order",
-            session=day.date(),
+            remedy=f"all in one run: nn-assets run --strategy {history.strategy.name} --from {earlier[0].date()} "
+            f"--to {day.date()}",
+            session=opening.date(),
         )
 
 
-def _session(strategy: Strategy, text: str) -> pd.Timestamp:
+def _session(strategy: Strategy, option: str, text: str | None) -> pd.Timestamp:
     day = pd.to_datetime(text, format="%Y-%m-%d", errors="coerce")
     if pd.isna(day) or not is_session(strategy.market.calendar, day):
         raise SettingsError(
             expected=f"a session of {strategy.market.calendar} as YYYY-MM-DD",
             found=repr(text),
             remedy="name a day on which the market trades",
-            key="--session",
+            key=option,
         )
     return day
 

@@ -40,7 +40,6 @@ def write_table_file(frame: pd.DataFrame, out: Path) -> None:
     staged = False
     try:
         _refuse_place(out)
-        out.parent.mkdir(parents=True, exist_ok=True)
         beside.open("xb").close()  # no file or link that was there is written to
         staged = True
         FORMATS[out.suffix.lower()](frame, beside)
@@ -67,6 +66,8 @@ def _refuse_place(out: Path) -> None:
         )
     if real.exists() and not real.is_file():
         raise _unwritable(out, "a folder, or what is no plain file")
+    if not real.parent.exists():
+        raise _unwritable(out, f"no folder {real.parent}")
 
 
 def _unwritable(out: Path, found: str) -> SettingsError:

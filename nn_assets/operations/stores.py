@@ -6,6 +6,7 @@ content is kept here for as long as they are open, so that a run reads each thin
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ __all__ = ["Stores", "open_stores"]
 
 T = TypeVar("T")
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, eq=False)
 class Stores:
@@ -41,8 +44,9 @@ class Stores:
 
     @contextmanager
     def alone(self, strategy: str) -> Iterator[None]:
-        """Hold a strategy alone: another round or study of it, in whatever process, waits."""
-        with locked(self.lake.root.parent / "locks" / strategy):
+        """Hold a strategy alone: another round or study of it, in whatever process, waits and says so."""
+        told = f"another run, study or check of {strategy} is under way: this one waits for it to end"
+        with locked(self.lake.root.parent / "locks" / strategy, lambda: _log.warning(told)):
             yield
 
     def sweep(self, strategy: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -28,6 +29,7 @@ __all__ = [
     "models_root",
     "page_address",
     "reports_root",
+    "require_home",
     "safe_url",
     "sql_root",
 ]
@@ -115,6 +117,23 @@ def home() -> Path:
     if not folder.is_absolute():
         raise _homeless(f"HOME={os.environ.get('HOME')!r}, which is relative", named)
     return folder.resolve() if named else folder
+
+
+def require_home() -> None:
+    """Refuse a home that is named and not there: it may be mistyped, and would be made anew, and empty.
+
+    Raises
+    ------
+    InstallationError
+        ``NN_ASSETS_HOME`` names no folder.
+    """
+    if os.environ.get(_HOME_VARIABLE, "").strip() and not home().is_dir():
+        raise InstallationError(
+            expected=f"a folder that is there, in {_HOME_VARIABLE}",
+            found="none",
+            remedy=f"correct {_HOME_VARIABLE}, or make the folder first: mkdir -p {shlex.quote(str(home()))}",
+            file=str(home()),
+        )
 
 
 def _homeless(found: str, named: str) -> InstallationError:

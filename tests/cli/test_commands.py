@@ -47,10 +47,11 @@ def started(home: Path, *words: str, folder: Path) -> subprocess.CompletedProces
 # --- the daily round ---------------------------------------------------------------------------------------
 
 
-def test_a_round_decides_a_session_and_says_what_to_hold(own_home, give_own) -> None:
-    answer = give_own("run", "--strategy", "mine", "--session", LIVE[2], "--json")
+def test_a_run_decides_sessions_in_order_and_says_what_to_hold(own_home, give_own) -> None:
+    answer = give_own("run", "--strategy", "mine", "--from", LIVE[1], "--json")
     assert answer.status == 0
     document = answer.document
+    assert document["sessions"] == list(LIVE[1:])  # the first of them decided before, the last one now
     assert (document["strategy"], document["session"]) == ("mine", LIVE[2])
     assert set(document["targets"]) == set(SYMBOLS.values())
     assert document["equity_usd"] > 0
@@ -103,15 +104,32 @@ def test_a_session_that_cannot_be_decided_is_refused_by_name(give, case) -> None
     assert "Traceback" not in answer.err
 
 
-def test_a_session_whose_predecessor_is_undecided_is_refused_with_the_command_that_mends_it(own_home) -> None:
+SPANS_REFUSED = {
+    "the wrong way round": (["--from", LIVE[2], "--to", LIVE[0]], f"{LIVE[2]} to {LIVE[0]}"),
+    "both ways": (["--session", LIVE[2], "--from", LIVE[2]], "--session / --from / --to"),
+    "no beginning": (["--to", LIVE[2]], "--from where to begin"),
+    "from the vault on": (["--from", LIVE[2], "--to", VAULT], "sealed"),
+    "from before the first live session on": (["--from", "2016-04-26"], "live_starts"),
+    "from a day that is none": (["--from", "2016-04-30"], "key --from"),
+}
+
+
+@pytest.mark.parametrize("case", SPANS_REFUSED)
+def test_sessions_that_cannot_be_decided_are_refused_by_name(give, case) -> None:
+    words, told = SPANS_REFUSED[case]
+    answer = give("run", "-s", "mine", *words, "--json")
+    assert answer.status == 1
+    assert told in answer.document["message"]
+
+
+def test_a_live_start_before_what_was_decided_is_refused_before_dagster_starts(own_home) -> None:
     earlier = STRATEGY.replace(f"live_starts: {LIVE[0]}", "live_starts: 2016-04-25")
     (own_home / "strategies" / "mine.yaml").write_text(earlier, encoding="utf-8")
     answer = call(own_home, "run", "-s", "mine", "--session", "2016-04-26", "--json")
     assert answer.status == 1
-    message = answer.document["message"]
-    assert "2016-04-25 on decided before 2016-04-26" in message
-    assert "nn-assets run --strategy mine --session 2016-04-25" in message
-    assert "Traceback" not in answer.err
+    assert "key market.live_starts" in answer.document["message"]
+    assert f"set it back to {LIVE[0]}" in answer.document["message"]
+    assert answer.err == ""
 
 
 # --- the study ---------------------------------------------------------------------------------------------

@@ -183,8 +183,11 @@ def test_an_export_replaces_the_file_that_was_there_and_leaves_nothing_beside_it
     assert list(tmp_path.iterdir()) == [out]
 
 
-def test_a_folder_that_is_not_there_is_made(give, tmp_path) -> None:
-    assert len(exported(give, tmp_path / "new" / "folder", "bars")) > 0
+def test_a_folder_that_is_not_there_is_named_and_not_made(give, tmp_path) -> None:
+    answer = give("export", "bars", "--out", tmp_path / "new" / "bars.csv", "-s", "mine", "--json")
+    assert answer.status == 1
+    assert f"no folder {tmp_path / 'new'}" in answer.document["message"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_suffix_in_capitals_is_the_same_format(give, tmp_path) -> None:

@@ -67,6 +67,6 @@ def test_the_oldest_undecided_session_is_named_before_data_are_taken_in(tmp_path
     answer = call(home, "run", "-s", "mine", *words, "--json")
     assert answer.status == 1
     assert answer.document["error"] == "DecisionError"
-    assert f"nn-assets run --strategy mine --session {LIVE[0]}" in answer.document["message"]
+    assert f"nn-assets run --strategy mine --from {LIVE[0]} --to {LIVE[2]}" in answer.document["message"]
     assert f"session {LIVE[2]}" in answer.document["message"]
     assert not (home / "lake").exists()

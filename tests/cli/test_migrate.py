@@ -96,10 +96,10 @@ def test_an_address_that_cannot_be_used_is_told_without_its_password(
 
 
 def test_a_home_without_a_ledger_is_told_so_and_gets_none(tmp_path: Path, named: str) -> None:
-    answer = call(tmp_path / "fresh", "migrate", "--to-env", named)
+    answer = call(tmp_path, "migrate", "--to-env", named)
     assert answer.status == 1
     assert "no such file" in answer.err
-    assert not (tmp_path / "fresh").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_commands_on_a_server_that_refuses_the_password_do_not_tell_it(home: Path, postgres_url: str) -> None:

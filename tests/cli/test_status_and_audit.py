@@ -40,9 +40,47 @@ def test_status_without_a_name_tells_of_every_strategy(give) -> None:
 
 
 def test_status_of_a_fresh_home_tells_that_nothing_was_done(tmp_path) -> None:
-    state = call(tmp_path / "fresh", "status", "--strategy", "index_daily", "--json").document["strategies"]
+    state = call(tmp_path, "status", "--strategy", "index_daily", "--json").document["strategies"]
     assert state["index_daily"]["published_to"] is None
     assert state["index_daily"]["decided_to"] is None
+
+
+@pytest.mark.parametrize("words", [("status",), ("check",), ("run",), ("audit", "verify"), ("query", "trial_count")])
+def test_a_home_that_is_named_and_not_there_is_refused_and_not_made(tmp_path, words) -> None:
+    answer = call(tmp_path / "mistyped", *words, "--json")
+    assert answer.status == 1
+    assert answer.document["error"] == "InstallationError"
+    assert f"mkdir -p {tmp_path / 'mistyped'}" in answer.document["message"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_query_is_put_for_several_symbols_and_sessions_at_once(give) -> None:
+    def rows(*values: str) -> list[dict[str, object]]:
+        told = [word for value in values for word in ("--value", value)]
+        answer = give("query", "why_this_size", "-s", "mine", *told, "--json")
+        assert answer.status == 0, answer.out
+        return answer.document["rows"]
+
+    pairs = [(session, symbol) for session in LIVE[:2] for symbol in ("TRUE", "BRK.B")]
+    together = rows(f"session={LIVE[0]}", f"session={LIVE[1]}", "symbol=TRUE", "symbol=BRK.B")
+    one_by_one = [
+        {"session": session, "symbol": symbol, **row}
+        for session, symbol in pairs
+        for row in rows(f"session={session}", f"symbol={symbol}")
+    ]
+    assert together == one_by_one
+    assert len({(row["session"], row["symbol"]) for row in together}) == len(pairs)
+    twice = give(
+        "query", "drifted", "-s", "mine", "--value", "first=2016-04-01", "--value", "first=2016-04-02", "--json"
+    )
+    assert twice.status == 1
+    assert "several of first" in twice.document["message"]
+
+
+def test_the_help_of_query_names_the_values_that_each_needs(give) -> None:
+    told = " ".join(give("query", "--help").out.split())
+    assert "why_this_size: session, symbol" in told
+    assert "trial_count: none" in told
 
 
 def test_status_for_a_person_is_text(give) -> None:

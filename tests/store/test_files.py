@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import logging
 import os
 import stat
 from collections.abc import Callable
@@ -13,6 +15,7 @@ import pandas as pd
 import pytest
 
 from nn_assets.arrays import Cube
+from nn_assets.operations.stores import open_stores
 from nn_assets.store.lake.files import locked, staged_folder, write_bytes
 from nn_assets.store.lake.lake import Lake
 from nn_assets.store.lake.models import ModelStore
@@ -125,3 +128,27 @@ def test_content_is_flushed_before_it_is_renamed_and_every_folder_after(
 ) -> None:
     write(tmp_path)
     _demand_durable(events, tmp_path)
+
+
+def test_who_waits_for_a_strategy_says_so_first(tmp_path: Path) -> None:
+    folder = tmp_path / "locks" / "one"
+    folder.mkdir(parents=True)
+    holder = (folder / ".lock").open("a")
+    fcntl.flock(holder, fcntl.LOCK_EX)
+    told = []
+
+    class LetsGo(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.append(record.getMessage())
+            holder.close()
+
+    handler = LetsGo()
+    logging.getLogger("nn_assets.operations.stores").addHandler(handler)
+    try:
+        for _ in range(2):  # and says nothing where no one is waited for
+            ledger = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+            with open_stores(tmp_path / "lake", ledger, tmp_path) as stores, stores.alone("one"):
+                pass
+    finally:
+        logging.getLogger("nn_assets.operations.stores").removeHandler(handler)
+    assert told == ["another run, study or check of one is under way: this one waits for it to end"]

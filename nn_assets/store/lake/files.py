@@ -10,7 +10,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -178,11 +178,15 @@ def file_sha256(path: Path) -> str:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder alone. Another process waits; a killed one lets go by dying."""
+def locked(folder: Path, waits: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Hold a folder alone. Another process waits, and calls ``waits`` first; a killed one lets go by dying."""
     _make_folder(folder)
     with (folder / ".lock").open("a") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waits()
+            fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 
 
