@@ -27,11 +27,13 @@ def copy(tmp_path: Path, checkout: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.full
 def test_the_import_contracts_hold(checkout: Path) -> None:
     linted = _lint(checkout)
     assert linted.returncode == 0, linted.stdout + linted.stderr
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("module", "line", "contract"),
     [
@@ -63,6 +65,7 @@ def test_a_deliberate_violation_breaks_its_contract(copy: Path, module: str, lin
     assert any(contract in row for row in broken), linted.stdout
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("above", ["", "market", "store", "sources", "operations", "orchestration"])
 def test_a_room_that_no_contract_lists_is_noticed(copy: Path, above: str) -> None:
     room = copy / "nn_assets" / above / "annex"

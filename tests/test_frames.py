@@ -24,6 +24,7 @@ CONTRACTS = [name for name in frames.__all__ if hasattr(getattr(frames, name), "
 GOOD = sound_bars(("AAA", "BBB"), count=5)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", CONTRACTS)
 def test_an_empty_frame_keeps_each_contract(name) -> None:
     schema = getattr(frames, name)
@@ -34,6 +35,7 @@ def test_a_frame_that_keeps_its_contract_is_given_back_itself() -> None:
     assert validate(GOOD, BARS) is GOOD
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("values", "column", "rule"),
     [
@@ -184,6 +186,7 @@ def agree(name: str, frames_of_each: int) -> tuple[int, int]:
     return counted[0], counted[1]
 
 
+@pytest.mark.full
 def test_what_is_judged_without_pandera_is_judged_alike() -> None:
     assert min(sum(counts) for counts in zip(*(agree(name, 6) for name in CONTRACTS), strict=True)) > 20
 

@@ -201,6 +201,7 @@ def test_settings_cannot_be_changed_after_reading() -> None:
         strategy.name = "other"  # type: ignore[misc]
 
 
+@pytest.mark.full
 def test_a_named_error_survives_the_way_back_from_a_worker_process() -> None:
     halted = GateHalted(
         expected="clean bars", found="1 fault", remedy="look", violations=["A 2000-01-03 rule 1"], symbol="A"

@@ -105,6 +105,7 @@ def test_a_key_written_where_its_variable_belongs_is_not_repeated(source) -> Non
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", ["massive", "alpaca", "yfinance", "simulator"])
 def test_how_much_a_source_may_withdraw_at_once_changes_no_result(kind) -> None:
     raised = read(f"{{kind: {kind}, max_withdrawn_fraction: 1}}")

@@ -73,6 +73,7 @@ def test_what_came_in_is_told_and_the_next_command(first_check) -> None:
     assert not (home / "lake" / "mine" / "features").exists()
 
 
+@pytest.mark.full
 def test_for_a_person_it_is_text_with_the_same_facts(checked_home) -> None:
     answer = call(checked_home, "check", "-s", "mine")
     assert answer.status == 0, answer.err
@@ -87,6 +88,7 @@ def test_for_a_person_it_is_text_with_the_same_facts(checked_home) -> None:
         assert said in answer.out, answer.out
 
 
+@pytest.mark.full
 def test_a_second_run_says_that_nothing_is_new(checked_home) -> None:
     again = call(checked_home, "check", "-s", "mine", "--json")
     assert again.document["nothing_new"] is True
@@ -120,6 +122,7 @@ def test_series_and_universe_are_told_too(fresh_home) -> None:
     assert not call(fresh_home, "check", "-s", "mine", "--json").document["nothing_new"]
 
 
+@pytest.mark.full
 def test_notices_are_counted_and_the_first_ten_shown(fresh_home) -> None:
     # Bars three times their neighbours, each symbol's on days of its own: nothing of the market explains them.
     for number, file in enumerate(sorted((fresh_home / "strategies" / "bars").glob("*.csv"))):
@@ -133,6 +136,7 @@ def test_notices_are_counted_and_the_first_ten_shown(fresh_home) -> None:
     assert len(told["notices"]["first"]) == 10
 
 
+@pytest.mark.full
 def test_a_source_at_fault_is_the_usual_error(fresh_home) -> None:
     (fresh_home / "strategies" / "bars" / "CON_data.csv").unlink()
     answer = call(fresh_home, "check", "-s", "mine", "--json")
@@ -141,6 +145,7 @@ def test_a_source_at_fault_is_the_usual_error(fresh_home) -> None:
     assert "no bar of CON" in answer.document["message"]
 
 
+@pytest.mark.full
 def test_every_file_at_fault_is_told_at_once(fresh_home) -> None:
     for name in ("CON", "NAN"):
         file = fresh_home / "strategies" / "bars" / f"{name}_data.csv"
@@ -150,6 +155,7 @@ def test_every_file_at_fault_is_told_at_once(fresh_home) -> None:
     assert "NAN_data.csv" in message
 
 
+@pytest.mark.full
 def test_a_gate_that_halts_is_the_usual_error(fresh_home) -> None:
     file = fresh_home / "strategies" / "bars" / "CON_data.csv"
     header, *lines = file.read_text(encoding="utf-8").splitlines()

@@ -135,6 +135,7 @@ def test_a_live_start_before_what_was_decided_is_refused_before_dagster_starts(o
 # --- the study ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_a_study_of_some_months_tells_verdict_and_figures(give_own) -> None:
     answer = give_own("study", "-s", "mine", "--from", "2016-04", "--to", "2016-04", "--json")
     assert answer.status == 0, answer.out
@@ -166,6 +167,7 @@ def test_months_that_cannot_be_studied_are_refused_by_name(give, case) -> None:
 # --- the controls ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("state", ["HALTED", "REDUCING", "ACTIVE"])
 def test_the_kill_switch_stays_as_it_was_set(give_own, state) -> None:
     words = ("control", "kill-switch", state, "--reason", "a test", "--who", "me", "-s", "mine", "--json")
@@ -176,6 +178,7 @@ def test_the_kill_switch_stays_as_it_was_set(give_own, state) -> None:
     assert give_own("audit", "verify", "--json").document["ok"]
 
 
+@pytest.mark.full
 def test_a_halted_strategy_orders_nothing(give_own, tmp_path) -> None:
     give_own("control", "kill-switch", "HALTED", "--reason", "a test", "-s", "mine")
     assert give_own("run", "-s", "mine", "--session", LIVE[2], "--json").status == 0
@@ -252,6 +255,7 @@ def test_without_json_an_error_is_one_line_on_standard_error(give) -> None:
 # --- calls -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself_and_takes_json(give, command) -> None:
     answer = give(*command, "--help")
@@ -275,6 +279,7 @@ def test_a_wrong_call_is_status_two(give, words) -> None:
     assert give(*words).status == 2
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_as_a_program_each_answer_is_one_document_and_the_folder_makes_no_difference(finished_home, tmp_path) -> None:
     good = started(finished_home, "status", "-s", "mine", "--json", folder=tmp_path)

@@ -62,6 +62,7 @@ def test_the_tables_are_those_promised() -> None:
     assert set(CONTRACT) | BESIDE_BARS == set(TABLES)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("table", CONTRACT)
 def test_every_table_goes_to_every_format_with_the_same_rows(give, tmp_path, table) -> None:
     frames = {suffix: exported(give, tmp_path, table, suffix=suffix) for suffix in READERS}
@@ -74,6 +75,7 @@ def test_every_table_goes_to_every_format_with_the_same_rows(give, tmp_path, tab
             assert days(frame) == days(frames[".parquet"])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("suffix", [".csv", ".json"])
 def test_text_formats_keep_every_digit(give, tmp_path, suffix) -> None:
     keys = ["symbol", "session", "estimator"]
@@ -84,11 +86,13 @@ def test_text_formats_keep_every_digit(give, tmp_path, suffix) -> None:
         assert text[column].tolist() == exact[column].tolist()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("suffix", READERS)
 def test_symbols_that_look_like_something_else_stay_text(give, tmp_path, suffix) -> None:
     assert set(exported(give, tmp_path, "bars", suffix=suffix)["symbol"]) == set(SYMBOLS.values())
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("table", BY_SESSION)
 def test_from_and_to_are_both_included(give, tmp_path, table) -> None:
     if table == "quarantine":
@@ -240,6 +244,7 @@ def test_a_place_that_cannot_be_written_is_named(give, tmp_path, place) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.full
 def test_nothing_published_yet_is_a_named_error(tmp_path) -> None:
     (tmp_path / "strategies").mkdir()
     (tmp_path / "strategies" / "mine.yaml").write_text(STRATEGY, encoding="utf-8")

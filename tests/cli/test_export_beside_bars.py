@@ -223,6 +223,7 @@ def test_backward_adjusted_bars_are_as_the_vendor_shows_them(exported) -> None:
     assert list(found.columns) == list(exported("bars").columns)
 
 
+@pytest.mark.full
 def test_forward_adjusted_bars_start_as_quoted_and_grow_alike(exported) -> None:
     forward = exported("bars", "--adjusted", "forward")
     backward = exported("bars", "--adjusted", "backward")

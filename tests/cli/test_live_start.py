@@ -52,6 +52,7 @@ def test_a_live_start_before_any_model_is_refused_before_data_are_taken_in(tmp_p
     assert not (home / "lake").exists()
 
 
+@pytest.mark.full
 def test_status_tells_of_a_live_start_before_any_model(tmp_path) -> None:
     home = home_with(tmp_path, EARLY)
     (told,) = status_of(home)["faults"]

@@ -66,6 +66,7 @@ def test_a_migration_given_again_changes_nothing_and_says_so(home: Path, named: 
     assert "s3cret" not in again.out
 
 
+@pytest.mark.full
 def test_the_variable_that_the_ledger_is_found_by_is_the_one_meant_unless_another_is_named(
     home: Path, postgres_url: str
 ) -> None:

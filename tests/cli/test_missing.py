@@ -26,6 +26,7 @@ def missing_in(home: Path, name: str = "mine") -> list[str]:
     return answer.document["strategies"][name]["missing"]
 
 
+@pytest.mark.full
 def test_every_file_and_folder_that_is_not_there_is_listed_by_its_key(tmp_path) -> None:
     text = STRATEGY.replace("path: bars ", "path: bars\n  actions_path: actions.csv ")
     text += "series:\n- {name: a, path: a.csv, lag_minutes: 1}\n- {name: b, path: b.csv, lag_minutes: 1}\n"
@@ -48,11 +49,13 @@ def test_every_file_and_folder_that_is_not_there_is_listed_by_its_key(tmp_path) 
     assert missing_in(home) == [f"series.1.path: nothing at {folder / 'b.csv'}"]
 
 
+@pytest.mark.full
 def test_a_strategy_that_lacks_nothing_has_an_empty_list(finished_home) -> None:
     assert missing_in(finished_home) == []
     assert missing_in(finished_home, "index_daily") == []
 
 
+@pytest.mark.full
 def test_intraday_files_may_be_named_by_a_pattern(tmp_path) -> None:
     home = home_with(tmp_path, mine=f"name: mine\nintraday: {{path: 'bars/*.csv'}}\n{MARKET}")
     assert missing_in(home) == [f"intraday.path: nothing at {home / 'strategies' / 'bars' / '*.csv'}"]

@@ -160,6 +160,7 @@ def refusal_of_the_operation(home: Path) -> str:
 THROUGH_THE_COMMAND = ("text in a price",)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_file_at_fault_is_refused_by_name_and_nothing_is_stored(own_home, case) -> None:
     spoil, told = REFUSED[case]
@@ -172,6 +173,7 @@ def test_a_file_at_fault_is_refused_by_name_and_nothing_is_stored(own_home, case
     assert stored(own_home) == before
 
 
+@pytest.mark.full
 def test_a_symbol_that_is_gone_is_named(own_home) -> None:
     before = stored(own_home)
     (own_home / "strategies" / "bars" / "CON_data.csv").unlink()
@@ -219,6 +221,7 @@ def round_of_the_operations(home: Path) -> None:
         decide(strategy_of("mine"), [pd.Timestamp(LIVE[1])])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("case", QUARANTINED)
 def test_a_row_at_fault_goes_to_quarantine_with_rule_field_and_value(own_home, case) -> None:
     spoil, rule, field, value = QUARANTINED[case]
@@ -234,6 +237,7 @@ def test_a_row_at_fault_goes_to_quarantine_with_rule_field_and_value(own_home, c
     assert {name: table(own_home, name).to_json() for name in decided} == decided
 
 
+@pytest.mark.full
 def test_two_different_bars_of_one_session_go_to_quarantine(own_home) -> None:
     file = own_home / "strategies" / "bars" / "CON_data.csv"
     repeat(lambda line: line.rsplit(",", 1)[0] + ",77")(file)
@@ -243,6 +247,7 @@ def test_two_different_bars_of_one_session_go_to_quarantine(own_home) -> None:
     assert found["rule"].str.contains("duplicate").all()
 
 
+@pytest.mark.full
 def test_a_bar_on_a_holiday_goes_to_quarantine(own_home) -> None:
     file = own_home / "strategies" / "bars" / "CON_data.csv"
     good_friday = "2016-03-25," + lines_of(file)[PLACE].split(",", 1)[1]
@@ -256,6 +261,7 @@ def test_a_bar_on_a_holiday_goes_to_quarantine(own_home) -> None:
 # --- the gate: too much of it halts -------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_too_many_bad_rows_halt_the_run_and_the_last_publication_stays(own_home) -> None:
     file = own_home / "strategies" / "bars" / "CON_data.csv"
     good = file.read_bytes()
@@ -304,6 +310,7 @@ UNREADABLE: dict[str, tuple[bytes, list[str]]] = {
 }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("case", UNREADABLE)
 def test_a_strategy_file_at_fault_is_refused_with_file_key_value_and_what_was_expected(own_home, case) -> None:
     content, told = UNREADABLE[case]

@@ -54,6 +54,7 @@ def test_every_other_example_is_a_section_or_an_overrides_file(readme, tmp_path)
             parse_strategy("name: mine\nmarket: {history_starts: 2010-01-04}\n" + text)
 
 
+@pytest.mark.full
 def test_every_command_in_the_table_exists_with_the_options_it_shows(readme) -> None:
     rows = re.findall(r"^\| `nn-assets ([^`]*)`", section(readme, "Commands"), re.MULTILINE)
     named = {row.split()[0] for row in rows}

@@ -151,6 +151,7 @@ def pace_of_the_machine() -> float:
     return measured("import pandas", {**os.environ, "OMP_NUM_THREADS": "1"})[0] / YARDSTICK_SECONDS
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("words", "expected"), HELPS.values(), ids=HELPS)
 def test_help_and_a_wrong_call_answer_without_what_a_command_needs(words, expected, tmp_path) -> None:
     found = given(words, home=tmp_path)
@@ -159,6 +160,7 @@ def test_help_and_a_wrong_call_answer_without_what_a_command_needs(words, expect
     assert is_quick(found.seconds, HELP_SECONDS, lambda: given(words, home=tmp_path).seconds)
 
 
+@pytest.mark.full
 def test_commands_that_read_start_at_once_without_the_heavy_libraries(home, tmp_path) -> None:
     calls = [command.replace("OUT", str(tmp_path / "out")).split() for command in COMMANDS]
     found = given(*calls, home=home, twice=True)
@@ -167,6 +169,7 @@ def test_commands_that_read_start_at_once_without_the_heavy_libraries(home, tmp_
     assert is_quick(found.seconds, COMMAND_SECONDS, lambda: given(*calls, home=home, twice=True).seconds)
 
 
+@pytest.mark.full
 def test_status_of_an_empty_home_starts_without_the_heavy_libraries(tmp_path) -> None:
     Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}").close()  # to make it takes alembic
     found = given(["status"], home=tmp_path)

@@ -107,6 +107,7 @@ def tamper(home, statement: str) -> None:
         assert connection.execute(statement).rowcount > 0
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("statement", "kind"),
     [

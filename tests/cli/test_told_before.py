@@ -53,6 +53,7 @@ def test_a_gap_in_the_record_is_told_with_the_months_that_run_again(own_home, be
     assert "1 month (2016-02) had no forecasts yet, so 2 months from 2016-02 on run before 2016-04" in answer.err
 
 
+@pytest.mark.full
 def test_a_vendor_asked_again_is_told_in_the_run_that_waits(tmp_path, monkeypatch) -> None:
     file = tmp_path / "home" / "strategies" / "mine.yaml"
     file.parent.mkdir(parents=True)

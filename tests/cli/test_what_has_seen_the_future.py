@@ -23,6 +23,7 @@ def home_with(folder: Path, told: str) -> Path:
     return home
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("prior", ["pretrained", "searched"])
 @pytest.mark.parametrize("words", [("check",), ("run",), ("study",)])
 def test_what_has_seen_days_that_it_forecasts_is_refused_before_data_are_taken_in(

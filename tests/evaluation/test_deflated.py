@@ -68,6 +68,7 @@ def test_the_spread_of_worthless_trials_is_what_simulation_gives() -> None:
     assert null_sharpe_variance(250) == pytest.approx(sharpes.var(), rel=0.06)
 
 
+@pytest.mark.full
 def test_the_probabilistic_sharpe_is_calibrated_where_there_is_no_edge() -> None:
     draws = np.random.default_rng(1).standard_normal((2000, 500))
     found = []

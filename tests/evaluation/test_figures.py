@@ -182,6 +182,7 @@ def test_the_accuracy_alarm_counts_from_the_base_rate(base: float, gain: float, 
         assert "above its base rate" in str(figures.alarms[0])
 
 
+@pytest.mark.full
 def test_a_short_record_of_noise_rings_no_alarm() -> None:
     """Forty sessions of five names, forecast by what does not change, reach a rank IC of 0.1 in one of three."""
     rings = reached = 0
@@ -215,6 +216,7 @@ def test_what_beats_what_is_said_by_a_paired_test() -> None:
     assert any(line.startswith("the network is not distinguishable from boosting") for line in said)
 
 
+@pytest.mark.full
 def test_estimators_alike_are_called_so_but_for_one_in_twenty() -> None:
     said = 0
     for seed in range(100):

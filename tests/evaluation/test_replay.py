@@ -47,6 +47,7 @@ def test_a_replay_on_history_cut_at_any_session_gives_the_same_bits(whole: tuple
         assert np.array_equal(short.track.net[FIRST:rows], full.track.net[FIRST:rows])
 
 
+@pytest.mark.full
 def test_a_replay_resumed_in_the_middle_ends_in_the_same_bits(whole: tuple[World, Replay]) -> None:
     of, full = whole
     costs = cost_model_from(of.strategy.costs)
@@ -123,6 +124,7 @@ def test_sessions_out_of_order_are_refused() -> None:
         play_session(of.strategy, costs, 252, standing, facts)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("facts", "flat"), [({"verdict_allows": False}, True), ({"kill_switch": "HALTED"}, False), ({}, False)]
 )
@@ -163,6 +165,7 @@ def test_buy_and_hold_pays_for_its_purchase_once() -> None:
     assert np.array_equal(track.net[101:200], track.gross[101:200])
 
 
+@pytest.mark.full
 def test_a_replay_asks_for_one_refresh_at_a_time_and_halves_its_size_until_another_model_decides() -> None:
     """Drift that asks on 100 sessions running; another model decides from row 180 on."""
     of = world(world_strategy())
@@ -183,6 +186,7 @@ def test_a_replay_asks_for_one_refresh_at_a_time_and_halves_its_size_until_anoth
     assert {states[row] for row in range(180, 260)} == {"CONTINUE"}
 
 
+@pytest.mark.full
 def test_a_flat_book_earns_each_sessions_own_cash_rate() -> None:
     of = world(world_strategy())
     told = {**of.strategy.market.model_dump(), "cash_rate_annual_fraction": 0.0}
@@ -260,6 +264,7 @@ def next_round(of: World, before: Replay, row: int, **controls: object) -> Round
     return play_session(of.strategy, cost_model_from(of.strategy.costs), 252, before.standing, facts)
 
 
+@pytest.mark.full
 def test_a_halt_stops_the_orders_that_were_already_under_way() -> None:
     of = world(world_strategy())
     row, before = after_orders(of)
@@ -269,6 +274,7 @@ def test_a_halt_stops_the_orders_that_were_already_under_way() -> None:
     assert np.array_equal(halted.standing.book.quantity, before.standing.book.quantity)
 
 
+@pytest.mark.full
 def test_a_reducing_switch_fills_only_what_brings_a_position_nearer_to_zero() -> None:
     of = world(world_strategy())
     row, before = after_orders(of)
@@ -276,6 +282,7 @@ def test_a_reducing_switch_fills_only_what_brings_a_position_nearer_to_zero() ->
     assert (np.abs(reducing.standing.book.quantity) <= np.abs(before.standing.book.quantity)).all()
 
 
+@pytest.mark.full
 def test_a_reset_releases_what_was_latched_and_never_what_fires_on_the_same_session() -> None:
     narrow = {
         "drawdown_limit_fraction": 0.004,
@@ -295,6 +302,7 @@ def test_a_reset_releases_what_was_latched_and_never_what_fires_on_the_same_sess
     assert released.standing.book.highest_ever_usd == pytest.approx(latched.standing.book.highest_ever_usd)
 
 
+@pytest.mark.full
 def test_an_order_whose_id_was_sent_before_is_denied_as_a_duplicate() -> None:
     of = world(world_strategy())
     rounds = played(of, 240).rounds
@@ -311,6 +319,7 @@ def test_an_order_whose_id_was_sent_before_is_denied_as_a_duplicate() -> None:
     assert set(codes) == {"duplicate"}
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("execution", ["next_close", "next_open"])
 def test_a_dollar_neutral_book_is_asked_to_be_balanced_on_every_session(execution: str) -> None:
     of = world(world_strategy(execution, net_limit=0.0))
@@ -323,6 +332,7 @@ def test_a_dollar_neutral_book_is_asked_to_be_balanced_on_every_session(executio
         assert abs(weights.sum()) <= allowed * (1.0 + 1e-9)
 
 
+@pytest.mark.full
 def test_a_session_without_a_single_price_latches_the_stale_data_breaker_and_orders_nothing() -> None:
     of = world(world_strategy())
     row, before = after_orders(of)
@@ -348,6 +358,7 @@ def broken_world(symbols: int, kind: str, row: int) -> World:
     return replace(of, panel=panel, market=market_view(panel, of.strategy.portfolio))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", ["missing", "repeated"])
 @pytest.mark.parametrize(("symbols", "breaker"), [(2, None), (3, "stale_data")])
 def test_more_than_half_of_a_panel_without_fresh_prices_halts_until_a_person_resets(
@@ -401,6 +412,7 @@ def fallen(before: Replay, fraction: float, *breakers: Breaker) -> Replay:
     return replace(before, rounds=(*before.rounds[:-1], replace(last, standing=replace(last.standing, book=book))))
 
 
+@pytest.mark.full
 def test_stale_data_in_a_drawdown_latch_both_and_the_reset_of_one_forgets_no_loss() -> None:
     of = world(world_strategy())
     row, before = after_orders(of)
@@ -426,6 +438,7 @@ def test_stale_data_in_a_drawdown_latch_both_and_the_reset_of_one_forgets_no_los
     assert last.state.high_water_mark_usd < before.standing.book.high_water_mark_usd * 0.95
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", ["no_answer", "unfinished_run"])
 def test_the_reset_of_an_alarm_lifts_no_mark(kind: str) -> None:
     of = world(world_strategy())
@@ -467,6 +480,7 @@ def test_halted_fills_nothing_neither_an_order_nor_a_stop(halted: str) -> None:
     assert len(play(flat, facts).fills[1]) > 0  # what flattens lets stops fill
 
 
+@pytest.mark.full
 def test_a_stale_mark_at_its_stop_blocks_no_side_where_only_closes_trade() -> None:
     of = world(world_strategy())
     row, before = after_orders(of)
@@ -481,6 +495,7 @@ def test_a_stale_mark_at_its_stop_blocks_no_side_where_only_closes_trade() -> No
     assert (next_round(of, latched, row).standing.book.blocked_side == book.blocked_side).all()
 
 
+@pytest.mark.full
 def test_equity_of_nothing_goes_on_record_flat_and_divides_by_no_zero() -> None:
     of = world(world_strategy())
     row, before = after_orders(of)
@@ -521,6 +536,7 @@ def test_a_leg_whose_counterpart_the_gate_denies_is_not_ordered() -> None:
     assert met >= 3
 
 
+@pytest.mark.full
 def test_rounding_to_large_lots_denies_no_leg_of_a_balanced_book() -> None:
     rounds = played(world(world_strategy(net_limit=0.0, lot_size=100.0)), 280).rounds
     codes = [code for done in rounds for code in done.orders.reason_code]
@@ -536,6 +552,7 @@ def test_buy_and_hold_goes_on_over_stretches_as_over_one() -> None:
     assert np.array_equal(parts.turnover, whole.turnover, equal_nan=True)
 
 
+@pytest.mark.full
 def test_a_replay_over_stretches_of_equal_facts_gives_the_bits_of_one(whole: tuple[World, Replay]) -> None:
     of, full = whole
     scenes = [of.scene(range(FIRST, 150)), of.scene(range(150, 151)), of.scene(range(151, 260))]
@@ -544,6 +561,7 @@ def test_a_replay_over_stretches_of_equal_facts_gives_the_bits_of_one(whole: tup
         assert np.array_equal(getattr(parts.track, name), getattr(full.track, name), equal_nan=True)
 
 
+@pytest.mark.full
 def test_each_name_by_itself_a_reduction_halves_what_is_held_on_its_first_session_and_it_comes_back() -> None:
     """Measured before: a position in the no-trade zone kept its size under every scale."""
     of = world(world_strategy())

@@ -73,6 +73,7 @@ def whole(of: World, raw: Panel) -> Replay:
     return played(of, raw)
 
 
+@pytest.mark.full
 def test_a_market_with_splits_trades_the_same_dollars_as_one_without(of: World, plain: Replay) -> None:
     raw = quoted_raw(of.panel, SPLITS, {})
     assert np.nanmax(np.abs(raw.close / of.panel.close - 1.0)) > 0.7
@@ -117,6 +118,7 @@ def test_the_decision_before_the_ex_session_is_in_raw_prices_of_its_day(raw: Pan
         assert before.session == raw.sessions[at - 1]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("cut", [119, 120, 121, 151, 171])
 def test_a_replay_cut_beside_an_action_gives_the_same_bits(of: World, whole: Replay, cut: int) -> None:
     known = [{key: value for key, value in each.items() if key[0] < cut} for each in (SPLITS, DIVIDENDS)]
@@ -150,6 +152,7 @@ def test_buying_and_holding_earns_total_return(of: World) -> None:
     )
 
 
+@pytest.mark.full
 def test_without_actions_nothing_changes_by_a_bit(of: World, plain: Replay) -> None:
     one_elsewhere = quoted_raw(of.panel, {(1, "AAA"): 1.0}, {})  # a table of actions that says nothing
     assert one_elsewhere.adjustment is not None

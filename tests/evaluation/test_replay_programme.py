@@ -82,6 +82,7 @@ def test_the_premium_of_a_replay_is_weighed_by_what_was_held() -> None:
     assert Replay.premium_of_gross.fget(SimpleNamespace(rounds=rounds[2:])) == 0.0  # type: ignore[attr-defined]
 
 
+@pytest.mark.full
 def test_in_a_neutral_book_prices_alone_turn_no_share_to_and_fro() -> None:
     """The unscaled quantity and the scale as they were: an order then comes of the net limit's rounding alone."""
     rounds = played(world(strategy_of("relative"))).rounds
@@ -106,6 +107,7 @@ def test_a_future_cut_at_any_session_changes_no_decision(whole: tuple[World, Rep
             assert_same(mine, theirs)
 
 
+@pytest.mark.full
 def test_every_state_read_back_from_its_records_plays_on_to_the_same_bits(whole: tuple[World, Replay]) -> None:
     of, full = whole
     costs = cost_model_from(of.strategy.costs)
@@ -133,6 +135,7 @@ def test_the_trace_of_any_session_solved_later_ends_in_its_own_bits(whole: tuple
         assert steps[7].tobytes() == decision.weights[8].tobytes()
 
 
+@pytest.mark.full
 def test_stops_are_filled_and_their_side_is_not_entered_again_while_it_is_blocked() -> None:
     of = world(strategy_of("alone", stop_atr_multiple=0.5))
     full = played(of)
@@ -146,6 +149,7 @@ def test_stops_are_filled_and_their_side_is_not_entered_again_while_it_is_blocke
     assert blocked > 5
 
 
+@pytest.mark.full
 def test_a_reduction_halves_the_book_on_the_session_it_begins_and_it_comes_back() -> None:
     of = world(strategy_of("alone"))
 
@@ -168,6 +172,7 @@ def test_a_reduction_halves_the_book_on_the_session_it_begins_and_it_comes_back(
     assert held[1, 102 - FIRST] / held[0, 102 - FIRST] == pytest.approx(0.5, abs=0.06)  # a session is there to fill
 
 
+@pytest.mark.full
 def test_no_answer_latches_an_alarm_that_takes_nothing_off_a_size_and_survives_its_records(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -195,6 +200,7 @@ def test_no_answer_latches_an_alarm_that_takes_nothing_off_a_size_and_survives_i
     assert after[0].decision.answer.no_answer is None
 
 
+@pytest.mark.full
 def test_a_name_without_forecasts_is_never_held_and_the_others_are() -> None:
     of = world(strategy_of("alone"))
     gone = of.forecasts.at(slice(None))
@@ -209,6 +215,7 @@ def test_a_name_without_forecasts_is_never_held_and_the_others_are() -> None:
     assert len(SYMBOLS) == 5
 
 
+@pytest.mark.full
 def test_a_member_that_leaves_is_sold_and_the_others_trade_on() -> None:
     of, left = world(strategy_of("alone")), 150
     place = int(np.abs(played(of, left).rounds[-1].decision.target_quantity).argmax())
@@ -227,6 +234,7 @@ def test_a_member_that_leaves_is_sold_and_the_others_trade_on() -> None:
     assert (np.delete(targets[left - FIRST :], place, axis=1) != 0.0).mean() > 0.5
 
 
+@pytest.mark.full
 def test_a_name_that_is_not_quoted_for_three_sessions_keeps_its_shares_and_its_place_in_every_sum() -> None:
     of, first = world(strategy_of("relative")), 150
     before = played(of, first).rounds[-1]

@@ -62,6 +62,7 @@ def test_small_data_are_compared_exactly(one: Bars, other: Bars) -> None:
     assert share_data(_print(one), _print(other)) == (_truth(one, other) >= 0.5)
 
 
+@pytest.mark.full
 def test_large_data_are_compared_to_the_error_that_is_stated() -> None:
     whole = _bars(40, 1500)  # 60,000 keys, of which a fingerprint holds 16,384
     for first, seen in ((600, 40), (1100, 40), (0, 12), (900, 8)):
@@ -73,6 +74,7 @@ def test_large_data_are_compared_to_the_error_that_is_stated() -> None:
     assert overlap(_print(whole), _print(_bars(40, 1500, seed=5))).share < 0.001  # a price met by chance
 
 
+@pytest.mark.full
 def test_the_stated_error_is_that_of_many_draws() -> None:
     days = pd.bdate_range("1999-01-04", periods=40_000).to_numpy()
     names = np.full(len(days), "ONE", dtype=object)

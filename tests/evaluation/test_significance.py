@@ -51,6 +51,7 @@ def test_twenty_sessions_are_the_fewest_that_are_tested() -> None:
     assert short.estimate == pytest.approx(values[:19].mean())
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("rows", "horizon"), [(250, 1), (250, 10), (500, 5), (1000, 20)])
 @pytest.mark.parametrize("level", [0.03, 0.01])
 def test_noise_of_overlapping_labels_is_rejected_as_often_as_the_level_says(
@@ -177,6 +178,7 @@ def test_narrow_panels_give_the_mean_of_time_series_spearman() -> None:
     assert np.nanmean(rank_ic_contributions(p, r)) == pytest.approx(np.mean(own), abs=1e-12)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("rows", "columns"), [(750, 20), pytest.param(1500, 2, marks=pytest.mark.full)])
 def test_persistent_forecasts_of_overlapping_noise_are_rarely_significant(rows: int, columns: int) -> None:
     generator = np.random.default_rng(6)

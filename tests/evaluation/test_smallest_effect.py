@@ -66,6 +66,7 @@ def test_a_panel_never_looks_for_less_than_the_least_the_field_reports() -> None
     assert _effect(20, 0.0).value > 0.02
 
 
+@pytest.mark.full
 def test_the_auc_of_an_ic_is_that_of_simulated_forecasts() -> None:
     generator = np.random.default_rng(3)
     for ic in (0.02, 0.05, 0.10):

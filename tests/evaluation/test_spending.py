@@ -56,6 +56,7 @@ def _paths(rounds: int, information: np.ndarray, seed: int) -> np.ndarray:
     return moves.cumsum(axis=1) / np.sqrt(information)
 
 
+@pytest.mark.full
 def test_sixty_looks_and_as_many_after_them_keep_to_five_percent() -> None:
     months = np.arange(121)
     sessions = 500 + 21 * months
@@ -69,6 +70,7 @@ def test_sixty_looks_and_as_many_after_them_keep_to_five_percent() -> None:
     assert planned < ever <= 0.05 + 0.0018
 
 
+@pytest.mark.full
 def test_ten_trials_together_keep_to_five_percent() -> None:
     months = np.arange(61)
     sessions = 500 + 21 * months

@@ -140,6 +140,7 @@ def test_a_larger_effect_or_a_steadier_record_needs_fewer() -> None:
     assert needed(0.02, 0.4) > needed(0.03, 0.4) > needed(0.03, 0.35)
 
 
+@pytest.mark.full
 def test_the_sessions_asked_for_are_enough_to_decide() -> None:
     """A record of the length asked for finds the effect in about 80% of studies, or a little more at a first look."""
     short = [_judged(made_record(150, 2, seed=seed), stated=EFFECT_OF_AUC).sessions_needed for seed in range(30)]
@@ -210,6 +211,7 @@ def test_the_adjusted_p_value_is_that_of_the_best_of_many() -> None:
     assert trial_adjusted_p_value(1.0, 5) == pytest.approx(1.0)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("columns", [2, 20])
 def test_noise_is_seldom_called_a_signal(columns: int) -> None:
     rounds, said = 150, 0
@@ -240,6 +242,7 @@ def _sequence(tests: list[MeanTest], deflated: list[float | None], **options: ob
     return said
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("rounds", [80, pytest.param(200, marks=pytest.mark.full)])
 def test_noise_watched_for_five_years_is_called_a_signal_in_at_most_5_percent(rounds: int) -> None:
     """Overlapping labels, tested as they are in a study, at 62 looks: tested anew each month, 'signal' in far more."""

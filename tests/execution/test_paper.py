@@ -132,6 +132,7 @@ def test_the_noise_belongs_to_the_order_and_not_to_its_company() -> None:
     assert other_seed.price[0] != alone.price[0]
 
 
+@pytest.mark.full
 def test_the_noise_is_centred_on_the_model_and_as_wide_as_stated() -> None:
     sessions = pd.bdate_range("2010-01-01", periods=1500)
     paid = np.array(
@@ -202,6 +203,7 @@ def test_a_capped_stop_keeps_its_rest_and_is_hit_again() -> None:
     assert stopped(rest, BAR).quantity.tolist() == [-60.0]
 
 
+@pytest.mark.full
 def test_paper_fills_recover_the_models_coefficients_and_their_shortfall_adds_up() -> None:
     parts = []
     for day in pd.bdate_range("2015-01-01", periods=400):

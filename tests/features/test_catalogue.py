@@ -114,6 +114,7 @@ def test_a_missing_bar_blinds_exactly_the_sessions_within_reach_of_it(name, whol
     assert np.isnan(whole[:, 2, place]).sum() == reach
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", EVERY)
 def test_a_feature_equals_its_plain_reference(name):
     panel = random_panel(bars=180, seed=9)
@@ -149,6 +150,7 @@ def test_two_computations_give_the_same_bits(panel, whole):
     assert same_bits(_cube(panel), whole)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("volume", [0.0, 1000.0])
 def test_an_instrument_that_never_moves_gives_a_limit_or_nothing_but_never_an_infinity(name, volume):

@@ -46,6 +46,7 @@ def stocks(shared_data: Path) -> Panel:
     return panel_of(tuple(frames), **fields)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", list(REFERENCE))
 def test_features_of_real_indexes_equal_the_plain_reference(indexes, name):
     panel = rows_of(indexes, slice(0, 700))

@@ -40,6 +40,7 @@ def _values(bars: int = 80, columns: int = 4, seed: int = 1) -> np.ndarray:
     return np.random.default_rng(seed).normal(3.0, 2.0, (bars, columns))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("window", [1, 2, 3, 5, 7, 14, 16, 20, 31])
 @pytest.mark.parametrize(
     ("figure", "oracle"),
@@ -108,6 +109,7 @@ def test_a_missing_value_blinds_exactly_the_windows_that_hold_it(name):
     assert np.isnan(found[:, 2]).sum() == 6
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", FIGURES)
 @settings(max_examples=25, deadline=None)
 @given(window=st.integers(2, 33), cut=st.integers(34, 80), start=st.integers(0, 40), columns=st.integers(1, 4))

@@ -162,6 +162,7 @@ def verified() -> dict[str, Any]:
     return answer.document
 
 
+@pytest.mark.full
 def test_the_ledger_verifies_and_its_head_is_the_one_written_down_then(home) -> None:
     assert verified()["head"] == HEAD
     assert give("audit", "verify", "--head", HEAD).status == 0
@@ -172,6 +173,7 @@ def test_the_ledger_holds_the_rows_that_were_written_then(home) -> None:
     assert {table: found.get(table) for table in ROWS} == ROWS
 
 
+@pytest.mark.full
 def test_status_tells_what_was_decided(home) -> None:
     answer = give("status", "--json")
     assert answer.status == 0, answer.out
@@ -181,6 +183,7 @@ def test_status_tells_what_was_decided(home) -> None:
         assert {key: found[strategy].get(key, "absent") for key in told} == told
 
 
+@pytest.mark.full
 def test_a_study_of_then_is_the_strategy_s_own_where_the_book_is_stated_as_it_was_made_then(home) -> None:
     file = home / "strategies" / "pair.yaml"
     file.write_text(file.read_text("utf-8").replace("portfolio:\n", "portfolio:\n  construction: per_name\n"), "utf-8")
@@ -257,6 +260,7 @@ def assert_only_kept_on_record(before: dict[str, list[tuple]], after: dict[str, 
 
 
 # What version 0.1 decided followed its own rules: its calibration was the model's, and no decision kept one.
+@pytest.mark.full
 def test_a_session_decided_then_is_refused_for_the_rules_that_decided_it_and_nothing_changes(home) -> None:
     known = columns(home)
     before = rows(home, known)

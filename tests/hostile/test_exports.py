@@ -52,6 +52,7 @@ def test_numbers_and_days_are_left_as_they_are(tmp_path: Path) -> None:
     assert cells_of(written(tmp_path, frame)) == [["-1.5", "-3", "2018-01-02"], ["0.1", "4", "2018-01-03"]]
 
 
+@pytest.mark.full
 @given(st.lists(st.text(alphabet="'=+-@\t\rab1", min_size=1, max_size=5), min_size=1, max_size=8))
 def test_one_apostrophe_less_gives_every_text_back(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
     file = written(tmp_path_factory.mktemp("export"), pd.DataFrame({"text": texts, "n": 1}))

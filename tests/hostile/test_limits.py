@@ -69,6 +69,7 @@ def test_rows_of_all_files_count_together(tmp_path: Path) -> None:
     assert len(FilesSource(tmp_path, limits=Limits(rows=120)).bars()) == 120
 
 
+@pytest.mark.full
 def test_a_million_columns_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "ABC.csv"
     path.write_text(f"{HEADER}{',x' * 1_000_000}\n{GOOD}{',1' * 1_000_000}\n", encoding="utf-8")
@@ -81,6 +82,7 @@ def test_a_parquet_of_many_columns_is_refused_by_its_footer(tmp_path: Path) -> N
     assert refused(path).where["rule"] == "max_columns"
 
 
+@pytest.mark.full
 def test_a_parquet_of_very_many_rows_is_refused_unloaded(tmp_path: Path) -> None:
     path = tmp_path / "ABC.parquet"
     same = {name: np.ones(1_000_000) for name in ("open", "high", "low", "close", "volume")}

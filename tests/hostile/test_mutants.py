@@ -184,6 +184,7 @@ def test_what_is_no_plain_file_is_named_and_never_waited_for(fed: Fed, name: str
     assert check(fed, Delivery(faults=[Fault(name)])) == "refused"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("beside", [_named_folder, _link_to_itself, _others])
 def test_what_is_none_of_the_files_meant_changes_nothing(fed: Fed, beside: Callable[[Path], None]) -> None:
     files = laid_out(list(fed.good.rows), "long.csv")
@@ -201,6 +202,7 @@ def test_files_that_cannot_be_read_are_named(fed: Fed, spoil: Callable[[Path], N
     assert check(fed, Delivery(faults=[Fault(name)])) == "refused"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_good_files_give_the_same_bars_in_every_layout(fed: Fed, layout: str) -> None:
     deliver(fed.folder, laid_out(list(fed.good.rows), layout))

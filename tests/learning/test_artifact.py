@@ -20,6 +20,7 @@ def _model(*, select: bool = False) -> FoldModel:
     return fit_model(cube, labels, tiny_fold(cube, strategy), strategy)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("select", [False, True])
 def test_a_model_read_back_forecasts_the_same_bits(*, select: bool) -> None:
     cube, _ = tiny_market()
@@ -35,6 +36,7 @@ def test_a_model_read_back_forecasts_the_same_bits(*, select: bool) -> None:
     assert stored.fold == model.fold
 
 
+@pytest.mark.full
 def test_a_model_read_back_and_laid_out_again_gives_the_same_bytes() -> None:
     files = to_files(_model())
     assert to_files(from_files(files)) == files

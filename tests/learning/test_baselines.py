@@ -40,6 +40,7 @@ def test_the_linear_models_penalty_is_the_one_that_validation_prefers() -> None:
     assert fit_linear(*tiny_samples()).inverse_strength == min(losses, key=lambda key: losses[key])
 
 
+@pytest.mark.full
 def test_boosted_trees_predict_what_scikit_learn_does_after_export(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[HistGradientBoostingClassifier] = []
 

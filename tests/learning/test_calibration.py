@@ -123,6 +123,7 @@ def test_what_is_appended_or_changed_later_changes_no_bit_of_it() -> None:
     assert fitted(score[:200], targets[:200]) == fitted(score[:200].copy(order="F"), np.array(targets[:200]))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("horizon", "names", "together"), [(1, 1, 0.0), (5, 20, 0.3), (10, 40, 0.1)])
 @pytest.mark.parametrize("sessions", [60, 250, 1250])
 @pytest.mark.parametrize("slope", [0.15, 0.4])
@@ -145,6 +146,7 @@ def test_the_slope_of_a_known_truth(horizon: int, names: int, together: float, s
         assert 0.0 <= ratio <= 1.0
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("slope", [0.0, 0.2])
 def test_out_of_sample_the_brier_score_is_not_worse_than_the_base_rates_by_more_than_noise(slope: float) -> None:
     """Fitted month by month on 500 sessions of four names, judged on the next month, on forty records.

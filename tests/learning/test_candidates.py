@@ -38,12 +38,14 @@ def model() -> FoldModel:
     return fitted(CUBE, LABELS.of_candidates(members()))
 
 
+@pytest.mark.full
 def test_rows_of_those_that_are_no_candidates_are_not_trained_on(model) -> None:
     everyone = fitted(CUBE, LABELS)
     difference = everyone.figures["samples"]["training"] - model.figures["samples"]["training"]
     assert difference == 60
 
 
+@pytest.mark.full
 def test_their_features_reach_neither_scaler_nor_verdicts(model) -> None:
     values = np.array(CUBE.values)
     values[: JOINED - 10, 2] = 1e6  # well before the first window of a member
@@ -85,6 +87,7 @@ def _told(reference: DriftReference) -> list[tuple[object, ...]]:
     ]
 
 
+@pytest.mark.full
 def test_no_figure_of_drift_knows_of_a_symbol_that_is_no_member(model, monkeypatch) -> None:
     belongs = np.ones((CUBE.bars, 3), dtype=bool)
     belongs[:, 2] = False

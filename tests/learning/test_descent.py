@@ -25,6 +25,7 @@ def _rate(step: int) -> float:
     return 0.02 if step < STEPS // 2 else 0.005
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", ["mlp", "lstm"])
 @pytest.mark.parametrize("largest_norm", [0.02, 0.15, 100.0])  # every gradient is clipped, some are, none is
 def test_the_weights_are_those_of_torchs_optimiser_and_clipping(kind: str, largest_norm: float) -> None:

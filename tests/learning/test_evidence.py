@@ -71,6 +71,7 @@ def test_a_longer_record_changes_no_bit_of_an_earlier_count() -> None:
         np.testing.assert_array_equal(effective_outcomes(hits[:cut], names[:cut], 5), whole[:cut])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("horizon", "names", "correlation"), [(1, 1, 0.0), (5, 20, 0.0), (10, 40, 0.2), (5, 2, 0.8)])
 @pytest.mark.parametrize("sessions", [50, 250])
 def test_the_count_is_the_one_that_the_truth_of_a_simulation_has(

@@ -22,6 +22,7 @@ from nn_assets.settings import LabelSettings, WalkForwardSettings
 SESSIONS = sessions_between("XNYS", "2000-01-03", "2006-12-29")
 
 
+@pytest.mark.full
 @given(
     horizon=st.integers(1, 25),
     month=st.integers(0, 35),

@@ -62,6 +62,7 @@ class _Place(torch.nn.Module):
         return torch.linspace(-3.0, 3.0, BLOCK_SIZE)
 
 
+@pytest.mark.full
 def test_a_sample_has_one_place_for_ever_in_blocks_of_one_size(monkeypatch: pytest.MonkeyPatch) -> None:
     # a large network's last bits may depend on the place; a small one's need not, so places are read off
     cube, _ = tiny_market()
@@ -101,6 +102,7 @@ def test_training_really_happens_and_finds_the_planted_edge() -> None:
     assert min(accuracy.values()) > 0.6, accuracy
 
 
+@pytest.mark.full
 def test_each_month_has_a_model_of_its_own_fitted_before_it() -> None:
     cube, labels = tiny_market()
     strategy = tiny_strategy(maximum_epochs=1, ensemble=1)
@@ -299,6 +301,7 @@ def test_the_code_version_is_a_hash_of_sources_that_stays_the_same_within_a_chec
     assert int(code_version(), 16) > 0
 
 
+@pytest.mark.full
 def test_no_transform_reads_further_back_than_the_rows_handed_to_a_fit() -> None:
     cube, _ = tiny_market()
     decided = decide_transforms(cube, slice(0, 200), FeatureSettings())

@@ -24,6 +24,7 @@ from tests.learning.tiny import (
 )
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("network", ["lstm", "mlp"])
 def test_nothing_in_a_fit_depends_on_rows_from_its_first_use_on(network: str) -> None:
     cube, labels = tiny_market()
@@ -34,6 +35,7 @@ def test_nothing_in_a_fit_depends_on_rows_from_its_first_use_on(network: str) ->
     assert to_files(again) == to_files(fitted(network))
 
 
+@pytest.mark.full
 def test_a_fit_on_history_that_ends_at_its_first_use_equals_one_on_longer_history() -> None:
     cube, labels = tiny_market()
     strategy = tiny_strategy()
@@ -67,6 +69,7 @@ def _parts_changed(part: str) -> FoldModel:
     return fit_model(changed, Labels(targets, labels.returns, labels.realised_row), fold, strategy)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("part", ["validation", "calibration"])
 def test_scaler_and_stationarity_are_fitted_on_training_rows_alone(part: str) -> None:
     changed, model = _parts_changed(part), fitted()
@@ -74,6 +77,7 @@ def test_scaler_and_stationarity_are_fitted_on_training_rows_alone(part: str) ->
     assert changed.stationarity == model.stationarity
 
 
+@pytest.mark.full
 def test_calibration_rows_change_how_a_model_is_judged_and_nothing_else() -> None:
     changed, model = _parts_changed("calibration"), fitted()
     assert changed.figures != model.figures
@@ -83,6 +87,7 @@ def test_calibration_rows_change_how_a_model_is_judged_and_nothing_else() -> Non
         assert files[name] == reference[name]
 
 
+@pytest.mark.full
 def test_the_selector_sees_training_rows_alone() -> None:
     cube, labels = tiny_market()
     strategy = tiny_strategy({"select": True, "maximum_selected": 2})

@@ -101,6 +101,7 @@ events = st.lists(
 )
 
 
+@pytest.mark.full
 @settings(max_examples=60, deadline=None)
 @given(events, st.integers(2, 40), st.sampled_from([YAHOO, QUANDL]))
 def test_cutting_history_changes_no_forward_chained_value_by_a_bit(
@@ -116,6 +117,7 @@ def test_cutting_history_changes_no_forward_chained_value_by_a_bit(
         assert np.array_equal(getattr(whole.until(axis[cut - 1]).total_return(), name), expected)
 
 
+@pytest.mark.full
 @settings(max_examples=60, deadline=None)
 @given(events, st.sampled_from([YAHOO, QUANDL]))
 def test_forward_and_backward_prices_show_the_same_returns(drawn: list[Event], convention: Convention) -> None:
@@ -126,6 +128,7 @@ def test_forward_and_backward_prices_show_the_same_returns(drawn: list[Event], c
     assert forward[0, 0] == panel.close[0, 0]
 
 
+@pytest.mark.full
 @settings(max_examples=60, deadline=None)
 @given(events)
 def test_a_label_is_what_an_account_that_reinvests_every_dividend_earns(drawn: list[Event]) -> None:

@@ -157,6 +157,7 @@ Versions = st.lists(
 )
 
 
+@pytest.mark.full
 @settings(max_examples=25, deadline=None)
 @given(Versions, st.integers(0, 70), st.randoms(use_true_random=False))
 def test_as_of_gives_the_latest_version_known_whatever_the_order_of_storage(versions, hour, random) -> None:
@@ -180,6 +181,7 @@ def test_as_of_gives_the_latest_version_known_whatever_the_order_of_storage(vers
     pd.testing.assert_frame_equal(found, as_of(stored, asked))
 
 
+@pytest.mark.full
 @settings(max_examples=15, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_the_order_of_a_delivery_changes_neither_versions_nor_hash(random) -> None:

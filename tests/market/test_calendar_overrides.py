@@ -89,6 +89,7 @@ def test_an_extra_session_closes_when_a_full_one_does_in_summer_and_in_winter() 
     assert sessions.session_close(tokyo, "2024-11-09") == moment("2024-11-09 06:30")
 
 
+@pytest.mark.full
 def test_opens_and_breaks_follow_the_amendments_too() -> None:
     # Hong Kong trades 09:30 to 16:00 and rests from 12:00 to 13:00, eight hours ahead of UTC.
     hours = timetable("XHKG +2024-03-09 2024-03-11@14:00 2024-03-12@12:30").hours

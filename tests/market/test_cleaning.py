@@ -27,6 +27,7 @@ def test_sound_bars_pass_untouched() -> None:
 
 
 # Row 60 of the sound bars is the session of 2018-03-29.
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("values", "rule", "field", "value"),
     [
@@ -209,6 +210,7 @@ def test_the_faults_drawn_below_reach_every_rule() -> None:
     assert all(clean(bars, CALENDAR, DEFAULTS).counts().values())
 
 
+@pytest.mark.full
 @settings(max_examples=40, deadline=None)
 @given(FAULTS, st.integers(1, 39), st.randoms(use_true_random=False))
 def test_what_arrives_later_changes_no_earlier_verdict(faults, cut, random) -> None:

@@ -74,6 +74,7 @@ def test_five_years_of_122_stocks_lose_exactly_their_known_faults(of_five_years)
     assert "LNT" not in {notice.symbol for notice in found.notices}
 
 
+@pytest.mark.full
 def test_in_five_years_real_moves_stay_and_actions_that_were_missed_are_for_a_person(of_five_years) -> None:
     found = of_five_years
     kept = set(zip(found.bars["symbol"], found.bars["session"].dt.strftime("%F"), strict=True))

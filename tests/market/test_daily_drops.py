@@ -114,6 +114,7 @@ def test_whatever_order_drops_arrive_in_the_same_is_known_at_every_moment(drops,
         assert told == brute_force(drops, hour)
 
 
+@pytest.mark.full
 @settings(max_examples=10, deadline=None, phases=UNSHRUNK)
 @given(drop_lists)
 def test_drops_taken_in_again_add_nothing(drops) -> None:
@@ -125,6 +126,7 @@ def test_drops_taken_in_again_add_nothing(drops) -> None:
         assert (count.added, count.confirmed) == (0, 0)
 
 
+@pytest.mark.full
 @settings(max_examples=10, deadline=None, phases=UNSHRUNK)
 @given(drop_lists)
 @example([(0, [("A", 0, 1.0)]), (0, [("A", 0, 1.0)]), (1, [("A", 0, 1.0)])])
@@ -204,6 +206,7 @@ def replayed(
     return stored, counts
 
 
+@pytest.mark.full
 def test_eight_daily_drops_give_the_restatements_counted_in_their_text(shared_data: Path, in_order) -> None:
     text: dict[tuple[str, str], list[list[str]]] = defaultdict(list)
     for file in sorted((shared_data / "us_daily_drops" / "2015").iterdir()):
@@ -226,6 +229,7 @@ def test_eight_daily_drops_give_the_restatements_counted_in_their_text(shared_da
     assert list(total.most_revised(3).values()) == [7, 7, 7]
 
 
+@pytest.mark.full
 def test_the_drops_give_the_same_bars_in_any_order_and_again(real_drops, in_order) -> None:
     stored, _ = in_order
     order = [5, 0, 7, 2, 2, 6, 1, 4, 3, 0]
@@ -241,6 +245,7 @@ def test_the_drops_give_the_same_bars_in_any_order_and_again(real_drops, in_orde
     assert sum(counts, RevisionCount()) == RevisionCount(unchanged=96_461)
 
 
+@pytest.mark.full
 def test_tickers_like_words_stay_and_zero_closes_go_to_quarantine_by_rule(in_order) -> None:
     stored, _ = in_order
     quarantined = []

@@ -111,6 +111,7 @@ def test_sound_bars_pass_and_keep_their_contract() -> None:
     assert found.due == 78
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("values", "rule", "field"),
     [
@@ -258,6 +259,7 @@ TRADING = {
 }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("market", TRADING)
 def test_a_session_that_lacks_its_first_bars_makes_no_bar_whatever_its_coverage(market) -> None:
     calendar, before, first, count, rolled = TRADING[market]

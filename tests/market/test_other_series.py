@@ -222,6 +222,7 @@ def random_versions(seed: int) -> pd.DataFrame:
     return table(*rows).drop_duplicates(["observed_at", "known_at"])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("seed", range(6))
 def test_each_decision_sees_the_newest_observation_known_to_it(seed) -> None:
     versions = random_versions(seed)
@@ -229,6 +230,7 @@ def test_each_decision_sees_the_newest_observation_known_to_it(seed) -> None:
     np.testing.assert_array_equal(found.values[:, 0], plain_lookup(versions, "", 4))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("seed", range(3))
 def test_what_is_known_later_changes_no_earlier_row_to_the_bit(seed) -> None:
     versions = random_versions(seed)

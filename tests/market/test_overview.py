@@ -48,6 +48,7 @@ def test_a_symbol_that_never_came_is_incomplete_and_older_than_everything() -> N
     assert math.isnan(row["volume_ratio"])
 
 
+@pytest.mark.full
 def test_recent_volume_and_volatility_are_held_against_the_year_before() -> None:
     bars = BARS.drop(index=[395, 300])
     volumes, closes = ({} for _ in range(2))

@@ -76,6 +76,7 @@ PUBLISHED = {
 }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("calendar", "session", "close"),
     [(calendar, session, close) for calendar, closes in PUBLISHED.items() for session, close in closes.items()],

@@ -28,6 +28,7 @@ def session_of(found: TradingHours, moment: str) -> str | None:
     return str(found.sessions[placed.session[0]].date())
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("calendar", "session", "minutes", "bars"),
     [

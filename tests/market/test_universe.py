@@ -77,6 +77,7 @@ def test_the_last_day_of_a_spell_is_the_one_before_its_end() -> None:
     assert not members[SESSIONS.get_loc("2013-09-23")]
 
 
+@pytest.mark.full
 def test_what_is_told_later_changes_no_earlier_session_to_the_bit() -> None:
     symbols = ("AAL", "AMD", "IBM", "NEW")
     whole = members_of_sessions(stored(), symbols, SESSIONS, DECIDED)

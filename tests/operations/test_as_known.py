@@ -239,6 +239,7 @@ def test_everything_decided_up_to_august_is_equal(ends_before: Lived, goes_on: L
     pd.testing.assert_frame_equal(one.reset_index(drop=True), other, check_exact=True)
 
 
+@pytest.mark.full
 def test_decisions_after_the_late_facts_are_derived_again_from_what_each_knew(in_later: Path) -> None:
     with open_history(strategy()) as history:
         played, differing = decisions_repeat_in_replay(history)
@@ -246,6 +247,7 @@ def test_decisions_after_the_late_facts_are_derived_again_from_what_each_knew(in
         assert differing == []
 
 
+@pytest.mark.full
 def test_a_study_mends_its_book_by_actions_that_were_told_late(goes_on: Lived, tmp_path: Path) -> None:
     home = Path(shutil.copytree(goes_on.home, tmp_path / "home"))
     with living_in(home), open_history(strategy()) as history:
@@ -325,6 +327,7 @@ def test_a_view_of_a_session_that_is_not_closed_or_none_is_refused_by_name(
         history.view(pd.Timestamp(session))
 
 
+@pytest.mark.full
 def test_a_view_of_a_session_that_nothing_published_covers_is_refused_by_name(tmp_path: Path) -> None:
     home = tmp_path / "home"
     write_home(home, CUT, late=False)
@@ -352,6 +355,7 @@ def tight(strategy: Strategy) -> Strategy:
     return strategy.model_copy(update={"portfolio": strategy.portfolio.model_copy(update=limits)})
 
 
+@pytest.mark.full
 def test_a_study_in_many_stretches_of_equal_facts_is_the_study_in_one(
     ends_before: Lived, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -377,6 +381,7 @@ def test_a_study_in_many_stretches_of_equal_facts_is_the_study_in_one(
     assert np.array_equal(whole.record.targets, parts.record.targets, equal_nan=True)
 
 
+@pytest.mark.full
 def test_estimators_that_forecast_alike_earn_alike(ends_before: Lived) -> None:
     """One rule for every estimator: nothing but its forecasts, and what they are watched against, makes it another."""
     with living_in(ends_before.home), open_history(strategy()) as history:
@@ -408,6 +413,7 @@ def own_home(ends_before: Lived, tmp_path: Path) -> Iterator[Path]:
         yield home
 
 
+@pytest.mark.full
 def test_features_are_of_the_facts_of_each_session_though_the_last_one_knew_less(own_home: Path) -> None:
     """A bar stated as known in May is stored after August was decided: only sessions never decided see it."""
     with open_history(strategy()) as history:
@@ -451,6 +457,7 @@ def test_the_check_of_features_opens_those_that_are_stored(own_home: Path) -> No
         assert differing
 
 
+@pytest.mark.full
 def test_features_made_with_another_series_are_not_read(own_home: Path) -> None:
     with open_history(strategy()) as history:
         before = np.array(history.view().cube.values)
@@ -474,6 +481,7 @@ def test_features_made_for_other_market_settings_are_not_read(own_home: Path, ch
         assert np.array_equal(cut.cube.values, cut.compute_cube().values, equal_nan=True)
 
 
+@pytest.mark.full
 def test_one_choice_over_all_folds_leaves_the_models_and_counts_only_what_comes_after_it(own_home: Path) -> None:
     file = own_home / "strategies" / "known.yaml"
     settings = yaml.safe_load(file.read_text(encoding="utf-8"))

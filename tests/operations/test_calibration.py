@@ -45,6 +45,7 @@ def of_month(history: History, record: Forecasts, month: str) -> Calibration:
     return calibration_of(history, record.rows(slice(starts(history, month) + 1)), "network")
 
 
+@pytest.mark.full
 def test_a_study_and_the_live_decisions_have_the_same_bits(history: History, record: Forecasts) -> None:
     compared, differing = signals_repeat_forecasts(history)
     assert (compared > 20, differing) == (True, [])

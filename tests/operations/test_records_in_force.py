@@ -253,6 +253,7 @@ def played(market: World, at: int, controls: Controls) -> tuple[int, int]:
     return len(rounds[-1].fills[0]), int(rounds[-1].orders.accepted.sum())
 
 
+@pytest.mark.full
 def test_orders_under_way_obey_the_switch_before_their_fill_and_new_ones_that_of_the_decision(market: World) -> None:
     free = played(market, 150, Controls(verdict_allows=True))
     assert min(free) > 0
@@ -288,6 +289,7 @@ def test_a_cost_model_prices_the_sessions_after_its_own_and_none_before(tmp_path
     assert costs.newest == "c"
 
 
+@pytest.mark.full
 def test_a_study_prices_each_session_by_the_cost_model_in_force_on_it(ends_before: Lived, tmp_path: Path) -> None:
     home = Path(shutil.copytree(ends_before.home, tmp_path / "home"))
     since = pd.Timestamp("2016-08-15")  # sixty sessions of outcomes are realised on 2016-08-01

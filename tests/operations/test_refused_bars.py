@@ -101,6 +101,7 @@ def halting(bars: pd.DataFrame, session: str) -> pd.DataFrame:
     return wrong(bars, session).assign(close=bars["close"].where(~negative, -1.0))
 
 
+@pytest.mark.full
 def test_a_session_whose_bars_were_refused_is_decided_on_the_mended_ones(lived: Path) -> None:
     good = delivered(SECOND)
     assert report(NAME)["strategies"][NAME]["gate"] == f"passed {FIRST} 23:00 UTC"
@@ -120,6 +121,7 @@ def test_a_session_whose_bars_were_refused_is_decided_on_the_mended_ones(lived: 
             assert decisions_repeat_in_replay(history) == (2, [])
 
 
+@pytest.mark.full
 def test_a_refused_restatement_of_an_old_bar_is_never_seen(lived: Path) -> None:
     good = delivered(SECOND)
     refuse(lived, f"{SECOND} 19:00", halting(good[good["session"] <= FIRST], EARLIER))
@@ -132,6 +134,7 @@ def test_a_refused_restatement_of_an_old_bar_is_never_seen(lived: Path) -> None:
         homes.decide(strategy_of(), [pd.Timestamp(SECOND)])
 
 
+@pytest.mark.full
 def test_bars_refused_twice_and_mended_the_day_after_leave_no_trace(lived: Path) -> None:
     good = delivered(SECOND)
     refuse(lived, f"{SECOND} 22:00", halting(good, SECOND))
@@ -171,6 +174,7 @@ def negative(bars: pd.DataFrame, *symbols: str) -> pd.DataFrame:
     return bars.assign(close=bars["close"].where(~broken, -1.0))
 
 
+@pytest.mark.full
 def test_a_session_decided_while_the_gate_halts_reads_what_is_published_and_is_reproduced(lived: Path) -> None:
     """A bar that is late for an undecided session comes, wrong, in a delivery that the gate refuses."""
     write_strategy(
@@ -199,6 +203,7 @@ def test_a_session_decided_while_the_gate_halts_reads_what_is_published_and_is_r
             assert decisions_repeat_in_replay(history) == (1, [])  # the one before was under another gate
 
 
+@pytest.mark.full
 def test_what_the_gate_let_through_after_a_halt_counts_from_its_publication(lived: Path) -> None:
     """Restated while the session was undecided, published before: known at its arrival, as without any halt."""
     good = delivered(SECOND)
@@ -218,6 +223,7 @@ def stated(bars: pd.DataFrame) -> pd.DataFrame:
     return bars.assign(known_at=known_at)
 
 
+@pytest.mark.full
 def test_a_moment_that_the_source_states_stays_whatever_the_gate_said(lived: Path) -> None:
     shutil.rmtree(lived / "lake")
     deliver(lived, stated(delivered(FIRST)))
@@ -287,6 +293,7 @@ def written_out(stored: list[tuple[str, int]], halts: list[int], published: list
     return answer
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("seed", range(40))
 def test_the_refused_are_those_of_the_rule_written_out(seed: int) -> None:
     rng = np.random.default_rng(seed)

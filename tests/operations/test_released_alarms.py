@@ -55,6 +55,7 @@ def longer(sessions: int) -> pd.DataFrame:
     return bars("ABCDEFGHIJ", pd.bdate_range("2010-01-04", periods=sessions))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("now", "holds"),
     [

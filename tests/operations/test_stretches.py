@@ -96,6 +96,7 @@ def seen(case: Case, row: int, until: int) -> dict[tuple[str, int], float]:
     return {key: close for key, (_, close) in newest.items()}
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("seeds", [range(100), pytest.param(range(100, 400), marks=pytest.mark.full)])
 def test_sessions_of_one_stretch_see_the_same_of_what_both_could(seeds: range) -> None:
     several = 0

@@ -86,6 +86,7 @@ def test_every_fact_of_a_live_decision_is_that_of_the_studys_replay_and_the_chan
         assert told(done).change_share < 1.0
 
 
+@pytest.mark.full
 def test_targets_at_a_change_share_of_one_would_be_others(home: Path) -> None:
     apart = 0
     for live in homes.decide(strategy_of(), SESSIONS):

@@ -179,6 +179,7 @@ def test_a_shift_of_the_market_puts_a_refreshed_model_in_force_from_the_next_ses
         assert by_session[effective].standing.refresh.asked is None  # it was answered
 
 
+@pytest.mark.full
 def test_what_the_refreshed_model_forecasts_is_what_it_says_of_these_rows(home: Path) -> None:
     result = studied()
     record = result.study.record
@@ -208,6 +209,7 @@ def test_a_refit_that_is_no_better_leaves_the_refreshed_model_in_force(
     assert (models[effective:] == first.model_id).all()
 
 
+@pytest.mark.full
 def test_a_refused_refresh_leaves_the_model_and_the_reduced_size(
     home: Path, asks_in_june: pd.Timestamp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +226,7 @@ def test_a_refused_refresh_leaves_the_model_and_the_reduced_size(
     assert refreshes_told(result) == "1 asked for, 0 put in force, 1 refused"
 
 
+@pytest.mark.full
 def test_a_refresh_whose_training_diverges_is_refused(
     home: Path, asks_in_june: pd.Timestamp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -302,6 +305,7 @@ def kept_ledger() -> pd.DataFrame:
     return rows.drop(columns=["known_at", "run_id", "recorded_at", "sequence"])
 
 
+@pytest.mark.full
 def test_what_was_in_force_in_the_study_before_the_first_live_session_is_in_force_for_it(home: Path) -> None:
     models = models_of(studied().study)
     pd.testing.assert_series_equal(models_on_record(models.index), models, check_names=False)
@@ -313,6 +317,7 @@ def test_what_was_in_force_in_the_study_before_the_first_live_session_is_in_forc
     assert stored.groupby("session")["model_id"].first().equals(models["2017-03"].rename("model_id"))
 
 
+@pytest.mark.full
 def test_a_study_that_asks_for_nothing_takes_back_what_an_earlier_one_put_in_force(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -329,6 +334,7 @@ def test_a_study_that_asks_for_nothing_takes_back_what_an_earlier_one_put_in_for
     assert models_on_record(sessions).equals(refreshed)
 
 
+@pytest.mark.full
 def test_what_a_study_put_in_force_is_no_part_of_the_schedule_that_is_trained_after_it(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -373,6 +379,7 @@ def test_a_shorter_study_that_asks_for_nothing_takes_back_the_whole_of_a_refresh
     assert by_session.tolist() == left[following].tolist()
 
 
+@pytest.mark.full
 def test_once_a_session_is_decided_a_study_puts_nothing_in_force(home: Path) -> None:
     homes.decide(strategy_of(), LIVE[:2])
     ledger = kept_ledger()
@@ -400,6 +407,7 @@ def test_nothing_of_the_record_hangs_on_what_came_later(whole: StudyResult, afte
         )
 
 
+@pytest.mark.full
 def test_a_study_killed_after_a_fit_ends_as_one_never_killed_and_fits_nothing_twice(
     home: Path, whole: StudyResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -428,6 +436,7 @@ def test_a_study_killed_after_a_fit_ends_as_one_never_killed_and_fits_nothing_tw
     assert len(fitted) == len(whole.material.refreshes)
 
 
+@pytest.mark.full
 def test_the_page_says_how_many_were_asked_for_put_in_force_and_refused(home: Path) -> None:
     with open_history(strategy_of()) as history:
         result = study_until(history, strategy_of(), MONTHS, "test", lambda _: None)
@@ -474,6 +483,7 @@ def requests_on_record() -> pd.DataFrame:
         return history.stores.ledger.read("refresh_requests", "tiny", every_version=True)
 
 
+@pytest.mark.full
 def test_a_refresh_refused_just_before_the_first_live_session_halves_its_size(
     home: Path, asks_before_live: pd.Timestamp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -484,6 +494,7 @@ def test_a_refresh_refused_just_before_the_first_live_session_halves_its_size(
     assert decided_as_in(result, LIVE[:4]) == ["REDUCE_SIZE"] * 4
 
 
+@pytest.mark.full
 def test_the_cooldown_of_a_refresh_taken_just_before_live_goes_on(home: Path, asks_before_live: pd.Timestamp) -> None:
     result = studied()
     (taken,) = result.material.refreshes
@@ -492,6 +503,7 @@ def test_the_cooldown_of_a_refresh_taken_just_before_live_goes_on(home: Path, as
     assert DRIFT_ASKS not in set(requests_on_record()["cause"]), "live asked again in the cooldown"
 
 
+@pytest.mark.full
 def test_a_state_by_the_score_holds_over_the_start_of_live_until_its_cooldown_is_over(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -504,6 +516,7 @@ def test_a_state_by_the_score_holds_over_the_start_of_live_until_its_cooldown_is
     assert decided_as_in(result, LIVE[:8]) == ["REDUCE_SIZE"] * 4 + ["CONTINUE"] * 4
 
 
+@pytest.mark.full
 def test_a_later_study_replaces_what_an_earlier_one_left_until_a_session_is_decided(
     home: Path, asks_before_live: pd.Timestamp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -520,6 +533,7 @@ def test_a_later_study_replaces_what_an_earlier_one_left_until_a_session_is_deci
     assert len(requests_on_record()) == 2
 
 
+@pytest.mark.full
 def test_a_study_that_leaves_nothing_waiting_records_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(DriftReport, "asks_retraining", property(lambda _: False))
     monkeypatch.setattr(daily_round, "severity", lambda *_: Severity(0, ()))

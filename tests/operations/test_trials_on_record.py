@@ -40,6 +40,7 @@ def _known(name: str, bars_of: str) -> set[str]:
         return set(trials_made(history.stores.ledger, ground_of(name, data, bars))["trial_id"])
 
 
+@pytest.mark.full
 def test_trials_on_record_are_those_of_today(home: Path) -> None:
     strategy = find_strategy("house").strategy
     mine = {trial_hash(strategy, estimator) for estimator in ESTIMATORS}
@@ -78,6 +79,7 @@ def test_a_copy_of_the_strategy_and_of_its_bars_under_other_names_has_the_same_t
     assert _known("copied", "pair") != mine
 
 
+@pytest.mark.full
 def test_the_newest_row_of_a_trial_speaks_for_it(home: Path) -> None:
     strategy = find_strategy("house").strategy
     row = {

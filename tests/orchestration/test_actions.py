@@ -144,6 +144,7 @@ def labels_of(home: Path) -> npt.NDArray[np.float64]:
         return history.view().labels.returns
 
 
+@pytest.mark.full
 def test_features_and_labels_of_a_market_with_splits_equal_those_of_the_market_without(
     tables: Callable[..., Path],
 ) -> None:
@@ -190,6 +191,7 @@ def known(history: History, session: str) -> list[str]:
     return [] if actions is None else [f"{symbol} {value:g}" for symbol, value in actions[["symbol", "value"]].values]
 
 
+@pytest.mark.full
 def test_actions_are_read_as_published_and_as_known_at_each_session(now: Now, tmp_path: Path) -> None:
     assert known(now(), "2016-08-31") == []
     assert known(now(), "2016-09-01") == ["SIM01 4"]
@@ -201,6 +203,7 @@ def test_actions_are_read_as_published_and_as_known_at_each_session(now: Now, tm
     assert known(now(), "2017-06-26") == ["SIM01 4", "SIM01 2"]
 
 
+@pytest.mark.full
 def test_an_action_restated_later_is_seen_by_no_session_closed_before(now: Now, tmp_path: Path) -> None:
     before = now().view("2017-01-31").panel.total_return().close
     write_actions(tmp_path / "home", ("SIM01", "2016-09-01", "split", 5.0))
@@ -211,12 +214,14 @@ def test_an_action_restated_later_is_seen_by_no_session_closed_before(now: Now, 
     assert arrived > as_of_session(now().strategy.market, pd.Timestamp(LAST))
 
 
+@pytest.mark.full
 def test_delivering_the_same_actions_again_adds_nothing(now: Now) -> None:
     before = now().stores.lake.segments(NAME, "actions")
     publish(now())
     assert now().stores.lake.segments(NAME, "actions") == before
 
 
+@pytest.mark.full
 def test_what_prices_and_actions_say_against_each_other_stands_in_the_publication(now: Now) -> None:
     notices = now().stores.publications.require(NAME, LAST).details["notices"]
     found = [notice for notice in notices if "unrecorded_action" in notice]
@@ -225,6 +230,7 @@ def test_what_prices_and_actions_say_against_each_other_stands_in_the_publicatio
     assert jumps == ["SIM01", "SIM02", "SIM03"]
 
 
+@pytest.mark.full
 def test_a_recorded_split_is_no_jump_to_explain(now: Now, tmp_path: Path) -> None:
     assert not [notice for notice in audit_bars(now()).cleaned.notices if notice.first_session.year == 2016]
     write_actions(tmp_path / "home", *SPLITS[:2], ("SIM02", "2017-06-27", "split", 4.0))
@@ -233,6 +239,7 @@ def test_a_recorded_split_is_no_jump_to_explain(now: Now, tmp_path: Path) -> Non
     assert left == {"SIM02", "SIM03"}  # one recorded with another ratio, one not at all
 
 
+@pytest.mark.full
 def test_an_actions_file_without_actions_leaves_the_hash_of_the_bars(tmp_path: Path) -> None:
     told = {}
     for name, rows in (("none", None), ("empty", [])):
@@ -260,6 +267,7 @@ def test_an_action_that_comes_after_a_decision_is_known_from_its_arrival(now: No
     assert late["known_at"] == late["ingested_at"]
 
 
+@pytest.mark.full
 def test_what_a_delivery_adds_to_and_changes_of_the_actions_is_counted(now: Now, tmp_path: Path) -> None:
     write_actions(tmp_path / "home", *SPLITS)
     first = ingest_bars(now(), folder_of(NAME)).actions
@@ -270,6 +278,7 @@ def test_what_a_delivery_adds_to_and_changes_of_the_actions_is_counted(now: Now,
     assert (again.added, again.revised, again.unchanged) == (0, 1, len(SPLITS) - 1)
 
 
+@pytest.mark.full
 def test_a_late_action_that_states_an_early_moment_changes_no_decided_session(tmp_path: Path) -> None:
     home, decided = build(tmp_path / "home", SPLITS, SPLITS[:1]), "2017-06-27"
     with living_in(home):
@@ -318,6 +327,7 @@ def told_now(history: History) -> list[tuple[str, str, float]]:
     return [(symbol, str(day.date()), value) for symbol, day, _, value in found.iloc[:, :4].itertuples(index=False)]
 
 
+@pytest.mark.full
 def test_an_action_that_a_vendor_moves_is_in_force_once(tmp_path: Path) -> None:
     home = build(tmp_path / "home", [], None)
     with living_in(home), open_history(strategy_of()) as history:
@@ -356,6 +366,7 @@ def test_a_source_that_forgets_its_actions_is_refused_and_nothing_of_its_deliver
         assert told_now(history) == []
 
 
+@pytest.mark.full
 def test_an_action_whose_row_leaves_the_file_stays(now: Now, tmp_path: Path) -> None:
     before = told_now(now())
     assert before
@@ -364,6 +375,7 @@ def test_an_action_whose_row_leaves_the_file_stays(now: Now, tmp_path: Path) -> 
     assert told_now(now()) == before
 
 
+@pytest.mark.full
 def test_a_dividend_that_leaves_no_price_halts_before_it_is_published(tmp_path: Path) -> None:
     home = build(tmp_path / "home", SPLITS, SPLITS[:1])
     with living_in(home):
@@ -397,6 +409,7 @@ def decided_over_actions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_live_decisions_carry_the_book_over_actions_and_repeat_in_replay(decided_over_actions: Path) -> None:
     home = decided_over_actions

@@ -61,6 +61,7 @@ def test_bars_are_stored_known_and_published_by_the_amended_calendar(amended: Pa
     assert list(known) == [pd.Timestamp("2017-06-27 16:30", tz="UTC")]
 
 
+@pytest.mark.full
 def test_a_round_of_a_day_off_is_refused_and_its_schedule_skips(amended: Path) -> None:
     write_strategy(
         amended,

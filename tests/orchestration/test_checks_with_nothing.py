@@ -43,6 +43,7 @@ def test_before_the_first_decision_there_is_nothing_to_compare(studied: Path, na
     assert found(name)[0] is None
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["study_and_live_agree", "backtest_rederives_decisions", "features_have_values"])
 def test_after_decisions_the_same_checks_pass(decided: Path, name: str) -> None:

@@ -58,6 +58,7 @@ def raw_of(strategy: Strategy) -> pd.DataFrame:
         return history.raw_versions
 
 
+@pytest.mark.full
 def test_only_new_and_changed_files_are_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
     real = FilesSource.read
@@ -101,6 +102,7 @@ def test_a_file_sent_again_with_other_content_is_known_from_now_on(folder: Path)
     assert (mended["known_at"] == mended["ingested_at"]).all()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("lists", [("A", "B"), ("B", "A")])
 def test_a_file_sent_again_in_a_run_with_other_settings_is_known_from_now_on(
     folder: Path, lists: tuple[str, ...]
@@ -125,6 +127,7 @@ def test_a_file_sent_again_in_a_run_with_other_settings_is_known_from_now_on(
     pd.testing.assert_frame_equal(raw_of(strategy), raw)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("away", [False, True])
 def test_a_file_with_sessions_still_to_come_sent_again_is_known_from_now_on(folder: Path, away: bool) -> None:
     drop(folder, 0)
@@ -155,6 +158,7 @@ def test_killed_before_the_record_of_files_a_rerun_adds_nothing(folder: Path, mo
     assert take_in(strategy, folder).counted.added == 2  # rebuilt from every file
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 1, 0, 2), (2, 3, 1, 0), (1, 0, 3, 2)])
 def test_the_publication_is_the_same_whatever_order_late_drops_come_in(folder: Path, order: tuple[int, ...]) -> None:
     strategy = at(folder)
@@ -185,6 +189,7 @@ def of_closes(*closes: float) -> pd.DataFrame:
     return frame.assign(open=frame["close"], high=frame["close"] + 1, low=frame["close"] - 1)
 
 
+@pytest.mark.full
 def test_a_session_decided_before_a_late_drop_is_replayed_without_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

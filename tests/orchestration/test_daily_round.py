@@ -67,6 +67,7 @@ def decide(*sessions: pd.Timestamp, run_id: str = "test") -> list[bool]:
 # --- the same, however it came about -----------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_one_session_run_on_data_only_then_known_equals_the_backfill_to_the_bit(
     cut_decided_home: Path, decided_home: Path
 ) -> None:
@@ -129,6 +130,7 @@ def test_sessions_run_one_by_one_and_killed_in_the_middle_equal_the_range(
 # --- once, and in order ------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_a_session_decided_before_is_computed_again_and_changes_nothing(decided: Path, decided_home: Path) -> None:
     before = row_counts(decided)
     with Ledger() as ledger:

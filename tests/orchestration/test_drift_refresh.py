@@ -49,6 +49,7 @@ def causes(home: Path) -> list[str]:
     return sorted(recorded(home, "refresh_requests")["cause"])
 
 
+@pytest.mark.full
 def test_drift_asks_once_and_size_is_reduced_until_the_refreshed_model_decides(drifting: Path) -> None:
     decided = decide(*SESSIONS[:4])
     assert states_decided_with(decided) == ["CONTINUE"] * 3 + ["REDUCE_SIZE"]
@@ -70,6 +71,7 @@ def test_drift_asks_once_and_size_is_reduced_until_the_refreshed_model_decides(d
         assert decisions_repeat_in_replay(history, SESSIONS[3]) == (len(SESSIONS) - 4, [])
 
 
+@pytest.mark.full
 def test_a_refused_refresh_leaves_the_model_and_the_reduced_size(
     drifting: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,6 +84,7 @@ def test_a_refused_refresh_leaves_the_model_and_the_reduced_size(
     assert states_decided_with(after) == ["REDUCE_SIZE"] * len(after)
 
 
+@pytest.mark.full
 def test_half_the_size_is_taken_while_a_request_stands(drifting: Path) -> None:
     decided = decide(*SESSIONS[:4])
     assert [done.round.decision.scale / done.round.decision.inputs.regime_scale for done in decided] == [1, 1, 1, 0.5]
@@ -89,6 +92,7 @@ def test_half_the_size_is_taken_while_a_request_stands(drifting: Path) -> None:
     assert "has not taken force" in str(reasons)
 
 
+@pytest.mark.full
 def test_the_log_and_the_ui_say_the_state_in_force(drifting: Path) -> None:
     """A request that stands halves the next session: ledger, log line and metadata say so alike, with its reason."""
     told: dict[str, dict[str, object]] = {}

@@ -191,6 +191,7 @@ def seen_at(rates: Rates, moment: pd.Timestamp) -> tuple[float, float]:
     return told[-1][1], round((told[-1][0] - told[-2][0]) / 60_000)
 
 
+@pytest.mark.full
 def test_rates_are_stored_under_the_bars_symbols_up_to_the_last_decision(home, exchange, vendor) -> None:
     result = run_assets(strategy_of(), "tables", ("other_series",))
     assert result.success, failures_of(result)
@@ -218,6 +219,7 @@ def test_asked_again_it_adds_nothing_and_asks_for_the_last_week_alone(taken, ven
     pd.testing.assert_frame_equal(versions(), before)
 
 
+@pytest.mark.full
 def test_a_restated_rate_is_a_new_version_known_from_its_arrival(taken, exchange) -> None:
     before = known()
     at = next(at for at in exchange.rates["BTCUSDT"] if at >= milliseconds(pd.Timestamp("2017-06-29", tz="UTC")))
@@ -274,6 +276,7 @@ def test_an_answer_that_is_none_names_exchange_symbol_and_remedy_and_leaves_the_
     pd.testing.assert_frame_equal(quarantine(), held)
 
 
+@pytest.mark.full
 def test_a_first_answer_that_fails_stores_nothing(home, exchange) -> None:
     exchange.change = empty
     result = run_assets(strategy_of(), "tables", ("other_series",))
@@ -282,6 +285,7 @@ def test_a_first_answer_that_fails_stores_nothing(home, exchange) -> None:
     assert versions().empty
 
 
+@pytest.mark.full
 def test_the_feature_reads_the_rates_of_the_bars_symbol(home, exchange) -> None:
     file = home / "strategies" / "tiny.yaml"
     told = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -299,6 +303,7 @@ def test_the_feature_reads_the_rates_of_the_bars_symbol(home, exchange) -> None:
     assert np.isnan(found[:, 2:]).all()  # without a series of their own, and there is none of the market
 
 
+@pytest.mark.full
 def test_a_rate_stamped_after_a_decision_is_not_seen_by_it(home, exchange) -> None:
     day = pd.Timestamp("2016-12-01")
     after = milliseconds(decision(day))
@@ -315,6 +320,7 @@ def test_a_rate_stamped_after_a_decision_is_not_seen_by_it(home, exchange) -> No
     assert known(str(day.date())).tobytes() == whole[: row + 1].tobytes()
 
 
+@pytest.mark.full
 def test_other_settings_ask_for_the_whole_history_again(taken, vendor) -> None:
     count = len(versions())
     prepared(taken, vendor, {"market": {"history_starts": "2015-12-01"}})
@@ -324,6 +330,7 @@ def test_other_settings_ask_for_the_whole_history_again(taken, vendor) -> None:
     assert len(versions()) == count + earlier
 
 
+@pytest.mark.full
 def test_a_rate_off_the_grid_stays_in_quarantine_though_it_is_not_asked_for_again(home, exchange, vendor) -> None:
     off = milliseconds(pd.Timestamp("2016-06-01 10:17", tz="UTC"))
     late = milliseconds(pd.Timestamp("2017-06-28 10:17", tz="UTC"))
@@ -338,6 +345,7 @@ def test_a_rate_off_the_grid_stays_in_quarantine_though_it_is_not_asked_for_agai
     assert list(quarantine()["value"]) == ["0.5"]
 
 
+@pytest.mark.full
 def test_nothing_of_the_vault_is_stored(empty_home, vendor) -> None:
     prepared(empty_home, vendor, {"market": {"live_starts": None, "vault_starts": "2017-06-01"}})
     take()
@@ -365,6 +373,7 @@ def test_without_the_extra_the_error_names_it(home, monkeypatch) -> None:
     assert versions().empty
 
 
+@pytest.mark.full
 def test_a_line_before_and_after_says_what_is_asked_and_what_came(home, capfd, monkeypatch) -> None:
     monkeypatch.setattr(compute_logs, "tail_to_stream", compute_logs.execute_posix_tail)  # as it is outside of tests
     assert run_assets(strategy_of(), "tables", ("other_series",)).success

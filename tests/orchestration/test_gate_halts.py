@@ -192,6 +192,7 @@ def test_through_dagster_a_fault_halts_the_run_and_every_later_one(halted: Halte
         assert row_counts(home) == halted.fed.rows_before
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_halts_what_comes_after_the_gate_then_and_later(fed: Fed, fault: str) -> None:
     faulty, failing, named = FAULTS[fault]
@@ -208,6 +209,7 @@ def test_a_fault_halts_what_comes_after_the_gate_then_and_later(fed: Fed, fault:
     assert row_counts(fed.home) == fed.rows_before
 
 
+@pytest.mark.full
 def test_what_was_published_stays_readable_and_its_sessions_servable(fed: Fed, published_home: Path) -> None:
     deliver(fed.home, negative_prices())
     with pytest.raises(GateHalted):
@@ -227,6 +229,7 @@ def test_what_was_published_stays_readable_and_its_sessions_servable(fed: Fed, p
     pd.testing.assert_frame_equal(recorded(fed.home, "decisions"), recorded(published_home, "decisions"))
 
 
+@pytest.mark.full
 def test_mended_data_pass_and_the_session_is_decided(fed: Fed) -> None:
     deliver(fed.home, stale())
     with pytest.raises(GateHalted):
@@ -244,6 +247,7 @@ def served(home: Path) -> tuple[int, list[float]]:
         return len(history.stores.publications.history(NAME)), history.view(GOOD).bars["close"].tolist()
 
 
+@pytest.mark.full
 def test_when_the_review_of_the_data_set_fails_nothing_is_published(
     fed: Fed, published_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,6 +268,7 @@ def test_when_the_review_of_the_data_set_fails_nothing_is_published(
         assert not play(BAD).already_decided
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("module", "name"), [(intake_bars, "inspect"), (data_docs, "validate_overview")])
 def test_killed_in_the_audit_the_last_publication_serves_and_a_rerun_publishes(
     fed: Fed, published_home: Path, tmp_path: Path, module: ModuleType, name: str
@@ -300,6 +305,7 @@ def test_data_docs_are_written_though_the_gate_halts_and_the_status_names_them(h
     assert str(file) in told["text"]
 
 
+@pytest.mark.full
 def test_what_only_the_review_finds_is_a_warning_and_the_session_is_decided(fed: Fed) -> None:
     bars = bars_until(BAD)
     late = bars["session"] > "2017-05-26"
@@ -326,6 +332,7 @@ def test_a_file_that_is_gone_leaves_everything_as_it_was(fed: Fed) -> None:
         assert history.view(GOOD).cube.sessions[-1] == pd.Timestamp(GOOD)
 
 
+@pytest.mark.full
 def test_models_and_forecasts_made_again_on_restated_bars_leave_earlier_decisions_as_they_were(
     fed: Fed, published_home: Path
 ) -> None:

@@ -48,6 +48,7 @@ def in_force() -> float:
         return cost_model(ledger, history.strategy, costs_in_force(ledger, NAME).newest).half_spread.value
 
 
+@pytest.mark.full
 def test_paper_fills_alone_change_nothing(decided: Path) -> None:
     before = in_force()
     materialise(strategy_of(), "costs")
@@ -63,6 +64,7 @@ def test_imported_fills_move_the_model_towards_what_was_paid(decided: Path, tmp_
     assert bps_to_fraction(0.5) < in_force() <= bps_to_fraction(0.6) * 1.05
 
 
+@pytest.mark.full
 def test_a_large_change_waits_for_approval(decided: Path, tmp_path: Path) -> None:
     before = in_force()
     import_fills(NAME, broker_file(tmp_path, half_spread_bps=5.0))
@@ -73,6 +75,7 @@ def test_a_large_change_waits_for_approval(decided: Path, tmp_path: Path) -> Non
     assert in_force() == before
 
 
+@pytest.mark.full
 def test_running_again_on_the_same_fills_moves_nothing_further(decided: Path, tmp_path: Path) -> None:
     import_fills(NAME, broker_file(tmp_path, half_spread_bps=0.6))
     materialise(strategy_of(), "costs")

@@ -48,6 +48,7 @@ def _materialise_as(who: str, into: Path) -> None:
         (into / who).write_text(dg.materialize([tiny], instance=instance).run_id)
 
 
+@pytest.mark.full
 def test_processes_that_start_at_once_record_their_runs_for_all_others(
     served: str, tmp_path: Path, postgres_server: Server, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -93,6 +94,7 @@ def test_of_two_that_find_no_schema_the_second_waits_until_the_first_has_filled_
     assert entered.is_set()
 
 
+@pytest.mark.full
 def test_the_ledger_and_dagster_share_a_database_without_sharing_tables(served: str, postgres_server: Server) -> None:
     with Ledger() as ledger, open_instance() as instance:
         assert instance.get_runs_count() == 0
@@ -104,6 +106,7 @@ def test_the_ledger_and_dagster_share_a_database_without_sharing_tables(served: 
     assert sorted(postgres_server.execute(counted, database=served)) == [("dagster", 1), ("public", 1)]
 
 
+@pytest.mark.full
 def test_a_stored_time_is_utc_whatever_the_servers_timezone(served: str, postgres_server: Server) -> None:
     with open_instance() as instance:
         run = dg.materialize([_asset()], instance=instance)
@@ -121,6 +124,7 @@ def _asset() -> dg.AssetsDefinition:
     return tiny
 
 
+@pytest.mark.full
 def test_what_dagster_prints_and_hands_on_has_no_address(served: str, tmp_path: Path) -> None:
     with open_instance() as instance:
         reference = instance.get_ref()
@@ -158,6 +162,7 @@ def test_a_server_that_cannot_be_reached_is_named_without_its_password(
     assert "s3cret" not in str(caught.value) + caplog.text
 
 
+@pytest.mark.full
 def test_a_user_without_the_right_to_make_schemas_is_told_so_unless_it_is_there(
     served: str, postgres_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

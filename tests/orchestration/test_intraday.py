@@ -135,6 +135,7 @@ def test_bars_are_judged_and_switched_while_the_strategy_is_held_alone(home, mon
     assert not held_alone()
 
 
+@pytest.mark.full
 def test_daily_bars_and_features_are_made_of_the_intraday_ones(home) -> None:
     take_in_all(strategy_of())
     made = daily()
@@ -150,6 +151,7 @@ def test_daily_bars_and_features_are_made_of_the_intraday_ones(home) -> None:
     assert np.isfinite(cube.feature("log_return_1")[-20:]).all()
 
 
+@pytest.mark.full
 def test_what_was_found_is_stated_and_a_second_run_adds_nothing(home) -> None:
     told = metadata(INTRADAY, "validated_intraday_bars")
     assert (told["gaps"].value, told["missing_bars"].value) == (2, 16)  # that afternoon, of either symbol
@@ -168,6 +170,7 @@ def test_what_was_found_is_stated_and_a_second_run_adds_nothing(home) -> None:
     )
 
 
+@pytest.mark.full
 def test_a_restated_minute_is_a_new_version_of_its_bar_and_of_its_session(home) -> None:
     take_in_all(strategy_of())
     before = daily()
@@ -186,6 +189,7 @@ def test_a_restated_minute_is_a_new_version_of_its_bar_and_of_its_session(home) 
         )
 
 
+@pytest.mark.full
 def test_a_session_decided_before_its_bars_came_knows_them_from_their_arrival(home) -> None:
     whole = minutes_of("AAA", 0)
     late = whole["date"].dt.date == pd.Timestamp("2017-04-03").date()
@@ -203,6 +207,7 @@ def test_a_session_decided_before_its_bars_came_knows_them_from_their_arrival(ho
     assert (came["known_at"] == came["ingested_at"]).all()
 
 
+@pytest.mark.full
 def test_a_publication_killed_before_its_record_is_recorded_by_the_next(home, monkeypatch) -> None:
     with open_history(strategy_of()) as history:
         intraday.ingest_intraday(history, home / "strategies")
@@ -230,6 +235,7 @@ def test_gaps_beyond_the_limit_halt_everything_downstream_and_leave_what_was_pub
     pd.testing.assert_frame_equal(daily(), before)
 
 
+@pytest.mark.full
 def test_history_cut_at_a_session_gives_the_same_daily_bars_up_to_it(home) -> None:
     take_in_all(strategy_of())
     whole = daily().drop(columns="ingested_at")
@@ -245,6 +251,7 @@ def test_history_cut_at_a_session_gives_the_same_daily_bars_up_to_it(home) -> No
     pd.testing.assert_frame_equal(part, whole[whole["session"] <= "2017-05-31"].reset_index(drop=True))
 
 
+@pytest.mark.full
 def test_two_real_pairs_of_a_market_that_never_closes_become_daily_bars(empty_home, shared_data) -> None:
     pattern = shared_data / "crypto_freqtrade"
     prepare(empty_home)
@@ -277,6 +284,7 @@ def test_two_real_pairs_of_a_market_that_never_closes_become_daily_bars(empty_ho
     assert ["begins_within_session: 295 minutes missing at the open" in each for each in told] == [True, False, True]
 
 
+@pytest.mark.full
 def test_daily_bars_wait_for_the_intraday_gate(home) -> None:
     graph = all_definitions().resolve_asset_graph()
     parents = graph.get(asset_key(strategy_of(), "raw_bars")).parent_keys

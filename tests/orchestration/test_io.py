@@ -79,6 +79,7 @@ def load(first: str, last: str) -> dict[str, pd.DataFrame]:
     return months_io().load_input(context)
 
 
+@pytest.mark.full
 def test_a_range_of_months_comes_back_as_it_went(empty_home: Path) -> None:
     months = {month: frame(month, number) for number, month in enumerate(("2017-01", "2017-02", "2017-03"))}
     result = run(months, "2017-01-01", "2017-03-01")
@@ -89,6 +90,7 @@ def test_a_range_of_months_comes_back_as_it_went(empty_home: Path) -> None:
         pd.testing.assert_frame_equal(loaded[month], given)
 
 
+@pytest.mark.full
 def test_a_month_missing_from_the_output_is_refused_by_name(empty_home: Path) -> None:
     result = run({"2017-01": frame("2017-01", 0.0)}, "2017-01-01", "2017-02-01")
     assert "missing 2017-02; not asked for none" in message_of(result)
@@ -108,6 +110,7 @@ def test_loading_a_month_that_was_never_written_names_it(empty_home: Path) -> No
         load("2017-01-01", "2017-04-01")
 
 
+@pytest.mark.full
 def test_a_damaged_month_is_refused(empty_home: Path) -> None:
     write_two_months(0.0)
     address = Lake().month_address("tiny", "forecasts", "2017-02")
@@ -133,6 +136,7 @@ def write_and_die(last: str) -> None:
     months_io().handle_output(context, {month: frame(month, 5.0) for month in months})  # type: ignore[arg-type]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("step", ["2017-02.json", ".parquet"])
 def test_a_writer_killed_half_way_leaves_each_month_whole(empty_home: Path, tmp_path: Path, step: str) -> None:
     write_two_months(0.0)
@@ -191,6 +195,7 @@ def test_features_come_back_to_the_bit_and_cannot_be_written_through(tables: Pat
     assert record["address"] == Lake().address_of(NAME, "features")
 
 
+@pytest.mark.full
 def test_features_of_another_publication_are_refused(tables: Path) -> None:
     with open_history(strategy_of()) as history:
         raw = history.raw_versions
@@ -225,6 +230,7 @@ def test_features_are_handed_over_by_no_asset(empty_home: Path) -> None:
     assert not (empty_home / "lake").exists()
 
 
+@pytest.mark.full
 def test_features_that_were_never_stored_are_refused(empty_home: Path) -> None:
     write_strategy(empty_home)
     with pytest.raises(PublicationError, match=NAME):

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import dagster as dg
+import pytest
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 
 from nn_assets.orchestration.instance import dagster_home, open_instance
@@ -51,6 +52,7 @@ def test_dagsters_own_storage_reads_what_was_written_and_the_other_way_round(emp
         assert record.run_id == first
 
 
+@pytest.mark.full
 def test_threads_share_an_instance(empty_home: Path) -> None:
     with open_instance() as instance:
         ids = [materialised(instance) for _ in range(4)]

@@ -166,6 +166,7 @@ def holdings(home: Path, session: str) -> dict[str, float]:
     return dict(zip(rows["symbol"], rows["quantity"], strict=True))
 
 
+@pytest.mark.full
 def test_the_book_holds_what_it_would_had_it_known_and_sent_the_same_fills(told_home: Path) -> None:
     in_time: list[Row] = [FALSE, ("SIM03", EX, "split", 2.0)]
     after_first: list[Row] = [TRUE[0], TRUE[4], ("SIM03", EX, "split", 2.0)]
@@ -189,6 +190,7 @@ def test_what_was_decided_before_stays_and_what_was_decided_late_repeats_in_repl
         assert decisions_repeat_in_replay(history) == (6, [])
 
 
+@pytest.mark.full
 def test_equity_moves_by_prices_dividends_costs_and_interest_alone(told_home: Path) -> None:
     """The cash that a session's records explain is the cash that moved."""
     states = recorded(told_home, "portfolio_states").set_index("session").sort_index()
@@ -247,6 +249,7 @@ def test_the_publication_and_the_page_say_which_session_mended_the_book(told_hom
     assert "split of 2017-06-23 2 -&gt; 3, known only now" in pages["2017-06-27"]
 
 
+@pytest.mark.full
 def test_a_run_killed_while_it_mends_ends_in_the_same_records(
     untold_home: Path, told_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

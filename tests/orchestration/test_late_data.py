@@ -180,6 +180,7 @@ def test_late_bars_change_no_decided_session_and_reach_the_next(lived: Path, pun
     assert [after[session] != never[session] for session in after.index] == [False] * 3 + [True] * 2
 
 
+@pytest.mark.full
 def test_what_arrives_after_a_close_waits_for_the_session_after(lived: Path) -> None:
     """The late bars come on the evening on which the next session is decided, after its close."""
     with living_in(lived), at("2017-06-26 21:30"):

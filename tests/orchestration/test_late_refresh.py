@@ -90,6 +90,7 @@ def test_a_late_refresh_leaves_the_sessions_decided_meanwhile(studied: Path) -> 
     )
 
 
+@pytest.mark.full
 def test_a_refresh_that_comes_after_the_end_of_its_month_takes_force_in_the_next(studied: Path) -> None:
     go_on_until(studied, "2017-07-07", "2017-07", "2017-06-28")
     decided = days("2017-06-28", "2017-07-03")
@@ -97,6 +98,7 @@ def test_a_refresh_that_comes_after_the_end_of_its_month_takes_force_in_the_next
     assert_takes_force_on(studied, decided, asked_after="2017-06-28", partition="2017-06-01")
 
 
+@pytest.mark.full
 def test_a_month_without_a_refit_of_its_own_keeps_the_refreshed_model(studied: Path) -> None:
     go_on_until(studied, "2017-08-04", "2017-07", "2017-06-30")
     decide(*days("2017-06-30", "2017-07-03"))

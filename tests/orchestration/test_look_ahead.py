@@ -100,6 +100,7 @@ def assert_equal_up_to(cut: str, shorter: Path, longer: Path, months: int) -> No
     assert len(found) == months - 1
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("cut", CUTS)
 def test_history_cut_at_a_session_gives_everything_stored_up_to_it(
     cut: str, cut_home: Homes, studied_home: Path
@@ -125,6 +126,7 @@ def test_a_year_more_of_history_changes_no_earlier_row(decided_home: Path, tmp_p
     assert assert_same_decisions(longer, decided_home, LAST) == 8
 
 
+@pytest.mark.full
 def test_the_same_home_grown_by_a_year_keeps_every_earlier_row(decided: Path, decided_home: Path) -> None:
     write_strategy(decided, market={"history_ends": "2018-06-29"})
     materialise(strategy_of(), "study", first=FIRST_MONTH, last="2017-07-01")

@@ -59,6 +59,7 @@ def known(home: Path, until: str = "2017-06-30") -> np.ndarray:
         return series_known(*told, "fear", history.sessions(until), ("SIM01",)).values[:, 0]
 
 
+@pytest.mark.full
 def test_a_series_becomes_a_table_of_versions_with_the_holiday_in_quarantine(empty_home) -> None:
     prepared(empty_home)
     take_in(strategy_of())
@@ -70,6 +71,7 @@ def test_a_series_becomes_a_table_of_versions_with_the_holiday_in_quarantine(emp
     np.testing.assert_array_equal(known(empty_home), [12.0 + place % 7 for place in range(len(DAYS))])
 
 
+@pytest.mark.full
 def test_delivered_again_it_adds_nothing_and_a_restated_value_leaves_the_past_as_it_was_known(empty_home) -> None:
     prepared(empty_home)
     for _ in range(2):
@@ -85,6 +87,7 @@ def test_delivered_again_it_adds_nothing_and_a_restated_value_leaves_the_past_as
     assert known(empty_home).tobytes() == before.tobytes()  # it arrived years after the last of these decisions
 
 
+@pytest.mark.full
 def test_an_observation_that_comes_after_a_decision_is_known_from_its_arrival(empty_home) -> None:
     prepared(empty_home)
     file = empty_home / "strategies" / "fear.csv"
@@ -100,6 +103,7 @@ def test_an_observation_that_comes_after_a_decision_is_known_from_its_arrival(em
     assert late["known_at"] == late["ingested_at"]
 
 
+@pytest.mark.full
 def test_nothing_of_the_vault_is_stored_and_opening_it_gives_what_a_store_that_never_had_one_has(empty_home) -> None:
     prepared(empty_home)
     file = empty_home / "strategies" / "tiny.yaml"
@@ -125,6 +129,7 @@ def test_nothing_of_the_vault_is_stored_and_opening_it_gives_what_a_store_that_n
     np.testing.assert_array_equal(known(empty_home), values)
 
 
+@pytest.mark.full
 def test_history_cut_at_a_session_gives_the_same_values_up_to_it_to_the_bit(empty_home) -> None:
     prepared(empty_home)
     take_in(strategy_of())
@@ -133,6 +138,7 @@ def test_history_cut_at_a_session_gives_the_same_values_up_to_it_to_the_bit(empt
     assert cut.tobytes() == whole[: len(cut)].tobytes()
 
 
+@pytest.mark.full
 def test_a_feature_of_the_series_joins_the_cube_and_repeats_on_history_cut(empty_home) -> None:
     prepared(empty_home)
     file = empty_home / "strategies" / "tiny.yaml"
@@ -162,6 +168,7 @@ def test_a_role_that_names_no_series_is_refused(empty_home) -> None:
         strategy_of()
 
 
+@pytest.mark.full
 def test_a_faulty_file_fails_the_asset_with_its_place_and_stores_nothing(empty_home) -> None:
     prepared(empty_home)
     write_fear(empty_home, {"2016-01-05": "calm"})
@@ -182,6 +189,7 @@ def test_features_wait_for_the_series_and_a_strategy_without_one_has_no_such_ass
     assert asset_key(strategy_of("plain"), "other_series") not in graph.get_all_asset_keys()
 
 
+@pytest.mark.full
 def test_the_asset_states_what_it_found(empty_home) -> None:
     prepared(empty_home)
     result = run_assets(strategy_of(), "tables", ("other_series",))

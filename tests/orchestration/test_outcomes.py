@@ -46,6 +46,7 @@ def evaluate(name: str, instance: dg.DagsterInstance, cursor: str | None = None,
     return repository.get_sensor_def(name).evaluate_tick(told)
 
 
+@pytest.mark.full
 def test_a_run_is_on_record_from_its_start_and_then_with_its_end(empty_home: Path) -> None:
     write_strategy(empty_home)
     run_id = execute(strategy_of(), "tables", assets=("raw_bars",)).run_id
@@ -57,6 +58,7 @@ def test_a_run_is_on_record_from_its_start_and_then_with_its_end(empty_home: Pat
     assert any(line.startswith("tables: SUCCEEDED 20") for line in state()["runs"])
 
 
+@pytest.mark.full
 def test_a_failed_run_names_step_and_cause(empty_home: Path) -> None:
     write_strategy(empty_home, source={"kind": "files", "path": "nowhere", "seed": None, "planted_rank_ic": None})
     with pytest.raises(RunFailed):
@@ -176,6 +178,7 @@ def test_a_tick_is_recorded_when_it_says_something_new_and_every_hour(
     assert list(rows()["ended_at"].dt.strftime("%H:%M")) == ["12:00", "12:02", "12:03", "13:03"]
 
 
+@pytest.mark.full
 def test_sensors_and_schedules_tell_what_they_came_to(empty_home: Path) -> None:
     write_strategy(empty_home)
     assert state()["ticks"] == []
@@ -366,6 +369,7 @@ def test_what_breaks_before_a_result_is_no_interruption(empty_home: Path) -> Non
     assert (last["outcome"], last["message"]) == ("FAILED", "ValueError: no such partition")
 
 
+@pytest.mark.full
 def test_a_failure_is_told_in_one_line_with_its_remedy(empty_home: Path) -> None:
     write_strategy(empty_home)
 

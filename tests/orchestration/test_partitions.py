@@ -100,6 +100,7 @@ def test_a_vault_is_left_out_even_where_no_end_of_history_is_stated(tiny: Strate
     assert session_partitions(strategy).get_partition_keys()[-1] == "2017-06-27"
 
 
+@pytest.mark.full
 def test_a_live_strategy_lists_the_month_and_the_session_under_way(tiny: Strategy) -> None:
     strategy = market(tiny, history_ends=None)
     now = pd.Timestamp("2017-11-22 12:00", tz="America/New_York").to_pydatetime()

@@ -49,6 +49,7 @@ def home(programme_home: Path, tmp_path: Path) -> Iterator[Path]:
         yield copied
 
 
+@pytest.mark.full
 def test_four_sessions_are_decided_traced_checked_and_repeat_in_replay(home: Path) -> None:
     strategy = strategy_of()
     decided = homes.decide(strategy, SESSIONS)

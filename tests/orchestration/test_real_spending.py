@@ -80,6 +80,7 @@ def traded(traded_home: Path, tmp_path: Path) -> Iterator[Path]:
         yield home
 
 
+@pytest.mark.full
 def test_real_fills_at_twice_the_models_cost_count_in_the_next_score(traded: Path, tmp_path: Path) -> None:
     paper, reasons = reasons_of(LAST_BEFORE)
     assert "slippage" not in reasons
@@ -101,6 +102,7 @@ def test_real_fills_at_twice_the_models_cost_count_in_the_next_score(traded: Pat
         assert decisions_repeat_in_replay(history) == (len(LIVE), [])
 
 
+@pytest.mark.full
 def test_real_fills_at_the_models_cost_count_for_nothing(traded: Path, tmp_path: Path) -> None:
     assert import_fills(NAME, broker_file(tmp_path, 1.0, IMPORTED))["imported"] == 40
     decide(NEXT)

@@ -90,6 +90,7 @@ def change(table: str, column: str, value: object, **key: object) -> None:
         assert history.stores.ledger.append(table, [row], run_id="test", strategy=NAME, reason="forged").inserted == 1
 
 
+@pytest.mark.full
 def test_a_study_run_again_on_restated_bars_raises_no_alarm(half: Path) -> None:
     with open_history(strategy_of()) as history:
         before = {month: history.stores.lake.month_address(NAME, FORECASTS, month) for month in MONTHS}
@@ -128,6 +129,7 @@ def test_a_target_changed_on_record_is_named(half: Path) -> None:
     assert [each[:16] for each in differing] == ["SIM04 2017-06-23"]
 
 
+@pytest.mark.full
 def test_another_forecast_in_the_list_on_record_is_named(half: Path) -> None:
     session = LIVE[1]  # three names are held on it
     with open_history(strategy_of()) as history:
@@ -145,6 +147,7 @@ def test_another_forecast_in_the_list_on_record_is_named(half: Path) -> None:
     assert set(days) <= {str(each.date()) for each in LIVE[1:5]}
 
 
+@pytest.mark.full
 def test_bars_of_the_training_rows_restated_give_the_same_drift_in_another_process(studied: Path) -> None:
     restate([("SIM02", "2016-11-15"), ("SIM05", "2016-11-16")], known_at="2017-06-26 12:00")
     assert decide(*LIVE[:5]) == [False] * 5
@@ -152,6 +155,7 @@ def test_bars_of_the_training_rows_restated_give_the_same_drift_in_another_proce
     assert repeated() == (5, [])
 
 
+@pytest.mark.full
 def test_sessions_decided_under_other_settings_are_left_out_and_the_next_go_on_from_them(half: Path) -> None:
     write_strategy(half, portfolio={"single_name_limit": 0.02})
     assert repeated() == (0, [])
@@ -159,6 +163,7 @@ def test_sessions_decided_under_other_settings_are_left_out_and_the_next_go_on_f
     assert repeated() == (2, [])
 
 
+@pytest.mark.full
 def test_a_bar_that_comes_after_its_decision_and_claims_an_earlier_moment_raises_no_alarm(half: Path) -> None:
     restate([("SIM01", str(LIVE[1].date()))], known_at=f"{LIVE[1].date()} 21:31")
     assert repeated() == (5, [])

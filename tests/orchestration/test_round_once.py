@@ -74,6 +74,7 @@ def verified(verified_home: Path, tmp_path: Path) -> Iterator[Path]:
         yield home
 
 
+@pytest.mark.full
 def test_each_decision_is_derived_again_once_and_the_whole_on_demand(verified: Path) -> None:
     assert rederived() == Rederived(0, 3, ())
     assert verifications() == 1  # looking at nothing is not put on record
@@ -82,6 +83,7 @@ def test_each_decision_is_derived_again_once_and_the_whole_on_demand(verified: P
     assert rederived(whole=True) == Rederived(5, 0, ())
 
 
+@pytest.mark.full
 def test_other_code_or_other_settings_look_at_all_of_it_again(verified: Path, monkeypatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(rederivation, "code_of", lambda: "other")
@@ -94,6 +96,7 @@ def test_other_code_or_other_settings_look_at_all_of_it_again(verified: Path, mo
     assert rederived() == Rederived(1, 0, ())
 
 
+@pytest.mark.full
 def test_a_record_appended_for_a_verified_session_is_looked_at_and_named_until_it_is_mended(verified: Path) -> None:
     decide(LIVE[3])
     assert rederived() == Rederived(1, 3, ())
@@ -108,6 +111,7 @@ def test_a_record_appended_for_a_verified_session_is_looked_at_and_named_until_i
         assert str(LIVE[2].date()) in found.differing[0]
 
 
+@pytest.mark.full
 def test_a_fact_that_arrives_for_a_verified_session_has_it_looked_at_again(verified: Path) -> None:
     decide(LIVE[3])
     assert rederived() == Rederived(1, 3, ())
@@ -120,6 +124,7 @@ def test_a_fact_that_arrives_for_a_verified_session_has_it_looked_at_again(verif
     assert rederived() == Rederived(3, 1, ())
 
 
+@pytest.mark.full
 def test_drift_references_are_made_once_and_read_back_to_the_bit_and_a_damaged_one_is_made_again(
     studied: Path, monkeypatch
 ) -> None:
@@ -173,6 +178,7 @@ print([name for name in heavy if name in sys.modules])
 """
 
 
+@pytest.mark.full
 def test_a_round_with_nothing_new_to_publish_imports_no_great_expectations(studied: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _ROUND], env=subprocess_environment(studied), capture_output=True, text=True, check=False

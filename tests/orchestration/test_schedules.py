@@ -86,6 +86,7 @@ def on_the_day(strategy: Strategy, day: str) -> dg.RunRequest | dg.SkipReason:
 # --- the daily round ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "day",
     [
@@ -130,6 +131,7 @@ def test_a_sealed_vault_asks_for_nothing(frozen: Strategy) -> None:
     assert told == dg.SkipReason("tiny states vault_starts 2018-01-02: sessions from then on are sealed")
 
 
+@pytest.mark.full
 def test_every_session_of_two_months_is_asked_for_exactly_once(frozen: Strategy) -> None:
     strategy = live(frozen, live_starts="2017-01-03")
     asked = [ask(strategy, "daily_round", moment) for moment in ticks(strategy, "daily_round", "2017-11-01", 61)]
@@ -139,6 +141,7 @@ def test_every_session_of_two_months_is_asked_for_exactly_once(frozen: Strategy)
     assert all(is_session("XNYS", key) for key in keys)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("lag", "cron"), [(0, "15 16 * * *"), (30, "45 16 * * *"), (600, "15 2 * * *")])
 def test_the_tick_follows_the_close_by_the_lag(frozen: Strategy, lag: int, cron: str) -> None:
     assert schedule(live(frozen, known_at_lag_minutes=lag), "daily_round").cron_schedule == cron
@@ -163,6 +166,7 @@ def test_a_market_that_never_closes_asks_for_the_day_just_over(frozen: Strategy)
     assert schedule(strategy, "daily_round").execution_timezone == "UTC"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("calendar", "timezone"), [("XTKS", "Asia/Tokyo"), ("XLON", "Europe/London"), ("CMES", "America/Chicago")]
 )

@@ -58,6 +58,7 @@ def test_nothing_is_asked_while_nothing_has_drifted(sensor: dg.SensorDefinition,
     assert skipped == "no drift event since the last look at the ledger"
 
 
+@pytest.mark.full
 def test_an_event_asks_for_a_refresh_once(sensor: dg.SensorDefinition, instance: dg.DagsterInstance) -> None:
     drifted("e1", "2017-06-26")
     (request,), cursor, _ = tick(sensor, instance, None)
@@ -72,6 +73,7 @@ def test_an_event_asks_for_a_refresh_once(sensor: dg.SensorDefinition, instance:
     assert kept in (None, cursor)
 
 
+@pytest.mark.full
 def test_of_two_requests_between_ticks_the_newest_is_served_for_one_stands_at_a_time(
     sensor: dg.SensorDefinition, instance: dg.DagsterInstance
 ) -> None:
@@ -87,6 +89,7 @@ def test_of_two_requests_between_ticks_the_newest_is_served_for_one_stands_at_a_
     assert last.tags[REFRESH_TAG] == "2017-06-28"
 
 
+@pytest.mark.full
 def test_each_event_has_a_run_key_of_its_own_that_never_changes(
     sensor: dg.SensorDefinition, instance: dg.DagsterInstance
 ) -> None:
@@ -105,6 +108,7 @@ def test_an_event_on_the_last_session_of_a_month_refreshes_the_next_months_model
     assert request.partition_key == "2017-06-01"
 
 
+@pytest.mark.full
 def test_what_became_of_a_request_asks_for_nothing(sensor: dg.SensorDefinition, instance: dg.DagsterInstance) -> None:
     drifted("e", "2017-06-26")
     _, cursor, _ = tick(sensor, instance, None)
@@ -114,6 +118,7 @@ def test_what_became_of_a_request_asks_for_nothing(sensor: dg.SensorDefinition, 
     assert skipped
 
 
+@pytest.mark.full
 def test_another_strategys_drift_is_not_this_ones(sensor: dg.SensorDefinition, instance: dg.DagsterInstance) -> None:
     drifted("e", "2017-06-26", strategy="index_daily")
     requests, _, skipped = tick(sensor, instance, None)

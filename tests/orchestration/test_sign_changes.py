@@ -36,6 +36,7 @@ def turning(studied: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return studied
 
 
+@pytest.mark.full
 def test_two_orders_are_recorded_read_back_in_order_and_filled_close_first(turning: Path) -> None:
     decided = homes.decide(strategy_of(), SESSIONS[:4])
     for done, following in zip(decided, SESSIONS[1:], strict=True):

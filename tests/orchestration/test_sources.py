@@ -44,6 +44,7 @@ def published(source: str) -> pd.DataFrame:
     return bars
 
 
+@pytest.mark.full
 def test_bars_of_a_database_are_published(empty_home: Path, monkeypatch) -> None:
     bars = market()
     file = empty_home / "market.sqlite"
@@ -58,6 +59,7 @@ def test_bars_of_a_database_are_published(empty_home: Path, monkeypatch) -> None
     pd.testing.assert_frame_equal(found[["symbol", "session", *NUMBERS]], bars[["symbol", "session", *NUMBERS]])
 
 
+@pytest.mark.full
 def test_bars_of_a_vendor_are_published_and_its_key_is_stored_nowhere(empty_home: Path, monkeypatch) -> None:
     bars = market()
     moments = bars["session"].dt.tz_localize("America/New_York").dt.as_unit("ms").astype("int64")
@@ -107,6 +109,7 @@ def test_a_source_is_made_without_a_key_or_a_question(empty_home: Path, monkeypa
     assert isinstance(source, ActionSource) is (kind != "ccxt")
 
 
+@pytest.mark.full
 def test_a_vendor_that_refuses_the_key_halts_the_run_by_name(empty_home: Path, monkeypatch) -> None:
     monkeypatch.setenv("TEST_VENDOR_KEY", SECRET)
     with running(lambda _: Answer({"message": f"Unknown API Key {SECRET}"}, 401)) as vendor:

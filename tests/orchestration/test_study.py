@@ -35,6 +35,7 @@ from tests.orchestration.conftest import (
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.full
 def test_the_month_ahead_gets_its_model_and_the_month_just_over_its_verdict(studied: Path) -> None:
     write_strategy(studied, market={"history_ends": None})
     strategy = strategy_of()

@@ -174,6 +174,7 @@ def test_a_held_symbol_that_leaves_is_closed(home) -> None:
     assert (closed["quantity"] == 0.0).all()
 
 
+@pytest.mark.full
 def test_the_study_states_year_by_year_how_many_members_it_could_not_see(home) -> None:
     page = (home / "reports" / "tiny-study.html").read_text(encoding="utf-8")
     assert "2 of 7 in 2016; 1 of 7 in 2017" in page
@@ -186,6 +187,7 @@ def test_the_study_states_year_by_year_how_many_members_it_could_not_see(home) -
     assert told["renamed"].value == "SIM06 is SIM6"
 
 
+@pytest.mark.full
 def test_an_end_told_after_the_decisions_leaves_them_as_they_were(home) -> None:
     ended = MEMBERS.replace("SIM02,2010-01-04,", "SIM02,2010-01-04,2017-06-22")
     (home / "strategies" / "members.csv").write_text(ended, encoding="utf-8")
@@ -248,6 +250,7 @@ def test_a_faulty_file_fails_before_any_bar_is_taken_in(empty_home) -> None:
     assert not (empty_home / "lake" / "tiny" / "raw_bars").exists()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("ends", "halts"), [("2017-04-03", False), ("", True)])
 def test_bars_of_a_symbol_that_left_are_no_longer_due_and_those_of_a_member_are(empty_home, ends, halts) -> None:
     prepare(empty_home, f"symbol,from,to\nSIM01,2010-01-04,\nSIM02,2010-01-04,\nSIM03,2010-01-04,{ends}\n")
@@ -272,6 +275,7 @@ def test_bars_wait_for_the_universe(empty_home) -> None:
         assert asset_key(strategy_of(), "universe_membership") in graph.get(asset_key(strategy_of(), asset)).parent_keys
 
 
+@pytest.mark.full
 def test_five_years_of_122_stocks_state_how_many_members_of_the_index_they_lack(empty_home, shared_data) -> None:
     file = write_strategy(empty_home, market={"history_starts": "2013-02-08", "history_ends": "2018-02-07"})
     told = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -296,6 +300,7 @@ def test_five_years_of_122_stocks_state_how_many_members_of_the_index_they_lack(
     assert audited.report.figures["symbols"] == 122
 
 
+@pytest.mark.full
 def test_a_spell_that_begins_in_the_vault_is_stored_when_it_opens(empty_home) -> None:
     prepare(empty_home, MEMBERS + "LATER,2017-04-03,\n")
     file = empty_home / "strategies" / "tiny.yaml"

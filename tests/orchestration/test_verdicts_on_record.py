@@ -87,6 +87,7 @@ def test_looks_begin_before_the_live_start_and_are_on_record_read_or_not(studied
     assert looks["allows_trading"].tolist() == [told["allows_trading"] for told in after["figures"]] == [False, False]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("allows", [False, True])
 def test_a_session_trades_by_what_the_last_verdict_before_its_month_allows(studied: Path, allows: bool) -> None:
     with open_history(strategy_of()) as history:
@@ -99,6 +100,7 @@ def test_a_session_trades_by_what_the_last_verdict_before_its_month_allows(studi
         assert history.view(history.live_sessions[0]).controls.verdict_allows is allows
 
 
+@pytest.mark.full
 def test_a_study_run_again_takes_no_further_look(studied: Path) -> None:
     before = _rows("looks", NAME)
     study_again("2017-06")
@@ -115,6 +117,7 @@ def test_a_renamed_copy_forgets_no_trial_and_no_look(known: Path) -> None:
     assert (looks["trial_id"].unique() == own["trial_id"].unique()).all()
 
 
+@pytest.mark.full
 def test_a_variant_under_another_name_counts_on_top(known: Path) -> None:
     assert _counted("variant") == 6
     study_again("2017-06")
@@ -125,6 +128,7 @@ def test_other_data_are_other_ground_whatever_is_tried_there(known: Path) -> Non
     assert _counted("elsewhere") == 3
 
 
+@pytest.mark.full
 def test_a_strategy_removed_and_written_anew_under_a_new_name_starts_at_no_zero(known: Path) -> None:
     (known / "strategies" / f"{NAME}.yaml").unlink()
     write_strategy(known, "fresh", portfolio={"kelly_fraction": 0.45})
@@ -132,6 +136,7 @@ def test_a_strategy_removed_and_written_anew_under_a_new_name_starts_at_no_zero(
     assert _counted("fresh") == 9
 
 
+@pytest.mark.full
 def test_half_of_the_data_is_the_same_ground_and_less_is_not(studied: Path) -> None:
     with open_history(strategy_of()) as history:
         bars, ledger = history.view().bars, history.stores.ledger
@@ -192,6 +197,7 @@ def test_a_standing_alarm_is_released_by_who_and_why_and_repeated_and_void_for_o
         assert not released_alarms(ledger, ground_of("another", "d" * 16, bars))
 
 
+@pytest.mark.full
 def test_a_month_under_way_is_shown_and_not_judged(empty_home: Path) -> None:
     """Studies within May show its sessions and say April's verdict; the one after its last session takes a look."""
     ends, found = ("2017-05-05", "2017-05-17", "2017-05-31"), []

@@ -62,6 +62,7 @@ def test_the_usual_lengths_are_looked_up_not_simulated(window, per_year):
             assert cusum_critical_value(window, reference, coefficient, per_year, rings) > 0.0
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("unsimulated")
 @pytest.mark.parametrize("per_year", [252, 365])
 @pytest.mark.parametrize(("window", "length"), [(60, 500), (60, 126), (20, 60), (63, 252)])
@@ -110,6 +111,7 @@ def test_the_stored_values_rise_with_memory_and_with_the_seldomness_of_rings():
             assert (values >= np.array(list(stored_values()[often].values()))).all(), key
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("key", "reference", "coefficient"), REMADE)
 def test_a_stored_distance_is_to_the_bit_what_the_simulation_gives(key, reference, coefficient):
     made = simulated_ks(key.window, reference, coefficient, key.sessions_per_year, key.rings_per_year)
@@ -118,6 +120,7 @@ def test_a_stored_distance_is_to_the_bit_what_the_simulation_gives(key, referenc
     assert stored_values()[key][reference][COEFFICIENTS.index(coefficient)] == made
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("key", "reference", "coefficient"), REMADE_HEIGHTS)
 def test_a_stored_height_is_what_the_simulation_gives(key, reference, coefficient):
     made = simulated_cusum(key.window, reference, coefficient, key.sessions_per_year, key.rings_per_year)

@@ -50,6 +50,7 @@ def test_the_default_windows_distances_fall_with_length_and_rise_with_memory():
         assert (np.diff(values, axis=0) < 1.0 / 120.0).all(), rings
 
 
+@pytest.mark.full
 def test_a_year_without_change_is_silent_one_time_in_e_by_the_plain_reference():
     # Lengths without a common divisor: on a fine lattice the promise can be kept closely.
     critical = ks_critical_value(19, 60, 0.5, 252, 4.0)  # a quarter of 63 sessions

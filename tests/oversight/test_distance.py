@@ -26,6 +26,7 @@ def distance(window: np.ndarray, reference: np.ndarray) -> float:
     return distance_of_counts(*counts_within(np.sort(window), np.sort(reference)), reference.size)
 
 
+@pytest.mark.full
 @given(SAMPLES, SAMPLES)
 def test_the_distance_equals_scipy_with_and_without_ties(window, reference):
     expected = stats.ks_2samp(window, reference, method="asymp").statistic

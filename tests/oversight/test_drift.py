@@ -120,6 +120,7 @@ def test_a_single_shifted_feature_drifts_alone_and_three_drift_jointly(world):
     assert {"fast", "mean", "held"} <= set(together.joint_features)
 
 
+@pytest.mark.full
 def test_a_shift_of_a_persistent_series_is_found_by_the_cusum_sooner_than_by_ks():
     first = {"trend:innovations": [], "trend:cusum": []}
     for seed in range(9):
@@ -178,6 +179,7 @@ def test_missing_values_are_passed_over_and_a_series_without_enough_is_blind(wor
     assert "fast" in report.message
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("symbols", [1, 2, 6])
 def test_a_report_has_the_same_bits_whether_history_ends_there_or_later(symbols):
     world = World(19, symbols=symbols)
@@ -233,6 +235,7 @@ def test_a_panel_sees_change_around_an_unchanged_mean():
     assert found["fast:spread"].feature == "fast"
 
 
+@pytest.mark.full
 def test_a_monitor_of_an_unchanged_market_rings_about_once_a_year():
     generator = np.random.default_rng(29)
     memory = np.array([0.0, 0.3, 0.5, 0.7, 0.8, 0.85, 0.95, 0.97])

@@ -118,6 +118,7 @@ def test_window_memory_is_that_of_the_autoregression_whose_window_means_vary_as_
     assert rolling_mean_variance(likened, 60) == pytest.approx(rolling_mean_variance(mixed, 60), rel=0.1)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("coefficient", [0.0, 0.5, 0.8, 0.9])
 def test_window_memory_of_an_autoregression_is_its_coefficient_and_raised_where_sessions_are_few(
     generator, coefficient

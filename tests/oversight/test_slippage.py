@@ -33,6 +33,7 @@ def test_the_same_excess_is_a_breach_with_many_fills_and_not_with_few():
     assert not slippage_breach(realised[:24], modelled[:24], 0.25).breach
 
 
+@pytest.mark.full
 def test_cost_at_the_tolerance_is_a_breach_one_time_in_twenty(generator):
     modelled = np.full(60, 6.3e-4)
     draws = 1.25 * modelled + 2e-4 * generator.standard_normal((4000, 60))

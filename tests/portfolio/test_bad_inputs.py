@@ -148,6 +148,7 @@ _FACTS = ("reference_price", "calibrated_probability", "base_rate", "confidence"
           "current_quantity", "unscaled_quantity")  # fmt: skip
 
 
+@pytest.mark.full
 @BOTH
 @pytest.mark.parametrize("name", _FACTS)
 def test_one_missing_fact_of_one_name_closes_it_and_is_named(construction: str, name: str) -> None:

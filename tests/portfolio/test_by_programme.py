@@ -125,6 +125,7 @@ def test_a_constant_signal_reaches_a_constant_size() -> None:
     assert np.abs(found.target_weight).sum() > 0.3
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "changes", [{"trading_state": "REDUCE_SIZE"}, {"drawdown_fraction": 0.05}, {"regime_scale": 0.5}]
 )

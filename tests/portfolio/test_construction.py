@@ -202,6 +202,7 @@ def played(
     return found
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("scale", [1.0, 0.5, 0.25, 0.0])
 @pytest.mark.parametrize("control", [Control.NORMAL, Control.REDUCING])
 def test_twenty_sessions_under_a_constant_scale_and_signal_change_nothing_after_the_first(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,6 +34,7 @@ def scenario(probability: float, held: float, sigma: float, atr: float, **change
     )
 
 
+@pytest.mark.full
 @settings(max_examples=150, deadline=None)
 @given(**SCENARIO, name=st.sampled_from(["daily_volatility", "atr"]), wide=st.booleans())
 def test_more_risk_never_gives_a_larger_position(
@@ -45,6 +47,7 @@ def test_more_risk_never_gives_a_larger_position(
     assert sizes[1] <= sizes[0]
 
 
+@pytest.mark.full
 @settings(max_examples=150, deadline=None)
 @given(**SCENARIO, low=st.floats(0.0, 0.12), deeper=st.floats(0.0, 0.12))
 def test_more_drawdown_never_gives_a_larger_position(
@@ -58,6 +61,7 @@ def test_more_drawdown_never_gives_a_larger_position(
     assert sizes[1] <= sizes[0]
 
 
+@pytest.mark.full
 @settings(max_examples=100, deadline=None)
 @given(
     probability=st.floats(0.5, 0.65), mix=st.floats(0.0, 1.0), further=st.floats(0.0, 1.0),
@@ -84,6 +88,7 @@ def test_more_correlation_with_the_rest_never_gives_a_larger_position(
     assert size(mix + (1.0 - mix) * further) <= size(mix)
 
 
+@pytest.mark.full
 @settings(max_examples=60, deadline=None)
 @given(order=st.permutations(range(6)), seed=st.integers(0, 1000))
 def test_the_order_of_symbols_does_not_matter(order: list[int], seed: int) -> None:
@@ -129,6 +134,7 @@ def test_the_sums_keep_to_their_limits_whatever_is_held_and_forecast(seed: int) 
     assert (np.abs(weights) * 2 * inputs.atr / 50.0).sum() <= 0.10 * room
 
 
+@pytest.mark.full
 @settings(max_examples=200, deadline=None)
 @given(
     seed=st.integers(0, 5000),
@@ -154,6 +160,7 @@ def test_a_dollar_neutral_book_never_asks_for_one_leg_alone(
     assert abs(weights.sum()) <= 0.005 * (1.0 + 1e-9)  # of equity; no lot here is dearer
 
 
+@pytest.mark.full
 @settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 5000), kill_switch=st.sampled_from(["ACTIVE", "REDUCING"]))
 def test_a_position_without_a_price_counts_in_the_net_that_the_others_keep(seed: int, kill_switch: str) -> None:

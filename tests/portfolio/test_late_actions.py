@@ -314,6 +314,7 @@ def fills_of(quantities: list[int], prices: list[float]) -> FillArrays:
     )
 
 
+@pytest.mark.full
 @settings(deadline=None, max_examples=150)
 @given(histories())
 def test_a_book_told_late_is_that_of_one_told_in_time_with_the_same_fills(

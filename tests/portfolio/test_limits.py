@@ -35,6 +35,7 @@ def held(weights: np.ndarray, of: Limits | None = None) -> np.ndarray:
     return found.weights
 
 
+@pytest.mark.full
 @settings(max_examples=200, deadline=None)
 @given(WEIGHTS)
 def test_all_limits_hold_at_once_and_no_weight_grows_or_changes_side(weights: np.ndarray) -> None:
@@ -51,6 +52,7 @@ def test_all_limits_hold_at_once_and_no_weight_grows_or_changes_side(weights: np
     assert np.all(found * weights >= 0.0)
 
 
+@pytest.mark.full
 @settings(max_examples=100, deadline=None)
 @given(WEIGHTS, st.permutations(range(4)))
 def test_the_order_of_symbols_changes_no_more_than_rounding(weights: np.ndarray, order: list[int]) -> None:
@@ -63,6 +65,7 @@ def test_the_order_of_symbols_changes_no_more_than_rounding(weights: np.ndarray,
     np.testing.assert_allclose(held(weights)[place], held(weights[place], swapped), atol=1e-6)
 
 
+@pytest.mark.full
 @settings(max_examples=300, deadline=None)
 @given(WEIGHTS, st.floats(0.0, 1.0))
 def test_a_name_that_wants_less_never_gets_more_whatever_limits_meet(weights: np.ndarray, shrink: float) -> None:
@@ -82,6 +85,7 @@ def test_less_of_one_long_is_not_more_of_it_where_gross_and_net_meet() -> None:
     assert more[0] == pytest.approx(0.5025, abs=1e-5)  # of a net sum of 0.5% and a gross of 1
 
 
+@pytest.mark.full
 @settings(max_examples=25, deadline=None)
 @given(WEIGHTS, st.floats(1.0, 3.0))
 def test_it_is_the_largest_sum_within_the_limits(weights: np.ndarray, more: float) -> None:

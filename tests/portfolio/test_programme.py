@@ -187,6 +187,7 @@ def plain_book(seed: int, names: int) -> Programme:
     )  # fmt: skip
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("seed", range(12))
 def test_a_second_solver_finds_nothing_better_and_the_same_weights(seed: int) -> None:
     book = plain_book(seed, 2 + seed % 5)

@@ -168,6 +168,7 @@ def test_the_median_of_the_others_is_numpys_name_by_name() -> None:
         assert found[t, i] == pytest.approx(wanted, nan_ok=True, abs=1e-15)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("symbols", [5, 6, 10, 11, 40])
 def test_in_a_panel_of_any_width_an_excess_probability_is_worth_what_it_earns(symbols: int) -> None:
     """Truth by simulation: a small shift of one name's mean, its effect on its odds and on its mean beside others."""

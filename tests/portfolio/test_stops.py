@@ -89,6 +89,7 @@ class Hand:
         self.held = after
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("seed", range(200))
 def test_sequences_of_fills_beside_the_hand_kept_position(seed: int) -> None:
     g = np.random.default_rng([seed, 21])

@@ -52,6 +52,7 @@ def test_whatever_an_interpreter_loads_is_behind_a_table() -> None:
     assert loaded <= set(modules_behind("tests.proof.false_edge"))
 
 
+@pytest.mark.full
 def test_pages_and_dagster_are_behind_no_table_of_verdicts() -> None:
     for table in ("false_edge", "power", "capture", "replayed"):
         rooms = {".".join(name.split(".")[:2]) for name in modules_behind(f"tests.proof.{table}")}

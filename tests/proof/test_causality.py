@@ -109,6 +109,7 @@ def outcomes_known_at_once() -> Iterator[None]:
         yield
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("leak", "kind", "shows", "clean"),
     [

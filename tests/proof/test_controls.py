@@ -49,6 +49,7 @@ def test_the_healthy_years_are_the_same_market_whatever_changes_later() -> None:
     assert (made.close <= made.high).all()
 
 
+@pytest.mark.full
 def test_forecasts_know_the_next_session_until_the_edge_dies() -> None:
     days, changed = pd.bdate_range("2011-01-03", periods=420), 20
     earned: dict[str, list[float]] = {change: [] for change in CHANGES[:2]}
@@ -76,6 +77,7 @@ def test_a_market_that_charges_thrice_does_so_from_the_change_on(dear: ChangingM
     assert times(dear.costs, 3.0).commission.value == pytest.approx(5.4e-4)
 
 
+@pytest.mark.full
 def test_played_on_with_nothing_off_every_session_is_the_same_bits(dear: ChangingMarket, played: Replay) -> None:
     for row in (dear.scene.rows[0], dear.scene.rows[37]):
         assert bits(controls.play_on(dear, played, row, [])) == bits(played)
@@ -93,6 +95,7 @@ def forced(market: ChangingMarket, score: int) -> ChangingMarket:
     return replace(market, change="the edge dies", scene=replace(market.scene, monitor=monitor))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("control", "score", "left"), [("REDUCE", 3, 0.5), ("PAUSE", 5, 0.0)])
 def test_a_state_acts_the_session_after_it_is_found_and_not_at_all_switched_off(
     dear: ChangingMarket, control: str, score: int, left: float
@@ -117,6 +120,7 @@ def _rest(on: Replay, place: int) -> float:
     return inputs.regime_scale * (0.5 if on.rounds[place].standing.book.halved else 1.0)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "control",
     [

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.settings import Strategy
 from tests.proof import planted
 from tests.proof.results import Result
 
 
+@pytest.mark.full
 def test_a_panel_is_the_strategy_as_it_ships_but_for_its_seed() -> None:
     panels = planted.panels()
     assert [panel["seed"] for panel in panels] == list(range(1, 21))

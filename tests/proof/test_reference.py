@@ -9,6 +9,7 @@ from scipy.optimize import minimize
 from tests.proof import reference
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("seed", range(8))
 def test_it_finds_what_a_general_solver_finds(seed: int) -> None:
     g = np.random.default_rng(seed)

@@ -76,6 +76,7 @@ def test_the_density_of_a_sum_of_student_draws() -> None:
     assert truth.density_at_zero(10) == pytest.approx(near, rel=0.02)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("persistence", "horizon"), [(0.95, 10), (0.5, 2), (0.0, 1)])
 def test_the_true_chance_of_a_label_is_its_frequency(persistence: float, horizon: int) -> None:
     """A strong edge, so that its frequency can be counted: outcomes regressed on the chance have slope 1."""
@@ -98,6 +99,7 @@ def test_the_true_slope_of_a_score_that_is_the_log_odds_is_1() -> None:
     assert truth.slope(2.0 * score + 3.0, chance, known, 252.0) == pytest.approx(0.5, rel=1e-12)
 
 
+@pytest.mark.full
 def test_the_planted_rank_ic_is_that_of_the_label() -> None:
     """0.03 a session adds up over a label's sessions as the signal lasts, over the root of its length."""
     made = simulate_market(300, sessions_of({"sessions": 800}), 7, 0.03, 0.95)

@@ -46,6 +46,7 @@ def test_a_sound_data_set_meets_every_suite() -> None:
     ]
 
 
+@pytest.mark.full
 def test_the_librarys_templates_are_compiled_once_and_a_second_review_says_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -54,6 +55,7 @@ def test_the_librarys_templates_are_compiled_once_and_a_second_review_says_the_s
     assert validate_overview(seen(BARS), GateSettings()) == first
 
 
+@pytest.mark.full
 def test_a_history_too_short_to_compare_is_no_pass() -> None:
     short = BARS[BARS["session"] >= SESSIONS[-15]]
     found = {
@@ -67,12 +69,14 @@ def test_a_history_too_short_to_compare_is_no_pass() -> None:
     assert found["fresh_symbols"].passed
 
 
+@pytest.mark.full
 def test_an_old_symbol_is_named_with_its_age() -> None:
     found = broken(validate_overview(seen(without_last(("S03",), 2)), GateSettings()))
     assert found == {"fresh_symbols": ("S03: fresh_symbols, sessions_behind 2",)}
     assert not broken(validate_overview(seen(without_last(("S03",), 2)), GateSettings(max_stale_sessions=2)))
 
 
+@pytest.mark.full
 def test_an_incomplete_symbol_is_named_with_its_share() -> None:
     gaps = BARS.drop(index=range(320 + 100, 320 + 132))
     found = broken(validate_overview(seen(gaps), GateSettings()))
@@ -80,11 +84,13 @@ def test_an_incomplete_symbol_is_named_with_its_share() -> None:
     assert not broken(validate_overview(seen(gaps), GateSettings(max_missing_sessions_fraction=0.1)))
 
 
+@pytest.mark.full
 def test_a_session_with_fewer_bars_than_usual_is_named() -> None:
     found = broken(validate_overview(seen(without_last(("S03", "S04"), 1)), GateSettings(max_stale_sessions=1)))
     assert found == {"usual_volume": (f"{SESSIONS[-1]:%F}: usual_volume, share 0.833333",)}
 
 
+@pytest.mark.full
 def test_volumes_unlike_the_year_before_are_named_when_there_are_too_many() -> None:
     bars = BARS.copy()
     bars.loc[bars["symbol"].isin(("S00", "S07")) & bars["session"].isin(SESSIONS[-20:]), "volume"] *= 9.0
@@ -97,6 +103,7 @@ def test_volumes_unlike_the_year_before_are_named_when_there_are_too_many() -> N
     assert not broken(validate_overview(seen(bars), GateSettings(usual_ratio_limit=12.0)))
 
 
+@pytest.mark.full
 def test_returns_unlike_the_year_before_are_told_for_all_symbols_together() -> None:
     bars = BARS.copy()
     swings = bars["session"].isin(SESSIONS[-20::2])
@@ -106,11 +113,13 @@ def test_returns_unlike_the_year_before_are_told_for_all_symbols_together() -> N
     assert not broken(validate_overview(seen(bars), GateSettings(usual_ratio_limit=50.0, usual_shift_limit=9.0)))
 
 
+@pytest.mark.full
 def test_what_is_too_short_to_compare_breaks_nothing() -> None:
     short = overview(clean(BARS[BARS["session"] <= SESSIONS[30]], CALENDAR, CleaningSettings()), (), SESSIONS[:31])
     assert all(lines == () for lines in broken(validate_overview(short, GateSettings())).values())
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("symbols", [(), SYMBOLS])
 def test_where_nothing_is_left_every_symbol_expected_is_named(symbols) -> None:
     results = validate_overview(seen(BARS.iloc[:0], symbols), GateSettings())
@@ -130,6 +139,7 @@ def test_when_the_library_fails_the_audit_is_not_complete() -> None:
         validate_overview(torn, GateSettings())
 
 
+@pytest.mark.full
 def test_nothing_is_sent_nobody_is_asked_and_no_folder_is_left(monkeypatch, tmp_path) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("the network was asked for")
@@ -151,6 +161,7 @@ def page(found: Overview) -> str:
     return data_docs_page("Mine", [("Bars", "1")], results, found, ["schema: bars keep their contract"])
 
 
+@pytest.mark.full
 def test_the_page_needs_no_other_file_and_no_network_and_repeats_to_the_byte() -> None:
     found = seen(without_last(("S03",), 2))
     text = page(found)
@@ -163,6 +174,7 @@ def test_the_page_needs_no_other_file_and_no_network_and_repeats_to_the_byte() -
     assert links <= set(re.findall(r'id="([^"]+)"', text)) | {link for link in links if "collapse" in link}
 
 
+@pytest.mark.full
 def test_a_symbol_cannot_write_into_the_page() -> None:
     hostile = "<img src=x onerror=alert(1)>"
     bars = without_last(("S03",), 2)
@@ -176,6 +188,7 @@ def test_a_symbol_cannot_write_into_the_page() -> None:
     )
 
 
+@pytest.mark.full
 def test_only_small_tables_reach_the_library_however_many_bars_there_are(monkeypatch) -> None:
     rows = []
     suites = expectations._suites

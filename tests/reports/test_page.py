@@ -57,6 +57,7 @@ def test_a_page_is_well_formed_and_needs_no_other_file(html: str) -> None:
     assert "http" not in html.replace("http-equiv", "")
 
 
+@pytest.mark.full
 def test_the_verdict_comes_before_any_figure() -> None:
     page = made_study_page()
     words = " ".join(_outline(study_page(page)).words)
@@ -81,6 +82,7 @@ def test_a_demo_shows_every_strategy_and_links_to_it() -> None:
     assert {"Real bars", "Simulated market"} <= set(found.words)
 
 
+@pytest.mark.full
 def test_what_data_say_is_never_markup() -> None:
     evil = "<script>alert(1)</script>"
     quarantine = pd.DataFrame(
@@ -102,6 +104,7 @@ def test_what_data_say_is_never_markup() -> None:
     assert "&lt;script&gt;" in html
 
 
+@pytest.mark.full
 def test_a_leak_alarm_is_shown() -> None:
     page = made_study_page()
     object.__setattr__(page.figures, "alarms", ("network: rank ic 0.500 is above 0.1",))
@@ -173,10 +176,12 @@ def test_the_headline_stands_first_and_a_flat_book_wears_no_green() -> None:
     assert FLAT.sentence in words[after + 1]
 
 
+@pytest.mark.full
 def test_the_same_contents_give_the_same_page() -> None:
     assert study_page(made_study_page()) == study_page(made_study_page())
 
 
+@pytest.mark.full
 @pytest.mark.browser
 def test_a_browser_on_a_phone_renders_the_page(tmp_path: Path) -> None:
     chromium = shutil.which("chromium")
@@ -199,6 +204,7 @@ def test_a_browser_on_a_phone_renders_the_page(tmp_path: Path) -> None:
     assert picture.stat().st_size > 20_000
 
 
+@pytest.mark.full
 def test_the_study_page_says_what_was_on_and_that_other_costs_are_charged_afterwards() -> None:
     html = study_page(made_study_page())
     assert "What was on" in html

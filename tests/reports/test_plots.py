@@ -51,6 +51,7 @@ def test_every_plot_is_a_small_readable_png(drawn: dict[str, bytes]) -> None:
         assert len(image.convert("RGB").getcolors(10**6) or []) > 10, name
 
 
+@pytest.mark.full
 def test_the_same_data_give_the_same_bytes(drawn: dict[str, bytes]) -> None:
     assert plots.drift_statistics(made_drift()) == drawn["drift"]
     assert plots.bar_counts({"AAA": 4779, "BBB": 12}, {"zero_volume": 2}) == drawn["bars"]
@@ -73,6 +74,7 @@ def test_nothing_to_show_is_said_in_the_picture_and_is_no_error() -> None:
         assert len(png) < 12_000
 
 
+@pytest.mark.full
 def test_drift_compares_series_of_different_scales_and_shows_the_nearest_to_drifting() -> None:
     drift = pd.DataFrame(
         {

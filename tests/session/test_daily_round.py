@@ -141,6 +141,7 @@ def test_the_round_trades_is_stopped_and_every_dollar_is_accounted_for(execution
     assert len(identities) == len(set(identities))
 
 
+@pytest.mark.full
 def test_a_book_that_goes_through_its_records_every_session_ends_in_the_same_bits() -> None:
     straight, stored = play(market(), "next_open"), play(market(), "next_open", stored=True)
     for name in Book.__dataclass_fields__:

@@ -100,6 +100,7 @@ def calm() -> list[Market]:
     return [market(1, 2016), market(2, 2016)]
 
 
+@pytest.mark.full
 def test_unchanging_markets_reduce_size_about_once_a_year_and_ask_to_retrain_about_four_times(calm):
     reduced, sessions, rings, silent, quarters = 0, 0, 0, 0, 0
     for unchanged in calm:
@@ -119,6 +120,7 @@ def test_unchanging_markets_reduce_size_about_once_a_year_and_ask_to_retrain_abo
     assert silent / quarters == pytest.approx(np.exp(-1.0), abs=0.15)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("shift", [-2.0, 2.0])
 def test_forecasts_that_shift_by_two_standard_deviations_reduce_size_within_a_window(calm, shift):
     for broken in calm:

@@ -103,6 +103,7 @@ def test_orders_sized_on_the_wrong_book_are_cancelled_and_limits_hold(told_late:
         assert np.max(np.abs(book.position_usd)) / book.equity_usd <= settings.single_name_limit * 1.05  # a day's move
 
 
+@pytest.mark.full
 def test_an_action_that_owes_nothing_leaves_orders_alone() -> None:
     nothing = lived("next_open", split=1.0, dividend=0.0)
     assert nothing.after[0].cancelled == 0

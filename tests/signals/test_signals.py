@@ -55,6 +55,7 @@ def counted_by_hand(
     return mean[0], mean[1], len(sessions), sessions
 
 
+@pytest.mark.full
 @settings(max_examples=30, deadline=None)
 @given(bars=st.integers(1, 40), symbols=st.integers(1, 4), seed=st.integers(0, 10_000), lag=st.integers(1, 8))
 def test_every_rows_statistics_are_those_counted_by_hand(bars: int, symbols: int, seed: int, lag: int) -> None:

@@ -76,6 +76,7 @@ def test_another_seed_is_another_market(market: SimulatedMarket) -> None:
     assert not np.array_equal(_field(other, "close"), _field(market, "close")[:50])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("planted", [0.0, 0.02, 0.05])
 def test_the_planted_rank_ic_is_found_in_the_truth(planted: float) -> None:
     wide = simulate_market(300, SESSIONS[:1000], 5, planted, 0.95)
@@ -86,6 +87,7 @@ def test_the_planted_rank_ic_is_found_in_the_truth(planted: float) -> None:
     assert error < 0.004
 
 
+@pytest.mark.full
 def test_the_expected_return_is_the_mean_of_what_follows() -> None:
     wide = simulate_market(300, SESSIONS[:1000], 6, 0.05, 0.95)
     expected, after = wide.truth.expected_return[:-1].ravel(), wide.truth.log_return[1:]
@@ -99,6 +101,7 @@ def test_without_a_planted_edge_nothing_is_expected() -> None:
     assert not noise.truth.expected_return.any()
 
 
+@pytest.mark.full
 def test_the_signal_persists_as_asked() -> None:
     for persistence in (0.0, 0.6, 0.95):
         signal = simulate_market(60, SESSIONS[:800], 4, 0.05, persistence).truth.signal
@@ -130,6 +133,7 @@ def test_returns_have_fat_tails_clustered_volatility_and_a_common_factor(market:
     assert 0.02 < market.truth.turbulent.mean() < 0.6
 
 
+@pytest.mark.full
 def test_the_edge_survives_default_costs_in_the_simulators_own_truth() -> None:
     net = []
     for seed in (20_180_102, 1, 2, 3, 4):
@@ -141,6 +145,7 @@ def test_the_edge_survives_default_costs_in_the_simulators_own_truth() -> None:
     assert np.mean(net) > 1.0, net
 
 
+@pytest.mark.full
 def test_a_market_of_noise_pays_nobody() -> None:
     net = []
     for seed in range(4):

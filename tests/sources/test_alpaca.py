@@ -157,6 +157,7 @@ def test_a_page_lost_on_the_way_is_refused(vendor, source, caplog) -> None:
     assert refused(caplog, source.bars).where["rule"] == "rows_as_documented"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("before", [0, *range(150, 200, 4)])
 def test_no_part_of_a_key_in_a_good_answer_is_told(vendor, source, caplog, before) -> None:
     def echo(body: dict[str, Any], _: Request) -> None:
@@ -167,6 +168,7 @@ def test_no_part_of_a_key_in_a_good_answer_is_told(vendor, source, caplog, befor
     assert refused(caplog, source.bars, SECRET[:3]).where["rule"] == "rows_as_documented"
 
 
+@pytest.mark.full
 def test_an_empty_page_that_names_a_next_one_is_no_end(vendor, source) -> None:
     whole = source.bars()
 

@@ -108,6 +108,7 @@ class TestYahooFiles(SourceContract):
         return FilesSource(shared_data / "adjusted_yahoo")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "header",
     [
@@ -156,6 +157,7 @@ def test_days_are_read_as_they_stand_on_the_wall(tmp_path, day) -> None:
     assert written(tmp_path, text).bars()["session"].tolist() == [pd.Timestamp("2018-01-02")]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "ticker",
     ["TRUE", "INF", "NAN", "NA", "null", "CON", "0700.HK", "BRK.B", "BTC/USDT", "1E5", "^GSPC", "ES=F"],

@@ -39,6 +39,7 @@ def runs_missing(file: Path, step: int) -> list[int]:
     return runs + [run] * (run > 0)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("path", "minutes", "rows", "gaps", "missing"),
     [
@@ -57,6 +58,7 @@ def test_crypto_bars_pass_and_their_gaps_are_counted(shared_data, path, minutes,
     assert found.due == rows + missing
 
 
+@pytest.mark.full
 def test_a_month_of_pound_quotes_has_its_crossed_minutes_in_quarantine(shared_data) -> None:
     told = {"path": "fx_minute_quotes/*.csv", "bar_minutes": 1, "named": {"fxcm__gbpusd": "GBP/USD"}}
     found = cleaned(shared_data, "24/5", **told, **ROLLING)
@@ -72,6 +74,7 @@ def test_a_month_of_pound_quotes_has_its_crossed_minutes_in_quarantine(shared_da
     assert plain.counts()["off_calendar"] == 116 + 119 + 120 + 119
 
 
+@pytest.mark.full
 def test_session_bars_of_the_pound_are_nineteen_and_none_is_a_sunday(shared_data) -> None:
     told = IntradaySettings(path="fx_minute_quotes/*.csv", bar_minutes=1, **ROLLING)
     found = cleaned(shared_data, "24/5", **told.model_dump(exclude_unset=True))

@@ -69,6 +69,7 @@ def test_a_day_alone_is_refused_under_the_columns_other_name(tmp_path, reader, c
     assert caught.value.where["column"] == column
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("written", MOMENTS)
 @pytest.mark.parametrize("kind", READERS)
 def test_a_moment_stays_as_it_is_written_midnight_too(tmp_path, kind, written) -> None:

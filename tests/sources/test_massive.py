@@ -191,6 +191,7 @@ def test_the_key_is_sent_to_no_other_host(vendor, source, caplog, host) -> None:
     assert refused(caplog, source.bars).where["rule"] == "own_pages"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("told", [SECRET, SECRET.replace("/", "\\/")])
 @pytest.mark.parametrize("spare", range(3, 24, 4))
 def test_no_part_of_a_key_is_told_where_the_vendors_answer_is_cut(vendor, source, caplog, told, spare) -> None:
@@ -202,6 +203,7 @@ def test_no_part_of_a_key_is_told_where_the_vendors_answer_is_cut(vendor, source
     assert refused(caplog, source.bars, SECRET[:3]).found.endswith(": ***")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("column", ["status", "ticker", "adjusted", "results"])
 @pytest.mark.parametrize("before", [0, 110])
 def test_no_part_of_a_key_in_a_good_answer_is_told(vendor, source, caplog, column, before) -> None:

@@ -28,6 +28,7 @@ def written(folder: Path, text: str, name: str = "fear.csv") -> Path:
 # --- real files --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_the_volatility_index_of_36_years_has_33_rows_on_holidays_and_47_outside_their_range(shared_data) -> None:
     told = settings(name="vix", path="vix/vix-daily.csv")
     delivered = read_series_file(shared_data, told, "XNYS")

@@ -146,6 +146,7 @@ def test_splits_after_the_last_session_asked_for_are_undone_too(source) -> None:
     assert found["close"].tolist() == [100.5, 101.5, 102.5]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("ratio", [(3, 1), (7, 1), (3, 2), (20, 1), (1, 30)])
 def test_a_new_split_changes_no_price_of_the_past(vendor, source, ratio) -> None:
     before = source.bars()

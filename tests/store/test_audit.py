@@ -53,6 +53,7 @@ def _disarming(engine: Engine) -> list[str]:
     ]
 
 
+@pytest.mark.full
 def test_an_honest_ledger_verifies(filled: Ledger) -> None:
     report = verify(filled)
     assert report.ok
@@ -151,6 +152,7 @@ def test_tampering_is_found(
         report.demand_ok()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("statement", "kind"),
@@ -166,6 +168,7 @@ def test_a_value_that_only_a_database_without_strict_types_takes_is_found(
     assert ("fills", kind) in {(finding.table, finding.kind) for finding in verify(filled).findings}
 
 
+@pytest.mark.full
 def test_two_rows_that_changed_places_are_found(filled: Ledger, tamper: Callable[..., None]) -> None:
     first, second = filled.read("holdings", bookkeeping=True)["sequence"].iloc[:2]
     tamper(
@@ -179,6 +182,7 @@ def test_two_rows_that_changed_places_are_found(filled: Ledger, tamper: Callable
     ]
 
 
+@pytest.mark.full
 def test_the_first_broken_entry_is_named(filled: Ledger, tamper: Callable[..., None]) -> None:
     sequence = int(
         filled.read("fills", first="2018-01-03", where={"symbol": "S01"}, bookkeeping=True)["sequence"].iloc[0]
@@ -190,6 +194,7 @@ def test_the_first_broken_entry_is_named(filled: Ledger, tamper: Callable[..., N
     assert (report.first_broken.sequence, report.first_broken.table) == (sequence, "fills")
 
 
+@pytest.mark.full
 def test_a_tail_cut_off_whole_is_found_only_with_a_head_kept_elsewhere(
     filled: Ledger, tamper: Callable[..., None]
 ) -> None:
@@ -208,17 +213,20 @@ def test_a_tail_cut_off_whole_is_found_only_with_a_head_kept_elsewhere(
     assert broken.kind == "head lost"
 
 
+@pytest.mark.full
 def test_a_head_stays_valid_while_the_ledger_grows(filled: Ledger) -> None:
     head = filled.head()
     append_round(filled, day_round("2018-01-04", symbols=1))
     assert verify(filled, expected_head=head).ok
 
 
+@pytest.mark.full
 def test_something_that_is_no_head_is_refused(filled: Ledger) -> None:
     with pytest.raises(AuditError, match="no-head"):
         verify(filled, expected_head="no-head")
 
 
+@pytest.mark.full
 def test_missing_guards_are_reported_though_nothing_was_changed(filled: Ledger, tamper: Callable[..., None]) -> None:
     tamper()
     report = verify(filled)
@@ -226,6 +234,7 @@ def test_missing_guards_are_reported_though_nothing_was_changed(filled: Ledger, 
     assert set(report.unguarded) == {*TABLES, CHAIN.name}
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("state", ["DISABLE TRIGGER signals_append_only", "ENABLE REPLICA TRIGGER signals_append_only"])
 def test_a_guard_that_stands_elsewhere_or_sleeps_guards_nothing(filled: Ledger, state: str) -> None:

@@ -86,6 +86,7 @@ def test_the_database_is_set_up_to_survive(ledger: Ledger) -> None:
     }
 
 
+@pytest.mark.full
 def test_a_reader_does_not_wait_for_a_writer(ledger: Ledger) -> None:
     with ledger.transaction("run", strategy="demo") as transaction:
         transaction.append("settings_versions", [{"settings_hash": "h", "settings": {}}])

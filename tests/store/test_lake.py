@@ -235,6 +235,7 @@ def test_every_part_of_a_frame_counts_in_its_hash() -> None:
     assert frame_hash(frame) == frame_hash(frame.copy())
 
 
+@pytest.mark.full
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.text(max_size=4), min_size=2, max_size=4),

@@ -16,6 +16,7 @@ from tests.store.rounds import append_round, day_round
 HOLDING = {"session": pd.Timestamp("2018-01-02"), "symbol": "A", "quantity": 10.0, "price": 99.5, "blocked_side": 0}
 
 
+@pytest.mark.full
 def test_appending_the_same_again_changes_nothing(ledger: Ledger) -> None:
     append_round(ledger, day_round())
     head = ledger.head()
@@ -26,6 +27,7 @@ def test_appending_the_same_again_changes_nothing(ledger: Ledger) -> None:
     assert set(ledger.read("signals", bookkeeping=True)["run_id"]) == {"run"}
 
 
+@pytest.mark.full
 def test_a_frame_read_from_the_ledger_can_be_appended_again_unchanged(ledger: Ledger) -> None:
     append_round(ledger, day_round())
     for table, rows in day_round().items():

@@ -80,6 +80,7 @@ def test_a_ledger_of_the_first_schema_keeps_every_row_and_its_chain(bare_url: st
         assert verify(ledger, expected_head=head).ok
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("stamp", ["9999", "0000", "a1b2c3d4"])
 def test_a_ledger_of_a_schema_that_is_not_known_is_refused_and_left_as_it_is(tmp_path: Path, stamp: str) -> None:
     file = tmp_path / "ledger.sqlite"
@@ -122,6 +123,7 @@ def test_tables_of_a_later_schema_than_the_version_says_are_named_and_left_alone
     engine.dispose()
 
 
+@pytest.mark.full
 def test_a_ledger_without_its_version_is_named_and_left_alone(bare_url: str) -> None:
     make_first_ledger(bare_url)
     engine = open_engine(bare_url)
@@ -148,6 +150,7 @@ def dump(file: Path) -> list[str]:
         return list(connection.iterdump())
 
 
+@pytest.mark.full
 def test_a_migration_killed_anywhere_leaves_the_old_schema_and_run_again_completes(tmp_path: Path) -> None:
     first = tmp_path / "first" / "ledger.sqlite"
     first.parent.mkdir()
@@ -181,6 +184,7 @@ def test_a_migration_killed_anywhere_leaves_the_old_schema_and_run_again_complet
     assert old > 5
 
 
+@pytest.mark.full
 def test_an_up_to_date_ledger_is_opened_without_alembic(tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
     Ledger(address).close()

@@ -117,6 +117,7 @@ def day(place: int) -> pd.DataFrame:
     return bars(sessions=SESSIONS[place : place + 1])
 
 
+@pytest.mark.full
 def test_many_segments_become_few_and_read_as_they_were_added(merging: Lake) -> None:
     order = [5, 4, *range(6, 30), 0, 1, 2, 3]
     for count, place in enumerate(order, start=1):
@@ -140,6 +141,7 @@ def test_a_segment_added_again_after_a_merge_is_not_added_twice(merging: Lake) -
     assert len(merging.read_segments("demo", "raw_bars")) == 9
 
 
+@pytest.mark.full
 def test_a_content_that_a_merged_one_lies_in_is_not_removed_with_its_segment(merging: Lake) -> None:
     summer, autumn = (bars(sessions=SESSIONS[SESSIONS.quarter == quarter]) for quarter in (3, 4))
     long = [piece.sort_values("session", kind="stable", ignore_index=True) for piece in (summer, autumn)]

@@ -63,6 +63,7 @@ def test_a_writer_whose_connection_is_ended_leaves_nothing_and_the_next_one_conn
     assert served.count("signals") == 4
 
 
+@pytest.mark.full
 def test_a_connection_ended_before_the_commit_is_an_error_and_commits_nothing(
     served: Ledger, postgres_server: Server, database: str
 ) -> None:
@@ -97,6 +98,7 @@ def test_a_connection_has_the_manners_that_the_ledger_counts_on_whatever_the_ser
     }
 
 
+@pytest.mark.full
 def test_a_killed_writer_leaves_nothing_and_holds_up_nobody(
     served: Ledger, postgres_ledger_url: str, tmp_path: Path
 ) -> None:
@@ -113,6 +115,7 @@ def test_a_killed_writer_leaves_nothing_and_holds_up_nobody(
     assert verify(served).ok
 
 
+@pytest.mark.full
 def test_a_server_that_fails_and_comes_back_has_what_was_committed(served: Ledger, postgres_server: Server) -> None:
     head = served.head()
 
@@ -148,6 +151,7 @@ def test_processes_that_write_at_once_lose_nothing(postgres_url: str, tmp_path: 
         assert report.head.sequence == sum(report.rows.values())
 
 
+@pytest.mark.full
 def test_threads_share_a_ledger(served: Ledger) -> None:
     failures: list[BaseException] = []
 
@@ -167,6 +171,7 @@ def test_threads_share_a_ledger(served: Ledger) -> None:
     assert verify(served).ok
 
 
+@pytest.mark.full
 def test_both_databases_hold_the_same_bytes_for_the_same_rows(served: Ledger, ledger_file: Path) -> None:
     with Ledger(f"sqlite:///{ledger_file}", clock=lambda: NOON) as embedded:
         append_round(embedded, day_round(DAYS[0], symbols=2))
@@ -176,6 +181,7 @@ def test_both_databases_hold_the_same_bytes_for_the_same_rows(served: Ledger, le
             pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("number", [0.1 + 0.2, 5e-324, 1.7976931348623157e308, 1 / 3, -1e-310, float("inf")])
 def test_a_float_is_kept_to_the_bit_by_a_server_that_shortens_floats(served: Ledger, number: float) -> None:
     rows = [{"session": DAYS[0], "symbol": "float", "quantity": number, "blocked_side": 0}]
@@ -184,6 +190,7 @@ def test_a_float_is_kept_to_the_bit_by_a_server_that_shortens_floats(served: Led
     assert struct.pack("<d", found) == struct.pack("<d", number)
 
 
+@pytest.mark.full
 def test_long_and_foreign_text_is_kept(served: Ledger) -> None:
     long = {
         "text": "名前 \u2028 \U0001f600 é e\u0301 \\ ' \" % %s :name $1 \r\n\t" * 50_000,

@@ -20,6 +20,7 @@ from tests.store.rounds import append_round, day_round
 HOLDING = {"session": pd.Timestamp("2018-01-02"), "symbol": "A", "quantity": 10.0, "price": 99.5, "blocked_side": 0}
 
 
+@pytest.mark.full
 def test_a_round_comes_back_to_the_bit(ledger: Ledger) -> None:
     rows = day_round()
     append_round(ledger, rows)
@@ -40,6 +41,7 @@ def test_a_round_comes_back_to_the_bit(ledger: Ledger) -> None:
                     assert found[name] == value
 
 
+@pytest.mark.full
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(numbers=st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=1, max_size=5))
 def test_any_float_comes_back_as_it_was(ledger: Ledger, numbers: list[float]) -> None:
@@ -52,6 +54,7 @@ def test_any_float_comes_back_as_it_was(ledger: Ledger, numbers: list[float]) ->
         assert struct.pack("<d", found) == struct.pack("<d", expected)
 
 
+@pytest.mark.full
 def test_an_empty_table_reads_with_the_types_of_a_full_one(ledger: Ledger) -> None:
     empty = {table: ledger.read(table, bookkeeping=True) for table in day_round()}
     append_round(ledger, day_round())
@@ -59,6 +62,7 @@ def test_an_empty_table_reads_with_the_types_of_a_full_one(ledger: Ledger) -> No
         assert frame.dtypes.equals(ledger.read(table, bookkeeping=True).dtypes), table
 
 
+@pytest.mark.full
 def test_sessions_and_moments_have_the_types_that_frames_carry(ledger: Ledger) -> None:
     append_round(ledger, day_round())
     types = ledger.read("signals", bookkeeping=True).dtypes
@@ -68,6 +72,7 @@ def test_sessions_and_moments_have_the_types_that_frames_carry(ledger: Ledger) -
     assert str(types["direction"]) == "int64"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "spelled",
     [
@@ -127,6 +132,7 @@ def test_a_replay_states_when_its_facts_were_known(ledger: Ledger) -> None:
     assert stored["recorded_at"].tolist() == [pd.Timestamp(NOON)]
 
 
+@pytest.mark.full
 def test_bounds_choose_sessions_and_values(ledger: Ledger) -> None:
     days = ["2018-01-02", "2018-01-03", "2018-01-04"]
     for day in days:

@@ -40,6 +40,7 @@ def test_a_table_has_the_columns_of_its_frame(table: str) -> None:
     assert schema.contract_columns(schema.TABLES[table]) == tuple(FRAMES[table].split())
 
 
+@pytest.mark.full
 def test_the_migrated_schema_is_the_declared_one(ledger: Ledger) -> None:
     with ledger.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
@@ -63,6 +64,7 @@ def test_a_ledger_of_a_newer_version_is_refused(ledger: Ledger, ledger_url: str)
         Ledger(ledger_url)
 
 
+@pytest.mark.full
 def test_a_migration_that_fails_leaves_no_half_schema(
     bare_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,6 +108,7 @@ def _demand_refused(ledger: Ledger, statement: str) -> None:
     assert ledger.read("signals", bookkeeping=True).equals(before)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "statement",
     ["UPDATE signals SET probability = 0.9", "DELETE FROM orders", "UPDATE audit_chain SET hash = 'x'"],
@@ -138,6 +141,7 @@ def test_a_query_runs_with_its_values_bound(ledger: Ledger, name: str) -> None:
     assert list(ledger.query(name, **values).columns) == list(ledger.query(name, **harmless).columns)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", view_names())
 def test_a_view_can_be_read(ledger: Ledger, name: str) -> None:
     append_round(ledger, day_round())
@@ -146,6 +150,7 @@ def test_a_view_can_be_read(ledger: Ledger, name: str) -> None:
     assert len(rows) >= 1
 
 
+@pytest.mark.full
 def test_why_this_size_lists_the_eight_steps_in_order(ledger: Ledger) -> None:
     rows = day_round()
     append_round(ledger, rows)

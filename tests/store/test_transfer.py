@@ -119,6 +119,7 @@ def test_a_copy_is_the_same_rows_and_the_same_chain(source: Engine, source_url: 
     _demand_same(source_url, target)
 
 
+@pytest.mark.full
 def test_the_source_is_untouched_by_being_copied(source: Engine, tmp_path: Path, target: Ledger) -> None:
     file = tmp_path / "source" / "ledger.sqlite"
     before = file.read_bytes(), file.stat().st_mtime_ns
@@ -128,6 +129,7 @@ def test_the_source_is_untouched_by_being_copied(source: Engine, tmp_path: Path,
         connection.execute(text("CREATE TABLE more (n int)"))
 
 
+@pytest.mark.full
 def test_a_copy_goes_on_from_where_the_chain_was(source: Engine, source_url: str, target: Ledger) -> None:
     copy_ledger(source, target)
     head = target.head()
@@ -138,6 +140,7 @@ def test_a_copy_goes_on_from_where_the_chain_was(source: Engine, source_url: str
     _demand_same(source_url, target)  # the chain is the one that the source would have had
 
 
+@pytest.mark.full
 def test_a_copy_made_again_adds_only_what_is_new(source: Engine, source_url: str, target: Ledger) -> None:
     first = copy_ledger(source, target)
     assert copy_ledger(source, target).copied == 0
@@ -161,6 +164,7 @@ def test_a_target_with_a_chain_of_its_own_is_refused_and_left_alone(
     assert target.head() == head
 
 
+@pytest.mark.full
 def test_a_source_that_was_tampered_with_is_not_even_begun_to_be_copied(
     source: Engine, source_url: str, target: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +179,7 @@ def test_a_source_that_was_tampered_with_is_not_even_begun_to_be_copied(
     _demand_empty(target)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("spoilt", ["lost", "changed", "doubled"])
 def test_a_copy_that_is_not_the_source_is_undone(
     source: Engine, target: Ledger, monkeypatch: pytest.MonkeyPatch, spoilt: str
@@ -234,6 +239,7 @@ def test_a_file_that_is_no_ledger_of_this_version_is_not_copied(tmp_path: Path, 
     _demand_empty(target)
 
 
+@pytest.mark.full
 def test_a_copy_killed_anywhere_leaves_the_target_empty(
     source: Engine, source_url: str, postgres_url: str, postgres_ledger_url: str, checkout: Path
 ) -> None:
@@ -266,6 +272,7 @@ def test_a_copy_killed_anywhere_leaves_the_target_empty(
         requests.close()
 
 
+@pytest.mark.full
 def test_a_copy_whose_connection_is_ended_leaves_the_target_empty(
     source: Engine, postgres_url: str, postgres_server: Server
 ) -> None:

@@ -52,6 +52,7 @@ def on_record(ledger: Ledger) -> pd.DataFrame:
     return ledger.read("verifications", where={"kind": "chain"}, bookkeeping=True).sort_values("sequence")
 
 
+@pytest.mark.full
 def test_the_first_verification_is_of_everything_and_is_put_on_record(ledger: Ledger) -> None:
     append_round(ledger, day_round(symbols=2))
     head = ledger.head()
@@ -63,6 +64,7 @@ def test_the_first_verification_is_of_everything_and_is_put_on_record(ledger: Le
     assert verify(ledger).ok
 
 
+@pytest.mark.full
 def test_the_next_one_looks_only_at_what_was_added(verified: Ledger, hashed: list[str]) -> None:
     (first,) = on_record(verified)["until_sequence"]
     added = verified.head().sequence - first
@@ -74,6 +76,7 @@ def test_the_next_one_looks_only_at_what_was_added(verified: Ledger, hashed: lis
     assert on_record(verified)["until_sequence"].tolist() == [first, first + added]
 
 
+@pytest.mark.full
 def test_nothing_is_appended_while_nothing_was_added(verified: Ledger) -> None:
     verify_since_last(verified, run_id="two")
     head = verified.head()
@@ -124,6 +127,7 @@ def test_tampering_since_the_last_verification_is_found(
     assert verified.count("verifications") == before
 
 
+@pytest.mark.full
 def test_a_row_added_behind_the_systems_back_is_found(verified: Ledger, tamper: Tamper) -> None:
     tamper(
         "CREATE TEMP TABLE copied AS SELECT * FROM fills LIMIT 1",
@@ -133,6 +137,7 @@ def test_a_row_added_behind_the_systems_back_is_found(verified: Ledger, tamper: 
     assert [each.kind for each in verify_since_last(verified, run_id="two").findings] == ["row without an entry"]
 
 
+@pytest.mark.full
 def test_a_verification_forged_to_cover_up_is_found(verified: Ledger, tamper: Tamper) -> None:
     head = verified.head()
     tamper(
@@ -146,6 +151,7 @@ def test_a_verification_forged_to_cover_up_is_found(verified: Ledger, tamper: Ta
     assert (found.kind, found.table) == ("row without an entry", "verifications")
 
 
+@pytest.mark.full
 def test_a_chain_cut_back_behind_its_last_verification_is_found(verified: Ledger, tamper: Tamper) -> None:
     until = int(on_record(verified)["until_sequence"].iloc[-1])
     holding = [
@@ -158,6 +164,7 @@ def test_a_chain_cut_back_behind_its_last_verification_is_found(verified: Ledger
     assert {"head lost", "row without an entry"} <= kinds
 
 
+@pytest.mark.full
 def test_an_old_row_changed_after_it_was_verified_is_found_by_the_whole_only(verified: Ledger, tamper: Tamper) -> None:
     """The limit that the module's docstring states."""
     tamper("UPDATE fills SET price = 1.0 WHERE session = '2018-01-02'")
@@ -165,6 +172,7 @@ def test_an_old_row_changed_after_it_was_verified_is_found_by_the_whole_only(ver
     assert {each.kind for each in verify(verified).findings} == {"row changed"}
 
 
+@pytest.mark.full
 def test_two_that_verify_at_once_put_one_record(verified: Ledger, ledger_url: str) -> None:
     head = verified.head()
     row = {"verification_id": f"chain-{head.sequence}", "kind": "chain", "until_sequence": head.sequence,
@@ -175,6 +183,7 @@ def test_two_that_verify_at_once_put_one_record(verified: Ledger, ledger_url: st
     assert verified.count("verifications") == 2
 
 
+@pytest.mark.full
 def test_the_table_serves_other_verifications_too(ledger: Ledger) -> None:
     append_round(ledger, day_round(symbols=1))
     for session in ("2018-01-02", "2018-01-03"):
@@ -195,6 +204,7 @@ def test_a_verification_that_is_not_whole_is_refused(ledger: Ledger) -> None:
         ledger.append("verifications", [{"verification_id": "v"}], run_id="r", strategy="demo")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("sessions", [200, pytest.param(1_000, marks=pytest.mark.full)])
 def test_after_many_sessions_it_costs_what_it_does_after_twenty(
     tmp_path: Path, hashed: list[str], sessions: int
