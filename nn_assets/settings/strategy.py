@@ -34,6 +34,10 @@ _COUNTED_WHEN_SET = (
     ("source", "actions_path", None),
     ("market", "adjustment_convention", "previous_close"),
     ("market", "cash_rates", None),
+    ("cleaning", "wick_minimum_log_distance", 0.30),
+    ("cleaning", "wick_range_multiple", 10.0),
+    ("cleaning", "displaced_range_multiple", 1.3),
+    ("cleaning", "displaced_newest_multiple", 4.0),
     ("oversight", "refresh_cooldown_sessions", 60),
     ("portfolio", "stale_symbols_limit_fraction", 0.50),
     ("portfolio", "shrink_half_life_months", 12.0),
@@ -41,6 +45,7 @@ _COUNTED_WHEN_SET = (
     ("portfolio", "construction", "per_name"),
     ("portfolio", "hold_premium", False),
     ("portfolio", "covariance_sessions", 120),
+    ("learning", "residual", False),
     ("learning", "prior", "none"),
     ("learning", "knows_until", None),
 )

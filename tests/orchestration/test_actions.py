@@ -250,11 +250,12 @@ def test_an_actions_file_without_actions_leaves_the_hash_of_the_bars(tmp_path: P
 
 
 def decide(history: History, session: str) -> None:
-    """Put the head of a decision on record."""
+    """Put the heads of the first live session's decision and of a later one on record."""
     head = dict.fromkeys(("data_hash", "model_id", "code_version", "settings_hash", "content_hash"), "0" * 64)
-    moment = as_of_session(history.strategy.market, pd.Timestamp(session))
-    with history.stores.ledger.transaction("test", strategy=NAME, known_at=moment) as transaction:
-        transaction.append("decisions", [{"session": pd.Timestamp(session), **head}])
+    for day in (history.first_live_session, pd.Timestamp(session)):
+        moment = as_of_session(history.strategy.market, day)
+        with history.stores.ledger.transaction("test", strategy=NAME, known_at=moment) as transaction:
+            transaction.append("decisions", [{"session": day, **head}])
 
 
 def test_an_action_that_comes_after_a_decision_is_known_from_its_arrival(now: Now, tmp_path: Path) -> None:
