@@ -56,6 +56,7 @@ def test_a_loss_on_the_first_period_is_a_drawdown():
     assert measures.maximum_drawdown(np.array([])) == 0.0
 
 
+@pytest.mark.full
 @given(hnp.arrays(np.float64, st.integers(1, 30), elements=st.floats(-0.5, 0.5)))
 def test_maximum_drawdown_equals_brute_force_over_all_pairs(returns):
     wealth = np.concatenate([[1.0], np.cumprod(1.0 + returns)])

@@ -49,6 +49,7 @@ def sessions_of(home: Path) -> int:
     return sum(line[:10] <= LAST_SEEN for line in lines)
 
 
+@pytest.mark.full
 def test_what_came_in_is_told_and_the_next_command(first_check) -> None:
     home, answer = first_check
     assert answer.status == 0, answer.out

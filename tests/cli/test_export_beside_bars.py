@@ -170,6 +170,7 @@ def test_membership_is_cut_to_spells_that_hold_a_day_with_all_their_versions(exp
 # --- text that a spreadsheet would run -----------------------------------------------------------------------
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("table", "stored"), [("series", "other_series"), ("membership", "universe_membership"), ("actions", "actions")]
 )

@@ -101,6 +101,7 @@ def test_an_extra_that_is_not_installed_is_named_with_the_command(tmp_path, monk
     assert missing_in(home) == []
 
 
+@pytest.mark.full
 def test_the_extra_that_funding_rates_need_is_named_for_its_series(tmp_path, monkeypatch) -> None:
     series = "series: [{name: funding, kind: ccxt_funding, exchange: kraken, symbols: {A: BTC/USD}}]\n"
     home = home_with(tmp_path, mine=f"name: mine\n{series}{MARKET}")

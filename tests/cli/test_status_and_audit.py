@@ -35,6 +35,7 @@ def test_status_says_what_the_strategy_last_did(give) -> None:
     assert state["trading_state"] in {"CONTINUE", "REDUCE_SIZE", "PAUSE_STRATEGY"}
 
 
+@pytest.mark.full
 def test_status_without_a_name_tells_of_every_strategy(give) -> None:
     assert set(give("status", "--json").document["strategies"]) == {"index_daily", "planted_edge", "mine"}
 

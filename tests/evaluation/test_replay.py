@@ -64,6 +64,7 @@ def test_forecasts_that_are_right_six_times_in_ten_earn_money_and_trade(whole: t
     assert np.nansum(full.track.gross) > np.nansum(full.track.net)
 
 
+@pytest.mark.full
 def test_fills_come_from_the_orders_of_the_session_before(whole: tuple[World, Replay]) -> None:
     of, full = whole
     for before, after in zip(full.rounds, full.rounds[1:], strict=False):
@@ -77,6 +78,7 @@ def test_fills_come_from_the_orders_of_the_session_before(whole: tuple[World, Re
             assert (paid - benchmark[place]) * quantity > 0.0  # a buyer pays more, a seller gets less
 
 
+@pytest.mark.full
 def test_equity_moves_by_positions_costs_and_interest_alone(whole: tuple[World, Replay]) -> None:
     of, full = whole
     for before, after in zip(full.rounds, full.rounds[1:], strict=False):

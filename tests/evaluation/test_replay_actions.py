@@ -91,6 +91,7 @@ def test_a_market_with_splits_trades_the_same_dollars_as_one_without(of: World, 
     assert np.count_nonzero(held_over) >= 2
 
 
+@pytest.mark.full
 def test_equity_moves_by_positions_dividends_costs_and_interest_alone(raw: Panel, whole: Replay) -> None:
     paid = 0
     for before, after in zip(whole.rounds, whole.rounds[1:], strict=False):

@@ -52,6 +52,7 @@ def assert_same(mine: Round, theirs: Round) -> None:
     assert mine.orders.client_order_id == theirs.orders.client_order_id
 
 
+@pytest.mark.full
 def test_it_trades_earns_and_keeps_to_every_limit(whole: tuple[World, Replay]) -> None:
     of, full = whole
     limits = of.strategy.portfolio
@@ -124,6 +125,7 @@ def test_every_state_read_back_from_its_records_plays_on_to_the_same_bits(whole:
             assert_same(mine, theirs)
 
 
+@pytest.mark.full
 def test_the_trace_of_any_session_solved_later_ends_in_its_own_bits(whole: tuple[World, Replay]) -> None:
     _, full = whole
     for done in full.rounds[::20]:

@@ -81,6 +81,7 @@ def test_sizes_are_halved_from_sixty_percent_until_below_forty_five_over_restart
         assert (np.abs(decision.target_quantity) <= decision.scale * np.abs(decision.unscaled_quantity) + 1.0).all()
 
 
+@pytest.mark.full
 def test_each_decision_starts_from_the_unscaled_book_of_the_one_before_and_never_from_what_is_held(
     restarted: tuple[World, list[Round]],
 ) -> None:
@@ -100,6 +101,7 @@ def test_each_decision_starts_from_the_unscaled_book_of_the_one_before_and_never
     assert apart > 5, "a scale must lie between what is held and u"
 
 
+@pytest.mark.full
 def test_risk_is_measured_to_the_stop_on_record_where_that_rests_further_away(
     restarted: tuple[World, list[Round]],
 ) -> None:

@@ -132,6 +132,7 @@ def test_a_months_verdict_reads_nothing_that_came_after_its_end(studied: tuple[W
     assert [each.verdict.look for each in found] == list(range(1, len(found) + 1))
 
 
+@pytest.mark.full
 def test_looks_begin_with_the_first_one_planned_and_those_on_record_count(
     studied: tuple[World, Study, list[str]],
 ) -> None:

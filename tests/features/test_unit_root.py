@@ -26,6 +26,7 @@ def autoregressions(rows: int, seed: int = 3) -> np.ndarray:
     return np.column_stack(series)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("rows", [60, 251, 630])
 @pytest.mark.parametrize("lags", [None, 0, 1, 7])
 def test_the_augmented_dickey_fuller_test_equals_statsmodels(rows, lags):

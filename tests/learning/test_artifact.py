@@ -42,6 +42,7 @@ def test_a_model_read_back_and_laid_out_again_gives_the_same_bytes() -> None:
     assert to_files(from_files(files)) == files
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "name", ["weights.safetensors", "baselines.safetensors", "validation.safetensors", "model.json"]
 )
@@ -69,6 +70,7 @@ def test_a_description_that_is_no_description_is_a_named_error(content: bytes) -
         from_files(to_files(_model()) | {"model.json": content})
 
 
+@pytest.mark.full
 def test_weights_of_another_model_are_refused() -> None:
     files = to_files(_model())
     other = to_files(_model(select=True))

@@ -58,6 +58,7 @@ def test_their_features_reach_neither_scaler_nor_verdicts(model) -> None:
     assert everyone.scaler.scale.tobytes() != model.scaler.scale.tobytes()
 
 
+@pytest.mark.full
 def test_what_drift_is_measured_against_holds_forecasts_of_candidates_only(model) -> None:
     belongs = members()
     left = FOLD.validation.start + 10
@@ -114,6 +115,7 @@ def test_no_figure_of_drift_knows_of_a_symbol_that_is_no_member(model, monkeypat
     assert len(_watched(of_two, CUBE, probability, None)[0].features) == 2 * len(CUBE.names)
 
 
+@pytest.mark.full
 def test_no_figure_of_drift_knows_what_a_member_was_while_it_was_none(model) -> None:
     belongs = np.ones((CUBE.bars, 3), dtype=bool)
     left, back = FOLD.training.stop - 100, FOLD.training.stop - 20
@@ -129,6 +131,7 @@ def test_no_figure_of_drift_knows_what_a_member_was_while_it_was_none(model) -> 
     assert all(one != other for one, other in zip(everyone, _told(plain), strict=True))
 
 
+@pytest.mark.full
 def test_everyone_a_member_is_watched_as_without_a_universe(model) -> None:
     probability = 0.5 + 0.1 * np.tanh(np.asarray(CUBE.values)[:, :, 0])
     plain, report = _watched(model, CUBE, probability, None)

@@ -57,6 +57,7 @@ def test_a_gradient_that_is_not_finite_moves_nothing() -> None:
     assert all(torch.equal(one, other) for one, other in zip(before, network.parameters(), strict=True))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("patience", [0, 1, 3])
 def test_the_rate_falls_when_torchs_schedule_lets_it_fall(patience: int) -> None:
     g = np.random.default_rng(patience)

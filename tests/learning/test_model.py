@@ -76,6 +76,7 @@ def test_a_sample_has_one_place_for_ever_in_blocks_of_one_size(monkeypatch: pyte
     assert network.nunique() == BLOCK_SIZE
 
 
+@pytest.mark.full
 def test_a_symbol_forecast_without_its_neighbours_has_the_same_bits() -> None:
     cube, _ = tiny_market()
     model = fitted()
@@ -178,6 +179,7 @@ def test_forecasts_hold_every_estimator_with_its_spread() -> None:
     )
 
 
+@pytest.mark.full
 def test_the_mean_and_spread_are_those_of_the_members() -> None:
     cube, _ = tiny_market()
     model = fitted("mlp")

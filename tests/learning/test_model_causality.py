@@ -48,6 +48,7 @@ def test_a_fit_on_history_that_ends_at_its_first_use_equals_one_on_longer_histor
     assert to_files(again) == to_files(fitted())
 
 
+@pytest.mark.full
 def test_appending_months_changes_no_earlier_forecast() -> None:
     cube, _ = tiny_market()
     longer, _ = tiny_market(last="2013-06-28")

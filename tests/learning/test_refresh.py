@@ -54,6 +54,7 @@ def test_a_sound_refit_is_taken(pair: tuple[FoldModel, FoldModel]) -> None:
     assert "not worse than" in check.reason
 
 
+@pytest.mark.full
 def test_a_spoiled_refit_is_not_taken(pair: tuple[FoldModel, FoldModel]) -> None:
     cube, labels = tiny_market(last="2013-03-28")
     old, new = pair

@@ -90,6 +90,7 @@ def test_in_five_years_real_moves_stay_and_actions_that_were_missed_are_for_a_pe
     assert all("for a decision, row kept" in notice.message for notice in of_rows)
 
 
+@pytest.mark.full
 def test_the_flaws_of_five_years_of_122_stocks_are_those_that_their_description_counts(
     five_years, of_five_years
 ) -> None:

@@ -53,6 +53,7 @@ def test_daylight_saving_moves_the_open_and_not_the_session() -> None:
     assert session_of(found, "2024-03-11T20:00") is None
 
 
+@pytest.mark.full
 def test_lunch_belongs_to_no_session_and_leaves_no_gap_in_the_slots() -> None:
     found = hours("XTKS", "2024-03-08", "2024-03-08")
     moments = ["02:25", "02:30", "03:25", "03:30"]  # the morning ends at 11:30 in Tokyo

@@ -100,6 +100,7 @@ def test_it_is_the_regression_of_the_whole_record_before_the_month(history: Hist
     assert found.slope == pytest.approx(max(0.0, fit.params["score"]), abs=2 * fit.bse["score"])
 
 
+@pytest.mark.full
 def test_nothing_of_the_month_itself_or_later_is_read(history: History, record: Forecasts) -> None:
     start = starts(history, "2016-07")
     shuffled = np.random.default_rng(0)

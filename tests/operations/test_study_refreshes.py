@@ -154,6 +154,7 @@ def assert_same_record(one: Study, other: Study, stop: int) -> None:
             assert mine.tobytes() == theirs.tobytes(), (name, part)
 
 
+@pytest.mark.full
 def test_a_shift_of_the_market_puts_a_refreshed_model_in_force_from_the_next_session_on(
     home: Path, whole: StudyResult
 ) -> None:

@@ -155,6 +155,7 @@ def test_features_and_labels_of_a_market_with_splits_equal_those_of_the_market_w
     assert np.array_equal(labels_of(split), labels_of(plain), equal_nan=True)
 
 
+@pytest.mark.full
 def test_the_data_hash_covers_the_actions_and_features_repeat_on_cut_history(tables: Callable[..., Path]) -> None:
     hashes = {}
     for name, told in (("split", SPLITS), ("untold", None)):

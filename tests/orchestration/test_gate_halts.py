@@ -292,6 +292,7 @@ def test_killed_in_the_audit_the_last_publication_serves_and_a_rerun_publishes(
     assert served(fed.home) == (before[0] + 1, before[1])
 
 
+@pytest.mark.full
 def test_data_docs_are_written_though_the_gate_halts_and_the_status_names_them(halted: Halted) -> None:
     assert "passed" in halted.page_before
     with living_in(halted.fed.home), clock_at(AFTER_BAD):
@@ -323,6 +324,7 @@ def test_what_only_the_review_finds_is_a_warning_and_the_session_is_decided(fed:
     assert not decided.already_decided
 
 
+@pytest.mark.full
 def test_a_file_that_is_gone_leaves_everything_as_it_was(fed: Fed) -> None:
     (fed.home / "strategies" / "bars.csv").unlink()
     with pytest.raises(SourceError):

@@ -178,6 +178,7 @@ def test_the_book_holds_what_it_would_had_it_known_and_sent_the_same_fills(told_
     assert plain_quantities(told_home, TRUE, "2017-06-28") != plain_quantities(told_home, in_time, "2017-06-28")
 
 
+@pytest.mark.full
 def test_what_was_decided_before_stays_and_what_was_decided_late_repeats_in_replay(
     told_home: Path, untold_home: Path
 ) -> None:

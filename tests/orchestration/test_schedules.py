@@ -112,6 +112,7 @@ def test_a_session_is_asked_for_once_on_its_own_day_after_it_is_known(frozen: St
     assert day in session_partitions(strategy).get_partition_keys(current_time=moment)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("day", ["2017-06-24", "2017-06-25", "2017-07-04", "2017-11-23", "2017-12-25"])
 def test_a_day_off_is_skipped_by_name(frozen: Strategy, day: str) -> None:
     assert on_the_day(live(frozen), day) == dg.SkipReason(f"{day} is no session of XNYS")

@@ -93,6 +93,7 @@ def restudied(studied_home: Path, tmp_path_factory: pytest.TempPathFactory) -> R
     return Restudied(home, before, left)
 
 
+@pytest.mark.full
 def test_the_next_months_study_holds_the_sessions_that_came_after_the_first_morning(restudied: Restudied) -> None:
     """June as it would be if it had been materialised on the first of June, when it was still empty."""
     with living_in(restudied.home), open_history(strategy_of()) as history:

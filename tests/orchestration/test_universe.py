@@ -163,6 +163,7 @@ def test_market_and_drift_are_measured_over_members_live_in_replay_and_in_the_st
         np.testing.assert_array_equal(candidates, members[: cube.bars])
 
 
+@pytest.mark.full
 def test_a_held_symbol_that_leaves_is_closed(home) -> None:
     targets = recorded(home, "target_positions")
     mine = targets[targets["symbol"] == LEAVER].set_index("session")

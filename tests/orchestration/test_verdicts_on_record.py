@@ -124,6 +124,7 @@ def test_a_variant_under_another_name_counts_on_top(known: Path) -> None:
     assert _counted(NAME) == 6
 
 
+@pytest.mark.full
 def test_other_data_are_other_ground_whatever_is_tried_there(known: Path) -> None:
     assert _counted("elsewhere") == 3
 

@@ -259,6 +259,7 @@ def test_a_monitor_of_an_unchanged_market_rings_about_once_a_year():
     assert 0.1 < jointly / years < 0.63 + 0.28  # two standard errors of 12 years
 
 
+@pytest.mark.full
 def test_the_series_of_the_forecasts_share_one_pace():
     world = World(31, symbols=6)
     middle, spread = world.reference().forecasts
@@ -269,6 +270,7 @@ def test_the_series_of_the_forecasts_share_one_pace():
     assert alone.critical == ks_critical_value(60, 500, alone.memory, 252, 1.0)
 
 
+@pytest.mark.full
 def test_memory_comes_from_the_history_and_the_distribution_from_what_was_held_out(world):
     trained, held = world.probabilities[:TRAINING], world.probabilities[TRAINING - 126 : TRAINING]
     validation = held[:63]

@@ -44,6 +44,7 @@ def test_from_a_flat_book_both_traders_want_nearly_the_same(market: Market) -> N
     assert min(likeness) > 0.9
 
 
+@pytest.mark.full
 def test_both_play_on_and_the_solver_always_answers(market: Market) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(capture, "SESSIONS", 145)

@@ -223,6 +223,7 @@ def test_the_interval_is_that_of_a_mean() -> None:
     assert (low, high) == pytest.approx((mean - 1.96 * 0.05, mean + 1.96 * 0.05), abs=0.012)
 
 
+@pytest.mark.full
 def test_the_figures_of_a_track_by_hand(played: Replay) -> None:
     whole, tail = controls.track_figures(played, 0), controls.track_figures(played, 40)
     equity = [1e6] + [done.state.equity_usd for done in played.rounds]

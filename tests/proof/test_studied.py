@@ -67,6 +67,7 @@ def _foreseen_is_the_truth(studied: Studied, study: Study) -> None:
     assert test.estimate == pytest.approx(np.nanmean(ics[realised]), rel=1e-9)
 
 
+@pytest.mark.full
 def test_the_density_of_a_sum_of_student_draws() -> None:
     # one draw in units of its own deviation, and near a normal for many
     assert truth.density_at_zero(1) == pytest.approx(t(6).pdf(0.0) * np.sqrt(6 / 4), rel=1e-4)

@@ -98,6 +98,7 @@ def test_missing_values_are_gaps() -> None:
     assert Image.open(io.BytesIO(png)).format == "PNG"
 
 
+@pytest.mark.full
 def test_metadata_markdown_holds_the_very_png(drawn: dict[str, bytes]) -> None:
     text = png_markdown(drawn["bars"], "bars [kept] (all)\nhere")
     assert text.startswith("![bars kept allhere](data:image/png;base64,")

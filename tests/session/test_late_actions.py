@@ -110,6 +110,7 @@ def test_an_action_that_owes_nothing_leaves_orders_alone() -> None:
     assert len(nothing.after[0].fills[0]) == nothing.blind[-1].orders.accepted.sum() > 0
 
 
+@pytest.mark.full
 def test_equity_and_peaks_are_those_of_a_book_that_knew_in_time_and_no_breaker_fires(told_late: Lived) -> None:
     of, market = told_late.of, told_late.market
     in_time = empty_book(SYMBOLS, of.strategy.portfolio.initial_capital_usd)

@@ -71,6 +71,7 @@ def test_a_symbols_bars_do_not_depend_on_how_many_others_there_are(market: Simul
     pd.testing.assert_frame_equal(few, same, check_exact=True)
 
 
+@pytest.mark.full
 def test_another_seed_is_another_market(market: SimulatedMarket) -> None:
     other = simulate_market(20, SESSIONS[:50], 1, 0.05, 0.95)
     assert not np.array_equal(_field(other, "close"), _field(market, "close")[:50])

@@ -88,6 +88,7 @@ class TestFilesOfSomeStocks(SourceContract):
         assert row[["close", "volume"]].to_numpy().tolist() == [[52.43, 0.0]]
 
 
+@pytest.mark.full
 def test_all_five_years_of_122_stocks_load(five_years) -> None:
     found = five_years
     assert (len(found), found["symbol"].nunique()) == (149_034, 122)

@@ -166,6 +166,7 @@ def test_a_damaged_pointer_is_named(store: PublicationStore, content: str) -> No
         store.require("demo", "2018-01-03")
 
 
+@pytest.mark.full
 def test_a_publication_fits_the_ledger_and_its_rerun_is_no_news(store: PublicationStore, ledger: Ledger) -> None:
     made = publish(store)
     assert ledger.append("publications", [made.to_row()], run_id="run").inserted == 1

@@ -122,6 +122,7 @@ def test_the_past_reads_as_it_was_known(ledger: Ledger) -> None:
     assert quantities(recorded_by=close) == [1.0]
 
 
+@pytest.mark.full
 def test_a_replay_states_when_its_facts_were_known(ledger: Ledger) -> None:
     known = pd.Timestamp("2018-01-02 21:30", tz="UTC")
     with ledger.transaction("replay", strategy="demo", known_at=known) as transaction:
