@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 __all__ = [
+    "AccessError",
     "AuditError",
     "ControlError",
     "DecisionError",
@@ -133,6 +134,10 @@ class LedgerError(NnAssetsError):
 
 class NoRoomError(NnAssetsError):
     """A disk that is full. What was committed before is whole; what was not is not there."""
+
+
+class AccessError(NnAssetsError):
+    """A file that is there, and that this user may not read."""
 
 
 class AuditError(LedgerError):

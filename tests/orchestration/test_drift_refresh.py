@@ -105,7 +105,7 @@ def test_the_log_and_the_ui_say_the_state_in_force(drifting: Path) -> None:
     keys = dict.fromkeys(daily.DAILY, "") | {"drift_report": "drift"}
     heard = []
     for done in decide(*SESSIONS[:4]):
-        daily._add_metadata(context, keys, done, "page.html", None)  # type: ignore[arg-type]
+        daily._add_metadata(context, keys, done, {"daily_report": {}, "drift_report": {}})  # type: ignore[arg-type]
         heard.append(daily._sentence(done).rsplit(", ", 1)[1])
     states = recorded(drifting, "trading_states")["state"].tolist()
     assert states == ["CONTINUE"] * 2 + ["REDUCE_SIZE"] * 2

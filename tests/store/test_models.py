@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from nn_assets.errors import ModelError
+from nn_assets.errors import AccessError, ModelError
 from nn_assets.store.lake.models import ModelStore
+from tests.store.forbidden import forbid
 
 FILES = {"weights.safetensors": bytes(range(256)) * 40, "model.json": b'{"seed": 7}'}
 ADDRESS = "0f" * 16
@@ -47,10 +48,11 @@ def test_other_bits_under_the_same_address_are_refused(store: ModelStore) -> Non
     assert store.get(ADDRESS) == FILES
 
 
-@pytest.mark.parametrize("damage", ["flip", "truncate", "delete", "manifest", "no files", "no manifest"])
-def test_a_damaged_model_is_named(store: ModelStore, damage: str) -> None:
-    store.put(ADDRESS, FILES)
-    folder = store.root / ADDRESS[:2] / ADDRESS
+DAMAGES = ["flip", "truncate", "delete", "manifest", "no files", "no manifest"]
+
+
+def damage_model(store: ModelStore, damage: str, address: str = ADDRESS) -> Path:
+    folder = store.root / address[:2] / address
     weights, manifest = folder / "weights.safetensors", folder / "manifest.json"
     if damage == "flip":
         weights.write_bytes(b"\x01" + FILES["weights.safetensors"][1:])
@@ -64,9 +66,59 @@ def test_a_damaged_model_is_named(store: ModelStore, damage: str) -> None:
         manifest.write_text('{"files": {"../../etc/passwd": "x"}}', encoding="utf-8")
     else:
         manifest.unlink()
+    return folder
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_model_is_named(store: ModelStore, damage: str) -> None:
+    store.put(ADDRESS, FILES)
+    damage_model(store, damage)
     assert not store.has(ADDRESS)
-    with pytest.raises(ModelError, match=ADDRESS):
+    with pytest.raises(ModelError, match=ADDRESS) as caught:
         store.get(ADDRESS)
+    assert "nn-assets study" in caught.value.remedy
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_model_is_set_aside_and_stored_again(store: ModelStore, damage: str) -> None:
+    artifact = store.put(ADDRESS, FILES)
+    folder = damage_model(store, damage)
+    left = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert store.put(ADDRESS, FILES) == artifact
+    assert store.get(ADDRESS) == FILES
+    assert store.model_ids() == (ADDRESS,)
+    (aside,) = folder.parent.glob(f"{ADDRESS}.damaged-*")
+    assert {path.name: path.read_bytes() for path in aside.iterdir()} == left
+
+
+def test_other_bits_do_not_take_the_place_of_a_model_whose_manifest_is_whole(store: ModelStore) -> None:
+    store.put(ADDRESS, FILES)
+    folder = damage_model(store, "flip")
+    with pytest.raises(ModelError, match="equal bits"):
+        store.put(ADDRESS, FILES | {"model.json": b"{}"})
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_every_damaged_model_is_named_at_once(store: ModelStore) -> None:
+    addresses = [letter * 32 for letter in "0abc"]
+    for address in addresses:
+        store.put(address, FILES)
+    for address, damage in zip(addresses[:3], DAMAGES[-3:], strict=True):
+        damage_model(store, damage, address)
+    with pytest.raises(ModelError) as caught:
+        store.get(addresses[1])
+    assert [address in str(caught.value) for address in addresses] == [True, True, True, False]
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "weights.safetensors"])
+def test_a_model_that_may_not_be_read_is_not_taken_for_a_damaged_one(
+    store: ModelStore, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put(ADDRESS, FILES)
+    forbid(monkeypatch, name)
+    for asks in (store.has, store.get, lambda model_id: store.put(model_id, FILES)):
+        with pytest.raises(AccessError, match=name):
+            asks(ADDRESS)
 
 
 @pytest.mark.parametrize(

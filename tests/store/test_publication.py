@@ -166,6 +166,55 @@ def test_a_damaged_pointer_is_named(store: PublicationStore, content: str) -> No
         store.require("demo", "2018-01-03")
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("content", ["{", "{}", '{"publication": "00000009-x.json"}', None])
+def test_the_remedy_for_a_damaged_or_lost_pointer_works(
+    store: PublicationStore, content: str | None, count: int
+) -> None:
+    made = tuple(publish(store, content_hash=f"hash-{each}") for each in range(count))
+    pointer = store.lake.root / "demo" / "publication" / "current.json"
+    pointer.unlink()
+    if content is not None:
+        pointer.write_text(content, encoding="utf-8")
+    elif count == 1:
+        assert publish(store, content_hash="hash-0") == made[0]
+        return
+    for asks in (lambda: store.current("demo"), lambda: publish(store, content_hash="new")):
+        with pytest.raises(PublicationError, match=r"current\.json") as caught:
+            asks()
+        assert str(pointer) in str(caught.value)
+    record = caught.value.remedy
+    pointer.write_text(record[record.index("{") : record.index("}") + 1], encoding="utf-8")
+    assert store.history("demo") == made
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [('"rows": 6', '"rows": 5'), ('"hash-6"', '"hash-7"'), ('"ordinal": 1', '"ordinal": 2'), ("{", "")],
+)
+def test_a_record_that_is_not_the_one_its_name_tells_is_refused(
+    store: PublicationStore, before: str, after: str
+) -> None:
+    publish(store)
+    publish(store, content_hash="second")
+    record = next((store.lake.root / "demo" / "publication" / "history").glob("00000001-*.json"))
+    text = record.read_text(encoding="utf-8")
+    assert before in text
+    record.write_text(text.replace(before, after, 1), encoding="utf-8")
+    with pytest.raises(PublicationError, match=f"{record.name}.*backup"):
+        store.history("demo")
+
+
+def test_a_publication_that_is_gone_from_the_record_is_missed(store: PublicationStore) -> None:
+    for each in range(3):
+        publish(store, content_hash=f"hash-{each}")
+    history = store.lake.root / "demo" / "publication" / "history"
+    for ordinal in (1, 2):
+        next(history.glob(f"{ordinal:08d}-*.json")).unlink()
+        with pytest.raises(PublicationError, match=f"no publication {ordinal}"):
+            store.history("demo")
+
+
 @pytest.mark.full
 def test_a_publication_fits_the_ledger_and_its_rerun_is_no_news(store: PublicationStore, ledger: Ledger) -> None:
     made = publish(store)

@@ -15,11 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nn_assets.errors import PublicationError
+from nn_assets.errors import AccessError, PublicationError
 
 __all__ = [
     "file_sha256",
     "locked",
+    "no_access",
     "read_record",
     "replace_file",
     "safe_name",
@@ -143,11 +144,15 @@ def read_record(path: Path) -> dict[str, Any] | None:
     ------
     PublicationError
         The file is no JSON object.
+    AccessError
+        This user may not read it.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
+    except PermissionError as error:
+        raise no_access(path) from error
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, f"{type(error).__name__}: {error}") from error
     try:
@@ -169,12 +174,31 @@ def _unreadable(path: Path, found: str) -> PublicationError:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
+    """SHA-256 of a file's bytes, in hex.
+
+    Raises
+    ------
+    AccessError
+        This user may not read it.
+    """
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
+    try:
+        with path.open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                digest.update(block)
+    except PermissionError as error:
+        raise no_access(path) from error
     return digest.hexdigest()
+
+
+def no_access(path: Path) -> AccessError:
+    """Return the error for a file that is no worse for it, but may not be read."""
+    return AccessError(
+        expected="a file that this user may read",
+        found="no permission",
+        remedy="give back the right to read it and the folders it lies in; delete nothing",
+        file=str(path),
+    )
 
 
 @contextmanager

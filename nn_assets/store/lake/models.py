@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from nn_assets.errors import ModelError, PublicationError
 from nn_assets.store.home import models_root
-from nn_assets.store.lake.files import read_record, staged_folder, sweep, write_record
+from nn_assets.store.lake.files import locked, no_access, read_record, staged_folder, sweep, sync_folder, write_record
 from nn_assets.store.values import canonical_json
 
 __all__ = ["ModelStore"]
@@ -36,6 +38,8 @@ class ModelStore:
     def put(self, model_id: str, files: Mapping[str, bytes]) -> str:
         """Store a model's files at once. Storing the same model again changes nothing.
 
+        What the address holds of a damaged model is set aside first, beside it, as ``<model_id>.damaged-…``.
+
         Parameters
         ----------
         model_id : str
@@ -51,11 +55,14 @@ class ModelStore:
         Raises
         ------
         ModelError
-            A name is not allowed, or the address already holds other, undamaged files: the same
-            inputs then gave different bits.
+            A name is not allowed, or the address was given to other files, by a manifest that is undamaged:
+            the same inputs then gave different bits.
         """
         manifest = _manifest(model_id, files)
         place = self._place(model_id)
+        if place.exists() and not self.has(model_id):
+            self._demand_same(model_id, manifest)
+            self._set_aside(model_id)
         try:
             with staged_folder(place) as staged:
                 for name, content in files.items():
@@ -71,14 +78,25 @@ class ModelStore:
         Raises
         ------
         ModelError
-            There is no such model, or a file is missing, damaged or one too many.
+            There is no such model, or a file is missing or damaged; then every damaged model of the store is named.
         """
+        try:
+            return self._read(model_id)
+        except _DamagedModelError as error:
+            others = [each for each in self._damaged_ids() if each != model_id]
+            if not others:
+                raise
+            raise _damaged(", ".join([model_id, *others]), error.found, self.root) from error
+
+    def _read(self, model_id: str) -> dict[str, bytes]:
         manifest = self._manifest_of(model_id)
         place = self._place(model_id)
         files: dict[str, bytes] = {}
         for name in sorted(manifest["files"]):
             try:
                 files[name] = (place / name).read_bytes()
+            except PermissionError as error:
+                raise no_access(place / name) from error
             except OSError as error:
                 raise _damaged(model_id, f"{name}: {type(error).__name__}", place) from error
         if _manifest(model_id, files) != manifest:
@@ -88,7 +106,7 @@ class ModelStore:
     def has(self, model_id: str) -> bool:
         """Whether a model is there, whole and undamaged."""
         try:
-            self.get(model_id)
+            self._read(model_id)
         except ModelError:
             return False
         return True
@@ -105,12 +123,25 @@ class ModelStore:
 
     def model_ids(self) -> tuple[str, ...]:
         """Addresses of the models there are, sorted."""
-        found = self.root.glob(f"*/*/{_MANIFEST}")
-        return tuple(sorted(path.parent.name for path in found if _MODEL_ID.fullmatch(path.parent.name)))
+        return tuple(each for each in self._addresses() if (self._place(each) / _MANIFEST).exists())
 
     def sweep(self) -> int:
         """Remove what killed writers left staged more than a day ago; how many there were."""
         return sweep(self.root)
+
+    def _set_aside(self, model_id: str) -> None:
+        place = self._place(model_id)
+        with locked(self.root):  # another process may have set it aside and stored it anew
+            if place.exists() and not self.has(model_id):
+                aside = tempfile.mkdtemp(prefix=f"{model_id}.damaged-", dir=place.parent)
+                os.rename(place, aside)  # noqa: PTH104  it takes the place of the empty folder at once
+                sync_folder(place.parent)
+
+    def _addresses(self) -> list[str]:
+        return sorted(path.name for path in self.root.glob("*/*") if _MODEL_ID.fullmatch(path.name))
+
+    def _damaged_ids(self) -> list[str]:
+        return [each for each in self._addresses() if not self.has(each)]
 
     def _place(self, model_id: str) -> Path:
         if not isinstance(model_id, str) or not _MODEL_ID.fullmatch(model_id):
@@ -127,26 +158,34 @@ class ModelStore:
             manifest = read_record(place / _MANIFEST)
         except PublicationError as error:
             raise _damaged(model_id, error.found, place) from error
+        if manifest is None and place.exists():
+            raise _damaged(model_id, "a folder without its manifest", place)
         if manifest is None:
             raise ModelError(
                 expected=f"the model {model_id}",
                 found="nothing stored under that address",
-                remedy="train it: materialise trained_model for the months that name it",
+                remedy="nn-assets study, for the months that name it, fits it",
                 file=str(place),
                 model_id=model_id,
             )
-        if not isinstance(manifest.get("files"), dict) or not all(map(_allowed, manifest["files"])):
+        hashes = manifest.get("files")
+        if not isinstance(hashes, dict) or not all(map(_allowed, hashes)):
             raise _damaged(model_id, "a manifest without files", place)
+        if manifest != _manifest_from(model_id, hashes):
+            raise _damaged(model_id, "a manifest that is not the one written", place)
         return manifest
 
     def _demand_same(self, model_id: str, manifest: dict[str, Any]) -> None:
-        self.get(model_id)
-        stored = self._manifest_of(model_id)
+        try:
+            stored = self._manifest_of(model_id)
+        except _DamagedModelError:
+            return  # nothing tells what the address held
         if stored != manifest:
             raise ModelError(
                 expected=f"artifact {stored['artifact_sha256']}, which the address already holds",
                 found=f"artifact {manifest['artifact_sha256']}",
-                remedy="find what the address leaves out: equal inputs must give equal bits",
+                remedy="restore the folder from a backup, or find what the address leaves out: equal inputs must give "
+                "equal bits",
                 model_id=model_id,
             )
 
@@ -166,16 +205,26 @@ def _manifest(model_id: str, files: Mapping[str, bytes]) -> dict[str, Any]:
             remedy="store weights as safetensors and everything else as JSON; pickles are never kept",
             model_id=model_id,
         )
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())}
+    return _manifest_from(
+        model_id, {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())}
+    )
+
+
+def _manifest_from(model_id: str, hashes: dict[str, Any]) -> dict[str, Any]:
     artifact = hashlib.sha256(canonical_json(hashes).encode()).hexdigest()
     return {"model_id": model_id, "artifact_sha256": artifact, "files": hashes}
 
 
-def _damaged(model_id: str, found: str, place: Path) -> ModelError:
-    return ModelError(
+class _DamagedModelError(ModelError):
+    """A model that is there, but not as it was stored."""
+
+
+def _damaged(model_id: str, found: str, place: Path) -> _DamagedModelError:
+    return _DamagedModelError(
         expected="the model's files as they were stored",
         found=found,
-        remedy="delete the folder and materialise trained_model again: the same inputs give the same bits",
+        remedy="nn-assets study, for the months that use it, sets it aside and fits it again: the same inputs give the "
+        "same bits",
         file=str(place),
         model_id=model_id,
     )

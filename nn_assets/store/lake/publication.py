@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
-from itertools import takewhile
+from itertools import takewhile, zip_longest
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -105,7 +105,7 @@ class Publication:
                 }
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise damaged(path, f"{type(error).__name__}: {error}") from error
+            raise _not_as_recorded(path, f"{type(error).__name__}: {error}") from error
 
 
 class PublicationStore:
@@ -176,11 +176,9 @@ class PublicationStore:
             )
             if before is not None and _says_the_same(before, staged):
                 return before
-            if before is None:
-                _refuse_lost_pointer(folder)
             for lost in (folder / "history").glob(f"{staged.ordinal:08d}-*.json"):
                 lost.unlink()  # its writer was killed before the switch: never in force
-            name = f"{staged.ordinal:08d}-{staged.publication_id}.json"
+            name = _name(staged)
             write_record(folder / "history" / name, staged.to_record())
             write_record(folder / "current.json", {"publication": name})
         return staged
@@ -261,22 +259,55 @@ class PublicationStore:
     def _newest_first(self, strategy: str) -> Iterator[Publication]:
         """From the one in force on back, each read when it is come to."""
         folder = self.lake.folder(strategy, _FOLDER)
-        pointer = read_record(folder / "current.json")
-        if pointer is None:
+        paths = sorted((folder / "history").glob(f"{'[0-9]' * 8}-*.json"), reverse=True)
+        newest = _in_force(folder, paths)
+        if newest is None:
             return
-        newest = folder / "history" / str(pointer.get("publication"))
-        paths = sorted((folder / "history").glob("[0-9]*.json"), reverse=True)
-        if newest not in paths:
-            raise damaged(folder / "current.json", f"a pointer to {newest.name}, which is not there")
         # A name after the pointer's was written by a process killed before the switch: never in force.
-        yield from (_read(path) for path in paths[paths.index(newest) :])
+        kept = paths[paths.index(newest) :]
+        for ordinal, path in zip_longest(range(_ordinal(newest), 0, -1), kept):
+            if ordinal is None or path is None or _ordinal(path) != ordinal:
+                raise _not_as_recorded(folder / "history", f"no publication {ordinal}, or two")
+            yield _read(path)
+
+
+def _in_force(folder: Path, paths: list[Path]) -> Path | None:
+    """The record that the pointer names; None before the first switch, which killed leaves one record at most."""
+    pointer = folder / "current.json"
+    try:
+        record = read_record(pointer)
+    except PublicationError as error:
+        raise _lost_pointer(pointer, error.found, paths) from error
+    if record is None:
+        if len(paths) > 1:
+            raise _lost_pointer(pointer, f"no such file, and {len(paths)} publications on record", paths)
+        return None
+    newest = folder / "history" / str(record.get("publication"))
+    if newest not in paths:
+        raise _lost_pointer(pointer, f"a pointer to {newest.name}, which is not there", paths)
+    return newest
 
 
 def _read(path: Path) -> Publication:
-    record = read_record(path)
+    try:
+        record = read_record(path)
+    except PublicationError as error:
+        raise _not_as_recorded(path, error.found) from error
     if record is None:
-        raise damaged(path, "no file")
-    return Publication.from_record(record, path)
+        raise _not_as_recorded(path, "no file")
+    publication = Publication.from_record(record, path)
+    name = _name(publication)
+    if path.name != name:
+        raise _not_as_recorded(path, f"the content of {name}")
+    return publication
+
+
+def _name(publication: Publication) -> str:
+    return f"{publication.ordinal:08d}-{publication.publication_id}.json"
+
+
+def _ordinal(path: Path) -> int:
+    return int(path.name.partition("-")[0])
 
 
 def _day(value: object) -> pd.Timestamp:
@@ -307,13 +338,21 @@ def _demand_within(strategy: str, bars: pd.DataFrame, first: pd.Timestamp, last:
         )
 
 
-def _refuse_lost_pointer(folder: Path) -> None:
-    """Refuse to begin anew where publications were in force; a first one killed before its switch leaves one record."""
-    records = sorted(path.name for path in (folder / "history").glob("*.json"))
-    if len(records) > 1:
-        raise PublicationError(
-            expected=f"{folder / 'current.json'}, which says which publication is in force",
-            found=f"no such file, and {len(records)} publications on record",
-            remedy=f'restore it as {{"publication": "{records[-1]}"}}, or move the folder away to begin anew',
-            file=str(folder / "current.json"),
-        )
+def _lost_pointer(pointer: Path, found: str, paths: list[Path]) -> PublicationError:
+    anew = f"move {pointer.parent} away to begin anew"
+    restore = f'write {{"publication": "{paths[0].name}"}} to it, the newest on record, or ' if paths else ""
+    return PublicationError(
+        expected="a record of which publication is in force",
+        found=found,
+        remedy=restore + anew,
+        file=str(pointer),
+    )
+
+
+def _not_as_recorded(path: Path, found: str) -> PublicationError:
+    return PublicationError(
+        expected="the publication as it was recorded",
+        found=found,
+        remedy="restore publication/ from a backup: decisions on record name what was in force then",
+        file=str(path),
+    )
