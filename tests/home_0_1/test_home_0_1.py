@@ -259,7 +259,7 @@ def assert_only_kept_on_record(before: dict[str, list[tuple]], after: dict[str, 
     assert all(set(kept) <= set(after[table]) for table, kept in before.items())
     added = {table: set(after[table]) - set(kept) for table, kept in before.items()}
     assert {table for table, rows in added.items() if rows} == {"audit_chain", "publications"}
-    assert all({"verifications", "outcomes"} & set(map(str, row)) for row in added["audit_chain"])
+    assert all({"verifications", "outcomes", "publications"} & set(map(str, row)) for row in added["audit_chain"])
 
 
 # What version 0.1 decided followed its own rules: its calibration was the model's, and no decision kept one.

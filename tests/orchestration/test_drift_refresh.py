@@ -106,7 +106,7 @@ def test_the_log_and_the_ui_say_the_state_in_force(drifting: Path) -> None:
     heard = []
     for done in decide(*SESSIONS[:4]):
         daily._add_metadata(context, keys, done, {"daily_report": {}, "drift_report": {}})  # type: ignore[arg-type]
-        heard.append(daily._sentence(done).rsplit(", ", 1)[1])
+        heard.append(daily._sentence(done).rsplit("drift says ", 1)[1])
     states = recorded(drifting, "trading_states")["state"].tolist()
     assert states == ["CONTINUE"] * 2 + ["REDUCE_SIZE"] * 2
     assert heard == states
