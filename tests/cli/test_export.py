@@ -226,7 +226,7 @@ def test_a_suffix_in_capitals_is_the_same_format(give, tmp_path) -> None:
 
 
 REFUSED = {
-    "unknown table": (["prices", "--out", "x.csv"], ["'prices'", "one of bars, quarantine, features"]),
+    "unknown table": (["prices", "--out", "x.csv"], ["'prices'", "one of bars, quarantine, notices"]),
     "unknown strategy": (["bars", "--out", "x.csv", "-s", "yours"], ["'yours'", "index_daily, planted_edge, mine"]),
     "odd suffix": (["bars", "--out", "x.xlsx"], ["x.xlsx", ".csv, .parquet or .json"]),
     "no suffix": (["bars", "--out", "bars"], ["--out", ".csv, .parquet or .json"]),
