@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from nn_assets.cli.failed import with_failed_checks
+from nn_assets.errors import first_of
 from nn_assets.learning.first_month import first_model_month
+from nn_assets.market.facts.rows import BoolArray
+from nn_assets.market.quality.cleaning import Cleaned
+from nn_assets.market.quality.gate import bars_due
+from nn_assets.market.quality.notices import told_by_rule
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.forecasts import missing_months
 from nn_assets.operations.asof.series import OTHER_SERIES
@@ -23,6 +29,7 @@ from nn_assets.orchestration.outcomes import failed_checks_of
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.running import execute, metadata_by_asset, warnings_of
 from nn_assets.store.home import data_docs_file
+from nn_assets.store.lake.publication import Publication
 
 __all__ = ["check_data"]
 
@@ -58,7 +65,7 @@ def check_data(name: str) -> dict[str, Any]:
             "nothing_new": before is not None and before.content_hash == now.content_hash and not changed,
             **_bars(history, metadata[RAW_BARS]),
             **_beside(history, metadata),
-            "notices": _first(list(now.details.get("notices", ())), _MOST_NOTICES),
+            "notices": _notices(now),
             # A gate that halts ends the run.
             "gate": {"passed": True, "warnings": warnings_of(result, asset_key(strategy, _VALIDATED))},
             "data_docs": str(data_docs_file(strategy.name)),
@@ -75,11 +82,16 @@ def _bars(history: History, taken: dict[str, Any]) -> dict[str, Any]:
     first = quarantine[list(_FACTS)].head(_MOST_ROWS).astype("str")
     first["session"] = first["session"].str.slice(0, 10)
     unseen = unseen_members(strategy, history.membership_versions, bars, history.axis)
+    symbols = strategy.market.symbols or tuple(sorted(bars["symbol"].unique()))
+    due, absent = bars_due(Cleaned(bars, quarantine, ()), symbols, history.axis)
     return {
         "rows": {"delivered": taken["delivered_rows"], "added": taken["added"], "revised": taken["revised"]},
         "symbols": sorted(str(symbol) for symbol in bars["symbol"].unique()),
         "first_session": str(bars["session"].min().date()),
         "last_session": str(bars["session"].max().date()),
+        "never_delivered": {name: int(days) for name, days in zip(symbols, absent.sum(axis=0), strict=True) if days},
+        "late_starts": _late_starts(symbols, due, history.axis),
+        "files": {"read": taken["files_read"], "without_bars": list(taken["files_without_bars"])},
         "actions": {"stored": taken["actions"], **{name: taken[f"actions_{name}"] for name in _CHANGES}},
         "quarantine": {
             "rows": len(quarantine),
@@ -87,6 +99,15 @@ def _bars(history: History, taken: dict[str, Any]) -> dict[str, Any]:
             "first": first.to_dict("records"),
         },
         "members_without_bars": unseen.to_dict("records") if strategy.universe else None,
+    }
+
+
+def _late_starts(symbols: Sequence[str], due: BoolArray, sessions: pd.DatetimeIndex) -> dict[str, str | None]:
+    """First session delivered of each symbol that lacks the history's first one; None where none ever came."""
+    return {
+        symbol: str(sessions[days.argmax()].date()) if days.any() else None
+        for symbol, days in zip(symbols, due.T, strict=True)
+        if not days[0]
     }
 
 
@@ -122,8 +143,10 @@ def _series(versions: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _first(items: list[str], most: int) -> dict[str, Any]:
-    return {"count": len(items), "first": items[:most]}
+def _notices(publication: Publication) -> dict[str, Any]:
+    lines = list(publication.details.get("notices", ()))
+    by_rule = publication.details.get("noticed_by_rule", {})
+    return {"count": len(lines), "by_rule": by_rule, "first": lines[:_MOST_NOTICES]}
 
 
 def _next(history: History) -> dict[str, Any]:
@@ -148,22 +171,36 @@ def _next(history: History) -> dict[str, Any]:
 def _lines(told: dict[str, Any]) -> list[str]:
     """The answer as text: a line for each fact, its details below it."""
     rows, quarantine, notices, gate = told["rows"], told["quarantine"], told["notices"], told["gate"]
-    symbols, more = told["symbols"][:_MOST_NAMED], len(told["symbols"]) - _MOST_NAMED
+    absent, late, files = told["never_delivered"], told["late_starts"], told["files"]
+    empty = files["without_bars"]
+    shorter = [f"{symbol} {day or 'never'}" for symbol, day in late.items()]
     found: list[tuple[str, str]] = [
         ("rows", f"{rows['delivered']:,} delivered, {rows['added']:,} added, {rows['revised']:,} revised"),
-        ("symbols", f"{len(told['symbols'])}: {', '.join(symbols)}{f' and {more} more' if more > 0 else ''}"),
+        ("symbols", _counted_names(told["symbols"])),
         ("sessions", f"{told['first_session']} to {told['last_session']}"),
+        (
+            "missing",
+            f"{sum(absent.values()):,} bars never delivered" + _named([f"{s} {n:,}" for s, n in absent.items()]),
+        ),
+        *([("late starts", _counted_names(shorter))] if shorter else []),
+        *(
+            [("files", f"{files['read']:,} read, {len(empty):,} without bars" + _named(empty))]
+            if files["read"] or empty
+            else []
+        ),
         ("actions", "{stored:,} splits and dividends, {added:,} added, {revised:,} revised".format(**told["actions"])),
         ("quarantine", _by_rule(quarantine["rows"], quarantine["by_rule"])),
         *(("", "{symbol} {session} {rule}, {field} {value}".format(**row)) for row in quarantine["first"]),
+        *_more(quarantine["rows"] - len(quarantine["first"]), "quarantine"),
         *(("series", _one_series(each)) for each in told["series"]),
         *((name, _counted(told[key])) for name, key in _TOTALS if told[key] is not None),
         *(
             ("", "{year}: {without_bars} of {members} members without bars".format(**each))
             for each in told["members_without_bars"] or ()
         ),
-        ("notices", f"{notices['count']:,}"),
+        ("notices", _by_rule(notices["count"], notices["by_rule"])),
         *(("", notice) for notice in notices["first"]),
+        *_more(notices["count"] - len(notices["first"]), "notices"),
         ("gate", "passed" + (f", {len(gate['warnings'])} to look at" if gate["warnings"] else "")),
         *(("", warning) for warning in gate["warnings"]),
         ("data docs", told["data_docs"]),
@@ -182,7 +219,19 @@ def _counted(counts: dict[str, Any]) -> str:
 
 
 def _by_rule(rows: int, by_rule: dict[str, int]) -> str:
-    return f"{rows:,}" + (f": {', '.join(f'{rule} {count:,}' for rule, count in by_rule.items())}" if rows else "")
+    return f"{rows:,}" + (f": {told_by_rule(by_rule)}" if by_rule else "")
+
+
+def _named(names: Sequence[str]) -> str:
+    return f": {', '.join(first_of(names, _MOST_NAMED))}" if names else ""
+
+
+def _counted_names(names: Sequence[str]) -> str:
+    return f"{len(names)}{_named(names)}"
+
+
+def _more(count: int, table: str) -> list[tuple[str, str]]:
+    return [("", f"and {count:,} more: nn-assets export {table}")] if count > 0 else []
 
 
 def _one_series(each: dict[str, Any]) -> str:

@@ -21,6 +21,10 @@ _WITHOUT_SESSIONS = {
     "trials": "every trial counts against the strategy, whatever the session",
     "audit": "a part of the chain could not be verified",
 }
+_WITHOUT_MOMENT = {
+    "audit": _WITHOUT_SESSIONS["audit"],
+    "notices": "they are judged on what is known now",
+}
 # What pandas would also read, 03/04/2022 say, means two days to two people.
 _YEAR_FIRST = re.compile(r"[0-9]{4}-[0-9]{2}(-[0-9]{2}([T ]\S+)?)?")
 _MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
@@ -94,11 +98,12 @@ def _check_options(table: str, out: Path, first: str | None, last: str | None, a
             remedy="choose one of these endings",
             key="--out",
         )
-    given = {"--from": first, "--to": last, "--as-of": as_of if table == "audit" else None}
-    asked = [option for option, value in given.items() if value is not None]
-    if table in _WITHOUT_SESSIONS and asked:
+    given = {"--from": first, "--to": last, "--as-of": as_of}
+    refusing = {"--from": _WITHOUT_SESSIONS, "--to": _WITHOUT_SESSIONS, "--as-of": _WITHOUT_MOMENT}
+    asked = [option for option, value in given.items() if value is not None and table in refusing[option]]
+    if asked:
         raise SettingsError(
-            expected=f"{table} without {asked[0]}: {_WITHOUT_SESSIONS[table]}",
+            expected=f"{table} without {asked[0]}: {refusing[asked[0]][table]}",
             found=f"{asked[0]} {given[asked[0]]}",
             remedy=f"leave out {' and '.join(asked)}",
             key=asked[0],

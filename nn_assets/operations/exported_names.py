@@ -2,10 +2,11 @@
 
 __all__ = ["ADJUSTED", "LAKE_TABLES", "LEDGER_TABLES", "TABLES"]
 
-LAKE_TABLES = ("bars", "quarantine", "features", "forecasts", "intraday", "actions", "series", "membership")
+LAKE_TABLES = ("bars", "quarantine", "notices", "features", "forecasts", "intraday", "actions", "series", "membership")
 LEDGER_TABLES = {
     "signals": "signals",
     "positions": "target_positions",
+    "portfolio": "portfolio_states",
     "orders": "orders",
     "fills": "fills",
     "drift": "drift",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict, fields
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from nn_assets.market.facts.series import series_as_of
 from nn_assets.market.panel import FIELDS, panel_from_bars
 from nn_assets.market.quality.cleaning import clean
 from nn_assets.market.quality.intraday_cleaning import clean_intraday
+from nn_assets.market.quality.notices import Notice
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.series import OTHER_SERIES
@@ -26,7 +28,10 @@ from nn_assets.operations.asof.universe import UNIVERSE
 from nn_assets.operations.clock import as_of_sessions, now_utc
 from nn_assets.operations.exported_names import LEDGER_TABLES
 from nn_assets.operations.history import History
+from nn_assets.operations.intake.actions import actions_to_publish
+from nn_assets.operations.intake.bars import audit_bars, notices_of
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, published_intraday
+from nn_assets.portfolio.records import FLOWS, session_flows
 
 __all__ = ["read_exported"]
 
@@ -64,12 +69,19 @@ def read_exported(
         return history.stores.ledger.chain()
     if table in LEDGER_TABLES:
         low, high = (_month(first), _month(last)) if table in _BY_MONTH else (first, last)
-        return history.stores.ledger.read(LEDGER_TABLES[table], name, low, high, moment)
+        rows = history.stores.ledger.read(LEDGER_TABLES[table], name, low, high, moment)
+        return _with_flows(rows) if table == "portfolio" else rows
     frame = _LAKE_TABLES[table](history, moment)
     if adjusted is not None:
         frame = _adjusted(history, frame, moment, adjusted)
     seen = history.last_session if last is None else min(last, history.last_session)
     return frame[_between(table, frame, first, seen)].reset_index(drop=True)
+
+
+def _with_flows(states: pd.DataFrame) -> pd.DataFrame:
+    """What moved the session's cash besides fills, in place of the record that the book goes on from."""
+    flows = pd.DataFrame([session_flows(each) for each in states["book"]], index=states.index, columns=FLOWS)
+    return pd.concat([states.drop(columns="book"), flows.astype("float64")], axis=1)
 
 
 def _month(day: pd.Timestamp | None) -> str | None:
@@ -128,6 +140,17 @@ def _quarantine(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     market = history.strategy.market
     known = known_bars(history.stored_versions, now_utc() if moment is None else moment)
     return clean(known, market.calendar, history.strategy.cleaning).quarantine
+
+
+def _notices(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
+    """What a person should judge of the bars and actions stored, also where they made the gate halt."""
+    del moment  # refused: they are judged on what is known now
+    actions = actions_to_publish(history, history.stores.lake.segments(history.strategy.name, ACTIONS))
+    found = [asdict(notice) for notice in notices_of(history, audit_bars(history), actions)]
+    frame = pd.DataFrame(found, columns=[field.name for field in fields(Notice)])
+    frame = frame.rename(columns={"first_session": "session"})
+    days = {name: frame[name].astype("datetime64[ns]") for name in ("session", "last_session")}
+    return frame.assign(**days)[["symbol", "session", "last_session", "rule", "value", "message"]]
 
 
 def _features(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
@@ -207,6 +230,7 @@ def _never_stored(history: History, what: str, setting: str, asset: str) -> Publ
 _LAKE_TABLES: dict[str, Callable[[History, pd.Timestamp | None], pd.DataFrame]] = {
     "bars": _bars,
     "quarantine": _quarantine,
+    "notices": _notices,
     "features": _features,
     "forecasts": _forecasts,
     "intraday": _intraday,

@@ -17,6 +17,7 @@ from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.verdict import Verdict
 from nn_assets.evaluation.was_on import was_on
 from nn_assets.learning.estimators import ESTIMATORS
+from nn_assets.market.quality.notices import told_by_rule
 from nn_assets.operations.asof.universe import survivorship_facts
 from nn_assets.operations.history import History
 from nn_assets.operations.situation import headline_now, situation_of
@@ -36,6 +37,7 @@ from nn_assets.session.daily_round import Round
 from nn_assets.settings import Strategy
 from nn_assets.store.home import reports_root
 from nn_assets.store.lake.files import read_record, replace_file, write_record
+from nn_assets.store.lake.publication import Publication
 
 __all__ = [
     "bound_by",
@@ -51,7 +53,7 @@ __all__ = [
 ]
 
 
-_MOST_NAMED = 12
+_MOST_NAMED, _MOST_NOTICES = 12, 50
 _NET_ROOM = 0.001  # fraction of capital: what rounding to lots and a day's moves explain
 
 
@@ -235,7 +237,7 @@ def study_sheet(history: History) -> StudyPage:
         trading_state=state,
         trading_reasons=reasons,
         quarantine=quarantine,
-        notices=tuple(publication.details.get("notices", ())),
+        notices=_data_notices(publication),
         provenance={
             "Data": publication.content_hash,
             "Settings": str(kept["settings_hash"]),
@@ -244,6 +246,13 @@ def study_sheet(history: History) -> StudyPage:
         },
         caveats=_caveats(strategy),
     )
+
+
+def _data_notices(publication: Publication) -> list[str]:
+    """Counts by rule, then the first notices, and how many more there are."""
+    lines = publication.details.get("notices", ())
+    counted = told_by_rule(publication.details.get("noticed_by_rule", {}))  # version 0.1 kept none
+    return [*([f"{len(lines):,} notices: {counted}"] if counted else []), *first_of(lines, _MOST_NOTICES)]
 
 
 _MARKETS = {

@@ -21,12 +21,14 @@ from nn_assets.portfolio.book import Book, PortfolioState
 from nn_assets.portfolio.breakers import Breaker, named_kinds
 
 __all__ = [
+    "FLOWS",
     "book_from_records",
     "book_remainder",
     "breakers_of",
     "holdings_frame",
     "is_halved",
     "recorded_symbols",
+    "session_flows",
     "state_row",
 ]
 
@@ -38,6 +40,9 @@ _DECIDED = ("unscaled_quantity", "target_quantity")  # absent from the records o
 # On record only where there were any: a book without actions keeps the record that it always had.
 _ACTIONS = ("session_dividends_usd", "session_cash_in_lieu_usd")
 _SCALARS = ("highest_ever_usd", "week_peak_usd", "session_costs_usd", "session_financing_usd")
+
+
+FLOWS = ("financing_usd", "dividends_usd", "cash_in_lieu_usd")
 
 
 def state_row(state: PortfolioState) -> dict[str, object]:
@@ -86,6 +91,12 @@ def breakers_of(named: object, remainder: str | Mapping[str, Any]) -> tuple[Brea
     rest = _read(remainder)
     reasons = rest.get("other_breakers", {})
     return tuple(Breaker(kind, str(reasons.get(kind, rest["breaker_reason"]))) for kind in named_kinds(named))
+
+
+def session_flows(remainder: str | Mapping[str, Any]) -> dict[str, float]:
+    """What moved the session's cash besides fills, dollars received less paid, by the names in :data:`FLOWS`."""
+    rest = _read(remainder)
+    return {name: float(rest.get(f"session_{name}", 0.0)) for name in FLOWS}
 
 
 def is_halved(remainder: str | Mapping[str, Any]) -> bool:

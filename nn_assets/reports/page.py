@@ -14,6 +14,7 @@ from functools import lru_cache
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from nn_assets.errors import first_of
 from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.verdict import Verdict
 from nn_assets.oversight.headline import Headline
@@ -171,12 +172,12 @@ def _drift_rows(drift: pd.DataFrame) -> list[dict[str, object]]:
 
 
 def _by_rule(quarantine: pd.DataFrame) -> list[tuple[str, int, str]]:
-    """Rule, rows, and up to three examples of symbol, session and value."""
+    """Rule, rows, and up to three examples of symbol, session and value; says how many more there are."""
     found = []
     for rule, rows in quarantine.groupby("rule", sort=True):
-        first = rows.sort_values(["session", "symbol"], kind="stable").head(3).to_dict("records")
-        examples = "; ".join(f"{row['symbol']} {_day(row['session'])} {row['field']} {row['value']}" for row in first)
-        found.append((str(rule), len(rows), examples))
+        ordered = rows.sort_values(["session", "symbol"], kind="stable").to_dict("records")
+        named = [f"{row['symbol']} {_day(row['session'])} {row['field']} {row['value']}" for row in ordered]
+        found.append((str(rule), len(rows), "; ".join(first_of(named, 3))))
     return found
 
 

@@ -66,6 +66,8 @@ def test_what_came_in_is_told_and_the_next_command(first_check) -> None:
     ]
     assert (told["series"], told["universe"], told["intraday"]) == ([], None, None)
     assert told["gate"]["passed"] is True
+    assert (told["never_delivered"], told["late_starts"]) == ({}, {})
+    assert told["files"]["without_bars"] == []
     assert not told["nothing_new"]
     assert Path(told["data_docs"]) == home / "reports" / "mine-data-docs.html"
     assert Path(told["data_docs"]).is_file()
@@ -135,6 +137,12 @@ def test_notices_are_counted_and_the_first_ten_shown(fresh_home) -> None:
     told = call(fresh_home, "check", "-s", "mine", "--json").document
     assert told["notices"]["count"] > 10
     assert len(told["notices"]["first"]) == 10
+    assert sum(told["notices"]["by_rule"].values()) == told["notices"]["count"]
+    shown = call(fresh_home, "check", "-s", "mine").out
+    assert f"and {told['notices']['count'] - 10} more: nn-assets export notices" in shown
+    out = fresh_home.parent / "notices.csv"
+    answer = call(fresh_home, "export", "notices", "--out", out, "-s", "mine", "--json")
+    assert answer.document["rows"] == told["notices"]["count"], answer.out
 
 
 @pytest.mark.full
@@ -188,3 +196,15 @@ def test_a_history_too_short_for_a_model_is_told_now(fresh_home) -> None:
     told = call(fresh_home, "check", "-s", "mine", "--json").document
     assert told["next"] == "nn-assets check --strategy mine"
     assert "2018-07" in told["history_too_short"]
+
+
+def test_bars_never_delivered_and_late_starts_are_told(fresh_home) -> None:
+    bars = fresh_home / "strategies" / "bars"
+    for name, gone in (("NAN", range(1, 4)), ("CON", (50,))):
+        file = bars / f"{name}_data.csv"
+        lines = file.read_text(encoding="utf-8").splitlines()
+        file.write_text("\n".join(line for at, line in enumerate(lines) if at not in gone) + "\n", encoding="utf-8")
+    answer = call(fresh_home, "check", "-s", "mine")
+    assert answer.status == 0, answer.out
+    assert "missing     1 bars never delivered: CON 1" in answer.out
+    assert "late starts 1: NAN 2015-01-07" in answer.out

@@ -27,6 +27,15 @@ CONTRACT = {
         "known_at",
     ],
     "positions": ["symbol", "session", "reference_price", "target_quantity", "target_weight", "stop_price"],
+    "portfolio": [
+        "session",
+        "cash_usd",
+        "equity_usd",
+        "gross_fraction",
+        "net_fraction",
+        "drawdown_fraction",
+        "financing_usd",
+    ],
     "orders": ["client_order_id", "symbol", "session", "side", "quantity", "status", "reason_code"],
     "fills": ["fill_id", "client_order_id", "symbol", "session", "quantity", "price", "commission_usd", "source"],
     "drift": ["session", "layer", "name", "statistic", "critical", "drifted"],
@@ -35,6 +44,7 @@ CONTRACT = {
     "looks": ["trial_id", "data_hash", "month", "verdict", "look", "trials", "allowed_p_value", "allows_trading"],
     "audit": ["sequence", "table_name", "row_key", "row_hash", "previous_hash", "hash"],
 }
+NOTICES = ["symbol", "session", "last_session", "rule", "value", "message"]
 BESIDE_BARS = {"intraday", "actions", "series", "membership"}  # in test_export_beside_bars.py
 BY_SESSION = [table for table in CONTRACT if table not in {"models", "trials", "looks", "audit"}]
 READERS = {
@@ -59,7 +69,22 @@ def days(frame: pd.DataFrame) -> list[str]:
 
 
 def test_the_tables_are_those_promised() -> None:
-    assert set(CONTRACT) | BESIDE_BARS == set(TABLES)
+    assert {*CONTRACT, "notices"} | BESIDE_BARS == set(TABLES)
+
+
+def test_notices_are_a_table_also_where_there_are_none(give, tmp_path) -> None:
+    found = exported(give, tmp_path, "notices")
+    assert list(found.columns) == NOTICES
+
+
+def test_cash_moves_by_fills_and_the_financing_told(give, tmp_path) -> None:
+    told, fills = (exported(give, tmp_path, table).set_index("session") for table in ("portfolio", "fills"))
+    assert "book" not in told.columns
+    told = told.sort_index()
+    spent = (fills["quantity"] * fills["price"] + fills["commission_usd"]).groupby("session").sum()
+    moved = told["cash_usd"].diff().iloc[1:]
+    expected = told["financing_usd"] - spent.reindex(told.index, fill_value=0.0)
+    assert moved.to_numpy() == pytest.approx(expected.iloc[1:].to_numpy(), abs=1e-6)
 
 
 @pytest.mark.full
@@ -123,7 +148,7 @@ def test_as_of_leaves_out_bars_that_were_not_known_yet(give, tmp_path) -> None:
     assert days(after)[-1] == LIVE[0]
 
 
-@pytest.mark.parametrize("table", ["features", "forecasts", "signals", "positions", "orders", "drift"])
+@pytest.mark.parametrize("table", ["features", "forecasts", "signals", "positions", "portfolio", "orders", "drift"])
 def test_as_of_gives_what_was_decided_by_then_unchanged(give, tmp_path, table) -> None:
     then = exported(give, tmp_path, table, "--as-of", f"{LIVE[0]}T20:30:00Z")
     now = exported(give, tmp_path, table, "--to", LIVE[0])
@@ -136,7 +161,8 @@ def test_trials_known_before_they_were_run_are_none(give, tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "option"), [("trials", "--from"), ("trials", "--to"), ("audit", "--from"), ("audit", "--as-of")]
+    ("table", "option"),
+    [("trials", "--from"), ("trials", "--to"), ("audit", "--from"), ("audit", "--as-of"), ("notices", "--as-of")],
 )
 def test_an_option_that_a_table_cannot_honour_is_refused(give, tmp_path, table, option) -> None:
     out = tmp_path / "file.csv"
@@ -200,7 +226,7 @@ def test_a_suffix_in_capitals_is_the_same_format(give, tmp_path) -> None:
 
 
 REFUSED = {
-    "unknown table": (["prices", "--out", "x.csv"], ["'prices'", "one of bars, quarantine, features"]),
+    "unknown table": (["prices", "--out", "x.csv"], ["'prices'", "one of bars, quarantine, notices"]),
     "unknown strategy": (["bars", "--out", "x.csv", "-s", "yours"], ["'yours'", "index_daily, planted_edge, mine"]),
     "odd suffix": (["bars", "--out", "x.xlsx"], ["x.xlsx", ".csv, .parquet or .json"]),
     "no suffix": (["bars", "--out", "bars"], ["--out", ".csv, .parquet or .json"]),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pickle
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from nn_assets.errors import GateHalted
 from nn_assets.market.quality.cleaning import Cleaned, clean
-from nn_assets.market.quality.gate import GateReport, inspect
+from nn_assets.market.quality.gate import GateReport, bars_due, inspect
 from nn_assets.market.quality.gate_checks import CHECKS, blocking_checks
 from nn_assets.settings import CleaningSettings, GateSettings
 from tests.market.builders import CALENDAR, moment, sound_bars, with_values
@@ -129,6 +130,14 @@ def test_opens_that_nobody_could_trade_halt_where_orders_fill_at_the_open(fills_
     else:
         (check,) = [each for each in report.checks if each.name == "repeated_open"]
         assert "1 for a person to judge; rows kept" in check.detail
+
+
+def test_a_bar_is_due_from_the_first_delivered_session_on_and_never_where_none_came() -> None:
+    first = BARS["symbol"].iloc[0]
+    of_first = BARS.index[BARS["symbol"] == first]
+    due, absent = bars_due(cleaned(BARS.drop(index=[*of_first[:7], of_first[20]])), (first, "EEE"), SESSIONS)
+    assert list(due.sum(axis=0)) == [len(SESSIONS) - 7, 0]
+    assert [tuple(each) for each in np.argwhere(absent)] == [(20, 0)]
 
 
 def test_sessions_never_delivered_halt_and_each_is_named() -> None:

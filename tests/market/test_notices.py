@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from nn_assets.market.quality.cleaning import clean
-from nn_assets.market.quality.notices import Notice
+from nn_assets.market.quality.notices import Notice, told_by_rule
 from nn_assets.settings import CleaningSettings
 from tests.market.builders import CALENDAR, sound_bars
 
@@ -43,6 +45,22 @@ def test_a_move_beyond_its_past_is_pointed_out_and_kept(factor, rule, named) -> 
     (notice,) = notices(moved(bars, 80, factor))
     assert (notice.rule, notice.symbol, notice.first_session) == (rule, "AAA", bars["session"][80])
     assert named in notice.message
+
+
+@pytest.mark.parametrize(
+    ("last", "value", "line"),
+    [
+        ("2018-03-01", -0.51234, "AAA 2018-03-01: rule -0.5123: message"),
+        ("2018-03-09", 2.0, "AAA 2018-03-01 to 2018-03-09: rule 2: message"),
+        ("2018-03-01", math.nan, "AAA 2018-03-01: rule: message"),
+    ],
+)
+def test_a_line_carries_symbol_session_rule_and_value(last, value, line) -> None:
+    assert Notice("rule", "AAA", pd.Timestamp("2018-03-01"), pd.Timestamp(last), value, "message").line == line
+
+
+def test_the_most_frequent_rule_is_told_first() -> None:
+    assert told_by_rule({"few": 2, "many": 1200, "also_few": 2}) == "many 1,200, also_few 2, few 2"
 
 
 def acted(kind: str, value: float, session: pd.Timestamp, symbol: str = "AAA") -> pd.DataFrame:

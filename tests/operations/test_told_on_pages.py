@@ -10,7 +10,7 @@ import pytest
 
 from nn_assets.evaluation.record import BookTrack
 from nn_assets.evaluation.replay import Replay
-from nn_assets.operations.reporting import _premium_notices, _stop_notices, _stops_and_premium
+from nn_assets.operations.reporting import _data_notices, _premium_notices, _stop_notices, _stops_and_premium
 from tests.portfolio.test_bad_inputs import decided, given, settings
 
 
@@ -20,6 +20,14 @@ def played(lost: float, *, hold_premium: bool) -> Any:
     return SimpleNamespace(
         decision=decided(of, settings("per_name", hold_premium=hold_premium)), loss_beyond_stops_usd=lost
     )
+
+
+def test_the_notices_of_the_data_are_counted_by_rule_first_and_say_how_many_are_left_out() -> None:
+    lines = [f"notice {number}" for number in range(60)]
+    publication: Any = SimpleNamespace(details={"notices": lines, "noticed_by_rule": {"few": 10, "many": 50}})
+    assert _data_notices(publication) == ["60 notices: many 50, few 10", *lines[:50], "and 10 more"]
+    older: Any = SimpleNamespace(details={"notices": lines[:1]})
+    assert _data_notices(older) == lines[:1]
 
 
 def test_a_session_says_what_was_lost_beyond_stops_and_nothing_where_nothing_was() -> None:

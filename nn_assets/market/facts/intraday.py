@@ -162,13 +162,6 @@ class SessionBars:
     bars: pd.DataFrame
     left_out: pd.DataFrame
 
-    def notices(self) -> list[str]:
-        """One line for each session left out: symbol, session, rule, value and remedy."""
-        return [
-            f"{row.symbol} {row.session.date()}: no daily bar, {row.rule}: {row.value}; {row.remedy}"
-            for row in self.left_out.itertuples()
-        ]
-
 
 def session_bars(bars: pd.DataFrame, calendar: str, settings: IntradaySettings) -> SessionBars:
     """Aggregate clean intraday bars by session.

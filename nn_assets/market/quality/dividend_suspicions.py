@@ -95,7 +95,7 @@ class SymbolBars:
     def notice(self, rule: str, first: int, last: int, value: float, proposal: str) -> Notice:
         """Say what was found, and what to do if a person agrees."""
         at = f"close {self.close[first]:g} after {self.close[first - 1]:g}" if first else f"close {self.close[first]:g}"
-        message = f"{rule}: {at}; proposed: {proposal}; for a decision, nothing was changed"
+        message = f"{at}; proposed: {proposal}; for a decision, nothing was changed"
         return Notice(rule, self.symbol, self.session[first], self.session[last], float(value), message)
 
 

@@ -13,14 +13,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from nn_assets.errors import GateHalted
+from nn_assets.errors import GateHalted, first_of
 from nn_assets.frames import BARS, violations
+from nn_assets.market.facts.rows import BoolArray
 from nn_assets.market.quality.cleaning import Cleaned
 from nn_assets.market.quality.gate_checks import ADVISORY_CHECKS, CHECK_TEXTS, blocking_checks
 from nn_assets.market.quality.notices import COPIED_SESSION
 from nn_assets.settings import GateSettings
 
-__all__ = ["GateCheck", "GateReport", "inspect"]
+__all__ = ["GateCheck", "GateReport", "bars_due", "inspect"]
 
 _MOST_NAMED = 12
 
@@ -196,9 +197,14 @@ def _faults_of(cleaned: Cleaned, session: pd.Timestamp) -> dict[str, str]:
     }
 
 
-def _missing_sessions(
-    cleaned: Cleaned, expected: Sequence[str], sessions: pd.DatetimeIndex, settings: GateSettings
-) -> GateCheck:
+def bars_due(cleaned: Cleaned, expected: Sequence[str], sessions: pd.DatetimeIndex) -> tuple[BoolArray, BoolArray]:
+    """Which bars were due, from each symbol's first delivered session on, and which of them never came.
+
+    Returns
+    -------
+    tuple of array, shape (sessions, symbols)
+        Due, and due but neither clean nor in quarantine.
+    """
     delivered = pd.concat(
         [cleaned.bars[["symbol", "session"]], cleaned.quarantine[["symbol", "session"]]], ignore_index=True
     )
@@ -208,7 +214,13 @@ def _missing_sessions(
     inside = (row >= 0) & (column >= 0)
     there[row[inside], column[inside]] = True
     due = np.logical_or.accumulate(there, axis=0)
-    absent = due & ~there
+    return due, due & ~there
+
+
+def _missing_sessions(
+    cleaned: Cleaned, expected: Sequence[str], sessions: pd.DatetimeIndex, settings: GateSettings
+) -> GateCheck:
+    due, absent = bars_due(cleaned, expected, sessions)
     total = int(due.sum())
     share = float(absent.sum() / total) if total else 1.0
     lines = tuple(
@@ -260,7 +272,7 @@ def _stale_feed(cleaned: Cleaned, sessions: pd.DatetimeIndex, settings: GateSett
 def _copied_session(cleaned: Cleaned, newest: pd.Timestamp) -> GateCheck:
     """Whether the newest session is a copy; earlier ones are named, and their rows are in quarantine."""
     found = [notice for notice in cleaned.notices if notice.rule == COPIED_SESSION]
-    lines = tuple(f"{notice.symbol} {notice.first_session.date()}: {notice.rule}, {notice.message}" for notice in found)
+    lines = tuple(notice.line for notice in found)
     passed = all(notice.first_session != newest for notice in found)
     if not passed:
         return GateCheck(COPIED_SESSION, passed, f"{newest.date()} holds another session's bars", lines)
@@ -271,12 +283,11 @@ def _copied_session(cleaned: Cleaned, newest: pd.Timestamp) -> GateCheck:
 
 def _pointed_out(cleaned: Cleaned, name: str, *, blocking: bool) -> GateCheck:
     found = [notice for notice in cleaned.notices if notice.rule == name]
-    lines = tuple(f"{notice.symbol} {notice.first_session.date()}: {name}, {notice.message}" for notice in found)
+    lines = tuple(notice.line for notice in found)
     detail = f"{len(found)} for a person to judge; rows kept" if found else "none found"
     if found and blocking:
         named = sorted({notice.symbol for notice in found})
-        more = ", ..." if len(named) > _MOST_NAMED else ""
-        listed = ", ".join(named[:_MOST_NAMED]) + more
+        listed = ", ".join(first_of(named, _MOST_NAMED))
         symbols = f"{len(named)} symbol{'s' * (len(named) > 1)}"
         detail = f"{symbols} whose open repeats the close before over a long stretch: {listed}"
     return GateCheck(name, not found, detail, lines, blocking=blocking)

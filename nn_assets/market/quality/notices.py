@@ -6,6 +6,7 @@ months before), so a large move alone costs no row its place. It is reported, sp
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,7 @@ __all__ = [
     "jump_notices",
     "near_split",
     "repeated_open_notices",
+    "told_by_rule",
 ]
 
 COPIED_SESSION = "copied_session"
@@ -44,7 +46,7 @@ class Notice:
 
     ``value`` is the close's log return, net of actions, for ``unexplained_jump`` and ``possible_split``, the
     share of sessions whose open repeats the previous close for ``repeated_open``, the share of the session's
-    symbols for ``copied_session``, and usual ranges for ``displaced_bar``.
+    symbols for ``copied_session``, usual ranges for ``displaced_bar``, and NaN where the rule has no number.
     """
 
     rule: str
@@ -53,6 +55,19 @@ class Notice:
     last_session: pd.Timestamp
     value: float
     message: str
+
+    @property
+    def line(self) -> str:
+        """Symbol, session, rule, value and message, on one line."""
+        span = "" if self.first_session == self.last_session else f" to {self.last_session.date()}"
+        value = "" if np.isnan(self.value) else f" {self.value:.4g}"
+        return f"{self.symbol} {self.first_session.date()}{span}: {self.rule}{value}: {self.message}"
+
+
+def told_by_rule(counts: Mapping[str, int]) -> str:
+    """Rules with their counts, most frequent first."""
+    ordered = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+    return ", ".join(f"{rule} {count:,}" for rule, count in ordered)
 
 
 def jump_notices(

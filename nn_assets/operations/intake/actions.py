@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from nn_assets.market.facts.actions import (
 )
 from nn_assets.market.facts.bars import RevisionCount
 from nn_assets.market.quality.cleaning import Cleaned
+from nn_assets.market.quality.notices import Notice
 from nn_assets.market.quality.suspicions import suspicions
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
 from nn_assets.operations.clock import as_of_sessions, last_stated_session, now_utc, seen_until
@@ -26,7 +28,7 @@ from nn_assets.sources.protocol import ActionSource, Source
 from nn_assets.sources.tables.actions_file import ActionsFile
 
 __all__ = [
-    "action_messages",
+    "action_notices",
     "actions_to_publish",
     "append_actions",
     "new_actions",
@@ -113,15 +115,12 @@ def without_recorded_splits(cleaned: Cleaned, history: History) -> Cleaned:
     return replace(cleaned, notices=tuple(kept))
 
 
-def action_messages(history: History, bars: pd.DataFrame, actions: pd.DataFrame | None) -> list[str]:
-    """What a person should judge, one line each: bars and actions that contradict each other, late actions."""
-    if actions is None:
-        return []
-    found = [f"{each.symbol} {each.first_session.date()}: {each.message}" for each in suspicions(bars, actions)]
-    return found + _late_messages(history)
+def action_notices(history: History, bars: pd.DataFrame, actions: pd.DataFrame | None) -> list[Notice]:
+    """What a person should judge: bars and actions that contradict each other, late actions."""
+    return [] if actions is None else [*suspicions(bars, actions), *_late_notices(history)]
 
 
-def _late_messages(history: History) -> list[str]:
+def _late_notices(history: History) -> list[Notice]:
     """Actions as last told that came after their ex-session was decided, and the session that mends the book."""
     market, name = history.strategy.market, history.strategy.name
     versions = read_action_versions(history.stores, name, history.stores.lake.segments(name, ACTIONS))
@@ -142,10 +141,9 @@ def _late_messages(history: History) -> list[str]:
         if aware[ex_session]:
             continue
         what = f"the {row.kind} became known" if pd.notna(row.value) else f"the {row.kind} was withdrawn"
-        told.append(
-            f"{row.symbol} {row.ex_session.date()}: late_action: {what} {row.known_at:%Y-%m-%d %H:%M} UTC; "
-            + _mended(history, live[aware][0] if aware.any() else None)
-        )
+        mended = _mended(history, live[aware][0] if aware.any() else None)
+        message = f"{what} {row.known_at:%Y-%m-%d %H:%M} UTC; {mended}"
+        told.append(Notice("late_action", row.symbol, row.ex_session, row.ex_session, math.nan, message))
     return told
 
 

@@ -7,6 +7,7 @@ are cleaned and judged, and published at one atomic switch; ``operations/history
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from nn_assets.market.facts.refused import never_passed
 from nn_assets.market.panel import panel_from_bars
 from nn_assets.market.quality.cleaning import Cleaned, clean
 from nn_assets.market.quality.gate import GateReport, inspect
+from nn_assets.market.quality.notices import Notice
 from nn_assets.operations.asof.actions import ACTIONS, data_hash_of
 from nn_assets.operations.asof.decisions import last_decided_session
 from nn_assets.operations.asof.halts import record_halt, record_pass
@@ -31,7 +33,7 @@ from nn_assets.operations.edited import require_stages
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.actions import (
-    action_messages,
+    action_notices,
     actions_to_publish,
     append_actions,
     new_actions,
@@ -45,7 +47,7 @@ from nn_assets.store.lake.publication import Publication
 
 _log = logging.getLogger(__name__)
 
-__all__ = ["Audited", "Ingested", "audit_bars", "ingest_bars", "publish_bars", "recording_halts"]
+__all__ = ["Audited", "Ingested", "audit_bars", "ingest_bars", "notices_of", "publish_bars", "recording_halts"]
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,12 @@ def audit_bars(history: History) -> Audited:
     return Audited(cleaned, report, known)
 
 
+def notices_of(history: History, audited: Audited, actions: pd.DataFrame | None) -> list[Notice]:
+    """All that a person should judge: of bars, of actions as given, and of bars within the session."""
+    bars = audited.cleaned.bars
+    return [*audited.cleaned.notices, *action_notices(history, bars, actions), *intraday_notices(history)]
+
+
 def publish_bars(history: History, audited: Audited, run_id: str) -> Publication:
     """Switch to the audited bars and record the publication in the ledger.
 
@@ -186,7 +194,7 @@ def publish_bars(history: History, audited: Audited, run_id: str) -> Publication
     segments = history.stores.lake.segments(history.strategy.name, ACTIONS)
     _demand_adjustable(history, audited.cleaned.bars, segments)
     actions = actions_to_publish(history, segments)
-    notices = [f"{notice.symbol}: {notice.message}" for notice in audited.cleaned.notices]
+    notices = notices_of(history, audited, actions)
     publication = history.stores.publications.publish(
         history.strategy.name,
         audited.cleaned.bars,
@@ -197,7 +205,8 @@ def publish_bars(history: History, audited: Audited, run_id: str) -> Publication
         published_at=now_utc(),
         details={
             "quarantined_by_rule": audited.cleaned.counts(),
-            "notices": notices + action_messages(history, audited.cleaned.bars, actions) + intraday_notices(history),
+            "noticed_by_rule": dict(Counter(notice.rule for notice in notices)),
+            "notices": [notice.line for notice in notices],
             **({ACTIONS: list(segments)} if segments else {}),
         },
     )

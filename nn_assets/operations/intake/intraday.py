@@ -20,6 +20,7 @@ from nn_assets.market.facts.intraday import (
 )
 from nn_assets.market.quality.gate import GateReport
 from nn_assets.market.quality.intraday_cleaning import CleanedIntraday, clean_intraday, inspect_intraday
+from nn_assets.market.quality.notices import Notice
 from nn_assets.operations.asof.decisions import last_decided_session
 from nn_assets.operations.clock import now_utc, seen_until
 from nn_assets.operations.history import History
@@ -133,7 +134,6 @@ def publish_intraday(history: History, audited: AuditedIntraday, run_id: str) ->
             "quarantined_by_rule": audited.cleaned.counts(),
             "gaps": len(audited.cleaned.gaps),
             "missing_bars": int(audited.cleaned.gaps["missing"].sum()),
-            "notices": audited.sessions.notices(),
         },
     )
     # All of them: a run killed between the switch and this line left its own unrecorded.
@@ -154,12 +154,29 @@ def published_intraday(history: History, last: pd.Timestamp | None = None) -> pd
     return history.stores.publications.bars(publication)
 
 
-def intraday_notices(history: History) -> list[str]:
-    """Sessions of the intraday bars in force that made no daily bar, a line each; none without such bars."""
+def intraday_notices(history: History) -> list[Notice]:
+    """Sessions of the intraday bars in force that made no daily bar; none without such bars.
+
+    The value is the share of the bars due that came.
+    """
     if history.strategy.intraday is None:
         return []
     publication = history.stores.publications.current(_published_as(history))
-    return [] if publication is None else list(publication.details.get("notices", ()))
+    if publication is None:
+        return []
+    bars = history.stores.publications.bars(publication)
+    left_out = session_bars(bars, history.strategy.market.calendar, _settings(history)).left_out
+    return [
+        Notice(
+            row.rule,
+            row.symbol,
+            row.session,
+            row.session,
+            row.bars / row.due,
+            f"no daily bar, {row.value}; {row.remedy}",
+        )
+        for row in left_out.itertuples(index=False)
+    ]
 
 
 class PublishedIntraday:

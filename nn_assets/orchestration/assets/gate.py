@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import dagster as dg
 
-from nn_assets.errors import GateHalted
+from nn_assets.errors import GateHalted, first_of
 from nn_assets.market.quality.gate import GateCheck
 from nn_assets.market.quality.gate_checks import CHECK_TEXTS
 from nn_assets.orchestration.naming import WHAT_TO_DO
@@ -25,7 +25,7 @@ def check_specs(key: dg.AssetKey, names: Iterable[str], halting: Iterable[str]) 
 
 def check_result(check: GateCheck) -> dg.AssetCheckResult:
     """What one check says; with a remedy where it does not hold."""
-    lines = "\n".join(check.violations[:_MOST_LINES])
+    lines = "\n".join(first_of(check.violations, _MOST_LINES))
     return dg.AssetCheckResult(
         check_name=check.name,
         passed=check.passed,

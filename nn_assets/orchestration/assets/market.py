@@ -110,7 +110,7 @@ def _of_publication(
         "content_hash": publication.content_hash,
         "publication": publication.ordinal,
         "data_docs": dg.MetadataValue.url(page_address(data_docs_file(history.strategy.name))),
-        "quarantine": table(quarantine.head(50)),
+        "quarantine": table(quarantine),
         **_counts(audited, before, publication),
         **_unseen(history, audited.cleaned.bars),
     }
