@@ -289,11 +289,7 @@ def ui_command(
     """Serve Dagster's pages, and run its daemon, for the one browser that opens the address printed first."""
     from nn_assets.cli import ui
 
-    def served() -> dict[str, Any]:
-        require_home()
-        return ui.serve_ui(port)
-
-    _answer(False, lambda _: served())
+    _answer(False, lambda _: ui.serve_ui(port))
 
 
 def main() -> None:

@@ -20,7 +20,11 @@ def left_books(ledger: Ledger, named: Container[str], only: str | None) -> dict[
 
 
 def _of(ledger: Ledger, name: str) -> dict[str, Any]:
-    state = ledger.latest("portfolio_states", name).iloc[0]
+    states = ledger.latest("portfolio_states", name)
+    if states.empty:
+        gone = "its records are gone from the ledger. A person is needed: nn-assets audit verify"
+        return {"headline": f"{name} HALTED: {gone}.", "positions": ["not on record"], "on_order": []}
+    state = states.iloc[0]
     day = state["session"]
     holdings, orders = (ledger.read(table, name, day, day) for table in ("holdings", "orders"))
     held = holdings[holdings["quantity"] != 0.0]

@@ -154,7 +154,7 @@ def _of_sessions(facts: StoredFacts) -> Iterator[Fault]:
     waiting = undecided_sessions(facts.stores.ledger, strategy, facts.live_sessions)
     if waiting:
         count = f"{len(waiting)} session{'s' * (len(waiting) > 1)} not decided, the oldest {waiting[0].date()}"
-        remedy = f"nn-assets run --strategy {strategy.name} --session {waiting[0].date()}, then those after it"
+        remedy = f"nn-assets run --strategy {strategy.name} --from {waiting[0].date()}"
         # Where history stands still, a person goes through it; where it moves on, a round was missed.
         word = Word.DOES_NOT_TRADE if _has_clock(strategy) else Word.TRADES
         yield Fault(count, remedy, word)

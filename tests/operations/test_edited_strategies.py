@@ -153,3 +153,12 @@ def test_a_book_whose_strategy_is_gone_is_shown_until_it_is_closed(home: Path) -
     assert "no file names it" in report(NAME)["text"]
     with pytest.raises(SettingsError, match="somebody"):
         report("somebody")
+
+
+def test_a_book_whose_records_are_gone_is_halted_and_not_forgotten(home: Path) -> None:
+    head = dict.fromkeys(("data_hash", "model_id", "code_version", "settings_hash", "content_hash"), "0" * 64)
+    with open_history(strategy_of()) as history:
+        ledger = history.stores.ledger
+        with ledger.transaction("test", strategy="ghost", known_at=pd.Timestamp(SECOND, tz="UTC")) as transaction:
+            transaction.append("decisions", [{"session": SECOND, **head}])
+    assert report(None)["strategies"]["ghost"]["headline"].startswith("ghost HALTED: its records are gone")

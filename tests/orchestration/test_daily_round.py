@@ -143,12 +143,20 @@ def test_a_session_decided_before_is_computed_again_and_changes_nothing(decided:
     assert assert_same_decisions(decided, decided_home, LAST) == 8
 
 
-def test_a_page_that_cannot_be_written_fails_no_round(decided: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_that_cannot_be_written_fails_no_round_and_is_told(
+    decided: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def full(*_: object) -> Path:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(daily, "write_daily_page", full)
+    page = decided / "reports" / f"{NAME}-{LAST}.html"
+    page.unlink(missing_ok=True)
     materialise(strategy_of(), "daily", first=LAST, last=LAST)  # a run that fails is raised
+    assert not page.exists()
+    assert f"the page of {LAST} could not be written" in capsys.readouterr().err
+    with open_history(strategy_of()) as history:
+        assert LAST in history.stores.ledger.read("decisions", NAME)["session"].astype(str).tolist()
 
 
 def test_a_session_out_of_order_is_refused_with_the_one_to_run_first(studied: Path) -> None:

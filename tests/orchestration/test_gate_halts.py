@@ -306,6 +306,18 @@ def test_data_docs_are_written_though_the_gate_halts_and_the_status_names_them(h
     assert str(file) in told["text"]
 
 
+def test_data_docs_that_cannot_be_written_are_told_and_keep_nothing_from_being_decided(
+    fed: Fed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(data_docs, "replace_file", full)
+    deliver(fed.home, bars_until(BAD))
+    assert not play(BAD).already_decided
+    assert f"data docs of {NAME} not written (OSError(28, 'No space left on device'))" in caplog.text
+
+
 @pytest.mark.full
 def test_what_only_the_review_finds_is_a_warning_and_the_session_is_decided(fed: Fed) -> None:
     bars = bars_until(BAD)

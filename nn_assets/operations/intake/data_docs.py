@@ -8,6 +8,7 @@ seconds to import, is left alone.
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from nn_assets.store.values import canonical_json
 
 __all__ = ["review_bars"]
 
+_log = logging.getLogger(__name__)
+
 Facts = list[tuple[str, str]]
 
 
@@ -36,6 +39,8 @@ def _record_file(strategy: str) -> Path:
 
 def review_bars(history: History, audited: Audited) -> tuple[SuiteResult, ...]:
     """Hold the audited bars against the suites and write the page, whatever the gate says of them.
+
+    A page that cannot be written is told of, and keeps nothing from being published.
 
     Where the page in the home was made of the very same, by this code, both stay as they are: the results
     are those on record, without the library's sections, and each says when it was found.
@@ -60,11 +65,13 @@ def review_bars(history: History, audited: Audited) -> tuple[SuiteResult, ...]:
     if recorded is not None:
         return recorded
     results = validate_overview(found, strategy.gate)
-    page = data_docs_page(f"{strategy.name}: the data set", facts, results, found, notes)
-    file = data_docs_file(strategy.name)
-    with replace_file(file) as staged:
-        staged.write_text(page, encoding="utf-8")
-    _put_on_record(strategy.name, made_of, results)
+    try:
+        page = data_docs_page(f"{strategy.name}: the data set", facts, results, found, notes)
+        with replace_file(data_docs_file(strategy.name)) as staged:
+            staged.write_text(page, encoding="utf-8")
+        _put_on_record(strategy.name, made_of, results)
+    except Exception as error:  # noqa: BLE001  whatever is wrong with a page, what it shows was judged
+        _log.warning("data docs of %s not written (%r): run nn-assets check again for them", strategy.name, error)
     return results
 
 
