@@ -49,6 +49,15 @@ def test_a_bar_copied_twice_names_its_first_session() -> None:
     assert all(f"the bar of {bars['session'][20]:%F}" in message for message in found["message"])
 
 
+def test_a_bar_that_came_late_and_equals_one_known_before_it_is_the_one_not_used() -> None:
+    bars = copied(sound_bars(), "AAA", 81, 90)
+    bars.loc[81, "known_at"] = bars.loc[95, "known_at"]
+    found = cleaned(bars)
+    assert verdicts(found) == [(f"{bars['session'][81]:%F}", "copied_bar", "row")]
+    before = cleaned(bars[bars["known_at"] <= bars.loc[94, "known_at"]])
+    assert before.quarantine.empty, "what was decided on stands"
+
+
 @pytest.mark.parametrize("value", VALUES)
 def test_a_bar_that_differs_in_one_value_is_its_own(value: str) -> None:
     bars = copied(sound_bars(), "AAA", 90, 81)
@@ -75,6 +84,18 @@ def market(copies: int, onto: int, symbols: int = 30, count: int = 120) -> pd.Da
     for name in names[:copies]:
         bars = copied(bars, name, onto, onto - 3)
     return bars
+
+
+def test_what_other_symbols_bring_late_changes_no_verdict_of_a_wick() -> None:
+    bars = sound_bars(tuple(f"S{place:02d}" for place in range(8)), 120)
+    day = bars["session"] == bars["session"][90]
+    bars.loc[day, "low"] *= 0.5
+    market_wide = cleaned(bars)
+    assert market_wide.quarantine.empty, "where all of a market was there, it traded there"
+    first = bars["symbol"] == "S00"
+    alone = cleaned(bars[first | ~day])
+    bars.loc[day & ~first, "known_at"] = bars["known_at"].max()
+    assert verdicts(cleaned(bars))[0] == verdicts(alone)[0] == (f"{bars['session'][90]:%F}", "isolated_wick", "low")
 
 
 def test_a_session_that_is_a_copy_for_many_is_one_notice_that_names_it() -> None:

@@ -88,25 +88,27 @@ def stale_run(rows: Rows, settings: CleaningSettings) -> Finding:
 
 
 def copied_bar(rows: Rows, settings: CleaningSettings) -> Finding:
-    """Find bars equal in all five values to an earlier one of the same symbol: another session's, delivered again.
+    """Find bars equal in all five values to one of the same symbol known before: another session's, delivered again.
 
     Prices that moved within the session and a volume do not come back by chance; a bar without range or volume says
-    nothing and is left alone. Which of the two is the copy cannot be known when the later one arrives: the earlier
-    one stands in what was decided, the later one is not used, and both are named.
+    nothing and is left alone. Which of the two is the copy cannot be known when the second one arrives: the one known
+    first stands in what was decided, the other is not used, and both are named.
     """
     del settings
-    values = (rows.open, rows.high, rows.low, rows.close, rows.volume)
-    order = np.lexsort((rows.session, *values, rows.symbol))
-    same = rows.symbol[order][1:] == rows.symbol[order][:-1]
+    moved = np.flatnonzero((rows.high > rows.low) & (rows.volume > 0.0))
+    # A volume that comes back is rare, and found without sorting.
+    again = pd.DataFrame({"symbol": rows.symbol[moved], "volume": rows.volume[moved]}).duplicated(keep=False)
+    asked = moved[again.to_numpy()]
+    values = [each[asked] for each in (rows.symbol, rows.open, rows.high, rows.low, rows.close, rows.volume)]
+    order = np.lexsort((rows.session[asked], rows.known_at[asked], *values))
+    same = np.ones(max(len(asked) - 1, 0), dtype=bool)
     for each in values:
         same &= each[order][1:] == each[order][:-1]
-    moved = (rows.high > rows.low) & (rows.volume > 0.0)
-    same &= moved[order][1:]
-    first = np.maximum.accumulate(np.where(np.concatenate([[False], same]), 0, np.arange(len(rows))))
+    first = np.maximum.accumulate(np.where(np.concatenate([[False], same])[: len(asked)], 0, np.arange(len(asked))))
     at_fault = np.zeros(len(rows), dtype=bool)
-    at_fault[order[1:][same]] = True
+    at_fault[asked[order[1:][same]]] = True
     original = np.empty(len(rows), dtype=np.int64)
-    original[order] = rows.session[order][first]
+    original[asked[order]] = rows.session[asked][order][first]
     told = [f"the bar of {pd.Timestamp(int(each)).date()} in all five values" for each in original[at_fault]]
     return Finding(at_fault, np.full(len(told), "row", dtype=object), np.array(told, dtype=object))
 
@@ -141,13 +143,17 @@ def usual_range(ranges: FloatArray) -> float:
 
 
 def market_moves(rows: Rows, moves: FloatArray, places: npt.NDArray[np.intp]) -> FloatArray:
-    """Median over symbols of each asked row's session, shape (places,); 0 where fewer than three have a value."""
+    """Median over symbols of each asked row's session, shape (places,); 0 where fewer than three have a value.
+
+    What became known after the asked row says nothing of it: its verdict is final when it is known.
+    """
     order = np.argsort(rows.session, kind="stable")
     sessions = rows.session[order]
     found = np.zeros(len(places))
     for at, place in enumerate(places):
         low, high = (np.searchsorted(sessions, rows.session[place], side=side) for side in ("left", "right"))
-        others = moves[order[low:high]]
+        there = order[low:high]
+        others = moves[there[rows.known_at[there] <= rows.known_at[place]]]
         others = others[np.isfinite(others)]
         found[at] = np.median(others) if len(others) >= _FEWEST_SYMBOLS else 0.0
     return found
