@@ -279,7 +279,6 @@ def test_a_wrong_call_is_status_two(give, words) -> None:
     assert give(*words).status == 2
 
 
-@pytest.mark.full
 @pytest.mark.slow
 def test_as_a_program_each_answer_is_one_document_and_the_folder_makes_no_difference(finished_home, tmp_path) -> None:
     good = started(finished_home, "status", "-s", "mine", "--json", folder=tmp_path)

@@ -107,7 +107,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.full
 @pytest.mark.slow
 def test_processes_of_a_killed_parent_leave_too(tmp_path: Path, checkout: Path) -> None:
     script = tmp_path / "parent.py"

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from nn_assets.errors import PublicationError
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.clock import as_of_sessions
-from nn_assets.operations.history import History
+from nn_assets.operations.history import History, open_history
 from nn_assets.settings import Strategy
 
 SESSIONS = sessions_between("XNYS", "2018-01-02", "2018-01-31")  # 21
@@ -135,3 +137,13 @@ def test_sessions_left_undecided_between_decided_ones_do_not_share_what_was_stor
     decided = pd.Series({SESSIONS[row]: MOMENTS[row] for row in (0, 1, 2, 3, 8, 9)}, dtype="datetime64[ns, UTC]")
     numbers = history_of(Case(pd.DataFrame(rows), decided))._numbers
     assert numbers[3] < numbers[4]
+
+
+def test_a_history_of_which_nothing_is_published_says_so_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
+    with open_history(STRATEGY) as history, pytest.raises(PublicationError) as refused:
+        history.covering(None)
+    assert "stretched" in str(refused.value)
+    assert refused.value.remedy

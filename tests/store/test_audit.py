@@ -11,6 +11,7 @@ from sqlalchemy import Engine, create_engine, inspect, text
 
 from nn_assets.errors import AuditError
 from nn_assets.store import home as homes
+from nn_assets.store.ledger import reading
 from nn_assets.store.ledger.audit import verify
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.schema import CHAIN, TABLES
@@ -245,3 +246,14 @@ def test_a_guard_that_stands_elsewhere_or_sleeps_guards_nothing(filled: Ledger, 
         fires = "BEFORE UPDATE OR DELETE ON elsewhere.signals FOR EACH ROW EXECUTE FUNCTION refuse_change()"
         connection.execute(text(f"CREATE TRIGGER signals_append_only {fires}"))
     assert verify(filled).unguarded == ("signals",)
+
+
+@pytest.mark.parametrize("rows_a_fetch", [1, 4, 5])
+def test_a_chain_fetched_piece_by_piece_is_read_whole_and_once(
+    filled: Ledger, monkeypatch: pytest.MonkeyPatch, rows_a_fetch: int
+) -> None:
+    entries = filled.head().sequence
+    assert entries % 4 == 0 or entries % 5 == 0  # one of the pieces ends where the chain does
+    monkeypatch.setattr(reading, "_ROWS_A_FETCH", rows_a_fetch)
+    report = verify(filled)
+    assert (report.ok, report.entries) == (True, entries)
