@@ -13,6 +13,7 @@ import statsmodels.api as sm
 from nn_assets.learning.calibration import Calibration
 from nn_assets.learning.evidence import effective_outcomes
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts
+from nn_assets.operations.decisions import lookahead
 from nn_assets.operations.decisions.lookahead import signals_repeat_forecasts
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.models.calibration import calibrate_record, calibration_of
@@ -56,6 +57,24 @@ def test_a_study_and_the_live_decisions_have_the_same_bits(history: History, rec
         assert of_month(history, record, month).to_dict() == calibration
     signals = history.stores.ledger.read("signals", "known")
     assert signals["base_rate"].tolist() == [told[f"{day:%Y-%m}"]["base_rate"] for day in signals["session"]]
+
+
+@pytest.mark.parametrize(("moved", "agrees"), [(2e-9, True), (1e-5, False), (np.nan, False)])
+def test_a_study_of_another_processor_agrees_and_one_of_other_forecasts_does_not(
+    history: History, monkeypatch: pytest.MonkeyPatch, moved: float, agrees: bool
+) -> None:
+    calibrated = lookahead.calibrate_record
+
+    def elsewhere(*given: object) -> Forecasts:
+        study = calibrated(*given)  # type: ignore[arg-type]
+        arrays = study["network"]
+        moving = replace(arrays, probability=arrays.probability + moved)
+        return replace(study, estimators={**study.estimators, "network": moving})
+
+    monkeypatch.setattr(lookahead, "calibrate_record", elsewhere)
+    compared, differing = signals_repeat_forecasts(history)
+    assert compared > 20
+    assert (not differing) is agrees
 
 
 def test_the_first_month_is_calibrated_on_the_held_out_slice_of_its_model(history: History, record: Forecasts) -> None:

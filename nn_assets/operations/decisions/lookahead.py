@@ -29,6 +29,9 @@ from nn_assets.session.spending import SLIPPAGE_SESSIONS
 __all__ = ["decisions_repeat_in_replay", "facts_apart", "features_repeat_when_cut", "signals_repeat_forecasts"]
 
 _CUTS = (0.5, 0.75, 0.95)
+# Of a probability: a network's float32 ends otherwise on another processor, by 2e-9 on the two tried. A study's
+# forecasts may have been made on one and the session decided on another. What moves a position is far more than this.
+_ROUNDING = 1e-6
 # What a decision reads beside signals and the programme's facts, and that hangs on no book.
 _FACTS = (
     "symbols",
@@ -70,6 +73,7 @@ def features_repeat_when_cut(history: History) -> tuple[list[str], list[pd.Times
 def signals_repeat_forecasts(history: History) -> tuple[int, list[str]]:
     """Compare live signals with the forecasts on record of the same model and session, calibrated as a study does.
 
+    Equal is what differs by rounding alone, at most 1e-6 of a probability: the study may be another machine's.
     Signals of before calibrations were kept with decisions followed other rules, and are no contradiction.
     """
     name, lake = history.strategy.name, history.stores.lake
@@ -93,7 +97,7 @@ def signals_repeat_forecasts(history: History) -> tuple[int, list[str]]:
         for told in ("probability", "calibrated"):
             live = row.probability if told == "probability" else row.calibrated_probability
             there = float(getattr(study[ESTIMATOR], told)[at, place[row.symbol]])
-            if live != there:
+            if not abs(live - there) <= _ROUNDING:  # a NaN is never equal
                 named.append(f"{row.symbol} {row.session.date()}: {told} {live} live, {there} in the study")
     return compared, named
 
