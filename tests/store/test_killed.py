@@ -89,11 +89,12 @@ def test_a_ledger_killed_anywhere_ends_as_one_never_killed(do: Write, tmp_path: 
         assert dump(file) == expected, step
 
 
-def test_a_lake_killed_anywhere_ends_as_one_never_killed(do: Write, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [8, pytest.param(20, marks=pytest.mark.full)])
+def test_a_lake_killed_anywhere_ends_as_one_never_killed(do: Write, tmp_path: Path, kills: int) -> None:
     whole = tmp_path / "whole"
     steps = len(do("lake", whole, 0) or ())
     expected = tree(whole)
-    for step in chosen(steps, 20):
+    for step in chosen(steps, kills):
         folder = tmp_path / f"{step}"
         assert do("lake", folder, step) is None, step
         lake = Lake(folder / "lake")

@@ -24,13 +24,33 @@ __all__ = ["tamper"]
 Tamper = Callable[..., None]
 
 
-@pytest.fixture
-def verified(ledger: Ledger) -> Ledger:
-    """A ledger verified after its first session, with a second one added since."""
+_FILES: dict[str, bytes] = {}
+
+
+def filled(ledger: Ledger, fill: Callable[[Ledger], None]) -> Ledger:
+    """Fill an empty ledger; where it is a file, with the bytes of the first that was filled in this way."""
+    if ledger.engine.dialect.name != "sqlite":
+        fill(ledger)
+        return ledger
+    file = Path(str(ledger.engine.url.database))
+    if fill.__name__ in _FILES:
+        file.write_bytes(_FILES[fill.__name__])
+    else:
+        fill(ledger)
+        _FILES[fill.__name__] = file.read_bytes()  # all of it: no connection is open, so no log lies beside
+    return ledger
+
+
+def _verified(ledger: Ledger) -> None:
     append_round(ledger, day_round("2018-01-02", symbols=2))
     assert verify_since_last(ledger, run_id="one").ok
     append_round(ledger, day_round("2018-01-03", symbols=2))
-    return ledger
+
+
+@pytest.fixture
+def verified(ledger: Ledger) -> Ledger:
+    """A ledger verified after its first session, with a second one added since."""
+    return filled(ledger, _verified)
 
 
 @pytest.fixture
@@ -92,6 +112,7 @@ def test_an_empty_ledger_verifies_and_stays_empty(ledger: Ledger) -> None:
     assert ledger.head().sequence == 0
 
 
+@pytest.mark.parametrize("ledger_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.full)], indirect=True)
 @pytest.mark.parametrize(
     ("statement", "kind", "table"),
     [
@@ -265,11 +286,14 @@ def before_round(ledger: Ledger, days: float = 0.0) -> AuditReport:
 def clocked(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     """Three sessions, all of them verified, the whole at ``NOW``."""
     monkeypatch.setattr(ledger, "_clock", lambda: NOW)
+    return filled(ledger, _clocked)
+
+
+def _clocked(ledger: Ledger) -> None:
     for day in ("2018-01-02", "2018-01-03", "2018-01-04"):
         append_round(ledger, day_round(day, symbols=2))
     assert before_round(ledger).since.sequence == 0
     assert verify_since_last(ledger, run_id="two").ok
-    return ledger
 
 
 def test_before_a_round_the_last_round_is_looked_at_again_and_the_whole_once_a_week(clocked: Ledger) -> None:
