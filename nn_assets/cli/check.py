@@ -18,6 +18,7 @@ from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.forecasts import missing_months
 from nn_assets.operations.asof.series import OTHER_SERIES
 from nn_assets.operations.asof.universe import UNIVERSE, unseen_members
+from nn_assets.operations.asof.wrong_clock import clock_fault
 from nn_assets.operations.catalog import find_live_strategy
 from nn_assets.operations.edited import require_stages
 from nn_assets.operations.facts import RAW_BARS
@@ -71,6 +72,9 @@ def check_data(name: str) -> dict[str, Any]:
             "data_docs": str(data_docs_file(strategy.name)),
             **_next(history),
         }
+        clock = clock_fault(history.stores, strategy.name)
+    if clock is not None:
+        told |= {"ok": False, "clock": f"ClockError: {clock}"}
     return with_failed_checks({**told, "text": "\n".join(_lines(told))}, failed_checks_of(result.all_events))
 
 
@@ -205,6 +209,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
         *(("", warning) for warning in gate["warnings"]),
         ("data docs", told["data_docs"]),
         *([("history", told["history_too_short"])] if "history_too_short" in told else []),
+        *([("clock", told["clock"])] if "clock" in told else []),
         ("next", told["next"]),
     ]
     head = f"{told['strategy']}: " + ("nothing is new since the last run" if told["nothing_new"] else "data taken in")
