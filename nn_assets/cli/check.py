@@ -18,7 +18,6 @@ from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.forecasts import missing_months
 from nn_assets.operations.asof.series import OTHER_SERIES
 from nn_assets.operations.asof.universe import UNIVERSE, unseen_members
-from nn_assets.operations.asof.wrong_clock import clock_fault
 from nn_assets.operations.catalog import find_live_strategy
 from nn_assets.operations.edited import require_stages
 from nn_assets.operations.facts import RAW_BARS
@@ -72,7 +71,7 @@ def check_data(name: str) -> dict[str, Any]:
             "data_docs": str(data_docs_file(strategy.name)),
             **_next(history),
         }
-        clock = clock_fault(history.stores, strategy.name)
+        clock = history.clock_fault
     if clock is not None:
         told |= {"ok": False, "clock": f"ClockError: {clock}"}
     return with_failed_checks({**told, "text": "\n".join(_lines(told))}, failed_checks_of(result.all_events))

@@ -15,7 +15,6 @@ from nn_assets.market.calendar.sessions import is_session, sessions_between
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.forecasts import missing_months
 from nn_assets.operations.asof.studies import latest_study
-from nn_assets.operations.asof.wrong_clock import require_clock
 from nn_assets.operations.catalog import find_live_strategy, find_strategy
 from nn_assets.operations.edited import require_stages
 from nn_assets.operations.history import History, open_history
@@ -68,7 +67,8 @@ def run_rounds(name: str, session: str | None, first: str | None = None, last: s
     begin, end = _span(session, first, last)
     with open_history(strategy) as history:
         require_stages(history)
-        require_clock(history.stores, strategy.name)
+        if history.clock_fault is not None:
+            raise history.clock_fault
         day = history.last_session if end[1] is None else _session(strategy, *end)
         opening = day if begin[1] is None else _session(strategy, *begin)
         if opening > day:

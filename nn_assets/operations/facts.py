@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.errors import DecisionError
+from nn_assets.errors import ClockError, DecisionError
 from nn_assets.market.calendar.sessions import sessions_between, sessions_per_year
 from nn_assets.market.facts.bars import known_after
 from nn_assets.market.facts.refused import never_passed, passed_at, refused
@@ -20,6 +20,7 @@ from nn_assets.operations.asof.halts import gate_halts, gate_passes
 from nn_assets.operations.asof.series import read_series_versions
 from nn_assets.operations.asof.stored import RAW_BARS, versions_of
 from nn_assets.operations.asof.universe import candidates_of, read_membership_versions
+from nn_assets.operations.asof.wrong_clock import clock_fault
 from nn_assets.operations.clock import last_open_session, now_utc
 from nn_assets.operations.stores import Stores
 from nn_assets.settings import Strategy
@@ -84,6 +85,11 @@ class StoredFacts:
                 strategy=self.strategy.name,
             )
         return self.live_sessions[0]
+
+    @cached_property
+    def clock_fault(self) -> ClockError | None:
+        """What lies ahead of the clock among the facts stored and the acts on record; None where nothing does."""
+        return clock_fault(self.stores, self.strategy.name)
 
     # --- facts, each read once -------------------------------------------------------------------------
 

@@ -12,7 +12,6 @@ from nn_assets.market.calendar.sessions import next_session
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.halts import last_halt
-from nn_assets.operations.asof.wrong_clock import clock_fault
 from nn_assets.operations.clock import last_stated_session, now_utc
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.outcomes import (
@@ -119,7 +118,7 @@ def _faults(facts: StoredFacts) -> Iterator[Fault]:
     if halt is not None:
         why = f"the gate halted on {halt[0]:%Y-%m-%d %H:%M} UTC: {one_line(halt[1])}"
         yield Fault(why, f"mend the data at the source, then {mended}", Word.HALTED)
-    if (clock := clock_fault(facts.stores, strategy.name)) is not None:
+    if (clock := facts.clock_fault) is not None:
         yield Fault(f"expected {clock.expected}; found {clock.found}", clock.remedy, Word.HALTED)
     yield from _of_runs(last_runs(ledger, strategy.name), gate_halts=halt is not None)
     yield from _of_sessions(facts)

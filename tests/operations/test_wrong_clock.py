@@ -20,7 +20,6 @@ from nn_assets.operations import facts, outcomes, situation
 from nn_assets.operations.asof import controls as controls_in_force
 from nn_assets.operations.asof import wrong_clock
 from nn_assets.operations.catalog import find_strategy
-from nn_assets.operations.decisions import rounds
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.exported_tables import read_exported
 from nn_assets.operations.facts import RAW_BARS
@@ -203,7 +202,7 @@ def test_what_was_decided_on_hidden_bars_before_can_be_derived_again(
     with at(NOW):
         homes.publish(strategy_of())
         with monkeypatch.context() as patched:
-            patched.setattr(rounds, "require_clock", lambda *_: None)  # as it was before moments ahead were told
+            patched.setattr(facts.StoredFacts, "clock_fault", None)  # as it was before moments ahead were told
             assert not decide(SECOND)
         assert len(exported(SECOND)) == 0  # hidden, since they seem to have been stored later
         mend(NOW)

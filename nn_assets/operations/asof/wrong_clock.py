@@ -21,24 +21,12 @@ from nn_assets.store.ledger.mended import CLOCK
 from nn_assets.store.ledger.schema import WHOLE_LEDGER
 from nn_assets.store.values import canonical_json
 
-__all__ = ["clock_fault", "mend_moments", "moments_ahead", "require_clock"]
+__all__ = ["clock_fault", "mend_moments", "moments_ahead"]
 
 _TOLERANCE = pd.Timedelta(minutes=1)  # between the clocks of machines that share a ledger
 _NONE = pd.Timedelta(0)
 _APART = pd.Timedelta(minutes=5)  # how far the time that a person states may lie from the clock's
 _COLUMNS = ["table", "strategy", "moment"]
-
-
-def require_clock(stores: Stores, strategy: str) -> None:
-    """Refuse to go on where moments on record lie ahead of the clock.
-
-    Raises
-    ------
-    ClockError
-        Names the tables, how far ahead they lie, and what to do.
-    """
-    if (fault := clock_fault(stores, strategy)) is not None:
-        raise fault
 
 
 def clock_fault(stores: Stores, strategy: str) -> ClockError | None:
@@ -63,7 +51,7 @@ def moments_ahead(stores: Stores, strategy: str | None = None, tolerance: pd.Tim
     Parameters
     ----------
     strategy : str, optional
-        One strategy, and what is about the whole ledger; all when left out.
+        One strategy, and what is about the whole ledger; all when left out, with every publication besides.
     tolerance : Timedelta
         How far ahead acts of the ledger may lie; facts may not at all.
 
@@ -73,12 +61,17 @@ def moments_ahead(stores: Stores, strategy: str | None = None, tolerance: pd.Tim
         table, strategy, moment (UTC): each moment of a table once.
     """
     acts = stores.ledger.stamped_after((pd.Timestamp(stores.ledger.now()) + tolerance).to_pydatetime())
-    names = stores.lake.strategies()
-    if strategy is not None:
-        own = [strategy, f"{strategy}.intraday"]
-        names, acts = [name for name in own if name in names], acts[acts["strategy"].isin([*own, WHOLE_LEDGER])]
-    parts = [acts, *(_of_facts(stores, name) for name in names)]
-    return pd.concat([part for part in parts if len(part)] or [acts], ignore_index=True).drop_duplicates(_COLUMNS)
+    if strategy is None:
+        names = stores.lake.strategies()
+        parts = [
+            acts,
+            *(_of_facts(stores, name) for name in names),
+            *(_of_publications(stores, name) for name in names),
+        ]
+    else:  # a publication is an act of the ledger too
+        whole = acts["strategy"].isin([strategy, f"{strategy}.intraday", WHOLE_LEDGER])
+        parts = [acts[whole], _of_facts(stores, strategy)]
+    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True).drop_duplicates(_COLUMNS)
 
 
 def _of_facts(stores: Stores, strategy: str) -> pd.DataFrame:
@@ -88,12 +81,14 @@ def _of_facts(stores: Stores, strategy: str) -> pd.DataFrame:
         if newest is not None and newest > now:
             arrived = versions_of(stores, strategy, table, columns=["ingested_at"])["ingested_at"]
             found += [(table, strategy, stamp) for stamp in arrived[arrived > now].unique()]
-    published = pd.Series(
-        [each.published_at for each in stores.publications.history(strategy)], dtype="datetime64[ns, UTC]"
-    )
-    read = stores.ledger.mended().of(published)
-    found += [("publications", strategy, stamp) for stamp in read[read > now]]
     return pd.DataFrame(found, columns=_COLUMNS)
+
+
+def _of_publications(stores: Stores, strategy: str) -> pd.DataFrame:
+    published = [each.published_at for each in stores.publications.history(strategy)]
+    read = stores.ledger.mended().of(pd.Series(published, dtype="datetime64[ns, UTC]"))
+    late = read[read > now_utc()]
+    return pd.DataFrame({"table": "publications", "strategy": strategy, "moment": late}, columns=_COLUMNS)
 
 
 def mend_moments(stores: Stores, who: str, reason: str, stated_now: pd.Timestamp) -> pd.DataFrame:

@@ -16,7 +16,6 @@ from nn_assets.errors import DecisionError
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.operations.asof.costs import cost_model
 from nn_assets.operations.asof.models import models_in_force
-from nn_assets.operations.asof.wrong_clock import require_clock
 from nn_assets.operations.decisions.late_actions import late_actions
 from nn_assets.operations.decisions.records import (
     Given,
@@ -73,7 +72,8 @@ def decide_session(history: History, session: pd.Timestamp, run_id: str) -> Deci
         The session was decided before, and what is computed now differs.
     """
     require_stages(history)
-    require_clock(history.stores, history.strategy.name)
+    if history.clock_fault is not None:
+        raise history.clock_fault
     view = history.view(session)
     earlier = history.stores.ledger.read("decisions", history.strategy.name, session, session, bookkeeping=True)
     if not earlier.empty:
