@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from nn_assets.cli import controls
+from nn_assets.cli.check import check_data
 from nn_assets.cli.runs import run_rounds
 from nn_assets.cli.status import report
 from nn_assets.errors import ClockError, ControlError
@@ -262,3 +263,17 @@ def test_a_beat_by_a_clock_ahead_is_no_beat_and_the_next_one_is_recorded(taken: 
             assert "still to come" in str(situation.quiet(outcomes.last_heartbeat(ledger), pd.Timedelta(hours=2)))
             outcomes.record_heartbeat(ledger)
             assert outcomes.last_heartbeat(ledger) == pd.Timestamp(NOW, tz="UTC")
+
+
+@pytest.mark.full
+def test_check_takes_data_in_and_tells_of_a_moment_that_is_still_to_come(tmp_path: Path) -> None:
+    write_strategy(tmp_path)
+    with living_in(tmp_path):
+        with Ledger(clock=lambda: (pd.Timestamp.now(tz="UTC") + pd.Timedelta(days=40)).to_pydatetime()) as ledger:
+            outcomes.record_heartbeat(ledger)
+        told = check_data(NAME)
+        assert not told["ok"]
+        assert told["rows"]["added"] > 0
+        assert "1 moment later than that in outcomes, up to" in told["clock"]
+        mend(f"{pd.Timestamp.now(tz='UTC'):%Y-%m-%d %H:%M:%S}")
+        assert check_data(NAME)["ok"]
