@@ -132,6 +132,10 @@ class LedgerError(NnAssetsError):
     """A ledger that cannot be reached, or a row that contradicts one already committed."""
 
 
+class ClockError(NnAssetsError):
+    """A clock that is behind what is on record, or moments on record of one that ran ahead."""
+
+
 class NoRoomError(NnAssetsError):
     """A disk that is full. What was committed before is whole; what was not is not there."""
 

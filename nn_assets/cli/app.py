@@ -38,7 +38,7 @@ app = typer.Typer(
 )
 audit_commands = typer.Typer(rich_markup_mode=None, help="The ledger's hash chain.", no_args_is_help=True)
 control_commands = typer.Typer(
-    rich_markup_mode=None, help="Kill switch, breakers and leak alarms.", no_args_is_help=True
+    rich_markup_mode=None, help="Kill switch, breakers, leak alarms and the clock.", no_args_is_help=True
 )
 app.add_typer(audit_commands, name="audit")
 app.add_typer(control_commands, name="control")
@@ -280,6 +280,19 @@ def release_alarm(
     from nn_assets.cli import controls
 
     _answer(as_json, lambda _: controls.release_leak_alarm(strategy, who, reason))
+
+
+@control_commands.command("clock")
+def control_clock(
+    now: Annotated[str, typer.Option("--now", help="The UTC time by another clock, such as 2026-03-02T14:05.")],
+    reason: Reason,
+    who: Who = "operator",
+    as_json: AsJson = False,
+) -> None:
+    """Have what a clock that ran ahead has stamped read as before now; nothing stored is changed."""
+    from nn_assets.cli import controls
+
+    _answer(as_json, lambda _: controls.mend_clock(now, who, reason))
 
 
 @app.command("ui")

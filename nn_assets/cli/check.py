@@ -71,6 +71,9 @@ def check_data(name: str) -> dict[str, Any]:
             "data_docs": str(data_docs_file(strategy.name)),
             **_next(history),
         }
+        clock = history.clock_fault
+    if clock is not None:
+        told |= {"ok": False, "clock": f"ClockError: {clock}"}
     return with_failed_checks({**told, "text": "\n".join(_lines(told))}, failed_checks_of(result.all_events))
 
 
@@ -205,6 +208,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
         *(("", warning) for warning in gate["warnings"]),
         ("data docs", told["data_docs"]),
         *([("history", told["history_too_short"])] if "history_too_short" in told else []),
+        *([("clock", told["clock"])] if "clock" in told else []),
         ("next", told["next"]),
     ]
     head = f"{told['strategy']}: " + ("nothing is new since the last run" if told["nothing_new"] else "data taken in")

@@ -6,16 +6,20 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
+
 from nn_assets.errors import ControlError, NnAssetsError
 from nn_assets.operations.asof.controls import BREAKER_RESET, KILL_SWITCH
 from nn_assets.operations.asof.trials import LEAK_RELEASE, standing_alarms
+from nn_assets.operations.asof.wrong_clock import mend_moments
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.stores import Stores, open_stores
 from nn_assets.portfolio.breakers import KillSwitch, named_kinds
+from nn_assets.store.ledger.mended import CLOCK
 from nn_assets.store.room import keep_reserve, no_room, spend_reserve
 
-__all__ = ["release_leak_alarm", "reset_breaker", "set_kill_switch"]
+__all__ = ["mend_clock", "release_leak_alarm", "reset_breaker", "set_kill_switch"]
 
 
 def _demand_reason(kind: str, reason: str) -> None:
@@ -148,4 +152,46 @@ def release_leak_alarm(strategy: str, who: str, reason: str) -> dict[str, Any]:
         "released": sorted(alarms),
         "text": f"{strategy}: released {', '.join(sorted(alarms))} on these data; the next study judges without: "
         f"nn-assets study --strategy {strategy}",
+    }
+
+
+def mend_clock(now: str, who: str, reason: str) -> dict[str, Any]:
+    """Have what a clock that ran ahead has stamped read as before now, in every table of every strategy.
+
+    Nothing stored is changed, and nothing is ever read earlier than it can have been. Waits for rounds and studies
+    under way.
+
+    Parameters
+    ----------
+    now : str
+        The UTC time by another clock.
+
+    Raises
+    ------
+    ControlError
+        No reason is given, or the time stated is none, or not the clock's.
+    """
+    _demand_reason(CLOCK, reason)
+    try:
+        stated = pd.Timestamp(now)
+        stated = stated.tz_localize("UTC") if stated.tzinfo is None else stated.tz_convert("UTC")
+    except ValueError as error:
+        raise ControlError(
+            expected="the UTC time by another clock, such as 2026-03-02T14:05",
+            found=repr(now),
+            remedy="write year, month, day and time",
+            rule=CLOCK,
+        ) from error
+    with open_stores() as stores:
+        mended = mend_moments(stores, who, reason, stated)
+    if mended.empty:
+        return {"mended": [], "text": "no moment on record lies ahead of the clock: nothing to mend"}
+    lines = [
+        f"  {table} of {strategy}: {len(rows)}, {rows['moment'].min():%Y-%m-%d %H:%M:%S} to "
+        f"{rows['moment'].max():%Y-%m-%d %H:%M:%S} UTC, read as before {rows['read_as'].max():%Y-%m-%d %H:%M:%S.%f} UTC"
+        for (table, strategy), rows in mended.groupby(["table", "strategy"])
+    ]
+    return {
+        "mended": mended.astype("str").to_dict("records"),
+        "text": "\n".join(["moments stamped by a clock that ran ahead, from now on read as:", *lines]),
     }

@@ -53,6 +53,8 @@ def run_rounds(name: str, session: str | None, first: str | None = None, last: s
         No live start is stated, a day is no session, or the options contradict each other.
     DecisionError
         A session is not closed yet, lies before the live start, or stands on one that is undecided.
+    ClockError
+        Moments on record lie ahead of the clock.
     """
     strategy = find_live_strategy(name).strategy
     if strategy.market.live_starts is None:
@@ -65,6 +67,8 @@ def run_rounds(name: str, session: str | None, first: str | None = None, last: s
     begin, end = _span(session, first, last)
     with open_history(strategy) as history:
         require_stages(history)
+        if history.clock_fault is not None:
+            raise history.clock_fault
         day = history.last_session if end[1] is None else _session(strategy, *end)
         opening = day if begin[1] is None else _session(strategy, *begin)
         if opening > day:

@@ -19,9 +19,11 @@ def record_of(table: str) -> str:
 
 
 def made_with(facts: StoredFacts) -> str:
-    """What features depend on beside the published bars, 16 hex digits: settings, axes, series and members stored."""
+    """What features depend on beside the published bars, 16 hex digits: settings, axes, series and members as read."""
     strategy, lake = facts.strategy, facts.stores.lake
     beside = [lake.segments(strategy.name, table) for table in (OTHER_SERIES, UNIVERSE)]
     settings = strategy.content_hash("features", "universe", "series")
     axes = (facts.symbols, str(facts.axis[0]), strategy.market.calendar, strategy.market.adjustment_convention)
-    return hashlib.sha256(repr((settings, axes, beside)).encode()).hexdigest()[:16]
+    mended = sorted(facts.stores.ledger.mended().read_as.items())
+    made = (settings, axes, beside, *mended)  # nothing more where no moment was ever mended
+    return hashlib.sha256(repr(made).encode()).hexdigest()[:16]

@@ -24,6 +24,7 @@ from nn_assets.market.quality.notices import Notice
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.series import OTHER_SERIES
+from nn_assets.operations.asof.stored import versions_of
 from nn_assets.operations.asof.universe import UNIVERSE
 from nn_assets.operations.clock import as_of_sessions, now_utc
 from nn_assets.operations.exported_names import LEDGER_TABLES
@@ -189,14 +190,14 @@ def _last_known(history: History, moment: pd.Timestamp) -> pd.Timestamp:
 def _series(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     """Every version of every observation, or each observation as it was known at a moment."""
     _check_taken_in(history, OTHER_SERIES, "observations of other series", "series")
-    versions = history.stores.lake.read_segments(history.strategy.name, OTHER_SERIES)
+    versions = versions_of(history.stores, history.strategy.name, OTHER_SERIES)
     return versions if moment is None else series_as_of(versions, moment)
 
 
 def _membership(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     """Every version of every spell, or each spell as it was known at a moment."""
     _check_taken_in(history, UNIVERSE, "membership of a universe", "universe")
-    versions = history.stores.lake.read_segments(history.strategy.name, UNIVERSE)
+    versions = versions_of(history.stores, history.strategy.name, UNIVERSE)
     return versions if moment is None else membership_as_of(versions, moment)
 
 
@@ -206,7 +207,7 @@ def _intraday(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     _check_taken_in(history, RAW_INTRADAY, "bars within the session", "intraday")
     if moment is None:
         return published_intraday(history)
-    known = intraday_as_of(history.stores.lake.read_segments(strategy.name, RAW_INTRADAY), moment)
+    known = intraday_as_of(versions_of(history.stores, strategy.name, RAW_INTRADAY), moment)
     if known.empty or strategy.intraday is None:
         return empty(INTRADAY_BARS)
     return clean_intraday(known, strategy.market.calendar, strategy.intraday, strategy.cleaning, seen_at=moment).bars

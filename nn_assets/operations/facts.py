@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.errors import DecisionError
+from nn_assets.errors import ClockError, DecisionError
 from nn_assets.market.calendar.sessions import sessions_between, sessions_per_year
 from nn_assets.market.facts.bars import known_after
 from nn_assets.market.facts.refused import never_passed, passed_at, refused
@@ -18,15 +18,15 @@ from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
 from nn_assets.operations.asof.decisions import decision_moments
 from nn_assets.operations.asof.halts import gate_halts, gate_passes
 from nn_assets.operations.asof.series import read_series_versions
+from nn_assets.operations.asof.stored import RAW_BARS, versions_of
 from nn_assets.operations.asof.universe import candidates_of, read_membership_versions
+from nn_assets.operations.asof.wrong_clock import clock_fault
 from nn_assets.operations.clock import last_open_session, now_utc
 from nn_assets.operations.stores import Stores
 from nn_assets.settings import Strategy
 from nn_assets.store.lake.publication import Publication
 
 __all__ = ["RAW_BARS", "StoredFacts"]
-
-RAW_BARS = "raw_bars"
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -86,6 +86,11 @@ class StoredFacts:
             )
         return self.live_sessions[0]
 
+    @cached_property
+    def clock_fault(self) -> ClockError | None:
+        """What lies ahead of the clock among the facts stored and the acts on record; None where nothing does."""
+        return clock_fault(self.stores, self.strategy.name)
+
     # --- facts, each read once -------------------------------------------------------------------------
 
     @cached_property
@@ -105,7 +110,7 @@ class StoredFacts:
     @cached_property
     def stored_versions(self) -> pd.DataFrame:
         """Every version of every raw bar, also of bars that wait at the gate, but for those refused and replaced."""
-        versions = self.stores.lake.read_segments(self.strategy.name, RAW_BARS)
+        versions = versions_of(self.stores, self.strategy.name, RAW_BARS)
         if len(self.gate_halts) == 0:
             return versions
         gone = refused(versions, ["symbol", "session"], self.gate_halts, self.published_at)
@@ -128,7 +133,8 @@ class StoredFacts:
         """When what was stored by then was published, or passed the gate and changed nothing, UTC."""
         name = self.strategy.name
         published = [each.published_at for each in self.stores.publications.history(name)]
-        return pd.DatetimeIndex([*published, *gate_passes(self.stores.ledger, name)], tz="UTC")
+        stored = pd.Series([*published, *gate_passes(self.stores.ledger, name)], dtype="datetime64[ns, UTC]")
+        return pd.DatetimeIndex(self.stores.ledger.mended().of(stored))
 
     @cached_property
     def publication(self) -> Publication | None:

@@ -178,7 +178,7 @@ def record_tick(ledger: Ledger, strategy: str, name: str, outcome: str, message:
         with ledger.transaction(f"tick:{name}", strategy=strategy) as transaction:
             there = transaction.last_appended(_TABLE, strategy=strategy, kind=_TICK, name=name)
             repeats = there is not None and (there["outcome"], there["message"]) == (outcome, said)
-            if there is None or not repeats or now - pd.Timestamp(there["ended_at"]) >= _BEAT:
+            if there is None or not repeats or abs(now - pd.Timestamp(there["ended_at"])) >= _BEAT:
                 transaction.append(_TABLE, [row])
     except LedgerError as error:
         _log.warning("a tick of %s (%s) is not on record: %s", name, outcome, error)
@@ -197,7 +197,11 @@ def last_run(ledger: Ledger, strategy: str, name: str) -> dict[str, Any] | None:
         where={"kind": _RUN, "name": name},
         bookkeeping=True,
     )
+    told = told.sort_values("sequence")
     began = told["began_at"].fillna(told["ended_at"])
+    now = now_utc()
+    # One that began by a clock that ran ahead did so before the next one on record, or is the last.
+    began = began.mask(began > now).bfill().fillna(now)
     run_id = told.loc[began.sort_values(kind="stable").index[-1], "outcome_id"]
     return ledger.last_appended(_TABLE, strategy=strategy, kind=_RUN, outcome_id=str(run_id))
 

@@ -118,6 +118,8 @@ def _faults(facts: StoredFacts) -> Iterator[Fault]:
     if halt is not None:
         why = f"the gate halted on {halt[0]:%Y-%m-%d %H:%M} UTC: {one_line(halt[1])}"
         yield Fault(why, f"mend the data at the source, then {mended}", Word.HALTED)
+    if (clock := facts.clock_fault) is not None:
+        yield Fault(f"expected {clock.expected}; found {clock.found}", clock.remedy, Word.HALTED)
     yield from _of_runs(last_runs(ledger, strategy.name), gate_halts=halt is not None)
     yield from _of_sessions(facts)
     yield from _silences(ledger, strategy)
@@ -146,6 +148,8 @@ def _later_round(decided: dict[str, Any] | None, run: dict[str, Any]) -> bool:
     """Whether a round that began after a run came to a good end."""
     if decided is None or decided["outcome"] != SUCCEEDED:
         return False
+    if (run["began_at"] or run["ended_at"]) > now_utc():  # by a clock that ran ahead: what was recorded later is later
+        return bool(decided["sequence"] > run["sequence"])
     return (decided["began_at"] or decided["ended_at"]) > (run["began_at"] or run["ended_at"])
 
 
@@ -182,8 +186,10 @@ def quiet(last: object, longest: pd.Timedelta) -> str | None:
     """How long something was not heard of, where that is too long; else None."""
     if last is None:
         return "never heard"
-    moment = pd.Timestamp(last)
-    return None if now_utc() - moment <= longest else f"not heard since {moment:%Y-%m-%d %H:%M} UTC"
+    moment, now = pd.Timestamp(last), now_utc()
+    if moment > now + longest:  # by a clock that ran ahead: it says nothing of how long ago that was
+        return f"heard last at {moment:%Y-%m-%d %H:%M} UTC, which is still to come"
+    return None if now - moment <= longest else f"not heard since {moment:%Y-%m-%d %H:%M} UTC"
 
 
 def one_line(message: str) -> str:

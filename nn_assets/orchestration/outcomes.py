@@ -246,7 +246,10 @@ def run_outcomes_sensor(stores: StoresResource) -> dg.SensorDefinition:
 
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         free_of_lost_runs(context.instance, stores)
-        since = pd.Timestamp(context.cursor) if context.cursor else now_utc() - _FIRST_LOOK_BACK
+        now = now_utc()
+        since = pd.Timestamp(context.cursor) if context.cursor else now
+        if since >= now:  # the first look, or the last one went by a clock that ran ahead
+            since = now - _FIRST_LOOK_BACK
         records = context.instance.get_run_records(
             dg.RunsFilter(statuses=[*_OUTCOMES, _STARTED], updated_after=(since - _OVERLAP).to_pydatetime()),
             order_by="update_timestamp",

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nn_assets.errors import SchemaError
 from nn_assets.frames import BAR_VERSIONS, conform, empty, validate
 from nn_assets.market.facts.bars import (
     RevisionCount,
@@ -120,12 +119,6 @@ def test_a_delivery_that_contradicts_itself_is_kept_whole_until_a_clean_one_repl
     assert counts[1] == RevisionCount(unchanged=1)
     assert as_of(stored, moment("2019-04-01 12:00"))["close"].tolist() == [10.0, 20.0]
     assert as_of(stored, moment("2019-04-02 12:00"))["close"].tolist() == [10.0]
-
-
-def test_deliveries_out_of_the_order_of_their_arrival_are_refused() -> None:
-    stored, _ = stored_after(delivery(("A", 0, 10.0), arrived="2019-04-02"))
-    with pytest.raises(SchemaError, match=r"symbol A, session 2019-03-04"):
-        new_versions(stored, delivery(("A", 0, 11.0), arrived="2019-04-01"))
 
 
 def test_known_at_is_assumed_from_the_close_half_days_and_summer_time_included() -> None:

@@ -16,6 +16,7 @@ from nn_assets.arrays import number_bytes
 from nn_assets.errors import SourceError
 from nn_assets.frames import ACTION_VERSIONS, DELIVERED_ACTIONS, conform, validate
 from nn_assets.market.calendar.sessions import assumed_known_at, previous_session
+from nn_assets.market.facts.arrival import following
 from nn_assets.market.facts.bars import RevisionCount
 
 __all__ = [
@@ -91,16 +92,17 @@ def new_action_versions(stored: pd.DataFrame, delivered: pd.DataFrame) -> tuple[
     -------
     DataFrame
         The rows to append. The first version of an action keeps its known_at; any later one is
-        known when it arrived, and not before the first could be. Withdrawing what is not there
-        says nothing.
+        known when it arrived, after the version before whatever the clock says, and not before the
+        first could be. Withdrawing what is not there says nothing.
     RevisionCount
         Counts of actions.
     """
-    latest = _latest(stored).set_index(_KEY)[["value", "known_at"]].add_prefix("old_")
+    latest = _latest(stored).set_index(_KEY)[["value", "known_at", "ingested_at"]].add_prefix("old_")
     both = delivered.join(latest, on=_KEY)
     there = both["old_known_at"].notna()
     same = (both["value"] == both["old_value"]) | (both["value"].isna() & both["old_value"].isna())
     added, revised = ~there & both["value"].notna(), there & ~same
+    both["ingested_at"] = following(both["ingested_at"], both["old_ingested_at"])
     arrival = both[["known_at", "ingested_at"]].max(axis=1)
     timed = both.assign(known_at=both["known_at"].where(added, arrival))
     fresh = conform(timed[added | revised], ACTION_VERSIONS).sort_values(_KEY, ignore_index=True)

@@ -106,14 +106,9 @@ def new_versions(
         The rows to append; redelivering the same, in whatever order, gives none. NaN equals NaN.
         A *stated* known_at is kept: such rows find their place by it, whenever they arrive. An
         assumed one holds for the first version of a bar; of any later version known_at is its
-        ingested_at, its arrival (one taken in before the session's close stays unknown until then).
+        ingested_at, its arrival (one taken in before the session's close stays unknown until then),
+        which is stamped after the version stored before, whatever the clock says.
     RevisionCount
-
-    Raises
-    ------
-    SchemaError
-        A row without a known_at of its own arrived before a version stored for its bar: such
-        deliveries are taken in in the order of their arrival.
     """
     if stated is None or not stated.any():
         fresh, counted = arrived(stored, delivered)

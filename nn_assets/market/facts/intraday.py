@@ -12,6 +12,7 @@ import pandas as pd
 from nn_assets.arrays import number_bytes
 from nn_assets.frames import DELIVERED_BARS, INTRADAY_VERSIONS, QUOTES, conform
 from nn_assets.market.calendar.hours import trading_hours
+from nn_assets.market.facts.arrival import following
 from nn_assets.market.facts.bars import RevisionCount
 from nn_assets.settings import IntradaySettings
 
@@ -83,7 +84,8 @@ def new_intraday(stored: pd.DataFrame, delivered: pd.DataFrame) -> tuple[pd.Data
     -------
     DataFrame
         The rows to append. The first version of a bar keeps its known_at; a later one that differs,
-        or one that repeats a bar stored before it had ended, is known from its arrival.
+        or one that repeats a bar stored before it had ended, is known from its arrival, which is
+        stamped after the version before whatever the clock says.
     RevisionCount
         Counts of bars. Redelivering the same rows, in whatever order, gives none.
     """
@@ -99,6 +101,8 @@ def new_intraday(stored: pd.DataFrame, delivered: pd.DataFrame) -> tuple[pd.Data
     rows = pd.MultiIndex.from_frame(delivered[KEY]).isin(now.index[chosen])
     fresh = delivered[rows]
     first = pd.MultiIndex.from_frame(fresh[KEY]).isin(now.index[added.to_numpy()])
+    before = fresh[KEY].merge(newest.drop_duplicates(KEY)[[*KEY, "ingested_at"]], on=KEY, how="left")["ingested_at"]
+    fresh = fresh.assign(ingested_at=following(fresh["ingested_at"], before.set_axis(fresh.index)))
     known_at = fresh["known_at"].where(first, fresh[["known_at", "ingested_at"]].max(axis=1))
     counted = RevisionCount(
         added=int(added.sum()),

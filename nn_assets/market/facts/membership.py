@@ -15,6 +15,7 @@ import pandas as pd
 
 from nn_assets.errors import SourceError
 from nn_assets.frames import MEMBERSHIP, conform
+from nn_assets.market.facts.arrival import following
 from nn_assets.market.facts.bars import RevisionCount
 
 __all__ = [
@@ -51,8 +52,8 @@ def new_spells(
         spell counts as known from the start of its first day, since changes are announced before.
         Of a universe delivered, a stored spell that is not among them is retired.
     arrived_at : Timestamp, UTC
-        Becomes ``ingested_at``, and ``known_at`` of a spell whose end differs from the one stored,
-        or that is retired.
+        Becomes ``ingested_at``, after that of the version before whatever the clock says; and
+        ``known_at`` of a spell whose end differs from the one stored, or that is retired.
     decided_at : Timestamp, UTC, optional
         Moment of the last decision: of a universe that was stored before, nothing that arrives now
         was known by then.
@@ -66,17 +67,18 @@ def new_spells(
     """
     newest = _newest(stored)
     keys = pd.MultiIndex.from_frame(delivered[_KEY])
-    before = newest.set_index(_KEY)["member_to"]
-    there = keys.isin(before.index)
-    told = before.reindex(keys).to_numpy(dtype="datetime64[ns]").astype(np.int64)
+    before = newest.set_index(_KEY)[["member_to", "ingested_at"]].reindex(keys).set_index(delivered.index)
+    there = before["ingested_at"].notna().to_numpy()
+    told = before["member_to"].to_numpy(dtype="datetime64[ns]").astype(np.int64)
     same = there & (told == delivered["member_to"].to_numpy(dtype="datetime64[ns]").astype(np.int64))
     fresh = delivered[~same].assign(ingested_at=arrived_at)
+    fresh["ingested_at"] = following(fresh["ingested_at"], before["ingested_at"][fresh.index])
     assumed = fresh["member_from"].dt.tz_localize("UTC")
     known_at = fresh["known_at"].fillna(assumed)
     late = there[~same]
     if decided_at is not None and fresh["universe"].isin(stored["universe"].unique()).any():
         late = late | (known_at <= decided_at).to_numpy()
-    known_at = known_at.where(~late, known_at.clip(lower=arrived_at))
+    known_at = known_at.where(~late, np.maximum(known_at, fresh["ingested_at"]))
     retired = _retired(newest, delivered, arrived_at)
     revised = int((there & ~same).sum()) + len(retired)
     counted = RevisionCount(added=int((~there).sum()), revised=revised, unchanged=int(same.sum()))
@@ -86,9 +88,10 @@ def new_spells(
 def _retired(newest: pd.DataFrame, delivered: pd.DataFrame, arrived_at: pd.Timestamp) -> pd.DataFrame:
     """A last version of each spell that its universe's delivery no longer holds."""
     spells = _gone(newest[newest["universe"].isin(delivered["universe"].unique())], delivered)
+    ingested_at = following(pd.Series(arrived_at, index=spells.index), spells["ingested_at"])
     # No earlier than the version it takes the place of, which may begin ahead.
-    known_at = spells["known_at"].clip(lower=arrived_at)
-    return spells.assign(member_to=spells["member_from"], known_at=known_at, ingested_at=arrived_at)
+    known_at = np.maximum(spells["known_at"], ingested_at)
+    return spells.assign(member_to=spells["member_from"], known_at=known_at, ingested_at=ingested_at)
 
 
 def _newest(versions: pd.DataFrame) -> pd.DataFrame:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from nn_assets.errors import SettingsError
 from nn_assets.frames import SERIES, conform
+from nn_assets.market.facts.arrival import following
 from nn_assets.market.facts.bars import RevisionCount
 
 __all__ = ["KnownSeries", "known_series", "new_observations", "series_as_of"]
@@ -41,7 +42,8 @@ def new_observations(
     judged : DataFrame
         ``JudgedSeries.observations`` of one delivery.
     arrived_at : Timestamp, UTC
-        Becomes ``ingested_at``; and ``known_at`` of a value that differs from the one stored.
+        Becomes ``ingested_at``, after that of the version before whatever the clock says; and
+        ``known_at`` of a value that differs from the one stored.
     decided_at : Timestamp, UTC, optional
         Moment of the last decision made. Of a series that was stored before, of whichever symbols,
         nothing that arrives now was known by then.
@@ -54,9 +56,9 @@ def new_observations(
         Counts of observations; ``confirmed`` is always 0.
     """
     newest = stored.sort_values(["ingested_at", "known_at"], kind="stable").drop_duplicates(_KEY, keep="last")
-    known = newest.set_index(_KEY)["value"]
-    keys = pd.MultiIndex.from_frame(judged[_KEY])
-    before = pd.Series(known.reindex(keys).to_numpy(), index=judged.index)
+    known = newest.set_index(_KEY)[["value", "ingested_at"]]
+    told_before = known.reindex(pd.MultiIndex.from_frame(judged[_KEY])).set_index(judged.index)
+    before = told_before["value"]
     told = stored.set_index([*_KEY, "known_at", "value"]).index
     # A vintage that is there already: one with its own publication time, or one of several delivered together.
     vintage = judged["known_at_stated"] | judged.duplicated(_KEY, keep=False)
@@ -64,7 +66,8 @@ def new_observations(
     added = before.isna()
     revised = ~added & (judged["value"] != before) & ~again
     fresh = judged[added | revised].assign(ingested_at=arrived_at)
-    at_arrival = fresh["known_at"].clip(lower=arrived_at)
+    fresh["ingested_at"] = following(fresh["ingested_at"], told_before["ingested_at"][fresh.index])
+    at_arrival = fresh[["known_at", "ingested_at"]].max(axis=1)
     known_at = fresh["known_at"].where(~revised[fresh.index], at_arrival)
     if decided_at is not None:
         familiar = fresh["name"].isin(stored["name"].unique())

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from nn_assets.errors import SchemaError
+from nn_assets.market.facts.arrival import following
 from nn_assets.market.facts.version_codes import VALUES, Codes, Mask, nanoseconds, repeats
 
 __all__ = ["RevisionCount", "arrived", "in_force", "key_codes"]
@@ -80,15 +80,11 @@ def in_force(versions: pd.DataFrame, codes: Codes) -> Mask:
 
 
 def arrived(stored: pd.DataFrame, delivered: pd.DataFrame) -> tuple[pd.DataFrame, RevisionCount]:
-    """Find what a delivery without moments of its own adds, in the order of arrival.
-
-    See ``new_versions``, which says what is kept and what is refused.
-    """
+    """Find what a delivery without moments of its own adds, in the order of arrival; see ``new_versions``."""
     keys, codes = key_codes(stored, delivered)
     latest = in_force(stored, codes[: len(stored)])
     old, old_codes = stored[latest], codes[: len(stored)][latest]
     new_codes = codes[len(stored) :]
-    _refuse_late(old, old_codes, delivered, new_codes)
     known = np.isin(np.arange(keys), old_codes)
     same = _same_content(keys, old, old_codes, delivered, new_codes)
     premature = np.zeros(keys, dtype=bool)
@@ -104,6 +100,9 @@ def arrived(stored: pd.DataFrame, delivered: pd.DataFrame) -> tuple[pd.DataFrame
     chosen = delivered if fresh.all() else delivered[fresh]
     first = added[new_codes[fresh]]
     if not first.all():
+        stored_at = _moments(keys, codes[: len(stored)], stored["ingested_at"])[new_codes[fresh]]
+        before = pd.Series(pd.DatetimeIndex(stored_at, tz="UTC"), index=chosen.index).where(~first)
+        chosen = chosen.assign(ingested_at=following(chosen["ingested_at"], before))
         arrival_or_close = chosen[["known_at", "ingested_at"]].max(axis=1)
         chosen = chosen.assign(known_at=chosen["known_at"].where(first, arrival_or_close))
     changed = delivered[revised[new_codes]].drop_duplicates(["symbol", "session"])
@@ -169,18 +168,3 @@ def _places(rows: pd.DataFrame, codes: Codes, width: int) -> tuple[Codes, Codes]
     sizes = np.diff(np.concatenate([starts, [len(order)]]))
     rank = np.arange(len(order), dtype=np.int64) - np.repeat(starts, sizes)
     return order, codes[order] * width + rank
-
-
-def _refuse_late(old: pd.DataFrame, old_codes: Codes, new: pd.DataFrame, new_codes: Codes) -> None:
-    keys = int(max(old_codes.max(initial=-1), new_codes.max(initial=-1))) + 1
-    stored_at = _moments(keys, old_codes, old["ingested_at"])[new_codes]
-    late = nanoseconds(new["ingested_at"]) < stored_at
-    if late.any():
-        row = new.iloc[int(late.argmax())]
-        raise SchemaError(
-            expected="a delivery that arrived after every version stored of its bars, or states its known_at",
-            found=f"arrival {row['ingested_at']}, and a version stored later",
-            remedy="take deliveries in in the order of their arrival, or state when each became known",
-            symbol=row["symbol"],
-            session=row["session"].date(),
-        )

@@ -9,11 +9,10 @@ import pandas as pd
 
 from nn_assets.market.facts.actions import action_hash
 from nn_assets.market.facts.bars import content_hash
+from nn_assets.operations.asof.stored import ACTIONS
 from nn_assets.operations.stores import Stores
 
 __all__ = ["ACTIONS", "data_hash_of", "read_action_versions"]
-
-ACTIONS = "actions"
 
 
 def read_action_versions(stores: Stores, strategy: str, segments: Sequence[str]) -> pd.DataFrame | None:
@@ -21,7 +20,7 @@ def read_action_versions(stores: Stores, strategy: str, segments: Sequence[str])
     if not segments:
         return None
     parts = [stores.lake.read_table(strategy, ACTIONS, address) for address in segments]
-    return pd.concat(parts, ignore_index=True)
+    return stores.ledger.mended().of_versions(pd.concat(parts, ignore_index=True))
 
 
 def data_hash_of(bars: pd.DataFrame, actions: pd.DataFrame | None) -> str:

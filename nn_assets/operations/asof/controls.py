@@ -49,11 +49,13 @@ def fill_moment(strategy: Strategy, session: pd.Timestamp) -> pd.Timestamp:
 
 def _state(ledger: Ledger, strategy: str, moment: pd.Timestamp | None) -> str:
     try:
-        rows = ledger.read(
-            "controls", strategy, recorded_by=moment, where={"kind": KILL_SWITCH}, every_version=True, bookkeeping=True
-        )
+        rows = ledger.read("controls", strategy, where={"kind": KILL_SWITCH}, every_version=True, bookkeeping=True)
+        wrong = ledger.mended().of_wrong_clocks(rows["recorded_at"]) | (rows["recorded_at"] > ledger.now())
     except LedgerError:
         return str(KillSwitch.HALTED)
+    if moment is not None:
+        # Set by a clock that ran ahead, nobody knows when: what restricts counts at once, a release no earlier.
+        rows = rows[(rows["recorded_at"] <= moment) | (wrong & (rows["state"] != str(KillSwitch.ACTIVE)))]
     return str(KillSwitch.ACTIVE) if rows.empty else str(rows.sort_values("sequence")["state"].iloc[-1])
 
 

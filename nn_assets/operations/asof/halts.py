@@ -66,7 +66,7 @@ def gate_passes(ledger: Ledger, strategy: str) -> pd.DatetimeIndex:
 def _moments(ledger: Ledger, strategy: str, outcome: str) -> pd.DatetimeIndex:
     # Each has one version: to rank those of all ticks besides would cost more with every day.
     rows = ledger.read(_TABLE, strategy, where={"kind": _KIND, "outcome": outcome}, every_version=True)
-    return pd.DatetimeIndex(rows["ended_at"])
+    return pd.DatetimeIndex(ledger.mended().of(rows["ended_at"]))
 
 
 def last_halt(ledger: Ledger, strategy: str) -> tuple[pd.Timestamp, str] | None:

@@ -7,19 +7,18 @@ import pandas as pd
 from nn_assets.errors import SettingsError
 from nn_assets.frames import SERIES, empty
 from nn_assets.market.facts.series import KnownSeries, known_series
+from nn_assets.operations.asof.stored import OTHER_SERIES, versions_of
 from nn_assets.operations.clock import as_of_sessions
 from nn_assets.operations.stores import Stores
 from nn_assets.settings import Strategy
 
 __all__ = ["OTHER_SERIES", "known_by_role", "read_series_versions", "series_known"]
 
-OTHER_SERIES = "other_series"
-
 
 def read_series_versions(stores: Stores, strategy: str) -> pd.DataFrame:
     """Every version of every observation stored; none before the first delivery."""
     lake = stores.lake
-    return lake.read_segments(strategy, OTHER_SERIES) if lake.segments(strategy, OTHER_SERIES) else empty(SERIES)
+    return versions_of(stores, strategy, OTHER_SERIES) if lake.segments(strategy, OTHER_SERIES) else empty(SERIES)
 
 
 def known_by_role(

@@ -15,6 +15,7 @@ from nn_assets.market.facts.membership import (
     membership_as_of,
     several_spells,
 )
+from nn_assets.operations.asof.stored import UNIVERSE, versions_of
 from nn_assets.operations.clock import as_of_session, as_of_sessions
 from nn_assets.operations.stores import Stores
 from nn_assets.settings import Strategy
@@ -29,8 +30,6 @@ __all__ = [
     "unseen_members",
 ]
 
-UNIVERSE = "universe_membership"
-
 BoolArray = npt.NDArray[np.bool_]
 
 
@@ -39,7 +38,7 @@ def read_membership_versions(stores: Stores, strategy: Strategy) -> pd.DataFrame
     if strategy.universe is None:
         return None
     lake, name = stores.lake, strategy.name
-    stored = lake.read_segments(name, UNIVERSE) if lake.segments(name, UNIVERSE) else empty(MEMBERSHIP)
+    stored = versions_of(stores, name, UNIVERSE) if lake.segments(name, UNIVERSE) else empty(MEMBERSHIP)
     return stored[stored["universe"] == strategy.universe.name]
 
 

@@ -66,10 +66,14 @@ def decide_session(history: History, session: pd.Timestamp, run_id: str) -> Deci
         The session before is undecided, the session lies before the live start, or was decided with other symbols.
     SettingsError
         The strategy's stages contradict what it has published or decided.
+    ClockError
+        Moments on record lie ahead of the clock.
     LedgerError
         The session was decided before, and what is computed now differs.
     """
     require_stages(history)
+    if history.clock_fault is not None:
+        raise history.clock_fault
     view = history.view(session)
     earlier = history.stores.ledger.read("decisions", history.strategy.name, session, session, bookkeeping=True)
     if not earlier.empty:

@@ -22,6 +22,7 @@ from nn_assets.market.quality.cleaning import Cleaned
 from nn_assets.market.quality.notices import Notice
 from nn_assets.market.quality.suspicions import suspicions
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
+from nn_assets.operations.asof.stored import append_versions
 from nn_assets.operations.clock import as_of_sessions, last_stated_session, now_utc, seen_until
 from nn_assets.operations.history import History
 from nn_assets.sources.protocol import ActionSource, Source
@@ -77,8 +78,7 @@ def new_actions(
 
 def append_actions(history: History, fresh: pd.DataFrame) -> None:
     """Store what :func:`new_actions` found."""
-    if len(fresh):
-        history.stores.lake.append_segment(history.strategy.name, ACTIONS, fresh)
+    append_versions(history.stores, history.strategy.name, ACTIONS, fresh)
 
 
 def stored_actions(history: History) -> int:

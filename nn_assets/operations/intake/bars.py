@@ -27,6 +27,7 @@ from nn_assets.market.quality.notices import Notice
 from nn_assets.operations.asof.actions import ACTIONS, data_hash_of
 from nn_assets.operations.asof.decisions import last_decided_session
 from nn_assets.operations.asof.halts import record_halt, record_pass
+from nn_assets.operations.asof.stored import append_versions, versions_of
 from nn_assets.operations.asof.universe import current_members
 from nn_assets.operations.clock import now_utc, seen_until
 from nn_assets.operations.edited import require_stages
@@ -109,14 +110,12 @@ def _append_new(
     stated = delivered["known_at"].notna().to_numpy() if "known_at" in delivered.columns else None
     stored = empty(BAR_VERSIONS)
     if history.stores.lake.segments(name, RAW_BARS):
-        stored = history.stores.lake.read_segments(
-            name, RAW_BARS, sessions=pd.DatetimeIndex(stamped["session"].unique())
-        )
+        delivered_days = pd.DatetimeIndex(stamped["session"].unique())
+        stored = versions_of(history.stores, name, RAW_BARS, sessions=delivered_days)
     fresh, counted = new_versions(stored, stamped, stated=stated)
     if len(fresh) and len(history.gate_halts) and (stated is None or not stated.any()):
         fresh = _in_place_of_refused(history, stored, stamped, fresh)
-    if len(fresh):
-        history.stores.lake.append_segment(name, RAW_BARS, fresh)
+    append_versions(history.stores, name, RAW_BARS, fresh)
     return counted
 
 

@@ -22,6 +22,7 @@ from nn_assets.market.quality.gate import GateReport
 from nn_assets.market.quality.intraday_cleaning import CleanedIntraday, clean_intraday, inspect_intraday
 from nn_assets.market.quality.notices import Notice
 from nn_assets.operations.asof.decisions import last_decided_session
+from nn_assets.operations.asof.stored import RAW_INTRADAY, append_versions, versions_of
 from nn_assets.operations.clock import now_utc, seen_until
 from nn_assets.operations.history import History
 from nn_assets.settings import IntradaySettings
@@ -41,7 +42,7 @@ __all__ = [
     "published_intraday",
 ]
 
-RAW_INTRADAY, VALIDATED_INTRADAY = "raw_intraday_bars", "validated_intraday_bars"
+VALIDATED_INTRADAY = "validated_intraday_bars"
 
 
 @dataclass(frozen=True)
@@ -85,14 +86,17 @@ def ingest_intraday(history: History, folder: Path) -> tuple[RevisionCount, int]
     if strategy.market.symbols:
         wanted &= stamped["symbol"].isin(strategy.market.symbols)
     fresh, counted = new_intraday(_versions(history), stamped[wanted].reset_index(drop=True))
-    if len(fresh):
-        history.stores.lake.append_segment(strategy.name, RAW_INTRADAY, fresh)
+    append_versions(history.stores, strategy.name, RAW_INTRADAY, fresh)
     return counted, len(delivered)
 
 
 def _versions(history: History) -> pd.DataFrame:
     lake, name = history.stores.lake, history.strategy.name
-    return lake.read_segments(name, RAW_INTRADAY) if lake.segments(name, RAW_INTRADAY) else empty(INTRADAY_VERSIONS)
+    return (
+        versions_of(history.stores, name, RAW_INTRADAY)
+        if lake.segments(name, RAW_INTRADAY)
+        else empty(INTRADAY_VERSIONS)
+    )
 
 
 def audit_intraday(history: History) -> AuditedIntraday:

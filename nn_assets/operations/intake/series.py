@@ -14,6 +14,7 @@ from nn_assets.market.facts.series import new_observations
 from nn_assets.market.facts.series_intake import JudgedSeries, judge_series
 from nn_assets.operations.asof.decisions import last_decided_session
 from nn_assets.operations.asof.series import OTHER_SERIES, read_series_versions
+from nn_assets.operations.asof.stored import append_versions
 from nn_assets.operations.clock import as_of_session, now_utc
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.funding import FundingRequest, asked_before, remember_asked
@@ -77,8 +78,7 @@ def ingest_series(history: History, folder: Path, tell: Callable[[str], None] = 
         quarantined.append(judged.quarantine)
         taken.append(TakenSeries(settings.name, settings.stored_symbols, judged, counted))
     added = pd.concat(fresh, ignore_index=True)
-    if len(added):
-        lake.append_segment(strategy.name, OTHER_SERIES, conform(added, SERIES))
+    append_versions(history.stores, strategy.name, OTHER_SERIES, conform(added, SERIES))
     lake.write_table(strategy.name, _QUARANTINE, conform(pd.concat(quarantined, ignore_index=True), QUARANTINE))
     remember_asked(place, strategy)
     return taken

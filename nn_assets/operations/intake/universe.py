@@ -9,6 +9,7 @@ import pandas as pd
 from nn_assets.market.facts.bars import RevisionCount
 from nn_assets.market.facts.membership import new_spells, refuse_cut_off
 from nn_assets.operations.asof.decisions import last_decided_session
+from nn_assets.operations.asof.stored import append_versions
 from nn_assets.operations.asof.universe import UNIVERSE, read_membership_versions
 from nn_assets.operations.clock import as_of_session, last_stated_session, now_utc
 from nn_assets.operations.history import History
@@ -29,7 +30,7 @@ def ingest_universe(history: History, folder: Path) -> RevisionCount:
     SourceError
         The file is absent or faulty, or lacks more members than may vanish at once; nothing is stored then.
     """
-    strategy, lake = history.strategy, history.stores.lake
+    strategy = history.strategy
     assert strategy.universe is not None, "asked of a strategy with a universe only"
     decided = last_decided_session(history.stores.ledger, strategy.name)
     stored = read_membership_versions(history.stores, strategy)
@@ -42,8 +43,7 @@ def ingest_universe(history: History, folder: Path) -> RevisionCount:
         now,
         decided_at=None if decided is None else as_of_session(strategy.market, decided),
     )
-    if len(fresh):
-        lake.append_segment(strategy.name, UNIVERSE, fresh)
+    append_versions(history.stores, strategy.name, UNIVERSE, fresh)
     return counted
 
 

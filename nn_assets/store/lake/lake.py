@@ -25,7 +25,7 @@ from nn_assets.store.home import lake_root
 from nn_assets.store.lake.blobs import Pointer, absent, file_addresses, load_frame, store_frame
 from nn_assets.store.lake.cubes import load_cube, store_cube
 from nn_assets.store.lake.files import locked, safe_name, sweep, write_record
-from nn_assets.store.lake.parts import Bounds, Selection
+from nn_assets.store.lake.parts import Bounds, Selection, newest_in
 from nn_assets.store.lake.segments import joined, live_segments, merge, segment_name, superseded
 
 __all__ = ["Lake"]
@@ -208,6 +208,20 @@ class Lake:
         bounds = Bounds.of(selection)
         met = [segment for segment in segments if segment.meets(bounds)] or segments[:1]
         return joined(folder, [segment.pointer() for segment in met], selection)
+
+    def newest(self, strategy: str, table: str, column: str) -> pd.Timestamp | None:
+        """The latest moment, UTC, that a column of an append-only table holds; no row is read where the files say it.
+
+        None where there is no such table, or no file that can be read: what reads its rows says so.
+        """
+        folder = self.folder(strategy, table)
+        addresses = (file for segment in live_segments(folder) for file in file_addresses(folder, segment.address))
+        found = [newest_in(folder / f"{address}.parquet", column) for address in addresses]
+        return max((each for each in found if each is not None), default=None)
+
+    def strategies(self) -> list[str]:
+        """Names under which anything was ever stored, in order."""
+        return sorted(path.name for path in self.root.glob("*") if path.is_dir() and not path.name.startswith("."))
 
     # --- cubes ---------------------------------------------------------------------------------------
 

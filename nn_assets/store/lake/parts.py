@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from nn_assets.errors import SchemaError
 
-__all__ = ["Bounds", "Part", "Parts", "Selection", "read_files", "split"]
+__all__ = ["Bounds", "Part", "Parts", "Selection", "newest_in", "read_files", "split"]
 
 _MISSING = np.iinfo(np.int64).max
 _WHOLE_ROWS = 100_000  # up to here one file is read as fast as a part of it
@@ -177,3 +177,18 @@ def _symbol_ranks(table: pa.Table) -> npt.NDArray[Any]:
     ranks[np.argsort(names)] = np.arange(len(names))
     codes = ranks[coded.indices.to_numpy()]
     return codes.astype(np.int16) if len(names) < np.iinfo(np.int16).max else codes  # sorted by radix
+
+
+def newest_in(path: Path, column: str) -> pd.Timestamp | None:
+    """The latest moment in a column of a file, UTC, from what the file says of itself; None where it cannot be read."""
+    try:
+        stored = pq.read_metadata(path)
+        place = stored.schema.names.index(column)
+        groups = [stored.row_group(each).column(place) for each in range(stored.num_row_groups)]
+        told = [each.statistics.max for each in groups if each.statistics is not None and each.statistics.has_min_max]
+        if len(told) < stored.num_row_groups:
+            told = [_read(path, [column])[column].to_pandas().max()]
+    except (OSError, ValueError, pa.ArrowException):
+        return None
+    moments = [pd.Timestamp(each) for each in told if not pd.isna(each)]
+    return max((each if each.tzinfo else each.tz_localize("UTC") for each in moments), default=None)

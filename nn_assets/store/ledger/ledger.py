@@ -10,17 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
 import pandas as pd
 from sqlalchemy import func, select
 
+from nn_assets.market.facts.arrival import Mended
 from nn_assets.store.home import database_url, safe_url
 from nn_assets.store.ledger.appending import Appended, LedgerTransaction
 from nn_assets.store.ledger.chain import ChainHead, read_head
 from nn_assets.store.ledger.engine import open_engine, reading, writing
+from nn_assets.store.ledger.mended import acts_on_record, read_mended, rows_stamped_after
 from nn_assets.store.ledger.migrations import upgrade
 from nn_assets.store.ledger.queries import run_query
 from nn_assets.store.ledger.reading import OnReading, Query, last_appended, latest_frame, read_frame
@@ -121,6 +123,9 @@ class Ledger:
         """
         with writing(self.engine) as connection:
             stored = as_moment(self._clock() if recorded_at is None else recorded_at)
+            if recorded_at is None and (read_as := read_mended(connection).read_as):
+                while pd.Timestamp(stored).value in read_as:  # the clock is there at last: this is another moment
+                    stored += timedelta(microseconds=1)
             known = stored if known_at is None else as_moment(known_at)
             yield LedgerTransaction(connection, run_id=run_id, strategy=strategy, known_at=known, recorded_at=stored)
 
@@ -191,6 +196,25 @@ class Ledger:
         stored = table_named(table)
         with reading(self.engine) as connection:
             return sorted(connection.execute(select(stored.c.strategy).distinct()).scalars())
+
+    def now(self) -> datetime:
+        """The moment that a row would be stamped with, UTC."""
+        return self._clock()
+
+    def mended(self) -> Mended:
+        """Moments of a clock that ran ahead, as a person had them mended."""
+        with reading(self.engine) as connection:
+            return read_mended(connection)
+
+    def stamped_after(self, moment: datetime) -> pd.DataFrame:
+        """Moments of rows later than a UTC moment, but for mended ones: columns table, strategy, moment."""
+        with reading(self.engine) as connection:
+            return rows_stamped_after(connection, moment, read_mended(connection))
+
+    def acts(self) -> pd.DatetimeIndex:
+        """When each act was put on record, UTC, in the order in which they were."""
+        with reading(self.engine) as connection:
+            return acts_on_record(connection, read_mended(connection))
 
     def head(self) -> ChainHead:
         """Return the newest chain entry; noted elsewhere, it is what a later audit is held against."""

@@ -20,13 +20,17 @@ from sqlalchemy import (
     Select,
     String,
     Table,
+    and_,
     func,
     literal,
+    or_,
     select,
 )
 
 from nn_assets.errors import LedgerError
+from nn_assets.market.facts.arrival import Mended
 from nn_assets.store.ledger.columns import CanonicalJson, Moment, SessionDate
+from nn_assets.store.ledger.mended import read_mended, seen_by
 from nn_assets.store.ledger.schema import contract_columns, natural_key, table_named
 
 __all__ = ["OnReading", "Query", "in_order", "last_appended", "latest_frame", "read_frame"]
@@ -71,11 +75,15 @@ class Query:
     where: Mapping[str, object] = field(default_factory=dict)
     every_version: bool = False
 
-    def conditions(self, table: Table) -> tuple[list[ColumnElement[bool]], list[ColumnElement[bool]]]:
+    def conditions(self, table: Table, mended: Mended) -> tuple[list[ColumnElement[bool]], list[ColumnElement[bool]]]:
         """Return what limits the versions considered, and what limits the rows then given back."""
-        visible = [table.c.known_at <= self.as_of] if self.as_of is not None else []
+        visible = []
+        if self.as_of is not None:
+            known = table.c.known_at <= self.as_of
+            by_storing = and_(table.c.known_at == table.c.recorded_at, seen_by(table.c.known_at, self.as_of, mended))
+            visible.append(or_(known, by_storing) if mended.read_as else known)
         if self.recorded_by is not None:
-            visible.append(table.c.recorded_at <= self.recorded_by)
+            visible.append(seen_by(table.c.recorded_at, self.recorded_by, mended))
         if self.strategy is not None:
             visible.append(table.c.strategy == self.strategy)
         chosen = [self._column(table, name) == value for name, value in self.where.items()]
@@ -110,8 +118,8 @@ def _time_column(table: Table) -> ColumnElement[Any]:
     )
 
 
-def _statement(query: Query, table: Table) -> Select[Any]:
-    visible, chosen = query.conditions(table)
+def _statement(query: Query, table: Table, mended: Mended) -> Select[Any]:
+    visible, chosen = query.conditions(table, mended)
     if query.every_version:
         return select(table).where(*visible, *chosen)
     # A bound on a key column can go inside: it leaves out keys whole. So can one from a place in the chain on:
@@ -143,24 +151,26 @@ def read_frame(
     DataFrame, shape (rows, columns)
         ``strategy`` and the contract's columns, and with ``bookkeeping`` version, run and place in
         the chain too. Sessions are tz-naive ``datetime64[ns]``, moments ``datetime64[ns, UTC]``,
-        NULL is NaN in numbers and missing in text; an empty answer has the same types.
+        NULL is NaN in numbers and missing in text; an empty answer has the same types. When a row was
+        stored is as it is read: a moment of a clock that ran ahead as a person had it mended.
     """
-    table = table_named(query.table)
-    return _framed(connection, table, _statement(query, table), bookkeeping=bookkeeping, on_reading=on_reading)
+    table, mended = table_named(query.table), read_mended(connection)
+    statement = _statement(query, table, mended)
+    return _framed(connection, table, statement, mended, bookkeeping=bookkeeping, on_reading=on_reading)
 
 
 def latest_frame(
     connection: Connection, query: Query, *, bookkeeping: bool = False, on_reading: OnReading | None = None
 ) -> pd.DataFrame:
     """Return the rows of the last session, or, in a table without sessions, the row appended last."""
-    table = table_named(query.table)
-    statement = _statement(query, table)
+    table, mended = table_named(query.table), read_mended(connection)
+    statement = _statement(query, table, mended)
     if "session" in table.columns:
         newest = select(func.max(statement.subquery().c.session)).scalar_subquery()
         statement = statement.where(table.c.session == newest)
     else:
         statement = statement.order_by(table.c.sequence.desc()).limit(1)
-    return _framed(connection, table, statement, bookkeeping=bookkeeping, on_reading=on_reading)
+    return _framed(connection, table, statement, mended, bookkeeping=bookkeeping, on_reading=on_reading)
 
 
 def last_appended(
@@ -180,7 +190,13 @@ def last_appended(
 
 
 def _framed(
-    connection: Connection, table: Table, statement: Select[Any], *, bookkeeping: bool, on_reading: OnReading | None
+    connection: Connection,
+    table: Table,
+    statement: Select[Any],
+    mended: Mended,
+    *,
+    bookkeeping: bool,
+    on_reading: OnReading | None,
 ) -> pd.DataFrame:
     place = {name: position for position, name in enumerate(table.columns.keys())}
     key = itemgetter(*(place[name] for name in ("strategy", *natural_key(table), "version")))
@@ -190,7 +206,14 @@ def _framed(
         on_reading(connection, table, [dict(zip(place, row, strict=True)) for row in found])
     values = list(zip(*found, strict=True)) if found else [()] * len(table.columns)
     names = table.columns.keys() if bookkeeping else ("strategy", *contract_columns(table))
-    return pd.DataFrame({name: _typed(table.columns[name], values[place[name]]) for name in names})
+    frame = pd.DataFrame({name: _typed(table.columns[name], values[place[name]]) for name in names})
+    return _as_read(frame, mended) if bookkeeping and mended.read_as else frame
+
+
+def _as_read(frame: pd.DataFrame, mended: Mended) -> pd.DataFrame:
+    read = mended.of(frame["recorded_at"])
+    by_storing = frame["known_at"] == frame["recorded_at"]
+    return frame.assign(recorded_at=read, known_at=frame["known_at"].where(~by_storing, read))
 
 
 def _typed(column: Column[Any], values: Sequence[Any]) -> Any:

@@ -1,0 +1,41 @@
+"""Versions of facts as they lie in the lake, their moments as they are read: the one door to all five tables.
+
+A moment is the clock's. Where a clock ran ahead, what it stamped is read as a person had it mended, on record
+(``operations/asof/wrong_clock.py``); nothing stored is changed.
+"""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+import pandas as pd
+
+from nn_assets.operations.stores import Stores
+from nn_assets.store.lake.parts import Selection
+
+__all__ = ["ACTIONS", "FACTS", "OTHER_SERIES", "RAW_BARS", "RAW_INTRADAY", "UNIVERSE", "append_versions", "versions_of"]
+
+RAW_BARS, ACTIONS, OTHER_SERIES = "raw_bars", "actions", "other_series"
+RAW_INTRADAY, UNIVERSE = "raw_intraday_bars", "universe_membership"
+FACTS = (RAW_BARS, ACTIONS, OTHER_SERIES, RAW_INTRADAY, UNIVERSE)
+
+
+def versions_of(stores: Stores, strategy: str, table: str, **selection: Unpack[Selection]) -> pd.DataFrame:
+    """Every version stored in a table of facts, in the order of arrival.
+
+    Raises
+    ------
+    PublicationError
+        None ever was.
+    """
+    return stores.ledger.mended().of_versions(stores.lake.read_segments(strategy, table, **selection))
+
+
+def append_versions(stores: Stores, strategy: str, table: str, fresh: pd.DataFrame) -> None:
+    """Add versions; none of them with a moment of arrival that is read as another one."""
+    if fresh.empty:
+        return
+    arrived_at = stores.ledger.mended().unlike(fresh["ingested_at"])
+    by_arrival = fresh["known_at"] == fresh["ingested_at"]
+    stamped = fresh.assign(ingested_at=arrived_at, known_at=fresh["known_at"].where(~by_arrival, arrived_at))
+    stores.lake.append_segment(strategy, table, stamped)

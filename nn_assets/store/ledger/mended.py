@@ -1,0 +1,77 @@
+"""Rows that a clock stamped ahead of time: which there are, and as what a person had their moments read, on record."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pandas as pd
+from sqlalchemy import ColumnElement, Connection, func, or_, select
+
+from nn_assets.market.facts.arrival import Mended
+from nn_assets.store.ledger.schema import TABLES, WHOLE_LEDGER
+from nn_assets.store.values import as_moment
+
+__all__ = ["CLOCK", "acts_on_record", "read_mended", "rows_stamped_after", "seen_by"]
+
+CLOCK = "clock"
+"""Kind of a control that says as what moments are read."""
+
+_OF_A_DECISION = (  # stamped with the row of ``decisions``, in one transaction
+    "signals",
+    "target_positions",
+    "position_steps",
+    "orders",
+    "portfolio_states",
+    "holdings",
+    "drift",
+    "trading_states",
+)
+
+
+def read_mended(connection: Connection) -> Mended:
+    """Every moment that was mended."""
+    controls = TABLES["controls"]
+    mine = select(controls.c.details).where(controls.c.strategy == WHOLE_LEDGER, controls.c.kind == CLOCK)
+    read_as: dict[int, int] = {}
+    for details in connection.execute(mine.order_by(controls.c.sequence)).scalars():
+        read_as |= {pd.Timestamp(stored).value: pd.Timestamp(read).value for stored, read in details["read_as"].items()}
+    return Mended(read_as)
+
+
+def seen_by(column: ColumnElement[datetime], moment: object, mended: Mended) -> ColumnElement[bool]:
+    """Whether a moment of a row, as it is read, lies at or before another one, which may be one that was mended."""
+    stamp = pd.Timestamp(moment)
+    until, moment = stamp.value, as_moment(stamp.floor("us"))
+    shown = [stored for stored, read in mended.read_as.items() if read <= until < stored and stored % 1_000 == 0]
+    if not shown:
+        return column <= moment
+    return or_(column <= moment, column.in_([pd.Timestamp(each, tz="UTC").to_pydatetime() for each in shown]))
+
+
+def rows_stamped_after(connection: Connection, moment: datetime, mended: Mended) -> pd.DataFrame:
+    """Moments later than another one that rows were stamped with, and that were not mended: table, strategy, moment."""
+    found = []
+    for name, table in TABLES.items():
+        if name in _OF_A_DECISION:
+            continue
+        columns = [table.c.recorded_at, *([table.c.ended_at] if name == "outcomes" else [])]
+        for column in columns:
+            statement = select(column, table.c.strategy).where(column > moment).distinct()
+            if column.name == "ended_at":  # a verdict of the gate counts from the moment that it says
+                statement = statement.where(table.c.kind == "gate")
+            found += [(name, strategy, stamp) for stamp, strategy in connection.execute(statement)]
+    rows = [each for each in found if pd.Timestamp(each[2]).value not in mended.read_as]
+    frame = pd.DataFrame(rows, columns=["table", "strategy", "moment"])
+    return frame.assign(moment=pd.to_datetime(frame["moment"], utc=True).dt.as_unit("ns"))
+
+
+def acts_on_record(connection: Connection, mended: Mended) -> pd.DatetimeIndex:
+    """When each act was put on record, as it is read, in the order in which they were."""
+    stamps: list[tuple[int, datetime]] = []
+    for name, table in TABLES.items():
+        if name not in _OF_A_DECISION:
+            # Of what one transaction wrote the first row stands for all.
+            firsts = select(func.min(table.c.sequence), table.c.recorded_at).group_by(table.c.recorded_at)
+            stamps += [(sequence, stamp) for sequence, stamp in connection.execute(firsts)]
+    ordered = pd.Series([stamp for _, stamp in sorted(stamps)], dtype="datetime64[ns, UTC]")
+    return pd.DatetimeIndex(mended.of(ordered))
