@@ -165,10 +165,9 @@ def judged(said: Delivery, stored: Iterable[Bar], symbols: Sequence[str], sessio
     quarantine: list[tuple[str, str, str]] = []
     reference: dict[str, float] = {}
     for key in sorted(versions):
-        group = versions[key]
-        differ = len(set(map(repr, group))) > 1
-        for copy, bar in enumerate(group):
-            rule = "duplicate" if differ or copy else rule_broken(bar, sessions)
+        group = list({repr(bar): bar for bar in versions[key]}.values())  # equal rows are one row
+        for bar in group:
+            rule = "duplicate" if len(group) > 1 else rule_broken(bar, sessions)
             if rule is None and any(hundredfold(price, reference.get(key[0])) for price in bar[2:6]):
                 rule = "unit_error_100x"
             if rule is None:

@@ -37,7 +37,6 @@ from nn_assets.operations.intake.actions import (
     actions_to_publish,
     append_actions,
     new_actions,
-    without_recorded_splits,
 )
 from nn_assets.operations.intake.files_read import UnreadFiles
 from nn_assets.operations.intake.intraday import intraday_notices
@@ -164,7 +163,8 @@ def audit_bars(history: History) -> Audited:
     market = history.strategy.market
     moment = seen_until(market, history.last_session, now_utc())
     known = known_bars(history.stored_versions, moment)
-    cleaned = without_recorded_splits(clean(known, market.calendar, history.strategy.cleaning), history)
+    actions = actions_to_publish(history, history.stores.lake.segments(history.strategy.name, ACTIONS))
+    cleaned = clean(known, market.calendar, history.strategy.cleaning, actions)
     due = market.symbols or tuple(sorted(cleaned.bars["symbol"].unique()))
     report = inspect(
         cleaned,

@@ -88,6 +88,8 @@ class ActionsFile:
         self._refuse_rows(_faults(table, days, values, moments.get("known_at")))
         told = table.assign(ex_session=days, value=values, source=f"actions:{self.path.name}")
         actions = conform(told, DELIVERED_ACTIONS)
+        actions = actions[~_equal(table).to_numpy()].reset_index(drop=True)
+        moments = {name: column[~_equal(table)].reset_index(drop=True) for name, column in moments.items()}
         faults = violations(actions, DELIVERED_ACTIONS)
         if faults:
             found = "; ".join(map(str, faults[:20]))
@@ -153,7 +155,8 @@ def _faults(
 
     key = [table["symbol"], days, table["kind"]]
     first = pd.Series(np.arange(len(table)), index=table.index).groupby([*key], dropna=False).transform("min") + 2
-    again = pd.concat(key, axis=1).duplicated() & days.notna()
+    once = ~_equal(table)
+    again = pd.concat(key, axis=1)[once].duplicated().reindex(table.index, fill_value=False) & days.notna()
     no_number = values.isna() & (table["value"].str.strip() != "")
     found = [
         (
@@ -194,6 +197,15 @@ def _faults(
         (_Fault("moments_are_moments", written, remedy), no_moment),
         (by_day, without_a_time(table["known_at"], moments) & ~no_moment),
     ]
+
+
+def _equal(table: pd.DataFrame) -> pd.Series:
+    """Splits that say what a row above says, letter for letter: written twice, a split is one split.
+
+    Two dividends may have been paid, so that they are no more equal than two sums of money.
+    """
+    said = [name for name in (*_COLUMNS, "known_at") if name in table.columns]
+    return table[said].apply(lambda column: column.str.strip()).duplicated() & (table["kind"] == "split")
 
 
 def _is_symbol(text: str) -> bool:
