@@ -63,7 +63,7 @@ def check_data(name: str) -> dict[str, Any]:
             "strategy": strategy.name,
             "run_id": str(result.run_id),
             "nothing_new": before is not None and before.content_hash == now.content_hash and not changed,
-            **_bars(history, metadata[RAW_BARS]),
+            **_bars(history, {**metadata[_VALIDATED], **metadata[RAW_BARS]}),
             **_beside(history, metadata),
             "notices": _notices(now),
             # A gate that halts ends the run.
@@ -85,7 +85,12 @@ def _bars(history: History, taken: dict[str, Any]) -> dict[str, Any]:
     symbols = strategy.market.symbols or tuple(sorted(bars["symbol"].unique()))
     due, absent = bars_due(Cleaned(bars, quarantine, ()), symbols, history.axis)
     return {
-        "rows": {"delivered": taken["delivered_rows"], "added": taken["added"], "revised": taken["revised"]},
+        "rows": {
+            "delivered": taken["delivered_rows"],
+            "added": taken["added"],
+            "revised": taken["revised"],
+            "equal_rows": taken["equal_rows"],
+        },
         "symbols": sorted(str(symbol) for symbol in bars["symbol"].unique()),
         "first_session": str(bars["session"].min().date()),
         "last_session": str(bars["session"].max().date()),
@@ -121,7 +126,17 @@ def _beside(history: History, metadata: _Metadata) -> dict[str, Any]:
         "universe": _chosen(metadata.get(UNIVERSE), (*_CHANGES, "spells", "symbols", "members")),
         "intraday": _chosen(
             None if taken is None else {**judged, **taken},
-            ("delivered_rows", *_CHANGES, "bars", "symbols", "quarantined", "gaps", "missing_bars"),
+            (
+                "delivered_rows",
+                "left_out",
+                *_CHANGES,
+                "bars",
+                "equal_rows",
+                "symbols",
+                "quarantined",
+                "gaps",
+                "missing_bars",
+            ),
         ),
     }
 
@@ -175,7 +190,11 @@ def _lines(told: dict[str, Any]) -> list[str]:
     empty = files["without_bars"]
     shorter = [f"{symbol} {day or 'never'}" for symbol, day in late.items()]
     found: list[tuple[str, str]] = [
-        ("rows", f"{rows['delivered']:,} delivered, {rows['added']:,} added, {rows['revised']:,} revised"),
+        (
+            "rows",
+            f"{rows['delivered']:,} delivered, {rows['added']:,} added, {rows['revised']:,} revised"
+            + (f", {rows['equal_rows']:,} stored that say what another says" if rows["equal_rows"] else ""),
+        ),
         ("symbols", _counted_names(told["symbols"])),
         ("sessions", f"{told['first_session']} to {told['last_session']}"),
         (

@@ -65,8 +65,8 @@ def test_a_moment_of_its_own_takes_the_place_of_the_one_assumed(tmp_path: Path) 
         (HEADER + "A,2014-06-09,dividend,7\nA,2014-06-09,dividend,7\n", "line 3: the action of line 2 again"),
         (HEADER + "a b,2014-06-09,split,7\n", "'a b'"),
         ("symbol,ex_session,kind,value,known_at\nA,2014-06-09,split,7,soon\n", "line 2: known_at 'soon'"),
-        (HEADER + "A,2014-06-09,split,7\nA,2014-05-08,dividend,3,29\n", "5 cells in line 3"),
-        (HEADER + "A,2014-06-09,split\n", "3 cells in line 2"),
+        (HEADER + "A,2014-06-09,split,7\nA,2014-05-08,dividend,3,29\n", "5 cells"),
+        (HEADER + "A,2014-06-09,split\n", "3 cells"),
         (HEADER + "A,9999-12-31,split,7\n", "line 2: ex_session '9999-12-31'"),
         (HEADER + "A,1066-10-14,split,7\n", "line 2: ex_session '1066-10-14'"),
         (
@@ -111,7 +111,7 @@ def test_every_fault_of_a_row_and_every_row_at_fault_is_told_in_one_error(tmp_pa
         "line 4: value '-1'; line 5: the action of line 2 again"
     )
     assert error.where["row"] == 3
-    for remedy in ("ticker", "YYYY-MM-DD", "split or dividend", "a number", "above zero", "added up"):
+    for remedy in ("ticker", "YYYY-MM-DD", "split or dividend", "plain numbers", "above zero", "added up"):
         assert remedy in error.remedy
 
 
