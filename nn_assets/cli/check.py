@@ -9,7 +9,7 @@ import pandas as pd
 
 from nn_assets.cli.failed import with_failed_checks
 from nn_assets.errors import first_of
-from nn_assets.learning.first_month import first_model_month
+from nn_assets.learning.first_month import WARM_UP_SESSIONS, first_model_month, first_month_from
 from nn_assets.market.facts.rows import BoolArray
 from nn_assets.market.quality.cleaning import Cleaned
 from nn_assets.market.quality.gate import bars_due
@@ -19,6 +19,7 @@ from nn_assets.operations.asof.forecasts import missing_months
 from nn_assets.operations.asof.series import OTHER_SERIES
 from nn_assets.operations.asof.universe import UNIVERSE, unseen_members
 from nn_assets.operations.catalog import find_live_strategy
+from nn_assets.operations.clock import as_of_sessions
 from nn_assets.operations.edited import require_stages
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History, open_history
@@ -69,6 +70,7 @@ def check_data(name: str) -> dict[str, Any]:
             # A gate that halts ends the run.
             "gate": {"passed": True, "warnings": warnings_of(result, asset_key(strategy, _VALIDATED))},
             "data_docs": str(data_docs_file(strategy.name)),
+            "first_model": _first_model(history),
             **_next(history),
         }
     return with_failed_checks({**told, "text": "\n".join(_lines(told))}, failed_checks_of(result.all_events))
@@ -164,6 +166,36 @@ def _notices(publication: Publication) -> dict[str, Any]:
     return {"count": len(lines), "by_rule": by_rule, "first": lines[:_MOST_NOTICES]}
 
 
+def _first_model(history: History) -> dict[str, Any]:
+    """From when bars, features and a model are there by the data, and what the settings say that they cannot keep.
+
+    A bar that states a later ``known_at`` than its session's decision is not there for that decision.
+    """
+    strategy = history.strategy
+    bars = history.published_bars[["session", "known_at"]]
+    late = bars["known_at"] > as_of_sessions(strategy.market, bars["session"])
+    days = bars.loc[~late, "session"]
+    if days.empty:
+        said = (
+            f"none: all {len(bars):,} bars state a known_at later than their own session's decision, so that no "
+            "session sees its bar; write into the column known_at when each bar became known, or leave the column out"
+        )
+        return {"bars": None, "features": None, "month": None, "late_bars": len(bars), "told": said}
+    start = days.min()
+    row = int(history.axis.searchsorted(start)) + WARM_UP_SESSIONS
+    features = str(history.axis[row].date()) if row < len(history.axis) else None
+    month, stated = first_month_from(strategy, start.date()), first_model_month(strategy)
+    said = f"{month}, from bars that begin {start.date()}; every feature is there from {features or 'no session'} on"
+    if late.any():
+        said += f"; {int(late.sum()):,} bars state a known_at later than their own session's decision, which lacks them"
+    if month > stated:
+        said += (
+            f"; market.history_starts {strategy.market.history_starts} asks for models from {stated} on, which no data "
+            f"can train: set market.history_starts to {start.date()}"
+        )
+    return {"bars": str(start.date()), "features": features, "month": month, "late_bars": int(late.sum()), "told": said}
+
+
 def _next(history: History) -> dict[str, Any]:
     """The command to give next, and why it is not a study where history is too short for any model."""
     strategy = history.strategy
@@ -223,6 +255,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
         ("gate", "passed" + (f", {len(gate['warnings'])} to look at" if gate["warnings"] else "")),
         *(("", warning) for warning in gate["warnings"]),
         ("data docs", told["data_docs"]),
+        ("first model", told["first_model"]["told"]),
         *([("history", told["history_too_short"])] if "history_too_short" in told else []),
         ("next", told["next"]),
     ]
