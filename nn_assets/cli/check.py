@@ -9,7 +9,7 @@ import pandas as pd
 
 from nn_assets.cli.failed import with_failed_checks
 from nn_assets.errors import first_of
-from nn_assets.learning.first_month import first_model_month
+from nn_assets.learning.first_month import WARM_UP_SESSIONS, first_model_month, first_month_from
 from nn_assets.market.facts.rows import BoolArray
 from nn_assets.market.quality.cleaning import Cleaned
 from nn_assets.market.quality.gate import bars_due
@@ -19,6 +19,7 @@ from nn_assets.operations.asof.forecasts import missing_months
 from nn_assets.operations.asof.series import OTHER_SERIES
 from nn_assets.operations.asof.universe import UNIVERSE, unseen_members
 from nn_assets.operations.catalog import find_live_strategy
+from nn_assets.operations.clock import as_of_sessions
 from nn_assets.operations.edited import require_stages
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History, open_history
@@ -63,12 +64,13 @@ def check_data(name: str) -> dict[str, Any]:
             "strategy": strategy.name,
             "run_id": str(result.run_id),
             "nothing_new": before is not None and before.content_hash == now.content_hash and not changed,
-            **_bars(history, metadata[RAW_BARS]),
+            **_bars(history, {**metadata[_VALIDATED], **metadata[RAW_BARS]}),
             **_beside(history, metadata),
             "notices": _notices(now),
             # A gate that halts ends the run.
             "gate": {"passed": True, "warnings": warnings_of(result, asset_key(strategy, _VALIDATED))},
             "data_docs": str(data_docs_file(strategy.name)),
+            "first_model": _first_model(history),
             **_next(history),
         }
         clock = history.clock_fault
@@ -88,7 +90,12 @@ def _bars(history: History, taken: dict[str, Any]) -> dict[str, Any]:
     symbols = strategy.market.symbols or tuple(sorted(bars["symbol"].unique()))
     due, absent = bars_due(Cleaned(bars, quarantine, ()), symbols, history.axis)
     return {
-        "rows": {"delivered": taken["delivered_rows"], "added": taken["added"], "revised": taken["revised"]},
+        "rows": {
+            "delivered": taken["delivered_rows"],
+            "added": taken["added"],
+            "revised": taken["revised"],
+            "equal_rows": taken["equal_rows"],
+        },
         "symbols": sorted(str(symbol) for symbol in bars["symbol"].unique()),
         "first_session": str(bars["session"].min().date()),
         "last_session": str(bars["session"].max().date()),
@@ -124,7 +131,17 @@ def _beside(history: History, metadata: _Metadata) -> dict[str, Any]:
         "universe": _chosen(metadata.get(UNIVERSE), (*_CHANGES, "spells", "symbols", "members")),
         "intraday": _chosen(
             None if taken is None else {**judged, **taken},
-            ("delivered_rows", *_CHANGES, "bars", "symbols", "quarantined", "gaps", "missing_bars"),
+            (
+                "delivered_rows",
+                "left_out",
+                *_CHANGES,
+                "bars",
+                "equal_rows",
+                "symbols",
+                "quarantined",
+                "gaps",
+                "missing_bars",
+            ),
         ),
     }
 
@@ -150,6 +167,36 @@ def _notices(publication: Publication) -> dict[str, Any]:
     lines = list(publication.details.get("notices", ()))
     by_rule = publication.details.get("noticed_by_rule", {})
     return {"count": len(lines), "by_rule": by_rule, "first": lines[:_MOST_NOTICES]}
+
+
+def _first_model(history: History) -> dict[str, Any]:
+    """From when bars, features and a model are there by the data, and what the settings say that they cannot keep.
+
+    A bar that states a later ``known_at`` than its session's decision is not there for that decision.
+    """
+    strategy = history.strategy
+    bars = history.published_bars[["session", "known_at"]]
+    late = bars["known_at"] > as_of_sessions(strategy.market, bars["session"])
+    days = bars.loc[~late, "session"]
+    if days.empty:
+        said = (
+            f"none: all {len(bars):,} bars state a known_at later than their own session's decision, so that no "
+            "session sees its bar; write into the column known_at when each bar became known, or leave the column out"
+        )
+        return {"bars": None, "features": None, "month": None, "late_bars": len(bars), "told": said}
+    start = days.min()
+    row = int(history.axis.searchsorted(start)) + WARM_UP_SESSIONS
+    features = str(history.axis[row].date()) if row < len(history.axis) else None
+    month, stated = first_month_from(strategy, start.date()), first_model_month(strategy)
+    said = f"{month}, from bars that begin {start.date()}; every feature is there from {features or 'no session'} on"
+    if late.any():
+        said += f"; {int(late.sum()):,} bars state a known_at later than their own session's decision, which lacks them"
+    if month > stated:
+        said += (
+            f"; market.history_starts {strategy.market.history_starts} asks for models from {stated} on, which no data "
+            f"can train: set market.history_starts to {start.date()}"
+        )
+    return {"bars": str(start.date()), "features": features, "month": month, "late_bars": int(late.sum()), "told": said}
 
 
 def _next(history: History) -> dict[str, Any]:
@@ -178,7 +225,11 @@ def _lines(told: dict[str, Any]) -> list[str]:
     empty = files["without_bars"]
     shorter = [f"{symbol} {day or 'never'}" for symbol, day in late.items()]
     found: list[tuple[str, str]] = [
-        ("rows", f"{rows['delivered']:,} delivered, {rows['added']:,} added, {rows['revised']:,} revised"),
+        (
+            "rows",
+            f"{rows['delivered']:,} delivered, {rows['added']:,} added, {rows['revised']:,} revised"
+            + (f", {rows['equal_rows']:,} stored that say what another says" if rows["equal_rows"] else ""),
+        ),
         ("symbols", _counted_names(told["symbols"])),
         ("sessions", f"{told['first_session']} to {told['last_session']}"),
         (
@@ -207,6 +258,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
         ("gate", "passed" + (f", {len(gate['warnings'])} to look at" if gate["warnings"] else "")),
         *(("", warning) for warning in gate["warnings"]),
         ("data docs", told["data_docs"]),
+        ("first model", told["first_model"]["told"]),
         *([("history", told["history_too_short"])] if "history_too_short" in told else []),
         *([("clock", told["clock"])] if "clock" in told else []),
         ("next", told["next"]),

@@ -163,9 +163,16 @@ def _refuse_a_gap_before(history: History, opening: pd.Timestamp, day: pd.Timest
 
 def _session(strategy: Strategy, option: str, text: str | None) -> pd.Timestamp:
     day = pd.to_datetime(text, format="%Y-%m-%d", errors="coerce")
-    if pd.isna(day) or not is_session(strategy.market.calendar, day):
+    if pd.isna(day):
         raise SettingsError(
-            expected=f"a session of {strategy.market.calendar} as YYYY-MM-DD",
+            expected="a day as YYYY-MM-DD",
+            found=repr(text),
+            remedy="write the day year first, such as 2015-06-01 for 1 June 2015",
+            key=option,
+        )
+    if not is_session(strategy.market.calendar, day):
+        raise SettingsError(
+            expected=f"a session of {strategy.market.calendar}",
             found=repr(text),
             remedy="name a day on which the market trades",
             key=option,

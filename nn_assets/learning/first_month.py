@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pandas as pd
 
 from nn_assets.errors import SettingsError
 from nn_assets.settings import Strategy
 
-__all__ = ["first_model_month", "live_start_fault", "prior_fault"]
+__all__ = ["WARM_UP_SESSIONS", "first_model_month", "first_month_from", "live_start_fault", "prior_fault"]
 
-# Features look back 60 sessions at most before the first training row is whole.
-_WARM_UP_MONTHS = 4
+WARM_UP_SESSIONS = 60
+"""Features look back that far at most before the first training row is whole."""
+
+_WARM_UP_MONTHS = 4  # which hold them
 
 
 def first_model_month(strategy: Strategy) -> str:
     """The first month a model can be used from: warm-up, training, validation, calibration before it."""
+    return first_month_from(strategy, strategy.market.history_starts)
+
+
+def first_month_from(strategy: Strategy, day: date) -> str:
+    """The same month, had history started on some day."""
     steps = strategy.walk_forward
     span = _WARM_UP_MONTHS + steps.training_months + steps.validation_months + steps.calibration_months
-    start = pd.Period(strategy.market.history_starts, freq="M") + span
-    return str(start)
+    return str(pd.Period(day, freq="M") + span)
 
 
 def live_start_fault(strategy: Strategy) -> SettingsError | None:

@@ -25,6 +25,7 @@ from nn_assets.market.facts.bars import as_of as known_bars
 from nn_assets.market.facts.bars import restated_since
 from nn_assets.market.panel import Panel, panel_from_bars
 from nn_assets.market.quality.cleaning import clean
+from nn_assets.market.quality.unexplained_factors import with_unexplained_factors
 from nn_assets.operations.asof.series import known_by_role
 from nn_assets.operations.clock import as_of_session, now_utc, seen_until
 from nn_assets.operations.derived import FEATURES, made_with, record_of
@@ -58,7 +59,11 @@ class Cut:
     def bars_are_published(self) -> bool:
         """Whether the published bars, cut at ``last``, are those known at it."""
         raw = self.facts.raw_versions
-        return not restated_since(raw[raw["session"] <= self.last], self.moment, ingested_by=self.decided_at)
+        if restated_since(raw[raw["session"] <= self.last], self.moment, ingested_by=self.decided_at):
+            return False
+        versions = self.action_versions
+        # Stated splits tell a factor from a fault: bars are judged by those known then.
+        return versions is None or not self._hidden(versions[versions["kind"] == "split"]).any()
 
     @cached_property
     def bars(self) -> pd.DataFrame:
@@ -70,7 +75,7 @@ class Cut:
             return published[published["session"] <= self.last].reset_index(drop=True)
         raw = facts.raw_versions
         known = known_bars(raw[raw["session"] <= self.last], self.moment, ingested_by=self.decided_at)
-        return clean(known, facts.strategy.market.calendar, facts.strategy.cleaning).bars
+        return clean(known, facts.strategy.market.calendar, facts.strategy.cleaning, self.stated_actions).bars
 
     @cached_property
     def action_versions(self) -> pd.DataFrame | None:
@@ -79,10 +84,15 @@ class Cut:
         return None if versions is None else versions[versions["ex_session"] <= self.last]
 
     @cached_property
-    def actions(self) -> pd.DataFrame | None:
+    def stated_actions(self) -> pd.DataFrame | None:
         """Splits and dividends up to ``last`` as known at its decision; None where none were ever published."""
         versions = self.action_versions
         return None if versions is None else actions_as_of(versions, self.moment, ingested_by=self.decided_at)
+
+    @cached_property
+    def actions(self) -> pd.DataFrame | None:
+        """The stated actions, and the factors between two bars that none of them explains, as splits."""
+        return with_unexplained_factors(self.stated_actions, self.bars)
 
     @property
     def sessions(self) -> pd.DatetimeIndex:
@@ -147,10 +157,12 @@ class Cut:
         versions = self.action_versions
         if versions is None:
             return True
+        return not self._hidden(versions).any()
+
+    def _hidden(self, versions: pd.DataFrame) -> pd.Series:
+        """Versions of actions that the decision of ``last`` could not know."""
         hidden = versions["known_at"] > self.moment
-        if self.decided_at is not None:
-            hidden |= versions["ingested_at"] > self.decided_at
-        return not hidden.any()
+        return hidden if self.decided_at is None else hidden | (versions["ingested_at"] > self.decided_at)
 
     def _features_record(self) -> pd.Series:
         facts = self.facts

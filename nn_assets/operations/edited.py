@@ -34,14 +34,14 @@ def stage_fault(facts: StoredFacts) -> SettingsError | None:
 
 
 def _start_moved(facts: StoredFacts) -> SettingsError | None:
-    """What was published never shrinks; once a session is decided, models count their rows from the first session."""
-    if facts.publication is None:
+    """Once a session is decided, models count their rows from the first session; before that it is a view."""
+    if facts.publication is None or facts.decision_moments.empty:
         return None
     first, stated = facts.publication.first_session, facts.axis[0]
-    if stated == first or (stated < first and facts.decision_moments.empty):
+    if stated == first:
         return None
     return SettingsError(
-        expected=f"market.history_starts {first.date()}, the first session that was published",
+        expected=f"market.history_starts {first.date()}, the first session on which decisions stand",
         found=f"market.history_starts {facts.strategy.market.history_starts}",
         remedy=f"set it back to {first.date()}; {_ANEW}",
         strategy=facts.strategy.name,

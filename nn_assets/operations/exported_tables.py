@@ -21,6 +21,7 @@ from nn_assets.market.panel import FIELDS, panel_from_bars
 from nn_assets.market.quality.cleaning import clean
 from nn_assets.market.quality.intraday_cleaning import clean_intraday
 from nn_assets.market.quality.notices import Notice
+from nn_assets.market.quality.unexplained_factors import with_unexplained_factors
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.series import OTHER_SERIES
@@ -105,11 +106,13 @@ def _bars(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     if moment is None:
         return history.view().bars
     market = history.strategy.market
-    return clean(known_bars(history.raw_versions, moment), market.calendar, history.strategy.cleaning).bars
+    known = known_bars(history.raw_versions, moment)
+    return clean(known, market.calendar, history.strategy.cleaning, _known_actions(history, moment)).bars
 
 
 def _adjusted(history: History, bars: pd.DataFrame, moment: pd.Timestamp | None, how: str) -> pd.DataFrame:
-    actions, market = _known_actions(history, moment), history.strategy.market
+    market = history.strategy.market
+    actions = with_unexplained_factors(_known_actions(history, moment), bars)
     if actions is None or bars.empty:
         return bars
     sessions = sessions_between(market.calendar, bars["session"].min(), bars["session"].max())
@@ -130,7 +133,7 @@ def _actions(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
 
 def _known_actions(history: History, moment: pd.Timestamp | None) -> pd.DataFrame | None:
     if moment is None:
-        return history.view().actions
+        return history.view().stated_actions
     name = history.strategy.name
     versions = read_action_versions(history.stores, name, history.stores.lake.segments(name, ACTIONS))
     return None if versions is None else actions_as_of(versions, moment)
@@ -140,7 +143,9 @@ def _quarantine(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     # From the raw bars, so that what made the gate halt can be read although nothing was published.
     market = history.strategy.market
     known = known_bars(history.stored_versions, now_utc() if moment is None else moment)
-    return clean(known, market.calendar, history.strategy.cleaning).quarantine
+    segments = history.stores.lake.segments(history.strategy.name, ACTIONS)
+    actions = actions_to_publish(history, segments) if moment is None else _known_actions(history, moment)
+    return clean(known, market.calendar, history.strategy.cleaning, actions).quarantine
 
 
 def _notices(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:

@@ -109,8 +109,14 @@ class StoredFacts:
 
     @cached_property
     def stored_versions(self) -> pd.DataFrame:
-        """Every version of every raw bar, also of bars that wait at the gate, but for those refused and replaced."""
+        """Every version of every raw bar, also of bars that wait at the gate, but for those refused and replaced.
+
+        Bars of sessions before ``market.history_starts`` stay stored and are not looked at.
+        """
         versions = versions_of(self.stores, self.strategy.name, RAW_BARS)
+        inside = versions["session"] >= pd.Timestamp(self.strategy.market.history_starts)
+        if not inside.all():
+            versions = versions[inside].reset_index(drop=True)
         if len(self.gate_halts) == 0:
             return versions
         gone = refused(versions, ["symbol", "session"], self.gate_halts, self.published_at)

@@ -28,7 +28,7 @@ def month_partitions(strategy: Strategy) -> dg.MonthlyPartitionsDefinition:
         end_date=end,
         timezone=timezone_of(market.calendar),
         fmt="%Y-%m-%d",
-        end_offset=0 if end else 1,
+        end_offset=1,  # the month under way; none after the end
     )
 
 
@@ -46,7 +46,7 @@ def session_partitions(strategy: Strategy) -> dg.TimeWindowPartitionsDefinition:
         end_date=None if end is None else str(end.date()),
         timezone=timezone,
         exclusions=[day.tz_localize(timezone).to_pydatetime() for day in days_off] or None,
-        end_offset=0 if end is not None else 1,
+        end_offset=1,  # the session under way; none after the end
     )
 
 

@@ -105,6 +105,7 @@ class CleaningSettings(Section):
     stale_run_sessions: Annotated[int, Field(ge=2)] = 5
     stale_low_volume_fraction: Fraction = 0.25  # of the usual volume; trading is thin below it
     unit_error_slack_log_return: Annotated[float, Field(gt=0.0, lt=2.0)] = 0.25  # an honest move beside a factor of 100
+    unit_error_sessions: Annotated[int, Field(ge=2)] = 10  # from here on another level is no slip, but for a decision
     jump_robust_z: Positive = 12.0
     jump_minimum_log_return: Positive = 0.25
     jump_window_sessions: Annotated[int, Field(ge=20)] = 60

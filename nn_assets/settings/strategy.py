@@ -34,6 +34,7 @@ _COUNTED_WHEN_SET = (
     ("source", "actions_path", None),
     ("market", "adjustment_convention", "previous_close"),
     ("market", "cash_rates", None),
+    ("cleaning", "unit_error_sessions", 10),
     ("cleaning", "wick_minimum_log_distance", 0.30),
     ("cleaning", "wick_range_multiple", 10.0),
     ("cleaning", "displaced_range_multiple", 1.3),

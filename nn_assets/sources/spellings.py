@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,23 @@ import pandas as pd
 
 from nn_assets.errors import SourceError
 
-__all__ = ["day_of_name", "map_columns", "normalised", "quoted", "symbol_from_name"]
+__all__ = [
+    "UNEQUAL_REMEDY",
+    "day_of_name",
+    "map_columns",
+    "normalised",
+    "quoted",
+    "separator_of",
+    "symbol_from_name",
+]
+
+_log = logging.getLogger(__name__)
+
+UNEQUAL_REMEDY = (
+    "write decimals with a point (1.25 for 1,25) and no thousands separators, quote a text that holds the separator, "
+    "or deliver the file again"
+)
+_SEPARATORS = {";": "semicolons", "\t": "tabs"}
 
 # Of several spellings present the first listed wins: `symbol` beside `name` is the ticker.
 _SPELLINGS = {
@@ -31,6 +48,18 @@ _SUFFIX = re.compile(r"[_-](data|daily|prices?|bars?|ohlcv?|history)$", re.IGNOR
 def quoted(text: object) -> str:
     """Quote a text for an error: escaped, and cut where it is long."""
     return repr(str(text)[:80])
+
+
+def separator_of(first_line: str, path: Path) -> str:
+    """What tells a CSV's cells apart: a comma, or the semicolons or tabs of a first line that has no comma.
+
+    That it is another than the comma is told.
+    """
+    found = [mark for mark in _SEPARATORS if mark in first_line and "," not in first_line]
+    if len(found) != 1:
+        return ","
+    _log.warning("%s: cells stand apart by %s, and are read so", path, _SEPARATORS[found[0]])
+    return found[0]
 
 
 def normalised(header: str) -> str:

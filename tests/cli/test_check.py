@@ -54,7 +54,7 @@ def test_what_came_in_is_told_and_the_next_command(first_check) -> None:
     home, answer = first_check
     assert answer.status == 0, answer.out
     told, rows = answer.document, 4 * sessions_of(home)
-    assert told["rows"] == {"delivered": rows, "added": rows, "revised": 0}
+    assert told["rows"] == {"delivered": rows, "added": rows, "revised": 0, "equal_rows": 0}
     assert told["symbols"] == sorted(SYMBOLS.values())
     assert (told["first_session"], told["last_session"]) == (FIRST, LAST_SEEN)
     assert LAST_SEEN < LAST
@@ -96,7 +96,12 @@ def test_a_second_run_says_that_nothing_is_new(checked_home) -> None:
     again = call(checked_home, "check", "-s", "mine", "--json")
     assert again.document["nothing_new"] is True
     # Files that reach into the vault are read again: they have more to say later.
-    assert again.document["rows"] == {"delivered": 4 * sessions_of(checked_home), "added": 0, "revised": 0}
+    assert again.document["rows"] == {
+        "delivered": 4 * sessions_of(checked_home),
+        "added": 0,
+        "revised": 0,
+        "equal_rows": 0,
+    }
     assert again.document["quarantine"]["rows"] == 1
     file = checked_home / "strategies" / "bars" / "CON_data.csv"
     file.write_text(file.read_text(encoding="utf-8").replace("-12.5", "12.5"), encoding="utf-8")

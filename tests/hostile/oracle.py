@@ -100,7 +100,10 @@ def read_csv(name: str, content: bytes) -> Delivery:
 def lines_of(text: str) -> list[list[str]]:
     longest = csv.field_size_limit(1 << 24)
     try:
-        return list(csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True))
+        first = text.split("\n", 1)[0]
+        marks = [mark for mark in ";\t" if mark in first and "," not in first]
+        mark = marks[0] if len(marks) == 1 else ","
+        return list(csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True, skipinitialspace=True))
     finally:
         csv.field_size_limit(longest)
 
@@ -164,14 +167,19 @@ def judged(said: Delivery, stored: Iterable[Bar], symbols: Sequence[str], sessio
     kept: list[Bar] = []
     quarantine: list[tuple[str, str, str]] = []
     reference: dict[str, float] = {}
+    waiting: dict[str, list[int]] = {}  # sides of the reference on which whole bars in a row lie
     for key in sorted(versions):
-        group = versions[key]
-        differ = len(set(map(repr, group))) > 1
-        for copy, bar in enumerate(group):
-            rule = "duplicate" if differ or copy else rule_broken(bar, sessions)
-            if rule is None and any(hundredfold(price, reference.get(key[0])) for price in bar[2:6]):
-                rule = "unit_error_100x"
+        group = list({repr(bar): bar for bar in versions[key]}.values())  # equal rows are one row
+        for bar in group:
+            rule = "duplicate" if len(group) > 1 else rule_broken(bar, sessions)
             if rule is None:
+                before, run = reference.get(key[0]), waiting.get(key[0], [])
+                side = side_of(bar[2:6], before)
+                if any(hundredfold(price, before) for price in bar[2:6]) or side in run:
+                    waiting[key[0]] = [*run, side] if side in run else [side] * (side != 0)
+                    rule = "unit_error_100x" if len(waiting[key[0]]) < 10 else None
+            if rule is None:
+                waiting[key[0]] = []
                 kept.append(bar)
                 reference[key[0]] = bar[5]
             else:
@@ -205,6 +213,12 @@ def hundredfold(price: float, reference: float | None) -> bool:
     if reference is None:
         return False
     return abs(abs(math.log(price) - math.log(reference)) - math.log(100.0)) <= 0.25
+
+
+def side_of(prices: Sequence[float], reference: float | None) -> int:
+    if reference is None:
+        return 0
+    return all(price > 10.0 * reference for price in prices) - all(price < reference / 10.0 for price in prices)
 
 
 def checks_failed(

@@ -28,12 +28,13 @@ KINDS = (*ROW_MUTATIONS, *CSV_MUTATIONS, *PACKED_MUTATIONS, *PARQUET_MUTATIONS, 
 # Where an outcome is sure to come up, it must: a check that lets nothing, or everything, through would show.
 OUTCOMES = {
     **dict.fromkeys(["unsorted rows", "mixed time zones", "future sessions", "odd symbols beside"], "same"),
+    "duplicated rows": "same",
     **dict.fromkeys(["a column more", "columns in another order", "other line ends"], "same"),
     **dict.fromkeys(["Parquet days of another good type", "Parquet columns beside"], "same"),
     **dict.fromkeys(["negative or zero prices", "missing prices", "conflicting duplicates"], "halted"),
     **dict.fromkeys(["day or month first", "intraday times", "a symbol missing", "a column less"], "refused"),
     **dict.fromkeys(["zero bytes", "gzip truncated", "Parquet damaged", "another kind of file"], "refused"),
-    **dict.fromkeys(["duplicated rows", "weekend sessions"], "quarantined"),
+    **dict.fromkeys(["weekend sessions"], "quarantined"),
 }
 LONG_ONLY = ("symbols that none has", "odd symbols beside")  # what no file can be named
 

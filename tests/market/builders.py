@@ -57,7 +57,7 @@ def cleaned(bars: pd.DataFrame, **changes: object) -> Cleaned:
     found = clean(bars, CALENDAR, CleaningSettings(**changes))
     validate(found.bars, BARS)
     validate(found.quarantine, QUARANTINE)
-    assert len(found.bars) + len(found.quarantine) == len(bars)
+    assert len(found.bars) + len(found.quarantine) + found.equal_rows == len(bars)
     return found
 
 

@@ -75,12 +75,16 @@ def test_a_quarter_of_a_symbols_faults_are_all_kept_and_all_named() -> None:
 
 def test_of_equal_rows_one_stays_and_of_contradicting_rows_none() -> None:
     bars = sound_bars(count=30)
-    equal, other = bars.iloc[[5, 5]], with_values(bars, 9, close=bars["close"][9] * 1.001).iloc[[9]]
+    equal, other = (
+        bars.iloc[[5, 5]].assign(source="another file"),
+        with_values(bars, 9, close=bars["close"][9] * 1.001).iloc[[9]],
+    )
     found = cleaned(pd.concat([bars, equal, other], ignore_index=True))
-    assert [rule for _, rule, _ in verdicts(found)] == ["duplicate"] * 4
+    assert [rule for _, rule, _ in verdicts(found)] == ["duplicate"] * 2
     sessions = bars["session"]
-    assert found.quarantine["session"].tolist() == [sessions[5], sessions[5], sessions[9], sessions[9]]
-    assert sessions[5] in found.bars["session"].tolist()
+    assert found.quarantine["session"].tolist() == [sessions[9], sessions[9]]
+    assert found.bars["session"].tolist().count(sessions[5]) == 1
+    assert found.equal_rows == 2
     assert sessions[9] not in found.bars["session"].tolist()
 
 
@@ -157,7 +161,20 @@ FAULTS = st.lists(
         st.integers(0, 79),
         st.sampled_from(
             [
-                *("open", "high", "low", "close", "volume", "unit", "repeat", "twin", "drop", "crash", "weekend"),
+                *(
+                    "open",
+                    "high",
+                    "low",
+                    "close",
+                    "volume",
+                    "unit",
+                    "level",
+                    "repeat",
+                    "twin",
+                    "drop",
+                    "crash",
+                    "weekend",
+                ),
                 *("missing", "frozen", "early", "crossed", "copy", "wick"),
             ]
         ),
@@ -172,6 +189,8 @@ def with_faults(faults: list[tuple[int, str]]) -> pd.DataFrame:
     for row, fault in faults:
         if fault == "unit":
             bars.loc[row, ["open", "high", "low", "close"]] *= 100.0
+        elif fault == "level":
+            bars.loc[row:, ["open", "high", "low", "close"]] *= 100.0
         elif fault == "crash":
             bars.loc[row:, ["open", "high", "low", "close"]] *= 0.5
         elif fault == "repeat" and row:
@@ -204,8 +223,15 @@ def with_faults(faults: list[tuple[int, str]]) -> pd.DataFrame:
 
 def test_the_faults_drawn_below_reach_every_rule() -> None:
     faults = ["twin", "weekend", "early", "missing", "impossible", "volume", "close", "crossed", "unit"]
+    faults.remove("twin")
     bars = with_faults(
-        [*((3 * number, fault) for number, fault in enumerate(faults)), (35, "copy"), (39, "wick"), (70, "frozen")]
+        [
+            (1, "twin"),
+            *((3 * number + 3, fault) for number, fault in enumerate(faults)),
+            (35, "copy"),
+            (39, "wick"),
+            (70, "frozen"),
+        ]
     )
     assert all(clean(bars, CALENDAR, DEFAULTS).counts().values())
 
@@ -225,7 +251,7 @@ def test_what_arrives_later_changes_no_earlier_verdict(faults, cut, random) -> N
         pd.testing.assert_frame_equal(expected, sooner)
     jumps = [[notice for notice in found.notices if notice.last_session <= last] for found in (whole, early)]
     assert jumps[0] == jumps[1]
-    assert len(whole.bars) + len(whole.quarantine) == len(bars)
+    assert len(whole.bars) + len(whole.quarantine) + whole.equal_rows == len(bars)
     validate(whole.bars, BARS)
 
 

@@ -145,7 +145,8 @@ def test_of_equal_rows_one_is_kept_and_of_contradicting_ones_none() -> None:
     once = bars()
     twice = pd.concat([once, once.iloc[[3]], with_values(once, 5, close=100.2).iloc[[5]]], ignore_index=True)
     found = cleaned(versions(twice))
-    assert dict(found.quarantine["rule"].value_counts()) == {"duplicate": 3}
+    assert dict(found.quarantine["rule"].value_counts()) == {"duplicate": 2}
+    assert found.equal_rows == 1
     assert len(found.bars) == 77
 
 

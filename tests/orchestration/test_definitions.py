@@ -64,7 +64,7 @@ BLOCKING |= {"copied_session"}
 
 CHECKS = {
     "validated_bars": BLOCKING
-    | {"repeated_open", "unexplained_jump", "possible_split", "displaced_bar"}
+    | {"repeated_open", "unexplained_jump", "possible_split", "unexplained_factor", "displaced_bar"}
     | {"usual_volume", "complete_symbols", "fresh_symbols", "usual_distribution"},
     "features": {"no_look_ahead", "features_have_values"},
     "stationarity": {"kpss_confirms"},

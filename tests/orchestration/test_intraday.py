@@ -178,7 +178,7 @@ def test_a_restated_minute_is_a_new_version_of_its_bar_and_of_its_session(home) 
     changed.loc[5, "high"] *= 1.05
     deliver(home, "AAA", changed)
     with open_history(strategy_of()) as history:
-        counted, _ = intraday.ingest_intraday(history, home / "strategies")
+        counted, *_ = intraday.ingest_intraday(history, home / "strategies")
         intraday.publish_intraday(history, intraday.audit_intraday(history), "test")
     with open_history(strategy_of()) as history:
         assert (counted.revised, ingest_bars(history, home / "strategies").counted.revised) == (1, 1)
@@ -199,7 +199,7 @@ def test_a_session_decided_before_its_bars_came_knows_them_from_their_arrival(ho
         decided = pd.DataFrame({"session": [pd.Timestamp("2017-04-04")]})
         patch.setattr(Ledger, "latest", lambda *_, **__: decided)
         deliver(home, "AAA", whole)
-        counted, _ = intraday.ingest_intraday(history, home / "strategies")
+        counted, *_ = intraday.ingest_intraday(history, home / "strategies")
         assert (counted.added, counted.revised) == (13, 0)
         stored = history.stores.lake.read_segments(history.strategy.name, intraday.RAW_INTRADAY)
     came = stored[(stored["symbol"] == "AAA") & (stored["session"] == "2017-04-03")]

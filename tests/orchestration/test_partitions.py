@@ -112,6 +112,17 @@ def test_a_live_strategy_lists_the_month_and_the_session_under_way(tiny: Strateg
     assert "2017-11-23" not in session_partitions(strategy).get_partition_keys(current_time=on_the_holiday)
 
 
+@pytest.mark.parametrize("ends", ["2017-11-22", "2017-11-30"])
+def test_a_history_that_ends_this_month_lists_it_and_never_the_one_after(tiny: Strategy, ends: str) -> None:
+    strategy = market(tiny, history_ends=ends)
+    now = pd.Timestamp("2017-11-22 12:00", tz="America/New_York").to_pydatetime()
+    assert month_partitions(strategy).get_partition_keys(current_time=now)[-1] == "2017-11-01"
+    assert session_partitions(strategy).get_partition_keys(current_time=now)[-1] == "2017-11-22"
+    later = pd.Timestamp("2018-03-22 12:00", tz="America/New_York").to_pydatetime()
+    assert month_partitions(strategy).get_partition_keys(current_time=later)[-1] == "2017-11-01"
+    assert session_partitions(strategy).get_partition_keys(current_time=later)[-1] == ends
+
+
 def test_the_first_model_month_leaves_room_for_every_part(tiny: Strategy) -> None:
     assert first_model_month(tiny) == "2017-01"
 

@@ -61,11 +61,12 @@ def test_a_moment_of_its_own_takes_the_place_of_the_one_assumed(tmp_path: Path) 
         (HEADER + "A,2014-06-09,split,0\n", "line 2: value '0'"),
         (HEADER + "A,2014-06-09,split,inf\n", "line 2: value 'inf'"),
         (HEADER + "A,2014-06-09,merger,1\n", "line 2: kind 'merger'"),
-        (HEADER + "A,2014-06-09,split,7\nA,2014-06-09,split,7\n", "line 3: the action of line 2 again"),
+        (HEADER + "A,2014-06-09,split,7\nA,2014-06-09,split,6\n", "line 3: the action of line 2 again"),
+        (HEADER + "A,2014-06-09,dividend,7\nA,2014-06-09,dividend,7\n", "line 3: the action of line 2 again"),
         (HEADER + "a b,2014-06-09,split,7\n", "'a b'"),
         ("symbol,ex_session,kind,value,known_at\nA,2014-06-09,split,7,soon\n", "line 2: known_at 'soon'"),
-        (HEADER + "A,2014-06-09,split,7\nA,2014-05-08,dividend,3,29\n", "5 cells in line 3"),
-        (HEADER + "A,2014-06-09,split\n", "3 cells in line 2"),
+        (HEADER + "A,2014-06-09,split,7\nA,2014-05-08,dividend,3,29\n", "5 cells"),
+        (HEADER + "A,2014-06-09,split\n", "3 cells"),
         (HEADER + "A,9999-12-31,split,7\n", "line 2: ex_session '9999-12-31'"),
         (HEADER + "A,1066-10-14,split,7\n", "line 2: ex_session '1066-10-14'"),
         (
@@ -110,7 +111,7 @@ def test_every_fault_of_a_row_and_every_row_at_fault_is_told_in_one_error(tmp_pa
         "line 4: value '-1'; line 5: the action of line 2 again"
     )
     assert error.where["row"] == 3
-    for remedy in ("ticker", "YYYY-MM-DD", "split or dividend", "a number", "above zero", "added up"):
+    for remedy in ("ticker", "YYYY-MM-DD", "split or dividend", "plain numbers", "above zero", "added up"):
         assert remedy in error.remedy
 
 
@@ -134,3 +135,12 @@ def test_a_known_at_at_an_explicit_midnight_stays(tmp_path: Path) -> None:
         f"{HEADER.strip()},known_at\nA,2014-06-09,split,7,2014-04-23T00:00:00Z\nB,2014-06-09,split,7,2014-04-23 00:00\n"
     )
     assert set(file_of(tmp_path, text).actions()["known_at"]) == {pd.Timestamp("2014-04-23", tz="UTC")}
+
+
+def test_a_split_written_twice_is_one_split_with_its_own_moment(tmp_path: Path) -> None:
+    file = tmp_path / "actions.csv"
+    rows = ["A,2014-06-09,split,7,", "A,2014-06-09,split,7,", "B,2014-06-09,split,2,2014-06-08T20:00:00Z"]
+    file.write_text("symbol,ex_session,kind,value,known_at\n" + "\n".join(rows) + "\n")
+    found = ActionsFile(file).actions()
+    assert found[["symbol", "value"]].to_numpy().tolist() == [["A", 7.0], ["B", 2.0]]
+    assert found["known_at"].isna().tolist() == [True, False]

@@ -140,7 +140,7 @@ def test_a_second_header_among_the_rows_is_named(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    "day", ["01/02/2018", "2018-02-30", "yesterday", "", "1514851200", "2018-01-02 09:30:00", "11:34", "٢018-01-02"]
+    "day", ["01/02/2018", "2018-02-30", "yesterday", "", "1514851201", "2018-01-02 09:30:00", "11:34", "٢018-01-02"]
 )
 def test_a_date_that_is_no_day_is_named(tmp_path, day) -> None:
     error = refused(tmp_path, f"{HEADER}\n{GOOD}\n{day},10,11,9,10.5,1000\n")

@@ -132,7 +132,7 @@ def test_a_cell_that_is_none_of_its_kind_is_named(tmp_path, column, value, rule)
     table.to_csv(tmp_path / "AAA-5m.csv", index=False)
     with pytest.raises(SourceError) as caught:
         read_intraday_files(tmp_path, IntradaySettings(path="."))
-    assert (caught.value.where["rule"], caught.value.where["row"]) == (rule, 2)
+    assert (caught.value.where["rule"], caught.value.where["row"]) == (rule, 3)
 
 
 def test_no_file_is_refused(tmp_path) -> None:

@@ -57,7 +57,7 @@ def test_a_day_alone_is_refused_in_a_file_by_row(tmp_path, kind, written) -> Non
     with pytest.raises(SourceError) as caught:
         READERS[kind](tmp_path, written)
     assert caught.value.where["rule"] == RULE
-    assert caught.value.where["row"] == (3 if kind == "bars" else 2)
+    assert caught.value.where["row"] == 3
     assert repr(written) in caught.value.found
     assert "leave the column known_at out" in caught.value.remedy
 

@@ -102,16 +102,16 @@ def test_a_publication_time_of_the_files_own_is_kept_and_a_symbol_column_read(tm
 @pytest.mark.parametrize(
     ("text", "rule", "row"),
     [
-        ("date,close\n2024-01-02,13\n2024-13-45,14\n", "values_of_their_kind", 2),
-        ("date,close\n2024-01-02,13\n2024-01-03,much\n", "values_of_their_kind", 2),
+        ("date,close\n2024-01-02,13\n2024-13-45,14\n", "values_of_their_kind", 3),
+        ("date,close\n2024-01-02,13\n2024-01-03,much\n", "values_of_their_kind", 3),
         ("date,mood\n2024-01-02,13\n", "complete_columns", None),
         ("when,close\n2024-01-02,13\n", "complete_columns", None),
         ("date,close\n", "not_empty", None),
         ("date,close\n2018-01-02,1,234.5\n", "readable", 2),
         ("date,close\n2018-01-02,1\n\n2018-01-03\n", "readable", 4),
-        ("date,close\n2018-01-02,1\n9999-12-31,2\n", "values_of_their_kind", 2),
-        ("date,close\n2018-01-02,1\n1000-01-01,2\n", "values_of_their_kind", 2),
-        ("date,close,known_at\n2018-01-02,1,9999-12-31\n", "values_of_their_kind", 1),
+        ("date,close\n2018-01-02,1\n9999-12-31,2\n", "values_of_their_kind", 3),
+        ("date,close\n2018-01-02,1\n1000-01-01,2\n", "values_of_their_kind", 3),
+        ("date,close,known_at\n2018-01-02,1,9999-12-31\n", "values_of_their_kind", 2),
     ],
 )
 def test_what_is_wrong_with_a_file_is_named_with_its_place(tmp_path, text, rule, row) -> None:

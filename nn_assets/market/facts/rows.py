@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,18 @@ import pandas as pd
 
 from nn_assets.market.calendar.sessions import assumed_known_at
 
-__all__ = ["BoolArray", "FloatArray", "IntArray", "ObjectArray", "Rows", "ordered_by_symbol", "rows_of"]
+__all__ = [
+    "BoolArray",
+    "FloatArray",
+    "IntArray",
+    "ObjectArray",
+    "Rows",
+    "equal_to_the_row_before",
+    "in_first_shares",
+    "ordered_by_symbol",
+    "rows_of",
+    "stated_shares",
+]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -18,6 +30,7 @@ BoolArray = npt.NDArray[np.bool_]
 ObjectArray = npt.NDArray[np.object_]
 
 _TIES = ("open", "high", "low", "close", "volume", "known_at", "ingested_at", "source")
+_PRICES = ("open", "high", "low", "close")
 _NOT_A_TIME = np.iinfo(np.int64).min  # how NaT reads as an integer
 
 
@@ -35,6 +48,7 @@ class Rows:
     known_at: IntArray  # UTC nanoseconds since the epoch
     ingested_at: IntArray  # UTC nanoseconds since the epoch
     closes_at: IntArray  # UTC nanoseconds of the session's close; the least integer off the calendar
+    shares: FloatArray  # what one share of the symbol's first row has become by the splits stated
 
     def __len__(self) -> int:
         return len(self.symbol)
@@ -56,6 +70,16 @@ class Rows:
         shifted = np.full(len(self), np.nan)
         shifted[1:] = values[:-1]
         return np.where(self.follows, shifted, np.nan)
+
+    def in_first_shares(self) -> Rows:
+        """The same rows with stated splits taken out: price and volume of what one share was at the symbol's first row.
+
+        Row t reads no split of a later session.
+        """
+        if (self.shares == 1.0).all():
+            return self
+        prices = {name: getattr(self, name) * self.shares for name in _PRICES}
+        return replace(self, **prices, volume=self.volume / self.shares)
 
     def take(self, chosen: npt.NDArray[np.intp]) -> Rows:
         """Keep the rows at the places chosen, in the same order."""
@@ -79,8 +103,69 @@ def ordered_by_symbol(bars: pd.DataFrame) -> pd.DataFrame:
     return (bars if in_order else bars.take(order)).reset_index(drop=True)
 
 
-def rows_of(ordered: pd.DataFrame, calendar: str) -> Rows:
-    """Lay out a frame that ``ordered_by_symbol`` made, columns of ``BAR_VERSIONS``, as arrays."""
+def equal_to_the_row_before(ordered: pd.DataFrame, key: Sequence[str], values: Sequence[str]) -> BoolArray:
+    """Rows that say what the row before says, shape (rows,): delivered twice, a row is one row.
+
+    Parameters
+    ----------
+    ordered : DataFrame
+        Rows of one key adjoin, ordered by their values.
+    key, values : sequence of str
+        Columns that are compared; those of ``values`` are numbers, of which NaN equals NaN.
+    """
+    equal = np.ones(len(ordered), dtype=bool)
+    equal[:1] = False
+    for name in (*reversed(key), *values):
+        if not equal.any():
+            break
+        column = ordered[name].to_numpy()
+        at = np.flatnonzero(equal)
+        same = column[at] == column[at - 1]
+        if name in values:
+            same |= np.isnan(column[at]) & np.isnan(column[at - 1])
+        equal[at] = same
+    return equal
+
+
+def stated_shares(ordered: pd.DataFrame, actions: pd.DataFrame | None) -> FloatArray:
+    """What one share of each symbol's first row has become by the splits stated, shape (rows,); 1 without any.
+
+    Parameters
+    ----------
+    ordered : DataFrame
+        Columns symbol and session, as ``ordered_by_symbol`` orders them.
+    actions : DataFrame, optional
+        Columns symbol, ex_session, kind and value. A split counts from its ex-session on, or from the symbol's next
+        row; one at or before the first row, or of no value above zero, changes nothing.
+    """
+    shares = np.ones(len(ordered))
+    if actions is None:
+        return shares
+    splits = actions[(actions["kind"] == "split") & (actions["value"] > 0.0) & np.isfinite(actions["value"])]
+    if splits.empty:
+        return shares
+    session = ordered["session"].to_numpy(dtype="datetime64[ns]")
+    names, first, count = np.unique(ordered["symbol"].to_numpy(dtype=object), return_index=True, return_counts=True)
+    spans = {str(name): (int(at), int(at + size)) for name, at, size in zip(names, first, count, strict=True)}
+    days = splits["ex_session"].to_numpy(dtype="datetime64[ns]")
+    for symbol, day, value in zip(splits["symbol"], days, splits["value"].astype(float), strict=True):
+        start, stop = spans.get(str(symbol), (0, 0))
+        place = start + int(np.searchsorted(session[start:stop], day, side="left"))
+        if place > start:
+            shares[place:stop] *= value
+    return shares
+
+
+def in_first_shares(bars: pd.DataFrame, actions: pd.DataFrame | None) -> pd.DataFrame:
+    """Bars, columns of ``BARS`` ordered by symbol and session, with the splits stated taken out of price and volume."""
+    shares = stated_shares(bars, actions)
+    if (shares == 1.0).all():
+        return bars
+    return bars.assign(**{name: bars[name] * shares for name in _PRICES}, volume=bars["volume"] / shares)
+
+
+def rows_of(ordered: pd.DataFrame, calendar: str, actions: pd.DataFrame | None = None) -> Rows:
+    """Lay out a frame that ``ordered_by_symbol`` made, columns of ``BAR_VERSIONS``, as arrays; ``actions`` as known."""
     sessions = pd.DatetimeIndex(ordered["session"])
     days, place = np.unique(sessions.to_numpy(dtype="datetime64[ns]"), return_inverse=True)
     closes = assumed_known_at(calendar, pd.DatetimeIndex(days), 0)
@@ -93,4 +178,5 @@ def rows_of(ordered: pd.DataFrame, calendar: str) -> Rows:
         known_at=ordered["known_at"].to_numpy(dtype="datetime64[ns]").astype(np.int64),
         ingested_at=ordered["ingested_at"].to_numpy(dtype="datetime64[ns]").astype(np.int64),
         closes_at=closes.to_numpy(dtype="datetime64[ns]").astype(np.int64)[place],
+        shares=stated_shares(ordered, actions),
     )

@@ -15,6 +15,7 @@ from nn_assets.settings import SeriesSettings
 __all__ = ["JudgedSeries", "judge_series"]
 
 _KEY = ["name", "symbol", "observed_at"]
+_EQUAL = "equal"  # to another row: taken once, and no fault
 _MINUTE = pd.Timedelta(minutes=1)
 _DEMANDS = {
     "missing_value": "a finite value",
@@ -45,6 +46,10 @@ class JudgedSeries:
         How often each step between one observation and the next occurs; steps that are gaps left out.
     gaps : int
         Steps that are none of the intervals stated.
+    equal_rows : int
+        Rows left out because another says the same.
+    later : int
+        Rows observed or published later than was asked for.
     """
 
     observations: pd.DataFrame
@@ -53,6 +58,8 @@ class JudgedSeries:
     outside_range: int = 0
     intervals_minutes: dict[int, int] = field(default_factory=dict)
     gaps: int = 0
+    equal_rows: int = 0
+    later: int = 0
 
 
 def judge_series(
@@ -114,16 +121,20 @@ def judge_series(
     repeated = sound.duplicated([*versions, "value"])
     contradicted = ~repeated & sound[~repeated].duplicated(versions, keep=False).reindex(sound.index, fill_value=False)
     tainted = sound.set_index(versions).index.isin(sound[contradicted].set_index(versions).index)
-    rule[sound.index[repeated | tainted]] = "duplicate"
+    rule[sound.index[tainted]] = "duplicate"
+    rule[sound.index[repeated]] = _EQUAL
     kept = rows[rule == ""]
+    at_fault = (rule != "") & (rule != _EQUAL)
     intervals, gaps = _intervals(kept, settings)
     return JudgedSeries(
         observations=kept[[*_KEY, "session", "value", "source", "known_at", "known_at_stated"]].reset_index(drop=True),
-        quarantine=_quarantine(rows[rule != ""], rule[rule != ""]),
+        quarantine=_quarantine(rows[at_fault], rule[at_fault]),
         snapped=int(((stamped != grid_point) & (rule == "")).sum()),
         outside_range=int((open_out & (rule == "")).sum()),
         intervals_minutes=intervals,
         gaps=gaps,
+        equal_rows=int((rule == _EQUAL).sum()),
+        later=len(delivered) - len(rows),
     )
 
 

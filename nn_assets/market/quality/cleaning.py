@@ -14,10 +14,24 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.frames import BAR_VERSIONS, QUARANTINE, conform
-from nn_assets.market.facts.rows import BoolArray, IntArray, ObjectArray, Rows, ordered_by_symbol, rows_of
+from nn_assets.market.facts.rows import (
+    BoolArray,
+    IntArray,
+    ObjectArray,
+    Rows,
+    equal_to_the_row_before,
+    ordered_by_symbol,
+    rows_of,
+)
 from nn_assets.market.quality.displaced import displaced_bar_notices
-from nn_assets.market.quality.history_rules import HISTORY_RULES
-from nn_assets.market.quality.notices import Notice, copied_session_notices, jump_notices, repeated_open_notices
+from nn_assets.market.quality.history_rules import COPIED_BAR, HISTORY_RULES
+from nn_assets.market.quality.notices import (
+    Notice,
+    copied_session_notices,
+    factor_notices,
+    jump_notices,
+    repeated_open_notices,
+)
 from nn_assets.market.quality.row_rules import ROW_RULES, Rule, remedy_of
 from nn_assets.settings import CleaningSettings
 from nn_assets.settings.calendar_file import amendments_of
@@ -31,7 +45,7 @@ _SHOWN = ("open", "high", "low", "close", "volume")
 
 @dataclass(frozen=True)
 class Cleaned:
-    """Every row given in is in ``bars`` or in ``quarantine``, exactly once.
+    """Every row given in is in ``bars`` or in ``quarantine``, exactly once; of equal ones the first.
 
     Attributes
     ----------
@@ -41,11 +55,14 @@ class Cleaned:
         Columns of ``QUARANTINE``, in the same order.
     notices : tuple of Notice
         Rows kept that a person should judge.
+    equal_rows : int
+        Rows left out because another of their symbol and session says the same.
     """
 
     bars: pd.DataFrame
     quarantine: pd.DataFrame
     notices: tuple[Notice, ...]
+    equal_rows: int = 0
 
     @property
     def quarantined_fraction(self) -> float:
@@ -74,7 +91,7 @@ def clean(
         Thresholds.
     actions : DataFrame, optional
         Splits and dividends known by then, columns symbol, ex_session, kind and value: a move that
-        they account for is no jump.
+        they account for is no jump, and the factor of a stated split no change of unit.
 
     Returns
     -------
@@ -86,8 +103,11 @@ def clean(
     SchemaError
         A column is absent or of a type that cannot be cast.
     """
-    ordered = ordered_by_symbol(conform(bars, BAR_VERSIONS))
-    rows = rows_of(ordered, calendar)
+    delivered = ordered_by_symbol(conform(bars, BAR_VERSIONS))
+    equal = equal_to_the_row_before(delivered, ("symbol", "session"), _SHOWN)
+    ordered = delivered[~equal].reset_index(drop=True) if equal.any() else delivered
+    rows = rows_of(ordered, calendar, actions)
+    comparable = rows.in_first_shares()
     verdict: IntArray = np.full(len(rows), _PASSED, dtype=np.int64)
     field: ObjectArray = np.full(len(rows), "", dtype=object)
     beside: ObjectArray = np.full(len(rows), "", dtype=object)
@@ -95,7 +115,9 @@ def clean(
         # Row rules look at every row, so that one fault cannot hide a neighbour's; series rules
         # only at rows that could have been traded on.
         open_places = np.flatnonzero(verdict == _PASSED) if rule in HISTORY_RULES else np.arange(len(rows))
-        finding = rule.find(rows.take(open_places) if rule in HISTORY_RULES else rows, settings)
+        # Of a copy all five values are those delivered; what came before is compared with stated splits taken out.
+        asked = rows if rule in ROW_RULES or rule.name == COPIED_BAR else comparable
+        finding = rule.find(asked.take(open_places) if rule in HISTORY_RULES else asked, settings)
         places = open_places[finding.at_fault]
         fresh = verdict[places] == _PASSED
         verdict[places[fresh]], field[places[fresh]] = number, finding.field[fresh]
@@ -111,6 +133,7 @@ def clean(
             *_notices(rows, kept, pd.unique(ordered["symbol"]), settings, actions),
             *copied_session_notices(quarantine, sound),
         ),
+        equal_rows=int(equal.sum()),
     )
 
 
@@ -121,7 +144,8 @@ def _notices(
     sound = rows.take(np.flatnonzero(kept))
     return (
         *jump_notices(sound, names, settings, actions),
-        *displaced_bar_notices(sound, names, settings),
+        *factor_notices(rows, kept, names),
+        *displaced_bar_notices(sound.in_first_shares(), names, settings),
         *repeated_open_notices(sound, names, settings),
     )
 

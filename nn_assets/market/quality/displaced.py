@@ -76,9 +76,10 @@ def _is_news(rows: Rows, place: int, settings: CleaningSettings) -> bool:
 
 def _notice(rows: Rows, names: npt.NDArray[np.object_], place: int, ranges: float, *, newest: bool) -> Notice:
     session = pd.Timestamp(int(rows.session[place]))
+    low, high = (float(price[place] / rows.shares[place]) for price in (rows.low, rows.high))
     beside = "the bar before" if newest else "the bars before and after"
     told = (
-        f"range {rows.low[place]:g} to {rows.high[place]:g} lies {'above' if ranges > 0.0 else 'below'} {beside} by "
+        f"range {low:g} to {high:g} lies {'above' if ranges > 0.0 else 'below'} {beside} by "
         f"{abs(ranges):.1f} usual ranges, more than the market moved: another session's bar, perhaps"
     )
     remedy = "; a suspicion, which the next bar confirms" if newest else ""

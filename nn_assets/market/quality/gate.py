@@ -141,6 +141,7 @@ def inspect(
     figures: dict[str, float | int | str] = {
         "bars": len(cleaned.bars),
         "quarantined": len(cleaned.quarantine),
+        "equal_rows": cleaned.equal_rows,
         "symbols": int(cleaned.bars["symbol"].nunique()),
         "expected_session": str(sessions[-1].date()),
     }

@@ -15,7 +15,7 @@ BLOCKING_CHECKS = (
     "stale_feed",
     "copied_session",
 )
-ADVISORY_CHECKS = ("repeated_open", "unexplained_jump", "possible_split", "displaced_bar")
+ADVISORY_CHECKS = ("repeated_open", "unexplained_jump", "possible_split", "unexplained_factor", "displaced_bar")
 CHECKS = (*BLOCKING_CHECKS, *ADVISORY_CHECKS)
 INTRADAY_CHECKS = ("schema", "quarantined_share", "missing_bars", "missing_symbols")  # all of them halt
 
@@ -74,6 +74,10 @@ CHECK_TEXTS = {
     "possible_split": CheckText(
         "No move stands in a simple ratio, as an unadjusted split would.",
         "look the action up; add the split or correct the bar at the source, or leave it if it is real",
+    ),
+    "unexplained_factor": CheckText(
+        "No close stands fifty times or more from the one before without a stated action.",
+        "write the split into the file of source.actions_path, or correct the unit at the source",
     ),
     "displaced_bar": CheckText(
         "No whole bar stands apart from its neighbours further than the market moved.",

@@ -14,7 +14,10 @@ from nn_assets.market.facts.rows import BoolArray, FloatArray, IntArray, ObjectA
 from nn_assets.market.quality.row_rules import Finding, Rule
 from nn_assets.settings import CleaningSettings
 
-__all__ = ["COPIED_BAR", "HISTORY_RULES", "market_moves", "trailing", "usual_range"]
+__all__ = ["COPIED_BAR", "HISTORY_RULES", "LEAST_FACTOR", "market_moves", "trailing", "usual_range"]
+
+LEAST_FACTOR = 50.0
+"""Between two closes in a row: no return, unless stated actions account for it. A split, a unit, another share."""
 
 _LOG_100 = np.log(100.0)
 _FEWEST_BEFORE = 20
@@ -37,10 +40,12 @@ def unit_error_100x(rows: Rows, settings: CleaningSettings) -> Finding:
 
     About is within ``unit_error_slack_log_return`` of the factor, the move of an honest session.
     The reference is the last row *not* found at fault, so that the return to the right unit is no
-    second error. A change of unit for good therefore quarantines every row from it on: the gate
-    then halts, and a person decides. All rows must have four positive prices.
+    second error. A level that stays is no slip: of whole bars in a row on the far side of the
+    reference, the ``unit_error_sessions``-th and those after it are let pass, for a person to decide
+    on (``unexplained_factor``); those before stay where their day put them. Rows must have four
+    positive prices, in the symbol's first shares, so that a stated split moves none of them.
     """
-    slack = settings.unit_error_slack_log_return
+    slack, lasting = settings.unit_error_slack_log_return, settings.unit_error_sessions
     prices = {"open": rows.open, "high": rows.high, "low": rows.low, "close": rows.close}
     before = rows.previous(rows.close)
     suspect = np.zeros(len(rows), dtype=bool)
@@ -52,18 +57,26 @@ def unit_error_100x(rows: Rows, settings: CleaningSettings) -> Finding:
         stop = int(np.searchsorted(rows.symbol, symbol, side="right"))
         first = int(np.searchsorted(rows.symbol, symbol, side="left"))
         start = first + int(suspect[first:stop].argmax())
-        reference = float(rows.close[start - 1])
+        reference, waiting = float(rows.close[start - 1]), 0  # whole bars in a row on one side of it, signed
         for place in range(start, stop):
             row = np.array([price[place] for price in prices.values()])
-            wrong = _is_hundredfold(row, reference, slack)
-            if wrong.any():
-                blamed[place] = names[int(wrong.argmax())]
+            wrong, side = _is_hundredfold(row, reference, slack), _side(row, reference)
+            slipped = bool(wrong.any()) or (waiting != 0 and side == np.sign(waiting))
+            waiting = 0 if not slipped or side == 0 else side + (waiting if side == np.sign(waiting) else 0)
+            if slipped and abs(waiting) < lasting:
+                blamed[place] = names[int(wrong.argmax())] if wrong.any() else "close"
             else:
-                reference = float(rows.close[place])
+                reference, waiting = float(rows.close[place]), 0
     at_fault = np.zeros(len(rows), dtype=bool)
     at_fault[list(blamed)] = True
     field: ObjectArray = np.array([blamed[place] for place in sorted(blamed)], dtype=object)
     return Finding(at_fault, field)
+
+
+def _side(row: FloatArray, reference: float) -> int:
+    """1 for a whole bar nearer to a hundred times the reference than to it, -1 to a hundredth, 0 for any other."""
+    apart = np.log(row / reference)
+    return int((apart > _LOG_100 / 2.0).all()) - int((apart < -_LOG_100 / 2.0).all())
 
 
 def stale_run(rows: Rows, settings: CleaningSettings) -> Finding:

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.frames import INTRADAY_BARS, QUARANTINE, conform, violations
+from nn_assets.frames import INTRADAY_BARS, QUARANTINE, QUOTES, conform, violations
 from nn_assets.market.calendar.hours import Placed, TradingHours, trading_hours
 from nn_assets.market.facts.intraday import KEY
-from nn_assets.market.facts.rows import Rows
+from nn_assets.market.facts.rows import Rows, equal_to_the_row_before
 from nn_assets.market.quality.gate import GateCheck, GateReport
 from nn_assets.market.quality.history_rules import unit_error_100x
 from nn_assets.market.quality.row_rules import (
@@ -71,7 +71,7 @@ _DEMANDS = {
 
 @dataclass(frozen=True)
 class CleanedIntraday:
-    """Every bar given in is in ``bars`` or in ``quarantine``, exactly once.
+    """Every bar given in is in ``bars`` or in ``quarantine``, exactly once; of equal ones the first.
 
     Attributes
     ----------
@@ -85,12 +85,15 @@ class CleanedIntraday:
         last session that is not over, up to its last bar.
     due : int
         Bars that should be there, all symbols together.
+    equal_rows : int
+        Rows left out because another of their symbol and start says the same, quotes included.
     """
 
     bars: pd.DataFrame
     quarantine: pd.DataFrame
     gaps: pd.DataFrame
     due: int
+    equal_rows: int = 0
 
     @property
     def quarantined_fraction(self) -> float:
@@ -132,8 +135,9 @@ def clean_intraday(
     seen_at : Timestamp, UTC, optional
         Sessions whose last bar could be known by then are over; the last arrival when left out.
     """
-    ordered = bars.sort_values([*KEY, *_SHOWN, "known_at", "ingested_at", "source"], kind="stable")
-    ordered = ordered.reset_index(drop=True)
+    ordered = bars.sort_values([*KEY, *_SHOWN, *QUOTES, "known_at", "ingested_at", "source"], kind="stable")
+    equal = equal_to_the_row_before(ordered, KEY, (*_SHOWN, *QUOTES))
+    ordered = ordered[~equal].reset_index(drop=True)
     hours = trading_hours(calendar, settings, ordered["bar_at"].min(), ordered["bar_at"].max())
     placed = hours.place(pd.DatetimeIndex(ordered["bar_at"]).as_unit("ns").asi8)
     rows = _rows(ordered, hours, placed)
@@ -161,6 +165,7 @@ def clean_intraday(
         quarantine=_quarantine(ordered[~kept], rule[~kept], field[~kept]),
         gaps=gaps,
         due=due,
+        equal_rows=int(equal.sum()),
     )
 
 
@@ -174,6 +179,7 @@ def _rows(ordered: pd.DataFrame, hours: TradingHours, placed: Placed) -> Rows:
         known_at=pd.DatetimeIndex(ordered["known_at"]).as_unit("ns").asi8,
         ingested_at=pd.DatetimeIndex(ordered["ingested_at"]).as_unit("ns").asi8,
         closes_at=np.where(placed.inside, starts + hours.bar, _NOT_A_TIME),
+        shares=np.ones(len(ordered)),  # bars within the session come without actions
     )
 
 
@@ -264,6 +270,7 @@ def inspect_intraday(
         "bars": len(cleaned.bars),
         "quarantined": len(cleaned.quarantine),
         "symbols": len(there),
+        "equal_rows": cleaned.equal_rows,
         "gaps": len(cleaned.gaps),
         "missing_bars": missing,
         "bars_due": cleaned.due,

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.market.facts.rows import BoolArray, FloatArray, Rows
-from nn_assets.market.quality.history_rules import COPIED_BAR, market_moves, trailing
+from nn_assets.market.quality.history_rules import COPIED_BAR, LEAST_FACTOR, market_moves, trailing
 from nn_assets.settings import CleaningSettings
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Notice",
     "action_log_returns",
     "copied_session_notices",
+    "factor_notices",
     "jump_notices",
     "near_split",
     "repeated_open_notices",
@@ -45,8 +46,9 @@ class Notice:
     """A stretch of one symbol for a person to judge, whose rows were kept, or a session that holds another's bars.
 
     ``value`` is the close's log return, net of actions, for ``unexplained_jump`` and ``possible_split``, the
-    share of sessions whose open repeats the previous close for ``repeated_open``, the share of the session's
-    symbols for ``copied_session``, usual ranges for ``displaced_bar``, and NaN where the rule has no number.
+    factor between two closes, net of stated splits, for ``unexplained_factor``, the share of sessions whose open
+    repeats the previous close for ``repeated_open``, the share of the session's symbols for ``copied_session``,
+    usual ranges for ``displaced_bar``, and NaN where the rule has no number.
     """
 
     rule: str
@@ -91,12 +93,42 @@ def jump_notices(
     market = market_moves(rows, returns, large)
     found = []
     for place, move in zip(large, returns[large] - market, strict=True):
-        if abs(move) < settings.jump_minimum_log_return:
+        # A factor has a notice of its own.
+        if abs(move) < settings.jump_minimum_log_return or abs(returns[place]) >= np.log(LEAST_FACTOR):
             continue
         z_score = _robust_z(trailing(rows, returns, int(place), settings.jump_window_sessions), move)
         split = near_split(rows, int(place), settings.split_slack_log_return)
         if z_score >= settings.jump_robust_z * (_SPLIT_LENIENCE if split else 1.0):
             found.append(_jump(rows, names, int(place), float(returns[place]), z_score, split))
+    return tuple(found)
+
+
+def factor_notices(rows: Rows, kept: BoolArray, names: npt.NDArray[np.object_]) -> tuple[Notice, ...]:
+    """Point out closes kept that stand ``LEAST_FACTOR`` times, or a part of it, from the last one kept before.
+
+    Parameters
+    ----------
+    rows : Rows
+        Every row delivered; what lies between the two closes waits in quarantine.
+    kept : array of bool, shape (rows,)
+    """
+    places = np.flatnonzero(kept)
+    sound = rows.in_first_shares().take(places)
+    ratio = sound.close / sound.previous(sound.close)
+    found = []
+    for at in np.flatnonzero(np.abs(np.log(ratio)) >= np.log(LEAST_FACTOR)):
+        place, before, factor = int(places[at]), int(places[at - 1]), float(ratio[at])
+        symbol = str(names[rows.symbol[place]])
+        first, last = (pd.Timestamp(int(rows.session[each])) for each in (before + 1, place))
+        waited = f"; {place - before - 1} sessions from {first.date()} wait in quarantine" * (place - before > 1)
+        message = (
+            f"close {rows.close[before]:g} -> {rows.close[place]:g}, {factor:.4g} times, by no action on record"
+            f"{waited}; no return is counted across it, and what is held keeps its value until you decide: if "
+            f"shares were put together or split, write {symbol},{first.date()},split,{1.0 / factor:.3g} with the exact "
+            "ratio into the file of source.actions_path; if the unit changed, correct it at the source; if it is "
+            f"another share, set market.history_starts to {last.date()} or take the symbol off"
+        )
+        found.append(Notice("unexplained_factor", symbol, first, last, factor, message))
     return tuple(found)
 
 

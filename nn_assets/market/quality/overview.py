@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.market.facts.rows import in_first_shares
 from nn_assets.market.quality.cleaning import Cleaned
 
 __all__ = ["Overview", "overview"]
@@ -55,7 +56,9 @@ class Overview:
     shift_noise: float
 
 
-def overview(cleaned: Cleaned, symbols: Sequence[str], sessions: pd.DatetimeIndex) -> Overview:
+def overview(
+    cleaned: Cleaned, symbols: Sequence[str], sessions: pd.DatetimeIndex, actions: pd.DataFrame | None = None
+) -> Overview:
     """Aggregate what cleaning gave.
 
     Parameters
@@ -65,13 +68,16 @@ def overview(cleaned: Cleaned, symbols: Sequence[str], sessions: pd.DatetimeInde
         Instruments expected, in the order shown; those found when empty.
     sessions : DatetimeIndex, shape (sessions,)
         Every session expected, in order; at least one.
+    actions : DataFrame, optional
+        Splits known, columns symbol, ex_session, kind and value: they are no change of volume or price.
     """
+    bars = in_first_shares(cleaned.bars, actions)
     names = tuple(symbols) or tuple(sorted(pd.unique(cleaned.bars["symbol"])))
     axis = pd.Index(names)
     row, column = _places(cleaned.bars, sessions, axis)
     held_row, held_column = _places(cleaned.quarantine, sessions, axis)
     start = max(len(sessions) - RECENT_SESSIONS - TRAILING_SESSIONS - 1, 0)
-    volume, returns = _recent_arrays(cleaned.bars, row, column, start, (len(sessions), len(names)))
+    volume, returns = _recent_arrays(bars, row, column, start, (len(sessions), len(names)))
     by_symbol = _by_symbol(names, sessions, (row, column), (held_row, held_column))
     by_symbol["volume_ratio"] = _ratio(volume, np.nanmedian)
     by_symbol["volatility_ratio"] = _ratio(returns, np.nanstd)

@@ -12,7 +12,7 @@ from datetime import date
 import numpy as np
 
 from nn_assets.frames import BRACKET_TOLERANCE
-from nn_assets.market.facts.rows import BoolArray, FloatArray, IntArray, ObjectArray, Rows
+from nn_assets.market.facts.rows import BoolArray, FloatArray, ObjectArray, Rows
 from nn_assets.settings import CleaningSettings
 
 __all__ = ["ROW_RULES", "Finding", "Rule", "remedy_of"]
@@ -56,22 +56,16 @@ def _prices(rows: Rows) -> dict[str, FloatArray]:
 
 
 def duplicate(rows: Rows, settings: CleaningSettings) -> Finding:
-    """Find several rows of one symbol and session: of equal ones all but the first, of others every one.
+    """Find several rows of one symbol and session that differ; equal ones are one row, and come here once.
 
-    Which of two that differ is right cannot be known, so neither is used.
+    Which of them is right cannot be known, so none is used.
     """
     del settings
     same_key = rows.follows.copy()
     same_key[1:] &= rows.session[1:] == rows.session[:-1]
-    same_row = same_key.copy()
-    for values in (*_prices(rows).values(), rows.volume):
-        before = rows.previous(values)
-        same_row &= (values == before) | (np.isnan(values) & np.isnan(before))
-    group: IntArray = np.cumsum(~same_key) - 1
-    # Equal rows adjoin, since ties are ordered by content: one differing neighbour taints the group.
-    differs = np.zeros(len(rows), dtype=bool)
-    differs[group[same_key & ~same_row]] = True
-    return _blame(same_key | differs[group], "row")
+    several = same_key.copy()
+    several[:-1] |= same_key[1:]
+    return _blame(several, "row")
 
 
 def off_calendar(rows: Rows, settings: CleaningSettings) -> Finding:

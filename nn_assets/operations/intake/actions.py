@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from nn_assets.frames import ACTION_VERSIONS, empty
@@ -18,7 +16,6 @@ from nn_assets.market.facts.actions import (
     withdrawals,
 )
 from nn_assets.market.facts.bars import RevisionCount
-from nn_assets.market.quality.cleaning import Cleaned
 from nn_assets.market.quality.notices import Notice
 from nn_assets.market.quality.suspicions import suspicions
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
@@ -34,10 +31,7 @@ __all__ = [
     "append_actions",
     "new_actions",
     "stored_actions",
-    "without_recorded_splits",
 ]
-
-_JUMPS = ("possible_split", "unexplained_jump")  # notices whose value is the log return
 
 
 def new_actions(
@@ -96,23 +90,6 @@ def actions_to_publish(history: History, segments: tuple[str, ...]) -> pd.DataFr
     last = history.last_session
     known = actions_as_of(versions, seen_until(history.strategy.market, last, now_utc()))
     return known[known["ex_session"] <= last]
-
-
-def without_recorded_splits(cleaned: Cleaned, history: History) -> Cleaned:
-    """Leave out the notices of jumps that a recorded split explains."""
-    actions = actions_to_publish(history, history.stores.lake.segments(history.strategy.name, ACTIONS))
-    if actions is None:
-        return cleaned
-    splits = actions[actions["kind"] == "split"].set_index(["symbol", "ex_session"])["value"].to_dict()
-    least = history.strategy.cleaning.jump_minimum_log_return
-    kept = [
-        notice
-        for notice in cleaned.notices
-        if notice.rule not in _JUMPS
-        or (split := splits.get((notice.symbol, notice.first_session))) is None
-        or abs(notice.value + np.log(split)) >= least
-    ]
-    return replace(cleaned, notices=tuple(kept))
 
 
 def action_notices(history: History, bars: pd.DataFrame, actions: pd.DataFrame | None) -> list[Notice]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from nn_assets.errors import GateHalted, LedgerError, SchemaError
+from nn_assets.errors import GateHalted, LedgerError, PublicationError, SchemaError
 from nn_assets.frames import BAR_VERSIONS, empty
 from nn_assets.market.facts.bars import RevisionCount, new_versions, with_assumed_known_at
 from nn_assets.market.facts.bars import as_of as known_bars
@@ -38,7 +38,6 @@ from nn_assets.operations.intake.actions import (
     actions_to_publish,
     append_actions,
     new_actions,
-    without_recorded_splits,
 )
 from nn_assets.operations.intake.files_read import UnreadFiles
 from nn_assets.operations.intake.intraday import intraday_notices
@@ -159,11 +158,20 @@ class Audited:
 
 
 def audit_bars(history: History) -> Audited:
-    """Clean the newest versions known, and let the gate judge them."""
+    """Clean the newest versions known, and let the gate judge them.
+
+    Raises
+    ------
+    PublicationError
+        Bars are stored, and every one states that it is known later than now.
+    """
     market = history.strategy.market
     moment = seen_until(market, history.last_session, now_utc())
     known = known_bars(history.stored_versions, moment)
-    cleaned = without_recorded_splits(clean(known, market.calendar, history.strategy.cleaning), history)
+    if known.empty and len(history.stored_versions):
+        raise _known_to_nobody(history, moment)
+    actions = actions_to_publish(history, history.stores.lake.segments(history.strategy.name, ACTIONS))
+    cleaned = clean(known, market.calendar, history.strategy.cleaning, actions)
     due = market.symbols or tuple(sorted(cleaned.bars["symbol"].unique()))
     report = inspect(
         cleaned,
@@ -175,10 +183,49 @@ def audit_bars(history: History) -> Audited:
     return Audited(cleaned, report, known)
 
 
+def _known_to_nobody(history: History, moment: pd.Timestamp) -> PublicationError:
+    versions = history.stored_versions
+    return PublicationError(
+        expected=f"bars known by {moment:%Y-%m-%d %H:%M} UTC",
+        found=f"{len(versions):,} bars that all state a known_at of {versions['known_at'].min():%Y-%m-%d %H:%M} UTC or "
+        "later: no decision can see any of them, and no model be trained",
+        remedy="write into the column known_at when each bar became known, or leave the column out (a bar then counts "
+        "as known market.known_at_lag_minutes after its session's close), and begin with it in a strategy of another "
+        "name: what was stated stays stated",
+        strategy=history.strategy.name,
+        column="known_at",
+    )
+
+
+def _not_known_yet(history: History) -> list[Notice]:
+    """Bars stored of which no version is known yet, a notice for each symbol; the value is how many."""
+    versions = history.stored_versions
+    seen = versions["known_at"] <= seen_until(history.strategy.market, history.last_session, now_utc())
+    waiting = versions[~seen & (versions["session"] <= history.last_session)]
+    if waiting.empty:
+        return []
+    key = ["symbol", "session"]
+    waiting = waiting[~pd.MultiIndex.from_frame(waiting[key]).isin(pd.MultiIndex.from_frame(versions.loc[seen, key]))]
+    told = []
+    for symbol, rows in waiting.groupby("symbol", sort=True):
+        message = (
+            f"{rows['session'].nunique()} bars state a known_at in the future, the first {rows['known_at'].min()}: "
+            "they are not there until then; correct the column known_at at the source"
+        )
+        days = rows["session"]
+        told.append(Notice("known_in_the_future", str(symbol), days.min(), days.max(), days.nunique(), message))
+    return told
+
+
 def notices_of(history: History, audited: Audited, actions: pd.DataFrame | None) -> list[Notice]:
     """All that a person should judge: of bars, of actions as given, and of bars within the session."""
     bars = audited.cleaned.bars
-    return [*audited.cleaned.notices, *action_notices(history, bars, actions), *intraday_notices(history)]
+    return [
+        *audited.cleaned.notices,
+        *_not_known_yet(history),
+        *action_notices(history, bars, actions),
+        *intraday_notices(history),
+    ]
 
 
 def publish_bars(history: History, audited: Audited, run_id: str) -> Publication:

@@ -15,9 +15,11 @@ from typing import Any
 
 from nn_assets.errors import PublicationError
 from nn_assets.market.quality.overview import Overview, overview
+from nn_assets.operations.asof.actions import ACTIONS
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.fingerprint import code_of, libraries
 from nn_assets.operations.history import History
+from nn_assets.operations.intake.actions import actions_to_publish
 from nn_assets.operations.intake.bars import Audited
 from nn_assets.reports.expectations import SUITES, SuiteResult, data_docs_page, validate_overview
 from nn_assets.settings import GateSettings
@@ -51,7 +53,8 @@ def review_bars(history: History, audited: Audited) -> tuple[SuiteResult, ...]:
         Great Expectations failed: the audit is not complete, so nothing may be published.
     """
     strategy, sessions, report = history.strategy, history.axis, audited.report
-    found = overview(audited.cleaned, strategy.market.symbols, sessions)
+    actions = actions_to_publish(history, history.stores.lake.segments(strategy.name, ACTIONS))
+    found = overview(audited.cleaned, strategy.market.symbols, sessions, actions)
     facts = [
         ("Session expected", str(sessions[-1].date())),
         ("Bars", f"{len(audited.cleaned.bars):,}"),

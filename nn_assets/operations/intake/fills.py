@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,11 @@ from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.history import open_history
+from nn_assets.sources.days import NUMBER_REMEDY, days_written
 from nn_assets.sources.protocol import validate_symbol
+from nn_assets.sources.tables.plain_tables import read_texts
 
-__all__ = ["import_fills"]
+__all__ = ["import_fills", "read_fills"]
 
 _NEEDED = ("fill_id", "client_order_id", "symbol", "session", "quantity", "price")
 _LARGEST = 1e15
@@ -40,26 +44,8 @@ def import_fills(strategy: str, file: Path) -> dict[str, Any]:
     LedgerError
         A fill id is on record with other values.
     """
-    found = _read(file)
-    missing = [name for name in _NEEDED if name not in found.columns]
-    if missing or found.empty:
-        raise SourceError(
-            expected=f"rows with columns {', '.join(_NEEDED)}",
-            found=f"no {', '.join(missing)}" if missing else "no row",
-            remedy="export the fills with these columns, a header line first",
-            file=str(file),
-        )
-    frame = found.reindex(columns=[*_NEEDED, *_STATED]).assign(source="imported", known_at=now_utc())
     chosen = find_strategy(strategy).strategy
-    frame["session"] = _days(frame["session"], chosen.market.calendar, file)
-    for row, symbol in enumerate(frame["symbol"], start=2):
-        validate_symbol(symbol, file=str(file), row=row)
-    for name in ("fill_id", "symbol"):
-        _refuse(frame[name], frame[name].str.strip() == "", name, "a text", file)
-    for name in ("quantity", "price", *_STATED):
-        frame[name] = _numbers(frame[name], name, file)
-    _refuse(found["quantity"], frame["quantity"] == 0.0, "quantity", "a number other than zero", file)
-    checked = validate(frame[list(FILLS.columns)], FILLS)
+    checked, equal = read_fills(file, chosen.market.calendar)
     # Alone: a decision under way counts the fills recorded before it, and none recorded meanwhile.
     with open_history(chosen) as history, history.stores.alone(strategy):
         ledger = history.stores.ledger
@@ -69,45 +55,104 @@ def import_fills(strategy: str, file: Path) -> dict[str, Any]:
         checked["known_at"] = merged["known_at_first"].combine_first(merged["known_at"]).to_numpy()
         appended = ledger.append("fills", checked, run_id=f"import:{file.name}", strategy=strategy)
     told = f"{strategy}: {appended.inserted} fills imported, {appended.unchanged} were there already"
-    return {"strategy": strategy, "imported": appended.inserted, "known": appended.unchanged, "text": told}
+    told += f", {equal} rows were equal to another" if equal else ""
+    counts = {"delivered": len(checked) + equal, "imported": appended.inserted, "known": appended.unchanged}
+    return {"strategy": strategy, **counts, "equal_rows": equal, "text": told}
+
+
+def read_fills(file: Path, calendar: str) -> tuple[pd.DataFrame, int]:
+    """Read the fills of a CSV file, known now.
+
+    Returns
+    -------
+    DataFrame
+        Columns of ``FILLS``, a row a fill.
+    int
+        Rows left out because another says the same.
+
+    Raises
+    ------
+    SourceError, SchemaError
+        As of :func:`import_fills`.
+    """
+    delivered = _read(file)
+    found = delivered[~delivered.duplicated()]  # a row written twice is one fill
+    missing = [name for name in _NEEDED if name not in found.columns]
+    if missing or found.empty:
+        raise SourceError(
+            expected=f"rows with columns {', '.join(_NEEDED)}",
+            found=f"no {', '.join(missing)}" if missing else "no row",
+            remedy="export the fills with these columns, a header line first",
+            file=str(file),
+        )
+    frame = found.reindex(columns=[*_NEEDED, *_STATED]).assign(source="imported", known_at=now_utc())
+    frame["session"] = _days(frame["session"], calendar, file)
+    for row, symbol in frame["symbol"].items():
+        validate_symbol(symbol, file=str(file), row=int(str(row)))
+    for name in ("fill_id", "symbol"):
+        _refuse(frame[name], frame[name].str.strip() == "", name, "a text", file)
+    _refuse_other_fill(frame["fill_id"], file)
+    for name in ("quantity", "price", *_STATED):
+        frame[name] = _numbers(frame[name], name, file)
+    _refuse(found["quantity"], frame["quantity"] == 0.0, "quantity", "a number other than zero", file)
+    checked: pd.DataFrame = validate(frame[list(FILLS.columns)], FILLS)
+    return checked, len(delivered) - len(found)
 
 
 def _read(file: Path) -> pd.DataFrame:
     try:
         # Tickers such as TRUE and NAN are texts.
-        return pd.read_csv(file, dtype=str, keep_default_na=False, index_col=False, on_bad_lines="error")
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        return read_texts(file)
+    except (OSError, EOFError, ValueError, zlib.error, csv.Error) as error:
         raise SourceError(
             expected="a readable CSV file of fills",
             found=f"{type(error).__name__}: {error}",
-            remedy="check the path, and that the file is plain UTF-8 text with commas",
+            remedy="check the path, and that the file is plain UTF-8 text",
             file=str(file),
         ) from error
 
 
 def _days(texts: pd.Series, calendar: str, file: Path) -> pd.Series:
-    days = pd.to_datetime(texts, format="%Y-%m-%d", errors="coerce")
+    days = days_written(texts)
     days = days.where(days.between("1990-01-01", "2035-12-31")).astype("datetime64[ns]")
     known = days.isin(sessions_between(calendar, "1990-01-01", "2035-12-31"))
-    _refuse(texts, ~known, "session", f"a session of {calendar} as YYYY-MM-DD", file)
+    _refuse(texts, days.isna(), "session", "a day of 1990 to 2035 as YYYY-MM-DD", file, "write the day year first")
+    remedy = (
+        "correct the day; a day on which the market traded belongs under extra_sessions in market.calendar_overrides"
+    )
+    _refuse(texts, ~known, "session", f"a session of {calendar}", file, remedy)
     return days
 
 
 def _numbers(texts: pd.Series, name: str, file: Path) -> pd.Series:
     stated = texts.where(texts.notna() & (texts != ""))
     numbers = pd.to_numeric(stated, errors="coerce").astype("float64")
-    _refuse(texts, stated.notna() & ~(numbers.abs() < _LARGEST), name, f"a number below {_LARGEST:g}", file)
+    wrong = stated.notna() & ~(numbers.abs() < _LARGEST)
+    _refuse(texts, wrong, name, f"a number below {_LARGEST:g}", file, NUMBER_REMEDY)
     return numbers
 
 
-def _refuse(texts: pd.Series, wrong: pd.Series, column: str, expected: str, file: Path) -> None:
+def _refuse_other_fill(fill_id: pd.Series, file: Path) -> None:
+    """Refuse a fill id of two rows that differ: which of them was filled, nobody can say."""
+    again = fill_id.duplicated()
+    if again.any():
+        first = fill_id.index[(fill_id == fill_id[again].iloc[0]).to_numpy()][0]
+        remedy = "delete the row that is wrong, or give each fill an id of its own; add up partial fills of one id"
+        _refuse(
+            fill_id, again, "fill_id", f"one row a fill, and {fill_id[first]!r} stands in row {first}", file, remedy
+        )
+
+
+def _refuse(
+    texts: pd.Series, wrong: pd.Series, column: str, expected: str, file: Path, remedy: str = "correct the cell"
+) -> None:
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
         raise SourceError(
             expected=f"{expected} in column {column}",
             found=repr(texts.iloc[row]),
-            remedy="correct the cell",
+            remedy=remedy,
             file=str(file),
-            row=row + 2,
+            row=int(texts.index[row]),
             value=texts.iloc[row],
         )

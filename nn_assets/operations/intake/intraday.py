@@ -64,7 +64,7 @@ def _published_as(history: History) -> str:
     return f"{history.strategy.name}.intraday"
 
 
-def ingest_intraday(history: History, folder: Path) -> tuple[RevisionCount, int]:
+def ingest_intraday(history: History, folder: Path) -> tuple[RevisionCount, int, int]:
     """Read every bar of the sessions that may be seen; append what is new or differs.
 
     Returns
@@ -72,6 +72,8 @@ def ingest_intraday(history: History, folder: Path) -> tuple[RevisionCount, int]
     RevisionCount
     int
         Rows that the files delivered.
+    int
+        Those of them that were left out: of other symbols, or of sessions that history does not span.
     """
     strategy, settings = history.strategy, _settings(history)
     delivered = read_intraday_files(folder, settings)
@@ -87,7 +89,7 @@ def ingest_intraday(history: History, folder: Path) -> tuple[RevisionCount, int]
         wanted &= stamped["symbol"].isin(strategy.market.symbols)
     fresh, counted = new_intraday(_versions(history), stamped[wanted].reset_index(drop=True))
     append_versions(history.stores, strategy.name, RAW_INTRADAY, fresh)
-    return counted, len(delivered)
+    return counted, len(delivered), int((~wanted).sum())
 
 
 def _versions(history: History) -> pd.DataFrame:

@@ -42,10 +42,11 @@ def intraday_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     def raw_intraday_bars(context: dg.AssetExecutionContext, stores: StoresResource) -> dg.MaterializeResult[None]:
         del context
         with stores.history(strategy) as history, history.stores.alone(strategy.name):
-            counted, delivered = ingest_intraday(history, folder_of(strategy.name))
+            counted, delivered, left_out = ingest_intraday(history, folder_of(strategy.name))
         return dg.MaterializeResult(
             metadata={
                 "delivered_rows": delivered,
+                "left_out": left_out,
                 "added": counted.added,
                 "revised": counted.revised,
                 "unchanged": counted.unchanged,

@@ -76,6 +76,8 @@ def _told(taken: TakenSeries) -> dict[str, Any]:
         "added": taken.counted.added,
         "revised": taken.counted.revised,
         "quarantined": len(judged.quarantine),
+        "equal_rows": judged.equal_rows,
+        "later": judged.later,
         "snapped": judged.snapped,
         "outside_range": judged.outside_range,
         "gaps": judged.gaps,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,9 @@ import pandas as pd
 
 from nn_assets.errors import SourceError
 from nn_assets.frames import DELIVERED_ACTIONS, conform, violations
-from nn_assets.sources.days import KNOWN_AT_RULE, without_a_time
+from nn_assets.sources.days import KNOWN_AT_RULE, NUMBER_REMEDY, days_written, moments_written, without_a_time
 from nn_assets.sources.protocol import validate_symbol
+from nn_assets.sources.tables.plain_tables import read_texts
 
 __all__ = ["ActionsFile"]
 
@@ -75,19 +75,19 @@ class ActionsFile:
 
     def _read(self) -> pd.DataFrame:
         try:
-            self._refuse_unequal_lines()
-            # Tickers such as TRUE and NAN are texts.
-            table = pd.read_csv(self.path, dtype=str, keep_default_na=False, index_col=False)
+            table = read_texts(self.path)
         except _UNREADABLE as error:
             raise self._refusal(f"{type(error).__name__}: {error}", "check source.actions_path and the file") from error
         missing = [name for name in _COLUMNS if name not in table.columns]
         if missing:
             raise self._refusal(f"no column {', '.join(missing)}", "name the columns in the file's first line")
-        days, values = _days(table["ex_session"]), pd.to_numeric(table["value"].str.strip(), errors="coerce")
-        moments = {"known_at": _moments(table["known_at"])} if "known_at" in table.columns else {}
+        days, values = days_written(table["ex_session"]), pd.to_numeric(table["value"].str.strip(), errors="coerce")
+        moments = {"known_at": moments_written(table["known_at"])} if "known_at" in table.columns else {}
         self._refuse_rows(_faults(table, days, values, moments.get("known_at")))
         told = table.assign(ex_session=days, value=values, source=f"actions:{self.path.name}")
         actions = conform(told, DELIVERED_ACTIONS)
+        actions = actions[~_equal(table).to_numpy()].reset_index(drop=True)
+        moments = {name: column[~_equal(table)].reset_index(drop=True) for name, column in moments.items()}
         faults = violations(actions, DELIVERED_ACTIONS)
         if faults:
             found = "; ".join(map(str, faults[:20]))
@@ -99,30 +99,19 @@ class ActionsFile:
         at_fault = np.logical_or.reduce([wrong.to_numpy() for _, wrong in faults])
         if not at_fault.any():
             return
-        places = np.flatnonzero(at_fault)
+        places, lines = np.flatnonzero(at_fault), faults[0][1].index
         told = [[(fault, wrong) for fault, wrong in faults if wrong.iloc[place]] for place in places[:_MOST_ROWS]]
-        lines = [
-            f"line {place + 2}: {', '.join(fault.says.iloc[place] for fault, _ in said)}"
+        by_line = [
+            f"line {lines[place]}: {', '.join(fault.says.iloc[place] for fault, _ in said)}"
             for place, said in zip(places, told, strict=False)
         ]
         more = [f"and {len(places) - _MOST_ROWS} lines more"] if len(places) > _MOST_ROWS else []
         kinds = dict.fromkeys((fault.rule, fault.remedy) for said in told for fault, _ in said)
         rules = dict.fromkeys(rule for rule, _ in kinds)
         remedies = dict.fromkeys(remedy for _, remedy in kinds)
-        raise self._refusal("; ".join([*lines, *more]), "; ".join(remedies), row=places[0] + 2, rule=" ".join(rules))
-
-    def _refuse_unequal_lines(self) -> None:
-        """Refuse lines with fewer or more cells than the header: pandas fills them up, or cuts them."""
-        opener = gzip.open if self.path.suffix.lower() == ".gz" else open
-        with opener(self.path, "rt", encoding="utf-8-sig", newline="") as stream:
-            lines = csv.reader(stream)
-            header = next(lines, [])
-            for cells in lines:
-                if len(cells) != len(header) and any(cell.strip() for cell in cells):
-                    raise self._refusal(
-                        f"{len(cells)} cells in line {lines.line_num}, {len(header)} in the first",
-                        "write as many cells in each line as in the first; quote a cell that holds a comma",
-                    )
+        raise self._refusal(
+            "; ".join([*by_line, *more]), "; ".join(remedies), row=lines[places[0]], rule=" ".join(rules)
+        )
 
     def _refusal(self, found: str, remedy: str, **where: object) -> SourceError:
         return SourceError(
@@ -152,8 +141,9 @@ def _faults(
         return column + " " + table[column].map(lambda text: repr(text[:80]))
 
     key = [table["symbol"], days, table["kind"]]
-    first = pd.Series(np.arange(len(table)), index=table.index).groupby([*key], dropna=False).transform("min") + 2
-    again = pd.concat(key, axis=1).duplicated() & days.notna()
+    first = pd.Series(table.index, index=table.index).groupby([*key], dropna=False).transform("min")
+    once = ~_equal(table)
+    again = pd.concat(key, axis=1)[once].duplicated().reindex(table.index, fill_value=False) & days.notna()
     no_number = values.isna() & (table["value"].str.strip() != "")
     found = [
         (
@@ -161,12 +151,12 @@ def _faults(
             ~table["symbol"].map(_is_symbol).astype(bool),
         ),
         (
-            _Fault("dates_are_days", quoted("ex_session"), "write dates as YYYY-MM-DD, of the years 1678 to 2261"),
+            _Fault("dates_are_days", quoted("ex_session"), "write dates as YYYY-MM-DD, of the years 1700 to 2261"),
             days.isna(),
         ),
         (_Fault("known_kind", quoted("kind"), "write split or dividend"), ~table["kind"].isin(_KINDS)),
         (
-            _Fault("numbers_are_numbers", quoted("value"), "write a number, or nothing to withdraw the action"),
+            _Fault("numbers_are_numbers", quoted("value"), f"{NUMBER_REMEDY}; or nothing, to withdraw the action"),
             no_number,
         ),
         (
@@ -196,18 +186,18 @@ def _faults(
     ]
 
 
+def _equal(table: pd.DataFrame) -> pd.Series:
+    """Splits that say what a row above says, letter for letter: written twice, a split is one split.
+
+    Two dividends may have been paid, so that they are no more equal than two sums of money.
+    """
+    said = [name for name in (*_COLUMNS, "known_at") if name in table.columns]
+    return table[said].apply(lambda column: column.str.strip()).duplicated() & (table["kind"] == "split")
+
+
 def _is_symbol(text: str) -> bool:
     try:
         validate_symbol(text)
     except SourceError:
         return False
     return True
-
-
-def _days(texts: pd.Series) -> pd.Series:
-    days = pd.to_datetime(texts.str.strip(), format="%Y-%m-%d", errors="coerce")
-    return days.where(days.between(_FIRST.tz_localize(None), _LAST.tz_localize(None)))
-
-
-def _moments(texts: pd.Series) -> pd.Series:
-    return pd.to_datetime(texts.str.strip(), format="ISO8601", utc=True, errors="coerce")

@@ -13,7 +13,7 @@ import pandas as pd
 
 from nn_assets.errors import SourceError
 from nn_assets.frames import DELIVERED_BARS, conform
-from nn_assets.sources.days import days_written, known_at_fault, without_a_time
+from nn_assets.sources.days import days_written, known_at_fault, moments_written, without_a_time
 from nn_assets.sources.protocol import checked_selection, validate_symbol
 from nn_assets.sources.spellings import day_of_name, quoted, symbol_from_name
 from nn_assets.sources.tables.archives import ARCHIVES, read_archive
@@ -228,7 +228,7 @@ def _check_symbols(table: pd.DataFrame, file: Path) -> None:
 
 
 def _sessions(table: pd.DataFrame, file: Path) -> pd.Series:
-    """Days of a column of dates, as tz-naive midnights; the wall date where an offset is given."""
+    """Days of a column of dates or epochs, as tz-naive midnights; the wall date where an offset is given."""
     days = days_written(table["session"])
     _refuse_first(table, days.isna(), file)
     return days
@@ -237,10 +237,9 @@ def _sessions(table: pd.DataFrame, file: Path) -> pd.Series:
 def _moments(table: pd.DataFrame, file: Path) -> pd.Series:
     """Moments of a column ``known_at``: UTC, or with an offset; NaT where a cell is empty."""
     written = table["known_at"]
-    if not pd.api.types.is_datetime64_any_dtype(written):
+    if not pd.api.types.is_datetime64_any_dtype(written) and not pd.api.types.is_numeric_dtype(written):
         written = written.astype("str").fillna("").str.strip().replace("", None)
-    moments = pd.to_datetime(written, utc=True, errors="coerce", format="ISO8601")
-    moments = moments.where(moments.between(pd.Timestamp.min.tz_localize("UTC"), pd.Timestamp.max.tz_localize("UTC")))
+    moments = moments_written(written)
     wrong = moments.isna() & written.notna()
     if wrong.any():
         row = table[wrong].iloc[0]
@@ -268,7 +267,8 @@ def _refuse_first(table: pd.DataFrame, wrong: pd.Series, file: Path) -> None:
         return
     row = table[wrong].iloc[0]
     raise SourceError(
-        expected="a day, such as 2018-01-31, 2018/01/31 or 20180131, at most with a midnight and an offset",
+        expected="a day, such as 2018-01-31, 2018/01/31 or 20180131, at most with a midnight and an offset, or the "
+        "epoch of a midnight of UTC",
         found=f"{quoted(row['session'])}, first of {int(wrong.sum())}",
         remedy="write dates year first; name a file of intraday bars under intraday, not under source",
         file=str(file),

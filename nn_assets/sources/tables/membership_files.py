@@ -58,8 +58,8 @@ def _read(file: Path, settings: UniverseSettings) -> pd.DataFrame:
     assert starts is not None
     assert ends is not None
     symbols = table[symbol].astype("str").str.strip()
-    for place, each in enumerate(symbols, start=1):
-        validate_symbol(each, file=str(file), row=place)
+    for place, each in symbols.items():
+        validate_symbol(each, file=str(file), row=int(str(place)))
     nothing = pd.Series(pd.NaT, index=table.index, dtype="datetime64[ns, UTC]")
     return pd.DataFrame(
         {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import gzip
 import zlib
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,17 +18,30 @@ import pandas as pd
 import pyarrow as pa
 
 from nn_assets.errors import SourceError
-from nn_assets.sources.days import known_at_fault, without_a_time
-from nn_assets.sources.spellings import normalised, quoted
+from nn_assets.sources.days import (
+    NUMBER_REMEDY,
+    beyond_nanoseconds,
+    days_written,
+    known_at_fault,
+    moments_written,
+    without_a_time,
+)
+from nn_assets.sources.spellings import UNEQUAL_REMEDY, normalised, quoted, separator_of
 
-__all__ = ["TABLE_ENDINGS", "column_named", "days_of", "files_of", "moments_of", "numbers_of", "read_plain"]
+__all__ = [
+    "TABLE_ENDINGS",
+    "column_named",
+    "days_of",
+    "files_of",
+    "moments_of",
+    "numbers_of",
+    "read_plain",
+    "read_texts",
+]
 
 TABLE_ENDINGS = (".csv", ".csv.gz", ".parquet", ".pq", ".feather")
 _NONE = frozenset(["", "na", "n/a", "nan", "null", "none", "-"])
-# Below each bound an epoch counts seconds, milliseconds, microseconds; above the last, nanoseconds.
-_EPOCHS = ((1e11, "s"), (1e14, "ms"), (1e17, "us"))
-_NANOSECONDS = float(np.iinfo(np.int64).max)
-_DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_FAR = r"^(?:22[6-9]|2[3-9][0-9]|[3-9][0-9]{2})[0-9]-[0-9]{2}-[0-9]{2}"  # a day after those that nanoseconds hold
 _MOMENT = "a moment, such as 2018-01-31 21:15:00+00:00"
 
 
@@ -58,6 +72,8 @@ def files_of(path: Path, key: str) -> list[Path]:
 def read_plain(path: Path) -> pd.DataFrame:
     """Read every column of a table: those of a CSV as texts, others with their own types.
 
+    The index says where each row stands: its line in a CSV, as an editor counts them, else its row from 1.
+
     Raises
     ------
     SourceError
@@ -71,8 +87,7 @@ def read_plain(path: Path) -> pd.DataFrame:
             table = pd.read_parquet(path)
             table = table if isinstance(table.index, pd.RangeIndex) else table.reset_index()
         else:
-            _refuse_unequal_lines(path)
-            table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False)
+            table = read_texts(path)
     except (OSError, EOFError, ValueError, zlib.error, csv.Error, pa.ArrowException) as error:
         raise SourceError(
             expected="a readable table",
@@ -89,26 +104,61 @@ def read_plain(path: Path) -> pd.DataFrame:
             file=str(path),
             rule="not_empty",
         )
+    if not path.name.lower().endswith((".csv", ".csv.gz")):
+        table = table.set_axis(range(1, len(table) + 1), axis=0)
     return table.set_axis([str(header) for header in table.columns], axis=1)
 
 
-def _refuse_unequal_lines(path: Path) -> None:
-    """Refuse lines with fewer or more cells than the header: pandas fills them up, or cuts them."""
+def read_texts(path: Path) -> pd.DataFrame:
+    """Read every cell of a CSV as text; cells apart by commas, or by what its first line tells them apart by.
+
+    Returns
+    -------
+    DataFrame
+        The index is each row's line in the file, as an editor counts them; empty lines are left out.
+
+    Raises
+    ------
+    SourceError
+        A line with fewer or more cells than the header, which pandas would fill up or cut.
+    OSError, ValueError, csv.Error
+        It cannot be read as text.
+    """
     opener = gzip.open if path.suffix.lower() == ".gz" else open
     with opener(path, "rt", encoding="utf-8-sig", newline="") as stream:
-        lines = csv.reader(stream)
-        filled = (cells for cells in lines if "".join(cells).strip() or len(cells) > 1)
-        header = next(filled, [])
-        wrong = next((cells for cells in filled if len(cells) != len(header)), None)
-    if wrong is not None:
-        raise SourceError(
-            expected=f"as many cells in each line as in the header, {len(header)}",
-            found=f"{len(wrong)} cells: {quoted(','.join(wrong))}",
-            remedy="quote a cell that holds a comma, or deliver the file again",
-            file=str(path),
-            row=lines.line_num,
-            rule="readable",
-        )
+        separator = separator_of(stream.readline(), path)
+        stream.seek(0)
+        lines = csv.reader(stream, delimiter=separator)
+        places, filled = array("q"), array("b")  # of each record, blank ones too
+        width = before = ends = 0
+        for cells in lines:
+            begins, ends = ends + 1, lines.line_num
+            blank = len(cells) <= 1 and not "".join(cells).strip()
+            if not width:
+                width, before = (0, before + 1) if blank else (len(cells), before)
+                continue
+            if not blank and len(cells) != width:
+                raise SourceError(
+                    expected=f"as many cells in each line as in the header, {width}",
+                    found=f"{len(cells)} cells: {quoted(separator.join(cells))}",
+                    remedy=UNEQUAL_REMEDY,
+                    file=str(path),
+                    row=begins,
+                    rule="readable",
+                )
+            places.append(begins)
+            filled.append(not blank)
+    table = pd.read_csv(
+        path,
+        sep=separator,
+        dtype=str,
+        keep_default_na=False,
+        encoding="utf-8-sig",
+        index_col=False,
+        skiprows=before,
+        skip_blank_lines=False,
+    )
+    return table.set_axis(pd.Index(places, dtype="int64"), axis=0)[np.array(filled, dtype=bool)]
 
 
 def column_named(table: pd.DataFrame, spellings: Sequence[str], path: Path, *, needed: bool = True) -> str | None:
@@ -136,7 +186,7 @@ def column_named(table: pd.DataFrame, spellings: Sequence[str], path: Path, *, n
 def moments_of(
     table: pd.DataFrame, column: str, path: Path, *, nullable: bool = False, known_at: bool = False
 ) -> pd.Series:
-    """UTC moments of a column of times, ISO 8601 texts or epochs (s, ms, us or ns by their size).
+    """UTC moments of a column of times, ISO 8601 texts or epochs (s, ms, us or ns, row by row by their size).
 
     A text or time without an offset is taken as UTC, a day alone as its midnight; ``known_at`` refuses such
     days: what a day made known was not known when it began.
@@ -147,33 +197,21 @@ def moments_of(
         A value is no moment, or one that nanoseconds cannot hold (before 1677 or after 2262).
     """
     written = table[column]
-    if pd.api.types.is_datetime64_any_dtype(written):
-        aware = written.dt.tz_localize("UTC") if written.dt.tz is None else written.dt.tz_convert("UTC")
-    elif pd.api.types.is_numeric_dtype(written):
-        sizes = written.abs().to_numpy(dtype=np.float64, na_value=np.nan)
-        _refuse_first(table, pd.Series(sizes >= _NANOSECONDS), column, path, _MOMENT)
-        largest = np.nanmax(sizes, initial=0.0)
-        unit = next((unit for bound, unit in _EPOCHS if largest < bound), "ns")
-        aware = pd.to_datetime(written, unit=unit, utc=True)
-    else:
-        texts = written.astype("str").str.strip()
-        blank = texts.str.lower().isin(_NONE) | written.isna()
-        aware = pd.to_datetime(texts.mask(blank), format="ISO8601", utc=True, errors="coerce")
-    aware = aware.mask(_beyond(aware))
+    aware = moments_written(written)
     wrong = aware.isna() & ~(_blank(written) if nullable else False)
     _refuse_first(table, wrong, column, path, _MOMENT)
     days = without_a_time(written, aware)
     if known_at and days.any():
         place = int(days.to_numpy().argmax())
         fault = known_at_fault(column, written.iloc[place], int(days.sum()))
-        raise SourceError(**fault, file=str(path), row=place + 1)
-    return aware.dt.as_unit("ns")
+        raise SourceError(**fault, file=str(path), row=int(table.index[place]))
+    return aware
 
 
 def days_of(
     table: pd.DataFrame, column: str, path: Path, *, nullable: bool = False, far_is_none: bool = False
 ) -> pd.Series:
-    """Tz-naive midnights of a column of days, written 2018-01-31 or held as times at midnight.
+    """Tz-naive midnights of a column of days, as :func:`nn_assets.sources.days.days_written` reads them.
 
     With ``far_is_none`` a day after those that nanoseconds hold, such as 9999-12-31, is missing.
 
@@ -183,18 +221,14 @@ def days_of(
         A value is no day, or one that nanoseconds cannot hold (before 1677 or after 2262).
     """
     written = table[column]
+    days = days_written(written)
     if pd.api.types.is_datetime64_any_dtype(written):
-        days = written.dt.tz_localize(None)
-        days = days.where(days.dt.normalize() == days)
+        far = beyond_nanoseconds(written) & (written.dt.year > 2000) & far_is_none
     else:
-        texts = written.astype("str").str.strip().str.slice(0, 10)
-        days = pd.to_datetime(texts.where(texts.str.fullmatch(_DAY)), format="%Y-%m-%d", errors="coerce")
-    beyond = _beyond(days)
-    far = beyond & (days > pd.Timestamp.max) & far_is_none
-    days = days.mask(beyond)
+        far = written.astype("str").str.strip().str.match(_FAR) & far_is_none
     wrong = days.isna() & ~far & ~(_blank(written) if nullable else False)
     _refuse_first(table, wrong, column, path, "a day, such as 2018-01-31")
-    return days.dt.as_unit("ns")
+    return days
 
 
 def numbers_of(table: pd.DataFrame, column: str, path: Path) -> pd.Series:
@@ -203,29 +237,33 @@ def numbers_of(table: pd.DataFrame, column: str, path: Path) -> pd.Series:
     if pd.api.types.is_numeric_dtype(written):
         return written.astype(np.float64)
     values = pd.to_numeric(written.astype("str").str.strip(), errors="coerce")
-    _refuse_first(table, values.isna() & ~_blank(written), column, path, "a number")
+    _refuse_first(
+        table, values.isna() & ~_blank(written), column, path, "a number", f"{NUMBER_REMEDY}; or leave it empty"
+    )
     return values.astype(np.float64)
-
-
-def _beyond(times: pd.Series) -> pd.Series:
-    """Times that nanoseconds cannot hold."""
-    return (times < pd.Timestamp.min.tz_localize(times.dt.tz)) | (times > pd.Timestamp.max.tz_localize(times.dt.tz))
 
 
 def _blank(written: pd.Series) -> pd.Series:
     return written.isna() | written.astype("str").str.strip().str.lower().isin(_NONE)
 
 
-def _refuse_first(table: pd.DataFrame, wrong: pd.Series, column: str, path: Path, expected: str) -> None:
+def _refuse_first(
+    table: pd.DataFrame,
+    wrong: pd.Series,
+    column: str,
+    path: Path,
+    expected: str,
+    remedy: str = "correct the cell, or leave out the row",
+) -> None:
     if not wrong.any():
         return
     place = int(wrong.to_numpy().argmax())
     raise SourceError(
         expected=f"{expected} in {column}",
         found=f"{str(table[column].iloc[place])!r}, first of {int(wrong.sum())}",
-        remedy="correct the cell, or leave out the row",
+        remedy=remedy,
         file=str(path),
-        row=place + 1,
+        row=int(table.index[place]),
         rule="values_of_their_kind",
         column=column,
         value=repr(str(table[column].iloc[place])),

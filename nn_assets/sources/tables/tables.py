@@ -19,8 +19,8 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from nn_assets.errors import SourceError
-from nn_assets.sources.days import known_at_fault
-from nn_assets.sources.spellings import map_columns, normalised, quoted, symbol_from_name
+from nn_assets.sources.days import NUMBER_REMEDY, known_at_fault
+from nn_assets.sources.spellings import UNEQUAL_REMEDY, map_columns, normalised, quoted, separator_of, symbol_from_name
 from nn_assets.sources.tables.limits import Limits
 
 __all__ = ["LINE", "read_csv", "read_parquet", "unreadable"]
@@ -49,7 +49,7 @@ def read_csv(path: Path, *, needs_volume: bool, limits: Limits) -> pd.DataFrame:
         Not text, no rows, a missing column, a second header among the rows, lines of unequal
         length, text where a number should be, or more than the limits; with file, line, column and value.
     """
-    headers = _csv_headers(path, limits)
+    headers, separator = _csv_headers(path, limits)
     limits.check_columns(len(headers), path)
     columns = map_columns(headers, str(path), needs_volume=needs_volume)
     fields = {header: field for field, header in columns.items()}
@@ -57,8 +57,8 @@ def read_csv(path: Path, *, needs_volume: bool, limits: Limits) -> pd.DataFrame:
     names = [fields.get(header, f"{_OTHER}{place}") for place, header in enumerate(headers)]
     numeric = [field for field in columns if field in _NUMBERS]
     try:
-        _refuse_unequal_lines(path, len(headers))
-        table = _parsed(path, names, columns, numeric, limits.rows + 1)
+        _refuse_unequal_lines(path, len(headers), separator)
+        table = _parsed(path, separator, names, columns, numeric, limits.rows + 1)
     except _UNREADABLE as error:
         raise unreadable(path, "a CSV text file", error) from error
     limits.check_rows(len(table), path, at_least=True)
@@ -67,23 +67,28 @@ def read_csv(path: Path, *, needs_volume: bool, limits: Limits) -> pd.DataFrame:
     return _refuse_empty(table, path)
 
 
-def _parsed(path: Path, names: list[str], columns: dict[str, str], numeric: list[str], rows: int) -> pd.DataFrame:
+def _parsed(
+    path: Path, separator: str, names: list[str], columns: dict[str, str], numeric: list[str], rows: int
+) -> pd.DataFrame:
     try:
-        return _parse(path, names, dict.fromkeys(numeric, np.float64), rows)
+        return _parse(path, separator, names, dict.fromkeys(numeric, np.float64), rows)
     except UnicodeError:
         raise
     except ValueError:  # a number that is none: read again as text to find which
-        table = _parse(path, names, {}, rows)
+        table = _parse(path, separator, names, {}, rows)
         _refuse_second_header(table, columns, path)
         return _with_numbers(table, numeric, path)
 
 
-def _csv_headers(path: Path, limits: Limits) -> list[str]:
+def _csv_headers(path: Path, limits: Limits) -> tuple[list[str], str]:
+    """The cells of the first line, and what tells cells apart."""
     opener = gzip.open if path.suffix.lower() == ".gz" else open
     try:
         limits.check_text(path)
         with opener(path, "rt", encoding="utf-8-sig", newline="") as stream:
-            first = next(csv.reader(stream), [])
+            separator = separator_of(stream.readline(), path)
+            stream.seek(0)
+            first = next(csv.reader(stream, delimiter=separator), [])
     except (*_UNREADABLE, ValueError) as error:
         raise unreadable(path, "a CSV text file", error) from error
     if any(ord(letter) < 32 and letter != "\t" for header in first for letter in header):
@@ -96,10 +101,10 @@ def _csv_headers(path: Path, limits: Limits) -> list[str]:
             file=str(path),
             rule="not_empty",
         )
-    return first
+    return first, separator
 
 
-def _refuse_unequal_lines(path: Path, cells: int) -> None:
+def _refuse_unequal_lines(path: Path, cells: int, separator: str) -> None:
     """Refuse lines with fewer or more cells than the header: pandas fills them up, or cuts them."""
     wrong: list[pa_csv.InvalidRow] = []
 
@@ -113,7 +118,9 @@ def _refuse_unequal_lines(path: Path, cells: int) -> None:
         reader = pa_csv.open_csv(
             stream,
             pa_csv.ReadOptions(column_names=names, use_threads=False),
-            pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=note),
+            pa_csv.ParseOptions(
+                delimiter=separator, newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=note
+            ),
             pa_csv.ConvertOptions(include_columns=["0"], column_types={"0": pa.binary()}),
         )
         for _ in reader:
@@ -126,10 +133,11 @@ def _refuse_unequal_lines(path: Path, cells: int) -> None:
             f"as many cells in each line as in the header, {cells}",
             ValueError(f"{row.actual_columns} cells: {quoted(row.text)}"),
             row=row.number,
+            remedy=UNEQUAL_REMEDY,
         )
 
 
-def _parse(path: Path, names: list[str], numeric: dict[str, type], rows: int) -> pd.DataFrame:
+def _parse(path: Path, separator: str, names: list[str], numeric: dict[str, type], rows: int) -> pd.DataFrame:
     types = {field: numeric.get(field, str) for field in names}
     with warnings.catch_warnings():
         # Pandas drops surplus cells with a warning; a line longer than its header is an error here.
@@ -137,6 +145,7 @@ def _parse(path: Path, names: list[str], numeric: dict[str, type], rows: int) ->
         try:
             table = pd.read_csv(
                 path,
+                sep=separator,
                 header=0,
                 names=names,
                 dtype=types,
@@ -149,7 +158,8 @@ def _parse(path: Path, names: list[str], numeric: dict[str, type], rows: int) ->
                 nrows=rows,
             )
         except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-            raise unreadable(path, "as many cells in each line as in the header", error) from error
+            expected = "as many cells in each line as in the header"
+            raise unreadable(path, expected, error, remedy=UNEQUAL_REMEDY) from error
     table.insert(0, LINE, np.arange(2, len(table) + 2, dtype=np.int64))
     return table[[name for name in table.columns if not name.startswith(_OTHER)]]
 
@@ -183,7 +193,7 @@ def _with_numbers(table: pd.DataFrame, fields: list[str], path: Path) -> pd.Data
         raise SourceError(
             expected=f"a number in {field}",
             found=f"text {quoted(row[field])}, first of {int(wrong.to_numpy().sum())}",
-            remedy="write plain numbers with a point and no thousands separators, or leave the cell empty",
+            remedy=f"{NUMBER_REMEDY}; or leave the cell empty",
             file=str(path),
             row=int(row[LINE]),
             symbol=symbol,
@@ -262,12 +272,18 @@ def _refuse_empty(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     return table
 
 
-def unreadable(path: Path, expected: str, error: Exception, row: int | None = None) -> SourceError:
+def unreadable(
+    path: Path,
+    expected: str,
+    error: Exception,
+    row: int | None = None,
+    remedy: str = "deliver the file again, or move it out of the folder",
+) -> SourceError:
     """Give the error of a file that cannot be read, with the cause's own words."""
     return SourceError(
         expected=expected,
         found=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}",
-        remedy="deliver the file again, or move it out of the folder",
+        remedy=remedy,
         file=str(path),
         row=row,
         rule="readable",

@@ -1,0 +1,56 @@
+"""Factors between two bars that no stated action explains: no return is counted across one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from nn_assets.frames import ACTION_VERSIONS, conform, empty
+from nn_assets.market.facts.rows import stated_shares
+from nn_assets.market.quality.history_rules import LEAST_FACTOR
+
+__all__ = ["with_unexplained_factors"]
+
+_SOURCE = "unexplained_factor"
+
+
+def with_unexplained_factors(actions: pd.DataFrame | None, bars: pd.DataFrame) -> pd.DataFrame | None:
+    """Set the factors that no stated split explains beside the actions, as splits on the first bar that shows them.
+
+    The close of that bar is then worth, in shares of the bar before, what the close before was: nothing is earned or
+    lost across the factor, in returns, features, labels and the book alike. Once the split is stated, or the bars
+    are restated, there is no factor left to set.
+
+    Parameters
+    ----------
+    actions : DataFrame or None
+        Columns symbol, ex_session, kind and value; as known.
+    bars : DataFrame
+        Clean bars as known, columns of ``BARS``, ordered by symbol and session.
+
+    Returns
+    -------
+    DataFrame or None
+        The actions themselves where nothing is left unexplained. A row added has ``source`` unexplained_factor and
+        the moments of its bar. Row t of the bars reads no later row.
+    """
+    close = np.log(bars["close"].to_numpy(dtype=np.float64) * stated_shares(bars, actions))
+    same = (bars["symbol"] == bars["symbol"].shift()).to_numpy()
+    moves = np.where(same, np.diff(close, prepend=np.nan), 0.0)
+    found = np.flatnonzero(np.abs(moves) >= np.log(LEAST_FACTOR))
+    if len(found) == 0:
+        return actions
+    rows = bars.iloc[found]
+    told = pd.DataFrame(
+        {
+            "symbol": rows["symbol"],
+            "ex_session": rows["session"],
+            "kind": "split",
+            "value": np.exp(-moves[found]),
+            "source": _SOURCE,
+            "known_at": rows["known_at"],
+            "ingested_at": rows["ingested_at"],
+        }
+    )
+    stated = empty(ACTION_VERSIONS) if actions is None else actions
+    return pd.concat([stated, conform(told, ACTION_VERSIONS)], ignore_index=True)

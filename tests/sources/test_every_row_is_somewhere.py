@@ -1,0 +1,145 @@
+"""Of every intake: rows delivered = rows stored + in quarantine + equal to another + later than asked; or all refused.
+
+Each file holds two equal rows, and rows at fault of its kind. What was delivered is counted from the file's lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nn_assets.errors import SourceError
+from nn_assets.frames import DELIVERED_SERIES, conform
+from nn_assets.market.facts.bars import with_assumed_known_at
+from nn_assets.market.facts.intraday import stamped_intraday
+from nn_assets.market.facts.series_intake import JudgedSeries, judge_series
+from nn_assets.market.quality.cleaning import clean
+from nn_assets.market.quality.intraday_cleaning import clean_intraday
+from nn_assets.operations.intake.fills import read_fills
+from nn_assets.settings import CleaningSettings, FileSeriesSettings, FundingSeriesSettings, IntradaySettings
+from nn_assets.sources.tables.actions_file import ActionsFile
+from nn_assets.sources.tables.files import FilesSource
+from nn_assets.sources.tables.intraday_files import read_intraday_files
+from nn_assets.sources.tables.series_files import read_series_file
+
+ARRIVED = pd.Timestamp("2025-03-01T12:00Z").as_unit("ns")
+UNTIL = pd.Timestamp("2025-01-08T22:00Z")
+Sums = tuple[int, int, int, int]  # stored, in quarantine, equal to another, later than asked
+
+
+def bars(file: Path) -> Sums:
+    found = clean(with_assumed_known_at(FilesSource(file).bars(), "XNYS", 30, ARRIVED), "XNYS", CleaningSettings())
+    return len(found.bars), len(found.quarantine), found.equal_rows, 0
+
+
+def intraday(file: Path) -> Sums:
+    settings = IntradaySettings(path=file.name, bar_minutes=60)
+    frame = stamped_intraday(read_intraday_files(file.parent, settings), "24/7", settings, ARRIVED)
+    found = clean_intraday(frame, "24/7", settings, CleaningSettings())
+    return len(found.bars), len(found.quarantine), found.equal_rows, 0
+
+
+def sums_of(judged: JudgedSeries) -> Sums:
+    return len(judged.observations), len(judged.quarantine), judged.equal_rows, judged.later
+
+
+def series(file: Path) -> Sums:
+    settings = FileSeriesSettings(name="fear", path=file.name, lag_minutes=1)
+    return sums_of(judge_series(read_series_file(file.parent, settings, "XNYS"), settings, "XNYS", until=UNTIL))
+
+
+def funding(file: Path) -> Sums:
+    told = pd.read_csv(file, parse_dates=["observed_at"])
+    unstated = pd.Series(pd.NaT, index=told.index, dtype="datetime64[ns, UTC]")
+    none = dict.fromkeys(("open", "low", "high"), float("nan"))
+    told = told.assign(name="paid", symbol="AAA", source="exchange", known_at=unstated, **none)
+    settings = FundingSeriesSettings(name="paid", kind="ccxt_funding", exchange="binance", symbols=["AAA"])
+    return sums_of(judge_series(conform(told, DELIVERED_SERIES), settings, "24/7", until=UNTIL))
+
+
+def actions(file: Path) -> Sums:
+    lines = file.read_text(encoding="utf-8").split()[1:]
+    return len(ActionsFile(file).actions()), 0, len(lines) - len(set(lines)), 0
+
+
+def fills(file: Path) -> Sums:
+    read, equal = read_fills(file, "XNYS")
+    return len(read), 0, equal, 0
+
+
+BAR = "{},10,11,9,10,1000"
+INTAKES: dict[str, tuple[Callable[[Path], Sums], list[str], Sums]] = {
+    "bars": (
+        bars,
+        [
+            "date,open,high,low,close,volume",
+            *(BAR.format(day) for day in ("2025-01-02", "2025-01-02", "2025-01-03", "2025-01-04")),
+            "2025-01-06,10,11,9,,1000",
+            "2025-01-07,10,11,9,10,1000",
+            "2025-01-07,10,11,9,10.5,1000",
+        ],
+        (1, 5, 1, 0),
+    ),
+    "intraday": (
+        intraday,
+        [
+            "date,open,high,low,close,volume",
+            *(BAR.format(f"2025-01-02T{hour}Z") for hour in ("00:00", "00:00", "01:00", "02:30")),
+            "1735786800,10,11,9,10,1000",
+            "1735790400000,10,11,9,10,1000",
+            "1735794000000000,10,11,12,10,1000",
+        ],
+        (4, 2, 1, 0),
+    ),
+    "series": (
+        series,
+        ["date,close", "2025-01-02,17", "2025-01-02,17", "2025-01-03,", "2025-01-04,18", "2025-01-13,19"],
+        (1, 2, 1, 1),
+    ),
+    "funding": (
+        funding,
+        [
+            "observed_at,value",
+            *("2025-01-02T00:00Z,0.1", "2025-01-02T00:00Z,0.1", "2025-01-02T08:30Z,0.1", "2025-02-02T00:00Z,0.1"),
+            "2025-01-02T16:00Z,",
+        ],
+        (1, 2, 1, 1),
+    ),
+    "actions": (
+        actions,
+        ["symbol,ex_session,kind,value", "A,2025-01-02,split,2", "A,2025-01-02,split,2", "A,2025-01-03,dividend,1"],
+        (2, 0, 1, 0),
+    ),
+    "fills": (
+        fills,
+        [
+            "fill_id,client_order_id,symbol,session,quantity,price",
+            *("1,a,A,2025-01-02,10,5", "1,a,A,2025-01-02,10,5", "2,b,A,2025-01-03,-1,5"),
+        ],
+        (2, 0, 1, 0),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", INTAKES)
+def test_every_row_delivered_is_stored_or_in_quarantine_or_counted(tmp_path: Path, name: str) -> None:
+    take, lines, expected = INTAKES[name]
+    file = tmp_path / "AAA.csv"
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    found = take(file)
+    assert found == expected
+    assert sum(found) == len(lines) - 1
+
+
+@pytest.mark.parametrize("name", INTAKES)
+def test_a_row_that_cannot_be_read_refuses_them_all(tmp_path: Path, name: str) -> None:
+    take, lines, _ = INTAKES[name]
+    if name == "funding":
+        pytest.skip("rates come from an exchange's answer, not from a file")
+    file = tmp_path / "AAA.csv"
+    file.write_text("\n".join([*lines, lines[-1].replace("2025", "much").replace("1735", "much")]), encoding="utf-8")
+    with pytest.raises(SourceError):
+        take(file)
