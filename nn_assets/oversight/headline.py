@@ -46,8 +46,8 @@ _FIRST = {
     "stale_data": "mend the data",
     "unfinished_run": "compare the positions with the broker's and run nn-assets audit verify",
     NO_ANSWER: "read the session's page",
-    NO_EQUITY: "close what is held at the broker; a book with new capital is a strategy of another name, and this one is "
-    "released once it is worth something again: it latches anew on every session that is not",
+    NO_EQUITY: "close what is held at the broker (new capital is a strategy of another name) and wait until the book "
+    "is worth something",
 } | dict.fromkeys(LOSSES, "find the cause of the loss")
 _LEAK = "leak alarm"
 
