@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["FillArrays", "day_of", "fills_frame", "no_fills"]
+__all__ = ["FillArrays", "day_of", "fills_frame", "joined", "no_fills"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -59,6 +59,19 @@ def no_fills() -> FillArrays:
         commission_usd=none,
         impact_usd=none,
         is_stop=np.zeros(0, dtype=np.bool_),
+    )
+
+
+def joined(first: FillArrays, then: FillArrays) -> FillArrays:
+    """Two batches of one source as one, in their order."""
+    if not len(first) or not len(then):
+        return first if len(first) else then
+    arrays = (each.name for each in fields(FillArrays) if each.name not in ("fill_id", "client_order_id", "source"))
+    return replace(
+        then,
+        fill_id=first.fill_id + then.fill_id,
+        client_order_id=first.client_order_id + then.client_order_id,
+        **{name: np.concatenate([getattr(first, name), getattr(then, name)]) for name in arrays},
     )
 
 

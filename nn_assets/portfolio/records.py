@@ -81,6 +81,9 @@ def book_remainder(book: Book) -> str:
         record["other_breakers"] = {each.kind: each.reason for each in others if each is not None}
     if book.halved:
         record["halved"] = True
+    marked = np.flatnonzero(~((book.marked_session == book.session) | np.isnat(book.session)))
+    if len(marked):  # a position without a bar of the session
+        record["marked_session"] = {book.symbols[place]: str(book.marked_session[place]) for place in marked}
     for name in (*_PER_SYMBOL, *_DECIDED):
         record[name] = [None if math.isnan(value) else value for value in getattr(book, name).tolist()]
     return json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -143,12 +146,16 @@ def book_from_records(state: Mapping[str, Any], holdings: pd.DataFrame, remainde
         **{name: float(rest[name]) for name in _SCALARS},
         **{name: float(rest.get(name, 0.0)) for name in _ACTIONS},
     }
+    session = np.datetime64(pd.Timestamp(state["session"]).date(), "D")
     return Book(
         symbols=symbols,
         cash_usd=float(state["cash_usd"]),
         equity_usd=float(state["equity_usd"]),
         high_water_mark_usd=float(state["high_water_mark_usd"]),
-        session=np.datetime64(pd.Timestamp(state["session"]).date(), "D"),
+        session=session,
+        marked_session=np.array(
+            [rest.get("marked_session", {}).get(symbol, session) for symbol in symbols], dtype="datetime64[D]"
+        ),
         blocked_side=ordered["blocked_side"].to_numpy().astype(np.int64),
         breakers=breakers_of(state["breaker"], rest),
         halved=is_halved(rest),
