@@ -94,7 +94,7 @@ def compounded(returns: FloatArray) -> FloatArray:
     What lost everything, or more, stays where it fell: no later return multiplies it, which would turn gains into
     losses.
     """
-    wealth: FloatArray = np.cumprod(1.0 + np.where(np.isfinite(returns), returns, 0.0))
+    wealth = np.cumprod(1.0 + np.where(np.isfinite(returns), returns, 0.0), dtype=np.float64)
     lost = np.flatnonzero(wealth <= 0.0)
     if lost.size:
         wealth[lost[0] :] = wealth[lost[0]]

@@ -21,6 +21,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 REASON_CODES = (
     "late_action",
+    "delisted",
     "late_stop",
     "unfinished_run",
     "halted",
@@ -36,6 +37,7 @@ REASON_CODES = (
 """In the order in which they are looked at; an order is denied with the first that holds.
 
 ``late_action`` denies orders under way when the book that sized them is mended by a late corporate action,
+``delisted`` those of a symbol that is no more,
 ``late_stop`` those of a symbol whose stop turns out to have been hit on a session whose bar came late,
 ``unfinished_run`` those that were put on record only after they were due.
 """

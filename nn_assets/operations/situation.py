@@ -22,6 +22,7 @@ from nn_assets.operations.outcomes import (
     last_run,
     last_tick,
 )
+from nn_assets.operations.unquoted import ALERT_SESSIONS, delisting_line, unquoted
 from nn_assets.oversight.headline import Fault, Headline, Situation, Word, headline
 from nn_assets.portfolio.records import breakers_of, is_halved
 from nn_assets.settings import Strategy
@@ -108,7 +109,12 @@ def _decided(facts: StoredFacts) -> Situation:
         verdict_allows=bool(decision["details"].get("verdict_allows", False)),
         kill_switch=switch,
     )
-    return replace(left, releases=() if reset is None else reset.kinds)
+    silent = tuple(
+        Fault(each.told, delisting_line(strategy, each))
+        for each in unquoted(strategy, session, states.iloc[-1]["book"])
+        if each.sessions >= ALERT_SESSIONS
+    )
+    return replace(left, releases=() if reset is None else reset.kinds, faults=silent)
 
 
 def _faults(facts: StoredFacts) -> Iterator[Fault]:

@@ -84,6 +84,7 @@ class Book:
     session_financing_usd: float = 0.0
     session_dividends_usd: float = 0.0  # received less paid on the session's ex-dates
     session_cash_in_lieu_usd: float = 0.0  # for fractions that splits left
+    session_delistings_usd: float = 0.0  # received for longs that were delisted, less paid for shorts
     breakers: tuple[Breaker, ...] = ()  # latched, strictest first
     halved: bool = False  # sizes, by drawdown, until it has fallen well below where that began
 
@@ -123,7 +124,8 @@ class Book:
             raise DecisionError(
                 expected=f"{', '.join(held)} among the symbols, for as long as the book holds any",
                 found=f"only {', '.join(symbols)}",
-                remedy=f"put {', '.join(held)} back, and take it off once its position is closed",
+                remedy=f"put {', '.join(held)} back, and take it off once its position is closed; what was delisted is "
+                "closed by a line SYMBOL,DAY,delisting,CASH in the file that source.actions_path names",
                 key="market.symbols",
             )
         mine = [list(self.symbols).index(symbol) if symbol in self.symbols else -1 for symbol in symbols]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -66,13 +67,11 @@ def joined(first: FillArrays, then: FillArrays) -> FillArrays:
     """Two batches of one source as one, in their order."""
     if not len(first) or not len(then):
         return first if len(first) else then
-    arrays = (each.name for each in fields(FillArrays) if each.name not in ("fill_id", "client_order_id", "source"))
-    return replace(
-        then,
-        fill_id=first.fill_id + then.fill_id,
-        client_order_id=first.client_order_id + then.client_order_id,
-        **{name: np.concatenate([getattr(first, name), getattr(then, name)]) for name in arrays},
-    )
+    both: dict[str, Any] = {}
+    for name in (each.name for each in fields(FillArrays) if each.name != "source"):
+        one, two = getattr(first, name), getattr(then, name)
+        both[name] = one + two if isinstance(one, tuple) else np.concatenate([one, two])
+    return replace(then, **both)
 
 
 def fills_frame(

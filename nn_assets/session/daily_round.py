@@ -45,7 +45,7 @@ from nn_assets.oversight.severity import (
     next_trading_state,
     severity,
 )
-from nn_assets.portfolio.actions import book_after_actions
+from nn_assets.portfolio.actions import book_after_actions, book_after_delistings
 from nn_assets.portfolio.book import Book, PortfolioState, empty_book, reset_breakers
 from nn_assets.portfolio.breakers import (
     LOSSES,
@@ -297,7 +297,7 @@ def _converted(standing: Standing, facts: SessionFacts, lot_size: float) -> Stan
     Where late actions change the book, every order under way is cancelled.
     """
     split, dividend, orders = facts.market.split, facts.market.dividend, standing.orders
-    book = replace(standing.book, session_dividends_usd=0.0, session_cash_in_lieu_usd=0.0)
+    book = replace(standing.book, session_dividends_usd=0.0, session_cash_in_lieu_usd=0.0, session_delistings_usd=0.0)
     if facts.late is not None:
         book = book_after_late_actions(book, facts.late, lot_size, facts.market.session)
         if owed_by_late_actions(facts.late, lot_size).anything:
@@ -305,7 +305,13 @@ def _converted(standing: Standing, facts: SessionFacts, lot_size: float) -> Stan
     if split is None or dividend is None:
         return replace(standing, book=book, orders=orders)
     book = book_after_actions(book, split, dividend, lot_size)
-    return replace(standing, book=book, orders=orders_after_actions(orders, split, dividend, lot_size))
+    orders = orders_after_actions(orders, split, dividend, lot_size)
+    if facts.market.delisting is not None:
+        book = book_after_delistings(book, facts.market.delisting)
+        gone = np.isfinite(facts.market.delisting)[orders.symbol]
+        codes = zip(orders.reason_code, gone, strict=True)
+        orders = replace(orders, reason_code=tuple(code or ("delisted" if left else None) for code, left in codes))
+    return replace(standing, book=book, orders=orders)
 
 
 def _control_of_fills(controls: Controls, book: Book, settings: PortfolioSettings) -> Control:

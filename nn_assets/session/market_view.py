@@ -51,12 +51,19 @@ class EarlierBars:
             One entry a session that has any: which symbols, and its bars in this session's shares, (1, symbols).
         """
         unseen = (seen < self.sessions[:, None]) & np.isfinite(self.close)
-        return [(unseen[row], self._at(row)) for row in np.flatnonzero(unseen.any(axis=1))]
+        return [(unseen[row], self._at(row)) for row in np.flatnonzero(unseen.any(axis=1)).tolist()]
 
     def _at(self, row: int) -> EarlierBars:
         kept = 1.0 if self.growth is None else self.growth[row] / self.growth[-1]
-        prices = (each[row : row + 1] * kept for each in (self.open, self.high, self.low, self.close))
-        return EarlierBars(self.sessions[row : row + 1], *prices, self.volume[row : row + 1] / kept)
+        one = slice(row, row + 1)
+        return EarlierBars(
+            sessions=self.sessions[one],
+            open=self.open[one] * kept,
+            high=self.high[one] * kept,
+            low=self.low[one] * kept,
+            close=self.close[one] * kept,
+            volume=self.volume[one] / kept,
+        )
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,8 @@ class SessionMarket:
     regime_scale: float  # what the regime leaves of a size, 0..1
     split: FloatArray | None = None  # new shares for one old, 1 where none; None where no action is known at all
     dividend: FloatArray | None = None  # cash per share as counted on the session, 0 where none
+    delisting: FloatArray | None = None  # cash per share on the first session without the symbol, NaN where none
+    gone: BoolArray | None = None  # delisted by this session
     repeated: BoolArray | None = None  # the bar equals the one before in every field
     closing_adv_usd: FloatArray | None = None  # as before, of the bars there are: what closes a position is priced by
     closing_volatility: FloatArray | None = None  # the last one known
@@ -90,10 +99,13 @@ class SessionMarket:
     def stale_share(self) -> float:
         """Share of the symbols lately quoted that have no close of this session, or repeat the bar before.
 
-        Lately: any return within the trailing window. 1 where nothing was quoted, and nothing is.
+        Lately: any return within the trailing window, and not delisted since. 1 where nothing was quoted, and
+        nothing is.
         """
         missing = ~(np.isfinite(self.close) & (self.close > 0.0))
         seen = np.isfinite(self.trailing_returns).any(axis=0)
+        if self.gone is not None:
+            seen &= ~self.gone
         if not seen.any():
             return float(missing.all())
         stale = missing if self.repeated is None else missing | self.repeated
@@ -188,12 +200,14 @@ class MarketView:
             regime_scale=float(self.regime_scales[row]),
             split=None if actions is None else actions.split[row],
             dividend=None if actions is None else actions.dividend[row],
+            delisting=None if actions is None else actions.delisting[row],
+            gone=None if actions is None else actions.gone[row],
             repeated=_repeated(panel, row),
             closing_adv_usd=self._closing_adv_usd[before],
             closing_volatility=self._closing_volatility[before],
             earlier=EarlierBars(
                 panel.sessions[last:row].to_numpy().astype("datetime64[D]"),
-                *(getattr(panel, name)[last:row] for name in FIELDS),
+                **{name: getattr(panel, name)[last:row] for name in FIELDS},
                 growth=None if actions is None else actions.growth[last : row + 1],
             ),
         )

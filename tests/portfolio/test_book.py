@@ -236,7 +236,7 @@ def test_fills_hold_to_their_frame_and_an_empty_batch_too() -> None:
 
 def test_a_book_before_its_first_session_owes_and_has_earned_nothing() -> None:
     book = empty_book(SYMBOLS, 1e5)
-    for name in ("costs", "financing", "dividends", "cash_in_lieu"):
+    for name in ("costs", "financing", "dividends", "cash_in_lieu", "delistings"):
         assert getattr(book, f"session_{name}_usd") == 0.0
     assert (book.breakers, book.halved, book.drawdown_fraction) == ((), False, 0.0)
     assert np.isnat(book.session)
