@@ -17,6 +17,7 @@ from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.verdict import Verdict
 from nn_assets.evaluation.was_on import was_on
 from nn_assets.learning.estimators import ESTIMATORS
+from nn_assets.market.calendar.sessions import calendar_end_told
 from nn_assets.market.quality.notices import told_by_rule
 from nn_assets.operations.asof.universe import survivorship_facts
 from nn_assets.operations.history import History
@@ -344,6 +345,12 @@ def _unquoted_notices(strategy: Strategy, done: Round) -> list[str]:
     return [f"{each.told}; {delisting_line(strategy, each)}." for each in found]
 
 
+def _calendar_notices(strategy: Strategy, done: Round) -> list[str]:
+    """Say that the calendar ends soon."""
+    told = calendar_end_told(strategy.market.calendar, done.session)
+    return [] if told is None else [f"{told[0].upper()}{told[1:]}."]
+
+
 def _delisting_notices(done: Round) -> list[str]:
     """Say what delistings brought to the book on this session."""
     paid = done.standing.book.session_delistings_usd
@@ -484,6 +491,7 @@ def write_daily_page(
             *_stop_notices(done),
             *_premium_notices(done),
             *_net_notices(strategy, frames["portfolio_states"].iloc[0]),
+            *_calendar_notices(strategy, done),
             *_unquoted_notices(strategy, done),
             *_delisting_notices(done),
             *_late_notices(strategy, done),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from nn_assets.market.calendar.sessions import next_session
+from nn_assets.market.calendar.sessions import calendar_end_told, next_session
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.halts import last_halt
@@ -126,6 +126,10 @@ def _faults(facts: StoredFacts) -> Iterator[Fault]:
         yield Fault(why, f"mend the data at the source, then {mended}", Word.HALTED)
     yield from _of_runs(last_runs(ledger, strategy.name), gate_halts=halt is not None)
     yield from _of_sessions(facts)
+    today = now_utc().tz_localize(None) if _has_clock(strategy) else facts.last_session
+    if (ends := calendar_end_told(strategy.market.calendar, today)) is not None:
+        told, _, remedy = ends.partition(": ")
+        yield Fault(told, remedy)
     yield from _silences(ledger, strategy)
 
 

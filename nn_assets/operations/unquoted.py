@@ -47,8 +47,13 @@ def delisting_line(strategy: Strategy, each: Unquoted) -> str:
     """The line of the actions file that closes a position which was delisted, and where it goes."""
     path = strategy.source.actions_path
     place = "a file that source.actions_path names" if path is None else f"{path} (source.actions_path)"
+    column = (
+        ""
+        if strategy.market.history_ends is None
+        else (" (and known_at, a moment before the next session to be decided, since this history ends in the past)")
+    )
     return (
         f"if it was delisted, write {each.symbol},{each.since.date()},delisting,CASH to {place}, under "
-        "symbol,ex_session,kind,value, CASH the dollars per share that are left, or 0, and run again; else have the "
-        "source deliver its bars"
+        f"symbol,ex_session,kind,value{column}, CASH the dollars per share that are left, or 0, and run again; else "
+        "have the source deliver its bars"
     )
