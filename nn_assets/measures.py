@@ -18,6 +18,7 @@ __all__ = [
     "accuracy",
     "auc",
     "brier",
+    "compounded",
     "drawdowns",
     "expected_calibration_error",
     "hac_mean",
@@ -87,13 +88,26 @@ def sharpe(returns: FloatArray, per_year: float, cash: FloatArray | float = 0.0)
     return float(excess.mean() / excess.std(ddof=1) * np.sqrt(per_year))
 
 
+def compounded(returns: FloatArray) -> FloatArray:
+    """Growth of one unit after each period, shape (periods,); NaN counts as 0: nothing was held.
+
+    What lost everything, or more, stays where it fell: no later return multiplies it, which would turn gains into
+    losses.
+    """
+    wealth = np.cumprod(1.0 + np.where(np.isfinite(returns), returns, 0.0), dtype=np.float64)
+    lost = np.flatnonzero(wealth <= 0.0)
+    if lost.size:
+        wealth[lost[0] :] = wealth[lost[0]]
+    return wealth
+
+
 def drawdowns(returns: FloatArray) -> FloatArray:
     """Loss from the highest wealth so far, after each period; the start counts as a peak.
 
-    ``returns``, shape (periods,), are fractions, compounded; NaN counts as 0: nothing was held. The
-    result has the same shape and is positive for a loss; above 1 more than everything was lost.
+    ``returns``, shape (periods,), are fractions, compounded as by :func:`compounded`. The result has the same shape
+    and is positive for a loss; above 1 more than everything was lost.
     """
-    wealth = np.cumprod(1.0 + np.where(np.isfinite(returns), returns, 0.0))
+    wealth = compounded(returns)
     peak = np.maximum(np.maximum.accumulate(wealth), 1.0) if wealth.size else wealth
     lost: FloatArray = 1.0 - wealth / peak
     return lost

@@ -64,6 +64,13 @@ def test_maximum_drawdown_equals_brute_force_over_all_pairs(returns):
     assert measures.maximum_drawdown(returns) == pytest.approx(brute, abs=1e-12)
 
 
+def test_what_lost_more_than_everything_never_turns_a_later_gain_into_a_loss():
+    returns = np.array([0.5, -1.2, np.nan, 1.0, -0.5])
+    np.testing.assert_allclose(measures.compounded(returns), [1.5, -0.3, -0.3, -0.3, -0.3])
+    np.testing.assert_allclose(measures.drawdowns(returns), [0.0, 1.2, 1.2, 1.2, 1.2])
+    np.testing.assert_array_equal(measures.compounded(np.array([-1.0, 1.0])), [0.0, 0.0])
+
+
 def test_drawdowns_treat_a_missing_return_as_a_flat_period():
     np.testing.assert_allclose(measures.drawdowns(np.array([-0.1, np.nan, 0.0])), [0.1, 0.1, 0.1])
 

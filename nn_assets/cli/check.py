@@ -23,6 +23,7 @@ from nn_assets.operations.clock import as_of_sessions
 from nn_assets.operations.edited import require_stages
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History, open_history
+from nn_assets.operations.intake.actions import delisted
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, VALIDATED_INTRADAY
 from nn_assets.orchestration.assets.other_data import other_tables
 from nn_assets.orchestration.naming import asset_key
@@ -88,7 +89,7 @@ def _bars(history: History, taken: dict[str, Any]) -> dict[str, Any]:
     first["session"] = first["session"].str.slice(0, 10)
     unseen = unseen_members(strategy, history.membership_versions, bars, history.axis)
     symbols = strategy.market.symbols or tuple(sorted(bars["symbol"].unique()))
-    due, absent = bars_due(Cleaned(bars, quarantine, ()), symbols, history.axis)
+    due, absent = bars_due(Cleaned(bars, quarantine, ()), symbols, history.axis, delisted(history))
     return {
         "rows": {
             "delivered": taken["delivered_rows"],

@@ -15,7 +15,7 @@ from nn_assets.operations.asof.controls import kill_switch_now
 from nn_assets.operations.asof.decisions import decided_sessions, undecided_sessions
 from nn_assets.operations.asof.halts import last_halt
 from nn_assets.operations.asof.studies import latest_study
-from nn_assets.operations.catalog import find_strategy, read_strategies
+from nn_assets.operations.catalog import find_strategy, is_calendar_fault, read_strategies
 from nn_assets.operations.edited import stage_fault
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.outcomes import STARTED, checks_failed_in, last_heartbeat, last_tick
@@ -48,7 +48,7 @@ def report(name: str | None) -> dict[str, Any]:
 
 
 def _without_overrides(faults: dict[Path, SettingsError], name: str | None) -> dict[str, dict[str, Any]]:
-    """Strategies, by their file's name, of which nothing but the overrides' file is missing.
+    """Strategies, by their file's name, of which nothing but a calendar or its overrides' file is missing.
 
     Raises
     ------
@@ -58,6 +58,11 @@ def _without_overrides(faults: dict[Path, SettingsError], name: str | None) -> d
     found = {}
     for file, fault in faults.items():
         key, place = fault.where.get("key"), Path(str(fault.where.get("file")))
+        if is_calendar_fault(fault):
+            if name in (None, file.stem):
+                stands = f"{file.stem} HALTED: {key}: {fault.found}. A person is needed: {fault.remedy}."
+                found[file.stem] = {"headline": stands, "missing": [f"{key}: {fault.found}"]}
+            continue
         if key != "market.calendar_overrides" or place.exists():
             raise fault
         if name in (None, file.stem):

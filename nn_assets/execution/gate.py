@@ -21,6 +21,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 REASON_CODES = (
     "late_action",
+    "delisted",
+    "late_stop",
     "unfinished_run",
     "halted",
     "quantity",
@@ -35,6 +37,8 @@ REASON_CODES = (
 """In the order in which they are looked at; an order is denied with the first that holds.
 
 ``late_action`` denies orders under way when the book that sized them is mended by a late corporate action,
+``delisted`` those of a symbol that is no more,
+``late_stop`` those of a symbol whose stop turns out to have been hit on a session whose bar came late,
 ``unfinished_run`` those that were put on record only after they were due.
 """
 
@@ -62,10 +66,11 @@ def pass_gate(orders: Orders, state: GateState, settings: ExecutionSettings) -> 
 
     Every check fails closed: a figure that is missing denies. Orders that only bring a position
     nearer to zero are exempt from ``price_collar``, ``value``, ``reducing_only`` and ``exposure`` (there
-    is always a way out), and come first when the rate is short. Exposure counts every order not denied
-    before as filled; where the net would lie beyond its limit, as the decision counts it, the orders that
-    open on the side in excess are denied, so that no leg is opened whose counterpart was denied. An order
-    that opens a side is denied with the one that should have closed the other.
+    is always a way out, which needs a reference price alone), and come first when the rate is short.
+    Exposure counts every order not denied before as filled; where the net would lie beyond its limit, as
+    the decision counts it, the orders that open on the side in excess are denied, so that no leg is opened
+    whose counterpart was denied. An order that opens a side is denied with the one that should have closed
+    the other.
 
     Parameters
     ----------
@@ -88,7 +93,7 @@ def pass_gate(orders: Orders, state: GateState, settings: ExecutionSettings) -> 
     last = collar[orders.symbol]
     with np.errstate(invalid="ignore", divide="ignore"):
         away = np.abs(orders.reference_price / last - 1.0)
-    deny(~(away <= settings.price_collar_fraction) & ~(reducing & np.isfinite(away)), "price_collar")
+    deny(~(away <= settings.price_collar_fraction) & ~reducing, "price_collar")
     value = np.abs(orders.quantity * orders.reference_price)
     # A position may grow larger than an order may be, and must still be closed.
     deny(~(value <= settings.maximum_order_usd) & ~(reducing & np.isfinite(value)), "value")

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nn_assets.costs.model import CostModel
-from nn_assets.execution.orders import Execution, Orders
+from nn_assets.execution.orders import Execution, Orders, reduces
 from nn_assets.portfolio.book import Book
 from nn_assets.portfolio.fills import FillArrays, day_of
 from nn_assets.settings import ExecutionSettings
@@ -19,6 +19,7 @@ from nn_assets.settings import ExecutionSettings
 __all__ = ["Bar", "EndedOrder", "Liquidity", "ended_orders", "fill_orders", "loss_beyond_stops", "stop_fills"]
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 _NORMAL = NormalDist()
 _HASHED_BITS = 64
@@ -43,6 +44,17 @@ class Liquidity:
     daily_volatility: FloatArray
     lot_size: float = 1.0
     proxy_adv_usd: float | None = None  # stands for the bar's volume where a strategy states it
+    # What stops and orders that reduce are priced with: of the bars there are, where some are missing.
+    closing_adv_usd: FloatArray | None = None
+    closing_daily_volatility: FloatArray | None = None
+
+    def known(self, places: npt.NDArray[np.int64], closing: BoolArray) -> tuple[FloatArray, FloatArray]:
+        """ADV and volatility of orders, shape (orders,), by their places on the symbol axis and what they do."""
+        pairs = (self.adv_usd, self.closing_adv_usd), (self.daily_volatility, self.closing_daily_volatility)
+        adv, volatility = (
+            full[places] if thin is None else np.where(closing, thin[places], full[places]) for full, thin in pairs
+        )
+        return adv, volatility
 
 
 class EndedOrder(NamedTuple):
@@ -103,17 +115,18 @@ def _priced(
     costs: CostModel,
     liquidity: Liquidity,
     settings: ExecutionSettings,
+    closing: BoolArray,
     *,
     is_stop: bool,
 ) -> FillArrays:
     quantity = _allowed(wanted, places, benchmark, bar, liquidity, settings.participation_cap_fraction)
     rows = np.flatnonzero(quantity)
-    places, quantity, price = places[rows], quantity[rows], benchmark[rows]
+    places, quantity, price, closing = places[rows], quantity[rows], benchmark[rows], closing[rows]
     kept = [ids[row] for row in rows]
     value = np.abs(quantity) * price
     traded = np.zeros(len(bar.close))
     np.add.at(traded, places, value)  # two orders of a symbol move its price as one
-    parts = costs.parts(traded[places], liquidity.adv_usd[places], liquidity.daily_volatility[places])
+    parts = costs.parts(traded[places], *liquidity.known(places, closing))
     spread = settings.cost_noise_fraction
     half_spread = parts.half_spread * np.array([_noise(settings.seed, f"{k}|spread", spread) for k in kept])
     impact = parts.impact * np.array([_noise(settings.seed, f"{k}|impact", spread) for k in kept])
@@ -143,6 +156,7 @@ def fill_orders(
     liquidity: Liquidity,
     settings: ExecutionSettings,
     execution: Execution,
+    held: FloatArray | None = None,
 ) -> FillArrays:
     """Fill the accepted orders at the bar's open or close.
 
@@ -157,9 +171,12 @@ def fill_orders(
     bar : Bar
         The session after the decision. A missing bar, or a volume of zero, fills nothing.
     liquidity : Liquidity
-        A missing ADV or volatility fills nothing.
+        A missing ADV or volatility fills nothing. Orders that only reduce what is held are priced by the
+        ``closing`` ones, so that a position is closed on the first bar that trades.
     execution : str
         ``next_open`` or ``next_close``.
+    held : ndarray, shape (symbols,), optional
+        Signed quantities before the fills; nothing where left out.
 
     Returns
     -------
@@ -172,11 +189,22 @@ def fill_orders(
     places = orders.symbol[accepted]
     benchmark = (bar.open if execution == "next_open" else bar.close)[places]
     wanted = orders.quantity[accepted]
-    return _priced(ids, places, wanted, benchmark, bar, costs, liquidity, settings, is_stop=False)
+    closing = _closing(orders, held)[accepted]
+    return _priced(ids, places, wanted, benchmark, bar, costs, liquidity, settings, closing, is_stop=False)
+
+
+def _closing(orders: Orders, held: FloatArray | None) -> BoolArray:
+    return np.zeros(len(orders), dtype=np.bool_) if held is None else reduces(orders, held)
 
 
 def ended_orders(
-    decided: Orders, sent: Orders, fills: FillArrays, bar: Bar, liquidity: Liquidity, execution: Execution
+    decided: Orders,
+    sent: Orders,
+    fills: FillArrays,
+    bar: Bar,
+    liquidity: Liquidity,
+    execution: Execution,
+    held: FloatArray | None = None,
 ) -> tuple[EndedOrder, ...]:
     """Which accepted orders ended without a whole fill, and why.
 
@@ -186,7 +214,7 @@ def ended_orders(
         As the session before left them, and as the controls, breakers and actions of this one let them through.
     fills : FillArrays
         What :func:`fill_orders` made of those sent.
-    bar, liquidity
+    bar, liquidity, held
         As :func:`fill_orders` had them.
 
     Returns
@@ -198,7 +226,8 @@ def ended_orders(
     against = dict(zip(sent.client_order_id, sent.reason_code, strict=True))
     wanted = dict(zip(sent.client_order_id, sent.quantity, strict=True))
     got = dict(zip(fills.client_order_id, fills.quantity, strict=True))
-    unfilled = _reasons_unfilled(bar.open if execution == "next_open" else bar.close, bar, liquidity)
+    price = bar.open if execution == "next_open" else bar.close
+    unfilled = dict(zip(sent.client_order_id, _reasons_unfilled(price, bar, liquidity, sent, held), strict=True))
     ended = []
     for name, place, accepted in zip(decided.client_order_id, decided.symbol, decided.accepted, strict=True):
         if not accepted or (name in got and got[name] == wanted[name]):
@@ -206,15 +235,18 @@ def ended_orders(
         if name not in wanted:
             reason = "no_whole_lot"
         else:
-            reason = "volume_cap" if name in got else against[name] or str(unfilled[place])
+            reason = "volume_cap" if name in got else against[name] or str(unfilled[name])
         ended.append(EndedOrder(name, int(place), reason))
     return tuple(ended)
 
 
-def _reasons_unfilled(price: FloatArray, bar: Bar, liquidity: Liquidity) -> npt.NDArray[np.str_]:
-    """What keeps an order of each symbol from any fill, shape (symbols,)."""
-    priced = np.isfinite(liquidity.adv_usd) & np.isfinite(liquidity.daily_volatility)
-    traded = (bar.volume > 0.0) | (np.isnan(bar.volume) & (liquidity.proxy_adv_usd is not None))
+def _reasons_unfilled(
+    of_symbol: FloatArray, bar: Bar, liquidity: Liquidity, sent: Orders, held: FloatArray | None
+) -> npt.NDArray[np.str_]:
+    """What keeps each order from any fill, shape (orders,)."""
+    price, volume = of_symbol[sent.symbol], bar.volume[sent.symbol]
+    priced = np.logical_and.reduce([np.isfinite(each) for each in liquidity.known(sent.symbol, _closing(sent, held))])
+    traded = (volume > 0.0) | (np.isnan(volume) & (liquidity.proxy_adv_usd is not None))
     return np.select(
         [~(np.isfinite(price) & (price > 0.0)), ~traded, ~priced], ["no_bar", "no_volume", "no_liquidity"], "volume_cap"
     )
@@ -229,12 +261,15 @@ def stop_fills(
     *,
     strategy: str,
     session: object,
+    late: bool = False,
 ) -> FillArrays:
     """Fill the stops that the bar touched, at the worse of open and stop.
 
     Call it with the book after the session's orders were booked: stops rest from the fill on, also
     within the session of the entry, whose open lies on the right side of its own stop. Strategies
-    that trade at closes only use ``Book.stopped_at_close`` instead.
+    that trade at closes only use ``Book.stopped_at_close`` instead. With ``late`` the bar is one of an earlier
+    session that came after that session was decided. A price is all that a stop needs: it is priced by the
+    ``closing`` liquidity.
 
     Returns
     -------
@@ -247,12 +282,13 @@ def stop_fills(
     places = np.flatnonzero(touched & (side != 0.0) & np.isfinite(book.stop_price))
     stop, begun = book.stop_price[places], bar.open[places]
     worse = np.where(side[places] > 0.0, np.minimum(begun, stop), np.maximum(begun, stop))
-    day = day_of(session)
+    day, kind = day_of(session), "late stop" if late else "stop"
     ids = [
-        hashlib.sha256(f"stop\x1f{strategy}\x1f{day}\x1f{book.symbols[i]}".encode()).hexdigest()[:32] for i in places
+        hashlib.sha256(f"{kind}\x1f{strategy}\x1f{day}\x1f{book.symbols[i]}".encode()).hexdigest()[:32] for i in places
     ]
     wanted = -book.quantity[places]
-    return _priced(ids, places, wanted, worse, bar, costs, liquidity, settings, is_stop=True)
+    closing = np.ones(len(places), dtype=np.bool_)
+    return _priced(ids, places, wanted, worse, bar, costs, liquidity, settings, closing, is_stop=True)
 
 
 def loss_beyond_stops(book: Book, fills: FillArrays) -> FloatArray:

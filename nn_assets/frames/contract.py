@@ -316,7 +316,7 @@ def _violation(frame: pd.DataFrame, schema: Contract, case: Any) -> Violation:
         rule, column = f"unique by {', '.join(schema.unique)}", "row"
         value = ", ".join(str(row[name]) for name in schema.unique)
     elif rule in [check.name for check in schema.checks]:
-        column, value = "row", ", ".join(f"{name} {row[name]}" for name in PRICES)
+        column, value = "row", ", ".join(f"{name} {row[name]}" for name in (*PRICES, "kind", "value") if name in row)
     symbol = str(row.get("symbol", ""))
     session = str(row["session"])[:10] if "session" in frame.columns else ""
     return Violation(rule, column, symbol, session, value)

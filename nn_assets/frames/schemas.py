@@ -89,16 +89,22 @@ BARS = contract(
 _ACTION = {
     "symbol": text(),
     "ex_session": day(),
-    "kind": text("split", "dividend"),
-    # Split: new shares for one old; dividend: cash per share of that day. NaN withdraws the action.
-    "value": positive(nullable=True),
+    "kind": text("split", "dividend", "delisting"),
+    # Split: new shares for one old; dividend and delisting: cash per share of that day. NaN withdraws the action.
+    "value": at_least_zero(nullable=True),
     "source": text(),
 }
 
-DELIVERED_ACTIONS = contract("delivered_actions", _ACTION, unique=("symbol", "ex_session", "kind"))
+_WORTH = row_check(
+    "value > 0, of a delisting >= 0", lambda actions: ~((actions["value"] == 0.0) & (actions["kind"] != "delisting"))
+)
+
+DELIVERED_ACTIONS = contract("delivered_actions", _ACTION, unique=("symbol", "ex_session", "kind"), checks=(_WORTH,))
 """Corporate actions that a source hands over: one row an action, dividends of one day added up."""
 
-ACTION_VERSIONS = contract("action_versions", {**_ACTION, "known_at": moment(), "ingested_at": moment()})
+ACTION_VERSIONS = contract(
+    "action_versions", {**_ACTION, "known_at": moment(), "ingested_at": moment()}, checks=(_WORTH,)
+)
 """Every version of every corporate action; rows are only ever appended."""
 
 QUARANTINE = contract(

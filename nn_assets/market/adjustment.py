@@ -22,24 +22,31 @@ __all__ = ["Adjustment", "Convention", "adjustment_of"]
 
 Convention = Literal["previous_close", "ex_close"]
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
 class Adjustment:
     """Actions on the axes of a panel; arrays of shape (bars, symbols), read-only.
 
-    ``split`` and ``dividend`` stand on the ex-session, or on the next session after an ex-day that is
+    ``split``, ``dividend`` and ``delisting`` stand on the ex-session, or on the next session after an ex-day that is
     none; ``step`` and ``price_split`` on the first bar from there on, where the price shows them.
     """
 
     split: FloatArray  # new shares for one old; 1 where there is none
     dividend: FloatArray  # cash per share as counted on that session; 0 where there is none
+    delisting: FloatArray  # cash per share on the first session without the symbol; NaN where there is none
     step: FloatArray  # what a price before this bar is multiplied by to compare with it
     price_split: FloatArray  # new shares for one old
 
     def until(self, stop: int) -> Adjustment:
         """Cut after ``stop`` rows."""
         return Adjustment(**{each.name: getattr(self, each.name)[:stop] for each in fields(self)})
+
+    @property
+    def gone(self) -> BoolArray:
+        """Whether a symbol was delisted by each session, (bars, symbols)."""
+        return np.logical_or.accumulate(np.isfinite(self.delisting), axis=0)
 
     @cached_property
     def growth(self) -> FloatArray:
@@ -98,17 +105,20 @@ def adjustment_of(
     row = np.asarray(sessions.searchsorted(pd.DatetimeIndex(actions["ex_session"])))
     column = pd.Index(symbols).get_indexer(actions["symbol"])
     value = actions["value"].to_numpy(dtype=np.float64)
-    is_split = (actions["kind"] == "split").to_numpy()
+    kind = actions["kind"].to_numpy(dtype=object)
     inside = (row < len(sessions)) & (column >= 0)
     inside &= (actions["ex_session"] >= sessions[0]).to_numpy() if len(sessions) else False
     if not inside.any():
         return None
     split, step, price_split = (np.ones(close.shape) for _ in range(3))
     dividend = np.zeros(close.shape)
-    splits, dividends = inside & is_split, inside & ~is_split
+    delisting = np.full(close.shape, np.nan)
+    splits, dividends, delistings = (inside & (kind == name) for name in ("split", "dividend", "delisting"))
     np.multiply.at(split, (row[splits], column[splits]), value[splits])
     np.add.at(dividend, (row[dividends], column[dividends]), value[dividends])
-    for at, place in sorted(set(zip(row[inside].tolist(), column[inside].tolist(), strict=True))):
+    delisting[row[delistings], column[delistings]] = value[delistings]
+    moving = inside & ~delistings
+    for at, place in sorted(set(zip(row[moving].tolist(), column[moving].tolist(), strict=True))):
         quoted = np.flatnonzero(np.isfinite(close[:, place]))
         before, after = quoted[quoted < at], quoted[quoted >= at]
         if len(before) == 0 or len(after) == 0:
@@ -132,9 +142,9 @@ def adjustment_of(
             )
         step[after[0], place] *= paid / ratio
         price_split[after[0], place] *= ratio
-    for array in (split, dividend, step, price_split):
+    for array in (split, dividend, delisting, step, price_split):
         array.setflags(write=False)
-    return Adjustment(split, dividend, step, price_split)
+    return Adjustment(split, dividend, delisting, step, price_split)
 
 
 def _running_product(values: FloatArray) -> FloatArray:

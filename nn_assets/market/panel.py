@@ -110,7 +110,9 @@ def panel_from_bars(
     symbols : tuple of str
         The order of the symbol axis. Symbols absent from ``bars`` give columns of NaN.
     actions : DataFrame, optional
-        Columns symbol, ex_session, kind, value: the splits and dividends known.
+        Columns symbol, ex_session, kind, value: the splits, dividends and delistings known. Bars from a
+        delisting on are left out: whoever uses the ticker again is another instrument. So a label whose
+        span has one is none.
     convention : {"previous_close", "ex_close"}
         How a dividend adjusts; see :func:`nn_assets.market.adjustment.adjustment_of`.
     """
@@ -126,4 +128,9 @@ def panel_from_bars(
     adjustment = None
     if actions is not None:
         adjustment = adjustment_of(actions, sessions, symbols, fields["close"], convention)
+    if adjustment is not None and np.isfinite(adjustment.delisting).any():
+        for values in fields.values():
+            values.setflags(write=True)
+            values[adjustment.gone] = np.nan
+            values.setflags(write=False)
     return Panel(sessions=sessions, symbols=symbols, adjustment=adjustment, **fields)

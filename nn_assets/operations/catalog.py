@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -13,7 +14,17 @@ from nn_assets.settings import Strategy, load_strategy
 from nn_assets.settings.reading import line_of_key
 from nn_assets.store.home import home
 
-__all__ = ["StrategyFile", "find_live_strategy", "find_strategy", "folder_of", "load_strategies", "read_strategies"]
+__all__ = [
+    "StrategyFile",
+    "find_live_strategy",
+    "find_strategy",
+    "folder_of",
+    "is_calendar_fault",
+    "load_strategies",
+    "read_strategies",
+]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,8 @@ class StrategyFile:
 def load_strategies() -> tuple[StrategyFile, ...]:
     """Read every strategy: the package's own and ``strategies/*.yaml`` in the home.
 
+    A strategy whose calendar cannot be had is left out, saying so in the log: the others go on without it.
+
     Raises
     ------
     SettingsError
@@ -39,8 +52,15 @@ def load_strategies() -> tuple[StrategyFile, ...]:
     """
     found, faults = read_strategies()
     for fault in faults.values():
-        raise fault
+        if not is_calendar_fault(fault):
+            raise fault
+        _log.error("left out: %s", fault)
     return found
+
+
+def is_calendar_fault(fault: SettingsError) -> bool:
+    """Whether nothing but a calendar keeps a strategy from being read."""
+    return str(fault.where.get("key")).rpartition(".")[2] == "calendar"
 
 
 def find_live_strategy(name: str) -> StrategyFile:
@@ -124,6 +144,9 @@ def find_strategy(name: str) -> StrategyFile:
         There is none.
     """
     known = {each.strategy.name: each for each in load_strategies()}
+    for file, fault in read_strategies()[1].items() if name not in known else ():
+        if is_calendar_fault(fault) and file.stem == name:
+            raise fault
     if name not in known:
         raise SettingsError(
             expected=f"one of {', '.join(known)}",

@@ -5,7 +5,12 @@ from __future__ import annotations
 import pandas as pd
 
 from nn_assets.errors import SettingsError
-from nn_assets.market.calendar.sessions import assumed_known_at, previous_session, sessions_between
+from nn_assets.market.calendar.sessions import (
+    assumed_known_at,
+    calendar_end_told,
+    previous_session,
+    sessions_between,
+)
 from nn_assets.settings import MarketSettings
 
 __all__ = ["as_of_session", "as_of_sessions", "last_open_session", "last_stated_session", "now_utc", "seen_until"]
@@ -64,7 +69,16 @@ def last_open_session(market: MarketSettings, now: pd.Timestamp) -> pd.Timestamp
         today = now.tz_convert("UTC").tz_localize(None).normalize() + pd.Timedelta(days=1)
         recent = sessions_between(market.calendar, today - pd.Timedelta(days=30), today)
         known = assumed_known_at(market.calendar, recent, market.known_at_lag_minutes)
-        last = recent[known <= now][-1]
+        closed = recent[known <= now]
+        if len(closed) == 0:
+            raise SettingsError(
+                expected=f"a closed session of {market.calendar.split(' ')[0]} within the last 30 days",
+                found=f"none; {calendar_end_told(market.calendar, today) or 'it has a longer break'}",
+                remedy="carry its days on under extra_sessions in the file that market.calendar_overrides names, or "
+                "set market.history_ends",
+                key="market.calendar",
+            )
+        last = closed[-1]
     if market.vault_starts is not None:
         last = min(last, previous_session(market.calendar, market.vault_starts))
     return last

@@ -17,15 +17,18 @@ from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.verdict import Verdict
 from nn_assets.evaluation.was_on import was_on
 from nn_assets.learning.estimators import ESTIMATORS
+from nn_assets.market.calendar.sessions import calendar_end_told
 from nn_assets.market.quality.notices import told_by_rule
 from nn_assets.operations.asof.universe import survivorship_facts
 from nn_assets.operations.history import History
 from nn_assets.operations.situation import headline_now, situation_of
 from nn_assets.operations.study import StudyResult
+from nn_assets.operations.unquoted import delisting_line, unquoted
 from nn_assets.oversight.headline import Situation, headline
 from nn_assets.portfolio.binding import binding_constraints
 from nn_assets.portfolio.expected import horizon_is_short
 from nn_assets.portfolio.late_actions import owed_by_late_actions
+from nn_assets.portfolio.records import book_remainder
 from nn_assets.reports.page import DailyPage, Plot, StudyPage, daily_page, demo_page, study_page
 from nn_assets.reports.plots import (
     calibration_curve,
@@ -336,6 +339,27 @@ def _alarm_notices(history: History, done: Round) -> list[str]:
     return [f"Leak alarm, released: {told}"] if told else []
 
 
+def _unquoted_notices(strategy: Strategy, done: Round) -> list[str]:
+    """Say what is held and has no bar."""
+    found = unquoted(strategy, done.session, book_remainder(done.standing.book))
+    return [f"{each.told}; {delisting_line(strategy, each)}." for each in found]
+
+
+def _calendar_notices(strategy: Strategy, done: Round) -> list[str]:
+    """Say that the calendar ends soon."""
+    told = calendar_end_told(strategy.market.calendar, done.session)
+    return [] if told is None else [f"{told[0].upper()}{told[1:]}."]
+
+
+def _delisting_notices(done: Round) -> list[str]:
+    """Say what delistings brought to the book on this session."""
+    paid = done.standing.book.session_delistings_usd
+    gone = [done.standing.book.symbols[each.symbol] for each in done.ended if each.reason == "delisted"]
+    if paid == 0.0 and not gone:
+        return []
+    return [f"Delistings were booked before this session's first fill: {paid:+,.2f} USD. Compare it with the account."]
+
+
 def _late_notices(strategy: Strategy, done: Round) -> list[str]:
     """Say which actions became known late, and what they brought to the book on this session."""
     late, symbols = done.late, done.standing.book.symbols
@@ -345,16 +369,17 @@ def _late_notices(strategy: Strategy, done: Round) -> list[str]:
     for column in late.changed.nonzero()[0]:
         changes = [
             f"{kind} of {day} {before[column]:g} -> {now[column]:g}"
-            for kind in ("split", "dividend")
+            for kind in ("split", "dividend", "delisting")
             for day, before, now in zip(
                 late.sessions, getattr(late.taken, kind), getattr(late.known, kind), strict=True
             )
-            if before[column] != now[column]
+            if before[column] != now[column] and not (np.isnan(before[column]) and np.isnan(now[column]))
         ]
         told.append(
             f"{symbols[column]}: {', '.join(changes)}, known only now. The book was converted before this session's "
             f"first fill: {owed.quantity[column]:+,.10g} shares, {owed.dividends_usd[column]:+,.2f} USD of dividends, "
-            f"{owed.in_lieu_usd[column]:+,.2f} USD for fractions. Compare it with the account."
+            f"{owed.in_lieu_usd[column]:+,.2f} USD for fractions, "
+            f"{owed.delistings_usd[column]:+,.2f} USD of delistings. Compare it with the account."
         )
     if done.cancelled:
         told.append(
@@ -466,6 +491,9 @@ def write_daily_page(
             *_stop_notices(done),
             *_premium_notices(done),
             *_net_notices(strategy, frames["portfolio_states"].iloc[0]),
+            *_calendar_notices(strategy, done),
+            *_unquoted_notices(strategy, done),
+            *_delisting_notices(done),
             *_late_notices(strategy, done),
             *_alarm_notices(history, done),
         ],

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from nn_assets.market.calendar.sessions import next_session
+from nn_assets.market.calendar.sessions import calendar_end_told, next_session
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.halts import last_halt
@@ -22,6 +22,7 @@ from nn_assets.operations.outcomes import (
     last_run,
     last_tick,
 )
+from nn_assets.operations.unquoted import ALERT_SESSIONS, delisting_line, unquoted
 from nn_assets.oversight.headline import Fault, Headline, Situation, Word, headline
 from nn_assets.portfolio.records import breakers_of, is_halved
 from nn_assets.settings import Strategy
@@ -108,7 +109,12 @@ def _decided(facts: StoredFacts) -> Situation:
         verdict_allows=bool(decision["details"].get("verdict_allows", False)),
         kill_switch=switch,
     )
-    return replace(left, releases=() if reset is None else reset.kinds)
+    silent = tuple(
+        Fault(each.told, delisting_line(strategy, each))
+        for each in unquoted(strategy, session, states.iloc[-1]["book"])
+        if each.sessions >= ALERT_SESSIONS
+    )
+    return replace(left, releases=() if reset is None else reset.kinds, faults=silent)
 
 
 def _faults(facts: StoredFacts) -> Iterator[Fault]:
@@ -122,6 +128,10 @@ def _faults(facts: StoredFacts) -> Iterator[Fault]:
         yield Fault(f"expected {clock.expected}; found {clock.found}", clock.remedy, Word.HALTED)
     yield from _of_runs(last_runs(ledger, strategy.name), gate_halts=halt is not None)
     yield from _of_sessions(facts)
+    today = now_utc().tz_localize(None) if _has_clock(strategy) else facts.last_session
+    if (ends := calendar_end_told(strategy.market.calendar, today)) is not None:
+        told, _, remedy = ends.partition(": ")
+        yield Fault(told, remedy)
     yield from _silences(ledger, strategy)
 
 

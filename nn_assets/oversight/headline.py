@@ -9,6 +9,7 @@ from enum import IntEnum
 from nn_assets.portfolio.breakers import (
     LOSSES,
     NO_ANSWER,
+    NO_EQUITY,
     Breaker,
     Control,
     KillSwitch,
@@ -45,6 +46,8 @@ _FIRST = {
     "stale_data": "mend the data",
     "unfinished_run": "compare the positions with the broker's and run nn-assets audit verify",
     NO_ANSWER: "read the session's page",
+    NO_EQUITY: "close what is held at the broker (new capital is a strategy of another name) and wait until the book "
+    "is worth something",
 } | dict.fromkeys(LOSSES, "find the cause of the loss")
 _LEAK = "leak alarm"
 

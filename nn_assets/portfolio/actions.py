@@ -1,4 +1,4 @@
-"""A book carried over an ex-session: quantities and prices in the new shares, dividends booked."""
+"""A book carried over an ex-session: quantities and prices in the new shares, dividends and delistings booked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from nn_assets.errors import DecisionError
 from nn_assets.portfolio.book import Book
 
-__all__ = ["book_after_actions", "price_after_actions", "whole_lots"]
+__all__ = ["book_after_actions", "book_after_delistings", "price_after_actions", "whole_lots"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -91,4 +91,40 @@ def book_after_actions(book: Book, split: FloatArray, dividend: FloatArray, lot_
         target_quantity=book.target_quantity * split,
         session_dividends_usd=book.session_dividends_usd + received,
         session_cash_in_lieu_usd=book.session_cash_in_lieu_usd + in_lieu,
+    )
+
+
+def book_after_delistings(book: Book, delisting: FloatArray) -> Book:
+    """Close what is delisted, before the first fill of the first session without it.
+
+    Parameters
+    ----------
+    book : Book
+        After the session's splits and dividends.
+    delisting : ndarray, shape (symbols,)
+        Cash per share, dollars, 0 where nothing is left; NaN where there is none.
+
+    Returns
+    -------
+    Book
+        Longs received the cash, shorts paid it; stops, targets and what was on order are gone. The gain or loss
+        against the last mark is the session's.
+    """
+    gone = np.isfinite(delisting)
+    if not gone.any():
+        return book
+    received = math.fsum((book.quantity * np.where(gone, delisting, 0.0)).tolist())
+    nothing, nan = np.where(gone, 0.0, 1.0), np.where(gone, np.nan, 0.0)
+    return replace(
+        book,
+        cash_usd=math.fsum([book.cash_usd, received]),
+        quantity=book.quantity * nothing,
+        entry_price=book.entry_price + nan,
+        stop_price=book.stop_price + nan,
+        entered_session=np.where(gone, np.datetime64("NaT", "D"), book.entered_session),
+        pending_stop_distance=book.pending_stop_distance + nan,
+        unfilled_quantity=book.unfilled_quantity * nothing,
+        unscaled_quantity=book.unscaled_quantity * nothing,
+        target_quantity=book.target_quantity * nothing,
+        session_delistings_usd=book.session_delistings_usd + received,
     )

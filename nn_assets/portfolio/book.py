@@ -74,6 +74,7 @@ class Book:
     unfilled_quantity: FloatArray  # signed rest of the last session's orders
     unscaled_quantity: FloatArray  # u of the last decision: what it would hold under no scale
     target_quantity: FloatArray  # of the last decision: what controls and lots left of u
+    marked_session: DayArray  # of the bar that gave the mark; the book's own session where flat
     equity_usd: float
     high_water_mark_usd: float  # since the last reset
     highest_ever_usd: float  # never reset
@@ -83,6 +84,7 @@ class Book:
     session_financing_usd: float = 0.0
     session_dividends_usd: float = 0.0  # received less paid on the session's ex-dates
     session_cash_in_lieu_usd: float = 0.0  # for fractions that splits left
+    session_delistings_usd: float = 0.0  # received for longs that were delisted, less paid for shorts
     breakers: tuple[Breaker, ...] = ()  # latched, strictest first
     halved: bool = False  # sizes, by drawdown, until it has fallen well below where that began
 
@@ -122,7 +124,8 @@ class Book:
             raise DecisionError(
                 expected=f"{', '.join(held)} among the symbols, for as long as the book holds any",
                 found=f"only {', '.join(symbols)}",
-                remedy=f"put {', '.join(held)} back, and take it off once its position is closed",
+                remedy=f"put {', '.join(held)} back, and take it off once its position is closed; what was delisted is "
+                "closed by a line SYMBOL,DAY,delisting,CASH in the file that source.actions_path names",
                 key="market.symbols",
             )
         mine = [list(self.symbols).index(symbol) if symbol in self.symbols else -1 for symbol in symbols]
@@ -234,7 +237,8 @@ class Book:
             As in :func:`~nn_assets.portfolio.breakers.fired_breakers`.
         """
         usable = np.isfinite(prices) & (prices > 0.0)
-        valued = replace(self, price=np.where(usable, prices, self.price))
+        marked_session = np.where(usable | (self.quantity == 0.0), day_of(session), self.marked_session)
+        valued = replace(self, price=np.where(usable, prices, self.price), marked_session=marked_session)
         values = valued.position_usd
         book = valued.worth(session, math.fsum([self.cash_usd, *values.tolist()]))
         fired = fired_breakers(
@@ -284,14 +288,19 @@ class Book:
             breaker=", ".join(self.breaker_kinds) or None,
         )
 
-    def stopped_at_close(self, blocked_until: object) -> Book:
+    def hit_by(self, price: FloatArray) -> npt.NDArray[np.bool_]:
+        """Positions whose stop a price is at or beyond, (symbols,); a missing price or stop hits nothing."""
+        side = np.sign(self.quantity)
+        return np.asarray((side != 0.0) & (side * (price - self.stop_price) <= 0.0))
+
+    def stopped_at_close(self, blocked_until: object, *, before: npt.NDArray[np.bool_] | None = None) -> Book:
         """Block the side of every position whose mark is at or beyond its stop.
 
         For strategies that trade at closes only: the decision of this session then closes the
-        position at the next close.
+        position at the next close. ``before``, (symbols,), are those that a close which came late had hit.
         """
         side = np.sign(self.quantity).astype(np.int64)
-        hit = (side != 0) & (side * (self.price - self.stop_price) <= 0.0)
+        hit = self.hit_by(self.price) if before is None else self.hit_by(self.price) | (before & (side != 0))
         until = np.where(hit & (self.blocked_side != side), day_of(blocked_until), self.blocked_until)
         return replace(self, blocked_side=np.where(hit, side, self.blocked_side), blocked_until=until)
 
@@ -354,6 +363,7 @@ def empty_book(symbols: tuple[str, ...], capital_usd: float) -> Book:
         unfilled_quantity=zeros,
         unscaled_quantity=zeros,
         target_quantity=zeros,
+        marked_session=days,
         equity_usd=capital_usd,
         high_water_mark_usd=capital_usd,
         highest_ever_usd=capital_usd,

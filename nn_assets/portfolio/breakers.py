@@ -13,6 +13,7 @@ __all__ = [
     "BREAKERS",
     "LOSSES",
     "NO_ANSWER",
+    "NO_EQUITY",
     "Breaker",
     "BreakerReset",
     "Control",
@@ -54,9 +55,12 @@ _TOLERANCE = 1e-9  # of a level: a loss of 8.00% is at 8%, whatever the last bit
 NO_ANSWER = "no_answer"
 """The solver had no answer on a session, so that nothing was opened or enlarged on it."""
 
-BREAKERS = (NO_ANSWER, "session_loss", "weekly_loss", "drawdown", "stale_data", "unfinished_run")
+NO_EQUITY = "no_equity"
+"""The book is worth nothing or less: there is no capital to size by, and no return to speak of."""
+
+BREAKERS = (NO_ANSWER, "session_loss", "weekly_loss", "drawdown", "stale_data", "unfinished_run", NO_EQUITY)
 """From mildest to strictest: the first is an alarm and takes nothing off a size, the next two pause, drawdown
-flattens, the last two halt, because prices or positions are not known."""
+flattens, the last three halt, because prices or positions are not known, or what is left is the broker's to close."""
 
 LOSSES = frozenset({"session_loss", "weekly_loss", "drawdown"})
 """Those that are measured from a peak: their reset, and no other, starts new peaks."""
@@ -161,7 +165,8 @@ def fired_breakers(
     Every loss is measured from a peak: the session's from the equity it began with, the week's from
     the highest close since the last of the week before, the drawdown from the high-water mark. It fires over its
     limit, and not at it; equality is to 1e-9 of the limit. A loss that is no number fires, and so does every loss
-    from a peak of zero or less: nothing is left to measure it by.
+    from a peak of zero or less: nothing is left to measure it by. Equity that is zero, below it or no number fires
+    one more of its own, on every session that ends with it.
 
     Parameters
     ----------
@@ -173,6 +178,10 @@ def fired_breakers(
         Why the positions are not known to be those on record; None where they are.
     """
     fired = []
+    if not equity_usd > 0.0:
+        fired.append(
+            Breaker(NO_EQUITY, f"the book is worth {equity_usd:,.2f} USD: no size can be measured by it, and no return")
+        )
     if unfinished_run is not None:
         fired.append(Breaker("unfinished_run", unfinished_run))
     if not stale_share <= settings.stale_symbols_limit_fraction:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["FillArrays", "day_of", "fills_frame", "no_fills"]
+__all__ = ["FillArrays", "day_of", "fills_frame", "joined", "no_fills"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -60,6 +61,17 @@ def no_fills() -> FillArrays:
         impact_usd=none,
         is_stop=np.zeros(0, dtype=np.bool_),
     )
+
+
+def joined(first: FillArrays, then: FillArrays) -> FillArrays:
+    """Two batches of one source as one, in their order."""
+    if not len(first) or not len(then):
+        return first if len(first) else then
+    both: dict[str, Any] = {}
+    for name in (each.name for each in fields(FillArrays) if each.name != "source"):
+        one, two = getattr(first, name), getattr(then, name)
+        both[name] = one + two if isinstance(one, tuple) else np.concatenate([one, two])
+    return replace(then, **both)
 
 
 def fills_frame(

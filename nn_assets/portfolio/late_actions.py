@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,19 @@ class ActionRows:
 
     split: FloatArray  # new shares for one old; 1 where there is none
     dividend: FloatArray  # cash per share as counted on the session, dollars; 0 where there is none
+    delisting: FloatArray  # cash per share on the first session without the symbol, dollars; NaN where there is none
+
+    @classmethod
+    def nothing(cls, sessions: int, symbols: int) -> Self:
+        """No action at all."""
+        shape = (sessions, symbols)
+        return cls(np.ones(shape), np.zeros(shape), np.full(shape, np.nan))
+
+    def differs(self, other: ActionRows) -> BoolArray:
+        """Which cells another table says otherwise, (sessions, symbols)."""
+        both = np.isnan(self.delisting) & np.isnan(other.delisting)
+        moved = (self.split != other.split) | (self.dividend != other.dividend)
+        return np.asarray(moved | ((self.delisting != other.delisting) & ~both))
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +63,7 @@ class LateActions:
     stop_distance: FloatArray  # of an entry decided on the last row, by what is known now, price, (symbols,)
     held: FloatArray  # quantity on record after each session, (sessions, symbols)
     equity_usd: FloatArray  # on record after each session, (sessions,)
-    booked_usd: FloatArray  # dividends and cash for fractions on record of each session, (sessions,)
+    booked_usd: FloatArray  # dividends, cash for fractions and delistings on record of each session, (sessions,)
     reset: BoolArray  # whether the reset of a loss started new peaks as the session began, (sessions,)
     first_peak_usd: float  # the higher of the first session's equity and the capital before it
 
@@ -62,8 +76,8 @@ class LateActions:
     @property
     def changed(self) -> npt.NDArray[np.bool_]:
         """Symbols of which anything is known otherwise, shape (symbols,)."""
-        differ = (self.taken.split != self.known.split) | (self.taken.dividend != self.known.dividend)
-        return differ.any(axis=0)
+        differ: BoolArray = self.taken.differs(self.known)
+        return np.asarray(differ.any(axis=0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,11 +87,12 @@ class Owed:
     quantity: FloatArray  # whole lots, in shares of the last row
     in_lieu_usd: FloatArray  # for fractions of lots, at the mark held into the ex-session
     dividends_usd: FloatArray  # received less paid
+    delistings_usd: FloatArray  # received less paid
 
     @property
     def anything(self) -> bool:
         """Whether any share or cash is owed."""
-        return any(part.any() for part in (self.quantity, self.in_lieu_usd, self.dividends_usd))
+        return any(part.any() for part in (self.quantity, self.in_lieu_usd, self.dividends_usd, self.delistings_usd))
 
 
 def owed_by_late_actions(late: LateActions, lot_size: float) -> Owed:
@@ -98,24 +113,31 @@ def owed_by_late_actions(late: LateActions, lot_size: float) -> Owed:
     return Owed(*(now[-1] - before[-1] for now, before in zip(known, taken, strict=True)))
 
 
-def _kept(late: LateActions, rows: ActionRows, lot_size: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Quantity after each row, cash in lieu and dividends until it, of a book converted by ``rows``; shape of rows."""
-    quantity, in_lieu, received = (np.zeros(late.traded.shape[1]) for _ in range(3))
+def _kept(
+    late: LateActions, rows: ActionRows, lot_size: float
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Of a book converted by ``rows``, in their shape: quantity after each row, and what it received until then.
+
+    Cash in lieu, dividends and what delistings left.
+    """
+    quantity, in_lieu, received, left = (np.zeros(late.traded.shape[1]) for _ in range(4))
     kept = []
-    for row, (split, dividend) in enumerate(zip(rows.split, rows.dividend, strict=True)):
+    for row, (split, dividend, delisting) in enumerate(zip(rows.split, rows.dividend, rows.delisting, strict=True)):
         shares = quantity * split
         whole = np.where(split == 1.0, quantity, whole_lots(shares, lot_size))
         in_lieu += (shares - whole) * np.nan_to_num(late.mark[row] / split)
         received += whole * dividend
-        quantity = whole + late.traded[row]
-        kept.append((quantity, in_lieu.copy(), received.copy()))
-    quantities, fractions, dividends = (np.array(part) for part in zip(*kept, strict=True))
-    return quantities, fractions, dividends
+        gone = np.isfinite(delisting)
+        left += whole * np.where(gone, delisting, 0.0)
+        quantity = np.where(gone, 0.0, whole) + late.traded[row]
+        kept.append((quantity, in_lieu.copy(), received.copy(), left.copy()))
+    quantities, fractions, dividends, delistings = (np.array(part) for part in zip(*kept, strict=True))
+    return quantities, fractions, dividends, delistings
 
 
 def _peaked(book: Book, late: LateActions, lot_size: float) -> Book:
     """Give a book the equity and the peaks of one that had known in time; ``book`` as it was before."""
-    quantity, in_lieu, received = _kept(late, late.known, lot_size)
+    quantity, in_lieu, received, left = _kept(late, late.known, lot_size)
     marks = np.vstack([late.mark[1:], book.price])
     known = marks.copy()
     for row in range(1, len(marks)):
@@ -123,7 +145,7 @@ def _peaked(book: Book, late: LateActions, lot_size: float) -> Book:
         carried = price_after_actions(before, late.known.split[row], late.known.dividend[row])
         known[row] = np.where(late.quoted[row] | ~(before > 0.0), marks[row], carried)
     value = np.where(quantity == 0.0, 0.0, quantity * known) - np.where(late.held == 0.0, 0.0, late.held * marks)
-    cash = (in_lieu + received).sum(axis=1) - np.cumsum(late.booked_usd)
+    cash = (in_lieu + received + left).sum(axis=1) - np.cumsum(late.booked_usd)
     equity = late.equity_usd + value.sum(axis=1) + cash
     peak = late.first_peak_usd
     # No action reaches back to the first session, before which the book was flat.
@@ -195,21 +217,24 @@ def book_after_late_actions(book: Book, late: LateActions, lot_size: float, sess
     old_stop = np.where(changed, _carried(book.stop_price, entered, late, dividends=True), book.stop_price)
     in_lieu = math.fsum(owed.in_lieu_usd.tolist())
     received = math.fsum(owed.dividends_usd.tolist())
+    left = math.fsum(owed.delistings_usd.tolist())
+    gone = np.isfinite(late.known.delisting).any(axis=0)
     grown = np.divide(quantity, book.quantity, out=np.ones_like(quantity), where=kept & (book.quantity != 0.0))
     return replace(
         _peaked(book, late, lot_size) if owed.anything else book,
-        cash_usd=math.fsum([book.cash_usd, in_lieu, received]),
+        cash_usd=math.fsum([book.cash_usd, in_lieu, received, left]),
         quantity=quantity,
         price=price,
         entry_price=np.where(kept, old_entry, np.where(came, price, np.nan)),
         stop_price=np.where(kept, old_stop, np.where(came & (stop > 0.0), stop, np.nan)),
         entered_session=np.where(kept, book.entered_session, np.where(came, day_of(session), _NO_DAY)),
         pending_stop_distance=distance,
-        unscaled_quantity=book.unscaled_quantity * grown,
-        target_quantity=book.target_quantity * grown,
+        unscaled_quantity=np.where(gone, 0.0, book.unscaled_quantity * grown),
+        target_quantity=np.where(gone, 0.0, book.target_quantity * grown),
         unfilled_quantity=np.zeros_like(quantity) if owed.anything else book.unfilled_quantity,
         session_dividends_usd=book.session_dividends_usd + received,
         session_cash_in_lieu_usd=book.session_cash_in_lieu_usd + in_lieu,
+        session_delistings_usd=book.session_delistings_usd + left,
     )
 
 

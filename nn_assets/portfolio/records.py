@@ -30,6 +30,7 @@ __all__ = [
     "recorded_symbols",
     "session_flows",
     "state_row",
+    "unmarked_symbols",
 ]
 
 _TEXT = pd.StringDtype(na_value=np.nan)
@@ -38,11 +39,11 @@ _DAYS = ("entered_session", "blocked_until")
 _PER_SYMBOL = ("pending_stop_distance", "unfilled_quantity")
 _DECIDED = ("unscaled_quantity", "target_quantity")  # absent from the records of version 0.1
 # On record only where there were any: a book without actions keeps the record that it always had.
-_ACTIONS = ("session_dividends_usd", "session_cash_in_lieu_usd")
+_ACTIONS = ("session_dividends_usd", "session_cash_in_lieu_usd", "session_delistings_usd")
 _SCALARS = ("highest_ever_usd", "week_peak_usd", "session_costs_usd", "session_financing_usd")
 
 
-FLOWS = ("financing_usd", "dividends_usd", "cash_in_lieu_usd")
+FLOWS = ("financing_usd", "dividends_usd", "cash_in_lieu_usd", "delistings_usd")
 
 
 def state_row(state: PortfolioState) -> dict[str, object]:
@@ -81,6 +82,9 @@ def book_remainder(book: Book) -> str:
         record["other_breakers"] = {each.kind: each.reason for each in others if each is not None}
     if book.halved:
         record["halved"] = True
+    marked = np.flatnonzero(~((book.marked_session == book.session) | np.isnat(book.session)))
+    if len(marked):  # a position without a bar of the session
+        record["marked_session"] = {book.symbols[place]: str(book.marked_session[place]) for place in marked}
     for name in (*_PER_SYMBOL, *_DECIDED):
         record[name] = [None if math.isnan(value) else value for value in getattr(book, name).tolist()]
     return json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -97,6 +101,11 @@ def session_flows(remainder: str | Mapping[str, Any]) -> dict[str, float]:
     """What moved the session's cash besides fills, dollars received less paid, by the names in :data:`FLOWS`."""
     rest = _read(remainder)
     return {name: float(rest.get(f"session_{name}", 0.0)) for name in FLOWS}
+
+
+def unmarked_symbols(remainder: str | Mapping[str, Any]) -> dict[str, str]:
+    """Positions without a bar of the record's session, with the day of their mark."""
+    return {symbol: day for symbol, day in _read(remainder).get("marked_session", {}).items() if day != "NaT"}
 
 
 def is_halved(remainder: str | Mapping[str, Any]) -> bool:
@@ -143,12 +152,16 @@ def book_from_records(state: Mapping[str, Any], holdings: pd.DataFrame, remainde
         **{name: float(rest[name]) for name in _SCALARS},
         **{name: float(rest.get(name, 0.0)) for name in _ACTIONS},
     }
+    session = np.datetime64(pd.Timestamp(state["session"]).date(), "D")
     return Book(
         symbols=symbols,
         cash_usd=float(state["cash_usd"]),
         equity_usd=float(state["equity_usd"]),
         high_water_mark_usd=float(state["high_water_mark_usd"]),
-        session=np.datetime64(pd.Timestamp(state["session"]).date(), "D"),
+        session=session,
+        marked_session=np.array(
+            [rest.get("marked_session", {}).get(symbol, session) for symbol in symbols], dtype="datetime64[D]"
+        ),
         blocked_side=ordered["blocked_side"].to_numpy().astype(np.int64),
         breakers=breakers_of(state["breaker"], rest),
         halved=is_halved(rest),

@@ -14,6 +14,7 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from nn_assets.evaluation.significance import rank_ic_contributions
+from nn_assets.measures import compounded
 from nn_assets.reports.canvas import (
     ALARM,
     COLOURS,
@@ -66,7 +67,7 @@ def equity_and_drawdown(
     date_axis(upper, sessions)
     days = date_axis(lower, sessions)
     for place, (name, returns) in enumerate(net_returns.items()):
-        wealth = np.cumprod(1.0 + np.nan_to_num(returns))
+        wealth = compounded(returns)
         peak = np.maximum(np.maximum.accumulate(wealth), 1.0)
         colour = COLOURS.get(name, SEQUENCE[place % len(SEQUENCE)])
         width, order = (1.9 if place == 0 else 1.1), 5 - place

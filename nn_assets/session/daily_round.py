@@ -7,6 +7,7 @@ of it is sized by ``portfolio/decide.py``, and ``execution/orders.py`` turns tar
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -44,7 +45,7 @@ from nn_assets.oversight.severity import (
     next_trading_state,
     severity,
 )
-from nn_assets.portfolio.actions import book_after_actions
+from nn_assets.portfolio.actions import book_after_actions, book_after_delistings
 from nn_assets.portfolio.book import Book, PortfolioState, empty_book, reset_breakers
 from nn_assets.portfolio.breakers import (
     LOSSES,
@@ -59,7 +60,7 @@ from nn_assets.portfolio.breakers import (
 )
 from nn_assets.portfolio.decide import decide
 from nn_assets.portfolio.expected import expected_own_return
-from nn_assets.portfolio.fills import FillArrays, no_fills
+from nn_assets.portfolio.fills import FillArrays, joined, no_fills
 from nn_assets.portfolio.inputs import Decision, DecisionInputs, ProgrammeFacts
 from nn_assets.portfolio.kelly import edge_scale
 from nn_assets.portfolio.late_actions import LateActions, book_after_late_actions, owed_by_late_actions
@@ -72,6 +73,7 @@ from nn_assets.signals.signals import SessionSignals
 __all__ = ["Controls", "Round", "SessionFacts", "Standing", "first_standing", "play_session"]
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 _EVEN = 0.5
 
@@ -218,6 +220,7 @@ def play_session(
     released = () if reset is None else reset.among(standing.book.breaker_kinds)
     under_way = standing.orders
     standing = _released(_converted(standing, facts, strategy.portfolio.lot_size), reset)
+    late_hit = _hit_by_late_closes(standing.book, facts.market)
     book, fills, beyond, ended = _fill(strategy, costs, sessions_per_year, standing, facts, under_way)
     book, state = book.marked(
         session,
@@ -229,7 +232,7 @@ def play_session(
     book = book.released(session, _leaning(strategy, facts))
     halted = breaker_control(book.breaker_kinds, strategy.portfolio) is Control.HALTED
     if strategy.label.execution == "next_close" and not halted:  # what nobody knows the price of hits no stop
-        book = book.stopped_at_close(_blocked_until(strategy, session))
+        book = book.stopped_at_close(_blocked_until(strategy, session), before=late_hit)
     decision = decide(_inputs(strategy, standing, facts, book), strategy.portfolio, costs)
     book, state = _alarmed(decision, book, state)
     orders = _orders(strategy, session, decision, book, facts.market.previous_close, standing.orders)
@@ -294,7 +297,7 @@ def _converted(standing: Standing, facts: SessionFacts, lot_size: float) -> Stan
     Where late actions change the book, every order under way is cancelled.
     """
     split, dividend, orders = facts.market.split, facts.market.dividend, standing.orders
-    book = replace(standing.book, session_dividends_usd=0.0, session_cash_in_lieu_usd=0.0)
+    book = replace(standing.book, session_dividends_usd=0.0, session_cash_in_lieu_usd=0.0, session_delistings_usd=0.0)
     if facts.late is not None:
         book = book_after_late_actions(book, facts.late, lot_size, facts.market.session)
         if owed_by_late_actions(facts.late, lot_size).anything:
@@ -302,7 +305,13 @@ def _converted(standing: Standing, facts: SessionFacts, lot_size: float) -> Stan
     if split is None or dividend is None:
         return replace(standing, book=book, orders=orders)
     book = book_after_actions(book, split, dividend, lot_size)
-    return replace(standing, book=book, orders=orders_after_actions(orders, split, dividend, lot_size))
+    orders = orders_after_actions(orders, split, dividend, lot_size)
+    if facts.market.delisting is not None:
+        book = book_after_delistings(book, facts.market.delisting)
+        gone = np.isfinite(facts.market.delisting)[orders.symbol]
+        codes = zip(orders.reason_code, gone, strict=True)
+        orders = replace(orders, reason_code=tuple(code or ("delisted" if left else None) for code, left in codes))
+    return replace(standing, book=book, orders=orders)
 
 
 def _control_of_fills(controls: Controls, book: Book, settings: PortfolioSettings) -> Control:
@@ -352,6 +361,8 @@ def _fill(
         daily_volatility=market.previous_volatility,
         lot_size=strategy.portfolio.lot_size,
         proxy_adv_usd=strategy.portfolio.proxy_adv_usd,
+        closing_adv_usd=market.closing_adv_usd,
+        closing_daily_volatility=market.closing_volatility,
     )
     cash_rate = float(cash_rates(strategy.market, pd.DatetimeIndex([market.session]))[0])
     book = standing.book.opened(strategy.costs, cash_rate, sessions_per_year)
@@ -360,18 +371,62 @@ def _fill(
     sent = _still_sent(standing.orders, book, control)
     if facts.controls.unfinished_run is not None:
         sent = replace(sent, reason_code=tuple(code or "unfinished_run" for code in sent.reason_code))
-    ordered = fill_orders(sent, bar, costs, liquidity, strategy.execution, execution)
-    ended = ended_orders(decided, sent, ordered, bar, liquidity, execution)
-    beyond = float(loss_beyond_stops(book, ordered).sum())
+    stops = execution == "next_open" and control is not Control.HALTED
+    until = _blocked_until(strategy, market.session)
+    beyond, late = 0.0, no_fills()
+    for came_late in _late_bars(book, market) if stops else ():
+        hit = stop_fills(
+            book,
+            came_late,
+            costs,
+            liquidity,
+            strategy.execution,
+            strategy=strategy.name,
+            session=market.session,
+            late=True,
+        )
+        beyond += float(loss_beyond_stops(book, hit).sum())
+        book = book.filled(hit, market.session, blocked_until=until)
+        late = joined(late, hit)
+    if len(late):
+        stopped_out = np.isin(sent.symbol, late.symbol)
+        codes = tuple(
+            code or ("late_stop" if out else None) for code, out in zip(sent.reason_code, stopped_out, strict=True)
+        )
+        sent = replace(sent, reason_code=codes)
+    held = book.quantity
+    ordered = fill_orders(sent, bar, costs, liquidity, strategy.execution, execution, held)
+    ended = ended_orders(decided, sent, ordered, bar, liquidity, execution, held)
+    beyond += float(loss_beyond_stops(book, ordered).sum())
     book = book.filled(ordered, market.session)
     stopped = no_fills()
-    if execution == "next_open" and control is not Control.HALTED:
+    if stops:
         stopped = stop_fills(
             book, bar, costs, liquidity, strategy.execution, strategy=strategy.name, session=market.session
         )
         beyond += float(loss_beyond_stops(book, stopped).sum())
-        book = book.filled(stopped, market.session, blocked_until=_blocked_until(strategy, market.session))
-    return book, (ordered, stopped), beyond, ended
+        book = book.filled(stopped, market.session, blocked_until=until)
+    return book, (ordered, joined(late, stopped)), beyond, ended
+
+
+def _late_bars(book: Book, market: SessionMarket) -> Iterator[Bar]:
+    """Bars of earlier sessions that came after those were decided, of what is held, oldest first.
+
+    A stop rests on every session from the fill on, whether or not its bar was there in time.
+    """
+    if market.earlier is None:
+        return
+    for unseen, bars in market.earlier.since(book.marked_session):
+        fields = (bars.open, bars.high, bars.low, bars.close, bars.volume)
+        yield Bar(*(np.where(unseen, field[0], np.nan) for field in fields))
+
+
+def _hit_by_late_closes(book: Book, market: SessionMarket) -> BoolArray:
+    """Positions whose stop a close that came late had hit, (symbols,)."""
+    hit = np.zeros(len(book.symbols), dtype=np.bool_)
+    for bar in _late_bars(book, market):
+        hit |= book.hit_by(bar.close)
+    return hit
 
 
 def _inputs(strategy: Strategy, standing: Standing, facts: SessionFacts, book: Book) -> DecisionInputs:

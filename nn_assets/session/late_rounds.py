@@ -36,7 +36,7 @@ def late_actions_since(
     sessions = pd.DatetimeIndex([done.session for done in rounds])
     first, stop = now.panel.row(sessions[0]), now.panel.row(sessions[-1]) + 1
     taken, known = (_rows(market, first, stop) for market in (before, now))
-    if np.array_equal(taken.split, known.split) and np.array_equal(taken.dividend, known.dividend):
+    if not taken.differs(known).any():
         return None
     books = [done.standing.book for done in rounds]
     held = np.array([book.quantity for book in books])
@@ -55,14 +55,16 @@ def late_actions_since(
         stop_distance=stop_atr_multiple * now.average_true_range[stop - 1],
         held=held,
         equity_usd=np.array([done.state.equity_usd for done in rounds]),
-        booked_usd=np.array([book.session_dividends_usd + book.session_cash_in_lieu_usd for book in books]),
+        booked_usd=np.array(
+            [each.session_dividends_usd + each.session_cash_in_lieu_usd + each.session_delistings_usd for each in books]
+        ),
         reset=np.array([done.starts_new_peaks for done in rounds]),
         first_peak_usd=rounds[0].state.high_water_mark_usd,
     )
 
 
 def _rows(market: MarketView, first: int, stop: int) -> ActionRows:
-    actions, shape = market.panel.adjustment, (stop - first, len(market.panel.symbols))
+    actions = market.panel.adjustment
     if actions is None:
-        return ActionRows(np.ones(shape), np.zeros(shape))
-    return ActionRows(actions.split[first:stop], actions.dividend[first:stop])
+        return ActionRows.nothing(stop - first, len(market.panel.symbols))
+    return ActionRows(actions.split[first:stop], actions.dividend[first:stop], actions.delisting[first:stop])

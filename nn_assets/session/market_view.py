@@ -13,19 +13,57 @@ import pandas as pd
 from nn_assets.features.catalogue.prices import average_true_range, log_return, ratio
 from nn_assets.features.labels import MINIMUM_CROSS_SECTION
 from nn_assets.features.rolling import lagged, rolling_covariance, rolling_mean
-from nn_assets.market.panel import Panel
+from nn_assets.market.panel import FIELDS, Panel
 from nn_assets.settings import PortfolioSettings
 from nn_assets.signals.regimes import Regimes, regime_scales, rule_regimes
 from nn_assets.signals.signals import ewma_volatility
 
-__all__ = ["MarketView", "SessionMarket", "market_view"]
+__all__ = ["EarlierBars", "MarketView", "SessionMarket", "market_view"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+DayArray = npt.NDArray[np.datetime64]
 
 _ATR_SESSIONS = 14
 _ADV_SESSIONS = 20
+_EARLIER_SESSIONS = 60  # how far back a bar that came late is looked for
 _SMALLEST_MARKET = 5  # symbols (members) below which their mean is no market, and beta counts as unknown
+
+
+@dataclass(frozen=True, eq=False)
+class EarlierBars:
+    """Raw bars of the sessions before, as known now; arrays of shape (sessions, symbols), NaN where there is none."""
+
+    sessions: DayArray  # (sessions,), ascending
+    open: FloatArray
+    high: FloatArray
+    low: FloatArray
+    close: FloatArray
+    volume: FloatArray
+    growth: FloatArray | None = None  # of the shares until each session, and a last row until now; None: no action
+
+    def since(self, seen: DayArray) -> list[tuple[BoolArray, EarlierBars]]:
+        """Bars of sessions after the last one ``seen`` of each symbol, (symbols,), oldest first.
+
+        Returns
+        -------
+        list of (mask, bars)
+            One entry a session that has any: which symbols, and its bars in this session's shares, (1, symbols).
+        """
+        unseen = (seen < self.sessions[:, None]) & np.isfinite(self.close)
+        return [(unseen[row], self._at(row)) for row in np.flatnonzero(unseen.any(axis=1)).tolist()]
+
+    def _at(self, row: int) -> EarlierBars:
+        kept = 1.0 if self.growth is None else self.growth[row] / self.growth[-1]
+        one = slice(row, row + 1)
+        return EarlierBars(
+            sessions=self.sessions[one],
+            open=self.open[one] * kept,
+            high=self.high[one] * kept,
+            low=self.low[one] * kept,
+            close=self.close[one] * kept,
+            volume=self.volume[one] / kept,
+        )
 
 
 @dataclass(frozen=True)
@@ -38,7 +76,7 @@ class SessionMarket:
     low: FloatArray  # price
     close: FloatArray  # price
     volume: FloatArray  # shares or contracts
-    previous_close: FloatArray  # price, in shares of this session and less its dividend
+    previous_close: FloatArray  # the last there is, price, in shares of this session and less its dividend
     average_true_range: FloatArray  # price
     volatility: FloatArray  # fraction per session
     usual_volatility: float  # of the strategy, fraction per session
@@ -50,16 +88,24 @@ class SessionMarket:
     regime_scale: float  # what the regime leaves of a size, 0..1
     split: FloatArray | None = None  # new shares for one old, 1 where none; None where no action is known at all
     dividend: FloatArray | None = None  # cash per share as counted on the session, 0 where none
+    delisting: FloatArray | None = None  # cash per share on the first session without the symbol, NaN where none
+    gone: BoolArray | None = None  # delisted by this session
     repeated: BoolArray | None = None  # the bar equals the one before in every field
+    closing_adv_usd: FloatArray | None = None  # as before, of the bars there are: what closes a position is priced by
+    closing_volatility: FloatArray | None = None  # the last one known
+    earlier: EarlierBars | None = None  # the sessions before
 
     @property
     def stale_share(self) -> float:
         """Share of the symbols lately quoted that have no close of this session, or repeat the bar before.
 
-        Lately: any return within the trailing window. 1 where nothing was quoted, and nothing is.
+        Lately: any return within the trailing window, and not delisted since. 1 where nothing was quoted, and
+        nothing is.
         """
         missing = ~(np.isfinite(self.close) & (self.close > 0.0))
         seen = np.isfinite(self.trailing_returns).any(axis=0)
+        if self.gone is not None:
+            seen &= ~self.gone
         if not seen.any():
             return float(missing.all())
         stale = missing if self.repeated is None else missing | self.repeated
@@ -111,13 +157,29 @@ class MarketView:
                 found[row] = seen[middle] if len(seen) % 2 else 0.5 * (seen[middle - 1] + seen[middle])
         return found
 
+    @cached_property
+    def _chained_close(self) -> FloatArray:
+        """The last total-return close there is, price in shares of the first bar, (bars, symbols)."""
+        return _last_known(self.panel.total_return().close)
+
+    @cached_property
+    def _closing_adv_usd(self) -> FloatArray:
+        """Average daily volume; where bars are missing, over the last 20 that there are, or fewer."""
+        traded = self.panel.close * self.panel.volume
+        return np.where(np.isfinite(self.adv_usd), self.adv_usd, _mean_of_what_is_there(traded, _ADV_SESSIONS))
+
+    @cached_property
+    def _closing_volatility(self) -> FloatArray:
+        return _last_known(self.volatility)
+
     def at(self, row: int) -> SessionMarket:
         """What session ``row`` shows."""
         panel = self.panel
         before = max(row - 1, 0)
-        previous_close, actions = panel.close[before], panel.adjustment
+        actions, last = panel.adjustment, max(row - _EARLIER_SESSIONS, 0)
+        previous_close = self._chained_close[before]
         if actions is not None:
-            previous_close = previous_close * actions.growth[before] / actions.growth[row]
+            previous_close = previous_close / actions.growth[row]
         first = max(0, row + 1 - self.correlation_sessions)
         return SessionMarket(
             session=panel.sessions[row],
@@ -138,8 +200,36 @@ class MarketView:
             regime_scale=float(self.regime_scales[row]),
             split=None if actions is None else actions.split[row],
             dividend=None if actions is None else actions.dividend[row],
+            delisting=None if actions is None else actions.delisting[row],
+            gone=None if actions is None else actions.gone[row],
             repeated=_repeated(panel, row),
+            closing_adv_usd=self._closing_adv_usd[before],
+            closing_volatility=self._closing_volatility[before],
+            earlier=EarlierBars(
+                panel.sessions[last:row].to_numpy().astype("datetime64[D]"),
+                **{name: getattr(panel, name)[last:row] for name in FIELDS},
+                growth=None if actions is None else actions.growth[last : row + 1],
+            ),
         )
+
+
+def _last_known(values: FloatArray) -> FloatArray:
+    """Each value, or the last one before it that is a number, (bars, symbols)."""
+    rows = np.where(np.isfinite(values), np.arange(len(values))[:, None], 0)
+    return np.take_along_axis(values, np.maximum.accumulate(rows, axis=0), axis=0)
+
+
+def _mean_of_what_is_there(values: FloatArray, window: int) -> FloatArray:
+    """Mean of the last values that are numbers, at most ``window`` of them, (bars, symbols); NaN before the first."""
+    found = np.full(values.shape, np.nan)
+    for place in range(values.shape[1]):
+        rows = np.flatnonzero(np.isfinite(values[:, place]))
+        there, total, count = values[rows, place], np.zeros(len(rows)), np.zeros(len(rows))
+        for lag in range(min(window, len(rows))):
+            total[lag:] += there[: len(rows) - lag]
+            count[lag:] += 1.0
+        found[rows, place] = np.divide(total, count, out=total, where=count > 0.0)
+    return _last_known(found)
 
 
 def _repeated(panel: Panel, row: int) -> BoolArray:

@@ -41,7 +41,10 @@ def spending_of(fills: Sequence[FillArrays], market: SessionMarket, costs: CostM
     names: list[str] = []
     for batch in fills:
         value = np.abs(batch.quantity * batch.price)
-        parts = costs.parts(value, market.previous_adv_usd[batch.symbol], market.previous_volatility[batch.symbol])
+        # Where all bars are there, both are those that orders of any kind were priced by.
+        adv = market.previous_adv_usd if market.closing_adv_usd is None else market.closing_adv_usd
+        volatility = market.previous_volatility if market.closing_volatility is None else market.closing_volatility
+        parts = costs.parts(value, adv[batch.symbol], volatility[batch.symbol])
         half_spread = np.where(
             np.isfinite(batch.half_spread_usd), batch.half_spread_usd, batch.quantity * (batch.price - batch.mid_price)
         )

@@ -236,6 +236,6 @@ def action_table(
     key = ["symbol", "ex_session", "kind", "source"]
     asked = table[within]
     several = asked.groupby(key)["value"]
-    value = several.transform("sum").where(asked["kind"] == "dividend", several.transform("prod"))
+    value = several.transform("sum").where(asked["kind"] != "split", several.transform("prod"))
     single = asked.assign(value=value).drop_duplicates(key)
     return single.sort_values(["symbol", "ex_session", "kind"], kind="stable").reset_index(drop=True)

@@ -22,6 +22,7 @@ __all__ = ["SqlSource"]
 
 _NUMBERS = ("open", "high", "low", "close", "volume")
 _ACTION_COLUMNS = ("symbol", "ex_session", "kind", "value")
+_KINDS = ("split", "dividend", "delisting")
 _LAST_DAY = dt.date(2261, 12, 31)
 _FIRST_MOMENT, _LAST_MOMENT = pd.Timestamp.min.tz_localize("UTC"), pd.Timestamp.max.tz_localize("UTC")
 
@@ -120,11 +121,11 @@ class SqlSource:
                 column=absent[0],
             )
         kinds = table["kind"].astype("str")
-        if not kinds.isin(["split", "dividend"]).all():
-            other = kinds[~kinds.isin(["split", "dividend"])].iloc[0]
+        if not kinds.isin(_KINDS).all():
+            other = kinds[~kinds.isin(_KINDS)].iloc[0]
             raise self._fault(
                 "known_kind",
-                "kind 'split' or 'dividend'",
+                "kind 'split', 'dividend' or 'delisting'",
                 repr(other[:80]),
                 "translate the kind in the query",
                 value=other[:80],

@@ -144,6 +144,29 @@ def test_the_noise_is_centred_on_the_model_and_as_wide_as_stated() -> None:
     assert ratio.std() == pytest.approx(0.25, rel=0.1)
 
 
+THIN = {"adv_usd": np.full(3, np.nan), "daily_volatility": np.full(3, np.nan),
+        "closing_adv_usd": np.full(3, 5e7), "closing_daily_volatility": np.full(3, 0.02)}  # fmt: skip
+
+
+def test_on_thin_evidence_only_what_reduces_is_filled_and_priced_by_the_bars_there_are() -> None:
+    batch, before = orders(100.0, -100.0, 50.0), np.array([-100.0, 50.0, 0.0])  # closes, turns through zero, opens
+    thin = replace(LIQUIDITY, **THIN)
+    found = fill_orders(batch, BAR, COSTS, thin, QUIET, "next_open", before)
+    full = fill_orders(batch, BAR, COSTS, LIQUIDITY, QUIET, "next_open", before)
+    assert found.symbol.tolist() == [0]
+    assert found.price[0] == full.price[0]
+    ended = ended_orders(batch, batch, found, BAR, thin, "next_open", before)
+    assert [(each.symbol, each.reason) for each in ended] == [(1, "no_liquidity"), (2, "no_liquidity")]
+    assert len(fill_orders(batch, BAR, COSTS, thin, QUIET, "next_open")) == 0  # nothing held: nothing is reduced
+
+
+def test_a_stop_needs_a_bar_alone() -> None:
+    gap = replace(BAR, open=np.array([35.0, 20.0, 10.0]), low=np.array([34.0, 19.0, 9.5]))
+    found = stop_fills(held(100.0), gap, COSTS, replace(LIQUIDITY, **THIN), QUIET, strategy="s", session=SESSION)
+    assert found.quantity.tolist() == [-100.0]
+    assert found.price[0] == pytest.approx(35.0, rel=1e-3)
+
+
 def held(quantity: float, distance: float = 1.0) -> Book:
     book = empty_book(SYMBOLS, 1e6).awaiting(np.array([quantity, 0.0, 0.0]), np.array([distance, np.nan, np.nan]))
     fill = filled(orders(quantity, 0.0, 0.0))

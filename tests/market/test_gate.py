@@ -208,3 +208,17 @@ def test_a_feed_whose_bars_have_none_before_them_is_not_passed_and_stops_nothing
     assert (check.passed, check.blocking) == (False, False)
     assert check.detail.startswith("nothing to compare")
     assert report.passed
+
+
+def test_nothing_is_expected_of_what_was_delisted_from_its_day_on() -> None:
+    last, gone = SESSIONS[-1], SESSIONS[-5]
+    bars = BARS[(BARS["symbol"] != SYMBOLS[0]) | (BARS["session"] < gone)]
+    strict = GateSettings(max_missing_symbols_fraction=0.0, max_missing_sessions_fraction=0.0)
+
+    def failed(**delisted: object) -> set[str]:
+        return {check.name for check in inspect(cleaned(bars), SYMBOLS, SESSIONS, strict, **delisted).failures}
+
+    assert failed() == {"missing_symbols", "missing_sessions"}
+    assert failed(delisted={SYMBOLS[0]: gone}) == set()
+    assert failed(delisted={SYMBOLS[0]: SESSIONS[-3]}) == {"missing_sessions"}
+    assert failed(delisted={SYMBOLS[0]: last + pd.Timedelta(days=9)}) == {"missing_symbols", "missing_sessions"}

@@ -150,6 +150,23 @@ def test_several_latched_breakers_survive_their_records_each_with_its_reason() -
     assert back.breakers == book.breakers
 
 
+def test_a_squeeze_below_zero_halts_by_name_and_no_session_after_it_has_a_return_of_the_other_sign() -> None:
+    short = opened(quantity=-100.0)
+    cash = short.cash_usd
+    squeezed, state = short.marked(DAYS[1], np.array([200.0, np.nan]), SETTINGS)
+    assert squeezed.equity_usd == cash - 20_000.0 < 0.0
+    assert squeezed.breaker_kinds[0] == "no_equity"
+    assert "-5,001.00 USD" in squeezed.breakers[0].reason
+    assert state.session_return == pytest.approx((cash - 20_000.0) / 10_000.0 - 1.0)
+    gained, after = squeezed.marked(DAYS[2], np.array([180.0, np.nan]), SETTINGS)  # 2,000 better, and still below zero
+    assert np.isnan(after.session_return)
+    assert np.isnan(after.gross_fraction)
+    assert gained.breaker_kinds == squeezed.breaker_kinds
+    loose = reset_breakers(gained, ("no_equity",), person="ann", reason="looked at")
+    assert "no_equity" in marked(loose, DAYS[3], 170.0, np.nan).breaker_kinds
+    assert "no_equity" not in marked(loose, DAYS[3], 100.0, np.nan).breaker_kinds
+
+
 def test_equity_of_zero_latches_the_drawdown_and_every_later_session_can_be_marked() -> None:
     book = replace(opened(), cash_usd=-5_000.0)
     book, _ = book.marked(DAYS[1], np.array([50.0, np.nan]), SETTINGS)
@@ -219,7 +236,7 @@ def test_fills_hold_to_their_frame_and_an_empty_batch_too() -> None:
 
 def test_a_book_before_its_first_session_owes_and_has_earned_nothing() -> None:
     book = empty_book(SYMBOLS, 1e5)
-    for name in ("costs", "financing", "dividends", "cash_in_lieu"):
+    for name in ("costs", "financing", "dividends", "cash_in_lieu", "delistings"):
         assert getattr(book, f"session_{name}_usd") == 0.0
     assert (book.breakers, book.halved, book.drawdown_fraction) == ((), False, 0.0)
     assert np.isnat(book.session)

@@ -50,10 +50,11 @@ FIGURES = {
         ({"stale_share": math.nan}, "stale_data"),
         ({"unfinished_run": "sent late", "stale_share": 1.0}, "unfinished_run stale_data"),
         ({"unfinished_run": "sent late", "week_peak_usd": 104.3}, "unfinished_run weekly_loss"),
-        ({"equity_usd": math.nan}, LOST),
+        ({"equity_usd": math.nan}, f"no_equity {LOST}"),
         ({"previous_equity_usd": 0.0}, "drawdown session_loss"),
         ({"previous_equity_usd": -5.0, "week_peak_usd": 0.0, "high_water_mark_usd": 0.0}, LOST),
-        ({"equity_usd": 0.0, "previous_equity_usd": 0.0}, LOST),
+        ({"equity_usd": 0.0, "previous_equity_usd": 0.0}, f"no_equity {LOST}"),
+        ({"equity_usd": -5.0, "unfinished_run": "sent late"}, f"no_equity unfinished_run {LOST}"),
     ],
 )
 def test_every_breaker_fires_just_over_its_limit_strictest_first(changes: dict[str, Any], kind: str) -> None:
@@ -117,6 +118,7 @@ def test_a_latched_breaker_never_loosens_by_itself() -> None:
         ("drawdown", "hold", Control.FLAT),
         ("stale_data", "flat", Control.HALTED),
         ("unfinished_run", "flat", Control.HALTED),
+        ("no_equity", "hold", Control.HALTED),
         ("nobody_knows_it", "flat", Control.HALTED),
         ("drawdown weekly_loss no_answer", "hold", Control.FLAT),
         ("weekly_loss stale_data", "hold", Control.HALTED),

@@ -28,7 +28,7 @@ NOTHING = (np.ones(3), np.zeros(3))
 
 def rows(split: object = 1.0, dividend: object = 0.0, sessions: int = 3) -> ActionRows:
     """Actions of symbol A by row; B has none."""
-    told = ActionRows(np.ones((sessions, 2)), np.zeros((sessions, 2)))
+    told = ActionRows.nothing(sessions, 2)
     told.split[:, 0], told.dividend[:, 0] = split, dividend
     return told
 

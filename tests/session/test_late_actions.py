@@ -44,7 +44,7 @@ def late_of(
         for batch in done.fills:
             np.add.at(traded[row], batch.symbol, batch.quantity)
     marks = np.vstack([np.full(len(SYMBOLS), np.nan), *[done.standing.book.price for done in rounds[:-1]]])
-    taken, known = (ActionRows(np.ones(shape), np.zeros(shape)) for _ in (1, 2))
+    taken, known = (ActionRows.nothing(*shape) for _ in (1, 2))
     known.split[-1, PLACE], known.dividend[-1, PLACE] = split, dividend
     return LateActions(
         sessions=np.array([done.session for done in rounds], dtype="datetime64[D]"),

@@ -111,7 +111,7 @@ def test_every_fault_of_a_row_and_every_row_at_fault_is_told_in_one_error(tmp_pa
         "line 4: value '-1'; line 5: the action of line 2 again"
     )
     assert error.where["row"] == 3
-    for remedy in ("ticker", "YYYY-MM-DD", "split or dividend", "plain numbers", "above zero", "added up"):
+    for remedy in ("ticker", "YYYY-MM-DD", "split, dividend or delisting", "plain numbers", "above zero", "added up"):
         assert remedy in error.remedy
 
 

@@ -10,13 +10,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from nn_assets.errors import SettingsError
 from nn_assets.market.calendar.timetable import timetable
 from nn_assets.settings.calendar_file import amendments_of
 
 __all__ = [
     "assumed_known_at",
+    "calendar_end_told",
     "exclusions_between",
     "is_session",
+    "last_known_session",
     "next_session",
     "previous_session",
     "session_close",
@@ -26,6 +29,11 @@ __all__ = [
 ]
 
 _ALWAYS_OPEN = "24/7"
+_END_WARNING = pd.Timedelta(days=60)
+_CARRY_ON = (
+    "list the sessions after its end under extra_sessions in the file that market.calendar_overrides names, or install "
+    "a version of exchange_calendars that knows them"
+)
 
 
 def sessions_between(calendar: str, first: object, last: object) -> pd.DatetimeIndex:
@@ -42,15 +50,56 @@ def is_session(calendar: str, day: object) -> bool:
 
 
 def next_session(calendar: str, day: object) -> pd.Timestamp:
-    """Find the first session strictly after ``day``."""
+    """Find the first session strictly after ``day``.
+
+    Raises
+    ------
+    SettingsError
+        The calendar ends before it.
+    """
     sessions = timetable(calendar).sessions
-    return sessions[sessions.searchsorted(pd.Timestamp(day), side="right")]
+    place = int(sessions.searchsorted(pd.Timestamp(day), side="right"))
+    if place == len(sessions):
+        raise _outside(calendar, f"a session of {calendar.split(' ', maxsplit=1)[0]} after {pd.Timestamp(day).date()}")
+    return sessions[place]
 
 
 def previous_session(calendar: str, day: object) -> pd.Timestamp:
-    """Find the last session strictly before ``day``."""
+    """Find the last session strictly before ``day``.
+
+    Raises
+    ------
+    SettingsError
+        The calendar begins after it.
+    """
     sessions = timetable(calendar).sessions
-    return sessions[sessions.searchsorted(pd.Timestamp(day), side="left") - 1]
+    place = int(sessions.searchsorted(pd.Timestamp(day), side="left"))
+    if place == 0:
+        raise _outside(calendar, f"a session of {calendar.split(' ', maxsplit=1)[0]} before {pd.Timestamp(day).date()}")
+    return sessions[place - 1]
+
+
+def last_known_session(calendar: str) -> pd.Timestamp:
+    """The last session that the calendar knows, amendments included."""
+    return timetable(calendar).sessions[-1]
+
+
+def calendar_end_told(calendar: str, day: object) -> str | None:
+    """Say that a calendar ends within 60 days of a day, or has ended, and what to do; None where it goes on."""
+    end = last_known_session(calendar)
+    if pd.Timestamp(day) + _END_WARNING < end:
+        return None
+    return f"the calendar {calendar.split(' ', maxsplit=1)[0]} knows no session after {end.date()}: {_CARRY_ON}"
+
+
+def _outside(calendar: str, expected: str) -> SettingsError:
+    sessions = timetable(calendar).sessions
+    return SettingsError(
+        expected=expected,
+        found=f"a calendar from {sessions[0].date()} to {sessions[-1].date()}",
+        remedy=f"{_CARRY_ON}; or choose days within it",
+        key="market.calendar",
+    )
 
 
 def session_close(calendar: str, session: object) -> pd.Timestamp:

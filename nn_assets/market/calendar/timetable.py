@@ -17,6 +17,8 @@ from nn_assets.settings.calendar_file import Amendments, amendments_of
 __all__ = ["Timetable", "require_calendar", "timetable"]
 
 _HOURS = ("open", "break_start", "break_end", "close")
+# What exchange_calendars raises where its rules, or pandas beneath them, give no days.
+_NOT_BUILT = (ValueError, NotImplementedError, LookupError, TypeError, AttributeError)
 _EARLIEST, _LATEST = pd.Timestamp("1990-01-01"), pd.Timestamp("2035-12-31")
 
 
@@ -54,7 +56,7 @@ def timetable(calendar: str) -> Timetable:
     Raises
     ------
     SettingsError
-        exchange_calendars knows no such calendar, or an amendment contradicts it: an early close
+        exchange_calendars knows no such calendar or cannot build it, or an amendment contradicts it: an early close
         on a day that is no session, before the open, or after the regular close.
     """
     name, amendments = amendments_of(calendar)
@@ -83,19 +85,28 @@ def _known(name: str) -> exchange_calendars.ExchangeCalendar:
                 return exchange_calendars.get_calendar(name, start=start, end=end)
     except exchange_calendars.errors.InvalidCalendarName as error:
         raise _unknown(name) from error
+    except _NOT_BUILT as error:
+        raise SettingsError(
+            expected="a calendar that exchange_calendars can build",
+            found=f"{name!r}, of which it makes no days: {type(error).__name__}: {str(error)[:120]}",
+            remedy="name another exchange of the same days, or the nearest one with what differs listed in "
+            "market.calendar_overrides",
+            key="market.calendar",
+        ) from error
 
 
 def require_calendar(calendar: str) -> None:
-    """Refuse a calendar's name that nobody knows; its days are not looked at.
+    """Refuse a calendar's name that nobody knows, or whose days cannot be made.
 
     Raises
     ------
     SettingsError
-        With the names that come near.
+        With the names that come near, or the cause.
     """
     name, _ = amendments_of(calendar)
     if name not in exchange_calendars.get_calendar_names():
         raise _unknown(name)
+    timetable(name)
 
 
 def _unknown(name: str) -> SettingsError:

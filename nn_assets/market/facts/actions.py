@@ -1,8 +1,9 @@
-"""Corporate actions as bitemporal facts: splits and dividends, their versions, what was known when.
+"""Corporate actions as bitemporal facts: splits, dividends, delistings, their versions, what was known when.
 
 An action is named by symbol, ex-session and kind. Its *value* is the new shares for one old (split),
-or the cash per share as counted on the ex-session, unadjusted (dividend). A later delivery that says
-otherwise is a new version; a value of NaN withdraws the action.
+or the cash per share as counted on the ex-session, unadjusted: of a dividend, or of a delisting, where it
+may be 0 and the symbol is no more from that session on. A later delivery that says otherwise is a new
+version; a value of NaN withdraws the action.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ should look at and stop nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -91,6 +91,7 @@ def inspect(
     settings: GateSettings,
     *,
     fills_at_open: bool = False,
+    delisted: Mapping[str, pd.Timestamp] | None = None,
 ) -> GateReport:
     """Judge clean bars against what was expected.
 
@@ -106,6 +107,8 @@ def inspect(
         The strategy's limits.
     fills_at_open : bool
         Orders are filled at the open: a long stretch of opens that nobody could trade then halts.
+    delisted : mapping of str to Timestamp, optional
+        First session without each symbol that was delisted: nothing is expected of it from then on.
 
     Returns
     -------
@@ -128,11 +131,13 @@ def inspect(
         )
     halting = blocking_checks(fills_at_open=fills_at_open)
     expected = tuple(symbols) or tuple(sorted(pd.unique(cleaned.bars["symbol"])))
+    gone = {} if delisted is None else {name: day for name, day in delisted.items() if day <= sessions[-1]}
+    listed = tuple(name for name in expected if name not in gone)
     checks = (
         _schema(cleaned),
         _quarantined(cleaned, settings),
-        _missing_symbols(cleaned, expected, sessions, settings),
-        _missing_sessions(cleaned, expected, sessions, settings),
+        _missing_symbols(cleaned, listed, sessions, settings),
+        _missing_sessions(cleaned, expected, sessions, settings, gone),
         _freshness(cleaned, sessions, settings),
         _stale_feed(cleaned, sessions, settings),
         _copied_session(cleaned, sessions[-1]),
@@ -198,8 +203,13 @@ def _faults_of(cleaned: Cleaned, session: pd.Timestamp) -> dict[str, str]:
     }
 
 
-def bars_due(cleaned: Cleaned, expected: Sequence[str], sessions: pd.DatetimeIndex) -> tuple[BoolArray, BoolArray]:
-    """Which bars were due, from each symbol's first delivered session on, and which of them never came.
+def bars_due(
+    cleaned: Cleaned,
+    expected: Sequence[str],
+    sessions: pd.DatetimeIndex,
+    delisted: Mapping[str, pd.Timestamp] | None = None,
+) -> tuple[BoolArray, BoolArray]:
+    """Which bars were due, from each symbol's first delivered session to its delisting, and which of them never came.
 
     Returns
     -------
@@ -215,13 +225,20 @@ def bars_due(cleaned: Cleaned, expected: Sequence[str], sessions: pd.DatetimeInd
     inside = (row >= 0) & (column >= 0)
     there[row[inside], column[inside]] = True
     due = np.logical_or.accumulate(there, axis=0)
+    for symbol, day in (delisted or {}).items():
+        if symbol in expected:
+            due[sessions >= day, list(expected).index(symbol)] = False
     return due, due & ~there
 
 
 def _missing_sessions(
-    cleaned: Cleaned, expected: Sequence[str], sessions: pd.DatetimeIndex, settings: GateSettings
+    cleaned: Cleaned,
+    expected: Sequence[str],
+    sessions: pd.DatetimeIndex,
+    settings: GateSettings,
+    gone: Mapping[str, pd.Timestamp],
 ) -> GateCheck:
-    due, absent = bars_due(cleaned, expected, sessions)
+    due, absent = bars_due(cleaned, expected, sessions, gone)
     total = int(due.sum())
     share = float(absent.sum() / total) if total else 1.0
     lines = tuple(

@@ -38,7 +38,8 @@ CHECK_TEXTS = {
     ),
     "missing_symbols": CheckText(
         "The share of symbols without the bars expected of them is within the strategy's limit.",
-        "ask the source for the symbols named, take them off market.symbols, or raise "
+        "ask the source for the symbols named; for one that was delisted write SYMBOL,DAY,delisting,CASH to the file "
+        "that source.actions_path names; take one that is flat off market.symbols; or raise "
         "gate.max_missing_symbols_fraction",
     ),
     "missing_sessions": CheckText(

@@ -174,8 +174,8 @@ def action_log_returns(rows: Rows, names: npt.NDArray[np.object_], actions: pd.D
         start = int(np.searchsorted(rows.symbol, code.get(str(symbol), len(names)), side="left"))
         stop = int(np.searchsorted(rows.symbol, code.get(str(symbol), len(names)), side="right"))
         place = start + int(np.searchsorted(rows.session[start:stop], ex_session, side="left"))
-        # A symbol's first row has nothing before it that the action could have moved.
-        if start < place < stop:
+        # A symbol's first row has nothing before it that the action could have moved; a delisting moves no price.
+        if start < place < stop and kind != "delisting":
             kept = 1.0 / value if kind == "split" else 1.0 - value / before[place]
             explained[place] += np.log(kept) if 0.0 < kept < np.inf else 0.0
     return explained

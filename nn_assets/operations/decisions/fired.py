@@ -1,4 +1,4 @@
-"""Breakers that fired on a session, told to whom they wait for."""
+"""What a session leaves to a person: breakers that fired, and positions that have no bars."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import pandas as pd
 from nn_assets.operations.alerts import append_alert
 from nn_assets.operations.history import History
 from nn_assets.operations.situation import headline_now
+from nn_assets.operations.unquoted import ALERT_SESSIONS, delisting_line, unquoted
 from nn_assets.oversight.headline import release_of
 from nn_assets.portfolio.breakers import Breaker, named_kinds
+from nn_assets.portfolio.records import book_remainder
 from nn_assets.session.daily_round import Round
 
-__all__ = ["alert_of_breakers", "breakers_fired"]
+__all__ = ["alert_of_breakers", "alert_of_unquoted", "breakers_fired"]
 
 
 def breakers_fired(history: History, done: Round) -> tuple[Breaker, ...]:
@@ -36,3 +38,19 @@ def alert_of_breakers(history: History, done: Round, run_id: str) -> None:
             session=session,
             run_id=run_id,
         )
+
+
+def alert_of_unquoted(history: History, done: Round, run_id: str) -> None:
+    """Append an alert for each position that has had no bar for :data:`ALERT_SESSIONS` sessions, once."""
+    strategy, session = history.strategy, str(done.session.date())
+    for each in unquoted(strategy, done.session, book_remainder(done.standing.book)):
+        if each.sessions >= ALERT_SESSIONS:
+            append_alert(
+                f"unquoted:{strategy.name}:{each.symbol}:{each.since.date()}",
+                lambda: str(headline_now(history)),
+                cause=each.told,
+                remedy=delisting_line(strategy, each),
+                strategy=strategy.name,
+                session=session,
+                run_id=run_id,
+            )

@@ -44,7 +44,7 @@ def late_actions(history: History, session: pd.Timestamp, market: MarketView) ->
     before = history.view(gone[-1])
     known = _by_session(now_known, gone, symbols)
     taken = _by_session(before.actions, gone, symbols)
-    if np.array_equal(taken.split, known.split) and np.array_equal(taken.dividend, known.dividend):
+    if not taken.differs(known).any():
         return None
     seen = before.panel
     states = history.stores.ledger.read("portfolio_states", history.strategy.name, gone[0], gone[-1])
@@ -69,7 +69,7 @@ def late_actions(history: History, session: pd.Timestamp, market: MarketView) ->
 
 def _booked(remainder: str | Mapping[str, float]) -> float:
     book = json.loads(remainder) if isinstance(remainder, str) else remainder
-    return float(book.get("session_dividends_usd", 0.0)) + float(book.get("session_cash_in_lieu_usd", 0.0))
+    return sum(float(book.get(f"session_{name}_usd", 0.0)) for name in ("dividends", "cash_in_lieu", "delistings"))
 
 
 def _reset(history: History, states: pd.DataFrame) -> npt.NDArray[np.bool_]:
@@ -93,7 +93,7 @@ def _by_session(actions: pd.DataFrame | None, sessions: pd.DatetimeIndex, symbol
     laid = None
     if actions is not None:
         laid = adjustment_of(actions, sessions, symbols, np.full(shape, np.nan), "previous_close")
-    return ActionRows(np.ones(shape), np.zeros(shape)) if laid is None else ActionRows(laid.split, laid.dividend)
+    return ActionRows.nothing(*shape) if laid is None else ActionRows(laid.split, laid.dividend, laid.delisting)
 
 
 def _on_record(

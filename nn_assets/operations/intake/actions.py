@@ -29,6 +29,7 @@ __all__ = [
     "action_notices",
     "actions_to_publish",
     "append_actions",
+    "delisted",
     "new_actions",
     "stored_actions",
 ]
@@ -90,6 +91,15 @@ def actions_to_publish(history: History, segments: tuple[str, ...]) -> pd.DataFr
     last = history.last_session
     known = actions_as_of(versions, seen_until(history.strategy.market, last, now_utc()))
     return known[known["ex_session"] <= last]
+
+
+def delisted(history: History) -> dict[str, pd.Timestamp]:
+    """First session without each symbol that was delisted, by what is known now."""
+    actions = actions_to_publish(history, history.stores.lake.segments(history.strategy.name, ACTIONS))
+    if actions is None:
+        return {}
+    told = actions[actions["kind"] == "delisting"]
+    return dict(zip(told["symbol"], told["ex_session"], strict=True))
 
 
 def action_notices(history: History, bars: pd.DataFrame, actions: pd.DataFrame | None) -> list[Notice]:

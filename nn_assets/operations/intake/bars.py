@@ -37,6 +37,7 @@ from nn_assets.operations.intake.actions import (
     action_notices,
     actions_to_publish,
     append_actions,
+    delisted,
     new_actions,
 )
 from nn_assets.operations.intake.files_read import UnreadFiles
@@ -179,6 +180,7 @@ def audit_bars(history: History) -> Audited:
         history.axis,
         history.strategy.gate,
         fills_at_open=history.strategy.label.execution == "next_open",
+        delisted=delisted(history),
     )
     return Audited(cleaned, report, known)
 

@@ -19,7 +19,7 @@ from nn_assets.sources.tables.plain_tables import read_texts
 __all__ = ["ActionsFile"]
 
 _COLUMNS = ("symbol", "ex_session", "kind", "value")
-_KINDS = ("split", "dividend")
+_KINDS = ("split", "dividend", "delisting")
 _MOST_ROWS = 10  # told in one error
 # What 64 bits of nanoseconds hold.
 _FIRST, _LAST = pd.Timestamp("1678-01-01", tz="UTC"), pd.Timestamp("2261-12-31", tz="UTC")
@@ -37,8 +37,9 @@ _UNREADABLE = (
 class ActionsFile:
     """A CSV with the columns symbol, ex_session, kind and value; others are passed over.
 
-    One row an action: ``split`` with new shares for one old, or ``dividend`` with cash per share as
-    held on the ex-session, unadjusted. An empty value withdraws an action that was delivered before;
+    One row an action: ``split`` with new shares for one old, ``dividend`` with cash per share as
+    held on the ex-session, unadjusted, or ``delisting`` with the cash per share that is left, 0 for
+    nothing, on the first session without the symbol. An empty value withdraws an action that was delivered before;
     deleting its row does not. A ``known_at`` column (UTC) replaces the moment assumed.
 
     Parameters
@@ -62,8 +63,8 @@ class ActionsFile:
         SourceError
             The file cannot be read, lacks a column, has a line of fewer or more cells than its first,
             or holds an action twice, an unknown kind, a date that is none, a value that is not above
-            zero, a known_at without a time, or an impossible symbol: every fault of the first ten
-            lines that have one is told.
+            zero (a delisting's may be 0), a known_at without a time, or an impossible symbol: every fault
+            of the first ten lines that have one is told.
         """
         table = self._read()
         chosen = table["symbol"].isin(symbols) if symbols else pd.Series(data=True, index=table.index)
@@ -154,14 +155,18 @@ def _faults(
             _Fault("dates_are_days", quoted("ex_session"), "write dates as YYYY-MM-DD, of the years 1700 to 2261"),
             days.isna(),
         ),
-        (_Fault("known_kind", quoted("kind"), "write split or dividend"), ~table["kind"].isin(_KINDS)),
+        (_Fault("known_kind", quoted("kind"), "write split, dividend or delisting"), ~table["kind"].isin(_KINDS)),
         (
             _Fault("numbers_are_numbers", quoted("value"), f"{NUMBER_REMEDY}; or nothing, to withdraw the action"),
             no_number,
         ),
         (
-            _Fault("possible_value", quoted("value"), "write what is above zero, or nothing to withdraw the action"),
-            (values <= 0.0) | np.isinf(values),
+            _Fault(
+                "possible_value",
+                quoted("value"),
+                "write what is above zero (of a delisting, 0 too), or nothing to withdraw the action",
+            ),
+            (values < 0.0) | ((values == 0.0) & (table["kind"] != "delisting")) | np.isinf(values),
         ),
         (
             _Fault(

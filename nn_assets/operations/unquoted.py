@@ -1,0 +1,59 @@
+"""Positions without a bar: since when, and what a person does about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from nn_assets.market.calendar.sessions import next_session, sessions_between
+from nn_assets.portfolio.records import unmarked_symbols
+from nn_assets.settings import Strategy
+
+__all__ = ["ALERT_SESSIONS", "Unquoted", "delisting_line", "unquoted"]
+
+ALERT_SESSIONS = 3
+"""Sessions in a row without a bar of what is held after which a person is alerted; the page tells of the first."""
+
+
+@dataclass(frozen=True)
+class Unquoted:
+    """A position whose symbol had no bar on the last sessions."""
+
+    symbol: str
+    since: pd.Timestamp  # first session without
+    sessions: int
+
+    @property
+    def told(self) -> str:
+        """What is the matter."""
+        count = f"{self.sessions} session{'s' * (self.sessions > 1)}"
+        return f"{self.symbol} is held and has had no bar for {count}, since {self.since.date()}: it cannot be closed"
+
+
+def unquoted(strategy: Strategy, session: pd.Timestamp, remainder: str | Mapping[str, Any]) -> list[Unquoted]:
+    """Positions without a bar on a session, by the record of the book after it."""
+    calendar = strategy.market.calendar
+    found = []
+    for symbol, marked in unmarked_symbols(remainder).items():
+        first = next_session(calendar, marked)
+        found.append(Unquoted(symbol, first, len(sessions_between(calendar, first, session))))
+    return found
+
+
+def delisting_line(strategy: Strategy, each: Unquoted) -> str:
+    """The line of the actions file that closes a position which was delisted, and where it goes."""
+    path = strategy.source.actions_path
+    place = "a file that source.actions_path names" if path is None else f"{path} (source.actions_path)"
+    column = (
+        ""
+        if strategy.market.history_ends is None
+        else (" (and known_at, a moment before the next session to be decided, since this history ends in the past)")
+    )
+    return (
+        f"if it was delisted, write {each.symbol},{each.since.date()},delisting,CASH to {place}, under "
+        f"symbol,ex_session,kind,value{column}, CASH the dollars per share that are left, or 0, and run again; else "
+        "have the source deliver its bars"
+    )

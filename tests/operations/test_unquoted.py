@@ -1,0 +1,33 @@
+"""Positions without a bar are counted by sessions, and the remedy is a line that the actions file takes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from nn_assets.operations.unquoted import Unquoted, delisting_line, unquoted
+from nn_assets.settings import Strategy
+from nn_assets.sources.tables.actions_file import ActionsFile
+
+STRATEGY = Strategy.model_validate({"name": "s", "market": {"history_starts": "2014-01-02"}})
+
+
+def test_sessions_are_counted_over_a_holiday_and_a_weekend() -> None:
+    book = json.dumps({"marked_session": {"AAQ": "2017-11-22", "BBQ": "2017-11-24", "NEW": "NaT"}})
+    found = unquoted(STRATEGY, pd.Timestamp("2017-11-28"), book)
+    assert [(each.symbol, str(each.since.date()), each.sessions) for each in found] == [
+        ("AAQ", "2017-11-24", 3), ("BBQ", "2017-11-27", 2),
+    ]  # fmt: skip
+    assert unquoted(STRATEGY, pd.Timestamp("2017-11-28"), "{}") == []
+
+
+def test_the_line_that_the_remedy_names_is_one_that_the_actions_file_takes(tmp_path: Path) -> None:
+    told = delisting_line(STRATEGY, Unquoted("AAQ", pd.Timestamp("2017-11-27"), 4))
+    line = next(word for word in told.split() if word.startswith("AAQ,"))
+    for cash in ("12.5", "0"):
+        file = tmp_path / "actions.csv"
+        file.write_text("symbol,ex_session,kind,value\n" + line.replace("CASH", cash) + "\n", encoding="utf-8")
+        read = ActionsFile(file).actions()
+        assert read[["symbol", "kind", "value"]].to_numpy().tolist() == [["AAQ", "delisting", float(cash)]]

@@ -1,0 +1,142 @@
+"""A gap in the bars of what is held: the way out needs one price, and a stop rests on every session."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nn_assets.costs.model import cost_model_from
+from nn_assets.market.panel import FIELDS, Panel
+from nn_assets.portfolio.records import book_from_records, book_remainder, holdings_frame, state_row
+from nn_assets.session.daily_round import Controls, Round, SessionFacts, Standing, first_standing, play_session
+from nn_assets.session.market_view import market_view
+from nn_assets.settings import Strategy
+from tests.session.worlds import SYMBOLS, World, world, world_strategy
+
+ROW = 150
+
+
+def of(strategy: Strategy, **changed: dict[tuple[int, int], float]) -> World:
+    """The world with some cells of its bars changed; a close changed to NaN takes the whole bar out."""
+    made = world(strategy, ROW + 10)
+    arrays = {name: getattr(made.panel, name).copy() for name in FIELDS}
+    for name, cells in changed.items():
+        for (row, place), value in cells.items():
+            for field in FIELDS if np.isnan(value) else (name,):
+                arrays[field][row, place] = value
+    panel = Panel(made.panel.sessions, made.panel.symbols, **arrays)
+    return replace(made, panel=panel, market=market_view(panel, strategy.portfolio))
+
+
+def holding(made: World, row: int, quantity: float, stop: float) -> Standing:
+    """The standing after session ``row``: one position, no order under way."""
+    standing = first_standing(made.strategy, SYMBOLS, made.panel.sessions[row + 1])
+    one = np.arange(len(SYMBOLS)) == 0
+    flat = np.full(len(SYMBOLS), np.nan)
+    price = np.where(one, made.panel.close[row], np.nan)
+    book = replace(
+        standing.book,
+        quantity=np.where(one, quantity, 0.0), price=price, entry_price=price, stop_price=np.where(one, stop, flat),
+        entered_session=np.where(one, np.datetime64(made.panel.sessions[row], "D"), np.datetime64("NaT", "D")),
+    )  # fmt: skip
+    book, _ = book.marked(made.panel.sessions[row], made.panel.close[row], made.strategy.portfolio)
+    return replace(standing, book=book.awaiting(np.zeros(len(SYMBOLS)), flat, book.quantity, book.quantity))
+
+
+def play(made: World, standing: Standing, row: int) -> Round:
+    facts = SessionFacts(market=made.market.at(row), signals=made.signals(row), controls=Controls(verdict_allows=True))
+    return play_session(made.strategy, cost_model_from(made.strategy.costs), 252, standing, facts)
+
+
+def wide(execution: str = "next_open") -> Strategy:
+    loose = {"drawdown_limit_fraction": 0.9, "weekly_loss_limit_fraction": 0.8, "session_loss_limit_fraction": 0.7}
+    return world_strategy(execution, **loose)
+
+
+def test_a_stop_fills_at_the_open_of_the_first_bar_after_a_gap_and_nothing_opens_on_thin_evidence() -> None:
+    strategy = wide()
+    gap = {(ROW - 1, 0): np.nan}
+    low = 0.7 * world(strategy, ROW).panel.close[ROW - 2, 0]
+    made = of(strategy, close=gap, open={(ROW, 0): low}, low={(ROW, 0): low * 0.99}, high={(ROW, 0): low * 1.01})
+    standing = holding(made, ROW - 2, 1000.0, stop=0.95 * made.panel.close[ROW - 2, 0])
+    silent = play(made, standing, ROW - 1)
+    assert [len(batch) for batch in silent.fills] == [0, 0]
+    done = play(made, silent.standing, ROW)
+    stopped = done.fills[1]
+    assert stopped.quantity.tolist() == [-1000.0]
+    assert stopped.price[0] == pytest.approx(low, rel=5e-3)
+    assert done.standing.book.quantity[0] == 0.0
+    for later in range(ROW + 1, ROW + 8):  # fewer than 20 unbroken bars: closed, and not opened again
+        done = play(made, done.standing, later)
+        assert done.standing.book.quantity[0] == 0.0
+        assert 0 not in done.orders.symbol[done.orders.accepted].tolist()
+
+
+def test_a_position_can_be_closed_by_order_on_the_first_bar_after_a_gap() -> None:
+    made = of(wide(), close={(ROW - 1, 0): np.nan})
+    silent = play(made, holding(made, ROW - 2, 1000.0, stop=1.0), ROW - 1)
+    asked = play(made, silent.standing, ROW)
+    mine = asked.orders.symbol == 0
+    assert asked.orders.quantity[mine].tolist() == [-1000.0]  # without ADV and ATR nothing stays
+    assert asked.orders.accepted[mine].all()
+    done = play(made, asked.standing, ROW + 1)
+    assert done.standing.book.quantity[0] == 0.0
+    assert done.ended == ()
+
+
+def test_a_stop_touched_on_a_session_whose_bar_comes_late_is_filled_once_it_is_there() -> None:
+    strategy = wide()
+    before = world(strategy, ROW).panel.close[ROW - 2, 0]
+    stop, low = 0.95 * before, 0.90 * before
+    dip = {"open": {(ROW - 1, 0): low}, "low": {(ROW - 1, 0): low}}
+    without, late = of(strategy, close={(ROW - 1, 0): np.nan}), of(strategy, **dip)
+    late = replace(late, market=market_view(late.panel, strategy.portfolio))
+    assert late.panel.low[ROW, 0] > stop  # the next bar touches nothing
+    silent = play(without, holding(without, ROW - 2, 1000.0, stop), ROW - 1)
+    assert silent.standing.book.quantity[0] == 1000.0
+    sold = replace(silent.standing, orders=one_order(silent, -1000.0))
+    for standing in (silent.standing, stored(silent)):
+        done = play(late, standing, ROW)
+        assert done.fills[1].quantity.tolist() == [-1000.0]
+        assert done.fills[1].is_stop.all()
+        assert done.fills[1].price[0] == pytest.approx(low, rel=5e-3)
+        assert done.standing.book.blocked_side[0] == 1
+    done = play(late, sold, ROW)  # an order under way on what the stop closed is ended, never filled beside it
+    assert done.standing.book.quantity[0] == 0.0
+    assert [each.reason for each in done.ended] == ["late_stop"]
+    again = play(late, done.standing, ROW + 1)
+    assert not len(again.fills[1])
+
+
+def test_a_late_close_beyond_the_stop_blocks_the_side_where_only_closes_trade() -> None:
+    strategy = wide("next_close")
+    before = world(strategy, ROW).panel.close[ROW - 2, 0]
+    without = of(strategy, close={(ROW - 1, 0): np.nan})
+    late = of(strategy, close={(ROW - 1, 0): 0.90 * before})
+    silent = play(without, holding(without, ROW - 2, 1000.0, 0.95 * before), ROW - 1)
+    assert silent.standing.book.blocked_side[0] == 0
+    assert play(late, silent.standing, ROW).standing.book.blocked_side[0] == 1
+
+
+def test_a_mark_older_than_its_session_survives_the_records() -> None:
+    made = of(wide(), close={(ROW - 1, 0): np.nan})
+    silent = play(made, holding(made, ROW - 2, 1000.0, stop=1.0), ROW - 1)
+    assert stored(silent).book.marked_session[0] == np.datetime64(made.panel.sessions[ROW - 2], "D")
+
+
+def one_order(done: Round, quantity: float):  # type: ignore[no-untyped-def]
+    from nn_assets.execution.orders import targets_to_orders
+
+    book = done.standing.book
+    target = book.quantity + np.where(np.arange(len(SYMBOLS)) == 0, quantity, 0.0)
+    return targets_to_orders(
+        SYMBOLS, target, book.quantity, book.price, book.unfilled_quantity, strategy="world", session=done.session
+    )
+
+
+def stored(done: Round) -> Standing:
+    book = done.standing.book
+    back = book_from_records(state_row(done.state), holdings_frame(book), book_remainder(book))
+    return replace(done.standing, book=back)
