@@ -15,7 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["JUDGED_SESSIONS", "OwnBars", "over_own_rows", "sessions_reached", "stepped_over_at_most", "with_gaps"]
+__all__ = [
+    "JUDGED_SESSIONS",
+    "OwnBars",
+    "closed_up",
+    "over_own_rows",
+    "sessions_reached",
+    "stepped_over_at_most",
+    "with_gaps",
+]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -128,3 +136,29 @@ def over_own_rows(
         packed = function(own.pack(flat[:, gapped]))
         found[:, gapped] = own.spread(np.where(own.within(window, fraction), packed, np.nan))
     return found.reshape(plain.shape)
+
+
+def closed_up(values: FloatArray, fraction: float) -> FloatArray:
+    """Move the values of each series together where at most a share between its first and last one is missing.
+
+    Parameters
+    ----------
+    values : array, shape (bars, series)
+        NaN means missing.
+    fraction : float
+
+    Returns
+    -------
+    array of the same shape
+        Series without a missing value in between, or with more of them, as they are; NaN after the last value moved.
+    """
+    there = np.isfinite(values)
+    gapped = with_gaps(there) if fraction else np.empty(0, dtype=np.int64)
+    if not len(gapped):
+        return values
+    own = OwnBars.of(there[:, gapped])
+    span = own.rows[own.count - 1, np.arange(len(gapped))] - own.rows[0] + 1
+    few = span - own.count <= fraction * span
+    moved = values.copy()
+    moved[:, gapped] = np.where(few, own.pack(values[:, gapped]), values[:, gapped])
+    return moved

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from nn_assets.arrays import Cube, canonical
 from nn_assets.errors import ModelError
 from nn_assets.features.catalogue.prices import ratio
-from nn_assets.features.own_bars import over_own_rows
+from nn_assets.features.own_bars import closed_up, over_own_rows
 from nn_assets.features.rolling import lagged, rolling_std
 from nn_assets.features.unit_root import adf_test, kpss_test
 from nn_assets.settings import FeatureSettings
@@ -153,7 +153,8 @@ def decide_transforms(cube: Cube, rows: slice, settings: FeatureSettings) -> Sta
     ``adf_p_value`` for at least ``panel_pass_share`` of the symbols that have 50 or more values in
     ``rows``. The transforms are tried in turn: as it is; first difference; divided by its own rolling
     standard deviation over 60 sessions; else it is dropped. A constant series fails. KPSS is
-    reported beside and vetoes nothing.
+    reported beside and vetoes nothing. Both tests read the values one after another, missing ones stepped over, where
+    at most ``max_missing_bars_fraction`` of a series is missing.
 
     Parameters
     ----------
@@ -230,7 +231,7 @@ def apply_transforms(cube: Cube, report: StationarityReport) -> Cube:
 def _attempts(values: FloatArray, transform: Verdict, settings: FeatureSettings) -> Sequence[Attempt]:
     """Test every symbol of every feature; ``values`` (rows, symbols, features), one attempt a feature."""
     rows, symbols, features = values.shape
-    flat = values.reshape(rows, symbols * features)
+    flat = closed_up(values.reshape(rows, symbols * features), settings.max_missing_bars_fraction)
     p_values = adf_test(flat).p_value.reshape(symbols, features)
     level_stationary = kpss_test(flat).p_value.reshape(symbols, features) >= _KPSS_P_VALUE
     result = []

@@ -8,7 +8,7 @@ import pytest
 
 from nn_assets.features.catalogue import CATALOGUE, compute_features, with_series_features
 from nn_assets.features.labels import make_labels
-from nn_assets.features.own_bars import over_own_rows
+from nn_assets.features.own_bars import closed_up, over_own_rows
 from nn_assets.features.rolling import lagged, rolling_std
 from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import FIELDS, Panel, panel_from_bars
@@ -231,3 +231,13 @@ def test_settings_left_alone_keep_a_strategy_s_hash_and_the_share_is_bounded():
         assert other.content_hash() != plain.content_hash()
     with pytest.raises(ValueError, match=r"max_missing_bars_fraction"):
         FeatureSettings(max_missing_bars_fraction=0.5)
+
+
+def test_a_unit_root_test_reads_the_values_one_after_another_where_few_are_missing():
+    values = np.arange(120.0).reshape(40, 3) + 1.0
+    values[[10, 20], 0] = values[5:30, 1] = values[:10, 2] = np.nan
+    found = closed_up(values, SHARE)
+    assert found[:38, 0].tolist() == values[np.isfinite(values[:, 0]), 0].tolist()
+    assert np.isnan(found[38:, 0]).all()
+    assert same_bits(np.ascontiguousarray(found[:, 1:]), np.ascontiguousarray(values[:, 1:]))
+    assert closed_up(values, 0.0) is values
