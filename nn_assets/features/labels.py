@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from nn_assets.errors import SettingsError
 from nn_assets.features.catalogue.prices import rolling_volatility
+from nn_assets.features.catalogue.stepping import Stepping
 from nn_assets.market.panel import Panel
 from nn_assets.settings import LabelSettings
 
@@ -105,6 +106,7 @@ def make_labels(
     label: LabelSettings,
     cash_rate_per_session: float | FloatArray = 0.0,
     candidates: BoolArray | None = None,
+    max_missing_fraction: float = 0.0,
 ) -> Labels:
     """Labels of every row: one if the risk-adjusted own return is positive.
 
@@ -122,6 +124,9 @@ def make_labels(
     candidates : array of bool, shape (bars, symbols), optional
         Who may be trained on: the universe's members of each session; no one else has a label, nor a
         say in the median. Everyone when left out.
+    max_missing_fraction : float
+        Share of missing bars that sigma_20 may step over, as the features do; never bridged. Fill and leave need
+        their own bars whatever it is.
 
     Returns
     -------
@@ -140,7 +145,9 @@ def make_labels(
     else:
         cash = np.broadcast_to(np.asarray(cash_rate_per_session, dtype=np.float64), len(forward))
         own = forward - cash[:, None] * label.horizon_sessions
-    sigma = rolling_volatility(panel, _VOLATILITY_SESSIONS)
+    sigma = Stepping(panel, np.isfinite(panel.close), max_missing_fraction).over(
+        _VOLATILITY_SESSIONS + 1, lambda given, _: rolling_volatility(given, _VOLATILITY_SESSIONS)
+    )
     labelled = np.isfinite(own) & (sigma > 0.0)
     adjusted = np.full(own.shape, np.nan)
     np.divide(own, sigma, out=adjusted, where=labelled)

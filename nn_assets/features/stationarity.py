@@ -12,6 +12,7 @@ import numpy.typing as npt
 from nn_assets.arrays import Cube, canonical
 from nn_assets.errors import ModelError
 from nn_assets.features.catalogue.prices import ratio
+from nn_assets.features.own_bars import closed_up, over_own_rows
 from nn_assets.features.rolling import lagged, rolling_std
 from nn_assets.features.unit_root import adf_test, kpss_test
 from nn_assets.settings import FeatureSettings
@@ -44,12 +45,12 @@ def _normalise(values: FloatArray) -> FloatArray:
     return ratio(values, rolling_std(values, _NORMALISING_SESSIONS))
 
 
-_TRANSFORMS: Mapping[Verdict, Callable[[FloatArray], FloatArray]] = {
-    "level": _level,
-    "differenced": _difference,
-    "volatility_normalised": _normalise,
+_TRANSFORMS: Mapping[Verdict, tuple[int, Callable[[FloatArray], FloatArray]]] = {
+    "level": (1, _level),
+    "differenced": (2, _difference),
+    "volatility_normalised": (_NORMALISING_SESSIONS, _normalise),
 }
-"""In the order in which they are tried."""
+"""In the order in which they are tried: rows that one reads, and the transform."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +95,15 @@ class FeatureVerdict:
 
 @dataclass(frozen=True)
 class StationarityReport:
-    """One verdict per feature; travels with the model that was fitted under it."""
+    """One verdict per feature; travels with the model that was fitted under it.
+
+    ``max_missing_fraction`` is the share of missing rows that the transforms, and the model's windows, may step over.
+    """
 
     verdicts: tuple[FeatureVerdict, ...]
     adf_p_value: float
     panel_pass_share: float
+    max_missing_fraction: float = 0.0
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -130,7 +135,9 @@ class StationarityReport:
         """
         try:
             verdicts = tuple(_verdict_from(entry) for entry in stored["verdicts"])
-            return cls(verdicts, float(stored["adf_p_value"]), float(stored["panel_pass_share"]))
+            # models of before bars were stepped over do without
+            missing = float(stored.get("max_missing_fraction", 0.0))
+            return cls(verdicts, float(stored["adf_p_value"]), float(stored["panel_pass_share"]), missing)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 expected="a stored stationarity report",
@@ -146,7 +153,8 @@ def decide_transforms(cube: Cube, rows: slice, settings: FeatureSettings) -> Sta
     ``adf_p_value`` for at least ``panel_pass_share`` of the symbols that have 50 or more values in
     ``rows``. The transforms are tried in turn: as it is; first difference; divided by its own rolling
     standard deviation over 60 sessions; else it is dropped. A constant series fails. KPSS is
-    reported beside and vetoes nothing.
+    reported beside and vetoes nothing. Both tests read the values one after another, missing ones stepped over, where
+    at most ``max_missing_bars_fraction`` of a series is missing.
 
     Parameters
     ----------
@@ -164,13 +172,13 @@ def decide_transforms(cube: Cube, rows: slice, settings: FeatureSettings) -> Sta
     values = cube.values[rows]
     attempts: dict[int, list[Attempt]] = {place: [] for place in range(len(cube.names))}
     verdicts: dict[int, Verdict] = {}
-    for transform, function in _TRANSFORMS.items():
+    missing = settings.max_missing_bars_fraction
+    for transform, (window, function) in _TRANSFORMS.items():
         open_places = [place for place in attempts if place not in verdicts]
         if not open_places:
             break
-        for place, attempt in zip(
-            open_places, _attempts(function(values[:, :, open_places]), transform, settings), strict=True
-        ):
+        transformed = over_own_rows(values[:, :, open_places], window, missing, function)
+        for place, attempt in zip(open_places, _attempts(transformed, transform, settings), strict=True):
             attempts[place].append(attempt)
             if attempt.tested_symbols and _enough(attempt.pass_share, settings.panel_pass_share):
                 verdicts[place] = transform
@@ -181,14 +189,16 @@ def decide_transforms(cube: Cube, rows: slice, settings: FeatureSettings) -> Sta
         ),
         adf_p_value=settings.adf_p_value,
         panel_pass_share=settings.panel_pass_share,
+        max_missing_fraction=missing,
     )
 
 
 def apply_transforms(cube: Cube, report: StationarityReport) -> Cube:
     """Put the kept features under their transforms, on every row.
 
-    Each transform reads only its row and earlier ones (one before for a difference, 59 for the
-    rolling deviation), so that no value depends on later rows or on how long the history is.
+    Each transform reads only its row and earlier ones that have a value (one before for a difference, 59 for the
+    rolling deviation), so that no value depends on later rows or on how long the history is. Missing rows are stepped
+    over as :class:`nn_assets.features.own_bars.OwnBars` says.
 
     Parameters
     ----------
@@ -199,8 +209,8 @@ def apply_transforms(cube: Cube, report: StationarityReport) -> Cube:
     Returns
     -------
     Cube
-        Features in the report's order, under their own names. NaN where a transform's window holds NaN
-        or, in volatility-normalising, a deviation of zero.
+        Features in the report's order, under their own names. NaN where there was no value, where a transform's
+        window lacks more values than the report's share, or, in volatility-normalising, has a deviation of zero.
 
     Raises
     ------
@@ -212,7 +222,8 @@ def apply_transforms(cube: Cube, report: StationarityReport) -> Cube:
     place = 0
     for entry in report.verdicts:
         if entry.verdict != "dropped":
-            values[:, :, place] = _TRANSFORMS[entry.verdict](values[:, :, place])
+            window, function = _TRANSFORMS[entry.verdict]
+            values[:, :, place] = over_own_rows(values[:, :, place], window, report.max_missing_fraction, function)
             place += 1
     return Cube(kept.sessions, kept.symbols, kept.names, canonical(values))
 
@@ -220,7 +231,7 @@ def apply_transforms(cube: Cube, report: StationarityReport) -> Cube:
 def _attempts(values: FloatArray, transform: Verdict, settings: FeatureSettings) -> Sequence[Attempt]:
     """Test every symbol of every feature; ``values`` (rows, symbols, features), one attempt a feature."""
     rows, symbols, features = values.shape
-    flat = values.reshape(rows, symbols * features)
+    flat = closed_up(values.reshape(rows, symbols * features), settings.max_missing_bars_fraction)
     p_values = adf_test(flat).p_value.reshape(symbols, features)
     level_stationary = kpss_test(flat).p_value.reshape(symbols, features) >= _KPSS_P_VALUE
     result = []

@@ -10,6 +10,7 @@ from importlib.resources.abc import Traversable
 
 from nn_assets.arrays import Cube, number_bytes
 from nn_assets.features.labels import Labels
+from nn_assets.features.own_bars import sessions_reached
 from nn_assets.learning.folds import Fold
 from nn_assets.settings import Strategy
 
@@ -44,18 +45,19 @@ def _sources(folder: Traversable, name: str) -> list[tuple[str, bytes]]:
     return found
 
 
-def first_needed_row(start: int, lookback: int) -> int:
-    """First row that a window ending at ``start`` can depend on, transforms included."""
-    return max(0, start - (lookback - 1) - TRANSFORM_REACH)
+def first_needed_row(start: int, lookback: int, max_missing_fraction: float) -> int:
+    """First row that a window ending at ``start`` can depend on, transforms and missing rows stepped over included."""
+    of_window = sessions_reached(lookback, max_missing_fraction) - 1
+    return max(0, start - of_window - sessions_reached(TRANSFORM_REACH, max_missing_fraction))
 
 
-def training_data_hash(cube: Cube, labels: Labels, fold: Fold, lookback: int) -> str:
+def training_data_hash(cube: Cube, labels: Labels, fold: Fold, lookback: int, max_missing_fraction: float) -> str:
     """Hash of every feature and label that a fit on this fold may read, 64 hex digits.
 
     Rows before and after do not matter. The fold's row numbers and the first session of the axis
     do, because inference lays its blocks by row number.
     """
-    rows = slice(first_needed_row(fold.training.start, lookback), fold.calibration.stop)
+    rows = slice(first_needed_row(fold.training.start, lookback, max_missing_fraction), fold.calibration.stop)
     digest = hashlib.sha256(cube.content_hash(rows).encode())
     digest.update(json.dumps(fold.to_dict(), sort_keys=True).encode())
     digest.update(str(cube.sessions[0].date()).encode())
@@ -79,7 +81,9 @@ def model_address(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy) ->
         "learning": strategy.learning.model_dump(mode="json", exclude={"processes", "prior", "knows_until"}),
     }
     parts = {
-        "data": training_data_hash(cube, labels, fold, strategy.learning.lookback),
+        "data": training_data_hash(
+            cube, labels, fold, strategy.learning.lookback, strategy.features.max_missing_bars_fraction
+        ),
         "code": code_version(),
         "configuration": sections,
     }

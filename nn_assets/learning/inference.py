@@ -57,8 +57,9 @@ def forecast(model: FoldModel, cube: Cube, rows: slice, *, before_use: bool = Fa
     Returns
     -------
     Forecasts
-        On the rows asked for, uncalibrated. A symbol whose window has a missing value has no forecast. Bit for bit
-        the same whether a session is asked for alone or with others.
+        On the rows asked for, uncalibrated. A symbol without features on a row has no forecast on it, nor has one
+        whose window lacks more rows than the model may step over. Bit for bit the same whether a session is asked for
+        alone or with others.
 
     Raises
     ------
@@ -76,11 +77,12 @@ def forecast(model: FoldModel, cube: Cube, rows: slice, *, before_use: bool = Fa
         )
     if rows.stop <= rows.start:
         return no_forecasts(cube.sessions[:0], cube.symbols)
-    first = first_needed_row(rows.start, model.lookback)
+    missing = model.stationarity.max_missing_fraction
+    first = first_needed_row(rows.start, model.lookback, missing)
     # On the model's own axis: each sample keeps its place in its block, whoever joined or left since.
     prepared = apply_transforms(cut_cube(cube, first, rows.stop).of_symbols(model.symbols), model.stationarity)
     scaled = model.scaler.transform(prepared.select(model.feature_names).values)
-    estimates = estimate(model.estimators, Windows(scaled, model.lookback, first), rows)
+    estimates = estimate(model.estimators, Windows(scaled, model.lookback, first, missing), rows)
     return _on_axis(model, cube, rows, estimates)
 
 

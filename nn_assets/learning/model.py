@@ -142,8 +142,8 @@ def fit_models(folds: Iterable[FoldData], strategy: Strategy, pool: Executor | N
 def _cut(data: FoldData, strategy: Strategy) -> _Task:
     cube, labels, fold = data.cube, data.labels, data.fold
     check_realised(fold, labels.realised_row)
-    lookback = strategy.learning.lookback
-    first, stop = first_needed_row(fold.training.start, lookback), fold.calibration.stop
+    lookback, missing = strategy.learning.lookback, strategy.features.max_missing_bars_fraction
+    first, stop = first_needed_row(fold.training.start, lookback, missing), fold.calibration.stop
     return _Task(
         cube=cut_cube(cube, first, stop),
         labels=Labels(
@@ -157,7 +157,7 @@ def _cut(data: FoldData, strategy: Strategy) -> _Task:
         fold=fold,
         strategy=strategy,
         model_id=model_address(cube, labels, fold, strategy),
-        data_hash=training_data_hash(cube, labels, fold, lookback),
+        data_hash=training_data_hash(cube, labels, fold, lookback, missing),
         stationarity=data.stationarity,
         selection=data.selection,
     )
@@ -216,7 +216,8 @@ def _prepare(task: _Task) -> _Inputs:
         stationary = stationary.select(selection.selected)
     values = stationary.values  # noqa: PD011  no pandas object
     scaler = fit_scaler(stationary.where(candidates).values[training_rows], strategy.features.scaling)  # noqa: PD011
-    windows = Windows(scaler.transform(values), strategy.learning.lookback, task.first_row)
+    missing = stationarity.max_missing_fraction
+    windows = Windows(scaler.transform(values), strategy.learning.lookback, task.first_row, missing)
     samples = {
         name: find_samples(windows, rows, task.labels.targets[task.local(rows)])
         for name, rows in task.fold.parts().items()

@@ -1,4 +1,4 @@
-"""Windows of the last ``lookback`` sessions, as views; gathered a batch at a time, never all at once."""
+"""Windows of the last ``lookback`` bars, as views; gathered a batch at a time, never all at once."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from nn_assets.errors import ShortFoldError
+from nn_assets.features.own_bars import OwnBars, with_gaps
 
 __all__ = ["Samples", "Windows", "find_samples"]
 
@@ -26,13 +27,22 @@ class Windows:
     values : float array, shape (bars, symbols, features)
         Scaled features; kept once as float32, which begins here, symbol by symbol. NaN means missing.
     lookback : int
-        Sessions in a window.
+        Rows in a window.
     first_row : int
         Row number, on the full session axis, of ``values[0]``. Rows asked for are numbered on
         the full axis, so that a slice of history answers like the whole.
+    max_missing_fraction : float
+        Share of missing rows, never the newest, that a window may step over, as the features' windows do: see
+        :class:`nn_assets.features.own_bars.OwnBars`. 0: a window is ``lookback`` sessions, each with a value.
     """
 
-    def __init__(self, values: FloatArray | Float32Array, lookback: int, first_row: int = 0) -> None:
+    def __init__(
+        self,
+        values: FloatArray | Float32Array,
+        lookback: int,
+        first_row: int = 0,
+        max_missing_fraction: float = 0.0,
+    ) -> None:
         if lookback < 1 or values.shape[0] < lookback:
             raise ShortFoldError(
                 expected=f"at least {max(lookback, 1)} sessions for one window",
@@ -49,10 +59,21 @@ class Windows:
         # one run for each of their rows; those that go on into the next symbol are never asked for
         runs = (symbols * bars - lookback + 1, lookback * features)
         self._runs = torch.from_numpy(self._by_symbol).as_strided(runs, (features, 1))
+        self._max_missing_fraction = max_missing_fraction
+        finite: BoolArray = np.asarray(np.isfinite(self._values).all(axis=2))
+        self._whole = _unbroken(finite, lookback)
+        self._stepping: BoolArray | None = None  # windows that step over a missing row, (bars, symbols)
+        if max_missing_fraction and len(with_gaps(finite)):
+            self._own = OwnBars.of(finite)
+            usable = self._own.within(lookback, max_missing_fraction)
+            usable = np.isfinite(self._own.spread(np.where(usable, 0.0, np.nan)))
+            self._stepping = usable & ~self._whole
+            self._whole |= usable
+            self._packed_place = np.cumsum(finite, axis=0) - 1
 
     def __reduce__(self) -> tuple[object, ...]:
         # to another process go the values alone; sent as it is, the view would be spelled out
-        return (Windows, (self._values, self.lookback, self.first_row))
+        return (Windows, (self._values, self.lookback, self.first_row, self._max_missing_fraction))
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -61,12 +82,8 @@ class Windows:
         return bars, symbols, features
 
     def whole(self) -> BoolArray:
-        """Where the window that ends at (bar, symbol) is finite throughout; shape (bars, symbols)."""
-        finite = np.isfinite(self._values).all(axis=2)
-        answer = np.zeros_like(finite)
-        runs = np.lib.stride_tricks.sliding_window_view(finite, self.lookback, axis=0)
-        answer[self.lookback - 1 :] = runs.all(axis=-1)
-        return answer
+        """Where the window that ends at (bar, symbol) has all of its rows, finite throughout; shape (bars, symbols)."""
+        return self._whole
 
     def gather(self, rows: IntArray, columns: IntArray) -> Float32Array:
         """Copy the windows that end at the given rows.
@@ -81,13 +98,19 @@ class Windows:
         Returns
         -------
         float32 array, shape (samples, lookback, features)
-            ``[:, -1]`` is the decision session's own row.
+            ``[:, -1]`` is the decision session's own row. A window that steps over missing rows holds the rows
+            before them instead.
         """
         bars, _, features = self.shape
         ends = self._places_of(rows, self.lookback)
         runs = torch.from_numpy(columns * bars + ends - (self.lookback - 1))
         # by torch: its memory is aligned, numpy's may not be, and a network's sums may round by alignment
         chosen: Float32Array = self._runs.index_select(0, runs).view(len(rows), self.lookback, features).numpy()
+        if self._stepping is not None:
+            stepping = np.flatnonzero(self._stepping[ends, columns])
+            newest, symbol = self._packed_place[ends[stepping], columns[stepping]], columns[stepping, None]
+            own = self._own.rows[newest[:, None] + np.arange(1 - self.lookback, 1), symbol]
+            chosen[stepping] = self._values[own, symbol]
         return chosen
 
     def last_rows(self, rows: IntArray, columns: IntArray) -> FloatArray:
@@ -100,6 +123,13 @@ class Windows:
         if places.size and not (lookback - 1 <= places.min() and places.max() < self.shape[0]):
             raise IndexError("a window that begins or ends outside of the values")
         return places
+
+
+def _unbroken(finite: BoolArray, lookback: int) -> BoolArray:
+    """Rows at which the last ``lookback`` are finite, (bars, symbols)."""
+    answer = np.zeros_like(finite)
+    answer[lookback - 1 :] = np.lib.stride_tricks.sliding_window_view(finite, lookback, axis=0).all(axis=-1)
+    return answer
 
 
 @dataclass(frozen=True)

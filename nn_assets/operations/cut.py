@@ -125,7 +125,8 @@ class Cut:
         """What is learned; row t is known from its ``realised_row`` on, NaN where that lies beyond the axis."""
         strategy = self.facts.strategy
         rate = cash_rates(strategy.market, self.sessions) / self.facts.sessions_per_year
-        return make_labels(self.panel.total_return(), strategy.label, rate, self.members)
+        missing = strategy.features.max_missing_bars_fraction
+        return make_labels(self.panel.total_return(), strategy.label, rate, self.members, missing)
 
     @cached_property
     def cube(self) -> Cube:
@@ -185,9 +186,24 @@ class Cut:
         of_bars = tuple(name for name in strategy.features.names if name not in SERIES_FEATURES)
         prices = panel.total_return()
         members = None if self.members is None else self.members[: panel.bars]
-        cube = compute_features(prices, of_bars, market_symbol=strategy.features.market_symbol, candidates=members)
-        series = known_by_role(strategy, self.facts.series_versions, panel.sessions, panel.symbols)
-        return with_series_features(cube, prices, series, self.facts.sessions_per_year, strategy.features.names)
+        missing, bridge = strategy.features.max_missing_bars_fraction, strategy.features.missing_bars == "bridge"
+        cube = compute_features(
+            prices,
+            of_bars,
+            market_symbol=strategy.features.market_symbol,
+            candidates=members,
+            max_missing_fraction=missing,
+            bridge=bridge,
+        )
+        return with_series_features(
+            cube,
+            prices,
+            known_by_role(strategy, self.facts.series_versions, panel.sessions, panel.symbols),
+            self.facts.sessions_per_year,
+            strategy.features.names,
+            max_missing_fraction=missing,
+            bridge=bridge,
+        )
 
 
 class PublishedCut(Cut):

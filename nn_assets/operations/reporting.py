@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from nn_assets.reports.plots import (
     rolling_rank_ic,
 )
 from nn_assets.session.daily_round import Round
+from nn_assets.session.missing_bars import missing_bars, sessions_read
 from nn_assets.settings import Strategy
 from nn_assets.store.home import reports_root
 from nn_assets.store.lake.files import read_record, replace_file, write_record
@@ -332,6 +333,34 @@ def _net_notices(strategy: Strategy, state: Mapping[str, Any]) -> list[str]:
     return [f"Net {net:+.2%} lies beyond the limit of {limit:.0%}: {cause}. {remedy}"]
 
 
+def _missing_notices(history: History, done: Round) -> list[str]:
+    """Say which symbols of the decision lack a bar: stepped over, of the session itself, or too many of them."""
+    view, strategy = history.view(done.session), history.strategy
+    reached = sessions_read(view.cube.names, strategy.learning.lookback, strategy.features.max_missing_bars_fraction)
+    signalled = np.isfinite(done.signals.calibrated_probability)
+    found = missing_bars(np.isfinite(view.panel.close), signalled, view.members, reached)
+    within = f"within the {reached} sessions that features and lookback read"
+
+    def named(columns: Sequence[int]) -> str:
+        return ", ".join(first_of([view.symbols[column] for column in columns], _MOST_NAMED))
+
+    told = []
+    if found.stepped_over:
+        told.append(
+            f"{len(found.stepped_over)} of {int(signalled.sum())} signals rest on fewer bars "
+            f"(features.missing_bars {strategy.features.missing_bars}), at least one is missing {within}: "
+            f"{named(found.stepped_over)}."
+        )
+    if found.none_today:
+        told.append(f"No bar of this session, so no signal: {named(found.none_today)}.")
+    if found.silenced:
+        told.append(
+            f"No signal, and bars are missing {within}: {named(found.silenced)}. Windows step over "
+            f"{strategy.features.max_missing_bars_fraction:.0%} at most (features.max_missing_bars_fraction)."
+        )
+    return told
+
+
 def _alarm_notices(history: History, done: Round) -> list[str]:
     """Repeat the leak alarms that a person released, as the study in force has them."""
     study = history.view(done.session).study
@@ -495,6 +524,7 @@ def write_daily_page(
             *_unquoted_notices(strategy, done),
             *_delisting_notices(done),
             *_late_notices(strategy, done),
+            *_missing_notices(history, done),
             *_alarm_notices(history, done),
         ],
         provenance=provenance,

@@ -132,11 +132,19 @@ class GateSettings(Section):
 
 
 class FeatureSettings(Section):
-    """Which features, and the stationarity gate on the training rows of a fold."""
+    """Which features, what they do where a bar is missing, and the stationarity gate on the training rows of a fold.
+
+    Windows of features, and the network's, may step over a share of missing bars, ``max_missing_bars_fraction`` of
+    max(window, 20), never the newest; with 0 a missing bar takes the value of every window that it lies in.
+    ``missing_bars`` says how: ``step_over`` reads the bars that there are, one session further back; ``bridge`` puts
+    the last close with zero volume in the gap, for features alone.
+    """
 
     names: tuple[str, ...] = ()
     series: dict[Literal["implied_volatility", "funding_rate"], str] = Field(default_factory=dict)
     market_symbol: str | None = None
+    missing_bars: Literal["step_over", "bridge"] = "step_over"
+    max_missing_bars_fraction: Annotated[float, Field(ge=0.0, le=0.25)] = 0.05
     adf_p_value: Fraction = 0.05
     panel_pass_share: Fraction = 0.90
     scaling: Literal["robust", "standard", "unit"] = "robust"

@@ -39,6 +39,8 @@ _COUNTED_WHEN_SET = (
     ("cleaning", "wick_range_multiple", 10.0),
     ("cleaning", "displaced_range_multiple", 1.3),
     ("cleaning", "displaced_newest_multiple", 4.0),
+    ("features", "missing_bars", "step_over"),
+    ("features", "max_missing_bars_fraction", 0.05),
     ("oversight", "refresh_cooldown_sessions", 60),
     ("portfolio", "stale_symbols_limit_fraction", 0.50),
     ("portfolio", "shrink_half_life_months", 12.0),

@@ -2,7 +2,8 @@
 
 Two homes of one strategy. The files of one end in August 2016. Those of the other go on into September, and hold what
 was restated and told late in that month: a bar of February and one of July restated, a split and a dividend of June
-that nobody had told, a series revised back to March. Up to August both must say the same, byte for byte.
+that nobody had told, a series revised back to March, and two bars that had been missing. Up to August both must say the
+same, byte for byte.
 """
 
 from __future__ import annotations
@@ -109,10 +110,20 @@ def restated(bars: pd.DataFrame, symbol: str, day: str, factor: float, known_at:
     return chosen.assign(known_at=known_at)
 
 
+# Bars that nobody had while July and August were decided, and the moment at which each came after all.
+LOST = {("SIM05", "2016-07-20"): ARRIVAL, ("SIM02", "2016-08-26"): LATER}
+
+
+def without_the_lost(bars: pd.DataFrame) -> pd.DataFrame:
+    keys = zip(bars["symbol"], bars["session"].dt.strftime("%Y-%m-%d"), strict=True)
+    return bars[[key not in LOST for key in keys]]
+
+
 def write_home(home: Path, last: str, *, late: bool) -> None:
     folder = home / "strategies"
     (folder / "bars").mkdir(parents=True)
-    bars = bars_until(last)
+    everything = bars_until(last)
+    bars = without_the_lost(everything)
     closes = assumed_known_at("XNYS", bars["session"], lag_minutes=15)
     # Each states when it was first known: by the decision of its own session.
     stated = bars.assign(known_at=[f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in closes])
@@ -126,6 +137,7 @@ def write_home(home: Path, last: str, *, late: bool) -> None:
             restated(bars, "SIM02", "2016-07-12", 0.95, ARRIVAL),
             restated(bars, "SIM02", "2016-07-12", 0.97, LATER),
             restated(bars, "SIM04", "2016-08-24", 1.05, LATER),
+            *(restated(everything, *key, 1.0, arrival) for key, arrival in LOST.items()),
         ]
         for number, frame in enumerate(rows):
             frame.to_csv(folder / "bars" / f"b_{number}.csv", index=False, date_format="%Y-%m-%d")
@@ -197,6 +209,22 @@ def test_the_later_facts_are_there_and_change_what_comes_after_them(in_later: Pa
         assert len(after.actions) == len(before.actions) + 2
         assert not np.array_equal(after.cube.until(CUT).values, before.cube.values, equal_nan=True)
         assert len(list(history.stretches(range(len(history.axis))))) == 3
+
+
+def test_a_lost_bar_costs_its_own_session_of_signals_until_it_comes(ends_before: Lived, in_later: Path) -> None:
+    """Before, it cost 25 of this strategy's sessions: 20 of the longest feature and 5 of lookback."""
+    signals = ends_before.ledger["signals"]
+    told = set(zip(signals["symbol"], signals["session"].dt.strftime("%Y-%m-%d"), strict=True))
+    every = {(symbol, day) for symbol in SYMBOLS for _, day in told}
+    assert len({day for _, day in told}) == 8
+    assert every - told == {("SIM02", "2016-08-26")}
+    with open_history(strategy()) as history:
+        before, after = history.view(pd.Timestamp(CUT)), history.view()
+        for symbol, day in LOST:
+            row, column = history.row(pd.Timestamp(day)), SYMBOLS.index(symbol)
+            assert np.isnan(before.cube.values[row, column]).all()
+            assert np.isfinite(before.cube.values[row + 1 : row + 3, column]).all()
+            assert np.isfinite(after.cube.values[row, column]).all()
 
 
 def test_features_are_those_of_the_home_that_ends_before(ends_before: Lived, goes_on: Lived) -> None:

@@ -606,7 +606,7 @@ FAULTS: dict[str, Fault] = {
         "windows that do not reach back over the boundary",
         "inference is handed no row before the first asked for",
         "the first test session has a forecast",
-        lambda: patch.object(inference, "first_needed_row", lambda start, _: start),
+        lambda: patch.object(inference, "first_needed_row", lambda start, *_: start),
         _first_session_has_a_forecast,
     ),
     "scaler on more rows": Fault(

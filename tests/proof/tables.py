@@ -26,6 +26,7 @@ NAMES: tuple[str, ...] = (
     "faults",
     "causality",
     "planted",
+    "missing_bars",
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from nn_assets.arrays import Cube, canonical
 from nn_assets.errors import SettingsError
 from nn_assets.features.catalogue.prices import ratio, rolling_volatility
+from nn_assets.features.catalogue.stepping import Beside, Formula, Stepping
 from nn_assets.features.rolling import lagged
 from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import Panel
@@ -107,6 +108,9 @@ def with_series_features(
     series: Mapping[str, KnownSeries],
     sessions_per_year: int,
     names: Sequence[str] = (),
+    *,
+    max_missing_fraction: float = 0.0,
+    bridge: bool = False,
 ) -> Cube:
     """Join the features of series to a cube of the bars' features.
 
@@ -121,11 +125,13 @@ def with_series_features(
     names : sequence of str
         Every feature wanted, the bars' own among them, in order; none: the cube's, then every one
         whose role is filled.
+    max_missing_fraction, bridge : float, bool
+        As of `compute_features`.
 
     Returns
     -------
     Cube
-        NaN where the series or a bar within reach is missing; never an infinity.
+        NaN where the series has no value or there is no bar, and where too many bars are missing; never an infinity.
 
     Raises
     ------
@@ -143,8 +149,24 @@ def with_series_features(
         )
     if not wanted:
         return cube
+    there = np.isfinite(panel.close)
+    stepping = Stepping(panel, there, max_missing_fraction, bridge)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        computed = [each.compute(panel, series[each.role], sessions_per_year) for each in wanted]
+        computed = [
+            np.where(there, stepping.over(each.reach_sessions + 1, _of_series(each, series, sessions_per_year)), np.nan)
+            for each in wanted
+        ]
     values = np.concatenate([cube.values, canonical(np.stack(computed, axis=2))], axis=2)
     joined = Cube(cube.sessions, cube.symbols, (*cube.names, *(each.name for each in wanted)), values)
     return joined.select(names) if names else joined
+
+
+def _of_series(entry: SeriesFeature, series: Mapping[str, KnownSeries], sessions_per_year: int) -> Formula:
+    """A feature's formula, with its series on the rows of the bars that it is given."""
+
+    def compute(panel: Panel, beside: Beside) -> FloatArray:
+        known = series[entry.role]
+        laid = {each.name: beside(getattr(known, each.name)) for each in fields(known)}
+        return entry.compute(panel, KnownSeries(**laid), sessions_per_year)
+
+    return compute

@@ -13,8 +13,9 @@ from nn_assets.arrays import Cube, canonical
 from nn_assets.errors import SettingsError
 from nn_assets.features.catalogue.cross_market import CROSS_MARKET
 from nn_assets.features.catalogue.definition import Feature, MarketContext
-from nn_assets.features.catalogue.prices import log_return
+from nn_assets.features.catalogue.prices import log_change
 from nn_assets.features.catalogue.returns import RETURNS
+from nn_assets.features.catalogue.stepping import Beside, Formula, Stepping, last_known
 from nn_assets.features.catalogue.trend import TREND
 from nn_assets.features.catalogue.volatility import VOLATILITY
 from nn_assets.features.catalogue.volume import VOLUME
@@ -72,6 +73,8 @@ def compute_features(
     *,
     market_symbol: str | None = None,
     candidates: BoolArray | None = None,
+    max_missing_fraction: float = 0.0,
+    bridge: bool = False,
 ) -> Cube:
     """Compute features of every symbol and session.
 
@@ -84,13 +87,19 @@ def compute_features(
         The symbol of the panel that stands for the market.
     candidates : array of bool, shape (bars, symbols), optional
         As for `available_features`; every symbol has features, whether a member or not.
+    max_missing_fraction : float
+        Share of missing bars that a window may step over, as in `Stepping`; by default none. A bar is missing, to a
+        feature, where a field that it reads is, or the market symbol's close for one that needs it.
+    bridge : bool
+        Bridge such a gap by the last close, with zero volume, instead of stepping over it.
 
     Returns
     -------
     Cube, values of shape (bars, symbols, features), float64
-        The value of row t depends, to the bit, on rows t - reach_sessions .. t of its own symbol (and
-        of the market symbol) and on nothing else. NaN where a bar within reach is missing or the
-        formula has no value; never an infinity.
+        The value of row t depends, to the bit, on the last reach_sessions + 1 bars of its own symbol (and
+        of the market symbol), on where bars are missing among the last max(reach_sessions + 1, 20), and on nothing
+        else. NaN where there is no bar, where more than the share are missing, or where the formula has no value;
+        never an infinity.
 
     Raises
     ------
@@ -98,7 +107,8 @@ def compute_features(
         A name that the catalogue lacks, a feature that needs a market symbol where none is given, or
         a market symbol that the panel lacks.
     """
-    context = _context(panel, market_symbol)
+    market = _market_close(panel, market_symbol)
+    bridged = last_known(market) if bridge and market is not None else None
     wanted = tuple(names) or available_features(panel, market_symbol=market_symbol, candidates=candidates)
     entries = [_entry(name, market_symbol) for name in wanted]
     shape = (panel.bars, len(panel.symbols), len(entries))
@@ -109,10 +119,16 @@ def compute_features(
     for start in range(0, len(panel.symbols), width):
         block = _columns(panel, slice(start, start + width))
         computed = np.empty((len(entries), panel.bars, len(block.symbols)))
+        steppings: dict[tuple[tuple[str, ...], bool], Stepping] = {}
         for place, entry in enumerate(entries):
+            read = entry.fields, entry.needs_market
+            if read not in steppings:
+                steppings[read] = Stepping(block, _there(block, entry, market), max_missing_fraction, bridge)
             # A price that overflows is a missing value, not a warning.
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                computed[place] = entry.compute(block, context)
+                computed[place] = steppings[read].over(
+                    entry.reach_sessions + 1, _beside_market(entry, market), _beside_market(entry, bridged)
+                )
         values[:, start : start + width, :] = canonical(computed).transpose(1, 2, 0)
     return Cube(panel.sessions, panel.symbols, wanted, values)
 
@@ -137,9 +153,10 @@ def _entry(name: str, market_symbol: str | None) -> Feature:
     return entry
 
 
-def _context(panel: Panel, market_symbol: str | None) -> MarketContext:
+def _market_close(panel: Panel, market_symbol: str | None) -> FloatArray | None:
+    """Closes of the instrument that stands for the market, (bars, 1)."""
     if market_symbol is None:
-        return MarketContext()
+        return None
     if market_symbol not in panel.symbols:
         raise SettingsError(
             expected="a market symbol among the panel's symbols",
@@ -149,8 +166,23 @@ def _context(panel: Panel, market_symbol: str | None) -> MarketContext:
             value=market_symbol,
         )
     place = panel.symbols.index(market_symbol)
-    market = _columns(panel, slice(place, place + 1))
-    return MarketContext(market_symbol, log_return(market))
+    return np.ascontiguousarray(panel.close[:, place : place + 1])
+
+
+def _there(panel: Panel, entry: Feature, market: FloatArray | None) -> BoolArray:
+    """Where there is a bar with every field that a feature reads, and the market's, (bars, symbols)."""
+    there = np.logical_and.reduce([np.isfinite(getattr(panel, name)) for name in entry.fields])
+    return there & np.isfinite(market) if entry.needs_market and market is not None else there
+
+
+def _beside_market(entry: Feature, market: FloatArray | None) -> Formula:
+    """A feature's formula, with the market's returns over the bars that it is given."""
+
+    def compute(panel: Panel, beside: Beside) -> FloatArray:
+        context = MarketContext() if market is None else MarketContext(log_return=log_change(beside(market)))
+        return entry.compute(panel, context)
+
+    return compute
 
 
 def _columns(panel: Panel, columns: slice) -> Panel:

@@ -21,13 +21,10 @@ class MarketContext:
 
     Parameters
     ----------
-    symbol : str or None
-        The instrument that stands for the market.
-    log_return : array, shape (bars, 1), or None
-        Its one-session log return on the panel's axis.
+    log_return : array, shape (bars, 1) or that of the panel's arrays, or None
+        Log return of the instrument that stands for the market, from each of the panel's bars to the next.
     """
 
-    symbol: str | None = None
     log_return: FloatArray | None = field(default=None, repr=False)
 
 
@@ -42,7 +39,8 @@ class Feature:
         ``return``, ``volatility``, ``volume``, ``trend``, ``price_location``, ``spread`` or
         ``cross_market``.
     reach_sessions : int
-        The value of row t depends on rows t - reach_sessions .. t, all of them needed.
+        A value depends on this many bars before its own, all of them needed: on rows t - reach_sessions .. t, and
+        further back where a missing bar is stepped over.
     fields : tuple of str
         Fields of the panel that it reads.
     compute : callable

@@ -11,6 +11,7 @@ from nn_assets.market.panel import Panel
 __all__ = [
     "average_true_range",
     "close_location_value",
+    "log_change",
     "log_positive",
     "log_return",
     "ratio",
@@ -38,13 +39,18 @@ def log_positive(values: FloatArray) -> FloatArray:
     return np.log(values, out=result, where=values > 0.0)
 
 
-def log_return(panel: Panel, bars: int = 1) -> FloatArray:
-    """log(C[t] / C[t - bars]), shape (bars, symbols), fraction.
+def log_change(values: FloatArray, bars: int = 1) -> FloatArray:
+    """log(x[t] / x[t - bars]), same shape.
 
-    NaN where either close is missing or not positive, and on the first ``bars`` rows; a bar missing
+    NaN where either value is missing or not positive, and on the first ``bars`` rows; what is missing
     between the two does not matter.
     """
-    return log_positive(ratio(panel.close, lagged(panel.close, bars)))
+    return log_positive(ratio(values, lagged(values, bars)))
+
+
+def log_return(panel: Panel, bars: int = 1) -> FloatArray:
+    """log(C[t] / C[t - bars]), shape (bars, symbols), fraction; NaN as in `log_change`."""
+    return log_change(panel.close, bars)
 
 
 def rolling_volatility(panel: Panel, window: int = 20) -> FloatArray:

@@ -1,0 +1,64 @@
+"""Which symbols of a decision lack bars that it would have read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nn_assets.features.catalogue import CATALOGUE, SERIES_FEATURES
+from nn_assets.features.own_bars import JUDGED_SESSIONS, sessions_reached
+
+__all__ = ["MissingBars", "missing_bars", "sessions_read"]
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class MissingBars:
+    """Columns of the symbols that lack a bar, each in one list at most."""
+
+    stepped_over: tuple[int, ...]  # with a signal that steps over, or bridges, a missing bar
+    none_today: tuple[int, ...]  # without a bar of the session, though lately there was one
+    silenced: tuple[int, ...]  # without a signal, though others have one, and with a missing bar among those read
+
+
+def sessions_read(names: Sequence[str], lookback: int, max_missing_fraction: float) -> int:
+    """Sessions that a forecast reads: the longest feature's, at the oldest row of the network's window.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The strategy's features.
+    lookback : int
+    max_missing_fraction : float
+    """
+    longest = max((CATALOGUE.get(name) or SERIES_FEATURES[name]).reach_sessions for name in names) + 1
+    return sessions_reached(longest, max_missing_fraction) + sessions_reached(lookback, max_missing_fraction) - 1
+
+
+def missing_bars(there: BoolArray, signalled: BoolArray, members: BoolArray | None, sessions: int) -> MissingBars:
+    """Find the symbols that lack bars at the newest session. Sessions before a symbol's first bar lack none.
+
+    Parameters
+    ----------
+    there : array of bool, shape (bars, symbols)
+        Where there is a bar; the last row is the decision's session.
+    signalled : array of bool, shape (symbols,)
+        Which have a signal.
+    members : array of bool, shape (bars, symbols), or None
+        Of the universe: no one else's missing bar is told. None: everyone.
+    sessions : int
+        That a forecast reads, of :func:`sessions_read`.
+    """
+    missing = np.logical_or.accumulate(there, axis=0) & ~there
+    lately = missing[-sessions:].any(axis=0)
+    told = np.ones(there.shape[1], dtype=bool) if members is None else members[-1]
+    lists = (
+        lately & signalled,
+        missing[-1] & there[-JUDGED_SESSIONS:].any(axis=0) & told,
+        lately & there[-1] & ~signalled & signalled.any() & told,
+    )
+    return MissingBars(*(tuple(np.flatnonzero(each).tolist()) for each in lists))
