@@ -118,7 +118,8 @@ class Cut:
     @cached_property
     def market(self) -> MarketView:
         """The sizes that costs and limits are measured by, session by session."""
-        return market_view(self.panel, self.facts.strategy.portfolio, self.members)
+        strategy = self.facts.strategy
+        return market_view(self.panel, strategy.portfolio, self.members, strategy.features.max_missing_bars_fraction)
 
     @cached_property
     def labels(self) -> Labels:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from bisect import insort
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.features.catalogue.prices import average_true_range, log_return, ratio
+from nn_assets.features.catalogue.stepping import Stepping
 from nn_assets.features.labels import MINIMUM_CROSS_SECTION
+from nn_assets.features.own_bars import OwnBars, over_own_rows, with_gaps
 from nn_assets.features.rolling import lagged, rolling_covariance, rolling_mean
 from nn_assets.market.panel import FIELDS, Panel
 from nn_assets.settings import PortfolioSettings
@@ -242,7 +244,12 @@ def _repeated(panel: Panel, row: int) -> BoolArray:
     return np.asarray(prices & ((now == before) | (np.isnan(now) & np.isnan(before))))
 
 
-def market_view(panel: Panel, settings: PortfolioSettings, candidates: BoolArray | None = None) -> MarketView:
+def market_view(
+    panel: Panel,
+    settings: PortfolioSettings,
+    candidates: BoolArray | None = None,
+    max_missing_fraction: float = 0.0,
+) -> MarketView:
     """Compute the sizes of every session.
 
     Parameters
@@ -255,6 +262,8 @@ def market_view(panel: Panel, settings: PortfolioSettings, candidates: BoolArray
         is that of its members). ``correlation_sessions`` is the window of beta too.
     candidates : array of bool, shape (bars, symbols), optional
         Members of the universe on each session: the market is theirs alone. Everyone when left out.
+    max_missing_fraction : float
+        Share of missing bars that average volume, range and beta may step over, as the features do; never bridged.
 
     Returns
     -------
@@ -265,12 +274,16 @@ def market_view(panel: Panel, settings: PortfolioSettings, candidates: BoolArray
         where bars are missing.
     """
     if settings.proxy_adv_usd is None:
-        adv = rolling_mean(panel.close * panel.volume, _ADV_SESSIONS)
+        traded = panel.close * panel.volume
+        adv = over_own_rows(traded, _ADV_SESSIONS, max_missing_fraction, partial(rolling_mean, window=_ADV_SESSIONS))
     else:
         adv = np.full(panel.close.shape, settings.proxy_adv_usd)
     chained = panel.total_return()
     returns = ratio(chained.close, lagged(chained.close, 1)) - 1.0
-    true_range = average_true_range(chained, _ATR_SESSIONS)
+    there = np.isfinite(chained.high) & np.isfinite(chained.low) & np.isfinite(chained.close)
+    true_range = Stepping(chained, there, max_missing_fraction).over(
+        _ATR_SESSIONS + 1, lambda given, _: average_true_range(given, _ATR_SESSIONS)
+    )
     if panel.adjustment is not None:
         true_range = true_range / panel.adjustment.growth
     market = _equal_weight(returns, candidates)
@@ -281,7 +294,7 @@ def market_view(panel: Panel, settings: PortfolioSettings, candidates: BoolArray
     return MarketView(
         panel=panel,
         returns=returns,
-        beta=_beta(returns, market, settings.correlation_sessions, candidates),
+        beta=_beta(returns, market, settings.correlation_sessions, candidates, max_missing_fraction),
         regimes=regimes,
         regime_scales=regime_scales(regimes),
         average_true_range=true_range,
@@ -304,11 +317,27 @@ def _equal_weight(returns: FloatArray, candidates: BoolArray | None) -> FloatArr
     return np.divide(total, count, out=np.full(len(returns), np.nan), where=count > 0)
 
 
-def _beta(returns: FloatArray, market: FloatArray, sessions: int, candidates: BoolArray | None) -> FloatArray:
-    """Slope of each symbol's return on the market's over a trailing window; NaN where a small one is in it."""
+def _beta(
+    returns: FloatArray, market: FloatArray, sessions: int, candidates: BoolArray | None, max_missing_fraction: float
+) -> FloatArray:
+    """Slope of each symbol's return on the market's over a trailing window; NaN where a small one is in it.
+
+    A lost bar leaves two returns out, and a session without a return has no slope.
+    """
     if candidates is not None:
         market = np.where(candidates.sum(axis=1) >= _SMALLEST_MARKET, market, np.nan)
     elif returns.shape[1] < _SMALLEST_MARKET:
         return np.full(returns.shape, np.nan)
     wide = np.repeat(market[:, None], returns.shape[1], axis=1)
-    return ratio(rolling_covariance(returns, wide, sessions), rolling_covariance(wide, wide, sessions))
+    beta = _slope(returns, wide, sessions)
+    there = np.isfinite(returns) & np.isfinite(wide)
+    gapped = with_gaps(there) if max_missing_fraction else []
+    if len(gapped):
+        own = OwnBars.of(there[:, gapped])
+        packed = _slope(own.pack(returns[:, gapped]), own.pack(wide[:, gapped]), sessions)
+        beta[:, gapped] = own.spread(np.where(own.within(sessions, max_missing_fraction), packed, np.nan))
+    return beta
+
+
+def _slope(returns: FloatArray, market: FloatArray, sessions: int) -> FloatArray:
+    return ratio(rolling_covariance(returns, market, sessions), rolling_covariance(market, market, sessions))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from nn_assets.session.market_view import MarketView, market_view
@@ -125,3 +126,41 @@ def test_what_comes_later_changes_no_bit_of_the_usual_volatility() -> None:
     later = market_view(wilder, SETTINGS).usual_volatility
     assert whole[:600].tobytes() == later[:600].tobytes()
     assert whole[600:].tobytes() != later[600:].tobytes()
+
+
+LOST, OF = 500, 2
+
+
+def lost(rows: list[int]):
+    return changed(PANEL, lambda values: values.__setitem__((rows, OF), np.nan))
+
+
+def test_a_lost_bar_costs_its_own_session_and_the_sizes_around_it_are_of_the_bars_there_are() -> None:
+    panel = lost([LOST])
+    found = market_view(panel, SETTINGS, max_missing_fraction=0.05)
+    frame = pd.DataFrame({name: getattr(panel, name)[:, OF] for name in ("high", "low", "close", "volume")}).dropna()
+    before = frame["close"].shift(1)
+    ranges = pd.concat([frame["high"] - frame["low"], (frame["high"] - before).abs(), (frame["low"] - before).abs()])
+    ranges = ranges.groupby(level=0).max()
+    expected = {
+        "adv_usd": (frame["close"] * frame["volume"]).rolling(20).mean(),
+        "average_true_range": ranges.where(before.notna()).rolling(14).mean(),
+    }
+    for name, values in expected.items():
+        sizes = getattr(found, name)
+        np.testing.assert_allclose(sizes[:, OF], values.reindex(range(BARS)), rtol=1e-9)
+        assert np.flatnonzero(np.isnan(sizes[30:, OF])).tolist() == [LOST - 30], name
+    whole = market_view(PANEL, SETTINGS)
+    assert np.flatnonzero(np.isnan(found.beta[100:, OF])).tolist() == [LOST - 100, LOST - 99]
+    assert np.nanmax(np.abs(found.beta[:, OF] - whole.beta[:, OF])) < 0.5
+    others = [column for column in range(7) if column != OF]
+    for name in ("adv_usd", "average_true_range", "volatility"):
+        assert getattr(found, name)[:, others].tobytes() == getattr(whole, name)[:, others].tobytes()
+
+
+@pytest.mark.parametrize(("rows", "fraction"), [([LOST, LOST + 1], 0.05), ([LOST], 0.0)])
+def test_beyond_the_share_a_size_waits_for_bars_in_a_row(rows: list[int], fraction: float) -> None:
+    found = market_view(lost(rows), SETTINGS, max_missing_fraction=fraction)
+    assert np.isnan(found.adv_usd[rows[0] : rows[-1] + 20, OF]).all()
+    assert np.isfinite(found.adv_usd[rows[-1] + 20, OF])
+    assert np.isfinite(found.average_true_range[rows[-1] + 15, OF])
