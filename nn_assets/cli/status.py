@@ -59,8 +59,11 @@ def _without_overrides(faults: dict[Path, SettingsError], name: str | None) -> d
     for file, fault in faults.items():
         key, place = fault.where.get("key"), Path(str(fault.where.get("file")))
         if is_calendar_fault(fault):
-            if name in (None, file.stem):
-                stands = f"{file.stem} HALTED: {key}: {fault.found}. A person is needed: {fault.remedy}."
+            if name == file.stem:
+                raise fault
+            if name is None:
+                where = f"{fault.where.get('file')}, line {fault.where.get('line')}"
+                stands = f"{file.stem} HALTED: {key}: {fault.found} ({where}). A person is needed: {fault.remedy}."
                 found[file.stem] = {"headline": stands, "missing": [f"{key}: {fault.found}"]}
             continue
         if key != "market.calendar_overrides" or place.exists():
