@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nn_assets.execution.orders import Orders, denied_with_their_close, quantity_before, reduces
+from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.exposure import net_excess_usd
 from nn_assets.settings import ExecutionSettings
@@ -21,6 +22,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 REASON_CODES = (
     "late_action",
+    "unexplained_factor",
     "delisted",
     "late_stop",
     "unfinished_run",
@@ -37,6 +39,7 @@ REASON_CODES = (
 """In the order in which they are looked at; an order is denied with the first that holds.
 
 ``late_action`` denies orders under way when the book that sized them is mended by a late corporate action,
+``unexplained_factor`` those of a position whose shares are not known, since a factor that no stated split explains,
 ``delisted`` those of a symbol that is no more,
 ``late_stop`` those of a symbol whose stop turns out to have been hit on a session whose bar came late,
 ``unfinished_run`` those that were put on record only after they were due.
@@ -58,6 +61,7 @@ class GateState:
     net_limit: float = math.inf
     lot_size: float = 1.0
     sent_ids: Collection[str] = ()
+    unknown_shares: BoolArray | None = None  # positions of which the number of shares is not known; none left out
     collar_price: FloatArray | None = None  # what the reference is held against; the last mark when left out
 
 
@@ -66,11 +70,11 @@ def pass_gate(orders: Orders, state: GateState, settings: ExecutionSettings) -> 
 
     Every check fails closed: a figure that is missing denies. Orders that only bring a position
     nearer to zero are exempt from ``price_collar``, ``value``, ``reducing_only`` and ``exposure`` (there
-    is always a way out, which needs a reference price alone), and come first when the rate is short.
-    Exposure counts every order not denied before as filled; where the net would lie beyond its limit, as
-    the decision counts it, the orders that open on the side in excess are denied, so that no leg is opened
-    whose counterpart was denied. An order that opens a side is denied with the one that should have closed
-    the other.
+    is always a way out, which needs a reference price and a known number of shares alone), and come first
+    when the rate is short. Exposure counts every order not denied before as filled; where the net would lie
+    beyond its limit, as the decision counts it, the orders that open on the side in excess are denied, so
+    that no leg is opened whose counterpart was denied. An order that opens a side is denied with the one
+    that should have closed the other.
 
     Parameters
     ----------
@@ -87,6 +91,8 @@ def pass_gate(orders: Orders, state: GateState, settings: ExecutionSettings) -> 
     everything = np.ones(len(orders), dtype=np.bool_)
     if state.control >= Control.HALTED or not math.isfinite(state.equity_usd):
         deny(everything, "halted")
+    if state.unknown_shares is not None:
+        deny(state.unknown_shares[orders.symbol], UNEXPLAINED_FACTOR)
     deny(~(np.isfinite(orders.quantity) & (orders.quantity != 0.0)), "quantity")
     deny(~(np.isfinite(orders.reference_price) & (orders.reference_price > 0.0)), "missing_reference")
     collar = state.last_price if state.collar_price is None else state.collar_price

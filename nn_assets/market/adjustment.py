@@ -17,9 +17,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.errors import SchemaError
+from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 
 __all__ = ["Adjustment", "Convention", "adjustment_of"]
-
 Convention = Literal["previous_close", "ex_close"]
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -38,6 +38,7 @@ class Adjustment:
     delisting: FloatArray  # cash per share on the first session without the symbol; NaN where there is none
     step: FloatArray  # what a price before this bar is multiplied by to compare with it
     price_split: FloatArray  # new shares for one old
+    assumed: BoolArray  # whether a split on that session is one that nobody stated
 
     def until(self, stop: int) -> Adjustment:
         """Cut after ``stop`` rows."""
@@ -81,7 +82,8 @@ def adjustment_of(
     Parameters
     ----------
     actions : DataFrame
-        Columns symbol, ex_session, kind, value; one row an action, as known at some moment.
+        Columns symbol, ex_session, kind, value; one row an action, as known at some moment. Where there is a column
+        source, splits by ``UNEXPLAINED_FACTOR`` are assumed.
     sessions : DatetimeIndex, shape (bars,)
     symbols : tuple of str
     close : ndarray, shape (bars, symbols)
@@ -117,6 +119,10 @@ def adjustment_of(
     np.multiply.at(split, (row[splits], column[splits]), value[splits])
     np.add.at(dividend, (row[dividends], column[dividends]), value[dividends])
     delisting[row[delistings], column[delistings]] = value[delistings]
+    assumed = np.zeros(close.shape, dtype=np.bool_)
+    if "source" in actions:
+        by_nobody = splits & (actions["source"] == UNEXPLAINED_FACTOR).to_numpy()
+        assumed[row[by_nobody], column[by_nobody]] = True
     moving = inside & ~delistings
     for at, place in sorted(set(zip(row[moving].tolist(), column[moving].tolist(), strict=True))):
         quoted = np.flatnonzero(np.isfinite(close[:, place]))
@@ -142,9 +148,9 @@ def adjustment_of(
             )
         step[after[0], place] *= paid / ratio
         price_split[after[0], place] *= ratio
-    for array in (split, dividend, delisting, step, price_split):
+    for array in (split, dividend, delisting, step, price_split, assumed):
         array.setflags(write=False)
-    return Adjustment(split, dividend, delisting, step, price_split)
+    return Adjustment(split, dividend, delisting, step, price_split, assumed)
 
 
 def _running_product(values: FloatArray) -> FloatArray:

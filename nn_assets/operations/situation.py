@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.market.calendar.sessions import calendar_end_told, next_session
+from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.halts import last_halt
@@ -114,7 +115,16 @@ def _decided(facts: StoredFacts) -> Situation:
         for each in unquoted(strategy, session, states.iloc[-1]["book"])
         if each.sessions >= ALERT_SESSIONS
     )
-    return replace(left, releases=() if reset is None else reset.kinds, faults=silent)
+    orders = ledger.read("orders", strategy.name, session, session, where={"reason_code": UNEXPLAINED_FACTOR})
+    unknown = tuple(
+        Fault(
+            f"no order of {symbol} is sent: how many shares are held is not known, since no stated split explains the "
+            "factor in its prices",
+            f"nn-assets check --strategy {strategy.name} names the factor: state the split, or have the bars restated",
+        )
+        for symbol in orders["symbol"].unique()
+    )
+    return replace(left, releases=() if reset is None else reset.kinds, faults=(*silent, *unknown))
 
 
 def _faults(facts: StoredFacts) -> Iterator[Fault]:

@@ -35,6 +35,7 @@ from nn_assets.execution.paper import (
 )
 from nn_assets.market.calendar.sessions import next_session, previous_session
 from nn_assets.market.cash import cash_rates
+from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 from nn_assets.oversight.drift import DriftReport
 from nn_assets.oversight.refreshes import RefreshWatch, next_refresh_watch, stricter_state
 from nn_assets.oversight.severity import (
@@ -235,7 +236,7 @@ def play_session(
         book = book.stopped_at_close(_blocked_until(strategy, session), before=late_hit)
     decision = decide(_inputs(strategy, standing, facts, book), strategy.portfolio, costs)
     book, state = _alarmed(decision, book, state)
-    orders = _orders(strategy, session, decision, book, facts.market.previous_close, standing.orders)
+    orders = _orders(strategy, facts.market, decision, book, standing.orders)
     book = book.awaiting(
         _signed(orders, len(book.symbols)),
         decision.stop_distance,
@@ -309,9 +310,14 @@ def _converted(standing: Standing, facts: SessionFacts, lot_size: float) -> Stan
     if facts.market.delisting is not None:
         book = book_after_delistings(book, facts.market.delisting)
         gone = np.isfinite(facts.market.delisting)[orders.symbol]
-        codes = zip(orders.reason_code, gone, strict=True)
-        orders = replace(orders, reason_code=tuple(code or ("delisted" if left else None) for code, left in codes))
+        orders = _ended_where(orders, gone, "delisted")
+    orders = _ended_where(orders, _of_unknown_shares(book, facts.market)[orders.symbol], UNEXPLAINED_FACTOR)
     return replace(standing, book=book, orders=orders)
+
+
+def _ended_where(orders: Orders, ended: BoolArray, reason: str) -> Orders:
+    codes = zip(orders.reason_code, ended, strict=True)
+    return replace(orders, reason_code=tuple(code or (reason if ends else None) for code, ends in codes))
 
 
 def _control_of_fills(controls: Controls, book: Book, settings: PortfolioSettings) -> Control:
@@ -494,14 +500,7 @@ def _leaning(strategy: Strategy, facts: SessionFacts) -> FloatArray:
     return _EVEN + mean
 
 
-def _orders(
-    strategy: Strategy,
-    session: pd.Timestamp,
-    decision: Decision,
-    book: Book,
-    previous_close: FloatArray,
-    sent: Orders,
-) -> Orders:
+def _orders(strategy: Strategy, market: SessionMarket, decision: Decision, book: Book, sent: Orders) -> Orders:
     asked = targets_to_orders(
         book.symbols,
         decision.target_quantity,
@@ -509,20 +508,28 @@ def _orders(
         decision.inputs.reference_price,
         book.unfilled_quantity,
         strategy=strategy.name,
-        session=session,
+        session=market.session,
     )
     gate = GateState(
         control=decision.control,
         last_price=book.price,
-        collar_price=previous_close,
+        collar_price=market.previous_close,
         current_quantity=book.quantity,
         equity_usd=book.equity_usd,
         gross_limit=strategy.portfolio.gross_limit,
         net_limit=strategy.portfolio.net_limit,
         lot_size=strategy.portfolio.lot_size,
         sent_ids=frozenset(sent.client_order_id),
+        unknown_shares=_of_unknown_shares(book, market),
     )
     return pass_gate(asked, gate, strategy.execution)
+
+
+def _of_unknown_shares(book: Book, market: SessionMarket) -> BoolArray:
+    """Positions older than a split that nobody stated: how many shares the account has of them is not known."""
+    if market.assumed_split is None:
+        return np.zeros(len(book.symbols), dtype=np.bool_)
+    return np.asarray((book.quantity != 0.0) & (book.entered_session < market.assumed_split))
 
 
 def _signed(orders: Orders, symbols: int) -> FloatArray:

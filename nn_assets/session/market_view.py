@@ -92,6 +92,7 @@ class SessionMarket:
     dividend: FloatArray | None = None  # cash per share as counted on the session, 0 where none
     delisting: FloatArray | None = None  # cash per share on the first session without the symbol, NaN where none
     gone: BoolArray | None = None  # delisted by this session
+    assumed_split: DayArray | None = None  # last session until now with a split that nobody stated; NaT without one
     repeated: BoolArray | None = None  # the bar equals the one before in every field
     closing_adv_usd: FloatArray | None = None  # as before, of the bars there are: what closes a position is priced by
     closing_volatility: FloatArray | None = None  # the last one known
@@ -171,6 +172,15 @@ class MarketView:
         return np.where(np.isfinite(self.adv_usd), self.adv_usd, _mean_of_what_is_there(traded, _ADV_SESSIONS))
 
     @cached_property
+    def _assumed_splits(self) -> DayArray | None:
+        actions = self.panel.adjustment
+        if actions is None or not actions.assumed.any():
+            return None
+        last = np.maximum.accumulate(np.where(actions.assumed, np.arange(len(actions.assumed))[:, None], -1), axis=0)
+        days = self.panel.sessions.to_numpy().astype("datetime64[D]")
+        return np.where(last >= 0, days[np.maximum(last, 0)], np.datetime64("NaT", "D"))
+
+    @cached_property
     def _closing_volatility(self) -> FloatArray:
         return _last_known(self.volatility)
 
@@ -204,6 +214,7 @@ class MarketView:
             dividend=None if actions is None else actions.dividend[row],
             delisting=None if actions is None else actions.delisting[row],
             gone=None if actions is None else actions.gone[row],
+            assumed_split=None if self._assumed_splits is None else self._assumed_splits[row],
             repeated=_repeated(panel, row),
             closing_adv_usd=self._closing_adv_usd[before],
             closing_volatility=self._closing_volatility[before],
@@ -331,8 +342,8 @@ def _beta(
     wide = np.repeat(market[:, None], returns.shape[1], axis=1)
     beta = _slope(returns, wide, sessions)
     there = np.isfinite(returns) & np.isfinite(wide)
-    gapped = with_gaps(there) if max_missing_fraction else []
-    if len(gapped):
+    gapped = with_gaps(there)
+    if max_missing_fraction and len(gapped):
         own = OwnBars.of(there[:, gapped])
         packed = _slope(own.pack(returns[:, gapped]), own.pack(wide[:, gapped]), sessions)
         beta[:, gapped] = own.spread(np.where(own.within(sessions, max_missing_fraction), packed, np.nan))

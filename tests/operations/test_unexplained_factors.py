@@ -11,6 +11,7 @@ import pytest
 
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.history import open_history
+from nn_assets.operations.situation import headline_now
 from nn_assets.sources.simulated import SimulatedSource
 from nn_assets.store.ledger.ledger import Ledger
 from tests.operations import homes
@@ -111,9 +112,12 @@ def test_what_is_held_keeps_its_value_across_the_factor_and_once_its_split_is_st
         equity = [float(recorded("portfolio_states", day)["equity_usd"].iloc[0]) for day in LIVE[:4]]
         assert np.abs(np.diff(np.log(equity))).max() < 0.1
         before, after = (recorded("holdings", day).set_index("symbol").loc[symbol] for day in LIVE[2:4])
-        traded = recorded("fills", LIVE[3])
-        if symbol not in set(traded["symbol"]):
-            assert after["quantity"] * 100.0 == pytest.approx(before["quantity"], rel=0.1)
+        assert after["quantity"] * 100.0 == pytest.approx(before["quantity"], rel=0.1)
+        asked = recorded("orders", LIVE[3])
+        assert set(asked.loc[asked["symbol"] == symbol, "reason_code"]) == {"unexplained_factor"}
+        with open_history(strategy_of()) as history:
+            told = str(headline_now(history))
+        assert f"no order of {symbol} is sent" in told
         actions.write_text(f"{HEADER}{symbol},{LIVE[2].date()},split,0.01,\n", encoding="utf-8")
         homes.take_in(strategy_of())
         homes.decide(strategy_of(), LIVE[4:])

@@ -9,9 +9,10 @@ from nn_assets.frames import ACTION_VERSIONS, conform, empty
 from nn_assets.market.facts.rows import stated_shares
 from nn_assets.market.quality.history_rules import LEAST_FACTOR
 
-__all__ = ["with_unexplained_factors"]
+__all__ = ["UNEXPLAINED_FACTOR", "with_unexplained_factors"]
 
-_SOURCE = "unexplained_factor"
+UNEXPLAINED_FACTOR = "unexplained_factor"
+"""``source`` of a split that nobody stated, which is taken for one because its factor stayed."""
 
 
 def with_unexplained_factors(actions: pd.DataFrame | None, bars: pd.DataFrame) -> pd.DataFrame | None:
@@ -19,7 +20,8 @@ def with_unexplained_factors(actions: pd.DataFrame | None, bars: pd.DataFrame) -
 
     The close of that bar is then worth, in shares of the bar before, what the close before was: nothing is earned or
     lost across the factor, in returns, features, labels and the book alike. Once the split is stated, or the bars
-    are restated, there is no factor left to set.
+    are restated, there is no factor left to set. Whether the shares or the unit of the prices changed is not known, so
+    until then what is held across the factor is not traded (the gate's ``unexplained_factor``).
 
     Parameters
     ----------
@@ -47,7 +49,7 @@ def with_unexplained_factors(actions: pd.DataFrame | None, bars: pd.DataFrame) -
             "ex_session": rows["session"],
             "kind": "split",
             "value": np.exp(-moves[found]),
-            "source": _SOURCE,
+            "source": UNEXPLAINED_FACTOR,
             "known_at": rows["known_at"],
             "ingested_at": rows["ingested_at"],
         }
