@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -137,12 +137,13 @@ def _faults(facts: StoredFacts) -> Iterator[Fault]:
     if (clock := facts.clock_fault) is not None:
         yield Fault(f"expected {clock.expected}; found {clock.found}", clock.remedy, Word.HALTED)
     yield from _of_runs(last_runs(ledger, strategy.name), gate_halts=halt is not None)
-    yield from _of_sessions(facts)
+    waiting = undecided_sessions(ledger, strategy, facts.live_sessions)
+    yield from _of_sessions(strategy, waiting)
     today = now_utc().tz_localize(None) if _has_clock(strategy) else facts.last_session
     if (ends := calendar_end_told(strategy.market.calendar, today)) is not None:
         told, _, remedy = ends.partition(": ")
         yield Fault(told, remedy)
-    yield from _silences(ledger, strategy)
+    yield from _silences(ledger, strategy, in_time=not waiting)
 
 
 def last_runs(ledger: Ledger, strategy: str) -> dict[str, dict[str, Any]]:
@@ -173,9 +174,7 @@ def _later_round(decided: dict[str, Any] | None, run: dict[str, Any]) -> bool:
     return (decided["began_at"] or decided["ended_at"]) > (run["began_at"] or run["ended_at"])
 
 
-def _of_sessions(facts: StoredFacts) -> Iterator[Fault]:
-    strategy = facts.strategy
-    waiting = undecided_sessions(facts.stores.ledger, strategy, facts.live_sessions)
+def _of_sessions(strategy: Strategy, waiting: Sequence[pd.Timestamp]) -> Iterator[Fault]:
     if waiting:
         count = f"{len(waiting)} session{'s' * (len(waiting) > 1)} not decided, the oldest {waiting[0].date()}"
         remedy = f"nn-assets run --strategy {strategy.name} --from {waiting[0].date()}"
@@ -188,11 +187,16 @@ def _has_clock(strategy: Strategy) -> bool:
     return last_stated_session(strategy.market) is None
 
 
-def _silences(ledger: Ledger, strategy: Strategy) -> Iterator[Fault]:
-    """What should run by itself and does not; nothing where the settings end history, and schedules skip."""
+def _silences(ledger: Ledger, strategy: Strategy, *, in_time: bool) -> Iterator[Fault]:
+    """What should run by itself and does not; nothing where the settings end history, and schedules skip.
+
+    Nothing either where no daemon ever ran and every session is decided: something else, cron say, runs the rounds.
+    """
     if not _has_clock(strategy) or strategy.market.live_starts is None:
         return
     beat = last_heartbeat(ledger)
+    if beat is None and in_time:
+        return
     if (silent := quiet(beat, LONGEST_WITHOUT_BEAT)) is not None:
         yield Fault(f"the daemon was {silent}: nothing runs by itself", "nn-assets ui starts the daemon")
         return

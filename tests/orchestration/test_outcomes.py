@@ -15,6 +15,7 @@ import pytest
 from nn_assets.cli.status import report
 from nn_assets.errors import LedgerError, RunFailed
 from nn_assets.operations import outcomes as recorded
+from nn_assets.operations import situation
 from nn_assets.operations.intake import bars
 from nn_assets.orchestration.assets import market
 from nn_assets.orchestration.build import all_definitions
@@ -223,11 +224,16 @@ def test_the_daemon_is_heard_and_its_silence_has_an_age(empty_home: Path, monkey
     assert str(state()["daemon"]).startswith("not heard since 20")
 
 
-def test_the_first_line_says_what_does_not_run_by_itself_where_history_goes_on(empty_home: Path) -> None:
+def test_the_first_line_says_what_does_not_run_by_itself_where_history_goes_on(
+    empty_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_strategy(empty_home)
     assert "daemon" not in str(state()["headline"])  # history ends: nothing has to run
     write_strategy(empty_home, market={"history_ends": None})
     assert "the daemon was never heard: nothing runs by itself" in str(state()["headline"])
+    with monkeypatch.context() as by_cron:  # every session is decided, by whatever runs the rounds
+        by_cron.setattr(situation, "undecided_sessions", lambda *_: [])
+        assert "daemon" not in str(state()["headline"])
     with Ledger() as ledger:
         recorded.record_heartbeat(ledger)
         told = str(state()["headline"])
