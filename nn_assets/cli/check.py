@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.cli.failed import with_failed_checks
+from nn_assets.costs.financing import financing_told
 from nn_assets.errors import first_of
 from nn_assets.learning.first_month import WARM_UP_SESSIONS, first_model_month, first_month_from
 from nn_assets.market.facts.rows import BoolArray
@@ -70,6 +71,7 @@ def check_data(name: str) -> dict[str, Any]:
             "notices": _notices(now),
             # A gate that halts ends the run.
             "gate": {"passed": True, "warnings": warnings_of(result, asset_key(strategy, _VALIDATED))},
+            "financing": financing_told(strategy),
             "data_docs": str(data_docs_file(strategy.name)),
             "first_model": _first_model(history),
             **_next(history),
@@ -258,6 +260,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
         *_more(notices["count"] - len(notices["first"]), "notices"),
         ("gate", "passed" + (f", {len(gate['warnings'])} to look at" if gate["warnings"] else "")),
         *(("", warning) for warning in gate["warnings"]),
+        ("financing", told["financing"]),
         ("data docs", told["data_docs"]),
         ("first model", told["first_model"]["told"]),
         *([("history", told["history_too_short"])] if "history_too_short" in told else []),

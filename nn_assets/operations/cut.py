@@ -26,7 +26,7 @@ from nn_assets.market.facts.bars import restated_since
 from nn_assets.market.panel import Panel, panel_from_bars
 from nn_assets.market.quality.cleaning import clean
 from nn_assets.market.quality.unexplained_factors import with_unexplained_factors
-from nn_assets.operations.asof.series import known_by_role
+from nn_assets.operations.asof.series import funding_known, known_by_role
 from nn_assets.operations.clock import as_of_session, now_utc, seen_until
 from nn_assets.operations.derived import FEATURES, made_with, record_of
 from nn_assets.operations.facts import StoredFacts
@@ -118,7 +118,8 @@ class Cut:
     @cached_property
     def market(self) -> MarketView:
         """The sizes that costs and limits are measured by, session by session."""
-        return market_view(self.panel, self.facts.strategy.portfolio, self.members)
+        funding = funding_known(self.facts.strategy, self.facts.series_versions, self.sessions, self.symbols)
+        return market_view(self.panel, self.facts.strategy.portfolio, self.members, funding)
 
     @cached_property
     def labels(self) -> Labels:

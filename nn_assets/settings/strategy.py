@@ -34,6 +34,8 @@ _COUNTED_WHEN_SET = (
     ("source", "actions_path", None),
     ("market", "adjustment_convention", "previous_close"),
     ("market", "cash_rates", None),
+    ("market", "asset_class", None),
+    ("costs", "funding", None),
     ("cleaning", "unit_error_sessions", 10),
     ("cleaning", "wick_minimum_log_distance", 0.30),
     ("cleaning", "wick_range_multiple", 10.0),
@@ -101,6 +103,38 @@ class Strategy(Section):
             chosen = "programme" if self.label.kind == "direction_relative" else "per_name"
             portfolio = self.portfolio.model_copy(update={"construction": chosen})
             object.__setattr__(self, "portfolio", portfolio)  # frozen from here on
+        return self
+
+    @model_validator(mode="after")
+    def _borrowing_by_the_asset_class(self) -> Strategy:
+        asset_class = self.market.asset_class
+        if asset_class is None or "borrow_fee_annual_fraction" in self.costs.model_fields_set:
+            return self
+        if asset_class == "crypto" and self.portfolio.allow_short:
+            raise ValueError(
+                "market.asset_class crypto: what it costs to borrow a coin differs by coin and venue: state "
+                "costs.borrow_fee_annual_fraction, or portfolio.allow_short: false; of perpetuals, "
+                "market.asset_class: perpetual"
+            )
+        if asset_class not in {"equity", "crypto"}:
+            costs = self.costs.model_copy(update={"borrow_fee_annual_fraction": 0.0})
+            object.__setattr__(self, "costs", costs)  # frozen from here on
+        return self
+
+    @model_validator(mode="after")
+    def _perpetuals_pay_funding(self) -> Strategy:
+        funding, named = self.costs.funding, sorted({each.name for each in self.series})
+        if (self.market.asset_class == "perpetual") != (funding is not None):
+            raise ValueError(
+                f"market.asset_class {self.market.asset_class or 'left out'} and costs.funding "
+                f"{funding or 'left out'}: a position in perpetuals pays and receives funding, no other does: state "
+                "market.asset_class: perpetual together with costs.funding, the name of the series of its rates, or "
+                "neither"
+            )
+        if funding is not None and funding not in named:
+            near = get_close_matches(funding, named, n=1)
+            meant = f", did you mean {near[0]}?" if near else ""
+            raise ValueError(f"costs.funding names {funding}, which series does not{meant}")
         return self
 
     @model_validator(mode="after")
