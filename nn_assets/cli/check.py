@@ -249,7 +249,8 @@ def _lines(told: dict[str, Any]) -> list[str]:
         ("quarantine", _by_rule(quarantine["rows"], quarantine["by_rule"])),
         *(("", "{symbol} {session} {rule}, {field} {value}".format(**row)) for row in quarantine["first"]),
         *_more(quarantine["rows"] - len(quarantine["first"]), "quarantine"),
-        *(("series", _one_series(each)) for each in told["series"]),
+        *(("series", _one_series(each)) for each in told["series"][:_MOST_NAMED]),
+        *_more(len(told["series"]) - _MOST_NAMED, "series"),
         *((name, _counted(told[key])) for name, key in _TOTALS if told[key] is not None),
         *(
             ("", "{year}: {without_bars} of {members} members without bars".format(**each))

@@ -189,6 +189,9 @@ class Strategy(Section):
         for each in chosen.get("series", ()):
             if each["kind"] == "file":
                 del each["kind"]
+                for name, unset in (("symbol_from", "column"), ("named", {})):
+                    if each[name] == unset:
+                        del each[name]
         for section, name, unset in _COUNTED_WHEN_SET:
             if section in chosen and chosen[section].get(name) == unset:
                 chosen[section].pop(name, None)
