@@ -189,8 +189,8 @@ class Strategy(Section):
         for each in chosen.get("series", ()):
             if each["kind"] == "file":
                 del each["kind"]
-                for name, unset in (("symbol_from", "column"), ("named", {})):
-                    if each[name] == unset:
+                for name in ("symbol_from", "named"):
+                    if each[name] in ("column", {}):
                         del each[name]
         for section, name, unset in _COUNTED_WHEN_SET:
             if section in chosen and chosen[section].get(name) == unset:
