@@ -40,6 +40,11 @@ _VALIDATED = "validated_bars"
 _MOST_ROWS, _MOST_NOTICES, _MOST_NAMED = 5, 10, 12
 _FACTS = ("symbol", "session", "rule", "field", "value")
 _CHANGES = ("added", "revised")
+_CLOSES = (
+    "closes alone: orders fill at the next close; stops are hit by closes, at a distance of moves between closes, "
+    "nearer than that of ranges; no feature reads a range or volume; a run of equal closes is a feed at a standstill "
+    "(cleaning.stale_run_sessions)"
+)
 _Metadata = dict[str, dict[str, Any]]
 
 
@@ -71,6 +76,7 @@ def check_data(name: str) -> dict[str, Any]:
             "notices": _notices(now),
             # A gate that halts ends the run.
             "gate": {"passed": True, "warnings": warnings_of(result, asset_key(strategy, _VALIDATED))},
+            "prices": _CLOSES if strategy.closes_only else None,
             "financing": financing_told(strategy),
             "data_docs": str(data_docs_file(strategy.name)),
             "first_model": _first_model(history),
@@ -233,6 +239,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
             f"{rows['delivered']:,} delivered, {rows['added']:,} added, {rows['revised']:,} revised"
             + (f", {rows['equal_rows']:,} stored that say what another says" if rows["equal_rows"] else ""),
         ),
+        *([("prices", told["prices"])] if told["prices"] else []),
         ("symbols", _counted_names(told["symbols"])),
         ("sessions", f"{told['first_session']} to {told['last_session']}"),
         (

@@ -7,7 +7,7 @@ volatility; features go to ``operations/models/forecasts.py``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -186,6 +186,9 @@ class Cut:
         panel = self.panel if until is None else self.panel.until(until)
         of_bars = tuple(name for name in strategy.features.names if name not in SERIES_FEATURES)
         prices = panel.total_return()
+        if strategy.closes_only:  # what stands for open, high and low is no price of the session
+            nothing = np.full(prices.close.shape, np.nan)
+            prices = replace(prices, open=nothing, high=nothing, low=nothing)
         members = None if self.members is None else self.members[: panel.bars]
         missing, bridge = strategy.features.max_missing_bars_fraction, strategy.features.missing_bars == "bridge"
         cube = compute_features(

@@ -25,13 +25,14 @@ from nn_assets.settings.sections import (
     PortfolioSettings,
     WalkForwardSettings,
 )
-from nn_assets.settings.sources import BundledSettings, CcxtSettings, SourceSettings
+from nn_assets.settings.sources import BundledSettings, CcxtSettings, FilesSettings, SourceSettings
 
 __all__ = ["Strategy"]
 
 # Left at their defaults these change no result, nor the hash of a strategy that never stated them.
 _COUNTED_WHEN_SET = (
     ("source", "actions_path", None),
+    ("source", "closes_only", False),
     ("market", "adjustment_convention", "previous_close"),
     ("market", "cash_rates", None),
     ("market", "asset_class", None),
@@ -135,6 +136,28 @@ class Strategy(Section):
             near = get_close_matches(funding, named, n=1)
             meant = f", did you mean {near[0]}?" if near else ""
             raise ValueError(f"costs.funding names {funding}, which series does not{meant}")
+        return self
+
+    @property
+    def closes_only(self) -> bool:
+        """Whether a bar is its close alone."""
+        return isinstance(self.source, FilesSettings) and self.source.closes_only
+
+    @model_validator(mode="after")
+    def _closes_alone_say_no_more(self) -> Strategy:
+        if not self.closes_only:
+            return self
+        asked = {
+            "label.execution: next_close, since there is no open to fill at": self.label.execution != "next_close",
+            "cleaning.traded_with_volume: false, since there is no volume": self.cleaning.traded_with_volume,
+            "portfolio.proxy_adv_usd, the dollars traded a session, since there is no volume to size by": (
+                self.portfolio.proxy_adv_usd is None
+            ),
+        }
+        if any(asked.values()):
+            raise ValueError(
+                f"source.closes_only needs {'; '.join(each for each, missing in asked.items() if missing)}"
+            )
         return self
 
     @model_validator(mode="after")
