@@ -14,7 +14,7 @@ from nn_assets.errors import ModelError
 from nn_assets.features.catalogue.prices import ratio
 from nn_assets.features.own_bars import closed_up, over_own_rows
 from nn_assets.features.rolling import lagged, rolling_std
-from nn_assets.features.unit_root import adf_test, kpss_test
+from nn_assets.features.unit_root import adf_test, kpss_test, pooled_p_value, schwert_lags
 from nn_assets.settings import FeatureSettings
 
 __all__ = [
@@ -31,6 +31,7 @@ Verdict = Literal["level", "differenced", "volatility_normalised", "dropped"]
 
 _NORMALISING_SESSIONS = 60
 _KPSS_P_VALUE = 0.05
+_SHORT = 250  # values from which on nine names in ten pass where all are noise, in 96% of panels of ten
 
 
 def _level(values: FloatArray) -> FloatArray:
@@ -59,7 +60,7 @@ class Attempt:
 
     ``tested_symbols`` had enough values; ``pass_share`` of them rejected a unit root;
     ``median_p_value`` is theirs (None if none was tested); ``kpss_share`` of them are, to KPSS at 5%,
-    compatible with stationarity.
+    compatible with stationarity. ``pooled_p_value`` is the panel's, where its windows are short; None where not.
     """
 
     transform: Verdict
@@ -67,6 +68,7 @@ class Attempt:
     pass_share: float
     median_p_value: float | None
     kpss_share: float
+    pooled_p_value: float | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,17 @@ class StationarityReport:
         """Names of the features that no transform made stationary."""
         return tuple(entry.name for entry in self.verdicts if entry.verdict == "dropped")
 
+    @property
+    def pooled(self) -> tuple[str, ...]:
+        """Names of the kept features that passed by the test for short windows alone."""
+        return tuple(
+            entry.name
+            for entry in self.verdicts
+            if entry.verdict != "dropped"
+            and entry.attempts[-1].pooled_p_value is not None
+            and not _enough(entry.pass_share, self.panel_pass_share)
+        )
+
     def confirmed(self, name: str) -> bool:
         """Whether KPSS confirms a kept feature on the share of symbols that the gate asks for."""
         entry = next(entry for entry in self.verdicts if entry.name == name)
@@ -153,8 +166,12 @@ def decide_transforms(cube: Cube, rows: slice, settings: FeatureSettings) -> Sta
     ``adf_p_value`` for at least ``panel_pass_share`` of the symbols that have 50 or more values in
     ``rows``. The transforms are tried in turn: as it is; first difference; divided by its own rolling
     standard deviation over 60 sessions; else it is dropped. A constant series fails. KPSS is
-    reported beside and vetoes nothing. Both tests read the values one after another, missing ones stepped over, where
-    at most ``max_missing_bars_fraction`` of a series is missing.
+    reported beside and vetoes nothing. Where the symbols have fewer than 250 values (the median of those tested), a
+    test of each misses what is stationary: a feature passes there too if the panel's p-value,
+    :func:`nn_assets.features.unit_root.pooled_p_value` of tests with Schwert's short lag order (l4), lies below
+    ``adf_p_value``. That says that not all symbols have a unit root, not that nine in ten have none. All tests read the
+    values one after another, missing ones stepped over, where at most ``max_missing_bars_fraction`` of a series is
+    missing.
 
     Parameters
     ----------
@@ -180,7 +197,8 @@ def decide_transforms(cube: Cube, rows: slice, settings: FeatureSettings) -> Sta
         transformed = over_own_rows(values[:, :, open_places], window, missing, function)
         for place, attempt in zip(open_places, _attempts(transformed, transform, settings), strict=True):
             attempts[place].append(attempt)
-            if attempt.tested_symbols and _enough(attempt.pass_share, settings.panel_pass_share):
+            pooled = attempt.pooled_p_value is not None and attempt.pooled_p_value < settings.adf_p_value
+            if attempt.tested_symbols and (pooled or _enough(attempt.pass_share, settings.panel_pass_share)):
                 verdicts[place] = transform
     return StationarityReport(
         verdicts=tuple(
@@ -232,13 +250,20 @@ def _attempts(values: FloatArray, transform: Verdict, settings: FeatureSettings)
     """Test every symbol of every feature; ``values`` (rows, symbols, features), one attempt a feature."""
     rows, symbols, features = values.shape
     flat = closed_up(values.reshape(rows, symbols * features), settings.max_missing_bars_fraction)
-    p_values = adf_test(flat).p_value.reshape(symbols, features)
+    tests = adf_test(flat)
+    p_values = tests.p_value.reshape(symbols, features)
+    counts = tests.observations.reshape(symbols, features)
     level_stationary = kpss_test(flat).p_value.reshape(symbols, features) >= _KPSS_P_VALUE
     result = []
     for place in range(features):
         tested = np.isfinite(p_values[:, place])
         known = p_values[tested, place]
         count = len(known)
+        typical = int(np.median(counts[tested, place])) if count else _SHORT
+        pooled = None
+        if typical < _SHORT:
+            own = flat.reshape(rows, symbols, features)[:, tested, place]
+            pooled = pooled_p_value(adf_test(own, schwert_lags(typical, 4)).p_value)
         result.append(
             Attempt(
                 transform=transform,
@@ -246,6 +271,7 @@ def _attempts(values: FloatArray, transform: Verdict, settings: FeatureSettings)
                 pass_share=float((known < settings.adf_p_value).sum() / count) if count else 0.0,
                 median_p_value=float(np.median(known)) if count else None,
                 kpss_share=float(level_stationary[tested, place].sum() / count) if count else 0.0,
+                pooled_p_value=pooled,
             )
         )
     return result

@@ -17,11 +17,13 @@ from nn_assets.errors import PublicationError, first_of
 from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.verdict import Verdict
 from nn_assets.evaluation.was_on import was_on
+from nn_assets.features.stationarity import StationarityReport
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.market.calendar.sessions import calendar_end_told
 from nn_assets.market.quality.notices import told_by_rule
 from nn_assets.operations.asof.universe import survivorship_facts
 from nn_assets.operations.history import History
+from nn_assets.operations.models.stored import load_model
 from nn_assets.operations.situation import headline_now, situation_of
 from nn_assets.operations.study import StudyResult
 from nn_assets.operations.unquoted import delisting_line, unquoted
@@ -124,6 +126,7 @@ def keep_study(history: History, strategy: Strategy, result: StudyResult, plots:
             *_bar_and_bounds(result.last.verdict),
             *_stops_and_premium(strategy, result),
             *_financing(strategy, result),
+            *_pooled(load_model(history.stores, models[-1]).stationarity),
             *map(list, survivorship(history).items()),
         ],
         "was_on": was_on_told(strategy, result),
@@ -180,6 +183,17 @@ def _financing(strategy: Strategy, result: StudyResult) -> list[list[str]]:
         guessed = f"; on {assumed:,} of {len(books):,} sessions a rate was not known, and assumed" if assumed else ""
         told.append(["Funding received less paid", f"{received:+,.0f} USD, {share}{guessed}"])
     return told
+
+
+def _pooled(report: StationarityReport) -> list[list[str]]:
+    """How many features of the newest model passed by the test for short windows alone; nothing where none did."""
+    if not report.pooled:
+        return []
+    told = (
+        f"{len(report.pooled)} of {len(report.kept)} features of the newest model pass by the test for short windows "
+        "alone (the panel pooled, fewer lags): not all symbols have a unit root; of each by itself too little is known"
+    )
+    return [["Stationarity", told]]
 
 
 def _bar_and_bounds(said: Verdict) -> list[list[str]]:
