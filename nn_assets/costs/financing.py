@@ -21,10 +21,11 @@ def financing_told(strategy: Strategy) -> str:
         told.append("positions take no cash, all of the equity earns the cash rate")
     if costs.funding is not None:
         told.append(f"longs pay and shorts receive the funding of series {costs.funding}")
-    role = strategy.features.series.get("funding_rate")
+    asked = [each.name for each in strategy.series if each.kind == "ccxt_funding"]
+    role = strategy.features.series.get("funding_rate", asked[0] if asked else None)
     if asset_class is None and role is not None:
         told.append(
-            f"series {role} is read by features alone: if the symbols are perpetuals, set market.asset_class: "
+            f"no book pays the rates of series {role}: if the symbols are perpetuals, set market.asset_class: "
             f"perpetual and costs.funding: {role}"
         )
     return "; ".join(told)

@@ -60,7 +60,8 @@ class Attempt:
 
     ``tested_symbols`` had enough values; ``pass_share`` of them rejected a unit root;
     ``median_p_value`` is theirs (None if none was tested); ``kpss_share`` of them are, to KPSS at 5%,
-    compatible with stationarity. ``pooled_p_value`` is the panel's, where its windows are short; None where not.
+    compatible with stationarity. ``pooled_p_value`` is that of the panel's weaker half, where windows are
+    short; None where not.
     """
 
     transform: Verdict
@@ -167,11 +168,11 @@ def decide_transforms(cube: Cube, rows: slice, settings: FeatureSettings) -> Sta
     ``rows``. The transforms are tried in turn: as it is; first difference; divided by its own rolling
     standard deviation over 60 sessions; else it is dropped. A constant series fails. KPSS is
     reported beside and vetoes nothing. Where the symbols have fewer than 250 values (the median of those tested), a
-    test of each misses what is stationary: a feature passes there too if the panel's p-value,
-    :func:`nn_assets.features.unit_root.pooled_p_value` of tests with Schwert's short lag order (l4), lies below
-    ``adf_p_value``. That says that not all symbols have a unit root, not that nine in ten have none. All tests read the
-    values one after another, missing ones stepped over, where at most ``max_missing_bars_fraction`` of a series is
-    missing.
+    test of each misses what is stationary: a feature passes there too if the pooled p-value of the panel's weaker half
+    lies below ``adf_p_value``: of the half of the symbols with the largest p-values under Schwert's short lag order
+    (l4), by :func:`nn_assets.features.unit_root.pooled_p_value`. Chosen against rejection, they reject too seldom,
+    never too often; a panel half of which has a unit root does not pass. All tests read the values one after another,
+    missing ones stepped over, where at most ``max_missing_bars_fraction`` of a series is missing.
 
     Parameters
     ----------
@@ -263,7 +264,8 @@ def _attempts(values: FloatArray, transform: Verdict, settings: FeatureSettings)
         pooled = None
         if typical < _SHORT:
             own = flat.reshape(rows, symbols, features)[:, tested, place]
-            pooled = pooled_p_value(adf_test(own, schwert_lags(typical, 4)).p_value)
+            weaker = np.sort(adf_test(own, schwert_lags(typical, 4)).p_value)[count // 2 :]
+            pooled = pooled_p_value(weaker)
         result.append(
             Attempt(
                 transform=transform,

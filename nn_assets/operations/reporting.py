@@ -191,7 +191,7 @@ def _pooled(report: StationarityReport) -> list[list[str]]:
         return []
     told = (
         f"{len(report.pooled)} of {len(report.kept)} features of the newest model pass by the test for short windows "
-        "alone (the panel pooled, fewer lags): not all symbols have a unit root; of each by itself too little is known"
+        "alone (the weaker half of the panel pooled, fewer lags); of each symbol by itself too little is known"
     )
     return [["Stationarity", told]]
 
