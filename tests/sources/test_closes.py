@@ -85,3 +85,15 @@ def test_settings_that_ask_more_of_closes_than_they_say_are_refused_with_what_to
     with pytest.raises(ValueError, match=rf"source\.closes_only needs {section}\."):
         Strategy.model_validate(told(**{section: asked}))
     assert Strategy.model_validate(told()).closes_only
+
+
+def test_a_file_of_closes_read_as_bars_is_refused_with_the_setting_that_takes_it(tmp_path: Path) -> None:
+    closes(20).to_csv(tmp_path / "closes.csv", index_label="date")
+    with pytest.raises(SourceError) as refused:
+        FilesSource(tmp_path / "closes.csv", requires_volume=False).bars()
+    assert "set source.closes_only: true" in refused.value.remedy
+    assert len(FilesSource(tmp_path / "closes.csv", requires_volume=False, closes_only=True).bars()) == 120
+    (tmp_path / "closes.csv").write_text("date,high,low,close\n2016-01-04,2,1,2\n", encoding="utf-8")
+    with pytest.raises(SourceError) as refused:
+        FilesSource(tmp_path / "closes.csv", requires_volume=False).bars()
+    assert "closes_only" not in refused.value.remedy
