@@ -28,6 +28,7 @@ def read(source: str) -> Strategy:
                 "kind": "files",
                 "path": "bars",
                 "member": None,
+                "closes_only": False,
                 "known_at_from": "close",
                 "max_rows": 20_000_000,
                 "max_columns": 1000,

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.cli.failed import with_failed_checks
+from nn_assets.costs.financing import financing_told
 from nn_assets.errors import first_of
 from nn_assets.learning.first_month import WARM_UP_SESSIONS, first_model_month, first_month_from
 from nn_assets.market.facts.rows import BoolArray
@@ -39,6 +40,11 @@ _VALIDATED = "validated_bars"
 _MOST_ROWS, _MOST_NOTICES, _MOST_NAMED = 5, 10, 12
 _FACTS = ("symbol", "session", "rule", "field", "value")
 _CHANGES = ("added", "revised")
+_CLOSES = (
+    "closes alone: orders fill at the next close; stops are hit by closes, at a distance of moves between closes, "
+    "nearer than that of ranges; no feature reads a range or volume; a run of equal closes is a feed at a standstill "
+    "(cleaning.stale_run_sessions)"
+)
 _Metadata = dict[str, dict[str, Any]]
 
 
@@ -70,6 +76,8 @@ def check_data(name: str) -> dict[str, Any]:
             "notices": _notices(now),
             # A gate that halts ends the run.
             "gate": {"passed": True, "warnings": warnings_of(result, asset_key(strategy, _VALIDATED))},
+            "prices": _CLOSES if strategy.closes_only else None,
+            "financing": financing_told(strategy),
             "data_docs": str(data_docs_file(strategy.name)),
             "first_model": _first_model(history),
             **_next(history),
@@ -231,6 +239,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
             f"{rows['delivered']:,} delivered, {rows['added']:,} added, {rows['revised']:,} revised"
             + (f", {rows['equal_rows']:,} stored that say what another says" if rows["equal_rows"] else ""),
         ),
+        *([("prices", told["prices"])] if told["prices"] else []),
         ("symbols", _counted_names(told["symbols"])),
         ("sessions", f"{told['first_session']} to {told['last_session']}"),
         (
@@ -247,7 +256,8 @@ def _lines(told: dict[str, Any]) -> list[str]:
         ("quarantine", _by_rule(quarantine["rows"], quarantine["by_rule"])),
         *(("", "{symbol} {session} {rule}, {field} {value}".format(**row)) for row in quarantine["first"]),
         *_more(quarantine["rows"] - len(quarantine["first"]), "quarantine"),
-        *(("series", _one_series(each)) for each in told["series"]),
+        *(("series", _one_series(each)) for each in told["series"][:_MOST_NAMED]),
+        *_more(len(told["series"]) - _MOST_NAMED, "series"),
         *((name, _counted(told[key])) for name, key in _TOTALS if told[key] is not None),
         *(
             ("", "{year}: {without_bars} of {members} members without bars".format(**each))
@@ -258,6 +268,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
         *_more(notices["count"] - len(notices["first"]), "notices"),
         ("gate", "passed" + (f", {len(gate['warnings'])} to look at" if gate["warnings"] else "")),
         *(("", warning) for warning in gate["warnings"]),
+        ("financing", told["financing"]),
         ("data docs", told["data_docs"]),
         ("first model", told["first_model"]["told"]),
         *([("history", told["history_too_short"])] if "history_too_short" in told else []),

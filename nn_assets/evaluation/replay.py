@@ -175,10 +175,10 @@ class BuyAndHold:
     """Equal weights bought at the first session's close and held: the yardstick.
 
     It pays what its purchase costs, spread, commission and impact by the cost model; it holds no cash and
-    borrows none, so nothing is financed. A symbol without a bar that day, without a volume or volatility to
-    price its purchase by, or not among its candidates, is left out; a missing bar later keeps the last
-    price. Each session's return is that of the prices known at it. Scenes are given in order of time, and
-    none is kept.
+    borrows none, so no interest is due. What is held as a perpetual pays its funding out of the position. A
+    symbol without a bar that day, without a volume or volatility to price its purchase by, or not among its
+    candidates, is left out; a missing bar later keeps the last price. Each session's return is that of the
+    prices known at it. Scenes are given in order of time, and none is kept.
 
     Parameters
     ----------
@@ -203,6 +203,9 @@ class BuyAndHold:
         prices = pd.DataFrame(close[self._start : last + 1]).ffill().to_numpy()[self._last - self._start :]
         growth = prices[:, self._there] / prices[0, self._there]
         growth[~np.isfinite(growth)] = 1.0  # no longer quoted by what is known now: it keeps what it was worth
+        if scene.market.funding is not None:
+            paid = scene.market.funding.rate[self._last + 1 : last + 1, self._there]
+            growth[1:] = np.cumprod(growth[1:] / growth[:-1] - paid, axis=0)
         value = self._wealth * growth
         total = value.mean(axis=1)
         self._returns.update(enumerate(total[1:] / total[:-1] - 1.0, start=self._last + 1))

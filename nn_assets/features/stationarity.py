@@ -14,7 +14,7 @@ from nn_assets.errors import ModelError
 from nn_assets.features.catalogue.prices import ratio
 from nn_assets.features.own_bars import closed_up, over_own_rows
 from nn_assets.features.rolling import lagged, rolling_std
-from nn_assets.features.unit_root import adf_test, kpss_test
+from nn_assets.features.unit_root import MINIMUM_OBSERVATIONS, adf_test, kpss_test, pooled_p_value, schwert_lags
 from nn_assets.settings import FeatureSettings
 
 __all__ = [
@@ -31,6 +31,7 @@ Verdict = Literal["level", "differenced", "volatility_normalised", "dropped"]
 
 _NORMALISING_SESSIONS = 60
 _KPSS_P_VALUE = 0.05
+_SHORT = 120  # values below which a panel of ten names of pure noise never passes name by name
 
 
 def _level(values: FloatArray) -> FloatArray:
@@ -59,7 +60,8 @@ class Attempt:
 
     ``tested_symbols`` had enough values; ``pass_share`` of them rejected a unit root;
     ``median_p_value`` is theirs (None if none was tested); ``kpss_share`` of them are, to KPSS at 5%,
-    compatible with stationarity.
+    compatible with stationarity. ``pooled_p_value`` is that of the panel's weaker half, where windows are
+    short; None where not.
     """
 
     transform: Verdict
@@ -67,6 +69,7 @@ class Attempt:
     pass_share: float
     median_p_value: float | None
     kpss_share: float
+    pooled_p_value: float | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,17 @@ class StationarityReport:
         """Names of the features that no transform made stationary."""
         return tuple(entry.name for entry in self.verdicts if entry.verdict == "dropped")
 
+    @property
+    def pooled(self) -> tuple[str, ...]:
+        """Names of the kept features that passed by the test for short windows alone."""
+        return tuple(
+            entry.name
+            for entry in self.verdicts
+            if entry.verdict != "dropped"
+            and entry.attempts[-1].pooled_p_value is not None
+            and not _enough(entry.pass_share, self.panel_pass_share)
+        )
+
     def confirmed(self, name: str) -> bool:
         """Whether KPSS confirms a kept feature on the share of symbols that the gate asks for."""
         entry = next(entry for entry in self.verdicts if entry.name == name)
@@ -153,8 +167,12 @@ def decide_transforms(cube: Cube, rows: slice, settings: FeatureSettings) -> Sta
     ``adf_p_value`` for at least ``panel_pass_share`` of the symbols that have 50 or more values in
     ``rows``. The transforms are tried in turn: as it is; first difference; divided by its own rolling
     standard deviation over 60 sessions; else it is dropped. A constant series fails. KPSS is
-    reported beside and vetoes nothing. Both tests read the values one after another, missing ones stepped over, where
-    at most ``max_missing_bars_fraction`` of a series is missing.
+    reported beside and vetoes nothing. Where the symbols have fewer than 120 values (the median of those tested), a
+    test of each misses what is stationary: a feature passes there too if the pooled p-value of the panel's weaker half
+    lies below ``adf_p_value``: of the half of the symbols with the largest p-values under Schwert's short lag order
+    (l4), by :func:`nn_assets.features.unit_root.pooled_p_value`. Chosen against rejection, they reject too seldom,
+    never too often; a panel half of which has a unit root does not pass. All tests read the values one after another,
+    missing ones stepped over, where at most ``max_missing_bars_fraction`` of a series is missing.
 
     Parameters
     ----------
@@ -173,14 +191,17 @@ def decide_transforms(cube: Cube, rows: slice, settings: FeatureSettings) -> Sta
     attempts: dict[int, list[Attempt]] = {place: [] for place in range(len(cube.names))}
     verdicts: dict[int, Verdict] = {}
     missing = settings.max_missing_bars_fraction
+    short = _short(values)
     for transform, (window, function) in _TRANSFORMS.items():
         open_places = [place for place in attempts if place not in verdicts]
         if not open_places:
             break
         transformed = over_own_rows(values[:, :, open_places], window, missing, function)
-        for place, attempt in zip(open_places, _attempts(transformed, transform, settings), strict=True):
+        attempted = _attempts(transformed, transform, short[open_places], settings)
+        for place, attempt in zip(open_places, attempted, strict=True):
             attempts[place].append(attempt)
-            if attempt.tested_symbols and _enough(attempt.pass_share, settings.panel_pass_share):
+            pooled = attempt.pooled_p_value is not None and attempt.pooled_p_value < settings.adf_p_value
+            if attempt.tested_symbols and (pooled or _enough(attempt.pass_share, settings.panel_pass_share)):
                 verdicts[place] = transform
     return StationarityReport(
         verdicts=tuple(
@@ -228,17 +249,34 @@ def apply_transforms(cube: Cube, report: StationarityReport) -> Cube:
     return Cube(kept.sessions, kept.symbols, kept.names, canonical(values))
 
 
-def _attempts(values: FloatArray, transform: Verdict, settings: FeatureSettings) -> Sequence[Attempt]:
+def _short(values: FloatArray) -> npt.NDArray[np.bool_]:
+    """Features whose symbols have too few values, untransformed, to be tested one by one, (features,)."""
+    counts = np.isfinite(values).sum(axis=0)  # (symbols, features)
+    tested = [each[each >= MINIMUM_OBSERVATIONS] for each in counts.T]
+    return np.array([len(each) > 0 and float(np.median(each)) < _SHORT for each in tested], dtype=np.bool_)
+
+
+def _attempts(
+    values: FloatArray, transform: Verdict, short: npt.NDArray[np.bool_], settings: FeatureSettings
+) -> Sequence[Attempt]:
     """Test every symbol of every feature; ``values`` (rows, symbols, features), one attempt a feature."""
     rows, symbols, features = values.shape
     flat = closed_up(values.reshape(rows, symbols * features), settings.max_missing_bars_fraction)
-    p_values = adf_test(flat).p_value.reshape(symbols, features)
+    tests = adf_test(flat)
+    p_values = tests.p_value.reshape(symbols, features)
+    counts = tests.observations.reshape(symbols, features)
     level_stationary = kpss_test(flat).p_value.reshape(symbols, features) >= _KPSS_P_VALUE
     result = []
     for place in range(features):
         tested = np.isfinite(p_values[:, place])
         known = p_values[tested, place]
         count = len(known)
+        pooled = None
+        if count and short[place]:
+            typical = int(np.median(counts[tested, place]))
+            own = flat.reshape(rows, symbols, features)[:, tested, place]
+            weaker = np.sort(adf_test(own, schwert_lags(typical, 4)).p_value)[count // 2 :]
+            pooled = pooled_p_value(weaker)
         result.append(
             Attempt(
                 transform=transform,
@@ -246,6 +284,7 @@ def _attempts(values: FloatArray, transform: Verdict, settings: FeatureSettings)
                 pass_share=float((known < settings.adf_p_value).sum() / count) if count else 0.0,
                 median_p_value=float(np.median(known)) if count else None,
                 kpss_share=float(level_stationary[tested, place].sum() / count) if count else 0.0,
+                pooled_p_value=pooled,
             )
         )
     return result

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from nn_assets.errors import SettingsError
 
-__all__ = ["MINIMUM_OBSERVATIONS", "TestResult", "adf_test", "kpss_test", "schwert_lags"]
+__all__ = ["MINIMUM_OBSERVATIONS", "TestResult", "adf_test", "kpss_test", "pooled_p_value", "schwert_lags"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -24,6 +24,7 @@ IntegerArray = npt.NDArray[np.int64]
 MINIMUM_OBSERVATIONS = 50
 """Values below which a series is not tested: the tests' distributions are asymptotic."""
 
+_KAPPA = 0.2  # Hartung (1999): what keeps the size where the correlation is estimated
 _BLOCK_VALUES = 131_072
 _SINGULAR = 1e-11
 
@@ -55,9 +56,9 @@ class TestResult:
     observations: IntegerArray
 
 
-def schwert_lags(observations: int) -> int:
-    """Lag order int(12 (n / 100)^0.25) (Schwert 1989, l12), at most what the series can carry."""
-    return max(0, min(int(12.0 * (observations / 100.0) ** 0.25), observations // 2 - 2))
+def schwert_lags(observations: int, scale: int = 12) -> int:
+    """Lag order int(12 (n / 100)^0.25) (Schwert 1989, l12; l4 with ``scale`` 4), at most what the series can carry."""
+    return max(0, min(int(scale * (observations / 100.0) ** 0.25), observations // 2 - 2))
 
 
 def adf_test(series: FloatArray, lags: int | None = None) -> TestResult:
@@ -104,6 +105,35 @@ def adf_test(series: FloatArray, lags: int | None = None) -> TestResult:
             statistic[block] = _adf_statistic(columns[block], int(order))
     p_value[testable] = np.where(np.isfinite(statistic[testable]), _mackinnon_p_value(statistic[testable]), 1.0)
     return TestResult(statistic, p_value, orders, count)
+
+
+def pooled_p_value(p_values: FloatArray) -> float:
+    """One p-value of a panel whose series may move together, each with its own unit root under the hypothesis.
+
+    The modified inverse normal method: Hartung (1999), equation 2.3, with kappa 0.2; for panels of unit root tests
+    Demetrescu, Hassler and Tarcolea (2006), Oxford Bulletin of Economics and Statistics 68, 647-663. The correlation
+    of the probits is estimated from their spread, so that a panel of one series many times says no more than it.
+
+    Parameters
+    ----------
+    p_values : array, shape (series,)
+        NaN where a series was not tested. Values are kept within 1e-10 and 0.999.
+
+    Returns
+    -------
+    float
+        Small where not all series have a unit root; a single one's own; NaN of none.
+    """
+    from scipy.special import ndtr, ndtri
+
+    known = np.clip(p_values[np.isfinite(p_values)], 1e-10, 0.999)
+    count = len(known)
+    if count < 2:
+        return float(known[0]) if count else float("nan")
+    probits = ndtri(known)
+    correlation = max(-1.0 / (count - 1), 1.0 - float(probits.var(ddof=1)))
+    widened = correlation + _KAPPA * np.sqrt(2.0 / (count + 1)) * (1.0 - correlation)
+    return float(ndtr(probits.sum() / np.sqrt(count + count * (count - 1) * widened)))
 
 
 def _adf_statistic(values: FloatArray, order: int) -> FloatArray:

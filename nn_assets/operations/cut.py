@@ -7,7 +7,7 @@ volatility; features go to ``operations/models/forecasts.py``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -26,7 +26,7 @@ from nn_assets.market.facts.bars import restated_since
 from nn_assets.market.panel import Panel, panel_from_bars
 from nn_assets.market.quality.cleaning import clean
 from nn_assets.market.quality.unexplained_factors import with_unexplained_factors
-from nn_assets.operations.asof.series import known_by_role
+from nn_assets.operations.asof.series import funding_known, known_by_role
 from nn_assets.operations.clock import as_of_session, now_utc, seen_until
 from nn_assets.operations.derived import FEATURES, made_with, record_of
 from nn_assets.operations.facts import StoredFacts
@@ -119,7 +119,9 @@ class Cut:
     def market(self) -> MarketView:
         """The sizes that costs and limits are measured by, session by session."""
         strategy = self.facts.strategy
-        return market_view(self.panel, strategy.portfolio, self.members, strategy.features.max_missing_bars_fraction)
+        funding = funding_known(strategy, self.facts.series_versions, self.sessions, self.symbols)
+        missing = strategy.features.max_missing_bars_fraction
+        return market_view(self.panel, strategy.portfolio, self.members, funding, max_missing_fraction=missing)
 
     @cached_property
     def labels(self) -> Labels:
@@ -186,6 +188,9 @@ class Cut:
         panel = self.panel if until is None else self.panel.until(until)
         of_bars = tuple(name for name in strategy.features.names if name not in SERIES_FEATURES)
         prices = panel.total_return()
+        if strategy.closes_only:  # what stands for open, high and low is no price of the session
+            nothing = np.full(prices.close.shape, np.nan)
+            prices = replace(prices, open=nothing, high=nothing, low=nothing)
         members = None if self.members is None else self.members[: panel.bars]
         missing, bridge = strategy.features.max_missing_bars_fraction, strategy.features.missing_bars == "bridge"
         cube = compute_features(

@@ -12,15 +12,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nn_assets.costs.financing import assumed_funding_told, financing_told
 from nn_assets.errors import PublicationError, first_of
 from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.verdict import Verdict
 from nn_assets.evaluation.was_on import was_on
+from nn_assets.features.stationarity import StationarityReport
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.market.calendar.sessions import calendar_end_told
 from nn_assets.market.quality.notices import told_by_rule
 from nn_assets.operations.asof.universe import survivorship_facts
 from nn_assets.operations.history import History
+from nn_assets.operations.models.stored import load_model
 from nn_assets.operations.situation import headline_now, situation_of
 from nn_assets.operations.study import StudyResult
 from nn_assets.operations.unquoted import delisting_line, unquoted
@@ -122,6 +125,8 @@ def keep_study(history: History, strategy: Strategy, result: StudyResult, plots:
             ["Verdict of", _verdict_of(result)],
             *_bar_and_bounds(result.last.verdict),
             *_stops_and_premium(strategy, result),
+            *_financing(strategy, result),
+            *_pooled(load_model(history.stores, models[-1]).stationarity),
             *map(list, survivorship(history).items()),
         ],
         "was_on": was_on_told(strategy, result),
@@ -165,6 +170,30 @@ def _stops_and_premium(strategy: Strategy, result: StudyResult) -> list[list[str
     if strategy.portfolio.hold_premium:
         told.append(["Premium of the positions", f"{played.premium_of_gross:.0%} of gross"])
     return told
+
+
+def _financing(strategy: Strategy, result: StudyResult) -> list[list[str]]:
+    """What positions pay while held, and what the network's replay paid of funding."""
+    told = [["Financing", financing_told(strategy)]]
+    if strategy.costs.funding is not None:
+        books = [done.standing.book for done in result.study.replays[ESTIMATORS[0]].rounds]
+        received = math.fsum(book.session_funding_usd for book in books)
+        assumed = sum(bool(book.funding_assumed) for book in books)
+        share = f"{received / strategy.portfolio.initial_capital_usd:+.2%} of capital"
+        guessed = f"; on {assumed:,} of {len(books):,} sessions a rate was not known, and assumed" if assumed else ""
+        told.append(["Funding received less paid", f"{received:+,.0f} USD, {share}{guessed}"])
+    return told
+
+
+def _pooled(report: StationarityReport) -> list[list[str]]:
+    """How many features of the newest model passed by the test for short windows alone; nothing where none did."""
+    if not report.pooled:
+        return []
+    told = (
+        f"{len(report.pooled)} of {len(report.kept)} features of the newest model pass by the test for short windows "
+        "alone (the weaker half of the panel pooled, fewer lags); of each symbol by itself too little is known"
+    )
+    return [["Stationarity", told]]
 
 
 def _bar_and_bounds(said: Verdict) -> list[list[str]]:
@@ -389,6 +418,18 @@ def _delisting_notices(done: Round) -> list[str]:
     return [f"Delistings were booked before this session's first fill: {paid:+,.2f} USD. Compare it with the account."]
 
 
+def _funding_notices(strategy: Strategy, done: Round) -> list[str]:
+    """Say what funding a session paid, and where its rates were not known."""
+    if strategy.costs.funding is None:
+        return []
+    book = done.standing.book
+    told = [f"Funding received less paid on this session: {book.session_funding_usd:+,.2f} USD."]
+    if book.funding_assumed:
+        cause, remedy = assumed_funding_told(strategy, book.funding_assumed)
+        told.append(f"{cause[0].upper()}{cause[1:]}: {remedy}.")
+    return told
+
+
 def _late_notices(strategy: Strategy, done: Round) -> list[str]:
     """Say which actions became known late, and what they brought to the book on this session."""
     late, symbols = done.late, done.standing.book.symbols
@@ -523,6 +564,7 @@ def write_daily_page(
             *_calendar_notices(strategy, done),
             *_unquoted_notices(strategy, done),
             *_delisting_notices(done),
+            *_funding_notices(strategy, done),
             *_late_notices(strategy, done),
             *_missing_notices(history, done),
             *_alarm_notices(history, done),

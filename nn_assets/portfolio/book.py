@@ -81,7 +81,9 @@ class Book:
     week_peak_usd: float  # highest close since the last of the week before
     session: np.datetime64 = field(default=_NO_DAY)
     session_costs_usd: float = 0.0
-    session_financing_usd: float = 0.0
+    session_financing_usd: float = 0.0  # interest and borrow fees, received less paid
+    session_funding_usd: float = 0.0  # of perpetuals, received less paid
+    funding_assumed: tuple[str, ...] = ()  # held, and no payment of the session was known
     session_dividends_usd: float = 0.0  # received less paid on the session's ex-dates
     session_cash_in_lieu_usd: float = 0.0  # for fractions that splits left
     session_delistings_usd: float = 0.0  # received for longs that were delisted, less paid for shorts
@@ -136,22 +138,53 @@ class Book:
                 laid[name] = np.where(place >= 0, getattr(self, name)[place], flat)
         return replace(self, symbols=symbols, **laid)
 
-    def opened(self, costs: CostSettings, cash_rate_annual_fraction: float, sessions_per_year: int) -> Book:
+    def opened(
+        self,
+        costs: CostSettings,
+        cash_rate_annual_fraction: float,
+        sessions_per_year: int,
+        *,
+        margined: bool = False,
+    ) -> Book:
         """Pay and earn financing on what was held into the session, and start its cost count.
 
         Cash earns the cash rate; borrowed cash pays it plus the margin spread; the value of shorts
-        pays the borrow fee. Simple interest for one session.
+        pays the borrow fee. Simple interest for one session. A ``margined`` position (a future, a perpetual)
+        takes no cash and brings none: all of the equity earns the cash rate.
         """
-        margin = costs.margin_spread_annual_fraction if self.cash_usd < 0.0 else 0.0
+        lent_usd = math.fsum([self.cash_usd, *self.position_usd.tolist()]) if margined else self.cash_usd
+        margin = costs.margin_spread_annual_fraction if lent_usd < 0.0 and not margined else 0.0
         rate = cash_rate_annual_fraction + margin
         short_usd = -math.fsum(np.minimum(self.position_usd, 0.0).tolist())
-        yearly = self.cash_usd * rate - short_usd * costs.borrow_fee_annual_fraction
+        yearly = lent_usd * rate - short_usd * costs.borrow_fee_annual_fraction
         financing = yearly / sessions_per_year
         return replace(
             self,
             cash_usd=self.cash_usd + financing,
             session_financing_usd=financing,
             session_costs_usd=0.0,
+            session_funding_usd=0.0,
+            funding_assumed=(),
+        )
+
+    def funded(self, rate: FloatArray, assumed: npt.NDArray[np.bool_]) -> Book:
+        """Pay and receive funding on what is held: rate times notional; longs pay a positive rate, shorts receive it.
+
+        Parameters
+        ----------
+        rate : ndarray, shape (symbols,)
+            Sum of the rates of the payments, fraction of the notional at the last mark.
+        assumed : ndarray of bool, shape (symbols,)
+            No payment was known: what is held of these is remembered.
+        """
+        held = self.position_usd
+        received = -math.fsum((held * rate).tolist())
+        told = [self.symbols[place] for place in np.flatnonzero(assumed & (held != 0.0))]
+        return replace(
+            self,
+            cash_usd=self.cash_usd + received,
+            session_funding_usd=self.session_funding_usd + received,
+            funding_assumed=tuple(sorted({*self.funding_assumed, *told})),
         )
 
     def filled(self, fills: FillArrays, session: object, *, blocked_until: object = None) -> Book:

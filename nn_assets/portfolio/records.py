@@ -38,12 +38,12 @@ _NUMBERS = ("quantity", "price", "entry_price", "stop_price")
 _DAYS = ("entered_session", "blocked_until")
 _PER_SYMBOL = ("pending_stop_distance", "unfilled_quantity")
 _DECIDED = ("unscaled_quantity", "target_quantity")  # absent from the records of version 0.1
-# On record only where there were any: a book without actions keeps the record that it always had.
-_ACTIONS = ("session_dividends_usd", "session_cash_in_lieu_usd", "session_delistings_usd")
+# On record only where there were any: a book without actions and funding keeps the record that it always had.
+_FLOWS_IF_ANY = ("session_dividends_usd", "session_cash_in_lieu_usd", "session_delistings_usd", "session_funding_usd")
 _SCALARS = ("highest_ever_usd", "week_peak_usd", "session_costs_usd", "session_financing_usd")
 
 
-FLOWS = ("financing_usd", "dividends_usd", "cash_in_lieu_usd", "delistings_usd")
+FLOWS = ("financing_usd", "funding_usd", "dividends_usd", "cash_in_lieu_usd", "delistings_usd")
 
 
 def state_row(state: PortfolioState) -> dict[str, object]:
@@ -74,7 +74,7 @@ def book_remainder(book: Book) -> str:
     The key ``symbols`` keeps the order of the arrays; NaN is null.
     """
     record: dict[str, object] = {name: getattr(book, name) for name in _SCALARS}
-    record |= {name: getattr(book, name) for name in _ACTIONS if getattr(book, name) != 0.0}
+    record |= {name: getattr(book, name) for name in _FLOWS_IF_ANY if getattr(book, name) != 0.0}
     record["symbols"] = list(book.symbols)
     strictest, *others = book.breakers or (None,)
     record["breaker_reason"] = None if strictest is None else strictest.reason
@@ -82,6 +82,8 @@ def book_remainder(book: Book) -> str:
         record["other_breakers"] = {each.kind: each.reason for each in others if each is not None}
     if book.halved:
         record["halved"] = True
+    if book.funding_assumed:
+        record["funding_assumed"] = list(book.funding_assumed)
     marked = np.flatnonzero(~((book.marked_session == book.session) | np.isnat(book.session)))
     if len(marked):  # a position without a bar of the session
         record["marked_session"] = {book.symbols[place]: str(book.marked_session[place]) for place in marked}
@@ -150,7 +152,7 @@ def book_from_records(state: Mapping[str, Any], holdings: pd.DataFrame, remainde
         **days,
         **{name: _array(rest[name]) for name in _PER_SYMBOL},
         **{name: float(rest[name]) for name in _SCALARS},
-        **{name: float(rest.get(name, 0.0)) for name in _ACTIONS},
+        **{name: float(rest.get(name, 0.0)) for name in _FLOWS_IF_ANY},
     }
     session = np.datetime64(pd.Timestamp(state["session"]).date(), "D")
     return Book(
@@ -165,6 +167,7 @@ def book_from_records(state: Mapping[str, Any], holdings: pd.DataFrame, remainde
         blocked_side=ordered["blocked_side"].to_numpy().astype(np.int64),
         breakers=breakers_of(state["breaker"], rest),
         halved=is_halved(rest),
+        funding_assumed=tuple(rest.get("funding_assumed", ())),
         **parts,
     )
 

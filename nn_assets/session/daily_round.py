@@ -353,7 +353,10 @@ def _fill(
     facts: SessionFacts,
     decided: Orders,
 ) -> tuple[Book, tuple[FillArrays, ...], float, tuple[EndedOrder, ...]]:
-    """Finance what was held, fill yesterday's orders on today's bar, then the stops that it touched.
+    """Finance and fund what was held, fill yesterday's orders on today's bar, then the stops that it touched.
+
+    Payments of funding up to a fill fall on what was held before it, those after it on what is held then; a stop
+    within the session comes after them.
 
     Last of what it gives: why orders of those ``decided`` ended without a whole fill.
 
@@ -371,8 +374,11 @@ def _fill(
         closing_daily_volatility=market.closing_volatility,
     )
     cash_rate = float(cash_rates(strategy.market, pd.DatetimeIndex([market.session]))[0])
-    book = standing.book.opened(strategy.costs, cash_rate, sessions_per_year)
-    execution = strategy.label.execution
+    execution, funding = strategy.label.execution, market.funding
+    book = standing.book.opened(strategy.costs, cash_rate, sessions_per_year, margined=strategy.market.margined)
+    if funding is not None:
+        before_fill = funding.until_open if execution == "next_open" else funding.rate
+        book = book.funded(before_fill, funding.assumed)
     control = _control_of_fills(facts.controls, book, strategy.portfolio)
     sent = _still_sent(standing.orders, book, control)
     if facts.controls.unfinished_run is not None:
@@ -405,6 +411,8 @@ def _fill(
     ended = ended_orders(decided, sent, ordered, bar, liquidity, execution, held)
     beyond += float(loss_beyond_stops(book, ordered).sum())
     book = book.filled(ordered, market.session)
+    if funding is not None and execution == "next_open":
+        book = book.funded(funding.until_close, funding.assumed)
     stopped = no_fills()
     if stops:
         stopped = stop_fills(

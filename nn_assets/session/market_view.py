@@ -15,6 +15,7 @@ from nn_assets.features.catalogue.stepping import Stepping
 from nn_assets.features.labels import MINIMUM_CROSS_SECTION
 from nn_assets.features.own_bars import OwnBars, over_own_rows, with_gaps
 from nn_assets.features.rolling import lagged, rolling_covariance, rolling_mean
+from nn_assets.market.facts.funding import Funding
 from nn_assets.market.panel import FIELDS, Panel
 from nn_assets.settings import PortfolioSettings
 from nn_assets.signals.regimes import Regimes, regime_scales, rule_regimes
@@ -97,6 +98,7 @@ class SessionMarket:
     closing_adv_usd: FloatArray | None = None  # as before, of the bars there are: what closes a position is priced by
     closing_volatility: FloatArray | None = None  # the last one known
     earlier: EarlierBars | None = None  # the sessions before
+    funding: Funding | None = None  # of perpetuals, (symbols,); None where positions pay none
 
     @property
     def stale_share(self) -> float:
@@ -129,6 +131,7 @@ class MarketView:
     regime_scales: FloatArray  # (bars,)
     correlation_sessions: int
     candidates: BoolArray | None = None  # (bars, symbols), members of the universe; None: everyone
+    funding: Funding | None = None  # (bars, symbols), each session's as known at it; None where positions pay none
 
     @cached_property
     def relative_volatility(self) -> FloatArray:
@@ -218,6 +221,7 @@ class MarketView:
             repeated=_repeated(panel, row),
             closing_adv_usd=self._closing_adv_usd[before],
             closing_volatility=self._closing_volatility[before],
+            funding=None if self.funding is None else self.funding.at(row),
             earlier=EarlierBars(
                 panel.sessions[last:row].to_numpy().astype("datetime64[D]"),
                 **{name: getattr(panel, name)[last:row] for name in FIELDS},
@@ -259,6 +263,8 @@ def market_view(
     panel: Panel,
     settings: PortfolioSettings,
     candidates: BoolArray | None = None,
+    funding: Funding | None = None,
+    *,
     max_missing_fraction: float = 0.0,
 ) -> MarketView:
     """Compute the sizes of every session.
@@ -273,6 +279,8 @@ def market_view(
         is that of its members). ``correlation_sessions`` is the window of beta too.
     candidates : array of bool, shape (bars, symbols), optional
         Members of the universe on each session: the market is theirs alone. Everyone when left out.
+    funding : Funding, arrays of shape (bars, symbols), optional
+        What positions pay as perpetuals, each session's as known at its decision.
     max_missing_fraction : float
         Share of missing bars that average volume, range and beta may step over, as the features do; never bridged.
 
@@ -313,6 +321,7 @@ def market_view(
         adv_usd=adv,
         correlation_sessions=settings.correlation_sessions,
         candidates=candidates,
+        funding=funding,
     )
 
 

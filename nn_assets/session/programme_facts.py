@@ -72,7 +72,8 @@ def programme_watch(
     -------
     ProgrammeWatch or None
         Fees are simple interest over the horizon. Borrowed cash pays the margin spread alone: what a name is
-        expected to earn is in excess of the cash rate already.
+        expected to earn is in excess of the cash rate already. Of margined positions no cash is borrowed. What funding
+    a position will pay is not known at its decision, and is not counted.
     """
     if strategy.portfolio.construction != "programme":
         return None
@@ -94,6 +95,6 @@ def programme_watch(
         market=market,
         covariance_sessions=strategy.portfolio.covariance_sessions,
         short_fee=strategy.costs.borrow_fee_annual_fraction * years,
-        margin_fee=strategy.costs.margin_spread_annual_fraction * years,
+        margin_fee=0.0 if strategy.market.margined else strategy.costs.margin_spread_annual_fraction * years,
         participation_cap=strategy.execution.participation_cap_fraction,
     )

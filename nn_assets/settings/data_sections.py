@@ -32,7 +32,10 @@ class _SeriesSection(Section):
 
 
 class FileSeriesSettings(_SeriesSection):
-    """One series beside the bars, from a file: a volatility index, funding rates, an on-chain metric, sentiment.
+    """One series beside the bars, from files: a volatility index, funding rates, an on-chain metric, sentiment.
+
+    ``path`` is a file, a folder, or a pattern (``futures/*-funding_rate.feather``). With ``symbol_from: file_name``
+    each file is of one symbol, its name up to the first hyphen, or what ``named`` gives for that.
 
     ``stamps`` says whether its file gives days (observed at that day's close) or moments. A file that
     states when each value was published (a column ``known_at`` or ``published_at``) needs no ``lag_minutes``.
@@ -41,6 +44,8 @@ class FileSeriesSettings(_SeriesSection):
     kind: Literal["file"] = "file"
     path: str
     symbol: str = ""  # empty: the file's symbol column, or market-wide where it has none
+    symbol_from: Literal["column", "file_name"] = "column"
+    named: dict[str, str] = Field(default_factory=dict)
     value_column: str = ""  # empty: value, close or rate
     stamps: Literal["days", "moments"] = "days"
 
@@ -48,6 +53,14 @@ class FileSeriesSettings(_SeriesSection):
     def stored_symbols(self) -> tuple[str, ...]:
         """The symbols whose observations it states, as far as the settings tell."""
         return (self.symbol,)
+
+    @model_validator(mode="after")
+    def _files_are_of_symbols(self) -> FileSeriesSettings:
+        if self.symbol_from == "file_name" and self.symbol:
+            raise ValueError(f"series.symbol {self.symbol} and series.symbol_from file_name: state one of the two")
+        if self.named and self.symbol_from != "file_name":
+            raise ValueError("series.named gives the symbols of files: it needs series.symbol_from: file_name")
+        return self
 
     @model_validator(mode="after")
     def _grids_are_for_moments(self) -> FileSeriesSettings:

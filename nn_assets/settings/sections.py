@@ -55,11 +55,14 @@ class MarketSettings(Section):
     wall clock. Sessions from ``vault_starts`` on are sealed; sessions from ``live_starts`` on are
     decided one by one. ``adjustment_convention`` says what a dividend takes off the prices before it:
     1 - D / the close before (Yahoo), or C / (C + D) with the ex-session's close C (Quandl).
+    ``asset_class`` says what the symbols are: it sets what shorts pay to borrow (see ``CostSettings``); a future or a
+    perpetual is held on margin, so that all of the equity earns the cash rate.
     ``cash_rates`` takes the place of the constant ``cash_rate_annual_fraction``: annual fractions, each from
     its date on, or ``us_treasury_bills``, the bundled monthly table.
     """
 
     calendar: str = "XNYS"
+    asset_class: Literal["equity", "crypto", "perpetual", "future", "index", "fx"] | None = None
     calendar_overrides: str | None = None
     symbols: tuple[str, ...] = ()
     history_starts: date
@@ -70,6 +73,11 @@ class MarketSettings(Section):
     cash_rate_annual_fraction: NonNegative = 0.0
     cash_rates: Literal["us_treasury_bills"] | dict[date, Rate] | None = None
     adjustment_convention: Literal["previous_close", "ex_close"] = "previous_close"
+
+    @property
+    def margined(self) -> bool:
+        """Whether a position takes no cash and brings none."""
+        return self.asset_class in {"perpetual", "future"}
 
     @model_validator(mode="after")
     def _cash_earns_one_rate(self) -> MarketSettings:
@@ -219,7 +227,12 @@ class WalkForwardSettings(Section):
 
 
 class CostSettings(Section):
-    """Coefficients of the one cost object; ``a`` and ``b`` multiply sigma x sqrt(x) and sigma x x."""
+    """Coefficients of the one cost object; ``a`` and ``b`` multiply sigma x sqrt(x) and sigma x x.
+
+    ``funding`` names the series of a perpetual's funding rates: fractions of the notional, positive where longs pay.
+    ``borrow_fee_annual_fraction``, left out, follows ``market.asset_class``: 0.003 of an equity, or where none is
+    stated, 0 of a perpetual, a future, an index (its future) or a currency; of coins (``crypto``) it has to be stated.
+    """
 
     half_spread_bps: NonNegative = 4.5
     commission_bps: NonNegative = 1.8
@@ -229,6 +242,7 @@ class CostSettings(Section):
     calibration_prior_fills: Count = 200
     calibration_bound_factor: Annotated[float, Field(gt=1.0)] = 3.0
     borrow_fee_annual_fraction: NonNegative = 0.003
+    funding: str | None = None
     margin_spread_annual_fraction: NonNegative = 0.01
 
 

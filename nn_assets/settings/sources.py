@@ -64,6 +64,8 @@ class FilesSettings(_SourceSection):
 
     ``member`` is the table within an archive. ``known_at_from: file_name`` says that a file's bars became
     known at the close of the day in its name (a folder of daily drops), and not each at its own session's close.
+    ``closes_only``: the files hold closes alone, a column close or a column a symbol; open, high and low are then the
+    close, volume is unknown, and nothing may read them.
     The limits are what is read at most; a delivery beyond one is refused, never cut: ``max_columns`` and
     ``max_megabytes`` (unpacked, for a packed file) hold for each file, ``max_rows`` for all.
     """
@@ -71,6 +73,7 @@ class FilesSettings(_SourceSection):
     kind: Literal["files"] = "files"
     path: str | None = None
     member: str | None = None
+    closes_only: bool = False
     known_at_from: Literal["close", "file_name"] = "close"
     max_rows: Count = 20_000_000
     max_columns: Count = 1000

@@ -25,15 +25,18 @@ from nn_assets.settings.sections import (
     PortfolioSettings,
     WalkForwardSettings,
 )
-from nn_assets.settings.sources import BundledSettings, CcxtSettings, SourceSettings
+from nn_assets.settings.sources import BundledSettings, CcxtSettings, FilesSettings, SourceSettings
 
 __all__ = ["Strategy"]
 
 # Left at their defaults these change no result, nor the hash of a strategy that never stated them.
 _COUNTED_WHEN_SET = (
     ("source", "actions_path", None),
+    ("source", "closes_only", False),
     ("market", "adjustment_convention", "previous_close"),
     ("market", "cash_rates", None),
+    ("market", "asset_class", None),
+    ("costs", "funding", None),
     ("cleaning", "unit_error_sessions", 10),
     ("cleaning", "wick_minimum_log_distance", 0.30),
     ("cleaning", "wick_range_multiple", 10.0),
@@ -104,6 +107,60 @@ class Strategy(Section):
         return self
 
     @model_validator(mode="after")
+    def _borrowing_by_the_asset_class(self) -> Strategy:
+        asset_class = self.market.asset_class
+        if asset_class is None or "borrow_fee_annual_fraction" in self.costs.model_fields_set:
+            return self
+        if asset_class == "crypto" and self.portfolio.allow_short:
+            raise ValueError(
+                "market.asset_class crypto: what it costs to borrow a coin differs by coin and venue: state "
+                "costs.borrow_fee_annual_fraction, or portfolio.allow_short: false; of perpetuals, "
+                "market.asset_class: perpetual"
+            )
+        if asset_class not in {"equity", "crypto"}:
+            costs = self.costs.model_copy(update={"borrow_fee_annual_fraction": 0.0})
+            object.__setattr__(self, "costs", costs)  # frozen from here on
+        return self
+
+    @model_validator(mode="after")
+    def _perpetuals_pay_funding(self) -> Strategy:
+        funding, named = self.costs.funding, sorted({each.name for each in self.series})
+        if (self.market.asset_class == "perpetual") != (funding is not None):
+            raise ValueError(
+                f"market.asset_class {self.market.asset_class or 'left out'} and costs.funding "
+                f"{funding or 'left out'}: a position in perpetuals pays and receives funding, no other does: state "
+                "market.asset_class: perpetual together with costs.funding, the name of the series of its rates, or "
+                "neither"
+            )
+        if funding is not None and funding not in named:
+            near = get_close_matches(funding, named, n=1)
+            meant = f", did you mean {near[0]}?" if near else ""
+            raise ValueError(f"costs.funding names {funding}, which series does not{meant}")
+        return self
+
+    @property
+    def closes_only(self) -> bool:
+        """Whether a bar is its close alone."""
+        return isinstance(self.source, FilesSettings) and self.source.closes_only
+
+    @model_validator(mode="after")
+    def _closes_alone_say_no_more(self) -> Strategy:
+        if not self.closes_only:
+            return self
+        asked = {
+            "label.execution: next_close, since there is no open to fill at": self.label.execution != "next_close",
+            "cleaning.traded_with_volume: false, since there is no volume": self.cleaning.traded_with_volume,
+            "portfolio.proxy_adv_usd, the dollars traded a session, since there is no volume to size by": (
+                self.portfolio.proxy_adv_usd is None
+            ),
+        }
+        if any(asked.values()):
+            raise ValueError(
+                f"source.closes_only needs {'; '.join(each for each, missing in asked.items() if missing)}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _one_place_for_each_fact(self) -> Strategy:
         named = [(each.name, symbol) for each in self.series for symbol in each.stored_symbols]
         twice = sorted({name for name, symbol in named if named.count((name, symbol)) > 1})
@@ -155,6 +212,9 @@ class Strategy(Section):
         for each in chosen.get("series", ()):
             if each["kind"] == "file":
                 del each["kind"]
+                for name in ("symbol_from", "named"):
+                    if each[name] in ("column", {}):
+                        del each[name]
         for section, name, unset in _COUNTED_WHEN_SET:
             if section in chosen and chosen[section].get(name) == unset:
                 chosen[section].pop(name, None)

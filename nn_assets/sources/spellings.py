@@ -40,6 +40,10 @@ _SPELLINGS = {
     "volume": ("volume", "vol", "v"),
     "known_at": ("knownat",),
 }
+_OF_A_FILE = "name the column {column!r} in the header, the file's first line"
+_OF_CLOSES = (
+    "; or, where the file holds closes alone, a column close or a column a symbol, set source.closes_only: true"
+)
 _NEEDED = ("session", "open", "high", "low", "close")
 _DAY = re.compile(r"(?<![0-9])((?:19|20)[0-9]{2})([-_]?)(0[1-9]|1[0-2])\2([0-3][0-9])(?![0-9])")
 _SUFFIX = re.compile(r"[_-](data|daily|prices?|bars?|ohlcv?|history)$", re.IGNORECASE)
@@ -72,7 +76,7 @@ def map_columns(
     file: str | None,
     *,
     needs_volume: bool,
-    remedy: str = "name the column {column!r} in the header, the file's first line",
+    remedy: str | None = None,
 ) -> dict[str, str]:
     """Find the columns of a bar among a table's headers.
 
@@ -84,8 +88,8 @@ def map_columns(
         For the error.
     needs_volume : bool
         Whether a table without a volume column is refused.
-    remedy : str
-        What to do about a missing ``{column}``.
+    remedy : str, optional
+        What to do about a missing ``{column}``; of a file when left out.
 
     Returns
     -------
@@ -115,6 +119,8 @@ def map_columns(
                 break
     missing = [field for field in (*_NEEDED, *["volume"] * needs_volume) if field not in found]
     if missing:
+        if remedy is None:
+            remedy = _OF_A_FILE + (_OF_CLOSES if {"high", "low"} <= set(missing) else "")
         raise SourceError(
             expected=f"columns {', '.join(_NEEDED)}{', volume' * needs_volume}, in a common spelling",
             found=f"no column for {', '.join(missing)} among {', '.join(map(quoted, headers[:30])) or 'none'}",

@@ -35,6 +35,7 @@ CONTRACT = {
         "net_fraction",
         "drawdown_fraction",
         "financing_usd",
+        "funding_usd",
     ],
     "orders": ["client_order_id", "symbol", "session", "side", "quantity", "status", "reason_code"],
     "fills": ["fill_id", "client_order_id", "symbol", "session", "quantity", "price", "commission_usd", "source"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from nn_assets.features.stationarity import (
     apply_transforms,
     decide_transforms,
 )
+from nn_assets.features.unit_root import pooled_p_value
 from nn_assets.settings import FeatureSettings
 from tests.features.panels import random_panel, rows_of, same_bits
 from tests.features.reference_unit_root import reference_adf, reference_kpss
@@ -198,3 +200,65 @@ def test_nothing_kept_is_an_empty_cube_not_a_crash(cube):
     only = cube.select(("constant",))
     found = decide_transforms(only, TRAINING, SETTINGS)
     assert apply_transforms(only, found).values.shape == (BARS, SYMBOLS, 0)
+
+
+# --- short windows -----------------------------------------------------------------------------------------
+
+
+def _autoregressive(draw: np.random.Generator, slope: float, rows: int, symbols: int, common: float) -> np.ndarray:
+    shocks = np.sqrt(1.0 - common) * draw.normal(size=(rows + 100, symbols))
+    shocks += np.sqrt(common) * draw.normal(size=(rows + 100, 1))
+    values = np.zeros_like(shocks)
+    for row in range(1, len(values)):
+        values[row] = slope * values[row - 1] + shocks[row]
+    return values[100:]
+
+
+def test_the_pooled_p_value_is_the_published_formula_s() -> None:
+    draw = np.random.default_rng(1)
+    for count in (2, 5, 28):
+        p_values = draw.uniform(0.001, 0.6, count)
+        probits = [NormalDist().inv_cdf(p) for p in p_values]
+        mean = sum(probits) / count
+        rho = max(1.0 - sum((each - mean) ** 2 for each in probits) / (count - 1), -1.0 / (count - 1))
+        inner = rho + 0.2 * (2.0 / (count + 1)) ** 0.5 * (1.0 - rho)
+        expected = NormalDist().cdf(sum(probits) / (count + (count**2 - count) * inner) ** 0.5)
+        assert pooled_p_value(np.array([*p_values, np.nan])) == pytest.approx(expected, rel=1e-9)
+    assert pooled_p_value(np.array([0.2])) == 0.2
+    assert np.isnan(pooled_p_value(np.array([np.nan])))
+    # the same series ten times over says what it says once
+    assert pooled_p_value(np.full(10, 0.2)) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(("slope", "common"), [(0.0, 0.0), (0.5, 0.0), (0.5, 0.7)])
+def test_noise_of_ninety_sessions_is_kept_as_a_panel_and_the_report_says_so(slope: float, common: float) -> None:
+    noise = _autoregressive(np.random.default_rng(6), slope, 90, 10, common)
+    found = decide_transforms(_cube_of(noise=noise), slice(0, 90), SETTINGS)
+    assert _verdicts(found) == {"noise": "level"}
+    assert found.pooled == ("noise",)
+    assert found.verdicts[0].pass_share < 0.9
+    assert StationarityReport.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+
+
+@pytest.mark.parametrize("common", [0.0, 0.5, 0.95])
+def test_walks_of_ninety_sessions_pass_as_a_panel_in_few_of_a_hundred(common: float) -> None:
+    draw, passed = np.random.default_rng(8), 0
+    for _ in range(100):
+        walks = _autoregressive(draw, 1.0, 90, 10, common)
+        found = decide_transforms(_cube_of(walk=walks), slice(0, 90), SETTINGS)
+        passed += found.verdicts[0].verdict == "level"
+    assert passed <= 5
+
+
+def test_a_panel_half_of_which_walks_does_not_pass_for_the_other_half() -> None:
+    draw, passed = np.random.default_rng(9), 0
+    for _ in range(50):
+        halves = [_autoregressive(draw, slope, 90, 5, 0.0) for slope in (1.0, 0.0)]
+        found = decide_transforms(_cube_of(mixed=np.hstack(halves)), slice(0, 90), SETTINGS)
+        passed += found.verdicts[0].verdict == "level"
+    assert passed <= 5
+
+
+def test_windows_that_are_long_enough_are_judged_name_by_name_alone(report: StationarityReport) -> None:
+    assert report.pooled == ()
+    assert all(attempt.pooled_p_value is None for entry in report.verdicts[:1] for attempt in entry.attempts)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from nn_assets.market.calendar.sessions import assumed_known_at, sessions_between
 from nn_assets.market.quality.cleaning import clean
+from nn_assets.market.quality.gate import inspect
 from nn_assets.market.quality.notices import Notice, told_by_rule
-from nn_assets.settings import CleaningSettings
+from nn_assets.settings import CleaningSettings, GateSettings
 from tests.market.builders import CALENDAR, sound_bars
 
 PRICES = ["open", "high", "low", "close"]
@@ -156,3 +159,20 @@ def test_a_long_stretch_of_repeated_opens_is_found_with_its_ends_and_share() -> 
 @pytest.mark.parametrize(("share", "stop"), [(0.3, 480), (0.95, 200)])
 def test_few_repeats_or_a_short_stretch_of_them_are_chance(share, stop) -> None:
     assert notices(repeated(share, 1, stop)) == ()
+
+
+@pytest.mark.parametrize(("calendar", "told"), [("24/7", []), ("24/5", []), ("XNYS", ["repeated_open"])])
+def test_an_open_that_equals_the_close_before_is_how_a_market_trades_that_never_closes(
+    calendar: str, told: list[str], shared_data: Path
+) -> None:
+    """Each real five-minute bar is taken for a session: 51% of 5,720 opens equal the close before."""
+    table = pd.read_feather(shared_data / "crypto_freqtrade" / "ADA_BTC-5m.feather")
+    days = sessions_between(calendar, "1995-01-02", "2019-12-31")[: len(table)]
+    known = assumed_known_at(calendar, days, 30)
+    bars = table.assign(symbol="ADA", session=days, source="test", known_at=known, ingested_at=known)
+    found = clean(bars.drop(columns="date"), calendar, CleaningSettings(jump_minimum_log_return=9.0))
+    assert [each.rule for each in found.notices if each.rule == "repeated_open"] == told
+    sessions = pd.DatetimeIndex(days)
+    report = inspect(found, ("ADA",), sessions, GateSettings(), fills_at_open=True)
+    assert report.passed is (not told)
+    assert len(found.bars) + len(found.quarantine) == len(table)

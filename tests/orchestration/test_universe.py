@@ -155,7 +155,7 @@ def test_market_and_drift_are_measured_over_members_live_in_replay_and_in_the_st
         material = study._material(history, strategy, LAST_MONTH)
         evaluation_study.run_study(strategy, 252, material, evaluation_study.Terms(trials=1))
     assert [len(each) >= least for each, least in zip(seen.values(), (3, 3, 1), strict=True)] == [True] * 3
-    for panel, _, candidates, _ in seen["market_view"]:
+    for panel, _, candidates, *_ in seen["market_view"]:
         np.testing.assert_array_equal(candidates, members[: panel.bars])
     for cube, *_ in seen["drift_watch"]:
         assert np.isnan(cube.values[~members[: cube.bars]]).all()

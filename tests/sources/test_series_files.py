@@ -161,3 +161,54 @@ def test_a_file_that_is_not_there_and_one_that_is_no_table_are_refused(tmp_path)
     (tmp_path / "bad.feather").write_bytes(b"not a feather")
     with pytest.raises(SourceError, match="readable table"):
         read_series_file(tmp_path, settings(path="bad.feather"), "XNYS")
+
+
+# --- a file a symbol ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [20, pytest.param(539, marks=pytest.mark.full)])
+def test_a_folder_of_funding_files_is_one_series_each_file_its_symbol_s(tmp_path, count) -> None:
+    moments = pd.date_range("2024-01-01", periods=6, freq="8h", tz="UTC")
+    draw = np.random.default_rng(4)
+    expected = {f"C{n:03d}_USDT_USDT": draw.normal(0.0, 1e-4, 6).round(8) for n in range(count)}
+    for symbol, rates in expected.items():
+        table = pd.DataFrame({"date": moments, "open": rates, "high": 0.0, "low": 0.0, "close": 0.0})
+        table.to_csv(tmp_path / f"{symbol}-8h-funding_rate.csv", index=False)
+        if symbol.startswith("C00"):
+            table.to_csv(tmp_path / f"{symbol}-8h-mark.csv", index=False)
+    told = settings(
+        path="*-funding_rate.csv", stamps="moments", value_column="open", lag_minutes=1,
+        symbol_from="file_name", named={"C007_USDT_USDT": "BOND"},
+    )  # fmt: skip
+    judged = judge_series(read_series_file(tmp_path, told, "24/7"), told, "24/7")
+    found = judged.observations
+    assert (len(found), len(judged.quarantine), judged.equal_rows) == (count * 6, 0, 0)
+    mine = {symbol: rows.tolist() for symbol, rows in found.groupby("symbol")["value"]}
+    mine["C007_USDT_USDT"] = mine.pop("BOND")
+    assert mine == {symbol: rates.tolist() for symbol, rates in expected.items()}
+
+
+def test_files_that_contradict_each_other_are_no_series_of_the_market_and_the_remedy_mends_it(tmp_path) -> None:
+    written(tmp_path, "date,value\n2018-03-01,1\n2018-03-02,2\n", "AAA.csv")
+    written(tmp_path, "date,value\n2018-03-01,1\n2018-03-02,5\n", "BBB.csv")
+    with pytest.raises(SourceError) as refused:
+        read_series_file(tmp_path, settings(path="."), "XNYS")
+    assert "series:AAA.csv 2 and series:BBB.csv 5 at 2018-03-02T21:00:00+00:00" in str(refused.value)
+    assert "set series.symbol_from: file_name" in refused.value.remedy
+    mended = read_series_file(tmp_path, settings(path=".", symbol_from="file_name"), "XNYS")
+    assert mended.groupby("symbol")["value"].sum().to_dict() == {"AAA": 3.0, "BBB": 6.0}
+
+
+def test_files_of_one_market_s_years_stay_one_series(tmp_path) -> None:
+    written(tmp_path, "date,value\n2018-03-01,1\n2018-03-02,2\n", "2018a.csv")
+    written(tmp_path, "date,value\n2018-03-02,2\n2018-03-05,3\n", "2018b.csv")
+    assert len(read_series_file(tmp_path, settings(path="."), "XNYS")) == 4
+
+
+def test_a_close_of_zeros_beside_an_open_is_no_rate_of_zero(shared_data) -> None:
+    told = {"path": "crypto_freqtrade/futures/XRP_USDT_USDT-8h-funding_rate.feather", "stamps": "moments"}
+    with pytest.raises(SourceError, match="zeros alone") as refused:
+        read_series_file(shared_data, settings(**told), "24/7")
+    assert "series.value_column: open" in refused.value.remedy
+    assert read_series_file(shared_data, settings(**told, value_column="open"), "24/7")["value"].any()
+    assert not read_series_file(shared_data, settings(**told, value_column="close"), "24/7")["value"].any()

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from nn_assets.features.catalogue.beside_bars import SERIES_FEATURES, SeriesFeature, with_series_features
-from nn_assets.features.catalogue.compute import CATALOGUE, available_features, compute_features
+from nn_assets.features.catalogue.compute import (
+    CATALOGUE,
+    available_features,
+    compute_features,
+    refuse_features_beyond,
+)
 from nn_assets.features.catalogue.definition import Feature, MarketContext
 
 __all__ = [
@@ -14,5 +19,6 @@ __all__ = [
     "SeriesFeature",
     "available_features",
     "compute_features",
+    "refuse_features_beyond",
     "with_series_features",
 ]

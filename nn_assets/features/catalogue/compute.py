@@ -67,6 +67,25 @@ def available_features(
     )
 
 
+def refuse_features_beyond(fields: Sequence[str], names: Sequence[str]) -> None:
+    """Refuse features that read other fields of a bar than those that there are.
+
+    Raises
+    ------
+    SettingsError
+        Names them, and the features that can be had.
+    """
+    there = [entry.name for entry in CATALOGUE.values() if set(entry.fields) <= set(fields)]
+    beyond = [name for name in names if name in CATALOGUE and name not in there]
+    if beyond:
+        raise SettingsError(
+            expected=f"features of {', '.join(fields)} alone: {', '.join(there)}",
+            found=", ".join(beyond),
+            remedy=f"take {', '.join(beyond)} out of features.names, or leave features.names empty",
+            key="features.names",
+        )
+
+
 def compute_features(
     panel: Panel,
     names: Sequence[str] = (),

@@ -20,6 +20,7 @@ __all__ = [
     "exclusions_between",
     "is_session",
     "last_known_session",
+    "never_closes",
     "next_session",
     "previous_session",
     "session_close",
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 _ALWAYS_OPEN = "24/7"
+_NEVER_CLOSING = (_ALWAYS_OPEN, "24/5")
 _END_WARNING = pd.Timedelta(days=60)
 _CARRY_ON = (
     "list the sessions after its end under extra_sessions in the file that market.calendar_overrides names, or install "
@@ -140,6 +142,11 @@ def timezone_of(calendar: str) -> str:
 def sessions_per_year(calendar: str) -> int:
     """Sessions that annualise a figure: 252 for an exchange, 365 for a market that never closes."""
     return 365 if amendments_of(calendar)[0] == _ALWAYS_OPEN else 252
+
+
+def never_closes(calendar: str) -> bool:
+    """Whether each session opens as the one before closes, weekends apart: an open then repeats the close before."""
+    return amendments_of(calendar)[0] in _NEVER_CLOSING
 
 
 def session_ends(calendar: str, days: pd.Series) -> pd.Series:

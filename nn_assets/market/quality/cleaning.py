@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.frames import BAR_VERSIONS, QUARANTINE, conform
+from nn_assets.market.calendar.sessions import never_closes
 from nn_assets.market.facts.rows import (
     BoolArray,
     IntArray,
@@ -130,7 +131,7 @@ def clean(
         bars=sound,
         quarantine=quarantine,
         notices=(
-            *_notices(rows, kept, pd.unique(ordered["symbol"]), settings, actions),
+            *_notices(rows, kept, pd.unique(ordered["symbol"]), calendar, settings, actions),
             *copied_session_notices(quarantine, sound),
         ),
         equal_rows=int(equal.sum()),
@@ -138,7 +139,12 @@ def clean(
 
 
 def _notices(
-    rows: Rows, kept: BoolArray, symbols: npt.ArrayLike, settings: CleaningSettings, actions: pd.DataFrame | None
+    rows: Rows,
+    kept: BoolArray,
+    symbols: npt.ArrayLike,
+    calendar: str,
+    settings: CleaningSettings,
+    actions: pd.DataFrame | None,
 ) -> tuple[Notice, ...]:
     names = np.asarray(symbols, dtype=object)
     sound = rows.take(np.flatnonzero(kept))
@@ -146,7 +152,8 @@ def _notices(
         *jump_notices(sound, names, settings, actions),
         *factor_notices(rows, kept, names),
         *displaced_bar_notices(sound.in_first_shares(), names, settings),
-        *repeated_open_notices(sound, names, settings),
+        # Where trading never stops, an open that equals the close before is how it trades.
+        *(() if never_closes(calendar) else repeated_open_notices(sound, names, settings)),
     )
 
 

@@ -6,13 +6,15 @@ import pandas as pd
 
 from nn_assets.errors import SettingsError
 from nn_assets.frames import SERIES, empty
+from nn_assets.market.calendar.sessions import session_hours
+from nn_assets.market.facts.funding import Funding, funding_by_session
 from nn_assets.market.facts.series import KnownSeries, known_series
 from nn_assets.operations.asof.stored import OTHER_SERIES, versions_of
 from nn_assets.operations.clock import as_of_sessions
 from nn_assets.operations.stores import Stores
 from nn_assets.settings import Strategy
 
-__all__ = ["OTHER_SERIES", "known_by_role", "read_series_versions", "series_known"]
+__all__ = ["OTHER_SERIES", "funding_known", "known_by_role", "read_series_versions", "series_known"]
 
 
 def read_series_versions(stores: Stores, strategy: str) -> pd.DataFrame:
@@ -61,4 +63,31 @@ def series_known(
         sessions,
         as_of_sessions(strategy.market, sessions),
         stale_after_sessions=max(each.stale_after_sessions for each in named),
+    )
+
+
+def funding_known(
+    strategy: Strategy, versions: pd.DataFrame, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]
+) -> Funding | None:
+    """What positions pay as perpetuals by the series of ``costs.funding``; None where the strategy names none.
+
+    Parameters
+    ----------
+    versions : DataFrame
+        As :func:`read_series_versions` gives them.
+    sessions : DatetimeIndex, shape (sessions,)
+        Every session of the calendar from the first to the last.
+    """
+    name = strategy.costs.funding
+    if name is None:
+        return None
+    calendar = strategy.market.calendar
+    return funding_by_session(
+        versions,
+        name,
+        symbols,
+        sessions,
+        pd.DatetimeIndex(session_hours(calendar, sessions[0], sessions[-1])["opens"]),
+        as_of_sessions(strategy.market, sessions),
+        stale_after_sessions=max(each.stale_after_sessions for each in strategy.series if each.name == name),
     )

@@ -1,9 +1,10 @@
-"""What a session leaves to a person: breakers that fired, and positions that have no bars."""
+"""What a session leaves to a person: breakers that fired, positions without bars, funding that was assumed."""
 
 from __future__ import annotations
 
 import pandas as pd
 
+from nn_assets.costs.financing import assumed_funding_told
 from nn_assets.operations.alerts import append_alert
 from nn_assets.operations.history import History
 from nn_assets.operations.situation import headline_now
@@ -13,7 +14,7 @@ from nn_assets.portfolio.breakers import Breaker, named_kinds
 from nn_assets.portfolio.records import book_remainder
 from nn_assets.session.daily_round import Round
 
-__all__ = ["alert_of_breakers", "alert_of_unquoted", "breakers_fired"]
+__all__ = ["alert_of_assumed_funding", "alert_of_breakers", "alert_of_unquoted", "breakers_fired"]
 
 
 def breakers_fired(history: History, done: Round) -> tuple[Breaker, ...]:
@@ -54,3 +55,20 @@ def alert_of_unquoted(history: History, done: Round, run_id: str) -> None:
                 session=session,
                 run_id=run_id,
             )
+
+
+def alert_of_assumed_funding(history: History, done: Round, run_id: str) -> None:
+    """Append an alert, once, where the funding of what was held on a session was not known."""
+    strategy, session = history.strategy, str(done.session.date())
+    symbols = done.standing.book.funding_assumed
+    if symbols:
+        cause, remedy = assumed_funding_told(strategy, symbols)
+        append_alert(
+            f"funding:{strategy.name}:{session}",
+            lambda: str(headline_now(history)),
+            cause=cause,
+            remedy=remedy,
+            strategy=strategy.name,
+            session=session,
+            run_id=run_id,
+        )

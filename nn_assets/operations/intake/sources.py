@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from nn_assets.features.catalogue import refuse_features_beyond
 from nn_assets.market.facts.bars import known_after
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.intraday import PublishedIntraday
@@ -42,6 +43,8 @@ def source_of(history: History, folder: Path) -> Source:
     volume = history.strategy.cleaning.traded_with_volume
     if history.strategy.intraday is not None:
         return PublishedIntraday(history)
+    if history.strategy.closes_only:
+        refuse_features_beyond(("close",), history.strategy.features.names)
     if isinstance(settings, FilesSettings):
         assert settings.path is not None, "settings demand it"
         return FilesSource(
@@ -49,6 +52,7 @@ def source_of(history: History, folder: Path) -> Source:
             requires_volume=volume,
             member=settings.member,
             known_on=partial(_known_on, history) if settings.known_at_from == "file_name" else None,
+            closes_only=settings.closes_only,
             limits=Limits(settings.max_rows, settings.max_columns, settings.max_megabytes),
         )
     if isinstance(settings, SimulatorSettings):

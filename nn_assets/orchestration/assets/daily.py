@@ -6,7 +6,11 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from nn_assets.operations.decisions.fired import alert_of_breakers, alert_of_unquoted
+from nn_assets.operations.decisions.fired import (
+    alert_of_assumed_funding,
+    alert_of_breakers,
+    alert_of_unquoted,
+)
 from nn_assets.operations.decisions.intact_ledger import on_intact_ledger
 from nn_assets.operations.decisions.round_checks import (
     beyond_limits,
@@ -101,6 +105,7 @@ def daily_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
                 done = decide_session(history, session, context.run.run_id)
                 alert_of_breakers(history, done.round, context.run.run_id)
                 alert_of_unquoted(history, done.round, context.run.run_id)
+                alert_of_assumed_funding(history, done.round, context.run.run_id)
                 decided.append(done)
                 context.log.info(_sentence(done))
                 _add_metadata(context, keys, done, _page(context, history, done))

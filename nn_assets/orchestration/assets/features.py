@@ -100,6 +100,8 @@ def _confirmation(verdicts: pd.DataFrame) -> dg.AssetCheckResult:
     doubted = {name: share for name, share in doubted.items() if not report.confirmed(name)}
     named = ", ".join(f"{name} on {share:.0%} of symbols" for name, share in doubted.items())
     told = f"KPSS confirms {len(report.kept) - len(doubted)} of {len(report.kept)} features kept"
+    if report.pooled:
+        told += f"; {', '.join(report.pooled)} passed by the test for short windows alone"
     return judged(
         f"{told}; not {named}" if doubted else told if report.kept else "no feature was kept",
         held=not doubted if report.kept else None,

@@ -17,6 +17,7 @@ from nn_assets.sources.days import days_written, known_at_fault, moments_written
 from nn_assets.sources.protocol import checked_selection, validate_symbol
 from nn_assets.sources.spellings import day_of_name, quoted, symbol_from_name
 from nn_assets.sources.tables.archives import ARCHIVES, read_archive
+from nn_assets.sources.tables.closes import read_closes
 from nn_assets.sources.tables.limits import Limits
 from nn_assets.sources.tables.tables import LINE, read_csv, read_parquet, unreadable
 
@@ -48,6 +49,8 @@ class FilesSource:
         From the day in a file's name (``20150323.tar.gz``) to the moment from which all its bars
         count as known. A column ``known_at`` of a file's own comes first. Bars of files without
         either have no moment of their own.
+    closes_only : bool
+        The files hold closes alone, long or a column a symbol, as ``sources/tables/closes.py`` reads them.
     limits : Limits
         What is read at most; beyond, the delivery is refused.
     """
@@ -61,12 +64,14 @@ class FilesSource:
         requires_volume: bool = True,
         member: str | None = None,
         known_on: Callable[[pd.Timestamp], pd.Timestamp] | None = None,
+        closes_only: bool = False,
         limits: Limits | None = None,
     ) -> None:
         self.path = Path(path)
         self.requires_volume = requires_volume
         self.member = member
         self.known_on = known_on
+        self.closes_only = closes_only
         self.limits = limits or Limits()
 
     def bars(
@@ -187,6 +192,8 @@ class FilesSource:
         return bars if known_at is None else bars.assign(known_at=known_at)
 
     def _table(self, file: Path) -> pd.DataFrame:
+        if self.closes_only:
+            return read_closes(file, self.limits)
         read = read_parquet if file.name.lower().endswith(_PARQUET) else read_csv
         return read(file, needs_volume=self.requires_volume, limits=self.limits)
 

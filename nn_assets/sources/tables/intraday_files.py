@@ -13,12 +13,12 @@ from nn_assets.frames import QUOTES
 from nn_assets.settings import IntradaySettings
 from nn_assets.sources.protocol import validate_symbol
 from nn_assets.sources.tables.plain_tables import (
-    TABLE_ENDINGS,
     column_named,
-    files_of,
+    files_named,
     moments_of,
     numbers_of,
     read_plain,
+    symbol_of_file,
 )
 
 __all__ = ["read_intraday_files"]
@@ -52,18 +52,11 @@ def read_intraday_files(folder: Path, settings: IntradaySettings) -> pd.DataFram
         No file, an unreadable one, a missing column, a value that is none of its kind, bars closer
         together than the settings say, or a bid without its ask.
     """
-    tables = [_read(file, settings) for file in _files(folder, settings)]
+    tables = [_read(file, settings) for file in files_named(folder, settings.path, "intraday.path")]
     plain = [table for table in tables if "side" not in table.columns]
     sided = [table for table in tables if "side" in table.columns]
     bars = pd.concat([*plain, *([_mids(pd.concat(sided, ignore_index=True))] if sided else [])], ignore_index=True)
     return bars.sort_values(_KEY, kind="stable").reset_index(drop=True)
-
-
-def _files(folder: Path, settings: IntradaySettings) -> list[Path]:
-    if not set(settings.path) & set("*?["):
-        return files_of(folder / settings.path, "intraday.path")
-    found = sorted(path for path in folder.glob(settings.path) if path.name.lower().endswith(TABLE_ENDINGS))
-    return found or files_of(folder / settings.path, "intraday.path")
 
 
 def _read(file: Path, settings: IntradaySettings) -> pd.DataFrame:
@@ -90,9 +83,7 @@ def _read(file: Path, settings: IntradaySettings) -> pd.DataFrame:
 def _symbols(table: pd.DataFrame, file: Path, settings: IntradaySettings) -> pd.Series | str:
     column = column_named(table, _SYMBOLS, file, needed=False)
     if column is None:
-        # ADA_BTC-5m.feather, gbpusd-m1-bid-2012.csv: the symbol ends at the first hyphen.
-        stem = file.name.partition("-")[0].partition(".")[0]
-        return validate_symbol(settings.named.get(stem, stem), file=str(file))
+        return symbol_of_file(file, settings.named)
     symbols = table[column].astype("str").str.strip()
     for symbol in symbols.unique():
         validate_symbol(symbol, file=str(file))

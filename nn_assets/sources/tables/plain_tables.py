@@ -10,7 +10,7 @@ import csv
 import gzip
 import zlib
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,17 +26,20 @@ from nn_assets.sources.days import (
     moments_written,
     without_a_time,
 )
+from nn_assets.sources.protocol import validate_symbol
 from nn_assets.sources.spellings import UNEQUAL_REMEDY, normalised, quoted, separator_of
 
 __all__ = [
     "TABLE_ENDINGS",
     "column_named",
     "days_of",
+    "files_named",
     "files_of",
     "moments_of",
     "numbers_of",
     "read_plain",
     "read_texts",
+    "symbol_of_file",
 ]
 
 TABLE_ENDINGS = (".csv", ".csv.gz", ".parquet", ".pq", ".feather")
@@ -67,6 +70,33 @@ def files_of(path: Path, key: str) -> list[Path]:
             rule="files_there",
         )
     return found
+
+
+def files_named(folder: Path, path: str, key: str) -> list[Path]:
+    """The tables that a setting names: a file, a folder, or a pattern (``*-5m.feather``), in the order of their names.
+
+    Raises
+    ------
+    SourceError
+        There is none; ``key`` is the setting.
+    """
+    if not set(path) & set("*?["):
+        return files_of(folder / path, key)
+    return sorted(file for file in folder.glob(path) if file.name.lower().endswith(TABLE_ENDINGS)) or files_of(
+        folder / path, key
+    )
+
+
+def symbol_of_file(file: Path, named: Mapping[str, str]) -> str:
+    """The symbol that a file is of: its name up to the first hyphen (``ADA_BTC-5m.feather``), or what ``named`` says.
+
+    Raises
+    ------
+    SourceError
+        It can be none.
+    """
+    stem = file.name.partition("-")[0].partition(".")[0]
+    return validate_symbol(named.get(stem, stem), file=str(file))
 
 
 def read_plain(path: Path) -> pd.DataFrame:

@@ -11,7 +11,15 @@ from nn_assets.frames import DELIVERED_SERIES, conform
 from nn_assets.market.calendar.sessions import session_ends
 from nn_assets.settings import FileSeriesSettings
 from nn_assets.sources.protocol import validate_symbol
-from nn_assets.sources.tables.plain_tables import column_named, days_of, files_of, moments_of, numbers_of, read_plain
+from nn_assets.sources.tables.plain_tables import (
+    column_named,
+    days_of,
+    files_named,
+    moments_of,
+    numbers_of,
+    read_plain,
+    symbol_of_file,
+)
 
 __all__ = ["read_series_file"]
 
@@ -42,11 +50,37 @@ def read_series_file(folder: Path, settings: FileSeriesSettings, calendar: str) 
     Raises
     ------
     SourceError
-        No file, an unreadable one, a missing column, a value that is none of its kind, or neither a
-        publication time nor a stated lag.
+        No file, an unreadable one, a missing column, a value that is none of its kind, neither a publication
+        time nor a stated lag, or several files that give different values of one moment without saying of which
+        symbol.
     """
-    parts = [_read(file, settings, calendar) for file in files_of(folder / settings.path, "series.path")]
-    return pd.concat(parts, ignore_index=True)
+    files = files_named(folder, settings.path, "series.path")
+    parts = [_read(file, settings, calendar) for file in files]
+    delivered = pd.concat(parts, ignore_index=True)
+    if len(files) > 1 and settings.symbol_from == "column" and not settings.symbol:
+        _refuse_contradicting_files(delivered, settings, folder)
+    return delivered
+
+
+def _refuse_contradicting_files(delivered: pd.DataFrame, settings: FileSeriesSettings, folder: Path) -> None:
+    """Refuse files that say, of one moment of the market as a whole, what another file does not."""
+    of_market = delivered[(delivered["symbol"] == "") & delivered["known_at"].isna()]
+    values = of_market.drop_duplicates(["observed_at", "value"])
+    apart = values[values.duplicated("observed_at", keep=False)]
+    sources = apart.groupby("observed_at")["source"].agg(["min", "max"])
+    moments = sources.index[sources["min"] != sources["max"]]
+    if len(moments):
+        moment = moments[0]
+        first, second = apart[apart["observed_at"] == moment].drop_duplicates("source").iloc[:2].to_dict("records")
+        raise SourceError(
+            expected="files that agree, or say of which symbol they are",
+            found=f"{first['source']} {first['value']:g} and {second['source']} {second['value']:g} at "
+            f"{moment.isoformat()}, the first of {len(moments):,} moments",
+            remedy="where each file is of one symbol, set series.symbol_from: file_name; else give the files a column "
+            "symbol",
+            file=str(folder / settings.path),
+            rule="one_value_a_moment",
+        )
 
 
 def _read(file: Path, settings: FileSeriesSettings, calendar: str) -> pd.DataFrame:
@@ -68,6 +102,7 @@ def _read(file: Path, settings: FileSeriesSettings, calendar: str) -> pd.DataFra
         observed = session_ends(calendar, days_of(table, times, file))
     else:
         observed = moments_of(table, times, file)
+    _refuse_empty_close(table, value, file, settings)
     beside = {name: column_named(table, (name,), file, needed=False) for name in _RANGE}
     ranged = value.strip().lower() == "close" and all(beside.values())
     told = {
@@ -82,6 +117,22 @@ def _read(file: Path, settings: FileSeriesSettings, calendar: str) -> pd.DataFra
     return conform(pd.DataFrame(told, index=table.index), DELIVERED_SERIES)
 
 
+def _refuse_empty_close(table: pd.DataFrame, value: str, file: Path, settings: FileSeriesSettings) -> None:
+    """Refuse a close of zeros beside an open that is none, where nobody chose the close: the value stands in open."""
+    opens = column_named(table, ("open",), file, needed=False)
+    if settings.value_column or value.strip().lower() != "close" or opens is None:
+        return
+    if not numbers_of(table, value, file).any() and numbers_of(table, opens, file).any():
+        raise SourceError(
+            expected=f"values of {settings.name} in the column close",
+            found="zeros alone, beside an open with values",
+            remedy="set series.value_column: open, or the column that holds the values",
+            file=str(file),
+            rule="values_there",
+            column=value,
+        )
+
+
 def _published(table: pd.DataFrame, column: str | None, file: Path, settings: FileSeriesSettings) -> pd.Series:
     if column is None:
         return pd.Series(pd.NaT, index=table.index, dtype="datetime64[ns, UTC]")
@@ -90,6 +141,8 @@ def _published(table: pd.DataFrame, column: str | None, file: Path, settings: Fi
 
 
 def _symbols(table: pd.DataFrame, file: Path, settings: FileSeriesSettings) -> pd.Series | str:
+    if settings.symbol_from == "file_name":
+        return symbol_of_file(file, settings.named)
     column = column_named(table, _SYMBOLS, file, needed=False)
     if settings.symbol or column is None:
         return settings.symbol

@@ -1,0 +1,123 @@
+"""Funding of perpetuals by session: what the rates known at its decision say of the payments that fell in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+__all__ = ["Funding", "funding_by_session"]
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Funding:
+    """Sums of funding rates, fraction of the notional, positive where longs pay; (sessions, symbols) or (symbols,).
+
+    A session's payments are those after the close before, up to and including its own close: what fills at a moment
+    pays from then on. Never NaN.
+    """
+
+    until_open: FloatArray  # payments up to and including the session's open
+    until_close: FloatArray  # those after it
+    assumed: BoolArray  # no payment of the session was known: the last session's that was, or 0 where none was
+
+    @cached_property
+    def rate(self) -> FloatArray:
+        """Of the whole session."""
+        return self.until_open + self.until_close
+
+    def at(self, row: int) -> Funding:
+        """One session, (symbols,)."""
+        return Funding(self.until_open[row], self.until_close[row], self.assumed[row])
+
+
+def funding_by_session(
+    versions: pd.DataFrame,
+    name: str,
+    symbols: tuple[str, ...],
+    sessions: pd.DatetimeIndex,
+    opens: pd.DatetimeIndex,
+    decided_at: pd.DatetimeIndex,
+    *,
+    stale_after_sessions: int,
+) -> Funding:
+    """Add up each session's funding rates, each by its own interval, as known at the session's decision.
+
+    Parameters
+    ----------
+    versions : DataFrame
+        Columns of ``SERIES``: every version of every payment's rate, in any order; each is a fraction of the
+        notional for the interval that ends at ``observed_at``.
+    name : str
+        Of the series.
+    symbols : tuple of str
+        Columns of the result; a symbol without a series of its own pays the market-wide one.
+    sessions : DatetimeIndex, shape (sessions,)
+        The axis, ascending, every session of the calendar.
+    opens, decided_at : DatetimeIndex, shape (sessions,), UTC
+        When each session opens, and when it is decided: only versions with known_at at or before that count.
+    stale_after_sessions : int
+        How long the last session that was known stands for one of which nothing is known.
+
+    Returns
+    -------
+    Funding
+        Row t is the same, to the bit, whatever is known later. Where no payment of the session is known, all of the
+        last session's that is, as known then, is taken to be paid by its close; 0 where that is none or too old.
+        Either is ``assumed``. A payment that is missing beside others of its session is not made up.
+    """
+    shape = (len(sessions), len(symbols))
+    first, rest, assumed = np.zeros(shape), np.zeros(shape), np.ones(shape, dtype=np.bool_)
+    mine = versions[versions["name"] == name]
+    own = {str(symbol): rows for symbol, rows in mine.groupby("symbol")}
+    for column, symbol in enumerate(symbols):
+        rows = own.get(symbol, own.get(""))
+        if rows is not None:
+            paid = _of_symbol(rows, sessions, opens, decided_at, stale_after_sessions)
+            first[:, column], rest[:, column], assumed[:, column] = paid
+    return Funding(first, rest, assumed)
+
+
+def _of_symbol(
+    rows: pd.DataFrame, sessions: pd.DatetimeIndex, opens: pd.DatetimeIndex, decided_at: pd.DatetimeIndex, stale: int
+) -> tuple[FloatArray, FloatArray, BoolArray]:
+    """Rates until the open, rates after it, and which sessions are assumed, each (sessions,)."""
+    size = len(sessions)
+    ordered = rows.sort_values(["observed_at", "known_at", "ingested_at", "value"], kind="stable")
+    days = pd.DatetimeIndex(ordered["session"])
+    inside = days.isin(sessions)
+    ordered, days = ordered[inside], days[inside]
+    session = np.asarray(sessions.searchsorted(days), dtype=np.int64)  # (versions,)
+    observed = pd.DatetimeIndex(ordered["observed_at"]).as_unit("ns").asi8
+    known = np.asarray(decided_at.searchsorted(pd.DatetimeIndex(ordered["known_at"]), side="left"), dtype=np.int64)
+    value = ordered["value"].to_numpy(dtype=np.float64)
+    chosen = _newest(observed, known <= session)
+    by_open = opens.as_unit("ns").asi8
+    early = observed[chosen] <= by_open[session[chosen]]
+    first, rest, assumed = np.zeros(size), np.zeros(size), np.ones(size, dtype=np.bool_)
+    np.add.at(first, session[chosen][early], value[chosen][early])
+    np.add.at(rest, session[chosen][~early], value[chosen][~early])
+    assumed[session[chosen]] = False
+    from_row = np.maximum(known, session)
+    ever = from_row < size
+    last = np.full(size, -1, dtype=np.int64)  # the newest session of which anything is known, by row
+    np.maximum.at(last, from_row[ever], session[ever])
+    last = np.maximum.accumulate(last)
+    for row in np.flatnonzero(assumed & (last >= np.maximum(np.arange(size) - stale, 0))):
+        rest[row] = value[_newest(observed, (from_row <= row) & (session == last[row]))].sum()
+    return first, rest, assumed
+
+
+def _newest(observed: IntArray, seen: BoolArray) -> IntArray:
+    """Place of the last version seen of each moment; versions in order of moment, then of knowledge."""
+    places = np.flatnonzero(seen)
+    moments = observed[places]
+    last = np.append(moments[1:] != moments[:-1], True) if len(places) else np.zeros(0, dtype=np.bool_)
+    return places[last]

@@ -1,0 +1,79 @@
+"""Files of closes alone: a column of them, or a column a symbol beside the first column, the date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from nn_assets.errors import SourceError
+from nn_assets.sources.tables.limits import Limits
+from nn_assets.sources.tables.plain_tables import column_named, numbers_of, read_plain
+from nn_assets.sources.tables.tables import LINE
+
+__all__ = ["read_closes"]
+
+_RANGE = ("open", "high", "low")
+_DATES = ("session", "date", "datetime", "timestamp", "day", "time")
+_CLOSES = ("close", "close_price")
+_SYMBOLS = ("symbol", "ticker")
+_KNOWN = ("known_at",)
+
+
+def read_closes(path: Path, limits: Limits) -> pd.DataFrame:
+    """Read closes as bars whose open, high and low are the close, and whose volume is unknown.
+
+    Returns
+    -------
+    DataFrame
+        As :func:`~nn_assets.sources.tables.tables.read_csv` gives it. A file with a column close is of the symbols of
+        its column symbol, or of its name; any other holds a column of closes for each symbol, named by the header,
+        beside the column of dates, the first where none is called so. There an empty cell is no bar.
+
+    Raises
+    ------
+    SourceError
+        The file cannot be read, has opens, highs or lows too, no column of closes, text in a close, or more than the
+        limits.
+    """
+    if not path.name.lower().endswith((".parquet", ".pq")):
+        limits.check_text(path)
+    table = read_plain(path)
+    limits.check_columns(len(table.columns), path)
+    told = [name for name in _RANGE if column_named(table, (name,), path, needed=False) is not None]
+    if len(told) == len(_RANGE):
+        raise SourceError(
+            expected="closes alone",
+            found="columns open, high and low beside them",
+            remedy="leave source.closes_only out of the strategy file",
+            file=str(path),
+            rule="closes_alone",
+        )
+    symbol, known = (column_named(table, each, path, needed=False) for each in (_SYMBOLS, _KNOWN))
+    close = column_named(table, _CLOSES, path, needed=symbol is not None)
+    # Of a wide file the first column is the date: DAY, TIME and C are symbols.
+    dates = str(table.columns[0]) if close is None else str(column_named(table, _DATES, path))
+    columns = [close] if close is not None else [each for each in table.columns if each not in (dates, known)]
+    if not columns:
+        raise SourceError(
+            expected="a column close, or a column of closes for each symbol",
+            found=f"the column {dates!r} alone",
+            remedy="name the column of closes close, or each column by its symbol",
+            file=str(path),
+            rule="complete_columns",
+        )
+    limits.check_rows(len(table) * len(columns), path)
+    parts = []
+    for header in columns:
+        part = pd.DataFrame({LINE: table.index.astype(np.int64), "session": table[dates]}, index=table.index)
+        part["close"] = numbers_of(table, header, path)
+        if known is not None:
+            part["known_at"] = table[known]
+        if close is None:
+            part = part[part["close"].notna()].assign(symbol=header.strip())
+        elif symbol is not None:
+            part["symbol"] = table[symbol].astype("str").str.strip()
+        parts.append(part)
+    found = pd.concat(parts, ignore_index=True)
+    return found.assign(open=found["close"], high=found["close"], low=found["close"], volume=np.nan)

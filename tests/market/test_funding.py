@@ -1,0 +1,133 @@
+"""Funding of perpetuals by session, against plain loops over the payments."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nn_assets.frames import SERIES, conform
+from nn_assets.market.calendar.sessions import assumed_known_at, session_hours, sessions_between, sessions_of_moments
+from nn_assets.market.facts.funding import Funding, funding_by_session
+from nn_assets.market.facts.series_intake import judge_series
+from nn_assets.settings import FileSeriesSettings
+from nn_assets.sources.tables.series_files import read_series_file
+
+STALE = 5
+
+
+def payments(rows: list[tuple[str, str, float, str]], calendar: str = "24/7") -> pd.DataFrame:
+    """Versions of payments: symbol, observed at, rate, known at."""
+    told = pd.DataFrame(rows, columns=["symbol", "observed_at", "value", "known_at"])
+    for name in ("observed_at", "known_at"):
+        told[name] = pd.to_datetime(told[name], utc=True).astype("datetime64[ns, UTC]")
+    told["session"] = sessions_of_moments(calendar, told["observed_at"])
+    return conform(told.assign(name="funding", source="test", ingested_at=told["known_at"]), SERIES)
+
+
+def summed(versions: pd.DataFrame, first: str, last: str, *symbols: str, calendar: str = "24/7") -> Funding:
+    sessions = sessions_between(calendar, first, last)
+    opens = pd.DatetimeIndex(session_hours(calendar, first, last)["opens"])
+    decided = assumed_known_at(calendar, sessions, 30)
+    return funding_by_session(versions, "funding", symbols, sessions, opens, decided, stale_after_sessions=STALE)
+
+
+def plain(versions: pd.DataFrame, symbol: str, days: list[dt.date]) -> list[tuple[float, bool]]:
+    """One symbol of a market that never closes, a session at a time, by loops alone."""
+    of_symbol = [row for row in versions.to_dict("records") if row["symbol"] == symbol]
+    found = []
+    for day in days:
+        end = pd.Timestamp(day, tz="UTC") + pd.Timedelta(days=1)
+        known: dict[pd.Timestamp, tuple[pd.Timestamp, float]] = {}
+        for row in of_symbol:
+            told = known.get(row["observed_at"])
+            if row["known_at"] <= end + pd.Timedelta(minutes=30) and (told is None or told[0] <= row["known_at"]):
+                known[row["observed_at"]] = row["known_at"], row["value"]
+        rate, assumed = 0.0, True
+        for back in range(STALE + 1):
+            stop = end - pd.Timedelta(days=back)
+            inside = [rate for at, (_, rate) in known.items() if stop - pd.Timedelta(days=1) < at <= stop]
+            if inside:
+                rate, assumed = sum(inside), back > 0
+                break
+        found.append((rate, assumed))
+    return found
+
+
+def drawn(seed: int) -> pd.DataFrame:
+    """40 days of 8-hourly rates of two symbols: some lost, some days late, some restated."""
+    draw, rows = np.random.default_rng(seed), []
+    for symbol in ("AAA", "BBB"):
+        for at in pd.date_range("2024-01-01T08:00", "2024-02-10", freq="8h", tz="UTC"):
+            lost = draw.random() < 0.2 or (symbol == "BBB" and 12 <= at.day <= 21 and at.month == 1)
+            if lost:
+                continue
+            lag = pd.Timedelta(minutes=int(draw.choice([1, 5, 3000, 9000], p=[0.6, 0.2, 0.1, 0.1])))
+            rows.append((symbol, str(at), draw.normal(0.0001, 0.0002), str(at + lag)))
+            if draw.random() < 0.1:
+                rows.append((symbol, str(at), draw.normal(0.0001, 0.0002), str(at + lag + pd.Timedelta(hours=20))))
+    return payments(rows).sample(frac=1.0, random_state=seed)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_session_pays_the_sum_of_its_rates_as_known_at_its_decision(seed: int) -> None:
+    versions = drawn(seed)
+    found = summed(versions, "2024-01-01", "2024-02-10", "AAA", "BBB")
+    days = [dt.date(2024, 1, 1) + dt.timedelta(days=n) for n in range(41)]
+    for column, symbol in enumerate(("AAA", "BBB")):
+        expected = plain(versions, symbol, days)
+        np.testing.assert_allclose(found.rate[:, column], [rate for rate, _ in expected], rtol=0, atol=1e-15)
+        assert found.assumed[:, column].tolist() == [assumed for _, assumed in expected]
+    assert 3 < found.assumed[:, 1].sum() < 41
+    assert not found.until_open.any()  # it opens as the session before closes
+
+
+def test_nothing_changes_for_a_session_when_later_rates_arrive() -> None:
+    versions = drawn(9)
+    whole = summed(versions, "2024-01-01", "2024-02-10", "AAA", "BBB")
+    moment = pd.Timestamp("2024-01-20T00:30", tz="UTC")
+    cut = summed(versions[versions["known_at"] <= moment], "2024-01-01", "2024-01-19", "AAA", "BBB")
+    np.testing.assert_array_equal(whole.rate[:19], cut.rate)
+    np.testing.assert_array_equal(whole.assumed[:19], cut.assumed)
+
+
+def test_payments_between_close_and_open_fall_on_what_was_held_before_the_open() -> None:
+    hours = [*range(16, 24, 8), *range(24, 72, 8)]  # Thursday 16:00 UTC to Saturday
+    start = pd.Timestamp("2024-01-04", tz="UTC")
+    rows = [("", str(start + pd.Timedelta(hours=h)), 10.0**-n, str(start + pd.Timedelta(hours=h + 1)))
+            for n, h in enumerate(hours)]  # fmt: skip
+    found = summed(payments(rows, "XNYS"), "2024-01-04", "2024-01-08", "AAA", calendar="XNYS")
+    # XNYS: 14:30 to 21:00 UTC. Thursday 16:00 | Friday 00, 08 before the open, 16 after | Monday: all that is left
+    np.testing.assert_allclose(found.until_open[:, 0], [0.0, 0.11, 0.000111], rtol=1e-12)
+    np.testing.assert_allclose(found.until_close[:, 0], [1.0, 0.001, 0.0], rtol=1e-12)
+
+
+def test_a_symbol_without_rates_pays_nothing_and_says_so() -> None:
+    found = summed(payments([("AAA", "2024-01-02T08:00Z", 0.5, "2024-01-02T08:01Z")]), "2024-01-01", "2024-01-09",
+                   "AAA", "BBB")  # fmt: skip
+    assert found.rate[:, 0].tolist() == [0.0, *[0.5] * 6, 0.0, 0.0]
+    assert found.assumed[:, 0].tolist() == [True, False, *[True] * 7]
+    assert not found.rate[:, 1].any()
+    assert found.assumed[:, 1].all()
+
+
+def test_a_real_exchange_s_eight_hour_rates_make_three_a_day(shared_data: Path) -> None:
+    folder = shared_data / "crypto_freqtrade" / "futures"
+    file = folder / "XRP_USDT_USDT-8h-funding_rate.feather"
+    settings = FileSeriesSettings(
+        name="funding", path=file.name, stamps="moments", value_column="open", lag_minutes=1, grid_minutes=60
+    )
+    judged = judge_series(read_series_file(folder, settings, "24/7"), settings, "24/7")
+    stored = judged.observations.assign(ingested_at=judged.observations["known_at"])
+    found = summed(conform(stored.drop(columns="known_at_stated"), SERIES), "2021-11-18", "2021-12-17", "XRP")
+    table = pd.read_feather(file)
+    expected = {}
+    for at, rate in zip(table["date"], table["open"], strict=True):
+        day = (at.round("h") - pd.Timedelta(1)).date()
+        expected[day] = expected.get(day, 0.0) + rate
+    days = [dt.date(2021, 11, 18) + dt.timedelta(days=n) for n in range(30)]
+    np.testing.assert_allclose(found.rate[:, 0], [expected[day] for day in days], rtol=1e-12)
+    assert not found.assumed.any()
