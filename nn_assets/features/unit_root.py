@@ -110,7 +110,7 @@ def adf_test(series: FloatArray, lags: int | None = None) -> TestResult:
 def pooled_p_value(p_values: FloatArray) -> float:
     """One p-value of a panel whose series may move together, each with its own unit root under the hypothesis.
 
-    The modified inverse normal method: Hartung (1999), equation 2.3, with kappa 0.2; for panels of unit root tests
+    The modified inverse normal method: Hartung (1999), with kappa 0.2; for panels of unit root tests
     Demetrescu, Hassler and Tarcolea (2006), Oxford Bulletin of Economics and Statistics 68, 647-663. The correlation
     of the probits is estimated from their spread, so that a panel of one series many times says no more than it.
 
