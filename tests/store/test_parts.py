@@ -117,6 +117,33 @@ def day(place: int) -> pd.DataFrame:
     return bars(sessions=SESSIONS[place : place + 1])
 
 
+MANIFESTS = [
+    "{}",
+    '{"rows": 3}',
+    '{"parts": 3}',
+    '{"parts": []}',
+    '{"parts": [{}]}',
+    '{"parts": [3]}',
+    "[]",
+    "",
+    "\x00",
+]
+
+
+@pytest.mark.parametrize("text", MANIFESTS)
+def test_a_manifest_that_is_none_is_named_and_made_again_once_it_is_deleted(lake: Lake, text: str) -> None:
+    frame = bars()
+    address = lake.write_table("demo", "bars", frame)
+    (manifest,) = (lake.root / "demo" / "bars").glob(f"{address}.manifest.json")
+    manifest.write_text(text, encoding="utf-8")
+    with pytest.raises(PublicationError, match="delete the damaged file") as refused:
+        lake.read_table("demo", "bars")
+    assert refused.value.where["file"] == str(manifest)
+    manifest.unlink()
+    assert lake.write_table("demo", "bars", frame) == address
+    pd.testing.assert_frame_equal(lake.read_table("demo", "bars"), frame, check_exact=True)
+
+
 @pytest.mark.full
 def test_many_segments_become_few_and_read_as_they_were_added(merging: Lake) -> None:
     order = [5, 4, *range(6, 30), 0, 1, 2, 3]

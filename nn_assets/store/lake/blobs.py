@@ -25,6 +25,9 @@ from nn_assets.store.lake.parts import Bounds, Part, Selection, read_files, spli
 __all__ = ["Pointer", "absent", "damaged", "file_addresses", "forget_frame", "load_frame", "store_frame"]
 
 
+_PART = {"address", "first", "last"}  # what a manifest says of each part
+
+
 @dataclass(frozen=True)
 class Pointer:
     """Where content is, how many rows it has, and which addresses it took the place of."""
@@ -111,6 +114,24 @@ def _manifest_path(folder: Path, address: str) -> Path:
     return folder / f"{address}.manifest.json"
 
 
+def _manifest(folder: Path, address: str) -> dict[str, Any] | None:
+    """Read the manifest of a stored frame; None without one.
+
+    Raises
+    ------
+    PublicationError
+        It is no manifest.
+    """
+    path = _manifest_path(folder, address)
+    manifest = read_record(path)
+    if manifest is None or ("parts" not in manifest and isinstance(manifest.get("sha256"), str)):
+        return manifest
+    parts = manifest.get("parts")
+    if isinstance(parts, list) and parts and all(isinstance(part, dict) and _PART <= set(part) for part in parts):
+        return manifest
+    raise damaged(path, f"a record with {', '.join(sorted(manifest)) or 'nothing in it'}")
+
+
 def _undamaged(folder: Path, address: str) -> bool:
     try:
         _demand_undamaged(folder, address)
@@ -128,7 +149,7 @@ def _demand_undamaged(folder: Path, address: str, *, of: Bounds | None = None) -
         The files that hold the content: of a frame in parts, those with sessions that are asked for.
     """
     path = folder / f"{address}.parquet"
-    manifest = read_record(_manifest_path(folder, address))
+    manifest = _manifest(folder, address)
     if manifest is not None and "parts" in manifest:
         asked = [part for part in manifest["parts"] if of is None or of.meet(part["first"], part["last"])]
         return [file for part in asked for file in _demand_undamaged(folder, part["address"])]
@@ -151,7 +172,7 @@ def load_frame(folder: Path, address: str, selection: Selection) -> pd.DataFrame
         The selection names a column that the frame lacks.
     """
     bounds = Bounds.of(selection)
-    manifest = read_record(_manifest_path(folder, address)) or {}
+    manifest = _manifest(folder, address) or {}
     paths = _demand_undamaged(folder, address, of=bounds)
     if not paths:  # none of its parts has a session asked for: the first tells columns and types
         paths = _demand_undamaged(folder, manifest["parts"][0]["address"])
@@ -163,7 +184,7 @@ def load_frame(folder: Path, address: str, selection: Selection) -> pd.DataFrame
 
 def file_addresses(folder: Path, address: str) -> tuple[str, ...]:
     """Addresses of the files that a stored frame lies in: its own, or those of its parts."""
-    manifest = read_record(_manifest_path(folder, address)) or {}
+    manifest = _manifest(folder, address) or {}
     return tuple(str(part["address"]) for part in manifest.get("parts", ())) or (address,)
 
 
