@@ -127,7 +127,7 @@ def _manifest(folder: Path, address: str) -> dict[str, Any] | None:
     if manifest is None or ("parts" not in manifest and isinstance(manifest.get("sha256"), str)):
         return manifest
     parts = manifest.get("parts")
-    if isinstance(parts, list) and parts and all(isinstance(part, dict) and _PART <= set(part) for part in parts):
+    if isinstance(parts, list) and parts and all(isinstance(part, dict) and set(part) >= _PART for part in parts):
         return manifest
     raise damaged(path, f"a record with {', '.join(sorted(manifest)) or 'nothing in it'}")
 
