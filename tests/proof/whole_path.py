@@ -58,7 +58,7 @@ def strategy_of(construction: str = "programme") -> Strategy:
             "label": {"kind": "direction_relative", "horizon_sessions": 3, "execution": "next_open"},
             "learning": {"network": "mlp", "lookback": 3, "hidden": 4, "layers": 1, "ensemble": 2}
             | {"maximum_epochs": 3, "processes": 1},
-            "walk_forward": {"training_months": 10, "validation_months": 1, "calibration_months": 1}
+            "walk_forward": {"training_months": 15, "validation_months": 1, "calibration_months": 1}
             | {"minimum_training_rows": 200},
             "costs": {"half_spread_bps": 0.5, "commission_bps": 0.2},
             "portfolio": {"construction": construction, "net_limit": 0.0, "minimum_outcomes": 20}
