@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nn_assets.errors import NnAssetsError
+from nn_assets.errors import AccessError, NnAssetsError
 from nn_assets.operations.exported_names import TABLES
 from nn_assets.store.home import require_home
 from nn_assets.store.ledger.query_files import query_names, query_parameters
@@ -70,7 +70,7 @@ def _answer(as_json: bool, work: Callable[[Console], dict[str, Any]]) -> None:
         require_home()
         answer = work(console)
     except Exception as error:
-        named = no_room(error) or error
+        named = no_room(error) or _denied(error) or error
         if not isinstance(named, NnAssetsError):
             raise
         message = f"{type(named).__name__}: {named}"
@@ -90,6 +90,18 @@ def _answer(as_json: bool, work: Callable[[Console], dict[str, Any]]) -> None:
         console.print(text, markup=False)
     if not ok:
         raise typer.Exit(1)
+
+
+def _denied(error: Exception) -> AccessError | None:
+    """The named error of a file that this user may not use; None of anything else."""
+    if not isinstance(error, PermissionError):
+        return None
+    return AccessError(
+        expected="files that this user may read and write",
+        found=str(error.strerror),
+        remedy="give this user the right to them and to the folders they lie in; delete nothing",
+        file=error.filename,
+    )
 
 
 @app.command("demo")

@@ -261,14 +261,14 @@ def stop_fills(
     *,
     strategy: str,
     session: object,
-    late: bool = False,
+    late_bar_of: object | None = None,
 ) -> FillArrays:
     """Fill the stops that the bar touched, at the worse of open and stop.
 
     Call it with the book after the session's orders were booked: stops rest from the fill on, also
     within the session of the entry, whose open lies on the right side of its own stop. Strategies
-    that trade at closes only use ``Book.stopped_at_close`` instead. With ``late`` the bar is one of an earlier
-    session that came after that session was decided. A price is all that a stop needs: it is priced by the
+    that trade at closes only use ``Book.stopped_at_close`` instead. ``late_bar_of`` is the earlier session whose bar
+    this is, where it came after that session was decided. A price is all that a stop needs: it is priced by the
     ``closing`` liquidity.
 
     Returns
@@ -282,7 +282,7 @@ def stop_fills(
     places = np.flatnonzero(touched & (side != 0.0) & np.isfinite(book.stop_price))
     stop, begun = book.stop_price[places], bar.open[places]
     worse = np.where(side[places] > 0.0, np.minimum(begun, stop), np.maximum(begun, stop))
-    day, kind = day_of(session), "late stop" if late else "stop"
+    day, kind = day_of(session), "stop" if late_bar_of is None else f"late stop of {day_of(late_bar_of)}"
     ids = [
         hashlib.sha256(f"{kind}\x1f{strategy}\x1f{day}\x1f{book.symbols[i]}".encode()).hexdigest()[:32] for i in places
     ]

@@ -233,6 +233,7 @@ def play_session(
     book = book.released(session, _leaning(strategy, facts))
     halted = breaker_control(book.breaker_kinds, strategy.portfolio) is Control.HALTED
     if strategy.label.execution == "next_close" and not halted:  # what nobody knows the price of hits no stop
+        late_hit &= np.sign(book.quantity) == np.sign(standing.book.quantity)  # what was reversed since is another
         book = book.stopped_at_close(_blocked_until(strategy, session), before=late_hit)
     decision = decide(_inputs(strategy, standing, facts, book), strategy.portfolio, costs)
     book, state = _alarmed(decision, book, state)
@@ -386,16 +387,16 @@ def _fill(
     stops = execution == "next_open" and control is not Control.HALTED
     until = _blocked_until(strategy, market.session)
     beyond, late = 0.0, no_fills()
-    for came_late in _late_bars(book, market) if stops else ():
+    for of_session, came_late in _late_bars(book, market) if stops else ():
         hit = stop_fills(
-            book,
+            _with_known_shares(book, market),
             came_late,
             costs,
             liquidity,
             strategy.execution,
             strategy=strategy.name,
             session=market.session,
-            late=True,
+            late_bar_of=of_session,
         )
         beyond += float(loss_beyond_stops(book, hit).sum())
         book = book.filled(hit, market.session, blocked_until=until)
@@ -415,16 +416,17 @@ def _fill(
         book = book.funded(funding.until_close, funding.assumed)
     stopped = no_fills()
     if stops:
+        known = _with_known_shares(book, market)
         stopped = stop_fills(
-            book, bar, costs, liquidity, strategy.execution, strategy=strategy.name, session=market.session
+            known, bar, costs, liquidity, strategy.execution, strategy=strategy.name, session=market.session
         )
         beyond += float(loss_beyond_stops(book, stopped).sum())
         book = book.filled(stopped, market.session, blocked_until=until)
     return book, (ordered, joined(late, stopped)), beyond, ended
 
 
-def _late_bars(book: Book, market: SessionMarket) -> Iterator[Bar]:
-    """Bars of earlier sessions that came after those were decided, of what is held, oldest first.
+def _late_bars(book: Book, market: SessionMarket) -> Iterator[tuple[object, Bar]]:
+    """Sessions decided before their bars came, and those bars of what is held, oldest first.
 
     A stop rests on every session from the fill on, whether or not its bar was there in time.
     """
@@ -432,13 +434,13 @@ def _late_bars(book: Book, market: SessionMarket) -> Iterator[Bar]:
         return
     for unseen, bars in market.earlier.since(book.marked_session):
         fields = (bars.open, bars.high, bars.low, bars.close, bars.volume)
-        yield Bar(*(np.where(unseen, field[0], np.nan) for field in fields))
+        yield bars.sessions[0], Bar(*(np.where(unseen, field[0], np.nan) for field in fields))
 
 
 def _hit_by_late_closes(book: Book, market: SessionMarket) -> BoolArray:
     """Positions whose stop a close that came late had hit, (symbols,)."""
     hit = np.zeros(len(book.symbols), dtype=np.bool_)
-    for bar in _late_bars(book, market):
+    for _, bar in _late_bars(book, market):
         hit |= book.hit_by(bar.close)
     return hit
 
@@ -531,6 +533,11 @@ def _orders(strategy: Strategy, market: SessionMarket, decision: Decision, book:
         unknown_shares=_of_unknown_shares(book, market),
     )
     return pass_gate(asked, gate, strategy.execution)
+
+
+def _with_known_shares(book: Book, market: SessionMarket) -> Book:
+    """The book without the stops of positions whose number of shares is not known: they sell nothing either."""
+    return replace(book, stop_price=np.where(_of_unknown_shares(book, market), np.nan, book.stop_price))
 
 
 def _of_unknown_shares(book: Book, market: SessionMarket) -> BoolArray:

@@ -140,3 +140,19 @@ def stored(done: Round) -> Standing:
     book = done.standing.book
     back = book_from_records(state_row(done.state), holdings_frame(book), book_remainder(book))
     return replace(done.standing, book=back)
+
+
+def test_two_bars_that_come_late_at_once_give_fills_of_their_own_ids() -> None:
+    strategy = wide()
+    before = world(strategy, ROW).panel.close[ROW - 3, 0]
+    stop, low = 0.95 * before, 0.90 * before
+    thin = {(ROW - 2, 0): 1_000.0, (ROW - 1, 0): 1_000.0}  # the volume cap leaves a rest of each
+    dips = {(ROW - 2, 0): low, (ROW - 1, 0): low}
+    without = of(strategy, close={(ROW - 2, 0): np.nan, (ROW - 1, 0): np.nan})
+    late = of(strategy, open=dips, low=dips, volume=thin)
+    standing = holding(without, ROW - 3, 100_000.0, stop)
+    for row in (ROW - 2, ROW - 1):
+        standing = play(without, standing, row).standing
+    stopped = play(late, standing, ROW).fills[1]
+    assert len(stopped) >= 2
+    assert len(set(stopped.fill_id)) == len(stopped)

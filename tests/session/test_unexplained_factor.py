@@ -68,3 +68,13 @@ def test_what_was_bought_after_it_is_traded() -> None:
     done = play(made, holding(made, ROW, 10.0, stop=1e-3), ROW + 1)
     assert codes(done)
     assert UNEXPLAINED_FACTOR not in codes(done)
+
+
+def test_a_stop_of_it_sells_nothing_either() -> None:
+    made = hundredfold(UNEXPLAINED_FACTOR)
+    above = holding(made, ROW - 1, 1000.0, stop=2.0 * float(made.panel.close[ROW - 1, 0]))
+    done = play(made, above, ROW)
+    assert done.standing.book.quantity[0] == 10.0
+    assert [len(batch) for batch in done.fills] == [0, 0]
+    stated = hundredfold("actions.csv")
+    assert play(stated, above, ROW).fills[1].quantity.tolist() == [-10.0]

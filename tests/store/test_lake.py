@@ -121,7 +121,7 @@ def test_a_damaged_file_is_named_and_rewriting_mends_it(lake: Lake, damage: str)
         some_bars(50, seed=9).to_parquet(path)
     else:
         half = len(content) // 2
-        flipped = content[:half] + bytes([content[half] ^ 1]) + content[half + 1 :]
+        flipped = content[:60] + bytes([content[60] ^ 1]) + content[61:]  # a value: the footer is no content
         path.write_bytes({"truncate": content[:half], "flip": flipped, "empty": b""}[damage])
     for asked in (None, address):
         with pytest.raises(PublicationError, match=address):

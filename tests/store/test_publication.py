@@ -177,7 +177,10 @@ def test_the_remedy_for_a_damaged_or_lost_pointer_works(
     if content is not None:
         pointer.write_text(content, encoding="utf-8")
     elif count == 1:
-        assert publish(store, content_hash="hash-0") == made[0]
+        record = next((pointer.parent / "history").iterdir())
+        before = record.read_bytes()
+        assert publish(store, content_hash="hash-0", at=EVENING + pd.Timedelta(days=9)) == made[0]
+        assert record.read_bytes() == before, "the moment from which it was in force stays"
         return
     for asks in (lambda: store.current("demo"), lambda: publish(store, content_hash="new")):
         with pytest.raises(PublicationError, match=r"current\.json") as caught:

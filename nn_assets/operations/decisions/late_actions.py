@@ -39,10 +39,10 @@ def late_actions(history: History, session: pd.Timestamp, market: MarketView) ->
     """
     live = history.live_sessions
     gone, symbols = live[live < session], market.panel.symbols
-    if len(gone) == 0 or (now_known := history.view(session).actions) is None:
+    if len(gone) == 0:
         return None
     before = history.view(gone[-1])
-    known = _by_session(now_known, gone, symbols)
+    known = _by_session(history.view(session).actions, gone, symbols)
     taken = _by_session(before.actions, gone, symbols)
     if not taken.differs(known).any():
         return None

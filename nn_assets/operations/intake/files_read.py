@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.errors import PublicationError
 from nn_assets.frames import DELIVERED_BARS, empty
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History
@@ -53,7 +54,7 @@ class UnreadFiles:
     def of(cls, history: History, source: FilesSource, now: pd.Timestamp) -> UnreadFiles:
         """Compare the files there are with those on record."""
         found = cls(history, source, now)
-        record = read_record(_path(history)) or {}
+        record = _record(_path(history))
         # Additions can only become more; fewer, and bars on record as read are gone.
         valid = record.get("asked") == _asked(history, source) and record.get("additions", 0) <= _additions(history)
         known = record.get("files", {})
@@ -110,6 +111,34 @@ class UnreadFiles:
                 "files": {**self._gone, **self._kept, **self._seen},
             },
         )
+
+
+def _record(path: Path) -> dict[str, Any]:
+    """What is on record; nothing where nothing is.
+
+    Raises
+    ------
+    PublicationError
+        The record is damaged.
+    """
+    try:
+        record = read_record(path) or {}
+        told, found = record.get("files", {}), "something else"
+        if isinstance(record.get("additions", 0), int) and isinstance(told, dict) and all(map(_is_told, told.values())):
+            return record
+    except PublicationError as error:
+        found = error.found
+    raise PublicationError(
+        expected="a record of the files that were read",
+        found=found,
+        remedy="restore it from a backup, or move it away: every file is then read again, and one that changes at the "
+        "same time is taken for a new one",
+        file=str(path),
+    )
+
+
+def _is_told(each: Any) -> bool:
+    return isinstance(each, dict) and {"stamp", "sha256"} <= each.keys() and isinstance(each["sha256"], str)
 
 
 def _told(file: Path, before: dict[str, Any] | None, now: pd.Timestamp) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from itertools import groupby
 
 import pandas as pd
 
+from nn_assets.errors import PublicationError
 from nn_assets.learning.folds import forecast_rows
 from nn_assets.learning.forecasts import Forecasts, forecasts_from_rows, no_forecasts
 from nn_assets.learning.inference import forecast
@@ -20,6 +21,7 @@ from nn_assets.operations.asof.models import ModelsInForce, models_in_force
 from nn_assets.operations.history import History
 from nn_assets.operations.models.stored import load_model
 from nn_assets.settings import Strategy
+from nn_assets.store.lake.content import frame_hash
 from nn_assets.store.lake.lake import Lake
 
 __all__ = [
@@ -58,21 +60,80 @@ def forecast_addresses(lake: Lake, strategy: Strategy, session: pd.Timestamp) ->
 
 
 def keep_forecast_list(history: History, session: pd.Timestamp) -> str:
-    """Keep which content each month on record has, so that a decision can be replayed from it; its address."""
-    months = sorted(forecast_addresses(history.stores.lake, history.strategy, session).items())
-    frame = pd.DataFrame(months, columns=["month", "address"], dtype="str")
-    return history.stores.lake.store(history.strategy.name, _FORECAST_LISTS, frame)
+    """Keep which content each month on record has, so that a decision can be replayed from it; its address.
+
+    Raises
+    ------
+    PublicationError
+        A month that the last decision read is no longer on record.
+    """
+    lake, name = history.stores.lake, history.strategy.name
+    months = sorted(forecast_addresses(lake, history.strategy, session).items())
+    address = lake.store(name, _FORECAST_LISTS, _list_of(months))
+    lost = sorted(_read_by_last_decision(history) - {month for month, _ in months})
+    if lost:
+        raise PublicationError(
+            expected=f"forecasts of {', '.join(lost)}, which the last decision read",
+            found="none on record",
+            remedy=f"nn-assets study --strategy {name} --from {lost[0]} --to {lost[-1]}",
+            file=str(lake.folder(name, FORECASTS) / "months" / f"{lost[0]}.json"),
+        )
+    return address
+
+
+def _list_of(months: list[tuple[str, str]]) -> pd.DataFrame:
+    return pd.DataFrame(months, columns=["month", "address"], dtype="str")
+
+
+def _read_by_last_decision(history: History) -> set[str]:
+    """Months of forecasts that the last decision read; none where it told none, or its list is lost itself."""
+    last = history.stores.ledger.latest("decisions", history.strategy.name)["details"]
+    address = None if last.empty else last.iloc[0].get("forecast_list")
+    if address is None:
+        return set()
+    try:
+        return set(read_forecast_list(history, address))
+    except PublicationError:
+        return set()  # the check that derives that decision again says so
 
 
 def read_forecast_list(history: History, address: str) -> dict[str, str]:
-    """Months and addresses as :func:`keep_forecast_list` kept them."""
-    name = history.strategy.name
+    """Months and addresses as :func:`keep_forecast_list` kept them.
+
+    A list that is damaged or gone follows from the months on record, as long as none of them was made anew.
+
+    Raises
+    ------
+    PublicationError
+        The list is damaged or gone, and the months on record are others.
+    """
+    lake, name = history.stores.lake, history.strategy.name
 
     def read() -> dict[str, str]:
-        frame = history.stores.lake.read_table(name, _FORECAST_LISTS, address)
+        try:
+            frame = lake.read_table(name, _FORECAST_LISTS, address)
+        except PublicationError as error:
+            frame = _list_again(history, address, error)
         return dict(zip(frame["month"], frame["address"], strict=True))
 
     return history.stores.once((_FORECAST_LISTS, name, address), read)
+
+
+def _list_again(history: History, address: str, lost: PublicationError) -> pd.DataFrame:
+    lake, strategy = history.stores.lake, history.strategy
+    months = sorted(forecast_addresses(lake, strategy, pd.Timestamp.max).items())
+    for until in range(len(months) + 1):
+        frame = _list_of(months[:until])
+        if frame_hash(frame) == address:
+            lake.store(strategy.name, _FORECAST_LISTS, frame)
+            return frame
+    raise PublicationError(
+        expected="the list of forecasts that a decision read",
+        found=lost.found,
+        remedy=f"nn-assets study --strategy {strategy.name} where months of forecasts are gone: the list follows from "
+        "them; else restore it from a backup, without which decisions that name it cannot be derived again",
+        **lost.where,
+    ) from lost
 
 
 def forecasts_until(

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from nn_assets.errors import PublicationError
+from nn_assets.errors import ModelError, PublicationError
 from nn_assets.learning.artifact import from_files
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.fold_model import FoldModel
@@ -25,8 +25,30 @@ REFERENCES = "drift_references"
 
 
 def load_model(stores: Stores, model_id: str) -> FoldModel:
-    """A model from the store; every file is checked against its hash when first read."""
-    return stores.once(("model", model_id), lambda: from_files(stores.models.get(model_id)))
+    """A model from the store; every file is checked against its hash when first read, and all against the ledger.
+
+    Raises
+    ------
+    ModelError
+        It is missing or damaged, or its files are other ones than those the ledger has on record.
+    """
+    return stores.once(("model", model_id), lambda: from_files(_as_recorded(stores, model_id)))
+
+
+def _as_recorded(stores: Stores, model_id: str) -> dict[str, bytes]:
+    files, found = stores.models.get(model_id), stores.models.artifact_sha256(model_id)
+    recorded = set(stores.ledger.read("models", where={"model_id": model_id})["artifact_sha256"])
+    if recorded and found not in recorded:
+        place = stores.models.folder(model_id)
+        raise ModelError(
+            expected=f"artifact {', '.join(sorted(recorded))}, which the ledger has on record",
+            found=f"artifact {found}, each file as its manifest says: the folder was replaced as a whole",
+            remedy=f"restore {place} from a backup, or move it away: nn-assets study, for the months that use it, then "
+            "fits the model again, and the same inputs give the same bits",
+            file=str(place),
+            model_id=model_id,
+        )
+    return files
 
 
 def drift_references(cut: Cut, model_ids: Iterable[str]) -> dict[str, dict[str, DriftReference]]:

@@ -5,10 +5,16 @@ sessions is read from their quarters alone, and a frame that grew by a day share
 
     <address>.parquet, <address>.manifest.json    the content, and the SHA-256 of its file
     <address>.manifest.json                       of a frame in parts: their addresses and sessions
+
+Content that still hashes to its address is whole: where its manifest, or a byte that is no content, is damaged, both
+files are written again when it is read. Other content is made again by whoever writes it, or lost, as its error says.
 """
 
 from __future__ import annotations
 
+import hashlib
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +27,11 @@ from nn_assets.errors import PublicationError, SchemaError
 from nn_assets.store.lake.content import frame_hash
 from nn_assets.store.lake.files import file_sha256, read_record, replace_file, write_record
 from nn_assets.store.lake.parts import Bounds, Part, Selection, read_files, split
+from nn_assets.store.values import canonical_json
 
-__all__ = ["Pointer", "absent", "damaged", "file_addresses", "forget_frame", "load_frame", "store_frame"]
+__all__ = ["Pointer", "absent", "damaged", "file_addresses", "forget_frame", "gone", "load_frame", "store_frame"]
 
-
-_PART = {"address", "first", "last"}  # what a manifest says of each part
+_ADDRESS = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -45,12 +51,17 @@ class Pointer:
         PublicationError
             The file is no pointer.
         """
-        record = read_record(path)
+        try:
+            record = read_record(path)
+        except PublicationError as error:
+            raise damaged(path, error.found) from error
         if record is None:
             return None
         try:
             earlier = tuple(str(each) for each in record.get("earlier", ()))
-            return cls(str(record["address"]), int(record["rows"]), earlier)
+            if not _ADDRESS.fullmatch(record["address"]):
+                raise damaged(path, f"the address {record['address']!r}")
+            return cls(record["address"], int(record["rows"]), earlier)
         except (KeyError, TypeError, ValueError) as error:
             raise damaged(path, f"a record with {', '.join(sorted(record)) or 'nothing in it'}") from error
 
@@ -93,7 +104,8 @@ def store_frame(folder: Path, frame: pd.DataFrame) -> Pointer:
         if parts is None:
             record = _write_file(folder, address, frame)
         else:
-            record = {"rows": len(frame), "order": parts.order, "parts": [_stored(folder, part) for part in parts]}
+            told = {"rows": len(frame), "order": parts.order, "parts": [_stored(folder, part) for part in parts]}
+            record = {**told, "sha256": _hash_of(told)}
         write_record(_manifest_path(folder, address), record)
     return Pointer(address, len(frame))
 
@@ -114,24 +126,6 @@ def _manifest_path(folder: Path, address: str) -> Path:
     return folder / f"{address}.manifest.json"
 
 
-def _manifest(folder: Path, address: str) -> dict[str, Any] | None:
-    """Read the manifest of a stored frame; None without one.
-
-    Raises
-    ------
-    PublicationError
-        It is no manifest.
-    """
-    path = _manifest_path(folder, address)
-    manifest = read_record(path)
-    if manifest is None or ("parts" not in manifest and isinstance(manifest.get("sha256"), str)):
-        return manifest
-    parts = manifest.get("parts")
-    if isinstance(parts, list) and parts and all(isinstance(part, dict) and set(part) >= _PART for part in parts):
-        return manifest
-    raise damaged(path, f"a record with {', '.join(sorted(manifest)) or 'nothing in it'}")
-
-
 def _undamaged(folder: Path, address: str) -> bool:
     try:
         _demand_undamaged(folder, address)
@@ -141,24 +135,72 @@ def _undamaged(folder: Path, address: str) -> bool:
 
 
 def _demand_undamaged(folder: Path, address: str, *, of: Bounds | None = None) -> list[Path]:
-    """Compare files with the manifests written after them; without one a file was never finished.
+    """Compare files with the manifests written after them.
 
     Returns
     -------
     list of Path
         The files that hold the content: of a frame in parts, those with sessions that are asked for.
     """
-    path = folder / f"{address}.parquet"
     manifest = _manifest(folder, address)
-    if manifest is not None and "parts" in manifest:
+    if "parts" in manifest:
         asked = [part for part in manifest["parts"] if of is None or of.meet(part["first"], part["last"])]
         return [file for part in asked for file in _demand_undamaged(folder, part["address"])]
-    if manifest is None or not path.exists():
-        raise absent(expected="the table's content", file=str(path))
-    found, written = file_sha256(path), str(manifest.get("sha256"))
-    if found != written:
-        raise damaged(path, f"SHA-256 {found[:12]}… where {written[:12]}… was written")
+    path = folder / f"{address}.parquet"
+    if not path.exists():
+        raise gone(path, "the table's content")
+    if file_sha256(path) != manifest["sha256"]:
+        _write_again(folder, address)
     return [path]
+
+
+def _manifest(folder: Path, address: str) -> dict[str, Any]:
+    """What was written of content; where that is damaged or gone, it is written again of content that is whole."""
+    place, path = _manifest_path(folder, address), folder / f"{address}.parquet"
+    try:
+        record = read_record(place)
+    except PublicationError:
+        record = {}
+    if record and _is_manifest(record):
+        return record
+    if not path.exists():
+        raise gone(place, "the table's content")
+    return _write_again(folder, address)
+
+
+def _write_again(folder: Path, address: str) -> dict[str, Any]:
+    """Write content that hashes to its address again, and its manifest: it is whole, whatever became of either file."""
+    path = folder / f"{address}.parquet"
+    file_sha256(path)  # may it be read?
+    try:
+        frame = read_files([path], {}, Bounds.of({}))
+        found = frame_hash(frame)
+    except Exception as error:  # bytes other than those written may break the reader anywhere
+        raise damaged(path, f"{type(error).__name__}: {error}") from error
+    if found != address:
+        raise damaged(path, "content other than its address says")
+    record = _write_file(folder, address, frame)
+    write_record(_manifest_path(folder, address), record)
+    return record
+
+
+def _is_manifest(record: Mapping[str, Any]) -> bool:
+    """Whether a record has what a manifest has; one of parts is hashed itself, but for those of earlier versions."""
+    sha256, rows = record.get("sha256"), record.get("rows")
+    if "parts" not in record:
+        return isinstance(sha256, str) and isinstance(rows, int)
+    if sha256 is not None:
+        return bool(sha256 == _hash_of({name: record[name] for name in record if name != "sha256"}))
+    parts = record["parts"]
+    return (
+        isinstance(parts, list)
+        and len(parts) > 0
+        and all(isinstance(part, dict) and {"address", "first", "last"} <= part.keys() for part in parts)
+    )
+
+
+def _hash_of(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(dict(record)).encode()).hexdigest()
 
 
 def load_frame(folder: Path, address: str, selection: Selection) -> pd.DataFrame:
@@ -172,7 +214,7 @@ def load_frame(folder: Path, address: str, selection: Selection) -> pd.DataFrame
         The selection names a column that the frame lacks.
     """
     bounds = Bounds.of(selection)
-    manifest = _manifest(folder, address) or {}
+    manifest = _manifest(folder, address)
     paths = _demand_undamaged(folder, address, of=bounds)
     if not paths:  # none of its parts has a session asked for: the first tells columns and types
         paths = _demand_undamaged(folder, manifest["parts"][0]["address"])
@@ -184,7 +226,7 @@ def load_frame(folder: Path, address: str, selection: Selection) -> pd.DataFrame
 
 def file_addresses(folder: Path, address: str) -> tuple[str, ...]:
     """Addresses of the files that a stored frame lies in: its own, or those of its parts."""
-    manifest = _manifest(folder, address) or {}
+    manifest = _manifest(folder, address)
     return tuple(str(part["address"]) for part in manifest.get("parts", ())) or (address,)
 
 
@@ -194,21 +236,34 @@ def forget_frame(folder: Path, address: str) -> None:
     (folder / f"{address}.parquet").unlink(missing_ok=True)
 
 
-def absent(*, expected: str, **where: object) -> PublicationError:
-    """Return the error for content that was never stored, or is gone."""
+def absent(*, expected: str, strategy: str, **where: object) -> PublicationError:
+    """Return the error for content that was never stored, or whose pointer is gone."""
     return PublicationError(
         expected=expected,
         found="nothing stored",
-        remedy="materialise what is missing first",
+        remedy=f"nn-assets study --strategy {strategy} makes what is missing",
+        strategy=strategy,
         **where,
     )
 
 
+def gone(path: Path, expected: str) -> PublicationError:
+    """Return the error for content that is on record, and whose file is not there."""
+    return PublicationError(expected=expected, found="no such file", remedy=_again(path), file=str(path))
+
+
 def damaged(path: Path, found: str) -> PublicationError:
     """Return the error for a file that is not what was written."""
-    return PublicationError(
-        expected="the file as it was written",
-        found=found,
-        remedy="delete the damaged file and materialise the table again",
-        file=str(path),
-    )
+    return PublicationError(expected="the file as it was written", found=found, remedy=_again(path), file=str(path))
+
+
+def _again(path: Path) -> str:
+    """How a file of the lake comes back: what follows from the facts is made again, a fact that arrived is not."""
+    table = path.parent if path.parent.name not in ("months", "segments") else path.parent.parent
+    name = table.parent.name
+    if (table / "segments").is_dir():
+        return (
+            f"restore it from a backup. Without one its versions of {table.name} are lost, and no decision made on "
+            "them can be derived again: go on in a strategy of another name, which takes in what the source still has"
+        )
+    return f"nn-assets study --strategy {name}, of the same months, makes it again of the facts stored"

@@ -9,8 +9,8 @@ import pandas as pd
 
 from nn_assets.arrays import Cube
 from nn_assets.errors import PublicationError, SchemaError
-from nn_assets.store.lake.blobs import Pointer, absent, damaged
-from nn_assets.store.lake.files import read_record, replace_file, write_record
+from nn_assets.store.lake.blobs import Pointer, damaged, gone
+from nn_assets.store.lake.files import no_access, read_record, replace_file, write_record
 
 __all__ = ["load_cube", "store_cube"]
 
@@ -44,15 +44,23 @@ def load_cube(folder: Path, address: str) -> Cube:
         A file of the cube is missing or damaged.
     """
     path = folder / f"{address}.npy"
-    axes = read_record(folder / f"{address}.axes.json")
-    if axes is None or not path.exists():
-        raise absent(expected="the cube's content", file=str(path))
+    beside = folder / f"{address}.axes.json"
+    try:
+        axes = read_record(beside)
+    except PublicationError as error:
+        raise damaged(beside, error.found) from error
+    for each, there in ((beside, axes is not None), (path, path.exists())):
+        if not there:
+            raise gone(each, "the cube's content")
+    assert axes is not None
     try:
         values = np.load(path, mmap_mode="r", allow_pickle=False)
         sessions = pd.DatetimeIndex(axes["sessions"]).as_unit("ns")
         cube = Cube(sessions, tuple(axes["symbols"]), tuple(axes["names"]), values)
         found = cube.content_hash()
-    except (OSError, ValueError, KeyError, TypeError, SchemaError) as error:
+    except PermissionError as error:
+        raise no_access(path) from error
+    except (OSError, EOFError, ValueError, KeyError, TypeError, SchemaError) as error:
         raise damaged(path, f"{type(error).__name__}: {error}") from error
     if found != address:
         raise damaged(path, "content other than its address says")

@@ -19,11 +19,13 @@ from nn_assets.errors import AccessError, PublicationError
 
 __all__ = [
     "file_sha256",
+    "listed",
     "locked",
     "no_access",
     "read_record",
     "replace_file",
     "safe_name",
+    "set_aside",
     "staged_folder",
     "sweep",
     "sync_folder",
@@ -168,7 +170,7 @@ def _unreadable(path: Path, found: str) -> PublicationError:
     return PublicationError(
         expected="a JSON record",
         found=found,
-        remedy="delete the damaged file and materialise the table again",
+        remedy="move the file away and run the command again",
         file=str(path),
     )
 
@@ -201,11 +203,37 @@ def no_access(path: Path) -> AccessError:
     )
 
 
+def listed(folder: Path) -> list[Path]:
+    """What a folder holds, in order; nothing where there is no such folder.
+
+    Raises
+    ------
+    AccessError
+        This user may not list it: ``glob`` would find nothing in it.
+    """
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except PermissionError as error:
+        raise no_access(folder) from error
+
+
+def set_aside(path: Path) -> None:
+    """Rename a damaged file to ``<name>.damaged-<hash of its bytes>``, so that it can be made again; none is lost."""
+    os.replace(path, path.with_name(f"{path.name}.damaged-{file_sha256(path)[:12]}"))  # noqa: PTH105  as above
+    sync_folder(path.parent)
+
+
 @contextmanager
 def locked(folder: Path, waits: Callable[[], object] = lambda: None) -> Iterator[None]:
     """Hold a folder alone. Another process waits, and calls ``waits`` first; a killed one lets go by dying."""
     _make_folder(folder)
-    with (folder / ".lock").open("a") as stream:
+    try:
+        stream = (folder / ".lock").open("a")
+    except PermissionError as error:
+        raise no_access(folder / ".lock") from error
+    with stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

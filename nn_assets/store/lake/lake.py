@@ -22,9 +22,9 @@ import pandas as pd
 from nn_assets.arrays import Cube
 from nn_assets.errors import PublicationError
 from nn_assets.store.home import lake_root
-from nn_assets.store.lake.blobs import Pointer, absent, file_addresses, load_frame, store_frame
+from nn_assets.store.lake.blobs import Pointer, absent, file_addresses, gone, load_frame, store_frame
 from nn_assets.store.lake.cubes import load_cube, store_cube
-from nn_assets.store.lake.files import locked, safe_name, sweep, write_record
+from nn_assets.store.lake.files import listed, locked, safe_name, set_aside, sweep, write_record
 from nn_assets.store.lake.parts import Bounds, Selection, newest_in
 from nn_assets.store.lake.segments import joined, live_segments, merge, segment_name, superseded
 
@@ -129,8 +129,8 @@ class Lake:
 
     def months(self, strategy: str, table: str) -> tuple[str, ...]:
         """Months that a table has, in order."""
-        found = (self.folder(strategy, table) / "months").glob("*.json")
-        return tuple(sorted(path.stem for path in found if _MONTH.fullmatch(path.stem)))
+        found = listed(self.folder(strategy, table) / "months")
+        return tuple(path.stem for path in found if path.suffix == ".json" and _MONTH.fullmatch(path.stem))
 
     def month_address(self, strategy: str, table: str, month: str) -> str | None:
         """Address of a month as it is now; None when it was never written."""
@@ -154,7 +154,7 @@ class Lake:
         if missing or not asked:
             named = ", ".join(missing) or "at least one month"
             raise absent(expected=f"{table} for {named}", strategy=strategy, table=table, months=named)
-        return joined(folder, [pointer for pointer in pointers if pointer], selection)
+        return joined(folder, [pointer.address for pointer in pointers if pointer], selection)
 
     # --- segments ------------------------------------------------------------------------------------
 
@@ -177,7 +177,7 @@ class Lake:
             place = segments[-1].last + 1 if segments else 1
             fresh = folder / "segments" / segment_name(place, place, pointer.address, frame)
             path = same[0].path if same else fresh
-            if pointer != Pointer.read(path):
+            if pointer != _before(path):
                 write_record(path, pointer.to_record())
             merge(folder)
         return pointer.address
@@ -203,11 +203,13 @@ class Lake:
         """
         folder = self.folder(strategy, table)
         segments = live_segments(folder)
+        if not segments and (folder / "segments").is_dir():
+            raise gone(folder / "segments" / "00000001-….json", f"addition 1 to {table}")
         if not segments:
             raise absent(expected=f"a segment of {table}", strategy=strategy, table=table)
         bounds = Bounds.of(selection)
         met = [segment for segment in segments if segment.meets(bounds)] or segments[:1]
-        return joined(folder, [segment.pointer() for segment in met], selection)
+        return joined(folder, [segment.address for segment in met], selection)
 
     def newest(self, strategy: str, table: str, column: str) -> pd.Timestamp | None:
         """The latest moment, UTC, that a column of an append-only table holds; no row is read where the files say it.
@@ -221,7 +223,7 @@ class Lake:
 
     def strategies(self) -> list[str]:
         """Names under which anything was ever stored, in order."""
-        return sorted(path.name for path in self.root.glob("*") if path.is_dir() and not path.name.startswith("."))
+        return [path.name for path in listed(self.root) if path.is_dir() and not path.name.startswith(".")]
 
     # --- cubes ---------------------------------------------------------------------------------------
 
@@ -273,12 +275,21 @@ def _point(folder: Path, path: Path, frame: pd.DataFrame) -> str:
 
 
 def _switch(path: Path, pointer: Pointer) -> None:
-    before = Pointer.read(path)
+    before = _before(path)
     if before is not None and before.address == pointer.address:
         return
     passed = () if before is None else (*before.earlier, before.address)
     earlier = tuple(each for each in dict.fromkeys(passed) if each != pointer.address)
     write_record(path, Pointer(pointer.address, pointer.rows, earlier).to_record())
+
+
+def _before(path: Path) -> Pointer | None:
+    """The pointer that a new one takes the place of; a damaged one is set aside."""
+    try:
+        return Pointer.read(path)
+    except PublicationError:
+        set_aside(path)
+        return None
 
 
 def _month_path(folder: Path, month: str) -> Path:

@@ -12,7 +12,16 @@ from typing import Any
 
 from nn_assets.errors import ModelError, PublicationError
 from nn_assets.store.home import models_root
-from nn_assets.store.lake.files import locked, no_access, read_record, staged_folder, sweep, sync_folder, write_record
+from nn_assets.store.lake.files import (
+    listed,
+    locked,
+    no_access,
+    read_record,
+    staged_folder,
+    sweep,
+    sync_folder,
+    write_record,
+)
 from nn_assets.store.values import canonical_json
 
 __all__ = ["ModelStore"]
@@ -59,7 +68,7 @@ class ModelStore:
             the same inputs then gave different bits.
         """
         manifest = _manifest(model_id, files)
-        place = self._place(model_id)
+        place = self.folder(model_id)
         if place.exists() and not self.has(model_id):
             self._demand_same(model_id, manifest)
             self._set_aside(model_id)
@@ -90,7 +99,7 @@ class ModelStore:
 
     def _read(self, model_id: str) -> dict[str, bytes]:
         manifest = self._manifest_of(model_id)
-        place = self._place(model_id)
+        place = self.folder(model_id)
         files: dict[str, bytes] = {}
         for name in sorted(manifest["files"]):
             try:
@@ -123,14 +132,14 @@ class ModelStore:
 
     def model_ids(self) -> tuple[str, ...]:
         """Addresses of the models there are, sorted."""
-        return tuple(each for each in self._addresses() if (self._place(each) / _MANIFEST).exists())
+        return tuple(each for each in self._addresses() if (self.folder(each) / _MANIFEST).exists())
 
     def sweep(self) -> int:
         """Remove what killed writers left staged more than a day ago; how many there were."""
         return sweep(self.root)
 
     def _set_aside(self, model_id: str) -> None:
-        place = self._place(model_id)
+        place = self.folder(model_id)
         with locked(self.root):  # another process may have set it aside and stored it anew
             if place.exists() and not self.has(model_id):
                 aside = tempfile.mkdtemp(prefix=f"{model_id}.damaged-", dir=place.parent)
@@ -138,12 +147,20 @@ class ModelStore:
                 sync_folder(place.parent)
 
     def _addresses(self) -> list[str]:
-        return sorted(path.name for path in self.root.glob("*/*") if _MODEL_ID.fullmatch(path.name))
+        found = (path.name for folder in listed(self.root) for path in listed(folder))
+        return sorted(name for name in found if _MODEL_ID.fullmatch(name))
 
     def _damaged_ids(self) -> list[str]:
         return [each for each in self._addresses() if not self.has(each)]
 
-    def _place(self, model_id: str) -> Path:
+    def folder(self, model_id: str) -> Path:
+        """Where a model lies, whether or not it is there.
+
+        Raises
+        ------
+        ModelError
+            An address that is none.
+        """
         if not isinstance(model_id, str) or not _MODEL_ID.fullmatch(model_id):
             raise ModelError(
                 expected="an address of at least 8 lower-case letters, digits, '-' or '_'",
@@ -153,7 +170,7 @@ class ModelStore:
         return self.root / model_id[:2] / model_id  # no folder ever holds every model
 
     def _manifest_of(self, model_id: str) -> dict[str, Any]:
-        place = self._place(model_id)
+        place = self.folder(model_id)
         try:
             manifest = read_record(place / _MANIFEST)
         except PublicationError as error:

@@ -11,6 +11,7 @@ are refused by name.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from itertools import takewhile, zip_longest
@@ -22,7 +23,7 @@ import pandas as pd
 from nn_assets.errors import PublicationError
 from nn_assets.store.lake.blobs import damaged
 from nn_assets.store.lake.content import frame_hash
-from nn_assets.store.lake.files import locked, read_record, write_record
+from nn_assets.store.lake.files import listed, locked, read_record, write_record
 from nn_assets.store.lake.lake import Lake
 from nn_assets.store.lake.parts import Selection
 from nn_assets.store.values import as_moment, as_session, canonical_json
@@ -31,6 +32,7 @@ __all__ = ["Publication", "PublicationStore"]
 
 _FOLDER = "publication"
 _BARS, _QUARANTINE = "validated_bars", "quarantine"
+_RECORD = re.compile(r"[0-9]{8}-[0-9a-f]{16}\.json")
 
 
 @dataclass(frozen=True)
@@ -176,10 +178,14 @@ class PublicationStore:
             )
             if before is not None and _says_the_same(before, staged):
                 return before
-            for lost in (folder / "history").glob(f"{staged.ordinal:08d}-*.json"):
-                lost.unlink()  # its writer was killed before the switch: never in force
             name = _name(staged)
-            write_record(folder / "history" / name, staged.to_record())
+            unswitched = [path for path in listed(folder / "history") if path.name.startswith(name.partition("-")[0])]
+            if before is None and [path.name for path in unswitched] == [name]:
+                staged = _read(unswitched[0])  # the first of all, its pointer gone or never written: as it was
+            else:
+                for lost in unswitched:
+                    lost.unlink()  # its writer was killed before the switch: never in force
+                write_record(folder / "history" / name, staged.to_record())
             write_record(folder / "current.json", {"publication": name})
         return staged
 
@@ -259,7 +265,7 @@ class PublicationStore:
     def _newest_first(self, strategy: str) -> Iterator[Publication]:
         """From the one in force on back, each read when it is come to."""
         folder = self.lake.folder(strategy, _FOLDER)
-        paths = sorted((folder / "history").glob(f"{'[0-9]' * 8}-*.json"), reverse=True)
+        paths = [path for path in reversed(listed(folder / "history")) if _RECORD.fullmatch(path.name)]
         newest = _in_force(folder, paths)
         if newest is None:
             return
@@ -340,7 +346,8 @@ def _demand_within(strategy: str, bars: pd.DataFrame, first: pd.Timestamp, last:
 
 def _lost_pointer(pointer: Path, found: str, paths: list[Path]) -> PublicationError:
     anew = f"move {pointer.parent} away to begin anew"
-    restore = f'write {{"publication": "{paths[0].name}"}} to it, the newest on record, or ' if paths else ""
+    backup = "restore publication/ from a backup or, without one, "
+    restore = f'write {{"publication": "{paths[0].name}"}} to it, the newest on record, or ' if paths else backup
     return PublicationError(
         expected="a record of which publication is in force",
         found=found,

@@ -1,7 +1,7 @@
 """The pieces of an append-only table: in what order they are read, and how many small ones become one.
 
 A pointer's name says which additions it stands for and which sessions they hold, so that a list of
-names is enough to know what to open:
+names is enough to know what to open, whatever became of what the pointers hold:
 
     segments/00000033-<address>-20180102-20180103.json            the 33rd addition
     segments/00000001.00000032-<address>-20171101-20171229.json   the first 32, as one content
@@ -11,20 +11,23 @@ What was added stays as it was added, row by row and in its order; only the file
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from nn_assets.store.lake.blobs import Pointer, absent, file_addresses, forget_frame, load_frame, store_frame
-from nn_assets.store.lake.files import write_record
+from nn_assets.store.lake.blobs import file_addresses, forget_frame, gone, load_frame, store_frame
+from nn_assets.store.lake.files import listed, write_record
 from nn_assets.store.lake.parts import Bounds, Selection
 
 __all__ = ["MERGED_AT_ONCE", "Segment", "joined", "live_segments", "merge", "segment_name", "superseded"]
 
 MERGED_AT_ONCE = 32
 """So many neighbours that stand for equally many additions become one."""
+
+_NAME = re.compile(r"([0-9]{8,})(?:\.([0-9]{8,}))?-[0-9a-f]{64}(?:-[0-9]{8}-[0-9]{8})?\.json")
 
 
 @dataclass(frozen=True, order=True)
@@ -44,19 +47,6 @@ class Segment:
     def additions(self) -> int:
         """How many additions it stands for."""
         return self.last - self.first + 1
-
-    def pointer(self) -> Pointer:
-        """Read it.
-
-        Raises
-        ------
-        PublicationError
-            It is gone, or damaged.
-        """
-        found = Pointer.read(self.path)
-        if found is None:
-            raise absent(expected="a segment that was listed", file=str(self.path))
-        return found
 
     def meets(self, bounds: Bounds) -> bool:
         """Whether it may hold a session asked for."""
@@ -78,16 +68,26 @@ def _span(frame: pd.DataFrame) -> str:
 
 
 def _all(folder: Path) -> Iterator[Segment]:
-    for path in (folder / "segments").glob("[0-9]*.json"):
-        first, _, last = path.stem.split("-")[0].partition(".")
-        yield Segment(int(first), int(last or first), path)
+    for path in listed(folder / "segments"):
+        if named := _NAME.fullmatch(path.name):
+            first, last = named.groups()
+            yield Segment(int(first), int(last or first), path)
 
 
 def live_segments(folder: Path) -> list[Segment]:
-    """Segments in the order of their additions, without those that a wider one stands for."""
+    """Segments in the order of their additions, without those that a wider one stands for.
+
+    Raises
+    ------
+    PublicationError
+        The pointer to an addition before the last is gone.
+    """
     found: list[Segment] = []
     for segment in sorted(_all(folder), key=lambda each: (each.first, -each.last)):
         if not found or segment.last > found[-1].last:
+            due = found[-1].last + 1 if found else 1
+            if segment.first > due:
+                raise gone(folder / "segments" / f"{due:08d}-….json", f"addition {due} to {folder.name}")
             found.append(segment)
     return found
 
@@ -98,9 +98,9 @@ def superseded(folder: Path) -> list[Segment]:
     return sorted(segment for segment in _all(folder) if segment not in live)
 
 
-def joined(folder: Path, pointers: list[Pointer], selection: Selection) -> pd.DataFrame:
+def joined(folder: Path, addresses: Sequence[str], selection: Selection) -> pd.DataFrame:
     """Read several frames as one, in their order."""
-    parts = [load_frame(folder, each.address, selection) for each in pointers]
+    parts = [load_frame(folder, each, selection) for each in addresses]
     return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
 
 
@@ -112,7 +112,7 @@ def merge(folder: Path) -> None:
     """
     while newest := _mergeable(live_segments(folder)):
         old = superseded(folder)
-        frame = joined(folder, [segment.pointer() for segment in newest], {})
+        frame = joined(folder, [segment.address for segment in newest], {})
         pointer = store_frame(folder, frame)
         name = segment_name(newest[0].first, newest[-1].last, pointer.address, frame)
         write_record(folder / "segments" / name, pointer.to_record())

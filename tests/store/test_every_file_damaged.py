@@ -1,0 +1,257 @@
+"""Every kind of file of the lake, damaged in every way: what is read is what was written, or one error names the file.
+
+What follows from other things is written again as it was; what arrived as a fact comes back from a backup.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nn_assets.arrays import Cube
+from nn_assets.errors import AccessError, NnAssetsError, PublicationError
+from nn_assets.store.lake import parts
+from nn_assets.store.lake.lake import Lake
+from nn_assets.store.lake.publication import PublicationStore
+from tests.store.forbidden import forbid
+
+DAYS = pd.bdate_range("2018-03-01", "2018-07-31").as_unit("ns")
+PUBLISHED = pd.Timestamp("2018-08-01 20:00", tz="UTC")
+
+
+def bars(seed: int, symbols: int = 3) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "symbol": np.repeat([f"S{number}" for number in range(symbols)], len(DAYS)),
+            "session": np.tile(DAYS, symbols),
+            "close": rng.normal(size=symbols * len(DAYS)),
+        }
+    )
+
+
+def fill(lake: Lake) -> None:
+    """One of each form in which the lake keeps anything; to fill it again is what a run or a study does."""
+    lake.append_segment("demo", "raw_bars", bars(1).head(50))
+    lake.append_segment("demo", "raw_bars", bars(2).head(50))
+    lake.append_segment("demo", "raw_bars", bars(3))  # in parts
+    make_again(lake)
+
+
+def make_again(lake: Lake) -> None:
+    lake.write_table("demo", "features_record", bars(4).head(9))
+    lake.write_table("demo", "validated_bars", bars(5))  # in parts
+    for month in ("2018-03", "2018-04"):
+        lake.write_month("demo", "forecasts", month, bars(int(month[-2:])).head(20))
+    sessions, values = DAYS[:9], np.random.default_rng(6).normal(size=(9, 2, 2))
+    lake.write_cube("demo", "features", Cube(sessions, ("A", "B"), ("x", "y"), values))
+    publish(lake)
+
+
+def publish(lake: Lake) -> None:
+    PublicationStore(lake).publish(
+        "demo",
+        bars(5),
+        bars(7).head(2),
+        first=DAYS[0],
+        last=DAYS[-1],
+        content_hash="hash",
+        published_at=PUBLISHED,
+    )
+
+
+def read(lake: Lake) -> dict[str, object]:
+    """Everything that can be asked of it, as what can be compared."""
+    store = PublicationStore(lake)
+    published = store.require("demo", DAYS[3])
+    frames = {
+        "raw": lake.read_segments("demo", "raw_bars"),
+        "raw, some": lake.read_segments("demo", "raw_bars", first="2018-03-05", last="2018-03-09"),
+        "record": lake.read_table("demo", "features_record"),
+        "table": lake.read_table("demo", "validated_bars"),
+        "bars": store.bars(published, first="2018-04-02", last="2018-04-20"),
+        "quarantine": store.quarantine(published),
+        "months": lake.read_months("demo", "forecasts", lake.months("demo", "forecasts")),
+    }
+    cube = lake.read_cube("demo", "features")
+    told = {name: frame.to_csv(index=False) for name, frame in frames.items()}
+    return {**told, "cube": (cube.symbols, cube.names, list(cube.sessions), cube.values.tobytes())}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "_WHOLE_ROWS", 60)
+        lake = Lake(tmp_path_factory.mktemp("whole") / "lake")
+        fill(lake)
+        yield lake
+
+
+@pytest.fixture
+def lake(whole: Lake, tmp_path: Path) -> Lake:
+    return Lake(Path(shutil.copytree(whole.root, tmp_path / "lake")))
+
+
+def files_of(lake: Lake) -> dict[str, list[Path]]:
+    """The files there are, relative to the lake, by kind."""
+    kinds: dict[str, list[Path]] = {}
+    for path in sorted(lake.root.rglob("*")):
+        if path.is_file() and path.name != ".lock":
+            place = path.relative_to(lake.root)
+            kind = re.sub(r"[0-9a-f]{64}", "ADDRESS", str(place))
+            kind = re.sub(r"/[0-9]{8}-[^/]*json", "/ORDINAL.json", re.sub(r"2018-0[0-9]", "MONTH", kind))
+            kinds.setdefault(kind, []).append(place)
+    return kinds
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes | None]] = {
+    "deleted": lambda _: None,
+    "emptied": lambda _: b"",
+    "truncated": lambda content: content[: len(content) // 2],
+    "flipped": lambda content: (
+        content[: len(content) // 2] + bytes([content[len(content) // 2] ^ 1]) + content[len(content) // 2 + 1 :]
+    ),
+    "an empty object": lambda _: b"{}",
+}
+QUICK = ("deleted", "flipped")
+IS_A_FACT = "raw_bars/"
+FORMS = {
+    "ADDRESS.parquet",
+    "ADDRESS.manifest.json",
+    "ADDRESS.npy",
+    "ADDRESS.axes.json",
+    "current.json",
+    "MONTH.json",
+    "ORDINAL.json",
+}
+
+
+def test_every_form_is_there(whole: Lake) -> None:
+    assert {name.rpartition("/")[2] for name in files_of(whole)} == FORMS
+    assert any('"parts"' in path.read_text() for path in (whole.root / "demo" / "raw_bars").glob("*.manifest.json"))
+
+
+@pytest.mark.parametrize("how", [pytest.param(how, marks=[] if how in QUICK else pytest.mark.full) for how in DAMAGE])
+def test_what_is_damaged_is_made_again_or_restored(whole: Lake, tmp_path: Path, how: str) -> None:
+    wanted = read(whole)
+    for kind, places in files_of(whole).items():
+        for number, place in enumerate(places):
+            lake = Lake(Path(shutil.copytree(whole.root, tmp_path / f"{kind.replace('/', '_')}{number}")))
+            file = lake.root / place
+            content = DAMAGE[how](file.read_bytes())
+            file.unlink() if content is None else file.write_bytes(content)
+            remedy = ""
+            try:
+                found = read(lake)
+                if how == "deleted" and (kind.endswith("MONTH.json") or (IS_A_FACT in kind and place == places[-1])):
+                    found = wanted  # as if it had never been there
+                assert found == wanted, (kind, how)
+            except PublicationError as error:
+                remedy = str(error)
+                table = place.parts[1]
+                if table == "publication":
+                    continue  # in tests/store/test_publication.py
+                assert str(lake.root / "demo" / table) in remedy or f"table {table}]" in remedy, (kind, how, remedy)
+                assert ("backup" in remedy) == (IS_A_FACT in kind), (kind, how, remedy)
+                assert ("nn-assets study --strategy demo" in remedy) == (IS_A_FACT not in kind), (kind, how, remedy)
+            if "backup" in remedy or (how == "deleted" and IS_A_FACT in kind):
+                file.write_bytes((whole.root / place).read_bytes())
+            else:
+                make_again(lake)
+            assert read(lake) == wanted, (kind, how)
+            if not file.name.startswith(("current", "0", "2018")):  # a pointer keeps what it took the place of
+                assert file.read_bytes() == (whole.root / place).read_bytes(), (kind, how)
+
+
+def test_no_flipped_byte_of_a_record_changes_what_is_read(whole: Lake, lake: Lake) -> None:
+    _flip_bytes(whole, lake, step=23)
+
+
+@pytest.mark.full
+def test_no_flipped_byte_of_many_in_a_record_changes_what_is_read(whole: Lake, lake: Lake) -> None:
+    _flip_bytes(whole, lake, step=3)
+
+
+def _flip_bytes(whole: Lake, lake: Lake, step: int) -> None:
+    wanted = read(whole)
+    for places in files_of(whole).values():
+        if places[0].suffix != ".json":
+            continue
+        file, content = lake.root / places[-1], (whole.root / places[-1]).read_bytes()
+        for at in range(0, len(content), step):
+            file.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+            try:
+                found = read(lake)
+            except NnAssetsError:
+                continue
+            finally:
+                file.write_bytes(content)
+            assert found == wanted, (places[-1], at, content[at - 9 : at + 9])
+
+
+@pytest.mark.parametrize("step", [61, pytest.param(3, marks=pytest.mark.full)])
+def test_no_flipped_byte_of_content_changes_what_is_read(lake: Lake, step: int) -> None:
+    wanted = lake.read_table("demo", "features_record")
+    file = next((lake.root / "demo" / "features_record").glob("*.parquet"))
+    content = file.read_bytes()
+    for at in range(0, len(content), step):
+        file.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        try:
+            found = lake.read_table("demo", "features_record")
+        except PublicationError:
+            continue
+        pd.testing.assert_frame_equal(found, wanted)
+        assert file.read_bytes() == content, "written again as it was"
+
+
+def test_a_file_that_may_not_be_read_is_not_taken_for_damaged(whole: Lake, lake: Lake) -> None:
+    wanted = read(whole)
+    for kind, places in files_of(lake).items():
+        if kind.endswith(("segments/ORDINAL.json", ".npy")):
+            continue  # a segment's name says all; an array is opened by NumPy
+        with pytest.MonkeyPatch.context() as patch:
+            forbid(patch, places[0].name)
+            with pytest.raises(AccessError, match=re.escape(places[0].name)):
+                read(lake)
+    assert read(lake) == wanted
+
+
+@pytest.mark.parametrize("folder", ["raw_bars/segments", "forecasts/months", "publication/history"])
+def test_a_folder_that_may_not_be_listed_is_not_taken_for_an_empty_one(
+    lake: Lake, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.iterdir
+
+    def refusing(path: Path) -> Iterator[Path]:
+        if str(path).endswith(folder):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(Path, "iterdir", refusing)
+    with pytest.raises(AccessError, match=folder):
+        read(lake)
+
+
+def test_an_addition_that_is_gone_from_the_list_is_missed(lake: Lake) -> None:
+    """Read without it, bars would be taken in again as if they had arrived today."""
+    pointers = sorted((lake.root / "demo" / "raw_bars" / "segments").iterdir())
+    pointers[1].unlink()
+    for asks in (lambda: read(lake), lambda: lake.append_segment("demo", "raw_bars", bars(9).head(3))):
+        with pytest.raises(PublicationError, match=r"addition 2 to raw_bars.*backup"):
+            asks()
+
+
+def test_a_manifest_of_parts_of_an_earlier_version_is_read(lake: Lake, whole: Lake) -> None:
+    for path in (lake.root / "demo").rglob("*.manifest.json"):
+        record = json.loads(path.read_text())
+        if "parts" in record:
+            del record["sha256"]
+            path.write_text(json.dumps(record))
+    assert read(lake) == read(whole)
