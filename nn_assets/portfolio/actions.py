@@ -11,7 +11,13 @@ import numpy.typing as npt
 from nn_assets.errors import DecisionError
 from nn_assets.portfolio.book import Book
 
-__all__ = ["book_after_actions", "book_after_delistings", "price_after_actions", "whole_lots"]
+__all__ = [
+    "book_after_actions",
+    "book_after_delistings",
+    "price_after_actions",
+    "shares_after_split",
+    "whole_lots",
+]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -24,6 +30,15 @@ def whole_lots(quantity: FloatArray, lot_size: float) -> FloatArray:
     return np.sign(quantity) * np.floor(lots * (1.0 + _ROUNDED_OFF)) * lot_size + 0.0
 
 
+def shares_after_split(
+    quantity: FloatArray, split: FloatArray, lot_size: float, assumed: npt.NDArray[np.bool_] | None
+) -> FloatArray:
+    """Shares that a split leaves, (symbols,): whole lots of one that was stated, fractions too of one assumed."""
+    shares = quantity * split
+    whole = np.where(split == 1.0, quantity, whole_lots(shares, lot_size))
+    return whole if assumed is None else np.where(assumed, shares, whole)
+
+
 def price_after_actions(price: FloatArray, split: FloatArray, dividend: FloatArray) -> FloatArray:
     """Give what a price of the session before stands for on the ex-session, shape (symbols,).
 
@@ -33,7 +48,9 @@ def price_after_actions(price: FloatArray, split: FloatArray, dividend: FloatArr
     return np.where(after > 0.0, after, np.nan)
 
 
-def book_after_actions(book: Book, split: FloatArray, dividend: FloatArray, lot_size: float) -> Book:
+def book_after_actions(
+    book: Book, split: FloatArray, dividend: FloatArray, lot_size: float, assumed: npt.NDArray[np.bool_] | None = None
+) -> Book:
     """Convert a book before the ex-session's first fill. Its equity does not change.
 
     Parameters
@@ -46,6 +63,8 @@ def book_after_actions(book: Book, split: FloatArray, dividend: FloatArray, lot_
         Cash per share as counted on the ex-session, dollars; 0 where there is none.
     lot_size : float
         Of the portfolio. Fractions of a lot that a split leaves are paid out at the last mark.
+    assumed : ndarray of bool, shape (symbols,), optional
+        Splits that nobody stated: fractions stay, for nobody paid for any.
 
     Returns
     -------
@@ -72,7 +91,7 @@ def book_after_actions(book: Book, split: FloatArray, dividend: FloatArray, lot_
         )
     whole = np.where(split == 1.0, book.unfilled_quantity, whole_lots(book.unfilled_quantity * split, lot_size))
     shares = book.quantity * split
-    quantity = np.where(split == 1.0, book.quantity, whole_lots(shares, lot_size))
+    quantity = shares_after_split(book.quantity, split, lot_size, assumed)
     marks = np.nan_to_num(book.price / split)
     in_lieu = math.fsum(((shares - quantity) * marks).tolist())
     received = math.fsum((quantity * dividend).tolist())

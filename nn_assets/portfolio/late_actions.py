@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nn_assets.errors import DecisionError
-from nn_assets.portfolio.actions import price_after_actions, whole_lots
+from nn_assets.portfolio.actions import price_after_actions, shares_after_split, whole_lots
 from nn_assets.portfolio.book import Book
 from nn_assets.portfolio.fills import day_of
 
@@ -32,17 +32,18 @@ class ActionRows:
     split: FloatArray  # new shares for one old; 1 where there is none
     dividend: FloatArray  # cash per share as counted on the session, dollars; 0 where there is none
     delisting: FloatArray  # cash per share on the first session without the symbol, dollars; NaN where there is none
+    assumed: BoolArray  # whether the split is one that nobody stated
 
     @classmethod
     def nothing(cls, sessions: int, symbols: int) -> Self:
         """No action at all."""
         shape = (sessions, symbols)
-        return cls(np.ones(shape), np.zeros(shape), np.full(shape, np.nan))
+        return cls(np.ones(shape), np.zeros(shape), np.full(shape, np.nan), np.zeros(shape, dtype=np.bool_))
 
     def differs(self, other: ActionRows) -> BoolArray:
         """Which cells another table says otherwise, (sessions, symbols)."""
         both = np.isnan(self.delisting) & np.isnan(other.delisting)
-        moved = (self.split != other.split) | (self.dividend != other.dividend)
+        moved = (self.split != other.split) | (self.dividend != other.dividend) | (self.assumed != other.assumed)
         return np.asarray(moved | ((self.delisting != other.delisting) & ~both))
 
 
@@ -66,6 +67,14 @@ class LateActions:
     booked_usd: FloatArray  # dividends, cash for fractions and delistings on record of each session, (sessions,)
     reset: BoolArray  # whether the reset of a loss started new peaks as the session began, (sessions,)
     first_peak_usd: float  # the higher of the first session's equity and the capital before it
+    closes: FloatArray | None = None  # as known now, price; NaN or None: as the book marked them, (sessions, symbols)
+
+    @property
+    def restated(self) -> FloatArray:
+        """Closes as known now where a split that nobody stated came or went, as the bars say; NaN elsewhere."""
+        if self.closes is None:
+            return np.full(self.mark.shape, np.nan)
+        return np.where((self.taken.assumed != self.known.assumed).any(axis=0), self.closes, np.nan)
 
     @property
     def marked_row(self) -> IntArray:
@@ -122,9 +131,10 @@ def _kept(
     """
     quantity, in_lieu, received, left = (np.zeros(late.traded.shape[1]) for _ in range(4))
     kept = []
-    for row, (split, dividend, delisting) in enumerate(zip(rows.split, rows.dividend, rows.delisting, strict=True)):
+    by_row = zip(rows.split, rows.dividend, rows.delisting, rows.assumed, strict=True)
+    for row, (split, dividend, delisting, assumed) in enumerate(by_row):
         shares = quantity * split
-        whole = np.where(split == 1.0, quantity, whole_lots(shares, lot_size))
+        whole = shares_after_split(quantity, split, lot_size, assumed)
         in_lieu += (shares - whole) * np.nan_to_num(late.mark[row] / split)
         received += whole * dividend
         gone = np.isfinite(delisting)
@@ -139,11 +149,11 @@ def _peaked(book: Book, late: LateActions, lot_size: float) -> Book:
     """Give a book the equity and the peaks of one that had known in time; ``book`` as it was before."""
     quantity, in_lieu, received, left = _kept(late, late.known, lot_size)
     marks = np.vstack([late.mark[1:], book.price])
-    known = marks.copy()
+    known = np.where(np.isfinite(late.restated), late.restated, marks)
     for row in range(1, len(marks)):
         before = known[row - 1]
         carried = price_after_actions(before, late.known.split[row], late.known.dividend[row])
-        known[row] = np.where(late.quoted[row] | ~(before > 0.0), marks[row], carried)
+        known[row] = np.where(late.quoted[row] | ~(before > 0.0), known[row], carried)
     value = np.where(quantity == 0.0, 0.0, quantity * known) - np.where(late.held == 0.0, 0.0, late.held * marks)
     cash = (in_lieu + received + left).sum(axis=1) - np.cumsum(late.booked_usd)
     equity = late.equity_usd + value.sum(axis=1) + cash
@@ -191,13 +201,16 @@ def book_after_late_actions(book: Book, late: LateActions, lot_size: float, sess
     Raises
     ------
     DecisionError
-        A dividend of at least the last mark of a position: the book cannot be right.
+        A dividend of at least the last mark of a position: the book cannot be right. Or a delisting that became
+        known now and lies before a fill of its symbol.
     """
+    _demand_no_fill_after_delisting(book, late)
     changed, owed = late.changed, owed_by_late_actions(late, lot_size)
     summed = book.quantity + owed.quantity
     lots = whole_lots(summed, lot_size)
     quantity = np.where(changed & (np.abs(summed - lots) < _A_WHOLE_LOT * lot_size), lots, summed)
-    price = np.where(changed, _carried(book.price, late.marked_row, late, dividends=True), book.price)
+    last = np.take_along_axis(late.restated, np.maximum(late.marked_row, 0)[None, :], axis=0)[0]
+    price = np.where(changed, _carried(book.price, late.marked_row, late, dividends=True, restated=last), book.price)
     swallowed = (quantity != 0.0) & np.isfinite(book.price) & ~(price > 0.0)
     if swallowed.any():
         place = int(swallowed.argmax())
@@ -238,13 +251,37 @@ def book_after_late_actions(book: Book, late: LateActions, lot_size: float, sess
     )
 
 
-def _carried(price: FloatArray, since: IntArray, late: LateActions, *, dividends: bool) -> FloatArray:
-    """Take the actions of the rows after ``since`` (symbols,) off a price as they were taken, and on as known."""
+def _demand_no_fill_after_delisting(book: Book, late: LateActions) -> None:
+    gone = np.logical_or.accumulate(np.isfinite(late.known.delisting), axis=0) & late.changed
+    rows, places = np.nonzero(gone & (late.traded != 0.0))
+    if len(rows) == 0:
+        return
+    row, place = int(rows[-1]), int(places[-1])
+    symbol, day = book.symbols[place], late.sessions[row]
+    raise DecisionError(
+        expected=f"no fill of {symbol} from its delisting on, {late.sessions[int(gone[:, place].argmax())]}",
+        found=f"{late.traded[row, place]:+g} filled on {day}",
+        remedy=f"state the delisting on a session after {day}, with the cash per share that was left then",
+        symbol=symbol,
+        session=str(day),
+        value=float(late.traded[row, place]),
+    )
+
+
+def _carried(
+    price: FloatArray, since: IntArray, late: LateActions, *, dividends: bool, restated: FloatArray | None = None
+) -> FloatArray:
+    """Take the actions of the rows after ``since`` (symbols,) off a price as they were taken, and on as known.
+
+    In between a price is what it was ``restated`` as, where it was.
+    """
     rows = np.arange(len(late.sessions))[:, None] > since
     cash = 1.0 if dividends else 0.0
     for row in range(len(late.sessions) - 1, -1, -1):
         before = (price + cash * late.taken.dividend[row]) * late.taken.split[row]
         price = np.where(rows[row], before, price)
+    if restated is not None:
+        price = np.where(np.isfinite(restated), restated, price)
     for row in range(len(late.sessions)):
         after = price_after_actions(price, late.known.split[row], cash * late.known.dividend[row])
         price = np.where(rows[row], after, price)

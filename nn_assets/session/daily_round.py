@@ -306,7 +306,9 @@ def _converted(standing: Standing, facts: SessionFacts, lot_size: float) -> Stan
             orders = replace(orders, reason_code=tuple(code or "late_action" for code in orders.reason_code))
     if split is None or dividend is None:
         return replace(standing, book=book, orders=orders)
-    book = book_after_actions(book, split, dividend, lot_size)
+    market = facts.market
+    assumed = None if market.assumed_split is None else market.assumed_split == np.datetime64(market.session, "D")
+    book = book_after_actions(book, split, dividend, lot_size, assumed)
     orders = orders_after_actions(orders, split, dividend, lot_size)
     if facts.market.delisting is not None:
         book = book_after_delistings(book, facts.market.delisting)

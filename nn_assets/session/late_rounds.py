@@ -60,6 +60,7 @@ def late_actions_since(
         ),
         reset=np.array([done.starts_new_peaks for done in rounds]),
         first_peak_usd=rounds[0].state.high_water_mark_usd,
+        closes=now.panel.close[first:stop],
     )
 
 
@@ -67,4 +68,6 @@ def _rows(market: MarketView, first: int, stop: int) -> ActionRows:
     actions = market.panel.adjustment
     if actions is None:
         return ActionRows.nothing(stop - first, len(market.panel.symbols))
-    return ActionRows(actions.split[first:stop], actions.dividend[first:stop], actions.delisting[first:stop])
+    return ActionRows(
+        *(each[first:stop] for each in (actions.split, actions.dividend, actions.delisting, actions.assumed))
+    )

@@ -39,6 +39,14 @@ def test_a_moment_stamped_after_the_version_it_follows_tells_nothing_of_when() -
     assert read[stamp.value] == now.value - 1
 
 
+def test_an_act_of_another_wrong_clock_shows_nothing_of_when_a_moment_came_about() -> None:
+    """Days, as minutes: 20 ahead on day 1 alone; a fact of day 8, by a clock 5 ahead that put no act on record."""
+    acts, now = at(1.0, 21.0, 2.0, 3.0, 8.5), at(9.0)[0]
+    read = read_moments(at(21.0, 13.0), acts, now).read_as
+    assert read[at(13.0)[0].value] >= at(8.0)[0].value
+    assert read[at(21.0)[0].value] < at(2.0)[0].value
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_no_moment_is_read_earlier_than_the_truth_however_often_the_clock_jumped(seed: int) -> None:
     """The plain world: true minutes, a clock that jumps ahead and back, facts and acts stamped by it in turn."""

@@ -87,7 +87,8 @@ LIVE = [pd.Timestamp(f"2017-06-{day}") for day in (21, 22, 23, 26, 27)]
 
 
 @pytest.mark.full
-def test_what_is_held_keeps_its_value_across_the_factor_and_once_its_split_is_stated(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mended", ["stated", "restated"])
+def test_what_is_held_keeps_its_value_across_the_factor_and_once_it_is_explained(tmp_path: Path, mended: str) -> None:
     symbols = tuple(f"SIM{number:02d}" for number in range(1, 7))
     market = {"symbols": list(symbols), "history_ends": "2017-06-27"}
     settings = {"source": SOURCE, "gate": {"max_missing_symbols_fraction": 0.5}, "cleaning": {"unit_error_sessions": 2}}
@@ -118,13 +119,23 @@ def test_what_is_held_keeps_its_value_across_the_factor_and_once_its_split_is_st
         with open_history(strategy_of()) as history:
             told = str(headline_now(history))
         assert f"no order of {symbol} is sent" in told
-        actions.write_text(f"{HEADER}{symbol},{LIVE[2].date()},split,0.01,\n", encoding="utf-8")
+        if mended == "stated":
+            actions.write_text(f"{HEADER}{symbol},{LIVE[2].date()},split,0.01,\n", encoding="utf-8")
+        else:
+            # It was the unit: after the last session decided, the bars come as they should have been.
+            told = pd.Series(np.where(moved & (bars["session"] < LIVE[4]), f"{LIVE[3].date()}T23:30:00Z", None))
+            bars.assign(known_at=told.to_numpy()).to_csv(file, index=False)
         homes.take_in(strategy_of())
         homes.decide(strategy_of(), LIVE[4:])
         last = float(recorded("portfolio_states", LIVE[4])["equity_usd"].iloc[0])
         assert abs(np.log(last / equity[-1])) < 0.1
         final = recorded("holdings", LIVE[4]).set_index("symbol").loc[symbol]
-        assert abs(final["quantity"]) <= 1.1 * abs(before["quantity"]) / 100.0 + 100.0
+        shares = abs(before["quantity"]) / (100.0 if mended == "stated" else 1.0)
+        assert abs(final["quantity"]) <= 1.1 * shares + 100.0
+        owned = float(final["quantity"]) - float(
+            recorded("fills", LIVE[4]).query("symbol == @symbol")["quantity"].sum()
+        )
+        assert abs(owned) == pytest.approx(shares, rel=0.05)
 
 
 def recorded(table: str, session: pd.Timestamp) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nn_assets.errors import SchemaError
+from nn_assets.errors import DecisionError, SchemaError
 from nn_assets.features.labels import forward_returns
 from nn_assets.frames import DELIVERED_ACTIONS, conform, validate
 from nn_assets.market.panel import FIELDS, panel_from_bars
@@ -153,3 +153,21 @@ def test_only_a_delisting_may_be_worth_nothing() -> None:
             validate(action("2017-06-22", 0.0, kind), DELIVERED_ACTIONS)
     with pytest.raises(SchemaError):
         validate(action("2017-06-22", -1.0), DELIVERED_ACTIONS)
+
+
+def test_a_delisting_told_after_a_later_fill_is_refused_with_the_session_to_state() -> None:
+    taken, known = ActionRows.nothing(4, 2), ActionRows.nothing(4, 2)
+    known.delisting[1, 0] = 12.5
+    days = np.array(["2017-06-21", "2017-06-22", "2017-06-23", "2017-06-26"], dtype="datetime64[D]")
+    late = LateActions(
+        sessions=days, traded=np.array([[100.0, 0.0], [0.0, 0.0], [-100.0, 0.0], [0.0, 0.0]]), taken=taken, known=known,
+        mark=np.full((4, 2), 20.0), quoted=np.ones((4, 2), dtype=np.bool_), stop_distance=np.full(2, np.nan),
+        held=np.array([[100.0, 0.0], [100.0, 0.0], [0.0, 0.0], [0.0, 0.0]]), equity_usd=np.full(4, 10_000.0),
+        booked_usd=np.zeros(4), reset=np.zeros(4, dtype=np.bool_), first_peak_usd=10_000.0,
+    )  # fmt: skip
+    with pytest.raises(DecisionError, match="state the delisting on a session after 2017-06-23"):
+        book_after_late_actions(two(long=0.0, short=0.0), late, 1.0, "2017-06-27")
+    moved = ActionRows.nothing(4, 2)
+    moved.delisting[3, 0] = 12.5  # as the remedy says
+    mended = book_after_late_actions(two(long=0.0, short=0.0), replace(late, known=moved), 1.0, "2017-06-27")
+    assert (mended.quantity[0], mended.session_delistings_usd) == (0.0, 0.0)

@@ -156,3 +156,17 @@ def test_two_bars_that_come_late_at_once_give_fills_of_their_own_ids() -> None:
     stopped = play(late, standing, ROW).fills[1]
     assert len(stopped) >= 2
     assert len(set(stopped.fill_id)) == len(stopped)
+
+
+def test_a_late_close_blocks_the_side_that_it_hit_and_not_what_was_reversed_since() -> None:
+    strategy = wide("next_close")
+    before = world(strategy, ROW).panel.close[ROW - 2, 0]
+    stop, low = 0.95 * before, 0.90 * before
+    without = of(strategy, close={(ROW - 1, 0): np.nan})
+    late = of(strategy, close={(ROW - 1, 0): low}, low={(ROW - 1, 0): low})
+    silent = play(without, holding(without, ROW - 2, 1000.0, stop), ROW - 1)
+    stays = play(late, replace(silent.standing, orders=one_order(silent, 0.0)), ROW)
+    assert stays.standing.book.blocked_side[0] == 1
+    turned = play(late, replace(silent.standing, orders=one_order(silent, -2000.0)), ROW)
+    assert turned.standing.book.quantity[0] < 0.0
+    assert turned.standing.book.blocked_side[0] != -1

@@ -78,3 +78,17 @@ def test_a_stop_of_it_sells_nothing_either() -> None:
     assert [len(batch) for batch in done.fills] == [0, 0]
     stated = hundredfold("actions.csv")
     assert play(stated, above, ROW).fills[1].quantity.tolist() == [-10.0]
+
+
+def test_less_than_a_lot_is_kept_and_nothing_is_paid_for_it() -> None:
+    made = hundredfold(UNEXPLAINED_FACTOR)
+    held = holding(made, ROW - 1, 60.0, stop=1e-3)
+    done = play(made, held, ROW)
+    for later in (None, ROW + 1, ROW + 2):
+        done = done if later is None else play(made, done.standing, later)
+        assert done.standing.book.quantity[0] == pytest.approx(0.6, rel=1e-12)
+        assert done.standing.book.session_cash_in_lieu_usd == 0.0
+        assert set(codes(done)) <= {UNEXPLAINED_FACTOR}
+    stated = play(hundredfold("actions.csv"), held, ROW)
+    assert stated.standing.book.quantity[0] == 0.0
+    assert stated.standing.book.session_cash_in_lieu_usd > 0.0

@@ -84,7 +84,8 @@ def read_moments(ahead: pd.DatetimeIndex, acts: pd.DatetimeIndex, now: pd.Timest
     """Say as what moments that lie ahead of the clock are read: never earlier than they can have been.
 
     A moment is read as just before the first act that a right clock stamped after the last wrong act on record, where
-    a wrong act stamped later than the moment shows that it had come about by then. Any other is read as just before
+    a wrong act stamped later than the moment shows that it had come about by then, and the moment is not so far back
+    that the clock which stamped that act cannot have stamped it too. Any other is read as just before
     ``now``: so is one that was stamped after the version that it follows, which tells nothing of when that was.
 
     Parameters
@@ -110,7 +111,10 @@ def read_moments(ahead: pd.DatetimeIndex, acts: pd.DatetimeIndex, now: pd.Timest
         after = stamped[last + 1 :]
         after = after[(after >= right_before) & (after <= now.value)]
         if len(after):
+            # The clock was wrong by at least this, and not before the right act that came before.
+            ahead_by = int(stamped[last]) - int(after[0])
             shown = (moments <= stamped[wrong].max()) & (moments % _MICROSECOND == 0)
+            shown &= moments - ahead_by >= right_before
             act_after = int(after[0])
     read = {}
     for group, until in ((moments[shown], act_after), (moments[~shown], now.value)):

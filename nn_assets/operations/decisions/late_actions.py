@@ -64,6 +64,7 @@ def late_actions(history: History, session: pd.Timestamp, market: MarketView) ->
         booked_usd=np.array([_booked(remainder) for remainder in states["book"]]),
         reset=_reset(history, states),
         first_peak_usd=float(states["high_water_mark_usd"].iloc[0]),
+        closes=market.panel.close[market.panel.row(gone[0]) : market.panel.row(gone[-1]) + 1],
     )
 
 
@@ -93,7 +94,9 @@ def _by_session(actions: pd.DataFrame | None, sessions: pd.DatetimeIndex, symbol
     laid = None
     if actions is not None:
         laid = adjustment_of(actions, sessions, symbols, np.full(shape, np.nan), "previous_close")
-    return ActionRows.nothing(*shape) if laid is None else ActionRows(laid.split, laid.dividend, laid.delisting)
+    if laid is None:
+        return ActionRows.nothing(*shape)
+    return ActionRows(laid.split, laid.dividend, laid.delisting, laid.assumed)
 
 
 def _on_record(
