@@ -68,6 +68,5 @@ def _rows(market: MarketView, first: int, stop: int) -> ActionRows:
     actions = market.panel.adjustment
     if actions is None:
         return ActionRows.nothing(stop - first, len(market.panel.symbols))
-    return ActionRows(
-        *(each[first:stop] for each in (actions.split, actions.dividend, actions.delisting, actions.assumed))
-    )
+    rows = slice(first, stop)
+    return ActionRows(actions.split[rows], actions.dividend[rows], actions.delisting[rows], actions.assumed[rows])
