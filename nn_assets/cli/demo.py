@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ from nn_assets.cli.failed import with_failed_checks
 from nn_assets.evaluation.study import YARDSTICK
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.first_month import first_model_month
-from nn_assets.learning.workers import open_pool
+from nn_assets.learning.workers import map_in_order, open_pool
 from nn_assets.market.cash import cash_rates
 from nn_assets.operations.asof.decisions import decided_sessions
 from nn_assets.operations.catalog import find_strategy
@@ -81,8 +80,8 @@ def run_demo(console: Console, *, short: bool = False) -> dict[str, Any]:
     with open_instance():  # Dagster's storage is made here, before two processes ask for it at once
         pass
     with open_pool(len(waiting)) as pool:
-        run: Callable[..., Any] = map if pool is None else pool.map
-        for name, (spent, checks) in zip(waiting, run(_run, waiting, [spans[name] for name in waiting]), strict=True):
+        tasks = [(name, spans[name]) for name in waiting]
+        for name, (spent, checks) in zip(waiting, map_in_order(pool, _run, tasks), strict=True):
             parts[name] = spent
             failed += checks
     reported = time.monotonic()
@@ -131,8 +130,9 @@ def _waiting(history: History, span: _Span) -> list[pd.Timestamp]:
     return [day for day in span.sessions if day not in done]
 
 
-def _run(name: str, span: _Span) -> tuple[dict[str, float], tuple[FailedCheck, ...]]:
+def _run(task: tuple[str, _Span]) -> tuple[dict[str, float], tuple[FailedCheck, ...]]:
     """Study a strategy and play its live sessions, where either is to do; seconds by part, and what checks failed."""
+    name, span = task
     strategy = find_strategy(name).strategy
     failed: tuple[FailedCheck, ...] = ()
     spent = dict.fromkeys(_PARTS, 0.0)

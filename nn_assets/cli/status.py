@@ -34,7 +34,10 @@ _LOST = "its process is gone; the next run, check, study or tick of the daemon c
 
 
 def report(name: str | None) -> dict[str, Any]:
-    """The state of one strategy, or of all, what each names that is not there, and books whose strategy is gone."""
+    """The state of one strategy, or of all, what each names that is not there, and books whose strategy is gone.
+
+    It is not ok for as long as a check of severity ERROR that failed in a last run stands.
+    """
     readable, faults = read_strategies()
     found = _without_overrides(faults, name)
     chosen = [each for each in readable if name in (None, each.strategy.name)]
@@ -44,7 +47,8 @@ def report(name: str | None) -> dict[str, Any]:
     if name and not found:
         find_strategy(name)
     lines = [line for state in found.values() for line in (*_lines(state), "")]
-    return {"strategies": found, "text": "\n".join(lines).rstrip()}
+    ok = not any(state.get("failed_checks") for state in found.values())
+    return {"ok": ok, "strategies": found, "text": "\n".join(lines).rstrip()}
 
 
 def _without_overrides(faults: dict[Path, SettingsError], name: str | None) -> dict[str, dict[str, Any]]:

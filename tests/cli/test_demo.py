@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any
 
+import pytest
+from rich.console import Console
+
 from nn_assets.cli import demo
+from nn_assets.errors import WorkerError
 
 EARNED: dict[str, Any] = {
     "first": "2013-05-01",
@@ -53,3 +60,20 @@ def test_the_time_is_told_by_strategy_and_part() -> None:
     assert told[1:3] == ["        one: models 40 s, study 10 s", "        other: models 1 s, study 2 s"]
     assert "at the same time" in told[3]
     assert len(demo._timed(2.0, 2.0, {}).splitlines()) == 1
+
+
+def test_a_process_of_the_demo_that_dies_is_a_named_error(tmp_path, monkeypatch) -> None:
+    class Dying:
+        def map(self, *_: Any) -> Any:
+            died: Future[Any] = Future()
+            died.set_exception(BrokenProcessPool("a process was terminated abruptly"))
+            return (each.result() for each in [died])
+
+    @contextmanager
+    def pool(_: int) -> Any:
+        yield Dying()
+
+    monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
+    monkeypatch.setattr(demo, "open_pool", pool)
+    with pytest.raises(WorkerError, match="terminated abruptly"):
+        demo.run_demo(Console(quiet=True), short=True)

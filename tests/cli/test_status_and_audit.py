@@ -183,7 +183,9 @@ def test_a_failed_check_is_printed_counted_and_an_alert_and_the_exit_status_is_o
     told = f"check orders.ledger_is_intact failed: {finding}. Remedy: stop trading on this ledger"
     assert answer.status == 1
     assert told in answer.out
-    state = give_own("status", "-s", "mine", "--json").document["strategies"]["mine"]
+    shown = give_own("status", "-s", "mine", "--json")
+    state = shown.document["strategies"]["mine"]
+    assert (shown.status, shown.document["ok"]) == (1, False)
     assert state["decided_to"] == LIVE[2]
     (line,) = state["failed_checks"]
     assert line.startswith(told)
