@@ -27,7 +27,7 @@ from nn_assets.operations.history import History
 from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars
 from nn_assets.operations.stores import Stores
 from nn_assets.settings import Strategy
-from nn_assets.store.lake import files
+from nn_assets.store.lake import files, segments
 from nn_assets.store.lake.lake import Lake
 from nn_assets.store.lake.models import ModelStore
 from nn_assets.store.lake.publication import PublicationStore
@@ -52,7 +52,8 @@ class Countdown:
 
 
 def before_and_after(name: str, countdown: Countdown) -> Callable[..., Any]:
-    function = getattr(os, name)
+    # A process killed loses nothing that the kernel has: what a flush is for, a power cut, is not tried here.
+    function = getattr(os, name) if name != "fsync" else lambda _: None
 
     def wrapped(*arguments: Any) -> Any:
         # what is renamed is told by its new place, under the folder of its table
@@ -111,6 +112,16 @@ def write_lake(folder: Path, countdown: Countdown) -> None:
     )
 
 
+def write_additions(folder: Path, countdown: Countdown) -> None:
+    """Three additions, which become one; after a kill, those that are not there yet."""
+    _watch_files(countdown)
+    segments.MERGED_AT_ONCE = 3
+    lake = Lake(folder / "lake")
+    for rows in (2, 3, 4)[lake.additions("demo", "raw_bars") :]:
+        lake.append_segment("demo", "raw_bars", bars(rows))
+    lake.append_segment("demo", "raw_bars", bars(5))
+
+
 def write_model(folder: Path, countdown: Countdown) -> None:
     _watch_files(countdown)
     ModelStore(folder / "models").put("0f" * 16, {"weights.safetensors": b"w" * 5000, "model.json": b"{}"})
@@ -167,6 +178,7 @@ WRITES = {
     "ledger": write_ledger,
     "opening": open_ledger,
     "lake": write_lake,
+    "additions": write_additions,
     "model": write_model,
     "intake_1": intake("2016-02-01"),
     "intake_2": intake("2016-02-02"),

@@ -23,6 +23,7 @@ from nn_assets.store.lake.models import ModelStore
 from nn_assets.store.lake.publication import PublicationStore
 from nn_assets.store.ledger.audit import verify
 from nn_assets.store.ledger.ledger import Ledger
+from tests.store.killed import bars
 
 Write = Callable[[str, Path, int], list[str] | None]
 
@@ -114,6 +115,47 @@ def test_a_lake_killed_anywhere_ends_as_one_never_killed(do: Write, tmp_path: Pa
                 PublicationStore(lake).require("demo", "2018-01-06")
         assert do("lake", folder, 0)
         assert tree(folder) == expected, step
+
+
+ADDED = [bars(rows) for rows in (2, 3, 4, 5)]
+
+
+@pytest.mark.parametrize(
+    "what",
+    [r"before replace (segments/.*|raw_bars/additions\.json)", pytest.param(r".*", marks=pytest.mark.full)],
+)
+def test_an_addition_killed_at_any_step_is_absent_or_whole_and_comes_with_the_next(
+    do: Write, tmp_path: Path, what: str
+) -> None:
+    whole = tmp_path / "whole"
+    steps = do("additions", whole, 0) or []
+    expected = Lake(whole / "lake").read_segments("demo", "raw_bars")
+    killed_at = [number for number, step in enumerate(steps, start=1) if re.fullmatch(what, step)]
+    assert len(killed_at) >= 11  # four pointers, six lists, one merger
+    seen = set()
+    for step in killed_at:
+        folder = tmp_path / f"{step}"
+        assert do("additions", folder, step) is None, step
+        seen.add(additions_in(Lake(folder / "lake")))
+        assert do("additions", folder, 0) is not None
+        lake = Lake(folder / "lake")
+        pd.testing.assert_frame_equal(lake.read_segments("demo", "raw_bars"), expected)
+        listed = json.loads((lake.root / "demo" / "raw_bars" / "additions.json").read_text())["segments"]
+        assert [name.split("-")[1] for name in listed] == list(lake.segments("demo", "raw_bars"))
+        shutil.rmtree(folder)
+    assert seen >= set(range(len(ADDED)))
+
+
+def additions_in(lake: Lake) -> int:
+    """How many additions there are, each whole."""
+    count = lake.additions("demo", "raw_bars")
+    if count == 0:
+        with pytest.raises(PublicationError, match="nothing stored"):
+            lake.read_segments("demo", "raw_bars")
+    else:
+        found = lake.read_segments("demo", "raw_bars")
+        pd.testing.assert_frame_equal(found, pd.concat(ADDED[:count], ignore_index=True))
+    return count
 
 
 def test_a_model_killed_anywhere_is_absent_or_whole(do: Write, tmp_path: Path) -> None:
