@@ -30,7 +30,7 @@ from nn_assets.portfolio.records import breakers_of, is_halved
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["LONGEST_WITHOUT_BEAT", "headline_now", "last_runs", "one_line", "quiet", "situation_of"]
+__all__ = ["LONGEST_WITHOUT_BEAT", "headline_now", "last_runs", "one_line", "quiet", "situation_of", "study_of_others"]
 
 _JOBS = ("tables", "study", "daily", "costs", "assets")
 _ROUNDS = ("daily", "tables", "assets")  # without them nothing is decided
@@ -126,10 +126,11 @@ def _decided(facts: StoredFacts) -> Situation:
         for symbol in orders["symbol"].unique()
     )
     releases = () if reset is None else reset.kinds
-    return replace(left, releases=releases, faults=(*silent, *unknown), study_of_others=_study_of_others(facts))
+    return replace(left, releases=releases, faults=(*silent, *unknown), study_of_others=study_of_others(facts))
 
 
-def _study_of_others(facts: StoredFacts) -> str:
+def study_of_others(facts: StoredFacts) -> str:
+    """By which settings the newest study on record differs from those in force; nothing where by none."""
     newest = facts.stores.ledger.latest("studies", facts.strategy.name)
     made_under = "" if newest.empty else str(newest["settings_hash"].iloc[-1])
     if made_under in ("", facts.strategy.content_hash()):
