@@ -123,7 +123,9 @@ def _gate(ledger: Ledger, strategy: str, publication: Publication | None) -> str
     halt = last_halt(ledger, strategy)
     if halt is not None:
         return f"HALTED {_minute(halt[0])}: {one_line(halt[1])}"
-    return None if publication is None else f"passed {_minute(publication.published_at)}"
+    if publication is None:
+        return None
+    return f"passed {_minute(ledger.mended().of_one(publication.published_at))}"
 
 
 def _line_of(name: str, run: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from nn_assets.market.quality.notices import told_by_rule
 from nn_assets.operations.asof.universe import survivorship_facts
 from nn_assets.operations.history import History
 from nn_assets.operations.models.stored import load_model
-from nn_assets.operations.situation import headline_now, situation_of
+from nn_assets.operations.situation import headline_now, situation_of, study_of_others
 from nn_assets.operations.study import StudyResult
 from nn_assets.operations.unquoted import delisting_line, unquoted
 from nn_assets.oversight.headline import Situation, headline
@@ -502,11 +502,11 @@ def write_demo_page(sheets: list[StudyPage]) -> Path:
 
 
 def _situation_after(
-    strategy: Strategy, done: Round, frames: Mapping[str, pd.DataFrame], provenance: Mapping[str, str]
+    history: History, done: Round, frames: Mapping[str, pd.DataFrame], provenance: Mapping[str, str]
 ) -> Situation:
     """How the session left the strategy."""
-    return situation_of(
-        strategy,
+    left = situation_of(
+        history.strategy,
         state=frames["portfolio_states"].iloc[0].to_dict(),
         trading=frames["trading_states"].iloc[0].to_dict(),
         targets=frames["target_positions"],
@@ -514,6 +514,7 @@ def _situation_after(
         verdict_allows=done.decision.inputs.verdict_allows,
         kill_switch=str(done.decision.inputs.kill_switch),
     )
+    return replace(left, study_of_others=study_of_others(history))
 
 
 def bound_by(done: Round, frames: Mapping[str, pd.DataFrame]) -> dict[str, str]:
@@ -542,7 +543,7 @@ def write_daily_page(
     page = DailyPage(
         name=strategy.name,
         session=str(done.session.date()),
-        headline=headline(_situation_after(strategy, done, frames, provenance)),
+        headline=headline(_situation_after(history, done, frames, provenance)),
         trading_state=str(trading["state"]),
         trading_reasons="; ".join(trading["reasons"]),
         portfolio=frames["portfolio_states"].iloc[0].to_dict(),

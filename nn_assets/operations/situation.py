@@ -13,6 +13,7 @@ from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.halts import last_halt
+from nn_assets.operations.asof.settings_on_record import settings_apart
 from nn_assets.operations.clock import last_stated_session, now_utc
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.outcomes import (
@@ -29,7 +30,7 @@ from nn_assets.portfolio.records import breakers_of, is_halved
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["LONGEST_WITHOUT_BEAT", "headline_now", "last_runs", "one_line", "quiet", "situation_of"]
+__all__ = ["LONGEST_WITHOUT_BEAT", "headline_now", "last_runs", "one_line", "quiet", "situation_of", "study_of_others"]
 
 _JOBS = ("tables", "study", "daily", "costs", "assets")
 _ROUNDS = ("daily", "tables", "assets")  # without them nothing is decided
@@ -124,7 +125,17 @@ def _decided(facts: StoredFacts) -> Situation:
         )
         for symbol in orders["symbol"].unique()
     )
-    return replace(left, releases=() if reset is None else reset.kinds, faults=(*silent, *unknown))
+    releases = () if reset is None else reset.kinds
+    return replace(left, releases=releases, faults=(*silent, *unknown), study_of_others=study_of_others(facts))
+
+
+def study_of_others(facts: StoredFacts) -> str:
+    """By which settings the newest study on record differs from those in force; nothing where by none."""
+    newest = facts.stores.ledger.latest("studies", facts.strategy.name)
+    made_under = "" if newest.empty else str(newest["settings_hash"].iloc[-1])
+    if made_under in ("", facts.strategy.content_hash()):
+        return ""
+    return settings_apart(facts.stores.ledger, facts.strategy, made_under)
 
 
 def _faults(facts: StoredFacts) -> Iterator[Fault]:

@@ -73,6 +73,8 @@ class Situation:
         Positions to hold after it, of so many symbols.
     verdict : str or None
         Of the study in force at that decision.
+    study_of_others : str
+        By which settings the newest study differs from those in force; nothing where by none.
     verdict_allows : bool
         Whether it lets positions be taken, or the settings do without.
     breakers : tuple of Breaker
@@ -95,6 +97,7 @@ class Situation:
     symbols: int = 0
     verdict: str | None = None
     verdict_allows: bool = False
+    study_of_others: str = ""
     breakers: tuple[Breaker, ...] = ()
     releases: tuple[str, ...] = ()
     kill_switch: str = str(KillSwitch.ACTIVE)
@@ -180,7 +183,9 @@ def _of_verdict(situation: Situation) -> Iterator[_Cause]:
     name = situation.strategy
     if situation.verdict is None:
         study = f"nn-assets study --strategy {name}"
-        yield _Cause(Word.DOES_NOT_TRADE, "flat, since no study gave a verdict in time", study)
+        others = situation.study_of_others
+        newest = f" (the newest is of other settings: {others})" if others else ""
+        yield _Cause(Word.DOES_NOT_TRADE, f"flat, since no study gave a verdict in time{newest}", study)
     elif situation.verdict.startswith(_LEAK):
         look = f'look for the leak; if there is none, nn-assets control release-alarm --strategy {name} --reason "..."'
         yield _Cause(Word.DOES_NOT_TRADE, f"flat by the verdict in force, {situation.verdict!r}", look)

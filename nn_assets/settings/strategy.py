@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from nn_assets.settings.changes import hash_of_settings
 from nn_assets.settings.data_sections import FundingSeriesSettings, IntradaySettings, SeriesSettings, UniverseSettings
 from nn_assets.settings.section import Section
 from nn_assets.settings.sections import (
@@ -225,5 +224,4 @@ class Strategy(Section):
 
     def content_hash(self, *sections: str) -> str:
         """SHA-256 of :meth:`behaviour`, first 16 hex digits."""
-        canonical = json.dumps(self.behaviour(*sections), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+        return hash_of_settings(self.behaviour(*sections))

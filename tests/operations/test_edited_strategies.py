@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 
 from nn_assets.cli.status import report
-from nn_assets.errors import DecisionError, SettingsError
+from nn_assets.errors import DecisionError, ModelError, PublicationError, SettingsError
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay, signals_repeat_forecasts
 from nn_assets.operations.history import open_history
+from nn_assets.operations.models import preparation
+from nn_assets.settings import PortfolioSettings
 from nn_assets.sources.simulated import SimulatedSource
 from nn_assets.store.ledger.ledger import Ledger
 from tests.operations import homes
@@ -138,6 +140,68 @@ def test_a_stage_that_contradicts_what_was_done_is_refused_by_its_name(
     assert f"market.{key} {value}" in report(NAME)["text"]
     state_strategy(home)
     homes.decide(strategy_of(), [THIRD])
+
+
+def restate(home: Path, **sections: dict[str, object]) -> None:
+    """Change settings that are no stage of the strategy."""
+    write_strategy(home, source=SOURCE, market={"symbols": list(SYMBOLS), "history_ends": "2017-06-26"}, **sections)
+
+
+def test_a_decided_session_computed_again_under_other_settings_names_each(home: Path) -> None:
+    restate(home, costs={"half_spread_bps": 0.9}, portfolio={"gross_limit": 0.75, "shrink_half_life_months": 6.0})
+    with pytest.raises(DecisionError, match="the settings that the session was decided under") as refused:
+        homes.decide(strategy_of(), [SECOND])
+    assert refused.value.found.split("; ") == [
+        "costs.half_spread_bps 0.5 then, 0.9 now",
+        f"portfolio.gross_limit {PortfolioSettings().gross_limit} then, 0.75 now",
+        "portfolio.shrink_half_life_months left out then, 6.0 now",
+    ]
+    assert refused.value.where["session"] == SECOND.date()
+    (third,) = homes.decide(strategy_of(), [THIRD])  # the remedy: the first that is not decided yet
+    assert not third.already_decided
+    with pytest.raises(DecisionError, match=r"costs\.half_spread_bps 0\.5 then, 0\.9 now"):
+        homes.decide(strategy_of(), [FIRST])
+    restate(home)  # the other remedy
+    assert homes.decide(strategy_of(), [SECOND])[0].already_decided
+
+
+def test_a_month_whose_models_are_of_other_settings_names_each(home: Path) -> None:
+    restate(home, learning={"hidden": 5})
+    with pytest.raises(ModelError, match=r"a model used from 2017-06, of the settings in force") as refused:
+        homes.decide(strategy_of(), [THIRD])
+    assert refused.value.found == "one of other settings: learning.hidden 4 then, 5 now"
+    assert f"nn-assets study --strategy {NAME} --from 2017-06 --to 2017-06" in refused.value.remedy
+    with open_history(strategy_of()) as history:
+        kept = preparation.stationarity(history, strategy_of(), ["2017-06"], None)
+    restate(home)
+    with open_history(strategy_of()) as history:
+        (due,) = preparation.due_folds(history, strategy_of(), ["2017-06"])
+        other = next(iter(kept.values())).assign(model_id="0" * 16)
+        with pytest.raises(PublicationError, match=r"other data, code or settings\. Remedy"):
+            preparation.stationarity_of(other, due.address(strategy_of()), due)  # a model that was never fitted
+    homes.decide(strategy_of(), [THIRD])  # set back
+    restate(home, learning={"hidden": 5})
+    homes.train(strategy_of(), homes.months_between("2017-01", "2017-06"))
+    homes.decide(strategy_of(), [FOURTH])  # fitted anew
+
+
+def test_what_a_month_was_judged_under_is_named_where_its_model_is_on_record(home: Path) -> None:
+    with open_history(strategy_of()) as history:
+        kept = preparation.stationarity(history, strategy_of(), ["2017-06"], None)["2017-06"]
+    restate(home, learning={"hidden": 5})
+    with open_history(strategy_of()) as history:
+        (due,) = preparation.due_folds(history, strategy_of(), ["2017-06"])
+        with pytest.raises(PublicationError, match=r"settings \(learning\.hidden 4 then, 5 now\)"):
+            preparation.stationarity_of(kept, due.address(strategy_of()), due)
+        again = preparation.stationarity(history, strategy_of(), ["2017-06"], None)["2017-06"]
+        preparation.stationarity_of(again, due.address(strategy_of()), due)
+
+
+def test_a_verdict_of_other_settings_is_told_where_there_is_none_of_these(home: Path) -> None:
+    homes.study_stored(strategy_of(), ["2017-05"])
+    file = home / "strategies" / f"{NAME}.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("trade_without_verdict: true\n", ""), encoding="utf-8")
+    assert "(the newest is of other settings: trade_without_verdict true then, false now)" in report(NAME)["text"]
 
 
 def test_a_book_whose_strategy_is_gone_is_shown_until_it_is_closed(home: Path) -> None:

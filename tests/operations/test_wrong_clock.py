@@ -20,6 +20,7 @@ from nn_assets.market.facts.bars import RevisionCount
 from nn_assets.operations import facts, outcomes, situation
 from nn_assets.operations.asof import controls as controls_in_force
 from nn_assets.operations.asof import wrong_clock
+from nn_assets.operations.asof.halts import record_halt
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.exported_tables import read_exported
@@ -238,6 +239,27 @@ def test_a_switch_set_by_a_clock_ahead_acts_at_once_and_a_release_no_earlier_tha
         mend(f"{THIRD} 09:00")
         assert switch(f"{THIRD} 08:00") == "HALTED"
         assert switch(f"{THIRD} 20:30") == "ACTIVE"
+
+
+def test_when_the_gate_judged_is_told_as_it_was_mended(taken: Path) -> None:
+    del taken
+
+    def gate() -> str:
+        return str(report(NAME)["strategies"][NAME]["gate"])
+
+    with at(f"{SECOND} 23:50"):  # ahead of NOW, on the same session
+        homes.publish(strategy_of())
+    with at(NOW):
+        assert gate() == f"passed {SECOND} 23:50 UTC"
+        mend(NOW)
+        assert gate() == f"passed {SECOND} 22:59 UTC"
+    ahead = "2017-08-02 23:00"
+    with at(ahead), Ledger() as ledger:
+        record_halt(ledger, NAME, pd.Timestamp(ahead, tz="UTC"), "why", "test")
+    with at(f"{SECOND} 23:30"):
+        mend(f"{SECOND} 23:30")
+        assert gate() == f"HALTED {SECOND} 23:29 UTC: why"
+        assert f"the gate halted on {SECOND} 23:29 UTC" in headline()
 
 
 def test_what_arrives_when_the_clock_is_really_there_is_not_read_as_what_was_mended(taken: Path) -> None:

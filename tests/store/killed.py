@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,14 @@ from sqlalchemy import event
 
 import nn_assets.store.ledger.ledger as ledgers
 from nn_assets.arrays import Cube
+from nn_assets.cli import controls
 from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.operations.asof import wrong_clock
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars
 from nn_assets.operations.stores import Stores
 from nn_assets.settings import Strategy
-from nn_assets.store.lake import files
+from nn_assets.store.lake import files, segments
 from nn_assets.store.lake.lake import Lake
 from nn_assets.store.lake.models import ModelStore
 from nn_assets.store.lake.publication import PublicationStore
@@ -52,7 +54,8 @@ class Countdown:
 
 
 def before_and_after(name: str, countdown: Countdown) -> Callable[..., Any]:
-    function = getattr(os, name)
+    # A process killed loses nothing that the kernel has: what a flush is for, a power cut, is not tried here.
+    function = getattr(os, name) if name != "fsync" else lambda _: None
 
     def wrapped(*arguments: Any) -> Any:
         # what is renamed is told by its new place, under the folder of its table
@@ -72,15 +75,18 @@ def bars(rows: int) -> pd.DataFrame:
 
 def opened_ledger(folder: Path, countdown: Countdown, **keywords: Any) -> Ledger:
     """A ledger of which every statement and every commit is a step, those that create its schema too."""
+    _watch_ledgers(countdown)
+    return Ledger(f"sqlite:///{folder / 'ledger.sqlite'}", **keywords)
 
+
+def _watch_ledgers(countdown: Countdown) -> None:
     def opened(address: str) -> Any:
         engine = open_engine(address)
-        event.listen(engine, "before_cursor_execute", lambda *_: countdown("statement"))
+        event.listen(engine, "before_cursor_execute", lambda *told: countdown(f"before {told[2].split()[0]}"))
         event.listen(engine, "commit", lambda *_: countdown("before commit"))
         return engine
 
     ledgers.open_engine = opened  # type: ignore[attr-defined]
-    return Ledger(f"sqlite:///{folder / 'ledger.sqlite'}", **keywords)
 
 
 def write_ledger(folder: Path, countdown: Countdown) -> None:
@@ -109,6 +115,51 @@ def write_lake(folder: Path, countdown: Countdown) -> None:
     PublicationStore(lake).publish(
         "demo", bars(6), bars(1), first="2018-01-01", last="2018-01-06", content_hash="h", published_at=NOON
     )
+
+
+def write_additions(folder: Path, countdown: Countdown) -> None:
+    """Three additions, which become one; after a kill, those that are not there yet."""
+    _watch_files(countdown)
+    segments.MERGED_AT_ONCE = 3
+    lake = Lake(folder / "lake")
+    for rows in (2, 3, 4)[lake.additions("demo", "raw_bars") :]:
+        lake.append_segment("demo", "raw_bars", bars(rows))
+    lake.append_segment("demo", "raw_bars", bars(5))
+
+
+def heal(folder: Path, countdown: Countdown) -> None:
+    """Read and write again what ``write_lake`` wrote, whatever became of manifests, pointers and lists of it."""
+    _watch_files(countdown)
+    lake = Lake(folder / "lake")
+    lake.append_segment("demo", "raw_bars", bars(3))
+    lake.append_segment("demo", "raw_bars", bars(2))
+    lake.write_table("demo", "features", bars(4))
+    lake.write_month("demo", "forecasts", "2018-01", bars(5))
+    for table in ("raw_bars", "features", "forecasts"):
+        for manifest in sorted(lake.folder("demo", table).glob("*.manifest.json")):
+            lake.read_table("demo", table, manifest.name.removesuffix(".manifest.json"))
+
+
+def stamp_ahead(folder: Path, countdown: Countdown) -> None:
+    """Bars and a control, by a clock that runs 40 days ahead."""
+    ahead = NOON + timedelta(days=40)
+    stamped = bars(2).assign(known_at=pd.Timestamp(ahead), ingested_at=pd.Timestamp(ahead))
+    Lake(folder / "lake").append_segment("demo", "raw_bars", stamped)
+    row = {"control_id": "1", "kind": "kill_switch", "state": "ACTIVE", "who": "me", "reason": "why", "details": {}}
+    with opened_ledger(folder, countdown, clock=lambda: ahead) as ledger:
+        ledger.append("controls", [row], run_id="ahead", strategy="demo")
+
+
+def mend_clock(folder: Path, countdown: Countdown) -> None:
+    """The command that mends it, by a clock at noon."""
+    os.environ["NN_ASSETS_HOME"] = str(folder)
+    os.environ.pop("NN_ASSETS_DATABASE_URL", None)
+    wrong_clock.now_utc = lambda: pd.Timestamp(NOON)  # type: ignore[attr-defined]
+    Ledger.__init__.__kwdefaults__["clock"] = lambda: NOON
+    _watch_files(countdown)
+    _watch_ledgers(countdown)
+    controls.mend_clock(NOON.isoformat(), "an operator", "the battery was flat")
+    countdown("after commit")
 
 
 def write_model(folder: Path, countdown: Countdown) -> None:
@@ -167,6 +218,10 @@ WRITES = {
     "ledger": write_ledger,
     "opening": open_ledger,
     "lake": write_lake,
+    "additions": write_additions,
+    "heal": heal,
+    "ahead": stamp_ahead,
+    "mend": mend_clock,
     "model": write_model,
     "intake_1": intake("2016-02-01"),
     "intake_2": intake("2016-02-02"),

@@ -130,6 +130,7 @@ FORMS = {
     "current.json",
     "MONTH.json",
     "ORDINAL.json",
+    "additions.json",
 }
 
 
@@ -150,7 +151,7 @@ def test_what_is_damaged_is_made_again_or_restored(whole: Lake, tmp_path: Path, 
             remedy = ""
             try:
                 found = read(lake)
-                if how == "deleted" and (kind.endswith("MONTH.json") or (IS_A_FACT in kind and place == places[-1])):
+                if how == "deleted" and kind.endswith("MONTH.json"):
                     found = wanted  # as if it had never been there
                 assert found == wanted, (kind, how)
             except PublicationError as error:
@@ -161,7 +162,7 @@ def test_what_is_damaged_is_made_again_or_restored(whole: Lake, tmp_path: Path, 
                 assert str(lake.root / "demo" / table) in remedy or f"table {table}]" in remedy, (kind, how, remedy)
                 assert ("backup" in remedy) == (IS_A_FACT in kind), (kind, how, remedy)
                 assert ("nn-assets study --strategy demo" in remedy) == (IS_A_FACT not in kind), (kind, how, remedy)
-            if "backup" in remedy or (how == "deleted" and IS_A_FACT in kind):
+            if "backup" in remedy or (how == "deleted" and file.name == "additions.json"):
                 file.write_bytes((whole.root / place).read_bytes())
             else:
                 make_again(lake)
@@ -239,13 +240,85 @@ def test_a_folder_that_may_not_be_listed_is_not_taken_for_an_empty_one(
         read(lake)
 
 
-def test_an_addition_that_is_gone_from_the_list_is_missed(lake: Lake) -> None:
+def pointers_of(lake: Lake) -> list[Path]:
+    return sorted((lake.root / "demo" / "raw_bars" / "segments").iterdir())
+
+
+@pytest.mark.parametrize("which", [(0,), (1,), (2,), (1, 2), (0, 1, 2)])
+def test_an_addition_that_is_gone_is_missed_and_comes_back(lake: Lake, which: tuple[int, ...]) -> None:
     """Read without it, bars would be taken in again as if they had arrived today."""
-    pointers = sorted((lake.root / "demo" / "raw_bars" / "segments").iterdir())
-    pointers[1].unlink()
-    for asks in (lambda: read(lake), lambda: lake.append_segment("demo", "raw_bars", bars(9).head(3))):
-        with pytest.raises(PublicationError, match=r"addition 2 to raw_bars.*backup"):
-            asks()
+    wanted = read(lake)
+    lost = [pointers_of(lake)[each] for each in which]
+    kept = [path.read_bytes() for path in lost]
+    for path in lost:
+        path.unlink()
+    asks: tuple[Callable[[], object], ...] = (
+        lambda: read(lake),
+        lambda: lake.segments("demo", "raw_bars"),
+        lambda: lake.additions("demo", "raw_bars"),
+        lambda: lake.newest("demo", "raw_bars", "session"),
+        lambda: lake.append_segment("demo", "raw_bars", bars(9).head(3)),
+    )
+    for ask in asks:
+        with pytest.raises(PublicationError, match=rf"addition {which[0] + 1} to raw_bars.*backup") as raised:
+            ask()
+        assert raised.value.where["file"] == str(lost[0])
+    for path, content in zip(lost, kept, strict=True):
+        path.write_bytes(content)
+    assert read(lake) == wanted
+
+
+def test_a_folder_of_pointers_that_is_gone_is_missed(lake: Lake) -> None:
+    shutil.rmtree(lake.root / "demo" / "raw_bars" / "segments")
+    with pytest.raises(PublicationError, match=r"addition 1 to raw_bars.*backup"):
+        lake.segments("demo", "raw_bars")
+
+
+def test_an_older_pointer_in_the_place_of_a_newer_one_is_named(lake: Lake) -> None:
+    wanted, newest = read(lake), pointers_of(lake)[-1]
+    older = newest.with_name(newest.name.replace(newest.name.split("-")[1], "0" * 64))
+    content = newest.read_bytes()
+    newest.rename(older)
+    with pytest.raises(PublicationError, match=r"addition 3 to raw_bars.*backup") as raised:
+        read(lake)
+    assert raised.value.where["file"] == str(newest)
+    newest.write_bytes(content)
+    assert read(lake) == wanted, "beside the older one too"
+
+
+def test_a_damaged_list_of_additions_is_written_again_by_the_next(lake: Lake) -> None:
+    wanted, listed = lake.read_segments("demo", "raw_bars"), lake.root / "demo" / "raw_bars" / "additions.json"
+    before = json.loads(listed.read_text())
+    for damage in (
+        b"",
+        b"{}",
+        b'{"segments": [], "sha256": ""}',
+        listed.read_bytes().replace(b"00000003-", b"00000002-"),
+    ):
+        listed.write_bytes(damage)
+        for ask in (
+            lambda: lake.read_segments("demo", "raw_bars"),
+            lambda: lake.append_segment("demo", "raw_bars", bars(9).head(3)),
+        ):
+            with pytest.raises(PublicationError, match="move it away") as raised:
+                ask()
+            assert raised.value.where["file"] == str(listed)
+    listed.rename(listed.with_name("damaged"))
+    pd.testing.assert_frame_equal(lake.read_segments("demo", "raw_bars"), wanted)
+    lake.append_segment("demo", "raw_bars", bars(3))  # what is there already
+    assert json.loads(listed.read_text()) == before
+
+
+def test_a_table_of_an_earlier_version_has_its_list_from_its_next_addition_on(lake: Lake) -> None:
+    wanted, listed = lake.read_segments("demo", "raw_bars"), lake.root / "demo" / "raw_bars" / "additions.json"
+    listed.unlink()
+    pd.testing.assert_frame_equal(lake.read_segments("demo", "raw_bars"), wanted)
+    assert not listed.exists()
+    lake.append_segment("demo", "raw_bars", bars(9).head(3))
+    assert len(json.loads(listed.read_text())["segments"]) == 4
+    pointers_of(lake)[-1].unlink()
+    with pytest.raises(PublicationError, match="addition 4 to raw_bars"):
+        lake.read_segments("demo", "raw_bars")
 
 
 def test_a_manifest_of_parts_of_an_earlier_version_is_read(lake: Lake, whole: Lake) -> None:

@@ -23,6 +23,7 @@ from nn_assets.store.lake.models import ModelStore
 from nn_assets.store.lake.publication import PublicationStore
 from nn_assets.store.ledger.audit import verify
 from nn_assets.store.ledger.ledger import Ledger
+from tests.store.killed import bars
 
 Write = Callable[[str, Path, int], list[str] | None]
 
@@ -114,6 +115,136 @@ def test_a_lake_killed_anywhere_ends_as_one_never_killed(do: Write, tmp_path: Pa
                 PublicationStore(lake).require("demo", "2018-01-06")
         assert do("lake", folder, 0)
         assert tree(folder) == expected, step
+
+
+def damage_manifests(table: Path) -> None:
+    for path in table.glob("*.manifest.json"):
+        path.write_text("{", encoding="utf-8")
+
+
+def flip_what_is_no_content(table: Path) -> None:
+    for path in table.glob("*.parquet"):
+        content = path.read_bytes()
+        at = content.index(b"pandas")  # what a column is called for pandas
+        path.write_bytes(content[:at] + b"pandat" + content[at + 6 :])
+
+
+def damage_pointers(table: Path) -> None:
+    for path in table.rglob("*.json"):
+        if path.name != "additions.json" and not path.name.endswith(".manifest.json"):
+            path.write_text("{", encoding="utf-8")
+
+
+def lose_the_list(table: Path) -> None:
+    (table / "additions.json").unlink(missing_ok=True)
+
+
+HEALED = {
+    damage_manifests: r".* replace .*manifest.json",
+    flip_what_is_no_content: r".* replace .*parquet",
+    damage_pointers: r"after replace .*damaged-.*",
+    lose_the_list: r".* replace .*",
+}
+
+
+@pytest.mark.parametrize(("damage", "where"), HEALED.items())
+@pytest.mark.parametrize("kills", [4, pytest.param(1_000, marks=pytest.mark.full)])
+def test_healing_that_is_killed_anywhere_ends_as_one_never_killed(
+    do: Write, tmp_path: Path, damage: Callable[[Path], None], where: str, kills: int
+) -> None:
+    damaged, whole = tmp_path / "damaged", tmp_path / "whole"
+    assert do("lake", damaged, 0)
+    written = tree(damaged)
+    for table in ("raw_bars", "features", "forecasts"):
+        damage(damaged / "lake" / "demo" / table)
+    assert tree(damaged) != written
+    shutil.copytree(damaged, whole)
+    steps = do("heal", whole, 0) or []
+    tried = r".*" if kills > len(steps) else where
+    killed_at = [number for number, step in enumerate(steps, start=1) if re.fullmatch(tried, step)]
+    assert killed_at
+    expected = tree(whole)
+    if damage is not damage_pointers:  # a pointer forgets what it took the place of, and is kept beside
+        assert expected == written
+    for step in {killed_at[place - 1] for place in chosen(len(killed_at), kills)}:
+        folder = tmp_path / f"{step}"
+        shutil.copytree(damaged, folder)
+        assert do("heal", folder, step) is None, step
+        assert do("heal", folder, 0) is not None, step
+        assert tree(folder) == expected, step
+
+
+@pytest.fixture(scope="module")
+def ahead(do: Write, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which a clock that ran ahead has stamped bars and a control."""
+    folder = tmp_path_factory.mktemp("ahead")
+    assert do("ahead", folder, 0)
+    return folder
+
+
+@pytest.mark.parametrize("kills", [5, pytest.param(1_000, marks=pytest.mark.full)])
+def test_a_mend_of_the_clock_killed_anywhere_is_absent_or_whole_and_given_again_ends_the_same(
+    do: Write, ahead: Path, tmp_path: Path, kills: int
+) -> None:
+    stamped = tree(ahead / "lake")
+    whole = Path(shutil.copytree(ahead, tmp_path / "whole"))
+    steps = do("mend", whole, 0) or []
+    expected = dump(whole / "ledger.sqlite")
+    assert expected != dump(ahead / "ledger.sqlite")
+    first_write = next(number for number, step in enumerate(steps, start=1) if step == "before INSERT")
+    seen = set()
+    # Before the first write all kills are one.
+    for step in {first_write - 1 + place for place in chosen(len(steps) - first_write + 1, kills)} | {1}:
+        folder = Path(shutil.copytree(ahead, tmp_path / f"{step}"))
+        assert do("mend", folder, step) is None, step
+        with Ledger(f"sqlite:///{folder / 'ledger.sqlite'}") as ledger:
+            seen.add(len(ledger.mended().read_as))
+            assert verify(ledger).ok
+        assert do("mend", folder, 0)
+        assert dump(folder / "ledger.sqlite") == expected, step
+        assert tree(folder / "lake") == stamped
+    assert seen == {0, 1}  # bars and control were stamped in one moment
+
+
+ADDED = [bars(rows) for rows in (2, 3, 4, 5)]
+
+
+@pytest.mark.parametrize(
+    "what",
+    [r"before replace (segments/.*|raw_bars/additions\.json)", pytest.param(r".*", marks=pytest.mark.full)],
+)
+def test_an_addition_killed_at_any_step_is_absent_or_whole_and_comes_with_the_next(
+    do: Write, tmp_path: Path, what: str
+) -> None:
+    whole = tmp_path / "whole"
+    steps = do("additions", whole, 0) or []
+    expected = Lake(whole / "lake").read_segments("demo", "raw_bars")
+    killed_at = [number for number, step in enumerate(steps, start=1) if re.fullmatch(what, step)]
+    assert len(killed_at) >= 11  # four pointers, six lists, one merger
+    seen = set()
+    for step in killed_at:
+        folder = tmp_path / f"{step}"
+        assert do("additions", folder, step) is None, step
+        seen.add(additions_in(Lake(folder / "lake")))
+        assert do("additions", folder, 0) is not None
+        lake = Lake(folder / "lake")
+        pd.testing.assert_frame_equal(lake.read_segments("demo", "raw_bars"), expected)
+        listed = json.loads((lake.root / "demo" / "raw_bars" / "additions.json").read_text())["segments"]
+        assert [name.split("-")[1] for name in listed] == list(lake.segments("demo", "raw_bars"))
+        shutil.rmtree(folder)
+    assert seen >= set(range(len(ADDED)))
+
+
+def additions_in(lake: Lake) -> int:
+    """How many additions there are, each whole."""
+    count = lake.additions("demo", "raw_bars")
+    if count == 0:
+        with pytest.raises(PublicationError, match="nothing stored"):
+            lake.read_segments("demo", "raw_bars")
+    else:
+        found = lake.read_segments("demo", "raw_bars")
+        pd.testing.assert_frame_equal(found, pd.concat(ADDED[:count], ignore_index=True))
+    return count
 
 
 def test_a_model_killed_anywhere_is_absent_or_whole(do: Write, tmp_path: Path) -> None:

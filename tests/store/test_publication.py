@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -206,6 +207,48 @@ def test_a_record_that_is_not_the_one_its_name_tells_is_refused(
     record.write_text(text.replace(before, after, 1), encoding="utf-8")
     with pytest.raises(PublicationError, match=f"{record.name}.*backup"):
         store.history("demo")
+
+
+def test_no_changed_digit_of_the_moment_of_publishing_goes_unnoticed(store: PublicationStore) -> None:
+    """It decides what was in force at a decision, and is no part of the publication's id."""
+    made = publish(store)
+    record = next((store.lake.root / "demo" / "publication" / "history").iterdir())
+    text = record.read_text(encoding="utf-8")
+    start = text.index('"published_at": "') + len('"published_at": "')
+    moment = text[start : start + len("2018-01-06T22:00:00.000000")]
+    assert moment == "2018-01-06T22:00:00.000000"
+    for place, digit in enumerate(moment):
+        if digit.isdigit():
+            changed = moment[:place] + str((int(digit) + 1) % 10) + moment[place + 1 :]
+            record.write_text(text.replace(moment, changed), encoding="utf-8")
+            with pytest.raises(PublicationError, match=f"{record.name}.*backup"):
+                store.current("demo")
+    record.write_text(text, encoding="utf-8")
+    assert store.history("demo") == (made,)
+
+
+def test_a_record_of_an_earlier_version_holds_no_hash_of_the_whole_and_is_read(store: PublicationStore) -> None:
+    made = publish(store)
+    record = next((store.lake.root / "demo" / "publication" / "history").iterdir())
+    told = json.loads(record.read_text(encoding="utf-8"))
+    del told["sha256"]
+    record.write_text(json.dumps(told), encoding="utf-8")
+    assert store.history("demo") == (made,)
+    assert publish(store) == made
+
+
+def test_a_pointer_of_long_ago_is_not_taken_for_a_killed_writer(store: PublicationStore) -> None:
+    pointer = store.lake.root / "demo" / "publication" / "current.json"
+    first = publish(store)
+    older = pointer.read_bytes()
+    made = (first, publish(store, content_hash="second"), publish(store, content_hash="third"))
+    pointer.write_bytes(older)
+    for asks in (lambda: store.current("demo"), lambda: publish(store, content_hash="new")):
+        with pytest.raises(PublicationError, match=r"an older pointer, to 00000001-") as caught:
+            asks()
+    record = caught.value.remedy
+    pointer.write_text(record[record.index("{") : record.index("}") + 1], encoding="utf-8")
+    assert store.history("demo") == made
 
 
 def test_a_publication_that_is_gone_from_the_record_is_missed(store: PublicationStore) -> None:

@@ -57,6 +57,10 @@ class Mended:
         read = np.array([self.read_as.get(int(each), int(each)) for each in distinct], dtype=np.int64)
         return pd.Series(pd.DatetimeIndex(read[place], tz="UTC"), index=moments.index, name=moments.name)
 
+    def of_one(self, moment: pd.Timestamp) -> pd.Timestamp:
+        """A moment, UTC, as it is read."""
+        return pd.Timestamp(self.read_as.get(moment.value, moment.value), tz="UTC")
+
     def of_versions(self, versions: pd.DataFrame) -> pd.DataFrame:
         """Versions as they are read: their arrival, and ``known_at`` where it is their arrival."""
         if not self.read_as or "ingested_at" not in versions.columns:

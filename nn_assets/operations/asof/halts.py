@@ -70,8 +70,8 @@ def _moments(ledger: Ledger, strategy: str, outcome: str) -> pd.DatetimeIndex:
 
 
 def last_halt(ledger: Ledger, strategy: str) -> tuple[pd.Timestamp, str] | None:
-    """When the gate halted, UTC, and why, where nothing passed it since; else None."""
+    """When the gate halted, UTC, as it is read, and why, where nothing passed it since; else None."""
     row = ledger.last_appended(_TABLE, strategy=strategy, kind=_KIND, name=_NAME)
     if row is None or row["outcome"] != _HALTED:
         return None
-    return pd.Timestamp(row["ended_at"]), str(row["message"])
+    return ledger.mended().of_one(pd.Timestamp(row["ended_at"])), str(row["message"])

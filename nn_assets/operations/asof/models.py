@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
 from nn_assets.errors import ModelError
+from nn_assets.operations.asof.settings_on_record import settings_apart
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
@@ -14,6 +16,7 @@ __all__ = [
     "MODEL_SECTIONS",
     "OF_STUDY",
     "ModelsInForce",
+    "model_settings_apart",
     "models_in_force",
     "of_study",
     "recorded_models",
@@ -34,6 +37,7 @@ class ModelsInForce:
 
     strategy: str
     by_month: dict[str, list[tuple[pd.Timestamp, str]]]  # ascending; the last one effective decides
+    others_told: Callable[[str], str]  # of a month: by which settings a model under others differs, or ""
 
     def on(self, session: pd.Timestamp) -> str:
         """Address of the model that decides a session: the newest of its month effective by then.
@@ -48,10 +52,13 @@ class ModelsInForce:
         effective = [model_id for since, model_id in recorded if since <= session]
         if effective:
             return effective[-1]
+        others = "" if recorded else self.others_told(month)
+        found = f"one effective from {recorded[0][0].date()}" if recorded else "none"
+        anew = f"nn-assets study --strategy {self.strategy} --from {month} --to {month}"
         raise ModelError(
-            expected=f"a model used from {month}",
-            found=f"one effective from {recorded[0][0].date()}" if recorded else "none",
-            remedy=f"nn-assets study --strategy {self.strategy} --from {month} --to {month}",
+            expected=f"a model used from {month}" + (", of the settings in force" if others else ""),
+            found=f"one of other settings: {others}" if others else found,
+            remedy=f"set them back, or fit one of the new settings: {anew}" if others else anew,
             strategy=self.strategy,
             session=session.date(),
         )
@@ -68,13 +75,13 @@ def recorded_models(ledger: Ledger, strategy: Strategy, recorded_by: pd.Timestam
 
 def models_in_force(ledger: Ledger, strategy: Strategy, recorded_by: pd.Timestamp | None = None) -> ModelsInForce:
     """Read which models decide which sessions from the ledger, as it stands or stood at a UTC moment."""
-    return _by_month(strategy, recorded_models(ledger, strategy, recorded_by))
+    return _by_month(ledger, strategy, recorded_models(ledger, strategy, recorded_by))
 
 
 def scheduled_models(ledger: Ledger, strategy: Strategy) -> ModelsInForce:
     """As :func:`models_in_force`, without what studies put in force."""
     rows = recorded_models(ledger, strategy)
-    return _by_month(strategy, rows[~of_study(rows)])
+    return _by_month(ledger, strategy, rows[~of_study(rows)])
 
 
 def studied_models(ledger: Ledger, strategy: Strategy) -> pd.DataFrame:
@@ -88,7 +95,7 @@ def of_study(rows: pd.DataFrame) -> pd.Series:
     return pd.Series([OF_STUDY in figures for figures in rows["figures"]], index=rows.index, dtype=bool)
 
 
-def _by_month(strategy: Strategy, rows: pd.DataFrame) -> ModelsInForce:
+def _by_month(ledger: Ledger, strategy: Strategy, rows: pd.DataFrame) -> ModelsInForce:
     # A month that lay ahead when its model was recorded had no first session yet: its first day stands in.
     since = rows["effective_session"].fillna(pd.to_datetime(rows["month"] + "-01"))
     rows = rows.assign(since=since, of_study=of_study(rows))
@@ -98,4 +105,19 @@ def _by_month(strategy: Strategy, rows: pd.DataFrame) -> ModelsInForce:
     by_month: dict[str, list[tuple[pd.Timestamp, str]]] = {}
     for row in ordered.itertuples():
         by_month.setdefault(str(row.month), []).append((row.since, str(row.model_id)))
-    return ModelsInForce(strategy.name, by_month)
+    return ModelsInForce(
+        strategy.name, by_month, lambda month: model_settings_apart(ledger, strategy, {"month": month})
+    )
+
+
+def model_settings_apart(ledger: Ledger, strategy: Strategy, where: Mapping[str, object]) -> str:
+    """By which settings the newest model of some on record differs from those in force; nothing where by none.
+
+    Parameters
+    ----------
+    where : mapping
+        Columns of the ledger's ``models`` with the value that counts, such as ``month``.
+    """
+    models = ledger.read("models", strategy.name, where=dict(where), bookkeeping=True).sort_values("sequence")
+    others = models.loc[models["settings_hash"] != strategy.content_hash(*MODEL_SECTIONS), "settings_hash"]
+    return "" if others.empty else settings_apart(ledger, strategy, str(others.iloc[-1]), *MODEL_SECTIONS)

@@ -16,6 +16,7 @@ from nn_assets.errors import DecisionError
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.operations.asof.costs import cost_model
 from nn_assets.operations.asof.models import models_in_force
+from nn_assets.operations.asof.settings_on_record import settings_apart
 from nn_assets.operations.decisions.late_actions import late_actions
 from nn_assets.operations.decisions.records import (
     Given,
@@ -63,7 +64,8 @@ def decide_session(history: History, session: pd.Timestamp, run_id: str) -> Deci
     Raises
     ------
     DecisionError
-        The session before is undecided, the session lies before the live start, or was decided with other symbols.
+        The session before is undecided, the session lies before the live start, or was decided with other symbols or
+        under other settings.
     SettingsError
         The strategy's stages contradict what it has published or decided.
     ClockError
@@ -78,6 +80,7 @@ def decide_session(history: History, session: pd.Timestamp, run_id: str) -> Deci
     earlier = history.stores.ledger.read("decisions", history.strategy.name, session, session, bookkeeping=True)
     if not earlier.empty:
         _require_symbols_as_decided(history, view)
+        _require_settings_as_decided(history, view, str(earlier["settings_hash"].iloc[-1]))
     given, done = play_live(history, session, _given(history, view, earlier))
     frames = session_frames(history, done, given, view.data_hash)
     provenance = write_session(history, done, frames, given, run_id, view.data_hash)
@@ -94,6 +97,19 @@ def _require_symbols_as_decided(history: History, view: SessionView) -> None:
             "and what was decided stands",
             session=view.session.date(),
             key="market.symbols",
+        )
+
+
+def _require_settings_as_decided(history: History, view: SessionView, decided_under: str) -> None:
+    strategy = history.strategy
+    if decided_under != strategy.content_hash():
+        raise DecisionError(
+            expected="the settings that the session was decided under",
+            found=settings_apart(history.stores.ledger, strategy, decided_under),
+            remedy="run the first session that is not decided yet: other settings count from there on, and what was "
+            "decided stands; to compute this one again, set them back",
+            strategy=strategy.name,
+            session=view.session.date(),
         )
 
 

@@ -21,6 +21,7 @@ from nn_assets.learning.folds import Fold, fitted_month, make_fold, purge_sessio
 from nn_assets.learning.model import FoldData
 from nn_assets.market.calendar.sessions import next_session, previous_session
 from nn_assets.operations.asof.decisions import first_undecided
+from nn_assets.operations.asof.models import model_settings_apart
 from nn_assets.operations.cut import Cut
 from nn_assets.operations.history import History
 from nn_assets.settings import Strategy
@@ -108,7 +109,7 @@ def selected_features(
     """The features that each month's model sees, in order of choice, by the verdicts of :func:`stationarity`."""
 
     def select(due: DueFold, strategy: Strategy, month: str) -> pd.DataFrame:
-        return _selection(due, strategy, stationarity_of(verdicts[month], due.address(strategy)))
+        return _selection(due, strategy, stationarity_of(verdicts[month], due.address(strategy), due))
 
     return _by_month(history, strategy, months, refresh, select)
 
@@ -174,18 +175,18 @@ def stationarity_report(frame: pd.DataFrame) -> StationarityReport:
     return StationarityReport.from_dict(json.loads(str(frame["report"].iloc[0])))
 
 
-def stationarity_of(frame: pd.DataFrame, model_id: str) -> StationarityReport:
+def stationarity_of(frame: pd.DataFrame, model_id: str, due: DueFold) -> StationarityReport:
     """The report in a month's frame of :func:`stationarity`.
 
     Raises
     ------
     PublicationError
-        It was made for another model: on other data, by other code or settings.
+        It was made for another model than the one that is due: on other data, by other code or settings.
     """
-    return StationarityReport.from_dict(json.loads(_report(frame, model_id, "stationarity")))
+    return StationarityReport.from_dict(json.loads(_report(frame, model_id, due, "stationarity")))
 
 
-def selection_of(frame: pd.DataFrame, model_id: str) -> SelectionReport | None:
+def selection_of(frame: pd.DataFrame, model_id: str, due: DueFold) -> SelectionReport | None:
     """The report in a month's frame of :func:`selected_features`; None where the settings select nothing.
 
     Raises
@@ -193,16 +194,18 @@ def selection_of(frame: pd.DataFrame, model_id: str) -> SelectionReport | None:
     PublicationError
         As :func:`stationarity_of`.
     """
-    report = _report(frame, model_id, "selected_features")
+    report = _report(frame, model_id, due, "selected_features")
     return SelectionReport.from_dict(json.loads(report)) if report else None
 
 
-def _report(frame: pd.DataFrame, model_id: str, asset: str) -> str:
+def _report(frame: pd.DataFrame, model_id: str, due: DueFold, asset: str) -> str:
     made_for = str(frame["model_id"].iloc[0]) if len(frame) else "none"
     if made_for != model_id:
+        facts = due.cut.facts
+        apart = model_settings_apart(facts.stores.ledger, facts.strategy, {"model_id": made_for})
         raise PublicationError(
             expected=f"{asset} of model {model_id}",
-            found=f"of model {made_for}: other data, code or settings",
+            found=f"of model {made_for}: other data, code or settings" + (f" ({apart})" if apart else ""),
             remedy=f"materialise {asset} of the month again, together with trained_model",
             table=asset,
         )

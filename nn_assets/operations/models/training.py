@@ -119,8 +119,8 @@ def _data(due: DueFold, strategy: Strategy, verdicts: pd.DataFrame, selection: p
         due.cut.cube,
         due.cut.labels,
         due.fold,
-        stationarity_of(verdicts, address),
-        selection_of(selection, address),
+        stationarity_of(verdicts, address, due),
+        selection_of(selection, address, due),
     )
 
 

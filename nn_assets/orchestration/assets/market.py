@@ -111,7 +111,7 @@ def _of_publication(
         "publication": publication.ordinal,
         "data_docs": dg.MetadataValue.url(page_address(data_docs_file(history.strategy.name))),
         "quarantine": table(quarantine),
-        **_counts(audited, before, publication),
+        **_counts(audited, before, publication, history.stores.ledger.mended().of_one(publication.published_at)),
         **_unseen(history, audited.cleaned.bars),
     }
 
@@ -136,10 +136,12 @@ def _suite_result(suite: SuiteResult, strategy: Strategy) -> dg.AssetCheckResult
     )
 
 
-def _counts(audited: Audited, before: Publication | None, publication: Publication) -> dict[str, Any]:
+def _counts(
+    audited: Audited, before: Publication | None, publication: Publication, published_at: pd.Timestamp
+) -> dict[str, Any]:
     """The plot of what is published; where that stays as it was, when it was published, and so plotted."""
     if before is not None and before.ordinal == publication.ordinal:
-        return {"nothing_new_since": str(publication.published_at)}
+        return {"nothing_new_since": str(published_at)}
     return {"counts": image(_plot(audited))}
 
 

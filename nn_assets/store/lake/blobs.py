@@ -32,6 +32,7 @@ from nn_assets.store.values import canonical_json
 __all__ = ["Pointer", "absent", "damaged", "file_addresses", "forget_frame", "gone", "load_frame", "store_frame"]
 
 _ADDRESS = re.compile(r"[0-9a-f]{64}")
+_OF_FACTS = ("segments", "additions.json")  # either tells a table that only grows
 
 
 @dataclass(frozen=True)
@@ -261,7 +262,7 @@ def _again(path: Path) -> str:
     """How a file of the lake comes back: what follows from the facts is made again, a fact that arrived is not."""
     table = path.parent if path.parent.name not in ("months", "segments") else path.parent.parent
     name = table.parent.name
-    if (table / "segments").is_dir():
+    if any((table / each).exists() for each in _OF_FACTS):
         return (
             f"restore it from a backup. Without one its versions of {table.name} are lost, and no decision made on "
             "them can be derived again: go on in a strategy of another name, which takes in what the source still has"

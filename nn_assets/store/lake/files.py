@@ -19,13 +19,13 @@ from nn_assets.errors import AccessError, PublicationError
 
 __all__ = [
     "file_sha256",
+    "keep_damaged",
     "listed",
     "locked",
     "no_access",
     "read_record",
     "replace_file",
     "safe_name",
-    "set_aside",
     "staged_folder",
     "sweep",
     "sync_folder",
@@ -219,10 +219,12 @@ def listed(folder: Path) -> list[Path]:
         raise no_access(folder) from error
 
 
-def set_aside(path: Path) -> None:
-    """Rename a damaged file to ``<name>.damaged-<hash of its bytes>``, so that it can be made again; none is lost."""
-    os.replace(path, path.with_name(f"{path.name}.damaged-{file_sha256(path)[:12]}"))  # noqa: PTH105  as above
-    sync_folder(path.parent)
+def keep_damaged(path: Path) -> None:
+    """Copy a damaged file to ``<name>.damaged-<hash of its bytes>``: what is written in its place loses none of it.
+
+    It stays where it is until then: a process killed between the two leaves it damaged, not gone.
+    """
+    write_bytes(path.with_name(f"{path.name}.damaged-{file_sha256(path)[:12]}"), path.read_bytes())
 
 
 @contextmanager

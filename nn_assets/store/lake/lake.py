@@ -8,6 +8,7 @@ switched atomically, say which address a table or a month now has, and which one
     <root>/<strategy>/<table>/months/2017-01.json            the month as it is now
     <root>/<strategy>/<table>/segments/00000001-<address>-20180102-20180103.json
                                                              a piece of an append-only table, and its sessions
+    <root>/<strategy>/<table>/additions.json                 the pieces there are, so that a lost one is missed
 """
 
 from __future__ import annotations
@@ -24,9 +25,17 @@ from nn_assets.errors import PublicationError
 from nn_assets.store.home import lake_root
 from nn_assets.store.lake.blobs import Pointer, absent, file_addresses, gone, load_frame, store_frame
 from nn_assets.store.lake.cubes import load_cube, store_cube
-from nn_assets.store.lake.files import listed, locked, safe_name, set_aside, sweep, write_record
+from nn_assets.store.lake.files import keep_damaged, listed, locked, safe_name, sweep, write_record
 from nn_assets.store.lake.parts import Bounds, Selection, newest_in
-from nn_assets.store.lake.segments import joined, live_segments, merge, segment_name, superseded
+from nn_assets.store.lake.segments import (
+    has_list,
+    joined,
+    list_segments,
+    live_segments,
+    merge,
+    segment_name,
+    superseded,
+)
 
 __all__ = ["Lake"]
 
@@ -172,6 +181,8 @@ class Lake:
         with locked(folder):
             pointer = store_frame(folder, frame)
             segments = live_segments(folder)
+            if not segments:
+                list_segments(folder)  # nothing yet: killed before the first pointer, none is missed
             there = (*segments, *superseded(folder))
             same = [segment for segment in there if segment.address == pointer.address]
             place = segments[-1].last + 1 if segments else 1
@@ -179,7 +190,9 @@ class Lake:
             path = same[0].path if same else fresh
             if pointer != _before(path):
                 write_record(path, pointer.to_record())
-            merge(folder)
+            list_segments(folder)
+            if merge(folder):
+                list_segments(folder)
         return pointer.address
 
     def additions(self, strategy: str, table: str) -> int:
@@ -203,7 +216,7 @@ class Lake:
         """
         folder = self.folder(strategy, table)
         segments = live_segments(folder)
-        if not segments and (folder / "segments").is_dir():
+        if not segments and (folder / "segments").is_dir() and not has_list(folder):
             raise gone(folder / "segments" / "00000001-….json", f"addition 1 to {table}")
         if not segments:
             raise absent(expected=f"a segment of {table}", strategy=strategy, table=table)
@@ -284,11 +297,11 @@ def _switch(path: Path, pointer: Pointer) -> None:
 
 
 def _before(path: Path) -> Pointer | None:
-    """The pointer that a new one takes the place of; a damaged one is set aside."""
+    """The pointer that a new one takes the place of; a damaged one is kept beside."""
     try:
         return Pointer.read(path)
     except PublicationError:
-        set_aside(path)
+        keep_damaged(path)
         return None
 
 

@@ -32,6 +32,7 @@ __all__ = ["Publication", "PublicationStore"]
 
 _FOLDER = "publication"
 _BARS, _QUARANTINE = "validated_bars", "quarantine"
+_HASH = "sha256"  # of everything else that a record says
 _RECORD = re.compile(r"[0-9]{8}-[0-9a-f]{16}\.json")
 
 
@@ -62,13 +63,14 @@ class Publication:
         return bool(self.first_session <= pd.Timestamp(as_session(session)) <= self.last_session)
 
     def to_record(self) -> dict[str, Any]:
-        """Return the publication as a JSON record."""
-        return {
+        """Return the publication as a JSON record, with a hash of all that it says, its moment too."""
+        record = {
             **asdict(self),
             "first_session": self.first_session.date().isoformat(),
             "last_session": self.last_session.date().isoformat(),
             "published_at": as_moment(self.published_at).isoformat(timespec="microseconds"),
         }
+        return {**record, _HASH: _hash_of(record)}
 
     def to_row(self) -> dict[str, Any]:
         """Return the publication as a row of the ledger's ``publications``."""
@@ -90,17 +92,20 @@ class Publication:
 
     @classmethod
     def from_record(cls, record: dict[str, Any], path: Path) -> Publication:
-        """Read a publication back from its record.
+        """Read a publication back from its record; those of earlier versions hold no hash of the whole.
 
         Raises
         ------
         PublicationError
-            The record, which came from ``path``, is not one.
+            The record, which came from ``path``, is not one, or not the one that was written.
         """
+        told = {name: value for name, value in record.items() if name != _HASH}
+        if _HASH in record and record[_HASH] != _hash_of(told):
+            raise _not_as_recorded(path, "other content than its hash says")
         try:
             return cls(
                 **{
-                    **record,
+                    **told,
                     "first_session": _day(record["first_session"]),
                     "last_session": _day(record["last_session"]),
                     "published_at": pd.Timestamp(as_moment(record["published_at"])).as_unit("ns"),
@@ -291,6 +296,8 @@ def _in_force(folder: Path, paths: list[Path]) -> Path | None:
     newest = folder / "history" / str(record.get("publication"))
     if newest not in paths:
         raise _lost_pointer(pointer, f"a pointer to {newest.name}, which is not there", paths)
+    if _ordinal(paths[0]) > _ordinal(newest) + 1:  # a writer killed before the switch leaves the next ordinal alone
+        raise _lost_pointer(pointer, f"an older pointer, to {newest.name}", paths)
     return newest
 
 
@@ -314,6 +321,10 @@ def _name(publication: Publication) -> str:
 
 def _ordinal(path: Path) -> int:
     return int(path.name.partition("-")[0])
+
+
+def _hash_of(record: dict[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(record).encode()).hexdigest()
 
 
 def _day(value: object) -> pd.Timestamp:

@@ -5,12 +5,16 @@ names is enough to know what to open, whatever became of what the pointers hold:
 
     segments/00000033-<address>-20180102-20180103.json            the 33rd addition
     segments/00000001.00000032-<address>-20171101-20171229.json   the first 32, as one content
+    additions.json                                                the names of those to be read
 
-What was added stays as it was added, row by row and in its order; only the files become fewer.
+What was added stays as it was added, row by row and in its order; only the files become fewer. The list is
+written after each pointer: a process killed between the two leaves an addition that is there and not listed,
+never one that is listed and not there. A table of an earlier version has no list before its next addition.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,15 +22,28 @@ from pathlib import Path
 
 import pandas as pd
 
+from nn_assets.errors import PublicationError
 from nn_assets.store.lake.blobs import file_addresses, forget_frame, gone, load_frame, store_frame
-from nn_assets.store.lake.files import listed, write_record
+from nn_assets.store.lake.files import listed, read_record, write_record
 from nn_assets.store.lake.parts import Bounds, Selection
+from nn_assets.store.values import canonical_json
 
-__all__ = ["MERGED_AT_ONCE", "Segment", "joined", "live_segments", "merge", "segment_name", "superseded"]
+__all__ = [
+    "MERGED_AT_ONCE",
+    "Segment",
+    "has_list",
+    "joined",
+    "list_segments",
+    "live_segments",
+    "merge",
+    "segment_name",
+    "superseded",
+]
 
 MERGED_AT_ONCE = 32
 """So many neighbours that stand for equally many additions become one."""
 
+_LIST = "additions.json"
 _NAME = re.compile(r"([0-9]{8,})(?:\.([0-9]{8,}))?-[0-9a-f]{64}(?:-[0-9]{8}-[0-9]{8})?\.json")
 
 
@@ -37,6 +54,12 @@ class Segment:
     first: int
     last: int
     path: Path
+
+    @classmethod
+    def of(cls, path: Path) -> Segment | None:
+        """What a pointer's name says; None where the name is none of a pointer."""
+        named = _NAME.fullmatch(path.name)
+        return named and cls(int(named[1]), int(named[2] or named[1]), path)
 
     @property
     def address(self) -> str:
@@ -68,10 +91,7 @@ def _span(frame: pd.DataFrame) -> str:
 
 
 def _all(folder: Path) -> Iterator[Segment]:
-    for path in listed(folder / "segments"):
-        if named := _NAME.fullmatch(path.name):
-            first, last = named.groups()
-            yield Segment(int(first), int(last or first), path)
+    return filter(None, map(Segment.of, listed(folder / "segments")))
 
 
 def live_segments(folder: Path) -> list[Segment]:
@@ -80,16 +100,76 @@ def live_segments(folder: Path) -> list[Segment]:
     Raises
     ------
     PublicationError
-        The pointer to an addition before the last is gone.
+        The pointer to an addition is gone, or the list of them is damaged. Without a list, which earlier versions
+        did not write, the newest ones are not missed.
     """
+    expected = _listed(folder)  # before the folder is: an addition and a merger may come between the two
+    on_list = {segment.path.name for segment in expected}
+    there = sorted(_all(folder), key=lambda each: (each.first, -each.last, each.path.name not in on_list))
     found: list[Segment] = []
-    for segment in sorted(_all(folder), key=lambda each: (each.first, -each.last)):
+    for segment in there:
         if not found or segment.last > found[-1].last:
             due = found[-1].last + 1 if found else 1
             if segment.first > due:
-                raise gone(folder / "segments" / f"{due:08d}-….json", f"addition {due} to {folder.name}")
+                raise _gone(folder, due, expected)
             found.append(segment)
+    last = found[-1].last if found else 0
+    if expected and expected[-1].last > last:
+        raise _gone(folder, last + 1, expected)
+    present = {segment.path.name for segment in there}
+    read = {(segment.first, segment.last) for segment in found}
+    for segment in expected:
+        if segment.path.name not in present and (segment.first, segment.last) in read:
+            raise _gone(folder, segment.first, [segment])  # another pointer lies in its place
     return found
+
+
+def _gone(folder: Path, addition: int, expected: list[Segment]) -> PublicationError:
+    """Return the error for an addition without a pointer, named as the list has it."""
+    named = [segment.path for segment in expected if segment.first <= addition <= segment.last]
+    path = named[0] if named else folder / "segments" / f"{addition:08d}-….json"
+    return gone(path, f"addition {addition} to {folder.name}")
+
+
+def _listed(folder: Path) -> list[Segment]:
+    """The segments that were there when the list was written; none where there is no list."""
+    path = folder / _LIST
+    try:
+        record = read_record(path)
+    except PublicationError as error:
+        raise _damaged_list(path, error.found) from error
+    if record is None:
+        return []
+    names = record.get("segments")
+    if not isinstance(names, list) or record.get("sha256") != _hash_of(names):
+        raise _damaged_list(path, "other content than its hash says")
+    return list(filter(None, (Segment.of(folder / "segments" / name) for name in names)))
+
+
+def has_list(folder: Path) -> bool:
+    """Whether a table has a list of its additions, which may be empty."""
+    return (folder / _LIST).exists()
+
+
+def list_segments(folder: Path) -> None:
+    """Put on the list what is to be read now. The caller holds the folder alone."""
+    names = [segment.path.name for segment in live_segments(folder)]
+    if not has_list(folder) or names != [segment.path.name for segment in _listed(folder)]:
+        write_record(folder / _LIST, {"segments": names, "sha256": _hash_of(names)})
+
+
+def _hash_of(names: list[str]) -> str:
+    return hashlib.sha256(canonical_json(names).encode()).hexdigest()
+
+
+def _damaged_list(path: Path, found: str) -> PublicationError:
+    return PublicationError(
+        expected="the list of a table's additions as it was written",
+        found=found,
+        remedy="restore it from a backup, or move it away: the next addition writes it again, of the pointers in "
+        "segments/ (until then the newest of them, were it gone too, would not be missed)",
+        file=str(path),
+    )
 
 
 def superseded(folder: Path) -> list[Segment]:
@@ -104,13 +184,15 @@ def joined(folder: Path, addresses: Sequence[str], selection: Selection) -> pd.D
     return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
 
 
-def merge(folder: Path) -> None:
-    """Make one of the newest segments when they are many. The caller holds the folder alone.
+def merge(folder: Path) -> bool:
+    """Make one of the newest segments when they are many; whether any was made. The caller holds the folder alone.
 
     Those it stands for are passed over from then on, and removed at the next merge: a reader that listed
     them just before still finds them.
     """
+    merged = False
     while newest := _mergeable(live_segments(folder)):
+        merged = True
         old = superseded(folder)
         frame = joined(folder, [segment.address for segment in newest], {})
         pointer = store_frame(folder, frame)
@@ -121,6 +203,7 @@ def merge(folder: Path) -> None:
             segment.path.unlink(missing_ok=True)
             if segment.address not in in_use:
                 forget_frame(folder, segment.address)
+    return merged
 
 
 def _mergeable(segments: list[Segment]) -> list[Segment]:

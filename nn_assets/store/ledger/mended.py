@@ -11,7 +11,7 @@ from nn_assets.market.facts.arrival import Mended
 from nn_assets.store.ledger.schema import TABLES, WHOLE_LEDGER
 from nn_assets.store.values import as_moment
 
-__all__ = ["CLOCK", "acts_on_record", "read_mended", "rows_stamped_after", "seen_by"]
+__all__ = ["CLOCK", "acts_on_record", "as_read", "read_mended", "rows_stamped_after", "seen_by"]
 
 CLOCK = "clock"
 """Kind of a control that says as what moments are read."""
@@ -46,6 +46,23 @@ def seen_by(column: ColumnElement[datetime], moment: object, mended: Mended) -> 
     if not shown:
         return column <= moment
     return or_(column <= moment, column.in_([pd.Timestamp(each, tz="UTC").to_pydatetime() for each in shown]))
+
+
+def as_read(frame: pd.DataFrame, mended: Mended) -> pd.DataFrame:
+    """Rows of the ledger with the moments of their storing as they are read; ``known_at`` too where it is theirs.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Left as it is where it has no column ``recorded_at``: nothing then tells whose moment ``known_at`` is.
+    """
+    if not mended.read_as or "recorded_at" not in frame.columns:
+        return frame
+    read = mended.of(frame["recorded_at"])
+    if "known_at" not in frame.columns:
+        return frame.assign(recorded_at=read)
+    by_storing = frame["known_at"] == frame["recorded_at"]
+    return frame.assign(recorded_at=read, known_at=frame["known_at"].where(~by_storing, read))
 
 
 def rows_stamped_after(connection: Connection, moment: datetime, mended: Mended) -> pd.DataFrame:

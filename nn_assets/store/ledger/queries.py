@@ -10,6 +10,7 @@ from sqlalchemy.types import TypeEngine
 
 from nn_assets.errors import LedgerError
 from nn_assets.store.ledger.columns import Moment, SessionDate
+from nn_assets.store.ledger.mended import as_read, read_mended
 from nn_assets.store.ledger.query_files import query_parameters, statement_of
 
 __all__ = ["run_query"]
@@ -32,7 +33,8 @@ def run_query(connection: Connection, name: str, **parameters: object) -> pd.Dat
     -------
     DataFrame
         Columns named ``session`` or ``*_session`` are tz-naive sessions, columns named ``*_at``
-        UTC moments, both in nanoseconds; NULL is NaN or missing.
+        UTC moments, both in nanoseconds; NULL is NaN or missing. When a row was stored (``recorded_at``) is
+        as it is read: a moment of a clock that ran ahead as a person had it mended.
 
     Raises
     ------
@@ -50,7 +52,8 @@ def run_query(connection: Connection, name: str, **parameters: object) -> pd.Dat
     bound = [bindparam(each, type_=_parameter_type(each)) for each in needed]
     result = connection.execute(text(statement_of(name)).bindparams(*bound), parameters)
     frame = pd.DataFrame(result.all(), columns=list(result.keys()))
-    return frame.assign(**{column: _typed(column, frame[column]) for column in frame.columns})
+    typed = frame.assign(**{column: _typed(column, frame[column]) for column in frame.columns})
+    return as_read(typed, read_mended(connection))
 
 
 def _parameter_type(name: str) -> TypeEngine[date] | TypeEngine[datetime] | None:

@@ -30,7 +30,7 @@ from sqlalchemy import (
 from nn_assets.errors import LedgerError
 from nn_assets.market.facts.arrival import Mended
 from nn_assets.store.ledger.columns import CanonicalJson, Moment, SessionDate
-from nn_assets.store.ledger.mended import read_mended, seen_by
+from nn_assets.store.ledger.mended import as_read, read_mended, seen_by
 from nn_assets.store.ledger.schema import contract_columns, natural_key, table_named
 
 __all__ = ["OnReading", "Query", "in_order", "last_appended", "latest_frame", "read_frame"]
@@ -207,13 +207,7 @@ def _framed(
     values = list(zip(*found, strict=True)) if found else [()] * len(table.columns)
     names = table.columns.keys() if bookkeeping else ("strategy", *contract_columns(table))
     frame = pd.DataFrame({name: _typed(table.columns[name], values[place[name]]) for name in names})
-    return _as_read(frame, mended) if bookkeeping and mended.read_as else frame
-
-
-def _as_read(frame: pd.DataFrame, mended: Mended) -> pd.DataFrame:
-    read = mended.of(frame["recorded_at"])
-    by_storing = frame["known_at"] == frame["recorded_at"]
-    return frame.assign(recorded_at=read, known_at=frame["known_at"].where(~by_storing, read))
+    return as_read(frame, mended) if bookkeeping else frame
 
 
 def _typed(column: Column[Any], values: Sequence[Any]) -> Any:
