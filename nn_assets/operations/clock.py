@@ -1,4 +1,4 @@
-"""What day it is for a strategy: the wall clock, or the end of its history, and never past the vault."""
+"""What day it is for a strategy: by the wall clock, or at the end of its history, and never past the vault."""
 
 from __future__ import annotations
 
@@ -13,11 +13,19 @@ from nn_assets.market.calendar.sessions import (
 )
 from nn_assets.settings import MarketSettings
 
-__all__ = ["as_of_session", "as_of_sessions", "last_open_session", "last_stated_session", "now_utc", "seen_until"]
+__all__ = [
+    "as_of_session",
+    "as_of_sessions",
+    "has_clock",
+    "last_open_session",
+    "last_stated_session",
+    "now_utc",
+    "seen_until",
+]
 
 
 def now_utc() -> pd.Timestamp:
-    """The wall clock of orchestration; the ledger has its own for when a row was stored."""
+    """The wall clock, UTC; the ledger has its own for when a row was stored."""
     return pd.Timestamp.now(tz="UTC").as_unit("ns")
 
 
@@ -46,6 +54,16 @@ def last_stated_session(market: MarketSettings) -> pd.Timestamp | None:
     return min(ends, default=None)
 
 
+def has_clock(market: MarketSettings, moment: pd.Timestamp) -> bool:
+    """Whether sessions are still to come for a strategy at a UTC moment, so that the wall clock says which is next.
+
+    True where its settings end neither history nor the sessions before a vault, and else until the last of them is
+    decided.
+    """
+    stated = last_stated_session(market)
+    return stated is None or moment < as_of_session(market, stated)
+
+
 def last_open_session(market: MarketSettings, now: pd.Timestamp) -> pd.Timestamp:
     """The last session a strategy may see: closed, within its history, and before its vault.
 
@@ -54,6 +72,11 @@ def last_open_session(market: MarketSettings, now: pd.Timestamp) -> pd.Timestamp
     market : MarketSettings
     now : Timestamp, UTC
         Ignored where the strategy states ``history_ends``.
+
+    Raises
+    ------
+    SettingsError
+        No session lies within the history stated, or none has closed within the last 30 days.
     """
     if market.history_ends is not None:
         there = sessions_between(market.calendar, market.history_starts, market.history_ends)

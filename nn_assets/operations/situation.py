@@ -13,7 +13,7 @@ from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.halts import last_halt
-from nn_assets.operations.clock import last_stated_session, now_utc
+from nn_assets.operations.clock import has_clock, now_utc
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.outcomes import (
     FAILED,
@@ -139,7 +139,7 @@ def _faults(facts: StoredFacts) -> Iterator[Fault]:
     yield from _of_runs(last_runs(ledger, strategy.name), gate_halts=halt is not None)
     waiting = undecided_sessions(ledger, strategy, facts.live_sessions)
     yield from _of_sessions(strategy, waiting)
-    today = now_utc().tz_localize(None) if _has_clock(strategy) else facts.last_session
+    today = now_utc().tz_localize(None) if has_clock(strategy.market, now_utc()) else facts.last_session
     if (ends := calendar_end_told(strategy.market.calendar, today)) is not None:
         told, _, remedy = ends.partition(": ")
         yield Fault(told, remedy)
@@ -179,20 +179,16 @@ def _of_sessions(strategy: Strategy, waiting: Sequence[pd.Timestamp]) -> Iterato
         count = f"{len(waiting)} session{'s' * (len(waiting) > 1)} not decided, the oldest {waiting[0].date()}"
         remedy = f"nn-assets run --strategy {strategy.name} --from {waiting[0].date()}"
         # Where history stands still, a person goes through it; where it moves on, a round was missed.
-        word = Word.DOES_NOT_TRADE if _has_clock(strategy) else Word.TRADES
+        word = Word.DOES_NOT_TRADE if has_clock(strategy.market, now_utc()) else Word.TRADES
         yield Fault(count, remedy, word)
 
 
-def _has_clock(strategy: Strategy) -> bool:
-    return last_stated_session(strategy.market) is None
-
-
 def _silences(ledger: Ledger, strategy: Strategy, *, in_time: bool) -> Iterator[Fault]:
-    """What should run by itself and does not; nothing where the settings end history, and schedules skip.
+    """What should run by itself and does not; nothing where no session is to come, and schedules skip.
 
     Nothing either where no daemon ever ran and every session is decided: something else, cron say, runs the rounds.
     """
-    if not _has_clock(strategy) or strategy.market.live_starts is None:
+    if not has_clock(strategy.market, now_utc()) or strategy.market.live_starts is None:
         return
     beat = last_heartbeat(ledger)
     if beat is None and in_time:

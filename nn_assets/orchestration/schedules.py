@@ -6,7 +6,14 @@ import dagster as dg
 import pandas as pd
 
 from nn_assets.learning.first_month import first_model_month
-from nn_assets.market.calendar.sessions import is_session, session_close, sessions_between, timezone_of
+from nn_assets.market.calendar.sessions import (
+    is_session,
+    previous_session,
+    session_close,
+    sessions_between,
+    timezone_of,
+)
+from nn_assets.operations.clock import as_of_session, has_clock
 from nn_assets.orchestration.naming import STRATEGY_TAG
 from nn_assets.orchestration.outcomes import Evaluate, telling_ticks
 from nn_assets.orchestration.resources import StoresResource
@@ -52,13 +59,14 @@ def _after_the_close(strategy: Strategy) -> str:
     return f"{minutes % 60} {minutes // 60} * * *"
 
 
-def _frozen(strategy: Strategy) -> dg.SkipReason | None:
-    ends, vault = strategy.market.history_ends, strategy.market.vault_starts
-    if ends is not None:
+def _frozen(strategy: Strategy, moment: pd.Timestamp) -> dg.SkipReason | None:
+    """Why nothing is to run from a UTC moment on; None where a session is still to come."""
+    if has_clock(strategy.market, moment):
+        return None
+    if (ends := strategy.market.history_ends) is not None:
         return dg.SkipReason(f"{strategy.name} states history_ends {ends}: no session comes after it")
-    if vault is not None:
-        return dg.SkipReason(f"{strategy.name} states vault_starts {vault}: sessions from then on are sealed")
-    return None
+    vault = strategy.market.vault_starts
+    return dg.SkipReason(f"{strategy.name} states vault_starts {vault}: sessions from then on are sealed")
 
 
 def _local(context: dg.ScheduleEvaluationContext, strategy: Strategy) -> pd.Timestamp:
@@ -68,14 +76,16 @@ def _local(context: dg.ScheduleEvaluationContext, strategy: Strategy) -> pd.Time
 
 def _daily(strategy: Strategy) -> Evaluate:
     def evaluate(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        if (skip := _frozen(strategy)) is not None:
-            return skip
+        market = strategy.market
         # A market that never closes ends its session at midnight: the one just over is meant.
-        moment = _local(context, strategy) - pd.Timedelta(minutes=strategy.market.known_at_lag_minutes)
+        moment = _local(context, strategy) - pd.Timedelta(minutes=market.known_at_lag_minutes)
         close_local = moment - pd.Timedelta(minutes=_SETTLING_MINUTES + 1)
         day = close_local.normalize()
-        if not is_session(strategy.market.calendar, day):
-            return dg.SkipReason(f"{day.date()} is no session of {strategy.market.calendar}")
+        if not is_session(market.calendar, day):
+            return dg.SkipReason(f"{day.date()} is no session of {market.calendar}")
+        # It stands on the one before: the last one of all is still asked for.
+        if (skip := _frozen(strategy, as_of_session(market, previous_session(market.calendar, day)))) is not None:
+            return skip
         key = str(day.date())
         return dg.RunRequest(
             run_key=f"{strategy.name}:daily:{key}",
@@ -88,7 +98,7 @@ def _daily(strategy: Strategy) -> Evaluate:
 
 def _monthly(strategy: Strategy) -> Evaluate:
     def evaluate(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        if (skip := _frozen(strategy)) is not None:
+        if (skip := _frozen(strategy, pd.Timestamp(context.scheduled_execution_time))) is not None:
             return skip
         month = _local(context, strategy).strftime("%Y-%m")
         if month < first_model_month(strategy):
@@ -104,7 +114,7 @@ def _monthly(strategy: Strategy) -> Evaluate:
 
 def _recalibration(strategy: Strategy) -> Evaluate:
     def evaluate(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        if (skip := _frozen(strategy)) is not None:
+        if (skip := _frozen(strategy, pd.Timestamp(context.scheduled_execution_time))) is not None:
             return skip
         month = _local(context, strategy).strftime("%Y-%m")
         return dg.RunRequest(run_key=f"{strategy.name}:costs:{month}", tags={STRATEGY_TAG: strategy.name})
