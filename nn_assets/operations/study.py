@@ -181,8 +181,9 @@ def _material_of(history: History, strategy: Strategy, asked: list[str], record:
     def known() -> Iterator[Known]:
         for stretch in history.stretches(range(used[0], used[-1] + 1)):
             in_force = [each for each in forecasts.model_ids[: stretch.cut.cube.bars] if each]
-            references = drift_references(stretch.cut, in_force)
-            yield Known(stretch.rows, stretch.cut.market, stretch.cut.cube, stretch.cut.labels, references)
+            cut = stretch.cut
+            references = drift_references(history, cut.cube, cut.members, in_force)
+            yield Known(stretch.rows, cut.market, cut.cube, cut.labels, references)
 
     return StudyMaterial(
         history.axis, history.symbols, forecasts, month_by_row, forecasts.model_ids, known, costs_of, record.refreshes

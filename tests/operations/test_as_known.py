@@ -26,7 +26,9 @@ from nn_assets.market.calendar.sessions import assumed_known_at
 from nn_assets.operations import study as studies
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.decisions import rounds
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay, features_repeat_when_cut
+from nn_assets.operations.decisions.records import recorded_given
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.features import store_features
 from nn_assets.operations.history import History, Stretch, open_history
@@ -34,6 +36,7 @@ from nn_assets.operations.intake.bars import audit_bars, publish_bars
 from nn_assets.operations.intake.series import ingest_series
 from nn_assets.operations.session_view import SessionView
 from nn_assets.operations.study import study_until
+from nn_assets.session.market_view import MarketView
 from nn_assets.settings import Strategy
 from nn_assets.sources.simulated import SimulatedSource
 from tests.operations.homes import decide, live_until, months_between, study, take_in
@@ -334,6 +337,35 @@ def test_nothing_later_than_its_moment_can_be_had_of_a_view(ends_before: Lived, 
             view = history.view(pd.Timestamp(CUT))
             parts.append(content(WITH_ARGUMENTS[name](view) if name in WITH_ARGUMENTS else getattr(view, name)))
     assert parts[0] == parts[1]
+
+
+def test_a_round_is_handed_no_row_after_its_session(
+    ends_before: Lived, in_later: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even one that says nothing: whatever a round calls gets the market cut at its session."""
+    seen: list[tuple[str, pd.Timestamp]] = []
+
+    def heard(name: str) -> None:
+        plain = getattr(rounds, name)
+
+        def told(*given: object, **named: object) -> object:
+            for each in given:
+                if isinstance(each, MarketView | Cube):
+                    sessions = each.sessions if isinstance(each, Cube) else each.panel.sessions
+                    seen.append((name, sessions[-1]))
+            return plain(*given, **named)
+
+        monkeypatch.setattr(rounds, name, told)
+
+    readers = ("standing_before", "drift_references", "drift_watch", "late_actions", "programme_watch")
+    for name in readers:
+        heard(name)
+    day = pd.Timestamp("2016-08-26")
+    with open_history(strategy()) as history:
+        assert history.cut_for(day).last > day  # the facts of the stretch go on
+        given = recorded_given(history.stores.ledger.read("decisions", "known", day, day).iloc[0])
+        rounds.play_live(history, day, given)
+    assert sorted(seen) == sorted((name, day) for name in readers)
 
 
 def test_a_view_shows_no_market_of_a_later_session(in_later: Path) -> None:

@@ -103,7 +103,7 @@ def play_live(history: History, session: pd.Timestamp, given: Given) -> tuple[Gi
     Where no calibration is given it is fitted, and is then part of what was given.
     """
     view, strategy = history.view(session), history.strategy
-    market = history.cut_for(session).market
+    market = view.market_history
     standing = standing_before(history, session, view.symbols, market, given.recorded_at)
     on_record = None if given.forecast_list is None else read_forecast_list(history, given.forecast_list)
     forecasts = forecasts_until(history, session, on_record, given.recorded_at)
@@ -159,13 +159,12 @@ def watch_of(
     network : ForecastArrays
         On the session axis up to the session; each row by the model in force on it.
     """
-    strategy, cut = history.strategy, history.cut_for(session)
+    strategy, view = history.strategy, history.view(session)
     in_force = models_in_force(history.stores.ledger, strategy, recorded_by)
     bars = len(network.probability)
     # Only the rows that the first window can reach need a reference.
     reach = max(0, first - 2 * strategy.oversight.drift_window_sessions)
     known: npt.NDArray[np.bool_] = np.isfinite(network.probability).any(axis=1).reshape(-1)
     model_by_row = [in_force.on(history.axis[row]) if row >= reach and known[row] else None for row in range(bars)]
-    references = drift_references(cut, [each for each in model_by_row if each])["network"]
-    seen = cut.cube.until(session).where(None if cut.members is None else cut.members[:bars])
-    return drift_watch(seen, network.probability, model_by_row, references, strategy.oversight)
+    references = drift_references(history, view.cube, view.members, [each for each in model_by_row if each])[ESTIMATOR]
+    return drift_watch(view.cube.where(view.members), network.probability, model_by_row, references, strategy.oversight)

@@ -140,7 +140,7 @@ class _Chain:
             cut.cube.where(cut.members) if beside is None else beside.cube,
             self.record[_ASKS].probability[: cut.cube.bars],
             models,
-            drift_references(cut, [each for each in models if each])[_ASKS],
+            drift_references(self._history, cut.cube, cut.members, [each for each in models if each])[_ASKS],
             strategy.oversight,
             beside,
         )
