@@ -15,6 +15,17 @@ from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.halts import last_halt
 from nn_assets.operations.clock import has_clock, now_utc
 from nn_assets.operations.facts import StoredFacts
+from nn_assets.operations.names import (
+    DAILY,
+    DAILY_ROUND,
+    DRIFT_REFRESH,
+    JOBS,
+    RECALIBRATION,
+    RETRAINING,
+    SOME_ASSETS,
+    TABLES,
+    full_name,
+)
 from nn_assets.operations.outcomes import (
     FAILED,
     SUCCEEDED,
@@ -31,15 +42,14 @@ from nn_assets.store.ledger.ledger import Ledger
 
 __all__ = ["LONGEST_WITHOUT_BEAT", "headline_now", "last_runs", "one_line", "quiet", "situation_of"]
 
-_JOBS = ("tables", "study", "daily", "costs", "assets")
-_ROUNDS = ("daily", "tables", "assets")  # without them nothing is decided
+_ROUNDS = (DAILY, TABLES, SOME_ASSETS)  # without them nothing is decided
 _HOUR, _DAY = pd.Timedelta(hours=1), pd.Timedelta(days=1)
 # How long what runs by itself may say nothing: a beat comes every hour, a schedule ticks when it is due.
 _LONGEST_SILENCE = {
-    "daily_round": _DAY + _HOUR,
-    "monthly_retraining": 32 * _DAY,
-    "cost_recalibration": 32 * _DAY,
-    "drift_refresh": 1.5 * _HOUR,
+    DAILY_ROUND: _DAY + _HOUR,
+    RETRAINING: 32 * _DAY,
+    RECALIBRATION: 32 * _DAY,
+    DRIFT_REFRESH: 1.5 * _HOUR,
 }
 LONGEST_WITHOUT_BEAT = 1.5 * _HOUR
 
@@ -148,11 +158,11 @@ def _faults(facts: StoredFacts) -> Iterator[Fault]:
 
 def last_runs(ledger: Ledger, strategy: str) -> dict[str, dict[str, Any]]:
     """The last run on record of each job that ever ran."""
-    return {name: run for name in _JOBS if (run := last_run(ledger, strategy, name)) is not None}
+    return {name: run for name in (*JOBS, SOME_ASSETS) if (run := last_run(ledger, strategy, name)) is not None}
 
 
 def _of_runs(runs: Mapping[str, dict[str, Any]], *, gate_halts: bool) -> Iterator[Fault]:
-    decided = runs.get("daily")
+    decided = runs.get(DAILY)
     for name, run in runs.items():
         for check in checks_failed_in(run):
             yield Fault(f"check {check.name} failed: {one_line(check.found)}", check.remedy)
@@ -199,7 +209,9 @@ def _silences(ledger: Ledger, strategy: Strategy, *, in_time: bool) -> Iterator[
     for name, longest in _LONGEST_SILENCE.items():
         tick = last_tick(ledger, strategy.name, name)
         if (silent := quiet(None if tick is None else tick["ended_at"], longest)) is not None:
-            yield Fault(f"{name} is off, {silent}", f"switch {strategy.name}__{name} on in the UI, under Automation")
+            yield Fault(
+                f"{name} is off, {silent}", f"switch {full_name(strategy.name, name)} on in the UI, under Automation"
+            )
 
 
 def quiet(last: object, longest: pd.Timedelta) -> str | None:

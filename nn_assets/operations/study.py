@@ -13,7 +13,9 @@ import pandas as pd
 from nn_assets.costs.model import CostModel
 from nn_assets.errors import PublicationError
 from nn_assets.evaluation.figure_set import LeakAlarm
+from nn_assets.evaluation.figures import LEAK_ALARMS
 from nn_assets.evaluation.study import (
+    YARDSTICK,
     Known,
     MonthVerdict,
     Study,
@@ -25,7 +27,7 @@ from nn_assets.evaluation.study import (
 from nn_assets.evaluation.trials import trial_configuration, trial_hash
 from nn_assets.evaluation.verdict import NO_MONTH_ENDED
 from nn_assets.learning.address import code_version
-from nn_assets.learning.estimators import ESTIMATORS
+from nn_assets.learning.estimators import ESTIMATORS, TRADED
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import forecast_rows
 from nn_assets.market.calendar.sessions import next_session
@@ -81,11 +83,36 @@ class StudyResult:
         return tuple(each for each in self.study.figures.alarms if each.name not in self.terms.released)
 
     @property
+    def measured(self) -> bool:
+        """Whether there is any figure of forecasts by which a leak would show."""
+        total = self.study.figures.total.values()
+        return any(getattr(each, name) is not None for each in total if each.forecasts for name in LEAK_ALARMS)
+
+    @property
     def last(self) -> MonthVerdict:
         """The newest verdict; where no month of the record has ended, that none was taken."""
         if self.months:
             return self.months[-1]
         return MonthVerdict(str(self.study.record.months[-1]), self.study.figures, NO_MONTH_ENDED, None)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The verdict, and figures of each estimator and the yardstick, by name."""
+        verdict = self.last.verdict
+        figures: dict[str, Any] = {
+            "verdict": verdict.phrase,
+            "verdict_of": self.last.month,
+            "why": verdict.reason,
+            "smallest_effect": verdict.smallest_effect_derivation,
+            "sessions": len(self.study.rows),
+            "trials": self.trials,
+        }
+        for name in (*ESTIMATORS, YARDSTICK):
+            for figure in ("auc", "accuracy", "sharpe_net"):
+                value = getattr(self.study.figures.total[name], figure)
+                if value is not None:
+                    figures[f"{name}_{figure}"] = round(float(value), 4)
+        return figures
 
 
 def study_identity(history: History, strategy: Strategy, month: str) -> str:
@@ -127,7 +154,7 @@ def study_until(history: History, strategy: Strategy, months: list[str], run_id:
     terms = _terms(history, strategy, ground, judgeable or months)
     study = run_study(strategy, history.sessions_per_year, material, terms, tell)
     put_in_force_before_live(history, record, run_id)
-    leave_watch_for_live(history.stores.ledger, strategy, study.replays[ESTIMATORS[0]].rounds, run_id)
+    leave_watch_for_live(history.stores.ledger, strategy, study.replays[TRADED].rounds, run_id)
     tell(f"judging {len(judgeable)} months")
     judged = judge_months(strategy, history.sessions_per_year, study, judgeable, terms)
     result = StudyResult(study, judged, material, terms)

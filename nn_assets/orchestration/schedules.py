@@ -9,11 +9,10 @@ from nn_assets.learning.first_month import first_model_month
 from nn_assets.market.calendar.sessions import (
     is_session,
     previous_session,
-    session_close,
-    sessions_between,
     timezone_of,
 )
-from nn_assets.operations.clock import as_of_session, has_clock
+from nn_assets.operations.clock import as_of_session, day_of_round, has_clock, round_cron
+from nn_assets.operations.names import COSTS, DAILY, DAILY_ROUND, RECALIBRATION, RETRAINING, STUDY, full_name
 from nn_assets.orchestration.naming import STRATEGY_TAG
 from nn_assets.orchestration.outcomes import Evaluate, telling_ticks
 from nn_assets.orchestration.resources import StoresResource
@@ -21,20 +20,15 @@ from nn_assets.settings import Strategy
 
 __all__ = ["strategy_schedules"]
 
-# Minutes between the moment the day's bar is taken to be known and the run, so that the feed has settled.
-_SETTLING_MINUTES = 15
 
-
-def strategy_schedules(
-    strategy: Strategy, stores: StoresResource, *, daily_job: str, study_job: str, cost_job: str
-) -> list[dg.ScheduleDefinition]:
+def strategy_schedules(strategy: Strategy, stores: StoresResource) -> list[dg.ScheduleDefinition]:
     """The three schedules of a strategy, in its exchange's timezone, off until switched on in the UI."""
     timezone = timezone_of(strategy.market.calendar)
 
     def schedule(name: str, job: str, cron: str, evaluate: Evaluate) -> dg.ScheduleDefinition:
         return dg.ScheduleDefinition(
-            name=f"{strategy.name}__{name}",
-            job_name=job,
+            name=full_name(strategy.name, name),
+            job_name=full_name(strategy.name, job),
             cron_schedule=cron,
             execution_timezone=timezone,
             execution_fn=telling_ticks(strategy, stores, name, evaluate),
@@ -42,21 +36,10 @@ def strategy_schedules(
         )
 
     return [
-        schedule("daily_round", daily_job, _after_the_close(strategy), _daily(strategy)),
-        schedule("monthly_retraining", study_job, "0 6 1 * *", _monthly(strategy)),
-        schedule("cost_recalibration", cost_job, "30 6 1 * *", _recalibration(strategy)),
+        schedule(DAILY_ROUND, DAILY, round_cron(strategy.market), _daily(strategy)),
+        schedule(RETRAINING, STUDY, "0 6 1 * *", _monthly(strategy)),
+        schedule(RECALIBRATION, COSTS, "30 6 1 * *", _recalibration(strategy)),
     ]
-
-
-def _after_the_close(strategy: Strategy) -> str:
-    """Cron of a full day's close plus the lag plus settling, local time; half days simply wait."""
-    market = strategy.market
-    recent = sessions_between(market.calendar, "2020-01-01", "2020-03-01")
-    closes = [session_close(market.calendar, day).tz_convert(timezone_of(market.calendar)) for day in recent]
-    usual = max(close - close.normalize() for close in closes)
-    due = usual + pd.Timedelta(minutes=market.known_at_lag_minutes + _SETTLING_MINUTES)
-    minutes = int(due.total_seconds() // 60) % (24 * 60)
-    return f"{minutes % 60} {minutes // 60} * * *"
 
 
 def _frozen(strategy: Strategy, moment: pd.Timestamp) -> dg.SkipReason | None:
@@ -77,10 +60,7 @@ def _local(context: dg.ScheduleEvaluationContext, strategy: Strategy) -> pd.Time
 def _daily(strategy: Strategy) -> Evaluate:
     def evaluate(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         market = strategy.market
-        # A market that never closes ends its session at midnight: the one just over is meant.
-        moment = _local(context, strategy) - pd.Timedelta(minutes=market.known_at_lag_minutes)
-        close_local = moment - pd.Timedelta(minutes=_SETTLING_MINUTES + 1)
-        day = close_local.normalize()
+        day = day_of_round(market, pd.Timestamp(context.scheduled_execution_time))
         if not is_session(market.calendar, day):
             return dg.SkipReason(f"{day.date()} is no session of {market.calendar}")
         # It stands on the one before: the last one of all is still asked for.

@@ -19,7 +19,7 @@ import pandas as pd
 
 from nn_assets.errors import ShortFoldError, TrainingError
 from nn_assets.evaluation.study import StudyRefresh
-from nn_assets.learning.estimators import ESTIMATORS
+from nn_assets.learning.estimators import TRADED
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import fitted_month, forecast_rows
 from nn_assets.learning.forecasts import Forecasts
@@ -40,8 +40,6 @@ from nn_assets.store.ledger.schema import BOOKKEEPING
 __all__ = ["RefreshedRecord", "put_in_force_before_live", "refreshed_record"]
 
 Told = Callable[[str], None]
-
-_ASKS = ESTIMATORS[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,9 +136,9 @@ class _Chain:
         beside = self._watch if rows.start != stretch.rows.start else None
         self._watch = drift_watch(
             cut.cube.where(cut.members) if beside is None else beside.cube,
-            self.record[_ASKS].probability[: cut.cube.bars],
+            self.record[TRADED].probability[: cut.cube.bars],
             models,
-            drift_references(self._history, cut.cube, cut.members, [each for each in models if each])[_ASKS],
+            drift_references(self._history, cut.cube, cut.members, [each for each in models if each])[TRADED],
             strategy.oversight,
             beside,
         )

@@ -10,6 +10,7 @@ import pandas as pd
 
 from nn_assets.learning.address import code_version
 from nn_assets.learning.artifact import to_files
+from nn_assets.learning.estimators import TRADED
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import fitted_month, forecast_rows
@@ -43,6 +44,7 @@ __all__ = [
     "candidate_for",
     "model_row",
     "refresh_after",
+    "told_of_model",
     "train_months",
 ]
 
@@ -272,3 +274,22 @@ def candidate_for(history: History, due: DueFold, in_force: str, tell: Told) -> 
 def _checked_by_id(history: History, candidate: str, in_force: str, due: DueFold) -> RefreshCheck:
     fitted, incumbent = (load_model(history.stores, model_id) for model_id in (candidate, in_force))
     return _checked(fitted, incumbent, due, history.strategy)
+
+
+def told_of_model(history: History, named: MonthModel) -> dict[str, Any]:
+    """What an operator sees of a month's model, by name: how it came to be, its size, and its held-out figures."""
+    model = load_model(history.stores, named.model_id)
+    held_out = model.figures["estimators"][TRADED].get("calibration") or {}
+    figures: dict[str, Any] = {
+        "model_id": named.model_id,
+        "fitted": named.fitted,
+        "fitted_for": model.fold.month,
+        "check": named.check.reason,
+        "features": len(model.feature_names),
+        "training_samples": int(model.figures["samples"]["training"]),
+        "members": len(model.figures["members"]),
+    }
+    for name in ("log_loss", "brier", "expected_calibration_error", "base_rate"):
+        if held_out.get(name) is not None:
+            figures[f"held_out_{name}"] = float(held_out[name])
+    return figures
