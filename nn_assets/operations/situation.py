@@ -1,4 +1,4 @@
-"""How a strategy stands, read from the ledger alone: what its headline is made of."""
+"""How a strategy stands, what its headline is made of: by the ledger, and by what a wrong clock stamped in the lake."""
 
 from __future__ import annotations
 
