@@ -60,7 +60,11 @@ def row_of(sessions: pd.DatetimeIndex, session: object) -> int:
     stamp = pd.Timestamp(session)
     place = int(sessions.searchsorted(stamp))
     if place == len(sessions) or sessions[place] != stamp:
-        covered = f"from {sessions[0].date()} to {sessions[-1].date()}" if len(sessions) else "of an axis that holds no session"
+        covered = (
+            f"from {sessions[0].date()} to {sessions[-1].date()}"
+            if len(sessions)
+            else "of an axis that holds no session"
+        )
         raise SchemaError(
             expected=f"a session {covered}",
             found=str(stamp.date()),

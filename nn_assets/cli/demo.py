@@ -160,9 +160,7 @@ def _span(strategy: Strategy, *, short: bool) -> _Span:
 
 
 def _has_study(history: History, strategy: Strategy, month: str) -> bool:
-    found = history.stores.ledger.read(
-        "studies", strategy.name, where={"study_id": study_identity(history, strategy, month)}
-    )
+    found = history.stores.ledger.read("studies", strategy.name, where={"study_id": study_identity(history, month)})
     return not found.empty
 
 

@@ -107,8 +107,9 @@ _CAPTIONS = {
 }
 
 
-def keep_study(history: History, strategy: Strategy, result: StudyResult, plots: Mapping[str, bytes]) -> None:
+def keep_study(history: History, result: StudyResult, plots: Mapping[str, bytes]) -> None:
     """Keep what the tear sheet needs of a study, plots included, so that pages are made without running it again."""
+    strategy = history.strategy
     record, rows = result.study.record, result.study.rows
     first, last = record.sessions[rows[0]], record.sessions[rows[-1]]
     models = [model_id for model_id in result.material.model_by_row[: rows[-1] + 1] if model_id]

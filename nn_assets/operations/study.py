@@ -115,8 +115,9 @@ class StudyResult:
         return figures
 
 
-def study_identity(history: History, strategy: Strategy, month: str) -> str:
+def study_identity(history: History, month: str) -> str:
     """Address of the study that ends with a month: data, code, settings."""
+    strategy = history.strategy
     told = {
         "strategy": strategy.name,
         "month": month,
@@ -128,7 +129,7 @@ def study_identity(history: History, strategy: Strategy, month: str) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def study_until(history: History, strategy: Strategy, months: list[str], run_id: str, tell: Told) -> StudyResult:
+def study_until(history: History, months: list[str], run_id: str, tell: Told) -> StudyResult:
     """Study the record from its first month to the last one asked for.
 
     Figures and verdicts are recorded for each month asked for that has ended (the calendar's next session lies in
@@ -143,22 +144,23 @@ def study_until(history: History, strategy: Strategy, months: list[str], run_id:
     PublicationError
         A month of the record has no forecasts.
     """
-    asked = _months_until(history, strategy, months[-1])
+    strategy = history.strategy
+    asked = _months_until(history, months[-1])
     record = refreshed_record(history, asked, tell)
-    material = _material_of(history, strategy, asked, record)
+    material = _material_of(history, asked, record)
     judgeable = _months_to_judge(strategy.market.calendar, material, months)
     ground = ground_of(strategy.name, history.covering(history.last_session).content_hash, history.view().bars)
     if earlier := earlier_grounds(history.stores):
         rows = [each.to_row() for each in earlier]
         history.stores.ledger.append("data_fingerprints", rows, run_id=run_id, reason=_OTHER_BARS)
-    terms = _terms(history, strategy, ground, judgeable or months)
+    terms = _terms(history, ground, judgeable or months)
     study = run_study(strategy, history.sessions_per_year, material, terms, tell)
     put_in_force_before_live(history, record, run_id)
     leave_watch_for_live(history.stores.ledger, strategy, study.replays[TRADED].rounds, run_id)
     tell(f"judging {len(judgeable)} months")
     judged = judge_months(strategy, history.sessions_per_year, study, judgeable, terms)
     result = StudyResult(study, judged, material, terms)
-    _record(history, strategy, result, ground, run_id)
+    _record(history, result, ground, run_id)
     return result
 
 
@@ -170,12 +172,13 @@ def _months_to_judge(calendar: str, material: StudyMaterial, months: list[str]) 
     return sorted({max(before) for month in months if (before := [each for each in ended if each <= month])})
 
 
-def _material(history: History, strategy: Strategy, last_month: str) -> StudyMaterial:
-    asked = _months_until(history, strategy, last_month)
-    return _material_of(history, strategy, asked, refreshed_record(history, asked, lambda _: None))
+def _material(history: History, last_month: str) -> StudyMaterial:
+    asked = _months_until(history, last_month)
+    return _material_of(history, asked, refreshed_record(history, asked, lambda _: None))
 
 
-def _months_until(history: History, strategy: Strategy, last_month: str) -> list[str]:
+def _months_until(history: History, last_month: str) -> list[str]:
+    strategy = history.strategy
     asked = [str(m) for m in pd.period_range(first_model_month(strategy), last_month, freq="M")]
     missing = sorted(set(asked) - set(history.stores.lake.months(strategy.name, FORECASTS)))
     if missing:
@@ -188,7 +191,8 @@ def _months_until(history: History, strategy: Strategy, last_month: str) -> list
     return asked
 
 
-def _material_of(history: History, strategy: Strategy, asked: list[str], record: RefreshedRecord) -> StudyMaterial:
+def _material_of(history: History, asked: list[str], record: RefreshedRecord) -> StudyMaterial:
+    strategy = history.strategy
     forecasts = calibrate_record(history, record.forecasts)
     month_by_row = [""] * len(history.axis)
     for month in asked:
@@ -217,8 +221,9 @@ def _material_of(history: History, strategy: Strategy, asked: list[str], record:
     )
 
 
-def _terms(history: History, strategy: Strategy, ground: Ground, months: list[str]) -> Terms:
+def _terms(history: History, ground: Ground, months: list[str]) -> Terms:
     """What was tried, seen and released on the strategy's data before, this study's trials included."""
+    strategy = history.strategy
     ledger = history.stores.ledger
     known = trials_made(ledger, ground)
     mine = {trial_hash(strategy, estimator) for estimator in ESTIMATORS}
@@ -251,12 +256,13 @@ def _first_look(strategy: Strategy, months: list[str]) -> str:
     return min((month for month in months if before_live and month >= before_live), default=months[-1])
 
 
-def _record(history: History, strategy: Strategy, result: StudyResult, ground: Ground, run_id: str) -> None:
+def _record(history: History, result: StudyResult, ground: Ground, run_id: str) -> None:
+    strategy = history.strategy
     sessions = result.study.record.sessions
     code = code_version()
     studies = [
         {
-            "study_id": study_identity(history, strategy, judged.month),
+            "study_id": study_identity(history, judged.month),
             "month": judged.month,
             "verdict": judged.verdict.phrase,
             "trial_count": result.trials,

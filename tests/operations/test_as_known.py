@@ -285,7 +285,7 @@ def test_decisions_after_the_late_facts_are_derived_again_from_what_each_knew(in
 def test_a_study_mends_its_book_by_actions_that_were_told_late(goes_on: Lived, tmp_path: Path) -> None:
     home = Path(shutil.copytree(goes_on.home, tmp_path / "home"))
     with living_in(home), open_history(strategy()) as history:
-        result = study_until(history, strategy(), months_between(FIRST_MONTH, END[:7]), "again", lambda _: None)
+        result = study_until(history, months_between(FIRST_MONTH, END[:7]), "again", lambda _: None)
     for estimator in ("network", "linear", "boosting"):
         late = [done for done in result.study.replays[estimator].rounds if done.late is not None]
         assert [str(done.session.date()) for done in late] == ["2016-09-06", "2016-09-19"]
@@ -429,10 +429,10 @@ def test_a_study_in_many_stretches_of_equal_facts_is_the_study_in_one(
 
     plain = History.stretches
     with living_in(ends_before.home), open_history(strategy()) as history:
-        material = studies._material(history, strategy(), LAST_MONTH)
+        material = studies._material(history, LAST_MONTH)
         whole = run_study(tight(strategy()), 252, material, Terms(trials=3))
         monkeypatch.setattr(History, "stretches", split)
-        parts = run_study(tight(strategy()), 252, studies._material(history, strategy(), LAST_MONTH), Terms(trials=3))
+        parts = run_study(tight(strategy()), 252, studies._material(history, LAST_MONTH), Terms(trials=3))
     released = [done.session for done in whole.replays["network"].rounds if done.released]
     assert released, "no breaker latched for long enough to be reset"
     for name, track in whole.record.tracks.items():
@@ -448,7 +448,7 @@ def test_a_study_in_many_stretches_of_equal_facts_is_the_study_in_one(
 def test_estimators_that_forecast_alike_earn_alike(ends_before: Lived) -> None:
     """One rule for every estimator: nothing but its forecasts, and what they are watched against, makes it another."""
     with living_in(ends_before.home), open_history(strategy()) as history:
-        material = studies._material(history, strategy(), LAST_MONTH)
+        material = studies._material(history, LAST_MONTH)
         for leader in ESTIMATORS:
             forecasts = replace(material.forecasts, estimators=dict.fromkeys(ESTIMATORS, material.forecasts[leader]))
 

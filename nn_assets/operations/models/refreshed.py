@@ -113,7 +113,7 @@ class _Chain:
         """The model that decides a row: another than on the row before only where a model takes force on it."""
         before = self.scheduled.get(row - 1)
         if row in self._refits and self._in_force not in ("", before):
-            (due,) = due_folds(self._history, self._history.strategy, [self._refits[row]])
+            (due,) = due_folds(self._history, [self._refits[row]])
             refit, check = candidate_for(self._history, due, self._in_force, self._tell)
             self.checks[refit] = check
             return refit if check.accepted else self._in_force
@@ -221,7 +221,7 @@ def _rows_of_study(history: History, made: RefreshedRecord) -> list[dict[str, An
             place = f"{month} {model_id}"
             check = made.checks[model_id]
             named = MonthModel(month, model_id, began == row, check)
-            told = model_row(history, history.strategy, named, history.axis[row])
+            told = model_row(history, named, history.axis[row])
             told["figures"] |= {OF_STUDY: made.scheduled[row], "asked": asked.get(model_id)}
             rows.append(told)
     return rows

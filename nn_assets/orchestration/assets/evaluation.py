@@ -55,9 +55,9 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         asked = effective_strategy(strategy, dict(context.run.tags))
         chosen = asked_months(list(context.partition_keys))
         with stores.history(asked) as history, history.stores.alone(strategy.name):
-            result = study_until(history, asked, chosen, context.run.run_id, context.log.info)
+            result = study_until(history, chosen, context.run.run_id, context.log.info)
             plots = study_plots(result)
-            keep_study(history, asked, result, plots)
+            keep_study(history, result, plots)
             shown: dict[str, Any] = {
                 "report": dg.MetadataValue.url(page_address(write_study_page(history))),
                 "was_on": "; ".join(was_on_told(asked, result)),

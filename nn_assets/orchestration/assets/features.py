@@ -60,7 +60,7 @@ def feature_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         tags, chosen = dict(context.run.tags), asked_months(list(context.partition_keys))
         asked = effective_strategy(strategy, tags)
         with stores.history(asked) as history:
-            frames = preparation.stationarity(history, asked, chosen, refresh_session(tags))
+            frames = preparation.stationarity(history, chosen, refresh_session(tags))
         newest = frames[max(frames)]
         yield _confirmation(newest)
         yield dg.Output(
@@ -88,7 +88,7 @@ def feature_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         tags, chosen = dict(context.run.tags), asked_months(list(context.partition_keys))
         asked = effective_strategy(strategy, tags)
         with stores.history(asked) as history:
-            frames = preparation.selected_features(history, asked, chosen, refresh_session(tags), stationarity)
+            frames = preparation.selected_features(history, chosen, refresh_session(tags), stationarity)
         newest = frames[max(frames)]
         return dg.Output(frames, metadata={"months": len(frames), "newest": table(newest.drop(columns="report"))})
 

@@ -43,7 +43,7 @@ def learning_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             if (refresh := refresh_session(dict(context.run.tags))) is not None:
                 named = [refresh_after(history, refresh, *decided, run_id, tell)]
             else:
-                named = train_months(history, asked, asked_months(keys), *decided, run_id, tell)
+                named = train_months(history, asked_months(keys), *decided, run_id, tell)
             for each in named:
                 # A late refresh may take force in a month after the one asked for.
                 key = f"{each.month}-01" if f"{each.month}-01" in keys else keys[-1]
