@@ -12,7 +12,7 @@ import pandas as pd
 
 from nn_assets.errors import SchemaError, SettingsError
 
-__all__ = ["Cube", "canonical", "number_bytes"]
+__all__ = ["Cube", "canonical", "number_bytes", "row_of"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -47,6 +47,31 @@ def number_bytes(values: npt.ArrayLike) -> bytes:
     numbers = np.ascontiguousarray(np.asarray(values, dtype="<f8") + 0.0)
     numbers[np.isnan(numbers)] = np.nan
     return numbers.tobytes()
+
+
+def row_of(sessions: pd.DatetimeIndex, session: object) -> int:
+    """Row of a session on an axis of ascending sessions, (bars,).
+
+    Raises
+    ------
+    SchemaError
+        The session is not on the axis.
+    """
+    stamp = pd.Timestamp(session)
+    place = int(sessions.searchsorted(stamp))
+    if place == len(sessions) or sessions[place] != stamp:
+        covered = (
+            f"from {sessions[0].date()} to {sessions[-1].date()}"
+            if len(sessions)
+            else "of an axis that holds no session"
+        )
+        raise SchemaError(
+            expected=f"a session {covered}",
+            found=str(stamp.date()),
+            remedy="ask for a session that the loaded history covers",
+            session=stamp.date(),
+        )
+    return place
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,17 +129,7 @@ class Cube:
         SchemaError
             The session is not on the axis.
         """
-        stamp = pd.Timestamp(session)
-        place = int(self.sessions.searchsorted(stamp))
-        if place == self.bars or self.sessions[place] != stamp:
-            covered = f"{self.sessions[0].date()} to {self.sessions[-1].date()}" if self.bars else "no session"
-            raise SchemaError(
-                expected=f"a session of the cube ({covered})",
-                found=str(stamp.date()),
-                remedy="compute the features over a history that covers the session",
-                session=stamp.date(),
-            )
-        return place
+        return row_of(self.sessions, session)
 
     def until(self, session: object) -> Cube:
         """Cut the cube after ``session``: what a computation of that session may see."""

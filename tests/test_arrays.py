@@ -10,6 +10,7 @@ import pytest
 
 from nn_assets.arrays import Cube, canonical
 from nn_assets.errors import SchemaError, SettingsError
+from nn_assets.market.panel import Panel
 
 SESSIONS = pd.bdate_range("2015-01-05", periods=6).as_unit("ns")
 
@@ -110,3 +111,16 @@ def test_canonical_values_have_no_infinity_and_leave_their_source_alone():
     source = np.array([1.0, np.inf, -np.inf, -0.0, np.nan])
     np.testing.assert_array_equal(canonical(source), [1.0, np.nan, np.nan, 0.0, np.nan])
     assert np.isinf(source[1])
+
+
+def test_one_rule_finds_the_row_of_a_cube_and_of_a_panel() -> None:
+    days = pd.bdate_range("2017-01-02", periods=3)
+    nothing = np.full((3, 1), np.nan)
+    panel = Panel(days, ("A",), nothing, nothing, nothing, nothing, nothing)
+    for axis in (Cube(days, ("A",), ("one",), nothing[:, :, None]), panel):
+        assert [axis.row(day) for day in days] == [0, 1, 2]
+        for day in ("2017-01-01", "2017-01-05"):
+            with pytest.raises(SchemaError, match=f"a session from 2017-01-02 to 2017-01-04; found {day}"):
+                axis.row(day)
+    with pytest.raises(SchemaError, match="a session of an axis that holds no session"):
+        Cube(days[:0], ("A",), ("one",), nothing[:0, :, None]).row("2017-01-02")

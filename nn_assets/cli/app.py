@@ -36,7 +36,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-audit_commands = typer.Typer(rich_markup_mode=None, help="The ledger's hash chain.", no_args_is_help=True)
+audit_commands = typer.Typer(
+    rich_markup_mode=None, help="The ledger's hash chain, and decisions derived again.", no_args_is_help=True
+)
 control_commands = typer.Typer(
     rich_markup_mode=None, help="Kill switch, breakers, leak alarms and the clock.", no_args_is_help=True
 )
@@ -45,8 +47,10 @@ app.add_typer(control_commands, name="control")
 
 StrategyName = Annotated[str, typer.Option("--strategy", "-s", help="Which strategy.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
-From = Annotated[str | None, typer.Option("--from", help="First session, or month of a study.")]
-To = Annotated[str | None, typer.Option("--to", help="Last session, or month of a study.")]
+From = Annotated[str | None, typer.Option("--from", help="First session, YYYY-MM-DD.")]
+To = Annotated[str | None, typer.Option("--to", help="Last session, YYYY-MM-DD.")]
+FromMonth = Annotated[str | None, typer.Option("--from", help="First month, YYYY-MM; default: the first of all.")]
+ToMonth = Annotated[str | None, typer.Option("--to", help="Last month, YYYY-MM; default: the newest.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the ledger.")]
 Who = Annotated[str, typer.Option("--who", help="Who says so; kept in the ledger.", envvar="USER")]
 
@@ -140,8 +144,8 @@ def run(
 @app.command()
 def study(
     strategy: StrategyName = _DEFAULT,
-    first: From = None,
-    last: To = None,
+    first: FromMonth = None,
+    last: ToMonth = None,
     refit_every: Annotated[
         int | None, typer.Option("--refit-every", min=1, max=120, help="Months between fits.")
     ] = None,
@@ -264,7 +268,10 @@ def kill_switch(
     strategy: StrategyName = _DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Set the kill switch. HALTED sends nothing; REDUCING only closes; ACTIVE trades."""
+    """Set the kill switch.
+
+    HALTED: nothing is sent or filled, not even a stop; REDUCING: positions may only shrink or close; ACTIVE: trades.
+    """
     from nn_assets.cli import controls
 
     _answer(as_json, lambda _: controls.set_kill_switch(strategy, state, who, reason))
@@ -301,7 +308,7 @@ def control_clock(
     who: Who = "operator",
     as_json: AsJson = False,
 ) -> None:
-    """Have what a clock that ran ahead has stamped read as before now; nothing stored is changed."""
+    """Treat timestamps written by a clock that ran ahead as earlier than now; nothing stored is changed."""
     from nn_assets.cli import controls
 
     _answer(as_json, lambda _: controls.mend_clock(now, who, reason))

@@ -26,6 +26,7 @@ from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake.actions import delisted
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, VALIDATED_INTRADAY
+from nn_assets.operations.names import TABLES
 from nn_assets.orchestration.assets.other_data import other_tables
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.outcomes import failed_checks_of
@@ -62,7 +63,7 @@ def check_data(name: str) -> dict[str, Any]:
     with open_history(strategy) as history:
         require_stages(history)
         before = history.stores.publications.current(strategy.name)
-    result = execute(strategy, "tables", assets=(*other_tables(strategy), RAW_BARS, _VALIDATED))
+    result = execute(strategy, TABLES, assets=(*other_tables(strategy), RAW_BARS, _VALIDATED))
     metadata = metadata_by_asset(result)
     with open_history(strategy) as history:
         now = history.stores.publications.require(strategy.name, history.last_session)

@@ -53,7 +53,8 @@ def set_kill_switch(strategy: str, state: str, who: str, reason: str) -> dict[st
         raise ControlError(
             expected=f"one of {', '.join(KillSwitch)}",
             found=repr(state),
-            remedy="HALTED stops everything, REDUCING only closes, ACTIVE trades",
+            remedy="HALTED: nothing is sent or filled, not even a stop; REDUCING: positions may only shrink or close; "
+            "ACTIVE: trades",
             rule=KILL_SWITCH,
         )
     _demand_reason(KILL_SWITCH, reason)

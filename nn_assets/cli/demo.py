@@ -18,6 +18,7 @@ from nn_assets.market.cash import cash_rates
 from nn_assets.operations.asof.decisions import decided_sessions
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.history import History, open_history
+from nn_assets.operations.names import DAILY, DAILY_ROUND, STUDY
 from nn_assets.operations.outcomes import FailedCheck
 from nn_assets.operations.reporting import study_sheet, write_demo_page
 from nn_assets.operations.situation import headline_now
@@ -41,7 +42,7 @@ _PARTS = {
     "bars and features": ("raw_bars", "validated_bars", "features"),
     "models": ("stationarity", "selected_features", "trained_model", "forecasts"),
     "study": ("walk_forward_study", "model_evaluation"),
-    "live sessions": ("daily_round",),
+    "live sessions": (DAILY_ROUND,),
 }
 
 
@@ -122,7 +123,7 @@ def _missing(strategy: Strategy, span: _Span) -> list[str]:
         published = history.stores.publications.current(strategy.name) is not None
         studied = published and _has_study(history, strategy, span.last_month)
         waiting = _waiting(history, span)
-    return ["study"] * (not studied) + ["daily"] * bool(waiting)
+    return [STUDY] * (not studied) + [DAILY] * bool(waiting)
 
 
 def _waiting(history: History, span: _Span) -> list[pd.Timestamp]:
@@ -137,7 +138,7 @@ def _run(task: tuple[str, _Span]) -> tuple[dict[str, float], tuple[FailedCheck, 
     failed: tuple[FailedCheck, ...] = ()
     spent = dict.fromkeys(_PARTS, 0.0)
     for kind in _missing(strategy, span):
-        if kind == "study":
+        if kind == STUDY:
             first, last = f"{span.first_month}-01", f"{span.last_month}-01"
         else:
             with open_history(strategy) as history:
@@ -159,9 +160,7 @@ def _span(strategy: Strategy, *, short: bool) -> _Span:
 
 
 def _has_study(history: History, strategy: Strategy, month: str) -> bool:
-    found = history.stores.ledger.read(
-        "studies", strategy.name, where={"study_id": study_identity(history, strategy, month)}
-    )
+    found = history.stores.ledger.read("studies", strategy.name, where={"study_id": study_identity(history, month)})
     return not found.empty
 
 
@@ -182,7 +181,7 @@ def _summary(history: History, span: _Span) -> dict[str, Any]:
         "folds": int(models["model_id"].nunique()),
         "figures": {
             name: {figure: figures.get(f"{name}_{figure}") for figure in ("auc", "accuracy", "rank_ic", "sharpe_net")}
-            for name in ("network", "linear", "boosting", YARDSTICK)
+            for name in (*ESTIMATORS, YARDSTICK)
         },
         "earned": _earned(history, study),
         "verdict": str(study["verdict"]),

@@ -18,6 +18,7 @@ from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.catalog import find_live_strategy, find_strategy
 from nn_assets.operations.edited import require_stages
 from nn_assets.operations.history import History, open_history
+from nn_assets.operations.names import DAILY, STUDY
 from nn_assets.operations.situation import headline_now
 from nn_assets.operations.stores import open_stores
 from nn_assets.orchestration.naming import REFIT_TAG, effective_strategy
@@ -25,10 +26,10 @@ from nn_assets.orchestration.outcomes import failed_checks_of
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.running import execute
 from nn_assets.settings import Strategy
-from nn_assets.store.lake.models import ModelStore
 
 __all__ = ["run_round", "run_rounds", "run_study"]
 
+_Option = tuple[str, str | None]  # its name and its value
 _MOST_NAMED = 12
 
 
@@ -64,70 +65,65 @@ def run_rounds(name: str, session: str | None, first: str | None = None, last: s
             remedy=f"state it, in {first_model_month(strategy)} or later, the first month that can have a model",
             key="market.live_starts",
         )
-    begin, end = _span(session, first, last)
     with open_history(strategy) as history:
-        require_stages(history)
-        if history.clock_fault is not None:
-            raise history.clock_fault
-        day = history.last_session if end[1] is None else _session(strategy, *end)
-        opening = day if begin[1] is None else _session(strategy, *begin)
-        if opening > day:
-            raise SettingsError(
-                expected="a first session that does not lie after the last",
-                found=f"{opening.date()} to {day.date()}",
-                remedy="swap the two",
-                key="--from / --to",
-            )
-        if day > history.last_session:
-            raise DecisionError(
-                expected=f"a session up to {history.last_session.date()}, the last that may be seen",
-                found=str(day.date()),
-                remedy="wait for its close; what lies in the vault stays sealed",
-                session=day.date(),
-            )
-        if opening < history.first_live_session:
-            raise DecisionError(
-                expected=f"a session from {history.first_live_session.date()} on, the first live one",
-                found=str(opening.date()),
-                remedy="set market.live_starts earlier to replay as if live",
-                session=opening.date(),
-            )
-        _refuse_a_gap_before(history, opening, day)
-        sessions = sessions_between(strategy.market.calendar, opening, day)
-    key = str(day.date())
-    result = execute(strategy, "daily", first=str(opening.date()), last=key)
+        sessions = _asked(history, *_span(session, first, last))
+    begin, end = (str(sessions[place].date()) for place in (0, -1))
+    result = execute(strategy, DAILY, first=begin, last=end)
     with open_history(strategy) as history:
-        state = history.stores.ledger.read("portfolio_states", strategy.name, day, day).iloc[0]
-        targets = history.stores.ledger.read("target_positions", strategy.name, day, day)
-        trading = history.stores.ledger.read("trading_states", strategy.name, day, day).iloc[0]
-        stands = str(headline_now(history))
+        answer = _answer(history, sessions)
+    return with_failed_checks(answer | {"run_id": str(result.run_id)}, failed_checks_of(result.all_events))
+
+
+def _asked(history: History, begin: _Option, end: _Option) -> pd.DatetimeIndex:
+    """The sessions asked for, each of which may be decided."""
+    require_stages(history)
+    if history.clock_fault is not None:
+        raise history.clock_fault
+    strategy = history.strategy
+    day = history.last_session if end[1] is None else _session(strategy, *end)
+    opening = day if begin[1] is None else _session(strategy, *begin)
+    if opening > day:
+        raise SettingsError(
+            expected="a first session that does not lie after the last",
+            found=f"{opening.date()} to {day.date()}",
+            remedy="swap the two",
+            key="--from / --to",
+        )
+    history.require_live(opening)
+    history.row(day)
+    _refuse_a_gap_before(history, opening, day)
+    return sessions_between(strategy.market.calendar, opening, day)
+
+
+def _answer(history: History, sessions: pd.DatetimeIndex) -> dict[str, Any]:
+    """What the last of some sessions left on record, and how the strategy stands now."""
+    ledger, name, day = history.stores.ledger, history.strategy.name, sessions[-1]
+    state = ledger.read("portfolio_states", name, day, day).iloc[0]
+    targets = ledger.read("target_positions", name, day, day)
+    trading = ledger.read("trading_states", name, day, day).iloc[0]
+    stands = str(headline_now(history))
     positions = {
         str(row.symbol): {"target_quantity": row.target_quantity, "target_weight": row.target_weight}
         for row in targets.itertuples()
     }
     held = sum(1 for each in positions.values() if each["target_quantity"])
     breaker = state["breaker"] if isinstance(state["breaker"], str) and state["breaker"] else None
-    answer = {
-        "strategy": strategy.name,
-        "session": key,
+    several = f"{len(sessions)} sessions from {sessions[0].date()} on; " if len(sessions) > 1 else ""
+    return {
+        "strategy": name,
+        "session": str(day.date()),
         "headline": stands,
         "sessions": [str(each.date()) for each in sessions],
-        "run_id": str(result.run_id),
         "equity_usd": float(state["equity_usd"]),
         "trading_state": str(trading["state"]),
         "breaker": breaker,
         "targets": positions,
-        "text": f"{stands}\n"
-        + (f"{len(sessions)} sessions from {opening.date()} on; " if len(sessions) > 1 else "")
-        + f"{strategy.name} {key}: equity {state['equity_usd']:,.0f} USD, {held} positions to hold next, "
-        f"breaker {breaker or 'none'}, drift says {trading['state']}",
+        "text": f"{stands}\n{several}{name} {day.date()}: equity {state['equity_usd']:,.0f} USD, {held} positions to "
+        f"hold next, breaker {breaker or 'none'}, drift says {trading['state']}",
     }
-    return with_failed_checks(answer, failed_checks_of(result.all_events))
 
 
-def _span(
-    session: str | None, first: str | None, last: str | None
-) -> tuple[tuple[str, str | None], tuple[str, str | None]]:
+def _span(session: str | None, first: str | None, last: str | None) -> tuple[_Option, _Option]:
     """The options that say which sessions are first and last, each with its value."""
     if session is None and first is None and last is None:
         return ("--session", None), ("--session", None)
@@ -194,7 +190,7 @@ def run_study(
     strategy = find_strategy(name).strategy
     with open_history(strategy) as history:
         require_stages(history)
-        newest = history.last_session.strftime("%Y-%m")
+        newest, models = history.last_session.strftime("%Y-%m"), history.stores.models
     earliest = first_model_month(strategy)
     low, high = _month(strategy, first or earliest, earliest), _month(strategy, last or newest, newest)
     if low > high:
@@ -215,11 +211,11 @@ def run_study(
             f"had no forecasts yet, so {_months(again)} from {earlier[0]} on run before {low}"
         )
         low = earlier[0]
-    before = len(ModelStore().model_ids())
+    before = len(models.model_ids())
     try:
-        result = execute(strategy, "study", first=f"{low}-01", last=f"{high}-01", tags=tags)
+        result = execute(strategy, STUDY, first=f"{low}-01", last=f"{high}-01", tags=tags)
     except KeyboardInterrupt as interrupt:
-        kept = len(ModelStore().model_ids()) - before
+        kept = len(models.model_ids()) - before
         raise KeyboardInterrupt(f"{kept} model{'s' * (kept != 1)} kept") from interrupt
     failed = failed_checks_of(result.all_events)
     with open_stores() as stores:

@@ -18,6 +18,7 @@ from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.catalog import find_strategy, is_calendar_fault, read_strategies
 from nn_assets.operations.edited import stage_fault
 from nn_assets.operations.facts import StoredFacts
+from nn_assets.operations.names import TICKING
 from nn_assets.operations.outcomes import STARTED, checks_failed_in, last_heartbeat, last_tick
 from nn_assets.operations.situation import LONGEST_WITHOUT_BEAT, headline_now, last_runs, one_line, quiet
 from nn_assets.operations.stores import open_stores
@@ -29,7 +30,6 @@ from nn_assets.store.ledger.run_locks import is_attended
 __all__ = ["report"]
 
 _NAMES = {"trading_state": "drift says"}  # one control of several: by itself it lets nothing trade
-_TICKING = ("daily_round", "monthly_retraining", "cost_recalibration", "drift_refresh")
 _LOST = "its process is gone; the next run, check, study or tick of the daemon closes it"
 
 
@@ -147,7 +147,7 @@ def _ending(run: dict[str, Any]) -> str:
 def _ticks(ledger: Ledger, strategy: str) -> list[str]:
     """What each schedule and sensor last came to, a line each; nothing of one that never ticked."""
     lines = []
-    for name in _TICKING:
+    for name in TICKING:
         if (tick := last_tick(ledger, strategy, name)) is not None:
             why = "" if tick["message"] is None else f": {one_line(tick['message'])}"
             lines.append(f"{name}: {tick['outcome']} {_minute(tick['ended_at'])}{why}")

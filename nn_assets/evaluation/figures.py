@@ -30,6 +30,7 @@ from nn_assets.evaluation.significance import (
 )
 from nn_assets.evaluation.smallest_effect import smallest_effect
 from nn_assets.evaluation.spending import for_each_trial
+from nn_assets.learning.estimators import TRADED
 from nn_assets.measures import brier, expected_calibration_error
 
 __all__ = ["FIGURE_NAMES", "LEAK_ALARMS", "Figures", "StudyFigures", "study_figures"]
@@ -104,7 +105,7 @@ def study_figures(
     wide = len(record.symbols) >= CROSS_SECTION
     nothing = np.full(record.returns.shape, np.nan)
     effect = smallest_effect(
-        record.ranked("network") if "network" in record.forecasts else nothing,
+        record.ranked(TRADED) if TRADED in record.forecasts else nothing,
         record.returns,
         across_symbols=wide,
         linear_cost=linear_cost,
@@ -250,11 +251,11 @@ def _surely_above(test: MeanTest, limit: float) -> bool:
 
 def _remarks(record: StudyRecord, total: Mapping[str, Figures], horizon: int) -> tuple[str, ...]:
     """Say how the network stands against what is beside it: by a paired test, or that none can tell."""
-    if "network" not in total:
+    if TRADED not in total:
         return ()
     rivals = [name for name in _RIVALS if name in record.forecasts]
-    said = [_against(record, rival, horizon, len(rivals)) for rival in rivals] if "network" in record.forecasts else []
-    mine, theirs = total["network"].sharpe_net, total["buy_and_hold"].sharpe_net if "buy_and_hold" in total else None
+    said = [_against(record, rival, horizon, len(rivals)) for rival in rivals] if TRADED in record.forecasts else []
+    mine, theirs = total[TRADED].sharpe_net, total["buy_and_hold"].sharpe_net if "buy_and_hold" in total else None
     if mine is not None and theirs is not None and mine <= theirs:
         said.append(f"the network does not beat buy-and-hold: net Sharpe {mine:.3f} against {theirs:.3f}")
     return tuple(said)
@@ -264,7 +265,7 @@ def _against(record: StudyRecord, rival: str, horizon: int, rivals: int) -> str:
     """The network against another estimator: paired daily rank IC, or AUC in narrow panels, adjusted for rivals."""
     wide = len(record.symbols) >= CROSS_SECTION
     contributions, outcomes = (rank_ic_contributions, record.returns) if wide else (auc_contributions, record.targets)
-    mine, theirs = (contributions(record.ranked(name), outcomes, record.folds) for name in ("network", rival))
+    mine, theirs = (contributions(record.ranked(name), outcomes, record.folds) for name in (TRADED, rival))
     test = paired_test(mine, theirs, horizon)
     called = _RIVALS[rival]
     if test.p_value is None or test.estimate is None:

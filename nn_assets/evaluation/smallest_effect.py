@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr
 
+from nn_assets.units import fraction_to_bps
+
 __all__ = ["NET_SHARPE", "PANEL_RANK_IC", "SmallestEffect", "auc_of_ic", "forecast_persistence", "smallest_effect"]
 
 FloatArray = npt.NDArray[np.float64]
@@ -116,7 +118,7 @@ def smallest_effect(
     volatility = "unknown volatility" if sigma is None else f"a volatility of {sigma:.4f} over the horizon"
     derived = (
         f"IC {ic:.4f} = {NET_SHARPE} / sqrt({bets:.0f} bets a year) + {cost:.4f} for costs of "
-        f"{1e4 * linear_cost:.1f} bps at {volatility} and a forecast that keeps {rho:.2f} over it"
+        f"{fraction_to_bps(linear_cost):.1f} bps at {volatility} and a forecast that keeps {rho:.2f} over it"
     )
     if not across_symbols:
         excess = auc_of_ic(ic) - 0.5

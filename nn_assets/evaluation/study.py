@@ -15,7 +15,7 @@ from nn_assets.evaluation.record import BookTrack, StudyRecord
 from nn_assets.evaluation.replay import BuyAndHold, Replay, Scene, replay
 from nn_assets.evaluation.verdict import NOT_A_LOOK, Look, Verdict, look_of, verdict
 from nn_assets.features.labels import Labels
-from nn_assets.learning.estimators import ESTIMATORS
+from nn_assets.learning.estimators import ESTIMATORS, TRADED
 from nn_assets.learning.forecasts import Forecasts
 from nn_assets.learning.refresh import RefreshCheck
 from nn_assets.market.cash import cash_rates
@@ -168,7 +168,7 @@ def run_study(
         for row in known.rows:
             regimes[row] = known.market.regimes.label(row)
         labels[known.rows[-1]] = known.labels
-        yardstick.hold(_scene(material, known, ESTIMATORS[0], None))
+        yardstick.hold(_scene(material, known, TRADED, None))
     replays = {estimator: player.replay for estimator, player in players.items()}
     stop = rows[-1] + 1
     tracks: dict[str, BookTrack] = {
@@ -283,7 +283,7 @@ def month_figures(
 
 
 def judge_figures(
-    figures_by_month: Mapping[str, StudyFigures], terms: Terms, estimator: str = ESTIMATORS[0]
+    figures_by_month: Mapping[str, StudyFigures], terms: Terms, estimator: str = TRADED
 ) -> tuple[MonthVerdict, ...]:
     """Judge one estimator by the figures of ascending months' ends, as :func:`judge_months` does.
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from nn_assets.learning.estimators import TRADED
 from nn_assets.settings import Strategy
 
 __all__ = ["trial_configuration", "trial_hash", "trial_of"]
@@ -18,7 +19,7 @@ _BASELINE_KEYS = ("lookback", "seed")
 _PLACES = ("path", "member", "url_env", "query", "base_url", "key_env", "secret_env")
 
 
-def trial_configuration(strategy: Strategy, estimator: str = "network") -> dict[str, Any]:
+def trial_configuration(strategy: Strategy, estimator: str = TRADED) -> dict[str, Any]:
     """Everything about a strategy that can change its figures, as plain JSON values.
 
     That is :meth:`~nn_assets.settings.Strategy.behaviour` without the strategy's name, the gate and the
@@ -38,12 +39,12 @@ def trial_configuration(strategy: Strategy, estimator: str = "network") -> dict[
     oversight.pop("smallest_effect", None)  # what a verdict looks for changes no figure
     configuration["oversight"] = oversight
     configuration["market"] = market | {"symbols": sorted(market["symbols"])}
-    if estimator != "network":
+    if estimator != TRADED:
         configuration["learning"] = {key: configuration["learning"][key] for key in _BASELINE_KEYS}
     return configuration | {"estimator": estimator}
 
 
-def trial_hash(strategy: Strategy, estimator: str = "network") -> str:
+def trial_hash(strategy: Strategy, estimator: str = TRADED) -> str:
     """The name of a strategy's trial in the ledger; see `trial_of`."""
     return trial_of(trial_configuration(strategy, estimator))
 

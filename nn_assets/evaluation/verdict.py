@@ -17,6 +17,7 @@ from scipy.special import stdtr, stdtrit
 from nn_assets.evaluation.figure_set import Figures, StudyFigures
 from nn_assets.evaluation.significance import MeanTest, degrees_of_freedom
 from nn_assets.evaluation.spending import PLANNED, for_each_trial, look_levels
+from nn_assets.learning.estimators import TRADED
 
 __all__ = ["NOT_A_LOOK", "NO_MONTH_ENDED", "Look", "Verdict", "look_of", "trial_adjusted_p_value", "verdict"]
 
@@ -160,7 +161,7 @@ def verdict(
     month: str = "",
     *,
     trials: int | None = None,
-    estimator: str = "network",
+    estimator: str = TRADED,
     released: Mapping[str, str] | None = None,
 ) -> Verdict:
     """Judge an estimator's out-of-sample record at a look.

@@ -10,6 +10,7 @@ import numpy as np
 from nn_assets.costs.model import CostModel
 from nn_assets.evaluation.replay import Replay
 from nn_assets.settings import Strategy
+from nn_assets.units import fraction_to_bps
 
 __all__ = ["WasOn", "was_on"]
 
@@ -41,7 +42,8 @@ class WasOn:
             )
         else:
             watch = f"watched for drift on none of {self.sessions:,} sessions"
-        costs = f"half-spread {self.half_spread * 1e4:.2f} bps, commission {self.commission * 1e4:.2f} bps, and impact"
+        half_spread, commission = fraction_to_bps(self.half_spread), fraction_to_bps(self.commission)
+        costs = f"half-spread {half_spread:.2f} bps, commission {commission:.2f} bps, and impact"
         return (
             f"{self.estimator}: an ensemble of {self.members}, median confidence {confidence}; {watch}; "
             f"sized by {self.sizing}; costs: {costs}"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -25,6 +25,7 @@ __all__ = [
     "Orders",
     "client_order_id",
     "denied_with_their_close",
+    "ended_where",
     "orders_after_actions",
     "orders_frame",
     "quantity_before",
@@ -160,6 +161,12 @@ def denied_with_their_close(orders: Orders, codes: Sequence[str | None]) -> tupl
         if orders.symbol[row] == orders.symbol[row - 1]:
             denied[row] = denied[row] or denied[row - 1]
     return tuple(denied)
+
+
+def ended_where(orders: Orders, ended: npt.NDArray[np.bool_], reason: str) -> Orders:
+    """End some orders, by a mask of shape (orders,), for a reason; those that ended before keep theirs."""
+    codes = zip(orders.reason_code, ended, strict=True)
+    return replace(orders, reason_code=tuple(code or (reason if ends else None) for code, ends in codes))
 
 
 def orders_after_actions(orders: Orders, split: FloatArray, dividend: FloatArray, lot_size: float) -> Orders:

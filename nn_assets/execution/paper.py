@@ -267,9 +267,22 @@ def stop_fills(
 
     Call it with the book after the session's orders were booked: stops rest from the fill on, also
     within the session of the entry, whose open lies on the right side of its own stop. Strategies
-    that trade at closes only use ``Book.stopped_at_close`` instead. ``late_bar_of`` is the earlier session whose bar
-    this is, where it came after that session was decided. A price is all that a stop needs: it is priced by the
-    ``closing`` liquidity.
+    that trade at closes only use ``Book.stopped_at_close`` instead. A price is all that a stop needs: it is priced by
+    the ``closing`` liquidity.
+
+    Parameters
+    ----------
+    book : Book
+        A stop price of NaN, and a symbol that is not held, is no stop.
+    bar : Bar, arrays of shape (symbols,)
+        Prices; a NaN touches nothing.
+    costs, liquidity, settings
+        What a fill costs, and the largest share of a session's volume that it may be.
+    strategy : str
+    session : session
+        On which it is filled; with the strategy and the symbol it makes the fill's id.
+    late_bar_of : session, optional
+        The earlier session whose bar this is, where it came after that session was decided.
 
     Returns
     -------

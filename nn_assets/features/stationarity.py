@@ -134,6 +134,12 @@ class StationarityReport:
         entry = next(entry for entry in self.verdicts if entry.name == name)
         return entry.verdict != "dropped" and _enough(entry.kpss_share, self.panel_pass_share)
 
+    @property
+    def doubted(self) -> dict[str, float]:
+        """The kept features that KPSS does not confirm, each with the share of symbols on which it does."""
+        kept = (each for each in self.verdicts if each.verdict != "dropped")
+        return {each.name: each.kpss_share for each in kept if not self.confirmed(each.name)}
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON types; ``from_dict`` gives back an equal report."""
         return asdict(self)

@@ -1,6 +1,8 @@
 """Names of what forecasts: the network's ensemble and the baselines beside it."""
 
-__all__ = ["ESTIMATORS"]
+__all__ = ["ESTIMATORS", "TRADED"]
 
 ESTIMATORS = ("network", "linear", "boosting")
 """In the order in which a frame of forecasts lists them."""
+TRADED = ESTIMATORS[0]
+"""Whose forecasts are traded; the others are what it is compared with."""

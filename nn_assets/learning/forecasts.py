@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.errors import SchemaError
-from nn_assets.learning.estimators import ESTIMATORS
+from nn_assets.learning.estimators import ESTIMATORS, TRADED
 
 __all__ = ["ForecastArrays", "Forecasts", "forecasts_from_rows", "no_forecasts"]
 
@@ -62,7 +62,7 @@ class Forecasts:
             name: ForecastArrays(*(np.where(kept, values, np.nan) for values in _parts(arrays)))
             for name, arrays in self.estimators.items()
         }
-        left = [bool(row.any()) for row in np.isfinite(estimators[ESTIMATORS[0]].probability)]
+        left = [bool(row.any()) for row in np.isfinite(estimators[TRADED].probability)]
         models = [model if there else None for model, there in zip(self.model_ids, left, strict=True)]
         return Forecasts(self.sessions, self.symbols, estimators, models)
 
@@ -104,7 +104,7 @@ class Forecasts:
         DataFrame
             symbol, session, estimator, probability, dispersion, model_id. What is calibrated is derived again.
         """
-        row, column = np.nonzero(np.isfinite(self.estimators[ESTIMATORS[0]].probability))
+        row, column = np.nonzero(np.isfinite(self.estimators[TRADED].probability))
         kinds = len(ESTIMATORS)
         numbers = {
             name: np.stack([getattr(self.estimators[kind], name)[row, column] for kind in ESTIMATORS], axis=1).ravel()

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from nn_assets.arrays import Cube
 from nn_assets.features.labels import Labels
 from nn_assets.learning.calibration import fit_calibration, log_loss
+from nn_assets.learning.estimators import TRADED
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.inference import forecast
 
@@ -18,7 +19,6 @@ __all__ = ["RefreshCheck", "check_refresh"]
 FloatArray = npt.NDArray[np.float64]
 
 _FEWEST_OUTCOMES = 40
-_ESTIMATOR = "network"
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def check_refresh(
 
 def _scores(model: FoldModel, cube: Cube, rows: slice) -> FloatArray:
     # A candidate may be asked about its calibration rows, which lie before its first session of use.
-    probability = forecast(model, cube, rows, before_use=True)[_ESTIMATOR].probability
-    scores = model.logit_scales[_ESTIMATOR].score(probability)
+    probability = forecast(model, cube, rows, before_use=True)[TRADED].probability
+    scores = model.logit_scales[TRADED].score(probability)
     # A model that forecasts the same throughout says of every row what it says on average.
     return np.where(np.isfinite(probability) & np.isnan(scores), 0.0, scores)

@@ -152,6 +152,20 @@ def train_network(
 
     The network ends with the weights of its best epoch, and so does the result.
 
+    Parameters
+    ----------
+    network : Module
+        Takes (batch, lookback, features) float32, gives one logit a window.
+    windows : Windows
+        What ``training`` and ``validation`` point into.
+    training, validation : Samples
+        Fitted on, and stopped by.
+    settings : LearningSettings
+    seed : int
+        Named in an error; the network was made from it.
+    order : Generator
+        Shuffles the training samples, epoch by epoch.
+
     Raises
     ------
     TrainingError

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.errors import SchemaError
+from nn_assets.arrays import row_of
 from nn_assets.market.adjustment import Adjustment, Convention, adjustment_of
 
 __all__ = ["FIELDS", "Panel", "panel_from_bars"]
@@ -48,16 +48,7 @@ class Panel:
         SchemaError
             The session is not on the axis.
         """
-        stamp = pd.Timestamp(session)
-        place = int(self.sessions.searchsorted(stamp))
-        if place == self.bars or self.sessions[place] != stamp:
-            raise SchemaError(
-                expected=f"a session from {self.sessions[0].date()} to {self.sessions[-1].date()}",
-                found=str(stamp.date()),
-                remedy="ask for a session that the loaded history covers",
-                session=stamp.date(),
-            )
-        return place
+        return row_of(self.sessions, session)
 
     def until(self, session: object) -> Panel:
         """Cut the panel after ``session``: what a decision of that session may see."""

@@ -1,4 +1,4 @@
-"""What day it is for a strategy: the wall clock, or the end of its history, and never past the vault."""
+"""What day it is for a strategy: by the wall clock, or at the end of its history, and never past the vault."""
 
 from __future__ import annotations
 
@@ -9,15 +9,32 @@ from nn_assets.market.calendar.sessions import (
     assumed_known_at,
     calendar_end_told,
     previous_session,
+    session_close,
     sessions_between,
+    timezone_of,
 )
 from nn_assets.settings import MarketSettings
 
-__all__ = ["as_of_session", "as_of_sessions", "last_open_session", "last_stated_session", "now_utc", "seen_until"]
+__all__ = [
+    "as_of_session",
+    "as_of_sessions",
+    "asked_months",
+    "asked_sessions",
+    "day_of_round",
+    "has_clock",
+    "last_open_session",
+    "last_stated_session",
+    "now_utc",
+    "round_cron",
+    "seen_until",
+]
+
+# Minutes between the moment the day's bar is taken to be known and its round, so that the feed has settled.
+_SETTLING_MINUTES = 15
 
 
 def now_utc() -> pd.Timestamp:
-    """The wall clock of orchestration; the ledger has its own for when a row was stored."""
+    """The wall clock, UTC; the ledger has its own for when a row was stored."""
     return pd.Timestamp.now(tz="UTC").as_unit("ns")
 
 
@@ -46,6 +63,35 @@ def last_stated_session(market: MarketSettings) -> pd.Timestamp | None:
     return min(ends, default=None)
 
 
+def has_clock(market: MarketSettings, moment: pd.Timestamp) -> bool:
+    """Whether sessions are still to come for a strategy at a UTC moment, so that the wall clock says which is next.
+
+    True where its settings end neither history nor the sessions before a vault, and else until the last of them is
+    decided.
+    """
+    stated = last_stated_session(market)
+    return stated is None or moment < as_of_session(market, stated)
+
+
+def round_cron(market: MarketSettings) -> str:
+    """Cron of a full day's close plus the lag plus settling, by the exchange's clock; half days simply wait."""
+    recent = sessions_between(market.calendar, "2020-01-01", "2020-03-01")
+    closes = [session_close(market.calendar, day).tz_convert(timezone_of(market.calendar)) for day in recent]
+    usual = max(close - close.normalize() for close in closes)
+    due = usual + pd.Timedelta(minutes=market.known_at_lag_minutes + _SETTLING_MINUTES)
+    minutes = int(due.total_seconds() // 60) % (24 * 60)
+    return f"{minutes % 60} {minutes // 60} * * *"
+
+
+def day_of_round(market: MarketSettings, moment: pd.Timestamp) -> pd.Timestamp:
+    """The day whose round is due at a moment of :func:`round_cron`; whether it is a session is not asked.
+
+    A market that never closes ends its session at midnight: the day just over is meant.
+    """
+    waited = pd.Timedelta(minutes=market.known_at_lag_minutes + _SETTLING_MINUTES + 1)
+    return (moment.tz_convert(timezone_of(market.calendar)).tz_localize(None) - waited).normalize()
+
+
 def last_open_session(market: MarketSettings, now: pd.Timestamp) -> pd.Timestamp:
     """The last session a strategy may see: closed, within its history, and before its vault.
 
@@ -54,6 +100,11 @@ def last_open_session(market: MarketSettings, now: pd.Timestamp) -> pd.Timestamp
     market : MarketSettings
     now : Timestamp, UTC
         Ignored where the strategy states ``history_ends``.
+
+    Raises
+    ------
+    SettingsError
+        No session lies within the history stated, or none has closed within the last 30 days.
     """
     if market.history_ends is not None:
         there = sessions_between(market.calendar, market.history_starts, market.history_ends)
@@ -82,3 +133,17 @@ def last_open_session(market: MarketSettings, now: pd.Timestamp) -> pd.Timestamp
     if market.vault_starts is not None:
         last = min(last, previous_session(market.calendar, market.vault_starts))
     return last
+
+
+def asked_months(keys: list[str]) -> list[str]:
+    """Partition keys as months ``YYYY-MM``, in order."""
+    return sorted(key[:7] for key in keys)
+
+
+def asked_sessions(market: MarketSettings, keys: list[str]) -> list[pd.Timestamp]:
+    """Partition keys as sessions, in order, without any day that is none."""
+    if not keys:
+        return []
+    sessions = sessions_between(market.calendar, min(keys), max(keys))
+    wanted = set(keys)
+    return [session for session in sessions if str(session.date()) in wanted]

@@ -86,6 +86,22 @@ class StoredFacts:
             )
         return self.live_sessions[0]
 
+    def require_live(self, session: pd.Timestamp) -> None:
+        """Refuse a session that lies before the first live one.
+
+        Raises
+        ------
+        DecisionError
+            It does, or the strategy goes live later than any session there is.
+        """
+        if session < (live := self.first_live_session):
+            raise DecisionError(
+                expected=f"a session from {live.date()} on, the first live one",
+                found=str(session.date()),
+                remedy="set market.live_starts earlier to replay as if live, or ask for a later session",
+                session=session.date(),
+            )
+
     @cached_property
     def clock_fault(self) -> ClockError | None:
         """What lies ahead of the clock among the facts stored and the acts on record; None where nothing does."""

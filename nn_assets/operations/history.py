@@ -1,11 +1,12 @@
 """The history of one strategy, served as views cut at its sessions.
 
-It reads the versions and the published bars once, finds where something became known late, and makes one cut
-(``operations/cut.py``) of the facts for each stretch of sessions in between.
+What is stored is read once, by ``operations/facts.py``: the versions and the published bars. Here is found where
+something became known late, and one cut (``operations/cut.py``) of the facts is made for each stretch of sessions in
+between::
 
-history = History.of(stores, strategy)
-history.view(session)      what that session's decision knew
-history.stretches(rows)    runs of sessions that one cut of the facts serves
+    history = History.of(stores, strategy)
+    history.view(session)      # what that session's decision knew
+    history.stretches(rows)    # runs of sessions that one cut of the facts serves
 """
 
 from __future__ import annotations

@@ -41,6 +41,7 @@ __all__ = [
     "record_heartbeat",
     "record_start",
     "record_tick",
+    "told_and_remedy",
 ]
 
 STARTED, SUCCEEDED, FAILED, CANCELED = "STARTED", "SUCCEEDED", "FAILED", "CANCELED"
@@ -50,6 +51,7 @@ _TABLE = "outcomes"
 _BEAT = pd.Timedelta(hours=1)
 _LONGEST_MESSAGE = 1_000
 _LOOKED_BACK = 20_000  # entries of the chain: some months of rounds
+_REMEDY = re.compile(r"(?:\. |\n)Remedy: ")
 _IN_ADDRESSES = re.compile(r"://\S*@")
 _SECRETS = re.compile(r"((?:api_?key|token|password|secret)\s*[=:]\s*)[^\s&;,]+", re.IGNORECASE)
 
@@ -225,6 +227,12 @@ def last_heartbeat(ledger: Ledger) -> pd.Timestamp | None:
 def _daemon() -> str:
     """The daemon's name: one ledger may serve several homes, each with a daemon of its own."""
     return f"daemon of {socket.gethostname()}:{home().resolve()}"
+
+
+def told_and_remedy(message: str) -> tuple[str, str | None]:
+    """A message of an error of this package taken apart: what it tells, and its remedy where it names one."""
+    told, *rest = _REMEDY.split(message, maxsplit=1)
+    return told, "".join(rest) or None
 
 
 def kept_text(message: str) -> str:

@@ -18,7 +18,7 @@ from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.verdict import Verdict
 from nn_assets.evaluation.was_on import was_on
 from nn_assets.features.stationarity import StationarityReport
-from nn_assets.learning.estimators import ESTIMATORS
+from nn_assets.learning.estimators import TRADED
 from nn_assets.market.calendar.sessions import calendar_end_told
 from nn_assets.market.quality.notices import told_by_rule
 from nn_assets.operations.asof.universe import survivorship_facts
@@ -69,7 +69,7 @@ def study_plots(result: StudyResult) -> dict[str, bytes]:
     study = result.study
     rows = slice(study.rows[0], study.rows[-1] + 1)
     record = study.record
-    weights = np.array([done.decision.target_weight for done in study.replays["network"].rounds])
+    weights = np.array([done.decision.target_weight for done in study.replays[TRADED].rounds])
     return {
         "equity": equity_and_drawdown(
             record.sessions[rows], {name: track.net[rows] for name, track in record.tracks.items()}
@@ -107,8 +107,9 @@ _CAPTIONS = {
 }
 
 
-def keep_study(history: History, strategy: Strategy, result: StudyResult, plots: Mapping[str, bytes]) -> None:
+def keep_study(history: History, result: StudyResult, plots: Mapping[str, bytes]) -> None:
     """Keep what the tear sheet needs of a study, plots included, so that pages are made without running it again."""
+    strategy = history.strategy
     record, rows = result.study.record, result.study.rows
     first, last = record.sessions[rows[0]], record.sessions[rows[-1]]
     models = [model_id for model_id in result.material.model_by_row[: rows[-1] + 1] if model_id]
@@ -164,7 +165,7 @@ def _verdict_of(result: StudyResult) -> str:
 
 def _stops_and_premium(strategy: Strategy, result: StudyResult) -> list[list[str]]:
     """What the network's replay lost beyond its stops, and what share of its positions was premium where it is held."""
-    played = result.study.replays[ESTIMATORS[0]]
+    played = result.study.replays[TRADED]
     lost = played.loss_beyond_stops_usd
     told = [["Lost beyond stops", f"{lost:,.0f} USD, {lost / strategy.portfolio.initial_capital_usd:.2%} of capital"]]
     if strategy.portfolio.hold_premium:
@@ -176,7 +177,7 @@ def _financing(strategy: Strategy, result: StudyResult) -> list[list[str]]:
     """What positions pay while held, and what the network's replay paid of funding."""
     told = [["Financing", financing_told(strategy)]]
     if strategy.costs.funding is not None:
-        books = [done.standing.book for done in result.study.replays[ESTIMATORS[0]].rounds]
+        books = [done.standing.book for done in result.study.replays[TRADED].rounds]
         received = math.fsum(book.session_funding_usd for book in books)
         assumed = sum(bool(book.funding_assumed) for book in books)
         share = f"{received / strategy.portfolio.initial_capital_usd:+.2%} of capital"

@@ -29,7 +29,7 @@ from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.cut import Cut
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.session.daily_round import Controls
-from nn_assets.session.market_view import SessionMarket
+from nn_assets.session.market_view import MarketView, SessionMarket
 
 __all__ = ["SessionView"]
 
@@ -133,6 +133,11 @@ class SessionView:
         """What is learned; NaN where a label is not realised yet."""
         return self._cut.labels.until(self.row)
 
+    @cached_property
+    def market_history(self) -> MarketView:
+        """What each session up to this one shows of its market, by what is known at this one."""
+        return self._cut.market.until(self.row)
+
     def market_on(self, session: pd.Timestamp) -> SessionMarket:
         """What a session up to this one shows of its market, by what is known at this one.
 
@@ -141,7 +146,7 @@ class SessionView:
         SchemaError
             The session is a later one.
         """
-        return self._cut.market.at(self.panel.row(session))
+        return self.market_history.at(self.panel.row(session))
 
     @property
     def market(self) -> SessionMarket:

@@ -1,4 +1,4 @@
-"""How a strategy stands, read from the ledger alone: what its headline is made of."""
+"""How a strategy stands, what its headline is made of: by the ledger, and by what a wrong clock stamped in the lake."""
 
 from __future__ import annotations
 
@@ -14,8 +14,19 @@ from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_no
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.halts import last_halt
 from nn_assets.operations.asof.settings_on_record import settings_apart
-from nn_assets.operations.clock import last_stated_session, now_utc
+from nn_assets.operations.clock import has_clock, now_utc
 from nn_assets.operations.facts import StoredFacts
+from nn_assets.operations.names import (
+    DAILY,
+    DAILY_ROUND,
+    DRIFT_REFRESH,
+    JOBS,
+    RECALIBRATION,
+    RETRAINING,
+    SOME_ASSETS,
+    TABLES,
+    full_name,
+)
 from nn_assets.operations.outcomes import (
     FAILED,
     SUCCEEDED,
@@ -32,15 +43,14 @@ from nn_assets.store.ledger.ledger import Ledger
 
 __all__ = ["LONGEST_WITHOUT_BEAT", "headline_now", "last_runs", "one_line", "quiet", "situation_of", "study_of_others"]
 
-_JOBS = ("tables", "study", "daily", "costs", "assets")
-_ROUNDS = ("daily", "tables", "assets")  # without them nothing is decided
+_ROUNDS = (DAILY, TABLES, SOME_ASSETS)  # without them nothing is decided
 _HOUR, _DAY = pd.Timedelta(hours=1), pd.Timedelta(days=1)
 # How long what runs by itself may say nothing: a beat comes every hour, a schedule ticks when it is due.
 _LONGEST_SILENCE = {
-    "daily_round": _DAY + _HOUR,
-    "monthly_retraining": 32 * _DAY,
-    "cost_recalibration": 32 * _DAY,
-    "drift_refresh": 1.5 * _HOUR,
+    DAILY_ROUND: _DAY + _HOUR,
+    RETRAINING: 32 * _DAY,
+    RECALIBRATION: 32 * _DAY,
+    DRIFT_REFRESH: 1.5 * _HOUR,
 }
 LONGEST_WITHOUT_BEAT = 1.5 * _HOUR
 
@@ -150,7 +160,7 @@ def _faults(facts: StoredFacts) -> Iterator[Fault]:
     yield from _of_runs(last_runs(ledger, strategy.name), gate_halts=halt is not None)
     waiting = undecided_sessions(ledger, strategy, facts.live_sessions)
     yield from _of_sessions(strategy, waiting)
-    today = now_utc().tz_localize(None) if _has_clock(strategy) else facts.last_session
+    today = now_utc().tz_localize(None) if has_clock(strategy.market, now_utc()) else facts.last_session
     if (ends := calendar_end_told(strategy.market.calendar, today)) is not None:
         told, _, remedy = ends.partition(": ")
         yield Fault(told, remedy)
@@ -159,11 +169,11 @@ def _faults(facts: StoredFacts) -> Iterator[Fault]:
 
 def last_runs(ledger: Ledger, strategy: str) -> dict[str, dict[str, Any]]:
     """The last run on record of each job that ever ran."""
-    return {name: run for name in _JOBS if (run := last_run(ledger, strategy, name)) is not None}
+    return {name: run for name in (*JOBS, SOME_ASSETS) if (run := last_run(ledger, strategy, name)) is not None}
 
 
 def _of_runs(runs: Mapping[str, dict[str, Any]], *, gate_halts: bool) -> Iterator[Fault]:
-    decided = runs.get("daily")
+    decided = runs.get(DAILY)
     for name, run in runs.items():
         for check in checks_failed_in(run):
             yield Fault(f"check {check.name} failed: {one_line(check.found)}", check.remedy)
@@ -190,20 +200,16 @@ def _of_sessions(strategy: Strategy, waiting: Sequence[pd.Timestamp]) -> Iterato
         count = f"{len(waiting)} session{'s' * (len(waiting) > 1)} not decided, the oldest {waiting[0].date()}"
         remedy = f"nn-assets run --strategy {strategy.name} --from {waiting[0].date()}"
         # Where history stands still, a person goes through it; where it moves on, a round was missed.
-        word = Word.DOES_NOT_TRADE if _has_clock(strategy) else Word.TRADES
+        word = Word.DOES_NOT_TRADE if has_clock(strategy.market, now_utc()) else Word.TRADES
         yield Fault(count, remedy, word)
 
 
-def _has_clock(strategy: Strategy) -> bool:
-    return last_stated_session(strategy.market) is None
-
-
 def _silences(ledger: Ledger, strategy: Strategy, *, in_time: bool) -> Iterator[Fault]:
-    """What should run by itself and does not; nothing where the settings end history, and schedules skip.
+    """What should run by itself and does not; nothing where no session is to come, and schedules skip.
 
     Nothing either where no daemon ever ran and every session is decided: something else, cron say, runs the rounds.
     """
-    if not _has_clock(strategy) or strategy.market.live_starts is None:
+    if not has_clock(strategy.market, now_utc()) or strategy.market.live_starts is None:
         return
     beat = last_heartbeat(ledger)
     if beat is None and in_time:
@@ -214,7 +220,9 @@ def _silences(ledger: Ledger, strategy: Strategy, *, in_time: bool) -> Iterator[
     for name, longest in _LONGEST_SILENCE.items():
         tick = last_tick(ledger, strategy.name, name)
         if (silent := quiet(None if tick is None else tick["ended_at"], longest)) is not None:
-            yield Fault(f"{name} is off, {silent}", f"switch {strategy.name}__{name} on in the UI, under Automation")
+            yield Fault(
+                f"{name} is off, {silent}", f"switch {full_name(strategy.name, name)} on in the UI, under Automation"
+            )
 
 
 def quiet(last: object, longest: pd.Timedelta) -> str | None:

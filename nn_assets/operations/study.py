@@ -13,7 +13,9 @@ import pandas as pd
 from nn_assets.costs.model import CostModel
 from nn_assets.errors import PublicationError
 from nn_assets.evaluation.figure_set import LeakAlarm
+from nn_assets.evaluation.figures import LEAK_ALARMS
 from nn_assets.evaluation.study import (
+    YARDSTICK,
     Known,
     MonthVerdict,
     Study,
@@ -25,7 +27,7 @@ from nn_assets.evaluation.study import (
 from nn_assets.evaluation.trials import trial_configuration, trial_hash
 from nn_assets.evaluation.verdict import NO_MONTH_ENDED
 from nn_assets.learning.address import code_version
-from nn_assets.learning.estimators import ESTIMATORS
+from nn_assets.learning.estimators import ESTIMATORS, TRADED
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import forecast_rows
 from nn_assets.market.calendar.sessions import next_session
@@ -81,15 +83,41 @@ class StudyResult:
         return tuple(each for each in self.study.figures.alarms if each.name not in self.terms.released)
 
     @property
+    def measured(self) -> bool:
+        """Whether there is any figure of forecasts by which a leak would show."""
+        total = self.study.figures.total.values()
+        return any(getattr(each, name) is not None for each in total if each.forecasts for name in LEAK_ALARMS)
+
+    @property
     def last(self) -> MonthVerdict:
         """The newest verdict; where no month of the record has ended, that none was taken."""
         if self.months:
             return self.months[-1]
         return MonthVerdict(str(self.study.record.months[-1]), self.study.figures, NO_MONTH_ENDED, None)
 
+    @property
+    def told(self) -> dict[str, Any]:
+        """The verdict, and figures of each estimator and the yardstick, by name."""
+        verdict = self.last.verdict
+        figures: dict[str, Any] = {
+            "verdict": verdict.phrase,
+            "verdict_of": self.last.month,
+            "why": verdict.reason,
+            "smallest_effect": verdict.smallest_effect_derivation,
+            "sessions": len(self.study.rows),
+            "trials": self.trials,
+        }
+        for name in (*ESTIMATORS, YARDSTICK):
+            for figure in ("auc", "accuracy", "sharpe_net"):
+                value = getattr(self.study.figures.total[name], figure)
+                if value is not None:
+                    figures[f"{name}_{figure}"] = round(float(value), 4)
+        return figures
 
-def study_identity(history: History, strategy: Strategy, month: str) -> str:
+
+def study_identity(history: History, month: str) -> str:
     """Address of the study that ends with a month: data, code, settings."""
+    strategy = history.strategy
     told = {
         "strategy": strategy.name,
         "month": month,
@@ -101,7 +129,7 @@ def study_identity(history: History, strategy: Strategy, month: str) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def study_until(history: History, strategy: Strategy, months: list[str], run_id: str, tell: Told) -> StudyResult:
+def study_until(history: History, months: list[str], run_id: str, tell: Told) -> StudyResult:
     """Study the record from its first month to the last one asked for.
 
     Figures and verdicts are recorded for each month asked for that has ended (the calendar's next session lies in
@@ -116,22 +144,23 @@ def study_until(history: History, strategy: Strategy, months: list[str], run_id:
     PublicationError
         A month of the record has no forecasts.
     """
-    asked = _months_until(history, strategy, months[-1])
+    strategy = history.strategy
+    asked = _months_until(history, months[-1])
     record = refreshed_record(history, asked, tell)
-    material = _material_of(history, strategy, asked, record)
+    material = _material_of(history, asked, record)
     judgeable = _months_to_judge(strategy.market.calendar, material, months)
     ground = ground_of(strategy.name, history.covering(history.last_session).content_hash, history.view().bars)
     if earlier := earlier_grounds(history.stores):
         rows = [each.to_row() for each in earlier]
         history.stores.ledger.append("data_fingerprints", rows, run_id=run_id, reason=_OTHER_BARS)
-    terms = _terms(history, strategy, ground, judgeable or months)
+    terms = _terms(history, ground, judgeable or months)
     study = run_study(strategy, history.sessions_per_year, material, terms, tell)
     put_in_force_before_live(history, record, run_id)
-    leave_watch_for_live(history.stores.ledger, strategy, study.replays[ESTIMATORS[0]].rounds, run_id)
+    leave_watch_for_live(history.stores.ledger, strategy, study.replays[TRADED].rounds, run_id)
     tell(f"judging {len(judgeable)} months")
     judged = judge_months(strategy, history.sessions_per_year, study, judgeable, terms)
     result = StudyResult(study, judged, material, terms)
-    _record(history, strategy, result, ground, run_id)
+    _record(history, result, ground, run_id)
     return result
 
 
@@ -143,12 +172,13 @@ def _months_to_judge(calendar: str, material: StudyMaterial, months: list[str]) 
     return sorted({max(before) for month in months if (before := [each for each in ended if each <= month])})
 
 
-def _material(history: History, strategy: Strategy, last_month: str) -> StudyMaterial:
-    asked = _months_until(history, strategy, last_month)
-    return _material_of(history, strategy, asked, refreshed_record(history, asked, lambda _: None))
+def _material(history: History, last_month: str) -> StudyMaterial:
+    asked = _months_until(history, last_month)
+    return _material_of(history, asked, refreshed_record(history, asked, lambda _: None))
 
 
-def _months_until(history: History, strategy: Strategy, last_month: str) -> list[str]:
+def _months_until(history: History, last_month: str) -> list[str]:
+    strategy = history.strategy
     asked = [str(m) for m in pd.period_range(first_model_month(strategy), last_month, freq="M")]
     missing = sorted(set(asked) - set(history.stores.lake.months(strategy.name, FORECASTS)))
     if missing:
@@ -161,7 +191,8 @@ def _months_until(history: History, strategy: Strategy, last_month: str) -> list
     return asked
 
 
-def _material_of(history: History, strategy: Strategy, asked: list[str], record: RefreshedRecord) -> StudyMaterial:
+def _material_of(history: History, asked: list[str], record: RefreshedRecord) -> StudyMaterial:
+    strategy = history.strategy
     forecasts = calibrate_record(history, record.forecasts)
     month_by_row = [""] * len(history.axis)
     for month in asked:
@@ -181,16 +212,18 @@ def _material_of(history: History, strategy: Strategy, asked: list[str], record:
     def known() -> Iterator[Known]:
         for stretch in history.stretches(range(used[0], used[-1] + 1)):
             in_force = [each for each in forecasts.model_ids[: stretch.cut.cube.bars] if each]
-            references = drift_references(stretch.cut, in_force)
-            yield Known(stretch.rows, stretch.cut.market, stretch.cut.cube, stretch.cut.labels, references)
+            cut = stretch.cut
+            references = drift_references(history, cut.cube, cut.members, in_force)
+            yield Known(stretch.rows, cut.market, cut.cube, cut.labels, references)
 
     return StudyMaterial(
         history.axis, history.symbols, forecasts, month_by_row, forecasts.model_ids, known, costs_of, record.refreshes
     )
 
 
-def _terms(history: History, strategy: Strategy, ground: Ground, months: list[str]) -> Terms:
+def _terms(history: History, ground: Ground, months: list[str]) -> Terms:
     """What was tried, seen and released on the strategy's data before, this study's trials included."""
+    strategy = history.strategy
     ledger = history.stores.ledger
     known = trials_made(ledger, ground)
     mine = {trial_hash(strategy, estimator) for estimator in ESTIMATORS}
@@ -223,12 +256,13 @@ def _first_look(strategy: Strategy, months: list[str]) -> str:
     return min((month for month in months if before_live and month >= before_live), default=months[-1])
 
 
-def _record(history: History, strategy: Strategy, result: StudyResult, ground: Ground, run_id: str) -> None:
+def _record(history: History, result: StudyResult, ground: Ground, run_id: str) -> None:
+    strategy = history.strategy
     sessions = result.study.record.sessions
     code = code_version()
     studies = [
         {
-            "study_id": study_identity(history, strategy, judged.month),
+            "study_id": study_identity(history, judged.month),
             "month": judged.month,
             "verdict": judged.verdict.phrase,
             "trial_count": result.trials,

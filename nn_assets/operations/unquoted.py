@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.market.calendar.sessions import next_session, sessions_between
+from nn_assets.operations.clock import has_clock, now_utc
 from nn_assets.portfolio.records import unmarked_symbols
 from nn_assets.settings import Strategy
 
@@ -49,11 +50,11 @@ def delisting_line(strategy: Strategy, each: Unquoted) -> str:
     place = "a file that source.actions_path names" if path is None else f"{path} (source.actions_path)"
     column = (
         ""
-        if strategy.market.history_ends is None
+        if has_clock(strategy.market, now_utc())
         else (" (and known_at, a moment before the next session to be decided, since this history ends in the past)")
     )
     return (
         f"if it was delisted, write {each.symbol},{each.since.date()},delisting,CASH to {place}, under "
-        f"symbol,ex_session,kind,value{column}, CASH the dollars per share that are left, or 0, and run again; else "
+        f"symbol,ex_session,kind,value{column}, where CASH is dollars per share, or 0, and run again; else "
         "have the source deliver its bars"
     )

@@ -6,7 +6,9 @@ import warnings
 
 import dagster as dg
 
+from nn_assets.operations import names
 from nn_assets.operations.catalog import find_strategy, load_strategies
+from nn_assets.operations.names import full_name
 from nn_assets.orchestration.assets.costs import cost_assets
 from nn_assets.orchestration.assets.daily import DAILY, daily_assets
 from nn_assets.orchestration.assets.evaluation import evaluation_assets
@@ -24,10 +26,10 @@ from nn_assets.orchestration.schedules import strategy_schedules
 from nn_assets.orchestration.sensors import failed_run_alert, strategy_sensors
 from nn_assets.settings import Strategy
 
-__all__ = ["JOBS", "all_definitions", "job_name", "strategy_definitions"]
+__all__ = ["all_definitions", "job_name", "strategy_definitions"]
 
-TABLES = ("raw_bars", "validated_bars", "features")
-MONTHS = (
+_TABLES = ("raw_bars", "validated_bars", "features")
+_MONTHS = (
     "stationarity",
     "selected_features",
     "trained_model",
@@ -35,12 +37,11 @@ MONTHS = (
     "walk_forward_study",
     "model_evaluation",
 )
-JOBS = ("tables", "study", "daily", "costs")
 
 
 def job_name(strategy: Strategy, kind: str) -> str:
     """Name of one of a strategy's jobs."""
-    return f"{strategy.name}__{kind}"
+    return full_name(strategy.name, kind)
 
 
 def strategy_definitions(strategy: Strategy, stores: StoresResource) -> dg.Definitions:
@@ -57,41 +58,35 @@ def strategy_definitions(strategy: Strategy, stores: StoresResource) -> dg.Defin
             *daily_assets(strategy),
             *cost_assets(strategy),
         ]
-    tables = (*other_tables(strategy), *TABLES)
+    tables = (*other_tables(strategy), *_TABLES)
     chosen = {
-        "tables": tables,
-        "study": (*tables, *MONTHS),
-        "daily": (*tables, *DAILY),
-        "costs": ("cost_model",),
+        names.TABLES: tables,
+        names.STUDY: (*tables, *_MONTHS),
+        names.DAILY: (*tables, *DAILY),
+        names.COSTS: ("cost_model",),
     }
     descriptions = {
-        "tables": "Take in bars, publish them through the gate, compute features.",
-        "study": "Tables, then models, forecasts and the walk-forward study of a range of months.",
-        "daily": "Tables, then the daily round of a session or of a range of sessions in order.",
-        "costs": "Recalibrate the cost model from the fills on record.",
+        names.TABLES: "Take in bars, publish them through the gate, compute features.",
+        names.STUDY: "Tables, then models, forecasts and the walk-forward study of a range of months.",
+        names.DAILY: "Tables, then the daily round of a session or of a range of sessions in order.",
+        names.COSTS: "Recalibrate the cost model from the fills on record.",
     }
     jobs = [
         dg.define_asset_job(
             job_name(strategy, kind),
-            selection=dg.AssetSelection.assets(*(asset_key(strategy, name) for name in names)),
+            selection=dg.AssetSelection.assets(*(asset_key(strategy, name) for name in assets_of)),
             description=descriptions[kind],
             executor_def=dg.in_process_executor,
             tags={STRATEGY_TAG: strategy.name},
         )
-        for kind, names in chosen.items()
+        for kind, assets_of in chosen.items()
     ]
     return dg.Definitions(
         assets=assets,
         asset_checks=strategy_checks(strategy),
         jobs=jobs,
-        schedules=strategy_schedules(
-            strategy,
-            stores,
-            daily_job=job_name(strategy, "daily"),
-            study_job=job_name(strategy, "study"),
-            cost_job=job_name(strategy, "costs"),
-        ),
-        sensors=strategy_sensors(strategy, stores, study_job=job_name(strategy, "study")),
+        schedules=strategy_schedules(strategy, stores),
+        sensors=strategy_sensors(strategy, stores),
     )
 
 

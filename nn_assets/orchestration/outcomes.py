@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial, wraps
+from functools import wraps
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 from dagster._core.errors import DagsterExecutionInterruptedError
 
-from nn_assets.errors import LedgerError, NnAssetsError
-from nn_assets.operations.alerts import append_alert
-from nn_assets.operations.catalog import find_strategy
+from nn_assets.errors import LedgerError
 from nn_assets.operations.clock import now_utc
+from nn_assets.operations.names import SOME_ASSETS, full_name
 from nn_assets.operations.outcomes import (
     ASKED,
     CANCELED,
@@ -29,8 +27,9 @@ from nn_assets.operations.outcomes import (
     record_heartbeat,
     record_start,
     record_tick,
+    told_and_remedy,
 )
-from nn_assets.operations.situation import headline_now, one_line
+from nn_assets.operations.run_alerts import alert_of_end
 from nn_assets.orchestration.lost_runs import close_lost_runs
 from nn_assets.orchestration.naming import STRATEGY_TAG, WHAT_TO_DO
 from nn_assets.orchestration.resources import StoresResource
@@ -40,7 +39,6 @@ from nn_assets.store.ledger.ledger import Ledger
 __all__ = [
     "INTERRUPTED",
     "Evaluate",
-    "alert_of_failure",
     "failed_checks_of",
     "failure_of",
     "free_of_lost_runs",
@@ -54,7 +52,6 @@ Evaluate = Callable[[Any], Any]
 
 _log = logging.getLogger(__name__)
 
-_REMEDY = re.compile(r"(?:\. |\n)Remedy: ")
 _PARTITION = "dagster/partition"
 _RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 _OUTCOMES = {
@@ -72,7 +69,6 @@ _TELLING = {
     dg.DagsterEventType.RUN_FAILURE,
     _CANCELED,
 }
-_MEND = "mend what it names, and run it again: what was finished is kept"
 _LOOK = "open the check in the UI (nn-assets ui); until it is explained: nn-assets control kill-switch HALTED"
 _FIRST_LOOK_BACK = pd.Timedelta(minutes=5)
 
@@ -86,10 +82,10 @@ def failure_of(events: Iterable[dg.DagsterEvent]) -> tuple[str, str, str | None]
                 error = error.cause  # Dagster wraps what the step raised
             failure = event.step_failure_data.user_failure_data
             message = (failure.description if failure else None) or (error.message if error else "")
-            told, *rest = _REMEDY.split(str(message).strip().removeprefix("nn_assets.errors."), maxsplit=1)
+            told, remedy = told_and_remedy(str(message).strip().removeprefix("nn_assets.errors."))
             if told.endswith(DagsterExecutionInterruptedError.__name__):
-                told, rest = INTERRUPTED, []
-            return str(event.step_key), told, "".join(rest).rstrip(".") or None
+                told, remedy = INTERRUPTED, None
+            return str(event.step_key), told, (remedy or "").rstrip(".") or None
     return None
 
 
@@ -106,26 +102,6 @@ def failed_checks_of(events: Iterable[dg.DagsterEvent]) -> tuple[FailedCheck, ..
         name = f"{told.asset_key.path[-1]}.{told.check_name}"
         found.append(FailedCheck(name, str(told.description), str(remedy)))
     return tuple(found)
-
-
-def alert_of_failure(
-    stores: StoresResource, run_id: str, job: str, cause: str, remedy: str | None, strategy: str | None
-) -> None:
-    """Alert of a run that failed, once however many tell of it."""
-    stands = partial(_headline, stores, strategy)
-    about = {"strategy": strategy, "job": job, "run_id": run_id}
-    append_alert(f"run:{run_id}", stands, cause=cause, remedy=remedy or _MEND, **about)
-
-
-def _headline(stores: StoresResource, strategy: str | None) -> str:
-    """How a strategy stands now; a ledger or a strategy that cannot be read halts it."""
-    if strategy is None:
-        return ""
-    try:
-        with stores.history(find_strategy(strategy).strategy) as history:
-            return str(headline_now(history))
-    except NnAssetsError as error:
-        return f"{strategy} HALTED: how it stands cannot be told. A person is needed: {one_line(str(error))}"
 
 
 @contextmanager
@@ -152,7 +128,7 @@ def telling_run(stores: StoresResource, run: Run) -> Iterator[Callable[[dg.Execu
         raise
     finally:
         _tell(stores, lambda ledger: record_end(ledger, run, ended_at=now_utc().floor("us"), **said))
-        _alert(stores, run, **said)
+        alert_of_end(stores.history, run, **said)
 
 
 def free_of_lost_runs(instance: dg.DagsterInstance, stores: StoresResource) -> None:
@@ -175,32 +151,6 @@ def _ended(outcome: str, events: Iterable[dg.DagsterEvent]) -> dict[str, Any]:
     message = f"{first.rstrip('.')}. Remedy: {remedy}" if remedy else first
     told_whole = "\n".join([message, *places])
     return {"outcome": outcome, "failed_step": step, "message": told_whole, "failed_checks": checks}
-
-
-def _alert(
-    stores: StoresResource,
-    run: Run,
-    outcome: str,
-    failed_checks: tuple[FailedCheck, ...],
-    message: str | None = None,
-    failed_step: str | None = None,
-) -> None:
-    """Alert of what a run's end leaves to a person: its failure, and each failed check."""
-    job = f"{run.strategy}__{run.name}"
-    if outcome == FAILED:
-        cause, *remedy = _REMEDY.split(message or "it failed before its first step", maxsplit=1)
-        at = f"{failed_step}: " if failed_step else ""
-        alert_of_failure(stores, run.run_id, job, at + cause, "".join(remedy) or None, run.strategy)
-    for check in failed_checks:
-        append_alert(
-            f"check:{run.run_id}:{check.name}",
-            partial(_headline, stores, run.strategy),
-            cause=f"check {check.name} failed: {check.found}",
-            remedy=check.remedy,
-            strategy=run.strategy,
-            job=job,
-            run_id=run.run_id,
-        )
 
 
 def telling_ticks(strategy: Strategy, stores: StoresResource, name: str, evaluate: Evaluate) -> Evaluate:
@@ -288,7 +238,7 @@ def record_run(stores: StoresResource, ledger: Ledger, instance: dg.DagsterInsta
     ended_at = _moment(record.end_time or now_utc().timestamp())
     said = _ended(_OUTCOMES[status], _telling(instance, run.run_id))
     recorded = record_end(ledger, run, ended_at=ended_at, **said)
-    _alert(stores, run, **said)
+    alert_of_end(stores.history, run, **said)
     return recorded
 
 
@@ -299,10 +249,10 @@ def _run_of(record: dg.RunRecord) -> Run | None:
     strategy = run.tags.get(STRATEGY_TAG) or (chosen[0] if chosen else None)
     if strategy is None:
         return None
-    own = run.job_name.removeprefix(f"{strategy}__")
+    own = run.job_name.removeprefix(full_name(strategy, ""))
     first, last = (run.tags.get(tag, run.tags.get(_PARTITION)) for tag in _RANGE)
     began = None if record.start_time is None else _moment(record.start_time)
-    return Run(run.run_id, strategy, "assets" if own.startswith("__") else own, first, last, began)
+    return Run(run.run_id, strategy, SOME_ASSETS if own.startswith("__") else own, first, last, began)
 
 
 def _telling(instance: dg.DagsterInstance, run_id: str) -> Iterator[dg.DagsterEvent]:

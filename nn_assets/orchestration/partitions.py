@@ -6,13 +6,11 @@ import dagster as dg
 import pandas as pd
 
 from nn_assets.learning.first_month import first_model_month
-from nn_assets.market.calendar.sessions import exclusions_between, sessions_between, timezone_of
+from nn_assets.market.calendar.sessions import exclusions_between, timezone_of
 from nn_assets.operations.clock import last_stated_session
 from nn_assets.settings import Strategy
 
 __all__ = [
-    "asked_months",
-    "asked_sessions",
     "month_partitions",
     "session_partitions",
 ]
@@ -48,17 +46,3 @@ def session_partitions(strategy: Strategy) -> dg.TimeWindowPartitionsDefinition:
         exclusions=[day.tz_localize(timezone).to_pydatetime() for day in days_off] or None,
         end_offset=1,  # the session under way; none after the end
     )
-
-
-def asked_months(keys: list[str]) -> list[str]:
-    """Partition keys as months ``YYYY-MM``, in order."""
-    return sorted(key[:7] for key in keys)
-
-
-def asked_sessions(strategy: Strategy, keys: list[str]) -> list[pd.Timestamp]:
-    """Partition keys as sessions, in order, without any day that is none."""
-    if not keys:
-        return []
-    sessions = sessions_between(strategy.market.calendar, min(keys), max(keys))
-    wanted = set(keys)
-    return [session for session in sessions if str(session.date()) in wanted]

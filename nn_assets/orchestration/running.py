@@ -64,7 +64,7 @@ def execute(
     Parameters
     ----------
     kind : str
-        One of ``orchestration.build.JOBS``.
+        One of ``operations.names.JOBS``.
     first, last : str, optional
         Partition keys; equal ones for a single partition, none for an unpartitioned job.
     tags : dict, optional

@@ -6,7 +6,13 @@ import dagster as dg
 import pandas as pd
 
 from nn_assets.learning.first_month import first_model_month
-from nn_assets.market.calendar.sessions import is_session, session_close, sessions_between, timezone_of
+from nn_assets.market.calendar.sessions import (
+    is_session,
+    previous_session,
+    timezone_of,
+)
+from nn_assets.operations.clock import as_of_session, day_of_round, has_clock, round_cron
+from nn_assets.operations.names import COSTS, DAILY, DAILY_ROUND, RECALIBRATION, RETRAINING, STUDY, full_name
 from nn_assets.orchestration.naming import STRATEGY_TAG
 from nn_assets.orchestration.outcomes import Evaluate, telling_ticks
 from nn_assets.orchestration.resources import StoresResource
@@ -14,20 +20,15 @@ from nn_assets.settings import Strategy
 
 __all__ = ["strategy_schedules"]
 
-# Minutes between the moment the day's bar is taken to be known and the run, so that the feed has settled.
-_SETTLING_MINUTES = 15
 
-
-def strategy_schedules(
-    strategy: Strategy, stores: StoresResource, *, daily_job: str, study_job: str, cost_job: str
-) -> list[dg.ScheduleDefinition]:
+def strategy_schedules(strategy: Strategy, stores: StoresResource) -> list[dg.ScheduleDefinition]:
     """The three schedules of a strategy, in its exchange's timezone, off until switched on in the UI."""
     timezone = timezone_of(strategy.market.calendar)
 
     def schedule(name: str, job: str, cron: str, evaluate: Evaluate) -> dg.ScheduleDefinition:
         return dg.ScheduleDefinition(
-            name=f"{strategy.name}__{name}",
-            job_name=job,
+            name=full_name(strategy.name, name),
+            job_name=full_name(strategy.name, job),
             cron_schedule=cron,
             execution_timezone=timezone,
             execution_fn=telling_ticks(strategy, stores, name, evaluate),
@@ -35,30 +36,20 @@ def strategy_schedules(
         )
 
     return [
-        schedule("daily_round", daily_job, _after_the_close(strategy), _daily(strategy)),
-        schedule("monthly_retraining", study_job, "0 6 1 * *", _monthly(strategy)),
-        schedule("cost_recalibration", cost_job, "30 6 1 * *", _recalibration(strategy)),
+        schedule(DAILY_ROUND, DAILY, round_cron(strategy.market), _daily(strategy)),
+        schedule(RETRAINING, STUDY, "0 6 1 * *", _monthly(strategy)),
+        schedule(RECALIBRATION, COSTS, "30 6 1 * *", _recalibration(strategy)),
     ]
 
 
-def _after_the_close(strategy: Strategy) -> str:
-    """Cron of a full day's close plus the lag plus settling, local time; half days simply wait."""
-    market = strategy.market
-    recent = sessions_between(market.calendar, "2020-01-01", "2020-03-01")
-    closes = [session_close(market.calendar, day).tz_convert(timezone_of(market.calendar)) for day in recent]
-    usual = max(close - close.normalize() for close in closes)
-    due = usual + pd.Timedelta(minutes=market.known_at_lag_minutes + _SETTLING_MINUTES)
-    minutes = int(due.total_seconds() // 60) % (24 * 60)
-    return f"{minutes % 60} {minutes // 60} * * *"
-
-
-def _frozen(strategy: Strategy) -> dg.SkipReason | None:
-    ends, vault = strategy.market.history_ends, strategy.market.vault_starts
-    if ends is not None:
+def _frozen(strategy: Strategy, moment: pd.Timestamp) -> dg.SkipReason | None:
+    """Why nothing is to run from a UTC moment on; None where a session is still to come."""
+    if has_clock(strategy.market, moment):
+        return None
+    if (ends := strategy.market.history_ends) is not None:
         return dg.SkipReason(f"{strategy.name} states history_ends {ends}: no session comes after it")
-    if vault is not None:
-        return dg.SkipReason(f"{strategy.name} states vault_starts {vault}: sessions from then on are sealed")
-    return None
+    vault = strategy.market.vault_starts
+    return dg.SkipReason(f"{strategy.name} states vault_starts {vault}: sessions from then on are sealed")
 
 
 def _local(context: dg.ScheduleEvaluationContext, strategy: Strategy) -> pd.Timestamp:
@@ -68,14 +59,13 @@ def _local(context: dg.ScheduleEvaluationContext, strategy: Strategy) -> pd.Time
 
 def _daily(strategy: Strategy) -> Evaluate:
     def evaluate(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        if (skip := _frozen(strategy)) is not None:
+        market = strategy.market
+        day = day_of_round(market, pd.Timestamp(context.scheduled_execution_time))
+        if not is_session(market.calendar, day):
+            return dg.SkipReason(f"{day.date()} is no session of {market.calendar}")
+        # It stands on the one before: the last one of all is still asked for.
+        if (skip := _frozen(strategy, as_of_session(market, previous_session(market.calendar, day)))) is not None:
             return skip
-        # A market that never closes ends its session at midnight: the one just over is meant.
-        moment = _local(context, strategy) - pd.Timedelta(minutes=strategy.market.known_at_lag_minutes)
-        close_local = moment - pd.Timedelta(minutes=_SETTLING_MINUTES + 1)
-        day = close_local.normalize()
-        if not is_session(strategy.market.calendar, day):
-            return dg.SkipReason(f"{day.date()} is no session of {strategy.market.calendar}")
         key = str(day.date())
         return dg.RunRequest(
             run_key=f"{strategy.name}:daily:{key}",
@@ -88,7 +78,7 @@ def _daily(strategy: Strategy) -> Evaluate:
 
 def _monthly(strategy: Strategy) -> Evaluate:
     def evaluate(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        if (skip := _frozen(strategy)) is not None:
+        if (skip := _frozen(strategy, pd.Timestamp(context.scheduled_execution_time))) is not None:
             return skip
         month = _local(context, strategy).strftime("%Y-%m")
         if month < first_model_month(strategy):
@@ -104,7 +94,7 @@ def _monthly(strategy: Strategy) -> Evaluate:
 
 def _recalibration(strategy: Strategy) -> Evaluate:
     def evaluate(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        if (skip := _frozen(strategy)) is not None:
+        if (skip := _frozen(strategy, pd.Timestamp(context.scheduled_execution_time))) is not None:
             return skip
         month = _local(context, strategy).strftime("%Y-%m")
         return dg.RunRequest(run_key=f"{strategy.name}:costs:{month}", tags={STRATEGY_TAG: strategy.name})

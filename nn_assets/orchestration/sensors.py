@@ -10,8 +10,10 @@ import pandas as pd
 from nn_assets.errors import LedgerError
 from nn_assets.market.calendar.sessions import next_session
 from nn_assets.operations.asof.refreshes import DRIFT_ASKS
+from nn_assets.operations.names import DRIFT_REFRESH, STUDY, full_name
+from nn_assets.operations.run_alerts import alert_of_failure
 from nn_assets.orchestration.naming import REFRESH_TAG, STRATEGY_TAG
-from nn_assets.orchestration.outcomes import alert_of_failure, failure_of, record_run, telling_ticks
+from nn_assets.orchestration.outcomes import failure_of, record_run, telling_ticks
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
@@ -19,7 +21,7 @@ from nn_assets.settings import Strategy
 __all__ = ["failed_run_alert", "strategy_sensors"]
 
 
-def strategy_sensors(strategy: Strategy, stores: StoresResource, *, study_job: str) -> list[dg.SensorDefinition]:
+def strategy_sensors(strategy: Strategy, stores: StoresResource) -> list[dg.SensorDefinition]:
     """The drift sensor of a strategy, off until switched on in the UI."""
 
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
@@ -40,9 +42,9 @@ def strategy_sensors(strategy: Strategy, stores: StoresResource, *, study_job: s
 
     return [
         dg.SensorDefinition(
-            name=f"{strategy.name}__drift_refresh",
-            job_name=study_job,
-            evaluation_fn=telling_ticks(strategy, stores, "drift_refresh", evaluate),
+            name=full_name(strategy.name, DRIFT_REFRESH),
+            job_name=full_name(strategy.name, STUDY),
+            evaluation_fn=telling_ticks(strategy, stores, DRIFT_REFRESH, evaluate),
             minimum_interval_seconds=60,
             description="Asks for a refresh of the model when forecasts have drifted; reads the ledger from a cursor.",
             default_status=dg.DefaultSensorStatus.STOPPED,
@@ -74,4 +76,4 @@ def failed_run_alert(context: dg.RunFailureSensorContext) -> None:
             record_run(stores, opened.ledger, context.instance, record)
     step, told, remedy = failure_of(context.get_step_failure_events()) or ("", str(context.failure_event.message), None)
     cause = f"{step}: {told}" if step else told
-    alert_of_failure(stores, run.run_id, run.job_name, cause, remedy, run.tags.get(STRATEGY_TAG))
+    alert_of_failure(stores.history, run.run_id, run.job_name, cause, remedy, run.tags.get(STRATEGY_TAG))

@@ -238,7 +238,17 @@ def targets(
     control: Control,
     scale: float,
 ) -> FloatArray:
-    """Step 8: what controls and whole lots leave of the unscaled book, in shares."""
+    """Step 8: what controls and whole lots leave of the unscaled book, shares, (symbols,).
+
+    Parameters
+    ----------
+    unscaled : ndarray, shape (symbols,)
+        Shares of the book before the controls.
+    worth_keeping : ndarray, shape (symbols,)
+        As :func:`~nn_assets.portfolio.targets.whole_targets` takes it.
+    scale : float
+        The product of the scales in force, 0..1.
+    """
     return whole_targets(
         unscaled,
         np.nan_to_num(inputs.start_quantity),

@@ -1,4 +1,4 @@
-"""One session, in order: convert, fill, mark, watch, decide, order. Replay and the live round both call it.
+"""One session, in order: convert, fill, mark, decide, order, watch. Replay and the live round both call it.
 
 Yesterday's state comes in, today's facts come in, today's records and tomorrow's state come out.
 Nothing here reads a clock, a file or a later session. The bar prices the fills and marks the book; the signal made
@@ -7,7 +7,6 @@ of it is sized by ``portfolio/decide.py``, and ``execution/orders.py`` turns tar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,22 +18,12 @@ from nn_assets.errors import DecisionError
 from nn_assets.execution.gate import GateState, pass_gate
 from nn_assets.execution.orders import (
     Orders,
-    denied_with_their_close,
+    ended_where,
     orders_after_actions,
-    reduces,
     targets_to_orders,
 )
-from nn_assets.execution.paper import (
-    Bar,
-    EndedOrder,
-    Liquidity,
-    ended_orders,
-    fill_orders,
-    loss_beyond_stops,
-    stop_fills,
-)
+from nn_assets.execution.paper import EndedOrder
 from nn_assets.market.calendar.sessions import next_session, previous_session
-from nn_assets.market.cash import cash_rates
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 from nn_assets.oversight.drift import DriftReport
 from nn_assets.oversight.refreshes import RefreshWatch, next_refresh_watch, stricter_state
@@ -61,11 +50,12 @@ from nn_assets.portfolio.breakers import (
 )
 from nn_assets.portfolio.decide import decide
 from nn_assets.portfolio.expected import expected_own_return
-from nn_assets.portfolio.fills import FillArrays, joined, no_fills
+from nn_assets.portfolio.fills import FillArrays
 from nn_assets.portfolio.inputs import Decision, DecisionInputs, ProgrammeFacts
 from nn_assets.portfolio.kelly import edge_scale
 from nn_assets.portfolio.late_actions import LateActions, book_after_late_actions, owed_by_late_actions
 from nn_assets.portfolio.premium import traded_probability
+from nn_assets.session.filling import blocked_until, fill_session, hit_by_late_closes, of_unknown_shares
 from nn_assets.session.market_view import SessionMarket
 from nn_assets.session.spending import SLIPPAGE_SESSIONS, Spending, slippage_of, spending_of
 from nn_assets.settings import PortfolioSettings, Strategy
@@ -209,21 +199,24 @@ def play_session(
         The standing is not that of the session before: sessions are played in order, each once.
     """
     session = facts.market.session
-    calendar = strategy.market.calendar
-    if standing.trading.effective_session != session:
-        raise DecisionError(
-            expected=f"the state left for {standing.trading.effective_session.date()}",
-            found=f"session {session.date()}",
-            remedy="run the sessions in between first: each builds on the one before",
-            session=session.date(),
-        )
+    _require_next(standing, session)
     reset = facts.controls.breaker_reset
     released = () if reset is None else reset.among(standing.book.breaker_kinds)
     under_way = standing.orders
     standing = _released(_converted(standing, facts, strategy.portfolio.lot_size), reset)
-    late_hit = _hit_by_late_closes(standing.book, facts.market)
-    book, fills, beyond, ended = _fill(strategy, costs, sessions_per_year, standing, facts, under_way)
-    book, state = book.marked(
+    late_hit = hit_by_late_closes(standing.book, facts.market)
+    filled = fill_session(
+        strategy,
+        costs,
+        facts.market,
+        sessions_per_year,
+        standing.book,
+        standing.orders,
+        decided=under_way,
+        control=_control_of_fills(facts.controls, standing.book, strategy.portfolio),
+        unfinished_run=facts.controls.unfinished_run is not None,
+    )
+    book, state = filled.book.marked(
         session,
         facts.market.close,
         strategy.portfolio,
@@ -234,7 +227,7 @@ def play_session(
     halted = breaker_control(book.breaker_kinds, strategy.portfolio) is Control.HALTED
     if strategy.label.execution == "next_close" and not halted:  # what nobody knows the price of hits no stop
         late_hit &= np.sign(book.quantity) == np.sign(standing.book.quantity)  # what was reversed since is another
-        book = book.stopped_at_close(_blocked_until(strategy, session), before=late_hit)
+        book = book.stopped_at_close(blocked_until(strategy, session), before=late_hit)
     decision = decide(_inputs(strategy, standing, facts, book), strategy.portfolio, costs)
     book, state = _alarmed(decision, book, state)
     orders = _orders(strategy, facts.market, decision, book, standing.orders)
@@ -244,35 +237,52 @@ def play_session(
         decision.unscaled_quantity,
         decision.target_quantity,
     )
-    following = next_session(calendar, session)
-    spending = (*standing.spending, spending_of(fills, facts.market, costs))[-SLIPPAGE_SESSIONS:]
-    found = Severity(0, (), examined=False)
-    if facts.drift is not None:
-        slippage = slippage_of(spending, strategy.oversight.slippage_tolerance_fraction)
-        found = severity(facts.drift, slippage)
-    refresh = standing.refresh
-    if facts.refresh is not None:
-        refresh = facts.refresh
-    elif facts.drift is not None:
-        refresh = next_refresh_watch(standing.refresh, facts.drift, strategy.oversight)
-    trading = next_trading_state(standing.trading, found, strategy.oversight, session, following)
+    found, following = _watched(strategy, costs, standing, facts, filled.fills)
     return Round(
         session=session,
-        fills=fills,
+        fills=filled.fills,
         state=state,
         signals=facts.signals,
         drift=facts.drift,
         found=found,
         decision=decision,
         orders=orders,
-        standing=Standing(book, orders, trading, spending, refresh),
-        loss_beyond_stops_usd=beyond,
-        turnover_usd=float(sum(np.abs(batch.quantity * batch.price).sum() for batch in fills)),
+        standing=replace(following, book=book, orders=orders),
+        loss_beyond_stops_usd=filled.loss_beyond_stops_usd,
+        turnover_usd=float(sum(np.abs(batch.quantity * batch.price).sum() for batch in filled.fills)),
         late=facts.late,
         released=released,
         cancelled=standing.orders.reason_code.count("late_action"),
-        ended=ended,
+        ended=filled.ended,
     )
+
+
+def _require_next(standing: Standing, session: pd.Timestamp) -> None:
+    due = standing.trading.effective_session
+    if due != session:
+        raise DecisionError(
+            expected=f"the state left for {due.date()}",
+            found=f"session {session.date()}",
+            remedy="run the sessions in between first: each builds on the one before",
+            session=session.date(),
+        )
+
+
+def _watched(
+    strategy: Strategy, costs: CostModel, standing: Standing, facts: SessionFacts, fills: tuple[FillArrays, ...]
+) -> tuple[Severity, Standing]:
+    """What drift and the cost of the fills come to, and the standing that they leave."""
+    session, oversight = facts.market.session, strategy.oversight
+    spending = (*standing.spending, spending_of(fills, facts.market, costs))[-SLIPPAGE_SESSIONS:]
+    found, refresh = Severity(0, (), examined=False), standing.refresh
+    if facts.drift is not None:
+        found = severity(facts.drift, slippage_of(spending, oversight.slippage_tolerance_fraction))
+        refresh = next_refresh_watch(standing.refresh, facts.drift, oversight)
+    if facts.refresh is not None:
+        refresh = facts.refresh
+    following = next_session(strategy.market.calendar, session)
+    trading = next_trading_state(standing.trading, found, oversight, session, following)
+    return found, replace(standing, trading=trading, spending=spending, refresh=refresh)
 
 
 def _released(standing: Standing, reset: BreakerReset | None) -> Standing:
@@ -303,7 +313,7 @@ def _converted(standing: Standing, facts: SessionFacts, lot_size: float) -> Stan
     if facts.late is not None:
         book = book_after_late_actions(book, facts.late, lot_size, facts.market.session)
         if owed_by_late_actions(facts.late, lot_size).anything:
-            orders = replace(orders, reason_code=tuple(code or "late_action" for code in orders.reason_code))
+            orders = ended_where(orders, np.ones(len(orders), dtype=np.bool_), "late_action")
     if split is None or dividend is None:
         return replace(standing, book=book, orders=orders)
     market = facts.market
@@ -313,14 +323,9 @@ def _converted(standing: Standing, facts: SessionFacts, lot_size: float) -> Stan
     if facts.market.delisting is not None:
         book = book_after_delistings(book, facts.market.delisting)
         gone = np.isfinite(facts.market.delisting)[orders.symbol]
-        orders = _ended_where(orders, gone, "delisted")
-    orders = _ended_where(orders, _of_unknown_shares(book, facts.market)[orders.symbol], UNEXPLAINED_FACTOR)
+        orders = ended_where(orders, gone, "delisted")
+    orders = ended_where(orders, of_unknown_shares(book, facts.market)[orders.symbol], UNEXPLAINED_FACTOR)
     return replace(standing, book=book, orders=orders)
-
-
-def _ended_where(orders: Orders, ended: BoolArray, reason: str) -> Orders:
-    codes = zip(orders.reason_code, ended, strict=True)
-    return replace(orders, reason_code=tuple(code or (reason if ends else None) for code, ends in codes))
 
 
 def _control_of_fills(controls: Controls, book: Book, settings: PortfolioSettings) -> Control:
@@ -330,121 +335,6 @@ def _control_of_fills(controls: Controls, book: Book, settings: PortfolioSetting
     """
     halted = breaker_control(book.breaker_kinds, settings) is Control.HALTED
     return strictest(kill_switch_control(controls.switch_before_fill), Control.HALTED if halted else Control.NORMAL)
-
-
-def _still_sent(orders: Orders, book: Book, control: Control) -> Orders:
-    """What the controls leave of the orders under way: all, those that reduce, or none."""
-    if control < Control.REDUCING or len(orders) == 0:
-        return orders
-    stays = reduces(orders, book.quantity) if control is Control.REDUCING else np.zeros(len(orders), dtype=np.bool_)
-    codes = tuple(code if keep else code or "halted" for code, keep in zip(orders.reason_code, stays, strict=True))
-    return replace(orders, reason_code=denied_with_their_close(orders, codes))
-
-
-def _blocked_until(strategy: Strategy, session: pd.Timestamp) -> pd.Timestamp:
-    until = session
-    for _ in range(strategy.label.horizon_sessions):
-        until = next_session(strategy.market.calendar, until)
-    return until
-
-
-def _fill(
-    strategy: Strategy,
-    costs: CostModel,
-    sessions_per_year: int,
-    standing: Standing,
-    facts: SessionFacts,
-    decided: Orders,
-) -> tuple[Book, tuple[FillArrays, ...], float, tuple[EndedOrder, ...]]:
-    """Finance and fund what was held, fill yesterday's orders on today's bar, then the stops that it touched.
-
-    Payments of funding up to a fill fall on what was held before it, those after it on what is held then; a stop
-    within the session comes after them.
-
-    Last of what it gives: why orders of those ``decided`` ended without a whole fill.
-
-    HALTED, by the kill switch or by a breaker latched as the session began, means that nothing fills: no order and
-    no stop, since prices or positions are not known.
-    """
-    market = facts.market
-    bar = Bar(market.open, market.high, market.low, market.close, market.volume)
-    liquidity = Liquidity(
-        adv_usd=market.previous_adv_usd,
-        daily_volatility=market.previous_volatility,
-        lot_size=strategy.portfolio.lot_size,
-        proxy_adv_usd=strategy.portfolio.proxy_adv_usd,
-        closing_adv_usd=market.closing_adv_usd,
-        closing_daily_volatility=market.closing_volatility,
-    )
-    cash_rate = float(cash_rates(strategy.market, pd.DatetimeIndex([market.session]))[0])
-    execution, funding = strategy.label.execution, market.funding
-    book = standing.book.opened(strategy.costs, cash_rate, sessions_per_year, margined=strategy.market.margined)
-    if funding is not None:
-        before_fill = funding.until_open if execution == "next_open" else funding.rate
-        book = book.funded(before_fill, funding.assumed)
-    control = _control_of_fills(facts.controls, book, strategy.portfolio)
-    sent = _still_sent(standing.orders, book, control)
-    if facts.controls.unfinished_run is not None:
-        sent = replace(sent, reason_code=tuple(code or "unfinished_run" for code in sent.reason_code))
-    stops = execution == "next_open" and control is not Control.HALTED
-    until = _blocked_until(strategy, market.session)
-    beyond, late = 0.0, no_fills()
-    for of_session, came_late in _late_bars(book, market) if stops else ():
-        hit = stop_fills(
-            _with_known_shares(book, market),
-            came_late,
-            costs,
-            liquidity,
-            strategy.execution,
-            strategy=strategy.name,
-            session=market.session,
-            late_bar_of=of_session,
-        )
-        beyond += float(loss_beyond_stops(book, hit).sum())
-        book = book.filled(hit, market.session, blocked_until=until)
-        late = joined(late, hit)
-    if len(late):
-        stopped_out = np.isin(sent.symbol, late.symbol)
-        codes = tuple(
-            code or ("late_stop" if out else None) for code, out in zip(sent.reason_code, stopped_out, strict=True)
-        )
-        sent = replace(sent, reason_code=codes)
-    held = book.quantity
-    ordered = fill_orders(sent, bar, costs, liquidity, strategy.execution, execution, held)
-    ended = ended_orders(decided, sent, ordered, bar, liquidity, execution, held)
-    beyond += float(loss_beyond_stops(book, ordered).sum())
-    book = book.filled(ordered, market.session)
-    if funding is not None and execution == "next_open":
-        book = book.funded(funding.until_close, funding.assumed)
-    stopped = no_fills()
-    if stops:
-        known = _with_known_shares(book, market)
-        stopped = stop_fills(
-            known, bar, costs, liquidity, strategy.execution, strategy=strategy.name, session=market.session
-        )
-        beyond += float(loss_beyond_stops(book, stopped).sum())
-        book = book.filled(stopped, market.session, blocked_until=until)
-    return book, (ordered, joined(late, stopped)), beyond, ended
-
-
-def _late_bars(book: Book, market: SessionMarket) -> Iterator[tuple[object, Bar]]:
-    """Sessions decided before their bars came, and those bars of what is held, oldest first.
-
-    A stop rests on every session from the fill on, whether or not its bar was there in time.
-    """
-    if market.earlier is None:
-        return
-    for unseen, bars in market.earlier.since(book.marked_session):
-        fields = (bars.open, bars.high, bars.low, bars.close, bars.volume)
-        yield bars.sessions[0], Bar(*(np.where(unseen, field[0], np.nan) for field in fields))
-
-
-def _hit_by_late_closes(book: Book, market: SessionMarket) -> BoolArray:
-    """Positions whose stop a close that came late had hit, (symbols,)."""
-    hit = np.zeros(len(book.symbols), dtype=np.bool_)
-    for _, bar in _late_bars(book, market):
-        hit |= book.hit_by(bar.close)
-    return hit
 
 
 def _inputs(strategy: Strategy, standing: Standing, facts: SessionFacts, book: Book) -> DecisionInputs:
@@ -532,21 +422,9 @@ def _orders(strategy: Strategy, market: SessionMarket, decision: Decision, book:
         net_limit=strategy.portfolio.net_limit,
         lot_size=strategy.portfolio.lot_size,
         sent_ids=frozenset(sent.client_order_id),
-        unknown_shares=_of_unknown_shares(book, market),
+        unknown_shares=of_unknown_shares(book, market),
     )
     return pass_gate(asked, gate, strategy.execution)
-
-
-def _with_known_shares(book: Book, market: SessionMarket) -> Book:
-    """The book without the stops of positions whose number of shares is not known: they sell nothing either."""
-    return replace(book, stop_price=np.where(_of_unknown_shares(book, market), np.nan, book.stop_price))
-
-
-def _of_unknown_shares(book: Book, market: SessionMarket) -> BoolArray:
-    """Positions older than a split that nobody stated: how many shares the account has of them is not known."""
-    if market.assumed_split is None:
-        return np.zeros(len(book.symbols), dtype=np.bool_)
-    return np.asarray((book.quantity != 0.0) & (book.entered_session < market.assumed_split))
 
 
 def _signed(orders: Orders, symbols: int) -> FloatArray:

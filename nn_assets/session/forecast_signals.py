@@ -21,5 +21,20 @@ def session_signals(
     volatility: FloatArray,
     horizon_sessions: int,
 ) -> SessionSignals:
-    """Signals of one row, from the forecasts of that row and the outcomes known at it."""
+    """Signals of one row, from the forecasts of that row and the outcomes known at it.
+
+    Parameters
+    ----------
+    row : int
+        Of the session, on the session axis of what follows.
+    forecasts, outcomes
+        Arrays of shape (bars, symbols); row t was known at session t.
+    volatility : ndarray, shape (bars, symbols)
+        Forecast volatility, fraction per session.
+
+    Returns
+    -------
+    SessionSignals
+        Arrays of shape (symbols,).
+    """
     return make_signals(symbols, forecasts.at(row), outcomes.at(row), volatility[row], horizon_sessions)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property, partial
 
 import numpy as np
@@ -187,6 +187,23 @@ class MarketView:
     def _closing_volatility(self) -> FloatArray:
         return _last_known(self.volatility)
 
+    def until(self, row: int) -> MarketView:
+        """The sessions up to ``row`` alone: what is known at it, and nothing later."""
+        stop = row + 1
+        states = {each.name: getattr(self.regimes, each.name)[:stop] for each in fields(self.regimes)}
+        cut = MarketView(
+            panel=self.panel.until(self.panel.sessions[row]),
+            regimes=Regimes(**states),
+            correlation_sessions=self.correlation_sessions,
+            candidates=None if self.candidates is None else self.candidates[:stop],
+            funding=None if self.funding is None else self.funding.at(slice(stop)),
+            **{name: getattr(self, name)[:stop] for name in _BY_BAR},
+        )
+        for name in _MADE_ONCE:  # row t of each reads no later row: what was computed once need not be again
+            made = getattr(self, name)
+            vars(cut)[name] = None if made is None else made[:stop]
+        return cut
+
     def at(self, row: int) -> SessionMarket:
         """What session ``row`` shows."""
         panel = self.panel
@@ -228,6 +245,10 @@ class MarketView:
                 growth=None if actions is None else actions.growth[last : row + 1],
             ),
         )
+
+
+_BY_BAR = ("returns", "average_true_range", "volatility", "adv_usd", "beta", "regime_scales")
+_MADE_ONCE = ("usual_volatility", "_chained_close", "_closing_adv_usd", "_assumed_splits", "_closing_volatility")
 
 
 def _last_known(values: FloatArray) -> FloatArray:

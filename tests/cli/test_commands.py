@@ -288,3 +288,19 @@ def test_as_a_program_each_answer_is_one_document_and_the_folder_makes_no_differ
     assert wrong.returncode == 2
     assert "--out" in json.loads(wrong.stdout)["message"]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("study",), ("First month, YYYY-MM", "Last month, YYYY-MM")),
+        (("export",), ("First session, YYYY-MM-DD.", "Last session, YYYY-MM-DD.")),
+        (("control", "kill-switch"), ("nothing is sent or filled, not even a stop", "may only shrink or close")),
+        (("control", "clock"), ("Treat timestamps written by a clock that ran ahead as earlier than now",)),
+        ((), ("decisions derived again",)),
+    ],
+)
+def test_the_help_says_what_an_option_takes_and_what_a_command_does(tmp_path, words, said) -> None:
+    told = " ".join(call(tmp_path, *words, "--help").out.split())
+    for each in said:
+        assert each in told

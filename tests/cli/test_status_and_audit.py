@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from nn_assets.operations.asof.halts import record_halt, record_pass
+from nn_assets.operations.decisions import stored_checks
 from nn_assets.operations.stores import open_stores
-from nn_assets.orchestration import checks
 from nn_assets.session.market_view import SessionMarket
 from nn_assets.store.ledger.audit import AuditFinding, AuditReport
 from nn_assets.store.ledger.chain import GENESIS
@@ -178,7 +178,7 @@ def test_a_failed_check_is_printed_counted_and_an_alert_and_the_exit_status_is_o
     finding = AuditFinding(7, "row changed", "fills", "[]", "it reads otherwise")
     broken = AuditReport(1, {}, GENESIS, (finding,), ())
     with monkeypatch.context() as patch:
-        patch.setattr(checks, "verify_since_last", lambda *_, **__: broken)
+        patch.setattr(stored_checks, "verify_since_last", lambda *_, **__: broken)
         answer = give_own("run", "-s", "mine", "--session", LIVE[2])
     told = f"check orders.ledger_is_intact failed: {finding}. Remedy: stop trading on this ledger"
     assert answer.status == 1

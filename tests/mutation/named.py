@@ -184,7 +184,7 @@ NAMED = (
     ),
     Named(
         "stops fill while a breaker halts",
-        "nn_assets/session/daily_round.py",
+        "nn_assets/session/filling.py",
         'if execution == "next_open" and control is not Control.HALTED:',
         'if execution == "next_open":',
     ),

@@ -53,9 +53,9 @@ def publish(strategy: Strategy, *, review: bool = False) -> None:
 def train(strategy: Strategy, months: list[str]) -> dict[str, pd.DataFrame]:
     """Fit the models of some months and store their forecasts; gives the verdicts on stationarity."""
     with open_history(strategy) as history:
-        verdicts = preparation.stationarity(history, strategy, months, None)
-        selections = preparation.selected_features(history, strategy, months, None, verdicts)
-        train_months(history, strategy, months, verdicts, selections, RUN, lambda _: None)
+        verdicts = preparation.stationarity(history, months, None)
+        selections = preparation.selected_features(history, months, None, verdicts)
+        train_months(history, months, verdicts, selections, RUN, lambda _: None)
     _store_forecasts(strategy, months)
     return verdicts
 
@@ -63,8 +63,8 @@ def train(strategy: Strategy, months: list[str]) -> dict[str, pd.DataFrame]:
 def refresh(strategy: Strategy, after: pd.Timestamp, month: str) -> None:
     """Fit the model again on what a session's close had shown, then forecast the month asked for."""
     with open_history(strategy) as history:
-        verdicts = preparation.stationarity(history, strategy, [month], after)
-        selections = preparation.selected_features(history, strategy, [month], after, verdicts)
+        verdicts = preparation.stationarity(history, [month], after)
+        selections = preparation.selected_features(history, [month], after, verdicts)
         refresh_after(history, after, verdicts, selections, RUN, lambda _: None)
     _store_forecasts(strategy, [month])
 
@@ -84,7 +84,7 @@ def study(strategy: Strategy, months: list[str]) -> StudyResult:
 def study_stored(strategy: Strategy, months: list[str]) -> StudyResult:
     """Study months whose forecasts are stored."""
     with open_history(strategy) as history:
-        return study_until(history, strategy, months, RUN, lambda _: None)
+        return study_until(history, months, RUN, lambda _: None)
 
 
 def decide(strategy: Strategy, sessions: Sequence[pd.Timestamp]) -> list[DecidedSession]:

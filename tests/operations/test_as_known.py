@@ -26,7 +26,9 @@ from nn_assets.market.calendar.sessions import assumed_known_at
 from nn_assets.operations import study as studies
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.decisions import rounds
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay, features_repeat_when_cut
+from nn_assets.operations.decisions.records import recorded_given
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.features import store_features
 from nn_assets.operations.history import History, Stretch, open_history
@@ -34,6 +36,7 @@ from nn_assets.operations.intake.bars import audit_bars, publish_bars
 from nn_assets.operations.intake.series import ingest_series
 from nn_assets.operations.session_view import SessionView
 from nn_assets.operations.study import study_until
+from nn_assets.session.market_view import MarketView
 from nn_assets.settings import Strategy
 from nn_assets.sources.simulated import SimulatedSource
 from tests.operations.homes import decide, live_until, months_between, study, take_in
@@ -282,7 +285,7 @@ def test_decisions_after_the_late_facts_are_derived_again_from_what_each_knew(in
 def test_a_study_mends_its_book_by_actions_that_were_told_late(goes_on: Lived, tmp_path: Path) -> None:
     home = Path(shutil.copytree(goes_on.home, tmp_path / "home"))
     with living_in(home), open_history(strategy()) as history:
-        result = study_until(history, strategy(), months_between(FIRST_MONTH, END[:7]), "again", lambda _: None)
+        result = study_until(history, months_between(FIRST_MONTH, END[:7]), "again", lambda _: None)
     for estimator in ("network", "linear", "boosting"):
         late = [done for done in result.study.replays[estimator].rounds if done.late is not None]
         assert [str(done.session.date()) for done in late] == ["2016-09-06", "2016-09-19"]
@@ -334,6 +337,35 @@ def test_nothing_later_than_its_moment_can_be_had_of_a_view(ends_before: Lived, 
             view = history.view(pd.Timestamp(CUT))
             parts.append(content(WITH_ARGUMENTS[name](view) if name in WITH_ARGUMENTS else getattr(view, name)))
     assert parts[0] == parts[1]
+
+
+def test_a_round_is_handed_no_row_after_its_session(
+    ends_before: Lived, in_later: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even one that says nothing: whatever a round calls gets the market cut at its session."""
+    seen: list[tuple[str, pd.Timestamp]] = []
+
+    def heard(name: str) -> None:
+        plain = getattr(rounds, name)
+
+        def told(*given: object, **named: object) -> object:
+            for each in given:
+                if isinstance(each, MarketView | Cube):
+                    sessions = each.sessions if isinstance(each, Cube) else each.panel.sessions
+                    seen.append((name, sessions[-1]))
+            return plain(*given, **named)
+
+        monkeypatch.setattr(rounds, name, told)
+
+    readers = ("standing_before", "drift_references", "drift_watch", "late_actions", "programme_watch")
+    for name in readers:
+        heard(name)
+    day = pd.Timestamp("2016-08-26")
+    with open_history(strategy()) as history:
+        assert history.cut_for(day).last > day  # the facts of the stretch go on
+        given = recorded_given(history.stores.ledger.read("decisions", "known", day, day).iloc[0])
+        rounds.play_live(history, day, given)
+    assert sorted(seen) == sorted((name, day) for name in readers)
 
 
 def test_a_view_shows_no_market_of_a_later_session(in_later: Path) -> None:
@@ -397,10 +429,10 @@ def test_a_study_in_many_stretches_of_equal_facts_is_the_study_in_one(
 
     plain = History.stretches
     with living_in(ends_before.home), open_history(strategy()) as history:
-        material = studies._material(history, strategy(), LAST_MONTH)
+        material = studies._material(history, LAST_MONTH)
         whole = run_study(tight(strategy()), 252, material, Terms(trials=3))
         monkeypatch.setattr(History, "stretches", split)
-        parts = run_study(tight(strategy()), 252, studies._material(history, strategy(), LAST_MONTH), Terms(trials=3))
+        parts = run_study(tight(strategy()), 252, studies._material(history, LAST_MONTH), Terms(trials=3))
     released = [done.session for done in whole.replays["network"].rounds if done.released]
     assert released, "no breaker latched for long enough to be reset"
     for name, track in whole.record.tracks.items():
@@ -416,7 +448,7 @@ def test_a_study_in_many_stretches_of_equal_facts_is_the_study_in_one(
 def test_estimators_that_forecast_alike_earn_alike(ends_before: Lived) -> None:
     """One rule for every estimator: nothing but its forecasts, and what they are watched against, makes it another."""
     with living_in(ends_before.home), open_history(strategy()) as history:
-        material = studies._material(history, strategy(), LAST_MONTH)
+        material = studies._material(history, LAST_MONTH)
         for leader in ESTIMATORS:
             forecasts = replace(material.forecasts, estimators=dict.fromkeys(ESTIMATORS, material.forecasts[leader]))
 

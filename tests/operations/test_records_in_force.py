@@ -296,7 +296,7 @@ def test_a_study_prices_each_session_by_the_cost_model_in_force_on_it(ends_befor
     shutil.rmtree(home / "reports", ignore_errors=True)
     with living_in(home), open_history(strategy()) as history:
         months = months_between(FIRST_MONTH, LAST_MONTH)
-        before = study_until(history, strategy(), months, "before", lambda _: None).study.replays["network"]
+        before = study_until(history, months, "before", lambda _: None).study.replays["network"]
         dear = strategy().costs.model_copy(update={"half_spread_bps": 25.0})
         row = {
             "cost_model_id": "dear",
@@ -307,7 +307,7 @@ def test_a_study_prices_each_session_by_the_cost_model_in_force_on_it(ends_befor
             "figures": {},
         }
         history.stores.ledger.append("cost_models", [row], run_id="test", strategy="known")
-        after = study_until(history, strategy(), months, "after", lambda _: None).study.replays["network"]
+        after = study_until(history, months, "after", lambda _: None).study.replays["network"]
         row_of_change = history.row(since)
     first = history.row(before.rounds[0].session)
     assert np.array_equal(before.track.net[first : row_of_change + 1], after.track.net[first : row_of_change + 1])

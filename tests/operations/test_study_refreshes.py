@@ -440,8 +440,8 @@ def test_a_study_killed_after_a_fit_ends_as_one_never_killed_and_fits_nothing_tw
 @pytest.mark.full
 def test_the_page_says_how_many_were_asked_for_put_in_force_and_refused(home: Path) -> None:
     with open_history(strategy_of()) as history:
-        result = study_until(history, strategy_of(), MONTHS, "test", lambda _: None)
-        keep_study(history, strategy_of(), result, {})
+        result = study_until(history, MONTHS, "test", lambda _: None)
+        keep_study(history, result, {})
         facts = dict(study_sheet(history).facts)
     asked = len(result.material.refreshes)
     assert asked > 0

@@ -143,7 +143,9 @@ def test_moments_ahead_of_the_clock_stop_every_decision_until_they_are_mended_on
         deliver(taken, SECOND, restated=1.02)
         assert take_in() == RevisionCount(revised=1, unchanged=len(delivered(SECOND)) - 1)
         said = headline()
-        assert said.startswith(f"{NAME} HALTED: expected moments on record up to now, {NOW}:00 UTC; found 2 moments")
+        assert said.startswith(
+            f"{NAME} HALTED: expected no recorded moment later than now, {NOW}:00 UTC; found 2 moments"
+        )
         assert "raw_bars" in said
         assert 'nn-assets control clock --now "UTC TIME BY ANOTHER CLOCK" --reason "..."' in said
         for refused in (lambda: decide(SECOND), lambda: run_rounds(NAME, SECOND)):

@@ -11,8 +11,8 @@ import pytest
 
 from nn_assets.arrays import Cube
 from nn_assets.features.stationarity import decide_transforms
+from nn_assets.operations.decisions.stored_checks import STORED_CHECKS, values_found
 from nn_assets.operations.history import open_history
-from nn_assets.orchestration import checks
 from nn_assets.orchestration.assets.daily import _checks
 from nn_assets.orchestration.assets.features import _confirmation
 from nn_assets.orchestration.naming import judged
@@ -20,7 +20,7 @@ from nn_assets.settings import FeatureSettings, PortfolioSettings
 from nn_assets.store.ledger.ledger import Ledger
 from tests.orchestration.conftest import LAST, NAME, strategy_of
 
-JUDGES = {name: judge for _, name, *_, judge in checks._CHECKS}
+JUDGES = {each.name: each.judge for each in STORED_CHECKS}
 
 
 def found(name: str) -> tuple[bool | None, str]:
@@ -98,3 +98,16 @@ def test_kpss_confirms_noise_doubts_a_broken_mean_and_has_nothing_to_say_of_no_f
 def test_every_check_can_fail() -> None:
     """None of those that could not: infinite features are missing ones already, costs never fall by construction."""
     assert not {"values_are_finite_or_missing", "costs_never_fall_with_size"} & set(JUDGES)
+
+
+def test_a_feature_without_a_value_lately_is_named_and_one_without_a_session_is_nothing_to_compare() -> None:
+    days = pd.bdate_range("2017-01-02", periods=30)
+    values = np.ones((30, 2, 2))
+    values[12:, 0, 1] = values[5:, 1, 1] = np.nan  # the second had its last value 18 sessions before the end
+    assert values_found(Cube(days, ("A", "B"), ("one", "two"), values)) == (
+        True, f"{38 / 80:.2%} of the last 20 sessions' values are missing",
+    )  # fmt: skip
+    values[:12, 0, 1] = np.nan
+    held, told = values_found(Cube(days, ("A", "B"), ("one", "two"), values))
+    assert (held, told) == (False, "no value of two; 50.00% of the last 20 sessions' values are missing")
+    assert values_found(Cube(days[:0], ("A", "B"), ("one", "two"), values[:0]))[0] is None

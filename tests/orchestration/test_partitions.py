@@ -11,7 +11,8 @@ from nn_assets.cli.runs import run_study
 from nn_assets.errors import SettingsError
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.operations.catalog import find_strategy
-from nn_assets.orchestration.partitions import asked_months, asked_sessions, month_partitions, session_partitions
+from nn_assets.operations.clock import asked_months, asked_sessions
+from nn_assets.orchestration.partitions import month_partitions, session_partitions
 from nn_assets.settings import MarketSettings, Strategy
 from tests.orchestration.conftest import NAME, strategy_of, write_strategy
 
@@ -128,9 +129,9 @@ def test_the_first_model_month_leaves_room_for_every_part(tiny: Strategy) -> Non
 
 
 def test_keys_are_asked_for_in_order_and_days_off_left_out(tiny: Strategy) -> None:
-    asked = asked_sessions(tiny, ["2017-07-05", "2017-07-03", "2017-07-04"])
+    asked = asked_sessions(tiny.market, ["2017-07-05", "2017-07-03", "2017-07-04"])
     assert [str(day.date()) for day in asked] == ["2017-07-03", "2017-07-05"]
-    assert asked_sessions(tiny, []) == []
+    assert asked_sessions(tiny.market, []) == []
     assert asked_months(["2017-03-01", "2017-01-01"]) == ["2017-01", "2017-03"]
 
 

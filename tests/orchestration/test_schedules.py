@@ -120,16 +120,30 @@ def test_a_day_off_is_skipped_by_name(frozen: Strategy, day: str) -> None:
 
 def test_a_history_that_ended_asks_for_nothing(frozen: Strategy) -> None:
     for kind in ("daily_round", "monthly_retraining", "cost_recalibration"):
-        (moment,) = ticks(frozen, kind, "2017-06-26 00:00", 1)
+        (moment,) = ticks(frozen, kind, "2017-07-03 00:00", 1)
         told = ask(frozen, kind, moment)
         assert told == dg.SkipReason("tiny states history_ends 2017-06-30: no session comes after it")
 
 
 def test_a_sealed_vault_asks_for_nothing(frozen: Strategy) -> None:
-    strategy = live(frozen, vault_starts="2018-01-02")
-    (moment,) = ticks(strategy, "daily_round", "2018-01-03 00:00", 1)
-    told = ask(strategy, "daily_round", moment)
-    assert told == dg.SkipReason("tiny states vault_starts 2018-01-02: sessions from then on are sealed")
+    strategy = live(frozen, vault_starts="2018-01-02", live_starts="2017-01-03")
+    sealed = dg.SkipReason("tiny states vault_starts 2018-01-02: sessions from then on are sealed")
+    for day in ("2018-01-02", "2018-01-03"):
+        assert on_the_day(strategy, day) == sealed
+    for kind in ("monthly_retraining", "cost_recalibration"):
+        (moment,) = ticks(strategy, kind, "2018-01-02 00:00", 1)
+        assert ask(strategy, kind, moment) == sealed
+
+
+def test_a_vault_to_come_asks_for_every_session_before_it(frozen: Strategy) -> None:
+    strategy = live(frozen, vault_starts="2018-01-02", live_starts="2017-01-03")
+    for day in ("2017-06-26", "2017-12-29"):
+        request = on_the_day(strategy, day)
+        assert isinstance(request, dg.RunRequest)
+        assert request.partition_key == day
+    for kind in ("monthly_retraining", "cost_recalibration"):
+        (moment,) = ticks(strategy, kind, "2017-12-01 00:00", 1)
+        assert isinstance(ask(strategy, kind, moment), dg.RunRequest)
 
 
 @pytest.mark.full

@@ -89,7 +89,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         homes.take_in(strategy_of())
         studied = homes.study(strategy_of(), homes.months_between("2017-01", "2017-06"))
         with open_history(strategy_of()) as history:
-            keep_study(history, strategy_of(), studied, study_plots(studied))
+            keep_study(history, studied, study_plots(studied))
             write_study_page(history)
             live = history.live_sessions
         homes.decide(strategy_of(), live)
@@ -152,7 +152,7 @@ def test_market_and_drift_are_measured_over_members_live_in_replay_and_in_the_st
     with open_history(strategy) as history:
         assert lookahead.decisions_repeat_in_replay(history)[1] == []
     with open_history(strategy) as history:
-        material = study._material(history, strategy, LAST_MONTH)
+        material = study._material(history, LAST_MONTH)
         evaluation_study.run_study(strategy, 252, material, evaluation_study.Terms(trials=1))
     assert [len(each) >= least for each, least in zip(seen.values(), (3, 3, 1), strict=True)] == [True] * 3
     for panel, _, candidates, *_ in seen["market_view"]:

@@ -31,7 +31,7 @@ from nn_assets.oversight.reference import DriftReference, drift_reference
 from nn_assets.portfolio.expected import NORMAL_SLOPE
 from nn_assets.session import daily_round
 from nn_assets.session.drift_watch import drift_watch
-from nn_assets.session.market_view import market_view
+from nn_assets.session.market_view import SessionMarket, market_view
 from nn_assets.settings import Strategy
 from nn_assets.simulator.markets import SimulatedMarket, simulate_market
 from tests.proof.capture import CORRELATION, PERSISTENCE, RANK_IC
@@ -63,18 +63,19 @@ class ChangingMarket:
     @contextmanager
     def charging(self) -> Iterator[None]:
         """The market charges three times what the model in force says from the change on, where costs triple."""
-        plain, dear = daily_round._fill, times(self.costs, 3.0)
+        plain, dear = daily_round.fill_session, times(self.costs, 3.0)
         begins = self.scene.market.panel.sessions[self.changed]
 
-        def filled(strategy: Strategy, costs: CostModel, *rest: object) -> object:
-            facts = rest[2]
-            assert isinstance(facts, daily_round.SessionFacts)
-            return plain(strategy, dear if facts.market.session >= begins else costs, *rest)  # type: ignore[arg-type]
+        def filled(
+            strategy: Strategy, costs: CostModel, market: SessionMarket, *rest: object, **named: object
+        ) -> object:
+            charged = dear if market.session >= begins else costs
+            return plain(strategy, charged, market, *rest, **named)  # type: ignore[arg-type]
 
         if self.change != "costs triple":
             yield
             return
-        with patch.object(daily_round, "_fill", filled):
+        with patch.object(daily_round, "fill_session", filled):
             yield
 
 

@@ -68,9 +68,9 @@ def measure(panel: Mapping[str, Any]) -> dict[str, Any]:
 def studied(strategy: Strategy, last: str) -> dict[str, Any]:
     """Verdict and figures of the record up to a month, boosting's book left out."""
     with open_history(strategy) as history:
-        material = operations_study._material(history, strategy, last)
+        material = operations_study._material(history, last)
         ground = ground_of(strategy.name, history.covering(history.last_session).content_hash, history.view().bars)
-        terms = operations_study._terms(history, strategy, ground, [last])
+        terms = operations_study._terms(history, ground, [last])
         study = run_study(strategy, history.sessions_per_year, material, terms, played=REPLAYED)
         (judged,) = judge_months(strategy, history.sessions_per_year, study, [last], terms)
     verdict, total = judged.verdict, study.figures.total

@@ -17,7 +17,7 @@ from nn_assets.portfolio.breakers import kill_switch_control
 from nn_assets.portfolio.decide import DecisionInputs, decide
 from nn_assets.portfolio.fills import FillArrays
 from nn_assets.portfolio.records import book_from_records, book_remainder, holdings_frame, state_row
-from nn_assets.session.daily_round import _still_sent
+from nn_assets.session.filling import still_sent
 from nn_assets.settings import CostSettings, ExecutionSettings, PortfolioSettings
 
 SYMBOLS = tuple("ABCDE")
@@ -173,4 +173,4 @@ def test_of_a_change_of_sign_the_kill_switch_leaves_the_close(switch: str, codes
     under_way = targets_to_orders(
         SYMBOLS, target, held, np.full(5, 50.0), np.zeros(5), strategy="s", session=pd.Timestamp("2017-06-01")
     )
-    assert _still_sent(under_way, book, kill_switch_control(switch)).reason_code == codes
+    assert still_sent(under_way, book, kill_switch_control(switch)).reason_code == codes

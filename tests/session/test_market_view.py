@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, is_dataclass, replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from nn_assets.market.adjustment import adjustment_of
+from nn_assets.market.facts.funding import Funding
 from nn_assets.session.market_view import MarketView, market_view
 from nn_assets.settings import PortfolioSettings
 from tests.features.panels import changed, columns_of, random_panel
@@ -164,3 +168,35 @@ def test_beyond_the_share_a_size_waits_for_bars_in_a_row(rows: list[int], fracti
     assert np.isnan(found.adv_usd[rows[0] : rows[-1] + 20, OF]).all()
     assert np.isfinite(found.adv_usd[rows[-1] + 20, OF])
     assert np.isfinite(found.average_true_range[rows[-1] + 15, OF])
+
+
+def plain(value: object) -> object:
+    """A value taken apart, so that equal parts compare equal."""
+    if isinstance(value, np.ndarray):
+        return value.shape, str(value.dtype), value.tobytes()
+    if is_dataclass(value):
+        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
+    return str(value)
+
+
+@pytest.mark.parametrize("row", [0, 1, 30, JOINED, BARS - 1])
+def test_what_is_known_at_a_session_is_its_rows_and_no_later_one(row: int) -> None:
+    days = [str(PANEL.sessions[at].date()) for at in (20, 640)]
+    kinds = zip(PANEL.symbols[:2], days, ("split", "dividend"), (2.0, 0.1), strict=True)
+    actions = pd.DataFrame(kinds, columns=["symbol", "ex_session", "kind", "value"]).astype(
+        {"ex_session": "datetime64[ns]"}
+    )
+    adjustment = adjustment_of(actions, PANEL.sessions, PANEL.symbols, PANEL.close, "previous_close")
+    paid = Funding(np.full(PANEL.close.shape, 1e-4), np.full(PANEL.close.shape, 2e-4), np.zeros((BARS, 7), dtype=bool))
+    whole = market_view(replace(PANEL, adjustment=adjustment), SETTINGS, belongs(), paid)
+    known = whole.until(row)
+    assert known.panel.bars == row + 1
+    for each in fields(known):
+        value = getattr(known, each.name)
+        for part in (value, *(vars(value).values() if is_dataclass(value) else ())):
+            assert not isinstance(part, np.ndarray) or len(part) == row + 1, each.name
+    assert plain(known.at(row)) == plain(whole.at(row))
+    alone = market_view(whole.panel.until(PANEL.sessions[row]), SETTINGS, belongs()[: row + 1], paid.at(slice(row + 1)))
+    assert plain(known) == plain(alone)
+    assert plain(known.at(row)) == plain(alone.at(row))
+    assert known.relative_volatility.tobytes() == alone.relative_volatility.tobytes()

@@ -33,8 +33,8 @@ class Funding:
         """Of the whole session."""
         return self.until_open + self.until_close
 
-    def at(self, row: int) -> Funding:
-        """One session, (symbols,)."""
+    def at(self, row: int | slice) -> Funding:
+        """One session, (symbols,), or several."""
         return Funding(self.until_open[row], self.until_close[row], self.assumed[row])
 
 

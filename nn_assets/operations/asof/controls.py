@@ -13,7 +13,7 @@ import pandas as pd
 from nn_assets.errors import LedgerError
 from nn_assets.market.calendar.sessions import session_hours
 from nn_assets.operations.asof.decisions import decision_moments
-from nn_assets.operations.clock import as_of_session, last_stated_session, now_utc
+from nn_assets.operations.clock import as_of_session, has_clock, now_utc
 from nn_assets.portfolio.breakers import BREAKERS, BreakerReset, KillSwitch, named_kinds
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
@@ -38,7 +38,7 @@ def kill_switch_now(ledger: Ledger, strategy: str) -> str:
 
 def kill_switch_at(ledger: Ledger, strategy: Strategy, moment: pd.Timestamp) -> str:
     """The kill switch as it stood at a UTC moment of the strategy's clock; that of now where it has none."""
-    return _state(ledger, strategy.name, moment if _has_clock(strategy) else None)
+    return _state(ledger, strategy.name, moment if has_clock(strategy.market, now_utc()) else None)
 
 
 def fill_moment(strategy: Strategy, session: pd.Timestamp) -> pd.Timestamp:
@@ -59,11 +59,6 @@ def _state(ledger: Ledger, strategy: str, moment: pd.Timestamp | None) -> str:
     return str(KillSwitch.ACTIVE) if rows.empty else str(rows.sort_values("sequence")["state"].iloc[-1])
 
 
-def _has_clock(strategy: Strategy) -> bool:
-    stated = last_stated_session(strategy.market)
-    return stated is None or as_of_session(strategy.market, stated) > now_utc()
-
-
 def breaker_reset_for(ledger: Ledger, strategy: Strategy, session: pd.Timestamp) -> BreakerReset | None:
     """The reset of breakers latched as a session begins, or None.
 
@@ -73,7 +68,7 @@ def breaker_reset_for(ledger: Ledger, strategy: Strategy, session: pd.Timestamp)
     rows = ledger.read(
         "controls",
         strategy.name,
-        recorded_by=as_of_session(strategy.market, session) if _has_clock(strategy) else None,
+        recorded_by=as_of_session(strategy.market, session) if has_clock(strategy.market, now_utc()) else None,
         where={"kind": BREAKER_RESET},
         bookkeeping=True,
     )
@@ -120,7 +115,7 @@ def unfinished_run_before(
     decided : Series of UTC moments by session, optional
         When earlier sessions were put on record, as far as known; read from the ledger when left out.
     """
-    if not _has_clock(strategy):
+    if not has_clock(strategy.market, now_utc()):
         return None
     newest = ledger.latest("decisions", strategy.name, last=session - pd.Timedelta(days=1), bookkeeping=True)
     if newest.empty:

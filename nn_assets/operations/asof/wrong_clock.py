@@ -36,7 +36,7 @@ def clock_fault(stores: Stores, strategy: str) -> ClockError | None:
         return None
     count = f"{len(ahead)} moment{'s' * (len(ahead) > 1)} later than that in {', '.join(sorted(set(ahead['table'])))}"
     return ClockError(
-        expected=f"moments on record up to now, {now_utc():%Y-%m-%d %H:%M:%S} UTC",
+        expected=f"no recorded moment later than now, {now_utc():%Y-%m-%d %H:%M:%S} UTC",
         found=f"{count}, up to {ahead['moment'].max():%Y-%m-%d %H:%M:%S} UTC",
         remedy="if the clock is behind, set it right; if it ran ahead before, nn-assets control clock "
         '--now "UTC TIME BY ANOTHER CLOCK" --reason "..."',

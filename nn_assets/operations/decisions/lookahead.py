@@ -11,13 +11,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.evaluation.replay import Scene, replay
+from nn_assets.learning.estimators import TRADED
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.operations.asof.costs import cost_model, recorded_cost_model_ids
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.cut import PublishedCut
 from nn_assets.operations.decisions.late_actions import late_actions
 from nn_assets.operations.decisions.records import Given, recorded_given, symbols_on_record
-from nn_assets.operations.decisions.rounds import ESTIMATOR, play_live, watch_of
+from nn_assets.operations.decisions.rounds import play_live, watch_of
 from nn_assets.operations.decisions.standing import spending_on_record, standing_before
 from nn_assets.operations.history import History
 from nn_assets.operations.models.calibration import calibrate_record
@@ -83,7 +84,7 @@ def signals_repeat_forecasts(history: History) -> tuple[int, list[str]]:
     if not stored:
         return 0, []
     record = forecast_record(history, sorted(lake.months(name, FORECASTS)))
-    study = calibrate_record(history, record, [ESTIMATOR])
+    study = calibrate_record(history, record, [TRADED])
     place = {symbol: number for number, symbol in enumerate(study.symbols)}
     decisions = history.stores.ledger.read("decisions", name)
     by_rules = np.array([_by_present_rules(each) for each in decisions["details"]], dtype=bool)
@@ -96,7 +97,7 @@ def signals_repeat_forecasts(history: History) -> tuple[int, list[str]]:
         compared += 1
         for told in ("probability", "calibrated"):
             live = row.probability if told == "probability" else row.calibrated_probability
-            there = float(getattr(study[ESTIMATOR], told)[at, place[row.symbol]])
+            there = float(getattr(study[TRADED], told)[at, place[row.symbol]])
             if not abs(live - there) <= _ROUNDING:  # a NaN is never equal
                 named.append(f"{row.symbol} {row.session.date()}: {told} {live} live, {there} in the study")
     return compared, named
@@ -279,7 +280,7 @@ def _calibrated(history: History, forecasts: Forecasts, group: list[_Decided]) -
     """Forecasts up to a group's last session as a study has them, each of its sessions by the calibration given."""
     given = {each.row: each.given.calibration for each in group if each.given.calibration is not None}
     assert len(given) == len(group), "only decisions that have one are played"
-    return calibrate_record(history, forecasts, [ESTIMATOR], given)[ESTIMATOR]
+    return calibrate_record(history, forecasts, [TRADED], given)[TRADED]
 
 
 def _standing(

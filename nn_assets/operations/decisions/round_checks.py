@@ -2,20 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from nn_assets.operations.decisions.rounds import DecidedSession
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.exposure import net_excess_usd
 from nn_assets.portfolio.inputs import RULES
 from nn_assets.session.daily_round import Round
 from nn_assets.settings import PortfolioSettings
 
-__all__ = ["beyond_limits", "broken_traces", "keeps_to_limits_itself", "unreferenced_orders"]
+__all__ = [
+    "SessionsCheck",
+    "beyond_limits",
+    "broken_traces",
+    "check_sessions",
+    "keeps_to_limits_itself",
+    "unreferenced_orders",
+]
 
 _ROUNDING = 1e-9  # of the larger of one and the weight
+
+
+@dataclass(frozen=True)
+class SessionsCheck:
+    """What a check of some decided sessions found; ``held`` is None where there was nothing to compare."""
+
+    asset: str
+    name: str
+    held: bool | None
+    found: str
+
+
+def check_sessions(decided: Sequence[DecidedSession], limits: PortfolioSettings) -> list[SessionsCheck]:
+    """Look at traces, sums and orders of sessions that were decided together."""
+    broken, beyond, unreferenced = list[str](), list[str](), list[str]()
+    # Sessions, sessions and orders: a property of none of them was not looked at.
+    compared = dict.fromkeys(("traces", "sums", "orders"), 0)
+    for done in decided:
+        day = done.round.session.date()
+        broken += [f"{symbol} {day}" for symbol in broken_traces(done.frames)]
+        compared["traces"] += 1
+        compared["orders"] += len(done.frames["orders"])
+        if keeps_to_limits_itself(done.round):
+            compared["sums"] += 1
+            sums = beyond_limits(done.frames["target_positions"], done.round.state.equity_usd, limits)
+            beyond += [f"{each}, {day}" for each in sums]
+        unreferenced += [f"{symbol} {day}" for symbol in unreferenced_orders(done.frames["orders"])]
+    return [
+        SessionsCheck(
+            asset=asset,
+            name=name,
+            held=not found if compared[kind] else None,
+            found=", ".join(found) or f"{compared[kind]} {kind} in {len(decided)} sessions",
+        )
+        for name, asset, found, kind in (
+            ("trace_ends_at_the_target", "target_positions", broken, "traces"),
+            ("targets_keep_gross_and_net", "target_positions", beyond, "sums"),
+            ("no_order_without_reference", "orders", unreferenced, "orders"),
+        )
+    ]
 
 
 def broken_traces(frames: Mapping[str, pd.DataFrame]) -> list[str]:

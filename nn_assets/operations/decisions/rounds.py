@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.errors import DecisionError
+from nn_assets.learning.estimators import TRADED
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.operations.asof.costs import cost_model
 from nn_assets.operations.asof.models import models_in_force
@@ -39,10 +40,7 @@ from nn_assets.session.market_view import MarketView
 from nn_assets.session.programme_facts import programme_watch
 from nn_assets.signals.signals import outcome_statistics
 
-__all__ = ["ESTIMATOR", "DecidedSession", "decide_session", "play_live", "watch_of"]
-
-ESTIMATOR = "network"
-"""Whose forecasts are traded."""
+__all__ = ["DecidedSession", "decide_session", "play_live", "watch_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +51,16 @@ class DecidedSession:
     frames: dict[str, pd.DataFrame]
     provenance: dict[str, str]
     already_decided: bool
+
+    @property
+    def sentence(self) -> str:
+        """What the session came to, in one line."""
+        done, before = self.round, " (decided before, and equal)" if self.already_decided else ""
+        return (
+            f"{done.session.date()}: {len(self.frames['fills'])} fills, equity {done.state.equity_usd:,.0f} USD, "
+            f"{len(done.orders)} orders, breaker {done.state.breaker or 'none'}, "
+            f"drift says {done.standing.trading_state}{before}"
+        )
 
 
 def decide_session(history: History, session: pd.Timestamp, run_id: str) -> DecidedSession:
@@ -119,12 +127,12 @@ def play_live(history: History, session: pd.Timestamp, given: Given) -> tuple[Gi
     Where no calibration is given it is fitted, and is then part of what was given.
     """
     view, strategy = history.view(session), history.strategy
-    market = history.cut_for(session).market
+    market = view.market_history
     standing = standing_before(history, session, view.symbols, market, given.recorded_at)
     on_record = None if given.forecast_list is None else read_forecast_list(history, given.forecast_list)
     forecasts = forecasts_until(history, session, on_record, given.recorded_at)
     if given.calibration is None:
-        given = replace(given, calibration=calibration_of(history, forecasts, ESTIMATOR))
+        given = replace(given, calibration=calibration_of(history, forecasts, TRADED))
     facts = _facts(history, view, market, given, forecasts)
     costs = cost_model(history.stores.ledger, strategy, given.cost_model_id)
     return given, play_session(strategy, costs, history.sessions_per_year, standing, facts)
@@ -146,7 +154,7 @@ def _given(history: History, view: SessionView, earlier: pd.DataFrame) -> Given:
 
 def _facts(history: History, view: SessionView, market: MarketView, given: Given, forecasts: Forecasts) -> SessionFacts:
     assert given.calibration is not None, "fitted, or recorded"
-    network = calibrate_session(history, forecasts, ESTIMATOR, given.calibration)
+    network = calibrate_session(history, forecasts, TRADED, given.calibration)
     labels, horizon = view.labels, history.strategy.label.horizon_sessions
     volatility = market.volatility[: view.row + 1]
     outcomes = outcome_statistics(network.probability, labels.returns, labels.realised_row, volatility, horizon)
@@ -175,13 +183,12 @@ def watch_of(
     network : ForecastArrays
         On the session axis up to the session; each row by the model in force on it.
     """
-    strategy, cut = history.strategy, history.cut_for(session)
+    strategy, view = history.strategy, history.view(session)
     in_force = models_in_force(history.stores.ledger, strategy, recorded_by)
     bars = len(network.probability)
     # Only the rows that the first window can reach need a reference.
     reach = max(0, first - 2 * strategy.oversight.drift_window_sessions)
     known: npt.NDArray[np.bool_] = np.isfinite(network.probability).any(axis=1).reshape(-1)
     model_by_row = [in_force.on(history.axis[row]) if row >= reach and known[row] else None for row in range(bars)]
-    references = drift_references(cut, [each for each in model_by_row if each])["network"]
-    seen = cut.cube.until(session).where(None if cut.members is None else cut.members[:bars])
-    return drift_watch(seen, network.probability, model_by_row, references, strategy.oversight)
+    references = drift_references(history, view.cube, view.members, [each for each in model_by_row if each])[TRADED]
+    return drift_watch(view.cube.where(view.members), network.probability, model_by_row, references, strategy.oversight)

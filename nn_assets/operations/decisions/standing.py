@@ -52,15 +52,8 @@ def standing_before(
         The session lies before the live start, the one before is undecided, or a symbol that left is held or on order.
     """
     strategy = history.strategy
-    live = history.first_live_session
-    if session < live:
-        raise DecisionError(
-            expected=f"a session from {live.date()} on, the first live one",
-            found=str(session.date()),
-            remedy="set market.live_starts earlier to replay as if live, or ask for a later session",
-            session=session.date(),
-        )
-    if session == live:
+    history.require_live(session)
+    if session == history.first_live_session:
         return _first_standing(history, symbols, recorded_by)
     before = previous_session(strategy.market.calendar, session)
     states = history.stores.ledger.read("portfolio_states", strategy.name, before, before)

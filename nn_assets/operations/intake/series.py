@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -34,6 +35,25 @@ class TakenSeries:
     symbols: tuple[str, ...]
     judged: JudgedSeries
     counted: RevisionCount
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """One line of what was taken in."""
+        judged = self.judged
+        intervals = ", ".join(f"{count} of {minutes} min" for minutes, count in judged.intervals_minutes.items())
+        return {
+            "series": f"{self.name} {', '.join(self.symbols)}".strip(),
+            "observations": len(judged.observations),
+            "added": self.counted.added,
+            "revised": self.counted.revised,
+            "quarantined": len(judged.quarantine),
+            "equal_rows": judged.equal_rows,
+            "later": judged.later,
+            "snapped": judged.snapped,
+            "outside_range": judged.outside_range,
+            "gaps": judged.gaps,
+            "intervals": intervals,
+        }
 
 
 def ingest_series(history: History, folder: Path, tell: Callable[[str], None] = lambda _: None) -> list[TakenSeries]:

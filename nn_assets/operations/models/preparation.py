@@ -59,8 +59,9 @@ class DueFold:
         return model_address(self.cut.cube, self.cut.labels, self.fold, strategy)
 
 
-def due_folds(history: History, strategy: Strategy, months: list[str]) -> Iterator[DueFold]:
+def due_folds(history: History, months: list[str]) -> Iterator[DueFold]:
     """The folds to fit for some months, in order of time: one for each month in which a refit falls due."""
+    strategy = history.strategy
     anchor, every = first_model_month(strategy), strategy.walk_forward.refit_every_months
     for month in sorted({fitted_month(month, anchor, every) for month in months}):
         yield DueFold.of(history, make_fold(history.axis, month, strategy.walk_forward, strategy.label))
@@ -92,7 +93,7 @@ def fold_data(due: DueFold, strategy: Strategy) -> FoldData:
     return FoldData(due.cut.cube, due.cut.labels, due.fold, judged, chosen)
 
 
-def stationarity(history: History, strategy: Strategy, months: list[str], refresh: pd.Timestamp | None) -> Frames:
+def stationarity(history: History, months: list[str], refresh: pd.Timestamp | None) -> Frames:
     """The verdict on each feature, on the training rows of each month's fold; one frame a month.
 
     Parameters
@@ -100,28 +101,26 @@ def stationarity(history: History, strategy: Strategy, months: list[str], refres
     refresh : Timestamp, optional
         The session after whose close a refresh is fitted; its fold then serves every month asked for.
     """
-    return _by_month(history, strategy, months, refresh, _verdicts)
+    return _by_month(history, months, refresh, _verdicts)
 
 
-def selected_features(
-    history: History, strategy: Strategy, months: list[str], refresh: pd.Timestamp | None, verdicts: Frames
-) -> Frames:
+def selected_features(history: History, months: list[str], refresh: pd.Timestamp | None, verdicts: Frames) -> Frames:
     """The features that each month's model sees, in order of choice, by the verdicts of :func:`stationarity`."""
 
     def select(due: DueFold, strategy: Strategy, month: str) -> pd.DataFrame:
         return _selection(due, strategy, stationarity_of(verdicts[month], due.address(strategy), due))
 
-    return _by_month(history, strategy, months, refresh, select)
+    return _by_month(history, months, refresh, select)
 
 
 def _by_month(
     history: History,
-    strategy: Strategy,
     months: list[str],
     refresh: pd.Timestamp | None,
     judge: Callable[[DueFold, Strategy, str], pd.DataFrame],
 ) -> Frames:
     """One frame per month asked for; a month between refits repeats the fold that it reuses."""
+    strategy = history.strategy
     anchor, every = first_model_month(strategy), strategy.walk_forward.refit_every_months
     if refresh is not None:
         frame = _named(judge(due := refresh_fold(history, refresh), strategy, months[0]), due, strategy)
@@ -130,7 +129,7 @@ def _by_month(
     for month in months:
         reused.setdefault(fitted_month(month, anchor, every), []).append(month)
     frames: Frames = {}
-    for due in due_folds(history, strategy, months):
+    for due in due_folds(history, months):
         using = reused[due.fold.month]
         frame = _named(judge(due, strategy, using[0]), due, strategy)
         frames |= {month: frame.assign(month=month) for month in using}

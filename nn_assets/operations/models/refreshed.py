@@ -19,7 +19,7 @@ import pandas as pd
 
 from nn_assets.errors import ShortFoldError, TrainingError
 from nn_assets.evaluation.study import StudyRefresh
-from nn_assets.learning.estimators import ESTIMATORS
+from nn_assets.learning.estimators import TRADED
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import fitted_month, forecast_rows
 from nn_assets.learning.forecasts import Forecasts
@@ -40,8 +40,6 @@ from nn_assets.store.ledger.schema import BOOKKEEPING
 __all__ = ["RefreshedRecord", "put_in_force_before_live", "refreshed_record"]
 
 Told = Callable[[str], None]
-
-_ASKS = ESTIMATORS[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +113,7 @@ class _Chain:
         """The model that decides a row: another than on the row before only where a model takes force on it."""
         before = self.scheduled.get(row - 1)
         if row in self._refits and self._in_force not in ("", before):
-            (due,) = due_folds(self._history, self._history.strategy, [self._refits[row]])
+            (due,) = due_folds(self._history, [self._refits[row]])
             refit, check = candidate_for(self._history, due, self._in_force, self._tell)
             self.checks[refit] = check
             return refit if check.accepted else self._in_force
@@ -138,9 +136,9 @@ class _Chain:
         beside = self._watch if rows.start != stretch.rows.start else None
         self._watch = drift_watch(
             cut.cube.where(cut.members) if beside is None else beside.cube,
-            self.record[_ASKS].probability[: cut.cube.bars],
+            self.record[TRADED].probability[: cut.cube.bars],
             models,
-            drift_references(cut, [each for each in models if each])[_ASKS],
+            drift_references(self._history, cut.cube, cut.members, [each for each in models if each])[TRADED],
             strategy.oversight,
             beside,
         )
@@ -223,7 +221,7 @@ def _rows_of_study(history: History, made: RefreshedRecord) -> list[dict[str, An
             place = f"{month} {model_id}"
             check = made.checks[model_id]
             named = MonthModel(month, model_id, began == row, check)
-            told = model_row(history, history.strategy, named, history.axis[row])
+            told = model_row(history, named, history.axis[row])
             told["figures"] |= {OF_STUDY: made.scheduled[row], "asked": asked.get(model_id)}
             rows.append(told)
     return rows

@@ -6,11 +6,15 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
+from nn_assets.arrays import Cube
 from nn_assets.errors import ModelError, PublicationError
 from nn_assets.learning.artifact import from_files
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.fold_model import FoldModel
-from nn_assets.operations.cut import Cut
+from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.fingerprint import code_of, libraries
 from nn_assets.operations.stores import Stores
 from nn_assets.oversight.reference import DriftReference
@@ -19,6 +23,8 @@ from nn_assets.store.lake.files import read_record, write_record
 from nn_assets.store.values import canonical_json
 
 __all__ = ["REFERENCES", "drift_references", "load_model"]
+
+BoolArray = npt.NDArray[np.bool_]
 
 REFERENCES = "drift_references"
 """Folder in the lake of a strategy: what models knew when they were fitted, each a second's work, made once."""
@@ -51,28 +57,35 @@ def _as_recorded(stores: Stores, model_id: str) -> dict[str, bytes]:
     return files
 
 
-def drift_references(cut: Cut, model_ids: Iterable[str]) -> dict[str, dict[str, DriftReference]]:
-    """What each estimator of each model knew when it was fitted, by the facts of a cut; made once for its rows.
+def drift_references(
+    facts: StoredFacts, cube: Cube, members: BoolArray | None, model_ids: Iterable[str]
+) -> dict[str, dict[str, DriftReference]]:
+    """What each estimator of each model knew when it was fitted, by the features of a cut; made once for their rows.
+
+    Parameters
+    ----------
+    cube : Cube
+        At least the rows that the models were fitted on.
+    members : array of bool, shape (bars, symbols), optional
+        Of the universe, on the rows of the cube.
 
     Returns
     -------
     dict of estimator to dict of model id to DriftReference
     """
-    found = {model_id: _references(cut, model_id) for model_id in dict.fromkeys(model_ids)}
+    found = {model_id: _references(facts, cube, members, model_id) for model_id in dict.fromkeys(model_ids)}
     return {name: {model_id: each[name] for model_id, each in found.items()} for name in ESTIMATORS}
 
 
-def _references(cut: Cut, model_id: str) -> dict[str, DriftReference]:
-    facts = cut.facts
+def _references(facts: StoredFacts, cube: Cube, members: BoolArray | None, model_id: str) -> dict[str, DriftReference]:
     strategy, model = facts.strategy, load_model(facts.stores, model_id)
     # Bars of the rows it reads may be restated: what the cut knows of them decides.
     read = slice(max(0, model.fold.training.start - strategy.learning.lookback), model.fold.calibration.stop)
-    members = cut.members
-    known = cut.cube.content_hash(read), "" if members is None else hashlib.sha256(members[read].tobytes()).hexdigest()
+    known = cube.content_hash(read), "" if members is None else hashlib.sha256(members[read].tobytes()).hexdigest()
     address = ("references", model_id, *known, strategy.content_hash("oversight"), facts.sessions_per_year)
 
     def made() -> dict[str, DriftReference]:
-        return model_references(model, cut.cube, strategy.oversight, facts.sessions_per_year, members)
+        return model_references(model, cube, strategy.oversight, facts.sessions_per_year, members)
 
     # Every line of the package and the libraries that compute: what others made is made again.
     told = canonical_json([*address, code_of(), libraries()])

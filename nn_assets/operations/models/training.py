@@ -10,6 +10,7 @@ import pandas as pd
 
 from nn_assets.learning.address import code_version
 from nn_assets.learning.artifact import to_files
+from nn_assets.learning.estimators import TRADED
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import fitted_month, forecast_rows
@@ -43,6 +44,7 @@ __all__ = [
     "candidate_for",
     "model_row",
     "refresh_after",
+    "told_of_model",
     "train_months",
 ]
 
@@ -61,7 +63,6 @@ class MonthModel:
 
 def train_months(
     history: History,
-    strategy: Strategy,
     months: list[str],
     verdicts: Mapping[str, pd.DataFrame],
     selections: Mapping[str, pd.DataFrame],
@@ -80,24 +81,24 @@ def train_months(
         As :func:`~nn_assets.operations.models.preparation.stationarity` and ``selected_features`` of it give
         them, for the same months.
     """
+    strategy = history.strategy
     anchor, every = first_model_month(strategy), strategy.walk_forward.refit_every_months
     using: dict[str, str] = {}  # month of the refit to a month that reuses it
     for month in months:
         using.setdefault(fitted_month(month, anchor, every), month)
-    folds = [each.fold for each in due_folds(history, strategy, months)]
+    folds = [each.fold for each in due_folds(history, months)]
     addresses = _fit_missing(
         history,
-        strategy,
         (
             _data(due, strategy, verdicts[using[due.fold.month]], selections[using[due.fold.month]])
-            for due in due_folds(history, strategy, months)
+            for due in due_folds(history, months)
         ),
         len(folds),
         tell,
     )
     chosen: dict[str, tuple[str, RefreshCheck]] = {}
     incumbent = _incumbent_before(history, min(addresses))
-    for due in due_folds(history, strategy, months):
+    for due in due_folds(history, months):
         candidate = load_model(history.stores, addresses[due.fold.month])
         check = _checked(candidate, incumbent, due, strategy)
         incumbent = candidate if check.accepted or incumbent is None else incumbent
@@ -108,7 +109,7 @@ def train_months(
         model_id, check = chosen[fitted]
         model_id = _refreshed_since(history, fitted, month, model_id)
         named.append(MonthModel(month, model_id, fitted == month and check.accepted, check))
-    _record(history, strategy, named, run_id)
+    _record(history, named, run_id)
     return named
 
 
@@ -132,10 +133,9 @@ def _checked(candidate: FoldModel, incumbent: FoldModel | None, due: DueFold, st
     return check_refresh(candidate, incumbent, due.cut.cube, due.cut.labels, tolerance, horizon)
 
 
-def _fit_missing(
-    history: History, strategy: Strategy, due: Iterable[tuple[str, FoldData]], count: int, tell: Told
-) -> dict[str, str]:
+def _fit_missing(history: History, due: Iterable[tuple[str, FoldData]], count: int, tell: Told) -> dict[str, str]:
     """Fit the models that are not stored yet; address of each, by the month it is fitted for."""
+    strategy = history.strategy
     addresses: dict[str, str] = {}
     missing: list[FoldData] = []
     for address, data in due:
@@ -170,7 +170,8 @@ def _refreshed_since(history: History, due: str, month: str, model_id: str) -> s
     return model_id if later.empty else str(later["model_id"].iloc[-1])
 
 
-def _record(history: History, strategy: Strategy, named: list[MonthModel], run_id: str) -> None:
+def _record(history: History, named: list[MonthModel], run_id: str) -> None:
+    strategy = history.strategy
     sessions = history.axis
     recorded, undecided = (
         models_in_force(history.stores.ledger, history.strategy).by_month,
@@ -185,7 +186,7 @@ def _record(history: History, strategy: Strategy, named: list[MonthModel], run_i
             effective = before[-1]
         elif recorded.get(each.month) and effective is not None and undecided is not None:
             effective = max(effective, undecided)  # another model for a month at work: from its next session on
-        rows.append(model_row(history, strategy, each, effective))
+        rows.append(model_row(history, each, effective))
     if undecided is not None:
         studied = studied_models(history.stores.ledger, history.strategy)
         kept = set(zip(studied["month"], studied["model_id"], strict=True))
@@ -195,10 +196,9 @@ def _record(history: History, strategy: Strategy, named: list[MonthModel], run_i
     )
 
 
-def model_row(
-    history: History, strategy: Strategy, named: MonthModel, effective: pd.Timestamp | None
-) -> dict[str, Any]:
+def model_row(history: History, named: MonthModel, effective: pd.Timestamp | None) -> dict[str, Any]:
     """One row of the ledger's ``models``; ``effective`` is None while the month has no session yet."""
+    strategy = history.strategy
     return {
         "month": named.month,
         "model_id": named.model_id,
@@ -239,12 +239,12 @@ def refresh_after(
     decided_on = history.axis[due.fold.used_from - 1]
     effective = next_session(strategy.market.calendar, decided_on)
     data = _data(due, strategy, *(next(iter(frames.values())) for frames in (verdicts, selections)))
-    model_id = _fit_missing(history, strategy, [data], 1, tell)[due.fold.month]
+    model_id = _fit_missing(history, [data], 1, tell)[due.fold.month]
     in_force = models_in_force(history.stores.ledger, strategy).on(decided_on)
     check = _checked_by_id(history, model_id, in_force, due)
     named = MonthModel(due.fold.month, model_id if check.accepted else in_force, check.accepted, check)
     if check.accepted:
-        row = model_row(history, strategy, named, effective)
+        row = model_row(history, named, effective)
         reason = "refreshed where a study had put it in force"
         history.stores.ledger.append("models", [row], run_id=run_id, strategy=strategy.name, reason=reason)
     record_answer(history.stores.ledger, strategy.name, session, model_id, check, run_id)
@@ -265,10 +265,29 @@ def candidate_for(history: History, due: DueFold, in_force: str, tell: Told) -> 
     strategy = history.strategy
     address = due.address(strategy)
     missing = [] if history.stores.models.has(address) else [(address, fold_data(due, strategy))]
-    _fit_missing(history, strategy, missing, 1, tell)
+    _fit_missing(history, missing, 1, tell)
     return address, _checked_by_id(history, address, in_force, due)
 
 
 def _checked_by_id(history: History, candidate: str, in_force: str, due: DueFold) -> RefreshCheck:
     fitted, incumbent = (load_model(history.stores, model_id) for model_id in (candidate, in_force))
     return _checked(fitted, incumbent, due, history.strategy)
+
+
+def told_of_model(history: History, named: MonthModel) -> dict[str, Any]:
+    """What an operator sees of a month's model, by name: how it came to be, its size, and its held-out figures."""
+    model = load_model(history.stores, named.model_id)
+    held_out = model.figures["estimators"][TRADED].get("calibration") or {}
+    figures: dict[str, Any] = {
+        "model_id": named.model_id,
+        "fitted": named.fitted,
+        "fitted_for": model.fold.month,
+        "check": named.check.reason,
+        "features": len(model.feature_names),
+        "training_samples": int(model.figures["samples"]["training"]),
+        "members": len(model.figures["members"]),
+    }
+    for name in ("log_loss", "brier", "expected_calibration_error", "base_rate"):
+        if held_out.get(name) is not None:
+            figures[f"held_out_{name}"] = float(held_out[name])
+    return figures

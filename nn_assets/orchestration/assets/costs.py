@@ -3,8 +3,8 @@
 import dagster as dg
 import pandas as pd
 
-from nn_assets.operations.costs.recalibration import recalibrate_costs
 from nn_assets.operations.fingerprint import code_of
+from nn_assets.operations.recalibration import recalibrate_costs
 from nn_assets.orchestration.metadata import table
 from nn_assets.orchestration.naming import described
 from nn_assets.orchestration.resources import StoresResource

@@ -6,25 +6,22 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from nn_assets.operations.clock import asked_sessions
 from nn_assets.operations.decisions.fired import (
     alert_of_assumed_funding,
     alert_of_breakers,
     alert_of_unquoted,
 )
 from nn_assets.operations.decisions.intact_ledger import on_intact_ledger
-from nn_assets.operations.decisions.round_checks import (
-    beyond_limits,
-    broken_traces,
-    keeps_to_limits_itself,
-    unreferenced_orders,
-)
+from nn_assets.operations.decisions.round_checks import check_sessions
 from nn_assets.operations.decisions.rounds import DecidedSession, decide_session
 from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.history import History
+from nn_assets.operations.names import DAILY_ROUND, full_name
 from nn_assets.operations.reporting import bound_by, write_daily_page
 from nn_assets.orchestration.metadata import image, table
 from nn_assets.orchestration.naming import asset_key, described, judged
-from nn_assets.orchestration.partitions import asked_sessions, session_partitions
+from nn_assets.orchestration.partitions import session_partitions
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.reports.plots import drift_statistics
 from nn_assets.reports.tables import sized_positions, why_frame
@@ -68,7 +65,7 @@ def daily_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         specs.append(dg.AssetSpec(**stated, description=description, deps=deps))
 
     @dg.multi_asset(
-        name=f"{strategy.name}__daily_round",
+        name=full_name(strategy.name, DAILY_ROUND),
         specs=specs,
         partitions_def=session_partitions(strategy),
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -91,7 +88,7 @@ def daily_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         ],
     )
     def daily_round(context: dg.AssetExecutionContext, stores: StoresResource) -> Iterator[Any]:
-        sessions = asked_sessions(strategy, list(context.partition_keys))
+        sessions = asked_sessions(strategy.market, list(context.partition_keys))
         decided: list[DecidedSession] = []
         with (
             stores.history(strategy) as history,
@@ -107,23 +104,13 @@ def daily_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
                 alert_of_unquoted(history, done.round, context.run.run_id)
                 alert_of_assumed_funding(history, done.round, context.run.run_id)
                 decided.append(done)
-                context.log.info(_sentence(done))
+                context.log.info(done.sentence)
                 _add_metadata(context, keys, done, _page(context, history, done))
         for name in DAILY:
             yield dg.MaterializeResult(asset_key=keys[name])
         yield from _checks(keys, strategy.portfolio, decided)
 
     return [daily_round]
-
-
-def _sentence(done: DecidedSession) -> str:
-    state = done.round.state
-    before = " (decided before, and equal)" if done.already_decided else ""
-    return (
-        f"{done.round.session.date()}: {len(done.frames['fills'])} fills, equity {state.equity_usd:,.0f} USD, "
-        f"{len(done.round.orders)} orders, breaker {state.breaker or 'none'}, "
-        f"drift says {done.round.standing.trading_state}{before}"
-    )
 
 
 def _page(context: dg.AssetExecutionContext, history: History, done: DecidedSession) -> dict[str, dict[str, Any]]:
@@ -208,24 +195,6 @@ def _ordered(frame: pd.DataFrame, symbols: list[str]) -> pd.DataFrame:
 def _checks(
     keys: dict[str, dg.AssetKey], limits: PortfolioSettings, decided: list[DecidedSession]
 ) -> Iterator[dg.AssetCheckResult]:
-    broken, beyond, unreferenced = [], [], []
-    # Sessions, sessions and orders: a property of none of them was not looked at.
-    compared = dict.fromkeys(("traces", "sums", "orders"), 0)
-    for done in decided:
-        day = done.round.session.date()
-        broken += [f"{symbol} {day}" for symbol in broken_traces(done.frames)]
-        compared["traces"] += 1
-        compared["orders"] += len(done.frames["orders"])
-        if keeps_to_limits_itself(done.round):
-            compared["sums"] += 1
-            sums = beyond_limits(done.frames["target_positions"], done.round.state.equity_usd, limits)
-            beyond += [f"{each}, {day}" for each in sums]
-        unreferenced += [f"{symbol} {day}" for symbol in unreferenced_orders(done.frames["orders"])]
-    for name, key, found, kind in (
-        ("trace_ends_at_the_target", keys["target_positions"], broken, "traces"),
-        ("targets_keep_gross_and_net", keys["target_positions"], beyond, "sums"),
-        ("no_order_without_reference", keys["orders"], unreferenced, "orders"),
-    ):
-        told = f"{compared[kind]} {kind} in {len(decided)} sessions"
-        held = not found if compared[kind] else None
-        yield judged(", ".join(found) or told, held=held, remedy=_BROKEN, check_name=name, asset_key=key)
+    for each in check_sessions(decided, limits):
+        key = keys[each.asset]
+        yield judged(each.found, held=each.held, remedy=_BROKEN, check_name=each.name, asset_key=key)

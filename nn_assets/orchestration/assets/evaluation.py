@@ -5,9 +5,8 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from nn_assets.evaluation.figures import LEAK_ALARMS
 from nn_assets.evaluation.monthly import monthly_results
-from nn_assets.evaluation.study import YARDSTICK
+from nn_assets.operations.clock import asked_months
 from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.reporting import (
     keep_study,
@@ -20,7 +19,7 @@ from nn_assets.operations.reporting import (
 from nn_assets.operations.study import StudyResult, study_until, track_frames
 from nn_assets.orchestration.metadata import image, table
 from nn_assets.orchestration.naming import asset_key, described, effective_strategy, judged
-from nn_assets.orchestration.partitions import asked_months, month_partitions
+from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 from nn_assets.store.home import page_address
@@ -56,9 +55,9 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         asked = effective_strategy(strategy, dict(context.run.tags))
         chosen = asked_months(list(context.partition_keys))
         with stores.history(asked) as history, history.stores.alone(strategy.name):
-            result = study_until(history, asked, chosen, context.run.run_id, context.log.info)
+            result = study_until(history, chosen, context.run.run_id, context.log.info)
             plots = study_plots(result)
-            keep_study(history, asked, result, plots)
+            keep_study(history, result, plots)
             shown: dict[str, Any] = {
                 "report": dg.MetadataValue.url(page_address(write_study_page(history))),
                 "was_on": "; ".join(was_on_told(asked, result)),
@@ -68,7 +67,7 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             if swept := history.stores.sweep(strategy.name):
                 context.log.info("removed %s staged files that killed writers left more than a day ago", swept)
         yield _leak_check(result)
-        yield dg.Output(track_frames(result.study, chosen), metadata={**_metadata(result), **shown, **_images(plots)})
+        yield dg.Output(track_frames(result.study, chosen), metadata={**result.told, **shown, **_images(plots)})
 
     @dg.asset(
         **described(strategy, "model_evaluation", "evaluation", version, {"pandas"}),
@@ -90,38 +89,13 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
 
 def _leak_check(result: StudyResult) -> dg.AssetCheckResult:
     standing, released = result.standing_alarms, result.last.verdict.released
-    measured = any(
-        getattr(figures, name) is not None
-        for figures in result.study.figures.total.values()
-        if figures.forecasts
-        for name in LEAK_ALARMS
-    )
     said = "; ".join([*map(str, standing), *released])
     return judged(
-        said or ("no alarm" if measured else "no forecast has a realised label"),
-        held=not standing if measured or standing else None,
+        said or ("no alarm" if result.measured else "no forecast has a realised label"),
+        held=not standing if result.measured or standing else None,
         severity=dg.AssetCheckSeverity.WARN,
         check_name="no_leak_alarm",
     )
-
-
-def _metadata(result: StudyResult) -> dict[str, Any]:
-    """The verdict and each estimator's figures, as the UI shows them."""
-    total = result.study.figures.total
-    figures: dict[str, Any] = {
-        "verdict": result.last.verdict.phrase,
-        "verdict_of": result.last.month,
-        "why": result.last.verdict.reason,
-        "smallest_effect": result.last.verdict.smallest_effect_derivation,
-        "sessions": len(result.study.rows),
-        "trials": result.trials,
-    }
-    for name in ("network", "linear", "boosting", YARDSTICK):
-        for figure in ("auc", "accuracy", "sharpe_net"):
-            value = getattr(total[name], figure)
-            if value is not None:
-                figures[f"{name}_{figure}"] = round(float(value), 4)
-    return figures
 
 
 def _images(plots: dict[str, bytes]) -> dict[str, Any]:

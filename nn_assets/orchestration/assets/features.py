@@ -8,13 +8,14 @@ import pandas as pd
 
 from nn_assets.arrays import Cube
 from nn_assets.features.catalogue import CATALOGUE, SERIES_FEATURES, Feature, SeriesFeature
+from nn_assets.operations.clock import asked_months
 from nn_assets.operations.features import store_features
 from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.models import preparation
 from nn_assets.orchestration.assets.other_data import tables_beside_bars
 from nn_assets.orchestration.metadata import table
 from nn_assets.orchestration.naming import asset_key, described, effective_strategy, judged, refresh_session
-from nn_assets.orchestration.partitions import asked_months, month_partitions
+from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 
@@ -59,7 +60,7 @@ def feature_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         tags, chosen = dict(context.run.tags), asked_months(list(context.partition_keys))
         asked = effective_strategy(strategy, tags)
         with stores.history(asked) as history:
-            frames = preparation.stationarity(history, asked, chosen, refresh_session(tags))
+            frames = preparation.stationarity(history, chosen, refresh_session(tags))
         newest = frames[max(frames)]
         yield _confirmation(newest)
         yield dg.Output(
@@ -87,7 +88,7 @@ def feature_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         tags, chosen = dict(context.run.tags), asked_months(list(context.partition_keys))
         asked = effective_strategy(strategy, tags)
         with stores.history(asked) as history:
-            frames = preparation.selected_features(history, asked, chosen, refresh_session(tags), stationarity)
+            frames = preparation.selected_features(history, chosen, refresh_session(tags), stationarity)
         newest = frames[max(frames)]
         return dg.Output(frames, metadata={"months": len(frames), "newest": table(newest.drop(columns="report"))})
 
@@ -96,8 +97,7 @@ def feature_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
 
 def _confirmation(verdicts: pd.DataFrame) -> dg.AssetCheckResult:
     report = preparation.stationarity_report(verdicts)
-    doubted = {each.name: each.kpss_share for each in report.verdicts if each.name in report.kept}
-    doubted = {name: share for name, share in doubted.items() if not report.confirmed(name)}
+    doubted = report.doubted
     named = ", ".join(f"{name} on {share:.0%} of symbols" for name, share in doubted.items())
     told = f"KPSS confirms {len(report.kept) - len(doubted)} of {len(report.kept)} features kept"
     if report.pooled:

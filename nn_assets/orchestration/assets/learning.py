@@ -1,18 +1,15 @@
 """Models by the month from which they are used, and their out-of-sample forecasts."""
 
-from typing import Any
-
 import dagster as dg
 import pandas as pd
 
+from nn_assets.operations.clock import asked_months
 from nn_assets.operations.fingerprint import code_of
-from nn_assets.operations.history import History
 from nn_assets.operations.models.forecasts import forecast_months
-from nn_assets.operations.models.stored import load_model
-from nn_assets.operations.models.training import MonthModel, refresh_after, train_months
+from nn_assets.operations.models.training import refresh_after, told_of_model, train_months
 from nn_assets.orchestration.metadata import table
 from nn_assets.orchestration.naming import asset_key, described, effective_strategy, refresh_session
-from nn_assets.orchestration.partitions import asked_months, month_partitions
+from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 
@@ -46,11 +43,11 @@ def learning_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             if (refresh := refresh_session(dict(context.run.tags))) is not None:
                 named = [refresh_after(history, refresh, *decided, run_id, tell)]
             else:
-                named = train_months(history, asked, asked_months(keys), *decided, run_id, tell)
+                named = train_months(history, asked_months(keys), *decided, run_id, tell)
             for each in named:
                 # A late refresh may take force in a month after the one asked for.
                 key = f"{each.month}-01" if f"{each.month}-01" in keys else keys[-1]
-                context.add_asset_metadata(_model_metadata(history, each), partition_key=key)
+                context.add_asset_metadata(told_of_model(history, each), partition_key=key)
         return dg.MaterializeResult()
 
     @dg.asset(
@@ -75,21 +72,3 @@ def learning_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         )
 
     return [trained_model, forecasts]
-
-
-def _model_metadata(history: History, named: MonthModel) -> dict[str, Any]:
-    model = load_model(history.stores, named.model_id)
-    held_out = model.figures["estimators"]["network"].get("calibration") or {}
-    figures: dict[str, Any] = {
-        "model_id": named.model_id,
-        "fitted": named.fitted,
-        "fitted_for": model.fold.month,
-        "check": named.check.reason,
-        "features": len(model.feature_names),
-        "training_samples": int(model.figures["samples"]["training"]),
-        "members": len(model.figures["members"]),
-    }
-    for name in ("log_loss", "brier", "expected_calibration_error", "base_rate"):
-        if held_out.get(name) is not None:
-            figures[f"held_out_{name}"] = float(held_out[name])
-    return figures

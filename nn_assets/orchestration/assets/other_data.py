@@ -1,7 +1,5 @@
 """Tables beside the daily bars, where a strategy names them: other series, a universe, intraday bars."""
 
-from typing import Any
-
 import dagster as dg
 import pandas as pd
 
@@ -10,7 +8,7 @@ from nn_assets.operations.asof.universe import UNIVERSE, universe_facts
 from nn_assets.operations.catalog import folder_of
 from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, VALIDATED_INTRADAY
-from nn_assets.operations.intake.series import TakenSeries, ingest_series
+from nn_assets.operations.intake.series import ingest_series
 from nn_assets.operations.intake.universe import ingest_universe
 from nn_assets.orchestration.assets.intraday import intraday_assets
 from nn_assets.orchestration.metadata import table
@@ -56,7 +54,7 @@ def _other_series(strategy: Strategy) -> dg.AssetsDefinition:
         quarantine = pd.concat([each.judged.quarantine for each in taken], ignore_index=True)
         return dg.MaterializeResult(
             metadata={
-                "series": table(pd.DataFrame([_told(each) for each in taken])),
+                "series": table(pd.DataFrame([each.told for each in taken])),
                 "added": sum(each.counted.added for each in taken),
                 "revised": sum(each.counted.revised for each in taken),
                 "quarantined": len(quarantine),
@@ -65,24 +63,6 @@ def _other_series(strategy: Strategy) -> dg.AssetsDefinition:
         )
 
     return other_series
-
-
-def _told(taken: TakenSeries) -> dict[str, Any]:
-    judged = taken.judged
-    intervals = ", ".join(f"{count} of {minutes} min" for minutes, count in judged.intervals_minutes.items())
-    return {
-        "series": f"{taken.name} {', '.join(taken.symbols)}".strip(),
-        "observations": len(judged.observations),
-        "added": taken.counted.added,
-        "revised": taken.counted.revised,
-        "quarantined": len(judged.quarantine),
-        "equal_rows": judged.equal_rows,
-        "later": judged.later,
-        "snapped": judged.snapped,
-        "outside_range": judged.outside_range,
-        "gaps": judged.gaps,
-        "intervals": intervals,
-    }
 
 
 def _universe(strategy: Strategy) -> dg.AssetsDefinition:

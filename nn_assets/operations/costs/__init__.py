@@ -1,1 +1,0 @@
-"""Which cost model is in force, and its recalibration from fills."""

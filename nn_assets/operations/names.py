@@ -1,0 +1,34 @@
+"""Names of a strategy's jobs, schedules and sensors: what the UI shows, what runs and ticks are recorded under."""
+
+from __future__ import annotations
+
+__all__ = [
+    "COSTS",
+    "DAILY",
+    "DAILY_ROUND",
+    "DRIFT_REFRESH",
+    "JOBS",
+    "RECALIBRATION",
+    "RETRAINING",
+    "SOME_ASSETS",
+    "STUDY",
+    "TABLES",
+    "TICKING",
+    "full_name",
+]
+
+JOBS = TABLES, STUDY, DAILY, COSTS = ("tables", "study", "daily", "costs")
+SOME_ASSETS = "assets"
+"""A run of assets that a person chose."""
+TICKING = DAILY_ROUND, RETRAINING, RECALIBRATION, DRIFT_REFRESH = (
+    "daily_round",
+    "monthly_retraining",
+    "cost_recalibration",
+    "drift_refresh",
+)
+"""Three schedules and a sensor."""
+
+
+def full_name(strategy: str, name: str) -> str:
+    """What a strategy's own job, schedule or sensor is called among those of all."""
+    return f"{strategy}__{name}"

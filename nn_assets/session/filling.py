@@ -1,0 +1,207 @@
+"""What fills on one session, on paper: stops that bars which came late had hit, orders under way, stops of the bar.
+
+It takes the book, converted to the session's shares, and what the controls leave. Here an order becomes a fill, or
+ends with a reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.costs.model import CostModel
+from nn_assets.execution.orders import Orders, denied_with_their_close, ended_where, reduces
+from nn_assets.execution.paper import (
+    Bar,
+    EndedOrder,
+    Liquidity,
+    ended_orders,
+    fill_orders,
+    loss_beyond_stops,
+    stop_fills,
+)
+from nn_assets.market.calendar.sessions import next_session
+from nn_assets.market.cash import cash_rates
+from nn_assets.portfolio.book import Book
+from nn_assets.portfolio.breakers import Control
+from nn_assets.portfolio.fills import FillArrays, joined, no_fills
+from nn_assets.session.market_view import SessionMarket
+from nn_assets.settings import Strategy
+
+__all__ = ["Filled", "blocked_until", "fill_session", "hit_by_late_closes", "of_unknown_shares", "still_sent"]
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Filled:
+    """The book after a session's fills, and what they were."""
+
+    book: Book
+    fills: tuple[FillArrays, FillArrays]  # of orders, and of stops: those of late bars first
+    loss_beyond_stops_usd: float  # what they lost beyond the stops of the positions they closed
+    ended: tuple[EndedOrder, ...]  # orders decided that are without a whole fill
+
+
+@dataclass(frozen=True, eq=False)
+class _Stops:
+    """How the stops of a session fill."""
+
+    strategy: Strategy
+    costs: CostModel
+    market: SessionMarket
+    liquidity: Liquidity
+
+    def hit(self, book: Book, bar: Bar, late_bar_of: object = None) -> tuple[Book, FillArrays, float]:
+        """The book without what a bar stopped out, its fills, and what they lost beyond the stops, dollars."""
+        hit = stop_fills(
+            _with_known_shares(book, self.market),
+            bar,
+            self.costs,
+            self.liquidity,
+            self.strategy.execution,
+            strategy=self.strategy.name,
+            session=self.market.session,
+            late_bar_of=late_bar_of,
+        )
+        beyond = float(loss_beyond_stops(book, hit).sum())
+        until = blocked_until(self.strategy, self.market.session)
+        return book.filled(hit, self.market.session, blocked_until=until), hit, beyond
+
+
+def fill_session(
+    strategy: Strategy,
+    costs: CostModel,
+    market: SessionMarket,
+    sessions_per_year: int,
+    book: Book,
+    orders: Orders,
+    *,
+    decided: Orders,
+    control: Control,
+    unfinished_run: bool,
+) -> Filled:
+    """Finance and fund what was held, fill yesterday's orders on today's bar, then the stops that it touched.
+
+    Payments of funding up to a fill fall on what was held before it, those after it on what is held then; a stop
+    within the session comes after them.
+
+    Parameters
+    ----------
+    sessions_per_year : int
+        Of the calendar, for financing.
+    book : Book
+        As left by the session before, after the session's own actions.
+    orders : Orders
+        Under way, after the session's actions: those with a reason fill no more.
+    decided : Orders
+        The same as they were decided, which what ended without a whole fill is told by.
+    control : Control
+        HALTED, by the kill switch or by a breaker latched as the session began, means that nothing fills: no order
+        and no stop, since prices or positions are not known.
+    unfinished_run : bool
+        Whether the orders cannot have been sent.
+    """
+    bar = Bar(market.open, market.high, market.low, market.close, market.volume)
+    liquidity = _liquidity(strategy, market)
+    cash_rate = float(cash_rates(strategy.market, pd.DatetimeIndex([market.session]))[0])
+    execution, funding = strategy.label.execution, market.funding
+    book = book.opened(strategy.costs, cash_rate, sessions_per_year, margined=strategy.market.margined)
+    if funding is not None:
+        before_fill = funding.until_open if execution == "next_open" else funding.rate
+        book = book.funded(before_fill, funding.assumed)
+    sent = still_sent(orders, book, control)
+    if unfinished_run:
+        sent = ended_where(sent, np.ones(len(sent), dtype=np.bool_), "unfinished_run")
+    stops = None
+    if execution == "next_open" and control is not Control.HALTED:
+        stops = _Stops(strategy, costs, market, liquidity)
+    book, late, beyond = _late_stops(stops, book, market)
+    sent = ended_where(sent, np.isin(sent.symbol, late.symbol), "late_stop")
+    held = book.quantity
+    ordered = fill_orders(sent, bar, costs, liquidity, strategy.execution, execution, held)
+    ended = ended_orders(decided, sent, ordered, bar, liquidity, execution, held)
+    beyond += float(loss_beyond_stops(book, ordered).sum())
+    book = book.filled(ordered, market.session)
+    if funding is not None and execution == "next_open":
+        book = book.funded(funding.until_close, funding.assumed)
+    stopped = no_fills()
+    if stops is not None:
+        book, stopped, more = stops.hit(book, bar)
+        beyond += more
+    return Filled(book, (ordered, joined(late, stopped)), beyond, ended)
+
+
+def _late_stops(stops: _Stops | None, book: Book, market: SessionMarket) -> tuple[Book, FillArrays, float]:
+    """Fill the stops that bars of sessions gone by had hit; nothing where stops do not fill."""
+    late, beyond = no_fills(), 0.0
+    for of_session, bar in _late_bars(book, market) if stops is not None else ():
+        assert stops is not None, "else there is none to go through"
+        book, hit, more = stops.hit(book, bar, of_session)
+        late, beyond = joined(late, hit), beyond + more
+    return book, late, beyond
+
+
+def _liquidity(strategy: Strategy, market: SessionMarket) -> Liquidity:
+    return Liquidity(
+        adv_usd=market.previous_adv_usd,
+        daily_volatility=market.previous_volatility,
+        lot_size=strategy.portfolio.lot_size,
+        proxy_adv_usd=strategy.portfolio.proxy_adv_usd,
+        closing_adv_usd=market.closing_adv_usd,
+        closing_daily_volatility=market.closing_volatility,
+    )
+
+
+def still_sent(orders: Orders, book: Book, control: Control) -> Orders:
+    """What the controls leave of the orders under way: all, those that reduce, or none."""
+    if control < Control.REDUCING or len(orders) == 0:
+        return orders
+    stays = reduces(orders, book.quantity) if control is Control.REDUCING else np.zeros(len(orders), dtype=np.bool_)
+    codes = tuple(code if keep else code or "halted" for code, keep in zip(orders.reason_code, stays, strict=True))
+    return replace(orders, reason_code=denied_with_their_close(orders, codes))
+
+
+def blocked_until(strategy: Strategy, session: pd.Timestamp) -> pd.Timestamp:
+    """The session until which what is stopped out on a session is not entered again on that side: one horizon on."""
+    until = session
+    for _ in range(strategy.label.horizon_sessions):
+        until = next_session(strategy.market.calendar, until)
+    return until
+
+
+def _late_bars(book: Book, market: SessionMarket) -> Iterator[tuple[object, Bar]]:
+    """Sessions decided before their bars came, and those bars of what is held, oldest first.
+
+    A stop rests on every session from the fill on, whether or not its bar was there in time.
+    """
+    if market.earlier is None:
+        return
+    for unseen, bars in market.earlier.since(book.marked_session):
+        fields = (bars.open, bars.high, bars.low, bars.close, bars.volume)
+        yield bars.sessions[0], Bar(*(np.where(unseen, field[0], np.nan) for field in fields))
+
+
+def hit_by_late_closes(book: Book, market: SessionMarket) -> BoolArray:
+    """Positions whose stop a close that came late had hit, (symbols,)."""
+    hit = np.zeros(len(book.symbols), dtype=np.bool_)
+    for _, bar in _late_bars(book, market):
+        hit |= book.hit_by(bar.close)
+    return hit
+
+
+def of_unknown_shares(book: Book, market: SessionMarket) -> BoolArray:
+    """Positions older than a split that nobody stated, (symbols,): how many shares the account has is not known."""
+    if market.assumed_split is None:
+        return np.zeros(len(book.symbols), dtype=np.bool_)
+    return np.asarray((book.quantity != 0.0) & (book.entered_session < market.assumed_split))
+
+
+def _with_known_shares(book: Book, market: SessionMarket) -> Book:
+    """The book without the stops of positions whose number of shares is not known: they sell nothing either."""
+    return replace(book, stop_price=np.where(of_unknown_shares(book, market), np.nan, book.stop_price))
