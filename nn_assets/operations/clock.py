@@ -95,17 +95,13 @@ def day_of_round(market: MarketSettings, moment: pd.Timestamp) -> pd.Timestamp:
 def last_open_session(market: MarketSettings, now: pd.Timestamp) -> pd.Timestamp:
     """The last session a strategy may see: closed, within its history, and before its vault.
 
-    Parameters
-    ----------
-    market : MarketSettings
-    now : Timestamp, UTC
-        Ignored where the strategy states ``history_ends``.
-
     Raises
     ------
     SettingsError
-        No session lies within the history stated, or none has closed within the last 30 days.
+        No session lies within the history stated, or, where that has not ended, none has closed within the last
+        30 days.
     """
+    last = None
     if market.history_ends is not None:
         there = sessions_between(market.calendar, market.history_starts, market.history_ends)
         if len(there) == 0:
@@ -116,23 +112,27 @@ def last_open_session(market: MarketSettings, now: pd.Timestamp) -> pd.Timestamp
                 key="market.history_ends",
             )
         last = there[-1]
-    else:
-        today = now.tz_convert("UTC").tz_localize(None).normalize() + pd.Timedelta(days=1)
-        recent = sessions_between(market.calendar, today - pd.Timedelta(days=30), today)
-        known = assumed_known_at(market.calendar, recent, market.known_at_lag_minutes)
-        closed = recent[known <= now]
-        if len(closed) == 0:
-            raise SettingsError(
-                expected=f"a closed session of {market.calendar.split(' ')[0]} within the last 30 days",
-                found=f"none; {calendar_end_told(market.calendar, today) or 'it has a longer break'}",
-                remedy="carry its days on under extra_sessions in the file that market.calendar_overrides names, or "
-                "set market.history_ends",
-                key="market.calendar",
-            )
-        last = closed[-1]
+    if last is None or as_of_session(market, last) > now:
+        last = _last_closed(market, now)
     if market.vault_starts is not None:
         last = min(last, previous_session(market.calendar, market.vault_starts))
     return last
+
+
+def _last_closed(market: MarketSettings, now: pd.Timestamp) -> pd.Timestamp:
+    today = now.tz_convert("UTC").tz_localize(None).normalize() + pd.Timedelta(days=1)
+    recent = sessions_between(market.calendar, today - pd.Timedelta(days=30), today)
+    known = assumed_known_at(market.calendar, recent, market.known_at_lag_minutes)
+    closed = recent[known <= now]
+    if len(closed) == 0:
+        raise SettingsError(
+            expected=f"a closed session of {market.calendar.split(' ')[0]} within the last 30 days",
+            found=f"none; {calendar_end_told(market.calendar, today) or 'it has a longer break'}",
+            remedy="carry its days on under extra_sessions in the file that market.calendar_overrides names, or "
+            "set market.history_ends",
+            key="market.calendar",
+        )
+    return closed[-1]
 
 
 def asked_months(keys: list[str]) -> list[str]:

@@ -49,6 +49,20 @@ def test_it_stops_at_the_decision_of_the_last_session_before_the_vault() -> None
     assert last_open_session(market, NOW) == pd.Timestamp("2026-11-27")
 
 
+@pytest.mark.parametrize(
+    ("ends", "last"),
+    [
+        ("2026-10-30", "2026-10-30"),
+        ("2026-11-27", "2026-11-27"),
+        ("2026-11-30", "2026-11-27"),
+        ("2027-06-30", "2026-11-27"),
+    ],
+)
+def test_no_session_that_is_still_to_come_can_be_seen_whatever_end_is_stated(ends: str, last: str) -> None:
+    market = MarketSettings.model_validate({"history_starts": "2014-01-02", "history_ends": ends})
+    assert last_open_session(market, NOW) == pd.Timestamp(last)
+
+
 @EVERY
 def test_controls_headline_and_remedies_ask_the_same_rule(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stated: str
