@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from nn_assets.cli.failed import with_failed_checks
@@ -98,6 +99,8 @@ def _bars(history: History, taken: dict[str, Any]) -> dict[str, Any]:
     unseen = unseen_members(strategy, history.membership_versions, bars, history.axis)
     symbols = strategy.market.symbols or tuple(sorted(bars["symbol"].unique()))
     due, absent = bars_due(Cleaned(bars, quarantine, ()), symbols, history.axis, delisted(history))
+    members = history.members(history.axis, symbols)
+    asked = np.ones_like(due) if members is None else members
     return {
         "rows": {
             "delivered": taken["delivered_rows"],
@@ -108,8 +111,8 @@ def _bars(history: History, taken: dict[str, Any]) -> dict[str, Any]:
         "symbols": sorted(str(symbol) for symbol in bars["symbol"].unique()),
         "first_session": str(bars["session"].min().date()),
         "last_session": str(bars["session"].max().date()),
-        "never_delivered": {name: int(days) for name, days in zip(symbols, absent.sum(axis=0), strict=True) if days},
-        "late_starts": _late_starts(symbols, due, history.axis),
+        "never_delivered": {n: int(days) for n, days in zip(symbols, (absent & asked).sum(axis=0), strict=True) if days},
+        "late_starts": _late_starts(symbols, due, asked, history.axis),
         "files": {"read": taken["files_read"], "without_bars": list(taken["files_without_bars"])},
         "actions": {"stored": taken["actions"], **{name: taken[f"actions_{name}"] for name in _CHANGES}},
         "quarantine": {
@@ -121,12 +124,17 @@ def _bars(history: History, taken: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _late_starts(symbols: Sequence[str], due: BoolArray, sessions: pd.DatetimeIndex) -> dict[str, str | None]:
-    """First session delivered of each symbol that lacks the history's first one; None where none ever came."""
+def _late_starts(
+    symbols: Sequence[str], due: BoolArray, asked: BoolArray, sessions: pd.DatetimeIndex
+) -> dict[str, str | None]:
+    """First session delivered of each symbol without the first one asked for; None where none ever came.
+
+    Asked for is all of the history, or, of a universe, the sessions on which the symbol was a member.
+    """
     return {
         symbol: str(sessions[days.argmax()].date()) if days.any() else None
-        for symbol, days in zip(symbols, due.T, strict=True)
-        if not days[0]
+        for symbol, days, member in zip(symbols, due.T, asked.T, strict=True)
+        if member.any() and not days[member.argmax()]
     }
 
 

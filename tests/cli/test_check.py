@@ -213,3 +213,21 @@ def test_bars_never_delivered_and_late_starts_are_told(fresh_home) -> None:
     assert answer.status == 0, answer.out
     assert "missing     1 bars never delivered: CON 1" in answer.out
     assert "late starts 1: NAN 2015-01-07" in answer.out
+
+
+def test_of_a_universe_a_symbol_is_late_by_its_membership_and_owes_nothing_outside_of_it(fresh_home) -> None:
+    """NAN joins in June, with bars from two sessions later on; TRUE joins with its bars; CON leaves with its bars."""
+    strategies, joined, left = fresh_home / "strategies", "2015-06-01", "2016-02-01"
+    members = {"BRK.B": ("2010-01-04", ""), "NAN": (joined, ""), "TRUE": (joined, ""), "CON": ("2010-01-04", left)}
+    lines = [f"{name},{first},{last}" for name, (first, last) in members.items()]
+    (strategies / "members.csv").write_text("\n".join(["ticker,start_date,end_date", *lines]) + "\n", encoding="utf-8")
+    (strategies / "mine.yaml").write_text(STRATEGY + "universe:\n  path: members.csv\n", encoding="utf-8")
+    for name, first, last in (("NAN", "2015-06-03", "9"), ("TRUE", joined, "9"), ("CON", "", left)):
+        file = strategies / "bars" / f"{name}_data.csv"
+        head, *rows = file.read_text(encoding="utf-8").splitlines()
+        kept = [row for row in rows if first <= row[:10] < last]
+        file.write_text("\n".join([head, *kept]) + "\n", encoding="utf-8")
+    answer = call(fresh_home, "check", "-s", "mine", "--json")
+    assert answer.status == 0, answer.out
+    assert answer.document["late_starts"] == {"NAN": "2015-06-03"}
+    assert answer.document["never_delivered"] == {}
