@@ -101,9 +101,11 @@ def _bars(history: History, taken: dict[str, Any]) -> dict[str, Any]:
     due, absent = bars_due(Cleaned(bars, quarantine, ()), symbols, history.axis, delisted(history))
     members = history.members(history.axis, symbols)
     asked = np.ones_like(due) if members is None else members
+    missing = (absent & asked).sum(axis=0)
     return {
         "rows": {
             "delivered": taken["delivered_rows"],
+            "outside": taken["outside_rows"],
             "added": taken["added"],
             "revised": taken["revised"],
             "equal_rows": taken["equal_rows"],
@@ -111,7 +113,7 @@ def _bars(history: History, taken: dict[str, Any]) -> dict[str, Any]:
         "symbols": sorted(str(symbol) for symbol in bars["symbol"].unique()),
         "first_session": str(bars["session"].min().date()),
         "last_session": str(bars["session"].max().date()),
-        "never_delivered": {n: int(days) for n, days in zip(symbols, (absent & asked).sum(axis=0), strict=True) if days},
+        "never_delivered": {name: int(days) for name, days in zip(symbols, missing, strict=True) if days},
         "late_starts": _late_starts(symbols, due, asked, history.axis),
         "files": {"read": taken["files_read"], "without_bars": list(taken["files_without_bars"])},
         "actions": {"stored": taken["actions"], **{name: taken[f"actions_{name}"] for name in _CHANGES}},
@@ -245,6 +247,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
         (
             "rows",
             f"{rows['delivered']:,} delivered, {rows['added']:,} added, {rows['revised']:,} revised"
+            + (f", {rows['outside']:,} of other symbols or sessions left out" if rows["outside"] else "")
             + (f", {rows['equal_rows']:,} stored that say what another says" if rows["equal_rows"] else ""),
         ),
         *([("prices", told["prices"])] if told["prices"] else []),

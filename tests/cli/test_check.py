@@ -44,6 +44,11 @@ def checked_home(first_check, tmp_path) -> Path:
     return Path(shutil.copytree(first_check[0], tmp_path / "home"))
 
 
+def sessions_after(home: Path) -> int:
+    lines = (home / "strategies" / "bars" / "CON_data.csv").read_text(encoding="utf-8").splitlines()[1:]
+    return len(lines) - sessions_of(home)
+
+
 def sessions_of(home: Path) -> int:
     lines = (home / "strategies" / "bars" / "CON_data.csv").read_text(encoding="utf-8").splitlines()[1:]
     return sum(line[:10] <= LAST_SEEN for line in lines)
@@ -53,8 +58,14 @@ def sessions_of(home: Path) -> int:
 def test_what_came_in_is_told_and_the_next_command(first_check) -> None:
     home, answer = first_check
     assert answer.status == 0, answer.out
-    told, rows = answer.document, 4 * sessions_of(home)
-    assert told["rows"] == {"delivered": rows, "added": rows, "revised": 0, "equal_rows": 0}
+    told, rows, outside = answer.document, 4 * sessions_of(home), len(SYMBOLS) * sessions_after(home)
+    assert told["rows"] == {
+        "delivered": rows + outside,
+        "outside": outside,
+        "added": rows,
+        "revised": 0,
+        "equal_rows": 0,
+    }
     assert told["symbols"] == sorted(SYMBOLS.values())
     assert (told["first_session"], told["last_session"]) == (FIRST, LAST_SEEN)
     assert LAST_SEEN < LAST
@@ -96,8 +107,10 @@ def test_a_second_run_says_that_nothing_is_new(checked_home) -> None:
     again = call(checked_home, "check", "-s", "mine", "--json")
     assert again.document["nothing_new"] is True
     # Files that reach into the vault are read again: they have more to say later.
+    outside = len(SYMBOLS) * sessions_after(checked_home)
     assert again.document["rows"] == {
-        "delivered": 4 * sessions_of(checked_home),
+        "delivered": 4 * sessions_of(checked_home) + outside,
+        "outside": outside,
         "added": 0,
         "revised": 0,
         "equal_rows": 0,

@@ -83,6 +83,7 @@ def _of_intake(history: History, ingested: Ingested) -> dict[str, Any]:
     strategy, counted, sessions = history.strategy, ingested.counted, history.axis
     return {
         "delivered_rows": ingested.delivered,
+        "outside_rows": ingested.outside,
         "added": counted.added,
         "revised": counted.revised,
         "confirmed": counted.confirmed,
