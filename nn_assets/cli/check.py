@@ -32,6 +32,7 @@ from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.outcomes import failed_checks_of
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.running import execute, metadata_by_asset, warnings_of
+from nn_assets.settings import Strategy
 from nn_assets.store.home import data_docs_file
 from nn_assets.store.lake.publication import Publication
 
@@ -75,6 +76,7 @@ def check_data(name: str) -> dict[str, Any]:
             **_bars(history, {**metadata[_VALIDATED], **metadata[RAW_BARS]}),
             **_beside(history, metadata),
             "notices": _notices(now),
+            "compared": _compared(strategy, metadata),
             # A gate that halts ends the run.
             "gate": {"passed": True, "warnings": warnings_of(result, asset_key(strategy, _VALIDATED))},
             "prices": _CLOSES if strategy.closes_only else None,
@@ -123,6 +125,21 @@ def _bars(history: History, taken: dict[str, Any]) -> dict[str, Any]:
             "first": first.to_dict("records"),
         },
         "members_without_bars": unseen.to_dict("records") if strategy.universe else None,
+    }
+
+
+def _compared(strategy: Strategy, metadata: _Metadata) -> dict[str, Any] | None:
+    """Bars that the second source could judge, and what it delivered; None where there is none."""
+    if strategy.market.compare_with is None:
+        return None
+    taken, judged = metadata[RAW_BARS], metadata[_VALIDATED]
+    rows = judged["bars"] + judged["quarantined"]
+    return {
+        "with": strategy.market.compare_with.kind,
+        "delivered": taken["compared_delivered"],
+        "rows": judged["compared"],
+        "not_judged": rows - judged["compared"],
+        "failed": taken.get("compared_failed"),
     }
 
 
@@ -251,6 +268,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
             + (f", {rows['equal_rows']:,} stored that say what another says" if rows["equal_rows"] else ""),
         ),
         *([("prices", told["prices"])] if told["prices"] else []),
+        *([("compared", _compared_told(told["compared"]))] if told["compared"] else []),
         ("symbols", _counted_names(told["symbols"])),
         ("sessions", f"{told['first_session']} to {told['last_session']}"),
         (
@@ -291,6 +309,14 @@ def _lines(told: dict[str, Any]) -> list[str]:
 
 
 _TOTALS = (("series", "series_rows"), ("universe", "universe"), ("intraday", "intraday"))
+
+
+def _compared_told(compared: dict[str, Any]) -> str:
+    failed = f"; it delivered nothing: {compared['failed']}" if compared["failed"] else ""
+    return (
+        f"{compared['rows']:,} bars with those of {compared['with']}, {compared['not_judged']:,} without one that was "
+        f"known in time are not judged{failed}"
+    )
 
 
 def _counted(counts: dict[str, Any]) -> str:

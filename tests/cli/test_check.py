@@ -244,3 +244,23 @@ def test_of_a_universe_a_symbol_is_late_by_its_membership_and_owes_nothing_outsi
     assert answer.status == 0, answer.out
     assert answer.document["late_starts"] == {"NAN": "2015-06-03"}
     assert answer.document["never_delivered"] == {}
+
+
+def test_a_second_source_is_told_with_what_it_could_not_judge(fresh_home) -> None:
+    strategies, day = fresh_home / "strategies", "2015-09-01"
+    write_bars(strategies / "venue")
+    (strategies / "venue" / "NAN_data.csv").unlink()
+    file = strategies / "venue" / "TRUE_data.csv"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    columns, at = lines[0].split(","), next(at for at, line in enumerate(lines) if line.startswith(day))
+    cells = dict(zip(columns, lines[at].split(","), strict=True))
+    high = next(name for name in columns if name.lower() == "high")
+    cells[high] = str(float(cells[high]) * 1.2)
+    file.write_text("\n".join([*lines[:at], ",".join(cells.values()), *lines[at + 1 :]]) + "\n", encoding="utf-8")
+    named = STRATEGY.replace("market:\n", "market:\n  compare_with: {kind: files, path: venue}\n")
+    (strategies / "mine.yaml").write_text(named, encoding="utf-8")
+    answer = call(fresh_home, "check", "-s", "mine")
+    assert answer.status == 0, answer.out
+    judged, unjudged = 3 * sessions_of(fresh_home), sessions_of(fresh_home)
+    assert f"compared    {judged:,} bars with those of files, {unjudged:,} without one that was known in" in answer.out
+    assert f"TRUE {day}: odd_print_elsewhere" in answer.out

@@ -40,6 +40,7 @@ from nn_assets.operations.intake.actions import (
     delisted,
     new_actions,
 )
+from nn_assets.operations.intake.compared import TakenCompared, ingest_compared
 from nn_assets.operations.intake.files_read import UnreadFiles
 from nn_assets.operations.intake.intraday import intraday_notices
 from nn_assets.operations.intake.sources import source_of
@@ -58,7 +59,7 @@ class Ingested:
 
     ``outside`` counts the rows delivered that are of other symbols or sessions than those asked for, and left out;
     ``files_without_bars`` are archives that held none; ``actions`` counts splits and dividends, those
-    withdrawn among the revised.
+    withdrawn among the revised; ``compared`` is what the second source delivered, where there is one.
     """
 
     counted: RevisionCount
@@ -67,6 +68,7 @@ class Ingested:
     files_without_bars: tuple[str, ...] = ()
     actions: RevisionCount = field(default_factory=RevisionCount)
     outside: int = 0
+    compared: TakenCompared | None = None
 
 
 def ingest_bars(history: History, folder: Path) -> Ingested:
@@ -97,7 +99,8 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
         unread.remember()
     files = () if unread is None else tuple(file.name for file in unread.files)
     without = () if unread is None else tuple(unread.without_bars)
-    return Ingested(counted, len(delivered) + outside, files, without, actions, outside)
+    compared = ingest_compared(history, folder, arrived_at, decided_to)
+    return Ingested(counted, len(delivered) + outside, files, without, actions, outside, compared)
 
 
 def _append_new(
@@ -176,7 +179,7 @@ def audit_bars(history: History) -> Audited:
     if known.empty and len(history.stored_versions):
         raise _known_to_nobody(history, moment)
     actions = actions_to_publish(history, history.stores.lake.segments(history.strategy.name, ACTIONS))
-    cleaned = clean(known, market.calendar, history.strategy.cleaning, actions)
+    cleaned = clean(known, market.calendar, history.strategy.cleaning, actions, history.compared_versions)
     due = market.symbols or tuple(sorted(cleaned.bars["symbol"].unique()))
     report = inspect(
         cleaned,
