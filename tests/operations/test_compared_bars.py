@@ -90,6 +90,18 @@ def test_what_the_second_source_does_not_come_near_is_not_published(folder: Path
         pd.testing.assert_frame_equal(JudgedAnew(history, LAST).bars, Cut(history, LAST).bars)
 
 
+def test_a_bar_corrected_or_a_comparison_dropped_releases_the_bar(folder: Path) -> None:
+    write(folder, "venue", BARS)
+    _, audited = take_in(folder)
+    assert len(odd(audited)) == 1
+    market = strategy().market.model_copy(update={"compare_with": None})
+    with open_history(strategy().model_copy(update={"market": market})) as history:
+        assert audit_bars(history).cleaned.quarantine.empty
+    write(folder, "bars", BARS)
+    _, audited = take_in(folder)
+    assert (odd(audited), audited.report.figures["compared"]) == ([], 120)
+
+
 @pytest.mark.parametrize("there", [False, True])
 def test_a_second_source_that_is_absent_or_has_other_symbols_halts_nothing(folder: Path, there: bool) -> None:
     if there:

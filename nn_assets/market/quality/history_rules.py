@@ -183,7 +183,7 @@ HISTORY_RULES = (
         ODD_PRINT,
         "prices that the source compared with comes near",
         odd_print,
-        "ask both which price stands, and correct it at its source; if it was traded at, raise "
+        "ask both which price stands: if the other's, correct the bar at source; if it was traded at, raise "
         "cleaning.odd_print_minimum_bps (of a whole bar cleaning.odd_level_minimum_bps), or drop market.compare_with",
     ),
     Rule(
