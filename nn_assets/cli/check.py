@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from nn_assets.cli.failed import with_failed_checks
@@ -32,6 +33,7 @@ from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.outcomes import failed_checks_of
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.running import execute, metadata_by_asset, warnings_of
+from nn_assets.settings import Strategy
 from nn_assets.store.home import data_docs_file
 from nn_assets.store.lake.publication import Publication
 
@@ -75,6 +77,7 @@ def check_data(name: str) -> dict[str, Any]:
             **_bars(history, {**metadata[_VALIDATED], **metadata[RAW_BARS]}),
             **_beside(history, metadata),
             "notices": _notices(now),
+            "compared": _compared(strategy, metadata),
             # A gate that halts ends the run.
             "gate": {"passed": True, "warnings": warnings_of(result, asset_key(strategy, _VALIDATED))},
             "prices": _CLOSES if strategy.closes_only else None,
@@ -99,9 +102,13 @@ def _bars(history: History, taken: dict[str, Any]) -> dict[str, Any]:
     unseen = unseen_members(strategy, history.membership_versions, bars, history.axis)
     symbols = strategy.market.symbols or tuple(sorted(bars["symbol"].unique()))
     due, absent = bars_due(Cleaned(bars, quarantine, ()), symbols, history.axis, delisted(history))
+    members = history.members(history.axis, symbols)
+    asked = np.ones_like(due) if members is None else members
+    missing = (absent & asked).sum(axis=0)
     return {
         "rows": {
             "delivered": taken["delivered_rows"],
+            "outside": taken["outside_rows"],
             "added": taken["added"],
             "revised": taken["revised"],
             "equal_rows": taken["equal_rows"],
@@ -109,8 +116,8 @@ def _bars(history: History, taken: dict[str, Any]) -> dict[str, Any]:
         "symbols": sorted(str(symbol) for symbol in bars["symbol"].unique()),
         "first_session": str(bars["session"].min().date()),
         "last_session": str(bars["session"].max().date()),
-        "never_delivered": {name: int(days) for name, days in zip(symbols, absent.sum(axis=0), strict=True) if days},
-        "late_starts": _late_starts(symbols, due, history.axis),
+        "never_delivered": {name: int(days) for name, days in zip(symbols, missing, strict=True) if days},
+        "late_starts": _late_starts(symbols, due, asked, history.axis),
         "files": {"read": taken["files_read"], "without_bars": list(taken["files_without_bars"])},
         "actions": {"stored": taken["actions"], **{name: taken[f"actions_{name}"] for name in _CHANGES}},
         "quarantine": {
@@ -122,12 +129,32 @@ def _bars(history: History, taken: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _late_starts(symbols: Sequence[str], due: BoolArray, sessions: pd.DatetimeIndex) -> dict[str, str | None]:
-    """First session delivered of each symbol that lacks the history's first one; None where none ever came."""
+def _compared(strategy: Strategy, metadata: _Metadata) -> dict[str, Any] | None:
+    """Bars that the second source could judge, and what it delivered; None where there is none."""
+    if strategy.market.compare_with is None:
+        return None
+    taken, judged = metadata[RAW_BARS], metadata[_VALIDATED]
+    rows = judged["bars"] + judged["quarantined"]
+    return {
+        "with": strategy.market.compare_with.kind,
+        "delivered": taken["compared_delivered"],
+        "rows": judged["compared"],
+        "not_judged": rows - judged["compared"],
+        "failed": taken.get("compared_failed"),
+    }
+
+
+def _late_starts(
+    symbols: Sequence[str], due: BoolArray, asked: BoolArray, sessions: pd.DatetimeIndex
+) -> dict[str, str | None]:
+    """First session delivered of each symbol without the first one asked for; None where none ever came.
+
+    Asked for is all of the history, or, of a universe, the sessions on which the symbol was a member.
+    """
     return {
         symbol: str(sessions[days.argmax()].date()) if days.any() else None
-        for symbol, days in zip(symbols, due.T, strict=True)
-        if not days[0]
+        for symbol, days, member in zip(symbols, due.T, asked.T, strict=True)
+        if member.any() and not days[member.argmax()]
     }
 
 
@@ -238,9 +265,11 @@ def _lines(told: dict[str, Any]) -> list[str]:
         (
             "rows",
             f"{rows['delivered']:,} delivered, {rows['added']:,} added, {rows['revised']:,} revised"
+            + (f", {rows['outside']:,} of other symbols or sessions left out" if rows["outside"] else "")
             + (f", {rows['equal_rows']:,} stored that say what another says" if rows["equal_rows"] else ""),
         ),
         *([("prices", told["prices"])] if told["prices"] else []),
+        *([("compared", _compared_told(told["compared"]))] if told["compared"] else []),
         ("symbols", _counted_names(told["symbols"])),
         ("sessions", f"{told['first_session']} to {told['last_session']}"),
         (
@@ -281,6 +310,14 @@ def _lines(told: dict[str, Any]) -> list[str]:
 
 
 _TOTALS = (("series", "series_rows"), ("universe", "universe"), ("intraday", "intraday"))
+
+
+def _compared_told(compared: dict[str, Any]) -> str:
+    failed = f"; it delivered nothing: {compared['failed']}" if compared["failed"] else ""
+    return (
+        f"{compared['rows']:,} bars with those of {compared['with']}, {compared['not_judged']:,} without one that was "
+        f"known in time are not judged{failed}"
+    )
 
 
 def _counted(counts: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from nn_assets.settings import Strategy
+from nn_assets.settings.sources import SourceSettings
 from nn_assets.sources.keys import EnvironmentKey, how_to_install
 
 __all__ = ["missing_of"]
@@ -33,6 +34,7 @@ def missing_of(strategy: Strategy, folder: Path) -> list[str]:
     named = {
         "source.path": getattr(source, "path", None),
         "source.actions_path": source.actions_path,
+        "market.compare_with.path": getattr(strategy.market.compare_with, "path", None),
         **{f"series.{place}.path": getattr(each, "path", None) for place, each in enumerate(strategy.series)},
         "universe.path": strategy.universe.path if strategy.universe else None,
         "intraday.path": strategy.intraday.path if strategy.intraday else None,
@@ -51,21 +53,28 @@ def _is_there(folder: Path, path: str) -> bool:
 
 
 def _unset(strategy: Strategy) -> list[str]:
-    found = {name: getattr(strategy.source, name, None) for name in _VARIABLES}
+    found = [
+        (f"{key}.{name}", getattr(source, name, None)) for key, source in _sources(strategy) for name in _VARIABLES
+    ]
     return [
-        f"source.{name}: the environment variable {variable} is not set"
-        for name, variable in found.items()
+        f"{name}: the environment variable {variable} is not set"
+        for name, variable in found
         if variable and not EnvironmentKey(variable).reveal()
     ]
 
 
+def _sources(strategy: Strategy) -> list[tuple[str, SourceSettings]]:
+    second = strategy.market.compare_with
+    return [("source", strategy.source)] + ([] if second is None else [("market.compare_with", second)])
+
+
 def _not_installed(strategy: Strategy) -> list[str]:
-    kind = strategy.source.kind
     needed: list[tuple[str, str, str]] = []  # key and its value, extra, module
-    if kind in _MODULES:
-        needed.append((f"source.kind: {kind}", kind, _MODULES[kind]))
-    if EnvironmentKey(str(getattr(strategy.source, "url_env", ""))).reveal().startswith(_POSTGRES):
-        needed.append((f"source.kind: {kind}", "postgres", "psycopg"))
+    for key, source in _sources(strategy):
+        if source.kind in _MODULES:
+            needed.append((f"{key}.kind: {source.kind}", source.kind, _MODULES[source.kind]))
+        if EnvironmentKey(str(getattr(source, "url_env", ""))).reveal().startswith(_POSTGRES):
+            needed.append((f"{key}.kind: {source.kind}", "postgres", "psycopg"))
     funding = [place for place, each in enumerate(strategy.series) if each.kind == "ccxt_funding"]
     needed += [(f"series.{place}.kind: ccxt_funding", "ccxt", "ccxt") for place in funding]
     return [

@@ -75,7 +75,8 @@ class Cut:
             return published[published["session"] <= self.last].reset_index(drop=True)
         raw = facts.raw_versions
         known = known_bars(raw[raw["session"] <= self.last], self.moment, ingested_by=self.decided_at)
-        return clean(known, facts.strategy.market.calendar, facts.strategy.cleaning, self.stated_actions).bars
+        judged_by = facts.strategy.cleaning, self.stated_actions, facts.compared_versions
+        return clean(known, facts.strategy.market.calendar, *judged_by).bars
 
     @cached_property
     def action_versions(self) -> pd.DataFrame | None:

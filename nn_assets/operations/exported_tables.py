@@ -107,7 +107,8 @@ def _bars(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
         return history.view().bars
     market = history.strategy.market
     known = known_bars(history.raw_versions, moment)
-    return clean(known, market.calendar, history.strategy.cleaning, _known_actions(history, moment)).bars
+    judged_by = history.strategy.cleaning, _known_actions(history, moment), history.compared_versions
+    return clean(known, market.calendar, *judged_by).bars
 
 
 def _adjusted(history: History, bars: pd.DataFrame, moment: pd.Timestamp | None, how: str) -> pd.DataFrame:
@@ -145,7 +146,8 @@ def _quarantine(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     known = known_bars(history.stored_versions, now_utc() if moment is None else moment)
     segments = history.stores.lake.segments(history.strategy.name, ACTIONS)
     actions = actions_to_publish(history, segments) if moment is None else _known_actions(history, moment)
-    return clean(known, market.calendar, history.strategy.cleaning, actions).quarantine
+    judged_by = history.strategy.cleaning, actions, history.compared_versions
+    return clean(known, market.calendar, *judged_by).quarantine
 
 
 def _notices(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:

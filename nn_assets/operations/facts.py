@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.errors import ClockError, DecisionError
+from nn_assets.frames import BAR_VERSIONS, empty
 from nn_assets.market.calendar.sessions import sessions_between, sessions_per_year
 from nn_assets.market.facts.bars import known_after
 from nn_assets.market.facts.refused import never_passed, passed_at, refused
@@ -18,7 +19,7 @@ from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
 from nn_assets.operations.asof.decisions import decision_moments
 from nn_assets.operations.asof.halts import gate_halts, gate_passes
 from nn_assets.operations.asof.series import read_series_versions
-from nn_assets.operations.asof.stored import RAW_BARS, versions_of
+from nn_assets.operations.asof.stored import COMPARED, RAW_BARS, versions_of
 from nn_assets.operations.asof.universe import candidates_of, read_membership_versions
 from nn_assets.operations.asof.wrong_clock import clock_fault
 from nn_assets.operations.clock import last_open_session, now_utc
@@ -137,6 +138,14 @@ class StoredFacts:
             return versions
         gone = refused(versions, ["symbol", "session"], self.gate_halts, self.published_at)
         return versions[~(gone & self._assumed(versions))].reset_index(drop=True)
+
+    @cached_property
+    def compared_versions(self) -> pd.DataFrame | None:
+        """Every version of the bars to compare with; None where the strategy names no second source."""
+        if self.strategy.market.compare_with is None:
+            return None
+        stored = self.stores.lake.segments(self.strategy.name, COMPARED)
+        return versions_of(self.stores, self.strategy.name, COMPARED) if stored else empty(BAR_VERSIONS)
 
     def _assumed(self, versions: pd.DataFrame) -> npt.NDArray[np.bool_]:
         """Versions whose moment is no statement of the source's: what it states stays, whatever the gate says."""

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from nn_assets.settings.section import Section
+from nn_assets.settings.sources import SourceSettings
 
 __all__ = [
     "CleaningSettings",
@@ -59,6 +60,8 @@ class MarketSettings(Section):
     perpetual is held on margin, so that all of the equity earns the cash rate.
     ``cash_rates`` takes the place of the constant ``cash_rate_annual_fraction``: annual fractions, each from
     its date on, or ``us_treasury_bills``, the bundled monthly table.
+    ``compare_with`` is a second source of daily bars, with the keys of ``source``: no bar is taken from it, and prices
+    that it does not come near are not used. It judges where it has a bar in time, and never halts by its absence.
     """
 
     calendar: str = "XNYS"
@@ -73,6 +76,7 @@ class MarketSettings(Section):
     cash_rate_annual_fraction: NonNegative = 0.0
     cash_rates: Literal["us_treasury_bills"] | dict[date, Rate] | None = None
     adjustment_convention: Literal["previous_close", "ex_close"] = "previous_close"
+    compare_with: SourceSettings | None = None
 
     @property
     def margined(self) -> bool:
@@ -120,6 +124,9 @@ class CleaningSettings(Section):
     split_slack_log_return: NonNegative = 0.03  # how near to a simple ratio a split's move lies
     wick_minimum_log_distance: Positive = 0.30  # of a high or low from all else that its bar says
     wick_range_multiple: Positive = 10.0  # of the usual range, which it has to exceed as well
+    odd_print_minimum_bps: Positive = 50.0  # of a price from a second source's (market.compare_with), within its bar
+    odd_print_multiple: Positive = 10.0  # of the usual distance of the two sources, which it has to exceed as well
+    odd_level_minimum_bps: Positive = 300.0  # of a whole bar from the level that the two sources' bars before had
     displaced_range_multiple: Positive = 1.3  # of the usual range, by which a whole bar lies off both its neighbours
     displaced_newest_multiple: Positive = 4.0  # likewise off the bar before, where that is all there is to compare
     repeated_open_share: Fraction = 0.5

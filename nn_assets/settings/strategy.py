@@ -35,10 +35,14 @@ _COUNTED_WHEN_SET = (
     ("market", "adjustment_convention", "previous_close"),
     ("market", "cash_rates", None),
     ("market", "asset_class", None),
+    ("market", "compare_with", None),
     ("costs", "funding", None),
     ("cleaning", "unit_error_sessions", 10),
     ("cleaning", "wick_minimum_log_distance", 0.30),
     ("cleaning", "wick_range_multiple", 10.0),
+    ("cleaning", "odd_print_minimum_bps", 50.0),
+    ("cleaning", "odd_print_multiple", 10.0),
+    ("cleaning", "odd_level_minimum_bps", 300.0),
     ("cleaning", "displaced_range_multiple", 1.3),
     ("cleaning", "displaced_newest_multiple", 4.0),
     ("features", "missing_bars", "step_over"),
@@ -160,6 +164,18 @@ class Strategy(Section):
         return self
 
     @model_validator(mode="after")
+    def _compared_with_another_source(self) -> Strategy:
+        second = self.market.compare_with
+        if second is not None and second.actions_path is not None:
+            raise ValueError("market.compare_with takes no actions_path: splits and dividends are those of source")
+        if second is not None and second == self.source and self.intraday is None:
+            raise ValueError(
+                "market.compare_with is source itself, which would confirm every print: name another source, or leave "
+                "it out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _one_place_for_each_fact(self) -> Strategy:
         named = [(each.name, symbol) for each in self.series for symbol in each.stored_symbols]
         twice = sorted({name for name, symbol in named if named.count((name, symbol)) > 1})
@@ -205,8 +221,9 @@ class Strategy(Section):
             chosen.pop(name, None)
         chosen.get("learning", {}).pop("processes", None)
         chosen.get("market", {}).pop("calendar_overrides", None)
-        for name in ("max_rows", "max_columns", "max_megabytes", "max_withdrawn_fraction"):
-            chosen.get("source", {}).pop(name, None)
+        for source in (chosen.get("source"), chosen.get("market", {}).get("compare_with")):
+            for name in ("max_rows", "max_columns", "max_megabytes", "max_withdrawn_fraction"):
+                (source or {}).pop(name, None)
         (chosen.get("universe") or {}).pop("max_retired_fraction", None)
         for each in chosen.get("series", ()):
             if each["kind"] == "file":

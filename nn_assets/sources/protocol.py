@@ -9,7 +9,9 @@ import pandas as pd
 
 from nn_assets.errors import SourceError
 
-__all__ = ["ActionSource", "Source", "checked_selection", "validate_symbol"]
+__all__ = ["ActionSource", "Source", "checked_selection", "cut_to", "taken_outside", "validate_symbol"]
+
+_OUTSIDE = "rows_outside"  # a count that a frame of delivered bars carries until it is taken in
 
 _LONGEST_SYMBOL = 32
 # Letters and digits first; then what exchanges and vendors join with: BRK.B, BTC/USDT:USDT, ES=F, ^GSPC.
@@ -134,20 +136,34 @@ def checked_selection(
             remedy="correct market.symbols, or add the missing data",
             symbol=absent[0],
         )
-    wanted = bars["symbol"].isin(symbols) if symbols else pd.Series(data=True, index=bars.index)
-    if first is not None:
-        wanted &= bars["session"] >= first
-    if last is not None:
-        wanted &= bars["session"] <= last
-    if not wanted.any():
+    wanted = cut_to(bars, symbols, first, last)
+    if wanted.empty:
         raise SourceError(
             expected=f"bars of {', '.join(symbols[:20]) or 'any symbol'} from {first} to {last}",
             found=f"none; source {source} has {len(bars)} bars, {_span(bars)}",
             remedy="ask for sessions that the source covers",
             session=None if first is None else first.date(),
         )
-    chosen = bars[wanted].sort_values(["symbol", "session"], kind="stable")
-    return chosen.reset_index(drop=True)
+    return wanted.sort_values(["symbol", "session"], kind="stable").reset_index(drop=True)
+
+
+def cut_to(
+    bars: pd.DataFrame, symbols: tuple[str, ...], first: pd.Timestamp | None, last: pd.Timestamp | None
+) -> pd.DataFrame:
+    """Bars of some symbols (all when empty) and sessions, both ends included; how many are left out goes with them."""
+    wanted = bars["symbol"].isin(symbols) if symbols else pd.Series(data=True, index=bars.index)
+    if first is not None:
+        wanted &= bars["session"] >= first
+    if last is not None:
+        wanted &= bars["session"] <= last
+    chosen = bars[wanted].reset_index(drop=True)
+    chosen.attrs[_OUTSIDE] = int((~wanted).sum())
+    return chosen
+
+
+def taken_outside(delivered: pd.DataFrame) -> int:
+    """How many rows a source left out as of other symbols or sessions; the frame no longer says it afterwards."""
+    return int(delivered.attrs.pop(_OUTSIDE, 0))
 
 
 def _span(bars: pd.DataFrame) -> str:

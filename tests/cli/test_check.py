@@ -44,6 +44,11 @@ def checked_home(first_check, tmp_path) -> Path:
     return Path(shutil.copytree(first_check[0], tmp_path / "home"))
 
 
+def sessions_after(home: Path) -> int:
+    lines = (home / "strategies" / "bars" / "CON_data.csv").read_text(encoding="utf-8").splitlines()[1:]
+    return len(lines) - sessions_of(home)
+
+
 def sessions_of(home: Path) -> int:
     lines = (home / "strategies" / "bars" / "CON_data.csv").read_text(encoding="utf-8").splitlines()[1:]
     return sum(line[:10] <= LAST_SEEN for line in lines)
@@ -53,8 +58,14 @@ def sessions_of(home: Path) -> int:
 def test_what_came_in_is_told_and_the_next_command(first_check) -> None:
     home, answer = first_check
     assert answer.status == 0, answer.out
-    told, rows = answer.document, 4 * sessions_of(home)
-    assert told["rows"] == {"delivered": rows, "added": rows, "revised": 0, "equal_rows": 0}
+    told, rows, outside = answer.document, 4 * sessions_of(home), len(SYMBOLS) * sessions_after(home)
+    assert told["rows"] == {
+        "delivered": rows + outside,
+        "outside": outside,
+        "added": rows,
+        "revised": 0,
+        "equal_rows": 0,
+    }
     assert told["symbols"] == sorted(SYMBOLS.values())
     assert (told["first_session"], told["last_session"]) == (FIRST, LAST_SEEN)
     assert LAST_SEEN < LAST
@@ -96,8 +107,10 @@ def test_a_second_run_says_that_nothing_is_new(checked_home) -> None:
     again = call(checked_home, "check", "-s", "mine", "--json")
     assert again.document["nothing_new"] is True
     # Files that reach into the vault are read again: they have more to say later.
+    outside = len(SYMBOLS) * sessions_after(checked_home)
     assert again.document["rows"] == {
-        "delivered": 4 * sessions_of(checked_home),
+        "delivered": 4 * sessions_of(checked_home) + outside,
+        "outside": outside,
         "added": 0,
         "revised": 0,
         "equal_rows": 0,
@@ -213,3 +226,41 @@ def test_bars_never_delivered_and_late_starts_are_told(fresh_home) -> None:
     assert answer.status == 0, answer.out
     assert "missing     1 bars never delivered: CON 1" in answer.out
     assert "late starts 1: NAN 2015-01-07" in answer.out
+
+
+def test_of_a_universe_a_symbol_is_late_by_its_membership_and_owes_nothing_outside_of_it(fresh_home) -> None:
+    """NAN joins in June, with bars from two sessions later on; TRUE joins with its bars; CON leaves with its bars."""
+    strategies, joined, left = fresh_home / "strategies", "2015-06-01", "2016-02-01"
+    members = {"BRK.B": ("2010-01-04", ""), "NAN": (joined, ""), "TRUE": (joined, ""), "CON": ("2010-01-04", left)}
+    lines = [f"{name},{first},{last}" for name, (first, last) in members.items()]
+    (strategies / "members.csv").write_text("\n".join(["ticker,start_date,end_date", *lines]) + "\n", encoding="utf-8")
+    (strategies / "mine.yaml").write_text(STRATEGY + "universe:\n  path: members.csv\n", encoding="utf-8")
+    for name, first, last in (("NAN", "2015-06-03", "9"), ("TRUE", joined, "9"), ("CON", "", left)):
+        file = strategies / "bars" / f"{name}_data.csv"
+        head, *rows = file.read_text(encoding="utf-8").splitlines()
+        kept = [row for row in rows if first <= row[:10] < last]
+        file.write_text("\n".join([head, *kept]) + "\n", encoding="utf-8")
+    answer = call(fresh_home, "check", "-s", "mine", "--json")
+    assert answer.status == 0, answer.out
+    assert answer.document["late_starts"] == {"NAN": "2015-06-03"}
+    assert answer.document["never_delivered"] == {}
+
+
+def test_a_second_source_is_told_with_what_it_could_not_judge(fresh_home) -> None:
+    strategies, day = fresh_home / "strategies", "2015-09-01"
+    write_bars(strategies / "venue")
+    (strategies / "venue" / "NAN_data.csv").unlink()
+    file = strategies / "venue" / "TRUE_data.csv"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    columns, at = lines[0].split(","), next(at for at, line in enumerate(lines) if line.startswith(day))
+    cells = dict(zip(columns, lines[at].split(","), strict=True))
+    high = next(name for name in columns if name.lower() == "high")
+    cells[high] = str(float(cells[high]) * 1.2)
+    file.write_text("\n".join([*lines[:at], ",".join(cells.values()), *lines[at + 1 :]]) + "\n", encoding="utf-8")
+    named = STRATEGY.replace("market:\n", "market:\n  compare_with: {kind: files, path: venue}\n")
+    (strategies / "mine.yaml").write_text(named, encoding="utf-8")
+    answer = call(fresh_home, "check", "-s", "mine")
+    assert answer.status == 0, answer.out
+    judged, unjudged = 3 * sessions_of(fresh_home), sessions_of(fresh_home)
+    assert f"compared    {judged:,} bars with those of files, {unjudged:,} without one that was known in" in answer.out
+    assert f"TRUE {day}: odd_print_elsewhere" in answer.out

@@ -1,4 +1,5 @@
-"""Of every intake: rows delivered = rows stored + in quarantine + equal to another + later than asked; or all refused.
+"""Of every intake: rows delivered = rows stored + in quarantine + equal to another + later than asked +
+of other symbols or sessions; or all refused.
 
 Each file holds two equal rows, and rows at fault of its kind. What was delivered is counted from the file's lines.
 """
@@ -20,6 +21,7 @@ from nn_assets.market.quality.cleaning import clean
 from nn_assets.market.quality.intraday_cleaning import clean_intraday
 from nn_assets.operations.intake.fills import read_fills
 from nn_assets.settings import CleaningSettings, FileSeriesSettings, FundingSeriesSettings, IntradaySettings
+from nn_assets.sources.protocol import taken_outside
 from nn_assets.sources.tables.actions_file import ActionsFile
 from nn_assets.sources.tables.files import FilesSource
 from nn_assets.sources.tables.intraday_files import read_intraday_files
@@ -143,3 +145,17 @@ def test_a_row_that_cannot_be_read_refuses_them_all(tmp_path: Path, name: str) -
     file.write_text("\n".join([*lines, lines[-1].replace("2025", "much").replace("1735", "much")]), encoding="utf-8")
     with pytest.raises(SourceError):
         take(file)
+
+
+def test_daily_rows_of_other_symbols_and_sessions_are_counted(tmp_path: Path) -> None:
+    """Three of the six lines are asked for: of AAA, up to 2025-01-06."""
+    days = {"AAA": ("2024-12-31", "2025-01-02", "2025-01-03", "2025-01-06", "2025-01-07"), "BBB": ("2025-01-03",)}
+    lines = [f"{symbol},{BAR.format(day)}" for symbol, days_of in days.items() for day in days_of]
+    text = "\n".join(["symbol,date,open,high,low,close,volume", *lines]) + "\n"
+    (tmp_path / "bars.csv").write_text(text, encoding="utf-8")
+    span = pd.Timestamp("2025-01-02"), pd.Timestamp("2025-01-06")
+    asked = FilesSource(tmp_path).bars(("AAA",), *span)
+    assert (len(asked), taken_outside(asked)) == (3, len(lines) - 3)
+    assert taken_outside(asked) == 0
+    every = FilesSource(tmp_path).bars()
+    assert (len(every), taken_outside(every)) == (len(lines), 0)

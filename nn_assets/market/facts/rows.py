@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.market.calendar.sessions import assumed_known_at
+from nn_assets.market.facts.compared import said_by_second
 
 __all__ = [
     "BoolArray",
@@ -19,6 +20,7 @@ __all__ = [
     "Rows",
     "equal_to_the_row_before",
     "in_first_shares",
+    "median_of_each",
     "ordered_by_symbol",
     "rows_of",
     "stated_shares",
@@ -49,6 +51,7 @@ class Rows:
     ingested_at: IntArray  # UTC nanoseconds since the epoch
     closes_at: IntArray  # UTC nanoseconds of the session's close; the least integer off the calendar
     shares: FloatArray  # what one share of the symbol's first row has become by the splits stated
+    second: FloatArray | None = None  # (rows, 4), open, high, low and close by a second source, NaN where it is silent
 
     def __len__(self) -> int:
         return len(self.symbol)
@@ -81,9 +84,32 @@ class Rows:
         prices = {name: getattr(self, name) * self.shares for name in _PRICES}
         return replace(self, **prices, volume=self.volume / self.shares)
 
+    def beside_second(self) -> tuple[FloatArray, FloatArray]:
+        """Log distances from the second source's bar: of each price within its bar, and of the bar as a whole.
+
+        Two sources may adjust by other factors. The median of a bar's four distances is its level, shape (rows,);
+        what is left of each is the other result, (rows, 4): no adjustment moves it. Where one of the two bars has no
+        range its close alone is compared.
+        """
+        if self.second is None:
+            return np.full((len(self), 4), np.nan), np.full(len(self), np.nan)
+        first = np.column_stack([self.open, self.high, self.low, self.close])
+        apart = np.log(first / self.second)
+        apart[(self.high == self.low) | (self.second[:, 1] == self.second[:, 2]), :3] = np.nan
+        level = median_of_each(apart)
+        return apart - level[:, None], level
+
     def take(self, chosen: npt.NDArray[np.intp]) -> Rows:
         """Keep the rows at the places chosen, in the same order."""
-        return Rows(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Rows(**{name: values[chosen] for name, values in arrays.items() if values is not None})
+
+
+def median_of_each(values: FloatArray) -> FloatArray:
+    """Median of each row, shape (rows,), NaN left out; NaN where nothing is left."""
+    ordered, row = np.sort(values, axis=1), np.arange(len(values))  # NaN last
+    there = np.maximum(np.isfinite(values).sum(axis=1), 1)
+    return np.asarray((ordered[row, (there - 1) // 2] + ordered[row, there // 2]) / 2.0)
 
 
 def ordered_by_symbol(bars: pd.DataFrame) -> pd.DataFrame:
@@ -164,8 +190,16 @@ def in_first_shares(bars: pd.DataFrame, actions: pd.DataFrame | None) -> pd.Data
     return bars.assign(**{name: bars[name] * shares for name in _PRICES}, volume=bars["volume"] / shares)
 
 
-def rows_of(ordered: pd.DataFrame, calendar: str, actions: pd.DataFrame | None = None) -> Rows:
-    """Lay out a frame that ``ordered_by_symbol`` made, columns of ``BAR_VERSIONS``, as arrays; ``actions`` as known."""
+def rows_of(
+    ordered: pd.DataFrame,
+    calendar: str,
+    actions: pd.DataFrame | None = None,
+    compared: pd.DataFrame | None = None,
+) -> Rows:
+    """Lay out a frame that ``ordered_by_symbol`` made, columns of ``BAR_VERSIONS``, as arrays.
+
+    ``actions`` as known; ``compared`` are a second source's versions, as ``said_by_second`` reads them.
+    """
     sessions = pd.DatetimeIndex(ordered["session"])
     days, place = np.unique(sessions.to_numpy(dtype="datetime64[ns]"), return_inverse=True)
     closes = assumed_known_at(calendar, pd.DatetimeIndex(days), 0)
@@ -179,4 +213,5 @@ def rows_of(ordered: pd.DataFrame, calendar: str, actions: pd.DataFrame | None =
         ingested_at=ordered["ingested_at"].to_numpy(dtype="datetime64[ns]").astype(np.int64),
         closes_at=closes.to_numpy(dtype="datetime64[ns]").astype(np.int64)[place],
         shares=stated_shares(ordered, actions),
+        second=None if compared is None else said_by_second(ordered, compared),
     )

@@ -25,12 +25,14 @@ from nn_assets.market.facts.rows import (
     rows_of,
 )
 from nn_assets.market.quality.displaced import displaced_bar_notices
-from nn_assets.market.quality.history_rules import COPIED_BAR, HISTORY_RULES
+from nn_assets.market.quality.history_rules import HISTORY_RULES, IN_SHARES_AS_DELIVERED
 from nn_assets.market.quality.notices import (
     Notice,
     copied_session_notices,
     factor_notices,
     jump_notices,
+    not_compared_notices,
+    odd_print_notices,
     repeated_open_notices,
 )
 from nn_assets.market.quality.row_rules import ROW_RULES, Rule, remedy_of
@@ -58,12 +60,15 @@ class Cleaned:
         Rows kept that a person should judge.
     equal_rows : int
         Rows left out because another of their symbol and session says the same.
+    compared : int, optional
+        Rows of which a second source had a bar in time; None where there is no second source.
     """
 
     bars: pd.DataFrame
     quarantine: pd.DataFrame
     notices: tuple[Notice, ...]
     equal_rows: int = 0
+    compared: int | None = None
 
     @property
     def quarantined_fraction(self) -> float:
@@ -78,7 +83,11 @@ class Cleaned:
 
 
 def clean(
-    bars: pd.DataFrame, calendar: str, settings: CleaningSettings, actions: pd.DataFrame | None = None
+    bars: pd.DataFrame,
+    calendar: str,
+    settings: CleaningSettings,
+    actions: pd.DataFrame | None = None,
+    compared: pd.DataFrame | None = None,
 ) -> Cleaned:
     """Judge raw bars.
 
@@ -93,6 +102,9 @@ def clean(
     actions : DataFrame, optional
         Splits and dividends known by then, columns symbol, ex_session, kind and value: a move that
         they account for is no jump, and the factor of a stated split no change of unit.
+    compared : DataFrame, optional
+        Every version of a second source's bars, columns of ``BAR_VERSIONS``: of each row counts what was known when
+        the row was.
 
     Returns
     -------
@@ -107,7 +119,7 @@ def clean(
     delivered = ordered_by_symbol(conform(bars, BAR_VERSIONS))
     equal = equal_to_the_row_before(delivered, ("symbol", "session"), _SHOWN)
     ordered = delivered[~equal].reset_index(drop=True) if equal.any() else delivered
-    rows = rows_of(ordered, calendar, actions)
+    rows = rows_of(ordered, calendar, actions, compared)
     comparable = rows.in_first_shares()
     verdict: IntArray = np.full(len(rows), _PASSED, dtype=np.int64)
     field: ObjectArray = np.full(len(rows), "", dtype=object)
@@ -116,8 +128,7 @@ def clean(
         # Row rules look at every row, so that one fault cannot hide a neighbour's; series rules
         # only at rows that could have been traded on.
         open_places = np.flatnonzero(verdict == _PASSED) if rule in HISTORY_RULES else np.arange(len(rows))
-        # Of a copy all five values are those delivered; what came before is compared with stated splits taken out.
-        asked = rows if rule in ROW_RULES or rule.name == COPIED_BAR else comparable
+        asked = rows if rule in ROW_RULES or rule.name in IN_SHARES_AS_DELIVERED else comparable
         finding = rule.find(asked.take(open_places) if rule in HISTORY_RULES else asked, settings)
         places = open_places[finding.at_fault]
         fresh = verdict[places] == _PASSED
@@ -133,8 +144,11 @@ def clean(
         notices=(
             *_notices(rows, kept, pd.unique(ordered["symbol"]), calendar, settings, actions),
             *copied_session_notices(quarantine, sound),
+            *not_compared_notices(rows),
+            *odd_print_notices(rows.take(np.flatnonzero(kept)), pd.unique(ordered["symbol"]), quarantine, settings),
         ),
         equal_rows=int(equal.sum()),
+        compared=None if rows.second is None else int(np.isfinite(rows.second).any(axis=1).sum()),
     )
 
 

@@ -7,8 +7,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.market.facts.rows import BoolArray, FloatArray, Rows
-from nn_assets.market.quality.history_rules import market_moves, trailing, usual_range
 from nn_assets.market.quality.notices import Notice, near_split
+from nn_assets.market.quality.past import market_moves, trailing, usual_range
 from nn_assets.settings import CleaningSettings
 
 __all__ = ["DISPLACED_BAR", "displaced_bar_notices"]

@@ -144,6 +144,7 @@ def inspect(
         *(_pointed_out(cleaned, name, blocking=name in halting) for name in ADVISORY_CHECKS),
     )
     figures: dict[str, float | int | str] = {
+        **({} if cleaned.compared is None else {"compared": cleaned.compared}),
         "bars": len(cleaned.bars),
         "quarantined": len(cleaned.quarantine),
         "equal_rows": cleaned.equal_rows,

@@ -7,28 +7,21 @@ that is not yet known, so no rule here uses it: a row's verdict is final when th
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.market.facts.rows import BoolArray, FloatArray, IntArray, ObjectArray, Rows
+from nn_assets.market.quality.odd_prints import odd_print
+from nn_assets.market.quality.past import FEWEST_BEFORE, market_moves, trailing, usual_range
 from nn_assets.market.quality.row_rules import Finding, Rule
 from nn_assets.settings import CleaningSettings
 
-__all__ = ["COPIED_BAR", "HISTORY_RULES", "LEAST_FACTOR", "market_moves", "trailing", "usual_range"]
+__all__ = ["COPIED_BAR", "HISTORY_RULES", "IN_SHARES_AS_DELIVERED", "LEAST_FACTOR", "ODD_PRINT"]
 
 LEAST_FACTOR = 50.0
 """Between two closes in a row: no return, unless stated actions account for it. A split, a unit, another share."""
 
 _LOG_100 = np.log(100.0)
-_FEWEST_BEFORE = 20
-_FEWEST_SYMBOLS = 3  # below which their median is no market
-
-
-def trailing(rows: Rows, values: FloatArray, place: int, window: int) -> FloatArray:
-    """Up to ``window`` values of the same symbol just before a row, oldest first, NaN left out."""
-    start = max(place - window, int(np.searchsorted(rows.symbol, rows.symbol[place], side="left")))
-    before = values[start:place]
-    return before[np.isfinite(before)]
+_BPS = 10_000.0
 
 
 def _is_hundredfold(price: FloatArray, reference: FloatArray | float, slack: float) -> BoolArray:
@@ -91,7 +84,7 @@ def stale_run(rows: Rows, settings: CleaningSettings) -> Finding:
         # Only repeats in runs that are long enough can count: the others need no look at their volume.
         for place in np.flatnonzero(_in_long_runs(repeats, settings.stale_run_sessions - 1)):
             usual = trailing(rows, rows.volume, int(place), settings.jump_window_sessions)
-            low = settings.stale_low_volume_fraction * np.median(usual) if len(usual) >= _FEWEST_BEFORE else 0.0
+            low = settings.stale_low_volume_fraction * np.median(usual) if len(usual) >= FEWEST_BEFORE else 0.0
             repeats[place] = rows.volume[place] < low
     else:
         repeats &= (rows.open == rows.close) & (rows.high == rows.close) & (rows.low == rows.close)
@@ -132,44 +125,24 @@ def isolated_wick(rows: Rows, settings: CleaningSettings) -> Finding:
     How far it stands out is its log distance from the nearest of open, close and the close before. It is at fault
     from ``wick_minimum_log_distance`` on, if it also exceeds ``wick_range_multiple`` times the usual (median) range of
     the window before, and still does after the median over all symbols of the session is taken off: on 2015-08-24
-    the lows of a whole market stood 0.2 away, and they were traded at.
+    the lows of a whole market stood 0.2 away, and they were traded at. A second source that says the same, within
+    ``odd_print_minimum_bps``, confirms it.
     """
     before = rows.previous(rows.close)
+    confirmed = np.abs(rows.beside_second()[0]) <= settings.odd_print_minimum_bps / _BPS
     reaches = {
         "low": np.log(np.fmin(np.fmin(rows.open, rows.close), before) / rows.low),
         "high": np.log(rows.high / np.fmax(np.fmax(rows.open, rows.close), before)),
     }
     spread, faults = np.log(rows.high / rows.low), {}
     for name, reach in reaches.items():
-        far = np.flatnonzero(reach >= settings.wick_minimum_log_distance)
+        far = np.flatnonzero((reach >= settings.wick_minimum_log_distance) & ~confirmed[:, 1 if name == "high" else 2])
         left = reach[far] - market_moves(rows, reach, far)
         ranges = np.array([usual_range(trailing(rows, spread, int(at), settings.jump_window_sessions)) for at in far])
         least = np.maximum(settings.wick_minimum_log_distance, settings.wick_range_multiple * ranges)
         faults[name] = np.isin(np.arange(len(rows)), far[left >= least])
     at_fault = faults["low"] | faults["high"]
     return Finding(at_fault, np.where(faults["low"], "low", "high").astype(object)[at_fault])
-
-
-def usual_range(ranges: FloatArray) -> float:
-    """The median; too short a past can call nothing unusual."""
-    return float(np.median(ranges)) if len(ranges) >= _FEWEST_BEFORE else float("inf")
-
-
-def market_moves(rows: Rows, moves: FloatArray, places: npt.NDArray[np.intp]) -> FloatArray:
-    """Median over symbols of each asked row's session, shape (places,); 0 where fewer than three have a value.
-
-    What became known after the asked row says nothing of it: its verdict is final when it is known.
-    """
-    order = np.argsort(rows.session, kind="stable")
-    sessions = rows.session[order]
-    found = np.zeros(len(places))
-    for at, place in enumerate(places):
-        low, high = (np.searchsorted(sessions, rows.session[place], side=side) for side in ("left", "right"))
-        there = order[low:high]
-        others = moves[there[rows.known_at[there] <= rows.known_at[place]]]
-        others = others[np.isfinite(others)]
-        found[at] = np.median(others) if len(others) >= _FEWEST_SYMBOLS else 0.0
-    return found
 
 
 def _in_long_runs(holds: BoolArray, length: int) -> BoolArray:
@@ -189,7 +162,9 @@ def _run_length(holds: BoolArray) -> IntArray:
     return np.where(holds, place - last_break, 0)
 
 
-COPIED_BAR = "copied_bar"
+COPIED_BAR, ODD_PRINT = "copied_bar", "odd_print"
+IN_SHARES_AS_DELIVERED = (COPIED_BAR, ODD_PRINT)
+"""What these compare are values as delivered; the others compare with what came before, stated splits taken out."""
 
 HISTORY_RULES = (
     Rule(
@@ -203,6 +178,13 @@ HISTORY_RULES = (
         "prices in the unit of those before",
         unit_error_100x,
         "correct the unit at the source, or restate the history in the new one",
+    ),
+    Rule(
+        ODD_PRINT,
+        "prices that the source compared with comes near",
+        odd_print,
+        "ask both which price stands: if the other's, correct the bar at source; if it was traded at, raise "
+        "cleaning.odd_print_minimum_bps (of a whole bar cleaning.odd_level_minimum_bps), or drop market.compare_with",
     ),
     Rule(
         "isolated_wick",

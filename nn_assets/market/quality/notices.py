@@ -14,7 +14,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.market.facts.rows import BoolArray, FloatArray, Rows
-from nn_assets.market.quality.history_rules import COPIED_BAR, LEAST_FACTOR, market_moves, trailing
+from nn_assets.market.quality.history_rules import COPIED_BAR, LEAST_FACTOR, ODD_PRINT
+from nn_assets.market.quality.odd_prints import disagreements, second_told
+from nn_assets.market.quality.past import market_moves, trailing
 from nn_assets.settings import CleaningSettings
 
 __all__ = [
@@ -25,6 +27,8 @@ __all__ = [
     "factor_notices",
     "jump_notices",
     "near_split",
+    "not_compared_notices",
+    "odd_print_notices",
     "repeated_open_notices",
     "told_by_rule",
 ]
@@ -47,8 +51,9 @@ class Notice:
 
     ``value`` is the close's log return, net of actions, for ``unexplained_jump`` and ``possible_split``, the
     factor between two closes, net of stated splits, for ``unexplained_factor``, the share of sessions whose open
-    repeats the previous close for ``repeated_open``, the share of the session's symbols for ``copied_session``,
-    usual ranges for ``displaced_bar``, and NaN where the rule has no number.
+    repeats the previous close for ``repeated_open``, the share of the session's symbols for ``copied_session`` and
+    ``odd_session``, basis points between two sources for ``odd_print_elsewhere``, usual ranges for ``displaced_bar``,
+    and NaN where the rule has no number.
     """
 
     rule: str
@@ -154,6 +159,69 @@ def copied_session_notices(quarantine: pd.DataFrame, bars: pd.DataFrame) -> tupl
         )
         found.append(Notice(COPIED_SESSION, "many symbols", session, session, count / delivered, message))
     return tuple(found)
+
+
+def not_compared_notices(rows: Rows) -> tuple[Notice, ...]:
+    """Say that the second source has no bar of the newest session that was known in time; not a fault of any row."""
+    if rows.second is None or len(rows) == 0:
+        return ()
+    if np.isfinite(rows.second[rows.session == rows.session.max()]).any():
+        return ()
+    session = pd.Timestamp(int(rows.session.max()))
+    message = "the source compared with has no bar of this session that was known in time: none is judged by it"
+    return (Notice("not_compared", "all symbols", session, session, np.nan, message),)
+
+
+def odd_print_notices(
+    rows: Rows, names: npt.NDArray[np.object_], quarantine: pd.DataFrame, settings: CleaningSettings
+) -> tuple[Notice, ...]:
+    """Point out where the second source has the odd print, and sessions on which the two disagree on many symbols.
+
+    Many is at least five symbols, and a twentieth of those delivered: then the session is one notice
+    (``odd_session``), else each print of the second source's (``odd_print_elsewhere``). The first source's own odd
+    prints are in quarantine.
+
+    Parameters
+    ----------
+    rows : Rows
+        Those kept, in shares as delivered.
+    quarantine : DataFrame
+        What cleaning made of the others.
+    """
+    found = disagreements(rows, settings)
+    theirs = np.flatnonzero(~found.ours)
+    ours = quarantine[quarantine["rule"] == ODD_PRINT]
+    places = found.place[theirs]
+    odd = pd.DataFrame(
+        {
+            "symbol": [*ours["symbol"], *names[rows.symbol[places]]],
+            "session": [*ours["session"], *pd.to_datetime(rows.session[places])],
+        }
+    )
+    told, wide = [], set()
+    for session, symbols in odd.groupby("session")["symbol"]:
+        delivered = int((rows.session == session.value).sum() + (quarantine["session"] == session).sum())
+        count, held = len(symbols), int((ours["session"] == session).sum())
+        if count < max(_MANY, _MANY_SHARE * delivered):
+            continue
+        wide.add(session.value)
+        message = (
+            f"of {count} of {delivered} symbols ({count / delivered:.0%}), {symbols.iloc[0]} among them, the source "
+            f"compared with says other prices: ask both for the session again; {held} of their rows are in quarantine"
+        )
+        told.append(Notice("odd_session", "many symbols", session, session, count / delivered, message))
+    for at, place in zip(theirs, places, strict=True):
+        if rows.session[place] in wide:
+            continue
+        session, field = pd.Timestamp(int(rows.session[place])), str(found.field[at])
+        own = f"{getattr(rows, field)[place]:g}" if field != "row" else f"close {rows.close[place]:g}"
+        message = (
+            f"{field} {own}, and {second_told(rows, int(place), field)} from the source compared with, "
+            "whose price is the odd one: row kept"
+        )
+        symbol = str(names[rows.symbol[place]])
+        told.append(Notice("odd_print_elsewhere", symbol, session, session, float(found.bps[at]), message))
+    return tuple(told)
 
 
 def action_log_returns(rows: Rows, names: npt.NDArray[np.object_], actions: pd.DataFrame | None) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Versions of facts as they lie in the lake, their moments as they are read: the one door to all five tables.
+"""Versions of facts as they lie in the lake, their moments as they are read: the one door to all six tables.
 
 A moment is the clock's. Where a clock ran ahead, what it stamped is read as a person had it mended, on record
 (``operations/asof/wrong_clock.py``); nothing stored is changed.
@@ -13,11 +13,21 @@ import pandas as pd
 from nn_assets.operations.stores import Stores
 from nn_assets.store.lake.parts import Selection
 
-__all__ = ["ACTIONS", "FACTS", "OTHER_SERIES", "RAW_BARS", "RAW_INTRADAY", "UNIVERSE", "append_versions", "versions_of"]
+__all__ = [
+    "ACTIONS",
+    "COMPARED",
+    "FACTS",
+    "OTHER_SERIES",
+    "RAW_BARS",
+    "RAW_INTRADAY",
+    "UNIVERSE",
+    "append_versions",
+    "versions_of",
+]
 
 RAW_BARS, ACTIONS, OTHER_SERIES = "raw_bars", "actions", "other_series"
-RAW_INTRADAY, UNIVERSE = "raw_intraday_bars", "universe_membership"
-FACTS = (RAW_BARS, ACTIONS, OTHER_SERIES, RAW_INTRADAY, UNIVERSE)
+RAW_INTRADAY, UNIVERSE, COMPARED = "raw_intraday_bars", "universe_membership", "compared_bars"
+FACTS = (RAW_BARS, ACTIONS, OTHER_SERIES, RAW_INTRADAY, UNIVERSE, COMPARED)
 
 
 def versions_of(stores: Stores, strategy: str, table: str, **selection: Unpack[Selection]) -> pd.DataFrame:

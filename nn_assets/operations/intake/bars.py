@@ -40,9 +40,11 @@ from nn_assets.operations.intake.actions import (
     delisted,
     new_actions,
 )
+from nn_assets.operations.intake.compared import TakenCompared, ingest_compared
 from nn_assets.operations.intake.files_read import UnreadFiles
 from nn_assets.operations.intake.intraday import intraday_notices
 from nn_assets.operations.intake.sources import source_of
+from nn_assets.sources.protocol import taken_outside
 from nn_assets.sources.tables.files import FilesSource
 from nn_assets.store.lake.publication import Publication
 
@@ -55,8 +57,9 @@ __all__ = ["Audited", "Ingested", "audit_bars", "ingest_bars", "notices_of", "pu
 class Ingested:
     """What a source delivered: versions by what they were, rows, and files read where it has such.
 
+    ``outside`` counts the rows delivered that are of other symbols or sessions than those asked for, and left out;
     ``files_without_bars`` are archives that held none; ``actions`` counts splits and dividends, those
-    withdrawn among the revised.
+    withdrawn among the revised; ``compared`` is what the second source delivered, where there is one.
     """
 
     counted: RevisionCount
@@ -64,6 +67,8 @@ class Ingested:
     files_read: tuple[str, ...] = ()
     files_without_bars: tuple[str, ...] = ()
     actions: RevisionCount = field(default_factory=RevisionCount)
+    outside: int = 0
+    compared: TakenCompared | None = None
 
 
 def ingest_bars(history: History, folder: Path) -> Ingested:
@@ -86,6 +91,7 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
     arrived_at, decided_to = now_utc(), last_decided_session(history.stores.ledger, history.strategy.name)
     unread = UnreadFiles.of(history, source, arrived_at) if isinstance(source, FilesSource) else None
     delivered = (source if unread is None else unread).bars(market.symbols, first, last)
+    outside = taken_outside(delivered)
     fresh_actions, actions = new_actions(history, folder, source, decided_to)
     counted = _append_new(history, delivered, arrived_at, decided_to) if len(delivered) else RevisionCount()
     append_actions(history, fresh_actions)
@@ -93,7 +99,8 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
         unread.remember()
     files = () if unread is None else tuple(file.name for file in unread.files)
     without = () if unread is None else tuple(unread.without_bars)
-    return Ingested(counted, len(delivered), files, without, actions)
+    compared = ingest_compared(history, folder, arrived_at, decided_to)
+    return Ingested(counted, len(delivered) + outside, files, without, actions, outside, compared)
 
 
 def _append_new(
@@ -172,7 +179,7 @@ def audit_bars(history: History) -> Audited:
     if known.empty and len(history.stored_versions):
         raise _known_to_nobody(history, moment)
     actions = actions_to_publish(history, history.stores.lake.segments(history.strategy.name, ACTIONS))
-    cleaned = clean(known, market.calendar, history.strategy.cleaning, actions)
+    cleaned = clean(known, market.calendar, history.strategy.cleaning, actions, history.compared_versions)
     due = market.symbols or tuple(sorted(cleaned.bars["symbol"].unique()))
     report = inspect(
         cleaned,

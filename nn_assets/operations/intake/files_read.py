@@ -20,6 +20,7 @@ from nn_assets.errors import PublicationError
 from nn_assets.frames import DELIVERED_BARS, empty
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History
+from nn_assets.sources.protocol import cut_to
 from nn_assets.sources.tables.files import FilesSource
 from nn_assets.store.lake.files import file_sha256, read_record, write_record
 
@@ -95,11 +96,7 @@ class UnreadFiles:
             return self.source.select(parts, symbols, first, last)
         if not parts:
             return empty(DELIVERED_BARS)
-        delivered = pd.concat(parts, ignore_index=True)
-        wanted = delivered["session"].between(first, last)
-        if symbols:
-            wanted &= delivered["symbol"].isin(symbols)
-        return delivered[wanted].reset_index(drop=True)
+        return cut_to(pd.concat(parts, ignore_index=True), symbols, first, last)
 
     def remember(self) -> None:
         """Put the files on record as read."""

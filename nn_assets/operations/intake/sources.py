@@ -17,6 +17,7 @@ from nn_assets.settings.sources import (
     FilesSettings,
     MassiveSettings,
     SimulatorSettings,
+    SourceSettings,
     SqlSettings,
     YfinanceSettings,
 )
@@ -33,23 +34,28 @@ from nn_assets.sources.vendors.ccxt import CcxtSource
 from nn_assets.sources.vendors.massive import MassiveSource
 from nn_assets.sources.vendors.yfinance import YfinanceSource
 
-__all__ = ["source_of"]
+__all__ = ["source_named", "source_of"]
 
 
 def source_of(history: History, folder: Path) -> Source:
-    """The source that the strategy names. Nothing is asked yet, and no key is read."""
-    settings, market = history.strategy.source, history.strategy.market
-    scope = Scope(market.calendar, market.symbols, market.history_starts)
-    volume = history.strategy.cleaning.traded_with_volume
+    """The source of the strategy's bars. Nothing is asked yet, and no key is read."""
     if history.strategy.intraday is not None:
         return PublishedIntraday(history)
     if history.strategy.closes_only:
         refuse_features_beyond(("close",), history.strategy.features.names)
+    volume = history.strategy.cleaning.traded_with_volume
+    return source_named(history, folder, history.strategy.source, requires_volume=volume)
+
+
+def source_named(history: History, folder: Path, settings: SourceSettings, *, requires_volume: bool = False) -> Source:
+    """A source by its settings, for the strategy's market. Nothing is asked yet, and no key is read."""
+    market = history.strategy.market
+    scope = Scope(market.calendar, market.symbols, market.history_starts)
     if isinstance(settings, FilesSettings):
         assert settings.path is not None, "settings demand it"
         return FilesSource(
             folder / settings.path,
-            requires_volume=volume,
+            requires_volume=requires_volume,
             member=settings.member,
             known_on=partial(_known_on, history) if settings.known_at_from == "file_name" else None,
             closes_only=settings.closes_only,
@@ -71,7 +77,7 @@ def source_of(history: History, folder: Path) -> Source:
             settings.query,
             settings.actions_query,
             settings.maximum_rows,
-            requires_volume=volume,
+            requires_volume=requires_volume,
         )
     if isinstance(settings, MassiveSettings):
         return MassiveSource(scope, EnvironmentKey(settings.key_env), settings.base_url)

@@ -83,6 +83,7 @@ def _of_intake(history: History, ingested: Ingested) -> dict[str, Any]:
     strategy, counted, sessions = history.strategy, ingested.counted, history.axis
     return {
         "delivered_rows": ingested.delivered,
+        "outside_rows": ingested.outside,
         "added": counted.added,
         "revised": counted.revised,
         "confirmed": counted.confirmed,
@@ -93,11 +94,21 @@ def _of_intake(history: History, ingested: Ingested) -> dict[str, Any]:
         "actions_revised": ingested.actions.revised,
         "files_read": len(ingested.files_read),
         "files_without_bars": list(ingested.files_without_bars),
+        **_of_compared(ingested),
         "source": strategy.source.kind if strategy.intraday is None else "intraday",
         "first_session": str(sessions[0].date()),
         "last_session": str(sessions[-1].date()),
         **_unseen(history, history.raw_versions),
     }
+
+
+def _of_compared(ingested: Ingested) -> dict[str, Any]:
+    """What the second source brought; nothing where the strategy names none."""
+    if (taken := ingested.compared) is None:
+        return {}
+    counted = {"delivered": taken.delivered, "added": taken.counted.added, "revised": taken.counted.revised}
+    failed = {"compared_failed": taken.failed} if taken.failed else {}
+    return {**{f"compared_{name}": count for name, count in counted.items()}, **failed}
 
 
 def _of_publication(

@@ -1,0 +1,50 @@
+"""Bars of a second source beside those of the first: what it had said of each by the time that one was known."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+__all__ = ["said_by_second"]
+
+FloatArray = npt.NDArray[np.float64]
+
+_KEY = ["symbol", "session"]
+_PRICES = ["open", "high", "low", "close"]
+_MOMENTS = ["known_at", "ingested_at"]
+
+
+def said_by_second(ordered: pd.DataFrame, versions: pd.DataFrame) -> FloatArray:
+    """Prices by a second source, shape (rows, 4): open, high, low and close.
+
+    Parameters
+    ----------
+    ordered : DataFrame
+        The first source's rows, columns of ``BAR_VERSIONS``, ordered by symbol and session.
+    versions : DataFrame
+        Every version of the second source's bars, same columns, in any order.
+
+    Returns
+    -------
+    array
+        Of each row the version known last when the row itself was: what the second source says later changes
+        nothing. NaN where there is none, where it contradicts itself, where a price is none, and where its bar
+        repeats its bar before in all prices: a feed that stands still says nothing.
+    """
+    second = np.full((len(ordered), len(_PRICES)), np.nan)
+    if versions.empty:
+        return second
+    rows = ordered[[*_KEY, "known_at"]].assign(row=np.arange(len(ordered)))
+    both = rows.merge(versions[[*_KEY, *_PRICES, *_MOMENTS]], on=_KEY, suffixes=("", "_there"))
+    both = both[both["known_at_there"] <= both["known_at"]].sort_values(["row", "known_at_there", "ingested_at"])
+    last = both.groupby("row")[["known_at_there", "ingested_at"]].transform("last")
+    newest = both[(both[["known_at_there", "ingested_at"]] == last).all(axis=1)].drop_duplicates(["row", *_PRICES])
+    newest = newest.drop_duplicates("row", keep=False)
+    second[newest["row"].to_numpy()] = newest[_PRICES].to_numpy(dtype=np.float64)
+    second[~(np.isfinite(second) & (second > 0.0))] = np.nan
+    symbol = ordered["symbol"].to_numpy(dtype=object)
+    again = np.zeros(len(second), dtype=bool)
+    again[1:] = (second[1:] == second[:-1]).all(axis=1) & (symbol[1:] == symbol[:-1])
+    second[again] = np.nan
+    return second

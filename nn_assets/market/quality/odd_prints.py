@@ -1,0 +1,117 @@
+"""Prices that a second source does not come near, and whose of the two is the odd one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nn_assets.market.facts.rows import BoolArray, FloatArray, ObjectArray, Rows, median_of_each
+from nn_assets.market.quality.past import trailing, usual_range
+from nn_assets.market.quality.row_rules import Finding
+from nn_assets.settings import CleaningSettings
+
+__all__ = ["Disagreements", "disagreements", "odd_print", "second_told"]
+
+_BPS = 10_000.0
+_PRICES = ("open", "high", "low", "close")
+_LEVEL_ROWS, _FEWEST_LEVELS = 5, 3
+_OURS_FIRST = 1e9  # above any log distance of possible prices
+
+
+@dataclass(frozen=True)
+class Disagreements:
+    """Bars of which two sources say other prices, one entry a bar: the price that lies furthest apart.
+
+    Attributes
+    ----------
+    place : row of each, shape (bars,)
+    field : open, high, low or close; ``row`` where the whole bar lies apart
+    bps : how far the first source's price lies from the second's, at the level of the two, in basis points of log
+    ours : whether the odd one of the two is the first source's
+    """
+
+    place: npt.NDArray[np.intp]
+    field: ObjectArray
+    bps: FloatArray
+    ours: BoolArray
+
+
+def disagreements(rows: Rows, settings: CleaningSettings) -> Disagreements:
+    """Compare bars with the second source's, ``rows.second``; nothing later than a row is read for it.
+
+    Two comparisons, so that sources which adjust by other factors can be compared. A price is held against the second
+    source's *within the bar*, from ``odd_print_minimum_bps`` on; of the two the odd one is that which lies further
+    from the median of both bars' prices. The *whole bar* is held against the level (first over second) of the five
+    rows before, from ``odd_level_minimum_bps`` on, in shares as delivered and in first shares, whichever explains it;
+    the odd one is the bar that moved further. A level that stays passes with its fourth bar: another adjustment.
+    Either must also exceed ``odd_print_multiple`` times the median distance over the window before; a past of fewer
+    than twenty bars compared can call nothing odd.
+
+    Parameters
+    ----------
+    rows : Rows
+        In shares as delivered.
+    """
+    if rows.second is None:
+        nothing = np.zeros(0)
+        return Disagreements(nothing.astype(np.intp), nothing.astype(object), nothing, nothing.astype(bool))
+    within, level = rows.beside_second()
+    first = np.log(np.column_stack([rows.open, rows.high, rows.low, rows.close])) - level[:, None]
+    with np.errstate(invalid="ignore"):
+        second = first - within
+        centre = median_of_each(np.concatenate([first, second], axis=1))[:, None]
+        ours = np.abs(first - centre) >= np.abs(second - centre)
+    change, moved = _level_change(rows, level)
+    apart = np.column_stack([within, change])
+    ours = np.column_stack([ours, np.abs(moved) >= np.abs(moved - change)])
+    least = np.array([settings.odd_print_minimum_bps] * len(_PRICES) + [settings.odd_level_minimum_bps]) / _BPS
+    distance, odd = np.abs(apart), np.zeros(apart.shape, dtype=bool)
+    for column in range(apart.shape[1]):
+        for place in np.flatnonzero(distance[:, column] > least[column]):
+            past = trailing(rows, distance[:, column], int(place), settings.jump_window_sessions)
+            odd[place, column] = distance[place, column] > settings.odd_print_multiple * usual_range(past)
+    places = np.flatnonzero(odd.any(axis=1))
+    # The first source's fault comes before the second's, and the larger before the smaller.
+    weight = np.where(odd, distance + np.where(ours, _OURS_FIRST, 0.0), -1.0)[places]
+    column = weight.argmax(axis=1)
+    names = np.array([*_PRICES, "row"], dtype=object)
+    return Disagreements(places, names[column], apart[places, column] * _BPS, ours[places, column])
+
+
+def _level_change(rows: Rows, level: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Log change of the level from the five rows before, and of the first source's close from its last one."""
+    changes = []
+    for each in (level, level + np.log(rows.shares)):
+        before, shifted = [], each
+        for _ in range(_LEVEL_ROWS):
+            shifted = rows.previous(shifted)
+            before.append(shifted)
+        past = np.column_stack(before)
+        known = np.isfinite(past).sum(axis=1) >= _FEWEST_LEVELS
+        changes.append(np.where(known, each - median_of_each(past), np.nan))
+    change = np.where(np.abs(changes[1]) < np.abs(changes[0]), changes[1], changes[0])
+    close = np.log(rows.close * rows.shares)
+    return change, close - rows.previous(close)
+
+
+def odd_print(rows: Rows, settings: CleaningSettings) -> Finding:
+    """Find prices that a second source does not come near, where the odd one is the first source's."""
+    found = disagreements(rows, settings)
+    at_fault = np.zeros(len(rows), dtype=bool)
+    at_fault[found.place[found.ours]] = True
+    told = [
+        f"{second_told(rows, int(place), field)} from the source compared with, {bps:+.0f} bps apart"
+        for place, field, bps in zip(
+            found.place[found.ours], found.field[found.ours], found.bps[found.ours], strict=True
+        )
+    ]
+    return Finding(at_fault, found.field[found.ours], np.array(told, dtype=object))
+
+
+def second_told(rows: Rows, place: int, field: str) -> str:
+    """What the second source says of a row: one price, or all four."""
+    assert rows.second is not None, "of a row that it says other prices of"
+    prices = dict(zip(_PRICES, rows.second[place], strict=True))
+    return ", ".join(f"{name} {price:g}" for name, price in prices.items() if field in (name, "row"))

@@ -1,0 +1,263 @@
+"""One venue's odd print is held against a second source: found, its own faults told apart, and no alarm on clean pairs.
+
+Pairs are simulated: a market of random walks, and the same market as another venue prints it, with noise of 1 to
+5 bps, other adjustment factors, and odd prints at places that the test draws itself.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nn_assets.market.facts.bars import as_of, new_versions, with_assumed_known_at
+from nn_assets.market.quality.cleaning import Cleaned, clean
+from nn_assets.market.quality.gate import inspect
+from nn_assets.settings import CleaningSettings, GateSettings
+from nn_assets.sources.tables.files import FilesSource
+from tests.market.builders import ARRIVAL, CALENDAR, sound_bars, verdicts
+
+PRICES = ["open", "high", "low", "close"]
+RULES = ("odd_print", "odd_print_elsewhere", "odd_session")
+SPLIT = pd.DataFrame({"symbol": ["AAA"], "ex_session": [pd.Timestamp("2018-06-01")], "kind": ["split"], "value": [2.0]})
+
+
+def other_venue(bars: pd.DataFrame, noise_bps: float, seed: int = 5) -> pd.DataFrame:
+    """The same market elsewhere: every price a little off, high and low still around the others."""
+    random = np.random.default_rng(seed)
+    changed = bars.copy()
+    changed[PRICES] *= np.exp(random.normal(0.0, noise_bps / 1e4, (len(bars), 4)))
+    changed["high"] = changed[PRICES].max(axis=1)
+    changed["low"] = changed[PRICES].min(axis=1)
+    return changed.assign(source="venue")
+
+
+def beside(first: pd.DataFrame, second: pd.DataFrame, actions: pd.DataFrame | None = None, **changes) -> Cleaned:
+    return clean(first, CALENDAR, CleaningSettings(**changes), actions, second)
+
+
+def told(found: Cleaned) -> dict[str, int]:
+    counts = {rule: sum(notice.rule == rule for notice in found.notices) for rule in RULES[1:]}
+    return {"odd_print": found.counts()["odd_print"], **counts}
+
+
+def with_price(bars: pd.DataFrame, row: int, field: str, value: float) -> pd.DataFrame:
+    changed = bars.copy()
+    changed.loc[row, field] = value
+    return changed
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[pd.DataFrame, pd.DataFrame]:
+    bars = sound_bars(count=140)
+    return bars, other_venue(bars, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("field", "factor"), [("low", 0.97), ("high", 1.03), ("open", 1.004), ("close", 0.996), ("low", 0.15)]
+)
+def test_an_odd_print_is_not_used_and_both_values_are_named(pair, field: str, factor: float) -> None:
+    bars, second = pair
+    odd = bars["close"][90] * factor if field in ("low", "high") else bars["low"][90] * 1.0001
+    if field == "close":
+        odd = bars["high"][90] * 0.9999
+    first = with_price(bars, 90, field, odd)
+    found = beside(first, second)
+    assert verdicts(found) == [(f"{bars['session'][90]:%F}", "odd_print", field)]
+    message = found.quarantine["message"].item()
+    assert f"{field} {odd}" in message
+    assert f"{field} {second[field][90]:g} from the source compared with" in message
+
+
+def test_recall_and_false_alarms_over_pairs_with_known_odd_prints() -> None:
+    """Sixty odd prints of 1% to 60% among 12,000 bars are all found, and not one of the other bars is."""
+    names = tuple(f"S{place:02d}" for place in range(60))
+    bars = sound_bars(names, 200)
+    random = np.random.default_rng(3)
+    first, wanted = bars.copy(), set()
+    for place, name in enumerate(names):
+        row = bars.index[bars["symbol"] == name][30 + int(random.integers(0, 170))]
+        field, size = ("low", "high")[place % 2], random.uniform(0.01, 0.6)
+        first.loc[row, field] *= 1.0 - size if field == "low" else 1.0 + size
+        wanted.add((name, bars["session"][row]))
+    for noise in (1.0, 5.0):
+        found = beside(first, other_venue(bars, noise))
+        odd = found.quarantine[found.quarantine["rule"] == "odd_print"]
+        assert set(zip(odd["symbol"], odd["session"], strict=True)) == wanted
+        assert told(found) == {"odd_print": 60, "odd_print_elsewhere": 0, "odd_session": 0}
+
+
+@pytest.mark.parametrize("noise", [1.0, 5.0])
+def test_clean_pairs_raise_at_most_one_alarm_in_ten_thousand_bars(noise: float) -> None:
+    """20,000 bars, the second source adjusted for dividends of 2% and a split, which nothing states."""
+    names = tuple(f"S{place:02d}" for place in range(100))
+    bars = sound_bars(names, 200)
+    second = other_venue(bars, noise)
+    before = second["session"].map(lambda day: 0.98 ** (3 - day.quarter)).to_numpy()
+    second[PRICES] *= before[:, None]
+    second.loc[second["symbol"] == "S00", PRICES] /= 7.0
+    found = beside(bars, second)
+    assert sum(told(found).values()) <= len(bars) // 10_000
+    assert found.quarantine.empty
+    assert found.compared == len(bars)
+
+
+def test_the_odd_print_of_the_second_source_costs_the_first_no_bar(pair) -> None:
+    bars, second = pair
+    found = beside(bars, with_price(second, 90, "low", 5.40))
+    assert found.quarantine.empty
+    (notice,) = found.notices
+    assert (notice.rule, notice.symbol, notice.first_session) == ("odd_print_elsewhere", "AAA", bars["session"][90])
+    assert f"low {bars['low'][90]:g}, and low 5.4 from the source compared with" in notice.message
+
+
+def test_a_wick_that_the_second_source_says_too_is_used(pair) -> None:
+    bars, second = pair
+    first = with_price(bars, 90, "low", 5.40)
+    assert verdicts(clean(first, CALENDAR, CleaningSettings()))[0][1] == "isolated_wick"
+    assert beside(first, with_price(second, 90, "low", 5.401)).quarantine.empty
+    apart = beside(first, with_price(second, 90, "low", 5.60))
+    assert [rule for _, rule, _ in verdicts(apart)] == ["odd_print"]
+
+
+def test_raised_limits_let_pass_what_was_traded_at(pair) -> None:
+    bars, second = pair
+    first = with_price(bars, 90, "low", bars["low"][90] * 0.98)
+    first.loc[110, PRICES] *= 1.05
+    assert [row for _, _, row in verdicts(beside(first, second))] == ["low", "row"]
+    assert beside(first, second, odd_print_minimum_bps=250.0, odd_level_minimum_bps=600.0).quarantine.empty
+
+
+@pytest.mark.parametrize("factor", [0.9, 1.15])
+def test_a_whole_bar_apart_is_the_fault_of_the_source_that_moved(pair, factor: float) -> None:
+    bars, second = pair
+    moved = bars.copy()
+    moved.loc[90, PRICES] *= factor
+    assert verdicts(beside(moved, second)) == [(f"{bars['session'][90]:%F}", "odd_print", "row")]
+    moved = second.copy()
+    moved.loc[90, PRICES] *= factor
+    found = beside(bars, moved)
+    assert found.quarantine.empty
+    assert told(found) == {"odd_print": 0, "odd_print_elsewhere": 1, "odd_session": 0}
+
+
+@pytest.mark.parametrize("adjusted", ["first", "second", "neither"])
+def test_a_stated_split_is_no_disagreement_whoever_adjusts_for_it(adjusted: str) -> None:
+    bars = sound_bars(count=140)
+    second, after = other_venue(bars, 3.0), bars["session"] >= SPLIT["ex_session"][0]
+    for frame, name in ((bars, "first"), (second, "second")):
+        if adjusted != name:
+            frame.loc[after, PRICES] /= 2.0
+    stated = SPLIT if adjusted != "first" else None
+    found = beside(bars, second, stated)
+    if adjusted == "first":  # stated to nobody: three bars are told of the second source's move, then it passes
+        assert told(found) == {"odd_print": 0, "odd_print_elsewhere": 3, "odd_session": 0}
+    else:
+        assert told(found) == dict.fromkeys(RULES, 0)
+    assert found.quarantine.empty
+
+
+def test_absent_late_standing_or_short_a_second_source_judges_nothing(pair) -> None:
+    bars, second = pair
+    first = with_price(bars, 90, "low", bars["low"][90] * 0.9)
+    late = second.copy()
+    late.loc[90, "known_at"] += pd.Timedelta(minutes=1)
+    standing = second.copy()
+    standing.loc[90, PRICES] = second.loc[89, PRICES].to_numpy()
+    for there, count in ((second.iloc[:0], 0), (late, 139), (standing, 139), (second[75:], 65)):
+        found = beside(first, there)
+        assert found.quarantine.empty
+        assert (found.compared, told(found)) == (count, dict.fromkeys(RULES, 0))
+        assert [notice.rule for notice in found.notices] == ["not_compared"] * (count == 0)
+    assert [notice.rule for notice in beside(first, second[:139]).notices] == ["not_compared"]
+    assert clean(first, CALENDAR, CleaningSettings()).compared is None
+
+
+def test_closes_alone_are_compared_where_the_second_source_has_no_more(pair) -> None:
+    bars, second = pair
+    closes = second.assign(**dict.fromkeys(PRICES, second["close"]))
+    assert beside(with_price(bars, 90, "low", bars["low"][90] * 0.9), closes).quarantine.empty
+    moved = bars.copy()
+    moved.loc[90, PRICES] *= 1.15
+    assert verdicts(beside(moved, closes)) == [(f"{bars['session'][90]:%F}", "odd_print", "row")]
+
+
+def test_what_either_source_says_later_changes_no_verdict(pair) -> None:
+    """Also a second source that sends its whole history again, in other numbers, once the first bars are judged."""
+    bars, second = pair
+    first = with_price(with_price(bars, 60, "low", bars["low"][60] * 0.9), 90, "high", bars["high"][90] * 1.1)
+    whole = beside(first, second)
+    assert len(whole.quarantine) == 2
+    for cut in (60, 89, 90):
+        early = beside(first[: cut + 1], second[: cut + 1])
+        kept = whole.quarantine["session"] <= bars["session"][cut]
+        pd.testing.assert_frame_equal(early.quarantine, whole.quarantine[kept].reset_index(drop=True))
+    stated = with_assumed_known_at(second[["symbol", "session", *PRICES, "volume", "source"]], CALENDAR, 30, ARRIVAL)
+    later = stated.assign(**{name: stated[name] / 3.0 for name in PRICES}, ingested_at=ARRIVAL + pd.Timedelta(days=9))
+    later.loc[60, PRICES] = first.loc[60, PRICES].to_numpy(dtype=float) / 3.0
+    fresh, _ = new_versions(stated, later)
+    again = beside(first, pd.concat([stated, fresh], ignore_index=True))
+    pd.testing.assert_frame_equal(again.quarantine, whole.quarantine)
+
+
+def test_a_second_source_that_contradicts_itself_says_nothing(pair) -> None:
+    bars, second = pair
+    twice = pd.concat([second, with_price(second, 90, "low", 5.4).loc[[90]]], ignore_index=True)
+    first = with_price(bars, 90, "low", bars["low"][90] * 0.9)
+    assert beside(first, twice).quarantine.empty
+    same = pd.concat([second, second.loc[[90]]], ignore_index=True)
+    assert told(beside(first, same))["odd_print"] == 1
+
+
+@pytest.mark.parametrize("whose", ["first", "second"])
+def test_a_disagreement_of_many_symbols_is_one_notice(whose: str) -> None:
+    names = tuple(f"S{place:02d}" for place in range(30))
+    bars = sound_bars(names, 120)
+    second = other_venue(bars, 3.0)
+    odd = bars if whose == "first" else second
+    day = odd["session"] == bars["session"][119]
+    odd.loc[day & odd["symbol"].isin(names[:8]), "low"] *= 0.8
+    found = beside(bars, second)
+    (notice,) = found.notices
+    assert (notice.rule, notice.first_session) == ("odd_session", bars["session"][119])
+    rows = 8 if whose == "first" else 0
+    assert "of 8 of 30 symbols (27%), S00 among them" in notice.message
+    assert f"{rows} of their rows are in quarantine" in notice.message
+    assert told(found) == {"odd_print": rows, "odd_print_elsewhere": 0, "odd_session": 1}
+    report = inspect(found, names, pd.DatetimeIndex(bars["session"].unique()), GateSettings())
+    failed = [check.name for check in report.failures]
+    assert failed == (["missing_symbols"] if whose == "first" else [])
+
+
+def of_vendor(bars: pd.DataFrame, symbols: set[str], first: str) -> pd.DataFrame:
+    chosen = bars[bars["symbol"].isin(symbols) & (bars["session"] >= first)]
+    return as_of(with_assumed_known_at(chosen, CALENDAR, 30, ARRIVAL), ARRIVAL)
+
+
+def test_closes_of_another_vendor_find_three_false_bars_of_ten_stocks_and_nothing_else(shared_data, five_years) -> None:
+    """Two of known bad days, and Apple's bar of 2017-08-07 under 2017-08-01; the closes are adjusted for dividends."""
+    closes = FilesSource(shared_data / "us20_1990", closes_only=True).bars()
+    names = set(closes["symbol"]) & set(five_years["symbol"])
+    found = beside(*(of_vendor(each, names, "2013-02-08") for each in (five_years, closes)))
+    assert found.compared > 12_000
+    odd = found.quarantine[found.quarantine["rule"] == "odd_print"]
+    assert [f"{row.symbol} {row.session:%F}" for row in odd.itertuples()] == [
+        "AAPL 2017-08-01",
+        "BBY 2014-10-30",
+        "KO 2014-10-29",
+    ]
+    assert told(found) == {"odd_print": 3, "odd_print_elsewhere": 0, "odd_session": 0}
+
+
+@pytest.mark.parametrize("whose", ["first", "second"])
+def test_of_two_real_vendors_the_one_with_the_false_bar_is_named(shared_data, five_years, whose: str) -> None:
+    """Bars of both in full, 753 of Apple's: the other vendor has 150.05 for the close of 2017-08-01."""
+    other = FilesSource(shared_data / "adjusted_quandl" / "dash-stock-ticker-demo.csv").bars()
+    both = [of_vendor(each, {"AAPL"}, "2015-01-02") for each in (five_years, other)]
+    found = beside(*both) if whose == "first" else beside(*reversed(both))
+    assert told(found) == {
+        "odd_print": int(whose == "first"),
+        "odd_print_elsewhere": int(whose == "second"),
+        "odd_session": 0,
+    }
+    assert verdicts(found) == [("2017-08-01", "odd_print", "row")] * (whose == "first")

@@ -1,0 +1,149 @@
+"""A second source beside the first: no halt, and nothing decided changes, whatever it says later."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nn_assets.operations.cut import Cut
+from nn_assets.operations.exported_tables import read_exported
+from nn_assets.operations.history import open_history
+from nn_assets.operations.intake import bars as intake
+from nn_assets.operations.intake.bars import Audited, Ingested, audit_bars, ingest_bars, publish_bars
+from nn_assets.settings import Strategy
+from tests.market.builders import sound_bars
+
+COLUMNS = ["symbol", "session", "open", "high", "low", "close", "volume"]
+BARS = sound_bars(("AAA", "BBB"), 60)[COLUMNS]
+ODD = BARS.index[40]  # of AAA, a low a tenth too low
+DAY, LAST = BARS["session"][40], BARS["session"].max()
+
+
+class JudgedAnew(Cut):
+    """The versions known, cleaned again as if they were not those published."""
+
+    bars_are_published = False
+
+
+def first_bars() -> pd.DataFrame:
+    changed = BARS.copy()
+    changed.loc[ODD, "low"] *= 0.9
+    return changed
+
+
+def write(folder: Path, name: str, bars: pd.DataFrame) -> None:
+    (folder / name).mkdir(exist_ok=True)
+    bars.to_csv(folder / name / "bars.csv", index=False)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path / "home"))
+    write(tmp_path, "bars", first_bars())
+    return tmp_path
+
+
+def strategy(**compare: object) -> Strategy:
+    told = {
+        "name": "paired",
+        "source": {"kind": "files", "path": "bars"},
+        "market": {
+            "calendar": "XNYS",
+            "symbols": ["AAA", "BBB"],
+            "history_starts": str(BARS["session"][0].date()),
+            "history_ends": str(LAST.date()),
+            "compare_with": {"kind": "files", "path": "venue", **compare},
+        },
+    }
+    return Strategy.model_validate(told)
+
+
+def take_in(folder: Path, *, publish: bool = True) -> tuple[Ingested, Audited]:
+    with open_history(strategy()) as history:
+        ingested = ingest_bars(history, folder)
+    with open_history(strategy()) as history:
+        audited = audit_bars(history)
+        audited.report.raise_if_failed()
+        if publish:
+            publish_bars(history, audited, "test")
+    return ingested, audited
+
+
+def odd(audited: Audited) -> list[tuple[str, str]]:
+    rows = audited.cleaned.quarantine
+    return [(row.symbol, f"{row.session:%F} {row.rule} {row.field}") for row in rows.itertuples()]
+
+
+def test_what_the_second_source_does_not_come_near_is_not_published(folder: Path) -> None:
+    write(folder, "venue", BARS[BARS["symbol"] == "AAA"])
+    ingested, audited = take_in(folder)
+    assert ingested.compared is not None
+    assert (ingested.compared.delivered, ingested.compared.counted.added, ingested.compared.failed) == (60, 60, "")
+    assert odd(audited) == [("AAA", f"{DAY:%F} odd_print low")]
+    assert audited.report.figures["compared"] == 60
+    with open_history(strategy()) as history:
+        assert history.publication.details["quarantined_by_rule"]["odd_print"] == 1
+        assert read_exported(history, "quarantine", None, None, None)["rule"].tolist() == ["odd_print"]
+        assert set(history.published_bars["source"]) == {"files:bars.csv"}
+        pd.testing.assert_frame_equal(JudgedAnew(history, LAST).bars, Cut(history, LAST).bars)
+
+
+def test_a_bar_corrected_or_a_comparison_dropped_releases_the_bar(folder: Path) -> None:
+    write(folder, "venue", BARS)
+    _, audited = take_in(folder)
+    assert len(odd(audited)) == 1
+    market = strategy().market.model_copy(update={"compare_with": None})
+    with open_history(strategy().model_copy(update={"market": market})) as history:
+        assert audit_bars(history).cleaned.quarantine.empty
+    write(folder, "bars", BARS)
+    _, audited = take_in(folder)
+    assert (odd(audited), audited.report.figures["compared"]) == ([], 120)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_second_source_that_is_absent_or_has_other_symbols_halts_nothing(folder: Path, there: bool) -> None:
+    if there:
+        write(folder, "venue", BARS.assign(symbol="ZZZ"))
+    ingested, audited = take_in(folder)
+    assert ingested.compared is not None
+    assert ("no bar of market.symbols" if there else "nothing there") in ingested.compared.failed
+    assert (audited.report.figures["compared"], odd(audited)) == (0, [])
+
+
+def test_what_it_says_once_a_session_is_decided_changes_nothing_but_a_bar_restated_then(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_in(folder)
+    with open_history(strategy()) as history:
+        before = history.publication.content_hash
+    monkeypatch.setattr(intake, "last_decided_session", lambda *_: LAST)
+    # A moment of its own that lies in the past does not make it known before it came.
+    write(folder, "venue", BARS.assign(known_at="2018-01-02T12:00:00Z"))
+    ingested, audited = take_in(folder)
+    assert ingested.compared is not None
+    assert ingested.compared.counted.added == 120
+    assert (audited.report.figures["compared"], odd(audited)) == (0, [])
+    with open_history(strategy()) as history:
+        assert history.publication.content_hash == before
+    # Restated, the bars are judged by what the second source had said by then.
+    write(folder, "bars", first_bars().assign(volume=BARS["volume"] + 1.0))
+    _, audited = take_in(folder, publish=False)
+    assert odd(audited) == [("AAA", f"{DAY:%F} odd_print low")]
+    assert audited.report.figures["compared"] == 120
+
+
+def test_a_second_source_that_is_the_first_is_refused() -> None:
+    with pytest.raises(ValueError, match="compare_with is source itself"):
+        strategy(path="bars")
+    with pytest.raises(ValueError, match="takes no actions_path"):
+        strategy(actions_path="splits.csv")
+
+
+def test_limits_of_reading_are_no_part_of_the_strategy_and_the_second_source_is() -> None:
+    told = strategy()
+    assert told.content_hash() == strategy(max_rows=7).content_hash()
+    alone = told.model_copy(update={"market": told.market.model_copy(update={"compare_with": None})})
+    assert "compare_with" not in alone.behaviour()["market"]
+    assert told.content_hash() != alone.content_hash()
