@@ -172,10 +172,10 @@ def test_a_month_whose_models_are_of_other_settings_names_each(home: Path) -> No
     assert refused.value.found == "one of other settings: learning.hidden 4 then, 5 now"
     assert f"nn-assets study --strategy {NAME} --from 2017-06 --to 2017-06" in refused.value.remedy
     with open_history(strategy_of()) as history:
-        kept = preparation.stationarity(history, strategy_of(), ["2017-06"], None)
+        kept = preparation.stationarity(history, ["2017-06"], None)
     restate(home)
     with open_history(strategy_of()) as history:
-        (due,) = preparation.due_folds(history, strategy_of(), ["2017-06"])
+        (due,) = preparation.due_folds(history, ["2017-06"])
         other = next(iter(kept.values())).assign(model_id="0" * 16)
         with pytest.raises(PublicationError, match=r"other data, code or settings\. Remedy"):
             preparation.stationarity_of(other, due.address(strategy_of()), due)  # a model that was never fitted
@@ -187,13 +187,13 @@ def test_a_month_whose_models_are_of_other_settings_names_each(home: Path) -> No
 
 def test_what_a_month_was_judged_under_is_named_where_its_model_is_on_record(home: Path) -> None:
     with open_history(strategy_of()) as history:
-        kept = preparation.stationarity(history, strategy_of(), ["2017-06"], None)["2017-06"]
+        kept = preparation.stationarity(history, ["2017-06"], None)["2017-06"]
     restate(home, learning={"hidden": 5})
     with open_history(strategy_of()) as history:
-        (due,) = preparation.due_folds(history, strategy_of(), ["2017-06"])
+        (due,) = preparation.due_folds(history, ["2017-06"])
         with pytest.raises(PublicationError, match=r"settings \(learning\.hidden 4 then, 5 now\)"):
             preparation.stationarity_of(kept, due.address(strategy_of()), due)
-        again = preparation.stationarity(history, strategy_of(), ["2017-06"], None)["2017-06"]
+        again = preparation.stationarity(history, ["2017-06"], None)["2017-06"]
         preparation.stationarity_of(again, due.address(strategy_of()), due)
 
 
