@@ -27,6 +27,7 @@ from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake.actions import delisted
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, VALIDATED_INTRADAY
+from nn_assets.operations.models.outdated import months_to_refit
 from nn_assets.operations.names import TABLES
 from nn_assets.orchestration.assets.other_data import other_tables
 from nn_assets.orchestration.naming import asset_key
@@ -246,7 +247,7 @@ def _next(history: History) -> dict[str, Any]:
             "next": f"nn-assets check --strategy {strategy.name}",
         }
     newest = str(history.last_session.to_period("M") + 1)
-    if missing_months(history.stores.lake, strategy, newest):
+    if missing_months(history.stores.lake, strategy, newest) or months_to_refit(history, newest):
         return {"next": f"nn-assets study --strategy {strategy.name}"}
     undecided = undecided_sessions(history.stores.ledger, history.strategy, history.live_sessions)
     if not undecided:

@@ -18,6 +18,7 @@ from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.catalog import find_live_strategy, find_strategy
 from nn_assets.operations.edited import require_stages
 from nn_assets.operations.history import History, open_history
+from nn_assets.operations.models.outdated import months_to_refit
 from nn_assets.operations.names import DAILY, STUDY
 from nn_assets.operations.situation import headline_now
 from nn_assets.operations.stores import open_stores
@@ -202,15 +203,18 @@ def run_study(
         )
     tags = {} if refit_every is None else {REFIT_TAG: str(refit_every)}
     with open_history(strategy) as history:
-        # A study stands on the whole record before it: months that are not there yet are run too.
-        earlier = missing_months(history.stores.lake, strategy, low)
-    if earlier:
-        again = len(pd.period_range(earlier[0], low, freq="M")) - 1
+        # A study stands on the whole record before it: months that are not there yet, or outdated, are run too.
+        missing, outdated = missing_months(history.stores.lake, strategy, low), months_to_refit(history, low)
+    if missing or outdated:
+        opening = min(*missing, *outdated, low)
+        why = [f"{_listed(missing)} had no forecasts yet"] if missing else []
+        why += [f"facts of {_listed(outdated)} arrived since"] if outdated else []
+        again = len(pd.period_range(opening, low, freq="M")) - 1
         say(
-            f"{strategy.name}: a study stands on every month before it; {_listed(earlier)} "
-            f"had no forecasts yet, so {_months(again)} from {earlier[0]} on run before {low}"
+            f"{strategy.name}: a study stands on every month before it; {' and '.join(why)}, "
+            f"so {_months(again)} from {opening} on run before {low}"
         )
-        low = earlier[0]
+        low = opening
     before = len(models.model_ids())
     try:
         result = execute(strategy, STUDY, first=f"{low}-01", last=f"{high}-01", tags=tags)

@@ -102,7 +102,7 @@ def study_figures(
         return {name: _figures(name, record, rows, terms) for name in names}
 
     total = over(np.ones(len(record.sessions), dtype=np.bool_))
-    wide = len(record.symbols) >= CROSS_SECTION
+    wide = record.breadth >= CROSS_SECTION
     nothing = np.full(record.returns.shape, np.nan)
     effect = smallest_effect(
         record.ranked(TRADED) if TRADED in record.forecasts else nothing,
@@ -119,10 +119,10 @@ def study_figures(
         regimes={} if record.regimes is None else _by(record.regimes, over),
         horizon_sessions=horizon_sessions,
         sessions_per_year=sessions_per_year,
-        symbols=len(record.symbols),
+        symbols=record.breadth,
         trials=terms.trials,
         smallest_effect=effect,
-        alarms=_alarms(total, len(record.symbols)),
+        alarms=_alarms(total, record.breadth),
         remarks=_remarks(record, total, horizon_sessions),
     )
 
@@ -263,7 +263,7 @@ def _remarks(record: StudyRecord, total: Mapping[str, Figures], horizon: int) ->
 
 def _against(record: StudyRecord, rival: str, horizon: int, rivals: int) -> str:
     """The network against another estimator: paired daily rank IC, or AUC in narrow panels, adjusted for rivals."""
-    wide = len(record.symbols) >= CROSS_SECTION
+    wide = record.breadth >= CROSS_SECTION
     contributions, outcomes = (rank_ic_contributions, record.returns) if wide else (auc_contributions, record.targets)
     mine, theirs = (contributions(record.ranked(name), outcomes, record.folds) for name in (TRADED, rival))
     test = paired_test(mine, theirs, horizon)

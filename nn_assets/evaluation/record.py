@@ -50,6 +50,7 @@ class StudyRecord:
     models: npt.NDArray[np.str_] | None = None  # (sessions,) id in force; by month if left out
     scores: Mapping[str, FloatArray] | None = None  # (sessions, symbols) before calibration; ranked by
     base_rates: Mapping[str, FloatArray] | None = None  # (sessions, symbols) p0 of the calibration in force then
+    first_rows: IntegerArray | None = None  # (symbols,) row of each one's first bar; all count where left out
 
     def __post_init__(self) -> None:
         rows, columns = len(self.sessions), len(self.symbols)
@@ -79,6 +80,11 @@ class StudyRecord:
                     remedy="align every array of a record on its sessions and symbols",
                     key=name,
                 )
+
+    @property
+    def breadth(self) -> int:
+        """How many symbols there were by the last session: one that is listed later changes no figure of before."""
+        return len(self.symbols) if self.first_rows is None else int((self.first_rows < len(self.sessions)).sum())
 
     @property
     def folds(self) -> npt.NDArray[np.str_]:

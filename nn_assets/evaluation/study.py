@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import Cube
@@ -79,6 +80,7 @@ class StudyMaterial:
     known: Callable[[], Iterable[Known]]  # the stretches of the sessions studied, in order; made anew at each call
     costs: Callable[[int], CostModel]  # row to the cost model in force on it
     refreshes: Sequence[StudyRefresh] = ()  # asked for by the drift of the forecasts, ascending
+    first_rows: npt.NDArray[np.int64] | None = None  # (symbols,), of each one's first bar; None for a stated axis
 
     @property
     def rows(self) -> range:
@@ -190,6 +192,7 @@ def run_study(
         tracks=tracks,
         regimes=regimes[:stop],
         models=np.array([model or "" for model in material.model_by_row[:stop]], dtype=np.str_),
+        first_rows=material.first_rows,
     )
     figures = _figures(strategy, sessions_per_year, record, terms, material.costs(rows[-1]), by_fold=True)
     return Study(record, replays, rows, figures, labels, material.costs)

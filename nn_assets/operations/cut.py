@@ -7,7 +7,7 @@ volatility; features go to ``operations/models/forecasts.py``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -43,6 +43,29 @@ class Cut:
 
     facts: StoredFacts
     last: pd.Timestamp
+    _narrow: dict[tuple[str, ...], Cut] = field(default_factory=dict, repr=False)
+
+    def of(self, session: pd.Timestamp) -> Cut:
+        """The cut on the symbol axis of one of its sessions: where none is stated, those with a bar by then.
+
+        What is listed later is on no axis of before, so that models and decisions of before stay what they were.
+        """
+        if self.facts.strategy.market.symbols:
+            return self
+        listed = self.first_rows <= int(self.sessions.searchsorted(session))
+        symbols = tuple(each for each, there in zip(self.symbols, listed, strict=True) if there)
+        if symbols == self.symbols:
+            return self
+        if symbols not in self._narrow:
+            self._narrow[symbols] = NarrowCut(self.facts, self.last, whole=self, axis=symbols)
+        return self._narrow[symbols]
+
+    @cached_property
+    def first_rows(self) -> npt.NDArray[np.int64]:
+        """Row of each symbol's first bar, (symbols,); the number of sessions where it has none."""
+        firsts = self.bars.groupby("symbol", observed=True)["session"].min().reindex(list(self.symbols))
+        rows = self.sessions.searchsorted(pd.DatetimeIndex(firsts))
+        return np.where(firsts.isna(), len(self.sessions), rows).astype(np.int64)
 
     @cached_property
     def moment(self) -> pd.Timestamp:
@@ -211,6 +234,39 @@ class Cut:
             max_missing_fraction=missing,
             bridge=bridge,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class NarrowCut(Cut):
+    """A cut on fewer symbols, of the same facts: row for row what a cut without the others would be."""
+
+    whole: Cut = field(kw_only=True)
+    axis: tuple[str, ...] = field(kw_only=True)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbol axis."""
+        return self.axis
+
+    @property
+    def bars(self) -> pd.DataFrame:
+        """Clean bars known at the decision of ``last``, those of symbols off the axis among them."""
+        return self.whole.bars
+
+    @property
+    def stated_actions(self) -> pd.DataFrame | None:
+        """As of the whole cut."""
+        return self.whole.stated_actions
+
+    @property
+    def actions(self) -> pd.DataFrame | None:
+        """As of the whole cut."""
+        return self.whole.actions
+
+    @cached_property
+    def cube(self) -> Cube:
+        """The columns of the whole cut's features: each hangs on its own symbol, and on members and market symbol."""
+        return self.whole.cube.of_symbols(self.axis)
 
 
 class PublishedCut(Cut):

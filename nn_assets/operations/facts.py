@@ -179,7 +179,10 @@ class StoredFacts:
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:
-        """The symbol axis: the strategy's, or those of the published bars in order where it names none."""
+        """The symbol axis of all sessions: the strategy's, or those of the published bars in order where it names none.
+
+        A session's own may have fewer: see :meth:`nn_assets.operations.cut.Cut.of`.
+        """
         return self.strategy.market.symbols or tuple(sorted(self.published_bars["symbol"].unique()))
 
     @cached_property

@@ -53,6 +53,8 @@ class History(StoredFacts):
 
     made: dict[tuple[str, int], dict[int, Forecasts]] = field(default_factory=dict, repr=False)
     """Forecasts made so far, by model and number of the stretch, then by row."""
+    whole_months: set[tuple[str, str]] = field(default_factory=set, repr=False)
+    """Stored months of forecasts, by address, that are known to follow from these facts."""
     _cuts: OrderedDict[int, Cut] = field(default_factory=OrderedDict, repr=False)
 
     def view(self, session: object = None) -> SessionView:
@@ -73,6 +75,8 @@ class History(StoredFacts):
     def cut_for(self, session: pd.Timestamp) -> Cut:
         """The cut that serves a session: what its stretch knows at its end, or at the last session published.
 
+        It is on the session's own symbols, while those of :meth:`stretches` are on all of the history's.
+
         Raises
         ------
         DecisionError
@@ -81,7 +85,11 @@ class History(StoredFacts):
             The publication in force does not cover it.
         """
         self.covering(session)
-        return self._cut(int(self._numbers[self.row(session)]))
+        return self._cut(int(self._numbers[self.row(session)])).of(session)
+
+    def symbols_on(self, session: pd.Timestamp) -> tuple[str, ...]:
+        """A session's own symbol axis; errors as of :meth:`cut_for`."""
+        return self.strategy.market.symbols or self.cut_for(session).symbols
 
     def row(self, session: pd.Timestamp) -> int:
         """Row of a session on the axis.

@@ -45,6 +45,7 @@ from nn_assets.operations.asof.trials import (
 from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.history import History
 from nn_assets.operations.models.calibration import calibrate_record
+from nn_assets.operations.models.outdated import months_to_refit
 from nn_assets.operations.models.refreshed import RefreshedRecord, put_in_force_before_live, refreshed_record
 from nn_assets.operations.models.stored import drift_references
 from nn_assets.settings import Strategy
@@ -142,7 +143,7 @@ def study_until(history: History, months: list[str], run_id: str, tell: Told) ->
     Raises
     ------
     PublicationError
-        A month of the record has no forecasts.
+        A month of the record has no forecasts, or ones of other facts than its sessions know by now.
     """
     strategy = history.strategy
     asked = _months_until(history, months[-1])
@@ -188,6 +189,14 @@ def _months_until(history: History, last_month: str) -> list[str]:
             remedy=f"nn-assets study --strategy {strategy.name} --from {missing[0]} --to {last_month}",
             strategy=strategy.name,
         )
+    if outdated := months_to_refit(history, str(pd.Period(last_month, "M") + 1)):
+        raise PublicationError(
+            expected=f"forecasts of every month from {asked[0]} to {last_month}, of what its sessions know",
+            found=f"facts of {', '.join(outdated[:12])}{' …' * (len(outdated) > 12)} that arrived since, and state a "
+            "moment in the past",
+            remedy=f"nn-assets study --strategy {strategy.name} --from {outdated[0]} --to {last_month}",
+            strategy=strategy.name,
+        )
     return asked
 
 
@@ -216,8 +225,17 @@ def _material_of(history: History, asked: list[str], record: RefreshedRecord) ->
             references = drift_references(history, cut.cube, cut.members, in_force)
             yield Known(stretch.rows, cut.market, cut.cube, cut.labels, references)
 
+    (newest,) = history.stretches([used[-1]])
     return StudyMaterial(
-        history.axis, history.symbols, forecasts, month_by_row, forecasts.model_ids, known, costs_of, record.refreshes
+        history.axis,
+        history.symbols,
+        forecasts,
+        month_by_row,
+        forecasts.model_ids,
+        known,
+        costs_of,
+        record.refreshes,
+        first_rows=None if history.strategy.market.symbols else newest.cut.first_rows,
     )
 
 

@@ -2,8 +2,8 @@
 
 Two homes of one strategy. The files of one end in August 2016. Those of the other go on into September, and hold what
 was restated and told late in that month: a bar of February and one of July restated, a split and a dividend of June
-that nobody had told, a series revised back to March, and two bars that had been missing. Up to August both must say the
-same, byte for byte.
+that nobody had told, a series revised back to March, and two bars that had been missing. It names no symbols either,
+and another one is listed in September. Up to August both must say the same, byte for byte.
 """
 
 from __future__ import annotations
@@ -122,11 +122,22 @@ def without_the_lost(bars: pd.DataFrame) -> pd.DataFrame:
     return bars[[key not in LOST for key in keys]]
 
 
+LISTED = pd.Timestamp("2016-09-01")  # the first bar of a symbol that only the home that goes on has
+
+
+def newly_listed(bars: pd.DataFrame) -> pd.DataFrame:
+    """Bars of another symbol, which sorts between those there were."""
+    bars = bars[(bars["symbol"] == "SIM01") & (bars["session"] >= LISTED)].assign(symbol="SIM01X")
+    return bars.assign(**{name: bars[name] * 1.7 for name in ("open", "high", "low", "close")})
+
+
 def write_home(home: Path, last: str, *, late: bool) -> None:
     folder = home / "strategies"
     (folder / "bars").mkdir(parents=True)
     everything = bars_until(last)
     bars = without_the_lost(everything)
+    if late:
+        bars = pd.concat([bars, newly_listed(bars)], ignore_index=True)
     closes = assumed_known_at("XNYS", bars["session"], lag_minutes=15)
     # Each states when it was first known: by the decision of its own session.
     stated = bars.assign(known_at=[f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in closes])
@@ -149,6 +160,8 @@ def write_home(home: Path, last: str, *, late: bool) -> None:
     (folder / "actions.csv").write_text(actions, encoding="utf-8")
     (folder / "fear.csv").write_text("date,close,known_at\n" + "".join(fear), encoding="utf-8")
     settings = {**SETTINGS, "market": {**SETTINGS["market"], "history_ends": last}}
+    if late:
+        del settings["market"]["symbols"]
     (folder / "known.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
 
 
@@ -210,7 +223,9 @@ def test_the_later_facts_are_there_and_change_what_comes_after_them(in_later: Pa
         day = history.row(pd.Timestamp("2016-02-29"))
         assert after.panel.close[day, 0] == pytest.approx(before.panel.close[day, 0] * 1.06)
         assert len(after.actions) == len(before.actions) + 2
-        assert not np.array_equal(after.cube.until(CUT).values, before.cube.values, equal_nan=True)
+        cube = after.cube.until(CUT).of_symbols(before.symbols)
+        assert not np.array_equal(cube.values, before.cube.values, equal_nan=True)
+        assert set(after.symbols) - set(before.symbols) == {"SIM01X"}
         assert len(list(history.stretches(range(len(history.axis))))) == 3
 
 
@@ -227,7 +242,7 @@ def test_a_lost_bar_costs_its_own_session_of_signals_until_it_comes(ends_before:
             row, column = history.row(pd.Timestamp(day)), SYMBOLS.index(symbol)
             assert np.isnan(before.cube.values[row, column]).all()
             assert np.isfinite(before.cube.values[row + 1 : row + 3, column]).all()
-            assert np.isfinite(after.cube.values[row, column]).all()
+            assert np.isfinite(after.cube.values[row, after.symbols.index(symbol)]).all()
 
 
 def test_features_are_those_of_the_home_that_ends_before(ends_before: Lived, goes_on: Lived) -> None:
@@ -286,15 +301,16 @@ def test_a_study_mends_its_book_by_actions_that_were_told_late(goes_on: Lived, t
     home = Path(shutil.copytree(goes_on.home, tmp_path / "home"))
     with living_in(home), open_history(strategy()) as history:
         result = study_until(history, months_between(FIRST_MONTH, END[:7]), "again", lambda _: None)
+    third, sixth = (result.study.record.symbols.index(each) for each in ("SIM03", "SIM06"))
     for estimator in ("network", "linear", "boosting"):
         late = [done for done in result.study.replays[estimator].rounds if done.late is not None]
         assert [str(done.session.date()) for done in late] == ["2016-09-06", "2016-09-19"]
         split, dividend = (done.late for done in late)
         june = np.flatnonzero(split.sessions == np.datetime64("2016-06-15"))[0]
-        assert (split.taken.split[june, 2], split.known.split[june, 2]) == (1.0, 2.0)
+        assert (split.taken.split[june, third], split.known.split[june, third]) == (1.0, 2.0)
         august = np.flatnonzero(dividend.sessions == np.datetime64("2016-08-25"))[0]
-        assert (dividend.taken.dividend[august, 5], dividend.known.dividend[august, 5]) == (0.0, 1.5)
-        assert dividend.taken.split[june, 2] == 2.0  # mended before, and not again
+        assert (dividend.taken.dividend[august, sixth], dividend.known.dividend[august, sixth]) == (0.0, 1.5)
+        assert dividend.taken.split[june, third] == 2.0  # mended before, and not again
 
 
 NOT_COMPARED = {"decided_at": "the wall clock at which each home was made to decide"}

@@ -20,7 +20,7 @@ from nn_assets.operations.models.calibration import calibrate_record, calibratio
 from nn_assets.operations.models.forecasts import forecast_record
 from nn_assets.operations.models.stored import load_model
 from tests.operations.homes import months_between
-from tests.operations.test_as_known import END, FIRST_MONTH, Lived, strategy
+from tests.operations.test_as_known import END, FIRST_MONTH, SYMBOLS, Lived, strategy
 from tests.orchestration.conftest import living_in
 
 pytestmark = pytest.mark.slow
@@ -100,8 +100,8 @@ def test_it_is_the_regression_of_the_whole_record_before_the_month(history: Hist
         kept = load_model(history.stores, model_id).validation_forecasts
         kept = kept.loc[kept["estimator"] == "network", "probability"].to_numpy()
         logits = np.log(kept / (1 - kept))
-        for place in range(len(record.symbols)):
-            p, y = record["network"].probability[row, place], labels.targets[row, place]
+        for place, symbol in enumerate(SYMBOLS):  # of a home that names none: those of August
+            p, y = record["network"].probability[row, record.symbols.index(symbol)], labels.targets[row, place]
             if np.isfinite(p) and np.isfinite(y):
                 rows.append((row, (np.log(p / (1 - p)) - logits.mean()) / logits.std(), y))
     mine = pd.DataFrame(rows, columns=["row", "score", "outcome"])

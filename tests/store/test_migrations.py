@@ -20,7 +20,7 @@ from nn_assets.store.ledger.audit import verify
 from nn_assets.store.ledger.chain import ChainHead
 from nn_assets.store.ledger.engine import open_engine, writing
 from nn_assets.store.ledger.ledger import Ledger
-from nn_assets.store.ledger.migrations import _view_files, alembic_config, revision_of
+from nn_assets.store.ledger.migrations import _view_files, alembic_config, revision_of, view_names
 from tests.store.killed import in_a_child
 from tests.store.rounds import day_round
 
@@ -135,14 +135,37 @@ def test_a_ledger_without_its_version_is_named_and_left_alone(bare_url: str) -> 
     engine.dispose()
 
 
-def test_a_version_ahead_of_its_tables_is_named_when_they_are_read(bare_url: str) -> None:
+def test_a_version_ahead_of_its_tables_is_named_at_open_and_left_alone(bare_url: str) -> None:
     make_first_ledger(bare_url)
     engine = open_engine(bare_url)
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+    with pytest.raises(LedgerError, match=r"version 0002 without outcomes, verifications.*backup"):
+        Ledger(bare_url)
+    assert not NEW & set(inspect(engine).get_table_names())
     engine.dispose()
-    with Ledger(bare_url) as ledger, pytest.raises(LedgerError, match=r"outcomes.*not whole"):
-        ledger.read("outcomes")
+
+
+@pytest.mark.parametrize(
+    ("lost", "named"),
+    [
+        ("DROP TABLE looks", "looks"),
+        ("ALTER TABLE signals DROP COLUMN base_rate", "signals.base_rate"),
+        ("DROP TABLE signals", "signals"),
+    ],
+)
+def test_the_newest_version_without_all_of_its_tables_is_named_at_open(bare_url: str, lost: str, named: str) -> None:
+    Ledger(bare_url).close()
+    engine = open_engine(bare_url)
+    with engine.begin() as connection:
+        for view in view_names():
+            connection.execute(text(f"DROP VIEW {view}"))
+        connection.execute(text(lost))
+    before = inspect(engine).get_table_names()
+    with pytest.raises(LedgerError, match=rf"version 0004 without {named}:.*restore the backup.*nothing was changed"):
+        Ledger(bare_url)
+    assert inspect(engine).get_table_names() == before
+    engine.dispose()
 
 
 def dump(file: Path) -> list[str]:

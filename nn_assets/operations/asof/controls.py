@@ -36,9 +36,14 @@ def kill_switch_now(ledger: Ledger, strategy: str) -> str:
     return _state(ledger, strategy, None)
 
 
-def kill_switch_at(ledger: Ledger, strategy: Strategy, moment: pd.Timestamp) -> str:
-    """The kill switch as it stood at a UTC moment of the strategy's clock; that of now where it has none."""
-    return _state(ledger, strategy.name, moment if has_clock(strategy.market, now_utc()) else None)
+def kill_switch_at(
+    ledger: Ledger, strategy: Strategy, moment: pd.Timestamp, decided_at: pd.Timestamp | None = None
+) -> str:
+    """The kill switch as it stood at a UTC moment of the strategy's clock.
+
+    Where it has none: as it stood when the session was decided, or as it stands while that is undecided.
+    """
+    return _state(ledger, strategy.name, moment if has_clock(strategy.market, now_utc()) else decided_at)
 
 
 def fill_moment(strategy: Strategy, session: pd.Timestamp) -> pd.Timestamp:
@@ -59,8 +64,10 @@ def _state(ledger: Ledger, strategy: str, moment: pd.Timestamp | None) -> str:
     return str(KillSwitch.ACTIVE) if rows.empty else str(rows.sort_values("sequence")["state"].iloc[-1])
 
 
-def breaker_reset_for(ledger: Ledger, strategy: Strategy, session: pd.Timestamp) -> BreakerReset | None:
-    """The reset of breakers latched as a session begins, or None.
+def breaker_reset_for(
+    ledger: Ledger, strategy: Strategy, session: pd.Timestamp, decided_at: pd.Timestamp | None = None
+) -> BreakerReset | None:
+    """The reset of breakers latched as a session begins, or None; ``decided_at`` as of :func:`kill_switch_at`.
 
     A reset names the latches it was set for, and is used once: the first session whose decision it came in time
     for releases those latches, and no other. Several that wait count together, with all their persons and reasons.
@@ -68,7 +75,7 @@ def breaker_reset_for(ledger: Ledger, strategy: Strategy, session: pd.Timestamp)
     rows = ledger.read(
         "controls",
         strategy.name,
-        recorded_by=as_of_session(strategy.market, session) if has_clock(strategy.market, now_utc()) else None,
+        recorded_by=as_of_session(strategy.market, session) if has_clock(strategy.market, now_utc()) else decided_at,
         where={"kind": BREAKER_RESET},
         bookkeeping=True,
     )

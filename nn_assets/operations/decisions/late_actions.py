@@ -57,7 +57,7 @@ def late_actions(history: History, session: pd.Timestamp, market: MarketView) ->
         taken=taken,
         known=known,
         mark=np.vstack([np.full(len(symbols), np.nan), marks[:-1]]),
-        quoted=np.isfinite(seen.close[seen.row(gone[0]) :]),
+        quoted=_of_symbols(np.isfinite(seen.close[seen.row(gone[0]) :]), seen.symbols, symbols),
         stop_distance=multiple * market.average_true_range[market.panel.row(gone[-1])],
         held=_on_record(history, "holdings", "quantity", gone, symbols),
         equity_usd=states["equity_usd"].to_numpy(dtype=np.float64),
@@ -66,6 +66,14 @@ def late_actions(history: History, session: pd.Timestamp, market: MarketView) ->
         first_peak_usd=float(states["high_water_mark_usd"].iloc[0]),
         closes=market.panel.close[market.panel.row(gone[0]) : market.panel.row(gone[-1]) + 1],
     )
+
+
+def _of_symbols(
+    quoted: npt.NDArray[np.bool_], seen: tuple[str, ...], symbols: tuple[str, ...]
+) -> npt.NDArray[np.bool_]:
+    """What was quoted, (sessions, symbols), on another symbol axis: whoever joined since was not."""
+    place = pd.Index(seen).get_indexer(list(symbols))
+    return np.asarray(quoted[:, place] & (place >= 0), dtype=np.bool_)
 
 
 def _booked(remainder: str | Mapping[str, float]) -> float:

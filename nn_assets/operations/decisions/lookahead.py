@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,11 @@ from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.cut import PublishedCut
 from nn_assets.operations.decisions.late_actions import late_actions
 from nn_assets.operations.decisions.records import Given, recorded_given, symbols_on_record
-from nn_assets.operations.decisions.rounds import play_live, watch_of
+from nn_assets.operations.decisions.rounds import of_symbols, play_live, watch_of
 from nn_assets.operations.decisions.standing import spending_on_record, standing_before
 from nn_assets.operations.history import History
 from nn_assets.operations.models.calibration import calibrate_record
-from nn_assets.operations.models.forecasts import forecast_record, forecasts_until, read_forecast_list
+from nn_assets.operations.models.forecasts import ROUNDING, forecast_record, forecasts_until, read_forecast_list
 from nn_assets.session.daily_round import Round, Standing
 from nn_assets.session.market_view import MarketView
 from nn_assets.session.spending import SLIPPAGE_SESSIONS
@@ -30,9 +30,6 @@ from nn_assets.session.spending import SLIPPAGE_SESSIONS
 __all__ = ["decisions_repeat_in_replay", "facts_apart", "features_repeat_when_cut", "signals_repeat_forecasts"]
 
 _CUTS = (0.5, 0.75, 0.95)
-# Of a probability: a network's float32 ends otherwise on another processor, by 2e-9 on the two tried. A study's
-# forecasts may have been made on one and the session decided on another. What moves a position is far more than this.
-_ROUNDING = 1e-6
 # What a decision reads beside signals and the programme's facts, and that hangs on no book.
 _FACTS = (
     "symbols",
@@ -88,7 +85,7 @@ def signals_repeat_forecasts(history: History) -> tuple[int, list[str]]:
     place = {symbol: number for number, symbol in enumerate(study.symbols)}
     decisions = history.stores.ledger.read("decisions", name)
     by_rules = np.array([_by_present_rules(each) for each in decisions["details"]], dtype=bool)
-    same_rules = set(decisions.loc[by_rules & _with_present_symbols(history, decisions), "session"])
+    same_rules = set(decisions.loc[by_rules & _with_own_symbols(history, decisions), "session"])
     compared, named = 0, []
     for row in signals[signals["session"].isin(same_rules)].itertuples():
         at = history.row(row.session)
@@ -98,7 +95,7 @@ def signals_repeat_forecasts(history: History) -> tuple[int, list[str]]:
         for told in ("probability", "calibrated"):
             live = row.probability if told == "probability" else row.calibrated_probability
             there = float(getattr(study[TRADED], told)[at, place[row.symbol]])
-            if not abs(live - there) <= _ROUNDING:  # a NaN is never equal
+            if not abs(live - there) <= ROUNDING:  # a NaN is never equal
                 named.append(f"{row.symbol} {row.session.date()}: {told} {live} live, {there} in the study")
     return compared, named
 
@@ -144,9 +141,7 @@ def decisions_repeat_in_replay(history: History, after: pd.Timestamp | None = No
         One sentence for each target, and for each fact of the last decision, that differs.
     """
     strategy, ledger = history.strategy, history.stores.ledger
-    decisions = _under_present_settings(history)
-    if after is not None:
-        decisions = decisions[decisions["session"] > after]
+    decisions = _under_present_settings(history, after)
     if decisions.empty:
         return 0, []
     targets = ledger.read("target_positions", strategy.name, decisions["session"].min())
@@ -192,30 +187,34 @@ def _short(value: Any) -> str:
     return f"of shape {value.shape}" if isinstance(value, np.ndarray) else str(value)
 
 
-def _under_present_settings(history: History) -> pd.DataFrame:
-    """The last decisions on record that were all made under the settings in force, in order of the sessions."""
+def _under_present_settings(history: History, after: pd.Timestamp | None) -> pd.DataFrame:
+    """The last decisions after a session that were all made under the settings in force, in order of the sessions."""
     strategy = history.strategy
     decisions = history.stores.ledger.read("decisions", strategy.name, bookkeeping=True).sort_values("session")
+    if after is not None:
+        decisions = decisions[decisions["session"] > after]
     other = np.flatnonzero(
         (decisions["settings_hash"].to_numpy() != strategy.content_hash())
-        | ~_with_present_symbols(history, decisions)
+        | ~_with_own_symbols(history, decisions)
         | ~np.array([_by_present_rules(each) for each in decisions["details"]], dtype=bool)
     )
     return decisions.iloc[int(other[-1]) + 1 if other.size else 0 :]
 
 
-def _with_present_symbols(history: History, decisions: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Whether each decision was made on the symbol axis in force: one on another read another record.
+def _with_own_symbols(history: History, decisions: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Whether each decision was made on the symbol axis that its session has now: one on another read another record.
 
     Parameters
     ----------
     decisions : DataFrame
-        All of the strategy, in order of their sessions.
+        In order of their sessions, without a gap.
     """
-    if decisions.empty or symbols_on_record(history, decisions["session"].iloc[-1]) != history.symbols:
-        return np.zeros(len(decisions), dtype=bool)
-    changes = np.flatnonzero(["symbols" in details for details in decisions["details"]])
-    return np.arange(len(decisions)) >= (changes[-1] if changes.size else 0)
+    own, recorded = list[bool](), None
+    for session, details in zip(decisions["session"], decisions["details"], strict=True):
+        if recorded is None or "symbols" in details:
+            recorded = symbols_on_record(history, session)
+        own.append(recorded == history.symbols_on(session))
+    return np.array(own, dtype=bool)
 
 
 def _with_recent(history: History, decisions: pd.DataFrame) -> pd.DataFrame:
@@ -249,16 +248,15 @@ def _played(history: History, decided: list[_Decided], used: dict[pd.Timestamp, 
     rounds: list[Round] = []
     by_row = {each.row: each for each in decided}
     for stretch in history.stretches(sorted(by_row)):
-        cut = stretch.cut
         together = [by_row[row] for row in stretch.rows]
-        for _, same_forecasts in groupby(together, key=lambda each: (each.given.forecast_list, each.models)):
-            group = list(same_forecasts)
-            end = group[-1]
+        for (symbols, *_), alike in groupby(together, key=lambda each: _read_by(history, each)):
+            group = list(alike)
+            end, cut = group[-1], stretch.cut.of(group[-1].session)
             on_record = None
             if end.given.forecast_list is not None:
                 on_record = read_forecast_list(history, end.given.forecast_list)
             forecasts = forecasts_until(history, end.session, on_record, end.given.recorded_at)
-            network = _calibrated(history, forecasts, group)
+            network = of_symbols(history, _calibrated(history, forecasts, group), symbols)
             watch = watch_of(history, end.session, network, group[0].row, end.given.recorded_at)
             labels = cut.labels.until(end.row)
             for _, same_costs in groupby(group, key=lambda each: (each.given.cost_model_id, each.spending)):
@@ -276,6 +274,11 @@ def _played(history: History, decided: list[_Decided], used: dict[pd.Timestamp, 
     return rounds
 
 
+def _read_by(history: History, decided: _Decided) -> tuple[tuple[str, ...], str | None, int]:
+    """What sessions have in common that are played on one scene: symbols, list of forecasts, models recorded."""
+    return history.symbols_on(decided.session), decided.given.forecast_list, decided.models
+
+
 def _calibrated(history: History, forecasts: Forecasts, group: list[_Decided]) -> ForecastArrays:
     """Forecasts up to a group's last session as a study has them, each of its sessions by the calibration given."""
     given = {each.row: each.given.calibration for each in group if each.given.calibration is not None}
@@ -290,10 +293,14 @@ def _standing(
     used: dict[pd.Timestamp, str | None],
     decided: _Decided,
 ) -> Standing:
-    """The state in memory, with what the last sessions' fills cost by what is known now; on record at first."""
-    recorded_by = decided.given.recorded_at
+    """The state in memory, with what the last sessions' fills cost by what is known now.
+
+    It is that on record at first, and where other symbols count from a session on.
+    """
+    recorded_by, symbols = decided.given.recorded_at, market.panel.symbols
+    rounds = list(takewhile(lambda done: done.standing.book.symbols == symbols, reversed(rounds)))[::-1]
     if len(rounds) < SLIPPAGE_SESSIONS:
-        on_record = standing_before(history, decided.session, market.panel.symbols, market, recorded_by)
+        on_record = standing_before(history, decided.session, symbols, market, recorded_by)
         return on_record if not rounds else replace(rounds[-1].standing, spending=on_record.spending)
     paper = {done.session: done.fills for done in rounds[-SLIPPAGE_SESSIONS:]}
     return replace(rounds[-1].standing, spending=spending_on_record(history, paper, market, used, recorded_by))

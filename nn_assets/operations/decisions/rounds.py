@@ -40,7 +40,7 @@ from nn_assets.session.market_view import MarketView
 from nn_assets.session.programme_facts import programme_watch
 from nn_assets.signals.signals import outcome_statistics
 
-__all__ = ["DecidedSession", "decide_session", "play_live", "watch_of"]
+__all__ = ["DecidedSession", "decide_session", "of_symbols", "play_live", "watch_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +154,7 @@ def _given(history: History, view: SessionView, earlier: pd.DataFrame) -> Given:
 
 def _facts(history: History, view: SessionView, market: MarketView, given: Given, forecasts: Forecasts) -> SessionFacts:
     assert given.calibration is not None, "fitted, or recorded"
-    network = calibrate_session(history, forecasts, TRADED, given.calibration)
+    network = of_symbols(history, calibrate_session(history, forecasts, TRADED, given.calibration), view.symbols)
     labels, horizon = view.labels, history.strategy.label.horizon_sessions
     volatility = market.volatility[: view.row + 1]
     outcomes = outcome_statistics(network.probability, labels.returns, labels.realised_row, volatility, horizon)
@@ -169,6 +169,13 @@ def _facts(history: History, view: SessionView, market: MarketView, given: Given
     )
 
 
+def of_symbols(history: History, arrays: ForecastArrays, symbols: tuple[str, ...]) -> ForecastArrays:
+    """Forecasts on a session's own symbols, of those on the history's."""
+    if symbols == history.symbols:
+        return arrays
+    return arrays.of_columns(pd.Index(history.symbols).get_indexer(list(symbols)))
+
+
 def watch_of(
     history: History,
     session: pd.Timestamp,
@@ -181,7 +188,7 @@ def watch_of(
     Parameters
     ----------
     network : ForecastArrays
-        On the session axis up to the session; each row by the model in force on it.
+        On the session axis up to the session, and on its own symbols; each row by the model in force on it.
     """
     strategy, view = history.strategy, history.view(session)
     in_force = models_in_force(history.stores.ledger, strategy, recorded_by)

@@ -7,9 +7,10 @@ those up to the session that it decides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
 
+import numpy as np
 import pandas as pd
 
 from nn_assets.errors import PublicationError
@@ -19,35 +20,87 @@ from nn_assets.learning.inference import forecast
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.models import ModelsInForce, models_in_force
 from nn_assets.operations.history import History
+from nn_assets.operations.models.outdated import keep_facts, months_in_doubt
 from nn_assets.operations.models.stored import load_model
 from nn_assets.settings import Strategy
 from nn_assets.store.lake.content import frame_hash
 from nn_assets.store.lake.lake import Lake
 
 __all__ = [
+    "ROUNDING",
     "forecast_by",
     "forecast_months",
     "forecast_record",
     "forecasts_until",
     "keep_forecast_list",
     "read_forecast_list",
+    "renew_forecasts",
 ]
 
 ModelOf = Callable[[pd.Timestamp], str]  # session to the address of the model that decides it
+
+ROUNDING = 1e-6
+"""Of a probability: a network's float32 ends otherwise on another processor, by 2e-9 on the two tried."""
 
 _FORECAST_LISTS = "forecast_lists"
 
 
 def forecast_months(history: History, months: list[str]) -> dict[str, pd.DataFrame]:
-    """Forecasts of every session of some months, as they are stored: the rows of each month."""
+    """Forecasts of every session of some months, as they are to be stored: the rows of each month.
+
+    What their sessions knew is kept at once, for this content.
+    """
+    frames = _made(history, months)
+    keep_facts(history, frames)
+    return frames
+
+
+def _made(history: History, months: list[str]) -> dict[str, pd.DataFrame]:
     in_force = models_in_force(history.stores.ledger, history.strategy)
-    stored = {}
+    made = {}
     for month in months:
         rows = _rows_of(history, month)
         table = no_forecasts(history.axis[rows.start : rows.stop], history.symbols)
         forecast_by(history, rows, in_force.on, table)
-        stored[month] = table.to_rows()
-    return stored
+        made[month] = table.to_rows()
+    return made
+
+
+def renew_forecasts(history: History, months: Iterable[str]) -> list[str]:
+    """Make stored months again whose sessions know something else by now than when they were forecast.
+
+    What differs is stored in their place. What a decision read stays readable by the address in its list. Months of
+    version 0.1, which kept no hash of what they were made of, are made again and compared once.
+
+    Returns
+    -------
+    list of str
+        Months whose forecasts are others now, in order.
+    """
+    lake, name, renewed = history.stores.lake, history.strategy.name, []
+    for month in months_in_doubt(history, months):
+        stored = lake.read_months(name, FORECASTS, [month])
+        if stored.empty:
+            history.whole_months.add((month, str(lake.month_address(name, FORECASTS, month))))
+            continue  # made on the month's first morning: its sessions are forecast when they are asked for
+        made = _made(history, [month])[month]
+        there = made[made["session"] <= stored["session"].max()].reset_index(drop=True)
+        frame = stored if _same_but_rounding(stored, there) else made
+        keep_facts(history, {month: frame})
+        if frame is made:
+            lake.write_month(name, FORECASTS, month, made)
+            renewed.append(month)
+    return renewed
+
+
+def _same_but_rounding(stored: pd.DataFrame, made: pd.DataFrame) -> bool:
+    """Whether two months of rows are equal but for what another processor may round otherwise."""
+    if len(stored) != len(made):
+        return False
+    numbers = [name for name in made.columns if made[name].dtype.kind == "f"]
+    named = [name for name in made.columns if name not in numbers]
+    close = np.abs(stored[numbers].to_numpy() - made[numbers].to_numpy()) <= ROUNDING
+    return bool(close.all()) and all(stored[name].tolist() == made[name].tolist() for name in named)
 
 
 def forecast_addresses(lake: Lake, strategy: Strategy, session: pd.Timestamp) -> dict[str, str]:
@@ -62,12 +115,15 @@ def forecast_addresses(lake: Lake, strategy: Strategy, session: pd.Timestamp) ->
 def keep_forecast_list(history: History, session: pd.Timestamp) -> str:
     """Keep which content each month on record has, so that a decision can be replayed from it; its address.
 
+    Months that no longer follow from what their sessions know are made again first.
+
     Raises
     ------
     PublicationError
         A month that the last decision read is no longer on record.
     """
     lake, name = history.stores.lake, history.strategy.name
+    renew_forecasts(history, forecast_addresses(lake, history.strategy, session))
     months = sorted(forecast_addresses(lake, history.strategy, session).items())
     address = lake.store(name, _FORECAST_LISTS, _list_of(months))
     lost = sorted(_read_by_last_decision(history) - {month for month, _ in months})
@@ -169,9 +225,11 @@ def forecast_record(history: History, months: list[str]) -> Forecasts:
     """Forecasts of every session of some months, on the whole axis, as recorded where they were.
 
     A month is materialised on its first morning, when it has no session yet: the sessions that came
-    after its record was made are forecast here, by the models in force on them.
+    after its record was made are forecast here, by the models in force on them. A month that no longer follows
+    from what its sessions know is made again.
     """
     lake, name = history.stores.lake, history.strategy.name
+    renew_forecasts(history, months)
     addresses = {month: lake.month_address(name, FORECASTS, month) for month in months}
     stored = {month: address for month, address in addresses.items() if address is not None}
     table = no_forecasts(history.axis, history.symbols)

@@ -30,6 +30,7 @@ from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.models import OF_STUDY, models_in_force, scheduled_models, studied_models
 from nn_assets.operations.history import History, Stretch
 from nn_assets.operations.models.forecasts import forecast_by, forecast_months, forecast_record
+from nn_assets.operations.models.outdated import keep_facts
 from nn_assets.operations.models.preparation import due_folds, fold_after
 from nn_assets.operations.models.stored import drift_references
 from nn_assets.operations.models.training import MonthModel, candidate_for, model_row
@@ -199,12 +200,13 @@ def put_in_force_before_live(history: History, made: RefreshedRecord, run_id: st
     )
     months = sorted({str(row["month"]) for row in (*taken_back, *rows)})
     later = [month for month in months if month > f"{last:%Y-%m}"]
-    tables = forecast_months(history, later) | {
+    tables = {
         month: made.forecasts.rows(forecast_rows(history.axis, month)).to_rows()
         for month in months
         if month not in later
     }
-    for month, table in tables.items():
+    keep_facts(history, tables)
+    for month, table in (forecast_months(history, later) | tables).items():
         history.stores.lake.write_month(strategy.name, FORECASTS, month, table)
 
 

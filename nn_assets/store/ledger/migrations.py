@@ -35,6 +35,8 @@ _MIGRATION_LOCK_KEY = 0x6E6E5F61  # any constant: "nn_a"
 _VERSION_TABLE = "alembic_version"
 _ADDED = {"0002": ("verifications", "outcomes"), "0003": ("looks", "data_fingerprints")}
 """Tables that a later revision than the first one added."""
+_ADDED_COLUMNS = {"0004": ("signals", ("base_rate", "outcome_sessions"))}
+"""Columns that a later revision added to a table of the first one."""
 
 
 def alembic_config(connection: Connection) -> Config:
@@ -86,7 +88,7 @@ def upgrade(engine: Engine) -> bool:
     ------
     LedgerError
         The database was written by a newer version of the package, holds tables that its revision
-        does not have (someone else migrated it halfway), or cannot be reached.
+        does not have or lacks some that it has (someone else migrated it halfway), or cannot be reached.
     """
     with reading(engine) as connection:
         if _up_to_date(connection):
@@ -112,11 +114,9 @@ def _up_to_date(connection: Connection) -> bool:
     Raises
     ------
     LedgerError
-        There is something, and no migration that starts from it.
+        There is something, and no migration that starts from it; or what the version says is not all there.
     """
     revision = revision_of(connection)
-    if revision == HEAD_REVISION:
-        return True
     place = safe_url(connection.engine.url.render_as_string(hide_password=True))
     if revision is not None and revision not in REVISIONS:
         raise LedgerError(
@@ -135,7 +135,30 @@ def _up_to_date(connection: Connection) -> bool:
             "transaction; nothing was changed",
             file=place,
         )
-    return False
+    if lacking := _lacking(connection, revision):
+        raise LedgerError(
+            expected="a ledger with all tables of its version",
+            found=f"version {revision} without {', '.join(lacking)}: stamped or taken apart by other means",
+            remedy="restore the backup taken before, and open it with nn_assets, which migrates it in one "
+            "transaction; nothing was changed",
+            file=place,
+        )
+    return revision == HEAD_REVISION
+
+
+def _lacking(connection: Connection, revision: str | None) -> list[str]:
+    """Tables and columns of a revision's schema that are not there; none of a ledger that is still to be made."""
+    if revision is None:
+        return []
+    looked_at = inspect(connection)
+    there = set(looked_at.get_table_names())
+    later = {name for step, names in _ADDED.items() if step > revision for name in names}
+    lacking = sorted({CHAIN.name, *TABLES} - later - there)
+    for step, (name, columns) in _ADDED_COLUMNS.items():
+        if step <= revision and name in there:
+            found = {each["name"] for each in looked_at.get_columns(name)}
+            lacking += [f"{name}.{each}" for each in columns if each not in found]
+    return lacking
 
 
 def _tables_ahead_of(connection: Connection, revision: str | None) -> list[str]:
