@@ -180,11 +180,12 @@ class SessionView:
     @cached_property
     def controls(self) -> Controls:
         """The verdict and what a person set, each as it stood at the session's own moments."""
-        ledger, strategy = self._facts.stores.ledger, self._facts.strategy
+        ledger, strategy, decided = self._facts.stores.ledger, self._facts.strategy, self.decided_at
+        filled_at = fill_moment(strategy, self.session)
         return Controls(
             verdict_allows=self.study is not None and bool(self.study["figures"]["allows_trading"]),
-            kill_switch=kill_switch_at(ledger, strategy, self.moment),
-            kill_switch_before_fill=kill_switch_at(ledger, strategy, fill_moment(strategy, self.session)),
-            breaker_reset=breaker_reset_for(ledger, strategy, self.session),
+            kill_switch=kill_switch_at(ledger, strategy, self.moment, decided),
+            kill_switch_before_fill=kill_switch_at(ledger, strategy, filled_at, decided),
+            breaker_reset=breaker_reset_for(ledger, strategy, self.session, decided),
             unfinished_run=unfinished_run_before(ledger, strategy, self.session, self._facts.decision_moments),
         )

@@ -116,6 +116,38 @@ def test_a_strategy_whose_history_has_ended_obeys_the_switch_set_last(ledger: Le
     assert switches(ledger, running_strategy(history_ends="2026-11-24"), TUESDAY) == ("HALTED", "HALTED")
 
 
+def test_what_is_set_after_a_decision_is_not_in_its_view(ends_before: Lived, tmp_path: Path) -> None:
+    """Of a history that has ended, too: what was set by its decision counts, and nothing later."""
+    home = Path(shutil.copytree(ends_before.home, tmp_path / "home"))
+    session = pd.Timestamp("2016-08-25")
+    with living_in(home), open_history(strategy()) as history:
+        before = history.view(session).controls
+        halt = {
+            "control_id": "h",
+            "kind": "kill_switch",
+            "state": "HALTED",
+            "who": "me",
+            "reason": "why",
+            "details": {},
+        }
+        history.stores.ledger.append("controls", [halt], run_id="test", strategy="known")
+    with living_in(home), open_history(strategy()) as history:
+        assert (before.kill_switch, before.kill_switch_before_fill) == ("ACTIVE", "ACTIVE")
+        assert history.view(session).controls == before
+        assert kill_switch_now(history.stores.ledger, "known") == "HALTED"
+
+
+def test_a_reset_set_after_a_decision_is_not_in_its_view(ledger: Ledger, clock: Clock) -> None:
+    ended = running_strategy(history_ends="2026-11-24")
+    decide(ledger, clock, FRIDAY, "session_loss")
+    decided_at = pd.Timestamp("2026-11-23 22:00", tz="UTC")
+    set_reset(ledger, clock, "2026-11-23 22:30", FRIDAY, "session_loss")
+    clock.now = datetime(2026, 12, 24, tzinfo=UTC)
+    assert breaker_reset_for(ledger, ended, MONDAY, decided_at) is None
+    reset = BreakerReset("me", "why", ("session_loss",))
+    assert breaker_reset_for(ledger, ended, MONDAY, decided_at + pd.Timedelta(hours=1)) == reset
+
+
 def test_a_vault_that_lies_ahead_leaves_the_clock_running(ledger: Ledger, clock: Clock) -> None:
     set_switch(ledger, clock, "2026-11-23 16:00", "HALTED")
     set_switch(ledger, clock, "2026-11-24 10:00", "ACTIVE")

@@ -36,9 +36,14 @@ def kill_switch_now(ledger: Ledger, strategy: str) -> str:
     return _state(ledger, strategy, None)
 
 
-def kill_switch_at(ledger: Ledger, strategy: Strategy, moment: pd.Timestamp) -> str:
-    """The kill switch as it stood at a UTC moment of the strategy's clock; that of now where it has none."""
-    return _state(ledger, strategy.name, moment if _has_clock(strategy) else None)
+def kill_switch_at(
+    ledger: Ledger, strategy: Strategy, moment: pd.Timestamp, decided_at: pd.Timestamp | None = None
+) -> str:
+    """The kill switch as it stood at a UTC moment of the strategy's clock.
+
+    Where it has none: as it stood when the session was decided, or as it stands while that is undecided.
+    """
+    return _state(ledger, strategy.name, moment if _has_clock(strategy) else decided_at)
 
 
 def fill_moment(strategy: Strategy, session: pd.Timestamp) -> pd.Timestamp:
@@ -64,8 +69,10 @@ def _has_clock(strategy: Strategy) -> bool:
     return stated is None or as_of_session(strategy.market, stated) > now_utc()
 
 
-def breaker_reset_for(ledger: Ledger, strategy: Strategy, session: pd.Timestamp) -> BreakerReset | None:
-    """The reset of breakers latched as a session begins, or None.
+def breaker_reset_for(
+    ledger: Ledger, strategy: Strategy, session: pd.Timestamp, decided_at: pd.Timestamp | None = None
+) -> BreakerReset | None:
+    """The reset of breakers latched as a session begins, or None; ``decided_at`` as of :func:`kill_switch_at`.
 
     A reset names the latches it was set for, and is used once: the first session whose decision it came in time
     for releases those latches, and no other. Several that wait count together, with all their persons and reasons.
@@ -73,7 +80,7 @@ def breaker_reset_for(ledger: Ledger, strategy: Strategy, session: pd.Timestamp)
     rows = ledger.read(
         "controls",
         strategy.name,
-        recorded_by=as_of_session(strategy.market, session) if _has_clock(strategy) else None,
+        recorded_by=as_of_session(strategy.market, session) if _has_clock(strategy) else decided_at,
         where={"kind": BREAKER_RESET},
         bookkeeping=True,
     )
