@@ -71,7 +71,7 @@ SETTINGS = {
         "known_at_lag_minutes": 30,
     },
     "features": {
-        "names": ["log_return_1", "log_return_5", "close_location", "implied_over_realised", "market_residual_return"],
+        "names": ["log_return_1", "log_return_5", "close_location", "implied_over_realised", "market_correlation_60"],
         "series": {"implied_volatility": "fear"},
         "market_symbol": "SIM01",
         "select": True,
