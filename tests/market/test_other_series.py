@@ -260,6 +260,25 @@ def test_a_value_published_a_minute_after_the_decision_waits_for_the_next_one() 
     assert found.values[3, 0] == 7.0
 
 
+def test_a_late_correction_of_an_older_observation_leaves_the_newest_in_place() -> None:
+    versions = table(
+        version("2024-01-04T21:00", 7.0, "2024-01-04T21:15"),
+        version("2024-01-05T21:00", 8.0, "2024-01-05T21:15"),
+        version("2024-01-04T21:00", 9.0, "2024-01-08T15:00"),
+    )
+    found = known_series(versions, "fear", ("AAA",), SESSIONS[:6], DECIDED[:6], stale_after_sessions=9)
+    np.testing.assert_array_equal(found.values[:, 0], [np.nan, np.nan, 7.0, 8.0, 8.0, 8.0])
+
+
+def test_of_two_versions_known_at_one_moment_the_one_stored_last_counts() -> None:
+    """A file that states when each value was published states the same again with the value mended."""
+    told = ("2024-01-04T21:00", "2024-01-04T21:15")
+    first, mended = (version(told[0], value, told[1], day) for value, day in ((9.0, "2024-02-01"), (5.0, "2024-02-02")))
+    for versions in (table(first, mended), table(mended, first)):
+        found = known_series(versions, "fear", ("AAA",), SESSIONS[:4], DECIDED[:4], stale_after_sessions=9)
+        np.testing.assert_array_equal(found.values[:, 0], [np.nan, np.nan, 5.0, 5.0])
+
+
 def test_a_symbol_reads_its_own_series_and_the_market_wide_one_where_it_has_none() -> None:
     versions = table(
         version("2024-01-04T21:00", 7.0, "2024-01-04T21:15"),

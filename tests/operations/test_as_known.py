@@ -2,16 +2,19 @@
 
 Two homes of one strategy. The files of one end in August 2016. Those of the other go on into September, and hold what
 was restated and told late in that month: a bar of February and one of July restated, a split and a dividend of June
-that nobody had told, a series revised back to March, and two bars that had been missing. It names no symbols either,
-and another one is listed in September. Up to August both must say the same, byte for byte.
+that nobody had told, a series revised back to March, funding of August, a member of that month, and two bars that had
+been missing; another symbol is listed in September (no symbols are named); a switch and a cost model were put on record
+in it after everything. Up to August both must say the same, byte for byte.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,13 +22,18 @@ import pytest
 import yaml
 
 from nn_assets.arrays import Cube
+from nn_assets.costs.model import cost_model_from
 from nn_assets.errors import DecisionError, PublicationError, SchemaError
 from nn_assets.evaluation.study import Known, Terms, run_study
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.market.calendar.sessions import assumed_known_at
 from nn_assets.operations import study as studies
+from nn_assets.operations.asof.costs import costs_in_force
 from nn_assets.operations.asof.forecasts import FORECASTS
+from nn_assets.operations.asof.models import models_in_force
+from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.cut import Cut
 from nn_assets.operations.decisions import rounds
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay, features_repeat_when_cut
 from nn_assets.operations.decisions.records import recorded_given
@@ -52,17 +60,24 @@ LATER = "2016-09-19T12:00:00Z"
 SETTINGS = {
     "name": "known",
     "source": {"kind": "files", "path": "bars", "actions_path": "actions.csv"},
-    "series": [{"name": "fear", "path": "fear.csv", "lag_minutes": 15}],
+    "series": [
+        {"name": "fear", "path": "fear.csv", "lag_minutes": 15},
+        {"name": "funding", "path": "funding.csv", "stamps": "moments"},
+    ],
+    "universe": {"path": "members.csv"},
     "market": {
         "calendar": "XNYS",
+        "asset_class": "perpetual",
         "symbols": list(SYMBOLS),
         "history_starts": "2015-06-01",
         "live_starts": "2016-08-22",
         "known_at_lag_minutes": 30,
     },
     "features": {
-        "names": ["log_return_1", "log_return_5", "close_location", "implied_over_realised"],
+        "names": ["log_return_1", "log_return_5", "close_location", "implied_over_realised", "market_correlation_60"],
         "series": {"implied_volatility": "fear"},
+        "market_symbol": "SIM01",
+        "select": True,
         "panel_pass_share": 0.5,
     },
     "label": {"horizon_sessions": 3, "execution": "next_open"},
@@ -82,7 +97,7 @@ SETTINGS = {
         "refit_every_months": 1,
         "minimum_training_rows": 200,
     },
-    "costs": {"half_spread_bps": 0.5, "commission_bps": 0.2},
+    "costs": {"half_spread_bps": 0.5, "commission_bps": 0.2, "funding": "funding"},
     "portfolio": {"minimum_outcomes": 20, "shrink_prior_outcomes": 0, "correlation_sessions": 20},
     "oversight": {"drift_window_sessions": 20, "drift_reference_sessions": 60},
     "trade_without_verdict": True,
@@ -131,6 +146,24 @@ def newly_listed(bars: pd.DataFrame) -> pd.DataFrame:
     return bars.assign(**{name: bars[name] * 1.7 for name in ("open", "high", "low", "close")})
 
 
+def funding_until(last: str) -> pd.DataFrame:
+    """Rates of every eight hours, known a minute after each."""
+    close = pd.Timestamp(last, tz="UTC") + pd.Timedelta(hours=20)
+    moments = pd.date_range("2016-05-02", END, freq="8h", tz="UTC")
+    rates = np.random.default_rng(2).normal(2e-4, 3e-4, (len(moments), len(SYMBOLS))).round(8)
+    told = pd.DataFrame(rates, columns=list(SYMBOLS)).assign(observed_at=moments)
+    told = told.melt("observed_at", var_name="symbol", value_name="rate")
+    return told[told["observed_at"] <= close].assign(known_at=told["observed_at"] + pd.Timedelta(minutes=1))
+
+
+# One of them is out for some days of August, as far as anyone knew.
+MEMBERS = [
+    *(f"{symbol},2010-01-04,," for symbol in SYMBOLS[:-1]),
+    "SIM06,2010-01-04,2016-08-08,",
+    "SIM06,2016-08-12,,",
+]
+
+
 def write_home(home: Path, last: str, *, late: bool) -> None:
     folder = home / "strategies"
     (folder / "bars").mkdir(parents=True)
@@ -145,6 +178,7 @@ def write_home(home: Path, last: str, *, late: bool) -> None:
     actions = "symbol,ex_session,kind,value,known_at\nSIM05,2016-03-10,dividend,0.5,\n"
     days = pd.Series(bars["session"].unique())
     fear = [f"{day.date()},{12 + place % 7},\n" for place, day in enumerate(days)]
+    funding, members = funding_until(last), MEMBERS
     if late:
         rows = [
             restated(bars, "SIM01", "2016-02-29", 1.06, ARRIVAL),
@@ -157,6 +191,12 @@ def write_home(home: Path, last: str, *, late: bool) -> None:
             frame.to_csv(folder / "bars" / f"b_{number}.csv", index=False, date_format="%Y-%m-%d")
         actions += f"SIM03,2016-06-15,split,2,{ARRIVAL}\nSIM06,2016-08-25,dividend,1.5,{LATER}\n"
         fear += [f"2016-03-{day:02d},30,{ARRIVAL}\n" for day in (7, 8, 9)]
+        of_august = (funding["symbol"] == "SIM02") & (funding["observed_at"].dt.strftime("%Y-%m") == "2016-08")
+        dearer = funding[of_august].assign(rate=funding["rate"] + 0.02, known_at=pd.Timestamp(ARRIVAL))
+        funding = pd.concat([funding, dearer])
+        members = [*MEMBERS, f"SIM06,2016-08-08,2016-08-12,{ARRIVAL}", f"SIM01X,{LISTED.date()},,"]
+    funding.to_csv(folder / "funding.csv", index=False)
+    (folder / "members.csv").write_text("\n".join(["ticker,start_date,end_date,known_at", *members]), encoding="utf-8")
     (folder / "actions.csv").write_text(actions, encoding="utf-8")
     (folder / "fear.csv").write_text("date,close,known_at\n" + "".join(fear), encoding="utf-8")
     settings = {**SETTINGS, "market": {**SETTINGS["market"], "history_ends": last}}
@@ -201,6 +241,25 @@ def live(home: Path, last: str, *, late: bool) -> None:
         with open_history(strategy()) as history:
             sessions = live_until(history, END if late else CUT)
         decide(strategy(), sessions)
+        if late:
+            put_on_record_afterwards()
+
+
+def put_on_record_afterwards() -> None:
+    """A switch, and a cost model of a session in August, once every session is decided."""
+    switch = {"control_id": "later", "kind": "kill_switch", "state": "HALTED", "who": "me", "reason": "why"}
+    dear = strategy().costs.model_copy(update={"half_spread_bps": 25.0})
+    costs = {
+        "cost_model_id": "dear",
+        "session": pd.Timestamp("2016-08-15"),
+        "source": "imported",
+        "in_force": True,
+        "coefficients": cost_model_from(dear).to_dict(),
+        "figures": {},
+    }
+    with open_history(strategy()) as history:
+        for table, row in (("controls", {**switch, "details": {}}), ("cost_models", costs)):
+            history.stores.ledger.append(table, [row], run_id="test", strategy="known")
 
 
 def read_back(home: Path) -> Lived:
@@ -227,6 +286,11 @@ def test_the_later_facts_are_there_and_change_what_comes_after_them(in_later: Pa
         assert not np.array_equal(cube.values, before.cube.values, equal_nan=True)
         assert set(after.symbols) - set(before.symbols) == {"SIM01X"}
         assert len(list(history.stretches(range(len(history.axis))))) == 3
+        assert before.members[history.row(pd.Timestamp("2016-08-05")), 5]
+        assert not before.members[history.row(pd.Timestamp("2016-08-10")), 5]
+        for versions, day in ((history.series_versions, "session"), (history.membership_versions, "member_from")):
+            told_late = versions[(versions["known_at"] > before.moment) & (versions[day] <= pd.Timestamp(CUT))]
+            assert set(told_late.get("name", ["members"])) in ({"fear", "funding"}, {"members"})
 
 
 def test_a_lost_bar_costs_its_own_session_of_signals_until_it_comes(ends_before: Lived, in_later: Path) -> None:
@@ -313,17 +377,74 @@ def test_a_study_mends_its_book_by_actions_that_were_told_late(goes_on: Lived, t
         assert dividend.taken.split[june, third] == 2.0  # mended before, and not again
 
 
-NOT_COMPARED = {"decided_at": "the wall clock at which each home was made to decide"}
-WITH_ARGUMENTS = {
-    "series": lambda view: view.series("fear"),
-    "market_on": lambda view: [view.market_on(day) for day in view.sessions[-3:]],
+def by_row(history: History) -> list[object]:
+    """What the stretches of the last sessions say of each."""
+    row = history.row(pd.Timestamp(CUT))
+    stretches = history.stretches(range(row - 30, row + 1))
+    return [[each, part.cut.market.at(each), part.cut.cube.values[each]] for part in stretches for each in part.rows]
+
+
+def of_cut(history: History) -> list[object]:
+    """What the cut that serves the session says of it."""
+    cut, row = history.cut_for(pd.Timestamp(CUT)), history.row(pd.Timestamp(CUT))
+    return [cut.panel.until(CUT), cut.cube.until(CUT), cut.labels.until(row), cut.market.at(row)]
+
+
+STORED = "all that is stored, to be cut"
+CLOCK = "the wall clock at which each home was made"
+NOT_COMPARED: dict[type, dict[str, str]] = {
+    SessionView: {"decided_at": CLOCK},
+    Cut: {
+        "action_versions": STORED,
+        "bars_are_published": "whether what is published is what was known",
+        "decided_at": CLOCK,
+        "stored_cube": STORED,
+    },
+    History: {
+        "view": "walked itself",
+        "of": "no reader",
+        "clock_fault": "what is wrong now",
+        "covering": "what is published now",
+        "publication": "what is published now",
+        "decision_moments": CLOCK,
+        "published_at": CLOCK,
+        **dict.fromkeys(
+            [
+                *("action_versions", "axis", "gate_halts", "live_sessions", "membership_versions", "published_bars"),
+                *("raw_versions", "series_versions", "stored_versions", "symbols"),
+            ],
+            STORED,
+        ),
+    },
+}
+WITH_ARGUMENTS: dict[type, dict[str, Callable[[Any], object]]] = {
+    SessionView: {
+        "series": lambda view: [view.series(name) for name in ("fear", "funding")],
+        "market_on": lambda view: [view.market_on(day) for day in view.sessions[-3:]],
+    },
+    Cut: {"compute_cube": lambda cut: [cut.compute_cube(), cut.compute_cube(cut.sessions[-9])]},
+    History: {
+        "cut_for": of_cut,
+        "members": lambda history: history.members(history.sessions(CUT), SYMBOLS),
+        "row": lambda history: history.row(pd.Timestamp(CUT)),
+        "sessions": lambda history: history.sessions(CUT),
+        "stretches": by_row,
+    },
+}
+SERVED: dict[type, Callable[[History], object]] = {
+    SessionView: lambda history: history.view(pd.Timestamp(CUT)),
+    Cut: lambda history: Cut(history, pd.Timestamp(CUT)),
+    History: lambda history: history,
 }
 BOOKKEEPING = ["settings_hash", "study_id", "data_hash", "sequence", "recorded_at", "run_id", "ingested_at", "version"]
 
 
-def readers() -> list[str]:
-    """Every public name of a view."""
-    return sorted(name for name in dir(SessionView) if not name.startswith("_"))
+def readers() -> list[tuple[type, str]]:
+    """Every public name of a view, of the cut it is made of and of the history that serves both."""
+    named = [(of, name) for of in SERVED for name in (*NOT_COMPARED[of], *WITH_ARGUMENTS[of])]
+    assert all(hasattr(of, name) for of, name in named)
+    public = [(of, name) for of in SERVED for name in sorted(dir(of)) if not name.startswith("_")]
+    return [(of, name) for of, name in public if name not in NOT_COMPARED[of]]
 
 
 def content(value: object) -> object:
@@ -345,13 +466,24 @@ def content(value: object) -> object:
     return str(value)
 
 
-@pytest.mark.parametrize("name", [name for name in readers() if name not in NOT_COMPARED])
-def test_nothing_later_than_its_moment_can_be_had_of_a_view(ends_before: Lived, goes_on: Lived, name: str) -> None:
+@pytest.fixture(scope="module")
+def histories(ends_before: Lived, goes_on: Lived) -> Iterator[list[tuple[Path, History]]]:
+    """Both histories, opened once: what a reader keeps, the next one reads."""
+    with ExitStack() as stack:
+        opened = []
+        for lived in (ends_before, goes_on):
+            with living_in(lived.home):
+                opened.append((lived.home, stack.enter_context(open_history(strategy()))))
+        yield opened
+
+
+@pytest.mark.parametrize(("of", "name"), readers())
+def test_nothing_later_than_its_moment_can_be_had(histories: list[tuple[Path, History]], of: type, name: str) -> None:
     parts = []
-    for home in (ends_before, goes_on):
-        with living_in(home.home), open_history(strategy()) as history:
-            view = history.view(pd.Timestamp(CUT))
-            parts.append(content(WITH_ARGUMENTS[name](view) if name in WITH_ARGUMENTS else getattr(view, name)))
+    for home, history in histories:
+        with living_in(home):
+            served = SERVED[of](history)
+            parts.append(content(WITH_ARGUMENTS[of].get(name, lambda each: getattr(each, name))(served)))
     assert parts[0] == parts[1]
 
 
@@ -485,13 +617,6 @@ def test_estimators_that_forecast_alike_earn_alike(ends_before: Lived) -> None:
                     assert one.drift == two.drift
 
 
-@pytest.fixture
-def own_home(ends_before: Lived, tmp_path: Path) -> Iterator[Path]:
-    home = Path(shutil.copytree(ends_before.home, tmp_path / "home"))
-    with living_in(home):
-        yield home
-
-
 @pytest.mark.full
 def test_features_are_of_the_facts_of_each_session_though_the_last_one_knew_less(own_home: Path) -> None:
     """A bar stated as known in May is stored after August was decided: only sessions never decided see it."""
@@ -548,6 +673,61 @@ def test_features_made_with_another_series_are_not_read(own_home: Path) -> None:
         cut = history.cut_for(history.last_session)
         assert np.array_equal(cut.cube.values, cut.compute_cube().values, equal_nan=True)
         assert cut.cube.values.shape == before.shape
+
+
+def deliver_dividend(folder: Path) -> None:
+    with (folder / "actions.csv").open("a", encoding="utf-8") as file:
+        file.write("SIM04,2016-08-26,dividend,2.5,2016-08-25T12:00:00Z\n")
+
+
+def deliver_bar(folder: Path) -> None:
+    bar = restated(bars_until(CUT), "SIM01", "2016-05-10", 1.04, "2016-05-10T20:20:00Z")
+    bar.to_csv(folder / "bars" / "b_bar.csv", index=False, date_format="%Y-%m-%d")
+
+
+@pytest.mark.parametrize("deliver", [deliver_dividend, deliver_bar])
+def test_what_is_stored_after_a_decision_changes_nothing_that_it_read(
+    own_home: Path, deliver: Callable[[Path], None]
+) -> None:
+    """Known by then, says its file; but no decision had it, and features are stored with it since."""
+
+    def read(history: History) -> object:
+        view = history.view(pd.Timestamp(CUT))
+        return content([view.data_hash, view.actions, view.bars.drop(columns=["source"]), view.panel, view.cube])
+
+    with open_history(strategy()) as history:
+        before = read(history)
+        undecided = content(history.view(pd.Timestamp("2016-08-19")).panel)
+    deliver(own_home / "strategies")
+    take_in(strategy())
+    with open_history(strategy()) as history:
+        assert read(history) == before
+        cut = history.cut_for(pd.Timestamp(CUT))
+        assert content(cut.stored_cube) != content(cut.cube)
+        seen = content(history.view(pd.Timestamp("2016-08-19")).panel) != undecided
+        assert seen == (deliver is deliver_bar)  # a session that nobody decided sees what is of its days
+
+
+def test_records_of_after_a_decision_are_not_in_force_on_it(own_home: Path) -> None:
+    """A study of July, a model of August and a cost model, all put on record once the last session was decided."""
+    day, july = pd.Timestamp(CUT), {"month": "2016-07"}
+    put_on_record_afterwards()
+    with open_history(strategy()) as history:
+        ledger = history.stores.ledger
+        study = ledger.read("studies", "known", where=july).iloc[-1].to_dict() | {"study_id": "later"}
+        model = ledger.read("models", "known", where=july).iloc[-1].to_dict()
+        model |= {"month": "2016-08", "effective_session": day}
+        for table, row in (("studies", study), ("models", model)):
+            ledger.append(table, [row], run_id="test", strategy="known")
+        assert latest_study(ledger, strategy(), "2016-08")["study_id"] == "later"
+        assert models_in_force(ledger, strategy()).on(day) == model["model_id"]
+        assert costs_in_force(ledger, "known").on(day) == "dear"
+    with open_history(strategy()) as history:
+        view, decided = history.view(day), history.stores.ledger.read("decisions", "known", day, day).iloc[0]
+        assert (view.model_id, view.study["study_id"]) == (decided["model_id"], decided["study_id"])
+        assert view.study["month"] == "2016-07"  # of the months studied, the last that was over
+        assert view.cost_model_id is None
+        assert view.costs.half_spread.value == pytest.approx(0.5e-4)
 
 
 @pytest.mark.parametrize("changed", [{"symbols": SYMBOLS[:-1]}, {"adjustment_convention": "ex_close"}])

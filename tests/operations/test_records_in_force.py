@@ -89,6 +89,14 @@ def test_a_switch_released_between_the_open_and_the_close_had_stopped_the_fills(
     assert switches(ledger, running_strategy(), MONDAY) == ("HALTED", "ACTIVE")
 
 
+def test_a_switch_set_at_the_very_moment_of_a_fill_or_a_decision_counts_for_it(ledger: Ledger, clock: Clock) -> None:
+    set_switch(ledger, clock, "2026-11-23 14:30", "HALTED")  # Monday's open
+    assert switches(ledger, running_strategy(), FRIDAY) == ("ACTIVE", "ACTIVE")
+    assert switches(ledger, running_strategy(), MONDAY) == ("HALTED", "HALTED")
+    set_switch(ledger, clock, "2026-11-24 21:30", "ACTIVE")  # Tuesday's decision
+    assert switches(ledger, running_strategy(), TUESDAY) == ("HALTED", "ACTIVE")
+
+
 def test_with_fills_at_the_close_the_switch_at_the_close_holds(ledger: Ledger, clock: Clock) -> None:
     set_switch(ledger, clock, "2026-11-23 16:00", "HALTED")
     closing = running_strategy().model_copy(
@@ -237,6 +245,14 @@ def test_orders_on_record_before_their_fill_are_no_unfinished_run(ledger: Ledger
     decide(ledger, clock, FRIDAY, None)
     decide(ledger, clock, MONDAY, None)
     assert unfinished_run_before(ledger, running_strategy(), TUESDAY) is None
+
+
+def test_a_round_on_record_at_the_very_open_was_in_time(ledger: Ledger, clock: Clock) -> None:
+    decide(ledger, clock, FRIDAY, None)
+    decide(ledger, clock, MONDAY, None, at="2026-11-24 14:30")
+    assert unfinished_run_before(ledger, running_strategy(), TUESDAY) is None
+    decide(ledger, clock, TUESDAY, None, at="2026-11-25 14:30:01")
+    assert unfinished_run_before(ledger, running_strategy(), TUESDAY + pd.Timedelta(days=1)) is not None
 
 
 def test_orders_on_record_after_their_fill_are_an_unfinished_run_that_names_both_moments(

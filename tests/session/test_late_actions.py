@@ -10,11 +10,12 @@ import pytest
 
 from nn_assets.costs.model import cost_model_from
 from nn_assets.evaluation.replay import replay
-from nn_assets.market.panel import FIELDS, panel_from_bars
+from nn_assets.market.panel import FIELDS, Panel, panel_from_bars
 from nn_assets.portfolio.actions import book_after_actions
 from nn_assets.portfolio.book import empty_book
 from nn_assets.portfolio.late_actions import ActionRows, LateActions
 from nn_assets.session.daily_round import Controls, Round
+from nn_assets.session.late_rounds import late_actions_since
 from nn_assets.session.market_view import MarketView, market_view
 from tests.evaluation.test_replay_actions import FIRST, quoted_raw
 from tests.session.worlds import SYMBOLS, World, world, world_strategy
@@ -101,6 +102,29 @@ def test_orders_sized_on_the_wrong_book_are_cancelled_and_limits_hold(told_late:
         book = done.standing.book
         assert done.state.gross_fraction <= settings.gross_limit
         assert np.max(np.abs(book.position_usd)) / book.equity_usd <= settings.single_name_limit * 1.05  # a day's move
+
+
+def test_what_is_owed_is_of_what_the_book_was_quoted_then_and_of_no_later_session(told_late: Lived) -> None:
+    of, missing = told_late.of, AT - 5
+    multiple = of.strategy.portfolio.stop_atr_multiple
+    lost = {name: getattr(of.panel, name)[: AT + 1].copy() for name in FIELDS}
+    for values in lost.values():
+        values[missing, PLACE] = np.nan
+    panel = Panel(sessions=of.panel.sessions[: AT + 1], symbols=SYMBOLS, **lost)
+    before = market_view(panel, of.strategy.portfolio)  # the bar came since, with the split
+    found = late_actions_since(told_late.blind, before, told_late.market, multiple)
+    assert found is not None
+    expected = np.ones((AT + 1 - FIRST, len(SYMBOLS)), dtype=np.bool_)
+    expected[missing - FIRST, PLACE] = False
+    np.testing.assert_array_equal(found.quoted, expected)
+    quoted, truth = told_late.market.panel, range(AT - 13, AT + 1)
+    for place in (place for place in range(len(SYMBOLS)) if place != PLACE):  # prices without an action
+        ranges = [
+            max(quoted.high[row, place], quoted.close[row - 1, place])
+            - min(quoted.low[row, place], quoted.close[row - 1, place])
+            for row in truth
+        ]
+        assert found.stop_distance[place] == pytest.approx(multiple * sum(ranges) / 14.0, rel=1e-9)
 
 
 @pytest.mark.full

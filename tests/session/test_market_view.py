@@ -111,6 +111,20 @@ def test_the_volatility_beside_the_median_knows_of_no_stranger_and_of_no_later_s
     assert np.isnan(market_view(PANEL, SETTINGS, few).relative_volatility[:JOINED]).all()
 
 
+def test_what_an_order_is_priced_by_is_of_the_sessions_before_its_fill() -> None:
+    """The day's own trade is not known when the order is decided, whatever it is; the sizes after it move with it."""
+    row = 640
+    loud = changed(PANEL, lambda values: values.__setitem__(row, 3.0 * values[row]))
+    one, other = market_view(PANEL, SETTINGS).at(row), market_view(loud, SETTINGS).at(row)
+    for name in ("adv_usd", "volatility"):
+        assert not np.isclose(getattr(one, name), getattr(other, name)).any(), name
+        for known in (f"previous_{name}", f"closing_{name}"):
+            assert getattr(one, known).tobytes() == getattr(other, known).tobytes(), known
+    assert one.previous_close.tobytes() == other.previous_close.tobytes()
+    traded = [sum(PANEL.close[day, 2] * PANEL.volume[day, 2] for day in range(row - 20, row)) / 20.0]
+    assert one.previous_adv_usd[2] == pytest.approx(traded[0], rel=1e-9)
+
+
 def test_the_usual_volatility_is_the_median_session_until_then_of_the_members_median_name() -> None:
     view = market_view(PANEL, SETTINGS, belongs())
     found, judged = view.usual_volatility, np.where(belongs(), view.volatility, np.nan)

@@ -178,6 +178,25 @@ def test_segments_are_read_in_the_order_of_their_adding_and_once(lake: Lake) -> 
         lake.read_segments("demo", "other")
 
 
+@pytest.mark.parametrize("place", [0, 1])
+def test_an_addition_that_is_gone_from_before_the_last_is_named_and_none_is_read_past_it(
+    lake: Lake, place: int
+) -> None:
+    parts = [some_bars(seed=seed) for seed in (5, 1, 3)]
+    for part in parts:
+        lake.append_segment("demo", "raw_bars", part)
+    pointers = sorted((lake.root / "demo" / "raw_bars" / "segments").glob("*.json"))
+    kept = pointers[place].read_bytes()
+    pointers[place].unlink()
+    for read in (lake.read_segments, lake.segments):
+        with pytest.raises(PublicationError, match=f"addition {place + 1} to raw_bars"):
+            read("demo", "raw_bars")
+    with pytest.raises(PublicationError, match=f"{place + 1:08d}"):
+        lake.append_segment("demo", "raw_bars", some_bars(seed=9))
+    pointers[place].write_bytes(kept)  # from the backup
+    pd.testing.assert_frame_equal(lake.read_segments("demo", "raw_bars"), pd.concat(parts, ignore_index=True))
+
+
 def test_segments_added_at_once_are_all_there(lake: Lake) -> None:
     parts = [some_bars(seed=seed) for seed in range(8)]
     with ThreadPoolExecutor(4) as pool:
