@@ -381,7 +381,8 @@ def by_row(history: History) -> list[object]:
     """What the stretches of the last sessions say of each."""
     row = history.row(pd.Timestamp(CUT))
     stretches = history.stretches(range(row - 30, row + 1))
-    return [[each, part.cut.market.at(each), part.cut.cube.values[each]] for part in stretches for each in part.rows]
+    cuts = [(part.cut.of(pd.Timestamp(CUT)), part.rows) for part in stretches]
+    return [[each, cut.market.at(each), cut.cube.values[each]] for cut, rows in cuts for each in rows]
 
 
 def of_cut(history: History) -> list[object]:
@@ -397,12 +398,14 @@ NOT_COMPARED: dict[type, dict[str, str]] = {
     Cut: {
         "action_versions": STORED,
         "bars_are_published": "whether what is published is what was known",
+        "of": "walked itself",
         "decided_at": CLOCK,
         "stored_cube": STORED,
     },
     History: {
         "view": "walked itself",
         "of": "no reader",
+        "require_live": "no reader",
         "clock_fault": "what is wrong now",
         "covering": "what is published now",
         "publication": "what is published now",
@@ -428,12 +431,13 @@ WITH_ARGUMENTS: dict[type, dict[str, Callable[[Any], object]]] = {
         "members": lambda history: history.members(history.sessions(CUT), SYMBOLS),
         "row": lambda history: history.row(pd.Timestamp(CUT)),
         "sessions": lambda history: history.sessions(CUT),
+        "symbols_on": lambda history: history.symbols_on(pd.Timestamp(CUT)),
         "stretches": by_row,
     },
 }
 SERVED: dict[type, Callable[[History], object]] = {
     SessionView: lambda history: history.view(pd.Timestamp(CUT)),
-    Cut: lambda history: Cut(history, pd.Timestamp(CUT)),
+    Cut: lambda history: Cut(history, pd.Timestamp(CUT)).of(pd.Timestamp(CUT)),
     History: lambda history: history,
 }
 BOOKKEEPING = ["settings_hash", "study_id", "data_hash", "sequence", "recorded_at", "run_id", "ingested_at", "version"]
