@@ -37,10 +37,6 @@ class ForecastArrays:
         columns = zip(*(_parts(each) for each in parts), strict=True)
         return cls(*(np.concatenate(values) for values in columns))
 
-    def of_columns(self, columns: npt.NDArray[np.int64]) -> ForecastArrays:
-        """Forecasts of some symbols, by their place on the axis."""
-        return ForecastArrays(*(values[..., columns] for values in _parts(self)))
-
     def at(self, rows: int | slice) -> ForecastArrays:
         """Forecasts of one session, (symbols,), or of some, as views."""
         return ForecastArrays(*(values[rows] for values in _parts(self)))

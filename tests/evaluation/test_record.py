@@ -51,7 +51,7 @@ def test_a_cut_ends_every_array_after_the_same_session() -> None:
     cut = record.until(69)
     for each in fields(StudyRecord):
         mine, theirs = getattr(cut, each.name), getattr(record, each.name)
-        if each.name in ("symbols", "targets", "returns"):
+        if each.name in ("symbols", "targets", "returns", "first_rows"):
             continue
         if each.name == "tracks":
             mine = {f"{name} {part}": getattr(one, part) for name, one in mine.items() for part in vars(one)}
@@ -64,6 +64,14 @@ def test_a_cut_ends_every_array_after_the_same_session() -> None:
             assert np.array_equal(values, theirs[name][:70], equal_nan=np.asarray(values).dtype.kind == "f")
     plain = made_record(120).until(69)
     assert (plain.regimes, plain.models, plain.scores, plain.base_rates) == (None,) * 4
+
+
+def test_a_symbol_counts_from_its_first_bar_on() -> None:
+    record = made_record(120)
+    first = np.array([0] * (len(record.symbols) - 2) + [69, 70], dtype=np.int64)
+    listed = replace(record, first_rows=first)
+    assert [listed.until(row).breadth for row in (68, 69, 70)] == [len(first) - 2, len(first) - 1, len(first)]
+    assert record.until(68).breadth == len(first)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ It makes signals of forecasts and outcomes, hands them, the drift, the controls 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -173,7 +173,8 @@ def of_symbols(history: History, arrays: ForecastArrays, symbols: tuple[str, ...
     """Forecasts on a session's own symbols, of those on the history's."""
     if symbols == history.symbols:
         return arrays
-    return arrays.of_columns(pd.Index(history.symbols).get_indexer(list(symbols)))
+    columns = pd.Index(history.symbols).get_indexer(list(symbols))
+    return ForecastArrays(*(getattr(arrays, each.name)[:, columns] for each in fields(ForecastArrays)))
 
 
 def watch_of(
