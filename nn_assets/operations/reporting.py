@@ -21,6 +21,7 @@ from nn_assets.features.stationarity import StationarityReport
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.market.calendar.sessions import calendar_end_told
 from nn_assets.market.quality.notices import told_by_rule
+from nn_assets.operations.asof.studies import late_verdict
 from nn_assets.operations.asof.universe import survivorship_facts
 from nn_assets.operations.history import History
 from nn_assets.operations.models.stored import load_model
@@ -502,16 +503,18 @@ def write_demo_page(sheets: list[StudyPage]) -> Path:
 
 
 def _situation_after(
-    strategy: Strategy, done: Round, frames: Mapping[str, pd.DataFrame], provenance: Mapping[str, str]
+    history: History, done: Round, frames: Mapping[str, pd.DataFrame], provenance: Mapping[str, str]
 ) -> Situation:
     """How the session left the strategy."""
+    decided_at = history.view(done.session).decided_at
     return situation_of(
-        strategy,
+        history.strategy,
         state=frames["portfolio_states"].iloc[0].to_dict(),
         trading=frames["trading_states"].iloc[0].to_dict(),
         targets=frames["target_positions"],
         verdict=_verdict_told(provenance),
         verdict_allows=done.decision.inputs.verdict_allows,
+        late=late_verdict(history.stores.ledger, history.strategy, done.session, decided_at),
         kill_switch=str(done.decision.inputs.kill_switch),
     )
 
@@ -542,7 +545,7 @@ def write_daily_page(
     page = DailyPage(
         name=strategy.name,
         session=str(done.session.date()),
-        headline=headline(_situation_after(strategy, done, frames, provenance)),
+        headline=headline(_situation_after(history, done, frames, provenance)),
         trading_state=str(trading["state"]),
         trading_reasons="; ".join(trading["reasons"]),
         portfolio=frames["portfolio_states"].iloc[0].to_dict(),

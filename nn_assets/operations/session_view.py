@@ -1,8 +1,9 @@
 """All that is known at one decision: cut once, read-only, each stored thing read once.
 
 The facts (bars, actions, series, members) are those of the session's own moment, features and labels follow from
-them, and the records in force (model, verdict, costs, controls) are those of that moment too. Nothing later can be
-had from a view, whatever has arrived since.
+them, and verdict and controls are those of that moment too. A model and a cost model state from which session on they
+are in force: a session that is decided late is decided by the one fitted for it, though it was fitted late as well.
+Nothing of a later session can be had from a view, whatever has arrived since.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from nn_assets.operations.asof.controls import breaker_reset_for, fill_moment, k
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.series import series_known
-from nn_assets.operations.asof.studies import latest_study
+from nn_assets.operations.asof.studies import study_in_force
 from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.cut import Cut
 from nn_assets.operations.facts import StoredFacts
@@ -163,9 +164,8 @@ class SessionView:
 
     @cached_property
     def study(self) -> pd.Series | None:
-        """The newest study whose record ended before the session's month; None where there is none."""
-        month = self.session.strftime("%Y-%m")
-        return latest_study(self._facts.stores.ledger, self._facts.strategy, month, self.decided_at)
+        """The newest study whose record ended before the session's month, and that was there; None without one."""
+        return study_in_force(self._facts.stores.ledger, self._facts.strategy, self.session, self.decided_at)
 
     @cached_property
     def cost_model_id(self) -> str | None:

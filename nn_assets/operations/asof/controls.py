@@ -23,6 +23,7 @@ __all__ = [
     "KILL_SWITCH",
     "breaker_reset_for",
     "fill_moment",
+    "has_clock",
     "kill_switch_at",
     "kill_switch_now",
     "unfinished_run_before",
@@ -38,7 +39,7 @@ def kill_switch_now(ledger: Ledger, strategy: str) -> str:
 
 def kill_switch_at(ledger: Ledger, strategy: Strategy, moment: pd.Timestamp) -> str:
     """The kill switch as it stood at a UTC moment of the strategy's clock; that of now where it has none."""
-    return _state(ledger, strategy.name, moment if _has_clock(strategy) else None)
+    return _state(ledger, strategy.name, moment if has_clock(strategy) else None)
 
 
 def fill_moment(strategy: Strategy, session: pd.Timestamp) -> pd.Timestamp:
@@ -59,7 +60,8 @@ def _state(ledger: Ledger, strategy: str, moment: pd.Timestamp | None) -> str:
     return str(KillSwitch.ACTIVE) if rows.empty else str(rows.sort_values("sequence")["state"].iloc[-1])
 
 
-def _has_clock(strategy: Strategy) -> bool:
+def has_clock(strategy: Strategy) -> bool:
+    """Whether a strategy's sessions still come: its settings end its history nowhere, or later than now."""
     stated = last_stated_session(strategy.market)
     return stated is None or as_of_session(strategy.market, stated) > now_utc()
 
@@ -73,7 +75,7 @@ def breaker_reset_for(ledger: Ledger, strategy: Strategy, session: pd.Timestamp)
     rows = ledger.read(
         "controls",
         strategy.name,
-        recorded_by=as_of_session(strategy.market, session) if _has_clock(strategy) else None,
+        recorded_by=as_of_session(strategy.market, session) if has_clock(strategy) else None,
         where={"kind": BREAKER_RESET},
         bookkeeping=True,
     )
@@ -120,7 +122,7 @@ def unfinished_run_before(
     decided : Series of UTC moments by session, optional
         When earlier sessions were put on record, as far as known; read from the ledger when left out.
     """
-    if not _has_clock(strategy):
+    if not has_clock(strategy):
         return None
     newest = ledger.latest("decisions", strategy.name, last=session - pd.Timedelta(days=1), bookkeeping=True)
     if newest.empty:
