@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Cube
+from nn_assets.arrays import Cube, read_only
 from nn_assets.errors import PublicationError
 from nn_assets.features.catalogue import SERIES_FEATURES, compute_features, with_series_features
 from nn_assets.features.labels import Labels, make_labels
@@ -113,7 +113,8 @@ class Cut:
     @cached_property
     def members(self) -> BoolArray | None:
         """Members of the universe on each session, as it knew them, (bars, symbols); None without a universe."""
-        return self.facts.members(self.sessions, self.symbols)
+        members = self.facts.members(self.sessions, self.symbols)
+        return None if members is None else read_only(members)
 
     @cached_property
     def market(self) -> MarketView:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Cube
+from nn_assets.arrays import Cube, read_only
 from nn_assets.costs.model import CostModel
 from nn_assets.features.labels import Labels
 from nn_assets.market.facts.series import KnownSeries
@@ -113,7 +113,7 @@ class SessionView:
         """
         known = series_known(self._facts.strategy, self._facts.series_versions, name, self.sessions, self.symbols)
         for array in vars(known).values():
-            array.setflags(write=False)
+            read_only(array)
         return known
 
     # --- what follows from them ------------------------------------------------------------------------

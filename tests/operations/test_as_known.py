@@ -11,6 +11,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -335,8 +337,44 @@ def test_nothing_later_than_its_moment_can_be_had_of_a_view(ends_before: Lived, 
     for home in (ends_before, goes_on):
         with living_in(home.home), open_history(strategy()) as history:
             view = history.view(pd.Timestamp(CUT))
-            parts.append(content(WITH_ARGUMENTS[name](view) if name in WITH_ARGUMENTS else getattr(view, name)))
+            parts.append(content(WITH_ARGUMENTS.get(name, attrgetter(name))(view)))
     assert parts[0] == parts[1]
+
+
+def arrays_of(value: object, at: str) -> Iterator[tuple[str, np.ndarray]]:
+    """Every array that can be reached from a value, with the way to it: what properties make of it too."""
+    if isinstance(value, np.ndarray):
+        yield at, value
+    elif isinstance(value, list | tuple):
+        for place, part in enumerate(value):
+            yield from arrays_of(part, f"{at}[{place}]")
+    elif is_dataclass(value) and not isinstance(value, type):
+        made = [name for name in dir(type(value)) if isinstance(getattr(type(value), name), property | cached_property)]
+        for name in [*value.__dataclass_fields__, *made]:
+            if not name.startswith("_"):
+                yield from arrays_of(getattr(value, name), f"{at}.{name}")
+
+
+def test_no_array_of_a_view_or_of_the_cut_that_it_shares_can_be_written_to(in_later: Path) -> None:
+    with open_history(strategy()) as history:
+        view = history.view(pd.Timestamp(CUT))
+        told = {name: WITH_ARGUMENTS.get(name, attrgetter(name))(view) for name in readers()}
+        cut = history.cut_for(pd.Timestamp(CUT))
+        told |= {f"cut.{name}": getattr(cut, name) for name in ("panel", "labels", "market", "members", "cube")}
+        found = dict(each for name, value in told.items() for each in arrays_of(value, name))
+    assert len(found) > 60
+    assert {"market.volatility", "labels.returns", "panel.adjustment.growth", "cut.market.regimes.rising"} <= set(found)
+    assert [at for at, array in found.items() if array.flags.writeable] == []
+
+
+@pytest.mark.parametrize("name", ["bars", "actions", "stated_actions"])
+def test_what_is_written_into_a_frame_of_a_view_no_other_view_sees(in_later: Path, name: str) -> None:
+    with open_history(strategy()) as history:
+        mine, before = (getattr(history.view(pd.Timestamp(CUT)), name) for _ in range(2))
+        column = mine.select_dtypes("number").columns[0]
+        mine.loc[:, column] = 9.0
+        assert not before.equals(mine)
+        assert getattr(history.view(pd.Timestamp(CUT)), name).equals(before)
 
 
 def test_a_view_shows_no_market_of_a_later_session(in_later: Path) -> None:
