@@ -31,6 +31,7 @@ __all__ = [
     "forecasts_until",
     "keep_forecast_list",
     "read_forecast_list",
+    "require_in_force",
 ]
 
 ModelOf = Callable[[pd.Timestamp], str]  # session to the address of the model that decides it
@@ -177,6 +178,36 @@ def forecast_record(history: History, months: list[str]) -> Forecasts:
     table = no_forecasts(history.axis, history.symbols)
     _fill(history, table, months, stored, models_in_force(history.stores.ledger, history.strategy))
     return table
+
+
+def require_in_force(history: History, months: Mapping[str, pd.DataFrame]) -> None:
+    """Refuse stored forecasts that are not by the models in force on their sessions.
+
+    Parameters
+    ----------
+    months : mapping of month to DataFrame
+        Rows as they are stored, with session and model_id.
+
+    Raises
+    ------
+    PublicationError
+        A session's forecasts are by another model; the first such session is named.
+    ModelError
+        None is in force in a month.
+    """
+    strategy, in_force = history.strategy, models_in_force(history.stores.ledger, history.strategy)
+    for month, rows in months.items():
+        made_by = rows[["session", "model_id"]].drop_duplicates()
+        for session, model_id in made_by.itertuples(index=False):
+            if model_id != in_force.on(session):
+                raise PublicationError(
+                    expected=f"forecasts of {month} by the models in force, here {in_force.on(session)[:12]}",
+                    found=f"some by {str(model_id)[:12]}, made under other settings or before a refit",
+                    remedy=f"nn-assets study --strategy {strategy.name} --from {month} --to {month}",
+                    strategy=strategy.name,
+                    session=session.date(),
+                    table=FORECASTS,
+                )
 
 
 def _fill(
