@@ -23,7 +23,7 @@ from nn_assets.market.panel import Panel
 from nn_assets.operations.asof.actions import data_hash_of
 from nn_assets.operations.asof.controls import breaker_reset_for, fill_moment, kill_switch_at, unfinished_run_before
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
-from nn_assets.operations.asof.models import models_in_force
+from nn_assets.operations.asof.models import ModelsInForce, models_in_force
 from nn_assets.operations.asof.series import series_known
 from nn_assets.operations.asof.studies import study_in_force
 from nn_assets.operations.clock import as_of_session
@@ -152,6 +152,15 @@ class SessionView:
     # --- records in force ------------------------------------------------------------------------------
 
     @cached_property
+    def _models(self) -> ModelsInForce:
+        return models_in_force(self._facts.stores.ledger, self._facts.strategy, self.decided_at)
+
+    @cached_property
+    def models(self) -> ModelsInForce:
+        """Which models decide which sessions up to this one."""
+        return self._models.until(self.session)
+
+    @cached_property
     def model_id(self) -> str:
         """Address of the model that decides the session.
 
@@ -160,7 +169,7 @@ class SessionView:
         ModelError
             None is in force.
         """
-        return models_in_force(self._facts.stores.ledger, self._facts.strategy, self.decided_at).on(self.session)
+        return self._models.on(self.session)
 
     @cached_property
     def study(self) -> pd.Series | None:
@@ -181,10 +190,11 @@ class SessionView:
     def controls(self) -> Controls:
         """The verdict and what a person set, each as it stood at the session's own moments."""
         ledger, strategy = self._facts.stores.ledger, self._facts.strategy
+        switch, before_fill = kill_switch_at(ledger, strategy, self.moment, fill_moment(strategy, self.session))
         return Controls(
             verdict_allows=self.study is not None and bool(self.study["figures"]["allows_trading"]),
-            kill_switch=kill_switch_at(ledger, strategy, self.moment),
-            kill_switch_before_fill=kill_switch_at(ledger, strategy, fill_moment(strategy, self.session)),
+            kill_switch=switch,
+            kill_switch_before_fill=before_fill,
             breaker_reset=breaker_reset_for(ledger, strategy, self.session),
             unfinished_run=unfinished_run_before(ledger, strategy, self.session, self._facts.decision_moments),
         )

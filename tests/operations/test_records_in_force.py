@@ -76,7 +76,7 @@ def set_switch(ledger: Ledger, clock: Clock, moment: str, state: str) -> None:
 def switches(ledger: Ledger, strategy: Strategy, session: pd.Timestamp) -> tuple[str, str]:
     """Before the fill of a session's orders under way, and at its decision."""
     moments = fill_moment(strategy, session), as_of_session(strategy.market, session)
-    return tuple(kill_switch_at(ledger, strategy, moment) for moment in moments)  # type: ignore[return-value]
+    return tuple(kill_switch_at(ledger, strategy, *moments))  # type: ignore[return-value]
 
 
 def test_a_switch_set_after_the_open_leaves_the_fills_alone_that_had_happened(ledger: Ledger, clock: Clock) -> None:

@@ -35,6 +35,14 @@ class ModelsInForce:
     strategy: str
     by_month: dict[str, list[tuple[pd.Timestamp, str]]]  # ascending; the last one effective decides
 
+    def until(self, session: pd.Timestamp) -> ModelsInForce:
+        """Those effective by a session."""
+        by_month = {
+            month: [(since, model_id) for since, model_id in recorded if since <= session]
+            for month, recorded in self.by_month.items()
+        }
+        return ModelsInForce(self.strategy, {month: recorded for month, recorded in by_month.items() if recorded})
+
     def on(self, session: pd.Timestamp) -> str:
         """Address of the model that decides a session: the newest of its month effective by then.
 

@@ -57,6 +57,8 @@ def late_verdict(
     decided_at : UTC moment, optional
         When the session was put on record; None while it is undecided.
     """
+    if not has_clock(strategy):
+        return None
     there = latest_study(ledger, strategy, session.strftime("%Y-%m"), decided_at)
     used = study_in_force(ledger, strategy, session, decided_at)
     if there is None or (used is not None and used["sequence"] == there["sequence"]):

@@ -141,7 +141,7 @@ def forecasts_until(
     history: History,
     session: pd.Timestamp,
     on_record: Mapping[str, str] | None = None,
-    recorded_by: pd.Timestamp | None = None,
+    in_force: ModelsInForce | None = None,
 ) -> Forecasts:
     """Out-of-sample forecasts up to a session, on the axis up to it: months on record, and this month's.
 
@@ -151,8 +151,8 @@ def forecasts_until(
     ----------
     on_record : mapping of month to address, optional
         The record as an earlier decision read it; as it is now when left out.
-    recorded_by : UTC moment, optional
-        When that decision was recorded: models recorded later are not in force for it.
+    in_force : ModelsInForce, optional
+        The models of that decision; those on record now when left out.
     """
     month = session.strftime("%Y-%m")
     lake, strategy = history.stores.lake, history.strategy
@@ -160,9 +160,9 @@ def forecasts_until(
     stored = sorted(addresses)
     start = pd.Period(stored[-1], "M") + 1 if stored else pd.Period(month, "M")
     unrecorded = [str(each) for each in pd.period_range(start, month, freq="M")]
-    in_force = models_in_force(history.stores.ledger, strategy, recorded_by)
+    models = models_in_force(history.stores.ledger, strategy) if in_force is None else in_force
     table = no_forecasts(history.sessions(session), history.symbols)
-    _fill(history, table, [*stored, *unrecorded], addresses, in_force)
+    _fill(history, table, [*stored, *unrecorded], addresses, models)
     return table
 
 
