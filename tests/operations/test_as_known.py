@@ -28,6 +28,7 @@ from nn_assets.market.calendar.sessions import assumed_known_at
 from nn_assets.operations import study as studies
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.cut import Cut
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay, features_repeat_when_cut
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.features import store_features
@@ -365,6 +366,24 @@ def test_no_array_of_a_view_or_of_the_cut_that_it_shares_can_be_written_to(in_la
     assert len(found) > 60
     assert {"market.volatility", "labels.returns", "panel.adjustment.growth", "cut.market.regimes.rising"} <= set(found)
     assert [at for at, array in found.items() if array.flags.writeable] == []
+
+
+def test_a_cut_made_later_has_the_rows_of_one_made_before(ends_before: Lived) -> None:
+    with living_in(ends_before.home), open_history(strategy()) as history:
+        row = history.row(pd.Timestamp("2016-07-29"))
+        before, after = (Cut(history, pd.Timestamp(day)) for day in ("2016-07-29", CUT))
+        walked = 0
+        for name in ("panel", "cube", "market", "members"):
+            ours, theirs = (dict(arrays_of(getattr(cut, name), name)) for cut in (before, after))
+            assert set(ours) == set(theirs)
+            for at in ours:
+                if "backward" not in at:  # what display alone reads: every action rewrites its past
+                    assert theirs[at][: row + 1].tobytes() == ours[at].tobytes(), at
+                    walked += 1
+        assert walked > 30
+        targets, later = before.labels.targets, after.labels.targets[: row + 1]
+        assert after.labels.until(row).targets.tobytes() == targets.tobytes()
+        assert np.isfinite(later).sum() > np.isfinite(targets).sum()  # those realised in August
 
 
 @pytest.mark.parametrize("name", ["bars", "actions", "stated_actions"])
