@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +13,24 @@ import pandas as pd
 
 from nn_assets.errors import SchemaError, SettingsError
 
-__all__ = ["Cube", "canonical", "number_bytes", "row_of"]
+__all__ = ["Cube", "canonical", "number_bytes", "read_only", "read_only_fields", "row_of"]
 
 FloatArray = npt.NDArray[np.float64]
+AnyArray = TypeVar("AnyArray", bound=npt.NDArray[Any])
+
+
+def read_only(values: AnyArray) -> AnyArray:
+    """The same array, any shape, that nobody can write to from here on."""
+    values.setflags(write=False)
+    return values
+
+
+def read_only_fields(of: Any) -> None:
+    """Give a frozen dataclass read-only views of its arrays: what its ``__post_init__`` calls."""
+    for each in fields(of):
+        values = getattr(of, each.name)
+        if isinstance(values, np.ndarray):
+            object.__setattr__(of, each.name, read_only(values.view()))
 
 
 def canonical(values: FloatArray) -> FloatArray:
@@ -112,9 +128,7 @@ class Cube:
                 found=", ".join(self.names),
                 remedy="name every feature once",
             )
-        readable = self.values.view()
-        readable.setflags(write=False)
-        object.__setattr__(self, "values", readable)
+        read_only_fields(self)
 
     @property
     def bars(self) -> int:

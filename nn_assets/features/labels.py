@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.arrays import read_only_fields
 from nn_assets.errors import SettingsError
 from nn_assets.features.catalogue.prices import rolling_volatility
 from nn_assets.features.catalogue.stepping import Stepping
@@ -48,10 +49,7 @@ class Labels:
     candidates: BoolArray | None = None
 
     def __post_init__(self) -> None:
-        for name in ("targets", "returns", "realised_row"):
-            readable = getattr(self, name).view()
-            readable.setflags(write=False)
-            object.__setattr__(self, name, readable)
+        read_only_fields(self)
 
     def until(self, row: int) -> Labels:
         """Cut the labels after ``row``; those that are realised later are missing."""

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import read_only, read_only_fields
 from nn_assets.errors import SchemaError
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 
@@ -40,6 +41,9 @@ class Adjustment:
     price_split: FloatArray  # new shares for one old
     assumed: BoolArray  # whether a split on that session is one that nobody stated
 
+    def __post_init__(self) -> None:
+        read_only_fields(self)
+
     def until(self, stop: int) -> Adjustment:
         """Cut after ``stop`` rows."""
         return Adjustment(**{each.name: getattr(self, each.name)[:stop] for each in fields(self)})
@@ -47,7 +51,7 @@ class Adjustment:
     @property
     def gone(self) -> BoolArray:
         """Whether a symbol was delisted by each session, (bars, symbols)."""
-        return np.logical_or.accumulate(np.isfinite(self.delisting), axis=0)
+        return read_only(np.logical_or.accumulate(np.isfinite(self.delisting), axis=0))
 
     @cached_property
     def growth(self) -> FloatArray:
@@ -148,17 +152,15 @@ def adjustment_of(
             )
         step[after[0], place] *= paid / ratio
         price_split[after[0], place] *= ratio
-    for array in (split, dividend, delisting, step, price_split, assumed):
-        array.setflags(write=False)
     return Adjustment(split, dividend, delisting, step, price_split, assumed)
 
 
 def _running_product(values: FloatArray) -> FloatArray:
     product: FloatArray = np.cumprod(values, axis=0, dtype=np.float64)
-    return product
+    return read_only(product)
 
 
 def _product_of_later(values: FloatArray) -> FloatArray:
     later = np.ones(values.shape)
     later[:-1] = _running_product(values[:0:-1])[::-1]
-    return later
+    return read_only(later)

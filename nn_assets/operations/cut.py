@@ -1,8 +1,11 @@
 """The facts known at one session, as arrays on the session axis up to it, each made once.
 
 Made for the last session of a stretch, a cut serves all of its sessions: row t of every array reads nothing that
-was not known at t, to the bit. Here the bar becomes a number in the panel, and with others a feature, a label, a
-volatility; features go to ``operations/models/forecasts.py``.
+was not known at t, to the bit. A decision reads it through ``operations/session_view.py``, which ends with its session.
+What goes over many sessions reads the cut itself (training, forecasts, studies, drift, recalibration): one pass serves
+them all, so its arrays outrun each session but the last, and whoever reads them takes rows up to its own session. Here
+the bar becomes a number in the panel, and with others a feature, a label, a volatility; features go to
+``operations/models/forecasts.py``.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Cube
+from nn_assets.arrays import Cube, read_only
 from nn_assets.errors import PublicationError
 from nn_assets.features.catalogue import SERIES_FEATURES, compute_features, with_series_features
 from nn_assets.features.labels import Labels, make_labels
@@ -39,7 +42,11 @@ BoolArray = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """What is known at the decision of ``last``: clean bars, actions, and what follows from them."""
+    """What is known at the decision of ``last``: clean bars, actions, and what follows from them.
+
+    Rows up to an earlier session of the stretch are those of a cut made for it, but for labels: one that is realised
+    later stands in its row, and ``labels.until(row)`` takes it away.
+    """
 
     facts: StoredFacts
     last: pd.Timestamp
@@ -137,7 +144,8 @@ class Cut:
     @cached_property
     def members(self) -> BoolArray | None:
         """Members of the universe on each session, as it knew them, (bars, symbols); None without a universe."""
-        return self.facts.members(self.sessions, self.symbols)
+        members = self.facts.members(self.sessions, self.symbols)
+        return None if members is None else read_only(members)
 
     @cached_property
     def market(self) -> MarketView:

@@ -21,6 +21,7 @@ from nn_assets.features.stationarity import StationarityReport
 from nn_assets.learning.estimators import TRADED
 from nn_assets.market.calendar.sessions import calendar_end_told
 from nn_assets.market.quality.notices import told_by_rule
+from nn_assets.operations.asof.studies import late_verdict
 from nn_assets.operations.asof.universe import survivorship_facts
 from nn_assets.operations.history import History
 from nn_assets.operations.models.stored import load_model
@@ -506,6 +507,7 @@ def _situation_after(
     history: History, done: Round, frames: Mapping[str, pd.DataFrame], provenance: Mapping[str, str]
 ) -> Situation:
     """How the session left the strategy."""
+    decided_at = history.view(done.session).decided_at
     left = situation_of(
         history.strategy,
         state=frames["portfolio_states"].iloc[0].to_dict(),
@@ -513,6 +515,7 @@ def _situation_after(
         targets=frames["target_positions"],
         verdict=_verdict_told(provenance),
         verdict_allows=done.decision.inputs.verdict_allows,
+        late=late_verdict(history.stores.ledger, history.strategy, done.session, decided_at),
         kill_switch=str(done.decision.inputs.kill_switch),
     )
     return replace(left, study_of_others=study_of_others(history))

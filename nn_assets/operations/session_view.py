@@ -1,8 +1,9 @@
 """All that is known at one decision: cut once, read-only, each stored thing read once.
 
 The facts (bars, actions, series, members) are those of the session's own moment, features and labels follow from
-them, and the records in force (model, verdict, costs, controls) are those of that moment too. Nothing later can be
-had from a view, whatever has arrived since.
+them, and verdict and controls are those of that moment too. A model and a cost model state from which session on they
+are in force: a session that is decided late is decided by the one fitted for it, though it was fitted late as well.
+Nothing of a later session can be had from a view, whatever has arrived since.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Cube
+from nn_assets.arrays import Cube, read_only
 from nn_assets.costs.model import CostModel
 from nn_assets.features.labels import Labels
 from nn_assets.market.facts.series import KnownSeries
@@ -22,9 +23,9 @@ from nn_assets.market.panel import Panel
 from nn_assets.operations.asof.actions import data_hash_of
 from nn_assets.operations.asof.controls import breaker_reset_for, fill_moment, kill_switch_at, unfinished_run_before
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
-from nn_assets.operations.asof.models import models_in_force
+from nn_assets.operations.asof.models import ModelsInForce, models_in_force
 from nn_assets.operations.asof.series import series_known
-from nn_assets.operations.asof.studies import latest_study
+from nn_assets.operations.asof.studies import study_in_force
 from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.cut import Cut
 from nn_assets.operations.facts import StoredFacts
@@ -112,7 +113,7 @@ class SessionView:
         """
         known = series_known(self._facts.strategy, self._facts.series_versions, name, self.sessions, self.symbols)
         for array in vars(known).values():
-            array.setflags(write=False)
+            read_only(array)
         return known
 
     # --- what follows from them ------------------------------------------------------------------------
@@ -156,6 +157,15 @@ class SessionView:
     # --- records in force ------------------------------------------------------------------------------
 
     @cached_property
+    def _models(self) -> ModelsInForce:
+        return models_in_force(self._facts.stores.ledger, self._facts.strategy, self.decided_at)
+
+    @cached_property
+    def models(self) -> ModelsInForce:
+        """Which models decide which sessions up to this one."""
+        return self._models.until(self.session)
+
+    @cached_property
     def model_id(self) -> str:
         """Address of the model that decides the session.
 
@@ -164,13 +174,12 @@ class SessionView:
         ModelError
             None is in force.
         """
-        return models_in_force(self._facts.stores.ledger, self._facts.strategy, self.decided_at).on(self.session)
+        return self._models.on(self.session)
 
     @cached_property
     def study(self) -> pd.Series | None:
-        """The newest study whose record ended before the session's month; None where there is none."""
-        month = self.session.strftime("%Y-%m")
-        return latest_study(self._facts.stores.ledger, self._facts.strategy, month, self.decided_at)
+        """The newest study whose record ended before the session's month, and that was there; None without one."""
+        return study_in_force(self._facts.stores.ledger, self._facts.strategy, self.session, self.decided_at)
 
     @cached_property
     def cost_model_id(self) -> str | None:
@@ -187,10 +196,11 @@ class SessionView:
         """The verdict and what a person set, each as it stood at the session's own moments."""
         ledger, strategy, decided = self._facts.stores.ledger, self._facts.strategy, self.decided_at
         filled_at = fill_moment(strategy, self.session)
+        switch, before_fill = kill_switch_at(ledger, strategy, self.moment, filled_at, decided_at=decided)
         return Controls(
             verdict_allows=self.study is not None and bool(self.study["figures"]["allows_trading"]),
-            kill_switch=kill_switch_at(ledger, strategy, self.moment, decided),
-            kill_switch_before_fill=kill_switch_at(ledger, strategy, filled_at, decided),
+            kill_switch=switch,
+            kill_switch_before_fill=before_fill,
             breaker_reset=breaker_reset_for(ledger, strategy, self.session, decided),
             unfinished_run=unfinished_run_before(ledger, strategy, self.session, self._facts.decision_moments),
         )

@@ -14,6 +14,7 @@ from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_no
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.halts import last_halt
 from nn_assets.operations.asof.settings_on_record import settings_apart
+from nn_assets.operations.asof.studies import late_verdict
 from nn_assets.operations.clock import has_clock, now_utc
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.names import (
@@ -63,6 +64,7 @@ def situation_of(
     targets: pd.DataFrame,
     verdict: str | None,
     verdict_allows: bool,
+    late: str | None,
     kill_switch: str,
 ) -> Situation:
     """How a session left the strategy, by its own records.
@@ -73,6 +75,8 @@ def situation_of(
         The session's row of ``portfolio_states`` and of ``trading_states``.
     targets : DataFrame
         Its ``target_positions``.
+    late : str or None
+        Which verdict came too late for it, as :func:`~nn_assets.operations.asof.studies.late_verdict` tells.
     """
     return Situation(
         strategy=strategy.name,
@@ -82,6 +86,7 @@ def situation_of(
         symbols=len(targets),
         verdict=verdict,
         verdict_allows=verdict_allows or strategy.trade_without_verdict,
+        late_verdict=None if strategy.trade_without_verdict else late,
         breakers=breakers_of(state["breaker"], state["book"]),
         kill_switch=kill_switch,
         trading_state=str(trading["state"]),
@@ -99,7 +104,7 @@ def headline_now(facts: StoredFacts) -> Headline:
 def _decided(facts: StoredFacts) -> Situation:
     """The strategy as its last decided session left it, under the controls of now."""
     strategy, ledger = facts.strategy, facts.stores.ledger
-    decisions = ledger.latest("decisions", strategy.name)
+    decisions = ledger.latest("decisions", strategy.name, bookkeeping=True)
     switch = kill_switch_now(ledger, strategy.name)
     if decisions.empty:
         return Situation(strategy=strategy.name, settings=strategy.portfolio, kill_switch=switch)
@@ -119,6 +124,7 @@ def _decided(facts: StoredFacts) -> Situation:
         targets=targets,
         verdict=decision["verdict"] if isinstance(decision["verdict"], str) else None,
         verdict_allows=bool(decision["details"].get("verdict_allows", False)),
+        late=late_verdict(ledger, strategy, session, decision["recorded_at"]),
         kill_switch=switch,
     )
     silent = tuple(

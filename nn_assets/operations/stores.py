@@ -70,6 +70,13 @@ class Stores:
             self._kept[address] = read()
         return self._kept[address]
 
+    def newest(self, name: Hashable, address: Hashable, read: Callable[[], T]) -> T:
+        """As :meth:`once` for what grows: of a name only what was read last is kept."""
+        kept = self._kept.get(name)
+        if kept is None or kept[0] != address:
+            self._kept[name] = kept = address, read()
+        return kept[1]
+
 
 @contextmanager
 def open_stores(lake: Path | None = None, ledger: str | None = None, models: Path | None = None) -> Iterator[Stores]:

@@ -23,7 +23,7 @@ from nn_assets.orchestration.outcomes import run_outcomes_sensor
 from nn_assets.orchestration.progress import progress_logger
 from nn_assets.orchestration.resources import STORES, StoresResource
 from nn_assets.orchestration.schedules import strategy_schedules
-from nn_assets.orchestration.sensors import failed_run_alert, strategy_sensors
+from nn_assets.orchestration.sensors import failed_run_sensor, strategy_sensors
 from nn_assets.settings import Strategy
 
 __all__ = ["all_definitions", "job_name", "strategy_definitions"]
@@ -107,7 +107,7 @@ def all_definitions(stores: StoresResource | None = None, only: str | None = Non
             "cube_io": CubeIOManager(stores=opened),
             "months_io": MonthsIOManager(stores=opened),
         },
-        sensors=[failed_run_alert, run_outcomes_sensor(opened)],
+        sensors=[failed_run_sensor(opened), run_outcomes_sensor(opened)],
         loggers={"console": progress_logger},
     )
     named = load_strategies() if only is None else [find_strategy(only)]

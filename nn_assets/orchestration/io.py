@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import dagster as dg
 import pandas as pd
 
 from nn_assets.arrays import Cube
 from nn_assets.errors import PublicationError
+from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.models.forecasts import require_in_force
 from nn_assets.orchestration.resources import StoresResource
+from nn_assets.settings import Strategy
 
 __all__ = ["CubeIOManager", "MonthsIOManager"]
 
@@ -16,7 +22,10 @@ Months = dict[str, pd.DataFrame]
 
 
 class CubeIOManager(dg.ConfigurableIOManager):
-    """Hands features to an asset as the last session knows them: of the publication and the code in force."""
+    """Hands features to an asset as its partition's session knows them: of the publication and the code in force.
+
+    An asset without partitions in time is given them as the last session knows them.
+    """
 
     stores: StoresResource
 
@@ -36,16 +45,40 @@ class CubeIOManager(dg.ConfigurableIOManager):
         )
 
     def load_input(self, context: dg.InputContext) -> Cube:
-        """Read the features through the view of the last session.
+        """Read the features through the view of the partition's session.
 
         Raises
         ------
         PublicationError
-            There are none of the published bars, or other code made them.
+            There are none of the published bars, other code made them, or the partition is not one session.
+        DecisionError
+            The session is not closed yet, or lies in the vault.
         """
         strategy = find_strategy(context.asset_key.path[0]).strategy
         with self.stores.history(strategy) as history:
-            return history.view().cube
+            return history.view(_session_of(context, strategy)).cube
+
+
+def _session_of(context: dg.InputContext, strategy: Strategy) -> pd.Timestamp | None:
+    """The session that the asset at work is a partition of; None where it has no partitions in time."""
+    try:
+        step = context.step_context
+    except dg.DagsterInvariantViolationError:
+        return None  # outside of a run
+    if not isinstance(step.entity_partitions_def, dg.TimeWindowPartitionsDefinition):
+        return None
+    window = step.partition_time_window
+    first, last = window.start.date(), (window.end - timedelta(microseconds=1)).date()
+    sessions = sessions_between(strategy.market.calendar, first, last)
+    if len(sessions) != 1:
+        raise PublicationError(
+            expected="a partition of one session, as whose decision the features are to be known",
+            found=f"{len(sessions)} sessions from {first} to {last}",
+            remedy="partition the asset by session and leave out its backfill policy, or take the resource `stores` "
+            "and ask stores.history(strategy) for history.view(session).cube of each",
+            strategy=strategy.name,
+        )
+    return sessions[0]
 
 
 class MonthsIOManager(dg.ConfigurableIOManager):
@@ -82,7 +115,7 @@ class MonthsIOManager(dg.ConfigurableIOManager):
         Raises
         ------
         PublicationError
-            A month is missing (all are named), or damaged.
+            A month is missing (all are named), or damaged, or forecasts are not by the models in force.
         """
         strategy, table = context.asset_key.path
         months = sorted({key[:7] for key in context.asset_partition_keys})
@@ -96,4 +129,8 @@ class MonthsIOManager(dg.ConfigurableIOManager):
                 strategy=strategy,
                 table=table,
             )
-        return {month: lake.read_months(strategy, table, [month]) for month in months}
+        read = {month: lake.read_months(strategy, table, [month]) for month in months}
+        if table == FORECASTS:
+            with self.stores.history(find_strategy(strategy).strategy) as history:
+                require_in_force(history, read)
+        return read

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import Self
 
 import dagster as dg
+from pydantic import PrivateAttr
 
 from nn_assets.operations.history import History
 from nn_assets.operations.stores import Stores, open_stores
@@ -29,14 +31,31 @@ class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     lake: str = ""
     ledger: str = ""
     models: str = ""
+    _run: ExitStack | None = PrivateAttr(default=None)
+    _kept: Stores | None = PrivateAttr(default=None)
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Self]:
+        """For a run, or for what a process does of it: its steps share the stores, opened when first asked for."""
+        del context
+        with ExitStack() as self._run:
+            yield self
+        self._run = self._kept = None
 
     @contextmanager
     def opened(self) -> Iterator[Stores]:
-        """Open the stores; the ledger's connections are given back at the end."""
-        with open_stores(
-            Path(self.lake) if self.lake else None, self.ledger or None, Path(self.models) if self.models else None
-        ) as stores:
-            yield stores
+        """Open the stores; the ledger's connections are given back at the end, of the run where one is under way."""
+        if self._run is None:
+            with self._open() as stores:
+                yield stores
+        else:
+            if self._kept is None:
+                self._kept = self._run.enter_context(self._open())
+            yield self._kept
+
+    def _open(self) -> AbstractContextManager[Stores]:
+        models = Path(self.models) if self.models else None
+        return open_stores(Path(self.lake) if self.lake else None, self.ledger or None, models)
 
     def lake_alone(self) -> Lake:
         """The lake without the rest: no database is opened."""

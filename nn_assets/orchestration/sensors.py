@@ -18,7 +18,7 @@ from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 
-__all__ = ["failed_run_alert", "strategy_sensors"]
+__all__ = ["failed_run_sensor", "strategy_sensors"]
 
 
 def strategy_sensors(strategy: Strategy, stores: StoresResource) -> list[dg.SensorDefinition]:
@@ -61,19 +61,27 @@ def _refresh(strategy: Strategy, event_id: str, session: pd.Timestamp) -> dg.Run
     )
 
 
-@dg.run_failure_sensor(
-    name="failed_run_alert",
-    monitor_all_code_locations=True,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Appends every failed run, with cause and remedy, to alerts.jsonl in the home.",
-)
-def failed_run_alert(context: dg.RunFailureSensorContext) -> None:
-    """Put a failed run on record and append its alert, unless both were done; the alert needs no ledger."""
-    stores, run = StoresResource(), context.dagster_run
-    record = context.instance.get_run_record_by_id(run.run_id)
-    with suppress(LedgerError), stores.opened() as opened:
-        if record is not None:
-            record_run(stores, opened.ledger, context.instance, record)
-    step, told, remedy = failure_of(context.get_step_failure_events()) or ("", str(context.failure_event.message), None)
-    cause = f"{step}: {told}" if step else told
-    alert_of_failure(stores.history, run.run_id, run.job_name, cause, remedy, run.tags.get(STRATEGY_TAG))
+def failed_run_sensor(stores: StoresResource) -> dg.SensorDefinition:
+    """The sensor that puts a failed run on record and appends its alert, unless both were done.
+
+    It is always on; the alert needs no ledger.
+    """
+
+    @dg.run_failure_sensor(
+        name="failed_run_alert",
+        monitor_all_code_locations=True,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Appends every failed run, with cause and remedy, to alerts.jsonl in the home.",
+    )
+    def failed_run_alert(context: dg.RunFailureSensorContext) -> None:
+        run = context.dagster_run
+        record = context.instance.get_run_record_by_id(run.run_id)
+        with suppress(LedgerError), stores.opened() as opened:
+            if record is not None:
+                record_run(stores, opened.ledger, context.instance, record)
+        failure = failure_of(context.get_step_failure_events())
+        step, told, remedy = failure or ("", str(context.failure_event.message), None)
+        cause = f"{step}: {told}" if step else told
+        alert_of_failure(stores.history, run.run_id, run.job_name, cause, remedy, run.tags.get(STRATEGY_TAG))
+
+    return failed_run_alert

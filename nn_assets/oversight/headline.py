@@ -77,6 +77,8 @@ class Situation:
         By which settings the newest study differs from those in force; nothing where by none.
     verdict_allows : bool
         Whether it lets positions be taken, or the settings do without.
+    late_verdict : str or None
+        Which verdict came too late for that decision, and when; None where none did.
     breakers : tuple of Breaker
         Those latched after the session.
     releases : tuple of str
@@ -98,6 +100,7 @@ class Situation:
     verdict: str | None = None
     verdict_allows: bool = False
     study_of_others: str = ""
+    late_verdict: str | None = None
     breakers: tuple[Breaker, ...] = ()
     releases: tuple[str, ...] = ()
     kill_switch: str = str(KillSwitch.ACTIVE)
@@ -178,10 +181,14 @@ def _of_breakers(situation: Situation) -> Iterator[_Cause]:
 
 
 def _of_verdict(situation: Situation) -> Iterator[_Cause]:
+    name, late = situation.strategy, f"{situation.late_verdict}, and counts from the next session on"
     if situation.verdict_allows:
-        return
-    name = situation.strategy
-    if situation.verdict is None:
+        if situation.late_verdict is not None:
+            yield _Cause(Word.TRADES, late)
+    elif situation.late_verdict is not None:
+        was = "no study gave one in time" if situation.verdict is None else f"it was {situation.verdict!r}"
+        yield _Cause(Word.DOES_NOT_TRADE, f"flat by the verdict in force then: {was}; {late}")
+    elif situation.verdict is None:
         study = f"nn-assets study --strategy {name}"
         others = situation.study_of_others
         newest = f" (the newest is of other settings: {others})" if others else ""

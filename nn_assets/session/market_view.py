@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import read_only, read_only_fields
 from nn_assets.features.catalogue.prices import average_true_range, log_return, ratio
 from nn_assets.features.catalogue.stepping import Stepping
 from nn_assets.features.labels import MINIMUM_CROSS_SECTION
@@ -44,6 +45,9 @@ class EarlierBars:
     close: FloatArray
     volume: FloatArray
     growth: FloatArray | None = None  # of the shares until each session, and a last row until now; None: no action
+
+    def __post_init__(self) -> None:
+        read_only_fields(self)
 
     def since(self, seen: DayArray) -> list[tuple[BoolArray, EarlierBars]]:
         """Bars of sessions after the last one ``seen`` of each symbol, (symbols,), oldest first.
@@ -100,6 +104,9 @@ class SessionMarket:
     earlier: EarlierBars | None = None  # the sessions before
     funding: Funding | None = None  # of perpetuals, (symbols,); None where positions pay none
 
+    def __post_init__(self) -> None:
+        read_only_fields(self)
+
     @property
     def stale_share(self) -> float:
         """Share of the symbols lately quoted that have no close of this session, or repeat the bar before.
@@ -133,6 +140,9 @@ class MarketView:
     candidates: BoolArray | None = None  # (bars, symbols), members of the universe; None: everyone
     funding: Funding | None = None  # (bars, symbols), each session's as known at it; None where positions pay none
 
+    def __post_init__(self) -> None:
+        read_only_fields(self)
+
     @cached_property
     def relative_volatility(self) -> FloatArray:
         """Forecast volatility per session of the return less the session's median, fraction, (bars, symbols).
@@ -144,7 +154,7 @@ class MarketView:
         median = np.full((len(judged), 1), np.nan)
         enough = np.isfinite(judged).sum(axis=1) >= MINIMUM_CROSS_SECTION
         median[enough, 0] = np.nanmedian(judged[enough], axis=1)
-        return ewma_volatility(self.returns - median)
+        return read_only(ewma_volatility(self.returns - median))
 
     @cached_property
     def usual_volatility(self) -> FloatArray:
@@ -161,18 +171,19 @@ class MarketView:
             if seen:
                 middle = len(seen) // 2
                 found[row] = seen[middle] if len(seen) % 2 else 0.5 * (seen[middle - 1] + seen[middle])
-        return found
+        return read_only(found)
 
     @cached_property
     def _chained_close(self) -> FloatArray:
         """The last total-return close there is, price in shares of the first bar, (bars, symbols)."""
-        return _last_known(self.panel.total_return().close)
+        return read_only(_last_known(self.panel.total_return().close))
 
     @cached_property
     def _closing_adv_usd(self) -> FloatArray:
         """Average daily volume; where bars are missing, over the last 20 that there are, or fewer."""
         traded = self.panel.close * self.panel.volume
-        return np.where(np.isfinite(self.adv_usd), self.adv_usd, _mean_of_what_is_there(traded, _ADV_SESSIONS))
+        known = np.isfinite(self.adv_usd)
+        return read_only(np.where(known, self.adv_usd, _mean_of_what_is_there(traded, _ADV_SESSIONS)))
 
     @cached_property
     def _assumed_splits(self) -> DayArray | None:
@@ -181,11 +192,11 @@ class MarketView:
             return None
         last = np.maximum.accumulate(np.where(actions.assumed, np.arange(len(actions.assumed))[:, None], -1), axis=0)
         days = self.panel.sessions.to_numpy().astype("datetime64[D]")
-        return np.where(last >= 0, days[np.maximum(last, 0)], np.datetime64("NaT", "D"))
+        return read_only(np.where(last >= 0, days[np.maximum(last, 0)], np.datetime64("NaT", "D")))
 
     @cached_property
     def _closing_volatility(self) -> FloatArray:
-        return _last_known(self.volatility)
+        return read_only(_last_known(self.volatility))
 
     def until(self, row: int) -> MarketView:
         """The sessions up to ``row`` alone: what is known at it, and nothing later."""

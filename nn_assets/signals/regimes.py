@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.arrays import read_only_fields
 from nn_assets.signals.signals import ewma_volatility
 
 __all__ = ["RegimeRules", "Regimes", "regime_scales", "rule_regimes"]
@@ -41,6 +42,9 @@ class Regimes:
     rising: IntArray  # 1: close above its mean
     tercile: IntArray  # 0 quiet, 1 ordinary, 2 volatile, within the trailing window
     in_drawdown: IntArray  # 1: that far below the window's highest close
+
+    def __post_init__(self) -> None:
+        read_only_fields(self)
 
     def label(self, row: int) -> str:
         """Return the session's regime in words, for reports by regime."""

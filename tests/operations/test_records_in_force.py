@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -21,9 +22,11 @@ from nn_assets.operations.asof.controls import (
     unfinished_run_before,
 )
 from nn_assets.operations.asof.costs import costs_in_force
+from nn_assets.operations.asof.studies import late_verdict
 from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.decisions.records import _told, recorded_given
 from nn_assets.operations.history import open_history
+from nn_assets.operations.session_view import SessionView
 from nn_assets.operations.study import study_until
 from nn_assets.portfolio.breakers import BreakerReset
 from nn_assets.session.daily_round import Controls
@@ -73,7 +76,7 @@ def set_switch(ledger: Ledger, clock: Clock, moment: str, state: str) -> None:
 def switches(ledger: Ledger, strategy: Strategy, session: pd.Timestamp) -> tuple[str, str]:
     """Before the fill of a session's orders under way, and at its decision."""
     moments = fill_moment(strategy, session), as_of_session(strategy.market, session)
-    return tuple(kill_switch_at(ledger, strategy, moment) for moment in moments)  # type: ignore[return-value]
+    return tuple(kill_switch_at(ledger, strategy, *moments))  # type: ignore[return-value]
 
 
 def test_a_switch_set_after_the_open_leaves_the_fills_alone_that_had_happened(ledger: Ledger, clock: Clock) -> None:
@@ -161,6 +164,79 @@ def test_a_switch_that_cannot_be_read_counts_as_halted(ledger: Ledger, monkeypat
     monkeypatch.setattr(ledger, "read", broken)
     assert kill_switch_now(ledger, "running") == "HALTED"
     assert switches(ledger, running_strategy(), MONDAY) == ("HALTED", "HALTED")
+
+
+# --- the verdict -----------------------------------------------------------------------------------------
+
+
+def put_study(ledger: Ledger, clock: Clock, strategy: Strategy, moment: str, verdict: str) -> None:
+    """Put a study of October on record; the same month's of later takes the place of the one before."""
+    clock.now = pd.Timestamp(moment, tz="UTC").to_pydatetime()
+    row = {
+        **dict.fromkeys(("data_hash", "code_version"), "-"),
+        "study_id": moment,
+        "month": "2026-10",
+        "verdict": verdict,
+        "trial_count": 1,
+        "figures": {"allows_trading": verdict == "edge found", "reason": ""},
+        "settings_hash": strategy.content_hash(),
+        "first_session": pd.Timestamp("2026-10-01"),
+        "last_session": pd.Timestamp("2026-10-30"),
+    }
+    ledger.append("studies", [row], run_id="test", strategy="running")
+
+
+def verdict_on(ledger: Ledger, strategy: Strategy, session: pd.Timestamp, decided: str | None = None) -> object:
+    """The verdict that a view of a session shows, which its controls go by; None where it shows no study."""
+    recorded = {} if decided is None else {session: pd.Timestamp(decided, tz="UTC")}
+    moments = pd.Series(recorded, dtype="datetime64[ns, UTC]", index=pd.DatetimeIndex(recorded))
+    facts = SimpleNamespace(stores=SimpleNamespace(ledger=ledger), strategy=strategy, decision_moments=moments)
+    view = SessionView(facts, session, 0, None)  # type: ignore[arg-type]
+    assert view.controls.verdict_allows == (view.study is not None and view.study["verdict"] == "edge found")
+    return None if view.study is None else view.study["verdict"]
+
+
+@pytest.mark.parametrize("decided", [None, "2026-11-29 09:00"])
+def test_a_session_that_was_missed_is_decided_by_the_verdict_of_its_own_moment(
+    ledger: Ledger, clock: Clock, decided: str | None
+) -> None:
+    strategy = running_strategy()
+    put_study(ledger, clock, strategy, "2026-11-01 12:00", "leak alarm")
+    put_study(ledger, clock, strategy, "2026-11-28 12:00", "edge found")  # after the alarm was released
+    assert verdict_on(ledger, strategy, TUESDAY, decided) == "leak alarm"
+    assert verdict_on(ledger, strategy, pd.Timestamp("2026-11-30")) == "edge found"
+
+
+def test_missed_sessions_are_caught_up_on_a_verdict_that_was_there(ledger: Ledger, clock: Clock) -> None:
+    strategy = running_strategy()
+    put_study(ledger, clock, strategy, "2026-11-01 12:00", "edge found")
+    put_study(ledger, clock, strategy, "2026-11-28 12:00", "leak alarm")
+    assert verdict_on(ledger, strategy, TUESDAY) == "edge found"
+    told = late_verdict(ledger, strategy, TUESDAY)
+    assert str(told).startswith("'leak alarm' of 2026-10 was put on record at 2026-11-28 12:00 UTC")
+
+
+def test_a_first_study_allows_no_session_that_was_over_before_it_and_is_told_by_name(
+    ledger: Ledger, clock: Clock
+) -> None:
+    strategy = running_strategy()
+    put_study(ledger, clock, strategy, "2026-11-24 21:31", "edge found")  # a minute after Tuesday's moment
+    assert verdict_on(ledger, strategy, TUESDAY) is None
+    told = late_verdict(ledger, strategy, TUESDAY)
+    assert told == (
+        "'edge found' of 2026-10 was put on record at 2026-11-24 21:31 UTC, after the session's moment "
+        "(2026-11-24 21:30 UTC)"
+    )
+    assert late_verdict(ledger, strategy, TUESDAY, pd.Timestamp("2026-11-24 21:30:30", tz="UTC")) is None
+    assert verdict_on(ledger, strategy, TUESDAY + pd.Timedelta(days=1)) == "edge found"
+
+
+def test_a_history_that_has_ended_is_replayed_on_the_verdict_of_now(ledger: Ledger, clock: Clock) -> None:
+    strategy = running_strategy(history_ends="2026-11-24")
+    put_study(ledger, clock, strategy, "2026-11-28 12:00", "edge found")
+    assert verdict_on(ledger, strategy, TUESDAY) == "edge found"
+    assert verdict_on(ledger, strategy, TUESDAY, "2026-11-27 09:00") is None  # decided before there was any
+    assert late_verdict(ledger, strategy, TUESDAY) is None
 
 
 # --- the release of a breaker ----------------------------------------------------------------------------

@@ -225,7 +225,7 @@ def test_a_switch_set_by_a_clock_ahead_acts_at_once_and_a_release_no_earlier_tha
 
     def switch(moment: str) -> str:
         with Ledger() as ledger:
-            return controls_in_force.kill_switch_at(ledger, strategy_of(), pd.Timestamp(moment, tz="UTC"))
+            return controls_in_force.kill_switch_at(ledger, strategy_of(), pd.Timestamp(moment, tz="UTC"))[0]
 
     closes = f"{SECOND} 20:30"
     with at(AHEAD):

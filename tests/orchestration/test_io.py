@@ -22,13 +22,15 @@ from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars
 from nn_assets.orchestration.io import CubeIOManager, MonthsIOManager
+from nn_assets.orchestration.partitions import session_partitions
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.store.lake.lake import Lake
 from tests.forks import ended
+from tests.operations import homes
 from tests.operations.homes import take_in
-from tests.orchestration.conftest import NAME, living_in, strategy_of, write_strategy
+from tests.orchestration.conftest import FIRST_LIVE, LAST, NAME, living_in, strategy_of, write_strategy
 
-KEY = dg.AssetKey(["tiny", "forecasts"])
+KEY = dg.AssetKey(["tiny", "figures"])
 MONTHS = dg.MonthlyPartitionsDefinition(start_date="2017-01-01", end_date="2017-07-01", fmt="%Y-%m-%d")
 
 
@@ -45,7 +47,7 @@ def run(months: dict[str, pd.DataFrame], first: str, last: str) -> dg.ExecuteInP
     """Materialise months and load them again downstream, in a real run over a range of partitions."""
 
     @dg.asset(key=KEY, partitions_def=MONTHS, io_manager_key="months_io")
-    def forecasts() -> dict[str, pd.DataFrame]:
+    def figures() -> dict[str, pd.DataFrame]:
         return months
 
     @dg.asset(partitions_def=MONTHS, ins={"given": dg.AssetIn(key=KEY)})
@@ -53,7 +55,7 @@ def run(months: dict[str, pd.DataFrame], first: str, last: str) -> dg.ExecuteInP
         for month, each in given.items():
             context.add_asset_metadata({"total": float(each["value"].sum())}, partition_key=f"{month}-01")
 
-    definitions = dg.Definitions(assets=[forecasts, sums], resources={"months_io": months_io()})
+    definitions = dg.Definitions(assets=[figures, sums], resources={"months_io": months_io()})
     job = definitions.resolve_implicit_global_asset_job_def()
     tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
     with dg.DagsterInstance.ephemeral() as instance:
@@ -94,14 +96,14 @@ def test_a_range_of_months_comes_back_as_it_went(empty_home: Path) -> None:
 def test_a_month_missing_from_the_output_is_refused_by_name(empty_home: Path) -> None:
     result = run({"2017-01": frame("2017-01", 0.0)}, "2017-01-01", "2017-02-01")
     assert "missing 2017-02; not asked for none" in message_of(result)
-    assert Lake().months("tiny", "forecasts") == ()
+    assert Lake().months("tiny", "figures") == ()
 
 
 def test_a_month_not_asked_for_is_refused_and_none_is_written(empty_home: Path) -> None:
     months = {month: frame(month, 0.0) for month in ("2017-01", "2017-02", "2017-03")}
     result = run(months, "2017-01-01", "2017-02-01")
     assert "missing none; not asked for 2017-03" in message_of(result)
-    assert Lake().months("tiny", "forecasts") == ()
+    assert Lake().months("tiny", "figures") == ()
 
 
 def test_loading_a_month_that_was_never_written_names_it(empty_home: Path) -> None:
@@ -113,8 +115,8 @@ def test_loading_a_month_that_was_never_written_names_it(empty_home: Path) -> No
 @pytest.mark.full
 def test_a_damaged_month_is_refused(empty_home: Path) -> None:
     write_two_months(0.0)
-    address = Lake().month_address("tiny", "forecasts", "2017-02")
-    file = Lake().folder("tiny", "forecasts") / f"{address}.parquet"
+    address = Lake().month_address("tiny", "figures", "2017-02")
+    file = Lake().folder("tiny", "figures") / f"{address}.parquet"
     file.write_bytes(file.read_bytes()[:-8] + b"damaged!")
     assert set(load("2017-01-01", "2017-01-01")) == {"2017-01"}
     with pytest.raises(PublicationError, match=str(address)):
@@ -153,6 +155,77 @@ def test_a_writer_killed_half_way_leaves_each_month_whole(empty_home: Path, tmp_
 def features(name: str = NAME) -> Cube:
     context = dg.build_input_context(asset_key=dg.AssetKey([name, "features"]))
     return CubeIOManager(stores=StoresResource()).load_input(context)
+
+
+def handed(partitions: dg.PartitionsDefinition | None, first: str | None = None, last: str | None = None) -> Cube:
+    """The features that an asset of a user's own is given in a run of it."""
+    given: list[Cube] = []
+    key = dg.AssetKey([NAME, "features"])
+
+    @dg.asset(partitions_def=partitions, ins={"cube": dg.AssetIn(key=key, input_manager_key="cube_io")})
+    def mine(cube: Cube) -> None:
+        given.append(cube)
+
+    definitions = dg.Definitions(
+        assets=[dg.AssetSpec(key), mine], resources={"cube_io": CubeIOManager(stores=StoresResource())}
+    )
+    tags = {} if first == last else dict(zip(RANGE, (str(first), str(last)), strict=True))
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance, partition_key=None if tags else first, tags=tags, raise_on_error=False
+        )
+    if not result.success:
+        raise RuntimeError(message_of(result))
+    return given[0]
+
+
+RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+
+
+def test_an_asset_is_given_the_features_that_its_partitions_session_knew(tables: Path) -> None:
+    sessions = session_partitions(strategy_of())
+    for day in (FIRST_LIVE, "2017-06-23", LAST):  # Wednesday, a Friday, the last there is
+        with open_history(strategy_of()) as history:
+            known = history.view(pd.Timestamp(day)).cube
+        cube = handed(sessions, day, day)
+        assert cube.sessions[-1] == pd.Timestamp(day)
+        assert np.array_equal(cube.values, known.values, equal_nan=True)
+    assert handed(None).sessions[-1] == handed(dg.StaticPartitionsDefinition(["a"]), "a", "a").sessions[-1]
+    assert handed(None).sessions[-1] == pd.Timestamp(LAST)
+
+
+@pytest.mark.parametrize(
+    ("partitions", "first", "last", "found"),
+    [
+        (None, FIRST_LIVE, LAST, "8 sessions from 2017-06-21 to 2017-06-30"),
+        (MONTHS, "2017-06-01", "2017-06-01", "22 sessions from 2017-06-01 to 2017-06-30"),
+    ],
+)
+def test_features_of_many_sessions_at_once_are_refused_with_the_way_to_each(
+    tables: Path, partitions: dg.PartitionsDefinition | None, first: str, last: str, found: str
+) -> None:
+    with pytest.raises(RuntimeError, match=found):
+        handed(partitions or session_partitions(strategy_of()), first, last)
+    with StoresResource().history(strategy_of()) as history:  # as the remedy says
+        assert history.view(pd.Timestamp(first)).cube.sessions[-1] == pd.Timestamp(first)
+
+
+def test_forecasts_by_a_model_that_is_not_in_force_are_refused_until_they_are_made_again(studied: Path) -> None:
+    context = dg.build_input_context(
+        asset_key=dg.AssetKey([NAME, "forecasts"]),
+        asset_partitions_def=MONTHS,
+        asset_partition_key_range=dg.PartitionKeyRange("2017-05-01", "2017-06-01"),
+    )
+    as_made = months_io().load_input(context)
+    assert list(as_made) == ["2017-05", "2017-06"]
+    forged = as_made["2017-06"].assign(
+        model_id=as_made["2017-06"]["model_id"].where(lambda each: each.index > 0, "f" * 64)
+    )
+    Lake().write_month(NAME, "forecasts", "2017-06", forged)
+    with pytest.raises(PublicationError, match=r"(?s)some by ffffffffffff.*study --strategy tiny --from 2017-06"):
+        months_io().load_input(context)
+    homes._store_forecasts(strategy_of(), ["2017-06"])  # as the study does
+    pd.testing.assert_frame_equal(months_io().load_input(context)["2017-06"], as_made["2017-06"])
 
 
 @pytest.fixture(scope="module")

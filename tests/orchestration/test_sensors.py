@@ -12,7 +12,8 @@ import pytest
 
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.naming import REFRESH_TAG
-from nn_assets.orchestration.sensors import failed_run_alert
+from nn_assets.orchestration.resources import StoresResource
+from nn_assets.orchestration.sensors import failed_run_sensor
 from nn_assets.store.ledger.ledger import Ledger
 from tests.orchestration.conftest import NAME, write_strategy
 
@@ -135,6 +136,7 @@ def test_a_failed_run_is_written_where_an_operator_looks(empty_home: Path, insta
     def nightly() -> None:
         breaks()
 
+    sensor = failed_run_sensor(StoresResource())
     for _ in range(2):
         result = nightly.execute_in_process(instance=instance, raise_on_error=False)
         context = dg.build_run_status_sensor_context(
@@ -143,7 +145,7 @@ def test_a_failed_run_is_written_where_an_operator_looks(empty_home: Path, insta
             dagster_run=result.dagster_run,
             dagster_event=result.get_run_failure_event(),
         ).for_run_failure()
-        failed_run_alert(context)
+        sensor(context)
     lines = [json.loads(line) for line in (empty_home / "alerts.jsonl").read_text().splitlines()]
     assert len(lines) == 2
     assert lines[-1]["run_id"] == result.run_id

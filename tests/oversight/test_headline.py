@@ -39,6 +39,21 @@ SITUATIONS: dict[str, tuple[dict[str, object], str]] = {
         ("mine DOES NOT TRADE: flat, since no study gave a verdict in time. "
         "A person is needed: nn-assets study --strategy mine."),
     ),
+    "a first study that came late": (
+        {"verdict": None, "verdict_allows": False, "late_verdict": "'edge found' came later"},
+        ("mine DOES NOT TRADE: flat by the verdict in force then: no study gave one in time; 'edge found' came later, "
+        "and counts from the next session on. Nothing needs a person."),
+    ),
+    "a verdict that another replaced too late": (
+        {"verdict": "leak alarm", "verdict_allows": False, "late_verdict": "'edge found' came later"},
+        ("mine DOES NOT TRADE: flat by the verdict in force then: it was 'leak alarm'; 'edge found' came later, "
+        "and counts from the next session on. Nothing needs a person."),
+    ),
+    "a verdict that allowed it then": (
+        {"late_verdict": "'leak alarm' came later"},
+        ("mine TRADES: 3 of 4 symbols to be held after 2018-01-03; 'leak alarm' came later, and counts from the next "
+        "session on. Nothing needs a person."),
+    ),
     "nothing decided": ({"session": None}, "mine DOES NOT TRADE: no session was decided yet. Nothing needs a person."),
     "drift": (
         {"trading_state": "REDUCE_SIZE", "trading_reasons": "prediction drift (+3)"},

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import read_only, read_only_fields
+
 __all__ = ["Funding", "funding_by_session"]
 
 FloatArray = npt.NDArray[np.float64]
@@ -28,10 +30,13 @@ class Funding:
     until_close: FloatArray  # those after it
     assumed: BoolArray  # no payment of the session was known: the last session's that was, or 0 where none was
 
+    def __post_init__(self) -> None:
+        read_only_fields(self)
+
     @cached_property
     def rate(self) -> FloatArray:
         """Of the whole session."""
-        return self.until_open + self.until_close
+        return read_only(self.until_open + self.until_close)
 
     def at(self, row: int | slice) -> Funding:
         """One session, (symbols,), or several."""

@@ -19,8 +19,12 @@ def read_action_versions(stores: Stores, strategy: str, segments: Sequence[str])
     """Every version of every action in some segments, columns of ``ACTION_VERSIONS``; None without segments."""
     if not segments:
         return None
-    parts = [stores.lake.read_table(strategy, ACTIONS, address) for address in segments]
-    return stores.ledger.mended().of_versions(pd.concat(parts, ignore_index=True))
+
+    def read() -> pd.DataFrame:
+        parts = [stores.lake.read_table(strategy, ACTIONS, address) for address in segments]
+        return pd.concat(parts, ignore_index=True)
+
+    return stores.ledger.mended().of_versions(stores.newest(("versions", strategy, ACTIONS), tuple(segments), read))
 
 
 def data_hash_of(bars: pd.DataFrame, actions: pd.DataFrame | None) -> str:

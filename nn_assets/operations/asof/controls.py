@@ -23,6 +23,7 @@ __all__ = [
     "KILL_SWITCH",
     "breaker_reset_for",
     "fill_moment",
+    "has_clock",
     "kill_switch_at",
     "kill_switch_now",
     "unfinished_run_before",
@@ -33,17 +34,18 @@ KILL_SWITCH, BREAKER_RESET = "kill_switch", "breaker_reset"
 
 def kill_switch_now(ledger: Ledger, strategy: str) -> str:
     """The kill switch as it was set last; ACTIVE when it never was, HALTED when it cannot be read."""
-    return _state(ledger, strategy, None)
+    return _states(ledger, strategy, None)[0]
 
 
 def kill_switch_at(
-    ledger: Ledger, strategy: Strategy, moment: pd.Timestamp, decided_at: pd.Timestamp | None = None
-) -> str:
-    """The kill switch as it stood at a UTC moment of the strategy's clock.
+    ledger: Ledger, strategy: Strategy, *moments: pd.Timestamp, decided_at: pd.Timestamp | None = None
+) -> list[str]:
+    """The kill switch as it stood at UTC moments of the strategy's clock.
 
     Where it has none: as it stood when the session was decided, or as it stands while that is undecided.
     """
-    return _state(ledger, strategy.name, moment if has_clock(strategy.market, now_utc()) else decided_at)
+    clocked = has_clock(strategy.market, now_utc())
+    return _states(ledger, strategy.name, *(moments if clocked else [decided_at] * len(moments)))
 
 
 def fill_moment(strategy: Strategy, session: pd.Timestamp) -> pd.Timestamp:
@@ -52,16 +54,16 @@ def fill_moment(strategy: Strategy, session: pd.Timestamp) -> pd.Timestamp:
     return hours["opens"] if strategy.label.execution == "next_open" else hours["closes"]
 
 
-def _state(ledger: Ledger, strategy: str, moment: pd.Timestamp | None) -> str:
+def _states(ledger: Ledger, strategy: str, *moments: pd.Timestamp | None) -> list[str]:
     try:
         rows = ledger.read("controls", strategy, where={"kind": KILL_SWITCH}, every_version=True, bookkeeping=True)
         wrong = ledger.mended().of_wrong_clocks(rows["recorded_at"]) | (rows["recorded_at"] > ledger.now())
     except LedgerError:
-        return str(KillSwitch.HALTED)
-    if moment is not None:
-        # Set by a clock that ran ahead, nobody knows when: what restricts counts at once, a release no earlier.
-        rows = rows[(rows["recorded_at"] <= moment) | (wrong & (rows["state"] != str(KillSwitch.ACTIVE)))]
-    return str(KillSwitch.ACTIVE) if rows.empty else str(rows.sort_values("sequence")["state"].iloc[-1])
+        return [str(KillSwitch.HALTED)] * len(moments)
+    # Set by a clock that ran ahead, nobody knows when: what restricts counts at once, a release no earlier.
+    at_once, rows = wrong & (rows["state"] != str(KillSwitch.ACTIVE)), rows.sort_values("sequence")
+    seen = (rows if each is None else rows[(rows["recorded_at"] <= each) | at_once] for each in moments)
+    return [str(KillSwitch.ACTIVE) if each.empty else str(each["state"].iloc[-1]) for each in seen]
 
 
 def breaker_reset_for(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -38,6 +38,14 @@ class ModelsInForce:
     strategy: str
     by_month: dict[str, list[tuple[pd.Timestamp, str]]]  # ascending; the last one effective decides
     others_told: Callable[[str], str]  # of a month: by which settings a model under others differs, or ""
+
+    def until(self, session: pd.Timestamp) -> ModelsInForce:
+        """Those effective by a session."""
+        by_month = {
+            month: [(since, model_id) for since, model_id in recorded if since <= session]
+            for month, recorded in self.by_month.items()
+        }
+        return replace(self, by_month={month: recorded for month, recorded in by_month.items() if recorded})
 
     def on(self, session: pd.Timestamp) -> str:
         """Address of the model that decides a session: the newest of its month effective by then.

@@ -31,14 +31,20 @@ FACTS = (RAW_BARS, ACTIONS, OTHER_SERIES, RAW_INTRADAY, UNIVERSE, COMPARED)
 
 
 def versions_of(stores: Stores, strategy: str, table: str, **selection: Unpack[Selection]) -> pd.DataFrame:
-    """Every version stored in a table of facts, in the order of arrival.
+    """Every version stored in a table of facts, in the order of arrival; to be read only.
 
     Raises
     ------
     PublicationError
         None ever was.
     """
-    return stores.ledger.mended().of_versions(stores.lake.read_segments(strategy, table, **selection))
+
+    def read() -> pd.DataFrame:
+        return stores.lake.read_segments(strategy, table, **selection)
+
+    there = stores.lake.segments(strategy, table)
+    found = read() if selection or not there else stores.newest(("versions", strategy, table), there, read)
+    return stores.ledger.mended().of_versions(found)
 
 
 def append_versions(stores: Stores, strategy: str, table: str, fresh: pd.DataFrame) -> None:

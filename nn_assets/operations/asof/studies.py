@@ -1,13 +1,18 @@
-"""The verdict in force: that of the newest study that had ended before a month began."""
+"""The verdict in force: that of the newest study that had ended before a month began.
+
+A session that is decided late is decided on the verdict of its own moment. A strategy whose settings end its history
+has no such moments: it is replayed on what is on record when it is decided.
+"""
 
 from __future__ import annotations
 
 import pandas as pd
 
+from nn_assets.operations.clock import as_of_session, has_clock, now_utc
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["latest_study"]
+__all__ = ["late_verdict", "latest_study", "study_in_force"]
 
 
 def latest_study(
@@ -22,3 +27,41 @@ def latest_study(
     studies = ledger.read("studies", strategy.name, recorded_by=recorded_by, where=settings, bookkeeping=True)
     studies = studies[studies["month"] < before_month]
     return None if studies.empty else studies.sort_values(["month", "sequence"]).iloc[-1]
+
+
+def study_in_force(
+    ledger: Ledger, strategy: Strategy, session: pd.Timestamp, decided_at: pd.Timestamp | None = None
+) -> pd.Series | None:
+    """The study whose verdict decides a session, or None.
+
+    Parameters
+    ----------
+    decided_at : UTC moment, optional
+        When the session was put on record; None while it is undecided.
+    """
+    until = decided_at
+    if has_clock(strategy.market, now_utc()):
+        due = as_of_session(strategy.market, session)
+        until = due if decided_at is None else min(due, decided_at)
+    return latest_study(ledger, strategy, session.strftime("%Y-%m"), until)
+
+
+def late_verdict(
+    ledger: Ledger, strategy: Strategy, session: pd.Timestamp, decided_at: pd.Timestamp | None = None
+) -> str | None:
+    """Say which verdict came too late for a session that was decided after it; None where none did.
+
+    Parameters
+    ----------
+    decided_at : UTC moment, optional
+        When the session was put on record; None while it is undecided.
+    """
+    if not has_clock(strategy.market, now_utc()):
+        return None
+    there = latest_study(ledger, strategy, session.strftime("%Y-%m"), decided_at)
+    used = study_in_force(ledger, strategy, session, decided_at)
+    if there is None or (used is not None and used["sequence"] == there["sequence"]):
+        return None
+    due = as_of_session(strategy.market, session)
+    told = f"{there['verdict']!r} of {there['month']} was put on record at {there['recorded_at']:%Y-%m-%d %H:%M} UTC"
+    return f"{told}, after the session's moment ({due:%Y-%m-%d %H:%M} UTC)"

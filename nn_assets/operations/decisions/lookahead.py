@@ -15,6 +15,7 @@ from nn_assets.learning.estimators import TRADED
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.operations.asof.costs import cost_model, recorded_cost_model_ids
 from nn_assets.operations.asof.forecasts import FORECASTS
+from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.cut import PublishedCut
 from nn_assets.operations.decisions.late_actions import late_actions
 from nn_assets.operations.decisions.records import Given, recorded_given, symbols_on_record
@@ -154,7 +155,7 @@ def decisions_repeat_in_replay(history: History, after: pd.Timestamp | None = No
         for symbol, quantity in zip(done.standing.book.symbols, done.decision.target_quantity, strict=True)
         if targets[done.session, symbol] != quantity
     ]
-    _, live = play_live(history, decided[-1].session, decided[-1].given)
+    _, live = play_live(history, history.view(decided[-1].session), decided[-1].given)
     apart = facts_apart(live, rounds[-1])
     return len(rounds), [*differing, *(f"{live.session.date()}: {each}" for each in apart)]
 
@@ -255,9 +256,10 @@ def _played(history: History, decided: list[_Decided], used: dict[pd.Timestamp, 
             on_record = None
             if end.given.forecast_list is not None:
                 on_record = read_forecast_list(history, end.given.forecast_list)
-            forecasts = forecasts_until(history, end.session, on_record, end.given.recorded_at)
+            models = models_in_force(history.stores.ledger, history.strategy, end.given.recorded_at)
+            forecasts = forecasts_until(history, end.session, on_record, models)
             network = of_symbols(history, _calibrated(history, forecasts, group), symbols)
-            watch = watch_of(history, end.session, network, group[0].row, end.given.recorded_at)
+            watch = watch_of(history, end.session, network, group[0].row, models)
             labels = cut.labels.until(end.row)
             for _, same_costs in groupby(group, key=lambda each: (each.given.cost_model_id, each.spending)):
                 run = list(same_costs)

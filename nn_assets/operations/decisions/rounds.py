@@ -16,7 +16,7 @@ from nn_assets.errors import DecisionError
 from nn_assets.learning.estimators import TRADED
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.operations.asof.costs import cost_model
-from nn_assets.operations.asof.models import models_in_force
+from nn_assets.operations.asof.models import ModelsInForce, models_in_force
 from nn_assets.operations.asof.settings_on_record import settings_apart
 from nn_assets.operations.decisions.late_actions import late_actions
 from nn_assets.operations.decisions.records import (
@@ -89,7 +89,7 @@ def decide_session(history: History, session: pd.Timestamp, run_id: str) -> Deci
     if not earlier.empty:
         _require_symbols_as_decided(history, view)
         _require_settings_as_decided(history, view, str(earlier["settings_hash"].iloc[-1]))
-    given, done = play_live(history, session, _given(history, view, earlier))
+    given, done = play_live(history, view, _given(history, view, earlier))
     frames = session_frames(history, done, given, view.data_hash)
     provenance = write_session(history, done, frames, given, run_id, view.data_hash)
     return DecidedSession(done, frames, provenance, already_decided=not earlier.empty)
@@ -121,20 +121,23 @@ def _require_settings_as_decided(history: History, view: SessionView, decided_un
         )
 
 
-def play_live(history: History, session: pd.Timestamp, given: Given) -> tuple[Given, Round]:
+def play_live(history: History, view: SessionView, given: Given) -> tuple[Given, Round]:
     """Play one session as it is played live, from the state on record; what it was given, and its round.
 
     Where no calibration is given it is fitted, and is then part of what was given.
     """
-    view, strategy = history.view(session), history.strategy
+    session, strategy, ledger = view.session, history.strategy, history.stores.ledger
     market = view.market_history
+    # Recorded meanwhile, the view does not know of its record yet.
+    as_viewed = given.recorded_at == view.decided_at
+    models = view.models if as_viewed else models_in_force(ledger, strategy, given.recorded_at)
     standing = standing_before(history, session, view.symbols, market, given.recorded_at)
     on_record = None if given.forecast_list is None else read_forecast_list(history, given.forecast_list)
-    forecasts = forecasts_until(history, session, on_record, given.recorded_at)
+    forecasts = forecasts_until(history, session, on_record, models)
     if given.calibration is None:
         given = replace(given, calibration=calibration_of(history, forecasts, TRADED))
-    facts = _facts(history, view, market, given, forecasts)
-    costs = cost_model(history.stores.ledger, strategy, given.cost_model_id)
+    facts = _facts(history, view, market, given, forecasts, models)
+    costs = cost_model(ledger, strategy, given.cost_model_id)
     return given, play_session(strategy, costs, history.sessions_per_year, standing, facts)
 
 
@@ -152,7 +155,9 @@ def _given(history: History, view: SessionView, earlier: pd.DataFrame) -> Given:
     )
 
 
-def _facts(history: History, view: SessionView, market: MarketView, given: Given, forecasts: Forecasts) -> SessionFacts:
+def _facts(
+    history: History, view: SessionView, market: MarketView, given: Given, forecasts: Forecasts, models: ModelsInForce
+) -> SessionFacts:
     assert given.calibration is not None, "fitted, or recorded"
     network = of_symbols(history, calibrate_session(history, forecasts, TRADED, given.calibration), view.symbols)
     labels, horizon = view.labels, history.strategy.label.horizon_sessions
@@ -162,7 +167,7 @@ def _facts(history: History, view: SessionView, market: MarketView, given: Given
     return SessionFacts(
         market=view.market,
         signals=session_signals(view.row, view.symbols, network, outcomes, volatility, horizon),
-        drift=watch_of(history, view.session, network, view.row, given.recorded_at)(view.row),
+        drift=watch_of(history, view.session, network, view.row, models)(view.row),
         controls=given.controls,
         late=late_actions(history, view.session, market),
         programme=None if watch is None else watch.at(view.row),
@@ -182,7 +187,7 @@ def watch_of(
     session: pd.Timestamp,
     network: ForecastArrays,
     first: int,
-    recorded_by: pd.Timestamp | None = None,
+    in_force: ModelsInForce,
 ) -> DriftWatch:
     """The drift watch on what a session knows, over rows from ``first`` up to it.
 
@@ -190,9 +195,10 @@ def watch_of(
     ----------
     network : ForecastArrays
         On the session axis up to the session, and on its own symbols; each row by the model in force on it.
+    in_force : ModelsInForce
+        The models of the decision.
     """
     strategy, view = history.strategy, history.view(session)
-    in_force = models_in_force(history.stores.ledger, strategy, recorded_by)
     bars = len(network.probability)
     # Only the rows that the first window can reach need a reference.
     reach = max(0, first - 2 * strategy.oversight.drift_window_sessions)

@@ -35,6 +35,7 @@ __all__ = [
     "keep_forecast_list",
     "read_forecast_list",
     "renew_forecasts",
+    "require_in_force",
 ]
 
 ModelOf = Callable[[pd.Timestamp], str]  # session to the address of the model that decides it
@@ -196,7 +197,7 @@ def forecasts_until(
     history: History,
     session: pd.Timestamp,
     on_record: Mapping[str, str] | None = None,
-    recorded_by: pd.Timestamp | None = None,
+    in_force: ModelsInForce | None = None,
 ) -> Forecasts:
     """Out-of-sample forecasts up to a session, on the axis up to it: months on record, and this month's.
 
@@ -206,8 +207,8 @@ def forecasts_until(
     ----------
     on_record : mapping of month to address, optional
         The record as an earlier decision read it; as it is now when left out.
-    recorded_by : UTC moment, optional
-        When that decision was recorded: models recorded later are not in force for it.
+    in_force : ModelsInForce, optional
+        The models of that decision; those on record now when left out.
     """
     month = session.strftime("%Y-%m")
     lake, strategy = history.stores.lake, history.strategy
@@ -215,9 +216,9 @@ def forecasts_until(
     stored = sorted(addresses)
     start = pd.Period(stored[-1], "M") + 1 if stored else pd.Period(month, "M")
     unrecorded = [str(each) for each in pd.period_range(start, month, freq="M")]
-    in_force = models_in_force(history.stores.ledger, strategy, recorded_by)
+    models = models_in_force(history.stores.ledger, strategy) if in_force is None else in_force
     table = no_forecasts(history.sessions(session), history.symbols)
-    _fill(history, table, [*stored, *unrecorded], addresses, in_force)
+    _fill(history, table, [*stored, *unrecorded], addresses, models)
     return table
 
 
@@ -235,6 +236,36 @@ def forecast_record(history: History, months: list[str]) -> Forecasts:
     table = no_forecasts(history.axis, history.symbols)
     _fill(history, table, months, stored, models_in_force(history.stores.ledger, history.strategy))
     return table
+
+
+def require_in_force(history: History, months: Mapping[str, pd.DataFrame]) -> None:
+    """Refuse stored forecasts that are not by the models in force on their sessions.
+
+    Parameters
+    ----------
+    months : mapping of month to DataFrame
+        Rows as they are stored, with session and model_id.
+
+    Raises
+    ------
+    PublicationError
+        A session's forecasts are by another model; the first such session is named.
+    ModelError
+        None is in force in a month.
+    """
+    strategy, in_force = history.strategy, models_in_force(history.stores.ledger, history.strategy)
+    for month, rows in months.items():
+        made_by = rows[["session", "model_id"]].drop_duplicates()
+        for session, model_id in made_by.itertuples(index=False):
+            if model_id != in_force.on(session):
+                raise PublicationError(
+                    expected=f"forecasts of {month} by the models in force, here {in_force.on(session)[:12]}",
+                    found=f"some by {str(model_id)[:12]}, made under other settings or before a refit",
+                    remedy=f"nn-assets study --strategy {strategy.name} --from {month} --to {month}",
+                    strategy=strategy.name,
+                    session=session.date(),
+                    table=FORECASTS,
+                )
 
 
 def _fill(
