@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.cli.failed import with_failed_checks
+from nn_assets.cli.intake import rows_told
 from nn_assets.costs.financing import financing_told
 from nn_assets.errors import first_of
 from nn_assets.learning.first_month import WARM_UP_SESSIONS, first_model_month, first_month_from
@@ -73,6 +74,7 @@ def check_data(name: str) -> dict[str, Any]:
             "nothing_new": before is not None and before.content_hash == now.content_hash and not changed,
             **_bars(history, {**metadata[_VALIDATED], **metadata[RAW_BARS]}),
             **_beside(history, metadata),
+            "left_out": metadata[RAW_BARS].get("left_out"),
             "notices": _notices(now),
             # A gate that halts ends the run.
             "gate": {"passed": True, "warnings": warnings_of(result, asset_key(strategy, _VALIDATED))},
@@ -234,11 +236,8 @@ def _lines(told: dict[str, Any]) -> list[str]:
     empty = files["without_bars"]
     shorter = [f"{symbol} {day or 'never'}" for symbol, day in late.items()]
     found: list[tuple[str, str]] = [
-        (
-            "rows",
-            f"{rows['delivered']:,} delivered, {rows['added']:,} added, {rows['revised']:,} revised"
-            + (f", {rows['equal_rows']:,} stored that say what another says" if rows["equal_rows"] else ""),
-        ),
+        ("rows", rows_told(rows)),
+        *([("left out", told["left_out"])] if told["left_out"] else []),
         *([("prices", told["prices"])] if told["prices"] else []),
         ("symbols", _counted_names(told["symbols"])),
         ("sessions", f"{told['first_session']} to {told['last_session']}"),

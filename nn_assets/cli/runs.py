@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.cli.failed import with_failed_checks
+from nn_assets.cli.intake import rows_told
 from nn_assets.errors import DecisionError, SettingsError
 from nn_assets.evaluation.verdict import NO_MONTH_ENDED
 from nn_assets.learning.first_month import first_model_month
@@ -23,7 +24,7 @@ from nn_assets.operations.stores import open_stores
 from nn_assets.orchestration.naming import REFIT_TAG, effective_strategy
 from nn_assets.orchestration.outcomes import failed_checks_of
 from nn_assets.orchestration.partitions import month_partitions
-from nn_assets.orchestration.running import execute
+from nn_assets.orchestration.running import execute, metadata_by_asset
 from nn_assets.settings import Strategy
 from nn_assets.store.lake.models import ModelStore
 
@@ -78,13 +79,7 @@ def run_rounds(name: str, session: str | None, first: str | None = None, last: s
                 remedy="swap the two",
                 key="--from / --to",
             )
-        if day > history.last_session:
-            raise DecisionError(
-                expected=f"a session up to {history.last_session.date()}, the last that may be seen",
-                found=str(day.date()),
-                remedy="wait for its close; what lies in the vault stays sealed",
-                session=day.date(),
-            )
+        history.row(day)
         if opening < history.first_live_session:
             raise DecisionError(
                 expected=f"a session from {history.first_live_session.date()} on, the first live one",
@@ -122,7 +117,21 @@ def run_rounds(name: str, session: str | None, first: str | None = None, last: s
         + f"{strategy.name} {key}: equity {state['equity_usd']:,.0f} USD, {held} positions to hold next, "
         f"breaker {breaker or 'none'}, drift says {trading['state']}",
     }
+    answer = _with_intake(answer, metadata_by_asset(result))
     return with_failed_checks(answer, failed_checks_of(result.all_events))
+
+
+def _with_intake(answer: dict[str, Any], metadata: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The answer with what was taken in, and a line of its own for it and for rows left out."""
+    raw, published = metadata["raw_bars"], metadata["validated_bars"]
+    rows = {"delivered": raw["delivered_rows"], "added": raw["added"], "revised": raw["revised"]}
+    quarantined, left_out = int(published["quarantined"]), raw.get("left_out")
+    told = [
+        answer["text"],
+        f"data: {rows_told(rows)}, {quarantined:,} in quarantine",
+        *([left_out] if left_out else []),
+    ]
+    return {**answer, "rows": {**rows, "quarantined": quarantined}, "left_out": left_out, "text": "\n".join(told)}
 
 
 def _span(

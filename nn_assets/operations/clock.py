@@ -13,7 +13,15 @@ from nn_assets.market.calendar.sessions import (
 )
 from nn_assets.settings import MarketSettings
 
-__all__ = ["as_of_session", "as_of_sessions", "last_open_session", "last_stated_session", "now_utc", "seen_until"]
+__all__ = [
+    "as_of_session",
+    "as_of_sessions",
+    "how_to_see",
+    "last_open_session",
+    "last_stated_session",
+    "now_utc",
+    "seen_until",
+]
 
 
 def now_utc() -> pd.Timestamp:
@@ -44,6 +52,17 @@ def last_stated_session(market: MarketSettings) -> pd.Timestamp | None:
     if market.vault_starts is not None:
         ends.append(previous_session(market.calendar, market.vault_starts))
     return min(ends, default=None)
+
+
+def how_to_see(market: MarketSettings, session: pd.Timestamp, now: pd.Timestamp) -> str:
+    """What lets a session be seen that lies after the last that may be: by the vault, the stated end, or the clock."""
+    if market.vault_starts is not None and session >= pd.Timestamp(market.vault_starts):
+        return f"it lies in the vault and stays sealed, for as long as market.vault_starts is {market.vault_starts}"
+    waits = "wait for its close" if as_of_session(market, session) > now else ""
+    ends = market.history_ends
+    if ends is None or session <= pd.Timestamp(ends):
+        return waits or "ask for a session of the calendar"
+    return f"{waits}{', then ' * bool(waits)}move market.history_ends {ends} to {session.date()} or later"
 
 
 def last_open_session(market: MarketSettings, now: pd.Timestamp) -> pd.Timestamp:

@@ -24,7 +24,7 @@ from nn_assets.market.quality.notices import told_by_rule
 from nn_assets.operations.asof.universe import survivorship_facts
 from nn_assets.operations.history import History
 from nn_assets.operations.models.stored import load_model
-from nn_assets.operations.situation import headline_now, situation_of, study_of_others
+from nn_assets.operations.situation import headline_now, situation_of, study_of_others, study_of_others_told
 from nn_assets.operations.study import StudyResult
 from nn_assets.operations.unquoted import delisting_line, unquoted
 from nn_assets.oversight.headline import Situation, headline
@@ -528,6 +528,12 @@ def _verdict_told(provenance: Mapping[str, str]) -> str | None:
     return provenance["verdict"] if provenance["verdict"] != "None" else None
 
 
+def _no_verdict(history: History) -> str:
+    """Of the newest study, where it is of other settings; nothing where there is none."""
+    told = study_of_others_told(history)
+    return "" if told is None else f"none: the newest study goes {told}"
+
+
 def write_daily_page(
     history: History,
     done: Round,
@@ -554,7 +560,7 @@ def write_daily_page(
         drift=frames["drift"],
         bound_by=bound_by(done, frames),
         label=_market_label(strategy),
-        verdict=_verdict_told(provenance) or "",
+        verdict=_verdict_told(provenance) or _no_verdict(history),
         plots=plots,
         notices=[
             *_answer_notices(done),

@@ -13,7 +13,7 @@ from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.halts import last_halt
-from nn_assets.operations.asof.settings_on_record import settings_apart
+from nn_assets.operations.asof.settings_on_record import hashes_in_force, settings_apart
 from nn_assets.operations.clock import last_stated_session, now_utc
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.outcomes import (
@@ -30,7 +30,16 @@ from nn_assets.portfolio.records import breakers_of, is_halved
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["LONGEST_WITHOUT_BEAT", "headline_now", "last_runs", "one_line", "quiet", "situation_of", "study_of_others"]
+__all__ = [
+    "LONGEST_WITHOUT_BEAT",
+    "headline_now",
+    "last_runs",
+    "one_line",
+    "quiet",
+    "situation_of",
+    "study_of_others",
+    "study_of_others_told",
+]
 
 _JOBS = ("tables", "study", "daily", "costs", "assets")
 _ROUNDS = ("daily", "tables", "assets")  # without them nothing is decided
@@ -131,11 +140,22 @@ def _decided(facts: StoredFacts) -> Situation:
 
 def study_of_others(facts: StoredFacts) -> str:
     """By which settings the newest study on record differs from those in force; nothing where by none."""
-    newest = facts.stores.ledger.latest("studies", facts.strategy.name)
-    made_under = "" if newest.empty else str(newest["settings_hash"].iloc[-1])
-    if made_under in ("", facts.strategy.content_hash()):
-        return ""
-    return settings_apart(facts.stores.ledger, facts.strategy, made_under)
+    newest = _newest_of_others(facts)
+    return "" if newest is None else settings_apart(facts.stores.ledger, facts.strategy, str(newest["settings_hash"]))
+
+
+def study_of_others_told(facts: StoredFacts) -> str | None:
+    """Of the newest study on record, where it is of other settings: until when it goes, and by which they differ."""
+    newest = _newest_of_others(facts)
+    return None if newest is None else f"to {newest['month']}, of other settings: {study_of_others(facts)}"
+
+
+def _newest_of_others(facts: StoredFacts) -> pd.Series | None:
+    ledger = facts.stores.ledger
+    newest = ledger.latest("studies", facts.strategy.name)
+    if newest.empty or newest["settings_hash"].iloc[-1] in hashes_in_force(ledger, facts.strategy):
+        return None
+    return newest.iloc[-1]
 
 
 def _faults(facts: StoredFacts) -> Iterator[Fault]:
