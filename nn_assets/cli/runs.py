@@ -15,6 +15,7 @@ from nn_assets.learning.first_month import first_model_month
 from nn_assets.market.calendar.sessions import is_session, sessions_between
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.forecasts import missing_months
+from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.catalog import find_live_strategy, find_strategy
 from nn_assets.operations.edited import require_stages
@@ -52,6 +53,8 @@ def run_rounds(name: str, session: str | None, first: str | None = None, last: s
     ------
     SettingsError
         No live start is stated, a day is no session, or the options contradict each other.
+    ModelError
+        No model decides the first session: nothing is loaded.
     DecisionError
         A session is not closed yet, lies before the live start, or stands on one that is undecided.
     ClockError
@@ -88,6 +91,7 @@ def run_rounds(name: str, session: str | None, first: str | None = None, last: s
                 session=opening.date(),
             )
         _refuse_a_gap_before(history, opening, day)
+        models_in_force(history.stores.ledger, strategy).on(opening)
         sessions = sessions_between(strategy.market.calendar, opening, day)
     key = str(day.date())
     result = execute(strategy, "daily", first=str(opening.date()), last=key)
@@ -126,12 +130,10 @@ def _with_intake(answer: dict[str, Any], metadata: dict[str, dict[str, Any]]) ->
     raw, published = metadata["raw_bars"], metadata["validated_bars"]
     rows = {"delivered": raw["delivered_rows"], "added": raw["added"], "revised": raw["revised"]}
     quarantined, left_out = int(published["quarantined"]), raw.get("left_out")
-    told = [
-        answer["text"],
-        f"data: {rows_told(rows)}, {quarantined:,} in quarantine",
-        *([left_out] if left_out else []),
-    ]
-    return {**answer, "rows": {**rows, "quarantined": quarantined}, "left_out": left_out, "text": "\n".join(told)}
+    stands, others = answer["text"].split("\n", maxsplit=1)
+    told = [stands, f"data: {rows_told(rows)}, {quarantined:,} in quarantine", left_out, others]
+    text = "\n".join(filter(None, told))
+    return {**answer, "rows": {**rows, "quarantined": quarantined}, "left_out": left_out, "text": text}
 
 
 def _span(

@@ -501,6 +501,12 @@ def write_demo_page(sheets: list[StudyPage]) -> Path:
     return _write("demo.html", text)
 
 
+def _allowed_by_verdict(history: History, done: Round) -> bool:
+    """Whether the verdict itself let positions be taken, as the session's decision has it on record."""
+    decided = history.stores.ledger.read("decisions", history.strategy.name, done.session, done.session)
+    return not decided.empty and bool(decided["details"].iloc[-1].get("verdict_allows", False))
+
+
 def _situation_after(
     history: History, done: Round, frames: Mapping[str, pd.DataFrame], provenance: Mapping[str, str]
 ) -> Situation:
@@ -511,7 +517,7 @@ def _situation_after(
         trading=frames["trading_states"].iloc[0].to_dict(),
         targets=frames["target_positions"],
         verdict=_verdict_told(provenance),
-        verdict_allows=done.decision.inputs.verdict_allows,
+        verdict_allows=_allowed_by_verdict(history, done),
         kill_switch=str(done.decision.inputs.kill_switch),
     )
     return replace(left, study_of_others=study_of_others(history))

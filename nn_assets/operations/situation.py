@@ -13,6 +13,7 @@ from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.halts import last_halt
+from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.settings_on_record import hashes_in_force, settings_apart
 from nn_assets.operations.clock import last_stated_session, now_utc
 from nn_assets.operations.facts import StoredFacts
@@ -81,6 +82,7 @@ def situation_of(
         symbols=len(targets),
         verdict=verdict,
         verdict_allows=verdict_allows or strategy.trade_without_verdict,
+        without_verdict=strategy.trade_without_verdict and not verdict_allows,
         breakers=breakers_of(state["breaker"], state["book"]),
         kill_switch=kill_switch,
         trading_state=str(trading["state"]),
@@ -169,7 +171,7 @@ def _faults(facts: StoredFacts) -> Iterator[Fault]:
         yield Fault(f"expected {clock.expected}; found {clock.found}", clock.remedy, Word.HALTED)
     yield from _of_runs(last_runs(ledger, strategy.name), gate_halts=halt is not None)
     waiting = undecided_sessions(ledger, strategy, facts.live_sessions)
-    yield from _of_sessions(strategy, waiting)
+    yield from _of_sessions(ledger, strategy, waiting)
     today = now_utc().tz_localize(None) if _has_clock(strategy) else facts.last_session
     if (ends := calendar_end_told(strategy.market.calendar, today)) is not None:
         told, _, remedy = ends.partition(": ")
@@ -205,10 +207,15 @@ def _later_round(decided: dict[str, Any] | None, run: dict[str, Any]) -> bool:
     return (decided["began_at"] or decided["ended_at"]) > (run["began_at"] or run["ended_at"])
 
 
-def _of_sessions(strategy: Strategy, waiting: Sequence[pd.Timestamp]) -> Iterator[Fault]:
+def _of_sessions(ledger: Ledger, strategy: Strategy, waiting: Sequence[pd.Timestamp]) -> Iterator[Fault]:
     if waiting:
         count = f"{len(waiting)} session{'s' * (len(waiting) > 1)} not decided, the oldest {waiting[0].date()}"
         remedy = f"nn-assets run --strategy {strategy.name} --from {waiting[0].date()}"
+        month = f"{waiting[0]:%Y-%m}"
+        models = models_in_force(ledger, strategy).by_month
+        if month not in models:
+            months = f" --from {month} --to {month}" if models else ""
+            remedy = f"nn-assets study --strategy {strategy.name}{months}"
         # Where history stands still, a person goes through it; where it moves on, a round was missed.
         word = Word.DOES_NOT_TRADE if _has_clock(strategy) else Word.TRADES
         yield Fault(count, remedy, word)
