@@ -17,6 +17,7 @@ from nn_assets.store.ledger.query_files import query_parameters
 __all__ = ["lined_up", "run_query", "verify_audit"]
 
 _REPEATED = frozenset({"symbol", "session"})
+_DAYS = frozenset({"session", "first", "last"})
 _MOST_NAMED = 12
 _NOTHING = {
     "restated": "nothing: no signal, target, order or fill was put on record a second time; bars restated by a source "
@@ -78,6 +79,15 @@ def run_query(name: str, strategy: str, values: list[str]) -> dict[str, Any]:
             remedy="give the query again for each",
             query=name,
         )
+    for parameter in _DAYS & given.keys():
+        for value in given[parameter]:
+            if pd.isna(pd.to_datetime(value, format="%Y-%m-%d", errors="coerce")):
+                raise LedgerError(
+                    expected=f"a day as YYYY-MM-DD for {parameter}",
+                    found=repr(value),
+                    remedy="write the day year first, such as 2015-06-01 for 1 June 2015",
+                    query=name,
+                )
     with Ledger() as ledger:
         if missing := [each for each in query_parameters(name) if each not in given]:
             raise LedgerError(

@@ -155,7 +155,8 @@ def study_of_others_told(facts: StoredFacts) -> str | None:
 def _newest_of_others(facts: StoredFacts) -> pd.Series | None:
     ledger = facts.stores.ledger
     newest = ledger.latest("studies", facts.strategy.name)
-    if newest.empty or newest["settings_hash"].iloc[-1] in hashes_in_force(ledger, facts.strategy):
+    own = hashes_in_force(ledger, facts.strategy, of_studies=True)
+    if newest.empty or newest["settings_hash"].iloc[-1] in own:
         return None
     return newest.iloc[-1]
 

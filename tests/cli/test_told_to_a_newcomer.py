@@ -77,6 +77,16 @@ def test_a_query_for_what_is_not_on_record_says_so_by_name(give) -> None:
     assert "no symbol NOBODY" in told
 
 
+@pytest.mark.parametrize("day", ["20-11-2026", "x", ""])
+def test_a_day_that_is_none_is_said_to_be_and_the_database_not_blamed(give, day: str) -> None:
+    answer = give(
+        "query", "why_this_size", "-s", "mine", "--value", f"session={day}", "--value", "symbol=CON", "--json"
+    )
+    assert answer.status == 1
+    assert "expected a day as YYYY-MM-DD for session" in answer.document["message"]
+    assert "database" not in answer.document["message"]
+
+
 def test_a_query_without_its_values_gives_an_example_that_works(give) -> None:
     answer = give("query", "why_this_size", "-s", "mine", "--json")
     assert answer.status == 1

@@ -202,8 +202,12 @@ def test_what_a_month_was_judged_under_is_named_where_its_model_is_on_record(hom
 def test_a_verdict_of_other_settings_is_told_where_there_is_none_of_these(home: Path) -> None:
     homes.study_stored(strategy_of(), ["2017-05"])
     file = home / "strategies" / f"{NAME}.yaml"
-    file.write_text(file.read_text(encoding="utf-8").replace("trade_without_verdict: true\n", ""), encoding="utf-8")
-    assert "(the newest is of other settings: trade_without_verdict true then, false now)" in report(NAME)["text"]
+    text = file.read_text(encoding="utf-8").replace("trade_without_verdict: true\n", "")
+    file.write_text(text, encoding="utf-8")  # that alone changes nothing that a study finds
+    assert "of other settings" not in report(NAME)["strategies"][NAME]["headline"]
+    assert report(NAME)["strategies"][NAME]["study_to"] == "2017-05"
+    file.write_text(text.replace("half_spread_bps: 0.5", "half_spread_bps: 0.9"), encoding="utf-8")
+    assert "(the newest is of other settings: costs.half_spread_bps 0.5 then, 0.9 now" in report(NAME)["text"]
 
 
 def test_an_end_of_history_that_moves_on_keeps_the_study_and_the_decisions(home: Path) -> None:

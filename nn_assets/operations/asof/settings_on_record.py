@@ -12,17 +12,29 @@ from nn_assets.store.ledger.ledger import Ledger
 __all__ = ["hashes_in_force", "settings_apart"]
 
 _ENDS = ("history_ends", "vault_starts")
+_NO_FINDING = ("trade_without_verdict",)
 
 
-def hashes_in_force(ledger: Ledger, strategy: Strategy) -> frozenset[str]:
+def hashes_in_force(ledger: Ledger, strategy: Strategy, *, of_studies: bool = False) -> frozenset[str]:
     """Hashes of settings that are those in force but for where history ends, or the vault begins.
 
     Like the clock of a strategy that states neither, an end decides nothing that lies before it: studies and decisions
     of before it moved are the strategy's own.
+
+    Parameters
+    ----------
+    of_studies : bool
+        Whether ``trade_without_verdict`` is no matter either: it decides what is traded, not what a study finds.
     """
-    now = hash_of_settings(_without_ends(strategy.behaviour()))
+    left_out = _NO_FINDING if of_studies else ()
+
+    def compared(settings: Mapping[str, Any]) -> str:
+        told = {key: value for key, value in _without_ends(settings).items() if key not in left_out}
+        return hash_of_settings(told)
+
+    now = compared(strategy.behaviour())
     versions = ledger.read("settings_versions", strategy.name)
-    alike = [hash_of_settings(_without_ends(settings)) == now for settings in versions["settings"]]
+    alike = [compared(settings) == now for settings in versions["settings"]]
     return frozenset({strategy.content_hash(), *versions.loc[alike, "settings_hash"]})
 
 

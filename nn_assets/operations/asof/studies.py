@@ -17,9 +17,10 @@ def latest_study(
     """The newest study of the settings in force whose record ended before a month began, or None.
 
     A study of other settings (looser limits, another pace of refits) says nothing of these; nor,
-    where a UTC moment is given, does one that was put on record later. Where history ended then is no matter.
+    where a UTC moment is given, does one that was put on record later. Where history ended then is no matter,
+    nor whether the strategy traded without a verdict.
     """
     studies = ledger.read("studies", strategy.name, recorded_by=recorded_by, bookkeeping=True)
-    own = studies["settings_hash"].isin(hashes_in_force(ledger, strategy))
+    own = studies["settings_hash"].isin(hashes_in_force(ledger, strategy, of_studies=True))
     studies = studies[own & (studies["month"] < before_month)]
     return None if studies.empty else studies.sort_values(["month", "sequence"]).iloc[-1]
