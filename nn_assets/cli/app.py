@@ -29,6 +29,15 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"nn-assets {version('nn_assets')}")  # noqa: T201
+        raise typer.Exit
+
+
 app = typer.Typer(
     rich_markup_mode=None,  # frames and colours cost more than the command they frame
     help="Validated data, walk-forward networks, sized positions and oversight, on Dagster.",
@@ -36,6 +45,17 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def _of_all_commands(
+    version: Annotated[
+        bool, typer.Option("--version", help="The version, and nothing else.", is_eager=True, callback=_tell_version)
+    ] = False,
+) -> None:
+    del version
+
+
 audit_commands = typer.Typer(
     rich_markup_mode=None, help="The ledger's hash chain, and decisions derived again.", no_args_is_help=True
 )

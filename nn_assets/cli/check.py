@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from nn_assets.cli.failed import with_failed_checks
+from nn_assets.cli.intake import rows_told
 from nn_assets.costs.financing import financing_told
 from nn_assets.errors import first_of
 from nn_assets.learning.first_month import WARM_UP_SESSIONS, first_model_month, first_month_from
@@ -38,7 +39,7 @@ from nn_assets.settings import Strategy
 from nn_assets.store.home import data_docs_file
 from nn_assets.store.lake.publication import Publication
 
-__all__ = ["check_data"]
+__all__ = ["check_data", "gaps_told"]
 
 _VALIDATED = "validated_bars"
 _MOST_ROWS, _MOST_NOTICES, _MOST_NAMED = 5, 10, 12
@@ -77,6 +78,10 @@ def check_data(name: str) -> dict[str, Any]:
             "nothing_new": before is not None and before.content_hash == now.content_hash and not changed,
             **_bars(history, {**metadata[_VALIDATED], **metadata[RAW_BARS]}),
             **_beside(history, metadata),
+            "calendar": None
+            if "calendar" in strategy.market.model_fields_set
+            else f"{strategy.market.calendar}, since market.calendar is left out",
+            "left_out": metadata[RAW_BARS].get("left_out"),
             "notices": _notices(now),
             "compared": _compared(strategy, metadata),
             # A gate that halts ends the run.
@@ -118,6 +123,11 @@ def _bars(history: History, taken: dict[str, Any]) -> dict[str, Any]:
         "first_session": str(bars["session"].min().date()),
         "last_session": str(bars["session"].max().date()),
         "never_delivered": {name: int(days) for name, days in zip(symbols, missing, strict=True) if days},
+        "first_missing": {
+            name: str(history.axis[days.argmax()].date())
+            for name, days in zip(symbols, (absent & asked).T, strict=True)
+            if days.any()
+        },
         "late_starts": _late_starts(symbols, due, asked, history.axis),
         "files": {"read": taken["files_read"], "without_bars": list(taken["files_without_bars"])},
         "actions": {"stored": taken["actions"], **{name: taken[f"actions_{name}"] for name in _CHANGES}},
@@ -228,13 +238,24 @@ def _first_model(history: History) -> dict[str, Any]:
     month, stated = first_month_from(strategy, start.date()), first_model_month(strategy)
     said = f"{month}, from bars that begin {start.date()}; every feature is there from {features or 'no session'} on"
     if late.any():
-        said += f"; {int(late.sum()):,} bars state a known_at later than their own session's decision, which lacks them"
+        said += (
+            f"; {int(late.sum()):,} bars are known only after their own session's decision, which lacks them: their "
+            "known_at, stated or the moment of a correction, is later"
+        )
     if month > stated:
         said += (
             f"; market.history_starts {strategy.market.history_starts} asks for models from {stated} on, which no data "
             f"can train: set market.history_starts to {start.date()}"
         )
     return {"bars": str(start.date()), "features": features, "month": month, "late_bars": int(late.sum()), "told": said}
+
+
+def gaps_told(absent: Mapping[str, int], first: Mapping[str, str]) -> list[str]:
+    """Of each symbol with missing bars, how many there are, and the session of the first."""
+    return [
+        f"{symbol} {days:,} " + (f"on {first[symbol]}" if days == 1 else f"from {first[symbol]} on")
+        for symbol, days in absent.items()
+    ]
 
 
 def _next(history: History) -> dict[str, Any]:
@@ -244,7 +265,8 @@ def _next(history: History) -> dict[str, Any]:
         return {
             "history_too_short": f"a first model can be used from {first_model_month(strategy)}, later than any "
             "session there is: bring a longer history, or shorten walk_forward.training_months",
-            "next": f"nn-assets check --strategy {strategy.name}",
+            "next": f"bring bars from {_needed_from(history)} or earlier on, set market.history_starts there, then "
+            f"nn-assets check --strategy {strategy.name}",
         }
     newest = str(history.last_session.to_period("M") + 1)
     if missing_months(history.stores.lake, strategy, newest) or months_to_refit(history, newest):
@@ -256,6 +278,15 @@ def _next(history: History) -> dict[str, Any]:
     return {"next": f"nn-assets run --strategy {strategy.name} --{which} {undecided[0].date()}"}
 
 
+def _needed_from(history: History) -> str:
+    """The first day of the latest month from which bars would make a model possible for the last session's month."""
+    strategy = history.strategy
+    started = pd.Period(strategy.market.history_starts, "M")
+    first = pd.Period(first_model_month(strategy), "M")
+    needed = started - (first - history.last_session.to_period("M")).n
+    return str(needed.start_time.date())
+
+
 def _lines(told: dict[str, Any]) -> list[str]:
     """The answer as text: a line for each fact, its details below it."""
     rows, quarantine, notices, gate = told["rows"], told["quarantine"], told["notices"], told["gate"]
@@ -263,19 +294,17 @@ def _lines(told: dict[str, Any]) -> list[str]:
     empty = files["without_bars"]
     shorter = [f"{symbol} {day or 'never'}" for symbol, day in late.items()]
     found: list[tuple[str, str]] = [
-        (
-            "rows",
-            f"{rows['delivered']:,} delivered, {rows['added']:,} added, {rows['revised']:,} revised"
-            + (f", {rows['outside']:,} of other symbols or sessions left out" if rows["outside"] else "")
-            + (f", {rows['equal_rows']:,} stored that say what another says" if rows["equal_rows"] else ""),
-        ),
+        ("rows", rows_told(rows)),
+        *([("outside", f"{rows['outside']:,} rows of other symbols or sessions left out")] if rows["outside"] else []),
+        *([("left out", told["left_out"])] if told["left_out"] else []),
         *([("prices", told["prices"])] if told["prices"] else []),
+        *([("calendar", told["calendar"])] if told["calendar"] else []),
         *([("compared", _compared_told(told["compared"]))] if told["compared"] else []),
         ("symbols", _counted_names(told["symbols"])),
         ("sessions", f"{told['first_session']} to {told['last_session']}"),
         (
             "missing",
-            f"{sum(absent.values()):,} bars never delivered" + _named([f"{s} {n:,}" for s, n in absent.items()]),
+            f"{sum(absent.values()):,} bars never delivered" + _named(gaps_told(absent, told["first_missing"])),
         ),
         *([("late starts", _counted_names(shorter))] if shorter else []),
         *(

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
+from numbers import Number
 from typing import Any
 
 import pandas as pd
 
-from nn_assets.errors import LedgerError
+from nn_assets.errors import LedgerError, first_of
 from nn_assets.store.ledger.audit import verify, verify_since_last
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.query_files import query_parameters
 
-__all__ = ["run_query", "verify_audit"]
+__all__ = ["lined_up", "run_query", "verify_audit"]
 
 _REPEATED = frozenset({"symbol", "session"})
+_DAYS = frozenset({"session", "first", "last"})
+_MOST_NAMED = 12
+_NOTHING = {
+    "restated": "nothing: no signal, target, order or fill was put on record a second time; bars restated by a source "
+    "are in nn-assets export bars, and with --as-of in their older version"
+}
 
 
 def verify_audit(head: str | None = None, *, since_last: bool = False) -> dict[str, Any]:
@@ -71,15 +79,78 @@ def run_query(name: str, strategy: str, values: list[str]) -> dict[str, Any]:
             remedy="give the query again for each",
             query=name,
         )
+    for parameter in _DAYS & given.keys():
+        for value in given[parameter]:
+            if pd.isna(pd.to_datetime(value, format="%Y-%m-%d", errors="coerce")):
+                raise LedgerError(
+                    expected=f"a day as YYYY-MM-DD for {parameter}",
+                    found=repr(value),
+                    remedy="write the day year first, such as 2015-06-01 for 1 June 2015",
+                    query=name,
+                )
     with Ledger() as ledger:
+        if missing := [each for each in query_parameters(name) if each not in given]:
+            raise LedgerError(
+                expected=f"values for {', '.join(query_parameters(name))}",
+                found=f"none for {', '.join(missing)}",
+                remedy=f"name them, such as {_example(ledger, name, strategy)}",
+                query=name,
+            )
         asked = [dict(zip(given, chosen, strict=True)) for chosen in product(*given.values())]
         answers = [_beside(ledger.query(name, **each), {told: each[told] for told in several}) for each in asked]
+        unknown = dict.fromkeys(
+            said
+            for each, answer in zip(asked, answers, strict=True)
+            if answer.empty and (said := _not_on_record(ledger, each))
+        )
     found = pd.concat(answers, ignore_index=True)
+    text = [lined_up(found)] if len(found) else [] if unknown else [_NOTHING.get(name, "nothing")]
     return {
+        "ok": not unknown,
         "query": name,
         "rows": found.to_dict("records"),
-        "text": found.to_string(index=False) if len(found) else "nothing",
+        "not_on_record": list(unknown),
+        "text": "\n".join([*text, *unknown]),
     }
+
+
+def _not_on_record(ledger: Ledger, asked: Mapping[str, str]) -> str | None:
+    """Which session or symbol of a question was never decided; None where there is no such."""
+    if "session" not in asked:
+        return None
+    strategy, session = asked["strategy"], asked["session"]
+    decided = ledger.read("decisions", strategy)["session"]
+    if not (decided == pd.Timestamp(session)).any():
+        there = "none" if decided.empty else f"those from {decided.min().date()} to {decided.max().date()}"
+        return f"no decision of {strategy} on {session}; there are {there}"
+    symbols = sorted(ledger.read("target_positions", strategy, session, session)["symbol"])
+    if "symbol" not in asked or asked["symbol"] in symbols:
+        return None
+    there = ", ".join(first_of(symbols, _MOST_NAMED))
+    return f"no symbol {asked['symbol']} was decided on {session}; there were {there}"
+
+
+def _example(ledger: Ledger, name: str, strategy: str) -> str:
+    """A call of a query that finds something where anything is on record."""
+    rows = ledger.latest("target_positions", strategy)
+    session = "2018-01-31" if rows.empty else str(rows["session"].iloc[-1].date())
+    symbol = "SYMBOL" if rows.empty else str(rows["symbol"].iloc[-1])
+    usual = {"symbol": symbol}
+    values = [f"--value {each}={usual.get(each, session)}" for each in query_parameters(name) if each != "strategy"]
+    return " ".join([f"nn-assets query {name} --strategy {strategy}", *values])
+
+
+def lined_up(frame: pd.DataFrame) -> str:
+    """A table as text: numbers to the right, everything else to the left, and no blank at the end of a line."""
+    columns = []
+    for name in frame.columns:
+        if frame[name].map(lambda cell: pd.isna(cell) or isinstance(cell, Number)).all():
+            cells = [each.strip() for each in frame[[name]].infer_objects().to_string(index=False).splitlines()]
+            columns.append([each.rjust(max(map(len, cells))) for each in cells])
+        else:
+            cells = [str(name), *("" if pd.isna(each) else " ".join(str(each).split()) for each in frame[name])]
+            columns.append([each.ljust(max(map(len, cells))) for each in cells])
+    return "\n".join(" ".join(line).rstrip() for line in zip(*columns, strict=True))
 
 
 def _beside(found: pd.DataFrame, told: dict[str, str]) -> pd.DataFrame:

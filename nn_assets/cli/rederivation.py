@@ -26,6 +26,7 @@ def audit_decisions(name: str, *, since_last: bool = False) -> dict[str, Any]:
         "strategy": name,
         "played": done.played,
         "before": done.before,
+        "otherwise": done.otherwise,
         "findings": list(done.differing),
         "text": f"{name}: {done.sentence}",
     }

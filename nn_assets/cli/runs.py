@@ -8,12 +8,14 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.cli.failed import with_failed_checks
+from nn_assets.cli.intake import rows_told
 from nn_assets.errors import DecisionError, SettingsError
 from nn_assets.evaluation.verdict import NO_MONTH_ENDED
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.market.calendar.sessions import is_session, sessions_between
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.forecasts import missing_months
+from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.catalog import find_live_strategy, find_strategy
 from nn_assets.operations.edited import require_stages
@@ -25,7 +27,7 @@ from nn_assets.operations.stores import open_stores
 from nn_assets.orchestration.naming import REFIT_TAG, effective_strategy
 from nn_assets.orchestration.outcomes import failed_checks_of
 from nn_assets.orchestration.partitions import month_partitions
-from nn_assets.orchestration.running import execute
+from nn_assets.orchestration.running import execute, metadata_by_asset
 from nn_assets.settings import Strategy
 
 __all__ = ["run_round", "run_rounds", "run_study"]
@@ -53,6 +55,8 @@ def run_rounds(name: str, session: str | None, first: str | None = None, last: s
     ------
     SettingsError
         No live start is stated, a day is no session, or the options contradict each other.
+    ModelError
+        No model decides the first session: nothing is loaded.
     DecisionError
         A session is not closed yet, lies before the live start, or stands on one that is undecided.
     ClockError
@@ -72,7 +76,8 @@ def run_rounds(name: str, session: str | None, first: str | None = None, last: s
     result = execute(strategy, DAILY, first=begin, last=end)
     with open_history(strategy) as history:
         answer = _answer(history, sessions)
-    return with_failed_checks(answer | {"run_id": str(result.run_id)}, failed_checks_of(result.all_events))
+    answer = _with_intake(answer | {"run_id": str(result.run_id)}, metadata_by_asset(result))
+    return with_failed_checks(answer, failed_checks_of(result.all_events))
 
 
 def _asked(history: History, begin: _Option, end: _Option) -> pd.DatetimeIndex:
@@ -93,6 +98,7 @@ def _asked(history: History, begin: _Option, end: _Option) -> pd.DatetimeIndex:
     history.require_live(opening)
     history.row(day)
     _refuse_a_gap_before(history, opening, day)
+    models_in_force(history.stores.ledger, strategy).on(opening)
     return sessions_between(strategy.market.calendar, opening, day)
 
 
@@ -122,6 +128,17 @@ def _answer(history: History, sessions: pd.DatetimeIndex) -> dict[str, Any]:
         "text": f"{stands}\n{several}{name} {day.date()}: equity {state['equity_usd']:,.0f} USD, {held} positions to "
         f"hold next, breaker {breaker or 'none'}, drift says {trading['state']}",
     }
+
+
+def _with_intake(answer: dict[str, Any], metadata: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The answer with what was taken in, and a line of its own for it and for rows left out."""
+    raw, published = metadata["raw_bars"], metadata["validated_bars"]
+    rows = {"delivered": raw["delivered_rows"], "added": raw["added"], "revised": raw["revised"]}
+    quarantined, left_out = int(published["quarantined"]), raw.get("left_out")
+    stands, others = answer["text"].split("\n", maxsplit=1)
+    told = [stands, f"data: {rows_told(rows)}, {quarantined:,} in quarantine", left_out, others]
+    text = "\n".join(filter(None, told))
+    return {**answer, "rows": {**rows, "quarantined": quarantined}, "left_out": left_out, "text": text}
 
 
 def _span(session: str | None, first: str | None, last: str | None) -> tuple[_Option, _Option]:

@@ -20,7 +20,14 @@ from nn_assets.operations.edited import stage_fault
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.names import TICKING
 from nn_assets.operations.outcomes import STARTED, checks_failed_in, last_heartbeat, last_tick
-from nn_assets.operations.situation import LONGEST_WITHOUT_BEAT, headline_now, last_runs, one_line, quiet
+from nn_assets.operations.situation import (
+    LONGEST_WITHOUT_BEAT,
+    headline_now,
+    last_runs,
+    one_line,
+    quiet,
+    study_of_others_told,
+)
 from nn_assets.operations.stores import open_stores
 from nn_assets.store.home import data_docs_file
 from nn_assets.store.lake.publication import Publication
@@ -99,6 +106,7 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
         "data_docs": str(docs) if (docs := data_docs_file(strategy.name)).is_file() else None,
         "study_to": None if study is None else str(study["month"]),
         "verdict": None if study is None else str(study["verdict"]),
+        "study_of_other_settings": None if study is not None else study_of_others_told(facts),
         "released_alarms": None if study is None else study["figures"].get("released_alarms") or None,
         "models": int(models["model_id"].nunique()) if len(models) else 0,
         "decided_to": str(decided[-1].date()) if decided else None,

@@ -22,6 +22,7 @@ __all__ = [
     "asked_sessions",
     "day_of_round",
     "has_clock",
+    "how_to_see",
     "last_open_session",
     "last_stated_session",
     "now_utc",
@@ -90,6 +91,17 @@ def day_of_round(market: MarketSettings, moment: pd.Timestamp) -> pd.Timestamp:
     """
     waited = pd.Timedelta(minutes=market.known_at_lag_minutes + _SETTLING_MINUTES + 1)
     return (moment.tz_convert(timezone_of(market.calendar)).tz_localize(None) - waited).normalize()
+
+
+def how_to_see(market: MarketSettings, session: pd.Timestamp, now: pd.Timestamp) -> str:
+    """What lets a session be seen that lies after the last that may be: by the vault, the stated end, or the clock."""
+    if market.vault_starts is not None and session >= pd.Timestamp(market.vault_starts):
+        return f"it lies in the vault and stays sealed, for as long as market.vault_starts is {market.vault_starts}"
+    waits = "wait for its close" if as_of_session(market, session) > now else ""
+    ends = market.history_ends
+    if ends is None or session <= pd.Timestamp(ends):
+        return waits or "ask for a session of the calendar"
+    return f"{waits}{', then ' * bool(waits)}move market.history_ends {ends} to {session.date()} or later"
 
 
 def last_open_session(market: MarketSettings, now: pd.Timestamp) -> pd.Timestamp:

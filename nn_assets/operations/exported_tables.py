@@ -102,9 +102,9 @@ def _between(table: str, frame: pd.DataFrame, first: pd.Timestamp | None, last: 
 
 
 def _bars(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
-    """Clean bars, as published or as they were known at a moment."""
+    """Clean bars, the newest as published, or as they were known at a moment."""
     if moment is None:
-        return history.view().bars
+        return history.published_bars
     market = history.strategy.market
     known = known_bars(history.raw_versions, moment)
     judged_by = history.strategy.cleaning, _known_actions(history, moment), history.compared_versions

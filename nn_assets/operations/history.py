@@ -26,7 +26,7 @@ from nn_assets.errors import DecisionError
 from nn_assets.learning.forecasts import Forecasts
 from nn_assets.market.facts.bars import saying_something_new
 from nn_assets.operations.asof.stretches import stretch_numbers
-from nn_assets.operations.clock import as_of_sessions
+from nn_assets.operations.clock import as_of_sessions, how_to_see, now_utc
 from nn_assets.operations.cut import Cut
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.session_view import SessionView
@@ -105,7 +105,7 @@ class History(StoredFacts):
         market = self.strategy.market
         if session > self.last_session:
             expected = f"a session up to {self.last_session.date()}, the last that may be seen"
-            remedy = "wait for its close; what lies in the vault stays sealed"
+            remedy = how_to_see(market, session, now_utc())
         else:
             expected = f"a session of {market.calendar} from {market.history_starts} on"
             remedy = "name a day on which the market trades"

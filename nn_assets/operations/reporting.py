@@ -25,7 +25,7 @@ from nn_assets.operations.asof.studies import late_verdict
 from nn_assets.operations.asof.universe import survivorship_facts
 from nn_assets.operations.history import History
 from nn_assets.operations.models.stored import load_model
-from nn_assets.operations.situation import headline_now, situation_of, study_of_others
+from nn_assets.operations.situation import headline_now, situation_of, study_of_others, study_of_others_told
 from nn_assets.operations.study import StudyResult
 from nn_assets.operations.unquoted import delisting_line, unquoted
 from nn_assets.oversight.headline import Situation, headline
@@ -503,6 +503,12 @@ def write_demo_page(sheets: list[StudyPage]) -> Path:
     return _write("demo.html", text)
 
 
+def _allowed_by_verdict(history: History, done: Round) -> bool:
+    """Whether the verdict itself let positions be taken, as the session's decision has it on record."""
+    decided = history.stores.ledger.read("decisions", history.strategy.name, done.session, done.session)
+    return not decided.empty and bool(decided["details"].iloc[-1].get("verdict_allows", False))
+
+
 def _situation_after(
     history: History, done: Round, frames: Mapping[str, pd.DataFrame], provenance: Mapping[str, str]
 ) -> Situation:
@@ -514,7 +520,7 @@ def _situation_after(
         trading=frames["trading_states"].iloc[0].to_dict(),
         targets=frames["target_positions"],
         verdict=_verdict_told(provenance),
-        verdict_allows=done.decision.inputs.verdict_allows,
+        verdict_allows=_allowed_by_verdict(history, done),
         late=late_verdict(history.stores.ledger, history.strategy, done.session, decided_at),
         kill_switch=str(done.decision.inputs.kill_switch),
     )
@@ -530,6 +536,12 @@ def bound_by(done: Round, frames: Mapping[str, pd.DataFrame]) -> dict[str, str]:
 
 def _verdict_told(provenance: Mapping[str, str]) -> str | None:
     return provenance["verdict"] if provenance["verdict"] != "None" else None
+
+
+def _no_verdict(history: History) -> str:
+    """Of the newest study, where it is of other settings; nothing where there is none."""
+    told = study_of_others_told(history)
+    return "" if told is None else f"none: the newest study goes {told}"
 
 
 def write_daily_page(
@@ -558,7 +570,7 @@ def write_daily_page(
         drift=frames["drift"],
         bound_by=bound_by(done, frames),
         label=_market_label(strategy),
-        verdict=_verdict_told(provenance) or "",
+        verdict=_verdict_told(provenance) or _no_verdict(history),
         plots=plots,
         notices=[
             *_answer_notices(done),

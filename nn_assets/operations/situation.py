@@ -13,7 +13,8 @@ from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.halts import last_halt
-from nn_assets.operations.asof.settings_on_record import settings_apart
+from nn_assets.operations.asof.models import models_in_force
+from nn_assets.operations.asof.settings_on_record import hashes_in_force, settings_apart
 from nn_assets.operations.asof.studies import late_verdict
 from nn_assets.operations.clock import has_clock, now_utc
 from nn_assets.operations.facts import StoredFacts
@@ -42,7 +43,16 @@ from nn_assets.portfolio.records import breakers_of, is_halved
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["LONGEST_WITHOUT_BEAT", "headline_now", "last_runs", "one_line", "quiet", "situation_of", "study_of_others"]
+__all__ = [
+    "LONGEST_WITHOUT_BEAT",
+    "headline_now",
+    "last_runs",
+    "one_line",
+    "quiet",
+    "situation_of",
+    "study_of_others",
+    "study_of_others_told",
+]
 
 _ROUNDS = (DAILY, TABLES, SOME_ASSETS)  # without them nothing is decided
 _HOUR, _DAY = pd.Timedelta(hours=1), pd.Timedelta(days=1)
@@ -87,6 +97,7 @@ def situation_of(
         verdict=verdict,
         verdict_allows=verdict_allows or strategy.trade_without_verdict,
         late_verdict=None if strategy.trade_without_verdict else late,
+        without_verdict=strategy.trade_without_verdict and not verdict_allows,
         breakers=breakers_of(state["breaker"], state["book"]),
         kill_switch=kill_switch,
         trading_state=str(trading["state"]),
@@ -147,11 +158,23 @@ def _decided(facts: StoredFacts) -> Situation:
 
 def study_of_others(facts: StoredFacts) -> str:
     """By which settings the newest study on record differs from those in force; nothing where by none."""
-    newest = facts.stores.ledger.latest("studies", facts.strategy.name)
-    made_under = "" if newest.empty else str(newest["settings_hash"].iloc[-1])
-    if made_under in ("", facts.strategy.content_hash()):
-        return ""
-    return settings_apart(facts.stores.ledger, facts.strategy, made_under)
+    newest = _newest_of_others(facts)
+    return "" if newest is None else settings_apart(facts.stores.ledger, facts.strategy, str(newest["settings_hash"]))
+
+
+def study_of_others_told(facts: StoredFacts) -> str | None:
+    """Of the newest study on record, where it is of other settings: until when it goes, and by which they differ."""
+    newest = _newest_of_others(facts)
+    return None if newest is None else f"to {newest['month']}, of other settings: {study_of_others(facts)}"
+
+
+def _newest_of_others(facts: StoredFacts) -> pd.Series | None:
+    ledger = facts.stores.ledger
+    newest = ledger.latest("studies", facts.strategy.name)
+    own = hashes_in_force(ledger, facts.strategy, of_studies=True)
+    if newest.empty or newest["settings_hash"].iloc[-1] in own:
+        return None
+    return newest.iloc[-1]
 
 
 def _faults(facts: StoredFacts) -> Iterator[Fault]:
@@ -165,7 +188,7 @@ def _faults(facts: StoredFacts) -> Iterator[Fault]:
         yield Fault(f"expected {clock.expected}; found {clock.found}", clock.remedy, Word.HALTED)
     yield from _of_runs(last_runs(ledger, strategy.name), gate_halts=halt is not None)
     waiting = undecided_sessions(ledger, strategy, facts.live_sessions)
-    yield from _of_sessions(strategy, waiting)
+    yield from _of_sessions(ledger, strategy, waiting)
     today = now_utc().tz_localize(None) if has_clock(strategy.market, now_utc()) else facts.last_session
     if (ends := calendar_end_told(strategy.market.calendar, today)) is not None:
         told, _, remedy = ends.partition(": ")
@@ -201,10 +224,15 @@ def _later_round(decided: dict[str, Any] | None, run: dict[str, Any]) -> bool:
     return (decided["began_at"] or decided["ended_at"]) > (run["began_at"] or run["ended_at"])
 
 
-def _of_sessions(strategy: Strategy, waiting: Sequence[pd.Timestamp]) -> Iterator[Fault]:
+def _of_sessions(ledger: Ledger, strategy: Strategy, waiting: Sequence[pd.Timestamp]) -> Iterator[Fault]:
     if waiting:
         count = f"{len(waiting)} session{'s' * (len(waiting) > 1)} not decided, the oldest {waiting[0].date()}"
         remedy = f"nn-assets run --strategy {strategy.name} --from {waiting[0].date()}"
+        month = f"{waiting[0]:%Y-%m}"
+        models = models_in_force(ledger, strategy).by_month
+        if month not in models:
+            months = f" --from {month} --to {month}" if models else ""
+            remedy = f"nn-assets study --strategy {strategy.name}{months}"
         # Where history stands still, a person goes through it; where it moves on, a round was missed.
         word = Word.DOES_NOT_TRADE if has_clock(strategy.market, now_utc()) else Word.TRADES
         yield Fault(count, remedy, word)

@@ -79,6 +79,8 @@ class Situation:
         Whether it lets positions be taken, or the settings do without.
     late_verdict : str or None
         Which verdict came too late for that decision, and when; None where none did.
+    without_verdict : bool
+        Whether only the settings do.
     breakers : tuple of Breaker
         Those latched after the session.
     releases : tuple of str
@@ -99,6 +101,7 @@ class Situation:
     symbols: int = 0
     verdict: str | None = None
     verdict_allows: bool = False
+    without_verdict: bool = False
     study_of_others: str = ""
     late_verdict: str | None = None
     breakers: tuple[Breaker, ...] = ()
@@ -141,7 +144,15 @@ def headline(situation: Situation) -> Headline:
     why = "; ".join(cause.why for cause in causes)
     remedies = dict.fromkeys(cause.remedy for cause in causes if cause.remedy)
     person = f"A person is needed: {'; '.join(remedies)}" if remedies else "Nothing needs a person"
-    return Headline(word, f"{situation.strategy} {word}: {why}. {person}.")
+    return Headline(word, f"{situation.strategy} {word}: {_by_whose_leave(word, situation)}{why}. {person}.")
+
+
+def _by_whose_leave(word: Word, situation: Situation) -> str:
+    """That no verdict lets a strategy trade that does; nothing else."""
+    if not situation.without_verdict or word not in {Word.TRADES, Word.REDUCED}:
+        return ""
+    against = "without a verdict" if situation.verdict is None else f"against the verdict {situation.verdict!r}"
+    return f"{against}, by trade_without_verdict: "
 
 
 def release_of(kind: str, strategy: str) -> str:

@@ -29,6 +29,7 @@ _SECRET = re.compile(r"key|secret|password|token|url|_env$", re.IGNORECASE)
 _LONGEST = 1 << 18  # bytes: a thousand times what a strategy states
 _DEEPEST = 16
 _LARGEST = 2**63 - 1  # what a database and a random generator's seed can hold
+_STRATEGY_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 _DOTTED = re.compile(r"\b[a-z_]+(?:\.[a-z_]+)+\b")
 
 
@@ -172,7 +173,10 @@ def _explained(error: ValidationError, node: yaml.Node, file: str) -> SettingsEr
     first = problems[0]
     return SettingsError(
         expected="known keys with values of their type",
-        found="; ".join(_told(problem, node, lines) for problem in problems),
+        found="; ".join(
+            _missing(problem, lines, file) if problem["type"] == "missing" else _told(problem, node, lines)
+            for problem in problems
+        ),
         remedy="; ".join(dict.fromkeys(_remedy(problem) for problem in problems)),
         file=file,
         line=_named(first, lines)[0][1] if _named(first, lines) else _line(first, lines),
@@ -183,7 +187,17 @@ def _explained(error: ValidationError, node: yaml.Node, file: str) -> SettingsEr
 def _remedy(problem: ErrorDetails) -> str:
     if problem["type"] == "value_error" and OUT_OF_ORDER in problem["msg"]:
         return "correct these dates"
+    if problem["type"] == "missing":
+        return "add what is missing; README's section on data of your own states a whole file"
     return "correct or delete the keys named; the modules of nn_assets/settings list every key"
+
+
+def _missing(problem: ErrorDetails, lines: dict[_Place, int], file: str) -> str:
+    """That a key is not there, and what to add; a strategy is called what its file is called."""
+    key = _key(problem, lines)
+    stem = Path(file).stem
+    value = f" {stem}" if key == "name" and _STRATEGY_NAME.fullmatch(stem) else ""
+    return f"{key} is missing: add `{key.rsplit('.', maxsplit=1)[-1]}:{value}` (line {_line(problem, lines)})"
 
 
 def _told(problem: ErrorDetails, node: yaml.Node, lines: dict[_Place, int]) -> str:

@@ -212,7 +212,7 @@ def test_a_history_too_short_for_a_model_is_told_now(fresh_home) -> None:
     short = STRATEGY.replace("training_months: 6", "training_months: 36").replace(f"  live_starts: {LIVE[0]}\n", "")
     (fresh_home / "strategies" / "mine.yaml").write_text(short, encoding="utf-8")
     told = call(fresh_home, "check", "-s", "mine", "--json").document
-    assert told["next"] == "nn-assets check --strategy mine"
+    assert told["next"].startswith("bring bars from 2012-10-01 or earlier on, set market.history_starts there")
     assert "2018-07" in told["history_too_short"]
 
 

@@ -12,8 +12,10 @@ import pytest
 from nn_assets.cli.status import report
 from nn_assets.errors import DecisionError, ModelError, PublicationError, SettingsError
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay, signals_repeat_forecasts
+from nn_assets.operations.decisions.rederivation import Rederived, rederive_decisions
 from nn_assets.operations.history import open_history
 from nn_assets.operations.models import preparation
+from nn_assets.operations.reporting import write_daily_page
 from nn_assets.settings import PortfolioSettings
 from nn_assets.sources.simulated import SimulatedSource
 from nn_assets.store.ledger.ledger import Ledger
@@ -23,7 +25,7 @@ from tests.shared_homes import nothing_drawn
 
 EVERYONE = tuple(f"SIM{number:02d}" for number in range(1, 9))
 SYMBOLS = EVERYONE[:6]
-FIRST, SECOND, THIRD, FOURTH = (pd.Timestamp(f"2017-06-{day}") for day in (21, 22, 23, 26))
+FIRST, SECOND, THIRD, FOURTH, FIFTH = (pd.Timestamp(f"2017-06-{day}") for day in (21, 22, 23, 26, 27))
 SOURCE = {**dict.fromkeys(TINY["source"]), "kind": "files", "path": "bars.csv"}
 
 
@@ -37,7 +39,7 @@ def decided_until_the_second(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("edited")
     state_strategy(home)
     source = SimulatedSource("XNYS", pd.Timestamp("2016-01-04").date(), seed=5, planted_rank_ic=0.3)
-    bars = source.bars(EVERYONE, None, FOURTH).drop(columns=["source", "known_at"], errors="ignore")
+    bars = source.bars(EVERYONE, None, FIFTH).drop(columns=["source", "known_at"], errors="ignore")
     bars.to_csv(home / "strategies" / "bars.csv", index=False)
     with living_in(home), nothing_drawn():
         homes.take_in(strategy_of())
@@ -200,8 +202,65 @@ def test_what_a_month_was_judged_under_is_named_where_its_model_is_on_record(hom
 def test_a_verdict_of_other_settings_is_told_where_there_is_none_of_these(home: Path) -> None:
     homes.study_stored(strategy_of(), ["2017-05"])
     file = home / "strategies" / f"{NAME}.yaml"
-    file.write_text(file.read_text(encoding="utf-8").replace("trade_without_verdict: true\n", ""), encoding="utf-8")
-    assert "(the newest is of other settings: trade_without_verdict true then, false now)" in report(NAME)["text"]
+    text = file.read_text(encoding="utf-8").replace("trade_without_verdict: true\n", "")
+    file.write_text(text, encoding="utf-8")  # that alone changes nothing that a study finds
+    assert "of other settings" not in report(NAME)["strategies"][NAME]["headline"]
+    assert report(NAME)["strategies"][NAME]["study_to"] == "2017-05"
+    file.write_text(text.replace("half_spread_bps: 0.5", "half_spread_bps: 0.9"), encoding="utf-8")
+    assert "(the newest is of other settings: costs.half_spread_bps 0.5 then, 0.9 now" in report(NAME)["text"]
+
+
+def test_an_end_of_history_that_moves_on_keeps_the_study_and_the_decisions(home: Path) -> None:
+    studied = homes.study_stored(strategy_of(), ["2017-05"])
+    homes.decide(strategy_of(), [THIRD])
+    told = report(NAME)["strategies"][NAME]
+    assert told["study_to"] == "2017-05"
+    for ends in ({"history_ends": "2017-06-27"}, {"history_ends": "2017-06-30", "vault_starts": "2017-06-28"}):
+        state_strategy(home, **ends)
+        moved = report(NAME)["strategies"][NAME]
+        assert [moved[key] for key in ("study_to", "verdict")] == [told[key] for key in ("study_to", "verdict")]
+        assert moved["study_of_other_settings"] is None
+        assert homes.decide(strategy_of(), [SECOND])[0].already_decided
+    homes.take_in(strategy_of())
+    homes.decide(strategy_of(), [FOURTH])
+    heads = [recorded("decisions", session).iloc[0] for session in (THIRD, FOURTH)]
+    assert heads[0]["settings_hash"] != heads[1]["settings_hash"]
+    assert heads[0]["study_id"] == heads[1]["study_id"]
+    assert isinstance(heads[1]["verdict"], str)
+    with open_history(strategy_of()) as history:
+        assert rederive_decisions(history, "test") == Rederived(4, 0, ())
+    again = homes.study_stored(strategy_of(), ["2017-05"])
+    assert again.trials == studied.trials == 3
+    assert len(again.terms.looks) == 1  # the one taken before: not forgotten, and not taken twice
+    with Ledger() as ledger:
+        assert set(ledger.read("looks", NAME)["look"]) == {1}
+    state_strategy(home, history_ends="2017-06-27")
+    with open_history(strategy_of()) as history:
+        assert rederive_decisions(history, "test") == Rederived(0, 4, ())
+
+
+def test_decisions_under_other_settings_are_counted_and_the_setting_named(home: Path) -> None:
+    restate(home, costs={"half_spread_bps": 0.9})
+    told = "2 sessions up to 2017-06-22 not derived again, decided under other settings: costs.half_spread_bps 0.5 then"
+    with open_history(strategy_of()) as history:
+        assert told in rederive_decisions(history, "test").sentence
+    homes.decide(strategy_of(), [THIRD])
+    with open_history(strategy_of()) as history:
+        sentence = rederive_decisions(history, "test").sentence
+    assert sentence.startswith("1 sessions derived again, all targets equal")
+    assert told in sentence
+
+
+def test_a_study_of_other_settings_is_told_by_status_and_page(home: Path) -> None:
+    homes.study_stored(strategy_of(), ["2017-05"])
+    restate(home, costs={"half_spread_bps": 0.9})
+    told = "to 2017-05, of other settings: costs.half_spread_bps 0.5 then, 0.9 now"
+    assert report(NAME)["strategies"][NAME]["study_of_other_settings"] == told
+    (third,) = homes.decide(strategy_of(), [THIRD])
+    with open_history(strategy_of()) as history:
+        text = write_daily_page(history, third.round, third.frames, third.provenance, None).read_text(encoding="utf-8")
+    assert "no study yet" not in text
+    assert "costs.half_spread_bps 0.5 then, 0.9 now" in text
 
 
 def test_a_book_whose_strategy_is_gone_is_shown_until_it_is_closed(home: Path) -> None:

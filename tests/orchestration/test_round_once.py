@@ -91,9 +91,14 @@ def test_other_code_or_other_settings_look_at_all_of_it_again(verified: Path, mo
         assert rederived() == Rederived(0, 3, ())
     assert rederived() == Rederived(3, 0, ())
     write_strategy(verified, portfolio={"single_name_limit": 0.02})
-    assert rederived() == Rederived(0, 0, ())
+    told = "portfolio.single_name_limit"
+    found = rederived()
+    assert (found.played, found.before, found.otherwise) == (0, 0, 3)
+    assert told in found.sentence
     decide(LIVE[3])
-    assert rederived() == Rederived(1, 0, ())
+    found = rederived()
+    assert (found.played, found.before, found.otherwise) == (1, 0, 3)
+    assert told in found.sentence
 
 
 @pytest.mark.full

@@ -24,6 +24,19 @@ STALE = Breaker("stale_data", "60% of the symbols have no close")
 
 SITUATIONS: dict[str, tuple[dict[str, object], str]] = {
     "all is well": ({}, "mine TRADES: 3 of 4 symbols to be held after 2018-01-03. Nothing needs a person."),
+    "by the settings alone": (
+        {"without_verdict": True},
+        ("mine TRADES: against the verdict 'edge found', by trade_without_verdict: 3 of 4 symbols to be held after "
+        "2018-01-03. Nothing needs a person."),
+    ),
+    "without any verdict, in a drawdown": (
+        {"without_verdict": True, "verdict": None, "halved": True},
+        "mine REDUCED: without a verdict, by trade_without_verdict: sizes are halved in a drawdown. Nothing needs",
+    ),
+    "without any verdict, and flat": (
+        {"without_verdict": True, "trading_state": "PAUSE_STRATEGY"},
+        "mine DOES NOT TRADE: drift says PAUSE_STRATEGY. Nothing needs a person.",
+    ),
     "flat by verdict": (
         {"verdict": "cannot tell: 12 more sessions needed", "verdict_allows": False, "to_hold": 0},
         ("mine DOES NOT TRADE: flat by the verdict in force, 'cannot tell: 12 more sessions needed'. "

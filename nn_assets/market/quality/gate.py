@@ -38,11 +38,12 @@ class GateCheck:
     detail: str
     violations: tuple[str, ...] = ()
     blocking: bool = True
+    hint: str = ""  # a further remedy, of this strategy's
 
     @property
     def remedy(self) -> str:
         """What a person can do where it does not hold."""
-        return CHECK_TEXTS[self.name].remedy
+        return "; ".join(filter(None, (CHECK_TEXTS[self.name].remedy, self.hint)))
 
 
 @dataclass(frozen=True)

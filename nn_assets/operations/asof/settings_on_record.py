@@ -2,15 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from nn_assets.settings import Strategy
 from nn_assets.settings.changes import changes_told, hash_of_settings
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["settings_apart"]
+__all__ = ["hashes_in_force", "settings_apart"]
+
+_ENDS = ("history_ends", "vault_starts")
+_NO_FINDING = ("trade_without_verdict",)
+
+
+def hashes_in_force(ledger: Ledger, strategy: Strategy, *, of_studies: bool = False) -> frozenset[str]:
+    """Hashes of settings that are those in force but for where history ends, or the vault begins.
+
+    Like the clock of a strategy that states neither, an end decides nothing that lies before it: studies and decisions
+    of before it moved are the strategy's own.
+
+    Parameters
+    ----------
+    of_studies : bool
+        Whether ``trade_without_verdict`` is no matter either: it decides what is traded, not what a study finds.
+    """
+    left_out = _NO_FINDING if of_studies else ()
+
+    def compared(settings: Mapping[str, Any]) -> str:
+        told = {key: value for key, value in _without_ends(settings).items() if key not in left_out}
+        return hash_of_settings(told)
+
+    now = compared(strategy.behaviour())
+    versions = ledger.read("settings_versions", strategy.name)
+    alike = [compared(settings) == now for settings in versions["settings"]]
+    return frozenset({strategy.content_hash(), *versions.loc[alike, "settings_hash"]})
+
+
+def _without_ends(settings: Mapping[str, Any]) -> dict[str, Any]:
+    if "market" not in settings:
+        return dict(settings)
+    return {**settings, "market": {key: value for key, value in settings["market"].items() if key not in _ENDS}}
 
 
 def settings_apart(ledger: Ledger, strategy: Strategy, settings_hash: str, *sections: str) -> str:
     """Name the settings that a record was made under and that are others now, with both values, in one line.
+
+    Where history ends, or the vault begins, is no difference; see :func:`hashes_in_force`.
 
     Parameters
     ----------
@@ -26,5 +63,5 @@ def settings_apart(ledger: Ledger, strategy: Strategy, settings_hash: str, *sect
     for settings in ledger.read("settings_versions", strategy.name)["settings"]:
         then = {name: value for name, value in settings.items() if not sections or name in sections}
         if hash_of_settings(then) == settings_hash:
-            return changes_told(then, now)
+            return changes_told(_without_ends(then), _without_ends(now))
     return f"settings of hash {settings_hash} then, which are not on record, {hash_of_settings(now)} now"

@@ -16,6 +16,7 @@ from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.operations.asof.costs import cost_model, recorded_cost_model_ids
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.models import models_in_force
+from nn_assets.operations.asof.settings_on_record import hashes_in_force, settings_apart
 from nn_assets.operations.cut import PublishedCut
 from nn_assets.operations.decisions.late_actions import late_actions
 from nn_assets.operations.decisions.records import Given, recorded_given, symbols_on_record
@@ -28,7 +29,13 @@ from nn_assets.session.daily_round import Round, Standing
 from nn_assets.session.market_view import MarketView
 from nn_assets.session.spending import SLIPPAGE_SESSIONS
 
-__all__ = ["decisions_repeat_in_replay", "facts_apart", "features_repeat_when_cut", "signals_repeat_forecasts"]
+__all__ = [
+    "decided_otherwise",
+    "decisions_repeat_in_replay",
+    "facts_apart",
+    "features_repeat_when_cut",
+    "signals_repeat_forecasts",
+]
 
 _CUTS = (0.5, 0.75, 0.95)
 # What a decision reads beside signals and the programme's facts, and that hangs on no book.
@@ -190,16 +197,38 @@ def _short(value: Any) -> str:
 
 def _under_present_settings(history: History, after: pd.Timestamp | None) -> pd.DataFrame:
     """The last decisions after a session that were all made under the settings in force, in order of the sessions."""
-    strategy = history.strategy
-    decisions = history.stores.ledger.read("decisions", strategy.name, bookkeeping=True).sort_values("session")
+    decisions, first = _split_by_settings(history, after)
+    return decisions.iloc[first:]
+
+
+def decided_otherwise(history: History) -> tuple[int, str]:
+    """How many of the first decisions on record cannot be played again by what is in force, and why not."""
+    decisions, count = _split_by_settings(history, None)
+    if not count:
+        return 0, ""
+    newest, ledger, strategy = decisions.iloc[count - 1], history.stores.ledger, history.strategy
+    made_under = str(newest["settings_hash"])
+    if made_under not in hashes_in_force(ledger, strategy):
+        why = f"under other settings: {settings_apart(ledger, strategy, made_under)}"
+    elif _by_present_rules(newest["details"]):
+        why = "with other symbols"
+    else:
+        why = "by the rules of before calibrations were kept"
+    return count, f"up to {newest['session'].date()} not derived again, decided {why}"
+
+
+def _split_by_settings(history: History, after: pd.Timestamp | None) -> tuple[pd.DataFrame, int]:
+    """The decisions after a session, in order, and from which on all were made by what is in force."""
+    strategy, ledger = history.strategy, history.stores.ledger
+    decisions = ledger.read("decisions", strategy.name, bookkeeping=True).sort_values("session")
     if after is not None:
         decisions = decisions[decisions["session"] > after]
     other = np.flatnonzero(
-        (decisions["settings_hash"].to_numpy() != strategy.content_hash())
+        ~decisions["settings_hash"].isin(hashes_in_force(ledger, strategy)).to_numpy(dtype=bool)
         | ~_with_own_symbols(history, decisions)
         | ~np.array([_by_present_rules(each) for each in decisions["details"]], dtype=bool)
     )
-    return decisions.iloc[int(other[-1]) + 1 if other.size else 0 :]
+    return decisions, int(other[-1]) + 1 if other.size else 0
 
 
 def _with_own_symbols(history: History, decisions: pd.DataFrame) -> npt.NDArray[np.bool_]:

@@ -164,8 +164,14 @@ def write_session(
     given: Given,
     run_id: str,
     data_hash: str,
+    decided_under: str | None = None,
 ) -> dict[str, str]:
     """Append a session's records, its decision and a refresh it asks for, in one transaction of the ledger.
+
+    Parameters
+    ----------
+    decided_under : str, optional
+        Hash of the settings that the session was decided under, where it was before: history may end elsewhere now.
 
     Returns
     -------
@@ -187,7 +193,7 @@ def write_session(
         "data_hash": data_hash,
         "model_id": given.model_id,
         "code_version": code_version(),
-        "settings_hash": strategy.content_hash(),
+        "settings_hash": decided_under or strategy.content_hash(),
         "study_id": given.study_id,
         "verdict": given.verdict,
         "content_hash": content,

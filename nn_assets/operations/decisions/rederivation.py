@@ -14,8 +14,9 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.operations.asof.settings_on_record import hashes_in_force
 from nn_assets.operations.clock import now_utc
-from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
+from nn_assets.operations.decisions.lookahead import decided_otherwise, decisions_repeat_in_replay
 from nn_assets.operations.decisions.records import RECORDS
 from nn_assets.operations.fingerprint import code_of, libraries
 from nn_assets.operations.history import History
@@ -42,23 +43,29 @@ class Rederived:
         Sessions under the settings in force that were played again before, and not now.
     differing : tuple of str
         One sentence for each target that differs.
+    otherwise, otherwise_told : int, str
+        Sessions before those, which what is in force cannot play again, and why not.
     """
 
     played: int
     before: int
     differing: tuple[str, ...]
+    otherwise: int = 0
+    otherwise_told: str = ""
 
     @property
     def sentence(self) -> str:
         """What it came to, for a person."""
         if self.differing:
             named = "; ".join(self.differing[:_MOST_NAMED])
-            return f"{len(self.differing)} targets differ from those on record: {named}"
-        if self.played:
-            return f"{self.played} sessions derived again, all targets equal; {self.before} were verified before"
-        if self.before:
-            return f"nothing new to derive again; {self.before} sessions were verified before"
-        return "nothing to compare: no session was decided under the settings in force"
+            told = f"{len(self.differing)} targets differ from those on record: {named}"
+        elif self.played:
+            told = f"{self.played} sessions derived again, all targets equal; {self.before} were verified before"
+        elif self.before:
+            told = f"nothing new to derive again; {self.before} sessions were verified before"
+        else:
+            told = "nothing to compare: no session was decided under the settings in force"
+        return told + (f"; {self.otherwise} sessions {self.otherwise_told}" if self.otherwise else "")
 
 
 def rederive_decisions(history: History, run_id: str, *, whole: bool = False) -> Rederived:
@@ -84,14 +91,17 @@ def _rederived(history: History, run_id: str, *, whole: bool) -> Rederived:
     head, moment = ledger.head(), now_utc()
     made = {"settings_hash": strategy.content_hash(), "code": code_of(), "libraries": libraries()}
     last = _last(history)
-    same = last is not None and all(last["details"].get(name) == value for name, value in made.items())
+    alike = {"settings_hash": hashes_in_force(ledger, strategy)}  # where history ends is no matter
+    same = last is not None and all(
+        last["details"].get(name) in alike.get(name, (value,)) for name, value in made.items()
+    )
     first = _first_in_doubt(history, last) if same and last is not None else None
     after = None if whole or first is None else first - _DAY
     before = 0 if after is None or last is None else _verified_until(history, last, after)
     played, differing = decisions_repeat_in_replay(history, after)
     if played and not differing:
         _put_on_record(history, run_id, head, {**made, "moment": moment.isoformat(), "sessions": before + played})
-    return Rederived(played, before, tuple(differing))
+    return Rederived(played, before, tuple(differing), *decided_otherwise(history))
 
 
 def _last(history: History) -> dict[str, Any] | None:

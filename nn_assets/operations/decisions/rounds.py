@@ -17,7 +17,7 @@ from nn_assets.learning.estimators import TRADED
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.operations.asof.costs import cost_model
 from nn_assets.operations.asof.models import ModelsInForce, models_in_force
-from nn_assets.operations.asof.settings_on_record import settings_apart
+from nn_assets.operations.asof.settings_on_record import hashes_in_force, settings_apart
 from nn_assets.operations.decisions.late_actions import late_actions
 from nn_assets.operations.decisions.records import (
     Given,
@@ -86,12 +86,14 @@ def decide_session(history: History, session: pd.Timestamp, run_id: str) -> Deci
         raise history.clock_fault
     view = history.view(session)
     earlier = history.stores.ledger.read("decisions", history.strategy.name, session, session, bookkeeping=True)
+    decided_under = None
     if not earlier.empty:
+        decided_under = str(earlier["settings_hash"].iloc[-1])
         _require_symbols_as_decided(history, view)
-        _require_settings_as_decided(history, view, str(earlier["settings_hash"].iloc[-1]))
+        _require_settings_as_decided(history, view, decided_under)
     given, done = play_live(history, view, _given(history, view, earlier))
     frames = session_frames(history, done, given, view.data_hash)
-    provenance = write_session(history, done, frames, given, run_id, view.data_hash)
+    provenance = write_session(history, done, frames, given, run_id, view.data_hash, decided_under)
     return DecidedSession(done, frames, provenance, already_decided=not earlier.empty)
 
 
@@ -110,7 +112,7 @@ def _require_symbols_as_decided(history: History, view: SessionView) -> None:
 
 def _require_settings_as_decided(history: History, view: SessionView, decided_under: str) -> None:
     strategy = history.strategy
-    if decided_under != strategy.content_hash():
+    if decided_under not in hashes_in_force(history.stores.ledger, strategy):
         raise DecisionError(
             expected="the settings that the session was decided under",
             found=settings_apart(history.stores.ledger, strategy, decided_under),

@@ -10,7 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -44,11 +44,13 @@ from nn_assets.operations.intake.compared import TakenCompared, ingest_compared
 from nn_assets.operations.intake.files_read import UnreadFiles
 from nn_assets.operations.intake.intraday import intraday_notices
 from nn_assets.operations.intake.sources import source_of
+from nn_assets.settings import MarketSettings
 from nn_assets.sources.protocol import taken_outside
 from nn_assets.sources.tables.files import FilesSource
 from nn_assets.store.lake.publication import Publication
 
 _log = logging.getLogger(__name__)
+_MAY_END = ("files", "sql")
 
 __all__ = ["Audited", "Ingested", "audit_bars", "ingest_bars", "notices_of", "publish_bars", "recording_halts"]
 
@@ -59,7 +61,8 @@ class Ingested:
 
     ``outside`` counts the rows delivered that are of other symbols or sessions than those asked for, and left out;
     ``files_without_bars`` are archives that held none; ``actions`` counts splits and dividends, those
-    withdrawn among the revised; ``compared`` is what the second source delivered, where there is one.
+    withdrawn among the revised; ``compared`` is what the second source delivered, where there is one;
+    ``after_the_end`` tells of rows that the stated end of history leaves out.
     """
 
     counted: RevisionCount
@@ -69,6 +72,7 @@ class Ingested:
     actions: RevisionCount = field(default_factory=RevisionCount)
     outside: int = 0
     compared: TakenCompared | None = None
+    after_the_end: str = ""
 
 
 def ingest_bars(history: History, folder: Path) -> Ingested:
@@ -100,7 +104,19 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
     files = () if unread is None else tuple(file.name for file in unread.files)
     without = () if unread is None else tuple(unread.without_bars)
     compared = ingest_compared(history, folder, arrived_at, decided_to)
-    return Ingested(counted, len(delivered) + outside, files, without, actions, outside, compared)
+    after = "" if unread is None else _after_the_end(market, unread)
+    return Ingested(counted, len(delivered) + outside, files, without, actions, outside, compared, after)
+
+
+def _after_the_end(market: MarketSettings, unread: UnreadFiles) -> str:
+    """Tell of rows that only ``market.history_ends`` leaves out; what lies in the vault is not spoken of."""
+    days = unread.sessions_left_out
+    if market.history_ends is None or market.vault_starts is not None or not len(days):
+        return ""
+    return (
+        f"{len(days):,} rows after market.history_ends {market.history_ends} left out, up to {days.max().date()}: "
+        "move it there to take them in"
+    )
 
 
 def _append_new(
@@ -189,7 +205,18 @@ def audit_bars(history: History) -> Audited:
         fills_at_open=history.strategy.label.execution == "next_open",
         delisted=delisted(history),
     )
-    return Audited(cleaned, report, known)
+    return Audited(cleaned, _with_the_end_to_state(history, cleaned, report), known)
+
+
+def _with_the_end_to_state(history: History, cleaned: Cleaned, report: GateReport) -> GateReport:
+    """Let bars that are too old say which end of history lets them pass, where files or a database may simply end."""
+    if cleaned.bars.empty or history.strategy.source.kind not in _MAY_END:
+        return report
+    seen = [cleaned.bars["session"].max(), *history.decision_moments.index[-1:]]
+    last = max(seen if history.publication is None else [*seen, history.publication.last_session])
+    hint = f"where the data end there, set market.history_ends to {last.date()}"
+    checks = (replace(each, hint=hint) if each.name == "freshness" else each for each in report.checks)
+    return replace(report, checks=tuple(checks))
 
 
 def _known_to_nobody(history: History, moment: pd.Timestamp) -> PublicationError:

@@ -40,6 +40,8 @@ class UnreadFiles:
         New or changed ones, in the order of their names.
     without_bars : list of str
         Archives among those read that held no bars.
+    sessions_left_out : DatetimeIndex, shape (rows,)
+        Of rows asked for that lie after the last session that may be seen, as often as they stand there.
     """
 
     history: History
@@ -47,6 +49,7 @@ class UnreadFiles:
     now: pd.Timestamp
     files: list[Path] = field(default_factory=list)
     without_bars: list[str] = field(default_factory=list)
+    sessions_left_out: pd.DatetimeIndex = field(default_factory=lambda: pd.DatetimeIndex([]))
     _kept: dict[str, Any] = field(default_factory=dict)  # files read before, unchanged
     _seen: dict[str, Any] = field(default_factory=dict)  # files read now
     _gone: dict[str, Any] = field(default_factory=dict)  # files on record, no longer there
@@ -90,7 +93,10 @@ class UnreadFiles:
             told, bars = self._seen[file.name], read
             if self.source.known_on is not None and told["changed_at"] is not None:
                 bars = bars.assign(known_at=pd.Timestamp(told["changed_at"]).as_unit("ns"))
-            told["whole"] = not bool((bars["session"] > last).any())
+            later = bars["session"] > last
+            told["whole"] = not bool(later.any())
+            asked_for = later & bars["symbol"].isin(symbols) if symbols else later
+            self.sessions_left_out = self.sessions_left_out.append(pd.DatetimeIndex(bars.loc[asked_for, "session"]))
             parts.append(bars)
         if not self._kept:
             return self.source.select(parts, symbols, first, last)

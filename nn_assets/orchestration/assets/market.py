@@ -95,6 +95,7 @@ def _of_intake(history: History, ingested: Ingested) -> dict[str, Any]:
         "files_read": len(ingested.files_read),
         "files_without_bars": list(ingested.files_without_bars),
         **_of_compared(ingested),
+        **({"left_out": ingested.after_the_end} if ingested.after_the_end else {}),
         "source": strategy.source.kind if strategy.intraday is None else "intraday",
         "first_session": str(sessions[0].date()),
         "last_session": str(sessions[-1].date()),

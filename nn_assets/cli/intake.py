@@ -1,0 +1,23 @@
+"""What a run took in, in one line for a person: the same in ``run`` and ``check``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+__all__ = ["rows_told"]
+
+
+def rows_told(rows: Mapping[str, int]) -> str:
+    """Say how many rows were delivered, added and revised, or that nothing was new.
+
+    Parameters
+    ----------
+    rows : mapping
+        ``delivered``, ``added`` and ``revised``, in rows; ``equal_rows``, stored ones that say what another says.
+    """
+    if not rows["delivered"]:
+        told = "nothing new"
+    else:
+        told = f"{rows['delivered']:,} delivered, {rows['added']:,} added, {rows['revised']:,} revised"
+    equal = rows.get("equal_rows", 0)
+    return told + (f", {equal:,} stored that say what another says" if equal else "")
