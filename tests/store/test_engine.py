@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
 from nn_assets.errors import LedgerError
 from nn_assets.store.ledger import engine as engines
@@ -69,6 +69,18 @@ def test_a_file_that_is_no_ledger_is_named_and_left_alone(tmp_path: Path) -> Non
     with pytest.raises(LedgerError, match=r"letter\.txt"):
         Ledger(f"sqlite:///{file}")
     assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("what", ["may be read alone", "may not be opened"])
+def test_a_file_that_this_user_may_not_use_is_a_matter_of_rights(tmp_path: Path, what: str) -> None:
+    file = tmp_path / "ledger.sqlite"
+    Ledger(f"sqlite:///{file}").close()
+    address = f"sqlite:///file:{file}?mode=ro&uri=true" if "read" in what else f"sqlite:///file:{tmp_path}?uri=true"
+    engine = create_engine(address)
+    with pytest.raises(LedgerError) as caught, engines.named_errors(engine), engine.begin() as connection:
+        connection.execute(text("CREATE TABLE another (number INTEGER)"))
+    assert caught.value.remedy.startswith("give this user the right to read and write the file")
+    engine.dispose()
 
 
 @pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)

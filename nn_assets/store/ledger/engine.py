@@ -181,4 +181,6 @@ def _remedy(message: str) -> str:
         return "the schema is not whole: restore the ledger from a backup that verifies"
     if "not a database" in message:
         return "the file is no ledger: move it away, or name another with NN_ASSETS_DATABASE_URL"
+    if "readonly database" in message or "unable to open database file" in message:
+        return "give this user the right to read and write the file, those beside it and their folder; delete nothing"
     return "check that the database runs, that the address is right and that the disk has room"
