@@ -36,9 +36,10 @@ demo: $(VENV)/.installed  ## the whole path on bundled data, through Dagster; en
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/browser
 
 test: $(VENV)/.installed-dev  ## the tests
-	@$(PYTEST) -m "not full" $(TEST_FLAGS)
-	@# In a process of its own: what the browser's driver leaves behind must not fail another test.
+	@# In a process of its own: what the browser's driver leaves behind must not fail another test. It waits for pages
+	@# half of the time, so it comes first: .ci/run has the demo at work beside it.
 	@$(BIN)/python -m pytest tests/browser
+	@$(PYTEST) -m "not full" $(TEST_FLAGS)
 
 test-all: $(VENV)/.installed-dev  ## the tests, and those of full size
 	@$(PYTEST) $(TEST_FLAGS)
