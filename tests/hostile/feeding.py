@@ -41,6 +41,7 @@ class Fed:
 
 
 _FILES_READ = "files_read.json"
+_KEPT_LISTS = (_FILES_READ, "additions.json")  # what was read, and what is stored, so far
 
 
 def _strategy(good: Good, last: str) -> Strategy:
@@ -85,11 +86,13 @@ def fed_home(good: Good, home: Path) -> Iterator[Fed]:
 
 
 def _contents(home: Path) -> dict[str, str]:
-    """Hash of every file that is kept: all but the delivery, the record of what was read, and what locks leave."""
+    """Hash of every file that is kept: all but the delivery, the lists of what is there, and what locks leave."""
     return {
         str(path.relative_to(home)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in home.rglob("*")
-        if path.is_file() and "data" not in path.parts and not path.name.endswith(("lock", "-shm", "-wal", _FILES_READ))
+        if path.is_file()
+        and "data" not in path.parts
+        and not path.name.endswith(("lock", "-shm", "-wal", *_KEPT_LISTS))
     }
 
 
@@ -103,7 +106,7 @@ def check(fed: Fed, said: Delivery | None) -> str:
     """
     verdict = None if said is None else judged(said, fed.stored, fed.good.symbols, fed.good.sessions)
     before = _contents(fed.home)
-    records = {path: path.read_bytes() for path in fed.home.rglob(_FILES_READ)}
+    records = {path: path.read_bytes() for name in _KEPT_LISTS for path in fed.home.rglob(name)}
     try:
         history = History.of(fed.stores, fed.strategy)
         ingest_bars(history, fed.folder.parent)
@@ -124,7 +127,7 @@ def check(fed: Fed, said: Delivery | None) -> str:
         for name in after.keys() - before.keys():
             assert "raw_bars" in name, name
             (fed.home / name).unlink()
-        for path, content in records.items():  # what was read is on record: the next mutant starts as this one did
+        for path, content in records.items():  # they list this one's: the next mutant starts as this one did
             path.write_bytes(content)
         assert {name: after.get(name) for name in before} == before
 

@@ -467,7 +467,8 @@ def content(value: object) -> object:
     if isinstance(value, np.ndarray):
         return value.shape, str(value.dtype), value.tobytes() if value.dtype != object else [str(x) for x in value]
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: content(getattr(value, field.name)) for field in fields(value)}
+        parts = {field.name: getattr(value, field.name) for field in fields(value)}
+        return {name: content(part) for name, part in parts.items() if not callable(part)}
     if isinstance(value, dict):
         return {str(key): content(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
@@ -779,7 +780,8 @@ def test_records_of_after_a_decision_are_not_in_force_on_it(own_home: Path) -> N
     with open_history(strategy()) as history:
         ledger = history.stores.ledger
         study = ledger.read("studies", "known", where=july).iloc[-1].to_dict() | {"study_id": "later"}
-        model = ledger.read("models", "known", where=july).iloc[-1].to_dict()
+        models, in_force = ledger.read("models", "known"), models_in_force(ledger, strategy()).on(day)
+        model = models[models["model_id"] != in_force].iloc[-1].to_dict()
         model |= {"month": "2016-08", "effective_session": day}
         for table, row in (("studies", study), ("models", model)):
             ledger.append(table, [row], run_id="test", strategy="known")

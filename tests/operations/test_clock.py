@@ -77,8 +77,7 @@ def test_controls_headline_and_remedies_ask_the_same_rule(
         halted = {"control_id": "c", "kind": "kill_switch", "state": "HALTED", "who": "w", "reason": "r", "details": {}}
         ledger.append("controls", [halted], run_id="test", strategy="s")
         # A switch set after a moment counts at it only where no clock tells the moments apart.
-        assert controls.kill_switch_at(ledger, strategy, pd.Timestamp("2020-01-02", tz="UTC")) == (
-            "ACTIVE" if runs else "HALTED"
-        )
+        switch = controls.kill_switch_at(ledger, strategy, pd.Timestamp("2020-01-02", tz="UTC"))
+        assert switch == ["ACTIVE" if runs else "HALTED"]
     line = delisting_line(strategy, Unquoted("AAQ", pd.Timestamp("2026-10-27"), 4))
     assert ("known_at" in line) is not runs

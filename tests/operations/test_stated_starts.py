@@ -93,7 +93,7 @@ def test_bars_known_later_than_their_sessions_move_the_first_model(home: Path) -
         told = _first_model(history)
     late = int((bars["session"] < "2016-06-01").sum())
     assert (told["bars"], told["month"], told["late_bars"]) == ("2016-06-01", "2017-06", late)
-    assert f"{late:,} bars state a known_at later than their own session's decision" in told["told"]
+    assert f"{late:,} bars are known only after their own session's decision" in told["told"]
 
 
 def test_bars_known_in_the_future_are_said_by_symbol_and_none_at_all_is_an_error(home: Path) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from nn_assets.orchestration.build import JOBS, all_definitions, job_name
+from nn_assets.operations.names import JOBS
+from nn_assets.orchestration.build import all_definitions, job_name
 from nn_assets.orchestration.naming import STRATEGY_TAG
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.store.ledger.ledger import Ledger
