@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote
@@ -94,15 +95,21 @@ def test_the_running_ui_refuses_every_attack_and_answers_its_own_page(ui: Served
     assert _sensor(ui) == "STOPPED"
 
 
+def _sockets_of(process: int) -> set[str]:
+    """Numbers of the sockets that a process has open; what it closes meanwhile is none."""
+    found = set()
+    for link in Path(f"/proc/{process}/fd").glob("*"):
+        with suppress(FileNotFoundError):
+            if (to := str(link.readlink())).startswith("socket:"):
+                found.add(to.removeprefix("socket:[").removesuffix("]"))
+    return found
+
+
 def test_nothing_of_it_listens_but_the_gate(ui: ServedUI) -> None:
     listening = set()
     for process in [ui.process.pid, *descendants_of(ui.process.pid)]:
-        sockets = {
-            link.readlink().name[8:-1]
-            for link in Path(f"/proc/{process}/fd").glob("*")
-            if str(link.readlink()).startswith("socket:")
-        }
-        for table in ("tcp", "tcp6"):
+        sockets = _sockets_of(process)
+        for table in ("tcp", "tcp6") if sockets else ():
             for line in Path(f"/proc/{process}/net/{table}").read_text().splitlines()[1:]:
                 fields = line.split()
                 if fields[3] == "0A" and fields[9] in sockets:
