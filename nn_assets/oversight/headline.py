@@ -151,8 +151,8 @@ def _by_whose_leave(word: Word, situation: Situation) -> str:
     """That no verdict lets a strategy trade that does; nothing else."""
     if not situation.without_verdict or word not in {Word.TRADES, Word.REDUCED}:
         return ""
-    against = "without a verdict" if situation.verdict is None else f"against the verdict {situation.verdict!r}"
-    return f"{against}, by trade_without_verdict: "
+    verdict = "no verdict" if situation.verdict is None else f"the verdict {situation.verdict!r}"
+    return f"by trade_without_verdict, with {verdict}: "
 
 
 def release_of(kind: str, strategy: str) -> str:

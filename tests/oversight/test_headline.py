@@ -25,13 +25,15 @@ STALE = Breaker("stale_data", "60% of the symbols have no close")
 SITUATIONS: dict[str, tuple[dict[str, object], str]] = {
     "all is well": ({}, "mine TRADES: 3 of 4 symbols to be held after 2018-01-03. Nothing needs a person."),
     "by the settings alone": (
-        {"without_verdict": True},
-        ("mine TRADES: against the verdict 'edge found', by trade_without_verdict: 3 of 4 symbols to be held after "
-        "2018-01-03. Nothing needs a person."),
+        {"without_verdict": True, "verdict": "signal found"},
+        (
+            "mine TRADES: by trade_without_verdict, with the verdict 'signal found': 3 of 4 symbols to be held after "
+            "2018-01-03. Nothing needs a person."
+        ),
     ),
     "without any verdict, in a drawdown": (
         {"without_verdict": True, "verdict": None, "halved": True},
-        "mine REDUCED: without a verdict, by trade_without_verdict: sizes are halved in a drawdown. Nothing needs",
+        "mine REDUCED: by trade_without_verdict, with no verdict: sizes are halved in a drawdown. Nothing needs",
     ),
     "without any verdict, and flat": (
         {"without_verdict": True, "trading_state": "PAUSE_STRATEGY"},
