@@ -12,6 +12,7 @@ from nn_assets.operations.exported_tables import read_exported
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake import bars as intake
 from nn_assets.operations.intake.bars import Audited, Ingested, audit_bars, ingest_bars, publish_bars
+from nn_assets.operations.models import outdated
 from nn_assets.settings import Strategy
 from tests.market.builders import sound_bars
 
@@ -132,6 +133,24 @@ def test_what_it_says_once_a_session_is_decided_changes_nothing_but_a_bar_restat
     _, audited = take_in(folder, publish=False)
     assert odd(audited) == [("AAA", f"{DAY:%F} odd_print low")]
     assert audited.report.figures["compared"] == 120
+
+
+def test_what_it_says_of_the_past_is_part_of_what_a_month_of_forecasts_knew(folder: Path) -> None:
+    def hashes() -> dict[str, str]:
+        with open_history(strategy()) as history:
+            ends = {"early": history.row(BARS["session"][20]), "late": history.row(LAST)}
+            return outdated._facts(history, ends)
+
+    write(folder, "venue", BARS[BARS["session"] <= BARS["session"][20]])
+    take_in(folder)
+    before = hashes()
+    assert hashes() == before
+    write(folder, "venue", BARS)
+    with open_history(strategy()) as history:
+        ingest_bars(history, folder)
+    after = hashes()
+    assert after["early"] == before["early"]
+    assert after["late"] != before["late"]
 
 
 def test_a_second_source_that_is_the_first_is_refused() -> None:

@@ -23,7 +23,6 @@ __all__ = [
     "KILL_SWITCH",
     "breaker_reset_for",
     "fill_moment",
-    "has_clock",
     "kill_switch_at",
     "kill_switch_now",
     "unfinished_run_before",

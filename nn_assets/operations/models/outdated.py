@@ -112,6 +112,7 @@ def _facts(history: History, ends: Mapping[str, int]) -> dict[str, str]:
         (table, column)
         for table, column in (
             (published, "session"),
+            (history.compared_versions, "session"),
             (history.action_versions, "ex_session"),
             (history.series_versions, "session"),
             (history.membership_versions, "member_from"),
@@ -122,7 +123,9 @@ def _facts(history: History, ends: Mapping[str, int]) -> dict[str, str]:
     moments = as_of_sessions(market, history.axis)
     by_row = dict(zip(rows, known_hashes(tables, history.axis, moments, rows), strict=True))
     settings = history.strategy.content_hash("features", "universe", "series", "cleaning")
-    axes = str(history.axis[0]), market.calendar, market.adjustment_convention
+    days = history.axis.to_numpy(dtype="datetime64[ns]")
+    axes = {row: hashlib.sha256(days[: row + 1].tobytes()).hexdigest() for row in rows}
+    about = settings, market.calendar, market.adjustment_convention
     return {
-        month: hashlib.sha256(repr((settings, axes, by_row[row])).encode()).hexdigest() for month, row in ends.items()
+        month: hashlib.sha256(repr((about, axes[row], by_row[row])).encode()).hexdigest() for month, row in ends.items()
     }
