@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 import threading
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, event, text
 
 from nn_assets.errors import LedgerError
 from nn_assets.store.ledger import engine as engines
 from nn_assets.store.ledger.audit import verify
 from nn_assets.store.ledger.engine import reading
 from nn_assets.store.ledger.ledger import Ledger
+from tests.forks import ended
 from tests.store.rounds import append_round, day_round
 
 
@@ -126,3 +131,89 @@ def test_a_writer_who_waited_in_vain_is_told_so(ledger_url: str, monkeypatch: py
         own.append("settings_versions", [row])
     with Ledger(ledger_url) as ledger:
         assert ledger.read("settings_versions", bookkeeping=True)["run_id"].tolist() == ["run"]
+
+
+ROW = {"settings_hash": "h", "settings": {}}
+
+
+@pytest.fixture
+def opened(ledger_file: Path) -> Iterator[tuple[Ledger, list[int]]]:
+    """A ledger in a file with one row, and the processes in which it opened the file since."""
+    with Ledger(f"sqlite:///{ledger_file}") as ledger:
+        ledger.append("settings_versions", [ROW], run_id="run", strategy="one")
+        opened_in: list[int] = []
+        event.listen(ledger.engine, "connect", lambda *_: opened_in.append(os.getpid()))
+        yield ledger, opened_in
+
+
+def test_one_reading_after_another_opens_the_file_once(opened: tuple[Ledger, list[int]]) -> None:
+    ledger, opened_in = opened
+    ledger.close()
+    assert [ledger.count("settings_versions") for _ in range(5)] == [1] * 5
+    assert len(opened_in) == 1
+
+
+def test_what_took_the_place_of_the_file_is_read_and_written(
+    opened: tuple[Ledger, list[int]], ledger_file: Path
+) -> None:
+    ledger, _ = opened
+    other = ledger_file.with_name("backup.sqlite")
+    with Ledger(f"sqlite:///{other}") as backup:
+        for name in ("one", "two"):
+            backup.append("settings_versions", [ROW], run_id="run", strategy=name)
+    for beside in ledger_file.parent.glob(f"{ledger_file.name}-*"):
+        beside.unlink()
+    other.replace(ledger_file)
+    assert ledger.count("settings_versions") == 2
+    ledger.append("settings_versions", [ROW], run_id="run", strategy="three")
+    with closing(sqlite3.connect(ledger_file)) as connection:
+        assert connection.execute("SELECT count(*) FROM settings_versions").fetchone() == (3,)
+
+
+def test_a_ledger_moved_away_is_missed_and_nothing_is_written_into_it(
+    opened: tuple[Ledger, list[int]], ledger_file: Path, tmp_path: Path
+) -> None:
+    ledger, _ = opened
+    ledger.close()
+    ledger.count("settings_versions")
+    moved = tmp_path / "moved.sqlite"
+    ledger_file.rename(moved)
+    with pytest.raises(LedgerError, match="no such table"):
+        ledger.append("settings_versions", [ROW], run_id="run", strategy="two")
+    with closing(sqlite3.connect(moved)) as connection:
+        assert connection.execute("SELECT count(*) FROM settings_versions").fetchone() == (1,)
+
+
+def test_a_forked_process_opens_the_file_itself(opened: tuple[Ledger, list[int]], tmp_path: Path) -> None:
+    ledger, opened_in = opened
+    own = len(opened_in)
+
+    def act() -> None:
+        ledger.append("settings_versions", [ROW], run_id="run", strategy="child")
+        assert opened_in[own:] == [os.getpid()]
+
+    told = tmp_path / "told"
+    assert ended(act, told) == 0, told.read_text()
+    assert ledger.count("settings_versions") == 2
+    assert len(opened_in) == own
+
+
+def test_a_file_that_one_connection_has_alone_is_let_go_after_each_use(
+    opened: tuple[Ledger, list[int]], ledger_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With no room for the index of the log, a reader has the file alone: not longer than it reads."""
+    ledger, _ = opened
+    ledger.close()
+    connect = ledger.engine.dialect.connect
+
+    class Cramped(sqlite3.Connection):
+        def execute(self, statement: str, *values: object) -> sqlite3.Cursor:
+            if "sqlite_master" in statement:
+                raise sqlite3.OperationalError("disk I/O error")
+            return super().execute(statement, *values)
+
+    monkeypatch.setattr(ledger.engine.dialect, "connect", lambda *args, **more: connect(*args, factory=Cramped, **more))
+    assert ledger.count("settings_versions") == 1
+    with closing(sqlite3.connect(ledger_file, timeout=0)) as another:
+        another.execute("CREATE TABLE another (number INTEGER)")
+    assert ledger.count("settings_versions") == 1

@@ -34,9 +34,11 @@ def filled(ledger: Ledger, fill: Callable[[Ledger], None]) -> Ledger:
         return ledger
     file = Path(str(ledger.engine.url.database))
     if fill.__name__ in _FILES:
+        ledger.close()
         file.write_bytes(_FILES[fill.__name__])
     else:
         fill(ledger)
+        ledger.close()
         _FILES[fill.__name__] = file.read_bytes()  # all of it: no connection is open, so no log lies beside
     return ledger
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,9 +10,9 @@ from sqlite3 import DatabaseError, OperationalError
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, NullPool, create_engine, event, text
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, NoSuchModuleError, SQLAlchemyError
 
 from nn_assets.errors import LedgerError
 from nn_assets.store.home import ledger_url, safe_url
@@ -29,6 +30,7 @@ _POSTGRESQL_SETTINGS = {
 }
 _DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
 _WRITES = "nn_assets_writes"
+_ALONE, _OPENED = "nn_assets_alone", "nn_assets_opened"
 _LOCK_CHAIN = text("LOCK TABLE audit_chain IN SHARE ROW EXCLUSIVE MODE")
 
 
@@ -38,8 +40,9 @@ def open_engine(address: str, *, read_only: bool = False) -> Engine:
     With ``read_only``, a SQLite file must be there, and not a byte of it is changed by being read.
 
     Another writer is waited for 30 s at most. SQLite: write-ahead log from the first write on, full
-    synchronisation, foreign keys, and a connection of its own for every use, so that threads and
-    processes never share one.
+    synchronisation, foreign keys. A connection has one user at a time, and one is kept for the next: to open a file
+    costs five times what a small reading does. It is opened anew in another process, and where another file took the
+    place of the one that it reads.
     PostgreSQL: a pool whose connections are tried before use, so that a server may restart.
 
     Raises
@@ -59,7 +62,13 @@ def open_engine(address: str, *, read_only: bool = False) -> Engine:
             url = url.set(database=f"file:{quote(str(url.database))}", query={"mode": "ro", "uri": "true"})
         else:
             Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _BUSY_TIMEOUT_SECONDS})
+        engine = create_engine(
+            url,
+            poolclass=QueuePool,
+            pool_size=1,
+            max_overflow=-1,
+            connect_args={"timeout": _BUSY_TIMEOUT_SECONDS},
+        )
     except (NoSuchModuleError, ModuleNotFoundError, OSError) as error:
         raise LedgerError(
             expected="a database that can be opened",
@@ -70,13 +79,15 @@ def open_engine(address: str, *, read_only: bool = False) -> Engine:
     event.listen(engine, "do_connect", _connect_sqlite)
     event.listen(engine, "connect", _without_own_transactions if read_only else _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "checkout", _demand_the_same_file)
+    event.listen(engine, "checkin", _let_go_if_alone)
     return engine
 
 
-def _connect_sqlite(dialect: Any, _record: object, arguments: Any, options: Any) -> Any:
+def _connect_sqlite(dialect: Any, record: Any, arguments: Any, options: Any) -> Any:
     """Connect, also where the disk is full: to be read, a file with a write-ahead log needs room for an index of it.
 
-    That index, which all readers share, is then kept in memory, by a connection that has the file alone.
+    That index, which all readers share, is then held in memory, by a connection that has the file alone.
     """
     connection = dialect.connect(*arguments, **options)
     try:
@@ -87,9 +98,31 @@ def _connect_sqlite(dialect: Any, _record: object, arguments: Any, options: Any)
         connection.close()
         connection = dialect.connect(*arguments, **options)
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        record.info[_ALONE] = True
     except DatabaseError:
         pass  # no database: whoever asks is told
+    record.info[_OPENED] = _opened_here(connection)
     return connection
+
+
+def _opened_here(connection: Any) -> tuple[int, int, int] | None:
+    """This process, and the file that lies where a connection's was opened; None where there is none any more."""
+    _, _, file = connection.execute("PRAGMA database_list").fetchone()
+    try:
+        lies = os.stat(file)
+    except FileNotFoundError:
+        return None
+    return os.getpid(), lies.st_dev, lies.st_ino
+
+
+def _demand_the_same_file(connection: Any, record: Any, _proxy: object) -> None:
+    if _opened_here(connection) != record.info[_OPENED]:
+        raise DisconnectionError  # SQLAlchemy opens it anew
+
+
+def _let_go_if_alone(_connection: object, record: Any) -> None:
+    if _ALONE in record.info:
+        record.invalidate()
 
 
 def _without_own_transactions(connection: Any, _record: object) -> None:
