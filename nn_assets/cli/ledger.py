@@ -119,7 +119,7 @@ def _not_on_record(ledger: Ledger, asked: Mapping[str, str]) -> str | None:
     if "session" not in asked:
         return None
     strategy, session = asked["strategy"], asked["session"]
-    decided = ledger.read("decisions", strategy)["session"]
+    decided = ledger.read("decisions", strategy, columns=("session",))["session"]
     if not (decided == pd.Timestamp(session)).any():
         there = "none" if decided.empty else f"those from {decided.min().date()} to {decided.max().date()}"
         return f"no decision of {strategy} on {session}; there are {there}"

@@ -13,7 +13,7 @@ __all__ = ["decided_sessions", "decision_moments", "first_undecided", "last_deci
 
 def decided_sessions(ledger: Ledger, strategy: str) -> list[pd.Timestamp]:
     """Sessions with a decision on record, in order."""
-    return sorted(ledger.read("decisions", strategy)["session"])
+    return sorted(ledger.read("decisions", strategy, columns=("session",))["session"])
 
 
 def last_decided_session(ledger: Ledger, strategy: str) -> pd.Timestamp | None:
@@ -37,5 +37,5 @@ def first_undecided(ledger: Ledger, strategy: Strategy) -> pd.Timestamp | None:
 
 def decision_moments(ledger: Ledger, strategy: str) -> pd.Series:
     """When each decided session was put on record, UTC, by session in order."""
-    decided = ledger.read("decisions", strategy, bookkeeping=True)
+    decided = ledger.read("decisions", strategy, columns=("session", "recorded_at"))
     return decided.set_index("session")["recorded_at"].sort_index()

@@ -220,9 +220,8 @@ def decided_otherwise(history: History) -> tuple[int, str]:
 def _split_by_settings(history: History, after: pd.Timestamp | None) -> tuple[pd.DataFrame, int]:
     """The decisions after a session, in order, and from which on all were made by what is in force."""
     strategy, ledger = history.strategy, history.stores.ledger
-    decisions = ledger.read("decisions", strategy.name, bookkeeping=True).sort_values("session")
-    if after is not None:
-        decisions = decisions[decisions["session"] > after]
+    first = None if after is None else after + pd.Timedelta(days=1)
+    decisions = ledger.read("decisions", strategy.name, first, bookkeeping=True).sort_values("session")
     other = np.flatnonzero(
         ~decisions["settings_hash"].isin(hashes_in_force(ledger, strategy)).to_numpy(dtype=bool)
         | ~_with_own_symbols(history, decisions)

@@ -93,11 +93,11 @@ def _watch_before(history: History, session: pd.Timestamp) -> tuple[TradingState
     beside the decision.
     """
     name, ledger = history.strategy.name, history.stores.ledger
-    states = ledger.read("trading_states", name, None, session)
     told = ledger.read("decisions", name, session, session)["details"].iloc[0].get("refresh")
     if told is None:
+        states = ledger.read("trading_states", name, None, session)
         return resumed_trading_state(states.tail(_STATES_LOOKED_BACK), history.strategy.oversight), RefreshWatch()
-    last = states.iloc[-1]
+    last = ledger.latest("trading_states", name, last=session).iloc[-1]
     return recorded_watch(told, int(last["score"]), last["session"], last["effective_session"])
 
 

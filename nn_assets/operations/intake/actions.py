@@ -114,8 +114,7 @@ def _late_notices(history: History) -> list[Notice]:
     if versions is None or market.live_starts is None or len(history.live_sessions) == 0:
         return []
     live = history.live_sessions
-    decided = history.stores.ledger.read("decisions", name, bookkeeping=True).set_index("session")["recorded_at"]
-    recorded = pd.DatetimeIndex(pd.to_datetime(decided.reindex(live), utc=True))
+    recorded = pd.DatetimeIndex(pd.to_datetime(history.decision_moments.reindex(live), utc=True))
     closes = as_of_sessions(market, live)
     told = []
     ordered = versions.sort_values(["symbol", "ex_session", "kind", "ingested_at", "known_at"], kind="stable")

@@ -106,10 +106,10 @@ def _connect_sqlite(dialect: Any, record: Any, arguments: Any, options: Any) -> 
 
 
 def _opened_here(connection: Any) -> tuple[int, int, int] | None:
-    """This process, and the file that lies where a connection's was opened; None where there is none any more."""
+    """The process, and the file that lies where a connection's was opened; None where there is none any more."""
     _, _, file = connection.execute("PRAGMA database_list").fetchone()
     try:
-        lies = os.stat(file)
+        lies = Path(file).stat()
     except FileNotFoundError:
         return None
     return os.getpid(), lies.st_dev, lies.st_ino

@@ -154,12 +154,13 @@ class Ledger:
         after_sequence: int | None = None,
         where: Mapping[str, object] | None = None,
         every_version: bool = False,
+        columns: Sequence[str] | None = None,
         bookkeeping: bool = False,
     ) -> pd.DataFrame:
         """Rows of a table in the order of their keys; see :class:`Query` and :func:`read_frame`."""
         query = Query(table, strategy, first, last, as_of, recorded_by, after_sequence, where or {}, every_version)
         with reading(self.engine) as connection:
-            return read_frame(connection, query, bookkeeping=bookkeeping, on_reading=self._on_reading)
+            return read_frame(connection, query, columns=columns, bookkeeping=bookkeeping, on_reading=self._on_reading)
 
     def latest(
         self,

@@ -15,14 +15,15 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Double,
+    FromClause,
     Integer,
     Row,
     Select,
     String,
     Table,
     and_,
+    exists,
     func,
-    literal,
     or_,
     select,
 )
@@ -75,7 +76,9 @@ class Query:
     where: Mapping[str, object] = field(default_factory=dict)
     every_version: bool = False
 
-    def conditions(self, table: Table, mended: Mended) -> tuple[list[ColumnElement[bool]], list[ColumnElement[bool]]]:
+    def conditions(
+        self, table: FromClause, mended: Mended
+    ) -> tuple[list[ColumnElement[bool]], list[ColumnElement[bool]]]:
         """Return what limits the versions considered, and what limits the rows then given back."""
         visible = []
         if self.as_of is not None:
@@ -90,12 +93,12 @@ class Query:
         if self.after_sequence is not None:
             chosen.append(table.c.sequence > self.after_sequence)
         if self.first is not None:
-            chosen.append(_time_column(table) >= self.first)
+            chosen.append(self._time_column(table) >= self.first)
         if self.last is not None:
-            chosen.append(_time_column(table) <= self.last)
+            chosen.append(self._time_column(table) <= self.last)
         return visible, chosen
 
-    def _column(self, table: Table, name: str) -> ColumnElement[Any]:
+    def _column(self, table: FromClause, name: str) -> ColumnElement[Any]:
         if name not in table.columns:
             raise LedgerError(
                 expected=f"a column of {', '.join(table.columns.keys())}",
@@ -105,46 +108,45 @@ class Query:
             )
         return table.columns[name]
 
+    def _time_column(self, table: FromClause) -> ColumnElement[Any]:
+        for name in ("session", "month"):
+            if name in table.columns:
+                return table.columns[name]
+        raise LedgerError(
+            expected="a table with sessions or months",
+            found="first or last on a table without them",
+            remedy="leave out first and last",
+            table=self.table,
+        )
 
-def _time_column(table: Table) -> ColumnElement[Any]:
-    for name in ("session", "month"):
-        if name in table.columns:
-            return table.columns[name]
-    raise LedgerError(
-        expected="a table with sessions or months",
-        found="first or last on a table without them",
-        remedy="leave out first and last",
-        table=table.name,
-    )
 
-
-def _statement(query: Query, table: Table, mended: Mended) -> Select[Any]:
+def _statement(query: Query, table: Table, mended: Mended, columns: Sequence[str] | None = None) -> Select[Any]:
     visible, chosen = query.conditions(table, mended)
+    wanted = table.columns.values() if columns is None else [table.columns[name] for name in columns]
     if query.every_version:
-        return select(table).where(*visible, *chosen)
-    # A bound on a key column can go inside: it leaves out keys whole. So can one from a place in the chain on:
-    # of a key's versions the highest came last. One on another column must come after the choice of version,
-    # or a superseded version would surface.
-    whole = {"strategy", *natural_key(table), "sequence"}
-    inside = [each for each in chosen if _left_name(each) in whole]
-    outside = [each for each in chosen if _left_name(each) not in whole]
-    order = func.row_number().over(
-        partition_by=[table.c[name] for name in ("strategy", *natural_key(table))],
-        order_by=table.c.version.desc(),
-    )
-    ranked = select(table.c.sequence, order.label("age")).where(*visible, *inside).subquery()
-    newest = select(table).join(ranked, table.c.sequence == ranked.c.sequence)
-    return newest.where(ranked.c.age == literal(1), *outside)
-
-
-def _left_name(condition: ColumnElement[bool]) -> str:
-    return str(condition.left.name)
+        return select(*wanted).where(*visible, *chosen)
+    newer = table.alias("newer")
+    same_key = [newer.c[name] == table.c[name] for name in ("strategy", *natural_key(table))]
+    seen_too, _ = query.conditions(newer, mended)
+    superseded = exists().where(*same_key, newer.c.version > table.c.version, *seen_too)
+    return select(*wanted).where(*visible, *chosen, ~superseded)
 
 
 def read_frame(
-    connection: Connection, query: Query, *, bookkeeping: bool = False, on_reading: OnReading | None = None
+    connection: Connection,
+    query: Query,
+    *,
+    columns: Sequence[str] | None = None,
+    bookkeeping: bool = False,
+    on_reading: OnReading | None = None,
 ) -> pd.DataFrame:
     """Return the rows asked for, in the order of their keys.
+
+    Parameters
+    ----------
+    columns : sequence of str, optional
+        Only these, of the contract's columns and the bookkeeping's: what else a row holds is neither fetched nor
+        decoded, unless rows are verified as they are read, which takes the whole of them.
 
     Returns
     -------
@@ -155,8 +157,18 @@ def read_frame(
         stored is as it is read: a moment of a clock that ran ahead as a person had it mended.
     """
     table, mended = table_named(query.table), read_mended(connection)
-    statement = _statement(query, table, mended)
-    return _framed(connection, table, statement, mended, bookkeeping=bookkeeping, on_reading=on_reading)
+    fetched = None if columns is None or on_reading is not None else _with_key(table, columns)
+    statement = _statement(query, table, mended, fetched)
+    names = _names(table, bookkeeping=bookkeeping) if columns is None else columns
+    return _framed(connection, table, statement, mended, names=names, on_reading=on_reading)
+
+
+def _with_key(table: Table, columns: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys([*columns, "strategy", *natural_key(table), "version"]))
+
+
+def _names(table: Table, *, bookkeeping: bool) -> Sequence[str]:
+    return table.columns.keys() if bookkeeping else ("strategy", *contract_columns(table))
 
 
 def latest_frame(
@@ -170,7 +182,8 @@ def latest_frame(
         statement = statement.where(table.c.session == newest)
     else:
         statement = statement.order_by(table.c.sequence.desc()).limit(1)
-    return _framed(connection, table, statement, mended, bookkeeping=bookkeeping, on_reading=on_reading)
+    names = _names(table, bookkeeping=bookkeeping)
+    return _framed(connection, table, statement, mended, names=names, on_reading=on_reading)
 
 
 def last_appended(
@@ -195,19 +208,18 @@ def _framed(
     statement: Select[Any],
     mended: Mended,
     *,
-    bookkeeping: bool,
+    names: Sequence[str],
     on_reading: OnReading | None,
 ) -> pd.DataFrame:
-    place = {name: position for position, name in enumerate(table.columns.keys())}
+    place = {str(column.name): position for position, column in enumerate(statement.selected_columns)}
     key = itemgetter(*(place[name] for name in ("strategy", *natural_key(table), "version")))
     # Ordered here, by code point: a database would order text by its own collation.
     found = sorted(connection.execute(statement).all(), key=key)
     if on_reading is not None:
         on_reading(connection, table, [dict(zip(place, row, strict=True)) for row in found])
-    values = list(zip(*found, strict=True)) if found else [()] * len(table.columns)
-    names = table.columns.keys() if bookkeeping else ("strategy", *contract_columns(table))
+    values = list(zip(*found, strict=True)) if found else [()] * len(place)
     frame = pd.DataFrame({name: _typed(table.columns[name], values[place[name]]) for name in names})
-    return as_read(frame, mended) if bookkeeping else frame
+    return as_read(frame, mended)
 
 
 def _typed(column: Column[Any], values: Sequence[Any]) -> Any:
