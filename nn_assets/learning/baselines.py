@@ -138,12 +138,11 @@ def fit_linear(windows: Windows, training: Samples, validation: Samples) -> Line
     _require_both_classes(outcomes, "the linear model")
     judged, known = _inputs(windows, validation), validation.targets.astype(np.float64)
     candidates = []
-    for strength in _INVERSE_STRENGTHS:
-        # one thread: sums split over threads round differently
-        with threadpool_limits(limits=1):
+    with threadpool_limits(limits=1):  # sums split over threads round differently
+        for strength in _INVERSE_STRENGTHS:
             fitted = LogisticRegression(C=strength, max_iter=1000).fit(inputs, outcomes)
-        candidate = LinearModel(fitted.coef_[0].astype(np.float64), float(fitted.intercept_[0]), strength)
-        candidates.append((log_loss(candidate.probability(judged), known), candidate))
+            candidate = LinearModel(fitted.coef_[0].astype(np.float64), float(fitted.intercept_[0]), strength)
+            candidates.append((log_loss(candidate.probability(judged), known), candidate))
     return min(candidates, key=lambda pair: pair[0])[1]
 
 

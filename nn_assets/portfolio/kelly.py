@@ -40,9 +40,10 @@ def kelly_bet(probability: npt.ArrayLike, odds: npt.ArrayLike) -> FloatArray:
     """
     p = np.asarray(probability, dtype=np.float64)
     b = np.asarray(odds, dtype=np.float64)
-    payable = np.where(b > 0.0, b, 1.0)
+    unpayable = b <= 0.0
+    payable = np.where(unpayable, 1.0, b)
     bet = np.maximum((p * payable - (1.0 - p)) / payable, 0.0)
-    return np.where(np.isnan(b), np.nan, np.where(b > 0.0, bet, 0.0 * bet))
+    return np.where(unpayable, 0.0 * bet, bet)
 
 
 def growth_rate(bet: npt.ArrayLike, probability: npt.ArrayLike, odds: npt.ArrayLike) -> FloatArray:

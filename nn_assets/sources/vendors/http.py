@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -17,9 +18,19 @@ from nn_assets.sources.keys import EnvironmentKey, missing_extra, without_secret
 from nn_assets.sources.retry import Fault, RetryPolicy, broken_off, judge, not_there, persist, too_slow
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 __all__ = ["JsonClient", "rehosted"]
+
+
+@cache
+def _authorities() -> ssl.SSLContext:
+    """Whose certificates are trusted: httpx's own choice, read once a process."""
+    import httpx
+
+    return httpx.create_ssl_context()
 
 
 class JsonClient:
@@ -64,7 +75,9 @@ class JsonClient:
         for key in self.keys.values():
             key.require(self.source, in_header=True)
         self._httpx = httpx
-        self._client = httpx.Client(timeout=self.timeout_seconds, headers={"accept": "application/json"})
+        self._client = httpx.Client(
+            timeout=self.timeout_seconds, headers={"accept": "application/json"}, verify=_authorities()
+        )
         return self
 
     def __exit__(
