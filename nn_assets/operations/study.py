@@ -33,7 +33,6 @@ from nn_assets.learning.folds import forecast_rows
 from nn_assets.market.calendar.sessions import next_session
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.operations.asof.forecasts import FORECASTS
-from nn_assets.operations.asof.refreshes import leave_watch_for_live
 from nn_assets.operations.asof.trials import (
     Ground,
     earlier_grounds,
@@ -46,6 +45,7 @@ from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.history import History
 from nn_assets.operations.models.calibration import calibrate_record
 from nn_assets.operations.models.outdated import months_to_refit
+from nn_assets.operations.models.refresh_requests import leave_watch_for_live
 from nn_assets.operations.models.refreshed import RefreshedRecord, put_in_force_before_live, refreshed_record
 from nn_assets.operations.models.stored import drift_references
 from nn_assets.settings import Strategy

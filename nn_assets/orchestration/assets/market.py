@@ -13,8 +13,9 @@ from nn_assets.operations.catalog import folder_of
 from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.actions import stored_actions
-from nn_assets.operations.intake.bars import Audited, Ingested, audit_bars, ingest_bars, publish_bars, recording_halts
+from nn_assets.operations.intake.bars import Audited, Ingested, audit_bars, ingest_bars, publish_bars
 from nn_assets.operations.intake.data_docs import review_bars
+from nn_assets.operations.intake.gate_record import recording_halts
 from nn_assets.orchestration.assets.gate import check_result, check_specs, failure
 from nn_assets.orchestration.assets.other_data import tables_before_bars
 from nn_assets.orchestration.metadata import image, table
