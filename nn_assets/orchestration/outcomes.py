@@ -31,7 +31,8 @@ from nn_assets.operations.outcomes import (
 )
 from nn_assets.operations.run_alerts import alert_of_end
 from nn_assets.orchestration.lost_runs import close_lost_runs
-from nn_assets.orchestration.naming import STRATEGY_TAG, WHAT_TO_DO
+from nn_assets.orchestration.metadata import WHAT_TO_DO
+from nn_assets.orchestration.naming import STRATEGY_TAG
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger

@@ -9,10 +9,11 @@ import pandas as pd
 
 from nn_assets.errors import LedgerError
 from nn_assets.market.calendar.sessions import next_session
+from nn_assets.operations.asked import REFRESH_TAG
 from nn_assets.operations.asof.refreshes import DRIFT_ASKS
 from nn_assets.operations.names import DRIFT_REFRESH, STUDY, full_name
 from nn_assets.operations.run_alerts import alert_of_failure
-from nn_assets.orchestration.naming import REFRESH_TAG, STRATEGY_TAG
+from nn_assets.orchestration.naming import STRATEGY_TAG
 from nn_assets.orchestration.outcomes import failure_of, record_run, telling_ticks
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.resources import StoresResource
