@@ -103,3 +103,8 @@ def test_what_reads_as_of_a_moment_stores_nothing(checkout: Path) -> None:
             to_ledger = name == "append" and any(each.arg == "run_id" for each in call.keywords)
             writes = to_ledger or name in _WRITES or name.startswith(("record_", "write_"))
             assert not writes, (file, name)
+
+
+def test_orchestration_is_dagster_alone_and_so_stays_small(checkout: Path) -> None:
+    files = (checkout / "nn_assets" / "orchestration").rglob("*.py")
+    assert sum(file.read_text(encoding="utf-8").count("\n") for file in files) <= 2000

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Self
 
 import pandas as pd
 
+from nn_assets.errors import PublicationError
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.settings import MarketSettings, Strategy
 
-__all__ = ["REFIT_TAG", "REFRESH_TAG", "AskedMonths", "asked_sessions", "effective_strategy"]
+__all__ = ["REFIT_TAG", "REFRESH_TAG", "AskedMonths", "asked_sessions", "effective_strategy", "only_session"]
 
 REFIT_TAG = "nn_assets/refit_every_months"
 """Run tag that replaces ``walk_forward.refit_every_months`` for one study."""
@@ -59,3 +61,23 @@ def asked_sessions(market: MarketSettings, keys: Iterable[str]) -> list[pd.Times
         return []
     sessions = sessions_between(market.calendar, min(wanted), max(wanted))
     return [session for session in sessions if str(session.date()) in wanted]
+
+
+def only_session(strategy: Strategy, first: date, last: date) -> pd.Timestamp:
+    """The one session from a day to another, as whose decision an asset's features are to be known.
+
+    Raises
+    ------
+    PublicationError
+        There is none, or more than one.
+    """
+    sessions = sessions_between(strategy.market.calendar, first, last)
+    if len(sessions) != 1:
+        raise PublicationError(
+            expected="a partition of one session, as whose decision the features are to be known",
+            found=f"{len(sessions)} sessions from {first} to {last}",
+            remedy="partition the asset by session and leave out its backfill policy, or take the resource `stores` "
+            "and ask stores.history(strategy) for history.view(session).cube of each",
+            strategy=strategy.name,
+        )
+    return sessions[0]

@@ -8,9 +8,12 @@ import dagster as dg
 
 from nn_assets.settings import Strategy
 
-__all__ = ["ROOM_TAG", "STRATEGY_TAG", "asset_key", "described"]
+__all__ = ["PARTITION_TAG", "RANGE_TAGS", "ROOM_TAG", "STRATEGY_TAG", "asset_key", "described"]
 
 STRATEGY_TAG = "nn_assets/strategy"
+PARTITION_TAG = "dagster/partition"
+RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+"""Dagster's own tags of a run over one partition, and over a range: its first and its last."""
 ROOM_TAG = "nn_assets/room"
 """Tag of an asset: which step of the business it belongs to. Its group is the strategy."""
 
