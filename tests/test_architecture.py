@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -88,3 +89,22 @@ def test_no_module_reads_or_writes_a_pickle(checkout: Path) -> None:
         assert "import pickle" not in text, file
         assert "joblib" not in text, file
         assert "torch.load" not in text, file
+
+
+_WRITES = {"append_segment", "publish", "transaction", "unlink", "write_bytes", "write_text"}
+
+
+def test_what_reads_as_of_a_moment_stores_nothing(checkout: Path) -> None:
+    for file in (checkout / "nn_assets" / "operations" / "asof").glob("*.py"):
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(call, ast.Call):
+                continue
+            name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+            to_ledger = name == "append" and any(each.arg == "run_id" for each in call.keywords)
+            writes = to_ledger or name in _WRITES or name.startswith(("record_", "write_"))
+            assert not writes, (file, name)
+
+
+def test_orchestration_is_dagster_alone_and_so_stays_small(checkout: Path) -> None:
+    files = (checkout / "nn_assets" / "orchestration").rglob("*.py")
+    assert sum(file.read_text(encoding="utf-8").count("\n") for file in files) <= 2000

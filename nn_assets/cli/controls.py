@@ -11,9 +11,9 @@ import pandas as pd
 from nn_assets.errors import ControlError, NnAssetsError
 from nn_assets.operations.asof.controls import BREAKER_RESET, KILL_SWITCH
 from nn_assets.operations.asof.trials import LEAK_RELEASE, standing_alarms
-from nn_assets.operations.asof.wrong_clock import mend_moments
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.clock import now_utc
+from nn_assets.operations.mended_clock import mend_moments
 from nn_assets.operations.stores import Stores, open_stores
 from nn_assets.portfolio.breakers import KillSwitch, named_kinds
 from nn_assets.store.ledger.mended import CLOCK

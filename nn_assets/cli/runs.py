@@ -13,6 +13,7 @@ from nn_assets.errors import DecisionError, SettingsError
 from nn_assets.evaluation.verdict import NO_MONTH_ENDED
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.market.calendar.sessions import is_session, sessions_between
+from nn_assets.operations.asked import REFIT_TAG, effective_strategy
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.forecasts import missing_months
 from nn_assets.operations.asof.models import models_in_force
@@ -24,7 +25,6 @@ from nn_assets.operations.models.outdated import months_to_refit
 from nn_assets.operations.names import DAILY, STUDY
 from nn_assets.operations.situation import headline_now
 from nn_assets.operations.stores import open_stores
-from nn_assets.orchestration.naming import REFIT_TAG, effective_strategy
 from nn_assets.orchestration.outcomes import failed_checks_of
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.running import execute, metadata_by_asset

@@ -11,10 +11,10 @@ from contextlib import suppress
 from typing import Any
 
 from nn_assets.errors import InstallationError
-from nn_assets.orchestration.instance import dagster_home, open_instance
+from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.outcomes import free_of_lost_runs
 from nn_assets.orchestration.resources import StoresResource
-from nn_assets.store.home import checkout, home
+from nn_assets.store.home import checkout, dagster_home, home
 from nn_assets.store.room import keep_reserve
 
 __all__ = ["serve_ui"]

@@ -18,8 +18,6 @@ from nn_assets.settings import MarketSettings
 __all__ = [
     "as_of_session",
     "as_of_sessions",
-    "asked_months",
-    "asked_sessions",
     "day_of_round",
     "has_clock",
     "how_to_see",
@@ -145,17 +143,3 @@ def _last_closed(market: MarketSettings, now: pd.Timestamp) -> pd.Timestamp:
             key="market.calendar",
         )
     return closed[-1]
-
-
-def asked_months(keys: list[str]) -> list[str]:
-    """Partition keys as months ``YYYY-MM``, in order."""
-    return sorted(key[:7] for key in keys)
-
-
-def asked_sessions(market: MarketSettings, keys: list[str]) -> list[pd.Timestamp]:
-    """Partition keys as sessions, in order, without any day that is none."""
-    if not keys:
-        return []
-    sessions = sessions_between(market.calendar, min(keys), max(keys))
-    wanted = set(keys)
-    return [session for session in sessions if str(session.date()) in wanted]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from nn_assets.arrays import Cube
+from nn_assets.features.catalogue import CATALOGUE, SERIES_FEATURES, Feature, SeriesFeature
 from nn_assets.learning.address import code_version
 from nn_assets.operations.cut import PublishedCut
 from nn_assets.operations.derived import FEATURES, made_with, record_of
 from nn_assets.operations.history import History
 
-__all__ = ["store_features"]
+__all__ = ["store_features", "told_of_features"]
 
 
 def store_features(history: History) -> tuple[Cube, dict[str, str]]:
@@ -37,3 +40,20 @@ def store_features(history: History) -> tuple[Cube, dict[str, str]]:
     }
     lake.write_table(name, record_of(FEATURES), pd.DataFrame([record]))
     return cube, record
+
+
+def told_of_features(cube: Cube, record: dict[str, str]) -> dict[str, Any]:
+    """What an operator sees of what :func:`store_features` gives, by name."""
+    entries: dict[str, Feature | SeriesFeature] = {**CATALOGUE, **SERIES_FEATURES}
+    catalogue = pd.DataFrame(
+        [(name, entries[name].group, entries[name].formula) for name in cube.names],
+        columns=["feature", "group", "formula"],
+    )
+    return {
+        "sessions": cube.bars,
+        "symbols": len(cube.symbols),
+        "features": len(cube.names),
+        "data_hash": record["data_hash"],
+        "address": record["address"],
+        "catalogue": catalogue,
+    }

@@ -13,11 +13,11 @@ import re
 import socket
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 
-from nn_assets.errors import LedgerError
+from nn_assets.errors import LedgerError, RunFailed
 from nn_assets.operations.clock import now_utc
 from nn_assets.store.home import home
 from nn_assets.store.ledger.ledger import Ledger
@@ -27,28 +27,35 @@ __all__ = [
     "ASKED",
     "CANCELED",
     "FAILED",
+    "INTERRUPTED",
     "SKIPPED",
     "STARTED",
     "SUCCEEDED",
     "FailedCheck",
     "Run",
+    "StepFailure",
     "checks_failed_in",
     "kept_text",
     "last_heartbeat",
     "last_run",
     "last_tick",
+    "looks_from",
     "record_end",
     "record_heartbeat",
     "record_start",
     "record_tick",
+    "run_failed",
     "told_and_remedy",
 ]
 
 STARTED, SUCCEEDED, FAILED, CANCELED = "STARTED", "SUCCEEDED", "FAILED", "CANCELED"
 ASKED, SKIPPED = "ASKED", "SKIPPED"
+INTERRUPTED = "it was interrupted"
 _RUN, _TICK = "run", "tick"
 _TABLE = "outcomes"
 _BEAT = pd.Timedelta(hours=1)
+_FIRST_LOOK_BACK = pd.Timedelta(minutes=5)
+_LOOK = "open the check in the UI (nn-assets ui); until it is explained: nn-assets control kill-switch HALTED"
 _LONGEST_MESSAGE = 1_000
 _LOOKED_BACK = 20_000  # entries of the chain: some months of rounds
 _REMEDY = re.compile(r"(?:\. |\n)Remedy: ")
@@ -88,10 +95,73 @@ class FailedCheck:
 
     name: str
     found: str
-    remedy: str
+    remedy: str = _LOOK
 
     def __str__(self) -> str:
         return f"check {self.name} failed: {self.found}. Remedy: {self.remedy}"
+
+
+@dataclass(frozen=True)
+class StepFailure:
+    """The step at which a run failed: its name, what it says, and the remedy if it names one."""
+
+    step: str
+    told: str
+    remedy: str | None
+
+    @classmethod
+    def of(cls, step: str, message: str, *, interrupted: str) -> Self:
+        """Take a step's message apart.
+
+        Parameters
+        ----------
+        interrupted : str
+            How the message of a step ends that a person interrupted.
+        """
+        told, remedy = told_and_remedy(message.strip().removeprefix("nn_assets.errors."))
+        if told.endswith(interrupted):
+            return cls(step, INTERRUPTED, None)
+        return cls(step, told, (remedy or "").rstrip(".") or None)
+
+    @property
+    def was_interrupted(self) -> bool:
+        """Whether a person interrupted it: it is no failure then."""
+        return self.told == INTERRUPTED
+
+    @property
+    def end(self) -> dict[str, Any]:
+        """How a run ended that failed here, as :func:`record_end` takes it: the remedy stands in the first line."""
+        first, *places = self.told.splitlines() or [self.told]
+        message = f"{first.rstrip('.')}. Remedy: {self.remedy}" if self.remedy else first
+        outcome = CANCELED if self.was_interrupted else FAILED
+        return {"outcome": outcome, "failed_step": self.step, "message": "\n".join([message, *places])}
+
+
+def run_failed(job: str, run_id: str, failure: StepFailure | None, checks: Sequence[FailedCheck]) -> RunFailed:
+    """The error of a run that failed: the step and what it says, and what checks of other assets found."""
+    if failure is None:
+        return RunFailed(
+            expected=f"job {job} to succeed",
+            found="a failure before its first step",
+            remedy="open the run in the UI (nn-assets ui)",
+            run=run_id,
+        )
+    # What the failed step checked itself is part of what it says.
+    others = [each for each in checks if not failure.step.endswith(each.name.split(".")[0])]
+    return RunFailed(
+        expected=f"job {job} to succeed",
+        found="\n".join([f"step {failure.step} failed: {failure.told}", *map(str, others)]),
+        remedy=f"{failure.remedy or 'mend what it names'}; then run again: what was finished is kept",
+        run=run_id,
+    )
+
+
+def looks_from(cursor: str | None) -> pd.Timestamp:
+    """From when on ends of runs are looked for, UTC: the last look, else shortly before now."""
+    now = now_utc()
+    since = pd.Timestamp(cursor) if cursor else now
+    # The first look, or the last one went by a clock that ran ahead.
+    return now - _FIRST_LOOK_BACK if since >= now else since
 
 
 def record_start(ledger: Ledger, run: Run) -> bool:

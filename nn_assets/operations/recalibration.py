@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from nn_assets.costs.model import cost_model_from
 from nn_assets.operations.history import History
 from nn_assets.store.values import canonical_json
 
-__all__ = ["recalibrate_costs"]
+__all__ = ["recalibrate_costs", "told_of_costs"]
 
 
 def recalibrate_costs(history: History, run_id: str) -> CalibrationResult:
@@ -43,6 +44,19 @@ def recalibrate_costs(history: History, run_id: str) -> CalibrationResult:
         "cost_models", [{"cost_model_id": identity, **told}], run_id=run_id, strategy=strategy.name
     )
     return result
+
+
+def told_of_costs(result: CalibrationResult) -> dict[str, Any]:
+    """What an operator sees of a recalibration, by name."""
+    rows = [
+        (name, getattr(result.model, name).value, getattr(result.proposed, name).value) for name in vars(result.model)
+    ]
+    return {
+        "status": result.status,
+        "reason": result.reason,
+        "fills": result.fills,
+        "coefficients": pd.DataFrame(rows, columns=["coefficient", "kept", "proposed"]),
+    }
 
 
 def _with_liquidity(history: History, fills: pd.DataFrame) -> pd.DataFrame:

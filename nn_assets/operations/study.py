@@ -33,7 +33,6 @@ from nn_assets.learning.folds import forecast_rows
 from nn_assets.market.calendar.sessions import next_session
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.operations.asof.forecasts import FORECASTS
-from nn_assets.operations.asof.refreshes import leave_watch_for_live
 from nn_assets.operations.asof.trials import (
     Ground,
     earlier_grounds,
@@ -44,8 +43,10 @@ from nn_assets.operations.asof.trials import (
 )
 from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.history import History
+from nn_assets.operations.judged import Judged
 from nn_assets.operations.models.calibration import calibrate_record
 from nn_assets.operations.models.outdated import months_to_refit
+from nn_assets.operations.models.refresh_requests import leave_watch_for_live
 from nn_assets.operations.models.refreshed import RefreshedRecord, put_in_force_before_live, refreshed_record
 from nn_assets.operations.models.stored import drift_references
 from nn_assets.settings import Strategy
@@ -88,6 +89,15 @@ class StudyResult:
         """Whether there is any figure of forecasts by which a leak would show."""
         total = self.study.figures.total.values()
         return any(getattr(each, name) is not None for each in total if each.forecasts for name in LEAK_ALARMS)
+
+    @property
+    def leak_alarm(self) -> Judged:
+        """Whether no figure is too good to be true, but those that a person released."""
+        standing = self.standing_alarms
+        said = "; ".join([*map(str, standing), *self.last.verdict.released])
+        found = said or ("no alarm" if self.measured else "no forecast has a realised label")
+        held = not standing if self.measured or standing else None
+        return Judged("no_leak_alarm", held, found, warns=True)
 
     @property
     def last(self) -> MonthVerdict:

@@ -8,6 +8,7 @@ import dagster as dg
 
 from nn_assets.operations import names
 from nn_assets.operations.catalog import find_strategy, load_strategies
+from nn_assets.operations.intake.beside import other_tables
 from nn_assets.operations.names import full_name
 from nn_assets.orchestration.assets.costs import cost_assets
 from nn_assets.orchestration.assets.daily import DAILY, daily_assets
@@ -15,7 +16,7 @@ from nn_assets.orchestration.assets.evaluation import evaluation_assets
 from nn_assets.orchestration.assets.features import feature_assets
 from nn_assets.orchestration.assets.learning import learning_assets
 from nn_assets.orchestration.assets.market import market_assets
-from nn_assets.orchestration.assets.other_data import other_assets, other_tables
+from nn_assets.orchestration.assets.other_data import other_assets
 from nn_assets.orchestration.checks import strategy_checks
 from nn_assets.orchestration.io import CubeIOManager, MonthsIOManager
 from nn_assets.orchestration.naming import STRATEGY_TAG, asset_key

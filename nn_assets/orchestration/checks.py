@@ -3,7 +3,8 @@
 import dagster as dg
 
 from nn_assets.operations.decisions.stored_checks import STORED_CHECKS, StoredCheck
-from nn_assets.orchestration.naming import asset_key, judged
+from nn_assets.orchestration.metadata import check_result
+from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 
@@ -19,7 +20,6 @@ def _check(strategy: Strategy, told: StoredCheck) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=asset_key(strategy, told.asset), name=told.name, description=told.demand)
     def check(stores: dg.ResourceParam[StoresResource]) -> dg.AssetCheckResult:
         with stores.history(strategy) as history:
-            held, found = told.judge(history)
-        return judged(found, held=held, remedy=told.remedy)
+            return check_result(told.judged(history))
 
     return check

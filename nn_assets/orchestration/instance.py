@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
@@ -21,16 +18,10 @@ from nn_assets.errors import LedgerError
 from nn_assets.learning.interrupts import interrupts_held
 from nn_assets.orchestration.kept_connections import KeptSqliteStorage
 from nn_assets.orchestration.lost_runs import attended
-from nn_assets.store.home import dagster_database_url, home, instance_root
+from nn_assets.store.home import dagster_database_url, dagster_folder, instance_root
 from nn_assets.store.ledger.dagster_schema import dagster_schema
 
-__all__ = ["HomeArtifacts", "HomeLogs", "HomeStorage", "KeptHomeStorage", "dagster_home", "open_instance"]
-
-
-def _folder(name: str) -> str:
-    folder = home() / "dagster" / name
-    folder.mkdir(parents=True, exist_ok=True)
-    return str(folder)
+__all__ = ["HomeArtifacts", "HomeLogs", "HomeStorage", "KeptHomeStorage", "open_instance"]
 
 
 class HomeStorage(DagsterStorage, ConfigurableClass):
@@ -57,7 +48,7 @@ class HomeStorage(DagsterStorage, ConfigurableClass):
         del config_value
         address = dagster_database_url()
         if address is None:
-            return attended(cls.in_files(_folder("storage"), inst_data))
+            return attended(cls.in_files(dagster_folder("storage"), inst_data))
         try:
             from dagster_postgres import DagsterPostgresStorage
         except ModuleNotFoundError as error:
@@ -96,7 +87,7 @@ class HomeArtifacts(LocalArtifactStorage):
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: object) -> HomeArtifacts:
         """Open the folder in the home of the moment."""
         del config_value
-        return cls(_folder("artifacts"), inst_data)
+        return cls(dagster_folder("artifacts"), inst_data)
 
 
 class HomeLogs(LocalComputeLogManager):
@@ -111,7 +102,7 @@ class HomeLogs(LocalComputeLogManager):
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: object) -> HomeLogs:
         """Open the folder in the home of the moment."""
         del config_value
-        return cls(_folder("logs"), inst_data=inst_data)
+        return cls(dagster_folder("logs"), inst_data=inst_data)
 
     @contextmanager
     def capture_logs(self, log_key: Sequence[str]) -> Iterator[CapturedLogContext]:
@@ -126,16 +117,3 @@ def open_instance() -> dg.DagsterInstance:
     """The persisted instance that headless runs, ``dagster dev`` and the tests of them share, as a command opens it."""
     kept = {"storage": {"custom": {"module": __name__, "class": KeptHomeStorage.__name__}}}
     return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(instance_root()), overrides=kept))
-
-
-def dagster_home() -> Path:
-    """Folder in the home for Dagster's own programs, with the configuration that :func:`open_instance` reads.
-
-    They make folders beside their configuration (``logs``, ``.logs_queue``), which must be neither in a checkout nor
-    in an installed package.
-    """
-    folder = Path(_folder("instance"))
-    fresh = folder / f".dagster.yaml.{os.getpid()}"
-    shutil.copyfile(instance_root() / "dagster.yaml", fresh)
-    fresh.replace(folder / "dagster.yaml")
-    return folder

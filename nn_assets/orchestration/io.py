@@ -9,10 +9,11 @@ import pandas as pd
 
 from nn_assets.arrays import Cube
 from nn_assets.errors import PublicationError
-from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.operations.asked import only_session
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.models.forecasts import require_in_force
+from nn_assets.operations.months import read_months, store_months
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 
@@ -68,17 +69,7 @@ def _session_of(context: dg.InputContext, strategy: Strategy) -> pd.Timestamp | 
     if not isinstance(step.entity_partitions_def, dg.TimeWindowPartitionsDefinition):
         return None
     window = step.partition_time_window
-    first, last = window.start.date(), (window.end - timedelta(microseconds=1)).date()
-    sessions = sessions_between(strategy.market.calendar, first, last)
-    if len(sessions) != 1:
-        raise PublicationError(
-            expected="a partition of one session, as whose decision the features are to be known",
-            found=f"{len(sessions)} sessions from {first} to {last}",
-            remedy="partition the asset by session and leave out its backfill policy, or take the resource `stores` "
-            "and ask stores.history(strategy) for history.view(session).cube of each",
-            strategy=strategy.name,
-        )
-    return sessions[0]
+    return only_session(strategy, window.start.date(), (window.end - timedelta(microseconds=1)).date())
 
 
 class MonthsIOManager(dg.ConfigurableIOManager):
@@ -95,19 +86,7 @@ class MonthsIOManager(dg.ConfigurableIOManager):
             A month outside the partitions asked for, or one of these missing.
         """
         strategy, table = context.asset_key.path
-        asked = {key[:7] for key in context.asset_partition_keys}
-        if set(obj) != asked:
-            strange, missing = sorted(set(obj) - asked), sorted(asked - set(obj))
-            raise PublicationError(
-                expected=f"frames for exactly the {len(asked)} months of the run",
-                found=f"missing {', '.join(missing) or 'none'}; not asked for {', '.join(strange) or 'none'}",
-                remedy="give every month of the run a frame, an empty one if need be",
-                strategy=strategy,
-                table=table,
-            )
-        lake = self.stores.lake_alone()
-        for month, frame in sorted(obj.items()):
-            lake.write_month(strategy, table, month, frame)
+        store_months(self.stores.lake_alone(), strategy, table, {key[:7] for key in context.asset_partition_keys}, obj)
 
     def load_input(self, context: dg.InputContext) -> Months:
         """Read the months that the run needs.
@@ -118,18 +97,8 @@ class MonthsIOManager(dg.ConfigurableIOManager):
             A month is missing (all are named), or damaged, or forecasts are not by the models in force.
         """
         strategy, table = context.asset_key.path
-        months = sorted({key[:7] for key in context.asset_partition_keys})
-        lake = self.stores.lake_alone()
-        absent = sorted(set(months) - set(lake.months(strategy, table)))
-        if absent:
-            raise PublicationError(
-                expected=f"{table} of {len(months)} months",
-                found=f"none for {', '.join(absent)}",
-                remedy=f"materialise {strategy}/{table} for these months first",
-                strategy=strategy,
-                table=table,
-            )
-        read = {month: lake.read_months(strategy, table, [month]) for month in months}
+        asked = {key[:7] for key in context.asset_partition_keys}
+        read = read_months(self.stores.lake_alone(), strategy, table, asked)
         if table == FORECASTS:
             with self.stores.history(find_strategy(strategy).strategy) as history:
                 require_in_force(history, read)

@@ -1,40 +1,57 @@
-"""Frames and plots as Dagster metadata, small enough for the event log."""
+"""Plain figures and judgements as Dagster's metadata and check results, small enough for the event log."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pandas as pd
 
+from nn_assets.operations.judged import Judged
 from nn_assets.reports.canvas import png_markdown
+from nn_assets.reports.tables import Excerpt, markdown_table
+from nn_assets.store.home import page_address
 
-__all__ = ["image", "table"]
+__all__ = ["WHAT_TO_DO", "check_result", "shown"]
 
-_MOST_ROWS = 50
-
-
-def image(png: bytes) -> dg.MarkdownMetadataValue:
-    """A plot, inline."""
-    return dg.MetadataValue.md(png_markdown(png))
+WHAT_TO_DO = "what_to_do"
+"""Name under which a failed check's metadata hold its remedy."""
 
 
-def table(frame: pd.DataFrame, rows: int = _MOST_ROWS) -> dg.MarkdownMetadataValue:
-    """The first rows of a frame as a Markdown table; says how many there are in all."""
-    if frame.empty:
-        return dg.MetadataValue.md("_none_")
-    head = frame.head(rows)
-    lines = [
-        "| " + " | ".join(map(str, head.columns)) + " |",
-        "|" + " --- |" * len(head.columns),
-        *("| " + " | ".join(map(_cell, row)) + " |" for row in head.itertuples(index=False)),
-    ]
-    if len(frame) > rows:
-        lines.append(f"\n_{rows} of {len(frame)} rows_")
-    return dg.MetadataValue.md("\n".join(lines))
+def shown(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures as metadata: a frame as a table, PNG bytes as a plot, a page's file as a link, others as they are."""
+    return {name: _shown(value) for name, value in figures.items()}
 
 
-def _cell(value: object) -> str:
-    if isinstance(value, pd.Timestamp):
-        return str(value.date())
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return str(value).replace("|", "\\|")
+def _shown(value: Any) -> Any:
+    if isinstance(value, pd.DataFrame):
+        value = Excerpt(value)
+    if isinstance(value, Excerpt):
+        return dg.MetadataValue.md(markdown_table(*value))
+    if isinstance(value, bytes):
+        return dg.MetadataValue.md(png_markdown(value))
+    if isinstance(value, Path):
+        return dg.MetadataValue.url(page_address(value))
+    return value
+
+
+def check_result(said: Judged, key: dg.AssetKey | None = None) -> dg.AssetCheckResult:
+    """What a check says, to Dagster; that there was nothing to compare is no pass, and a warning.
+
+    Parameters
+    ----------
+    key : AssetKey, optional
+        Of its asset, where a step makes several.
+    """
+    warns = said.warns or said.held is None
+    remedy = {WHAT_TO_DO: said.remedy} if said.remedy and said.held is False else {}
+    return dg.AssetCheckResult(
+        check_name=said.name,
+        asset_key=key,
+        passed=bool(said.held),
+        severity=dg.AssetCheckSeverity.WARN if warns else dg.AssetCheckSeverity.ERROR,
+        description=said.told,
+        metadata={**shown(said.figures), **remedy},
+    )

@@ -19,25 +19,27 @@ from nn_assets.operations.outcomes import (
     ASKED,
     CANCELED,
     FAILED,
+    INTERRUPTED,
     SKIPPED,
     SUCCEEDED,
     FailedCheck,
     Run,
+    StepFailure,
+    looks_from,
     record_end,
     record_heartbeat,
     record_start,
     record_tick,
-    told_and_remedy,
 )
 from nn_assets.operations.run_alerts import alert_of_end
 from nn_assets.orchestration.lost_runs import close_lost_runs
-from nn_assets.orchestration.naming import STRATEGY_TAG, WHAT_TO_DO
+from nn_assets.orchestration.metadata import WHAT_TO_DO
+from nn_assets.orchestration.naming import PARTITION_TAG, RANGE_TAGS, STRATEGY_TAG
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
 __all__ = [
-    "INTERRUPTED",
     "Evaluate",
     "failed_checks_of",
     "failure_of",
@@ -52,14 +54,11 @@ Evaluate = Callable[[Any], Any]
 
 _log = logging.getLogger(__name__)
 
-_PARTITION = "dagster/partition"
-_RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 _OUTCOMES = {
     dg.DagsterRunStatus.SUCCESS: SUCCEEDED,
     dg.DagsterRunStatus.FAILURE: FAILED,
     dg.DagsterRunStatus.CANCELED: CANCELED,
 }
-INTERRUPTED = "it was interrupted"
 _OVERLAP = pd.Timedelta(seconds=5)
 _STARTED = dg.DagsterRunStatus.STARTED
 _CANCELED = dg.DagsterEventType.RUN_CANCELED
@@ -69,12 +68,10 @@ _TELLING = {
     dg.DagsterEventType.RUN_FAILURE,
     _CANCELED,
 }
-_LOOK = "open the check in the UI (nn-assets ui); until it is explained: nn-assets control kill-switch HALTED"
-_FIRST_LOOK_BACK = pd.Timedelta(minutes=5)
 
 
-def failure_of(events: Iterable[dg.DagsterEvent]) -> tuple[str, str, str | None] | None:
-    """The first failed step among a run's events: its name, what it says, and the remedy if it names one."""
+def failure_of(events: Iterable[dg.DagsterEvent]) -> StepFailure | None:
+    """The first failed step among a run's events."""
     for event in events:
         if event.is_step_failure:
             error = event.step_failure_data.error
@@ -82,10 +79,9 @@ def failure_of(events: Iterable[dg.DagsterEvent]) -> tuple[str, str, str | None]
                 error = error.cause  # Dagster wraps what the step raised
             failure = event.step_failure_data.user_failure_data
             message = (failure.description if failure else None) or (error.message if error else "")
-            told, remedy = told_and_remedy(str(message).strip().removeprefix("nn_assets.errors."))
-            if told.endswith(DagsterExecutionInterruptedError.__name__):
-                told, remedy = INTERRUPTED, None
-            return str(event.step_key), told, (remedy or "").rstrip(".") or None
+            return StepFailure.of(
+                str(event.step_key), str(message), interrupted=DagsterExecutionInterruptedError.__name__
+            )
     return None
 
 
@@ -98,9 +94,9 @@ def failed_checks_of(events: Iterable[dg.DagsterEvent]) -> tuple[FailedCheck, ..
         told = event.asset_check_evaluation_data
         if told.passed or told.severity is not dg.AssetCheckSeverity.ERROR:
             continue
-        remedy = told.metadata[WHAT_TO_DO].value if WHAT_TO_DO in told.metadata else _LOOK
+        remedy = [str(told.metadata[WHAT_TO_DO].value)] if WHAT_TO_DO in told.metadata else []
         name = f"{told.asset_key.path[-1]}.{told.check_name}"
-        found.append(FailedCheck(name, str(told.description), str(remedy)))
+        found.append(FailedCheck(name, str(told.description), *remedy))
     return tuple(found)
 
 
@@ -141,16 +137,11 @@ def free_of_lost_runs(instance: dg.DagsterInstance, stores: StoresResource) -> N
 def _ended(outcome: str, events: Iterable[dg.DagsterEvent]) -> dict[str, Any]:
     telling = list(events)
     checks = failed_checks_of(telling)
-    found = failure_of(telling) if outcome == FAILED else None
-    if found is None:
-        whole = [event.message for event in telling if event.is_job_failure or event.event_type is _CANCELED]
-        return {"outcome": outcome, "message": whole[0] if whole else None, "failed_checks": checks}
-    step, told, remedy = found
-    outcome = CANCELED if told == INTERRUPTED else outcome
-    first, *places = told.splitlines() or [told]
-    message = f"{first.rstrip('.')}. Remedy: {remedy}" if remedy else first
-    told_whole = "\n".join([message, *places])
-    return {"outcome": outcome, "failed_step": step, "message": told_whole, "failed_checks": checks}
+    failure = failure_of(telling) if outcome == FAILED else None
+    if failure is not None:
+        return {**failure.end, "failed_checks": checks}
+    whole = [event.message for event in telling if event.is_job_failure or event.event_type is _CANCELED]
+    return {"outcome": outcome, "message": whole[0] if whole else None, "failed_checks": checks}
 
 
 def telling_ticks(strategy: Strategy, stores: StoresResource, name: str, evaluate: Evaluate) -> Evaluate:
@@ -196,10 +187,7 @@ def run_outcomes_sensor(stores: StoresResource) -> dg.SensorDefinition:
 
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         free_of_lost_runs(context.instance, stores)
-        now = now_utc()
-        since = pd.Timestamp(context.cursor) if context.cursor else now
-        if since >= now:  # the first look, or the last one went by a clock that ran ahead
-            since = now - _FIRST_LOOK_BACK
+        since = looks_from(context.cursor)
         records = context.instance.get_run_records(
             dg.RunsFilter(statuses=[*_OUTCOMES, _STARTED], updated_after=(since - _OVERLAP).to_pydatetime()),
             order_by="update_timestamp",
@@ -250,7 +238,7 @@ def _run_of(record: dg.RunRecord) -> Run | None:
     if strategy is None:
         return None
     own = run.job_name.removeprefix(full_name(strategy, ""))
-    first, last = (run.tags.get(tag, run.tags.get(_PARTITION)) for tag in _RANGE)
+    first, last = (run.tags.get(tag, run.tags.get(PARTITION_TAG)) for tag in RANGE_TAGS)
     began = None if record.start_time is None else _moment(record.start_time)
     return Run(run.run_id, strategy, SOME_ASSETS if own.startswith("__") else own, first, last, began)
 

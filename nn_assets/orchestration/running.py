@@ -8,14 +8,12 @@ from uuid import uuid4
 import dagster as dg
 from dagster._core.execution.plan.objects import ErrorSource
 
-from nn_assets.errors import RunFailed
 from nn_assets.operations.clock import now_utc
-from nn_assets.operations.outcomes import Run
+from nn_assets.operations.outcomes import Run, run_failed
 from nn_assets.orchestration.build import all_definitions, job_name
 from nn_assets.orchestration.instance import open_instance
-from nn_assets.orchestration.naming import STRATEGY_TAG, asset_key
+from nn_assets.orchestration.naming import RANGE_TAGS, STRATEGY_TAG, asset_key
 from nn_assets.orchestration.outcomes import (
-    INTERRUPTED,
     failed_checks_of,
     failure_of,
     free_of_lost_runs,
@@ -35,7 +33,6 @@ __all__ = [
 
 # Names the progress logger: without it Dagster prints every event.
 _RUN_CONFIG: dict[str, Any] = {"loggers": {"console": {"config": {}}}}
-_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
 def materialise(
@@ -83,7 +80,7 @@ def execute(
     all_tags = {STRATEGY_TAG: strategy.name, **(tags or {})}
     key = first if first == last else None
     if first is not None and key is None:
-        all_tags |= {_RANGE_START: first, _RANGE_END: str(last)}
+        all_tags |= dict(zip(RANGE_TAGS, (first, str(last)), strict=True))
     run = Run(str(uuid4()), strategy.name, kind, first, last, now_utc().floor("us"))
     stores = StoresResource()
     keep_reserve()
@@ -101,9 +98,10 @@ def execute(
         )
         tell(result)
     if not result.success:
-        if (failure := failure_of(result.all_events)) and failure[1] == INTERRUPTED:
+        failure = failure_of(result.all_events)
+        if failure is not None and failure.was_interrupted:
             raise KeyboardInterrupt
-        raise _explained(result, job_name(strategy, kind))
+        raise run_failed(job_name(strategy, kind), result.run_id, failure, failed_checks_of(result.all_events))
     return result
 
 
@@ -146,23 +144,3 @@ def warnings_of(result: dg.ExecuteInProcessResult, key: dg.AssetKey) -> list[str
     failed = [each for each in result.get_asset_check_evaluations() if each.asset_key == key and not each.passed]
     warned = [each for each in failed if each.severity is dg.AssetCheckSeverity.WARN]
     return [f"{each.check_name}: {each.description}" for each in warned]
-
-
-def _explained(result: dg.ExecuteInProcessResult, job: str) -> RunFailed:
-    failure = failure_of(result.all_events)
-    if failure is None:
-        return RunFailed(
-            expected=f"job {job} to succeed",
-            found="a failure before its first step",
-            remedy="open the run in the UI (nn-assets ui)",
-            run=result.run_id,
-        )
-    step, told, remedy = failure
-    # What the failed step checked itself is part of what it says.
-    others = [each for each in failed_checks_of(result.all_events) if not step.endswith(each.name.split(".")[0])]
-    return RunFailed(
-        expected=f"job {job} to succeed",
-        found="\n".join([f"step {step} failed: {told}", *map(str, others)]),
-        remedy=f"{remedy or 'mend what it names'}; then run again: what was finished is kept",
-        run=result.run_id,
-    )

@@ -5,17 +5,16 @@ from __future__ import annotations
 from contextlib import suppress
 
 import dagster as dg
-import pandas as pd
 
 from nn_assets.errors import LedgerError
-from nn_assets.market.calendar.sessions import next_session
-from nn_assets.operations.asof.refreshes import DRIFT_ASKS
+from nn_assets.operations.due import refresh_due
 from nn_assets.operations.names import DRIFT_REFRESH, STUDY, full_name
 from nn_assets.operations.run_alerts import alert_of_failure
-from nn_assets.orchestration.naming import REFRESH_TAG, STRATEGY_TAG
+from nn_assets.orchestration.naming import STRATEGY_TAG
 from nn_assets.orchestration.outcomes import failure_of, record_run, telling_ticks
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.resources import StoresResource
+from nn_assets.orchestration.schedules import requested
 from nn_assets.settings import Strategy
 
 __all__ = ["failed_run_sensor", "strategy_sensors"]
@@ -25,20 +24,14 @@ def strategy_sensors(strategy: Strategy, stores: StoresResource) -> list[dg.Sens
     """The drift sensor of a strategy, off until switched on in the UI."""
 
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        cursor = int(context.cursor or 0)
         with stores.opened() as opened:
-            events = opened.ledger.read(
-                "refresh_requests", strategy.name, after_sequence=cursor, bookkeeping=True
-            ).sort_values("sequence")
-        # One request stands at a time: of several, the newest. What became of earlier ones is told in rows too.
-        asking = events[events["cause"] == DRIFT_ASKS].tail(1)
-        if asking.empty:
+            found = refresh_due(opened.ledger, strategy, int(context.cursor or 0))
+        if found is None:
             return dg.SkipReason("no drift event since the last look at the ledger")
-        asked = [_refresh(strategy, str(row.event_id), row.session) for row in asking.itertuples()]
+        due, seen = found
         # The last session of a stated history has no month after it.
-        known = set(month_partitions(strategy).get_partition_keys())
-        requests = [request for request in asked if request.partition_key in known]
-        return dg.SensorResult(run_requests=requests, cursor=str(int(events["sequence"].max())))
+        known = due.partition in month_partitions(strategy).get_partition_keys()
+        return dg.SensorResult(run_requests=[requested(strategy, due)] if known else [], cursor=str(seen))
 
     return [
         dg.SensorDefinition(
@@ -50,15 +43,6 @@ def strategy_sensors(strategy: Strategy, stores: StoresResource) -> list[dg.Sens
             default_status=dg.DefaultSensorStatus.STOPPED,
         )
     ]
-
-
-def _refresh(strategy: Strategy, event_id: str, session: pd.Timestamp) -> dg.RunRequest:
-    in_force = next_session(strategy.market.calendar, session)
-    return dg.RunRequest(
-        run_key=f"{strategy.name}:refresh:{event_id}",
-        partition_key=f"{in_force.strftime('%Y-%m')}-01",
-        tags={STRATEGY_TAG: strategy.name, REFRESH_TAG: str(session.date())},
-    )
 
 
 def failed_run_sensor(stores: StoresResource) -> dg.SensorDefinition:
@@ -80,8 +64,8 @@ def failed_run_sensor(stores: StoresResource) -> dg.SensorDefinition:
             if record is not None:
                 record_run(stores, opened.ledger, context.instance, record)
         failure = failure_of(context.get_step_failure_events())
-        step, told, remedy = failure or ("", str(context.failure_event.message), None)
-        cause = f"{step}: {told}" if step else told
+        cause = f"{failure.step}: {failure.told}" if failure else str(context.failure_event.message)
+        remedy = failure.remedy if failure else None
         alert_of_failure(stores.history, run.run_id, run.job_name, cause, remedy, run.tags.get(STRATEGY_TAG))
 
     return failed_run_alert

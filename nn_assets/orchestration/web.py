@@ -27,8 +27,7 @@ from dagster_webserver.cli import (
 )
 from dagster_webserver.version import __version__
 
-from nn_assets.orchestration.instance import dagster_home
-from nn_assets.store.home import instance_root
+from nn_assets.store.home import dagster_home, instance_root
 
 __all__ = ["DagsterPages", "dagster_pages"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -13,11 +14,13 @@ from nn_assets.reports.canvas import NAMES
 
 __all__ = [
     "Cell",
+    "Excerpt",
     "FigureTable",
     "SizeStep",
     "SizedPosition",
     "figure_table",
     "fold_table",
+    "markdown_table",
     "sized_positions",
     "why_frame",
 ]
@@ -264,3 +267,36 @@ def _decided_by(trace: tuple[SizeStep, ...]) -> tuple[str, str]:
         return trace[flat - 1].rule, trace[flat - 1].reason
     changing = [step for step in trace if step.changed] or [trace[-1]]
     return changing[-1].rule, changing[-1].reason
+
+
+_MOST_ROWS = 50
+
+
+class Excerpt(NamedTuple):
+    """A frame of which so many rows are shown."""
+
+    frame: pd.DataFrame
+    rows: int = _MOST_ROWS
+
+
+def markdown_table(frame: pd.DataFrame, rows: int = _MOST_ROWS) -> str:
+    """The first rows of a frame as a Markdown table; says how many there are in all."""
+    if frame.empty:
+        return "_none_"
+    head = frame.head(rows)
+    lines = [
+        "| " + " | ".join(map(str, head.columns)) + " |",
+        "|" + " --- |" * len(head.columns),
+        *("| " + " | ".join(map(_markdown_cell, row)) + " |" for row in head.itertuples(index=False)),
+    ]
+    if len(frame) > rows:
+        lines.append(f"\n_{rows} of {len(frame)} rows_")
+    return "\n".join(lines)
+
+
+def _markdown_cell(value: object) -> str:
+    if isinstance(value, pd.Timestamp):
+        return str(value.date())
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value).replace("|", "\\|")

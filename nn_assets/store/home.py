@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +20,8 @@ __all__ = [
     "PAGES_PATH",
     "checkout",
     "dagster_database_url",
+    "dagster_folder",
+    "dagster_home",
     "data_docs_file",
     "database_url",
     "embedded_ledger",
@@ -158,6 +161,26 @@ def models_root() -> Path:
 def reports_root() -> Path:
     """Folder of the pages written for a person."""
     return home() / "reports"
+
+
+def dagster_folder(name: str) -> str:
+    """Folder in the home for something of Dagster's own; it is made where it is not there."""
+    folder = home() / "dagster" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(folder)
+
+
+def dagster_home() -> Path:
+    """Folder in the home for Dagster's own programs, with the configuration that comes with nn_assets.
+
+    They make folders beside their configuration (``logs``, ``.logs_queue``), which must be neither in a checkout nor
+    in an installed package.
+    """
+    folder = Path(dagster_folder("instance"))
+    fresh = folder / f".dagster.yaml.{os.getpid()}"
+    shutil.copyfile(instance_root() / "dagster.yaml", fresh)
+    fresh.replace(folder / "dagster.yaml")
+    return folder
 
 
 def data_docs_file(strategy: str) -> Path:

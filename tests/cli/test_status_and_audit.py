@@ -10,8 +10,8 @@ import sqlite3
 import pandas as pd
 import pytest
 
-from nn_assets.operations.asof.halts import record_halt, record_pass
 from nn_assets.operations.decisions import stored_checks
+from nn_assets.operations.intake.gate_record import record_halt, record_pass
 from nn_assets.operations.stores import open_stores
 from nn_assets.session.market_view import SessionMarket
 from nn_assets.store.ledger.audit import AuditFinding, AuditReport

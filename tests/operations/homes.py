@@ -12,8 +12,9 @@ from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.decisions.rounds import DecidedSession, decide_session
 from nn_assets.operations.features import store_features
 from nn_assets.operations.history import History, open_history
-from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars, recording_halts
+from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars
 from nn_assets.operations.intake.data_docs import review_bars
+from nn_assets.operations.intake.gate_record import recording_halts
 from nn_assets.operations.intake.series import ingest_series
 from nn_assets.operations.intake.universe import ingest_universe
 from nn_assets.operations.models import preparation

@@ -81,3 +81,17 @@ def test_controls_headline_and_remedies_ask_the_same_rule(
         assert switch == ["ACTIVE" if runs else "HALTED"]
     line = delisting_line(strategy, Unquoted("AAQ", pd.Timestamp("2026-10-27"), 4))
     assert ("known_at" in line) is not runs
+
+
+def test_switches_of_two_clocks_are_read_in_the_order_in_which_they_were_set(tmp_path: Path) -> None:
+    strategy, _ = stating("nothing")
+    days = pd.to_datetime(["2026-08-01", "2026-06-22"], utc=True)  # the first clock ran ahead of the second
+    seen = pd.Timestamp("2026-07-01", tz="UTC")
+    with living_in(tmp_path):
+        for number, (day, state) in enumerate(zip(days, ("HALTED", "ACTIVE"), strict=True)):
+            row = {"control_id": f"{9 - number}", "kind": "kill_switch", "state": state, "who": "w", "reason": "r"}
+            with Ledger(clock=day.to_pydatetime) as ledger:
+                ledger.append("controls", [{**row, "details": {}}], run_id="test", strategy="s")
+        with Ledger() as ledger:
+            assert controls.kill_switch_at(ledger, strategy, seen) == ["ACTIVE"]
+            assert controls.kill_switch_now(ledger, "s") == "ACTIVE"

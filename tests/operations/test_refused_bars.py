@@ -19,6 +19,7 @@ from nn_assets.operations import facts
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake import bars as intake
+from nn_assets.operations.intake import gate_record
 from nn_assets.operations.intake.bars import ingest_bars
 from nn_assets.sources.simulated import SimulatedSource
 from nn_assets.store.ledger.ledger import Ledger
@@ -45,6 +46,7 @@ def at(moment: str) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(facts, "now_utc", lambda: stamp)
         patch.setattr(intake, "now_utc", lambda: stamp)
+        patch.setattr(gate_record, "now_utc", lambda: stamp)
         patch.setitem(Ledger.__init__.__kwdefaults__, "clock", lambda: stamp.to_pydatetime())
         yield
 
@@ -257,7 +259,7 @@ def test_a_ledger_that_refuses_the_halt_leaves_the_gates_own_words(
     def refuses(*_: object, **__: object) -> None:
         raise LedgerError(expected="the lock", found="another writer", remedy="wait", table="outcomes")
 
-    monkeypatch.setattr(intake, "record_halt", refuses)
+    monkeypatch.setattr(gate_record, "record_halt", refuses)
     refuse(lived, f"{SECOND} 22:00", negative(delivered(SECOND), SYMBOL))
     assert "that the gate halted is not on record" in caplog.text
 

@@ -17,16 +17,17 @@ from nn_assets.cli.runs import run_rounds
 from nn_assets.cli.status import report
 from nn_assets.errors import ClockError, ControlError
 from nn_assets.market.facts.bars import RevisionCount
-from nn_assets.operations import facts, outcomes, situation
+from nn_assets.operations import facts, mended_clock, outcomes, situation
 from nn_assets.operations.asof import controls as controls_in_force
 from nn_assets.operations.asof import wrong_clock
-from nn_assets.operations.asof.halts import record_halt
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.exported_tables import read_exported
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake import bars as intake
+from nn_assets.operations.intake import gate_record
+from nn_assets.operations.intake.gate_record import record_halt
 from nn_assets.store.ledger.ledger import Ledger
 from tests.operations import homes
 from tests.operations.test_refused_bars import delivered
@@ -50,7 +51,8 @@ def at(moment: str) -> Iterator[None]:
     """Every clock at one moment."""
     stamp = pd.Timestamp(moment, tz="UTC").as_unit("ns")
     with pytest.MonkeyPatch.context() as patch:
-        for module in (facts, intake, outcomes, situation, controls_in_force, wrong_clock, controls):
+        in_force = (controls_in_force, wrong_clock, mended_clock, controls)
+        for module in (facts, intake, gate_record, outcomes, situation, *in_force):
             patch.setattr(module, "now_utc", lambda: stamp)
         patch.setitem(Ledger.__init__.__kwdefaults__, "clock", lambda: stamp.to_pydatetime())
         yield

@@ -11,11 +11,12 @@ import pytest
 
 from nn_assets.arrays import Cube
 from nn_assets.features.stationarity import decide_transforms
+from nn_assets.operations.decisions.round_checks import check_sessions
 from nn_assets.operations.decisions.stored_checks import STORED_CHECKS, values_found
 from nn_assets.operations.history import open_history
-from nn_assets.orchestration.assets.daily import _checks
-from nn_assets.orchestration.assets.features import _confirmation
-from nn_assets.orchestration.naming import judged
+from nn_assets.operations.judged import Judged
+from nn_assets.operations.models.preparation import confirmation
+from nn_assets.orchestration.metadata import WHAT_TO_DO, check_result
 from nn_assets.settings import FeatureSettings, PortfolioSettings
 from nn_assets.store.ledger.ledger import Ledger
 from tests.orchestration.conftest import LAST, NAME, strategy_of
@@ -29,11 +30,14 @@ def found(name: str) -> tuple[bool | None, str]:
 
 
 def test_nothing_to_compare_is_no_pass_and_a_warning() -> None:
-    told = judged("no session was decided", held=None)
+    told = check_result(Judged("name", None, "no session was decided", "do this"))
     assert (told.passed, told.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert told.description == "nothing to compare: no session was decided"
-    assert judged("all equal", held=True).passed
-    assert judged("one differs", held=False).severity is dg.AssetCheckSeverity.ERROR
+    held = check_result(Judged("name", True, "all equal", "do this"))
+    assert (held.passed, held.description) == (True, "all equal")
+    broken = check_result(Judged("name", False, "one differs", "do this"))
+    assert broken.severity is dg.AssetCheckSeverity.ERROR
+    assert [WHAT_TO_DO in each.metadata for each in (told, held, broken)] == [False, False, True]
 
 
 @pytest.mark.slow
@@ -66,33 +70,33 @@ def test_recalibration_on_paper_fills_is_judged_by_what_it_recovered(studied: Pa
 
 
 def test_the_checks_of_a_round_over_no_session_pass_nothing() -> None:
-    keys = {name: dg.AssetKey(name) for name in ("target_positions", "orders")}
-    told = list(_checks(keys, PortfolioSettings(), []))
-    assert len(told) == 3
-    for each in told:
-        assert not each.passed
-        assert str(each.description).startswith("nothing to compare")
+    judged = check_sessions([], PortfolioSettings())
+    assert len(judged) == 3
+    for each in judged:
+        assert each.held is None
+        assert each.told.startswith("nothing to compare")
 
 
-def verdicts(values: np.ndarray) -> pd.DataFrame:
+def verdicts(values: np.ndarray) -> dict[str, pd.DataFrame]:
     import json
 
     sessions = pd.bdate_range("2015-01-01", periods=len(values))
     symbols = tuple(f"S{number}" for number in range(values.shape[1]))
     report = decide_transforms(Cube(sessions, symbols, ("f",), values[:, :, None]), slice(0, None), FeatureSettings())
-    return pd.DataFrame({"report": [json.dumps(report.to_dict())]})
+    return {"2017-01": pd.DataFrame({"report": [json.dumps(report.to_dict())]})}
 
 
 def test_kpss_confirms_noise_doubts_a_broken_mean_and_has_nothing_to_say_of_no_feature() -> None:
     noise = np.random.default_rng(1).normal(size=(600, 6))
-    assert _confirmation(verdicts(noise)).passed
+    assert confirmation(verdicts(noise)).held
     shifted = noise.copy()
     shifted[300:] += 0.4  # the unit root is still rejected, the level is not one
-    told = _confirmation(verdicts(shifted))
-    assert (told.passed, told.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert "not f on 0% of symbols" in str(told.description)
-    constant = _confirmation(verdicts(np.ones((600, 6))))
-    assert str(constant.description).startswith("nothing to compare")
+    told = confirmation(verdicts(shifted))
+    assert (told.held, told.warns) == (False, True)
+    assert "not f on 0% of symbols" in told.found
+    constant = confirmation(verdicts(np.ones((600, 6))))
+    assert constant.held is None
+    assert constant.told.startswith("nothing to compare")
 
 
 def test_every_check_can_fail() -> None:

@@ -14,11 +14,11 @@ from nn_assets.cli.controls import reset_breaker, set_kill_switch
 from nn_assets.cli.runs import run_round
 from nn_assets.errors import DecisionError
 from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.operations import days
 from nn_assets.operations.decisions.lookahead import signals_repeat_forecasts
 from nn_assets.operations.decisions.rounds import decide_session
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import open_history
-from nn_assets.orchestration.assets import daily
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.running import materialise
@@ -149,7 +149,7 @@ def test_a_page_that_cannot_be_written_fails_no_round_and_is_told(
     def full(*_: object) -> Path:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(daily, "write_daily_page", full)
+    monkeypatch.setattr(days, "write_daily_page", full)
     page = decided / "reports" / f"{NAME}-{LAST}.html"
     page.unlink(missing_ok=True)
     materialise(strategy_of(), "daily", first=LAST, last=LAST)  # a run that fails is raised

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -11,11 +10,11 @@ import pytest
 from nn_assets.learning.refresh import RefreshCheck
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.asof.refreshes import DRIFT_ASKS, REFRESH_REFUSED, REFRESH_TAKEN
+from nn_assets.operations.days import told_of_session
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.decisions.rounds import DecidedSession
 from nn_assets.operations.history import open_history
 from nn_assets.operations.models import training
-from nn_assets.orchestration.assets import daily
 from nn_assets.oversight.drift import DriftReport
 from nn_assets.oversight.severity import Severity
 from nn_assets.session import daily_round
@@ -95,20 +94,11 @@ def test_half_the_size_is_taken_while_a_request_stands(drifting: Path) -> None:
 @pytest.mark.full
 def test_the_log_and_the_ui_say_the_state_in_force(drifting: Path) -> None:
     """A request that stands halves the next session: ledger, log line and metadata say so alike, with its reason."""
-    told: dict[str, dict[str, object]] = {}
-
-    def keep(figures: dict[str, object], *, asset_key: str, partition_key: str) -> None:
-        if asset_key == "drift":
-            told[partition_key] = figures
-
-    context = SimpleNamespace(add_asset_metadata=keep)
-    keys = dict.fromkeys(daily.DAILY, "") | {"drift_report": "drift"}
-    heard = []
-    for done in decide(*SESSIONS[:4]):
-        daily._add_metadata(context, keys, done, {"daily_report": {}, "drift_report": {}})  # type: ignore[arg-type]
-        heard.append(daily._sentence(done).rsplit("drift says ", 1)[1])
+    decided = decide(*SESSIONS[:4])
+    told = [told_of_session(done, "no page", None)["drift_report"] for done in decided]
+    heard = [done.sentence.rsplit("drift says ", 1)[1] for done in decided]
     states = recorded(drifting, "trading_states")["state"].tolist()
     assert states == ["CONTINUE"] * 2 + ["REDUCE_SIZE"] * 2
     assert heard == states
-    assert [figures["trading_state"] for figures in told.values()] == states
-    assert "has not taken force" in str(told[str(SESSIONS[3].date())]["reasons"])
+    assert [figures["trading_state"] for figures in told] == states
+    assert "has not taken force" in str(told[3]["reasons"])

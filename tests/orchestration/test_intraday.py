@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -19,10 +18,8 @@ from nn_assets.errors import SettingsError
 from nn_assets.market.calendar.sessions import session_hours
 from nn_assets.operations.catalog import folder_of
 from nn_assets.operations.history import open_history
-from nn_assets.operations.intake import intraday
+from nn_assets.operations.intake import intraday, published
 from nn_assets.operations.intake.bars import ingest_bars
-from nn_assets.orchestration.assets import intraday as intraday_assets
-from nn_assets.orchestration.assets import market as market_assets
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.settings import Strategy
@@ -120,18 +117,15 @@ def notices() -> list[str]:
 def test_bars_are_judged_and_switched_while_the_strategy_is_held_alone(home, monkeypatch) -> None:
     held: dict[str, bool] = {}
 
-    def watched(module: ModuleType, name: str) -> None:
-        honest = getattr(module, name)
-        monkeypatch.setattr(module, name, lambda *told: (held.update({name: held_alone()}), honest(*told))[1])
+    def watched(name: str) -> None:
+        honest = getattr(published, name)
+        monkeypatch.setattr(published, name, lambda *told: (held.update({name: held_alone()}), honest(*told))[1])
 
-    for module, names in (
-        (intraday_assets, ("audit_intraday", "publish_intraday")),
-        (market_assets, ("audit_bars", "publish_bars")),
-    ):
-        for name in names:
-            watched(module, name)
+    names = ("audit_intraday", "publish_intraday", "audit_bars", "publish_bars")
+    for name in names:
+        watched(name)
     materialise_tables(strategy_of())
-    assert held == dict.fromkeys(("audit_intraday", "publish_intraday", "audit_bars", "publish_bars"), True)
+    assert held == dict.fromkeys(names, True)
     assert not held_alone()
 
 

@@ -9,7 +9,8 @@ import dagster as dg
 import pytest
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 
-from nn_assets.orchestration.instance import dagster_home, open_instance
+from nn_assets.orchestration.instance import open_instance
+from nn_assets.store.home import dagster_home
 
 
 @dg.asset

@@ -17,8 +17,8 @@ from uuid import uuid4
 import dagster as dg
 import pytest
 
-from nn_assets.orchestration.instance import dagster_home, open_instance
-from nn_assets.store.home import instance_root
+from nn_assets.orchestration.instance import open_instance
+from nn_assets.store.home import dagster_home, instance_root
 from nn_assets.store.ledger.run_locks import is_attended
 from tests.orchestration.conftest import NAME, subprocess_environment, write_strategy
 

@@ -20,6 +20,7 @@ from nn_assets.operations.decisions.rounds import decide_session
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake import actions as ingest_actions
 from nn_assets.operations.intake import bars as ingest
+from nn_assets.operations.intake import gate_record
 from nn_assets.operations.reporting import write_daily_page
 from nn_assets.settings import PortfolioSettings
 from nn_assets.store.home import home as home_folder
@@ -74,6 +75,7 @@ def at(moment: str) -> Iterator[None]:
     stamp = pd.Timestamp(moment, tz="UTC").as_unit("ns")
     with clock_at(moment), pytest.MonkeyPatch.context() as patch:
         patch.setattr(ingest, "now_utc", lambda: stamp)
+        patch.setattr(gate_record, "now_utc", lambda: stamp)
         patch.setattr(ingest_actions, "now_utc", lambda: stamp)
         yield
 

@@ -20,6 +20,7 @@ from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.decisions.rounds import decide_session
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake import bars as ingest
+from nn_assets.operations.intake import gate_record
 from nn_assets.operations.reporting import write_daily_page
 from nn_assets.sources.simulated import SimulatedSource
 from tests.operations import homes
@@ -78,6 +79,7 @@ def at(moment: str) -> Iterator[None]:
     stamp = pd.Timestamp(moment, tz="UTC").as_unit("ns")
     with clock_at(moment), pytest.MonkeyPatch.context() as patch:
         patch.setattr(ingest, "now_utc", lambda: stamp)
+        patch.setattr(gate_record, "now_utc", lambda: stamp)
         yield
 
 

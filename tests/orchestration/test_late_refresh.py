@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.operations.asked import REFRESH_TAG
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.decisions.rounds import decide_session
 from nn_assets.operations.history import open_history
 from nn_assets.operations.models.stored import load_model
-from nn_assets.orchestration.naming import REFRESH_TAG
 from nn_assets.orchestration.running import materialise
 from tests.operations import homes
 from tests.orchestration.conftest import FIRST_LIVE, RECORDS, recorded, strategy_of, write_strategy

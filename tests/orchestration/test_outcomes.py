@@ -187,7 +187,7 @@ def test_sensors_and_schedules_tell_what_they_came_to(empty_home: Path) -> None:
         evaluate(f"{NAME}__drift_refresh", instance)
         repository = all_definitions(only=NAME).get_repository_def()
         context = dg.build_schedule_context(
-            instance=instance, scheduled_execution_time=pd.Timestamp("2017-06-22 20:30", tz="UTC").to_pydatetime()
+            instance=instance, scheduled_execution_time=pd.Timestamp("2017-07-03 20:45", tz="UTC").to_pydatetime()
         )
         repository.get_schedule_def(f"{NAME}__daily_round").evaluate_tick(context)
     schedule, sensor = state()["ticks"]

@@ -10,8 +10,8 @@ import pytest
 from nn_assets.cli.runs import run_study
 from nn_assets.errors import SettingsError
 from nn_assets.learning.first_month import first_model_month
+from nn_assets.operations.asked import AskedMonths, asked_sessions
 from nn_assets.operations.catalog import find_strategy
-from nn_assets.operations.clock import asked_months, asked_sessions
 from nn_assets.orchestration.partitions import month_partitions, session_partitions
 from nn_assets.settings import MarketSettings, Strategy
 from tests.orchestration.conftest import NAME, strategy_of, write_strategy
@@ -132,7 +132,7 @@ def test_keys_are_asked_for_in_order_and_days_off_left_out(tiny: Strategy) -> No
     asked = asked_sessions(tiny.market, ["2017-07-05", "2017-07-03", "2017-07-04"])
     assert [str(day.date()) for day in asked] == ["2017-07-03", "2017-07-05"]
     assert asked_sessions(tiny.market, []) == []
-    assert asked_months(["2017-03-01", "2017-01-01"]) == ["2017-01", "2017-03"]
+    assert AskedMonths.of(tiny, ["2017-03-01", "2017-01-01"], {}).months == ["2017-01", "2017-03"]
 
 
 def test_a_history_too_short_for_any_model_is_named(empty_home: Path) -> None:

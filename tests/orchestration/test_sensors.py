@@ -10,8 +10,8 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from nn_assets.operations.asked import REFRESH_TAG
 from nn_assets.orchestration.build import all_definitions
-from nn_assets.orchestration.naming import REFRESH_TAG
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.orchestration.sensors import failed_run_sensor
 from nn_assets.store.ledger.ledger import Ledger

@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 
 from nn_assets.evaluation.figures import study_figures
-from nn_assets.orchestration.metadata import table
-from nn_assets.reports.tables import figure_table, fold_table, sized_positions, why_frame
+from nn_assets.reports.tables import figure_table, fold_table, markdown_table, sized_positions, why_frame
 from tests.evaluation.records import made_record
 from tests.reports.pages import STEPS, made_steps, made_targets
 
@@ -104,7 +103,7 @@ def test_of_many_symbols_what_is_held_or_changes_comes_first_with_what_bound_it(
     steps = made_steps(dict.fromkeys(("S120", "S150"), (0.0, 0.0, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02)))
     positions = sized_positions(targets, steps, {"S150": "net, gross"})
     assert [one.symbol for one in positions][:3] == ["S150", "S120", "S000"]
-    shown = str(table(why_frame(positions)).value)
+    shown = str(markdown_table(why_frame(positions)))
     head, _, first, second, *_ = shown.splitlines()
     assert head == "| symbol | now held | to hold | weight | bound by | why |"
     assert first.startswith("| S150 | 0 | 7 | 0.02 | net, gross | S150 half Kelly")

@@ -24,6 +24,7 @@ import nn_assets.store.ledger.ledger as ledgers
 from nn_assets.arrays import Cube
 from nn_assets.cli import controls
 from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.operations import mended_clock
 from nn_assets.operations.asof import wrong_clock
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars
@@ -154,7 +155,8 @@ def mend_clock(folder: Path, countdown: Countdown) -> None:
     """The command that mends it, by a clock at noon."""
     os.environ["NN_ASSETS_HOME"] = str(folder)
     os.environ.pop("NN_ASSETS_DATABASE_URL", None)
-    wrong_clock.now_utc = lambda: pd.Timestamp(NOON)  # type: ignore[attr-defined]
+    for module in (wrong_clock, mended_clock):
+        module.now_utc = lambda: pd.Timestamp(NOON)  # type: ignore[attr-defined]
     Ledger.__init__.__kwdefaults__["clock"] = lambda: NOON
     _watch_files(countdown)
     _watch_ledgers(countdown)

@@ -56,11 +56,12 @@ def fill_moment(strategy: Strategy, session: pd.Timestamp) -> pd.Timestamp:
 def _states(ledger: Ledger, strategy: str, *moments: pd.Timestamp | None) -> list[str]:
     try:
         rows = ledger.read("controls", strategy, where={"kind": KILL_SWITCH}, every_version=True, bookkeeping=True)
+        rows = rows.sort_values("sequence")
         wrong = ledger.mended().of_wrong_clocks(rows["recorded_at"]) | (rows["recorded_at"] > ledger.now())
     except LedgerError:
         return [str(KillSwitch.HALTED)] * len(moments)
     # Set by a clock that ran ahead, nobody knows when: what restricts counts at once, a release no earlier.
-    at_once, rows = wrong & (rows["state"] != str(KillSwitch.ACTIVE)), rows.sort_values("sequence")
+    at_once = wrong & (rows["state"] != str(KillSwitch.ACTIVE))
     seen = (rows if each is None else rows[(rows["recorded_at"] <= each) | at_once] for each in moments)
     return [str(KillSwitch.ACTIVE) if each.empty else str(each["state"].iloc[-1]) for each in seen]
 

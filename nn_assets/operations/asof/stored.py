@@ -1,5 +1,7 @@
 """Versions of facts as they lie in the lake, their moments as they are read: the one door to all six tables.
 
+They are appended by ``operations/intake/appended.py``.
+
 A moment is the clock's. Where a clock ran ahead, what it stamped is read as a person had it mended, on record
 (``operations/asof/wrong_clock.py``); nothing stored is changed.
 """
@@ -21,7 +23,6 @@ __all__ = [
     "RAW_BARS",
     "RAW_INTRADAY",
     "UNIVERSE",
-    "append_versions",
     "versions_of",
 ]
 
@@ -45,13 +46,3 @@ def versions_of(stores: Stores, strategy: str, table: str, **selection: Unpack[S
     there = stores.lake.segments(strategy, table)
     found = read() if selection or not there else stores.newest(("versions", strategy, table), there, read)
     return stores.ledger.mended().of_versions(found)
-
-
-def append_versions(stores: Stores, strategy: str, table: str, fresh: pd.DataFrame) -> None:
-    """Add versions; none of them with a moment of arrival that is read as another one."""
-    if fresh.empty:
-        return
-    arrived_at = stores.ledger.mended().unlike(fresh["ingested_at"])
-    by_arrival = fresh["known_at"] == fresh["ingested_at"]
-    stamped = fresh.assign(ingested_at=arrived_at, known_at=fresh["known_at"].where(~by_arrival, arrived_at))
-    stores.lake.append_segment(strategy, table, stamped)

@@ -2,30 +2,24 @@
 
 Such a moment is a named state. ``status``, ``run`` and ``check`` tell it, and nothing is decided while it lasts: what
 is stored ahead of a decision would be hidden from whoever derives it again. A clock that is behind is set right; what
-one that ran ahead has stamped is read anew from a mend on, which is a control on record. Nothing stored is changed.
+one that ran ahead has stamped is read anew from a mend on, which is a control on record
+(``operations/mended_clock.py``). Nothing stored is changed.
 """
 
 from __future__ import annotations
 
-import hashlib
-from contextlib import ExitStack
-
 import pandas as pd
 
-from nn_assets.errors import ClockError, ControlError
-from nn_assets.market.facts.arrival import read_moments
+from nn_assets.errors import ClockError
 from nn_assets.operations.asof.stored import FACTS, versions_of
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.stores import Stores
-from nn_assets.store.ledger.mended import CLOCK
 from nn_assets.store.ledger.schema import WHOLE_LEDGER
-from nn_assets.store.values import canonical_json
 
-__all__ = ["clock_fault", "mend_moments", "moments_ahead"]
+__all__ = ["clock_fault", "moments_ahead"]
 
 _TOLERANCE = pd.Timedelta(minutes=1)  # between the clocks of machines that share a ledger
 _NONE = pd.Timedelta(0)
-_APART = pd.Timedelta(minutes=5)  # how far the time that a person states may lie from the clock's
 _COLUMNS = ["table", "strategy", "moment"]
 
 
@@ -89,49 +83,3 @@ def _of_publications(stores: Stores, strategy: str) -> pd.DataFrame:
     read = stores.ledger.mended().of(pd.Series(published, dtype="datetime64[ns, UTC]"))
     late = read[read > now_utc()]
     return pd.DataFrame({"table": "publications", "strategy": strategy, "moment": late}, columns=_COLUMNS)
-
-
-def mend_moments(stores: Stores, who: str, reason: str, stated_now: pd.Timestamp) -> pd.DataFrame:
-    """Put on record as what every moment that lies ahead of the clock is read from now on.
-
-    Waits for rounds and studies under way. Where nothing lies ahead, nothing is recorded.
-
-    Parameters
-    ----------
-    stated_now : Timestamp, UTC
-        What time it is by another clock: a mend by a clock that is behind would have facts known too early.
-
-    Returns
-    -------
-    DataFrame
-        table, strategy, moment, read_as (UTC).
-
-    Raises
-    ------
-    ControlError
-        The clock and the time stated lie more than five minutes apart.
-    """
-    with ExitStack() as held:
-        for name in stores.lake.strategies():
-            held.enter_context(stores.alone(name))
-        now = now_utc()
-        if abs(stated_now - now) > _APART:
-            raise ControlError(
-                expected=f"a clock within five minutes of the time stated, {stated_now:%Y-%m-%d %H:%M:%S} UTC",
-                found=f"a clock at {now:%Y-%m-%d %H:%M:%S} UTC",
-                remedy="set the clock right, or state the UTC time as it is now with --now",
-                rule=CLOCK,
-            )
-        ahead = moments_ahead(stores)
-        mended = read_moments(pd.DatetimeIndex(ahead["moment"]), stores.ledger.acts(), now)
-        if mended.read_as:
-            stamps = {_text(stored): _text(read) for stored, read in sorted(mended.read_as.items())}
-            identity = hashlib.sha256(canonical_json(stamps).encode()).hexdigest()[:16]
-            row = {"control_id": identity, "kind": CLOCK, "state": "MENDED", "who": who, "reason": reason}
-            rows = [{**row, "details": {"read_as": stamps}}]
-            stores.ledger.append("controls", rows, run_id=f"control:{identity}", strategy=WHOLE_LEDGER)
-    return ahead.assign(read_as=mended.of(ahead["moment"]))
-
-
-def _text(nanoseconds: int) -> str:
-    return pd.Timestamp(nanoseconds, tz="UTC").isoformat()

@@ -26,9 +26,9 @@ from nn_assets.frames import (
 from nn_assets.learning.address import code_version
 from nn_assets.learning.calibration import Calibration
 from nn_assets.market.calendar.sessions import previous_session
-from nn_assets.operations.asof.refreshes import request_row, watch_record
 from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.history import History
+from nn_assets.operations.models.refresh_requests import request_row, watch_record
 from nn_assets.operations.study import settings_version
 from nn_assets.portfolio.breakers import BreakerReset
 from nn_assets.portfolio.fills import fills_frame

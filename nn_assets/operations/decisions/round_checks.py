@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from nn_assets.operations.decisions.rounds import DecidedSession
+from nn_assets.operations.judged import Judged
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.exposure import net_excess_usd
 from nn_assets.portfolio.inputs import RULES
@@ -16,7 +17,7 @@ from nn_assets.session.daily_round import Round
 from nn_assets.settings import PortfolioSettings
 
 __all__ = [
-    "SessionsCheck",
+    "ROUND_CHECKS",
     "beyond_limits",
     "broken_traces",
     "check_sessions",
@@ -25,19 +26,32 @@ __all__ = [
 ]
 
 _ROUNDING = 1e-9  # of the larger of one and the weight
+_BROKEN = "a decision broke its own rules: nn-assets control kill-switch HALTED, then report it with the session's page"
 
 
-@dataclass(frozen=True)
-class SessionsCheck:
-    """What a check of some decided sessions found; ``held`` is None where there was nothing to compare."""
+class RoundCheck(NamedTuple):
+    """A property of sessions that were decided together, and what of them is compared for it."""
 
     asset: str
-    name: str
-    held: bool | None
-    found: str
+    demand: str
+    compares: str
 
 
-def check_sessions(decided: Sequence[DecidedSession], limits: PortfolioSettings) -> list[SessionsCheck]:
+ROUND_CHECKS = {
+    "trace_ends_at_the_target": RoundCheck(
+        "target_positions", "The last step of every symbol is target quantity x reference price / equity.", "traces"
+    ),
+    "targets_keep_gross_and_net": RoundCheck(
+        "target_positions",
+        "Gross and net of the targets keep to the strategy's limits, but for rounding to lots.",
+        "sums",
+    ),
+    "no_order_without_reference": RoundCheck("orders", "Every accepted order has a finite reference price.", "orders"),
+}
+"""By name, in the order of :func:`check_sessions`."""
+
+
+def check_sessions(decided: Sequence[DecidedSession], limits: PortfolioSettings) -> list[Judged]:
     """Look at traces, sums and orders of sessions that were decided together."""
     broken, beyond, unreferenced = list[str](), list[str](), list[str]()
     # Sessions, sessions and orders: a property of none of them was not looked at.
@@ -53,17 +67,14 @@ def check_sessions(decided: Sequence[DecidedSession], limits: PortfolioSettings)
             beyond += [f"{each}, {day}" for each in sums]
         unreferenced += [f"{symbol} {day}" for symbol in unreferenced_orders(done.frames["orders"])]
     return [
-        SessionsCheck(
-            asset=asset,
+        Judged(
             name=name,
-            held=not found if compared[kind] else None,
-            found=", ".join(found) or f"{compared[kind]} {kind} in {len(decided)} sessions",
+            held=not found if compared[check.compares] else None,
+            found=", ".join(found) or f"{compared[check.compares]} {check.compares} in {len(decided)} sessions",
+            remedy=_BROKEN,
+            asset=check.asset,
         )
-        for name, asset, found, kind in (
-            ("trace_ends_at_the_target", "target_positions", broken, "traces"),
-            ("targets_keep_gross_and_net", "target_positions", beyond, "sums"),
-            ("no_order_without_reference", "orders", unreferenced, "orders"),
-        )
+        for (name, check), found in zip(ROUND_CHECKS.items(), (broken, beyond, unreferenced), strict=True)
     ]
 
 

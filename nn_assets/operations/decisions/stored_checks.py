@@ -11,6 +11,7 @@ from nn_assets.arrays import Cube
 from nn_assets.operations.decisions.lookahead import features_repeat_when_cut, signals_repeat_forecasts
 from nn_assets.operations.decisions.rederivation import rederive_decisions
 from nn_assets.operations.history import History
+from nn_assets.operations.judged import Judged
 from nn_assets.store.ledger.audit import verify_since_last
 
 __all__ = ["STORED_CHECKS", "StoredCheck", "values_found"]
@@ -29,6 +30,11 @@ class StoredCheck:
     remedy: str  # what a person does where the property does not hold
     judge: Callable[[History], tuple[bool | None, str]]
     """Whether the property holds (None: there was nothing to compare), and what was found."""
+
+    def judged(self, history: History) -> Judged:
+        """Hold it against what is stored."""
+        held, found = self.judge(history)
+        return Judged(self.name, held, found, self.remedy)
 
 
 def _no_look_ahead(history: History) -> tuple[bool | None, str]:

@@ -19,9 +19,9 @@ from nn_assets.market.facts.bars import RevisionCount
 from nn_assets.market.quality.notices import Notice
 from nn_assets.market.quality.suspicions import suspicions
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
-from nn_assets.operations.asof.stored import append_versions
 from nn_assets.operations.clock import as_of_sessions, last_stated_session, now_utc, seen_until
 from nn_assets.operations.history import History
+from nn_assets.operations.intake.appended import append_versions
 from nn_assets.sources.protocol import ActionSource, Source
 from nn_assets.sources.tables.actions_file import ActionsFile
 

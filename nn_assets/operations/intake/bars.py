@@ -6,16 +6,13 @@ are cleaned and judged, and published at one atomic switch; ``operations/history
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 
-from nn_assets.errors import GateHalted, LedgerError, PublicationError, SchemaError
+from nn_assets.errors import PublicationError
 from nn_assets.frames import BAR_VERSIONS, empty
 from nn_assets.market.facts.bars import RevisionCount, new_versions, with_assumed_known_at
 from nn_assets.market.facts.bars import as_of as known_bars
@@ -26,8 +23,7 @@ from nn_assets.market.quality.gate import GateReport, inspect
 from nn_assets.market.quality.notices import Notice
 from nn_assets.operations.asof.actions import ACTIONS, data_hash_of
 from nn_assets.operations.asof.decisions import last_decided_session
-from nn_assets.operations.asof.halts import record_halt, record_pass
-from nn_assets.operations.asof.stored import append_versions, versions_of
+from nn_assets.operations.asof.stored import versions_of
 from nn_assets.operations.asof.universe import current_members
 from nn_assets.operations.clock import now_utc, seen_until
 from nn_assets.operations.edited import require_stages
@@ -40,6 +36,7 @@ from nn_assets.operations.intake.actions import (
     delisted,
     new_actions,
 )
+from nn_assets.operations.intake.appended import append_versions
 from nn_assets.operations.intake.compared import TakenCompared, ingest_compared
 from nn_assets.operations.intake.files_read import UnreadFiles
 from nn_assets.operations.intake.intraday import intraday_notices
@@ -49,10 +46,9 @@ from nn_assets.sources.protocol import taken_outside
 from nn_assets.sources.tables.files import FilesSource
 from nn_assets.store.lake.publication import Publication
 
-_log = logging.getLogger(__name__)
 _MAY_END = ("files", "sql")
 
-__all__ = ["Audited", "Ingested", "audit_bars", "ingest_bars", "notices_of", "publish_bars", "recording_halts"]
+__all__ = ["Audited", "Ingested", "audit_bars", "ingest_bars", "notices_of", "publish_bars"]
 
 
 @dataclass(frozen=True)
@@ -152,24 +148,6 @@ def _in_place_of_refused(
     mends = bars.isin(there) & ~bars.isin(passed)
     assumed = fresh[key].merge(stamped[[*key, "known_at"]].drop_duplicates(key), on=key, how="left")
     return fresh.assign(known_at=fresh["known_at"].where(~mends, assumed["known_at"].to_numpy()))
-
-
-@contextmanager
-def recording_halts(history: History, run_id: str) -> Iterator[None]:
-    """Put on record that what is stored was refused, where what is done within raises that it is; else that it passed.
-
-    A ledger that refuses is told of, and changes nothing of what is raised.
-    """
-    ledger, name = history.stores.ledger, history.strategy.name
-    try:
-        yield
-    except (GateHalted, SchemaError) as halted:
-        try:
-            record_halt(ledger, name, now_utc(), halted.found, run_id)
-        except LedgerError as error:
-            _log.error("that the gate halted is not on record: %s", error)
-        raise
-    record_pass(ledger, name, now_utc(), run_id)
 
 
 @dataclass(frozen=True)

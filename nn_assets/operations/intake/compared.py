@@ -12,8 +12,9 @@ import pandas as pd
 
 from nn_assets.errors import SourceError
 from nn_assets.market.facts.bars import RevisionCount, new_versions, with_assumed_known_at
-from nn_assets.operations.asof.stored import COMPARED, append_versions
+from nn_assets.operations.asof.stored import COMPARED
 from nn_assets.operations.history import History
+from nn_assets.operations.intake.appended import append_versions
 from nn_assets.operations.intake.sources import source_named
 from nn_assets.sources.protocol import cut_to
 

@@ -22,9 +22,10 @@ from nn_assets.market.quality.gate import GateReport
 from nn_assets.market.quality.intraday_cleaning import CleanedIntraday, clean_intraday, inspect_intraday
 from nn_assets.market.quality.notices import Notice
 from nn_assets.operations.asof.decisions import last_decided_session
-from nn_assets.operations.asof.stored import RAW_INTRADAY, append_versions, versions_of
+from nn_assets.operations.asof.stored import RAW_INTRADAY, versions_of
 from nn_assets.operations.clock import now_utc, seen_until
 from nn_assets.operations.history import History
+from nn_assets.operations.intake.appended import append_versions
 from nn_assets.settings import IntradaySettings
 from nn_assets.sources.protocol import checked_selection
 from nn_assets.sources.tables.intraday_files import read_intraday_files

@@ -15,9 +15,9 @@ from nn_assets.market.facts.series import new_observations
 from nn_assets.market.facts.series_intake import JudgedSeries, judge_series
 from nn_assets.operations.asof.decisions import last_decided_session
 from nn_assets.operations.asof.series import OTHER_SERIES, read_series_versions
-from nn_assets.operations.asof.stored import append_versions
 from nn_assets.operations.clock import as_of_session, now_utc
 from nn_assets.operations.history import History
+from nn_assets.operations.intake.appended import append_versions
 from nn_assets.operations.intake.funding import FundingRequest, asked_before, remember_asked
 from nn_assets.settings import FundingSeriesSettings
 from nn_assets.sources.tables.series_files import read_series_file

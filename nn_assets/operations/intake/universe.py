@@ -9,10 +9,10 @@ import pandas as pd
 from nn_assets.market.facts.bars import RevisionCount
 from nn_assets.market.facts.membership import new_spells, refuse_cut_off
 from nn_assets.operations.asof.decisions import last_decided_session
-from nn_assets.operations.asof.stored import append_versions
 from nn_assets.operations.asof.universe import UNIVERSE, read_membership_versions
 from nn_assets.operations.clock import as_of_session, last_stated_session, now_utc
 from nn_assets.operations.history import History
+from nn_assets.operations.intake.appended import append_versions
 from nn_assets.settings import Strategy
 from nn_assets.sources.tables.membership_files import read_membership_file
 

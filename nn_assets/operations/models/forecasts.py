@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,6 +37,7 @@ __all__ = [
     "read_forecast_list",
     "renew_forecasts",
     "require_in_force",
+    "told_of_forecasts",
 ]
 
 ModelOf = Callable[[pd.Timestamp], str]  # session to the address of the model that decides it
@@ -54,6 +56,12 @@ def forecast_months(history: History, months: list[str]) -> dict[str, pd.DataFra
     frames = _made(history, months)
     keep_facts(history, frames)
     return frames
+
+
+def told_of_forecasts(frames: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    """What an operator sees of the forecasts of some months, by name."""
+    rows = sum(len(frame) for frame in frames.values())
+    return {"months": len(frames), "rows": rows, "newest": frames[max(frames)].tail(12)}
 
 
 def _made(history: History, months: list[str]) -> dict[str, pd.DataFrame]:

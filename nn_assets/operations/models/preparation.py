@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -24,10 +25,12 @@ from nn_assets.operations.asof.decisions import first_undecided
 from nn_assets.operations.asof.models import model_settings_apart
 from nn_assets.operations.cut import Cut
 from nn_assets.operations.history import History
+from nn_assets.operations.judged import Judged
 from nn_assets.settings import Strategy
 
 __all__ = [
     "DueFold",
+    "confirmation",
     "due_folds",
     "fold_after",
     "fold_data",
@@ -36,7 +39,8 @@ __all__ = [
     "selection_of",
     "stationarity",
     "stationarity_of",
-    "stationarity_report",
+    "told_of_selection",
+    "told_of_stationarity",
 ]
 
 Frames = dict[str, pd.DataFrame]
@@ -169,9 +173,31 @@ def _selection(due: DueFold, strategy: Strategy, verdicts: StationarityReport) -
     return frame.assign(report=json.dumps(report.to_dict(), sort_keys=True))
 
 
-def stationarity_report(frame: pd.DataFrame) -> StationarityReport:
-    """The report in a month's frame of :func:`stationarity`, whatever model it was made for."""
-    return StationarityReport.from_dict(json.loads(str(frame["report"].iloc[0])))
+def told_of_stationarity(frames: Frames) -> dict[str, Any]:
+    """What an operator sees of the verdicts of some months, by name."""
+    newest = frames[max(frames)]
+    return {
+        "months": len(frames),
+        "dropped_in_newest": int((newest["verdict"] == "dropped").sum()),
+        "newest": newest.drop(columns="report"),
+    }
+
+
+def told_of_selection(frames: Frames) -> dict[str, Any]:
+    """What an operator sees of the features chosen for some months, by name."""
+    return {"months": len(frames), "newest": frames[max(frames)].drop(columns="report")}
+
+
+def confirmation(frames: Frames) -> Judged:
+    """Whether KPSS confirms the features that the newest of some months keeps; it vetoes nothing."""
+    report = StationarityReport.from_dict(json.loads(str(frames[max(frames)]["report"].iloc[0])))
+    doubted = report.doubted
+    named = ", ".join(f"{name} on {share:.0%} of symbols" for name, share in doubted.items())
+    told = f"KPSS confirms {len(report.kept) - len(doubted)} of {len(report.kept)} features kept"
+    if report.pooled:
+        told += f"; {', '.join(report.pooled)} passed by the test for short windows alone"
+    found = f"{told}; not {named}" if doubted else told if report.kept else "no feature was kept"
+    return Judged("kpss_confirms", not doubted if report.kept else None, found, warns=True)
 
 
 def stationarity_of(frame: pd.DataFrame, model_id: str, due: DueFold) -> StationarityReport:

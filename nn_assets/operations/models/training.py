@@ -26,7 +26,6 @@ from nn_assets.operations.asof.models import (
     scheduled_models,
     studied_models,
 )
-from nn_assets.operations.asof.refreshes import record_answer
 from nn_assets.operations.history import History
 from nn_assets.operations.models.preparation import (
     DueFold,
@@ -36,6 +35,7 @@ from nn_assets.operations.models.preparation import (
     selection_of,
     stationarity_of,
 )
+from nn_assets.operations.models.refresh_requests import record_answer
 from nn_assets.operations.models.stored import load_model
 from nn_assets.settings import Strategy
 

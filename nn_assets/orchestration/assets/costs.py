@@ -1,11 +1,10 @@
 """The cost model, recalibrated from fills: a self-test on paper fills, for real on imported ones."""
 
 import dagster as dg
-import pandas as pd
 
 from nn_assets.operations.fingerprint import code_of
-from nn_assets.operations.recalibration import recalibrate_costs
-from nn_assets.orchestration.metadata import table
+from nn_assets.operations.recalibration import recalibrate_costs, told_of_costs
+from nn_assets.orchestration.metadata import shown
 from nn_assets.orchestration.naming import described
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
@@ -24,18 +23,6 @@ def cost_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     def cost_model(context: dg.AssetExecutionContext, stores: StoresResource) -> dg.MaterializeResult[None]:
         with stores.history(strategy) as history:
             result = recalibrate_costs(history, context.run.run_id)
-        rows = [
-            (name, getattr(result.model, name).value, getattr(result.proposed, name).value)
-            for name in vars(result.model)
-        ]
-        compared = pd.DataFrame(rows, columns=["coefficient", "kept", "proposed"])
-        return dg.MaterializeResult(
-            metadata={
-                "status": result.status,
-                "reason": result.reason,
-                "fills": result.fills,
-                "coefficients": table(compared),
-            }
-        )
+        return dg.MaterializeResult(metadata=shown(told_of_costs(result)))
 
     return [cost_model]

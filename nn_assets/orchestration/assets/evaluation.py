@@ -6,23 +6,15 @@ import dagster as dg
 import pandas as pd
 
 from nn_assets.evaluation.monthly import monthly_results
-from nn_assets.operations.clock import asked_months
+from nn_assets.operations.asked import AskedMonths
 from nn_assets.operations.fingerprint import code_of
-from nn_assets.operations.reporting import (
-    keep_study,
-    refreshes_told,
-    study_plots,
-    survivorship,
-    was_on_told,
-    write_study_page,
-)
-from nn_assets.operations.study import StudyResult, study_until, track_frames
-from nn_assets.orchestration.metadata import image, table
-from nn_assets.orchestration.naming import asset_key, described, effective_strategy, judged
+from nn_assets.operations.studied import study_and_show
+from nn_assets.operations.study import track_frames
+from nn_assets.orchestration.metadata import check_result, shown
+from nn_assets.orchestration.naming import asset_key, described
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
-from nn_assets.store.home import page_address
 
 __all__ = ["evaluation_assets"]
 
@@ -52,22 +44,11 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         ],
     )
     def walk_forward_study(context: dg.AssetExecutionContext, stores: StoresResource) -> Any:
-        asked = effective_strategy(strategy, dict(context.run.tags))
-        chosen = asked_months(list(context.partition_keys))
-        with stores.history(asked) as history, history.stores.alone(strategy.name):
-            result = study_until(history, chosen, context.run.run_id, context.log.info)
-            plots = study_plots(result)
-            keep_study(history, result, plots)
-            shown: dict[str, Any] = {
-                "report": dg.MetadataValue.url(page_address(write_study_page(history))),
-                "was_on": "; ".join(was_on_told(asked, result)),
-                "refreshes": refreshes_told(result),
-                **survivorship(history),
-            }
-            if swept := history.stores.sweep(strategy.name):
-                context.log.info("removed %s staged files that killed writers left more than a day ago", swept)
-        yield _leak_check(result)
-        yield dg.Output(track_frames(result.study, chosen), metadata={**result.told, **shown, **_images(plots)})
+        asked = AskedMonths.of(strategy, context.partition_keys, context.run.tags)
+        with stores.history(asked.strategy) as history, history.stores.alone(strategy.name):
+            result, told = study_and_show(history, asked.months, context.run.run_id, context.log.info)
+        yield check_result(result.leak_alarm)
+        yield dg.Output(track_frames(result.study, asked.months), metadata=shown(told))
 
     @dg.asset(
         **described(strategy, "model_evaluation", "evaluation", version, {"pandas"}),
@@ -82,21 +63,6 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     ) -> dg.Output[dict[str, pd.DataFrame]]:
         del context
         frames = {month: monthly_results(frame) for month, frame in walk_forward_study.items()}
-        return dg.Output(frames, metadata={"months": len(frames), "newest": table(frames[max(frames)])})
+        return dg.Output(frames, metadata=shown({"months": len(frames), "newest": frames[max(frames)]}))
 
     return [walk_forward_study, model_evaluation]
-
-
-def _leak_check(result: StudyResult) -> dg.AssetCheckResult:
-    standing, released = result.standing_alarms, result.last.verdict.released
-    said = "; ".join([*map(str, standing), *released])
-    return judged(
-        said or ("no alarm" if result.measured else "no forecast has a realised label"),
-        held=not standing if result.measured or standing else None,
-        severity=dg.AssetCheckSeverity.WARN,
-        check_name="no_leak_alarm",
-    )
-
-
-def _images(plots: dict[str, bytes]) -> dict[str, Any]:
-    return {name: image(png) for name, png in plots.items()}

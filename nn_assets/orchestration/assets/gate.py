@@ -1,17 +1,16 @@
 """The gate as Dagster shows it: a check of its own for each, and a failure that no retry mends."""
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from typing import Any
 
 import dagster as dg
 
-from nn_assets.errors import GateHalted, first_of
-from nn_assets.market.quality.gate import GateCheck
+from nn_assets.errors import GateHalted
 from nn_assets.market.quality.gate_checks import CHECK_TEXTS
-from nn_assets.orchestration.naming import WHAT_TO_DO
+from nn_assets.operations.intake.published import Judging
+from nn_assets.orchestration.metadata import check_result
 
-__all__ = ["check_result", "check_specs", "failure"]
-
-_MOST_LINES = 50
+__all__ = ["check_specs", "through_gate"]
 
 
 def check_specs(key: dg.AssetKey, names: Iterable[str], halting: Iterable[str]) -> list[dg.AssetCheckSpec]:
@@ -23,22 +22,13 @@ def check_specs(key: dg.AssetKey, names: Iterable[str], halting: Iterable[str]) 
     ]
 
 
-def check_result(check: GateCheck) -> dg.AssetCheckResult:
-    """What one check says; with a remedy where it does not hold."""
-    lines = "\n".join(first_of(check.violations, _MOST_LINES))
-    return dg.AssetCheckResult(
-        check_name=check.name,
-        passed=check.passed,
-        severity=dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN,
-        description=check.detail,
-        metadata={"violations": lines or "none named", WHAT_TO_DO: check.remedy}
-        if not check.passed
-        else {"violations": lines}
-        if lines
-        else {},
-    )
-
-
-def failure(halted: GateHalted) -> dg.Failure:
-    """The failure of a step whose data the gate does not let pass."""
-    return dg.Failure(description=str(halted), metadata={"violations": len(halted.violations)}, allow_retries=False)
+def through_gate(judging: Judging) -> Generator[dg.AssetCheckResult, None, dict[str, Any]]:
+    """Yield what each check says; gives what was published. Where the gate halts, the step fails for good."""
+    try:
+        while True:
+            yield check_result(next(judging))
+    except StopIteration as published:
+        return dict(published.value)
+    except GateHalted as halted:
+        told = {"violations": len(halted.violations)}
+        raise dg.Failure(description=str(halted), metadata=told, allow_retries=False) from halted

@@ -1,28 +1,20 @@
 """Intraday bars: taken in by version, and published through their own gate."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import dagster as dg
 
-from nn_assets.errors import GateHalted
 from nn_assets.market.quality.gate_checks import INTRADAY_CHECKS
 from nn_assets.operations.catalog import folder_of
 from nn_assets.operations.fingerprint import code_of
-from nn_assets.operations.intake.intraday import (
-    RAW_INTRADAY,
-    VALIDATED_INTRADAY,
-    AuditedIntraday,
-    audit_intraday,
-    ingest_intraday,
-    publish_intraday,
-)
-from nn_assets.orchestration.assets.gate import check_result, check_specs, failure
-from nn_assets.orchestration.metadata import table
+from nn_assets.operations.intake.intraday import RAW_INTRADAY, VALIDATED_INTRADAY, ingest_intraday
+from nn_assets.operations.intake.published import intraday_through_gate
+from nn_assets.operations.intake.told import told_of_intraday_intake
+from nn_assets.orchestration.assets.gate import check_specs, through_gate
+from nn_assets.orchestration.metadata import shown
 from nn_assets.orchestration.naming import asset_key, described
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
-from nn_assets.store.lake.publication import Publication
 
 __all__ = ["intraday_assets"]
 
@@ -42,16 +34,8 @@ def intraday_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     def raw_intraday_bars(context: dg.AssetExecutionContext, stores: StoresResource) -> dg.MaterializeResult[None]:
         del context
         with stores.history(strategy) as history, history.stores.alone(strategy.name):
-            counted, delivered, left_out = ingest_intraday(history, folder_of(strategy.name))
-        return dg.MaterializeResult(
-            metadata={
-                "delivered_rows": delivered,
-                "left_out": left_out,
-                "added": counted.added,
-                "revised": counted.revised,
-                "unchanged": counted.unchanged,
-            }
-        )
+            taken = ingest_intraday(history, folder_of(strategy.name))
+        return dg.MaterializeResult(metadata=shown(told_of_intraday_intake(*taken)))
 
     @dg.asset(
         **described(strategy, VALIDATED_INTRADAY, "market", version, {"parquet", "pandera"}),
@@ -64,28 +48,7 @@ def intraday_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext, stores: StoresResource
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         with stores.history(strategy) as history, history.stores.alone(strategy.name):
-            audited = audit_intraday(history)
-            for check in audited.report.checks:
-                yield check_result(check)
-            try:
-                audited.report.raise_if_failed()
-            except GateHalted as halted:
-                raise failure(halted) from halted
-            publication = publish_intraday(history, audited, context.run.run_id)
-        yield dg.MaterializeResult(metadata=_of_publication(audited, publication))
+            figures = yield from through_gate(intraday_through_gate(history, context.run.run_id))
+        yield dg.MaterializeResult(metadata=shown(figures))
 
     return [raw_intraday_bars, validated_intraday_bars]
-
-
-def _of_publication(audited: AuditedIntraday, publication: Publication) -> dict[str, Any]:
-    """What is published now, as the UI shows it."""
-    quarantine = audited.cleaned.quarantine[["symbol", "session", "rule", "field", "value"]]
-    largest = audited.cleaned.gaps.sort_values("missing", ascending=False)
-    return {
-        **audited.report.figures,
-        "content_hash": publication.content_hash,
-        "publication": publication.ordinal,
-        "quarantine": table(quarantine),
-        "largest_gaps": table(largest.assign(after=largest["after"].astype("str")), rows=20),
-        "half_finished_sessions": table(audited.sessions.left_out),
-    }

@@ -3,12 +3,12 @@
 import dagster as dg
 import pandas as pd
 
-from nn_assets.operations.clock import asked_months
+from nn_assets.operations.asked import AskedMonths
 from nn_assets.operations.fingerprint import code_of
-from nn_assets.operations.models.forecasts import forecast_months
+from nn_assets.operations.models.forecasts import forecast_months, told_of_forecasts
 from nn_assets.operations.models.training import refresh_after, told_of_model, train_months
-from nn_assets.orchestration.metadata import table
-from nn_assets.orchestration.naming import asset_key, described, effective_strategy, refresh_session
+from nn_assets.orchestration.metadata import shown
+from nn_assets.orchestration.naming import asset_key, described
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
@@ -37,17 +37,18 @@ def learning_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         stationarity: dict[str, pd.DataFrame],
         selected_features: dict[str, pd.DataFrame],
     ) -> dg.MaterializeResult[None]:
-        asked, keys = effective_strategy(strategy, dict(context.run.tags)), list(context.partition_keys)
-        decided, run_id, tell = (stationarity, selected_features), context.run.run_id, context.log.info
-        with stores.history(asked) as history, history.stores.alone(strategy.name):
-            if (refresh := refresh_session(dict(context.run.tags))) is not None:
-                named = [refresh_after(history, refresh, *decided, run_id, tell)]
+        keys = context.partition_keys
+        asked = AskedMonths.of(strategy, keys, context.run.tags)
+        given = stationarity, selected_features, context.run.run_id, context.log.info
+        with stores.history(asked.strategy) as history, history.stores.alone(strategy.name):
+            if asked.refresh is not None:
+                named = [refresh_after(history, asked.refresh, *given)]
             else:
-                named = train_months(history, asked_months(keys), *decided, run_id, tell)
+                named = train_months(history, asked.months, *given)
             for each in named:
                 # A late refresh may take force in a month after the one asked for.
                 key = f"{each.month}-01" if f"{each.month}-01" in keys else keys[-1]
-                context.add_asset_metadata(told_of_model(history, each), partition_key=key)
+                context.add_asset_metadata(shown(told_of_model(history, each)), partition_key=key)
         return dg.MaterializeResult()
 
     @dg.asset(
@@ -60,15 +61,9 @@ def learning_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         "realised after the month began.",
     )
     def forecasts(context: dg.AssetExecutionContext, stores: StoresResource) -> dg.Output[dict[str, pd.DataFrame]]:
-        months_asked = asked_months(list(context.partition_keys))
-        asked = effective_strategy(strategy, dict(context.run.tags))
-        with stores.history(asked) as history:
-            frames = forecast_months(history, months_asked)
-        rows = sum(len(frame) for frame in frames.values())
-        newest = frames[max(frames)]
-        return dg.Output(
-            frames,
-            metadata={"months": len(frames), "rows": rows, "newest": table(newest.tail(12), rows=12)},
-        )
+        asked = AskedMonths.of(strategy, context.partition_keys, context.run.tags)
+        with stores.history(asked.strategy) as history:
+            frames = forecast_months(history, asked.months)
+        return dg.Output(frames, metadata=shown(told_of_forecasts(frames)))
 
     return [trained_model, forecasts]

@@ -1,38 +1,21 @@
 """Tables beside the daily bars, where a strategy names them: other series, a universe, intraday bars."""
 
 import dagster as dg
-import pandas as pd
 
-from nn_assets.operations.asof.series import OTHER_SERIES
-from nn_assets.operations.asof.universe import UNIVERSE, universe_facts
+from nn_assets.operations.asof.stored import OTHER_SERIES, UNIVERSE
 from nn_assets.operations.catalog import folder_of
 from nn_assets.operations.fingerprint import code_of
-from nn_assets.operations.intake.intraday import RAW_INTRADAY, VALIDATED_INTRADAY
+from nn_assets.operations.intake.beside import other_tables
 from nn_assets.operations.intake.series import ingest_series
+from nn_assets.operations.intake.told import told_of_series, told_of_universe
 from nn_assets.operations.intake.universe import ingest_universe
 from nn_assets.orchestration.assets.intraday import intraday_assets
-from nn_assets.orchestration.metadata import table
+from nn_assets.orchestration.metadata import shown
 from nn_assets.orchestration.naming import described
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 
-__all__ = ["other_assets", "other_tables", "tables_before_bars", "tables_beside_bars"]
-
-
-def tables_beside_bars(strategy: Strategy) -> tuple[str, ...]:
-    """Assets that features read beside the published bars."""
-    return (OTHER_SERIES,) * bool(strategy.series) + (UNIVERSE,) * (strategy.universe is not None)
-
-
-def tables_before_bars(strategy: Strategy) -> tuple[str, ...]:
-    """Assets that the daily bars are made of, or judged by."""
-    intraday = (RAW_INTRADAY, VALIDATED_INTRADAY) * (strategy.intraday is not None)
-    return (UNIVERSE,) * (strategy.universe is not None) + intraday
-
-
-def other_tables(strategy: Strategy) -> tuple[str, ...]:
-    """Every asset of a strategy that this module makes."""
-    return tuple(dict.fromkeys((*tables_beside_bars(strategy), *tables_before_bars(strategy))))
+__all__ = ["other_assets"]
 
 
 def other_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
@@ -51,16 +34,7 @@ def _other_series(strategy: Strategy) -> dg.AssetsDefinition:
     def other_series(context: dg.AssetExecutionContext, stores: StoresResource) -> dg.MaterializeResult[None]:
         with stores.history(strategy) as history, history.stores.alone(strategy.name):
             taken = ingest_series(history, folder_of(strategy.name), context.log.info)
-        quarantine = pd.concat([each.judged.quarantine for each in taken], ignore_index=True)
-        return dg.MaterializeResult(
-            metadata={
-                "series": table(pd.DataFrame([each.told for each in taken])),
-                "added": sum(each.counted.added for each in taken),
-                "revised": sum(each.counted.revised for each in taken),
-                "quarantined": len(quarantine),
-                "quarantine": table(quarantine[["symbol", "session", "rule", "value"]]),
-            }
-        )
+        return dg.MaterializeResult(metadata=shown(told_of_series(taken)))
 
     return other_series
 
@@ -75,8 +49,6 @@ def _universe(strategy: Strategy) -> dg.AssetsDefinition:
         del context
         with stores.history(strategy) as history, history.stores.alone(strategy.name):
             counted = ingest_universe(history, folder_of(strategy.name))
-            assert history.membership_versions is not None, "of a strategy with a universe"
-            facts = universe_facts(strategy, history.membership_versions, history.last_session)
-        return dg.MaterializeResult(metadata={"added": counted.added, "revised": counted.revised, **facts})
+            return dg.MaterializeResult(metadata=shown(told_of_universe(history, counted)))
 
     return universe_membership

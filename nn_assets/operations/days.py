@@ -1,0 +1,128 @@
+"""The days of a daily round in order: each decided, told to whom it concerns, and laid out on its page."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nn_assets.operations.decisions.fired import alert_of_assumed_funding, alert_of_breakers, alert_of_unquoted
+from nn_assets.operations.decisions.intact_ledger import on_intact_ledger
+from nn_assets.operations.decisions.rounds import DecidedSession, decide_session
+from nn_assets.operations.history import History
+from nn_assets.operations.reporting import bound_by, write_daily_page
+from nn_assets.reports.plots import drift_statistics
+from nn_assets.reports.tables import sized_positions, why_frame
+
+__all__ = ["play_days", "told_of_session"]
+
+Figures = dict[str, dict[str, Any]]
+
+
+def play_days(
+    history: History, sessions: Iterable[pd.Timestamp], run_id: str, log: logging.Logger
+) -> Iterator[tuple[DecidedSession, Figures]]:
+    """Decide sessions in order, on a ledger that is intact; write each one's page, and append its alerts.
+
+    To be called while the strategy is held alone. A session that is not closed yet is left out. A page that fails is
+    told of: the decision stands.
+
+    Yields
+    ------
+    DecidedSession
+    dict of asset to dict
+        What an operator sees of it, as :func:`told_of_session` gives it.
+
+    Raises
+    ------
+    AuditError
+        A row of the ledger is not as it was appended: nothing is decided.
+    DecisionError, SettingsError, ClockError, LedgerError
+        As :func:`nn_assets.operations.decisions.rounds.decide_session`.
+    """
+    with on_intact_ledger(history, run_id):
+        for session in sessions:
+            if session > history.last_session:
+                log.info("%s is not closed yet, and is left out", session.date())
+                continue
+            done = decide_session(history, session, run_id)
+            alert_of_breakers(history, done.round, run_id)
+            alert_of_unquoted(history, done.round, run_id)
+            alert_of_assumed_funding(history, done.round, run_id)
+            log.info(done.sentence)
+            yield done, told_of_session(done, *_page(history, done, log))
+
+
+def _page(history: History, done: DecidedSession, log: logging.Logger) -> tuple[Path | str, bytes | None]:
+    """Write the session's page; its file, or why there is none, and its plot of drift where there is one."""
+    drift = done.frames["drift"]
+    try:
+        plot = drift_statistics(drift) if len(drift) else None
+        return write_daily_page(history, done.round, done.frames, done.provenance, plot), plot
+    except Exception as error:  # whatever is wrong with a page, what it shows is decided
+        day = done.round.session.date()
+        log.exception("the page of %s could not be written; run the session again for it", day)
+        return f"not written: {error!r}", None
+
+
+def told_of_session(done: DecidedSession, page: Path | str, plot: bytes | None) -> Figures:
+    """What an operator sees of a session, by asset and name: numbers, sentences, frames, and its page.
+
+    Parameters
+    ----------
+    page : Path or str
+        The page's file, or why there is none.
+    plot : bytes, optional
+        The plot of drift as PNG.
+    """
+    frames, state = done.frames, done.round.state
+    positions = sized_positions(frames["target_positions"], frames["position_steps"], bound_by(done.round, frames))
+    order = [position.symbol for position in positions]
+    trading = frames["trading_states"].iloc[0]  # the state in force, as the ledger and the page have it
+    return {
+        "fills": {
+            "fills": len(frames["fills"]),
+            "loss_beyond_stops_usd": done.round.loss_beyond_stops_usd,
+            "ended_without_a_whole_fill": len(done.round.ended),
+            "table": frames["fills"].drop(columns=["known_at"]),
+        },
+        "portfolio_state": {
+            "equity_usd": state.equity_usd,
+            "gross_fraction": state.gross_fraction,
+            "drawdown_fraction": state.drawdown_fraction,
+            "breaker": state.breaker or "none",
+        },
+        "daily_signals": {
+            "model_id": done.provenance["model_id"],
+            "table": _ordered(frames["signals"], order)[
+                ["symbol", "calibrated_probability", "direction", "expected_return", "confidence"]
+            ],
+        },
+        "target_positions": {
+            "verdict": done.provenance["verdict"],
+            "table": _ordered(frames["target_positions"], order)[
+                ["symbol", "current_quantity", "target_quantity", "target_weight"]
+            ],
+            "why": why_frame(positions),
+        },
+        "orders": {
+            "orders": len(frames["orders"]),
+            "denied": int((frames["orders"]["status"] == "denied").sum()),
+            "table": frames["orders"][["symbol", "side", "quantity", "status", "reason_code"]],
+        },
+        "drift_report": {
+            "trading_state": str(trading["state"]),
+            "score": float(trading["score"]),
+            "reasons": "; ".join(trading["reasons"]) or "none",
+            **({} if plot is None else {"drift": plot}),
+        },
+        "daily_report": {"report": page},
+    }
+
+
+def _ordered(frame: pd.DataFrame, symbols: list[str]) -> pd.DataFrame:
+    """The rows of a frame in an order of symbols: what is held or changes first."""
+    return frame.set_index("symbol", drop=False).reindex(symbols).dropna(subset="symbol")

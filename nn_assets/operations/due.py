@@ -1,0 +1,111 @@
+"""What a strategy's schedules and its drift ask for at a moment, or why nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import pandas as pd
+
+from nn_assets.learning.first_month import first_model_month
+from nn_assets.market.calendar.sessions import is_session, next_session, previous_session, timezone_of
+from nn_assets.operations.asked import REFRESH_TAG
+from nn_assets.operations.asof.refreshes import DRIFT_ASKS
+from nn_assets.operations.clock import as_of_session, day_of_round, has_clock, round_cron
+from nn_assets.operations.names import COSTS, DAILY, DAILY_ROUND, RECALIBRATION, RETRAINING, STUDY
+from nn_assets.settings import MarketSettings, Strategy
+from nn_assets.store.ledger.ledger import Ledger
+
+__all__ = ["SCHEDULED", "Due", "Scheduled", "refresh_due"]
+
+
+@dataclass(frozen=True)
+class Due:
+    """A run that is due.
+
+    Parameters
+    ----------
+    run_key : str
+        What is due, by name: it is run once, however often it is asked for.
+    partition : str or None
+        The partition's key; None for a job without.
+    tags : mapping of str to str
+        What the run is asked for besides.
+    """
+
+    run_key: str
+    partition: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def _daily_round(strategy: Strategy, moment: pd.Timestamp) -> Due | str:
+    market = strategy.market
+    day = day_of_round(market, moment)
+    if not is_session(market.calendar, day):
+        return f"{day.date()} is no session of {market.calendar}"
+    # It stands on the one before: the last one of all is still asked for.
+    frozen = _frozen(strategy, as_of_session(market, previous_session(market.calendar, day)))
+    return frozen or Due(f"{strategy.name}:daily:{day.date()}", str(day.date()))
+
+
+def _retraining(strategy: Strategy, moment: pd.Timestamp) -> Due | str:
+    month, first = _month(strategy, moment), first_model_month(strategy)
+    early = f"the first model of {strategy.name} is due in {first}" if month < first else ""
+    return _frozen(strategy, moment) or early or Due(f"{strategy.name}:month:{month}", f"{month}-01")
+
+
+def _recalibration(strategy: Strategy, moment: pd.Timestamp) -> Due | str:
+    return _frozen(strategy, moment) or Due(f"{strategy.name}:costs:{_month(strategy, moment)}")
+
+
+def _frozen(strategy: Strategy, moment: pd.Timestamp) -> str:
+    """Why nothing is to run from a UTC moment on; nothing where a session is still to come."""
+    if has_clock(strategy.market, moment):
+        return ""
+    if (ends := strategy.market.history_ends) is not None:
+        return f"{strategy.name} states history_ends {ends}: no session comes after it"
+    return f"{strategy.name} states vault_starts {strategy.market.vault_starts}: sessions from then on are sealed"
+
+
+def _month(strategy: Strategy, moment: pd.Timestamp) -> str:
+    return moment.tz_convert(timezone_of(strategy.market.calendar)).strftime("%Y-%m")
+
+
+class Scheduled(NamedTuple):
+    """A schedule: the job that it asks for, when it looks, by the exchange's clock, and what is due at a moment.
+
+    ``due`` gives a sentence where nothing is.
+    """
+
+    job: str
+    cron: Callable[[MarketSettings], str]
+    due: Callable[[Strategy, pd.Timestamp], Due | str]
+
+
+SCHEDULED = {
+    DAILY_ROUND: Scheduled(DAILY, round_cron, _daily_round),
+    RETRAINING: Scheduled(STUDY, lambda _: "0 6 1 * *", _retraining),
+    RECALIBRATION: Scheduled(COSTS, lambda _: "30 6 1 * *", _recalibration),
+}
+"""By name."""
+
+
+def refresh_due(ledger: Ledger, strategy: Strategy, after: int) -> tuple[Due, int] | None:
+    """The refresh that drift asked for last, of what is on record after an entry of the ledger.
+
+    Returns
+    -------
+    (Due, int) or None
+        The run, and the last entry looked at; None where drift asked for nothing.
+    """
+    events = ledger.read("refresh_requests", strategy.name, after_sequence=after, bookkeeping=True)
+    # One request stands at a time: of several, the newest. What became of earlier ones is told in rows too.
+    asking = events[events["cause"] == DRIFT_ASKS].sort_values("sequence").tail(1)
+    if asking.empty:
+        return None
+    (asked,) = asking.itertuples()
+    in_force = next_session(strategy.market.calendar, asked.session)
+    tags = {REFRESH_TAG: str(asked.session.date())}
+    due = Due(f"{strategy.name}:refresh:{asked.event_id}", f"{in_force.strftime('%Y-%m')}-01", tags)
+    return due, int(events["sequence"].max())

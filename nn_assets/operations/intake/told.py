@@ -1,0 +1,172 @@
+"""What an operator sees of tables taken in and published, by name: numbers, sentences, frames, plots and pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pandas as pd
+
+from nn_assets.errors import first_of
+from nn_assets.market.facts.bars import RevisionCount
+from nn_assets.market.quality.gate import GateReport
+from nn_assets.operations.asof.universe import universe_facts, unseen_members
+from nn_assets.operations.history import History
+from nn_assets.operations.intake.actions import stored_actions
+from nn_assets.operations.intake.bars import Audited, Ingested
+from nn_assets.operations.intake.intraday import AuditedIntraday
+from nn_assets.operations.intake.series import TakenSeries
+from nn_assets.operations.judged import Judged
+from nn_assets.reports.expectations import SuiteResult
+from nn_assets.reports.plots import bar_counts
+from nn_assets.reports.tables import Excerpt
+from nn_assets.store.home import data_docs_file
+from nn_assets.store.lake.publication import Publication
+
+__all__ = [
+    "gate_checks",
+    "suite_checks",
+    "told_of_intake",
+    "told_of_intraday_intake",
+    "told_of_intraday_publication",
+    "told_of_publication",
+    "told_of_series",
+    "told_of_universe",
+]
+
+_MOST_LINES = 50
+_MOST_GAPS = 20
+_QUARANTINE = ["symbol", "session", "rule", "field", "value"]
+
+
+def told_of_intake(history: History, ingested: Ingested) -> dict[str, Any]:
+    """What an intake of bars brought."""
+    strategy, counted, sessions = history.strategy, ingested.counted, history.axis
+    return {
+        "delivered_rows": ingested.delivered,
+        "outside_rows": ingested.outside,
+        "added": counted.added,
+        "revised": counted.revised,
+        "confirmed": counted.confirmed,
+        "unchanged": counted.unchanged,
+        "most_revised_symbols": counted.most_revised(),
+        "actions": stored_actions(history),
+        "actions_added": ingested.actions.added,
+        "actions_revised": ingested.actions.revised,
+        "files_read": len(ingested.files_read),
+        "files_without_bars": list(ingested.files_without_bars),
+        **_of_compared(ingested),
+        **({"left_out": ingested.after_the_end} if ingested.after_the_end else {}),
+        "source": strategy.source.kind if strategy.intraday is None else "intraday",
+        "first_session": str(sessions[0].date()),
+        "last_session": str(sessions[-1].date()),
+        **_unseen(history, history.raw_versions),
+    }
+
+
+def _of_compared(ingested: Ingested) -> dict[str, Any]:
+    """What the second source brought; nothing where the strategy names none."""
+    if (taken := ingested.compared) is None:
+        return {}
+    counted = {"delivered": taken.delivered, "added": taken.counted.added, "revised": taken.counted.revised}
+    failed = {"compared_failed": taken.failed} if taken.failed else {}
+    return {**{f"compared_{name}": count for name, count in counted.items()}, **failed}
+
+
+def told_of_publication(
+    history: History, audited: Audited, before: Publication | None, publication: Publication
+) -> dict[str, Any]:
+    """What is published now.
+
+    Parameters
+    ----------
+    before : Publication, optional
+        The one in force before: where it still is, it was plotted when it was published.
+    """
+    return {
+        **audited.report.figures,
+        "content_hash": publication.content_hash,
+        "publication": publication.ordinal,
+        "data_docs": data_docs_file(history.strategy.name),
+        "quarantine": audited.cleaned.quarantine[_QUARANTINE],
+        **_counts(audited, before, publication, history.stores.ledger.mended().of_one(publication.published_at)),
+        **_unseen(history, audited.cleaned.bars),
+    }
+
+
+def _unseen(history: History, bars: pd.DataFrame) -> dict[str, Any]:
+    """Members of the universe without bars, year by year; nothing where the strategy names no universe."""
+    if history.strategy.universe is None:
+        return {}
+    return {"members_without_bars": unseen_members(history.strategy, history.membership_versions, bars, history.axis)}
+
+
+def _counts(
+    audited: Audited, before: Publication | None, publication: Publication, published_at: pd.Timestamp
+) -> dict[str, Any]:
+    """The plot of what is published; where that stays as it was, when it was published, and so plotted."""
+    if before is not None and before.ordinal == publication.ordinal:
+        return {"nothing_new_since": str(published_at)}
+    per_symbol = audited.cleaned.bars["symbol"].value_counts().sort_index()
+    counted = {str(symbol): int(count) for symbol, count in per_symbol.items()}
+    return {"counts": bar_counts(counted, audited.cleaned.counts())}
+
+
+def gate_checks(report: GateReport) -> Iterator[Judged]:
+    """What each check of the gate says; with the rows that it names."""
+    for check in report.checks:
+        lines = "\n".join(first_of(check.violations, _MOST_LINES))
+        named = lines or ("" if check.passed else "none named")
+        figures = {"violations": named} if named else {}
+        yield Judged(check.name, check.passed, check.detail, check.remedy, warns=not check.blocking, figures=figures)
+
+
+def suite_checks(strategy: str, suites: Iterable[SuiteResult]) -> Iterator[Judged]:
+    """What each suite of the review says, which only warns; its page tells it in full."""
+    for suite in suites:
+        violations = {} if suite.passed else {"violations": "\n".join(suite.violations)}
+        figures = {"data_docs": data_docs_file(strategy), **violations}
+        yield Judged(suite.name, suite.passed, suite.detail, suite.remedy, warns=True, figures=figures)
+
+
+def told_of_intraday_intake(counted: RevisionCount, delivered: int, left_out: int) -> dict[str, Any]:
+    """What an intake of bars within the session brought."""
+    return {
+        "delivered_rows": delivered,
+        "left_out": left_out,
+        "added": counted.added,
+        "revised": counted.revised,
+        "unchanged": counted.unchanged,
+    }
+
+
+def told_of_intraday_publication(audited: AuditedIntraday, publication: Publication) -> dict[str, Any]:
+    """What bars within the session are published now."""
+    largest = audited.cleaned.gaps.sort_values("missing", ascending=False)
+    return {
+        **audited.report.figures,
+        "content_hash": publication.content_hash,
+        "publication": publication.ordinal,
+        "quarantine": audited.cleaned.quarantine[_QUARANTINE],
+        "largest_gaps": Excerpt(largest.assign(after=largest["after"].astype("str")), _MOST_GAPS),
+        "half_finished_sessions": audited.sessions.left_out,
+    }
+
+
+def told_of_series(taken: list[TakenSeries]) -> dict[str, Any]:
+    """What a delivery of other series brought."""
+    quarantine = pd.concat([each.judged.quarantine for each in taken], ignore_index=True)
+    return {
+        "series": pd.DataFrame([each.told for each in taken]),
+        "added": sum(each.counted.added for each in taken),
+        "revised": sum(each.counted.revised for each in taken),
+        "quarantined": len(quarantine),
+        "quarantine": quarantine[["symbol", "session", "rule", "value"]],
+    }
+
+
+def told_of_universe(history: History, counted: RevisionCount) -> dict[str, Any]:
+    """What a delivery of the universe brought, and who is in it now."""
+    assert history.membership_versions is not None, "of a strategy with a universe"
+    facts = universe_facts(history.strategy, history.membership_versions, history.last_session)
+    return {"added": counted.added, "revised": counted.revised, **facts}
