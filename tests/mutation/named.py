@@ -83,20 +83,20 @@ NAMED = (
     Named(
         "every member of an ensemble has the same seed",
         "nn_assets/learning/ensemble.py",
-        "settings, settings.seed + place)",
-        "settings, settings.seed)",
+        "settings, settings.seed + place, start)",
+        "settings, settings.seed, start)",
     ),
     Named(
         "the strategy's own seed is ignored",
         "nn_assets/learning/ensemble.py",
-        "settings, settings.seed + place)",
-        "settings, 7 + place)",
+        "settings, settings.seed + place, start)",
+        "settings, 7 + place, start)",
     ),
     Named(
         "a member is trained by the strategy's seed, whatever its own",
         "nn_assets/learning/ensemble.py",
-        "task.settings, task.seed)",
-        "task.settings, task.settings.seed)",
+        "task.settings, task.seed, task.start)",
+        "task.settings, task.settings.seed, task.start)",
     ),
     Named(
         "the simple estimators' members are all drawn by one seed",
@@ -206,8 +206,8 @@ NAMED = (
     Named(
         "a stop at exactly the close is not hit",
         "nn_assets/portfolio/book.py",
-        "(self.price - self.stop_price) <= 0.0",
-        "(self.price - self.stop_price) < 0.0",
+        "(price - self.stop_price) <= 0.0",
+        "(price - self.stop_price) < 0.0",
     ),
 )
 

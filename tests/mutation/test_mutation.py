@@ -14,7 +14,7 @@ import pytest
 
 from tests.mutation import results
 from tests.mutation.draw import CHECKOUT, LEAST, ROOMS, candidates, drawn
-from tests.mutation.named import FILE, NAMED
+from tests.mutation.named import FILE, NAMED, Named
 from tests.mutation.operators import mutants_of
 from tests.mutation.runner import Outcome, Reached
 from tests.mutation.score import score
@@ -66,6 +66,11 @@ def test_each_operator_makes_the_faults_it_says_and_words_are_left_alone() -> No
             ("not", "strict"): 1,
         }
     )
+
+
+@pytest.mark.parametrize("fault", NAMED, ids=lambda fault: fault.operator)
+def test_what_a_named_fault_replaces_stands_once_in_its_file(fault: Named) -> None:
+    assert fault.source.count(fault.before) == 1
 
 
 def test_a_mutant_is_its_own_change_alone() -> None:
