@@ -91,7 +91,7 @@ class Situation:
     halved : bool
         By drawdown.
     faults : tuple of Fault
-        What is wrong at this moment; a session's own page knows of none.
+        What is wrong at this moment; a session's own page knows of those of its bars alone.
     """
 
     strategy: str
