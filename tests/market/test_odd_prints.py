@@ -261,3 +261,51 @@ def test_of_two_real_vendors_the_one_with_the_false_bar_is_named(shared_data, fi
         "odd_session": 0,
     }
     assert verdicts(found) == [("2017-08-01", "odd_print", "row")] * (whose == "first")
+
+
+HOUR = pd.Timedelta(hours=1)
+
+
+def corrected(second: pd.DataFrame, row: int, lows: list[float]) -> pd.DataFrame:
+    """The second source's versions: after the first of one bar, another low each hour."""
+    bar, later = second.loc[[row]], []
+    for hour, low in enumerate(lows, start=1):
+        moments = {"known_at": bar["known_at"] + hour * HOUR, "ingested_at": ARRIVAL + hour * HOUR}
+        later.append(bar.assign(low=low, **moments))
+    return pd.concat([second, *later], ignore_index=True)
+
+
+@pytest.mark.parametrize(
+    ("lows", "known_after"),
+    [
+        ([1.0], 1),  # it agrees now
+        ([0.93, 1.0002], 2),  # and only the second time
+        ([1.0, 1.10], 1),  # a row once confirmed stays
+        ([0.93], None),
+        ([float("nan")], None),  # a bar taken back confirms nothing
+    ],
+)
+def test_a_row_is_used_from_the_moment_on_that_the_second_source_confirms_it(pair, lows, known_after) -> None:
+    bars, second = pair
+    odd = bars["low"][90] * 0.95
+    first = with_price(bars, 90, "low", odd)
+    versions = corrected(second, 90, [odd * each for each in lows])
+    found = beside(first, versions)
+    before = first["known_at"][90]
+    if known_after is None:
+        assert verdicts(found) == [(f"{bars['session'][90]:%F}", "odd_print", "low")]
+        assert found.quarantine["known_at"].item() == before
+        return
+    assert found.quarantine.empty
+    assert found.bars["known_at"][90] == before + known_after * HOUR
+    assert found.bars["low"][90] == odd
+    others = found.bars.drop(index=90)
+    pd.testing.assert_series_equal(others["known_at"], first["known_at"].drop(index=90))
+
+
+def test_a_correction_of_the_second_source_takes_back_what_is_told_of_it_and_no_other_moment_changes(pair) -> None:
+    bars, second = pair
+    wrong = with_price(second, 90, "low", 5.40)
+    found = beside(bars, corrected(wrong, 90, [second["low"][90]]))
+    assert told(found) == dict.fromkeys(RULES, 0)
+    pd.testing.assert_series_equal(found.bars["known_at"], bars["known_at"])

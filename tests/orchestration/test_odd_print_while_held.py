@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,14 @@ import pytest
 from nn_assets.cli.runs import run_round
 from nn_assets.cli.status import report
 from nn_assets.operations.history import open_history
+from nn_assets.operations.intake import bars as intake
 from nn_assets.sources.simulated import SimulatedSource
 from tests.operations.homes import decide, months_between, take_in, train
 from tests.orchestration.conftest import NAME, TINY, clock_at, living_in, recorded, strategy_of, write_strategy
 
 pytestmark = pytest.mark.slow
 
-BEFORE, DAY = "2017-06-22", "2017-06-23"
+BEFORE, DAY, NEXT = "2017-06-22", "2017-06-23", "2017-06-26"
 HELD = "SIM06"  # long after BEFORE, with a stop 3.7% below its close
 PRICES = ["open", "high", "low", "close"]
 
@@ -78,6 +80,14 @@ def evening(held_home: Path, tmp_path: Path) -> Iterator[Path]:
         yield home
 
 
+@contextmanager
+def arriving(moment: str) -> Iterator[None]:
+    """Set the clock that stamps what arrives."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(intake, "now_utc", lambda: pd.Timestamp(moment, tz="UTC").as_unit("ns"))
+        yield
+
+
 def of_held(home: Path, table: str, day: str = DAY) -> pd.DataFrame:
     rows = recorded(home, table)
     return rows[(rows["symbol"] == HELD) & (rows["session"] == pd.Timestamp(day))]
@@ -121,6 +131,35 @@ def test_no_stop_fills_on_a_price_that_the_second_source_contradicts_and_every_p
     assert "A person is needed: ask both which price stands" in told["headline"]
     alerts = (evening / "alerts.jsonl").read_text(encoding="utf-8")
     assert sentence in alerts
+
+
+def test_what_the_second_source_corrects_later_stops_out_the_next_session_and_changes_no_decision(
+    evening: Path,
+) -> None:
+    """Both say now that the low was traded at."""
+    deliver(evening, "venue", elsewhere(DAY))
+    with arriving(f"{DAY} 21:00"):
+        take_in(strategy_of())
+    decide(strategy_of(), [pd.Timestamp(DAY)])
+    decided = recorded(evening, "decisions")
+    both = elsewhere(NEXT)
+    row = (both["symbol"] == HELD) & (both["session"] == pd.Timestamp(DAY))
+    both.loc[row, "low"] = low_of(with_odd_low(DAY)) * 1.0001
+    deliver(evening, "venue", both[both["session"] <= pd.Timestamp(DAY)])
+    with arriving(f"{NEXT} 14:00"):  # before the next session is decided
+        take_in(strategy_of())
+    deliver(evening, "bars", with_odd_low(NEXT))
+    deliver(evening, "venue", both)
+    with clock_at(f"{NEXT} 23:00"), arriving(f"{NEXT} 21:00"):
+        take_in(strategy_of())
+        (done,) = decide(strategy_of(), [pd.Timestamp(NEXT)])
+        (again,) = decide(strategy_of(), [pd.Timestamp(DAY)])
+        assert "in quarantine" not in report(NAME)["text"].splitlines()[0]
+    stopped = done.frames["fills"].query("symbol == @HELD")
+    assert stopped["quantity"].sum() == -of_held(evening, "holdings")["quantity"].item()
+    assert of_held(evening, "holdings", NEXT)["blocked_side"].item() == 1
+    assert again.already_decided
+    assert recorded(evening, "decisions", DAY)["content_hash"].tolist() == decided["content_hash"].tolist()
 
 
 @pytest.mark.parametrize("delivered", [BEFORE, None])

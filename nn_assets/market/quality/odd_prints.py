@@ -1,18 +1,20 @@
-"""Prices that a second source does not come near, and whose of the two is the odd one."""
+"""Prices that a second source does not come near, whose of the two is the odd one, and what it corrects later."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from nn_assets.market.facts.rows import BoolArray, FloatArray, ObjectArray, Rows, median_of_each
 from nn_assets.market.quality.past import trailing, usual_range
 from nn_assets.market.quality.row_rules import Finding
 from nn_assets.settings import CleaningSettings
 
-__all__ = ["Disagreements", "disagreements", "odd_print", "second_told"]
+__all__ = ["Disagreements", "disagreements", "odd_print", "second_told", "with_corrections"]
 
 _BPS = 10_000.0
 _PRICES = ("open", "high", "low", "close")
@@ -78,6 +80,56 @@ def disagreements(rows: Rows, settings: CleaningSettings) -> Disagreements:
     column = weight.argmax(axis=1)
     names = np.array([*_PRICES, "row"], dtype=object)
     return Disagreements(places, names[column], apart[places, column] * _BPS, ours[places, column])
+
+
+def with_corrections(
+    rows: Rows, settings: CleaningSettings, later: Callable[[npt.NDArray[np.intp]], pd.DataFrame]
+) -> Rows:
+    """End disagreements by the first later word of the second source that comes near.
+
+    Parameters
+    ----------
+    rows : Rows
+        In shares as delivered.
+    later : callable
+        Gives, of the places of some rows, what the second source said after they were known, as
+        :func:`~nn_assets.market.facts.compared.said_later` does; its ``row`` counts the places given.
+
+    Returns
+    -------
+    Rows
+        Where a later word comes near, ``second`` is that word. If the odd one had been the first source's, the row
+        counts as known from that word on: until then nobody could use it. All other rows are as they were, what the
+        second source says against a row that it once confirmed among them.
+    """
+    found = disagreements(rows, settings)
+    told = later(found.place)
+    if told.empty:
+        return rows
+    words: dict[int, list[tuple[int, FloatArray]]] = {}
+    moments = told["known_at"].to_numpy(dtype="datetime64[ns]").astype(np.int64)
+    prices = told[list(_PRICES)].to_numpy(dtype=np.float64)
+    for row, moment, word in zip(told["row"], moments, prices, strict=True):
+        words.setdefault(int(found.place[row]), []).append((int(moment), word))
+    ours = dict(zip(found.place.tolist(), found.ours.tolist(), strict=True))
+    places = np.flatnonzero(np.isin(rows.symbol, rows.symbol[list(words)]))
+    part = rows.take(places)
+    assert rows.second is not None, "else nothing disagrees"
+    assert part.second is not None, "of the same rows"
+    second, known_at, tried = rows.second.copy(), rows.known_at.copy(), part.second.copy()
+    for number in range(max(map(len, words.values()))):
+        asked = {place: told[number] for place, told in words.items() if number < len(told)}
+        for place, (_, word) in asked.items():
+            tried[np.searchsorted(places, place)] = word
+        odd = set(places[disagreements(replace(part, second=tried.copy()), settings).place].tolist())
+        for place, (moment, word) in asked.items():
+            if place in odd:
+                tried[np.searchsorted(places, place)] = rows.second[place]
+                continue
+            second[place] = word
+            known_at[place] = max(moment, known_at[place]) if ours[place] else known_at[place]
+            del words[place]
+    return replace(rows, second=second, known_at=known_at)
 
 
 def _level_change(rows: Rows, level: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -195,7 +195,7 @@ def audit_bars(history: History) -> Audited:
     if known.empty and len(history.stored_versions):
         raise _known_to_nobody(history, moment)
     actions = actions_to_publish(history, history.stores.lake.segments(history.strategy.name, ACTIONS))
-    cleaned = clean(known, market.calendar, history.strategy.cleaning, actions, history.compared_versions)
+    cleaned = clean(known, market.calendar, history.strategy.cleaning, actions, history.compared_until(moment))
     due = market.symbols or tuple(sorted(cleaned.bars["symbol"].unique()))
     report = inspect(
         cleaned,
