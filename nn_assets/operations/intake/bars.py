@@ -196,14 +196,16 @@ def audit_bars(history: History) -> Audited:
         raise _known_to_nobody(history, moment)
     actions = actions_to_publish(history, history.stores.lake.segments(history.strategy.name, ACTIONS))
     cleaned = clean(known, market.calendar, history.strategy.cleaning, actions, history.compared_until(moment))
-    due = market.symbols or tuple(sorted(cleaned.bars["symbol"].unique()))
+    symbols = market.symbols or tuple(sorted(cleaned.bars["symbol"].unique()))
+    due = current_members(history.strategy, history.membership_versions, symbols, history.last_session)
     report = inspect(
         cleaned,
-        current_members(history.strategy, history.membership_versions, due, history.last_session),
+        due,
         history.axis,
         history.strategy.gate,
         fills_at_open=history.strategy.label.execution == "next_open",
         delisted=delisted(history),
+        members=history.members(history.axis, due),
     )
     return Audited(cleaned, _with_the_end_to_state(history, cleaned, report), known)
 
