@@ -59,7 +59,8 @@ __all__ = ["Audited", "Ingested", "audit_bars", "ingest_bars", "notices_of", "pu
 class Ingested:
     """What a source delivered: versions by what they were, rows, and files read where it has such.
 
-    ``outside`` counts the rows delivered that are of other symbols or sessions than those asked for, and left out;
+    ``outside`` counts the rows delivered that are of other symbols or sessions than those asked for, and left out,
+    ``actions_outside`` the actions;
     ``files_without_bars`` are archives that held none; ``actions`` counts splits and dividends, those
     withdrawn among the revised; ``compared`` is what the second source delivered, where there is one;
     ``after_the_end`` tells of rows that the stated end of history leaves out.
@@ -73,6 +74,7 @@ class Ingested:
     outside: int = 0
     compared: TakenCompared | None = None
     after_the_end: str = ""
+    actions_outside: int = 0
 
 
 def ingest_bars(history: History, folder: Path) -> Ingested:
@@ -96,7 +98,7 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
     unread = UnreadFiles.of(history, source, arrived_at) if isinstance(source, FilesSource) else None
     delivered = (source if unread is None else unread).bars(market.symbols, first, last)
     outside = taken_outside(delivered)
-    fresh_actions, actions = new_actions(history, folder, source, decided_to)
+    fresh_actions, actions, actions_outside = new_actions(history, folder, source, decided_to)
     counted = _append_new(history, delivered, arrived_at, decided_to) if len(delivered) else RevisionCount()
     append_actions(history, fresh_actions)
     if unread is not None:
@@ -105,7 +107,9 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
     without = () if unread is None else tuple(unread.without_bars)
     compared = ingest_compared(history, folder, arrived_at, decided_to)
     after = "" if unread is None else _after_the_end(market, unread)
-    return Ingested(counted, len(delivered) + outside, files, without, actions, outside, compared, after)
+    return Ingested(
+        counted, len(delivered) + outside, files, without, actions, outside, compared, after, actions_outside
+    )
 
 
 def _after_the_end(market: MarketSettings, unread: UnreadFiles) -> str:
