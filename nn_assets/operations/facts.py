@@ -19,6 +19,7 @@ from nn_assets.market.facts.refused import never_passed, passed_at, refused
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
 from nn_assets.operations.asof.decisions import decision_moments
 from nn_assets.operations.asof.halts import gate_halts, gate_passes
+from nn_assets.operations.asof.publication_moments import require_moments
 from nn_assets.operations.asof.series import read_series_versions
 from nn_assets.operations.asof.stored import COMPARED, RAW_BARS, versions_of
 from nn_assets.operations.asof.universe import candidates_of, read_membership_versions
@@ -179,9 +180,17 @@ class StoredFacts:
 
     @cached_property
     def published_at(self) -> pd.DatetimeIndex:
-        """When what was stored by then was published, or passed the gate and changed nothing, UTC."""
+        """When what was stored by then was published, or passed the gate and changed nothing, UTC.
+
+        Raises
+        ------
+        PublicationError
+            A record of a publication says another moment than the ledger.
+        """
         name = self.strategy.name
-        published = [each.published_at for each in self.stores.publications.history(name)]
+        publications = self.stores.publications.history(name)
+        require_moments(self.stores.ledger, name, publications)
+        published = [each.published_at for each in publications]
         stored = pd.Series([*published, *gate_passes(self.stores.ledger, name)], dtype="datetime64[ns, UTC]")
         return pd.DatetimeIndex(self.stores.ledger.mended().of(stored))
 

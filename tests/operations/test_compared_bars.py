@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from nn_assets.errors import PublicationError
 from nn_assets.operations.cut import Cut
 from nn_assets.operations.exported_tables import read_exported
 from nn_assets.operations.history import open_history
@@ -15,6 +17,7 @@ from nn_assets.operations.intake import bars as intake
 from nn_assets.operations.intake.bars import Audited, Ingested, audit_bars, ingest_bars, publish_bars
 from nn_assets.operations.models import outdated
 from nn_assets.settings import Strategy
+from nn_assets.store.ledger.audit import verify
 from tests.market.builders import sound_bars
 
 COLUMNS = ["symbol", "session", "open", "high", "low", "close", "volume"]
@@ -130,6 +133,36 @@ def test_a_bar_that_the_second_source_confirms_later_is_published_and_known_from
         for at, count in ((moment - pd.Timedelta(microseconds=1), 119), (moment, 120)):
             assert len(read_exported(history, "bars", None, None, at)) == count
             assert len(read_exported(history, "quarantine", None, None, at)) == 120 - count
+
+
+def test_the_moment_of_a_publication_of_an_earlier_version_is_kept_by_the_ledger_from_the_next_one_on(
+    folder: Path,
+) -> None:
+    write(folder, "venue", BARS)
+    take_in(folder)
+    (record,) = (folder / "home" / "lake" / "paired" / "publication" / "history").iterdir()
+    told = json.loads(record.read_text(encoding="utf-8"))
+    del told["sha256"]
+    record.write_text(json.dumps(told), encoding="utf-8")
+    write(folder, "bars", BARS)
+    for _ in range(2):
+        take_in(folder)
+    with open_history(strategy()) as history:
+        kept = history.stores.ledger.read("verifications", "paired", where={"kind": "published_at"})
+        assert len(kept) == 1
+        assert len(history.published_at) == 2
+        assert verify(history.stores.ledger).ok
+    moment = told["published_at"]
+    changed = moment.replace(moment[:4], "2017", 1)
+    record.write_text(json.dumps({**told, "published_at": changed}), encoding="utf-8")
+    with open_history(strategy()) as history, pytest.raises(PublicationError) as caught:
+        _ = history.published_at
+    for part in (f"expected published_at {moment} of publication 1", f"found published_at {changed}", record.name):
+        assert part in str(caught.value)
+    assert f'write "published_at": "{moment}"' in caught.value.remedy
+    record.write_text(json.dumps({**told, "published_at": moment}), encoding="utf-8")  # the remedy
+    with open_history(strategy()) as history:
+        assert len(history.published_at) == 2
 
 
 def test_only_new_and_changed_files_of_the_second_source_are_read(folder: Path) -> None:

@@ -27,6 +27,7 @@ from nn_assets.market.quality.notices import Notice
 from nn_assets.operations.asof.actions import ACTIONS, data_hash_of
 from nn_assets.operations.asof.decisions import last_decided_session
 from nn_assets.operations.asof.halts import record_halt, record_pass
+from nn_assets.operations.asof.publication_moments import keep_moments
 from nn_assets.operations.asof.stored import append_versions, versions_of
 from nn_assets.operations.asof.universe import current_members
 from nn_assets.operations.clock import now_utc, seen_until
@@ -303,6 +304,8 @@ def publish_bars(history: History, audited: Audited, run_id: str) -> Publication
     since = 1 if recorded.empty else int(recorded.iloc[-1]["ordinal"])
     rows = [each.to_row() for each in history.stores.publications.history_from(history.strategy.name, since)]
     history.stores.ledger.append("publications", rows, run_id=run_id, strategy=history.strategy.name)
+    unhashed = history.stores.publications.unhashed(history.strategy.name)
+    keep_moments(history.stores.ledger, history.strategy.name, unhashed, run_id)
     return publication
 
 

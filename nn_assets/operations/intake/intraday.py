@@ -22,6 +22,7 @@ from nn_assets.market.quality.gate import GateReport
 from nn_assets.market.quality.intraday_cleaning import CleanedIntraday, clean_intraday, inspect_intraday
 from nn_assets.market.quality.notices import Notice
 from nn_assets.operations.asof.decisions import last_decided_session
+from nn_assets.operations.asof.publication_moments import keep_moments
 from nn_assets.operations.asof.stored import RAW_INTRADAY, append_versions, versions_of
 from nn_assets.operations.clock import now_utc, seen_until
 from nn_assets.operations.history import History
@@ -145,6 +146,7 @@ def publish_intraday(history: History, audited: AuditedIntraday, run_id: str) ->
     # All of them: a run killed between the switch and this line left its own unrecorded.
     rows = [each.to_row() for each in history.stores.publications.history(name)]
     history.stores.ledger.append("publications", rows, run_id=run_id, strategy=name)
+    keep_moments(history.stores.ledger, name, history.stores.publications.unhashed(name), run_id)
     return publication
 
 
