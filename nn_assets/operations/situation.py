@@ -121,7 +121,10 @@ def _decided(facts: StoredFacts) -> Situation:
     decisions = ledger.latest("decisions", strategy.name, bookkeeping=True)
     switch = kill_switch_now(ledger, strategy.name)
     if decisions.empty:
-        return Situation(strategy=strategy.name, settings=strategy.portfolio, kill_switch=switch)
+        others = study_of_others(facts)
+        return Situation(
+            strategy=strategy.name, settings=strategy.portfolio, kill_switch=switch, study_of_others=others
+        )
     decision, session = decisions.iloc[-1], decisions["session"].iloc[-1]
     states, trading, targets = (
         ledger.read(table, strategy.name, session, session)
