@@ -162,7 +162,7 @@ def test_what_the_second_source_corrects_later_stops_out_the_next_session_and_ch
     assert recorded(evening, "decisions", DAY)["content_hash"].tolist() == decided["content_hash"].tolist()
 
 
-@pytest.mark.parametrize("delivered", [BEFORE, None])
+@pytest.mark.parametrize("delivered", [pytest.param(BEFORE, marks=pytest.mark.full), None])
 def test_where_the_second_source_is_silent_the_round_is_decided_and_told_as_unchecked(
     evening: Path, delivered: str | None
 ) -> None:
