@@ -27,10 +27,12 @@ def keep_moments(ledger: Ledger, strategy: str, publications: Sequence[Publicati
     PublicationError
         One that is there says another moment.
     """
+    stated = {each.publication_id: _told(each) for each in publications if not each.hashed}
+    if not stated:
+        return
     require_moments(ledger, strategy, publications)
     kept = _kept(ledger, strategy)
-    new = {each.publication_id: _told(each) for each in publications if not each.hashed}
-    new = {name: moment for name, moment in new.items() if name not in kept}
+    new = {name: moment for name, moment in stated.items() if name not in kept}
     if not new:
         return
     text = canonical_json([strategy, new])
