@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
 __all__ = [
     "AccessError",
@@ -24,6 +25,7 @@ __all__ = [
     "SourceError",
     "TrainingError",
     "WorkerError",
+    "did_you_mean",
     "first_of",
 ]
 
@@ -69,6 +71,15 @@ def first_of(lines: Sequence[str], most: int) -> list[str]:
     """Cut a list to its first lines, and say how many more there are."""
     more = len(lines) - most
     return [*lines[:most], *([f"and {more:,} more"] if more > 0 else [])]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Those of some names that a mistyped one is nearest to, as the beginning of a remedy; nothing where none is near.
+
+    ``planted_edg`` gives ``"did you mean planted_edge? "``.
+    """
+    near = get_close_matches(name.lower(), sorted(known), n=3)
+    return f"did you mean {' or '.join(near)}? " if near else ""
 
 
 def _rebuild(

@@ -130,7 +130,7 @@ def _bars(history: History, taken: dict[str, Any]) -> dict[str, Any]:
         },
         "late_starts": _late_starts(symbols, due, asked, history.axis),
         "files": {"read": taken["files_read"], "without_bars": list(taken["files_without_bars"])},
-        "actions": {"stored": taken["actions"], **{name: taken[f"actions_{name}"] for name in _CHANGES}},
+        "actions": {"stored": taken["actions"], **{name: taken[f"actions_{name}"] for name in (*_CHANGES, "outside")}},
         "quarantine": {
             "rows": len(quarantine),
             "by_rule": {rule: int(rows) for rule, rows in quarantine["rule"].value_counts().items()},
@@ -312,7 +312,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
             if files["read"] or empty
             else []
         ),
-        ("actions", "{stored:,} splits and dividends, {added:,} added, {revised:,} revised".format(**told["actions"])),
+        ("actions", _actions_told(told["actions"])),
         ("quarantine", _by_rule(quarantine["rows"], quarantine["by_rule"])),
         *(("", "{symbol} {session} {rule}, {field} {value}".format(**row)) for row in quarantine["first"]),
         *_more(quarantine["rows"] - len(quarantine["first"]), "quarantine"),
@@ -348,6 +348,11 @@ def _compared_told(compared: dict[str, Any]) -> str:
         f"{compared['rows']:,} bars with those of {compared['with']}, {compared['not_judged']:,} without one that was "
         f"known in time are not judged{failed}"
     )
+
+
+def _actions_told(counts: dict[str, int]) -> str:
+    outside = f", {counts['outside']:,} of other symbols or sessions left out" if counts["outside"] else ""
+    return "{stored:,} splits and dividends, {added:,} added, {revised:,} revised".format(**counts) + outside
 
 
 def _counted(counts: dict[str, Any]) -> str:

@@ -9,10 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from nn_assets.errors import LedgerError, first_of
+from nn_assets.errors import LedgerError, SettingsError, did_you_mean, first_of
+from nn_assets.operations.catalog import read_strategies
 from nn_assets.store.ledger.audit import verify, verify_since_last
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.query_files import query_parameters
+from nn_assets.store.ledger.schema import TABLES
 
 __all__ = ["lined_up", "run_query", "verify_audit"]
 
@@ -65,6 +67,8 @@ def run_query(name: str, strategy: str, values: list[str]) -> dict[str, Any]:
     ------
     LedgerError
         There is no such query, or a value is missing, one too many or given twice; names those it needs.
+    SettingsError
+        The strategy has neither a file nor a record.
     """
     given: dict[str, list[str]] = {}
     for parameter, _, value in (each.partition("=") for each in values):
@@ -89,6 +93,8 @@ def run_query(name: str, strategy: str, values: list[str]) -> dict[str, Any]:
                     query=name,
                 )
     with Ledger() as ledger:
+        for each in given.get("strategy", []):
+            _require_named(ledger, each)
         if missing := [each for each in query_parameters(name) if each not in given]:
             raise LedgerError(
                 expected=f"values for {', '.join(query_parameters(name))}",
@@ -112,6 +118,22 @@ def run_query(name: str, strategy: str, values: list[str]) -> dict[str, Any]:
         "not_on_record": list(unknown),
         "text": "\n".join([*text, *unknown]),
     }
+
+
+def _require_named(ledger: Ledger, strategy: str) -> None:
+    """Refuse a strategy that neither a file nor a record names: of it nothing would be found, whatever is asked."""
+    readable, faulty = read_strategies()
+    known = {*(each.strategy.name for each in readable), *(file.stem for file in faulty)}
+    if strategy in known:
+        return
+    known |= {name for table in TABLES for name in ledger.strategies(table)}
+    if strategy not in known:
+        raise SettingsError(
+            expected=f"a strategy with a file or a record, one of {', '.join(sorted(known))}",
+            found=repr(strategy),
+            remedy=f"{did_you_mean(strategy, known)}name one of these with --strategy",
+            key="strategy",
+        )
 
 
 def _not_on_record(ledger: Ledger, asked: Mapping[str, str]) -> str | None:

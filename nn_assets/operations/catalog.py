@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from nn_assets.errors import SettingsError
+from nn_assets.errors import SettingsError, did_you_mean
 from nn_assets.learning.first_month import live_start_fault, prior_fault
 from nn_assets.market.calendar.timetable import require_calendar
 from nn_assets.settings import Strategy, load_strategy
@@ -151,7 +151,7 @@ def find_strategy(name: str) -> StrategyFile:
         raise SettingsError(
             expected=f"one of {', '.join(known)}",
             found=repr(name),
-            remedy=f"choose one of these, or put a file into {home() / 'strategies'}",
+            remedy=f"{did_you_mean(name, known)}choose one of these, or put a file into {home() / 'strategies'}",
             key="strategy",
         )
     return known[name]

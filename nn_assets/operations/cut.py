@@ -91,6 +91,9 @@ class Cut:
         raw = self.facts.raw_versions
         if restated_since(raw[raw["session"] <= self.last], self.moment, ingested_by=self.decided_at):
             return False
+        later = self.facts.compared_corrections
+        if self._hidden(later[later["session"] <= self.last]).any():
+            return False
         versions = self.action_versions
         # Stated splits tell a factor from a fault: bars are judged by those known then.
         return versions is None or not self._hidden(versions[versions["kind"] == "split"]).any()
@@ -105,7 +108,8 @@ class Cut:
             return published[published["session"] <= self.last].reset_index(drop=True)
         raw = facts.raw_versions
         known = known_bars(raw[raw["session"] <= self.last], self.moment, ingested_by=self.decided_at)
-        judged_by = facts.strategy.cleaning, self.stated_actions, facts.compared_versions
+        compared = facts.compared_until(self.moment, self.decided_at)
+        judged_by = facts.strategy.cleaning, self.stated_actions, compared
         return clean(known, facts.strategy.market.calendar, *judged_by).bars
 
     @cached_property
@@ -196,7 +200,7 @@ class Cut:
         return not self._hidden(versions).any()
 
     def _hidden(self, versions: pd.DataFrame) -> pd.Series:
-        """Versions of actions that the decision of ``last`` could not know."""
+        """Versions that the decision of ``last`` could not know."""
         hidden = versions["known_at"] > self.moment
         return hidden if self.decided_at is None else hidden | (versions["ingested_at"] > self.decided_at)
 

@@ -2,7 +2,18 @@
 
 __all__ = ["ADJUSTED", "LAKE_TABLES", "LEDGER_TABLES", "TABLES"]
 
-LAKE_TABLES = ("bars", "quarantine", "notices", "features", "forecasts", "intraday", "actions", "series", "membership")
+LAKE_TABLES = (
+    "bars",
+    "compared",
+    "quarantine",
+    "notices",
+    "features",
+    "forecasts",
+    "intraday",
+    "actions",
+    "series",
+    "membership",
+)
 LEDGER_TABLES = {
     "signals": "signals",
     "positions": "target_positions",

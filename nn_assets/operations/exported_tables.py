@@ -25,7 +25,7 @@ from nn_assets.market.quality.unexplained_factors import with_unexplained_factor
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.series import OTHER_SERIES
-from nn_assets.operations.asof.stored import versions_of
+from nn_assets.operations.asof.stored import COMPARED, versions_of
 from nn_assets.operations.asof.universe import UNIVERSE
 from nn_assets.operations.clock import as_of_sessions, now_utc
 from nn_assets.operations.exported_names import LEDGER_TABLES
@@ -56,7 +56,7 @@ def read_exported(
     first, last : Timestamp, optional
         Sessions, both included. Membership is cut to the spells that hold a day between them.
     moment : Timestamp, UTC, optional
-        Only what was known then. Without it, ``series`` and ``membership`` are every version stored.
+        Only what was known then. Without it, ``compared``, ``series`` and ``membership`` are every version stored.
     adjusted : {"backward", "forward"}, optional
         Of ``bars`` alone: for the splits and dividends known, over all bars, before they are cut.
         *Backward* ends at the last bar as quoted, *forward* starts at the first one.
@@ -107,8 +107,15 @@ def _bars(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
         return history.published_bars
     market = history.strategy.market
     known = known_bars(history.raw_versions, moment)
-    judged_by = history.strategy.cleaning, _known_actions(history, moment), history.compared_versions
+    judged_by = history.strategy.cleaning, _known_actions(history, moment), history.compared_until(moment)
     return clean(known, market.calendar, *judged_by).bars
+
+
+def _compared(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
+    """Every version of the second source's bars, or each bar as it was known at a moment."""
+    _check_taken_in(history, COMPARED, "bars of a second source", "market.compare_with", "raw_bars")
+    versions = versions_of(history.stores, history.strategy.name, COMPARED)
+    return versions if moment is None else known_bars(versions, moment)
 
 
 def _adjusted(history: History, bars: pd.DataFrame, moment: pd.Timestamp | None, how: str) -> pd.DataFrame:
@@ -143,10 +150,11 @@ def _known_actions(history: History, moment: pd.Timestamp | None) -> pd.DataFram
 def _quarantine(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     # From the raw bars, so that what made the gate halt can be read although nothing was published.
     market = history.strategy.market
-    known = known_bars(history.stored_versions, now_utc() if moment is None else moment)
+    seen = now_utc() if moment is None else moment
+    known = known_bars(history.stored_versions, seen)
     segments = history.stores.lake.segments(history.strategy.name, ACTIONS)
     actions = actions_to_publish(history, segments) if moment is None else _known_actions(history, moment)
-    judged_by = history.strategy.cleaning, actions, history.compared_versions
+    judged_by = history.strategy.cleaning, actions, history.compared_until(seen)
     return clean(known, market.calendar, *judged_by).quarantine
 
 
@@ -220,9 +228,9 @@ def _intraday(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     return clean_intraday(known, strategy.market.calendar, strategy.intraday, strategy.cleaning, seen_at=moment).bars
 
 
-def _check_taken_in(history: History, table: str, what: str, section: str) -> None:
+def _check_taken_in(history: History, table: str, what: str, section: str, asset: str | None = None) -> None:
     if not history.stores.lake.segments(history.strategy.name, table):
-        raise _never_stored(history, what, section, table)
+        raise _never_stored(history, what, section, asset or table)
 
 
 def _never_stored(history: History, what: str, setting: str, asset: str) -> PublicationError:
@@ -237,6 +245,7 @@ def _never_stored(history: History, what: str, setting: str, asset: str) -> Publ
 
 _LAKE_TABLES: dict[str, Callable[[History, pd.Timestamp | None], pd.DataFrame]] = {
     "bars": _bars,
+    "compared": _compared,
     "quarantine": _quarantine,
     "notices": _notices,
     "features": _features,

@@ -14,6 +14,7 @@ from nn_assets.errors import ClockError, DecisionError
 from nn_assets.frames import BAR_VERSIONS, empty
 from nn_assets.market.calendar.sessions import sessions_between, sessions_per_year
 from nn_assets.market.facts.bars import known_after
+from nn_assets.market.facts.compared import with_several_versions
 from nn_assets.market.facts.refused import never_passed, passed_at, refused
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
 from nn_assets.operations.asof.decisions import decision_moments
@@ -23,6 +24,7 @@ from nn_assets.operations.asof.stored import COMPARED, RAW_BARS, versions_of
 from nn_assets.operations.asof.universe import candidates_of, read_membership_versions
 from nn_assets.operations.asof.wrong_clock import clock_fault
 from nn_assets.operations.clock import last_open_session, now_utc
+from nn_assets.operations.publication_moments import require_moments
 from nn_assets.operations.stores import Stores
 from nn_assets.settings import Strategy
 from nn_assets.store.lake.publication import Publication
@@ -147,6 +149,23 @@ class StoredFacts:
         stored = self.stores.lake.segments(self.strategy.name, COMPARED)
         return versions_of(self.stores, self.strategy.name, COMPARED) if stored else empty(BAR_VERSIONS)
 
+    @cached_property
+    def compared_corrections(self) -> pd.DataFrame:
+        """Versions of those bars to compare with that were told more than once; columns of ``BAR_VERSIONS``."""
+        versions = self.compared_versions
+        return empty(BAR_VERSIONS) if versions is None else with_several_versions(versions)
+
+    def compared_until(self, moment: pd.Timestamp, ingested_by: pd.Timestamp | None = None) -> pd.DataFrame | None:
+        """The versions to compare with that were known, and stored, by some UTC moments; None without a second source.
+
+        A bar's first version that came late judges nothing, whether or not it is left out.
+        """
+        versions, later = self.compared_versions, self.compared_corrections
+        if versions is None or later.empty:
+            return versions
+        seen = versions["known_at"] <= moment
+        return versions[seen if ingested_by is None else seen & (versions["ingested_at"] <= ingested_by)]
+
     def _assumed(self, versions: pd.DataFrame) -> npt.NDArray[np.bool_]:
         """Versions whose moment is no statement of the source's: what it states stays, whatever the gate says."""
         market = self.strategy.market
@@ -161,9 +180,17 @@ class StoredFacts:
 
     @cached_property
     def published_at(self) -> pd.DatetimeIndex:
-        """When what was stored by then was published, or passed the gate and changed nothing, UTC."""
+        """When what was stored by then was published, or passed the gate and changed nothing, UTC.
+
+        Raises
+        ------
+        PublicationError
+            A record of a publication says another moment than the ledger.
+        """
         name = self.strategy.name
-        published = [each.published_at for each in self.stores.publications.history(name)]
+        publications = self.stores.publications.history(name)
+        require_moments(self.stores.ledger, name, publications)
+        published = [each.published_at for each in publications]
         stored = pd.Series([*published, *gate_passes(self.stores.ledger, name)], dtype="datetime64[ns, UTC]")
         return pd.DatetimeIndex(self.stores.ledger.mended().of(stored))
 

@@ -129,7 +129,7 @@ class History(StoredFacts):
         return stretch_numbers(self._late_facts(moments), self.axis, moments, self.decision_moments)
 
     def _late_facts(self, moments: pd.DatetimeIndex) -> pd.DataFrame:
-        """Versions of bars and actions that some session's decision could not see though its day had come."""
+        """Versions of bars, actions and a second source's corrections that some decision could not see in time."""
         columns = ["session", "known_at", "ingested_at"]
         raw, actions = self.raw_versions, self.action_versions
         own = np.minimum(self.axis.searchsorted(pd.DatetimeIndex(raw["session"])), len(self.axis) - 1)
@@ -142,11 +142,12 @@ class History(StoredFacts):
         key = ["symbol", "session"]
         # All late versions of what was changed: one that repeats another may have been stored before it.
         of_changed = pd.MultiIndex.from_frame(late_rows[key]).isin(pd.MultiIndex.from_frame(changed[key]))
-        facts = late_rows[of_changed][columns]
-        if actions is None:
-            return facts
-        seen = actions[actions["ex_session"] <= self.last_session]
-        return pd.concat([facts, seen.rename(columns={"ex_session": "session"})[columns]], ignore_index=True)
+        corrected = self.compared_corrections
+        facts = [late_rows[of_changed][columns], corrected[corrected["session"] <= self.last_session][columns]]
+        if actions is not None:
+            seen = actions[actions["ex_session"] <= self.last_session]
+            facts.append(seen.rename(columns={"ex_session": "session"})[columns])
+        return pd.concat([each for each in facts if len(each)] or facts[:1], ignore_index=True)
 
     def _cut(self, number: int) -> Cut:
         if number not in self._cuts:

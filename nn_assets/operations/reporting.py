@@ -25,9 +25,16 @@ from nn_assets.operations.asof.studies import late_verdict
 from nn_assets.operations.asof.universe import survivorship_facts
 from nn_assets.operations.history import History
 from nn_assets.operations.models.stored import load_model
-from nn_assets.operations.situation import headline_now, situation_of, study_of_others, study_of_others_told
+from nn_assets.operations.situation import (
+    headline_now,
+    of_bars,
+    situation_of,
+    study_of_others,
+    study_of_others_told,
+)
 from nn_assets.operations.study import StudyResult
 from nn_assets.operations.unquoted import delisting_line, unquoted
+from nn_assets.operations.unused import unused
 from nn_assets.oversight.headline import Situation, headline
 from nn_assets.portfolio.binding import binding_constraints
 from nn_assets.portfolio.expected import horizon_is_short
@@ -399,10 +406,16 @@ def _alarm_notices(history: History, done: Round) -> list[str]:
     return [f"Leak alarm, released: {told}"] if told else []
 
 
-def _unquoted_notices(strategy: Strategy, done: Round) -> list[str]:
-    """Say what is held and has no bar."""
-    found = unquoted(strategy, done.session, book_remainder(done.standing.book))
-    return [f"{each.told}; {delisting_line(strategy, each)}." for each in found]
+def _unquoted_notices(history: History, done: Round) -> list[str]:
+    """Say what is held and has no bar, or has one in quarantine."""
+    remainder = book_remainder(done.standing.book)
+    in_quarantine = unused(history, done.session, remainder)
+    named = {each.symbol for each in in_quarantine}
+    absent = [each for each in unquoted(history.strategy, done.session, remainder) if each.symbol not in named]
+    return [
+        *(f"{each.told}; {each.remedy}." for each in in_quarantine),
+        *(f"{each.told}; {delisting_line(history.strategy, each)}." for each in absent),
+    ]
 
 
 def _calendar_notices(strategy: Strategy, done: Round) -> list[str]:
@@ -524,7 +537,8 @@ def _situation_after(
         late=late_verdict(history.stores.ledger, history.strategy, done.session, decided_at),
         kill_switch=str(done.decision.inputs.kill_switch),
     )
-    return replace(left, study_of_others=study_of_others(history))
+    faults = of_bars(history, done.session, frames["portfolio_states"]["book"].iloc[0])
+    return replace(left, study_of_others=study_of_others(history), faults=faults)
 
 
 def bound_by(done: Round, frames: Mapping[str, pd.DataFrame]) -> dict[str, str]:
@@ -579,7 +593,7 @@ def write_daily_page(
             *_premium_notices(done),
             *_net_notices(strategy, frames["portfolio_states"].iloc[0]),
             *_calendar_notices(strategy, done),
-            *_unquoted_notices(strategy, done),
+            *_unquoted_notices(history, done),
             *_delisting_notices(done),
             *_funding_notices(strategy, done),
             *_late_notices(strategy, done),

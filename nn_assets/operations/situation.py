@@ -38,6 +38,7 @@ from nn_assets.operations.outcomes import (
     last_tick,
 )
 from nn_assets.operations.unquoted import ALERT_SESSIONS, delisting_line, unquoted
+from nn_assets.operations.unused import unchecked, unused
 from nn_assets.oversight.headline import Fault, Headline, Situation, Word, headline
 from nn_assets.portfolio.records import breakers_of, is_halved
 from nn_assets.settings import Strategy
@@ -47,6 +48,7 @@ __all__ = [
     "LONGEST_WITHOUT_BEAT",
     "headline_now",
     "last_runs",
+    "of_bars",
     "one_line",
     "quiet",
     "situation_of",
@@ -64,6 +66,7 @@ _LONGEST_SILENCE = {
     DRIFT_REFRESH: 1.5 * _HOUR,
 }
 LONGEST_WITHOUT_BEAT = 1.5 * _HOUR
+_SECOND_SOURCE = "have the source of market.compare_with deliver in time, or drop it"
 
 
 def situation_of(
@@ -118,7 +121,10 @@ def _decided(facts: StoredFacts) -> Situation:
     decisions = ledger.latest("decisions", strategy.name, bookkeeping=True)
     switch = kill_switch_now(ledger, strategy.name)
     if decisions.empty:
-        return Situation(strategy=strategy.name, settings=strategy.portfolio, kill_switch=switch)
+        others = study_of_others(facts)
+        return Situation(
+            strategy=strategy.name, settings=strategy.portfolio, kill_switch=switch, study_of_others=others
+        )
     decision, session = decisions.iloc[-1], decisions["session"].iloc[-1]
     states, trading, targets = (
         ledger.read(table, strategy.name, session, session)
@@ -138,11 +144,7 @@ def _decided(facts: StoredFacts) -> Situation:
         late=late_verdict(ledger, strategy, session, decision["recorded_at"]),
         kill_switch=switch,
     )
-    silent = tuple(
-        Fault(each.told, delisting_line(strategy, each))
-        for each in unquoted(strategy, session, states.iloc[-1]["book"])
-        if each.sessions >= ALERT_SESSIONS
-    )
+    silent = of_bars(facts, session, states.iloc[-1]["book"])
     orders = ledger.read("orders", strategy.name, session, session, where={"reason_code": UNEXPLAINED_FACTOR})
     unknown = tuple(
         Fault(
@@ -154,6 +156,25 @@ def _decided(facts: StoredFacts) -> Situation:
     )
     releases = () if reset is None else reset.kinds
     return replace(left, releases=releases, faults=(*silent, *unknown), study_of_others=study_of_others(facts))
+
+
+def of_bars(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[str, Any]) -> tuple[Fault, ...]:
+    """What is wrong with a session's bars: held and in quarantine, held and absent for long, or confirmed by nobody.
+
+    Parameters
+    ----------
+    remainder : str or mapping
+        The session's ``book``, of ``portfolio_states``.
+    """
+    in_quarantine = unused(facts, session, remainder)
+    named = {each.symbol for each in in_quarantine}
+    absent = [each for each in unquoted(facts.strategy, session, remainder) if each.symbol not in named]
+    alone = unchecked(facts, session)
+    return (
+        *(Fault(each.told, each.remedy) for each in in_quarantine),
+        *(Fault(each.told, delisting_line(facts.strategy, each)) for each in absent if each.sessions >= ALERT_SESSIONS),
+        *(() if alone is None else (Fault(alone, _SECOND_SOURCE),)),
+    )
 
 
 def study_of_others(facts: StoredFacts) -> str:

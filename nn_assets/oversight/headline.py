@@ -91,7 +91,7 @@ class Situation:
     halved : bool
         By drawdown.
     faults : tuple of Fault
-        What is wrong at this moment; a session's own page knows of none.
+        What is wrong at this moment; a session's own page knows of those of its bars alone.
     """
 
     strategy: str
@@ -167,6 +167,7 @@ def _causes(situation: Situation) -> Iterator[_Cause]:
     yield from _of_breakers(situation)
     if situation.session is None:
         yield _Cause(Word.DOES_NOT_TRADE, "no session was decided yet")
+        yield from _of_other_settings(situation)
         return
     yield from _of_verdict(situation)
     yield from _of_state(situation)
@@ -191,19 +192,34 @@ def _of_breakers(situation: Situation) -> Iterator[_Cause]:
             yield _Cause(word, why, release_of(breaker.kind, situation.strategy))
 
 
+def _of_other_settings(situation: Situation) -> Iterator[_Cause]:
+    """That the newest study counts no more, where only that stands between the strategy and a verdict."""
+    if situation.verdict is None and situation.study_of_others:
+        why = f"no verdict counts, since the newest study is of other settings: {situation.study_of_others}"
+        yield _Cause(Word.TRADES, why, _study_or_back(situation))
+
+
+def _study_or_back(situation: Situation) -> str:
+    back = ", or set them back" if situation.study_of_others else ""
+    return f"nn-assets study --strategy {situation.strategy}{back}"
+
+
 def _of_verdict(situation: Situation) -> Iterator[_Cause]:
     name, late = situation.strategy, f"{situation.late_verdict}, and counts from the next session on"
     if situation.verdict_allows:
         if situation.late_verdict is not None:
             yield _Cause(Word.TRADES, late)
+        elif situation.without_verdict:
+            yield from _of_other_settings(situation)
     elif situation.late_verdict is not None:
         was = "no study gave one in time" if situation.verdict is None else f"it was {situation.verdict!r}"
         yield _Cause(Word.DOES_NOT_TRADE, f"flat by the verdict in force then: {was}; {late}")
     elif situation.verdict is None:
-        study = f"nn-assets study --strategy {name}"
         others = situation.study_of_others
         newest = f" (the newest is of other settings: {others})" if others else ""
-        yield _Cause(Word.DOES_NOT_TRADE, f"flat, since no study gave a verdict in time{newest}", study)
+        yield _Cause(
+            Word.DOES_NOT_TRADE, f"flat, since no study gave a verdict in time{newest}", _study_or_back(situation)
+        )
     elif situation.verdict.startswith(_LEAK):
         look = f'look for the leak; if there is none, nn-assets control release-alarm --strategy {name} --reason "..."'
         yield _Cause(Word.DOES_NOT_TRADE, f"flat by the verdict in force, {situation.verdict!r}", look)

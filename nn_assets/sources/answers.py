@@ -13,7 +13,7 @@ import pandas as pd
 from nn_assets.errors import SourceError
 from nn_assets.frames import DELIVERED_BARS, conform
 from nn_assets.market.calendar.sessions import sessions_between, timezone_of
-from nn_assets.sources.protocol import validate_symbol
+from nn_assets.sources.protocol import leaving_out, validate_symbol
 
 __all__ = ["Scope", "action_table", "bar_table", "days_of", "nothing_of", "partial_answer"]
 
@@ -188,7 +188,11 @@ def _malformed(found: str, where: Mapping[str, object]) -> SourceError:
 
 
 def action_table(
-    source: str, rows: Iterable[tuple[str, object, str, object]], first: pd.Timestamp, last: pd.Timestamp | None
+    source: str,
+    rows: Iterable[tuple[str, object, str, object]],
+    first: pd.Timestamp,
+    last: pd.Timestamp | None,
+    of_others: int = 0,
 ) -> pd.DataFrame:
     """Splits and dividends of a span, ordered by symbol and ex-session; one a symbol, day and kind.
 
@@ -201,6 +205,8 @@ def action_table(
         Kind is split (new shares for each old one) or dividend (cash for each share held that day).
     first, last : Timestamp
         Both included; no end where ``last`` is None.
+    of_others : int
+        Rows of symbols that were not asked for, left out before: counted with those of other days.
 
     Returns
     -------
@@ -238,4 +244,5 @@ def action_table(
     several = asked.groupby(key)["value"]
     value = several.transform("sum").where(asked["kind"] != "split", several.transform("prod"))
     single = asked.assign(value=value).drop_duplicates(key)
-    return single.sort_values(["symbol", "ex_session", "kind"], kind="stable").reset_index(drop=True)
+    ordered = single.sort_values(["symbol", "ex_session", "kind"], kind="stable").reset_index(drop=True)
+    return leaving_out(ordered, of_others + len(table) - len(asked))

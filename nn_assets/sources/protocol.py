@@ -9,9 +9,17 @@ import pandas as pd
 
 from nn_assets.errors import SourceError
 
-__all__ = ["ActionSource", "Source", "checked_selection", "cut_to", "taken_outside", "validate_symbol"]
+__all__ = [
+    "ActionSource",
+    "Source",
+    "checked_selection",
+    "cut_to",
+    "leaving_out",
+    "taken_outside",
+    "validate_symbol",
+]
 
-_OUTSIDE = "rows_outside"  # a count that a frame of delivered bars carries until it is taken in
+_OUTSIDE = "rows_outside"  # a count that a frame of delivered bars or actions carries until it is taken in
 
 _LONGEST_SYMBOL = 32
 # Letters and digits first; then what exchanges and vendors join with: BRK.B, BTC/USDT:USDT, ES=F, ^GSPC.
@@ -79,7 +87,8 @@ class ActionSource(Protocol):
         DataFrame
             Columns symbol, ex_session (tz-naive midnight), kind (``split`` or ``dividend``), value
             (new shares for each old one; cash for each share as held that day, unadjusted), source;
-            ordered by symbol and ex-session. Without rows where nothing happened.
+            ordered by symbol and ex-session. Without rows where nothing happened. How many rows of other symbols
+            and days came goes with them.
 
         Raises
         ------
@@ -157,7 +166,12 @@ def cut_to(
     if last is not None:
         wanted &= bars["session"] <= last
     chosen = bars[wanted].reset_index(drop=True)
-    chosen.attrs[_OUTSIDE] = int((~wanted).sum())
+    return leaving_out(chosen, int((~wanted).sum()))
+
+
+def leaving_out(chosen: pd.DataFrame, rows: int) -> pd.DataFrame:
+    """The rows chosen, which carry how many were left out, of other symbols or sessions; see :func:`taken_outside`."""
+    chosen.attrs[_OUTSIDE] = rows
     return chosen
 
 

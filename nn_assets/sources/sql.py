@@ -132,7 +132,7 @@ class SqlSource:
             )
         days, values = self._days(table, "ex_session"), self._numbers(table, "value")
         rows = [row for row in zip(table["symbol"], days, kinds, values, strict=True) if row[0] in names]
-        return action_table(self.name, rows, start, last)
+        return action_table(self.name, rows, start, last, of_others=len(table) - len(rows))
 
     def _read(
         self, query: str, symbols: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp | None

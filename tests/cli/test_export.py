@@ -46,7 +46,7 @@ CONTRACT = {
     "audit": ["sequence", "table_name", "row_key", "row_hash", "previous_hash", "hash"],
 }
 NOTICES = ["symbol", "session", "last_session", "rule", "value", "message"]
-BESIDE_BARS = {"intraday", "actions", "series", "membership"}  # in test_export_beside_bars.py
+BESIDE_BARS = {"intraday", "actions", "series", "membership", "compared"}  # in test_export_beside_bars.py
 BY_SESSION = [table for table in CONTRACT if table not in {"models", "trials", "looks", "audit"}]
 READERS = {
     ".csv": lambda file: pd.read_csv(file, keep_default_na=False, na_values=[""]),
@@ -227,7 +227,7 @@ def test_a_suffix_in_capitals_is_the_same_format(give, tmp_path) -> None:
 
 
 REFUSED = {
-    "unknown table": (["prices", "--out", "x.csv"], ["'prices'", "one of bars, quarantine, notices"]),
+    "unknown table": (["prices", "--out", "x.csv"], ["'prices'", "one of bars, compared, quarantine, notices"]),
     "unknown strategy": (["bars", "--out", "x.csv", "-s", "yours"], ["'yours'", "index_daily, planted_edge, mine"]),
     "odd suffix": (["bars", "--out", "x.xlsx"], ["x.xlsx", ".csv, .parquet or .json"]),
     "no suffix": (["bars", "--out", "bars"], ["--out", ".csv, .parquet or .json"]),

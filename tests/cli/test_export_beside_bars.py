@@ -30,6 +30,7 @@ market:
   history_starts: {DAYS[0]}
   history_ends: 2003-02-28
   vault_starts: {VAULT}
+  compare_with: {{kind: files, path: venue}}
 series:
 - {{name: fear, path: fear.csv, lag_minutes: 15}}
 universe: {{path: members.csv, max_retired_fraction: 1.0}}
@@ -49,6 +50,7 @@ FILES = {
     "bars.csv": "date,open,high,low,close,volume,symbol\n"
     + "".join(f"{day},{close},{close},{close},{close},1000,MSFT\n" for day, close in zip(DAYS, CLOSES, strict=True)),
     "actions.csv": "symbol,ex_session,kind,value\nMSFT,2003-02-18,split,2\nMSFT,2003-02-19,dividend,0.08\n",
+    **{f"venue/{day}.csv": f"date,open,high,low,close,volume,symbol\n{day},9,9,9,9,1,MSFT\n" for day in (*DAYS, VAULT)},
     "fear.csv": "date,close\n" + "".join(f"{day},{20 + place}\n" for place, day in enumerate((*DAYS, VAULT))),
     "members.csv": f"ticker,start_date,end_date\nMSFT,2003-01-02,\nGONE,2003-01-02,{DAYS[1]}\nNEW,{DAYS[2]},\n",
     # New York's open, 14:30 UTC, and the second half of the session.
@@ -63,7 +65,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Everything taken in twice: the second time a value is restated, a spell ended and another retired."""
     home = tmp_path_factory.mktemp("beside") / "home"
     folder = home / "strategies"
-    (folder / "minutes").mkdir(parents=True)
+    for name in ("minutes", "venue"):
+        (folder / name).mkdir(parents=True)
     for name, text in FILES.items():
         (folder / name).write_text(text, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
@@ -71,6 +74,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.delenv("NN_ASSETS_DATABASE_URL", raising=False)
         take_in()
         restate(folder / "fear.csv", f"{DAYS[0]},20", f"{DAYS[0]},99")
+        restate(folder / f"venue/{DAYS[0]}.csv", "9,9,9,9", "8,8,8,8")
         restate(folder / "members.csv", f"GONE,2003-01-02,{DAYS[1]}\n", "")
         restate(folder / "members.csv", "MSFT,2003-01-02,", f"MSFT,2003-01-02,{DAYS[2]}")
         take_in()
@@ -130,6 +134,26 @@ def test_a_series_as_of_a_moment_is_what_was_known_then(exported) -> None:
 
 def test_a_series_is_cut_by_session(exported) -> None:
     assert days(exported("series", "--from", DAYS[1], "--to", DAYS[2])) == [DAYS[1], DAYS[2]]
+
+
+# --- the second source -------------------------------------------------------------------------------------
+
+
+def test_bars_to_compare_with_are_every_version_or_those_known_and_none_of_the_vault(exported) -> None:
+    found = exported("compared").sort_values(["session", "ingested_at"])
+    assert list(zip(days(found), found["close"], strict=True)) == [(DAYS[0], 9.0), (DAYS[0], 8.0)] + [
+        (day, 9.0) for day in DAYS[1:]
+    ]
+    assert set(found["source"]) == {f"files:{day}.csv" for day in DAYS}
+    then = exported("compared", "--as-of", f"{DAYS[1]}{LAG_PASSED}")
+    assert list(zip(days(then), then["close"], strict=True)) == [(DAYS[0], 9.0), (DAYS[1], 9.0)]
+    assert exported("compared", "--as-of", "2100-01-01")["close"].tolist() == [8.0, 9.0, 9.0, 9.0]
+
+
+def test_a_strategy_without_a_second_source_is_told_where_to_name_one(home, tmp_path) -> None:
+    answer = call(home, "export", "compared", "--out", tmp_path / "compared.csv", "-s", "minutes")
+    assert answer.status == 1
+    assert "name their file under market.compare_with" in answer.err
 
 
 # --- membership --------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from nn_assets.operations.stores import open_stores
 from nn_assets.session.market_view import SessionMarket
 from nn_assets.store.ledger.audit import AuditFinding, AuditReport
 from nn_assets.store.ledger.chain import GENESIS
+from nn_assets.store.ledger.ledger import Ledger
 from tests.cli.conftest import LIVE, call
 from tests.orchestration.conftest import living_in
 
@@ -76,6 +77,37 @@ def test_a_query_is_put_for_several_symbols_and_sessions_at_once(give) -> None:
     )
     assert twice.status == 1
     assert "several of first" in twice.document["message"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("query", "trial_count", "-s", "mien"),
+        ("query", "trial_count", "--value", "strategy=mien"),
+        ("query", "why_this_size", "-s", "mien", "--value", "session=2016-04-28", "--value", "symbol=CON"),
+        ("status", "-s", "mien"),
+        ("export", "fills", "--out", "fills.csv", "-s", "mien"),
+        ("audit", "decisions", "-s", "mien"),
+        ("control", "kill-switch", "HALTED", "--reason", "r", "-s", "mien"),
+        ("import-fills", "fills.csv", "-s", "mien"),
+    ],
+)
+def test_a_strategy_that_nothing_names_is_refused_with_the_nearest_name(give, words) -> None:
+    answer = give(*words, "--json")
+    assert (answer.status, answer.document["error"]) == (1, "SettingsError")
+    for part in ("mine", "found 'mien'", "did you mean mine?"):
+        assert part in answer.document["message"]
+    again = [word.replace("mien", "mine") for word in words]
+    if words[0] in ("query", "status"):  # the remedy
+        assert give(*again, "--json").status == 0
+
+
+def test_a_strategy_whose_file_is_gone_is_asked_about_as_before(tmp_path) -> None:
+    assert call(tmp_path, "query", "trial_count", "-s", "gone", "--json").status == 1
+    with living_in(tmp_path), Ledger() as ledger:
+        row = {"control_id": "a", "kind": "kill_switch", "state": "HALTED", "who": "w", "reason": "r", "details": {}}
+        ledger.append("controls", [row], run_id="run", strategy="gone")
+    assert call(tmp_path, "query", "trial_count", "-s", "gone", "--json").status == 0
 
 
 def test_the_help_of_query_names_the_values_that_each_needs(give) -> None:

@@ -149,6 +149,18 @@ def test_sessions_never_delivered_halt_and_each_is_named() -> None:
     assert inspect(cleaned(bars), SYMBOLS, SESSIONS, GateSettings(max_missing_sessions_fraction=0.055)).passed
 
 
+def test_a_symbol_is_missing_on_the_days_on_which_it_is_a_member_alone() -> None:
+    bars = BARS.drop(index=range(10, 21))  # eleven of AAA
+    member = np.ones((len(SESSIONS), len(SYMBOLS)), dtype=bool)
+    member[10:21, 0] = False
+    report = inspect(cleaned(bars), SYMBOLS, SESSIONS, GateSettings(max_missing_sessions_fraction=0.0), members=member)
+    assert report.passed
+    assert "0 of 189 bars due" in next(each.detail for each in report.checks if each.name == "missing_sessions")
+    member[20, 0] = True
+    report = inspect(cleaned(bars), SYMBOLS, SESSIONS, GateSettings(max_missing_sessions_fraction=0.0), members=member)
+    assert halt(report).violations == ("AAA 2018-01-31: missing_sessions, no bar delivered",)
+
+
 def test_a_symbol_listed_late_misses_nothing_before_its_first_session() -> None:
     assert inspect(cleaned(BARS.drop(index=range(30))), SYMBOLS, SESSIONS, GateSettings()).passed
 

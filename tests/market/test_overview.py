@@ -42,6 +42,17 @@ def test_completeness_and_age_count_from_the_first_bar_delivered() -> None:
     assert of(seen(bars), "BBB")["completeness"] == 1.0
 
 
+def test_of_days_on_which_no_bar_is_asked_for_none_is_due_and_none_makes_a_symbol_old() -> None:
+    bars = BARS.drop(index=[*range(100, 110), 120, *range(390, 400)])  # AAA: two stretches away, one bar lost
+    asked = np.ones((len(SESSIONS), 4), dtype=bool)
+    asked[100:110, 0] = asked[390:, 0] = False
+    asked[:, 3] = False
+    found = overview(cleaned(bars), (*SYMBOLS, "ZZZ"), SESSIONS, None, asked)
+    assert of(found, "AAA")[["due", "clean", "sessions_behind"]].tolist() == [380, 379, 0]
+    assert of(found, "AAA")["completeness"] == pytest.approx(379 / 380)
+    assert of(found, "ZZZ")[["due", "completeness", "sessions_behind"]].tolist() == [0, 1.0, 0]
+
+
 def test_a_symbol_that_never_came_is_incomplete_and_older_than_everything() -> None:
     row = of(seen(BARS, (*SYMBOLS, "ZZZ")), "ZZZ")
     assert (row["completeness"], row["sessions_behind"], row["first_session"], row["due"]) == (0.0, 400, "", 0)

@@ -432,6 +432,7 @@ WITH_ARGUMENTS: dict[type, dict[str, Callable[[Any], object]]] = {
     },
     Cut: {"compute_cube": lambda cut: [cut.compute_cube(), cut.compute_cube(cut.sessions[-9])]},
     History: {
+        "compared_until": lambda history: history.compared_until(pd.Timestamp(CUT, tz="UTC")),
         "cut_for": of_cut,
         "members": lambda history: history.members(history.sessions(CUT), SYMBOLS),
         "row": lambda history: history.row(pd.Timestamp(CUT)),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from nn_assets.errors import PublicationError
 from nn_assets.operations.cut import Cut
 from nn_assets.operations.exported_tables import read_exported
 from nn_assets.operations.history import open_history
@@ -14,6 +17,7 @@ from nn_assets.operations.intake import bars as intake
 from nn_assets.operations.intake.bars import Audited, Ingested, audit_bars, ingest_bars, publish_bars
 from nn_assets.operations.models import outdated
 from nn_assets.settings import Strategy
+from nn_assets.store.ledger.audit import verify
 from tests.market.builders import sound_bars
 
 COLUMNS = ["symbol", "session", "open", "high", "low", "close", "volume"]
@@ -101,6 +105,84 @@ def test_a_bar_corrected_or_a_comparison_dropped_releases_the_bar(folder: Path) 
     write(folder, "bars", BARS)
     _, audited = take_in(folder)
     assert (odd(audited), audited.report.figures["compared"]) == ([], 120)
+
+
+def test_a_bar_that_the_second_source_confirms_later_is_published_and_known_from_then_on(folder: Path) -> None:
+    write(folder, "venue", BARS)
+    take_in(folder)
+    with open_history(strategy()) as history:
+        before = history.published_bars
+        quarantined_until = history.publication.published_at
+    assert len(before) == 119
+    write(folder, "venue", first_bars())
+    ingested, audited = take_in(folder)
+    assert ingested.compared is not None
+    assert (ingested.compared.counted.added, ingested.compared.counted.revised) == (0, 1)
+    assert odd(audited) == []
+    with open_history(strategy()) as history:
+        rows = history.published_bars
+        row = rows[(rows["symbol"] == "AAA") & (rows["session"] == DAY)].iloc[0]
+        assert row["low"] == first_bars().loc[ODD, "low"]
+        assert row["known_at"] > quarantined_until
+        # Every session there is was due before the correction, and knows no more than it did.
+        for session in (DAY, LAST):
+            known = before[before["session"] <= session].reset_index(drop=True)
+            pd.testing.assert_frame_equal(history.view(session).bars, known)
+            pd.testing.assert_frame_equal(JudgedAnew(history, session).bars, known)
+        moment = row["known_at"]
+        for at, count in ((moment - pd.Timedelta(microseconds=1), 119), (moment, 120)):
+            assert len(read_exported(history, "bars", None, None, at)) == count
+            assert len(read_exported(history, "quarantine", None, None, at)) == 120 - count
+
+
+def test_the_moment_of_a_publication_of_an_earlier_version_is_kept_by_the_ledger_from_the_next_one_on(
+    folder: Path,
+) -> None:
+    write(folder, "venue", BARS)
+    take_in(folder)
+    (record,) = (folder / "home" / "lake" / "paired" / "publication" / "history").iterdir()
+    told = json.loads(record.read_text(encoding="utf-8"))
+    del told["sha256"]
+    record.write_text(json.dumps(told), encoding="utf-8")
+    write(folder, "bars", BARS)
+    for _ in range(2):
+        take_in(folder)
+    with open_history(strategy()) as history:
+        kept = history.stores.ledger.read("verifications", "paired", where={"kind": "published_at"})
+        assert len(kept) == 1
+        assert len(history.published_at) == 2
+        assert verify(history.stores.ledger).ok
+    moment = told["published_at"]
+    changed = moment.replace(moment[:4], "2017", 1)
+    record.write_text(json.dumps({**told, "published_at": changed}), encoding="utf-8")
+    with open_history(strategy()) as history, pytest.raises(PublicationError) as caught:
+        _ = history.published_at
+    for part in (f"expected published_at {moment} of publication 1", f"found published_at {changed}", record.name):
+        assert part in str(caught.value)
+    assert f'write "published_at": "{moment}"' in caught.value.remedy
+    record.write_text(json.dumps({**told, "published_at": moment}), encoding="utf-8")  # the remedy
+    with open_history(strategy()) as history:
+        assert len(history.published_at) == 2
+
+
+def test_only_new_and_changed_files_of_the_second_source_are_read(folder: Path) -> None:
+    for day, bars in BARS.groupby("session"):
+        (folder / "venue").mkdir(exist_ok=True)
+        bars.to_csv(folder / "venue" / f"{day:%F}.csv", index=False)
+
+    def read() -> tuple[int, int, int]:
+        with open_history(strategy()) as history:
+            compared = ingest_bars(history, folder).compared
+        assert compared is not None
+        assert compared.failed == ""
+        return len(compared.files_read), compared.delivered, compared.counted.added + compared.counted.revised
+
+    assert read() == (60, 120, 120)
+    assert read() == (0, 0, 0)
+    BARS[BARS["session"] == DAY].assign(volume=1.0).to_csv(folder / "venue" / f"{DAY:%F}.csv", index=False)
+    assert read() == (1, 2, 2)
+    shutil.rmtree(folder / "home" / "lake" / "paired" / "compared_bars")
+    assert read() == (60, 120, 120)
 
 
 @pytest.mark.parametrize("there", [False, True])

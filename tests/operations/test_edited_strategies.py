@@ -210,6 +210,39 @@ def test_a_verdict_of_other_settings_is_told_where_there_is_none_of_these(home: 
     assert "(the newest is of other settings: costs.half_spread_bps 0.5 then, 0.9 now" in report(NAME)["text"]
 
 
+def test_limits_of_the_gate_keep_the_study_and_not_what_was_decided_under_them(home: Path) -> None:
+    homes.study_stored(strategy_of(), ["2017-05"])
+    restate(home, gate={"max_missing_symbols_fraction": 0.3, "max_stale_sessions": 2})
+    told = report(NAME)["strategies"][NAME]
+    assert (told["study_to"], told["study_of_other_settings"]) == ("2017-05", None)
+    with pytest.raises(DecisionError, match=r"gate\.max_missing_symbols_fraction 0\.1 then, 0\.3 now"):
+        homes.decide(strategy_of(), [SECOND])
+
+
+def test_a_live_start_that_moves_says_that_the_study_counts_no_more_and_both_remedies_work(
+    decided_until_the_second: Path, tmp_path: Path
+) -> None:
+    undecided = tmp_path / "home"
+    shutil.copytree(decided_until_the_second, undecided, ignore=shutil.ignore_patterns("ledger.sqlite*"))
+    said = "the newest study is of other settings: market.live_starts 2017-06-21 then, 2017-06-22 now"
+
+    def first_line() -> str:
+        return str(report(NAME)["text"].splitlines()[0])
+
+    with living_in(undecided):
+        homes.train(strategy_of(), homes.months_between("2017-01", "2017-06"))
+        homes.study_stored(strategy_of(), ["2017-05"])
+        state_strategy(undecided, live_starts="2017-06-22")
+        assert said in first_line()
+        assert f"nn-assets study --strategy {NAME}, or set them back" in first_line()
+        state_strategy(undecided)
+        assert "of other settings" not in first_line()
+        state_strategy(undecided, live_starts="2017-06-22")
+        homes.study_stored(strategy_of(), ["2017-05"])
+        assert "of other settings" not in first_line()
+        assert report(NAME)["strategies"][NAME]["study_to"] == "2017-05"
+
+
 def test_an_end_of_history_that_moves_on_keeps_the_study_and_the_decisions(home: Path) -> None:
     studied = homes.study_stored(strategy_of(), ["2017-05"])
     homes.decide(strategy_of(), [THIRD])

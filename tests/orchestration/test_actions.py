@@ -318,7 +318,7 @@ class Vendor:
 
 
 def told(history: History, *rows: Row) -> RevisionCount:
-    fresh, counted = new_actions(history, folder_of(NAME), Vendor(*rows), None)
+    fresh, counted, _ = new_actions(history, folder_of(NAME), Vendor(*rows), None)
     append_actions(history, fresh)
     return counted
 

@@ -35,6 +35,14 @@ SITUATIONS: dict[str, tuple[dict[str, object], str]] = {
         {"without_verdict": True, "verdict": None, "halved": True},
         "mine REDUCED: by trade_without_verdict, with no verdict: sizes are halved in a drawdown. Nothing needs",
     ),
+    "without any verdict of these settings": (
+        {"without_verdict": True, "verdict": None, "study_of_others": "costs.x 1 then, 2 now"},
+        (
+            "mine TRADES: by trade_without_verdict, with no verdict: 3 of 4 symbols to be held after 2018-01-03; no "
+            "verdict counts, since the newest study is of other settings: costs.x 1 then, 2 now. A person is needed: "
+            "nn-assets study --strategy mine, or set them back."
+        ),
+    ),
     "without any verdict, and flat": (
         {"without_verdict": True, "trading_state": "PAUSE_STRATEGY"},
         "mine DOES NOT TRADE: drift says PAUSE_STRATEGY. Nothing needs a person.",

@@ -21,6 +21,7 @@ from nn_assets.market.quality.cleaning import clean
 from nn_assets.market.quality.intraday_cleaning import clean_intraday
 from nn_assets.operations.intake.fills import read_fills
 from nn_assets.settings import CleaningSettings, FileSeriesSettings, FundingSeriesSettings, IntradaySettings
+from nn_assets.sources.answers import action_table
 from nn_assets.sources.protocol import taken_outside
 from nn_assets.sources.tables.actions_file import ActionsFile
 from nn_assets.sources.tables.files import FilesSource
@@ -145,6 +146,27 @@ def test_a_row_that_cannot_be_read_refuses_them_all(tmp_path: Path, name: str) -
     file.write_text("\n".join([*lines, lines[-1].replace("2025", "much").replace("1735", "much")]), encoding="utf-8")
     with pytest.raises(SourceError):
         take(file)
+
+
+SPAN = pd.Timestamp("2025-01-02"), pd.Timestamp("2025-01-06")
+
+
+def test_actions_of_other_symbols_and_days_are_counted_whoever_tells_them(tmp_path: Path) -> None:
+    """Two of the six are asked for: of AAA, up to 2025-01-06."""
+    rows = [
+        *(("AAA", day, "split", "2") for day in ("2024-12-31", "2025-01-02", "2025-01-06", "2025-01-07")),
+        ("BBB", "2025-01-03", "dividend", "0.1"),
+        ("BBB", "2025-01-03", "delisting", "0"),
+    ]
+    file = tmp_path / "actions.csv"
+    file.write_text("\n".join(["symbol,ex_session,kind,value", *map(",".join, rows)]) + "\n", encoding="utf-8")
+    asked = ActionsFile(file).actions(("AAA",), *SPAN)
+    assert (len(asked), taken_outside(asked), taken_outside(asked)) == (2, 4, 0)
+    every = ActionsFile(file).actions()
+    assert (len(every), taken_outside(every)) == (6, 0)
+    of_aaa = [(symbol, day, kind, float(value)) for symbol, day, kind, value in rows[:4]]
+    answered = action_table("vendor", of_aaa, *SPAN, of_others=2)
+    assert (len(answered), taken_outside(answered)) == (2, 4)
 
 
 def test_daily_rows_of_other_symbols_and_sessions_are_counted(tmp_path: Path) -> None:

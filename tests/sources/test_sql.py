@@ -15,6 +15,7 @@ from sqlalchemy import create_engine, text
 
 from nn_assets.sources.answers import Scope
 from nn_assets.sources.keys import EnvironmentKey
+from nn_assets.sources.protocol import taken_outside
 from nn_assets.sources.sql import SqlSource
 from tests.postgres import Server
 from tests.sources.contract import SourceContract
@@ -330,6 +331,7 @@ def test_splits_and_dividends_come_from_a_query_of_their_own(sqlite, caplog) -> 
         "value": [2.0, 0.08],
         "source": ["sql", "sql"],
     }
+    assert taken_outside(found) == 2  # of ZZZ, and of 2019
     assert asking().actions().empty
     error = refused(caplog, asking(actions_query="SELECT symbol, kind, value FROM actions").actions)
     assert error.where["column"] == "ex_session"

@@ -235,6 +235,21 @@ def test_a_record_of_an_earlier_version_holds_no_hash_of_the_whole_and_is_read(s
     record.write_text(json.dumps(told), encoding="utf-8")
     assert store.history("demo") == (made,)
     assert publish(store) == made
+    assert store.unhashed("demo") == (made,)
+    second = publish(store, content_hash="second")
+    assert store.history("demo") == (made, second)
+    assert store.unhashed("demo") == (made,)
+
+
+def test_a_record_that_lost_its_hash_is_not_taken_for_one_of_an_earlier_version(store: PublicationStore) -> None:
+    publish(store)
+    publish(store, content_hash="second")
+    record = max((store.lake.root / "demo" / "publication" / "history").iterdir())
+    told = json.loads(record.read_text(encoding="utf-8"))
+    del told["sha256"]
+    record.write_text(json.dumps({**told, "published_at": "2018-01-07T00:00:00+00:00"}), encoding="utf-8")
+    with pytest.raises(PublicationError, match=f"{record.name}.*no sha256, which an earlier record has"):
+        store.history("demo")
 
 
 def test_a_pointer_of_long_ago_is_not_taken_for_a_killed_writer(store: PublicationStore) -> None:

@@ -6,13 +6,43 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["said_by_second"]
+__all__ = ["said_by_second", "said_later", "with_several_versions"]
 
 FloatArray = npt.NDArray[np.float64]
 
 _KEY = ["symbol", "session"]
 _PRICES = ["open", "high", "low", "close"]
 _MOMENTS = ["known_at", "ingested_at"]
+
+
+def with_several_versions(versions: pd.DataFrame) -> pd.DataFrame:
+    """Versions of those bars that the second source told more than once; columns and order as given."""
+    return versions[versions.duplicated(_KEY, keep=False)]
+
+
+def said_later(rows: pd.DataFrame, versions: pd.DataFrame) -> pd.DataFrame:
+    """What a second source said of some rows after they were known: columns row, known_at and the four prices.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        symbol, session and known_at (UTC) of the first source's rows.
+    versions : DataFrame
+        As of :func:`said_by_second`.
+
+    Returns
+    -------
+    DataFrame
+        In the order of ``known_at``; ``row`` counts the rows given. A version without four positive prices, or of
+        which a second one claims the same moment, says nothing and is left out.
+    """
+    asked = rows[[*_KEY, "known_at"]].assign(row=np.arange(len(rows)))
+    both = asked.merge(versions[[*_KEY, *_PRICES, *_MOMENTS]], on=_KEY, suffixes=("_here", ""))
+    both = both[both["known_at"] > both["known_at_here"]].drop_duplicates(["row", "known_at", *_PRICES])
+    prices = both[_PRICES].to_numpy(dtype=np.float64)
+    both = both[(np.isfinite(prices) & (prices > 0.0)).all(axis=1)]
+    both = both.drop_duplicates(["row", "known_at"], keep=False)
+    return both.sort_values(["known_at", "row"])[["row", "known_at", *_PRICES]].reset_index(drop=True)
 
 
 def said_by_second(ordered: pd.DataFrame, versions: pd.DataFrame) -> FloatArray:

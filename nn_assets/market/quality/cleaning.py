@@ -7,7 +7,7 @@ the field and value to blame. What a person should judge is pointed out in notic
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ import pandas as pd
 
 from nn_assets.frames import BAR_VERSIONS, QUARANTINE, conform
 from nn_assets.market.calendar.sessions import never_closes
+from nn_assets.market.facts.compared import said_later, with_several_versions
 from nn_assets.market.facts.rows import (
     BoolArray,
     IntArray,
@@ -25,7 +26,7 @@ from nn_assets.market.facts.rows import (
     rows_of,
 )
 from nn_assets.market.quality.displaced import displaced_bar_notices
-from nn_assets.market.quality.history_rules import HISTORY_RULES, IN_SHARES_AS_DELIVERED
+from nn_assets.market.quality.history_rules import HISTORY_RULES, IN_SHARES_AS_DELIVERED, ODD_PRINT
 from nn_assets.market.quality.notices import (
     Notice,
     copied_session_notices,
@@ -35,6 +36,7 @@ from nn_assets.market.quality.notices import (
     odd_print_notices,
     repeated_open_notices,
 )
+from nn_assets.market.quality.odd_prints import with_corrections
 from nn_assets.market.quality.row_rules import ROW_RULES, Rule, remedy_of
 from nn_assets.settings import CleaningSettings
 from nn_assets.settings.calendar_file import amendments_of
@@ -53,7 +55,8 @@ class Cleaned:
     Attributes
     ----------
     bars : DataFrame
-        Columns of ``BARS``, ordered by symbol and session; values as they came.
+        Columns of ``BARS``, ordered by symbol and session; values as they came. A row that the second source
+        contradicted and later confirmed is known from then on.
     quarantine : DataFrame
         Columns of ``QUARANTINE``, in the same order.
     notices : tuple of Notice
@@ -103,8 +106,8 @@ def clean(
         Splits and dividends known by then, columns symbol, ex_session, kind and value: a move that
         they account for is no jump, and the factor of a stated split no change of unit.
     compared : DataFrame, optional
-        Every version of a second source's bars, columns of ``BAR_VERSIONS``: of each row counts what was known when
-        the row was.
+        Every version of a second source's bars known by then, columns of ``BAR_VERSIONS``: of each row counts what
+        was known when the row was, and of one that is odd by it the first later version that comes near.
 
     Returns
     -------
@@ -128,6 +131,9 @@ def clean(
         # Row rules look at every row, so that one fault cannot hide a neighbour's; series rules
         # only at rows that could have been traded on.
         open_places = np.flatnonzero(verdict == _PASSED) if rule in HISTORY_RULES else np.arange(len(rows))
+        if rule.name == ODD_PRINT and compared is not None:
+            rows = _corrected(rows, open_places, ordered, with_several_versions(compared), settings)
+            comparable = rows.in_first_shares()
         asked = rows if rule in ROW_RULES or rule.name in IN_SHARES_AS_DELIVERED else comparable
         finding = rule.find(asked.take(open_places) if rule in HISTORY_RULES else asked, settings)
         places = open_places[finding.at_fault]
@@ -137,6 +143,8 @@ def clean(
             beside[places[fresh]] = finding.beside[fresh]
     kept = verdict == _PASSED
     sound = ordered[kept].reset_index(drop=True)
+    if compared is not None:
+        sound["known_at"] = pd.DatetimeIndex(rows.known_at[kept], tz="UTC").as_unit(ordered["known_at"].dt.unit)
     quarantine = _quarantine(ordered[~kept], verdict[~kept], field[~kept], beside[~kept], calendar)
     return Cleaned(
         bars=sound,
@@ -150,6 +158,19 @@ def clean(
         equal_rows=int(equal.sum()),
         compared=None if rows.second is None else int(np.isfinite(rows.second).any(axis=1).sum()),
     )
+
+
+def _corrected(
+    rows: Rows, places: npt.NDArray[np.intp], ordered: pd.DataFrame, several: pd.DataFrame, settings: CleaningSettings
+) -> Rows:
+    """The rows, with those at some places held against what the second source corrected."""
+    if several.empty:
+        return rows
+    assert rows.second is not None, "there is a second source"
+    some = with_corrections(rows.take(places), settings, lambda at: said_later(ordered.iloc[places[at]], several))
+    second, known_at = rows.second.copy(), rows.known_at.copy()
+    second[places], known_at[places] = some.second, some.known_at
+    return replace(rows, second=second, known_at=known_at)
 
 
 def _notices(

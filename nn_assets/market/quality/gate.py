@@ -21,7 +21,7 @@ from nn_assets.market.quality.gate_checks import ADVISORY_CHECKS, CHECK_TEXTS, b
 from nn_assets.market.quality.notices import COPIED_SESSION
 from nn_assets.settings import GateSettings
 
-__all__ = ["GateCheck", "GateReport", "bars_due", "inspect"]
+__all__ = ["GateCheck", "GateReport", "bars_due", "days_asked", "inspect"]
 
 _MOST_NAMED = 12
 
@@ -93,6 +93,7 @@ def inspect(
     *,
     fills_at_open: bool = False,
     delisted: Mapping[str, pd.Timestamp] | None = None,
+    members: BoolArray | None = None,
 ) -> GateReport:
     """Judge clean bars against what was expected.
 
@@ -110,6 +111,8 @@ def inspect(
         Orders are filled at the open: a long stretch of opens that nobody could trade then halts.
     delisted : mapping of str to Timestamp, optional
         First session without each symbol that was delisted: nothing is expected of it from then on.
+    members : bool array, shape (sessions, symbols), optional
+        Members of the universe: of others no bar is expected that day.
 
     Returns
     -------
@@ -138,7 +141,7 @@ def inspect(
         _schema(cleaned),
         _quarantined(cleaned, settings),
         _missing_symbols(cleaned, listed, sessions, settings),
-        _missing_sessions(cleaned, expected, sessions, settings, gone),
+        _missing_sessions(cleaned, expected, sessions, settings, gone, members),
         _freshness(cleaned, sessions, settings),
         _stale_feed(cleaned, sessions, settings),
         _copied_session(cleaned, sessions[-1]),
@@ -210,8 +213,11 @@ def bars_due(
     expected: Sequence[str],
     sessions: pd.DatetimeIndex,
     delisted: Mapping[str, pd.Timestamp] | None = None,
+    members: BoolArray | None = None,
 ) -> tuple[BoolArray, BoolArray]:
     """Which bars were due, from each symbol's first delivered session to its delisting, and which of them never came.
+
+    Where ``members``, (sessions, symbols), are given, none is due of a symbol that is no member on the day.
 
     Returns
     -------
@@ -226,11 +232,22 @@ def bars_due(
     there = np.zeros((len(sessions), len(expected)), dtype=bool)  # (session, symbol)
     inside = (row >= 0) & (column >= 0)
     there[row[inside], column[inside]] = True
-    due = np.logical_or.accumulate(there, axis=0)
-    for symbol, day in (delisted or {}).items():
-        if symbol in expected:
-            due[sessions >= day, list(expected).index(symbol)] = False
+    due = np.logical_or.accumulate(there, axis=0) & days_asked(sessions, expected, members, delisted)
     return due, due & ~there
+
+
+def days_asked(
+    sessions: pd.DatetimeIndex,
+    symbols: Sequence[str],
+    members: BoolArray | None,
+    delisted: Mapping[str, pd.Timestamp] | None = None,
+) -> BoolArray:
+    """Days on which a bar of each symbol is asked for, (sessions, symbols): of members, and before a delisting."""
+    asked = np.ones((len(sessions), len(symbols)), dtype=bool) if members is None else members.copy()
+    for symbol, day in (delisted or {}).items():
+        if symbol in symbols:
+            asked[sessions >= day, list(symbols).index(symbol)] = False
+    return asked
 
 
 def _missing_sessions(
@@ -239,8 +256,9 @@ def _missing_sessions(
     sessions: pd.DatetimeIndex,
     settings: GateSettings,
     gone: Mapping[str, pd.Timestamp],
+    members: BoolArray | None,
 ) -> GateCheck:
-    due, absent = bars_due(cleaned, expected, sessions, gone)
+    due, absent = bars_due(cleaned, expected, sessions, gone, members)
     total = int(due.sum())
     share = float(absent.sum() / total) if total else 1.0
     lines = tuple(

@@ -1,22 +1,26 @@
-"""Prices that a second source does not come near, and whose of the two is the odd one."""
+"""Prices that a second source does not come near, whose of the two is the odd one, and what it corrects later."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from nn_assets.market.facts.rows import BoolArray, FloatArray, ObjectArray, Rows, median_of_each
 from nn_assets.market.quality.past import trailing, usual_range
 from nn_assets.market.quality.row_rules import Finding
 from nn_assets.settings import CleaningSettings
 
-__all__ = ["Disagreements", "disagreements", "odd_print", "second_told"]
+__all__ = ["Disagreements", "disagreements", "odd_print", "second_told", "with_corrections"]
 
 _BPS = 10_000.0
 _PRICES = ("open", "high", "low", "close")
 _LEVEL_ROWS, _FEWEST_LEVELS = 5, 3
+_FAR, _SEVERAL, _TAIL_WINDOWS = 9.0, 3, 4
+_LONG_TAILS = 1.4  # of the limit, where the noise of the two sources jumps
 _OURS_FIRST = 1e9  # above any log distance of possible prices
 
 
@@ -47,7 +51,8 @@ def disagreements(rows: Rows, settings: CleaningSettings) -> Disagreements:
     rows before, from ``odd_level_minimum_bps`` on, in shares as delivered and in first shares, whichever explains it;
     the odd one is the bar that moved further. A level that stays passes with its fourth bar: another adjustment.
     Either must also exceed ``odd_print_multiple`` times the median distance over the window before; a past of fewer
-    than twenty bars compared can call nothing odd.
+    than twenty bars compared can call nothing odd. Within the bar the limit is two fifths higher where the noise of the
+    two jumps, which the median does not see.
 
     Parameters
     ----------
@@ -68,16 +73,81 @@ def disagreements(rows: Rows, settings: CleaningSettings) -> Disagreements:
     ours = np.column_stack([ours, np.abs(moved) >= np.abs(moved - change)])
     least = np.array([settings.odd_print_minimum_bps] * len(_PRICES) + [settings.odd_level_minimum_bps]) / _BPS
     distance, odd = np.abs(apart), np.zeros(apart.shape, dtype=bool)
+    window = settings.jump_window_sessions
     for column in range(apart.shape[1]):
-        for place in np.flatnonzero(distance[:, column] > least[column]):
-            past = trailing(rows, distance[:, column], int(place), settings.jump_window_sessions)
-            odd[place, column] = distance[place, column] > settings.odd_print_multiple * usual_range(past)
+        for place in np.flatnonzero(distance[:, column] > least[column]).tolist():
+            usual = usual_range(trailing(rows, distance[:, column], place, window))
+            limit = max(least[column], settings.odd_print_multiple * usual)
+            if column < len(_PRICES) and limit < distance[place, column] <= _LONG_TAILS * limit:
+                past = [trailing(rows, prices, place, _TAIL_WINDOWS * window) for prices in distance.T[: len(_PRICES)]]
+                limit *= _LONG_TAILS if _has_long_tails(past, limit) else 1.0
+            odd[place, column] = distance[place, column] > limit
     places = np.flatnonzero(odd.any(axis=1))
     # The first source's fault comes before the second's, and the larger before the smaller.
     weight = np.where(odd, distance + np.where(ours, _OURS_FIRST, 0.0), -1.0)[places]
     column = weight.argmax(axis=1)
     names = np.array([*_PRICES, "row"], dtype=object)
     return Disagreements(places, names[column], apart[places, column] * _BPS, ours[places, column])
+
+
+def _has_long_tails(past: list[FloatArray], limit: float) -> bool:
+    """Whether the noise of two sources jumps: some distances lie far beyond the usual, though within the limit.
+
+    Far is nine medians. Of what normal noise of each price leaves within a bar 1 in 4,000 lies there, of Student's t
+    with three degrees of freedom 1 in 85. What lies beyond the limit is what is to be judged, and no noise.
+    """
+    far = sum(int(((each > _FAR * np.median(each)) & (each <= limit)).sum()) for each in past if len(each))
+    return far >= _SEVERAL
+
+
+def with_corrections(
+    rows: Rows, settings: CleaningSettings, later: Callable[[npt.NDArray[np.intp]], pd.DataFrame]
+) -> Rows:
+    """End disagreements by the first later word of the second source that comes near.
+
+    Parameters
+    ----------
+    rows : Rows
+        In shares as delivered.
+    later : callable
+        Gives, of the places of some rows, what the second source said after they were known, as
+        :func:`~nn_assets.market.facts.compared.said_later` does; its ``row`` counts the places given.
+
+    Returns
+    -------
+    Rows
+        Where a later word comes near, ``second`` is that word. If the odd one had been the first source's, the row
+        counts as known from that word on: until then nobody could use it. All other rows are as they were, what the
+        second source says against a row that it once confirmed among them.
+    """
+    found = disagreements(rows, settings)
+    told = later(found.place)
+    if told.empty:
+        return rows
+    words: dict[int, list[tuple[int, FloatArray]]] = {}
+    moments = told["known_at"].to_numpy(dtype="datetime64[ns]").astype(np.int64)
+    prices = told[list(_PRICES)].to_numpy(dtype=np.float64)
+    for row, moment, word in zip(told["row"], moments, prices, strict=True):
+        words.setdefault(int(found.place[row]), []).append((int(moment), word))
+    ours = dict(zip(found.place.tolist(), found.ours.tolist(), strict=True))
+    places = np.flatnonzero(np.isin(rows.symbol, rows.symbol[list(words)]))
+    part = rows.take(places)
+    assert rows.second is not None, "else nothing disagrees"
+    assert part.second is not None, "of the same rows"
+    second, known_at, tried = rows.second.copy(), rows.known_at.copy(), part.second.copy()
+    for number in range(max(map(len, words.values()))):
+        asked = {place: told[number] for place, told in words.items() if number < len(told)}
+        for place, (_, word) in asked.items():
+            tried[np.searchsorted(places, place)] = word
+        odd = set(places[disagreements(replace(part, second=tried.copy()), settings).place].tolist())
+        for place, (moment, word) in asked.items():
+            if place in odd:
+                tried[np.searchsorted(places, place)] = rows.second[place]
+                continue
+            second[place] = word
+            known_at[place] = max(moment, known_at[place]) if ours[place] else known_at[place]
+            del words[place]
+    return replace(rows, second=second, known_at=known_at)
 
 
 def _level_change(rows: Rows, level: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.market.facts.rows import in_first_shares
+from nn_assets.market.facts.rows import BoolArray, in_first_shares
 from nn_assets.market.quality.cleaning import Cleaned
 
 __all__ = ["Overview", "overview"]
@@ -57,7 +57,11 @@ class Overview:
 
 
 def overview(
-    cleaned: Cleaned, symbols: Sequence[str], sessions: pd.DatetimeIndex, actions: pd.DataFrame | None = None
+    cleaned: Cleaned,
+    symbols: Sequence[str],
+    sessions: pd.DatetimeIndex,
+    actions: pd.DataFrame | None = None,
+    asked: BoolArray | None = None,
 ) -> Overview:
     """Aggregate what cleaning gave.
 
@@ -70,6 +74,9 @@ def overview(
         Every session expected, in order; at least one.
     actions : DataFrame, optional
         Splits known, columns symbol, ex_session, kind and value: they are no change of volume or price.
+    asked : bool array, shape (sessions, symbols), optional
+        Days on which a bar of each symbol is asked for: as a member of the universe, before its delisting. Of others
+        none is due, and none makes a symbol old.
     """
     bars = in_first_shares(cleaned.bars, actions)
     names = tuple(symbols) or tuple(sorted(pd.unique(cleaned.bars["symbol"])))
@@ -78,7 +85,8 @@ def overview(
     held_row, held_column = _places(cleaned.quarantine, sessions, axis)
     start = max(len(sessions) - RECENT_SESSIONS - TRAILING_SESSIONS - 1, 0)
     volume, returns = _recent_arrays(bars, row, column, start, (len(sessions), len(names)))
-    by_symbol = _by_symbol(names, sessions, (row, column), (held_row, held_column))
+    wanted = np.ones((len(sessions), len(names)), dtype=bool) if asked is None else asked
+    by_symbol = _by_symbol(names, sessions, (row, column), (held_row, held_column), wanted)
     by_symbol["volume_ratio"] = _ratio(volume, np.nanmedian)
     by_symbol["volatility_ratio"] = _ratio(returns, np.nanstd)
     shifts, noise = _by_size(returns)
@@ -96,6 +104,7 @@ def _by_symbol(
     sessions: pd.DatetimeIndex,
     clean: tuple[IntArray, IntArray],
     held: tuple[IntArray, IntArray],
+    asked: BoolArray,
 ) -> pd.DataFrame:
     count = len(names)
     row, column = (part[clean[0] >= 0] for part in clean)
@@ -105,8 +114,11 @@ def _by_symbol(
     np.maximum.at(last_clean, column, row)
     delivered = first_clean.copy()
     np.minimum.at(delivered, held_column, held_row)
-    due = len(sessions) - delivered
+    place = np.arange(len(sessions))[:, None]
+    due = (asked & (place >= delivered)).sum(axis=0)
     there = np.bincount(column, minlength=count)
+    of_due = np.bincount(column[asked[row, column]], minlength=count)
+    nothing = np.where(asked.any(axis=0), 0.0, 1.0)  # lacks nothing where nothing was asked for
     days = [str(day.date()) for day in sessions]
     return pd.DataFrame(
         {
@@ -116,8 +128,8 @@ def _by_symbol(
             "due": due,
             "clean": there,
             "quarantined": np.bincount(held_column, minlength=count),
-            "completeness": np.divide(there, due, out=np.zeros(count), where=due > 0),
-            "sessions_behind": len(sessions) - 1 - last_clean,
+            "completeness": np.divide(of_due, due, out=nothing, where=due > 0),
+            "sessions_behind": (asked & (place > last_clean)).sum(axis=0),
         }
     )
 

@@ -12,7 +12,7 @@ from nn_assets.store.ledger.ledger import Ledger
 __all__ = ["hashes_in_force", "settings_apart"]
 
 _ENDS = ("history_ends", "vault_starts")
-_NO_FINDING = ("trade_without_verdict",)
+_NO_FINDING = ("gate", "trade_without_verdict")
 
 
 def hashes_in_force(ledger: Ledger, strategy: Strategy, *, of_studies: bool = False) -> frozenset[str]:
@@ -24,7 +24,8 @@ def hashes_in_force(ledger: Ledger, strategy: Strategy, *, of_studies: bool = Fa
     Parameters
     ----------
     of_studies : bool
-        Whether ``trade_without_verdict`` is no matter either: it decides what is traded, not what a study finds.
+        Whether the gate and ``trade_without_verdict`` are no matter either: one lets data pass or halts, the other
+        decides what is traded, and neither what a study finds. The live start does: it says when the first verdict is.
     """
     left_out = _NO_FINDING if of_studies else ()
 

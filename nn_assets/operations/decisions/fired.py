@@ -9,6 +9,7 @@ from nn_assets.operations.alerts import append_alert
 from nn_assets.operations.history import History
 from nn_assets.operations.situation import headline_now
 from nn_assets.operations.unquoted import ALERT_SESSIONS, delisting_line, unquoted
+from nn_assets.operations.unused import unused
 from nn_assets.oversight.headline import release_of
 from nn_assets.portfolio.breakers import Breaker, named_kinds
 from nn_assets.portfolio.records import book_remainder
@@ -42,10 +43,23 @@ def alert_of_breakers(history: History, done: Round, run_id: str) -> None:
 
 
 def alert_of_unquoted(history: History, done: Round, run_id: str) -> None:
-    """Append an alert for each position that has had no bar for :data:`ALERT_SESSIONS` sessions, once."""
+    """Append an alert, once, for each position with a bar in quarantine, or with none for :data:`ALERT_SESSIONS`."""
     strategy, session = history.strategy, str(done.session.date())
-    for each in unquoted(strategy, done.session, book_remainder(done.standing.book)):
-        if each.sessions >= ALERT_SESSIONS:
+    remainder = book_remainder(done.standing.book)
+    in_quarantine = unused(history, done.session, remainder)
+    for bar in in_quarantine:
+        append_alert(
+            f"unused:{strategy.name}:{bar.symbol}:{session}",
+            lambda: str(headline_now(history)),
+            cause=bar.told,
+            remedy=bar.remedy,
+            strategy=strategy.name,
+            session=session,
+            run_id=run_id,
+        )
+    named = {bar.symbol for bar in in_quarantine}
+    for each in unquoted(strategy, done.session, remainder):
+        if each.sessions >= ALERT_SESSIONS and each.symbol not in named:
             append_alert(
                 f"unquoted:{strategy.name}:{each.symbol}:{each.since.date()}",
                 lambda: str(headline_now(history)),

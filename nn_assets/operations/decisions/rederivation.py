@@ -131,6 +131,7 @@ def _facts_for(history: History, until: pd.Timestamp, since: pd.Timestamp) -> li
     """Sessions up to the last verified that bars, actions, series or spells arrived for since a UTC moment."""
     tables = (
         (history.raw_versions, "session"),
+        (history.compared_corrections, "session"),
         (history.action_versions, "ex_session"),
         (history.series_versions, "session"),
         (history.membership_versions, "member_from"),

@@ -22,7 +22,7 @@ from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
 from nn_assets.operations.clock import as_of_sessions, last_stated_session, now_utc, seen_until
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.appended import append_versions
-from nn_assets.sources.protocol import ActionSource, Source
+from nn_assets.sources.protocol import ActionSource, Source, taken_outside
 from nn_assets.sources.tables.actions_file import ActionsFile
 
 __all__ = [
@@ -37,8 +37,10 @@ __all__ = [
 
 def new_actions(
     history: History, folder: Path, source: Source, decided_to: pd.Timestamp | None
-) -> tuple[pd.DataFrame, RevisionCount]:
+) -> tuple[pd.DataFrame, RevisionCount, int]:
     """Ask for every action up to the last session that may be seen: what is new or differs, not stored yet.
+
+    The last value counts the rows delivered of other symbols or sessions, which are left out.
 
     The file that ``source.actions_path`` names counts before what the source of the bars offers; a
     strategy with neither has no actions. What the source delivered before and no longer lists is
@@ -54,9 +56,10 @@ def new_actions(
     offering = source if path is None else ActionsFile(folder / path)
     # A database that is asked for no actions has not answered that there are none.
     if not isinstance(offering, ActionSource) or getattr(offering, "actions_query", None) == "":
-        return empty(ACTION_VERSIONS), RevisionCount()
+        return empty(ACTION_VERSIONS), RevisionCount(), 0
     first, last, arrived_at = pd.Timestamp(market.history_starts), history.last_session, now_utc()
     delivered = offering.actions(market.symbols, first, last)
+    outside = taken_outside(delivered)
     stamped = with_action_moments(
         delivered, market.calendar, market.known_at_lag_minutes, arrived_at, decided_to=decided_to
     )
@@ -68,7 +71,7 @@ def new_actions(
         gone = withdrawals(stored, stamped, *asked, arrived_at)
         refuse_mass_withdrawal(stored, stamped, gone, *asked, strategy.source.max_withdrawn_fraction)
         stamped = pd.concat([stamped, gone], ignore_index=True) if len(gone) else stamped
-    return new_action_versions(stored, stamped)
+    return *new_action_versions(stored, stamped), outside
 
 
 def append_actions(history: History, fresh: pd.DataFrame) -> None:

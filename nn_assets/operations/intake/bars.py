@@ -41,6 +41,7 @@ from nn_assets.operations.intake.compared import TakenCompared, ingest_compared
 from nn_assets.operations.intake.files_read import UnreadFiles
 from nn_assets.operations.intake.intraday import intraday_notices
 from nn_assets.operations.intake.sources import source_of
+from nn_assets.operations.publication_moments import keep_moments
 from nn_assets.settings import MarketSettings
 from nn_assets.sources.protocol import taken_outside
 from nn_assets.sources.tables.files import FilesSource
@@ -55,7 +56,8 @@ __all__ = ["Audited", "Ingested", "audit_bars", "ingest_bars", "notices_of", "pu
 class Ingested:
     """What a source delivered: versions by what they were, rows, and files read where it has such.
 
-    ``outside`` counts the rows delivered that are of other symbols or sessions than those asked for, and left out;
+    ``outside`` counts the rows delivered that are of other symbols or sessions than those asked for, and left out,
+    ``actions_outside`` the actions;
     ``files_without_bars`` are archives that held none; ``actions`` counts splits and dividends, those
     withdrawn among the revised; ``compared`` is what the second source delivered, where there is one;
     ``after_the_end`` tells of rows that the stated end of history leaves out.
@@ -69,6 +71,7 @@ class Ingested:
     outside: int = 0
     compared: TakenCompared | None = None
     after_the_end: str = ""
+    actions_outside: int = 0
 
 
 def ingest_bars(history: History, folder: Path) -> Ingested:
@@ -92,7 +95,7 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
     unread = UnreadFiles.of(history, source, arrived_at) if isinstance(source, FilesSource) else None
     delivered = (source if unread is None else unread).bars(market.symbols, first, last)
     outside = taken_outside(delivered)
-    fresh_actions, actions = new_actions(history, folder, source, decided_to)
+    fresh_actions, actions, actions_outside = new_actions(history, folder, source, decided_to)
     counted = _append_new(history, delivered, arrived_at, decided_to) if len(delivered) else RevisionCount()
     append_actions(history, fresh_actions)
     if unread is not None:
@@ -101,7 +104,9 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
     without = () if unread is None else tuple(unread.without_bars)
     compared = ingest_compared(history, folder, arrived_at, decided_to)
     after = "" if unread is None else _after_the_end(market, unread)
-    return Ingested(counted, len(delivered) + outside, files, without, actions, outside, compared, after)
+    return Ingested(
+        counted, len(delivered) + outside, files, without, actions, outside, compared, after, actions_outside
+    )
 
 
 def _after_the_end(market: MarketSettings, unread: UnreadFiles) -> str:
@@ -173,15 +178,17 @@ def audit_bars(history: History) -> Audited:
     if known.empty and len(history.stored_versions):
         raise _known_to_nobody(history, moment)
     actions = actions_to_publish(history, history.stores.lake.segments(history.strategy.name, ACTIONS))
-    cleaned = clean(known, market.calendar, history.strategy.cleaning, actions, history.compared_versions)
-    due = market.symbols or tuple(sorted(cleaned.bars["symbol"].unique()))
+    cleaned = clean(known, market.calendar, history.strategy.cleaning, actions, history.compared_until(moment))
+    symbols = market.symbols or tuple(sorted(cleaned.bars["symbol"].unique()))
+    due = current_members(history.strategy, history.membership_versions, symbols, history.last_session)
     report = inspect(
         cleaned,
-        current_members(history.strategy, history.membership_versions, due, history.last_session),
+        due,
         history.axis,
         history.strategy.gate,
         fills_at_open=history.strategy.label.execution == "next_open",
         delisted=delisted(history),
+        members=history.members(history.axis, due),
     )
     return Audited(cleaned, _with_the_end_to_state(history, cleaned, report), known)
 
@@ -275,6 +282,8 @@ def publish_bars(history: History, audited: Audited, run_id: str) -> Publication
     since = 1 if recorded.empty else int(recorded.iloc[-1]["ordinal"])
     rows = [each.to_row() for each in history.stores.publications.history_from(history.strategy.name, since)]
     history.stores.ledger.append("publications", rows, run_id=run_id, strategy=history.strategy.name)
+    unhashed = history.stores.publications.unhashed(history.strategy.name)
+    keep_moments(history.stores.ledger, history.strategy.name, unhashed, run_id)
     return publication
 
 

@@ -11,23 +11,27 @@ from pathlib import Path
 import pandas as pd
 
 from nn_assets.errors import SourceError
+from nn_assets.frames import BAR_VERSIONS, empty
 from nn_assets.market.facts.bars import RevisionCount, new_versions, with_assumed_known_at
-from nn_assets.operations.asof.stored import COMPARED
+from nn_assets.operations.asof.stored import COMPARED, versions_of
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.appended import append_versions
+from nn_assets.operations.intake.files_read import UnreadFiles
 from nn_assets.operations.intake.sources import source_named
 from nn_assets.sources.protocol import cut_to
+from nn_assets.sources.tables.files import FilesSource
 
 __all__ = ["TakenCompared", "ingest_compared"]
 
 
 @dataclass(frozen=True)
 class TakenCompared:
-    """What the second source delivered: rows, what they added, and why there are none where it failed."""
+    """What the second source delivered: rows, what they added, files read, and why there are none where it failed."""
 
     delivered: int
     counted: RevisionCount
     failed: str = ""
+    files_read: tuple[str, ...] = ()
 
 
 def ingest_compared(
@@ -35,6 +39,7 @@ def ingest_compared(
 ) -> TakenCompared | None:
     """Ask the second source for every session that may be seen, and append what is new or differs.
 
+    A source of files is asked for those alone that were not read yet, as long as the same is asked of it.
     A bar of a session that was decided counts as known no earlier than it arrived, whatever it states: what is
     decided stands. Symbols that the second source lacks are not judged.
 
@@ -43,17 +48,31 @@ def ingest_compared(
     TakenCompared or None
         None where the strategy compares with nothing.
     """
-    strategy, market = history.strategy, history.strategy.market
+    market = history.strategy.market
     if market.compare_with is None:
         return None
     first, last = pd.Timestamp(market.history_starts), history.last_session
     try:
-        delivered = source_named(history, folder, market.compare_with).bars((), first, last)
+        source, unread = source_named(history, folder, market.compare_with), None
+        if isinstance(source, FilesSource):
+            unread = UnreadFiles.of(history, source, arrived_at, market.compare_with, COMPARED)
+        delivered = (source if unread is None else unread).bars((), first, last)
     except SourceError as error:
         return TakenCompared(0, RevisionCount(), str(error))
     delivered = cut_to(delivered, market.symbols, first, last)
-    if delivered.empty:
+    if delivered.empty and (unread is None or not unread.some_were_read_before):
         return TakenCompared(0, RevisionCount(), "no bar of market.symbols")
+    counted = RevisionCount() if delivered.empty else _append_new(history, delivered, arrived_at, decided_to)
+    if unread is not None:
+        unread.remember()
+    files = () if unread is None else tuple(file.name for file in unread.files)
+    return TakenCompared(len(delivered), counted, files_read=files)
+
+
+def _append_new(
+    history: History, delivered: pd.DataFrame, arrived_at: pd.Timestamp, decided_to: pd.Timestamp | None
+) -> RevisionCount:
+    market, name = history.strategy.market, history.strategy.name
     stated = delivered["known_at"].notna().to_numpy() if "known_at" in delivered.columns else None
     stamped = with_assumed_known_at(
         delivered, market.calendar, market.known_at_lag_minutes, arrived_at, decided_to=decided_to
@@ -61,6 +80,9 @@ def ingest_compared(
     if decided_to is not None:
         late = stamped["session"] <= decided_to
         stamped["known_at"] = stamped["known_at"].mask(late & (stamped["known_at"] < arrived_at), arrived_at)
-    fresh, counted = new_versions(history.compared_versions, stamped, stated=stated)
-    append_versions(history.stores, strategy.name, COMPARED, fresh)
-    return TakenCompared(len(delivered), counted)
+    stored = empty(BAR_VERSIONS)
+    if history.stores.lake.segments(name, COMPARED):
+        stored = versions_of(history.stores, name, COMPARED, sessions=pd.DatetimeIndex(stamped["session"].unique()))
+    fresh, counted = new_versions(stored, stamped, stated=stated)
+    append_versions(history.stores, name, COMPARED, fresh)
+    return counted

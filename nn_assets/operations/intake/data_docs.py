@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from nn_assets.errors import PublicationError
+from nn_assets.market.quality.gate import days_asked
 from nn_assets.market.quality.overview import Overview, overview
 from nn_assets.operations.asof.actions import ACTIONS
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.fingerprint import code_of, libraries
 from nn_assets.operations.history import History
-from nn_assets.operations.intake.actions import actions_to_publish
+from nn_assets.operations.intake.actions import actions_to_publish, delisted
 from nn_assets.operations.intake.bars import Audited
 from nn_assets.reports.expectations import SUITES, SuiteResult, data_docs_page, validate_overview
 from nn_assets.settings import GateSettings
@@ -54,7 +55,9 @@ def review_bars(history: History, audited: Audited) -> tuple[SuiteResult, ...]:
     """
     strategy, sessions, report = history.strategy, history.axis, audited.report
     actions = actions_to_publish(history, history.stores.lake.segments(strategy.name, ACTIONS))
-    found = overview(audited.cleaned, strategy.market.symbols, sessions, actions)
+    symbols = strategy.market.symbols or tuple(sorted(audited.cleaned.bars["symbol"].unique()))
+    asked = days_asked(sessions, symbols, history.members(sessions, symbols), delisted(history))
+    found = overview(audited.cleaned, symbols, sessions, actions, asked)
     facts = [
         ("Session expected", str(sessions[-1].date())),
         ("Bars", f"{len(audited.cleaned.bars):,}"),

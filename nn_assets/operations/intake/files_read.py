@@ -1,11 +1,11 @@
 """Which files of a growing folder were read already: those alone that are new or changed are read again.
 
-The record lies with the raw bars it speaks of, so that rebuilding them reads every file again. It is
+The record lies with the bars it speaks of, so that rebuilding them reads every file again. It is
 written after the bars are stored: killed between, a rerun reads the files once more, and adds nothing.
 What a file held stays on record whatever else is asked of the source, so that one sent again with other
 content is told from a new one; ``changed_at`` is when that was first seen.
 
-    <lake>/<strategy>/raw_bars/files_read.json
+    <lake>/<strategy>/raw_bars/files_read.json         and compared_bars/files_read.json, of market.compare_with
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from nn_assets.errors import PublicationError
 from nn_assets.frames import DELIVERED_BARS, empty
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History
+from nn_assets.settings.sources import SourceSettings
 from nn_assets.sources.protocol import cut_to
 from nn_assets.sources.tables.files import FilesSource
 from nn_assets.store.lake.files import file_sha256, read_record, write_record
@@ -46,6 +47,8 @@ class UnreadFiles:
 
     history: History
     source: FilesSource
+    settings: SourceSettings
+    table: str
     now: pd.Timestamp
     files: list[Path] = field(default_factory=list)
     without_bars: list[str] = field(default_factory=list)
@@ -55,12 +58,27 @@ class UnreadFiles:
     _gone: dict[str, Any] = field(default_factory=dict)  # files on record, no longer there
 
     @classmethod
-    def of(cls, history: History, source: FilesSource, now: pd.Timestamp) -> UnreadFiles:
-        """Compare the files there are with those on record."""
-        found = cls(history, source, now)
-        record = _record(_path(history))
+    def of(
+        cls,
+        history: History,
+        source: FilesSource,
+        now: pd.Timestamp,
+        settings: SourceSettings | None = None,
+        table: str = RAW_BARS,
+    ) -> UnreadFiles:
+        """Compare the files there are with those on record.
+
+        Parameters
+        ----------
+        source : FilesSource
+            Made of ``settings``: the strategy's own source when left out.
+        table : str
+            Where its bars are stored.
+        """
+        found = cls(history, source, settings or history.strategy.source, table, now)
+        record = _record(found._path)
         # Additions can only become more; fewer, and bars on record as read are gone.
-        valid = record.get("asked") == _asked(history, source) and record.get("additions", 0) <= _additions(history)
+        valid = record.get("asked") == found._asked and record.get("additions", 0) <= found._additions
         known = record.get("files", {})
         for file in source.files():
             before = known.pop(file.name, None)
@@ -72,6 +90,11 @@ class UnreadFiles:
             found._seen[file.name] = told
         found._gone = {name: {**before, "whole": False} for name, before in known.items()}
         return found
+
+    @property
+    def some_were_read_before(self) -> bool:
+        """Whether a file is there that was read before and did not change since."""
+        return bool(self._kept)
 
     def bars(self, symbols: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp) -> pd.DataFrame:
         """Bars of the unread files; none where there is no such file.
@@ -107,13 +130,35 @@ class UnreadFiles:
     def remember(self) -> None:
         """Put the files on record as read."""
         write_record(
-            _path(self.history),
+            self._path,
             {
-                "asked": _asked(self.history, self.source),
-                "additions": _additions(self.history),
+                "asked": self._asked,
+                "additions": self._additions,
                 "files": {**self._gone, **self._kept, **self._seen},
             },
         )
+
+    @property
+    def _path(self) -> Path:
+        return self.history.stores.lake.folder(self.history.strategy.name, self.table) / "files_read.json"
+
+    @property
+    def _additions(self) -> int:
+        return self.history.stores.lake.additions(self.history.strategy.name, self.table)
+
+    @property
+    def _asked(self) -> dict[str, Any]:
+        """What decides which bars a file gives, but for the last session."""
+        market = self.history.strategy.market
+        return {
+            "path": str(self.source.path),
+            "settings": self.settings.model_dump(mode="json"),
+            "requires_volume": self.source.requires_volume,
+            "symbols": list(market.symbols),
+            "first": str(market.history_starts),
+            "calendar": market.calendar,
+            "lag_minutes": market.known_at_lag_minutes,
+        }
 
 
 def _record(path: Path) -> dict[str, Any]:
@@ -156,25 +201,3 @@ def _told(file: Path, before: dict[str, Any] | None, now: pd.Timestamp) -> dict[
         changed_at = now.isoformat()
     settled = now.value - stat.st_mtime_ns > _SETTLED_NANOSECONDS
     return {"stamp": stamp if settled else None, "sha256": sha256, "changed_at": changed_at, "whole": True}
-
-
-def _path(history: History) -> Path:
-    return history.stores.lake.folder(history.strategy.name, RAW_BARS) / "files_read.json"
-
-
-def _additions(history: History) -> int:
-    return history.stores.lake.additions(history.strategy.name, RAW_BARS)
-
-
-def _asked(history: History, source: FilesSource) -> dict[str, Any]:
-    """What decides which bars a file gives, but for the last session."""
-    market = history.strategy.market
-    return {
-        "path": str(source.path),
-        "settings": history.strategy.source.model_dump(mode="json"),
-        "requires_volume": source.requires_volume,
-        "symbols": list(market.symbols),
-        "first": str(market.history_starts),
-        "calendar": market.calendar,
-        "lag_minutes": market.known_at_lag_minutes,
-    }

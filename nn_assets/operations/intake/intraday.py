@@ -26,6 +26,7 @@ from nn_assets.operations.asof.stored import RAW_INTRADAY, versions_of
 from nn_assets.operations.clock import now_utc, seen_until
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.appended import append_versions
+from nn_assets.operations.publication_moments import keep_moments
 from nn_assets.settings import IntradaySettings
 from nn_assets.sources.protocol import checked_selection
 from nn_assets.sources.tables.intraday_files import read_intraday_files
@@ -146,6 +147,7 @@ def publish_intraday(history: History, audited: AuditedIntraday, run_id: str) ->
     # All of them: a run killed between the switch and this line left its own unrecorded.
     rows = [each.to_row() for each in history.stores.publications.history(name)]
     history.stores.ledger.append("publications", rows, run_id=run_id, strategy=name)
+    keep_moments(history.stores.ledger, name, history.stores.publications.unhashed(name), run_id)
     return publication
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from nn_assets.errors import SourceError
 from nn_assets.frames import DELIVERED_ACTIONS, conform, violations
 from nn_assets.sources.days import KNOWN_AT_RULE, NUMBER_REMEDY, days_written, moments_written, without_a_time
-from nn_assets.sources.protocol import validate_symbol
+from nn_assets.sources.protocol import leaving_out, validate_symbol
 from nn_assets.sources.tables.plain_tables import read_texts
 
 __all__ = ["ActionsFile"]
@@ -56,7 +56,7 @@ class ActionsFile:
         first: pd.Timestamp | None = None,
         last: pd.Timestamp | None = None,
     ) -> pd.DataFrame:
-        """Deliver the file's actions of the symbols and span asked for; none is no error.
+        """Deliver the actions of the symbols and span asked for, with how many others the file has; none is no error.
 
         Raises
         ------
@@ -72,7 +72,8 @@ class ActionsFile:
             chosen &= table["ex_session"] >= first
         if last is not None:
             chosen &= table["ex_session"] <= last
-        return table[chosen].sort_values(["symbol", "ex_session", "kind"], ignore_index=True)
+        told = table[chosen].sort_values(["symbol", "ex_session", "kind"], ignore_index=True)
+        return leaving_out(told, int((~chosen).sum()))
 
     def _read(self) -> pd.DataFrame:
         try:

@@ -51,12 +51,21 @@ class Publication:
     quarantined: int
     published_at: pd.Timestamp  # UTC
     details: dict[str, Any] = field(default_factory=dict)
+    hashed: bool = field(default=True, compare=False)  # whether its record holds a hash of the whole, no part of it
 
     @property
     def publication_id(self) -> str:
         """Hash of what was published, 16 hex digits; the moment of publishing is no part of it."""
-        told = {**asdict(self), "published_at": None}
+        told = {**self._told(), "published_at": None}
         return hashlib.sha256(canonical_json(told).encode()).hexdigest()[:16]
+
+    @property
+    def file_name(self) -> str:
+        """Name of its record."""
+        return f"{self.ordinal:08d}-{self.publication_id}.json"
+
+    def _told(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if name != "hashed"}
 
     def covers(self, session: object) -> bool:
         """Whether a session lies among those published."""
@@ -65,7 +74,7 @@ class Publication:
     def to_record(self) -> dict[str, Any]:
         """Return the publication as a JSON record, with a hash of all that it says, its moment too."""
         record = {
-            **asdict(self),
+            **self._told(),
             "first_session": self.first_session.date().isoformat(),
             "last_session": self.last_session.date().isoformat(),
             "published_at": as_moment(self.published_at).isoformat(timespec="microseconds"),
@@ -109,6 +118,7 @@ class Publication:
                     "first_session": _day(record["first_session"]),
                     "last_session": _day(record["last_session"]),
                     "published_at": pd.Timestamp(as_moment(record["published_at"])).as_unit("ns"),
+                    "hashed": _HASH in record,
                 }
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -183,7 +193,7 @@ class PublicationStore:
             )
             if before is not None and _says_the_same(before, staged):
                 return before
-            name = _name(staged)
+            name = staged.file_name
             unswitched = [path for path in listed(folder / "history") if path.name.startswith(name.partition("-")[0])]
             if before is None and [path.name for path in unswitched] == [name]:
                 staged = _read(unswitched[0])  # the first of all, its pointer gone or never written: as it was
@@ -202,13 +212,32 @@ class PublicationStore:
         return None
 
     def history(self, strategy: str) -> tuple[Publication, ...]:
-        """Every publication that was ever in force, oldest first."""
-        return tuple(reversed(list(self._newest_first(strategy))))
+        """Every publication that was ever in force, oldest first.
+
+        Raises
+        ------
+        PublicationError
+            A record is not the one that was written, or holds no hash of the whole while an earlier one does: only
+            those of the first version hold none.
+        """
+        found = tuple(reversed(list(self._newest_first(strategy))))
+        first = next((place for place, each in enumerate(found) if each.hashed), len(found))
+        for each in found[first:]:
+            if not each.hashed:
+                path = self.lake.folder(strategy, _FOLDER) / "history" / each.file_name
+                raise _not_as_recorded(path, f"no {_HASH}, which an earlier record has")
+        return found
 
     def history_from(self, strategy: str, ordinal: int) -> tuple[Publication, ...]:
         """The publications of that ordinal and later, oldest first; earlier ones are not read."""
         later = takewhile(lambda each: each.ordinal >= ordinal, self._newest_first(strategy))
         return tuple(reversed(list(later)))
+
+    def unhashed(self, strategy: str) -> tuple[Publication, ...]:
+        """The publications whose records hold no hash of the whole, oldest first; of later ones one is read at most."""
+        folder = self.lake.folder(strategy, _FOLDER) / "history"
+        named = [path for path in listed(folder) if _RECORD.fullmatch(path.name)]
+        return tuple(takewhile(lambda each: not each.hashed, map(_read, named)))
 
     def require(
         self, strategy: str, session: object, content_hash: str | None = None, *, as_of: object = None
@@ -309,14 +338,10 @@ def _read(path: Path) -> Publication:
     if record is None:
         raise _not_as_recorded(path, "no file")
     publication = Publication.from_record(record, path)
-    name = _name(publication)
+    name = publication.file_name
     if path.name != name:
         raise _not_as_recorded(path, f"the content of {name}")
     return publication
-
-
-def _name(publication: Publication) -> str:
-    return f"{publication.ordinal:08d}-{publication.publication_id}.json"
 
 
 def _ordinal(path: Path) -> int:
