@@ -101,7 +101,9 @@ def _rederived(history: History, run_id: str, *, whole: bool) -> Rederived:
     played, differing = decisions_repeat_in_replay(history, after)
     if played and not differing:
         _put_on_record(history, run_id, head, {**made, "moment": moment.isoformat(), "sessions": before + played})
-    return Rederived(played, before, tuple(differing), *decided_otherwise(history))
+    # Where all were, the details of none need be read.
+    all_were = played + before == len(history.decision_moments)
+    return Rederived(played, before, tuple(differing), *((0, "") if all_were else decided_otherwise(history)))
 
 
 def _last(history: History) -> dict[str, Any] | None:
