@@ -136,6 +136,19 @@ def test_a_faulty_bar_goes_to_quarantine_under_its_rule_and_field(values, rule, 
     assert found.counts()[rule] == 1
 
 
+def test_a_level_100_times_off_for_a_part_of_a_session_is_a_slip_of_each_bar_however_many() -> None:
+    frame = bars()
+    frame.loc[20:49, ["open", "high", "low", "close"]] *= 100.0
+    found = cleaned(versions(frame))
+    assert dict(found.quarantine["rule"].value_counts()) == {"unit_error_100x": 30}
+    assert found.bars["high"].max() < 102.0
+    report = inspect_intraday(found, ("AAA",), FIVE, GateSettings())
+    share = next(check for check in report.checks if check.name == "quarantined_share")
+    assert not share.passed
+    assert len(share.violations) == 30
+    assert share.violations[0].startswith("AAA 2024-03-08: unit_error_100x, ")
+
+
 def test_a_bar_without_trades_is_no_fault() -> None:
     assert cleaned(versions(with_values(bars(), 7, volume=0.0))).quarantine.empty
     assert cleaned(versions(bars().assign(volume=np.nan))).quarantine.empty

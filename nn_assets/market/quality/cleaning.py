@@ -60,7 +60,7 @@ class Cleaned:
     quarantine : DataFrame
         Columns of ``QUARANTINE``, in the same order.
     notices : tuple of Notice
-        Rows kept that a person should judge.
+        What a person should judge: rows that were kept, sessions that hold another's bars, what was not compared.
     equal_rows : int
         Rows left out because another of their symbol and session says the same.
     compared : int, optional

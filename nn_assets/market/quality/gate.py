@@ -21,7 +21,7 @@ from nn_assets.market.quality.gate_checks import ADVISORY_CHECKS, CHECK_TEXTS, b
 from nn_assets.market.quality.notices import COPIED_SESSION
 from nn_assets.settings import GateSettings
 
-__all__ = ["GateCheck", "GateReport", "bars_due", "days_asked", "inspect"]
+__all__ = ["GateCheck", "GateReport", "bars_due", "days_asked", "inspect", "quarantined_share"]
 
 _MOST_NAMED = 12
 
@@ -48,7 +48,7 @@ class GateCheck:
 
 @dataclass(frozen=True)
 class GateReport:
-    """All checks of one inspection, in the order of ``CHECKS``."""
+    """All checks of one inspection, in the order of ``CHECKS``, or of ``INTRADAY_CHECKS`` for bars within sessions."""
 
     checks: tuple[GateCheck, ...]
     figures: dict[str, float | int | str] = field(default_factory=dict)
@@ -139,7 +139,7 @@ def inspect(
     listed = tuple(name for name in expected if name not in gone)
     checks = (
         _schema(cleaned),
-        _quarantined(cleaned, settings),
+        quarantined_share(cleaned.quarantine, cleaned.quarantined_fraction, settings.max_quarantined_fraction),
         _missing_symbols(cleaned, listed, sessions, settings),
         _missing_sessions(cleaned, expected, sessions, settings, gone, members),
         _freshness(cleaned, sessions, settings),
@@ -168,11 +168,11 @@ def _schema(cleaned: Cleaned) -> GateCheck:
     return GateCheck("schema", not found, detail, lines)
 
 
-def _quarantined(cleaned: Cleaned, settings: GateSettings) -> GateCheck:
-    share, limit = cleaned.quarantined_fraction, settings.max_quarantined_fraction
+def quarantined_share(quarantine: pd.DataFrame, share: float, limit: float) -> GateCheck:
+    """Whether few enough rows are in quarantine; names each where they are too many."""
     lines = tuple(
         f"{row.symbol} {row.session.date()}: {row.rule}, {row.field} {row.value}"
-        for row in cleaned.quarantine.itertuples(index=False)
+        for row in quarantine.itertuples(index=False)
     )
     detail = f"{len(lines)} rows ({share:.2%}) in quarantine, limit {limit:.2%}"
     passed = share <= limit

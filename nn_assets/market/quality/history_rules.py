@@ -14,6 +14,7 @@ from nn_assets.market.quality.odd_prints import odd_print
 from nn_assets.market.quality.past import FEWEST_BEFORE, market_moves, trailing, usual_range
 from nn_assets.market.quality.row_rules import Finding, Rule
 from nn_assets.settings import CleaningSettings
+from nn_assets.units import bps_to_fraction
 
 __all__ = ["COPIED_BAR", "HISTORY_RULES", "IN_SHARES_AS_DELIVERED", "LEAST_FACTOR", "ODD_PRINT"]
 
@@ -21,7 +22,6 @@ LEAST_FACTOR = 50.0
 """Between two closes in a row: no return, unless stated actions account for it. A split, a unit, another share."""
 
 _LOG_100 = np.log(100.0)
-_BPS = 10_000.0
 
 
 def _is_hundredfold(price: FloatArray, reference: FloatArray | float, slack: float) -> BoolArray:
@@ -129,7 +129,7 @@ def isolated_wick(rows: Rows, settings: CleaningSettings) -> Finding:
     ``odd_print_minimum_bps``, confirms it.
     """
     before = rows.previous(rows.close)
-    confirmed = np.abs(rows.beside_second()[0]) <= settings.odd_print_minimum_bps / _BPS
+    confirmed = np.abs(rows.beside_second()[0]) <= bps_to_fraction(settings.odd_print_minimum_bps)
     reaches = {
         "low": np.log(np.fmin(np.fmin(rows.open, rows.close), before) / rows.low),
         "high": np.log(rows.high / np.fmax(np.fmax(rows.open, rows.close), before)),

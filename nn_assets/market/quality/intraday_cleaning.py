@@ -12,7 +12,7 @@ from nn_assets.frames import INTRADAY_BARS, QUARANTINE, QUOTES, conform, violati
 from nn_assets.market.calendar.hours import Placed, TradingHours, trading_hours
 from nn_assets.market.facts.intraday import KEY
 from nn_assets.market.facts.rows import Rows, equal_to_the_row_before
-from nn_assets.market.quality.gate import GateCheck, GateReport
+from nn_assets.market.quality.gate import GateCheck, GateReport, quarantined_share
 from nn_assets.market.quality.history_rules import unit_error_100x
 from nn_assets.market.quality.row_rules import (
     Finding,
@@ -155,7 +155,7 @@ def clean_intraday(
     blame("off_grid", _whole_rows(~placed.on_grid, "bar_at"))
     blame("crossed_quote", _crossed(ordered))
     sound = np.flatnonzero(rule == "")
-    found = _UNIT_RULE.find(rows.take(sound), cleaning)
+    found = _UNIT_RULE.find(rows.take(sound), _lasting_as_long(cleaning, hours))
     rule[sound[found.at_fault]], field[sound[found.at_fault]] = _UNIT_RULE.name, found.field
     kept = rule == ""
     by = ordered["ingested_at"].max() if seen_at is None else seen_at
@@ -181,6 +181,12 @@ def _rows(ordered: pd.DataFrame, hours: TradingHours, placed: Placed) -> Rows:
         closes_at=np.where(placed.inside, starts + hours.bar, _NOT_A_TIME),
         shares=np.ones(len(ordered)),  # bars within the session come without actions
     )
+
+
+def _lasting_as_long(cleaning: CleaningSettings, hours: TradingHours) -> CleaningSettings:
+    """The same settings, where another level lasts as many sessions, in bars of this grid."""
+    bars = int(hours.bars_due.max(initial=1))
+    return cleaning.model_copy(update={"unit_error_sessions": cleaning.unit_error_sessions * bars})
 
 
 def _whole_rows(at_fault: BoolArray, field: str) -> Finding:
@@ -240,15 +246,10 @@ def inspect_intraday(
         Freshness is judged on the session bars, by the daily gate.
     """
     breaches = violations(cleaned.bars, INTRADAY_BARS)
-    lines = tuple(map(str, breaches))
-    schema = GateCheck("schema", not breaches, f"{len(breaches)} violations of the intraday contract", lines)
-    limit = gate.max_quarantined_fraction
-    quarantined = GateCheck(
-        "quarantined_share",
-        cleaned.quarantined_fraction <= limit,
-        f"{len(cleaned.quarantine)} rows ({cleaned.quarantined_fraction:.2%}) in quarantine, limit {limit:.2%}",
-        tuple(f"{row.symbol} {row.rule}, {row.field} {row.value}" for row in cleaned.quarantine.itertuples()),
-    )
+    told = f"{len(breaches)} violations of the intraday contract"
+    schema = GateCheck("schema", not breaches, told, tuple(map(str, breaches)))
+    share, limit = cleaned.quarantined_fraction, gate.max_quarantined_fraction
+    quarantined = quarantined_share(cleaned.quarantine, share, limit)
     missing, most = int(cleaned.gaps["missing"].sum()), settings.max_missing_bars_fraction
     gaps = GateCheck(
         "missing_bars",

@@ -16,7 +16,7 @@ import pandas as pd
 from nn_assets.market.facts.rows import BoolArray, FloatArray, Rows
 from nn_assets.market.quality.history_rules import COPIED_BAR, LEAST_FACTOR, ODD_PRINT
 from nn_assets.market.quality.odd_prints import disagreements, second_told
-from nn_assets.market.quality.past import market_moves, trailing
+from nn_assets.market.quality.past import FEWEST_BEFORE, SIMPLE_SPLITS, market_moves, trailing
 from nn_assets.settings import CleaningSettings
 
 __all__ = [
@@ -35,11 +35,7 @@ __all__ = [
 
 COPIED_SESSION = "copied_session"
 
-_WHOLE_SPLITS = (2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 50.0)
-# New shares for old; splits other than whole ones only ever raise the number of shares.
-_SPLITS = (*_WHOLE_SPLITS, 4.0 / 3.0, 1.5, 2.5, *(1.0 / whole for whole in _WHOLE_SPLITS))
 _SPLIT_LENIENCE = 0.5  # a simple ratio is itself evidence: half the z-score will do
-_FEWEST_BEFORE = 20
 _MANY, _MANY_SHARE = 5, 0.05  # of the symbols of a session
 _ROUNDING = 1e-9
 _NORMAL_MAD = 1.4826  # standard deviation of a normal variable over its median absolute deviation
@@ -47,13 +43,14 @@ _NORMAL_MAD = 1.4826  # standard deviation of a normal variable over its median 
 
 @dataclass(frozen=True)
 class Notice:
-    """A stretch of one symbol for a person to judge, whose rows were kept, or a session that holds another's bars.
+    """What a person should judge: a stretch of one symbol, of many or of all (``symbol`` then says so in words).
 
     ``value`` is the close's log return, net of actions, for ``unexplained_jump`` and ``possible_split``, the
     factor between two closes, net of stated splits, for ``unexplained_factor``, the share of sessions whose open
     repeats the previous close for ``repeated_open``, the share of the session's symbols for ``copied_session`` and
     ``odd_session``, basis points between two sources for ``odd_print_elsewhere``, usual ranges for ``displaced_bar``,
-    and NaN where the rule has no number.
+    how many bars for ``known_in_the_future``, closes as in :func:`suspicions` for its rules, and NaN where the rule
+    has no number.
     """
 
     rule: str
@@ -251,7 +248,7 @@ def action_log_returns(rows: Rows, names: npt.NDArray[np.object_], actions: pd.D
 
 def _robust_z(before: FloatArray, move: float) -> float:
     """Move over the median absolute return before it, scaled; about zero, where returns centre."""
-    if len(before) < _FEWEST_BEFORE:
+    if len(before) < FEWEST_BEFORE:
         return float("inf")
     spread = _NORMAL_MAD * np.median(np.abs(before))
     return float(abs(move) / spread) if spread > 0.0 else float("inf")
@@ -279,7 +276,7 @@ def near_split(rows: Rows, place: int, slack: float) -> float:
     """Ratio of the split that open or close resembles, below 1 for a reverse split; 0 for none."""
     for price in (rows.open[place], rows.close[place]):
         log_ratio = float(np.log(rows.close[place - 1] / price))
-        for split in _SPLITS:
+        for split in SIMPLE_SPLITS:
             if abs(log_ratio - np.log(split)) <= slack:
                 return split
     return 0.0

@@ -13,10 +13,10 @@ from nn_assets.market.facts.rows import BoolArray, FloatArray, ObjectArray, Rows
 from nn_assets.market.quality.past import trailing, usual_range
 from nn_assets.market.quality.row_rules import Finding
 from nn_assets.settings import CleaningSettings
+from nn_assets.units import bps_to_fraction, fraction_to_bps
 
 __all__ = ["Disagreements", "disagreements", "odd_print", "second_told", "with_corrections"]
 
-_BPS = 10_000.0
 _PRICES = ("open", "high", "low", "close")
 _LEVEL_ROWS, _FEWEST_LEVELS = 5, 3
 _FAR, _SEVERAL, _TAIL_WINDOWS = 9.0, 3, 4
@@ -71,7 +71,9 @@ def disagreements(rows: Rows, settings: CleaningSettings) -> Disagreements:
     change, moved = _level_change(rows, level)
     apart = np.column_stack([within, change])
     ours = np.column_stack([ours, np.abs(moved) >= np.abs(moved - change)])
-    least = np.array([settings.odd_print_minimum_bps] * len(_PRICES) + [settings.odd_level_minimum_bps]) / _BPS
+    least = bps_to_fraction(
+        np.array([settings.odd_print_minimum_bps] * len(_PRICES) + [settings.odd_level_minimum_bps])
+    )
     distance, odd = np.abs(apart), np.zeros(apart.shape, dtype=bool)
     window = settings.jump_window_sessions
     for column in range(apart.shape[1]):
@@ -87,7 +89,7 @@ def disagreements(rows: Rows, settings: CleaningSettings) -> Disagreements:
     weight = np.where(odd, distance + np.where(ours, _OURS_FIRST, 0.0), -1.0)[places]
     column = weight.argmax(axis=1)
     names = np.array([*_PRICES, "row"], dtype=object)
-    return Disagreements(places, names[column], apart[places, column] * _BPS, ours[places, column])
+    return Disagreements(places, names[column], fraction_to_bps(apart[places, column]), ours[places, column])
 
 
 def _has_long_tails(past: list[FloatArray], limit: float) -> bool:

@@ -7,10 +7,16 @@ import numpy.typing as npt
 
 from nn_assets.market.facts.rows import FloatArray, Rows
 
-__all__ = ["FEWEST_BEFORE", "market_moves", "trailing", "usual_range"]
+__all__ = ["FEWEST_BEFORE", "SIMPLE_SPLITS", "WHOLE_SPLITS", "market_moves", "trailing", "usual_range"]
 
 FEWEST_BEFORE = 20
 """Values, without which a past calls nothing unusual."""
+
+WHOLE_SPLITS = (2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 50.0)
+"""New shares for one old one."""
+
+SIMPLE_SPLITS = (*WHOLE_SPLITS, 4.0 / 3.0, 1.5, 2.5, *(1.0 / whole for whole in WHOLE_SPLITS))
+"""New shares for an old one; splits other than whole ones only ever raise the number of shares."""
 
 _FEWEST_SYMBOLS = 3  # below which their median is no market
 

@@ -18,6 +18,7 @@ import pandas as pd
 
 from nn_assets.market.quality.dividend_suspicions import SymbolBars, dividend_suspicions
 from nn_assets.market.quality.notices import Notice
+from nn_assets.market.quality.past import WHOLE_SPLITS
 
 __all__ = ["Basis", "suspicions"]
 
@@ -37,7 +38,8 @@ _VALUE_WINDOW, _FEWEST_VALUES = 20, 5
 _FEWEST_SYMBOLS = 5  # below which their median is no market
 _FEW_TICKS = 2.5  # of the price's own grid: what a coarse quotation moves by
 _SPIKE_Z = 6.0  # robust standard deviations of a move that came back
-_SIMPLE = (2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 15.0, 20.0, 25.0, 50.0, 1.5)
+# Without 4:3 and 5:2: of real moves near those (eBay 2015, HPE 2017) two of two were spin-offs.
+_SPLITS = (*WHOLE_SPLITS, 1.5, *(1.0 / whole for whole in WHOLE_SPLITS))
 _SIMPLE_SLACK = 0.05  # log
 
 
@@ -143,11 +145,11 @@ def _overnight(own: SymbolBars, at: int) -> float:
 
 def _unrecorded(own: SymbolBars, at: int) -> str:
     shown = np.array([_overnight(own, at), own.left[at]])
-    for ratio in (*_SIMPLE, *(1.0 / each for each in _SIMPLE)):
+    for ratio in _SPLITS:
         if np.nanmin(np.abs(shown + np.log(ratio))) <= _SIMPLE_SLACK:
             return f"record a split of {ratio:g} new shares for one, once it is confirmed"
     worth = own.previous_close[at] - own.close[at]
-    return f"record a distribution worth about {worth:g} a share (a spin-off, say), once it is confirmed"
+    return f"record a distribution worth about {worth:g} a share (a spin-off, say) or a split, whichever is confirmed"
 
 
 def _near_unit(move: float) -> float:

@@ -1,1 +1,4 @@
-"""Columnar files: versions in segments, publications, features, forecasts and models. All of it can be rebuilt."""
+"""Columnar files: versions in segments, publications, features, forecasts and models.
+
+What is derived can be rebuilt; versions of facts and publications cannot.
+"""

@@ -1,4 +1,4 @@
-"""The lake: frames in Parquet under one folder. All of it can be rebuilt, none of it is ever half there.
+"""The lake: frames in Parquet under one folder. Derived tables can be rebuilt; none is ever half there.
 
 A frame is stored once, under the hash of what it says (its *address*); pointers, small JSON records
 switched atomically, say which address a table or a month now has, and which ones it had before.
