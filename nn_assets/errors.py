@@ -93,7 +93,7 @@ class SettingsError(NnAssetsError):
 
 
 class InstallationError(NnAssetsError):
-    """What the machine lacks: a file that came without the package, a home that cannot be told, a port that is free."""
+    """What the machine lacks: a file that came without the package, a home that cannot be told, a free port."""
 
 
 class SourceError(NnAssetsError):

@@ -300,7 +300,10 @@ def kill_switch(
 @control_commands.command("reset-breaker")
 def reset_breaker(
     reason: Reason,
-    kind: Annotated[list[str] | None, typer.Option(help="Which breaker; again for another.")] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(help="Which breaker; repeat for several; may be left out where only one is latched."),
+    ] = None,
     who: Who = "operator",
     strategy: StrategyName = _DEFAULT,
     as_json: AsJson = False,

@@ -1,4 +1,4 @@
-"""What a strategy's data are taken for, before anything is trained on them: the data's assets alone."""
+"""The command ``check``: take the data in, judge them and report; nothing is trained."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """How runs ended and what ticks came to, in the ledger: what an operator is told without Dagster's own storage.
 
-Nothing here may stop what it tells of: a ledger that refuses is warned of, and asked again at the next tick.
+Nothing here may stop what it tells of: a ledger that refuses is logged, and asked again at the next tick.
 
 A run is recorded as it starts and, in a second version, as it ends: one that was killed is seen as started and never
 ended. A tick is recorded when it says something new, and once an hour besides, so that a silence has an age.

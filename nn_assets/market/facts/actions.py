@@ -181,7 +181,7 @@ def refuse_mass_withdrawal(
     named = [f"{row.symbol} {row.ex_session.date()} {row.kind}" for row in gone.head(_NAMED).itertuples(index=False)]
     more = f" and {len(gone) - _NAMED} more" if len(gone) > _NAMED else ""
     raise SourceError(
-        expected=f"the splits and dividends told before, but for a share of {max_withdrawn_fraction:g}",
+        expected=f"at least {1.0 - max_withdrawn_fraction:.4g} of the splits and dividends in force",
         found=f"an answer of {len(delivered)} that lacks {len(gone)} of {len(known)} in force: "
         f"{', '.join(named)}{more}",
         remedy="run again; if it stays and they are really to be withdrawn, raise source.max_withdrawn_fraction for "

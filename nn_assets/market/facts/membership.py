@@ -145,7 +145,7 @@ def refuse_cut_off(
     symbols = sorted(lost["symbol"].unique())
     more = f" and {len(symbols) - _NAMED} more" if len(symbols) > _NAMED else ""
     raise SourceError(
-        expected=f"the members on record, but for a share of {max_retired_fraction:g}",
+        expected=f"at least {1.0 - max_retired_fraction:.4g} of the spells on record, and of those open",
         found=f"a delivery of {len(delivered)} spells that lacks {len(lost)} of {among} spells on record, "
         f"{open_lost} of {of_open} of them open: {', '.join(symbols[:_NAMED])}{more}",
         remedy="check that the file is whole (a member that left keeps its row, with an end); if they are really to "

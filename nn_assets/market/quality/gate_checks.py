@@ -65,7 +65,7 @@ CHECK_TEXTS = {
     ),
     "repeated_open": CheckText(
         "Opens do not repeat the previous close over a long stretch (prices nobody could trade).",
-        "fill at the close (label.execution next_close), let market.history_starts follow the stretch, or take "
+        "fill at the close (label.execution next_close), move market.history_starts past the stretch, or take "
         "the symbol off",
     ),
     "unexplained_jump": CheckText(

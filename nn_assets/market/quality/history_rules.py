@@ -183,7 +183,7 @@ HISTORY_RULES = (
         ODD_PRINT,
         "prices that the source compared with comes near",
         odd_print,
-        "ask both which price stands: if the other's, correct the bar at source; if it was traded at, raise "
+        "ask both which price stands: if the other's, correct the bar at the source; if it was traded at, raise "
         "cleaning.odd_print_minimum_bps (of a whole bar cleaning.odd_level_minimum_bps), or drop market.compare_with",
     ),
     Rule(
@@ -196,7 +196,7 @@ HISTORY_RULES = (
         "stale_run",
         "closes that move, or volume",
         stale_run,
-        "ask the source whether trading was halted; raise cleaning.stale_run_sessions if it merely is thin",
+        "ask the source whether trading was halted; raise cleaning.stale_run_sessions if trading is merely thin",
     ),
 )
 """In this order, on the rows that the row rules let pass."""
