@@ -219,9 +219,9 @@ def _wrong_price(table: pa.Table, rng: Random) -> pa.Table:
     return _price(table, rng, *rng.choice(kinds[:-1]))
 
 
-def _wrong_day(table: pa.Table, rng: Random) -> pa.Table:
-    count = len(table)
-    arrays = [
+def wrong_days(count: int) -> list[pa.Array]:
+    """Columns in which no value is a day."""
+    return [
         pa.array([1.5] * count),
         pa.array([[1]] * count),
         pa.array([True] * count),
@@ -232,9 +232,13 @@ def _wrong_day(table: pa.Table, rng: Random) -> pa.Table:
         pa.array([34_200] * count, pa.time32("s")),
         pa.array([10_000_000] * count, pa.date32()),
         pa.array([b"\xff\xfe"] * count),
-        pa.array([1_514_851_200] * count),
+        pa.array([1_514_851_201] * count),  # a second after midnight
+        pa.array([1_514_851_200_001] * count),
     ]
-    return _as(table, "date", rng.choice(arrays))
+
+
+def _wrong_day(table: pa.Table, rng: Random) -> pa.Table:
+    return _as(table, "date", rng.choice(wrong_days(len(table))))
 
 
 def _same_day(table: pa.Table, rng: Random) -> pa.Table:
@@ -244,6 +248,8 @@ def _same_day(table: pa.Table, rng: Random) -> pa.Table:
         days.cast(pa.date64()),
         days.cast(pa.timestamp("ns")),
         pa.array([int(text.as_py().replace("-", "")) for text in table["date"]]),
+        days.cast(pa.int64()),
+        days.cast(pa.timestamp("ms")).cast(pa.int64()),
         table["date"].combine_chunks().dictionary_encode(),
         table["date"].cast(pa.large_string()),
     ]

@@ -14,9 +14,17 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from nn_assets.errors import SourceError
+from nn_assets.sources.tables.files import FilesSource
 from tests.hostile.feeding import Fed, bars_of, check, deliver, fed_home
-from tests.hostile.file_mutations import CSV_MUTATIONS, PACKED_MUTATIONS, PARQUET_MUTATIONS, bytes_changed
-from tests.hostile.good import LAYOUTS, Good, Row, bundled, laid_out, stocks
+from tests.hostile.file_mutations import (
+    CSV_MUTATIONS,
+    PACKED_MUTATIONS,
+    PARQUET_MUTATIONS,
+    bytes_changed,
+    wrong_days,
+)
+from tests.hostile.good import LAYOUTS, Good, Row, bundled, laid_out, parquet_bytes, stocks, table_of
 from tests.hostile.oracle import Delivery, Fault
 from tests.hostile.row_mutations import ROW_MUTATIONS
 
@@ -117,6 +125,17 @@ def test_a_mutant_is_named_or_harmless(fed: Fed, size: dict[str, int], kind: str
     examples = max(size[fed.good.name], 2 if OUTCOMES.get(kind) == "halted" else 1)
     for_each_mutant(kind, fed.good, examples, feed)
     assert OUTCOMES.get(kind) in (None, *came), came
+
+
+@pytest.mark.parametrize("place", range(len(wrong_days(1))))
+def test_every_column_of_wrong_days_is_refused_by_the_name_of_its_file(tmp_path: Path, place: int) -> None:
+    table = table_of(list(bundled().rows)[:3], symbol=True)
+    days = table.schema.get_field_index("date")
+    file = tmp_path / "bars.parquet"
+    file.write_bytes(parquet_bytes(table.set_column(days, "date", wrong_days(3)[place])))
+    with pytest.raises(SourceError) as refused:
+        FilesSource(file).bars(bundled().symbols)
+    assert Path(str(refused.value.where["file"])).name == "bars.parquet"
 
 
 def test_there_are_sixty_kinds() -> None:

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.full
 
 FAILURE, STARTED, SUCCESS = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.SUCCESS
 # What the command line of each of Dagster's processes holds.
-PROGRAMS = {"daemon": "dagster._daemon", "webserver": "dagster_webserver", "run": "spawn_main"}
+PROGRAMS = {"daemon": "dagster._daemon", "webserver": "nn_assets.cli.ui_server", "run": "spawn_main"}
 QUICK_SECONDS, PATIENT_SECONDS = 10.0, 240.0
 
 

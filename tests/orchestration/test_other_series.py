@@ -175,7 +175,7 @@ def test_a_faulty_file_fails_the_asset_with_its_place_and_stores_nothing(empty_h
     result = run_assets(strategy_of(), "tables", ("other_series",))
     assert not result.success
     assert "fear.csv" in failures_of(result)["tiny__other_series"]
-    assert "row 2" in failures_of(result)["tiny__other_series"]
+    assert "row 3" in failures_of(result)["tiny__other_series"]  # as an editor counts: the header is row 1
     with open_history(strategy_of()) as history:
         assert history.series_versions.empty
 
