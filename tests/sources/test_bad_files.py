@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import struct
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from nn_assets.errors import SourceError
@@ -178,6 +181,24 @@ def test_a_truncated_parquet_is_an_error(tmp_path) -> None:
     whole = tmp_path / "whole.parquet"
     pd.DataFrame({"date": ["2018-01-02"], "open": [1.0]}).to_parquet(whole)
     assert refused(tmp_path, whole.read_bytes()[:-20], "ABC.parquet").where["rule"] == "readable"
+
+
+def test_a_parquet_whose_pages_do_not_sum_up_to_what_it_says_is_an_error(tmp_path) -> None:
+    whole = tmp_path / "whole.parquet"
+    table = pa.table({"date": ["2018-01-02"], **{name: [10.5] for name in HEADER.split(",")[1:]}})
+    pq.write_table(
+        table, whole, compression="none", use_dictionary=False, write_statistics=False, write_page_checksum=True
+    )
+    content = whole.read_bytes()
+    price, other = struct.pack("<d", 10.5), struct.pack("<d", 10.25)
+    assert content.count(price) == 5
+    assert FilesSource(whole).bars()["open"].tolist() == [10.5]
+    changed = content.replace(price, other, 1)
+    assert pq.read_table(pa.BufferReader(changed))["open"].to_pylist() == [10.25]  # without a look at the sums
+    error = refused(tmp_path, changed, "ABC.parquet")
+    assert error.where["rule"] == "readable"
+    assert "checksum" in error.found
+    assert "deliver the file again" in error.remedy
 
 
 def test_a_parquet_with_text_in_a_price_or_no_rows_is_an_error(tmp_path) -> None:
