@@ -176,8 +176,8 @@ def ask_app(app: Any, ask: Ask) -> Answer:
     return answer
 
 
-def _frames(query: str) -> str:
-    start = {"type": "start", "id": "1", "payload": {"query": query}}
+def _frames(query: str, **payload: str) -> str:
+    start = {"type": "start", "id": "1", "payload": {"query": query, **payload}}
     return json.dumps({"type": "connection_init"}) + "\n" + json.dumps(start)
 
 
@@ -206,6 +206,9 @@ WRONG_WAYS = {
     "OPTIONS": Ask("OPTIONS"),
     "a mutation by websocket": Ask("websocket", body=_frames(MUTATION)),
     "a mutation beside a subscription": Ask("websocket", body=_frames(f"subscription {{ runs }} {MUTATION}")),
+    "a mutation beside a subscription that is chosen": Ask(
+        "websocket", body=_frames("subscription Runs { runs } mutation Start { startSensor }", operation_name="Runs")
+    ),
 }
 WAYS = {
     **RIGHTFUL,
@@ -228,6 +231,8 @@ ELSEWHERE: dict[str, tuple[str, tuple[str, ...]]] = {
     "two hosts": ("host", (HOST, "evil.example")),
     "another site": ("sec-fetch-site", ("cross-site",)),
     "a neighbour": ("sec-fetch-site", ("same-site",)),
+    "two sites": ("sec-fetch-site", ("same-origin", "cross-site")),
+    "two kinds of body": ("content-type", ("application/json", "text/plain")),
 }
 WITHOUT_COOKIE: dict[str, tuple[str, ...]] = {
     "no cookie": (),
@@ -342,6 +347,17 @@ def test_a_frame_that_cannot_be_read_ends_the_websocket(server: _Server, gate: G
     assert server.commanded == []
 
 
+@pytest.mark.parametrize("way", [way for way, ask in WRONG_WAYS.items() if ask.method == "websocket"])
+def test_what_is_no_subscription_ends_the_websocket_before_the_server_reads_it(
+    server: _Server, gate: Gate, way: str
+) -> None:
+    answer = ask_app(gate, WRONG_WAYS[way])
+    told = [message["type"] for message in answer.sent]
+    assert told == ["websocket.accept", "websocket.send", "websocket.close"]  # what is sent acknowledges the first
+    assert answer.sent[-1]["code"] == 1008
+    assert server.commanded == []
+
+
 def test_the_address_with_the_token_gives_a_cookie_that_no_script_and_no_other_site_has(gate: Gate) -> None:
     path, _, query = entrance(PORT, TOKEN).removeprefix(f"http://{HOST}").partition("?")
     typed = (
@@ -377,6 +393,22 @@ def test_no_other_address_gives_a_cookie(server: _Server, gate: Gate, ask: Ask) 
 
 def test_no_page_may_be_framed(gate: Gate) -> None:
     assert dict(ask_app(gate, Ask(path="/runs")).headers)[b"x-frame-options"] == b"DENY"
+
+
+def test_no_refusal_and_no_cookie_is_kept_by_a_cache(gate: Gate) -> None:
+    own = Ask(path="/runs")
+    answers = {
+        303: Ask(path="/", query=f"token={TOKEN}"),
+        401: own.with_header("cookie"),
+        403: own.with_header("host", "evil.example"),
+        405: WRONG_WAYS["PUT"],
+        415: WRONG_WAYS["a report as text"],
+    }
+    for status, ask in answers.items():
+        answer = ask_app(gate, ask)
+        assert answer.status == status
+        assert dict(answer.headers)[b"cache-control"] == b"no-store"
+        assert dict(answer.headers)[b"referrer-policy"] == b"no-referrer"
 
 
 @pytest.mark.parametrize("ended_before", [False, True])

@@ -26,37 +26,33 @@ def test_sound_bars_pass_untouched() -> None:
     assert set(found.counts().values()) == {0}
 
 
+EARLY = ({"ingested_at": moment("2018-03-29 19:59")}, "unfinished_last_bar", "ingested_at", "2018-03-29 19:59:00+00:00")
+KNOWN_EARLY = ({"known_at": moment("2018-03-29 19:59")}, "unfinished_last_bar", "known_at", "2018-03-29 19:59:00+00:00")
 # Row 60 of the sound bars is the session of 2018-03-29.
-@pytest.mark.full
-@pytest.mark.parametrize(
-    ("values", "rule", "field", "value"),
-    [
-        ({"open": np.nan}, "missing_price", "open", "nan"),
-        ({"close": np.inf}, "missing_price", "close", "inf"),
-        ({"low": 0.0}, "non_positive_price", "low", "0.0"),
-        ({"close": -3.5}, "non_positive_price", "close", "-3.5"),
-        ({"volume": 0.0}, "zero_volume", "volume", "0.0"),
-        ({"volume": np.nan}, "zero_volume", "volume", "nan"),
-        ({"volume": -7.0}, "zero_volume", "volume", "-7.0"),
-        ({"volume": np.inf}, "zero_volume", "volume", "inf"),
-        ({"high": 1.0}, "high_low_bracket", "high", "1.0"),
-        ({"close": 17.87}, "high_low_bracket", "close", "17.87"),
-        ({"open": 500.0}, "high_low_bracket", "open", "500.0"),
-        ({"session": pd.Timestamp("2018-03-31")}, "off_calendar", "session", "2018-03-31"),
-        (
-            {"ingested_at": moment("2018-03-29 19:59")},
-            "unfinished_last_bar",
-            "ingested_at",
-            "2018-03-29 19:59:00+00:00",
-        ),
-        (
-            {"known_at": moment("2018-03-29 19:59")},
-            "unfinished_last_bar",
-            "known_at",
-            "2018-03-29 19:59:00+00:00",
-        ),
-    ],
-)
+FAULTY = [
+    ({"open": np.nan}, "missing_price", "open", "nan"),
+    ({"low": 0.0}, "non_positive_price", "low", "0.0"),
+    ({"low": 9e-13}, "impossible_size", "low", "9e-13"),
+    ({"volume": 0.0}, "zero_volume", "volume", "0.0"),
+    ({"open": 17.87}, "high_low_bracket", "open", "17.87"),
+    ({"session": pd.Timestamp("2018-03-31")}, "off_calendar", "session", "2018-03-31"),
+    KNOWN_EARLY,
+    ({"close": np.inf}, "missing_price", "close", "inf"),
+    ({"close": -3.5}, "non_positive_price", "close", "-3.5"),
+    ({"high": 1.1e12}, "impossible_size", "high", "1100000000000.0"),
+    ({"volume": 1.1e18}, "impossible_size", "volume", "1.1e+18"),
+    ({"volume": np.nan}, "zero_volume", "volume", "nan"),
+    ({"volume": -7.0}, "zero_volume", "volume", "-7.0"),
+    ({"volume": np.inf}, "zero_volume", "volume", "inf"),
+    ({"high": 1.0}, "high_low_bracket", "high", "1.0"),
+    ({"close": 17.87}, "high_low_bracket", "close", "17.87"),
+    ({"close": 500.0}, "high_low_bracket", "close", "500.0"),
+    ({"open": 500.0}, "high_low_bracket", "open", "500.0"),
+    EARLY,
+]
+
+
+@pytest.mark.parametrize(("values", "rule", "field", "value"), FAULTY)
 def test_a_faulty_row_goes_to_quarantine_with_rule_field_and_value(values, rule, field, value) -> None:
     bars = with_values(sound_bars(), 60, **values)
     found = cleaned(bars)

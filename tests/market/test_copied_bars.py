@@ -74,8 +74,9 @@ def test_bars_without_range_or_volume_may_repeat() -> None:
     bars = sound_bars()
     bars.loc[[40, 80], VALUES] = [50.0, 50.0, 50.0, 50.0, 1000.0]
     assert cleaned(bars).quarantine.empty
-    bars.loc[[40, 80], VALUES] = [50.0, 51.0, 49.0, 50.0, np.nan]
-    assert cleaned(bars, traded_with_volume=False).quarantine.empty
+    for none in (np.nan, 0.0):
+        bars.loc[[40, 80], VALUES] = [50.0, 51.0, 49.0, 50.0, none]
+        assert cleaned(bars, traded_with_volume=False).quarantine.empty
 
 
 def market(copies: int, onto: int, symbols: int = 30, count: int = 120) -> pd.DataFrame:
@@ -139,6 +140,19 @@ def test_a_wick_that_nothing_comes_near_is_not_used(field: str, value: float) ->
     bars[["open", "high", "low", "close"]] *= scale
     found = cleaned(with_values(bars, 90, **{field: value}))
     assert verdicts(found) == [(f"{bars['session'][90]:%F}", "isolated_wick", field)]
+
+
+@pytest.mark.parametrize("field", ["low", "high"])
+def test_a_wick_as_far_away_as_the_setting_says_is_not_used_and_the_next_smaller_one_is(field: str) -> None:
+    """The nearest of open, close and the close before is half the high, or twice the low: log 2 away."""
+    bars = sound_bars()
+    nearest = min if field == "low" else max
+    near = nearest(bars["open"][90], bars["close"][90], bars["close"][89])
+    bars = with_values(bars, 90, **{field: near / 2.0 if field == "low" else near * 2.0})
+    log_2 = 0.6931471805599453
+    found = cleaned(bars, wick_minimum_log_distance=log_2)
+    assert verdicts(found) == [(f"{bars['session'][90]:%F}", "isolated_wick", field)]
+    assert cleaned(bars, wick_minimum_log_distance=float(np.nextafter(log_2, 1.0))).quarantine.empty
 
 
 def test_a_wick_of_the_whole_market_was_traded_at() -> None:

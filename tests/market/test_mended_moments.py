@@ -14,6 +14,14 @@ def at(*minutes: float) -> pd.DatetimeIndex:
     return pd.DatetimeIndex([start + pd.Timedelta(minutes=each) for each in minutes], tz="UTC").as_unit("ns")
 
 
+def test_what_arrives_at_or_before_the_stamp_that_it_follows_is_stamped_just_after_it() -> None:
+    arrived = pd.Series(at(5.0, 5.0, 5.0, 5.0))
+    before = pd.Series([*at(4.0, 5.0, 6.0), pd.NaT], dtype=arrived.dtype)
+    stamped = following(arrived, before)
+    assert stamped.dtype == arrived.dtype
+    assert (stamped - pd.Series([*at(5.0, 5.0, 6.0, 5.0)])).tolist() == [pd.Timedelta(each) for each in (0, 1, 1, 0)]
+
+
 def test_without_an_act_that_shows_more_a_moment_is_read_as_just_before_now() -> None:
     ahead, now = at(1000.0, 2000.0), at(60.0)[0]
     for acts in (at(), at(1.0, 50.0), at(1500.0), at(1500.0, 2000.0, 2001.0)):

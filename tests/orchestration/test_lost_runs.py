@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
 from dagster._core.events import DagsterEventType
 from dagster._core.launcher import WorkerStatus
 
+from nn_assets.orchestration import lost_runs
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.lost_runs import LOST, close_lost_runs
-from nn_assets.store.ledger.run_locks import is_attended, let_go
+from nn_assets.store.ledger.run_locks import hold_run, is_attended, let_go, unattended
 from tests.forks import ended, exit_code, forked
 
 STAGES = {
@@ -51,6 +55,13 @@ def instance(request: pytest.FixtureRequest, empty_home: Path) -> Iterator[dg.Da
         request.getfixturevalue("monkeypatch").setenv(
             "NN_ASSETS_DAGSTER_DATABASE_URL", request.getfixturevalue("postgres_url")
         )
+    with open_instance() as opened:
+        yield opened
+
+
+@pytest.fixture
+def in_files(empty_home: Path) -> Iterator[dg.DagsterInstance]:
+    """The same, in files."""
     with open_instance() as opened:
         yield opened
 
@@ -108,3 +119,82 @@ def test_a_run_that_ends_leaves_no_lock(instance: dg.DagsterInstance, empty_home
     run_id = idle.execute_in_process(instance=instance).run_id
     assert not is_attended(run_id)
     assert not list((empty_home / "locks").rglob(run_id))
+
+
+BEGINS = (DagsterEventType.PIPELINE_STARTING, DagsterEventType.PIPELINE_START)
+ENDS = (
+    DagsterEventType.PIPELINE_ENQUEUED,
+    DagsterEventType.PIPELINE_SUCCESS,
+    DagsterEventType.PIPELINE_FAILURE,
+    DagsterEventType.PIPELINE_CANCELED,
+)
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("begin", BEGINS)
+def test_the_lock_is_there_before_the_storage_hears_of_a_run_and_until_it_heard_of_its_end(
+    empty_home: Path, begin: DagsterEventType, end: DagsterEventType
+) -> None:
+    heard: list[tuple[str, bool]] = []
+    runs = SimpleNamespace(
+        add_run=lambda run: heard.append(("made", is_attended(run.run_id))),
+        handle_run_event=lambda run_id, event, _: heard.append((event.event_type_value, is_attended(run_id))),
+    )
+    lost_runs.attended(SimpleNamespace(run_storage=runs))  # type: ignore[arg-type]
+    run = SimpleNamespace(run_id="a-run", status=dg.DagsterRunStatus.QUEUED)
+    runs.add_run(run)
+    runs.handle_run_event(run.run_id, dg.DagsterEvent(begin.value, idle.name))
+    runs.handle_run_event(run.run_id, dg.DagsterEvent(DagsterEventType.PIPELINE_CANCELING.value, idle.name))
+    assert is_attended(run.run_id)
+    runs.handle_run_event(run.run_id, dg.DagsterEvent(end.value, idle.name))
+    assert not is_attended(run.run_id)
+    canceling = DagsterEventType.PIPELINE_CANCELING.value
+    assert heard == [("made", False), (begin.value, True), (canceling, True), (end.value, True)]
+
+
+@pytest.mark.parametrize("meanwhile", ["ends", "is deleted"])
+def test_a_run_that_ends_while_its_lock_is_asked_for_stays_as_it_ended(
+    in_files: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    run_id = brought_to(in_files, dg.DagsterRunStatus.STARTED)
+
+    @contextmanager
+    def ended_just_now(asked: str) -> Iterator[bool]:
+        if meanwhile == "ends":
+            success = dg.DagsterEvent(DagsterEventType.PIPELINE_SUCCESS.value, idle.name)
+            in_files.report_dagster_event(success, asked)
+        else:
+            in_files.delete_run(asked)
+            let_go(asked)
+        with unattended(asked) as alone:
+            assert alone
+            yield alone
+
+    monkeypatch.setattr(lost_runs, "unattended", ended_just_now)
+    assert close_lost_runs(in_files) == []
+    left = [run.status for run in in_files.get_runs(dg.RunsFilter(run_ids=[run_id]))]
+    assert left == ([dg.DagsterRunStatus.SUCCESS] if meanwhile == "ends" else [])
+
+
+@pytest.mark.parametrize("made_again", [False, True])
+def test_a_lock_on_a_file_that_was_removed_meanwhile_is_taken_anew(
+    empty_home: Path, monkeypatch: pytest.MonkeyPatch, made_again: bool
+) -> None:
+    """Who held the run alone removes the file as it lets go; another may have made it again by then."""
+    file, take, asked = empty_home / "locks" / "runs" / "a-run", fcntl.flock, []
+
+    def waits_until_it_is_removed(stream: object, kind: int) -> None:
+        if not asked:
+            file.unlink()
+            if made_again:
+                file.touch()
+        asked.append(kind)
+        take(stream, kind)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(fcntl, "flock", waits_until_it_is_removed)
+    hold_run("a-run")
+    assert len(asked) == 2
+    assert is_attended("a-run")
+    let_go("a-run")
+    assert not is_attended("a-run")
+    assert not file.exists()

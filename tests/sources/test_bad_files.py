@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import struct
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from nn_assets.errors import SourceError
 from nn_assets.sources.protocol import validate_symbol
 from nn_assets.sources.tables.files import FilesSource
+from nn_assets.sources.tables.plain_tables import read_plain
 
 HEADER = "date,open,high,low,close,volume"
 GOOD = "2018-01-02,10,11,9,10.5,1000"
@@ -178,6 +182,29 @@ def test_a_truncated_parquet_is_an_error(tmp_path) -> None:
     whole = tmp_path / "whole.parquet"
     pd.DataFrame({"date": ["2018-01-02"], "open": [1.0]}).to_parquet(whole)
     assert refused(tmp_path, whole.read_bytes()[:-20], "ABC.parquet").where["rule"] == "readable"
+
+
+@pytest.mark.parametrize("read", [lambda path: FilesSource(path).bars(), read_plain], ids=["bars", "other tables"])
+def test_a_parquet_whose_pages_do_not_sum_up_to_what_it_says_is_an_error(tmp_path, read) -> None:
+    whole = tmp_path / "whole.parquet"
+    table = pa.table({"date": ["2018-01-02"], **{name: [10.5] for name in HEADER.split(",")[1:]}})
+    pq.write_table(
+        table, whole, compression="none", use_dictionary=False, write_statistics=False, write_page_checksum=True
+    )
+    content = whole.read_bytes()
+    price, other = struct.pack("<d", 10.5), struct.pack("<d", 10.25)
+    assert content.count(price) == 5
+    assert read(whole)["open"].tolist() == [10.5]
+    changed = content.replace(price, other, 1)
+    assert pq.read_table(pa.BufferReader(changed))["open"].to_pylist() == [10.25]  # without a look at the sums
+    damaged = tmp_path / "ABC.parquet"
+    damaged.write_bytes(changed)
+    with pytest.raises(SourceError, match="checksum") as caught:
+        read(damaged)
+    assert caught.value.where == {"file": str(damaged), "rule": "readable"}
+    assert "deliver the file again" in caught.value.remedy
+    damaged.write_bytes(content)
+    assert read(damaged)["open"].tolist() == [10.5]
 
 
 def test_a_parquet_with_text_in_a_price_or_no_rows_is_an_error(tmp_path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from nn_assets.errors import SourceError
 from nn_assets.operations.intake import fills
 from nn_assets.settings import FileSeriesSettings, IntradaySettings
+from nn_assets.sources.days import moments_written
 from nn_assets.sources.tables.actions_file import ActionsFile
 from nn_assets.sources.tables.files import FilesSource
 from nn_assets.sources.tables.intraday_files import read_intraday_files
@@ -140,6 +141,15 @@ def test_epochs_are_judged_row_by_row(tmp_path, kind, mixed, form) -> None:
         numbers.to_parquet(tmp_path / "AAA.parquet")
         found = reader(tmp_path / "AAA.parquet")
     pd.testing.assert_frame_equal(found.drop(columns="source"), plain)
+
+
+@pytest.mark.parametrize("kind", ["int64", "float64", "str"])
+def test_an_epoch_counts_the_next_smaller_unit_from_a_size_on_and_just_below_it_is_no_moment(kind: str) -> None:
+    bounds = [10**8, 10**11, 10**14, 10**17]  # of seconds, milliseconds, microseconds, nanoseconds
+    below = [bound - 1 for bound in bounds[:3]] + [10**17 - 16]  # the next smaller one that a float holds
+    same = pd.Timestamp("1973-03-03 09:46:40", tz="UTC")
+    assert moments_written(pd.Series(bounds).astype(kind)).tolist() == [same] * 4
+    assert moments_written(pd.Series(below).astype(kind)).isna().all()
 
 
 def test_every_row_of_the_case_of_mixed_epochs_is_there() -> None:

@@ -51,6 +51,8 @@ def wrapped(error: Exception) -> Exception:
         OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
         OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)),
         wrapped(OSError(errno.ENOSPC, "x")),
+        wrapped(OSError(errno.EDQUOT, "x")),
+        RuntimeError("step failed: OSError: [Errno 122] Disk quota exceeded: '/x'"),
         RuntimeError("(sqlite3.OperationalError) database or disk is full"),
         RuntimeError("step failed: OSError: [Errno 28] No space left on device: '/x'"),
     ],

@@ -335,6 +335,19 @@ def test_a_record_of_the_whole_that_was_put_off_is_none(clocked: Ledger, tamper:
     assert not before_round(clocked, 60.0).ok
 
 
+@IN_A_FILE
+def test_a_record_of_the_whole_that_was_changed_is_none_though_no_other_verification_meets_it(
+    clocked: Ledger, tamper: Tamper
+) -> None:
+    append_round(clocked, day_round("2018-01-05", symbols=2))  # the record now lies before the last round
+    assert verify_since_last(clocked, run_id="three").ok
+    old = "UPDATE holdings SET quantity = 3 * quantity + 1 WHERE session = '2018-01-02'"
+    tamper(old, "UPDATE verifications SET recorded_at = '2026-03-01 22:00:00.000000' WHERE kind = 'whole'")
+    report = before_round(clocked, 60.0)
+    assert report.since.sequence == 0
+    assert {each.table for each in report.findings} == {"holdings", "verifications"}
+
+
 READS: dict[str, Callable[[Ledger], object]] = {
     "read": lambda ledger: ledger.read("portfolio_states", "demo"),
     "latest": lambda ledger: ledger.latest("portfolio_states", "demo", last=pd.Timestamp("2018-01-02")),

@@ -114,7 +114,7 @@ def read_plain(path: Path) -> pd.DataFrame:
         if name.endswith(".feather"):
             table = pd.read_feather(path)
         elif name.endswith((".parquet", ".pq")):
-            table = pd.read_parquet(path)
+            table = pd.read_parquet(path, page_checksum_verification=True)
             table = table if isinstance(table.index, pd.RangeIndex) else table.reset_index()
         else:
             table = read_texts(path)
