@@ -20,6 +20,7 @@ from nn_assets.sources.tables.archives import ARCHIVES, read_archive
 from nn_assets.sources.tables.closes import read_closes
 from nn_assets.sources.tables.limits import Limits
 from nn_assets.sources.tables.tables import LINE, read_csv, read_parquet, unreadable
+from nn_assets.sources.tables.unchanged import unchanged
 
 __all__ = ["FilesSource"]
 
@@ -176,10 +177,11 @@ class FilesSource:
 
     def read(self, file: Path) -> pd.DataFrame | None:
         """Bars of one file, as ``bars`` gives them but whole and in its order; None for an archive without any."""
-        if file.name.lower().endswith(ARCHIVES):
-            table = read_archive(file, self.member, self._table, self.limits)
-        else:
-            table = self._table(file, file.name)
+        with unchanged(file):
+            if file.name.lower().endswith(ARCHIVES):
+                table = read_archive(file, self.member, self._table, self.limits)
+            else:
+                table = self._table(file, file.name)
         if table is None:
             return None
         _check_symbols(table, file)
