@@ -59,10 +59,9 @@ def test_every_bad_key_is_listed_at_once() -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        "portfolio: {weekly_loss_limit_fraction: 0.08, drawdown_limit_fraction: 0.08}",
+        "portfolio: {weekly_loss_limit_fraction: 0.09, drawdown_limit_fraction: 0.08}",
         "portfolio: {session_loss_limit_fraction: 0.5}",
         "portfolio: {session_loss_limit_fraction: 0.05}",  # below the drawdown's 0.08, above the week's 0.04
-        "portfolio: {session_loss_limit_fraction: 0.04}",
         "portfolio: {stale_symbols_limit_fraction: 1.0}",
         "oversight: {pause_score: 8}",
     ],

@@ -35,6 +35,7 @@ from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.outcomes import failed_checks_of
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.running import execute, metadata_by_asset, warnings_of
+from nn_assets.portfolio.breakers import never_alone
 from nn_assets.settings import Strategy
 from nn_assets.store.home import data_docs_file
 from nn_assets.store.lake.publication import Publication
@@ -87,6 +88,7 @@ def check_data(name: str) -> dict[str, Any]:
             # A gate that halts ends the run.
             "gate": {"passed": True, "warnings": warnings_of(result, asset_key(strategy, _VALIDATED))},
             "prices": _CLOSES if strategy.closes_only else None,
+            "breakers": list(never_alone(strategy.portfolio)),
             "financing": financing_told(strategy),
             "data_docs": str(data_docs_file(strategy.name)),
             "first_model": _first_model(history),
@@ -328,6 +330,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
         *_more(notices["count"] - len(notices["first"]), "notices"),
         ("gate", "passed" + (f", {len(gate['warnings'])} to look at" if gate["warnings"] else "")),
         *(("", warning) for warning in gate["warnings"]),
+        *(("breakers", each) for each in told["breakers"]),
         ("financing", told["financing"]),
         ("data docs", told["data_docs"]),
         ("first model", told["first_model"]["told"]),

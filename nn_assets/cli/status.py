@@ -37,6 +37,7 @@ from nn_assets.store.ledger.run_locks import is_attended
 __all__ = ["report"]
 
 _NAMES = {"trading_state": "drift says"}  # one control of several: by itself it lets nothing trade
+_READ_ONLY = "read-only: this user cannot write to the ledger; it is told as it stands, and whatever writes is refused"
 _LOST = "its process is gone; the next run, check, study or tick of the daemon closes it"
 
 
@@ -50,12 +51,14 @@ def report(name: str | None) -> dict[str, Any]:
     chosen = [each for each in readable if name in (None, each.strategy.name)]
     with open_stores() as stores:
         found |= {each.strategy.name: _of(StoredFacts.of(stores, each.strategy), each.folder) for each in chosen}
+        read_only = stores.ledger.read_only
         found |= left_books(stores.ledger, {*found, *(each.strategy.name for each in readable)}, name)
     if name and not found:
         find_strategy(name)
     lines = [line for state in found.values() for line in (*_lines(state), "")]
+    lines += [_READ_ONLY] * read_only
     ok = not any(state.get("failed_checks") for state in found.values())
-    return {"ok": ok, "strategies": found, "text": "\n".join(lines).rstrip()}
+    return {"ok": ok, "read_only": read_only, "strategies": found, "text": "\n".join(lines).rstrip()}
 
 
 def _without_overrides(faults: dict[Path, SettingsError], name: str | None) -> dict[str, dict[str, Any]]:

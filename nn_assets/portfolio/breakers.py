@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from itertools import pairwise
 from typing import Any, Self
 
 from nn_assets.settings import PortfolioSettings
@@ -25,6 +26,7 @@ __all__ = [
     "latched",
     "loss_fraction",
     "named_kinds",
+    "never_alone",
     "read_kill_switch",
     "strictest",
     "trading_state_control",
@@ -205,6 +207,17 @@ def fired_breakers(
         if _over(loss, limit):
             fired.append(Breaker(kind, f"{kind} of {loss:.2%} is over the limit of {limit:.2%}"))
     return tuple(fired)
+
+
+def never_alone(settings: PortfolioSettings) -> tuple[str, ...]:
+    """Tell which limits equal the next wider one, so that their breaker never fires without that one's too."""
+    names = ("session_loss_limit_fraction", "weekly_loss_limit_fraction", "drawdown_limit_fraction")
+    return tuple(
+        f"portfolio.{narrow} {getattr(settings, narrow)} equals portfolio.{wide}: it never fires without that one; "
+        "set it lower to be stopped earlier"
+        for narrow, wide in pairwise(names)
+        if getattr(settings, narrow) == getattr(settings, wide)
+    )
 
 
 def halved_by_drawdown(drawdown_fraction: float, settings: PortfolioSettings, *, was_halved: bool) -> bool:

@@ -298,13 +298,13 @@ class PortfolioSettings(Section):
 
     @model_validator(mode="after")
     def _every_breaker_can_fire(self) -> PortfolioSettings:
-        if self.weekly_loss_limit_fraction >= self.drawdown_limit_fraction:
+        if self.weekly_loss_limit_fraction > self.drawdown_limit_fraction:
             raise ValueError(
                 "portfolio.weekly_loss_limit_fraction "
                 f"{self.weekly_loss_limit_fraction} can never fire before "
                 f"portfolio.drawdown_limit_fraction {self.drawdown_limit_fraction} flattens"
             )
-        if self.session_loss_limit_fraction >= self.weekly_loss_limit_fraction:
+        if self.session_loss_limit_fraction > self.weekly_loss_limit_fraction:
             raise ValueError(
                 "portfolio.session_loss_limit_fraction "
                 f"{self.session_loss_limit_fraction} can never fire: a session's loss is part of its week's, "

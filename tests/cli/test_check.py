@@ -20,6 +20,9 @@ FEAR = "date,close\n2015-01-02,17.79\n2015-01-05,19.92\n2015-01-19,20.95\n"  # t
 LAST_SEEN = "2016-04-29"  # the vault begins with the next session
 
 
+_WITH_EQUAL_LIMITS = STRATEGY.replace("portfolio:\n", "portfolio:\n  session_loss_limit_fraction: 0.04\n")
+
+
 @pytest.fixture
 def fresh_home(tmp_path) -> Path:
     """Bars and a strategy of one's own in a home in which nothing ever ran."""
@@ -34,7 +37,7 @@ def first_check(tmp_path_factory) -> tuple[Path, Answer]:
     """A home that was checked once, and what was told. Read it; never write to it."""
     home = tmp_path_factory.mktemp("checked") / "home"
     write_bars(home / "strategies" / "bars")
-    (home / "strategies" / "mine.yaml").write_text(STRATEGY, encoding="utf-8")
+    (home / "strategies" / "mine.yaml").write_text(_WITH_EQUAL_LIMITS, encoding="utf-8")
     return home, call(home, "check", "--strategy", "mine", "--json")
 
 
@@ -276,3 +279,9 @@ def test_a_second_source_is_told_with_what_it_could_not_judge(fresh_home) -> Non
     judged, unjudged = 3 * sessions_of(fresh_home), sessions_of(fresh_home)
     assert f"compared    {judged:,} bars with those of files, {unjudged:,} without one that was known in" in answer.out
     assert f"TRUE {day}: odd_print_elsewhere" in answer.out
+
+
+def test_limits_that_are_equal_are_told(first_check) -> None:
+    answer = first_check[1]
+    (told,) = answer.document["breakers"]
+    assert told.startswith("portfolio.session_loss_limit_fraction 0.04 equals portfolio.weekly_loss_limit_fraction")

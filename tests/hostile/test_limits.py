@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import io
+import tarfile
 import tracemalloc
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -175,3 +178,82 @@ def test_a_zero_byte_in_a_column_that_is_not_read_is_an_error_too(tmp_path: Path
     error = refused(path)
     assert error.where["rule"] == "readable"
     assert "a zero byte after" in error.found
+
+
+NUMBERS = f"{HEADER}\n".encode() + b"9" * (64 << 20)  # one line, one number
+
+
+def packed(path: Path, content: bytes, *, stated: int | None = None) -> Path:
+    """An archive of one member, which may state another size than its own."""
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("prices.csv", content)
+        if stated is not None:  # in the list at the end, which is what is read
+            raw = bytearray(path.read_bytes())
+            raw[(at := raw.rindex(b"PK\1\2") + 24) : at + 4] = stated.to_bytes(4, "little")
+            path.write_bytes(raw)
+        return path
+    with tarfile.open(path, "w:gz", compresslevel=1) as archive:
+        member = tarfile.TarInfo("prices.csv")
+        member.size = len(content) if stated is None else stated
+        archive.addfile(member, io.BytesIO(content)) if stated is None else archive.addfile(member)
+    return path
+
+
+@pytest.mark.parametrize("stated", [None, 3 << 30])
+@pytest.mark.parametrize("name", ["20180102.zip", "20180102.tar.gz"])
+def test_an_archive_that_unpacks_to_more_than_the_limit_is_refused_in_little_memory(
+    tmp_path: Path, name: str, stated: int | None
+) -> None:
+    path = packed(tmp_path / name, NUMBERS if stated is None else NUMBERS[:100], stated=stated)
+    assert path.stat().st_size < 1_000_000
+    tracemalloc.start()
+    with pytest.raises(SourceError) as caught:
+        FilesSource(path, limits=Limits(megabytes=32)).bars()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert caught.value.where["file"] == f"{path}!prices.csv"
+    assert caught.value.where["rule"] == "max_megabytes"
+    assert caught.value.where["value"] == (65 if stated is None else 3072)
+    assert "source.max_megabytes" in caught.value.remedy
+    assert peak < 16 << 20
+
+
+def test_a_member_that_holds_more_than_it_says_is_refused_in_little_memory(tmp_path: Path) -> None:
+    path = packed(tmp_path / "20180102.zip", NUMBERS, stated=1000)
+    tracemalloc.start()
+    with pytest.raises(SourceError) as caught:
+        FilesSource(path, limits=Limits(megabytes=1)).bars()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert caught.value.where["file"] == str(path)
+    assert caught.value.where["rule"] == "readable"
+    assert peak < 16 << 20
+
+
+def test_the_members_of_an_archive_count_together_and_raising_the_limit_helps(tmp_path: Path) -> None:
+    path = tmp_path / "20180102.zip"
+    text = f"{HEADER}\n" + "\n".join([GOOD] * 20_000)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for symbol in ("A", "B"):
+            archive.writestr(f"{symbol}.csv", text)
+    for limits, rule in ((Limits(megabytes=1), "max_megabytes"), (Limits(rows=30_000), "max_rows")):
+        with pytest.raises(SourceError) as caught:
+            FilesSource(path, limits=limits).bars()
+        assert (caught.value.where["file"], caught.value.where["rule"]) == (f"{path}!B.csv", rule)
+    assert len(FilesSource(path, limits=Limits(megabytes=2, rows=40_000)).bars()) == 40_000
+
+
+def test_a_tar_with_a_long_extended_header_is_refused_in_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "20180102.tar.gz"
+    with tarfile.open(path, "w:gz", compresslevel=1) as archive:
+        notes = tarfile.TarInfo("notes")
+        notes.type, notes.size = tarfile.XHDTYPE, 64 << 20
+        archive.addfile(notes, io.BytesIO(bytes(64 << 20)))
+    tracemalloc.start()
+    with pytest.raises(SourceError, match="extended header") as caught:
+        FilesSource(path).bars()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert caught.value.where["file"] == str(path)
+    assert peak < 16 << 20

@@ -18,6 +18,7 @@ from nn_assets.portfolio.breakers import (
     kill_switch_control,
     latched,
     named_kinds,
+    never_alone,
     read_kill_switch,
     strictest,
     trading_state_control,
@@ -164,3 +165,27 @@ def test_a_reset_survives_its_record_and_one_of_version_0_1_means_whatever_is_la
     assert [named_kinds(each) for each in ("drawdown", "stale_data, drawdown", None, math.nan)] == [
         ("drawdown",), ("stale_data", "drawdown"), (), (),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("session", "week", "told"),
+    [
+        (0.03, 0.04, []),
+        (0.04, 0.04, [("session_loss_limit_fraction 0.04", "weekly_loss_limit_fraction")]),
+        (0.03, 0.08, [("weekly_loss_limit_fraction 0.08", "drawdown_limit_fraction")]),
+        (
+            0.08,
+            0.08,
+            [
+                ("session_loss_limit_fraction 0.08", "weekly_loss_limit_fraction"),
+                ("weekly_loss_limit_fraction 0.08", "drawdown_limit_fraction"),
+            ],
+        ),
+    ],
+)
+def test_limits_that_are_equal_pass_and_are_told(session: float, week: float, told: list[tuple[str, str]]) -> None:
+    settings = PortfolioSettings(session_loss_limit_fraction=session, weekly_loss_limit_fraction=week)
+    lines = never_alone(settings)
+    assert len(lines) == len(told)
+    for line, (narrow, wide) in zip(lines, told, strict=True):
+        assert line.startswith(f"portfolio.{narrow} equals portfolio.{wide}: ")

@@ -137,3 +137,35 @@ def test_a_name_without_one_day_is_refused_where_it_counts(tmp_path: Path, name:
     assert len(FilesSource(tmp_path).bars()) == 1
     with pytest.raises(SourceError, match="one day in the file's name"):
         FilesSource(tmp_path, known_on=at_22).bars()
+
+
+@pytest.mark.parametrize("ending", [".zip", ".tar.gz"])
+def test_members_without_a_column_of_symbols_are_of_their_own_names(tmp_path: Path, ending: str) -> None:
+    content = "date,open,high,low,close,volume\n2015-03-20,10,11,9,10.5,1000\n"
+    path = tmp_path / f"stocks{ending}"
+    if ending == ".zip":
+        with zipfile.ZipFile(path, "w") as packed:
+            for name in ("daily/AAA_data.csv", "daily/BBB_data.csv"):
+                packed.writestr(name, content)
+    else:
+        drop(path, AAA_data__csv=content, BBB_data__csv=content)
+    bars = FilesSource(path).bars()
+    assert sessions_of(bars) == [("AAA", "03-20"), ("BBB", "03-20")]
+    assert set(bars["source"]) == {f"files:stocks{ending}"}
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as packed:
+        packed.writestr("a b.csv", content)
+    with pytest.raises(SourceError, match="'a b'") as caught:
+        FilesSource(tmp_path / "other.zip").bars()
+    assert caught.value.where["file"] == f"{tmp_path / 'other.zip'}!a b.csv"
+
+
+def test_a_member_with_a_name_too_long_for_a_folder_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "20150320.zip"
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr(f"{'x' * 256}.csv", text(TRUE_20))
+    assert sessions_of(FilesSource(path).bars()) == [("TRUE", "03-20")]
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr(f"{'x' * 256}.csv", text(TRUE_20).replace("symbol", "note"))
+    with pytest.raises(SourceError, match="a symbol of 1 to 32") as caught:
+        FilesSource(path).bars()
+    assert caught.value.where["file"] == f"{path}!{'x' * 256}.csv"

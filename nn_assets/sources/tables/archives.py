@@ -6,26 +6,40 @@ Members are read in memory, never unpacked under the names they carry.
 from __future__ import annotations
 
 import fnmatch
+import os
 import tarfile
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 import pandas as pd
 
 from nn_assets.errors import SourceError
+from nn_assets.sources.tables.limits import Limits
 
 __all__ = ["ARCHIVES", "read_archive"]
 
 ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip")
 _TABLES = (".csv", ".csv.gz", ".parquet", ".pq")
-_LARGEST_BYTES = 1 << 31
+_PIECE = 1 << 12  # as much of a zip, packed by bzip2, unpacks to some 80 MB at once
+_LONGEST_HEADER = 1 << 20
+_EXTENDED = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+_LONGEST_NAME = 100
 _UNREADABLE = (OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile, RuntimeError)
 
 
-def read_archive(path: Path, member: str | None, read: Callable[[Path], pd.DataFrame]) -> pd.DataFrame | None:
+def read_archive(
+    path: Path, member: str | None, read: Callable[[Path, str], pd.DataFrame], limits: Limits
+) -> pd.DataFrame | None:
     """Read the tables of an archive that hold bars.
 
     Parameters
@@ -36,7 +50,9 @@ def read_archive(path: Path, member: str | None, read: Callable[[Path], pd.DataF
         Name, or pattern such as ``prices*.csv``, of the members that hold bars. When left out, every
         CSV or Parquet member with a bar's columns is read, and others are passed over.
     read : callable
-        Reads one table from a file that ends as the member's name does.
+        Reads one table from a file that ends as the member's name does, given that name too, without folders.
+    limits : Limits
+        Rows, and bytes unpacked, of all these members together.
 
     Returns
     -------
@@ -48,14 +64,18 @@ def read_archive(path: Path, member: str | None, read: Callable[[Path], pd.DataF
     Raises
     ------
     SourceError
-        Not an archive, damaged, or a member that is no sound table; names ``archive!member``.
+        Not an archive, damaged, more than the limits, by what it says of itself or as it unpacks, or a
+        member that is no sound table; names ``archive!member``.
     """
     found: list[pd.DataFrame] = []
     foreign: list[SourceError] = []
     without_rows = False
-    for name, content in _members(path, member):
+    rows = 0
+    for name, content in _members(path, member, limits):
         try:
             found.append(_read_member(path, name, content, read))
+            rows += len(found[-1])
+            limits.check_rows(rows, _place(path, name), at_least=True)
         except SourceError as error:
             if error.where.get("rule") == "not_empty":
                 without_rows = True
@@ -68,15 +88,18 @@ def read_archive(path: Path, member: str | None, read: Callable[[Path], pd.DataF
     return pd.concat(found, ignore_index=True) if found else None
 
 
-def _read_member(path: Path, name: str, content: bytes, read: Callable[[Path], pd.DataFrame]) -> pd.DataFrame:
+def _read_member(path: Path, name: str, content: bytes, read: Callable[[Path, str], pd.DataFrame]) -> pd.DataFrame:
     told, seams = _without_seams(content) if name.lower().endswith(".csv") else (content, 0)
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / PurePosixPath(name).name
+        base = PurePosixPath(name).name
+        ending = next(each for each in _TABLES if base.lower().endswith(each))
+        # A name may be longer in an archive than in a folder.
+        file = Path(folder) / (base if len(os.fsencode(base)) <= _LONGEST_NAME else f"member{ending}")
         file.write_bytes(told)
         try:
-            table = read(file)
+            table = read(file, base)
         except SourceError as error:
-            raise _placed(error, f"{path}!{name}") from error
+            raise _placed(error, str(_place(path, name))) from error
     if seams:
         said = [column for column in table.columns if column != "line"]
         table = table.drop_duplicates(said).reset_index(drop=True)
@@ -97,30 +120,75 @@ def _without_seams(content: bytes) -> tuple[bytes, int]:
     return b"\n".join(lines), len(seams)
 
 
-def _members(path: Path, pattern: str | None) -> Iterator[tuple[str, bytes]]:
+class _Member(tarfile.TarInfo):
+    """A member whose extended header, which is read whole, is no longer than a name and its notes are."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Member:
+        """Read a block of 512 bytes; a name, or notes, of more than 1 MiB to follow are refused."""
+        member = super().frombuf(buf, encoding, errors)
+        if member.type in _EXTENDED and member.size > _LONGEST_HEADER:
+            raise tarfile.TarError(f"an extended header of {member.size} bytes")
+        return member
+
+
+def _members(path: Path, pattern: str | None, limits: Limits) -> Iterator[tuple[str, bytes]]:
     """Names and contents of the members that are tables, in the order of their names."""
 
-    def wanted(name: str, size: int) -> bool:
+    def wanted(name: str) -> bool:
         base = PurePosixPath(name).name
         chosen = fnmatch.fnmatch(base, pattern) if pattern else not base.startswith(".")
-        if chosen and base.lower().endswith(_TABLES) and size > _LARGEST_BYTES:
-            raise _damaged(path, ValueError(f"a member {name} of {size} bytes"))
         return chosen and base.lower().endswith(_TABLES)
 
     try:
+        limits.check_bytes(path.stat().st_size, path)
         if path.name.lower().endswith(".zip"):
             with zipfile.ZipFile(path) as packed:
-                for entry in sorted(packed.infolist(), key=lambda each: each.filename):
-                    if not entry.is_dir() and wanted(entry.filename, entry.file_size):
-                        yield entry.filename, packed.read(entry)
+                inside = [each for each in packed.infolist() if not each.is_dir() and wanted(each.filename)]
+                _check_stated(((each.filename, each.file_size) for each in inside), path, limits)
+                told = sorted(inside, key=lambda each: each.filename)
+                yield from _unpacked(((each.filename, packed.open(each)) for each in told), path, limits)
             return
-        with tarfile.open(path, "r:*") as tar:
-            for piece in sorted(tar.getmembers(), key=lambda each: each.name):
-                stream = tar.extractfile(piece) if piece.isfile() and wanted(piece.name, piece.size) else None
-                if stream is not None:
-                    yield piece.name, stream.read()
+        with tarfile.open(path, "r:*", tarinfo=_Member) as tar:
+            pieces = []
+
+            def stated() -> Iterator[tuple[str, int]]:
+                for piece in tar:  # each is judged before what it holds is unpacked to reach the next
+                    if piece.isfile() and wanted(piece.name):
+                        pieces.append(piece)
+                        yield piece.name, piece.size
+
+            _check_stated(stated(), path, limits)
+            pieces.sort(key=lambda each: each.name)
+            streams = ((each.name, tar.extractfile(each)) for each in pieces)
+            yield from _unpacked(((name, stream) for name, stream in streams if stream is not None), path, limits)
     except _UNREADABLE as error:
         raise _damaged(path, error) from error
+
+
+def _check_stated(sizes: Iterator[tuple[str, int]], path: Path, limits: Limits) -> None:
+    """Refuse members that say of themselves to be, together, larger than the limit."""
+    total = 0
+    for name, size in sizes:
+        total += size
+        limits.check_bytes(total, _place(path, name))
+
+
+def _unpacked(members: Iterator[tuple[str, IO[bytes]]], path: Path, limits: Limits) -> Iterator[tuple[str, bytes]]:
+    """Unpack members one by one, no more of all than the limit: what they say of themselves may be untrue."""
+    total = 0
+    for name, stream in members:
+        content = bytearray()
+        with stream:
+            while piece := stream.read(_PIECE):
+                total += len(piece)
+                limits.check_bytes(total, _place(path, name), at_least=True)
+                content += piece
+        yield name, bytes(content)
+
+
+def _place(path: Path, member: str) -> Path:
+    return Path(f"{path}!{member}")
 
 
 def _damaged(path: Path, error: Exception) -> SourceError:

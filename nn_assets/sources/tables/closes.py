@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 from nn_assets.errors import SourceError
 from nn_assets.sources.tables.limits import Limits
 from nn_assets.sources.tables.plain_tables import column_named, numbers_of, read_plain
-from nn_assets.sources.tables.tables import LINE
+from nn_assets.sources.tables.tables import LINE, unreadable
 
 __all__ = ["read_closes"]
 
@@ -38,7 +39,10 @@ def read_closes(path: Path, limits: Limits) -> pd.DataFrame:
         limits.
     """
     if not path.name.lower().endswith((".parquet", ".pq")):
-        limits.check_text(path)
+        try:
+            limits.check_text(path)
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            raise unreadable(path, "a CSV text file", error) from error
     table = read_plain(path)
     limits.check_columns(len(table.columns), path)
     told = [name for name in _RANGE if column_named(table, (name,), path, needed=False) is not None]

@@ -20,6 +20,7 @@ from nn_assets.sources.tables.archives import ARCHIVES, read_archive
 from nn_assets.sources.tables.closes import read_closes
 from nn_assets.sources.tables.limits import Limits
 from nn_assets.sources.tables.tables import LINE, read_csv, read_parquet, unreadable
+from nn_assets.sources.tables.unchanged import unchanged
 
 __all__ = ["FilesSource"]
 
@@ -31,7 +32,8 @@ _MOST_FAULTS = 10
 class FilesSource:
     """Files that a person or a vendor put into a folder.
 
-    Symbols come from a column where there is one, else from the file's name (``NUE_data.csv``).
+    Symbols come from a column where there is one, else from the file's name (``NUE_data.csv``), in an archive the
+    member's.
     Adjusted columns are left out: bars are stored raw. Every bar's ``source`` names its file.
 
     Parameters
@@ -175,14 +177,13 @@ class FilesSource:
 
     def read(self, file: Path) -> pd.DataFrame | None:
         """Bars of one file, as ``bars`` gives them but whole and in its order; None for an archive without any."""
-        if file.name.lower().endswith(ARCHIVES):
-            table = read_archive(file, self.member, self._table)
-        else:
-            table = self._table(file)
+        with unchanged(file):
+            if file.name.lower().endswith(ARCHIVES):
+                table = read_archive(file, self.member, self._table, self.limits)
+            else:
+                table = self._table(file, file.name)
         if table is None:
             return None
-        if "symbol" not in table.columns:
-            table["symbol"] = validate_symbol(symbol_from_name(file), file=str(file))
         _check_symbols(table, file)
         if "volume" not in table.columns:
             table["volume"] = float("nan")
@@ -191,11 +192,16 @@ class FilesSource:
         known_at = self._known_at(table, file)
         return bars if known_at is None else bars.assign(known_at=known_at)
 
-    def _table(self, file: Path) -> pd.DataFrame:
+    def _table(self, file: Path, name: str) -> pd.DataFrame:
+        """Rows of a file that holds one table; without a column of symbols they are of its name."""
         if self.closes_only:
-            return read_closes(file, self.limits)
-        read = read_parquet if file.name.lower().endswith(_PARQUET) else read_csv
-        return read(file, needs_volume=self.requires_volume, limits=self.limits)
+            table = read_closes(file, self.limits)
+        else:
+            read = read_parquet if file.name.lower().endswith(_PARQUET) else read_csv
+            table = read(file, needs_volume=self.requires_volume, limits=self.limits)
+        if "symbol" not in table.columns:
+            table["symbol"] = validate_symbol(symbol_from_name(Path(name)), file=str(file))
+        return table
 
     def _known_at(self, table: pd.DataFrame, file: Path) -> pd.Series | pd.Timestamp | None:
         if "known_at" in table.columns:

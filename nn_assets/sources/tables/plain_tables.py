@@ -10,12 +10,15 @@ import csv
 import gzip
 import zlib
 from array import array
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import feather
 
 from nn_assets.errors import SourceError
 from nn_assets.sources.days import (
@@ -28,6 +31,7 @@ from nn_assets.sources.days import (
 )
 from nn_assets.sources.protocol import validate_symbol
 from nn_assets.sources.spellings import UNEQUAL_REMEDY, normalised, quoted, separator_of
+from nn_assets.sources.tables.unchanged import unchanged
 
 __all__ = [
     "TABLE_ENDINGS",
@@ -107,17 +111,12 @@ def read_plain(path: Path) -> pd.DataFrame:
     Raises
     ------
     SourceError
-        It cannot be read, has lines of unequal length, or no rows.
+        It cannot be read, changed meanwhile, has two columns of one name, lines of unequal length, or no rows.
     """
     name = path.name.lower()
     try:
-        if name.endswith(".feather"):
-            table = pd.read_feather(path)
-        elif name.endswith((".parquet", ".pq")):
-            table = pd.read_parquet(path, page_checksum_verification=True)
-            table = table if isinstance(table.index, pd.RangeIndex) else table.reset_index()
-        else:
-            table = read_texts(path)
+        with unchanged(path):
+            table = _read_arrow(path) if name.endswith((".feather", ".parquet", ".pq")) else read_texts(path)
     except (OSError, EOFError, ValueError, zlib.error, csv.Error, pa.ArrowException) as error:
         raise SourceError(
             expected="a readable table",
@@ -139,6 +138,34 @@ def read_plain(path: Path) -> pd.DataFrame:
     return table.set_axis([str(header) for header in table.columns], axis=1)
 
 
+def _read_arrow(path: Path) -> pd.DataFrame:
+    """Read a Parquet or Feather file; texts that are none and columns of one name are refused."""
+    if path.name.lower().endswith(".feather"):
+        arrow = feather.read_table(path, memory_map=False)
+    else:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            arrow = file.read()
+    _refuse_repeated(arrow.column_names, path)
+    arrow.validate(full=True)
+    table: pd.DataFrame = arrow.to_pandas()
+    return table if isinstance(table.index, pd.RangeIndex) else table.reset_index()
+
+
+def _refuse_repeated(headers: Sequence[str], path: Path) -> None:
+    """Refuse two columns of one name, of which pandas would rename one; columns without a name have none."""
+    names = [header.strip() for header in headers]
+    repeated = next((name for name, count in Counter(names).items() if name and count > 1), None)
+    if repeated is not None:
+        raise SourceError(
+            expected="a header of its own for each column",
+            found=f"{names.count(repeated)} columns {quoted(repeated)}",
+            remedy="delete or rename the columns that are not meant",
+            file=str(path),
+            rule="headers_differ",
+            column=repeated[:80],
+        )
+
+
 def read_texts(path: Path) -> pd.DataFrame:
     """Read every cell of a CSV as text; cells apart by commas, or by what its first line tells them apart by.
 
@@ -150,10 +177,16 @@ def read_texts(path: Path) -> pd.DataFrame:
     Raises
     ------
     SourceError
-        A line with fewer or more cells than the header, which pandas would fill up or cut.
+        Two columns of one name; a line with fewer or more cells than the header, which pandas would fill up or
+        cut; or the file changed while it was read.
     OSError, ValueError, csv.Error
         It cannot be read as text.
     """
+    with unchanged(path):
+        return _read_texts(path)
+
+
+def _read_texts(path: Path) -> pd.DataFrame:
     opener = gzip.open if path.suffix.lower() == ".gz" else open
     with opener(path, "rt", encoding="utf-8-sig", newline="") as stream:
         separator = separator_of(stream.readline(), path)
@@ -166,6 +199,7 @@ def read_texts(path: Path) -> pd.DataFrame:
             blank = len(cells) <= 1 and not "".join(cells).strip()
             if not width:
                 width, before = (0, before + 1) if blank else (len(cells), before)
+                _refuse_repeated(cells, path)
                 continue
             if not blank and len(cells) != width:
                 raise SourceError(
@@ -264,7 +298,7 @@ def days_of(
 def numbers_of(table: pd.DataFrame, column: str, path: Path) -> pd.Series:
     """Numbers of a column; NaN where its cell is empty or a common word for none."""
     written = table[column]
-    if pd.api.types.is_numeric_dtype(written):
+    if pd.api.types.is_numeric_dtype(written) and not pd.api.types.is_bool_dtype(written):
         return written.astype(np.float64)
     values = pd.to_numeric(written.astype("str").str.strip(), errors="coerce")
     _refuse_first(

@@ -71,7 +71,12 @@ def _parsed(
     path: Path, separator: str, names: list[str], columns: dict[str, str], numeric: list[str], rows: int
 ) -> pd.DataFrame:
     try:
-        return _parse(path, separator, names, dict.fromkeys(numeric, np.float64), rows)
+        table = _parse(path, separator, names, dict.fromkeys(numeric, np.float64), rows)
+        small = [field for field in numeric if table[field].max() <= 1.0]
+        flags = [field for field in small if table[field].isin([0.0, 1.0, np.nan]).all()]
+        if flags:  # a column of TRUE and FALSE alone is read as 1 and 0
+            _with_numbers(_parse(path, separator, names, {}, rows), flags, path)
+        return table
     except UnicodeError:
         raise
     except ValueError:  # a number that is none: read again as text to find which
@@ -224,7 +229,9 @@ def read_parquet(path: Path, *, needs_volume: bool, limits: Limits) -> pd.DataFr
             stated = sum(file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups))
             limits.check_bytes(stated, path)
             # Without the frame's own notes: an index is then a column like any other.
-            raw = file.read(columns=list(columns.values())).replace_schema_metadata(None).to_pandas()
+            read = file.read(columns=list(columns.values())).replace_schema_metadata(None)
+            read.validate(full=True)  # a text that is none is an error here, where its file is known
+            raw = read.to_pandas()
     except (*_UNREADABLE, ValueError) as error:
         raise unreadable(path, "a Parquet file", error) from error
     table = raw[list(columns.values())].set_axis(list(columns), axis=1)

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError, NoSuchModuleError, SQ
 from nn_assets.errors import LedgerError
 from nn_assets.store.home import ledger_url, safe_url
 
-__all__ = ["named_errors", "open_engine", "reading", "writing"]
+__all__ = ["is_read_only", "named_errors", "open_engine", "reading", "writing"]
 
 _BUSY_TIMEOUT_SECONDS = 30
 # A server's own settings could shorten floats, spell dates in ways that cannot be read back, wait for
@@ -31,13 +31,15 @@ _POSTGRESQL_SETTINGS = {
 _DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
 _WRITES = "nn_assets_writes"
 _ALONE, _OPENED = "nn_assets_alone", "nn_assets_opened"
+_UNWRITABLE = ("readonly database", "unable to open database file")
 _LOCK_CHAIN = text("LOCK TABLE audit_chain IN SHARE ROW EXCLUSIVE MODE")
 
 
 def open_engine(address: str, *, read_only: bool = False) -> Engine:
     """Return an engine for a ledger's address; nothing is connected yet.
 
-    With ``read_only``, a SQLite file must be there, and not a byte of it is changed by being read.
+    With ``read_only``, a SQLite file must be there, and not a byte of it is changed by being read. A file that this
+    user cannot write to, or in whose folder nothing can be written, is opened so too.
 
     Another writer is waited for 30 s at most. SQLite: write-ahead log from the first write on, full
     synchronisation, foreign keys. A connection has one user at a time, and one is kept for the next: to open a file
@@ -58,10 +60,11 @@ def open_engine(address: str, *, read_only: bool = False) -> Engine:
             if url.get_backend_name() == "postgresql":
                 event.listen(engine, "connect", _prepare_postgresql)
             return engine
+        file = Path(str(url.database))
         if read_only:
             url = url.set(database=f"file:{quote(str(url.database))}", query={"mode": "ro", "uri": "true"})
         else:
-            Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(
             url,
             poolclass=QueuePool,
@@ -76,7 +79,11 @@ def open_engine(address: str, *, read_only: bool = False) -> Engine:
             remedy="check the address; PostgreSQL needs the extra `postgres`",
             file=safe_url(address),
         ) from error
-    event.listen(engine, "do_connect", _connect_sqlite)
+
+    def connect(dialect: Any, record: Any, arguments: Any, options: Any) -> Any:
+        return _connect_sqlite(file, dialect, record, arguments, options)
+
+    event.listen(engine, "do_connect", connect)
     event.listen(engine, "connect", _without_own_transactions if read_only else _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     event.listen(engine, "checkout", _demand_the_same_file)
@@ -84,25 +91,45 @@ def open_engine(address: str, *, read_only: bool = False) -> Engine:
     return engine
 
 
-def _connect_sqlite(dialect: Any, record: Any, arguments: Any, options: Any) -> Any:
+def _connect_sqlite(file: Path, dialect: Any, record: Any, arguments: Any, options: Any) -> Any:
     """Connect, also where the disk is full: to be read, a file with a write-ahead log needs room for an index of it.
 
-    That index, which all readers share, is then held in memory, by a connection that has the file alone.
+    That index, which all readers share, is then held in memory, by a connection that has the file alone. Where
+    nothing may be written, a file without a log beside it is read as one that nobody changes, and one with a log by
+    the index that its writer made.
     """
     connection = dialect.connect(*arguments, **options)
     try:
         connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
     except OperationalError as error:
-        if "disk I/O error" not in str(error):
-            return connection
-        connection.close()
-        connection = dialect.connect(*arguments, **options)
-        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-        record.info[_ALONE] = True
+        if "disk I/O error" in str(error):
+            connection.close()
+            connection = dialect.connect(*arguments, **options)
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+            record.info[_ALONE] = True
+        elif any(words in str(error) for words in _UNWRITABLE):
+            connection.close()
+            how = "mode=ro" if _log_of(file) else "mode=ro&immutable=1"
+            connection = dialect.connect(f"file:{quote(str(file))}?{how}", **{**options, "uri": True})
+            record.info[_ALONE] = True  # the next user looks again whether there is a log
     except DatabaseError:
         pass  # no database: whoever asks is told
     record.info[_OPENED] = _opened_here(connection)
     return connection
+
+
+def _log_of(file: Path) -> bool:
+    """Whether a write-ahead log with something in it lies beside a file."""
+    log = file.with_name(f"{file.name}-wal")
+    return log.exists() and log.stat().st_size > 0
+
+
+def is_read_only(engine: Engine) -> bool:
+    """Whether this user cannot write to a SQLite file, or to the folder in which its log lies."""
+    if engine.dialect.name != "sqlite":
+        return False
+    file = Path(str(engine.url.database))
+    return not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK))
 
 
 def _opened_here(connection: Any) -> tuple[int, int, int] | None:
@@ -215,5 +242,8 @@ def _remedy(message: str) -> str:
     if "not a database" in message:
         return "the file is no ledger: move it away, or name another with NN_ASSETS_DATABASE_URL"
     if "readonly database" in message or "unable to open database file" in message:
-        return "give this user the right to read and write the file, those beside it and their folder; delete nothing"
+        return (
+            "give this user the right to read and write the file, those beside it and their folder; or "
+            "copy them all, where you may write, and name the copy with NN_ASSETS_DATABASE_URL; delete nothing"
+        )
     return "check that the database runs, that the address is right and that the disk has room"

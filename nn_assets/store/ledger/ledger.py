@@ -21,7 +21,7 @@ from nn_assets.market.facts.arrival import Mended
 from nn_assets.store.home import database_url, safe_url
 from nn_assets.store.ledger.appending import Appended, LedgerTransaction
 from nn_assets.store.ledger.chain import ChainHead, read_head
-from nn_assets.store.ledger.engine import open_engine, reading, writing
+from nn_assets.store.ledger.engine import is_read_only, open_engine, reading, writing
 from nn_assets.store.ledger.mended import acts_on_record, read_mended, rows_stamped_after
 from nn_assets.store.ledger.migrations import upgrade
 from nn_assets.store.ledger.queries import run_query
@@ -38,7 +38,7 @@ def _now() -> datetime:
 
 
 class Ledger:
-    """A ledger at an address, brought to the newest schema on opening.
+    """A ledger at an address, brought to the newest schema on opening; one of that schema is only read.
 
     Parameters
     ----------
@@ -73,6 +73,11 @@ class Ledger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def read_only(self) -> bool:
+        """Whether it can be read alone: this user cannot write to its file, or where that lies."""
+        return is_read_only(self.engine)
 
     def close(self) -> None:
         """Give back every connection. The ledger can be used again afterwards."""
