@@ -10,10 +10,12 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.errors import LedgerError, SettingsError, did_you_mean, first_of
+from nn_assets.operations.alerts import append_alert
 from nn_assets.operations.catalog import read_strategies
-from nn_assets.store.ledger.audit import verify, verify_since_last
+from nn_assets.store.ledger.audit import verify_on_demand, verify_since_last
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.query_files import query_parameters
+from nn_assets.store.ledger.reread import BROKEN_REMEDY
 from nn_assets.store.ledger.schema import TABLES
 
 __all__ = ["lined_up", "run_query", "verify_audit"]
@@ -25,6 +27,9 @@ _NOTHING = {
     "restated": "nothing: no signal, target, order or fill was put on record a second time; bars restated by a source "
     "are in nn-assets export bars, and with --as-of in their older version"
 }
+
+
+_BY = "audit verify"
 
 
 def verify_audit(head: str | None = None, *, since_last: bool = False) -> dict[str, Any]:
@@ -40,11 +45,14 @@ def verify_audit(head: str | None = None, *, since_last: bool = False) -> dict[s
     """
     with Ledger() as ledger:
         found = (
-            verify_since_last(ledger, run_id="audit verify", expected_head=head)
+            verify_since_last(ledger, run_id=_BY, expected_head=head)
             if since_last
-            else verify(ledger, expected_head=head)
+            else verify_on_demand(ledger, run_id=_BY, expected_head=head)
         )
         newest = str(found.head)
+    if not found.ok:
+        told = f"the ledger was changed: {found.first_broken}"
+        append_alert(f"audit:{told}", lambda: told, cause=told, remedy=BROKEN_REMEDY)
     text = (
         f"{found.entries} entries verify; head {newest}\n"
         f"keep it elsewhere: nn-assets audit verify --head {newest} then notices a cut tail"

@@ -10,18 +10,17 @@ import pandas as pd
 from nn_assets.cli.left_books import left_books
 from nn_assets.cli.missing import missing_of
 from nn_assets.errors import SettingsError
-from nn_assets.learning.first_month import live_start_fault
 from nn_assets.operations.asof.controls import kill_switch_now
 from nn_assets.operations.asof.decisions import decided_sessions, undecided_sessions
 from nn_assets.operations.asof.halts import last_halt
 from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.catalog import find_strategy, is_calendar_fault, read_strategies
-from nn_assets.operations.edited import stage_fault
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.names import TICKING
-from nn_assets.operations.outcomes import STARTED, checks_failed_in, last_heartbeat, last_tick
+from nn_assets.operations.outcomes import STARTED, FailedCheck, checks_failed_in, last_heartbeat, last_tick
 from nn_assets.operations.situation import (
     LONGEST_WITHOUT_BEAT,
+    faults_of_stages,
     headline_now,
     last_runs,
     one_line,
@@ -31,7 +30,9 @@ from nn_assets.operations.situation import (
 from nn_assets.operations.stores import open_stores
 from nn_assets.store.home import data_docs_file
 from nn_assets.store.lake.publication import Publication
+from nn_assets.store.ledger.audit import broken_on_record
 from nn_assets.store.ledger.ledger import Ledger
+from nn_assets.store.ledger.reread import BROKEN_REMEDY
 from nn_assets.store.ledger.run_locks import is_attended
 
 __all__ = ["report"]
@@ -97,7 +98,6 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
     states = ledger.latest("portfolio_states", strategy.name)
     trading = ledger.latest("trading_states", strategy.name)
     models = ledger.read("models", strategy.name)
-    stated = [fault for fault in (live_start_fault(strategy), stage_fault(facts)) if fault is not None]
     runs = last_runs(ledger, strategy.name)
     return {
         "headline": str(headline_now(facts)),
@@ -121,12 +121,17 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
         "trading_state": None if trading.empty else str(trading["state"].iloc[-1]),
         "kill_switch": kill_switch_now(ledger, strategy.name),
         "runs": [_line_of(name, run) for name, run in runs.items()],
-        "failed_checks": [str(check) for run in runs.values() for check in checks_failed_in(run)],
+        "failed_checks": [*_audited(ledger), *(str(check) for run in runs.values() for check in checks_failed_in(run))],
         "ticks": _ticks(ledger, strategy.name),
         "daemon": _daemon(ledger),
-        "faults": [f"{fault.found}; expected {fault.expected}" for fault in stated],
+        "faults": [f"{fault.found}; expected {fault.expected}" for fault in faults_of_stages(facts)],
         "missing": missing_of(strategy, folder),
     }
+
+
+def _audited(ledger: Ledger) -> list[str]:
+    broken = broken_on_record(ledger)
+    return [] if broken is None else [str(FailedCheck("audit verify", broken, BROKEN_REMEDY))]
 
 
 def _gate(ledger: Ledger, strategy: str, publication: Publication | None) -> str | None:

@@ -108,20 +108,28 @@ class StepFailure:
     step: str
     told: str
     remedy: str | None
+    of_the_ledger: bool = False
 
     @classmethod
-    def of(cls, step: str, message: str, *, interrupted: str) -> Self:
+    def of(cls, step: str, message: str, *, interrupted: str, of_the_ledger: bool = False) -> Self:
         """Take a step's message apart.
 
         Parameters
         ----------
         interrupted : str
             How the message of a step ends that a person interrupted.
+        of_the_ledger : bool
+            Whether it found a ledger that is not as it was appended.
         """
         told, remedy = told_and_remedy(message.strip().removeprefix("nn_assets.errors."))
         if told.endswith(interrupted):
             return cls(step, INTERRUPTED, None)
-        return cls(step, told, (remedy or "").rstrip(".") or None)
+        return cls(step, told, (remedy or "").rstrip(".") or None, of_the_ledger)
+
+    @property
+    def checks(self) -> tuple[FailedCheck, ...]:
+        """The check that it stands for: what a round verifies of the ledger before it decides."""
+        return (FailedCheck("ledger_is_intact", self.told, str(self.remedy)),) if self.of_the_ledger else ()
 
     @property
     def was_interrupted(self) -> bool:

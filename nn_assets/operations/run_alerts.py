@@ -47,13 +47,15 @@ def alert_of_end(
     message: str | None = None,
     failed_step: str | None = None,
 ) -> None:
-    """Alert of a run's failure, where it failed, and of each check of it that did."""
+    """Alert of a run's failure, where it failed, and of each check of it that did beside."""
     job = full_name(run.strategy, run.name)
     if outcome == FAILED:
         cause, remedy = told_and_remedy(message or "it failed before its first step")
         at = f"{failed_step}: " if failed_step else ""
         alert_of_failure(opened, run.run_id, job, at + cause, remedy, run.strategy)
     for check in failed_checks:
+        if outcome == FAILED and check.found in (message or ""):
+            continue  # what failed the run, told above
         append_alert(
             f"check:{run.run_id}:{check.name}",
             partial(_headline, opened, run.strategy),

@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.errors import SettingsError
+from nn_assets.learning.first_month import live_start_fault
 from nn_assets.market.calendar.sessions import calendar_end_told, next_session
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
@@ -17,6 +19,7 @@ from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.settings_on_record import hashes_in_force, settings_apart
 from nn_assets.operations.asof.studies import late_verdict
 from nn_assets.operations.clock import has_clock, now_utc
+from nn_assets.operations.edited import stage_fault
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.names import (
     DAILY,
@@ -42,10 +45,13 @@ from nn_assets.operations.unused import unchecked, unused
 from nn_assets.oversight.headline import Fault, Headline, Situation, Word, headline
 from nn_assets.portfolio.records import breakers_of, is_halved
 from nn_assets.settings import Strategy
+from nn_assets.store.ledger.audit import broken_on_record
 from nn_assets.store.ledger.ledger import Ledger
+from nn_assets.store.ledger.reread import BROKEN_REMEDY
 
 __all__ = [
     "LONGEST_WITHOUT_BEAT",
+    "faults_of_stages",
     "headline_now",
     "last_runs",
     "of_bars",
@@ -205,16 +211,27 @@ def _faults(facts: StoredFacts) -> Iterator[Fault]:
     if halt is not None:
         why = f"the gate halted on {halt[0]:%Y-%m-%d %H:%M} UTC: {one_line(halt[1])}"
         yield Fault(why, f"mend the data at the source, then {mended}", Word.HALTED)
+    if (broken := broken_on_record(ledger)) is not None:
+        yield Fault(f"audit verify found a changed ledger: {broken}", BROKEN_REMEDY, Word.HALTED)
     if (clock := facts.clock_fault) is not None:
         yield Fault(f"expected {clock.expected}; found {clock.found}", clock.remedy, Word.HALTED)
     yield from _of_runs(last_runs(ledger, strategy.name), gate_halts=halt is not None)
+    refused = faults_of_stages(facts)
+    for each in refused:
+        yield Fault(f"{each.found}; expected {each.expected}", each.remedy, Word.HALTED)
     waiting = undecided_sessions(ledger, strategy, facts.live_sessions)
-    yield from _of_sessions(ledger, strategy, waiting)
+    if not refused:  # else a round would not help
+        yield from _of_sessions(ledger, strategy, waiting)
     today = now_utc().tz_localize(None) if has_clock(strategy.market, now_utc()) else facts.last_session
     if (ends := calendar_end_told(strategy.market.calendar, today)) is not None:
         told, _, remedy = ends.partition(": ")
         yield Fault(told, remedy)
     yield from _silences(ledger, strategy, in_time=not waiting)
+
+
+def faults_of_stages(facts: StoredFacts) -> list[SettingsError]:
+    """Days that the strategy states and that every round refuses."""
+    return [fault for fault in (live_start_fault(facts.strategy), stage_fault(facts)) if fault is not None]
 
 
 def last_runs(ledger: Ledger, strategy: str) -> dict[str, dict[str, Any]]:
@@ -226,6 +243,8 @@ def _of_runs(runs: Mapping[str, dict[str, Any]], *, gate_halts: bool) -> Iterato
     decided = runs.get(DAILY)
     for name, run in runs.items():
         for check in checks_failed_in(run):
+            if one_line(check.found) in one_line(run["message"] or ""):
+                continue  # what failed the run, told below
             yield Fault(f"check {check.name} failed: {one_line(check.found)}", check.remedy)
         at_the_gate = gate_halts and str(run["failed_step"]).endswith("validated_bars")
         if run["outcome"] != FAILED or at_the_gate or (name in _ROUNDS and _later_round(decided, run)):

@@ -12,7 +12,7 @@ import dagster as dg
 import pandas as pd
 from dagster._core.errors import DagsterExecutionInterruptedError
 
-from nn_assets.errors import LedgerError
+from nn_assets.errors import AuditError, LedgerError
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.names import SOME_ASSETS, full_name
 from nn_assets.operations.outcomes import (
@@ -80,7 +80,10 @@ def failure_of(events: Iterable[dg.DagsterEvent]) -> StepFailure | None:
             failure = event.step_failure_data.user_failure_data
             message = (failure.description if failure else None) or (error.message if error else "")
             return StepFailure.of(
-                str(event.step_key), str(message), interrupted=DagsterExecutionInterruptedError.__name__
+                str(event.step_key),
+                str(message),
+                interrupted=DagsterExecutionInterruptedError.__name__,
+                of_the_ledger=error is not None and error.cls_name == AuditError.__name__,
             )
     return None
 
@@ -139,7 +142,7 @@ def _ended(outcome: str, events: Iterable[dg.DagsterEvent]) -> dict[str, Any]:
     checks = failed_checks_of(telling)
     failure = failure_of(telling) if outcome == FAILED else None
     if failure is not None:
-        return {**failure.end, "failed_checks": checks}
+        return {**failure.end, "failed_checks": (*failure.checks, *checks)}
     whole = [event.message for event in telling if event.is_job_failure or event.event_type is _CANCELED]
     return {"outcome": outcome, "message": whole[0] if whole else None, "failed_checks": checks}
 

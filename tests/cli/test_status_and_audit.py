@@ -194,10 +194,31 @@ def test_no_session_is_decided_on_a_ledger_that_was_changed(own_home, give_own, 
     assert state["decided_to"] == LIVE[1]
     assert any("daily_round" in line and "as it was appended" in line for line in state["runs"])
     assert state["headline"].startswith("mine HALTED: the last run of daily failed at mine__daily_round: AuditError")
+    (check,) = state["failed_checks"]
+    assert check.startswith("check ledger_is_intact failed: AuditError")
+    assert give_own("status", "-s", "mine").status == 1
     (alert,) = alerts(own_home)
     assert "row changed" in alert["cause"]
     assert alert["headline"] == state["headline"]
     assert alert["remedy"] == "stop trading on this ledger; restore it from a backup that verifies"
+
+
+def test_what_an_audit_on_demand_finds_is_an_alert_in_the_first_line_and_stops_the_next_round(
+    own_home, give_own
+) -> None:
+    tamper(own_home, f"delete from drift where session like '{LIVE[0]}%'")  # no round reads it again
+    assert give_own("audit", "verify").status == 1
+    answer = give_own("status", "-s", "mine", "--json")
+    assert answer.status == 1
+    state = answer.document["strategies"]["mine"]
+    assert state["headline"].startswith("mine HALTED: audit verify found a changed ledger: entry ")
+    assert "row deleted" in state["failed_checks"][0]
+    (alert,) = alerts(own_home)
+    assert "row deleted" in alert["cause"]
+    stopped = give_own("run", "-s", "mine", "--session", LIVE[2])
+    assert stopped.status == 1
+    assert "row deleted" in stopped.err
+    assert give_own("status", "-s", "mine", "--json").document["strategies"]["mine"]["decided_to"] == LIVE[1]
 
 
 def alerts(home) -> list[dict[str, str]]:

@@ -139,7 +139,12 @@ def test_a_stage_that_contradicts_what_was_done_is_refused_by_its_name(
         assert refused.value.where["key"] == f"market.{key}"
         assert value in refused.value.found
         assert remedy in refused.value.remedy
-    assert f"market.{key} {value}" in report(NAME)["text"]
+    told = report(NAME)["text"]
+    assert f"market.{key} {value}" in told
+    first_line = told.splitlines()[0]
+    assert first_line.startswith(f"{NAME} HALTED: market.{key} {value}")
+    assert remedy in first_line
+    assert "nn-assets run" not in first_line
     state_strategy(home)
     homes.decide(strategy_of(), [THIRD])
 

@@ -13,6 +13,7 @@ from nn_assets.operations.decisions.rederivation import rederive_decisions
 from nn_assets.operations.history import History
 from nn_assets.operations.judged import Judged
 from nn_assets.store.ledger.audit import verify_since_last
+from nn_assets.store.ledger.reread import BROKEN_REMEDY
 
 __all__ = ["STORED_CHECKS", "StoredCheck", "values_found"]
 
@@ -133,7 +134,7 @@ STORED_CHECKS = (
         "orders",
         "ledger_is_intact",
         "The hash chain over every row added since the last check verifies.",
-        "stop trading on this ledger; restore it from a backup that verifies",
+        BROKEN_REMEDY,
         _ledger_intact,
     ),
     StoredCheck(

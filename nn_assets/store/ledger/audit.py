@@ -22,7 +22,9 @@ forged row, unless whoever forges it may also write entries, which is the case a
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -38,7 +40,16 @@ from nn_assets.store.ledger.reading import in_order, last_appended
 from nn_assets.store.ledger.reread import changed_row_error
 from nn_assets.store.ledger.schema import CHAIN, TABLES, WHOLE_LEDGER
 
-__all__ = ["AuditFinding", "AuditReport", "verify", "verify_before_round", "verify_since_last", "verify_within"]
+__all__ = [
+    "AuditFinding",
+    "AuditReport",
+    "broken_on_record",
+    "verify",
+    "verify_before_round",
+    "verify_on_demand",
+    "verify_since_last",
+    "verify_within",
+]
 
 Kind = Literal[
     "entry missing",
@@ -53,7 +64,7 @@ Kind = Literal[
     "verification unfounded",
 ]
 _FINDINGS_KEPT = 100
-_VERIFICATIONS, _OF_THE_CHAIN, _OF_THE_WHOLE = "verifications", "chain", "whole"
+_VERIFICATIONS, _OF_THE_CHAIN, _OF_THE_WHOLE, _BROKEN = "verifications", "chain", "whole", "broken"
 _WHOLE_EVERY = timedelta(days=7)
 
 
@@ -174,6 +185,32 @@ def verify_since_last(ledger: Ledger, *, run_id: str, expected_head: str | Chain
     return report
 
 
+def verify_on_demand(ledger: Ledger, *, run_id: str, expected_head: str | None = None) -> AuditReport:
+    """Check the whole as :func:`verify` does, and put on record that it is broken, or no longer is.
+
+    While it is on record as broken, :func:`verify_before_round` checks the whole. A head that was lost is told
+    alone: without that head no later check can find it again. A ledger that can only be read keeps no record.
+    """
+    report = verify(ledger, expected_head=expected_head)
+    own = [str(each) for each in report.findings if each.kind != "head lost"]
+    if ledger.read_only:
+        return report
+    if own:
+        _put_on_record(ledger, _BROKEN, report.head, run_id, findings=own)
+    elif report.ok and broken_on_record(ledger) is not None:
+        _put_on_record(ledger, _OF_THE_WHOLE, report.head, run_id)
+    return report
+
+
+def broken_on_record(ledger: Ledger) -> str | None:
+    """The first thing found wrong on demand, unless the whole was found right since."""
+    broken = ledger.last_appended(_VERIFICATIONS, strategy=WHOLE_LEDGER, kind=_BROKEN)
+    whole = ledger.last_appended(_VERIFICATIONS, strategy=WHOLE_LEDGER, kind=_OF_THE_WHOLE)
+    if broken is None or (whole is not None and whole["sequence"] > broken["sequence"]):
+        return None
+    return str(broken["details"]["findings"][0])
+
+
 def verify_before_round(ledger: Ledger, strategy: str, *, run_id: str, now: datetime) -> AuditReport:
     """Check what a strategy's next round goes on from: its last round and all since, or what was not verified yet.
 
@@ -204,19 +241,26 @@ def verify_before_round(ledger: Ledger, strategy: str, *, run_id: str, now: date
     return report
 
 
-def _put_on_record(ledger: Ledger, kind: str, head: ChainHead, run_id: str) -> None:
+def _put_on_record(ledger: Ledger, kind: str, head: ChainHead, run_id: str, findings: Sequence[str] = ()) -> None:
+    told = f"-{hashlib.sha256(''.join(findings).encode()).hexdigest()[:16]}" if findings else ""
     row = {
-        "verification_id": f"{kind}-{head.sequence}",
+        "verification_id": f"{kind}-{head.sequence}{told}",
         "kind": kind,
         "until_sequence": head.sequence,
         "head_hash": head.hash,
+        "details": {"findings": list(findings[:_FINDINGS_KEPT])} if findings else {},
     }
     ledger.append(_VERIFICATIONS, [row], run_id=run_id, strategy=WHOLE_LEDGER)
 
 
 def _whole_within(connection: Connection, now: datetime) -> bool:
-    """Whether the whole was verified in the last week, by a record that is as it was appended."""
-    row = last_appended(connection, _VERIFICATIONS, {"strategy": WHOLE_LEDGER, "kind": _OF_THE_WHOLE})
+    """Whether the whole was found right in the last week, and not broken since, by a record as it was appended."""
+    row, broken = (
+        last_appended(connection, _VERIFICATIONS, {"strategy": WHOLE_LEDGER, "kind": kind})
+        for kind in (_OF_THE_WHOLE, _BROKEN)
+    )
+    if row is not None and broken is not None and broken["sequence"] > row["sequence"]:
+        return False
     if row is None or not timedelta(0) <= now - row["recorded_at"] < _WHOLE_EVERY:
         return False
     entry = connection.execute(select(CHAIN.c.row_hash).where(CHAIN.c.sequence == row["sequence"])).scalar()

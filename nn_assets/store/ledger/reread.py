@@ -13,7 +13,9 @@ from nn_assets.store.ledger.canonical import row_hash, row_key
 from nn_assets.store.ledger.chain import entry_hash
 from nn_assets.store.ledger.schema import CHAIN
 
-__all__ = ["RowsReread", "changed_row_error"]
+__all__ = ["BROKEN_REMEDY", "RowsReread", "changed_row_error"]
+
+BROKEN_REMEDY = "stop trading on this ledger; restore it from a backup that verifies"
 
 _ENTRIES_A_QUERY = 2_000
 
@@ -23,7 +25,7 @@ def changed_row_error(found: str, *, sequence: int, table: str, key: str) -> Aud
     return AuditError(
         expected="a ledger in which every row is as it was appended",
         found=found,
-        remedy="stop trading on this ledger; restore it from a backup that verifies",
+        remedy=BROKEN_REMEDY,
         sequence=sequence,
         table=table,
         key=key,
