@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import product
 from numbers import Number
 from typing import Any
@@ -12,7 +13,7 @@ import pandas as pd
 from nn_assets.errors import LedgerError, SettingsError, did_you_mean, first_of
 from nn_assets.operations.alerts import append_alert
 from nn_assets.operations.catalog import read_strategies
-from nn_assets.store.ledger.audit import verify_on_demand, verify_since_last
+from nn_assets.store.ledger.audit import record_verdict, verify, verify_since_last
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.query_files import query_parameters
 from nn_assets.store.ledger.reread import BROKEN_REMEDY
@@ -47,25 +48,36 @@ def verify_audit(head: str | None = None, *, since_last: bool = False) -> dict[s
         found = (
             verify_since_last(ledger, run_id=_BY, expected_head=head)
             if since_last
-            else verify_on_demand(ledger, run_id=_BY, expected_head=head)
+            else verify(ledger, expected_head=head)
         )
         newest = str(found.head)
-    if not found.ok:
-        told = f"the ledger was changed: {found.first_broken}"
-        append_alert(f"audit:{told}", lambda: told, cause=told, remedy=BROKEN_REMEDY)
-    text = (
-        f"{found.entries} entries verify; head {newest}\n"
-        f"keep it elsewhere: nn-assets audit verify --head {newest} then notices a cut tail"
-        if found.ok
-        else f"the ledger was changed: {found.first_broken}"
-    )
+        untold = [] if since_last else _untold("the ledger", lambda: record_verdict(ledger, found, run_id=_BY))
+    if found.ok:
+        text = (
+            f"{found.entries} entries verify; head {newest}\n"
+            f"keep it elsewhere: nn-assets audit verify --head {newest} then notices a cut tail"
+        )
+    else:
+        text = f"the ledger was changed: {found.first_broken}"
+        told = partial(append_alert, f"audit:{text}", text.strip, cause=text, remedy=BROKEN_REMEDY)
+        untold += _untold("the alerts", told)
     return {
         "ok": found.ok,
         "entries": found.entries,
         "head": newest,
         "findings": [str(each) for each in found.findings],
-        "text": text,
+        "untold": untold,
+        "text": "\n".join([text, *untold]),
     }
+
+
+def _untold(where: str, tell: Callable[[], object]) -> list[str]:
+    """Tell of a finding; where that fails, as on a full or read-only disk, the finding stands and this is said."""
+    try:
+        tell()
+    except (LedgerError, OSError) as error:
+        return [f"not in {where}: {error}"]
+    return []
 
 
 def run_query(name: str, strategy: str, values: list[str]) -> dict[str, Any]:

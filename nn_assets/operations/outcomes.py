@@ -28,6 +28,7 @@ __all__ = [
     "CANCELED",
     "FAILED",
     "INTERRUPTED",
+    "LEDGER_INTACT",
     "SKIPPED",
     "STARTED",
     "SUCCEEDED",
@@ -63,6 +64,10 @@ _IN_ADDRESSES = re.compile(r"://\S*@")
 _SECRETS = re.compile(r"((?:api_?key|token|password|secret)\s*[=:]\s*)[^\s&;,]+", re.IGNORECASE)
 
 _log = logging.getLogger(__name__)
+
+
+LEDGER_INTACT = "ledger_is_intact"
+"""Check that a round does first of all: where it fails, it fails the run, which tells of it."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +134,7 @@ class StepFailure:
     @property
     def checks(self) -> tuple[FailedCheck, ...]:
         """The check that it stands for: what a round verifies of the ledger before it decides."""
-        return (FailedCheck("ledger_is_intact", self.told, str(self.remedy)),) if self.of_the_ledger else ()
+        return (FailedCheck(LEDGER_INTACT, self.told, str(self.remedy)),) if self.of_the_ledger else ()
 
     @property
     def was_interrupted(self) -> bool:

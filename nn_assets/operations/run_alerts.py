@@ -11,7 +11,7 @@ from nn_assets.operations.alerts import append_alert
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.history import History
 from nn_assets.operations.names import full_name
-from nn_assets.operations.outcomes import FAILED, FailedCheck, Run, told_and_remedy
+from nn_assets.operations.outcomes import FAILED, LEDGER_INTACT, FailedCheck, Run, told_and_remedy
 from nn_assets.operations.situation import headline_now, one_line
 from nn_assets.settings import Strategy
 
@@ -54,8 +54,8 @@ def alert_of_end(
         at = f"{failed_step}: " if failed_step else ""
         alert_of_failure(opened, run.run_id, job, at + cause, remedy, run.strategy)
     for check in failed_checks:
-        if outcome == FAILED and check.found in (message or ""):
-            continue  # what failed the run, told above
+        if check.name == LEDGER_INTACT:
+            continue
         append_alert(
             f"check:{run.run_id}:{check.name}",
             partial(_headline, opened, run.strategy),

@@ -34,6 +34,7 @@ from nn_assets.operations.names import (
 )
 from nn_assets.operations.outcomes import (
     FAILED,
+    LEDGER_INTACT,
     SUCCEEDED,
     checks_failed_in,
     last_heartbeat,
@@ -243,9 +244,8 @@ def _of_runs(runs: Mapping[str, dict[str, Any]], *, gate_halts: bool) -> Iterato
     decided = runs.get(DAILY)
     for name, run in runs.items():
         for check in checks_failed_in(run):
-            if one_line(check.found) in one_line(run["message"] or ""):
-                continue  # what failed the run, told below
-            yield Fault(f"check {check.name} failed: {one_line(check.found)}", check.remedy)
+            if check.name != LEDGER_INTACT:
+                yield Fault(f"check {check.name} failed: {one_line(check.found)}", check.remedy)
         at_the_gate = gate_halts and str(run["failed_step"]).endswith("validated_bars")
         if run["outcome"] != FAILED or at_the_gate or (name in _ROUNDS and _later_round(decided, run)):
             continue

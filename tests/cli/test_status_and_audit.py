@@ -221,6 +221,22 @@ def test_what_an_audit_on_demand_finds_is_an_alert_in_the_first_line_and_stops_t
     assert give_own("status", "-s", "mine", "--json").document["strategies"]["mine"]["decided_to"] == LIVE[1]
 
 
+@pytest.mark.parametrize("what", ["the ledger", "the alerts"])
+def test_what_an_audit_finds_is_told_where_nothing_can_be_written(own_home, give_own, monkeypatch, what) -> None:
+    tamper(own_home, f"delete from drift where session like '{LIVE[0]}%'")
+    if what == "the ledger":
+        with sqlite3.connect(own_home / "ledger.sqlite") as connection:
+            full = "select raise(abort, 'database or disk is full')"
+            connection.execute(f"create trigger no_room before insert on audit_chain begin {full}; end")
+    else:
+        (own_home / "alerts.jsonl").mkdir()
+    answer = give_own("audit", "verify", "--json")
+    assert answer.status == 1
+    assert "row deleted" in answer.document["findings"][0]
+    assert answer.document["untold"][0].startswith(f"not in {what}: ")
+    assert f"not in {what}: " in give_own("audit", "verify").out
+
+
 def alerts(home) -> list[dict[str, str]]:
     return [json.loads(line) for line in (home / "alerts.jsonl").read_text(encoding="utf-8").splitlines()]
 

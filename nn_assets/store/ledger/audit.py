@@ -44,9 +44,9 @@ __all__ = [
     "AuditFinding",
     "AuditReport",
     "broken_on_record",
+    "record_verdict",
     "verify",
     "verify_before_round",
-    "verify_on_demand",
     "verify_since_last",
     "verify_within",
 ]
@@ -185,21 +185,27 @@ def verify_since_last(ledger: Ledger, *, run_id: str, expected_head: str | Chain
     return report
 
 
-def verify_on_demand(ledger: Ledger, *, run_id: str, expected_head: str | None = None) -> AuditReport:
-    """Check the whole as :func:`verify` does, and put on record that it is broken, or no longer is.
+def record_verdict(ledger: Ledger, report: AuditReport, *, run_id: str) -> None:
+    """Put on record that the whole was found broken, or that it no longer is; nothing else is news.
 
-    While it is on record as broken, :func:`verify_before_round` checks the whole. A head that was lost is told
-    alone: without that head no later check can find it again. A ledger that can only be read keeps no record.
+    While it is on record as broken, :func:`verify_before_round` checks the whole. A head that was lost is not kept:
+    without that head no later check can find it again.
+
+    Parameters
+    ----------
+    report : AuditReport
+        What :func:`verify` found.
+
+    Raises
+    ------
+    LedgerError
+        The ledger cannot be appended to.
     """
-    report = verify(ledger, expected_head=expected_head)
     own = [str(each) for each in report.findings if each.kind != "head lost"]
-    if ledger.read_only:
-        return report
     if own:
         _put_on_record(ledger, _BROKEN, report.head, run_id, findings=own)
     elif report.ok and broken_on_record(ledger) is not None:
         _put_on_record(ledger, _OF_THE_WHOLE, report.head, run_id)
-    return report
 
 
 def broken_on_record(ledger: Ledger) -> str | None:

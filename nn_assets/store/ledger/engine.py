@@ -43,7 +43,7 @@ def open_engine(address: str, *, read_only: bool = False) -> Engine:
 
     Another writer is waited for 30 s at most. SQLite: write-ahead log from the first write on, full
     synchronisation, foreign keys. A connection has one user at a time, and one is kept for the next: to open a file
-    costs five times what a small reading does. It is opened anew in another process, and where another file took the
+    costs as much as a small reading does. It is opened anew in another process, and where another file took the
     place of the one that it reads.
     PostgreSQL: a pool whose connections are tried before use, so that a server may restart.
 
