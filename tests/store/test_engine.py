@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, event, text
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from nn_assets.errors import LedgerError
 from nn_assets.store.ledger import engine as engines
@@ -65,6 +66,27 @@ def test_of_two_writers_of_one_session_the_second_is_fenced_off(ledger_url: str)
     for thread in threads:
         thread.join()
     assert sorted(outcomes) == ["committed", "fenced"]
+
+
+def test_what_was_compiled_for_one_ledger_is_not_compiled_again_for_another(tmp_path: Path) -> None:
+    def compiled_while_read(file: Path) -> int:
+        with Ledger(f"sqlite:///{file}") as ledger, pytest.MonkeyPatch.context() as patch:
+            begun = 0
+            compile_statement = SQLCompiler.__init__
+
+            def counted(*arguments: object, **options: object) -> None:
+                nonlocal begun
+                begun += 1
+                compile_statement(*arguments, **options)  # type: ignore[arg-type]
+
+            patch.setattr(SQLCompiler, "__init__", counted)
+            append_round(ledger, day_round(symbols=2))
+            assert len(ledger.read("signals", "demo")) == 2
+            return begun
+
+    engines._COMPILED.clear()
+    assert compiled_while_read(tmp_path / "one.sqlite") > 5
+    assert compiled_while_read(tmp_path / "two.sqlite") == 0
 
 
 def test_a_file_that_is_no_ledger_is_named_and_left_alone(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from sqlite3 import DatabaseError, OperationalError
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, text
+from sqlalchemy import Connection, Dialect, Engine, QueuePool, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.util import LRUCache
 
 from nn_assets.errors import LedgerError
 from nn_assets.store.home import ledger_url, safe_url
@@ -33,6 +34,23 @@ _WRITES = "nn_assets_writes"
 _ALONE, _OPENED = "nn_assets_alone", "nn_assets_opened"
 _UNWRITABLE = ("readonly database", "unable to open database file")
 _LOCK_CHAIN = text("LOCK TABLE audit_chain IN SHARE ROW EXCLUSIVE MODE")
+
+
+class _Statements(LRUCache[tuple[Any, ...], Any]):
+    """Statements as compiled for one kind of database: an engine's own would compile each again for every opening."""
+
+    def get(self, key: tuple[Any, ...], default: Any = None) -> Any:
+        return super().get(self._of_kind(*key), default)
+
+    def __setitem__(self, key: tuple[Any, ...], compiled: Any) -> None:
+        super().__setitem__(self._of_kind(*key), compiled)
+
+    @staticmethod
+    def _of_kind(dialect: Dialect, *statement: Any) -> tuple[Any, ...]:
+        return type(dialect), dialect.server_version_info, *statement
+
+
+_COMPILED = _Statements(500)
 
 
 def open_engine(address: str, *, read_only: bool = False) -> Engine:
@@ -56,7 +74,12 @@ def open_engine(address: str, *, read_only: bool = False) -> Engine:
     url = make_url(address)
     try:
         if url.get_backend_name() != "sqlite":
-            engine = create_engine(url, pool_pre_ping=True, isolation_level="READ COMMITTED")
+            engine = create_engine(
+                url,
+                pool_pre_ping=True,
+                isolation_level="READ COMMITTED",
+                execution_options={"compiled_cache": _COMPILED},
+            )
             if url.get_backend_name() == "postgresql":
                 event.listen(engine, "connect", _prepare_postgresql)
             return engine
@@ -71,6 +94,7 @@ def open_engine(address: str, *, read_only: bool = False) -> Engine:
             pool_size=1,
             max_overflow=-1,
             connect_args={"timeout": _BUSY_TIMEOUT_SECONDS},
+            execution_options={"compiled_cache": _COMPILED},
         )
     except (NoSuchModuleError, ModuleNotFoundError, OSError) as error:
         raise LedgerError(
