@@ -20,6 +20,8 @@ NUMBER_REMEDY = "write plain numbers with a point and no thousands separators: 1
 KNOWN_AT_RULE = "known_at_is_a_moment"
 _TIME = r"[0-9][T ]\s*[0-9]"
 
+_PLAIN_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+
 # A date, then at most a midnight and an offset: an offset says whose midnight, not another day.
 _HELD = ("1700-01-01", "2261-12-31")  # what nanoseconds can hold
 _DATE = r"^([0-9]{4})[-/]?([0-9]{2})[-/]?([0-9]{2})(?:[ T]00:00(?::00(?:\.0+)?)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?)?$"
@@ -97,9 +99,13 @@ def days_written(column: pd.Series) -> pd.Series:
         texts = column.where(whole, 0.0).astype(np.int64).astype("str").where(whole, "")
         return days_written(texts)
     texts = column.astype("str").fillna("").str.strip()
-    parts = texts.str.extract(_DATE)
-    joined = parts[0] + "-" + parts[1] + "-" + parts[2]
-    days = pd.to_datetime(joined, format="%Y-%m-%d", errors="coerce")
+    plain = texts.str.fullmatch(_PLAIN_DATE)  # nearly all: parsed as they are, in a fifth of the time
+    days = pd.to_datetime(texts.where(plain), format="%Y-%m-%d", errors="coerce")
+    others = days.isna() & (texts != "")
+    if others.any():
+        parts = texts[others].str.extract(_DATE)
+        joined = parts[0] + "-" + parts[1] + "-" + parts[2]
+        days = days.where(~others, pd.to_datetime(joined, format="%Y-%m-%d", errors="coerce").reindex(days.index))
     days = days.where(days.between(*_HELD)).dt.as_unit("ns")
     epochs = days.isna() & texts.str.fullmatch(_EPOCH)
     if epochs.any():
