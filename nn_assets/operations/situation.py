@@ -16,8 +16,8 @@ from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_no
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.halts import last_halt
 from nn_assets.operations.asof.models import models_in_force
-from nn_assets.operations.asof.settings_on_record import hashes_in_force, settings_apart
-from nn_assets.operations.asof.studies import late_verdict
+from nn_assets.operations.asof.settings_on_record import settings_apart
+from nn_assets.operations.asof.studies import late_verdict, latest_study
 from nn_assets.operations.clock import has_clock, now_utc
 from nn_assets.operations.edited import stage_fault
 from nn_assets.operations.facts import StoredFacts
@@ -73,6 +73,7 @@ _LONGEST_SILENCE = {
     DRIFT_REFRESH: 1.5 * _HOUR,
 }
 LONGEST_WITHOUT_BEAT = 1.5 * _HOUR
+_NO_MONTH_LATER = "9999-12"
 _SECOND_SOURCE = "have the source of market.compare_with deliver in time, or drop it"
 
 
@@ -185,13 +186,13 @@ def of_bars(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[
 
 
 def study_of_others(facts: StoredFacts) -> str:
-    """By which settings the newest study on record differs from those in force; nothing where by none."""
+    """By which settings the newest study on record differs from those in force; nothing where one is of these."""
     newest = _newest_of_others(facts)
     return "" if newest is None else settings_apart(facts.stores.ledger, facts.strategy, str(newest["settings_hash"]))
 
 
 def study_of_others_told(facts: StoredFacts) -> str | None:
-    """Of the newest study on record, where it is of other settings: until when it goes, and by which they differ."""
+    """Of the newest study on record, where none is of these settings: until when it goes, and by which they differ."""
     newest = _newest_of_others(facts)
     return None if newest is None else f"to {newest['month']}, of other settings: {study_of_others(facts)}"
 
@@ -199,8 +200,7 @@ def study_of_others_told(facts: StoredFacts) -> str | None:
 def _newest_of_others(facts: StoredFacts) -> pd.Series | None:
     ledger = facts.stores.ledger
     newest = ledger.latest("studies", facts.strategy.name)
-    own = hashes_in_force(ledger, facts.strategy, of_studies=True)
-    if newest.empty or newest["settings_hash"].iloc[-1] in own:
+    if newest.empty or latest_study(ledger, facts.strategy, _NO_MONTH_LATER) is not None:
         return None
     return newest.iloc[-1]
 

@@ -43,6 +43,37 @@ SITUATIONS: dict[str, tuple[dict[str, object], str]] = {
             "nn-assets study --strategy mine, or set them back."
         ),
     ),
+    "settings changed after a verdict that lets it trade": (
+        {"study_of_others": "costs.x 1 then, 2 now"},
+        (
+            "mine TRADES: 3 of 4 symbols to be held after 2018-01-03; no verdict counts from the next session on, "
+            "since the newest study is of other settings: costs.x 1 then, 2 now. A person is needed: "
+            "nn-assets study --strategy mine, or set them back."
+        ),
+    ),
+    "settings changed after a verdict that keeps it flat": (
+        {"verdict": "no edge", "verdict_allows": False, "to_hold": 0, "study_of_others": "costs.x 1 then, 2 now"},
+        (
+            "mine DOES NOT TRADE: flat by the verdict in force, 'no edge'; no verdict counts from the next session on, "
+            "since the newest study is of other settings: costs.x 1 then, 2 now. A person is needed: "
+            "nn-assets study --strategy mine, or set them back."
+        ),
+    ),
+    "settings changed, and traded without verdict": (
+        {"without_verdict": True, "verdict": "no edge", "study_of_others": "costs.x 1 then, 2 now"},
+        (
+            "mine TRADES: by trade_without_verdict, with the verdict 'no edge': 3 of 4 symbols to be held after "
+            "2018-01-03; no verdict counts from the next session on, since the newest study is of other settings: "
+            "costs.x 1 then, 2 now. A person is needed: nn-assets study --strategy mine, or set them back."
+        ),
+    ),
+    "no study of these settings in time": (
+        {"verdict": None, "verdict_allows": False, "study_of_others": "costs.x 1 then, 2 now"},
+        (
+            "mine DOES NOT TRADE: flat, since no study gave a verdict in time (the newest is of other settings: "
+            "costs.x 1 then, 2 now). A person is needed: nn-assets study --strategy mine, or set them back."
+        ),
+    ),
     "without any verdict, and flat": (
         {"without_verdict": True, "trading_state": "PAUSE_STRATEGY"},
         "mine DOES NOT TRADE: drift says PAUSE_STRATEGY. Nothing needs a person.",
