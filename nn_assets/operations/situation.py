@@ -36,10 +36,15 @@ from nn_assets.operations.outcomes import (
     FAILED,
     LEDGER_INTACT,
     SUCCEEDED,
+    beside,
     checks_failed_in,
     last_heartbeat,
     last_run,
     last_tick,
+    one_line,
+    told_and_remedy,
+    told_of_halt,
+    told_of_step,
 )
 from nn_assets.operations.unquoted import ALERT_SESSIONS, delisting_line, unquoted
 from nn_assets.operations.unused import unchecked, unused
@@ -56,7 +61,6 @@ __all__ = [
     "headline_now",
     "last_runs",
     "of_bars",
-    "one_line",
     "quiet",
     "situation_of",
     "study_of_others",
@@ -210,7 +214,7 @@ def _faults(facts: StoredFacts) -> Iterator[Fault]:
     mended = f"nn-assets run --strategy {strategy.name}"
     halt = last_halt(ledger, strategy.name)
     if halt is not None:
-        why = f"the gate halted on {halt[0]:%Y-%m-%d %H:%M} UTC: {one_line(halt[1])}"
+        why = f"the gate halted on {halt[0]:%Y-%m-%d %H:%M} UTC: {told_of_halt(halt[1])}"
         yield Fault(why, f"mend the data at the source, then {mended}", Word.HALTED)
     if (broken := broken_on_record(ledger)) is not None:
         yield Fault(f"audit verify found a changed ledger: {broken}", BROKEN_REMEDY, Word.HALTED)
@@ -243,13 +247,14 @@ def last_runs(ledger: Ledger, strategy: str) -> dict[str, dict[str, Any]]:
 def _of_runs(runs: Mapping[str, dict[str, Any]], *, gate_halts: bool) -> Iterator[Fault]:
     decided = runs.get(DAILY)
     for name, run in runs.items():
-        for check in checks_failed_in(run):
+        for check in beside(run["failed_step"], checks_failed_in(run)):
             if check.name != LEDGER_INTACT:
                 yield Fault(f"check {check.name} failed: {one_line(check.found)}", check.remedy)
         at_the_gate = gate_halts and str(run["failed_step"]).endswith("validated_bars")
         if run["outcome"] != FAILED or at_the_gate or (name in _ROUNDS and _later_round(decided, run)):
             continue
-        told, _, remedy = one_line(run["message"] or "before its first step").partition(". Remedy: ")
+        message = run["message"] or "before its first step"
+        told, remedy = told_of_step(message), told_and_remedy(one_line(message))[1]
         step = "" if run["failed_step"] is None else f" at {run['failed_step']}"
         word = Word.HALTED if name in _ROUNDS else Word.TRADES
         yield Fault(f"the last run of {name} failed{step}: {told}", remedy or "mend what it names, and run again", word)
@@ -307,8 +312,3 @@ def quiet(last: object, longest: pd.Timedelta) -> str | None:
     if moment > now + longest:  # by a clock that ran ahead: it says nothing of how long ago that was
         return f"heard last at {moment:%Y-%m-%d %H:%M} UTC, which is still to come"
     return None if now - moment <= longest else f"not heard since {moment:%Y-%m-%d %H:%M} UTC"
-
-
-def one_line(message: str) -> str:
-    """A message without the list of places that may follow it."""
-    return message.splitlines()[0] if message else message

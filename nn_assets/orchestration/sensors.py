@@ -64,8 +64,7 @@ def failed_run_sensor(stores: StoresResource) -> dg.SensorDefinition:
             if record is not None:
                 record_run(stores, opened.ledger, context.instance, record)
         failure = failure_of(context.get_step_failure_events())
-        cause = f"{failure.step}: {failure.told}" if failure else str(context.failure_event.message)
-        remedy = failure.remedy if failure else None
-        alert_of_failure(stores.history, run.run_id, run.job_name, cause, remedy, run.tags.get(STRATEGY_TAG))
+        step, message = (failure.step, failure.message) if failure else (None, str(context.failure_event.message))
+        alert_of_failure(stores.history, run.run_id, run.job_name, step, message, run.tags.get(STRATEGY_TAG))
 
     return failed_run_alert

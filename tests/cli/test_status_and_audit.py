@@ -12,6 +12,7 @@ import pytest
 
 from nn_assets.operations.decisions import stored_checks
 from nn_assets.operations.intake.gate_record import record_halt, record_pass
+from nn_assets.operations.outcomes import FAILED, FailedCheck, Run, record_end
 from nn_assets.operations.stores import open_stores
 from nn_assets.session.market_view import SessionMarket
 from nn_assets.store.ledger.audit import AuditFinding, AuditReport
@@ -328,6 +329,32 @@ def test_status_begins_with_the_halt_of_the_gate_until_data_pass(own_home, give_
     with living_in(own_home), open_stores() as stores:
         record_pass(stores.ledger, "mine", moment + pd.Timedelta(hours=1), "r")
     assert give_own("status", "-s", "mine").out.startswith("mine TRADES: ")
+
+
+def test_a_halt_of_many_checks_is_one_clause_of_the_first_line_with_a_count_of_the_others(own_home, give_own) -> None:
+    checks = [f"check_{number}: {number} of 40 symbols (1.0%) lack a current bar, limit 1.0%" for number in range(12)]
+    with living_in(own_home), open_stores() as stores:
+        moment = pd.Timestamp("2026-01-05 22:00", tz="UTC")
+        record_halt(stores.ledger, "mine", moment, "; ".join(checks), "r")
+        run = Run("r", "mine", "tables", None, None, moment)
+        failed = [FailedCheck(f"validated_bars.check_{number}", "3 of 40", "mend them") for number in range(12)]
+        told = f"GateHalted: [rule x] expected data that pass the gate; found {'; '.join(checks)}. Remedy: mend them"
+        record_end(
+            stores.ledger,
+            run,
+            FAILED,
+            moment,
+            message=told,
+            failed_step="mine__validated_bars",
+            failed_checks=failed,
+        )
+    answer = give_own("status", "-s", "mine", "--json")
+    first = answer.document["strategies"]["mine"]["headline"]
+    halt = first.partition("; 1 session not decided")[0]
+    assert halt.startswith(f"mine HALTED: the gate halted on 2026-01-05 22:00 UTC: {checks[0]}; {checks[1]}; and 10 more")
+    assert len(halt) < 320
+    assert (first.count("halted"), first.count("validated_bars")) == (1, 0)
+    assert len(answer.document["strategies"]["mine"]["failed_checks"]) == 12  # the full list
 
 
 def test_status_names_the_session_whose_records_are_gone(own_home, give_own) -> None:
