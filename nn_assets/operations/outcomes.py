@@ -143,6 +143,11 @@ class StepFailure:
         return (FailedCheck(LEDGER_INTACT, self.told, str(self.remedy)),) if self.of_the_ledger else ()
 
     @property
+    def of_a_gate(self) -> bool:
+        """Whether a gate halted in it."""
+        return _is_halt(self.told)
+
+    @property
     def was_interrupted(self) -> bool:
         """Whether a person interrupted it: it is no failure then."""
         return self.told == INTERRUPTED
@@ -185,9 +190,13 @@ def beside(step: str | None, checks: Sequence[FailedCheck]) -> list[FailedCheck]
 def told_of_step(message: str) -> str:
     """What a failed step says, in one line without its remedy: of a gate that halts, which of its checks failed."""
     told = told_and_remedy(one_line(message))[0]
-    if not told.startswith(f"{GateHalted.__name__}: "):
+    if not _is_halt(told):
         return told
     return f"the gate halted: {told_of_halt(told.partition('; found ')[2])}"
+
+
+def _is_halt(told: str) -> bool:
+    return told.startswith(f"{GateHalted.__name__}: ")
 
 
 def told_of_halt(found: str) -> str:

@@ -1,4 +1,4 @@
-"""What is told in few words ends after a whole line, clause or word, says how much more there is, and names the cause."""
+"""What is told in few words ends after a whole line, clause or word, and says how much more there is."""
 
 from __future__ import annotations
 
@@ -60,12 +60,13 @@ def test_a_first_line_without_room_ends_after_a_whole_word() -> None:
 
 def test_of_a_gate_that_halts_the_checks_are_told_and_of_any_other_step_all_it_says() -> None:
     found = "; ".join(CLAUSES)
-    halted = f"GateHalted: [rule check_0] expected data that pass; found {found}. Remedy: mend; them\n  - AAA 2018-01-04"
+    halted = f"GateHalted: [rule check_0] expected so; found {found}. Remedy: mend; them\n  - AAA 2018-01-04"
     told = told_of_step(halted)
     assert told.startswith(f"the gate halted: {CLAUSES[0]}; ")
     assert told.endswith(" more")
     assert len(told) < 260
-    assert told_of_step("SourceError: expected a; found b. Remedy: c\n  - a place") == "SourceError: expected a; found b"
+    other = "SourceError: expected a; found b"
+    assert told_of_step(f"{other}. Remedy: c\n  - a place") == other
 
 
 def test_what_the_failed_step_checked_itself_is_not_told_beside_it() -> None:
