@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from nn_assets.errors import SettingsError
+from nn_assets.errors import DecisionError, SettingsError
 from nn_assets.learning.first_month import live_start_fault
 from nn_assets.market.calendar.sessions import calendar_end_told, next_session
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
-from nn_assets.operations.asof.decisions import undecided_sessions
+from nn_assets.operations.asof.decisions import decision_moments, undecided_sessions
 from nn_assets.operations.asof.halts import last_halt
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.settings_on_record import settings_apart
@@ -220,7 +220,7 @@ def _faults(facts: StoredFacts) -> Iterator[Fault]:
         yield Fault(f"audit verify found a changed ledger: {broken}", BROKEN_REMEDY, Word.HALTED)
     if (clock := facts.clock_fault) is not None:
         yield Fault(f"expected {clock.expected}; found {clock.found}", clock.remedy, Word.HALTED)
-    yield from _of_runs(last_runs(ledger, strategy.name), gate_halts=halt is not None)
+    yield from _of_runs(ledger, strategy, gate_halts=halt is not None)
     refused = faults_of_stages(facts)
     for each in refused:
         yield Fault(f"{each.found}; expected {each.expected}", each.remedy, Word.HALTED)
@@ -244,7 +244,8 @@ def last_runs(ledger: Ledger, strategy: str) -> dict[str, dict[str, Any]]:
     return {name: run for name in (*JOBS, SOME_ASSETS) if (run := last_run(ledger, strategy, name)) is not None}
 
 
-def _of_runs(runs: Mapping[str, dict[str, Any]], *, gate_halts: bool) -> Iterator[Fault]:
+def _of_runs(ledger: Ledger, strategy: Strategy, *, gate_halts: bool) -> Iterator[Fault]:
+    runs = last_runs(ledger, strategy.name)
     decided = runs.get(DAILY)
     for name, run in runs.items():
         for check in beside(run["failed_step"], checks_failed_in(run)):
@@ -255,9 +256,29 @@ def _of_runs(runs: Mapping[str, dict[str, Any]], *, gate_halts: bool) -> Iterato
             continue
         message = run["message"] or "before its first step"
         told, remedy = told_of_step(message), told_and_remedy(one_line(message))[1]
+        if name == DAILY and _refused_alone(ledger, strategy, run):
+            yield Fault(f"the last run of {name} was refused and changed nothing: {told}", "")
+            continue
         step = "" if run["failed_step"] is None else f" at {run['failed_step']}"
         word = Word.HALTED if name in _ROUNDS else Word.TRADES
         yield Fault(f"the last run of {name} failed{step}: {told}", remedy or "mend what it names, and run again", word)
+
+
+def _refused_alone(ledger: Ledger, strategy: Strategy, run: Mapping[str, Any]) -> bool:
+    """Whether a round refused sessions none of which was the next to be decided: decided before, too early or too late.
+
+    How the strategy stands does not hang on it. What it found of the ledger, models or data does.
+    """
+    first, last = run["first_partition"], run["last_partition"]
+    if first is None or not str(run["message"]).startswith(f"{DecisionError.__name__}: "):
+        return False
+    moments = decision_moments(ledger, strategy.name)
+    before = moments.index[moments < (run["began_at"] or run["ended_at"])]
+    live = strategy.market.live_starts
+    if before.empty and live is None:
+        return True
+    due = next_session(strategy.market.calendar, pd.Timestamp(live) - _DAY if before.empty else before.max())
+    return not pd.Timestamp(first) <= due <= pd.Timestamp(last)
 
 
 def _later_round(decided: dict[str, Any] | None, run: dict[str, Any]) -> bool:

@@ -54,7 +54,7 @@ _LEAK = "leak alarm"
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that is wrong beside the controls, with what a person can do about it."""
+    """Something that is wrong beside the controls, with what a person can do about it; empty where nothing is needed."""
 
     why: str
     remedy: str

@@ -359,6 +359,43 @@ def test_a_halt_of_many_checks_is_one_clause_of_the_first_line_with_a_count_of_t
     assert len(answer.document["strategies"]["mine"]["failed_checks"]) == 12  # the full list
 
 
+def test_a_refused_run_of_a_decided_session_is_told_and_changes_nothing(own_home, give_own) -> None:
+    edited(own_home, "half_spread_bps: 0.5", "half_spread_bps: 0.9")
+    before = give_own("status", "-s", "mine", "--json").document["strategies"]["mine"]["headline"]
+    refused = give_own("run", "-s", "mine", "--session", LIVE[1])
+    assert refused.status == 1
+    assert "costs.half_spread_bps 0.5 then, 0.9 now" in refused.err
+    state = give_own("status", "-s", "mine", "--json").document["strategies"]["mine"]
+    told = "; the last run of daily was refused and changed nothing: DecisionError: "
+    assert state["headline"].split(": ")[0] == before.split(": ")[0] == "mine TRADES"
+    assert told in state["headline"]
+    assert any(line.startswith(f"daily {LIVE[1]}: FAILED") for line in state["runs"])
+    (alert,) = alerts(own_home)
+    assert alert["headline"] == state["headline"]
+    assert "costs.half_spread_bps 0.5 then, 0.9 now" in alert["cause"]
+
+
+@pytest.mark.parametrize(
+    ("day", "kind", "word"),
+    [
+        (LIVE[0], "DecisionError", "TRADES"),  # decided before
+        ("2016-04-26", "DecisionError", "TRADES"),  # before the live start
+        (LIVE[2], "DecisionError", "HALTED"),  # the next to be decided
+        (LIVE[0], "LedgerError", "HALTED"),  # what is on record is not what is computed
+    ],
+)
+def test_only_a_refusal_of_what_was_not_due_leaves_the_state_as_it_was(own_home, give_own, day, kind, word) -> None:
+    now = pd.Timestamp.now(tz="UTC").floor("us")
+    with living_in(own_home), open_stores() as stores:
+        run = Run("refused", "mine", "daily", day, day, now)
+        told = f"{kind}: expected a; found b. Remedy: c"
+        record_end(stores.ledger, run, FAILED, now, message=told, failed_step="mine__daily_round")
+    first = give_own("status", "-s", "mine").out.splitlines()[0]
+    assert first.startswith(f"mine {word}: ")
+    assert "expected a; found b" in first
+    assert ("A person is needed: c" in first) == (word == "HALTED")
+
+
 def test_status_names_the_session_whose_records_are_gone(own_home, give_own) -> None:
     tamper(own_home, f"delete from portfolio_states where session like '{LIVE[1]}%'")
     line = give_own("status", "-s", "mine").out.splitlines()[0]
