@@ -20,6 +20,7 @@ import pandas as pd
 
 from nn_assets.errors import GateHalted, LedgerError, RunFailed, shortened
 from nn_assets.operations.clock import now_utc
+from nn_assets.operations.names import DAILY, STUDY, TABLES
 from nn_assets.store.home import home
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.schema import WHOLE_LEDGER
@@ -30,6 +31,7 @@ __all__ = [
     "FAILED",
     "INTERRUPTED",
     "LEDGER_INTACT",
+    "LOST",
     "SKIPPED",
     "STARTED",
     "SUCCEEDED",
@@ -50,6 +52,7 @@ __all__ = [
     "record_tick",
     "run_failed",
     "told_and_remedy",
+    "told_of_end",
     "told_of_halt",
     "told_of_step",
 ]
@@ -57,6 +60,7 @@ __all__ = [
 STARTED, SUCCEEDED, FAILED, CANCELED = "STARTED", "SUCCEEDED", "FAILED", "CANCELED"
 ASKED, SKIPPED = "ASKED", "SKIPPED"
 INTERRUPTED = "it was interrupted"
+LOST = "its process is gone: it was killed, or the machine stopped"
 _RUN, _TICK = "run", "tick"
 _TABLE = "outcomes"
 _BEAT = pd.Timedelta(hours=1)
@@ -68,6 +72,17 @@ _LOOKED_BACK = 20_000  # entries of the chain: some months of rounds
 _REMEDY = re.compile(r"(?:\. |\n)Remedy: ")
 _IN_ADDRESSES = re.compile(r"://\S*@")
 _SECRETS = re.compile(r"((?:api_?key|token|password|secret)\s*[=:]\s*)[^\s&;,]+", re.IGNORECASE)
+
+# Of a run that was lost: what it leaves, and the command that goes on from there.
+_LEFT = {
+    STUDY: ("the models that it had finished are kept", "nn-assets study --strategy {name}{months} goes on from there"),
+    DAILY: (
+        "each session that it had decided is on record, and none by halves",
+        "nn-assets run --strategy {name}{sessions} decides the others",
+    ),
+    TABLES: ("what it had taken in is kept", "nn-assets check --strategy {name} goes on from there"),
+}
+_LEFT_OF_OTHERS = "what it had finished is kept", "run it again in the UI (nn-assets ui)"
 
 _log = logging.getLogger(__name__)
 
@@ -180,6 +195,27 @@ def run_failed(job: str, run_id: str, failure: StepFailure | None, checks: Seque
         remedy=f"{failure.remedy or 'mend what it names'}; then run again: what was finished is kept",
         run=run_id,
     )
+
+
+def told_of_end(run: Run | None, message: str | None) -> str | None:
+    """What is said of the whole of a run that failed: where its process is gone, what it leaves, and what goes on.
+
+    Parameters
+    ----------
+    run : Run, optional
+        None where it is of no strategy.
+    message : str, optional
+        In the words of whoever closed it.
+    """
+    if run is None or message is None or LOST not in message:
+        return message
+    first, last = run.first_partition, run.last_partition
+    ranged = {
+        "months": f" --from {first[:7]} --to {last[:7]}" if first and last else "",
+        "sessions": f" --from {first} --to {last}" if first and last else "",
+    }
+    kept, again = _LEFT.get(run.name, _LEFT_OF_OTHERS)
+    return f"{LOST}; {kept}. Remedy: {again.format(name=run.strategy, **ranged)}"
 
 
 def beside(step: str | None, checks: Sequence[FailedCheck]) -> list[FailedCheck]:
