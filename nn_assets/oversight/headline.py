@@ -54,10 +54,10 @@ _LEAK = "leak alarm"
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that is wrong beside the controls, with what a person can do about it; empty where nothing is needed."""
+    """Something that is wrong beside the controls, with what a person can do about it."""
 
     why: str
-    remedy: str
+    remedy: str  # empty where nothing needs to be done
     word: Word = Word.TRADES  # what it leaves of trading
 
 
