@@ -148,12 +148,12 @@ def test_a_killed_run_is_told_in_plain_words_with_what_is_kept_and_what_goes_on(
     kept, again = LEFT[name]
     key = {"study": {"dagster/partition": "2017-06-01"}, "daily": {"dagster/partition": "2017-06-21"}}.get(name, {})
 
-    @dg.job(name=f"{NAME}__{name}", tags={STRATEGY_TAG: NAME, **key})
+    @dg.job(name=f"{NAME}__{name}")
     def killed() -> None:
         pass
 
     with open_instance() as instance:
-        run = instance.create_run_for_job(killed)
+        run = instance.create_run_for_job(killed, tags={STRATEGY_TAG: NAME, **key})
         instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", killed.name), run.run_id)
         let_go(run.run_id)  # as the end of its process does
         if by == "by the daemon":
