@@ -143,7 +143,7 @@ def headline(situation: Situation) -> Headline:
         causes = [_Cause(word, held), *causes]
     why = "; ".join(cause.why for cause in causes)
     remedies = dict.fromkeys(cause.remedy for cause in causes if cause.remedy)
-    person = f"A person is needed: {'; '.join(remedies)}" if remedies else "Nothing needs a person"
+    person = f"A person is needed: {'; '.join(remedies)}" if remedies else "No action needed"
     return Headline(word, f"{situation.strategy} {word}: {_by_whose_leave(word, situation)}{why}. {person}.")
 
 
