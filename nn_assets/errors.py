@@ -27,6 +27,7 @@ __all__ = [
     "WorkerError",
     "did_you_mean",
     "first_of",
+    "shortened",
 ]
 
 
@@ -71,6 +72,23 @@ def first_of(lines: Sequence[str], most: int) -> list[str]:
     """Cut a list to its first lines, and say how many more there are."""
     more = len(lines) - most
     return [*lines[:most], *([f"and {more:,} more"] if more > 0 else [])]
+
+
+def shortened(text: str, most: int) -> str:
+    """Cut a sentence to at most ``most`` characters: its first clauses (up to ``"; "``), and how many more there are.
+
+    Where whole clauses would leave half of the room empty, its first words and an ellipsis. No word is cut in two but
+    one that has no room by itself.
+    """
+    if len(text) <= most:
+        return text
+    clauses = text.split("; ")
+    for kept in range(len(clauses) - 1, 0, -1):
+        told = f"{'; '.join(clauses[:kept])}; and {len(clauses) - kept:,} more"
+        if most // 2 <= len(told) <= most:
+            return told
+    words, _, last = text[: most - 2].rpartition(" ")
+    return f"{words or last} …"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

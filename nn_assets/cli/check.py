@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -11,12 +13,13 @@ import pandas as pd
 from nn_assets.cli.failed import with_failed_checks
 from nn_assets.cli.intake import rows_told
 from nn_assets.costs.financing import financing_told
-from nn_assets.errors import first_of
+from nn_assets.errors import RunFailed, first_of
 from nn_assets.learning.first_month import WARM_UP_SESSIONS, first_model_month, first_month_from
 from nn_assets.market.facts.rows import BoolArray
 from nn_assets.market.quality.cleaning import Cleaned
 from nn_assets.market.quality.gate import bars_due
 from nn_assets.market.quality.notices import told_by_rule
+from nn_assets.operations.asof.actions import ACTIONS
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.forecasts import missing_months
 from nn_assets.operations.asof.series import OTHER_SERIES
@@ -26,15 +29,17 @@ from nn_assets.operations.clock import as_of_sessions
 from nn_assets.operations.edited import require_stages
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History, open_history
-from nn_assets.operations.intake.actions import delisted
+from nn_assets.operations.intake.actions import actions_to_publish, delisted
+from nn_assets.operations.intake.bars import Audited, audit_bars, notices_of
 from nn_assets.operations.intake.beside import other_tables
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, VALIDATED_INTRADAY
 from nn_assets.operations.models.outdated import months_to_refit
 from nn_assets.operations.names import TABLES
+from nn_assets.operations.situation import headline_now
 from nn_assets.orchestration.naming import asset_key
-from nn_assets.orchestration.outcomes import failed_checks_of
+from nn_assets.orchestration.outcomes import failed_checks_of, failure_of
 from nn_assets.orchestration.partitions import month_partitions
-from nn_assets.orchestration.running import execute, metadata_by_asset, warnings_of
+from nn_assets.orchestration.running import attempt, metadata_by_asset, require_success, warnings_of
 from nn_assets.portfolio.breakers import never_alone
 from nn_assets.settings import Strategy
 from nn_assets.store.home import data_docs_file
@@ -43,7 +48,7 @@ from nn_assets.store.lake.publication import Publication
 __all__ = ["check_data", "gaps_told"]
 
 _VALIDATED = "validated_bars"
-_MOST_ROWS, _MOST_NOTICES, _MOST_NAMED = 5, 10, 12
+_MOST_ROWS, _MOST_NOTICES, _MOST_NAMED, _MOST_VIOLATIONS = 5, 10, 12, 50
 _FACTS = ("symbol", "session", "rule", "field", "value")
 _CHANGES = ("added", "revised")
 _CLOSES = (
@@ -54,57 +59,126 @@ _CLOSES = (
 _Metadata = dict[str, dict[str, Any]]
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """Bars as the gate judged them: those published, or those that it refused."""
+
+    bars: pd.DataFrame
+    quarantine: pd.DataFrame
+    notices: Sequence[str]
+    noticed_by_rule: Mapping[str, int]
+
+    @classmethod
+    def published(cls, history: History, publication: Publication) -> Self:
+        store, details = history.stores.publications, publication.details
+        rows = store.bars(publication), store.quarantine(publication)
+        return cls(*rows, list(details.get("notices", ())), details.get("noticed_by_rule", {}))
+
+    @classmethod
+    def refused(cls, history: History, audited: Audited) -> Self:
+        actions = actions_to_publish(history, history.stores.lake.segments(history.strategy.name, ACTIONS))
+        notices, cleaned = notices_of(history, audited, actions), audited.cleaned
+        by_rule = dict(Counter(notice.rule for notice in notices))
+        return cls(cleaned.bars, cleaned.quarantine, [notice.line for notice in notices], by_rule)
+
+
 def check_data(name: str) -> dict[str, Any]:
     """Take a strategy's data in, judge them at the gate, and tell what came in; nothing is trained.
+
+    Where the gate halts, the same is told of what it refused, and every check that failed; the answer is not ok.
 
     Raises
     ------
     SettingsError
         The live start lies before any month that can have a model.
     RunFailed
-        A source is at fault, or the gate halts: the message is that of the step that failed.
+        A source is at fault, or what judges bars within the session halts: the message is that of the step that failed.
     """
     strategy = find_live_strategy(name).strategy
     with open_history(strategy) as history:
         require_stages(history)
         before = history.stores.publications.current(strategy.name)
-    result = execute(strategy, TABLES, assets=(*other_tables(strategy), RAW_BARS, _VALIDATED))
-    metadata = metadata_by_asset(result)
+    result = attempt(strategy, TABLES, assets=(*other_tables(strategy), RAW_BARS, _VALIDATED))
+    failure, error = failure_of(result.all_events), None
+    try:
+        require_success(strategy, TABLES, result)
+    except RunFailed as failed:
+        if failure is None or not failure.of_a_gate or not failure.step.endswith(_VALIDATED):
+            raise
+        error = failed
+    metadata, warnings = metadata_by_asset(result), warnings_of(result, asset_key(strategy, _VALIDATED))
     with open_history(strategy) as history:
-        now = history.stores.publications.require(strategy.name, history.last_session)
-        changed = any(metadata[table].get(change) for table in metadata for change in _CHANGES)
-        told = {
-            "strategy": strategy.name,
-            "run_id": str(result.run_id),
-            "nothing_new": before is not None and before.content_hash == now.content_hash and not changed,
-            **_bars(history, {**metadata[_VALIDATED], **metadata[RAW_BARS]}),
-            **_beside(history, metadata),
-            "calendar": None
-            if "calendar" in strategy.market.model_fields_set
-            else f"{strategy.market.calendar}, since market.calendar is left out",
-            "left_out": metadata[RAW_BARS].get("left_out"),
-            "notices": _notices(now),
-            "compared": _compared(strategy, metadata),
-            # A gate that halts ends the run.
-            "gate": {"passed": True, "warnings": warnings_of(result, asset_key(strategy, _VALIDATED))},
-            "prices": _CLOSES if strategy.closes_only else None,
-            "breakers": list(never_alone(strategy.portfolio)),
-            "financing": financing_told(strategy),
-            "data_docs": str(data_docs_file(strategy.name)),
-            "first_model": _first_model(history),
-            **_next(history),
-        }
-        clock = history.clock_fault
-    if clock is not None:
-        told |= {"ok": False, "clock": f"ClockError: {clock}"}
-    return with_failed_checks({**told, "text": "\n".join(_lines(told))}, failed_checks_of(result.all_events))
+        if error is None:
+            told = _passed(history, metadata, warnings, before)
+        else:
+            told = _halted(history, metadata, warnings, error)
+    told["run_id"] = str(result.run_id)
+    return with_failed_checks(told, failed_checks_of(result.all_events), told_above=error is not None)
 
 
-def _bars(history: History, taken: dict[str, Any]) -> dict[str, Any]:
+def _passed(history: History, metadata: _Metadata, warnings: list[str], before: Publication | None) -> dict[str, Any]:
     strategy = history.strategy
-    publication = history.stores.publications.require(strategy.name, history.last_session)
-    bars = history.stores.publications.bars(publication)
-    quarantine = history.stores.publications.quarantine(publication)
+    now = history.stores.publications.require(strategy.name, history.last_session)
+    changed = any(metadata[table].get(change) for table in metadata for change in _CHANGES)
+    told = {
+        "nothing_new": before is not None and before.content_hash == now.content_hash and not changed,
+        **_facts(history, _Judged.published(history, now), metadata),
+        "gate": {"passed": True, "warnings": warnings},
+        "first_model": _first_model(history),
+        **_next(history),
+    }
+    if history.clock_fault is not None:
+        told |= {"ok": False, "clock": f"ClockError: {history.clock_fault}"}
+    return {**told, "text": "\n".join(_lines(told))}
+
+
+def _halted(history: History, metadata: _Metadata, warnings: list[str], error: RunFailed) -> dict[str, Any]:
+    """What came in and was refused, judged once more; the last line is how the strategy stands."""
+    audited = audit_bars(history)
+    failed = [
+        {"name": each.name, "found": each.detail, "remedy": each.remedy, "violations": list(each.violations)}
+        for each in audited.report.failures
+    ]
+    stands = str(headline_now(history))
+    told = {
+        "ok": False,
+        "error": type(error).__name__,
+        "message": str(error),
+        "nothing_new": False,
+        **_facts(history, _Judged.refused(history, audited), {**metadata, _VALIDATED: audited.report.figures}),
+        "gate": {"passed": False, "warnings": warnings, "failed": failed},
+        "headline": stands,
+        "next": f"mend the data at the source, then nn-assets check --strategy {history.strategy.name}",
+    }
+    return {**told, "text": "\n".join([*_lines(told), stands])}
+
+
+def _facts(history: History, judged: _Judged, metadata: _Metadata) -> dict[str, Any]:
+    """What came in and what the gate saw, whatever it said of it."""
+    strategy = history.strategy
+    return {
+        "strategy": strategy.name,
+        **_bars(history, judged, {**metadata[_VALIDATED], **metadata[RAW_BARS]}),
+        **_beside(history, metadata),
+        "calendar": None
+        if "calendar" in strategy.market.model_fields_set
+        else f"{strategy.market.calendar}, since market.calendar is left out",
+        "left_out": metadata[RAW_BARS].get("left_out"),
+        "notices": {
+            "count": len(judged.notices),
+            "by_rule": judged.noticed_by_rule,
+            "first": judged.notices[:_MOST_NOTICES],
+        },
+        "compared": _compared(strategy, metadata),
+        "prices": _CLOSES if strategy.closes_only else None,
+        "breakers": list(never_alone(strategy.portfolio)),
+        "financing": financing_told(strategy),
+        "data_docs": str(data_docs_file(strategy.name)),
+    }
+
+
+def _bars(history: History, judged: _Judged, taken: dict[str, Any]) -> dict[str, Any]:
+    strategy, bars, quarantine = history.strategy, judged.bars, judged.quarantine
     first = quarantine[list(_FACTS)].head(_MOST_ROWS).astype("str")
     first["session"] = first["session"].str.slice(0, 10)
     unseen = unseen_members(strategy, history.membership_versions, bars, history.axis)
@@ -122,8 +196,8 @@ def _bars(history: History, taken: dict[str, Any]) -> dict[str, Any]:
             "equal_rows": taken["equal_rows"],
         },
         "symbols": sorted(str(symbol) for symbol in bars["symbol"].unique()),
-        "first_session": str(bars["session"].min().date()),
-        "last_session": str(bars["session"].max().date()),
+        "first_session": _day(bars["session"].min()),
+        "last_session": _day(bars["session"].max()),
         "never_delivered": {name: int(days) for name, days in zip(symbols, missing, strict=True) if days},
         "first_missing": {
             name: str(history.axis[days.argmax()].date())
@@ -140,6 +214,10 @@ def _bars(history: History, taken: dict[str, Any]) -> dict[str, Any]:
         },
         "members_without_bars": unseen.to_dict("records") if strategy.universe else None,
     }
+
+
+def _day(session: pd.Timestamp) -> str:
+    return "none" if pd.isna(session) else str(session.date())
 
 
 def _compared(strategy: Strategy, metadata: _Metadata) -> dict[str, Any] | None:
@@ -211,12 +289,6 @@ def _series(versions: pd.DataFrame) -> list[dict[str, Any]]:
         }
         for (name, symbol), rows in versions.groupby(["name", "symbol"])
     ]
-
-
-def _notices(publication: Publication) -> dict[str, Any]:
-    lines = list(publication.details.get("notices", ()))
-    by_rule = publication.details.get("noticed_by_rule", {})
-    return {"count": len(lines), "by_rule": by_rule, "first": lines[:_MOST_NOTICES]}
 
 
 def _first_model(history: History) -> dict[str, Any]:
@@ -328,18 +400,29 @@ def _lines(told: dict[str, Any]) -> list[str]:
         ("notices", _by_rule(notices["count"], notices["by_rule"])),
         *(("", notice) for notice in notices["first"]),
         *_more(notices["count"] - len(notices["first"]), "notices"),
-        ("gate", "passed" + (f", {len(gate['warnings'])} to look at" if gate["warnings"] else "")),
-        *(("", warning) for warning in gate["warnings"]),
+        *_gate_lines(gate),
         *(("breakers", each) for each in told["breakers"]),
         ("financing", told["financing"]),
         ("data docs", told["data_docs"]),
-        ("first model", told["first_model"]["told"]),
+        *([("first model", told["first_model"]["told"])] if "first_model" in told else []),
         *([("history", told["history_too_short"])] if "history_too_short" in told else []),
         *([("clock", told["clock"])] if "clock" in told else []),
         ("next", told["next"]),
     ]
-    head = f"{told['strategy']}: " + ("nothing is new since the last run" if told["nothing_new"] else "data taken in")
-    return [head, *(f"  {name:<12}{text}" for name, text in found)]
+    head = "nothing is new since the last run" if told["nothing_new"] else "data taken in"
+    refused = "" if gate["passed"] else " and refused: the last publication stays in force"
+    return [f"{told['strategy']}: {head}{refused}", *(f"  {name:<12}{text}" for name, text in found)]
+
+
+def _gate_lines(gate: dict[str, Any]) -> list[tuple[str, str]]:
+    """Whether the gate let pass; each check that failed, with what it names and what to do; then its warnings."""
+    failed, warnings = gate.get("failed", ()), gate["warnings"]
+    verdict = "passed" if gate["passed"] else f"HALTED by {', '.join(each['name'] for each in failed) or 'its review'}"
+    lines = [("gate", verdict + (f", {len(warnings)} to look at" if warnings else ""))]
+    for each in failed:
+        lines += [("", f"{each['name']}: {each['found']}. Remedy: {each['remedy']}")]
+        lines += [("", f"  - {line}") for line in first_of(each["violations"], _MOST_VIOLATIONS)]
+    return [*lines, *(("", warning) for warning in warnings)]
 
 
 _TOTALS = (("series", "series_rows"), ("universe", "universe"), ("intraday", "intraday"))

@@ -11,11 +11,19 @@ from nn_assets.operations.outcomes import FailedCheck
 __all__ = ["with_failed_checks"]
 
 
-def with_failed_checks(answer: dict[str, Any], failed: Sequence[FailedCheck]) -> dict[str, Any]:
-    """An answer that is not ok where a check of severity ERROR failed; the text ends with a line for each."""
+def with_failed_checks(
+    answer: dict[str, Any], failed: Sequence[FailedCheck], *, told_above: bool = False
+) -> dict[str, Any]:
+    """An answer that is not ok where a check of severity ERROR failed; the text ends with a line for each.
+
+    Parameters
+    ----------
+    told_above : bool
+        Whether the text tells of each already.
+    """
     return {
         **answer,
         "ok": answer.get("ok", True) and not failed,
         "failed_checks": [asdict(each) for each in failed],
-        "text": "\n".join([answer["text"], *map(str, failed)]),
+        "text": "\n".join([answer["text"], *([] if told_above else map(str, failed))]),
     }

@@ -63,13 +63,6 @@ def run_rounds(name: str, session: str | None, first: str | None = None, last: s
         Moments on record lie ahead of the clock.
     """
     strategy = find_live_strategy(name).strategy
-    if strategy.market.live_starts is None:
-        raise SettingsError(
-            expected="market.live_starts, the first session to be decided",
-            found="none stated",
-            remedy=f"state it, in {first_model_month(strategy)} or later, the first month that can have a model",
-            key="market.live_starts",
-        )
     with open_history(strategy) as history:
         sessions = _asked(history, *_span(session, first, last))
     begin, end = (str(sessions[place].date()) for place in (0, -1))
@@ -82,10 +75,17 @@ def run_rounds(name: str, session: str | None, first: str | None = None, last: s
 
 def _asked(history: History, begin: _Option, end: _Option) -> pd.DatetimeIndex:
     """The sessions asked for, each of which may be decided."""
-    require_stages(history)
+    require_stages(history)  # first: a live start that was taken out after decisions is told as what it is
+    strategy = history.strategy
+    if strategy.market.live_starts is None:
+        raise SettingsError(
+            expected="market.live_starts, the first session to be decided",
+            found="none stated",
+            remedy=f"state it, in {first_model_month(strategy)} or later, the first month that can have a model",
+            key="market.live_starts",
+        )
     if history.clock_fault is not None:
         raise history.clock_fault
-    strategy = history.strategy
     day = history.last_session if end[1] is None else _session(strategy, *end)
     opening = day if begin[1] is None else _session(strategy, *begin)
     if opening > day:

@@ -17,13 +17,12 @@ from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.catalog import find_strategy, is_calendar_fault, read_strategies
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.names import TICKING
-from nn_assets.operations.outcomes import STARTED, FailedCheck, checks_failed_in, last_heartbeat, last_tick
+from nn_assets.operations.outcomes import STARTED, FailedCheck, checks_failed_in, last_heartbeat, last_tick, one_line
 from nn_assets.operations.situation import (
     LONGEST_WITHOUT_BEAT,
     faults_of_stages,
     headline_now,
     last_runs,
-    one_line,
     quiet,
     study_of_others_told,
 )

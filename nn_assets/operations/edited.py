@@ -59,7 +59,9 @@ def _live_start_moved(facts: StoredFacts) -> SettingsError | None:
         return None
     return SettingsError(
         expected=f"market.live_starts {first.date()}, the first session that was decided",
-        found=f"market.live_starts {starts or 'not stated'}",
+        found="no market.live_starts: it was taken out after sessions were decided"
+        if starts is None
+        else f"market.live_starts {starts}",
         remedy=f"set it back to {first.date()}; {_ANEW}",
         strategy=facts.strategy.name,
         key="market.live_starts",

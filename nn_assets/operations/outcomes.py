@@ -13,12 +13,14 @@ import re
 import socket
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from typing import Any, Self
 
 import pandas as pd
 
-from nn_assets.errors import LedgerError, RunFailed
+from nn_assets.errors import GateHalted, LedgerError, RunFailed, shortened
 from nn_assets.operations.clock import now_utc
+from nn_assets.operations.names import DAILY, STUDY, TABLES
 from nn_assets.store.home import home
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.schema import WHOLE_LEDGER
@@ -29,39 +31,58 @@ __all__ = [
     "FAILED",
     "INTERRUPTED",
     "LEDGER_INTACT",
+    "LOST",
     "SKIPPED",
     "STARTED",
     "SUCCEEDED",
     "FailedCheck",
     "Run",
     "StepFailure",
+    "beside",
     "checks_failed_in",
     "kept_text",
     "last_heartbeat",
     "last_run",
     "last_tick",
     "looks_from",
+    "one_line",
     "record_end",
     "record_heartbeat",
     "record_start",
     "record_tick",
     "run_failed",
     "told_and_remedy",
+    "told_of_end",
+    "told_of_halt",
+    "told_of_step",
 ]
 
 STARTED, SUCCEEDED, FAILED, CANCELED = "STARTED", "SUCCEEDED", "FAILED", "CANCELED"
 ASKED, SKIPPED = "ASKED", "SKIPPED"
 INTERRUPTED = "it was interrupted"
+LOST = "its process is gone: it was killed, or the machine stopped"
 _RUN, _TICK = "run", "tick"
 _TABLE = "outcomes"
 _BEAT = pd.Timedelta(hours=1)
 _FIRST_LOOK_BACK = pd.Timedelta(minutes=5)
 _LOOK = "open the check in the UI (nn-assets ui); until it is explained: nn-assets control kill-switch HALTED"
 _LONGEST_MESSAGE = 1_000
+_LONGEST_HALT = 220  # with the strategy's name, when, and what to do: a sentence of some 400 characters
 _LOOKED_BACK = 20_000  # entries of the chain: some months of rounds
 _REMEDY = re.compile(r"(?:\. |\n)Remedy: ")
 _IN_ADDRESSES = re.compile(r"://\S*@")
 _SECRETS = re.compile(r"((?:api_?key|token|password|secret)\s*[=:]\s*)[^\s&;,]+", re.IGNORECASE)
+
+# Of a run that was lost: what it leaves, and the command that goes on from there.
+_LEFT = {
+    STUDY: ("the models that it had finished are kept", "nn-assets study --strategy {name}{months} goes on from there"),
+    DAILY: (
+        "each session that it had decided is on record, and none by halves",
+        "nn-assets run --strategy {name}{sessions} decides the others",
+    ),
+    TABLES: ("what it had taken in is kept", "nn-assets check --strategy {name} goes on from there"),
+}
+_LEFT_OF_OTHERS = "what it had finished is kept", "run it again in the UI (nn-assets ui)"
 
 _log = logging.getLogger(__name__)
 
@@ -137,17 +158,26 @@ class StepFailure:
         return (FailedCheck(LEDGER_INTACT, self.told, str(self.remedy)),) if self.of_the_ledger else ()
 
     @property
+    def of_a_gate(self) -> bool:
+        """Whether a gate halted in it."""
+        return _is_halt(self.told)
+
+    @property
     def was_interrupted(self) -> bool:
         """Whether a person interrupted it: it is no failure then."""
         return self.told == INTERRUPTED
 
     @property
-    def end(self) -> dict[str, Any]:
-        """How a run ended that failed here, as :func:`record_end` takes it: the remedy stands in the first line."""
+    def message(self) -> str:
+        """What it says, and its remedy in the first line, before the places that may follow."""
         first, *places = self.told.splitlines() or [self.told]
-        message = f"{first.rstrip('.')}. Remedy: {self.remedy}" if self.remedy else first
+        return "\n".join([f"{first.rstrip('.')}. Remedy: {self.remedy}" if self.remedy else first, *places])
+
+    @property
+    def end(self) -> dict[str, Any]:
+        """How a run ended that failed here, as :func:`record_end` takes it."""
         outcome = CANCELED if self.was_interrupted else FAILED
-        return {"outcome": outcome, "failed_step": self.step, "message": "\n".join([message, *places])}
+        return {"outcome": outcome, "failed_step": self.step, "message": self.message}
 
 
 def run_failed(job: str, run_id: str, failure: StepFailure | None, checks: Sequence[FailedCheck]) -> RunFailed:
@@ -159,14 +189,60 @@ def run_failed(job: str, run_id: str, failure: StepFailure | None, checks: Seque
             remedy="open the run in the UI (nn-assets ui)",
             run=run_id,
         )
-    # What the failed step checked itself is part of what it says.
-    others = [each for each in checks if not failure.step.endswith(each.name.split(".")[0])]
     return RunFailed(
         expected=f"job {job} to succeed",
-        found="\n".join([f"step {failure.step} failed: {failure.told}", *map(str, others)]),
+        found="\n".join([f"step {failure.step} failed: {failure.told}", *map(str, beside(failure.step, checks))]),
         remedy=f"{failure.remedy or 'mend what it names'}; then run again: what was finished is kept",
         run=run_id,
     )
+
+
+def told_of_end(run: Run | None, message: str | None) -> str | None:
+    """What is said of the whole of a run that failed: where its process is gone, what it leaves, and what goes on.
+
+    Parameters
+    ----------
+    run : Run, optional
+        None where it is of no strategy.
+    message : str, optional
+        In the words of whoever closed it.
+    """
+    if run is None or message is None or LOST not in message:
+        return message
+    first, last = run.first_partition, run.last_partition
+    ranged = {
+        "months": f" --from {first[:7]} --to {last[:7]}" if first and last else "",
+        "sessions": f" --from {first} --to {last}" if first and last else "",
+    }
+    kept, again = _LEFT.get(run.name, _LEFT_OF_OTHERS)
+    return f"{LOST}; {kept}. Remedy: {again.format(name=run.strategy, **ranged)}"
+
+
+def beside(step: str | None, checks: Sequence[FailedCheck]) -> list[FailedCheck]:
+    """Failed checks of other assets than the step that failed: what it checked itself is part of what it says."""
+    return [each for each in checks if step is None or not step.endswith(each.name.split(".")[0])]
+
+
+def told_of_step(message: str) -> str:
+    """What a failed step says, in one line without its remedy: of a gate that halts, which of its checks failed."""
+    told = told_and_remedy(one_line(message))[0]
+    if not _is_halt(told):
+        return told
+    return f"the gate halted: {told_of_halt(told.partition('; found ')[2])}"
+
+
+def _is_halt(told: str) -> bool:
+    return told.startswith(f"{GateHalted.__name__}: ")
+
+
+def told_of_halt(found: str) -> str:
+    """Which checks of a gate failed, by what it found: the first of them with their figures, and how many more."""
+    return shortened(one_line(found), _LONGEST_HALT)
+
+
+def one_line(message: str) -> str:
+    """A message without the list of places that may follow it."""
+    return message.splitlines()[0] if message else message
 
 
 def looks_from(cursor: str | None) -> pd.Timestamp:
@@ -319,6 +395,18 @@ def told_and_remedy(message: str) -> tuple[str, str | None]:
 
 
 def kept_text(message: str) -> str:
-    """A message as it is kept for good: not too long, in characters that can be kept, without what may be a secret."""
+    """A message as it is kept for good: not too long, in characters that can be kept, without what may be a secret.
+
+    What is too long ends after a whole line, or a whole clause or word of the first, and says that there is more.
+    """
     plain = message.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\0")
-    return _SECRETS.sub(r"\1***", _IN_ADDRESSES.sub("://***@", plain))[:_LONGEST_MESSAGE]
+    masked = _SECRETS.sub(r"\1***", _IN_ADDRESSES.sub("://***@", plain))
+    if len(masked) <= _LONGEST_MESSAGE:
+        return masked
+    first, *places = masked.splitlines()
+    more = "\n  - and {:,} more"
+    room = _LONGEST_MESSAGE - len(more.format(len(places)))
+    kept = sum(end <= room for end in accumulate((len(line) + 1 for line in places), initial=len(first)))
+    if kept == 0:
+        return shortened(first, _LONGEST_MESSAGE)
+    return "\n".join([first, *places[: kept - 1]]) + more.format(len(places) - kept + 1)

@@ -11,8 +11,17 @@ from nn_assets.operations.alerts import append_alert
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.history import History
 from nn_assets.operations.names import full_name
-from nn_assets.operations.outcomes import FAILED, LEDGER_INTACT, FailedCheck, Run, told_and_remedy
-from nn_assets.operations.situation import headline_now, one_line
+from nn_assets.operations.outcomes import (
+    FAILED,
+    LEDGER_INTACT,
+    FailedCheck,
+    Run,
+    beside,
+    one_line,
+    told_and_remedy,
+    told_of_step,
+)
+from nn_assets.operations.situation import headline_now
 from nn_assets.settings import Strategy
 
 __all__ = ["alert_of_end", "alert_of_failure"]
@@ -23,7 +32,7 @@ _MEND = "mend what it names, and run it again: what was finished is kept"
 
 
 def alert_of_failure(
-    opened: OpenHistory, run_id: str, job: str, cause: str, remedy: str | None, strategy: str | None
+    opened: OpenHistory, run_id: str, job: str, step: str | None, message: str | None, strategy: str | None
 ) -> None:
     """Alert of a run that failed, once however many tell of it.
 
@@ -33,10 +42,18 @@ def alert_of_failure(
         Opens a strategy's history, for how it stands now.
     job, strategy : str
         The job's full name, and whose it is, where that is known.
+    step, message : str, optional
+        Where it failed, and what that says, with its remedy where it names one; None before its first step.
     """
-    stands = partial(_headline, opened, strategy)
+    said = message or "it failed before its first step"
+    told, remedy = told_and_remedy(one_line(said))
+    cause = told_of_step(said)
+    if cause == told:  # of a gate that halts its checks say enough
+        cause = "\n".join([told, *said.splitlines()[1:]])
     about = {"strategy": strategy, "job": job, "run_id": run_id}
-    append_alert(f"run:{run_id}", stands, cause=cause, remedy=remedy or _MEND, **about)
+    at = "" if step is None else f"{step}: "
+    stands = partial(_headline, opened, strategy)
+    append_alert(f"run:{run_id}", stands, cause=at + cause, remedy=remedy or _MEND, **about)
 
 
 def alert_of_end(
@@ -50,10 +67,8 @@ def alert_of_end(
     """Alert of a run's failure, where it failed, and of each check of it that did beside."""
     job = full_name(run.strategy, run.name)
     if outcome == FAILED:
-        cause, remedy = told_and_remedy(message or "it failed before its first step")
-        at = f"{failed_step}: " if failed_step else ""
-        alert_of_failure(opened, run.run_id, job, at + cause, remedy, run.strategy)
-    for check in failed_checks:
+        alert_of_failure(opened, run.run_id, job, failed_step, message, run.strategy)
+    for check in beside(failed_step, failed_checks):
         if check.name == LEDGER_INTACT:
             continue
         append_alert(

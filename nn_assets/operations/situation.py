@@ -8,16 +8,16 @@ from typing import Any
 
 import pandas as pd
 
-from nn_assets.errors import SettingsError
+from nn_assets.errors import DecisionError, SettingsError
 from nn_assets.learning.first_month import live_start_fault
 from nn_assets.market.calendar.sessions import calendar_end_told, next_session
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
-from nn_assets.operations.asof.decisions import undecided_sessions
+from nn_assets.operations.asof.decisions import decision_moments, undecided_sessions
 from nn_assets.operations.asof.halts import last_halt
 from nn_assets.operations.asof.models import models_in_force
-from nn_assets.operations.asof.settings_on_record import hashes_in_force, settings_apart
-from nn_assets.operations.asof.studies import late_verdict
+from nn_assets.operations.asof.settings_on_record import settings_apart
+from nn_assets.operations.asof.studies import late_verdict, latest_study
 from nn_assets.operations.clock import has_clock, now_utc
 from nn_assets.operations.edited import stage_fault
 from nn_assets.operations.facts import StoredFacts
@@ -36,10 +36,15 @@ from nn_assets.operations.outcomes import (
     FAILED,
     LEDGER_INTACT,
     SUCCEEDED,
+    beside,
     checks_failed_in,
     last_heartbeat,
     last_run,
     last_tick,
+    one_line,
+    told_and_remedy,
+    told_of_halt,
+    told_of_step,
 )
 from nn_assets.operations.unquoted import ALERT_SESSIONS, delisting_line, unquoted
 from nn_assets.operations.unused import unchecked, unused
@@ -56,7 +61,6 @@ __all__ = [
     "headline_now",
     "last_runs",
     "of_bars",
-    "one_line",
     "quiet",
     "situation_of",
     "study_of_others",
@@ -73,6 +77,7 @@ _LONGEST_SILENCE = {
     DRIFT_REFRESH: 1.5 * _HOUR,
 }
 LONGEST_WITHOUT_BEAT = 1.5 * _HOUR
+_NO_MONTH_LATER = "9999-12"
 _SECOND_SOURCE = "have the source of market.compare_with deliver in time, or drop it"
 
 
@@ -185,13 +190,13 @@ def of_bars(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[
 
 
 def study_of_others(facts: StoredFacts) -> str:
-    """By which settings the newest study on record differs from those in force; nothing where by none."""
+    """By which settings the newest study on record differs from those in force; nothing where one is of these."""
     newest = _newest_of_others(facts)
     return "" if newest is None else settings_apart(facts.stores.ledger, facts.strategy, str(newest["settings_hash"]))
 
 
 def study_of_others_told(facts: StoredFacts) -> str | None:
-    """Of the newest study on record, where it is of other settings: until when it goes, and by which they differ."""
+    """Of the newest study on record, where none is of these settings: until when it goes, and by which they differ."""
     newest = _newest_of_others(facts)
     return None if newest is None else f"to {newest['month']}, of other settings: {study_of_others(facts)}"
 
@@ -199,8 +204,7 @@ def study_of_others_told(facts: StoredFacts) -> str | None:
 def _newest_of_others(facts: StoredFacts) -> pd.Series | None:
     ledger = facts.stores.ledger
     newest = ledger.latest("studies", facts.strategy.name)
-    own = hashes_in_force(ledger, facts.strategy, of_studies=True)
-    if newest.empty or newest["settings_hash"].iloc[-1] in own:
+    if newest.empty or latest_study(ledger, facts.strategy, _NO_MONTH_LATER) is not None:
         return None
     return newest.iloc[-1]
 
@@ -210,13 +214,13 @@ def _faults(facts: StoredFacts) -> Iterator[Fault]:
     mended = f"nn-assets run --strategy {strategy.name}"
     halt = last_halt(ledger, strategy.name)
     if halt is not None:
-        why = f"the gate halted on {halt[0]:%Y-%m-%d %H:%M} UTC: {one_line(halt[1])}"
+        why = f"the gate halted on {halt[0]:%Y-%m-%d %H:%M} UTC: {told_of_halt(halt[1])}"
         yield Fault(why, f"mend the data at the source, then {mended}", Word.HALTED)
     if (broken := broken_on_record(ledger)) is not None:
         yield Fault(f"audit verify found a changed ledger: {broken}", BROKEN_REMEDY, Word.HALTED)
     if (clock := facts.clock_fault) is not None:
         yield Fault(f"expected {clock.expected}; found {clock.found}", clock.remedy, Word.HALTED)
-    yield from _of_runs(last_runs(ledger, strategy.name), gate_halts=halt is not None)
+    yield from _of_runs(ledger, strategy, gate_halts=halt is not None)
     refused = faults_of_stages(facts)
     for each in refused:
         yield Fault(f"{each.found}; expected {each.expected}", each.remedy, Word.HALTED)
@@ -240,19 +244,41 @@ def last_runs(ledger: Ledger, strategy: str) -> dict[str, dict[str, Any]]:
     return {name: run for name in (*JOBS, SOME_ASSETS) if (run := last_run(ledger, strategy, name)) is not None}
 
 
-def _of_runs(runs: Mapping[str, dict[str, Any]], *, gate_halts: bool) -> Iterator[Fault]:
+def _of_runs(ledger: Ledger, strategy: Strategy, *, gate_halts: bool) -> Iterator[Fault]:
+    runs = last_runs(ledger, strategy.name)
     decided = runs.get(DAILY)
     for name, run in runs.items():
-        for check in checks_failed_in(run):
+        for check in beside(run["failed_step"], checks_failed_in(run)):
             if check.name != LEDGER_INTACT:
                 yield Fault(f"check {check.name} failed: {one_line(check.found)}", check.remedy)
         at_the_gate = gate_halts and str(run["failed_step"]).endswith("validated_bars")
         if run["outcome"] != FAILED or at_the_gate or (name in _ROUNDS and _later_round(decided, run)):
             continue
-        told, _, remedy = one_line(run["message"] or "before its first step").partition(". Remedy: ")
+        message = run["message"] or "before its first step"
+        told, remedy = told_of_step(message), told_and_remedy(one_line(message))[1]
+        if name == DAILY and _refused_alone(ledger, strategy, run):
+            yield Fault(f"the last run of {name} was refused and changed nothing: {told}", "")
+            continue
         step = "" if run["failed_step"] is None else f" at {run['failed_step']}"
         word = Word.HALTED if name in _ROUNDS else Word.TRADES
         yield Fault(f"the last run of {name} failed{step}: {told}", remedy or "mend what it names, and run again", word)
+
+
+def _refused_alone(ledger: Ledger, strategy: Strategy, run: Mapping[str, Any]) -> bool:
+    """Whether a round refused sessions none of which was the next to be decided: decided before, too early or too late.
+
+    How the strategy stands does not hang on it. What it found of the ledger, models or data does.
+    """
+    first, last = run["first_partition"], run["last_partition"]
+    if first is None or not str(run["message"]).startswith(f"{DecisionError.__name__}: "):
+        return False
+    moments = decision_moments(ledger, strategy.name)
+    before = moments.index[moments < (run["began_at"] or run["ended_at"])]
+    live = strategy.market.live_starts
+    if before.empty and live is None:
+        return True
+    due = next_session(strategy.market.calendar, pd.Timestamp(live) - _DAY if before.empty else before.max())
+    return not pd.Timestamp(first) <= due <= pd.Timestamp(last)
 
 
 def _later_round(decided: dict[str, Any] | None, run: dict[str, Any]) -> bool:
@@ -307,8 +333,3 @@ def quiet(last: object, longest: pd.Timedelta) -> str | None:
     if moment > now + longest:  # by a clock that ran ahead: it says nothing of how long ago that was
         return f"heard last at {moment:%Y-%m-%d %H:%M} UTC, which is still to come"
     return None if now - moment <= longest else f"not heard since {moment:%Y-%m-%d %H:%M} UTC"
-
-
-def one_line(message: str) -> str:
-    """A message without the list of places that may follow it."""
-    return message.splitlines()[0] if message else message

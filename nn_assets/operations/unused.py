@@ -14,6 +14,7 @@ from nn_assets.market.facts.compared import said_by_second
 from nn_assets.market.facts.rows import ordered_by_symbol
 from nn_assets.market.quality.cleaning import RULES
 from nn_assets.operations.asof.stored import COMPARED, versions_of
+from nn_assets.operations.clock import has_clock, now_utc
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.portfolio.records import unmarked_symbols
 
@@ -30,6 +31,7 @@ class Unused:
     session: pd.Timestamp
     rule: str
     value: str  # the field to blame, and what it says
+    by_clock: bool = True  # whether sessions are still to come, by the wall clock
 
     @property
     def told(self) -> str:
@@ -42,7 +44,13 @@ class Unused:
     @property
     def remedy(self) -> str:
         """What a person does about it."""
-        return f"{_REMEDIES[self.rule]}; the stop is tried on the bar once it is published"
+        told = f"{_REMEDIES[self.rule]}; the stop is tried on the bar once it is published"
+        if self.by_clock:
+            return told
+        return (
+            f"{told}, which in a history that ends in the past must state known_at, a moment before the next session "
+            "to be decided: else it counts as known from now on, and no session of that history sees it"
+        )
 
 
 def unused(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[str, Any]) -> list[Unused]:
@@ -52,7 +60,11 @@ def unused(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[s
         return []
     rows = facts.stores.publications.quarantine(publication)
     rows = rows[(rows["session"] == session) & rows["symbol"].isin(symbols)].drop_duplicates("symbol")
-    return [Unused(str(row.symbol), session, str(row.rule), f"{row.field} {row.value}") for row in rows.itertuples()]
+    by_clock = has_clock(facts.strategy.market, now_utc())
+    return [
+        Unused(str(row.symbol), session, str(row.rule), f"{row.field} {row.value}", by_clock)
+        for row in rows.itertuples()
+    ]
 
 
 def unchecked(facts: StoredFacts, session: pd.Timestamp) -> str | None:

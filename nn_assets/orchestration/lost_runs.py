@@ -13,11 +13,11 @@ import dagster as dg
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
 from dagster._core.storage.base_storage import DagsterStorage
 
+from nn_assets.operations.outcomes import LOST
 from nn_assets.store.ledger.run_locks import hold_run, is_attended, let_go, unattended
 
-__all__ = ["LOST", "HomeLauncher", "attended", "close_lost_runs"]
+__all__ = ["HomeLauncher", "attended", "close_lost_runs"]
 
-LOST = "its process is gone: it was killed, or the machine stopped"
 # A queued run needs no process: the daemon takes it up whenever it starts.
 _UNDER_WAY = [
     dg.DagsterRunStatus.NOT_STARTED,

@@ -30,6 +30,7 @@ from nn_assets.operations.outcomes import (
     record_heartbeat,
     record_start,
     record_tick,
+    told_of_end,
 )
 from nn_assets.operations.run_alerts import alert_of_end
 from nn_assets.orchestration.lost_runs import close_lost_runs
@@ -45,6 +46,7 @@ __all__ = [
     "failure_of",
     "free_of_lost_runs",
     "record_run",
+    "run_of",
     "run_outcomes_sensor",
     "telling_run",
     "telling_ticks",
@@ -117,7 +119,7 @@ def telling_run(stores: StoresResource, run: Run) -> Iterator[Callable[[dg.Execu
 
     def tell(result: dg.ExecuteInProcessResult) -> None:
         said.clear()
-        said.update(_ended(SUCCEEDED if result.success else FAILED, result.all_events))
+        said.update(_ended(run, SUCCEEDED if result.success else FAILED, result.all_events))
 
     try:
         yield tell
@@ -137,14 +139,15 @@ def free_of_lost_runs(instance: dg.DagsterInstance, stores: StoresResource) -> N
         _tell(stores, lambda ledger: [record_run(stores, ledger, instance, record) for record in closed])
 
 
-def _ended(outcome: str, events: Iterable[dg.DagsterEvent]) -> dict[str, Any]:
+def _ended(run: Run, outcome: str, events: Iterable[dg.DagsterEvent]) -> dict[str, Any]:
     telling = list(events)
     checks = failed_checks_of(telling)
     failure = failure_of(telling) if outcome == FAILED else None
     if failure is not None:
         return {**failure.end, "failed_checks": (*failure.checks, *checks)}
     whole = [event.message for event in telling if event.is_job_failure or event.event_type is _CANCELED]
-    return {"outcome": outcome, "message": whole[0] if whole else None, "failed_checks": checks}
+    message = told_of_end(run, whole[0] if whole else None)
+    return {"outcome": outcome, "message": message, "failed_checks": checks}
 
 
 def telling_ticks(strategy: Strategy, stores: StoresResource, name: str, evaluate: Evaluate) -> Evaluate:
@@ -221,19 +224,19 @@ def record_run(stores: StoresResource, ledger: Ledger, instance: dg.DagsterInsta
 
     What its end leaves to a person is an alert, once it is on record.
     """
-    run, status = _run_of(record), record.dagster_run.status
+    run, status = run_of(record), record.dagster_run.status
     if run is None:
         return True
     if status is _STARTED:
         return record_start(ledger, run)
     ended_at = _moment(record.end_time or now_utc().timestamp())
-    said = _ended(_OUTCOMES[status], _telling(instance, run.run_id))
+    said = _ended(run, _OUTCOMES[status], _telling(instance, run.run_id))
     recorded = record_end(ledger, run, ended_at=ended_at, **said)
     alert_of_end(stores.history, run, **said)
     return recorded
 
 
-def _run_of(record: dg.RunRecord) -> Run | None:
+def run_of(record: dg.RunRecord) -> Run | None:
     """The run as the ledger names it; None for a run of something else."""
     run = record.dagster_run
     chosen = sorted(key.path[0] for key in run.asset_selection or ())

@@ -24,9 +24,11 @@ from nn_assets.settings import Strategy
 from nn_assets.store.room import keep_reserve
 
 __all__ = [
+    "attempt",
     "execute",
     "materialise",
     "metadata_by_asset",
+    "require_success",
     "seconds_by_asset",
     "warnings_of",
 ]
@@ -76,6 +78,21 @@ def execute(
     KeyboardInterrupt
         It was interrupted, which is on record.
     """
+    result = attempt(strategy, kind, first=first, last=last, tags=tags, assets=assets)
+    require_success(strategy, kind, result)
+    return result
+
+
+def attempt(
+    strategy: Strategy,
+    kind: str,
+    *,
+    first: str | None = None,
+    last: str | None = None,
+    tags: dict[str, str] | None = None,
+    assets: tuple[str, ...] = (),
+) -> dg.ExecuteInProcessResult:
+    """Execute a job as :func:`execute` does, and give the result of a run that failed too."""
     job = all_definitions(only=strategy.name).resolve_job_def(job_name(strategy, kind))
     all_tags = {STRATEGY_TAG: strategy.name, **(tags or {})}
     key = first if first == last else None
@@ -97,12 +114,17 @@ def execute(
             asset_selection=[asset_key(strategy, name) for name in assets] or None,
         )
         tell(result)
-    if not result.success:
-        failure = failure_of(result.all_events)
-        if failure is not None and failure.was_interrupted:
-            raise KeyboardInterrupt
-        raise run_failed(job_name(strategy, kind), result.run_id, failure, failed_checks_of(result.all_events))
     return result
+
+
+def require_success(strategy: Strategy, kind: str, result: dg.ExecuteInProcessResult) -> None:
+    """Raise what a run that failed, or was interrupted, is told as; see :func:`execute`."""
+    if result.success:
+        return
+    failure = failure_of(result.all_events)
+    if failure is not None and failure.was_interrupted:
+        raise KeyboardInterrupt
+    raise run_failed(job_name(strategy, kind), result.run_id, failure, failed_checks_of(result.all_events))
 
 
 def _cancelled_by_an_interrupt(instance: dg.DagsterInstance, run_id: str) -> None:

@@ -9,9 +9,10 @@ import dagster as dg
 from nn_assets.errors import LedgerError
 from nn_assets.operations.due import refresh_due
 from nn_assets.operations.names import DRIFT_REFRESH, STUDY, full_name
+from nn_assets.operations.outcomes import told_of_end
 from nn_assets.operations.run_alerts import alert_of_failure
 from nn_assets.orchestration.naming import STRATEGY_TAG
-from nn_assets.orchestration.outcomes import failure_of, record_run, telling_ticks
+from nn_assets.orchestration.outcomes import failure_of, record_run, run_of, telling_ticks
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.orchestration.schedules import requested
@@ -64,8 +65,9 @@ def failed_run_sensor(stores: StoresResource) -> dg.SensorDefinition:
             if record is not None:
                 record_run(stores, opened.ledger, context.instance, record)
         failure = failure_of(context.get_step_failure_events())
-        cause = f"{failure.step}: {failure.told}" if failure else str(context.failure_event.message)
-        remedy = failure.remedy if failure else None
-        alert_of_failure(stores.history, run.run_id, run.job_name, cause, remedy, run.tags.get(STRATEGY_TAG))
+        own = None if record is None else run_of(record)
+        whole = told_of_end(own, str(context.failure_event.message))
+        step, message = (failure.step, failure.message) if failure else (None, whole)
+        alert_of_failure(stores.history, run.run_id, run.job_name, step, message, run.tags.get(STRATEGY_TAG))
 
     return failed_run_alert

@@ -57,7 +57,7 @@ class Fault:
     """Something that is wrong beside the controls, with what a person can do about it."""
 
     why: str
-    remedy: str
+    remedy: str  # empty where nothing needs to be done
     word: Word = Word.TRADES  # what it leaves of trading
 
 
@@ -74,7 +74,7 @@ class Situation:
     verdict : str or None
         Of the study in force at that decision.
     study_of_others : str
-        By which settings the newest study differs from those in force; nothing where by none.
+        By which settings the newest study differs from those in force; nothing where one is of these.
     verdict_allows : bool
         Whether it lets positions be taken, or the settings do without.
     late_verdict : str or None
@@ -143,7 +143,7 @@ def headline(situation: Situation) -> Headline:
         causes = [_Cause(word, held), *causes]
     why = "; ".join(cause.why for cause in causes)
     remedies = dict.fromkeys(cause.remedy for cause in causes if cause.remedy)
-    person = f"A person is needed: {'; '.join(remedies)}" if remedies else "Nothing needs a person"
+    person = f"A person is needed: {'; '.join(remedies)}" if remedies else "No action needed"
     return Headline(word, f"{situation.strategy} {word}: {_by_whose_leave(word, situation)}{why}. {person}.")
 
 
@@ -170,6 +170,8 @@ def _causes(situation: Situation) -> Iterator[_Cause]:
         yield from _of_other_settings(situation)
         return
     yield from _of_verdict(situation)
+    if situation.verdict is not None or situation.verdict_allows:  # else that it is flat for want of one names them
+        yield from _of_other_settings(situation)
     yield from _of_state(situation)
     if situation.halved:
         yield _Cause(Word.REDUCED, "sizes are halved in a drawdown")
@@ -193,9 +195,10 @@ def _of_breakers(situation: Situation) -> Iterator[_Cause]:
 
 
 def _of_other_settings(situation: Situation) -> Iterator[_Cause]:
-    """That the newest study counts no more, where only that stands between the strategy and a verdict."""
-    if situation.verdict is None and situation.study_of_others:
-        why = f"no verdict counts, since the newest study is of other settings: {situation.study_of_others}"
+    """That there is no verdict of the settings in force, where there is a study of others."""
+    if situation.study_of_others:
+        since = "" if situation.verdict is None else " from the next session on"
+        why = f"no verdict counts{since}, since the newest study is of other settings: {situation.study_of_others}"
         yield _Cause(Word.TRADES, why, _study_or_back(situation))
 
 
@@ -209,8 +212,6 @@ def _of_verdict(situation: Situation) -> Iterator[_Cause]:
     if situation.verdict_allows:
         if situation.late_verdict is not None:
             yield _Cause(Word.TRADES, late)
-        elif situation.without_verdict:
-            yield from _of_other_settings(situation)
     elif situation.late_verdict is not None:
         was = "no study gave one in time" if situation.verdict is None else f"it was {situation.verdict!r}"
         yield _Cause(Word.DOES_NOT_TRADE, f"flat by the verdict in force then: {was}; {late}")

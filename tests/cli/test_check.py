@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -185,20 +186,72 @@ def test_every_file_at_fault_is_told_at_once(fresh_home) -> None:
     assert "NAN_data.csv" in message
 
 
-@pytest.mark.full
-def test_a_gate_that_halts_is_the_usual_error(fresh_home) -> None:
-    file = fresh_home / "strategies" / "bars" / "CON_data.csv"
+@pytest.fixture(scope="module")
+def halted_check(tmp_path_factory) -> tuple[Path, Answer]:
+    """A home whose first delivery the gate refused, and what was told. Read it; never write to it."""
+    home = tmp_path_factory.mktemp("halted") / "home"
+    write_bars(home / "strategies" / "bars")
+    (home / "strategies" / "mine.yaml").write_text(STRATEGY, encoding="utf-8")
+    file = home / "strategies" / "bars" / "CON_data.csv"
     header, *lines = file.read_text(encoding="utf-8").splitlines()
     file.write_text("\n".join([header, *(line.replace(",", ",-", 1) for line in lines)]) + "\n", encoding="utf-8")
-    answer = call(fresh_home, "check", "-s", "mine", "--json")
+    return home, call(home, "check", "-s", "mine", "--json")
+
+
+def test_a_gate_that_halts_is_told_with_what_came_in_and_every_check_that_failed(halted_check) -> None:
+    home, answer = halted_check
+    told, rows = answer.document, sessions_of(home)
     assert answer.status == 1
-    message = answer.document["message"]
+    assert (told["ok"], told["error"]) == (False, "RunFailed")
+    assert (told["rows"]["added"], told["symbols"]) == (4 * rows, ["BRK.B", "NAN", "TRUE"])
+    assert told["quarantine"]["by_rule"] == {"non_positive_price": rows}
+    failed = {each["name"]: each for each in told["gate"]["failed"]}
+    assert set(failed) == {"quarantined_share", "missing_symbols"}
+    assert len(failed["quarantined_share"]["violations"]) == rows
+    assert {each["name"] for each in told["failed_checks"]} == {f"validated_bars.{name}" for name in failed}
+    message = told["message"]  # as of any run that failed
     assert "rule quarantined_share" in message
     assert message.count("Remedy: ") == 1
     found, _, remedy = message.partition("\nRemedy: ")
     assert "\n  - CON " in found
     assert "\n" not in remedy
     assert "gate.max_quarantined_fraction" in remedy
+
+
+def test_for_a_person_a_halt_ends_with_the_first_line_of_status_and_is_one_alert(halted_check) -> None:
+    home, answer = halted_check
+    lines = call(home, "status", "-s", "mine").out.splitlines()
+    assert answer.document["headline"] == lines[0]
+    assert lines[0].startswith("mine HALTED: the gate halted on ")
+    assert (lines[0].count("the gate halted"), lines[0].count("quarantined_share")) == (1, 1)
+    assert len(lines[0].partition("; ")[0]) < 400
+    (alert,) = [json.loads(line) for line in (home / "alerts.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert alert["headline"] == lines[0]
+    assert alert["cause"].startswith("mine__validated_bars: the gate halted: quarantined_share: ")
+    assert "missing_symbols: 1 of 4 symbols" in alert["cause"]
+    assert len(alert["cause"]) < 400
+    assert "gate.max_quarantined_fraction" in alert["remedy"]
+
+
+def test_a_halt_as_text_has_the_facts_the_rows_and_the_remedy_and_mended_data_pass(halted_check, tmp_path) -> None:
+    home = Path(shutil.copytree(halted_check[0], tmp_path / "home"))
+    shown = call(home, "check", "-s", "mine")
+    rows = sessions_of(home)
+    assert shown.status == 1
+    for said in (
+        "mine: data taken in and refused: the last publication stays in force",
+        f"quarantine  {rows:,}: non_positive_price {rows:,}",
+        "gate        HALTED by quarantined_share, missing_symbols",
+        "missing_symbols: 1 of 4 symbols (25.0%) lack a current bar, limit 10.0%. Remedy: ask the source for",
+        f"  - CON {FIRST}: non_positive_price, open -",
+        f"and {rows - 50:,} more",
+        "next        mend the data at the source, then nn-assets check --strategy mine",
+    ):
+        assert said in shown.out, shown.out
+    assert shown.out.splitlines()[-1].startswith("mine HALTED: the gate halted on ")
+    file = home / "strategies" / "bars" / "CON_data.csv"
+    file.write_text(file.read_text(encoding="utf-8").replace(",-", ","), encoding="utf-8")
+    assert call(home, *["check", "-s", "mine"]).status == 0
 
 
 def test_a_studied_strategy_is_sent_on_to_its_first_undecided_session(own_home) -> None:

@@ -46,6 +46,30 @@ def test_a_month_of_forecasts_that_is_gone_stops_the_round(own_home: Path, give_
     assert before.items() <= files_of(own_home).items()
 
 
+@pytest.mark.parametrize("what", ["content", pytest.param("pointer", marks=pytest.mark.full)])
+def test_damaged_months_of_forecasts_are_named_with_their_strategy_and_the_study_named_mends_them(
+    own_home: Path, give_own: Command, what: str
+) -> None:
+    before, lost = files_of(own_home), ("2016-02", "2016-03")
+    pointers = {month: own_home / f"lake/mine/forecasts/months/{month}.json" for month in lost}
+    for pointer in pointers.values():
+        address = json.loads(pointer.read_text())["address"]
+        content = own_home / f"lake/mine/forecasts/{address}.parquet"
+        file = pointer if what == "pointer" else content
+        file.write_bytes(DAMAGE["truncated"](file.read_bytes()))
+    stopped = give_own(*NEXT, "--json")
+    assert stopped.status == 1
+    message = stopped.document["message"]
+    assert "strategy mine, table forecasts, months 2016-02, 2016-03, file" in message
+    remedy = "nn-assets study --strategy mine --from 2016-02 --to 2016-03"
+    assert f"{remedy} makes again of the facts stored what is damaged of forecasts: 2016-02, 2016-03" in message
+    assert "months 2016-02, 2016-03" in give_own("status", "-s", "mine").out.splitlines()[0]
+    assert give_own(*remedy.split()[1:]).status == 0
+    assert give_own(*NEXT).status == 0
+    after = files_of(own_home)
+    assert all(told_by(content, name) == told_by(after[name], name) for name, content in before.items())
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("how", DAMAGE)
 def test_whatever_follows_from_the_facts_is_made_again_by_a_study(own_home: Path, give_own: Command, how: str) -> None:

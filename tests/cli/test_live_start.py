@@ -38,6 +38,22 @@ def test_without_a_live_start_a_run_is_refused_by_the_key(tmp_path) -> None:
     assert "2016-01" in answer.document["message"]
 
 
+@pytest.mark.parametrize("words", [("run",), ("check",), ("study",)])
+def test_a_live_start_taken_out_after_decisions_is_told_as_that_and_put_back_it_goes_on(own_home, words) -> None:
+    file = own_home / "strategies" / "mine.yaml"
+    file.write_text(STRATEGY.replace(STATED, ""), encoding="utf-8")
+    answer = call(own_home, *words, "-s", "mine", "--json")
+    assert (answer.status, answer.document["error"]) == (1, "SettingsError")
+    told = f"expected market.live_starts {LIVE[0]}, the first session that was decided; found no market.live_starts: it"
+    assert told in answer.document["message"]
+    assert f"set it back to {LIVE[0]}" in answer.document["message"]
+    assert "2016-01 or later" not in answer.document["message"]
+    assert status_of(own_home)["headline"].startswith("mine HALTED: no market.live_starts: it was taken out after")
+    if words == ("run",):  # the remedy
+        file.write_text(STRATEGY, encoding="utf-8")
+        assert call(own_home, "run", "-s", "mine", "--session", LIVE[2]).status == 0
+
+
 @pytest.mark.parametrize("words", [("check",), ("run",), ("run", "--session", EARLY)])
 def test_a_live_start_before_any_model_is_refused_before_data_are_taken_in(tmp_path, words) -> None:
     home = home_with(tmp_path, EARLY)

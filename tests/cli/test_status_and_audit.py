@@ -12,6 +12,7 @@ import pytest
 
 from nn_assets.operations.decisions import stored_checks
 from nn_assets.operations.intake.gate_record import record_halt, record_pass
+from nn_assets.operations.outcomes import FAILED, FailedCheck, Run, record_end
 from nn_assets.operations.stores import open_stores
 from nn_assets.session.market_view import SessionMarket
 from nn_assets.store.ledger.audit import AuditFinding, AuditReport
@@ -328,6 +329,69 @@ def test_status_begins_with_the_halt_of_the_gate_until_data_pass(own_home, give_
     with living_in(own_home), open_stores() as stores:
         record_pass(stores.ledger, "mine", moment + pd.Timedelta(hours=1), "r")
     assert give_own("status", "-s", "mine").out.startswith("mine TRADES: ")
+
+
+def test_a_halt_of_many_checks_is_one_clause_of_the_first_line_with_a_count_of_the_others(own_home, give_own) -> None:
+    checks = [f"check_{number}: {number} of 40 symbols (1.0%) lack a current bar, limit 1.0%" for number in range(12)]
+    with living_in(own_home), open_stores() as stores:
+        moment = pd.Timestamp("2026-01-05 22:00", tz="UTC")
+        record_halt(stores.ledger, "mine", moment, "; ".join(checks), "r")
+        run = Run("r", "mine", "tables", None, None, moment)
+        failed = [FailedCheck(f"validated_bars.check_{number}", "3 of 40", "mend them") for number in range(12)]
+        told = f"GateHalted: [rule x] expected data that pass the gate; found {'; '.join(checks)}. Remedy: mend them"
+        record_end(
+            stores.ledger,
+            run,
+            FAILED,
+            moment,
+            message=told,
+            failed_step="mine__validated_bars",
+            failed_checks=failed,
+        )
+    answer = give_own("status", "-s", "mine", "--json")
+    first = answer.document["strategies"]["mine"]["headline"]
+    halt = first.partition("; 1 session not decided")[0]
+    assert halt.startswith(f"mine HALTED: the gate halted on 2026-01-05 22:00 UTC: {'; '.join(checks[:3])}; and 9 more")
+    assert len(halt) < 400
+    assert (first.count("halted"), first.count("validated_bars")) == (1, 0)
+    assert len(answer.document["strategies"]["mine"]["failed_checks"]) == 12  # the full list
+
+
+def test_a_refused_run_of_a_decided_session_is_told_and_changes_nothing(own_home, give_own) -> None:
+    edited(own_home, "half_spread_bps: 0.5", "half_spread_bps: 0.9")
+    before = give_own("status", "-s", "mine", "--json").document["strategies"]["mine"]["headline"]
+    refused = give_own("run", "-s", "mine", "--session", LIVE[1])
+    assert refused.status == 1
+    assert "costs.half_spread_bps 0.5 then, 0.9 now" in refused.err
+    state = give_own("status", "-s", "mine", "--json").document["strategies"]["mine"]
+    told = "; the last run of daily was refused and changed nothing: DecisionError: "
+    assert state["headline"].split(": ")[0] == before.split(": ")[0] == "mine TRADES"
+    assert told in state["headline"]
+    assert any(line.startswith(f"daily {LIVE[1]}: FAILED") for line in state["runs"])
+    (alert,) = alerts(own_home)
+    assert alert["headline"] == state["headline"]
+    assert "costs.half_spread_bps 0.5 then, 0.9 now" in alert["cause"]
+
+
+@pytest.mark.parametrize(
+    ("day", "kind", "word"),
+    [
+        (LIVE[0], "DecisionError", "TRADES"),  # decided before
+        ("2016-04-26", "DecisionError", "TRADES"),  # before the live start
+        (LIVE[2], "DecisionError", "HALTED"),  # the next to be decided
+        (LIVE[0], "LedgerError", "HALTED"),  # what is on record is not what is computed
+    ],
+)
+def test_only_a_refusal_of_what_was_not_due_leaves_the_state_as_it_was(own_home, give_own, day, kind, word) -> None:
+    now = pd.Timestamp.now(tz="UTC").floor("us")
+    with living_in(own_home), open_stores() as stores:
+        run = Run("refused", "mine", "daily", day, day, now)
+        told = f"{kind}: expected a; found b. Remedy: c"
+        record_end(stores.ledger, run, FAILED, now, message=told, failed_step="mine__daily_round")
+    first = give_own("status", "-s", "mine").out.splitlines()[0]
+    assert first.startswith(f"mine {word}: ")
+    assert "expected a; found b" in first
+    assert ("A person is needed: c" in first) == (word == "HALTED")
 
 
 def test_status_names_the_session_whose_records_are_gone(own_home, give_own) -> None:

@@ -215,6 +215,25 @@ def test_a_verdict_of_other_settings_is_told_where_there_is_none_of_these(home: 
     assert "(the newest is of other settings: costs.half_spread_bps 0.5 then, 0.9 now" in report(NAME)["text"]
 
 
+def test_settings_changed_after_study_and_decision_need_a_person_until_they_are_studied_or_set_back(home: Path) -> None:
+    homes.study_stored(strategy_of(), ["2017-05"])
+    homes.decide(strategy_of(), [THIRD])
+    assert isinstance(recorded("decisions", THIRD).iloc[0]["verdict"], str)
+    said = "no verdict counts from the next session on, since the newest study is of other settings: costs."
+
+    def first_line() -> str:
+        return str(report(NAME)["text"].splitlines()[0])
+
+    assert "of other settings" not in first_line()
+    restate(home, costs={"half_spread_bps": 0.9})
+    assert said in first_line()
+    assert f"nn-assets study --strategy {NAME}, or set them back" in first_line()
+    homes.study_stored(strategy_of(), ["2017-05"])  # one remedy
+    assert "of other settings" not in first_line()
+    restate(home)  # the other one: the study of before is theirs, though another one is newer
+    assert "of other settings" not in first_line()
+
+
 def test_limits_of_the_gate_keep_the_study_and_not_what_was_decided_under_them(home: Path) -> None:
     homes.study_stored(strategy_of(), ["2017-05"])
     restate(home, gate={"max_missing_symbols_fraction": 0.3, "max_stale_sessions": 2})

@@ -15,9 +15,10 @@ import pytest
 from dagster._core.events import DagsterEventType
 from dagster._core.launcher import WorkerStatus
 
+from nn_assets.operations.outcomes import LOST
 from nn_assets.orchestration import lost_runs
 from nn_assets.orchestration.instance import open_instance
-from nn_assets.orchestration.lost_runs import LOST, close_lost_runs
+from nn_assets.orchestration.lost_runs import close_lost_runs
 from nn_assets.store.ledger.run_locks import hold_run, is_attended, let_go, unattended
 from tests.forks import ended, exit_code, forked
 

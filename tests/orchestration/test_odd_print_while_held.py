@@ -133,6 +133,37 @@ def test_no_stop_fills_on_a_price_that_the_second_source_contradicts_and_every_p
     assert sentence in alerts
 
 
+@pytest.mark.parametrize("known_at", ["", f"{DAY} 23:30+00:00"])
+def test_in_a_history_that_ends_in_the_past_a_mended_bar_stops_out_only_where_it_states_known_at(
+    evening: Path, known_at: str
+) -> None:
+    """The bar came with a low that cannot be, and was traded below the stop."""
+    write_strategy(
+        evening,
+        source={"kind": "files", "path": "bars", "seed": None, "planted_rank_ic": None},
+        market={"history_ends": NEXT},
+        gate={"max_missing_symbols_fraction": 0.2},
+    )
+    wrong = with_odd_low(DAY)
+    row = (wrong["symbol"] == HELD) & (wrong["session"] == pd.Timestamp(DAY))
+    deliver(evening, "bars", wrong.assign(low=wrong["low"].where(~row, -wrong["low"])))
+    take_in(strategy_of())
+    decide(strategy_of(), [pd.Timestamp(DAY)])
+    told = report(NAME)["text"].splitlines()[0]
+    assert f"{HELD} is held and its bar of {DAY} is in quarantine (non_positive_price, low -" in told
+    assert (
+        "must state known_at, a moment before the next session to be decided: else it counts as known from now" in told
+    )
+    mended = with_odd_low(NEXT)
+    row = (mended["symbol"] == HELD) & (mended["session"] == pd.Timestamp(DAY))
+    deliver(evening, "bars", mended.assign(known_at=np.where(row, known_at, "")))
+    with clock_at(f"{NEXT} 23:00"):
+        take_in(strategy_of())
+        (done,) = decide(strategy_of(), [pd.Timestamp(NEXT)])
+    stopped = done.frames["fills"].query("symbol == @HELD")["quantity"].sum()
+    assert (stopped == -of_held(evening, "holdings")["quantity"].item()) == bool(known_at)
+
+
 def test_what_the_second_source_corrects_later_stops_out_the_next_session_and_changes_no_decision(
     evening: Path,
 ) -> None:

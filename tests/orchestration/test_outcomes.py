@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -20,12 +21,12 @@ from nn_assets.operations.intake import bars
 from nn_assets.orchestration.assets import market
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.instance import open_instance
-from nn_assets.orchestration.lost_runs import LOST
 from nn_assets.orchestration.naming import STRATEGY_TAG
 from nn_assets.orchestration.outcomes import telling_run
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.orchestration.running import execute, materialise
 from nn_assets.store.ledger.ledger import Ledger
+from nn_assets.store.ledger.run_locks import let_go
 from tests.forks import exit_code, forked
 from tests.orchestration.conftest import NAME, strategy_of, write_strategy
 
@@ -125,7 +126,48 @@ def test_an_interrupted_run_is_told_and_a_killed_one_is_closed_at_the_next_tick(
     assert alive.endswith(", it runs")
     assert "its process is gone; the next run, check, study or tick of the daemon closes it" in killed
     assert closed.startswith("tables: FAILED")
-    assert closed.endswith(LOST)
+    assert closed.endswith(
+        f"{recorded.LOST}; what it had taken in is kept. Remedy: nn-assets check --strategy {NAME} goes on from there"
+    )
+
+
+LEFT = {
+    "study": ("the models that it had finished are kept", "study --strategy tiny --from 2017-06 --to 2017-06 goes on"),
+    "daily": ("each session that it had decided is on record", "run --strategy tiny --from 2017-06-21 --to 2017-06-21"),
+    "tables": ("what it had taken in is kept", "nn-assets check --strategy tiny goes on from there"),
+    "costs": ("what it had finished is kept", "run it again in the UI"),
+}
+
+
+@pytest.mark.parametrize("name", LEFT)
+@pytest.mark.parametrize("by", ["by a command", "by the daemon"])
+def test_a_killed_run_is_told_in_plain_words_with_what_is_kept_and_what_goes_on(
+    empty_home: Path, name: str, by: str
+) -> None:
+    write_strategy(empty_home)
+    kept, again = LEFT[name]
+    key = {"study": {"dagster/partition": "2017-06-01"}, "daily": {"dagster/partition": "2017-06-21"}}.get(name, {})
+
+    @dg.job(name=f"{NAME}__{name}")
+    def killed() -> None:
+        pass
+
+    with open_instance() as instance:
+        run = instance.create_run_for_job(killed, tags={STRATEGY_TAG: NAME, **key})
+        instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", killed.name), run.run_id)
+        let_go(run.run_id)  # as the end of its process does
+        if by == "by the daemon":
+            health = instance.run_launcher.check_run_worker_health(run)
+            instance.report_run_failed(run, f"Detected run worker status {health}. Marking run {run.run_id} as failed.")
+        evaluate("run_outcomes", instance)
+    (alert,) = [json.loads(line) for line in (empty_home / "alerts.jsonl").read_text().splitlines()]
+    assert alert["cause"].startswith(f"its process is gone: it was killed, or the machine stopped; {kept}")
+    assert again in alert["remedy"]
+    first, (line,) = str(state()["headline"]), state()["runs"]
+    for said in (first, line):
+        assert f"{alert['cause']}" in said
+        assert again in said
+        assert "worker" not in said
 
 
 def test_runs_of_the_daemon_are_recorded_once_by_the_sensor(empty_home: Path) -> None:

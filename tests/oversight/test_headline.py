@@ -23,17 +23,17 @@ TRADING = Situation(
 STALE = Breaker("stale_data", "60% of the symbols have no close")
 
 SITUATIONS: dict[str, tuple[dict[str, object], str]] = {
-    "all is well": ({}, "mine TRADES: 3 of 4 symbols to be held after 2018-01-03. Nothing needs a person."),
+    "all is well": ({}, "mine TRADES: 3 of 4 symbols to be held after 2018-01-03. No action needed."),
     "by the settings alone": (
         {"without_verdict": True, "verdict": "signal found"},
         (
             "mine TRADES: by trade_without_verdict, with the verdict 'signal found': 3 of 4 symbols to be held after "
-            "2018-01-03. Nothing needs a person."
+            "2018-01-03. No action needed."
         ),
     ),
     "without any verdict, in a drawdown": (
         {"without_verdict": True, "verdict": None, "halved": True},
-        "mine REDUCED: by trade_without_verdict, with no verdict: sizes are halved in a drawdown. Nothing needs",
+        "mine REDUCED: by trade_without_verdict, with no verdict: sizes are halved in a drawdown. No action",
     ),
     "without any verdict of these settings": (
         {"without_verdict": True, "verdict": None, "study_of_others": "costs.x 1 then, 2 now"},
@@ -43,14 +43,45 @@ SITUATIONS: dict[str, tuple[dict[str, object], str]] = {
             "nn-assets study --strategy mine, or set them back."
         ),
     ),
+    "settings changed after a verdict that lets it trade": (
+        {"study_of_others": "costs.x 1 then, 2 now"},
+        (
+            "mine TRADES: 3 of 4 symbols to be held after 2018-01-03; no verdict counts from the next session on, "
+            "since the newest study is of other settings: costs.x 1 then, 2 now. A person is needed: "
+            "nn-assets study --strategy mine, or set them back."
+        ),
+    ),
+    "settings changed after a verdict that keeps it flat": (
+        {"verdict": "no edge", "verdict_allows": False, "to_hold": 0, "study_of_others": "costs.x 1 then, 2 now"},
+        (
+            "mine DOES NOT TRADE: flat by the verdict in force, 'no edge'; no verdict counts from the next session on, "
+            "since the newest study is of other settings: costs.x 1 then, 2 now. A person is needed: "
+            "nn-assets study --strategy mine, or set them back."
+        ),
+    ),
+    "settings changed, and traded without verdict": (
+        {"without_verdict": True, "verdict": "no edge", "study_of_others": "costs.x 1 then, 2 now"},
+        (
+            "mine TRADES: by trade_without_verdict, with the verdict 'no edge': 3 of 4 symbols to be held after "
+            "2018-01-03; no verdict counts from the next session on, since the newest study is of other settings: "
+            "costs.x 1 then, 2 now. A person is needed: nn-assets study --strategy mine, or set them back."
+        ),
+    ),
+    "no study of these settings in time": (
+        {"verdict": None, "verdict_allows": False, "study_of_others": "costs.x 1 then, 2 now"},
+        (
+            "mine DOES NOT TRADE: flat, since no study gave a verdict in time (the newest is of other settings: "
+            "costs.x 1 then, 2 now). A person is needed: nn-assets study --strategy mine, or set them back."
+        ),
+    ),
     "without any verdict, and flat": (
         {"without_verdict": True, "trading_state": "PAUSE_STRATEGY"},
-        "mine DOES NOT TRADE: drift says PAUSE_STRATEGY. Nothing needs a person.",
+        "mine DOES NOT TRADE: drift says PAUSE_STRATEGY. No action needed.",
     ),
     "flat by verdict": (
         {"verdict": "cannot tell: 12 more sessions needed", "verdict_allows": False, "to_hold": 0},
         ("mine DOES NOT TRADE: flat by the verdict in force, 'cannot tell: 12 more sessions needed'. "
-        "Nothing needs a person."),
+        "No action needed."),
     ),
     "a leak": (
         {"verdict": "leak alarm", "verdict_allows": False},
@@ -65,25 +96,25 @@ SITUATIONS: dict[str, tuple[dict[str, object], str]] = {
     "a first study that came late": (
         {"verdict": None, "verdict_allows": False, "late_verdict": "'edge found' came later"},
         ("mine DOES NOT TRADE: flat by the verdict in force then: no study gave one in time; 'edge found' came later, "
-        "and counts from the next session on. Nothing needs a person."),
+        "and counts from the next session on. No action needed."),
     ),
     "a verdict that another replaced too late": (
         {"verdict": "leak alarm", "verdict_allows": False, "late_verdict": "'edge found' came later"},
         ("mine DOES NOT TRADE: flat by the verdict in force then: it was 'leak alarm'; 'edge found' came later, "
-        "and counts from the next session on. Nothing needs a person."),
+        "and counts from the next session on. No action needed."),
     ),
     "a verdict that allowed it then": (
         {"late_verdict": "'leak alarm' came later"},
         ("mine TRADES: 3 of 4 symbols to be held after 2018-01-03; 'leak alarm' came later, and counts from the next "
-        "session on. Nothing needs a person."),
+        "session on. No action needed."),
     ),
-    "nothing decided": ({"session": None}, "mine DOES NOT TRADE: no session was decided yet. Nothing needs a person."),
+    "nothing decided": ({"session": None}, "mine DOES NOT TRADE: no session was decided yet. No action needed."),
     "drift": (
         {"trading_state": "REDUCE_SIZE", "trading_reasons": "prediction drift (+3)"},
-        "mine REDUCED: drift says REDUCE_SIZE (prediction drift (+3)). Nothing needs a person.",
+        "mine REDUCED: drift says REDUCE_SIZE (prediction drift (+3)). No action needed.",
     ),
-    "paused": ({"trading_state": "PAUSE_STRATEGY"}, "mine DOES NOT TRADE: drift says PAUSE_STRATEGY. Nothing"),
-    "a drawdown": ({"halved": True}, "mine REDUCED: sizes are halved in a drawdown. Nothing needs a person."),
+    "paused": ({"trading_state": "PAUSE_STRATEGY"}, "mine DOES NOT TRADE: drift says PAUSE_STRATEGY. No action"),
+    "a drawdown": ({"halved": True}, "mine REDUCED: sizes are halved in a drawdown. No action needed."),
     "reducing": ({"kill_switch": "REDUCING"}, "mine REDUCED: the kill switch is REDUCING. A person is needed: nn-"),
     "halted": ({"kill_switch": "HALTED"}, "mine HALTED: the kill switch is HALTED. A person is needed: nn-"),
     "unreadable": ({"kill_switch": "on?"}, "mine HALTED: the kill switch is HALTED."),
@@ -95,7 +126,7 @@ SITUATIONS: dict[str, tuple[dict[str, object], str]] = {
     "a breaker that a person released": (
         {"breakers": (STALE,), "releases": ("stale_data",)},
         ("mine HALTED: breaker stale_data is latched (60% of the symbols have no close) and released from the next "
-        "session on. Nothing needs a person."),
+        "session on. No action needed."),
     ),
     "an alarm": (
         {"breakers": (Breaker("no_answer", "it gave up"),)},

@@ -157,7 +157,7 @@ def test_the_session_page_names_what_bound_each_size() -> None:
     assert "Bound by <b>worth its cost</b>. SIM01 worth its cost" in html  # by the trace alone
 
 
-FLAT = Headline(Word.DOES_NOT_TRADE, "mine DOES NOT TRADE: flat by the verdict. Nothing needs a person.")
+FLAT = Headline(Word.DOES_NOT_TRADE, "mine DOES NOT TRADE: flat by the verdict. No action needed.")
 
 
 def test_the_headline_stands_first_and_a_flat_book_wears_no_green() -> None:

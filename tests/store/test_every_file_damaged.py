@@ -171,6 +171,20 @@ def test_what_is_damaged_is_made_again_or_restored(whole: Lake, tmp_path: Path, 
                 assert file.read_bytes() == (whole.root / place).read_bytes(), (kind, how)
 
 
+@pytest.mark.parametrize("what", ["content", "pointer"])
+def test_every_damaged_month_of_a_table_is_named_by_whoever_reads_one(lake: Lake, what: str) -> None:
+    folder = lake.root / "demo" / "forecasts"
+    for month in ("2018-03", "2018-04"):
+        pointer = folder / "months" / f"{month}.json"
+        file = folder / f"{json.loads(pointer.read_text())['address']}.parquet" if what == "content" else pointer
+        file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(PublicationError, match=r"strategy demo, table forecasts, months 2018-03, 2018-04") as raised:
+        lake.read_months("demo", "forecasts", ["2018-04"])
+    assert "nn-assets study --strategy demo --from 2018-03 --to 2018-04" in raised.value.remedy
+    make_again(lake)
+    assert len(lake.read_months("demo", "forecasts", ["2018-03", "2018-04"])) == 40
+
+
 def test_no_flipped_byte_of_a_record_changes_what_is_read(whole: Lake, lake: Lake) -> None:
     _flip_bytes(whole, lake, step=23)
 

@@ -297,7 +297,12 @@ def _recorded(history: History, month: str, address: str) -> Forecasts:
     sessions = history.axis[rows.start : rows.stop]
 
     def read() -> Forecasts:
-        return forecasts_from_rows(history.stores.lake.read_table(name, FORECASTS, address), sessions, history.symbols)
+        lake = history.stores.lake
+        try:
+            rows = lake.read_table(name, FORECASTS, address)
+        except PublicationError as error:
+            raise lake.naming_months(name, FORECASTS, error) from error
+        return forecasts_from_rows(rows, sessions, history.symbols)
 
     return history.stores.once((FORECASTS, name, address, len(sessions), history.symbols), read)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,10 @@ def months_to_refit(history: History, before: str) -> list[str]:
     """
     if first_undecided(history.stores.ledger, history.strategy) is not None:
         return []
-    lake, name = history.stores.lake, history.strategy.name
-    there = {month: lake.month_address(name, FORECASTS, month) for month in lake.months(name, FORECASTS)}
+    lake, name, there = history.stores.lake, history.strategy.name, {}
+    for month in lake.months(name, FORECASTS):
+        with suppress(PublicationError):  # a damaged one is told by who reads it, and the remedy is to make it again
+            there[month] = lake.month_address(name, FORECASTS, month)
     kept = {month: _kept(history, month, address) for month, address in there.items() if address and month < before}
     as_kept = _as_kept(history, kept)
     return sorted(month for month, record in kept.items() if record is not None and month not in as_kept)

@@ -30,5 +30,6 @@ def through_gate(judging: Judging) -> Generator[dg.AssetCheckResult, None, dict[
     except StopIteration as published:
         return dict(published.value)
     except GateHalted as halted:
-        told = {"violations": len(halted.violations)}
-        raise dg.Failure(description=str(halted), metadata=told, allow_retries=False) from halted
+        figures = {"violations": len(halted.violations)}
+        told = f"{type(halted).__name__}: {halted}"
+        raise dg.Failure(description=told, metadata=figures, allow_retries=False) from halted

@@ -29,7 +29,17 @@ from nn_assets.store.lake.files import file_sha256, read_record, replace_file, w
 from nn_assets.store.lake.parts import Bounds, Part, Selection, read_files, split
 from nn_assets.store.values import canonical_json
 
-__all__ = ["Pointer", "absent", "damaged", "file_addresses", "forget_frame", "gone", "load_frame", "store_frame"]
+__all__ = [
+    "Pointer",
+    "absent",
+    "damaged",
+    "file_addresses",
+    "forget_frame",
+    "gone",
+    "is_undamaged",
+    "load_frame",
+    "store_frame",
+]
 
 _ADDRESS = re.compile(r"[0-9a-f]{64}")
 _OF_FACTS = ("segments", "additions.json")  # either tells a table that only grows
@@ -100,7 +110,7 @@ def store_frame(folder: Path, frame: pd.DataFrame) -> Pointer:
             remedy="rename the columns",
         )
     address = frame_hash(frame)
-    if not _undamaged(folder, address):
+    if not is_undamaged(folder, address):
         parts = split(frame)
         if parts is None:
             record = _write_file(folder, address, frame)
@@ -127,7 +137,8 @@ def _manifest_path(folder: Path, address: str) -> Path:
     return folder / f"{address}.manifest.json"
 
 
-def _undamaged(folder: Path, address: str) -> bool:
+def is_undamaged(folder: Path, address: str) -> bool:
+    """Whether the files of stored content are those that were written, or could be written again from what is whole."""
     try:
         _demand_undamaged(folder, address)
     except PublicationError:

@@ -23,7 +23,7 @@ import pandas as pd
 from nn_assets.arrays import Cube
 from nn_assets.errors import PublicationError
 from nn_assets.store.home import lake_root
-from nn_assets.store.lake.blobs import Pointer, absent, file_addresses, gone, load_frame, store_frame
+from nn_assets.store.lake.blobs import Pointer, absent, file_addresses, gone, is_undamaged, load_frame, store_frame
 from nn_assets.store.lake.cubes import load_cube, store_cube
 from nn_assets.store.lake.files import keep_damaged, listed, locked, safe_name, sweep, write_record
 from nn_assets.store.lake.parts import Bounds, Selection, newest_in
@@ -143,8 +143,31 @@ class Lake:
 
     def month_address(self, strategy: str, table: str, month: str) -> str | None:
         """Address of a month as it is now; None when it was never written."""
-        pointer = Pointer.read(_month_path(self.folder(strategy, table), month))
+        try:
+            pointer = Pointer.read(_month_path(self.folder(strategy, table), month))
+        except PublicationError as error:
+            raise self.naming_months(strategy, table, error) from error
         return None if pointer is None else pointer.address
+
+    def naming_months(self, strategy: str, table: str, error: PublicationError) -> PublicationError:
+        """The error of a file of a table by month, with every month that is damaged, and how they are made again.
+
+        It stays as it is where the file is of no month's present content.
+        """
+        folder = self.folder(strategy, table)
+        lost = [month for month in self.months(strategy, table) if not _is_whole(folder, month)]
+        if not lost:
+            return error
+        return PublicationError(
+            expected=error.expected,
+            found=error.found,
+            remedy=f"nn-assets study --strategy {strategy} --from {lost[0]} --to {lost[-1]} makes again of the facts "
+            f"stored what is damaged of {table}: {', '.join(lost)}",
+            strategy=strategy,
+            table=table,
+            months=", ".join(lost),
+            **error.where,
+        )
 
     def read_months(
         self, strategy: str, table: str, months: Iterable[str], **selection: Unpack[Selection]
@@ -154,16 +177,19 @@ class Lake:
         Raises
         ------
         PublicationError
-            A month is missing (all missing ones are named), or its file is missing or damaged.
+            A month is missing, or its file is missing or damaged; all such months are named.
         """
         folder = self.folder(strategy, table)
         asked = sorted(set(months))
-        pointers = [Pointer.read(_month_path(folder, month)) for month in asked]
-        missing = [month for month, pointer in zip(asked, pointers, strict=True) if pointer is None]
+        addresses = {month: self.month_address(strategy, table, month) for month in asked}
+        missing = [month for month, address in addresses.items() if address is None]
         if missing or not asked:
             named = ", ".join(missing) or "at least one month"
             raise absent(expected=f"{table} for {named}", strategy=strategy, table=table, months=named)
-        return joined(folder, [pointer.address for pointer in pointers if pointer], selection)
+        try:
+            return joined(folder, [address for address in addresses.values() if address], selection)
+        except PublicationError as error:
+            raise self.naming_months(strategy, table, error) from error
 
     # --- segments ------------------------------------------------------------------------------------
 
@@ -303,6 +329,15 @@ def _before(path: Path) -> Pointer | None:
     except PublicationError:
         keep_damaged(path)
         return None
+
+
+def _is_whole(folder: Path, month: str) -> bool:
+    """Whether a month's pointer and the content that it names are there, as they were written."""
+    try:
+        pointer = Pointer.read(_month_path(folder, month))
+    except PublicationError:
+        return False
+    return pointer is not None and is_undamaged(folder, pointer.address)
 
 
 def _month_path(folder: Path, month: str) -> Path:
