@@ -11,6 +11,7 @@ from nn_assets.store.home import PAGES_PATH
 
 __all__ = ["WithReports"]
 
+_FIRST_PAGE = "/asset-groups"  # the graph: every strategy is there from the start, while Dagster's own has runs alone
 # A page holds what vendors and users wrote: were any of it ever run as a script, it could command the UI.
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
@@ -21,13 +22,16 @@ _HEADERS = {
 
 
 class WithReports:
-    """Serves the index and the pages of the reports' folder; ``app`` answers everything else."""
+    """Serves the index and the pages of the reports' folder, and opens on the graph; ``app`` answers the rest."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        if scope["type"] == "http" and scope["path"] == "/":
+            await RedirectResponse(_FIRST_PAGE)(scope, receive, send)
+            return
         if scope["type"] != "http" or not f"{scope['path']}/".startswith(PAGES_PATH):
             await self._app(scope, receive, send)
             return

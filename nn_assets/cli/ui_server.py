@@ -50,9 +50,8 @@ def main(descriptor: int) -> int:
         )
         threading.Thread(target=_end_with, args=(pages.daemon, server, lost), daemon=True).start()
         listener.listen()  # the first visitors wait for the server's loop
-        print(
-            entrance(port, token), f"reports: http://127.0.0.1:{port}{PAGES_PATH}", sep="\n", file=address, flush=True
-        )
+        reports = f"reports: {entrance(port, token, PAGES_PATH)}"
+        print(entrance(port, token), reports, sep="\n", file=address, flush=True)
         server.run(sockets=[listener])
     return int(lost.is_set())
 

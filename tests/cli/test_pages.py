@@ -99,6 +99,13 @@ def test_no_page_may_run_a_script_or_load_anything(reports: Path, get: Get) -> N
         assert "script-src" not in policy
 
 
+def test_the_ui_opens_on_the_graph(reports: Path, get: Get) -> None:
+    answer = get("/")
+    assert answer.status == 307
+    assert dict(answer.headers)[b"location"] == b"/asset-groups"
+    assert body(get("/asset-groups")) == "Dagster"
+
+
 def test_everything_else_is_dagsters(reports: Path, get: Get) -> None:
     assert body(get("/runs")) == "Dagster"
     assert body(get("/reportsandmore")) == "Dagster"
