@@ -6,6 +6,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from nn_assets.cli.status import report
+from nn_assets.errors import NnAssetsError
 from nn_assets.operations.report_index import index_page, page_file
 from nn_assets.store.home import PAGES_PATH
 
@@ -43,8 +45,16 @@ def _response(path: str) -> Response:
     if f"{path}/" == PAGES_PATH:
         return RedirectResponse(PAGES_PATH)
     if path == PAGES_PATH:
-        return HTMLResponse(index_page(), headers=_HEADERS)
+        return HTMLResponse(_index(), headers=_HEADERS)
     file = page_file(path.removeprefix(PAGES_PATH))
     if file is None:
         return PlainTextResponse("no such page; all are listed on /reports/\n", status_code=404)
     return FileResponse(file, headers=_HEADERS)
+
+
+def _index() -> str:
+    """The index with each strategy's first line; where ``status`` has none, what it says instead."""
+    try:
+        return index_page(report(None)["strategies"])
+    except NnAssetsError as error:
+        return index_page({}, str(error))
