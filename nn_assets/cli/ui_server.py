@@ -18,7 +18,7 @@ import uvicorn
 
 from nn_assets.cli.gate import Gate, entrance
 from nn_assets.cli.pages import WithReports
-from nn_assets.orchestration.daemon import at_starters_end
+from nn_assets.orchestration.daemon import end_with_starter
 from nn_assets.orchestration.web import dagster_pages
 from nn_assets.store.home import PAGES_PATH
 
@@ -30,7 +30,7 @@ _TOKEN_BYTES = 32
 
 def main(descriptor: int) -> int:
     """Serve until told to end; 0, or 1 where the daemon ended by itself."""
-    at_starters_end(_end_all)
+    end_with_starter()
     signal.signal(signal.SIGTERM, _interrupt)
     listener = socket.socket(fileno=descriptor)
     listener.set_inheritable(False)
@@ -58,13 +58,6 @@ def main(descriptor: int) -> int:
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
-
-
-def _end_all() -> None:
-    """End this process and all that it started, at once: who would end them in order was killed."""
-    with suppress(ProcessLookupError):
-        os.killpg(os.getpid(), signal.SIGKILL)  # it leads a group of its own, or there is none of that number
-    os._exit(1)
 
 
 def _end_with(daemon: Popen[bytes], server: uvicorn.Server, lost: threading.Event) -> None:

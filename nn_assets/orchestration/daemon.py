@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
-from collections.abc import Callable
 
-__all__ = ["at_starters_end"]
+__all__ = ["end_with_starter"]
 
 
-def at_starters_end(act: Callable[[], object]) -> None:
-    """Act as soon as the process that started this one is gone, however it went.
+def end_with_starter() -> None:
+    """End as soon as the process that started this one is gone, however it went, with all that is left of the two.
 
-    Standard input must be a pipe whose other end that process alone holds: the system closes it, whatever kills it.
+    That is the process group, where one of them leads it. Standard input must be a pipe whose other end the starter
+    alone holds: the system closes it, whatever kills it.
     """
-    threading.Thread(target=_wait_and, args=(act,), daemon=True).start()
+    leads = os.getpgrp() in (os.getpid(), os.getppid())
+    threading.Thread(target=_wait_and_end, args=(os.getpgrp() if leads else None,), daemon=True).start()
 
 
-def _wait_and(act: Callable[[], object]) -> None:
+def _wait_and_end(group: int | None) -> None:
     while os.read(0, 1):
         pass
-    act()
+    if group is not None:
+        os.killpg(group, signal.SIGKILL)
+    os._exit(1)
 
 
 if __name__ == "__main__":
-    at_starters_end(lambda: os._exit(1))
+    end_with_starter()
     from dagster._daemon.cli import main
 
     main()

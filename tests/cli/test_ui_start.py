@@ -107,20 +107,26 @@ def test_a_second_ui_of_a_home_names_the_first_and_starts_nothing(tmp_path, monk
     assert ui.serve_ui(PORT) == {"ok": True}
 
 
-_STARTED = "import os, time; from nn_assets.orchestration.daemon import at_starters_end; "
-_STARTED += "at_starters_end(lambda: os._exit(1)); print(os.getpid(), flush=True); time.sleep(60)"
-_STARTER = "import subprocess, sys, time; "
+_STARTED = "import os, time; from nn_assets.orchestration.daemon import end_with_starter; "
+_STARTED += "end_with_starter(); print(os.getpid(), flush=True); time.sleep(60)"
+_STARTER = "import subprocess, sys, time; sys.argv[2] == 'neither' or subprocess.Popen(['sleep', '60']); "
 _STARTER += "started = subprocess.Popen([sys.executable, '-c', sys.argv[1]], stdin=subprocess.PIPE); time.sleep(60)"
 
 
-def test_what_a_killed_process_started_ends_with_it() -> None:
-    starter = subprocess.Popen([sys.executable, "-c", _STARTER, _STARTED], stdout=subprocess.PIPE, text=True)
+@pytest.mark.parametrize("leads", ["the starter", "neither"])
+def test_what_a_killed_process_started_ends_with_it(leads: str) -> None:
+    starter = subprocess.Popen(
+        [sys.executable, "-c", _STARTER, _STARTED, leads],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=leads == "the starter",  # whose group, and what else is in it, then ends too
+    )
     assert starter.stdout is not None
     started = int(starter.stdout.readline())
     os.kill(started, 0)  # it is there
     starter.kill()
     killed = time.monotonic()
-    assert starter.stdout.read() == ""  # which ends once neither process has it open
+    assert starter.stdout.read() == ""  # which ends once no process has it open
     assert time.monotonic() - killed < 10.0
     starter.stdout.close()
     starter.wait()
