@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote, urlencode
 
 from graphql import GraphQLError, OperationDefinitionNode, OperationType, parse
 
@@ -31,12 +31,13 @@ _HEADERS = (
     (b"cross-origin-opener-policy", b"same-origin"),
 )
 _OPERATION = "op"  # Dagster's pages repeat the name of a query in its address, for logs
+_TOKEN = "token"  # noqa: S105  the name of the parameter
 _POLICY_VIOLATION = 1008  # RFC 6455, 7.4.1
 
 
-def entrance(port: int, token: str) -> str:
-    """Address that lets a browser in."""
-    return f"http://127.0.0.1:{port}/?token={token}"
+def entrance(port: int, token: str, page: str = "/") -> str:
+    """Address that lets a browser in, and opens a page."""
+    return f"http://127.0.0.1:{port}{page}?{_TOKEN}={token}"
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class Gate:
     """Lets through to ``app`` what the user's own page asks for.
 
     Answers 403 where another host, site or origin is named, 401 without the cookie, 405 and 415 where something is
-    commanded other than by JSON in a POST. Through a websocket only subscriptions pass.
+    commanded other than by JSON in a POST. Through a websocket only subscriptions pass. Whoever opens a page with the
+    token is given the cookie, and sent to the same page without the token.
 
     Parameters
     ----------
@@ -73,8 +75,9 @@ class Gate:
             await self._app(scope, receive, send)
             return
         refused = self._another_page(scope)
-        if refused is None and self._enters(scope):
-            await _answer(send, 303, "", [(b"location", b"/"), (b"set-cookie", self._set_cookie())])
+        page = self._entered(scope) if refused is None else None
+        if page is not None:
+            await _answer(send, 303, "", [(b"location", page), (b"set-cookie", self._set_cookie())])
             return
         refused = refused or self._without_cookie(scope) or _not_a_json_command(scope)
         if refused is not None:
@@ -98,13 +101,17 @@ class Gate:
         expected = {b"http://" + host} if _commands(scope) else {b"http://" + host, None}
         return None if origin in expected else _Refused(403, "another origin")
 
-    def _enters(self, scope: Scope) -> bool:
-        if scope["type"] != "http" or scope["method"] != "GET" or scope["path"] != "/":
-            return False
-        return any(
-            name == "token" and secrets.compare_digest(value.encode(), self._token)
-            for name, value in _parameters(scope)
-        )
+    def _entered(self, scope: Scope) -> bytes | None:
+        """Address, on this host, of the page that was asked for with the token, without it; None without the token."""
+        if scope["type"] != "http" or scope["method"] != "GET" or not _is_page(scope["path"]):
+            return None
+        parameters = _parameters(scope)
+        if not any(
+            name == _TOKEN and secrets.compare_digest(value.encode(), self._token) for name, value in parameters
+        ):
+            return None
+        kept = urlencode([each for each in parameters if each[0] != _TOKEN])
+        return (quote(scope["path"]) + (f"?{kept}" if kept else "")).encode()
 
     def _set_cookie(self) -> bytes:
         return b"%s=%s; Path=/; HttpOnly; SameSite=Strict" % (self._cookie, self._token)
@@ -128,6 +135,15 @@ def _parameters(scope: Scope) -> list[tuple[str, str]]:
     return parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
 
 
+def _is_page(path: str) -> bool:
+    """Whether a person would open it, and a redirect to it stays on this host: ``//x`` names another."""
+    return path.startswith("/") and not path.startswith("//") and not _takes_queries(path)
+
+
+def _takes_queries(path: str) -> bool:
+    return "graphql" in path.lower()
+
+
 def _commands(scope: Scope) -> bool:
     return scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
 
@@ -138,7 +154,7 @@ def _not_a_json_command(scope: Scope) -> _Refused | None:
         return None
     if scope["method"] not in ("GET", "HEAD", "POST"):
         return _Refused(405, "GET, HEAD and POST alone")
-    if "graphql" in scope["path"].lower() and any(name != _OPERATION for name, _ in _parameters(scope)):
+    if _takes_queries(scope["path"]) and any(name != _OPERATION for name, _ in _parameters(scope)):
         return _Refused(405, "a query goes into the body of a POST, as JSON")
     # Dagster looks for the media type anywhere in the header, in lower case: here it is that, or nothing.
     media_type = (_value(scope, b"content-type") or b"").partition(b";")[0].strip()

@@ -6,11 +6,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from nn_assets.cli.status import report
+from nn_assets.errors import NnAssetsError
 from nn_assets.operations.report_index import index_page, page_file
 from nn_assets.store.home import PAGES_PATH
 
 __all__ = ["WithReports"]
 
+_FIRST_PAGE = "/asset-groups"  # the graph: every strategy is there from the start, while Dagster's own has runs alone
 # A page holds what vendors and users wrote: were any of it ever run as a script, it could command the UI.
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
@@ -21,13 +24,16 @@ _HEADERS = {
 
 
 class WithReports:
-    """Serves the index and the pages of the reports' folder; ``app`` answers everything else."""
+    """Serves the index and the pages of the reports' folder, and opens on the graph; ``app`` answers the rest."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        if scope["type"] == "http" and scope["path"] == "/":
+            await RedirectResponse(_FIRST_PAGE)(scope, receive, send)
+            return
         if scope["type"] != "http" or not f"{scope['path']}/".startswith(PAGES_PATH):
             await self._app(scope, receive, send)
             return
@@ -39,8 +45,16 @@ def _response(path: str) -> Response:
     if f"{path}/" == PAGES_PATH:
         return RedirectResponse(PAGES_PATH)
     if path == PAGES_PATH:
-        return HTMLResponse(index_page(), headers=_HEADERS)
+        return HTMLResponse(_index(), headers=_HEADERS)
     file = page_file(path.removeprefix(PAGES_PATH))
     if file is None:
         return PlainTextResponse("no such page; all are listed on /reports/\n", status_code=404)
     return FileResponse(file, headers=_HEADERS)
+
+
+def _index() -> str:
+    """The index with each strategy's first line; where ``status`` has none, what it says instead."""
+    try:
+        return index_page(report(None)["strategies"])
+    except NnAssetsError as error:
+        return index_page({}, str(error))

@@ -19,11 +19,10 @@ from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.names import TICKING
 from nn_assets.operations.outcomes import STARTED, FailedCheck, checks_failed_in, last_heartbeat, last_tick, one_line
 from nn_assets.operations.situation import (
-    LONGEST_WITHOUT_BEAT,
     faults_of_stages,
     headline_now,
     last_runs,
-    quiet,
+    silence_of_daemon,
     study_of_others_told,
 )
 from nn_assets.operations.stores import open_stores
@@ -172,11 +171,8 @@ def _ticks(ledger: Ledger, strategy: str) -> list[str]:
 def _daemon(ledger: Ledger) -> str:
     """Whether Dagster's daemon evaluates schedules and sensors, by the age of what it last recorded."""
     beat = last_heartbeat(ledger)
-    silent = quiet(beat, LONGEST_WITHOUT_BEAT)
-    if silent is None:
-        return f"heard {_minute(beat)}"
-    hint = "nn-assets ui starts it; the sensor run_outcomes must be on"
-    return f"{silent}: no schedule or sensor runs by itself ({hint})"
+    silent = silence_of_daemon(beat)
+    return f"heard {_minute(beat)}" if silent is None else silent.why
 
 
 def _minute(moment: object) -> str:

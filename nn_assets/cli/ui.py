@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
-from contextlib import suppress
-from typing import Any
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
 
 from nn_assets.errors import InstallationError
 from nn_assets.orchestration.instance import open_instance
@@ -28,28 +31,65 @@ def serve_ui(port: int) -> dict[str, Any]:
     Raises
     ------
     InstallationError
-        The port is taken.
+        Another UI of this home runs, or the port is taken.
     """
-    with _bound(port) as listener:
-        with open_instance() as instance:  # a fresh home is initialised by one process, before two race for it
-            free_of_lost_runs(instance, StoresResource())
-        keep_reserve()
-        # The instance that headless runs use, whatever DAGSTER_HOME the user has for other work.
-        environment = {**os.environ, "DAGSTER_HOME": str(dagster_home())}
-        # A session of its own: an interrupt reaches it once, from here, and nothing of it can be left behind.
-        server = subprocess.Popen(  # noqa: S603  fixed
-            [sys.executable, "-m", "nn_assets.cli.ui_server", str(listener.fileno())],
-            cwd=checkout() or home(),
-            env=environment,
-            pass_fds=[listener.fileno()],
-            start_new_session=True,
-        )
-    signal.signal(signal.SIGTERM, _interrupt)
-    ended = None
-    with suppress(KeyboardInterrupt):
-        ended = server.wait()
-    _end(server)
+    with ExitStack() as held:
+        with _bound(port) as listener:
+            held.enter_context(_the_only_one(port))
+            server = _started(listener)
+        signal.signal(signal.SIGTERM, _interrupt)
+        ended = None
+        with suppress(KeyboardInterrupt):
+            ended = server.wait()
+        _end(server)
     return {"ok": not ended}
+
+
+def _started(listener: socket.socket) -> subprocess.Popen[bytes]:
+    """The server, in a process that ends with this one."""
+    with open_instance() as instance:  # a fresh home is initialised by one process, before two race for it
+        free_of_lost_runs(instance, StoresResource())
+    keep_reserve()
+    # A session of its own: an interrupt reaches it once, from here, and nothing of it can be left behind.
+    return subprocess.Popen(  # noqa: S603  fixed
+        [sys.executable, "-m", "nn_assets.cli.ui_server", str(listener.fileno())],
+        cwd=checkout() or home(),
+        # The instance that headless runs use, whatever DAGSTER_HOME the user has for other work.
+        env={**os.environ, "DAGSTER_HOME": str(dagster_home())},
+        pass_fds=[listener.fileno()],
+        stdin=subprocess.PIPE,  # by whose end it knows that this process is gone
+        start_new_session=True,
+    )
+
+
+@contextmanager
+def _the_only_one(port: int) -> Iterator[None]:
+    """Hold the home for the UI of this process: the lock dies with it, and tells others who holds it."""
+    file = _lock_file()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a+", encoding="utf-8") as stream:
+        _refuse_a_second(stream, fcntl.LOCK_EX)
+        stream.truncate(0)
+        print(f"process {os.getpid()} on port {port}", file=stream, end="", flush=True)
+        yield
+
+
+def _lock_file() -> Path:
+    return home() / "locks" / "ui.lock"  # which no strategy can be named
+
+
+def _refuse_a_second(stream: IO[str], kind: int) -> None:
+    """Lock the file of the home's UI, or name the UI that has."""
+    try:
+        fcntl.flock(stream, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        stream.seek(0)
+        raise InstallationError(
+            expected="no other UI of this home",
+            found=f"one that runs: {stream.read()}",
+            remedy="open the address that it printed first, or end that process and start again",
+            home=str(home()),
+        ) from None
 
 
 def _bound(port: int) -> socket.socket:
@@ -60,6 +100,9 @@ def _bound(port: int) -> socket.socket:
         listener.bind(("127.0.0.1", port))
     except OSError as error:
         listener.close()
+        if _lock_file().exists():
+            with _lock_file().open(encoding="utf-8") as stream:
+                _refuse_a_second(stream, fcntl.LOCK_SH)
         raise InstallationError(
             expected=f"port {port} of 127.0.0.1 for the UI",
             found=str(error.strerror),

@@ -18,6 +18,7 @@ import uvicorn
 
 from nn_assets.cli.gate import Gate, entrance
 from nn_assets.cli.pages import WithReports
+from nn_assets.orchestration.daemon import end_with_starter
 from nn_assets.orchestration.web import dagster_pages
 from nn_assets.store.home import PAGES_PATH
 
@@ -29,6 +30,7 @@ _TOKEN_BYTES = 32
 
 def main(descriptor: int) -> int:
     """Serve until told to end; 0, or 1 where the daemon ended by itself."""
+    end_with_starter()
     signal.signal(signal.SIGTERM, _interrupt)
     listener = socket.socket(fileno=descriptor)
     listener.set_inheritable(False)
@@ -48,9 +50,8 @@ def main(descriptor: int) -> int:
         )
         threading.Thread(target=_end_with, args=(pages.daemon, server, lost), daemon=True).start()
         listener.listen()  # the first visitors wait for the server's loop
-        print(
-            entrance(port, token), f"reports: http://127.0.0.1:{port}{PAGES_PATH}", sep="\n", file=address, flush=True
-        )
+        reports = f"reports: {entrance(port, token, PAGES_PATH)}"
+        print(entrance(port, token), reports, sep="\n", file=address, flush=True)
         server.run(sockets=[listener])
     return int(lost.is_set())
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nn_assets.errors import PublicationError
 from nn_assets.operations.catalog import read_strategies
+from nn_assets.oversight.headline import Headline, Word
 from nn_assets.reports.page import render
 from nn_assets.store.home import page_address, reports_root
 from nn_assets.store.lake.files import read_record
 
 __all__ = ["index_page", "page_file"]
 
-_NEWEST_SESSIONS = 10  # shown at once; earlier ones are folded away
+_NEWEST_SESSIONS = 3  # shown at once, so that every strategy's state is in sight; earlier ones are folded away
 _PAGE = re.compile(r"(?P<strategy>[a-z][a-z0-9_]*)-(?P<kind>study|data-docs|\d{4}-\d{2}-\d{2})\.html")
 _DEMO = "demo.html"
 
@@ -25,19 +27,33 @@ class _Strategy:
 
     name: str
     description: str = ""
+    headline: Headline | None = None
+    newest_session: str = ""
     study: str = ""
     verdict: str = ""
     data_docs: str = ""
     sessions: list[tuple[str, str]] = field(default_factory=list)  # (session, address), the newest first
 
 
-def index_page() -> str:
-    """List the pages in the reports' folder by strategy, with those that can be read and have no page yet."""
+def index_page(states: Mapping[str, Mapping[str, object]], fault: str = "") -> str:
+    """List the pages in the reports' folder by strategy, with those that can be read and have no page yet.
+
+    Parameters
+    ----------
+    states : mapping of strategy to mapping
+        How each stands: ``headline``, its first line, and, once a session was decided, ``decided_to``.
+    fault : str
+        Why ``states`` are not known, where they are not; shown above everything.
+    """
     readable, _ = read_strategies()
     strategies = {each.strategy.name: _Strategy(each.strategy.name, each.strategy.description) for each in readable}
     for file in sorted(reports_root().glob("*.html"), reverse=True):
         if named := _PAGE.fullmatch(file.name):
             _add(strategies.setdefault(named["strategy"], _Strategy(named["strategy"])), named["kind"], file)
+    for name, state in states.items():
+        each = strategies.setdefault(name, _Strategy(name))
+        each.headline = _headline(name, str(state["headline"]))
+        each.newest_session = str(state.get("decided_to") or "")
     demo = page_file(_DEMO)
     return render(
         "index.html",
@@ -45,6 +61,7 @@ def index_page() -> str:
         strategies=list(strategies.values()),
         demo=page_address(demo) if demo else "",
         newest=_NEWEST_SESSIONS,
+        fault=fault,
     )
 
 
@@ -52,6 +69,12 @@ def page_file(name: str) -> Path | None:
     """File of a page by its name in the reports' folder; None where there is none."""
     file = reports_root() / name
     return file if file.parent == reports_root() and file.suffix == ".html" and file.is_file() else None
+
+
+def _headline(name: str, sentence: str) -> Headline:
+    """The sentence with its word, by which it is coloured."""
+    said = sentence.removeprefix(f"{name} ")
+    return Headline(next((word for word in Word if said.startswith(f"{word}:")), Word.HALTED), sentence)
 
 
 def _add(strategy: _Strategy, kind: str, file: Path) -> None:

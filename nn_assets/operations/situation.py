@@ -56,12 +56,11 @@ from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.reread import BROKEN_REMEDY
 
 __all__ = [
-    "LONGEST_WITHOUT_BEAT",
     "faults_of_stages",
     "headline_now",
     "last_runs",
     "of_bars",
-    "quiet",
+    "silence_of_daemon",
     "situation_of",
     "study_of_others",
     "study_of_others_told",
@@ -76,7 +75,7 @@ _LONGEST_SILENCE = {
     RECALIBRATION: 32 * _DAY,
     DRIFT_REFRESH: 1.5 * _HOUR,
 }
-LONGEST_WITHOUT_BEAT = 1.5 * _HOUR
+_LONGEST_WITHOUT_BEAT = 1.5 * _HOUR
 _NO_MONTH_LATER = "9999-12"
 _SECOND_SOURCE = "have the source of market.compare_with deliver in time, or drop it"
 
@@ -314,18 +313,27 @@ def _silences(ledger: Ledger, strategy: Strategy, *, in_time: bool) -> Iterator[
     beat = last_heartbeat(ledger)
     if beat is None and in_time:
         return
-    if (silent := quiet(beat, LONGEST_WITHOUT_BEAT)) is not None:
-        yield Fault(f"the daemon was {silent}: nothing runs by itself", "nn-assets ui starts the daemon")
+    if (fault := silence_of_daemon(beat)) is not None:
+        yield fault
         return
     for name, longest in _LONGEST_SILENCE.items():
         tick = last_tick(ledger, strategy.name, name)
-        if (silent := quiet(None if tick is None else tick["ended_at"], longest)) is not None:
+        if (silent := _quiet(None if tick is None else tick["ended_at"], longest)) is not None:
             yield Fault(
                 f"{name} is off, {silent}", f"switch {full_name(strategy.name, name)} on in the UI, under Automation"
             )
 
 
-def quiet(last: object, longest: pd.Timedelta) -> str | None:
+def silence_of_daemon(beat: pd.Timestamp | None) -> Fault | None:
+    """That Dagster's daemon evaluates no schedules and sensors, by what it last recorded; None where it does."""
+    silent = _quiet(beat, _LONGEST_WITHOUT_BEAT)
+    if silent is None:
+        return None
+    remedy = "start it with nn-assets ui, and have the sensor run_outcomes on in it, under Automation"
+    return Fault(f"the daemon was {silent}: no schedule or sensor runs by itself", remedy)
+
+
+def _quiet(last: object, longest: pd.Timedelta) -> str | None:
     """How long something was not heard of, where that is too long; else None."""
     if last is None:
         return "never heard"

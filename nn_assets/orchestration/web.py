@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -54,8 +53,7 @@ def dagster_pages() -> Iterator[DagsterPages]:
         instance = stack.enter_context(dg.DagsterInstance.from_config(str(dagster_home())))
         packaged = WorkspaceFileTarget([str(instance_root() / "workspace.yaml")])
         servers = stack.enter_context(ProxyServerManager(instance, packaged))
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="nn_assets_ui_"))
-        workspace = Path(folder) / "workspace.yaml"
+        workspace = dagster_home() / "workspace.yaml"  # no other UI of this home runs
         workspace.write_text(yaml.safe_dump({"load_from": list(servers.get_code_server_specs())}), encoding="utf-8")
         daemon = stack.enter_context(_daemon(instance, workspace))
         instance.optimize_for_webserver(DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_RECYCLE, DEFAULT_POOL_MAX_OVERFLOW)
@@ -80,9 +78,9 @@ async def _lifespan(_: object) -> AsyncIterator[None]:
 
 @contextmanager
 def _daemon(instance: dg.DagsterInstance, workspace: Path) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "dagster._daemon", "run"]
+    command = [sys.executable, "-m", "nn_assets.orchestration.daemon", "run"]
     command += ["--instance-ref", serialize_value(instance.get_ref()), "--workspace", str(workspace)]
-    daemon = subprocess.Popen(command)  # noqa: S603  fixed
+    daemon = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603  fixed
     try:
         yield daemon
     finally:

@@ -27,6 +27,7 @@ __all__ = [
     "draw",
     "empty_note",
     "legend",
+    "line",
     "percent_axis",
     "png_data_uri",
     "png_markdown",
@@ -107,6 +108,35 @@ def date_axis(axis: Axes, sessions: pd.DatetimeIndex) -> npt.NDArray[np.datetime
     if len(days) > 1:
         axis.set_xlim(days[0], days[-1])
     return days
+
+
+def line(
+    axis: Axes,
+    days: npt.NDArray[np.datetime64],
+    values: npt.NDArray[np.float64],
+    *,
+    color: str,
+    width: float,
+    stepped: bool = False,
+    zorder: float = 2.0,
+    label: str = "",
+) -> None:
+    """Draw a series over time: nothing across a missing value, and a dot where both neighbours miss.
+
+    Parameters
+    ----------
+    days, values : ndarray, shape (n,)
+        NaN is a gap.
+    stepped : bool
+        Whether a value holds until the next one.
+    """
+    there = np.isfinite(values)
+    beside = np.zeros(len(values), dtype=bool)
+    beside[1:] |= there[:-1]
+    beside[:-1] |= there[1:]
+    alone, shape = there & ~beside, "steps-post" if stepped else "default"
+    axis.plot(days, values, color=color, linewidth=width, drawstyle=shape, zorder=zorder, label=label or "_")
+    axis.plot(days[alone], values[alone], "o", color=color, markersize=width + 1.0, zorder=zorder, label="_")
 
 
 def percent_axis(axis: Axes, digits: int = 0) -> None:

@@ -26,6 +26,7 @@ from nn_assets.reports.canvas import (
     draw,
     empty_note,
     legend,
+    line,
     percent_axis,
     to_png,
 )
@@ -56,8 +57,8 @@ def equity_and_drawdown(
     ----------
     sessions : DatetimeIndex, shape (n,)
     net_returns : mapping of name to ndarray, shape (n,)
-        Fractions per session; NaN before a book starts counts as nothing earned. The first one is
-        drawn strongest.
+        Fractions per session. NaN, where there was no book or no return is known, is a gap; what comes after goes
+        on from the capital before it. The first one is drawn strongest.
     """
     figure, (upper, lower) = draw(title, rows=(2.4, 1.0), height=4.0)
     if len(sessions) < 2 or not net_returns:
@@ -67,14 +68,16 @@ def equity_and_drawdown(
     date_axis(upper, sessions)
     days = date_axis(lower, sessions)
     for place, (name, returns) in enumerate(net_returns.items()):
-        wealth = compounded(returns)
-        peak = np.maximum(np.maximum.accumulate(wealth), 1.0)
+        there = np.isfinite(returns)
+        grown = compounded(returns)
+        peak = np.maximum(np.maximum.accumulate(grown), 1.0)
+        wealth, below = np.where(there, grown, np.nan), np.where(there, grown / peak - 1.0, np.nan)
         colour = COLOURS.get(name, SEQUENCE[place % len(SEQUENCE)])
         width, order = (1.9 if place == 0 else 1.1), 5 - place
-        upper.plot(days, wealth, color=colour, linewidth=width, zorder=order, label=NAMES.get(name, name))
-        lower.plot(days, wealth / peak - 1.0, color=colour, linewidth=0.9, zorder=order)
+        line(upper, days, wealth, color=colour, width=width, zorder=order, label=NAMES.get(name, name))
+        line(lower, days, below, color=colour, width=0.9, zorder=order)
         if place == 0:
-            lower.fill_between(days, wealth / peak - 1.0, 0.0, color=colour, alpha=0.15, linewidth=0.0)
+            lower.fill_between(days, below, 0.0, color=colour, alpha=0.15, linewidth=0.0)
     upper.axhline(1.0, color=MUTED, linewidth=0.7)
     upper.set_ylabel("capital (start = 1)")
     lower.set_ylabel("drawdown")
@@ -91,7 +94,7 @@ def rolling_rank_ic(
     title: str = "Rank correlation of forecast and outcome",
     folds: npt.NDArray[np.str_] | None = None,
 ) -> bytes:
-    """Plot the mean rank IC of the last ``window`` sessions that had one.
+    """Plot the mean rank IC of the last ``window`` sessions that had one; a session that had none is a gap.
 
     Parameters
     ----------
@@ -104,16 +107,16 @@ def rolling_rank_ic(
     """
     figure, (axis,) = draw(f"{title}, mean of {window} sessions")
     drawn = False
+    days = sessions.to_numpy().astype("datetime64[D]")
     for place, (name, values) in enumerate(forecasts.items()):
         series = pd.Series(rank_ic_contributions(values, returns, folds), index=sessions).dropna()
         rolled = series.rolling(window, min_periods=window).mean().dropna()
         if len(rolled) > 1:
             drawn = True
             colour = COLOURS.get(name, SEQUENCE[place % len(SEQUENCE)])
-            days = pd.DatetimeIndex(rolled.index).to_numpy().astype("datetime64[D]")
-            width = 1.8 if place == 0 else 1.0
-            label = NAMES.get(name, name)
-            axis.plot(days, rolled.to_numpy(), color=colour, linewidth=width, label=label, zorder=5 - place)
+            means = rolled.reindex(sessions).to_numpy()
+            width, label = (1.8 if place == 0 else 1.0), NAMES.get(name, name)
+            line(axis, days, means, color=colour, width=width, zorder=5 - place, label=label)
     if not drawn:
         empty_note(axis, f"fewer than {window} sessions have a forecast and a realised label")
         return to_png(figure)
@@ -181,7 +184,7 @@ def positions_over_time(
     Parameters
     ----------
     weights : ndarray, shape (n, symbols)
-        Signed fractions of capital; NaN is no position.
+        Signed fractions of capital. NaN, where none is known, is a gap, in the sums where all are.
     """
     figure, (upper, lower) = draw(title, rows=(1.6, 1.0), height=3.9)
     held = np.nan_to_num(weights)
@@ -194,10 +197,11 @@ def positions_over_time(
     largest = np.argsort(-np.abs(held).sum(axis=0), kind="stable")[:_SHOWN_SYMBOLS]
     for place, column in enumerate(column for column in largest if held[:, column].any()):
         colour = SEQUENCE[place % len(SEQUENCE)]
-        upper.step(days, held[:, column], where="post", linewidth=1.2, color=colour, label=symbols[column])
-    gross, net = np.abs(held).sum(axis=1), held.sum(axis=1)
+        line(upper, days, weights[:, column], color=colour, width=1.2, stepped=True, label=symbols[column])
+    known = np.isfinite(weights).any(axis=1)
+    gross, net = (np.where(known, sums, np.nan) for sums in (np.abs(held).sum(axis=1), held.sum(axis=1)))
     lower.fill_between(days, gross, step="post", color=COLOURS["network"], alpha=0.2, linewidth=0, label="gross")
-    lower.step(days, net, where="post", color=INK, linewidth=1.1, label="net")
+    line(lower, days, net, color=INK, width=1.1, stepped=True, label="net")
     for axis, said in ((upper, "weight"), (lower, "sum of weights")):
         axis.axhline(0.0, color=MUTED, linewidth=0.7)
         axis.set_ylabel(said)

@@ -53,6 +53,17 @@ def _asset(ui: ServedUI, name: str, view: str = "overview") -> str:
     return f"{ui.address}/assets/{NAME}/{name}?view={view}"
 
 
+def test_it_opens_on_the_strategies(ui: ServedUI, own_page: sync_api.Page) -> None:
+    assert own_page.url == f"{ui.address}/asset-groups"
+    sync_api.expect(own_page.get_by_text(NAME, exact=True).first).to_be_visible()
+
+
+def test_the_index_of_reports_opens_with_the_token(ui: ServedUI, page: sync_api.Page) -> None:
+    page.goto(f"{ui.address}/reports/?token={ui.token}")
+    assert page.url == f"{ui.address}/reports/"
+    sync_api.expect(page.locator(f"section#{NAME}")).to_be_visible()
+
+
 def test_the_graph_shows_the_strategys_assets_and_which_are_materialised(ui: ServedUI, own_page: sync_api.Page) -> None:
     own_page.goto(graph_address(ui.address, NAME))
     for name in ASSETS:

@@ -373,13 +373,45 @@ def test_the_address_with_the_token_gives_a_cookie_that_no_script_and_no_other_s
 
 
 @pytest.mark.parametrize(
+    ("path", "query", "location"),
+    [
+        ("/reports/", "token=%s", "/reports/"),
+        ("/reports/mine-study.html", "token=%s", "/reports/mine-study.html"),
+        ("/assets/mine/x", "view=overview&token=%s&partition=a%%26b", "/assets/mine/x?view=overview&partition=a%26b"),
+        ("/runs/", "token=%s&token=wrong", "/runs/"),
+        ("/\\evil.example", "token=%s", "/%5Cevil.example"),
+        ("/x\r\nset-cookie: y", "token=%s", "/x%0D%0Aset-cookie%3A%20y"),
+    ],
+)
+def test_a_page_opened_with_the_token_opens_without_it(
+    server: _Server, gate: Gate, path: str, query: str, location: str
+) -> None:
+    typed = Ask(path=path, query=query % TOKEN).with_header("origin").with_header("cookie")
+    answer = ask_app(gate, typed.with_header("sec-fetch-site", "none"))
+    headers = dict(answer.headers)
+    assert answer.status == 303
+    assert headers[b"location"].decode() == location
+    assert headers[b"set-cookie"].decode() == f"{COOKIE}; Path=/; HttpOnly; SameSite=Strict"
+    assert server.commanded == []
+
+
+@pytest.mark.parametrize(
     "ask",
     [
         Ask(path="/", query=f"token={TOKEN[:-1]}"),
         Ask(path="/", query="token="),
         Ask(path="/", query="token=%ff%00"),
-        Ask(path="/runs", query=f"token={TOKEN}"),
+        Ask(path="/reports/", query=f"token={TOKEN[:-1]}"),
+        Ask(path="//evil.example/", query=f"token={TOKEN}"),
+        Ask(query=f"{QUERY}&token={TOKEN}"),
+        Ask(path="/GraphQL", query=f"token={TOKEN}"),
+        Ask("HEAD", path="/runs", query=f"token={TOKEN}"),
         Ask("POST", path="/", query=f"token={TOKEN}", content_type="application/json"),
+        Ask("POST", query=f"token={TOKEN}", body=JSON_BODY, content_type="application/json"),
+        Ask("POST", path=REPORT, query=f"token={TOKEN}", body="{}", content_type="application/json"),
+        Ask("PUT", path="/runs", query=f"token={TOKEN}"),
+        Ask("websocket", query=f"token={TOKEN}", body=_frames(MUTATION)),
+        Ask(path="/reports/", query=f"token={TOKEN}").with_header("origin", "http://evil.example"),
         Ask(path="/", query=f"token={TOKEN}").with_header("sec-fetch-site", "cross-site"),
         Ask(path="/", query=f"token={TOKEN}").with_header("host", "evil.example"),
     ],

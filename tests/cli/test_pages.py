@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -12,7 +13,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from typer.testing import CliRunner
 
+from nn_assets.cli import app as cli
+from nn_assets.cli import pages
 from nn_assets.cli.pages import WithReports
 from tests.cli.test_gate import Answer, Ask, ask_app
 
@@ -68,8 +72,38 @@ def test_the_index_lists_studies_data_docs_and_sessions_the_newest_first(reports
     sessions = [link for link in links if "index_daily-2020" in link]
     assert sessions == sorted(sessions, reverse=True)
     assert "no edge found" in page
-    assert "4 earlier sessions" in page
+    assert "11 earlier sessions" in page
     assert {link: body(get(link)) for link in links} == {f"/reports/{name}.html": name for name in names}
+
+
+def test_each_strategys_first_line_is_that_of_status_with_its_newest_session(
+    reports: Path, get: Get, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = json.loads(CliRunner().invoke(cli, ["status", "--json"]).output)["strategies"]
+    first_lines = {name: state["headline"] for name, state in told.items()}
+    assert set(first_lines) == {"index_daily", "planted_edge"}
+    sections = body(get("/reports/")).split("<section")[1:]
+    for name, line in first_lines.items():
+        (section,) = [each for each in sections if f'id="{name}"' in each]
+        assert line in html.unescape(section)
+        assert 'class="headline DOES_NOT_TRADE"' in section
+        assert "session decided:" not in section
+    halted = {"headline": "mine HALTED: <data>. A person is needed.", "decided_to": "2017-12-29"}
+    monkeypatch.setattr(pages, "report", lambda _: {"strategies": {"mine": halted}})
+    (section,) = [each for each in body(get("/reports/")).split("<section")[1:] if 'id="mine"' in each]
+    assert 'class="headline HALTED"' in section
+    assert "mine HALTED: &lt;data&gt;. A person is needed." in section
+    assert "Newest session decided: 2017-12-29" in section
+
+
+def test_where_status_has_an_error_the_index_shows_it_and_lists_the_pages(reports: Path, get: Get) -> None:
+    (reports / "index_daily-2020-01-02.html").write_text("", encoding="utf-8")
+    (reports.parent / "strategies").mkdir()
+    (reports.parent / "strategies" / "mine.yaml").write_text("name: [\n", encoding="utf-8")
+    page = body(get("/reports/"))
+    assert "How the strategies stand is not known" in page
+    assert "mine.yaml" in page
+    assert "/reports/index_daily-2020-01-02.html" in page
 
 
 def test_an_empty_home_says_what_to_do(reports: Path, get: Get) -> None:
@@ -97,6 +131,13 @@ def test_no_page_may_run_a_script_or_load_anything(reports: Path, get: Get) -> N
         policy = dict(get(path).headers)[b"content-security-policy"].decode()
         assert policy.startswith("default-src 'none'; ")
         assert "script-src" not in policy
+
+
+def test_the_ui_opens_on_the_graph(reports: Path, get: Get) -> None:
+    answer = get("/")
+    assert answer.status == 307
+    assert dict(answer.headers)[b"location"] == b"/asset-groups"
+    assert body(get("/asset-groups")) == "Dagster"
 
 
 def test_everything_else_is_dagsters(reports: Path, get: Get) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,60 @@ def test_it_is_the_dagster_of_this_python_on_a_socket_of_the_loopback_address_al
     assert [str(descriptor) for descriptor in how["pass_fds"]] == command[3:]
     assert Recorded.listened_on == ("127.0.0.1", PORT)
     assert how["start_new_session"] is True
+    assert how["stdin"] == subprocess.PIPE  # which ends with this process, and the server with it
+
+
+@pytest.mark.parametrize("port", ["free", "the same, which is listened on"])
+def test_a_second_ui_of_a_home_names_the_first_and_starts_nothing(tmp_path, monkeypatch, port: str) -> None:
+    monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
+    monkeypatch.setattr(ui.signal, "signal", lambda *_: None)
+    refusals: list[str] = []
+
+    class Living(Recorded):
+        def wait(self, *_: float) -> int:
+            if not refusals:
+                with socket.socket() as listening:
+                    if port != "free":
+                        listening.bind(("127.0.0.1", PORT))
+                        listening.listen()
+                    monkeypatch.setattr(ui.subprocess, "Popen", None)
+                    with pytest.raises(InstallationError) as refused:
+                        ui.serve_ui(PORT + (port == "free"))
+                    refusals.append(str(refused.value))
+            return 0
+
+    monkeypatch.setattr(ui.subprocess, "Popen", Living)
+    ui.serve_ui(PORT)
+    assert f"home {tmp_path}" in refusals[0]
+    assert f"process {os.getpid()} on port {PORT}" in refusals[0]
+    assert "end that process and start again" in refusals[0]
+    monkeypatch.setattr(ui.subprocess, "Popen", Recorded)  # it has ended
+    assert ui.serve_ui(PORT) == {"ok": True}
+
+
+_STARTED = "import os, time; from nn_assets.orchestration.daemon import end_with_starter; "
+_STARTED += "end_with_starter(); print(os.getpid(), flush=True); time.sleep(60)"
+_STARTER = "import subprocess, sys, time; sys.argv[2] == 'neither' or subprocess.Popen(['sleep', '60']); "
+_STARTER += "started = subprocess.Popen([sys.executable, '-c', sys.argv[1]], stdin=subprocess.PIPE); time.sleep(60)"
+
+
+@pytest.mark.parametrize("leads", ["the starter", "neither"])
+def test_what_a_killed_process_started_ends_with_it(leads: str) -> None:
+    starter = subprocess.Popen(
+        [sys.executable, "-c", _STARTER, _STARTED, leads],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=leads == "the starter",  # whose group, and what else is in it, then ends too
+    )
+    assert starter.stdout is not None
+    started = int(starter.stdout.readline())
+    os.kill(started, 0)  # it is there
+    starter.kill()
+    killed = time.monotonic()
+    assert starter.stdout.read() == ""  # which ends once no process has it open
+    assert time.monotonic() - killed < 10.0
+    starter.stdout.close()
+    starter.wait()
 
 
 def test_a_port_that_is_taken_is_named_with_what_to_do(tmp_path, monkeypatch) -> None:

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.full
 
 FAILURE, STARTED, SUCCESS = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.SUCCESS
 # What the command line of each of Dagster's processes holds.
-PROGRAMS = {"daemon": "dagster._daemon", "webserver": "nn_assets.cli.ui_server", "run": "spawn_main"}
+PROGRAMS = {"daemon": "nn_assets.orchestration.daemon", "webserver": "nn_assets.cli.ui_server", "run": "spawn_main"}
 QUICK_SECONDS, PATIENT_SECONDS = 10.0, 240.0
 
 
@@ -103,12 +103,14 @@ def victims(server: int, name: str) -> list[int]:
     family = descendants(server)
     if name == "everything":
         return family
+    if name == "ui":
+        return [server]
     chosen = [each for each in family if PROGRAMS[name] in command_line(each)]
     assert chosen, [command_line(each) for each in family]
     return chosen
 
 
-@pytest.mark.parametrize("name", ["run", "daemon", "webserver", "everything"])
+@pytest.mark.parametrize("name", ["run", "daemon", "webserver", "ui", "everything"])
 def test_a_run_whose_process_is_killed_is_closed_and_the_next_one_goes_on(empty_home: Path, name: str) -> None:
     write_strategy(empty_home)
     with held_up(empty_home):
@@ -118,12 +120,14 @@ def test_a_run_whose_process_is_killed_is_closed_and_the_next_one_goes_on(empty_
             first, second = (first, second) if status_of(first) is STARTED else (second, first)
             assert is_attended(first)
             assert status_of(second) is dg.DagsterRunStatus.QUEUED
+            family = descendants(server.pid)
             for each in victims(server.pid, name):
                 os.kill(each, signal.SIGKILL)
             if name == "run":
                 print("closed after", waited(lambda: status_of(first) is FAILURE, QUICK_SECONDS + 5), "s")
             else:
                 waited(lambda: server.poll() is not None)
+                print("gone after", waited(lambda: not any(map(command_line, family)), QUICK_SECONDS), "s")
         if name != "run":
             waited(lambda: not is_attended(first), QUICK_SECONDS)
             assert status_of(first) is STARTED

@@ -111,6 +111,12 @@ def test_a_leak_alarm_is_shown() -> None:
     assert "Leak alarm" in " ".join(_outline(study_page(page)).words)
 
 
+def test_a_fact_that_is_a_sentence_is_set_as_words() -> None:
+    html = study_page(made_study_page(facts=(("Sessions", "300"), ("Financing", "shorts pay 0.30% a year to borrow"))))
+    assert '<div class="value">300</div>' in html
+    assert '<div class="value words">shorts pay 0.30% a year to borrow</div>' in html
+
+
 def test_a_page_comes_out_when_parts_are_missing() -> None:
     bare = made_study_page(
         targets=None,

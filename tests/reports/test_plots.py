@@ -91,11 +91,49 @@ def test_drift_compares_series_of_different_scales_and_shows_the_nearest_to_drif
     assert Image.open(io.BytesIO(tall)).size == fewer.size
 
 
-def test_missing_values_are_gaps() -> None:
-    returns = np.full(300, np.nan)
-    returns[100:] = 0.001
-    png = plots.equity_and_drawdown(SESSIONS[:300], {"network": returns})
-    assert Image.open(io.BytesIO(png)).format == "PNG"
+ROWS = 300
+GAP = slice(100, 200)
+
+
+def _coloured(png: bytes) -> np.ndarray:
+    """Share of the way from left to right of each column of pixels that has a strong colour."""
+    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+    strong = pixels.max(axis=2) - pixels.min(axis=2) > 100
+    columns = np.flatnonzero(strong.any(axis=0))
+    return (columns - columns[0]) / (columns[-1] - columns[0])
+
+
+def _with_gap(values: np.ndarray, gap: bool) -> np.ndarray:
+    values = values.copy()
+    if gap:
+        values[GAP] = np.nan
+    return values
+
+
+def _drawn_with(name: str, gap: bool) -> bytes:
+    generator = np.random.default_rng(0)
+    sessions, noise = SESSIONS[:ROWS], generator.standard_normal((ROWS, 8))
+    if name == "equity":
+        return plots.equity_and_drawdown(sessions, {"network": _with_gap(0.001 + 0.01 * noise[:, 0], gap)})
+    if name == "positions":
+        return plots.positions_over_time(sessions, _with_gap(0.1 + 0.01 * noise[:, :1], gap), ["AAA"])
+    forecasts = {"network": _with_gap(0.5 + 0.03 * noise, gap)}
+    return plots.rolling_rank_ic(sessions, forecasts, noise, window=20)
+
+
+@pytest.mark.parametrize("name", ["equity", "positions", "rank_ic"])
+def test_missing_values_are_gaps(name: str) -> None:
+    whole, broken = (_coloured(_drawn_with(name, gap)) for gap in (False, True))
+    assert np.diff(whole).max() < 0.02
+    assert 0.25 < np.diff(broken).max() < 0.42  # 100 of 300 sessions, less what the sliding window takes of the left
+
+
+def test_a_value_between_two_gaps_is_a_dot() -> None:
+    returns = np.full(ROWS, np.nan)
+    returns[[0, 1, 150, 298, 299]] = 0.01
+    places = _coloured(plots.equity_and_drawdown(SESSIONS[:ROWS], {"network": returns}))
+    assert np.abs(places - 0.5).min() < 0.02
+    assert not ((places > 0.1) & (places < 0.45)).any()
 
 
 @pytest.mark.full
