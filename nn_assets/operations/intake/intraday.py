@@ -30,6 +30,7 @@ from nn_assets.operations.publication_moments import keep_moments
 from nn_assets.settings import IntradaySettings
 from nn_assets.sources.protocol import checked_selection
 from nn_assets.sources.tables.intraday_files import read_intraday_files
+from nn_assets.sources.tables.limits import Limits
 from nn_assets.store.lake.publication import Publication
 
 __all__ = [
@@ -78,7 +79,7 @@ def ingest_intraday(history: History, folder: Path) -> tuple[RevisionCount, int,
         Those of them that were left out: of other symbols, or of sessions that history does not span.
     """
     strategy, settings = history.strategy, _settings(history)
-    delivered = read_intraday_files(folder, settings)
+    delivered = read_intraday_files(folder, settings, Limits.of(strategy.source))
     stamped = stamped_intraday(
         delivered,
         strategy.market.calendar,
