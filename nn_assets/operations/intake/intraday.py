@@ -129,8 +129,15 @@ def audit_intraday(history: History) -> AuditedIntraday:
 
 
 def publish_intraday(history: History, audited: AuditedIntraday, run_id: str) -> Publication:
-    """Switch to the audited bars and record the publication in the ledger."""
+    """Switch to the audited bars and record the publication in the ledger.
+
+    Raises
+    ------
+    PublicationError
+        An earlier publication's moment is not what the ledger says of it; the last publication stays.
+    """
     sessions, name = history.axis, _published_as(history)
+    keep_moments(history.stores.ledger, name, history.stores.publications.unhashed(name), run_id)
     publication = history.stores.publications.publish(
         name,
         audited.cleaned.bars,
@@ -148,7 +155,6 @@ def publish_intraday(history: History, audited: AuditedIntraday, run_id: str) ->
     # All of them: a run killed between the switch and this line left its own unrecorded.
     rows = [each.to_row() for each in history.stores.publications.history(name)]
     history.stores.ledger.append("publications", rows, run_id=run_id, strategy=name)
-    keep_moments(history.stores.ledger, name, history.stores.publications.unhashed(name), run_id)
     return publication
 
 
