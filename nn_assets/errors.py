@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 __all__ = [
+    "NAMED_ERRORS",
     "AccessError",
     "AuditError",
+    "ClockError",
     "ControlError",
     "DecisionError",
     "FoldError",
@@ -46,6 +48,11 @@ class NnAssetsError(Exception):
         Any of ``file``, ``row``, ``symbol``, ``session``, ``rule``, ``value``, ``key`` and the
         like. ``None`` values are left out of the message.
     """
+
+    @property
+    def kind(self) -> str:
+        """Name of the error that an operator is told."""
+        return type(self).__name__
 
     def __init__(self, *, expected: str, found: str, remedy: str, **where: object) -> None:
         self.expected = expected
@@ -198,7 +205,32 @@ class ModelError(NnAssetsError):
 
 
 class RunFailed(NnAssetsError):  # noqa: N818  named like what it reports
-    """A run that ended in a failure; the message is that of the step that failed."""
+    """A run that ended in a failure; the message is that of the step that failed.
+
+    Parameters
+    ----------
+    named, told : str
+        Where the step raised an error of this package: its name, and what the run tells in full. That error comes
+        first, as it told itself, and what the run adds after it.
+    """
+
+    def __init__(
+        self, *, expected: str, found: str, remedy: str, named: str = "", told: str = "", **where: object
+    ) -> None:
+        self.named, self.told = named, told
+        super().__init__(expected=expected, found=found, remedy=remedy, **where)
+
+    @property
+    def kind(self) -> str:
+        """Name of the error that the step raised; this one's own where it has none."""
+        return self.named or super().kind
+
+    def __str__(self) -> str:
+        return self.told or super().__str__()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        said = {"named": self.named, "told": self.told}
+        return (_rebuild, (type(self), self.expected, self.found, self.remedy, {**self.where, **said}))
 
 
 class DecisionError(NnAssetsError):
@@ -207,3 +239,9 @@ class DecisionError(NnAssetsError):
 
 class ControlError(NnAssetsError):
     """A control (breaker, kill switch, trading state) that cannot be read, or is set impossibly."""
+
+
+NAMED_ERRORS = frozenset(
+    name for name, value in vars().copy().items() if isinstance(value, type) and issubclass(value, NnAssetsError)
+)
+"""Names of all of them."""

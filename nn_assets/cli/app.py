@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nn_assets.errors import AccessError, NnAssetsError
+from nn_assets.errors import AccessError, NnAssetsError, RunFailed
 from nn_assets.operations.exported_names import TABLES
 from nn_assets.store.home import require_home
 from nn_assets.store.ledger.query_files import query_names, query_parameters
@@ -98,8 +98,9 @@ def _answer(as_json: bool, work: Callable[[Console], dict[str, Any]]) -> None:
         named = no_room(error) or _denied(error) or error
         if not isinstance(named, NnAssetsError):
             raise
-        message = f"{type(named).__name__}: {named}"
-        document = {"ok": False, "error": type(named).__name__, "message": str(named)}
+        message = f"{named.kind}: {named}"
+        run = {"run": named.where["run"]} if isinstance(named, RunFailed) and "run" in named.where else {}
+        document = {"ok": False, "error": named.kind, "message": str(named), **run}
         print(json.dumps(document) if as_json else message, file=sys.stdout if as_json else sys.stderr)
         raise typer.Exit(1) from error
     except KeyboardInterrupt as interrupt:

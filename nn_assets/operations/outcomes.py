@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import pandas as pd
 
-from nn_assets.errors import GateHalted, LedgerError, RunFailed, shortened
+from nn_assets.errors import NAMED_ERRORS, AuditError, GateHalted, LedgerError, RunFailed, shortened
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.names import DAILY, STUDY, TABLES
 from nn_assets.store.home import home
@@ -134,28 +134,35 @@ class StepFailure:
     step: str
     told: str
     remedy: str | None
-    of_the_ledger: bool = False
+    named: str = ""  # of this package's errors the one that it raised
 
     @classmethod
-    def of(cls, step: str, message: str, *, interrupted: str, of_the_ledger: bool = False) -> Self:
+    def of(cls, step: str, message: str, *, interrupted: str, raised: str = "") -> Self:
         """Take a step's message apart.
 
         Parameters
         ----------
         interrupted : str
             How the message of a step ends that a person interrupted.
-        of_the_ledger : bool
-            Whether it found a ledger that is not as it was appended.
+        raised : str
+            Name of the error that it raised.
         """
         told, remedy = told_and_remedy(message.strip().removeprefix("nn_assets.errors."))
         if told.endswith(interrupted):
             return cls(step, INTERRUPTED, None)
-        return cls(step, told, (remedy or "").rstrip(".") or None, of_the_ledger)
+        return cls(step, told, (remedy or "").rstrip(".") or None, raised if raised in NAMED_ERRORS else "")
 
     @property
     def checks(self) -> tuple[FailedCheck, ...]:
         """The check that it stands for: what a round verifies of the ledger before it decides."""
-        return (FailedCheck(LEDGER_INTACT, self.told, str(self.remedy)),) if self.of_the_ledger else ()
+        of_the_ledger = self.named == AuditError.__name__  # it is not as it was appended
+        return (FailedCheck(LEDGER_INTACT, self.told, str(self.remedy)),) if of_the_ledger else ()
+
+    @property
+    def as_raised(self) -> str:
+        """The error of this package that it raised, without its name."""
+        told = self.told.removeprefix(f"{self.named}: ")
+        return told + (("\n" if "\n" in told else ". ") + f"Remedy: {self.remedy}" if self.remedy else "")
 
     @property
     def of_a_gate(self) -> bool:
@@ -181,7 +188,10 @@ class StepFailure:
 
 
 def run_failed(job: str, run_id: str, failure: StepFailure | None, checks: Sequence[FailedCheck]) -> RunFailed:
-    """The error of a run that failed: the step and what it says, and what checks of other assets found."""
+    """The error of a run that failed: the step and what it says, and what checks of other assets found.
+
+    Where the step raised an error of this package that one is told as it is, and on the next line which run it was.
+    """
     if failure is None:
         return RunFailed(
             expected=f"job {job} to succeed",
@@ -189,11 +199,16 @@ def run_failed(job: str, run_id: str, failure: StepFailure | None, checks: Seque
             remedy="open the run in the UI (nn-assets ui)",
             run=run_id,
         )
+    others = beside(failure.step, checks)
+    kept = "then run again: what was finished is kept"
+    whole = f"step {failure.step} failed in run {run_id} of {job}: mend what is named, {kept}"
     return RunFailed(
         expected=f"job {job} to succeed",
-        found="\n".join([f"step {failure.step} failed: {failure.told}", *map(str, beside(failure.step, checks))]),
-        remedy=f"{failure.remedy or 'mend what it names'}; then run again: what was finished is kept",
+        found="\n".join([f"step {failure.step} failed: {failure.told}", *map(str, others)]),
+        remedy=f"{failure.remedy or 'mend what it names'}; {kept}",
         run=run_id,
+        named=failure.named,
+        told="\n".join([failure.as_raised, whole, *map(str, others)]) if failure.named else "",
     )
 
 

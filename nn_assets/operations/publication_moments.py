@@ -1,13 +1,16 @@
 """When publications of earlier versions were made: their records hold no hash of the moment, so the ledger keeps it.
 
-It is put on record at the next publication, once, in the chain; from then on a changed moment is noticed. What was
-changed before is not: nothing of that time says otherwise.
+It is put on record before the next publication, once, in the chain; from then on any changed moment is noticed. Until
+then it must lie between the moments at which the ledger recorded the publication before and the publication itself:
+what was changed by less, nothing of that time says.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+
+import pandas as pd
 
 from nn_assets.errors import PublicationError
 from nn_assets.store.lake.publication import Publication
@@ -25,7 +28,7 @@ def keep_moments(ledger: Ledger, strategy: str, publications: Sequence[Publicati
     Raises
     ------
     PublicationError
-        One that is there says another moment.
+        As of :func:`require_moments`.
     """
     stated = {each.publication_id: _told(each) for each in publications if not each.hashed}
     if not stated:
@@ -50,7 +53,8 @@ def require_moments(ledger: Ledger, strategy: str, publications: Sequence[Public
     Raises
     ------
     PublicationError
-        One is not, by a record that holds no hash of it.
+        One is not, by a record that holds no hash of it; or, of one that is not on record yet, it does not lie between
+        the records of the publication before and of itself.
     """
     doubtful = [each for each in publications if not each.hashed]
     kept = _kept(ledger, strategy) if doubtful else {}
@@ -65,10 +69,43 @@ def require_moments(ledger: Ledger, strategy: str, publications: Sequence[Public
                 strategy=strategy,
                 file=each.file_name,
             )
+    waiting = [each for each in doubtful if each.publication_id not in kept]
+    if waiting:
+        _require_between_records(ledger, strategy, waiting)
+
+
+def _require_between_records(ledger: Ledger, strategy: str, publications: Sequence[Publication]) -> None:
+    """Refuse moments later than the ledger's record of the publication, or earlier than that of the one before it."""
+    rows = ledger.read("publications", strategy, bookkeeping=True).sort_values("sequence")
+    recorded, mended = dict(zip(rows["publication_id"], rows["recorded_at"], strict=True)), ledger.mended()
+    for each in publications:
+        until = recorded.get(each.publication_id)
+        if until is None:  # a run killed after the switch: the next one records it
+            continue
+        since = max((moment for moment in rows["recorded_at"] if moment < until), default=None)
+        moment = mended.of_one(each.published_at)
+        if moment <= until and (since is None or since <= moment):
+            continue
+        latest = _written(until)
+        raise PublicationError(
+            expected=f"published_at of publication {each.ordinal} "
+            + (f"between {_written(since)} and {latest}" if since is not None else f"by {latest}")
+            + ", when the ledger recorded "
+            + ("the one before and it" if since is not None else "it"),
+            found=f"published_at {_told(each)} in its record",
+            remedy=f"restore publication/history/{each.file_name} in the lake from a backup; without one write "
+            f'"published_at": "{latest}" into it, the moment at which the ledger recorded it, right after it was made',
+            strategy=strategy,
+            file=each.file_name,
+        )
 
 
 def _told(publication: Publication) -> str:
-    return str(as_moment(publication.published_at).isoformat(timespec="microseconds"))
+    return _written(publication.published_at)
+
+
+def _written(moment: pd.Timestamp) -> str:
+    return str(as_moment(moment).isoformat(timespec="microseconds"))
 
 
 def _kept(ledger: Ledger, strategy: str) -> dict[str, str]:

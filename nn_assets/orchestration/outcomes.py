@@ -12,7 +12,7 @@ import dagster as dg
 import pandas as pd
 from dagster._core.errors import DagsterExecutionInterruptedError
 
-from nn_assets.errors import AuditError, LedgerError
+from nn_assets.errors import LedgerError
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.names import SOME_ASSETS, full_name
 from nn_assets.operations.outcomes import (
@@ -85,7 +85,7 @@ def failure_of(events: Iterable[dg.DagsterEvent]) -> StepFailure | None:
                 str(event.step_key),
                 str(message),
                 interrupted=DagsterExecutionInterruptedError.__name__,
-                of_the_ledger=error is not None and error.cls_name == AuditError.__name__,
+                raised="" if error is None else str(error.cls_name),
             )
     return None
 

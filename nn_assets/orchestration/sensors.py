@@ -65,9 +65,8 @@ def failed_run_sensor(stores: StoresResource) -> dg.SensorDefinition:
             if record is not None:
                 record_run(stores, opened.ledger, context.instance, record)
         failure = failure_of(context.get_step_failure_events())
-        own = None if record is None else run_of(record)
-        whole = told_of_end(own, str(context.failure_event.message))
-        step, message = (failure.step, failure.message) if failure else (None, whole)
+        ended = None, told_of_end(record and run_of(record), str(context.failure_event.message))
+        step, message = (failure.step, failure.message) if failure else ended
         alert_of_failure(stores.history, run.run_id, run.job_name, step, message, run.tags.get(STRATEGY_TAG))
 
     return failed_run_alert

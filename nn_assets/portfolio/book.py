@@ -167,8 +167,10 @@ class Book:
             funding_assumed=(),
         )
 
-    def funded(self, rate: FloatArray, assumed: npt.NDArray[np.bool_]) -> Book:
-        """Pay and receive funding on what is held: rate times notional; longs pay a positive rate, shorts receive it.
+    def funded(
+        self, rate: FloatArray, assumed: npt.NDArray[np.bool_], *, position_usd: FloatArray | None = None
+    ) -> Book:
+        """Pay and receive funding: rate times notional; longs pay a positive rate, shorts receive it.
 
         Parameters
         ----------
@@ -176,8 +178,10 @@ class Book:
             Sum of the rates of the payments, fraction of the notional at the last mark.
         assumed : ndarray of bool, shape (symbols,)
             No payment was known: what is held of these is remembered.
+        position_usd : ndarray, shape (symbols,), optional
+            What pays, signed dollars at the last mark; what is held when left out.
         """
-        held = self.position_usd
+        held = self.position_usd if position_usd is None else position_usd
         received = -math.fsum((held * rate).tolist())
         told = [self.symbols[place] for place in np.flatnonzero(assumed & (held != 0.0))]
         return replace(

@@ -26,6 +26,7 @@ from nn_assets.execution.paper import (
 )
 from nn_assets.market.calendar.sessions import next_session
 from nn_assets.market.cash import cash_rates
+from nn_assets.market.facts.funding import Funding
 from nn_assets.portfolio.book import Book
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.fills import FillArrays, joined, no_fills
@@ -88,8 +89,12 @@ def fill_session(
 ) -> Filled:
     """Finance and fund what was held, fill yesterday's orders on today's bar, then the stops that it touched.
 
-    Payments of funding up to a fill fall on what was held before it, those after it on what is held then; a stop
-    within the session comes after them.
+    Payments of funding up to a fill fall on what was held before it, those after it on what is held then. When within
+    the session a stop was hit no bar says: what it closed pays those of the payments after the open that cost it, and
+    receives none of the others; closed at the open it has part in none of them. A bar of a session gone by closes on
+    that session: what was booked since is taken back.
+    Interest and the borrow fee are of the time from one close to the next: what was held at the close before pays them,
+    whatever is closed on this session, and what is opened on it does not.
 
     Parameters
     ----------
@@ -112,9 +117,6 @@ def fill_session(
     cash_rate = float(cash_rates(strategy.market, pd.DatetimeIndex([market.session]))[0])
     execution, funding = strategy.label.execution, market.funding
     book = book.opened(strategy.costs, cash_rate, sessions_per_year, margined=strategy.market.margined)
-    if funding is not None:
-        before_fill = funding.until_open if execution == "next_open" else funding.rate
-        book = book.funded(before_fill, funding.assumed)
     sent = still_sent(orders, book, control)
     if unfinished_run:
         sent = ended_where(sent, np.ones(len(sent), dtype=np.bool_), "unfinished_run")
@@ -122,29 +124,49 @@ def fill_session(
     if execution == "next_open" and control is not Control.HALTED:
         stops = _Stops(strategy, costs, market, liquidity)
     book, late, beyond = _late_stops(stops, book, market)
+    if funding is not None:
+        before_fill = funding.until_open if execution == "next_open" else funding.rate
+        book = book.funded(before_fill, funding.assumed)
     sent = ended_where(sent, np.isin(sent.symbol, late.symbol), "late_stop")
     held = book.quantity
     ordered = fill_orders(sent, bar, costs, liquidity, strategy.execution, execution, held)
     ended = ended_orders(decided, sent, ordered, bar, liquidity, execution, held)
     beyond += float(loss_beyond_stops(book, ordered).sum())
     book = book.filled(ordered, market.session)
-    if funding is not None and execution == "next_open":
-        book = book.funded(funding.until_close, funding.assumed)
-    stopped = no_fills()
+    stopped, resting = no_fills(), book
     if stops is not None:
         book, stopped, more = stops.hit(book, bar)
         beyond += more
+    if funding is not None and execution == "next_open":
+        stopped_usd, owed = _stopped_within(resting, book, bar, funding)
+        book = book.funded(funding.until_close, funding.assumed)
+        book = book.funded(owed, funding.assumed, position_usd=stopped_usd)
     return Filled(book, (ordered, joined(late, stopped)), beyond, ended)
 
 
 def _late_stops(stops: _Stops | None, book: Book, market: SessionMarket) -> tuple[Book, FillArrays, float]:
-    """Fill the stops that bars of sessions gone by had hit; nothing where stops do not fill."""
+    """Fill the stops that bars of sessions gone by had hit; nothing where stops do not fill.
+
+    The funding booked since for what they closed is taken back, but for what it may have paid before it was hit.
+    """
     late, beyond = no_fills(), 0.0
-    for of_session, bar in _late_bars(book, market) if stops is not None else ():
+    for of_session, bar, funding in _late_bars(book, market) if stops is not None else ():
         assert stops is not None, "else there is none to go through"
+        resting = book
         book, hit, more = stops.hit(book, bar, of_session)
+        if funding is not None:
+            stopped_usd, none = resting.position_usd - book.position_usd, np.zeros(len(book.symbols), dtype=np.bool_)
+            booked = funding.until_close[0] + funding.rate[1:].sum(axis=0)
+            within_usd, owed = _stopped_within(resting, book, bar, funding.at(0))
+            book = book.funded(-booked, none, position_usd=stopped_usd).funded(owed, none, position_usd=within_usd)
         late, beyond = joined(late, hit), beyond + more
     return book, late, beyond
+
+
+def _stopped_within(resting: Book, book: Book, bar: Bar, funding: Funding) -> tuple[FloatArray, FloatArray]:
+    """What a bar stopped out after its open, dollars at the last mark, and the rate charged on it, (symbols,) each."""
+    stopped_usd = np.where(resting.hit_by(bar.open), 0.0, resting.position_usd - book.position_usd)
+    return stopped_usd, np.where(stopped_usd > 0.0, funding.owed_by_longs, funding.owed_by_shorts)
 
 
 def _liquidity(strategy: Strategy, market: SessionMarket) -> Liquidity:
@@ -175,8 +197,8 @@ def blocked_until(strategy: Strategy, session: pd.Timestamp) -> pd.Timestamp:
     return until
 
 
-def _late_bars(book: Book, market: SessionMarket) -> Iterator[tuple[object, Bar]]:
-    """Sessions decided before their bars came, and those bars of what is held, oldest first.
+def _late_bars(book: Book, market: SessionMarket) -> Iterator[tuple[object, Bar, Funding | None]]:
+    """Sessions decided before their bars came, those bars of what is held, and the funding from then on, oldest first.
 
     A stop rests on every session from the fill on, whether or not its bar was there in time.
     """
@@ -184,13 +206,13 @@ def _late_bars(book: Book, market: SessionMarket) -> Iterator[tuple[object, Bar]
         return
     for unseen, bars in market.earlier.since(book.marked_session):
         fields = (bars.open, bars.high, bars.low, bars.close, bars.volume)
-        yield bars.sessions[0], Bar(*(np.where(unseen, field[0], np.nan) for field in fields))
+        yield bars.sessions[0], Bar(*(np.where(unseen, field[0], np.nan) for field in fields)), bars.funding
 
 
 def hit_by_late_closes(book: Book, market: SessionMarket) -> BoolArray:
     """Positions whose stop a close that came late had hit, (symbols,)."""
     hit = np.zeros(len(book.symbols), dtype=np.bool_)
-    for _, bar in _late_bars(book, market):
+    for _, bar, _ in _late_bars(book, market):
         hit |= book.hit_by(bar.close)
     return hit
 

@@ -45,6 +45,7 @@ class EarlierBars:
     close: FloatArray
     volume: FloatArray
     growth: FloatArray | None = None  # of the shares until each session, and a last row until now; None: no action
+    funding: Funding | None = None  # as each session's decision knew it
 
     def __post_init__(self) -> None:
         read_only_fields(self)
@@ -55,7 +56,8 @@ class EarlierBars:
         Returns
         -------
         list of (mask, bars)
-            One entry a session that has any: which symbols, and its bars in this session's shares, (1, symbols).
+            One entry a session that has any: which symbols, and its bars in this session's shares, (1, symbols), with
+            the funding of it and of those since.
         """
         unseen = (seen < self.sessions[:, None]) & np.isfinite(self.close)
         return [(unseen[row], self._at(row)) for row in np.flatnonzero(unseen.any(axis=1)).tolist()]
@@ -70,6 +72,7 @@ class EarlierBars:
             low=self.low[one] * kept,
             close=self.close[one] * kept,
             volume=self.volume[one] / kept,
+            funding=None if self.funding is None else self.funding.at(slice(row, None)),
         )
 
 
@@ -254,6 +257,7 @@ class MarketView:
                 panel.sessions[last:row].to_numpy().astype("datetime64[D]"),
                 **{name: getattr(panel, name)[last:row] for name in FIELDS},
                 growth=None if actions is None else actions.growth[last : row + 1],
+                funding=None if self.funding is None else self.funding.at(slice(last, row)),
             ),
         )
 

@@ -172,8 +172,11 @@ def test_a_source_at_fault_is_the_usual_error(fresh_home) -> None:
     (fresh_home / "strategies" / "bars" / "CON_data.csv").unlink()
     answer = call(fresh_home, "check", "-s", "mine", "--json")
     assert answer.status == 1
-    assert answer.document["error"] == "RunFailed"
+    assert answer.document["error"] == "SourceError"
     assert "no bar of CON" in answer.document["message"]
+    first, last = answer.document["message"].splitlines()[0], answer.document["message"].splitlines()[-1]
+    assert "Remedy: " in first
+    assert last.startswith(f"step mine__raw_bars failed in run {answer.document['run']} of ")
 
 
 @pytest.mark.full
@@ -214,8 +217,10 @@ def test_a_gate_that_halts_is_told_with_what_came_in_and_every_check_that_failed
     assert message.count("Remedy: ") == 1
     found, _, remedy = message.partition("\nRemedy: ")
     assert "\n  - CON " in found
-    assert "\n" not in remedy
+    remedy, _, run = remedy.partition("\n")
     assert "gate.max_quarantined_fraction" in remedy
+    assert run.startswith(f"step mine__validated_bars failed in run {answer.document['run']} of ")
+    assert "\n" not in run
 
 
 def test_for_a_person_a_halt_ends_with_the_first_line_of_status_and_is_one_alert(halted_check) -> None:

@@ -7,20 +7,33 @@ import io
 import tarfile
 import tracemalloc
 import zipfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.feather as pa_feather
 import pyarrow.parquet as pq
 import pytest
 
 from nn_assets.errors import SourceError
+from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.history import open_history
+from nn_assets.operations.intake.actions import new_actions
 from nn_assets.operations.intake.bars import source_of
-from nn_assets.settings import parse_strategy
+from nn_assets.operations.intake.fills import import_fills, read_fills
+from nn_assets.operations.intake.series import ingest_series
+from nn_assets.operations.intake.universe import ingest_universe
+from nn_assets.settings import FileSeriesSettings, IntradaySettings, UniverseSettings, parse_strategy
+from nn_assets.sources.tables.actions_file import ActionsFile
 from nn_assets.sources.tables.files import FilesSource
+from nn_assets.sources.tables.intraday_files import read_intraday_files
 from nn_assets.sources.tables.limits import Limits
+from nn_assets.sources.tables.membership_files import read_membership_file
+from nn_assets.sources.tables.series_files import read_series_file
 
 HEADER = "date,open,high,low,close,volume"
 GOOD = "2018-01-02,10,11,9,10.5,1000"
@@ -229,6 +242,167 @@ def test_a_member_that_holds_more_than_it_says_is_refused_in_little_memory(tmp_p
     assert caught.value.where["file"] == str(path)
     assert caught.value.where["rule"] == "readable"
     assert peak < 16 << 20
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_member_packed_by_bzip2_or_lzma_is_counted_piece_by_piece_and_read_like_any(
+    tmp_path: Path, method: int
+) -> None:
+    """Of either, 4 KiB hold 28 to 80 MB, which were unpacked before anything was counted."""
+    path = tmp_path / "20180102.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("prices.csv", NUMBERS)
+    raw = bytearray(path.read_bytes())
+    raw[(at := raw.rindex(b"PK\1\2") + 24) : at + 4] = (1000).to_bytes(4, "little")  # it says less than it holds
+    (lying := tmp_path / "20180103.zip").write_bytes(raw)
+    for file, told in ((path, 65), (lying, 2)):
+        tracemalloc.start()
+        with pytest.raises(SourceError) as caught:
+            FilesSource(file, limits=Limits(megabytes=1)).bars()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert (caught.value.where["rule"], caught.value.where["value"]) == ("max_megabytes", told)
+        assert peak < 16 << 20
+    content = rows_of(5000).to_csv(index=False).encode()
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("ABC.csv", content)
+    assert len(FilesSource(path, limits=Limits(megabytes=1)).bars()) == 5000
+    raw = bytearray(path.read_bytes())
+    raw[(at := raw.rindex(b"PK\1\2") + 16)] ^= 1  # the checksum
+    path.write_bytes(raw)
+    assert refused(path).where["rule"] == "readable"
+    raw[at] ^= 1
+    for at in range(45, 80):
+        path.write_bytes(raw[:at] + bytes([raw[at] ^ 255]) + raw[at + 1 :])
+        with suppress(SourceError):  # nothing but a named error, or all of it
+            assert len(FilesSource(path, limits=Limits(megabytes=1)).bars()) == 5000
+
+
+def series_of(path: Path, limits: Limits) -> object:
+    settings = FileSeriesSettings(name="rate", path=path.name, lag_minutes=5)
+    return read_series_file(path.parent, settings, "XNYS", limits)
+
+
+def members_of(path: Path, limits: Limits) -> object:
+    return read_membership_file(path.parent, UniverseSettings(name="index", path=path.name), limits)
+
+
+def intraday_of(path: Path, limits: Limits) -> object:
+    return read_intraday_files(path.parent, IntradaySettings(path=path.name, bar_minutes=60), limits)
+
+
+def actions_of(path: Path, limits: Limits) -> object:
+    return ActionsFile(path, limits).actions()
+
+
+def fills_of(path: Path, limits: Limits) -> object:
+    return read_fills(path, "XNYS", limits)
+
+
+Reader = Callable[[Path, Limits], object]
+DAYS = [f"{day:%Y-%m-%d}" for day in sessions_between("XNYS", "2017-01-03", "2017-12-29")[:60]]
+OTHER_FILES: dict[str, tuple[Reader, dict[str, list[object]]]] = {
+    "series": (series_of, {"date": DAYS, "value": [1.5] * 60, "more": ["x" * 300] * 60}),
+    "members": (members_of, {"symbol": [f"S{n}" for n in range(60)], "start": DAYS, "end": [""] * 60}),
+    "intraday": (intraday_of, {"symbol": ["AAA"] * 60, "date": [f"{day}T15:00Z" for day in DAYS],
+                               **dict.fromkeys(("open", "high", "low", "close"), [1.5] * 60)}),
+    "actions": (actions_of, {"symbol": ["AAA"] * 60, "ex_session": DAYS, "kind": ["dividend"] * 60,
+                             "value": [0.5] * 60}),
+    "fills": (fills_of, {"fill_id": [f"f{n}" for n in range(60)], "client_order_id": ["o"] * 60, "symbol": ["AAA"] * 60,
+                         "session": DAYS, "quantity": [1.0] * 60, "price": [9.5] * 60}),
+}  # fmt: skip
+ENDINGS = [(name, ending) for name in OTHER_FILES for ending in (".csv", ".csv.gz")]
+ENDINGS += [(name, ending) for name in ("series", "members", "intraday") for ending in (".parquet", ".feather")]
+
+
+def write_table(folder: Path, columns: dict[str, list[object]], ending: str) -> Path:
+    path, frame = folder / f"AAA{ending}", pd.DataFrame(columns)
+    if ending.startswith(".csv"):
+        frame.to_csv(path, index=False)
+    elif ending == ".parquet":
+        frame.to_parquet(path)
+    else:
+        pa_feather.write_feather(frame, path, compression="zstd")
+    return path
+
+
+@pytest.mark.parametrize(("name", "ending"), ENDINGS)
+def test_one_row_or_column_over_the_limit_is_refused_of_every_file_and_the_limit_itself_is_not(
+    tmp_path: Path, name: str, ending: str
+) -> None:
+    read, columns = OTHER_FILES[name]
+    path = write_table(tmp_path, columns, ending)
+    read(path, Limits(rows=60, columns=len(columns), megabytes=1))
+    for limits, rule, value in ((Limits(rows=59), "max_rows", 60), (Limits(columns=len(columns) - 1), "max_columns",
+                                                                    len(columns))):  # fmt: skip
+        with pytest.raises(SourceError) as caught:
+            read(path, limits)
+        where = caught.value.where
+        assert (where["file"], where["rule"], where["value"]) == (str(path), rule, value)
+        assert f"source.{rule}" in caught.value.remedy
+
+
+@pytest.mark.parametrize(("name", "ending"), [each for each in ENDINGS if each[1] != ".csv"])
+def test_every_file_that_unpacks_to_more_than_the_limit_is_refused_in_little_memory(
+    tmp_path: Path, name: str, ending: str
+) -> None:
+    read, columns = OTHER_FILES[name]
+    wide = {**columns, "notes": ["9" * 400_000] * 60}  # 24 MB of one digit, which Parquet keeps once
+    path = write_table(tmp_path, wide, ending)
+    assert path.stat().st_size < 500_000
+    tracemalloc.start()
+    with pytest.raises(SourceError) as caught:
+        read(path, Limits(megabytes=1))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert caught.value.where["rule"] == "max_megabytes"
+    assert peak < 16 << 20
+
+
+def test_where_no_setting_raises_the_limits_the_remedy_names_none(tmp_path: Path) -> None:
+    read, columns = OTHER_FILES["series"]
+    path = write_table(tmp_path, columns, ".csv")
+    limits = replace(Limits.of(parse_strategy("name: demo\nmarket: {history_starts: 2018-01-02}\n").source), rows=59)
+    with pytest.raises(SourceError) as caught:
+        read(path, limits)
+    assert caught.value.remedy == "split the file, or leave out what is not meant"
+    for half, rows in enumerate((slice(30), slice(30, 60))):  # the remedy
+        (folder := tmp_path / "split").mkdir(exist_ok=True)
+        part = {column: values[rows] for column, values in columns.items()}
+        write_table(folder, part, ".csv").rename(folder / f"{half}.csv")
+    settings = FileSeriesSettings(name="rate", path="split", lag_minutes=5)
+    assert len(read_series_file(tmp_path, settings, "XNYS", limits)) == 60
+
+
+@pytest.mark.parametrize(
+    ("settings", "ingest"),
+    [
+        ("series: [{name: rate, path: other.csv, lag_minutes: 5}]", ingest_series),
+        ("universe: {path: other.csv}", ingest_universe),
+        ("", lambda history, folder: new_actions(history, folder, source_of(history, folder), None)),
+    ],
+)
+def test_the_limits_of_a_strategy_file_reach_every_file_it_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: str, ingest: Callable[..., object]
+) -> None:
+    monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("NN_ASSETS_DATABASE_URL", raising=False)
+    (tmp_path / "other.csv").write_text("date,value\n" + "2018-01-02,1\n" * 6, encoding="utf-8")
+    limits = ", max_rows: 5" + (", actions_path: other.csv" if not settings else "")
+    strategy = parse_strategy(f"{STRATEGY % limits}{settings}\n")
+    with open_history(strategy) as history, pytest.raises(SourceError) as caught:
+        ingest(history, tmp_path)
+    assert (caught.value.where["rule"], caught.value.where["value"]) == ("max_rows", 6)
+
+
+def test_the_limits_of_a_strategy_file_reach_the_fills_it_imports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path / "home"))
+    (folder := tmp_path / "home" / "strategies").mkdir(parents=True)
+    (folder / "demo.yaml").write_text(STRATEGY % ", max_rows: 5", encoding="utf-8")
+    with pytest.raises(SourceError, match="at most 5 rows"):
+        import_fills("demo", write_table(tmp_path, OTHER_FILES["fills"][1], ".csv"))
 
 
 def test_the_members_of_an_archive_count_together_and_raising_the_limit_helps(tmp_path: Path) -> None:

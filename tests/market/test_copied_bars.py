@@ -122,6 +122,42 @@ def test_the_newest_session_as_a_copy_for_many_halts_and_an_older_one_is_named(s
             report.raise_if_failed()
 
 
+@pytest.mark.parametrize(("symbols", "copies"), [(1, 1), (2, 1), (2, 2), (3, 2), (4, 2), (4, 4), (9, 5)])
+def test_a_few_symbols_whose_newest_session_is_a_copy_halt_by_that_name_and_learn_which(symbols, copies) -> None:
+    bars = market(copies, onto=119, symbols=symbols)
+    names, sessions = tuple(bars["symbol"].unique()), pd.DatetimeIndex(bars["session"].unique())
+    found = cleaned(bars)
+    of = f"the bar of {sessions[116]:%F} in all five values"
+    (notice,) = found.notices
+    assert (notice.rule, notice.first_session) == ("copied_session", sessions[119])
+    assert of in notice.message
+    with pytest.raises(GateHalted) as halted:
+        inspect(found, names, sessions, GateSettings()).raise_if_failed()
+    assert halted.value.found.startswith(f"copied_session: {sessions[119]:%F} holds another session's bars: ")
+    assert of in halted.value.found
+    assert halted.value.remedy.startswith("copied_session: ask the source for the session itself and run again")
+    mended = market(0, onto=119, symbols=symbols)
+    assert inspect(cleaned(mended), names, sessions, GateSettings()).passed, "the remedy"
+
+
+@pytest.mark.parametrize(("symbols", "copies"), [(3, 1), (4, 1), (9, 4)])
+def test_fewer_than_half_of_a_few_symbols_are_no_session_and_each_bar_says_whose_it_is(symbols, copies) -> None:
+    bars = market(copies, onto=119, symbols=symbols)
+    names, sessions = tuple(bars["symbol"].unique()), pd.DatetimeIndex(bars["session"].unique())
+    found = cleaned(bars)
+    assert found.notices == ()
+    with pytest.raises(GateHalted, match=f"copied_bar.*the bar of {sessions[116]:%F} in all five values") as halted:
+        inspect(found, names, sessions, GateSettings()).raise_if_failed()
+    assert halted.value.where["rule"] == "missing_symbols"
+
+
+def test_a_session_of_several_others_names_the_one_most_are_of() -> None:
+    bars = copied(market(3, onto=119, symbols=4), "S03", 119, 100)
+    (notice,) = cleaned(bars).notices
+    sessions = bars["session"].unique()
+    assert f"have another session's bar, most of them the bar of {sessions[116]:%F} in all" in notice.message
+
+
 def test_an_older_session_that_is_a_copy_halts_nothing_and_is_named() -> None:
     bars = market(8, onto=70)
     sessions = pd.DatetimeIndex(bars["session"].unique())

@@ -103,6 +103,18 @@ def test_payments_between_close_and_open_fall_on_what_was_held_before_the_open()
     # XNYS: 14:30 to 21:00 UTC. Thursday 16:00 | Friday 00, 08 before the open, 16 after | Monday: all that is left
     np.testing.assert_allclose(found.until_open[:, 0], [0.0, 0.11, 0.000111], rtol=1e-12)
     np.testing.assert_allclose(found.until_close[:, 0], [1.0, 0.001, 0.0], rtol=1e-12)
+    np.testing.assert_allclose(found.owed_by_longs[:, 0], [1.0, 0.001, 0.0], rtol=1e-12)
+    assert not found.owed_by_shorts.any()
+
+
+def test_what_longs_and_what_shorts_owe_after_the_open_stands_apart_of_a_stand_in_too() -> None:
+    times = {"2024-01-02T08:00Z": 0.5, "2024-01-02T16:00Z": -0.2, "2024-01-03T00:00Z": 0.125}
+    rows = [("AAA", at, rate, at) for at, rate in times.items()]
+    found = summed(payments(rows), "2024-01-01", "2024-01-03", "AAA")
+    assert found.assumed[:, 0].tolist() == [True, False, True]
+    np.testing.assert_allclose(found.until_close[:, 0], [0.0, 0.425, 0.425], rtol=1e-12)
+    np.testing.assert_allclose(found.owed_by_longs[:, 0], [0.0, 0.625, 0.625], rtol=1e-12)
+    np.testing.assert_allclose(found.owed_by_shorts[:, 0], [0.0, -0.2, -0.2], rtol=1e-12)
 
 
 def test_a_symbol_without_rates_pays_nothing_and_says_so() -> None:

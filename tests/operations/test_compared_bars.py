@@ -18,6 +18,7 @@ from nn_assets.operations.intake.bars import Audited, Ingested, audit_bars, inge
 from nn_assets.operations.models import outdated
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.audit import verify
+from nn_assets.store.ledger.ledger import Ledger
 from tests.market.builders import sound_bars
 
 COLUMNS = ["symbol", "session", "open", "high", "low", "close", "volume"]
@@ -163,6 +164,67 @@ def test_the_moment_of_a_publication_of_an_earlier_version_is_kept_by_the_ledger
     record.write_text(json.dumps({**told, "published_at": moment}), encoding="utf-8")  # the remedy
     with open_history(strategy()) as history:
         assert len(history.published_at) == 2
+
+
+@pytest.mark.parametrize(("place", "shift"), [(0, "1h"), (1, "1h"), (1, "-1h")])
+def test_a_moment_changed_before_the_ledger_keeps_it_must_lie_between_the_ledger_s_own_records(
+    folder: Path, place: int, shift: str
+) -> None:
+    """As in a home of an earlier version that nothing was published in since: ``check`` and a round refuse it."""
+    write(folder, "venue", BARS)
+    take_in(folder)
+    write(folder, "bars", BARS)
+    take_in(folder)
+    records = sorted((folder / "home" / "lake" / "paired" / "publication" / "history").iterdir())
+    told = [json.loads(record.read_text(encoding="utf-8")) for record in records]
+    for record, each in zip(records, told, strict=True):
+        del each["sha256"]
+        record.write_text(json.dumps(each), encoding="utf-8")
+    moment = pd.Timestamp(told[place]["published_at"])
+    changed = (moment + pd.Timedelta(shift)).isoformat(timespec="microseconds")
+    records[place].write_text(json.dumps({**told[place], "published_at": changed}), encoding="utf-8")
+    with open_history(strategy()) as history:
+        rows = history.stores.ledger.read("publications", "paired", bookkeeping=True).sort_values("sequence")
+        recorded = [each.isoformat(timespec="microseconds") for each in rows["recorded_at"]]
+        with pytest.raises(PublicationError) as caught:
+            _ = history.published_at
+        assert history.stores.ledger.read("verifications", "paired").empty
+    expected = f"by {recorded[0]}" if place == 0 else f"between {recorded[0]} and {recorded[1]}"
+    for part in (f"expected published_at of publication {place + 1} {expected}", f"found published_at {changed}"):
+        assert part in str(caught.value)
+    for _ in range(2):
+        with pytest.raises(PublicationError, match=records[place].name):
+            take_in(folder)
+    latest = caught.value.remedy.partition('"published_at": "')[2].partition('"')[0]
+    records[place].write_text(json.dumps({**told[place], "published_at": latest}), encoding="utf-8")  # the remedy
+    take_in(folder)
+    with open_history(strategy()) as history:
+        assert len(history.published_at) == 2
+        (kept,) = history.stores.ledger.read("verifications", "paired", where={"kind": "published_at"})["details"]
+        assert set(kept["moments"].values()) == {latest, told[1 - place]["published_at"]}
+
+
+def test_once_the_ledger_keeps_the_moments_no_publication_is_looked_up_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder, "venue", BARS)
+    take_in(folder)
+    (record,) = (folder / "home" / "lake" / "paired" / "publication" / "history").iterdir()
+    told = json.loads(record.read_text(encoding="utf-8"))
+    record.write_text(json.dumps({name: told[name] for name in told if name != "sha256"}), encoding="utf-8")
+    read: list[str] = []
+    whole = Ledger.read
+
+    def reading(ledger: Ledger, table: str, *args: object, **kwargs: object) -> pd.DataFrame:
+        read.append(table)
+        return whole(ledger, table, *args, **kwargs)
+
+    monkeypatch.setattr(Ledger, "read", reading)
+    take_in(folder)
+    assert read.count("publications") == 1
+    read.clear()
+    take_in(folder)
+    assert "publications" not in read
 
 
 def test_only_new_and_changed_files_of_the_second_source_are_read(folder: Path) -> None:

@@ -259,7 +259,7 @@ def test_when_the_review_of_the_data_set_fails_nothing_is_published(
         return replace(found, symbols=found.symbols.drop(columns="completeness"))
 
     monkeypatch.setattr(data_docs, "overview", torn)
-    with pytest.raises(RunFailed, match=r"tiny__validated_bars failed.*complete_symbols.*stay in force"):
+    with pytest.raises(RunFailed, match=r"complete_symbols.*stay in force[^\n]*\nstep tiny__validated_bars failed"):
         run_round(NAME, BAD)
     assert served(fed.home) == before
     assert row_counts(fed.home) == fed.rows_before

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -13,7 +13,10 @@ from nn_assets.evaluation.replay import Replay, replay
 from nn_assets.market.facts.funding import Funding
 from nn_assets.portfolio.book import empty_book
 from nn_assets.portfolio.records import book_from_records, book_remainder, holdings_frame, session_flows, state_row
+from nn_assets.session.daily_round import Round
 from nn_assets.settings import Strategy
+from tests.session.test_late_bars import ROW, holding, play
+from tests.session.test_late_bars import of as of_bars
 from tests.session.worlds import World, world, yardstick_of
 
 PERPETUALS = {
@@ -36,7 +39,8 @@ def rates(of: World, scale: float = 3e-4, seed: int = 5) -> Funding:
     draw = np.random.default_rng(seed)
     shape = of.panel.close.shape
     early, late = (draw.normal(scale / 2.0, scale, shape) for _ in range(2))
-    return Funding(early, late, draw.random(shape) < 0.1)
+    assumed, both = draw.random(shape) < 0.1, draw.random(shape) * scale
+    return Funding(early, late, assumed, np.maximum(late, 0.0) + both, np.minimum(late, 0.0) - both)
 
 
 def played(of: World, funding: Funding | None) -> Replay:
@@ -50,7 +54,7 @@ def test_every_dollar_of_funding_is_rate_times_what_was_held_at_the_payment(exec
     of = world(strategy(execution))
     funding = rates(of)
     done = played(of, funding)
-    paid, moved = 0.0, 0
+    paid, moved, stops = 0.0, 0, 0
     for before, after in zip(done.rounds, done.rounds[1:], strict=False):
         row = of.panel.row(after.session)
         held = {place: float(q) for place, q in enumerate(before.standing.book.quantity)}
@@ -64,8 +68,13 @@ def test_every_dollar_of_funding_is_rate_times_what_was_held_at_the_payment(exec
                 if symbol == place
             )
             rest = quantity + bought if execution == "next_open" else quantity
-            expected -= quantity * mark * rate + rest * mark * float(funding.until_close[row, place])
-            if funding.assumed[row, place] and (quantity or rest):
+            stopped, at_open = stopped_out(after, of.panel.open[row, place], place)
+            owed = funding.owed_by_longs if stopped > 0.0 else funding.owed_by_shorts
+            charged = 0.0 if at_open else stopped * mark * float(owed[row, place])
+            expected -= quantity * mark * rate + (rest - stopped) * mark * float(funding.until_close[row, place])
+            expected -= charged
+            stops += stopped != 0.0
+            if funding.assumed[row, place] and (quantity or (rest and not at_open)):
                 told.add(of.panel.symbols[place])
         book = after.standing.book
         assert book.session_funding_usd == pytest.approx(expected, rel=1e-9, abs=1e-9)
@@ -83,6 +92,123 @@ def test_every_dollar_of_funding_is_rate_times_what_was_held_at_the_payment(exec
         moved += expected != 0.0
     assert moved > 30
     assert paid > 100.0
+    assert (stops > 0) is (execution == "next_open")
+
+
+def stopped_out(done: Round, opened: float, place: int) -> tuple[float, bool]:
+    """What of a symbol the session's stops closed, signed as it was held, and whether they filled at its open."""
+    batch = done.fills[1]
+    for row in np.flatnonzero(batch.symbol == place):
+        quantity = float(batch.quantity[row])
+        told = float(batch.mid_price[row]) - float(batch.impact_usd[row]) / quantity
+        return -quantity, told == pytest.approx(opened, rel=1e-9)
+    return 0.0, False
+
+
+STOPPED = [
+    # 1,000 marked at 50 are 50,000 USD; the stop rests 5 away. 0.0004 is paid until the open, then 0.0010, 0.0020 and
+    # -0.0005: longs owe 0.0030 of these, shorts 0.0005, and all of them are 0.0025.
+    ("a short within the session", -1000.0, {"high": 60.0}, 1.0, 5e6, 20.0 - 25.0),
+    ("a long within the session", 1000.0, {"low": 40.0}, 1.0, 5e6, -20.0 - 150.0),
+    ("a short where shorts pay", -1000.0, {"high": 60.0}, -1.0, 5e6, -20.0 - 150.0),
+    ("a long where shorts pay", 1000.0, {"low": 40.0}, -1.0, 5e6, 20.0 - 25.0),
+    ("a short at the open", -1000.0, {"open": 58.0, "high": 60.0}, 1.0, 5e6, 20.0),
+    ("a long at the open", 1000.0, {"open": 42.0, "low": 40.0}, 1.0, 5e6, -20.0),
+    ("400 of a short", -1000.0, {"high": 60.0}, 1.0, 4000.0, 20.0 + 75.0 - 10.0),
+    ("400 of a long", 1000.0, {"low": 40.0}, 1.0, 4000.0, -20.0 - 75.0 - 60.0),
+    ("none of a short", -1000.0, {}, 1.0, 5e6, 20.0 + 125.0),
+    ("none of a long", 1000.0, {}, 1.0, 5e6, -20.0 - 125.0),
+]
+
+
+def quiet(rates_of: dict[str, dict[int, float]], bars: int) -> Funding:
+    """Rates of the first symbol by row; the others pay nothing."""
+    laid = {name: np.zeros((bars, 5)) for name in ("until_open", "until_close", "owed_by_longs", "owed_by_shorts")}
+    for name, by_row in rates_of.items():
+        for row, rate in by_row.items():
+            laid[name][row, 0] = rate
+    return Funding(assumed=np.zeros((bars, 5), dtype=bool), **laid)
+
+
+def loose() -> Strategy:
+    limits = {"drawdown_limit_fraction": 0.9, "weekly_loss_limit_fraction": 0.8, "session_loss_limit_fraction": 0.7}
+    limits |= {"minimum_outcomes": 20, "shrink_prior_outcomes": 5.0}
+    told = {**PERPETUALS, "portfolio": limits, "execution": {"participation_cap_fraction": 0.1}}
+    return Strategy.model_validate({**told, "label": {"horizon_sessions": 3, "execution": "next_open"}})
+
+
+def with_bar(cells: dict[tuple[str, int], float]) -> World:
+    """The world with bars of the first symbol that hardly move about 50, but for some cells."""
+    bars = {name: {(row, 0): value for row in (ROW - 1, ROW)} for name, value in QUIET_BAR.items()}
+    for (name, row), value in cells.items():
+        bars[name][row, 0] = value
+    return of_bars(loose(), **bars)
+
+
+QUIET_BAR = {"open": 50.0, "high": 51.0, "low": 49.0, "close": 50.0, "volume": 5e6}
+
+
+@pytest.mark.parametrize(("quantity", "bar", "sign", "volume", "received"), [case[1:] for case in STOPPED],
+                         ids=[case[0] for case in STOPPED])  # fmt: skip
+def test_what_is_stopped_out_is_credited_nothing_after_the_open_and_charged_what_it_may_have_paid(
+    quantity: float, bar: dict[str, float], sign: float, volume: float, received: float
+) -> None:
+    made = with_bar({(name, ROW): value for name, value in {**bar, "volume": volume}.items()})
+    told = {"until_open": 4e-4, "until_close": 25e-4, "owed_by_longs": 30e-4, "owed_by_shorts": -5e-4}
+    if sign < 0.0:
+        told = {"until_open": -4e-4, "until_close": -25e-4, "owed_by_longs": 5e-4, "owed_by_shorts": -30e-4}
+    funding = quiet({name: {ROW: rate} for name, rate in told.items()}, len(made.panel.sessions))
+    made = replace(made, market=replace(made.market, funding=funding))
+    stop = 50.0 - 5.0 * np.sign(quantity)
+    done = play(made, holding(made, ROW - 1, quantity, stop), ROW)
+    closed = 0.0 if not bar else 400.0 if volume < 5e6 else 1000.0
+    assert -np.sign(quantity) * done.fills[1].quantity.sum() == closed
+    assert done.standing.book.session_funding_usd == pytest.approx(received, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "bar", "received"),
+    [
+        # The session before paid 0.0004 until its open, then 0.0025 (longs owe 0.0030, shorts 0.0005); this one 0.0007.
+        # A short of 50,000 USD was booked 20 + 125; stopped within that session it owed 25, so that 150 is taken back.
+        (-1000.0, {"high": 60.0}, -125.0 - 25.0),
+        (-1000.0, {"open": 58.0, "high": 60.0}, -125.0),
+        (1000.0, {"low": 40.0}, 125.0 - 150.0),
+        (1000.0, {"open": 42.0, "low": 40.0}, 125.0),
+    ],
+)
+def test_funding_booked_after_a_stop_that_a_late_bar_shows_is_taken_back(
+    quantity: float, bar: dict[str, float], received: float
+) -> None:
+    before, late = with_bar({("close", ROW): np.nan}), with_bar({(name, ROW): value for name, value in bar.items()})
+    rows = {"until_open": {ROW: 4e-4, ROW + 1: 7e-4}, "until_close": {ROW: 25e-4, ROW + 1: 1e-4}}
+    rows |= {"owed_by_longs": {ROW: 30e-4, ROW + 1: 1e-4}, "owed_by_shorts": {ROW: -5e-4}}
+    funding = quiet(rows, len(late.panel.sessions))
+    before, late = (replace(made, market=replace(made.market, funding=funding)) for made in (before, late))
+    silent = play(before, holding(before, ROW - 1, quantity, 50.0 - 5.0 * np.sign(quantity)), ROW)
+    assert silent.standing.book.session_funding_usd == pytest.approx(-quantity * 50.0 * 29e-4, abs=1e-9)
+    done = play(late, silent.standing, ROW + 1)
+    assert done.fills[1].quantity.tolist() == [-quantity]
+    assert done.standing.book.session_funding_usd == pytest.approx(received, abs=1e-9)
+    assert done.standing.book.funding_assumed == ()
+
+
+def test_the_borrow_fee_and_interest_are_of_the_night_before_and_a_stop_changes_neither() -> None:
+    """A short of 50,000 USD at 0.3% a year, and 1,050,000 USD in cash at 1%, for one of 252 sessions."""
+    told = {name: value for name, value in PERPETUALS.items() if name in ("name", "market")}
+    told["market"] = {**told["market"], "asset_class": "equity"}
+    shares = Strategy.model_validate({**told, "label": {"horizon_sessions": 3, "execution": "next_open"},
+                                      "portfolio": loose().portfolio.model_dump()})  # fmt: skip
+    found = []
+    for high in (51.0, 60.0):
+        made = of_bars(shares, **{name: {(row, 0): high if (name, row) == ("high", ROW) else value
+                                         for row in (ROW - 1, ROW)} for name, value in QUIET_BAR.items()})  # fmt: skip
+        standing = holding(made, ROW - 1, -1000.0, 55.0)
+        standing = replace(standing, book=replace(standing.book, cash_usd=1_050_000.0))
+        done = play(made, standing, ROW)
+        assert done.fills[1].quantity.sum() == (1000.0 if high == 60.0 else 0.0)
+        found.append(done.standing.book.session_financing_usd)
+    assert found == pytest.approx([(1_050_000.0 * 0.01 - 50_000.0 * 0.003) / 252.0] * 2, rel=1e-12)
 
 
 def test_a_short_receives_what_a_long_pays_and_borrows_nothing() -> None:
@@ -127,8 +253,9 @@ def test_replayed_on_history_cut_at_a_session_funding_is_the_same_to_the_bit() -
     of = world(strategy())
     funding = rates(of)
     whole = played(of, funding)
-    later = Funding(*(np.vstack([each[:120], each[120:] * 7]) for each in (funding.until_open, funding.until_close)),
-                    funding.assumed)  # fmt: skip
+    told = {each.name: getattr(funding, each.name) for each in fields(funding)}
+    changed = {name: np.vstack([each[:120], each[120:] * 7]) for name, each in told.items() if name != "assumed"}
+    later = Funding(assumed=funding.assumed, **changed)
     for mine, theirs in zip(played(of, later).rounds[:40], whole.rounds, strict=False):
         assert mine.state == theirs.state
 

@@ -201,7 +201,8 @@ def test_what_is_known_at_a_session_is_its_rows_and_no_later_one(row: int) -> No
         {"ex_session": "datetime64[ns]"}
     )
     adjustment = adjustment_of(actions, PANEL.sessions, PANEL.symbols, PANEL.close, "previous_close")
-    paid = Funding(np.full(PANEL.close.shape, 1e-4), np.full(PANEL.close.shape, 2e-4), np.zeros((BARS, 7), dtype=bool))
+    early, late, none = (np.full(PANEL.close.shape, rate) for rate in (1e-4, 2e-4, 0.0))
+    paid = Funding(early, late, np.zeros((BARS, 7), dtype=bool), late, none)
     whole = market_view(replace(PANEL, adjustment=adjustment), SETTINGS, belongs(), paid)
     known = whole.until(row)
     assert known.panel.bars == row + 1

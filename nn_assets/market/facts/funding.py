@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -29,6 +29,8 @@ class Funding:
     until_open: FloatArray  # payments up to and including the session's open
     until_close: FloatArray  # those after it
     assumed: BoolArray  # no payment of the session was known: the last session's that was, or 0 where none was
+    owed_by_longs: FloatArray  # of the payments after the open, those that longs pay: the positive ones
+    owed_by_shorts: FloatArray  # those that shorts pay: the negative ones
 
     def __post_init__(self) -> None:
         read_only_fields(self)
@@ -40,7 +42,7 @@ class Funding:
 
     def at(self, row: int | slice) -> Funding:
         """One session, (symbols,), or several."""
-        return Funding(self.until_open[row], self.until_close[row], self.assumed[row])
+        return Funding(*(getattr(self, each.name)[row] for each in fields(self)))
 
 
 def funding_by_session(
@@ -79,21 +81,23 @@ def funding_by_session(
         Either is ``assumed``. A payment that is missing beside others of its session is not made up.
     """
     shape = (len(sessions), len(symbols))
-    first, rest, assumed = np.zeros(shape), np.zeros(shape), np.ones(shape, dtype=np.bool_)
+    first, rest, longs, shorts = (np.zeros(shape) for _ in range(4))
+    assumed = np.ones(shape, dtype=np.bool_)
     mine = versions[versions["name"] == name]
     own = {str(symbol): rows for symbol, rows in mine.groupby("symbol")}
     for column, symbol in enumerate(symbols):
         rows = own.get(symbol, own.get(""))
         if rows is not None:
             paid = _of_symbol(rows, sessions, opens, decided_at, stale_after_sessions)
-            first[:, column], rest[:, column], assumed[:, column] = paid
-    return Funding(first, rest, assumed)
+            first[:, column], rest[:, column], assumed[:, column] = paid.until_open, paid.until_close, paid.assumed
+            longs[:, column], shorts[:, column] = paid.owed_by_longs, paid.owed_by_shorts
+    return Funding(first, rest, assumed, longs, shorts)
 
 
 def _of_symbol(
     rows: pd.DataFrame, sessions: pd.DatetimeIndex, opens: pd.DatetimeIndex, decided_at: pd.DatetimeIndex, stale: int
-) -> tuple[FloatArray, FloatArray, BoolArray]:
-    """Rates until the open, rates after it, and which sessions are assumed, each (sessions,)."""
+) -> Funding:
+    """Funding of one symbol, arrays of shape (sessions,)."""
     size = len(sessions)
     ordered = rows.sort_values(["observed_at", "known_at", "ingested_at", "value"], kind="stable")
     days = pd.DatetimeIndex(ordered["session"])
@@ -106,9 +110,13 @@ def _of_symbol(
     chosen = _newest(observed, known <= session)
     by_open = opens.as_unit("ns").asi8
     early = observed[chosen] <= by_open[session[chosen]]
-    first, rest, assumed = np.zeros(size), np.zeros(size), np.ones(size, dtype=np.bool_)
+    first, rest, longs, shorts = (np.zeros(size) for _ in range(4))
+    assumed = np.ones(size, dtype=np.bool_)
     np.add.at(first, session[chosen][early], value[chosen][early])
-    np.add.at(rest, session[chosen][~early], value[chosen][~early])
+    later, payment = session[chosen][~early], value[chosen][~early]
+    np.add.at(rest, later, payment)
+    np.add.at(longs, later, np.maximum(payment, 0.0))
+    np.add.at(shorts, later, np.minimum(payment, 0.0))
     assumed[session[chosen]] = False
     from_row = np.maximum(known, session)
     ever = from_row < size
@@ -116,8 +124,10 @@ def _of_symbol(
     np.maximum.at(last, from_row[ever], session[ever])
     last = np.maximum.accumulate(last)
     for row in np.flatnonzero(assumed & (last >= np.maximum(np.arange(size) - stale, 0))):
-        rest[row] = value[_newest(observed, (from_row <= row) & (session == last[row]))].sum()
-    return first, rest, assumed
+        payment = value[_newest(observed, (from_row <= row) & (session == last[row]))]
+        rest[row] = payment.sum()
+        longs[row], shorts[row] = np.maximum(payment, 0.0).sum(), np.minimum(payment, 0.0).sum()
+    return Funding(first, rest, assumed, longs, shorts)
 
 
 def _newest(observed: IntArray, seen: BoolArray) -> IntArray:

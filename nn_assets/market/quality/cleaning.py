@@ -151,7 +151,7 @@ def clean(
         quarantine=quarantine,
         notices=(
             *_notices(rows, kept, pd.unique(ordered["symbol"]), calendar, settings, actions),
-            *copied_session_notices(quarantine, sound),
+            *copied_session_notices(quarantine, beside[~kept], sound),
             *not_compared_notices(rows),
             *odd_print_notices(rows.take(np.flatnonzero(kept)), pd.unique(ordered["symbol"]), quarantine, settings),
         ),

@@ -60,8 +60,9 @@ class GateReport:
 
     @property
     def failures(self) -> tuple[GateCheck, ...]:
-        """Blocking checks that do not hold."""
-        return tuple(check for check in self.checks if check.blocking and not check.passed)
+        """Blocking checks that do not hold; a copied session first, whose rows are missing for it."""
+        failed = (check for check in self.checks if check.blocking and not check.passed)
+        return tuple(sorted(failed, key=lambda check: check.name != COPIED_SESSION))
 
     def raise_if_failed(self) -> None:
         """Halt unless every blocking check holds.
@@ -204,7 +205,9 @@ def _faults_of(cleaned: Cleaned, session: pd.Timestamp) -> dict[str, str]:
     """Why a session's row of a symbol is in quarantine, by symbol."""
     rows = cleaned.quarantine[cleaned.quarantine["session"] == session]
     return {
-        str(row.symbol): f"; in quarantine: {row.rule}, {row.field} {row.value}" for row in rows.itertuples(index=False)
+        str(row.symbol): f"; in quarantine: {row.rule}, "
+        + (str(row.message) if row.field == "row" else f"{row.field} {row.value}")
+        for row in rows.itertuples(index=False)
     }
 
 
@@ -313,7 +316,8 @@ def _copied_session(cleaned: Cleaned, newest: pd.Timestamp) -> GateCheck:
     lines = tuple(notice.line for notice in found)
     passed = all(notice.first_session != newest for notice in found)
     if not passed:
-        return GateCheck(COPIED_SESSION, passed, f"{newest.date()} holds another session's bars", lines)
+        told = "; ".join(notice.message for notice in found if notice.first_session == newest)
+        return GateCheck(COPIED_SESSION, passed, f"{newest.date()} holds another session's bars: {told}", lines)
     days = ", ".join(str(notice.first_session.date()) for notice in found)
     detail = f"not on the newest session; earlier ones that are: {days}" if found else "none found"
     return GateCheck(COPIED_SESSION, passed, detail, lines)

@@ -134,27 +134,36 @@ def factor_notices(rows: Rows, kept: BoolArray, names: npt.NDArray[np.object_]) 
     return tuple(found)
 
 
-def copied_session_notices(quarantine: pd.DataFrame, bars: pd.DataFrame) -> tuple[Notice, ...]:
+def copied_session_notices(
+    quarantine: pd.DataFrame, beside: npt.NDArray[np.object_], bars: pd.DataFrame
+) -> tuple[Notice, ...]:
     """Point out sessions on which many symbols have another session's bar: a page of the source, not a row.
 
-    Many is at least five symbols, and a twentieth of those delivered.
+    Many is at least five symbols, and a twentieth of those delivered; of fewer than ten, half of them.
 
     Parameters
     ----------
     quarantine, bars : DataFrame
         What cleaning made of the rows; together they are what was delivered.
+    beside : array of str, shape (rows of quarantine,)
+        What each row in quarantine was found to be: of a copy, which session's bar.
     """
-    copies = quarantine.loc[quarantine["rule"] == COPIED_BAR].groupby("session")["symbol"].agg(["size", "first"])
+    copies = quarantine.assign(beside=beside)[quarantine["rule"] == COPIED_BAR]
     found = []
-    for session, (count, example) in copies[copies["size"] >= _MANY].iterrows():
+    for session, rows in copies.groupby("session"):
+        count = len(rows)
         delivered = int((bars["session"] == session).sum() + (quarantine["session"] == session).sum())
-        if count < _MANY_SHARE * delivered:
+        if count < max(min(_MANY, delivered / 2.0), _MANY_SHARE * delivered):
             continue
+        originals = rows["beside"].value_counts(sort=False).sort_values(ascending=False, kind="stable")
+        most = "most of them " if len(originals) > 1 else ""
         message = (
-            f"{count} of {delivered} symbols ({count / delivered:.0%}) have another session's bar, {example} among "
-            "them: ask the source for the session again; their rows are in quarantine"
+            f"{count} of {delivered} symbols ({count / delivered:.0%}), {rows['symbol'].iloc[0]} among them, have "
+            f"another session's bar, {most}{originals.index[0]}: ask the source for the session again; their rows are "
+            "in quarantine"
         )
-        found.append(Notice(COPIED_SESSION, "many symbols", session, session, count / delivered, message))
+        symbols = "many symbols" if delivered > 1 else rows["symbol"].iloc[0]
+        found.append(Notice(COPIED_SESSION, symbols, session, session, count / delivered, message))
     return tuple(found)
 
 

@@ -24,6 +24,7 @@ from nn_assets.operations.history import History
 from nn_assets.operations.intake.appended import append_versions
 from nn_assets.sources.protocol import ActionSource, Source, taken_outside
 from nn_assets.sources.tables.actions_file import ActionsFile
+from nn_assets.sources.tables.limits import Limits
 
 __all__ = [
     "action_notices",
@@ -53,7 +54,7 @@ def new_actions(
     """
     strategy, market = history.strategy, history.strategy.market
     path = strategy.source.actions_path
-    offering = source if path is None else ActionsFile(folder / path)
+    offering = source if path is None else ActionsFile(folder / path, Limits.of(strategy.source))
     # A database that is asked for no actions has not answered that there are none.
     if not isinstance(offering, ActionSource) or getattr(offering, "actions_query", None) == "":
         return empty(ACTION_VERSIONS), RevisionCount(), 0

@@ -256,14 +256,17 @@ def publish_bars(history: History, audited: Audited, run_id: str) -> Publication
     ------
     SchemaError
         An action that no price can be adjusted for; the last publication stays.
+    PublicationError
+        An earlier publication's moment is not what the ledger says of it; the last publication stays.
     """
-    sessions = history.axis
-    segments = history.stores.lake.segments(history.strategy.name, ACTIONS)
+    sessions, name = history.axis, history.strategy.name
+    keep_moments(history.stores.ledger, name, history.stores.publications.unhashed(name), run_id)
+    segments = history.stores.lake.segments(name, ACTIONS)
     _demand_adjustable(history, audited.cleaned.bars, segments)
     actions = actions_to_publish(history, segments)
     notices = notices_of(history, audited, actions)
     publication = history.stores.publications.publish(
-        history.strategy.name,
+        name,
         audited.cleaned.bars,
         audited.cleaned.quarantine,
         first=sessions[0],
@@ -278,12 +281,10 @@ def publish_bars(history: History, audited: Audited, run_id: str) -> Publication
         },
     )
     # From the last recorded on: a run killed between the switch and this line left its own unrecorded.
-    recorded = history.stores.ledger.latest("publications", history.strategy.name)["details"]
+    recorded = history.stores.ledger.latest("publications", name)["details"]
     since = 1 if recorded.empty else int(recorded.iloc[-1]["ordinal"])
-    rows = [each.to_row() for each in history.stores.publications.history_from(history.strategy.name, since)]
-    history.stores.ledger.append("publications", rows, run_id=run_id, strategy=history.strategy.name)
-    unhashed = history.stores.publications.unhashed(history.strategy.name)
-    keep_moments(history.stores.ledger, history.strategy.name, unhashed, run_id)
+    rows = [each.to_row() for each in history.stores.publications.history_from(name, since)]
+    history.stores.ledger.append("publications", rows, run_id=run_id, strategy=name)
     return publication
 
 

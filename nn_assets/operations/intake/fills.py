@@ -17,6 +17,7 @@ from nn_assets.operations.clock import now_utc
 from nn_assets.operations.history import open_history
 from nn_assets.sources.days import NUMBER_REMEDY, days_written
 from nn_assets.sources.protocol import validate_symbol
+from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
 from nn_assets.sources.tables.plain_tables import read_texts
 
 __all__ = ["import_fills", "read_fills"]
@@ -38,14 +39,14 @@ def import_fills(strategy: str, file: Path) -> dict[str, Any]:
     Raises
     ------
     SourceError
-        The file cannot be read, or lacks a column.
+        The file cannot be read, lacks a column, or holds more than the limits.
     SchemaError
         A value breaks the contract of fills; every violation is named.
     LedgerError
         A fill id is on record with other values.
     """
     chosen = find_strategy(strategy).strategy
-    checked, equal = read_fills(file, chosen.market.calendar)
+    checked, equal = read_fills(file, chosen.market.calendar, Limits.of(chosen.source))
     # Alone: a decision under way counts the fills recorded before it, and none recorded meanwhile.
     with open_history(chosen) as history, history.stores.alone(strategy):
         ledger = history.stores.ledger
@@ -60,7 +61,7 @@ def import_fills(strategy: str, file: Path) -> dict[str, Any]:
     return {"strategy": strategy, **counts, "equal_rows": equal, "text": told}
 
 
-def read_fills(file: Path, calendar: str) -> tuple[pd.DataFrame, int]:
+def read_fills(file: Path, calendar: str, limits: Limits = USUAL_LIMITS) -> tuple[pd.DataFrame, int]:
     """Read the fills of a CSV file, known now.
 
     Returns
@@ -75,7 +76,7 @@ def read_fills(file: Path, calendar: str) -> tuple[pd.DataFrame, int]:
     SourceError, SchemaError
         As of :func:`import_fills`.
     """
-    delivered = _read(file)
+    delivered = _read(file, limits)
     found = delivered[~delivered.duplicated()]  # a row written twice is one fill
     missing = [name for name in _NEEDED if name not in found.columns]
     if missing or found.empty:
@@ -99,10 +100,10 @@ def read_fills(file: Path, calendar: str) -> tuple[pd.DataFrame, int]:
     return checked, len(delivered) - len(found)
 
 
-def _read(file: Path) -> pd.DataFrame:
+def _read(file: Path, limits: Limits) -> pd.DataFrame:
     try:
         # Tickers such as TRUE and NAN are texts.
-        return read_texts(file)
+        return read_texts(file, limits)
     except (OSError, EOFError, ValueError, zlib.error, csv.Error) as error:
         raise SourceError(
             expected="a readable CSV file of fills",

@@ -30,6 +30,7 @@ from nn_assets.operations.publication_moments import keep_moments
 from nn_assets.settings import IntradaySettings
 from nn_assets.sources.protocol import checked_selection
 from nn_assets.sources.tables.intraday_files import read_intraday_files
+from nn_assets.sources.tables.limits import Limits
 from nn_assets.store.lake.publication import Publication
 
 __all__ = [
@@ -78,7 +79,7 @@ def ingest_intraday(history: History, folder: Path) -> tuple[RevisionCount, int,
         Those of them that were left out: of other symbols, or of sessions that history does not span.
     """
     strategy, settings = history.strategy, _settings(history)
-    delivered = read_intraday_files(folder, settings)
+    delivered = read_intraday_files(folder, settings, Limits.of(strategy.source))
     stamped = stamped_intraday(
         delivered,
         strategy.market.calendar,
@@ -128,8 +129,15 @@ def audit_intraday(history: History) -> AuditedIntraday:
 
 
 def publish_intraday(history: History, audited: AuditedIntraday, run_id: str) -> Publication:
-    """Switch to the audited bars and record the publication in the ledger."""
+    """Switch to the audited bars and record the publication in the ledger.
+
+    Raises
+    ------
+    PublicationError
+        An earlier publication's moment is not what the ledger says of it; the last publication stays.
+    """
     sessions, name = history.axis, _published_as(history)
+    keep_moments(history.stores.ledger, name, history.stores.publications.unhashed(name), run_id)
     publication = history.stores.publications.publish(
         name,
         audited.cleaned.bars,
@@ -147,7 +155,6 @@ def publish_intraday(history: History, audited: AuditedIntraday, run_id: str) ->
     # All of them: a run killed between the switch and this line left its own unrecorded.
     rows = [each.to_row() for each in history.stores.publications.history(name)]
     history.stores.ledger.append("publications", rows, run_id=run_id, strategy=name)
-    keep_moments(history.stores.ledger, name, history.stores.publications.unhashed(name), run_id)
     return publication
 
 

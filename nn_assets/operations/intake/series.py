@@ -20,6 +20,7 @@ from nn_assets.operations.history import History
 from nn_assets.operations.intake.appended import append_versions
 from nn_assets.operations.intake.funding import FundingRequest, asked_before, remember_asked
 from nn_assets.settings import FundingSeriesSettings
+from nn_assets.sources.tables.limits import Limits
 from nn_assets.sources.tables.series_files import read_series_file
 
 __all__ = ["TakenSeries", "ingest_series"]
@@ -91,7 +92,8 @@ def ingest_series(history: History, folder: Path, tell: Callable[[str], None] = 
                 quarantined.append(request.not_asked(lake.read_table(strategy.name, _QUARANTINE)))
             judged = judge_series(delivered, settings, calendar)
         else:
-            delivered = read_series_file(folder, settings, settings.calendar or calendar)
+            limits = Limits.of(strategy.source)
+            delivered = read_series_file(folder, settings, settings.calendar or calendar, limits)
             judged = judge_series(delivered, settings, calendar, until=as_of_session(strategy.market, last_session))
         new, counted = new_observations(stored, judged.observations, arrived, decided_at=decided_at)
         fresh.append(new)

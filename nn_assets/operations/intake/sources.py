@@ -59,7 +59,7 @@ def source_named(history: History, folder: Path, settings: SourceSettings, *, re
             member=settings.member,
             known_on=partial(_known_on, history) if settings.known_at_from == "file_name" else None,
             closes_only=settings.closes_only,
-            limits=Limits(settings.max_rows, settings.max_columns, settings.max_megabytes),
+            limits=Limits.of(settings),
         )
     if isinstance(settings, SimulatorSettings):
         return SimulatedSource(

@@ -14,6 +14,7 @@ from nn_assets.operations.clock import as_of_session, last_stated_session, now_u
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.appended import append_versions
 from nn_assets.settings import Strategy
+from nn_assets.sources.tables.limits import Limits
 from nn_assets.sources.tables.membership_files import read_membership_file
 
 __all__ = ["ingest_universe"]
@@ -35,7 +36,7 @@ def ingest_universe(history: History, folder: Path) -> RevisionCount:
     decided = last_decided_session(history.stores.ledger, strategy.name)
     stored = read_membership_versions(history.stores, strategy)
     assert stored is not None, "of a strategy with a universe"
-    delivered, now = read_membership_file(folder, strategy.universe), now_utc()
+    delivered, now = read_membership_file(folder, strategy.universe, Limits.of(strategy.source)), now_utc()
     refuse_cut_off(stored, delivered, now, strategy.universe.max_retired_fraction)
     fresh, counted = new_spells(
         stored,

@@ -14,6 +14,7 @@ from nn_assets.errors import SourceError
 from nn_assets.frames import DELIVERED_ACTIONS, conform, violations
 from nn_assets.sources.days import KNOWN_AT_RULE, NUMBER_REMEDY, days_written, moments_written, without_a_time
 from nn_assets.sources.protocol import leaving_out, validate_symbol
+from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
 from nn_assets.sources.tables.plain_tables import read_texts
 
 __all__ = ["ActionsFile"]
@@ -23,15 +24,7 @@ _KINDS = ("split", "dividend", "delisting")
 _MOST_ROWS = 10  # told in one error
 # What 64 bits of nanoseconds hold.
 _FIRST, _LAST = pd.Timestamp("1678-01-01", tz="UTC"), pd.Timestamp("2261-12-31", tz="UTC")
-_UNREADABLE = (
-    OSError,
-    EOFError,
-    zlib.error,
-    csv.Error,
-    UnicodeDecodeError,
-    pd.errors.ParserError,
-    pd.errors.EmptyDataError,
-)
+_UNREADABLE = (OSError, EOFError, ValueError, zlib.error, csv.Error)
 
 
 class ActionsFile:
@@ -45,10 +38,13 @@ class ActionsFile:
     Parameters
     ----------
     path : Path
+    limits : Limits
+        What is read of it at most.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, limits: Limits = USUAL_LIMITS) -> None:
         self.path = path
+        self.limits = limits
 
     def actions(
         self,
@@ -61,8 +57,8 @@ class ActionsFile:
         Raises
         ------
         SourceError
-            The file cannot be read, lacks a column, has a line of fewer or more cells than its first,
-            or holds an action twice, an unknown kind, a date that is none, a value that is not above
+            The file cannot be read, lacks a column, has a line of fewer or more cells than its first, more than the
+            limits, or holds an action twice, an unknown kind, a date that is none, a value that is not above
             zero (a delisting's may be 0), a known_at without a time, or an impossible symbol: every fault
             of the first ten lines that have one is told.
         """
@@ -77,7 +73,7 @@ class ActionsFile:
 
     def _read(self) -> pd.DataFrame:
         try:
-            table = read_texts(self.path)
+            table = read_texts(self.path, self.limits)
         except _UNREADABLE as error:
             raise self._refusal(f"{type(error).__name__}: {error}", "check source.actions_path and the file") from error
         missing = [name for name in _COLUMNS if name not in table.columns]

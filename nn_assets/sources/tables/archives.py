@@ -5,13 +5,17 @@ Members are read in memory, never unpacked under the names they carry.
 
 from __future__ import annotations
 
+import bz2
+import copy
 import fnmatch
+import lzma
 import os
 import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -24,7 +28,7 @@ __all__ = ["ARCHIVES", "read_archive"]
 
 ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip")
 _TABLES = (".csv", ".csv.gz", ".parquet", ".pq")
-_PIECE = 1 << 12  # as much of a zip, packed by bzip2, unpacks to some 80 MB at once
+_PIECE = 1 << 16
 _LONGEST_HEADER = 1 << 20
 _EXTENDED = (
     tarfile.XHDTYPE,
@@ -34,7 +38,9 @@ _EXTENDED = (
     tarfile.GNUTYPE_LONGLINK,
 )
 _LONGEST_NAME = 100
-_UNREADABLE = (OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile, RuntimeError)
+_UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, RuntimeError)
+_LZMA_PROPERTIES = 5
+_ENDS_WITH_A_MARK = 0x02  # a flag: an LZMA stream whose size is not needed to know where it ends
 
 
 def read_archive(
@@ -147,7 +153,7 @@ def _members(path: Path, pattern: str | None, limits: Limits) -> Iterator[tuple[
                 inside = [each for each in packed.infolist() if not each.is_dir() and wanted(each.filename)]
                 _check_stated(((each.filename, each.file_size) for each in inside), path, limits)
                 told = sorted(inside, key=lambda each: each.filename)
-                yield from _unpacked(((each.filename, packed.open(each)) for each in told), path, limits)
+                yield from _unpacked(((each.filename, _zip_pieces(packed, each)) for each in told), path, limits)
             return
         with tarfile.open(path, "r:*", tarinfo=_Member) as tar:
             pieces = []
@@ -161,7 +167,9 @@ def _members(path: Path, pattern: str | None, limits: Limits) -> Iterator[tuple[
             _check_stated(stated(), path, limits)
             pieces.sort(key=lambda each: each.name)
             streams = ((each.name, tar.extractfile(each)) for each in pieces)
-            yield from _unpacked(((name, stream) for name, stream in streams if stream is not None), path, limits)
+            yield from _unpacked(
+                ((name, _pieces(stream)) for name, stream in streams if stream is not None), path, limits
+            )
     except _UNREADABLE as error:
         raise _damaged(path, error) from error
 
@@ -174,17 +182,65 @@ def _check_stated(sizes: Iterator[tuple[str, int]], path: Path, limits: Limits) 
         limits.check_bytes(total, _place(path, name))
 
 
-def _unpacked(members: Iterator[tuple[str, IO[bytes]]], path: Path, limits: Limits) -> Iterator[tuple[str, bytes]]:
+def _unpacked(
+    members: Iterator[tuple[str, Generator[bytes]]], path: Path, limits: Limits
+) -> Iterator[tuple[str, bytes]]:
     """Unpack members one by one, no more of all than the limit: what they say of themselves may be untrue."""
     total = 0
-    for name, stream in members:
+    for name, pieces in members:
         content = bytearray()
-        with stream:
-            while piece := stream.read(_PIECE):
+        with closing(pieces):
+            for piece in pieces:
                 total += len(piece)
                 limits.check_bytes(total, _place(path, name), at_least=True)
                 content += piece
         yield name, bytes(content)
+
+
+def _pieces(stream: IO[bytes]) -> Generator[bytes]:
+    with stream:
+        while piece := stream.read(_PIECE):
+            yield piece
+
+
+def _zip_pieces(packed: zipfile.ZipFile, member: zipfile.ZipInfo) -> Generator[bytes]:
+    """Unpack a member of a zip, never more than a piece at once.
+
+    Of bzip2 and LZMA ``zipfile`` unpacks all that 4 KiB hold, some 80 MB: their bytes are read as they are, and
+    unpacked here.
+    """
+    if member.compress_type not in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        yield from _pieces(packed.open(member))
+        return
+    stored = copy.copy(member)
+    stored.compress_type, stored.file_size = zipfile.ZIP_STORED, member.compress_size
+    stored.CRC = None  # type: ignore[assignment]  # that of what is unpacked
+    checksum = size = 0
+    with packed.open(stored) as stream:
+        unpacker = _unpacker(stream, member)
+        while not unpacker.eof:
+            content = stream.read(_PIECE) if unpacker.needs_input else b""
+            if unpacker.needs_input and not content:
+                raise EOFError("the member ends before what is packed in it does")
+            piece = unpacker.decompress(content, _PIECE)
+            checksum, size = zlib.crc32(piece, checksum), size + len(piece)
+            yield piece
+    if (checksum, size) != (member.CRC, member.file_size):
+        raise zipfile.BadZipFile(f"Bad CRC-32 for file {member.filename!r}")
+
+
+def _unpacker(stream: IO[bytes], member: zipfile.ZipInfo) -> bz2.BZ2Decompressor | lzma.LZMADecompressor:
+    """What unpacks a member from here on; of LZMA a zip says the properties first, as a file of its own would."""
+    if member.compress_type == zipfile.ZIP_BZIP2:
+        return bz2.BZ2Decompressor()
+    _, _, length, *_ = (*stream.read(4), 0, 0, 0)
+    properties = stream.read(length)
+    if len(properties) != _LZMA_PROPERTIES:
+        raise lzma.LZMAError(f"properties of {length} bytes")
+    unpacker = lzma.LZMADecompressor(lzma.FORMAT_ALONE)
+    size = (1 << 64) - 1 if member.flag_bits & _ENDS_WITH_A_MARK else member.file_size
+    unpacker.decompress(properties + size.to_bytes(8, "little"), 0)
+    return unpacker
 
 
 def _place(path: Path, member: str) -> Path:

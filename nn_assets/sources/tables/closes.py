@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import pandas as pd
 from nn_assets.errors import SourceError
 from nn_assets.sources.tables.limits import Limits
 from nn_assets.sources.tables.plain_tables import column_named, numbers_of, read_plain
-from nn_assets.sources.tables.tables import LINE, unreadable
+from nn_assets.sources.tables.tables import LINE
 
 __all__ = ["read_closes"]
 
@@ -38,13 +37,7 @@ def read_closes(path: Path, limits: Limits) -> pd.DataFrame:
         The file cannot be read, has opens, highs or lows too, no column of closes, text in a close, or more than the
         limits.
     """
-    if not path.name.lower().endswith((".parquet", ".pq")):
-        try:
-            limits.check_text(path)
-        except (OSError, EOFError, ValueError, zlib.error) as error:
-            raise unreadable(path, "a CSV text file", error) from error
-    table = read_plain(path)
-    limits.check_columns(len(table.columns), path)
+    table = read_plain(path, limits)
     told = [name for name in _RANGE if column_named(table, (name,), path, needed=False) is not None]
     if len(told) == len(_RANGE):
         raise SourceError(

@@ -12,6 +12,7 @@ from nn_assets.errors import SourceError
 from nn_assets.frames import QUOTES
 from nn_assets.settings import IntradaySettings
 from nn_assets.sources.protocol import validate_symbol
+from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
 from nn_assets.sources.tables.plain_tables import (
     column_named,
     files_named,
@@ -30,7 +31,7 @@ _SIDES = ("bid", "ask")
 _KEY = ["symbol", "bar_at"]
 
 
-def read_intraday_files(folder: Path, settings: IntradaySettings) -> pd.DataFrame:
+def read_intraday_files(folder: Path, settings: IntradaySettings, limits: Limits = USUAL_LIMITS) -> pd.DataFrame:
     """Read every bar of the files that the settings name.
 
     Parameters
@@ -38,6 +39,8 @@ def read_intraday_files(folder: Path, settings: IntradaySettings) -> pd.DataFram
     folder : Path
         That a relative path starts from; the path may be a file, a folder, or a pattern (``*-5m.feather``).
     settings : IntradaySettings
+    limits : Limits
+        What is read of a file at most.
 
     Returns
     -------
@@ -50,17 +53,17 @@ def read_intraday_files(folder: Path, settings: IntradaySettings) -> pd.DataFram
     ------
     SourceError
         No file, an unreadable one, a missing column, a value that is none of its kind, bars closer
-        together than the settings say, or a bid without its ask.
+        together than the settings say, a bid without its ask, or more than the limits.
     """
-    tables = [_read(file, settings) for file in files_named(folder, settings.path, "intraday.path")]
+    tables = [_read(file, settings, limits) for file in files_named(folder, settings.path, "intraday.path")]
     plain = [table for table in tables if "side" not in table.columns]
     sided = [table for table in tables if "side" in table.columns]
     bars = pd.concat([*plain, *([_mids(pd.concat(sided, ignore_index=True))] if sided else [])], ignore_index=True)
     return bars.sort_values(_KEY, kind="stable").reset_index(drop=True)
 
 
-def _read(file: Path, settings: IntradaySettings) -> pd.DataFrame:
-    table = read_plain(file)
+def _read(file: Path, settings: IntradaySettings, limits: Limits) -> pd.DataFrame:
+    table = read_plain(file, limits)
     times = column_named(table, _TIMES, file)
     assert times is not None
     told: dict[str, object] = {

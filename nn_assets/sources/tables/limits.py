@@ -6,20 +6,36 @@ import gzip
 from dataclasses import dataclass
 from pathlib import Path
 
-from nn_assets.errors import SourceError
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-__all__ = ["Limits"]
+from nn_assets.errors import SourceError
+from nn_assets.settings.sources import FilesSettings, SourceSettings
+
+__all__ = ["USUAL_LIMITS", "Limits"]
 
 _MEGABYTE = 1 << 20
+_ROWS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Rows of a source, columns and size of one of its files (unpacked, where it is packed)."""
+    """Rows of a source, columns and size of one of its files (unpacked, where it is packed).
+
+    ``adjustable``: the strategy's source has settings for them. Of files that hold no bars each has the limit of rows.
+    """
 
     rows: int = 20_000_000
     columns: int = 1000
     megabytes: int = 2048
+    adjustable: bool = True
+
+    @classmethod
+    def of(cls, source: SourceSettings) -> Limits:
+        """What is read at most of every file of a strategy: as its source of files says, else the usual limits."""
+        if isinstance(source, FilesSettings):
+            return cls(source.max_rows, source.max_columns, source.max_megabytes)
+        return cls(adjustable=False)
 
     def check_rows(self, found: int, path: Path, *, at_least: bool = False) -> None:
         """Refuse more rows than the limit; ``at_least`` says that counting stopped there."""
@@ -40,11 +56,29 @@ class Limits:
         raise SourceError(
             expected=f"at most {limit:,} {what}",
             found=f"{'at least ' * at_least}{found:,}",
-            remedy=f"split the file, leave out what is not meant, or raise source.max_{what} in the strategy file",
+            remedy=f"split the file, leave out what is not meant, or raise source.max_{what} in the strategy file"
+            if self.adjustable
+            else "split the file, or leave out what is not meant",
             file=str(path),
             rule=f"max_{what}",
             value=found,
         )
+
+    def check_parquet(self, file: pq.ParquetFile, path: Path) -> None:
+        """Refuse a Parquet file by what its footer says: columns, rows, and bytes unpacked."""
+        self.check_columns(len(file.schema_arrow.names), path)
+        self.check_rows(file.metadata.num_rows, path)
+        groups = range(file.num_row_groups)
+        self.check_bytes(sum(file.metadata.row_group(group).total_byte_size for group in groups), path)
+
+    def read_parquet(self, file: pq.ParquetFile, path: Path, columns: list[str] | None = None) -> pa.Table:
+        """Read columns of a Parquet file piece by piece: a text that repeats is packed once, unpacked in every row."""
+        pieces, size = [], 0
+        for piece in file.iter_batches(_ROWS_AT_ONCE, columns=columns):
+            size += piece.nbytes
+            self.check_bytes(size, path, at_least=True)
+            pieces.append(piece)
+        return pa.Table.from_batches(pieces) if pieces else file.read(columns=columns)
 
     def check_text(self, path: Path) -> None:
         """Refuse a text file that is too large, unpacked, or holds zero bytes, without keeping any of it.
@@ -67,3 +101,6 @@ class Limits:
                 self.check_bytes(size, path, at_least=True)
                 if b"\0" in block:
                     raise ValueError(f"a zero byte after {size - len(block) + block.index(0)} bytes")
+
+
+USUAL_LIMITS = Limits()

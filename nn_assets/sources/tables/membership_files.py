@@ -9,6 +9,7 @@ import pandas as pd
 from nn_assets.errors import SourceError
 from nn_assets.settings import UniverseSettings
 from nn_assets.sources.protocol import validate_symbol
+from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
 from nn_assets.sources.tables.plain_tables import column_named, days_of, files_of, moments_of, read_plain
 
 __all__ = ["read_membership_file"]
@@ -19,7 +20,7 @@ _TO = ("member_to", "end_date", "to", "end", "removed")
 _KNOWN = ("known_at", "announced_at")
 
 
-def read_membership_file(folder: Path, settings: UniverseSettings) -> pd.DataFrame:
+def read_membership_file(folder: Path, settings: UniverseSettings, limits: Limits = USUAL_LIMITS) -> pd.DataFrame:
     """Read the spells of a universe.
 
     Parameters
@@ -27,6 +28,8 @@ def read_membership_file(folder: Path, settings: UniverseSettings) -> pd.DataFra
     folder : Path
         That a relative path starts from.
     settings : UniverseSettings
+    limits : Limits
+        What is read of a file at most.
 
     Returns
     -------
@@ -38,19 +41,19 @@ def read_membership_file(folder: Path, settings: UniverseSettings) -> pd.DataFra
     Raises
     ------
     SourceError
-        No file, a missing column, a day that is none, a spell that ends before it begins, or two of
-        one symbol that overlap.
+        No file, a missing column, a day that is none, a spell that ends before it begins, two of
+        one symbol that overlap, or more than the limits.
     """
     files = files_of(folder / settings.path, "universe.path")
-    parts = [_read(file, settings) for file in files]
+    parts = [_read(file, settings, limits) for file in files]
     spells = pd.concat(parts, ignore_index=True).sort_values(["symbol", "member_from"], kind="stable")
     spells = spells.reset_index(drop=True)
     _refuse_overlaps(spells, {_source_of(file): file for file in files})
     return spells
 
 
-def _read(file: Path, settings: UniverseSettings) -> pd.DataFrame:
-    table = read_plain(file)
+def _read(file: Path, settings: UniverseSettings, limits: Limits) -> pd.DataFrame:
+    table = read_plain(file, limits)
     symbol, starts = column_named(table, _SYMBOL, file), column_named(table, _FROM, file)
     ends = column_named(table, _TO, file)
     known = column_named(table, _KNOWN, file, needed=False)

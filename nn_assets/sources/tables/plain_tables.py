@@ -31,6 +31,7 @@ from nn_assets.sources.days import (
 )
 from nn_assets.sources.protocol import validate_symbol
 from nn_assets.sources.spellings import UNEQUAL_REMEDY, normalised, quoted, separator_of
+from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
 from nn_assets.sources.tables.unchanged import unchanged
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
 ]
 
 TABLE_ENDINGS = (".csv", ".csv.gz", ".parquet", ".pq", ".feather")
+_ARROW_FILE = b"ARROW1"
 _NONE = frozenset(["", "na", "n/a", "nan", "null", "none", "-"])
 _FAR = r"^(?:22[6-9]|2[3-9][0-9]|[3-9][0-9]{2})[0-9]-[0-9]{2}-[0-9]{2}"  # a day after those that nanoseconds hold
 _MOMENT = "a moment, such as 2018-01-31 21:15:00+00:00"
@@ -103,7 +105,7 @@ def symbol_of_file(file: Path, named: Mapping[str, str]) -> str:
     return validate_symbol(named.get(stem, stem), file=str(file))
 
 
-def read_plain(path: Path) -> pd.DataFrame:
+def read_plain(path: Path, limits: Limits = USUAL_LIMITS) -> pd.DataFrame:
     """Read every column of a table: those of a CSV as texts, others with their own types.
 
     The index says where each row stands: its line in a CSV, as an editor counts them, else its row from 1.
@@ -111,12 +113,14 @@ def read_plain(path: Path) -> pd.DataFrame:
     Raises
     ------
     SourceError
-        It cannot be read, changed meanwhile, has two columns of one name, lines of unequal length, or no rows.
+        It cannot be read, changed meanwhile, has two columns of one name, lines of unequal length, no rows, or more
+        than the limits.
     """
     name = path.name.lower()
     try:
         with unchanged(path):
-            table = _read_arrow(path) if name.endswith((".feather", ".parquet", ".pq")) else read_texts(path)
+            arrow = name.endswith((".feather", ".parquet", ".pq"))
+            table = _read_arrow(path, limits) if arrow else read_texts(path, limits)
     except (OSError, EOFError, ValueError, zlib.error, csv.Error, pa.ArrowException) as error:
         raise SourceError(
             expected="a readable table",
@@ -138,17 +142,38 @@ def read_plain(path: Path) -> pd.DataFrame:
     return table.set_axis([str(header) for header in table.columns], axis=1)
 
 
-def _read_arrow(path: Path) -> pd.DataFrame:
+def _read_arrow(path: Path, limits: Limits) -> pd.DataFrame:
     """Read a Parquet or Feather file; texts that are none and columns of one name are refused."""
+    limits.check_bytes(path.stat().st_size, path)
     if path.name.lower().endswith(".feather"):
-        arrow = feather.read_table(path, memory_map=False)
+        arrow = _read_feather(path, limits)
     else:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            arrow = file.read()
+            limits.check_parquet(file, path)
+            arrow = limits.read_parquet(file, path)
     _refuse_repeated(arrow.column_names, path)
     arrow.validate(full=True)
     table: pd.DataFrame = arrow.to_pandas()
     return table if isinstance(table.index, pd.RangeIndex) else table.reset_index()
+
+
+def _read_feather(path: Path, limits: Limits) -> pa.Table:
+    """Read a Feather file a column at a time: it does not say how large it is unpacked."""
+    with path.open("rb") as stream:
+        packed = stream.read(len(_ARROW_FILE)) == _ARROW_FILE
+    if not packed:  # of the first version, which packs nothing
+        return feather.read_table(path, memory_map=False)
+    with pa.OSFile(str(path)) as source, pa.ipc.open_file(source) as file:
+        schema = file.schema
+    limits.check_columns(len(schema), path)
+    columns, size = [], 0
+    for place in range(len(schema)):
+        column = feather.read_table(path, columns=[place], memory_map=False).column(0)
+        size += column.nbytes
+        limits.check_rows(len(column), path)
+        limits.check_bytes(size, path, at_least=True)
+        columns.append(column)
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def _refuse_repeated(headers: Sequence[str], path: Path) -> None:
@@ -166,7 +191,7 @@ def _refuse_repeated(headers: Sequence[str], path: Path) -> None:
         )
 
 
-def read_texts(path: Path) -> pd.DataFrame:
+def read_texts(path: Path, limits: Limits = USUAL_LIMITS) -> pd.DataFrame:
     """Read every cell of a CSV as text; cells apart by commas, or by what its first line tells them apart by.
 
     Returns
@@ -178,15 +203,16 @@ def read_texts(path: Path) -> pd.DataFrame:
     ------
     SourceError
         Two columns of one name; a line with fewer or more cells than the header, which pandas would fill up or
-        cut; or the file changed while it was read.
-    OSError, ValueError, csv.Error
+        cut; the file changed while it was read; or it holds more than the limits.
+    OSError, ValueError, EOFError, zlib.error, csv.Error
         It cannot be read as text.
     """
     with unchanged(path):
-        return _read_texts(path)
+        limits.check_text(path)
+        return _read_texts(path, limits)
 
 
-def _read_texts(path: Path) -> pd.DataFrame:
+def _read_texts(path: Path, limits: Limits) -> pd.DataFrame:
     opener = gzip.open if path.suffix.lower() == ".gz" else open
     with opener(path, "rt", encoding="utf-8-sig", newline="") as stream:
         separator = separator_of(stream.readline(), path)
@@ -199,6 +225,7 @@ def _read_texts(path: Path) -> pd.DataFrame:
             blank = len(cells) <= 1 and not "".join(cells).strip()
             if not width:
                 width, before = (0, before + 1) if blank else (len(cells), before)
+                limits.check_columns(width, path)
                 _refuse_repeated(cells, path)
                 continue
             if not blank and len(cells) != width:
@@ -212,6 +239,8 @@ def _read_texts(path: Path) -> pd.DataFrame:
                 )
             places.append(begins)
             filled.append(not blank)
+            if len(places) > limits.rows:
+                limits.check_rows(len(places), path, at_least=True)
     table = pd.read_csv(
         path,
         sep=separator,

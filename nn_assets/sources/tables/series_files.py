@@ -11,6 +11,7 @@ from nn_assets.frames import DELIVERED_SERIES, conform
 from nn_assets.market.calendar.sessions import session_ends
 from nn_assets.settings import FileSeriesSettings
 from nn_assets.sources.protocol import validate_symbol
+from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
 from nn_assets.sources.tables.plain_tables import (
     column_named,
     days_of,
@@ -30,7 +31,9 @@ _SYMBOLS = ("symbol", "ticker")
 _RANGE = ("open", "low", "high")
 
 
-def read_series_file(folder: Path, settings: FileSeriesSettings, calendar: str) -> pd.DataFrame:
+def read_series_file(
+    folder: Path, settings: FileSeriesSettings, calendar: str, limits: Limits = USUAL_LIMITS
+) -> pd.DataFrame:
     """Read one series as its files give it.
 
     Parameters
@@ -40,6 +43,8 @@ def read_series_file(folder: Path, settings: FileSeriesSettings, calendar: str) 
     settings : FileSeriesSettings
     calendar : str
         The series' own, or the market's: a day of the file is observed at the end of its session.
+    limits : Limits
+        What is read of a file at most.
 
     Returns
     -------
@@ -51,11 +56,11 @@ def read_series_file(folder: Path, settings: FileSeriesSettings, calendar: str) 
     ------
     SourceError
         No file, an unreadable one, a missing column, a value that is none of its kind, neither a publication
-        time nor a stated lag, or several files that give different values of one moment without saying of which
-        symbol.
+        time nor a stated lag, several files that give different values of one moment without saying of which
+        symbol, or more than the limits.
     """
     files = files_named(folder, settings.path, "series.path")
-    parts = [_read(file, settings, calendar) for file in files]
+    parts = [_read(file, settings, calendar, limits) for file in files]
     delivered = pd.concat(parts, ignore_index=True)
     if len(files) > 1 and settings.symbol_from == "column" and not settings.symbol:
         _refuse_contradicting_files(delivered, settings, folder)
@@ -83,8 +88,8 @@ def _refuse_contradicting_files(delivered: pd.DataFrame, settings: FileSeriesSet
         )
 
 
-def _read(file: Path, settings: FileSeriesSettings, calendar: str) -> pd.DataFrame:
-    table = read_plain(file)
+def _read(file: Path, settings: FileSeriesSettings, calendar: str, limits: Limits) -> pd.DataFrame:
+    table = read_plain(file, limits)
     times = column_named(table, _TIMES, file)
     value = column_named(table, (settings.value_column,) if settings.value_column else _VALUES, file)
     published = column_named(table, _PUBLISHED, file, needed=False)

@@ -221,15 +221,11 @@ def read_parquet(path: Path, *, needs_volume: bool, limits: Limits) -> pd.DataFr
     """
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            headers = list(file.schema_arrow.names)
-            limits.check_columns(len(headers), path)
-            limits.check_rows(file.metadata.num_rows, path)
-            columns = map_columns(headers, str(path), needs_volume=needs_volume)
+            limits.check_parquet(file, path)
+            columns = map_columns(list(file.schema_arrow.names), str(path), needs_volume=needs_volume)
             _refuse_types(file.schema_arrow, columns, path)
-            stated = sum(file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups))
-            limits.check_bytes(stated, path)
             # Without the frame's own notes: an index is then a column like any other.
-            read = file.read(columns=list(columns.values())).replace_schema_metadata(None)
+            read = limits.read_parquet(file, path, list(columns.values())).replace_schema_metadata(None)
             read.validate(full=True)  # a text that is none is an error here, where its file is known
             raw = read.to_pandas()
     except (*_UNREADABLE, ValueError) as error:

@@ -23,7 +23,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nn_assets.errors import PublicationError, SchemaError
+from nn_assets.errors import NnAssetsError, PublicationError, SchemaError
 from nn_assets.store.lake.content import frame_hash
 from nn_assets.store.lake.files import file_sha256, read_record, replace_file, write_record
 from nn_assets.store.lake.parts import Bounds, Part, Selection, read_files, split
@@ -36,6 +36,7 @@ __all__ = [
     "file_addresses",
     "forget_frame",
     "gone",
+    "is_as_written",
     "is_undamaged",
     "load_frame",
     "store_frame",
@@ -144,6 +145,15 @@ def is_undamaged(folder: Path, address: str) -> bool:
     except PublicationError:
         return False
     return True
+
+
+def is_as_written(folder: Path, address: str) -> bool:
+    """Whether a file of content hashes to what its manifest says; nothing of it is parsed, and nothing mended."""
+    try:
+        manifest = read_record(_manifest_path(folder, address)) or {}
+        return bool(file_sha256(folder / f"{address}.parquet") == manifest.get("sha256"))
+    except (OSError, NnAssetsError):
+        return False
 
 
 def _demand_undamaged(folder: Path, address: str, *, of: Bounds | None = None) -> list[Path]:

@@ -23,7 +23,16 @@ import pandas as pd
 from nn_assets.arrays import Cube
 from nn_assets.errors import PublicationError
 from nn_assets.store.home import lake_root
-from nn_assets.store.lake.blobs import Pointer, absent, file_addresses, gone, is_undamaged, load_frame, store_frame
+from nn_assets.store.lake.blobs import (
+    Pointer,
+    absent,
+    file_addresses,
+    gone,
+    is_as_written,
+    is_undamaged,
+    load_frame,
+    store_frame,
+)
 from nn_assets.store.lake.cubes import load_cube, store_cube
 from nn_assets.store.lake.files import keep_damaged, listed, locked, safe_name, sweep, write_record
 from nn_assets.store.lake.parts import Bounds, Selection, newest_in
@@ -253,11 +262,13 @@ class Lake:
     def newest(self, strategy: str, table: str, column: str) -> pd.Timestamp | None:
         """The latest moment, UTC, that a column of an append-only table holds; no row is read where the files say it.
 
-        None where there is no such table, or no file that can be read: what reads its rows says so.
+        None where there is no such table, or no file that is as it was written: what reads its rows says so. A
+        damaged footer is not parsed: a changed bit of it may end the process.
         """
         folder = self.folder(strategy, table)
         addresses = (file for segment in live_segments(folder) for file in file_addresses(folder, segment.address))
-        found = [newest_in(folder / f"{address}.parquet", column) for address in addresses]
+        intact = (address for address in addresses if is_as_written(folder, address))
+        found = [newest_in(folder / f"{address}.parquet", column) for address in intact]
         return max((each for each in found if each is not None), default=None)
 
     def strategies(self) -> list[str]:
