@@ -45,6 +45,7 @@ pytestmark = pytest.mark.slow
 SYMBOLS = tuple(f"SIM{number:02d}" for number in range(1, 7))
 STARTS, LAST, SHIFT = "2016-01-04", "2017-06-30", "2017-02-13"
 MONTHS = homes.months_between("2017-01", "2017-06")
+SPRING = MONTHS[3:]  # where all happens in June, a study need not begin in January
 LIVE = list(sessions_between("XNYS", "2017-06-12", LAST))
 
 
@@ -119,8 +120,8 @@ def asks_in_june(monkeypatch: pytest.MonkeyPatch) -> pd.Timestamp:
     return asks_from
 
 
-def studied() -> StudyResult:
-    return homes.study_stored(strategy_of(), MONTHS)
+def studied(months: list[str] = MONTHS) -> StudyResult:
+    return homes.study_stored(strategy_of(), months)
 
 
 def models_of(study: Study) -> pd.Series:
@@ -202,7 +203,7 @@ def test_a_refit_that_is_no_better_leaves_the_refreshed_model_in_force(
     monkeypatch.setattr(
         training, "check_refresh", lambda *_: RefreshCheck(accepted=next(accepted, False), reason="as the test says")
     )
-    result = studied()
+    result = studied(MONTHS[:4])
     first = result.material.refreshes[0]
     effective = next_session("XNYS", first.session)
     models = models_of(result.study)
@@ -281,7 +282,7 @@ def test_the_live_round_and_the_study_put_the_same_model_in_force_and_forecast_a
     assert len(set(in_force[:3])) == len(set(in_force[3:])) == 1
     assert in_force[2] != in_force[3]
     with living_in(never_lived):
-        result = studied()
+        result = studied(SPRING)
         (refresh,) = result.material.refreshes
         with open_history(strategy_of()) as history:
             sealed = history.stores.models.artifact_sha256(in_force[3])
@@ -294,7 +295,7 @@ def test_the_live_round_and_the_study_put_the_same_model_in_force_and_forecast_a
         assert states == ["CONTINUE"] * 2
     with open_history(strategy_of()) as history:
         assert history.stores.models.artifact_sha256(in_force[3]) == sealed
-    again = studied()
+    again = studied(SPRING)
     assert_same_record(again.study, result.study, len(result.study.record.sessions))
     assert again.material.refreshes == result.material.refreshes
 
@@ -363,14 +364,14 @@ def test_a_shorter_study_that_asks_for_nothing_takes_back_the_whole_of_a_refresh
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A refresh of February that stays in force in March is taken back in both by a study up to February."""
-    sessions = models_of(studied().study).index
+    sessions = models_of(studied(MONTHS[:3]).study).index
     asked = models_on_record(sessions)
     first = next(iter(asked[asked.ne(asked.iloc[0])].index))
     month = f"{first:%Y-%m}"
     assert asked[asked.eq(asked[first])].index[-1] > pd.Period(month, "M").end_time  # it goes on in the next month
     with monkeypatch.context() as patch:
         patch.setattr(DriftReport, "asks_retraining", property(lambda _: False))
-        homes.study_stored(strategy_of(), MONTHS[: MONTHS.index(month) + 1])
+        studied(MONTHS[: MONTHS.index(month) + 1])
     left = models_on_record(sessions)
     assert not left.eq(asked[first]).any()
     following = MONTHS[MONTHS.index(month) + 1]
@@ -553,7 +554,7 @@ def test_a_request_of_the_last_session_before_live_is_open_for_the_live_refresh(
     settings.write_text(settings.read_text().replace(str(LIVE[0].date()), str(first.date())))
     monkeypatch.setattr(DriftReport, "asks_retraining", property(lambda report: report.session >= last))
     monkeypatch.setattr(daily_round, "severity", lambda *_: Severity(0, ()))
-    result = homes.study_stored(strategy_of(), MONTHS[:5])
+    result = studied(SPRING[:2])
     (open_request,) = result.material.refreshes
     assert (open_request.session, open_request.check) == (last, None)
     asked = requests_on_record()
