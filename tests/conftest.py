@@ -21,7 +21,8 @@ import pandas as pd
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from sqlalchemy import Engine, create_engine
 
 import nn_assets.store.ledger.ledger as ledgers
 from nn_assets.sources.tables.files import FilesSource
@@ -79,6 +80,28 @@ def dagsters_migrations_read_once() -> Iterator[None]:
             return kept[place]
 
         patch.setattr(ScriptDirectory, "from_config", read_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def dagsters_files_made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A new file of Dagster's event log, one for each run, is a copy of one that Dagster made; all else is its own."""
+    made = tmp_path_factory.mktemp("events") / "empty.db"
+    initialise = SqliteEventLogStorage._initdb
+
+    def copied_first(self: SqliteEventLogStorage, engine: Engine, for_index_shard: bool = False) -> None:
+        file = Path(engine.url.database or "")
+        if not for_index_shard and file.is_absolute() and not file.exists():
+            if not made.exists():
+                first = create_engine(f"sqlite:///{made}")
+                initialise(self, first)
+                first.dispose()  # which leaves no log of writes beside the file
+            shutil.copyfile(made, file)
+            return
+        initialise(self, engine, for_index_shard)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SqliteEventLogStorage, "_initdb", copied_first)
         yield
 
 
