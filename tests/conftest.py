@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 # Results are compared to the bit: one thread, as the product itself runs.
@@ -17,17 +18,17 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.pop("NN_ASSETS_DATABASE_URL", None)
 os.environ.pop("NN_ASSETS_DAGSTER_DATABASE_URL", None)
 
-import pandas as pd
 import pytest
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
 
-import nn_assets.store.ledger.ledger as ledgers
-from nn_assets.sources.tables.files import FilesSource
-from nn_assets.store.ledger import migrations
-from nn_assets.store.ledger.engine import open_engine
-from tests.postgres import Server, programs, running_server
+# Who hands the tests out to workers reads this file too, and needs none of the libraries: fixtures import them.
+if TYPE_CHECKING:
+    import pandas as pd
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+    from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+    from sqlalchemy import Engine
+
+    from tests.postgres import Server
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -50,12 +51,16 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def five_years(shared_data: Path) -> pd.DataFrame:
     """Real bars of 122 stocks, read from their files once. Read it; never write to it."""
+    from nn_assets.sources.tables.files import FilesSource
+
     return FilesSource(shared_data / "sp500_5yr").bars()
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Server]:
     """A PostgreSQL server for as long as the tests last."""
+    from tests.postgres import programs, running_server
+
     found = programs()
     if found is None:
         pytest.skip("no PostgreSQL server is installed on this machine (Debian: apt-get install postgresql)")
@@ -66,6 +71,8 @@ def postgres_server() -> Iterator[Server]:
 @pytest.fixture(scope="session", autouse=True)
 def dagsters_migrations_read_once() -> Iterator[None]:
     """Dagster reads its forty migrations anew for every file of a storage that it opens: a tenth of a small run."""
+    from alembic.script import ScriptDirectory
+
     with pytest.MonkeyPatch.context() as patch:
         read = ScriptDirectory.from_config
         kept: dict[tuple[str, str], ScriptDirectory] = {}
@@ -83,11 +90,40 @@ def dagsters_migrations_read_once() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def dagsters_files_made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A new file of Dagster's event log, one for each run, is a copy of one that Dagster made; all else is its own."""
+    from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+    from sqlalchemy import create_engine
+
+    made = tmp_path_factory.mktemp("events") / "empty.db"
+    initialise = SqliteEventLogStorage._initdb
+
+    def copied_first(self: SqliteEventLogStorage, engine: Engine, for_index_shard: bool = False) -> None:
+        file = Path(engine.url.database or "")
+        if not for_index_shard and file.is_absolute() and not file.exists():
+            if not made.exists():
+                first = create_engine(f"sqlite:///{made}")
+                initialise(self, first)
+                first.dispose()  # which leaves no log of writes beside the file
+            shutil.copyfile(made, file)
+            return
+        initialise(self, engine, for_index_shard)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SqliteEventLogStorage, "_initdb", copied_first)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def empty_ledger_made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A new ledger in a file is a copy of one that was migrated: a tenth of a small command goes into the schema.
 
     Tests of the migrations themselves ask for ``migrated_anew``.
     """
+    import nn_assets.store.ledger.ledger as ledgers
+    from nn_assets.store.ledger import migrations
+    from nn_assets.store.ledger.engine import open_engine
+
     made = tmp_path_factory.mktemp("migrated") / "empty.sqlite"
 
     def upgrade_or_copy(engine: Engine) -> bool:
@@ -110,6 +146,9 @@ def empty_ledger_made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.fixture
 def migrated_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a new ledger be made by the migrations, as the product makes it."""
+    import nn_assets.store.ledger.ledger as ledgers
+    from nn_assets.store.ledger import migrations
+
     monkeypatch.setattr(ledgers, "upgrade", migrations.upgrade)
 
 

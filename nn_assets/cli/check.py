@@ -142,7 +142,7 @@ def _halted(history: History, metadata: _Metadata, warnings: list[str], error: R
     stands = str(headline_now(history))
     told = {
         "ok": False,
-        "error": type(error).__name__,
+        "error": error.kind,
         "message": str(error),
         "nothing_new": False,
         **_facts(history, _Judged.refused(history, audited), {**metadata, _VALIDATED: audited.report.figures}),

@@ -18,7 +18,7 @@ import uvicorn
 
 from nn_assets.cli.gate import Gate, entrance
 from nn_assets.cli.pages import WithReports
-from nn_assets.orchestration.daemon import end_with_starter
+from nn_assets.operations.starter import end_with_starter
 from nn_assets.orchestration.web import dagster_pages
 from nn_assets.store.home import PAGES_PATH
 

@@ -17,6 +17,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from nn_assets.operations.catalog import find_strategy
+from nn_assets.orchestration.running import materialise
+from tests.forks import ended
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 NAME = "tiny"
@@ -53,21 +57,22 @@ _TINY = {
     },
     "trade_without_verdict": True,
 }
+SCREEN: sync_api.ViewportSize = {"width": 1600, "height": 1200}
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-# In a process of its own, as a command line would: nothing that it keeps reaches other tests.
-_MATERIALISE = f"""
-from nn_assets.operations.catalog import find_strategy
-from nn_assets.orchestration.running import materialise
-strategy = find_strategy({NAME!r}).strategy
-materialise(strategy, "study", first="2017-01-01", last="2017-01-01")
-materialise(strategy, "daily", first={SESSIONS[0]!r}, last={SESSIONS[1]!r})
-"""
 
 
 def environment_of(home: Path) -> dict[str, str]:
     """Environment of a process that lives in a home and keeps no other."""
     kept = {key: value for key, value in os.environ.items() if key not in ("NN_ASSETS_DATABASE_URL", "DAGSTER_HOME")}
     return {**kept, "NN_ASSETS_HOME": str(home), "OMP_NUM_THREADS": "1"}
+
+
+def _live_in(home: Path) -> None:
+    os.environ.clear()
+    os.environ.update(environment_of(home))
+    strategy = find_strategy(NAME).strategy
+    materialise(strategy, "study", first="2017-01-01", last="2017-01-01")
+    materialise(strategy, "daily", first=SESSIONS[0], last=SESSIONS[1])
 
 
 @dataclass(frozen=True)
@@ -115,15 +120,9 @@ def home(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("browser") / "home"
     (folder / "strategies").mkdir(parents=True)
     (folder / "strategies" / f"{NAME}.yaml").write_text(yaml.safe_dump(_TINY), encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-c", _MATERIALISE],
-        env=environment_of(folder),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    # In a process of its own, as a command line would: nothing that it keeps reaches other tests.
+    told = folder.parent / "told.txt"
+    assert ended(lambda: _live_in(folder), told) == 0, told.read_text()
     return folder
 
 
@@ -227,18 +226,35 @@ def browser(chromium: str) -> Iterator[sync_api.Browser]:
         opened.close()
 
 
+def _patient(page: sync_api.Page) -> sync_api.Page:
+    """A loaded machine is slow, not wrong."""
+    page.set_default_timeout(90_000)
+    sync_api.expect.set_options(timeout=90_000)
+    return page
+
+
 @pytest.fixture
 def page(browser: sync_api.Browser) -> Iterator[sync_api.Page]:
     """A fresh page on a desktop screen, in a browser that no UI knows."""
-    opened = browser.new_page(viewport={"width": 1600, "height": 1200})
-    opened.set_default_timeout(90_000)  # a loaded machine is slow, not wrong
-    sync_api.expect.set_options(timeout=90_000)
+    opened = _patient(browser.new_page(viewport=SCREEN))
     yield opened
     opened.close()
 
 
+@pytest.fixture(scope="session")
+def let_in(ui: ServedUI, browser: sync_api.Browser) -> Iterator[sync_api.BrowserContext]:
+    """The user's browser: it went through the entrance once, and keeps its cookie and the pages' scripts."""
+    context = browser.new_context(viewport=SCREEN)
+    entered = _patient(context.new_page())
+    entered.goto(ui.entrance)
+    entered.close()
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def own_page(ui: ServedUI, page: sync_api.Page) -> sync_api.Page:
-    """A page in the browser that the UI let in."""
-    page.goto(ui.entrance)
-    return page
+def own_page(let_in: sync_api.BrowserContext) -> Iterator[sync_api.Page]:
+    """A new page in the browser that the UI let in."""
+    opened = _patient(let_in.new_page())
+    yield opened
+    opened.close()

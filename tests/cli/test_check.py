@@ -205,7 +205,7 @@ def test_a_gate_that_halts_is_told_with_what_came_in_and_every_check_that_failed
     home, answer = halted_check
     told, rows = answer.document, sessions_of(home)
     assert answer.status == 1
-    assert (told["ok"], told["error"]) == (False, "RunFailed")
+    assert (told["ok"], told["error"]) == (False, "GateHalted")
     assert (told["rows"]["added"], told["symbols"]) == (4 * rows, ["BRK.B", "NAN", "TRUE"])
     assert told["quarantine"]["by_rule"] == {"non_positive_price": rows}
     failed = {each["name"]: each for each in told["gate"]["failed"]}
@@ -219,7 +219,7 @@ def test_a_gate_that_halts_is_told_with_what_came_in_and_every_check_that_failed
     assert "\n  - CON " in found
     remedy, _, run = remedy.partition("\n")
     assert "gate.max_quarantined_fraction" in remedy
-    assert run.startswith(f"step mine__validated_bars failed in run {answer.document['run']} of ")
+    assert run.startswith(f"step mine__validated_bars failed in run {told['run_id']} of ")
     assert "\n" not in run
 
 

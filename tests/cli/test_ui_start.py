@@ -107,7 +107,7 @@ def test_a_second_ui_of_a_home_names_the_first_and_starts_nothing(tmp_path, monk
     assert ui.serve_ui(PORT) == {"ok": True}
 
 
-_STARTED = "import os, time; from nn_assets.orchestration.daemon import end_with_starter; "
+_STARTED = "import os, time; from nn_assets.operations.starter import end_with_starter; "
 _STARTED += "end_with_starter(); print(os.getpid(), flush=True); time.sleep(60)"
 _STARTER = "import subprocess, sys, time; sys.argv[2] == 'neither' or subprocess.Popen(['sleep', '60']); "
 _STARTER += "started = subprocess.Popen([sys.executable, '-c', sys.argv[1]], stdin=subprocess.PIPE); time.sleep(60)"

@@ -35,6 +35,17 @@ def test_nothing_stays_open_after_the_instance(empty_home: Path) -> None:
     assert open_files(empty_home / "dagster" / "storage") == []
 
 
+def test_commits_wait_for_no_disk_in_files_that_a_power_cut_leaves_whole(empty_home: Path) -> None:
+    with open_instance() as instance:
+        run_id = materialised(instance)
+        storages = instance.run_storage, instance.event_log_storage
+        opened = [storages[0].connect(), storages[1].index_connection(), storages[1].run_connection(run_id)]
+        for each in opened:
+            with each as connection:
+                assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+                assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 1  # NORMAL
+
+
 def test_dagsters_own_storage_reads_what_was_written_and_the_other_way_round(empty_home: Path) -> None:
     with open_instance() as instance:
         first = materialised(instance)

@@ -17,7 +17,12 @@ from tests.sources.faults import VendorFaults
 from tests.sources.secrets import refused
 from tests.sources.vendor import Answer, Request, Vendor, running
 
-pytest.importorskip("ccxt", reason="the extra ccxt is not installed")
+
+@pytest.fixture(scope="module", autouse=True)
+def _installed() -> None:
+    """Imported when a test needs it: whoever runs other files alone need not wait for a hundred exchanges."""
+    pytest.importorskip("ccxt", reason="the extra ccxt is not installed")
+
 
 BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
 DAYS = pd.date_range("2021-03-20", "2021-04-12", freq="D", tz="UTC")  # Europe's clocks change; UTC's do not

@@ -54,6 +54,16 @@ def test_any_float_comes_back_as_it_was(ledger: Ledger, numbers: list[float]) ->
         assert struct.pack("<d", found) == struct.pack("<d", expected)
 
 
+def test_an_answer_without_rows_is_the_askers_own(ledger: Ledger) -> None:
+    first = ledger.read("holdings")
+    first["quantity"] = "changed"
+    first["more"] = 1
+    again = ledger.read("holdings")
+    assert "more" not in again
+    assert again["quantity"].dtype == np.float64
+    assert list(ledger.read("holdings", bookkeeping=True).columns) != list(again.columns)
+
+
 @pytest.mark.full
 def test_an_empty_table_reads_with_the_types_of_a_full_one(ledger: Ledger) -> None:
     empty = {table: ledger.read(table, bookkeeping=True) for table in day_round()}

@@ -52,7 +52,7 @@ class Mended:
         """Moments, UTC, as they are read."""
         if not self.read_as or moments.empty:
             return moments
-        stored = moments.to_numpy(dtype="datetime64[ns]").astype(np.int64)
+        stored = pd.DatetimeIndex(moments).as_unit("ns").asi8
         distinct, place = np.unique(stored, return_inverse=True)
         read = np.array([self.read_as.get(int(each), int(each)) for each in distinct], dtype=np.int64)
         return pd.Series(pd.DatetimeIndex(read[place], tz="UTC"), index=moments.index, name=moments.name)

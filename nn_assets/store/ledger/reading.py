@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from operator import itemgetter
 from typing import Any
 
@@ -217,9 +218,16 @@ def _framed(
     found = sorted(connection.execute(statement).all(), key=key)
     if on_reading is not None:
         on_reading(connection, table, [dict(zip(place, row, strict=True)) for row in found])
-    values = list(zip(*found, strict=True)) if found else [()] * len(place)
+    if not found:
+        return _empty(table, tuple(names)).copy()
+    values = list(zip(*found, strict=True))
     frame = pd.DataFrame({name: _typed(table.columns[name], values[place[name]]) for name in names})
     return as_read(frame, mended)
+
+
+@cache
+def _empty(table: Table, names: tuple[str, ...]) -> pd.DataFrame:
+    return pd.DataFrame({name: _typed(table.columns[name], ()) for name in names})
 
 
 def _typed(column: Column[Any], values: Sequence[Any]) -> Any:
