@@ -14,7 +14,7 @@ from nn_assets.market.calendar.sessions import calendar_end_told, next_session
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
 from nn_assets.operations.asof.decisions import decision_moments, undecided_sessions
-from nn_assets.operations.asof.halts import last_halt
+from nn_assets.operations.asof.halts import GATE, last_halt, passed_since
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.settings_on_record import settings_apart
 from nn_assets.operations.asof.studies import late_verdict, latest_study
@@ -36,6 +36,7 @@ from nn_assets.operations.outcomes import (
     FAILED,
     LEDGER_INTACT,
     SUCCEEDED,
+    FailedCheck,
     beside,
     checks_failed_in,
     last_heartbeat,
@@ -57,6 +58,7 @@ from nn_assets.store.ledger.reread import BROKEN_REMEDY
 
 __all__ = [
     "LONGEST_WITHOUT_BEAT",
+    "failed_checks_standing",
     "faults_of_stages",
     "headline_now",
     "last_runs",
@@ -244,14 +246,36 @@ def last_runs(ledger: Ledger, strategy: str) -> dict[str, dict[str, Any]]:
     return {name: run for name in (*JOBS, SOME_ASSETS) if (run := last_run(ledger, strategy, name)) is not None}
 
 
+def failed_checks_standing(
+    ledger: Ledger, strategy: str, runs: Mapping[str, dict[str, Any]]
+) -> dict[str, list[FailedCheck]]:
+    """The checks that failed in the last runs, by job, without what the gate found of data that passed it since.
+
+    Parameters
+    ----------
+    runs : mapping
+        As :func:`last_runs` gives them.
+    """
+    return {
+        name: [
+            check
+            for check in checks_failed_in(run)
+            if check.name.partition(".")[0] != GATE["name"] or not passed_since(ledger, strategy, run)
+        ]
+        for name, run in runs.items()
+    }
+
+
 def _of_runs(ledger: Ledger, strategy: Strategy, *, gate_halts: bool) -> Iterator[Fault]:
     runs = last_runs(ledger, strategy.name)
-    decided = runs.get(DAILY)
+    decided, standing = runs.get(DAILY), failed_checks_standing(ledger, strategy.name, runs)
     for name, run in runs.items():
-        for check in beside(run["failed_step"], checks_failed_in(run)):
+        for check in beside(run["failed_step"], standing[name]):
             if check.name != LEDGER_INTACT:
                 yield Fault(f"check {check.name} failed: {one_line(check.found)}", check.remedy)
-        at_the_gate = gate_halts and str(run["failed_step"]).endswith("validated_bars")
+        at_the_gate = str(run["failed_step"]).endswith(GATE["name"]) and (
+            gate_halts or (name in _ROUNDS and passed_since(ledger, strategy.name, run))
+        )
         if run["outcome"] != FAILED or at_the_gate or (name in _ROUNDS and _later_round(decided, run)):
             continue
         message = run["message"] or "before its first step"

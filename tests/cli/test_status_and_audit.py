@@ -357,6 +357,40 @@ def test_a_halt_of_many_checks_is_one_clause_of_the_first_line_with_a_count_of_t
     assert len(answer.document["strategies"]["mine"]["failed_checks"]) == 12  # the full list
 
 
+@pytest.mark.parametrize(
+    ("passed", "stand"),
+    [
+        (("halted", "passed"), ["check features.no_look_ahead failed"]),
+        (("passed", "halted"), ["check validated_bars.freshness failed", "check features.no_look_ahead failed"]),
+    ],
+)
+def test_what_the_gate_found_in_a_check_stands_until_it_passes_and_the_rest_until_it_is_checked_again(
+    own_home, give_own, passed, stand
+) -> None:
+    """The gate passes in a round that fails afterwards: its word counts all the same."""
+    now = pd.Timestamp.now(tz="UTC").floor("us")
+    checks = [FailedCheck("validated_bars.freshness", "3 days old", "wait"), FailedCheck("features.no_look_ahead", "x")]
+    with living_in(own_home), open_stores() as stores:
+        if passed[0] == "passed":
+            record_halt(stores.ledger, "mine", now - pd.Timedelta(hours=1), "freshness: 3 days old", "before")
+            record_pass(stores.ledger, "mine", now, "before")
+        record_halt(stores.ledger, "mine", now, "freshness: 3 days old", "r")
+        if passed[1] == "passed":
+            record_pass(stores.ledger, "mine", now + pd.Timedelta(seconds=1), "later")
+        # Told last, as by the sensor of a daemon that looks once a minute.
+        told = {"message": "GateHalted: expected a; found b", "failed_step": "mine__validated_bars"}
+        run = Run("r", "mine", "tables", None, None, now)
+        record_end(stores.ledger, run, FAILED, now, failed_checks=checks, **told)
+        later = Run("later", "mine", "daily", LIVE[2], LIVE[2], now + pd.Timedelta(seconds=1))
+        record_end(stores.ledger, later, FAILED, now, message="DecisionError: x", failed_step="mine__daily_round")
+    answer = give_own("status", "-s", "mine", "--json")
+    state = answer.document["strategies"]["mine"]
+    assert answer.status == 1
+    assert [line.partition(":")[0] for line in state["failed_checks"]] == stand
+    assert any("tables: FAILED" in line for line in state["runs"])  # what happened stays told
+    assert ("validated_bars" in state["headline"] or "the gate halted" in state["headline"]) == (len(stand) == 2)
+
+
 def test_a_refused_run_of_a_decided_session_is_told_and_changes_nothing(own_home, give_own) -> None:
     edited(own_home, "half_spread_bps: 0.5", "half_spread_bps: 0.9")
     before = give_own("status", "-s", "mine", "--json").document["strategies"]["mine"]["headline"]
