@@ -48,7 +48,7 @@ from nn_assets.operations.outcomes import (
     told_of_step,
 )
 from nn_assets.operations.unquoted import ALERT_SESSIONS, delisting_line, unquoted
-from nn_assets.operations.unused import unchecked, unused
+from nn_assets.operations.unused import lacking, unchecked, unused
 from nn_assets.oversight.headline import Fault, Headline, Situation, Word, headline
 from nn_assets.portfolio.records import breakers_of, is_halved
 from nn_assets.settings import Strategy
@@ -173,7 +173,7 @@ def _decided(facts: StoredFacts) -> Situation:
 
 
 def of_bars(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[str, Any]) -> tuple[Fault, ...]:
-    """What is wrong with a session's bars: held and in quarantine, held and absent for long, or confirmed by nobody.
+    """What is wrong with a session's bars: absent, held and in quarantine, held and absent long, or confirmed by none.
 
     Parameters
     ----------
@@ -184,10 +184,16 @@ def of_bars(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[
     named = {each.symbol for each in in_quarantine}
     absent = [each for each in unquoted(facts.strategy, session, remainder) if each.symbol not in named]
     alone = unchecked(facts, session)
+    told = named | {each.symbol for each in absent if each.sessions >= ALERT_SESSIONS}
+    why = f"nn-assets check --strategy {facts.strategy.name} tells why bars are missing"
     return (
         *(Fault(each.told, each.remedy) for each in in_quarantine),
         *(Fault(each.told, delisting_line(facts.strategy, each)) for each in absent if each.sessions >= ALERT_SESSIONS),
         *(() if alone is None else (Fault(alone, _SECOND_SOURCE),)),
+        *(
+            Fault(each.told, "" if told.issuperset(each.symbols) else why)
+            for each in lacking(facts, pd.DatetimeIndex([session]))
+        ),
     )
 
 
