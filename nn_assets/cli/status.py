@@ -34,7 +34,7 @@ from nn_assets.store.lake.publication import Publication
 from nn_assets.store.ledger.audit import broken_on_record
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.reread import BROKEN_REMEDY
-from nn_assets.store.ledger.run_locks import is_attended
+from nn_assets.store.ledger.run_locks import is_attended, was_killed
 
 __all__ = ["report"]
 
@@ -155,7 +155,8 @@ def _line_of(name: str, run: dict[str, Any]) -> str:
 
 def _ending(run: dict[str, Any]) -> str:
     if run["outcome"] == STARTED:
-        lives = is_attended(str(run["outcome_id"]))
+        run_id = str(run["outcome_id"])
+        lives = not was_killed(run_id) and is_attended(run_id)
         return f"started {_minute(run['began_at'])}, " + ("it runs" if lives else _LOST)
     step = "" if run["failed_step"] is None else f" at {run['failed_step']}"
     why = "" if run["message"] is None else f": {one_line(run['message'])}"

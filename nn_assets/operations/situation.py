@@ -35,6 +35,7 @@ from nn_assets.operations.names import (
 from nn_assets.operations.outcomes import (
     FAILED,
     LEDGER_INTACT,
+    STARTED,
     SUCCEEDED,
     FailedCheck,
     beside,
@@ -55,6 +56,7 @@ from nn_assets.settings import Strategy
 from nn_assets.store.ledger.audit import broken_on_record
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.reread import BROKEN_REMEDY
+from nn_assets.store.ledger.run_locks import was_killed
 
 __all__ = [
     "LONGEST_WITHOUT_BEAT",
@@ -279,6 +281,8 @@ def _of_runs(ledger: Ledger, strategy: Strategy, *, gate_halts: bool) -> Iterato
         for check in beside(run["failed_step"], standing[name]):
             if check.name != LEDGER_INTACT:
                 yield Fault(f"check {check.name} failed: {one_line(check.found)}", check.remedy)
+        if run["outcome"] == STARTED and was_killed(str(run["outcome_id"])):
+            yield Fault(f"a run of {name} was killed; the next command or tick closes it", "")
         at_the_gate = str(run["failed_step"]).endswith(GATE["name"]) and (
             gate_halts or (name in _ROUNDS and passed_since(ledger, strategy.name, run))
         )
