@@ -9,7 +9,7 @@ import pandas as pd
 
 from nn_assets.cli.failed import with_failed_checks
 from nn_assets.cli.intake import rows_told
-from nn_assets.errors import DecisionError, SettingsError
+from nn_assets.errors import DecisionError, SettingsError, first_of
 from nn_assets.evaluation.verdict import NO_MONTH_ENDED
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.market.calendar.sessions import is_session, sessions_between
@@ -25,6 +25,7 @@ from nn_assets.operations.models.outdated import months_to_refit
 from nn_assets.operations.names import DAILY, STUDY
 from nn_assets.operations.situation import headline_now
 from nn_assets.operations.stores import open_stores
+from nn_assets.operations.unused import lacking
 from nn_assets.orchestration.outcomes import failed_checks_of
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.running import execute, metadata_by_asset
@@ -115,6 +116,8 @@ def _answer(history: History, sessions: pd.DatetimeIndex) -> dict[str, Any]:
     }
     held = sum(1 for each in positions.values() if each["target_quantity"])
     breaker = state["breaker"] if isinstance(state["breaker"], str) and state["breaker"] else None
+    without = lacking(history, sessions)
+    told = first_of([each.told for each in without], _MOST_NAMED)
     several = f"{len(sessions)} sessions from {sessions[0].date()} on; " if len(sessions) > 1 else ""
     return {
         "strategy": name,
@@ -125,7 +128,9 @@ def _answer(history: History, sessions: pd.DatetimeIndex) -> dict[str, Any]:
         "trading_state": str(trading["state"]),
         "breaker": breaker,
         "targets": positions,
-        "text": f"{stands}\n{several}{name} {day.date()}: equity {state['equity_usd']:,.0f} USD, {held} positions to "
+        "without_bars": {str(each.session.date()): list(each.symbols) for each in without},
+        "text": "\n".join([stands, *told])
+        + f"\n{several}{name} {day.date()}: equity {state['equity_usd']:,.0f} USD, {held} positions to "
         f"hold next, breaker {breaker or 'none'}, drift says {trading['state']}",
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.catalog import find_strategy, is_calendar_fault, read_strategies
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.names import TICKING
-from nn_assets.operations.outcomes import STARTED, FailedCheck, checks_failed_in, last_heartbeat, last_tick, one_line
+from nn_assets.operations.outcomes import STARTED, FailedCheck, last_heartbeat, last_tick, one_line
 from nn_assets.operations.situation import (
+    failed_checks_standing,
     faults_of_stages,
     headline_now,
     last_runs,
@@ -31,7 +33,7 @@ from nn_assets.store.lake.publication import Publication
 from nn_assets.store.ledger.audit import broken_on_record
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.reread import BROKEN_REMEDY
-from nn_assets.store.ledger.run_locks import is_attended
+from nn_assets.store.ledger.run_locks import is_attended, was_killed
 
 __all__ = ["report"]
 
@@ -97,6 +99,7 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
     trading = ledger.latest("trading_states", strategy.name)
     models = ledger.read("models", strategy.name)
     runs = last_runs(ledger, strategy.name)
+    failed = chain.from_iterable(failed_checks_standing(ledger, strategy.name, runs).values())
     return {
         "headline": str(headline_now(facts)),
         "last_session": str(facts.last_session.date()),
@@ -119,7 +122,7 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
         "trading_state": None if trading.empty else str(trading["state"].iloc[-1]),
         "kill_switch": kill_switch_now(ledger, strategy.name),
         "runs": [_line_of(name, run) for name, run in runs.items()],
-        "failed_checks": [*_audited(ledger), *(str(check) for run in runs.values() for check in checks_failed_in(run))],
+        "failed_checks": [*_audited(ledger), *map(str, failed)],
         "ticks": _ticks(ledger, strategy.name),
         "daemon": _daemon(ledger),
         "faults": [f"{fault.found}; expected {fault.expected}" for fault in faults_of_stages(facts)],
@@ -151,7 +154,8 @@ def _line_of(name: str, run: dict[str, Any]) -> str:
 
 def _ending(run: dict[str, Any]) -> str:
     if run["outcome"] == STARTED:
-        lives = is_attended(str(run["outcome_id"]))
+        run_id = str(run["outcome_id"])
+        lives = not was_killed(run_id) and is_attended(run_id)
         return f"started {_minute(run['began_at'])}, " + ("it runs" if lives else _LOST)
     step = "" if run["failed_step"] is None else f" at {run['failed_step']}"
     why = "" if run["message"] is None else f": {one_line(run['message'])}"

@@ -132,16 +132,18 @@ def _adjusted(history: History, bars: pd.DataFrame, moment: pd.Timestamp | None,
 
 
 def _actions(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
-    """Splits and dividends, as the publication in force has them or as they were known at a moment."""
-    actions = _known_actions(history, moment)
+    """Splits and dividends stored, as they are known now or were known at a moment."""
+    stored = history.stores.lake.segments(history.strategy.name, ACTIONS)
+    actions = actions_to_publish(history, stored) if moment is None else _known_actions(history, moment)
     if actions is None:
         raise _never_stored(history, "splits and dividends", "source.actions_path", "raw_bars")
     return actions
 
 
 def _known_actions(history: History, moment: pd.Timestamp | None) -> pd.DataFrame | None:
+    """Those of the publication in force as known now, or those known at a moment; None where there are none."""
     if moment is None:
-        return history.view().stated_actions
+        return actions_to_publish(history, tuple(history.covering(None).details.get(ACTIONS, ())))
     name = history.strategy.name
     versions = read_action_versions(history.stores, name, history.stores.lake.segments(name, ACTIONS))
     return None if versions is None else actions_as_of(versions, moment)

@@ -14,7 +14,7 @@ from nn_assets.market.calendar.sessions import calendar_end_told, next_session
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
 from nn_assets.operations.asof.decisions import decision_moments, undecided_sessions
-from nn_assets.operations.asof.halts import last_halt
+from nn_assets.operations.asof.halts import GATE, last_halt, passed_since
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.settings_on_record import settings_apart
 from nn_assets.operations.asof.studies import late_verdict, latest_study
@@ -35,7 +35,9 @@ from nn_assets.operations.names import (
 from nn_assets.operations.outcomes import (
     FAILED,
     LEDGER_INTACT,
+    STARTED,
     SUCCEEDED,
+    FailedCheck,
     beside,
     checks_failed_in,
     last_heartbeat,
@@ -47,15 +49,17 @@ from nn_assets.operations.outcomes import (
     told_of_step,
 )
 from nn_assets.operations.unquoted import ALERT_SESSIONS, delisting_line, unquoted
-from nn_assets.operations.unused import unchecked, unused
+from nn_assets.operations.unused import lacking, unchecked, unused
 from nn_assets.oversight.headline import Fault, Headline, Situation, Word, headline
 from nn_assets.portfolio.records import breakers_of, is_halved
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.audit import broken_on_record
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.reread import BROKEN_REMEDY
+from nn_assets.store.ledger.run_locks import was_killed
 
 __all__ = [
+    "failed_checks_standing",
     "faults_of_stages",
     "headline_now",
     "last_runs",
@@ -170,7 +174,7 @@ def _decided(facts: StoredFacts) -> Situation:
 
 
 def of_bars(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[str, Any]) -> tuple[Fault, ...]:
-    """What is wrong with a session's bars: held and in quarantine, held and absent for long, or confirmed by nobody.
+    """What is wrong with a session's bars: absent, held and in quarantine, held and absent long, or confirmed by none.
 
     Parameters
     ----------
@@ -181,10 +185,16 @@ def of_bars(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[
     named = {each.symbol for each in in_quarantine}
     absent = [each for each in unquoted(facts.strategy, session, remainder) if each.symbol not in named]
     alone = unchecked(facts, session)
+    told = named | {each.symbol for each in absent if each.sessions >= ALERT_SESSIONS}
+    why = f"nn-assets check --strategy {facts.strategy.name} tells why bars are missing"
     return (
         *(Fault(each.told, each.remedy) for each in in_quarantine),
         *(Fault(each.told, delisting_line(facts.strategy, each)) for each in absent if each.sessions >= ALERT_SESSIONS),
         *(() if alone is None else (Fault(alone, _SECOND_SOURCE),)),
+        *(
+            Fault(each.told, "" if told.issuperset(each.symbols) else why)
+            for each in lacking(facts, pd.DatetimeIndex([session]))
+        ),
     )
 
 
@@ -243,14 +253,38 @@ def last_runs(ledger: Ledger, strategy: str) -> dict[str, dict[str, Any]]:
     return {name: run for name in (*JOBS, SOME_ASSETS) if (run := last_run(ledger, strategy, name)) is not None}
 
 
+def failed_checks_standing(
+    ledger: Ledger, strategy: str, runs: Mapping[str, dict[str, Any]]
+) -> dict[str, list[FailedCheck]]:
+    """The checks that failed in the last runs, by job, without what the gate found of data that passed it since.
+
+    Parameters
+    ----------
+    runs : mapping
+        As :func:`last_runs` gives them.
+    """
+    return {
+        name: [
+            check
+            for check in checks_failed_in(run)
+            if check.name.partition(".")[0] != GATE["name"] or not passed_since(ledger, strategy, run)
+        ]
+        for name, run in runs.items()
+    }
+
+
 def _of_runs(ledger: Ledger, strategy: Strategy, *, gate_halts: bool) -> Iterator[Fault]:
     runs = last_runs(ledger, strategy.name)
-    decided = runs.get(DAILY)
+    decided, standing = runs.get(DAILY), failed_checks_standing(ledger, strategy.name, runs)
     for name, run in runs.items():
-        for check in beside(run["failed_step"], checks_failed_in(run)):
+        for check in beside(run["failed_step"], standing[name]):
             if check.name != LEDGER_INTACT:
                 yield Fault(f"check {check.name} failed: {one_line(check.found)}", check.remedy)
-        at_the_gate = gate_halts and str(run["failed_step"]).endswith("validated_bars")
+        if run["outcome"] == STARTED and was_killed(str(run["outcome_id"])):
+            yield Fault(f"a run of {name} was killed; the next command or tick closes it", "")
+        at_the_gate = str(run["failed_step"]).endswith(GATE["name"]) and (
+            gate_halts or (name in _ROUNDS and passed_since(ledger, strategy.name, run))
+        )
         if run["outcome"] != FAILED or at_the_gate or (name in _ROUNDS and _later_round(decided, run)):
             continue
         message = run["message"] or "before its first step"

@@ -1,4 +1,4 @@
-"""Bars of a session that came and are not used while they are held, and bars that no second source confirmed."""
+"""Bars of a session: those missing, those that wait in quarantine while they are held, those confirmed by nobody."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nn_assets.errors import first_of
 from nn_assets.market.calendar.sessions import previous_session
+from nn_assets.market.facts.actions import actions_as_of
 from nn_assets.market.facts.compared import said_by_second
 from nn_assets.market.facts.rows import ordered_by_symbol
 from nn_assets.market.quality.cleaning import RULES
@@ -18,9 +20,61 @@ from nn_assets.operations.clock import has_clock, now_utc
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.portfolio.records import unmarked_symbols
 
-__all__ = ["Unused", "unchecked", "unused"]
+__all__ = ["Lacking", "Unused", "lacking", "unchecked", "unused"]
 
+_LATELY = 20  # sessions: which symbols a strategy has that names none
+_MOST_NAMED = 5
 _REMEDIES = {rule.name: rule.remedy for rule in RULES}
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """The symbols of a session that have no bar of it, of so many that should."""
+
+    session: pd.Timestamp
+    symbols: tuple[str, ...]
+    due: int
+
+    @property
+    def told(self) -> str:
+        """How many they are, and the first of them."""
+        have, were = ("has", "was") if len(self.symbols) == 1 else ("have", "were")
+        return (
+            f"{len(self.symbols):,} of {self.due:,} symbols {have} no bar of {self.session.date()} and {were} decided "
+            f"without: {', '.join(first_of(self.symbols, _MOST_NAMED))}"
+        )
+
+
+def lacking(facts: StoredFacts, sessions: pd.DatetimeIndex) -> list[Lacking]:
+    """Each of some sessions on end of which published bars are missing: of members of the universe, if there is one.
+
+    A symbol that was delisted needs no bar; one that the strategy does not name needs one for as long as it had any in
+    the last 20 sessions.
+    """
+    publication, strategy = facts.publication, facts.strategy
+    if publication is None or not publication.covers(sessions[-1]):
+        return []
+    stated, begin = strategy.market.symbols, int(facts.axis.searchsorted(sessions[0]))
+    days = facts.axis[begin if stated else max(0, begin - _LATELY) : begin + len(sessions)]
+    bars = facts.stores.publications.bars(publication, sessions=days, columns=["symbol", "session"])
+    names = stated or tuple(sorted(bars["symbol"].unique()))
+    there = np.zeros((len(days), len(names)), dtype=bool)
+    row, column = days.get_indexer(pd.DatetimeIndex(bars["session"])), pd.Index(names).get_indexer(bars["symbol"])
+    there[row[column >= 0], column[column >= 0]] = True
+    due = np.ones_like(there)
+    if facts.action_versions is not None:
+        actions = actions_as_of(facts.action_versions, now_utc())
+        for gone in actions[actions["kind"] == "delisting"].itertuples():
+            due[np.ix_(days >= gone.ex_session, [name == gone.symbol for name in names])] = False
+    members = facts.members(days, names)
+    due &= True if members is None else members
+    found = []
+    for place in range(len(days) - len(sessions), len(days)):
+        expected = due[place] if stated else due[place] & there[max(0, place - _LATELY) : place + 1].any(axis=0)
+        absent = tuple(name for name, missing in zip(names, expected & ~there[place], strict=True) if missing)
+        if absent:
+            found.append(Lacking(days[place], absent, int(expected.sum())))
+    return found
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from nn_assets.cli.runs import run_round
+from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.facts import StoredFacts
+from nn_assets.operations.situation import of_bars
 from nn_assets.operations.stores import open_stores
 from tests.cli.conftest import LIVE, STRATEGY, SYMBOLS, VAULT, call
 from tests.orchestration.conftest import living_in
@@ -59,6 +63,33 @@ def test_a_run_decides_sessions_in_order_and_says_what_to_hold(own_home, give_ow
     state = give_own("status", "-s", "mine", "--json").document["strategies"]["mine"]
     assert (state["decided_to"], state["undecided_sessions"]) == (LIVE[2], 0)
     assert (own_home / "reports" / f"mine-{LIVE[2]}.html").is_file()
+
+
+def test_symbols_without_a_bar_of_the_session_are_named_by_the_run_and_in_every_first_line(own_home, give_own) -> None:
+    edit = own_home / "strategies" / "mine.yaml"
+    edit.write_text(f"{STRATEGY}gate:\n  max_missing_symbols_fraction: 0.3\n", encoding="utf-8")
+    file = own_home / "strategies" / "bars" / "NAN_data.csv"
+    header, *lines = file.read_text(encoding="utf-8").splitlines()
+    day, rest = next(line.split(",", maxsplit=1) for line in lines if line.startswith(LIVE[2]))
+    restated = f"{day},-{rest},{LIVE[2]}T20:30:00Z"  # contradicts the bar taken in, as of the same moment
+    rows = [restated if line.startswith(day) else f"{line}," for line in lines]
+    file.write_text("\n".join([f"{header},known_at", *rows]) + "\n", encoding="utf-8")
+    told = f"1 of 4 symbols has no bar of {LIVE[2]} and was decided without: NAN"
+    with living_in(own_home):
+        answer = run_round("mine", LIVE[2])
+        with open_stores() as stores:
+            facts = StoredFacts.of(stores, find_strategy("mine").strategy)
+            (fault,) = of_bars(facts, pd.Timestamp(LIVE[2]), "{}")
+    assert answer["without_bars"] == {LIVE[2]: ["NAN"]}
+    lines = answer["text"].splitlines()
+    assert told in lines
+    assert told in lines[0]
+    status = give_own("status", "-s", "mine").out.splitlines()[0]
+    assert status == lines[0]
+    # NAN is held, which says more; of a symbol that is not, check tells.
+    assert (fault.why, fault.remedy) == (told, "nn-assets check --strategy mine tells why bars are missing")
+    shown = give_own("check", "-s", "mine").out
+    assert f"NAN {LIVE[2]} duplicate, row open -" in shown
 
 
 def test_a_round_run_again_changes_nothing_that_was_decided(give_own, tmp_path) -> None:

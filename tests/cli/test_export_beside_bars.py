@@ -221,6 +221,28 @@ def test_actions_are_splits_and_dividends_known_then(exported) -> None:
     assert exported("actions", "--from", DAYS[3], "--to", DAYS[3])["kind"].tolist() == ["dividend"]
 
 
+def test_actions_are_those_known_now_also_where_no_decision_of_the_history_saw_them(
+    home, tmp_path, monkeypatch
+) -> None:
+    own = Path(shutil.copytree(home, tmp_path / "home"))
+    monkeypatch.setenv("NN_ASSETS_HOME", str(own))
+    restate(own / "strategies" / "actions.csv", "dividend,0.08", "dividend,0.09")
+    began = pd.Timestamp.now(tz="UTC")
+    take_in()
+    values, out = {}, tmp_path / "actions.parquet"
+    for options in ((), ("--as-of", "2003-03-01")):
+        assert call(own, "export", "actions", "--out", out, "-s", "mine", *options).status == 0
+        values[options] = pd.read_parquet(out).set_index("kind")
+    now, then = values.values()
+    assert (now.loc["dividend", "value"], then.loc["dividend", "value"]) == (0.09, 0.08)
+    assert now.loc["dividend", "known_at"] >= began
+    assert now.loc["split", "known_at"] < began
+    # Published bars are adjusted by what is known now too.
+    assert call(own, "export", "bars", "--out", out, "-s", "mine", "--adjusted", "backward").status == 0
+    closes = pd.read_parquet(out)["close"].tolist()
+    assert closes[2] == pytest.approx(CLOSES[2] * (1.0 - 0.09 / CLOSES[2]), abs=1e-9)
+
+
 # --- bars within the session -------------------------------------------------------------------------------
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
+import signal
 import sqlite3
 
 import pandas as pd
@@ -12,13 +14,15 @@ import pytest
 
 from nn_assets.operations.decisions import stored_checks
 from nn_assets.operations.intake.gate_record import record_halt, record_pass
-from nn_assets.operations.outcomes import FAILED, FailedCheck, Run, record_end
+from nn_assets.operations.outcomes import FAILED, FailedCheck, Run, record_end, record_start
 from nn_assets.operations.stores import open_stores
 from nn_assets.session.market_view import SessionMarket
 from nn_assets.store.ledger.audit import AuditFinding, AuditReport
 from nn_assets.store.ledger.chain import GENESIS
 from nn_assets.store.ledger.ledger import Ledger
+from nn_assets.store.ledger.run_locks import hold_run, let_go
 from tests.cli.conftest import LIVE, call
+from tests.forks import ended
 from tests.orchestration.conftest import living_in
 
 
@@ -355,6 +359,63 @@ def test_a_halt_of_many_checks_is_one_clause_of_the_first_line_with_a_count_of_t
     assert len(halt) < 400
     assert (first.count("halted"), first.count("validated_bars")) == (1, 0)
     assert len(answer.document["strategies"]["mine"]["failed_checks"]) == 12  # the full list
+
+
+@pytest.mark.parametrize(
+    ("passed", "stand"),
+    [
+        (("halted", "passed"), ["check features.no_look_ahead failed"]),
+        (("passed", "halted"), ["check validated_bars.freshness failed", "check features.no_look_ahead failed"]),
+    ],
+)
+def test_what_the_gate_found_in_a_check_stands_until_it_passes_and_the_rest_until_it_is_checked_again(
+    own_home, give_own, passed, stand
+) -> None:
+    """The gate passes in a round that fails afterwards: its word counts all the same."""
+    now = pd.Timestamp.now(tz="UTC").floor("us")
+    checks = [FailedCheck("validated_bars.freshness", "3 days old", "wait"), FailedCheck("features.no_look_ahead", "x")]
+    with living_in(own_home), open_stores() as stores:
+        if passed[0] == "passed":
+            record_halt(stores.ledger, "mine", now - pd.Timedelta(hours=1), "freshness: 3 days old", "before")
+            record_pass(stores.ledger, "mine", now, "before")
+        record_halt(stores.ledger, "mine", now, "freshness: 3 days old", "r")
+        if passed[1] == "passed":
+            record_pass(stores.ledger, "mine", now + pd.Timedelta(seconds=1), "later")
+        # Told last, as by the sensor of a daemon that looks once a minute.
+        told = {"message": "GateHalted: expected a; found b", "failed_step": "mine__validated_bars"}
+        run = Run("r", "mine", "tables", None, None, now)
+        record_end(stores.ledger, run, FAILED, now, failed_checks=checks, **told)
+        later = Run("later", "mine", "daily", LIVE[2], LIVE[2], now + pd.Timedelta(seconds=1))
+        record_end(stores.ledger, later, FAILED, now, message="DecisionError: x", failed_step="mine__daily_round")
+    answer = give_own("status", "-s", "mine", "--json")
+    state = answer.document["strategies"]["mine"]
+    assert answer.status == 1
+    assert [line.partition(":")[0] for line in state["failed_checks"]] == stand
+    assert any("tables: FAILED" in line for line in state["runs"])  # what happened stays told
+    assert ("validated_bars" in state["headline"] or "the gate halted" in state["headline"]) == (len(stand) == 2)
+
+
+def test_a_killed_run_is_in_the_first_line_until_it_is_closed(own_home, give_own, tmp_path) -> None:
+    def first_line() -> str:
+        return give_own("status", "-s", "mine").out.splitlines()[0]
+
+    def begins_and_is_killed() -> None:
+        hold_run("killed")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    sentence = "; a run of daily was killed; the next command or tick closes it"
+    with living_in(own_home):
+        now = pd.Timestamp.now(tz="UTC").floor("us")
+        with open_stores() as stores:
+            assert record_start(stores.ledger, Run("killed", "mine", "daily", LIVE[2], LIVE[2], now))
+        assert sentence not in first_line()  # about to begin: nobody saw to it yet
+        assert ended(begins_and_is_killed, tmp_path / "told.txt") == -signal.SIGKILL
+        assert sentence in first_line()
+        assert sentence in first_line()  # asking closes nothing
+        hold_run("killed")
+        assert sentence not in first_line()  # somebody sees to it
+        let_go("killed")
+        assert sentence not in first_line()  # it ended, which the daemon puts on record
 
 
 def test_a_refused_run_of_a_decided_session_is_told_and_changes_nothing(own_home, give_own) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from nn_assets.operations.unquoted import Unquoted, delisting_line, unquoted
+from nn_assets.operations.unused import Lacking
 from nn_assets.settings import Strategy
 from nn_assets.sources.tables.actions_file import ActionsFile
 
@@ -31,3 +32,12 @@ def test_the_line_that_the_remedy_names_is_one_that_the_actions_file_takes(tmp_p
         file.write_text("symbol,ex_session,kind,value\n" + line.replace("CASH", cash) + "\n", encoding="utf-8")
         read = ActionsFile(file).actions()
         assert read[["symbol", "kind", "value"]].to_numpy().tolist() == [["AAQ", "delisting", float(cash)]]
+
+
+def test_symbols_without_a_bar_are_counted_and_the_first_few_named() -> None:
+    names = tuple(f"S{number:02d}" for number in range(15))
+    told = Lacking(pd.Timestamp("2017-11-27"), names, 500).told
+    first = ", ".join(names[:5])
+    assert told == f"15 of 500 symbols have no bar of 2017-11-27 and were decided without: {first}, and 10 more"
+    alone = Lacking(pd.Timestamp("2017-11-27"), ("S00",), 2).told
+    assert alone == "1 of 2 symbols has no bar of 2017-11-27 and was decided without: S00"

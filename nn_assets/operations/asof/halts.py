@@ -5,11 +5,14 @@ What it refused is read by no decision.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["GATE", "HALTED", "PASSED", "TABLE", "gate_halts", "gate_passes", "last_halt"]
+__all__ = ["GATE", "HALTED", "PASSED", "TABLE", "gate_halts", "gate_passes", "last_halt", "passed_since"]
 
 TABLE = "outcomes"
 GATE = {"kind": "gate", "name": "validated_bars"}
@@ -39,3 +42,19 @@ def last_halt(ledger: Ledger, strategy: str) -> tuple[pd.Timestamp, str] | None:
     if row is None or row["outcome"] != HALTED:
         return None
     return ledger.mended().of_one(pd.Timestamp(row["ended_at"])), str(row["message"])
+
+
+def passed_since(ledger: Ledger, strategy: str, run: Mapping[str, Any]) -> bool:
+    """Whether data passed the gate after what it said in a run, by the order on record.
+
+    Parameters
+    ----------
+    run : mapping
+        Its last row, of :data:`TABLE`.
+    """
+    passed = ledger.last_appended(TABLE, strategy=strategy, **GATE, outcome=PASSED)
+    if passed is None:
+        return False
+    # The end of a run may be put on record long after the gate halted in it.
+    halted = ledger.last_appended(TABLE, strategy=strategy, **GATE, outcome=HALTED, run_id=run["outcome_id"])
+    return bool(passed["sequence"] > (run if halted is None else halted)["sequence"])

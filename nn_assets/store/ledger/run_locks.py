@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine, func, select
 from nn_assets.store.home import dagster_database_url, home
 from nn_assets.store.ledger.engine import named_errors, open_engine
 
-__all__ = ["hold_run", "is_attended", "let_go", "unattended"]
+__all__ = ["hold_run", "is_attended", "let_go", "unattended", "was_killed"]
 
 _held: dict[str, Callable[[], None]] = {}  # of this process: what lets go of each run's lock
 
@@ -64,6 +64,19 @@ def is_attended(run_id: str) -> bool:
         return False
     with unattended(run_id) as alone:
         return not alone
+
+
+def was_killed(run_id: str) -> bool:
+    """Whether the process that saw to a run ended without letting go of it; asking changes nothing.
+
+    Only a file that nobody locks shows it: a server takes a lock back in the same way however its holder ended.
+    """
+    try:
+        stream = _file(run_id).open()
+    except FileNotFoundError:
+        return False
+    with stream:
+        return _takes(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 # --- files in the home ---------------------------------------------------------------------------------
