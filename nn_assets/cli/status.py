@@ -16,8 +16,9 @@ from nn_assets.operations.asof.halts import last_halt
 from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.catalog import find_strategy, is_calendar_fault, read_strategies
 from nn_assets.operations.facts import StoredFacts
+from nn_assets.operations.failures import one_line
 from nn_assets.operations.names import TICKING
-from nn_assets.operations.outcomes import STARTED, FailedCheck, checks_failed_in, last_heartbeat, last_tick, one_line
+from nn_assets.operations.outcomes import STARTED, FailedCheck, checks_failed_in, last_heartbeat, last_tick
 from nn_assets.operations.situation import (
     faults_of_stages,
     headline_now,

@@ -9,18 +9,10 @@ from functools import partial
 from nn_assets.errors import NnAssetsError
 from nn_assets.operations.alerts import append_alert
 from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.failures import beside, one_line, told_and_remedy, told_of_step
 from nn_assets.operations.history import History
 from nn_assets.operations.names import full_name
-from nn_assets.operations.outcomes import (
-    FAILED,
-    LEDGER_INTACT,
-    FailedCheck,
-    Run,
-    beside,
-    one_line,
-    told_and_remedy,
-    told_of_step,
-)
+from nn_assets.operations.outcomes import FAILED, LEDGER_INTACT, FailedCheck, Run
 from nn_assets.operations.situation import headline_now
 from nn_assets.settings import Strategy
 

@@ -21,6 +21,7 @@ from nn_assets.operations.asof.studies import late_verdict, latest_study
 from nn_assets.operations.clock import has_clock, now_utc
 from nn_assets.operations.edited import stage_fault
 from nn_assets.operations.facts import StoredFacts
+from nn_assets.operations.failures import beside, one_line, told_and_remedy, told_of_halt, told_of_step
 from nn_assets.operations.names import (
     DAILY,
     DAILY_ROUND,
@@ -36,15 +37,10 @@ from nn_assets.operations.outcomes import (
     FAILED,
     LEDGER_INTACT,
     SUCCEEDED,
-    beside,
     checks_failed_in,
     last_heartbeat,
     last_run,
     last_tick,
-    one_line,
-    told_and_remedy,
-    told_of_halt,
-    told_of_step,
 )
 from nn_assets.operations.unquoted import ALERT_SESSIONS, delisting_line, unquoted
 from nn_assets.operations.unused import unchecked, unused

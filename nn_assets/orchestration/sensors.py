@@ -8,8 +8,8 @@ import dagster as dg
 
 from nn_assets.errors import LedgerError
 from nn_assets.operations.due import refresh_due
+from nn_assets.operations.failures import told_of_end
 from nn_assets.operations.names import DRIFT_REFRESH, STUDY, full_name
-from nn_assets.operations.outcomes import told_of_end
 from nn_assets.operations.run_alerts import alert_of_failure
 from nn_assets.orchestration.naming import STRATEGY_TAG
 from nn_assets.orchestration.outcomes import failure_of, record_run, run_of, telling_ticks

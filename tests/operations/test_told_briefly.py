@@ -7,7 +7,8 @@ import re
 import pytest
 
 from nn_assets.errors import shortened
-from nn_assets.operations.outcomes import FailedCheck, beside, kept_text, told_of_step
+from nn_assets.operations.failures import beside, told_of_step
+from nn_assets.operations.outcomes import FailedCheck, kept_text
 
 CLAUSES = [f"check_{number}: {number} of 40 symbols lack it, limit {number}.0%" for number in range(30)]
 WORDS = re.compile(r"\S+")

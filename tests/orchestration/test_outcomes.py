@@ -17,6 +17,7 @@ from nn_assets.cli.status import report
 from nn_assets.errors import LedgerError, RunFailed
 from nn_assets.operations import outcomes as recorded
 from nn_assets.operations import situation
+from nn_assets.operations.failures import LOST
 from nn_assets.operations.intake import bars
 from nn_assets.orchestration.assets import market
 from nn_assets.orchestration.build import all_definitions
@@ -127,7 +128,7 @@ def test_an_interrupted_run_is_told_and_a_killed_one_is_closed_at_the_next_tick(
     assert "its process is gone; the next run, check, study or tick of the daemon closes it" in killed
     assert closed.startswith("tables: FAILED")
     assert closed.endswith(
-        f"{recorded.LOST}; what it had taken in is kept. Remedy: nn-assets check --strategy {NAME} goes on from there"
+        f"{LOST}; what it had taken in is kept. Remedy: nn-assets check --strategy {NAME} goes on from there"
     )
 
 
