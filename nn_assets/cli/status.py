@@ -93,7 +93,7 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
     strategy, ledger = facts.strategy, facts.stores.ledger
     publication = facts.stores.publications.current(strategy.name)
     decided = decided_sessions(facts.stores.ledger, strategy.name)
-    study = latest_study(ledger, strategy, "9999-12")
+    study = latest_study(ledger, strategy)
     states = ledger.latest("portfolio_states", strategy.name)
     trading = ledger.latest("trading_states", strategy.name)
     models = ledger.read("models", strategy.name)
@@ -173,7 +173,7 @@ def _daemon(ledger: Ledger) -> str:
     """Whether Dagster's daemon evaluates schedules and sensors, by the age of what it last recorded."""
     beat = last_heartbeat(ledger)
     silent = silence_of_daemon(beat)
-    return f"heard {_minute(beat)}" if silent is None else silent.why
+    return f"last heard from {_minute(beat)}" if silent is None else silent.why
 
 
 def _minute(moment: object) -> str:

@@ -234,7 +234,7 @@ def record_heartbeat(ledger: Ledger) -> None:
 
 
 def last_heartbeat(ledger: Ledger) -> pd.Timestamp | None:
-    """When the daemon of this home was last heard of, UTC, or None."""
+    """When the daemon of this home was last heard from, UTC, or None."""
     beat = last_tick(ledger, WHOLE_LEDGER, _daemon())
     return None if beat is None else pd.Timestamp(beat["ended_at"])
 

@@ -14,7 +14,7 @@ from nn_assets.market.calendar.sessions import calendar_end_told, next_session
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
 from nn_assets.operations.asof.decisions import decision_moments, undecided_sessions
-from nn_assets.operations.asof.halts import last_halt
+from nn_assets.operations.asof.halts import GATE, last_halt
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.settings_on_record import settings_apart
 from nn_assets.operations.asof.studies import late_verdict, latest_study
@@ -72,7 +72,6 @@ _LONGEST_SILENCE = {
     DRIFT_REFRESH: 1.5 * _HOUR,
 }
 _LONGEST_WITHOUT_BEAT = 1.5 * _HOUR
-_NO_MONTH_LATER = "9999-12"
 _SECOND_SOURCE = "have the source of market.compare_with deliver in time, or drop it"
 
 
@@ -185,7 +184,7 @@ def of_bars(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[
 
 
 def study_of_others(facts: StoredFacts) -> str:
-    """By which settings the newest study on record differs from those in force; nothing where one is of these."""
+    """By which settings the newest study on record differs from those in force; empty where one is of these."""
     newest = _newest_of_others(facts)
     return "" if newest is None else settings_apart(facts.stores.ledger, facts.strategy, str(newest["settings_hash"]))
 
@@ -199,7 +198,7 @@ def study_of_others_told(facts: StoredFacts) -> str | None:
 def _newest_of_others(facts: StoredFacts) -> pd.Series | None:
     ledger = facts.stores.ledger
     newest = ledger.latest("studies", facts.strategy.name)
-    if newest.empty or latest_study(ledger, facts.strategy, _NO_MONTH_LATER) is not None:
+    if newest.empty or latest_study(ledger, facts.strategy) is not None:
         return None
     return newest.iloc[-1]
 
@@ -246,12 +245,12 @@ def _of_runs(ledger: Ledger, strategy: Strategy, *, gate_halts: bool) -> Iterato
         for check in beside(run["failed_step"], checks_failed_in(run)):
             if check.name != LEDGER_INTACT:
                 yield Fault(f"check {check.name} failed: {one_line(check.found)}", check.remedy)
-        at_the_gate = gate_halts and str(run["failed_step"]).endswith("validated_bars")
+        at_the_gate = gate_halts and str(run["failed_step"]).endswith(GATE["name"])
         if run["outcome"] != FAILED or at_the_gate or (name in _ROUNDS and _later_round(decided, run)):
             continue
         message = run["message"] or "before its first step"
         told, remedy = told_of_step(message), told_and_remedy(one_line(message))[1]
-        if name == DAILY and _refused_alone(ledger, strategy, run):
+        if name == DAILY and _refused_what_was_not_due(ledger, strategy, run):
             yield Fault(f"the last run of {name} was refused and changed nothing: {told}", "")
             continue
         step = "" if run["failed_step"] is None else f" at {run['failed_step']}"
@@ -259,10 +258,10 @@ def _of_runs(ledger: Ledger, strategy: Strategy, *, gate_halts: bool) -> Iterato
         yield Fault(f"the last run of {name} failed{step}: {told}", remedy or "mend what it names, and run again", word)
 
 
-def _refused_alone(ledger: Ledger, strategy: Strategy, run: Mapping[str, Any]) -> bool:
+def _refused_what_was_not_due(ledger: Ledger, strategy: Strategy, run: Mapping[str, Any]) -> bool:
     """Whether a round refused sessions none of which was the next to be decided: decided before, too early or too late.
 
-    How the strategy stands does not hang on it. What it found of the ledger, models or data does.
+    How the strategy stands does not depend on it, but does on what a round found of the ledger, models or data.
     """
     first, last = run["first_partition"], run["last_partition"]
     if first is None or not str(run["message"]).startswith(f"{DecisionError.__name__}: "):
@@ -330,10 +329,10 @@ def silence_of_daemon(beat: pd.Timestamp | None) -> Fault | None:
 
 
 def _quiet(last: object, longest: pd.Timedelta) -> str | None:
-    """How long something was not heard of, where that is too long; else None."""
+    """When something was last heard from, where that is too long ago or still to come; else None."""
     if last is None:
-        return "never heard"
+        return "never heard from"
     moment, now = pd.Timestamp(last), now_utc()
     if moment > now + longest:  # by a clock that ran ahead: it says nothing of how long ago that was
-        return f"heard last at {moment:%Y-%m-%d %H:%M} UTC, which is still to come"
-    return None if now - moment <= longest else f"not heard since {moment:%Y-%m-%d %H:%M} UTC"
+        return f"last heard from at {moment:%Y-%m-%d %H:%M} UTC, which is still to come"
+    return None if now - moment <= longest else f"last heard from at {moment:%Y-%m-%d %H:%M} UTC"
