@@ -65,8 +65,8 @@ def failed_run_sensor(stores: StoresResource) -> dg.SensorDefinition:
             if record is not None:
                 record_run(stores, opened.ledger, context.instance, record)
         failure = failure_of(context.get_step_failure_events())
-        ended = None, told_of_end(run_of(record) if record else None, str(context.failure_event.message))
-        step, message = (failure.step, failure.message) if failure else ended
+        whole = told_of_end(run_of(record) if record else None, str(context.failure_event.message))
+        step, message = (failure.step, failure.message) if failure else (None, whole)
         alert_of_failure(stores.history, run.run_id, run.job_name, step, message, run.tags.get(STRATEGY_TAG))
 
     return failed_run_alert
