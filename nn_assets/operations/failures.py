@@ -15,7 +15,7 @@ __all__ = [
     "INTERRUPTED",
     "LOST",
     "StepFailure",
-    "beside",
+    "checks_of_other_assets",
     "one_line",
     "run_failed",
     "told_and_remedy",
@@ -48,7 +48,7 @@ class StepFailure:
     step: str
     told: str
     remedy: str | None
-    named: str = ""  # of this package's errors the one that it raised
+    named: str = ""  # the error of this package that it raised; empty for any other
 
     @classmethod
     def of(cls, step: str, message: str, *, interrupted: str, raised: str = "") -> Self:
@@ -57,7 +57,7 @@ class StepFailure:
         Parameters
         ----------
         interrupted : str
-            How the message of a step ends that a person interrupted.
+            How the message of a step that a person interrupted ends.
         raised : str
             Name of the error that it raised.
         """
@@ -104,7 +104,7 @@ class StepFailure:
 def run_failed(job: str, run_id: str, failure: StepFailure | None, checks: Sequence[FailedCheck]) -> RunFailed:
     """The error of a run that failed: the step and what it says, and what checks of other assets found.
 
-    Where the step raised an error of this package that one is told as it is, and on the next line which run it was.
+    Where the step raised an error of this package, that one is told as it is, and the next line says which run it was.
     """
     if failure is None:
         return RunFailed(
@@ -113,7 +113,7 @@ def run_failed(job: str, run_id: str, failure: StepFailure | None, checks: Seque
             remedy="open the run in the UI (nn-assets ui)",
             run=run_id,
         )
-    others = beside(failure.step, checks)
+    others = checks_of_other_assets(failure.step, checks)
     kept = "then run again: what was finished is kept"
     whole = f"step {failure.step} failed in run {run_id} of {job}: mend what is named, {kept}"
     return RunFailed(
@@ -127,7 +127,7 @@ def run_failed(job: str, run_id: str, failure: StepFailure | None, checks: Seque
 
 
 def told_of_end(run: Run | None, message: str | None) -> str | None:
-    """What is said of the whole of a run that failed: where its process is gone, what it leaves, and what goes on.
+    """What is said of a run that failed as a whole: if its process is gone, what is kept and which command goes on.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def told_of_end(run: Run | None, message: str | None) -> str | None:
     return f"{LOST}; {kept}. Remedy: {again.format(name=run.strategy, **ranged)}"
 
 
-def beside(step: str | None, checks: Sequence[FailedCheck]) -> list[FailedCheck]:
+def checks_of_other_assets(step: str | None, checks: Sequence[FailedCheck]) -> list[FailedCheck]:
     """Failed checks of other assets than the step that failed: what it checked itself is part of what it says."""
     return [each for each in checks if step is None or not step.endswith(each.name.split(".")[0])]
 

@@ -21,7 +21,7 @@ from nn_assets.operations.asof.studies import late_verdict, latest_study
 from nn_assets.operations.clock import has_clock, now_utc
 from nn_assets.operations.edited import stage_fault
 from nn_assets.operations.facts import StoredFacts
-from nn_assets.operations.failures import beside, one_line, told_and_remedy, told_of_halt, told_of_step
+from nn_assets.operations.failures import checks_of_other_assets, one_line, told_and_remedy, told_of_halt, told_of_step
 from nn_assets.operations.names import (
     DAILY,
     DAILY_ROUND,
@@ -242,7 +242,7 @@ def _of_runs(ledger: Ledger, strategy: Strategy, *, gate_halts: bool) -> Iterato
     runs = last_runs(ledger, strategy.name)
     decided = runs.get(DAILY)
     for name, run in runs.items():
-        for check in beside(run["failed_step"], checks_failed_in(run)):
+        for check in checks_of_other_assets(run["failed_step"], checks_failed_in(run)):
             if check.name != LEDGER_INTACT:
                 yield Fault(f"check {check.name} failed: {one_line(check.found)}", check.remedy)
         at_the_gate = gate_halts and str(run["failed_step"]).endswith(GATE["name"])
@@ -261,13 +261,13 @@ def _of_runs(ledger: Ledger, strategy: Strategy, *, gate_halts: bool) -> Iterato
 def _refused_what_was_not_due(ledger: Ledger, strategy: Strategy, run: Mapping[str, Any]) -> bool:
     """Whether a round refused sessions none of which was the next to be decided: decided before, too early or too late.
 
-    How the strategy stands does not depend on it, but does on what a round found of the ledger, models or data.
+    How the strategy stands does not depend on that; it does on what a round found of the ledger, models or data.
     """
     first, last = run["first_partition"], run["last_partition"]
     if first is None or not str(run["message"]).startswith(f"{DecisionError.__name__}: "):
         return False
     moments = decision_moments(ledger, strategy.name)
-    before = moments.index[moments < (run["began_at"] or run["ended_at"])]
+    before = moments.index[moments < _began(run)]
     live = strategy.market.live_starts
     if before.empty and live is None:
         return True
@@ -279,9 +279,14 @@ def _later_round(decided: dict[str, Any] | None, run: dict[str, Any]) -> bool:
     """Whether a round that began after a run came to a good end."""
     if decided is None or decided["outcome"] != SUCCEEDED:
         return False
-    if (run["began_at"] or run["ended_at"]) > now_utc():  # by a clock that ran ahead: what was recorded later is later
+    if _began(run) > now_utc():  # by a clock that ran ahead: what was recorded later is later
         return bool(decided["sequence"] > run["sequence"])
-    return (decided["began_at"] or decided["ended_at"]) > (run["began_at"] or run["ended_at"])
+    return _began(decided) > _began(run)
+
+
+def _began(run: Mapping[str, Any]) -> pd.Timestamp:
+    """When a run on record began, UTC; when it ended, where that is all that is known."""
+    return run["began_at"] or run["ended_at"]
 
 
 def _of_sessions(ledger: Ledger, strategy: Strategy, waiting: Sequence[pd.Timestamp]) -> Iterator[Fault]:
