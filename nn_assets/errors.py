@@ -49,17 +49,17 @@ class NnAssetsError(Exception):
         like. ``None`` values are left out of the message.
     """
 
-    @property
-    def kind(self) -> str:
-        """Name of the error that an operator is told."""
-        return type(self).__name__
-
     def __init__(self, *, expected: str, found: str, remedy: str, **where: object) -> None:
         self.expected = expected
         self.found = found
         self.remedy = remedy
         self.where = {name: value for name, value in where.items() if value is not None}
         super().__init__(str(self))
+
+    @property
+    def kind(self) -> str:
+        """Name of the error that an operator is told."""
+        return type(self).__name__
 
     def __str__(self) -> str:
         place = ", ".join(f"{name} {value}" for name, value in self.where.items())
@@ -210,8 +210,8 @@ class RunFailed(NnAssetsError):  # noqa: N818  named like what it reports
     Parameters
     ----------
     named, told : str
-        Where the step raised an error of this package: its name, and what the run tells in full. That error comes
-        first, as it told itself, and what the run adds after it.
+        Where the step raised an error of this package: its name, and the whole message, which begins with that
+        error's own and then says which run it was. Empty where it raised another.
     """
 
     def __init__(
@@ -244,4 +244,4 @@ class ControlError(NnAssetsError):
 NAMED_ERRORS = frozenset(
     name for name, value in vars().copy().items() if isinstance(value, type) and issubclass(value, NnAssetsError)
 )
-"""Names of all of them."""
+"""Names of every error of this package."""

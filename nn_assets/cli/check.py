@@ -10,15 +10,14 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from nn_assets.cli.check_text import check_lines
 from nn_assets.cli.failed import with_failed_checks
-from nn_assets.cli.intake import rows_told
 from nn_assets.costs.financing import financing_told
-from nn_assets.errors import RunFailed, first_of
+from nn_assets.errors import RunFailed
 from nn_assets.learning.first_month import WARM_UP_SESSIONS, first_model_month, first_month_from
 from nn_assets.market.facts.rows import BoolArray
 from nn_assets.market.quality.cleaning import Cleaned
 from nn_assets.market.quality.gate import bars_due
-from nn_assets.market.quality.notices import told_by_rule
 from nn_assets.operations.asof.actions import ACTIONS
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.forecasts import missing_months
@@ -45,10 +44,10 @@ from nn_assets.settings import Strategy
 from nn_assets.store.home import data_docs_file
 from nn_assets.store.lake.publication import Publication
 
-__all__ = ["check_data", "gaps_told"]
+__all__ = ["check_data"]
 
 _VALIDATED = "validated_bars"
-_MOST_ROWS, _MOST_NOTICES, _MOST_NAMED, _MOST_VIOLATIONS = 5, 10, 12, 50
+_MOST_ROWS, _MOST_NOTICES = 5, 10
 _FACTS = ("symbol", "session", "rule", "field", "value")
 _CHANGES = ("added", "revised")
 _CLOSES = (
@@ -92,28 +91,28 @@ def check_data(name: str) -> dict[str, Any]:
     SettingsError
         The live start lies before any month that can have a model.
     RunFailed
-        A source is at fault, or what judges bars within the session halts: the message is that of the step that failed.
+        A source is at fault, or the gate of bars within the session halts: the message is that of the step that failed.
     """
     strategy = find_live_strategy(name).strategy
     with open_history(strategy) as history:
         require_stages(history)
         before = history.stores.publications.current(strategy.name)
     result = attempt(strategy, TABLES, assets=(*other_tables(strategy), RAW_BARS, _VALIDATED))
-    failure, error = failure_of(result.all_events), None
+    failure, halt = failure_of(result.all_events), None
     try:
         require_success(strategy, TABLES, result)
-    except RunFailed as failed:
+    except RunFailed as error:
         if failure is None or not failure.of_a_gate or not failure.step.endswith(_VALIDATED):
             raise
-        error = failed
+        halt = error
     metadata, warnings = metadata_by_asset(result), warnings_of(result, asset_key(strategy, _VALIDATED))
     with open_history(strategy) as history:
-        if error is None:
+        if halt is None:
             told = _passed(history, metadata, warnings, before)
         else:
-            told = _halted(history, metadata, warnings, error)
+            told = _halted(history, metadata, warnings, halt)
     told["run_id"] = str(result.run_id)
-    return with_failed_checks(told, failed_checks_of(result.all_events), told_above=error is not None)
+    return with_failed_checks(told, failed_checks_of(result.all_events), told_above=halt is not None)
 
 
 def _passed(history: History, metadata: _Metadata, warnings: list[str], before: Publication | None) -> dict[str, Any]:
@@ -129,10 +128,10 @@ def _passed(history: History, metadata: _Metadata, warnings: list[str], before: 
     }
     if history.clock_fault is not None:
         told |= {"ok": False, "clock": f"ClockError: {history.clock_fault}"}
-    return {**told, "text": "\n".join(_lines(told))}
+    return {**told, "text": "\n".join(check_lines(told))}
 
 
-def _halted(history: History, metadata: _Metadata, warnings: list[str], error: RunFailed) -> dict[str, Any]:
+def _halted(history: History, metadata: _Metadata, warnings: list[str], halt: RunFailed) -> dict[str, Any]:
     """What came in and was refused, judged once more; the last line is how the strategy stands."""
     audited = audit_bars(history)
     failed = [
@@ -142,15 +141,15 @@ def _halted(history: History, metadata: _Metadata, warnings: list[str], error: R
     stands = str(headline_now(history))
     told = {
         "ok": False,
-        "error": error.kind,
-        "message": str(error),
+        "error": halt.kind,
+        "message": str(halt),
         "nothing_new": False,
         **_facts(history, _Judged.refused(history, audited), {**metadata, _VALIDATED: audited.report.figures}),
         "gate": {"passed": False, "warnings": warnings, "failed": failed},
         "headline": stands,
         "next": f"mend the data at the source, then nn-assets check --strategy {history.strategy.name}",
     }
-    return {**told, "text": "\n".join([*_lines(told), stands])}
+    return {**told, "text": "\n".join([*check_lines(told), stands])}
 
 
 def _facts(history: History, judged: _Judged, metadata: _Metadata) -> dict[str, Any]:
@@ -324,14 +323,6 @@ def _first_model(history: History) -> dict[str, Any]:
     return {"bars": str(start.date()), "features": features, "month": month, "late_bars": int(late.sum()), "told": said}
 
 
-def gaps_told(absent: Mapping[str, int], first: Mapping[str, str]) -> list[str]:
-    """Of each symbol with missing bars, how many there are, and the session of the first."""
-    return [
-        f"{symbol} {days:,} " + (f"on {first[symbol]}" if days == 1 else f"from {first[symbol]} on")
-        for symbol, days in absent.items()
-    ]
-
-
 def _next(history: History) -> dict[str, Any]:
     """The command to give next, and why it is not a study where history is too short for any model."""
     strategy = history.strategy
@@ -359,107 +350,3 @@ def _needed_from(history: History) -> str:
     first = pd.Period(first_model_month(strategy), "M")
     needed = started - (first - history.last_session.to_period("M")).n
     return str(needed.start_time.date())
-
-
-def _lines(told: dict[str, Any]) -> list[str]:
-    """The answer as text: a line for each fact, its details below it."""
-    rows, quarantine, notices, gate = told["rows"], told["quarantine"], told["notices"], told["gate"]
-    absent, late, files = told["never_delivered"], told["late_starts"], told["files"]
-    empty = files["without_bars"]
-    shorter = [f"{symbol} {day or 'never'}" for symbol, day in late.items()]
-    found: list[tuple[str, str]] = [
-        ("rows", rows_told(rows)),
-        *([("outside", f"{rows['outside']:,} rows of other symbols or sessions left out")] if rows["outside"] else []),
-        *([("left out", told["left_out"])] if told["left_out"] else []),
-        *([("prices", told["prices"])] if told["prices"] else []),
-        *([("calendar", told["calendar"])] if told["calendar"] else []),
-        *([("compared", _compared_told(told["compared"]))] if told["compared"] else []),
-        ("symbols", _counted_names(told["symbols"])),
-        ("sessions", f"{told['first_session']} to {told['last_session']}"),
-        (
-            "missing",
-            f"{sum(absent.values()):,} bars never delivered" + _named(gaps_told(absent, told["first_missing"])),
-        ),
-        *([("late starts", _counted_names(shorter))] if shorter else []),
-        *(
-            [("files", f"{files['read']:,} read, {len(empty):,} without bars" + _named(empty))]
-            if files["read"] or empty
-            else []
-        ),
-        ("actions", _actions_told(told["actions"])),
-        ("quarantine", _by_rule(quarantine["rows"], quarantine["by_rule"])),
-        *(("", "{symbol} {session} {rule}, {field} {value}".format(**row)) for row in quarantine["first"]),
-        *_more(quarantine["rows"] - len(quarantine["first"]), "quarantine"),
-        *(("series", _one_series(each)) for each in told["series"][:_MOST_NAMED]),
-        *_more(len(told["series"]) - _MOST_NAMED, "series"),
-        *((name, _counted(told[key])) for name, key in _TOTALS if told[key] is not None),
-        *(
-            ("", "{year}: {without_bars} of {members} members without bars".format(**each))
-            for each in told["members_without_bars"] or ()
-        ),
-        ("notices", _by_rule(notices["count"], notices["by_rule"])),
-        *(("", notice) for notice in notices["first"]),
-        *_more(notices["count"] - len(notices["first"]), "notices"),
-        *_gate_lines(gate),
-        *(("breakers", each) for each in told["breakers"]),
-        ("financing", told["financing"]),
-        ("data docs", told["data_docs"]),
-        *([("first model", told["first_model"]["told"])] if "first_model" in told else []),
-        *([("history", told["history_too_short"])] if "history_too_short" in told else []),
-        *([("clock", told["clock"])] if "clock" in told else []),
-        ("next", told["next"]),
-    ]
-    head = "nothing is new since the last run" if told["nothing_new"] else "data taken in"
-    refused = "" if gate["passed"] else " and refused: the last publication stays in force"
-    return [f"{told['strategy']}: {head}{refused}", *(f"  {name:<12}{text}" for name, text in found)]
-
-
-def _gate_lines(gate: dict[str, Any]) -> list[tuple[str, str]]:
-    """Whether the gate let pass; each check that failed, with what it names and what to do; then its warnings."""
-    failed, warnings = gate.get("failed", ()), gate["warnings"]
-    verdict = "passed" if gate["passed"] else f"HALTED by {', '.join(each['name'] for each in failed) or 'its review'}"
-    lines = [("gate", verdict + (f", {len(warnings)} to look at" if warnings else ""))]
-    for each in failed:
-        lines += [("", f"{each['name']}: {each['found']}. Remedy: {each['remedy']}")]
-        lines += [("", f"  - {line}") for line in first_of(each["violations"], _MOST_VIOLATIONS)]
-    return [*lines, *(("", warning) for warning in warnings)]
-
-
-_TOTALS = (("series", "series_rows"), ("universe", "universe"), ("intraday", "intraday"))
-
-
-def _compared_told(compared: dict[str, Any]) -> str:
-    failed = f"; it delivered nothing: {compared['failed']}" if compared["failed"] else ""
-    return (
-        f"{compared['rows']:,} bars with those of {compared['with']}, {compared['not_judged']:,} without one that was "
-        f"known in time are not judged{failed}"
-    )
-
-
-def _actions_told(counts: dict[str, int]) -> str:
-    outside = f", {counts['outside']:,} of other symbols or sessions left out" if counts["outside"] else ""
-    return "{stored:,} splits and dividends, {added:,} added, {revised:,} revised".format(**counts) + outside
-
-
-def _counted(counts: dict[str, Any]) -> str:
-    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
-
-
-def _by_rule(rows: int, by_rule: dict[str, int]) -> str:
-    return f"{rows:,}" + (f": {told_by_rule(by_rule)}" if by_rule else "")
-
-
-def _named(names: Sequence[str]) -> str:
-    return f": {', '.join(first_of(names, _MOST_NAMED))}" if names else ""
-
-
-def _counted_names(names: Sequence[str]) -> str:
-    return f"{len(names)}{_named(names)}"
-
-
-def _more(count: int, table: str) -> list[tuple[str, str]]:
-    return [("", f"and {count:,} more: nn-assets export {table}")] if count > 0 else []
-
-
-def _one_series(each: dict[str, Any]) -> str:
-    return f"{each['name']} {each['symbol']}".strip() + f": {each['observations']:,}, {each['first']} to {each['last']}"

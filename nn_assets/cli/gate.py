@@ -102,7 +102,7 @@ class Gate:
         return None if origin in expected else _Refused(403, "another origin")
 
     def _entered(self, scope: Scope) -> bytes | None:
-        """Address, on this host, of the page that was asked for with the token, without it; None without the token."""
+        """Address on this host of the page asked for, less the token that came with it; None where none came."""
         if scope["type"] != "http" or scope["method"] != "GET" or not _is_page(scope["path"]):
             return None
         parameters = _parameters(scope)

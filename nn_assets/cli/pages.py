@@ -13,7 +13,7 @@ from nn_assets.store.home import PAGES_PATH
 
 __all__ = ["WithReports"]
 
-_FIRST_PAGE = "/asset-groups"  # the graph: every strategy is there from the start, while Dagster's own has runs alone
+_FIRST_PAGE = "/asset-groups"  # the graph has every strategy from the start; Dagster's own first page has only runs
 # A page holds what vendors and users wrote: were any of it ever run as a script, it could command the UI.
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "

@@ -17,8 +17,9 @@ from nn_assets.operations.asof.halts import last_halt
 from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.catalog import find_strategy, is_calendar_fault, read_strategies
 from nn_assets.operations.facts import StoredFacts
+from nn_assets.operations.failures import one_line
 from nn_assets.operations.names import TICKING
-from nn_assets.operations.outcomes import STARTED, FailedCheck, last_heartbeat, last_tick, one_line
+from nn_assets.operations.outcomes import STARTED, FailedCheck, last_heartbeat, last_tick
 from nn_assets.operations.situation import (
     failed_checks_standing,
     faults_of_stages,
@@ -94,7 +95,7 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
     strategy, ledger = facts.strategy, facts.stores.ledger
     publication = facts.stores.publications.current(strategy.name)
     decided = decided_sessions(facts.stores.ledger, strategy.name)
-    study = latest_study(ledger, strategy, "9999-12")
+    study = latest_study(ledger, strategy)
     states = ledger.latest("portfolio_states", strategy.name)
     trading = ledger.latest("trading_states", strategy.name)
     models = ledger.read("models", strategy.name)
@@ -176,7 +177,7 @@ def _daemon(ledger: Ledger) -> str:
     """Whether Dagster's daemon evaluates schedules and sensors, by the age of what it last recorded."""
     beat = last_heartbeat(ledger)
     silent = silence_of_daemon(beat)
-    return f"heard {_minute(beat)}" if silent is None else silent.why
+    return f"last heard from {_minute(beat)}" if silent is None else silent.why
 
 
 def _minute(moment: object) -> str:

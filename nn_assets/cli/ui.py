@@ -36,6 +36,7 @@ def serve_ui(port: int) -> dict[str, Any]:
     with ExitStack() as held:
         with _bound(port) as listener:
             held.enter_context(_the_only_one(port))
+            _prepare_home()
             server = _started(listener)
         signal.signal(signal.SIGTERM, _interrupt)
         ended = None
@@ -45,11 +46,15 @@ def serve_ui(port: int) -> dict[str, Any]:
     return {"ok": not ended}
 
 
-def _started(listener: socket.socket) -> subprocess.Popen[bytes]:
-    """The server, in a process that ends with this one."""
-    with open_instance() as instance:  # a fresh home is initialised by one process, before two race for it
+def _prepare_home() -> None:
+    """Initialise a fresh home by one process, before two race for it; close lost runs, and keep the reserve."""
+    with open_instance() as instance:
         free_of_lost_runs(instance, StoresResource())
     keep_reserve()
+
+
+def _started(listener: socket.socket) -> subprocess.Popen[bytes]:
+    """The server, in a process that ends with this one."""
     # A session of its own: an interrupt reaches it once, from here, and nothing of it can be left behind.
     return subprocess.Popen(  # noqa: S603  fixed
         [sys.executable, "-m", "nn_assets.cli.ui_server", str(listener.fileno())],
@@ -64,11 +69,11 @@ def _started(listener: socket.socket) -> subprocess.Popen[bytes]:
 
 @contextmanager
 def _the_only_one(port: int) -> Iterator[None]:
-    """Hold the home for the UI of this process: the lock dies with it, and tells others who holds it."""
+    """Hold the home for the UI of this process: its lock ends with it, and the locked file tells others whose it is."""
     file = _lock_file()
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a+", encoding="utf-8") as stream:
-        _refuse_a_second(stream, fcntl.LOCK_EX)
+        _lock_or_name_holder(stream, fcntl.LOCK_EX)
         stream.truncate(0)
         print(f"process {os.getpid()} on port {port}", file=stream, end="", flush=True)
         yield
@@ -78,8 +83,14 @@ def _lock_file() -> Path:
     return home() / "locks" / "ui.lock"  # which no strategy can be named
 
 
-def _refuse_a_second(stream: IO[str], kind: int) -> None:
-    """Lock the file of the home's UI, or name the UI that has."""
+def _lock_or_name_holder(stream: IO[str], kind: int) -> None:
+    """Lock the file of the home's UI.
+
+    Raises
+    ------
+    InstallationError
+        Another UI has it, which the error names.
+    """
     try:
         fcntl.flock(stream, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -100,9 +111,9 @@ def _bound(port: int) -> socket.socket:
         listener.bind(("127.0.0.1", port))
     except OSError as error:
         listener.close()
-        if _lock_file().exists():
+        if _lock_file().exists():  # where this home's own UI has the port, that is said instead
             with _lock_file().open(encoding="utf-8") as stream:
-                _refuse_a_second(stream, fcntl.LOCK_SH)
+                _lock_or_name_holder(stream, fcntl.LOCK_SH)
         raise InstallationError(
             expected=f"port {port} of 127.0.0.1 for the UI",
             found=str(error.strerror),

@@ -14,13 +14,12 @@ import socket
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import accumulate
-from typing import Any, Self
+from typing import Any
 
 import pandas as pd
 
-from nn_assets.errors import NAMED_ERRORS, AuditError, GateHalted, LedgerError, RunFailed, shortened
+from nn_assets.errors import LedgerError, shortened
 from nn_assets.operations.clock import now_utc
-from nn_assets.operations.names import DAILY, STUDY, TABLES
 from nn_assets.store.home import home
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.schema import WHOLE_LEDGER
@@ -29,60 +28,35 @@ __all__ = [
     "ASKED",
     "CANCELED",
     "FAILED",
-    "INTERRUPTED",
     "LEDGER_INTACT",
-    "LOST",
     "SKIPPED",
     "STARTED",
     "SUCCEEDED",
     "FailedCheck",
     "Run",
-    "StepFailure",
-    "beside",
     "checks_failed_in",
     "kept_text",
     "last_heartbeat",
     "last_run",
     "last_tick",
     "looks_from",
-    "one_line",
     "record_end",
     "record_heartbeat",
     "record_start",
     "record_tick",
-    "run_failed",
-    "told_and_remedy",
-    "told_of_end",
-    "told_of_halt",
-    "told_of_step",
 ]
 
 STARTED, SUCCEEDED, FAILED, CANCELED = "STARTED", "SUCCEEDED", "FAILED", "CANCELED"
 ASKED, SKIPPED = "ASKED", "SKIPPED"
-INTERRUPTED = "it was interrupted"
-LOST = "its process is gone: it was killed, or the machine stopped"
 _RUN, _TICK = "run", "tick"
 _TABLE = "outcomes"
 _BEAT = pd.Timedelta(hours=1)
 _FIRST_LOOK_BACK = pd.Timedelta(minutes=5)
 _LOOK = "open the check in the UI (nn-assets ui); until it is explained: nn-assets control kill-switch HALTED"
 _LONGEST_MESSAGE = 1_000
-_LONGEST_HALT = 220  # with the strategy's name, when, and what to do: a sentence of some 400 characters
 _LOOKED_BACK = 20_000  # entries of the chain: some months of rounds
-_REMEDY = re.compile(r"(?:\. |\n)Remedy: ")
 _IN_ADDRESSES = re.compile(r"://\S*@")
 _SECRETS = re.compile(r"((?:api_?key|token|password|secret)\s*[=:]\s*)[^\s&;,]+", re.IGNORECASE)
-
-# Of a run that was lost: what it leaves, and the command that goes on from there.
-_LEFT = {
-    STUDY: ("the models that it had finished are kept", "nn-assets study --strategy {name}{months} goes on from there"),
-    DAILY: (
-        "each session that it had decided is on record, and none by halves",
-        "nn-assets run --strategy {name}{sessions} decides the others",
-    ),
-    TABLES: ("what it had taken in is kept", "nn-assets check --strategy {name} goes on from there"),
-}
-_LEFT_OF_OTHERS = "what it had finished is kept", "run it again in the UI (nn-assets ui)"
 
 _log = logging.getLogger(__name__)
 
@@ -125,139 +99,6 @@ class FailedCheck:
 
     def __str__(self) -> str:
         return f"check {self.name} failed: {self.found}. Remedy: {self.remedy}"
-
-
-@dataclass(frozen=True)
-class StepFailure:
-    """The step at which a run failed: its name, what it says, and the remedy if it names one."""
-
-    step: str
-    told: str
-    remedy: str | None
-    named: str = ""  # of this package's errors the one that it raised
-
-    @classmethod
-    def of(cls, step: str, message: str, *, interrupted: str, raised: str = "") -> Self:
-        """Take a step's message apart.
-
-        Parameters
-        ----------
-        interrupted : str
-            How the message of a step ends that a person interrupted.
-        raised : str
-            Name of the error that it raised.
-        """
-        told, remedy = told_and_remedy(message.strip().removeprefix("nn_assets.errors."))
-        if told.endswith(interrupted):
-            return cls(step, INTERRUPTED, None)
-        return cls(step, told, (remedy or "").rstrip(".") or None, raised if raised in NAMED_ERRORS else "")
-
-    @property
-    def checks(self) -> tuple[FailedCheck, ...]:
-        """The check that it stands for: what a round verifies of the ledger before it decides."""
-        of_the_ledger = self.named == AuditError.__name__  # it is not as it was appended
-        return (FailedCheck(LEDGER_INTACT, self.told, str(self.remedy)),) if of_the_ledger else ()
-
-    @property
-    def as_raised(self) -> str:
-        """The error of this package that it raised, without its name."""
-        told = self.told.removeprefix(f"{self.named}: ")
-        return told + (("\n" if "\n" in told else ". ") + f"Remedy: {self.remedy}" if self.remedy else "")
-
-    @property
-    def of_a_gate(self) -> bool:
-        """Whether a gate halted in it."""
-        return _is_halt(self.told)
-
-    @property
-    def was_interrupted(self) -> bool:
-        """Whether a person interrupted it: it is no failure then."""
-        return self.told == INTERRUPTED
-
-    @property
-    def message(self) -> str:
-        """What it says, and its remedy in the first line, before the places that may follow."""
-        first, *places = self.told.splitlines() or [self.told]
-        return "\n".join([f"{first.rstrip('.')}. Remedy: {self.remedy}" if self.remedy else first, *places])
-
-    @property
-    def end(self) -> dict[str, Any]:
-        """How a run ended that failed here, as :func:`record_end` takes it."""
-        outcome = CANCELED if self.was_interrupted else FAILED
-        return {"outcome": outcome, "failed_step": self.step, "message": self.message}
-
-
-def run_failed(job: str, run_id: str, failure: StepFailure | None, checks: Sequence[FailedCheck]) -> RunFailed:
-    """The error of a run that failed: the step and what it says, and what checks of other assets found.
-
-    Where the step raised an error of this package that one is told as it is, and on the next line which run it was.
-    """
-    if failure is None:
-        return RunFailed(
-            expected=f"job {job} to succeed",
-            found="a failure before its first step",
-            remedy="open the run in the UI (nn-assets ui)",
-            run=run_id,
-        )
-    others = beside(failure.step, checks)
-    kept = "then run again: what was finished is kept"
-    whole = f"step {failure.step} failed in run {run_id} of {job}: mend what is named, {kept}"
-    return RunFailed(
-        expected=f"job {job} to succeed",
-        found="\n".join([f"step {failure.step} failed: {failure.told}", *map(str, others)]),
-        remedy=f"{failure.remedy or 'mend what it names'}; {kept}",
-        run=run_id,
-        named=failure.named,
-        told="\n".join([failure.as_raised, whole, *map(str, others)]) if failure.named else "",
-    )
-
-
-def told_of_end(run: Run | None, message: str | None) -> str | None:
-    """What is said of the whole of a run that failed: where its process is gone, what it leaves, and what goes on.
-
-    Parameters
-    ----------
-    run : Run, optional
-        None where it is of no strategy.
-    message : str, optional
-        In the words of whoever closed it.
-    """
-    if run is None or message is None or LOST not in message:
-        return message
-    first, last = run.first_partition, run.last_partition
-    ranged = {
-        "months": f" --from {first[:7]} --to {last[:7]}" if first and last else "",
-        "sessions": f" --from {first} --to {last}" if first and last else "",
-    }
-    kept, again = _LEFT.get(run.name, _LEFT_OF_OTHERS)
-    return f"{LOST}; {kept}. Remedy: {again.format(name=run.strategy, **ranged)}"
-
-
-def beside(step: str | None, checks: Sequence[FailedCheck]) -> list[FailedCheck]:
-    """Failed checks of other assets than the step that failed: what it checked itself is part of what it says."""
-    return [each for each in checks if step is None or not step.endswith(each.name.split(".")[0])]
-
-
-def told_of_step(message: str) -> str:
-    """What a failed step says, in one line without its remedy: of a gate that halts, which of its checks failed."""
-    told = told_and_remedy(one_line(message))[0]
-    if not _is_halt(told):
-        return told
-    return f"the gate halted: {told_of_halt(told.partition('; found ')[2])}"
-
-
-def _is_halt(told: str) -> bool:
-    return told.startswith(f"{GateHalted.__name__}: ")
-
-
-def told_of_halt(found: str) -> str:
-    """Which checks of a gate failed, by what it found: the first of them with their figures, and how many more."""
-    return shortened(one_line(found), _LONGEST_HALT)
-
-
-def one_line(message: str) -> str:
-    """A message without the list of places that may follow it."""
-    return message.splitlines()[0] if message else message
 
 
 def looks_from(cursor: str | None) -> pd.Timestamp:
@@ -393,7 +234,7 @@ def record_heartbeat(ledger: Ledger) -> None:
 
 
 def last_heartbeat(ledger: Ledger) -> pd.Timestamp | None:
-    """When the daemon of this home was last heard of, UTC, or None."""
+    """When the daemon of this home was last heard from, UTC, or None."""
     beat = last_tick(ledger, WHOLE_LEDGER, _daemon())
     return None if beat is None else pd.Timestamp(beat["ended_at"])
 
@@ -401,12 +242,6 @@ def last_heartbeat(ledger: Ledger) -> pd.Timestamp | None:
 def _daemon() -> str:
     """The daemon's name: one ledger may serve several homes, each with a daemon of its own."""
     return f"daemon of {socket.gethostname()}:{home().resolve()}"
-
-
-def told_and_remedy(message: str) -> tuple[str, str | None]:
-    """A message of an error of this package taken apart: what it tells, and its remedy where it names one."""
-    told, *rest = _REMEDY.split(message, maxsplit=1)
-    return told, "".join(rest) or None
 
 
 def kept_text(message: str) -> str:

@@ -2,7 +2,7 @@
 
 It is put on record before the next publication, once, in the chain; from then on any changed moment is noticed. Until
 then it must lie between the moments at which the ledger recorded the publication before and the publication itself:
-what was changed by less, nothing of that time says.
+of a smaller change nothing is left to tell.
 """
 
 from __future__ import annotations

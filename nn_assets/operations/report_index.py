@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nn_assets.errors import PublicationError
 from nn_assets.operations.catalog import read_strategies
-from nn_assets.oversight.headline import Headline, Word
+from nn_assets.oversight.headline import Headline
 from nn_assets.reports.page import render
 from nn_assets.store.home import page_address, reports_root
 from nn_assets.store.lake.files import read_record
@@ -52,7 +52,7 @@ def index_page(states: Mapping[str, Mapping[str, object]], fault: str = "") -> s
             _add(strategies.setdefault(named["strategy"], _Strategy(named["strategy"])), named["kind"], file)
     for name, state in states.items():
         each = strategies.setdefault(name, _Strategy(name))
-        each.headline = _headline(name, str(state["headline"]))
+        each.headline = Headline.of(name, str(state["headline"]))
         each.newest_session = str(state.get("decided_to") or "")
     demo = page_file(_DEMO)
     return render(
@@ -69,12 +69,6 @@ def page_file(name: str) -> Path | None:
     """File of a page by its name in the reports' folder; None where there is none."""
     file = reports_root() / name
     return file if file.parent == reports_root() and file.suffix == ".html" and file.is_file() else None
-
-
-def _headline(name: str, sentence: str) -> Headline:
-    """The sentence with its word, by which it is coloured."""
-    said = sentence.removeprefix(f"{name} ")
-    return Headline(next((word for word in Word if said.startswith(f"{word}:")), Word.HALTED), sentence)
 
 
 def _add(strategy: _Strategy, kind: str, file: Path) -> None:

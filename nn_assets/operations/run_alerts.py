@@ -9,18 +9,10 @@ from functools import partial
 from nn_assets.errors import NnAssetsError
 from nn_assets.operations.alerts import append_alert
 from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.failures import checks_of_other_assets, one_line, told_and_remedy, told_of_step
 from nn_assets.operations.history import History
 from nn_assets.operations.names import full_name
-from nn_assets.operations.outcomes import (
-    FAILED,
-    LEDGER_INTACT,
-    FailedCheck,
-    Run,
-    beside,
-    one_line,
-    told_and_remedy,
-    told_of_step,
-)
+from nn_assets.operations.outcomes import FAILED, LEDGER_INTACT, FailedCheck, Run
 from nn_assets.operations.situation import headline_now
 from nn_assets.settings import Strategy
 
@@ -48,7 +40,7 @@ def alert_of_failure(
     said = message or "it failed before its first step"
     told, remedy = told_and_remedy(one_line(said))
     cause = told_of_step(said)
-    if cause == told:  # of a gate that halts its checks say enough
+    if cause == told:  # else a gate halted, of which its checks say enough
         cause = "\n".join([told, *said.splitlines()[1:]])
     about = {"strategy": strategy, "job": job, "run_id": run_id}
     at = "" if step is None else f"{step}: "
@@ -64,11 +56,11 @@ def alert_of_end(
     message: str | None = None,
     failed_step: str | None = None,
 ) -> None:
-    """Alert of a run's failure, where it failed, and of each check of it that did beside."""
+    """Alert of a run's failure, where it failed, and of each check of other assets that failed in it."""
     job = full_name(run.strategy, run.name)
     if outcome == FAILED:
         alert_of_failure(opened, run.run_id, job, failed_step, message, run.strategy)
-    for check in beside(failed_step, failed_checks):
+    for check in checks_of_other_assets(failed_step, failed_checks):
         if check.name == LEDGER_INTACT:
             continue
         append_alert(

@@ -21,6 +21,7 @@ from nn_assets.operations.asof.studies import late_verdict, latest_study
 from nn_assets.operations.clock import has_clock, now_utc
 from nn_assets.operations.edited import stage_fault
 from nn_assets.operations.facts import StoredFacts
+from nn_assets.operations.failures import checks_of_other_assets, one_line, told_and_remedy, told_of_halt, told_of_step
 from nn_assets.operations.names import (
     DAILY,
     DAILY_ROUND,
@@ -38,15 +39,10 @@ from nn_assets.operations.outcomes import (
     STARTED,
     SUCCEEDED,
     FailedCheck,
-    beside,
     checks_failed_in,
     last_heartbeat,
     last_run,
     last_tick,
-    one_line,
-    told_and_remedy,
-    told_of_halt,
-    told_of_step,
 )
 from nn_assets.operations.unquoted import ALERT_SESSIONS, delisting_line, unquoted
 from nn_assets.operations.unused import lacking, unchecked, unused
@@ -80,7 +76,6 @@ _LONGEST_SILENCE = {
     DRIFT_REFRESH: 1.5 * _HOUR,
 }
 _LONGEST_WITHOUT_BEAT = 1.5 * _HOUR
-_NO_MONTH_LATER = "9999-12"
 _SECOND_SOURCE = "have the source of market.compare_with deliver in time, or drop it"
 
 
@@ -199,7 +194,7 @@ def of_bars(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[
 
 
 def study_of_others(facts: StoredFacts) -> str:
-    """By which settings the newest study on record differs from those in force; nothing where one is of these."""
+    """By which settings the newest study on record differs from those in force; empty where one is of these."""
     newest = _newest_of_others(facts)
     return "" if newest is None else settings_apart(facts.stores.ledger, facts.strategy, str(newest["settings_hash"]))
 
@@ -213,7 +208,7 @@ def study_of_others_told(facts: StoredFacts) -> str | None:
 def _newest_of_others(facts: StoredFacts) -> pd.Series | None:
     ledger = facts.stores.ledger
     newest = ledger.latest("studies", facts.strategy.name)
-    if newest.empty or latest_study(ledger, facts.strategy, _NO_MONTH_LATER) is not None:
+    if newest.empty or latest_study(ledger, facts.strategy) is not None:
         return None
     return newest.iloc[-1]
 
@@ -277,7 +272,7 @@ def _of_runs(ledger: Ledger, strategy: Strategy, *, gate_halts: bool) -> Iterato
     runs = last_runs(ledger, strategy.name)
     decided, standing = runs.get(DAILY), failed_checks_standing(ledger, strategy.name, runs)
     for name, run in runs.items():
-        for check in beside(run["failed_step"], standing[name]):
+        for check in checks_of_other_assets(run["failed_step"], standing[name]):
             if check.name != LEDGER_INTACT:
                 yield Fault(f"check {check.name} failed: {one_line(check.found)}", check.remedy)
         if run["outcome"] == STARTED and was_killed(str(run["outcome_id"])):
@@ -289,7 +284,7 @@ def _of_runs(ledger: Ledger, strategy: Strategy, *, gate_halts: bool) -> Iterato
             continue
         message = run["message"] or "before its first step"
         told, remedy = told_of_step(message), told_and_remedy(one_line(message))[1]
-        if name == DAILY and _refused_alone(ledger, strategy, run):
+        if name == DAILY and _refused_what_was_not_due(ledger, strategy, run):
             yield Fault(f"the last run of {name} was refused and changed nothing: {told}", "")
             continue
         step = "" if run["failed_step"] is None else f" at {run['failed_step']}"
@@ -297,16 +292,16 @@ def _of_runs(ledger: Ledger, strategy: Strategy, *, gate_halts: bool) -> Iterato
         yield Fault(f"the last run of {name} failed{step}: {told}", remedy or "mend what it names, and run again", word)
 
 
-def _refused_alone(ledger: Ledger, strategy: Strategy, run: Mapping[str, Any]) -> bool:
+def _refused_what_was_not_due(ledger: Ledger, strategy: Strategy, run: Mapping[str, Any]) -> bool:
     """Whether a round refused sessions none of which was the next to be decided: decided before, too early or too late.
 
-    How the strategy stands does not hang on it. What it found of the ledger, models or data does.
+    How the strategy stands does not depend on that; it does on what a round found of the ledger, models or data.
     """
     first, last = run["first_partition"], run["last_partition"]
     if first is None or not str(run["message"]).startswith(f"{DecisionError.__name__}: "):
         return False
     moments = decision_moments(ledger, strategy.name)
-    before = moments.index[moments < (run["began_at"] or run["ended_at"])]
+    before = moments.index[moments < _began(run)]
     live = strategy.market.live_starts
     if before.empty and live is None:
         return True
@@ -318,9 +313,14 @@ def _later_round(decided: dict[str, Any] | None, run: dict[str, Any]) -> bool:
     """Whether a round that began after a run came to a good end."""
     if decided is None or decided["outcome"] != SUCCEEDED:
         return False
-    if (run["began_at"] or run["ended_at"]) > now_utc():  # by a clock that ran ahead: what was recorded later is later
+    if _began(run) > now_utc():  # by a clock that ran ahead: what was recorded later is later
         return bool(decided["sequence"] > run["sequence"])
-    return (decided["began_at"] or decided["ended_at"]) > (run["began_at"] or run["ended_at"])
+    return _began(decided) > _began(run)
+
+
+def _began(run: Mapping[str, Any]) -> pd.Timestamp:
+    """When a run on record began, UTC; when it ended, where that is all that is known."""
+    return run["began_at"] or run["ended_at"]
 
 
 def _of_sessions(ledger: Ledger, strategy: Strategy, waiting: Sequence[pd.Timestamp]) -> Iterator[Fault]:
@@ -368,10 +368,10 @@ def silence_of_daemon(beat: pd.Timestamp | None) -> Fault | None:
 
 
 def _quiet(last: object, longest: pd.Timedelta) -> str | None:
-    """How long something was not heard of, where that is too long; else None."""
+    """When something was last heard from, where that is too long ago or still to come; else None."""
     if last is None:
-        return "never heard"
+        return "never heard from"
     moment, now = pd.Timestamp(last), now_utc()
     if moment > now + longest:  # by a clock that ran ahead: it says nothing of how long ago that was
-        return f"heard last at {moment:%Y-%m-%d %H:%M} UTC, which is still to come"
-    return None if now - moment <= longest else f"not heard since {moment:%Y-%m-%d %H:%M} UTC"
+        return f"last heard from at {moment:%Y-%m-%d %H:%M} UTC, which is still to come"
+    return None if now - moment <= longest else f"last heard from at {moment:%Y-%m-%d %H:%M} UTC"

@@ -10,10 +10,10 @@ __all__ = ["end_with_starter"]
 
 
 def end_with_starter() -> None:
-    """End as soon as the process that started this one is gone, however it went, with all that is left of the two.
+    """End this process as soon as the one that started it is gone, however that ended.
 
-    That is the process group, where one of them leads it. Standard input must be a pipe whose other end the starter
-    alone holds: the system closes it, whatever kills it.
+    Where either of the two leads their process group, whatever is left of the group is killed too. Standard input must
+    be a pipe whose other end the starter alone holds: the system closes it, whatever kills the starter.
     """
     leads = os.getpgrp() in (os.getpid(), os.getppid())
     threading.Thread(target=_wait_and_end, args=(os.getpgrp() if leads else None,), daemon=True).start()

@@ -32,7 +32,7 @@ __all__ = ["KeptSqliteStorage"]
 
 
 class _Connection(sqlite3.Connection):
-    """A connection whose commits wait for no disk: a process killed loses nothing, a power cut the last events at most.
+    """A connection whose commits wait for no disk: a killed process loses nothing, a power cut the last events at most.
 
     Files with a log of writes ahead stay whole either way. A commit waited some 2 ms, and every event has one; what
     decides is in the ledger, whose commits wait.

@@ -13,7 +13,7 @@ import dagster as dg
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
 from dagster._core.storage.base_storage import DagsterStorage
 
-from nn_assets.operations.outcomes import LOST
+from nn_assets.operations.failures import LOST
 from nn_assets.store.ledger.run_locks import hold_run, is_attended, let_go, unattended
 
 __all__ = ["HomeLauncher", "attended", "close_lost_runs"]

@@ -14,23 +14,21 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 
 from nn_assets.errors import LedgerError
 from nn_assets.operations.clock import now_utc
+from nn_assets.operations.failures import INTERRUPTED, StepFailure, told_of_end
 from nn_assets.operations.names import SOME_ASSETS, full_name
 from nn_assets.operations.outcomes import (
     ASKED,
     CANCELED,
     FAILED,
-    INTERRUPTED,
     SKIPPED,
     SUCCEEDED,
     FailedCheck,
     Run,
-    StepFailure,
     looks_from,
     record_end,
     record_heartbeat,
     record_start,
     record_tick,
-    told_of_end,
 )
 from nn_assets.operations.run_alerts import alert_of_end
 from nn_assets.orchestration.lost_runs import close_lost_runs

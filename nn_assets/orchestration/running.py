@@ -9,7 +9,8 @@ import dagster as dg
 from dagster._core.execution.plan.objects import ErrorSource
 
 from nn_assets.operations.clock import now_utc
-from nn_assets.operations.outcomes import Run, run_failed
+from nn_assets.operations.failures import run_failed
+from nn_assets.operations.outcomes import Run
 from nn_assets.orchestration.build import all_definitions, job_name
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.naming import RANGE_TAGS, STRATEGY_TAG, asset_key

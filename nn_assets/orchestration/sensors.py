@@ -8,8 +8,8 @@ import dagster as dg
 
 from nn_assets.errors import LedgerError
 from nn_assets.operations.due import refresh_due
+from nn_assets.operations.failures import told_of_end
 from nn_assets.operations.names import DRIFT_REFRESH, STUDY, full_name
-from nn_assets.operations.outcomes import told_of_end
 from nn_assets.operations.run_alerts import alert_of_failure
 from nn_assets.orchestration.naming import STRATEGY_TAG
 from nn_assets.orchestration.outcomes import failure_of, record_run, run_of, telling_ticks
@@ -65,8 +65,8 @@ def failed_run_sensor(stores: StoresResource) -> dg.SensorDefinition:
             if record is not None:
                 record_run(stores, opened.ledger, context.instance, record)
         failure = failure_of(context.get_step_failure_events())
-        ended = None, told_of_end(run_of(record) if record else None, str(context.failure_event.message))
-        step, message = (failure.step, failure.message) if failure else ended
+        whole = told_of_end(run_of(record) if record else None, str(context.failure_event.message))
+        step, message = (failure.step, failure.message) if failure else (None, whole)
         alert_of_failure(stores.history, run.run_id, run.job_name, step, message, run.tags.get(STRATEGY_TAG))
 
     return failed_run_alert

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Self
 
 from nn_assets.portfolio.breakers import (
     LOSSES,
@@ -74,7 +75,7 @@ class Situation:
     verdict : str or None
         Of the study in force at that decision.
     study_of_others : str
-        By which settings the newest study differs from those in force; nothing where one is of these.
+        By which settings the newest study differs from those in force; empty where one is of these.
     verdict_allows : bool
         Whether it lets positions be taken, or the settings do without.
     late_verdict : str or None
@@ -119,6 +120,12 @@ class Headline:
 
     word: Word
     sentence: str
+
+    @classmethod
+    def of(cls, strategy: str, sentence: str) -> Self:
+        """A strategy's sentence with the word that it says; HALTED where it says none."""
+        said = sentence.removeprefix(f"{strategy} ")
+        return cls(next((word for word in Word if said.startswith(f"{word}:")), Word.HALTED), sentence)
 
     def __str__(self) -> str:
         return self.sentence

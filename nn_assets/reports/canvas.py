@@ -121,7 +121,7 @@ def line(
     zorder: float = 2.0,
     label: str = "",
 ) -> None:
-    """Draw a series over time: nothing across a missing value, and a dot where both neighbours miss.
+    """Draw a series over time: nothing across a missing value, and a dot where both neighbours are missing.
 
     Parameters
     ----------

@@ -184,7 +184,7 @@ def positions_over_time(
     Parameters
     ----------
     weights : ndarray, shape (n, symbols)
-        Signed fractions of capital. NaN, where none is known, is a gap, in the sums where all are.
+        Signed fractions of capital. NaN, where none is known, is a gap; in the sums where none of any symbol is.
     """
     figure, (upper, lower) = draw(title, rows=(1.6, 1.0), height=3.9)
     held = np.nan_to_num(weights)

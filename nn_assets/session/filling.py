@@ -89,12 +89,12 @@ def fill_session(
 ) -> Filled:
     """Finance and fund what was held, fill yesterday's orders on today's bar, then the stops that it touched.
 
-    Payments of funding up to a fill fall on what was held before it, those after it on what is held then. When within
-    the session a stop was hit no bar says: what it closed pays those of the payments after the open that cost it, and
-    receives none of the others; closed at the open it has part in none of them. A bar of a session gone by closes on
-    that session: what was booked since is taken back.
-    Interest and the borrow fee are of the time from one close to the next: what was held at the close before pays them,
-    whatever is closed on this session, and what is opened on it does not.
+    Payments of funding up to a fill fall on what was held before it, those after it on what is held then. No bar says
+    when within the session a stop was hit: what it closed pays those of the payments after the open that cost it, and
+    receives none of the others; what it closed at the open takes part in none of them. A stop that a late bar shows to
+    have been hit closes on that bar's session: what was booked since is taken back.
+    Interest and the borrow fee are for the time from one close to the next: what was held at the close before pays
+    them, even what is closed on this session; what is opened on it does not.
 
     Parameters
     ----------
@@ -147,18 +147,22 @@ def fill_session(
 def _late_stops(stops: _Stops | None, book: Book, market: SessionMarket) -> tuple[Book, FillArrays, float]:
     """Fill the stops that bars of sessions gone by had hit; nothing where stops do not fill.
 
-    The funding booked since for what they closed is taken back, but for what it may have paid before it was hit.
+    The funding booked since for what they closed is taken back, except what may have fallen due before that.
     """
     late, beyond = no_fills(), 0.0
-    for of_session, bar, funding in _late_bars(book, market) if stops is not None else ():
-        assert stops is not None, "else there is none to go through"
+    if stops is None:
+        return book, late, beyond
+    for of_session, bar, funding in _late_bars(book, market):
         resting = book
         book, hit, more = stops.hit(book, bar, of_session)
         if funding is not None:
-            stopped_usd, none = resting.position_usd - book.position_usd, np.zeros(len(book.symbols), dtype=np.bool_)
+            stopped_usd = resting.position_usd - book.position_usd
+            none_assumed = np.zeros(len(book.symbols), dtype=np.bool_)
             booked = funding.until_close[0] + funding.rate[1:].sum(axis=0)
             within_usd, owed = _stopped_within(resting, book, bar, funding.at(0))
-            book = book.funded(-booked, none, position_usd=stopped_usd).funded(owed, none, position_usd=within_usd)
+            book = book.funded(-booked, none_assumed, position_usd=stopped_usd).funded(
+                owed, none_assumed, position_usd=within_usd
+            )
         late, beyond = joined(late, hit), beyond + more
     return book, late, beyond
 

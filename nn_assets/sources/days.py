@@ -19,11 +19,9 @@ NUMBER_REMEDY = "write plain numbers with a point and no thousands separators: 1
 
 KNOWN_AT_RULE = "known_at_is_a_moment"
 _TIME = r"[0-9][T ]\s*[0-9]"
-
-_PLAIN_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-
-# A date, then at most a midnight and an offset: an offset says whose midnight, not another day.
 _HELD = ("1700-01-01", "2261-12-31")  # what nanoseconds can hold
+_PLAIN_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+# A date, then at most a midnight and an offset: an offset says whose midnight, not another day.
 _DATE = r"^([0-9]{4})[-/]?([0-9]{2})[-/]?([0-9]{2})(?:[ T]00:00(?::00(?:\.0+)?)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?)?$"
 
 
@@ -99,7 +97,7 @@ def days_written(column: pd.Series) -> pd.Series:
         texts = column.where(whole, 0.0).astype(np.int64).astype("str").where(whole, "")
         return days_written(texts)
     texts = column.astype("str").fillna("").str.strip()
-    plain = texts.str.fullmatch(_PLAIN_DATE)  # nearly all: parsed as they are, in a fifth of the time
+    plain = texts.str.fullmatch(_PLAIN_DATE)  # nearly all: parsed as they are, which is several times faster
     days = pd.to_datetime(texts.where(plain), format="%Y-%m-%d", errors="coerce")
     others = days.isna() & (texts != "")
     if others.any():

@@ -62,7 +62,7 @@ def test_damaged_months_of_forecasts_are_named_with_their_strategy_and_the_study
     message = stopped.document["message"]
     assert "strategy mine, table forecasts, months 2016-02, 2016-03, file" in message
     remedy = "nn-assets study --strategy mine --from 2016-02 --to 2016-03"
-    assert f"{remedy} makes again of the facts stored what is damaged of forecasts: 2016-02, 2016-03" in message
+    assert f"{remedy} makes the damaged months of forecasts again from the stored facts: 2016-02, 2016-03" in message
     assert "months 2016-02, 2016-03" in give_own("status", "-s", "mine").out.splitlines()[0]
     assert give_own(*remedy.split()[1:]).status == 0
     assert give_own(*NEXT).status == 0

@@ -8,7 +8,8 @@ import pytest
 
 from nn_assets.cli import runs as headless
 from nn_assets.errors import NAMED_ERRORS, GateHalted, NnAssetsError, PublicationError, RunFailed, SourceError
-from nn_assets.operations.outcomes import FailedCheck, StepFailure, run_failed
+from nn_assets.operations.failures import StepFailure, run_failed
+from nn_assets.operations.outcomes import FailedCheck
 from tests.cli.conftest import STRATEGY, call, write_bars
 
 RUN, STEP = "5f0c0e9a-run", "mine__raw_bars"

@@ -100,7 +100,7 @@ def test_what_arrives_when_the_clock_really_is_there_is_read_as_it_is() -> None:
     assert (later - pd.Series(at(1000.0, 1001.0))).max() == pd.Timedelta(1, unit="ns")
 
 
-def test_moments_of_any_make_are_read_alike_and_without_a_warning() -> None:
+def test_moments_of_any_dtype_are_read_alike_and_without_a_warning() -> None:
     mended = Mended({at(1000.0)[0].value: at(59.0)[0].value})
     stamped = pd.Series(at(1000.0, 5.0))
     for made in (stamped, stamped.dt.as_unit("us"), stamped.astype(object)):  # of the lake, of the ledger, of both

@@ -7,7 +7,8 @@ import re
 import pytest
 
 from nn_assets.errors import shortened
-from nn_assets.operations.outcomes import FailedCheck, beside, kept_text, told_of_step
+from nn_assets.operations.failures import checks_of_other_assets, told_of_step
+from nn_assets.operations.outcomes import FailedCheck, kept_text
 
 CLAUSES = [f"check_{number}: {number} of 40 symbols lack it, limit {number}.0%" for number in range(30)]
 WORDS = re.compile(r"\S+")
@@ -71,5 +72,5 @@ def test_of_a_gate_that_halts_the_checks_are_told_and_of_any_other_step_all_it_s
 
 def test_what_the_failed_step_checked_itself_is_not_told_beside_it() -> None:
     own, other = FailedCheck("validated_bars.freshness", "old"), FailedCheck("orders.once", "twice")
-    assert beside("mine__validated_bars", [own, other]) == [other]
-    assert beside(None, [own, other]) == [own, other]
+    assert checks_of_other_assets("mine__validated_bars", [own, other]) == [other]
+    assert checks_of_other_assets(None, [own, other]) == [own, other]

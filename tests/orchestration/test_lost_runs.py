@@ -15,7 +15,7 @@ import pytest
 from dagster._core.events import DagsterEventType
 from dagster._core.launcher import WorkerStatus
 
-from nn_assets.operations.outcomes import LOST
+from nn_assets.operations.failures import LOST
 from nn_assets.orchestration import lost_runs
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.lost_runs import close_lost_runs

@@ -17,6 +17,7 @@ from nn_assets.cli.status import report
 from nn_assets.errors import LedgerError, RunFailed
 from nn_assets.operations import outcomes as recorded
 from nn_assets.operations import situation
+from nn_assets.operations.failures import LOST
 from nn_assets.operations.intake import bars
 from nn_assets.orchestration.assets import market
 from nn_assets.orchestration.build import all_definitions
@@ -127,7 +128,7 @@ def test_an_interrupted_run_is_told_and_a_killed_one_is_closed_at_the_next_tick(
     assert "its process is gone; the next run, check, study or tick of the daemon closes it" in killed
     assert closed.startswith("tables: FAILED")
     assert closed.endswith(
-        f"{recorded.LOST}; what it had taken in is kept. Remedy: nn-assets check --strategy {NAME} goes on from there"
+        f"{LOST}; what it had taken in is kept. Remedy: nn-assets check --strategy {NAME} goes on from there"
     )
 
 
@@ -257,13 +258,13 @@ def test_a_tick_that_fails_is_told_too(empty_home: Path, monkeypatch: pytest.Mon
 
 def test_the_daemon_is_heard_and_its_silence_has_an_age(empty_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_strategy(empty_home)
-    assert str(state()["daemon"]).startswith("the daemon was never heard: ")
+    assert str(state()["daemon"]).startswith("the daemon was never heard from: ")
     with dg.DagsterInstance.ephemeral() as instance:
         evaluate("run_outcomes", instance)
-    assert str(state()["daemon"]).startswith("heard 20")
+    assert str(state()["daemon"]).startswith("last heard from 20")
     later = pd.Timestamp.now(tz="UTC") + pd.Timedelta(hours=2)
     monkeypatch.setattr("nn_assets.operations.situation.now_utc", lambda: later)
-    assert str(state()["daemon"]).startswith("the daemon was not heard since 20")
+    assert str(state()["daemon"]).startswith("the daemon was last heard from at 20")
 
 
 def test_the_first_line_says_what_does_not_run_by_itself_where_history_goes_on(
@@ -273,7 +274,7 @@ def test_the_first_line_says_what_does_not_run_by_itself_where_history_goes_on(
     assert "daemon" not in str(state()["headline"])  # history ends: nothing has to run
     write_strategy(empty_home, market={"history_ends": None})
     told = state()
-    assert str(told["daemon"]) == "the daemon was never heard: no schedule or sensor runs by itself"
+    assert str(told["daemon"]) == "the daemon was never heard from: no schedule or sensor runs by itself"
     assert str(told["daemon"]) in str(told["headline"])  # one sentence in both places
     with monkeypatch.context() as by_cron:  # every session is decided, by whatever runs the rounds
         by_cron.setattr(situation, "undecided_sessions", lambda *_: [])
@@ -281,7 +282,7 @@ def test_the_first_line_says_what_does_not_run_by_itself_where_history_goes_on(
     with Ledger() as ledger:
         recorded.record_heartbeat(ledger)
         told = str(state()["headline"])
-        assert "daily_round is off, never heard; monthly_retraining is off" in told
+        assert "daily_round is off, never heard from; monthly_retraining is off" in told
         assert "switch tiny__daily_round on in the UI, under Automation" in told
         recorded.record_tick(ledger, NAME, "daily_round", "SKIPPED", "no session")
         assert "daily_round is off" not in str(state()["headline"])

@@ -60,7 +60,7 @@ class GateReport:
 
     @property
     def failures(self) -> tuple[GateCheck, ...]:
-        """Blocking checks that do not hold; a copied session first, whose rows are missing for it."""
+        """Blocking checks that do not hold; a copied session first, since it explains missing rows."""
         failed = (check for check in self.checks if check.blocking and not check.passed)
         return tuple(sorted(failed, key=lambda check: check.name != COPIED_SESSION))
 

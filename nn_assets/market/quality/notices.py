@@ -145,8 +145,8 @@ def copied_session_notices(
     ----------
     quarantine, bars : DataFrame
         What cleaning made of the rows; together they are what was delivered.
-    beside : array of str, shape (rows of quarantine,)
-        What each row in quarantine was found to be: of a copy, which session's bar.
+    beside : ndarray of str, shape (len(quarantine),)
+        What each row in quarantine was found to be: for a copy, which session's bar.
     """
     copies = quarantine.assign(beside=beside)[quarantine["rule"] == COPIED_BAR]
     found = []

@@ -17,17 +17,25 @@ __all__ = ["late_verdict", "latest_study", "study_in_force"]
 
 
 def latest_study(
-    ledger: Ledger, strategy: Strategy, before_month: str, recorded_by: pd.Timestamp | None = None
+    ledger: Ledger, strategy: Strategy, before_month: str | None = None, recorded_by: pd.Timestamp | None = None
 ) -> pd.Series | None:
-    """The newest study of the settings in force whose record ended before a month began, or None.
+    """The newest study of the settings in force, or None.
 
-    A study of other settings (looser limits, another pace of refits) says nothing of these; nor,
-    where a UTC moment is given, does one that was put on record later. Where history ended then is no matter,
-    nor whether the strategy traded without a verdict.
+    A study of other settings (looser limits, another pace of refits) says nothing of these. Where history
+    ended then is no matter, nor whether the strategy traded without a verdict.
+
+    Parameters
+    ----------
+    before_month : str, optional
+        YYYY-MM: only studies whose record ended before it began; all when left out.
+    recorded_by : UTC moment, optional
+        Only studies put on record by then; all when left out.
     """
     studies = ledger.read("studies", strategy.name, recorded_by=recorded_by, bookkeeping=True)
     own = studies["settings_hash"].isin(hashes_in_force(ledger, strategy, of_studies=True))
-    studies = studies[own & (studies["month"] < before_month)]
+    if before_month is not None:
+        own &= studies["month"] < before_month
+    studies = studies[own]
     return None if studies.empty else studies.sort_values(["month", "sequence"]).iloc[-1]
 
 

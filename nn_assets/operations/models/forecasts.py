@@ -301,7 +301,7 @@ def _recorded(history: History, month: str, address: str) -> Forecasts:
         try:
             rows = lake.read_table(name, FORECASTS, address)
         except PublicationError as error:
-            raise lake.naming_months(name, FORECASTS, error) from error
+            raise lake.with_damaged_months(name, FORECASTS, error) from error
         return forecasts_from_rows(rows, sessions, history.symbols)
 
     return history.stores.once((FORECASTS, name, address, len(sessions), history.symbols), read)

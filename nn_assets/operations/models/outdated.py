@@ -65,7 +65,7 @@ def months_to_refit(history: History, before: str) -> list[str]:
         return []
     lake, name, there = history.stores.lake, history.strategy.name, {}
     for month in lake.months(name, FORECASTS):
-        with suppress(PublicationError):  # a damaged one is told by who reads it, and the remedy is to make it again
+        with suppress(PublicationError):  # whoever reads a damaged one tells of it, and the remedy is to make it again
             there[month] = lake.month_address(name, FORECASTS, month)
     kept = {month: _kept(history, month, address) for month, address in there.items() if address and month < before}
     as_kept = _as_kept(history, kept)

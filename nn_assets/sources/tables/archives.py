@@ -206,8 +206,8 @@ def _pieces(stream: IO[bytes]) -> Generator[bytes]:
 def _zip_pieces(packed: zipfile.ZipFile, member: zipfile.ZipInfo) -> Generator[bytes]:
     """Unpack a member of a zip, never more than a piece at once.
 
-    Of bzip2 and LZMA ``zipfile`` unpacks all that 4 KiB hold, some 80 MB: their bytes are read as they are, and
-    unpacked here.
+    From bzip2 and LZMA ``zipfile`` unpacks all that 4 KiB hold, up to some 80 MB, at once: their bytes are read as they
+    are, and unpacked here.
     """
     if member.compress_type not in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
         yield from _pieces(packed.open(member))
@@ -230,13 +230,13 @@ def _zip_pieces(packed: zipfile.ZipFile, member: zipfile.ZipInfo) -> Generator[b
 
 
 def _unpacker(stream: IO[bytes], member: zipfile.ZipInfo) -> bz2.BZ2Decompressor | lzma.LZMADecompressor:
-    """What unpacks a member from here on; of LZMA a zip says the properties first, as a file of its own would."""
+    """What unpacks a member from here on; before LZMA a zip states version and properties."""
     if member.compress_type == zipfile.ZIP_BZIP2:
         return bz2.BZ2Decompressor()
-    _, _, length, *_ = (*stream.read(4), 0, 0, 0)
-    properties = stream.read(length)
+    version_and_length = stream.read(4)  # two bytes each
+    properties = stream.read(int.from_bytes(version_and_length[2:], "little"))
     if len(properties) != _LZMA_PROPERTIES:
-        raise lzma.LZMAError(f"properties of {length} bytes")
+        raise lzma.LZMAError(f"properties of {len(properties)} bytes")
     unpacker = lzma.LZMADecompressor(lzma.FORMAT_ALONE)
     size = (1 << 64) - 1 if member.flag_bits & _ENDS_WITH_A_MARK else member.file_size
     unpacker.decompress(properties + size.to_bytes(8, "little"), 0)

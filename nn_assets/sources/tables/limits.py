@@ -22,7 +22,8 @@ _ROWS_AT_ONCE = 4096
 class Limits:
     """Rows of a source, columns and size of one of its files (unpacked, where it is packed).
 
-    ``adjustable``: the strategy's source has settings for them. Of files that hold no bars each has the limit of rows.
+    Where files hold no bars, the limit of rows is that of each. ``adjustable`` says whether the strategy's source has
+    settings for them.
     """
 
     rows: int = 20_000_000
@@ -72,7 +73,7 @@ class Limits:
         self.check_bytes(sum(file.metadata.row_group(group).total_byte_size for group in groups), path)
 
     def read_parquet(self, file: pq.ParquetFile, path: Path, columns: list[str] | None = None) -> pa.Table:
-        """Read columns of a Parquet file piece by piece: a text that repeats is packed once, unpacked in every row."""
+        """Read columns of a Parquet file piece by piece: a repeated text is stored once, and unpacked in every row."""
         pieces, size = [], 0
         for piece in file.iter_batches(_ROWS_AT_ONCE, columns=columns):
             size += piece.nbytes

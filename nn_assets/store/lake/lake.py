@@ -155,13 +155,13 @@ class Lake:
         try:
             pointer = Pointer.read(_month_path(self.folder(strategy, table), month))
         except PublicationError as error:
-            raise self.naming_months(strategy, table, error) from error
+            raise self.with_damaged_months(strategy, table, error) from error
         return None if pointer is None else pointer.address
 
-    def naming_months(self, strategy: str, table: str, error: PublicationError) -> PublicationError:
-        """The error of a file of a table by month, with every month that is damaged, and how they are made again.
+    def with_damaged_months(self, strategy: str, table: str, error: PublicationError) -> PublicationError:
+        """The error of a file of a table by month, with every damaged month named and the study that makes them again.
 
-        It stays as it is where the file is of no month's present content.
+        Where no month's present content is damaged, the error stays as it is.
         """
         folder = self.folder(strategy, table)
         lost = [month for month in self.months(strategy, table) if not _is_whole(folder, month)]
@@ -170,8 +170,8 @@ class Lake:
         return PublicationError(
             expected=error.expected,
             found=error.found,
-            remedy=f"nn-assets study --strategy {strategy} --from {lost[0]} --to {lost[-1]} makes again of the facts "
-            f"stored what is damaged of {table}: {', '.join(lost)}",
+            remedy=f"nn-assets study --strategy {strategy} --from {lost[0]} --to {lost[-1]} makes the damaged months "
+            f"of {table} again from the stored facts: {', '.join(lost)}",
             strategy=strategy,
             table=table,
             months=", ".join(lost),
@@ -198,7 +198,7 @@ class Lake:
         try:
             return joined(folder, [address for address in addresses.values() if address], selection)
         except PublicationError as error:
-            raise self.naming_months(strategy, table, error) from error
+            raise self.with_damaged_months(strategy, table, error) from error
 
     # --- segments ------------------------------------------------------------------------------------
 

@@ -1,0 +1,180 @@
+"""What a run that failed is told as: the step and what it says, what a gate found, what a lost run leaves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from nn_assets.errors import NAMED_ERRORS, AuditError, GateHalted, RunFailed, shortened
+from nn_assets.operations.names import DAILY, STUDY, TABLES
+from nn_assets.operations.outcomes import CANCELED, FAILED, LEDGER_INTACT, FailedCheck, Run
+
+__all__ = [
+    "INTERRUPTED",
+    "LOST",
+    "StepFailure",
+    "checks_of_other_assets",
+    "one_line",
+    "run_failed",
+    "told_and_remedy",
+    "told_of_end",
+    "told_of_halt",
+    "told_of_step",
+]
+
+INTERRUPTED = "it was interrupted"
+LOST = "its process is gone: it was killed, or the machine stopped"
+_LONGEST_HALT = 220  # with the strategy's name, when, and what to do: a sentence of some 400 characters
+_REMEDY = re.compile(r"(?:\. |\n)Remedy: ")
+
+# Of a run that was lost: what it leaves, and the command that goes on from there.
+_LEFT = {
+    STUDY: ("the models that it had finished are kept", "nn-assets study --strategy {name}{months} goes on from there"),
+    DAILY: (
+        "each session that it had decided is on record, and none by halves",
+        "nn-assets run --strategy {name}{sessions} decides the others",
+    ),
+    TABLES: ("what it had taken in is kept", "nn-assets check --strategy {name} goes on from there"),
+}
+_LEFT_OF_OTHERS = "what it had finished is kept", "run it again in the UI (nn-assets ui)"
+
+
+@dataclass(frozen=True)
+class StepFailure:
+    """The step at which a run failed: its name, what it says, and the remedy if it names one."""
+
+    step: str
+    told: str
+    remedy: str | None
+    named: str = ""  # the error of this package that it raised; empty for any other
+
+    @classmethod
+    def of(cls, step: str, message: str, *, interrupted: str, raised: str = "") -> Self:
+        """Take a step's message apart.
+
+        Parameters
+        ----------
+        interrupted : str
+            How the message of a step that a person interrupted ends.
+        raised : str
+            Name of the error that it raised.
+        """
+        told, remedy = told_and_remedy(message.strip().removeprefix("nn_assets.errors."))
+        if told.endswith(interrupted):
+            return cls(step, INTERRUPTED, None)
+        return cls(step, told, (remedy or "").rstrip(".") or None, raised if raised in NAMED_ERRORS else "")
+
+    @property
+    def checks(self) -> tuple[FailedCheck, ...]:
+        """The check that it stands for: what a round verifies of the ledger before it decides."""
+        of_the_ledger = self.named == AuditError.__name__  # it is not as it was appended
+        return (FailedCheck(LEDGER_INTACT, self.told, str(self.remedy)),) if of_the_ledger else ()
+
+    @property
+    def as_raised(self) -> str:
+        """The error of this package that it raised, without its name."""
+        told = self.told.removeprefix(f"{self.named}: ")
+        return told + (("\n" if "\n" in told else ". ") + f"Remedy: {self.remedy}" if self.remedy else "")
+
+    @property
+    def of_a_gate(self) -> bool:
+        """Whether a gate halted in it."""
+        return _is_halt(self.told)
+
+    @property
+    def was_interrupted(self) -> bool:
+        """Whether a person interrupted it: it is no failure then."""
+        return self.told == INTERRUPTED
+
+    @property
+    def message(self) -> str:
+        """What it says, and its remedy in the first line, before the places that may follow."""
+        first, *places = self.told.splitlines() or [self.told]
+        return "\n".join([f"{first.rstrip('.')}. Remedy: {self.remedy}" if self.remedy else first, *places])
+
+    @property
+    def end(self) -> dict[str, Any]:
+        """How a run ended that failed here, as ``record_end`` of :mod:`nn_assets.operations.outcomes` takes it."""
+        outcome = CANCELED if self.was_interrupted else FAILED
+        return {"outcome": outcome, "failed_step": self.step, "message": self.message}
+
+
+def run_failed(job: str, run_id: str, failure: StepFailure | None, checks: Sequence[FailedCheck]) -> RunFailed:
+    """The error of a run that failed: the step and what it says, and what checks of other assets found.
+
+    Where the step raised an error of this package, that one is told as it is, and the next line says which run it was.
+    """
+    if failure is None:
+        return RunFailed(
+            expected=f"job {job} to succeed",
+            found="a failure before its first step",
+            remedy="open the run in the UI (nn-assets ui)",
+            run=run_id,
+        )
+    others = checks_of_other_assets(failure.step, checks)
+    kept = "then run again: what was finished is kept"
+    whole = f"step {failure.step} failed in run {run_id} of {job}: mend what is named, {kept}"
+    return RunFailed(
+        expected=f"job {job} to succeed",
+        found="\n".join([f"step {failure.step} failed: {failure.told}", *map(str, others)]),
+        remedy=f"{failure.remedy or 'mend what it names'}; {kept}",
+        run=run_id,
+        named=failure.named,
+        told="\n".join([failure.as_raised, whole, *map(str, others)]) if failure.named else "",
+    )
+
+
+def told_of_end(run: Run | None, message: str | None) -> str | None:
+    """What is said of a run that failed as a whole: if its process is gone, what is kept and which command goes on.
+
+    Parameters
+    ----------
+    run : Run, optional
+        None where it is of no strategy.
+    message : str, optional
+        In the words of whoever closed it.
+    """
+    if run is None or message is None or LOST not in message:
+        return message
+    first, last = run.first_partition, run.last_partition
+    ranged = {
+        "months": f" --from {first[:7]} --to {last[:7]}" if first and last else "",
+        "sessions": f" --from {first} --to {last}" if first and last else "",
+    }
+    kept, again = _LEFT.get(run.name, _LEFT_OF_OTHERS)
+    return f"{LOST}; {kept}. Remedy: {again.format(name=run.strategy, **ranged)}"
+
+
+def checks_of_other_assets(step: str | None, checks: Sequence[FailedCheck]) -> list[FailedCheck]:
+    """Failed checks of other assets than the step that failed: what it checked itself is part of what it says."""
+    return [each for each in checks if step is None or not step.endswith(each.name.split(".")[0])]
+
+
+def told_of_step(message: str) -> str:
+    """What a failed step says, in one line without its remedy: of a gate that halts, which of its checks failed."""
+    told = told_and_remedy(one_line(message))[0]
+    if not _is_halt(told):
+        return told
+    return f"the gate halted: {told_of_halt(told.partition('; found ')[2])}"
+
+
+def _is_halt(told: str) -> bool:
+    return told.startswith(f"{GateHalted.__name__}: ")
+
+
+def told_of_halt(found: str) -> str:
+    """Which checks of a gate failed, by what it found: the first of them with their figures, and how many more."""
+    return shortened(one_line(found), _LONGEST_HALT)
+
+
+def one_line(message: str) -> str:
+    """A message without the list of places that may follow it."""
+    return message.splitlines()[0] if message else message
+
+
+def told_and_remedy(message: str) -> tuple[str, str | None]:
+    """A message of an error of this package taken apart: what it tells, and its remedy where it names one."""
+    told, *rest = _REMEDY.split(message, maxsplit=1)
+    return told, "".join(rest) or None
