@@ -16,6 +16,7 @@ import yaml
 from nn_assets.cli.status import report
 from nn_assets.errors import DecisionError, ModelError, PublicationError, SettingsError
 from nn_assets.operations.asof.models import models_in_force
+from nn_assets.operations.asof.refreshes import left_before_live
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay, signals_repeat_forecasts
 from nn_assets.operations.decisions.rederivation import Rederived, rederive_decisions
 from nn_assets.operations.history import open_history
@@ -245,9 +246,14 @@ def test_models_on_record_by_series_that_no_feature_reads_stay_in_force(home: Pa
     told = strategy_of().behaviour()
     part = {name: told[name] for name in ("features", "label", "learning", "walk_forward", "universe", "series")}
     text = json.dumps(part, sort_keys=True, separators=(",", ":"))
-    recorded = rows.assign(settings_hash=hashlib.sha256(text.encode()).hexdigest()[:16])
+    settings_hash = hashlib.sha256(text.encode()).hexdigest()[:16]
+    recorded, before_live = rows.assign(settings_hash=settings_hash), pd.Timestamp("2017-06-20")
+    event = hashlib.sha256(f"{NAME}|2017-06-20|before live|{settings_hash}".encode()).hexdigest()[:16]
+    left = {"event_id": event, "session": before_live, "cause": "left by a study", "details": {"score": 3}}
     with Ledger() as ledger:
         ledger.append("models", recorded, run_id="test", strategy=NAME, reason="as it was")
+        ledger.append("refresh_requests", [left], run_id="test", strategy=NAME)
+        assert list(left_before_live(ledger, strategy_of(), before_live)["event_id"]) == [event]
         assert models_in_force(ledger, strategy_of()).by_month == before
     homes.take_in(strategy_of())
     homes.decide(strategy_of(), [THIRD])  # puts on record what the hash stands for

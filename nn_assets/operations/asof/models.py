@@ -81,6 +81,8 @@ def recorded_models(ledger: Ledger, strategy: Strategy, recorded_by: pd.Timestam
     A study at another pace of refits, or of other settings, puts nothing in force here.
     """
     rows = ledger.read("models", strategy.name, recorded_by=recorded_by, bookkeeping=True)
+    if (rows["settings_hash"] == strategy.content_hash(*MODEL_SECTIONS)).all():
+        return rows  # what other hashes stand for need not be read
     in_force = part_hashes_in_force(ledger, strategy, *MODEL_SECTIONS)
     return rows[rows["settings_hash"].isin(in_force)].reset_index(drop=True)
 
