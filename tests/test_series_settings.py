@@ -91,3 +91,14 @@ def test_one_symbol_of_one_series_from_two_places_is_refused() -> None:
     with pytest.raises(SettingsError, match="series funding stands twice for the same symbol"):
         read(file, f"name: funding, {ASKED}")
     assert len(read("name: funding, path: x.csv, symbol: ETH", f"name: funding, {ASKED}").series) == 2
+
+
+def test_of_parts_that_know_of_models_alone_the_series_that_features_read_count() -> None:
+    vix, funding = "name: vix, path: vix.csv", f"name: funding, {ASKED}"
+    alone = read(vix, more="features: {series: {implied_volatility: vix}}\n")
+    beside = read(vix, funding, more="features: {series: {implied_volatility: vix}}\n")
+    both = read(vix, funding, more="features: {series: {implied_volatility: vix, funding_rate: funding}}\n")
+    assert [each["name"] for each in beside.behaviour("features", "series")["series"]] == ["vix"]
+    assert alone.content_hash("features", "series") == beside.content_hash("features", "series")
+    assert [each["name"] for each in both.behaviour("features", "series")["series"]] == ["vix", "funding"]
+    assert len({each.content_hash() for each in (alone, beside, both)}) == 3  # a decision may read all of them

@@ -21,6 +21,7 @@ from nn_assets.market.quality.gate import bars_due
 from nn_assets.operations.asof.actions import ACTIONS
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.forecasts import missing_months
+from nn_assets.operations.asof.halts import DAILY_GATE, INTRADAY_GATE, gate_of
 from nn_assets.operations.asof.series import OTHER_SERIES
 from nn_assets.operations.asof.universe import UNIVERSE, unseen_members
 from nn_assets.operations.catalog import find_live_strategy
@@ -28,10 +29,10 @@ from nn_assets.operations.clock import as_of_sessions
 from nn_assets.operations.edited import require_stages
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History, open_history
-from nn_assets.operations.intake.actions import actions_to_publish, delisted
+from nn_assets.operations.intake.actions import actions_to_publish, delisted, stored_actions
 from nn_assets.operations.intake.bars import Audited, audit_bars, notices_of
 from nn_assets.operations.intake.beside import other_tables
-from nn_assets.operations.intake.intraday import RAW_INTRADAY, VALIDATED_INTRADAY
+from nn_assets.operations.intake.intraday import RAW_INTRADAY, VALIDATED_INTRADAY, AuditedIntraday, audit_intraday
 from nn_assets.operations.models.outdated import months_to_refit
 from nn_assets.operations.names import TABLES
 from nn_assets.operations.situation import headline_now
@@ -46,10 +47,15 @@ from nn_assets.store.lake.publication import Publication
 
 __all__ = ["check_data"]
 
-_VALIDATED = "validated_bars"
+_VALIDATED = DAILY_GATE
 _MOST_ROWS, _MOST_NOTICES = 5, 10
 _FACTS = ("symbol", "session", "rule", "field", "value")
 _CHANGES = ("added", "revised")
+_NO_DAILY = {
+    **dict.fromkeys(("delivered_rows", "outside_rows", "equal_rows", *_CHANGES), 0),
+    **dict.fromkeys(("actions_added", "actions_revised", "actions_outside", "files_read"), 0),
+    "files_without_bars": [],
+}
 _CLOSES = (
     "closes alone: orders fill at the next close; stops are hit by closes, at a distance of moves between closes, "
     "nearer than that of ranges; no feature reads a range or volume; a run of equal closes is a feed at a standstill "
@@ -60,12 +66,13 @@ _Metadata = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class _Judged:
-    """Bars as the gate judged them: those published, or those that it refused."""
+    """Daily bars as the gate judged them: those published, refused, or made of bars within the session refused."""
 
     bars: pd.DataFrame
     quarantine: pd.DataFrame
     notices: Sequence[str]
     noticed_by_rule: Mapping[str, int]
+    all_quarantined: str = "nn-assets export quarantine"  # what gives every row in quarantine
 
     @classmethod
     def published(cls, history: History, publication: Publication) -> Self:
@@ -80,29 +87,34 @@ class _Judged:
         by_rule = dict(Counter(notice.rule for notice in notices))
         return cls(cleaned.bars, cleaned.quarantine, [notice.line for notice in notices], by_rule)
 
+    @classmethod
+    def of_refused_intraday(cls, audited: AuditedIntraday, strategy: str) -> Self:
+        named = f"nn-assets check --strategy {strategy} --json"  # as violations of the gate
+        return cls(audited.sessions.bars, audited.cleaned.quarantine, [], {}, named)
+
 
 def check_data(name: str) -> dict[str, Any]:
-    """Take a strategy's data in, judge them at the gate, and tell what came in; nothing is trained.
+    """Take a strategy's data in, judge them at their gates, and tell what came in; nothing is trained.
 
-    Where the gate halts, the same is told of what it refused, and every check that failed; the answer is not ok.
+    Where a gate halts, the same is told of what it refused, and every check that failed; the answer is not ok.
 
     Raises
     ------
     SettingsError
         The live start lies before any month that can have a model.
     RunFailed
-        A source is at fault, or the gate of bars within the session halts: the message is that of the step that failed.
+        A source is at fault: the message is that of the step that failed.
     """
     strategy = find_live_strategy(name).strategy
     with open_history(strategy) as history:
         require_stages(history)
         before = history.stores.publications.current(strategy.name)
     result = attempt(strategy, TABLES, assets=(*other_tables(strategy), RAW_BARS, _VALIDATED))
-    failure, halt = failure_of(result.all_events), None
+    failure, halt, gate = failure_of(result.all_events), None, None
     try:
         require_success(strategy, TABLES, result)
     except RunFailed as error:
-        if failure is None or not failure.of_a_gate or not failure.step.endswith(_VALIDATED):
+        if failure is None or not failure.of_a_gate or (gate := gate_of(failure.step)) is None:
             raise
         halt = error
     metadata, warnings = metadata_by_asset(result), warnings_of(result, asset_key(strategy, _VALIDATED))
@@ -110,7 +122,7 @@ def check_data(name: str) -> dict[str, Any]:
         if halt is None:
             told = _passed(history, metadata, warnings, before)
         else:
-            told = _halted(history, metadata, warnings, halt)
+            told = _halted(history, metadata, warnings, halt, gate)
     told["run_id"] = str(result.run_id)
     return with_failed_checks(told, failed_checks_of(result.all_events), told_above=halt is not None)
 
@@ -131,12 +143,22 @@ def _passed(history: History, metadata: _Metadata, warnings: list[str], before: 
     return {**told, "text": "\n".join(check_lines(told))}
 
 
-def _halted(history: History, metadata: _Metadata, warnings: list[str], halt: RunFailed) -> dict[str, Any]:
+def _halted(
+    history: History, metadata: _Metadata, warnings: list[str], halt: RunFailed, gate: str | None
+) -> dict[str, Any]:
     """What came in and was refused, judged once more; the last line is how the strategy stands."""
-    audited = audit_bars(history)
+    if gate == INTRADAY_GATE:
+        intraday = audit_intraday(history)
+        judged, report = _Judged.of_refused_intraday(intraday, history.strategy.name), intraday.report
+        none_came = {**_NO_DAILY, "actions": stored_actions(history)}
+        metadata = {**metadata, VALIDATED_INTRADAY: report.figures, RAW_BARS: none_came, _VALIDATED: {}}
+    else:
+        audited = audit_bars(history)
+        judged, report = _Judged.refused(history, audited), audited.report
+        metadata = {**metadata, _VALIDATED: report.figures}
     failed = [
         {"name": each.name, "found": each.detail, "remedy": each.remedy, "violations": list(each.violations)}
-        for each in audited.report.failures
+        for each in report.failures
     ]
     stands = str(headline_now(history))
     told = {
@@ -144,7 +166,7 @@ def _halted(history: History, metadata: _Metadata, warnings: list[str], halt: Ru
         "error": halt.kind,
         "message": str(halt),
         "nothing_new": False,
-        **_facts(history, _Judged.refused(history, audited), {**metadata, _VALIDATED: audited.report.figures}),
+        **_facts(history, judged, metadata),
         "gate": {"passed": False, "warnings": warnings, "failed": failed},
         "headline": stands,
         "next": f"mend the data at the source, then nn-assets check --strategy {history.strategy.name}",
@@ -154,7 +176,7 @@ def _halted(history: History, metadata: _Metadata, warnings: list[str], halt: Ru
 
 def _facts(history: History, judged: _Judged, metadata: _Metadata) -> dict[str, Any]:
     """What came in and what the gate saw, whatever it said of it."""
-    strategy = history.strategy
+    strategy, page = history.strategy, data_docs_file(history.strategy.name)
     return {
         "strategy": strategy.name,
         **_bars(history, judged, {**metadata[_VALIDATED], **metadata[RAW_BARS]}),
@@ -172,7 +194,7 @@ def _facts(history: History, judged: _Judged, metadata: _Metadata) -> dict[str, 
         "prices": _CLOSES if strategy.closes_only else None,
         "breakers": list(never_alone(strategy.portfolio)),
         "financing": financing_told(strategy),
-        "data_docs": str(data_docs_file(strategy.name)),
+        "data_docs": str(page) if page.is_file() else None,
     }
 
 
@@ -210,6 +232,7 @@ def _bars(history: History, judged: _Judged, taken: dict[str, Any]) -> dict[str,
             "rows": len(quarantine),
             "by_rule": {rule: int(rows) for rule, rows in quarantine["rule"].value_counts().items()},
             "first": first.to_dict("records"),
+            "all": judged.all_quarantined,
         },
         "members_without_bars": unseen.to_dict("records") if strategy.universe else None,
     }
@@ -220,8 +243,8 @@ def _day(session: pd.Timestamp) -> str:
 
 
 def _compared(strategy: Strategy, metadata: _Metadata) -> dict[str, Any] | None:
-    """Bars that the second source could judge, and what it delivered; None where there is none."""
-    if strategy.market.compare_with is None:
+    """Bars that the second source could judge, and what it delivered; None where there is none, or it was not asked."""
+    if strategy.market.compare_with is None or "compared_delivered" not in metadata[RAW_BARS]:
         return None
     taken, judged = metadata[RAW_BARS], metadata[_VALIDATED]
     rows = judged["bars"] + judged["quarantined"]

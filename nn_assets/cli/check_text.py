@@ -43,9 +43,9 @@ def check_lines(told: dict[str, Any]) -> list[str]:
         ("actions", _actions_told(told["actions"])),
         ("quarantine", _by_rule(quarantine["rows"], quarantine["by_rule"])),
         *(("", "{symbol} {session} {rule}, {field} {value}".format(**row)) for row in quarantine["first"]),
-        *_more(quarantine["rows"] - len(quarantine["first"]), "quarantine"),
+        *_more(quarantine["rows"] - len(quarantine["first"]), quarantine["all"]),
         *(("series", _one_series(each)) for each in told["series"][:_MOST_NAMED]),
-        *_more(len(told["series"]) - _MOST_NAMED, "series"),
+        *_more(len(told["series"]) - _MOST_NAMED, "nn-assets export series"),
         *((name, _counted(told[key])) for name, key in _TOTALS if told[key] is not None),
         *(
             ("", "{year}: {without_bars} of {members} members without bars".format(**each))
@@ -53,11 +53,11 @@ def check_lines(told: dict[str, Any]) -> list[str]:
         ),
         ("notices", _by_rule(notices["count"], notices["by_rule"])),
         *(("", notice) for notice in notices["first"]),
-        *_more(notices["count"] - len(notices["first"]), "notices"),
+        *_more(notices["count"] - len(notices["first"]), "nn-assets export notices"),
         *_gate_lines(gate),
         *(("breakers", each) for each in told["breakers"]),
         ("financing", told["financing"]),
-        ("data docs", told["data_docs"]),
+        *([("data docs", told["data_docs"])] if told["data_docs"] else []),
         *([("first model", told["first_model"]["told"])] if "first_model" in told else []),
         *([("history", told["history_too_short"])] if "history_too_short" in told else []),
         *([("clock", told["clock"])] if "clock" in told else []),
@@ -108,8 +108,8 @@ def _counted_names(names: Sequence[str]) -> str:
     return f"{len(names)}{_named(names)}"
 
 
-def _more(count: int, table: str) -> list[tuple[str, str]]:
-    return [("", f"and {count:,} more: nn-assets export {table}")] if count > 0 else []
+def _more(count: int, command: str) -> list[tuple[str, str]]:
+    return [("", f"and {count:,} more: {command}")] if count > 0 else []
 
 
 def _one_series(each: dict[str, Any]) -> str:

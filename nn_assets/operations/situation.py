@@ -14,7 +14,7 @@ from nn_assets.market.calendar.sessions import calendar_end_told, next_session
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
 from nn_assets.operations.asof.decisions import decision_moments, undecided_sessions
-from nn_assets.operations.asof.halts import GATE, last_halt, passed_since
+from nn_assets.operations.asof.halts import gate_of, last_halt, passed_since
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.settings_on_record import settings_apart
 from nn_assets.operations.asof.studies import late_verdict, latest_study
@@ -224,7 +224,7 @@ def _faults(facts: StoredFacts) -> Iterator[Fault]:
         yield Fault(f"audit verify found a changed ledger: {broken}", BROKEN_REMEDY, Word.HALTED)
     if (clock := facts.clock_fault) is not None:
         yield Fault(f"expected {clock.expected}; found {clock.found}", clock.remedy, Word.HALTED)
-    yield from _of_runs(ledger, strategy, gate_halts=halt is not None)
+    yield from _of_runs(ledger, strategy)
     refused = faults_of_stages(facts)
     for each in refused:
         yield Fault(f"{each.found}; expected {each.expected}", each.remedy, Word.HALTED)
@@ -262,13 +262,13 @@ def failed_checks_standing(
         name: [
             check
             for check in checks_failed_in(run)
-            if check.name.partition(".")[0] != GATE["name"] or not passed_since(ledger, strategy, run)
+            if (gate := gate_of(check.name)) is None or not passed_since(ledger, strategy, run, gate)
         ]
         for name, run in runs.items()
     }
 
 
-def _of_runs(ledger: Ledger, strategy: Strategy, *, gate_halts: bool) -> Iterator[Fault]:
+def _of_runs(ledger: Ledger, strategy: Strategy) -> Iterator[Fault]:
     runs = last_runs(ledger, strategy.name)
     decided, standing = runs.get(DAILY), failed_checks_standing(ledger, strategy.name, runs)
     for name, run in runs.items():
@@ -277,8 +277,9 @@ def _of_runs(ledger: Ledger, strategy: Strategy, *, gate_halts: bool) -> Iterato
                 yield Fault(f"check {check.name} failed: {one_line(check.found)}", check.remedy)
         if run["outcome"] == STARTED and was_killed(str(run["outcome_id"])):
             yield Fault(f"a run of {name} was killed; the next command or tick closes it", "")
-        at_the_gate = str(run["failed_step"]).endswith(GATE["name"]) and (
-            gate_halts or (name in _ROUNDS and passed_since(ledger, strategy.name, run))
+        at_the_gate = (gate := gate_of(run["failed_step"])) is not None and (
+            last_halt(ledger, strategy.name, (gate,)) is not None
+            or (name in _ROUNDS and passed_since(ledger, strategy.name, run, gate))
         )
         if run["outcome"] != FAILED or at_the_gate or (name in _ROUNDS and _later_round(decided, run)):
             continue

@@ -9,7 +9,7 @@ from typing import Any
 
 from nn_assets.errors import first_of
 
-__all__ = ["changed_settings", "changes_told", "hash_of_settings"]
+__all__ = ["changed_settings", "changes_told", "hash_of_settings", "part_of_settings"]
 
 _MOST_NAMED = 8
 _MOST_LETTERS = 60
@@ -20,6 +20,27 @@ def hash_of_settings(behaviour: Mapping[str, Any]) -> str:
     """SHA-256 of settings as plain JSON values, first 16 hex digits."""
     canonical = json.dumps(behaviour, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def part_of_settings(settings: Mapping[str, Any], *sections: str) -> dict[str, Any]:
+    """Some sections of settings; without ``costs`` among them, only the series that features read.
+
+    Nothing of another series enters a feature or a model: it is read by costs alone, or by nobody.
+
+    Parameters
+    ----------
+    settings : mapping
+        All of them, as :meth:`~nn_assets.settings.strategy.Strategy.behaviour` gives them.
+    *sections : str
+        All when none is named.
+    """
+    if not sections:
+        return dict(settings)
+    part = {name: value for name, value in settings.items() if name in sections}
+    if "series" in part and "costs" not in sections:
+        read = set(settings["features"].get("series", {}).values())
+        part["series"] = [each for each in part["series"] if each["name"] in read]
+    return part
 
 
 def changed_settings(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

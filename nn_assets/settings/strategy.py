@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from nn_assets.settings.changes import hash_of_settings
+from nn_assets.settings.changes import hash_of_settings, part_of_settings
 from nn_assets.settings.data_sections import FundingSeriesSettings, IntradaySettings, SeriesSettings, UniverseSettings
 from nn_assets.settings.section import Section
 from nn_assets.settings.sections import (
@@ -212,11 +212,12 @@ class Strategy(Section):
         Parameters
         ----------
         *sections : str
-            The sections that count; all when none is named. Description, owner and the number of
+            The sections that count; all when none is named. Without ``costs`` among them, series that no
+            feature reads never count: see :func:`part_of_settings`. Description, owner and the number of
             processes never count, nor do limits of what is read or withdrawn or the overrides file's
             name: the calendar holds what it says.
         """
-        chosen = self.model_dump(mode="json", include=set(sections) if sections else None)
+        chosen = part_of_settings(self.model_dump(mode="json"), *sections)
         for name in ("description", "owner"):
             chosen.pop(name, None)
         chosen.get("learning", {}).pop("processes", None)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from nn_assets.cli.status import report
 from nn_assets.errors import DecisionError, ModelError, PublicationError, SettingsError
+from nn_assets.operations.asof.models import models_in_force
+from nn_assets.operations.asof.refreshes import left_before_live
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay, signals_repeat_forecasts
 from nn_assets.operations.decisions.rederivation import Rederived, rederive_decisions
 from nn_assets.operations.history import open_history
 from nn_assets.operations.models import preparation
+from nn_assets.operations.models.outdated import months_in_doubt
 from nn_assets.operations.reporting import write_daily_page
 from nn_assets.settings import PortfolioSettings
 from nn_assets.sources.simulated import SimulatedSource
@@ -154,6 +161,20 @@ def restate(home: Path, **sections: dict[str, object]) -> None:
     write_strategy(home, source=SOURCE, market={"symbols": list(SYMBOLS), "history_ends": "2017-06-26"}, **sections)
 
 
+def state_perpetuals(home: Path, **series: object) -> None:
+    """State that the symbols are perpetuals, with a file of the rates that they pay."""
+    restate(home, costs={"funding": "funding", "borrow_fee_annual_fraction": 0.0})
+    file = home / "strategies" / f"{NAME}.yaml"
+    told = yaml.safe_load(file.read_text(encoding="utf-8"))
+    told["market"]["asset_class"] = "perpetual"
+    told["series"] = [{"name": "funding", "path": "funding.csv", "stamps": "moments", **series}]
+    file.write_text(yaml.safe_dump(told), encoding="utf-8")
+    moments = pd.date_range("2017-06-01T08:00", "2017-06-27", freq="8h", tz="UTC")
+    rates = pd.DataFrame({"observed_at": moments, "rate": 2e-4, "known_at": moments + pd.Timedelta(minutes=1)})
+    everyone = [rates.assign(symbol=symbol) for symbol in SYMBOLS]
+    pd.concat(everyone).to_csv(home / "strategies" / "funding.csv", index=False)
+
+
 def test_a_decided_session_computed_again_under_other_settings_names_each(home: Path) -> None:
     restate(home, costs={"half_spread_bps": 0.9}, portfolio={"gross_limit": 0.75, "shrink_half_life_months": 6.0})
     with pytest.raises(DecisionError, match="the settings that the session was decided under") as refused:
@@ -177,7 +198,9 @@ def test_a_month_whose_models_are_of_other_settings_names_each(home: Path) -> No
     with pytest.raises(ModelError, match=r"a model used from 2017-06, of the settings in force") as refused:
         homes.decide(strategy_of(), [THIRD])
     assert refused.value.found == "one of other settings: learning.hidden 4 then, 5 now"
-    assert f"nn-assets study --strategy {NAME} --from 2017-06 --to 2017-06" in refused.value.remedy
+    # A decision stands on every month before it, so all of them are to be fitted.
+    first, last = re.findall(rf"nn-assets study --strategy {NAME} --from (\S+) --to (\S+)$", refused.value.remedy)[0]
+    assert (first, last) == ("2017-01", "2017-06")
     with open_history(strategy_of()) as history:
         kept = preparation.stationarity(history, ["2017-06"], None)
     restate(home)
@@ -188,8 +211,59 @@ def test_a_month_whose_models_are_of_other_settings_names_each(home: Path) -> No
             preparation.stationarity_of(other, due.address(strategy_of()), due)  # a model that was never fitted
     homes.decide(strategy_of(), [THIRD])  # set back
     restate(home, learning={"hidden": 5})
-    homes.train(strategy_of(), homes.months_between("2017-01", "2017-06"))
-    homes.decide(strategy_of(), [FOURTH])  # fitted anew
+    homes.train(strategy_of(), homes.months_between(first, last))
+    homes.decide(strategy_of(), [FOURTH])  # fitted anew, as it said
+
+
+def test_a_series_that_no_feature_reads_comes_and_goes_without_another_model(home: Path) -> None:
+    def model_ids() -> set[str]:
+        with Ledger() as ledger:
+            return set(ledger.read("models", NAME, every_version=True)["model_id"])
+
+    before = model_ids()
+    state_perpetuals(home)
+    homes.take_in(strategy_of())
+    (third,) = homes.decide(strategy_of(), [THIRD])
+    assert not third.already_decided
+    with open_history(strategy_of()) as history:
+        assert rederive_decisions(history, "test", whole=True).played == 1
+        assert months_in_doubt(history, homes.months_between("2017-01", "2017-05")) == []
+    assert model_ids() == before
+    state_perpetuals(home, stale_after_sessions=3)
+    homes.decide(strategy_of(), [FOURTH])
+    restate(home)
+    homes.take_in(strategy_of())
+    (back,) = homes.decide(strategy_of(), [FIRST])
+    assert back.already_decided
+
+
+def test_models_on_record_by_series_that_no_feature_reads_stay_in_force(home: Path) -> None:
+    """As they were recorded until such a series was no setting of models: by a hash of every series."""
+    with Ledger() as ledger:
+        rows = ledger.read("models", NAME)
+        before = models_in_force(ledger, strategy_of()).by_month
+    state_perpetuals(home)
+    told = strategy_of().behaviour()
+    part = {name: told[name] for name in ("features", "label", "learning", "walk_forward", "universe", "series")}
+    text = json.dumps(part, sort_keys=True, separators=(",", ":"))
+    settings_hash = hashlib.sha256(text.encode()).hexdigest()[:16]
+    recorded, before_live = rows.assign(settings_hash=settings_hash), pd.Timestamp("2017-06-20")
+    event = hashlib.sha256(f"{NAME}|2017-06-20|before live|{settings_hash}".encode()).hexdigest()[:16]
+    left = {"event_id": event, "session": before_live, "cause": "left by a study", "details": {"score": 3}}
+    with Ledger() as ledger:
+        ledger.append("models", recorded, run_id="test", strategy=NAME, reason="as it was")
+        ledger.append("refresh_requests", [left], run_id="test", strategy=NAME)
+        assert list(left_before_live(ledger, strategy_of(), before_live)["event_id"]) == [event]
+        assert models_in_force(ledger, strategy_of()).by_month == before
+    homes.take_in(strategy_of())
+    homes.decide(strategy_of(), [THIRD])  # puts on record what the hash stands for
+    state_perpetuals(home, stale_after_sessions=3)
+    with Ledger() as ledger:
+        assert models_in_force(ledger, strategy_of()).by_month == before
+    restate(home, learning={"hidden": 5})
+    with Ledger() as ledger, pytest.raises(ModelError) as refused:
+        models_in_force(ledger, strategy_of()).on(FOURTH)
+    assert refused.value.found == "one of other settings: learning.hidden 4 then, 5 now"
 
 
 def test_what_a_month_was_judged_under_is_named_where_its_model_is_on_record(home: Path) -> None:

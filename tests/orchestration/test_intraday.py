@@ -6,6 +6,7 @@ operations that they call.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +15,11 @@ import pandas as pd
 import pytest
 import yaml
 
+from nn_assets.cli.check import check_data
+from nn_assets.cli.status import report
 from nn_assets.errors import SettingsError
 from nn_assets.market.calendar.sessions import session_hours
+from nn_assets.operations.asof.halts import gate_passes
 from nn_assets.operations.catalog import folder_of
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake import intraday, published
@@ -227,6 +231,58 @@ def test_gaps_beyond_the_limit_halt_everything_downstream_and_leave_what_was_pub
     assert list(failures) == ["tiny__validated_intraday_bars"]
     assert "8 bars missing after 2017-05-10 15:30:00" in failures["tiny__validated_intraday_bars"]
     pd.testing.assert_frame_equal(daily(), before)
+
+
+def test_a_halt_of_their_gate_is_told_as_that_of_daily_bars_until_bars_pass(home) -> None:
+    take_in_all(strategy_of())
+    before = daily()
+    prepare(home, max_missing_bars_fraction=0.001)
+    told = check_data("tiny")
+    assert (told["ok"], told["error"], told["gate"]["passed"]) == (False, "GateHalted", False)
+    (failed,) = told["gate"]["failed"]
+    assert failed["name"] == "missing_bars"
+    assert "AAA: 8 bars missing after 2017-05-10 15:30:00" in failed["violations"][0]
+    assert "intraday.max_missing_bars_fraction" in failed["remedy"]
+    assert [each["name"] for each in told["failed_checks"]] == ["validated_intraday_bars.missing_bars"]
+    assert (told["intraday"]["delivered_rows"], told["intraday"]["missing_bars"]) == (2 * len(minutes_of("AAA", 0)), 16)
+    assert told["symbols"] == ["AAA", "BBB"]
+    assert told["never_delivered"] == {"AAA": 1, "BBB": 1}  # the session of which they would make no daily bar
+    assert told["rows"]["added"] == 0
+    first, *lines = told["text"].splitlines()
+    assert first == "tiny: data taken in and refused: the last publication stays in force"
+    assert any("gate        HALTED by missing_bars" in line for line in lines)
+    stands = report("tiny")["text"].splitlines()
+    assert lines[-1] == told["headline"] == stands[0]
+    assert stands[0].startswith("tiny HALTED: the gate halted on ")
+    assert stands[0].count("missing_bars") == 1
+    assert report("tiny")["strategies"]["tiny"]["gate"].startswith("HALTED ")
+    (alert,) = [json.loads(line) for line in (home / "alerts.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert alert["cause"].startswith("tiny__validated_intraday_bars: the gate halted: missing_bars: 16 of ")
+    with open_history(strategy_of()) as history:
+        assert history.gate_halts.empty  # no daily bar was refused
+    pd.testing.assert_frame_equal(daily(), before)
+    prepare(home)  # the limit set back
+    assert check_data("tiny").get("ok", True)
+    stands = report("tiny")["text"]
+    assert "the gate halted" not in stands
+    with open_history(strategy_of()) as history:
+        assert gate_passes(history.stores.ledger, "tiny").empty
+    pd.testing.assert_frame_equal(daily(), before)
+
+
+def test_a_first_delivery_that_their_gate_refuses_is_told_with_every_row(home) -> None:
+    faulty = minutes_of("AAA", 0).assign(close=lambda bars: -bars["close"])
+    deliver(home, "AAA", faulty)
+    told = check_data("tiny")
+    assert told["symbols"] == ["BBB"]
+    assert told["quarantine"]["by_rule"] == {"non_positive_price": len(faulty)}
+    assert told["late_starts"] == {}
+    assert f"and {len(faulty) - 5:,} more: nn-assets check --strategy tiny --json\n" in told["text"]
+    failed = {each["name"]: each for each in told["gate"]["failed"]}
+    assert set(failed) == {"quarantined_share", "missing_symbols"}
+    assert len(failed["quarantined_share"]["violations"]) == len(faulty)  # all of them
+    assert told["data_docs"] is None  # nothing was reviewed yet
+    assert "data docs" not in told["text"]
 
 
 @pytest.mark.full

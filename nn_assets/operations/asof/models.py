@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from nn_assets.errors import ModelError
-from nn_assets.operations.asof.settings_on_record import settings_apart
+from nn_assets.operations.asof.settings_on_record import part_hashes_in_force, settings_apart
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 MODEL_SECTIONS = ("features", "label", "learning", "walk_forward", "universe", "series")
-"""Sections of the settings that decide which model a month uses."""
+"""Sections of the settings that decide which model a month uses; of the series, those that features read."""
 
 OF_STUDY = "instead_of"
 """Figure of a model that a study put in force before the first live session: the model that it replaced."""
@@ -38,6 +38,7 @@ class ModelsInForce:
     strategy: str
     by_month: dict[str, list[tuple[pd.Timestamp, str]]]  # ascending; the last one effective decides
     others_told: Callable[[str], str]  # of a month: by which settings a model under others differs, or ""
+    of_others: Callable[[], list[str]]  # months on record whose models are all of other settings
 
     def until(self, session: pd.Timestamp) -> ModelsInForce:
         """Those effective by a session."""
@@ -62,7 +63,9 @@ class ModelsInForce:
             return effective[-1]
         others = "" if recorded else self.others_told(month)
         found = f"one effective from {recorded[0][0].date()}" if recorded else "none"
-        anew = f"nn-assets study --strategy {self.strategy} --from {month} --to {month}"
+        # A decision stands on every month before it: where settings changed, all of them are to be fitted again.
+        due = sorted({month, *(self.of_others() if others else ())})
+        anew = f"nn-assets study --strategy {self.strategy} --from {due[0]} --to {due[-1]}"
         raise ModelError(
             expected=f"a model used from {month}" + (", of the settings in force" if others else ""),
             found=f"one of other settings: {others}" if others else found,
@@ -77,8 +80,11 @@ def recorded_models(ledger: Ledger, strategy: Strategy, recorded_by: pd.Timestam
 
     A study at another pace of refits, or of other settings, puts nothing in force here.
     """
-    settings = {"settings_hash": strategy.content_hash(*MODEL_SECTIONS)}
-    return ledger.read("models", strategy.name, recorded_by=recorded_by, where=settings, bookkeeping=True)
+    rows = ledger.read("models", strategy.name, recorded_by=recorded_by, bookkeeping=True)
+    if (rows["settings_hash"] == strategy.content_hash(*MODEL_SECTIONS)).all():
+        return rows  # what other hashes stand for need not be read
+    in_force = part_hashes_in_force(ledger, strategy, *MODEL_SECTIONS)
+    return rows[rows["settings_hash"].isin(in_force)].reset_index(drop=True)
 
 
 def models_in_force(ledger: Ledger, strategy: Strategy, recorded_by: pd.Timestamp | None = None) -> ModelsInForce:
@@ -114,7 +120,10 @@ def _by_month(ledger: Ledger, strategy: Strategy, rows: pd.DataFrame) -> ModelsI
     for row in ordered.itertuples():
         by_month.setdefault(str(row.month), []).append((row.since, str(row.model_id)))
     return ModelsInForce(
-        strategy.name, by_month, lambda month: model_settings_apart(ledger, strategy, {"month": month})
+        strategy.name,
+        by_month,
+        lambda month: model_settings_apart(ledger, strategy, {"month": month}),
+        lambda: sorted(set(ledger.read("models", strategy.name)["month"]) - set(by_month)),
     )
 
 
@@ -127,5 +136,6 @@ def model_settings_apart(ledger: Ledger, strategy: Strategy, where: Mapping[str,
         Columns of the ledger's ``models`` with the value that counts, such as ``month``.
     """
     models = ledger.read("models", strategy.name, where=dict(where), bookkeeping=True).sort_values("sequence")
-    others = models.loc[models["settings_hash"] != strategy.content_hash(*MODEL_SECTIONS), "settings_hash"]
+    in_force = part_hashes_in_force(ledger, strategy, *MODEL_SECTIONS)
+    others = models.loc[~models["settings_hash"].isin(in_force), "settings_hash"]
     return "" if others.empty else settings_apart(ledger, strategy, str(others.iloc[-1]), *MODEL_SECTIONS)

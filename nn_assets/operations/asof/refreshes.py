@@ -14,6 +14,7 @@ import pandas as pd
 
 from nn_assets.market.calendar.sessions import next_session
 from nn_assets.operations.asof.models import MODEL_SECTIONS
+from nn_assets.operations.asof.settings_on_record import part_hashes_in_force
 from nn_assets.oversight.refreshes import RefreshWatch
 from nn_assets.oversight.severity import TradingState
 from nn_assets.settings import Strategy
@@ -26,6 +27,7 @@ __all__ = [
     "STUDY_LEAVES",
     "event_before_live",
     "event_of",
+    "left_before_live",
     "recorded_watch",
     "watch_left_for_live",
 ]
@@ -55,17 +57,30 @@ def watch_left_for_live(
     ledger: Ledger, strategy: Strategy, session: pd.Timestamp, recorded_by: pd.Timestamp | None
 ) -> tuple[TradingState, RefreshWatch] | None:
     """What ``leave_watch_for_live`` put on record of the session before the first live one; None where nothing."""
-    where = {"event_id": event_before_live(strategy, session)}
-    rows = ledger.read("refresh_requests", strategy.name, recorded_by=recorded_by, where=where)
+    rows = left_before_live(ledger, strategy, session, recorded_by)
     if rows.empty:
         return None
-    details = rows["details"].iloc[0]
+    details = rows["details"].iloc[-1]
     return recorded_watch(details, int(details["score"]), session, next_session(strategy.market.calendar, session))
+
+
+def left_before_live(
+    ledger: Ledger, strategy: Strategy, session: pd.Timestamp, recorded_by: pd.Timestamp | None = None
+) -> pd.DataFrame:
+    """What studies under the settings that decide the models left of a session, the newest last."""
+    in_force = part_hashes_in_force(ledger, strategy, *MODEL_SECTIONS)
+    events = [_before_live(strategy.name, session, settings_hash) for settings_hash in in_force]
+    rows = ledger.read("refresh_requests", strategy.name, session, session, recorded_by=recorded_by, bookkeeping=True)
+    return rows[rows["event_id"].isin(events)].sort_values("sequence")
 
 
 def event_before_live(strategy: Strategy, session: pd.Timestamp) -> str:
     """Under the settings that decide the models: a study of others leaves nothing for this one's live round."""
-    return event_of(strategy.name, session, f"before live|{strategy.content_hash(*MODEL_SECTIONS)}")
+    return _before_live(strategy.name, session, strategy.content_hash(*MODEL_SECTIONS))
+
+
+def _before_live(strategy: str, session: pd.Timestamp, settings_hash: str) -> str:
+    return event_of(strategy, session, f"before live|{settings_hash}")
 
 
 def event_of(strategy: str, session: pd.Timestamp, what: str) -> str:

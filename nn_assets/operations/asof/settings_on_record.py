@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from nn_assets.settings import Strategy
-from nn_assets.settings.changes import changes_told, hash_of_settings
+from nn_assets.settings.changes import changes_told, hash_of_settings, part_of_settings
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["hashes_in_force", "settings_apart"]
+__all__ = ["hashes_in_force", "part_hashes_in_force", "settings_apart"]
 
 _ENDS = ("history_ends", "vault_starts")
 _NO_FINDING = ("gate", "trade_without_verdict")
@@ -39,6 +39,28 @@ def hashes_in_force(ledger: Ledger, strategy: Strategy, *, of_studies: bool = Fa
     return frozenset({strategy.content_hash(), *versions.loc[alike, "settings_hash"]})
 
 
+def part_hashes_in_force(ledger: Ledger, strategy: Strategy, *sections: str) -> frozenset[str]:
+    """Hashes of some sections that are those in force, also of when series counted that none of them reads.
+
+    Parameters
+    ----------
+    *sections : str
+        As :meth:`Strategy.content_hash` takes them.
+    """
+    now = strategy.content_hash(*sections)
+    on_record = ledger.read("settings_versions", strategy.name)["settings"]
+    alike = [
+        settings
+        for settings in (strategy.behaviour(), *on_record)
+        if hash_of_settings(part_of_settings(settings, *sections)) == now
+    ]
+    return frozenset({now, *(_with_every_series(settings, *sections) for settings in alike)})
+
+
+def _with_every_series(settings: Mapping[str, Any], *sections: str) -> str:
+    return hash_of_settings({name: value for name, value in settings.items() if name in sections})
+
+
 def _without_ends(settings: Mapping[str, Any]) -> dict[str, Any]:
     if "market" not in settings:
         return dict(settings)
@@ -53,7 +75,8 @@ def settings_apart(ledger: Ledger, strategy: Strategy, settings_hash: str, *sect
     Parameters
     ----------
     settings_hash : str
-        Of the record; of ``sections`` alone where any are named, as :meth:`Strategy.content_hash` is.
+        Of the record; of ``sections`` alone where any are named, as :meth:`Strategy.content_hash` is, or was when
+        every series counted.
 
     Returns
     -------
@@ -62,7 +85,7 @@ def settings_apart(ledger: Ledger, strategy: Strategy, settings_hash: str, *sect
     """
     now = strategy.behaviour(*sections)
     for settings in ledger.read("settings_versions", strategy.name)["settings"]:
-        then = {name: value for name, value in settings.items() if not sections or name in sections}
-        if hash_of_settings(then) == settings_hash:
+        then = part_of_settings(settings, *sections)
+        if settings_hash in (hash_of_settings(then), _with_every_series(settings, *sections)):
             return changes_told(_without_ends(then), _without_ends(now))
     return f"settings of hash {settings_hash} then, which are not on record, {hash_of_settings(now)} now"

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pandas as pd
 
 from nn_assets.errors import GateHalted, LedgerError, SchemaError
-from nn_assets.operations.asof.halts import GATE, HALTED, PASSED, TABLE, last_halt
+from nn_assets.operations.asof.halts import DAILY_GATE, HALTED, KIND, PASSED, TABLE, last_halt
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.history import History
 from nn_assets.operations.outcomes import kept_text
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def recording_halts(history: History, run_id: str) -> Iterator[None]:
+def recording_halts(history: History, run_id: str, gate: str = DAILY_GATE) -> Iterator[None]:
     """Put on record that what is stored was refused, where what is done within raises that it is; else that it passed.
 
     A ledger that refuses is told of, and changes nothing of what is raised.
@@ -32,25 +32,27 @@ def recording_halts(history: History, run_id: str) -> Iterator[None]:
         yield
     except (GateHalted, SchemaError) as halted:
         try:
-            record_halt(ledger, name, now_utc(), halted.found, run_id)
+            record_halt(ledger, name, now_utc(), halted.found, run_id, gate)
         except LedgerError as error:
             _log.error("that the gate halted is not on record: %s", error)
         raise
-    record_pass(ledger, name, now_utc(), run_id)
+    record_pass(ledger, name, now_utc(), run_id, gate)
 
 
-def record_halt(ledger: Ledger, strategy: str, moment: pd.Timestamp, why: str, run_id: str) -> None:
-    """Put on record that what was stored by a UTC moment did not pass the gate.
+def record_halt(
+    ledger: Ledger, strategy: str, moment: pd.Timestamp, why: str, run_id: str, gate: str = DAILY_GATE
+) -> None:
+    """Put on record that what was stored by a UTC moment did not pass a gate.
 
     Raises
     ------
     LedgerError
         The ledger cannot be written to.
     """
-    _record(ledger, strategy, HALTED, moment, why, run_id)
+    _record(ledger, strategy, gate, HALTED, moment, why, run_id)
 
 
-def record_pass(ledger: Ledger, strategy: str, moment: pd.Timestamp, run_id: str) -> None:
+def record_pass(ledger: Ledger, strategy: str, moment: pd.Timestamp, run_id: str, gate: str = DAILY_GATE) -> None:
     """Put on record that what was stored by a UTC moment passed, where the word before was that it did not.
 
     Raises
@@ -58,16 +60,19 @@ def record_pass(ledger: Ledger, strategy: str, moment: pd.Timestamp, run_id: str
     LedgerError
         The ledger cannot be written to.
     """
-    if last_halt(ledger, strategy) is not None:
-        _record(ledger, strategy, PASSED, moment, None, run_id)
+    if last_halt(ledger, strategy, (gate,)) is not None:
+        _record(ledger, strategy, gate, PASSED, moment, None, run_id)
 
 
-def _record(ledger: Ledger, strategy: str, outcome: str, moment: pd.Timestamp, why: str | None, run_id: str) -> None:
+def _record(
+    ledger: Ledger, strategy: str, gate: str, outcome: str, moment: pd.Timestamp, why: str | None, run_id: str
+) -> None:
     stamp = moment.ceil("us")  # never before what it judged was stored
-    told = f"{strategy}|{outcome}|{stamp.isoformat()}"
+    told = f"{strategy}|{gate}|{outcome}|{stamp.isoformat()}"
     row = {
         "outcome_id": f"gate:{hashlib.sha256(told.encode()).hexdigest()[:16]}",
-        **GATE,
+        "kind": KIND,
+        "name": gate,
         "outcome": outcome,
         "message": None if why is None else kept_text(why),
         "ended_at": stamp,

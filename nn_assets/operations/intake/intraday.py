@@ -22,6 +22,7 @@ from nn_assets.market.quality.gate import GateReport
 from nn_assets.market.quality.intraday_cleaning import CleanedIntraday, clean_intraday, inspect_intraday
 from nn_assets.market.quality.notices import Notice
 from nn_assets.operations.asof.decisions import last_decided_session
+from nn_assets.operations.asof.halts import INTRADAY_GATE
 from nn_assets.operations.asof.stored import RAW_INTRADAY, versions_of
 from nn_assets.operations.clock import now_utc, seen_until
 from nn_assets.operations.history import History
@@ -45,7 +46,7 @@ __all__ = [
     "published_intraday",
 ]
 
-VALIDATED_INTRADAY = "validated_intraday_bars"
+VALIDATED_INTRADAY = INTRADAY_GATE
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
+from nn_assets.operations.asof.halts import INTRADAY_GATE
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.bars import audit_bars, publish_bars
 from nn_assets.operations.intake.data_docs import review_bars
@@ -57,9 +58,11 @@ def intraday_through_gate(history: History, run_id: str) -> Judging:
     Raises
     ------
     GateHalted
-        They do not pass: the last publication stays.
+        They do not pass: the last publication stays, and the halt is on record.
     """
     audited = audit_intraday(history)
     yield from gate_checks(audited.report)
-    audited.report.raise_if_failed()
-    return told_of_intraday_publication(audited, publish_intraday(history, audited, run_id))
+    with recording_halts(history, run_id, INTRADAY_GATE):
+        audited.report.raise_if_failed()
+        publication = publish_intraday(history, audited, run_id)
+    return told_of_intraday_publication(audited, publication)

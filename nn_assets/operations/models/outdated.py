@@ -107,7 +107,8 @@ def _facts(history: History, ends: Mapping[str, int]) -> dict[str, str]:
     """Hash of all that the sessions up to each of some rows know, of facts and settings, by month."""
     if not ends:
         return {}
-    market = history.strategy.market
+    market, series = history.strategy.market, history.series_versions
+    read = set(history.strategy.features.series.values())  # what forecasts see of the other series
     raw = history.raw_versions
     # What waits for its publication is read by nobody yet.
     published = raw[raw["ingested_at"] <= history.published_at.max()] if len(history.published_at) else raw.iloc[:0]
@@ -117,7 +118,7 @@ def _facts(history: History, ends: Mapping[str, int]) -> dict[str, str]:
             (published, "session"),
             (history.compared_versions, "session"),
             (history.action_versions, "ex_session"),
-            (history.series_versions, "session"),
+            (series[series["name"].isin(read)], "session"),
             (history.membership_versions, "member_from"),
         )
         if table is not None

@@ -19,6 +19,7 @@ from nn_assets.operations.asof.refreshes import (
     STUDY_LEAVES,
     event_before_live,
     event_of,
+    left_before_live,
 )
 from nn_assets.oversight.refreshes import RefreshWatch
 from nn_assets.oversight.severity import TradingState
@@ -90,7 +91,7 @@ def leave_watch_for_live(ledger: Ledger, strategy: Strategy, rounds: Sequence[Ro
     trading, refresh = last.standing.trading, last.standing.refresh
     event_id = event_before_live(strategy, last.session)
     says_nothing = refresh.idle and trading.state == "CONTINUE"
-    if says_nothing and ledger.read("refresh_requests", strategy.name, where={"event_id": event_id}).empty:
+    if says_nothing and left_before_live(ledger, strategy, last.session).empty:
         return
     details = {**watch_record(trading, refresh), "score": trading.score}
     rows = [{"event_id": event_id, "session": last.session, "cause": STUDY_LEAVES, "details": details}]
