@@ -184,6 +184,7 @@ def test_a_ledger_that_is_no_database_is_a_named_error(own_home, give_own) -> No
 TAMPERED = {
     "holdings": f"update holdings set quantity = 3 * quantity where session like '{LIVE[1]}%'",
     "an old decision": f"update decisions set verdict = 'edge found' where session like '{LIVE[0]}%'",
+    "a study under another name": "update studies set strategy = 'zzz'",
 }
 
 

@@ -14,8 +14,10 @@ still hold that very entry.
 the above among what was added since, and a chain that no longer holds that head. It cannot detect an
 old row that was changed, removed or added (under an old entry's number) *after* it was verified: the
 whole on demand, :func:`verify` (``nn-assets audit verify``), does. :func:`verify_before_round` looks at the
-last round once more too, and once a week at the whole; older rows that a round reads are hashed again as it reads
-them (:meth:`Ledger.rows_verified`). A record of a verification is
+last round once more too, at every row of acts (controls, cost models, studies and their like, whose absence decides
+as much as what they say), and once a week at the whole; older rows that a round reads are hashed again as it reads
+them (:meth:`Ledger.rows_verified`). Between two looks at the whole it cannot detect an old row that went together
+with its entry, where that was rewritten as one of another table. A record of a verification is
 itself a row with an entry, and is verified by the next one; a forged one is found like any other
 forged row, unless whoever forges it may also write entries, which is the case above.
 """
@@ -29,14 +31,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, Table, column, func, inspect, select, table
+from sqlalchemy import Connection, Row, Table, column, func, inspect, or_, select, table
 
 from nn_assets.errors import AuditError
 from nn_assets.store.ledger.canonical import row_hash, row_key
 from nn_assets.store.ledger.chain import GENESIS, ChainHead, entry_hash
 from nn_assets.store.ledger.engine import reading
 from nn_assets.store.ledger.ledger import Ledger
-from nn_assets.store.ledger.reading import in_order, last_appended
+from nn_assets.store.ledger.reading import in_order
 from nn_assets.store.ledger.reread import changed_row_error
 from nn_assets.store.ledger.schema import CHAIN, TABLES, WHOLE_LEDGER
 
@@ -66,6 +68,12 @@ Kind = Literal[
 _FINDINGS_KEPT = 100
 _VERIFICATIONS, _OF_THE_CHAIN, _OF_THE_WHOLE, _BROKEN = "verifications", "chain", "whole", "broken"
 _WHOLE_EVERY = timedelta(days=7)
+# Tables that grow by what persons, studies and trainings do, and not with every session: a row that a round no longer
+# finds, because its key was changed, decides by its absence.
+_OF_ACTS = (
+    *("controls", "cost_models", "settings_versions"),
+    *("studies", "trials", "looks", "data_fingerprints", "models", "refresh_requests"),
+)
 
 
 @dataclass(frozen=True)
@@ -220,8 +228,9 @@ def broken_on_record(ledger: Ledger) -> str | None:
 def verify_before_round(ledger: Ledger, strategy: str, *, run_id: str, now: datetime) -> AuditReport:
     """Check what a strategy's next round goes on from: its last round and all since, or what was not verified yet.
 
-    Once a week the whole ledger is checked, and that is put on record. How far the rest was verified is left to
-    :func:`verify_since_last`, after the round.
+    Every row of acts is looked at besides, with its entry, and every entry of one with its row. Once a week the whole
+    ledger is checked, and that is put on record. How far the rest was verified is left to :func:`verify_since_last`,
+    after the round.
 
     Parameters
     ----------
@@ -240,8 +249,10 @@ def verify_before_round(ledger: Ledger, strategy: str, *, run_id: str, now: date
         whole = not _whole_within(connection, now)
         start = GENESIS if whole else min(verified, _before_last_round(connection, strategy), key=_number)
         report = verify_within(connection, since=start)
-    if unfounded:
-        return replace(report, findings=(*unfounded, *report.findings)[:_FINDINGS_KEPT])
+        of_acts = [] if start == GENESIS else _check_acts(connection)
+    if unfounded or of_acts:
+        findings = dict.fromkeys((*unfounded, *sorted((*of_acts, *report.findings), key=_position)))
+        return replace(report, findings=tuple(findings)[:_FINDINGS_KEPT])
     if whole and report.ok and report.head != GENESIS:
         _put_on_record(ledger, _OF_THE_WHOLE, report.head, run_id)
     return report
@@ -261,16 +272,17 @@ def _put_on_record(ledger: Ledger, kind: str, head: ChainHead, run_id: str, find
 
 def _whole_within(connection: Connection, now: datetime) -> bool:
     """Whether the whole was found right in the last week, and not broken since, by a record as it was appended."""
-    row, broken = (
-        last_appended(connection, _VERIFICATIONS, {"strategy": WHOLE_LEDGER, "kind": kind})
-        for kind in (_OF_THE_WHOLE, _BROKEN)
-    )
-    if row is not None and broken is not None and broken["sequence"] > row["sequence"]:
+    # By the chain: a row that says broken may be hidden.
+    ends = [CHAIN.c.row_key.startswith(f'["{WHOLE_LEDGER}","{kind}-') for kind in (_OF_THE_WHOLE, _BROKEN)]
+    newest = select(CHAIN).where(CHAIN.c.table_name == _VERIFICATIONS, or_(*ends)).order_by(CHAIN.c.sequence.desc())
+    entry = connection.execute(newest.limit(1)).one_or_none()
+    if entry is None:
         return False
-    if row is None or not timedelta(0) <= now - row["recorded_at"] < _WHOLE_EVERY:
+    stored = TABLES[_VERIFICATIONS]
+    row = connection.execute(select(stored).where(stored.c.sequence == entry.sequence)).mappings().one_or_none()
+    if row is None or row["kind"] != _OF_THE_WHOLE or entry.row_hash != row_hash(stored, dict(row)):
         return False
-    entry = connection.execute(select(CHAIN.c.row_hash).where(CHAIN.c.sequence == row["sequence"])).scalar()
-    return entry == row_hash(TABLES[_VERIFICATIONS], row)
+    return timedelta(0) <= now - row["recorded_at"] < _WHOLE_EVERY
 
 
 def _before_last_round(connection: Connection, strategy: str) -> ChainHead:
@@ -345,14 +357,32 @@ def _check_chain(connection: Connection, since: ChainHead) -> tuple[list[AuditFi
         elif entry.previous_hash != head.hash:
             follows = "it does not follow the entry before it"
             findings.append(AuditFinding(entry.sequence, "entry moved", *place, follows))
-        sealed = entry_hash(entry.sequence, entry.table_name, entry.row_key, entry.row_hash, entry.previous_hash)
-        if sealed != entry.hash:
-            differs = f"its hash is {entry.hash[:12]}…, its content gives {sealed[:12]}…"
-            findings.append(AuditFinding(entry.sequence, "entry changed", *place, differs))
+        findings += _resealed(entry)
         if entry.table_name not in TABLES:
             findings.append(AuditFinding(entry.sequence, "entry of an unknown table", *place, "no such table"))
         head = ChainHead(sequence=entry.sequence, hash=entry.hash)
     return findings, head, entries
+
+
+def _resealed(entry: Row[Any]) -> list[AuditFinding]:
+    sealed = entry_hash(entry.sequence, entry.table_name, entry.row_key, entry.row_hash, entry.previous_hash)
+    if sealed == entry.hash:
+        return []
+    differs = f"its hash is {entry.hash[:12]}…, its content gives {sealed[:12]}…"
+    return [AuditFinding(entry.sequence, "entry changed", entry.table_name, entry.row_key, differs)]
+
+
+def _check_acts(connection: Connection) -> list[AuditFinding]:
+    """Every row of acts against its entry, every entry of one against its row and its neighbour in the chain."""
+    findings = [each for name in _OF_ACTS for each in _check_rows(connection, TABLES[name], GENESIS)[0]]
+    following = CHAIN.alias("following")
+    entries = select(CHAIN, following.c.previous_hash.label("followed")).where(CHAIN.c.table_name.in_(_OF_ACTS))
+    for entry in connection.execute(entries.outerjoin(following, following.c.sequence == CHAIN.c.sequence + 1)):
+        findings += _resealed(entry)
+        if entry.followed not in (None, entry.hash):
+            told = "the entry after it does not follow it"
+            findings.append(AuditFinding(entry.sequence, "entry moved", entry.table_name, entry.row_key, told))
+    return findings
 
 
 def _after(since: ChainHead) -> int | None:

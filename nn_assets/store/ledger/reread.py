@@ -35,7 +35,8 @@ def changed_row_error(found: str, *, sequence: int, table: str, key: str) -> Aud
 class RowsReread:
     """Verifies each row the first time that it is read, and once for each table that no row is gone or new.
 
-    A row whose key was changed, so that it is no longer read, is not seen here: only a walk along the chain finds it.
+    A row whose key was changed, so that it is no longer read, is not seen here: ``verify_before_round`` finds it in
+    tables of acts, elsewhere only a walk along the chain does.
     """
 
     def __init__(self) -> None:
