@@ -18,8 +18,8 @@ from nn_assets.store.home import home
 __all__ = ["FORMATS", "write_table_file"]
 
 # What a spreadsheet takes for a formula when a text cell begins with it; apostrophes before it are
-# counted in, so that taking one away gives every text back.
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+# counted in, so that taking one away gives every text back. A number with a sign is none.
+_FORMULA = re.compile(r"(?![+-](?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z)'*[=+\-@\t\r]")
 
 
 def write_table_file(frame: pd.DataFrame, out: Path) -> None:
@@ -27,8 +27,8 @@ def write_table_file(frame: pd.DataFrame, out: Path) -> None:
 
     In CSV a text that begins with ``= + - @``, tab or carriage return (apostrophes before it not
     counted) gets an apostrophe in front, so that no spreadsheet runs it; taking one apostrophe away
-    from texts that match ``'+[=+\-@\t\r]`` gives every text back. Numbers stay as they are, and so
-    does every text in Parquet and JSON.
+    from texts that match ``'+[=+\-@\t\r]`` gives every text back. Numbers stay as they are, those
+    written as text (``-1.0``, ``+2e-7``) too, and so does every text in Parquet and JSON.
 
     Raises
     ------

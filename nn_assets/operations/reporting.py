@@ -541,8 +541,8 @@ def _situation_after(
     return replace(left, study_of_others=study_of_others(history), faults=faults)
 
 
-def bound_by(done: Round, frames: Mapping[str, pd.DataFrame]) -> dict[str, str]:
-    """What bound each size of a session, by symbol."""
+def bound_by(done: Round, frames: Mapping[str, pd.DataFrame]) -> dict[str, tuple[str, int | None]]:
+    """What bound each size of a session and in which step, by symbol."""
     symbols = done.decision.inputs.symbols
     after = frames["position_steps"]["weight_after"].to_numpy().reshape(len(symbols), -1).T  # (steps, symbols)
     return dict(zip(symbols, binding_constraints(done.decision, after), strict=True))

@@ -1,4 +1,4 @@
-"""What bound each size: the constraint that took the most off it, by name."""
+"""What bound each size: the constraint that took the most off it, by name, and the step that it acts in."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["binding_constraints"]
 
 FloatArray = npt.NDArray[np.float64]
 
-_FIRST_CUT = 4  # steps 1 to 3 propose a size, the others cut it
+_SIGNAL, _FIRST_CUT = 1, 4  # steps 1 to 3 propose a size, the others cut it
 _BARELY = 0.99  # of a size: a cut above it bound nothing
 _NEAR = 1e-6  # of a limit
 _LIMITS, _COST, _CONTROLS, _RISK = (RULES.index(rule) + 1 for rule in ("limits", "cost", "controls", "risk"))
 
 
-def binding_constraints(decision: Decision, after: FloatArray) -> tuple[str, ...]:
-    """Name what bound the size of each symbol.
+def binding_constraints(decision: Decision, after: FloatArray) -> tuple[tuple[str, int | None], ...]:
+    """Name what bound the size of each symbol, with the step (1 to 8) whose reason tells of it.
 
     Parameters
     ----------
@@ -36,28 +36,33 @@ def binding_constraints(decision: Decision, after: FloatArray) -> tuple[str, ...
 
     Returns
     -------
-    tuple of str
-        "single name", "ADV", "net, gross", "kill switch HALTED" and so on; "edge" where nothing was proposed,
-        "nothing" where the size is the one proposed.
+    tuple of (str, int or None)
+        "single name", "ADV", "net, gross", "kill switch HALTED" and so on; "edge" where nothing was proposed, which is
+        of no one step, and "nothing" where the size is the one proposed or a larger one that stays.
     """
     return tuple(_of_name(decision, after, place) for place in range(after.shape[1]))
 
 
-def _of_name(decision: Decision, after: FloatArray, place: int) -> str:
-    if not decision.complete[place]:
-        return "a missing fact"
-    if not decision.inputs.verdict_allows:
-        return "verdict"
-    size = np.abs(after[:, place])
+def _of_name(decision: Decision, after: FloatArray, place: int) -> tuple[str, int | None]:
     if decision.control is Control.HALTED:
-        return _controls(decision)
+        return _controls(decision), _CONTROLS
+    if not decision.complete[place]:
+        return "a missing fact", _SIGNAL
+    if not decision.inputs.verdict_allows:
+        return "verdict", _COST
+    size = np.abs(after[:, place])
     if size[_FIRST_CUT - 2] == 0.0 and size[-1] == 0.0:
-        return "edge"
+        return "edge", None
     before, cut = size[_FIRST_CUT - 2 : -1], size[_FIRST_CUT - 1 :]
     share = np.divide(cut, before, out=np.ones(len(cut)), where=before > 0.0)
     if share.min() >= _BARELY:
-        return "nothing"
+        raised = np.flatnonzero(cut * _BARELY > before)
+        return "nothing", int(raised[-1]) + _FIRST_CUT if raised.size else _FIRST_CUT - 1
     step = int(share.argmin()) + _FIRST_CUT
+    return _of_step(decision, after, place, step), step
+
+
+def _of_step(decision: Decision, after: FloatArray, place: int, step: int) -> str:
     if step == _RISK:
         return ", ".join(_risks(decision, after[_RISK - 1], place)) or "risk"
     if step == _LIMITS:

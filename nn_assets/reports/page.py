@@ -83,7 +83,8 @@ class DailyPage:
     orders: pd.DataFrame
     fills: pd.DataFrame
     drift: pd.DataFrame
-    bound_by: Mapping[str, str] = field(default_factory=dict)  # by symbol; else the rule of the deciding step
+    # By symbol, with its step; else the rule of the deciding step.
+    bound_by: Mapping[str, tuple[str, int | None]] = field(default_factory=dict)
     label: str = ""  # as on the study's page
     verdict: str = ""  # of the study in force when the session was decided
     plots: Sequence[Plot] = ()

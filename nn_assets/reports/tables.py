@@ -201,7 +201,7 @@ class SizedPosition:
 
 
 def sized_positions(
-    targets: pd.DataFrame, steps: pd.DataFrame, bound_by: Mapping[str, str] | None = None
+    targets: pd.DataFrame, steps: pd.DataFrame, bound_by: Mapping[str, tuple[str, int | None]] | None = None
 ) -> tuple[SizedPosition, ...]:
     """Join target positions with their trace: what is held or changes first, the largest position on top.
 
@@ -212,8 +212,9 @@ def sized_positions(
         one session.
     steps : DataFrame
         Columns symbol, step, rule, weight_before, weight_after, reason; same session.
-    bound_by : mapping of symbol to str, optional
-        What bound each size, by name; the rule of the step that decided where left out.
+    bound_by : mapping of symbol to (str, int or None), optional
+        What bound each size, by name, and the step whose reason is told of it; the step that decided by the trace
+        alone where it is None, and its rule where the symbol is left out.
     """
     by_symbol: dict[str, list[SizeStep]] = {}
     for row in steps.sort_values(["symbol", "step"], kind="stable").to_dict("records"):
@@ -232,7 +233,8 @@ def sized_positions(
         trace = tuple(by_symbol.get(symbol, ()))
         rule, why = _decided_by(trace)
         numbers = {name: float(row[name]) for name in _TARGET_NUMBERS}
-        named = (bound_by or {}).get(symbol, rule)
+        named, step = (bound_by or {}).get(symbol, (rule, None))
+        why = next((each.reason for each in trace if each.step == step), why)
         sized.append(SizedPosition(symbol=symbol, bound_by=named, why=why, steps=trace, **numbers))
     return tuple(sorted(sized, key=lambda one: (one.is_flat, -abs(one.target_weight), one.symbol)))
 

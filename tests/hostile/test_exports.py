@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from nn_assets.cli.table_files import FORMATS, write_table_file
 from nn_assets.errors import SettingsError
 
-FORMULAS = ["=cmd|'/c calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "-12.5"]
-HARMLESS = ["AAPL", "", "a=b", " =1", "'quoted", "1-2", "a\tb", "a\rb", "a\nb"]
+FORMULAS = ["=cmd|'/c calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "-1+cmd|'/c calc'!A0", "-12.5-1"]
+FORMULAS += ["-1_0", "+1e", "-.", "--1", "-1 ", "-1\n", "\t-1", "'-1.0", "-inf", "-nan", "-0x1F", "-1,5", "-\u0661"]
+NUMBERS = ["-1.0", "-12.5", "+3", "-1e-07", "-.5", "-5.", "+1E+9"]  # as texts, such as values in quarantine
+HARMLESS = [*NUMBERS, "AAPL", "", "a=b", " =1", "'quoted", "1-2", "a\tb", "a\rb", "a\nb"]
 
 
 def cells_of(file: Path) -> list[list[str]]:
@@ -57,7 +59,7 @@ def test_numbers_and_days_are_left_as_they_are(tmp_path: Path) -> None:
 def test_one_apostrophe_less_gives_every_text_back(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
     file = written(tmp_path_factory.mktemp("export"), pd.DataFrame({"text": texts, "n": 1}))
     told = [row[0] for row in cells_of(file)]
-    assert not any(text[0] in "=+-@\t\r" for text in told)
+    assert not any(text[0] in "=@\t\r" or (text[0] in "+-" and not text[1:].isdigit()) for text in told)
     assert [text[1:] if re.match(r"'+[=+\-@\t\r]", text) else text for text in told] == texts
 
 

@@ -16,9 +16,13 @@ from tests.portfolio.facts import COSTS, ONE_NAME, one
 from tests.portfolio.test_by_programme import CHOSEN, given
 
 
-def bound(decision: Decision) -> tuple[str, ...]:
+def bindings(decision: Decision) -> tuple[tuple[str, int | None], ...]:
     steps = steps_frame(decision).pivot(index="step", columns="symbol", values="weight_after")
     return binding_constraints(decision, steps[list(decision.inputs.symbols)].to_numpy())
+
+
+def bound(decision: Decision) -> tuple[str, ...]:
+    return tuple(name for name, _ in bindings(decision))
 
 
 WIDE: dict[str, object] = (
@@ -46,12 +50,38 @@ CASES: dict[str, tuple[dict[str, object], dict[str, object], str]] = {
     "a missing fact": ({"atr": np.nan}, {}, "a missing fact"),
 }
 
+STEP = dict.fromkeys(("single name", "ADV", "gross", "net", "beta", "capacity"), 6) | {"risk": 4, "verdict": 7}
+STEP |= dict.fromkeys(("kill switch", "breaker", "drift", "drawdown", "regime", "lots"), 8) | {"a missing fact": 1}
+STEP |= {"nothing": 3, "edge": None}
+
 
 @pytest.mark.parametrize("case", CASES)
 def test_what_binds_alone_is_named(case: str) -> None:
     facts, limits, name = CASES[case]
     settings = PortfolioSettings.model_validate({**ONE_NAME.model_dump(), **limits})
-    assert bound(decide(one(**facts), settings, COSTS)) == (name,)
+    assert bindings(decide(one(**facts), settings, COSTS)) == ((name, STEP[case]),)
+
+
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [
+        (
+            (0.10, 0.10, 0.10, 0.10, 0.04, 0.04, 0.04, 0.039),
+            ("correlation", 5),
+        ),  # not rounding
+        ((0.10, 0.10, 0.10, 0.10, 0.10, 0.10, 0.10, 0.0999), ("nothing", 3)),
+        ((0.10, 0.10, 0.10, 0.09, 0.09, 0.09, 0.04, 0.039), ("cost", 7)),
+        ((-0.10, -0.10, -0.10, -0.09, -0.09, -0.09, -0.09, -0.04), ("lots", 8)),
+        ((0.10, 0.10, 0.05, 0.05, 0.05, 0.05, 0.08, 0.0799), ("nothing", 7)),  # more than proposed stays: the cost step
+        ((0.10, 0.0, 0.0, 0.0, 0.0, 0.0, 0.06, 0.06), ("nothing", 7)),
+        ((0.10, 0.10, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0), ("edge", None)),
+    ],
+)
+def test_the_step_that_bound_a_size_is_named_with_it(
+    after: tuple[float, ...], expected: tuple[str, int | None]
+) -> None:
+    decision = decide(one(), ONE_NAME, COSTS)
+    assert binding_constraints(decision, np.array(after)[:, None]) == (expected,)
 
 
 def programme(limits: dict[str, object], **facts: object) -> tuple[DecisionInputs, PortfolioSettings]:
@@ -72,4 +102,7 @@ def test_the_programme_names_the_limit_that_its_book_uses_up(limits: dict[str, o
 def test_every_symbol_has_one_name_and_halted_beats_all() -> None:
     inputs, settings = programme({})
     halted = decide(replace(inputs, kill_switch="HALTED"), settings, COSTS)
-    assert set(bound(halted)) == {"kill switch HALTED"}
+    assert set(bindings(halted)) == {("kill switch HALTED", 8)}
+    for facts in ({"verdict_allows": False}, {"atr": np.nan}):  # what is held stays, and no verdict closes it
+        decision = decide(one(kill_switch="HALTED", **facts), ONE_NAME, COSTS)
+        assert bindings(decision) == (("kill switch HALTED", 8),)

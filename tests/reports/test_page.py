@@ -158,8 +158,9 @@ def test_the_daily_page_shows_state_orders_and_why_each_size() -> None:
 
 
 def test_the_session_page_names_what_bound_each_size() -> None:
-    html = daily_page(made_daily_page(bound_by={"SIM02": "net, gross"}))
-    assert "Bound by <b>net, gross</b>. SIM02 controls" in html
+    html = daily_page(made_daily_page(bound_by={"SIM02": ("net, gross", 6), "SIM03": ("edge", None)}))
+    assert "Bound by <b>net, gross</b>. SIM02 limits" in html  # the sentence of its step, not of the last to change it
+    assert "Bound by <b>edge</b>. SIM03 edge over volatility" in html
     assert "Bound by <b>worth its cost</b>. SIM01 worth its cost" in html  # by the trace alone
 
 

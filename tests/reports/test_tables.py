@@ -101,11 +101,11 @@ def test_of_many_symbols_what_is_held_or_changes_comes_first_with_what_bound_it(
         }
     )
     steps = made_steps(dict.fromkeys(("S120", "S150"), (0.0, 0.0, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02)))
-    positions = sized_positions(targets, steps, {"S150": "net, gross"})
+    positions = sized_positions(targets, steps, {"S150": ("net, gross", 6)})
     assert [one.symbol for one in positions][:3] == ["S150", "S120", "S000"]
     shown = str(markdown_table(why_frame(positions)))
     head, _, first, second, *_ = shown.splitlines()
     assert head == "| symbol | now held | to hold | weight | bound by | why |"
-    assert first.startswith("| S150 | 0 | 7 | 0.02 | net, gross | S150 half Kelly")
+    assert first.startswith("| S150 | 0 | 7 | 0.02 | net, gross | S150 limits")
     assert second.startswith("| S120 | 10 | 0 | 0 | half Kelly |")
     assert "_50 of 160 rows_" in shown
