@@ -12,6 +12,7 @@ from nn_assets.errors import DecisionError, SettingsError
 from nn_assets.learning.first_month import live_start_fault
 from nn_assets.market.calendar.sessions import calendar_end_told, next_session
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
+from nn_assets.operations.alerts import fault_of_alerts
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
 from nn_assets.operations.asof.decisions import decision_moments, undecided_sessions
 from nn_assets.operations.asof.halts import GATE, last_halt, passed_since
@@ -241,6 +242,8 @@ def _faults(facts: StoredFacts) -> Iterator[Fault]:
         told, _, remedy = ends.partition(": ")
         yield Fault(told, remedy)
     yield from _silences(ledger, strategy, in_time=not waiting)
+    if not ledger.read_only and (unwritable := fault_of_alerts()) is not None:
+        yield Fault(unwritable.found, unwritable.remedy)
 
 
 def faults_of_stages(facts: StoredFacts) -> list[SettingsError]:
