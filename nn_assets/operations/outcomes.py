@@ -53,6 +53,7 @@ __all__ = [
     "run_failed",
     "told_and_remedy",
     "told_of_end",
+    "told_of_failed_tick",
     "told_of_halt",
     "told_of_step",
 ]
@@ -358,6 +359,13 @@ def record_tick(ledger: Ledger, strategy: str, name: str, outcome: str, message:
                 transaction.append(_TABLE, [row])
     except LedgerError as error:
         _log.warning("a tick of %s (%s) is not on record: %s", name, outcome, error)
+
+
+def told_of_failed_tick(name: str, message: str) -> tuple[str, str]:
+    """What is said of a schedule or sensor whose last tick failed, and what a person can do about it."""
+    told, remedy = told_and_remedy(one_line(message))
+    mend = (remedy or "mend what it names: the next tick tries again").rstrip(".")
+    return f"the last tick of {name} failed: {told.rstrip('.')}", mend
 
 
 def last_run(ledger: Ledger, strategy: str, name: str) -> dict[str, Any] | None:

@@ -46,6 +46,7 @@ from nn_assets.operations.outcomes import (
     last_tick,
     one_line,
     told_and_remedy,
+    told_of_failed_tick,
     told_of_halt,
     told_of_step,
 )
@@ -242,6 +243,7 @@ def _faults(facts: StoredFacts) -> Iterator[Fault]:
         told, _, remedy = ends.partition(": ")
         yield Fault(told, remedy)
     yield from _silences(ledger, strategy, in_time=not waiting)
+    yield from _failed_ticks(ledger, strategy.name)
     if not ledger.read_only and (unwritable := fault_of_alerts()) is not None:
         yield Fault(unwritable.found, unwritable.remedy)
 
@@ -359,6 +361,14 @@ def _silences(ledger: Ledger, strategy: Strategy, *, in_time: bool) -> Iterator[
             yield Fault(
                 f"{name} is off, {silent}", f"switch {full_name(strategy.name, name)} on in the UI, under Automation"
             )
+
+
+def _failed_ticks(ledger: Ledger, strategy: str) -> Iterator[Fault]:
+    """Schedules and sensors whose last tick failed; one not heard of for too long is told as off instead."""
+    for name, longest in _LONGEST_SILENCE.items():
+        tick = last_tick(ledger, strategy, name)
+        if tick is not None and tick["outcome"] == FAILED and _quiet(tick["ended_at"], longest) is None:
+            yield Fault(*told_of_failed_tick(name, str(tick["message"])))
 
 
 def silence_of_daemon(beat: pd.Timestamp | None) -> Fault | None:
