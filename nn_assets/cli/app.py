@@ -21,7 +21,7 @@ import typer
 
 from nn_assets.errors import AccessError, NnAssetsError, RunFailed
 from nn_assets.operations.exported_names import TABLES
-from nn_assets.store.home import require_home
+from nn_assets.store.home import home, require_home
 from nn_assets.store.ledger.query_files import query_names, query_parameters
 from nn_assets.store.room import no_room
 
@@ -95,7 +95,7 @@ def _answer(as_json: bool, work: Callable[[Console], dict[str, Any]]) -> None:
         require_home()
         answer = work(console)
     except Exception as error:
-        named = no_room(error) or _denied(error) or error
+        named = no_room(error) or _denied(error) or _in_the_way(error) or error
         if not isinstance(named, NnAssetsError):
             raise
         message = f"{named.kind}: {named}"
@@ -127,6 +127,23 @@ def _denied(error: Exception) -> AccessError | None:
         found=str(error.strerror),
         remedy="give this user the right to them and to the folders they lie in; delete nothing",
         file=error.filename,
+    )
+
+
+def _in_the_way(error: Exception) -> AccessError | None:
+    """The named error of a file in a folder's place in the home, or of a folder in a file's; None of anything else."""
+    if not isinstance(error, FileExistsError | IsADirectoryError | NotADirectoryError) or error.filename is None:
+        return None
+    named = Path(os.fsdecode(error.filename))
+    found = next(each for each in (named, *named.parents) if each.exists())
+    if not found.is_relative_to(home()):
+        return None
+    kinds = ("a file", "a folder") if found.is_dir() else ("a folder", "a file")
+    return AccessError(
+        expected=f"{kinds[0]}, or nothing",
+        found=kinds[1],
+        remedy="move it away, and give the same command again",
+        file=str(found),
     )
 
 

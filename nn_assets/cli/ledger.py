@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from itertools import product
 from numbers import Number
 from typing import Any
@@ -51,7 +50,7 @@ def verify_audit(head: str | None = None, *, since_last: bool = False) -> dict[s
             else verify(ledger, expected_head=head)
         )
         newest = str(found.head)
-        untold = [] if since_last else _untold("the ledger", lambda: record_verdict(ledger, found, run_id=_BY))
+        untold = [] if since_last else _unrecorded(lambda: record_verdict(ledger, found, run_id=_BY))
     if found.ok:
         text = (
             f"{found.entries} entries verify; head {newest}\n"
@@ -59,8 +58,8 @@ def verify_audit(head: str | None = None, *, since_last: bool = False) -> dict[s
         )
     else:
         text = f"the ledger was changed: {found.first_broken}"
-        told = partial(append_alert, f"audit:{text}", text.strip, cause=text, remedy=BROKEN_REMEDY)
-        untold += _untold("the alerts", told)
+        why = append_alert(f"audit:{text}", text.strip, cause=text, remedy=BROKEN_REMEDY)
+        untold += [] if why is None else [f"not in the alerts: {why}"]
     return {
         "ok": found.ok,
         "entries": found.entries,
@@ -71,12 +70,12 @@ def verify_audit(head: str | None = None, *, since_last: bool = False) -> dict[s
     }
 
 
-def _untold(where: str, tell: Callable[[], object]) -> list[str]:
-    """Tell of a finding; where that fails, as on a full or read-only disk, the finding stands and this is said."""
+def _unrecorded(record: Callable[[], object]) -> list[str]:
+    """Record a finding; where that fails, as on a full or read-only disk, the finding stands and this is said."""
     try:
-        tell()
+        record()
     except (LedgerError, OSError) as error:
-        return [f"not in {where}: {error}"]
+        return [f"not in the ledger: {error}"]
     return []
 
 

@@ -1,19 +1,39 @@
-"""What needs a person, a line each in ``alerts.jsonl`` of the home: a mail or chat hook can follow the file."""
+"""What needs a person, a line each in ``alerts.jsonl`` of the home: a mail or chat hook can follow the file.
+
+Nothing here may stop what it tells of: an alert that cannot be written is said on standard error, and the first line
+tells what keeps the file from being written.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
+import os
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.outcomes import kept_text
 from nn_assets.store.home import home
 
-__all__ = ["append_alert"]
+__all__ = ["UnwritableAlerts", "append_alert", "fault_of_alerts"]
+
+_log = logging.getLogger(__name__)
 
 
-def append_alert(alert_id: str, headline: Callable[[], str], *, cause: str, remedy: str, **about: str | None) -> bool:
-    """Append a line, unless one of the same id is there; whether it was appended.
+@dataclass(frozen=True)
+class UnwritableAlerts:
+    """Why no alert can be written, and what a person does about it."""
+
+    found: str
+    remedy: str
+
+
+def append_alert(
+    alert_id: str, headline: Callable[[], str], *, cause: str, remedy: str, **about: str | None
+) -> str | None:
+    """Append a line, unless one of the same id is there; None, or why it could not be: that is logged, never raised.
 
     Parameters
     ----------
@@ -26,13 +46,49 @@ def append_alert(alert_id: str, headline: Callable[[], str], *, cause: str, reme
     about
         What it is about: ``strategy``, ``job``, ``run_id``, ``session``.
     """
-    file = home() / "alerts.jsonl"
+    why = None
+    try:
+        if (fault := fault_of_alerts()) is not None:
+            why = f"{fault.found}; {fault.remedy}"
+        else:
+            _append(_file(), alert_id, headline, {**about, "cause": cause, "remedy": remedy})
+    except Exception as error:  # noqa: BLE001  whatever is wrong with the file, what it would tell of happened
+        why = f"{type(error).__name__}: {error}"
+    if why is not None:
+        _log.error("an alert could not be written (%s): %s. Remedy: %s", why, kept_text(cause), kept_text(remedy))
+    return why
+
+
+def fault_of_alerts() -> UnwritableAlerts | None:
+    """What keeps alerts from being written, as far as it shows without writing; None where nothing does."""
+    file = _file()
+    if file.exists() and not file.is_file():
+        return UnwritableAlerts(f"alerts cannot be written: {file} is no file", f"move {file} away: it is made anew")
+    needed = file if file.exists() else file.parent
+    if needed.exists() and not os.access(needed, os.W_OK):
+        why = f"alerts cannot be written: this user may not write to {needed}"
+        return UnwritableAlerts(why, f"give this user the right to write to {needed}")
+    return None
+
+
+def _append(file: Path, alert_id: str, headline: Callable[[], str], told: dict[str, str | None]) -> None:
     identity = {"alert_id": alert_id}
-    if file.is_file() and json.dumps(identity).strip("{}") in file.read_text(encoding="utf-8"):
-        return False
-    told = {"headline": headline(), **about, "cause": cause, "remedy": remedy}
-    texts = {name: kept_text(text) for name, text in told.items() if text}
+    there = file.read_bytes() if file.exists() else b""  # whatever anyone wrote there need be no text
+    if json.dumps(identity).strip("{}").encode() in there:
+        return
+    texts = {name: kept_text(text) for name, text in {"headline": _stands(headline), **told}.items() if text}
+    line = json.dumps({**texts, "at": now_utc().isoformat(), **identity}) + "\n"
     file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps({**texts, "at": now_utc().isoformat(), **identity}) + "\n")
-    return True
+    with file.open("ab") as stream:
+        stream.write(b"\n" * (there[-1:] not in {b"", b"\n"}) + line.encode())  # what was cut off spoils no other line
+
+
+def _stands(headline: Callable[[], str]) -> str:
+    try:
+        return headline()
+    except Exception as error:  # noqa: BLE001  what happened is told all the same
+        return f"how it stands cannot be told: {type(error).__name__}: {error}"
+
+
+def _file() -> Path:
+    return home() / "alerts.jsonl"

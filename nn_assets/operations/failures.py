@@ -20,6 +20,7 @@ __all__ = [
     "run_failed",
     "told_and_remedy",
     "told_of_end",
+    "told_of_failed_tick",
     "told_of_halt",
     "told_of_step",
 ]
@@ -150,6 +151,13 @@ def told_of_end(run: Run | None, message: str | None) -> str | None:
 def checks_of_other_assets(step: str | None, checks: Sequence[FailedCheck]) -> list[FailedCheck]:
     """Failed checks of other assets than the step that failed: what it checked itself is part of what it says."""
     return [each for each in checks if step is None or not step.endswith(each.name.split(".")[0])]
+
+
+def told_of_failed_tick(name: str, message: str) -> tuple[str, str]:
+    """What is said of a schedule or sensor whose last tick failed, and what a person can do about it."""
+    told, remedy = told_and_remedy(one_line(message))
+    mend = (remedy or "mend what it names: the next tick tries again").rstrip(".")
+    return f"the last tick of {name} failed: {told.rstrip('.')}", mend
 
 
 def told_of_step(message: str) -> str:

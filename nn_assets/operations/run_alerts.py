@@ -1,4 +1,4 @@
-"""Alerts of what a run's end leaves to a person: its failure, and each check that failed."""
+"""Alerts of what a run's end leaves to a person: its failure, and each check that failed; and of ticks that failed."""
 
 from __future__ import annotations
 
@@ -9,14 +9,21 @@ from functools import partial
 from nn_assets.errors import NnAssetsError
 from nn_assets.operations.alerts import append_alert
 from nn_assets.operations.catalog import find_strategy
-from nn_assets.operations.failures import checks_of_other_assets, one_line, told_and_remedy, told_of_step
+from nn_assets.operations.clock import now_utc
+from nn_assets.operations.failures import (
+    checks_of_other_assets,
+    one_line,
+    told_and_remedy,
+    told_of_failed_tick,
+    told_of_step,
+)
 from nn_assets.operations.history import History
 from nn_assets.operations.names import full_name
 from nn_assets.operations.outcomes import FAILED, LEDGER_INTACT, FailedCheck, Run
 from nn_assets.operations.situation import headline_now
 from nn_assets.settings import Strategy
 
-__all__ = ["alert_of_end", "alert_of_failure"]
+__all__ = ["alert_of_end", "alert_of_failed_tick", "alert_of_failure"]
 
 OpenHistory = Callable[[Strategy], AbstractContextManager[History]]
 
@@ -72,6 +79,20 @@ def alert_of_end(
             job=job,
             run_id=run.run_id,
         )
+
+
+def alert_of_failed_tick(opened: OpenHistory, strategy: str, name: str, error: Exception) -> None:
+    """Alert of a schedule or sensor whose tick failed: once a day for each kind of error, however often it ticks."""
+    kind = type(error).__name__
+    cause, remedy = told_of_failed_tick(name, f"{kind}: {error}")
+    append_alert(
+        f"tick:{strategy}:{name}:{now_utc():%Y-%m-%d}:{kind}",
+        partial(_headline, opened, strategy),
+        cause=cause,
+        remedy=remedy,
+        strategy=strategy,
+        job=name,
+    )
 
 
 def _headline(opened: OpenHistory, strategy: str | None) -> str:

@@ -12,6 +12,7 @@ from nn_assets.errors import DecisionError, SettingsError
 from nn_assets.learning.first_month import live_start_fault
 from nn_assets.market.calendar.sessions import calendar_end_told, next_session
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
+from nn_assets.operations.alerts import fault_of_alerts
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
 from nn_assets.operations.asof.decisions import decision_moments, undecided_sessions
 from nn_assets.operations.asof.halts import gate_of, last_halt, passed_since
@@ -21,7 +22,14 @@ from nn_assets.operations.asof.studies import late_verdict, latest_study
 from nn_assets.operations.clock import has_clock, now_utc
 from nn_assets.operations.edited import stage_fault
 from nn_assets.operations.facts import StoredFacts
-from nn_assets.operations.failures import checks_of_other_assets, one_line, told_and_remedy, told_of_halt, told_of_step
+from nn_assets.operations.failures import (
+    checks_of_other_assets,
+    one_line,
+    told_and_remedy,
+    told_of_failed_tick,
+    told_of_halt,
+    told_of_step,
+)
 from nn_assets.operations.names import (
     DAILY,
     DAILY_ROUND,
@@ -236,6 +244,9 @@ def _faults(facts: StoredFacts) -> Iterator[Fault]:
         told, _, remedy = ends.partition(": ")
         yield Fault(told, remedy)
     yield from _silences(ledger, strategy, in_time=not waiting)
+    yield from _failed_ticks(ledger, strategy.name)
+    if not ledger.read_only and (unwritable := fault_of_alerts()) is not None:
+        yield Fault(unwritable.found, unwritable.remedy)
 
 
 def faults_of_stages(facts: StoredFacts) -> list[SettingsError]:
@@ -357,6 +368,14 @@ def _silences(ledger: Ledger, strategy: Strategy, *, in_time: bool) -> Iterator[
             yield Fault(
                 f"{name} is off, {silent}", f"switch {full_name(strategy.name, name)} on in the UI, under Automation"
             )
+
+
+def _failed_ticks(ledger: Ledger, strategy: str) -> Iterator[Fault]:
+    """Schedules and sensors whose last tick failed; one not heard of for too long is told as off instead."""
+    for name, longest in _LONGEST_SILENCE.items():
+        tick = last_tick(ledger, strategy, name)
+        if tick is not None and tick["outcome"] == FAILED and _quiet(tick["ended_at"], longest) is None:
+            yield Fault(*told_of_failed_tick(name, str(tick["message"])))
 
 
 def silence_of_daemon(beat: pd.Timestamp | None) -> Fault | None:

@@ -30,7 +30,7 @@ from nn_assets.operations.outcomes import (
     record_start,
     record_tick,
 )
-from nn_assets.operations.run_alerts import alert_of_end
+from nn_assets.operations.run_alerts import alert_of_end, alert_of_failed_tick
 from nn_assets.orchestration.lost_runs import close_lost_runs
 from nn_assets.orchestration.metadata import WHAT_TO_DO
 from nn_assets.orchestration.naming import PARTITION_TAG, RANGE_TAGS, STRATEGY_TAG
@@ -149,7 +149,7 @@ def _ended(run: Run, outcome: str, events: Iterable[dg.DagsterEvent]) -> dict[st
 
 
 def telling_ticks(strategy: Strategy, stores: StoresResource, name: str, evaluate: Evaluate) -> Evaluate:
-    """Wrap what a schedule or sensor evaluates, so that the ledger holds what it came to."""
+    """Wrap what a schedule or sensor evaluates, so that the ledger holds what it came to; a failure is an alert."""
 
     @wraps(evaluate)
     def told(context: Any) -> Any:
@@ -158,6 +158,7 @@ def telling_ticks(strategy: Strategy, stores: StoresResource, name: str, evaluat
         except Exception as error:
             failed = f"{type(error).__name__}: {error}"
             _tell(stores, lambda ledger: record_tick(ledger, strategy.name, name, FAILED, failed))
+            alert_of_failed_tick(stores.history, strategy.name, name, error)
             raise
         _tell(stores, lambda ledger: record_tick(ledger, strategy.name, name, *_came_to(answer)))
         return answer

@@ -6,6 +6,7 @@ import html
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 
@@ -241,6 +242,52 @@ def test_what_an_audit_finds_is_told_where_nothing_can_be_written(own_home, give
     assert "row deleted" in answer.document["findings"][0]
     assert answer.document["untold"][0].startswith(f"not in {what}: ")
     assert f"not in {what}: " in give_own("audit", "verify").out
+
+
+@pytest.mark.parametrize("damage", ["bytes that are no text", "a folder"])
+def test_a_file_of_alerts_that_cannot_be_used_fails_no_round_and_hides_no_error(own_home, give_own, damage) -> None:
+    file = own_home / "alerts.jsonl"
+    if damage == "a folder":
+        file.mkdir()
+    else:
+        file.write_bytes(b"\xff\n")
+    edited(own_home, "portfolio:", "portfolio:\n  session_loss_limit_fraction: 0.0000001")
+    decided = give_own("run", "-s", "mine", "--session", LIVE[2])
+    assert decided.status == 0
+    assert "breaker session_loss" in decided.out
+    first = give_own("status", "-s", "mine").out.splitlines()[0]
+    assert ("alerts cannot" in first) == ("alerts cannot" in decided.out.splitlines()[0]) == (damage == "a folder")
+    if damage == "a folder":
+        assert f"alerts cannot be written: {file} is no file" in first
+        assert f"move {file} away: it is made anew" in first
+        shutil.move(file, own_home / "away")
+        assert give_own("run", "-s", "mine", "--session", LIVE[2]).status == 0
+        assert [each["alert_id"] for each in alerts(own_home)] == [f"breaker:mine:{LIVE[2]}:session_loss"]
+        return
+    tamper(own_home, TAMPERED["an old decision"])
+    assert give_own("check", "-s", "mine", "--json").document
+    stopped = give_own("run", "-s", "mine", "--session", LIVE[2], "--json")
+    assert "row changed" in stopped.document["message"]
+    ids = [json.loads(line)["alert_id"] for line in file.read_bytes().splitlines()[1:]]
+    assert ids[0] == f"breaker:mine:{LIVE[2]}:session_loss"
+    assert len(ids) == 2
+
+
+@pytest.mark.parametrize("place", ["locks", "locks/runs"])
+def test_a_file_in_the_place_of_the_locks_is_named_and_the_remedy_works(own_home, give_own, place) -> None:
+    file = own_home / place
+    shutil.rmtree(file)
+    file.write_bytes(b"\xff\n")
+    answer = give_own("check", "-s", "mine", "--json")
+    assert answer.status == 1
+    assert answer.document["error"] == "AccessError"
+    assert answer.document["message"] == (
+        f"[file {file}] expected a folder, or nothing; found a file. Remedy: move it away, and give the same command "
+        "again"
+    )
+    assert give_own("status", "-s", "mine").status == 0
+    shutil.move(file, own_home / "away")
+    assert give_own("check", "-s", "mine").status == 0
 
 
 def alerts(home) -> list[dict[str, str]]:

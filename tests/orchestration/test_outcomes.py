@@ -240,20 +240,62 @@ def test_sensors_and_schedules_tell_what_they_came_to(empty_home: Path) -> None:
     assert sensor.endswith("no drift event since the last look at the ledger")
 
 
-def test_a_tick_that_fails_is_told_too(empty_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ("the table cannot be read", "mend what it names: the next tick tries again"),
+        ("the table cannot be read. Remedy: restore it.", "restore it"),
+    ],
+)
+def test_a_tick_that_fails_is_told_too(
+    empty_home: Path, monkeypatch: pytest.MonkeyPatch, said: str, remedy: str
+) -> None:
     write_strategy(empty_home)
+    name = f"{NAME}__drift_refresh"
 
     def broken(*_: object, **__: object) -> pd.DataFrame:
-        raise RuntimeError("the table cannot be read")
+        raise RuntimeError(said)
 
-    monkeypatch.setattr(Ledger, "read", broken)
-    with dg.DagsterInstance.ephemeral() as instance, pytest.raises(Exception, match="cannot be read"):
-        evaluate(f"{NAME}__drift_refresh", instance)
-    monkeypatch.undo()
-    monkeypatch.setenv("NN_ASSETS_HOME", str(empty_home))
-    (line,) = state()["ticks"]
-    assert "FAILED" in line
-    assert line.endswith("RuntimeError: the table cannot be read")
+    with dg.DagsterInstance.ephemeral() as instance:
+        with monkeypatch.context() as patch:
+            patch.setattr("nn_assets.orchestration.sensors.refresh_due", broken)
+            for _ in range(2):
+                with pytest.raises(Exception, match="cannot be read"):
+                    evaluate(name, instance)
+        told = state()
+        (line,) = told["ticks"]
+        assert "FAILED" in line
+        assert "RuntimeError: the table cannot be read" in line
+        why = "the last tick of drift_refresh failed: RuntimeError: the table cannot be read"
+        assert f"; {why}. A person is needed: " in str(told["headline"])
+        assert remedy in str(told["headline"])
+        (alert,) = [json.loads(each) for each in (empty_home / "alerts.jsonl").read_text().splitlines()]
+        assert (alert["strategy"], alert["job"]) == (NAME, "drift_refresh")
+        assert (alert["cause"], alert["remedy"]) == (why, remedy)
+        assert alert["headline"] == told["headline"]
+        evaluate(name, instance)
+        assert "drift_refresh" not in str(state()["headline"])
+
+
+def test_failed_ticks_are_told_of_each_schedule_and_sensor_until_they_are_too_old_to_count(
+    empty_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_strategy(empty_home, market={"history_ends": None})
+    names = ("daily_round", "monthly_retraining", "cost_recalibration", "drift_refresh")
+    with Ledger() as ledger:
+        recorded.record_heartbeat(ledger)
+        for name in names:
+            recorded.record_tick(ledger, NAME, name, "FAILED", "KeyError: 'x'")
+        for name in names:
+            assert f"the last tick of {name} failed: KeyError: 'x'" in str(state()["headline"])
+        later = pd.Timestamp.now(tz="UTC") + pd.Timedelta(hours=2)
+        monkeypatch.setattr("nn_assets.operations.outcomes.now_utc", lambda: later)
+        monkeypatch.setattr("nn_assets.operations.situation.now_utc", lambda: later)
+        recorded.record_heartbeat(ledger)
+    told = str(state()["headline"])
+    assert "the last tick of drift_refresh" not in told
+    assert "drift_refresh is off, not heard since " in told  # one thing at a time: nothing tells that it is on still
+    assert "the last tick of daily_round failed" in told
 
 
 def test_the_daemon_is_heard_and_its_silence_has_an_age(empty_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
