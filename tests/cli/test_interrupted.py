@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +21,7 @@ from nn_assets.cli import runs
 from nn_assets.cli.app import app
 from nn_assets.learning.workers import map_in_order
 from nn_assets.store.lake.models import ModelStore
+from tests.cli.conftest import STRATEGY, write_bars
 
 
 def _interrupted_after(models: int) -> Callable[..., str]:
@@ -43,6 +50,53 @@ def test_as_json_it_is_one_document(tmp_path, monkeypatch: pytest.MonkeyPatch) -
     answer = CliRunner().invoke(app, ["study", "--json"])
     assert answer.exit_code == 130
     assert json.loads(answer.stdout) == {"ok": False, "error": "Interrupted", "message": "interrupted"}
+
+
+ENDLESS = {
+    "processes: 1": "processes: 2",
+    "maximum_epochs: 3": "maximum_epochs: 999999",
+    "patience: 2": "patience: 999999",
+}
+
+
+@pytest.mark.parametrize(
+    "when", ["raw_bars", pytest.param("2 models due", marks=pytest.mark.full)], ids=["at its first step", "in training"]
+)
+def test_ctrl_c_ends_a_study_within_three_seconds_with_130_and_no_alert(tmp_path: Path, when: str) -> None:
+    """A process of its own, interrupted as a terminal does: the signal goes to every process of the group."""
+    text = STRATEGY
+    for once, endless in ENDLESS.items():
+        assert text.count(once) == 1
+        text = text.replace(once, endless)
+    write_bars(tmp_path / "strategies" / "bars")
+    (tmp_path / "strategies" / "mine.yaml").write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "nn_assets.cli", "study", "-s", "mine"]
+    outside = {name: value for name, value in os.environ.items() if not name.startswith(("NN_ASSETS_", "DAGSTER_"))}
+    study = subprocess.Popen(
+        command,
+        env={**outside, "NN_ASSETS_HOME": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert study.stdout is not None
+        told = next((line for line in study.stdout if when in line), None)
+        assert told is not None, f"it ended by itself, with {study.wait()}"
+        sent = time.monotonic()
+        os.killpg(study.pid, signal.SIGINT)
+        rest, _ = study.communicate(timeout=30)
+        assert time.monotonic() - sent < 3.0
+        assert study.returncode == 130, rest
+        assert rest.splitlines()[-1] == "interrupted, 0 models kept"
+        assert not (tmp_path / "alerts.jsonl").exists()
+        with pytest.raises(ProcessLookupError):  # nobody of the group is left
+            os.killpg(study.pid, 0)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(study.pid, signal.SIGKILL)
+        study.wait()
 
 
 class _Pool:
