@@ -10,11 +10,11 @@ import pandas as pd
 
 from nn_assets.errors import DecisionError, SettingsError
 from nn_assets.learning.first_month import live_start_fault
-from nn_assets.market.calendar.sessions import calendar_end_told, next_session
+from nn_assets.market.calendar.sessions import calendar_end_told, next_session, sessions_between
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 from nn_assets.operations.alerts import fault_of_alerts
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
-from nn_assets.operations.asof.decisions import decision_moments, undecided_sessions
+from nn_assets.operations.asof.decisions import decided_sessions, decision_moments, undecided_sessions
 from nn_assets.operations.asof.halts import gate_of, last_halt, passed_since
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.settings_on_record import settings_apart
@@ -44,6 +44,7 @@ from nn_assets.operations.names import (
 from nn_assets.operations.outcomes import (
     FAILED,
     LEDGER_INTACT,
+    LOST,
     STARTED,
     SUCCEEDED,
     FailedCheck,
@@ -282,6 +283,7 @@ def failed_checks_standing(
 def _of_runs(ledger: Ledger, strategy: Strategy) -> Iterator[Fault]:
     runs = last_runs(ledger, strategy.name)
     decided, standing = runs.get(DAILY), failed_checks_standing(ledger, strategy.name, runs)
+    settled = decided is not None and _lost_with_all_decided(ledger, strategy, decided)
     for name, run in runs.items():
         for check in checks_of_other_assets(run["failed_step"], standing[name]):
             if check.name != LEDGER_INTACT:
@@ -292,7 +294,11 @@ def _of_runs(ledger: Ledger, strategy: Strategy) -> Iterator[Fault]:
             last_halt(ledger, strategy.name, (gate,)) is not None
             or (name in _ROUNDS and passed_since(ledger, strategy.name, run, gate))
         )
-        if run["outcome"] != FAILED or at_the_gate or (name in _ROUNDS and _later_round(decided, run)):
+        if run["outcome"] != FAILED or at_the_gate or (name == DAILY and settled):
+            continue
+        if name in _ROUNDS and (
+            _later_round(decided, run) or (name != DAILY and _decided_since(ledger, strategy, run))
+        ):
             continue
         message = run["message"] or "before its first step"
         told, remedy = told_of_step(message), told_and_remedy(one_line(message))[1]
@@ -319,6 +325,21 @@ def _refused_what_was_not_due(ledger: Ledger, strategy: Strategy, run: Mapping[s
         return True
     due = next_session(strategy.market.calendar, pd.Timestamp(live) - _DAY if before.empty else before.max())
     return not pd.Timestamp(first) <= due <= pd.Timestamp(last)
+
+
+def _lost_with_all_decided(ledger: Ledger, strategy: Strategy, run: Mapping[str, Any]) -> bool:
+    """Whether a round was killed and none of its sessions is left to decide, whoever decided them: it needs nobody."""
+    first, last = run["first_partition"], run["last_partition"]
+    if run["outcome"] != FAILED or first is None or LOST not in str(run["message"]):
+        return False
+    asked = sessions_between(strategy.market.calendar, first, last)
+    return bool(asked.isin(decided_sessions(ledger, strategy.name)).all())
+
+
+def _decided_since(ledger: Ledger, strategy: Strategy, run: Mapping[str, Any]) -> bool:
+    """Whether a session was decided after a run ended, however the round of that session ended."""
+    moments = decision_moments(ledger, strategy.name)
+    return not moments.empty and bool(moments.max() > run["ended_at"])
 
 
 def _later_round(decided: dict[str, Any] | None, run: dict[str, Any]) -> bool:

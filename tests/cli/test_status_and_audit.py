@@ -15,7 +15,7 @@ import pytest
 
 from nn_assets.operations.decisions import stored_checks
 from nn_assets.operations.intake.gate_record import record_halt, record_pass
-from nn_assets.operations.outcomes import FAILED, FailedCheck, Run, record_end, record_start
+from nn_assets.operations.outcomes import FAILED, LOST, FailedCheck, Run, record_end, record_start, told_of_end
 from nn_assets.operations.stores import open_stores
 from nn_assets.session.market_view import SessionMarket
 from nn_assets.store.ledger.audit import AuditFinding, AuditReport
@@ -508,3 +508,36 @@ def test_status_names_the_session_whose_records_are_gone(own_home, give_own) -> 
     line = give_own("status", "-s", "mine").out.splitlines()[0]
     assert line.startswith(f"mine HALTED: records of {LIVE[1]} are gone from the ledger")
     assert "nn-assets audit verify" in line
+
+
+def test_a_killed_round_needs_a_person_only_where_it_left_a_session_undecided(own_home, give_own) -> None:
+    """Also where it leaves the round before it as the last that came to a good end."""
+
+    def now() -> pd.Timestamp:
+        return pd.Timestamp.now(tz="UTC").floor("us")
+
+    def fed_nothing(run_id: str, began: pd.Timestamp) -> None:
+        run = Run(run_id, "mine", "tables", None, None, began)
+        with open_stores() as stores:
+            assert record_end(stores.ledger, run, FAILED, began, message="no feed", failed_step="raw")
+
+    def killed(run_id: str, last: str) -> str:
+        began = now()
+        run = Run(run_id, "mine", "daily", LIVE[1], last, began)
+        with open_stores() as stores:
+            assert record_end(stores.ledger, run, FAILED, began, message=told_of_end(run, LOST))
+        return give_own("status", "-s", "mine", "--json").document["strategies"]["mine"]["headline"]
+
+    with living_in(own_home):
+        fed_nothing("before", now() - pd.Timedelta(days=2))
+        first = give_own("status", "-s", "mine").out.splitlines()[0]
+        assert killed("decided", LIVE[1]) == first
+        assert "the last run of" not in first
+        told = killed("undecided", LIVE[2])
+        assert told.startswith("mine HALTED: the last run of daily failed: its process is gone")
+        assert f"nn-assets run --strategy mine --from {LIVE[1]} --to {LIVE[2]}" in told
+        assert give_own("run", "-s", "mine", "--session", LIVE[2]).status == 0
+        assert "the last run of" not in killed("decided since", LIVE[2])
+        fed_nothing("after", now())
+        first = give_own("status", "-s", "mine").out.splitlines()[0]
+        assert first.startswith("mine HALTED: the last run of tables failed at raw: no feed")

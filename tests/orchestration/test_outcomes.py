@@ -294,7 +294,7 @@ def test_failed_ticks_are_told_of_each_schedule_and_sensor_until_they_are_too_ol
         recorded.record_heartbeat(ledger)
     told = str(state()["headline"])
     assert "the last tick of drift_refresh" not in told
-    assert "drift_refresh is off, not heard since " in told  # one thing at a time: nothing tells that it is on still
+    assert "drift_refresh is off, last heard from at " in told  # one thing at a time: nothing tells that it is on still
     assert "the last tick of daily_round failed" in told
 
 
