@@ -23,6 +23,7 @@ from nn_assets.operations.clock import has_clock, now_utc
 from nn_assets.operations.edited import stage_fault
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.failures import (
+    LOST,
     checks_of_other_assets,
     one_line,
     told_and_remedy,
@@ -44,7 +45,6 @@ from nn_assets.operations.names import (
 from nn_assets.operations.outcomes import (
     FAILED,
     LEDGER_INTACT,
-    LOST,
     STARTED,
     SUCCEEDED,
     FailedCheck,

@@ -14,8 +14,9 @@ import pandas as pd
 import pytest
 
 from nn_assets.operations.decisions import stored_checks
+from nn_assets.operations.failures import LOST, told_of_end
 from nn_assets.operations.intake.gate_record import record_halt, record_pass
-from nn_assets.operations.outcomes import FAILED, LOST, FailedCheck, Run, record_end, record_start, told_of_end
+from nn_assets.operations.outcomes import FAILED, FailedCheck, Run, record_end, record_start
 from nn_assets.operations.stores import open_stores
 from nn_assets.session.market_view import SessionMarket
 from nn_assets.store.ledger.audit import AuditFinding, AuditReport
