@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -85,6 +86,7 @@ _LONGEST_SILENCE = {
     DRIFT_REFRESH: 1.5 * _HOUR,
 }
 _LONGEST_WITHOUT_BEAT = 1.5 * _HOUR
+_GOES_ON = re.compile(r"nn-assets (run|study)\b")
 _SECOND_SOURCE = "have the source of market.compare_with deliver in time, or drop it"
 
 
@@ -131,7 +133,14 @@ def situation_of(
 def headline_now(facts: StoredFacts) -> Headline:
     """What is true of a strategy at this moment."""
     left = _decided(facts)
-    return headline(replace(left, faults=(*left.faults, *_faults(facts))))
+    return headline(replace(left, faults=_as_may_be_done((*left.faults, *_faults(facts)))))
+
+
+def _as_may_be_done(faults: tuple[Fault, ...]) -> tuple[Fault, ...]:
+    """The faults as they are, but on a ledger that was changed without remedies by which rounds would go on."""
+    if not any(fault.remedy.startswith(BROKEN_REMEDY) for fault in faults):
+        return faults
+    return tuple(replace(each, remedy="") if _GOES_ON.search(each.remedy) else each for each in faults)
 
 
 def _decided(facts: StoredFacts) -> Situation:

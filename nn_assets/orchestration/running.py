@@ -102,19 +102,20 @@ def attempt(
     run = Run(str(uuid4()), strategy.name, kind, first, last, now_utc().floor("us"))
     stores = StoresResource()
     keep_reserve()
-    with open_instance() as instance, telling_run(stores, run) as tell:
-        free_of_lost_runs(instance, stores)
-        _cancelled_by_an_interrupt(instance, run.run_id)
-        result = job.execute_in_process(
-            run_id=run.run_id,
-            run_config=_RUN_CONFIG,
-            instance=instance,
-            partition_key=key,
-            tags=all_tags,
-            raise_on_error=False,
-            asset_selection=[asset_key(strategy, name) for name in assets] or None,
-        )
-        tell(result)
+    with open_instance() as instance:
+        free_of_lost_runs(instance, stores)  # before this start is on record: an alert tells how they left the strategy
+        with telling_run(stores, run) as tell:
+            _cancelled_by_an_interrupt(instance, run.run_id)
+            result = job.execute_in_process(
+                run_id=run.run_id,
+                run_config=_RUN_CONFIG,
+                instance=instance,
+                partition_key=key,
+                tags=all_tags,
+                raise_on_error=False,
+                asset_selection=[asset_key(strategy, name) for name in assets] or None,
+            )
+            tell(result)
     return result
 
 

@@ -202,6 +202,8 @@ def test_no_session_is_decided_on_a_ledger_that_was_changed(own_home, give_own, 
     assert state["decided_to"] == LIVE[1]
     assert any("daily_round" in line and "as it was appended" in line for line in state["runs"])
     assert state["headline"].startswith("mine HALTED: the last run of daily failed at mine__daily_round: AuditError")
+    assert "; 1 session not decided, the oldest " in state["headline"]
+    assert state["headline"].endswith("needed: stop trading on this ledger; restore it from a backup that verifies.")
     (check,) = state["failed_checks"]
     assert check.startswith("check ledger_is_intact failed: AuditError")
     assert give_own("status", "-s", "mine").status == 1
@@ -220,6 +222,7 @@ def test_what_an_audit_on_demand_finds_is_an_alert_in_the_first_line_and_stops_t
     assert answer.status == 1
     state = answer.document["strategies"]["mine"]
     assert state["headline"].startswith("mine HALTED: audit verify found a changed ledger: entry ")
+    assert state["headline"].endswith("needed: stop trading on this ledger; restore it from a backup that verifies.")
     assert "row deleted" in state["failed_checks"][0]
     (alert,) = alerts(own_home)
     assert "row deleted" in alert["cause"]

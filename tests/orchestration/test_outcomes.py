@@ -171,6 +171,28 @@ def test_a_killed_run_is_told_in_plain_words_with_what_is_kept_and_what_goes_on(
         assert "worker" not in said
 
 
+@pytest.mark.parametrize("by", ["daily", "tables"])
+def test_the_alert_of_a_killed_round_says_how_it_left_the_strategy_whichever_run_closes_it(
+    empty_home: Path, by: str
+) -> None:
+    write_strategy(empty_home)
+
+    @dg.job(name=f"{NAME}__daily")
+    def killed() -> None:
+        pass
+
+    with open_instance() as instance:
+        run = instance.create_run_for_job(killed, tags={STRATEGY_TAG: NAME, "dagster/partition": "2017-06-21"})
+        instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", killed.name), run.run_id)
+        let_go(run.run_id)  # as the end of its process does
+    partition = "2017-06-21" if by == "daily" else None
+    execute(strategy_of(), by, first=partition, last=partition, assets=("raw_bars",))
+    (alert,) = [json.loads(line) for line in (empty_home / "alerts.jsonl").read_text().splitlines()]
+    assert alert["headline"].startswith(f"{NAME} HALTED: the last run of daily failed: its process is gone")
+    runs = rows()[lambda told: told["kind"] == "run"].sort_values("sequence")
+    assert list(runs["outcome"]) == ["FAILED", "STARTED", "SUCCEEDED"]
+
+
 def test_runs_of_the_daemon_are_recorded_once_by_the_sensor(empty_home: Path) -> None:
     write_strategy(empty_home)
     own = execute(strategy_of(), "tables", assets=("raw_bars",)).run_id
