@@ -57,12 +57,12 @@ def test_a_decision_reads_models_and_controls_once(reads: Counter[tuple[str, ...
     with open_history(strategy()) as history:
         done = decide_session(history, pd.Timestamp(CUT), "again")
         assert done.already_decided
-        assert (reads["models", "settings_hash"], reads[RAW_BARS,]) == (1, 1)
+        assert (reads["models",], reads[RAW_BARS,]) == (1, 1)
         view = history.view(pd.Timestamp(CUT))
         reads.clear()
         assert view.model_id == view.models.on(view.session)
         assert view.controls.kill_switch == view.controls.kill_switch_before_fill == "ACTIVE"
-        assert (reads["models", "settings_hash"], reads["controls", "kill_switch"]) == (1, 1)
+        assert (reads["models",], reads["controls", "kill_switch"]) == (1, 1)
 
 
 @pytest.mark.usefixtures("home")
