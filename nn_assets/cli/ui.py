@@ -105,7 +105,7 @@ def _lock_or_name_holder(stream: IO[str], kind: int) -> None:
 
 def _bound(port: int) -> socket.socket:
     """Socket of the loopback address on a port, which does not listen yet."""
-    listener = socket.socket()
+    listener = _above_standard_streams(socket.socket())
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
@@ -120,6 +120,12 @@ def _bound(port: int) -> socket.socket:
             remedy="end what listens there, or name another: nn-assets ui --port N",
         ) from error
     return listener
+
+
+def _above_standard_streams(opened: socket.socket) -> socket.socket:
+    """The same socket by a descriptor that is none of 0 to 2, which are the server's own: one closed here gives its."""
+    with opened:
+        return socket.socket(fileno=fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, 3))
 
 
 def _interrupt(*_: object) -> None:

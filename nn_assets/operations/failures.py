@@ -16,6 +16,7 @@ __all__ = [
     "LOST",
     "StepFailure",
     "checks_of_other_assets",
+    "is_halt",
     "one_line",
     "run_failed",
     "told_and_remedy",
@@ -82,7 +83,7 @@ class StepFailure:
     @property
     def of_a_gate(self) -> bool:
         """Whether a gate halted in it."""
-        return _is_halt(self.told)
+        return is_halt(self.told)
 
     @property
     def was_interrupted(self) -> bool:
@@ -163,12 +164,13 @@ def told_of_failed_tick(name: str, message: str) -> tuple[str, str]:
 def told_of_step(message: str) -> str:
     """What a failed step says, in one line without its remedy: of a gate that halts, which of its checks failed."""
     told = told_and_remedy(one_line(message))[0]
-    if not _is_halt(told):
+    if not is_halt(told):
         return told
     return f"the gate halted: {told_of_halt(told.partition('; found ')[2])}"
 
 
-def _is_halt(told: str) -> bool:
+def is_halt(told: str) -> bool:
+    """Whether what a step says is that a gate halted in it."""
     return told.startswith(f"{GateHalted.__name__}: ")
 
 

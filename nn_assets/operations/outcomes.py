@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import accumulate
 from typing import Any
@@ -44,6 +44,7 @@ __all__ = [
     "record_heartbeat",
     "record_start",
     "record_tick",
+    "runs_backwards",
 ]
 
 STARTED, SUCCEEDED, FAILED, CANCELED = "STARTED", "SUCCEEDED", "FAILED", "CANCELED"
@@ -203,9 +204,14 @@ def record_tick(ledger: Ledger, strategy: str, name: str, outcome: str, message:
 
 def last_run(ledger: Ledger, strategy: str, name: str) -> dict[str, Any] | None:
     """The newest word on the run of a job that began last, in whatever order they were recorded; or None."""
+    return next(runs_backwards(ledger, strategy, name), None)
+
+
+def runs_backwards(ledger: Ledger, strategy: str, name: str) -> Iterator[dict[str, Any]]:
+    """The newest word on each run of a job, the one that began last first, in whatever order they were recorded."""
     newest = ledger.last_appended(_TABLE, strategy=strategy, kind=_RUN, name=name)
     if newest is None:
-        return None
+        return
     # The sensor may tell of a run long after another one began: so far back, and no further, status looks.
     told = ledger.read(
         _TABLE,
@@ -219,8 +225,11 @@ def last_run(ledger: Ledger, strategy: str, name: str) -> dict[str, Any] | None:
     now = now_utc()
     # One that began by a clock that ran ahead did so before the next one on record, or is the last.
     began = began.mask(began > now).bfill().fillna(now)
-    run_id = told.loc[began.sort_values(kind="stable").index[-1], "outcome_id"]
-    return ledger.last_appended(_TABLE, strategy=strategy, kind=_RUN, outcome_id=str(run_id))
+    in_order = told.loc[began.sort_values(kind="stable").index, "outcome_id"]
+    for run_id in dict.fromkeys(reversed(in_order.tolist())):
+        run = ledger.last_appended(_TABLE, strategy=strategy, kind=_RUN, outcome_id=str(run_id))
+        assert run is not None, "it was just read"
+        yield run
 
 
 def last_tick(ledger: Ledger, strategy: str, name: str) -> dict[str, Any] | None:

@@ -26,6 +26,7 @@ from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.failures import (
     LOST,
     checks_of_other_assets,
+    is_halt,
     one_line,
     told_and_remedy,
     told_of_failed_tick,
@@ -53,6 +54,7 @@ from nn_assets.operations.outcomes import (
     last_heartbeat,
     last_run,
     last_tick,
+    runs_backwards,
 )
 from nn_assets.operations.unquoted import ALERT_SESSIONS, delisting_line, unquoted
 from nn_assets.operations.unused import lacking, unchecked, unused
@@ -291,6 +293,13 @@ def failed_checks_standing(
 
 def _of_runs(ledger: Ledger, strategy: Strategy) -> Iterator[Fault]:
     runs = last_runs(ledger, strategy.name)
+    if DAILY in runs:  # how the strategy stands is told by the last round that was not refused
+        rounds = runs_backwards(ledger, strategy.name, DAILY)
+        judged = next((run for run in rounds if not _refused_what_was_not_due(ledger, strategy, run)), None)
+        if judged is None or judged["outcome_id"] != runs[DAILY]["outcome_id"]:
+            told = told_of_step(str(runs[DAILY]["message"]))
+            yield Fault(f"the last run of {DAILY} was refused and changed nothing: {told}", "")
+        runs = {name: run for name, run in runs.items() if name != DAILY} | ({DAILY: judged} if judged else {})
     decided, standing = runs.get(DAILY), failed_checks_standing(ledger, strategy.name, runs)
     settled = decided is not None and _lost_with_all_decided(ledger, strategy, decided)
     for name, run in runs.items():
@@ -299,7 +308,8 @@ def _of_runs(ledger: Ledger, strategy: Strategy) -> Iterator[Fault]:
                 yield Fault(f"check {check.name} failed: {one_line(check.found)}", check.remedy)
         if run["outcome"] == STARTED and was_killed(str(run["outcome_id"])):
             yield Fault(f"a run of {name} was killed; the next command or tick closes it", "")
-        at_the_gate = (gate := gate_of(run["failed_step"])) is not None and (
+        gate = gate_of(run["failed_step"]) if is_halt(str(run["message"])) else None
+        at_the_gate = gate is not None and (
             last_halt(ledger, strategy.name, (gate,)) is not None
             or (name in _ROUNDS and passed_since(ledger, strategy.name, run, gate))
         )
@@ -311,9 +321,6 @@ def _of_runs(ledger: Ledger, strategy: Strategy) -> Iterator[Fault]:
             continue
         message = run["message"] or "before its first step"
         told, remedy = told_of_step(message), told_and_remedy(one_line(message))[1]
-        if name == DAILY and _refused_what_was_not_due(ledger, strategy, run):
-            yield Fault(f"the last run of {name} was refused and changed nothing: {told}", "")
-            continue
         step = "" if run["failed_step"] is None else f" at {run['failed_step']}"
         word = Word.HALTED if name in _ROUNDS else Word.TRADES
         yield Fault(f"the last run of {name} failed{step}: {told}", remedy or "mend what it names, and run again", word)

@@ -4,19 +4,37 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import threading
 
 __all__ = ["end_with_starter"]
+
+_GROUP = "NN_ASSETS_PROCESS_GROUP"  # whoever leads one names it to those that it starts
 
 
 def end_with_starter() -> None:
     """End this process as soon as the one that started it is gone, however that ended.
 
-    Where either of the two leads their process group, whatever is left of the group is killed too. Standard input must
-    be a pipe whose other end the starter alone holds: the system closes it, whatever kills the starter.
+    Standard input must be a pipe whose other end the starter alone holds: the system closes it, whatever kills the
+    starter. Where it is none, nothing is done: someone started this process by hand.
+
+    Whatever is left of the process group is killed too, where this process leads it, or was started by one that does
+    and did this itself; no group that someone else made is touched.
     """
-    leads = os.getpgrp() in (os.getpid(), os.getppid())
-    threading.Thread(target=_wait_and_end, args=(os.getpgrp() if leads else None,), daemon=True).start()
+    if not _is_pipe(0):
+        return
+    group = os.getpgrp()
+    if group == os.getpid():
+        os.environ[_GROUP] = str(group)
+    own = os.environ.get(_GROUP) == str(group)
+    threading.Thread(target=_wait_and_end, args=(group if own else None,), daemon=True).start()
+
+
+def _is_pipe(descriptor: int) -> bool:
+    try:
+        return stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+    except OSError:  # it is closed
+        return False
 
 
 def _wait_and_end(group: int | None) -> None:

@@ -54,6 +54,7 @@ def _asset(ui: ServedUI, name: str, view: str = "overview") -> str:
 
 
 def test_it_opens_on_the_strategies(ui: ServedUI, own_page: sync_api.Page) -> None:
+    own_page.goto(ui.address)
     assert own_page.url == f"{ui.address}/asset-groups"
     sync_api.expect(own_page.get_by_text(NAME, exact=True).first).to_be_visible()
 

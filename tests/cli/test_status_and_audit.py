@@ -507,6 +507,37 @@ def test_only_a_refusal_of_what_was_not_due_leaves_the_state_as_it_was(own_home,
     assert ("A person is needed: c" in first) == (word == "HALTED")
 
 
+def test_a_refusal_hides_no_failure_of_the_round_before_it(own_home, give_own) -> None:
+    then = pd.Timestamp.now(tz="UTC").floor("us")
+    ends = [
+        (LIVE[2], "ModelError: expected the model as written; found it damaged. Remedy: study again"),
+        (LIVE[0], "DecisionError: expected a session not decided; found one that is. Remedy: none"),
+    ]
+    with living_in(own_home), open_stores() as stores:
+        for later, (day, message) in enumerate(ends):
+            at = then + pd.Timedelta(seconds=later) - pd.Timedelta(seconds=10)
+            run = Run(f"run {later}", "mine", "daily", day, day, at)
+            record_end(stores.ledger, run, FAILED, at, message=message, failed_step="mine__daily_round")
+    first = give_own("status", "-s", "mine").out.splitlines()[0]
+    assert first.startswith("mine HALTED: ")
+    assert "found it damaged" in first
+    assert "A person is needed: study again" in first
+    assert "the last run of daily was refused and changed nothing: DecisionError" in first
+
+
+def test_a_halt_that_stands_hides_no_other_failure_at_the_gate(own_home, give_own) -> None:
+    now = pd.Timestamp.now(tz="UTC").floor("us")
+    told = "PublicationError: expected moments as recorded; found others. Remedy: restore the lake"
+    with living_in(own_home), open_stores() as stores:
+        record_halt(stores.ledger, "mine", now, "freshness: there is no clean bar", "run")
+        run = Run("published", "mine", "tables", None, None, now)
+        record_end(stores.ledger, run, FAILED, now, message=told, failed_step="mine__validated_bars")
+    first = give_own("status", "-s", "mine").out.splitlines()[0]
+    assert "the gate halted on " in first
+    assert "expected moments as recorded; found others" in first
+    assert "restore the lake" in first
+
+
 def test_status_names_the_session_whose_records_are_gone(own_home, give_own) -> None:
     tamper(own_home, f"delete from portfolio_states where session like '{LIVE[1]}%'")
     line = give_own("status", "-s", "mine").out.splitlines()[0]

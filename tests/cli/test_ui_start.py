@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -109,27 +110,60 @@ def test_a_second_ui_of_a_home_names_the_first_and_starts_nothing(tmp_path, monk
 
 _STARTED = "import os, time; from nn_assets.operations.starter import end_with_starter; "
 _STARTED += "end_with_starter(); print(os.getpid(), flush=True); time.sleep(60)"
-_STARTER = "import subprocess, sys, time; sys.argv[2] == 'neither' or subprocess.Popen(['sleep', '60']); "
-_STARTER += "started = subprocess.Popen([sys.executable, '-c', sys.argv[1]], stdin=subprocess.PIPE); time.sleep(60)"
+_STARTER = "import os, subprocess, sys, time; how = sys.argv[2]; "
+_STARTER += "os.environ.update({'NN_ASSETS_PROCESS_GROUP': str(os.getpgrp())} if how == 'names' else {}); "
+_STARTER += "other = subprocess.Popen(['sleep', '60'], stdout=None if how == 'names' else subprocess.DEVNULL); "
+_STARTER += "print(other.pid, flush=True); "
+_STARTER += "subprocess.Popen([sys.executable, '-c', sys.argv[1]], stdin=subprocess.PIPE); time.sleep(60)"
 
 
-@pytest.mark.parametrize("leads", ["the starter", "neither"])
-def test_what_a_killed_process_started_ends_with_it(leads: str) -> None:
+@pytest.mark.parametrize("how", ["names", "leads"])
+def test_what_a_killed_process_started_ends_with_it(how: str) -> None:
+    """With the whole of a group that it named, and with nobody else of one that is a shell's."""
     starter = subprocess.Popen(
-        [sys.executable, "-c", _STARTER, _STARTED, leads],
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=leads == "the starter",  # whose group, and what else is in it, then ends too
+        [sys.executable, "-c", _STARTER, _STARTED, how], stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     assert starter.stdout is not None
-    started = int(starter.stdout.readline())
+    other, started = int(starter.stdout.readline()), int(starter.stdout.readline())
     os.kill(started, 0)  # it is there
     starter.kill()
     killed = time.monotonic()
     assert starter.stdout.read() == ""  # which ends once no process has it open
     assert time.monotonic() - killed < 10.0
+    if how == "leads":
+        os.kill(other, signal.SIGKILL)  # no innocent ended
     starter.stdout.close()
     starter.wait()
+
+
+@pytest.mark.parametrize("stdin", [subprocess.DEVNULL, None])
+def test_a_process_started_by_hand_ends_nobody(stdin: int | None) -> None:
+    """As cron starts it, with nothing to read; and with standard input closed."""
+    script = "from nn_assets.operations.starter import end_with_starter; import time; "
+    script += "end_with_starter(); time.sleep(0.3); print('lives')"
+    closed = "exec 0<&-; " if stdin is None else ""
+    done = subprocess.run(
+        ["sh", "-c", f'{closed}"$1" -c "$2"; echo after', "sh", sys.executable, script],
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        check=False,
+    )
+    assert (done.stdout.split(), done.returncode) == (["lives", "after"], 0)
+
+
+def test_the_listener_is_no_standard_stream_where_one_is_closed() -> None:
+    """Else the pipe by which the server hears of its starter's end would take its place."""
+    kept = os.dup(0)
+    os.close(0)
+    try:
+        with ui._bound(0) as listener:
+            assert listener.fileno() > 2
+            assert listener.getsockname()[0] == "127.0.0.1"
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
 
 
 def test_a_port_that_is_taken_is_named_with_what_to_do(tmp_path, monkeypatch) -> None:

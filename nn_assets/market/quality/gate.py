@@ -316,7 +316,7 @@ def _copied_session(cleaned: Cleaned, newest: pd.Timestamp) -> GateCheck:
     lines = tuple(notice.line for notice in found)
     passed = all(notice.first_session != newest for notice in found)
     if not passed:
-        told = "; ".join(notice.message for notice in found if notice.first_session == newest)
+        told = ", ".join(notice.message for notice in found if notice.first_session == newest).replace("; ", ", ")
         return GateCheck(COPIED_SESSION, passed, f"{newest.date()} holds another session's bars: {told}", lines)
     days = ", ".join(str(notice.first_session.date()) for notice in found)
     detail = f"not on the newest session; earlier ones that are: {days}" if found else "none found"
