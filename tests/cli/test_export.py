@@ -174,8 +174,9 @@ def test_an_option_that_a_table_cannot_honour_is_refused(give, tmp_path, table, 
     assert not out.exists()
 
 
-def test_text_that_a_spreadsheet_would_run_is_disarmed_in_csv_alone(give, tmp_path) -> None:
-    assert exported(give, tmp_path, "quarantine", suffix=".csv")["value"].tolist() == ["'-12.5"]
+def test_a_number_kept_as_text_is_that_number_in_csv_without_an_apostrophe(give, tmp_path) -> None:
+    """What a spreadsheet would run is disarmed: tests/hostile/test_exports.py."""
+    assert exported(give, tmp_path, "quarantine", suffix=".csv")["value"].tolist() == [-12.5]
     assert exported(give, tmp_path, "quarantine")["value"].tolist() == ["-12.5"]
     assert exported(give, tmp_path, "quarantine", suffix=".json")["value"].tolist() == ["-12.5"]
 
