@@ -515,7 +515,7 @@ def test_a_refusal_hides_no_failure_of_the_round_before_it(own_home, give_own) -
     ]
     with living_in(own_home), open_stores() as stores:
         for later, (day, message) in enumerate(ends):
-            at = then + pd.Timedelta(seconds=later) - pd.Timedelta(seconds=10)
+            at = then + pd.Timedelta(microseconds=later)
             run = Run(f"run {later}", "mine", "daily", day, day, at)
             record_end(stores.ledger, run, FAILED, at, message=message, failed_step="mine__daily_round")
     first = give_own("status", "-s", "mine").out.splitlines()[0]
