@@ -193,6 +193,39 @@ def test_funding_booked_after_a_stop_that_a_late_bar_shows_is_taken_back(
     assert done.standing.book.funding_assumed == ()
 
 
+@pytest.mark.parametrize(
+    ("quantity", "hit", "bar", "received"),
+    [
+        # Three sessions were decided without their bars: 0.0004 and 0.0025 of the first (longs owe 0.0030, shorts
+        # 0.0005), 0.0007 and 0.0001 of the second (longs owe 0.0002), 0.0003 and 0.0009 of the third. A short of 50,000
+        # USD stopped within the first gives back 125 + 40 + 60 and owes 25, within the second 5 + 60 and owes nothing.
+        (-1000.0, ROW, {"high": 60.0}, -225.0 - 25.0),
+        (-1000.0, ROW, {"open": 58.0, "high": 60.0}, -225.0),
+        (-1000.0, ROW + 1, {"high": 60.0}, -65.0),
+        (1000.0, ROW, {"low": 40.0}, 225.0 - 150.0),
+        (1000.0, ROW + 1, {"low": 40.0}, 65.0 - 10.0),
+    ],
+)
+def test_what_was_booked_over_several_sessions_since_a_late_stop_is_taken_back(
+    quantity: float, hit: int, bar: dict[str, float], received: float
+) -> None:
+    quiet_bars = {(name, row): value for name, value in QUIET_BAR.items() for row in range(ROW, ROW + 4)}
+    before = with_bar(quiet_bars | {("close", row): np.nan for row in range(ROW, ROW + 3)})
+    late = with_bar({**quiet_bars, **{(name, hit): value for name, value in bar.items()}})
+    rows = {"until_open": {ROW: 4e-4, ROW + 1: 7e-4, ROW + 2: 3e-4}, "owed_by_shorts": {ROW: -5e-4}}
+    rows |= {"until_close": {ROW: 25e-4, ROW + 1: 1e-4, ROW + 2: 9e-4}, "owed_by_longs": {ROW: 30e-4, ROW + 1: 2e-4}}
+    funding = quiet(rows, len(late.panel.sessions))
+    before, late = (replace(made, market=replace(made.market, funding=funding)) for made in (before, late))
+    standing = holding(before, ROW - 1, quantity, 50.0 - 5.0 * np.sign(quantity))
+    for row, rate in ((ROW, 29e-4), (ROW + 1, 8e-4), (ROW + 2, 12e-4)):
+        silent = play(before, standing, row)
+        standing = silent.standing
+        assert standing.book.session_funding_usd == pytest.approx(-quantity * 50.0 * rate, abs=1e-9)
+    done = play(late, standing, ROW + 3)
+    assert done.fills[1].quantity.tolist() == [-quantity]
+    assert done.standing.book.session_funding_usd == pytest.approx(received, abs=1e-9)
+
+
 def test_the_borrow_fee_and_interest_are_of_the_night_before_and_a_stop_changes_neither() -> None:
     """A short of 50,000 USD at 0.3% a year, and 1,050,000 USD in cash at 1%, for one of 252 sessions."""
     told = {name: value for name, value in PERPETUALS.items() if name in ("name", "market")}
