@@ -33,6 +33,7 @@ from nn_assets.sources.tables.files import FilesSource
 from nn_assets.sources.tables.intraday_files import read_intraday_files
 from nn_assets.sources.tables.limits import Limits
 from nn_assets.sources.tables.membership_files import read_membership_file
+from nn_assets.sources.tables.plain_tables import read_plain
 from nn_assets.sources.tables.series_files import read_series_file
 
 HEADER = "date,open,high,low,close,volume"
@@ -119,6 +120,49 @@ def test_a_parquet_that_unpacks_to_more_than_the_limit_is_refused(tmp_path: Path
         pa.table({"date": ["2018-01-02"] * 200_000, **dict.fromkeys(("o", "h", "l", "c", "v"), random)}), path
     )
     assert refused(path, Limits(megabytes=1)).where["rule"] == "max_megabytes"
+
+
+@pytest.mark.parametrize("kept_as", ["text", "dictionary"])
+def test_a_long_text_of_every_row_is_counted_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept_as: str
+) -> None:
+    """Stored once, 200 kB in each of 4,096 rows: 800 MB that no footer tells of."""
+    path = tmp_path / "ABC.parquet"
+    texts = pa.array(["x" * 200_000]).take(pa.array([0])).dictionary_encode()
+    texts = pa.DictionaryArray.from_arrays(np.zeros(4096, dtype=np.int32), texts.dictionary)
+    schema = pa.schema({"symbol": texts.type if kept_as == "dictionary" else pa.string()})
+    pq.write_table(pa.table({"symbol": texts}), path, compression="zstd", store_schema=kept_as == "dictionary")
+    assert path.stat().st_size < 20_000
+    with pq.ParquetFile(path) as file:
+        assert file.schema_arrow.types == schema.types
+    monkeypatch.setattr(Limits, "read_parquet", None)  # which unpacks
+    with pytest.raises(SourceError) as error:
+        read_plain(path, Limits(megabytes=16))
+    assert (error.value.where["rule"], error.value.where["value"]) == ("max_megabytes", 782)  # 781.25
+
+
+def test_a_feather_of_many_batches_is_counted_as_it_unpacks(tmp_path: Path) -> None:
+    """160 MB in batches of 8."""
+    path = tmp_path / "ABC.feather"
+    pa_feather.write_feather(pa.table({"close": np.zeros(20 << 20)}), path, compression="zstd", chunksize=1 << 20)
+    assert path.stat().st_size < 1 << 20
+    with pytest.raises(SourceError) as error:
+        read_plain(path, Limits(megabytes=16))
+    assert (error.value.where["rule"], error.value.where["value"]) == ("max_megabytes", 24)
+    with pytest.raises(SourceError) as error:
+        read_plain(path, Limits(rows=5 << 20))
+    assert error.value.where["value"] == 6 << 20  # at the batch that goes over it
+
+
+@pytest.mark.filterwarnings("ignore:Feather V1:DeprecationWarning")
+@pytest.mark.parametrize(("limits", "rule"), [(Limits(rows=5), "max_rows"), (Limits(columns=2), "max_columns")])
+def test_a_feather_of_the_first_version_keeps_to_the_limits(tmp_path: Path, limits: Limits, rule: str) -> None:
+    path = tmp_path / "ABC.feather"
+    pa_feather.write_feather(pa.table(dict.fromkeys("abc", np.arange(9.0))), path, version=1)
+    with pytest.raises(SourceError) as error:
+        read_plain(path, limits)
+    assert error.value.where["rule"] == rule
+    assert len(read_plain(path)) == 9
 
 
 def test_a_file_over_the_limit_of_size_is_refused_unread(tmp_path: Path) -> None:

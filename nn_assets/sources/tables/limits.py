@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nn_assets.errors import SourceError
@@ -66,11 +67,25 @@ class Limits:
         )
 
     def check_parquet(self, file: pq.ParquetFile, path: Path) -> None:
-        """Refuse a Parquet file by what its footer says: columns, rows, and bytes unpacked."""
+        """Refuse a Parquet file by its footer (columns, rows, bytes), and by its texts as they are in every row."""
         self.check_columns(len(file.schema_arrow.names), path)
         self.check_rows(file.metadata.num_rows, path)
         groups = range(file.num_row_groups)
         self.check_bytes(sum(file.metadata.row_group(group).total_byte_size for group in groups), path)
+        texts = [field.name for field in file.schema_arrow if _is_text(field.type)]
+        if texts:
+            self._check_texts(path, texts)
+
+    def _check_texts(self, path: Path, columns: list[str]) -> None:
+        """Add the lengths up before a text that is stored once is unpacked in every row."""
+        size = 0
+        with pq.ParquetFile(path, read_dictionary=columns, page_checksum_verification=True) as packed:
+            for batch in packed.iter_batches(_ROWS_AT_ONCE, columns=columns):
+                for column in batch.columns:
+                    is_packed = pa.types.is_dictionary(column.type)
+                    lengths = pc.binary_length(column.dictionary if is_packed else column)
+                    size += pc.sum(lengths.take(column.indices) if is_packed else lengths).as_py() or 0
+                    self.check_bytes(size, path, at_least=True)
 
     def read_parquet(self, file: pq.ParquetFile, path: Path, columns: list[str] | None = None) -> pa.Table:
         """Read columns of a Parquet file piece by piece: a repeated text is stored once, and unpacked in every row."""
@@ -102,6 +117,14 @@ class Limits:
                 self.check_bytes(size, path, at_least=True)
                 if b"\0" in block:
                     raise ValueError(f"a zero byte after {size - len(block) + block.index(0)} bytes")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    types = pa.types
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    return any(
+        is_it(kind) for is_it in (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
+    )
 
 
 USUAL_LIMITS = Limits()

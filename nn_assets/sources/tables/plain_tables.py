@@ -158,22 +158,23 @@ def _read_arrow(path: Path, limits: Limits) -> pd.DataFrame:
 
 
 def _read_feather(path: Path, limits: Limits) -> pa.Table:
-    """Read a Feather file a column at a time: it does not say how large it is unpacked."""
+    """Read a Feather file a batch at a time: it does not say how large it is unpacked."""
     with path.open("rb") as stream:
         packed = stream.read(len(_ARROW_FILE)) == _ARROW_FILE
     if not packed:  # of the first version, which packs nothing
-        return feather.read_table(path, memory_map=False)
+        table = feather.read_table(path, memory_map=False)
+        limits.check_columns(table.num_columns, path)
+        limits.check_rows(table.num_rows, path)
+        return table
     with pa.OSFile(str(path)) as source, pa.ipc.open_file(source) as file:
-        schema = file.schema
-    limits.check_columns(len(schema), path)
-    columns, size = [], 0
-    for place in range(len(schema)):
-        column = feather.read_table(path, columns=[place], memory_map=False).column(0)
-        size += column.nbytes
-        limits.check_rows(len(column), path)
-        limits.check_bytes(size, path, at_least=True)
-        columns.append(column)
-    return pa.Table.from_arrays(columns, schema=schema)
+        limits.check_columns(len(file.schema), path)
+        batches, rows, size = [], 0, 0
+        for place in range(file.num_record_batches):
+            batches.append(file.get_batch(place))
+            rows, size = rows + batches[-1].num_rows, size + batches[-1].nbytes
+            limits.check_rows(rows, path, at_least=True)
+            limits.check_bytes(size, path, at_least=True)
+        return pa.Table.from_batches(batches, schema=file.schema)
 
 
 def _refuse_repeated(headers: Sequence[str], path: Path) -> None:
