@@ -14,11 +14,12 @@ __all__ = [
     "expected_return",
     "growth_rate",
     "kelly_bet",
-    "kelly_weight",
+    "kelly_sizes",
     "shrunk_probability",
 ]
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 _HALVINGS = 50
 
@@ -74,34 +75,37 @@ def shrunk_probability(
     return even + np.asarray(shrink, dtype=np.float64) * (p - even)
 
 
-def kelly_weight(
-    probability: npt.ArrayLike,
-    mean_win: npt.ArrayLike,
-    mean_loss: npt.ArrayLike,
-    cost: npt.ArrayLike,
-    kelly_fraction: float,
-) -> FloatArray:
-    """Position weight of a fraction of Kelly, fraction * f* / (L + c) with b = (G - c) / (L + c).
+def kelly_sizes(
+    probability: FloatArray, mean_win: FloatArray, mean_loss: FloatArray, kelly_fraction: float, usable: BoolArray
+) -> Callable[[FloatArray], FloatArray]:
+    """Return the weight of a fraction of Kelly, fraction * f* / (L + c) with b = (G - c) / (L + c), by the cost c.
 
     Parameters
     ----------
-    probability, mean_win, mean_loss : array_like
+    probability, mean_win, mean_loss : ndarray, shape (symbols,)
         p, G and L; G and L positive fractions over the horizon.
-    cost : array_like
-        c, the round trip's cost, fraction.
     kelly_fraction : float
         0.5 for half Kelly.
+    usable : ndarray, shape (symbols,)
+        Names that have a bet at all.
 
     Returns
     -------
-    ndarray
-        Fraction of capital, at least zero; zero where the cost eats the whole win; NaN stays NaN.
+    callable
+        Of the round trip's cost (fraction, at least 0) to fractions of capital, at least zero: zero for names that
+        are not usable, where the cost eats the whole win, and where anything is NaN.
     """
-    c = np.asarray(cost, dtype=np.float64)
-    stake = np.asarray(mean_loss, dtype=np.float64) + c
-    risked = np.where(stake > 0.0, stake, np.nan)
-    odds = (np.asarray(mean_win, dtype=np.float64) - c) / risked
-    return kelly_fraction * kelly_bet(probability, odds) / risked
+    losing = 1.0 - probability
+
+    def sizes(cost: FloatArray) -> FloatArray:
+        # As kelly_bet, in half of its time: a size is asked for fifty times a name and session.
+        risked = mean_loss + cost
+        with np.errstate(divide="ignore", invalid="ignore"):
+            odds = (mean_win - cost) / risked
+            bet = np.fmax((probability * odds - losing) / odds, 0.0)
+            return np.where(usable & (odds > 0.0), kelly_fraction * bet / risked, 0.0)
+
+    return sizes
 
 
 def affordable_size(

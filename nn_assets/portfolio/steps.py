@@ -19,7 +19,7 @@ from nn_assets.portfolio.breakers import (
 )
 from nn_assets.portfolio.correlation import correlation_with_rest, equal_risk
 from nn_assets.portfolio.inputs import DecisionInputs
-from nn_assets.portfolio.kelly import affordable_size, expected_return, kelly_weight, shrunk_probability
+from nn_assets.portfolio.kelly import affordable_size, expected_return, kelly_sizes, shrunk_probability
 from nn_assets.portfolio.limits import name_cap
 from nn_assets.portfolio.premium import traded_probability
 from nn_assets.portfolio.targets import whole_targets
@@ -129,12 +129,10 @@ def propose(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMode
     proven = enough_evidence(inputs, settings)
     usable = (side != 0) & np.isfinite(gross) & (win > 0.0) & (loss > 0.0)
 
-    def fraction_of_kelly(cost: FloatArray) -> FloatArray:
-        return np.where(usable, kelly_weight(believed, win, loss, cost, settings.kelly_fraction), 0.0)
-
+    fraction_of_kelly = kelly_sizes(believed, win, loss, settings.kelly_fraction, usable)
     trip = round_trip(inputs, costs)
     opened = np.where(proven, affordable_size(fraction_of_kelly, trip), 0.0)
-    keepable = np.where(proven, np.nan_to_num(fraction_of_kelly(np.zeros(1))), 0.0)
+    keepable = np.where(proven, fraction_of_kelly(np.zeros(1)), 0.0)
     cap = np.where(complete, name_cap(inputs.adv_usd, max(inputs.equity_usd, 0.0), distance, settings), 0.0)
     return Proposal(
         direction=side,

@@ -12,7 +12,7 @@ from nn_assets.portfolio.kelly import (
     expected_return,
     growth_rate,
     kelly_bet,
-    kelly_weight,
+    kelly_sizes,
     shrunk_probability,
 )
 
@@ -41,10 +41,27 @@ def test_a_bet_without_an_edge_or_without_a_win_is_not_made_and_nan_stays_nan() 
     np.testing.assert_array_equal(found, [0.0, 0.0, 0.0, np.nan, np.nan])
 
 
+def weight(p: float, gain: float, loss: float, cost: float) -> float:
+    """Half Kelly of one name."""
+    told = (np.array([each]) for each in (p, gain, loss))
+    return float(kelly_sizes(*told, 0.5, np.array([True]))(np.array([cost]))[0])
+
+
 def test_the_weight_is_the_bet_over_what_is_lost_per_unit() -> None:
     # b = (0.02 - 0.001) / (0.018 + 0.001) = 1, f* = 0.1, half of it over 0.019
-    found = kelly_weight(0.55, 0.02, 0.018, 0.001, 0.5)
-    assert float(found) == pytest.approx(0.05 / 0.019, rel=1e-12)
+    assert weight(0.55, 0.02, 0.018, 0.001) == pytest.approx(0.05 / 0.019, rel=1e-12)
+
+
+def test_sizes_are_half_the_bet_to_the_bit_and_nothing_without_one() -> None:
+    rng = np.random.default_rng(7)
+    p, gain, loss, cost = (
+        rng.uniform(low, high, 2000) for low, high in ((0.3, 0.9), (0, 0.05), (0.001, 0.05), (0, 0.06))
+    )
+    for each in (p, gain, loss, cost):
+        each[rng.integers(0, 2000, 20)] = np.nan
+    cost[:50], usable = gain[:50], rng.random(2000) < 0.9
+    bet = np.nan_to_num(0.5 * kelly_bet(p, (gain - cost) / (loss + cost)) / (loss + cost))
+    np.testing.assert_array_equal(kelly_sizes(p, gain, loss, 0.5, usable)(cost), np.where(usable, bet, 0.0))
 
 
 @settings(deadline=None)
@@ -64,5 +81,5 @@ def test_shrinking_the_probability_shrinks_the_edge_by_the_same_number(
 @settings(deadline=None)
 @given(cost=st.floats(0.0, 0.03), more=st.floats(0.0, 0.01), p=st.floats(0.45, 0.7))
 def test_a_dearer_round_trip_never_gives_a_larger_weight(cost: float, more: float, p: float) -> None:
-    cheap, dear = (float(kelly_weight(p, 0.02, 0.02, c, 0.5)) for c in (cost, cost + more))
+    cheap, dear = (weight(p, 0.02, 0.02, c) for c in (cost, cost + more))
     assert dear <= cheap
