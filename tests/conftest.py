@@ -20,6 +20,10 @@ os.environ.pop("NN_ASSETS_DAGSTER_DATABASE_URL", None)
 
 import pytest
 
+from tests.memory import keep_temporary_files_in_memory
+
+keep_temporary_files_in_memory()
+
 # Who hands the tests out to workers reads this file too, and needs none of the libraries: fixtures import them.
 if TYPE_CHECKING:
     import pandas as pd

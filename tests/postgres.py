@@ -21,6 +21,8 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
+from tests.memory import in_memory
+
 USER = "quant"
 PASSWORD = "s3cret-%41@/ö"  # wants escaping wherever it is put
 _SETTINGS = {
@@ -154,18 +156,11 @@ class Server:
         return len(ended)
 
 
-def _memory() -> str | None:
-    """Where files are in memory, if there is room: a database is hundreds of files, made and removed by each test."""
-    place = Path("/dev/shm")
-    roomy = place.is_dir() and os.access(place, os.W_OK) and shutil.disk_usage(place).free > 2**31
-    return str(place) if roomy else None
-
-
 @contextmanager
 def running_server(found: Path) -> Iterator[Server]:
     """A server started for a while, with nothing left of it afterwards."""
     # Not below pytest's own folders: those only their owner may enter, who may be root.
-    folder = Path(tempfile.mkdtemp(prefix="nn-postgres-", dir=_memory()))
+    folder = Path(tempfile.mkdtemp(prefix="nn-postgres-", dir=in_memory()))
     try:
         rights = _unprivileged()
         secret = folder / f"{secrets.token_hex(4)}.password"

@@ -1,0 +1,26 @@
+"""Folders in memory: tests write thousands of small files that are to last for a moment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+_ROOM = 4 * 2**30  # a whole run of the tests takes less than a quarter of it
+
+
+def in_memory() -> str | None:
+    """A folder whose files are in memory, if there is room and programs can be run from it."""
+    place = Path("/dev/shm")
+    if not place.is_dir() or not os.access(place, os.W_OK) or shutil.disk_usage(place).free < _ROOM:
+        return None
+    return None if os.statvfs(place).f_flag & os.ST_NOEXEC else str(place)
+
+
+def keep_temporary_files_in_memory() -> None:
+    """Let all temporary files of this process and its children be in memory, unless someone said where they go."""
+    place = in_memory()
+    if place is not None and "TMPDIR" not in os.environ:
+        os.environ["TMPDIR"] = place
+        tempfile.tempdir = None
