@@ -87,11 +87,13 @@ class Forecasts:
     def put(self, part: Forecasts) -> None:
         """Write the forecasts of a part of the sessions and symbols over what is here."""
         row = self.sessions.get_indexer(part.sessions)
-        column = pd.Index(self.symbols).get_indexer(part.symbols)
+        same = self.symbols == part.symbols
+        column = np.arange(len(self.symbols)) if same else pd.Index(self.symbols).get_indexer(part.symbols)
         rows, columns = row >= 0, column >= 0
+        here, there = np.ix_(row[rows], column[columns]), np.ix_(rows, columns)
         for name, arrays in part.estimators.items():
             for mine, theirs in zip(_parts(self.estimators[name]), _parts(arrays), strict=True):
-                mine[np.ix_(row[rows], column[columns])] = theirs[np.ix_(rows, columns)]
+                mine[here] = theirs[there]
         assert isinstance(self.model_ids, list), "an empty table takes parts"
         for place, model_id in zip(row[rows], np.array(part.model_ids, dtype=object)[rows], strict=True):
             self.model_ids[place] = model_id

@@ -18,7 +18,6 @@ import pytest
 import yaml
 from dagster._core.execution import compute_logs
 
-from nn_assets.cli.runs import run_round
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations import facts
 from nn_assets.operations.catalog import find_strategy
@@ -28,6 +27,8 @@ from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.running import materialise
 from nn_assets.settings import Strategy
 from nn_assets.store.home import home as home_folder
+from nn_assets.store.lake.lake import Lake
+from nn_assets.store.lake.models import ModelStore
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.schema import TABLES
 from tests.operations import homes
@@ -153,14 +154,15 @@ def cut_home(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="session")
-def cut_decided_home(cut_home: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home whose history ends at :data:`CUT_LIVE`, with that session decided by the command for one session."""
+def cut_decided_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose history ends at :data:`CUT_LIVE`, studied and decided up to there without Dagster."""
 
     def build(home: Path) -> None:
-        shutil.copytree(cut_home(CUT_LIVE), home)
+        write_strategy(home, market={"history_ends": CUT_LIVE})
         with living_in(home):
-            homes.decide(strategy_of(), sessions_between("XNYS", FIRST_LIVE, "2017-06-26"))
-            run_round(NAME, CUT_LIVE)
+            homes.take_in(strategy_of())
+            homes.study(strategy_of(), homes.months_between(FIRST_MONTH[:7], LAST_MONTH[:7]))
+            homes.decide(strategy_of(), sessions_between("XNYS", FIRST_LIVE, CUT_LIVE))
 
     return built_once("cut-decided", tmp_path_factory, build)
 
@@ -227,6 +229,18 @@ def run_assets(
             run_config={"loggers": {"console": {}}},
             raise_on_error=False,
         )
+
+
+def left_by_killed_writers() -> tuple[Path, ...]:
+    """Files that killed writers left staged in the lake and among the models: an old and a young one in each."""
+    places = [Lake().folder(NAME, "forecasts"), ModelStore().root / "ab"]
+    left = tuple(place / name for place in places for name in (".staged-old", ".staged-young"))
+    for file in left:
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"half a file")
+        if file.name.endswith("old"):
+            os.utime(file, (0, 0))
+    return left
 
 
 def held_alone(name: str = NAME) -> bool:

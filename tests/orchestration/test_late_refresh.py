@@ -91,7 +91,7 @@ def assert_takes_force_on(
 
 
 def test_a_late_refresh_leaves_the_sessions_decided_meanwhile(studied: Path) -> None:
-    decided = days(FIRST_LIVE, "2017-06-23")
+    decided = days(FIRST_LIVE, "2017-06-22")
     decide(*decided)
     assert_takes_force_on(
         studied, decided, asked_after="2017-06-21", partition="2017-06-01", refresh=refresh_by_dagster

@@ -15,6 +15,7 @@ from nn_assets.cli.runs import run_round
 from nn_assets.cli.status import report
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake import bars as intake
+from nn_assets.operations.reporting import write_daily_page
 from nn_assets.sources.simulated import SimulatedSource
 from tests.operations.homes import decide, months_between, take_in, train
 from tests.orchestration.conftest import NAME, TINY, clock_at, living_in, recorded, strategy_of, write_strategy
@@ -193,15 +194,26 @@ def test_what_the_second_source_corrects_later_stops_out_the_next_session_and_ch
     assert recorded(evening, "decisions", DAY)["content_hash"].tolist() == decided["content_hash"].tolist()
 
 
-@pytest.mark.parametrize("delivered", [pytest.param(BEFORE, marks=pytest.mark.full), None])
-def test_where_the_second_source_is_silent_the_round_is_decided_and_told_as_unchecked(
-    evening: Path, delivered: str | None
-) -> None:
-    if delivered is None:
-        shutil.rmtree(evening / "strategies" / "venue")
+UNCHECKED = f"no bar of {DAY} could be held against the second source"
+
+
+@pytest.mark.full
+def test_where_the_second_source_lags_the_round_is_decided_and_told_as_unchecked(evening: Path) -> None:
     told = run_round(NAME, DAY)
     assert stops(evening) == [HELD]  # nobody contradicted the price
-    sentence = f"no bar of {DAY} could be held against the second source"
     assert told["headline"].startswith("tiny TRADES: ")
     for text in (told["text"].splitlines()[0], report(NAME)["text"].splitlines()[0], page(evening)):
-        assert sentence in text
+        assert UNCHECKED in text
+
+
+def test_where_the_second_source_is_gone_the_round_is_decided_and_told_as_unchecked(evening: Path) -> None:
+    shutil.rmtree(evening / "strategies" / "venue")
+    take_in(strategy_of())
+    (done,) = decide(strategy_of(), [pd.Timestamp(DAY)])
+    with open_history(strategy_of()) as history:
+        write_daily_page(history, done.round, done.frames, done.provenance, None)
+    assert stops(evening) == [HELD]
+    told = report(NAME)
+    assert told["strategies"][NAME]["headline"].startswith("tiny TRADES: ")
+    for text in (told["text"].splitlines()[0], page(evening)):
+        assert UNCHECKED in text

@@ -164,8 +164,9 @@ def test_a_killed_run_is_told_in_plain_words_with_what_is_kept_and_what_goes_on(
     (alert,) = [json.loads(line) for line in (empty_home / "alerts.jsonl").read_text().splitlines()]
     assert alert["cause"].startswith(f"its process is gone: it was killed, or the machine stopped; {kept}")
     assert again in alert["remedy"]
-    first, (line,) = str(state()["headline"]), state()["runs"]
-    for said in (first, line):
+    told = state()
+    (line,) = told["runs"]
+    for said in (str(told["headline"]), line):
         assert f"{alert['cause']}" in said
         assert again in said
         assert "worker" not in said
@@ -308,8 +309,9 @@ def test_failed_ticks_are_told_of_each_schedule_and_sensor_until_they_are_too_ol
         recorded.record_heartbeat(ledger)
         for name in names:
             recorded.record_tick(ledger, NAME, name, "FAILED", "KeyError: 'x'")
+        told = str(state()["headline"])
         for name in names:
-            assert f"the last tick of {name} failed: KeyError: 'x'" in str(state()["headline"])
+            assert f"the last tick of {name} failed: KeyError: 'x'" in told
         later = pd.Timestamp.now(tz="UTC") + pd.Timedelta(hours=2)
         monkeypatch.setattr("nn_assets.operations.outcomes.now_utc", lambda: later)
         monkeypatch.setattr("nn_assets.operations.situation.now_utc", lambda: later)
@@ -360,8 +362,9 @@ def test_a_failed_run_needs_a_person_until_a_later_round_ends_well(empty_home: P
             began = noon + pd.Timedelta(hours=hours)
             run = recorded.Run(name, NAME, name, None, None, began)
             recorded.record_end(ledger, run, outcome, began, message="no feed. Remedy: ask again", failed_step="raw")
-            assert str(state()["headline"]).startswith(f"{NAME} {word}")
-            assert ("failed at raw: no feed" in str(state()["headline"])) == (outcome == "FAILED")
+            told = str(state()["headline"])
+            assert told.startswith(f"{NAME} {word}")
+            assert ("failed at raw: no feed" in told) == (outcome == "FAILED")
         failed = recorded.Run("s", NAME, "study", None, None, noon)
         recorded.record_end(ledger, failed, "FAILED", noon, message="no study", failed_step="fit")
     assert "the last run of study failed at fit: no study" in str(state()["headline"])

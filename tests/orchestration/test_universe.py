@@ -36,7 +36,6 @@ from tests.operations import homes
 from tests.orchestration.conftest import (
     FIRST_LIVE,
     LAST,
-    LAST_MONTH,
     NAME,
     failures_of,
     living_in,
@@ -70,6 +69,8 @@ def prepare(home: Path, members: str = MEMBERS) -> None:
 
 
 DAYS = sessions_between("XNYS", "2016-01-04", LAST)
+LIVE = sessions_between("XNYS", FIRST_LIVE, "2017-06-27")  # one after the leaver left
+MONTHS = homes.months_between("2017-01", "2017-06")
 DECISION = {
     "session": pd.Timestamp("2017-06-29"),
     "data_hash": "-",
@@ -87,12 +88,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     prepare(home)
     with living_in(home):
         homes.take_in(strategy_of())
-        studied = homes.study(strategy_of(), homes.months_between("2017-01", "2017-06"))
-        with open_history(strategy_of()) as history:
-            keep_study(history, studied, study_plots(studied))
-            write_study_page(history)
-            live = history.live_sessions
-        homes.decide(strategy_of(), live)
+        homes.train(strategy_of(), MONTHS)
+        homes.decide(strategy_of(), LIVE)
     return home
 
 
@@ -148,11 +145,11 @@ def test_market_and_drift_are_measured_over_members_live_in_replay_and_in_the_st
         members = history.view().members
         assert members is not None
         assert not members.all()
-        rounds.decide_session(history, history.last_session, "again")
+        assert rounds.decide_session(history, LIVE[-1], "again").already_decided
     with open_history(strategy) as history:
         assert lookahead.decisions_repeat_in_replay(history)[1] == []
     with open_history(strategy) as history:
-        material = study._material(history, LAST_MONTH)
+        material = study._material(history, JOINED[:7])
         evaluation_study.run_study(strategy, 252, material, evaluation_study.Terms(trials=1))
     assert [len(each) >= least for each, least in zip(seen.values(), (3, 3, 1), strict=True)] == [True] * 3
     for panel, _, candidates, *_ in seen["market_view"]:
@@ -177,7 +174,10 @@ def test_a_held_symbol_that_leaves_is_closed(home) -> None:
 
 @pytest.mark.full
 def test_the_study_states_year_by_year_how_many_members_it_could_not_see(home) -> None:
-    page = (home / "reports" / "tiny-study.html").read_text(encoding="utf-8")
+    studied = homes.study_stored(strategy_of(), MONTHS)
+    with open_history(strategy_of()) as history:
+        keep_study(history, studied, study_plots(studied))
+        page = write_study_page(history).read_text(encoding="utf-8")
     assert "2 of 7 in 2016; 1 of 7 in 2017" in page
     result = run_assets(strategy_of(), "tables", ("universe_membership", "raw_bars", "validated_bars"))
     for asset in ("raw_bars", "validated_bars"):
@@ -194,9 +194,8 @@ def test_an_end_told_after_the_decisions_leaves_them_as_they_were(home) -> None:
     (home / "strategies" / "members.csv").write_text(ended, encoding="utf-8")
     homes.take_in(strategy_of())
     with open_history(strategy_of()) as history:
-        live = history.live_sessions
         labels = history.view().labels
-    again = homes.decide(strategy_of(), live)  # a different decision would be refused
+    again = homes.decide(strategy_of(), LIVE)  # a different decision would be refused
     assert all(each.already_decided for each in again)
     assert labels.candidates is not None
     assert labels.candidates[:, 1].all()

@@ -20,7 +20,7 @@ from nn_assets.operations.asof.trials import ground_of, looks_taken, released_al
 from nn_assets.operations.history import open_history
 from nn_assets.store.ledger.ledger import Ledger
 from tests.operations import homes
-from tests.orchestration.conftest import NAME, TINY, living_in, strategy_of, write_strategy
+from tests.orchestration.conftest import NAME, TINY, left_by_killed_writers, living_in, strategy_of, write_strategy
 
 pytestmark = pytest.mark.slow
 
@@ -39,12 +39,21 @@ def _counted(name: str) -> int:
 
 @pytest.fixture(scope="module")
 def known_home(studied_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The studied home after others studied there too: a copy under another name, a variant, and other data."""
+    """The studied home after a copy of the strategy was studied there under another name."""
     home = tmp_path_factory.mktemp("known") / "home"
     shutil.copytree(studied_home, home)
     with living_in(home):
         write_strategy(home, "copied")
         study_anew("copied", MONTHS)
+    return home
+
+
+@pytest.fixture(scope="module")
+def tried_home(known_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That home after others studied there too: a variant, and the strategy on other data."""
+    home = tmp_path_factory.mktemp("tried") / "home"
+    shutil.copytree(known_home, home)
+    with living_in(home):
         write_strategy(home, "variant", portfolio={"kelly_fraction": 0.25})
         study_anew("variant", MONTHS[:1])
         write_strategy(home, "elsewhere", source={"seed": 6}, portfolio={"kelly_fraction": 0.3})
@@ -66,6 +75,14 @@ def study_again(*months: str) -> None:
 def known(known_home: Path, tmp_path: Path) -> Iterator[Path]:
     home = tmp_path / "home"
     shutil.copytree(known_home, home)
+    with living_in(home):
+        yield home
+
+
+@pytest.fixture
+def tried(tried_home: Path, tmp_path: Path) -> Iterator[Path]:
+    home = tmp_path / "home"
+    shutil.copytree(tried_home, home)
     with living_in(home):
         yield home
 
@@ -118,21 +135,21 @@ def test_a_renamed_copy_forgets_no_trial_and_no_look(known: Path) -> None:
 
 
 @pytest.mark.full
-def test_a_variant_under_another_name_counts_on_top(known: Path) -> None:
+def test_a_variant_under_another_name_counts_on_top(tried: Path) -> None:
     assert _counted("variant") == 6
     study_again("2017-06")
     assert _counted(NAME) == 6
 
 
 @pytest.mark.full
-def test_other_data_are_other_ground_whatever_is_tried_there(known: Path) -> None:
+def test_other_data_are_other_ground_whatever_is_tried_there(tried: Path) -> None:
     assert _counted("elsewhere") == 3
 
 
 @pytest.mark.full
-def test_a_strategy_removed_and_written_anew_under_a_new_name_starts_at_no_zero(known: Path) -> None:
-    (known / "strategies" / f"{NAME}.yaml").unlink()
-    write_strategy(known, "fresh", portfolio={"kelly_fraction": 0.45})
+def test_a_strategy_removed_and_written_anew_under_a_new_name_starts_at_no_zero(tried: Path) -> None:
+    (tried / "strategies" / f"{NAME}.yaml").unlink()
+    write_strategy(tried, "fresh", portfolio={"kelly_fraction": 0.45})
     study_anew("fresh", MONTHS[:1])
     assert _counted("fresh") == 9
 
@@ -179,10 +196,14 @@ def test_a_standing_alarm_is_released_by_who_and_why_and_repeated_and_void_for_o
     control = _rows("controls", NAME).iloc[-1]
     assert (control["who"], control["reason"], control["state"]) == ("ann", "the edge is planted", "RELEASED")
 
+    left = left_by_killed_writers()
+    file = studied / "reports" / f"{NAME}-study.html"
+    file.unlink()
     answer = run_study(NAME, FIRST_LOOK, "2017-06", None)
+    assert [each.exists() for each in left] == [False, True] * 2
     assert answer["verdict"] != "leak alarm"
     assert "by ann: the edge is planted" in answer["figures"]["released_alarms"]
-    page = (studied / "reports" / f"{NAME}-study.html").read_text(encoding="utf-8")
+    page = file.read_text(encoding="utf-8")
     assert "Leak alarm, released" in page
     assert "by ann: the edge is planted" in page
     assert "by ann: the edge is planted" in report(NAME)["strategies"][NAME]["released_alarms"]

@@ -126,11 +126,17 @@ def _statement(query: Query, table: Table, mended: Mended, columns: Sequence[str
     wanted = table.columns.values() if columns is None else [table.columns[name] for name in columns]
     if query.every_version:
         return select(*wanted).where(*visible, *chosen)
-    newer = table.alias("newer")
+    newer = _newer(table)
     same_key = [newer.c[name] == table.c[name] for name in ("strategy", *natural_key(table))]
     seen_too, _ = query.conditions(newer, mended)
     superseded = exists().where(*same_key, newer.c.version > table.c.version, *seen_too)
     return select(*wanted).where(*visible, *chosen, ~superseded)
+
+
+@cache
+def _newer(table: Table) -> FromClause:
+    """A table under the name by which a row's other versions are looked for; its columns are made once."""
+    return table.alias("newer")
 
 
 def read_frame(
