@@ -33,6 +33,7 @@ from nn_assets.errors import LedgerError
 from nn_assets.market.facts.arrival import Mended
 from nn_assets.store.ledger.columns import CanonicalJson, Moment, SessionDate
 from nn_assets.store.ledger.mended import as_read, read_mended, seen_by
+from nn_assets.store.ledger.reread import changed_row_error
 from nn_assets.store.ledger.schema import contract_columns, natural_key, table_named
 
 __all__ = ["OnReading", "Query", "in_order", "last_appended", "latest_frame", "read_frame"]
@@ -197,10 +198,20 @@ def last_appended(
     """
     stored = table_named(table)
     statement = select(stored).where(*(stored.c[name] == value for name, value in where.items()))
-    found = connection.execute(statement.order_by(stored.c.sequence.desc()).limit(1)).mappings().all()
+    found = _rows(connection, stored, statement.order_by(stored.c.sequence.desc()).limit(1))
+    newest = [dict(row._mapping) for row in found]  # noqa: SLF001  the public accessor of a SQLAlchemy row
     if on_reading is not None:
-        on_reading(connection, stored, [dict(row) for row in found])
-    return dict(found[0]) if found else None
+        on_reading(connection, stored, newest)
+    return newest[0] if newest else None
+
+
+def _rows(connection: Connection, table: Table, statement: Select[Any]) -> Sequence[Row[Any]]:
+    """Rows of a table; one with a value that cannot be read back is not as it was appended."""
+    try:
+        return connection.execute(statement).all()
+    except (TypeError, ValueError, OverflowError) as error:
+        told = f"row unreadable: {type(error).__name__}: {error}"
+        raise changed_row_error(told, sequence=0, table=table.name, key="") from error
 
 
 def _framed(
@@ -215,7 +226,7 @@ def _framed(
     place = {str(column.name): position for position, column in enumerate(statement.selected_columns)}
     key = itemgetter(*(place[name] for name in ("strategy", *natural_key(table), "version")))
     # Ordered here, by code point: a database would order text by its own collation.
-    found = sorted(connection.execute(statement).all(), key=key)
+    found = sorted(_rows(connection, table, statement), key=key)
     if on_reading is not None:
         on_reading(connection, table, [dict(zip(place, row, strict=True)) for row in found])
     if not found:
