@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from operator import itemgetter
@@ -198,17 +199,19 @@ def last_appended(
     """
     stored = table_named(table)
     statement = select(stored).where(*(stored.c[name] == value for name, value in where.items()))
-    found = _rows(connection, stored, statement.order_by(stored.c.sequence.desc()).limit(1))
+    with _read_back(stored):
+        found = connection.execute(statement.order_by(stored.c.sequence.desc()).limit(1)).all()
     newest = [dict(row._mapping) for row in found]  # noqa: SLF001  the public accessor of a SQLAlchemy row
     if on_reading is not None:
         on_reading(connection, stored, newest)
     return newest[0] if newest else None
 
 
-def _rows(connection: Connection, table: Table, statement: Select[Any]) -> Sequence[Row[Any]]:
-    """Rows of a table; one with a value that cannot be read back is not as it was appended."""
+@contextmanager
+def _read_back(table: Table) -> Iterator[None]:
+    """Within, a value that cannot be read back is told as a row that is not as it was appended."""
     try:
-        return connection.execute(statement).all()
+        yield
     except (TypeError, ValueError, OverflowError) as error:
         told = f"row unreadable: {type(error).__name__}: {error}"
         raise changed_row_error(told, sequence=0, table=table.name, key="") from error
@@ -226,13 +229,15 @@ def _framed(
     place = {str(column.name): position for position, column in enumerate(statement.selected_columns)}
     key = itemgetter(*(place[name] for name in ("strategy", *natural_key(table), "version")))
     # Ordered here, by code point: a database would order text by its own collation.
-    found = sorted(_rows(connection, table, statement), key=key)
+    with _read_back(table):
+        found = sorted(connection.execute(statement).all(), key=key)
     if on_reading is not None:
         on_reading(connection, table, [dict(zip(place, row, strict=True)) for row in found])
     if not found:
         return _empty(table, tuple(names)).copy()
     values = list(zip(*found, strict=True))
-    frame = pd.DataFrame({name: _typed(table.columns[name], values[place[name]]) for name in names})
+    with _read_back(table):
+        frame = pd.DataFrame({name: _typed(table.columns[name], values[place[name]]) for name in names})
     return as_read(frame, mended)
 
 
