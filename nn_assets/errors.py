@@ -130,7 +130,7 @@ class SchemaError(NnAssetsError):
 
 
 class GateHalted(NnAssetsError):  # noqa: N818  the field says: the pipeline halts
-    """Data that fail the gate. Nothing downstream may run; the last publication stays in force.
+    """Data that fail the gate. Nothing downstream may run; the last publication, if any, stays in force.
 
     Parameters
     ----------

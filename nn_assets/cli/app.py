@@ -99,7 +99,7 @@ def _answer(as_json: bool, work: Callable[[Console], dict[str, Any]]) -> None:
         if not isinstance(named, NnAssetsError):
             raise
         message = f"{named.kind}: {named}"
-        run = {"run": named.where["run"]} if isinstance(named, RunFailed) and "run" in named.where else {}
+        run = {"run_id": named.where["run"]} if isinstance(named, RunFailed) and "run" in named.where else {}
         document = {"ok": False, "error": named.kind, "message": str(named), **run}
         print(json.dumps(document) if as_json else message, file=sys.stdout if as_json else sys.stderr)
         raise typer.Exit(1) from error

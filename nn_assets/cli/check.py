@@ -161,11 +161,13 @@ def _halted(
         for each in report.failures
     ]
     stands = str(headline_now(history))
+    publication = history.stores.publications.current(history.strategy.name)
     told = {
         "ok": False,
         "error": halt.kind,
         "message": str(halt),
         "nothing_new": False,
+        "published_to": None if publication is None else str(publication.last_session.date()),
         **_facts(history, judged, metadata),
         "gate": {"passed": False, "warnings": warnings, "failed": failed},
         "headline": stands,

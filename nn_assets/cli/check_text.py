@@ -64,8 +64,15 @@ def check_lines(told: dict[str, Any]) -> list[str]:
         ("next", told["next"]),
     ]
     head = "nothing is new since the last run" if told["nothing_new"] else "data taken in"
-    refused = "" if gate["passed"] else " and refused: the last publication stays in force"
+    refused = "" if gate["passed"] else f" and refused: {_what_stays(told['published_to'])}"
     return [f"{told['strategy']}: {head}{refused}", *(f"  {name:<12}{text}" for name, text in found)]
+
+
+def _what_stays(published_to: str | None) -> str:
+    """What there is where the gate refused a delivery: the last publication, or none yet."""
+    if published_to is None:
+        return "nothing was published before, so that nothing can be studied or decided"
+    return f"the last publication, to {published_to}, stays in force"
 
 
 def _gate_lines(gate: dict[str, Any]) -> list[tuple[str, str]]:

@@ -185,6 +185,7 @@ def _summary(history: History, span: _Span) -> dict[str, Any]:
         },
         "earned": _earned(history, study),
         "verdict": str(study["verdict"]),
+        "verdict_of": str(study["month"]),
         "why": str(figures["reason"]),
         "session": str(targets["session"].iloc[0].date()),
         "targets": {
@@ -252,7 +253,7 @@ def _told(name: str, each: dict[str, Any]) -> str:
         lines.append(f"  {estimator:<12}{cells}")
     held = {symbol: target for symbol, target in each["targets"].items() if target["quantity"]}
     lines += [
-        f"  verdict     {each['verdict']}",
+        f"  verdict     {each['verdict']}, of {each['verdict_of']}",
         f"              {each['why']}",
         f"  live        decided to {each['session']}, {each['fills']} paper fills, drift says {each['trading_state']}",
         f"  stands      {each['headline']}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nn_assets.cli.status import report
@@ -21,6 +21,7 @@ _HEADERS = {
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
 }
+_NO_PAGE = PlainTextResponse("no such page can be read; all are listed on /reports/\n", status_code=404)
 
 
 class WithReports:
@@ -47,14 +48,15 @@ def _response(path: str) -> Response:
     if path == PAGES_PATH:
         return HTMLResponse(_index(), headers=_HEADERS)
     file = page_file(path.removeprefix(PAGES_PATH))
-    if file is None:
-        return PlainTextResponse("no such page; all are listed on /reports/\n", status_code=404)
-    return FileResponse(file, headers=_HEADERS)
+    try:
+        return _NO_PAGE if file is None else HTMLResponse(file.read_bytes(), headers=_HEADERS)
+    except OSError:  # it went, or this user may not read it
+        return _NO_PAGE
 
 
 def _index() -> str:
     """The index with each strategy's first line; where ``status`` has none, what it says instead."""
     try:
         return index_page(report(None)["strategies"])
-    except NnAssetsError as error:
+    except (NnAssetsError, OSError) as error:
         return index_page({}, str(error))

@@ -251,12 +251,13 @@ def run_study(
         text = f"{strategy.name} {low} to {high}: {NO_MONTH_ENDED.phrase}. {NO_MONTH_ENDED.reason}"
         told |= {"verdict": NO_MONTH_ENDED.phrase, "verdict_of": None, "figures": {}, "text": text}
         return with_failed_checks(told, failed)
-    of = "" if study["month"] == high else f" (verdict of {study['month']}: no later month has ended)"
+    later = "" if study["month"] == high else ": no later month has ended"
     told |= {
         "verdict": str(study["verdict"]),
         "verdict_of": str(study["month"]),
         "figures": study["figures"],
-        "text": f"{strategy.name} {low} to {high}{of}: {study['verdict']}. {study['figures']['reason']}",
+        "text": f"{strategy.name} {low} to {high} (verdict of {study['month']}{later}): {study['verdict']}. "
+        f"{study['figures']['reason']}",
     }
     return with_failed_checks(told, failed)
 

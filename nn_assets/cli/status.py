@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from nn_assets.operations.catalog import find_strategy, is_calendar_fault, read_
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.failures import one_line
 from nn_assets.operations.names import TICKING
-from nn_assets.operations.outcomes import STARTED, FailedCheck, last_heartbeat, last_tick
+from nn_assets.operations.outcomes import LEDGER_INTACT, STARTED, FailedCheck, last_heartbeat, last_tick
 from nn_assets.operations.situation import (
     failed_checks_standing,
     faults_of_stages,
@@ -80,7 +81,7 @@ def _without_overrides(faults: dict[Path, SettingsError], name: str | None) -> d
             if name is None:
                 where = f"{fault.where.get('file')}, line {fault.where.get('line')}"
                 stands = f"{file.stem} HALTED: {key}: {fault.found} ({where}). A person is needed: {fault.remedy}."
-                found[file.stem] = {"headline": stands, "missing": [f"{key}: {fault.found}"]}
+                found[file.stem] = {"headline": stands, "missing": [str(key)]}
             continue
         if key != "market.calendar_overrides" or place.exists():
             raise fault
@@ -100,7 +101,7 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
     trading = ledger.latest("trading_states", strategy.name)
     models = ledger.read("models", strategy.name)
     runs = last_runs(ledger, strategy.name)
-    failed = chain.from_iterable(failed_checks_standing(ledger, strategy.name, runs).values())
+    failed = list(chain.from_iterable(failed_checks_standing(ledger, strategy.name, runs).values()))
     return {
         "headline": str(headline_now(facts)),
         "last_session": str(facts.last_session.date()),
@@ -123,7 +124,7 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
         "trading_state": None if trading.empty else str(trading["state"].iloc[-1]),
         "kill_switch": kill_switch_now(ledger, strategy.name),
         "runs": [_line_of(name, run) for name, run in runs.items()],
-        "failed_checks": [*_audited(ledger), *map(str, failed)],
+        "failed_checks": [*_audited(facts, failed), *map(str, failed)],
         "ticks": _ticks(ledger, strategy.name),
         "daemon": _daemon(ledger),
         "faults": [f"{fault.found}; expected {fault.expected}" for fault in faults_of_stages(facts)],
@@ -131,9 +132,13 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
     }
 
 
-def _audited(ledger: Ledger) -> list[str]:
-    broken = broken_on_record(ledger)
-    return [] if broken is None else [str(FailedCheck("audit verify", broken, BROKEN_REMEDY))]
+def _audited(facts: StoredFacts, failed: Sequence[FailedCheck]) -> list[str]:
+    """What is wrong with the ledger, where no check of a run tells of it."""
+    if (broken := broken_on_record(facts.stores.ledger)) is not None:
+        return [str(FailedCheck("audit verify", broken, BROKEN_REMEDY))]
+    if facts.changed_record is None or any(check.name == LEDGER_INTACT for check in failed):
+        return []
+    return [str(FailedCheck(LEDGER_INTACT, facts.changed_record, BROKEN_REMEDY))]
 
 
 def _gate(ledger: Ledger, strategy: str, publication: Publication | None) -> str | None:
@@ -186,7 +191,10 @@ def _minute(moment: object) -> str:
 
 def _lines(state: dict[str, Any]) -> list[str]:
     """The headline, then a line for each thing."""
-    told = {_NAMES.get(key, key.replace("_", " ")): value for key, value in state.items() if key != "headline"}
+    shown = {key: value for key, value in state.items() if key != "headline"}
+    if shown.get("verdict") is not None:  # another than the headline's, where a later study counts anew
+        shown["verdict"] = f"{shown['verdict']}, of {shown['study_to']}"
+    told = {_NAMES.get(key, key.replace("_", " ")): value for key, value in shown.items()}
     width = max(map(len, told))
     return [state["headline"]] + [
         f"  {name:<{width}}  {_shown(one)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -43,7 +44,8 @@ class StrategyFile:
 def load_strategies() -> tuple[StrategyFile, ...]:
     """Read every strategy: the package's own and ``strategies/*.yaml`` in the home.
 
-    A strategy whose calendar cannot be had is left out, saying so in the log: the others go on without it.
+    A strategy whose calendar cannot be had is left out, saying so in the log, once in a process: the others go on
+    without it.
 
     Raises
     ------
@@ -54,8 +56,14 @@ def load_strategies() -> tuple[StrategyFile, ...]:
     for fault in faults.values():
         if not is_calendar_fault(fault):
             raise fault
-        _log.error("left out: %s", fault)
+    for fault in faults.values():
+        _tell_left_out(str(fault))
     return found
+
+
+@cache
+def _tell_left_out(fault: str) -> None:
+    _log.error("left out: %s", fault)
 
 
 def is_calendar_fault(fault: SettingsError) -> bool:
@@ -143,9 +151,10 @@ def find_strategy(name: str) -> StrategyFile:
     SettingsError
         There is none.
     """
-    known = {each.strategy.name: each for each in load_strategies()}
-    for file, fault in read_strategies()[1].items() if name not in known else ():
-        if is_calendar_fault(fault) and file.stem == name:
+    found, faults = read_strategies()
+    known = {each.strategy.name: each for each in found}
+    for file, fault in faults.items():
+        if not is_calendar_fault(fault) or (file.stem == name and name not in known):
             raise fault
     if name not in known:
         raise SettingsError(

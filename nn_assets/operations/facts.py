@@ -28,6 +28,7 @@ from nn_assets.operations.publication_moments import require_moments
 from nn_assets.operations.stores import Stores
 from nn_assets.settings import Strategy
 from nn_assets.store.lake.publication import Publication
+from nn_assets.store.ledger.audit import what_is_told_changed
 
 __all__ = ["RAW_BARS", "StoredFacts"]
 
@@ -109,6 +110,12 @@ class StoredFacts:
     def clock_fault(self) -> ClockError | None:
         """What lies ahead of the clock among the facts stored and the acts on record; None where nothing does."""
         return clock_fault(self.stores, self.strategy.name)
+
+    @cached_property
+    def changed_record(self) -> str | None:
+        """What of the records that the strategy's state is told by is not as it was appended; None where all is."""
+        found = what_is_told_changed(self.stores.ledger, self.strategy.name)
+        return None if found is None else str(found)
 
     # --- facts, each read once -------------------------------------------------------------------------
 

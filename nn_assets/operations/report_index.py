@@ -68,7 +68,10 @@ def index_page(states: Mapping[str, Mapping[str, object]], fault: str = "") -> s
 def page_file(name: str) -> Path | None:
     """File of a page by its name in the reports' folder; None where there is none."""
     file = reports_root() / name
-    return file if file.parent == reports_root() and file.suffix == ".html" and file.is_file() else None
+    try:
+        return file if file.parent == reports_root() and file.suffix == ".html" and file.is_file() else None
+    except OSError:  # no file can have that name
+        return None
 
 
 def _add(strategy: _Strategy, kind: str, file: Path) -> None:

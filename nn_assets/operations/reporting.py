@@ -21,7 +21,7 @@ from nn_assets.features.stationarity import StationarityReport
 from nn_assets.learning.estimators import TRADED
 from nn_assets.market.calendar.sessions import calendar_end_told
 from nn_assets.market.quality.notices import told_by_rule
-from nn_assets.operations.asof.studies import late_verdict
+from nn_assets.operations.asof.studies import late_verdict, month_of_verdict
 from nn_assets.operations.asof.universe import survivorship_facts
 from nn_assets.operations.history import History
 from nn_assets.operations.models.stored import load_model
@@ -527,14 +527,16 @@ def _situation_after(
 ) -> Situation:
     """How the session left the strategy."""
     decided_at = history.view(done.session).decided_at
+    ledger, verdict = history.stores.ledger, _verdict_told(provenance)
     left = situation_of(
         history.strategy,
         state=frames["portfolio_states"].iloc[0].to_dict(),
         trading=frames["trading_states"].iloc[0].to_dict(),
         targets=frames["target_positions"],
-        verdict=_verdict_told(provenance),
+        verdict=verdict,
         verdict_allows=_allowed_by_verdict(history, done),
-        late=late_verdict(history.stores.ledger, history.strategy, done.session, decided_at),
+        verdict_of=month_of_verdict(ledger, history.strategy, done.session, decided_at, verdict),
+        late=late_verdict(ledger, history.strategy, done.session, decided_at),
         kill_switch=str(done.decision.inputs.kill_switch),
     )
     faults = of_bars(history, done.session, frames["portfolio_states"]["book"].iloc[0])

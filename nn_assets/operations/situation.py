@@ -19,7 +19,7 @@ from nn_assets.operations.asof.decisions import decided_sessions, decision_momen
 from nn_assets.operations.asof.halts import gate_of, last_halt, passed_since
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.settings_on_record import settings_apart
-from nn_assets.operations.asof.studies import late_verdict, latest_study
+from nn_assets.operations.asof.studies import late_verdict, latest_study, month_of_verdict
 from nn_assets.operations.clock import has_clock, now_utc
 from nn_assets.operations.edited import stage_fault
 from nn_assets.operations.facts import StoredFacts
@@ -100,6 +100,7 @@ def situation_of(
     targets: pd.DataFrame,
     verdict: str | None,
     verdict_allows: bool,
+    verdict_of: str | None,
     late: str | None,
     kill_switch: str,
 ) -> Situation:
@@ -111,6 +112,8 @@ def situation_of(
         The session's row of ``portfolio_states`` and of ``trading_states``.
     targets : DataFrame
         Its ``target_positions``.
+    verdict_of : str or None
+        The month of the verdict, as :func:`~nn_assets.operations.asof.studies.month_of_verdict` tells.
     late : str or None
         Which verdict came too late for it, as :func:`~nn_assets.operations.asof.studies.late_verdict` tells.
     """
@@ -121,6 +124,7 @@ def situation_of(
         to_hold=int((targets["target_quantity"] != 0.0).sum()),
         symbols=len(targets),
         verdict=verdict,
+        verdict_of=verdict_of,
         verdict_allows=verdict_allows or strategy.trade_without_verdict,
         late_verdict=None if strategy.trade_without_verdict else late,
         without_verdict=strategy.trade_without_verdict and not verdict_allows,
@@ -171,6 +175,7 @@ def _decided(facts: StoredFacts) -> Situation:
         targets=targets,
         verdict=decision["verdict"] if isinstance(decision["verdict"], str) else None,
         verdict_allows=bool(decision["details"].get("verdict_allows", False)),
+        verdict_of=month_of_verdict(ledger, strategy, session, decision["recorded_at"], decision["verdict"]),
         late=late_verdict(ledger, strategy, session, decision["recorded_at"]),
         kill_switch=switch,
     )
@@ -244,7 +249,10 @@ def _faults(facts: StoredFacts) -> Iterator[Fault]:
         yield Fault(f"audit verify found a changed ledger: {broken}", BROKEN_REMEDY, Word.HALTED)
     if (clock := facts.clock_fault) is not None:
         yield Fault(f"expected {clock.expected}; found {clock.found}", clock.remedy, Word.HALTED)
-    yield from _of_runs(ledger, strategy)
+    of_runs = list(_of_runs(ledger, strategy))
+    yield from of_runs
+    if broken is None and not any(_tells_of_a_changed_ledger(each) for each in of_runs) and facts.changed_record:
+        yield Fault(f"the ledger is not as it was appended: {facts.changed_record}", BROKEN_REMEDY, Word.HALTED)
     refused = faults_of_stages(facts)
     for each in refused:
         yield Fault(f"{each.found}; expected {each.expected}", each.remedy, Word.HALTED)
@@ -259,6 +267,10 @@ def _faults(facts: StoredFacts) -> Iterator[Fault]:
     yield from _failed_ticks(ledger, strategy.name)
     if not ledger.read_only and (unwritable := fault_of_alerts()) is not None:
         yield Fault(unwritable.found, unwritable.remedy)
+
+
+def _tells_of_a_changed_ledger(fault: Fault) -> bool:
+    return fault.word is Word.HALTED and fault.remedy.startswith(BROKEN_REMEDY)
 
 
 def faults_of_stages(facts: StoredFacts) -> list[SettingsError]:
@@ -306,7 +318,12 @@ def _of_runs(ledger: Ledger, strategy: Strategy) -> Iterator[Fault]:
         for check in checks_of_other_assets(run["failed_step"], standing[name]):
             if check.name != LEDGER_INTACT:
                 yield Fault(f"check {check.name} failed: {one_line(check.found)}", check.remedy)
-        if run["outcome"] == STARTED and was_killed(str(run["outcome_id"])):
+        killed = run["outcome"] == STARTED and was_killed(str(run["outcome_id"]))
+        if name == TABLES and (killed or (run["outcome"] == FAILED and LOST in str(run["message"]))):
+            if not _later_round(decided, run) and not _decided_since(ledger, strategy, _began(run)):
+                yield _of_killed_check(strategy, run)
+            continue
+        if killed:
             yield Fault(f"a run of {name} was killed; the next command or tick closes it", "")
         gate = gate_of(run["failed_step"]) if is_halt(str(run["message"])) else None
         at_the_gate = gate is not None and (
@@ -316,7 +333,7 @@ def _of_runs(ledger: Ledger, strategy: Strategy) -> Iterator[Fault]:
         if run["outcome"] != FAILED or at_the_gate or (name == DAILY and settled):
             continue
         if name in _ROUNDS and (
-            _later_round(decided, run) or (name != DAILY and _decided_since(ledger, strategy, run))
+            _later_round(decided, run) or (name != DAILY and _decided_since(ledger, strategy, run["ended_at"]))
         ):
             continue
         message = run["message"] or "before its first step"
@@ -324,6 +341,14 @@ def _of_runs(ledger: Ledger, strategy: Strategy) -> Iterator[Fault]:
         step = "" if run["failed_step"] is None else f" at {run['failed_step']}"
         word = Word.HALTED if name in _ROUNDS else Word.TRADES
         yield Fault(f"the last run of {name} failed{step}: {told}", remedy or "mend what it names, and run again", word)
+
+
+def _of_killed_check(strategy: Strategy, run: Mapping[str, Any]) -> Fault:
+    """That a check was killed: it decides nothing, and rounds take in by themselves what it did not."""
+    return Fault(
+        f"a check that began on {_began(run):%Y-%m-%d %H:%M} UTC was killed: what it had taken in is kept",
+        f"nn-assets check --strategy {strategy.name} again",
+    )
 
 
 def _refused_what_was_not_due(ledger: Ledger, strategy: Strategy, run: Mapping[str, Any]) -> bool:
@@ -352,10 +377,10 @@ def _lost_with_all_decided(ledger: Ledger, strategy: Strategy, run: Mapping[str,
     return bool(asked.isin(decided_sessions(ledger, strategy.name)).all())
 
 
-def _decided_since(ledger: Ledger, strategy: Strategy, run: Mapping[str, Any]) -> bool:
-    """Whether a session was decided after a run ended, however the round of that session ended."""
+def _decided_since(ledger: Ledger, strategy: Strategy, moment: pd.Timestamp) -> bool:
+    """Whether a session was decided after a moment, however the round of that session ended."""
     moments = decision_moments(ledger, strategy.name)
-    return not moments.empty and bool(moments.max() > run["ended_at"])
+    return not moments.empty and bool(moments.max() > moment)
 
 
 def _later_round(decided: dict[str, Any] | None, run: dict[str, Any]) -> bool:

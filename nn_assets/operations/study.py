@@ -50,6 +50,7 @@ from nn_assets.operations.models.refresh_requests import leave_watch_for_live
 from nn_assets.operations.models.refreshed import RefreshedRecord, put_in_force_before_live, refreshed_record
 from nn_assets.operations.models.stored import drift_references
 from nn_assets.settings import Strategy
+from nn_assets.store.ledger.audit import verify_acts
 
 __all__ = [
     "StudyResult",
@@ -154,8 +155,11 @@ def study_until(history: History, months: list[str], run_id: str, tell: Told) ->
     ------
     PublicationError
         A month of the record has no forecasts, or ones of other facts than its sessions know by now.
+    AuditError
+        A record of what persons, studies and trainings did is not as it was appended: no look is taken.
     """
     strategy = history.strategy
+    verify_acts(history.stores.ledger)  # the looks and trials among them are counted below
     asked = _months_until(history, months[-1])
     record = refreshed_record(history, asked, tell)
     material = _material_of(history, asked, record)

@@ -74,6 +74,8 @@ class Situation:
         Positions to hold after it, of so many symbols.
     verdict : str or None
         Of the study in force at that decision.
+    verdict_of : str or None
+        The month, YYYY-MM, up to the end of which that study went; None where it is not known.
     study_of_others : str
         By which settings the newest study differs from those in force; empty where one is of these.
     verdict_allows : bool
@@ -101,6 +103,7 @@ class Situation:
     to_hold: int = 0
     symbols: int = 0
     verdict: str | None = None
+    verdict_of: str | None = None
     verdict_allows: bool = False
     without_verdict: bool = False
     study_of_others: str = ""
@@ -158,8 +161,13 @@ def _by_whose_leave(word: Word, situation: Situation) -> str:
     """That no verdict lets a strategy trade that does; nothing else."""
     if not situation.without_verdict or word not in {Word.TRADES, Word.REDUCED}:
         return ""
-    verdict = "no verdict" if situation.verdict is None else f"the verdict {situation.verdict!r}"
+    verdict = "no verdict" if situation.verdict is None else f"the verdict {_verdict_told(situation)}"
     return f"by trade_without_verdict, with {verdict}: "
+
+
+def _verdict_told(situation: Situation) -> str:
+    """The verdict in force, and as of when it counts: a later study counts sessions anew."""
+    return f"{situation.verdict!r}" + (f" of {situation.verdict_of}" if situation.verdict_of else "")
 
 
 def release_of(kind: str, strategy: str) -> str:
@@ -220,7 +228,7 @@ def _of_verdict(situation: Situation) -> Iterator[_Cause]:
         if situation.late_verdict is not None:
             yield _Cause(Word.TRADES, late)
     elif situation.late_verdict is not None:
-        was = "no study gave one in time" if situation.verdict is None else f"it was {situation.verdict!r}"
+        was = "no study gave one in time" if situation.verdict is None else f"it was {_verdict_told(situation)}"
         yield _Cause(Word.DOES_NOT_TRADE, f"flat by the verdict in force then: {was}; {late}")
     elif situation.verdict is None:
         others = situation.study_of_others
@@ -230,9 +238,9 @@ def _of_verdict(situation: Situation) -> Iterator[_Cause]:
         )
     elif situation.verdict.startswith(_LEAK):
         look = f'look for the leak; if there is none, nn-assets control release-alarm --strategy {name} --reason "..."'
-        yield _Cause(Word.DOES_NOT_TRADE, f"flat by the verdict in force, {situation.verdict!r}", look)
+        yield _Cause(Word.DOES_NOT_TRADE, f"flat by the verdict in force, {_verdict_told(situation)}", look)
     else:
-        yield _Cause(Word.DOES_NOT_TRADE, f"flat by the verdict in force, {situation.verdict!r}")
+        yield _Cause(Word.DOES_NOT_TRADE, f"flat by the verdict in force, {_verdict_told(situation)}")
 
 
 def _of_state(situation: Situation) -> Iterator[_Cause]:

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import yaml
 
 from nn_assets.errors import SettingsError
+from nn_assets.settings.plain_text import plain_text
 from nn_assets.settings.sections import EARLIEST, LATEST, MarketSettings
 
 __all__ = ["Amendments", "amended", "amendments_of", "read_overrides", "with_overrides"]
@@ -110,11 +111,11 @@ def read_overrides(file: Path) -> Amendments:
     Raises
     ------
     SettingsError
-        Names the line: a key that is unknown or repeated, no such day or time, a day said twice,
-        or one that is both a holiday and open.
+        Not UTF-8, no plain file or above 256 KiB; else it names the line: a key that is unknown or repeated, no such
+        day or time, a day said twice, or one that is both a holiday and open.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        text = plain_text(file, key="market.calendar_overrides")
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         mark = getattr(error, "problem_mark", None)

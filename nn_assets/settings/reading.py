@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
@@ -17,8 +18,9 @@ from nn_assets.errors import SettingsError
 from nn_assets.settings.calendar_file import with_overrides
 from nn_assets.settings.close_keys import Place as _Place
 from nn_assets.settings.close_keys import chosen_kind, hint, place_of, without_consequences
+from nn_assets.settings.plain_text import plain_text, refuse_too_long
 from nn_assets.settings.sections import OUT_OF_ORDER
-from nn_assets.settings.strategy import Strategy
+from nn_assets.settings.strategy import CLOSES_NEED, Strategy
 from nn_assets.settings.wording import expectation
 
 __all__ = ["line_of_key", "load_strategy", "parse_strategy"]
@@ -26,7 +28,6 @@ __all__ = ["line_of_key", "load_strategy", "parse_strategy"]
 _NO_SUCH_KIND = "union_tag_invalid"
 _SECRET = re.compile(r"key|secret|password|token|url|_env$", re.IGNORECASE)
 
-_LONGEST = 1 << 18  # bytes: a thousand times what a strategy states
 _DEEPEST = 16
 _LARGEST = 2**63 - 1  # what a database and a random generator's seed can hold
 _STRATEGY_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
@@ -98,8 +99,7 @@ def parse_strategy(text: str, *, file: str = "<text>") -> Strategy:
         16 levels or 256 KiB are refused), or a key is unknown, ill-typed or contradictory; every
         offending key is named with its line, its value and what was expected.
     """
-    if len(text) > _LONGEST:
-        raise _too_long(len(text), file)
+    refuse_too_long(len(text), file)
     try:
         node, raw = _composed(text)
     except yaml.YAMLError as error:
@@ -172,7 +172,7 @@ def _explained(error: ValidationError, node: yaml.Node, file: str) -> SettingsEr
     problems = without_consequences(error.errors(include_url=False), lines)
     first = problems[0]
     return SettingsError(
-        expected="known keys with values of their type",
+        expected=_expected(problems, lines),
         found="; ".join(
             _missing(problem, lines, file) if problem["type"] == "missing" else _told(problem, node, lines)
             for problem in problems
@@ -184,7 +184,15 @@ def _explained(error: ValidationError, node: yaml.Node, file: str) -> SettingsEr
     )
 
 
+def _expected(problems: Sequence[ErrorDetails], lines: dict[_Place, int]) -> str:
+    """What keys and values are to be; where each is, and only a rule between several is not kept, that they agree."""
+    of_rules = all(problem["type"] == "value_error" and _named(problem, lines) for problem in problems)
+    return "keys that agree with each other" if of_rules else "known keys with values of their type"
+
+
 def _remedy(problem: ErrorDetails) -> str:
+    if problem["type"] == "value_error" and CLOSES_NEED in problem["msg"]:
+        return "state what it needs"
     if problem["type"] == "value_error" and OUT_OF_ORDER in problem["msg"]:
         return "correct these dates"
     if problem["type"] == "missing":
@@ -265,11 +273,7 @@ def load_strategy(path: Path) -> Strategy:
         No plain file, not UTF-8, or what ``parse_strategy`` refuses.
     """
     try:
-        if path.exists() and not path.is_file():
-            raise OSError(f"{path} is no plain file")
-        if path.stat().st_size > _LONGEST:
-            raise _too_long(path.stat().st_size, str(path))
-        text = path.read_text(encoding="utf-8")
+        text = plain_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
             expected="a readable UTF-8 YAML file",
@@ -279,12 +283,3 @@ def load_strategy(path: Path) -> Strategy:
             line=error.object.count(b"\n", 0, error.start) + 1 if isinstance(error, UnicodeDecodeError) else None,
         ) from error
     return parse_strategy(text, file=str(path))
-
-
-def _too_long(size: int, file: str) -> SettingsError:
-    return SettingsError(
-        expected=f"a strategy of at most {_LONGEST} bytes",
-        found=f"{size}",
-        remedy="a strategy states what differs from the defaults; keep data in files of their own",
-        file=file,
-    )

@@ -26,7 +26,10 @@ from nn_assets.settings.sections import (
 )
 from nn_assets.settings.sources import BundledSettings, CcxtSettings, FilesSettings, SourceSettings
 
-__all__ = ["Strategy"]
+__all__ = ["CLOSES_NEED", "Strategy"]
+
+CLOSES_NEED = "source.closes_only needs"
+"""How the message begins of what a source of closes alone asks of other keys."""
 
 # Left at their defaults these change no result, nor the hash of a strategy that never stated them.
 _COUNTED_WHEN_SET = (
@@ -158,9 +161,7 @@ class Strategy(Section):
             ),
         }
         if any(asked.values()):
-            raise ValueError(
-                f"source.closes_only needs {'; '.join(each for each, missing in asked.items() if missing)}"
-            )
+            raise ValueError(f"{CLOSES_NEED} {'; '.join(each for each, missing in asked.items() if missing)}")
         return self
 
     @model_validator(mode="after")

@@ -206,6 +206,7 @@ def test_a_gate_that_halts_is_told_with_what_came_in_and_every_check_that_failed
     told, rows = answer.document, sessions_of(home)
     assert answer.status == 1
     assert (told["ok"], told["error"]) == (False, "GateHalted")
+    assert told["published_to"] is None
     assert (told["rows"]["added"], told["symbols"]) == (4 * rows, ["BRK.B", "NAN", "TRUE"])
     assert told["quarantine"]["by_rule"] == {"non_positive_price": rows}
     failed = {each["name"]: each for each in told["gate"]["failed"]}
@@ -244,7 +245,7 @@ def test_a_halt_as_text_has_the_facts_the_rows_and_the_remedy_and_mended_data_pa
     rows = sessions_of(home)
     assert shown.status == 1
     for said in (
-        "mine: data taken in and refused: the last publication stays in force",
+        "mine: data taken in and refused: nothing was published before, so that nothing can be studied or decided",
         f"quarantine  {rows:,}: non_positive_price {rows:,}",
         "gate        HALTED by quarantined_share, missing_symbols",
         "missing_symbols: 1 of 4 symbols (25.0%) lack a current bar, limit 10.0%. Remedy: ask the source for",

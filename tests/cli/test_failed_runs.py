@@ -72,5 +72,5 @@ def test_a_command_prints_the_named_error_and_its_json_says_which_and_of_which_r
     assert head == f"SourceError: {ERRORS[0]}"
     assert RUN in run
     document = call(home, "study", "-s", "mine", "--json").document
-    assert (document["ok"], document["error"], document["run"]) == (False, "SourceError", RUN)
+    assert (document["ok"], document["error"], document["run_id"]) == (False, "SourceError", RUN)
     assert document["message"].startswith(str(ERRORS[0]))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import html
+import io
 import json
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
@@ -118,11 +120,49 @@ def test_a_damaged_record_of_a_study_leaves_the_index_standing(reports: Path, ge
 
 @pytest.mark.parametrize(
     "name",
-    ["../secret.html", "x/../../secret.html", "/etc/hostname", "index_daily-study.json", "absent.html", "\0.html"],
+    [
+        *("../secret.html", "x/../../secret.html", "/etc/hostname", "index_daily-study.json", "absent.html", "\0.html"),
+        *("x" * 5_000, f"{'x' * 5_000}.html", "loop.html", "shut.html", "/".join(["x"] * 5_000) + ".html"),
+    ],
+    ids=lambda name: ascii(name[:12]),
 )
 def test_nothing_but_pages_of_the_folder_is_served(reports: Path, get: Get, name: str) -> None:
     (reports / "index_daily-study.json").write_text("{}", encoding="utf-8")
+    (reports / "loop.html").symlink_to("loop.html")
+    (reports / "shut.html").mkdir()
     assert get(f"/reports/{name}").status == 404
+
+
+@pytest.mark.parametrize("refusal", [FileNotFoundError(2, "gone"), PermissionError(13, "denied"), OSError(5, "disk")])
+def test_a_page_that_cannot_be_read_is_no_error_of_the_server(
+    reports: Path, get: Get, monkeypatch: pytest.MonkeyPatch, refusal: OSError
+) -> None:
+    (reports / "demo.html").write_text("demo", encoding="utf-8")
+    assert body(get("/reports/demo.html")) == "demo"
+    plain_open = io.open
+
+    def refused(file: Any, *words: Any, **named: Any) -> Any:
+        if str(file).endswith("demo.html"):
+            raise refusal
+        return plain_open(file, *words, **named)
+
+    monkeypatch.setattr(io, "open", refused)
+    assert get("/reports/demo.html").status == 404
+
+
+def test_an_index_beside_files_that_cannot_be_read_is_served(
+    reports: Path, get: Get, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (reports / "index_daily-study.html").write_text("", encoding="utf-8")
+    (reports / "index_daily-study.json").mkdir()
+
+    def denied(_: None) -> dict[str, Any]:
+        raise PermissionError(13, "Permission denied", "ledger.sqlite")
+
+    monkeypatch.setattr(pages, "report", denied)
+    page = body(get("/reports/"))
+    assert "no verdict kept" in page
+    assert "Permission denied" in page
 
 
 def test_no_page_may_run_a_script_or_load_anything(reports: Path, get: Get) -> None:

@@ -43,6 +43,14 @@ def test_status_says_what_the_strategy_last_did(give) -> None:
     assert state["trading_state"] in {"CONTINUE", "REDUCE_SIZE", "PAUSE_STRATEGY"}
 
 
+def test_each_count_of_sessions_that_a_verdict_tells_says_as_of_which_month(give) -> None:
+    """The first line tells the verdict that decided, the line below that of the newest study."""
+    shown = give("status", "--strategy", "mine").out
+    state = give("status", "--strategy", "mine", "--json").document["strategies"]["mine"]
+    assert re.search(rf"\n  verdict +{re.escape(state['verdict'])}, of 2016-04\n", shown)
+    assert re.search(r"with the verdict '[^']+' of 2016-03: ", shown.splitlines()[0])
+
+
 @pytest.mark.full
 def test_status_without_a_name_tells_of_every_strategy(give) -> None:
     assert set(give("status", "--json").document["strategies"]) == {"index_daily", "planted_edge", "mine"}
@@ -181,6 +189,76 @@ def test_a_ledger_that_is_no_database_is_a_named_error(own_home, give_own) -> No
         assert answer.status == 1
         assert answer.document["error"] == "LedgerError"
         assert "Remedy" in answer.document["message"]
+
+
+TOLD = {
+    "equity": f"update portfolio_states set equity_usd = 9e6 where session like '{LIVE[1]}%'",
+    "a verdict": "update studies set verdict = 'edge found'",
+    "a look": "update looks set strategy = 'zzz'",
+    "a trial": "delete from trials",
+    "the decision": f"delete from decisions where session like '{LIVE[1]}%'",
+    "the decision, put off": f"update decisions set session = '2016-03-29' where session like '{LIVE[1]}%'",
+    "a target": f"update target_positions set symbol = 'XYZ' where session like '{LIVE[1]}%' and symbol = 'CON'",
+    "a round's end": "update outcomes set message = 'all is well' where kind = 'run'",
+}
+
+
+@pytest.mark.parametrize("what", TOLD)
+def test_status_does_not_tell_as_right_what_was_changed_in_the_ledger(own_home, give_own, what) -> None:
+    tamper(own_home, TOLD[what])
+    answer = give_own("status", "-s", "mine", "--json")
+    assert answer.status == 1
+    state = answer.document["strategies"]["mine"]
+    assert state["headline"].startswith("mine HALTED: the ledger is not as it was appended: entry ")
+    assert "needed: stop trading on this ledger; restore it from a backup that verifies" in state["headline"]
+    assert f", {TOLD[what].replace('delete from', 'update').split()[1]} " in state["headline"]
+    (check,) = state["failed_checks"]
+    assert check.startswith("check ledger_is_intact failed: entry ")
+
+
+def test_a_row_that_cannot_be_read_back_is_the_named_error_of_a_changed_ledger(own_home, give_own) -> None:
+    tamper(own_home, f"update portfolio_states set equity_usd = 'much' where session like '{LIVE[1]}%'")
+    answer = give_own("status", "-s", "mine", "--json")
+    assert (answer.status, answer.document["error"]) == (1, "AuditError")
+    assert "table portfolio_states" in answer.document["message"]
+    assert "row unreadable: ValueError: could not convert string to float: 'much'" in answer.document["message"]
+    assert answer.document["message"].endswith("stop trading on this ledger; restore it from a backup that verifies")
+
+
+def test_a_backup_that_verifies_ends_what_status_tells_of_a_changed_ledger(own_home, give_own, tmp_path) -> None:
+    first = give_own("status", "-s", "mine").out.splitlines()[0]
+    with sqlite3.connect(own_home / "ledger.sqlite") as kept, sqlite3.connect(tmp_path / "backup") as backup:
+        kept.backup(backup)
+    tamper(own_home, TOLD["equity"])
+    assert "the ledger is not as it was appended" in give_own("status", "-s", "mine").out
+    for file in own_home.glob("ledger.sqlite*"):
+        file.unlink()
+    shutil.copy(tmp_path / "backup", own_home / "ledger.sqlite")
+    assert give_own("status", "-s", "mine").out.splitlines()[0] == first
+
+
+def test_status_tells_rows_and_decisions_that_nobody_appended(own_home, give_own) -> None:
+    """A later session, numbered far behind the chain, would be told as the last decided."""
+    with sqlite3.connect(own_home / "ledger.sqlite") as connection:
+        for table in ("decisions", "portfolio_states", "trading_states"):
+            names = [row[1] for row in connection.execute(f"pragma table_info({table})")]
+            given = {"session": f"'{LIVE[2]}'", "sequence": "999999999"}
+            chosen = ", ".join(given.get(name, f'"{name}"') for name in names)
+            connection.execute(f"insert into {table} select {chosen} from {table} where session like '{LIVE[1]}%'")
+    first = give_own("status", "-s", "mine").out.splitlines()[0]
+    assert first.startswith("mine HALTED: the ledger is not as it was appended: entry 999999999, decisions ")
+    assert "nobody appended it" in first
+
+
+@pytest.mark.parametrize("what", ["a look", "a trial"])
+def test_no_study_is_made_on_looks_and_trials_that_were_changed(own_home, give_own, what) -> None:
+    tamper(own_home, TOLD[what])
+    answer = give_own("study", "-s", "mine", "--json")
+    assert (answer.status, answer.document["error"]) == (1, "AuditError")
+    assert "expected a ledger in which every row is as it was appended; found row" in answer.document["message"]
+    assert "restore it from a backup that verifies" in answer.document["message"]
+    state = give_own("status", "-s", "mine", "--json").document["strategies"]["mine"]
+    assert state["headline"].startswith("mine HALTED: the ledger is not as it was appended: entry ")
 
 
 TAMPERED = {
@@ -468,6 +546,33 @@ def test_a_killed_run_is_in_the_first_line_until_it_is_closed(own_home, give_own
         assert sentence not in first_line()  # somebody sees to it
         let_go("killed")
         assert sentence not in first_line()  # it ended, which the daemon puts on record
+
+
+def test_a_killed_check_halts_nothing_and_is_told_until_it_is_run_again(own_home, give_own, tmp_path) -> None:
+    def first_line() -> str:
+        return give_own("status", "-s", "mine").out.splitlines()[0]
+
+    def begins_and_is_killed() -> None:
+        hold_run("killed")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with living_in(own_home):
+        before = first_line()
+        run = Run("killed", "mine", "tables", None, None, pd.Timestamp.now(tz="UTC").floor("us"))
+        with open_stores() as stores:
+            assert record_start(stores.ledger, run)
+        assert ended(begins_and_is_killed, tmp_path / "told.txt") == -signal.SIGKILL
+        killed = first_line()
+        with open_stores() as stores:  # as another command, or a tick, closes it
+            at = pd.Timestamp.now(tz="UTC").floor("us")
+            assert record_end(stores.ledger, run, FAILED, at, message=told_of_end(run, LOST))
+        assert first_line() == killed
+    word = before.partition(":")[0]
+    assert killed.startswith(f"{word}: ")
+    assert f"; a check that began on {run.began_at:%Y-%m-%d %H:%M} UTC was killed: what it had taken in is" in killed
+    assert "A person is needed: nn-assets check --strategy mine again; " in killed
+    assert give_own("check", "-s", "mine").status == 0
+    assert first_line() == before
 
 
 def test_a_refused_run_of_a_decided_session_is_told_and_changes_nothing(own_home, give_own) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -182,6 +183,24 @@ def test_a_file_that_is_absent_or_no_text_is_refused_by_name(tmp_path) -> None:
         load_strategy(file)
     (tmp_path / "days" / "off.yaml").unlink()
     with pytest.raises(SettingsError, match=r"days/off\.yaml.*FileNotFoundError"):
+        load_strategy(file)
+
+
+def test_a_file_beyond_the_limit_or_that_is_no_plain_file_is_refused_unread_and_one_at_the_limit_is_taken(
+    tmp_path,
+) -> None:
+    file, days = strategy_file(tmp_path, WHOLE), tmp_path / "days" / "off.yaml"
+    limit = 256 * 1024
+    days.write_text(WHOLE + "#" * (limit - len(WHOLE)))
+    assert load_strategy(file).market.calendar == AMENDED
+    days.write_text(WHOLE + "#" * (limit - len(WHOLE) + 1))
+    with pytest.raises(SettingsError) as refused:
+        load_strategy(file)
+    assert refused.value.where == {"file": str(days), "key": "market.calendar_overrides"}
+    assert f"at most {limit:,} bytes; found {limit + 1:,}" in str(refused.value)
+    days.unlink()
+    os.mkfifo(days)  # nobody writes to it: whoever opened it would wait for ever
+    with pytest.raises(SettingsError, match=r"days/off\.yaml.*no plain file"):
         load_strategy(file)
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import exchange_calendars
 import pytest
 
 from nn_assets.errors import SettingsError
+from nn_assets.market.calendar.timetable import timetable
 from nn_assets.operations.catalog import find_strategy, load_strategies
+from tests.cli.conftest import call
 
 SAID = "name: {name}\nmarket: {{calendar: {calendar}, history_starts: 2017-01-03}}\n"
 
@@ -26,8 +29,57 @@ def test_one_calendar_that_cannot_be_built_stops_its_own_strategy_alone(
     assert "good" in names
     assert "bad" not in names
     assert "left out" in caplog.text
-    assert "ASEX" in caplog.text
+    assert caplog.text.count("ASEX") == 1
+    load_strategies()
+    assert caplog.text.count("ASEX") == 1  # once in a process
     assert find_strategy("good").strategy.name == "good"
     with pytest.raises(SettingsError, match="ASEX") as refused:
         find_strategy("bad")
     assert refused.value.where["file"] == str(folder / "bad.yaml")
+
+
+def test_a_calendar_that_its_library_refuses_is_one_whole_sentence_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As XTAE is refused: by a list of a thousand moments."""
+    days = [f"Timestamp('2006-12-{day:02} 13:40:00+0000', tz='UTC')" for day in range(1, 31)]
+    refusal = f"Special dates [{', '.join(days * 30)}] are not sessions."
+
+    def refused(*_: object, **__: object) -> None:
+        raise ValueError(refusal)
+
+    file = tmp_path / "strategies" / "bad.yaml"
+    file.parent.mkdir()
+    file.write_text(SAID.format(name="bad", calendar="XTAE"), encoding="utf-8")
+    timetable.cache_clear()
+    monkeypatch.setattr(exchange_calendars, "get_calendar", refused)
+    for words in (("check",), ("status",), ("run",)):
+        with caplog.at_level(logging.ERROR):
+            answer = call(tmp_path, *words, "-s", "bad")
+        assert answer.status == 1
+        assert caplog.text == answer.out == ""
+        assert answer.err == (
+            f"SettingsError: [file {file}, line 2, key market.calendar] expected a calendar that exchange_calendars "
+            "can build; found 'XTAE', of which this release makes no days (ValueError: Special dates 2006-12-01 and "
+            "899 more are not sessions). Remedy: name another exchange of the same days, or the nearest one with what "
+            "differs listed in market.calendar_overrides\n"
+        )
+    monkeypatch.undo()
+    monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
+    (file.parent / "days").mkdir()
+    (file.parent / "days" / "off.yaml").write_text("extra_sessions: [2018-01-06]\n", encoding="utf-8")
+    nearest = SAID.format(name="bad", calendar="XNYS, calendar_overrides: days/off.yaml")
+    file.write_text(nearest, encoding="utf-8")
+    assert find_strategy("bad").strategy.market.calendar == "XNYS +2018-01-06"
+
+
+def test_status_of_all_tells_of_a_calendar_that_cannot_be_built_once(tmp_path: Path) -> None:
+    file = tmp_path / "strategies" / "bad.yaml"
+    file.parent.mkdir()
+    file.write_text(SAID.format(name="bad", calendar="ASEX"), encoding="utf-8")
+    answer = call(tmp_path, "status")
+    assert answer.status == 0
+    assert answer.out.count("NotImplementedError") == 1
+    first = answer.out.splitlines()[0]
+    assert first.startswith("bad HALTED: market.calendar: 'ASEX', of which this release makes no days (NotImpl")
+    assert "A person is needed: name another exchange" in first

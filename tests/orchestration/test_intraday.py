@@ -249,7 +249,7 @@ def test_a_halt_of_their_gate_is_told_as_that_of_daily_bars_until_bars_pass(home
     assert told["never_delivered"] == {"AAA": 1, "BBB": 1}  # the session of which they would make no daily bar
     assert told["rows"]["added"] == 0
     first, *lines = told["text"].splitlines()
-    assert first == "tiny: data taken in and refused: the last publication stays in force"
+    assert first == "tiny: data taken in and refused: the last publication, to 2017-06-30, stays in force"
     assert any("gate        HALTED by missing_bars" in line for line in lines)
     stands = report("tiny")["text"].splitlines()
     assert lines[-1] == told["headline"] == stands[0]

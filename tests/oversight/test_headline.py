@@ -83,6 +83,16 @@ SITUATIONS: dict[str, tuple[dict[str, object], str]] = {
         ("mine DOES NOT TRADE: flat by the verdict in force, 'cannot tell: 12 more sessions needed'. "
         "No action needed."),
     ),
+    "flat by the verdict of a month": (
+        {"verdict": "cannot tell: 12 more sessions needed", "verdict_of": "2017-12", "verdict_allows": False},
+        ("mine DOES NOT TRADE: flat by the verdict in force, 'cannot tell: 12 more sessions needed' of 2017-12. "
+        "No action needed."),
+    ),
+    "traded without the verdict of a month": (
+        {"without_verdict": True, "verdict": "no edge", "verdict_of": "2017-12"},
+        ("mine TRADES: by trade_without_verdict, with the verdict 'no edge' of 2017-12: 3 of 4 symbols to be held "
+        "after 2018-01-03. No action needed."),
+    ),
     "a leak": (
         {"verdict": "leak alarm", "verdict_allows": False},
         ("mine DOES NOT TRADE: flat by the verdict in force, 'leak alarm'. A person is needed: look for the leak; "

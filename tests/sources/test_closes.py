@@ -8,9 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nn_assets.errors import SourceError
+from nn_assets.errors import SettingsError, SourceError
+from nn_assets.features.catalogue import compute_features, refuse_features_beyond
 from nn_assets.market.calendar.sessions import sessions_between
-from nn_assets.settings import Strategy
+from nn_assets.market.panel import Panel
+from nn_assets.market.quality.history_rules import HISTORY_RULES
+from nn_assets.settings import Strategy, parse_strategy
 from nn_assets.sources.tables.files import FilesSource
 
 FIELDS = ["symbol", "session", "open", "high", "low", "close", "volume"]
@@ -97,3 +100,38 @@ def test_a_file_of_closes_read_as_bars_is_refused_with_the_setting_that_takes_it
     with pytest.raises(SourceError) as refused:
         FilesSource(tmp_path / "closes.csv", requires_volume=False).bars()
     assert "closes_only" not in refused.value.remedy
+
+
+def test_what_closes_need_is_no_fault_of_a_key_or_its_type() -> None:
+    said = "name: a\nmarket: {history_starts: 2016-01-04}\nsource: {kind: files, path: c.csv, closes_only: true}\n"
+    said += "label: {execution: next_close}\ncleaning: {traded_with_volume: false}\n"
+    with pytest.raises(SettingsError) as refused:
+        parse_strategy(said)
+    assert refused.value.expected == "keys that agree with each other"
+    assert refused.value.found.startswith("source.closes_only needs portfolio.proxy_adv_usd, the dollars traded")
+    assert refused.value.remedy == "state what it needs"
+    assert parse_strategy(said + "portfolio: {proxy_adv_usd: 1.0e+9}\n").closes_only
+    with pytest.raises(SettingsError, match="expected known keys with values of their type"):
+        parse_strategy(said + "gates: {}\n")
+
+
+@pytest.mark.parametrize("market", [None, "SPY"])
+def test_features_that_closes_can_have_are_named_and_no_other(market: str | None) -> None:
+    """Each of them is had from closes alone, with the market symbol that the settings state."""
+    draw = np.random.default_rng(5)
+    prices = 50.0 * np.exp(np.cumsum(draw.normal(0.0, 0.01, (200, 2)), axis=0))
+    with pytest.raises(SettingsError) as refused:
+        refuse_features_beyond(("close",), ["rsi_14", "volume_z_20"], market_symbol=market)
+    named = refused.value.expected.partition(": ")[2].split(", ")
+    sessions = sessions_between("XNYS", "2016-01-04", "2018-12-31")[:200]
+    nothing = np.full(prices.shape, np.nan)
+    panel = Panel(sessions, ("AAA", "SPY"), nothing, nothing, nothing, prices, nothing)
+    cube = compute_features(panel, named, market_symbol=market)
+    assert np.isfinite(cube.values[-1, 0]).all()
+    assert ("market_correlation_60" in named) == (market is not None)
+    refuse_features_beyond(("close",), named, market_symbol=market)
+
+
+def test_a_run_of_equal_closes_is_told_by_nothing_that_closes_cannot_have() -> None:
+    (rule,) = [each for each in HISTORY_RULES if each.name == "stale_run"]
+    assert rule.demands == "closes that move, or trading that volume or a range shows"

@@ -67,16 +67,19 @@ def available_features(
     )
 
 
-def refuse_features_beyond(fields: Sequence[str], names: Sequence[str]) -> None:
+def refuse_features_beyond(fields: Sequence[str], names: Sequence[str], *, market_symbol: str | None) -> None:
     """Refuse features that read other fields of a bar than those that there are.
+
+    Without a market symbol those that need one are not named among the features that can be had.
 
     Raises
     ------
     SettingsError
         Names them, and the features that can be had.
     """
-    there = [entry.name for entry in CATALOGUE.values() if set(entry.fields) <= set(fields)]
-    beyond = [name for name in names if name in CATALOGUE and name not in there]
+    read = [entry for entry in CATALOGUE.values() if set(entry.fields) <= set(fields)]
+    beyond = [name for name in names if name in CATALOGUE and CATALOGUE[name] not in read]
+    there = [entry.name for entry in read if market_symbol is not None or not entry.needs_market]
     if beyond:
         raise SettingsError(
             expected=f"features of {', '.join(fields)} alone: {', '.join(there)}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import dataclass
 from datetime import date, time, timedelta
@@ -11,7 +12,7 @@ from functools import cached_property, lru_cache
 import exchange_calendars
 import pandas as pd
 
-from nn_assets.errors import SettingsError
+from nn_assets.errors import SettingsError, shortened
 from nn_assets.settings.calendar_file import Amendments, amendments_of
 
 __all__ = ["Timetable", "require_calendar", "timetable"]
@@ -19,6 +20,9 @@ __all__ = ["Timetable", "require_calendar", "timetable"]
 _HOURS = ("open", "break_start", "break_end", "close")
 # What exchange_calendars raises where its rules, or pandas beneath them, give no days.
 _NOT_BUILT = (ValueError, NotImplementedError, LookupError, TypeError, AttributeError)
+_LONGEST_CAUSE = 200
+_MOMENT = re.compile(r"Timestamp\('(\d{4}-\d{2}-\d{2})[^)]*\)")
+_MOMENTS = re.compile(r"\[Timestamp\(.*Timestamp\([^)]*\)\]", re.DOTALL)
 _EARLIEST, _LATEST = pd.Timestamp("1990-01-01"), pd.Timestamp("2035-12-31")
 
 
@@ -88,11 +92,18 @@ def _known(name: str) -> exchange_calendars.ExchangeCalendar:
     except _NOT_BUILT as error:
         raise SettingsError(
             expected="a calendar that exchange_calendars can build",
-            found=f"{name!r}, of which it makes no days: {type(error).__name__}: {str(error)[:120]}",
+            found=f"{name!r}, of which this release makes no days ({_cause(error)})",
             remedy="name another exchange of the same days, or the nearest one with what differs listed in "
             "market.calendar_overrides",
             key="market.calendar",
         ) from error
+
+
+def _cause(error: Exception) -> str:
+    """What exchange_calendars says, in one sentence: of a list of moments the first, and how many there are."""
+    moments = _MOMENT.findall(str(error))
+    told = _MOMENTS.sub(f"{moments[0]} and {len(moments) - 1:,} more" if moments else "", str(error))
+    return shortened(" ".join(f"{type(error).__name__}: {told}".split()).rstrip(" .:"), _LONGEST_CAUSE)
 
 
 def require_calendar(calendar: str) -> None:

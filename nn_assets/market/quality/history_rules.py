@@ -194,7 +194,7 @@ HISTORY_RULES = (
     ),
     Rule(
         "stale_run",
-        "closes that move, or volume",
+        "closes that move, or trading that volume or a range shows",
         stale_run,
         "ask the source whether trading was halted; raise cleaning.stale_run_sessions if trading is merely thin",
     ),

@@ -13,7 +13,7 @@ from nn_assets.operations.clock import as_of_session, has_clock, now_utc
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["late_verdict", "latest_study", "study_in_force"]
+__all__ = ["late_verdict", "latest_study", "month_of_verdict", "study_in_force"]
 
 
 def latest_study(
@@ -54,6 +54,17 @@ def study_in_force(
         due = as_of_session(strategy.market, session)
         until = due if decided_at is None else min(due, decided_at)
     return latest_study(ledger, strategy, session.strftime("%Y-%m"), until)
+
+
+def month_of_verdict(
+    ledger: Ledger, strategy: Strategy, session: pd.Timestamp, decided_at: pd.Timestamp | None, verdict: object
+) -> str | None:
+    """Up to the end of which month, YYYY-MM, the study went whose verdict decided a session.
+
+    None where there was none, or where the settings were changed since, so that no study of these gave that verdict.
+    """
+    study = study_in_force(ledger, strategy, session, decided_at)
+    return None if study is None or study["verdict"] != verdict else str(study["month"])
 
 
 def late_verdict(

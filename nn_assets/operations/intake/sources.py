@@ -42,7 +42,8 @@ def source_of(history: History, folder: Path) -> Source:
     if history.strategy.intraday is not None:
         return PublishedIntraday(history)
     if history.strategy.closes_only:
-        refuse_features_beyond(("close",), history.strategy.features.names)
+        features = history.strategy.features
+        refuse_features_beyond(("close",), features.names, market_symbol=features.market_symbol)
     volume = history.strategy.cleaning.traded_with_volume
     return source_named(history, folder, history.strategy.source, requires_volume=volume)
 

@@ -38,6 +38,7 @@ from nn_assets.operations.models.preparation import (
 from nn_assets.operations.models.refresh_requests import record_answer
 from nn_assets.operations.models.stored import load_model
 from nn_assets.settings import Strategy
+from nn_assets.store.ledger.audit import verify_acts
 
 __all__ = [
     "MonthModel",
@@ -80,7 +81,13 @@ def train_months(
     verdicts, selections : mapping of month to DataFrame
         As :func:`~nn_assets.operations.models.preparation.stationarity` and ``selected_features`` of it give
         them, for the same months.
+
+    Raises
+    ------
+    AuditError
+        A record of what persons, studies and trainings did is not as it was appended: nothing is fitted.
     """
+    verify_acts(history.stores.ledger)
     strategy = history.strategy
     anchor, every = first_model_month(strategy), strategy.walk_forward.refit_every_months
     using: dict[str, str] = {}  # month of the refit to a month that reuses it
@@ -233,7 +240,13 @@ def refresh_after(
     ----------
     verdicts, selections : mapping of month to DataFrame
         Of the refresh's own fold, whatever month they are kept under.
+
+    Raises
+    ------
+    AuditError
+        As :func:`train_months`.
     """
+    verify_acts(history.stores.ledger)
     strategy = history.strategy
     due = refresh_fold(history, session)
     decided_on = history.axis[due.fold.used_from - 1]

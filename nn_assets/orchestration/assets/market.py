@@ -44,7 +44,7 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         **described(strategy, "validated_bars", "market", version, {"parquet", "pandera", "great_expectations"}),
         deps=[asset_key(strategy, "raw_bars")],
         description="Bars that passed cleaning and the gate, published at one atomic switch. When the gate "
-        "fails nothing downstream runs, in this run or a later one, and the last publication stays.",
+        "fails nothing downstream runs, in this run or a later one, and the last publication, if any, stays.",
         check_specs=check_specs(key, CHECKS, halting)
         + [dg.AssetCheckSpec(name=name, asset=key, description=told) for name, told in SUITES.items()],
     )

@@ -26,12 +26,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, Table, column, func, inspect, or_, select, table
+from sqlalchemy import Connection, Row, Table, and_, column, func, inspect, or_, select, table
 
 from nn_assets.errors import AuditError
 from nn_assets.store.ledger.canonical import row_hash, row_key
@@ -39,7 +39,7 @@ from nn_assets.store.ledger.chain import GENESIS, ChainHead, entry_hash
 from nn_assets.store.ledger.engine import reading
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.reading import in_order
-from nn_assets.store.ledger.reread import changed_row_error
+from nn_assets.store.ledger.reread import changed_row_error, entries_of
 from nn_assets.store.ledger.schema import CHAIN, TABLES, WHOLE_LEDGER
 
 __all__ = [
@@ -48,9 +48,11 @@ __all__ = [
     "broken_on_record",
     "record_verdict",
     "verify",
+    "verify_acts",
     "verify_before_round",
     "verify_since_last",
     "verify_within",
+    "what_is_told_changed",
 ]
 
 Kind = Literal[
@@ -74,6 +76,11 @@ _OF_ACTS = (
     *("controls", "cost_models", "settings_versions"),
     *("studies", "trials", "looks", "data_fingerprints", "models", "refresh_requests"),
 )
+# What a strategy's state is told by beside acts: what its last decided session left, and how runs, gates and
+# verifications ended last, as many entries of each as some days bring.
+_OF_THE_LAST_SESSION = ("decisions", "portfolio_states", "trading_states", "target_positions", "orders")
+_LAST_TOLD = {"outcomes": 500, "verifications": 100}
+_UNREADABLE = (TypeError, ValueError, OverflowError)
 
 
 @dataclass(frozen=True)
@@ -135,9 +142,14 @@ class AuditReport:
         AuditError
             Something is wrong; the first finding is named.
         """
-        if (broken := self.first_broken) is not None:
-            found = f"{broken.kind}: {broken.message} ({len(self.findings)} findings)"
-            raise changed_row_error(found, sequence=broken.sequence, table=broken.table, key=broken.key)
+        _demand_none(self.findings)
+
+
+def _demand_none(findings: Sequence[AuditFinding]) -> None:
+    if findings:
+        broken = min(findings, key=_position)
+        found = f"{broken.kind}: {broken.message} ({len(findings)} findings)"
+        raise changed_row_error(found, sequence=broken.sequence, table=broken.table, key=broken.key)
 
 
 def verify(ledger: Ledger, *, expected_head: str | ChainHead | None = None) -> AuditReport:
@@ -256,6 +268,41 @@ def verify_before_round(ledger: Ledger, strategy: str, *, run_id: str, now: date
     if whole and report.ok and report.head != GENESIS:
         _put_on_record(ledger, _OF_THE_WHOLE, report.head, run_id)
     return report
+
+
+def verify_acts(ledger: Ledger) -> None:
+    """Check every row of acts against its entry, and every entry of one against its row, as each round does.
+
+    The cost grows with what persons, studies and trainings did, and not with sessions.
+
+    Raises
+    ------
+    AuditError
+        Something is wrong; the first finding is named.
+    LedgerError
+        The ledger cannot be read.
+    """
+    with reading(ledger.engine) as connection:
+        _demand_none(_check_acts(connection))
+
+
+def what_is_told_changed(ledger: Ledger, strategy: str) -> AuditFinding | None:
+    """The first thing found wrong with what a strategy's state is told by; None where it is as it was appended.
+
+    Looked at are every row of acts, what the last decided session left, and the last outcomes and verifications, each
+    row with its entry and each entry with its row. Like that of a round's own look, the cost does not grow with
+    sessions; unlike it, nothing is put on record, and older rows are left to the next round.
+
+    Raises
+    ------
+    LedgerError
+        The ledger cannot be read.
+    """
+    with reading(ledger.engine) as connection:
+        findings = [*_check_acts(connection), *_check_last_session(connection, strategy)]
+        for name, entries in _LAST_TOLD.items():
+            findings += _check_last(connection, TABLES[name], entries)
+    return min(findings, key=_position, default=None)
 
 
 def _put_on_record(ledger: Ledger, kind: str, head: ChainHead, run_id: str, findings: Sequence[str] = ()) -> None:
@@ -385,6 +432,64 @@ def _check_acts(connection: Connection) -> list[AuditFinding]:
     return findings
 
 
+def _check_last_session(connection: Connection, strategy: str) -> list[AuditFinding]:
+    """What a strategy's last decided session left: that of the chain, since its rows may be gone or put off."""
+    own = CHAIN.c.row_key.startswith(f"[{json.dumps(strategy)},", autoescape=True)
+    of_decisions = CHAIN.c.table_name == "decisions"
+    decisions = select(CHAIN).where(of_decisions, own).order_by(CHAIN.c.sequence.desc()).limit(1)
+    decision = connection.execute(decisions).one_or_none()
+    first = 0 if decision is None else decision.sequence
+    # A round is one transaction, which begins with its decision: the next one of whatever strategy is another's.
+    following = select(func.min(CHAIN.c.sequence)).where(of_decisions, CHAIN.c.sequence > first)
+    end = connection.execute(following).scalar()
+    within = [own, CHAIN.c.sequence >= first, *([] if end is None else [CHAIN.c.sequence < end])]
+    since = date.min if decision is None else _session_of(decision)
+    findings = []
+    for name in _OF_THE_LAST_SESSION:
+        stored = TABLES[name]
+        of_round = select(CHAIN).where(CHAIN.c.table_name == name, *within)
+        entries = {entry.sequence: entry for entry in connection.execute(of_round)}
+        of_session = and_(stored.c.strategy == strategy, stored.c.session >= since)
+        left = select(stored).where(or_(of_session, stored.c.sequence.in_(sorted(entries))))
+        try:
+            rows = connection.execute(left.order_by(stored.c.sequence)).all()
+        except _UNREADABLE as error:
+            findings.append(_unreadable(stored, error))
+            continue
+        strange = [row.sequence for row in rows if row.sequence not in entries]  # appended later, or by nobody
+        entries |= {entry.sequence: entry for entry in entries_of(connection, strange)}
+        findings += _side_by_side(stored, rows, [entries[each] for each in sorted(entries)])
+    return findings
+
+
+def _session_of(decision: Row[Any]) -> date:
+    """The session that a decision's entry is of; the first of all where its key was changed to none."""
+    try:
+        return date.fromisoformat(json.loads(decision.row_key)[1])
+    except (TypeError, ValueError, LookupError):
+        return date.min
+
+
+def _check_last(connection: Connection, stored: Table, most: int) -> list[AuditFinding]:
+    """The last entries of a table, at most so many, and every row from the first of them on."""
+    of_table = select(CHAIN).where(CHAIN.c.table_name == stored.name)
+    entries = connection.execute(of_table.order_by(CHAIN.c.sequence.desc()).limit(most)).all()[::-1]
+    start = entries[0].sequence if len(entries) == most else 0
+    rows = select(stored).where(stored.c.sequence >= start).order_by(stored.c.sequence)
+    try:
+        return _side_by_side(stored, connection.execute(rows).all(), entries)
+    except _UNREADABLE as error:
+        return [_unreadable(stored, error)]
+
+
+def _side_by_side(stored: Table, rows: Sequence[Row[Any]], entries: Sequence[Row[Any]]) -> list[AuditFinding]:
+    return [*(each for entry in entries for each in _resealed(entry)), *_compared(stored, rows, entries)]
+
+
+def _unreadable(stored: Table, error: Exception) -> AuditFinding:
+    return AuditFinding(0, "row unreadable", stored.name, "", f"{type(error).__name__}: {error}")
+
+
 def _after(since: ChainHead) -> int | None:
     return None if since == GENESIS else since.sequence  # without a bound, a row numbered below 1 shows too
 
@@ -395,18 +500,22 @@ def _check_rows(connection: Connection, stored: Table, since: ChainHead) -> tupl
     if since != GENESIS:
         counting = counting.where(stored.c.sequence > since.sequence)
     count = int(connection.execute(counting).scalar_one())
+    rows = in_order(connection, stored, after=_after(since))
+    return _compared(stored, rows, in_order(connection, CHAIN, of_table=stored.name, after=_after(since))), count
+
+
+def _compared(stored: Table, rows: Iterable[Row[Any]], entries: Iterable[Row[Any]]) -> list[AuditFinding]:
+    """Rows and entries of a table side by side, both in the order of the chain, and read as they are asked for."""
     try:
-        return _matched(connection, stored, since), count
-    except (TypeError, ValueError, OverflowError) as error:
-        unread = AuditFinding(0, "row unreadable", stored.name, "", f"{type(error).__name__}: {error}")
-        return [unread], count
+        return _matched(stored, rows, iter(entries))
+    except _UNREADABLE as error:
+        return [_unreadable(stored, error)]
 
 
-def _matched(connection: Connection, stored: Table, since: ChainHead) -> list[AuditFinding]:
+def _matched(stored: Table, rows: Iterable[Row[Any]], entries: Iterator[Row[Any]]) -> list[AuditFinding]:
     findings: list[AuditFinding] = []
-    entries = in_order(connection, CHAIN, of_table=stored.name, after=_after(since))
     entry = next(entries, None)
-    for row in in_order(connection, stored, after=_after(since)):
+    for row in rows:
         while entry is not None and entry.sequence < row.sequence:
             findings.append(_deleted(entry))
             entry = next(entries, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from operator import itemgetter
@@ -33,6 +34,7 @@ from nn_assets.errors import LedgerError
 from nn_assets.market.facts.arrival import Mended
 from nn_assets.store.ledger.columns import CanonicalJson, Moment, SessionDate
 from nn_assets.store.ledger.mended import as_read, read_mended, seen_by
+from nn_assets.store.ledger.reread import changed_row_error
 from nn_assets.store.ledger.schema import contract_columns, natural_key, table_named
 
 __all__ = ["OnReading", "Query", "in_order", "last_appended", "latest_frame", "read_frame"]
@@ -203,10 +205,22 @@ def last_appended(
     """
     stored = table_named(table)
     statement = select(stored).where(*(stored.c[name] == value for name, value in where.items()))
-    found = connection.execute(statement.order_by(stored.c.sequence.desc()).limit(1)).mappings().all()
+    with _read_back(stored):
+        found = connection.execute(statement.order_by(stored.c.sequence.desc()).limit(1)).all()
+    newest = [dict(row._mapping) for row in found]  # noqa: SLF001  the public accessor of a SQLAlchemy row
     if on_reading is not None:
-        on_reading(connection, stored, [dict(row) for row in found])
-    return dict(found[0]) if found else None
+        on_reading(connection, stored, newest)
+    return newest[0] if newest else None
+
+
+@contextmanager
+def _read_back(table: Table) -> Iterator[None]:
+    """Within, a value that cannot be read back is told as a row that is not as it was appended."""
+    try:
+        yield
+    except (TypeError, ValueError, OverflowError) as error:
+        told = f"row unreadable: {type(error).__name__}: {error}"
+        raise changed_row_error(told, sequence=0, table=table.name, key="") from error
 
 
 def _framed(
@@ -221,13 +235,15 @@ def _framed(
     place = {str(column.name): position for position, column in enumerate(statement.selected_columns)}
     key = itemgetter(*(place[name] for name in ("strategy", *natural_key(table), "version")))
     # Ordered here, by code point: a database would order text by its own collation.
-    found = sorted(connection.execute(statement).all(), key=key)
+    with _read_back(table):
+        found = sorted(connection.execute(statement).all(), key=key)
     if on_reading is not None:
         on_reading(connection, table, [dict(zip(place, row, strict=True)) for row in found])
     if not found:
         return _empty(table, tuple(names)).copy()
     values = list(zip(*found, strict=True))
-    frame = pd.DataFrame({name: _typed(table.columns[name], values[place[name]]) for name in names})
+    with _read_back(table):
+        frame = pd.DataFrame({name: _typed(table.columns[name], values[place[name]]) for name in names})
     return as_read(frame, mended)
 
 

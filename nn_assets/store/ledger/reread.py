@@ -13,7 +13,7 @@ from nn_assets.store.ledger.canonical import row_hash, row_key
 from nn_assets.store.ledger.chain import entry_hash
 from nn_assets.store.ledger.schema import CHAIN
 
-__all__ = ["BROKEN_REMEDY", "RowsReread", "changed_row_error"]
+__all__ = ["BROKEN_REMEDY", "RowsReread", "changed_row_error", "entries_of"]
 
 BROKEN_REMEDY = "stop trading on this ledger; restore it from a backup that verifies"
 
@@ -55,7 +55,7 @@ class RowsReread:
             _demand_as_many(connection, table)
             self._counted.add(table.name)
         fresh = {int(row["sequence"]): row for row in rows if row["sequence"] not in self._verified}
-        entries = {entry.sequence: entry for entry in _entries(connection, sorted(fresh))}
+        entries = {entry.sequence: entry for entry in entries_of(connection, sorted(fresh))}
         for sequence, row in fresh.items():
             _demand_as_appended(table, row, entries.get(sequence))
         self._verified |= fresh.keys()
@@ -71,7 +71,8 @@ def _demand_as_many(connection: Connection, table: Table) -> None:
         raise changed_row_error(found, sequence=0, table=table.name, key="")
 
 
-def _entries(connection: Connection, sequences: list[int]) -> Iterator[Row[Any]]:
+def entries_of(connection: Connection, sequences: list[int]) -> Iterator[Row[Any]]:
+    """The entries of the chain at some places, as far as there are any."""
     for start in range(0, len(sequences), _ENTRIES_A_QUERY):
         some = sequences[start : start + _ENTRIES_A_QUERY]
         yield from connection.execute(select(CHAIN).where(CHAIN.c.sequence.in_(some)))
