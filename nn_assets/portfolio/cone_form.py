@@ -122,6 +122,18 @@ class Rows:
         self.right.append(np.stack([np.zeros(len(right)), np.ones(len(right)), -right], axis=1).ravel())
         self.count += 3 * len(right)
 
+    def matrix(self, columns: int) -> sparse.csc_matrix:
+        """A, put in order here: no place has two values, which to find out would take scipy longer than the rest."""
+        from scipy import sparse
+
+        row, column, value = (np.concatenate(each) for each in (self.row, self.column, self.value))
+        inside = np.flatnonzero(value)
+        order = inside[np.lexsort((row[inside], column[inside]))]
+        first = np.append(0, np.cumsum(np.bincount(column[inside], minlength=columns)))
+        found = sparse.csc_matrix((value[order], row[order], first), shape=(self.count, columns))
+        found.has_canonical_format = True
+        return found
+
     def _put(self, row: IntArray, column: IntArray, value: FloatArray) -> None:
         self.row.append(row)
         self.column.append(column)
@@ -144,8 +156,9 @@ def objective(problem: Problem, at: Columns, unit: float, money: float) -> tuple
     if at.margin:
         linear[at.first_excess - 1] = problem.margin_fee
     linear[at.first_excess :] = _NEARLY * _steepest(problem)
-    places = np.arange(at.total)
-    quadratic = sparse.csc_matrix((diagonal * (unit * unit / money), (places, places)), shape=(at.total, at.total))
+    places = np.arange(at.total + 1)
+    shape = (at.total, at.total)
+    quadratic = sparse.csc_matrix((diagonal * (unit * unit / money), places[:-1], places), shape=shape)
     return quadratic, linear * (unit / money)
 
 
@@ -158,7 +171,6 @@ def constraints(problem: Problem, at: Columns, unit: float) -> tuple[sparse.csc_
         Of weights: variables are weights over it.
     """
     import clarabel
-    from scipy import sparse
 
     rows = Rows()
     _factor_rows(problem, at, unit, rows)
@@ -172,15 +184,10 @@ def constraints(problem: Problem, at: Columns, unit: float) -> tuple[sparse.csc_
     _margin_rows(problem, at, unit, rows)
     inequalities = rows.count - at.factors
     rows.cones(problem.start[at.priced] / unit, at.first_priced + np.arange(len(at.priced)), at.priced)
-    matrix = sparse.csc_matrix(
-        (np.concatenate(rows.value), (np.concatenate(rows.row), np.concatenate(rows.column))),
-        shape=(rows.count, at.total),
-    )
-    matrix.eliminate_zeros()
     cones = [clarabel.ZeroConeT(at.factors)] if at.factors else []
     cones += [clarabel.NonnegativeConeT(inequalities)]
     cones += [clarabel.PowerConeT(_IMPACT_POWER)] * len(at.priced)
-    return matrix, rows, cones
+    return rows.matrix(at.total), rows, cones
 
 
 def _factor_rows(problem: Problem, at: Columns, unit: float, rows: Rows) -> None:
