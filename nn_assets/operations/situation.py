@@ -339,7 +339,8 @@ def _of_runs(ledger: Ledger, strategy: Strategy) -> Iterator[Fault]:
         message = run["message"] or "before its first step"
         told, remedy = told_of_step(message), told_and_remedy(one_line(message))[1]
         step = "" if run["failed_step"] is None else f" at {run['failed_step']}"
-        word = Word.HALTED if name in _ROUNDS else Word.TRADES
+        halts = name in _ROUNDS and (name == DAILY or LOST not in message)  # a round does what a killed one left
+        word = Word.HALTED if halts else Word.TRADES
         yield Fault(f"the last run of {name} failed{step}: {told}", remedy or "mend what it names, and run again", word)
 
 

@@ -16,10 +16,11 @@ old row that was changed, removed or added (under an old entry's number) *after*
 whole on demand, :func:`verify` (``nn-assets audit verify``), does. :func:`verify_before_round` looks at the
 last round once more too, at every row of acts (controls, cost models, studies and their like, whose absence decides
 as much as what they say), and once a week at the whole; older rows that a round reads are hashed again as it reads
-them (:meth:`Ledger.rows_verified`). Between two looks at the whole it cannot detect an old row that went together
-with its entry, where that was rewritten as one of another table. A record of a verification is
-itself a row with an entry, and is verified by the next one; a forged one is found like any other
-forged row, unless whoever forges it may also write entries, which is the case above.
+them (:meth:`Ledger.rows_verified`). A study looks at the rows of acts (:func:`verify_acts`), and whoever tells
+how a strategy stands at them and at what it tells (:func:`what_is_told_changed`). Between two looks at the
+whole it cannot detect an old row that went together with its entry, where that was rewritten as one of another
+table. A record of a verification is itself a row with an entry, and is verified by the next one; a forged one
+is found like any other forged row, unless whoever forges it may also write entries, which is the case above.
 """
 
 from __future__ import annotations
