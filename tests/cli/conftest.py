@@ -137,9 +137,8 @@ def finished_home(tmp_path_factory) -> Path:
         (home / "strategies" / "mine.yaml").write_text(STRATEGY, encoding="utf-8")
         studied = call(home, "study", "--strategy", "mine", "--json")
         assert studied.status == 0, studied.out
-        for session in LIVE[:2]:
-            decided = call(home, "run", "--strategy", "mine", "--session", session, "--json")
-            assert decided.status == 0, decided.out
+        decided = call(home, "run", "--strategy", "mine", "--from", LIVE[0], "--to", LIVE[1], "--json")
+        assert decided.status == 0, decided.out
 
     return built_once("finished", tmp_path_factory, build)
 

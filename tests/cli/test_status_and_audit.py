@@ -13,10 +13,11 @@ import sqlite3
 import pandas as pd
 import pytest
 
+from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.decisions import stored_checks
 from nn_assets.operations.failures import LOST, told_of_end
 from nn_assets.operations.intake.gate_record import record_halt, record_pass
-from nn_assets.operations.outcomes import FAILED, FailedCheck, Run, record_end, record_start
+from nn_assets.operations.outcomes import FAILED, SUCCEEDED, FailedCheck, Run, record_end, record_start
 from nn_assets.operations.stores import open_stores
 from nn_assets.session.market_view import SessionMarket
 from nn_assets.store.ledger.audit import AuditFinding, AuditReport
@@ -25,6 +26,7 @@ from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.run_locks import hold_run, let_go
 from tests.cli.conftest import LIVE, call
 from tests.forks import ended
+from tests.operations import homes
 from tests.orchestration.conftest import living_in
 
 
@@ -676,7 +678,11 @@ def test_a_killed_round_needs_a_person_only_where_it_left_a_session_undecided(ow
         told = killed("undecided", LIVE[2])
         assert told.startswith("mine HALTED: the last run of daily failed: its process is gone")
         assert f"nn-assets run --strategy mine --from {LIVE[1]} --to {LIVE[2]}" in told
-        assert give_own("run", "-s", "mine", "--session", LIVE[2]).status == 0
+        (done,) = homes.decide(find_strategy("mine").strategy, [pd.Timestamp(LIVE[2])])
+        assert not done.already_decided
+        ran = now()
+        with open_stores() as stores:
+            assert record_end(stores.ledger, Run("decides", "mine", "daily", LIVE[2], LIVE[2], ran), SUCCEEDED, ran)
         assert "the last run of" not in killed("decided since", LIVE[2])
         fed_nothing("after", now())
         first = give_own("status", "-s", "mine").out.splitlines()[0]

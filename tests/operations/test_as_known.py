@@ -55,9 +55,9 @@ from tests.shared_homes import nothing_drawn
 
 SYMBOLS = ("SIM01", "SIM02", "SIM03", "SIM04", "SIM05", "SIM06")
 FIRST_MONTH, LAST_MONTH = "2016-05", "2016-08"
-CUT, END = "2016-08-31", "2016-09-23"
+CUT, END = "2016-08-31", "2016-09-13"
 ARRIVAL = "2016-09-06T12:00:00Z"
-LATER = "2016-09-19T12:00:00Z"
+LATER = "2016-09-09T12:00:00Z"
 
 SETTINGS = {
     "name": "known",
@@ -373,7 +373,7 @@ def test_a_study_mends_its_book_by_actions_that_were_told_late(goes_on: Lived, t
     third, sixth = (result.study.record.symbols.index(each) for each in ("SIM03", "SIM06"))
     for estimator in ("network", "linear", "boosting"):
         late = [done for done in result.study.replays[estimator].rounds if done.late is not None]
-        assert [str(done.session.date()) for done in late] == ["2016-09-06", "2016-09-19"]
+        assert [str(done.session.date()) for done in late] == ["2016-09-06", "2016-09-09"]
         split, dividend = (done.late for done in late)
         june = np.flatnonzero(split.sessions == np.datetime64("2016-06-15"))[0]
         assert (split.taken.split[june, third], split.known.split[june, third]) == (1.0, 2.0)

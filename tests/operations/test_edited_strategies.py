@@ -23,6 +23,7 @@ from nn_assets.operations.history import open_history
 from nn_assets.operations.models import preparation
 from nn_assets.operations.models.outdated import months_in_doubt
 from nn_assets.operations.reporting import write_daily_page
+from nn_assets.operations.study import StudyResult
 from nn_assets.settings import PortfolioSettings
 from nn_assets.sources.simulated import SimulatedSource
 from nn_assets.store.ledger.ledger import Ledger
@@ -33,11 +34,14 @@ from tests.shared_homes import nothing_drawn
 EVERYONE = tuple(f"SIM{number:02d}" for number in range(1, 9))
 SYMBOLS = EVERYONE[:6]
 FIRST, SECOND, THIRD, FOURTH, FIFTH = (pd.Timestamp(f"2017-06-{day}") for day in (21, 22, 23, 26, 27))
+STARTS = "2016-03-01"
+SPAN = {"history_starts": STARTS, "history_ends": "2017-06-26"}
+MONTHS = homes.months_between("2017-03", "2017-06")  # from the first that can have a model
 SOURCE = {**dict.fromkeys(TINY["source"]), "kind": "files", "path": "bars.csv"}
 
 
 def state_strategy(home: Path, symbols: tuple[str, ...] = SYMBOLS, **market: object) -> None:
-    write_strategy(home, source=SOURCE, market={"symbols": list(symbols), "history_ends": "2017-06-26", **market})
+    write_strategy(home, source=SOURCE, market={"symbols": list(symbols), **SPAN, **market})
 
 
 @pytest.fixture(scope="module")
@@ -45,20 +49,38 @@ def decided_until_the_second(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home of six symbols with two sessions decided; its file of bars has two more symbols."""
     home = tmp_path_factory.mktemp("edited")
     state_strategy(home)
-    source = SimulatedSource("XNYS", pd.Timestamp("2016-01-04").date(), seed=5, planted_rank_ic=0.3)
+    source = SimulatedSource("XNYS", pd.Timestamp(STARTS).date(), seed=5, planted_rank_ic=0.4)
     bars = source.bars(EVERYONE, None, FIFTH).drop(columns=["source", "known_at"], errors="ignore")
     bars.to_csv(home / "strategies" / "bars.csv", index=False)
     with living_in(home), nothing_drawn():
         homes.take_in(strategy_of())
-        homes.train(strategy_of(), homes.months_between("2017-01", "2017-06"))
+        homes.train(strategy_of(), MONTHS)
         homes.decide(strategy_of(), [FIRST, SECOND])
     return home
+
+
+@pytest.fixture(scope="module")
+def studied_after_the_second(
+    decided_until_the_second: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, StudyResult]:
+    """That home after a study up to May, and what the study found."""
+    home = Path(shutil.copytree(decided_until_the_second, tmp_path_factory.mktemp("studied") / "home"))
+    with living_in(home), nothing_drawn():
+        return home, homes.study_stored(strategy_of(), ["2017-05"])
 
 
 @pytest.fixture
 def home(decided_until_the_second: Path, tmp_path: Path) -> Iterator[Path]:
     copy = tmp_path / "home"
     shutil.copytree(decided_until_the_second, copy)
+    with living_in(copy):
+        yield copy
+
+
+@pytest.fixture
+def studied_home(studied_after_the_second: tuple[Path, StudyResult], tmp_path: Path) -> Iterator[Path]:
+    copy = tmp_path / "home"
+    shutil.copytree(studied_after_the_second[0], copy)
     with living_in(copy):
         yield copy
 
@@ -124,8 +146,8 @@ def test_a_symbol_that_is_bound_stays_until_it_is_closed(home: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "remedy"),
     [
-        ("history_starts", "2015-12-01", "2016-01-04"),
-        ("history_starts", "2016-02-01", "2016-01-04"),
+        ("history_starts", "2016-02-01", STARTS),
+        ("history_starts", "2016-05-02", STARTS),
         ("live_starts", "2017-06-14", "2017-06-21"),
         ("live_starts", "2017-06-22", "2017-06-21"),
         ("history_ends", "2017-06-23", "2017-06-26 or later"),
@@ -158,7 +180,7 @@ def test_a_stage_that_contradicts_what_was_done_is_refused_by_its_name(
 
 def restate(home: Path, **sections: dict[str, object]) -> None:
     """Change settings that are no stage of the strategy."""
-    write_strategy(home, source=SOURCE, market={"symbols": list(SYMBOLS), "history_ends": "2017-06-26"}, **sections)
+    write_strategy(home, source=SOURCE, market={"symbols": list(SYMBOLS), **SPAN}, **sections)
 
 
 def state_perpetuals(home: Path, **series: object) -> None:
@@ -200,7 +222,7 @@ def test_a_month_whose_models_are_of_other_settings_names_each(home: Path) -> No
     assert refused.value.found == "one of other settings: learning.hidden 4 then, 5 now"
     # A decision stands on every month before it, so all of them are to be fitted.
     first, last = re.findall(rf"nn-assets study --strategy {NAME} --from (\S+) --to (\S+)$", refused.value.remedy)[0]
-    assert (first, last) == ("2017-01", "2017-06")
+    assert (first, last) == (MONTHS[0], MONTHS[-1])
     with open_history(strategy_of()) as history:
         kept = preparation.stationarity(history, ["2017-06"], None)
     restate(home)
@@ -227,7 +249,7 @@ def test_a_series_that_no_feature_reads_comes_and_goes_without_another_model(hom
     assert not third.already_decided
     with open_history(strategy_of()) as history:
         assert rederive_decisions(history, "test", whole=True).played == 1
-        assert months_in_doubt(history, homes.months_between("2017-01", "2017-05")) == []
+        assert months_in_doubt(history, MONTHS[:-1]) == []
     assert model_ids() == before
     state_perpetuals(home, stale_after_sessions=3)
     homes.decide(strategy_of(), [FOURTH])
@@ -278,9 +300,8 @@ def test_what_a_month_was_judged_under_is_named_where_its_model_is_on_record(hom
         preparation.stationarity_of(again, due.address(strategy_of()), due)
 
 
-def test_a_verdict_of_other_settings_is_told_where_there_is_none_of_these(home: Path) -> None:
-    homes.study_stored(strategy_of(), ["2017-05"])
-    file = home / "strategies" / f"{NAME}.yaml"
+def test_a_verdict_of_other_settings_is_told_where_there_is_none_of_these(studied_home: Path) -> None:
+    file = studied_home / "strategies" / f"{NAME}.yaml"
     text = file.read_text(encoding="utf-8").replace("trade_without_verdict: true\n", "")
     file.write_text(text, encoding="utf-8")  # that alone changes nothing that a study finds
     assert "of other settings" not in report(NAME)["strategies"][NAME]["headline"]
@@ -289,8 +310,9 @@ def test_a_verdict_of_other_settings_is_told_where_there_is_none_of_these(home: 
     assert "(the newest is of other settings: costs.half_spread_bps 0.5 then, 0.9 now" in report(NAME)["text"]
 
 
-def test_settings_changed_after_study_and_decision_need_a_person_until_they_are_studied_or_set_back(home: Path) -> None:
-    homes.study_stored(strategy_of(), ["2017-05"])
+def test_settings_changed_after_study_and_decision_need_a_person_until_they_are_studied_or_set_back(
+    studied_home: Path,
+) -> None:
     homes.decide(strategy_of(), [THIRD])
     assert isinstance(recorded("decisions", THIRD).iloc[0]["verdict"], str)
     said = "no verdict counts from the next session on, since the newest study is of other settings: costs."
@@ -299,18 +321,17 @@ def test_settings_changed_after_study_and_decision_need_a_person_until_they_are_
         return str(report(NAME)["text"].splitlines()[0])
 
     assert "of other settings" not in first_line()
-    restate(home, costs={"half_spread_bps": 0.9})
+    restate(studied_home, costs={"half_spread_bps": 0.9})
     assert said in first_line()
     assert f"nn-assets study --strategy {NAME}, or set them back" in first_line()
     homes.study_stored(strategy_of(), ["2017-05"])  # one remedy
     assert "of other settings" not in first_line()
-    restate(home)  # the other one: the study of before is theirs, though another one is newer
+    restate(studied_home)  # the other one: the study of before is theirs, though another one is newer
     assert "of other settings" not in first_line()
 
 
-def test_limits_of_the_gate_keep_the_study_and_not_what_was_decided_under_them(home: Path) -> None:
-    homes.study_stored(strategy_of(), ["2017-05"])
-    restate(home, gate={"max_missing_symbols_fraction": 0.3, "max_stale_sessions": 2})
+def test_limits_of_the_gate_keep_the_study_and_not_what_was_decided_under_them(studied_home: Path) -> None:
+    restate(studied_home, gate={"max_missing_symbols_fraction": 0.3, "max_stale_sessions": 2})
     told = report(NAME)["strategies"][NAME]
     assert (told["study_to"], told["study_of_other_settings"]) == ("2017-05", None)
     with pytest.raises(DecisionError, match=r"gate\.max_missing_symbols_fraction 0\.1 then, 0\.3 now"):
@@ -328,7 +349,7 @@ def test_a_live_start_that_moves_says_that_the_study_counts_no_more_and_both_rem
         return str(report(NAME)["text"].splitlines()[0])
 
     with living_in(undecided):
-        homes.train(strategy_of(), homes.months_between("2017-01", "2017-06"))
+        homes.train(strategy_of(), MONTHS)
         homes.study_stored(strategy_of(), ["2017-05"])
         state_strategy(undecided, live_starts="2017-06-22")
         assert said in first_line()
@@ -341,13 +362,15 @@ def test_a_live_start_that_moves_says_that_the_study_counts_no_more_and_both_rem
         assert report(NAME)["strategies"][NAME]["study_to"] == "2017-05"
 
 
-def test_an_end_of_history_that_moves_on_keeps_the_study_and_the_decisions(home: Path) -> None:
-    studied = homes.study_stored(strategy_of(), ["2017-05"])
+def test_an_end_of_history_that_moves_on_keeps_the_study_and_the_decisions(
+    studied_home: Path, studied_after_the_second: tuple[Path, StudyResult]
+) -> None:
+    _, studied = studied_after_the_second
     homes.decide(strategy_of(), [THIRD])
     told = report(NAME)["strategies"][NAME]
     assert told["study_to"] == "2017-05"
     for ends in ({"history_ends": "2017-06-27"}, {"history_ends": "2017-06-30", "vault_starts": "2017-06-28"}):
-        state_strategy(home, **ends)
+        state_strategy(studied_home, **ends)
         moved = report(NAME)["strategies"][NAME]
         assert [moved[key] for key in ("study_to", "verdict")] == [told[key] for key in ("study_to", "verdict")]
         assert moved["study_of_other_settings"] is None
@@ -365,7 +388,7 @@ def test_an_end_of_history_that_moves_on_keeps_the_study_and_the_decisions(home:
     assert len(again.terms.looks) == 1  # the one taken before: not forgotten, and not taken twice
     with Ledger() as ledger:
         assert set(ledger.read("looks", NAME)["look"]) == {1}
-    state_strategy(home, history_ends="2017-06-27")
+    state_strategy(studied_home, history_ends="2017-06-27")
     with open_history(strategy_of()) as history:
         assert rederive_decisions(history, "test") == Rederived(0, 4, ())
 
@@ -382,9 +405,8 @@ def test_decisions_under_other_settings_are_counted_and_the_setting_named(home: 
     assert told in sentence
 
 
-def test_a_study_of_other_settings_is_told_by_status_and_page(home: Path) -> None:
-    homes.study_stored(strategy_of(), ["2017-05"])
-    restate(home, costs={"half_spread_bps": 0.9})
+def test_a_study_of_other_settings_is_told_by_status_and_page(studied_home: Path) -> None:
+    restate(studied_home, costs={"half_spread_bps": 0.9})
     told = "to 2017-05, of other settings: costs.half_spread_bps 0.5 then, 0.9 now"
     assert report(NAME)["strategies"][NAME]["study_of_other_settings"] == told
     (third,) = homes.decide(strategy_of(), [THIRD])

@@ -43,7 +43,7 @@ from tests.shared_homes import built_once
 pytestmark = pytest.mark.slow
 
 SYMBOLS = tuple(f"SIM{number:02d}" for number in range(1, 7))
-STARTS, LAST, SHIFT = "2016-01-04", "2017-06-30", "2017-02-13"
+STARTS, LAST, SHIFT = "2016-01-04", "2017-06-21", "2017-02-13"
 MONTHS = homes.months_between("2017-01", "2017-06")
 SPRING = MONTHS[3:]  # where all happens in June, a study need not begin in January
 LIVE = list(sessions_between("XNYS", "2017-06-12", LAST))
@@ -543,26 +543,44 @@ def test_a_study_that_leaves_nothing_waiting_records_nothing(home: Path, monkeyp
     assert requests_on_record().empty
 
 
+FIRST_OF_JUNE = pd.Timestamp("2017-06-01")
+
+
+def ask_before_june(patch: pytest.MonkeyPatch) -> pd.Timestamp:
+    """Drift asks from the last session of May on, at the pace of retraining alone; that session."""
+    last = previous_session("XNYS", FIRST_OF_JUNE)
+    patch.setattr(DriftReport, "asks_retraining", property(lambda report: report.session >= last))
+    patch.setattr(daily_round, "severity", lambda *_: Severity(0, ()))
+    return last
+
+
+@pytest.fixture(scope="module")
+def asked_before_june(shifting_home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StudyResult]:
+    """The home live from June on, studied until May, and the study. Read it; never write to it."""
+    copied = Path(shutil.copytree(shifting_home, tmp_path_factory.mktemp("before-june") / "home"))
+    settings = copied / "strategies" / "tiny.yaml"
+    settings.write_text(settings.read_text().replace(str(LIVE[0].date()), str(FIRST_OF_JUNE.date())))
+    with living_in(copied), pytest.MonkeyPatch.context() as patch:
+        ask_before_june(patch)
+        return copied, studied(SPRING[:2])
+
+
 @pytest.mark.parametrize("refreshed", [False, True])
 def test_a_request_of_the_last_session_before_live_is_open_for_the_live_refresh(
-    home: Path, monkeypatch: pytest.MonkeyPatch, refreshed: bool
+    asked_before_june: tuple[Path, StudyResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refreshed: bool
 ) -> None:
     """A study that ends with the session before the first live one could not carry it out."""
-    first = pd.Timestamp("2017-06-01")
-    last = previous_session("XNYS", first)
-    settings = home / "strategies" / "tiny.yaml"
-    settings.write_text(settings.read_text().replace(str(LIVE[0].date()), str(first.date())))
-    monkeypatch.setattr(DriftReport, "asks_retraining", property(lambda report: report.session >= last))
-    monkeypatch.setattr(daily_round, "severity", lambda *_: Severity(0, ()))
-    result = studied(SPRING[:2])
-    (open_request,) = result.material.refreshes
-    assert (open_request.session, open_request.check) == (last, None)
-    asked = requests_on_record()
-    assert set(asked["cause"]) == {STUDY_LEAVES, DRIFT_ASKS}
-    assert set(asked["session"]) == {last}
-    before = models_on_record(pd.DatetimeIndex([first]))[first]
-    if refreshed:
-        homes.refresh(strategy_of(), last, "2017-06")
-    (decided,) = homes.decide(strategy_of(), [first])
-    assert (decided.provenance["model_id"] != before) == refreshed
-    assert decided.round.decision.inputs.trading_state == ("CONTINUE" if refreshed else "REDUCE_SIZE")
+    last = ask_before_june(monkeypatch)
+    studied_home, result = asked_before_june
+    with living_in(Path(shutil.copytree(studied_home, tmp_path / "home"))):
+        (open_request,) = result.material.refreshes
+        assert (open_request.session, open_request.check) == (last, None)
+        asked = requests_on_record()
+        assert set(asked["cause"]) == {STUDY_LEAVES, DRIFT_ASKS}
+        assert set(asked["session"]) == {last}
+        before = models_on_record(pd.DatetimeIndex([FIRST_OF_JUNE]))[FIRST_OF_JUNE]
+        if refreshed:
+            homes.refresh(strategy_of(), last, "2017-06")
+        (decided,) = homes.decide(strategy_of(), [FIRST_OF_JUNE])
+        assert (decided.provenance["model_id"] != before) == refreshed
+        assert decided.round.decision.inputs.trading_state == ("CONTINUE" if refreshed else "REDUCE_SIZE")
