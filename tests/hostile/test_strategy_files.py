@@ -117,10 +117,10 @@ def test_a_file_far_too_long_for_a_strategy_is_refused_unread(tmp_path: Path) ->
     file = tmp_path / "mine.yaml"
     with file.open("wb") as stream:
         stream.truncate(1 << 40)  # a terabyte of holes
-    with pytest.raises(SettingsError, match="at most 262144 bytes") as refused:
+    with pytest.raises(SettingsError, match="at most 262,144 bytes") as refused:
         load_strategy(file)
     assert refused.value.where["file"] == str(file)
-    with pytest.raises(SettingsError, match="at most 262144 bytes"):
+    with pytest.raises(SettingsError, match="at most 262,144 bytes"):
         parse_strategy(MINIMAL + "#" * (1 << 18))
 
 

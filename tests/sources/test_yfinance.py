@@ -101,9 +101,14 @@ SPLITS = {"2017-10-24": (2, 1), "2017-11-02": (1, 10)}
 DIVIDENDS = {"2017-10-20": 0.63, "2017-10-31": 0.08}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _a_place_for_its_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Opened by the library once a process, so no test's own folder."""
+    yfinance.set_tz_cache_location(str(tmp_path_factory.mktemp("yfinance")))
+
+
 @pytest.fixture
-def vendor(tmp_path: Path) -> Iterator[Vendor]:
-    yfinance.set_tz_cache_location(str(tmp_path))
+def vendor() -> Iterator[Vendor]:
     yfinance.data.YfData.cache_get.cache_clear()
     with running(yahoo(SPLITS, DIVIDENDS)) as vendor:
         vendor.counts = lambda request: "/chart/" in request.path
