@@ -217,7 +217,7 @@ def test_a_lag_that_hides_what_was_seen_is_told_as_that(home: Path) -> None:
 
 @pytest.mark.parametrize("day", [FIRST, SECOND])
 def test_a_decided_session_that_the_calendar_loses_is_told_as_that(home: Path, day: pd.Timestamp) -> None:
-    """The next session would stand on the one before it, as if nothing had been decided and filled since."""
+    """A round would ask for the sessions in between to be run first, of which there are none."""
     overrides = home / "strategies" / "calendars" / "days.yaml"
     overrides.parent.mkdir()
     overrides.write_text(f"extra_holidays: [{day.date()}]\n", encoding="utf-8")
