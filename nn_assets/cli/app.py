@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nn_assets.errors import AccessError, NnAssetsError, RunFailed
+from nn_assets.cli.named import named_error
+from nn_assets.errors import RunFailed
 from nn_assets.operations.exported_names import TABLES
-from nn_assets.store.home import home, require_home
+from nn_assets.store.home import require_home
 from nn_assets.store.ledger.query_files import query_names, query_parameters
-from nn_assets.store.room import no_room
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -95,8 +95,8 @@ def _answer(as_json: bool, work: Callable[[Console], dict[str, Any]]) -> None:
         require_home()
         answer = work(console)
     except Exception as error:
-        named = no_room(error) or _denied(error) or _in_the_way(error) or error
-        if not isinstance(named, NnAssetsError):
+        named = named_error(error)
+        if named is None:
             raise
         message = f"{named.kind}: {named}"
         run = {"run_id": named.where["run"]} if isinstance(named, RunFailed) and "run" in named.where else {}
@@ -116,35 +116,6 @@ def _answer(as_json: bool, work: Callable[[Console], dict[str, Any]]) -> None:
         console.print(text, markup=False)
     if not ok:
         raise typer.Exit(1)
-
-
-def _denied(error: Exception) -> AccessError | None:
-    """The named error of a file that this user may not use; None of anything else."""
-    if not isinstance(error, PermissionError):
-        return None
-    return AccessError(
-        expected="files that this user may read and write",
-        found=str(error.strerror),
-        remedy="give this user the right to them and to the folders they lie in; delete nothing",
-        file=error.filename,
-    )
-
-
-def _in_the_way(error: Exception) -> AccessError | None:
-    """The named error of a file in a folder's place in the home, or of a folder in a file's; None of anything else."""
-    if not isinstance(error, FileExistsError | IsADirectoryError | NotADirectoryError) or error.filename is None:
-        return None
-    named = Path(os.fsdecode(error.filename))
-    found = next(each for each in (named, *named.parents) if each.exists())
-    if not found.is_relative_to(home()):
-        return None
-    kinds = ("a file", "a folder") if found.is_dir() else ("a folder", "a file")
-    return AccessError(
-        expected=f"{kinds[0]}, or nothing",
-        found=kinds[1],
-        remedy="move it away, and give the same command again",
-        file=str(found),
-    )
 
 
 @app.command("demo")

@@ -26,7 +26,7 @@ from nn_assets.operations.asof.series import OTHER_SERIES
 from nn_assets.operations.asof.universe import UNIVERSE, unseen_members
 from nn_assets.operations.catalog import find_live_strategy
 from nn_assets.operations.clock import as_of_sessions
-from nn_assets.operations.edited import require_stages
+from nn_assets.operations.edited import require_stages, symbols_fault
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake.actions import actions_to_publish, delisted, stored_actions
@@ -361,6 +361,8 @@ def _next(history: History) -> dict[str, Any]:
     newest = str(history.last_session.to_period("M") + 1)
     if missing_months(history.stores.lake, strategy, newest) or months_to_refit(history, newest):
         return {"next": f"nn-assets study --strategy {strategy.name}"}
+    if (left := symbols_fault(history)) is not None:
+        return {"next": left.remedy}
     undecided = undecided_sessions(history.stores.ledger, history.strategy, history.live_sessions)
     if not undecided:
         return {"next": f"nn-assets status --strategy {strategy.name}"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -11,12 +12,13 @@ import pandas as pd
 
 from nn_assets.cli.left_books import left_books
 from nn_assets.cli.missing import missing_of
-from nn_assets.errors import SettingsError
+from nn_assets.cli.named import named_error
+from nn_assets.errors import NnAssetsError, SettingsError
 from nn_assets.operations.asof.controls import kill_switch_now
 from nn_assets.operations.asof.decisions import decided_sessions, undecided_sessions
 from nn_assets.operations.asof.halts import last_halt
 from nn_assets.operations.asof.studies import latest_study
-from nn_assets.operations.catalog import find_strategy, is_calendar_fault, read_strategies
+from nn_assets.operations.catalog import StrategyFile, find_strategy, is_calendar_fault, read_strategies
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.failures import one_line
 from nn_assets.operations.names import TICKING
@@ -29,7 +31,7 @@ from nn_assets.operations.situation import (
     silence_of_daemon,
     study_of_others_told,
 )
-from nn_assets.operations.stores import open_stores
+from nn_assets.operations.stores import Stores, open_stores
 from nn_assets.store.home import data_docs_file
 from nn_assets.store.lake.publication import Publication
 from nn_assets.store.ledger.audit import broken_on_record
@@ -39,6 +41,8 @@ from nn_assets.store.ledger.run_locks import is_attended, was_killed
 
 __all__ = ["report"]
 
+_log = logging.getLogger(__name__)
+
 _NAMES = {"trading_state": "drift says"}  # one control of several: by itself it lets nothing trade
 _READ_ONLY = "read-only: this user cannot write to the ledger; it is told as it stands, and whatever writes is refused"
 _LOST = "its process is gone; the next run, check, study or tick of the daemon closes it"
@@ -47,30 +51,61 @@ _LOST = "its process is gone; the next run, check, study or tick of the daemon c
 def report(name: str | None) -> dict[str, Any]:
     """The state of one strategy, or of all, what each names that is not there, and books whose strategy is gone.
 
-    It is not ok for as long as a check of severity ERROR that failed in a last run stands.
+    It is not ok for as long as a check of severity ERROR that failed in a last run stands, or where how a strategy
+    stands cannot be told: the line of that one says why, and those of the others are what they are.
+
+    Raises
+    ------
+    SettingsError
+        The file of the one strategy asked for cannot be read, or none names it.
     """
     readable, faults = read_strategies()
-    found = _without_overrides(faults, name)
+    found = _unreadable(faults, name)
     chosen = [each for each in readable if name in (None, each.strategy.name)]
     with open_stores() as stores:
-        found |= {each.strategy.name: _of(StoredFacts.of(stores, each.strategy), each.folder) for each in chosen}
+        found |= {each.strategy.name: _told(stores, each) for each in chosen}
         read_only = stores.ledger.read_only
         found |= left_books(stores.ledger, {*found, *(each.strategy.name for each in readable)}, name)
     if name and not found:
         find_strategy(name)
     lines = [line for state in found.values() for line in (*_lines(state), "")]
     lines += [_READ_ONLY] * read_only
-    ok = not any(state.get("failed_checks") for state in found.values())
+    ok = not any(state.get("failed_checks") or "error" in state for state in found.values())
     return {"ok": ok, "read_only": read_only, "strategies": found, "text": "\n".join(lines).rstrip()}
 
 
-def _without_overrides(faults: dict[Path, SettingsError], name: str | None) -> dict[str, dict[str, Any]]:
-    """Strategies, by their file's name, of which nothing but a calendar or its overrides' file is missing.
+def _told(stores: Stores, file: StrategyFile) -> dict[str, Any]:
+    """The state of one strategy; where it cannot be told, why: that takes no other strategy's line away."""
+    try:
+        return _of(StoredFacts.of(stores, file.strategy), file.folder)
+    except Exception as error:  # noqa: BLE001  whatever is wrong with one, the others are told
+        named = named_error(error)
+        if named is not None:
+            return _untold(file.strategy.name, named)
+        _log.exception("how %s stands cannot be told", file.strategy.name)
+        why = f"{type(error).__name__}: {error}"
+        remedy = "report it with what standard error says: it is a fault of this program"
+        headline = f"{file.strategy.name} HALTED: how it stands cannot be told: {why}. A person is needed: {remedy}."
+        return {"headline": headline, "error": type(error).__name__, "message": why}
+
+
+def _untold(name: str, fault: NnAssetsError) -> dict[str, Any]:
+    where = ", ".join(f"{key} {value}" for key, value in fault.where.items() if key != "strategy")
+    why = one_line(f"{fault.found}{f' ({where})' if where else ''}; expected {fault.expected}")
+    return {
+        "headline": f"{name} HALTED: {why}. A person is needed: {one_line(fault.remedy)}.",
+        "error": fault.kind,
+        "message": one_line(str(fault)),
+    }
+
+
+def _unreadable(faults: dict[Path, SettingsError], name: str | None) -> dict[str, dict[str, Any]]:
+    """Strategies, by their file's name, whose file cannot be read, or names a calendar or overrides that are not there.
 
     Raises
     ------
     SettingsError
-        A strategy file has another fault.
+        It is the one asked for, and more is the matter than that its overrides are not there.
     """
     found = {}
     for file, fault in faults.items():
@@ -84,7 +119,11 @@ def _without_overrides(faults: dict[Path, SettingsError], name: str | None) -> d
                 found[file.stem] = {"headline": stands, "missing": [str(key)]}
             continue
         if key != "market.calendar_overrides" or place.exists():
-            raise fault
+            if name == file.stem:
+                raise fault
+            if name is None:
+                found[file.stem] = _untold(file.stem, fault)
+            continue
         if name in (None, file.stem):
             missing = f"{key}: nothing at {place}"
             stands = f"{file.stem} HALTED: {missing}. A person is needed: put the file there, or leave the key out."

@@ -1,4 +1,4 @@
-"""Edits of a strategy's stages that contradict what it has published or decided.
+"""Edits of a strategy's stages and symbols that contradict what it has published or decided.
 
 Whoever takes data in or decides a session asks here first, so that such an edit is refused by its own name.
 """
@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import pandas as pd
 
-from nn_assets.errors import SettingsError
+from nn_assets.errors import ClockError, DecisionError, SettingsError
 from nn_assets.market.calendar.sessions import previous_session, sessions_between
+from nn_assets.operations.clock import last_stated_session
 from nn_assets.operations.facts import StoredFacts
+from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["require_stages", "stage_fault"]
+__all__ = ["left_while_bound", "require_stages", "stage_fault", "symbols_fault"]
 
 _ANEW = "to begin anew, give the strategy another name"
 
@@ -23,22 +25,44 @@ def require_stages(facts: StoredFacts) -> None:
     ------
     SettingsError
         Names the key, and what to set it to.
+    ClockError
+        The clock alone keeps a session from being seen that was seen before.
     """
     if (fault := stage_fault(facts)) is not None:
         raise fault
 
 
-def stage_fault(facts: StoredFacts) -> SettingsError | None:
-    """What in the strategy's stages contradicts what it has published or decided; None where nothing does."""
-    return _start_moved(facts) or _live_start_moved(facts) or _end_moved_back(facts)
+def stage_fault(facts: StoredFacts) -> SettingsError | ClockError | None:
+    """What in the strategy's stages, or of the clock, contradicts what it has published or decided; None if nothing."""
+    return _calendar_changed(facts) or _start_moved(facts) or _live_start_moved(facts) or _end_moved_back(facts)
+
+
+def _calendar_changed(facts: StoredFacts) -> SettingsError | None:
+    """The next session stands on the one decided before it, which must stay one."""
+    published, decided = facts.publication, facts.decision_moments.index
+    if published is None or not len(decided):
+        return None
+    days = pd.DatetimeIndex([published.first_session, *decided])
+    market = facts.strategy.market
+    gone = days[~days.isin(sessions_between(market.calendar, days.min(), days.max()))]
+    if gone.empty:
+        return None
+    return SettingsError(
+        expected=f"{gone[-1].date()} to be a session, as it was when it was published or decided",
+        found=f"market.calendar {market.calendar.split(' ', maxsplit=1)[0]}, with its overrides, of which it is none",
+        remedy="set the calendar and its overrides back, or list the day under extra_sessions in the file that "
+        f"market.calendar_overrides names; {_ANEW}",
+        strategy=facts.strategy.name,
+        key="market.calendar",
+    )
 
 
 def _start_moved(facts: StoredFacts) -> SettingsError | None:
     """Once a session is decided, models count their rows from the first session; before that it is a view."""
     if facts.publication is None or facts.decision_moments.empty:
         return None
-    first, stated = facts.publication.first_session, facts.axis[0]
-    if stated == first:
+    first = facts.publication.first_session
+    if len(facts.axis) == 0 or facts.axis[0] == first:  # of none at all the end tells
         return None
     return SettingsError(
         expected=f"market.history_starts {first.date()}, the first session on which decisions stand",
@@ -68,19 +92,22 @@ def _live_start_moved(facts: StoredFacts) -> SettingsError | None:
     )
 
 
-def _end_moved_back(facts: StoredFacts) -> SettingsError | None:
+def _end_moved_back(facts: StoredFacts) -> SettingsError | ClockError | None:
     """What was published or decided was seen: it can neither be cut off nor sealed any more."""
     seen = [] if facts.publication is None else [facts.publication.last_session]
     seen += list(facts.decision_moments.index[-1:])
     if not seen or max(seen) <= facts.last_session:
         return None
     last, market = max(seen).date(), facts.strategy.market
-    if market.vault_starts is not None and previous_session(market.calendar, market.vault_starts) < max(seen):
-        key, remedy = "market.vault_starts", f"set it to a day after {last}"
-    elif market.history_ends is not None:
-        key, remedy = "market.history_ends", f"set it to {last} or later"
-    else:
+    stated = last_stated_session(market)
+    if stated is None or stated >= max(seen):
+        if facts.clock_fault is not None:  # a setting that nobody edited is not to blame
+            return facts.clock_fault
         key, remedy = "market.known_at_lag_minutes", "set it back, set the clock right, or wait"
+    elif market.vault_starts is not None and previous_session(market.calendar, market.vault_starts) < max(seen):
+        key, remedy = "market.vault_starts", f"set it to a day after {last}"
+    else:
+        key, remedy = "market.history_ends", f"set it to {last} or later"
     value = getattr(market, key.removeprefix("market."))
     return SettingsError(
         expected=f"sessions up to {last} to be seen, as they were before",
@@ -88,4 +115,32 @@ def _end_moved_back(facts: StoredFacts) -> SettingsError | None:
         remedy=f"{remedy}; {_ANEW}",
         strategy=facts.strategy.name,
         key=key,
+    )
+
+
+def symbols_fault(facts: StoredFacts) -> DecisionError | None:
+    """Which symbols were taken off while they are held or on order, so that no session is decided; None where none."""
+    stated, decided = facts.strategy.market.symbols, facts.decision_moments.index
+    if not stated or not len(decided):
+        return None
+    return left_while_bound(facts.stores.ledger, facts.strategy.name, decided[-1], stated)
+
+
+def left_while_bound(
+    ledger: Ledger, strategy: str, session: pd.Timestamp, symbols: tuple[str, ...]
+) -> DecisionError | None:
+    """Which symbols a decided session left held or on order that are not among those of the next; None where none."""
+    holdings, orders = (ledger.read(table, strategy, session, session) for table in ("holdings", "orders"))
+    bound = {*holdings.loc[holdings["quantity"] != 0.0, "symbol"], *orders.loc[orders["status"] != "denied", "symbol"]}
+    left = sorted(bound.difference(symbols))
+    if not left:
+        return None
+    named, several = ", ".join(left), len(left) > 1
+    return DecisionError(
+        expected=f"{named} among the symbols, for as long as {'they are' if several else 'it is'} held or on order",
+        found=f"market.symbols without {named}",
+        remedy=f"put {named} back, and take {'each' if several else 'it'} off once its position is closed; what was "
+        "delisted is closed by a line SYMBOL,DAY,delisting,CASH in the file that source.actions_path names",
+        strategy=strategy,
+        key="market.symbols",
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from nn_assets.errors import DecisionError, SettingsError
+from nn_assets.errors import ClockError, DecisionError, NnAssetsError
 from nn_assets.learning.first_month import live_start_fault
 from nn_assets.market.calendar.sessions import calendar_end_told, next_session, sessions_between
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
@@ -21,7 +21,7 @@ from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.settings_on_record import settings_apart
 from nn_assets.operations.asof.studies import late_verdict, latest_study, month_of_verdict
 from nn_assets.operations.clock import has_clock, now_utc
-from nn_assets.operations.edited import stage_fault
+from nn_assets.operations.edited import stage_fault, symbols_fault
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.failures import (
     LOST,
@@ -59,7 +59,7 @@ from nn_assets.operations.outcomes import (
 from nn_assets.operations.unquoted import ALERT_SESSIONS, delisting_line, unquoted
 from nn_assets.operations.unused import lacking, unchecked, unused
 from nn_assets.oversight.headline import Fault, Headline, Situation, Word, headline
-from nn_assets.portfolio.records import breakers_of, is_halved
+from nn_assets.portfolio.records import breakers_of, is_halved, recorded_symbols
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.audit import broken_on_record
 from nn_assets.store.ledger.ledger import Ledger
@@ -213,7 +213,7 @@ def of_bars(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[
         *(() if alone is None else (Fault(alone, _SECOND_SOURCE),)),
         *(
             Fault(each.told, "" if told.issuperset(each.symbols) else why)
-            for each in lacking(facts, pd.DatetimeIndex([session]))
+            for each in lacking(facts, pd.DatetimeIndex([session]), recorded_symbols(remainder))
         ),
     )
 
@@ -255,6 +255,8 @@ def _faults(facts: StoredFacts) -> Iterator[Fault]:
         yield Fault(f"the ledger is not as it was appended: {facts.changed_record}", BROKEN_REMEDY, Word.HALTED)
     refused = faults_of_stages(facts)
     for each in refused:
+        if isinstance(each, ClockError):
+            continue  # told above
         yield Fault(f"{each.found}; expected {each.expected}", each.remedy, Word.HALTED)
     waiting = undecided_sessions(ledger, strategy, facts.live_sessions)
     if not refused:  # else a round would not help
@@ -273,9 +275,10 @@ def _tells_of_a_changed_ledger(fault: Fault) -> bool:
     return fault.word is Word.HALTED and fault.remedy.startswith(BROKEN_REMEDY)
 
 
-def faults_of_stages(facts: StoredFacts) -> list[SettingsError]:
-    """Days that the strategy states and that every round refuses."""
-    return [fault for fault in (live_start_fault(facts.strategy), stage_fault(facts)) if fault is not None]
+def faults_of_stages(facts: StoredFacts) -> list[NnAssetsError]:
+    """What the strategy states, or the clock says, that every round refuses."""
+    faults = live_start_fault(facts.strategy), stage_fault(facts), symbols_fault(facts)
+    return [fault for fault in faults if fault is not None]
 
 
 def last_runs(ledger: Ledger, strategy: str) -> dict[str, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,19 +45,26 @@ class Lacking:
         )
 
 
-def lacking(facts: StoredFacts, sessions: pd.DatetimeIndex) -> list[Lacking]:
+def lacking(facts: StoredFacts, sessions: pd.DatetimeIndex, decided_with: Sequence[str] | None = None) -> list[Lacking]:
     """Each of some sessions on end of which published bars are missing: of members of the universe, if there is one.
 
     A symbol that was delisted needs no bar; one that the strategy does not name needs one for as long as it had any in
-    the last 20 sessions.
+    the last 20 sessions. Of sessions that may not be seen, or are none, nothing is told.
+
+    Parameters
+    ----------
+    decided_with : sequence of str, optional
+        The symbols that the sessions were decided with: one that joined since lacks nothing. Those that the strategy
+        names, or all of them, when left out.
     """
     publication, strategy = facts.publication, facts.strategy
-    if publication is None or not publication.covers(sessions[-1]):
+    if publication is None or not publication.covers(sessions[-1]) or not sessions.isin(facts.axis).all():
         return []
     stated, begin = strategy.market.symbols, int(facts.axis.searchsorted(sessions[0]))
     days = facts.axis[begin if stated else max(0, begin - _LATELY) : begin + len(sessions)]
     bars = facts.stores.publications.bars(publication, sessions=days, columns=["symbol", "session"])
     names = stated or tuple(sorted(bars["symbol"].unique()))
+    names = tuple(name for name in names if decided_with is None or name in decided_with)
     there = np.zeros((len(days), len(names)), dtype=bool)
     row, column = days.get_indexer(pd.DatetimeIndex(bars["session"])), pd.Index(names).get_indexer(bars["symbol"])
     there[row[column >= 0], column[column >= 0]] = True

@@ -79,7 +79,7 @@ def test_symbols_without_a_bar_of_the_session_are_named_by_the_run_and_in_every_
         answer = run_round("mine", LIVE[2])
         with open_stores() as stores:
             facts = StoredFacts.of(stores, find_strategy("mine").strategy)
-            (fault,) = of_bars(facts, pd.Timestamp(LIVE[2]), "{}")
+            (fault,) = of_bars(facts, pd.Timestamp(LIVE[2]), {"symbols": facts.strategy.market.symbols})
     assert answer["without_bars"] == {LIVE[2]: ["NAN"]}
     lines = answer["text"].splitlines()
     assert told in lines

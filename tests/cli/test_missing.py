@@ -126,4 +126,8 @@ def test_overrides_of_the_calendar_that_are_not_there_are_listed_and_the_others_
     assert call(home, "status", "-s", "yours").status == 1
     days.parent.mkdir()
     days.write_text("extra_holidays: [soon]\n", encoding="utf-8")
-    assert "'soon'" in call(home, "status", "--json").document["message"]
+    told = call(home, "status", "--json")
+    assert told.status == 1
+    assert "'soon'" in told.document["strategies"]["mine"]["headline"]
+    assert told.document["strategies"]["index_daily"]["missing"] == []
+    assert call(home, "status", "-s", "index_daily").status == 0

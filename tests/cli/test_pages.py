@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from nn_assets.cli import app as cli
 from nn_assets.cli import pages
 from nn_assets.cli.pages import WithReports
+from nn_assets.errors import LedgerError
 from tests.cli.test_gate import Answer, Ask, ask_app
 
 Get = Callable[[str], Answer]
@@ -98,13 +99,25 @@ def test_each_strategys_first_line_is_that_of_status_with_its_newest_session(
     assert "Newest session decided: 2017-12-29" in section
 
 
-def test_where_status_has_an_error_the_index_shows_it_and_lists_the_pages(reports: Path, get: Get) -> None:
+def test_where_status_has_an_error_the_index_shows_it_and_lists_the_pages(
+    reports: Path, get: Get, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (reports / "index_daily-2020-01-02.html").write_text("", encoding="utf-8")
     (reports.parent / "strategies").mkdir()
     (reports.parent / "strategies" / "mine.yaml").write_text("name: [\n", encoding="utf-8")
     page = body(get("/reports/"))
+    (section,) = [each for each in page.split("<section")[1:] if 'id="mine"' in each]
+    assert 'class="headline HALTED"' in section
+    assert "mine.yaml" in section
+    assert "/reports/index_daily-2020-01-02.html" in page
+
+    def no_ledger(name: str | None) -> None:
+        raise LedgerError(expected="a ledger", found=f"none for {name}", remedy="restore it")
+
+    monkeypatch.setattr(pages, "report", no_ledger)
+    page = body(get("/reports/"))
     assert "How the strategies stand is not known" in page
-    assert "mine.yaml" in page
+    assert "restore it" in page
     assert "/reports/index_daily-2020-01-02.html" in page
 
 

@@ -13,12 +13,17 @@ import pandas as pd
 import pytest
 import yaml
 
+from nn_assets.cli import check, status
+from nn_assets.cli.runs import run_rounds, run_study
 from nn_assets.cli.status import report
-from nn_assets.errors import DecisionError, ModelError, PublicationError, SettingsError
+from nn_assets.errors import ClockError, DecisionError, ModelError, PublicationError, SettingsError
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.refreshes import left_before_live
+from nn_assets.operations.clock import last_open_session
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay, signals_repeat_forecasts
 from nn_assets.operations.decisions.rederivation import Rederived, rederive_decisions
+from nn_assets.operations.edited import stage_fault
+from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.history import open_history
 from nn_assets.operations.models import preparation
 from nn_assets.operations.models.outdated import months_in_doubt
@@ -28,6 +33,7 @@ from nn_assets.settings import PortfolioSettings
 from nn_assets.sources.simulated import SimulatedSource
 from nn_assets.store.ledger.ledger import Ledger
 from tests.operations import homes
+from tests.operations.test_wrong_clock import at
 from tests.orchestration.conftest import NAME, TINY, living_in, strategy_of, write_strategy
 from tests.shared_homes import nothing_drawn
 
@@ -103,6 +109,9 @@ def test_symbols_join_leave_and_change_places_from_a_session_on(home: Path) -> N
     after = (EVERYONE[6], *(symbol for symbol in reversed(SYMBOLS) if symbol != flat[0]))
     before = recorded("holdings", SECOND).set_index("symbol")["quantity"]
     state_strategy(home, after)
+    told = report(NAME)["strategies"][NAME]["headline"]
+    assert "no bar" not in told  # whoever joined was not decided without
+    assert f"nn-assets run --strategy {NAME}" in told  # and who left had nothing to be closed
     homes.take_in(strategy_of())
     (third,) = homes.decide(strategy_of(), [THIRD])
     assert third.round.standing.book.symbols == after
@@ -138,7 +147,14 @@ def test_a_symbol_that_is_bound_stays_until_it_is_closed(home: Path) -> None:
     with pytest.raises(DecisionError, match=f"expected {one} among the symbols") as refused:
         homes.decide(strategy_of(), [THIRD])
     assert f"put {one} back" in refused.value.remedy
+    told = report(NAME)["strategies"][NAME]["headline"]
+    assert told.startswith(f"{NAME} HALTED: market.symbols without {one}; expected {one} among the symbols")
+    assert f"put {one} back" in told
+    assert "nn-assets run" not in told
+    with open_history(strategy_of()) as history:
+        assert check._next(history)["next"].startswith(f"put {one} back")
     state_strategy(home)
+    assert "nn-assets run" in report(NAME)["strategies"][NAME]["headline"]
     homes.take_in(strategy_of())
     homes.decide(strategy_of(), [THIRD])
 
@@ -152,6 +168,7 @@ def test_a_symbol_that_is_bound_stays_until_it_is_closed(home: Path) -> None:
         ("live_starts", "2017-06-22", "2017-06-21"),
         ("history_ends", "2017-06-23", "2017-06-26 or later"),
         ("vault_starts", "2017-06-26", "a day after 2017-06-26"),
+        ("vault_starts", "2017-06-22", "a day after 2017-06-26"),  # the last session decided may not be seen
     ],
 )
 def test_a_stage_that_contradicts_what_was_done_is_refused_by_its_name(
@@ -176,6 +193,117 @@ def test_a_stage_that_contradicts_what_was_done_is_refused_by_its_name(
     assert "nn-assets run" not in first_line
     state_strategy(home)
     homes.decide(strategy_of(), [THIRD])
+
+
+def test_an_end_before_the_last_decision_is_named_and_hides_no_other_strategy(home: Path) -> None:
+    homes.decide(strategy_of(), [THIRD])
+    write_strategy(home, "other")
+    state_strategy(home, history_ends="2017-06-22")
+    told = report(None)
+    assert told["strategies"][NAME]["headline"].startswith(f"{NAME} HALTED: market.history_ends 2017-06-22, which lets")
+    assert told["strategies"]["other"]["headline"].startswith("other DOES NOT TRADE: no session was decided yet")
+
+
+def test_a_clock_that_is_behind_is_told_as_that_and_blames_no_setting(home: Path) -> None:
+    """By half a day, by a month, and to before all history; whether or not a setting ends history."""
+    for ends in ("2017-06-26", None):
+        state_strategy(home, history_ends=ends)
+        for behind in ("2017-06-22 12:00", "2017-05-22 12:00", "2015-06-01 12:00"):
+            with at(behind):
+                told = report(NAME)["strategies"][NAME]
+                assert told["headline"].startswith(f"{NAME} HALTED: expected no recorded moment later than now")
+                for named in ("market.", "nn-assets run"):
+                    assert named not in told["headline"]
+                acts: tuple[Callable[[], object], ...] = (
+                    lambda: homes.take_in(strategy_of()),
+                    lambda: homes.decide(strategy_of(), [THIRD]),
+                    lambda: run_rounds(NAME, None),
+                    lambda: check.check_data(NAME),
+                    lambda: run_study(NAME, None, None, None),
+                )
+                for act in acts:
+                    with pytest.raises(ClockError, match="if the clock is behind, set it right"):
+                        act()
+    state_strategy(home)
+    homes.decide(strategy_of(), [THIRD])  # the clock set right
+
+
+def test_a_lag_that_hides_what_was_seen_is_told_as_that(home: Path) -> None:
+    behind = pd.Timestamp("2017-06-22 12:00", tz="UTC")
+    with open_history(strategy_of()) as history:
+        seen = StoredFacts(history.stores, strategy_of(), last_open_session(strategy_of().market, behind))
+        fault = stage_fault(seen)  # where no moment lies ahead of the clock
+    assert isinstance(fault, SettingsError)
+    assert fault.where["key"] == "market.known_at_lag_minutes"
+
+
+@pytest.mark.parametrize("day", [FIRST, SECOND])
+def test_a_decided_session_that_the_calendar_loses_is_told_as_that(home: Path, day: pd.Timestamp) -> None:
+    """A round would ask for the sessions in between to be run first, of which there are none."""
+    overrides = home / "strategies" / "calendars" / "days.yaml"
+    overrides.parent.mkdir()
+    overrides.write_text(f"extra_holidays: [{day.date()}]\n", encoding="utf-8")
+    state_strategy(home, calendar_overrides="calendars/days.yaml")
+    told = report(NAME)["strategies"][NAME]["headline"]
+    assert told.startswith(f"{NAME} HALTED: market.calendar XNYS, with its overrides, of which it is none")
+    with pytest.raises(SettingsError, match=f"expected {day.date()} to be a session") as refused:
+        homes.decide(strategy_of(), [THIRD])
+    assert refused.value.where["key"] == "market.calendar"
+    state_strategy(home)
+    homes.decide(strategy_of(), [THIRD])
+
+
+def test_a_changed_record_of_a_publication_halts_its_strategy_alone_until_it_is_put_back(home: Path) -> None:
+    write_strategy(home, "other")
+    (record,) = (home / "lake" / NAME / "publication" / "history").glob("*.json")
+    text = record.read_text(encoding="utf-8")
+    record.write_text(text.replace('"rows"', '"rowz"'), encoding="utf-8")
+    for asked in (NAME, None):
+        told = report(asked)
+        assert not told["ok"]
+        state = told["strategies"][NAME]
+        assert state["headline"].startswith(f"{NAME} HALTED: other content than its hash says (file {record})")
+        assert "A person is needed: restore publication/ from a backup" in state["headline"]
+        assert state["error"] == "PublicationError"
+        assert state["headline"] in told["text"].splitlines()
+    assert "decided_to" in told["strategies"]["other"]
+    record.write_text(text, encoding="utf-8")
+    assert report(NAME)["ok"]
+
+
+def test_a_fault_of_the_program_in_one_strategys_line_is_a_line(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_strategy(home, "other")
+    whole = status.headline_now
+
+    def faulty(facts: StoredFacts) -> object:
+        return {}["gone"] if facts.strategy.name == NAME else whole(facts)
+
+    monkeypatch.setattr(status, "headline_now", faulty)
+    told = report(None)
+    assert not told["ok"]
+    assert told["strategies"][NAME]["headline"].startswith(
+        f"{NAME} HALTED: how it stands cannot be told: KeyError: 'gone'. A person is needed: report it"
+    )
+    assert "decided_to" in told["strategies"]["other"]
+    assert "faulty" in caplog.text  # the traceback
+    assert report("other")["ok"]
+
+
+def test_a_file_that_cannot_be_read_is_a_line_and_hides_no_other_strategy(home: Path) -> None:
+    file = home / "strategies" / "other.yaml"
+    file.write_text("name: other\nmarkt: {}\n", encoding="utf-8")
+    told = report(None)
+    assert not told["ok"]
+    assert told["strategies"]["other"]["headline"].startswith("other HALTED: ")
+    assert str(file) in told["strategies"]["other"]["headline"]
+    assert "decided_to" in told["strategies"][NAME]
+    assert report(NAME)["ok"]
+    with pytest.raises(SettingsError, match="markt"):
+        report("other")
+    file.unlink()
+    assert report(None)["ok"]
 
 
 def restate(home: Path, **sections: dict[str, object]) -> None:

@@ -5,16 +5,28 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from nn_assets.errors import ModelError, RunFailed
+from nn_assets.learning.refresh import RefreshCheck
+from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.history import open_history
-from nn_assets.operations.models import forecasts
+from nn_assets.operations.models import forecasts, training
 from nn_assets.operations.models.stored import load_model
 from nn_assets.operations.stores import open_stores
 from nn_assets.orchestration.running import materialise
 from nn_assets.store.lake.models import ModelStore
-from tests.orchestration.conftest import FIRST_LIVE, FIRST_MONTH, LAST_MONTH, NAME, strategy_of
+from tests.operations import homes
+from tests.orchestration.conftest import (
+    FIRST_LIVE,
+    FIRST_MONTH,
+    LAST_MONTH,
+    NAME,
+    recorded,
+    strategy_of,
+    write_strategy,
+)
 
 
 def contents(home: Path) -> dict[str, bytes]:
@@ -42,6 +54,61 @@ def test_damaged_models_are_named_at_once_and_a_study_fits_them_again(studied: P
     aside = [path.name.partition(".")[0] for path in (studied / "models").glob("*/*.damaged-*")]
     assert sorted(aside) == sorted(ids[:2])
     materialise(strategy_of(), "daily", first=FIRST_LIVE, last=FIRST_LIVE)
+
+
+BEFORE, FROM = pd.Timestamp("2017-05-30"), pd.Timestamp("2017-05-31")
+
+
+@pytest.fixture
+def refreshed(studied: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The model of a refresh that took force on the second live session, in a month after which none is fitted."""
+    write_strategy(studied, market={"live_starts": str(BEFORE.date())})
+    monkeypatch.setattr(training, "check_refresh", lambda *_: RefreshCheck(accepted=True, reason="no worse"))
+    homes.decide(strategy_of(), [BEFORE])
+    homes.refresh(strategy_of(), BEFORE, "2017-05")
+    return in_force_on(FROM)
+
+
+def in_force_on(session: object) -> str:
+    with open_stores() as stores:
+        return models_in_force(stores.ledger, strategy_of()).on(pd.Timestamp(str(session)))
+
+
+def damage(model_id: str) -> None:
+    file = ModelStore().folder(model_id) / "weights.safetensors"
+    file.write_bytes(file.read_bytes()[:-9])
+
+
+def test_a_damaged_refresh_is_fitted_again_by_a_study_of_its_month_or_a_later(studied: Path, refreshed: str) -> None:
+    before = contents(studied)
+    for months in (["2017-05"], ["2017-06"]):
+        damage(refreshed)
+        with pytest.raises(ModelError, match="sets it aside and fits it again") as refused:
+            homes.decide(strategy_of(), [FROM])
+        assert refused.value.where["model_id"] == refreshed
+        homes.train(strategy_of(), months)
+        assert contents(studied) == before
+    assert in_force_on("2017-06-01") == refreshed
+    homes.decide(strategy_of(), [FROM])
+    assert recorded(studied, "decisions").set_index("session")["model_id"][FROM] == refreshed
+
+
+def test_a_damaged_refresh_that_other_code_fitted_is_to_be_restored(
+    studied: Path, refreshed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, told = contents(studied), list[str]()
+    damage(refreshed)
+    monkeypatch.setattr(training, "code_version", lambda: "another")
+    with open_history(strategy_of()) as history:
+        training.fit_lost_refreshes(history, "2017-05", "2017-05", told.append)
+    (line,) = told
+    assert line.startswith(f"model {refreshed}, in force from {FROM.date()}, cannot be fitted again as it was")
+    place = ModelStore().folder(refreshed)
+    assert line.endswith(f"restore {place} from a backup")
+    for name, content in kept.items():
+        if (studied / name).is_relative_to(place):
+            (studied / name).write_bytes(content)
+    homes.decide(strategy_of(), [FROM])
 
 
 def _replaced(home: Path) -> tuple[Path, str]:

@@ -13,6 +13,7 @@ from nn_assets.execution.orders import Orders, client_order_id
 from nn_assets.market.calendar.sessions import previous_session
 from nn_assets.operations.asof.costs import cost_model, recorded_cost_model_ids
 from nn_assets.operations.asof.refreshes import recorded_watch, watch_left_for_live
+from nn_assets.operations.edited import left_while_bound
 from nn_assets.operations.history import History
 from nn_assets.oversight.refreshes import RefreshWatch
 from nn_assets.oversight.severity import TradingState, resumed_trading_state
@@ -64,6 +65,8 @@ def standing_before(
             remedy=f"nn-assets run --strategy {strategy.name} --session {before.date()}",
             session=session.date(),
         )
+    if (left := left_while_bound(history.stores.ledger, strategy.name, before, symbols)) is not None:
+        raise left
     holdings = history.stores.ledger.read("holdings", strategy.name, before, before)
     book = book_from_records(states.iloc[0].to_dict(), holdings, states["book"].iloc[0])
     trading, refresh = _watch_before(history, before)
@@ -104,16 +107,7 @@ def _watch_before(history: History, session: pd.Timestamp) -> tuple[TradingState
 def _orders_of(history: History, session: pd.Timestamp, symbols: tuple[str, ...]) -> Orders:
     found = history.stores.ledger.read("orders", history.strategy.name, session, session)
     place = {symbol: number for number, symbol in enumerate(symbols)}
-    leaving = ~found["symbol"].isin(symbols)
-    ordered = sorted(found.loc[leaving & (found["status"] != "denied"), "symbol"].unique())
-    if ordered:
-        raise DecisionError(
-            expected=f"{', '.join(ordered)} among the symbols, for as long as it is on order",
-            found=f"only {', '.join(symbols)}",
-            remedy=f"put {', '.join(ordered)} back, and take it off once its position is closed",
-            key="market.symbols",
-        )
-    found = found[~leaving]
+    found = found[found["symbol"].isin(symbols)]  # others were denied
     opens = [
         name == client_order_id(history.strategy.name, session, symbol, opening=True)
         for name, symbol in zip(found["client_order_id"], found["symbol"], strict=True)

@@ -16,7 +16,7 @@ from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import fitted_month, forecast_rows
 from nn_assets.learning.model import FoldData, fit_models
 from nn_assets.learning.refresh import RefreshCheck, check_refresh
-from nn_assets.market.calendar.sessions import next_session
+from nn_assets.market.calendar.sessions import next_session, previous_session
 from nn_assets.operations.asof.decisions import first_undecided
 from nn_assets.operations.asof.models import (
     MODEL_SECTIONS,
@@ -30,6 +30,7 @@ from nn_assets.operations.history import History
 from nn_assets.operations.models.preparation import (
     DueFold,
     due_folds,
+    fold_after,
     fold_data,
     refresh_fold,
     selection_of,
@@ -43,6 +44,7 @@ from nn_assets.store.ledger.audit import verify_acts
 __all__ = [
     "MonthModel",
     "candidate_for",
+    "fit_lost_refreshes",
     "model_row",
     "refresh_after",
     "told_of_model",
@@ -103,6 +105,7 @@ def train_months(
         len(folds),
         tell,
     )
+    fit_lost_refreshes(history, min(addresses), max(months), tell)
     chosen: dict[str, tuple[str, RefreshCheck]] = {}
     incumbent = _incumbent_before(history, min(addresses))
     for due in due_folds(history, months):
@@ -154,6 +157,31 @@ def _fit_missing(history: History, due: Iterable[tuple[str, FoldData]], count: i
         history.stores.models.put(model.model_id, to_files(model))
         tell(f"model {done} of {len(missing)} fitted, used from {model.fold.month}")
     return addresses
+
+
+def fit_lost_refreshes(history: History, first: str, last: str, tell: Told) -> None:
+    """Fit refreshes that the store lost again, each as it was fitted: those in force in some months or right before.
+
+    One that other code fitted, or of which something else is known by now, is told with what to do and left.
+    """
+    ledger, strategy, store = history.stores.ledger, history.strategy, history.stores.models
+    by_month = models_in_force(ledger, strategy).by_month
+    before = max((month for month in by_month if month < first), default=first)
+    used = {model_id for month in by_month if before <= month <= last for _, model_id in by_month[month]}
+    lost = {model_id for model_id in used if not store.has(model_id)}
+    recorded = recorded_models(ledger, strategy)
+    fitted = recorded[recorded["fitted"] & recorded["model_id"].isin(lost) & recorded["effective_session"].notna()]
+    for model_id, rows in fitted.sort_values("effective_session").groupby("model_id", sort=False):
+        since = rows["effective_session"].iloc[0]
+        if code_version() in set(rows["code_version"]):
+            due = fold_after(history, previous_session(strategy.market.calendar, since))
+            if due.address(strategy) == model_id:
+                _fit_missing(history, [(str(model_id), fold_data(due, strategy))], 1, tell)
+                continue
+        tell(
+            f"model {model_id}, in force from {since.date()}, cannot be fitted again as it was, by other code or on "
+            f"other facts: restore {store.folder(str(model_id))} from a backup"
+        )
 
 
 def _incumbent_before(history: History, month: str) -> FoldModel | None:
