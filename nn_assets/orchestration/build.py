@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 
 import dagster as dg
 
+from nn_assets.errors import NnAssetsError
 from nn_assets.operations import names
 from nn_assets.operations.catalog import find_strategy, load_strategies
 from nn_assets.operations.intake.beside import other_tables
@@ -28,6 +30,8 @@ from nn_assets.orchestration.sensors import failed_run_sensor, strategy_sensors
 from nn_assets.settings import Strategy
 
 __all__ = ["all_definitions", "job_name", "strategy_definitions"]
+
+_log = logging.getLogger(__name__)
 
 _TABLES = ("raw_bars", "validated_bars", "features")
 _MONTHS = (
@@ -94,12 +98,19 @@ def strategy_definitions(strategy: Strategy, stores: StoresResource) -> dg.Defin
 def all_definitions(stores: StoresResource | None = None, only: str | None = None) -> dg.Definitions:
     """Every strategy of this installation, and what they share.
 
+    A strategy whose definitions cannot be made is left out, saying so in the log: the others go on without it.
+
     Parameters
     ----------
     stores : StoresResource, optional
         Where lake, ledger and models are; those of the home when left out.
     only : str, optional
         The one strategy that is needed, as a run without the UI needs it; the others are not built.
+
+    Raises
+    ------
+    NnAssetsError
+        The one strategy asked for has none.
     """
     opened = StoresResource() if stores is None else stores
     shared = dg.Definitions(
@@ -111,5 +122,12 @@ def all_definitions(stores: StoresResource | None = None, only: str | None = Non
         sensors=[failed_run_sensor(opened), run_outcomes_sensor(opened)],
         loggers={"console": progress_logger},
     )
-    named = load_strategies() if only is None else [find_strategy(only)]
-    return dg.Definitions.merge(*(strategy_definitions(each.strategy, opened) for each in named), shared)
+    if only is not None:
+        return dg.Definitions.merge(strategy_definitions(find_strategy(only).strategy, opened), shared)
+    made = []
+    for each in load_strategies():
+        try:
+            made.append(strategy_definitions(each.strategy, opened))
+        except NnAssetsError as fault:
+            _log.error("left out: %s: %s", each.strategy.name, fault)
+    return dg.Definitions.merge(*made, shared)
