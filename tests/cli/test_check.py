@@ -250,13 +250,33 @@ def test_a_halt_as_text_has_the_facts_the_rows_and_the_remedy_and_mended_data_pa
         "missing_symbols: 1 of 4 symbols (25.0%) lack a current bar, limit 10.0%. Remedy: ask the source for",
         f"  - CON {FIRST}: non_positive_price, open -",
         f"and {rows - 50:,} more",
+        f"first model 2016-01, from bars that begin {FIRST}; every feature is there from ",
         "next        mend the data at the source, then nn-assets check --strategy mine",
     ):
         assert said in shown.out, shown.out
     assert shown.out.splitlines()[-1].startswith("mine HALTED: the gate halted on ")
     file = home / "strategies" / "bars" / "CON_data.csv"
     file.write_text(file.read_text(encoding="utf-8").replace(",-", ","), encoding="utf-8")
-    assert call(home, *["check", "-s", "mine"]).status == 0
+    earlier, later = _give_one_session_anothers_bars(home)
+    mended = call(home, *["check", "-s", "mine"])
+    assert mended.status == 0
+    head, *lines = mended.out.splitlines()
+    assert head == (
+        f"mine: data taken in; 2 bars kept equal a later session's and may hold prices of the future: {earlier} (2)"
+    )
+    first = lines[next(at for at, line in enumerate(lines) if line.startswith("  notices ")) + 1].strip()
+    assert first.startswith(f"many symbols {later}: copied_session 0.5: 2 of 4 symbols (50%), NAN among them, have ")
+
+
+def _give_one_session_anothers_bars(home: Path) -> tuple[str, str]:
+    """Two of the four symbols' bars of one session as of a later session too; which two."""
+    for name in ("NAN", "TRUE"):
+        file = home / "strategies" / "bars" / f"{name}_data.csv"
+        lines = file.read_text(encoding="utf-8").splitlines()
+        earlier, later = lines[101][:10], lines[110][:10]
+        lines[110] = later + lines[101][10:]
+        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return earlier, later
 
 
 def test_a_studied_strategy_is_sent_on_to_its_first_undecided_session(own_home) -> None:
