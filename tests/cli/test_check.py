@@ -92,6 +92,11 @@ def test_what_came_in_is_told_and_the_next_command(first_check) -> None:
 
 
 @pytest.mark.full
+def test_what_was_taken_in_can_be_exported(first_check, tmp_path) -> None:
+    answer = call(first_check[0], "export", "bars", "--out", tmp_path / "bars.csv", "-s", "mine", "--json")
+    assert (answer.status, answer.document["rows"]) == (0, 4 * sessions_of(first_check[0]) - 1)
+
+
 def test_for_a_person_it_is_text_with_the_same_facts(checked_home) -> None:
     answer = call(checked_home, "check", "-s", "mine")
     assert answer.status == 0, answer.err
