@@ -70,10 +70,11 @@ def check_lines(told: dict[str, Any]) -> list[str]:
 
 
 def _possible_copies_told(by_session: Mapping[str, int]) -> str:
-    """What the first line says of bars kept that equal a later session's; nothing where there are none."""
+    """What the first line says of bars kept that equal a later session's, by session, most first; nothing of none."""
     if not by_session:
         return ""
-    count, days = sum(by_session.values()), [f"{day} ({bars:,})" for day, bars in by_session.items()]
+    ordered = sorted(by_session.items(), key=lambda each: (-each[1], each[0]))
+    count, days = sum(by_session.values()), [f"{day} ({bars:,})" for day, bars in ordered]
     bars = "1 bar kept equals" if count == 1 else f"{count:,} bars kept equal"
     return f"; {bars} a later session's and may hold prices of the future: {', '.join(first_of(days, _MOST_NAMED))}"
 

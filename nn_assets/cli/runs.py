@@ -143,7 +143,7 @@ def _ended_told(ended: Mapping[pd.Timestamp, Mapping[str, Sequence[str]]]) -> li
     return [
         f"{session.date()}: {len(names)} order{'s' * (len(names) > 1)} ended without a whole fill: {reason}"
         + " (an action known late changed the book that had sized all of them)" * (reason == _LATE_ACTION)
-        + f": {', '.join(first_of(names, _MOST_NAMED))}"
+        + f": {', '.join(first_of(list(dict.fromkeys(names)), _MOST_NAMED))}"
         for session, by_reason in ended.items()
         for reason, names in by_reason.items()
     ]

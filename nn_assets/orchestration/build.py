@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 
 import dagster as dg
 
-from nn_assets.errors import NnAssetsError
 from nn_assets.operations import names
-from nn_assets.operations.catalog import find_strategy, load_strategies
+from nn_assets.operations.catalog import find_strategy, made_of_each
 from nn_assets.operations.intake.beside import other_tables
 from nn_assets.operations.names import full_name
 from nn_assets.orchestration.assets.costs import cost_assets
@@ -30,8 +28,6 @@ from nn_assets.orchestration.sensors import failed_run_sensor, strategy_sensors
 from nn_assets.settings import Strategy
 
 __all__ = ["all_definitions", "job_name", "strategy_definitions"]
-
-_log = logging.getLogger(__name__)
 
 _TABLES = ("raw_bars", "validated_bars", "features")
 _MONTHS = (
@@ -96,9 +92,7 @@ def strategy_definitions(strategy: Strategy, stores: StoresResource) -> dg.Defin
 
 
 def all_definitions(stores: StoresResource | None = None, only: str | None = None) -> dg.Definitions:
-    """Every strategy of this installation, and what they share.
-
-    A strategy whose definitions cannot be made is left out, saying so in the log: the others go on without it.
+    """Every strategy of this installation of which definitions can be made, and what they share.
 
     Parameters
     ----------
@@ -106,11 +100,6 @@ def all_definitions(stores: StoresResource | None = None, only: str | None = Non
         Where lake, ledger and models are; those of the home when left out.
     only : str, optional
         The one strategy that is needed, as a run without the UI needs it; the others are not built.
-
-    Raises
-    ------
-    NnAssetsError
-        The one strategy asked for has none.
     """
     opened = StoresResource() if stores is None else stores
     shared = dg.Definitions(
@@ -124,10 +113,4 @@ def all_definitions(stores: StoresResource | None = None, only: str | None = Non
     )
     if only is not None:
         return dg.Definitions.merge(strategy_definitions(find_strategy(only).strategy, opened), shared)
-    made = []
-    for each in load_strategies():
-        try:
-            made.append(strategy_definitions(each.strategy, opened))
-        except NnAssetsError as fault:
-            _log.error("left out: %s: %s", each.strategy.name, fault)
-    return dg.Definitions.merge(*made, shared)
+    return dg.Definitions.merge(*made_of_each(lambda each: strategy_definitions(each, opened)), shared)

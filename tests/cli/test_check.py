@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from nn_assets.cli.check_text import _possible_copies_told
 from tests.cli.conftest import FIRST, LAST, LIVE, NEGATIVE, STRATEGY, SYMBOLS, Answer, call, write_bars
 
 BESIDE = """\
@@ -368,3 +369,14 @@ def test_limits_that_are_equal_are_told(first_check) -> None:
     answer = first_check[1]
     (told,) = answer.document["breakers"]
     assert told.startswith("portfolio.session_loss_limit_fraction 0.04 equals portfolio.weekly_loss_limit_fraction")
+
+
+def test_the_first_line_names_sessions_of_most_possible_copies_first() -> None:
+    by_session = {f"2014-{month:02d}-03": month % 3 + 1 for month in range(1, 13)}
+    by_session |= {"2015-01-02": 42, "2013-01-02": 42}
+    told = _possible_copies_told(by_session)
+    assert told.startswith("; 108 bars kept equal a later session's and may hold prices of the future: ")
+    assert told.partition("future: ")[2].startswith("2013-01-02 (42), 2015-01-02 (42), 2014-02-03 (3), 2014-05-03 (3)")
+    assert told.endswith(", and 2 more")
+    assert _possible_copies_told({}) == ""
+    assert _possible_copies_told({"2015-01-02": 1}).startswith("; 1 bar kept equals a later session's")

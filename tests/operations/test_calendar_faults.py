@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nn_assets.errors import SettingsError
+from nn_assets.operations import catalog
 from nn_assets.operations.catalog import find_strategy, load_strategies
 from nn_assets.orchestration import build
 
@@ -43,7 +44,8 @@ def test_a_strategy_without_definitions_is_left_out_by_name_and_the_others_are_b
     early = f"name: early\nmarket: {{calendar: XSAU, history_starts: 2018-01-03, history_ends: {ends}}}\n"
     (tmp_path / "strategies" / "early.yaml").write_text(early, encoding="utf-8")
     monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
-    monkeypatch.setattr(build, "load_strategies", lambda: [find_strategy("early"), find_strategy("index_daily")])
+    both = [find_strategy("early"), find_strategy("index_daily")]
+    monkeypatch.setattr(catalog, "load_strategies", lambda: both)
     with caplog.at_level(logging.ERROR):
         jobs = {job.name for job in build.all_definitions().jobs or ()}
     assert "index_daily__daily" in jobs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -55,9 +56,8 @@ def copied_bar_notices(ordered: pd.DataFrame, rows: Rows, kept: BoolArray, copie
 
 
 def possible_copies(notices: Sequence[Notice]) -> dict[str, int]:
-    """Bars kept that may be a later session's, by session (as YYYY-MM-DD), most first."""
-    days = pd.Series([str(each.first_session.date()) for each in notices if each.rule == POSSIBLE_COPY], dtype=object)
-    return {str(day): int(count) for day, count in days.sort_values().value_counts(sort=True).items()}
+    """Bars kept that may be a later session's, by session (as YYYY-MM-DD)."""
+    return dict(Counter(str(each.first_session.date()) for each in notices if each.rule == POSSIBLE_COPY))
 
 
 def _pairs(ordered: pd.DataFrame, rows: Rows, kept: BoolArray, copied: BoolArray) -> pd.DataFrame:

@@ -48,7 +48,7 @@ class Notice:
     repeats the previous close for ``repeated_open``, the share of the session's symbols for ``copied_session`` and
     ``odd_session``, basis points between two sources for ``odd_print_elsewhere``, usual ranges for ``displaced_bar``,
     how many bars for ``known_in_the_future``, closes as in :func:`suspicions` for its rules, and NaN where the rule
-    has no number.
+    has no number (``possible_copy``).
     """
 
     rule: str
