@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -17,6 +17,7 @@ from nn_assets.errors import RunFailed
 from nn_assets.learning.first_month import WARM_UP_SESSIONS, first_model_month, first_month_from
 from nn_assets.market.facts.rows import BoolArray
 from nn_assets.market.quality.cleaning import Cleaned
+from nn_assets.market.quality.copied import possible_copies
 from nn_assets.market.quality.gate import bars_due
 from nn_assets.operations.asof.actions import ACTIONS
 from nn_assets.operations.asof.decisions import undecided_sessions
@@ -72,25 +73,30 @@ class _Judged:
     quarantine: pd.DataFrame
     notices: Sequence[str]
     noticed_by_rule: Mapping[str, int]
+    possible_copies: Mapping[str, int] = field(default_factory=dict)  # bars by session
     all_quarantined: str = "nn-assets export quarantine"  # what gives every row in quarantine
 
     @classmethod
     def published(cls, history: History, publication: Publication) -> Self:
         store, details = history.stores.publications, publication.details
         rows = store.bars(publication), store.quarantine(publication)
-        return cls(*rows, list(details.get("notices", ())), details.get("noticed_by_rule", {}))
+        notices, by_rule = list(details.get("notices", ())), details.get("noticed_by_rule", {})
+        return cls(*rows, notices, by_rule, details.get("possible_copies", {}))
 
     @classmethod
     def refused(cls, history: History, audited: Audited) -> Self:
         actions = actions_to_publish(history, history.stores.lake.segments(history.strategy.name, ACTIONS))
         notices, cleaned = notices_of(history, audited, actions), audited.cleaned
         by_rule = dict(Counter(notice.rule for notice in notices))
-        return cls(cleaned.bars, cleaned.quarantine, [notice.line for notice in notices], by_rule)
+        lines, doubtful = [notice.line for notice in notices], possible_copies(notices)
+        return cls(cleaned.bars, cleaned.quarantine, lines, by_rule, doubtful)
 
     @classmethod
-    def of_refused_intraday(cls, audited: AuditedIntraday, strategy: str) -> Self:
-        named = f"nn-assets check --strategy {strategy} --json"  # as violations of the gate
-        return cls(audited.sessions.bars, audited.cleaned.quarantine, [], {}, named)
+    def of_refused_intraday(cls, audited: AuditedIntraday, strategy: Strategy) -> Self:
+        named = f"nn-assets check --strategy {strategy.name} --json"  # as violations of the gate
+        made = audited.sessions.bars
+        bars = made.assign(known_at=as_of_sessions(strategy.market, made["session"]))
+        return cls(bars, audited.cleaned.quarantine, [], {}, all_quarantined=named)
 
 
 def check_data(name: str) -> dict[str, Any]:
@@ -135,7 +141,7 @@ def _passed(history: History, metadata: _Metadata, warnings: list[str], before: 
         "nothing_new": before is not None and before.content_hash == now.content_hash and not changed,
         **_facts(history, _Judged.published(history, now), metadata),
         "gate": {"passed": True, "warnings": warnings},
-        "first_model": _first_model(history),
+        "first_model": _first_model(history, history.published_bars),
         **_next(history),
     }
     if history.clock_fault is not None:
@@ -149,7 +155,7 @@ def _halted(
     """What came in and was refused, judged once more; the last line is how the strategy stands."""
     if gate == INTRADAY_GATE:
         intraday = audit_intraday(history)
-        judged, report = _Judged.of_refused_intraday(intraday, history.strategy.name), intraday.report
+        judged, report = _Judged.of_refused_intraday(intraday, history.strategy), intraday.report
         none_came = {**_NO_DAILY, "actions": stored_actions(history)}
         metadata = {**metadata, VALIDATED_INTRADAY: report.figures, RAW_BARS: none_came, _VALIDATED: {}}
     else:
@@ -170,6 +176,7 @@ def _halted(
         "published_to": None if publication is None else str(publication.last_session.date()),
         **_facts(history, judged, metadata),
         "gate": {"passed": False, "warnings": warnings, "failed": failed},
+        "first_model": _first_model(history, judged.bars),
         "headline": stands,
         "next": f"mend the data at the source, then nn-assets check --strategy {history.strategy.name}",
     }
@@ -192,6 +199,7 @@ def _facts(history: History, judged: _Judged, metadata: _Metadata) -> dict[str, 
             "by_rule": judged.noticed_by_rule,
             "first": judged.notices[:_MOST_NOTICES],
         },
+        "possible_copies": dict(judged.possible_copies),
         "compared": _compared(strategy, metadata),
         "prices": _CLOSES if strategy.closes_only else None,
         "breakers": list(never_alone(strategy.portfolio)),
@@ -315,13 +323,16 @@ def _series(versions: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _first_model(history: History) -> dict[str, Any]:
+def _first_model(history: History, bars: pd.DataFrame) -> dict[str, Any]:
     """From when bars, features and a model are there by the data, and what the settings say that they cannot keep.
 
-    A bar that states a later ``known_at`` than its session's decision is not there for that decision.
+    ``bars``, with session and known_at, are those published, or those that a gate which halted was given. One that
+    states a later ``known_at`` than its session's decision is not there for that decision.
     """
     strategy = history.strategy
-    bars = history.published_bars[["session", "known_at"]]
+    if bars.empty:
+        none = "none: no bar is left to train on"
+        return {"bars": None, "features": None, "month": None, "late_bars": 0, "told": none}
     late = bars["known_at"] > as_of_sessions(strategy.market, bars["session"])
     days = bars.loc[~late, "session"]
     if days.empty:

@@ -65,7 +65,18 @@ def check_lines(told: dict[str, Any]) -> list[str]:
     ]
     head = "nothing is new since the last run" if told["nothing_new"] else "data taken in"
     refused = "" if gate["passed"] else f" and refused: {_what_stays(told['published_to'])}"
-    return [f"{told['strategy']}: {head}{refused}", *(f"  {name:<12}{text}" for name, text in found)]
+    doubtful = _possible_copies_told(told["possible_copies"])
+    return [f"{told['strategy']}: {head}{refused}{doubtful}", *(f"  {name:<12}{text}" for name, text in found)]
+
+
+def _possible_copies_told(by_session: Mapping[str, int]) -> str:
+    """What the first line says of bars kept that equal a later session's, by session, most first; nothing of none."""
+    if not by_session:
+        return ""
+    ordered = sorted(by_session.items(), key=lambda each: (-each[1], each[0]))
+    count, days = sum(by_session.values()), [f"{day} ({bars:,})" for day, bars in ordered]
+    bars = "1 bar kept equals" if count == 1 else f"{count:,} bars kept equal"
+    return f"; {bars} a later session's and may hold prices of the future: {', '.join(first_of(days, _MOST_NAMED))}"
 
 
 def _what_stays(published_to: str | None) -> str:

@@ -9,11 +9,12 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.cli.table_files import FORMATS, write_table_file
-from nn_assets.errors import SettingsError
+from nn_assets.errors import LedgerError, SettingsError
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.exported_names import ADJUSTED, TABLES
 from nn_assets.operations.exported_tables import read_exported
 from nn_assets.operations.history import open_history
+from nn_assets.store.home import database_url, embedded_ledger
 
 __all__ = ["TABLES", "export_table"]
 
@@ -59,6 +60,8 @@ def export_table(
     ------
     SettingsError
         The table, the format or a date is not known, or what ``write_table_file`` refuses.
+    LedgerError
+        The home has no ledger yet.
     """
     if table not in TABLES:
         raise SettingsError(
@@ -78,6 +81,7 @@ def export_table(
             remedy="swap the two",
             key="--from / --to",
         )
+    _require_ledger(find_strategy(strategy).strategy.name)
     with open_history(find_strategy(strategy).strategy) as history:
         frame = read_exported(history, table, low, high, moment, adjusted)
     write_table_file(frame, out)
@@ -87,6 +91,18 @@ def export_table(
         "file": str(out),
         "text": f"{len(frame)} rows of {table} in {out}",
     }
+
+
+def _require_ledger(strategy: str) -> None:
+    """Refuse a home without a ledger: opening it would make one, and an export writes nothing there."""
+    file, url = embedded_ledger(), database_url()
+    if url == f"sqlite:///{file}" and not file.exists():
+        raise LedgerError(
+            expected="a home that data were taken into",
+            found="none of its tables yet: there is no ledger",
+            remedy=f"take them in first: nn-assets check --strategy {strategy}",
+            file=str(file),
+        )
 
 
 def _check_options(table: str, out: Path, first: str | None, last: str | None, as_of: str | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -14,7 +14,7 @@ from nn_assets.evaluation.verdict import NO_MONTH_ENDED
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.market.calendar.sessions import is_session, sessions_between
 from nn_assets.operations.asked import REFIT_TAG, effective_strategy
-from nn_assets.operations.asof.decisions import undecided_sessions
+from nn_assets.operations.asof.decisions import ended_orders, undecided_sessions
 from nn_assets.operations.asof.forecasts import missing_months
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.studies import latest_study
@@ -35,6 +35,7 @@ __all__ = ["run_round", "run_rounds", "run_study"]
 
 _Option = tuple[str, str | None]  # its name and its value
 _MOST_NAMED = 12
+_LATE_ACTION = "late_action"
 
 
 def run_round(name: str, session: str | None) -> dict[str, Any]:
@@ -118,6 +119,7 @@ def _answer(history: History, sessions: pd.DatetimeIndex) -> dict[str, Any]:
     breaker = state["breaker"] if isinstance(state["breaker"], str) and state["breaker"] else None
     without = lacking(history, sessions)
     told = first_of([each.told for each in without], _MOST_NAMED)
+    ended = ended_orders(ledger, history.strategy, sessions)
     several = f"{len(sessions)} sessions from {sessions[0].date()} on; " if len(sessions) > 1 else ""
     return {
         "strategy": name,
@@ -129,10 +131,22 @@ def _answer(history: History, sessions: pd.DatetimeIndex) -> dict[str, Any]:
         "breaker": breaker,
         "targets": positions,
         "without_bars": {str(each.session.date()): list(each.symbols) for each in without},
-        "text": "\n".join([stands, *told])
+        "ended_orders": {str(each.date()): by_reason for each, by_reason in ended.items()},
+        "text": "\n".join([stands, *told, *first_of(_ended_told(ended), _MOST_NAMED)])
         + f"\n{several}{name} {day.date()}: equity {state['equity_usd']:,.0f} USD, {held} positions to "
         f"hold next, breaker {breaker or 'none'}, drift says {trading['state']}",
     }
+
+
+def _ended_told(ended: Mapping[pd.Timestamp, Mapping[str, Sequence[str]]]) -> list[str]:
+    """A line for each session and reason for which orders under way ended without a whole fill, with the symbols."""
+    return [
+        f"{session.date()}: {len(names)} order{'s' * (len(names) > 1)} ended without a whole fill: {reason}"
+        + " (an action known late changed the book that had sized all of them)" * (reason == _LATE_ACTION)
+        + f": {', '.join(first_of(list(dict.fromkeys(names)), _MOST_NAMED))}"
+        for session, by_reason in ended.items()
+        for reason, names in by_reason.items()
+    ]
 
 
 def _with_intake(answer: dict[str, Any], metadata: dict[str, dict[str, Any]]) -> dict[str, Any]:

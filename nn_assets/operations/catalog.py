@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import TypeVar
 
-from nn_assets.errors import SettingsError, did_you_mean
+from nn_assets.errors import NnAssetsError, SettingsError, did_you_mean
 from nn_assets.learning.first_month import live_start_fault, prior_fault
 from nn_assets.market.calendar.timetable import require_calendar
 from nn_assets.settings import Strategy, load_strategy
@@ -22,8 +24,11 @@ __all__ = [
     "folder_of",
     "is_calendar_fault",
     "load_strategies",
+    "made_of_each",
     "read_strategies",
 ]
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +69,17 @@ def load_strategies() -> tuple[StrategyFile, ...]:
 @cache
 def _tell_left_out(fault: str) -> None:
     _log.error("left out: %s", fault)
+
+
+def made_of_each(make: Callable[[Strategy], T]) -> list[T]:
+    """What is made of each strategy; one of which it cannot be made is left out, saying so in the log."""
+    made = []
+    for each in load_strategies():
+        try:
+            made.append(make(each.strategy))
+        except NnAssetsError as fault:
+            _tell_left_out(f"{each.strategy.name}: {fault}")
+    return made
 
 
 def is_calendar_fault(fault: SettingsError) -> bool:

@@ -8,6 +8,7 @@ from nn_assets.errors import SettingsError
 from nn_assets.market.calendar.sessions import (
     assumed_known_at,
     calendar_end_told,
+    last_known_session,
     previous_session,
     session_close,
     sessions_between,
@@ -74,8 +75,9 @@ def has_clock(market: MarketSettings, moment: pd.Timestamp) -> bool:
 
 def round_cron(market: MarketSettings) -> str:
     """Cron of a full day's close plus the lag plus settling, by the exchange's clock; half days simply wait."""
-    recent = sessions_between(market.calendar, "2020-01-01", "2020-03-01")
-    closes = [session_close(market.calendar, day).tz_convert(timezone_of(market.calendar)) for day in recent]
+    last = last_known_session(market.calendar)
+    begun = sessions_between(market.calendar, min(pd.Timestamp("2020-01-01"), last - pd.Timedelta(days=60)), last)
+    closes = [session_close(market.calendar, day).tz_convert(timezone_of(market.calendar)) for day in begun[:40]]
     usual = max(close - close.normalize() for close in closes)
     due = usual + pd.Timedelta(minutes=market.known_at_lag_minutes + _SETTLING_MINUTES)
     minutes = int(due.total_seconds() // 60) % (24 * 60)

@@ -7,7 +7,7 @@ import warnings
 import dagster as dg
 
 from nn_assets.operations import names
-from nn_assets.operations.catalog import find_strategy, load_strategies
+from nn_assets.operations.catalog import find_strategy, made_of_each
 from nn_assets.operations.intake.beside import other_tables
 from nn_assets.operations.names import full_name
 from nn_assets.orchestration.assets.costs import cost_assets
@@ -92,7 +92,7 @@ def strategy_definitions(strategy: Strategy, stores: StoresResource) -> dg.Defin
 
 
 def all_definitions(stores: StoresResource | None = None, only: str | None = None) -> dg.Definitions:
-    """Every strategy of this installation, and what they share.
+    """Every strategy of this installation of which definitions can be made, and what they share.
 
     Parameters
     ----------
@@ -111,5 +111,6 @@ def all_definitions(stores: StoresResource | None = None, only: str | None = Non
         sensors=[failed_run_sensor(opened), run_outcomes_sensor(opened)],
         loggers={"console": progress_logger},
     )
-    named = load_strategies() if only is None else [find_strategy(only)]
-    return dg.Definitions.merge(*(strategy_definitions(each.strategy, opened) for each in named), shared)
+    if only is not None:
+        return dg.Definitions.merge(strategy_definitions(find_strategy(only).strategy, opened), shared)
+    return dg.Definitions.merge(*made_of_each(lambda each: strategy_definitions(each, opened)), shared)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from nn_assets.cli.check_text import _possible_copies_told
 from tests.cli.conftest import FIRST, LAST, LIVE, NEGATIVE, STRATEGY, SYMBOLS, Answer, call, write_bars
 
 BESIDE = """\
@@ -92,6 +93,11 @@ def test_what_came_in_is_told_and_the_next_command(first_check) -> None:
 
 
 @pytest.mark.full
+def test_what_was_taken_in_can_be_exported(first_check, tmp_path) -> None:
+    answer = call(first_check[0], "export", "bars", "--out", tmp_path / "bars.csv", "-s", "mine", "--json")
+    assert (answer.status, answer.document["rows"]) == (0, 4 * sessions_of(first_check[0]) - 1)
+
+
 def test_for_a_person_it_is_text_with_the_same_facts(checked_home) -> None:
     answer = call(checked_home, "check", "-s", "mine")
     assert answer.status == 0, answer.err
@@ -251,13 +257,33 @@ def test_a_halt_as_text_has_the_facts_the_rows_and_the_remedy_and_mended_data_pa
         "missing_symbols: 1 of 4 symbols (25.0%) lack a current bar, limit 10.0%. Remedy: ask the source for",
         f"  - CON {FIRST}: non_positive_price, open -",
         f"and {rows - 50:,} more",
+        f"first model 2016-01, from bars that begin {FIRST}; every feature is there from ",
         "next        mend the data at the source, then nn-assets check --strategy mine",
     ):
         assert said in shown.out, shown.out
     assert shown.out.splitlines()[-1].startswith("mine HALTED: the gate halted on ")
     file = home / "strategies" / "bars" / "CON_data.csv"
     file.write_text(file.read_text(encoding="utf-8").replace(",-", ","), encoding="utf-8")
-    assert call(home, *["check", "-s", "mine"]).status == 0
+    earlier, later = _give_one_session_anothers_bars(home)
+    mended = call(home, *["check", "-s", "mine"])
+    assert mended.status == 0
+    head, *lines = mended.out.splitlines()
+    assert head == (
+        f"mine: data taken in; 2 bars kept equal a later session's and may hold prices of the future: {earlier} (2)"
+    )
+    first = lines[next(at for at, line in enumerate(lines) if line.startswith("  notices ")) + 1].strip()
+    assert first.startswith(f"many symbols {later}: copied_session 0.5: 2 of 4 symbols (50%), NAN among them, have ")
+
+
+def _give_one_session_anothers_bars(home: Path) -> tuple[str, str]:
+    """Two of the four symbols' bars of one session as of a later session too; which two."""
+    for name in ("NAN", "TRUE"):
+        file = home / "strategies" / "bars" / f"{name}_data.csv"
+        lines = file.read_text(encoding="utf-8").splitlines()
+        earlier, later = lines[101][:10], lines[110][:10]
+        lines[110] = later + lines[101][10:]
+        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return earlier, later
 
 
 def test_a_studied_strategy_is_sent_on_to_its_first_undecided_session(own_home) -> None:
@@ -344,3 +370,14 @@ def test_limits_that_are_equal_are_told(first_check) -> None:
     answer = first_check[1]
     (told,) = answer.document["breakers"]
     assert told.startswith("portfolio.session_loss_limit_fraction 0.04 equals portfolio.weekly_loss_limit_fraction")
+
+
+def test_the_first_line_names_sessions_of_most_possible_copies_first() -> None:
+    by_session = {f"2014-{month:02d}-03": month % 3 + 1 for month in range(1, 13)}
+    by_session |= {"2015-01-02": 42, "2013-01-02": 42}
+    told = _possible_copies_told(by_session)
+    assert told.startswith("; 108 bars kept equal a later session's and may hold prices of the future: ")
+    assert told.partition("future: ")[2].startswith("2013-01-02 (42), 2015-01-02 (42), 2014-02-03 (3), 2014-05-03 (3)")
+    assert told.endswith(", and 2 more")
+    assert _possible_copies_told({}) == ""
+    assert _possible_copies_told({"2015-01-02": 1}).startswith("; 1 bar kept equals a later session's")

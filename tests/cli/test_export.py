@@ -272,6 +272,18 @@ def test_a_place_that_cannot_be_written_is_named(give, tmp_path, place) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_a_home_that_nothing_was_taken_into_is_named_and_stays_empty(tmp_path) -> None:
+    home = tmp_path / "home"
+    (home / "strategies").mkdir(parents=True)
+    (home / "strategies" / "mine.yaml").write_text(STRATEGY, encoding="utf-8")
+    for table in ("bars", "notices", "trials"):
+        answer = call(home, "export", table, "--out", tmp_path / "x.csv", "-s", "mine", "--json")
+        assert (answer.status, answer.document["error"]) == (1, "LedgerError"), answer.out
+        assert "take them in first: nn-assets check --strategy mine" in answer.document["message"]
+    assert sorted(each.name for each in home.rglob("*")) == ["mine.yaml", "strategies"]
+    assert not (tmp_path / "x.csv").exists()
+
+
 @pytest.mark.full
 def test_nothing_published_yet_is_a_named_error(tmp_path) -> None:
     (tmp_path / "strategies").mkdir()

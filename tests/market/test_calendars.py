@@ -9,6 +9,8 @@ import pytest
 from nn_assets.errors import SettingsError
 from nn_assets.market.calendar.sessions import calendar_end_told, next_session, previous_session, sessions_between
 from nn_assets.market.calendar.timetable import require_calendar, timetable
+from nn_assets.operations.clock import round_cron
+from nn_assets.settings import MarketSettings
 
 CHEAP = ("XNYS", "XLON", "24/7", "XSHG", "XSAU", "XBEL", "ASEX")
 
@@ -28,6 +30,8 @@ def built_or_refused(name: str) -> None:
         assert len(found.sessions) > 1000
         assert found.closes.notna().all()
         require_calendar(name)
+        minute, hour, *days = round_cron(MarketSettings(calendar=name, history_starts="2023-01-02")).split()
+        assert (int(minute) < 60, int(hour) < 24, days) == (True, True, ["*"] * 3)
         return
     assert repr(name) in fault.found
     assert fault.where["key"] == "market.calendar"
@@ -69,3 +73,9 @@ def test_the_end_is_told_sixty_days_before(day: str, says: bool) -> None:
     assert (told is not None) is says
     assert told is None or "2026-12-31" in told
     assert calendar_end_told("XNYS", day) is None
+
+
+def test_a_round_is_due_after_the_usual_close_in_a_calendar_that_begins_late_too() -> None:
+    """Riyadh closes at 15:00; the round waits for the lag stated and for a quarter of an hour."""
+    market = MarketSettings(calendar="XSAU", history_starts="2023-01-02", known_at_lag_minutes=30)
+    assert round_cron(market) == "45 15 * * *"

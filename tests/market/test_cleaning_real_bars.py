@@ -71,7 +71,7 @@ def test_five_years_of_122_stocks_lose_exactly_their_known_faults(of_five_years)
     message = quarantined.loc[of_the_tick, "message"].item()
     assert "low 35.085" in message
     # The bad tick is gone, so the return to normal after it is no jump.
-    assert "LNT" not in {notice.symbol for notice in found.notices}
+    assert "LNT" not in {notice.symbol for notice in found.notices if notice.rule != "possible_copy"}
 
 
 @pytest.mark.full
@@ -86,7 +86,7 @@ def test_in_five_years_real_moves_stay_and_actions_that_were_missed_are_for_a_pe
     assert "close 66.29 -> 28.57 (-56.9%)" in noticed["EBAY", "2015-07-20"].message
     assert noticed["DISCA", "2014-08-07"].rule == "possible_split"
     assert "near a 2 split" in noticed["DISCA", "2014-08-07"].message
-    of_rows = [notice for notice in found.notices if notice.rule != "copied_session"]
+    of_rows = [notice for notice in found.notices if notice.rule not in ("copied_session", "possible_copy")]
     assert all("for a decision, row kept" in notice.message for notice in of_rows)
 
 

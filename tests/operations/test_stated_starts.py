@@ -71,7 +71,7 @@ def test_a_start_long_before_the_bars_is_said_with_the_first_month_that_can_have
     deliver(home)
     published()
     with open_history(strategy_of()) as history:
-        told = _first_model(history)
+        told = _first_model(history, history.published_bars)
         assert first_model_month(strategy_of()) == "2011-01"
     sixty_on = sessions_between("XNYS", STARTS, ENDS)[60]
     assert (told["bars"], told["month"], told["features"]) == ("2016-01-04", "2017-01", str(sixty_on.date()))
@@ -81,8 +81,8 @@ def test_a_start_long_before_the_bars_is_said_with_the_first_month_that_can_have
     state(home, history_starts="2016-01-04")
     published()
     with open_history(strategy_of()) as history:
-        assert "asks for models" not in _first_model(history)["told"]
-        assert _first_model(history)["month"] == first_model_month(strategy_of()) == "2017-01"
+        assert "asks for models" not in _first_model(history, history.published_bars)["told"]
+        assert _first_model(history, history.published_bars)["month"] == first_model_month(strategy_of()) == "2017-01"
 
 
 def test_bars_known_later_than_their_sessions_move_the_first_model(home: Path) -> None:
@@ -90,7 +90,7 @@ def test_bars_known_later_than_their_sessions_move_the_first_model(home: Path) -
     deliver(home, pd.Series("2016-12-01T21:15:00Z", index=bars.index).where(bars["session"] < "2016-06-01", ""))
     published()
     with open_history(strategy_of()) as history:
-        told = _first_model(history)
+        told = _first_model(history, history.published_bars)
     late = int((bars["session"] < "2016-06-01").sum())
     assert (told["bars"], told["month"], told["late_bars"]) == ("2016-06-01", "2017-06", late)
     assert f"{late:,} bars are known only after their own session's decision" in told["told"]

@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from nn_assets.cli.runs import _answer
 from nn_assets.operations.decisions import records
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.decisions.rounds import decide_session
@@ -218,6 +219,12 @@ def test_orders_sized_on_the_wrong_book_fill_nothing_and_no_breaker_fires_on_a_f
     assert not fills["client_order_id"].isin(under_way["client_order_id"]).any()
     page = (told_home / "reports" / f"{NAME}-{FOLLOWING[0]}.html").read_text()
     assert f"late_action: {len(under_way)} orders under way were cancelled" in page
+    with living_in(told_home), at("2017-06-28 23:00"), open_history(strategy_of()) as history:
+        answer = _answer(history, pd.DatetimeIndex(FOLLOWING[:1]))
+    assert answer["ended_orders"] == {FOLLOWING[0]: {"late_action": sorted(under_way["symbol"])}}
+    (line,) = [each for each in answer["text"].splitlines() if "late_action" in each]
+    assert line.startswith(f"{FOLLOWING[0]}: {len(under_way)} orders ended without a whole fill: late_action (")
+    assert line.endswith(f": {', '.join(sorted(under_way['symbol']))}")
     limits = strategy_limits(told_home)
     for session in FOLLOWING:
         assert states.loc[session, "gross_fraction"] <= limits.gross_limit

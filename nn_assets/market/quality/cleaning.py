@@ -25,11 +25,11 @@ from nn_assets.market.facts.rows import (
     ordered_by_symbol,
     rows_of,
 )
+from nn_assets.market.quality.copied import copied_bar_notices
 from nn_assets.market.quality.displaced import displaced_bar_notices
-from nn_assets.market.quality.history_rules import HISTORY_RULES, IN_SHARES_AS_DELIVERED, ODD_PRINT
+from nn_assets.market.quality.history_rules import COPIED_BAR, HISTORY_RULES, IN_SHARES_AS_DELIVERED, ODD_PRINT
 from nn_assets.market.quality.notices import (
     Notice,
-    copied_session_notices,
     factor_notices,
     jump_notices,
     not_compared_notices,
@@ -45,6 +45,7 @@ __all__ = ["RULES", "Cleaned", "clean"]
 
 RULES: tuple[Rule, ...] = (*ROW_RULES, *HISTORY_RULES)
 _PASSED = -1
+_COPIED = next(number for number, rule in enumerate(RULES) if rule.name == COPIED_BAR)
 _SHOWN = ("open", "high", "low", "close", "volume")
 
 
@@ -151,7 +152,7 @@ def clean(
         quarantine=quarantine,
         notices=(
             *_notices(rows, kept, pd.unique(ordered["symbol"]), calendar, settings, actions),
-            *copied_session_notices(quarantine, beside[~kept], sound),
+            *copied_bar_notices(ordered, rows, kept, verdict == _COPIED),
             *not_compared_notices(rows),
             *odd_print_notices(rows.take(np.flatnonzero(kept)), pd.unique(ordered["symbol"]), quarantine, settings),
         ),

@@ -6,7 +6,7 @@ months before), so a large move alone costs no row its place. It is reported, sp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,16 +14,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.market.facts.rows import BoolArray, FloatArray, Rows
-from nn_assets.market.quality.history_rules import COPIED_BAR, LEAST_FACTOR, ODD_PRINT
+from nn_assets.market.quality.history_rules import LEAST_FACTOR, ODD_PRINT
 from nn_assets.market.quality.odd_prints import disagreements, second_told
 from nn_assets.market.quality.past import FEWEST_BEFORE, SIMPLE_SPLITS, market_moves, trailing
 from nn_assets.settings import CleaningSettings
 
 __all__ = [
-    "COPIED_SESSION",
     "Notice",
     "action_log_returns",
-    "copied_session_notices",
     "factor_notices",
     "jump_notices",
     "near_split",
@@ -31,10 +29,10 @@ __all__ = [
     "odd_print_notices",
     "repeated_open_notices",
     "told_by_rule",
+    "widest_first",
 ]
 
-COPIED_SESSION = "copied_session"
-
+_MARKET_WIDE = ("copied_session", "odd_session")  # their value is the share of the session's symbols
 _SPLIT_LENIENCE = 0.5  # a simple ratio is itself evidence: half the z-score will do
 _MANY, _MANY_SHARE = 5, 0.05  # of the symbols of a session
 _ROUNDING = 1e-9
@@ -50,7 +48,7 @@ class Notice:
     repeats the previous close for ``repeated_open``, the share of the session's symbols for ``copied_session`` and
     ``odd_session``, basis points between two sources for ``odd_print_elsewhere``, usual ranges for ``displaced_bar``,
     how many bars for ``known_in_the_future``, closes as in :func:`suspicions` for its rules, and NaN where the rule
-    has no number.
+    has no number (``possible_copy``).
     """
 
     rule: str
@@ -72,6 +70,11 @@ def told_by_rule(counts: Mapping[str, int]) -> str:
     """Rules with their counts, most frequent first."""
     ordered = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
     return ", ".join(f"{rule} {count:,}" for rule, count in ordered)
+
+
+def widest_first(notices: Iterable[Notice]) -> list[Notice]:
+    """Those of many symbols first, by their share of a session's symbols, largest first; the others as they come."""
+    return sorted(notices, key=lambda each: -each.value if each.rule in _MARKET_WIDE else 0.0)
 
 
 def jump_notices(
@@ -131,39 +134,6 @@ def factor_notices(rows: Rows, kept: BoolArray, names: npt.NDArray[np.object_]) 
             f"another share, set market.history_starts to {last.date()} or take the symbol off"
         )
         found.append(Notice("unexplained_factor", symbol, first, last, factor, message))
-    return tuple(found)
-
-
-def copied_session_notices(
-    quarantine: pd.DataFrame, beside: npt.NDArray[np.object_], bars: pd.DataFrame
-) -> tuple[Notice, ...]:
-    """Point out sessions on which many symbols have another session's bar: a page of the source, not a row.
-
-    Many is at least five symbols, and a twentieth of those delivered; of fewer than ten, half of them.
-
-    Parameters
-    ----------
-    quarantine, bars : DataFrame
-        What cleaning made of the rows; together they are what was delivered.
-    beside : ndarray of str, shape (len(quarantine),)
-        What each row in quarantine was found to be: for a copy, which session's bar.
-    """
-    copies = quarantine.assign(beside=beside)[quarantine["rule"] == COPIED_BAR]
-    found = []
-    for session, rows in copies.groupby("session"):
-        count = len(rows)
-        delivered = int((bars["session"] == session).sum() + (quarantine["session"] == session).sum())
-        if count < max(min(_MANY, delivered / 2.0), _MANY_SHARE * delivered):
-            continue
-        originals = rows["beside"].value_counts(sort=False).sort_values(ascending=False, kind="stable")
-        most = "most of them " if len(originals) > 1 else ""
-        message = (
-            f"{count} of {delivered} symbols ({count / delivered:.0%}), {rows['symbol'].iloc[0]} among them, have "
-            f"another session's bar, {most}{originals.index[0]}: ask the source for the session again; their rows are "
-            "in quarantine"
-        )
-        symbols = "many symbols" if delivered > 1 else rows["symbol"].iloc[0]
-        found.append(Notice(COPIED_SESSION, symbols, session, session, count / delivered, message))
     return tuple(found)
 
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import pandas as pd
 
-from nn_assets.market.calendar.sessions import next_session
+from nn_assets.market.calendar.sessions import next_session, previous_session
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["decided_sessions", "decision_moments", "first_undecided", "last_decided_session", "undecided_sessions"]
+__all__ = [
+    "decided_sessions",
+    "decision_moments",
+    "ended_orders",
+    "first_undecided",
+    "last_decided_session",
+    "undecided_sessions",
+]
 
 
 def decided_sessions(ledger: Ledger, strategy: str) -> list[pd.Timestamp]:
@@ -39,3 +46,25 @@ def decision_moments(ledger: Ledger, strategy: str) -> pd.Series:
     """When each decided session was put on record, UTC, by session in order."""
     decided = ledger.read("decisions", strategy, columns=("session", "recorded_at"))
     return decided.set_index("session")["recorded_at"].sort_index()
+
+
+def ended_orders(
+    ledger: Ledger, strategy: Strategy, sessions: pd.DatetimeIndex
+) -> dict[pd.Timestamp, dict[str, list[str]]]:
+    """Orders under way that ended without a whole fill on some decided sessions: their symbols, by session and reason.
+
+    A session without any is not there.
+    """
+    first, last = sessions[0], sessions[-1]
+    told = ledger.read("decisions", strategy.name, first, last, columns=("session", "details"))
+    ended = {row.session: row.details.get("ended_orders") or {} for row in told.itertuples()}
+    if not any(ended.values()):
+        return {}
+    # Each was sent on the session before.
+    sent = ledger.read("orders", strategy.name, previous_session(strategy.market.calendar, first), last)
+    symbols = dict(zip(sent["client_order_id"], sent["symbol"], strict=True))
+    found: dict[pd.Timestamp, dict[str, list[str]]] = {}
+    for session, reasons in ended.items():
+        for symbol, reason in sorted((symbols[order], reason) for order, reason in reasons.items()):
+            found.setdefault(session, {}).setdefault(str(reason), []).append(str(symbol))
+    return found

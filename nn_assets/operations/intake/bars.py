@@ -19,8 +19,9 @@ from nn_assets.market.facts.bars import as_of as known_bars
 from nn_assets.market.facts.refused import never_passed
 from nn_assets.market.panel import panel_from_bars
 from nn_assets.market.quality.cleaning import Cleaned, clean
+from nn_assets.market.quality.copied import possible_copies
 from nn_assets.market.quality.gate import GateReport, inspect
-from nn_assets.market.quality.notices import Notice
+from nn_assets.market.quality.notices import Notice, widest_first
 from nn_assets.operations.asof.actions import ACTIONS, data_hash_of
 from nn_assets.operations.asof.decisions import last_decided_session
 from nn_assets.operations.asof.stored import versions_of
@@ -239,14 +240,16 @@ def _not_known_yet(history: History) -> list[Notice]:
 
 
 def notices_of(history: History, audited: Audited, actions: pd.DataFrame | None) -> list[Notice]:
-    """All that a person should judge: of bars, of actions as given, and of bars within the session."""
+    """All that a person should judge, of most symbols first: bars, actions as given, and bars within the session."""
     bars = audited.cleaned.bars
-    return [
-        *audited.cleaned.notices,
-        *_not_known_yet(history),
-        *action_notices(history, bars, actions),
-        *intraday_notices(history),
-    ]
+    return widest_first(
+        [
+            *audited.cleaned.notices,
+            *_not_known_yet(history),
+            *action_notices(history, bars, actions),
+            *intraday_notices(history),
+        ]
+    )
 
 
 def publish_bars(history: History, audited: Audited, run_id: str) -> Publication:
@@ -277,6 +280,7 @@ def publish_bars(history: History, audited: Audited, run_id: str) -> Publication
             "quarantined_by_rule": audited.cleaned.counts(),
             "noticed_by_rule": dict(Counter(notice.rule for notice in notices)),
             "notices": [notice.line for notice in notices],
+            **({"possible_copies": doubtful} if (doubtful := possible_copies(notices)) else {}),
             **({ACTIONS: list(segments)} if segments else {}),
         },
     )

@@ -1,0 +1,102 @@
+"""Bars that are another session's of their symbol: whole sessions of them, and what stays published beside them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from nn_assets.market.facts.rows import BoolArray, Rows
+from nn_assets.market.quality.notices import Notice
+
+__all__ = ["COPIED_SESSION", "POSSIBLE_COPY", "copied_bar_notices", "possible_copies"]
+
+COPIED_SESSION, POSSIBLE_COPY = "copied_session", "possible_copy"
+
+_MANY, _MANY_SHARE = 5, 0.05  # of the symbols of a session
+_VALUES = ["open", "high", "low", "close", "volume"]
+
+
+def copied_bar_notices(ordered: pd.DataFrame, rows: Rows, kept: BoolArray, copied: BoolArray) -> tuple[Notice, ...]:
+    """Point out sessions on which many symbols have another's bar, and bars kept that may be a later session's.
+
+    Many is at least five symbols, and a twentieth of those delivered; of fewer than ten, half of them. Of two equal
+    bars the one known first is kept. It may be the false one all the same, with prices of the future, where it was
+    taken in only after the session of the other had closed, as in a history delivered at once: its moment is assumed,
+    or stated by the same source, and is no proof. A bar taken in before is its own.
+
+    Parameters
+    ----------
+    ordered : DataFrame
+        Columns of ``BAR_VERSIONS``: what was delivered, ordered by symbol and session.
+    rows : Rows
+        The same as arrays.
+    kept, copied : array of bool, shape (rows,)
+        Those that every rule let pass, and those in quarantine as a copy.
+
+    Returns
+    -------
+    tuple of Notice
+        ``copied_session`` by session, then ``possible_copy`` by symbol and session.
+    """
+    if not copied.any():
+        return ()
+    pairs = _pairs(ordered, rows, kept, copied)
+    delivered = ordered.groupby("session")["symbol"].size()
+    found = []
+    for session, group in pairs.groupby("session"):
+        count, there = len(group), int(delivered[session])
+        if count >= max(min(_MANY, there / 2.0), _MANY_SHARE * there):
+            found.append(_session_notice(group, pd.Timestamp(str(session)), there))
+    doubtful = pairs[pairs["doubtful"]].sort_values(["symbol", "original"], kind="stable")
+    first = doubtful.drop_duplicates(["symbol", "original"])
+    return (*found, *(_bar_notice(str(row.symbol), row.original, row.session) for row in first.itertuples()))
+
+
+def possible_copies(notices: Sequence[Notice]) -> dict[str, int]:
+    """Bars kept that may be a later session's, by session (as YYYY-MM-DD)."""
+    return dict(Counter(str(each.first_session.date()) for each in notices if each.rule == POSSIBLE_COPY))
+
+
+def _pairs(ordered: pd.DataFrame, rows: Rows, kept: BoolArray, copied: BoolArray) -> pd.DataFrame:
+    """Each copy with the bar it equals: columns symbol, session, original (NaT: itself in quarantine) and doubtful."""
+    copies = ordered.loc[copied, ["symbol", "session", *_VALUES]].assign(closes_at=rows.closes_at[copied])
+    asked = kept & ordered["volume"].isin(copies["volume"]).to_numpy()
+    originals = ordered.loc[asked, ["symbol", "session", *_VALUES]].assign(taken_in=rows.ingested_at[asked])
+    pairs = copies.merge(originals.rename(columns={"session": "original"}), on=["symbol", *_VALUES], how="left")
+    later = pairs["session"] > pairs["original"]
+    return pairs.assign(doubtful=later & (pairs["taken_in"] >= pairs["closes_at"]))
+
+
+def _session_notice(pairs: pd.DataFrame, session: pd.Timestamp, delivered: int) -> Notice:
+    count = len(pairs)
+    days = pairs["original"].dropna().dt.strftime("%Y-%m-%d").value_counts(sort=False)
+    days = days.sort_values(ascending=False, kind="stable")
+    most = "most of them " if len(days) > 1 else ""
+    of = f", {most}the bar of {days.index[0]} in all five values" if len(days) else ""
+    doubtful = int(pairs["doubtful"].sum())
+    asked = "ask the source for the session again; their rows are in quarantine"
+    if doubtful:
+        both = " and ".join([str(session.date()), *days.index])
+        asked = (
+            f"either bar may be the false one, since {doubtful} of those equal to them were taken in only after this "
+            f"session had closed: ask the source for {both} again; the rows of {session.date()} are in quarantine, "
+            "those equal to them are kept"
+        )
+    message = (
+        f"{count} of {delivered} symbols ({count / delivered:.0%}), {pairs['symbol'].iloc[0]} among them, have "
+        f"another session's bar{of}: {asked}"
+    )
+    symbols = "many symbols" if delivered > 1 else str(pairs["symbol"].iloc[0])
+    return Notice(COPIED_SESSION, symbols, session, session, count / delivered, message)
+
+
+def _bar_notice(symbol: str, session: pd.Timestamp, copy: pd.Timestamp) -> Notice:
+    message = (
+        f"equals the bar of {copy.date()} in all five values, and was taken in only after that session had closed: "
+        f"either may be the false one; this one is kept, perhaps with prices of the future, that of {copy.date()} is "
+        "in quarantine: ask the source for both again"
+    )
+    return Notice(POSSIBLE_COPY, symbol, session, session, np.nan, message)
