@@ -198,6 +198,10 @@ def test_a_month_whose_models_are_of_other_settings_names_each(home: Path) -> No
     with pytest.raises(ModelError, match=r"a model used from 2017-06, of the settings in force") as refused:
         homes.decide(strategy_of(), [THIRD])
     assert refused.value.found == "one of other settings: learning.hidden 4 then, 5 now"
+    told = report(NAME)["strategies"][NAME]["headline"]
+    others = "the models of 2017-06 are of other settings (learning.hidden 4 then, 5 now)"
+    assert told.startswith(f"{NAME} HALTED: no session is decided: {others}; ")
+    assert told.endswith(f"A person is needed: nn-assets study --strategy {NAME}.")
     # A decision stands on every month before it, so all of them are to be fitted.
     first, last = re.findall(rf"nn-assets study --strategy {NAME} --from (\S+) --to (\S+)$", refused.value.remedy)[0]
     assert (first, last) == ("2017-01", "2017-06")
@@ -212,6 +216,7 @@ def test_a_month_whose_models_are_of_other_settings_names_each(home: Path) -> No
     homes.decide(strategy_of(), [THIRD])  # set back
     restate(home, learning={"hidden": 5})
     homes.train(strategy_of(), homes.months_between(first, last))
+    assert "no session is decided" not in report(NAME)["strategies"][NAME]["headline"]
     homes.decide(strategy_of(), [FOURTH])  # fitted anew, as it said
 
 
@@ -306,6 +311,10 @@ def test_settings_changed_after_study_and_decision_need_a_person_until_they_are_
     assert "of other settings" not in first_line()
     restate(home)  # the other one: the study of before is theirs, though another one is newer
     assert "of other settings" not in first_line()
+    for moved in ({"live_starts": "2017-06-14"}, {"history_starts": "2015-12-01"}):  # the study would be refused too
+        state_strategy(home, **moved)
+        assert "of other settings" in first_line()
+        assert "nn-assets" not in first_line()
 
 
 def test_limits_of_the_gate_keep_the_study_and_not_what_was_decided_under_them(home: Path) -> None:
