@@ -17,7 +17,7 @@ from nn_assets.errors import RunFailed
 from nn_assets.learning.first_month import WARM_UP_SESSIONS, first_model_month, first_month_from
 from nn_assets.market.facts.rows import BoolArray
 from nn_assets.market.quality.cleaning import Cleaned
-from nn_assets.market.quality.gate import bars_due
+from nn_assets.market.quality.gate import GateReport, bars_due
 from nn_assets.operations.asof.actions import ACTIONS
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.forecasts import missing_months
@@ -49,6 +49,8 @@ __all__ = ["check_data"]
 
 _VALIDATED = DAILY_GATE
 _MOST_ROWS, _MOST_NOTICES = 5, 10
+# Advisory checks that only repeat, where all bars end on one day, that the newest are not there.
+_OF_THE_NEWEST = ("stale_feed", "usual_volume", "complete_symbols", "fresh_symbols", "usual_distribution")
 _FACTS = ("symbol", "session", "rule", "field", "value")
 _CHANGES = ("added", "revised")
 _NO_DAILY = {
@@ -158,8 +160,10 @@ def _halted(
         metadata = {**metadata, _VALIDATED: report.figures}
     failed = [
         {"name": each.name, "found": each.detail, "remedy": each.remedy, "violations": list(each.violations)}
-        for each in report.failures
+        for each in report.causes
     ]
+    if report.following:
+        warnings = [each for each in warnings if each.partition(":")[0] not in _OF_THE_NEWEST]
     stands = str(headline_now(history))
     publication = history.stores.publications.current(history.strategy.name)
     told = {
@@ -171,9 +175,15 @@ def _halted(
         **_facts(history, judged, metadata),
         "gate": {"passed": False, "warnings": warnings, "failed": failed},
         "headline": stands,
-        "next": f"mend the data at the source, then nn-assets check --strategy {history.strategy.name}",
+        "next": _next_after(report, history.strategy),
     }
     return {**told, "text": "\n".join([*check_lines(told), stands])}
+
+
+def _next_after(report: GateReport, strategy: Strategy) -> str:
+    """What to do about a halt: what this strategy's own settings may lack first, where that is a cause."""
+    hints = "".join(f"{each.hint}; else " for each in report.causes if each.hint)
+    return f"{hints}mend the data at the source, then nn-assets check --strategy {strategy.name}"
 
 
 def _facts(history: History, judged: _Judged, metadata: _Metadata) -> dict[str, Any]:

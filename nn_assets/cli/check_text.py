@@ -11,7 +11,7 @@ from nn_assets.market.quality.notices import told_by_rule
 
 __all__ = ["check_lines", "gaps_told"]
 
-_MOST_NAMED, _MOST_VIOLATIONS = 12, 50
+_MOST_NAMED, _MOST_VIOLATIONS = 12, 5
 _TOTALS = (("series", "series_rows"), ("universe", "universe"), ("intraday", "intraday"))
 
 

@@ -392,7 +392,11 @@ def _began(run: Mapping[str, Any]) -> pd.Timestamp:
 
 def _of_sessions(facts: StoredFacts, waiting: Sequence[pd.Timestamp], models: ModelsInForce) -> Iterator[Fault]:
     """Sessions that wait, and whether the next one is refused for want of a model."""
-    strategy, decided, clocked = facts.strategy, facts.decision_moments.index, has_clock(facts.strategy.market, now_utc())
+    strategy, decided, clocked = (
+        facts.strategy,
+        facts.decision_moments.index,
+        has_clock(facts.strategy.market, now_utc()),
+    )
     goes_on = _goes_on_with(strategy, waiting, models)
     refused = ""
     if len(decided) and (waiting or clocked):

@@ -199,6 +199,8 @@ def _with_the_end_to_state(history: History, cleaned: Cleaned, report: GateRepor
         return report
     seen = [cleaned.bars["session"].max(), *history.decision_moments.index[-1:]]
     last = max(seen if history.publication is None else [*seen, history.publication.last_session])
+    if (cleaned.quarantine["session"] > last).any():  # they go on, and wait
+        return report
     hint = f"where the data end there, set market.history_ends to {last.date()}"
     checks = (replace(each, hint=hint) if each.name == "freshness" else each for each in report.checks)
     return replace(report, checks=tuple(checks))
