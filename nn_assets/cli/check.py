@@ -57,6 +57,7 @@ _NO_DAILY = {
     **dict.fromkeys(("delivered_rows", "outside_rows", "equal_rows", *_CHANGES), 0),
     **dict.fromkeys(("actions_added", "actions_revised", "actions_outside", "files_read"), 0),
     "files_without_bars": [],
+    "first_outside": [],
 }
 _CLOSES = (
     "closes alone: orders fill at the next close; stops are hit by closes, at a distance of moves between closes, "
@@ -196,6 +197,7 @@ def _facts(history: History, judged: _Judged, metadata: _Metadata) -> dict[str, 
         "calendar": None
         if "calendar" in strategy.market.model_fields_set
         else f"{strategy.market.calendar}, since market.calendar is left out",
+        "label": _label_assumed(strategy),
         "left_out": metadata[RAW_BARS].get("left_out"),
         "notices": {
             "count": len(judged.notices),
@@ -228,6 +230,7 @@ def _bars(history: History, judged: _Judged, taken: dict[str, Any]) -> dict[str,
             "revised": taken["revised"],
             "equal_rows": taken["equal_rows"],
         },
+        "first_outside": list(taken["first_outside"]),
         "symbols": sorted(str(symbol) for symbol in bars["symbol"].unique()),
         "first_session": _day(bars["session"].min()),
         "last_session": _day(bars["session"].max()),
@@ -248,6 +251,18 @@ def _bars(history: History, judged: _Judged, taken: dict[str, Any]) -> dict[str,
         },
         "members_without_bars": unseen.to_dict("records") if strategy.universe else None,
     }
+
+
+def _label_assumed(strategy: Strategy) -> str | None:
+    """What is forecast, and when it is traded, where the settings leave that to their defaults; None where they say."""
+    label, stated = strategy.label, strategy.label.model_fields_set
+    told = {
+        "horizon_sessions": f"a horizon of {label.horizon_sessions} sessions",
+        "execution": f"orders at the {label.execution.replace('_', ' ')}",
+    }
+    return (
+        "; ".join(f"{each}, since label.{key} is left out" for key, each in told.items() if key not in stated) or None
+    )
 
 
 def _day(session: pd.Timestamp) -> str:

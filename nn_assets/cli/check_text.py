@@ -23,10 +23,11 @@ def check_lines(told: dict[str, Any]) -> list[str]:
     shorter = [f"{symbol} {day or 'never'}" for symbol, day in late.items()]
     found: list[tuple[str, str]] = [
         ("rows", rows_told(rows)),
-        *([("outside", f"{rows['outside']:,} rows of other symbols or sessions left out")] if rows["outside"] else []),
+        *([("outside", _outside_told(rows["outside"], told["first_outside"]))] if rows["outside"] else []),
         *([("left out", told["left_out"])] if told["left_out"] else []),
         *([("prices", told["prices"])] if told["prices"] else []),
         *([("calendar", told["calendar"])] if told["calendar"] else []),
+        *([("label", told["label"])] if told["label"] else []),
         *([("compared", _compared_told(told["compared"]))] if told["compared"] else []),
         ("symbols", _counted_names(told["symbols"])),
         ("sessions", f"{told['first_session']} to {told['last_session']}"),
@@ -66,6 +67,13 @@ def check_lines(told: dict[str, Any]) -> list[str]:
     head = "nothing is new since the last run" if told["nothing_new"] else "data taken in"
     refused = "" if gate["passed"] else f" and refused: {_what_stays(told['published_to'])}"
     return [f"{told['strategy']}: {head}{refused}", *(f"  {name:<12}{text}" for name, text in found)]
+
+
+def _outside_told(rows: int, first: Sequence[str]) -> str:
+    named = (
+        f": {', '.join([*first, *([f'and {rows - len(first):,} more'] if rows > len(first) else [])])}" if first else ""
+    )
+    return f"{rows:,} row{'s' * (rows != 1)} of other symbols or sessions left out{named}"
 
 
 def _what_stays(published_to: str | None) -> str:

@@ -17,11 +17,13 @@ from nn_assets.cli.status import report
 from nn_assets.errors import DecisionError, ModelError, PublicationError, SettingsError
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.refreshes import left_before_live
+from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay, signals_repeat_forecasts
 from nn_assets.operations.decisions.rederivation import Rederived, rederive_decisions
 from nn_assets.operations.history import open_history
 from nn_assets.operations.models import preparation
 from nn_assets.operations.models.outdated import months_in_doubt
+from nn_assets.operations.report_index import sessions_told
 from nn_assets.operations.reporting import write_daily_page
 from nn_assets.settings import PortfolioSettings
 from nn_assets.sources.simulated import SimulatedSource
@@ -414,8 +416,28 @@ def test_a_book_whose_strategy_is_gone_is_shown_until_it_is_closed(home: Path) -
     assert "no file names it" in left["missing"][0]
     file.unlink()
     assert "no file names it" in report(NAME)["text"]
-    with pytest.raises(SettingsError, match="somebody"):
+    with pytest.raises(SettingsError, match=r"found 'somebody'\. Remedy"):
         report("somebody")
+    with pytest.raises(SettingsError) as unknown:  # what every command that takes a strategy says
+        find_strategy(NAME)
+    assert unknown.value.found == (
+        f"'{NAME}'; the ledger has 2 sessions of {NAME} to {SECOND.date()}; no file names it"
+    )
+    assert f"put its file back, {file}" in unknown.value.remedy
+
+
+def test_how_each_session_ended_is_told_in_a_line(home: Path) -> None:
+    with Ledger() as ledger:
+        told = sessions_told(ledger, NAME)
+    assert list(told) == ["2017-06-21", "2017-06-22"]
+    for session in (FIRST, SECOND):
+        equity = recorded("portfolio_states", session)["equity_usd"].iloc[0]
+        fills = len(recorded("fills", session))
+        drift = recorded("trading_states", session)["state"].iloc[0]
+        said = told[str(session.date())]
+        assert said == f"equity {equity:,.0f} USD, {fills} fill{'s' * (fills != 1)}, drift says {drift}"
+    with Ledger() as ledger:
+        assert sessions_told(ledger, "nobody") == {}
 
 
 def test_a_book_whose_records_are_gone_is_halted_and_not_forgotten(home: Path) -> None:
