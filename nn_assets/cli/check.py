@@ -18,7 +18,7 @@ from nn_assets.learning.first_month import WARM_UP_SESSIONS, first_model_month, 
 from nn_assets.market.facts.rows import BoolArray
 from nn_assets.market.quality.cleaning import Cleaned
 from nn_assets.market.quality.copied import possible_copies
-from nn_assets.market.quality.gate import bars_due
+from nn_assets.market.quality.gate import GateReport, bars_due
 from nn_assets.operations.asof.actions import ACTIONS
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.forecasts import missing_months
@@ -50,12 +50,15 @@ __all__ = ["check_data"]
 
 _VALIDATED = DAILY_GATE
 _MOST_ROWS, _MOST_NOTICES = 5, 10
+# Advisory checks that only repeat, where all bars end on one day, that the newest are not there.
+_OF_THE_NEWEST = ("stale_feed", "usual_volume", "complete_symbols", "fresh_symbols", "usual_distribution")
 _FACTS = ("symbol", "session", "rule", "field", "value")
 _CHANGES = ("added", "revised")
 _NO_DAILY = {
     **dict.fromkeys(("delivered_rows", "outside_rows", "equal_rows", *_CHANGES), 0),
     **dict.fromkeys(("actions_added", "actions_revised", "actions_outside", "files_read"), 0),
     "files_without_bars": [],
+    "first_outside": [],
 }
 _CLOSES = (
     "closes alone: orders fill at the next close; stops are hit by closes, at a distance of moves between closes, "
@@ -164,8 +167,10 @@ def _halted(
         metadata = {**metadata, _VALIDATED: report.figures}
     failed = [
         {"name": each.name, "found": each.detail, "remedy": each.remedy, "violations": list(each.violations)}
-        for each in report.failures
+        for each in report.causes
     ]
+    if report.following:
+        warnings = [each for each in warnings if each.partition(":")[0] not in _OF_THE_NEWEST]
     stands = str(headline_now(history))
     publication = history.stores.publications.current(history.strategy.name)
     told = {
@@ -178,9 +183,15 @@ def _halted(
         "gate": {"passed": False, "warnings": warnings, "failed": failed},
         "first_model": _first_model(history, judged.bars),
         "headline": stands,
-        "next": f"mend the data at the source, then nn-assets check --strategy {history.strategy.name}",
+        "next": _next_after(report, history.strategy),
     }
     return {**told, "text": "\n".join([*check_lines(told), stands])}
+
+
+def _next_after(report: GateReport, strategy: Strategy) -> str:
+    """What to do about a halt: what this strategy's own settings may lack first, where that is a cause."""
+    hints = "".join(f"{each.hint}; else " for each in report.causes if each.hint)
+    return f"{hints}mend the data at the source, then nn-assets check --strategy {strategy.name}"
 
 
 def _facts(history: History, judged: _Judged, metadata: _Metadata) -> dict[str, Any]:
@@ -193,6 +204,7 @@ def _facts(history: History, judged: _Judged, metadata: _Metadata) -> dict[str, 
         "calendar": None
         if "calendar" in strategy.market.model_fields_set
         else f"{strategy.market.calendar}, since market.calendar is left out",
+        "label": _label_assumed(strategy),
         "left_out": metadata[RAW_BARS].get("left_out"),
         "notices": {
             "count": len(judged.notices),
@@ -226,6 +238,7 @@ def _bars(history: History, judged: _Judged, taken: dict[str, Any]) -> dict[str,
             "revised": taken["revised"],
             "equal_rows": taken["equal_rows"],
         },
+        "first_outside": list(taken["first_outside"]),
         "symbols": sorted(str(symbol) for symbol in bars["symbol"].unique()),
         "first_session": _day(bars["session"].min()),
         "last_session": _day(bars["session"].max()),
@@ -246,6 +259,18 @@ def _bars(history: History, judged: _Judged, taken: dict[str, Any]) -> dict[str,
         },
         "members_without_bars": unseen.to_dict("records") if strategy.universe else None,
     }
+
+
+def _label_assumed(strategy: Strategy) -> str | None:
+    """What is forecast, and when it is traded, where the settings leave that to their defaults; None where they say."""
+    label, stated = strategy.label, strategy.label.model_fields_set
+    told = {
+        "horizon_sessions": f"a horizon of {label.horizon_sessions} sessions",
+        "execution": f"orders at the {label.execution.replace('_', ' ')}",
+    }
+    return (
+        "; ".join(f"{each}, since label.{key} is left out" for key, each in told.items() if key not in stated) or None
+    )
 
 
 def _day(session: pd.Timestamp) -> str:

@@ -11,7 +11,7 @@ from nn_assets.market.quality.notices import told_by_rule
 
 __all__ = ["check_lines", "gaps_told"]
 
-_MOST_NAMED, _MOST_VIOLATIONS = 12, 50
+_MOST_NAMED, _MOST_VIOLATIONS = 12, 5
 _TOTALS = (("series", "series_rows"), ("universe", "universe"), ("intraday", "intraday"))
 
 
@@ -23,10 +23,11 @@ def check_lines(told: dict[str, Any]) -> list[str]:
     shorter = [f"{symbol} {day or 'never'}" for symbol, day in late.items()]
     found: list[tuple[str, str]] = [
         ("rows", rows_told(rows)),
-        *([("outside", f"{rows['outside']:,} rows of other symbols or sessions left out")] if rows["outside"] else []),
+        *([("outside", _outside_told(rows["outside"], told["first_outside"]))] if rows["outside"] else []),
         *([("left out", told["left_out"])] if told["left_out"] else []),
         *([("prices", told["prices"])] if told["prices"] else []),
         *([("calendar", told["calendar"])] if told["calendar"] else []),
+        *([("label", told["label"])] if told["label"] else []),
         *([("compared", _compared_told(told["compared"]))] if told["compared"] else []),
         ("symbols", _counted_names(told["symbols"])),
         ("sessions", f"{told['first_session']} to {told['last_session']}"),
@@ -77,6 +78,13 @@ def _possible_copies_told(by_session: Mapping[str, int]) -> str:
     count, days = sum(by_session.values()), [f"{day} ({bars:,})" for day, bars in ordered]
     bars = "1 bar kept equals" if count == 1 else f"{count:,} bars kept equal"
     return f"; {bars} a later session's and may hold prices of the future: {', '.join(first_of(days, _MOST_NAMED))}"
+
+
+def _outside_told(rows: int, first: Sequence[str]) -> str:
+    named = (
+        f": {', '.join([*first, *([f'and {rows - len(first):,} more'] if rows > len(first) else [])])}" if first else ""
+    )
+    return f"{rows:,} row{'s' * (rows != 1)} of other symbols or sessions left out{named}"
 
 
 def _what_stays(published_to: str | None) -> str:

@@ -8,7 +8,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nn_assets.cli.status import report
 from nn_assets.errors import NnAssetsError
-from nn_assets.operations.report_index import index_page, page_file
+from nn_assets.operations.report_index import index_page, page_file, sessions_told
+from nn_assets.operations.stores import open_stores
 from nn_assets.store.home import PAGES_PATH
 
 __all__ = ["WithReports"]
@@ -57,6 +58,8 @@ def _response(path: str) -> Response:
 def _index() -> str:
     """The index with each strategy's first line; where ``status`` has none, what it says instead."""
     try:
-        return index_page(report(None)["strategies"])
+        states = report(None)["strategies"]
+        with open_stores() as stores:
+            return index_page(states, told={name: sessions_told(stores.ledger, name) for name in states})
     except (NnAssetsError, OSError) as error:
         return index_page({}, str(error))

@@ -15,7 +15,8 @@ from nn_assets.learning.first_month import live_start_fault, prior_fault
 from nn_assets.market.calendar.timetable import require_calendar
 from nn_assets.settings import Strategy, load_strategy
 from nn_assets.settings.reading import line_of_key
-from nn_assets.store.home import home
+from nn_assets.store.home import database_url, embedded_ledger, home
+from nn_assets.store.ledger.ledger import Ledger
 
 __all__ = [
     "StrategyFile",
@@ -173,13 +174,31 @@ def find_strategy(name: str) -> StrategyFile:
         if not is_calendar_fault(fault) or (file.stem == name and name not in known):
             raise fault
     if name not in known:
+        left = _left_behind(name)
+        folder = home() / "strategies"
+        place = f"put its file back, {folder / name}.yaml" if left else f"put a file into {folder}"
         raise SettingsError(
             expected=f"one of {', '.join(known)}",
-            found=repr(name),
-            remedy=f"{did_you_mean(name, known)}choose one of these, or put a file into {home() / 'strategies'}",
+            found=f"{name!r}{left}",
+            remedy=f"{did_you_mean(name, known)}choose one of these, or {place}",
             key="strategy",
         )
     return known[name]
+
+
+def _left_behind(name: str) -> str:
+    """What the ledger has of a strategy that no file names; nothing where it has nothing, or cannot be read."""
+    try:
+        if database_url().startswith("sqlite") and not embedded_ledger().exists():
+            return ""
+        with Ledger() as ledger:
+            decided = ledger.read("decisions", name, columns=("session",))["session"]
+    except NnAssetsError:
+        return ""
+    if decided.empty:
+        return ""
+    several = "s" * (len(decided) > 1)
+    return f"; the ledger has {len(decided):,} session{several} of {name} to {decided.max().date()}; no file names it"
 
 
 def folder_of(name: str) -> Path:

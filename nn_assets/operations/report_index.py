@@ -13,8 +13,9 @@ from nn_assets.oversight.headline import Headline
 from nn_assets.reports.page import render
 from nn_assets.store.home import page_address, reports_root
 from nn_assets.store.lake.files import read_record
+from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["index_page", "page_file"]
+__all__ = ["index_page", "page_file", "sessions_told"]
 
 _NEWEST_SESSIONS = 3  # shown at once, so that every strategy's state is in sight; earlier ones are folded away
 _PAGE = re.compile(r"(?P<strategy>[a-z][a-z0-9_]*)-(?P<kind>study|data-docs|\d{4}-\d{2}-\d{2})\.html")
@@ -33,9 +34,28 @@ class _Strategy:
     verdict: str = ""
     data_docs: str = ""
     sessions: list[tuple[str, str]] = field(default_factory=list)  # (session, address), the newest first
+    told: Mapping[str, str] = field(default_factory=dict)  # how a session ended, where it is on record
 
 
-def index_page(states: Mapping[str, Mapping[str, object]], fault: str = "") -> str:
+def sessions_told(ledger: Ledger, strategy: str) -> dict[str, str]:
+    """How each decided session ended, by its day as YYYY-MM-DD: equity, fills and what drift said."""
+    equity, drift = (
+        ledger.read(table, strategy, columns=("session", value)).set_index("session")[value]
+        for table, value in (("portfolio_states", "equity_usd"), ("trading_states", "state"))
+    )
+    fills = ledger.read("fills", strategy, columns=("session",))["session"].value_counts()
+    return {
+        str(day.date()): f"equity {usd:,.0f} USD, {(count := int(fills.get(day, 0)))} fill{'s' * (count != 1)}, "
+        f"drift says {drift.get(day, '-')}"
+        for day, usd in equity.items()
+    }
+
+
+def index_page(
+    states: Mapping[str, Mapping[str, object]],
+    fault: str = "",
+    told: Mapping[str, Mapping[str, str]] | None = None,
+) -> str:
     """List the pages in the reports' folder by strategy, with those that can be read and have no page yet.
 
     Parameters
@@ -44,6 +64,8 @@ def index_page(states: Mapping[str, Mapping[str, object]], fault: str = "") -> s
         How each stands: ``headline``, its first line, and, once a session was decided, ``decided_to``.
     fault : str
         Why ``states`` are not known, where they are not; shown above everything.
+    told : mapping of strategy to mapping, optional
+        How its sessions ended, as :func:`sessions_told` gives it.
     """
     readable, _ = read_strategies()
     strategies = {each.strategy.name: _Strategy(each.strategy.name, each.strategy.description) for each in readable}
@@ -54,6 +76,8 @@ def index_page(states: Mapping[str, Mapping[str, object]], fault: str = "") -> s
         each = strategies.setdefault(name, _Strategy(name))
         each.headline = Headline.of(name, str(state["headline"]))
         each.newest_session = str(state.get("decided_to") or "")
+    for name, lines in (told or {}).items():
+        strategies.setdefault(name, _Strategy(name)).told = lines
     demo = page_file(_DEMO)
     return render(
         "index.html",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,7 +16,7 @@ from nn_assets.operations.alerts import fault_of_alerts
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
 from nn_assets.operations.asof.decisions import decided_sessions, decision_moments, undecided_sessions
 from nn_assets.operations.asof.halts import gate_of, last_halt, passed_since
-from nn_assets.operations.asof.models import models_in_force
+from nn_assets.operations.asof.models import ModelsInForce, models_in_force
 from nn_assets.operations.asof.settings_on_record import settings_apart
 from nn_assets.operations.asof.studies import late_verdict, latest_study, month_of_verdict
 from nn_assets.operations.clock import has_clock, now_utc
@@ -88,7 +87,6 @@ _LONGEST_SILENCE = {
     DRIFT_REFRESH: 1.5 * _HOUR,
 }
 _LONGEST_WITHOUT_BEAT = 1.5 * _HOUR
-_GOES_ON = re.compile(r"nn-assets (run|study)\b")
 _SECOND_SOURCE = "have the source of market.compare_with deliver in time, or drop it"
 
 
@@ -138,15 +136,10 @@ def situation_of(
 
 def headline_now(facts: StoredFacts) -> Headline:
     """What is true of a strategy at this moment."""
-    left = _decided(facts)
-    return headline(replace(left, faults=_as_may_be_done((*left.faults, *_faults(facts)))))
-
-
-def _as_may_be_done(faults: tuple[Fault, ...]) -> tuple[Fault, ...]:
-    """The faults as they are, but on a ledger that was changed without remedies by which rounds would go on."""
-    if not any(fault.remedy.startswith(BROKEN_REMEDY) for fault in faults):
-        return faults
-    return tuple(replace(each, remedy="") if _GOES_ON.search(each.remedy) else each for each in faults)
+    left, refused = _decided(facts), faults_of_stages(facts)
+    faults = (*left.faults, *_faults(facts, refused))
+    stopped = bool(refused) or any(fault.remedy.startswith(BROKEN_REMEDY) for fault in faults)
+    return headline(replace(left, faults=faults, stopped=stopped))
 
 
 def _decided(facts: StoredFacts) -> Situation:
@@ -238,13 +231,15 @@ def _newest_of_others(facts: StoredFacts) -> pd.Series | None:
     return newest.iloc[-1]
 
 
-def _faults(facts: StoredFacts) -> Iterator[Fault]:
+def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fault]:
     strategy, ledger = facts.strategy, facts.stores.ledger
-    mended = f"nn-assets run --strategy {strategy.name}"
+    waiting = undecided_sessions(ledger, strategy, facts.live_sessions)
+    models = models_in_force(ledger, strategy)
     halt = last_halt(ledger, strategy.name)
     if halt is not None:
         why = f"the gate halted on {halt[0]:%Y-%m-%d %H:%M} UTC: {told_of_halt(halt[1])}"
-        yield Fault(why, f"mend the data at the source, then {mended}", Word.HALTED)
+        mended = f"mend the data at the source, then {_goes_on_with(strategy, waiting, models)}"
+        yield Fault(why, mended, Word.HALTED)
     if (broken := broken_on_record(ledger)) is not None:
         yield Fault(f"audit verify found a changed ledger: {broken}", BROKEN_REMEDY, Word.HALTED)
     if (clock := facts.clock_fault) is not None:
@@ -253,14 +248,12 @@ def _faults(facts: StoredFacts) -> Iterator[Fault]:
     yield from of_runs
     if broken is None and not any(_tells_of_a_changed_ledger(each) for each in of_runs) and facts.changed_record:
         yield Fault(f"the ledger is not as it was appended: {facts.changed_record}", BROKEN_REMEDY, Word.HALTED)
-    refused = faults_of_stages(facts)
     for each in refused:
         if isinstance(each, ClockError):
             continue  # told above
         yield Fault(f"{each.found}; expected {each.expected}", each.remedy, Word.HALTED)
-    waiting = undecided_sessions(ledger, strategy, facts.live_sessions)
     if not refused:  # else a round would not help
-        yield from _of_sessions(ledger, strategy, waiting)
+        yield from _of_sessions(facts, waiting, models)
     today = now_utc().tz_localize(None) if has_clock(strategy.market, now_utc()) else facts.last_session
     if (ends := calendar_end_told(strategy.market.calendar, today)) is not None:
         told, _, remedy = ends.partition(": ")
@@ -401,18 +394,37 @@ def _began(run: Mapping[str, Any]) -> pd.Timestamp:
     return run["began_at"] or run["ended_at"]
 
 
-def _of_sessions(ledger: Ledger, strategy: Strategy, waiting: Sequence[pd.Timestamp]) -> Iterator[Fault]:
+def _of_sessions(facts: StoredFacts, waiting: Sequence[pd.Timestamp], models: ModelsInForce) -> Iterator[Fault]:
+    """Sessions that wait, and whether the next one is refused for want of a model."""
+    strategy, decided, clocked = (
+        facts.strategy,
+        facts.decision_moments.index,
+        has_clock(facts.strategy.market, now_utc()),
+    )
+    goes_on = _goes_on_with(strategy, waiting, models)
+    refused = ""
+    if len(decided) and (waiting or clocked):
+        month = f"{waiting[0] if waiting else decided[-1]:%Y-%m}"
+        if month not in models.by_month and (others := models.others_told(month)):
+            refused = f"no session is decided: the models of {month} are of other settings ({others})"
+        elif waiting and month not in models.by_month:
+            refused = f"no session is decided: there is no model of {month}"
     if waiting:
         count = f"{len(waiting)} session{'s' * (len(waiting) > 1)} not decided, the oldest {waiting[0].date()}"
-        remedy = f"nn-assets run --strategy {strategy.name} --from {waiting[0].date()}"
-        month = f"{waiting[0]:%Y-%m}"
-        models = models_in_force(ledger, strategy).by_month
-        if month not in models:
-            months = f" --from {month} --to {month}" if models else ""
-            remedy = f"nn-assets study --strategy {strategy.name}{months}"
         # Where history stands still, a person goes through it; where it moves on, a round was missed.
-        word = Word.DOES_NOT_TRADE if has_clock(strategy.market, now_utc()) else Word.TRADES
-        yield Fault(count, remedy, word)
+        yield Fault(count, "" if refused else goes_on, Word.DOES_NOT_TRADE if clocked else Word.TRADES)
+    if refused:
+        yield Fault(refused, f"nn-assets study --strategy {strategy.name}" if not waiting else goes_on, Word.HALTED)
+
+
+def _goes_on_with(strategy: Strategy, waiting: Sequence[pd.Timestamp], models: ModelsInForce) -> str:
+    """The command that decides what waits, or takes data in: a study where a round would find no model."""
+    study, month = f"nn-assets study --strategy {strategy.name}", f"{waiting[0]:%Y-%m}" if waiting else ""
+    if not models.by_month or strategy.market.live_starts is None:
+        return study
+    if month and month not in models.by_month:
+        return f"{study} --from {month} --to {month}"
+    return f"nn-assets run --strategy {strategy.name}" + (f" --from {waiting[0].date()}" if waiting else "")
 
 
 def _silences(ledger: Ledger, strategy: Strategy, *, in_time: bool) -> Iterator[Fault]:

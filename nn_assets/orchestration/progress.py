@@ -10,6 +10,7 @@ import dagster as dg
 __all__ = ["progress_logger"]
 
 _PAINFUL = ("STEP_FAILURE", "RUN_FAILURE")
+_NOT_EXECUTED = "Not executing."  # how Dagster ends what it says of steps that hang on a failed one
 
 
 class _Lines(logging.Handler):
@@ -17,8 +18,8 @@ class _Lines(logging.Handler):
         meta = getattr(record, "dagster_meta", {})
         event = meta.get("dagster_event")
         if event is None and record.levelno >= logging.INFO:
-            if "were not executed" in record.getMessage():
-                return  # what hangs on a failed step; the failure itself is told once
+            if _NOT_EXECUTED in record.getMessage():
+                return  # the failure itself is told once
             strategy = str(meta.get("step_key") or "").partition("__")[0]
             told = str(meta.get("orig_message") or record.getMessage()).splitlines()[0]
             line = f"    {strategy}: {told}" if strategy else f"    {told}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Self
@@ -51,6 +52,10 @@ _FIRST = {
     "is worth something",
 } | dict.fromkeys(LOSSES, "find the cause of the loss")
 _LEAK = "leak alarm"
+_NOTHING = "holds nothing after "
+_ROUND = "nn-assets run "
+_GOES_ON = re.compile(r"nn-assets (run|study)\b")
+_MONTHS = re.compile(r"^(nn-assets study --strategy \S+) --from \S+ --to \S+$")
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,8 @@ class Situation:
         By drawdown.
     faults : tuple of Fault
         What is wrong at this moment; a session's own page knows of those of its bars alone.
+    stopped : bool
+        Whether every round and study is refused or must not be: no remedy asks for one then.
     """
 
     strategy: str
@@ -115,6 +122,7 @@ class Situation:
     trading_reasons: str = ""
     halved: bool = False
     faults: tuple[Fault, ...] = ()
+    stopped: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,6 +141,11 @@ class Headline:
     def __str__(self) -> str:
         return self.sentence
 
+    @property
+    def tone(self) -> Word:
+        """The word whose colour the sentence wears: a strategy that may trade and holds nothing is not green."""
+        return Word.DOES_NOT_TRADE if self.word is Word.TRADES and _NOTHING in self.sentence else self.word
+
 
 @dataclass(frozen=True)
 class _Cause:
@@ -149,12 +162,34 @@ def headline(situation: Situation) -> Headline:
     causes = sorted(_causes(situation), key=lambda cause: -cause.word)
     word = causes[0].word if causes else Word.TRADES
     if word is Word.TRADES:
-        held = f"{situation.to_hold} of {situation.symbols} symbols to be held after {situation.session}"
-        causes = [_Cause(word, held), *causes]
+        causes = [_Cause(word, _held(situation)), *causes]
     why = "; ".join(cause.why for cause in causes)
-    remedies = dict.fromkeys(cause.remedy for cause in causes if cause.remedy)
+    remedies = _in_order(cause.remedy for cause in causes if cause.remedy)
+    if situation.stopped:
+        remedies = [each for each in remedies if not _GOES_ON.search(each)]
     person = f"A person is needed: {'; '.join(remedies)}" if remedies else "No action needed"
     return Headline(word, f"{situation.strategy} {word}: {_by_whose_leave(word, situation)}{why}. {person}.")
+
+
+def _held(situation: Situation) -> str:
+    if situation.to_hold == 0:
+        return f"{_NOTHING}{situation.session} (0 of {situation.symbols} symbols)"
+    return f"{situation.to_hold} of {situation.symbols} symbols to be held after {situation.session}"
+
+
+def _in_order(remedies: Iterable[str]) -> list[str]:
+    """Each remedy once, none that another one says too, and rounds last: they stand on everything else."""
+    told = list(dict.fromkeys(remedies))
+    told = [each for each in told if not any(_says_too(other, each) for other in told if other != each)]
+    return sorted(told, key=lambda each: each.startswith(_ROUND))
+
+
+def _says_too(remedy: str, other: str) -> bool:
+    """Whether a remedy ends with another, or begins with it and goes on; a study of all months has those of some."""
+    if remedy.startswith(f"{other}, ") or remedy.endswith(f", then {other}"):
+        return True
+    study = _MONTHS.match(other)
+    return study is not None and (remedy == study[1] or _says_too(remedy, study[1]))
 
 
 def _by_whose_leave(word: Word, situation: Situation) -> str:

@@ -85,5 +85,8 @@ def _difference(then: Any, now: Any) -> str:
 
 
 def _spelled(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    names = isinstance(value, list) and value and all(isinstance(each, str) for each in value)
+    text = ", ".join(value) if names else value
+    if not isinstance(text, str):
+        text = json.dumps(value, ensure_ascii=False, sort_keys=True)
     return text if len(text) <= _MOST_LETTERS else f"{text[:_MOST_LETTERS]}..."

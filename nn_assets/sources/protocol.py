@@ -14,12 +14,15 @@ __all__ = [
     "Source",
     "checked_selection",
     "cut_to",
+    "first_outside",
     "leaving_out",
     "taken_outside",
     "validate_symbol",
 ]
 
-_OUTSIDE = "rows_outside"  # a count that a frame of delivered bars or actions carries until it is taken in
+# What a frame of delivered bars or actions carries until it is taken in: of the rows left out, how many, and the first.
+_OUTSIDE, _FIRST_OUTSIDE = "rows_outside", "first_outside"
+_MOST_OUTSIDE = 5
 
 _LONGEST_SYMBOL = 32
 # Letters and digits first; then what exchanges and vendors join with: BRK.B, BTC/USDT:USDT, ES=F, ^GSPC.
@@ -165,19 +168,37 @@ def cut_to(
         wanted &= bars["session"] >= first
     if last is not None:
         wanted &= bars["session"] <= last
-    chosen = bars[wanted].reset_index(drop=True)
-    return leaving_out(chosen, int((~wanted).sum()))
+    left = bars[~wanted]
+    if last is not None:  # those of the future last: most are only early
+        early = left["session"] > last
+        left = pd.concat([left[~early].head(_MOST_OUTSIDE), left[early].head(_MOST_OUTSIDE)])
+    return leaving_out(bars[wanted].reset_index(drop=True), int((~wanted).sum()), left)
 
 
-def leaving_out(chosen: pd.DataFrame, rows: int) -> pd.DataFrame:
-    """The rows chosen, which carry how many were left out, of other symbols or sessions; see :func:`taken_outside`."""
+def leaving_out(chosen: pd.DataFrame, rows: int, left: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The rows chosen, which carry how many were left out, of other symbols or sessions; see :func:`taken_outside`.
+
+    Parameters
+    ----------
+    left : DataFrame, optional
+        The first of those, with ``symbol``, ``session`` and ``source``: see :func:`first_outside`.
+    """
     chosen.attrs[_OUTSIDE] = rows
+    if left is not None:
+        chosen.attrs[_FIRST_OUTSIDE] = [
+            (str(row.symbol), row.session, str(row.source)) for row in left.head(_MOST_OUTSIDE).itertuples()
+        ]
     return chosen
 
 
 def taken_outside(delivered: pd.DataFrame) -> int:
     """How many rows a source left out as of other symbols or sessions; the frame no longer says it afterwards."""
     return int(delivered.attrs.pop(_OUTSIDE, 0))
+
+
+def first_outside(delivered: pd.DataFrame) -> list[tuple[str, pd.Timestamp, str]]:
+    """Symbol, session and source of the first five rows left out, where known; not said afterwards, as above."""
+    return list(delivered.attrs.pop(_FIRST_OUTSIDE, ()))
 
 
 def _span(bars: pd.DataFrame) -> str:

@@ -14,6 +14,7 @@ from nn_assets.errors import SourceError
 __all__ = [
     "UNEQUAL_REMEDY",
     "day_of_name",
+    "listed_columns",
     "map_columns",
     "normalised",
     "quoted",
@@ -40,7 +41,7 @@ _SPELLINGS = {
     "volume": ("volume", "vol", "v"),
     "known_at": ("knownat",),
 }
-_OF_A_FILE = "name the column {column!r} in the header, the file's first line"
+_OF_A_FILE = "name {columns} in the header, the file's first line"
 _OF_CLOSES = (
     "; or, where the file holds closes alone, a column close or a column a symbol, set source.closes_only: true"
 )
@@ -89,7 +90,7 @@ def map_columns(
     needs_volume : bool
         Whether a table without a volume column is refused.
     remedy : str, optional
-        What to do about a missing ``{column}``; of a file when left out.
+        What to do about the missing ``{columns}``, the first of which is ``{column}``; of a file when left out.
 
     Returns
     -------
@@ -124,12 +125,18 @@ def map_columns(
         raise SourceError(
             expected=f"columns {', '.join(_NEEDED)}{', volume' * needs_volume}, in a common spelling",
             found=f"no column for {', '.join(missing)} among {', '.join(map(quoted, headers[:30])) or 'none'}",
-            remedy=remedy.format(column=missing[0]),
+            remedy=remedy.format(columns=listed_columns(missing), column=missing[0]),
             file=file,
             rule="complete_columns",
             column=missing[0],
         )
     return found
+
+
+def listed_columns(columns: Sequence[str]) -> str:
+    """Name one column or several, as a remedy does: ``the columns 'open' and 'close'``."""
+    named = [repr(column) for column in columns]
+    return f"the column {named[0]}" if len(named) == 1 else f"the columns {', '.join(named[:-1])} and {named[-1]}"
 
 
 def symbol_from_name(path: Path) -> str:

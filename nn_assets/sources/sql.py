@@ -77,7 +77,7 @@ class SqlSource:
         """
         names, start = self.scope.asked(self.name, symbols, first)
         table = self._read(self.query, names, start, last)
-        remedy = "give the query a column {column!r}, as in SELECT <your column> AS {column}"
+        remedy = "give the query {columns}, as in SELECT <your column> AS {column}"
         columns = map_columns(list(table.columns), None, needs_volume=self.requires_volume, remedy=remedy)
         if "symbol" not in columns:
             raise self._fault(

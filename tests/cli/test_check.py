@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -256,7 +257,7 @@ def test_a_halt_as_text_has_the_facts_the_rows_and_the_remedy_and_mended_data_pa
         "gate        HALTED by quarantined_share, missing_symbols",
         "missing_symbols: 1 of 4 symbols (25.0%) lack a current bar, limit 10.0%. Remedy: ask the source for",
         f"  - CON {FIRST}: non_positive_price, open -",
-        f"and {rows - 50:,} more",
+        f"- and {rows - 5:,} more",
         f"first model 2016-01, from bars that begin {FIRST}; every feature is there from ",
         "next        mend the data at the source, then nn-assets check --strategy mine",
     ):
@@ -284,6 +285,22 @@ def _give_one_session_anothers_bars(home: Path) -> tuple[str, str]:
         lines[110] = later + lines[101][10:]
         file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return earlier, later
+
+
+def test_data_that_end_are_one_cause_and_the_next_command_says_what_lets_them_pass(fresh_home) -> None:
+    """That the remedy helps is tried in ``tests/operations/test_ends_of_history.py``."""
+    open_ended = re.sub(r"  (history_ends|vault_starts): .*\n", "", STRATEGY)
+    (fresh_home / "strategies" / "mine.yaml").write_text(open_ended, encoding="utf-8")
+    halted = call(fresh_home, "check", "-s", "mine")
+    assert halted.status == 1
+    told = halted.out.split("\n  gate ")[1].splitlines()
+    assert told[0].split() == ["HALTED", "by", "freshness"]
+    end = f"where the data end there, set market.history_ends to {LAST}"
+    assert f"  next        {end}; else mend the data at the source, then nn-assets check --strategy mine" in halted.out
+    for other in ("missing_symbols", "missing_sessions", "stale_feed", "fresh_symbols", "usual_", "complete_symbols"):
+        assert other not in halted.out, other
+    assert halted.out.splitlines()[-1].count("nn-assets study --strategy mine") == 1
+    assert "nn-assets run" not in halted.out
 
 
 def test_a_studied_strategy_is_sent_on_to_its_first_undecided_session(own_home) -> None:

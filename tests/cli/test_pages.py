@@ -99,6 +99,19 @@ def test_each_strategys_first_line_is_that_of_status_with_its_newest_session(
     assert "Newest session decided: 2017-12-29" in section
 
 
+def test_a_sessions_row_says_how_it_ended_where_that_is_on_record(
+    reports: Path, get: Get, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day in range(2, 8):
+        (reports / f"index_daily-2020-01-{day:02}.html").write_text("", encoding="utf-8")
+    told = {f"2020-01-{day:02}": f"equity {day},000 USD" for day in range(2, 7)}
+    monkeypatch.setattr(pages, "sessions_told", lambda _, name: told if name == "index_daily" else {})
+    page = body(get("/reports/"))
+    assert page.count("index_daily, session: equity") == 2  # the newest of three is not on record
+    assert "index_daily, session</span>" in page
+    assert "index_daily, 2020-01-04</a>: equity 4,000 USD" in page
+
+
 def test_where_status_has_an_error_the_index_shows_it_and_lists_the_pages(
     reports: Path, get: Get, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from nn_assets.cli.export import TABLES
 from nn_assets.settings import Strategy, parse_strategy
 from nn_assets.settings.calendar_file import read_overrides
 from nn_assets.sources.spellings import map_columns
+from nn_assets.sources.tables.files import FilesSource
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +106,14 @@ def test_every_spelling_of_a_column_is_accepted(readme) -> None:
         for spelling in spellings.split(","):
             headers = (whole | {field: spelling.strip()}).values()
             assert map_columns(list(headers), "x.csv", needs_volume=True)[field] == spelling.strip()
+
+
+@pytest.mark.parametrize("written", ["na", "n/a", "nan", "null", "none", "-", ""])
+def test_what_counts_as_an_empty_cell_is_a_missing_price_as_the_table_says(
+    readme: str, tmp_path: Path, written: str
+) -> None:
+    (row,) = [line for line in readme.splitlines() if line.startswith("| a missing column, text in a price")]
+    assert not written or f"`{written}`" in row
+    file = tmp_path / "AAA.csv"
+    file.write_text(f"date,open,high,low,close,volume\n2018-01-02,{written},11,9,10,5\n", encoding="utf-8")
+    assert FilesSource(file).bars()["open"].isna().all()

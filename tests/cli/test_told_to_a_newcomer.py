@@ -11,7 +11,7 @@ import pytest
 from nn_assets.cli.check_text import gaps_told
 from nn_assets.cli.ledger import lined_up
 from nn_assets.errors import SettingsError
-from nn_assets.settings import parse_strategy
+from nn_assets.settings import LabelSettings, parse_strategy
 from tests.cli.conftest import LIVE, STRATEGY, call
 
 FRESH = "planted_edge"
@@ -22,7 +22,8 @@ def test_a_fresh_home_is_told_to_study_and_run_refuses_before_anything_is_loaded
     assert told.endswith(f"A person is needed: nn-assets study --strategy {FRESH}.")
     refused = call(tmp_path, "run", "-s", FRESH, "--json")
     assert refused.status == 1
-    assert refused.document["error"] in {"ModelError", "DecisionError"}
+    assert refused.document["error"] == "ModelError"  # and not that sessions before it are undecided
+    assert f"Remedy: nn-assets study --strategy {FRESH}" in refused.document["message"]
     first = call(tmp_path, "run", "-s", FRESH, "--from", "2017-12-15", "--json")
     assert first.document["error"] == "ModelError"
     assert f"nn-assets study --strategy {FRESH}" in first.document["message"]
@@ -124,14 +125,21 @@ def test_a_history_that_is_too_short_is_told_what_to_bring(finished_home: Path, 
         header, *rows = file.read_text(encoding="utf-8").splitlines()
         kept = [row for row in rows if row >= "2015-10-01"]
         (bars / file.name).write_text("\n".join([header, *kept]) + "\n", encoding="utf-8")
+    other = f"{header}\n2016-01-04,10,11,9,10,1000\n2016-05-03,10,11,9,10,1000\n"  # the second lies in the vault
+    (bars / "OTHER.csv").write_text(other, encoding="utf-8")
     text = STRATEGY.replace("history_starts: 2015-01-02", "history_starts: 2015-10-01").replace(
         "  calendar: XNYS\n", ""
     )
-    text = text.replace("  live_starts: 2016-04-27\n", "")
+    text = text.replace("  live_starts: 2016-04-27\n", "").replace("  horizon_sessions: 3\n", "")
     (home / "strategies" / "mine.yaml").write_text(text, encoding="utf-8")
     answer = call(home, "check", "-s", "mine")
     assert answer.status == 0, answer.err
     assert "calendar    XNYS, since market.calendar is left out" in answer.out
+    horizon = LabelSettings().horizon_sessions
+    assert f"label       a horizon of {horizon} sessions, since label.horizon_sessions is left out\n" in answer.out
+    outside = answer.out.split("\n  outside ")[1].splitlines()[0]
+    assert "rows of other symbols or sessions left out: OTHER 2016-01-04 (files:OTHER.csv), and " in outside
+    assert "2016-05" not in outside
     told = answer.out.split("next")[-1]
     assert "bring bars from 2015-04-01 or earlier on, set market.history_starts there" in told
     shutil.rmtree(bars)  # the remedy

@@ -180,6 +180,31 @@ def test_data_that_do_not_reach_the_expected_session_halt(allowed, passes) -> No
     assert ("freshness" in failed(report)) is not passes
 
 
+def test_bars_that_all_end_on_one_day_are_one_cause() -> None:
+    bars = BARS[BARS["session"] <= SESSIONS[-3]]
+    report = inspect(cleaned(bars), SYMBOLS, SESSIONS, GateSettings())
+    assert failed(report) == ["missing_symbols", "freshness"]
+    told = halt(report)
+    assert told.where["rule"] == "freshness"
+    assert told.violations == ("all 2018-03-14: freshness, newest 2018-03-12",)
+    assert "missing_symbols" not in str(told)
+    long_ago = inspect(cleaned(BARS[BARS["session"] <= SESSIONS[9]]), SYMBOLS, SESSIONS, GateSettings())
+    assert failed(long_ago) == ["missing_symbols", "missing_sessions", "freshness"]
+    assert halt(long_ago).where["rule"] == "freshness"
+
+
+def test_bars_with_faults_of_their_own_beside_a_common_end_are_told_with_them() -> None:
+    whole = BARS[BARS["session"] <= SESSIONS[-3]]
+    earlier = whole[(whole["symbol"] != "AAA") | (whole["session"] < SESSIONS[-4])]
+    with_gaps = whole[(whole["symbol"] != "AAA") | ~whole["session"].isin(SESSIONS[10:30])]
+    newest = BARS[BARS["session"] <= SESSIONS[-2]].copy()
+    newest.loc[newest["session"] == SESSIONS[-2], "low"] = -1.0  # there, and in quarantine
+    cases = ((earlier, "missing_symbols"), (with_gaps, "missing_sessions"), (newest, "missing_symbols"))
+    for bars, other in cases:
+        report = inspect(cleaned(bars), SYMBOLS, SESSIONS, GateSettings())
+        assert {other, "freshness"} <= {check.name for check in report.causes}, other
+
+
 def test_bars_that_break_their_contract_halt_with_every_violation_listed() -> None:
     sound = cleaned(BARS)
     torn = with_values(with_values(sound.bars, 3, close=-1.0), 60, high=0.5)

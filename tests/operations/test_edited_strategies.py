@@ -19,6 +19,7 @@ from nn_assets.cli.status import report
 from nn_assets.errors import ClockError, DecisionError, ModelError, PublicationError, SettingsError
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.refreshes import left_before_live
+from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.clock import last_open_session
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay, signals_repeat_forecasts
 from nn_assets.operations.decisions.rederivation import Rederived, rederive_decisions
@@ -27,6 +28,7 @@ from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.history import open_history
 from nn_assets.operations.models import preparation
 from nn_assets.operations.models.outdated import months_in_doubt
+from nn_assets.operations.report_index import sessions_told
 from nn_assets.operations.reporting import write_daily_page
 from nn_assets.operations.study import StudyResult
 from nn_assets.settings import PortfolioSettings
@@ -348,6 +350,10 @@ def test_a_month_whose_models_are_of_other_settings_names_each(home: Path) -> No
     with pytest.raises(ModelError, match=r"a model used from 2017-06, of the settings in force") as refused:
         homes.decide(strategy_of(), [THIRD])
     assert refused.value.found == "one of other settings: learning.hidden 4 then, 5 now"
+    told = report(NAME)["strategies"][NAME]["headline"]
+    others = "the models of 2017-06 are of other settings (learning.hidden 4 then, 5 now)"
+    assert told.startswith(f"{NAME} HALTED: no session is decided: {others}; ")
+    assert told.endswith(f"A person is needed: nn-assets study --strategy {NAME}.")
     # A decision stands on every month before it, so all of them are to be fitted.
     first, last = re.findall(rf"nn-assets study --strategy {NAME} --from (\S+) --to (\S+)$", refused.value.remedy)[0]
     assert (first, last) == (MONTHS[0], MONTHS[-1])
@@ -362,6 +368,7 @@ def test_a_month_whose_models_are_of_other_settings_names_each(home: Path) -> No
     homes.decide(strategy_of(), [THIRD])  # set back
     restate(home, learning={"hidden": 5})
     homes.train(strategy_of(), homes.months_between(first, last))
+    assert "no session is decided" not in report(NAME)["strategies"][NAME]["headline"]
     homes.decide(strategy_of(), [FOURTH])  # fitted anew, as it said
 
 
@@ -456,6 +463,10 @@ def test_settings_changed_after_study_and_decision_need_a_person_until_they_are_
     assert "of other settings" not in first_line()
     restate(studied_home)  # the other one: the study of before is theirs, though another one is newer
     assert "of other settings" not in first_line()
+    for moved in ({"live_starts": "2017-06-14"}, {"history_starts": "2015-12-01"}):  # the study would be refused too
+        state_strategy(studied_home, **moved)
+        assert "of other settings" in first_line()
+        assert "nn-assets" not in first_line()
 
 
 def test_limits_of_the_gate_keep_the_study_and_not_what_was_decided_under_them(studied_home: Path) -> None:
@@ -555,8 +566,28 @@ def test_a_book_whose_strategy_is_gone_is_shown_until_it_is_closed(home: Path) -
     assert "no file names it" in left["missing"][0]
     file.unlink()
     assert "no file names it" in report(NAME)["text"]
-    with pytest.raises(SettingsError, match="somebody"):
+    with pytest.raises(SettingsError, match=r"found 'somebody'\. Remedy"):
         report("somebody")
+    with pytest.raises(SettingsError) as unknown:  # what every command that takes a strategy says
+        find_strategy(NAME)
+    assert unknown.value.found == (
+        f"'{NAME}'; the ledger has 2 sessions of {NAME} to {SECOND.date()}; no file names it"
+    )
+    assert f"put its file back, {file}" in unknown.value.remedy
+
+
+def test_how_each_session_ended_is_told_in_a_line(home: Path) -> None:
+    with Ledger() as ledger:
+        told = sessions_told(ledger, NAME)
+    assert list(told) == ["2017-06-21", "2017-06-22"]
+    for session in (FIRST, SECOND):
+        equity = recorded("portfolio_states", session)["equity_usd"].iloc[0]
+        fills = len(recorded("fills", session))
+        drift = recorded("trading_states", session)["state"].iloc[0]
+        said = told[str(session.date())]
+        assert said == f"equity {equity:,.0f} USD, {fills} fill{'s' * (fills != 1)}, drift says {drift}"
+    with Ledger() as ledger:
+        assert sessions_told(ledger, "nobody") == {}
 
 
 def test_a_book_whose_records_are_gone_is_halted_and_not_forgotten(home: Path) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from nn_assets.errors import shortened
 from nn_assets.operations.failures import checks_of_other_assets, told_of_step
+from nn_assets.operations.models.training import _fit_missing
 from nn_assets.operations.outcomes import FailedCheck, kept_text
+from nn_assets.settings import Strategy
 
 CLAUSES = [f"check_{number}: {number} of 40 symbols lack it, limit {number}.0%" for number in range(30)]
 WORDS = re.compile(r"\S+")
@@ -74,3 +78,13 @@ def test_what_the_failed_step_checked_itself_is_not_told_beside_it() -> None:
     own, other = FailedCheck("validated_bars.freshness", "old"), FailedCheck("orders.once", "twice")
     assert checks_of_other_assets("mine__validated_bars", [own, other]) == [other]
     assert checks_of_other_assets(None, [own, other]) == [own, other]
+
+
+def test_a_single_model_that_was_fitted_a_moment_ago_is_not_told_twice() -> None:
+    told: list[str] = []
+    strategy = Strategy.model_validate({"name": "mine", "market": {"history_starts": "2016-01-04"}})
+    history: Any = SimpleNamespace(strategy=strategy)
+    _fit_missing(history, [], 1, told.append)
+    assert told == []
+    _fit_missing(history, [], 25, told.append)
+    assert told == ["25 models due, 25 already in the store"]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from nn_assets.oversight.headline import Fault, Situation, Word, headline
+from nn_assets.oversight.headline import Fault, Headline, Situation, Word, headline
 from nn_assets.portfolio.breakers import BREAKERS, Breaker
 from nn_assets.settings import PortfolioSettings
 
@@ -149,6 +149,53 @@ SITUATIONS: dict[str, tuple[dict[str, object], str]] = {
         ("mine TRADES: 3 of 4 symbols to be held after 2018-01-03; check orders.x failed: y. "
         "A person is needed: do this."),
     ),
+    "allowed to trade, and nothing to hold": (
+        {"to_hold": 0},
+        "mine TRADES: holds nothing after 2018-01-03 (0 of 4 symbols). No action needed.",
+    ),
+    "a setting that is refused, by which no study counts": (
+        {
+            "session": None,
+            "verdict": None,
+            "study_of_others": "market.live_starts 1 then, 2 now",
+            "stopped": True,
+            "faults": (
+                Fault("market.live_starts 2", "set it back to 1", Word.HALTED),
+                Fault("a run failed", "mend it, then nn-assets run --strategy mine"),
+            ),
+        },
+        ("mine HALTED: market.live_starts 2; no session was decided yet; a run failed; no verdict counts, since the "
+        "newest study is of other settings: market.live_starts 1 then, 2 now. "
+        "A person is needed: set it back to 1."),
+    ),
+    "a halt before the first study": (
+        {
+            "session": None,
+            "faults": (
+                Fault("the gate halted", "mend the data, then nn-assets study --strategy mine", Word.HALTED),
+                Fault("2 sessions not decided", "nn-assets study --strategy mine"),
+            ),
+        },
+        ("mine HALTED: the gate halted; no session was decided yet; 2 sessions not decided. "
+        "A person is needed: mend the data, then nn-assets study --strategy mine."),
+    ),
+    "no model and no study of the settings in force": (
+        {
+            "study_of_others": "x 1 then, 2 now",
+            "faults": (Fault("no model", "nn-assets study --strategy mine --from 2018-01 --to 2018-01", Word.HALTED),),
+        },
+        ("mine HALTED: no model; no verdict counts from the next session on, since the newest study is of other "
+        "settings: x 1 then, 2 now. A person is needed: nn-assets study --strategy mine, or set them back."),
+    ),
+    "a round that waits, and no study of the settings in force": (
+        {
+            "verdict": None,
+            "verdict_allows": False,
+            "faults": (Fault("1 session not decided", "nn-assets run --strategy mine --from 2018-01-04"),),
+        },
+        ("mine DOES NOT TRADE: flat, since no study gave a verdict in time; 1 session not decided. A person is needed: "
+        "nn-assets study --strategy mine; nn-assets run --strategy mine --from 2018-01-04."),
+    ),
     "flat by verdict while the gate halts": (
         {"verdict_allows": False, "faults": (Fault("the gate halted", "mend the data", Word.HALTED),)},
         ("mine HALTED: the gate halted; flat by the verdict in force, 'edge found'. "
@@ -183,6 +230,15 @@ def test_the_word_never_softens_by_one_more_cause_and_every_cause_and_remedy_is_
             assert all(causes[place][1] in told.sentence for place in chosen)
             words[chosen] = told.word
             assert all(words[tuple(set(chosen) - {place})] <= told.word for place in chosen if len(chosen) > 1)
+
+
+@pytest.mark.parametrize(("to_hold", "tone"), [(0, Word.DOES_NOT_TRADE), (1, Word.TRADES)])
+def test_what_may_trade_and_holds_nothing_is_not_green(to_hold: int, tone: Word) -> None:
+    told = headline(replace(TRADING, to_hold=to_hold))
+    assert told.word is Word.TRADES
+    assert told.tone is tone
+    assert Headline.of("mine", told.sentence).tone is tone
+    assert headline(replace(TRADING, to_hold=to_hold, halved=True)).tone is Word.REDUCED
 
 
 @pytest.mark.parametrize("kind", BREAKERS)

@@ -43,6 +43,15 @@ def test_a_missing_column_is_named(tmp_path, column) -> None:
     assert error.where["column"] == ("session" if column == "date" else column)
 
 
+def test_every_missing_column_is_in_the_remedy(tmp_path) -> None:
+    error = refused(tmp_path, "when,open,high,low,last,shares\n2018-01-02,10,11,9,10.5,1000\n")
+    assert "no column for session, close, volume" in error.found
+    named = "name the columns 'session', 'close' and 'volume' in the header"
+    assert error.remedy.startswith(named)
+    (tmp_path / "ABC.csv").write_text("session,open,high,low,close,volume\n2018-01-02,10,11,9,10.5,1000\n")
+    assert len(FilesSource(tmp_path).bars()) == 1  # the remedy
+
+
 def test_two_columns_for_one_field_are_refused(tmp_path) -> None:
     error = refused(tmp_path, f"{HEADER},Close\n{GOOD},99\n")
     assert "'close', 'Close'" in error.found

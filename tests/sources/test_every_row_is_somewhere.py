@@ -22,7 +22,7 @@ from nn_assets.market.quality.intraday_cleaning import clean_intraday
 from nn_assets.operations.intake.fills import read_fills
 from nn_assets.settings import CleaningSettings, FileSeriesSettings, FundingSeriesSettings, IntradaySettings
 from nn_assets.sources.answers import action_table
-from nn_assets.sources.protocol import taken_outside
+from nn_assets.sources.protocol import first_outside, taken_outside
 from nn_assets.sources.tables.actions_file import ActionsFile
 from nn_assets.sources.tables.files import FilesSource
 from nn_assets.sources.tables.intraday_files import read_intraday_files
@@ -179,5 +179,8 @@ def test_daily_rows_of_other_symbols_and_sessions_are_counted(tmp_path: Path) ->
     asked = FilesSource(tmp_path).bars(("AAA",), *span)
     assert (len(asked), taken_outside(asked)) == (3, len(lines) - 3)
     assert taken_outside(asked) == 0
+    early, other, late = ("AAA", "2024-12-31"), ("BBB", "2025-01-03"), ("AAA", "2025-01-07")  # the future comes last
+    told = [(symbol, pd.Timestamp(day), "files:bars.csv") for symbol, day in (early, other, late)]
+    assert (first_outside(asked), first_outside(asked)) == (told, [])
     every = FilesSource(tmp_path).bars()
     assert (len(every), taken_outside(every)) == (len(lines), 0)

@@ -13,6 +13,7 @@ import pytest
 from nn_assets.errors import SourceError
 from nn_assets.market.facts.series_intake import judge_series
 from nn_assets.settings import FileSeriesSettings
+from nn_assets.sources.tables.plain_tables import columns_named, read_plain
 from nn_assets.sources.tables.series_files import read_series_file
 
 
@@ -212,3 +213,11 @@ def test_a_close_of_zeros_beside_an_open_is_no_rate_of_zero(shared_data) -> None
     assert "series.value_column: open" in refused.value.remedy
     assert read_series_file(shared_data, settings(**told, value_column="open"), "24/7")["value"].any()
     assert not read_series_file(shared_data, settings(**told, value_column="close"), "24/7")["value"].any()
+
+
+def test_every_column_that_is_missing_is_told_at_once(tmp_path) -> None:
+    (tmp_path / "mood.csv").write_text("when,mood\n2024-01-02,13\n", encoding="utf-8")
+    with pytest.raises(SourceError) as refused:
+        columns_named(read_plain(tmp_path / "mood.csv"), [("date", "day"), ("mood",), ("value",)], tmp_path)
+    assert refused.value.expected == "a column date or day; a column value"
+    assert refused.value.remedy == "name the columns 'date' and 'value' in the header"

@@ -48,10 +48,15 @@ class GateCheck:
 
 @dataclass(frozen=True)
 class GateReport:
-    """All checks of one inspection, in the order of ``CHECKS``, or of ``INTRADAY_CHECKS`` for bars within sessions."""
+    """All checks of one inspection, in the order of ``CHECKS``, or of ``INTRADAY_CHECKS`` for bars within sessions.
+
+    ``following`` names checks that fail for no other cause than that all bars end on one day before the session
+    expected, which freshness tells; none where they do not.
+    """
 
     checks: tuple[GateCheck, ...]
     figures: dict[str, float | int | str] = field(default_factory=dict)
+    following: frozenset[str] = frozenset()
 
     @property
     def passed(self) -> bool:
@@ -64,15 +69,20 @@ class GateReport:
         failed = (check for check in self.checks if check.blocking and not check.passed)
         return tuple(sorted(failed, key=lambda check: check.name != COPIED_SESSION))
 
+    @property
+    def causes(self) -> tuple[GateCheck, ...]:
+        """The failures, without those that follow from another one."""
+        return tuple(check for check in self.failures if check.name not in self.following)
+
     def raise_if_failed(self) -> None:
         """Halt unless every blocking check holds.
 
         Raises
         ------
         GateHalted
-            Names every failed check and lists its violations.
+            Names every failed check and lists its violations, but for those that follow from another one.
         """
-        failures = self.failures
+        failures = self.causes
         if not failures:
             return
         raise GateHalted(
@@ -156,7 +166,30 @@ def inspect(
         "symbols": int(cleaned.bars["symbol"].nunique()),
         "expected_session": str(sessions[-1].date()),
     }
-    return GateReport(checks, figures)
+    return GateReport(checks, figures, _following(cleaned, listed, expected, sessions, settings, gone, members))
+
+
+def _following(
+    cleaned: Cleaned,
+    listed: Sequence[str],
+    expected: Sequence[str],
+    sessions: pd.DatetimeIndex,
+    settings: GateSettings,
+    gone: Mapping[str, pd.Timestamp],
+    members: BoolArray | None,
+) -> frozenset[str]:
+    """Checks that have no fault of their own where the bars of all symbols end on one day that is too old."""
+    last_seen = cleaned.bars.groupby("symbol")["session"].max().reindex(listed)
+    if _freshness(cleaned, sessions, settings).passed or last_seen.empty or last_seen.isna().any():
+        return frozenset()
+    end = last_seen.max()
+    if (last_seen != end).any() or (cleaned.quarantine["session"] > end).any():
+        return frozenset()
+    until = sessions[sessions <= end]
+    asked = None if members is None else members[: len(until)]
+    to_the_end = _missing_sessions(cleaned, expected, until, settings, gone, asked)
+    complete = len(until) > 0 and to_the_end.passed
+    return frozenset({"missing_symbols", "stale_feed", *([to_the_end.name] if complete else [])})
 
 
 def _schema(cleaned: Cleaned) -> GateCheck:

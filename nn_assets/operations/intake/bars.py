@@ -44,7 +44,7 @@ from nn_assets.operations.intake.intraday import intraday_notices
 from nn_assets.operations.intake.sources import source_of
 from nn_assets.operations.publication_moments import keep_moments
 from nn_assets.settings import MarketSettings
-from nn_assets.sources.protocol import taken_outside
+from nn_assets.sources.protocol import first_outside, taken_outside
 from nn_assets.sources.tables.files import FilesSource
 from nn_assets.store.lake.publication import Publication
 
@@ -58,7 +58,7 @@ class Ingested:
     """What a source delivered: versions by what they were, rows, and files read where it has such.
 
     ``outside`` counts the rows delivered that are of other symbols or sessions than those asked for, and left out,
-    ``actions_outside`` the actions;
+    ``actions_outside`` the actions; ``first_outside`` names the first of the rows, a line each, but for the vault's;
     ``files_without_bars`` are archives that held none; ``actions`` counts splits and dividends, those
     withdrawn among the revised; ``compared`` is what the second source delivered, where there is one;
     ``after_the_end`` tells of rows that the stated end of history leaves out.
@@ -73,6 +73,7 @@ class Ingested:
     compared: TakenCompared | None = None
     after_the_end: str = ""
     actions_outside: int = 0
+    first_outside: tuple[str, ...] = ()
 
 
 def ingest_bars(history: History, folder: Path) -> Ingested:
@@ -95,7 +96,7 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
     arrived_at, decided_to = now_utc(), last_decided_session(history.stores.ledger, history.strategy.name)
     unread = UnreadFiles.of(history, source, arrived_at) if isinstance(source, FilesSource) else None
     delivered = (source if unread is None else unread).bars(market.symbols, first, last)
-    outside = taken_outside(delivered)
+    outside, left = taken_outside(delivered), _lines_of(market, first_outside(delivered))
     fresh_actions, actions, actions_outside = new_actions(history, folder, source, decided_to)
     counted = _append_new(history, delivered, arrived_at, decided_to) if len(delivered) else RevisionCount()
     append_actions(history, fresh_actions)
@@ -106,8 +107,14 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
     compared = ingest_compared(history, folder, arrived_at, decided_to)
     after = "" if unread is None else _after_the_end(market, unread)
     return Ingested(
-        counted, len(delivered) + outside, files, without, actions, outside, compared, after, actions_outside
+        counted, len(delivered) + outside, files, without, actions, outside, compared, after, actions_outside, left
     )
+
+
+def _lines_of(market: MarketSettings, left: list[tuple[str, pd.Timestamp, str]]) -> tuple[str, ...]:
+    """Rows left out, a line each; what lies in the vault is not spoken of."""
+    sealed = pd.Timestamp.max if market.vault_starts is None else pd.Timestamp(market.vault_starts)
+    return tuple(f"{symbol} {day.date()} ({source})" for symbol, day, source in left if day < sealed)
 
 
 def _after_the_end(market: MarketSettings, unread: UnreadFiles) -> str:
@@ -200,6 +207,8 @@ def _with_the_end_to_state(history: History, cleaned: Cleaned, report: GateRepor
         return report
     seen = [cleaned.bars["session"].max(), *history.decision_moments.index[-1:]]
     last = max(seen if history.publication is None else [*seen, history.publication.last_session])
+    if (cleaned.quarantine["session"] > last).any():  # they go on, and wait
+        return report
     hint = f"where the data end there, set market.history_ends to {last.date()}"
     checks = (replace(each, hint=hint) if each.name == "freshness" else each for each in report.checks)
     return replace(report, checks=tuple(checks))

@@ -45,6 +45,7 @@ def told_of_intake(history: History, ingested: Ingested) -> dict[str, Any]:
     return {
         "delivered_rows": ingested.delivered,
         "outside_rows": ingested.outside,
+        "first_outside": list(ingested.first_outside),
         "added": counted.added,
         "revised": counted.revised,
         "confirmed": counted.confirmed,

@@ -152,7 +152,8 @@ def _fit_missing(history: History, due: Iterable[tuple[str, FoldData]], count: i
         addresses[data.fold.month] = address
         if not history.stores.models.has(address):
             missing.append(data)
-    tell(f"{count} model{'s' * (count != 1)} due, {count - len(missing)} already in the store")
+    if missing or count > 1:  # else it was fitted a moment ago, as a candidate, which was told
+        tell(f"{count} model{'s' * (count != 1)} due, {count - len(missing)} already in the store")
     for done, model in enumerate(fit_models(missing, strategy), start=1):
         history.stores.models.put(model.model_id, to_files(model))
         tell(f"model {done} of {len(missing)} fitted, used from {model.fold.month}")

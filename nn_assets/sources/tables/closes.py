@@ -9,7 +9,7 @@ import pandas as pd
 
 from nn_assets.errors import SourceError
 from nn_assets.sources.tables.limits import Limits
-from nn_assets.sources.tables.plain_tables import column_named, numbers_of, read_plain
+from nn_assets.sources.tables.plain_tables import column_named, columns_named, numbers_of, read_plain
 from nn_assets.sources.tables.tables import LINE
 
 __all__ = ["read_closes"]
@@ -38,7 +38,7 @@ def read_closes(path: Path, limits: Limits) -> pd.DataFrame:
         limits.
     """
     table = read_plain(path, limits)
-    told = [name for name in _RANGE if column_named(table, (name,), path, needed=False) is not None]
+    told = [name for name in _RANGE if column_named(table, (name,)) is not None]
     if len(told) == len(_RANGE):
         raise SourceError(
             expected="closes alone",
@@ -47,10 +47,10 @@ def read_closes(path: Path, limits: Limits) -> pd.DataFrame:
             file=str(path),
             rule="closes_alone",
         )
-    symbol, known = (column_named(table, each, path, needed=False) for each in (_SYMBOLS, _KNOWN))
-    close = column_named(table, _CLOSES, path, needed=symbol is not None)
+    symbol, known = (column_named(table, each) for each in (_SYMBOLS, _KNOWN))
+    close = column_named(table, _CLOSES) if symbol is None else columns_named(table, [_CLOSES], path)[0]
     # Of a wide file the first column is the date: DAY, TIME and C are symbols.
-    dates = str(table.columns[0]) if close is None else str(column_named(table, _DATES, path))
+    dates = str(table.columns[0]) if close is None else columns_named(table, [_DATES], path)[0]
     columns = [close] if close is not None else [each for each in table.columns if each not in (dates, known)]
     if not columns:
         raise SourceError(

@@ -15,6 +15,7 @@ from nn_assets.sources.protocol import validate_symbol
 from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
 from nn_assets.sources.tables.plain_tables import (
     column_named,
+    columns_named,
     files_named,
     moments_of,
     numbers_of,
@@ -64,18 +65,14 @@ def read_intraday_files(folder: Path, settings: IntradaySettings, limits: Limits
 
 def _read(file: Path, settings: IntradaySettings, limits: Limits) -> pd.DataFrame:
     table = read_plain(file, limits)
-    times = column_named(table, _TIMES, file)
-    assert times is not None
+    times, *prices = columns_named(table, [_TIMES, *((name,) for name in _PRICES)], file)
     told: dict[str, object] = {
         "symbol": _symbols(table, file, settings),
         "bar_at": moments_of(table, times, file),
     }
-    for name in _PRICES:
-        column = column_named(table, (name,), file)
-        assert column is not None
-        told[name] = numbers_of(table, column, file)
+    told |= {name: numbers_of(table, column, file) for name, column in zip(_PRICES, prices, strict=True)}
     for name in ("volume", *QUOTES):
-        column = column_named(table, (name,), file, needed=False)
+        column = column_named(table, (name,))
         told[name] = np.nan if column is None else numbers_of(table, column, file)
     bars = pd.DataFrame(told, index=table.index).assign(source=f"intraday:{file.name}")
     _refuse_finer(bars, file, settings)
@@ -84,7 +81,7 @@ def _read(file: Path, settings: IntradaySettings, limits: Limits) -> pd.DataFram
 
 
 def _symbols(table: pd.DataFrame, file: Path, settings: IntradaySettings) -> pd.Series | str:
-    column = column_named(table, _SYMBOLS, file, needed=False)
+    column = column_named(table, _SYMBOLS)
     if column is None:
         return symbol_of_file(file, settings.named)
     symbols = table[column].astype("str").str.strip()

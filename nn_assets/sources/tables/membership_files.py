@@ -10,7 +10,7 @@ from nn_assets.errors import SourceError
 from nn_assets.settings import UniverseSettings
 from nn_assets.sources.protocol import validate_symbol
 from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
-from nn_assets.sources.tables.plain_tables import column_named, days_of, files_of, moments_of, read_plain
+from nn_assets.sources.tables.plain_tables import column_named, columns_named, days_of, files_of, moments_of, read_plain
 
 __all__ = ["read_membership_file"]
 
@@ -54,12 +54,8 @@ def read_membership_file(folder: Path, settings: UniverseSettings, limits: Limit
 
 def _read(file: Path, settings: UniverseSettings, limits: Limits) -> pd.DataFrame:
     table = read_plain(file, limits)
-    symbol, starts = column_named(table, _SYMBOL, file), column_named(table, _FROM, file)
-    ends = column_named(table, _TO, file)
-    known = column_named(table, _KNOWN, file, needed=False)
-    assert symbol is not None
-    assert starts is not None
-    assert ends is not None
+    symbol, starts, ends = columns_named(table, [_SYMBOL, _FROM, _TO], file)
+    known = column_named(table, _KNOWN)
     symbols = table[symbol].astype("str").str.strip()
     for place, each in symbols.items():
         validate_symbol(each, file=str(file), row=int(str(place)))

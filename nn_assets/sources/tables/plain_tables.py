@@ -30,13 +30,14 @@ from nn_assets.sources.days import (
     without_a_time,
 )
 from nn_assets.sources.protocol import validate_symbol
-from nn_assets.sources.spellings import UNEQUAL_REMEDY, normalised, quoted, separator_of
+from nn_assets.sources.spellings import UNEQUAL_REMEDY, listed_columns, normalised, quoted, separator_of
 from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
 from nn_assets.sources.tables.unchanged import unchanged
 
 __all__ = [
     "TABLE_ENDINGS",
     "column_named",
+    "columns_named",
     "days_of",
     "files_named",
     "files_of",
@@ -255,26 +256,32 @@ def _read_texts(path: Path, limits: Limits) -> pd.DataFrame:
     return table.set_axis(pd.Index(places, dtype="int64"), axis=0)[np.array(filled, dtype=bool)]
 
 
-def column_named(table: pd.DataFrame, spellings: Sequence[str], path: Path, *, needed: bool = True) -> str | None:
-    """Header of the first spelling that the table has; None where it has none and need not.
+def column_named(table: pd.DataFrame, spellings: Sequence[str]) -> str | None:
+    """Header of the first spelling that the table has; None where it has none."""
+    by_spelling = {normalised(header): header for header in reversed(table.columns)}
+    return next((by_spelling[each] for each in map(normalised, spellings) if each in by_spelling), None)
+
+
+def columns_named(table: pd.DataFrame, needed: Sequence[Sequence[str]], path: Path) -> list[str]:
+    """Headers of columns that are needed, each by the first of its spellings that the table has.
 
     Raises
     ------
     SourceError
-        A needed column is absent.
+        Some are absent: all of them are told.
     """
-    by_spelling = {normalised(header): header for header in reversed(table.columns)}
-    found = next((by_spelling[each] for each in map(normalised, spellings) if each in by_spelling), None)
-    if found is None and needed:
+    found = [column_named(table, spellings) for spellings in needed]
+    missing = [spellings for spellings, header in zip(needed, found, strict=True) if header is None]
+    if missing:
         raise SourceError(
-            expected=f"a column {' or '.join(spellings)}",
+            expected="; ".join(f"a column {' or '.join(spellings)}" for spellings in missing),
             found=f"columns {', '.join(map(repr, table.columns[:30]))}",
-            remedy=f"name the column {spellings[0]!r} in the header",
+            remedy=f"name {listed_columns([spellings[0] for spellings in missing])} in the header",
             file=str(path),
             rule="complete_columns",
-            column=spellings[0],
+            column=missing[0][0],
         )
-    return found
+    return [header for header in found if header is not None]
 
 
 def moments_of(

@@ -14,6 +14,7 @@ from nn_assets.sources.protocol import validate_symbol
 from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
 from nn_assets.sources.tables.plain_tables import (
     column_named,
+    columns_named,
     days_of,
     files_named,
     moments_of,
@@ -90,9 +91,9 @@ def _refuse_contradicting_files(delivered: pd.DataFrame, settings: FileSeriesSet
 
 def _read(file: Path, settings: FileSeriesSettings, calendar: str, limits: Limits) -> pd.DataFrame:
     table = read_plain(file, limits)
-    times = column_named(table, _TIMES, file)
-    value = column_named(table, (settings.value_column,) if settings.value_column else _VALUES, file)
-    published = column_named(table, _PUBLISHED, file, needed=False)
+    values = (settings.value_column,) if settings.value_column else _VALUES
+    times, value = columns_named(table, [_TIMES, values], file)
+    published = column_named(table, _PUBLISHED)
     if published is None and settings.lag_minutes is None:
         raise SourceError(
             expected=f"when each value of {settings.name} was published, or after what lag it counts as known",
@@ -101,14 +102,12 @@ def _read(file: Path, settings: FileSeriesSettings, calendar: str, limits: Limit
             file=str(file),
             rule="known_at_stated",
         )
-    assert times is not None
-    assert value is not None
     if settings.stamps == "days":
         observed = session_ends(calendar, days_of(table, times, file))
     else:
         observed = moments_of(table, times, file)
     _refuse_empty_close(table, value, file, settings)
-    beside = {name: column_named(table, (name,), file, needed=False) for name in _RANGE}
+    beside = {name: column_named(table, (name,)) for name in _RANGE}
     ranged = value.strip().lower() == "close" and all(beside.values())
     told = {
         "name": settings.name,
@@ -124,7 +123,7 @@ def _read(file: Path, settings: FileSeriesSettings, calendar: str, limits: Limit
 
 def _refuse_empty_close(table: pd.DataFrame, value: str, file: Path, settings: FileSeriesSettings) -> None:
     """Refuse a close of zeros beside an open that is none, where nobody chose the close: the value stands in open."""
-    opens = column_named(table, ("open",), file, needed=False)
+    opens = column_named(table, ("open",))
     if settings.value_column or value.strip().lower() != "close" or opens is None:
         return
     if not numbers_of(table, value, file).any() and numbers_of(table, opens, file).any():
@@ -148,7 +147,7 @@ def _published(table: pd.DataFrame, column: str | None, file: Path, settings: Fi
 def _symbols(table: pd.DataFrame, file: Path, settings: FileSeriesSettings) -> pd.Series | str:
     if settings.symbol_from == "file_name":
         return symbol_of_file(file, settings.named)
-    column = column_named(table, _SYMBOLS, file, needed=False)
+    column = column_named(table, _SYMBOLS)
     if settings.symbol or column is None:
         return settings.symbol
     symbols = table[column].astype("str").str.strip()
