@@ -11,6 +11,7 @@ from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.facts.bars import as_of, with_assumed_known_at
 from nn_assets.market.quality.cleaning import Cleaned, clean
 from nn_assets.market.quality.gate import inspect
+from nn_assets.market.quality.notices import copied_session_notices
 from nn_assets.settings import CleaningSettings, GateSettings
 from nn_assets.sources.bundled import BundledSource
 from nn_assets.sources.tables.files import FilesSource
@@ -158,14 +159,57 @@ def test_a_session_of_several_others_names_the_one_most_are_of() -> None:
     assert f"have another session's bar, most of them the bar of {sessions[116]:%F} in all" in notice.message
 
 
-def test_an_older_session_that_is_a_copy_halts_nothing_and_is_named() -> None:
-    bars = market(8, onto=70)
+@pytest.mark.parametrize("onto", [70, 118])
+def test_an_older_session_that_is_a_copy_halts_nothing_and_is_named(onto: int) -> None:
+    """The session before the newest is such a one."""
+    bars = market(8, onto=onto)
     sessions = pd.DatetimeIndex(bars["session"].unique())
     report = inspect(cleaned(bars), tuple(bars["symbol"].unique()), sessions, GateSettings())
     check = next(each for each in report.checks if each.name == "copied_session")
     assert check.passed
-    assert f"{sessions[70]:%F}" in check.detail
+    assert f"{sessions[onto]:%F}" in check.detail
+    assert len(check.violations) == 1
     assert report.passed
+
+
+def test_beside_the_newest_session_as_a_copy_older_ones_are_listed_and_not_said_to_be_it() -> None:
+    bars = market(8, onto=119)
+    for onto in (70, 90):
+        for name in bars["symbol"].unique()[:8]:
+            bars = copied(bars, name, onto, onto - 5)
+    sessions = pd.DatetimeIndex(bars["session"].unique())
+    found = cleaned(bars)
+    report = inspect(found, tuple(bars["symbol"].unique()), sessions, GateSettings(max_missing_symbols_fraction=1.0))
+    check = next(each for each in report.checks if each.name == "copied_session")
+    assert not check.passed
+    assert check.detail.startswith(f"{sessions[119]:%F} holds another session's bars")
+    assert f"{sessions[116]:%F}" in check.detail
+    assert not any(f"{sessions[of]:%F}" in check.detail for of in (65, 85))
+    assert len(check.violations) == 3
+    next_one = sessions.insert(len(sessions), pd.Timestamp("2018-06-25"))
+    later = inspect(found, tuple(bars["symbol"].unique()), next_one, GateSettings())
+    check = next(each for each in later.checks if each.name == "copied_session")
+    assert check.passed
+    assert all(f"{sessions[onto]:%F}" in check.detail for onto in (70, 90, 119))
+
+
+@pytest.mark.parametrize(
+    ("symbols", "least"), [(1, 1), (2, 1), (5, 3), (9, 5), (10, 5), (100, 5), (101, 6), (120, 6), (121, 7)]
+)
+def test_how_many_copies_make_a_session_one_and_of_whom_it_is_said(symbols: int, least: int) -> None:
+    """Five, or of fewer than ten symbols half; a twentieth of more than a hundred: whole numbers counted by hand."""
+    day = pd.Timestamp("2018-01-02")
+    names = [f"S{place:02d}" for place in range(symbols)]
+    for copies in (least - 1, least):
+        rules = ["copied_bar"] * copies + ["isolated_wick"] * (symbols - copies > 1)  # delivered, and no copy
+        quarantine = pd.DataFrame({"symbol": names[: len(rules)], "session": day, "rule": rules})
+        bars = pd.DataFrame({"symbol": names[len(rules) :], "session": day})
+        other_day = bars.assign(session=pd.Timestamp("2018-01-03"))
+        beside = np.array(["the bar of 2017-12-29"] * len(rules), dtype=object)
+        told = copied_session_notices(quarantine, beside, pd.concat([bars, other_day]))
+        assert [(each.symbol, each.first_session, each.value) for each in told] == (
+            [("S00" if symbols == 1 else "many symbols", day, copies / symbols)] if copies == least else []
+        )
 
 
 @pytest.mark.parametrize(("field", "value"), [("low", 5.40), ("high", 250.0)])
