@@ -98,6 +98,28 @@ def test_each_strategys_first_line_is_that_of_status_with_its_newest_session(
     assert "Newest session decided: 2017-12-29" in section
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("mine TRADES: 2 of 4 symbols to be held after 2020-01-02. No action needed.", "TRADES"),
+        ("mine REDUCED: sizes are halved in a drawdown. No action needed.", "REDUCED"),
+        ("mine DOES NOT TRADE: flat by the verdict; other TRADES: 2 of 4 symbols.", "DOES_NOT_TRADE"),
+        ("mine HALTED: the kill switch is HALTED; before that mine TRADES: 2 of 4.", "HALTED"),
+        # What says none of the words first is shown as the strictest of them.
+        ("other TRADES: 2 of 4 symbols to be held after 2020-01-02.", "HALTED"),
+        ("mine TRADESMAN: 2 of 4 symbols.", "HALTED"),
+        ("mine trades: 2 of 4 symbols.", "HALTED"),
+        ("", "HALTED"),
+    ],
+)
+def test_the_index_shows_a_strategy_by_the_word_that_its_first_line_says(
+    reports: Path, get: Get, monkeypatch: pytest.MonkeyPatch, said: str, shown: str
+) -> None:
+    monkeypatch.setattr(pages, "report", lambda _: {"strategies": {"mine": {"headline": said}}})
+    (section,) = [each for each in body(get("/reports/")).split("<section")[1:] if 'id="mine"' in each]
+    assert f'<p class="headline {shown}">{said}</p>' in section
+
+
 def test_where_status_has_an_error_the_index_shows_it_and_lists_the_pages(reports: Path, get: Get) -> None:
     (reports / "index_daily-2020-01-02.html").write_text("", encoding="utf-8")
     (reports.parent / "strategies").mkdir()
