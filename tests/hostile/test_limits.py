@@ -463,6 +463,14 @@ def test_the_members_of_an_archive_count_together_and_raising_the_limit_helps(tm
     assert len(FilesSource(path, limits=Limits(megabytes=2, rows=40_000)).bars()) == 40_000
 
 
+def text_of(size: int) -> str:
+    """Eight bars as a CSV of so many bytes, most of them notes."""
+    header, *lines = rows_of(8).assign(note="").to_csv(index=False).splitlines()
+    room = size - len("\n".join([header, *lines, ""]))
+    notes = ["x" * (room // 8)] * 7 + ["x" * (room - room // 8 * 7)]
+    return "\n".join([header, *(line + note for line, note in zip(lines, notes, strict=True)), ""])
+
+
 def stating(path: Path, size: int) -> Path:
     """A zip whose members all state another size than their own, in the list at the end, which is what is read."""
     raw = bytearray(path.read_bytes())
@@ -487,11 +495,7 @@ def test_a_member_that_is_whole_but_not_of_the_size_it_states_is_damaged(tmp_pat
 @pytest.mark.parametrize("ending", [".zip", ".tar.gz"])
 def test_an_archive_of_exactly_the_limit_is_read_and_one_byte_more_is_not(tmp_path: Path, ending: str) -> None:
     """Of a megabyte its two members state, and hold, half each."""
-    header, *lines = rows_of(8).assign(note="").to_csv(index=False).splitlines()
-    room = (1 << 19) - len("\n".join([header, *lines, ""]))
-    half = "\n".join(
-        [header, *(line + "x" * (room // 8) for line in lines[:-1]), lines[-1] + "x" * (room - room // 8 * 7), ""]
-    )
+    half = text_of(1 << 19)
     path = tmp_path / f"20180102{ending}"
     for over in (0, 1):
         members = {"A.csv": half, "B.csv": half + "\n" * over}
@@ -515,13 +519,12 @@ def test_an_archive_of_exactly_the_limit_is_read_and_one_byte_more_is_not(tmp_pa
 
 
 def test_members_that_state_less_than_they_hold_count_together_as_they_unpack(tmp_path: Path) -> None:
-    content = rows_of(50).to_csv(index=False).encode()
     path = tmp_path / "20180102.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as archive:
-        archive.writestr("A.csv", content)
-        archive.writestr("B.csv", content + b"\n" * (1 << 20))
+        for symbol in ("A", "B"):
+            archive.writestr(f"{symbol}.csv", text_of(600_000))  # neither more than the limit alone
     raw = path.read_bytes()
-    at = raw.rindex(b"PK\1\2") + 24  # of the second: it states nothing, and holds a megabyte and more
+    at = raw.rindex(b"PK\1\2") + 24  # of the second, which states no byte
     path.write_bytes(raw[:at] + bytes(4) + raw[at + 4 :])
     with pytest.raises(SourceError) as caught:
         FilesSource(path, limits=Limits(megabytes=1)).bars()
