@@ -172,9 +172,8 @@ def test_a_page_that_cannot_be_written_fails_no_round_and_is_told(
         assert LAST in history.stores.ledger.read("decisions", NAME)["session"].astype(str).tolist()
 
 
-@pytest.mark.parametrize("again", ["decided", pytest.param("by the command", marks=pytest.mark.full)])
 def test_a_disk_that_fills_up_in_the_middle_of_a_round_is_told_by_name_and_the_round_made_again_is_the_same(
-    studied: Path, decided_home: Path, again: str
+    studied: Path, decided_home: Path
 ) -> None:
     """SQLite itself finds no room for what the session's transaction adds, after all that came before was written."""
     before = row_counts(studied)
@@ -196,10 +195,7 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_round_is_told_by_name_and_the_r
     assert "make room and run again" in told["message"]
     assert "Traceback" not in found.stderr
     assert row_counts(studied) == before
-    if again == "decided":
-        assert decide(LIVE[0]) == [False]
-    else:
-        assert CliRunner().invoke(app, command).exit_code == 0
+    assert decide(LIVE[0]) == [False]
     assert assert_same_decisions(studied, decided_home, FIRST_LIVE) == 1
     with Ledger() as ledger:
         assert verify(ledger).ok
