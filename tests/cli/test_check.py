@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -132,6 +134,37 @@ def test_a_second_run_says_that_nothing_is_new(checked_home) -> None:
     mended = call(checked_home, "check", "-s", "mine", "--json").document
     assert not mended["nothing_new"]
     assert mended["rows"]["revised"] == 1
+
+
+def test_a_disk_that_fills_up_in_the_middle_of_a_check_is_told_by_name_and_the_check_made_again_passes(
+    fresh_home, first_check, monkeypatch
+) -> None:
+    """The bars are stored, the files of their publication are not: nothing is in force until all of it is written."""
+    replace, written = os.replace, []
+
+    def full(staged: Path, path: Path) -> None:
+        written.append(Path(path).parent.name)
+        if "quarantine" in written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(staged, path)
+
+    (fresh_home / "strategies" / "mine.yaml").write_text(_WITH_EQUAL_LIMITS, encoding="utf-8")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        found = call(fresh_home, "check", "-s", "mine", "--json")
+    assert {"raw_bars", "validated_bars"} <= set(written)
+    assert found.status == 1
+    assert (found.document["ok"], found.document["error"]) == (False, "NoRoomError")
+    assert "make room and run again" in found.document["message"]
+    assert "Traceback" not in found.err
+    assert not (fresh_home / "lake" / "mine" / "publication" / "current.json").exists()
+    again, whole = call(fresh_home, "check", "-s", "mine", "--json"), first_check[1]
+    assert again.status == 0
+    assert again.document["rows"]["added"] == 0, "what was finished is kept"
+    own = ("run_id", "rows", "data_docs")  # a folder of its own, and bars that were stored before
+    assert {key: told for key, told in again.document.items() if key not in own} == {
+        key: told for key, told in whole.document.items() if key not in own
+    }
 
 
 def test_series_and_universe_are_told_too(fresh_home) -> None:

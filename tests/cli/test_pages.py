@@ -112,6 +112,28 @@ def test_a_sessions_row_says_how_it_ended_where_that_is_on_record(
     assert "index_daily, 2020-01-04</a>: equity 4,000 USD" in page
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("mine TRADES: 2 of 4 symbols to be held after 2020-01-02. No action needed.", "TRADES"),
+        ("mine REDUCED: sizes are halved in a drawdown. No action needed.", "REDUCED"),
+        ("mine DOES NOT TRADE: flat by the verdict; other TRADES: 2 of 4 symbols.", "DOES_NOT_TRADE"),
+        ("mine HALTED: the kill switch is HALTED; before that mine TRADES: 2 of 4.", "HALTED"),
+        # What says none of the words first is shown as the strictest of them.
+        ("other TRADES: 2 of 4 symbols to be held after 2020-01-02.", "HALTED"),
+        ("mine TRADESMAN: 2 of 4 symbols.", "HALTED"),
+        ("mine trades: 2 of 4 symbols.", "HALTED"),
+        ("", "HALTED"),
+    ],
+)
+def test_the_index_shows_a_strategy_by_the_word_that_its_first_line_says(
+    reports: Path, get: Get, monkeypatch: pytest.MonkeyPatch, said: str, shown: str
+) -> None:
+    monkeypatch.setattr(pages, "report", lambda _: {"strategies": {"mine": {"headline": said}}})
+    (section,) = [each for each in body(get("/reports/")).split("<section")[1:] if 'id="mine"' in each]
+    assert f'<p class="headline {shown}">{said}</p>' in section
+
+
 def test_where_status_has_an_error_the_index_shows_it_and_lists_the_pages(
     reports: Path, get: Get, monkeypatch: pytest.MonkeyPatch
 ) -> None:

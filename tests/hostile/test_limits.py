@@ -165,8 +165,9 @@ def test_a_feather_of_the_first_version_keeps_to_the_limits(tmp_path: Path, limi
     assert len(read_plain(path)) == 9
 
 
-def test_a_file_over_the_limit_of_size_is_refused_unread(tmp_path: Path) -> None:
-    path = tmp_path / "ABC.csv"
+@pytest.mark.parametrize("name", ["ABC.csv", "20180102.zip", "20180102.tar.gz"])
+def test_a_file_over_the_limit_of_size_is_refused_unread(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
     with path.open("wb") as stream:
         stream.write(f"{HEADER}\n".encode())
         stream.truncate(3 << 30)  # of holes: it has no blocks on the disk
@@ -460,6 +461,74 @@ def test_the_members_of_an_archive_count_together_and_raising_the_limit_helps(tm
             FilesSource(path, limits=limits).bars()
         assert (caught.value.where["file"], caught.value.where["rule"]) == (f"{path}!B.csv", rule)
     assert len(FilesSource(path, limits=Limits(megabytes=2, rows=40_000)).bars()) == 40_000
+
+
+def text_of(size: int) -> str:
+    """Eight bars as a CSV of so many bytes, most of them notes."""
+    header, *lines = rows_of(8).assign(note="").to_csv(index=False).splitlines()
+    room = size - len("\n".join([header, *lines, ""]))
+    notes = ["x" * (room // 8)] * 7 + ["x" * (room - room // 8 * 7)]
+    return "\n".join([header, *(line + note for line, note in zip(lines, notes, strict=True)), ""])
+
+
+def stating(path: Path, size: int) -> Path:
+    """A zip whose members all state another size than their own, in the list at the end, which is what is read."""
+    raw = bytearray(path.read_bytes())
+    at = -1
+    while (at := raw.find(b"PK\1\2", at + 1)) >= 0:
+        raw[at + 24 : at + 28] = size.to_bytes(4, "little")
+    path.write_bytes(raw)
+    return path
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("by", [-1, 1])
+def test_a_member_that_is_whole_but_not_of_the_size_it_states_is_damaged(tmp_path: Path, method: int, by: int) -> None:
+    content = rows_of(50).to_csv(index=False).encode()
+    with zipfile.ZipFile(path := tmp_path / "20180102.zip", "w", method) as archive:
+        archive.writestr("ABC.csv", content)
+    assert len(FilesSource(path).bars()) == 50
+    assert refused(stating(path, len(content) + by)).where["rule"] == "readable"
+    assert len(FilesSource(stating(path, len(content))).bars()) == 50
+
+
+@pytest.mark.parametrize("ending", [".zip", ".tar.gz"])
+def test_an_archive_of_exactly_the_limit_is_read_and_one_byte_more_is_not(tmp_path: Path, ending: str) -> None:
+    """Of a megabyte its two members state, and hold, half each."""
+    half = text_of(1 << 19)
+    path = tmp_path / f"20180102{ending}"
+    for over in (0, 1):
+        members = {"A.csv": half, "B.csv": half + "\n" * over}
+        if ending == ".zip":
+            with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+                for name, text in members.items():
+                    archive.writestr(name, text)
+        else:
+            with tarfile.open(path, "w:gz", compresslevel=1) as tar:
+                for name, text in members.items():
+                    (member := tarfile.TarInfo(name)).size = len(text)
+                    tar.addfile(member, io.BytesIO(text.encode()))
+        if not over:
+            assert len(FilesSource(path, limits=Limits(megabytes=1)).bars()) == 16
+    with pytest.raises(SourceError) as caught:
+        FilesSource(path, limits=Limits(megabytes=1)).bars()
+    assert (caught.value.where["file"], caught.value.found) == (
+        f"{path}!B.csv",
+        "2",
+    )  # by what they state: none unpacked
+
+
+def test_members_that_state_less_than_they_hold_count_together_as_they_unpack(tmp_path: Path) -> None:
+    path = tmp_path / "20180102.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as archive:
+        for symbol in ("A", "B"):
+            archive.writestr(f"{symbol}.csv", text_of(600_000))  # neither more than the limit alone
+    raw = path.read_bytes()
+    at = raw.rindex(b"PK\1\2") + 24  # of the second, which states no byte
+    path.write_bytes(raw[:at] + bytes(4) + raw[at + 4 :])
+    with pytest.raises(SourceError) as caught:
+        FilesSource(path, limits=Limits(megabytes=1)).bars()
+    assert (caught.value.where["file"], caught.value.found) == (f"{path}!B.csv", "at least 2")
 
 
 def test_a_tar_with_a_long_extended_header_is_refused_in_little_memory(tmp_path: Path) -> None:

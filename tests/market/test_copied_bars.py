@@ -10,7 +10,7 @@ from nn_assets.errors import GateHalted
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.facts.bars import as_of, with_assumed_known_at
 from nn_assets.market.quality.cleaning import Cleaned, clean
-from nn_assets.market.quality.copied import possible_copies
+from nn_assets.market.quality.copied import are_many, possible_copies
 from nn_assets.market.quality.gate import inspect
 from nn_assets.market.quality.notices import Notice, widest_first
 from nn_assets.settings import CleaningSettings, GateSettings
@@ -218,14 +218,53 @@ def test_a_session_of_several_others_names_the_one_most_are_of() -> None:
     assert f"have another session's bar, most of them the bar of {sessions[116]:%F} in all" in notice.message
 
 
-def test_an_older_session_that_is_a_copy_halts_nothing_and_is_named() -> None:
-    bars = market(8, onto=70)
+@pytest.mark.parametrize("onto", [70, 118])
+def test_an_older_session_that_is_a_copy_halts_nothing_and_is_named(onto: int) -> None:
+    """The session before the newest is such a one."""
+    bars = market(8, onto=onto)
     sessions = pd.DatetimeIndex(bars["session"].unique())
     report = inspect(cleaned(bars), tuple(bars["symbol"].unique()), sessions, GateSettings())
     check = next(each for each in report.checks if each.name == "copied_session")
     assert check.passed
-    assert f"{sessions[70]:%F}" in check.detail
+    assert f"{sessions[onto]:%F}" in check.detail
+    assert len(check.violations) == 1
     assert report.passed
+
+
+def test_beside_the_newest_session_as_a_copy_older_ones_are_listed_and_not_said_to_be_it() -> None:
+    bars = market(8, onto=119)
+    for onto in (70, 90):
+        for name in bars["symbol"].unique()[:8]:
+            bars = copied(bars, name, onto, onto - 5)
+    sessions = pd.DatetimeIndex(bars["session"].unique())
+    found = cleaned(bars)
+    report = inspect(found, tuple(bars["symbol"].unique()), sessions, GateSettings(max_missing_symbols_fraction=1.0))
+    check = next(each for each in report.checks if each.name == "copied_session")
+    assert not check.passed
+    assert check.detail.startswith(f"{sessions[119]:%F} holds another session's bars")
+    assert f"{sessions[116]:%F}" in check.detail
+    assert not any(f"{sessions[of]:%F}" in check.detail for of in (65, 85))
+    assert len(check.violations) == 3
+    next_one = sessions.insert(len(sessions), pd.Timestamp("2018-06-25"))
+    later = inspect(found, tuple(bars["symbol"].unique()), next_one, GateSettings())
+    check = next(each for each in later.checks if each.name == "copied_session")
+    assert check.passed
+    assert all(f"{sessions[onto]:%F}" in check.detail for onto in (70, 90, 119))
+
+
+@pytest.mark.parametrize(
+    ("symbols", "least"), [(1, 1), (2, 1), (5, 3), (9, 5), (10, 5), (100, 5), (101, 6), (120, 6), (121, 7)]
+)
+def test_how_many_copies_make_a_session_one(symbols: int, least: int) -> None:
+    """Five, or of fewer than ten symbols half; a twentieth of more than a hundred: whole numbers counted by hand."""
+    assert [are_many(copies, symbols) for copies in (least - 1, least)] == [False, True]
+
+
+def test_a_session_of_one_symbol_is_said_of_it_by_name() -> None:
+    bars = sound_bars()
+    (symbol,) = bars["symbol"].unique()
+    told = [each for each in cleaned(copied(bars, symbol, 90, 60)).notices if each.rule == "copied_session"]
+    assert [each.symbol for each in told] == [symbol]
 
 
 @pytest.mark.parametrize(("field", "value"), [("low", 5.40), ("high", 250.0)])

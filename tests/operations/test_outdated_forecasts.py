@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +12,14 @@ import pandas as pd
 import pytest
 
 from nn_assets.cli import runs
-from nn_assets.errors import PublicationError
+from nn_assets.errors import AccessError, PublicationError
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay, signals_repeat_forecasts
 from nn_assets.operations.history import open_history
 from nn_assets.operations.models import forecasts
 from nn_assets.operations.models.forecasts import keep_forecast_list, read_forecast_list, renew_forecasts
 from nn_assets.operations.models.outdated import FORECAST_FACTS, months_in_doubt, months_to_refit
+from nn_assets.store.lake.lake import Lake
 from tests.operations.homes import live_until, months_between, study, study_stored, take_in, train
 from tests.operations.test_as_known import (
     CUT,
@@ -115,6 +117,37 @@ def test_what_no_session_of_a_month_knew_outdates_nothing(home: Path) -> None:
     with open_history(strategy()) as history:
         assert months_to_refit(history, "2016-09") == []
         assert months_in_doubt(history, TWO) == []
+
+
+def test_a_damaged_month_hides_no_outdated_one_and_whoever_reads_it_is_told(home: Path) -> None:
+    lake = home / "lake" / "known"
+    facts = json.loads((kept := lake / FORECAST_FACTS / "2016-06.json").read_text(encoding="utf-8"))
+    kept.write_text(json.dumps({**facts, "facts": "others"}), encoding="utf-8")
+    (lake / FORECASTS / "months" / "2016-05.json").write_text("{", encoding="utf-8")
+    with open_history(strategy()) as history:
+        assert months_to_refit(history, "2016-07") == ["2016-06"]
+    with pytest.raises(PublicationError, match="--from 2016-05 --to 2016-05 makes the damaged months"):
+        stored(["2016-05"])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AccessError(expected="a file that this user may read", found="no permission", remedy="give it back"),
+        OSError(5, "Input/output error"),
+        KeyError("address"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_any_other_error_of_a_month_is_no_damage_and_is_told_at_once(
+    home: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refused(*_: object) -> str:
+        raise error
+
+    monkeypatch.setattr(Lake, "month_address", refused)
+    with open_history(strategy()) as history, pytest.raises(type(error)):
+        months_to_refit(history, "2016-07")
 
 
 def test_a_round_reads_what_a_home_that_had_the_bar_at_once_has(decided: Path, tmp_path: Path) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from nn_assets.cli import app
 from nn_assets.cli.controls import reset_breaker, set_kill_switch
 from nn_assets.cli.runs import run_round
 from nn_assets.errors import DecisionError
@@ -24,6 +28,7 @@ from nn_assets.operations.history import open_history
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.running import materialise
+from nn_assets.store.ledger import engine
 from nn_assets.store.ledger.appending import LedgerTransaction
 from nn_assets.store.ledger.audit import verify
 from nn_assets.store.ledger.ledger import Ledger
@@ -165,6 +170,35 @@ def test_a_page_that_cannot_be_written_fails_no_round_and_is_told(
     assert f"the page of {LAST} could not be written" in capsys.readouterr().err
     with open_history(strategy_of()) as history:
         assert LAST in history.stores.ledger.read("decisions", NAME)["session"].astype(str).tolist()
+
+
+def test_a_disk_that_fills_up_in_the_middle_of_a_round_is_told_by_name_and_the_round_made_again_is_the_same(
+    studied: Path, decided_home: Path
+) -> None:
+    """SQLite itself finds no room for what the session's transaction adds, after all that came before was written."""
+    before = row_counts(studied)
+    command = ["run", "--strategy", NAME, "--session", FIRST_LIVE, "--json"]
+    connect = engine._connect_sqlite
+
+    def without_room(*given: Any) -> Any:
+        connection = connect(*given)
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count={pages + 4}")
+        return connection
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "_connect_sqlite", without_room)
+        found = CliRunner().invoke(app, command)
+    assert found.exit_code == 1
+    told = json.loads(found.stdout)
+    assert (told["ok"], told["error"]) == (False, "NoRoomError")
+    assert "make room and run again" in told["message"]
+    assert "Traceback" not in found.stderr
+    assert row_counts(studied) == before
+    assert decide(LIVE[0]) == [False]
+    assert assert_same_decisions(studied, decided_home, FIRST_LIVE) == 1
+    with Ledger() as ledger:
+        assert verify(ledger).ok
 
 
 def test_a_session_out_of_order_is_refused_with_the_one_to_run_first(studied: Path) -> None:

@@ -110,6 +110,10 @@ def test_importing_a_file_again_changes_nothing_and_a_changed_fill_is_refused(de
         ("fill_id,client_order_id,symbol,session,quantity,price\n1,2,A,2017-03-01,1e308,5\n", "1e308"),
         ("fill_id,client_order_id,symbol,session,quantity,price\n,2,A,2017-03-01,1,5\n", "fill_id"),
         ("fill_id,client_order_id,symbol,session,quantity,price\n1,2,A,2017-03-01,10,\n", "price"),
+        (
+            "fill_id,client_order_id,symbol,session,quantity,price\n1,2,A,2017-03-01,1,5\n1,2,A,2017-03-02,1,5\n",
+            "one row a fill, and '1' stands in row 2 in column fill_id; found '1'. Remedy: delete the row",
+        ),
     ],
 )
 def test_a_bad_file_is_named_with_its_cell_and_nothing_is_stored(

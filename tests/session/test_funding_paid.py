@@ -15,7 +15,7 @@ from nn_assets.portfolio.book import empty_book
 from nn_assets.portfolio.records import book_from_records, book_remainder, holdings_frame, session_flows, state_row
 from nn_assets.session.daily_round import Round
 from nn_assets.settings import Strategy
-from tests.session.test_late_bars import ROW, holding, play
+from tests.session.test_late_bars import ROW, holding, one_order, play
 from tests.session.test_late_bars import of as of_bars
 from tests.session.worlds import World, world, yardstick_of
 
@@ -121,13 +121,16 @@ STOPPED = [
 ]
 
 
-def quiet(rates_of: dict[str, dict[int, float]], bars: int) -> Funding:
-    """Rates of the first symbol by row; the others pay nothing."""
+def quiet(rates_of: dict[str, dict[int, float]], bars: int, assumed_on: int | None = None) -> Funding:
+    """Rates of the first symbol by row, assumed on one; the others pay nothing."""
     laid = {name: np.zeros((bars, 5)) for name in ("until_open", "until_close", "owed_by_longs", "owed_by_shorts")}
     for name, by_row in rates_of.items():
         for row, rate in by_row.items():
             laid[name][row, 0] = rate
-    return Funding(assumed=np.zeros((bars, 5), dtype=bool), **laid)
+    assumed = np.zeros((bars, 5), dtype=bool)
+    if assumed_on is not None:
+        assumed[assumed_on, 0] = True
+    return Funding(assumed=assumed, **laid)
 
 
 def loose() -> Strategy:
@@ -183,14 +186,15 @@ def test_funding_booked_after_a_stop_that_a_late_bar_shows_is_taken_back(
     before, late = with_bar({("close", ROW): np.nan}), with_bar({(name, ROW): value for name, value in bar.items()})
     rows = {"until_open": {ROW: 4e-4, ROW + 1: 7e-4}, "until_close": {ROW: 25e-4, ROW + 1: 1e-4}}
     rows |= {"owed_by_longs": {ROW: 30e-4, ROW + 1: 1e-4}, "owed_by_shorts": {ROW: -5e-4}}
-    funding = quiet(rows, len(late.panel.sessions))
+    funding = quiet(rows, len(late.panel.sessions), assumed_on=ROW)
     before, late = (replace(made, market=replace(made.market, funding=funding)) for made in (before, late))
     silent = play(before, holding(before, ROW - 1, quantity, 50.0 - 5.0 * np.sign(quantity)), ROW)
     assert silent.standing.book.session_funding_usd == pytest.approx(-quantity * 50.0 * 29e-4, abs=1e-9)
+    assert silent.standing.book.funding_assumed == (late.panel.symbols[0],)
     done = play(late, silent.standing, ROW + 1)
     assert done.fills[1].quantity.tolist() == [-quantity]
     assert done.standing.book.session_funding_usd == pytest.approx(received, abs=1e-9)
-    assert done.standing.book.funding_assumed == ()
+    assert done.standing.book.funding_assumed == (), "told of the session before, not of the one that takes it back"
 
 
 @pytest.mark.parametrize(
@@ -253,6 +257,21 @@ def test_a_short_receives_what_a_long_pays_and_borrows_nothing() -> None:
     assert funded.session_funding_usd == pytest.approx(5_000.0 * 3e-4 - 2_000.0 * 1e-4)
     assert funded.cash_usd == 13_000.0 + funded.session_funding_usd
     assert funded.funding_assumed == ("BBB",)
+    of_what_pays = opened.funded(np.zeros(2), np.array([True, True]), position_usd=np.array([0.0, 2_000.0]))
+    assert of_what_pays.funding_assumed == ("BBB",)
+
+
+def test_what_was_opened_and_stopped_out_within_a_session_is_told_where_its_funding_was_assumed() -> None:
+    """Held at neither the close before nor this one: what is charged on it is the one payment that tells of it."""
+    made = with_bar({("low", ROW): 40.0})
+    funding = quiet({}, len(made.panel.sessions), assumed_on=ROW)
+    made = replace(made, market=replace(made.market, funding=funding))
+    before = play(made, holding(made, ROW - 2, 0.0, np.nan), ROW - 1)
+    distance = np.where(np.arange(len(made.panel.symbols)) == 0, 5.0, np.nan)
+    book = replace(before.standing.book, pending_stop_distance=distance)
+    done = play(made, replace(before.standing, book=book, orders=one_order(before, 1000.0)), ROW)
+    assert [batch.quantity.tolist() for batch in done.fills] == [[1000.0], [-1000.0]]
+    assert done.standing.book.funding_assumed == (made.panel.symbols[0],)
 
 
 def test_the_record_gives_funding_back_and_a_book_without_any_keeps_its_record() -> None:

@@ -160,13 +160,25 @@ def test_a_day_that_comes_twice_is_refused(vendor, source, caplog) -> None:
 
 def test_days_of_another_clock_are_refused(vendor, source, caplog) -> None:
     changed(vendor, "klines", lambda rows, _: [[row[0] + 57_600_000, *row[1:]] for row in rows])
-    assert refused(caplog, source.bars).where["rule"] == "utc_days"
+    error = refused(caplog, source.bars)
+    assert (error.where["rule"], error.where["symbol"]) == ("utc_days", BTC)
+    assert (error.expected, error.found) == ("days that begin at midnight UTC", "'2021-03-20 16:00:00+00:00'")
+    assert error.remedy == "choose another exchange"
 
 
 @pytest.mark.parametrize("answer", [{"code": -1, "msg": "odd"}, "text", [["x"]], [[1]], [None], [[0, "ten"]]])
 def test_rows_of_another_shape_are_refused(vendor, source, caplog, answer) -> None:
     changed(vendor, "klines", lambda rows, _: answer)
     refused(caplog, source.bars)
+
+
+@pytest.mark.parametrize("told", [None, "x"])
+def test_a_funding_rate_that_is_no_number_is_refused_and_shown(vendor, source, caplog, told) -> None:
+    changed(vendor, "fundingRate", lambda rows, _: [*rows[:-1], {**rows[-1], "fundingRate": told}])
+    error = refused(caplog, source.funding_rates)
+    assert (error.where["rule"], error.where["symbol"]) == ("rows_as_documented", BTC)
+    assert f"'fundingRate': {told!r}" in error.found
+    assert (error.expected, error.remedy) == ("rows as ccxt documents them", "report it")
 
 
 def test_an_answer_without_bars_is_refused(vendor, source, caplog) -> None:
@@ -189,7 +201,13 @@ def test_an_exchange_that_bans_for_a_while_is_waited_out(vendor, source) -> None
 def test_an_unknown_exchange_and_one_without_the_data_are_refused(source, caplog) -> None:
     error = refused(caplog, replace(source, exchange="nosuch").bars)
     assert (error.where["rule"], error.where["value"]) == ("known_exchange", "nosuch")
-    assert refused(caplog, replace(source, exchange="kraken").funding_rates).where["rule"] == "offered"
+    assert "an exchange that ccxt knows" in error.expected
+    error = refused(caplog, replace(source, exchange="kraken").funding_rates)
+    assert (error.where["rule"], error.found) == ("offered", "kraken")
+    assert (error.expected, error.remedy) == (
+        "an exchange that offers fetchFundingRateHistory",
+        f"choose another in {source.exchange_key}",
+    )
 
 
 def test_funding_rates_come_with_the_moment_they_were_paid(vendor, source) -> None:
@@ -223,6 +241,8 @@ def test_an_exchange_that_gives_its_newest_funding_rates_alone_is_refused_and_on
     error = refused(caplog, lambda: source.funding_rates((BTC,), pd.Timestamp("2021-02-01")))
     assert (error.where["rule"], error.where["symbol"]) == ("from_the_start", BTC)
     assert "the newest alone, from 2021-03-24" in error.found
+    assert error.expected == "rates from 2021-02-01 on, the oldest first"
+    assert "take a file of rates" in error.remedy
 
 
 def test_funding_rates_that_all_lie_after_the_span_are_none(source, caplog) -> None:

@@ -10,7 +10,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, event, text
+from sqlalchemy import Dialect, create_engine, event, text
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from nn_assets.errors import LedgerError
@@ -87,6 +89,24 @@ def test_what_was_compiled_for_one_ledger_is_not_compiled_again_for_another(tmp_
     engines._COMPILED.clear()
     assert compiled_while_read(tmp_path / "one.sqlite") > 5
     assert compiled_while_read(tmp_path / "two.sqlite") == 0
+
+
+@pytest.mark.parametrize("version", [(3, 34, 1), (16, 4)])
+def test_what_was_compiled_for_one_kind_of_database_is_given_to_no_other(version: tuple[int, ...]) -> None:
+    """Of the same version and another dialect, or the other way round: RETURNING is not for every SQLite."""
+
+    def of(kind: type[Dialect], version: tuple[int, ...]) -> Dialect:
+        (dialect := kind()).server_version_info = version
+        return dialect
+
+    compiled, statement = engines._Statements(10), ("a statement", ("its columns",), False)
+    compiled[(of(SQLiteDialect_pysqlite, version), *statement)] = "for it"
+    assert compiled.get((of(SQLiteDialect_pysqlite, version), *statement)) == "for it"
+    for other in (of(PGDialect_psycopg, version), of(SQLiteDialect_pysqlite, (*version, 1))):
+        assert compiled.get((other, *statement)) is None
+    same = of(SQLiteDialect_pysqlite, version)
+    for another in (("another", *statement[1:]), (*statement[:1], (), False), (*statement[:2], True)):
+        assert compiled.get((same, *another), "none") == "none"
 
 
 def test_a_file_that_is_no_ledger_is_named_and_left_alone(tmp_path: Path) -> None:

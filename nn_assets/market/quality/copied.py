@@ -11,7 +11,7 @@ import pandas as pd
 from nn_assets.market.facts.rows import BoolArray, Rows
 from nn_assets.market.quality.notices import Notice
 
-__all__ = ["COPIED_SESSION", "POSSIBLE_COPY", "copied_bar_notices", "possible_copies"]
+__all__ = ["COPIED_SESSION", "POSSIBLE_COPY", "are_many", "copied_bar_notices", "possible_copies"]
 
 COPIED_SESSION, POSSIBLE_COPY = "copied_session", "possible_copy"
 
@@ -48,11 +48,16 @@ def copied_bar_notices(ordered: pd.DataFrame, rows: Rows, kept: BoolArray, copie
     found = []
     for session, group in pairs.groupby("session"):
         count, there = len(group), int(delivered[session])
-        if count >= max(min(_MANY, there / 2.0), _MANY_SHARE * there):
+        if are_many(count, there):
             found.append(_session_notice(group, pd.Timestamp(str(session)), there))
     doubtful = pairs[pairs["doubtful"]].sort_values(["symbol", "original"], kind="stable")
     first = doubtful.drop_duplicates(["symbol", "original"])
     return (*found, *(_bar_notice(str(row.symbol), row.original, row.session) for row in first.itertuples()))
+
+
+def are_many(copies: int, delivered: int) -> bool:
+    """Whether so many copies among the symbols of a session are one of the whole session."""
+    return copies >= max(min(_MANY, delivered / 2.0), _MANY_SHARE * delivered)
 
 
 def possible_copies(notices: Sequence[Notice]) -> dict[str, int]:
