@@ -50,7 +50,7 @@ __all__ = ["check_data"]
 
 _VALIDATED = DAILY_GATE
 _MOST_ROWS, _MOST_NOTICES = 5, 10
-# Advisory checks that only repeat, where all bars end on one day, that the newest are not there.
+# Advisory checks: where all bars end on one day they say only, once more, that the newest are not there.
 _OF_THE_NEWEST = ("stale_feed", "usual_volume", "complete_symbols", "fresh_symbols", "usual_distribution")
 _FACTS = ("symbol", "session", "rule", "field", "value")
 _CHANGES = ("added", "revised")
@@ -97,8 +97,8 @@ class _Judged:
     @classmethod
     def of_refused_intraday(cls, audited: AuditedIntraday, strategy: Strategy) -> Self:
         named = f"nn-assets check --strategy {strategy.name} --json"  # as violations of the gate
-        made = audited.sessions.bars
-        bars = made.assign(known_at=as_of_sessions(strategy.market, made["session"]))
+        daily = audited.sessions.bars
+        bars = daily.assign(known_at=as_of_sessions(strategy.market, daily["session"]))
         return cls(bars, audited.cleaned.quarantine, [], {}, all_quarantined=named)
 
 
@@ -183,13 +183,13 @@ def _halted(
         "gate": {"passed": False, "warnings": warnings, "failed": failed},
         "first_model": _first_model(history, judged.bars),
         "headline": stands,
-        "next": _next_after(report, history.strategy),
+        "next": _next_after_halt(report, history.strategy),
     }
     return {**told, "text": "\n".join([*check_lines(told), stands])}
 
 
-def _next_after(report: GateReport, strategy: Strategy) -> str:
-    """What to do about a halt: what this strategy's own settings may lack first, where that is a cause."""
+def _next_after_halt(report: GateReport, strategy: Strategy) -> str:
+    """What to do about a halt: a setting that would let the data pass, where there is one, or mending them."""
     hints = "".join(f"{each.hint}; else " for each in report.causes if each.hint)
     return f"{hints}mend the data at the source, then nn-assets check --strategy {strategy.name}"
 
@@ -229,7 +229,7 @@ def _bars(history: History, judged: _Judged, taken: dict[str, Any]) -> dict[str,
     due, absent = bars_due(Cleaned(bars, quarantine, ()), symbols, history.axis, delisted(history))
     members = history.members(history.axis, symbols)
     asked = np.ones_like(due) if members is None else members
-    missing = (absent & asked).sum(axis=0)
+    missing = absent & asked
     return {
         "rows": {
             "delivered": taken["delivered_rows"],
@@ -242,10 +242,10 @@ def _bars(history: History, judged: _Judged, taken: dict[str, Any]) -> dict[str,
         "symbols": sorted(str(symbol) for symbol in bars["symbol"].unique()),
         "first_session": _day(bars["session"].min()),
         "last_session": _day(bars["session"].max()),
-        "never_delivered": {name: int(days) for name, days in zip(symbols, missing, strict=True) if days},
+        "never_delivered": {name: int(days) for name, days in zip(symbols, missing.sum(axis=0), strict=True) if days},
         "first_missing": {
             name: str(history.axis[days.argmax()].date())
-            for name, days in zip(symbols, (absent & asked).T, strict=True)
+            for name, days in zip(symbols, missing.T, strict=True)
             if days.any()
         },
         "late_starts": _late_starts(symbols, due, asked, history.axis),
@@ -397,9 +397,9 @@ def _next(history: History) -> dict[str, Any]:
     newest = str(history.last_session.to_period("M") + 1)
     if missing_months(history.stores.lake, strategy, newest) or months_to_refit(history, newest):
         return {"next": f"nn-assets study --strategy {strategy.name}"}
-    if (left := symbols_fault(history)) is not None:
-        return {"next": left.remedy}
-    undecided = undecided_sessions(history.stores.ledger, history.strategy, history.live_sessions)
+    if (fault := symbols_fault(history)) is not None:
+        return {"next": fault.remedy}
+    undecided = undecided_sessions(history.stores.ledger, strategy, history.live_sessions)
     if not undecided:
         return {"next": f"nn-assets status --strategy {strategy.name}"}
     which = "session" if len(undecided) == 1 else "from"

@@ -24,10 +24,7 @@ def check_lines(told: dict[str, Any]) -> list[str]:
     found: list[tuple[str, str]] = [
         ("rows", rows_told(rows)),
         *([("outside", _outside_told(rows["outside"], told["first_outside"]))] if rows["outside"] else []),
-        *([("left out", told["left_out"])] if told["left_out"] else []),
-        *([("prices", told["prices"])] if told["prices"] else []),
-        *([("calendar", told["calendar"])] if told["calendar"] else []),
-        *([("label", told["label"])] if told["label"] else []),
+        *((key.replace("_", " "), told[key]) for key in ("left_out", "prices", "calendar", "label") if told[key]),
         *([("compared", _compared_told(told["compared"]))] if told["compared"] else []),
         ("symbols", _counted_names(told["symbols"])),
         ("sessions", f"{told['first_session']} to {told['last_session']}"),
@@ -81,9 +78,9 @@ def _possible_copies_told(by_session: Mapping[str, int]) -> str:
 
 
 def _outside_told(rows: int, first: Sequence[str]) -> str:
-    named = (
-        f": {', '.join([*first, *([f'and {rows - len(first):,} more'] if rows > len(first) else [])])}" if first else ""
-    )
+    """How many rows were left out, and the first of them, where they are known."""
+    more = [f"and {rows - len(first):,} more"] if rows > len(first) else []
+    named = f": {', '.join([*first, *more])}" if first else ""
     return f"{rows:,} row{'s' * (rows != 1)} of other symbols or sessions left out{named}"
 
 

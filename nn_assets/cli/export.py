@@ -14,7 +14,7 @@ from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.exported_names import ADJUSTED, TABLES
 from nn_assets.operations.exported_tables import read_exported
 from nn_assets.operations.history import open_history
-from nn_assets.store.home import database_url, embedded_ledger
+from nn_assets.store.home import absent_ledger
 
 __all__ = ["TABLES", "export_table"]
 
@@ -95,8 +95,7 @@ def export_table(
 
 def _require_ledger(strategy: str) -> None:
     """Refuse a home without a ledger: opening it would make one, and an export writes nothing there."""
-    file, url = embedded_ledger(), database_url()
-    if url == f"sqlite:///{file}" and not file.exists():
+    if (file := absent_ledger()) is not None:
         raise LedgerError(
             expected="a home that data were taken into",
             found="none of its tables yet: there is no ledger",

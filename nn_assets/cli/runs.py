@@ -185,9 +185,8 @@ def _refuse_a_gap_before(history: History, opening: pd.Timestamp, day: pd.Timest
     undecided = undecided_sessions(history.stores.ledger, history.strategy, history.live_sessions)
     earlier = [each for each in undecided if each < opening]
     if earlier and any(opening <= each <= day for each in undecided):
-        models_in_force(history.stores.ledger, history.strategy).on(
-            earlier[0]
-        )  # else no round would help: a study does
+        # Without a model no round helps, and what this raises names the study that does.
+        models_in_force(history.stores.ledger, history.strategy).on(earlier[0])
         raise DecisionError(
             expected=f"every session from {history.first_live_session.date()} on decided before {opening.date()}",
             found=f"{len(earlier)} undecided, the oldest {earlier[0].date()}",

@@ -85,15 +85,21 @@ def _told(stores: Stores, file: StrategyFile) -> dict[str, Any]:
         _log.exception("how %s stands cannot be told", file.strategy.name)
         why = f"{type(error).__name__}: {error}"
         remedy = "report it with what standard error says: it is a fault of this program"
-        headline = f"{file.strategy.name} HALTED: how it stands cannot be told: {why}. A person is needed: {remedy}."
+        headline = _halted(file.strategy.name, f"how it stands cannot be told: {why}", remedy)
         return {"headline": headline, "error": type(error).__name__, "message": why}
 
 
+def _halted(name: str, why: str, remedy: str) -> str:
+    """The first line of a strategy of which no other can be told."""
+    return f"{name} HALTED: {why}. A person is needed: {remedy}."
+
+
 def _untold(name: str, fault: NnAssetsError) -> dict[str, Any]:
+    """The state of a strategy of which an error is all that can be told."""
     where = ", ".join(f"{key} {value}" for key, value in fault.where.items() if key != "strategy")
     why = one_line(f"{fault.found}{f' ({where})' if where else ''}; expected {fault.expected}")
     return {
-        "headline": f"{name} HALTED: {why}. A person is needed: {one_line(fault.remedy)}.",
+        "headline": _halted(name, why, one_line(fault.remedy)),
         "error": fault.kind,
         "message": one_line(str(fault)),
     }
@@ -105,7 +111,7 @@ def _unreadable(faults: dict[Path, SettingsError], name: str | None) -> dict[str
     Raises
     ------
     SettingsError
-        It is the one asked for, and more is the matter than that its overrides are not there.
+        It is the one asked for, and has another fault than that the file of its overrides is not there.
     """
     found = {}
     for file, fault in faults.items():
@@ -115,8 +121,8 @@ def _unreadable(faults: dict[Path, SettingsError], name: str | None) -> dict[str
                 raise fault
             if name is None:
                 where = f"{fault.where.get('file')}, line {fault.where.get('line')}"
-                stands = f"{file.stem} HALTED: {key}: {fault.found} ({where}). A person is needed: {fault.remedy}."
-                found[file.stem] = {"headline": stands, "missing": [str(key)]}
+                headline = _halted(file.stem, f"{key}: {fault.found} ({where})", fault.remedy)
+                found[file.stem] = {"headline": headline, "missing": [str(key)]}
             continue
         if key != "market.calendar_overrides" or place.exists():
             if name == file.stem:
@@ -126,17 +132,18 @@ def _unreadable(faults: dict[Path, SettingsError], name: str | None) -> dict[str
             continue
         if name in (None, file.stem):
             missing = f"{key}: nothing at {place}"
-            stands = f"{file.stem} HALTED: {missing}. A person is needed: put the file there, or leave the key out."
-            found[file.stem] = {"headline": stands, "missing": [missing]}
+            headline = _halted(file.stem, missing, "put the file there, or leave the key out")
+            found[file.stem] = {"headline": headline, "missing": [missing]}
     return found
 
 
 def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
     strategy, ledger = facts.strategy, facts.stores.ledger
     publication = facts.stores.publications.current(strategy.name)
-    decided = decided_sessions(facts.stores.ledger, strategy.name)
+    decided = decided_sessions(ledger, strategy.name)
     study = latest_study(ledger, strategy)
     states = ledger.latest("portfolio_states", strategy.name)
+    breaker = None if states.empty else states["breaker"].iloc[-1]
     trading = ledger.latest("trading_states", strategy.name)
     models = ledger.read("models", strategy.name)
     runs = last_runs(ledger, strategy.name)
@@ -155,15 +162,13 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
         "released_alarms": None if study is None else study["figures"].get("released_alarms") or None,
         "models": int(models["model_id"].nunique()) if len(models) else 0,
         "decided_to": str(decided[-1].date()) if decided else None,
-        "undecided_sessions": len(undecided_sessions(facts.stores.ledger, facts.strategy, facts.live_sessions)),
+        "undecided_sessions": len(undecided_sessions(ledger, strategy, facts.live_sessions)),
         "equity_usd": None if states.empty else float(states["equity_usd"].iloc[-1]),
-        "breaker": None
-        if states.empty or not isinstance(states["breaker"].iloc[-1], str)
-        else states["breaker"].iloc[-1],
+        "breaker": breaker if isinstance(breaker, str) else None,
         "trading_state": None if trading.empty else str(trading["state"].iloc[-1]),
         "kill_switch": kill_switch_now(ledger, strategy.name),
         "runs": [_line_of(name, run) for name, run in runs.items()],
-        "failed_checks": [*_audited(facts, failed), *map(str, failed)],
+        "failed_checks": [*_of_the_ledger(facts, failed), *map(str, failed)],
         "ticks": _ticks(ledger, strategy.name),
         "daemon": _daemon(ledger),
         "faults": [f"{fault.found}; expected {fault.expected}" for fault in faults_of_stages(facts)],
@@ -171,8 +176,8 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
     }
 
 
-def _audited(facts: StoredFacts, failed: Sequence[FailedCheck]) -> list[str]:
-    """What is wrong with the ledger, where no check of a run tells of it."""
+def _of_the_ledger(facts: StoredFacts, failed: Sequence[FailedCheck]) -> list[str]:
+    """What ``audit verify`` found changed in the ledger, or this look at it, where no check of a run tells of that."""
     if (broken := broken_on_record(facts.stores.ledger)) is not None:
         return [str(FailedCheck("audit verify", broken, BROKEN_REMEDY))]
     if facts.changed_record is None or any(check.name == LEDGER_INTACT for check in failed):

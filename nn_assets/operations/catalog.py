@@ -15,7 +15,7 @@ from nn_assets.learning.first_month import live_start_fault, prior_fault
 from nn_assets.market.calendar.timetable import require_calendar
 from nn_assets.settings import Strategy, load_strategy
 from nn_assets.settings.reading import line_of_key
-from nn_assets.store.home import database_url, embedded_ledger, home
+from nn_assets.store.home import absent_ledger, home
 from nn_assets.store.ledger.ledger import Ledger
 
 __all__ = [
@@ -189,7 +189,7 @@ def find_strategy(name: str) -> StrategyFile:
 def _left_behind(name: str) -> str:
     """What the ledger has of a strategy that no file names; nothing where it has nothing, or cannot be read."""
     try:
-        if database_url().startswith("sqlite") and not embedded_ledger().exists():
+        if absent_ledger() is not None:
             return ""
         with Ledger() as ledger:
             decided = ledger.read("decisions", name, columns=("session",))["session"]

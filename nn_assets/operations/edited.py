@@ -38,7 +38,7 @@ def stage_fault(facts: StoredFacts) -> SettingsError | ClockError | None:
 
 
 def _calendar_changed(facts: StoredFacts) -> SettingsError | None:
-    """The next session stands on the one decided before it, which must stay one."""
+    """What was published or decided stands on sessions that must stay sessions."""
     published, decided = facts.publication, facts.decision_moments.index
     if published is None or not len(decided):
         return None
@@ -47,9 +47,10 @@ def _calendar_changed(facts: StoredFacts) -> SettingsError | None:
     gone = days[~days.isin(sessions_between(market.calendar, days.min(), days.max()))]
     if gone.empty:
         return None
+    day = gone[-1].date()
     return SettingsError(
-        expected=f"{gone[-1].date()} to be a session, as it was when it was published or decided",
-        found=f"market.calendar {market.calendar.split(' ', maxsplit=1)[0]}, with its overrides, of which it is none",
+        expected=f"{day} to be a session, as it was when it was published or decided",
+        found=f"{day} is no session of market.calendar {market.calendar.partition(' ')[0]} with its overrides",
         remedy="set the calendar and its overrides back, or list the day under extra_sessions in the file that "
         f"market.calendar_overrides names; {_ANEW}",
         strategy=facts.strategy.name,

@@ -43,9 +43,10 @@ def sessions_told(ledger: Ledger, strategy: str) -> dict[str, str]:
         ledger.read(table, strategy, columns=("session", value)).set_index("session")[value]
         for table, value in (("portfolio_states", "equity_usd"), ("trading_states", "state"))
     )
-    fills = ledger.read("fills", strategy, columns=("session",))["session"].value_counts()
+    filled = ledger.read("fills", strategy, columns=("session",))["session"].value_counts()
+    fills = {day: int(filled.get(day, 0)) for day in equity.index}
     return {
-        str(day.date()): f"equity {usd:,.0f} USD, {(count := int(fills.get(day, 0)))} fill{'s' * (count != 1)}, "
+        str(day.date()): f"equity {usd:,.0f} USD, {fills[day]} fill{'s' * (fills[day] != 1)}, "
         f"drift says {drift.get(day, '-')}"
         for day, usd in equity.items()
     }

@@ -138,7 +138,7 @@ def headline_now(facts: StoredFacts) -> Headline:
     """What is true of a strategy at this moment."""
     left, refused = _decided(facts), faults_of_stages(facts)
     faults = (*left.faults, *_faults(facts, refused))
-    stopped = bool(refused) or any(fault.remedy.startswith(BROKEN_REMEDY) for fault in faults)
+    stopped = bool(refused) or any(_tells_of_a_changed_ledger(fault) for fault in faults)
     return headline(replace(left, faults=faults, stopped=stopped))
 
 
@@ -172,18 +172,20 @@ def _decided(facts: StoredFacts) -> Situation:
         late=late_verdict(ledger, strategy, session, decision["recorded_at"]),
         kill_switch=switch,
     )
-    silent = of_bars(facts, session, states.iloc[-1]["book"])
-    orders = ledger.read("orders", strategy.name, session, session, where={"reason_code": UNEXPLAINED_FACTOR})
-    unknown = tuple(
-        Fault(
+    faults = (*of_bars(facts, session, states.iloc[-1]["book"]), *_of_unknown_shares(ledger, strategy.name, session))
+    releases = () if reset is None else reset.kinds
+    return replace(left, releases=releases, faults=faults, study_of_others=study_of_others(facts))
+
+
+def _of_unknown_shares(ledger: Ledger, strategy: str, session: pd.Timestamp) -> Iterator[Fault]:
+    """Symbols of which a session sent no order, since a factor in their prices is explained by nothing stated."""
+    orders = ledger.read("orders", strategy, session, session, where={"reason_code": UNEXPLAINED_FACTOR})
+    for symbol in orders["symbol"].unique():
+        yield Fault(
             f"no order of {symbol} is sent: how many shares are held is not known, since no stated split explains the "
             "factor in its prices",
-            f"nn-assets check --strategy {strategy.name} names the factor: state the split, or have the bars restated",
+            f"nn-assets check --strategy {strategy} names the factor: state the split, or have the bars restated",
         )
-        for symbol in orders["symbol"].unique()
-    )
-    releases = () if reset is None else reset.kinds
-    return replace(left, releases=releases, faults=(*silent, *unknown), study_of_others=study_of_others(facts))
 
 
 def of_bars(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[str, Any]) -> tuple[Fault, ...]:
@@ -246,7 +248,8 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
         yield Fault(f"expected {clock.expected}; found {clock.found}", clock.remedy, Word.HALTED)
     of_runs = list(_of_runs(ledger, strategy))
     yield from of_runs
-    if broken is None and not any(_tells_of_a_changed_ledger(each) for each in of_runs) and facts.changed_record:
+    told = any(each.word is Word.HALTED and _tells_of_a_changed_ledger(each) for each in of_runs)
+    if broken is None and not told and facts.changed_record:
         yield Fault(f"the ledger is not as it was appended: {facts.changed_record}", BROKEN_REMEDY, Word.HALTED)
     for each in refused:
         if isinstance(each, ClockError):
@@ -256,8 +259,8 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
         yield from _of_sessions(facts, waiting, models)
     today = now_utc().tz_localize(None) if has_clock(strategy.market, now_utc()) else facts.last_session
     if (ends := calendar_end_told(strategy.market.calendar, today)) is not None:
-        told, _, remedy = ends.partition(": ")
-        yield Fault(told, remedy)
+        end, _, remedy = ends.partition(": ")
+        yield Fault(end, remedy)
     yield from _silences(ledger, strategy, in_time=not waiting)
     yield from _failed_ticks(ledger, strategy.name)
     if not ledger.read_only and (unwritable := fault_of_alerts()) is not None:
@@ -265,7 +268,7 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
 
 
 def _tells_of_a_changed_ledger(fault: Fault) -> bool:
-    return fault.word is Word.HALTED and fault.remedy.startswith(BROKEN_REMEDY)
+    return fault.remedy.startswith(BROKEN_REMEDY)
 
 
 def faults_of_stages(facts: StoredFacts) -> list[NnAssetsError]:
@@ -309,35 +312,51 @@ def _of_runs(ledger: Ledger, strategy: Strategy) -> Iterator[Fault]:
             yield Fault(f"the last run of {DAILY} was refused and changed nothing: {told}", "")
         runs = {name: run for name, run in runs.items() if name != DAILY} | ({DAILY: judged} if judged else {})
     decided, standing = runs.get(DAILY), failed_checks_standing(ledger, strategy.name, runs)
-    settled = decided is not None and _lost_with_all_decided(ledger, strategy, decided)
     for name, run in runs.items():
         for check in checks_of_other_assets(run["failed_step"], standing[name]):
             if check.name != LEDGER_INTACT:
                 yield Fault(f"check {check.name} failed: {one_line(check.found)}", check.remedy)
-        killed = run["outcome"] == STARTED and was_killed(str(run["outcome_id"]))
-        if name == TABLES and (killed or (run["outcome"] == FAILED and LOST in str(run["message"]))):
-            if not _later_round(decided, run) and not _decided_since(ledger, strategy, _began(run)):
-                yield _of_killed_check(strategy, run)
-            continue
-        if killed:
-            yield Fault(f"a run of {name} was killed; the next command or tick closes it", "")
-        gate = gate_of(run["failed_step"]) if is_halt(str(run["message"])) else None
-        at_the_gate = gate is not None and (
-            last_halt(ledger, strategy.name, (gate,)) is not None
-            or (name in _ROUNDS and passed_since(ledger, strategy.name, run, gate))
-        )
-        if run["outcome"] != FAILED or at_the_gate or (name == DAILY and settled):
-            continue
-        if name in _ROUNDS and (
-            _later_round(decided, run) or (name != DAILY and _decided_since(ledger, strategy, run["ended_at"]))
-        ):
-            continue
-        message = run["message"] or "before its first step"
-        told, remedy = told_of_step(message), told_and_remedy(one_line(message))[1]
-        step = "" if run["failed_step"] is None else f" at {run['failed_step']}"
-        halts = name in _ROUNDS and (name == DAILY or LOST not in message)  # a round does what a killed one left
-        word = Word.HALTED if halts else Word.TRADES
-        yield Fault(f"the last run of {name} failed{step}: {told}", remedy or "mend what it names, and run again", word)
+        if (fault := _of_run(ledger, strategy, name, run, decided)) is not None:
+            yield fault
+
+
+def _of_run(
+    ledger: Ledger, strategy: Strategy, name: str, run: Mapping[str, Any], decided: Mapping[str, Any] | None
+) -> Fault | None:
+    """That a job's last run was killed or failed; None where it was not, or where something else tells or mended it.
+
+    ``decided`` is the last round that was not refused.
+    """
+    killed = run["outcome"] == STARTED and was_killed(str(run["outcome_id"]))
+    lost = run["outcome"] == FAILED and LOST in str(run["message"])
+    if name == TABLES and (killed or lost):
+        mended = _later_round(decided, run) or _decided_since(ledger, strategy, _began(run))
+        return None if mended else _of_killed_check(strategy, run)
+    if killed:
+        return Fault(f"a run of {name} was killed; the next command or tick closes it", "")
+    if run["outcome"] != FAILED or _is_told_by_the_gate(ledger, strategy.name, name, run):
+        return None
+    if name == DAILY and _lost_with_all_decided(ledger, strategy, run):
+        return None
+    if name in _ROUNDS and (
+        _later_round(decided, run) or (name != DAILY and _decided_since(ledger, strategy, run["ended_at"]))
+    ):
+        return None
+    message = run["message"] or "before its first step"
+    told, remedy = told_of_step(message), told_and_remedy(one_line(message))[1]
+    step = "" if run["failed_step"] is None else f" at {run['failed_step']}"
+    halts = name in _ROUNDS and (name == DAILY or not lost)  # a round does what a killed one left
+    word = Word.HALTED if halts else Word.TRADES
+    return Fault(f"the last run of {name} failed{step}: {told}", remedy or "mend what it names, and run again", word)
+
+
+def _is_told_by_the_gate(ledger: Ledger, strategy: str, name: str, run: Mapping[str, Any]) -> bool:
+    """Whether a gate halted a run, and halts still, which is told by itself, or let a round's data pass since."""
+    gate = gate_of(run["failed_step"]) if is_halt(str(run["message"])) else None
+    if gate is None:
+        return False
+    stands = last_halt(ledger, strategy, (gate,)) is not None
+    return stands or (name in _ROUNDS and passed_since(ledger, strategy, run, gate))
 
 
 def _of_killed_check(strategy: Strategy, run: Mapping[str, Any]) -> Fault:
@@ -380,7 +399,7 @@ def _decided_since(ledger: Ledger, strategy: Strategy, moment: pd.Timestamp) -> 
     return not moments.empty and bool(moments.max() > moment)
 
 
-def _later_round(decided: dict[str, Any] | None, run: dict[str, Any]) -> bool:
+def _later_round(decided: Mapping[str, Any] | None, run: Mapping[str, Any]) -> bool:
     """Whether a round that began after a run came to a good end."""
     if decided is None or decided["outcome"] != SUCCEEDED:
         return False
@@ -396,11 +415,8 @@ def _began(run: Mapping[str, Any]) -> pd.Timestamp:
 
 def _of_sessions(facts: StoredFacts, waiting: Sequence[pd.Timestamp], models: ModelsInForce) -> Iterator[Fault]:
     """Sessions that wait, and whether the next one is refused for want of a model."""
-    strategy, decided, clocked = (
-        facts.strategy,
-        facts.decision_moments.index,
-        has_clock(facts.strategy.market, now_utc()),
-    )
+    strategy, decided = facts.strategy, facts.decision_moments.index
+    clocked = has_clock(strategy.market, now_utc())
     goes_on = _goes_on_with(strategy, waiting, models)
     refused = ""
     if len(decided) and (waiting or clocked):

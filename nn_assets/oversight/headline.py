@@ -55,7 +55,7 @@ _LEAK = "leak alarm"
 _NOTHING = "holds nothing after "
 _ROUND = "nn-assets run "
 _GOES_ON = re.compile(r"nn-assets (run|study)\b")
-_MONTHS = re.compile(r"^(nn-assets study --strategy \S+) --from \S+ --to \S+$")
+_STUDY_OF_MONTHS = re.compile(r"^(nn-assets study --strategy \S+) --from \S+ --to \S+$")
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,11 @@ class Situation:
     study_of_others : str
         By which settings the newest study differs from those in force; empty where one is of these.
     verdict_allows : bool
-        Whether it lets positions be taken, or the settings do without.
+        Whether the verdict lets positions be taken, or the settings do without one.
     late_verdict : str or None
         Which verdict came too late for that decision, and when; None where none did.
     without_verdict : bool
-        Whether only the settings do.
+        Whether only the settings let positions be taken.
     breakers : tuple of Breaker
         Those latched after the session.
     releases : tuple of str
@@ -101,7 +101,7 @@ class Situation:
     faults : tuple of Fault
         What is wrong at this moment; a session's own page knows of those of its bars alone.
     stopped : bool
-        Whether every round and study is refused or must not be: no remedy asks for one then.
+        Whether every round and study is refused, or must not be started: no remedy asks for one then.
     """
 
     strategy: str
@@ -172,6 +172,7 @@ def headline(situation: Situation) -> Headline:
 
 
 def _held(situation: Situation) -> str:
+    """How many positions a strategy that may trade is to hold."""
     if situation.to_hold == 0:
         return f"{_NOTHING}{situation.session} (0 of {situation.symbols} symbols)"
     return f"{situation.to_hold} of {situation.symbols} symbols to be held after {situation.session}"
@@ -188,12 +189,12 @@ def _says_too(remedy: str, other: str) -> bool:
     """Whether a remedy ends with another, or begins with it and goes on; a study of all months has those of some."""
     if remedy.startswith(f"{other}, ") or remedy.endswith(f", then {other}"):
         return True
-    study = _MONTHS.match(other)
+    study = _STUDY_OF_MONTHS.match(other)
     return study is not None and (remedy == study[1] or _says_too(remedy, study[1]))
 
 
 def _by_whose_leave(word: Word, situation: Situation) -> str:
-    """That no verdict lets a strategy trade that does; nothing else."""
+    """By which setting a strategy trades that its verdict does not let trade; nothing of any other."""
     if not situation.without_verdict or word not in {Word.TRADES, Word.REDUCED}:
         return ""
     verdict = "no verdict" if situation.verdict is None else f"the verdict {_verdict_told(situation)}"

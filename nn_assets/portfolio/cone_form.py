@@ -123,7 +123,7 @@ class Rows:
         self.count += 3 * len(right)
 
     def matrix(self, columns: int) -> sparse.csc_matrix:
-        """A, put in order here: no place has two values, which to find out would take scipy longer than the rest."""
+        """A, sorted here, since no place has two values: scipy would spend most of its time on looking for such."""
         from scipy import sparse
 
         row, column, value = (np.concatenate(each) for each in (self.row, self.column, self.value))

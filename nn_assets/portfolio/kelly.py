@@ -98,7 +98,7 @@ def kelly_sizes(
     losing = 1.0 - probability
 
     def sizes(cost: FloatArray) -> FloatArray:
-        # As kelly_bet, in half of its time: a size is asked for fifty times a name and session.
+        # As kelly_bet, in half the time: a size is asked for fifty times a name and session.
         risked = mean_loss + cost
         with np.errstate(divide="ignore", invalid="ignore"):
             odds = (mean_win - cost) / risked

@@ -85,8 +85,10 @@ def _difference(then: Any, now: Any) -> str:
 
 
 def _spelled(value: Any) -> str:
-    names = isinstance(value, list) and value and all(isinstance(each, str) for each in value)
-    text = ", ".join(value) if names else value
-    if not isinstance(text, str):
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, list) and value and all(isinstance(each, str) for each in value):
+        text = ", ".join(value)
+    else:
         text = json.dumps(value, ensure_ascii=False, sort_keys=True)
     return text if len(text) <= _MOST_LETTERS else f"{text[:_MOST_LETTERS]}..."

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PAGES_PATH",
+    "absent_ledger",
     "checkout",
     "dagster_database_url",
     "dagster_folder",
@@ -196,6 +197,14 @@ def page_address(file: Path) -> str:
 def embedded_ledger() -> Path:
     """File of the ledger that lives in the home."""
     return home() / "ledger.sqlite"
+
+
+def absent_ledger() -> Path | None:
+    """File of a SQLite ledger that was not made yet: whoever opens it makes it. None of any other ledger."""
+    url = _parsed(database_url())
+    if url.get_backend_name() != "sqlite" or Path(str(url.database)).exists():
+        return None
+    return Path(str(url.database))
 
 
 def database_url() -> str:

@@ -79,11 +79,12 @@ def test_status_tells_of_a_live_start_before_any_model(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("words", [(), ("--session", LIVE[2])])
-def test_the_oldest_undecided_session_is_named_before_data_are_taken_in(tmp_path, words) -> None:
+def test_the_oldest_undecided_session_and_the_study_it_needs_are_named_before_data_are_taken_in(tmp_path, words) -> None:
     home = home_with(tmp_path, LIVE[0])
     answer = call(home, "run", "-s", "mine", *words, "--json")
     assert answer.status == 1
-    assert answer.document["error"] == "DecisionError"
-    assert f"nn-assets run --strategy mine --from {LIVE[0]} --to {LIVE[2]}" in answer.document["message"]
-    assert f"session {LIVE[2]}" in answer.document["message"]
+    assert answer.document["error"] == "ModelError"
+    month = LIVE[0][:7]
+    assert f"session {LIVE[0]}] expected a model used from {month}; found none" in answer.document["message"]
+    assert answer.document["message"].endswith(f"nn-assets study --strategy mine --from {month} --to {month}")
     assert not (home / "lake").exists()

@@ -221,10 +221,12 @@ def test_status_does_not_tell_as_right_what_was_changed_in_the_ledger(own_home, 
 def test_a_row_that_cannot_be_read_back_is_the_named_error_of_a_changed_ledger(own_home, give_own) -> None:
     tamper(own_home, f"update portfolio_states set equity_usd = 'much' where session like '{LIVE[1]}%'")
     answer = give_own("status", "-s", "mine", "--json")
-    assert (answer.status, answer.document["error"]) == (1, "AuditError")
-    assert "table portfolio_states" in answer.document["message"]
-    assert "row unreadable: ValueError: could not convert string to float: 'much'" in answer.document["message"]
-    assert answer.document["message"].endswith("stop trading on this ledger; restore it from a backup that verifies")
+    state = answer.document["strategies"]["mine"]
+    assert (answer.status, state["error"]) == (1, "AuditError")
+    assert state["headline"].startswith("mine HALTED: row unreadable: ValueError: could not convert string to float")
+    assert "table portfolio_states" in state["message"]
+    assert "row unreadable: ValueError: could not convert string to float: 'much'" in state["message"]
+    assert state["message"].endswith("stop trading on this ledger; restore it from a backup that verifies")
 
 
 def test_a_backup_that_verifies_ends_what_status_tells_of_a_changed_ledger(own_home, give_own, tmp_path) -> None:

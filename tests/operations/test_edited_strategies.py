@@ -247,7 +247,8 @@ def test_a_decided_session_that_the_calendar_loses_is_told_as_that(home: Path, d
     overrides.write_text(f"extra_holidays: [{day.date()}]\n", encoding="utf-8")
     state_strategy(home, calendar_overrides="calendars/days.yaml")
     told = report(NAME)["strategies"][NAME]["headline"]
-    assert told.startswith(f"{NAME} HALTED: market.calendar XNYS, with its overrides, of which it is none")
+    lost = f"{day.date()} is no session of market.calendar XNYS with its overrides"
+    assert told.startswith(f"{NAME} HALTED: {lost}; expected {day.date()} to be a session")
     with pytest.raises(SettingsError, match=f"expected {day.date()} to be a session") as refused:
         homes.decide(strategy_of(), [THIRD])
     assert refused.value.where["key"] == "market.calendar"

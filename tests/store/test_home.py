@@ -26,6 +26,19 @@ def test_the_home_is_in_the_checkout_unless_named(checkout: Path) -> None:
     assert homes.models_root() == checkout / ".nn_assets" / "models"
 
 
+def test_a_sqlite_ledger_is_absent_until_its_own_file_is_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
+    assert homes.absent_ledger() == tmp_path / "ledger.sqlite"
+    (tmp_path / "ledger.sqlite").touch()
+    assert homes.absent_ledger() is None
+    monkeypatch.setenv("NN_ASSETS_DATABASE_URL", "sqlite:///other.sqlite")
+    assert homes.absent_ledger() == tmp_path / "other.sqlite"
+    (tmp_path / "other.sqlite").touch()
+    assert homes.absent_ledger() is None
+    monkeypatch.setenv("NN_ASSETS_DATABASE_URL", "postgresql://db/ledger")
+    assert homes.absent_ledger() is None
+
+
 def test_a_named_home_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
     assert homes.home() == tmp_path

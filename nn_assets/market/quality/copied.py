@@ -1,4 +1,4 @@
-"""Bars that are another session's of their symbol: whole sessions of them, and what stays published beside them."""
+"""Bars that equal another session's of their symbol: sessions on which many do, and bars kept that one equals."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.market.facts.rows import BoolArray, Rows
-from nn_assets.market.quality.notices import Notice
+from nn_assets.market.quality.notices import COPIED_SESSION, MANY, MANY_SHARE, Notice
 
-__all__ = ["COPIED_SESSION", "POSSIBLE_COPY", "are_many", "copied_bar_notices", "possible_copies"]
+__all__ = ["are_many", "copied_bar_notices", "possible_copies"]
 
-COPIED_SESSION, POSSIBLE_COPY = "copied_session", "possible_copy"
-
-_MANY, _MANY_SHARE = 5, 0.05  # of the symbols of a session
+_POSSIBLE_COPY = "possible_copy"
 _VALUES = ["open", "high", "low", "close", "volume"]
 
 
@@ -57,12 +55,12 @@ def copied_bar_notices(ordered: pd.DataFrame, rows: Rows, kept: BoolArray, copie
 
 def are_many(copies: int, delivered: int) -> bool:
     """Whether so many copies among the symbols of a session are one of the whole session."""
-    return copies >= max(min(_MANY, delivered / 2.0), _MANY_SHARE * delivered)
+    return copies >= max(min(MANY, delivered / 2.0), MANY_SHARE * delivered)
 
 
 def possible_copies(notices: Sequence[Notice]) -> dict[str, int]:
     """Bars kept that may be a later session's, by session (as YYYY-MM-DD)."""
-    return dict(Counter(str(each.first_session.date()) for each in notices if each.rule == POSSIBLE_COPY))
+    return dict(Counter(str(each.first_session.date()) for each in notices if each.rule == _POSSIBLE_COPY))
 
 
 def _pairs(ordered: pd.DataFrame, rows: Rows, kept: BoolArray, copied: BoolArray) -> pd.DataFrame:
@@ -76,12 +74,11 @@ def _pairs(ordered: pd.DataFrame, rows: Rows, kept: BoolArray, copied: BoolArray
 
 
 def _session_notice(pairs: pd.DataFrame, session: pd.Timestamp, delivered: int) -> Notice:
-    count = len(pairs)
+    count, doubtful = len(pairs), int(pairs["doubtful"].sum())
     days = pairs["original"].dropna().dt.strftime("%Y-%m-%d").value_counts(sort=False)
     days = days.sort_values(ascending=False, kind="stable")
     most = "most of them " if len(days) > 1 else ""
     of = f", {most}the bar of {days.index[0]} in all five values" if len(days) else ""
-    doubtful = int(pairs["doubtful"].sum())
     asked = "ask the source for the session again; their rows are in quarantine"
     if doubtful:
         both = " and ".join([str(session.date()), *days.index])
@@ -104,4 +101,4 @@ def _bar_notice(symbol: str, session: pd.Timestamp, copy: pd.Timestamp) -> Notic
         f"either may be the false one; this one is kept, perhaps with prices of the future, that of {copy.date()} is "
         "in quarantine: ask the source for both again"
     )
-    return Notice(POSSIBLE_COPY, symbol, session, session, np.nan, message)
+    return Notice(_POSSIBLE_COPY, symbol, session, session, np.nan, message)

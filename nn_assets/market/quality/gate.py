@@ -17,8 +17,8 @@ from nn_assets.errors import GateHalted, first_of
 from nn_assets.frames import BARS, violations
 from nn_assets.market.facts.rows import BoolArray
 from nn_assets.market.quality.cleaning import Cleaned
-from nn_assets.market.quality.copied import COPIED_SESSION
 from nn_assets.market.quality.gate_checks import ADVISORY_CHECKS, CHECK_TEXTS, blocking_checks
+from nn_assets.market.quality.notices import COPIED_SESSION
 from nn_assets.settings import GateSettings
 
 __all__ = ["GateCheck", "GateReport", "bars_due", "days_asked", "inspect", "quarantined_share"]
@@ -50,8 +50,8 @@ class GateCheck:
 class GateReport:
     """All checks of one inspection, in the order of ``CHECKS``, or of ``INTRADAY_CHECKS`` for bars within sessions.
 
-    ``following`` names checks that fail for no other cause than that all bars end on one day before the session
-    expected, which freshness tells; none where they do not.
+    ``following`` names checks that may fail for no cause of their own: where all bars end on one day that is too old,
+    which freshness tells. Else it is empty.
     """
 
     checks: tuple[GateCheck, ...]

@@ -20,6 +20,9 @@ from nn_assets.market.quality.past import FEWEST_BEFORE, SIMPLE_SPLITS, market_m
 from nn_assets.settings import CleaningSettings
 
 __all__ = [
+    "COPIED_SESSION",
+    "MANY",
+    "MANY_SHARE",
     "Notice",
     "action_log_returns",
     "factor_notices",
@@ -32,9 +35,9 @@ __all__ = [
     "widest_first",
 ]
 
-_MARKET_WIDE = ("copied_session", "odd_session")  # their value is the share of the session's symbols
+COPIED_SESSION, _ODD_SESSION = "copied_session", "odd_session"
+MANY, MANY_SHARE = 5, 0.05  # of the symbols of a session
 _SPLIT_LENIENCE = 0.5  # a simple ratio is itself evidence: half the z-score will do
-_MANY, _MANY_SHARE = 5, 0.05  # of the symbols of a session
 _ROUNDING = 1e-9
 _NORMAL_MAD = 1.4826  # standard deviation of a normal variable over its median absolute deviation
 
@@ -74,7 +77,7 @@ def told_by_rule(counts: Mapping[str, int]) -> str:
 
 def widest_first(notices: Iterable[Notice]) -> list[Notice]:
     """Those of many symbols first, by their share of a session's symbols, largest first; the others as they come."""
-    return sorted(notices, key=lambda each: -each.value if each.rule in _MARKET_WIDE else 0.0)
+    return sorted(notices, key=lambda each: -each.value if each.rule in (COPIED_SESSION, _ODD_SESSION) else 0.0)
 
 
 def jump_notices(
@@ -178,14 +181,14 @@ def odd_print_notices(
     for session, symbols in odd.groupby("session")["symbol"]:
         delivered = int((rows.session == session.value).sum() + (quarantine["session"] == session).sum())
         count, held = len(symbols), int((ours["session"] == session).sum())
-        if count < max(_MANY, _MANY_SHARE * delivered):
+        if count < max(MANY, MANY_SHARE * delivered):
             continue
         wide.add(session.value)
         message = (
             f"of {count} of {delivered} symbols ({count / delivered:.0%}), {symbols.iloc[0]} among them, the source "
             f"compared with says other prices: ask both for the session again; {held} of their rows are in quarantine"
         )
-        told.append(Notice("odd_session", "many symbols", session, session, count / delivered, message))
+        told.append(Notice(_ODD_SESSION, "many symbols", session, session, count / delivered, message))
     for at, place in zip(theirs, places, strict=True):
         if rows.session[place] in wide:
             continue

@@ -96,7 +96,7 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
     arrived_at, decided_to = now_utc(), last_decided_session(history.stores.ledger, history.strategy.name)
     unread = UnreadFiles.of(history, source, arrived_at) if isinstance(source, FilesSource) else None
     delivered = (source if unread is None else unread).bars(market.symbols, first, last)
-    outside, left = taken_outside(delivered), _lines_of(market, first_outside(delivered))
+    outside, left = taken_outside(delivered), _told_outside(market, first_outside(delivered))
     fresh_actions, actions, actions_outside = new_actions(history, folder, source, decided_to)
     counted = _append_new(history, delivered, arrived_at, decided_to) if len(delivered) else RevisionCount()
     append_actions(history, fresh_actions)
@@ -107,11 +107,20 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
     compared = ingest_compared(history, folder, arrived_at, decided_to)
     after = "" if unread is None else _after_the_end(market, unread)
     return Ingested(
-        counted, len(delivered) + outside, files, without, actions, outside, compared, after, actions_outside, left
+        counted,
+        len(delivered) + outside,
+        files,
+        without,
+        actions,
+        outside=outside,
+        compared=compared,
+        after_the_end=after,
+        actions_outside=actions_outside,
+        first_outside=left,
     )
 
 
-def _lines_of(market: MarketSettings, left: list[tuple[str, pd.Timestamp, str]]) -> tuple[str, ...]:
+def _told_outside(market: MarketSettings, left: list[tuple[str, pd.Timestamp, str]]) -> tuple[str, ...]:
     """Rows left out, a line each; what lies in the vault is not spoken of."""
     sealed = pd.Timestamp.max if market.vault_starts is None else pd.Timestamp(market.vault_starts)
     return tuple(f"{symbol} {day.date()} ({source})" for symbol, day, source in left if day < sealed)

@@ -152,7 +152,7 @@ def _fit_missing(history: History, due: Iterable[tuple[str, FoldData]], count: i
         addresses[data.fold.month] = address
         if not history.stores.models.has(address):
             missing.append(data)
-    if missing or count > 1:  # else it was fitted a moment ago, as a candidate, which was told
+    if missing or count > 1:  # one that is there already is no news
         tell(f"{count} model{'s' * (count != 1)} due, {count - len(missing)} already in the store")
     for done, model in enumerate(fit_models(missing, strategy), start=1):
         history.stores.models.put(model.model_id, to_files(model))
@@ -161,18 +161,13 @@ def _fit_missing(history: History, due: Iterable[tuple[str, FoldData]], count: i
 
 
 def fit_lost_refreshes(history: History, first: str, last: str, tell: Told) -> None:
-    """Fit refreshes that the store lost again, each as it was fitted: those in force in some months or right before.
+    """Fit again, as it was fitted, each refresh that the store lost, of those in force in some months or right before.
 
     One that other code fitted, or of which something else is known by now, is told with what to do and left.
     """
-    ledger, strategy, store = history.stores.ledger, history.strategy, history.stores.models
-    by_month = models_in_force(ledger, strategy).by_month
-    before = max((month for month in by_month if month < first), default=first)
-    used = {model_id for month in by_month if before <= month <= last for _, model_id in by_month[month]}
-    lost = {model_id for model_id in used if not store.has(model_id)}
-    recorded = recorded_models(ledger, strategy)
-    fitted = recorded[recorded["fitted"] & recorded["model_id"].isin(lost) & recorded["effective_session"].notna()]
-    for model_id, rows in fitted.sort_values("effective_session").groupby("model_id", sort=False):
+    strategy = history.strategy
+    lost = _lost_refreshes(history, first, last)
+    for model_id, rows in lost.sort_values("effective_session").groupby("model_id", sort=False):
         since = rows["effective_session"].iloc[0]
         if code_version() in set(rows["code_version"]):
             due = fold_after(history, previous_session(strategy.market.calendar, since))
@@ -180,9 +175,20 @@ def fit_lost_refreshes(history: History, first: str, last: str, tell: Told) -> N
                 _fit_missing(history, [(str(model_id), fold_data(due, strategy))], 1, tell)
                 continue
         tell(
-            f"model {model_id}, in force from {since.date()}, cannot be fitted again as it was, by other code or on "
-            f"other facts: restore {store.folder(str(model_id))} from a backup"
+            f"model {model_id}, in force from {since.date()}, cannot be fitted again as it was: the code, or what is "
+            f"known by now, is not what it was; restore {history.stores.models.folder(str(model_id))} from a backup"
         )
+
+
+def _lost_refreshes(history: History, first: str, last: str) -> pd.DataFrame:
+    """Rows of refreshes in force in some months, or right before them, whose model is not in the store."""
+    ledger, strategy, store = history.stores.ledger, history.strategy, history.stores.models
+    by_month = models_in_force(ledger, strategy).by_month
+    before = max((month for month in by_month if month < first), default=first)
+    used = {model_id for month in by_month if before <= month <= last for _, model_id in by_month[month]}
+    lost = {model_id for model_id in used if not store.has(model_id)}
+    recorded = recorded_models(ledger, strategy)
+    return recorded[recorded["fitted"] & recorded["model_id"].isin(lost) & recorded["effective_session"].notna()]
 
 
 def _incumbent_before(history: History, month: str) -> FoldModel | None:

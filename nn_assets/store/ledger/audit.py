@@ -13,13 +13,16 @@ still hold that very entry.
 ``verifications`` has on record, so that each entry and each row is looked at once. It detects all of
 the above among what was added since, and a chain that no longer holds that head. It cannot detect an
 old row that was changed, removed or added (under an old entry's number) *after* it was verified: the
-whole on demand, :func:`verify` (``nn-assets audit verify``), does. :func:`verify_before_round` looks at the
-last round once more too, at every row of acts (controls, cost models, studies and their like, whose absence decides
-as much as what they say), and once a week at the whole; older rows that a round reads are hashed again as it reads
-them (:meth:`Ledger.rows_verified`). A study looks at the rows of acts (:func:`verify_acts`), and whoever tells
-how a strategy stands at them and at what it tells (:func:`what_is_told_changed`). Between two looks at the
-whole it cannot detect an old row that went together with its entry, where that was rewritten as one of another
-table. A record of a verification is itself a row with an entry, and is verified by the next one; a forged one
+whole on demand, :func:`verify` (``nn-assets audit verify``), does.
+
+:func:`verify_before_round` looks at the last round once more too, at every row of acts (controls, cost
+models, studies and their like, whose absence decides as much as what they say), and once a week at the
+whole; older rows that a round reads are hashed again as it reads them (:meth:`Ledger.rows_verified`). A
+study looks at the rows of acts (:func:`verify_acts`), and ``status`` at them and at the rows that it
+tells (:func:`what_is_told_changed`). Between two looks at the whole none of these detects an old row that
+went together with its entry, where that was rewritten as one of another table.
+
+A record of a verification is itself a row with an entry, and is verified by the next one; a forged one
 is found like any other forged row, unless whoever forges it may also write entries, which is the case above.
 """
 
@@ -32,14 +35,14 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, Table, and_, column, func, inspect, or_, select, table
+from sqlalchemy import ColumnElement, Connection, Row, Table, and_, column, func, inspect, or_, select, table
 
 from nn_assets.errors import AuditError
 from nn_assets.store.ledger.canonical import row_hash, row_key
 from nn_assets.store.ledger.chain import GENESIS, ChainHead, entry_hash
 from nn_assets.store.ledger.engine import reading
 from nn_assets.store.ledger.ledger import Ledger
-from nn_assets.store.ledger.reading import in_order
+from nn_assets.store.ledger.reading import UNREADABLE, in_order
 from nn_assets.store.ledger.reread import changed_row_error, entries_of
 from nn_assets.store.ledger.schema import CHAIN, TABLES, WHOLE_LEDGER
 
@@ -81,7 +84,7 @@ _OF_ACTS = (
 # verifications ended last, as many entries of each as some days bring.
 _OF_THE_LAST_SESSION = ("decisions", "portfolio_states", "trading_states", "target_positions", "orders")
 _LAST_TOLD = {"outcomes": 500, "verifications": 100}
-_UNREADABLE = (TypeError, ValueError, OverflowError)
+_IS_A_DECISION = CHAIN.c.table_name == "decisions"
 
 
 @dataclass(frozen=True)
@@ -291,8 +294,8 @@ def what_is_told_changed(ledger: Ledger, strategy: str) -> AuditFinding | None:
     """The first thing found wrong with what a strategy's state is told by; None where it is as it was appended.
 
     Looked at are every row of acts, what the last decided session left, and the last outcomes and verifications, each
-    row with its entry and each entry with its row. Like that of a round's own look, the cost does not grow with
-    sessions; unlike it, nothing is put on record, and older rows are left to the next round.
+    row with its entry and each entry with its row. The cost does not grow with sessions, as that of a round's own look
+    does not; unlike there nothing is put on record, and older rows are left to the next round.
 
     Raises
     ------
@@ -335,13 +338,22 @@ def _whole_within(connection: Connection, now: datetime) -> bool:
 
 def _before_last_round(connection: Connection, strategy: str) -> ChainHead:
     """The entry before a strategy's newest decision, by the chain: its row may be gone."""
-    decisions = select(CHAIN.c.sequence).where(
-        CHAIN.c.table_name == "decisions", CHAIN.c.row_key.startswith(f"[{json.dumps(strategy)},", autoescape=True)
-    )
-    newest = connection.execute(decisions.order_by(CHAIN.c.sequence.desc()).limit(1)).scalar()
-    before = select(CHAIN.c.sequence, CHAIN.c.hash).where(CHAIN.c.sequence < (newest or 0))
+    newest = _last_decision(connection, strategy)
+    first = 0 if newest is None else newest.sequence
+    before = select(CHAIN.c.sequence, CHAIN.c.hash).where(CHAIN.c.sequence < first)
     entry = connection.execute(before.order_by(CHAIN.c.sequence.desc()).limit(1)).one_or_none()
     return GENESIS if entry is None else ChainHead(sequence=entry.sequence, hash=entry.hash)
+
+
+def _last_decision(connection: Connection, strategy: str) -> Row[Any] | None:
+    """The entry of a strategy's newest decision; None where it decided nothing."""
+    decisions = select(CHAIN).where(_IS_A_DECISION, _is_of(strategy))
+    return connection.execute(decisions.order_by(CHAIN.c.sequence.desc()).limit(1)).one_or_none()
+
+
+def _is_of(strategy: str) -> ColumnElement[bool]:
+    """That an entry is of a row of one strategy."""
+    return CHAIN.c.row_key.startswith(f"[{json.dumps(strategy)},", autoescape=True)
 
 
 def _number(head: ChainHead) -> int:
@@ -435,15 +447,12 @@ def _check_acts(connection: Connection) -> list[AuditFinding]:
 
 def _check_last_session(connection: Connection, strategy: str) -> list[AuditFinding]:
     """What a strategy's last decided session left: that of the chain, since its rows may be gone or put off."""
-    own = CHAIN.c.row_key.startswith(f"[{json.dumps(strategy)},", autoescape=True)
-    of_decisions = CHAIN.c.table_name == "decisions"
-    decisions = select(CHAIN).where(of_decisions, own).order_by(CHAIN.c.sequence.desc()).limit(1)
-    decision = connection.execute(decisions).one_or_none()
+    decision = _last_decision(connection, strategy)
     first = 0 if decision is None else decision.sequence
-    # A round is one transaction, which begins with its decision: the next one of whatever strategy is another's.
-    following = select(func.min(CHAIN.c.sequence)).where(of_decisions, CHAIN.c.sequence > first)
+    # A round is one transaction, which begins with its decision: the next decision, whosever, begins another round.
+    following = select(func.min(CHAIN.c.sequence)).where(_IS_A_DECISION, CHAIN.c.sequence > first)
     end = connection.execute(following).scalar()
-    within = [own, CHAIN.c.sequence >= first, *([] if end is None else [CHAIN.c.sequence < end])]
+    within = [_is_of(strategy), CHAIN.c.sequence >= first, *([] if end is None else [CHAIN.c.sequence < end])]
     since = date.min if decision is None else _session_of(decision)
     findings = []
     for name in _OF_THE_LAST_SESSION:
@@ -454,7 +463,7 @@ def _check_last_session(connection: Connection, strategy: str) -> list[AuditFind
         left = select(stored).where(or_(of_session, stored.c.sequence.in_(sorted(entries))))
         try:
             rows = connection.execute(left.order_by(stored.c.sequence)).all()
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             findings.append(_unreadable(stored, error))
             continue
         strange = [row.sequence for row in rows if row.sequence not in entries]  # appended later, or by nobody
@@ -464,7 +473,7 @@ def _check_last_session(connection: Connection, strategy: str) -> list[AuditFind
 
 
 def _session_of(decision: Row[Any]) -> date:
-    """The session that a decision's entry is of; the first of all where its key was changed to none."""
+    """The session that a decision's entry is of; the earliest there can be where its key names none any more."""
     try:
         return date.fromisoformat(json.loads(decision.row_key)[1])
     except (TypeError, ValueError, LookupError):
@@ -479,11 +488,12 @@ def _check_last(connection: Connection, stored: Table, most: int) -> list[AuditF
     rows = select(stored).where(stored.c.sequence >= start).order_by(stored.c.sequence)
     try:
         return _side_by_side(stored, connection.execute(rows).all(), entries)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         return [_unreadable(stored, error)]
 
 
 def _side_by_side(stored: Table, rows: Sequence[Row[Any]], entries: Sequence[Row[Any]]) -> list[AuditFinding]:
+    """What is wrong with some entries, and with the rows beside them, both in the order of the chain."""
     return [*(each for entry in entries for each in _resealed(entry)), *_compared(stored, rows, entries)]
 
 
@@ -509,7 +519,7 @@ def _compared(stored: Table, rows: Iterable[Row[Any]], entries: Iterable[Row[Any
     """Rows and entries of a table side by side, both in the order of the chain, and read as they are asked for."""
     try:
         return _matched(stored, rows, iter(entries))
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         return [_unreadable(stored, error)]
 
 

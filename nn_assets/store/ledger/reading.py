@@ -37,7 +37,10 @@ from nn_assets.store.ledger.mended import as_read, read_mended, seen_by
 from nn_assets.store.ledger.reread import changed_row_error
 from nn_assets.store.ledger.schema import contract_columns, natural_key, table_named
 
-__all__ = ["OnReading", "Query", "in_order", "last_appended", "latest_frame", "read_frame"]
+__all__ = ["UNREADABLE", "OnReading", "Query", "in_order", "last_appended", "latest_frame", "read_frame"]
+
+UNREADABLE = (TypeError, ValueError, OverflowError)
+"""What is raised where a value in the database is none of its column."""
 
 OnReading = Callable[[Connection, Table, Sequence[Mapping[str, Any]]], None]
 """Is handed the rows of a table just read, with all their columns."""
@@ -218,7 +221,7 @@ def _read_back(table: Table) -> Iterator[None]:
     """Within, a value that cannot be read back is told as a row that is not as it was appended."""
     try:
         yield
-    except (TypeError, ValueError, OverflowError) as error:
+    except UNREADABLE as error:
         told = f"row unreadable: {type(error).__name__}: {error}"
         raise changed_row_error(told, sequence=0, table=table.name, key="") from error
 
