@@ -7,16 +7,28 @@ from typing import Any
 
 from nn_assets.operations.asof.controls import kill_switch_now
 from nn_assets.store.home import home
+from nn_assets.store.ledger.audit import require_as_told
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["left_books"]
+__all__ = ["left_book", "names_left"]
 
 
-def left_books(ledger: Ledger, named: Container[str], only: str | None) -> dict[str, dict[str, Any]]:
-    """The state of each book that holds or has ordered something and whose strategy no file names, by its name."""
-    names = [name for name in ledger.strategies("decisions") if name not in named and only in (None, name)]
-    books = {name: _of(ledger, name) for name in names}
-    return {name: book for name, book in books.items() if book["positions"] or book["on_order"]}
+def names_left(ledger: Ledger, named: Container[str], only: str | None) -> list[str]:
+    """Strategies that decided something and that no file names."""
+    return [name for name in ledger.strategies("decisions") if name not in named and only in (None, name)]
+
+
+def left_book(ledger: Ledger, name: str) -> dict[str, Any] | None:
+    """The state of the book of a strategy that no file names; None where it holds nothing and ordered nothing.
+
+    Raises
+    ------
+    AuditError
+        What it is told by is not as it was appended.
+    """
+    require_as_told(ledger, name)
+    book = _of(ledger, name)
+    return book if book["positions"] or book["on_order"] else None
 
 
 def _of(ledger: Ledger, name: str) -> dict[str, Any]:

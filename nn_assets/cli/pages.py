@@ -11,6 +11,7 @@ from nn_assets.errors import NnAssetsError
 from nn_assets.operations.report_index import index_page, page_file, sessions_told
 from nn_assets.operations.stores import open_stores
 from nn_assets.store.home import PAGES_PATH
+from nn_assets.store.ledger.ledger import Ledger
 
 __all__ = ["WithReports"]
 
@@ -60,6 +61,14 @@ def _index() -> str:
     try:
         states = report(None)["strategies"]
         with open_stores() as stores:
-            return index_page(states, told={name: sessions_told(stores.ledger, name) for name in states})
+            return index_page(states, told={name: _sessions_told(stores.ledger, name) for name in states})
     except (NnAssetsError, OSError) as error:
         return index_page({}, str(error))
+
+
+def _sessions_told(ledger: Ledger, strategy: str) -> dict[str, str]:
+    """How sessions ended; nothing where a record cannot be read, which takes no other strategy's line away."""
+    try:
+        return sessions_told(ledger, strategy)
+    except NnAssetsError:
+        return {}

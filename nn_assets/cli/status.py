@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from nn_assets.cli.left_books import left_books
+from nn_assets.cli.left_books import left_book, names_left
 from nn_assets.cli.missing import missing_of
 from nn_assets.cli.named import named_error
-from nn_assets.errors import NnAssetsError, SettingsError
+from nn_assets.errors import AuditError, NnAssetsError, SettingsError
 from nn_assets.operations.asof.controls import kill_switch_now
 from nn_assets.operations.asof.decisions import decided_sessions, undecided_sessions
 from nn_assets.operations.asof.halts import last_halt
@@ -43,6 +43,8 @@ __all__ = ["report"]
 
 _log = logging.getLogger(__name__)
 
+_VERIFY = "audit verify"
+_OF_THE_LEDGER = tuple(f"check {name} failed" for name in (LEDGER_INTACT, _VERIFY))
 _NAMES = {"trading_state": "drift says"}  # one control of several: by itself it lets nothing trade
 _READ_ONLY = "read-only: this user cannot write to the ledger; it is told as it stands, and whatever writes is refused"
 _LOST = "its process is gone; the next run, check, study or tick of the daemon closes it"
@@ -60,24 +62,30 @@ def report(name: str | None) -> dict[str, Any]:
         The file of the one strategy asked for cannot be read, or none names it.
     """
     readable, faults = read_strategies()
-    found = _unreadable(faults, name)
+    known = {each.strategy.name for each in readable}
+    found = _unreadable(faults, known, name)
+    stopping = next((fault for fault in faults.values() if not is_calendar_fault(fault)), None)
     chosen = [each for each in readable if name in (None, each.strategy.name)]
     with open_stores() as stores:
-        found |= {each.strategy.name: _told(stores, each) for each in chosen}
+        told = {each.strategy.name: _told(stores, each) for each in chosen}
+        told |= _of_left_books(stores.ledger, {*found, *known}, name)
         read_only = stores.ledger.read_only
-        found |= left_books(stores.ledger, {*found, *(each.strategy.name for each in readable)}, name)
+    if stopping is not None:
+        for each, state in told.items():
+            state["headline"] = _stopped(each, stopping)
+    found |= told
     if name and not found:
         find_strategy(name)
     lines = [line for state in found.values() for line in (*_lines(state), "")]
     lines += [_READ_ONLY] * read_only
-    ok = not any(state.get("failed_checks") or "error" in state for state in found.values())
+    ok = stopping is None and not any(state.get("failed_checks") or "error" in state for state in found.values())
     return {"ok": ok, "read_only": read_only, "strategies": found, "text": "\n".join(lines).rstrip()}
 
 
 def _told(stores: Stores, file: StrategyFile) -> dict[str, Any]:
     """The state of one strategy; where it cannot be told, why: that takes no other strategy's line away."""
     try:
-        return _of(StoredFacts.of(stores, file.strategy), file.folder)
+        return _verified(stores, file)
     except Exception as error:  # noqa: BLE001  whatever is wrong with one, the others are told
         named = named_error(error)
         if named is not None:
@@ -89,6 +97,22 @@ def _told(stores: Stores, file: StrategyFile) -> dict[str, Any]:
         return {"headline": headline, "error": type(error).__name__, "message": why}
 
 
+def _verified(stores: Stores, file: StrategyFile) -> dict[str, Any]:
+    """The state of one strategy; told by a row that is not as it was appended, it is HALTED for that."""
+    try:
+        with stores.ledger.rows_verified():
+            return _of(StoredFacts.of(stores, file.strategy), file.folder)
+    except AuditError as error:
+        changed = error
+    state = _of(StoredFacts.of(stores, file.strategy), file.folder)
+    if not any(each.startswith(_OF_THE_LEDGER) for each in state["failed_checks"]):  # not told yet
+        found = _with_place(changed)
+        why = one_line(f"the ledger is not as it was appended: {found}")
+        state["headline"] = _halted(file.strategy.name, why, BROKEN_REMEDY)
+        state["failed_checks"] = [*state["failed_checks"], str(FailedCheck(LEDGER_INTACT, found, BROKEN_REMEDY))]
+    return state
+
+
 def _halted(name: str, why: str, remedy: str) -> str:
     """The first line of a strategy of which no other can be told."""
     return f"{name} HALTED: {why}. A person is needed: {remedy}."
@@ -96,8 +120,7 @@ def _halted(name: str, why: str, remedy: str) -> str:
 
 def _untold(name: str, fault: NnAssetsError) -> dict[str, Any]:
     """The state of a strategy of which an error is all that can be told."""
-    where = ", ".join(f"{key} {value}" for key, value in fault.where.items() if key != "strategy")
-    why = one_line(f"{fault.found}{f' ({where})' if where else ''}; expected {fault.expected}")
+    why = one_line(f"{_with_place(fault)}; expected {fault.expected}")
     return {
         "headline": _halted(name, why, one_line(fault.remedy)),
         "error": fault.kind,
@@ -105,8 +128,38 @@ def _untold(name: str, fault: NnAssetsError) -> dict[str, Any]:
     }
 
 
-def _unreadable(faults: dict[Path, SettingsError], name: str | None) -> dict[str, dict[str, Any]]:
-    """Strategies, by their file's name, whose file cannot be read, or names a calendar or overrides that are not there.
+def _with_place(fault: NnAssetsError) -> str:
+    """What was found, and where."""
+    where = ", ".join(f"{key} {value}" for key, value in fault.where.items() if key != "strategy")
+    return f"{fault.found} ({where})" if where else fault.found
+
+
+def _stopped(name: str, fault: SettingsError) -> str:
+    """The first line of a strategy that can be read beside a file that cannot: every command refuses them all."""
+    where = f"{fault.where.get('file')}{f', line {line}' if (line := fault.where.get('line')) else ''}"
+    why = f"no command goes on and no round is decided while a strategy's file is refused ({where}): {fault.found}"
+    return _halted(name, one_line(why), one_line(fault.remedy))
+
+
+def _of_left_books(ledger: Ledger, named: Container[str], only: str | None) -> dict[str, dict[str, Any]]:
+    """The state of each book that holds or ordered something and whose strategy no file names, by its name."""
+    found = {}
+    for name in names_left(ledger, named, only):
+        try:
+            book = left_book(ledger, name)
+        except NnAssetsError as fault:
+            book = _untold(name, fault)
+        if book is not None:
+            found[name] = book
+    return found
+
+
+def _unreadable(
+    faults: dict[Path, SettingsError], known: Container[str], name: str | None
+) -> dict[str, dict[str, Any]]:
+    """Strategies whose file cannot be read, or names a calendar or overrides that are not there.
+
+    They go by their file's name without its end, or with it where that is the name of a strategy that can be read.
 
     Raises
     ------
@@ -116,24 +169,25 @@ def _unreadable(faults: dict[Path, SettingsError], name: str | None) -> dict[str
     found = {}
     for file, fault in faults.items():
         key, place = fault.where.get("key"), Path(str(fault.where.get("file")))
+        called = file.name if file.stem in known else file.stem
         if is_calendar_fault(fault):
-            if name == file.stem:
+            if name == called:
                 raise fault
             if name is None:
                 where = f"{fault.where.get('file')}, line {fault.where.get('line')}"
-                headline = _halted(file.stem, f"{key}: {fault.found} ({where})", fault.remedy)
-                found[file.stem] = {"headline": headline, "missing": [str(key)]}
+                headline = _halted(called, f"{key}: {fault.found} ({where})", fault.remedy)
+                found[called] = {"headline": headline, "missing": [str(key)]}
             continue
         if key != "market.calendar_overrides" or place.exists():
-            if name == file.stem:
+            if name == called:
                 raise fault
             if name is None:
-                found[file.stem] = _untold(file.stem, fault)
+                found[called] = _untold(called, fault)
             continue
-        if name in (None, file.stem):
+        if name in (None, called):
             missing = f"{key}: nothing at {place}"
-            headline = _halted(file.stem, missing, "put the file there, or leave the key out")
-            found[file.stem] = {"headline": headline, "missing": [missing]}
+            headline = _halted(called, missing, "put the file there, or leave the key out")
+            found[called] = {"headline": headline, "missing": [missing]}
     return found
 
 
@@ -179,7 +233,7 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
 def _of_the_ledger(facts: StoredFacts, failed: Sequence[FailedCheck]) -> list[str]:
     """What ``audit verify`` found changed in the ledger, or this look at it, where no check of a run tells of that."""
     if (broken := broken_on_record(facts.stores.ledger)) is not None:
-        return [str(FailedCheck("audit verify", broken, BROKEN_REMEDY))]
+        return [str(FailedCheck(_VERIFY, broken, BROKEN_REMEDY))]
     if facts.changed_record is None or any(check.name == LEDGER_INTACT for check in failed):
         return []
     return [str(FailedCheck(LEDGER_INTACT, facts.changed_record, BROKEN_REMEDY))]

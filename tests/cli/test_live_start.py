@@ -79,7 +79,7 @@ def test_status_tells_of_a_live_start_before_any_model(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("words", [(), ("--session", LIVE[2])])
-def test_the_oldest_undecided_session_and_the_study_it_needs_are_named_before_data_are_taken_in(tmp_path, words) -> None:
+def test_the_oldest_undecided_session_and_the_study_it_needs_are_named_before_an_intake(tmp_path, words) -> None:
     home = home_with(tmp_path, LIVE[0])
     answer = call(home, "run", "-s", "mine", *words, "--json")
     assert answer.status == 1

@@ -116,9 +116,10 @@ def test_overrides_of_the_calendar_that_are_not_there_are_listed_and_the_others_
     )
     days = home / "strategies" / "calendars" / "days.yaml"
     there = call(home, "status", "--json")
-    assert there.status == 0, there.out
+    assert there.status == call(home, "check", "-s", "index_daily").status == 1, there.out
     told = there.document["strategies"]
     missing = f"market.calendar_overrides: nothing at {days}"
+    assert told["index_daily"]["headline"].startswith("index_daily HALTED: no command goes on and no round is decided")
     assert told["mine"]["missing"] == [missing]
     assert told["mine"]["headline"].startswith(f"mine HALTED: {missing}. A person is needed: ")
     assert told["index_daily"]["missing"] == []
@@ -130,4 +131,5 @@ def test_overrides_of_the_calendar_that_are_not_there_are_listed_and_the_others_
     assert told.status == 1
     assert "'soon'" in told.document["strategies"]["mine"]["headline"]
     assert told.document["strategies"]["index_daily"]["missing"] == []
+    days.write_text("extra_holidays: []\n", encoding="utf-8")
     assert call(home, "status", "-s", "index_daily").status == 0

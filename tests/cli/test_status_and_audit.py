@@ -201,6 +201,7 @@ TOLD = {
     "the decision": f"delete from decisions where session like '{LIVE[1]}%'",
     "the decision, put off": f"update decisions set session = '2016-03-29' where session like '{LIVE[1]}%'",
     "a target": f"update target_positions set symbol = 'XYZ' where session like '{LIVE[1]}%' and symbol = 'CON'",
+    "what is held": f"update holdings set quantity = 3 * quantity where session like '{LIVE[1]}%'",
     "a round's end": "update outcomes set message = 'all is well' where kind = 'run'",
 }
 
@@ -252,6 +253,25 @@ def test_status_tells_rows_and_decisions_that_nobody_appended(own_home, give_own
     first = give_own("status", "-s", "mine").out.splitlines()[0]
     assert first.startswith("mine HALTED: the ledger is not as it was appended: entry 999999999, decisions ")
     assert "nobody appended it" in first
+
+
+def test_no_run_that_nobody_appended_hides_a_failed_one(own_home, give_own) -> None:
+    """Numbered before the first entry of the chain, and begun last: it would be told as how the last round ended."""
+    then = pd.Timestamp.now(tz="UTC").floor("us")
+    with living_in(own_home), open_stores() as stores:
+        run = Run("failed", "mine", "daily", LIVE[2], LIVE[2], then)
+        record_end(stores.ledger, run, FAILED, then, message="ModelError: x", failed_step="mine__daily_round")
+    given = {"sequence": "-5", "outcome_id": "'x'", "began_at": f"'{then + pd.Timedelta(seconds=1):%F %T.%f}'"}
+    with sqlite3.connect(own_home / "ledger.sqlite") as connection:
+        names = [row[1] for row in connection.execute("pragma table_info(outcomes)")]
+        chosen = ", ".join(given.get(name, f'"{name}"') for name in names)
+        ended_well = "kind = 'run' and name = 'daily' and outcome = 'SUCCEEDED'"
+        connection.execute(f"insert into outcomes select {chosen} from outcomes where {ended_well} limit 1")
+    answer = give_own("status", "-s", "mine")
+    assert answer.status == 1
+    assert answer.out.startswith(
+        "mine HALTED: the ledger is not as it was appended: row without an entry: outcomes has"
+    )
 
 
 @pytest.mark.parametrize("what", ["a look", "a trial"])

@@ -302,10 +302,22 @@ def test_a_file_that_cannot_be_read_is_a_line_and_hides_no_other_strategy(home: 
     assert told["strategies"]["other"]["headline"].startswith("other HALTED: ")
     assert str(file) in told["strategies"]["other"]["headline"]
     assert "decided_to" in told["strategies"][NAME]
-    assert report(NAME)["ok"]
+    for every in (told, report(NAME)):  # no command and no round of any strategy goes on
+        assert not every["ok"]
+        stopped = every["strategies"][NAME]["headline"]
+        assert stopped.startswith(f"{NAME} HALTED: no command goes on and no round is decided while a strategy's file")
+        assert f"({file}, line 2): " in stopped
+    with pytest.raises(SettingsError, match="markt"):
+        find_strategy(NAME)
     with pytest.raises(SettingsError, match="markt"):
         report("other")
     file.unlink()
+    (home / "strategies" / f"{NAME}.yaml").rename(home / "strategies" / "sound.yaml")
+    broken = home / "strategies" / f"{NAME}.yaml"
+    broken.write_text("name: other\nmarkt: {}\n", encoding="utf-8")
+    told = report(None)["strategies"]
+    assert {NAME, f"{NAME}.yaml"} <= told.keys()  # the sound strategy, and the broken file of its name
+    broken.unlink()
     assert report(None)["ok"]
 
 

@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import sparse
 from scipy.optimize import minimize
 
 from nn_assets.costs.model import cost_model_from
 from nn_assets.portfolio import conic, programme
+from nn_assets.portfolio.cone_form import Rows
 from nn_assets.portfolio.constraints import Limits, SharedLimit, exceeded, no_new_risk
 from nn_assets.portfolio.covariance import FactorCovariance
 from nn_assets.portfolio.programme import ChangeCost, Financing, Programme, change_cost, solve, worth
@@ -462,3 +464,16 @@ def test_the_risk_and_the_margin_of_what_cannot_be_traded_count(names: int) -> N
     np.testing.assert_allclose(solve(book).weights[1:], others, atol=1e-7)
     margin = replace(book, financing=Financing(np.zeros(names), 0.5))
     assert solve(margin).weights.sum() == pytest.approx(1.0, abs=1e-6)
+
+
+def test_rows_in_order_are_the_matrix_that_scipy_makes_of_them() -> None:
+    rows = Rows()
+    rows.each(np.array([1.0, 2.0]), (np.array([3, 1]), 1.0), (np.array([4, 4]), -1.0))
+    rows.total(5.0, np.array([2, 0, 3]), np.array([0.25, 0.0, -7.0]))  # of which a 0 is left out
+    rows.cones(np.array([0.5]), np.array([4]), np.array([0]))
+    told = [np.concatenate(each) for each in (rows.value, rows.row, rows.column)]
+    whole = sparse.csc_matrix((told[0], (told[1], told[2])), shape=(6, 6))
+    whole.eliminate_zeros()
+    found = rows.matrix(6)
+    for name in ("data", "indices", "indptr"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))

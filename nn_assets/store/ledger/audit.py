@@ -51,6 +51,7 @@ __all__ = [
     "AuditReport",
     "broken_on_record",
     "record_verdict",
+    "require_as_told",
     "verify",
     "verify_acts",
     "verify_before_round",
@@ -82,7 +83,7 @@ _OF_ACTS = (
 )
 # What a strategy's state is told by beside acts: what its last decided session left, and how runs, gates and
 # verifications ended last, as many entries of each as some days bring.
-_OF_THE_LAST_SESSION = ("decisions", "portfolio_states", "trading_states", "target_positions", "orders")
+_OF_THE_LAST_SESSION = (*("decisions", "portfolio_states", "trading_states", "target_positions", "orders", "holdings"),)
 _LAST_TOLD = {"outcomes": 500, "verifications": 100}
 _IS_A_DECISION = CHAIN.c.table_name == "decisions"
 
@@ -307,6 +308,18 @@ def what_is_told_changed(ledger: Ledger, strategy: str) -> AuditFinding | None:
         for name, entries in _LAST_TOLD.items():
             findings += _check_last(connection, TABLES[name], entries)
     return min(findings, key=_position, default=None)
+
+
+def require_as_told(ledger: Ledger, strategy: str) -> None:
+    """Refuse to tell of a strategy where :func:`what_is_told_changed` finds something.
+
+    Raises
+    ------
+    AuditError
+        What was found.
+    """
+    changed = what_is_told_changed(ledger, strategy)
+    _demand_none([] if changed is None else [changed])
 
 
 def _put_on_record(ledger: Ledger, kind: str, head: ChainHead, run_id: str, findings: Sequence[str] = ()) -> None:
