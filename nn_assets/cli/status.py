@@ -146,7 +146,8 @@ def _of_left_books(ledger: Ledger, named: Container[str], only: str | None) -> d
     found = {}
     for name in names_left(ledger, named, only):
         try:
-            book = left_book(ledger, name)
+            with ledger.rows_verified():
+                book = left_book(ledger, name)
         except NnAssetsError as fault:
             book = _untold(name, fault)
         if book is not None:

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from nn_assets.cli import app as cli
 from nn_assets.cli import pages
 from nn_assets.cli.pages import WithReports
-from nn_assets.errors import LedgerError
+from nn_assets.errors import AuditError, LedgerError
 from tests.cli.test_gate import Answer, Ask, ask_app
 
 Get = Callable[[str], Answer]
@@ -132,6 +132,18 @@ def test_the_index_shows_a_strategy_by_the_word_that_its_first_line_says(
     monkeypatch.setattr(pages, "report", lambda _: {"strategies": {"mine": {"headline": said}}})
     (section,) = [each for each in body(get("/reports/")).split("<section")[1:] if 'id="mine"' in each]
     assert f'<p class="headline {shown}">{said}</p>' in section
+
+
+def test_sessions_that_cannot_be_read_take_no_line_away(
+    reports: Path, get: Get, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changed(_: object, name: str) -> dict[str, str]:
+        raise AuditError(expected="a", found=f"a changed row of {name}", remedy="c")
+
+    monkeypatch.setattr(pages, "sessions_told", changed)
+    page = body(get("/reports/"))
+    assert "index_daily DOES NOT TRADE" in page
+    assert "a changed row" not in page
 
 
 def test_where_status_has_an_error_the_index_shows_it_and_lists_the_pages(

@@ -255,6 +255,21 @@ def test_status_tells_rows_and_decisions_that_nobody_appended(own_home, give_own
     assert "nobody appended it" in first
 
 
+@pytest.mark.parametrize("what", ["equity", "what is held", "the book, emptied"])
+def test_a_book_whose_strategy_is_gone_is_not_told_as_right_where_the_ledger_was_changed(
+    own_home, give_own, what
+) -> None:
+    (own_home / "strategies" / "mine.yaml").unlink()
+    assert give_own("status").status == 0
+    tamper(own_home, {**TOLD, "the book, emptied": "update holdings set quantity = 0"}[what])
+    answer = give_own("status", "--json")
+    states = answer.document["strategies"]
+    assert (answer.status, states["mine"]["error"]) == (1, "AuditError")
+    assert states["mine"]["headline"].startswith("mine HALTED: ")
+    assert "row changed" in states["mine"]["headline"]
+    assert "decided_to" in states["index_daily"]  # whose line it takes not away
+
+
 def test_no_run_that_nobody_appended_hides_a_failed_one(own_home, give_own) -> None:
     """Numbered before the first entry of the chain, and begun last: it would be told as how the last round ended."""
     then = pd.Timestamp.now(tz="UTC").floor("us")
