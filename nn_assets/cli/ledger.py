@@ -11,7 +11,7 @@ import pandas as pd
 
 from nn_assets.errors import LedgerError, SettingsError, did_you_mean, first_of
 from nn_assets.operations.alerts import append_alert
-from nn_assets.operations.catalog import read_strategies
+from nn_assets.operations.catalog import left_out_as, read_strategies
 from nn_assets.store.ledger.audit import record_verdict, verify, verify_since_last
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.query_files import query_parameters
@@ -141,9 +141,9 @@ def run_query(name: str, strategy: str, values: list[str]) -> dict[str, Any]:
 
 def _require_named(ledger: Ledger, strategy: str) -> None:
     """Refuse a strategy that neither a file nor a record names: of it nothing would be found, whatever is asked."""
-    readable, faulty = read_strategies()
-    known = {*(each.strategy.name for each in readable), *(file.stem for file in faulty)}
-    if strategy in known:
+    readable, left_out = read_strategies()
+    known = {*(each.strategy.name for each in readable), *left_out}
+    if strategy in known or left_out_as(strategy, left_out) is not None:
         return
     known |= {name for table in TABLES for name in ledger.strategies(table)}
     if strategy not in known:

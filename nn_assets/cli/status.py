@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,12 @@ import pandas as pd
 from nn_assets.cli.left_books import left_book, names_left
 from nn_assets.cli.missing import missing_of
 from nn_assets.cli.named import named_error
-from nn_assets.errors import AuditError, NnAssetsError, SettingsError
+from nn_assets.errors import AuditError, NnAssetsError
 from nn_assets.operations.asof.controls import kill_switch_now
 from nn_assets.operations.asof.decisions import decided_sessions, undecided_sessions
 from nn_assets.operations.asof.halts import last_halt
 from nn_assets.operations.asof.studies import latest_study
-from nn_assets.operations.catalog import StrategyFile, find_strategy, is_calendar_fault, read_strategies
+from nn_assets.operations.catalog import LeftOut, StrategyFile, find_strategy, left_out_as, read_strategies
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.failures import one_line
 from nn_assets.operations.names import TICKING
@@ -61,24 +61,21 @@ def report(name: str | None) -> dict[str, Any]:
     SettingsError
         The file of the one strategy asked for cannot be read, or none names it.
     """
-    readable, faults = read_strategies()
+    readable, left_out = read_strategies()
     known = {each.strategy.name for each in readable}
-    found = _unreadable(faults, known, name)
-    stopping = next((fault for fault in faults.values() if not is_calendar_fault(fault)), None)
+    if name not in known and name is not None and (refused := left_out_as(name, left_out)) is not None:
+        raise refused.fault
     chosen = [each for each in readable if name in (None, each.strategy.name)]
     with open_stores() as stores:
         told = {each.strategy.name: _told(stores, each) for each in chosen}
-        told |= _of_left_books(stores.ledger, {*found, *known}, name)
+        found = _of_left_out(stores.ledger, left_out, known) if name is None else {}
+        found |= told | _of_left_books(stores.ledger, {*found, *known}, name)
         read_only = stores.ledger.read_only
-    if stopping is not None:
-        for each, state in told.items():
-            state["headline"] = _stopped(each, stopping)
-    found |= told
     if name and not found:
         find_strategy(name)
     lines = [line for state in found.values() for line in (*_lines(state), "")]
     lines += [_READ_ONLY] * read_only
-    ok = stopping is None and not any(state.get("failed_checks") or "error" in state for state in found.values())
+    ok = not any(state.get("failed_checks") or "error" in state for state in found.values())
     return {"ok": ok, "read_only": read_only, "strategies": found, "text": "\n".join(lines).rstrip()}
 
 
@@ -134,11 +131,15 @@ def _with_place(fault: NnAssetsError) -> str:
     return f"{fault.found} ({where})" if where else fault.found
 
 
-def _stopped(name: str, fault: SettingsError) -> str:
-    """The first line of a strategy that can be read beside a file that cannot: every command refuses them all."""
-    where = f"{fault.where.get('file')}{f', line {line}' if (line := fault.where.get('line')) else ''}"
-    why = f"no command goes on and no round is decided while a strategy's file is refused ({where}): {fault.found}"
-    return _halted(name, one_line(why), one_line(fault.remedy))
+def _of_left_out(ledger: Ledger, left_out: Mapping[str, LeftOut], known: set[str]) -> dict[str, dict[str, Any]]:
+    """The line of each strategy whose file cannot be read: by its name, and by its file's where that one decided."""
+    decided = ledger.strategies("decisions") if left_out else []
+    by_file = {name for each in left_out.values() for file in each.files if (name := file.stem) in decided}
+    found = {}
+    for name in (*left_out, *sorted(by_file.difference(left_out, known))):
+        if (each := left_out_as(name, left_out)) is not None:
+            found[name] = _untold(name, each.fault)
+    return found
 
 
 def _of_left_books(ledger: Ledger, named: Container[str], only: str | None) -> dict[str, dict[str, Any]]:
@@ -152,43 +153,6 @@ def _of_left_books(ledger: Ledger, named: Container[str], only: str | None) -> d
             book = _untold(name, fault)
         if book is not None:
             found[name] = book
-    return found
-
-
-def _unreadable(
-    faults: dict[Path, SettingsError], known: Container[str], name: str | None
-) -> dict[str, dict[str, Any]]:
-    """Strategies whose file cannot be read, or names a calendar or overrides that are not there.
-
-    They go by their file's name without its end, or with it where that is the name of a strategy that can be read.
-
-    Raises
-    ------
-    SettingsError
-        It is the one asked for, and has another fault than that the file of its overrides is not there.
-    """
-    found = {}
-    for file, fault in faults.items():
-        key, place = fault.where.get("key"), Path(str(fault.where.get("file")))
-        called = file.name if file.stem in known else file.stem
-        if is_calendar_fault(fault):
-            if name == called:
-                raise fault
-            if name is None:
-                where = f"{fault.where.get('file')}, line {fault.where.get('line')}"
-                headline = _halted(called, f"{key}: {fault.found} ({where})", fault.remedy)
-                found[called] = {"headline": headline, "missing": [str(key)]}
-            continue
-        if key != "market.calendar_overrides" or place.exists():
-            if name == called:
-                raise fault
-            if name is None:
-                found[called] = _untold(called, fault)
-            continue
-        if name in (None, called):
-            missing = f"{key}: nothing at {place}"
-            headline = _halted(called, missing, "put the file there, or leave the key out")
-            found[called] = {"headline": headline, "missing": [missing]}
     return found
 
 
