@@ -150,7 +150,8 @@ def _append_new(
     )
     stated = delivered["known_at"].notna().to_numpy() if "known_at" in delivered.columns else None
     stored = empty(BAR_VERSIONS)
-    if history.stores.lake.segments(name, RAW_BARS) or history.publication is not None:
+    history.require_bars()
+    if history.stores.lake.segments(name, RAW_BARS):
         delivered_days = pd.DatetimeIndex(stamped["session"].unique())
         stored = versions_of(history.stores, name, RAW_BARS, sessions=delivered_days)
     fresh, counted = new_versions(stored, stamped, stated=stated)
