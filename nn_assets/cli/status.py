@@ -32,7 +32,7 @@ from nn_assets.operations.situation import (
     study_of_others_told,
 )
 from nn_assets.operations.stores import Stores, open_stores
-from nn_assets.store.home import data_docs_file
+from nn_assets.store.home import address_to_read, data_docs_file
 from nn_assets.store.lake.publication import Publication
 from nn_assets.store.ledger.audit import broken_on_record
 from nn_assets.store.ledger.ledger import Ledger
@@ -66,7 +66,7 @@ def report(name: str | None) -> dict[str, Any]:
     if name not in known and name is not None and (refused := left_out_as(name, left_out)) is not None:
         raise refused.fault
     chosen = [each for each in readable if name in (None, each.strategy.name)]
-    with open_stores() as stores:
+    with address_to_read() as ledger, open_stores(ledger=ledger) as stores:
         told = {each.strategy.name: _told(stores, each) for each in chosen}
         found = _of_left_out(stores.ledger, left_out, known) if name is None else {}
         found |= told | _of_left_books(stores.ledger, {*found, *known}, name)
