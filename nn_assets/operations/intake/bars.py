@@ -58,7 +58,8 @@ class Ingested:
     """What a source delivered: versions by what they were, rows, and files read where it has such.
 
     ``outside`` counts the rows delivered that are of other symbols or sessions than those asked for, and left out,
-    ``actions_outside`` the actions; ``first_outside`` names the first of the rows, a line each, but for the vault's;
+    ``actions_outside`` the actions; ``first_outside`` and ``first_actions_outside`` name the first of them, a line
+    each, but for the vault's;
     ``files_without_bars`` are archives that held none; ``actions`` counts splits and dividends, those
     withdrawn among the revised; ``compared`` is what the second source delivered, where there is one;
     ``after_the_end`` tells of rows that the stated end of history leaves out.
@@ -74,6 +75,7 @@ class Ingested:
     after_the_end: str = ""
     actions_outside: int = 0
     first_outside: tuple[str, ...] = ()
+    first_actions_outside: tuple[str, ...] = ()
 
 
 def ingest_bars(history: History, folder: Path) -> Ingested:
@@ -97,7 +99,7 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
     unread = UnreadFiles.of(history, source, arrived_at) if isinstance(source, FilesSource) else None
     delivered = (source if unread is None else unread).bars(market.symbols, first, last)
     outside, left = taken_outside(delivered), _told_outside(market, first_outside(delivered))
-    fresh_actions, actions, actions_outside = new_actions(history, folder, source, decided_to)
+    fresh_actions, actions, (actions_outside, actions_left) = new_actions(history, folder, source, decided_to)
     counted = _append_new(history, delivered, arrived_at, decided_to) if len(delivered) else RevisionCount()
     append_actions(history, fresh_actions)
     if unread is not None:
@@ -117,6 +119,7 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
         after_the_end=after,
         actions_outside=actions_outside,
         first_outside=left,
+        first_actions_outside=_told_outside(market, actions_left),
     )
 
 

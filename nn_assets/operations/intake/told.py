@@ -55,6 +55,7 @@ def told_of_intake(history: History, ingested: Ingested) -> dict[str, Any]:
         "actions_added": ingested.actions.added,
         "actions_revised": ingested.actions.revised,
         "actions_outside": ingested.actions_outside,
+        "first_actions_outside": list(ingested.first_actions_outside),
         "files_read": len(ingested.files_read),
         "files_without_bars": list(ingested.files_without_bars),
         **_of_compared(ingested),
