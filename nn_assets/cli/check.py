@@ -58,7 +58,8 @@ _NO_DAILY = {
     **dict.fromkeys(("delivered_rows", "outside_rows", "equal_rows", *_CHANGES), 0),
     **dict.fromkeys(("actions_added", "actions_revised", "actions_outside", "files_read"), 0),
     "files_without_bars": [],
-    "first_outside": [], "first_actions_outside": [],
+    "first_outside": [],
+    "first_actions_outside": [],
 }
 _CLOSES = (
     "closes alone: orders fill at the next close; stops are hit by closes, at a distance of moves between closes, "
