@@ -10,15 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-from nn_assets.errors import LedgerError, SettingsError, did_you_mean, first_of
+from nn_assets.errors import LedgerError, first_of
 from nn_assets.operations.alerts import append_alert
-from nn_assets.operations.catalog import left_out_as, read_strategies
+from nn_assets.operations.catalog import require_named
 from nn_assets.store.home import absent_ledger, address_to_read
 from nn_assets.store.ledger.audit import record_verdict, verify, verify_since_last
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.query_files import query_parameters
 from nn_assets.store.ledger.reread import BROKEN_REMEDY
-from nn_assets.store.ledger.schema import TABLES
 
 __all__ = ["lined_up", "nothing_yet", "run_query", "verify_audit"]
 
@@ -135,7 +134,7 @@ def run_query(name: str, strategy: str, values: list[str]) -> dict[str, Any]:
     absent = absent_ledger()
     with address_to_read() as address, Ledger(address) as ledger:
         for each in given.get("strategy", []):
-            _require_named(ledger, each)
+            require_named(each)
         if missing := [each for each in query_parameters(name) if each not in given]:
             raise LedgerError(
                 expected=f"values for {', '.join(query_parameters(name))}",
@@ -160,22 +159,6 @@ def run_query(name: str, strategy: str, values: list[str]) -> dict[str, Any]:
         "not_on_record": list(unknown),
         "text": "\n".join([*text, *unknown]),
     }
-
-
-def _require_named(ledger: Ledger, strategy: str) -> None:
-    """Refuse a strategy that neither a file nor a record names: of it nothing would be found, whatever is asked."""
-    readable, left_out = read_strategies()
-    known = {*(each.strategy.name for each in readable), *left_out}
-    if strategy in known or left_out_as(strategy, left_out) is not None:
-        return
-    known |= {name for table in TABLES for name in ledger.strategies(table)}
-    if strategy not in known:
-        raise SettingsError(
-            expected=f"a strategy with a file or a record, one of {', '.join(sorted(known))}",
-            found=repr(strategy),
-            remedy=f"{did_you_mean(strategy, known)}name one of these with --strategy",
-            key="strategy",
-        )
 
 
 def _not_on_record(ledger: Ledger, asked: Mapping[str, str]) -> str | None:

@@ -17,6 +17,7 @@ from nn_assets.settings import Strategy, load_strategy
 from nn_assets.settings.reading import line_of_key, names_stated
 from nn_assets.store.home import absent_ledger, home
 from nn_assets.store.ledger.ledger import Ledger
+from nn_assets.store.ledger.schema import TABLES
 
 __all__ = [
     "LeftOut",
@@ -27,7 +28,10 @@ __all__ = [
     "left_out_as",
     "load_strategies",
     "made_of_each",
+    "names_on_record",
+    "put_back",
     "read_strategies",
+    "require_named",
 ]
 
 T = TypeVar("T")
@@ -203,7 +207,7 @@ def find_strategy(name: str) -> StrategyFile:
         raise refused.fault
     left = _left_behind(name)
     folder = home() / "strategies"
-    place = f"put its file back, {folder / name}.yaml" if left else f"put a file into {folder}"
+    place = put_back(name) if left else f"put a file into {folder}"
     broken = dict.fromkeys(str(file) for each in left_out.values() for file in each.files)
     untold = f"; nor can it be told whether one of these, which cannot be read, is it: {', '.join(broken)}"
     raise SettingsError(
@@ -218,6 +222,47 @@ def left_out_as(name: str, left_out: Mapping[str, LeftOut]) -> LeftOut | None:
     """The strategy left out that goes by a name, its own or that of its file without its end; None where none does."""
     by_file = {file.stem: each for each in left_out.values() for file in each.files}
     return left_out.get(name) or by_file.get(name)
+
+
+def put_back(name: str) -> str:
+    """What gives a strategy that the ledger has, and that no file names, its file back."""
+    file = home() / "strategies" / f"{name}.yaml"
+    for each in read_strategies()[0]:
+        if each.file == file:
+            return f"write `name: {name}` in {file} again, which says `name: {each.strategy.name}`"
+    return f"put its file back, {file}"
+
+
+def names_on_record() -> set[str]:
+    """Every strategy that the ledger has a row of; none where there is no ledger yet."""
+    if absent_ledger() is not None:
+        return set()
+    with Ledger() as ledger:
+        return {name for table in TABLES for name in ledger.strategies(table)}
+
+
+def require_named(name: str) -> None:
+    """Refuse a strategy that no file names, readable or not, and no record of the ledger.
+
+    What is read from the ledger, and what stops trading, must serve a strategy whose file is gone or broken too.
+
+    Raises
+    ------
+    SettingsError
+        Neither names it.
+    """
+    readable, left_out = read_strategies()
+    known = {*(each.strategy.name for each in readable), *left_out}
+    if name in known or left_out_as(name, left_out) is not None:
+        return
+    known |= names_on_record()
+    if name not in known:
+        raise SettingsError(
+            expected=f"a strategy with a file or a record, one of {', '.join(sorted(known))}",
+            found=repr(name),
+            remedy=f"{did_you_mean(name, known)}name one of these with --strategy",
+            key="strategy",
+        )
 
 
 def _left_behind(name: str) -> str:

@@ -34,11 +34,34 @@ from nn_assets.operations.intake.actions import actions_to_publish
 from nn_assets.operations.intake.bars import audit_bars, notices_of
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, published_intraday
 from nn_assets.portfolio.records import FLOWS, session_flows
+from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["read_exported"]
+__all__ = ["read_exported", "read_of_ledger"]
 
 _BY_MONTH = ("models", "looks")
 _SPELL = ["universe", "symbol", "member_from"]
+
+
+def read_of_ledger(
+    ledger: Ledger,
+    name: str,
+    table: str,
+    first: pd.Timestamp | None,
+    last: pd.Timestamp | None,
+    moment: pd.Timestamp | None,
+) -> pd.DataFrame:
+    """Read one of ``exported_names.LEDGER_TABLES`` of a strategy, or ``audit``; its file is not needed.
+
+    Parameters
+    ----------
+    first, last, moment
+        As of ``read_exported``.
+    """
+    if table == "audit":
+        return ledger.chain()
+    low, high = (_month(first), _month(last)) if table in _BY_MONTH else (first, last)
+    rows = ledger.read(LEDGER_TABLES[table], name, low, high, moment)
+    return _with_flows(rows) if table == "portfolio" else rows
 
 
 def read_exported(
@@ -49,7 +72,7 @@ def read_exported(
     moment: pd.Timestamp | None,
     adjusted: str | None = None,
 ) -> pd.DataFrame:
-    """Read one of ``exported_names.TABLES``.
+    """Read one of ``exported_names.LAKE_TABLES``.
 
     Parameters
     ----------
@@ -66,13 +89,6 @@ def read_exported(
     PublicationError
         The table was never stored.
     """
-    name = history.strategy.name
-    if table == "audit":
-        return history.stores.ledger.chain()
-    if table in LEDGER_TABLES:
-        low, high = (_month(first), _month(last)) if table in _BY_MONTH else (first, last)
-        rows = history.stores.ledger.read(LEDGER_TABLES[table], name, low, high, moment)
-        return _with_flows(rows) if table == "portfolio" else rows
     frame = _LAKE_TABLES[table](history, moment)
     if adjusted is not None:
         frame = _adjusted(history, frame, moment, adjusted)
