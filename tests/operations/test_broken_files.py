@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,9 @@ from nn_assets.cli.ledger import run_query
 from nn_assets.cli.status import report
 from nn_assets.errors import SettingsError
 from nn_assets.operations.catalog import find_strategy, load_strategies
+from nn_assets.operations.history import open_history
+from nn_assets.operations.names import DAILY_ROUND
+from nn_assets.operations.run_alerts import alert_of_failed_tick
 from nn_assets.orchestration import build
 from nn_assets.store.ledger.ledger import Ledger
 from tests.orchestration.conftest import living_in
@@ -185,3 +189,15 @@ def test_what_is_no_plain_file_is_left_out_by_its_name(put: Put, tmp_path: Path)
     put("a")
     assert runs("a")
     assert "no plain file" in refusal("folder").found
+
+
+def test_an_alert_of_another_strategy_is_not_halted_by_a_broken_file(put: Put, tmp_path: Path) -> None:
+    put("a")
+    put("b", rest=TYPO)
+    for name in ("a", "b"):
+        alert_of_failed_tick(open_history, name, DAILY_ROUND, ValueError("x"))
+    told = [json.loads(line) for line in (tmp_path / "alerts.jsonl").read_text(encoding="utf-8").splitlines()]
+    headlines = {each["strategy"]: each["headline"] for each in told}
+    assert headlines["a"].startswith("a DOES NOT TRADE: ")
+    assert headlines["b"].startswith("b HALTED: ")
+    assert "markt" in headlines["b"]
