@@ -9,10 +9,14 @@ import re
 import shutil
 import signal
 import sqlite3
+from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 import pytest
+from sqlalchemy import Connection
 
+import nn_assets.store.ledger.ledger as ledgers
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.decisions import stored_checks
 from nn_assets.operations.failures import LOST, told_of_end
@@ -23,6 +27,7 @@ from nn_assets.session.market_view import SessionMarket
 from nn_assets.store.ledger.audit import AuditFinding, AuditReport
 from nn_assets.store.ledger.chain import GENESIS
 from nn_assets.store.ledger.ledger import Ledger
+from nn_assets.store.ledger.reading import Query, read_frame
 from nn_assets.store.ledger.run_locks import hold_run, let_go
 from tests.cli.conftest import LIVE, call
 from tests.forks import ended
@@ -137,6 +142,19 @@ def test_status_for_a_person_is_text(give) -> None:
     answer = give("status", "--strategy", "mine")
     assert answer.out.startswith("mine TRADES: ")
     assert "decided to" in answer.out
+
+
+def test_status_reads_nothing_of_the_ledger_twice(give, monkeypatch) -> None:
+    asked = []
+
+    def told(connection: Connection, query: Query, *, columns: Sequence[str] | None = None, **others: Any) -> Any:
+        asked.append((query.asked, columns and tuple(columns), others["bookkeeping"]))
+        return read_frame(connection, query, columns=columns, **others)
+
+    monkeypatch.setattr(ledgers, "read_frame", told)
+    give("status", "--strategy", "mine")
+    assert len(asked) > 10
+    assert len(asked) == len(set(asked))
 
 
 def test_an_untouched_ledger_verifies(give) -> None:
