@@ -333,7 +333,9 @@ def test_no_session_is_decided_on_a_ledger_that_was_changed(own_home, give_own, 
     message = answer.document["message"]
     assert "row changed" in message
     assert "restore it from a backup that verifies" in message
-    state = give_own("status", "-s", "mine", "--json").document["strategies"]["mine"]
+    shown = give_own("status", "-s", "mine", "--json")
+    assert shown.status == 1
+    state = shown.document["strategies"]["mine"]
     assert state["decided_to"] == LIVE[1]
     assert any("daily_round" in line and "as it was appended" in line for line in state["runs"])
     assert state["headline"].startswith("mine HALTED: the last run of daily failed at mine__daily_round: AuditError")
@@ -341,7 +343,6 @@ def test_no_session_is_decided_on_a_ledger_that_was_changed(own_home, give_own, 
     assert state["headline"].endswith("needed: stop trading on this ledger; restore it from a backup that verifies.")
     (check,) = state["failed_checks"]
     assert check.startswith("check ledger_is_intact failed: AuditError")
-    assert give_own("status", "-s", "mine").status == 1
     (alert,) = alerts(own_home)
     assert "row changed" in alert["cause"]
     assert alert["headline"] == state["headline"]

@@ -105,11 +105,12 @@ class Ledger:
     @contextmanager
     def answers_kept(self) -> Iterator[None]:
         """Within, what was read is not read again: for whoever tells how things stand, and appends nothing."""
-        self._answers = {}
+        outer = self._answers
+        self._answers = {} if outer is None else outer
         try:
             yield
         finally:
-            self._answers = None
+            self._answers = outer
 
     def _answer(self, asked: tuple[Hashable, ...], read: Callable[[Connection], _Answer]) -> _Answer:
         """What is read, or a copy of what was read at the same question before, while answers are kept."""
