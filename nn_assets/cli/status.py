@@ -97,11 +97,12 @@ def _told(stores: Stores, file: StrategyFile) -> dict[str, Any]:
 def _verified(stores: Stores, file: StrategyFile) -> dict[str, Any]:
     """The state of one strategy; told by a row that is not as it was appended, it is HALTED for that."""
     try:
-        with stores.ledger.rows_verified():
+        with stores.ledger.rows_verified(), stores.ledger.answers_kept():
             return _of(StoredFacts.of(stores, file.strategy), file.folder)
     except AuditError as error:
         changed = error
-    state = _of(StoredFacts.of(stores, file.strategy), file.folder)
+    with stores.ledger.answers_kept():
+        state = _of(StoredFacts.of(stores, file.strategy), file.folder)
     if not any(each.startswith(_OF_THE_LEDGER) for each in state["failed_checks"]):  # not told yet
         found = _with_place(changed)
         why = one_line(f"the ledger is not as it was appended: {found}")

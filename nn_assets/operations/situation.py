@@ -136,8 +136,9 @@ def situation_of(
 
 def headline_now(facts: StoredFacts) -> Headline:
     """What is true of a strategy at this moment."""
-    left, refused = _decided(facts), faults_of_stages(facts)
-    faults = (*left.faults, *_faults(facts, refused))
+    with facts.stores.ledger.answers_kept():
+        left, refused = _decided(facts), faults_of_stages(facts)
+        faults = (*left.faults, *_faults(facts, refused))
     stopped = bool(refused) or any(_tells_of_a_changed_ledger(fault) for fault in faults)
     return headline(replace(left, faults=faults, stopped=stopped))
 

@@ -164,38 +164,37 @@ def test_a_symbol_that_is_bound_stays_until_it_is_closed(home: Path) -> None:
     homes.decide(strategy_of(), [THIRD])
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "remedy"),
-    [
-        ("history_starts", "2016-02-01", STARTS),
-        ("history_starts", "2016-05-02", STARTS),
-        ("live_starts", "2017-06-14", "2017-06-21"),
-        ("live_starts", "2017-06-22", "2017-06-21"),
-        ("history_ends", "2017-06-23", "2017-06-26 or later"),
-        ("vault_starts", "2017-06-26", "a day after 2017-06-26"),
-        ("vault_starts", "2017-06-22", "a day after 2017-06-26"),  # the last session decided may not be seen
-    ],
-)
-def test_a_stage_that_contradicts_what_was_done_is_refused_by_its_name(
-    home: Path, key: str, value: str, remedy: str
-) -> None:
-    state_strategy(home, **({key: value} | ({"history_ends": None} if key == "vault_starts" else {})))
+CONTRADICTIONS = [
+    ("history_starts", "2016-02-01", STARTS),
+    ("history_starts", "2016-05-02", STARTS),
+    ("live_starts", "2017-06-14", "2017-06-21"),
+    ("live_starts", "2017-06-22", "2017-06-21"),
+    ("history_ends", "2017-06-23", "2017-06-26 or later"),
+    ("vault_starts", "2017-06-26", "a day after 2017-06-26"),
+    ("vault_starts", "2017-06-22", "a day after 2017-06-26"),  # the last session decided may not be seen
+]
+
+
+def test_a_stage_that_contradicts_what_was_done_is_refused_by_its_name(home: Path) -> None:
+    """One after the other in one home: what is refused leaves nothing behind."""
     acts: tuple[Callable[[], object], ...] = (
         lambda: homes.take_in(strategy_of()),
         lambda: homes.decide(strategy_of(), [THIRD]),
     )
-    for act in acts:
-        with pytest.raises(SettingsError) as refused:
-            act()
-        assert refused.value.where["key"] == f"market.{key}"
-        assert value in refused.value.found
-        assert remedy in refused.value.remedy
-    told = report(NAME)["text"]
-    assert f"market.{key} {value}" in told
-    first_line = told.splitlines()[0]
-    assert first_line.startswith(f"{NAME} HALTED: market.{key} {value}")
-    assert remedy in first_line
-    assert "nn-assets run" not in first_line
+    for key, value, remedy in CONTRADICTIONS:
+        state_strategy(home, **({key: value} | ({"history_ends": None} if key == "vault_starts" else {})))
+        for act in acts:
+            with pytest.raises(SettingsError) as refused:
+                act()
+            assert refused.value.where["key"] == f"market.{key}"
+            assert value in refused.value.found
+            assert remedy in refused.value.remedy
+        told = report(NAME)["text"]
+        assert f"market.{key} {value}" in told
+        first_line = told.splitlines()[0]
+        assert first_line.startswith(f"{NAME} HALTED: market.{key} {value}")
+        assert remedy in first_line
+        assert "nn-assets run" not in first_line
     state_strategy(home)
     homes.decide(strategy_of(), [THIRD])
 
