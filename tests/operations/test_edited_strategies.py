@@ -14,9 +14,10 @@ import pytest
 import yaml
 
 from nn_assets.cli import check, status
-from nn_assets.cli.runs import run_rounds, run_study
+from nn_assets.cli.runs import _month, run_rounds, run_study
 from nn_assets.cli.status import report
 from nn_assets.errors import ClockError, DecisionError, ModelError, PublicationError, SettingsError
+from nn_assets.learning.first_month import first_model_month
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.refreshes import left_before_live
 from nn_assets.operations.catalog import find_strategy
@@ -27,6 +28,7 @@ from nn_assets.operations.edited import stage_fault
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.history import open_history
 from nn_assets.operations.models import preparation
+from nn_assets.operations.models.forecasts import read_forecast_list
 from nn_assets.operations.models.outdated import months_in_doubt
 from nn_assets.operations.report_index import sessions_told
 from nn_assets.operations.reporting import write_daily_page
@@ -383,6 +385,42 @@ def test_a_month_whose_models_are_of_other_settings_names_each(home: Path) -> No
     homes.train(strategy_of(), homes.months_between(first, last))
     assert "no session is decided" not in report(NAME)["strategies"][NAME]["headline"]
     homes.decide(strategy_of(), [FOURTH])  # fitted anew, as it said
+
+
+def study_asked(remedy: str) -> list[str]:
+    """Months of the study that a remedy asks for; refused where the command would refuse them."""
+    first, last = re.findall(rf"nn-assets study --strategy {NAME} --from (\S+) --to (\S+)$", remedy)[0]
+    months = homes.months_between(*(_month(strategy_of(), each, "") for each in (first, last)))
+    assert months
+    return months
+
+
+def test_a_round_after_longer_steps_stands_on_the_months_that_these_can_have(home: Path) -> None:
+    restate(home, walk_forward={"training_months": 7})
+    assert first_model_month(strategy_of()) == "2017-04", "a month later than the oldest on record"
+    with pytest.raises(ModelError, match=r"of other settings: walk_forward\.") as refused:
+        homes.decide(strategy_of(), [THIRD])
+    homes.train(strategy_of(), study_asked(refused.value.remedy))
+    homes.decide(strategy_of(), [THIRD])
+    with open_history(strategy_of()) as history:
+        assert decisions_repeat_in_replay(history) == (1, [])
+        assert rederive_decisions(history, "test", whole=True).played == 1
+        assert signals_repeat_forecasts(history)[1] == []
+        (address,) = recorded("decisions", THIRD)["details"].map(lambda each: each["forecast_list"])
+        assert list(read_forecast_list(history, address)) == MONTHS[1:-1]
+    restate(home)  # set back, the months of before are read again
+    homes.train(strategy_of(), MONTHS)
+    homes.decide(strategy_of(), [FOURTH])
+
+
+def test_steps_too_long_for_the_live_start_ask_for_nothing_that_is_refused(home: Path) -> None:
+    restate(home, walk_forward={"training_months": 12})
+    told = report(NAME)["strategies"][NAME]["headline"]
+    assert told.startswith(f"{NAME} HALTED: market.live_starts 2017-06-21; expected market.live_starts in 2017-09 or")
+    # What else it names is for a strategy that has decided nothing: of this one both are refused.
+    assert "A person is needed: shorten walk_forward.training_months (or, before any session is decided, " in told
+    restate(home)
+    homes.decide(strategy_of(), [THIRD])
 
 
 def test_a_series_that_no_feature_reads_comes_and_goes_without_another_model(home: Path) -> None:
