@@ -37,7 +37,8 @@ def live_start_fault(strategy: Strategy) -> SettingsError | None:
     return SettingsError(
         expected=f"market.live_starts in {first} or later, the first month that can have a model",
         found=f"market.live_starts {live}",
-        remedy="set market.live_starts later, market.history_starts earlier, or shorten walk_forward.training_months",
+        remedy="shorten walk_forward.training_months (or, before any session is decided, set market.live_starts later "
+        "or market.history_starts earlier)",
         key="market.live_starts",
         value=live,
     )

@@ -5,16 +5,22 @@ Whoever takes data in or decides a session asks here first, so that such an edit
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from nn_assets.errors import ClockError, DecisionError, SettingsError
 from nn_assets.market.calendar.sessions import previous_session, sessions_between
+from nn_assets.market.calendar.timetable import is_same_calendar
+from nn_assets.operations.asof.settings_on_record import settings_of_decision
 from nn_assets.operations.clock import last_stated_session
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.store.ledger.ledger import Ledger
 
 __all__ = ["left_while_bound", "require_stages", "stage_fault", "symbols_fault"]
 
+_LEFT_OUT = "left out"
 _ANEW = "to begin anew, give the strategy another name"
 
 
@@ -34,7 +40,44 @@ def require_stages(facts: StoredFacts) -> None:
 
 def stage_fault(facts: StoredFacts) -> SettingsError | ClockError | None:
     """What in the strategy's stages, or of the clock, contradicts what it has published or decided; None if nothing."""
-    return _calendar_changed(facts) or _start_moved(facts) or _live_start_moved(facts) or _end_moved_back(facts)
+    told = (_of_another_kind, _calendar_changed, _start_moved, _live_start_moved, _end_moved_back)
+    return next((fault for each in told if (fault := each(facts)) is not None), None)
+
+
+def _of_another_kind(facts: StoredFacts) -> SettingsError | None:
+    """What says of which sessions and bars decisions are must stay: another one is another strategy."""
+    decided = facts.decision_moments.index
+    then = None if decided.empty else settings_of_decision(facts.stores.ledger, facts.strategy.name, decided[-1])
+    if then is None:
+        return None
+    told, now = _kind_of(then), _kind_of(facts.strategy.behaviour())
+    for key, was in told.items():
+        is_now = now[key]
+        if was is None or is_now in (was, None) or (key == "market.calendar" and is_same_calendar(was, is_now)):
+            continue
+        several = "s" * (len(decided) > 1)
+        return SettingsError(
+            expected=f"{key} {was}, under which {len(decided):,} session{several} to {decided[-1].date()} "
+            f"{'were' if several else 'was'} decided",
+            found=f"{key} {is_now}",
+            remedy=f"{'take it out' if was == _LEFT_OUT else f'set it back to {was}'}; for another market or other "
+            "bars, give the strategy another name",
+            strategy=facts.strategy.name,
+            key=key,
+        )
+    return None
+
+
+def _kind_of(settings: Mapping[str, Any]) -> dict[str, str | None]:
+    """Settings that say of which sessions and bars decisions are, by key; None where nothing is stated of it."""
+    intraday = settings.get("intraday") or {}
+    rolls = f"{intraday['rolls_at']} {intraday['timezone']}" if intraday.get("rolls_at") else _LEFT_OUT
+    return {
+        "market.calendar": settings["market"]["calendar"].partition(" ")[0],
+        "source.closes_only": str(bool(settings.get("source", {}).get("closes_only"))).lower(),
+        "intraday.bar_minutes": str(intraday["bar_minutes"]) if intraday else None,
+        "intraday.rolls_at": rolls if intraday else None,
+    }
 
 
 def _calendar_changed(facts: StoredFacts) -> SettingsError | None:

@@ -16,9 +16,11 @@ import yaml
 from nn_assets.cli import check, status
 from nn_assets.cli.controls import set_kill_switch
 from nn_assets.cli.export import export_table
-from nn_assets.cli.runs import run_rounds, run_study
+from nn_assets.cli.runs import _month, run_rounds, run_study
 from nn_assets.cli.status import report
 from nn_assets.errors import ClockError, ControlError, DecisionError, ModelError, PublicationError, SettingsError
+from nn_assets.learning.first_month import first_model_month
+from nn_assets.operations import edited as edits
 from nn_assets.operations.asof.controls import kill_switch_now
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.refreshes import left_before_live
@@ -30,11 +32,13 @@ from nn_assets.operations.edited import stage_fault
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.history import open_history
 from nn_assets.operations.models import preparation
+from nn_assets.operations.models.forecasts import read_forecast_list
 from nn_assets.operations.models.outdated import months_in_doubt
 from nn_assets.operations.report_index import sessions_told
 from nn_assets.operations.reporting import write_daily_page
 from nn_assets.operations.study import StudyResult
 from nn_assets.settings import PortfolioSettings
+from nn_assets.settings.data_sections import IntradaySettings
 from nn_assets.sources.simulated import SimulatedSource
 from nn_assets.store.ledger.ledger import Ledger
 from tests.operations import homes
@@ -197,6 +201,92 @@ def test_a_stage_that_contradicts_what_was_done_is_refused_by_its_name(home: Pat
         assert "nn-assets run" not in first_line
     state_strategy(home)
     homes.decide(strategy_of(), [THIRD])
+
+
+def edited(home: Path, section: str, **keys: object) -> None:
+    """Change keys of a section of the strategy's file; one given as None is taken out."""
+    file = home / "strategies" / f"{NAME}.yaml"
+    told = yaml.safe_load(file.read_text(encoding="utf-8"))
+    told[section] = {key: value for key, value in {**told[section], **keys}.items() if value is not None}
+    file.write_text(yaml.safe_dump(told), encoding="utf-8")
+
+
+@pytest.mark.parametrize("calendar", ["XLON", "24/7"])  # one lacks days that the other trades on, or has them all
+def test_another_calendar_is_refused_by_its_own_name_before_any_work(home: Path, calendar: str) -> None:
+    edited(home, "market", calendar="NYSE")  # another name of XNYS
+    homes.decide(strategy_of(), [THIRD])
+    edited(home, "market", calendar=calendar)
+    told = report(NAME)["strategies"][NAME]["headline"]
+    assert told.startswith(f"{NAME} HALTED: market.calendar {calendar}; expected market.calendar NYSE, under")
+    assert "set it back to NYSE; for another market or other bars, give the strategy another name" in told
+    assert "nn-assets" not in told
+    acts: tuple[Callable[[], object], ...] = (
+        lambda: run_rounds(NAME, None),
+        lambda: run_study(NAME, None, None, None),
+        lambda: homes.take_in(strategy_of()),
+        lambda: homes.decide(strategy_of(), [FOURTH]),
+    )
+    for act in acts:
+        with pytest.raises(SettingsError, match=f"expected market.calendar NYSE, .*; found market.calendar {calendar}"):
+            act()
+    edited(home, "market", calendar="XNYS")  # the remedy
+    homes.decide(strategy_of(), [FOURTH])
+
+
+def test_bars_of_another_kind_are_refused_by_the_key_that_says_so(home: Path) -> None:
+    """They would restate every bar that was decided on; the strategy of another name takes them."""
+
+    def refused() -> str:
+        with open_history(strategy_of()) as history:
+            return str(stage_fault(history) or "")
+
+    closes = {"closes_only": True}
+    edited(home, "source", **closes)
+    file = home / "strategies" / f"{NAME}.yaml"
+    told = yaml.safe_load(file.read_text(encoding="utf-8"))
+    told |= {"label": {"execution": "next_close"}, "cleaning": {"traded_with_volume": False}}
+    told["portfolio"] = {"proxy_adv_usd": 1e7}
+    file.write_text(yaml.safe_dump(told), encoding="utf-8")
+    assert "expected source.closes_only false, under which 2 sessions" in refused()
+    assert "set it back to false" in refused()
+    state_strategy(home)
+    assert refused() == ""
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "key", "remedy"),
+    [
+        ({}, {"bar_minutes": 15}, "intraday.bar_minutes 30", "set it back to 30"),
+        ({}, {"rolls_at": "15:00"}, "intraday.rolls_at left out", "take it out"),
+        ({"rolls_at": "15:00"}, {"rolls_at": "14:00"}, "intraday.rolls_at 15:00 UTC", "set it back to 15:00 UTC"),
+        ({}, {"timezone": "America/New_York"}, "", ""),  # without a roll it says nothing
+        ({}, {"max_missing_bars_fraction": 0.1}, "", ""),
+        ({}, None, "", ""),  # daily bars of another source
+    ],
+)
+def test_intraday_bars_of_another_size_or_day_are_refused_by_their_key(
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    then: dict[str, object],
+    now: dict[str, object] | None,
+    key: str,
+    remedy: str,
+) -> None:
+    bars = {"path": "bars", "bar_minutes": 30}
+    before = strategy_of()
+    of_then, of_now = (
+        before.model_copy(update={"intraday": None if each is None else IntradaySettings(**{**bars, **each})})
+        for each in (then, now)
+    )
+    monkeypatch.setattr(edits, "settings_of_decision", lambda *_: of_then.behaviour())
+    with open_history(of_now) as history:
+        fault = stage_fault(history)
+    if not key:
+        assert fault is None
+        return
+    assert isinstance(fault, SettingsError)
+    assert fault.expected.startswith(f"{key}, under which 2 sessions to 2017-06-22 were decided")
+    assert fault.remedy.startswith(remedy)
 
 
 def test_an_end_before_the_last_decision_is_named_and_hides_no_other_strategy(home: Path) -> None:
@@ -382,6 +472,42 @@ def test_a_month_whose_models_are_of_other_settings_names_each(home: Path) -> No
     homes.train(strategy_of(), homes.months_between(first, last))
     assert "no session is decided" not in report(NAME)["strategies"][NAME]["headline"]
     homes.decide(strategy_of(), [FOURTH])  # fitted anew, as it said
+
+
+def study_asked(remedy: str) -> list[str]:
+    """Months of the study that a remedy asks for; refused where the command would refuse them."""
+    first, last = re.findall(rf"nn-assets study --strategy {NAME} --from (\S+) --to (\S+)$", remedy)[0]
+    months = homes.months_between(*(_month(strategy_of(), each, "") for each in (first, last)))
+    assert months
+    return months
+
+
+def test_a_round_after_longer_steps_stands_on_the_months_that_these_can_have(home: Path) -> None:
+    restate(home, walk_forward={"training_months": 7})
+    assert first_model_month(strategy_of()) == "2017-04", "a month later than the oldest on record"
+    with pytest.raises(ModelError, match=r"of other settings: walk_forward\.") as refused:
+        homes.decide(strategy_of(), [THIRD])
+    homes.train(strategy_of(), study_asked(refused.value.remedy))
+    homes.decide(strategy_of(), [THIRD])
+    with open_history(strategy_of()) as history:
+        assert decisions_repeat_in_replay(history) == (1, [])
+        assert rederive_decisions(history, "test", whole=True).played == 1
+        assert signals_repeat_forecasts(history)[1] == []
+        (address,) = recorded("decisions", THIRD)["details"].map(lambda each: each["forecast_list"])
+        assert list(read_forecast_list(history, address)) == MONTHS[1:-1]
+    restate(home)  # set back, the months of before are read again
+    homes.train(strategy_of(), MONTHS)
+    homes.decide(strategy_of(), [FOURTH])
+
+
+def test_steps_too_long_for_the_live_start_ask_for_nothing_that_is_refused(home: Path) -> None:
+    restate(home, walk_forward={"training_months": 12})
+    told = report(NAME)["strategies"][NAME]["headline"]
+    assert told.startswith(f"{NAME} HALTED: market.live_starts 2017-06-21; expected market.live_starts in 2017-09 or")
+    # What else it names is for a strategy that has decided nothing: of this one both are refused.
+    assert "A person is needed: shorten walk_forward.training_months (or, before any session is decided, " in told
+    restate(home)
+    homes.decide(strategy_of(), [THIRD])
 
 
 def test_a_series_that_no_feature_reads_comes_and_goes_without_another_model(home: Path) -> None:

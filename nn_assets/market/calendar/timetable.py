@@ -106,6 +106,11 @@ def _cause(error: Exception) -> str:
     return shortened(" ".join(f"{type(error).__name__}: {told}".split()).rstrip(" .:"), _LONGEST_CAUSE)
 
 
+def is_same_calendar(one: str, other: str) -> bool:
+    """Whether two names are of the same calendar of exchange_calendars, as NYSE and XNYS are; without amendments."""
+    return exchange_calendars.resolve_alias(one) == exchange_calendars.resolve_alias(other)
+
+
 def require_calendar(calendar: str) -> None:
     """Refuse a calendar's name that nobody knows, or whose days cannot be made.
 

@@ -8,14 +8,24 @@ from nn_assets.learning.first_month import first_model_month
 from nn_assets.settings import Strategy
 from nn_assets.store.lake.lake import Lake
 
-__all__ = ["FORECASTS", "missing_months"]
+__all__ = ["FORECASTS", "missing_months", "recorded_months"]
 
 FORECASTS = "forecasts"
+
+
+def recorded_months(lake: Lake, strategy: Strategy) -> list[str]:
+    """Months of forecasts on record, in order, from the first that the settings in force can have a model for.
+
+    Where the steps of the walk became longer, or history begins later, those before are of other settings, and stay
+    stored for whoever sets them back.
+    """
+    first = first_model_month(strategy)
+    return [month for month in lake.months(strategy.name, FORECASTS) if month >= first]
 
 
 def missing_months(lake: Lake, strategy: Strategy, before: str) -> list[str]:
     """Months of the record before a month that have no forecasts yet."""
     first = first_model_month(strategy)
-    there = set(lake.months(strategy.name, FORECASTS))
+    there = set(recorded_months(lake, strategy))
     months = [str(month) for month in pd.period_range(first, before, freq="M")]
     return [month for month in months if month < before and month not in there]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from nn_assets.errors import ModelError
+from nn_assets.learning.first_month import first_model_month
 from nn_assets.operations.asof.settings_on_record import part_hashes_in_force, settings_apart
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
@@ -38,7 +39,7 @@ class ModelsInForce:
     strategy: str
     by_month: dict[str, list[tuple[pd.Timestamp, str]]]  # ascending; the last one effective decides
     others_told: Callable[[str], str]  # of a month: by which settings a model under others differs, or ""
-    of_others: Callable[[], list[str]]  # months on record whose models are all of other settings
+    of_others: Callable[[], set[str]]  # months on record whose models are all of other settings, to be fitted again
 
     def until(self, session: pd.Timestamp) -> ModelsInForce:
         """Those effective by a session."""
@@ -123,8 +124,14 @@ def _by_month(ledger: Ledger, strategy: Strategy, rows: pd.DataFrame) -> ModelsI
         strategy.name,
         by_month,
         lambda month: model_settings_apart(ledger, strategy, {"month": month}),
-        lambda: sorted(set(ledger.read("models", strategy.name)["month"]) - set(by_month)),
+        lambda: _months_on_record(ledger, strategy) - set(by_month),
     )
+
+
+def _months_on_record(ledger: Ledger, strategy: Strategy) -> set[str]:
+    """Months on record that the settings in force can have a model for."""
+    first = first_model_month(strategy)
+    return {month for month in ledger.read("models", strategy.name)["month"] if month >= first}
 
 
 def model_settings_apart(ledger: Ledger, strategy: Strategy, where: Mapping[str, object]) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+
 from nn_assets.settings import Strategy
 from nn_assets.settings.changes import changes_told, hash_of_settings, part_of_settings
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["hashes_in_force", "part_hashes_in_force", "settings_apart"]
+__all__ = ["hashes_in_force", "part_hashes_in_force", "settings_apart", "settings_of_decision"]
 
 _ENDS = ("history_ends", "vault_starts")
 _NO_FINDING = ("gate", "trade_without_verdict")
@@ -55,6 +57,20 @@ def part_hashes_in_force(ledger: Ledger, strategy: Strategy, *sections: str) -> 
         if hash_of_settings(part_of_settings(settings, *sections)) == now
     ]
     return frozenset({now, *(_with_every_series(settings, *sections) for settings in alike)})
+
+
+def settings_of_decision(ledger: Ledger, strategy: str, session: pd.Timestamp) -> dict[str, Any] | None:
+    """The settings that a decided session was decided under, as plain JSON values; None where they are not on record.
+
+    Parameters
+    ----------
+    strategy : str
+        Its name.
+    """
+    decided = ledger.read("decisions", strategy, session, session, bookkeeping=True)["settings_hash"]
+    versions = ledger.read("settings_versions", strategy)
+    found = versions.loc[versions["settings_hash"].isin(decided), "settings"]
+    return None if found.empty else dict(found.iloc[-1])
 
 
 def _with_every_series(settings: Mapping[str, Any], *sections: str) -> str:

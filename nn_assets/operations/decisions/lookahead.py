@@ -14,7 +14,7 @@ from nn_assets.evaluation.replay import Scene, replay
 from nn_assets.learning.estimators import TRADED
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.operations.asof.costs import cost_model, recorded_cost_model_ids
-from nn_assets.operations.asof.forecasts import FORECASTS
+from nn_assets.operations.asof.forecasts import recorded_months
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.settings_on_record import hashes_in_force, settings_apart
 from nn_assets.operations.cut import PublishedCut
@@ -82,13 +82,13 @@ def signals_repeat_forecasts(history: History) -> tuple[int, list[str]]:
     Equal is what differs by rounding alone, at most 1e-6 of a probability: the study may be another machine's.
     Signals of before calibrations were kept with decisions followed other rules, and are no contradiction.
     """
-    name, lake = history.strategy.name, history.stores.lake
+    name, on_record = history.strategy.name, recorded_months(history.stores.lake, history.strategy)
     signals = history.stores.ledger.read("signals", name)
     months = sorted({session.strftime("%Y-%m") for session in signals["session"]})
-    stored = [month for month in months if month in lake.months(name, FORECASTS)]
+    stored = [month for month in months if month in on_record]
     if not stored:
         return 0, []
-    record = forecast_record(history, sorted(lake.months(name, FORECASTS)))
+    record = forecast_record(history, on_record)
     study = calibrate_record(history, record, [TRADED])
     place = {symbol: number for number, symbol in enumerate(study.symbols)}
     decisions = history.stores.ledger.read("decisions", name)

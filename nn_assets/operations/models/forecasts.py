@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.errors import PublicationError
+from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import forecast_rows
 from nn_assets.learning.forecasts import Forecasts, forecasts_from_rows, no_forecasts
 from nn_assets.learning.inference import forecast
-from nn_assets.operations.asof.forecasts import FORECASTS
+from nn_assets.operations.asof.forecasts import FORECASTS, recorded_months
 from nn_assets.operations.asof.models import ModelsInForce, models_in_force
 from nn_assets.operations.history import History
 from nn_assets.operations.models.outdated import keep_facts, months_in_doubt
@@ -115,10 +116,9 @@ def _same_but_rounding(stored: pd.DataFrame, made: pd.DataFrame) -> bool:
 def forecast_addresses(lake: Lake, strategy: Strategy, session: pd.Timestamp) -> dict[str, str]:
     """Address of every month of forecasts on record that ended before a session's month."""
     month = session.strftime("%Y-%m")
-    addresses = {
-        name: lake.month_address(strategy.name, FORECASTS, name) for name in lake.months(strategy.name, FORECASTS)
-    }
-    return {name: address for name, address in addresses.items() if address is not None and name < month}
+    before = [name for name in recorded_months(lake, strategy) if name < month]
+    addresses = {name: lake.month_address(strategy.name, FORECASTS, name) for name in before}
+    return {name: address for name, address in addresses.items() if address is not None}
 
 
 def keep_forecast_list(history: History, session: pd.Timestamp) -> str:
@@ -151,13 +151,17 @@ def _list_of(months: list[tuple[str, str]]) -> pd.DataFrame:
 
 
 def _read_by_last_decision(history: History) -> set[str]:
-    """Months of forecasts that the last decision read; none where it told none, or its list is lost itself."""
+    """Months of forecasts that the last decision read, and the settings in force can have a model for.
+
+    None where it told none, or its list is lost itself.
+    """
     last = history.stores.ledger.latest("decisions", history.strategy.name)["details"]
     address = None if last.empty else last.iloc[0].get("forecast_list")
     if address is None:
         return set()
     try:
-        return set(read_forecast_list(history, address))
+        first = first_model_month(history.strategy)
+        return {month for month in read_forecast_list(history, address) if month >= first}
     except PublicationError:
         return set()  # the check that derives that decision again says so
 

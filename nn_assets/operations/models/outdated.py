@@ -19,7 +19,7 @@ from nn_assets.errors import PublicationError
 from nn_assets.learning.folds import forecast_rows
 from nn_assets.market.facts.known_hash import known_hashes
 from nn_assets.operations.asof.decisions import first_undecided
-from nn_assets.operations.asof.forecasts import FORECASTS
+from nn_assets.operations.asof.forecasts import FORECASTS, recorded_months
 from nn_assets.operations.clock import as_of_sessions
 from nn_assets.operations.history import History
 from nn_assets.store.lake.content import frame_hash
@@ -64,7 +64,7 @@ def months_to_refit(history: History, before: str) -> list[str]:
     if first_undecided(history.stores.ledger, history.strategy) is not None:
         return []
     lake, name, there = history.stores.lake, history.strategy.name, {}
-    for month in lake.months(name, FORECASTS):
+    for month in recorded_months(lake, history.strategy):
         with suppress(PublicationError):  # whoever reads a damaged one tells of it, and the remedy is to make it again
             there[month] = lake.month_address(name, FORECASTS, month)
     kept = {month: _kept(history, month, address) for month, address in there.items() if address and month < before}
