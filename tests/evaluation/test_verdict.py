@@ -144,7 +144,8 @@ def test_an_interval_above_the_smallest_effect_lacks_the_level_of_its_look_and_s
     points = normal.inv_cdf(1.0 - level) + normal.inv_cdf(0.80)
     needed = (points * error * math.sqrt(sessions) / 0.0919) ** 2 - sessions
     assert found.sessions_needed is not None
-    assert 0 <= found.sessions_needed - needed < 90
+    # Student-t points of some twenty degrees of freedom lie a tenth further out than the normal's, in sessions.
+    assert 0 <= found.sessions_needed - needed < 0.15 * (needed + sessions)
 
 
 def test_an_interval_that_holds_the_smallest_effect_says_so() -> None:
