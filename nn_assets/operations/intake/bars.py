@@ -17,6 +17,7 @@ from nn_assets.frames import BAR_VERSIONS, empty
 from nn_assets.market.facts.bars import RevisionCount, new_versions, with_assumed_known_at
 from nn_assets.market.facts.bars import as_of as known_bars
 from nn_assets.market.facts.refused import never_passed
+from nn_assets.market.facts.said_before import new_versions_of_files
 from nn_assets.market.panel import panel_from_bars
 from nn_assets.market.quality.cleaning import Cleaned, clean
 from nn_assets.market.quality.copied import possible_copies
@@ -100,7 +101,8 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
     delivered = (source if unread is None else unread).bars(market.symbols, first, last)
     outside, left = taken_outside(delivered), _told_outside(market, first_outside(delivered))
     fresh_actions, actions, (actions_outside, actions_left) = new_actions(history, folder, source, decided_to)
-    counted = _append_new(history, delivered, arrived_at, decided_to) if len(delivered) else RevisionCount()
+    before = None if unread is None else unread.taken_before
+    counted = _append_new(history, delivered, arrived_at, decided_to, before) if len(delivered) else RevisionCount()
     append_actions(history, fresh_actions)
     if unread is not None:
         unread.remember()
@@ -141,8 +143,13 @@ def _after_the_end(market: MarketSettings, unread: UnreadFiles) -> str:
 
 
 def _append_new(
-    history: History, delivered: pd.DataFrame, arrived_at: pd.Timestamp, decided_to: pd.Timestamp | None
+    history: History,
+    delivered: pd.DataFrame,
+    arrived_at: pd.Timestamp,
+    decided_to: pd.Timestamp | None,
+    taken_before: set[str] | None,
 ) -> RevisionCount:
+    """Store what is new; of files, ``taken_before`` names those whose very contents were taken in before."""
     market, name = history.strategy.market, history.strategy.name
     stamped = with_assumed_known_at(
         delivered,
@@ -157,7 +164,10 @@ def _append_new(
     if history.stores.lake.segments(name, RAW_BARS):
         delivered_days = pd.DatetimeIndex(stamped["session"].unique())
         stored = versions_of(history.stores, name, RAW_BARS, sessions=delivered_days)
-    fresh, counted = new_versions(stored, stamped, stated=stated)
+    if taken_before is None:
+        fresh, counted = new_versions(stored, stamped, stated=stated)
+    else:
+        fresh, counted = new_versions_of_files(stored, stamped, taken_before, stated=stated)
     if len(fresh) and len(history.gate_halts) and (stated is None or not stated.any()):
         fresh = _in_place_of_refused(history, stored, stamped, fresh)
     append_versions(history.stores, name, RAW_BARS, fresh)
