@@ -14,6 +14,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from itertools import takewhile, zip_longest
 from pathlib import Path
 from typing import Any, Unpack
@@ -23,7 +24,7 @@ import pandas as pd
 from nn_assets.errors import PublicationError
 from nn_assets.store.lake.blobs import damaged
 from nn_assets.store.lake.content import frame_hash
-from nn_assets.store.lake.files import listed, locked, read_record, write_record
+from nn_assets.store.lake.files import listed, locked, read_record, read_text, record_in, write_record
 from nn_assets.store.lake.lake import Lake
 from nn_assets.store.lake.parts import Selection
 from nn_assets.store.values import as_moment, as_session, canonical_json
@@ -332,11 +333,20 @@ def _in_force(folder: Path, paths: list[Path]) -> Path | None:
 
 def _read(path: Path) -> Publication:
     try:
-        record = read_record(path)
+        text = read_text(path)
     except PublicationError as error:
         raise _not_as_recorded(path, error.found) from error
-    if record is None:
+    if text is None:
         raise _not_as_recorded(path, "no file")
+    return _said_by(path, text)
+
+
+@lru_cache(maxsize=16)  # a round asks for the one in force dozens of times: what it says is worked out once
+def _said_by(path: Path, text: str) -> Publication:
+    try:
+        record = record_in(path, text)
+    except PublicationError as error:
+        raise _not_as_recorded(path, error.found) from error
     publication = Publication.from_record(record, path)
     name = publication.file_name
     if path.name != name:
