@@ -60,8 +60,8 @@ def _of_another_kind(facts: StoredFacts) -> SettingsError | None:
             expected=f"{key} {was}, under which {len(decided):,} session{several} to {decided[-1].date()} "
             f"{'were' if several else 'was'} decided",
             found=f"{key} {is_now}",
-            remedy=f"{'take it out' if was == _LEFT_OUT else f'set it back to {was}'}; for another market or other bars, "
-            "give the strategy another name",
+            remedy=f"{'take it out' if was == _LEFT_OUT else f'set it back to {was}'}; for another market or other "
+            "bars, give the strategy another name",
             strategy=facts.strategy.name,
             key=key,
         )

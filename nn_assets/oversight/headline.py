@@ -55,7 +55,7 @@ _LEAK = "leak alarm"
 _NOTHING = "holds nothing after "
 _ROUND = "nn-assets run "
 _GOES_ON = re.compile(r"nn-assets (run|study)\b")
-_STUDY_OF_MONTHS = re.compile(r"^(nn-assets study --strategy \S+) --from \S+ --to \S+$")
+_STUDY_OF_MONTHS = re.compile(r"^(nn-assets study --strategy \S+) --from \S+ --to \S+( goes on from there)?$")
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from nn_assets.cli.status import report
 from nn_assets.errors import ClockError, DecisionError, ModelError, PublicationError, SettingsError
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.operations import edited as edits
+from nn_assets.operations import situation
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.refreshes import left_before_live
 from nn_assets.operations.catalog import find_strategy
@@ -27,10 +28,12 @@ from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay,
 from nn_assets.operations.decisions.rederivation import Rederived, rederive_decisions
 from nn_assets.operations.edited import stage_fault
 from nn_assets.operations.facts import StoredFacts
+from nn_assets.operations.failures import LOST, told_of_end
 from nn_assets.operations.history import open_history
 from nn_assets.operations.models import preparation
 from nn_assets.operations.models.forecasts import read_forecast_list
 from nn_assets.operations.models.outdated import months_in_doubt
+from nn_assets.operations.outcomes import FAILED, Run, record_end, record_start
 from nn_assets.operations.report_index import sessions_told
 from nn_assets.operations.reporting import write_daily_page
 from nn_assets.operations.study import StudyResult
@@ -638,6 +641,46 @@ def test_a_live_start_that_moves_says_that_the_study_counts_no_more_and_both_rem
         homes.study_stored(strategy_of(), ["2017-05"])
         assert "of other settings" not in first_line()
         assert report(NAME)["strategies"][NAME]["study_to"] == "2017-05"
+
+
+def test_a_study_comes_before_the_first_sessions_which_would_be_flat_for_good_without(
+    decided_until_the_second: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Models are there, as of a study that was killed: a round could be given, and no study would mend what it left."""
+    undecided = tmp_path / "home"
+    shutil.copytree(decided_until_the_second, undecided, ignore=shutil.ignore_patterns("ledger.sqlite*"))
+    study, run = (f"A person is needed: nn-assets {each} --strategy {NAME}" for each in ("study", "run"))
+
+    def needed() -> str:
+        with open_history(strategy_of()) as history:
+            following = check._next(history)["next"]
+        line = str(report(NAME)["text"].splitlines()[0])
+        assert not line.endswith(f"{study}.") or following.startswith(study.partition(": ")[2])
+        return line
+
+    with living_in(undecided):
+        homes.train(strategy_of(), MONTHS)
+        assert run in needed()
+        begun = Run("killed", NAME, "study", "2017-03-01", "2017-06-01", pd.Timestamp("2026-01-05 12:00", tz="UTC"))
+        with Ledger() as ledger:
+            assert record_start(ledger, begun)
+        monkeypatch.setattr(situation, "was_killed", lambda run_id: run_id == "killed")
+        months = f"{study} --from 2017-03 --to 2017-06 goes on from there; {run.partition(': ')[2]} --from 2017-06-21."
+        assert needed().endswith(months)
+        stored = undecided / "lake" / NAME / "forecasts"
+        stored.rename(stored.with_name("elsewhere"))  # killed before the forecasts
+        assert needed().endswith(f"{study}.")
+        with Ledger() as ledger:
+            at = begun.began_at + pd.Timedelta(minutes=1)
+            assert record_end(ledger, begun, FAILED, at, message=told_of_end(begun, LOST))
+        assert needed().endswith(f"{study}.")
+        stored.with_name("elsewhere").rename(stored)
+        file = undecided / "strategies" / f"{NAME}.yaml"
+        text = file.read_text(encoding="utf-8").replace("trade_without_verdict: true\n", "")
+        file.write_text(text, encoding="utf-8")  # killed after the forecasts, and before the verdict
+        assert needed().endswith(f"{study}.")
+        homes.study_stored(strategy_of(), ["2017-05"])  # the remedy
+        assert run in needed()
 
 
 def test_an_end_of_history_that_moves_on_keeps_the_study_and_the_decisions(
