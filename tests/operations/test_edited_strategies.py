@@ -680,7 +680,7 @@ def test_a_study_comes_before_the_first_sessions_which_would_be_flat_for_good_wi
         file.write_text(text, encoding="utf-8")  # killed after the forecasts, and before the verdict
         assert needed().endswith(f"{study}.")
         homes.study_stored(strategy_of(), ["2017-05"])  # the remedy
-        assert run in needed()
+        assert needed().endswith(f"; {run.partition(': ')[2]} --from 2017-06-21.")
 
 
 def test_an_end_of_history_that_moves_on_keeps_the_study_and_the_decisions(
