@@ -59,7 +59,7 @@ from nn_assets.operations.outcomes import (
     runs_backwards,
 )
 from nn_assets.operations.unquoted import ALERT_SESSIONS, delisting_line, unquoted
-from nn_assets.operations.unused import lacking, unchecked, unused
+from nn_assets.operations.unused import lacking, silent, unchecked, unused
 from nn_assets.oversight.headline import Fault, Headline, Situation, Word, headline
 from nn_assets.portfolio.records import breakers_of, is_halved, recorded_symbols
 from nn_assets.settings import Strategy
@@ -193,7 +193,7 @@ def _of_unknown_shares(ledger: Ledger, strategy: str, session: pd.Timestamp) -> 
 
 
 def of_bars(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[str, Any]) -> tuple[Fault, ...]:
-    """What is wrong with a session's bars: absent, held and in quarantine, held and absent long, or confirmed by none.
+    """What is wrong with a session's bars: absent, held and in quarantine, confirmed by none, or known too late.
 
     Parameters
     ----------
@@ -203,13 +203,14 @@ def of_bars(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[
     in_quarantine = unused(facts, session, remainder)
     named = {each.symbol for each in in_quarantine}
     absent = [each for each in unquoted(facts.strategy, session, remainder) if each.symbol not in named]
-    alone = unchecked(facts, session)
+    alone, late = unchecked(facts, session), silent(facts, session, recorded_symbols(remainder))
     told = named | {each.symbol for each in absent if each.sessions >= ALERT_SESSIONS}
     why = f"nn-assets check --strategy {facts.strategy.name} tells why bars are missing"
     return (
         *(Fault(each.told, each.remedy) for each in in_quarantine),
         *(Fault(each.told, delisting_line(facts.strategy, each)) for each in absent if each.sessions >= ALERT_SESSIONS),
         *(() if alone is None else (Fault(alone, _SECOND_SOURCE),)),
+        *(() if late is None else (Fault(late.told, late.remedy),)),
         *(
             Fault(each.told, "" if told.issuperset(each.symbols) else why)
             for each in lacking(facts, pd.DatetimeIndex([session]), recorded_symbols(remainder))

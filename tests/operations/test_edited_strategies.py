@@ -18,6 +18,8 @@ from nn_assets.cli.runs import _month, run_rounds, run_study
 from nn_assets.cli.status import report
 from nn_assets.errors import ClockError, DecisionError, ModelError, PublicationError, SettingsError
 from nn_assets.learning.first_month import first_model_month
+from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.market.facts.bars import known_after
 from nn_assets.operations import edited as edits
 from nn_assets.operations import situation
 from nn_assets.operations.asof.models import models_in_force
@@ -134,7 +136,8 @@ def test_symbols_join_leave_and_change_places_from_a_session_on(home: Path) -> N
     # No model knows who joined: it has no forecast yet, and the others have theirs.
     signals = recorded("signals", THIRD).set_index("symbol")["probability"]
     assert set(signals[signals.notna()].index) == set(after) - {EVERYONE[6]}
-    # Fitted again, the month's model knows it from the next session on; what was decided stands.
+    assert f"{EVERYONE[6]} has no signal: " in report(NAME)["strategies"][NAME]["headline"]
+    # The month's models may be fitted again: what was decided stands.
     homes.train(strategy_of(), ["2017-06"])
     homes.decide(strategy_of(), [FOURTH])
     assert recorded("signals", FOURTH).set_index("symbol")["probability"].notna().all()
@@ -147,6 +150,76 @@ def test_symbols_join_leave_and_change_places_from_a_session_on(home: Path) -> N
     with pytest.raises(DecisionError, match="decided with: SIM01") as refused:
         homes.decide(strategy_of(), [SECOND])
     assert "key market.symbols" in str(refused.value)
+
+
+def deliver(home: Path, symbol: str, known_at: Callable[[pd.DatetimeIndex], pd.DatetimeIndex]) -> None:
+    """Deliver the file again, with moments of one symbol's bars in a column of their own."""
+    file = home / "strategies" / "bars.csv"
+    bars = pd.read_csv(file)
+    moments = known_at(pd.DatetimeIndex(bars["session"])).astype(str)
+    bars.assign(known_at=moments.where(bars["symbol"] == symbol, "")).to_csv(file, index=False)
+
+
+def in_their_own_time(sessions: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    """Half an hour after each close, as of bars whose files state nothing."""
+    return known_after("XNYS", sessions, 30)
+
+
+def test_a_symbol_that_its_late_bars_silence_is_in_the_first_line_until_they_are_known(home: Path) -> None:
+    joined = EVERYONE[6]
+    state_strategy(home, (*SYMBOLS, joined))
+    homes.take_in(strategy_of())
+    assert "has no signal" not in report(NAME)["text"]  # nothing was decided with it
+    homes.train(strategy_of(), ["2017-06"])  # by a model that knows it
+    (third,) = homes.decide(strategy_of(), [THIRD])
+    told = report(NAME)["strategies"][NAME]["headline"]
+    # Twenty returns make its volatility: the bar of the day came in time, and 20 came later.
+    assert f"; {joined} has no signal: 20 of the bars that it would read became known only after the decisions" in told
+    assert "; without them none before 2017-07-24; " in told  # the 4th of July is none
+    remedy = "if those bars were known in time, deliver them again with a column known_at that says when each was"
+    assert f"A person is needed: {remedy}; nn-assets run" in told
+    with open_history(strategy_of()) as history:
+        page = write_daily_page(history, third.round, third.frames, third.provenance, None).read_text(encoding="utf-8")
+    assert f"{joined} has no signal: 20 of the bars" in page
+    deliver(home, joined, in_their_own_time)
+    homes.take_in(strategy_of())
+    homes.decide(strategy_of(), [FOURTH])
+    assert joined in set(recorded("signals", FOURTH)["symbol"])
+    assert "has no signal" not in report(NAME)["text"]
+    with open_history(strategy_of()) as history:
+        assert decisions_repeat_in_replay(history) == (2, [])
+
+
+@pytest.mark.parametrize(("first", "in_time"), [("2017-05-26", 20), ("2017-05-25", 21)])
+def test_until_when_late_bars_silence_a_symbol_is_when_enough_are_known_in_time(
+    home: Path, first: str, in_time: int
+) -> None:
+    joined = EVERYONE[6]
+    state_strategy(home, (*SYMBOLS, joined))
+    assert len(sessions_between("XNYS", first, THIRD)) == in_time
+    later = pd.Timestamp("2018-01-02", tz="UTC")
+    deliver(home, joined, lambda sessions: in_their_own_time(sessions).where(sessions >= first, later))
+    homes.take_in(strategy_of())
+    homes.train(strategy_of(), ["2017-06"])  # by a model that knows it
+    homes.decide(strategy_of(), [THIRD])
+    why = recorded("position_steps", THIRD).set_index("symbol").loc[joined, "reason"].iloc[0]
+    assert ("is nan" in why) == (in_time == 20)
+
+
+def test_bars_that_the_next_session_reads_need_nobody(home: Path) -> None:
+    joined = EVERYONE[6]
+    state_strategy(home, (*SYMBOLS, joined))
+    after = pd.Timestamp("2017-06-23 22:00", tz="UTC")  # of Friday's decision, and before Monday's
+    deliver(home, joined, lambda sessions: in_their_own_time(sessions).where(sessions > THIRD, after))
+    homes.take_in(strategy_of())
+    homes.train(strategy_of(), ["2017-06"])  # by a model that knows it
+    homes.decide(strategy_of(), [THIRD])
+    told = report(NAME)["strategies"][NAME]["headline"]
+    assert f"{joined} has no bar" in told or f"{joined} has no signal" in told
+    assert "known_at" not in told
+    homes.decide(strategy_of(), [FOURTH])
+    assert joined in set(recorded("signals", FOURTH)["symbol"])
+    assert "has no signal" not in report(NAME)["text"]
 
 
 def test_a_symbol_that_is_bound_stays_until_it_is_closed(home: Path) -> None:
