@@ -100,6 +100,8 @@ def situation_of(
     state: Mapping[str, Any],
     trading: Mapping[str, Any],
     targets: pd.DataFrame,
+    holdings: pd.DataFrame,
+    orders: pd.DataFrame,
     verdict: str | None,
     verdict_allows: bool,
     verdict_of: str | None,
@@ -112,17 +114,24 @@ def situation_of(
     ----------
     state, trading : mapping
         The session's row of ``portfolio_states`` and of ``trading_states``.
-    targets : DataFrame
-        Its ``target_positions``.
+    targets, holdings, orders : DataFrame
+        Its ``target_positions``, ``holdings`` and ``orders``.
     verdict_of : str or None
         The month of the verdict, as :func:`~nn_assets.operations.asof.studies.month_of_verdict` tells.
     late : str or None
         Which verdict came too late for it, as :func:`~nn_assets.operations.asof.studies.late_verdict` tells.
     """
+    session = pd.Timestamp(state["session"])
+    held = set(holdings.loc[holdings["quantity"] != 0.0, "symbol"])
+    following = next_session(strategy.market.calendar, session).date()
     return Situation(
         strategy=strategy.name,
         settings=strategy.portfolio,
-        session=str(pd.Timestamp(state["session"]).date()),
+        session=str(session.date()),
+        held=len(held),
+        closing=len(held.intersection(orders.loc[orders["status"] != "denied", "symbol"])),
+        next_round=str(following),
+        next_fill=f"the {strategy.label.execution.removeprefix('next_')} of {following}",
         to_hold=int((targets["target_quantity"] != 0.0).sum()),
         symbols=len(targets),
         verdict=verdict,
@@ -157,9 +166,9 @@ def _decided(facts: StoredFacts) -> Situation:
             strategy=strategy.name, settings=strategy.portfolio, kill_switch=switch, study_of_others=others
         )
     decision, session = decisions.iloc[-1], decisions["session"].iloc[-1]
-    states, trading, targets = (
+    states, trading, targets, holdings, orders = (
         ledger.read(table, strategy.name, session, session)
-        for table in ("portfolio_states", "trading_states", "target_positions")
+        for table in ("portfolio_states", "trading_states", "target_positions", "holdings", "orders")
     )
     if states.empty or trading.empty:
         lost = Fault(f"records of {session.date()} are gone from the ledger", "nn-assets audit verify", Word.HALTED)
@@ -170,6 +179,8 @@ def _decided(facts: StoredFacts) -> Situation:
         state=states.iloc[-1].to_dict(),
         trading=trading.iloc[-1].to_dict(),
         targets=targets,
+        holdings=holdings,
+        orders=orders,
         verdict=decision["verdict"] if isinstance(decision["verdict"], str) else None,
         verdict_allows=bool(decision["details"].get("verdict_allows", False)),
         verdict_of=month_of_verdict(ledger, strategy, session, decision["recorded_at"], decision["verdict"]),

@@ -684,6 +684,25 @@ def test_settings_changed_after_study_and_decision_need_a_person_until_they_are_
         assert "nn-assets" not in first_line()
 
 
+def test_what_is_to_be_flat_says_what_it_holds_until_that_is_closed(home: Path) -> None:
+    held = int((recorded("holdings", SECOND)["quantity"] != 0.0).sum())
+    assert (recorded("target_positions", SECOND)["target_quantity"] == 0.0).all()
+    assert held > 1
+    told = f"; {held} positions are still held: the closing orders fill at the open of 2017-06-23; "
+    assert f"holds nothing after 2017-06-22 (0 of 6 symbols){told}" in report(NAME)["text"]
+    file = home / "strategies" / f"{NAME}.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("trade_without_verdict: true\n", ""), encoding="utf-8")
+    first_line = report(NAME)["text"].splitlines()[0]
+    assert first_line.startswith(f"{NAME} DOES NOT TRADE: flat, since no study gave a verdict in time{told}")
+    (third,) = homes.decide(strategy_of(), [THIRD])
+    assert (recorded("holdings", THIRD)["quantity"] == 0.0).all()
+    assert "still held" not in report(NAME)["text"]
+    with open_history(strategy_of()) as history:
+        page = write_daily_page(history, third.round, third.frames, third.provenance, None).read_text(encoding="utf-8")
+    assert "DOES NOT TRADE: flat, since" in page
+    assert "still held" not in page
+
+
 def test_limits_of_the_gate_keep_the_study_and_not_what_was_decided_under_them(studied_home: Path) -> None:
     restate(studied_home, gate={"max_missing_symbols_fraction": 0.3, "max_stale_sessions": 2})
     told = report(NAME)["strategies"][NAME]
