@@ -36,7 +36,7 @@ from nn_assets.operations.intake.beside import other_tables
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, VALIDATED_INTRADAY, AuditedIntraday, audit_intraday
 from nn_assets.operations.models.outdated import months_to_refit
 from nn_assets.operations.names import TABLES
-from nn_assets.operations.situation import headline_now
+from nn_assets.operations.situation import comes_after_a_study, headline_now
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.outcomes import failed_checks_of, failure_of
 from nn_assets.orchestration.partitions import month_partitions
@@ -400,11 +400,12 @@ def _next(history: History) -> dict[str, Any]:
             f"nn-assets check --strategy {strategy.name}",
         }
     newest = str(history.last_session.to_period("M") + 1)
-    if missing_months(history.stores.lake, strategy, newest) or months_to_refit(history, newest):
+    undecided = undecided_sessions(history.stores.ledger, strategy, history.live_sessions)
+    missing = missing_months(history.stores.lake, strategy, newest) or months_to_refit(history, newest)
+    if missing or comes_after_a_study(history, undecided):
         return {"next": f"nn-assets study --strategy {strategy.name}"}
     if (fault := symbols_fault(history)) is not None:
         return {"next": fault.remedy}
-    undecided = undecided_sessions(history.stores.ledger, strategy, history.live_sessions)
     if not undecided:
         return {"next": f"nn-assets status --strategy {strategy.name}"}
     which = "session" if len(undecided) == 1 else "from"

@@ -17,6 +17,7 @@ __all__ = [
     "StepFailure",
     "checks_of_other_assets",
     "is_halt",
+    "left_by_lost",
     "one_line",
     "run_failed",
     "told_and_remedy",
@@ -140,13 +141,26 @@ def told_of_end(run: Run | None, message: str | None) -> str | None:
     """
     if run is None or message is None or LOST not in message:
         return message
-    first, last = run.first_partition, run.last_partition
+    kept, again = left_by_lost(run.name, run.strategy, run.first_partition, run.last_partition)
+    return f"{LOST}; {kept}. Remedy: {again}"
+
+
+def left_by_lost(name: str, strategy: str, first: str | None, last: str | None) -> tuple[str, str]:
+    """What a run whose process is gone leaves, and the command that goes on from there.
+
+    Parameters
+    ----------
+    name : str
+        Of its job.
+    first, last : str, optional
+        Its partitions, as days.
+    """
     ranged = {
         "months": f" --from {first[:7]} --to {last[:7]}" if first and last else "",
         "sessions": f" --from {first} --to {last}" if first and last else "",
     }
-    kept, again = _LEFT.get(run.name, _LEFT_OF_OTHERS)
-    return f"{LOST}; {kept}. Remedy: {again.format(name=run.strategy, **ranged)}"
+    kept, again = _LEFT.get(name, _LEFT_OF_OTHERS)
+    return kept, again.format(name=strategy, **ranged)
 
 
 def checks_of_other_assets(step: str | None, checks: Sequence[FailedCheck]) -> list[FailedCheck]:

@@ -533,6 +533,8 @@ def _situation_after(
         state=frames["portfolio_states"].iloc[0].to_dict(),
         trading=frames["trading_states"].iloc[0].to_dict(),
         targets=frames["target_positions"],
+        holdings=frames["holdings"],
+        orders=frames["orders"],
         verdict=verdict,
         verdict_allows=_allowed_by_verdict(history, done),
         verdict_of=month_of_verdict(ledger, history.strategy, done.session, decided_at, verdict),

@@ -9,12 +9,13 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.errors import ClockError, DecisionError, NnAssetsError
-from nn_assets.learning.first_month import live_start_fault
+from nn_assets.learning.first_month import first_model_month, live_start_fault
 from nn_assets.market.calendar.sessions import calendar_end_told, next_session, sessions_between
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 from nn_assets.operations.alerts import fault_of_alerts
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
 from nn_assets.operations.asof.decisions import decided_sessions, decision_moments, undecided_sessions
+from nn_assets.operations.asof.forecasts import missing_months
 from nn_assets.operations.asof.halts import gate_of, last_halt, passed_since
 from nn_assets.operations.asof.models import ModelsInForce, models_in_force
 from nn_assets.operations.asof.settings_on_record import settings_apart
@@ -26,6 +27,7 @@ from nn_assets.operations.failures import (
     LOST,
     checks_of_other_assets,
     is_halt,
+    left_by_lost,
     one_line,
     told_and_remedy,
     told_of_failed_tick,
@@ -40,6 +42,7 @@ from nn_assets.operations.names import (
     RECALIBRATION,
     RETRAINING,
     SOME_ASSETS,
+    STUDY,
     TABLES,
     full_name,
 )
@@ -56,7 +59,7 @@ from nn_assets.operations.outcomes import (
     runs_backwards,
 )
 from nn_assets.operations.unquoted import ALERT_SESSIONS, delisting_line, unquoted
-from nn_assets.operations.unused import lacking, unchecked, unused
+from nn_assets.operations.unused import lacking, silent, unchecked, unused
 from nn_assets.oversight.headline import Fault, Headline, Situation, Word, headline
 from nn_assets.portfolio.records import breakers_of, is_halved, recorded_symbols
 from nn_assets.settings import Strategy
@@ -66,6 +69,7 @@ from nn_assets.store.ledger.reread import BROKEN_REMEDY
 from nn_assets.store.ledger.run_locks import was_killed
 
 __all__ = [
+    "comes_after_a_study",
     "failed_checks_standing",
     "faults_of_stages",
     "headline_now",
@@ -96,6 +100,8 @@ def situation_of(
     state: Mapping[str, Any],
     trading: Mapping[str, Any],
     targets: pd.DataFrame,
+    holdings: pd.DataFrame,
+    orders: pd.DataFrame,
     verdict: str | None,
     verdict_allows: bool,
     verdict_of: str | None,
@@ -108,17 +114,24 @@ def situation_of(
     ----------
     state, trading : mapping
         The session's row of ``portfolio_states`` and of ``trading_states``.
-    targets : DataFrame
-        Its ``target_positions``.
+    targets, holdings, orders : DataFrame
+        Its ``target_positions``, ``holdings`` and ``orders``.
     verdict_of : str or None
         The month of the verdict, as :func:`~nn_assets.operations.asof.studies.month_of_verdict` tells.
     late : str or None
         Which verdict came too late for it, as :func:`~nn_assets.operations.asof.studies.late_verdict` tells.
     """
+    session = pd.Timestamp(state["session"])
+    held = set(holdings.loc[holdings["quantity"] != 0.0, "symbol"])
+    following = next_session(strategy.market.calendar, session).date()
     return Situation(
         strategy=strategy.name,
         settings=strategy.portfolio,
-        session=str(pd.Timestamp(state["session"]).date()),
+        session=str(session.date()),
+        held=len(held),
+        closing=len(held.intersection(orders.loc[orders["status"] != "denied", "symbol"])),
+        next_round=str(following),
+        next_fill=f"the {strategy.label.execution.removeprefix('next_')} of {following}",
         to_hold=int((targets["target_quantity"] != 0.0).sum()),
         symbols=len(targets),
         verdict=verdict,
@@ -154,9 +167,9 @@ def _decided(facts: StoredFacts) -> Situation:
             strategy=strategy.name, settings=strategy.portfolio, kill_switch=switch, study_of_others=others
         )
     decision, session = decisions.iloc[-1], decisions["session"].iloc[-1]
-    states, trading, targets = (
+    states, trading, targets, holdings, orders = (
         ledger.read(table, strategy.name, session, session)
-        for table in ("portfolio_states", "trading_states", "target_positions")
+        for table in ("portfolio_states", "trading_states", "target_positions", "holdings", "orders")
     )
     if states.empty or trading.empty:
         lost = Fault(f"records of {session.date()} are gone from the ledger", "nn-assets audit verify", Word.HALTED)
@@ -167,6 +180,8 @@ def _decided(facts: StoredFacts) -> Situation:
         state=states.iloc[-1].to_dict(),
         trading=trading.iloc[-1].to_dict(),
         targets=targets,
+        holdings=holdings,
+        orders=orders,
         verdict=decision["verdict"] if isinstance(decision["verdict"], str) else None,
         verdict_allows=bool(decision["details"].get("verdict_allows", False)),
         verdict_of=month_of_verdict(ledger, strategy, session, decision["recorded_at"], decision["verdict"]),
@@ -190,7 +205,7 @@ def _of_unknown_shares(ledger: Ledger, strategy: str, session: pd.Timestamp) -> 
 
 
 def of_bars(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[str, Any]) -> tuple[Fault, ...]:
-    """What is wrong with a session's bars: absent, held and in quarantine, held and absent long, or confirmed by none.
+    """What is wrong with a session's bars: absent, held and in quarantine, confirmed by none, or known too late.
 
     Parameters
     ----------
@@ -200,13 +215,14 @@ def of_bars(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[
     in_quarantine = unused(facts, session, remainder)
     named = {each.symbol for each in in_quarantine}
     absent = [each for each in unquoted(facts.strategy, session, remainder) if each.symbol not in named]
-    alone = unchecked(facts, session)
+    alone, late = unchecked(facts, session), silent(facts, session, recorded_symbols(remainder))
     told = named | {each.symbol for each in absent if each.sessions >= ALERT_SESSIONS}
     why = f"nn-assets check --strategy {facts.strategy.name} tells why bars are missing"
     return (
         *(Fault(each.told, each.remedy) for each in in_quarantine),
         *(Fault(each.told, delisting_line(facts.strategy, each)) for each in absent if each.sessions >= ALERT_SESSIONS),
         *(() if alone is None else (Fault(alone, _SECOND_SOURCE),)),
+        *(() if late is None else (Fault(late.told, late.remedy),)),
         *(
             Fault(each.told, "" if told.issuperset(each.symbols) else why)
             for each in lacking(facts, pd.DatetimeIndex([session]), recorded_symbols(remainder))
@@ -241,7 +257,7 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
     halt = last_halt(ledger, strategy.name)
     if halt is not None:
         why = f"the gate halted on {halt[0]:%Y-%m-%d %H:%M} UTC: {told_of_halt(halt[1])}"
-        mended = f"mend the data at the source, then {_goes_on_with(strategy, waiting, models)}"
+        mended = f"mend the data at the source, then {_goes_on_with(facts, waiting, models)}"
         yield Fault(why, mended, Word.HALTED)
     if (broken := broken_on_record(ledger)) is not None:
         yield Fault(f"audit verify found a changed ledger: {broken}", BROKEN_REMEDY, Word.HALTED)
@@ -352,7 +368,9 @@ def _of_run(
         mended = _later_round(decided, run) or _decided_since(ledger, strategy, _began(run))
         return None if mended else _of_killed_check(strategy, run)
     if killed:
-        return Fault(f"a run of {name} was killed; the next command or tick closes it", "")
+        # What was to be decided waits, and says so itself.
+        again = left_by_lost(name, strategy.name, run["first_partition"], run["last_partition"])[1]
+        return Fault(f"a run of {name} was killed; the next command or tick closes it", again if name == STUDY else "")
     if run["outcome"] != FAILED or _is_told_by_the_gate(ledger, strategy.name, name, run):
         return None
     if name == DAILY and _lost_with_all_decided(ledger, strategy, run):
@@ -436,7 +454,7 @@ def _of_sessions(facts: StoredFacts, waiting: Sequence[pd.Timestamp], models: Mo
     """Sessions that wait, and whether the next one is refused for want of a model."""
     strategy, decided = facts.strategy, facts.decision_moments.index
     clocked = has_clock(strategy.market, now_utc())
-    goes_on = _goes_on_with(strategy, waiting, models)
+    goes_on = _goes_on_with(facts, waiting, models)
     refused = ""
     if len(decided) and (waiting or clocked):
         month = f"{waiting[0] if waiting else decided[-1]:%Y-%m}"
@@ -452,14 +470,29 @@ def _of_sessions(facts: StoredFacts, waiting: Sequence[pd.Timestamp], models: Mo
         yield Fault(refused, f"nn-assets study --strategy {strategy.name}" if not waiting else goes_on, Word.HALTED)
 
 
-def _goes_on_with(strategy: Strategy, waiting: Sequence[pd.Timestamp], models: ModelsInForce) -> str:
-    """The command that decides what waits, or takes data in: a study where a round would find no model."""
+def _goes_on_with(facts: StoredFacts, waiting: Sequence[pd.Timestamp], models: ModelsInForce) -> str:
+    """The command that decides what waits, or takes data in: a study where a round would find none, or no model."""
+    strategy = facts.strategy
     study, month = f"nn-assets study --strategy {strategy.name}", f"{waiting[0]:%Y-%m}" if waiting else ""
-    if not models.by_month or strategy.market.live_starts is None:
+    if not models.by_month or strategy.market.live_starts is None or comes_after_a_study(facts, waiting):
         return study
     if month and month not in models.by_month:
         return f"{study} --from {month} --to {month}"
     return f"nn-assets run --strategy {strategy.name}" + (f" --from {waiting[0].date()}" if waiting else "")
+
+
+def comes_after_a_study(facts: StoredFacts, waiting: Sequence[pd.Timestamp]) -> bool:
+    """Whether the first sessions of all wait for a study: decided before, they would be flat for good.
+
+    There would be no forecasts of the months before them to size by, or no verdict that lets them trade.
+    """
+    if not waiting or not facts.decision_moments.empty:
+        return False
+    strategy, month = facts.strategy, f"{waiting[0]:%Y-%m}"
+    if missing_months(facts.stores.lake, strategy, month):
+        return True
+    verdict_needed = not strategy.trade_without_verdict and first_model_month(strategy) < month
+    return verdict_needed and latest_study(facts.stores.ledger, strategy) is None
 
 
 def _silences(ledger: Ledger, strategy: Strategy, *, in_time: bool) -> Iterator[Fault]:

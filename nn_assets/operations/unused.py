@@ -1,4 +1,4 @@
-"""Bars of a session: those missing, those that wait in quarantine while they are held, those confirmed by nobody."""
+"""Bars of a session: those missing, in quarantine while they are held, confirmed by nobody, or known too late."""
 
 from __future__ import annotations
 
@@ -10,17 +10,22 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.errors import first_of
-from nn_assets.market.calendar.sessions import previous_session
+from nn_assets.features.catalogue import CATALOGUE
+from nn_assets.market.calendar.sessions import next_session, previous_session, sessions_between
 from nn_assets.market.facts.actions import actions_as_of
 from nn_assets.market.facts.compared import said_by_second
 from nn_assets.market.facts.rows import ordered_by_symbol
 from nn_assets.market.quality.cleaning import RULES
-from nn_assets.operations.asof.stored import COMPARED, versions_of
-from nn_assets.operations.clock import has_clock, now_utc
+from nn_assets.operations.asof.decisions import decision_moments
+from nn_assets.operations.asof.stored import COMPARED, RAW_BARS, versions_of
+from nn_assets.operations.clock import as_of_session, has_clock, now_utc
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.portfolio.records import unmarked_symbols
+from nn_assets.session.missing_bars import sessions_read
+from nn_assets.settings import Strategy
+from nn_assets.signals.signals import EWMA_SPAN_SESSIONS
 
-__all__ = ["Lacking", "Unused", "lacking", "unchecked", "unused"]
+__all__ = ["Lacking", "Silent", "Unused", "lacking", "silent", "unchecked", "unused"]
 
 _LATELY = 20  # sessions: which symbols a strategy has that names none
 _MOST_NAMED = 5
@@ -126,6 +131,89 @@ def unused(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[s
         Unused(str(row.symbol), session, str(row.rule), f"{row.field} {row.value}", by_clock)
         for row in rows.itertuples()
     ]
+
+
+@dataclass(frozen=True)
+class Silent:
+    """Symbols with a bar of a session and without a signal, since bars before it were known too late."""
+
+    symbols: tuple[str, ...]
+    late_bars: int
+    until: pd.Timestamp  # the first session that each can have one again, with no bar missing until then
+    by_itself: bool  # whether that is the next one
+
+    @property
+    def told(self) -> str:
+        """Which they are, why, and until when."""
+        one = len(self.symbols) == 1
+        have, they = ("has", "it") if one else ("have", "they")
+        ends = "the next session reads them" if self.by_itself else f"without them none before {self.until.date()}"
+        return (
+            f"{', '.join(first_of(self.symbols, _MOST_NAMED))} {have} no signal: {self.late_bars:,} of the bars "
+            f"that {they} would read became known only after the decisions of their own sessions; {ends}"
+        )
+
+    @property
+    def remedy(self) -> str:
+        """What ends it earlier; nothing where the next session does."""
+        if self.by_itself:
+            return ""
+        return "if those bars were known in time, deliver them again with a column known_at that says when each was"
+
+
+def silent(facts: StoredFacts, session: pd.Timestamp, decided_with: Sequence[str]) -> Silent | None:
+    """Which symbols a decided session left without a signal for want of bars known in time; None where none.
+
+    Others of its symbols must have a signal, and they a bar of the session.
+
+    Parameters
+    ----------
+    decided_with : sequence of str
+        The symbols that the session was decided with: one that joined since is not silent yet.
+    """
+    publication, strategy, ledger = facts.publication, facts.strategy, facts.stores.ledger
+    if publication is None or not publication.covers(session) or session not in facts.axis:
+        return None
+    made = ("symbol", "probability", "forecast_volatility")
+    signals = ledger.read("signals", strategy.name, session, session, columns=made)
+    told = set(signals.dropna()["symbol"])
+    day = facts.stores.publications.bars(publication, sessions=pd.DatetimeIndex([session]), columns=["symbol"])
+    names = strategy.market.symbols or tuple(sorted(day["symbol"].unique()))
+    due = set(day["symbol"]).intersection(names, decided_with) - told
+    members = facts.members(pd.DatetimeIndex([session]), names) if due else None
+    if members is not None:
+        due -= {name for name, inside in zip(names, members[0], strict=True) if not inside}
+    if not told or not due:
+        return None
+    needed, row = _bars_needed(strategy), int(facts.axis.searchsorted(session))
+    days = facts.axis[max(0, row - needed + 1) : row + 1]
+    key = ["symbol", "session"]
+    versions = versions_of(facts.stores, strategy.name, RAW_BARS, sessions=days)
+    versions = versions[versions["symbol"].isin(due)]
+    bars = facts.stores.publications.bars(publication, sessions=days, columns=key)
+    in_time = versions["known_at"] <= as_of_session(strategy.market, session)
+    decided = decision_moments(ledger, strategy.name)
+    if session in decided.index:
+        in_time &= versions["ingested_at"] <= decided[session]
+    seen = versions.loc[in_time, key].drop_duplicates()
+    stored = bars.loc[bars["symbol"].isin(due), key].drop_duplicates()
+    late = stored[~pd.MultiIndex.from_frame(stored).isin(pd.MultiIndex.from_frame(seen))]
+    if late.empty:
+        return None
+    following = next_session(strategy.market.calendar, session)
+    known = versions.loc[versions["known_at"] <= as_of_session(strategy.market, following), key]
+    by_itself = bool(pd.MultiIndex.from_frame(late).isin(pd.MultiIndex.from_frame(known)).all())
+    symbols = tuple(sorted(late["symbol"].unique()))
+    fewest = int(seen["symbol"].value_counts().reindex(list(symbols), fill_value=0).min())
+    ahead = sessions_between(strategy.market.calendar, following, following + pd.Timedelta(days=2 * needed))
+    until = following if by_itself else ahead[min(max(needed - fewest, 1), len(ahead)) - 1]
+    return Silent(symbols, len(late), until, by_itself)
+
+
+def _bars_needed(strategy: Strategy) -> int:
+    """Bars on end that a signal is made of, at the least: of the features in the network's window, and volatility."""
+    names = strategy.features.names or tuple(CATALOGUE)
+    return max(sessions_read(names, strategy.learning.lookback, 0.0), EWMA_SPAN_SESSIONS + 1)
 
 
 def unchecked(facts: StoredFacts, session: pd.Timestamp) -> str | None:

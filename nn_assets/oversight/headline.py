@@ -55,7 +55,7 @@ _LEAK = "leak alarm"
 _NOTHING = "holds nothing after "
 _ROUND = "nn-assets run "
 _GOES_ON = re.compile(r"nn-assets (run|study)\b")
-_STUDY_OF_MONTHS = re.compile(r"^(nn-assets study --strategy \S+) --from \S+ --to \S+$")
+_STUDY_OF_MONTHS = re.compile(r"^(nn-assets study --strategy \S+) --from \S+ --to \S+( goes on from there)?$")
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,10 @@ class Situation:
         The last one decided.
     to_hold, symbols : int
         Positions to hold after it, of so many symbols.
+    held, closing : int
+        Positions that the book holds after it, and how many of them an order under way closes.
+    next_round, next_fill : str
+        The session after it, and at what of it orders fill.
     verdict : str or None
         Of the study in force at that decision.
     verdict_of : str or None
@@ -109,6 +113,10 @@ class Situation:
     session: str | None = None
     to_hold: int = 0
     symbols: int = 0
+    held: int = 0
+    closing: int = 0
+    next_round: str = ""
+    next_fill: str = ""
     verdict: str | None = None
     verdict_of: str | None = None
     verdict_allows: bool = False
@@ -159,7 +167,11 @@ def headline(situation: Situation) -> Headline:
 
     The strictest cause gives the word and stands first.
     """
-    causes = sorted(_causes(situation), key=lambda cause: -cause.word)
+    of_controls = list(_of_controls(situation))
+    causes = [*_of_faults(situation), *of_controls]
+    if situation.held and max((cause.word for cause in of_controls), default=Word.TRADES) is Word.DOES_NOT_TRADE:
+        causes.append(_Cause(Word.DOES_NOT_TRADE, _still_held(situation)))
+    causes.sort(key=lambda cause: -cause.word)
     word = causes[0].word if causes else Word.TRADES
     if word is Word.TRADES:
         causes = [_Cause(word, _held(situation)), *causes]
@@ -174,8 +186,21 @@ def headline(situation: Situation) -> Headline:
 def _held(situation: Situation) -> str:
     """How many positions a strategy that may trade is to hold."""
     if situation.to_hold == 0:
-        return f"{_NOTHING}{situation.session} (0 of {situation.symbols} symbols)"
+        yet = f"; {_still_held(situation)}" if situation.held else ""
+        return f"{_NOTHING}{situation.session} (0 of {situation.symbols} symbols){yet}"
     return f"{situation.to_hold} of {situation.symbols} symbols to be held after {situation.session}"
+
+
+def _still_held(situation: Situation) -> str:
+    """What a book that is to be flat holds yet, and when that is closed."""
+    one = situation.held == 1
+    told = f"{situation.held} position{'s' * (not one)} {'is' if one else 'are'} still held"
+    if situation.to_hold:
+        return f"{told}: the round of {situation.next_round} orders {'it' if one else 'them'} closed"
+    if not situation.closing:
+        return f"{told}, and no order closes {'it' if one else 'them'} yet"
+    some = "" if situation.closing == situation.held else f" of {situation.closing} of them"
+    return f"{told}: the closing order{'s' * (not one)}{some} {'fills' if one else 'fill'} at {situation.next_fill}"
 
 
 def _in_order(remedies: Iterable[str]) -> list[str]:
@@ -212,8 +237,11 @@ def release_of(kind: str, strategy: str) -> str:
     return f'{first}, then nn-assets control reset-breaker --strategy {strategy} --kind {kind} --reason "..."'
 
 
-def _causes(situation: Situation) -> Iterator[_Cause]:
+def _of_faults(situation: Situation) -> Iterator[_Cause]:
     yield from (_Cause(fault.word, fault.why, fault.remedy) for fault in situation.faults)
+
+
+def _of_controls(situation: Situation) -> Iterator[_Cause]:
     yield from _of_switch(situation)
     yield from _of_breakers(situation)
     if situation.session is None:

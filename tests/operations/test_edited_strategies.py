@@ -20,7 +20,10 @@ from nn_assets.cli.runs import _month, run_rounds, run_study
 from nn_assets.cli.status import report
 from nn_assets.errors import ClockError, ControlError, DecisionError, ModelError, PublicationError, SettingsError
 from nn_assets.learning.first_month import first_model_month
+from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.market.facts.bars import known_after
 from nn_assets.operations import edited as edits
+from nn_assets.operations import situation
 from nn_assets.operations.asof.controls import kill_switch_now
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.refreshes import left_before_live
@@ -30,10 +33,12 @@ from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay,
 from nn_assets.operations.decisions.rederivation import Rederived, rederive_decisions
 from nn_assets.operations.edited import stage_fault
 from nn_assets.operations.facts import StoredFacts
+from nn_assets.operations.failures import LOST, told_of_end
 from nn_assets.operations.history import open_history
 from nn_assets.operations.models import preparation
 from nn_assets.operations.models.forecasts import read_forecast_list
 from nn_assets.operations.models.outdated import months_in_doubt
+from nn_assets.operations.outcomes import FAILED, Run, record_end, record_start
 from nn_assets.operations.report_index import sessions_told
 from nn_assets.operations.reporting import write_daily_page
 from nn_assets.operations.study import StudyResult
@@ -134,7 +139,8 @@ def test_symbols_join_leave_and_change_places_from_a_session_on(home: Path) -> N
     # No model knows who joined: it has no forecast yet, and the others have theirs.
     signals = recorded("signals", THIRD).set_index("symbol")["probability"]
     assert set(signals[signals.notna()].index) == set(after) - {EVERYONE[6]}
-    # Fitted again, the month's model knows it from the next session on; what was decided stands.
+    assert f"{EVERYONE[6]} has no signal: " in report(NAME)["strategies"][NAME]["headline"]
+    # The month's models may be fitted again: what was decided stands.
     homes.train(strategy_of(), ["2017-06"])
     homes.decide(strategy_of(), [FOURTH])
     assert recorded("signals", FOURTH).set_index("symbol")["probability"].notna().all()
@@ -147,6 +153,76 @@ def test_symbols_join_leave_and_change_places_from_a_session_on(home: Path) -> N
     with pytest.raises(DecisionError, match="decided with: SIM01") as refused:
         homes.decide(strategy_of(), [SECOND])
     assert "key market.symbols" in str(refused.value)
+
+
+def deliver(home: Path, symbol: str, known_at: Callable[[pd.DatetimeIndex], pd.DatetimeIndex]) -> None:
+    """Deliver the file again, with moments of one symbol's bars in a column of their own."""
+    file = home / "strategies" / "bars.csv"
+    bars = pd.read_csv(file)
+    moments = known_at(pd.DatetimeIndex(bars["session"])).astype(str)
+    bars.assign(known_at=moments.where(bars["symbol"] == symbol, "")).to_csv(file, index=False)
+
+
+def in_their_own_time(sessions: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    """Half an hour after each close, as of bars whose files state nothing."""
+    return known_after("XNYS", sessions, 30)
+
+
+def test_a_symbol_that_its_late_bars_silence_is_in_the_first_line_until_they_are_known(home: Path) -> None:
+    joined = EVERYONE[6]
+    state_strategy(home, (*SYMBOLS, joined))
+    homes.take_in(strategy_of())
+    assert "has no signal" not in report(NAME)["text"]  # nothing was decided with it
+    homes.train(strategy_of(), ["2017-06"])  # by a model that knows it
+    (third,) = homes.decide(strategy_of(), [THIRD])
+    told = report(NAME)["strategies"][NAME]["headline"]
+    # Twenty returns make its volatility: the bar of the day came in time, and 20 came later.
+    assert f"; {joined} has no signal: 20 of the bars that it would read became known only after the decisions" in told
+    assert "; without them none before 2017-07-24; " in told  # the 4th of July is none
+    remedy = "if those bars were known in time, deliver them again with a column known_at that says when each was"
+    assert f"A person is needed: {remedy}; nn-assets run" in told
+    with open_history(strategy_of()) as history:
+        page = write_daily_page(history, third.round, third.frames, third.provenance, None).read_text(encoding="utf-8")
+    assert f"{joined} has no signal: 20 of the bars" in page
+    deliver(home, joined, in_their_own_time)
+    homes.take_in(strategy_of())
+    homes.decide(strategy_of(), [FOURTH])
+    assert joined in set(recorded("signals", FOURTH)["symbol"])
+    assert "has no signal" not in report(NAME)["text"]
+    with open_history(strategy_of()) as history:
+        assert decisions_repeat_in_replay(history) == (2, [])
+
+
+@pytest.mark.parametrize(("first", "in_time"), [("2017-05-26", 20), ("2017-05-25", 21)])
+def test_until_when_late_bars_silence_a_symbol_is_when_enough_are_known_in_time(
+    home: Path, first: str, in_time: int
+) -> None:
+    joined = EVERYONE[6]
+    state_strategy(home, (*SYMBOLS, joined))
+    assert len(sessions_between("XNYS", first, THIRD)) == in_time
+    later = pd.Timestamp("2018-01-02", tz="UTC")
+    deliver(home, joined, lambda sessions: in_their_own_time(sessions).where(sessions >= first, later))
+    homes.take_in(strategy_of())
+    homes.train(strategy_of(), ["2017-06"])  # by a model that knows it
+    homes.decide(strategy_of(), [THIRD])
+    why = recorded("position_steps", THIRD).set_index("symbol").loc[joined, "reason"].iloc[0]
+    assert ("is nan" in why) == (in_time == 20)
+
+
+def test_bars_that_the_next_session_reads_need_nobody(home: Path) -> None:
+    joined = EVERYONE[6]
+    state_strategy(home, (*SYMBOLS, joined))
+    after = pd.Timestamp("2017-06-23 22:00", tz="UTC")  # of Friday's decision, and before Monday's
+    deliver(home, joined, lambda sessions: in_their_own_time(sessions).where(sessions > THIRD, after))
+    homes.take_in(strategy_of())
+    homes.train(strategy_of(), ["2017-06"])  # by a model that knows it
+    homes.decide(strategy_of(), [THIRD])
+    told = report(NAME)["strategies"][NAME]["headline"]
+    assert f"{joined} has no bar" in told or f"{joined} has no signal" in told
+    assert "known_at" not in told
+    homes.decide(strategy_of(), [FOURTH])
+    assert joined in set(recorded("signals", FOURTH)["symbol"])
+    assert "has no signal" not in report(NAME)["text"]
 
 
 def test_a_symbol_that_is_bound_stays_until_it_is_closed(home: Path) -> None:
@@ -607,6 +683,25 @@ def test_settings_changed_after_study_and_decision_need_a_person_until_they_are_
         assert "nn-assets" not in first_line()
 
 
+def test_what_is_to_be_flat_says_what_it_holds_until_that_is_closed(home: Path) -> None:
+    held = int((recorded("holdings", SECOND)["quantity"] != 0.0).sum())
+    assert (recorded("target_positions", SECOND)["target_quantity"] == 0.0).all()
+    assert held > 1
+    told = f"; {held} positions are still held: the closing orders fill at the open of 2017-06-23; "
+    assert f"holds nothing after 2017-06-22 (0 of 6 symbols){told}" in report(NAME)["text"]
+    file = home / "strategies" / f"{NAME}.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("trade_without_verdict: true\n", ""), encoding="utf-8")
+    first_line = report(NAME)["text"].splitlines()[0]
+    assert first_line.startswith(f"{NAME} DOES NOT TRADE: flat, since no study gave a verdict in time{told}")
+    (third,) = homes.decide(strategy_of(), [THIRD])
+    assert (recorded("holdings", THIRD)["quantity"] == 0.0).all()
+    assert "still held" not in report(NAME)["text"]
+    with open_history(strategy_of()) as history:
+        page = write_daily_page(history, third.round, third.frames, third.provenance, None).read_text(encoding="utf-8")
+    assert "DOES NOT TRADE: flat, since" in page
+    assert "still held" not in page
+
+
 def test_limits_of_the_gate_keep_the_study_and_not_what_was_decided_under_them(studied_home: Path) -> None:
     restate(studied_home, gate={"max_missing_symbols_fraction": 0.3, "max_stale_sessions": 2})
     told = report(NAME)["strategies"][NAME]
@@ -637,6 +732,46 @@ def test_a_live_start_that_moves_says_that_the_study_counts_no_more_and_both_rem
         homes.study_stored(strategy_of(), ["2017-05"])
         assert "of other settings" not in first_line()
         assert report(NAME)["strategies"][NAME]["study_to"] == "2017-05"
+
+
+def test_a_study_comes_before_the_first_sessions_which_would_be_flat_for_good_without(
+    decided_until_the_second: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Models are there, as of a study that was killed: a round could be given, and no study would mend what it left."""
+    undecided = tmp_path / "home"
+    shutil.copytree(decided_until_the_second, undecided, ignore=shutil.ignore_patterns("ledger.sqlite*"))
+    study, run = (f"A person is needed: nn-assets {each} --strategy {NAME}" for each in ("study", "run"))
+
+    def needed() -> str:
+        with open_history(strategy_of()) as history:
+            following = check._next(history)["next"]
+        line = str(report(NAME)["text"].splitlines()[0])
+        assert not line.endswith(f"{study}.") or following.startswith(study.partition(": ")[2])
+        return line
+
+    with living_in(undecided):
+        homes.train(strategy_of(), MONTHS)
+        assert run in needed()
+        begun = Run("killed", NAME, "study", "2017-03-01", "2017-06-01", pd.Timestamp("2026-01-05 12:00", tz="UTC"))
+        with Ledger() as ledger:
+            assert record_start(ledger, begun)
+        monkeypatch.setattr(situation, "was_killed", lambda run_id: run_id == "killed")
+        months = f"{study} --from 2017-03 --to 2017-06 goes on from there; {run.partition(': ')[2]} --from 2017-06-21."
+        assert needed().endswith(months)
+        stored = undecided / "lake" / NAME / "forecasts"
+        stored.rename(stored.with_name("elsewhere"))  # killed before the forecasts
+        assert needed().endswith(f"{study}.")
+        with Ledger() as ledger:
+            at = begun.began_at + pd.Timedelta(minutes=1)
+            assert record_end(ledger, begun, FAILED, at, message=told_of_end(begun, LOST))
+        assert needed().endswith(f"{study}.")
+        stored.with_name("elsewhere").rename(stored)
+        file = undecided / "strategies" / f"{NAME}.yaml"
+        text = file.read_text(encoding="utf-8").replace("trade_without_verdict: true\n", "")
+        file.write_text(text, encoding="utf-8")  # killed after the forecasts, and before the verdict
+        assert needed().endswith(f"{study}.")
+        homes.study_stored(strategy_of(), ["2017-05"])  # the remedy
+        assert needed().endswith(f"; {run.partition(': ')[2]} --from 2017-06-21.")
 
 
 def test_an_end_of_history_that_moves_on_keeps_the_study_and_the_decisions(

@@ -17,6 +17,8 @@ TRADING = Situation(
     session="2018-01-03",
     to_hold=3,
     symbols=4,
+    next_round="2018-01-04",
+    next_fill="the open of 2018-01-04",
     verdict="edge found",
     verdict_allows=True,
 )
@@ -73,6 +75,39 @@ SITUATIONS: dict[str, tuple[dict[str, object], str]] = {
             "mine DOES NOT TRADE: flat, since no study gave a verdict in time (the newest is of other settings: "
             "costs.x 1 then, 2 now). A person is needed: nn-assets study --strategy mine, or set them back."
         ),
+    ),
+    "to be flat, and held until the next round": (
+        {"verdict": "no edge", "verdict_allows": False, "held": 3},
+        (
+            "mine DOES NOT TRADE: flat by the verdict in force, 'no edge'; 3 positions are still held: the round of "
+            "2018-01-04 orders them closed. No action needed."
+        ),
+    ),
+    "to be flat, and held until the orders fill": (
+        {"verdict": "no edge", "verdict_allows": False, "to_hold": 0, "held": 1, "closing": 1},
+        (
+            "mine DOES NOT TRADE: flat by the verdict in force, 'no edge'; 1 position is still held: the closing order "
+            "fills at the open of 2018-01-04. No action needed."
+        ),
+    ),
+    "to be flat, and held beside an order that was denied": (
+        {"verdict": "no edge", "verdict_allows": False, "to_hold": 0, "held": 3, "closing": 2},
+        (
+            "mine DOES NOT TRADE: flat by the verdict in force, 'no edge'; 3 positions are still held: the closing "
+            "orders of 2 of them fill at the open of 2018-01-04."
+        ),
+    ),
+    "to be flat, and no order leaves": (
+        {"trading_state": "PAUSE_STRATEGY", "to_hold": 0, "held": 2},
+        "mine DOES NOT TRADE: drift says PAUSE_STRATEGY; 2 positions are still held, and no order closes them yet. No",
+    ),
+    "held, and every round refused": (
+        {"kill_switch": "HALTED", "held": 3},
+        "mine HALTED: the kill switch is HALTED. A person is needed: nn-assets control kill-switch ACTIVE",
+    ),
+    "held, and a round missed": (
+        {"held": 3, "faults": (Fault("1 session not decided", "nn-assets run", Word.DOES_NOT_TRADE),)},
+        "mine DOES NOT TRADE: 1 session not decided. A person is needed: nn-assets run.",
     ),
     "without any verdict, and flat": (
         {"without_verdict": True, "trading_state": "PAUSE_STRATEGY"},
