@@ -48,6 +48,7 @@ _VERIFY = "audit verify"
 _OF_THE_LEDGER = tuple(f"check {name} failed" for name in (LEDGER_INTACT, _VERIFY))
 _NAMES = {"trading_state": "drift says"}  # one control of several: by itself it lets nothing trade
 _READ_ONLY = "read-only: this user cannot write to the ledger; it is told as it stands, and whatever writes is refused"
+_UNUSED = "DOES NOT TRADE: it comes with the package and was never used in this home. No action needed."
 _LEFT_BY_USE = ("published_to", "gate", "study_to", "models", "decided_to", "runs", "ticks", "failed_checks", "missing")
 _LOST = "its process is gone; the next run, check, study or tick of the daemon closes it"
 
@@ -79,7 +80,7 @@ def report(name: str | None) -> dict[str, Any]:
     if name and not found:
         find_strategy(name)
     unused = [each.strategy.name for each in chosen if name is None and _is_unused(each, found[each.strategy.name])]
-    found |= {each: {**found[each], "headline": _unused_told([each])} for each in unused}
+    found |= {each: {**found[each], "headline": f"{each} {_UNUSED}"} for each in unused}
     lines = [line for each, state in found.items() if each not in unused for line in (*_lines(state), "")]
     lines += [_unused_told(unused), ""] if unused else []
     lines += [_READ_ONLY] * read_only
@@ -94,8 +95,8 @@ def _is_unused(file: StrategyFile, state: dict[str, Any]) -> bool:
 
 
 def _unused_told(names: Sequence[str]) -> str:
-    several = len(names) > 1
-    come, them = ("come", "them") if several else ("comes", "it")
+    """One line of text for all of them."""
+    come, them = ("come", "them") if len(names) > 1 else ("comes", "it")
     return f"{', '.join(names)}: {come} with the package, never used in this home; nn-assets demo runs {them}"
 
 

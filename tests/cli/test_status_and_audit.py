@@ -66,7 +66,9 @@ def test_bundled_strategies_that_nobody_used_are_one_line_without_a_call_for_a_p
     )
     told = call(tmp_path, "status", "--json").document["strategies"]
     assert set(told) == {"index_daily", "planted_edge"}
-    assert not any("person" in state["headline"] for state in told.values())
+    for name, state in told.items():
+        assert state["headline"].startswith(f"{name} DOES NOT TRADE: it comes with the package")
+        assert "person" not in state["headline"]
     with living_in(tmp_path), open_stores() as stores:
         record_halt(stores.ledger, "index_daily", pd.Timestamp.now(tz="UTC"), "freshness: too old", "r")
     lines = call(tmp_path, "status").out.splitlines()
