@@ -52,7 +52,7 @@ _VALIDATED = DAILY_GATE
 _MOST_ROWS, _MOST_NOTICES = 5, 10
 # Advisory checks: where all bars end on one day they say only, once more, that the newest are not there.
 _OF_THE_NEWEST = ("stale_feed", "usual_volume", "complete_symbols", "fresh_symbols", "usual_distribution")
-_FACTS = ("symbol", "session", "rule", "field", "value")
+_FACTS = ("symbol", "session", "rule", "field", "value", "source")
 _CHANGES = ("added", "revised")
 _NO_DAILY = {
     **dict.fromkeys(("delivered_rows", "outside_rows", "equal_rows", *_CHANGES), 0),

@@ -40,7 +40,7 @@ def check_lines(told: dict[str, Any]) -> list[str]:
         ),
         ("actions", _actions_told(told["actions"])),
         ("quarantine", _by_rule(quarantine["rows"], quarantine["by_rule"])),
-        *(("", "{symbol} {session} {rule}, {field} {value}".format(**row)) for row in quarantine["first"]),
+        *(("", "{symbol} {session} {rule}, {field} {value} ({source})".format(**row)) for row in quarantine["first"]),
         *_more(quarantine["rows"] - len(quarantine["first"]), quarantine["all"]),
         *(("series", _one_series(each)) for each in told["series"][:_MOST_NAMED]),
         *_more(len(told["series"]) - _MOST_NAMED, "nn-assets export series"),

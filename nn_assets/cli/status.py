@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Container, Mapping, Sequence
+from importlib import resources
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,8 @@ _VERIFY = "audit verify"
 _OF_THE_LEDGER = tuple(f"check {name} failed" for name in (LEDGER_INTACT, _VERIFY))
 _NAMES = {"trading_state": "drift says"}  # one control of several: by itself it lets nothing trade
 _READ_ONLY = "read-only: this user cannot write to the ledger; it is told as it stands, and whatever writes is refused"
+_UNUSED = "DOES NOT TRADE: it comes with the package and was never used in this home. No action needed."
+_LEFT_BY_USE = ("published_to", "gate", "study_to", "models", "decided_to", "runs", "ticks", "failed_checks", "missing")
 _LOST = "its process is gone; the next run, check, study or tick of the daemon closes it"
 
 
@@ -73,10 +76,25 @@ def report(name: str | None) -> dict[str, Any]:
         read_only = stores.ledger.read_only
     if name and not found:
         find_strategy(name)
-    lines = [line for state in found.values() for line in (*_lines(state), "")]
+    unused = [each.strategy.name for each in chosen if name is None and _is_unused(each, found[each.strategy.name])]
+    found |= {each: {**found[each], "headline": f"{each} {_UNUSED}"} for each in unused}
+    lines = [line for each, state in found.items() if each not in unused for line in (*_lines(state), "")]
+    lines += [_unused_told(unused), ""] if unused else []
     lines += [_READ_ONLY] * read_only
     ok = not any(state.get("failed_checks") or "error" in state for state in found.values())
     return {"ok": ok, "read_only": read_only, "strategies": found, "text": "\n".join(lines).rstrip()}
+
+
+def _is_unused(file: StrategyFile, state: dict[str, Any]) -> bool:
+    """Whether it is one of the package's own, of which this home holds nothing."""
+    own = file.folder == Path(str(resources.files("nn_assets"))) / "strategies"
+    return own and state.get("kill_switch") == "ACTIVE" and not any(state.get(each) for each in _LEFT_BY_USE)
+
+
+def _unused_told(names: Sequence[str]) -> str:
+    """One line of text for all of them."""
+    come, them = ("come", "them") if len(names) > 1 else ("comes", "it")
+    return f"{', '.join(names)}: {come} with the package, never used in this home; nn-assets demo runs {them}"
 
 
 def _told(stores: Stores, file: StrategyFile) -> dict[str, Any]:

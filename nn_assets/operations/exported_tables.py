@@ -129,7 +129,7 @@ def _bars(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
 
 def _compared(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     """Every version of the second source's bars, or each bar as it was known at a moment."""
-    _check_taken_in(history, COMPARED, "bars of a second source", "market.compare_with", "raw_bars")
+    _check_taken_in(history, COMPARED, "bars of a second source", "market.compare_with")
     versions = versions_of(history.stores, history.strategy.name, COMPARED)
     return versions if moment is None else known_bars(versions, moment)
 
@@ -152,7 +152,7 @@ def _actions(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     stored = history.stores.lake.segments(history.strategy.name, ACTIONS)
     actions = actions_to_publish(history, stored) if moment is None else _known_actions(history, moment)
     if actions is None:
-        raise _never_stored(history, "splits and dividends", "source.actions_path", "raw_bars")
+        raise _never_stored(history, "splits and dividends", "source.actions_path")
     return actions
 
 
@@ -246,17 +246,17 @@ def _intraday(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     return clean_intraday(known, strategy.market.calendar, strategy.intraday, strategy.cleaning, seen_at=moment).bars
 
 
-def _check_taken_in(history: History, table: str, what: str, section: str, asset: str | None = None) -> None:
+def _check_taken_in(history: History, table: str, what: str, section: str) -> None:
     if not history.stores.lake.segments(history.strategy.name, table):
-        raise _never_stored(history, what, section, asset or table)
+        raise _never_stored(history, what, section)
 
 
-def _never_stored(history: History, what: str, setting: str, asset: str) -> PublicationError:
+def _never_stored(history: History, what: str, setting: str) -> PublicationError:
     name = history.strategy.name
     return PublicationError(
         expected=what,
         found="none ever taken in",
-        remedy=f"name their file under {setting} in the strategy file, and materialise {name}/{asset}",
+        remedy=f"name their file under {setting} in the strategy file, then nn-assets check --strategy {name}",
         strategy=name,
     )
 

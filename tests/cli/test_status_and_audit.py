@@ -63,6 +63,25 @@ def test_status_without_a_name_tells_of_every_strategy(give) -> None:
     assert set(give("status", "--json").document["strategies"]) == {"index_daily", "planted_edge", "mine"}
 
 
+def test_bundled_strategies_that_nobody_used_are_one_line_without_a_call_for_a_person(tmp_path) -> None:
+    answer = call(tmp_path, "status")
+    assert answer.status == 0
+    assert answer.out.strip() == (
+        "index_daily, planted_edge: come with the package, never used in this home; nn-assets demo runs them"
+    )
+    told = call(tmp_path, "status", "--json").document["strategies"]
+    assert set(told) == {"index_daily", "planted_edge"}
+    for name, state in told.items():
+        assert state["headline"].startswith(f"{name} DOES NOT TRADE: it comes with the package")
+        assert "person" not in state["headline"]
+    with living_in(tmp_path), open_stores() as stores:
+        record_halt(stores.ledger, "index_daily", pd.Timestamp.now(tz="UTC"), "freshness: too old", "r")
+    lines = call(tmp_path, "status").out.splitlines()
+    assert lines[0].startswith("index_daily ")
+    assert "A person is needed" in lines[0]
+    assert lines[-1].startswith("planted_edge: comes with the package")
+
+
 def test_status_of_a_fresh_home_tells_that_nothing_was_done(tmp_path) -> None:
     state = call(tmp_path, "status", "--strategy", "index_daily", "--json").document["strategies"]
     assert state["index_daily"]["published_to"] is None

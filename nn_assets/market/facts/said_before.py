@@ -36,11 +36,16 @@ def new_versions_of_files(
     DataFrame, RevisionCount
         As of ``new_versions``; bars of which every row was left out count as unchanged.
     """
-    repeated = said_before(stored, delivered, taken_before)
+    fresh, counted = new_versions(stored, delivered, stated=stated)
+    # Only what would be stored is compared with what was said before: most rows of a file that grew are in force.
+    days = fresh["session"].unique()
+    asked = delivered["session"].isin(days).to_numpy()
     if stated is not None:
-        repeated &= ~stated
+        asked = asked & ~stated
+    repeated = np.zeros(len(delivered), dtype=bool)
+    repeated[asked] = said_before(stored[stored["session"].isin(days)], delivered[asked], taken_before)
     if not repeated.any():
-        return new_versions(stored, delivered, stated=stated)
+        return fresh, counted
     rest = delivered[~repeated]
     fresh, counted = new_versions(stored, rest, stated=None if stated is None else stated[~repeated])
     bars, of_rest = (frame[["symbol", "session"]].drop_duplicates().shape[0] for frame in (delivered, rest))

@@ -261,11 +261,12 @@ class PublicationStore:
         """
         day = as_session(session)
         publication = self.current(strategy, as_of)
+        check = f"nn-assets check --strategy {strategy.partition('.')[0]}"  # intraday bars are published beside its own
         if publication is None:
-            found, remedy = "nothing published", "materialise validated_bars"
+            found, remedy = "nothing published", check
         elif not publication.covers(day):
             found = f"a publication of {publication.first_session.date()} to {publication.last_session.date()}"
-            remedy = "mend the data that the gate refused, then materialise validated_bars for this session"
+            remedy = f"where the gate refused data, mend them; then publish up to this session: {check}"
         elif content_hash is not None and content_hash != publication.content_hash:
             found = f"a publication with content hash {publication.content_hash}"
             remedy = "make the derived tables again of the published bars: nn-assets run and study do, check does not"
