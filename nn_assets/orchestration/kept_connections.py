@@ -12,10 +12,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
-from dagster._core.storage.event_log.schema import AssetKeyTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
 from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
@@ -52,20 +51,15 @@ class _KeptEvents(SqliteEventLogStorage):
 
     def __init__(self, base_dir: str) -> None:
         self._engines: dict[str, Any] = {}
-        self._seen: set[str] = set()
+        self._columns: dict[str, bool] = {}
         super().__init__(base_dir)
-
-    def has_table(self, table_name: str) -> bool:
-        """Whether the index has a table: Dagster asks at every event, by a connection of its own; none goes away."""
-        if table_name not in self._seen and super().has_table(table_name):
-            self._seen.add(table_name)
-        return table_name in self._seen
+        # Dagster asks both at every event, by a connection of its own; neither comes nor goes while a command runs.
+        self.has_table = cache(super().has_table)  # type: ignore[method-assign]
 
     def _has_asset_key_col_on_connection(self, conn: Any, column_name: str) -> bool:
-        column = f"{AssetKeyTable.name}.{column_name}"
-        if column not in self._seen and super()._has_asset_key_col_on_connection(conn, column_name):
-            self._seen.add(column)
-        return column in self._seen
+        if column_name not in self._columns:
+            self._columns[column_name] = super()._has_asset_key_col_on_connection(conn, column_name)
+        return self._columns[column_name]
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Any]:
