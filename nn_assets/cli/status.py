@@ -76,7 +76,7 @@ def report(name: str | None) -> dict[str, Any]:
         read_only = stores.ledger.read_only
     if name and not found:
         find_strategy(name)
-    asked_by_none = chosen if name is None and stopping is None else []
+    asked_by_none = chosen if name is None else []
     unused = [each.strategy.name for each in asked_by_none if _is_unused(each, found[each.strategy.name])]
     found |= {each: {**found[each], "headline": f"{each} {_UNUSED}"} for each in unused}
     lines = [line for each, state in found.items() if each not in unused for line in (*_lines(state), "")]
