@@ -401,8 +401,8 @@ def _next(history: History) -> dict[str, Any]:
         }
     newest = str(history.last_session.to_period("M") + 1)
     undecided = undecided_sessions(history.stores.ledger, strategy, history.live_sessions)
-    missing = missing_months(history.stores.lake, strategy, newest) or months_to_refit(history, newest)
-    if missing or comes_after_a_study(history, undecided):
+    to_study = missing_months(history.stores.lake, strategy, newest) or months_to_refit(history, newest)
+    if to_study or comes_after_a_study(history, undecided):
         return {"next": f"nn-assets study --strategy {strategy.name}"}
     if (fault := symbols_fault(history)) is not None:
         return {"next": fault.remedy}

@@ -78,7 +78,7 @@ def _possible_copies_told(by_session: Mapping[str, int]) -> str:
 
 
 def _outside_told(rows: int, first: Sequence[str]) -> str:
-    """What was left out of so many rows, and the first of them, where they are known."""
+    """That so many rows were left out, and the first of them, where they are known; their count goes before it."""
     more = [f"and {rows - len(first):,} more"] if rows > len(first) else []
     named = f": {', '.join([*first, *more])}" if first else ""
     return f"of other symbols or sessions left out{named}"
@@ -111,6 +111,7 @@ def _compared_told(compared: dict[str, Any]) -> str:
 
 
 def _rows_outside_told(rows: int, first: Sequence[str]) -> str:
+    """How many rows of bars were left out, and the first of them."""
     return f"{rows:,} row{'s' * (rows != 1)} {_outside_told(rows, first)}"
 
 

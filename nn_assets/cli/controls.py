@@ -11,7 +11,7 @@ import pandas as pd
 from nn_assets.errors import ControlError, NnAssetsError
 from nn_assets.operations.asof.controls import BREAKER_RESET, KILL_SWITCH
 from nn_assets.operations.asof.trials import LEAK_RELEASE, standing_alarms
-from nn_assets.operations.catalog import names_on_record, read_strategies, require_named
+from nn_assets.operations.catalog import known_names, require_named
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.mended_clock import mend_moments
 from nn_assets.operations.stores import Stores, open_stores
@@ -47,8 +47,8 @@ def set_kill_switch(strategy: str | None, state: str, who: str, reason: str) -> 
     Parameters
     ----------
     strategy : str, optional
-        Its file may be broken or gone, as long as the ledger has something of it. Without it every strategy is
-        halted or reduced: who is in a hurry must not stop another than the one that trades.
+        Its file may be broken, or gone as long as the ledger has something of it. Without a name every strategy is
+        halted or reduced: someone in a hurry must not stop the wrong one.
 
     Raises
     ------
@@ -77,14 +77,14 @@ def set_kill_switch(strategy: str | None, state: str, who: str, reason: str) -> 
             remedy="name each: --strategy NAME",
             rule=KILL_SWITCH,
         )
-    readable, left_out = read_strategies()
-    every = list(dict.fromkeys([*(each.strategy.name for each in readable), *left_out, *sorted(names_on_record())]))
+    every = known_names()
     _record_switches(every, state, who, reason)
     lines = [f"{each}: kill switch is {state}" for each in every]
     return {"strategies": every, "kill_switch": state, "text": "\n".join(lines)}
 
 
 def _record_switches(strategies: Sequence[str], state: str, who: str, reason: str) -> None:
+    """Set the switch of each, with the room kept back where the disk is full."""
     for strategy in strategies:
         try:
             _record_switch(strategy, state, who, reason)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Container, Mapping, Sequence
-from importlib import resources
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -87,13 +86,14 @@ def report(name: str | None) -> dict[str, Any]:
 
 
 def _is_unused(file: StrategyFile, state: dict[str, Any]) -> bool:
-    """Whether it is one of the package's own, of which this home holds nothing."""
-    own = file.folder == Path(str(resources.files("nn_assets"))) / "strategies"
-    return own and state.get("kill_switch") == "ACTIVE" and not any(state.get(each) for each in _LEFT_BY_USE)
+    """Whether it comes with the package, and this home holds nothing of it."""
+    return (
+        file.is_bundled and state.get("kill_switch") == "ACTIVE" and not any(state.get(each) for each in _LEFT_BY_USE)
+    )
 
 
 def _unused_told(names: Sequence[str]) -> str:
-    """One line of text for all of them."""
+    """One line for all the bundled strategies that nobody used."""
     come, them = ("come", "them") if len(names) > 1 else ("comes", "it")
     return f"{', '.join(names)}: {come} with the package, never used in this home; nn-assets demo runs {them}"
 
@@ -152,14 +152,10 @@ def _with_place(fault: NnAssetsError) -> str:
 
 
 def _of_left_out(ledger: Ledger, left_out: Mapping[str, LeftOut], known: set[str]) -> dict[str, dict[str, Any]]:
-    """The line of each strategy whose file cannot be read: by its name, and by its file's where that one decided."""
-    decided = ledger.strategies("decisions") if left_out else []
-    by_file = {name for each in left_out.values() for file in each.files if (name := file.stem) in decided}
-    found = {}
-    for name in (*left_out, *sorted(by_file.difference(left_out, known))):
-        if (each := left_out_as(name, left_out)) is not None:
-            found[name] = _untold(name, each.fault)
-    return found
+    """The state of each strategy whose file cannot be read: by its name, and by its file's where that one decided."""
+    decided = set(ledger.strategies("decisions") if left_out else ()).difference(left_out, known)
+    by_file = {file.stem: each for each in left_out.values() for file in each.files if file.stem in decided}
+    return {name: _untold(name, each.fault) for name, each in {**left_out, **by_file}.items()}
 
 
 def _of_left_books(ledger: Ledger, named: Container[str], only: str | None) -> dict[str, dict[str, Any]]:

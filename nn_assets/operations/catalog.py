@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -25,10 +25,10 @@ __all__ = [
     "find_live_strategy",
     "find_strategy",
     "folder_of",
+    "known_names",
     "left_out_as",
     "load_strategies",
     "made_of_each",
-    "names_on_record",
     "put_back",
     "read_strategies",
     "require_named",
@@ -37,6 +37,8 @@ __all__ = [
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
+
+_BUNDLED = Path(str(resources.files("nn_assets"))) / "strategies"
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,15 @@ class StrategyFile:
         """The folder that relative data paths start from."""
         return self.file.parent
 
+    @property
+    def is_bundled(self) -> bool:
+        """Whether it comes with the package."""
+        return self.folder == _BUNDLED
+
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A strategy that cannot be had: the file, or the several of one name, and what is wrong with it."""
+    """A strategy that cannot be read: its file, or the several files of its name, and what is wrong."""
 
     files: tuple[Path, ...]
     fault: SettingsError
@@ -99,21 +106,24 @@ def find_live_strategy(name: str) -> StrategyFile:
     found = find_strategy(name)
     fault = live_start_fault(found.strategy)
     if fault is not None:
-        place = {"file": str(found.file), "line": line_of_key(found.file, ("market", "live_starts"))}
-        where = {**place, **fault.where}
-        raise SettingsError(expected=fault.expected, found=fault.found, remedy=fault.remedy, **where)
+        raise _placed(fault, found.file, ("market", "live_starts"))
     return found
+
+
+def _placed(fault: SettingsError, file: Path, key: tuple[str, ...]) -> SettingsError:
+    """A fault with the file and the line of the key to blame."""
+    where = {"file": str(file), "line": line_of_key(file, key), **fault.where, "key": ".".join(key)}
+    return SettingsError(expected=fault.expected, found=fault.found, remedy=fault.remedy, **where)
 
 
 def read_strategies() -> tuple[tuple[StrategyFile, ...], dict[str, LeftOut]]:
     """Every strategy that can be read, and by name those that cannot.
 
-    A file that cannot be read goes by the name that it seems to state, else by its own without its end. Of several
+    A file that cannot be read goes by the name that it seems to state, else by its own without the suffix. Of several
     files of one name none is taken.
     """
-    bundled = Path(str(resources.files("nn_assets"))) / "strategies"
     stating: dict[str, list[StrategyFile | LeftOut]] = {}
-    for file in [*sorted(bundled.glob("*.yaml")), *sorted((home() / "strategies").glob("*.yaml"))]:
+    for file in [*sorted(_BUNDLED.glob("*.yaml")), *sorted((home() / "strategies").glob("*.yaml"))]:
         for name, each in _read(file).items():
             stating.setdefault(name, []).append(each)
     found = []
@@ -167,8 +177,7 @@ def _require_unseen(strategy: Strategy, file: Path) -> None:
     """Refuse weights or hyper-parameters that have seen what they are to forecast, with the file and the line."""
     fault = prior_fault(strategy)
     if fault is not None:
-        place = {"file": str(file), "line": line_of_key(file, ("learning", "knows_until"))}
-        raise SettingsError(expected=fault.expected, found=fault.found, remedy=fault.remedy, **{**place, **fault.where})
+        raise _placed(fault, file, ("learning", "knows_until"))
 
 
 def _require_calendars(strategy: Strategy, file: Path) -> None:
@@ -181,14 +190,7 @@ def _require_calendars(strategy: Strategy, file: Path) -> None:
         try:
             require_calendar(calendar)
         except SettingsError as error:
-            raise SettingsError(
-                expected=error.expected,
-                found=error.found,
-                remedy=error.remedy,
-                file=str(file),
-                line=line_of_key(file, place),
-                key=".".join(place),
-            ) from error
+            raise _placed(error, file, place) from error
 
 
 def find_strategy(name: str) -> StrategyFile:
@@ -205,27 +207,30 @@ def find_strategy(name: str) -> StrategyFile:
         return known[name]
     if (refused := left_out_as(name, left_out)) is not None:
         raise refused.fault
-    left = _left_behind(name)
-    folder = home() / "strategies"
-    place = put_back(name) if left else f"put a file into {folder}"
-    broken = dict.fromkeys(str(file) for each in left_out.values() for file in each.files)
-    untold = f"; nor can it be told whether one of these, which cannot be read, is it: {', '.join(broken)}"
-    raise SettingsError(
+    raise _no_file_names(name, known, [file for each in left_out.values() for file in each.files])
+
+
+def _no_file_names(name: str, known: Collection[str], broken: Iterable[Path]) -> SettingsError:
+    """What is wrong with a name that no file states: one of those that cannot be read may be its own."""
+    left, files = _left_behind(name), ", ".join(dict.fromkeys(map(str, broken)))
+    place = put_back(name) if left else f"put a file into {home() / 'strategies'}"
+    untold = f"; one of these files, which cannot be read, may be its own: {files}"
+    return SettingsError(
         expected=f"one of {', '.join(known)}",
-        found=f"{name!r}{left}{untold if broken else ''}",
-        remedy=f"{did_you_mean(name, known)}choose one of these, {'mend those files, ' if broken else ''}or {place}",
+        found=f"{name!r}{left}{untold if files else ''}",
+        remedy=f"{did_you_mean(name, known)}choose one of these, {'mend those files, ' if files else ''}or {place}",
         key="strategy",
     )
 
 
 def left_out_as(name: str, left_out: Mapping[str, LeftOut]) -> LeftOut | None:
-    """The strategy left out that goes by a name, its own or that of its file without its end; None where none does."""
+    """The strategy left out of that name, or whose file is called so, without the suffix; None where there is none."""
     by_file = {file.stem: each for each in left_out.values() for file in each.files}
     return left_out.get(name) or by_file.get(name)
 
 
 def put_back(name: str) -> str:
-    """What gives a strategy that the ledger has, and that no file names, its file back."""
+    """What a person does to give a strategy on record that no file names its file back."""
     file = home() / "strategies" / f"{name}.yaml"
     for each in read_strategies()[0]:
         if each.file == file:
@@ -233,7 +238,13 @@ def put_back(name: str) -> str:
     return f"put its file back, {file}"
 
 
-def names_on_record() -> set[str]:
+def known_names() -> list[str]:
+    """Every strategy that a file names, readable or not, or a record of the ledger; each once."""
+    readable, left_out = read_strategies()
+    return list(dict.fromkeys([*(each.strategy.name for each in readable), *left_out, *sorted(_names_on_record())]))
+
+
+def _names_on_record() -> set[str]:
     """Every strategy that the ledger has a row of; none where there is no ledger yet."""
     if absent_ledger() is not None:
         return set()
@@ -252,10 +263,9 @@ def require_named(name: str) -> None:
         Neither names it.
     """
     readable, left_out = read_strategies()
-    known = {*(each.strategy.name for each in readable), *left_out}
-    if name in known or left_out_as(name, left_out) is not None:
+    if name in {each.strategy.name for each in readable} or left_out_as(name, left_out) is not None:
         return
-    known |= names_on_record()
+    known = known_names()
     if name not in known:
         raise SettingsError(
             expected=f"a strategy with a file or a record, one of {', '.join(sorted(known))}",

@@ -45,7 +45,7 @@ def stage_fault(facts: StoredFacts) -> SettingsError | ClockError | None:
 
 
 def _of_another_kind(facts: StoredFacts) -> SettingsError | None:
-    """What says of which sessions and bars decisions are must stay: another one is another strategy."""
+    """Once a session is decided, what its sessions and bars are must stay: with others it is another strategy."""
     decided = facts.decision_moments.index
     then = None if decided.empty else settings_of_decision(facts.stores.ledger, facts.strategy.name, decided[-1])
     if then is None:
@@ -69,7 +69,7 @@ def _of_another_kind(facts: StoredFacts) -> SettingsError | None:
 
 
 def _kind_of(settings: Mapping[str, Any]) -> dict[str, str | None]:
-    """Settings that say of which sessions and bars decisions are, by key; None where nothing is stated of it."""
+    """What the settings say of sessions and bars, by key; None where they say nothing."""
     intraday = settings.get("intraday") or {}
     rolls = f"{intraday['rolls_at']} {intraday['timezone']}" if intraday.get("rolls_at") else _LEFT_OUT
     return {

@@ -50,7 +50,7 @@ def read_of_ledger(
     last: pd.Timestamp | None,
     moment: pd.Timestamp | None,
 ) -> pd.DataFrame:
-    """Read one of ``exported_names.LEDGER_TABLES`` of a strategy, or ``audit``; its file is not needed.
+    """Read one of ``exported_names.LEDGER_TABLES``, or ``audit``; the strategy needs no file.
 
     Parameters
     ----------

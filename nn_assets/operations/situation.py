@@ -287,7 +287,7 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
 
 
 def _of_lost_folders(facts: StoredFacts) -> Iterator[Fault]:
-    """Folders of the lake on which decisions stand that are gone whole: of the bars, or of what was published."""
+    """Folders on which decisions stand and of which nothing is left: of the bars, or of what was published."""
     folder = facts.stores.lake.folder
     if facts.bars_lost:
         yield Fault(
@@ -471,7 +471,7 @@ def _of_sessions(facts: StoredFacts, waiting: Sequence[pd.Timestamp], models: Mo
 
 
 def _goes_on_with(facts: StoredFacts, waiting: Sequence[pd.Timestamp], models: ModelsInForce) -> str:
-    """The command that decides what waits, or takes data in: a study where a round would find none, or no model."""
+    """The command that decides what waits, or takes data in: a study where a round would find no study or model."""
     strategy = facts.strategy
     study, month = f"nn-assets study --strategy {strategy.name}", f"{waiting[0]:%Y-%m}" if waiting else ""
     if not models.by_month or strategy.market.live_starts is None or comes_after_a_study(facts, waiting):
@@ -482,9 +482,9 @@ def _goes_on_with(facts: StoredFacts, waiting: Sequence[pd.Timestamp], models: M
 
 
 def comes_after_a_study(facts: StoredFacts, waiting: Sequence[pd.Timestamp]) -> bool:
-    """Whether the first sessions of all wait for a study: decided before, they would be flat for good.
+    """Whether the first sessions ever must wait for a study: decided before it, they would be flat for good.
 
-    There would be no forecasts of the months before them to size by, or no verdict that lets them trade.
+    They would have no forecasts of earlier months to size by, or no verdict that lets them trade.
     """
     if not waiting or not facts.decision_moments.empty:
         return False

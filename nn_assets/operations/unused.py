@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.errors import first_of
@@ -24,11 +25,13 @@ from nn_assets.portfolio.records import unmarked_symbols
 from nn_assets.session.missing_bars import sessions_read
 from nn_assets.settings import Strategy
 from nn_assets.signals.signals import EWMA_SPAN_SESSIONS
+from nn_assets.store.lake.publication import Publication
 
 __all__ = ["Lacking", "Silent", "Unused", "lacking", "silent", "unchecked", "unused"]
 
 _LATELY = 20  # sessions: which symbols a strategy has that names none
 _MOST_NAMED = 5
+_BAR = ["symbol", "session"]
 _REMEDIES = {rule.name: rule.remedy for rule in RULES}
 
 
@@ -135,7 +138,7 @@ def unused(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[s
 
 @dataclass(frozen=True)
 class Silent:
-    """Symbols with a bar of a session and without a signal, since bars before it were known too late."""
+    """Symbols with a bar of a session and without a signal, since bars that it would read were known too late."""
 
     symbols: tuple[str, ...]
     late_bars: int
@@ -162,47 +165,33 @@ class Silent:
 
 
 def silent(facts: StoredFacts, session: pd.Timestamp, decided_with: Sequence[str]) -> Silent | None:
-    """Which symbols a decided session left without a signal for want of bars known in time; None where none.
+    """Which symbols a decided session left without a signal because bars were known too late; None where none.
 
-    Others of its symbols must have a signal, and they a bar of the session.
+    Each has a bar of the session, and another symbol a signal: where none has one, the reason is another.
 
     Parameters
     ----------
     decided_with : sequence of str
         The symbols that the session was decided with: one that joined since is not silent yet.
     """
-    publication, strategy, ledger = facts.publication, facts.strategy, facts.stores.ledger
+    publication, strategy = facts.publication, facts.strategy
     if publication is None or not publication.covers(session) or session not in facts.axis:
         return None
-    made = ("symbol", "probability", "forecast_volatility")
-    signals = ledger.read("signals", strategy.name, session, session, columns=made)
-    told = set(signals.dropna()["symbol"])
-    day = facts.stores.publications.bars(publication, sessions=pd.DatetimeIndex([session]), columns=["symbol"])
-    names = strategy.market.symbols or tuple(sorted(day["symbol"].unique()))
-    due = set(day["symbol"]).intersection(names, decided_with) - told
-    members = facts.members(pd.DatetimeIndex([session]), names) if due else None
-    if members is not None:
-        due -= {name for name, inside in zip(names, members[0], strict=True) if not inside}
-    if not told or not due:
+    mute = _without_signal(facts, publication, session, decided_with)
+    if not mute:
         return None
     needed, row = _bars_needed(strategy), int(facts.axis.searchsorted(session))
     days = facts.axis[max(0, row - needed + 1) : row + 1]
-    key = ["symbol", "session"]
+    bars = facts.stores.publications.bars(publication, sessions=days, columns=_BAR)
+    bars = bars.loc[bars["symbol"].isin(mute), _BAR].drop_duplicates()
     versions = versions_of(facts.stores, strategy.name, RAW_BARS, sessions=days)
-    versions = versions[versions["symbol"].isin(due)]
-    bars = facts.stores.publications.bars(publication, sessions=days, columns=key)
-    in_time = versions["known_at"] <= as_of_session(strategy.market, session)
-    decided = decision_moments(ledger, strategy.name)
-    if session in decided.index:
-        in_time &= versions["ingested_at"] <= decided[session]
-    seen = versions.loc[in_time, key].drop_duplicates()
-    stored = bars.loc[bars["symbol"].isin(due), key].drop_duplicates()
-    late = stored[~pd.MultiIndex.from_frame(stored).isin(pd.MultiIndex.from_frame(seen))]
+    versions = versions[versions["symbol"].isin(mute)]
+    seen = versions.loc[_known_in_time(facts, versions, session), _BAR].drop_duplicates()
+    late = bars[~_among(bars, seen)]
     if late.empty:
         return None
     following = next_session(strategy.market.calendar, session)
-    known = versions.loc[versions["known_at"] <= as_of_session(strategy.market, following), key]
-    by_itself = bool(pd.MultiIndex.from_frame(late).isin(pd.MultiIndex.from_frame(known)).all())
+    by_itself = bool(_among(late, versions[versions["known_at"] <= as_of_session(strategy.market, following)]).all())
     symbols = tuple(sorted(late["symbol"].unique()))
     fewest = int(seen["symbol"].value_counts().reindex(list(symbols), fill_value=0).min())
     ahead = sessions_between(strategy.market.calendar, following, following + pd.Timedelta(days=2 * needed))
@@ -210,8 +199,39 @@ def silent(facts: StoredFacts, session: pd.Timestamp, decided_with: Sequence[str
     return Silent(symbols, len(late), until, by_itself)
 
 
+def _without_signal(
+    facts: StoredFacts, publication: Publication, session: pd.Timestamp, decided_with: Sequence[str]
+) -> set[str]:
+    """Symbols, members where there is a universe, with a bar of a session and no signal; none where none has one."""
+    strategy = facts.strategy
+    made = ("symbol", "probability", "forecast_volatility")
+    signals = facts.stores.ledger.read("signals", strategy.name, session, session, columns=made)
+    told = set(signals.dropna()["symbol"])
+    if not told:
+        return set()
+    day = facts.stores.publications.bars(publication, sessions=pd.DatetimeIndex([session]), columns=["symbol"])
+    names = strategy.market.symbols or tuple(sorted(day["symbol"].unique()))
+    due = set(day["symbol"]).intersection(names, decided_with) - told
+    members = facts.members(pd.DatetimeIndex([session]), names) if due else None
+    if members is not None:
+        due -= {name for name, inside in zip(names, members[0], strict=True) if not inside}
+    return due
+
+
+def _known_in_time(facts: StoredFacts, versions: pd.DataFrame, session: pd.Timestamp) -> pd.Series:
+    """Which versions the decision of a session could see; where it is not recorded yet, by ``known_at`` alone."""
+    in_time = versions["known_at"] <= as_of_session(facts.strategy.market, session)
+    decided = decision_moments(facts.stores.ledger, facts.strategy.name)
+    return in_time & (versions["ingested_at"] <= decided[session]) if session in decided.index else in_time
+
+
+def _among(bars: pd.DataFrame, others: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Which bars are of a symbol and session that others are of, too."""
+    return pd.MultiIndex.from_frame(bars[_BAR]).isin(pd.MultiIndex.from_frame(others[_BAR]))
+
+
 def _bars_needed(strategy: Strategy) -> int:
-    """Bars on end that a signal is made of, at the least: of the features in the network's window, and volatility."""
+    """How many bars on end a signal reads at least: for the features in the network's window, and for volatility."""
     names = strategy.features.names or tuple(CATALOGUE)
     return max(sessions_read(names, strategy.learning.lookback, 0.0), EWMA_SPAN_SESSIONS + 1)
 

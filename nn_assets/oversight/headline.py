@@ -52,7 +52,7 @@ _FIRST = {
     "is worth something",
 } | dict.fromkeys(LOSSES, "find the cause of the loss")
 _LEAK = "leak alarm"
-_NOTHING = "holds nothing after "
+_NOTHING = "is to hold nothing after "
 _ROUND = "nn-assets run "
 _GOES_ON = re.compile(r"nn-assets (run|study)\b")
 _STUDY_OF_MONTHS = re.compile(r"^(nn-assets study --strategy \S+) --from \S+ --to \S+( goes on from there)?$")
@@ -192,7 +192,7 @@ def _held(situation: Situation) -> str:
 
 
 def _still_held(situation: Situation) -> str:
-    """What a book that is to be flat holds yet, and when that is closed."""
+    """What a book that is to be flat still holds, and when that is closed."""
     one = situation.held == 1
     told = f"{situation.held} position{'s' * (not one)} {'is' if one else 'are'} still held"
     if situation.to_hold:

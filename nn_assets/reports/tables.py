@@ -119,7 +119,7 @@ def _written(value: float | None, form: Form) -> str:
 def figure_table(figures: StudyFigures) -> FigureTable:
     """Lay out the totals of a study, the best of each row marked where there is a better and a worse.
 
-    The best is not marked where it is no better than what costs no skill, and nothing that it beats is in its place.
+    Where the best of a row is no better than what takes no skill, nothing in it is marked.
     """
     names = _in_order(figures.total)
     rows: list[tuple[str, str, tuple[Cell, ...]]] = []

@@ -225,19 +225,11 @@ def action_table(
             raise _malformed(
                 f"a {kind} of no size", {"source": source, "symbol": symbol, "session": day, "value": repr(value)}
             )
-    days = pd.to_datetime(pd.Series([day for _, day, _, _ in listed], dtype=object), errors="coerce", format="ISO8601")
-    if days.isna().any():
-        symbol, day, kind, _ = listed[int(np.argmax(days.isna()))]
+    table = _without_values(source, listed)
+    if (dayless := table["ex_session"].isna()).any():
+        symbol, day, kind, _ = listed[int(np.argmax(dayless))]
         raise _malformed(f"a {kind} without a day", {"source": source, "symbol": symbol, "value": repr(day)})
-    table = pd.DataFrame(
-        {
-            "symbol": pd.Series([row[0] for row in listed], dtype="str"),
-            "ex_session": days.astype("datetime64[ns]"),
-            "kind": pd.Series([row[2] for row in listed], dtype="str"),
-            "value": pd.Series([row[3] for row in listed], dtype=np.float64),
-            "source": pd.Series([source] * len(listed), dtype="str"),
-        }
-    )
+    table.insert(table.columns.get_loc("source"), "value", pd.Series([row[3] for row in listed], dtype=np.float64))
     within = (table["ex_session"] >= first) & ((table["ex_session"] <= last) if last is not None else True)
     key = ["symbol", "ex_session", "kind", "source"]
     asked = table[within]
@@ -245,12 +237,12 @@ def action_table(
     value = several.transform("sum").where(asked["kind"] != "split", several.transform("prod"))
     single = asked.assign(value=value).drop_duplicates(key)
     ordered = single.sort_values(["symbol", "ex_session", "kind"], kind="stable").reset_index(drop=True)
-    left = pd.concat([table[~within], _named_only(source, strangers)], ignore_index=True)
+    left = pd.concat([table[~within], _without_values(source, strangers)], ignore_index=True)
     return leaving_out(ordered, actions_left(left), last)
 
 
-def _named_only(source: str, rows: Sequence[tuple[str, object, str, object]]) -> pd.DataFrame:
-    """Actions as far as they are told of those left out: NaT where a day is none."""
+def _without_values(source: str, rows: Sequence[tuple[str, object, str, object]]) -> pd.DataFrame:
+    """Actions but for their values, which may be none; NaT where a day is none."""
     days = pd.to_datetime(pd.Series([day for _, day, _, _ in rows], dtype=object), errors="coerce", format="ISO8601")
     return pd.DataFrame(
         {

@@ -16,7 +16,7 @@ import yaml
 from nn_assets.cli import check, status
 from nn_assets.cli.controls import set_kill_switch
 from nn_assets.cli.export import export_table
-from nn_assets.cli.runs import _month, run_rounds, run_study
+from nn_assets.cli.runs import run_rounds, run_study
 from nn_assets.cli.status import report
 from nn_assets.errors import ClockError, ControlError, DecisionError, ModelError, PublicationError, SettingsError
 from nn_assets.learning.first_month import first_model_month
@@ -42,6 +42,7 @@ from nn_assets.operations.outcomes import FAILED, Run, record_end, record_start
 from nn_assets.operations.report_index import sessions_told
 from nn_assets.operations.reporting import write_daily_page
 from nn_assets.operations.study import StudyResult
+from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.settings import PortfolioSettings
 from nn_assets.settings.data_sections import IntradaySettings
 from nn_assets.sources.simulated import SimulatedSource
@@ -552,9 +553,10 @@ def test_a_month_whose_models_are_of_other_settings_names_each(home: Path) -> No
 
 def study_asked(remedy: str) -> list[str]:
     """Months of the study that a remedy asks for; refused where the command would refuse them."""
-    first, last = re.findall(rf"nn-assets study --strategy {NAME} --from (\S+) --to (\S+)$", remedy)[0]
-    months = homes.months_between(*(_month(strategy_of(), each, "") for each in (first, last)))
+    ((first, last),) = re.findall(rf"nn-assets study --strategy {NAME} --from (\S+) --to (\S+)$", remedy)
+    months = homes.months_between(first, last)
     assert months
+    assert {f"{month}-01" for month in months} <= set(month_partitions(strategy_of()).get_partition_keys())
     return months
 
 
@@ -688,7 +690,7 @@ def test_what_is_to_be_flat_says_what_it_holds_until_that_is_closed(home: Path) 
     assert (recorded("target_positions", SECOND)["target_quantity"] == 0.0).all()
     assert held > 1
     told = f"; {held} positions are still held: the closing orders fill at the open of 2017-06-23; "
-    assert f"holds nothing after 2017-06-22 (0 of 6 symbols){told}" in report(NAME)["text"]
+    assert f"is to hold nothing after 2017-06-22 (0 of 6 symbols){told}" in report(NAME)["text"]
     file = home / "strategies" / f"{NAME}.yaml"
     file.write_text(file.read_text(encoding="utf-8").replace("trade_without_verdict: true\n", ""), encoding="utf-8")
     first_line = report(NAME)["text"].splitlines()[0]
@@ -840,10 +842,8 @@ def test_a_book_whose_strategy_is_gone_is_shown_until_it_is_closed(home: Path) -
     again = f"A person is needed: write `name: {NAME}` in {file} again, which says `name: renamed`."
     assert again in left["headline"]
     file.unlink()
-    assert (
-        f"no file names it, and nothing decides its book. A person is needed: put its file back, {file}."
-        in (report(NAME)["text"])
-    )
+    told = "no file names it, and nothing decides its book. A person is needed: put its file back, "
+    assert f"{told}{file}." in report(NAME)["text"]
     with pytest.raises(SettingsError, match=r"found 'somebody'\. Remedy"):
         report("somebody")
     with pytest.raises(SettingsError) as unknown:  # what every command that takes a strategy says

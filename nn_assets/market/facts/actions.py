@@ -110,8 +110,8 @@ def new_action_versions(
     Raises
     ------
     SourceError
-        An action of which nothing else was ever said is stated as known later than it is on record: that cannot be
-        taken back.
+        An action of which nothing else was ever said is stated as known later than it is on record: what was known
+        cannot be taken back.
     """
     latest = _latest(stored).set_index(_KEY)[["value", "known_at", "ingested_at"]].add_prefix("old_")
     both = delivered.join(latest, on=_KEY)
@@ -132,7 +132,7 @@ def new_action_versions(
 
 
 def _known_since(versions: pd.DataFrame) -> pd.Series:
-    """Since when each action is known of which one value alone was ever told; by its key."""
+    """By its key, since when each action is known; those alone of which one value was ever told."""
     values = versions[_CONTENT].drop_duplicates().groupby(_KEY).size()
     return versions.groupby(_KEY)["known_at"].min()[values == 1].rename("since")
 

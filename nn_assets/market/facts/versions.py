@@ -128,7 +128,7 @@ def _moments(keys: int, codes: Codes, moments: pd.Series) -> Codes:
 
 
 def _same_content(keys: int, old: pd.DataFrame, old_codes: Codes, new: pd.DataFrame, new_codes: Codes) -> Mask:
-    """Keys of which both frames hold the same rows; two that say the same are one."""
+    """Keys of which both frames hold the same rows; rows that say the same count once."""
     if old.empty or new.empty:
         return np.zeros(keys, dtype=bool)
     (old, old_codes), (new, new_codes) = _distinct(old, old_codes), _distinct(new, new_codes)
@@ -140,7 +140,7 @@ def _same_content(keys: int, old: pd.DataFrame, old_codes: Codes, new: pd.DataFr
 
 
 def _distinct(rows: pd.DataFrame, codes: Codes) -> tuple[pd.DataFrame, Codes]:
-    """Rows that no row before them of their key repeats."""
+    """Rows, and their keys, without those that repeat an earlier row of their key."""
     if int(np.bincount(codes).max()) == 1:
         return rows, codes
     first = np.unique(content_codes(rows, codes), return_index=True)[1]

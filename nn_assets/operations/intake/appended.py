@@ -1,12 +1,59 @@
-"""Versions of facts appended to their table in the lake; ``operations/asof/stored.py`` reads them."""
+"""Versions of facts: compared with those stored, and appended to them; ``operations/asof/stored.py`` reads them."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.frames import BAR_VERSIONS, empty
+from nn_assets.market.facts.bars import RevisionCount, new_versions
+from nn_assets.market.facts.said_before import new_versions_of_files
+from nn_assets.operations.asof.stored import versions_of
 from nn_assets.operations.stores import Stores
 
-__all__ = ["append_versions"]
+__all__ = ["append_versions", "compare_bars"]
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+def compare_bars(
+    stores: Stores,
+    strategy: str,
+    table: str,
+    delivered: pd.DataFrame,
+    taken_before: Collection[str] | None,
+    *,
+    stated: BoolArray | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame, RevisionCount]:
+    """Compare bars with the versions stored of their sessions; no others are read, and nothing is stored.
+
+    Parameters
+    ----------
+    table : str
+        Where in the lake the versions lie.
+    delivered : DataFrame
+        Columns of ``BAR_VERSIONS``.
+    taken_before : collection of str, optional
+        The ``source`` of files whose very contents were taken in before; None where the bars are of no files.
+    stated : array of bool, shape (rows delivered,), optional
+        Rows whose ``known_at`` is the source's own; none when left out.
+
+    Returns
+    -------
+    stored, fresh : DataFrame
+        The versions compared with, and those to append.
+    RevisionCount
+        Counts of bars.
+    """
+    stored = empty(BAR_VERSIONS)
+    if stores.lake.segments(strategy, table):
+        stored = versions_of(stores, strategy, table, sessions=pd.DatetimeIndex(delivered["session"].unique()))
+    if taken_before is None:
+        return stored, *new_versions(stored, delivered, stated=stated)
+    return stored, *new_versions_of_files(stored, delivered, taken_before, stated=stated)
 
 
 def append_versions(stores: Stores, strategy: str, table: str, fresh: pd.DataFrame) -> None:

@@ -13,11 +13,9 @@ from pathlib import Path
 import pandas as pd
 
 from nn_assets.errors import PublicationError
-from nn_assets.frames import BAR_VERSIONS, empty
-from nn_assets.market.facts.bars import RevisionCount, new_versions, with_assumed_known_at
+from nn_assets.market.facts.bars import RevisionCount, with_assumed_known_at
 from nn_assets.market.facts.bars import as_of as known_bars
 from nn_assets.market.facts.refused import never_passed
-from nn_assets.market.facts.said_before import new_versions_of_files
 from nn_assets.market.panel import panel_from_bars
 from nn_assets.market.quality.cleaning import Cleaned, clean
 from nn_assets.market.quality.copied import possible_copies
@@ -25,7 +23,6 @@ from nn_assets.market.quality.gate import GateReport, inspect
 from nn_assets.market.quality.notices import Notice, widest_first
 from nn_assets.operations.asof.actions import ACTIONS, data_hash_of
 from nn_assets.operations.asof.decisions import last_decided_session
-from nn_assets.operations.asof.stored import versions_of
 from nn_assets.operations.asof.universe import current_members
 from nn_assets.operations.clock import now_utc, seen_until
 from nn_assets.operations.edited import require_stages
@@ -38,7 +35,7 @@ from nn_assets.operations.intake.actions import (
     delisted,
     new_actions,
 )
-from nn_assets.operations.intake.appended import append_versions
+from nn_assets.operations.intake.appended import append_versions, compare_bars
 from nn_assets.operations.intake.compared import TakenCompared, ingest_compared
 from nn_assets.operations.intake.files_read import UnreadFiles
 from nn_assets.operations.intake.intraday import intraday_notices
@@ -60,9 +57,8 @@ class Ingested:
 
     ``outside`` counts the rows delivered that are of other symbols or sessions than those asked for, and left out,
     ``actions_outside`` the actions; ``first_outside`` and ``first_actions_outside`` name the first of them, a line
-    each, but for the vault's;
-    ``files_without_bars`` are archives that held none; ``actions`` counts splits and dividends, those
-    withdrawn among the revised; ``compared`` is what the second source delivered, where there is one;
+    each, but for the vault's; ``files_without_bars`` are archives that held none; ``actions`` counts splits and
+    dividends, those withdrawn among the revised; ``compared`` is what the second source delivered, where there is one;
     ``after_the_end`` tells of rows that the stated end of history leaves out.
     """
 
@@ -149,7 +145,7 @@ def _append_new(
     decided_to: pd.Timestamp | None,
     taken_before: set[str] | None,
 ) -> RevisionCount:
-    """Store what is new; of files, ``taken_before`` names those whose very contents were taken in before."""
+    """Store what is new; ``taken_before`` as of :func:`compare_bars`."""
     market, name = history.strategy.market, history.strategy.name
     stamped = with_assumed_known_at(
         delivered,
@@ -159,15 +155,8 @@ def _append_new(
         decided_to=decided_to,
     )
     stated = delivered["known_at"].notna().to_numpy() if "known_at" in delivered.columns else None
-    stored = empty(BAR_VERSIONS)
     history.require_bars()
-    if history.stores.lake.segments(name, RAW_BARS):
-        delivered_days = pd.DatetimeIndex(stamped["session"].unique())
-        stored = versions_of(history.stores, name, RAW_BARS, sessions=delivered_days)
-    if taken_before is None:
-        fresh, counted = new_versions(stored, stamped, stated=stated)
-    else:
-        fresh, counted = new_versions_of_files(stored, stamped, taken_before, stated=stated)
+    stored, fresh, counted = compare_bars(history.stores, name, RAW_BARS, stamped, taken_before, stated=stated)
     if len(fresh) and len(history.gate_halts) and (stated is None or not stated.any()):
         fresh = _in_place_of_refused(history, stored, stamped, fresh)
     append_versions(history.stores, name, RAW_BARS, fresh)

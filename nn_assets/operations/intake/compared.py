@@ -11,12 +11,10 @@ from pathlib import Path
 import pandas as pd
 
 from nn_assets.errors import SourceError
-from nn_assets.frames import BAR_VERSIONS, empty
-from nn_assets.market.facts.bars import RevisionCount, new_versions, with_assumed_known_at
-from nn_assets.market.facts.said_before import new_versions_of_files
-from nn_assets.operations.asof.stored import COMPARED, versions_of
+from nn_assets.market.facts.bars import RevisionCount, with_assumed_known_at
+from nn_assets.operations.asof.stored import COMPARED
 from nn_assets.operations.history import History
-from nn_assets.operations.intake.appended import append_versions
+from nn_assets.operations.intake.appended import append_versions, compare_bars
 from nn_assets.operations.intake.files_read import UnreadFiles
 from nn_assets.operations.intake.sources import source_named
 from nn_assets.sources.protocol import cut_to
@@ -78,7 +76,7 @@ def _append_new(
     decided_to: pd.Timestamp | None,
     taken_before: set[str] | None,
 ) -> RevisionCount:
-    """Store what is new; of files, ``taken_before`` names those whose very contents were taken in before."""
+    """Store what is new; ``taken_before`` as of :func:`compare_bars`."""
     market, name = history.strategy.market, history.strategy.name
     stated = delivered["known_at"].notna().to_numpy() if "known_at" in delivered.columns else None
     stamped = with_assumed_known_at(
@@ -87,12 +85,6 @@ def _append_new(
     if decided_to is not None:
         late = stamped["session"] <= decided_to
         stamped["known_at"] = stamped["known_at"].mask(late & (stamped["known_at"] < arrived_at), arrived_at)
-    stored = empty(BAR_VERSIONS)
-    if history.stores.lake.segments(name, COMPARED):
-        stored = versions_of(history.stores, name, COMPARED, sessions=pd.DatetimeIndex(stamped["session"].unique()))
-    if taken_before is None:
-        fresh, counted = new_versions(stored, stamped, stated=stated)
-    else:
-        fresh, counted = new_versions_of_files(stored, stamped, taken_before, stated=stated)
+    _, fresh, counted = compare_bars(history.stores, name, COMPARED, stamped, taken_before, stated=stated)
     append_versions(history.stores, name, COMPARED, fresh)
     return counted

@@ -104,7 +104,7 @@ class Ledger:
 
     @contextmanager
     def answers_kept(self) -> Iterator[None]:
-        """Within, what was read is not read again: for whoever tells how things stand, and appends nothing."""
+        """Within it nothing is read twice: for whoever tells how things stand, and appends nothing."""
         outer = self._answers
         self._answers = {} if outer is None else outer
         try:
@@ -113,7 +113,7 @@ class Ledger:
             self._answers = outer
 
     def _answer(self, asked: tuple[Hashable, ...], read: Callable[[Connection], _Answer]) -> _Answer:
-        """What is read, or a copy of what was read at the same question before, while answers are kept."""
+        """The answer to a question; while answers are kept, a copy of the one given to it before."""
         if self._answers is not None and asked in self._answers:
             return copy(self._answers[asked])
         with reading(self.engine) as connection:
