@@ -235,10 +235,27 @@ def test_a_symbol_that_is_bound_stays_until_it_is_closed(home: Path) -> None:
     assert "nn-assets run" not in told
     with open_history(strategy_of()) as history:
         assert check._next(history)["next"].startswith(f"put {one} back")
+    assert not report(NAME)["ok"]  # HALTED
+    with pytest.raises(DecisionError) as before_the_work:
+        run_rounds(NAME, None)
+    assert str(before_the_work.value) == str(refused.value)
+    # A round of a schedule failed of it all the same: that is no second sentence.
+    failed = Run("failed", NAME, "daily", str(THIRD.date()), str(THIRD.date()), pd.Timestamp("2026-01-05", tz="UTC"))
+    with Ledger() as ledger:
+        message = f"DecisionError: {refused.value}"
+        assert record_start(ledger, failed)
+        assert record_end(ledger, failed, FAILED, pd.Timestamp("2026-01-06", tz="UTC"), message=message)
+    assert report(NAME)["strategies"][NAME]["headline"] == told
+    # The remedy: put back, until a round that leaves it neither held nor on order; then it may be taken off.
     state_strategy(home)
-    assert "nn-assets run" in report(NAME)["strategies"][NAME]["headline"]
+    put_back = report(NAME)["strategies"][NAME]["headline"]
+    assert "nn-assets run" in put_back
     homes.take_in(strategy_of())
     homes.decide(strategy_of(), [THIRD])
+    assert one not in bound(THIRD)
+    state_strategy(home, tuple(symbol for symbol in SYMBOLS if symbol != one))
+    homes.take_in(strategy_of())
+    homes.decide(strategy_of(), [FOURTH])
 
 
 @pytest.mark.parametrize(
