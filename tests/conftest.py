@@ -165,8 +165,10 @@ def postgres_url(postgres_server: Server) -> Iterator[str]:
 
 
 def pytest_collection_finish() -> None:
-    """Look for garbage seldom, and never among what was imported: a twelfth of the tests' time went into it."""
-    gc.collect()
+    """Look for garbage seldom, and never among what was imported: a twelfth of the tests' time went into it.
+
+    Nor once, before it is set aside: that takes most of a second, and what imports left to collect is little.
+    """
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
     gc.enable()

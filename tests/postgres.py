@@ -34,6 +34,7 @@ _SETTINGS = {
     "max_wal_size": "128MB",
     "max_connections": "60",
     "autovacuum": "off",
+    "jit": "off",  # the compiler is loaded for one look into the catalogue, and for nothing else here
     # A server set up for other purposes: nothing here may count on its manners.
     "timezone": "Asia/Kolkata",
     "datestyle": "SQL, DMY",
@@ -83,6 +84,7 @@ class Server:
     programs: Path
     made: int = 0
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    _kept: psycopg.Connection[tuple[Any, ...]] | None = field(default=None, repr=False)
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -109,6 +111,9 @@ class Server:
 
     def stop(self) -> None:
         """Stop it; whoever is connected is thrown out."""
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
         if self._process is not None:
             assert self._process.stdin is not None
             self._process.stdin.close()
@@ -121,14 +126,20 @@ class Server:
         os.kill(postmaster, signal.SIGQUIT)
         self.stop()
 
-    def execute(self, *statements: str | sql.Composed, database: str = "postgres") -> list[tuple[Any, ...]]:
-        """Run statements as the owner, each committed by itself; the rows of the last."""
-        with psycopg.connect(
-            host=str(self.folder), user=USER, password=PASSWORD, dbname=database, autocommit=True
-        ) as connection:
-            for statement in statements:
-                found = connection.execute(statement)
-            return found.fetchall() if found.description else []
+    def execute(self, *statements: str | sql.Composed, database: str | None = None) -> list[tuple[Any, ...]]:
+        """Run statements as the owner, each committed by itself; the rows of the last.
+
+        In a database that is named by a connection of its own, else in the server's by one that stays open.
+        """
+        if database is not None:
+            with self._connected(database) as connection:
+                return _answered(connection, statements)
+        if self._kept is None:
+            self._kept = self._connected("postgres")
+        return _answered(self._kept, statements)
+
+    def _connected(self, database: str) -> psycopg.Connection[tuple[Any, ...]]:
+        return psycopg.connect(host=str(self.folder), user=USER, password=PASSWORD, dbname=database, autocommit=True)
 
     def create(self, options: str = "") -> str:
         """Make a database, an empty one unless ``options`` say otherwise; its name."""
@@ -156,6 +167,14 @@ class Server:
         return len(ended)
 
 
+def _answered(
+    connection: psycopg.Connection[tuple[Any, ...]], statements: tuple[str | sql.Composed, ...]
+) -> list[tuple[Any, ...]]:
+    for statement in statements:
+        found = connection.execute(statement)
+    return found.fetchall() if found.description else []
+
+
 @contextmanager
 def running_server(found: Path) -> Iterator[Server]:
     """A server started for a while, with nothing left of it afterwards."""
@@ -170,7 +189,9 @@ def running_server(found: Path) -> Iterator[Server]:
                 os.chown(each, rights["user"], rights["group"])
         subprocess.run(
             [
-                *(str(found / "initdb"), "-D", str(folder / "data"), "-U", USER, "-A", "scram-sha-256"),
+                # A password is demanded of everyone; how it is hashed on the way, which takes most of a connection's
+                # time, is the driver's own matter.
+                *(str(found / "initdb"), "-D", str(folder / "data"), "-U", USER, "-A", "md5"),
                 *(f"--pwfile={secret}", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"),
             ],
             cwd=folder,

@@ -6,11 +6,13 @@ import base64
 import fcntl
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from nn_assets.reports import plots
 
@@ -28,6 +30,23 @@ def nothing_drawn() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plots, "to_png", lambda _: _DOT)
+        yield
+
+
+@contextmanager
+def each_kind_drawn_once() -> Iterator[None]:
+    """Draw the first plot of each kind, and give a dot for every further one: what a range of sessions repeats."""
+    draw, drawn = plots.to_png, set()
+
+    def first_drawn(figure: Figure) -> bytes:
+        kind = sys._getframe(1).f_code.co_name
+        if kind in drawn:
+            return _DOT
+        drawn.add(kind)
+        return draw(figure)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "to_png", first_drawn)
         yield
 
 

@@ -275,7 +275,10 @@ def kill_switch(
     state: Annotated[str, typer.Argument(help="ACTIVE, REDUCING or HALTED.")],
     reason: Reason,
     who: Who = "operator",
-    strategy: StrategyName = _DEFAULT,
+    strategy: Annotated[
+        str | None,
+        typer.Option("--strategy", "-s", help="Which strategy; without it HALTED and REDUCING are set for all."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Set the kill switch.
@@ -290,12 +293,12 @@ def kill_switch(
 @control_commands.command("reset-breaker")
 def reset_breaker(
     reason: Reason,
+    strategy: StrategyName,
     kind: Annotated[
         list[str] | None,
         typer.Option(help="Which breaker; repeat for several; may be left out where only one is latched."),
     ] = None,
     who: Who = "operator",
-    strategy: StrategyName = _DEFAULT,
     as_json: AsJson = False,
 ) -> None:
     """Release latched breakers by kind; that of a loss starts a new high-water mark at the next session."""
@@ -305,9 +308,7 @@ def reset_breaker(
 
 
 @control_commands.command("release-alarm")
-def release_alarm(
-    reason: Reason, who: Who = "operator", strategy: StrategyName = _DEFAULT, as_json: AsJson = False
-) -> None:
+def release_alarm(reason: Reason, strategy: StrategyName, who: Who = "operator", as_json: AsJson = False) -> None:
     """Release a standing leak alarm for these data; the next study judges without it, and every report repeats it."""
     from nn_assets.cli import controls
 

@@ -52,13 +52,14 @@ _VALIDATED = DAILY_GATE
 _MOST_ROWS, _MOST_NOTICES = 5, 10
 # Advisory checks: where all bars end on one day they say only, once more, that the newest are not there.
 _OF_THE_NEWEST = ("stale_feed", "usual_volume", "complete_symbols", "fresh_symbols", "usual_distribution")
-_FACTS = ("symbol", "session", "rule", "field", "value")
+_FACTS = ("symbol", "session", "rule", "field", "value", "source")
 _CHANGES = ("added", "revised")
 _NO_DAILY = {
     **dict.fromkeys(("delivered_rows", "outside_rows", "equal_rows", *_CHANGES), 0),
     **dict.fromkeys(("actions_added", "actions_revised", "actions_outside", "files_read"), 0),
     "files_without_bars": [],
     "first_outside": [],
+    "first_actions_outside": [],
 }
 _CLOSES = (
     "closes alone: orders fill at the next close; stops are hit by closes, at a distance of moves between closes, "
@@ -250,7 +251,11 @@ def _bars(history: History, judged: _Judged, taken: dict[str, Any]) -> dict[str,
         },
         "late_starts": _late_starts(symbols, due, asked, history.axis),
         "files": {"read": taken["files_read"], "without_bars": list(taken["files_without_bars"])},
-        "actions": {"stored": taken["actions"], **{name: taken[f"actions_{name}"] for name in (*_CHANGES, "outside")}},
+        "actions": {
+            "stored": taken["actions"],
+            **{name: taken[f"actions_{name}"] for name in (*_CHANGES, "outside")},
+            "first_outside": list(taken["first_actions_outside"]),
+        },
         "quarantine": {
             "rows": len(quarantine),
             "by_rule": {rule: int(rows) for rule, rows in quarantine["rule"].value_counts().items()},

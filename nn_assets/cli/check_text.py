@@ -23,7 +23,7 @@ def check_lines(told: dict[str, Any]) -> list[str]:
     shorter = [f"{symbol} {day or 'never'}" for symbol, day in late.items()]
     found: list[tuple[str, str]] = [
         ("rows", rows_told(rows)),
-        *([("outside", _outside_told(rows["outside"], told["first_outside"]))] if rows["outside"] else []),
+        *([("outside", _rows_outside_told(rows["outside"], told["first_outside"]))] if rows["outside"] else []),
         *((key.replace("_", " "), told[key]) for key in ("left_out", "prices", "calendar", "label") if told[key]),
         *([("compared", _compared_told(told["compared"]))] if told["compared"] else []),
         ("symbols", _counted_names(told["symbols"])),
@@ -40,7 +40,7 @@ def check_lines(told: dict[str, Any]) -> list[str]:
         ),
         ("actions", _actions_told(told["actions"])),
         ("quarantine", _by_rule(quarantine["rows"], quarantine["by_rule"])),
-        *(("", "{symbol} {session} {rule}, {field} {value}".format(**row)) for row in quarantine["first"]),
+        *(("", "{symbol} {session} {rule}, {field} {value} ({source})".format(**row)) for row in quarantine["first"]),
         *_more(quarantine["rows"] - len(quarantine["first"]), quarantine["all"]),
         *(("series", _one_series(each)) for each in told["series"][:_MOST_NAMED]),
         *_more(len(told["series"]) - _MOST_NAMED, "nn-assets export series"),
@@ -78,10 +78,10 @@ def _possible_copies_told(by_session: Mapping[str, int]) -> str:
 
 
 def _outside_told(rows: int, first: Sequence[str]) -> str:
-    """How many rows were left out, and the first of them, where they are known."""
+    """What was left out of so many rows, and the first of them, where they are known."""
     more = [f"and {rows - len(first):,} more"] if rows > len(first) else []
     named = f": {', '.join([*first, *more])}" if first else ""
-    return f"{rows:,} row{'s' * (rows != 1)} of other symbols or sessions left out{named}"
+    return f"of other symbols or sessions left out{named}"
 
 
 def _what_stays(published_to: str | None) -> str:
@@ -110,8 +110,13 @@ def _compared_told(compared: dict[str, Any]) -> str:
     )
 
 
-def _actions_told(counts: dict[str, int]) -> str:
-    outside = f", {counts['outside']:,} of other symbols or sessions left out" if counts["outside"] else ""
+def _rows_outside_told(rows: int, first: Sequence[str]) -> str:
+    return f"{rows:,} row{'s' * (rows != 1)} {_outside_told(rows, first)}"
+
+
+def _actions_told(counts: dict[str, Any]) -> str:
+    left = counts["outside"]
+    outside = f", {left:,} {_outside_told(left, counts['first_outside'])}" if left else ""
     return "{stored:,} splits and dividends, {added:,} added, {revised:,} revised".format(**counts) + outside
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from nn_assets.errors import ControlError, NnAssetsError
 from nn_assets.operations.asof.controls import BREAKER_RESET, KILL_SWITCH
 from nn_assets.operations.asof.trials import LEAK_RELEASE, standing_alarms
-from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.catalog import names_on_record, read_strategies, require_named
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.mended_clock import mend_moments
 from nn_assets.operations.stores import Stores, open_stores
@@ -41,13 +41,21 @@ def _record(
     stores.ledger.append("controls", [row], run_id=f"control:{identity}", strategy=strategy)
 
 
-def set_kill_switch(strategy: str, state: str, who: str, reason: str) -> dict[str, Any]:
+def set_kill_switch(strategy: str | None, state: str, who: str, reason: str) -> dict[str, Any]:
     """Set the kill switch of a strategy, also where the disk is full: a little room is kept back for it.
+
+    Parameters
+    ----------
+    strategy : str, optional
+        Its file may be broken or gone, as long as the ledger has something of it. Without it every strategy is
+        halted or reduced: who is in a hurry must not stop another than the one that trades.
 
     Raises
     ------
     ControlError
-        The state is none of the three, or no reason is given.
+        The state is none of the three, no reason is given, or every strategy is to be active again.
+    SettingsError
+        Neither a file nor a record names the strategy.
     """
     if state not in set(KillSwitch):
         raise ControlError(
@@ -58,16 +66,34 @@ def set_kill_switch(strategy: str, state: str, who: str, reason: str) -> dict[st
             rule=KILL_SWITCH,
         )
     _demand_reason(KILL_SWITCH, reason)
-    find_strategy(strategy)
-    try:
-        _record_switch(strategy, state, who, reason)
-    except NnAssetsError as error:
-        if no_room(error) is None:
-            raise
-        spend_reserve()
-        _record_switch(strategy, state, who, reason)
+    if strategy is not None:
+        require_named(strategy)
+        _record_switches([strategy], state, who, reason)
+        return {"strategy": strategy, "kill_switch": state, "text": f"{strategy}: kill switch is {state}"}
+    if state == KillSwitch.ACTIVE:
+        raise ControlError(
+            expected="the strategy that is to trade again",
+            found="none named",
+            remedy="name each: --strategy NAME",
+            rule=KILL_SWITCH,
+        )
+    readable, left_out = read_strategies()
+    every = list(dict.fromkeys([*(each.strategy.name for each in readable), *left_out, *sorted(names_on_record())]))
+    _record_switches(every, state, who, reason)
+    lines = [f"{each}: kill switch is {state}" for each in every]
+    return {"strategies": every, "kill_switch": state, "text": "\n".join(lines)}
+
+
+def _record_switches(strategies: Sequence[str], state: str, who: str, reason: str) -> None:
+    for strategy in strategies:
+        try:
+            _record_switch(strategy, state, who, reason)
+        except NnAssetsError as error:
+            if no_room(error) is None:
+                raise
+            spend_reserve()
+            _record_switch(strategy, state, who, reason)
     keep_reserve()
-    return {"strategy": strategy, "kill_switch": state, "text": f"{strategy}: kill switch is {state}"}
 
 
 def _record_switch(strategy: str, state: str, who: str, reason: str) -> None:
@@ -92,7 +118,7 @@ def reset_breaker(strategy: str, who: str, reason: str, kinds: Sequence[str] = (
         No reason is given, nothing is latched, a kind is not, or several are and none is named.
     """
     _demand_reason(BREAKER_RESET, reason)
-    find_strategy(strategy)
+    require_named(strategy)
     with open_stores() as stores, stores.alone(strategy):
         states = stores.ledger.latest("portfolio_states", strategy)
         latched = () if states.empty else named_kinds(states["breaker"].iloc[-1])
@@ -135,7 +161,7 @@ def release_leak_alarm(strategy: str, who: str, reason: str) -> dict[str, Any]:
         No alarm stands, or no reason is given.
     """
     _demand_reason(LEAK_RELEASE, reason)
-    find_strategy(strategy)
+    require_named(strategy)
     with open_stores() as stores, stores.alone(strategy):
         found = standing_alarms(stores.ledger, strategy)
         if found is None:

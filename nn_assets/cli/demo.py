@@ -34,6 +34,14 @@ __all__ = ["DEMO_STRATEGIES", "run_demo"]
 
 _FIRST_CUT = 4  # steps 1 to 3 propose a size, the others cut it
 _BARELY = 0.99
+_MOST_SHOWN = 5
+_FIGURES = {
+    "auc": "AUC",
+    "accuracy": "accuracy",
+    "base_accuracy": "base rate",
+    "rank_ic": "rank IC",
+    "sharpe_net": "net Sharpe",
+}
 _SHORT = 5  # sessions: enough that orders of the first are filled
 DEMO_STRATEGIES = ("index_daily", "planted_edge")
 
@@ -91,7 +99,7 @@ def run_demo(console: Console, *, short: bool = False) -> dict[str, Any]:
     for name in DEMO_STRATEGIES:
         with open_history(find_strategy(name).strategy) as history:
             sheets.append(study_sheet(history))
-            summaries[name] = _summary(history, spans[name])
+            summaries[name] = _summary(history, spans[name], sheets[-1])
     page = write_demo_page(sheets)
     ended = time.monotonic()
     text = "\n".join([*(_told(name, each) for name, each in summaries.items()), f"report  {page}"])
@@ -164,7 +172,7 @@ def _has_study(history: History, strategy: Strategy, month: str) -> bool:
     return not found.empty
 
 
-def _summary(history: History, span: _Span) -> dict[str, Any]:
+def _summary(history: History, span: _Span, sheet: StudyPage) -> dict[str, Any]:
     strategy, ledger = history.strategy, history.stores.ledger
     publication = history.stores.publications.require(strategy.name, history.last_session)
     studies = ledger.read("studies", strategy.name, bookkeeping=True)
@@ -174,14 +182,12 @@ def _summary(history: History, span: _Span) -> dict[str, Any]:
     targets = ledger.latest("target_positions", strategy.name)
     steps = ledger.latest("position_steps", strategy.name)
     trading = ledger.latest("trading_states", strategy.name).iloc[-1]
-    models = ledger.read("models", strategy.name)
     return {
         "sessions": len(history.axis),
         "rows_quarantined": publication.quarantined,
-        "folds": int(models["model_id"].nunique()),
+        "models": next(value for what, value in sheet.facts if what.startswith("Models")),
         "figures": {
-            name: {figure: figures.get(f"{name}_{figure}") for figure in ("auc", "accuracy", "rank_ic", "sharpe_net")}
-            for name in (*ESTIMATORS, YARDSTICK)
+            name: {figure: figures.get(f"{name}_{figure}") for figure in _FIGURES} for name in (*ESTIMATORS, YARDSTICK)
         },
         "earned": _earned(history, study),
         "verdict": str(study["verdict"]),
@@ -242,14 +248,11 @@ def _told(name: str, each: dict[str, Any]) -> str:
     lines = [
         "",
         f"{name}",
-        f"  data        {each['sessions']:,} sessions, {set_aside} in quarantine, {each['folds']} models",
-        "              " + "".join(f"{head:>14}" for head in ("AUC", "accuracy", "rank IC", "net Sharpe")),
+        f"  data        {each['sessions']:,} sessions, {set_aside} in quarantine, {each['models']} models in use",
+        "              " + "".join(f"{head:>14}" for head in _FIGURES.values()),
     ]
     for estimator, values in figures.items():
-        cells = "".join(
-            f"{'-' if values[key] is None else format(values[key], '.3f'):>14}"
-            for key in ("auc", "accuracy", "rank_ic", "sharpe_net")
-        )
+        cells = "".join(f"{'-' if values[key] is None else format(values[key], '.3f'):>14}" for key in _FIGURES)
         lines.append(f"  {estimator:<12}{cells}")
     held = {symbol: target for symbol, target in each["targets"].items() if target["quantity"]}
     lines += [
@@ -260,11 +263,12 @@ def _told(name: str, each: dict[str, Any]) -> str:
         f"  drift       {each['drift']}",
         f"  next        {len(held)} of {len(each['targets'])} symbols held",
     ]
-    shown = list((held or each["targets"]).items())[:5]
+    told = list((held or each["targets"]).items())
     lines += [
         f"    {symbol:<8} {target['quantity']:>12,.0f}  ({target['weight']:+.2%})  {target['why']}"
-        for symbol, target in shown
+        for symbol, target in told[:_MOST_SHOWN]
     ]
+    lines += [f"    and {len(told) - _MOST_SHOWN} more"] * (len(told) > _MOST_SHOWN)
     return "\n".join([*lines, *_told_of_earnings(each["earned"])])
 
 
@@ -289,23 +293,23 @@ def _told_of_earnings(earned: dict[str, Any]) -> list[str]:
 
 
 def _beside(name: str, books: dict[str, dict[str, float | None]]) -> str:
-    """Where an estimator's return stands among the three, and its distance from each of the others."""
-    earned = {each: books[each]["return_per_year"] or 0.0 for each in ESTIMATORS}
+    """Where an estimator's return stands among the three, and its distance from each of the others, as shown."""
+    earned = {each: float(f"{100.0 * (books[each]['return_per_year'] or 0.0):.1f}") for each in ESTIMATORS}
     others = [each for each in ESTIMATORS if each != name]
     if all(earned[each] == earned[name] for each in others):
         return "as much as the others"
     more = sum(earned[each] > earned[name] for each in others)
     less = sum(earned[each] < earned[name] for each in others)
-    place = "the most" if more == 0 else "the least" if less == 0 else "the second most"
-    first, second = (100.0 * (earned[name] - earned[each]) for each in others)
-    points = (
-        f"{abs(first):.1f} points {_more(first)} than {others[0]}, {abs(second):.1f} {_more(second)} than {others[1]}"
-    )
-    return f"{place} of the three, {points}"
-
-
-def _more(points: float) -> str:
-    return "more" if points > 0.0 else "less"
+    told, unit = ["the most" if more == 0 else "the least" if less == 0 else "the second most"], " points"
+    told[0] += " of the three"
+    for other in others:
+        points = earned[name] - earned[other]
+        if points == 0.0:
+            told.append(f"as much as {other}")
+            continue
+        told.append(f"{abs(points):.1f}{unit} {'more' if points > 0.0 else 'less'} than {other}")
+        unit = ""
+    return ", ".join(told)
 
 
 def _book(book: dict[str, float | None]) -> str:

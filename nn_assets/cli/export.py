@@ -10,10 +10,11 @@ import pandas as pd
 
 from nn_assets.cli.table_files import FORMATS, write_table_file
 from nn_assets.errors import LedgerError, SettingsError
-from nn_assets.operations.catalog import find_strategy
-from nn_assets.operations.exported_names import ADJUSTED, TABLES
-from nn_assets.operations.exported_tables import read_exported
+from nn_assets.operations.catalog import find_strategy, require_named
+from nn_assets.operations.exported_names import ADJUSTED, LAKE_TABLES, TABLES
+from nn_assets.operations.exported_tables import read_exported, read_of_ledger
 from nn_assets.operations.history import open_history
+from nn_assets.operations.stores import open_stores
 from nn_assets.store.home import absent_ledger
 
 __all__ = ["TABLES", "export_table"]
@@ -81,9 +82,16 @@ def export_table(
             remedy="swap the two",
             key="--from / --to",
         )
-    _require_ledger(find_strategy(strategy).strategy.name)
-    with open_history(find_strategy(strategy).strategy) as history:
-        frame = read_exported(history, table, low, high, moment, adjusted)
+    if table in LAKE_TABLES:
+        chosen = find_strategy(strategy).strategy
+        _require_ledger(strategy)
+        with open_history(chosen) as history:
+            frame = read_exported(history, table, low, high, moment, adjusted)
+    else:
+        require_named(strategy)
+        _require_ledger(strategy)
+        with open_stores() as stores:
+            frame = read_of_ledger(stores.ledger, strategy, table, low, high, moment)
     write_table_file(frame, out)
     return {
         "table": table,

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from itertools import product
 from numbers import Number
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from nn_assets.errors import LedgerError, SettingsError, did_you_mean, first_of
+from nn_assets.errors import LedgerError, first_of
 from nn_assets.operations.alerts import append_alert
-from nn_assets.operations.catalog import read_strategies
+from nn_assets.operations.catalog import require_named
+from nn_assets.store.home import absent_ledger, address_to_read
 from nn_assets.store.ledger.audit import record_verdict, verify, verify_since_last
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.query_files import query_parameters
 from nn_assets.store.ledger.reread import BROKEN_REMEDY
-from nn_assets.store.ledger.schema import TABLES
 
-__all__ = ["lined_up", "run_query", "verify_audit"]
+__all__ = ["lined_up", "nothing_yet", "run_query", "verify_audit"]
 
 _REPEATED = frozenset({"symbol", "session"})
 _DAYS = frozenset({"session", "first", "last"})
@@ -43,6 +44,8 @@ def verify_audit(head: str | None = None, *, since_last: bool = False) -> dict[s
     since_last : bool
         Only what was added since the last verification on record, as every run does, and put on record.
     """
+    if (file := absent_ledger()) is not None:
+        return _without_ledger(file, head)
     with Ledger() as ledger:
         found = (
             verify_since_last(ledger, run_id=_BY, expected_head=head)
@@ -68,6 +71,23 @@ def verify_audit(head: str | None = None, *, since_last: bool = False) -> dict[s
         "untold": untold,
         "text": "\n".join([text, *untold]),
     }
+
+
+def _without_ledger(file: Path, head: str | None) -> dict[str, Any]:
+    """What there is to verify before a ledger was made: nothing, unless a head was noted of one."""
+    if head is not None:
+        raise LedgerError(
+            expected=f"a ledger that holds {head}",
+            found="none",
+            remedy="restore it from a backup, or name where it is in NN_ASSETS_DATABASE_URL",
+            file=str(file),
+        )
+    return {"ok": True, "entries": 0, "head": None, "findings": [], "untold": [], "text": nothing_yet(file)}
+
+
+def nothing_yet(file: Path) -> str:
+    """What there is to say of a home whose ledger, at ``file``, was not made yet."""
+    return f"nothing was decided yet: there is no ledger {file}"
 
 
 def _unrecorded(record: Callable[[], object]) -> list[str]:
@@ -111,9 +131,10 @@ def run_query(name: str, strategy: str, values: list[str]) -> dict[str, Any]:
                     remedy="write the day year first, such as 2015-06-01 for 1 June 2015",
                     query=name,
                 )
-    with Ledger() as ledger:
+    absent = absent_ledger()
+    with address_to_read() as address, Ledger(address) as ledger:
         for each in given.get("strategy", []):
-            _require_named(ledger, each)
+            require_named(each)
         if missing := [each for each in query_parameters(name) if each not in given]:
             raise LedgerError(
                 expected=f"values for {', '.join(query_parameters(name))}",
@@ -129,7 +150,8 @@ def run_query(name: str, strategy: str, values: list[str]) -> dict[str, Any]:
             if answer.empty and (said := _not_on_record(ledger, each))
         )
     found = pd.concat(answers, ignore_index=True)
-    text = [lined_up(found)] if len(found) else [] if unknown else [_NOTHING.get(name, "nothing")]
+    nothing = _NOTHING.get(name, "nothing") if absent is None else nothing_yet(absent)
+    text = [lined_up(found)] if len(found) else [] if unknown else [nothing]
     return {
         "ok": not unknown,
         "query": name,
@@ -137,22 +159,6 @@ def run_query(name: str, strategy: str, values: list[str]) -> dict[str, Any]:
         "not_on_record": list(unknown),
         "text": "\n".join([*text, *unknown]),
     }
-
-
-def _require_named(ledger: Ledger, strategy: str) -> None:
-    """Refuse a strategy that neither a file nor a record names: of it nothing would be found, whatever is asked."""
-    readable, faulty = read_strategies()
-    known = {*(each.strategy.name for each in readable), *(file.stem for file in faulty)}
-    if strategy in known:
-        return
-    known |= {name for table in TABLES for name in ledger.strategies(table)}
-    if strategy not in known:
-        raise SettingsError(
-            expected=f"a strategy with a file or a record, one of {', '.join(sorted(known))}",
-            found=repr(strategy),
-            remedy=f"{did_you_mean(strategy, known)}name one of these with --strategy",
-            key="strategy",
-        )
 
 
 def _not_on_record(ledger: Ledger, asked: Mapping[str, str]) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Container
 from typing import Any
 
 from nn_assets.operations.asof.controls import kill_switch_now
-from nn_assets.store.home import home
+from nn_assets.operations.catalog import put_back
 from nn_assets.store.ledger.audit import require_as_told
 from nn_assets.store.ledger.ledger import Ledger
 
@@ -40,9 +40,9 @@ def _of(ledger: Ledger, name: str) -> dict[str, Any]:
     day = state["session"]
     holdings, orders = (ledger.read(table, name, day, day) for table in ("holdings", "orders"))
     held = holdings[holdings["quantity"] != 0.0]
-    missing = f"no file names it, and nothing decides its book: put back {home() / 'strategies' / name}.yaml"
+    missing = "no file names it, and nothing decides its book"
     return {
-        "headline": f"{name} DOES NOT TRADE: {missing}",
+        "headline": f"{name} DOES NOT TRADE: {missing}. A person is needed: {put_back(name)}.",
         "decided_to": str(day.date()),
         "equity_usd": float(state["equity_usd"]),
         "positions": [f"{row.symbol} {row.quantity:,.10g}" for row in held.itertuples()],

@@ -10,7 +10,7 @@ from nn_assets.cli.status import report
 from nn_assets.errors import NnAssetsError
 from nn_assets.operations.report_index import index_page, page_file, sessions_told
 from nn_assets.operations.stores import open_stores
-from nn_assets.store.home import PAGES_PATH
+from nn_assets.store.home import PAGES_PATH, address_to_read
 from nn_assets.store.ledger.ledger import Ledger
 
 __all__ = ["WithReports"]
@@ -60,7 +60,7 @@ def _index() -> str:
     """The index with each strategy's first line; where ``status`` has none, what it says instead."""
     try:
         states = report(None)["strategies"]
-        with open_stores() as stores:
+        with address_to_read() as ledger, open_stores(ledger=ledger) as stores:
             return index_page(states, told={name: _sessions_told(stores.ledger, name) for name in states})
     except (NnAssetsError, OSError) as error:
         return index_page({}, str(error))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
+from importlib import resources
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,12 @@ import pandas as pd
 from nn_assets.cli.left_books import left_book, names_left
 from nn_assets.cli.missing import missing_of
 from nn_assets.cli.named import named_error
-from nn_assets.errors import AuditError, NnAssetsError, SettingsError
+from nn_assets.errors import AuditError, NnAssetsError
 from nn_assets.operations.asof.controls import kill_switch_now
 from nn_assets.operations.asof.decisions import decided_sessions, undecided_sessions
 from nn_assets.operations.asof.halts import last_halt
 from nn_assets.operations.asof.studies import latest_study
-from nn_assets.operations.catalog import StrategyFile, find_strategy, is_calendar_fault, read_strategies
+from nn_assets.operations.catalog import LeftOut, StrategyFile, find_strategy, left_out_as, read_strategies
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.failures import one_line
 from nn_assets.operations.names import TICKING
@@ -33,7 +34,7 @@ from nn_assets.operations.situation import (
 )
 from nn_assets.operations.stores import Stores, open_stores
 from nn_assets.oversight.headline import Word
-from nn_assets.store.home import data_docs_file
+from nn_assets.store.home import address_to_read, data_docs_file
 from nn_assets.store.lake.publication import Publication
 from nn_assets.store.ledger.audit import broken_on_record
 from nn_assets.store.ledger.ledger import Ledger
@@ -48,6 +49,8 @@ _VERIFY = "audit verify"
 _OF_THE_LEDGER = tuple(f"check {name} failed" for name in (LEDGER_INTACT, _VERIFY))
 _NAMES = {"trading_state": "drift says"}  # one control of several: by itself it lets nothing trade
 _READ_ONLY = "read-only: this user cannot write to the ledger; it is told as it stands, and whatever writes is refused"
+_UNUSED = "DOES NOT TRADE: it comes with the package and was never used in this home. No action needed."
+_LEFT_BY_USE = ("published_to", "gate", "study_to", "models", "decided_to", "runs", "ticks", "failed_checks", "missing")
 _LOST = "its process is gone; the next run, check, study or tick of the daemon closes it"
 
 
@@ -63,26 +66,39 @@ def report(name: str | None) -> dict[str, Any]:
     SettingsError
         The file of the one strategy asked for cannot be read, or none names it.
     """
-    readable, faults = read_strategies()
+    readable, left_out = read_strategies()
     known = {each.strategy.name for each in readable}
-    found = _unreadable(faults, known, name)
-    stopping = next((fault for fault in faults.values() if not is_calendar_fault(fault)), None)
+    if name not in known and name is not None and (refused := left_out_as(name, left_out)) is not None:
+        raise refused.fault
     chosen = [each for each in readable if name in (None, each.strategy.name)]
-    with open_stores() as stores:
+    with address_to_read() as ledger, open_stores(ledger=ledger) as stores:
         told = {each.strategy.name: _told(stores, each) for each in chosen}
-        told |= _of_left_books(stores.ledger, {*found, *known}, name)
+        found = _of_left_out(stores.ledger, left_out, known) if name is None else {}
+        found |= told | _of_left_books(stores.ledger, {*found, *known}, name)
         read_only = stores.ledger.read_only
-    if stopping is not None:
-        for each, state in told.items():
-            state["headline"] = _stopped(each, stopping)
-    found |= told
     if name and not found:
         find_strategy(name)
-    lines = [line for state in found.values() for line in (*_lines(state), "")]
+    asked_by_none = chosen if name is None else []
+    unused = [each.strategy.name for each in asked_by_none if _is_unused(each, found[each.strategy.name])]
+    found |= {each: {**found[each], "headline": f"{each} {_UNUSED}"} for each in unused}
+    lines = [line for each, state in found.items() if each not in unused for line in (*_lines(state), "")]
+    lines += [_unused_told(unused), ""] if unused else []
     lines += [_READ_ONLY] * read_only
-    ok = stopping is None and not any(state.get("failed_checks") or "error" in state for state in found.values())
+    ok = not any(state.get("failed_checks") or "error" in state for state in found.values())
     ok &= not any(state["headline"].startswith(f"{name} {Word.HALTED}: ") for name, state in found.items())
     return {"ok": ok, "read_only": read_only, "strategies": found, "text": "\n".join(lines).rstrip()}
+
+
+def _is_unused(file: StrategyFile, state: dict[str, Any]) -> bool:
+    """Whether it is one of the package's own, of which this home holds nothing."""
+    own = file.folder == Path(str(resources.files("nn_assets"))) / "strategies"
+    return own and state.get("kill_switch") == "ACTIVE" and not any(state.get(each) for each in _LEFT_BY_USE)
+
+
+def _unused_told(names: Sequence[str]) -> str:
+    """One line of text for all of them."""
+    come, them = ("come", "them") if len(names) > 1 else ("comes", "it")
+    return f"{', '.join(names)}: {come} with the package, never used in this home; nn-assets demo runs {them}"
 
 
 def _told(stores: Stores, file: StrategyFile) -> dict[str, Any]:
@@ -103,11 +119,12 @@ def _told(stores: Stores, file: StrategyFile) -> dict[str, Any]:
 def _verified(stores: Stores, file: StrategyFile) -> dict[str, Any]:
     """The state of one strategy; told by a row that is not as it was appended, it is HALTED for that."""
     try:
-        with stores.ledger.rows_verified():
+        with stores.ledger.rows_verified(), stores.ledger.answers_kept():
             return _of(StoredFacts.of(stores, file.strategy), file.folder)
     except AuditError as error:
         changed = error
-    state = _of(StoredFacts.of(stores, file.strategy), file.folder)
+    with stores.ledger.answers_kept():
+        state = _of(StoredFacts.of(stores, file.strategy), file.folder)
     if not any(each.startswith(_OF_THE_LEDGER) for each in state["failed_checks"]):  # not told yet
         found = _with_place(changed)
         why = one_line(f"the ledger is not as it was appended: {found}")
@@ -137,11 +154,15 @@ def _with_place(fault: NnAssetsError) -> str:
     return f"{fault.found} ({where})" if where else fault.found
 
 
-def _stopped(name: str, fault: SettingsError) -> str:
-    """The first line of a strategy that can be read beside a file that cannot: every command refuses them all."""
-    where = f"{fault.where.get('file')}{f', line {line}' if (line := fault.where.get('line')) else ''}"
-    why = f"no command goes on and no round is decided while a strategy's file is refused ({where}): {fault.found}"
-    return _halted(name, one_line(why), one_line(fault.remedy))
+def _of_left_out(ledger: Ledger, left_out: Mapping[str, LeftOut], known: set[str]) -> dict[str, dict[str, Any]]:
+    """The line of each strategy whose file cannot be read: by its name, and by its file's where that one decided."""
+    decided = ledger.strategies("decisions") if left_out else []
+    by_file = {name for each in left_out.values() for file in each.files if (name := file.stem) in decided}
+    found = {}
+    for name in (*left_out, *sorted(by_file.difference(left_out, known))):
+        if (each := left_out_as(name, left_out)) is not None:
+            found[name] = _untold(name, each.fault)
+    return found
 
 
 def _of_left_books(ledger: Ledger, named: Container[str], only: str | None) -> dict[str, dict[str, Any]]:
@@ -155,43 +176,6 @@ def _of_left_books(ledger: Ledger, named: Container[str], only: str | None) -> d
             book = _untold(name, fault)
         if book is not None:
             found[name] = book
-    return found
-
-
-def _unreadable(
-    faults: dict[Path, SettingsError], known: Container[str], name: str | None
-) -> dict[str, dict[str, Any]]:
-    """Strategies whose file cannot be read, or names a calendar or overrides that are not there.
-
-    They go by their file's name without its end, or with it where that is the name of a strategy that can be read.
-
-    Raises
-    ------
-    SettingsError
-        It is the one asked for, and has another fault than that the file of its overrides is not there.
-    """
-    found = {}
-    for file, fault in faults.items():
-        key, place = fault.where.get("key"), Path(str(fault.where.get("file")))
-        called = file.name if file.stem in known else file.stem
-        if is_calendar_fault(fault):
-            if name == called:
-                raise fault
-            if name is None:
-                where = f"{fault.where.get('file')}, line {fault.where.get('line')}"
-                headline = _halted(called, f"{key}: {fault.found} ({where})", fault.remedy)
-                found[called] = {"headline": headline, "missing": [str(key)]}
-            continue
-        if key != "market.calendar_overrides" or place.exists():
-            if name == called:
-                raise fault
-            if name is None:
-                found[called] = _untold(called, fault)
-            continue
-        if name in (None, called):
-            missing = f"{key}: nothing at {place}"
-            headline = _halted(called, missing, "put the file there, or leave the key out")
-            found[called] = {"headline": headline, "missing": [missing]}
     return found
 
 

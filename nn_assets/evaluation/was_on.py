@@ -37,8 +37,8 @@ class WasOn:
         if self.watched:
             watch = (
                 f"watched for drift on {self.watched:,} of {self.sessions:,} sessions, reduced on {self.reduced:,}, "
-                f"paused on {self.paused:,}; refreshes asked for: {self.requests:,}, followed by another model: "
-                f"{self.answered:,}"
+                f"paused on {self.paused:,}; refreshes asked for: {self.requests:,}, "
+                f"followed by another model, a refresh or one by schedule: {self.answered:,}"
             )
         else:
             watch = f"watched for drift on none of {self.sessions:,} sessions"

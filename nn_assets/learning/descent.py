@@ -54,7 +54,8 @@ class AdamW:
         False, and no step, where the gradient is not finite.
         """
         self._gradient.zero_()
-        losses.backward(torch.full_like(losses, 1.0 / len(losses)))  # type: ignore[no-untyped-call]
+        # down one number: asked for any other gradient, torch imports a library of algebra, a second of each process
+        losses.mean().backward()  # type: ignore[no-untyped-call]
         # the norm of the tensors' norms, as torch clips: one sum over all would round otherwise
         norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(each) for each in self._gradients]))
         if not math.isfinite(float(norm)):

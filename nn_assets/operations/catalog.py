@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -14,19 +14,24 @@ from nn_assets.errors import NnAssetsError, SettingsError, did_you_mean
 from nn_assets.learning.first_month import live_start_fault, prior_fault
 from nn_assets.market.calendar.timetable import require_calendar
 from nn_assets.settings import Strategy, load_strategy
-from nn_assets.settings.reading import line_of_key
+from nn_assets.settings.reading import line_of_key, names_stated
 from nn_assets.store.home import absent_ledger, home
 from nn_assets.store.ledger.ledger import Ledger
+from nn_assets.store.ledger.schema import TABLES
 
 __all__ = [
+    "LeftOut",
     "StrategyFile",
     "find_live_strategy",
     "find_strategy",
     "folder_of",
-    "is_calendar_fault",
+    "left_out_as",
     "load_strategies",
     "made_of_each",
+    "names_on_record",
+    "put_back",
     "read_strategies",
+    "require_named",
 ]
 
 T = TypeVar("T")
@@ -47,23 +52,23 @@ class StrategyFile:
         return self.file.parent
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """A strategy that cannot be had: the file, or the several of one name, and what is wrong with it."""
+
+    files: tuple[Path, ...]
+    fault: SettingsError
+
+
 def load_strategies() -> tuple[StrategyFile, ...]:
     """Read every strategy: the package's own and ``strategies/*.yaml`` in the home.
 
-    A strategy whose calendar cannot be had is left out, saying so in the log, once in a process: the others go on
-    without it.
-
-    Raises
-    ------
-    SettingsError
-        A file cannot be read, or two of them name the same strategy.
+    One that cannot be read, or whose name another has too, is left out, saying so in the log, once in a process: the
+    others go on without it.
     """
-    found, faults = read_strategies()
-    for fault in faults.values():
-        if not is_calendar_fault(fault):
-            raise fault
-    for fault in faults.values():
-        _tell_left_out(str(fault))
+    found, left = read_strategies()
+    for name, each in left.items():
+        _tell_left_out(f"{name}: {each.fault}")
     return found
 
 
@@ -83,18 +88,13 @@ def made_of_each(make: Callable[[Strategy], T]) -> list[T]:
     return made
 
 
-def is_calendar_fault(fault: SettingsError) -> bool:
-    """Whether nothing but a calendar keeps a strategy from being read."""
-    return str(fault.where.get("key")).rpartition(".")[2] == "calendar"
-
-
 def find_live_strategy(name: str) -> StrategyFile:
     """The strategy of that name, whose live start, where it states one, can have a model.
 
     Raises
     ------
     SettingsError
-        There is none, or its live start lies before any model; with its file and line.
+        There is none, it cannot be read, or its live start lies before any model; with its file and line.
     """
     found = find_strategy(name)
     fault = live_start_fault(found.strategy)
@@ -105,31 +105,62 @@ def find_live_strategy(name: str) -> StrategyFile:
     return found
 
 
-def read_strategies() -> tuple[tuple[StrategyFile, ...], dict[Path, SettingsError]]:
-    """Every strategy that can be read, and what is wrong with the files of the others."""
+def read_strategies() -> tuple[tuple[StrategyFile, ...], dict[str, LeftOut]]:
+    """Every strategy that can be read, and by name those that cannot.
+
+    A file that cannot be read goes by the name that it seems to state, else by its own without its end. Of several
+    files of one name none is taken.
+    """
     bundled = Path(str(resources.files("nn_assets"))) / "strategies"
-    files = [*sorted(bundled.glob("*.yaml")), *sorted((home() / "strategies").glob("*.yaml"))]
-    found: dict[str, StrategyFile] = {}
-    faults: dict[Path, SettingsError] = {}
-    for file in files:
-        try:
-            strategy = load_strategy(file)
-            _require_calendars(strategy, file)
-            _require_unseen(strategy, file)
-        except SettingsError as error:
-            faults[file] = error
-            continue
-        if strategy.name not in found:
-            found[strategy.name] = StrategyFile(strategy, file)
-            continue
-        faults[file] = SettingsError(
-            expected="one strategy of each name",
-            found=f"{strategy.name!r} in {found[strategy.name].file} and in {file}",
-            remedy="give one of them another name",
-            file=str(file),
-            key="name",
-        )
-    return tuple(found.values()), faults
+    stating: dict[str, list[StrategyFile | LeftOut]] = {}
+    for file in [*sorted(bundled.glob("*.yaml")), *sorted((home() / "strategies").glob("*.yaml"))]:
+        for name, each in _read(file).items():
+            stating.setdefault(name, []).append(each)
+    found = []
+    left: dict[str, LeftOut] = {}
+    for name, (first, *others) in stating.items():
+        if others:
+            left[name] = _of_one_name(name, [first, *others])
+        elif isinstance(first, LeftOut):
+            left[name] = first
+        else:
+            found.append(first)
+    return tuple(found), left
+
+
+def _read(file: Path) -> dict[str, StrategyFile | LeftOut]:
+    """A file's strategy by its name, or what is wrong with the file by each name that it may state."""
+    names = None
+    try:
+        strategy = load_strategy(file)
+        names = [strategy.name]
+        _require_calendars(strategy, file)
+        _require_unseen(strategy, file)
+    except SettingsError as fault:
+        return dict.fromkeys(names or names_stated(file) or [file.stem], LeftOut((file,), _naming(file, fault)))
+    return {strategy.name: StrategyFile(strategy, file)}
+
+
+def _naming(file: Path, fault: SettingsError) -> SettingsError:
+    """What is wrong with a strategy's file, naming it also where the fault lies in another that it names."""
+    if fault.where.get("file") == str(file):
+        return fault
+    found = f"{fault.found} (named in {file})"
+    return SettingsError(expected=fault.expected, found=found, remedy=fault.remedy, **fault.where)
+
+
+def _of_one_name(name: str, those: Sequence[StrategyFile | LeftOut]) -> LeftOut:
+    """What is wrong with several files of one name, and with each of them that cannot be read besides."""
+    files = [file for each in those for file in (each.files if isinstance(each, LeftOut) else (each.file,))]
+    faults = [f"; one cannot be read besides: {each.fault}" for each in those if isinstance(each, LeftOut)]
+    fault = SettingsError(
+        expected="one strategy of each name",
+        found=f"{name!r} in {' and in '.join(map(str, files))}{''.join(faults)}",
+        remedy="give one of them another name",
+        file=str(files[-1]),
+        key="name",
+    )
+    return LeftOut(tuple(files), fault)
 
 
 def _require_unseen(strategy: Strategy, file: Path) -> None:
@@ -161,29 +192,77 @@ def _require_calendars(strategy: Strategy, file: Path) -> None:
 
 
 def find_strategy(name: str) -> StrategyFile:
-    """The strategy of that name.
+    """The strategy of that name; files of others that cannot be read are no hindrance.
 
     Raises
     ------
     SettingsError
-        There is none.
+        There is none, its file cannot be read, or several files are of that name.
     """
-    found, faults = read_strategies()
+    found, left_out = read_strategies()
     known = {each.strategy.name: each for each in found}
-    for file, fault in faults.items():
-        if not is_calendar_fault(fault) or (file.stem == name and name not in known):
-            raise fault
+    if name in known:
+        return known[name]
+    if (refused := left_out_as(name, left_out)) is not None:
+        raise refused.fault
+    left = _left_behind(name)
+    folder = home() / "strategies"
+    place = put_back(name) if left else f"put a file into {folder}"
+    broken = dict.fromkeys(str(file) for each in left_out.values() for file in each.files)
+    untold = f"; nor can it be told whether one of these, which cannot be read, is it: {', '.join(broken)}"
+    raise SettingsError(
+        expected=f"one of {', '.join(known)}",
+        found=f"{name!r}{left}{untold if broken else ''}",
+        remedy=f"{did_you_mean(name, known)}choose one of these, {'mend those files, ' if broken else ''}or {place}",
+        key="strategy",
+    )
+
+
+def left_out_as(name: str, left_out: Mapping[str, LeftOut]) -> LeftOut | None:
+    """The strategy left out that goes by a name, its own or that of its file without its end; None where none does."""
+    by_file = {file.stem: each for each in left_out.values() for file in each.files}
+    return left_out.get(name) or by_file.get(name)
+
+
+def put_back(name: str) -> str:
+    """What gives a strategy that the ledger has, and that no file names, its file back."""
+    file = home() / "strategies" / f"{name}.yaml"
+    for each in read_strategies()[0]:
+        if each.file == file:
+            return f"write `name: {name}` in {file} again, which says `name: {each.strategy.name}`"
+    return f"put its file back, {file}"
+
+
+def names_on_record() -> set[str]:
+    """Every strategy that the ledger has a row of; none where there is no ledger yet."""
+    if absent_ledger() is not None:
+        return set()
+    with Ledger() as ledger:
+        return {name for table in TABLES for name in ledger.strategies(table)}
+
+
+def require_named(name: str) -> None:
+    """Refuse a strategy that no file names, readable or not, and no record of the ledger.
+
+    What is read from the ledger, and what stops trading, must serve a strategy whose file is gone or broken too.
+
+    Raises
+    ------
+    SettingsError
+        Neither names it.
+    """
+    readable, left_out = read_strategies()
+    known = {*(each.strategy.name for each in readable), *left_out}
+    if name in known or left_out_as(name, left_out) is not None:
+        return
+    known |= names_on_record()
     if name not in known:
-        left = _left_behind(name)
-        folder = home() / "strategies"
-        place = f"put its file back, {folder / name}.yaml" if left else f"put a file into {folder}"
         raise SettingsError(
-            expected=f"one of {', '.join(known)}",
-            found=f"{name!r}{left}",
-            remedy=f"{did_you_mean(name, known)}choose one of these, or {place}",
+            expected=f"a strategy with a file or a record, one of {', '.join(sorted(known))}",
+            found=repr(name),
+            remedy=f"{did_you_mean(name, known)}name one of these with --strategy",
             key="strategy",
         )
-    return known[name]
 
 
 def _left_behind(name: str) -> str:

@@ -34,11 +34,34 @@ from nn_assets.operations.intake.actions import actions_to_publish
 from nn_assets.operations.intake.bars import audit_bars, notices_of
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, published_intraday
 from nn_assets.portfolio.records import FLOWS, session_flows
+from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["read_exported"]
+__all__ = ["read_exported", "read_of_ledger"]
 
 _BY_MONTH = ("models", "looks")
 _SPELL = ["universe", "symbol", "member_from"]
+
+
+def read_of_ledger(
+    ledger: Ledger,
+    name: str,
+    table: str,
+    first: pd.Timestamp | None,
+    last: pd.Timestamp | None,
+    moment: pd.Timestamp | None,
+) -> pd.DataFrame:
+    """Read one of ``exported_names.LEDGER_TABLES`` of a strategy, or ``audit``; its file is not needed.
+
+    Parameters
+    ----------
+    first, last, moment
+        As of ``read_exported``.
+    """
+    if table == "audit":
+        return ledger.chain()
+    low, high = (_month(first), _month(last)) if table in _BY_MONTH else (first, last)
+    rows = ledger.read(LEDGER_TABLES[table], name, low, high, moment)
+    return _with_flows(rows) if table == "portfolio" else rows
 
 
 def read_exported(
@@ -49,7 +72,7 @@ def read_exported(
     moment: pd.Timestamp | None,
     adjusted: str | None = None,
 ) -> pd.DataFrame:
-    """Read one of ``exported_names.TABLES``.
+    """Read one of ``exported_names.LAKE_TABLES``.
 
     Parameters
     ----------
@@ -66,13 +89,6 @@ def read_exported(
     PublicationError
         The table was never stored.
     """
-    name = history.strategy.name
-    if table == "audit":
-        return history.stores.ledger.chain()
-    if table in LEDGER_TABLES:
-        low, high = (_month(first), _month(last)) if table in _BY_MONTH else (first, last)
-        rows = history.stores.ledger.read(LEDGER_TABLES[table], name, low, high, moment)
-        return _with_flows(rows) if table == "portfolio" else rows
     frame = _LAKE_TABLES[table](history, moment)
     if adjusted is not None:
         frame = _adjusted(history, frame, moment, adjusted)
@@ -113,7 +129,7 @@ def _bars(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
 
 def _compared(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     """Every version of the second source's bars, or each bar as it was known at a moment."""
-    _check_taken_in(history, COMPARED, "bars of a second source", "market.compare_with", "raw_bars")
+    _check_taken_in(history, COMPARED, "bars of a second source", "market.compare_with")
     versions = versions_of(history.stores, history.strategy.name, COMPARED)
     return versions if moment is None else known_bars(versions, moment)
 
@@ -136,7 +152,7 @@ def _actions(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     stored = history.stores.lake.segments(history.strategy.name, ACTIONS)
     actions = actions_to_publish(history, stored) if moment is None else _known_actions(history, moment)
     if actions is None:
-        raise _never_stored(history, "splits and dividends", "source.actions_path", "raw_bars")
+        raise _never_stored(history, "splits and dividends", "source.actions_path")
     return actions
 
 
@@ -230,17 +246,17 @@ def _intraday(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     return clean_intraday(known, strategy.market.calendar, strategy.intraday, strategy.cleaning, seen_at=moment).bars
 
 
-def _check_taken_in(history: History, table: str, what: str, section: str, asset: str | None = None) -> None:
+def _check_taken_in(history: History, table: str, what: str, section: str) -> None:
     if not history.stores.lake.segments(history.strategy.name, table):
-        raise _never_stored(history, what, section, asset or table)
+        raise _never_stored(history, what, section)
 
 
-def _never_stored(history: History, what: str, setting: str, asset: str) -> PublicationError:
+def _never_stored(history: History, what: str, setting: str) -> PublicationError:
     name = history.strategy.name
     return PublicationError(
         expected=what,
         found="none ever taken in",
-        remedy=f"name their file under {setting} in the strategy file, and materialise {name}/{asset}",
+        remedy=f"name their file under {setting} in the strategy file, then nn-assets check --strategy {name}",
         strategy=name,
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.errors import ClockError, DecisionError
+from nn_assets.errors import ClockError, DecisionError, PublicationError
 from nn_assets.frames import BAR_VERSIONS, empty
 from nn_assets.market.calendar.sessions import sessions_between, sessions_per_year
 from nn_assets.market.facts.bars import known_after
@@ -30,7 +30,12 @@ from nn_assets.settings import Strategy
 from nn_assets.store.lake.publication import Publication
 from nn_assets.store.ledger.audit import what_is_told_changed
 
-__all__ = ["RAW_BARS", "StoredFacts"]
+__all__ = ["LOST_BARS", "RAW_BARS", "StoredFacts"]
+
+LOST_BARS = (
+    "restore the folder from a backup; without one no decision made on its bars can be derived again: go on in a "
+    "strategy of another name, which takes in what the source still has"
+)
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -138,7 +143,13 @@ class StoredFacts:
         """Every version of every raw bar, also of bars that wait at the gate, but for those refused and replaced.
 
         Bars of sessions before ``market.history_starts`` stay stored and are not looked at.
+
+        Raises
+        ------
+        PublicationError
+            None ever was stored, or they are gone.
         """
+        self.require_bars()
         versions = versions_of(self.stores, self.strategy.name, RAW_BARS)
         inside = versions["session"] >= pd.Timestamp(self.strategy.market.history_starts)
         if not inside.all():
@@ -147,6 +158,29 @@ class StoredFacts:
             return versions
         gone = refused(versions, ["symbol", "session"], self.gate_halts, self.published_at)
         return versions[~(gone & self._assumed(versions))].reset_index(drop=True)
+
+    @property
+    def bars_lost(self) -> bool:
+        """Whether something was published or decided, and no bar is stored any more; none is read."""
+        begun = self.publication is not None or not self.decision_moments.empty
+        return begun and not self.stores.lake.segments(self.strategy.name, RAW_BARS)
+
+    def require_bars(self) -> None:
+        """Refuse a lake that has lost the bars on which something was published or decided.
+
+        Raises
+        ------
+        PublicationError
+            It has; with the folder, and what is left to do.
+        """
+        if self.bars_lost:
+            raise PublicationError(
+                expected="the bars on which something was published or decided",
+                found="nothing stored",
+                remedy=LOST_BARS,
+                strategy=self.strategy.name,
+                file=str(self.stores.lake.folder(self.strategy.name, RAW_BARS)),
+            )
 
     @cached_property
     def compared_versions(self) -> pd.DataFrame | None:

@@ -53,7 +53,9 @@ _RUN, _TICK = "run", "tick"
 _TABLE = "outcomes"
 _BEAT = pd.Timedelta(hours=1)
 _FIRST_LOOK_BACK = pd.Timedelta(minutes=5)
-_LOOK = "open the check in the UI (nn-assets ui); until it is explained: nn-assets control kill-switch HALTED"
+_LOOK = (
+    "open the check in the UI (nn-assets ui); until it is explained: nn-assets control kill-switch HALTED --reason TEXT"
+)
 _LONGEST_MESSAGE = 1_000
 _LOOKED_BACK = 20_000  # entries of the chain: some months of rounds
 _IN_ADDRESSES = re.compile(r"://\S*@")

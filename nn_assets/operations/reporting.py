@@ -127,7 +127,7 @@ def keep_study(history: History, result: StudyResult, plots: Mapping[str, bytes]
         "facts": [
             ["Out-of-sample sessions", f"{len(rows):,}"],
             ["Span", f"{first.date()} to {last.date()}"],
-            ["Models", str(len(set(models)))],
+            ["Models in use", str(len(set(models)))],
             ["Refreshes", refreshes_told(result)],
             ["Symbols", str(len(record.symbols))],
             ["Trials counted", str(result.trials)],

@@ -22,7 +22,7 @@ from nn_assets.operations.asof.settings_on_record import settings_apart
 from nn_assets.operations.asof.studies import late_verdict, latest_study, month_of_verdict
 from nn_assets.operations.clock import has_clock, now_utc
 from nn_assets.operations.edited import stage_fault, symbols_fault
-from nn_assets.operations.facts import StoredFacts
+from nn_assets.operations.facts import LOST_BARS, RAW_BARS, StoredFacts
 from nn_assets.operations.failures import (
     LOST,
     checks_of_other_assets,
@@ -149,8 +149,9 @@ def situation_of(
 
 def headline_now(facts: StoredFacts) -> Headline:
     """What is true of a strategy at this moment."""
-    left, refused = _decided(facts), faults_of_stages(facts)
-    faults = (*left.faults, *_faults(facts, refused))
+    with facts.stores.ledger.answers_kept():
+        left, refused = _decided(facts), faults_of_stages(facts)
+        faults = (*left.faults, *_faults(facts, refused))
     stopped = bool(refused) or any(_tells_of_a_changed_ledger(fault) for fault in faults)
     return headline(replace(left, faults=faults, stopped=stopped))
 
@@ -276,7 +277,9 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
         if isinstance(each, ClockError):
             continue  # told above
         yield Fault(f"{each.found}; expected {each.expected}", each.remedy, Word.HALTED)
-    if not refused:  # else a round would not help
+    lost = list(_of_lost_folders(facts))
+    yield from lost
+    if not refused and not lost:  # else a round would not help
         yield from _of_sessions(facts, waiting, models)
     today = now_utc().tz_localize(None) if has_clock(strategy.market, now_utc()) else facts.last_session
     if (ends := calendar_end_told(strategy.market.calendar, today)) is not None:
@@ -286,6 +289,22 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
     yield from _failed_ticks(ledger, strategy.name)
     if not ledger.read_only and (unwritable := fault_of_alerts()) is not None:
         yield Fault(unwritable.found, unwritable.remedy)
+
+
+def _of_lost_folders(facts: StoredFacts) -> Iterator[Fault]:
+    """Folders of the lake on which decisions stand that are gone whole: of the bars, or of what was published."""
+    folder = facts.stores.lake.folder
+    if facts.bars_lost:
+        yield Fault(
+            f"the bars are gone: nothing is stored in {folder(facts.strategy.name, RAW_BARS)}", LOST_BARS, Word.HALTED
+        )
+    elif facts.publication is None and not facts.decision_moments.empty:
+        anew = f"or, without one, publish anew what is stored: nn-assets check --strategy {facts.strategy.name}"
+        yield Fault(
+            f"what decisions stand on is gone: nothing is published in {folder(facts.strategy.name, 'publication')}",
+            f"restore the folder from a backup {anew}",
+            Word.HALTED,
+        )
 
 
 def _tells_of_a_changed_ledger(fault: Fault) -> bool:

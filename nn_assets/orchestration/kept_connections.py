@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+from dagster._core.storage.event_log.schema import AssetKeyTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
 from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
@@ -51,7 +52,20 @@ class _KeptEvents(SqliteEventLogStorage):
 
     def __init__(self, base_dir: str) -> None:
         self._engines: dict[str, Any] = {}
+        self._seen: set[str] = set()
         super().__init__(base_dir)
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether the index has a table: Dagster asks at every event, by a connection of its own; none goes away."""
+        if table_name not in self._seen and super().has_table(table_name):
+            self._seen.add(table_name)
+        return table_name in self._seen
+
+    def _has_asset_key_col_on_connection(self, conn: Any, column_name: str) -> bool:
+        column = f"{AssetKeyTable.name}.{column_name}"
+        if column not in self._seen and super()._has_asset_key_col_on_connection(conn, column_name):
+            self._seen.add(column)
+        return column in self._seen
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Any]:

@@ -10,14 +10,14 @@ import html
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
 import pandas as pd
 
-from nn_assets.errors import GateHalted
+from nn_assets.errors import GateHalted, first_of
 from nn_assets.market.quality.overview import Overview
 from nn_assets.reports.page import render
 from nn_assets.settings import GateSettings
@@ -26,9 +26,11 @@ __all__ = ["SUITES", "SuiteResult", "data_docs_page", "validate_overview"]
 
 SUITES = {
     "usual_volume": "Every recent session has about as many bars as the year before.",
-    "complete_symbols": "Every symbol has its bars from its first one on.",
-    "fresh_symbols": "Every symbol's newest bar is that of the session expected.",
-    "usual_distribution": "Volumes and returns of the last month look like those of the year before.",
+    "complete_symbols": "No symbol lacks more of its bars, from its first one on, than "
+    "gate.max_missing_sessions_fraction allows.",
+    "fresh_symbols": "No symbol's newest bar is older than gate.max_stale_sessions allows.",
+    "usual_distribution": "Of nearly all symbols, volumes and returns of the last month look like those of the year "
+    "before.",
 }
 _REMEDIES = {
     "usual_volume": "ask the source for the bars missing, or see which symbols came or went",
@@ -36,7 +38,7 @@ _REMEDIES = {
     "fresh_symbols": "ask the source for the symbols named; a delisted one leaves market.symbols",
     "usual_distribution": "compare the symbols named with another source: a unit, a split, a feed at a standstill",
 }
-_MOST_NAMED = 50
+_MOST_NAMED, _MOST_TOLD = 50, 12
 _DIGITS = 6  # shown, and so judged
 # The library numbers its HTML elements at random; a page of the same results is the same page.
 _RANDOM_ID = re.compile(r"-?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -99,8 +101,21 @@ def validate_overview(found: Overview, settings: GateSettings) -> tuple[SuiteRes
             validated = batch.get_batch({"dataframe": given}).validate(suite, result_format=shown)
         except Exception as error:
             raise _failed(name, f"{type(error).__name__}: {error}") from error
-        results.append(_result(name, validated, key, given))
+        result = _result(name, validated, key, given)
+        if name == "complete_symbols":
+            result = replace(result, detail=result.detail + _not_there(found.symbols))
+        results.append(result)
     return tuple(results)
+
+
+def _not_there(symbols: pd.DataFrame) -> str:
+    """How many bars are due and not clean, and of whom, most first; nothing of none."""
+    absent = (symbols["due"] - symbols["clean"]).set_axis(symbols["symbol"])
+    absent = absent[absent > 0].sort_values(ascending=False, kind="stable")
+    if absent.empty:
+        return ""
+    named = ", ".join(first_of([f"{symbol} {bars:,}" for symbol, bars in absent.items()], _MOST_TOLD))
+    return f"; {int(absent.sum()):,} of {int(symbols['due'].sum()):,} bars are not there: {named}"
 
 
 @lru_cache(maxsize=1)

@@ -56,7 +56,7 @@ _ROWS: tuple[tuple[str, str, str, Form, int], ...] = (
     ("Rank IC", "forecast with outcome", "rank_ic", _decimals(4), 1),
     ("Rank IC, t", "robust to overlap", "rank_ic_t", _decimals(2), 0),
     ("Brier", "calibrated forecasts", "brier", _decimals(4), -1),
-    ("Brier, base rate", "saying each day's base rate", "base_brier", _decimals(4), 0),
+    ("Brier, base rate", "of its own calibration, each day", "base_brier", _decimals(4), 0),
     ("Calibration error", "expected, in ten bins", "calibration_error", _decimals(4), -1),
     ("Sharpe, net", "after every cost", "sharpe_net", _decimals(2), 1),
     ("Sharpe, costs x 2", "the same trades", "sharpe_net_costs_x2", _decimals(2), 1),
@@ -76,14 +76,15 @@ _ROWS: tuple[tuple[str, str, str, Form, int], ...] = (
     ("Sessions", "out of sample", "return_sessions", _count, 0),
 )
 
-# What a figure must be better than to be the best of its row: another figure of the same estimator, or a number.
-_BARS: dict[str, str | float] = {
-    "auc": 0.5,
-    "accuracy": "base_accuracy",
-    "rank_ic": 0.0,
-    "brier": "base_brier",
-    **dict.fromkeys(("sharpe_net", "sharpe_net_costs_x2", "sharpe_net_10_bps", "sharpe_gross"), 0.0),
-    **dict.fromkeys(("return_per_year", "return_per_year_costs_x2", "return_per_year_10_bps"), 0.0),
+_COIN_BRIER = 0.25
+# What a figure must be better than to be the best of its row: other figures of the same estimator, and numbers.
+_BARS: dict[str, tuple[str | float, ...]] = {
+    "auc": (0.5,),
+    "accuracy": ("base_accuracy",),
+    "rank_ic": (0.0,),
+    "brier": ("base_brier", _COIN_BRIER),
+    **dict.fromkeys(("sharpe_net", "sharpe_net_costs_x2", "sharpe_net_10_bps", "sharpe_gross"), (0.0,)),
+    **dict.fromkeys(("return_per_year", "return_per_year_costs_x2", "return_per_year_10_bps"), (0.0,)),
 }
 
 _ORDER = ("network", "linear", "boosting", "buy_and_hold")
@@ -116,7 +117,10 @@ def _written(value: float | None, form: Form) -> str:
 
 
 def figure_table(figures: StudyFigures) -> FigureTable:
-    """Lay out the totals of a study, the best of each row marked where there is a better and a worse."""
+    """Lay out the totals of a study, the best of each row marked where there is a better and a worse.
+
+    The best is not marked where it is no better than what costs no skill, and nothing that it beats is in its place.
+    """
     names = _in_order(figures.total)
     rows: list[tuple[str, str, tuple[Cell, ...]]] = []
     gaps: dict[tuple[str, str], list[str]] = {}
@@ -124,7 +128,7 @@ def figure_table(figures: StudyFigures) -> FigureTable:
         values = {name: getattr(figures.total[name], key) for name in names}
         # A flat book has no drawdown and no loss: that is no merit, so it does not compete.
         rivals = [name for name in names if key in FORECAST_NAMES or figures.total[name].sharpe_net is not None]
-        rivals = [name for name in rivals if _over_its_bar(figures.total[name], key, better)]
+        over = [name for name in rivals if _over_its_bars(figures.total[name], key, better)]
         known = [value for name, value in values.items() if value is not None and name in rivals]
         compared = sum(value is not None for value in values.values()) > 1
         best = max(known, key=lambda value: better * value) if better and known and compared else None
@@ -133,18 +137,17 @@ def figure_table(figures: StudyFigures) -> FigureTable:
             why = "" if value is not None else figures.total[name].absent.get(key, "not measured")
             if why:
                 gaps.setdefault((name, why), []).append(label)
-            cells.append(Cell(_written(value, form), why, best is not None and value == best and name in rivals))
+            cells.append(Cell(_written(value, form), why, best is not None and value == best and name in over))
         rows.append((label, hint, tuple(cells)))
     said = tuple(f"{NAMES.get(name, name)}: {why} ({', '.join(labels)})" for (name, why), labels in gaps.items())
     return FigureTable(tuple(NAMES.get(name, name) for name in names), tuple(rows), said)
 
 
-def _over_its_bar(figures: Figures, key: str, better: int) -> bool:
-    """Whether a figure is better than what costs no skill: a coin, the base rate, cash."""
-    bar = _BARS.get(key)
-    against = getattr(figures, bar) if isinstance(bar, str) else bar
+def _over_its_bars(figures: Figures, key: str, better: int) -> bool:
+    """Whether a figure is better than all that costs no skill: a coin, the base rate, cash."""
     value = getattr(figures, key)
-    return value is None or against is None or better * value > better * against
+    bars = [getattr(figures, bar) if isinstance(bar, str) else bar for bar in _BARS.get(key, ())]
+    return value is None or all(bar is None or better * value > better * bar for bar in bars)
 
 
 def fold_table(figures: StudyFigures) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:

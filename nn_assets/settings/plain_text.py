@@ -6,9 +6,9 @@ from pathlib import Path
 
 from nn_assets.errors import SettingsError
 
-__all__ = ["plain_text", "refuse_too_long"]
+__all__ = ["LONGEST", "plain_text", "refuse_too_long"]
 
-_LONGEST = 1 << 18  # bytes: a thousand times what a strategy states
+LONGEST = 1 << 18  # bytes: a thousand times what a strategy states
 
 
 def plain_text(file: Path, *, key: str | None = None) -> str:
@@ -42,9 +42,9 @@ def refuse_too_long(size: int, file: str, *, key: str | None = None) -> None:
     SettingsError
         With the size, in bytes, and the limit.
     """
-    if size > _LONGEST:
+    if size > LONGEST:
         raise SettingsError(
-            expected=f"a file of settings of at most {_LONGEST:,} bytes",
+            expected=f"a file of settings of at most {LONGEST:,} bytes",
             found=f"{size:,}",
             remedy="settings state what differs from the defaults; keep data in files of their own",
             file=file,

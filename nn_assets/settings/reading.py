@@ -18,12 +18,12 @@ from nn_assets.errors import SettingsError
 from nn_assets.settings.calendar_file import with_overrides
 from nn_assets.settings.close_keys import Place as _Place
 from nn_assets.settings.close_keys import chosen_kind, hint, place_of, without_consequences
-from nn_assets.settings.plain_text import plain_text, refuse_too_long
+from nn_assets.settings.plain_text import LONGEST, plain_text, refuse_too_long
 from nn_assets.settings.sections import OUT_OF_ORDER
 from nn_assets.settings.strategy import CLOSES_NEED, Strategy
 from nn_assets.settings.wording import expectation
 
-__all__ = ["line_of_key", "load_strategy", "parse_strategy"]
+__all__ = ["line_of_key", "load_strategy", "names_stated", "parse_strategy"]
 
 _NO_SUCH_KIND = "union_tag_invalid"
 _SECRET = re.compile(r"key|secret|password|token|url|_env$", re.IGNORECASE)
@@ -31,6 +31,10 @@ _SECRET = re.compile(r"key|secret|password|token|url|_env$", re.IGNORECASE)
 _DEEPEST = 16
 _LARGEST = 2**63 - 1  # what a database and a random generator's seed can hold
 _STRATEGY_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
+_NAME_LINE = re.compile(
+    rb"""^(?:\xef\xbb\xbf)?["']?name["']?[ \t]*:[ \t]*["']?([a-z][a-z0-9_]{0,47})["']?[ \t\r]*(?:[ \t]#.*)?$""",
+    re.MULTILINE,
+)
 _DOTTED = re.compile(r"\b[a-z_]+(?:\.[a-z_]+)+\b")
 
 
@@ -283,3 +287,18 @@ def load_strategy(path: Path) -> Strategy:
             line=error.object.count(b"\n", 0, error.start) + 1 if isinstance(error, UnicodeDecodeError) else None,
         ) from error
     return parse_strategy(text, file=str(path))
+
+
+def names_stated(path: Path) -> list[str]:
+    """Names that a strategy file seems to state, in lines ``name: ...`` of its own: also of one that cannot be read.
+
+    Returns
+    -------
+    list of str
+        Each once; empty where no such line can be read.
+    """
+    try:
+        text = path.read_bytes() if path.is_file() and path.stat().st_size <= LONGEST else b""
+    except OSError:
+        return []
+    return list(dict.fromkeys(name.decode() for name in _NAME_LINE.findall(text)))

@@ -13,7 +13,7 @@ import pandas as pd
 from nn_assets.errors import SourceError
 from nn_assets.frames import DELIVERED_BARS, conform
 from nn_assets.market.calendar.sessions import sessions_between, timezone_of
-from nn_assets.sources.protocol import leaving_out, validate_symbol
+from nn_assets.sources.protocol import actions_left, leaving_out, validate_symbol
 
 __all__ = ["Scope", "action_table", "bar_table", "days_of", "nothing_of", "partial_answer"]
 
@@ -192,7 +192,7 @@ def action_table(
     rows: Iterable[tuple[str, object, str, object]],
     first: pd.Timestamp,
     last: pd.Timestamp | None,
-    of_others: int = 0,
+    others: Iterable[tuple[str, object, str, object]] = (),
 ) -> pd.DataFrame:
     """Splits and dividends of a span, ordered by symbol and ex-session; one a symbol, day and kind.
 
@@ -205,8 +205,8 @@ def action_table(
         Kind is split (new shares for each old one) or dividend (cash for each share held that day).
     first, last : Timestamp
         Both included; no end where ``last`` is None.
-    of_others : int
-        Rows of symbols that were not asked for, left out before: counted with those of other days.
+    others : iterable of (symbol, ex-session, kind, value)
+        Those of symbols that were not asked for: counted and named with those of other days, and left out.
 
     Returns
     -------
@@ -219,7 +219,7 @@ def action_table(
     SourceError
         An ex-session that is no day, or a value that is no number above zero.
     """
-    listed = list(rows)
+    listed, strangers = list(rows), list(others)
     for symbol, day, kind, value in listed:
         if not (_is_number(value) and value is not None and 0.0 < float(value) < np.inf):  # type: ignore[arg-type]
             raise _malformed(
@@ -245,4 +245,18 @@ def action_table(
     value = several.transform("sum").where(asked["kind"] != "split", several.transform("prod"))
     single = asked.assign(value=value).drop_duplicates(key)
     ordered = single.sort_values(["symbol", "ex_session", "kind"], kind="stable").reset_index(drop=True)
-    return leaving_out(ordered, of_others + len(table) - len(asked))
+    left = pd.concat([table[~within], _named_only(source, strangers)], ignore_index=True)
+    return leaving_out(ordered, actions_left(left), last)
+
+
+def _named_only(source: str, rows: Sequence[tuple[str, object, str, object]]) -> pd.DataFrame:
+    """Actions as far as they are told of those left out: NaT where a day is none."""
+    days = pd.to_datetime(pd.Series([day for _, day, _, _ in rows], dtype=object), errors="coerce", format="ISO8601")
+    return pd.DataFrame(
+        {
+            "symbol": pd.Series([str(row[0]) for row in rows], dtype="str"),
+            "ex_session": days.astype("datetime64[ns]"),
+            "kind": pd.Series([str(row[2]) for row in rows], dtype="str"),
+            "source": pd.Series([source] * len(rows), dtype="str"),
+        }
+    )

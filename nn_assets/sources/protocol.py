@@ -12,6 +12,7 @@ from nn_assets.errors import SourceError
 __all__ = [
     "ActionSource",
     "Source",
+    "actions_left",
     "checked_selection",
     "cut_to",
     "first_outside",
@@ -168,27 +169,32 @@ def cut_to(
         wanted &= bars["session"] >= first
     if last is not None:
         wanted &= bars["session"] <= last
-    left = bars[~wanted]
-    if last is not None:  # those of the future last: most are only early
-        early = left["session"] > last
-        left = pd.concat([left[~early].head(_MOST_OUTSIDE), left[early].head(_MOST_OUTSIDE)])
-    return leaving_out(bars[wanted].reset_index(drop=True), int((~wanted).sum()), left)
+    return leaving_out(bars[wanted].reset_index(drop=True), bars[~wanted], last)
 
 
-def leaving_out(chosen: pd.DataFrame, rows: int, left: pd.DataFrame | None = None) -> pd.DataFrame:
-    """The rows chosen, which carry how many were left out, of other symbols or sessions; see :func:`taken_outside`.
+def leaving_out(chosen: pd.DataFrame, left: pd.DataFrame, last: pd.Timestamp | None) -> pd.DataFrame:
+    """The rows chosen, which carry how many were left out, of other symbols or sessions, and the first of those.
 
     Parameters
     ----------
-    left : DataFrame, optional
-        The first of those, with ``symbol``, ``session`` and ``source``: see :func:`first_outside`.
+    left : DataFrame
+        With ``symbol``, ``session`` and ``source``: see :func:`taken_outside` and :func:`first_outside`.
+    last : Timestamp, optional
+        The last session asked for.
     """
-    chosen.attrs[_OUTSIDE] = rows
-    if left is not None:
-        chosen.attrs[_FIRST_OUTSIDE] = [
-            (str(row.symbol), row.session, str(row.source)) for row in left.head(_MOST_OUTSIDE).itertuples()
-        ]
+    chosen.attrs[_OUTSIDE] = len(left)
+    if last is not None:  # those of the future last: most are only early
+        early = left["session"] > last
+        left = pd.concat([left[~early].head(_MOST_OUTSIDE), left[early].head(_MOST_OUTSIDE)])
+    chosen.attrs[_FIRST_OUTSIDE] = [
+        (str(row.symbol), row.session, str(row.source)) for row in left.head(_MOST_OUTSIDE).itertuples()
+    ]
     return chosen
+
+
+def actions_left(actions: pd.DataFrame) -> pd.DataFrame:
+    """Actions that are left out, as :func:`leaving_out` names rows: of their ex-session, the kind with the source."""
+    return actions.assign(session=actions["ex_session"], source=actions["kind"] + ", " + actions["source"])
 
 
 def taken_outside(delivered: pd.DataFrame) -> int:

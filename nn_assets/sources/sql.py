@@ -131,8 +131,9 @@ class SqlSource:
                 value=other[:80],
             )
         days, values = self._days(table, "ex_session"), self._numbers(table, "value")
-        rows = [row for row in zip(table["symbol"], days, kinds, values, strict=True) if row[0] in names]
-        return action_table(self.name, rows, start, last, of_others=len(table) - len(rows))
+        rows = list(zip(table["symbol"], days, kinds, values, strict=True))
+        asked, others = ([row for row in rows if (row[0] in names) is own] for own in (True, False))
+        return action_table(self.name, asked, start, last, others)
 
     def _read(
         self, query: str, symbols: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp | None

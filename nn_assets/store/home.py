@@ -6,9 +6,12 @@ import os
 import re
 import shlex
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from nn_assets.errors import InstallationError, LedgerError
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PAGES_PATH",
     "absent_ledger",
+    "address_to_read",
     "checkout",
     "dagster_database_url",
     "dagster_folder",
@@ -205,6 +209,16 @@ def absent_ledger() -> Path | None:
     if url.get_backend_name() != "sqlite" or Path(str(url.database)).exists():
         return None
     return Path(str(url.database))
+
+
+@contextmanager
+def address_to_read() -> Iterator[str | None]:
+    """Address of a ledger for what only reads: None for the home's; where it has none, of an empty one, gone after."""
+    if absent_ledger() is None:
+        yield None
+        return
+    with TemporaryDirectory(prefix="nn_assets-") as folder:
+        yield f"sqlite:///{Path(folder) / 'ledger.sqlite'}"
 
 
 def database_url() -> str:

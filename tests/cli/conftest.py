@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
+from typer import main, testing
 
 from nn_assets.cli import app
 from nn_assets.sources.simulated import SimulatedSource
@@ -90,6 +90,7 @@ class Answer:
 
 
 Command = Callable[..., Answer]
+_MADE = main.get_command(app)  # once for all commands: it is read from the signatures of all functions
 
 
 def call(home: Path, *words: object) -> Answer:
@@ -97,7 +98,8 @@ def call(home: Path, *words: object) -> Answer:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NN_ASSETS_HOME", str(home))
         patch.delenv("NN_ASSETS_DATABASE_URL", raising=False)
-        found = CliRunner().invoke(app, [str(word) for word in words])
+        patch.setattr(testing, "_get_command", lambda _: _MADE)
+        found = testing.CliRunner().invoke(app, [str(word) for word in words])
     if found.exception is not None and not isinstance(found.exception, SystemExit):
         raise found.exception
     return Answer(found.exit_code, found.stdout, found.stderr)

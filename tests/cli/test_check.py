@@ -394,6 +394,8 @@ def test_actions_of_other_symbols_and_days_are_told_as_bars_are(fresh_home) -> N
     assert answer.status == 0, answer.out
     told = "actions     1 splits and dividends, 1 added, 0 revised, 3 of other symbols or sessions left out"
     assert told in answer.out
+    for named in ("CON 2014-06-02 (split, actions:actions.csv)", "ABC 2015-06-01 (dividend, actions:actions.csv)"):
+        assert named in answer.out
 
 
 def test_a_second_source_is_told_with_what_it_could_not_judge(fresh_home) -> None:

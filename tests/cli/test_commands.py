@@ -89,7 +89,8 @@ def test_symbols_without_a_bar_of_the_session_are_named_by_the_run_and_in_every_
     # NAN is held, which says more; of a symbol that is not, check tells.
     assert (fault.why, fault.remedy) == (told, "nn-assets check --strategy mine tells why bars are missing")
     shown = give_own("check", "-s", "mine").out
-    assert f"NAN {LIVE[2]} duplicate, row open -" in shown
+    (row, *_) = [line for line in shown.splitlines() if f"NAN {LIVE[2]} duplicate, row open -" in line]
+    assert row.endswith("(files:NAN_data.csv)")
 
 
 def test_a_round_run_again_changes_nothing_that_was_decided(give_own, tmp_path) -> None:
@@ -267,9 +268,7 @@ def test_a_control_that_cannot_be_set_is_refused_by_name(give, case) -> None:
     assert all(part in message for part in (*told, "expected", "found", "Remedy")), message
 
 
-@pytest.mark.parametrize(
-    "words", [["run"], ["study"], ["status"], ["control", "kill-switch", "HALTED", "--reason", "x"]]
-)
+@pytest.mark.parametrize("words", [["run"], ["study"], ["status"]])
 def test_an_unknown_strategy_is_named_beside_those_there_are(give, words) -> None:
     answer = give(*words, "--strategy", "yours", "--json")
     assert answer.status == 1

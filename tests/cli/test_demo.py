@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,6 +46,74 @@ def test_every_estimator_has_a_line_that_sets_it_against_the_others() -> None:
     )
     assert "+0.2%, no position: the second most of the three" in lines[2]
     assert "+1.2%, Sharpe +0.06: bought in equal parts on the first session and kept" in lines[3]
+
+
+def test_the_points_between_books_are_those_between_the_figures_shown() -> None:
+    """+0.7% and -1.0% stood 1.6 points apart: of 0.66 and -0.96."""
+    books = {
+        **EARNED["books"],
+        "network": {"return_per_year": 0.0066, "sharpe_net": 0.1},
+        "linear": {"return_per_year": 0.0070, "sharpe_net": 0.1},
+        "boosting": {"return_per_year": -0.0096, "sharpe_net": -0.3},
+    }
+    network, linear, boosting = demo._told_of_earnings({**EARNED, "books": books})[-4:-1]
+    assert "+0.7%" in network
+    assert "-1.0%" in boosting
+    assert "as much as linear, 1.7 points more than boosting" in network
+    assert "as much as network, 1.7 points more than boosting" in linear
+    assert "1.7 points less than network, 1.7 less than linear" in boosting
+
+
+SUMMARY: dict[str, Any] = {
+    "sessions": 4780,
+    "rows_quarantined": 1,
+    "models": "23",
+    "figures": {
+        "network": {"auc": 0.514, "accuracy": 0.563, "base_accuracy": 0.566, "rank_ic": 0.038, "sharpe_net": -0.04},
+        "buy_and_hold": {"auc": None, "accuracy": None, "base_accuracy": None, "rank_ic": None, "sharpe_net": 0.42},
+    },
+    "verdict": "cannot tell",
+    "verdict_of": "2017-12",
+    "why": "so it is",
+    "session": "2017-12-29",
+    "fills": 0,
+    "trading_state": "CONTINUE",
+    "headline": "index_daily TRADES",
+    "drift": "none",
+    "targets": {f"SIM{place:02d}": {"quantity": 1.0 * (place < 14), "weight": 0.1, "why": ""} for place in range(60)},
+    "earned": EARNED,
+}
+
+
+def test_the_summary_sets_accuracy_beside_its_base_rate_and_says_how_many_it_leaves_out() -> None:
+    lines = demo._told("index_daily", SUMMARY).splitlines()
+    (head,) = [line for line in lines if "AUC" in line]
+    (network,) = [line for line in lines if line.startswith("  network")]
+    at = head.index("base rate") + len("base rate")
+    assert network[:at].endswith("0.563         0.566")
+    assert "23 models in use" in lines[2]
+    shown = [place for place, line in enumerate(lines) if line.startswith("    SIM")]
+    assert len(shown) == 5
+    assert lines[shown[-1] + 1] == "    and 9 more"
+
+
+def test_the_readme_shows_a_summary_as_it_is_written_now() -> None:
+    """Its figures are of a run; head, points and what is left out are as the demo writes them."""
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    block = readme[readme.index("index_daily\n  data") : readme.index("report  .nn_assets")]
+    (head,) = {line for line in demo._told("index_daily", SUMMARY).splitlines() if "AUC" in line}
+    assert block.count(head + "\n") == 2
+    assert "    and 9 more\n  earned" in block
+    books = re.findall(r"^    (network|linear|boosting) +([+-]\d\.\d)%.*$", block, re.MULTILINE)
+    for first in (0, 3):
+        earned = {name: float(value) for name, value in books[first : first + 3]}
+        for name, line in zip(
+            earned, re.findall(r"^    (?:network|linear|boosting) +[+-].*$", block, re.MULTILINE)[first:], strict=False
+        ):
+            for points, more, other in re.findall(r"(\d\.\d)(?: points)? (more|less) than (\w+)", line):
+                assert float(points) == pytest.approx((earned[name] - earned[other]) * (1 if more == "more" else -1))
+            for other in re.findall(r"as much as (\w+)", line):
+                assert earned[name] == earned[other]
 
 
 def test_equal_books_share_their_place() -> None:

@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 
 from nn_assets.cli.export import TABLES
-from tests.cli.conftest import FIRST, LIVE, NEGATIVE, STRATEGY, SYMBOLS, call
+from nn_assets.operations.stores import open_stores
+from tests.cli.conftest import FIRST, LIVE, NEGATIVE, STRATEGY, SYMBOLS, call, write_bars
+from tests.orchestration.conftest import living_in
 
 CONTRACT = {
     "bars": ["symbol", "session", "open", "high", "low", "close", "volume", "source", "known_at", "ingested_at"],
@@ -282,6 +284,22 @@ def test_a_home_that_nothing_was_taken_into_is_named_and_stays_empty(tmp_path) -
         assert "take them in first: nn-assets check --strategy mine" in answer.document["message"]
     assert sorted(each.name for each in home.rglob("*")) == ["mine.yaml", "strategies"]
     assert not (tmp_path / "x.csv").exists()
+
+
+def test_the_remedy_of_nothing_published_is_a_command_and_helps(tmp_path) -> None:
+    home, out = tmp_path / "home", tmp_path / "x.csv"
+    write_bars(home / "strategies" / "bars")
+    (home / "strategies" / "mine.yaml").write_text(STRATEGY, encoding="utf-8")
+    with living_in(home), open_stores():
+        pass
+    refused = call(home, "export", "bars", "--out", out, "-s", "mine", "--json").document["message"]
+    remedy = refused.partition("Remedy: ")[2]
+    assert remedy == "nn-assets check --strategy mine"
+    for table, setting in (("actions", "source.actions_path"), ("series", "series"), ("intraday", "intraday")):
+        never = call(home, "export", table, "--out", out, "-s", "mine", "--json").document["message"]
+        assert never.endswith(f"name their file under {setting} in the strategy file, then {remedy}")
+    assert call(home, *remedy.split()[1:]).status == 0
+    assert call(home, "export", "bars", "--out", out, "-s", "mine").status == 0
 
 
 @pytest.mark.full

@@ -302,10 +302,10 @@ def test_bars_without_an_action_are_the_same_under_every_adjustment(exported) ->
 @pytest.mark.parametrize(
     ("table", "strategy", "options", "told"),
     [
-        ("series", "minutes", (), "minutes/other_series"),
-        ("membership", "minutes", (), "minutes/universe_membership"),
+        ("series", "minutes", (), "under series in the strategy file, then nn-assets check --strategy minutes"),
+        ("membership", "minutes", (), "under universe in the strategy file, then nn-assets check --strategy minutes"),
         ("actions", "minutes", ("--as-of", "2100-01-01"), "source.actions_path"),
-        ("intraday", "mine", (), "mine/raw_intraday_bars"),
+        ("intraday", "mine", (), "under intraday in the strategy file, then nn-assets check --strategy mine"),
         ("bars", "mine", ("--adjusted", "sideways"), "backward or forward"),
         ("signals", "mine", ("--adjusted", "backward"), "leave out --adjusted"),
     ],

@@ -9,10 +9,14 @@ import re
 import shutil
 import signal
 import sqlite3
+from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 import pytest
+from sqlalchemy import Connection
 
+import nn_assets.store.ledger.ledger as ledgers
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.decisions import stored_checks
 from nn_assets.operations.failures import LOST, told_of_end
@@ -23,6 +27,7 @@ from nn_assets.session.market_view import SessionMarket
 from nn_assets.store.ledger.audit import AuditFinding, AuditReport
 from nn_assets.store.ledger.chain import GENESIS
 from nn_assets.store.ledger.ledger import Ledger
+from nn_assets.store.ledger.reading import Query, read_frame
 from nn_assets.store.ledger.run_locks import hold_run, let_go
 from tests.cli.conftest import LIVE, call
 from tests.forks import ended
@@ -56,6 +61,25 @@ def test_each_count_of_sessions_that_a_verdict_tells_says_as_of_which_month(give
 @pytest.mark.full
 def test_status_without_a_name_tells_of_every_strategy(give) -> None:
     assert set(give("status", "--json").document["strategies"]) == {"index_daily", "planted_edge", "mine"}
+
+
+def test_bundled_strategies_that_nobody_used_are_one_line_without_a_call_for_a_person(tmp_path) -> None:
+    answer = call(tmp_path, "status")
+    assert answer.status == 0
+    assert answer.out.strip() == (
+        "index_daily, planted_edge: come with the package, never used in this home; nn-assets demo runs them"
+    )
+    told = call(tmp_path, "status", "--json").document["strategies"]
+    assert set(told) == {"index_daily", "planted_edge"}
+    for name, state in told.items():
+        assert state["headline"].startswith(f"{name} DOES NOT TRADE: it comes with the package")
+        assert "person" not in state["headline"]
+    with living_in(tmp_path), open_stores() as stores:
+        record_halt(stores.ledger, "index_daily", pd.Timestamp.now(tz="UTC"), "freshness: too old", "r")
+    lines = call(tmp_path, "status").out.splitlines()
+    assert lines[0].startswith("index_daily ")
+    assert "A person is needed" in lines[0]
+    assert lines[-1].startswith("planted_edge: comes with the package")
 
 
 def test_status_of_a_fresh_home_tells_that_nothing_was_done(tmp_path) -> None:
@@ -137,6 +161,19 @@ def test_status_for_a_person_is_text(give) -> None:
     answer = give("status", "--strategy", "mine")
     assert answer.out.startswith("mine TRADES: ")
     assert "decided to" in answer.out
+
+
+def test_status_reads_nothing_of_the_ledger_twice(give, monkeypatch) -> None:
+    asked = []
+
+    def told(connection: Connection, query: Query, *, columns: Sequence[str] | None = None, **others: Any) -> Any:
+        asked.append((query.asked, columns and tuple(columns), others["bookkeeping"]))
+        return read_frame(connection, query, columns=columns, **others)
+
+    monkeypatch.setattr(ledgers, "read_frame", told)
+    give("status", "--strategy", "mine")
+    assert len(asked) > 10
+    assert len(asked) == len(set(asked))
 
 
 def test_an_untouched_ledger_verifies(give) -> None:
@@ -315,7 +352,9 @@ def test_no_session_is_decided_on_a_ledger_that_was_changed(own_home, give_own, 
     message = answer.document["message"]
     assert "row changed" in message
     assert "restore it from a backup that verifies" in message
-    state = give_own("status", "-s", "mine", "--json").document["strategies"]["mine"]
+    shown = give_own("status", "-s", "mine", "--json")
+    assert shown.status == 1
+    state = shown.document["strategies"]["mine"]
     assert state["decided_to"] == LIVE[1]
     assert any("daily_round" in line and "as it was appended" in line for line in state["runs"])
     assert state["headline"].startswith("mine HALTED: the last run of daily failed at mine__daily_round: AuditError")
@@ -323,7 +362,6 @@ def test_no_session_is_decided_on_a_ledger_that_was_changed(own_home, give_own, 
     assert state["headline"].endswith("needed: stop trading on this ledger; restore it from a backup that verifies.")
     (check,) = state["failed_checks"]
     assert check.startswith("check ledger_is_intact failed: AuditError")
-    assert give_own("status", "-s", "mine").status == 1
     (alert,) = alerts(own_home)
     assert "row changed" in alert["cause"]
     assert alert["headline"] == state["headline"]

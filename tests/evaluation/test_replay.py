@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -29,10 +30,16 @@ def played(of: World, last: int, **changed: object) -> Replay:
     return replay(of.strategy, costs, 252, [scene], **changed)  # type: ignore[arg-type]
 
 
-@pytest.fixture(scope="module", params=["next_close", "next_open"])
-def whole(request: pytest.FixtureRequest) -> tuple[World, Replay]:
-    of = world(world_strategy(request.param))
+@cache
+def played_whole(execution: str) -> tuple[World, Replay]:
+    """A world and its replay, of which nothing can be set anew: tests change copies."""
+    of = world(world_strategy(execution))
     return of, played(of, 260)
+
+
+@pytest.fixture(params=["next_close", "next_open"])
+def whole(request: pytest.FixtureRequest) -> tuple[World, Replay]:
+    return played_whole(request.param)
 
 
 def test_a_replay_on_history_cut_at_any_session_gives_the_same_bits(whole: tuple[World, Replay]) -> None:
@@ -250,11 +257,11 @@ def test_a_fill_through_the_stop_reports_what_it_lost_beyond_it(whole: tuple[Wor
             assert after.loss_beyond_stops_usd == pytest.approx(lost)
 
 
-def after_orders(of: World) -> tuple[int, Replay]:
-    """A replay cut right after a session that sent orders, and the row that follows it."""
-    full = played(of, 240)
-    last = max(place for place, done in enumerate(full.rounds) if done.orders.accepted.any())
-    return FIRST + last + 1, played(of, FIRST + last + 1)
+def after_orders(execution: str = "next_close") -> tuple[World, int, Replay]:
+    """A world, the row that follows a session that sent orders, and the replay up to that session."""
+    of, full = played_whole(execution)
+    last = max(place for place, done in enumerate(full.rounds[: 240 - FIRST]) if done.orders.accepted.any())
+    return of, FIRST + last + 1, replace(full, rounds=full.rounds[: last + 1])
 
 
 def next_round(of: World, before: Replay, row: int, **controls: object) -> Round:
@@ -268,8 +275,7 @@ def next_round(of: World, before: Replay, row: int, **controls: object) -> Round
 
 @pytest.mark.full
 def test_a_halt_stops_the_orders_that_were_already_under_way() -> None:
-    of = world(world_strategy())
-    row, before = after_orders(of)
+    of, row, before = after_orders()
     assert sum(len(batch) for batch in next_round(of, before, row).fills) > 0
     halted = next_round(of, before, row, kill_switch="HALTED")
     assert sum(len(batch) for batch in halted.fills) == 0
@@ -278,8 +284,7 @@ def test_a_halt_stops_the_orders_that_were_already_under_way() -> None:
 
 @pytest.mark.full
 def test_a_reducing_switch_fills_only_what_brings_a_position_nearer_to_zero() -> None:
-    of = world(world_strategy())
-    row, before = after_orders(of)
+    of, row, before = after_orders()
     reducing = next_round(of, before, row, kill_switch="REDUCING")
     assert (np.abs(reducing.standing.book.quantity) <= np.abs(before.standing.book.quantity)).all()
 
@@ -336,8 +341,7 @@ def test_a_dollar_neutral_book_is_asked_to_be_balanced_on_every_session(executio
 
 @pytest.mark.full
 def test_a_session_without_a_single_price_latches_the_stale_data_breaker_and_orders_nothing() -> None:
-    of = world(world_strategy())
-    row, before = after_orders(of)
+    of, row, before = after_orders()
     silent = replace(of.market.at(row), close=np.full(len(SYMBOLS), np.nan))
     facts = SessionFacts(
         market=silent,
@@ -389,8 +393,7 @@ def test_more_than_half_of_a_panel_without_fresh_prices_halts_until_a_person_res
 
 
 def test_orders_that_cannot_have_been_sent_are_not_filled_and_latch_the_breaker_of_an_unfinished_run() -> None:
-    of = world(world_strategy())
-    row, before = after_orders(of)
+    of, row, before = after_orders()
     assert before.rounds[-1].orders.accepted.any()
     late = Controls(verdict_allows=True, unfinished_run="the round of the day before came too late")
     costs, scene = cost_model_from(of.strategy.costs), of.scene(range(row, row + 3))
@@ -416,8 +419,7 @@ def fallen(before: Replay, fraction: float, *breakers: Breaker) -> Replay:
 
 @pytest.mark.full
 def test_stale_data_in_a_drawdown_latch_both_and_the_reset_of_one_forgets_no_loss() -> None:
-    of = world(world_strategy())
-    row, before = after_orders(of)
+    of, row, before = after_orders()
     before = fallen(before, 0.09)
     silent = replace(of.market.at(row), close=np.full(len(SYMBOLS), np.nan))
     facts = SessionFacts(market=silent, signals=of.signals(row), controls=Controls(verdict_allows=True))
@@ -443,8 +445,7 @@ def test_stale_data_in_a_drawdown_latch_both_and_the_reset_of_one_forgets_no_los
 @pytest.mark.full
 @pytest.mark.parametrize("kind", ["no_answer", "unfinished_run"])
 def test_the_reset_of_an_alarm_lifts_no_mark(kind: str) -> None:
-    of = world(world_strategy())
-    row, before = after_orders(of)
+    of, row, before = after_orders()
     before = fallen(before, 0.06, Breaker(kind, "said"))
     done = next_round(of, before, row, breaker_reset=BreakerReset("ann", "looked at", (kind,)))
     assert done.state.breaker is None
@@ -455,8 +456,7 @@ def test_the_reset_of_an_alarm_lifts_no_mark(kind: str) -> None:
 
 @pytest.mark.parametrize("halted", ["stale_data", "unfinished_run", "kill switch"])
 def test_halted_fills_nothing_neither_an_order_nor_a_stop(halted: str) -> None:
-    of = world(world_strategy("next_open"))
-    row, before = after_orders(of)
+    of, row, before = after_orders("next_open")
     book = before.standing.book
     assert (book.quantity != 0.0).any()
     touched = np.where(book.quantity > 0.0, 1e9, np.where(book.quantity < 0.0, 1e-9, np.nan))  # any bar hits these
@@ -484,8 +484,7 @@ def test_halted_fills_nothing_neither_an_order_nor_a_stop(halted: str) -> None:
 
 @pytest.mark.full
 def test_a_stale_mark_at_its_stop_blocks_no_side_where_only_closes_trade() -> None:
-    of = world(world_strategy())
-    row, before = after_orders(of)
+    of, row, before = after_orders()
     book = before.standing.book
     touched = np.where(book.quantity > 0.0, 1e9, np.where(book.quantity < 0.0, 1e-9, np.nan))
     before = replace(
@@ -499,8 +498,7 @@ def test_a_stale_mark_at_its_stop_blocks_no_side_where_only_closes_trade() -> No
 
 @pytest.mark.full
 def test_equity_of_nothing_goes_on_record_flat_and_divides_by_no_zero() -> None:
-    of = world(world_strategy())
-    row, before = after_orders(of)
+    of, row, before = after_orders()
     last = before.rounds[-1]
     gone = replace(last.standing.book, equity_usd=0.0)
     before = replace(before, rounds=(replace(last, standing=replace(last.standing, book=gone)),))

@@ -38,7 +38,10 @@ def test_a_watched_replay_says_when_it_reduced_and_which_requests_another_model_
     assert found.confidence == pytest.approx(np.median(confidence[np.isfinite(confidence)]))
     told = str(found)
     assert told.startswith(f"linear: an ensemble of {found.members}, median confidence {found.confidence:.2f}; ")
-    assert "reduced on 79, paused on 0; refreshes asked for: 2, followed by another model: 1" in told
+    assert (
+        "reduced on 79, paused on 0; refreshes asked for: 2, followed by another model, a refresh or one by schedule: 1"
+        in told
+    )
     spread, commission = of.strategy.costs.half_spread_bps, of.strategy.costs.commission_bps
     assert f"half-spread {spread:.2f} bps, commission {commission:.2f} bps" in told
 

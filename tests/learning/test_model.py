@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ProcessPoolExecutor
+from multiprocessing import forkserver
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,7 @@ from nn_assets.learning.ensemble import train_ensemble
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import Fold
 from nn_assets.learning.inference import BLOCK_SIZE, cut_cube
-from nn_assets.learning.model import FoldData, fit_model, fit_models, model_address, open_pool
+from nn_assets.learning.model import FoldData, fit_model, fit_models, model_address
 from nn_assets.settings import FeatureSettings
 from tests.learning.tiny import (
     SPAN,
@@ -125,10 +127,15 @@ def test_a_model_is_refused_for_sessions_before_its_first_use() -> None:
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[Executor]:
-    """Two processes that train, for all tests that need any: each imports torch."""
-    with open_pool(2) as opened:
-        assert opened is not None
+    """Two processes that train, for all tests that need any. They have nothing of this one but what they are sent.
+
+    As those of ``open_pool``, but that what both import is imported once, by the process that they are forked from.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([fit_model.__module__, "sklearn.ensemble", "sklearn.linear_model"])
+    with ProcessPoolExecutor(2, context, initializer=torch.set_num_threads, initargs=(1,)) as opened:
         yield opened
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]  # else it stays as long as the tests do
 
 
 @pytest.mark.slow

@@ -163,3 +163,53 @@ def test_a_delivery_that_withdraws_more_is_refused_and_says_which(told, listed, 
 
 def test_the_actions_of_another_source_are_no_ones_to_lose() -> None:
     judged(100, 0, source="file")
+
+
+def stated_delivery(*rows: Row, known_at: str | None, arrived: pd.Timestamp) -> tuple[pd.DataFrame, np.ndarray]:
+    frame = pd.DataFrame(rows, columns=["symbol", "ex_session", "kind", "value"])
+    frame["ex_session"] = pd.to_datetime(frame["ex_session"])
+    own = pd.Series(pd.NaT if known_at is None else moment(known_at), index=frame.index, dtype="datetime64[ns, UTC]")
+    stamped = with_action_moments(frame.assign(source="test", known_at=own), CALENDAR, 30, arrived)
+    return stamped, own.notna().to_numpy()
+
+
+DELISTING: Row = ("AAPL", "2014-06-09", "delisting", 12.5)
+
+
+@pytest.mark.parametrize("action", [DELISTING, SPLIT, DIVIDEND])
+def test_an_action_stated_as_known_earlier_than_it_is_on_record_is_known_from_then_on(action: Row) -> None:
+    stored = stored_after(delivery(action))
+    told, stated = stated_delivery(action, known_at="2014-05-01 12:00", arrived=LATER)
+    fresh, count = new_action_versions(stored, told, stated=stated)
+    assert count == RevisionCount(revised=1)
+    stored = validate(pd.concat([stored, fresh], ignore_index=True), ACTION_VERSIONS)
+    assert actions_as_of(stored, moment("2014-05-01 11:59")).empty
+    assert list(actions_as_of(stored, moment("2014-05-01 12:00"))["value"]) == [action[3]]
+    assert actions_as_of(stored, moment("2014-05-01 12:00"), ingested_by=ARRIVAL).empty  # no past decision knew it
+    again, count = new_action_versions(stored, told.assign(ingested_at=LATER + pd.Timedelta(days=1)), stated=stated)
+    assert again.empty
+    assert count == RevisionCount(unchanged=1)
+    for silent in (delivery(action, arrived=LATER), told):  # an assumed moment says nothing
+        assert new_action_versions(stored, silent)[0].empty
+
+
+def test_an_action_stated_as_known_later_than_it_is_on_record_is_refused_and_the_remedy_is_taken() -> None:
+    stored = stored_after(delivery(DELISTING))
+    told, stated = stated_delivery(DELISTING, known_at="2014-06-12 12:00", arrived=LATER)
+    with pytest.raises(SourceError) as refused:
+        new_action_versions(stored, told, stated=stated)
+    assert refused.value.where["symbol"] == "AAPL"
+    assert refused.value.found == (
+        "AAPL 2014-06-09 delisting known at 2014-06-12T12:00:00Z, on record since 2014-06-06T20:30:00Z"
+    )
+    for remedy in ("2014-06-06 20:30", "2014-06-01 20:30", None):
+        told, stated = stated_delivery(DELISTING, known_at=remedy, arrived=LATER)
+        new_action_versions(stored, told, stated=stated)
+
+
+def test_of_an_action_told_otherwise_in_between_a_stated_moment_changes_nothing() -> None:
+    """Else the value in force now would be told of times that had the other."""
+    stored = stored_after(delivery((*DELISTING[:3], 10.0)), delivery(DELISTING, arrived=LATER))
+    for known_at in ("2014-05-01 12:00", "2034-05-01 12:00"):
+        told, stated = stated_delivery(DELISTING, known_at=known_at, arrived=LATER + pd.Timedelta(days=1))
+        assert new_action_versions(stored, told, stated=stated)[0].empty

@@ -79,3 +79,15 @@ def test_a_round_is_due_after_the_usual_close_in_a_calendar_that_begins_late_too
     """Riyadh closes at 15:00; the round waits for the lag stated and for a quarter of an hour."""
     market = MarketSettings(calendar="XSAU", history_starts="2023-01-02", known_at_lag_minutes=30)
     assert round_cron(market) == "45 15 * * *"
+
+
+def test_of_a_day_before_a_calendars_start_its_start_is_told_and_the_remedy_begins_it_earlier() -> None:
+    with pytest.raises(SettingsError) as refused:
+        previous_session("XSAU", "2021-01-03")
+    assert refused.value.found.startswith("a calendar from 2021-01-03 to ")
+    assert "list the sessions before its start under extra_sessions" in refused.value.remedy
+    assert "after its end" not in refused.value.remedy
+    assert previous_session("XSAU +2020-12-31", "2021-01-03") == pd.Timestamp("2020-12-31")
+    with pytest.raises(SettingsError) as ended:
+        next_session("XSAU", "2040-01-02")
+    assert "after its end" in ended.value.remedy

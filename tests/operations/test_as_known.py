@@ -411,6 +411,7 @@ NOT_COMPARED: dict[type, dict[str, str]] = {
         "view": "walked itself",
         "of": "no reader",
         "require_live": "no reader",
+        "require_bars": "no reader",
         "clock_fault": "what is wrong now",
         "covering": "what is published now",
         "publication": "what is published now",

@@ -14,14 +14,17 @@ import pytest
 import yaml
 
 from nn_assets.cli import check, status
+from nn_assets.cli.controls import set_kill_switch
+from nn_assets.cli.export import export_table
 from nn_assets.cli.runs import _month, run_rounds, run_study
 from nn_assets.cli.status import report
-from nn_assets.errors import ClockError, DecisionError, ModelError, PublicationError, SettingsError
+from nn_assets.errors import ClockError, ControlError, DecisionError, ModelError, PublicationError, SettingsError
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.facts.bars import known_after
 from nn_assets.operations import edited as edits
 from nn_assets.operations import situation
+from nn_assets.operations.asof.controls import kill_switch_now
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.refreshes import left_before_live
 from nn_assets.operations.catalog import find_strategy
@@ -258,38 +261,37 @@ def test_a_symbol_that_is_bound_stays_until_it_is_closed(home: Path) -> None:
     homes.decide(strategy_of(), [FOURTH])
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "remedy"),
-    [
-        ("history_starts", "2016-02-01", STARTS),
-        ("history_starts", "2016-05-02", STARTS),
-        ("live_starts", "2017-06-14", "2017-06-21"),
-        ("live_starts", "2017-06-22", "2017-06-21"),
-        ("history_ends", "2017-06-23", "2017-06-26 or later"),
-        ("vault_starts", "2017-06-26", "a day after 2017-06-26"),
-        ("vault_starts", "2017-06-22", "a day after 2017-06-26"),  # the last session decided may not be seen
-    ],
-)
-def test_a_stage_that_contradicts_what_was_done_is_refused_by_its_name(
-    home: Path, key: str, value: str, remedy: str
-) -> None:
-    state_strategy(home, **({key: value} | ({"history_ends": None} if key == "vault_starts" else {})))
+CONTRADICTIONS = [
+    ("history_starts", "2016-02-01", STARTS),
+    ("history_starts", "2016-05-02", STARTS),
+    ("live_starts", "2017-06-14", "2017-06-21"),
+    ("live_starts", "2017-06-22", "2017-06-21"),
+    ("history_ends", "2017-06-23", "2017-06-26 or later"),
+    ("vault_starts", "2017-06-26", "a day after 2017-06-26"),
+    ("vault_starts", "2017-06-22", "a day after 2017-06-26"),  # the last session decided may not be seen
+]
+
+
+def test_a_stage_that_contradicts_what_was_done_is_refused_by_its_name(home: Path) -> None:
+    """One after the other in one home: what is refused leaves nothing behind."""
     acts: tuple[Callable[[], object], ...] = (
         lambda: homes.take_in(strategy_of()),
         lambda: homes.decide(strategy_of(), [THIRD]),
     )
-    for act in acts:
-        with pytest.raises(SettingsError) as refused:
-            act()
-        assert refused.value.where["key"] == f"market.{key}"
-        assert value in refused.value.found
-        assert remedy in refused.value.remedy
-    told = report(NAME)["text"]
-    assert f"market.{key} {value}" in told
-    first_line = told.splitlines()[0]
-    assert first_line.startswith(f"{NAME} HALTED: market.{key} {value}")
-    assert remedy in first_line
-    assert "nn-assets run" not in first_line
+    for key, value, remedy in CONTRADICTIONS:
+        state_strategy(home, **({key: value} | ({"history_ends": None} if key == "vault_starts" else {})))
+        for act in acts:
+            with pytest.raises(SettingsError) as refused:
+                act()
+            assert refused.value.where["key"] == f"market.{key}"
+            assert value in refused.value.found
+            assert remedy in refused.value.remedy
+        told = report(NAME)["text"]
+        assert f"market.{key} {value}" in told
+        first_line = told.splitlines()[0]
+        assert first_line.startswith(f"{NAME} HALTED: market.{key} {value}")
+        assert remedy in first_line
+        assert "nn-assets run" not in first_line
     state_strategy(home)
     homes.decide(strategy_of(), [THIRD])
 
@@ -485,13 +487,9 @@ def test_a_file_that_cannot_be_read_is_a_line_and_hides_no_other_strategy(home: 
     assert told["strategies"]["other"]["headline"].startswith("other HALTED: ")
     assert str(file) in told["strategies"]["other"]["headline"]
     assert "decided_to" in told["strategies"][NAME]
-    for every in (told, report(NAME)):  # no command and no round of any strategy goes on
-        assert not every["ok"]
-        stopped = every["strategies"][NAME]["headline"]
-        assert stopped.startswith(f"{NAME} HALTED: no command goes on and no round is decided while a strategy's file")
-        assert f"({file}, line 2): " in stopped
-    with pytest.raises(SettingsError, match="markt"):
-        find_strategy(NAME)
+    assert "no command goes on" not in told["text"]
+    assert report(NAME)["ok"]  # its commands and rounds go on
+    assert find_strategy(NAME).strategy.name == NAME
     with pytest.raises(SettingsError, match="markt"):
         report("other")
     file.unlink()
@@ -499,7 +497,8 @@ def test_a_file_that_cannot_be_read_is_a_line_and_hides_no_other_strategy(home: 
     broken = home / "strategies" / f"{NAME}.yaml"
     broken.write_text("name: other\nmarkt: {}\n", encoding="utf-8")
     told = report(None)["strategies"]
-    assert {NAME, f"{NAME}.yaml"} <= told.keys()  # the sound strategy, and the broken file of its name
+    assert "error" not in told[NAME]
+    assert str(broken) in told["other"]["headline"]  # the broken file of its name goes by the one that it states
     broken.unlink()
     assert report(None)["ok"]
 
@@ -856,8 +855,13 @@ def test_a_book_whose_strategy_is_gone_is_shown_until_it_is_closed(home: Path) -
     assert left["decided_to"] == str(SECOND.date())
     assert {line.split()[0] for line in left["positions"]} | set(left["on_order"]) == bound(SECOND)
     assert "no file names it" in left["missing"][0]
+    again = f"A person is needed: write `name: {NAME}` in {file} again, which says `name: renamed`."
+    assert again in left["headline"]
     file.unlink()
-    assert "no file names it" in report(NAME)["text"]
+    assert (
+        f"no file names it, and nothing decides its book. A person is needed: put its file back, {file}."
+        in (report(NAME)["text"])
+    )
     with pytest.raises(SettingsError, match=r"found 'somebody'\. Remedy"):
         report("somebody")
     with pytest.raises(SettingsError) as unknown:  # what every command that takes a strategy says
@@ -866,6 +870,51 @@ def test_a_book_whose_strategy_is_gone_is_shown_until_it_is_closed(home: Path) -
         f"'{NAME}'; the ledger has 2 sessions of {NAME} to {SECOND.date()}; no file names it"
     )
     assert f"put its file back, {file}" in unknown.value.remedy
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_what_stops_trading_and_what_is_on_record_need_no_readable_file(home: Path, tmp_path: Path, gone: bool) -> None:
+    file = home / "strategies" / f"{NAME}.yaml"
+    if gone:
+        file.unlink()
+    else:
+        file.write_text("name: [", encoding="utf-8")
+    set_kill_switch(NAME, "HALTED", "me", "its file is no file")
+    assert recorded_switches() == {NAME: "HALTED"}
+    for table, stored in (("positions", "target_positions"), ("audit", None)):
+        out = tmp_path / f"{table}.json"
+        assert export_table(table, out, NAME, None, None, None)["rows"] > 0
+        if stored is not None:
+            found = pd.read_json(out)["symbol"].value_counts()
+            assert (
+                found.to_dict()
+                == pd.concat(recorded(stored, each)["symbol"] for each in (FIRST, SECOND)).value_counts().to_dict()
+            )
+    for refused in (
+        lambda: set_kill_switch("somebody", "HALTED", "me", "why"),
+        lambda: export_table("positions", tmp_path / "none.json", "somebody", None, None, None),
+    ):
+        with pytest.raises(SettingsError, match=f"a strategy with a file or a record, one of .*{NAME}.*'somebody'"):
+            refused()
+
+
+def recorded_switches() -> dict[str, str]:
+    """What the kill switch of each strategy was last set to."""
+    with Ledger() as ledger:
+        return {name: kill_switch_now(ledger, name) for name in ledger.strategies("controls")}
+
+
+def test_without_a_name_all_are_stopped_and_none_is_started(home: Path) -> None:
+    file = home / "strategies" / f"{NAME}.yaml"
+    (home / "strategies" / "broken.yaml").write_text("name: broken\nmarket: 3\n", encoding="utf-8")
+    file.write_text(file.read_text(encoding="utf-8").replace(f"name: {NAME}", "name: renamed"), encoding="utf-8")
+    with pytest.raises(ControlError, match=r"found none named. Remedy: name each: --strategy NAME"):
+        set_kill_switch(None, "ACTIVE", "me", "go")
+    assert recorded_switches() == {}
+    everybody = {"index_daily", "planted_edge", "renamed", "broken", NAME}
+    for state in ("REDUCING", "HALTED"):
+        assert set(set_kill_switch(None, state, "me", "something is wrong")["strategies"]) == everybody
+        assert recorded_switches() == dict.fromkeys(everybody, state)
 
 
 def test_how_each_session_ended_is_told_in_a_line(home: Path) -> None:

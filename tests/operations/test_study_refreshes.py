@@ -447,7 +447,7 @@ def test_the_page_says_how_many_were_asked_for_put_in_force_and_refused(home: Pa
     asked = len(result.material.refreshes)
     assert asked > 0
     assert facts["Refreshes"] == f"{asked} asked for, {asked} put in force, 0 refused"
-    assert facts["Models"] == str(models_of(result.study).nunique())
+    assert facts["Models in use"] == str(models_of(result.study).nunique())
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from nn_assets.store.lake.models import ModelStore
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.schema import TABLES
 from tests.operations import homes
-from tests.shared_homes import built_once, nothing_drawn
+from tests.shared_homes import built_once, each_kind_drawn_once, nothing_drawn
 
 NAME = "tiny"
 FIRST_LIVE, LAST = "2017-06-21", "2017-06-30"
@@ -128,7 +128,7 @@ def decided_home(studied_home: Path, tmp_path_factory: pytest.TempPathFactory) -
 
     def build(home: Path) -> None:
         shutil.copytree(studied_home, home)
-        with living_in(home):
+        with living_in(home), each_kind_drawn_once():
             materialise(strategy_of(), "daily", first=FIRST_LIVE, last=LAST)
 
     return built_once("decided", tmp_path_factory, build)
@@ -143,7 +143,7 @@ def cut_home(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         def build(home: Path) -> None:
             live = FIRST_LIVE if session > FIRST_LIVE else None
             write_strategy(home, market={"history_ends": session, "live_starts": live})
-            with living_in(home):
+            with living_in(home), nothing_drawn():
                 materialise(strategy_of(), "study", first=FIRST_MONTH, last=f"{session[:7]}-01")
 
         if session not in made:

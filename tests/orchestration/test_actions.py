@@ -468,3 +468,21 @@ def test_fills_in_new_shares_are_measured_against_a_reference_in_new_shares(deci
     carried = [pair in on_splits for pair in zip(ordered["symbol"], ordered["session"], strict=True)]
     assert any(carried)
     assert away.max() < 0.2  # a factor of two would be 0.69
+
+
+def test_a_moment_stated_for_an_action_that_was_known_before_makes_no_late_action_of_it(
+    now: Now, tmp_path: Path
+) -> None:
+    write_actions(tmp_path / "home", *SPLITS[:2])
+    publish(now())
+    decide(now(), "2017-06-26")  # which knew it
+    told = pd.DataFrame(SPLITS[:2], columns=["symbol", "ex_session", "kind", "value"])
+    told = told.assign(known_at=[None, "2017-06-20T12:00:00Z"])
+    told.to_csv(tmp_path / "home" / "actions.csv", index=False)
+    counted = ingest_bars(now(), folder_of(NAME)).actions
+    assert (counted.added, counted.revised, counted.unchanged) == (0, 1, 1)
+    publish(now())
+    notices = now().stores.publications.require(NAME, LAST).details["notices"]
+    assert not [notice for notice in notices if "late_action" in notice]
+    assert known(now(), "2017-06-26") == ["SIM01 4", "SIM01 2"]
+    assert ingest_bars(now(), folder_of(NAME)).actions.unchanged == 2

@@ -10,7 +10,7 @@ import pytest
 
 from nn_assets.cli.runs import run_round
 from nn_assets.errors import SettingsError
-from nn_assets.operations.catalog import load_strategies
+from nn_assets.operations.catalog import find_strategy, load_strategies
 from nn_assets.operations.clock import as_of_session, last_open_session
 from nn_assets.operations.history import open_history
 from nn_assets.orchestration.build import all_definitions
@@ -82,5 +82,6 @@ def test_a_round_of_a_day_off_is_refused_and_its_schedule_skips(amended: Path) -
 
 def test_a_bad_overrides_file_stops_the_strategy_from_loading(amended: Path) -> None:
     (amended / "strategies" / "calendars" / "days.yaml").write_text("extra_holidays:\n  - 2017-06-31\n")
+    assert NAME not in {each.strategy.name for each in load_strategies()}
     with pytest.raises(SettingsError, match=r"line 2.*'2017-06-31'"):
-        load_strategies()
+        find_strategy(NAME)

@@ -236,9 +236,12 @@ def test_a_strategy_in_the_home_is_found_beside_the_bundled_ones(tmp_path: Path)
     assert found == {strategy: set(EDGES) for strategy in (*BUNDLED, "tiny")}
 
 
-def test_two_files_that_name_one_strategy_are_refused_with_both(tmp_path: Path) -> None:
+def test_two_files_that_name_one_strategy_are_refused_with_both_and_the_others_built(tmp_path: Path) -> None:
     with living_in(tmp_path):
         first = write_strategy(tmp_path)
         first.with_name("another.yaml").write_text(first.read_text())
         with pytest.raises(SettingsError, match=r"'tiny' in .*another\.yaml and in .*tiny\.yaml"):
-            all_definitions()
+            all_definitions(only="tiny")
+        jobs = {job.name for job in all_definitions().jobs or ()}
+    assert "index_daily__daily" in jobs
+    assert "tiny__daily" not in jobs

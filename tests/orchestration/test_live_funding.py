@@ -13,7 +13,7 @@ import yaml
 from nn_assets.market.calendar.sessions import session_close, session_hours
 from nn_assets.operations.decisions.fired import alert_of_assumed_funding
 from nn_assets.operations.decisions.rounds import decide_session
-from nn_assets.operations.exported_tables import read_exported
+from nn_assets.operations.exported_tables import read_of_ledger
 from nn_assets.operations.history import open_history
 from nn_assets.operations.reporting import write_daily_page
 from tests.operations.homes import RUN, months_between, study, take_in
@@ -59,8 +59,12 @@ def test_the_ledger_s_cash_pays_the_file_s_rates_and_tells_what_was_assumed(perp
             alert_of_assumed_funding(history, done.round, RUN)
             if str(session.date()) == UNKNOWN:
                 page = write_daily_page(history, done.round, done.frames, done.provenance, None).read_text("utf-8")
-        states = read_exported(history, "portfolio", None, None, None).set_index("session").sort_index()
-        fills = read_exported(history, "fills", None, None, None)
+        states = (
+            read_of_ledger(history.stores.ledger, strategy.name, "portfolio", None, None, None)
+            .set_index("session")
+            .sort_index()
+        )
+        fills = read_of_ledger(history.stores.ledger, strategy.name, "fills", None, None, None)
         closes = history.view().bars.pivot_table(index="session", columns="symbol", values="close")
         ordered = fills[fills["client_order_id"].notna() & ~fills["fill_id"].str.contains("stop")]
         again = decide_session(history, pd.Timestamp(LAST), RUN)

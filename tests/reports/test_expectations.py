@@ -84,6 +84,16 @@ def test_an_incomplete_symbol_is_named_with_its_share() -> None:
     assert not broken(validate_overview(seen(gaps), GateSettings(max_missing_sessions_fraction=0.1)))
 
 
+def test_a_few_missing_bars_are_told_where_the_suite_holds() -> None:
+    """ "Every symbol has its bars from its first one on: yes" stood beside six that were missing."""
+    gaps = BARS.drop(index=[*range(320 + 100, 320 + 104), 640 + 50, 640 + 51])
+    (complete,) = [each for each in validate_overview(seen(gaps), GateSettings()) if each.name == "complete_symbols"]
+    assert complete.passed
+    assert complete.detail == "1 of 1 expectations met; 6 of 3,840 bars are not there: S01 4, S02 2"
+    assert "gate.max_missing_sessions_fraction" in SUITES["complete_symbols"]
+    assert "gate.max_stale_sessions" in SUITES["fresh_symbols"]
+
+
 @pytest.mark.full
 def test_a_session_with_fewer_bars_than_usual_is_named() -> None:
     found = broken(validate_overview(seen(without_last(("S03", "S04"), 1)), GateSettings(max_stale_sessions=1)))

@@ -56,6 +56,26 @@ def test_what_is_no_better_than_its_bar_is_never_the_best(label: str) -> None:
     assert [cell.best for cell in rows[label]] == [False, True, False, False]
 
 
+def test_a_figure_that_another_of_its_row_beats_is_never_the_best() -> None:
+    """A Brier score of 0.2434 was marked beside 0.2433, whose own base rate was harder to beat."""
+    figures = study_figures(made_record(300), horizon_sessions=5, sessions_per_year=252)
+    briers = {"network": (0.2433, 0.2432), "linear": (0.2435, 0.2432), "boosting": (0.2434, 0.2436)}
+    total = {
+        name: replace(one, brier=briers[name][0], base_brier=briers[name][1]) if name in briers else one
+        for name, one in figures.total.items()
+    }
+    rows = {name: cells for name, _, cells in figure_table(replace(figures, total=total)).rows}
+    assert not any(cell.best for cell in rows["Brier"])
+
+
+def test_no_brier_score_above_that_of_a_coin_is_the_best() -> None:
+    figures = study_figures(made_record(300), horizon_sessions=5, sessions_per_year=252)
+    total = {name: replace(one, brier=0.2534, base_brier=0.2536) for name, one in figures.total.items()}
+    total["linear"] = replace(total["linear"], brier=0.2533)
+    rows = {name: cells for name, _, cells in figure_table(replace(figures, total=total)).rows}
+    assert not any(cell.best for cell in rows["Brier"])
+
+
 def test_every_model_month_has_a_row() -> None:
     figures = study_figures(made_record(400), horizon_sessions=5, sessions_per_year=252)
     header, rows = fold_table(figures)

@@ -262,3 +262,22 @@ def test_remedies_name_the_setting_that_stated_the_symbol_and_the_exchange(sourc
 def test_an_answer_without_funding_rates_is_refused(vendor, source, caplog) -> None:
     changed(vendor, "fundingRate", lambda rows, _: [])
     assert refused(caplog, source.funding_rates).where["rule"] == "not_empty"
+
+
+@pytest.mark.parametrize("told", [None, "soon", 0])
+def test_rows_whose_moment_cannot_be_read_are_counted_and_named_and_none_is_dropped(
+    vendor, source, caplog, told
+) -> None:
+    """By ccxt they would be: what is left looks like a whole answer."""
+    changed(vendor, "klines", lambda rows, _: [*rows[:3], *([told, *row[1:]] for row in rows[3:5]), *rows[5:]])
+    error = refused(caplog, source.bars)
+    assert (error.where["rule"], error.where["symbol"]) == ("readable_moment", BTC)
+    assert error.found.startswith(f"2 of {PAGE} rows without a moment that can be read, the first [")
+    assert "50003.0" in error.found
+    changed(vendor, "fundingRate", lambda rows, _: [{**rows[0], "fundingTime": told}, *rows[1:]])
+    error = refused(caplog, source.funding_rates)
+    assert (error.where["rule"], error.where["symbol"]) == ("readable_moment", BTC)
+    assert error.found.startswith(f"1 of {PAGE} rows without a moment that can be read, the first {{")
+    changed(vendor, "nothing", lambda rows, _: rows)
+    assert len(source.bars()) == 2 * 24
+    assert len(source.funding_rates((BTC,))) == 22

@@ -165,8 +165,16 @@ def test_actions_of_other_symbols_and_days_are_counted_whoever_tells_them(tmp_pa
     every = ActionsFile(file).actions()
     assert (len(every), taken_outside(every)) == (6, 0)
     of_aaa = [(symbol, day, kind, float(value)) for symbol, day, kind, value in rows[:4]]
-    answered = action_table("vendor", of_aaa, *SPAN, of_others=2)
+    of_bbb = [(symbol, day, kind, float(value)) for symbol, day, kind, value in rows[4:]]
+    answered = action_table("vendor", of_aaa, *SPAN, of_bbb)
     assert (len(answered), taken_outside(answered)) == (2, 4)
+    for told, source in ((asked, "actions:actions.csv"), (answered, "vendor")):  # the future comes last
+        assert [(symbol, str(day.date()), said) for symbol, day, said in first_outside(told)] == [
+            ("AAA", "2024-12-31", f"split, {source}"),
+            ("BBB", "2025-01-03", f"dividend, {source}"),
+            ("BBB", "2025-01-03", f"delisting, {source}"),
+            ("AAA", "2025-01-07", f"split, {source}"),
+        ]
 
 
 def test_daily_rows_of_other_symbols_and_sessions_are_counted(tmp_path: Path) -> None:

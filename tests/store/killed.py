@@ -231,7 +231,16 @@ WRITES = {
 }
 
 # Imported where first needed, and slow to come: the children find them there.
-SLOW = ("alembic.command", "alembic.context", "pandera.backends.pandas.builtin_checks", "pandera.pandas", "sqlite3")
+SLOW = (
+    "alembic.command",
+    "alembic.config",
+    "alembic.context",
+    "pandas.core.methods.to_dict",
+    "pandera.backends.pandas.builtin_checks",
+    "pandera.pandas",
+    "sqlalchemy.dialects.sqlite",
+    "sqlite3",
+)
 
 if __name__ == "__main__":
     for name in SLOW:

@@ -68,8 +68,12 @@ def test_a_table_with_another_hash_is_refused(store: PublicationStore) -> None:
 def test_nothing_is_served_before_the_first_publication(store: PublicationStore) -> None:
     assert store.current("demo") is None
     assert store.history("demo") == ()
-    with pytest.raises(PublicationError, match="nothing published"):
+    with pytest.raises(PublicationError, match="nothing published") as caught:
         store.require("demo", "2018-01-03")
+    assert caught.value.remedy == "nn-assets check --strategy demo"
+    with pytest.raises(PublicationError, match="nothing published") as caught:
+        store.require("demo.intraday", "2018-01-03")
+    assert caught.value.remedy == "nn-assets check --strategy demo"
 
 
 def test_after_a_failed_gate_earlier_sessions_stay_servable(store: PublicationStore) -> None:

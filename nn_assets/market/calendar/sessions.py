@@ -32,10 +32,9 @@ __all__ = [
 _ALWAYS_OPEN = "24/7"
 _NEVER_CLOSING = (_ALWAYS_OPEN, "24/5")
 _END_WARNING = pd.Timedelta(days=60)
-_CARRY_ON = (
-    "list the sessions after its end under extra_sessions in the file that market.calendar_overrides names, or install "
-    "a version of exchange_calendars that knows them"
-)
+_LISTED = "under extra_sessions in the file that market.calendar_overrides names"
+_CARRY_ON = f"list the sessions after its end {_LISTED}, or install a version of exchange_calendars that knows them"
+_BEGIN_EARLIER = f"list the sessions before its start {_LISTED}"
 
 
 def sessions_between(calendar: str, first: object, last: object) -> pd.DatetimeIndex:
@@ -62,7 +61,7 @@ def next_session(calendar: str, day: object) -> pd.Timestamp:
     sessions = timetable(calendar).sessions
     place = int(sessions.searchsorted(pd.Timestamp(day), side="right"))
     if place == len(sessions):
-        raise _outside(calendar, f"a session of {calendar.split(' ', maxsplit=1)[0]} after {pd.Timestamp(day).date()}")
+        raise _outside(calendar, f"after {pd.Timestamp(day).date()}", _CARRY_ON)
     return sessions[place]
 
 
@@ -77,7 +76,7 @@ def previous_session(calendar: str, day: object) -> pd.Timestamp:
     sessions = timetable(calendar).sessions
     place = int(sessions.searchsorted(pd.Timestamp(day), side="left"))
     if place == 0:
-        raise _outside(calendar, f"a session of {calendar.split(' ', maxsplit=1)[0]} before {pd.Timestamp(day).date()}")
+        raise _outside(calendar, f"before {pd.Timestamp(day).date()}", _BEGIN_EARLIER)
     return sessions[place - 1]
 
 
@@ -94,12 +93,12 @@ def calendar_end_told(calendar: str, day: object) -> str | None:
     return f"the calendar {calendar.split(' ', maxsplit=1)[0]} knows no session after {end.date()}: {_CARRY_ON}"
 
 
-def _outside(calendar: str, expected: str) -> SettingsError:
+def _outside(calendar: str, side: str, remedy: str) -> SettingsError:
     sessions = timetable(calendar).sessions
     return SettingsError(
-        expected=expected,
+        expected=f"a session of {calendar.split(' ', maxsplit=1)[0]} {side}",
         found=f"a calendar from {sessions[0].date()} to {sessions[-1].date()}",
-        remedy=f"{_CARRY_ON}; or choose days within it",
+        remedy=f"{remedy}; or choose days within it",
         key="market.calendar",
     )
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import number_bytes
-from nn_assets.errors import SourceError
+from nn_assets.errors import SourceError, first_of
 from nn_assets.frames import ACTION_VERSIONS, DELIVERED_ACTIONS, conform, validate
 from nn_assets.market.calendar.sessions import assumed_known_at, previous_session
 from nn_assets.market.facts.arrival import following
@@ -32,6 +33,9 @@ __all__ = [
 _KEY = ["symbol", "ex_session", "kind"]
 _CONTENT = [*_KEY, "value"]
 _NAMED = 5
+_MOMENT = "%Y-%m-%dT%H:%M:%SZ"
+
+BoolArray = npt.NDArray[np.bool_]
 
 
 def with_action_moments(
@@ -81,34 +85,75 @@ def with_action_moments(
     return conform(actions.assign(known_at=known_at, ingested_at=arrived_at), ACTION_VERSIONS)
 
 
-def new_action_versions(stored: pd.DataFrame, delivered: pd.DataFrame) -> tuple[pd.DataFrame, RevisionCount]:
+def new_action_versions(
+    stored: pd.DataFrame, delivered: pd.DataFrame, *, stated: BoolArray | None = None
+) -> tuple[pd.DataFrame, RevisionCount]:
     """Find what a delivery adds to the versions stored.
 
     Parameters
     ----------
     stored, delivered : DataFrame
         Columns of ``ACTION_VERSIONS``. The delivery has one row an action.
+    stated : array of bool, shape (rows delivered,), optional
+        Rows whose ``known_at`` is the source's own; none when left out.
 
     Returns
     -------
     DataFrame
-        The rows to append. The first version of an action keeps its known_at; any later one is
+        The rows to append. The first version of an action keeps its known_at, and so does one that says the same with
+        an earlier known_at of the source's own, where nothing else was ever said of the action; any other is
         known when it arrived, after the version before whatever the clock says, and not before the
         first could be. Withdrawing what is not there says nothing.
     RevisionCount
         Counts of actions.
+
+    Raises
+    ------
+    SourceError
+        An action of which nothing else was ever said is stated as known later than it is on record: that cannot be
+        taken back.
     """
     latest = _latest(stored).set_index(_KEY)[["value", "known_at", "ingested_at"]].add_prefix("old_")
     both = delivered.join(latest, on=_KEY)
     there = both["old_known_at"].notna()
     same = (both["value"] == both["old_value"]) | (both["value"].isna() & both["old_value"].isna())
-    added, revised = ~there & both["value"].notna(), there & ~same
+    both = both.join(_known_since(stored), on=_KEY)
+    moved = same & both["since"].notna() & both["value"].notna() & (False if stated is None else stated)
+    _refuse_later(both[moved & (both["known_at"] > both["since"])])
+    earlier = moved & (both["known_at"] < both["since"])
+    added, revised = ~there & both["value"].notna(), there & (~same | earlier)
     both["ingested_at"] = following(both["ingested_at"], both["old_ingested_at"])
     arrival = both[["known_at", "ingested_at"]].max(axis=1)
-    timed = both.assign(known_at=both["known_at"].where(added, arrival))
+    timed = both.assign(known_at=both["known_at"].where(added | earlier, arrival))
     fresh = conform(timed[added | revised], ACTION_VERSIONS).sort_values(_KEY, ignore_index=True)
-    counts = RevisionCount(added=int(added.sum()), revised=int(revised.sum()), unchanged=int((there & same).sum()))
+    unchanged = there & same & ~earlier
+    counts = RevisionCount(added=int(added.sum()), revised=int(revised.sum()), unchanged=int(unchanged.sum()))
     return fresh, counts
+
+
+def _known_since(versions: pd.DataFrame) -> pd.Series:
+    """Since when each action is known of which one value alone was ever told; by its key."""
+    values = versions[_CONTENT].drop_duplicates().groupby(_KEY).size()
+    return versions.groupby(_KEY)["known_at"].min()[values == 1].rename("since")
+
+
+def _refuse_later(rows: pd.DataFrame) -> None:
+    """Refuse moments that lie after those since which the same is on record."""
+    if rows.empty:
+        return
+    told = [
+        f"{row.symbol} {row.ex_session.date()} {row.kind} known at {row.known_at:{_MOMENT}}, "
+        f"on record since {row.since:{_MOMENT}}"
+        for row in rows.itertuples(index=False)
+    ]
+    raise SourceError(
+        expected="no action known later than it is on record: what was known once stays known",
+        found="; ".join(first_of(told, _NAMED)),
+        remedy="write the moment on record, or an earlier one, or leave its known_at empty",
+        source=rows["source"].iloc[0],
+        symbol=rows["symbol"].iloc[0],
+        rule="known_no_later",
+    )
 
 
 def withdrawals(

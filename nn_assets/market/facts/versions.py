@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.market.facts.arrival import following
-from nn_assets.market.facts.version_codes import VALUES, Codes, Mask, nanoseconds, repeats
+from nn_assets.market.facts.version_codes import VALUES, Codes, Mask, content_codes, nanoseconds, repeats
 
 __all__ = ["RevisionCount", "arrived", "in_force", "key_codes"]
 
@@ -128,14 +128,23 @@ def _moments(keys: int, codes: Codes, moments: pd.Series) -> Codes:
 
 
 def _same_content(keys: int, old: pd.DataFrame, old_codes: Codes, new: pd.DataFrame, new_codes: Codes) -> Mask:
-    """Keys of which both frames hold the same rows, counted with their repeats."""
+    """Keys of which both frames hold the same rows; two that say the same are one."""
     if old.empty or new.empty:
         return np.zeros(keys, dtype=bool)
+    (old, old_codes), (new, new_codes) = _distinct(old, old_codes), _distinct(new, new_codes)
     size_old, size_new = np.bincount(old_codes, minlength=keys), np.bincount(new_codes, minlength=keys)
     equal, codes = _paired(old, old_codes, new, new_codes)
     matches = np.bincount(codes[equal], minlength=keys)
     same: Mask = (size_old == size_new) & (matches == size_new)
     return same
+
+
+def _distinct(rows: pd.DataFrame, codes: Codes) -> tuple[pd.DataFrame, Codes]:
+    """Rows that no row before them of their key repeats."""
+    if int(np.bincount(codes).max()) == 1:
+        return rows, codes
+    first = np.unique(content_codes(rows, codes), return_index=True)[1]
+    return rows.iloc[np.sort(first)], codes[np.sort(first)]
 
 
 def _paired(old: pd.DataFrame, old_codes: Codes, new: pd.DataFrame, new_codes: Codes) -> tuple[Mask, Codes]:

@@ -26,7 +26,10 @@ __all__ = [
 ]
 
 _ROUNDING = 1e-9  # of the larger of one and the weight
-_BROKEN = "a decision broke its own rules: nn-assets control kill-switch HALTED, then report it with the session's page"
+_BROKEN = (
+    "a decision broke its own rules: nn-assets control kill-switch HALTED --reason TEXT, then report it with the "
+    "session's page"
+)
 
 
 class RoundCheck(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from nn_assets.frames import ACTION_VERSIONS, empty
@@ -22,7 +23,7 @@ from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
 from nn_assets.operations.clock import as_of_sessions, last_stated_session, now_utc, seen_until
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.appended import append_versions
-from nn_assets.sources.protocol import ActionSource, Source, taken_outside
+from nn_assets.sources.protocol import ActionSource, Source, first_outside, taken_outside
 from nn_assets.sources.tables.actions_file import ActionsFile
 from nn_assets.sources.tables.limits import Limits
 
@@ -35,13 +36,15 @@ __all__ = [
     "stored_actions",
 ]
 
+_KEY = ["symbol", "ex_session", "kind"]
+
 
 def new_actions(
     history: History, folder: Path, source: Source, decided_to: pd.Timestamp | None
-) -> tuple[pd.DataFrame, RevisionCount, int]:
+) -> tuple[pd.DataFrame, RevisionCount, tuple[int, list[tuple[str, pd.Timestamp, str]]]]:
     """Ask for every action up to the last session that may be seen: what is new or differs, not stored yet.
 
-    The last value counts the rows delivered of other symbols or sessions, which are left out.
+    The last value counts the rows delivered of other symbols or sessions, which are left out, and names the first.
 
     The file that ``source.actions_path`` names counts before what the source of the bars offers; a
     strategy with neither has no actions. What the source delivered before and no longer lists is
@@ -50,29 +53,32 @@ def new_actions(
     Raises
     ------
     SourceError
-        The source withdraws more at once than ``source.max_withdrawn_fraction``.
+        The source withdraws more at once than ``source.max_withdrawn_fraction``, or states an action as known later
+        than it is on record.
     """
     strategy, market = history.strategy, history.strategy.market
     path = strategy.source.actions_path
     offering = source if path is None else ActionsFile(folder / path, Limits.of(strategy.source))
     # A database that is asked for no actions has not answered that there are none.
     if not isinstance(offering, ActionSource) or getattr(offering, "actions_query", None) == "":
-        return empty(ACTION_VERSIONS), RevisionCount(), 0
+        return empty(ACTION_VERSIONS), RevisionCount(), (0, [])
     first, last, arrived_at = pd.Timestamp(market.history_starts), history.last_session, now_utc()
     delivered = offering.actions(market.symbols, first, last)
-    outside = taken_outside(delivered)
+    outside = taken_outside(delivered), first_outside(delivered)
     stamped = with_action_moments(
         delivered, market.calendar, market.known_at_lag_minutes, arrived_at, decided_to=decided_to
     )
     segments = history.stores.lake.segments(strategy.name, ACTIONS)
     found = read_action_versions(history.stores, strategy.name, segments)
     stored = empty(ACTION_VERSIONS) if found is None else found
+    stated = None if "known_at" not in delivered.columns else delivered["known_at"].notna().to_numpy()
     if path is None:
         asked = source.name, market.symbols, first, last
         gone = withdrawals(stored, stamped, *asked, arrived_at)
         refuse_mass_withdrawal(stored, stamped, gone, *asked, strategy.source.max_withdrawn_fraction)
         stamped = pd.concat([stamped, gone], ignore_index=True) if len(gone) else stamped
-    return *new_action_versions(stored, stamped), outside
+        stated = None if stated is None else np.append(stated, np.zeros(len(gone), dtype=np.bool_))
+    return *new_action_versions(stored, stamped, stated=stated), outside
 
 
 def append_actions(history: History, fresh: pd.DataFrame) -> None:
@@ -121,20 +127,31 @@ def _late_notices(history: History) -> list[Notice]:
     recorded = pd.DatetimeIndex(pd.to_datetime(history.decision_moments.reindex(live), utc=True))
     closes = as_of_sessions(market, live)
     told = []
-    ordered = versions.sort_values(["symbol", "ex_session", "kind", "ingested_at", "known_at"], kind="stable")
-    for row in ordered.drop_duplicates(["symbol", "ex_session", "kind"], keep="last").itertuples(index=False):
-        ex_session = int(live.searchsorted(row.ex_session))
-        if row.ex_session < live[0] or ex_session == len(live):
-            continue
-        aware = (closes >= row.known_at) & (recorded.isna() | (recorded >= row.ingested_at))
+    inside = versions[(versions["ex_session"] >= live[0]) & (versions["ex_session"] <= live[-1])]
+    for _, stored in inside.sort_values([*_KEY, "ingested_at", "known_at"], kind="stable").groupby(_KEY):
+        alike = _saying_the_last(stored)
+        ex_session = int(live.searchsorted(alike["ex_session"].iloc[0]))
+        known = [
+            (closes >= row.known_at) & (recorded.isna() | (recorded >= row.ingested_at))
+            for row in alike.itertuples(index=False)
+        ]
+        aware = np.logical_or.reduce(known)
         aware[:ex_session] = False
         if aware[ex_session]:
             continue
+        row = alike.iloc[0]
         what = f"the {row.kind} became known" if pd.notna(row.value) else f"the {row.kind} was withdrawn"
         mended = _mended(history, live[aware][0] if aware.any() else None)
         message = f"{what} {row.known_at:%Y-%m-%d %H:%M} UTC; {mended}"
         told.append(Notice("late_action", row.symbol, row.ex_session, row.ex_session, math.nan, message))
     return told
+
+
+def _saying_the_last(versions: pd.DataFrame) -> pd.DataFrame:
+    """Of the versions of one action, in the order of their arrival, the last and those before it that say the same."""
+    value = versions["value"].to_numpy()
+    other = ~((value == value[-1]) | (np.isnan(value) & np.isnan(value[-1])))
+    return versions.iloc[int(np.flatnonzero(other)[-1]) + 1 if other.any() else 0 :]
 
 
 def _mended(history: History, session: pd.Timestamp | None) -> str:

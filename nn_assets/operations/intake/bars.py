@@ -17,6 +17,7 @@ from nn_assets.frames import BAR_VERSIONS, empty
 from nn_assets.market.facts.bars import RevisionCount, new_versions, with_assumed_known_at
 from nn_assets.market.facts.bars import as_of as known_bars
 from nn_assets.market.facts.refused import never_passed
+from nn_assets.market.facts.said_before import new_versions_of_files
 from nn_assets.market.panel import panel_from_bars
 from nn_assets.market.quality.cleaning import Cleaned, clean
 from nn_assets.market.quality.copied import possible_copies
@@ -58,7 +59,8 @@ class Ingested:
     """What a source delivered: versions by what they were, rows, and files read where it has such.
 
     ``outside`` counts the rows delivered that are of other symbols or sessions than those asked for, and left out,
-    ``actions_outside`` the actions; ``first_outside`` names the first of the rows, a line each, but for the vault's;
+    ``actions_outside`` the actions; ``first_outside`` and ``first_actions_outside`` name the first of them, a line
+    each, but for the vault's;
     ``files_without_bars`` are archives that held none; ``actions`` counts splits and dividends, those
     withdrawn among the revised; ``compared`` is what the second source delivered, where there is one;
     ``after_the_end`` tells of rows that the stated end of history leaves out.
@@ -74,6 +76,7 @@ class Ingested:
     after_the_end: str = ""
     actions_outside: int = 0
     first_outside: tuple[str, ...] = ()
+    first_actions_outside: tuple[str, ...] = ()
 
 
 def ingest_bars(history: History, folder: Path) -> Ingested:
@@ -97,8 +100,9 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
     unread = UnreadFiles.of(history, source, arrived_at) if isinstance(source, FilesSource) else None
     delivered = (source if unread is None else unread).bars(market.symbols, first, last)
     outside, left = taken_outside(delivered), _told_outside(market, first_outside(delivered))
-    fresh_actions, actions, actions_outside = new_actions(history, folder, source, decided_to)
-    counted = _append_new(history, delivered, arrived_at, decided_to) if len(delivered) else RevisionCount()
+    fresh_actions, actions, (actions_outside, actions_left) = new_actions(history, folder, source, decided_to)
+    before = None if unread is None else unread.taken_before
+    counted = _append_new(history, delivered, arrived_at, decided_to, before) if len(delivered) else RevisionCount()
     append_actions(history, fresh_actions)
     if unread is not None:
         unread.remember()
@@ -117,6 +121,7 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
         after_the_end=after,
         actions_outside=actions_outside,
         first_outside=left,
+        first_actions_outside=_told_outside(market, actions_left),
     )
 
 
@@ -138,8 +143,13 @@ def _after_the_end(market: MarketSettings, unread: UnreadFiles) -> str:
 
 
 def _append_new(
-    history: History, delivered: pd.DataFrame, arrived_at: pd.Timestamp, decided_to: pd.Timestamp | None
+    history: History,
+    delivered: pd.DataFrame,
+    arrived_at: pd.Timestamp,
+    decided_to: pd.Timestamp | None,
+    taken_before: set[str] | None,
 ) -> RevisionCount:
+    """Store what is new; of files, ``taken_before`` names those whose very contents were taken in before."""
     market, name = history.strategy.market, history.strategy.name
     stamped = with_assumed_known_at(
         delivered,
@@ -150,10 +160,14 @@ def _append_new(
     )
     stated = delivered["known_at"].notna().to_numpy() if "known_at" in delivered.columns else None
     stored = empty(BAR_VERSIONS)
-    if history.stores.lake.segments(name, RAW_BARS) or history.publication is not None:
+    history.require_bars()
+    if history.stores.lake.segments(name, RAW_BARS):
         delivered_days = pd.DatetimeIndex(stamped["session"].unique())
         stored = versions_of(history.stores, name, RAW_BARS, sessions=delivered_days)
-    fresh, counted = new_versions(stored, stamped, stated=stated)
+    if taken_before is None:
+        fresh, counted = new_versions(stored, stamped, stated=stated)
+    else:
+        fresh, counted = new_versions_of_files(stored, stamped, taken_before, stated=stated)
     if len(fresh) and len(history.gate_halts) and (stated is None or not stated.any()):
         fresh = _in_place_of_refused(history, stored, stamped, fresh)
     append_versions(history.stores, name, RAW_BARS, fresh)

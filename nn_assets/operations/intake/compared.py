@@ -13,6 +13,7 @@ import pandas as pd
 from nn_assets.errors import SourceError
 from nn_assets.frames import BAR_VERSIONS, empty
 from nn_assets.market.facts.bars import RevisionCount, new_versions, with_assumed_known_at
+from nn_assets.market.facts.said_before import new_versions_of_files
 from nn_assets.operations.asof.stored import COMPARED, versions_of
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.appended import append_versions
@@ -62,7 +63,8 @@ def ingest_compared(
     delivered = cut_to(delivered, market.symbols, first, last)
     if delivered.empty and (unread is None or not unread.some_were_read_before):
         return TakenCompared(0, RevisionCount(), "no bar of market.symbols")
-    counted = RevisionCount() if delivered.empty else _append_new(history, delivered, arrived_at, decided_to)
+    before = None if unread is None else unread.taken_before
+    counted = RevisionCount() if delivered.empty else _append_new(history, delivered, arrived_at, decided_to, before)
     if unread is not None:
         unread.remember()
     files = () if unread is None else tuple(file.name for file in unread.files)
@@ -70,8 +72,13 @@ def ingest_compared(
 
 
 def _append_new(
-    history: History, delivered: pd.DataFrame, arrived_at: pd.Timestamp, decided_to: pd.Timestamp | None
+    history: History,
+    delivered: pd.DataFrame,
+    arrived_at: pd.Timestamp,
+    decided_to: pd.Timestamp | None,
+    taken_before: set[str] | None,
 ) -> RevisionCount:
+    """Store what is new; of files, ``taken_before`` names those whose very contents were taken in before."""
     market, name = history.strategy.market, history.strategy.name
     stated = delivered["known_at"].notna().to_numpy() if "known_at" in delivered.columns else None
     stamped = with_assumed_known_at(
@@ -83,6 +90,9 @@ def _append_new(
     stored = empty(BAR_VERSIONS)
     if history.stores.lake.segments(name, COMPARED):
         stored = versions_of(history.stores, name, COMPARED, sessions=pd.DatetimeIndex(stamped["session"].unique()))
-    fresh, counted = new_versions(stored, stamped, stated=stated)
+    if taken_before is None:
+        fresh, counted = new_versions(stored, stamped, stated=stated)
+    else:
+        fresh, counted = new_versions_of_files(stored, stamped, taken_before, stated=stated)
     append_versions(history.stores, name, COMPARED, fresh)
     return counted

@@ -3,7 +3,8 @@
 The record lies with the bars it speaks of, so that rebuilding them reads every file again. It is
 written after the bars are stored: killed between, a rerun reads the files once more, and adds nothing.
 What a file held stays on record whatever else is asked of the source, so that one sent again with other
-content is told from a new one; ``changed_at`` is when that was first seen.
+content is told from a new one; ``changed_at`` is when that was first seen. Where the folder lies, and when a file
+says it was written, decides nothing.
 
     <lake>/<strategy>/raw_bars/files_read.json         and compared_bars/files_read.json, of market.compare_with
 """
@@ -43,6 +44,8 @@ class UnreadFiles:
         Archives among those read that held no bars.
     sessions_left_out : DatetimeIndex, shape (rows,)
         Of rows asked for that lie after the last session that may be seen, as often as they stand there.
+    taken_before : set of str
+        The ``source`` of bars of those files whose very contents were read before, under this name or another.
     """
 
     history: History
@@ -53,6 +56,7 @@ class UnreadFiles:
     files: list[Path] = field(default_factory=list)
     without_bars: list[str] = field(default_factory=list)
     sessions_left_out: pd.DatetimeIndex = field(default_factory=lambda: pd.DatetimeIndex([]))
+    taken_before: set[str] = field(default_factory=set)
     _kept: dict[str, Any] = field(default_factory=dict)  # files read before, unchanged
     _seen: dict[str, Any] = field(default_factory=dict)  # files read now
     _gone: dict[str, Any] = field(default_factory=dict)  # files on record, no longer there
@@ -78,8 +82,10 @@ class UnreadFiles:
         found = cls(history, source, settings or history.strategy.source, table, now)
         record = _record(found._path)
         # Additions can only become more; fewer, and bars on record as read are gone.
-        valid = record.get("asked") == found._asked and record.get("additions", 0) <= found._additions
+        asked = {name: each for name, each in record.get("asked", {}).items() if name != "path"}  # of older versions
+        valid = asked == found._asked and record.get("additions", 0) <= found._additions
         known = record.get("files", {})
+        contents = {each["sha256"] for each in known.values()}
         for file in source.files():
             before = known.pop(file.name, None)
             told = _told(file, before, now)
@@ -88,6 +94,8 @@ class UnreadFiles:
                 continue
             found.files.append(file)
             found._seen[file.name] = told
+            if told["sha256"] in contents:
+                found.taken_before.add(source.source_of(file))
         found._gone = {name: {**before, "whole": False} for name, before in known.items()}
         return found
 
@@ -151,7 +159,6 @@ class UnreadFiles:
         """What decides which bars a file gives, but for the last session."""
         market = self.history.strategy.market
         return {
-            "path": str(self.source.path),
             "settings": self.settings.model_dump(mode="json"),
             "requires_volume": self.source.requires_volume,
             "symbols": list(market.symbols),

@@ -121,7 +121,7 @@ def audit_intraday(history: History) -> AuditedIntraday:
         raise PublicationError(
             expected=f"intraday bars from {market.history_starts} to {history.last_session.date()}",
             found="none stored",
-            remedy=f"deliver bars of these sessions, and materialise {strategy.name}/{RAW_INTRADAY}",
+            remedy=f"deliver bars of these sessions, then nn-assets check --strategy {strategy.name}",
             strategy=strategy.name,
         )
     cleaned = clean_intraday(known, market.calendar, settings, strategy.cleaning, seen_at=seen_at)

@@ -36,7 +36,7 @@ __all__ = [
 
 _MOST_LINES = 50
 _MOST_GAPS = 20
-_QUARANTINE = ["symbol", "session", "rule", "field", "value"]
+_QUARANTINE = ["symbol", "session", "rule", "field", "value", "source"]
 
 
 def told_of_intake(history: History, ingested: Ingested) -> dict[str, Any]:
@@ -55,6 +55,7 @@ def told_of_intake(history: History, ingested: Ingested) -> dict[str, Any]:
         "actions_added": ingested.actions.added,
         "actions_revised": ingested.actions.revised,
         "actions_outside": ingested.actions_outside,
+        "first_actions_outside": list(ingested.first_actions_outside),
         "files_read": len(ingested.files_read),
         "files_without_bars": list(ingested.files_without_bars),
         **_of_compared(ingested),
@@ -163,7 +164,7 @@ def told_of_series(taken: list[TakenSeries]) -> dict[str, Any]:
         "added": sum(each.counted.added for each in taken),
         "revised": sum(each.counted.revised for each in taken),
         "quarantined": len(quarantine),
-        "quarantine": quarantine[["symbol", "session", "rule", "value"]],
+        "quarantine": quarantine[["symbol", "session", "rule", "value", "source"]],
     }
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from nn_assets.errors import SourceError
 from nn_assets.frames import DELIVERED_ACTIONS, conform, violations
 from nn_assets.sources.days import KNOWN_AT_RULE, NUMBER_REMEDY, days_written, moments_written, without_a_time
-from nn_assets.sources.protocol import leaving_out, validate_symbol
+from nn_assets.sources.protocol import actions_left, leaving_out, validate_symbol
 from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
 from nn_assets.sources.tables.plain_tables import read_texts
 
@@ -69,7 +69,7 @@ class ActionsFile:
         if last is not None:
             chosen &= table["ex_session"] <= last
         told = table[chosen].sort_values(["symbol", "ex_session", "kind"], ignore_index=True)
-        return leaving_out(told, int((~chosen).sum()))
+        return leaving_out(told, actions_left(table[~chosen]), last)
 
     def _read(self) -> pd.DataFrame:
         try:

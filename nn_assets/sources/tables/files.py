@@ -152,6 +152,10 @@ class FilesSource:
                 raise unreadable(entry, "a plain file", FileNotFoundError("a pipe, or a link that leads nowhere"))
         return found
 
+    def source_of(self, file: Path) -> str:
+        """What the bars of a file name as their ``source``."""
+        return f"{self.name}:{file.name}"
+
     def read_each(self, files: Sequence[Path]) -> Iterator[tuple[Path, pd.DataFrame | None]]:
         """Each file with its bars, as ``read`` gives them.
 
@@ -188,7 +192,7 @@ class FilesSource:
         if "volume" not in table.columns:
             table["volume"] = float("nan")
         table["session"] = _sessions(table, file)
-        bars = conform(table.assign(source=f"{self.name}:{file.name}"), DELIVERED_BARS)
+        bars = conform(table.assign(source=self.source_of(file)), DELIVERED_BARS)
         known_at = self._known_at(table, file)
         return bars if known_at is None else bars.assign(known_at=known_at)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import pandas as pd
@@ -30,6 +31,7 @@ __all__ = ["CcxtSource"]
 
 _DAY = 86_400_000
 _FIELDS = ("moment", "open", "high", "low", "close", "volume")
+_LONGEST_TOLD = 200
 _LEFT_TO_CCXT = (400, 404, 409, 422)  # the exchange's own words for a wrong symbol and the like
 
 
@@ -76,8 +78,8 @@ class CcxtSource:
         Raises
         ------
         SourceError
-            No such exchange or symbol, no good answer, days that are not UTC's, pages that do not
-            follow each other, or no bar of a symbol.
+            No such exchange or symbol, no good answer, a row whose moment cannot be read, days that are not UTC's,
+            pages that do not follow each other, or no bar of a symbol.
         """
         names, start = self.scope.asked(self.name, symbols, first)
         with self._session() as session:
@@ -165,6 +167,7 @@ class CcxtSource:
         options = {"session": session, "timeout": int(self.timeout_seconds * 1000), "requests_trust_env": True}
         options["enableRateLimit"] = self.paced
         exchange = getattr(ccxt, self.exchange)(options)
+        _refuse_rows_without_moment(exchange)
         if not exchange.has.get(ability):
             other = f"choose another in {self.exchange_key}"
             raise self._refused("offered", f"an exchange that offers {ability}", other)
@@ -264,6 +267,31 @@ def _bar(row: Any) -> tuple[int, dict[str, Any]] | None:
 def _rate(row: Any) -> tuple[int, float] | None:
     moment, rate = (row.get("timestamp"), row.get("fundingRate")) if isinstance(row, dict) else (None, None)
     return (moment, rate) if type(moment) is int and isinstance(rate, int | float) else None
+
+
+def _refuse_rows_without_moment(exchange: Any) -> None:
+    """Have an exchange refuse an answer with a row of no readable moment, which ccxt drops where it cuts to a span."""
+
+    def cutting(cut: Callable[..., Any]) -> Callable[..., Any]:
+        named = signature(cut)
+
+        def checked(*given: Any, **told: Any) -> Any:
+            asked = named.bind(*given, **told)
+            asked.apply_defaults()
+            rows, key = exchange.to_array(asked.arguments["array"] or []), asked.arguments["key"]
+            # ccxt takes a moment of 0, too, for one that is not there.
+            if lost := [row for row in rows if not exchange.safe_integer(row, key)]:
+                count = f"{len(lost)} of {len(rows)} rows without a moment that can be read, the first {lost[0]!r}"
+                expected = "rows as ccxt documents them"
+                raise Faulted(
+                    Fault("readable_moment", expected, count[:_LONGEST_TOLD], "run again; if it stays, report it")
+                )
+            return cut(*given, **told)
+
+        return checked
+
+    for name in ("filter_by_since_limit", "filter_by_value_since_limit"):
+        setattr(exchange, name, cutting(getattr(exchange, name)))
 
 
 def _listening(base_url: str | None, timeout_seconds: float) -> Any:

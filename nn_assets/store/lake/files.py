@@ -24,6 +24,8 @@ __all__ = [
     "locked",
     "no_access",
     "read_record",
+    "read_text",
+    "record_in",
     "replace_file",
     "safe_name",
     "staged_folder",
@@ -149,14 +151,38 @@ def read_record(path: Path) -> dict[str, Any] | None:
     AccessError
         This user may not read it.
     """
+    text = read_text(path)
+    return None if text is None else record_in(path, text)
+
+
+def read_text(path: Path) -> str | None:
+    """Read the text of a JSON record; None when there is no such file.
+
+    Raises
+    ------
+    PublicationError
+        The file is no text.
+    AccessError
+        This user may not read it.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
     except PermissionError as error:
         raise no_access(path) from error
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, f"{type(error).__name__}: {error}") from error
+
+
+def record_in(path: Path, text: str) -> dict[str, Any]:
+    """Return the record that a file's text holds.
+
+    Raises
+    ------
+    PublicationError
+        The text is no JSON object.
+    """
     try:
         record = json.loads(text)
     except ValueError as error:

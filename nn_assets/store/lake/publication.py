@@ -14,6 +14,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from itertools import takewhile, zip_longest
 from pathlib import Path
 from typing import Any, Unpack
@@ -23,7 +24,7 @@ import pandas as pd
 from nn_assets.errors import PublicationError
 from nn_assets.store.lake.blobs import damaged
 from nn_assets.store.lake.content import frame_hash
-from nn_assets.store.lake.files import listed, locked, read_record, write_record
+from nn_assets.store.lake.files import listed, locked, read_record, read_text, record_in, write_record
 from nn_assets.store.lake.lake import Lake
 from nn_assets.store.lake.parts import Selection
 from nn_assets.store.values import as_moment, as_session, canonical_json
@@ -260,11 +261,12 @@ class PublicationStore:
         """
         day = as_session(session)
         publication = self.current(strategy, as_of)
+        check = f"nn-assets check --strategy {strategy.partition('.')[0]}"  # intraday bars are published beside its own
         if publication is None:
-            found, remedy = "nothing published", "materialise validated_bars"
+            found, remedy = "nothing published", check
         elif not publication.covers(day):
             found = f"a publication of {publication.first_session.date()} to {publication.last_session.date()}"
-            remedy = "mend the data that the gate refused, then materialise validated_bars for this session"
+            remedy = f"where the gate refused data, mend them; then publish up to this session: {check}"
         elif content_hash is not None and content_hash != publication.content_hash:
             found = f"a publication with content hash {publication.content_hash}"
             remedy = "make the derived tables again of the published bars: nn-assets run and study do, check does not"
@@ -332,11 +334,20 @@ def _in_force(folder: Path, paths: list[Path]) -> Path | None:
 
 def _read(path: Path) -> Publication:
     try:
-        record = read_record(path)
+        text = read_text(path)
     except PublicationError as error:
         raise _not_as_recorded(path, error.found) from error
-    if record is None:
+    if text is None:
         raise _not_as_recorded(path, "no file")
+    return _said_by(path, text)
+
+
+@lru_cache(maxsize=16)  # a round asks for the one in force dozens of times: what it says is worked out once
+def _said_by(path: Path, text: str) -> Publication:
+    try:
+        record = record_in(path, text)
+    except PublicationError as error:
+        raise _not_as_recorded(path, error.found) from error
     publication = Publication.from_record(record, path)
     name = publication.file_name
     if path.name != name:

@@ -8,14 +8,15 @@ says something else about the same key is refused: it comes from a stale or diff
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import pandas as pd
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from nn_assets.market.facts.arrival import Mended
 from nn_assets.store.home import database_url, safe_url
@@ -31,6 +32,8 @@ from nn_assets.store.ledger.schema import CHAIN, table_named
 from nn_assets.store.values import as_moment
 
 __all__ = ["Appended", "Ledger", "LedgerTransaction", "Query"]
+
+_Answer = TypeVar("_Answer")
 
 
 def _now() -> datetime:
@@ -57,6 +60,7 @@ class Ledger:
         self.engine = open_engine(database_url() if url is None else url)
         self._clock = clock
         self._on_reading: OnReading | None = None
+        self._answers: dict[Hashable, Any] | None = None
         try:
             upgrade(self.engine)
         except BaseException:
@@ -97,6 +101,26 @@ class Ledger:
             yield
         finally:
             self._on_reading = None
+
+    @contextmanager
+    def answers_kept(self) -> Iterator[None]:
+        """Within, what was read is not read again: for whoever tells how things stand, and appends nothing."""
+        outer = self._answers
+        self._answers = {} if outer is None else outer
+        try:
+            yield
+        finally:
+            self._answers = outer
+
+    def _answer(self, asked: tuple[Hashable, ...], read: Callable[[Connection], _Answer]) -> _Answer:
+        """What is read, or a copy of what was read at the same question before, while answers are kept."""
+        if self._answers is not None and asked in self._answers:
+            return copy(self._answers[asked])
+        with reading(self.engine) as connection:
+            answer = read(connection)
+        if self._answers is not None:
+            self._answers[asked] = copy(answer)
+        return answer
 
     @contextmanager
     def transaction(
@@ -164,8 +188,12 @@ class Ledger:
     ) -> pd.DataFrame:
         """Rows of a table in the order of their keys; see :class:`Query` and :func:`read_frame`."""
         query = Query(table, strategy, first, last, as_of, recorded_by, after_sequence, where or {}, every_version)
-        with reading(self.engine) as connection:
-            return read_frame(connection, query, columns=columns, bookkeeping=bookkeeping, on_reading=self._on_reading)
+        return self._answer(
+            ("rows", query.asked, None if columns is None else tuple(columns), bookkeeping),
+            lambda connection: read_frame(
+                connection, query, columns=columns, bookkeeping=bookkeeping, on_reading=self._on_reading
+            ),
+        )
 
     def latest(
         self,
@@ -180,13 +208,17 @@ class Ledger:
     ) -> pd.DataFrame:
         """Rows of the last session at or before ``last``, or the last row of a table without sessions."""
         query = Query(table, strategy, None, last, as_of, recorded_by, None, where or {})
-        with reading(self.engine) as connection:
-            return latest_frame(connection, query, bookkeeping=bookkeeping, on_reading=self._on_reading)
+        return self._answer(
+            ("latest", query.asked, bookkeeping),
+            lambda connection: latest_frame(connection, query, bookkeeping=bookkeeping, on_reading=self._on_reading),
+        )
 
     def last_appended(self, table: str, **where: object) -> dict[str, Any] | None:
         """The row appended last of those with these values, bookkeeping included, or None."""
-        with reading(self.engine) as connection:
-            return last_appended(connection, table, where, on_reading=self._on_reading)
+        asked = ("last", table, tuple(sorted(where.items())))
+        return self._answer(
+            asked, lambda connection: last_appended(connection, table, where, on_reading=self._on_reading)
+        )
 
     def count(self, table: str, strategy: str | None = None) -> int:
         """How many rows a table holds, every version counted."""
@@ -209,8 +241,7 @@ class Ledger:
 
     def mended(self) -> Mended:
         """Moments of a clock that ran ahead, as a person had them mended."""
-        with reading(self.engine) as connection:
-            return read_mended(connection)
+        return self._answer(("mended",), read_mended)
 
     def stamped_after(self, moment: datetime) -> pd.DataFrame:
         """Moments of rows later than a UTC moment, but for mended ones: columns table, strategy, moment."""

@@ -27,13 +27,18 @@ _OF_A_DECISION = (  # stamped with the row of ``decisions``, in one transaction
     "trading_states",
 )
 
+_controls = TABLES["controls"].c
+_MENDED = (  # made once: it is asked before every reading
+    select(_controls.details)
+    .where(_controls.strategy == WHOLE_LEDGER, _controls.kind == CLOCK)
+    .order_by(_controls.sequence)
+)
+
 
 def read_mended(connection: Connection) -> Mended:
     """Every moment that was mended."""
-    controls = TABLES["controls"]
-    mine = select(controls.c.details).where(controls.c.strategy == WHOLE_LEDGER, controls.c.kind == CLOCK)
     read_as: dict[int, int] = {}
-    for details in connection.execute(mine.order_by(controls.c.sequence)).scalars():
+    for details in connection.execute(_MENDED).scalars():
         read_as |= {pd.Timestamp(stored).value: pd.Timestamp(read).value for stored, read in details["read_as"].items()}
     return Mended(read_as)
 

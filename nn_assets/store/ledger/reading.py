@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -81,6 +81,12 @@ class Query:
     after_sequence: int | None = None
     where: Mapping[str, object] = field(default_factory=dict)
     every_version: bool = False
+
+    @property
+    def asked(self) -> tuple[Hashable, ...]:
+        """The question, by which an answer to it can be found again."""
+        told = {name: value for name, value in vars(self).items() if name != "where"}
+        return (*told.values(), tuple(sorted(self.where.items())))
 
     def conditions(
         self, table: FromClause, mended: Mended

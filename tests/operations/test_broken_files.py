@@ -1,0 +1,203 @@
+"""A strategy's file that cannot be read stops its own strategy, by name; every other one goes on."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nn_assets.cli.ledger import run_query
+from nn_assets.cli.status import report
+from nn_assets.errors import SettingsError
+from nn_assets.operations.catalog import find_strategy, load_strategies
+from nn_assets.operations.history import open_history
+from nn_assets.operations.names import DAILY_ROUND
+from nn_assets.operations.run_alerts import alert_of_failed_tick
+from nn_assets.orchestration import build
+from nn_assets.store.ledger.ledger import Ledger
+from tests.orchestration.conftest import living_in
+
+MARKET = "market: {calendar: XNYS, symbols: [A], history_starts: 2015-01-02, history_ends: 2016-05-27}\n"
+TYPO = "markt: {}\n"
+SHIPPED = {"index_daily", "planted_edge"}
+DAY = pd.Timestamp("2016-05-26")
+
+Put = Callable[..., Path]
+
+
+@pytest.fixture
+def put(tmp_path: Path) -> Iterator[Put]:
+    """Write a file of a strategy, whole unless told else, into a home that is lived in."""
+    folder = tmp_path / "strategies"
+    folder.mkdir()
+
+    def write(stem: str, name: str | None = None, rest: str = MARKET) -> Path:
+        file = folder / f"{stem}.yaml"
+        file.write_text(f"name: {name or stem}\n{rest}", encoding="utf-8")
+        return file
+
+    with living_in(tmp_path):
+        yield write
+
+
+def decide(name: str) -> None:
+    head = dict.fromkeys(("data_hash", "model_id", "code_version", "settings_hash", "content_hash"), "0" * 64)
+    with Ledger() as ledger, ledger.transaction("test", strategy=name, known_at=DAY.tz_localize("UTC")) as transaction:
+        transaction.append("decisions", [{"session": DAY, **head}])
+
+
+def refusal(name: str) -> SettingsError:
+    with pytest.raises(SettingsError) as refused:
+        find_strategy(name)
+    with pytest.raises(SettingsError) as untold:
+        report(name)
+    assert str(untold.value) == str(refused.value)
+    return refused.value
+
+
+def runs(name: str) -> bool:
+    """Whether it is found, told without an error, and built."""
+    assert report(name)["ok"]
+    jobs = {job.name for job in build.all_definitions(only=name).jobs or ()}
+    return find_strategy(name).strategy.name == name and f"{name}__daily" in jobs
+
+
+BROKEN = {
+    "an unknown key": (f"name: b\n{TYPO}", 2),
+    "no YAML": ("name: b\nmarket: [\n", 3),
+    "a key twice": (f"name: b\nname: b\n{MARKET}", 2),
+    "no calendar": ("name: b\nmarket: {calendar: NOWHERE, history_starts: 2015-01-02}\n", 2),
+    "no overrides": ("name: b\nmarket: {calendar_overrides: x.yaml, history_starts: 2015-01-02}\n", None),
+    "not text": ("name: b\n\udcff\n", 2),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_file_stops_its_own_strategy_by_name_and_no_other(
+    put: Put, caplog: pytest.LogCaptureFixture, case: str
+) -> None:
+    text, line = BROKEN[case]
+    file = put("file_of_b")
+    file.write_bytes(text.encode("utf-8", "surrogateescape"))
+    put("a")
+    assert runs("a")
+    for asked in ("b", "file_of_b"):
+        assert refusal(asked).where.get("line") == line
+    with caplog.at_level(logging.ERROR):
+        assert {each.strategy.name for each in load_strategies()} == {"a"} | SHIPPED
+        load_strategies()
+    assert caplog.text.count("left out: b: ") == 1  # once in a process
+    told = report(None)
+    assert not told["ok"]
+    headline = told["strategies"]["b"]["headline"]
+    assert headline.startswith("b HALTED: ")
+    assert "A person is needed: " in headline
+    assert str(file) in headline
+    assert line is None or f"line {line}" in headline
+    assert headline in told["text"].splitlines()
+    for name in {"a"} | SHIPPED:
+        assert "HALTED" not in told["strategies"][name]["headline"]
+        assert "error" not in told["strategies"][name]
+    assert run_query("trial_count", "b", [])["ok"]  # known, though not readable
+    put("file_of_b", "b")  # mended
+    assert report(None)["ok"]
+    assert runs("b")
+
+
+def test_the_others_have_their_definitions_and_the_broken_one_has_none(
+    put: Put, caplog: pytest.LogCaptureFixture
+) -> None:
+    put("a")
+    put("gone", rest=TYPO)
+    with caplog.at_level(logging.ERROR):
+        jobs = {job.name for job in build.all_definitions().jobs or ()}
+    assert {"a__daily", "index_daily__daily"} <= jobs
+    assert "gone__daily" not in jobs
+    assert "left out: gone: " in caplog.text
+
+
+def test_two_files_of_one_name_are_both_refused_and_named_and_a_third_goes_on(put: Put) -> None:
+    first, second = put("one", "pair"), put("two", "pair")
+    put("a")
+    assert runs("a")
+    for asked in ("pair", "one", "two"):
+        fault = refusal(asked)
+        assert str(first) in fault.found
+        assert str(second) in fault.found
+    told = report(None)["strategies"]
+    assert told["pair"]["headline"].startswith(f"pair HALTED: 'pair' in {first} and in {second} ")
+    assert not {"one", "two"} & told.keys()
+    put("two", "other")  # the remedy
+    assert runs("pair")
+    assert runs("other")
+
+
+def test_a_broken_file_that_states_the_name_of_another_stops_both_and_tells_of_its_fault(put: Put) -> None:
+    sound, broken = put("sound", "pair"), put("copied", "pair", TYPO)
+    fault = refusal("pair")
+    assert "markt" in fault.found
+    assert f"[file {broken}, line 2, key " in fault.found
+    assert str(sound) in fault.found
+    put("copied", "another", TYPO)  # the remedy: it is broken still, and goes by its own name
+    assert runs("pair")
+    assert refusal("another").where["file"] == str(broken)
+
+
+def test_a_broken_file_is_told_by_the_name_it_states_not_by_its_own_where_that_is_anothers(put: Put) -> None:
+    put("sound", "a")
+    broken = put("a", "other", TYPO)
+    told = report(None)["strategies"]
+    assert "error" not in told["a"]
+    assert told["other"]["headline"].startswith("other HALTED: ")
+    assert str(broken) in told["other"]["headline"]
+    assert runs("a")
+
+
+def test_where_no_name_can_be_told_the_file_has_its_own_and_whoever_asks_for_an_unknown_one_hears_of_it(
+    put: Put,
+) -> None:
+    broken = put("b")
+    broken.write_text(f"nam: strategy\n{MARKET}", encoding="utf-8")
+    assert refusal("b").where["file"] == str(broken)
+    fault = refusal("strategy")
+    assert str(broken) in fault.found
+    assert "mend those files" in fault.remedy
+    broken.write_text(f"name: strategy\n{MARKET}", encoding="utf-8")
+    assert runs("strategy")
+
+
+def test_a_strategy_with_decisions_whose_file_breaks_is_halted_by_either_name(put: Put) -> None:
+    """Also where the name is gone with the rest: its book is not told as one that no file names."""
+    put("a")
+    decide("b")
+    file = put("b", rest=TYPO)
+    assert report(None)["strategies"]["b"]["headline"].startswith("b HALTED: markt")
+    file.write_text("name: bb\nmarkt: {}\n", encoding="utf-8")
+    told = report(None)
+    for name in ("b", "bb"):
+        assert told["strategies"][name]["headline"].startswith(f"{name} HALTED: markt")
+    assert "no file names it" not in told["text"]
+    assert runs("a")
+
+
+def test_what_is_no_plain_file_is_left_out_by_its_name(put: Put, tmp_path: Path) -> None:
+    (tmp_path / "strategies" / "folder.yaml").mkdir()
+    put("a")
+    assert runs("a")
+    assert "no plain file" in refusal("folder").found
+
+
+def test_an_alert_of_another_strategy_is_not_halted_by_a_broken_file(put: Put, tmp_path: Path) -> None:
+    put("a")
+    put("b", rest=TYPO)
+    for name in ("a", "b"):
+        alert_of_failed_tick(open_history, name, DAILY_ROUND, ValueError("x"))
+    told = [json.loads(line) for line in (tmp_path / "alerts.jsonl").read_text(encoding="utf-8").splitlines()]
+    headlines = {each["strategy"]: each["headline"] for each in told}
+    assert headlines["a"].startswith("a DOES NOT TRADE: ")
+    assert headlines["b"].startswith("b HALTED: ")
+    assert "markt" in headlines["b"]

@@ -1,0 +1,200 @@
+"""Files whose contents were taken in before say nothing new: touched, moved, renamed, or read again for a setting."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nn_assets.operations.history import open_history
+from nn_assets.operations.intake.bars import Ingested, audit_bars, ingest_bars
+from nn_assets.settings import Strategy
+from nn_assets.settings.sources import FilesSettings
+from nn_assets.store.lake.files import read_record, write_record
+
+DAYS = ("2018-01-02", "2018-01-03", "2018-01-04", "2018-01-05")
+VALUES = ["symbol", "session", "open", "high", "low", "close", "volume", "known_at"]
+
+
+def at(folder: Path, symbols: tuple[str, ...] = ("A",), *, compared: bool = False, **source: object) -> Strategy:
+    market = {"calendar": "XNYS", "symbols": symbols, "history_starts": DAYS[0], "history_ends": DAYS[3]}
+    if compared:
+        market["compare_with"] = {"kind": "files", "path": str(folder / "bars")}
+        source["path"] = str(folder / "other")
+    told = {"kind": "files", "path": str(folder / "bars"), **source}
+    gate = {"max_stale_sessions": 9, "max_quarantined_fraction": 1.0, "max_missing_sessions_fraction": 1.0}
+    return Strategy.model_validate({"name": "drops", "source": told, "market": market, "gate": gate})
+
+
+def put(folder: Path, name: str, rows: dict[tuple[str, int], float]) -> Path:
+    lines = ["symbol,date,open,high,low,close,volume"]
+    lines += [f"{symbol},{DAYS[day]},10.0,20.0,5.0,{close},1000" for (symbol, day), close in rows.items()]
+    path = folder / "bars" / name
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def take_in(strategy: Strategy, folder: Path) -> Ingested:
+    with open_history(strategy) as history:
+        return ingest_bars(history, folder)
+
+
+def known(strategy: Strategy) -> tuple[pd.DataFrame, int]:
+    """The clean bars known now, with their moments, and how many rows lie in quarantine."""
+    with open_history(strategy) as history:
+        cleaned = audit_bars(history).cleaned
+    return cleaned.bars[VALUES].sort_values(VALUES[:2], ignore_index=True), len(cleaned.quarantine)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder whose history was restated by a second file, and followed by two equal files of the day after."""
+    monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path / "home"))
+    made = tmp_path / "mine"
+    (made / "bars").mkdir(parents=True)
+    put(made, "history.csv", {(symbol, day): 10.0 + day for symbol in "AB" for day in range(3)})
+    take_in(at(made), made)
+    put(made, "restated.csv", {("A", 1): 12.5})
+    assert take_in(at(made), made).counted.revised == 1
+    put(made, "day.csv", {("A", 3): 13.0})
+    assert take_in(at(made), made).counted.added == 1
+    put(made, "day_again.csv", {("A", 3): 13.0})
+    assert take_in(at(made), made).counted.revised == 0
+    return made
+
+
+def touched(folder: Path) -> Strategy:
+    for file in (folder / "bars").iterdir():
+        os.utime(file)
+    return at(folder)
+
+
+def restored_elsewhere(folder: Path) -> Strategy:
+    shutil.copytree(folder, folder.parent / "restored", copy_function=shutil.copyfile)
+    return at(folder.parent / "restored")
+
+
+def renamed(folder: Path) -> Strategy:
+    for file in sorted((folder / "bars").iterdir()):
+        file.rename(file.with_name(f"x_{file.name}"))
+    return at(folder)
+
+
+def read_with_other_limits(folder: Path) -> Strategy:
+    return at(folder, max_rows=1_000_000)
+
+
+def grown_beside_the_restatement(folder: Path) -> Strategy:
+    file = folder / "bars" / "history.csv"
+    file.write_text(file.read_text() + f"B,{DAYS[3]},10.0,20.0,5.0,13.0,1000\n")
+    return at(folder)
+
+
+def without_the_record_of_files(folder: Path) -> Strategy:
+    with open_history(at(folder)) as history:
+        place = history.stores.lake.folder("drops", "raw_bars") / "files_read.json"
+    place.unlink()
+    return at(folder)
+
+
+def recorded_by_an_older_version(folder: Path) -> Strategy:
+    """The record named the folder by its full path."""
+    with open_history(at(folder)) as history:
+        place = history.stores.lake.folder("drops", "raw_bars") / "files_read.json"
+    record = read_record(place)
+    assert record is not None
+    write_record(place, {**record, "asked": {**record["asked"], "path": "/somewhere/else"}})
+    return at(folder)
+
+
+CHANGES = [
+    touched,
+    restored_elsewhere,
+    renamed,
+    read_with_other_limits,
+    grown_beside_the_restatement,
+    without_the_record_of_files,
+    recorded_by_an_older_version,
+]
+
+
+@pytest.mark.parametrize("decided", [False, True], ids=["nothing_decided", "decided"])
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+def test_contents_taken_in_before_change_nothing(
+    folder: Path, change: Callable[[Path], Strategy], decided: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, quarantined = known(at(folder))
+    assert (before["close"].tolist(), quarantined) == ([10.0, 12.5, 12.0, 13.0], 0)
+    if decided:
+        monkeypatch.setattr("nn_assets.operations.intake.bars.last_decided_session", lambda *_: pd.Timestamp(DAYS[3]))
+    again = change(folder)
+    counted = take_in(again, Path(str(again.source.path)).parent).counted
+    assert (counted.added, counted.revised) == (0, 0)
+    after, quarantined = known(again)
+    pd.testing.assert_frame_equal(after, before)
+    assert quarantined == 0
+
+
+def test_a_symbol_added_leaves_the_bars_of_the_others_alone(folder: Path) -> None:
+    before, _ = known(at(folder))
+    wider = at(folder, ("A", "B"))
+    assert take_in(wider, folder).counted.revised == 0
+    after, quarantined = known(wider)
+    pd.testing.assert_frame_equal(after[after["symbol"] == "A"].reset_index(drop=True), before)
+    assert (quarantined, int((after["symbol"] == "B").sum())) == (0, 3)
+
+
+def test_what_a_changed_file_says_anew_counts_from_its_arrival(folder: Path) -> None:
+    put(folder, "history.csv", {("A", 0): 10.0, ("A", 1): 11.0, ("A", 2): 14.0})
+    assert take_in(at(folder), folder).counted.revised == 1
+    after, quarantined = known(at(folder))
+    assert (after["close"].tolist(), quarantined) == ([10.0, 12.5, 14.0, 13.0], 0)
+    with open_history(at(folder)) as history:
+        raw = history.raw_versions
+    mended = raw[raw["close"] == 14.0]
+    assert (mended["known_at"] == mended["ingested_at"]).all()
+    # Back to what it said first, which is news again.
+    put(folder, "history.csv", {("A", 0): 10.0, ("A", 1): 11.0, ("A", 2): 12.0})
+    assert take_in(at(folder), folder).counted.revised == 1
+
+
+def test_a_file_that_contradicts_itself_is_judged_as_a_whole(folder: Path) -> None:
+    file = folder / "bars" / "history.csv"
+    file.write_text(file.read_text() + f"A,{DAYS[2]},10.0,20.0,5.0,14.0,1000\n")
+    take_in(at(folder), folder)
+    after, quarantined = known(at(folder))
+    assert (after["close"].tolist(), quarantined) == ([10.0, 12.5, 13.0], 2)
+
+
+def test_a_row_said_once_more_than_before_is_no_restatement(folder: Path) -> None:
+    """First two files of one delivery that agree, then a third that agrees with them."""
+    wider = at(folder, ("A", "B"))
+    put(folder, "b_again.csv", {("B", 0): 10.0})
+    take_in(wider, folder)
+    before, _ = known(wider)
+    put(folder, "b_once_more.csv", {("B", 0): 10.0, ("B", 1): 11.0})
+    assert take_in(wider, folder).counted.revised == 0
+    pd.testing.assert_frame_equal(known(wider)[0], before)
+
+
+def test_the_second_source_says_nothing_twice_either(folder: Path) -> None:
+    strategy = at(folder, compared=True)
+    shutil.copytree(folder / "bars", folder / "other")
+    file = put(folder, "restated.csv", {("A", 1): 12.5})
+    file.rename(folder / "later.csv")
+    take_in(strategy, folder)
+    (folder / "later.csv").rename(file)
+    first = take_in(strategy, folder).compared
+    assert first is not None
+    assert first.counted.revised == 1
+    (folder / "bars" / "day.csv").rename(folder / "bars" / "renamed.csv")
+    wider = {"kind": "files", "path": str(folder / "bars"), "max_rows": 1_000_000}
+    market = strategy.market.model_copy(update={"compare_with": FilesSettings.model_validate(wider)})
+    again = take_in(strategy.model_copy(update={"market": market}), folder).compared
+    assert again is not None
+    assert again.delivered == 6
+    assert (again.counted.added, again.counted.revised) == (0, 0)
