@@ -19,7 +19,7 @@ from nn_assets.operations.asof.forecasts import missing_months
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.catalog import find_live_strategy, find_strategy
-from nn_assets.operations.edited import require_stages
+from nn_assets.operations.edited import require_stages, symbols_fault
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.models.outdated import months_to_refit
 from nn_assets.operations.names import DAILY, STUDY
@@ -60,7 +60,8 @@ def run_rounds(name: str, session: str | None, first: str | None = None, last: s
     ModelError
         No model decides the first session: nothing is loaded.
     DecisionError
-        A session is not closed yet, lies before the live start, or stands on one that is undecided.
+        A session is not closed yet, lies before the live start, or stands on one that is undecided; or a symbol was
+        taken off that is held or on order.
     ClockError
         Moments on record lie ahead of the clock.
     """
@@ -99,6 +100,8 @@ def _asked(history: History, begin: _Option, end: _Option) -> pd.DatetimeIndex:
         )
     history.require_live(opening)
     history.row(day)
+    if (fault := symbols_fault(history)) is not None:
+        raise fault
     _refuse_a_gap_before(history, opening, day)
     models_in_force(history.stores.ledger, strategy).on(opening)
     return sessions_between(strategy.market.calendar, opening, day)

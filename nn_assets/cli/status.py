@@ -32,6 +32,7 @@ from nn_assets.operations.situation import (
     study_of_others_told,
 )
 from nn_assets.operations.stores import Stores, open_stores
+from nn_assets.oversight.headline import Word
 from nn_assets.store.home import address_to_read, data_docs_file
 from nn_assets.store.lake.publication import Publication
 from nn_assets.store.ledger.audit import broken_on_record
@@ -55,8 +56,9 @@ _LOST = "its process is gone; the next run, check, study or tick of the daemon c
 def report(name: str | None) -> dict[str, Any]:
     """The state of one strategy, or of all, what each names that is not there, and books whose strategy is gone.
 
-    It is not ok for as long as a check of severity ERROR that failed in a last run stands, or where how a strategy
-    stands cannot be told: the line of that one says why, and those of the others are what they are.
+    It is not ok where a strategy is HALTED, for as long as a check of severity ERROR that failed in a last run stands,
+    or where how a strategy stands cannot be told: the line of that one says why, and those of the others are what they
+    are.
 
     Raises
     ------
@@ -82,6 +84,7 @@ def report(name: str | None) -> dict[str, Any]:
     lines += [_unused_told(unused), ""] if unused else []
     lines += [_READ_ONLY] * read_only
     ok = not any(state.get("failed_checks") or "error" in state for state in found.values())
+    ok &= not any(state["headline"].startswith(f"{name} {Word.HALTED}: ") for name, state in found.items())
     return {"ok": ok, "read_only": read_only, "strategies": found, "text": "\n".join(lines).rstrip()}
 
 

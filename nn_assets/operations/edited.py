@@ -183,8 +183,9 @@ def left_while_bound(
     return DecisionError(
         expected=f"{named} among the symbols, for as long as {'they are' if several else 'it is'} held or on order",
         found=f"market.symbols without {named}",
-        remedy=f"put {named} back, and take {'each' if several else 'it'} off once its position is closed; what was "
-        "delisted is closed by a line SYMBOL,DAY,delisting,CASH in the file that source.actions_path names",
+        remedy=f"put {named} back, and take {'each' if several else 'it'} off after a round that leaves it neither "
+        "held nor on order: a target of 0, by its signal, the verdict or a pause, closes it, and no command does; what "
+        "was delisted is closed by a line SYMBOL,DAY,delisting,CASH in the file that source.actions_path names",
         strategy=strategy,
         key="market.symbols",
     )

@@ -263,7 +263,12 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
         yield Fault(f"audit verify found a changed ledger: {broken}", BROKEN_REMEDY, Word.HALTED)
     if (clock := facts.clock_fault) is not None:
         yield Fault(f"expected {clock.expected}; found {clock.found}", clock.remedy, Word.HALTED)
-    of_runs = list(_of_runs(ledger, strategy))
+    # What a round refused and would refuse again is told below, once.
+    of_runs = [
+        fault
+        for fault in _of_runs(ledger, strategy)
+        if not any(each.found in fault.why and each.expected in fault.why for each in refused)
+    ]
     yield from of_runs
     told = any(each.word is Word.HALTED and _tells_of_a_changed_ledger(each) for each in of_runs)
     if broken is None and not told and facts.changed_record:

@@ -55,7 +55,8 @@ _LEAK = "leak alarm"
 _NOTHING = "is to hold nothing after "
 _ROUND = "nn-assets run "
 _GOES_ON = re.compile(r"nn-assets (run|study)\b")
-_STUDY_OF_MONTHS = re.compile(r"^(nn-assets study --strategy \S+) --from \S+ --to \S+( goes on from there)?$")
+_STUDY_OF_MONTHS = re.compile(r"^(nn-assets study --strategy \S+) --from \S+ --to \S+$")
+_GOES_ON_WITH_STUDY = re.compile(r"^(nn-assets study --strategy \S+) --from \S+ --to \S+ goes on from there$")
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,13 @@ def _in_order(remedies: Iterable[str]) -> list[str]:
 
 
 def _says_too(remedy: str, other: str) -> bool:
-    """Whether a remedy ends with another, or begins with it and goes on; a study of all months has those of some."""
+    """Whether a remedy ends with another, or begins with it and goes on; a study of all months has those of some.
+
+    One that goes on from where another was killed runs every month before it that is missing.
+    """
+    on = _GOES_ON_WITH_STUDY.match(remedy)
+    if on is not None and other == on[1]:
+        return True
     if remedy.startswith(f"{other}, ") or remedy.endswith(f", then {other}"):
         return True
     study = _STUDY_OF_MONTHS.match(other)

@@ -239,10 +239,27 @@ def test_a_symbol_that_is_bound_stays_until_it_is_closed(home: Path) -> None:
     assert "nn-assets run" not in told
     with open_history(strategy_of()) as history:
         assert check._next(history)["next"].startswith(f"put {one} back")
+    assert not report(NAME)["ok"]  # HALTED
+    with pytest.raises(DecisionError) as before_the_work:
+        run_rounds(NAME, None)
+    assert str(before_the_work.value) == str(refused.value)
+    # A round of a schedule failed of it all the same: that is no second sentence.
+    failed = Run("failed", NAME, "daily", str(THIRD.date()), str(THIRD.date()), pd.Timestamp("2026-01-05", tz="UTC"))
+    with Ledger() as ledger:
+        message = f"DecisionError: {refused.value}"
+        assert record_start(ledger, failed)
+        assert record_end(ledger, failed, FAILED, pd.Timestamp("2026-01-06", tz="UTC"), message=message)
+    assert report(NAME)["strategies"][NAME]["headline"] == told
+    # The remedy: put back, until a round that leaves it neither held nor on order; then it may be taken off.
     state_strategy(home)
-    assert "nn-assets run" in report(NAME)["strategies"][NAME]["headline"]
+    put_back = report(NAME)["strategies"][NAME]["headline"]
+    assert "nn-assets run" in put_back
     homes.take_in(strategy_of())
     homes.decide(strategy_of(), [THIRD])
+    assert one not in bound(THIRD)
+    state_strategy(home, tuple(symbol for symbol in SYMBOLS if symbol != one))
+    homes.take_in(strategy_of())
+    homes.decide(strategy_of(), [FOURTH])
 
 
 CONTRADICTIONS = [
@@ -744,11 +761,13 @@ def test_a_study_comes_before_the_first_sessions_which_would_be_flat_for_good_wi
     shutil.copytree(decided_until_the_second, undecided, ignore=shutil.ignore_patterns("ledger.sqlite*"))
     study, run = (f"A person is needed: nn-assets {each} --strategy {NAME}" for each in ("study", "run"))
 
+    goes_on = f"{study} --from 2017-03 --to 2017-06 goes on from there"
+
     def needed() -> str:
         with open_history(strategy_of()) as history:
             following = check._next(history)["next"]
         line = str(report(NAME)["text"].splitlines()[0])
-        assert not line.endswith(f"{study}.") or following.startswith(study.partition(": ")[2])
+        assert not line.endswith(f"{goes_on}.") or following.startswith(study.partition(": ")[2])
         return line
 
     with living_in(undecided):
@@ -758,20 +777,19 @@ def test_a_study_comes_before_the_first_sessions_which_would_be_flat_for_good_wi
         with Ledger() as ledger:
             assert record_start(ledger, begun)
         monkeypatch.setattr(situation, "was_killed", lambda run_id: run_id == "killed")
-        months = f"{study} --from 2017-03 --to 2017-06 goes on from there; {run.partition(': ')[2]} --from 2017-06-21."
-        assert needed().endswith(months)
+        assert needed().endswith(f"{goes_on}; {run.partition(': ')[2]} --from 2017-06-21.")
         stored = undecided / "lake" / NAME / "forecasts"
         stored.rename(stored.with_name("elsewhere"))  # killed before the forecasts
-        assert needed().endswith(f"{study}.")
+        assert needed().endswith(f"{goes_on}.")
         with Ledger() as ledger:
             at = begun.began_at + pd.Timedelta(minutes=1)
             assert record_end(ledger, begun, FAILED, at, message=told_of_end(begun, LOST))
-        assert needed().endswith(f"{study}.")
+        assert needed().endswith(f"{goes_on}.")
         stored.with_name("elsewhere").rename(stored)
         file = undecided / "strategies" / f"{NAME}.yaml"
         text = file.read_text(encoding="utf-8").replace("trade_without_verdict: true\n", "")
         file.write_text(text, encoding="utf-8")  # killed after the forecasts, and before the verdict
-        assert needed().endswith(f"{study}.")
+        assert needed().endswith(f"{goes_on}.")
         homes.study_stored(strategy_of(), ["2017-05"])  # the remedy
         assert needed().endswith(f"; {run.partition(': ')[2]} --from 2017-06-21.")
 
