@@ -8,7 +8,7 @@ import pandas as pd
 
 from nn_assets.market.facts.rows import BoolArray, FloatArray, Rows
 from nn_assets.market.quality.notices import Notice, near_split
-from nn_assets.market.quality.past import market_moves, trailing, usual_range
+from nn_assets.market.quality.past import market_moves, trailing, usual_ranges
 from nn_assets.settings import CleaningSettings
 
 __all__ = ["DISPLACED_BAR", "displaced_bar_notices"]
@@ -42,15 +42,13 @@ def displaced_bar_notices(rows: Rows, names: npt.NDArray[np.object_], settings: 
     left = np.fmin(gap[apart], gap[apart] - side[apart] * market_moves(rows, move, apart))
     closed = np.log(rows.previous(rows.close))
     true_range = np.fmax(high, closed) - np.fmin(low, closed)
-    found = []
-    for place, distance in zip(apart, left, strict=True):
-        ranges = distance / usual_range(trailing(rows, true_range, int(place), settings.jump_window_sessions))
-        if newest[place] and _is_news(rows, int(place), settings):
-            continue
-        least = settings.displaced_newest_multiple if newest[place] else settings.displaced_range_multiple
-        if ranges >= least:
-            found.append(_notice(rows, names, int(place), float(side[place] * ranges), newest=bool(newest[place])))
-    return tuple(found)
+    ranges = left / usual_ranges(rows, true_range, apart, settings.jump_window_sessions)
+    least = np.where(newest[apart], settings.displaced_newest_multiple, settings.displaced_range_multiple)
+    return tuple(
+        _notice(rows, names, int(place), float(side[place] * far), newest=bool(newest[place]))
+        for place, far in zip(apart[ranges >= least], ranges[ranges >= least], strict=True)
+        if not (newest[place] and _is_news(rows, int(place), settings))
+    )
 
 
 def _newest(rows: Rows) -> BoolArray:

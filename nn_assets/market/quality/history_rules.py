@@ -11,7 +11,7 @@ import pandas as pd
 
 from nn_assets.market.facts.rows import BoolArray, FloatArray, IntArray, ObjectArray, Rows
 from nn_assets.market.quality.odd_prints import odd_print
-from nn_assets.market.quality.past import FEWEST_BEFORE, market_moves, trailing, usual_range
+from nn_assets.market.quality.past import FEWEST_BEFORE, market_moves, trailing, usual_ranges
 from nn_assets.market.quality.row_rules import Finding, Rule
 from nn_assets.settings import CleaningSettings
 from nn_assets.units import bps_to_fraction
@@ -138,7 +138,7 @@ def isolated_wick(rows: Rows, settings: CleaningSettings) -> Finding:
     for name, reach in reaches.items():
         far = np.flatnonzero((reach >= settings.wick_minimum_log_distance) & ~confirmed[:, 1 if name == "high" else 2])
         left = reach[far] - market_moves(rows, reach, far)
-        ranges = np.array([usual_range(trailing(rows, spread, int(at), settings.jump_window_sessions)) for at in far])
+        ranges = usual_ranges(rows, spread, far, settings.jump_window_sessions)
         least = np.maximum(settings.wick_minimum_log_distance, settings.wick_range_multiple * ranges)
         faults[name] = np.isin(np.arange(len(rows)), far[left >= least])
     at_fault = faults["low"] | faults["high"]
