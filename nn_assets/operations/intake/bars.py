@@ -165,12 +165,14 @@ def _append_new(
         delivered_days = pd.DatetimeIndex(stamped["session"].unique())
         stored = versions_of(history.stores, name, RAW_BARS, sessions=delivered_days)
     if taken_before is None:
-        fresh, counted = new_versions(stored, stamped, stated=stated)
+        (fresh, counted), words = new_versions(stored, stamped, stated=stated), stamped.iloc[:0]
     else:
-        fresh, counted = new_versions_of_files(stored, stamped, taken_before, stated=stated)
+        fresh, words, counted = new_versions_of_files(stored, stamped, taken_before, stated=stated)
     if len(fresh) and len(history.gate_halts) and (stated is None or not stated.any()):
         fresh = _in_place_of_refused(history, stored, stamped, fresh)
-    append_versions(history.stores, name, RAW_BARS, fresh)
+    append_versions(
+        history.stores, name, RAW_BARS, pd.concat([fresh, words], ignore_index=True) if len(words) else fresh
+    )
     return counted
 
 

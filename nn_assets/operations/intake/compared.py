@@ -91,8 +91,10 @@ def _append_new(
     if history.stores.lake.segments(name, COMPARED):
         stored = versions_of(history.stores, name, COMPARED, sessions=pd.DatetimeIndex(stamped["session"].unique()))
     if taken_before is None:
-        fresh, counted = new_versions(stored, stamped, stated=stated)
+        (fresh, counted), words = new_versions(stored, stamped, stated=stated), stamped.iloc[:0]
     else:
-        fresh, counted = new_versions_of_files(stored, stamped, taken_before, stated=stated)
-    append_versions(history.stores, name, COMPARED, fresh)
+        fresh, words, counted = new_versions_of_files(stored, stamped, taken_before, stated=stated)
+    append_versions(
+        history.stores, name, COMPARED, pd.concat([fresh, words], ignore_index=True) if len(words) else fresh
+    )
     return counted
