@@ -235,6 +235,7 @@ def test_two_files_that_agree_at_once_with_a_restatement_leave_it_known_since_it
     put(folder, "other.csv", {("A", 1): 11.0, ("A", 2): 14.0})
     take_in(at(folder), folder)
     put(folder, "restated.csv", {("A", 1): 12.0, ("A", 2): 14.0})
+    put(folder, "restated_too.csv", {("A", 1): 12.0})  # two equal rows at once
     take_in(at(folder), folder)
     before, _ = known(at(folder))
     assert before["close"].tolist() == [10.0, 12.0, 14.0, 13.0]
@@ -244,6 +245,12 @@ def test_two_files_that_agree_at_once_with_a_restatement_leave_it_known_since_it
     after, quarantined = known(at(folder))
     pd.testing.assert_frame_equal(after, before)
     assert quarantined == 0
+    put(folder, "third.csv", {("A", 1): 17.0})
+    take_in(at(folder), folder)
+    for name in ("other.csv", "history.csv"):  # both have said so
+        put(folder, name, {("A", 1): 12.0, ("B", 0): 11.0})
+    assert take_in(at(folder), folder).counted.revised == 0
+    assert closes(folder) == [10.0, 17.0, 14.0, 13.0]
 
 
 def test_a_setting_put_back_brings_back_what_the_same_file_said_under_it(folder: Path) -> None:

@@ -16,8 +16,8 @@ import pandas as pd
 
 from nn_assets.market.facts.arrival import following
 from nn_assets.market.facts.bars import new_versions
-from nn_assets.market.facts.version_codes import Mask, codes_of, content_codes, nanoseconds, signatures
-from nn_assets.market.facts.versions import RevisionCount, key_codes
+from nn_assets.market.facts.version_codes import VALUES, Codes, Mask, codes_of, content_codes, nanoseconds, signatures
+from nn_assets.market.facts.versions import RevisionCount, in_force, key_codes
 
 __all__ = ["new_versions_of_files", "said_before"]
 
@@ -61,26 +61,31 @@ def new_versions_of_files(
     if not otherwise.any():
         return fresh, delivered.iloc[:0], counted
     apart = pd.MultiIndex.from_frame(delivered.loc[~assumed, _KEY])
-    return fresh, _own_words(said, delivered[~repeated], delivered[otherwise], fresh, apart), counted
+    return fresh, _own_words(said, delivered[otherwise], fresh, apart), counted
 
 
 def _own_words(
-    stored: pd.DataFrame, rest: pd.DataFrame, otherwise: pd.DataFrame, fresh: pd.DataFrame, apart: pd.MultiIndex
+    stored: pd.DataFrame, otherwise: pd.DataFrame, fresh: pd.DataFrame, apart: pd.MultiIndex
 ) -> pd.DataFrame:
     """Rows that repeat the version in force of bars about which their file said something else, stamped as arrived.
 
-    Not where a version is not known yet: what is known until then would be another.
+    Each file's are as many as that version has, and so are no version that says anything new. None where a version is
+    not known yet, or contradicts itself: what is known would be another.
     """
-    bars = pd.MultiIndex.from_frame(rest[_KEY])
-    new = pd.MultiIndex.from_frame(fresh[_KEY])
-    chosen = bars.isin(pd.MultiIndex.from_frame(otherwise[_KEY])) & ~bars.isin(new) & ~bars.isin(apart)
-    words = rest[chosen]
-    last = stored.groupby(_KEY)[["known_at", "ingested_at"]].max()
-    before = last.reindex(bars[chosen]).set_axis(words.index)
-    arrived_at = following(words["ingested_at"], before["ingested_at"])
-    words = words.assign(known_at=words["known_at"].where(words["known_at"] > arrived_at, arrived_at))
-    words = words.assign(ingested_at=arrived_at)
-    return words[(words["known_at"] == arrived_at) & (before["known_at"] < arrived_at)]
+    bars, new = (pd.MultiIndex.from_frame(frame[_KEY]) for frame in (otherwise, fresh))
+    words = otherwise[~bars.isin(new) & ~bars.isin(apart)].drop_duplicates([*_KEY, "source"])
+    known = stored[pd.MultiIndex.from_frame(stored[_KEY]).isin(pd.MultiIndex.from_frame(words[_KEY]))]
+    _, codes = key_codes(known, known.iloc[:0])
+    now = known[in_force(known, codes)]
+    told = known.groupby(_KEY)[["known_at", "ingested_at"]].max()
+    told["rows"] = now.groupby(_KEY).size()
+    told["sayings"] = now.drop_duplicates([*_KEY, *VALUES]).groupby(_KEY).size()
+    before = told.reindex(pd.MultiIndex.from_frame(words[_KEY])).set_axis(words.index)
+    place = pd.to_timedelta(words.groupby(_KEY).cumcount(), unit="ns")  # a version of each file's own
+    arrived_at = following(words["ingested_at"], before["ingested_at"]) + place
+    open_ = (words["known_at"] <= arrived_at) & (before["known_at"] < arrived_at) & (before["sayings"] == 1)
+    words = words.assign(known_at=arrived_at, ingested_at=arrived_at)[open_]
+    return words.loc[words.index.repeat(before.loc[open_, "rows"].astype("int64"))]
 
 
 def said_before(stored: pd.DataFrame, delivered: pd.DataFrame, taken_before: Collection[str]) -> tuple[Mask, Mask]:
@@ -113,11 +118,17 @@ def said_before(stored: pd.DataFrame, delivered: pd.DataFrame, taken_before: Col
     last = np.full(len(both), np.iinfo(np.int64).min)
     np.maximum.at(last, of_file[:size], arrived)
     newest = arrived == last[of_file[:size]]
-    said_last = signatures(of_file[:size][newest], contents[:size][newest], len(both))[of_file[size:]]
-    says_now = signatures(of_file[size:], contents[size:], len(both))[of_file[size:]]
+    said_last = _sayings(of_file[:size][newest], contents[:size][newest], len(both))[of_file[size:]]
+    says_now = _sayings(of_file[size:], contents[size:], len(both))[of_file[size:]]
     repeated, otherwise = said_last == says_now, (said_last != says_now) & (said_last >= 0)
     again = delivered["source"].isin(list(taken_before)).to_numpy()
     unknown = again & ~np.isin(contents[size:], contents[:size])
     whole = np.ones(len(both), dtype=bool)
     whole[of_file[size:][unknown]] = False
     return np.asarray(repeated | (again & whole[of_file[size:]] & ~otherwise)), np.asarray(otherwise)
+
+
+def _sayings(of_file: Codes, contents: Codes, size: int) -> Codes:
+    """Code of what a file's rows about a bar say together, however often."""
+    first = np.unique(codes_of([of_file, contents]), return_index=True)[1]
+    return signatures(of_file[first], contents[first], size)

@@ -41,7 +41,7 @@ def _bits(values: pd.Series) -> Codes:
 
 
 def signatures(versions: Codes, contents: Codes, size: int) -> Codes:
-    """Code of what each version's rows say together, in whatever order and however often; -1 for one without rows.
+    """Code of what each version's rows say together, whatever their order; -1 for one without rows.
 
     Parameters
     ----------
@@ -51,18 +51,17 @@ def signatures(versions: Codes, contents: Codes, size: int) -> Codes:
     Returns
     -------
     array, shape (size,)
-        A version whose rows all say the same has their content's code.
+        A version of one row has its content's code.
     """
     signature = np.full(size, -1, dtype=np.int64)
     signature[versions] = contents
     groups: dict[tuple[int, ...], int] = {}
     several = np.flatnonzero(np.bincount(versions, minlength=size)[versions] > 1)
-    told: dict[int, set[int]] = {}
+    told: dict[int, list[int]] = {}
     for version, content in zip(versions[several].tolist(), contents[several].tolist(), strict=True):
-        told.setdefault(version, set()).add(content)
+        told.setdefault(version, []).append(content)
     for version, said in told.items():
-        if len(said) > 1:
-            signature[version] = size + groups.setdefault(tuple(sorted(said)), len(groups))
+        signature[version] = size + groups.setdefault(tuple(sorted(said)), len(groups))
     return signature
 
 
