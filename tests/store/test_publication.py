@@ -298,15 +298,3 @@ def test_what_was_never_switched_to_is_no_part_of_history_once_its_number_is_tak
     second = publish(store, content_hash="hash-7", at=EVENING + pd.Timedelta(days=1))
     assert store.history("demo") == (first, second)
     assert store.current("demo", as_of=EVENING + pd.Timedelta(hours=12)) == first
-
-
-def test_a_record_rewritten_in_the_same_process_is_noticed(store: PublicationStore) -> None:
-    made = publish(store)
-    path = store.lake.folder("demo", "publication") / "history" / made.file_name
-    sound = path.read_text(encoding="utf-8")
-    assert store.current("demo") == made
-    path.write_text(sound.replace("hash-6", "hash-7"), encoding="utf-8")
-    with pytest.raises(PublicationError, match="as it was recorded"):
-        store.current("demo")
-    path.write_text(sound, encoding="utf-8")
-    assert store.current("demo") == made
