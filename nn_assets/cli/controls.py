@@ -47,8 +47,8 @@ def set_kill_switch(strategy: str | None, state: str, who: str, reason: str) -> 
     Parameters
     ----------
     strategy : str, optional
-        Its file may be broken, or gone as long as the ledger has something of it. Without a name every strategy is
-        halted or reduced: someone in a hurry must not stop the wrong one.
+        Its file may be broken, and may then be named instead of it, or gone as long as the ledger has something of it.
+        Without a name every strategy is halted or reduced: someone in a hurry must not stop the wrong one.
 
     Raises
     ------
@@ -67,9 +67,11 @@ def set_kill_switch(strategy: str | None, state: str, who: str, reason: str) -> 
         )
     _demand_reason(KILL_SWITCH, reason)
     if strategy is not None:
-        require_named(strategy)
-        _record_switches([strategy], state, who, reason)
-        return {"strategy": strategy, "kill_switch": state, "text": f"{strategy}: kill switch is {state}"}
+        (first, *others) = named = require_named(strategy)
+        _record_switches(named, state, who, reason)
+        if not others:
+            return {"strategy": first, "kill_switch": state, "text": _told([first], state)}
+        return {"strategies": list(named), "kill_switch": state, "text": _told(named, state)}
     if state == KillSwitch.ACTIVE:
         raise ControlError(
             expected="the strategy that is to trade again",
@@ -79,8 +81,11 @@ def set_kill_switch(strategy: str | None, state: str, who: str, reason: str) -> 
         )
     every = known_names()
     _record_switches(every, state, who, reason)
-    lines = [f"{each}: kill switch is {state}" for each in every]
-    return {"strategies": every, "kill_switch": state, "text": "\n".join(lines)}
+    return {"strategies": every, "kill_switch": state, "text": _told(every, state)}
+
+
+def _told(strategies: Sequence[str], state: str) -> str:
+    return "\n".join(f"{each}: kill switch is {state}" for each in strategies)
 
 
 def _record_switches(strategies: Sequence[str], state: str, who: str, reason: str) -> None:

@@ -17,7 +17,7 @@ from nn_assets.settings import Strategy, load_strategy
 from nn_assets.settings.reading import line_of_key, names_stated
 from nn_assets.store.home import absent_ledger, home
 from nn_assets.store.ledger.ledger import Ledger
-from nn_assets.store.ledger.schema import TABLES
+from nn_assets.store.ledger.schema import TABLES, WHOLE_LEDGER
 
 __all__ = [
     "LeftOut",
@@ -249,13 +249,21 @@ def _names_on_record() -> set[str]:
     if absent_ledger() is not None:
         return set()
     with Ledger() as ledger:
-        return {name for table in TABLES for name in ledger.strategies(table)}
+        found = {name for table in TABLES for name in ledger.strategies(table)}
+    # Rows of the whole ledger, and of a strategy's intraday bars, are not those of a strategy.
+    return {name for name in found if name != WHOLE_LEDGER and "." not in name}
 
 
-def require_named(name: str) -> None:
+def require_named(name: str) -> tuple[str, ...]:
     """Refuse a strategy that no file names, readable or not, and no record of the ledger.
 
     What is read from the ledger, and what stops trading, must serve a strategy whose file is gone or broken too.
+
+    Returns
+    -------
+    tuple of str
+        The name; or those that the file of that name seems to state, where it cannot be read and nothing else is
+        called so.
 
     Raises
     ------
@@ -263,16 +271,19 @@ def require_named(name: str) -> None:
         Neither names it.
     """
     readable, left_out = read_strategies()
-    if name in {each.strategy.name for each in readable} or left_out_as(name, left_out) is not None:
-        return
-    known = known_names()
-    if name not in known:
+    known = {*(each.strategy.name for each in readable), *left_out}
+    if name in known:
+        return (name,)
+    known |= _names_on_record()
+    stated = tuple(each for each, left in left_out.items() if name in {file.stem for file in left.files})
+    if name not in known and not stated:
         raise SettingsError(
             expected=f"a strategy with a file or a record, one of {', '.join(sorted(known))}",
             found=repr(name),
             remedy=f"{did_you_mean(name, known)}name one of these with --strategy",
             key="strategy",
         )
+    return (name,) if name in known else stated
 
 
 def _left_behind(name: str) -> str:

@@ -327,6 +327,15 @@ def test_another_calendar_is_refused_by_its_own_name_before_any_work(home: Path,
     homes.decide(strategy_of(), [FOURTH])
 
 
+def test_a_calendar_that_nobody_knows_any_more_locks_no_strategy_out(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name can be put back no more."""
+    monkeypatch.setattr(edits, "settings_of_decision", lambda *_: {"market": {"calendar": "GONE"}})
+    assert "HALTED" not in report(NAME)["strategies"][NAME]["headline"]
+    homes.decide(strategy_of(), [THIRD])
+
+
 def test_bars_of_another_kind_are_refused_by_the_key_that_says_so(home: Path) -> None:
     """They would restate every bar that was decided on; the strategy of another name takes them."""
 
@@ -911,10 +920,24 @@ def test_without_a_name_all_are_stopped_and_none_is_started(home: Path) -> None:
     with pytest.raises(ControlError, match=r"found none named. Remedy: name each: --strategy NAME"):
         set_kill_switch(None, "ACTIVE", "me", "go")
     assert recorded_switches() == {}
+    with Ledger() as ledger:  # rows of the whole ledger, and of bars within the session, are no strategy's
+        for whose in ("*", f"{NAME}.intraday"):
+            row = {"verification_id": "1", "kind": "x", "details": {}}
+            ledger.append("verifications", [row], run_id="t", strategy=whose)
+        for name in ("*", f"{NAME}.intraday"):
+            with pytest.raises(SettingsError, match="a strategy with a file or a record"):
+                set_kill_switch(name, "HALTED", "me", "why")
     everybody = {"index_daily", "planted_edge", "renamed", "broken", NAME}
     for state in ("REDUCING", "HALTED"):
         assert set(set_kill_switch(None, state, "me", "something is wrong")["strategies"]) == everybody
         assert recorded_switches() == dict.fromkeys(everybody, state)
+
+
+def test_a_strategy_named_by_its_broken_file_is_stopped_under_its_own_name(home: Path) -> None:
+    (home / "strategies" / "my_file.yaml").write_text("name: broken\nmarket: 3\n", encoding="utf-8")
+    told = set_kill_switch("my_file", "HALTED", "me", "something is wrong")
+    assert recorded_switches() == {"broken": "HALTED"}
+    assert "broken: kill switch is HALTED" in told["text"]
 
 
 def test_how_each_session_ended_is_told_in_a_line(home: Path) -> None:

@@ -210,3 +210,19 @@ def test_a_session_decided_before_a_late_drop_is_replayed_without_it(
     with monkeypatch.context() as patched, open_history(strategy) as history:
         patched.setattr(History, "decision_moments", moments)
         assert set(history.view(DAYS[1]).bars["close"]) == {10.0}
+
+
+def test_contents_sent_again_stay_known_from_then_on_under_another_name(folder: Path) -> None:
+    """A name that states the day tells nothing of the moment of contents that came later under it."""
+    strategy = at(folder)
+    drop(folder, 0)
+    drop(folder, 1, close=10.0)
+    take_in(strategy, folder)
+    path = drop(folder, 1, close=10.5)
+    os.utime(path, (1_600_000_000, 1_700_000_000))
+    assert take_in(strategy, folder).counted.revised == 2
+    before = raw_of(strategy)
+    path.rename(folder / f"mended_{DAYS[1]}.csv")
+    renamed = take_in(strategy, folder)
+    assert (renamed.files_read, renamed.counted.revised) == ((f"mended_{DAYS[1]}.csv",), 0)
+    pd.testing.assert_frame_equal(raw_of(strategy), before)

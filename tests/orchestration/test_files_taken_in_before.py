@@ -198,3 +198,82 @@ def test_the_second_source_says_nothing_twice_either(folder: Path) -> None:
     assert again is not None
     assert again.delivered == 6
     assert (again.counted.added, again.counted.revised) == (0, 0)
+
+
+def closes(folder: Path) -> list[float]:
+    """What is known of A, day by day, with nothing in quarantine."""
+    bars, quarantined = known(at(folder))
+    assert quarantined == 0
+    return bars["close"].tolist()
+
+
+def test_a_file_that_goes_back_to_what_a_copy_beside_it_still_says_takes_back_what_it_restated(folder: Path) -> None:
+    shutil.copyfile(folder / "bars" / "day.csv", folder / "bars" / "backup.csv")
+    assert take_in(at(folder), folder).counted.revised == 0
+    for close in (14.0, 13.0, 14.0):
+        put(folder, "day.csv", {("A", 3): close})
+        assert take_in(at(folder), folder).counted.revised == 1
+        assert closes(folder) == [10.0, 12.5, 12.0, close]
+
+
+def test_what_a_file_said_last_counts_also_where_another_said_it_first(folder: Path) -> None:
+    """It agrees with a restatement: when it grows it takes back no later one, and what it then takes back counts."""
+    mine: dict[tuple[str, int], float] = {("A", day): close for day, close in enumerate((10.0, 12.5, 12.0))}
+    put(folder, "history.csv", mine)
+    assert take_in(at(folder), folder).counted.revised == 0
+    put(folder, "restated_again.csv", {("A", 1): 13.5})
+    take_in(at(folder), folder)
+    put(folder, "history.csv", {**mine, ("B", 0): 10.0})
+    assert take_in(at(folder), folder).counted.revised == 0
+    assert closes(folder) == [10.0, 13.5, 12.0, 13.0]
+    put(folder, "history.csv", {**mine, ("A", 1): 11.0})
+    assert take_in(at(folder), folder).counted.revised == 1
+    assert closes(folder) == [10.0, 11.0, 12.0, 13.0]
+
+
+def test_two_files_that_agree_at_once_with_a_restatement_leave_it_known_since_it_came(folder: Path) -> None:
+    put(folder, "other.csv", {("A", 1): 11.0, ("A", 2): 14.0})
+    take_in(at(folder), folder)
+    put(folder, "restated.csv", {("A", 1): 12.0, ("A", 2): 14.0})
+    put(folder, "restated_too.csv", {("A", 1): 12.0})  # two equal rows at once
+    take_in(at(folder), folder)
+    before, _ = known(at(folder))
+    assert before["close"].tolist() == [10.0, 12.0, 14.0, 13.0]
+    put(folder, "other.csv", {("A", 1): 12.0, ("A", 2): 14.0, ("B", 0): 10.0})
+    put(folder, "history.csv", {("A", 0): 10.0, ("A", 1): 12.0, ("A", 2): 14.0})
+    assert take_in(at(folder), folder).counted.revised == 0
+    after, quarantined = known(at(folder))
+    pd.testing.assert_frame_equal(after, before)
+    assert quarantined == 0
+    put(folder, "third.csv", {("A", 1): 17.0})
+    take_in(at(folder), folder)
+    for name in ("other.csv", "history.csv"):  # both have said so
+        put(folder, name, {("A", 1): 12.0, ("B", 0): 11.0})
+    assert take_in(at(folder), folder).counted.revised == 0
+    assert closes(folder) == [10.0, 17.0, 14.0, 13.0]
+
+
+def test_a_setting_put_back_brings_back_what_the_same_file_said_under_it(folder: Path) -> None:
+    tables = folder / "tables"
+    tables.mkdir()
+    for member, close in (("one", 15.0), ("two", 16.0)):
+        (tables / f"{member}.csv").write_text(
+            f"symbol,date,open,high,low,close,volume\nA,{DAYS[2]},10,20,5,{close},9\n"
+        )
+    shutil.make_archive(str(folder / "bars" / "both"), "zip", tables)
+    for member, close in (("one.csv", 15.0), ("two.csv", 16.0), ("one.csv", 15.0)):
+        strategy = at(folder, member=member)
+        assert take_in(strategy, folder).counted.revised == 1
+        assert known(strategy)[0]["close"].tolist() == [10.0, 12.5, close, 13.0]
+
+
+def test_names_that_move_on_with_their_contents_restate_nothing(folder: Path) -> None:
+    """As of a log: the newest goes by another name each time, and what it held is under the next one."""
+    put(folder, "latest.csv", {("A", 2): 15.0})
+    take_in(at(folder), folder)
+    put(folder, "mended.csv", {("A", 2): 16.0})
+    take_in(at(folder), folder)
+    (folder / "bars" / "latest.csv").rename(folder / "bars" / "restated.csv")
+    put(folder, "latest.csv", {("A", 3): 13.0, ("B", 3): 13.0})
+    assert take_in(at(folder), folder).counted.revised == 0
+    assert closes(folder) == [10.0, 12.5, 16.0, 13.0]

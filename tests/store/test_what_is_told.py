@@ -90,3 +90,30 @@ def test_a_symbol_that_is_held_and_not_on_order_is_bound(ledger: Ledger) -> None
     assert fault is not None
     assert fault.found == "market.symbols without S00"
     assert left_while_bound(ledger, "demo", day, ("S00",)) is None
+
+
+def test_answers_are_kept_until_something_is_appended_and_handed_out_as_ones_own(ledger: Ledger) -> None:
+    def note(name: str) -> None:
+        ledger.append(
+            "verifications", [{"verification_id": name, "kind": "x", "details": {}}], run_id="r", strategy="d"
+        )
+
+    def names() -> list[str]:
+        return list(ledger.read("verifications", "d")["verification_id"])
+
+    note("1")
+    with ledger.answers_kept():
+        for _ in range(3):
+            mine = ledger.read("verifications", "d")
+            assert list(mine["kind"]) == ["x"]
+            mine["kind"] = "y"
+        with ledger.answers_kept():
+            note("2")
+        assert names() == ["1", "2"]
+        with Ledger(
+            ledger.engine.url.render_as_string(hide_password=False)
+        ) as other:  # what another one appends comes after
+            row = {"verification_id": "3", "kind": "x", "details": {}}
+            other.append("verifications", [row], run_id="r", strategy="d")
+        assert names() == ["1", "2"]
+    assert names() == ["1", "2", "3"]

@@ -107,8 +107,14 @@ def _cause(error: Exception) -> str:
 
 
 def is_same_calendar(one: str, other: str) -> bool:
-    """Whether two names are of the same calendar of exchange_calendars, as NYSE and XNYS are; without amendments."""
-    return exchange_calendars.resolve_alias(one) == exchange_calendars.resolve_alias(other)
+    """Whether two names are of the same calendar of exchange_calendars, as NYSE and XNYS are; without amendments.
+
+    Also where a release knows one of them no more: nothing can be told of it then.
+    """
+    try:
+        return exchange_calendars.resolve_alias(one) == exchange_calendars.resolve_alias(other)
+    except exchange_calendars.errors.InvalidCalendarName:
+        return True
 
 
 def require_calendar(calendar: str) -> None:

@@ -27,7 +27,7 @@ def compare_bars(
     taken_before: Collection[str] | None,
     *,
     stated: BoolArray | None = None,
-) -> tuple[pd.DataFrame, pd.DataFrame, RevisionCount]:
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, RevisionCount]:
     """Compare bars with the versions stored of their sessions; no others are read, and nothing is stored.
 
     Parameters
@@ -43,8 +43,8 @@ def compare_bars(
 
     Returns
     -------
-    stored, fresh : DataFrame
-        The versions compared with, and those to append.
+    stored, fresh, words : DataFrame
+        The versions compared with, those to append, and repeats to append beside them, as of ``new_versions_of_files``.
     RevisionCount
         Counts of bars.
     """
@@ -52,14 +52,17 @@ def compare_bars(
     if stores.lake.segments(strategy, table):
         stored = versions_of(stores, strategy, table, sessions=pd.DatetimeIndex(delivered["session"].unique()))
     if taken_before is None:
-        return stored, *new_versions(stored, delivered, stated=stated)
+        fresh, counted = new_versions(stored, delivered, stated=stated)
+        return stored, fresh, delivered.iloc[:0], counted
     return stored, *new_versions_of_files(stored, delivered, taken_before, stated=stated)
 
 
-def append_versions(stores: Stores, strategy: str, table: str, fresh: pd.DataFrame) -> None:
+def append_versions(stores: Stores, strategy: str, table: str, *added: pd.DataFrame) -> None:
     """Add versions; none of them with a moment of arrival that is read as another one."""
-    if fresh.empty:
+    some = [each for each in added if len(each)]
+    if not some:
         return
+    fresh = some[0] if len(some) == 1 else pd.concat(some, ignore_index=True)
     arrived_at = stores.ledger.mended().unlike(fresh["ingested_at"])
     by_arrival = fresh["known_at"] == fresh["ingested_at"]
     stamped = fresh.assign(ingested_at=arrived_at, known_at=fresh["known_at"].where(~by_arrival, arrived_at))

@@ -156,10 +156,10 @@ def _append_new(
     )
     stated = delivered["known_at"].notna().to_numpy() if "known_at" in delivered.columns else None
     history.require_bars()
-    stored, fresh, counted = compare_bars(history.stores, name, RAW_BARS, stamped, taken_before, stated=stated)
+    stored, fresh, words, counted = compare_bars(history.stores, name, RAW_BARS, stamped, taken_before, stated=stated)
     if len(fresh) and len(history.gate_halts) and (stated is None or not stated.any()):
         fresh = _in_place_of_refused(history, stored, stamped, fresh)
-    append_versions(history.stores, name, RAW_BARS, fresh)
+    append_versions(history.stores, name, RAW_BARS, fresh, words)
     return counted
 
 

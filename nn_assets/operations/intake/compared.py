@@ -85,6 +85,6 @@ def _append_new(
     if decided_to is not None:
         late = stamped["session"] <= decided_to
         stamped["known_at"] = stamped["known_at"].mask(late & (stamped["known_at"] < arrived_at), arrived_at)
-    _, fresh, counted = compare_bars(history.stores, name, COMPARED, stamped, taken_before, stated=stated)
-    append_versions(history.stores, name, COMPARED, fresh)
+    _, fresh, words, counted = compare_bars(history.stores, name, COMPARED, stamped, taken_before, stated=stated)
+    append_versions(history.stores, name, COMPARED, fresh, words)
     return counted

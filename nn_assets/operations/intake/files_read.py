@@ -3,8 +3,8 @@
 The record lies with the bars it speaks of, so that rebuilding them reads every file again. It is
 written after the bars are stored: killed between, a rerun reads the files once more, and adds nothing.
 What a file held stays on record whatever else is asked of the source, so that one sent again with other
-content is told from a new one; ``changed_at`` is when that was first seen. Where the folder lies, and when a file
-says it was written, decides nothing.
+content is told from a new one; ``changed_at`` is when that was first seen, and goes with the content to another
+name. Where the folder lies, and when a file says it was written, decides nothing.
 
     <lake>/<strategy>/raw_bars/files_read.json         and compared_bars/files_read.json, of market.compare_with
 """
@@ -85,7 +85,9 @@ class UnreadFiles:
         asked = {name: each for name, each in record.get("asked", {}).items() if name != "path"}  # of older versions
         valid = asked == found._asked and record.get("additions", 0) <= found._additions
         known = record.get("files", {})
-        contents = {each["sha256"] for each in known.values()}
+        contents: dict[str, list[str | None]] = {}
+        for each in known.values():
+            contents.setdefault(each["sha256"], []).append(each.get("changed_at"))
         for file in source.files():
             before = known.pop(file.name, None)
             told = _told(file, before, now)
@@ -96,6 +98,9 @@ class UnreadFiles:
             found._seen[file.name] = told
             if told["sha256"] in contents:
                 found.taken_before.add(source.source_of(file))
+                if before is None:  # a new name makes nothing known earlier
+                    moments = [each or "" for each in contents[told["sha256"]]]
+                    told["changed_at"] = min(moments) or None
         found._gone = {name: {**before, "whole": False} for name, before in known.items()}
         return found
 

@@ -104,7 +104,7 @@ class Ledger:
 
     @contextmanager
     def answers_kept(self) -> Iterator[None]:
-        """Within it nothing is read twice: for whoever tells how things stand, and appends nothing."""
+        """Within it nothing is read twice, unless this ledger appends: for whoever tells how things stand."""
         outer = self._answers
         self._answers = {} if outer is None else outer
         try:
@@ -157,6 +157,8 @@ class Ledger:
                     stored += timedelta(microseconds=1)
             known = stored if known_at is None else as_moment(known_at)
             yield LedgerTransaction(connection, run_id=run_id, strategy=strategy, known_at=known, recorded_at=stored)
+        if self._answers is not None:
+            self._answers.clear()
 
     def append(
         self,
