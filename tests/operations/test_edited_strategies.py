@@ -305,7 +305,9 @@ def edited(home: Path, section: str, **keys: object) -> None:
     file.write_text(yaml.safe_dump(told), encoding="utf-8")
 
 
-@pytest.mark.parametrize("calendar", ["XLON", "24/7"])  # one lacks days that the other trades on, or has them all
+@pytest.mark.parametrize(
+    "calendar", ["XLON", pytest.param("24/7", marks=pytest.mark.full)]
+)  # one lacks days that the other trades on, or has them all
 def test_another_calendar_is_refused_by_its_own_name_before_any_work(home: Path, calendar: str) -> None:
     edited(home, "market", calendar="NYSE")  # another name of XNYS
     homes.decide(strategy_of(), [THIRD])
