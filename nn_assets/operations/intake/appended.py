@@ -62,7 +62,7 @@ def append_versions(stores: Stores, strategy: str, table: str, *added: pd.DataFr
     some = [each for each in added if len(each)]
     if not some:
         return
-    fresh = some[0] if len(some) == 1 else pd.concat(some, ignore_index=True)
+    fresh = pd.concat(some, ignore_index=True)
     arrived_at = stores.ledger.mended().unlike(fresh["ingested_at"])
     by_arrival = fresh["known_at"] == fresh["ingested_at"]
     stamped = fresh.assign(ingested_at=arrived_at, known_at=fresh["known_at"].where(~by_arrival, arrived_at))
