@@ -174,8 +174,7 @@ def verdict(
     - *Edge found*: a signal, and a net deflated Sharpe ratio above 0.95.
     - *Signal found*: the statistic was above chance at this look or an earlier one, adjusted for trials and looks.
     - *Cannot tell*: none of these. The sessions needed are those that the smallest effect needs to be found with
-      80% power, less those had; when none are left the planned sample is spent. Where the interval lies above the
-      smallest effect, they are those that an effect as large as measured needs.
+      80% power, less those had; when none are left the planned sample is spent.
 
     Trading is allowed by an edge found, and stopped by no edge found, a leak alarm, or a net deflated Sharpe
     ratio below 0.80; in between it stays as the look before left it.
@@ -317,32 +316,27 @@ class _Judge:
     def _without_signal(self) -> Verdict:
         interval = f"the interval {self.chance + self.low:.4f} to {self.chance + self.high:.4f}"
         smallest = f"the smallest effect of interest, {self.chance + self.effect:.4f}"
-        estimate, error = self.look.estimate, self.look.standard_error
-        assert estimate is not None
-        assert error is not None
-        above = self.low > self.effect
-        if above:
+        if self.low > self.effect:
             held = f"{interval}, adjusted for looks and not for trials, lies above {smallest}"
             held += ": only the level of this look is not reached"
         else:
             held = f"{interval} holds {smallest}"
-        sought = estimate if above else self.effect
-        needed = self._needed(error * math.sqrt(self.look.sessions), sought) - self.look.sessions
+        assert self.look.standard_error is not None
+        needed = self._needed(self.look.standard_error * math.sqrt(self.look.sessions)) - self.look.sessions
         if needed > 0:
-            told = f"; an effect as large as measured needs {needed:,} more sessions at 80% power" if above else ""
-            return self._said("cannot tell", f"{self._measured()}; {held}{told}", needed)
+            return self._said("cannot tell", f"{self._measured()}; {held}", needed)
         spent = "the record has the sessions that it needs at 80% power"
         return self._said("cannot tell", f"{self._measured()}; {held}, and {spent}")
 
     def _short(self, why: str) -> Verdict:
         """Too short for a test: the spread is that of a worthless forecast on wholly overlapping labels."""
         variance = self.figures.horizon_sessions / self.figures.smallest_effect.breadth
-        needed = self._needed(math.sqrt(variance if self.figures.cross_section else variance / 3.0), self.effect)
+        needed = self._needed(math.sqrt(variance if self.figures.cross_section else variance / 3.0))
         had = self.look.sessions
         return self._said("cannot tell", why, max(needed, MINIMUM_SESSIONS, had + 1) - had)
 
-    def _needed(self, spread: float, effect: float) -> int:
-        """Sessions at which an effect is found with 80% power, at the level of the planned looks.
+    def _needed(self, spread: float) -> int:
+        """Sessions at which the smallest effect is found with 80% power, at the level of the planned looks.
 
         ``spread`` is the standard error times the root of the sessions it was taken over.
         """
@@ -351,7 +345,7 @@ class _Judge:
         def shows(sessions: int) -> bool:
             degrees = degrees_of_freedom(sessions, self.figures.horizon_sessions)
             points = float(stdtrit(degrees, 1.0 - level) + stdtrit(degrees, POWER))
-            return points * spread / math.sqrt(sessions) <= effect
+            return points * spread / math.sqrt(sessions) <= self.effect
 
         low, high = MINIMUM_SESSIONS - 1, MINIMUM_SESSIONS
         while not shows(high):
