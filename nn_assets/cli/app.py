@@ -205,7 +205,7 @@ def query_command(
 @app.command("import-fills")
 def import_fills_command(
     file: Annotated[Path, typer.Argument(help="A CSV file of a broker's fills.")],
-    strategy: StrategyName = _DEFAULT,
+    strategy: StrategyName,
     as_json: AsJson = False,
 ) -> None:
     """Append real fills to the ledger; the next cost recalibration uses them."""

@@ -303,6 +303,10 @@ def test_every_command_explains_itself_and_takes_json(give, command) -> None:
         ["runn"],
         ["run", "--sesion", LIVE[0]],
         ["control", "kill-switch", "HALTED"],
+        # What lasts is put down to no strategy that was not named.
+        ["control", "reset-breaker", "--reason", "x"],
+        ["control", "release-alarm", "--reason", "x"],
+        ["import-fills", "fills.csv"],
     ],
 )
 def test_a_wrong_call_is_status_two(give, words) -> None:
