@@ -83,7 +83,14 @@ _OF_ACTS = (
 )
 # What a strategy's state is told by beside acts: what its last decided session left, and how runs, gates and
 # verifications ended last, as many entries of each as some days bring.
-_OF_THE_LAST_SESSION = (*("decisions", "portfolio_states", "trading_states", "target_positions", "orders", "holdings"),)
+_OF_THE_LAST_SESSION = (
+    "decisions",
+    "portfolio_states",
+    "trading_states",
+    "target_positions",
+    "orders",
+    "holdings",
+)
 _LAST_TOLD = {"outcomes": 500, "verifications": 100}
 _IS_A_DECISION = CHAIN.c.table_name == "decisions"
 
