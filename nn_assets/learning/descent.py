@@ -7,6 +7,7 @@ arithmetic, and they import a compiler, which costs every process seconds. Tests
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -48,14 +49,13 @@ class AdamW:
             parameter.grad = self._gradient[part].view_as(parameter)
             self._gradients.append(parameter.grad)
 
-    def descend(self, losses: torch.Tensor, largest_norm: float) -> bool:
-        """Take one step down the mean of a batch's losses, shape (samples,), its gradient cut to a norm.
+    def descend(self, back: Callable[[], object], largest_norm: float) -> bool:
+        """Take one step down a gradient, cut to a norm; ``back`` adds it to the weights' ``grad``, zero until then.
 
         False, and no step, where the gradient is not finite.
         """
         self._gradient.zero_()
-        # down one number: asked for any other gradient, torch imports a library of algebra, a second of each process
-        losses.mean().backward()  # type: ignore[no-untyped-call]
+        back()
         # the norm of the tensors' norms, as torch clips: one sum over all would round otherwise
         norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(each) for each in self._gradients]))
         if not math.isfinite(float(norm)):

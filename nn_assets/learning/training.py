@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from torch.utils import deterministic
 from nn_assets.errors import TrainingError
 from nn_assets.learning.baselines import LinearModel
 from nn_assets.learning.descent import AdamW, Plateau
-from nn_assets.learning.networks import Residual, build_network
+from nn_assets.learning.networks import Residual, build_network, forward_and_back
 from nn_assets.learning.windows import Samples, Windows
 from nn_assets.settings import LearningSettings
 
@@ -202,7 +203,8 @@ def mean_loss(network: torch.nn.Module, windows: Windows, samples: Samples) -> f
     with torch.no_grad():
         for start in range(0, samples.count, _JUDGED_AT_ONCE):
             places = np.arange(start, min(start + _JUDGED_AT_ONCE, samples.count))
-            total += float(_batch_loss(network, windows, samples, places).double().sum())
+            inputs, targets = _batch(windows, samples, places)
+            total += float(_losses(network(inputs), targets).double().sum())
     return total / samples.count
 
 
@@ -215,12 +217,23 @@ def _one_epoch(
     order: torch.Generator,
 ) -> float:
     network.train()
+    own_way = forward_and_back(network)
     shuffled = torch.randperm(samples.count, generator=order).numpy()
     total = 0.0
     for start in range(0, samples.count, settings.batch_size):
         places = shuffled[start : start + settings.batch_size]
-        losses = _batch_loss(network, windows, samples, places)
-        if not optimizer.descend(losses, settings.gradient_norm):
+        inputs, targets = _batch(windows, samples, places)
+        if own_way is None:
+            losses = _losses(network(inputs), targets)
+            # down one number: asked for any other gradient, torch imports a library of algebra, a second a process
+            back: Callable[[], object] = losses.mean().backward
+        else:
+            with torch.no_grad():
+                logits, back_from = own_way(inputs)
+                losses = _losses(logits, targets)
+                slope = torch.sigmoid(logits).sub_(targets).mul_(1.0 / len(places))  # of the mean loss, by the logits
+            back = partial(back_from, slope)
+        if not optimizer.descend(back, settings.gradient_norm):
             # stepping would spread the NaN into every weight; the caller names it
             return math.nan
         # a sum over samples: the last batch is smaller and must not weigh as much as a full one
@@ -228,14 +241,14 @@ def _one_epoch(
     return total / samples.count
 
 
-def _batch_loss(
-    network: torch.nn.Module, windows: Windows, samples: Samples, places: npt.NDArray[np.int64]
-) -> torch.Tensor:
+def _batch(windows: Windows, samples: Samples, places: npt.NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
     inputs = torch.from_numpy(windows.gather(samples.rows[places], samples.columns[places]))
-    logits = network(inputs)  # (batch,)
     # clone(): torch's own memory is aligned, numpy's may not be, and sums may round by alignment
-    targets = torch.from_numpy(samples.targets[places]).clone()
-    return torch.nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    return inputs, torch.from_numpy(samples.targets[places]).clone()
+
+
+def _losses(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")  # (batch,)
 
 
 def _real_copy(network: torch.nn.Module) -> dict[str, torch.Tensor]:

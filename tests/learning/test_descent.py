@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nn_assets.learning.descent import AdamW, Plateau
-from nn_assets.learning.networks import build_network
+from nn_assets.learning.networks import build_network, forward_and_back
 from nn_assets.learning.training import repeatable_torch
 from tests.learning.tiny import tiny_settings
 
@@ -35,7 +35,7 @@ def test_the_weights_are_those_of_torchs_optimiser_and_clipping(kind: str, large
         optimizer = AdamW(mine, _rate(0), 0.1)
         for step in range(STEPS):
             optimizer.rate = _rate(step)
-            assert optimizer.descend(_losses(mine, step), largest_norm)
+            assert optimizer.descend(_losses(mine, step).mean().backward, largest_norm)
     with repeatable_torch(3):
         theirs = build_network(settings, FEATURES).train()
         torchs = torch.optim.AdamW(theirs.parameters(), lr=_rate(0), weight_decay=0.1)
@@ -50,10 +50,43 @@ def test_the_weights_are_those_of_torchs_optimiser_and_clipping(kind: str, large
         assert torch.equal(one, other)
 
 
+@pytest.mark.parametrize(
+    ("layers", "dropout", "residual"), [(1, 0.2, False), (1, 0.3, True), (3, 0.0, False), (2, 0.7, True)]
+)
+@pytest.mark.parametrize("batch", [1, 33, 256])
+def test_a_perceptrons_own_way_back_is_autograds(layers: int, dropout: float, residual: bool, batch: int) -> None:
+    settings = tiny_settings(network="mlp", hidden=5, layers=layers, dropout=dropout, residual=residual)
+    with repeatable_torch(3):
+        network = build_network(settings, FEATURES).train()
+        for weight in network.parameters():  # the head of a residual network begins at nothing
+            torch.nn.init.normal_(weight)
+            weight.grad = torch.full_like(weight, torch.nan)
+        windows, outcomes = torch.randn(batch, 4, FEATURES), (torch.rand(batch) > 0.5).float()
+        own_way = forward_and_back(network)
+        assert own_way is not None
+        torch.manual_seed(5)
+        with torch.no_grad():
+            logits, back = own_way(windows)
+            back((torch.sigmoid(logits) - outcomes) * (1.0 / batch))
+        drawn = torch.rand(1)
+        written = [weight.grad.clone() for weight in network.parameters() if weight.grad is not None]
+        network.zero_grad()
+        torch.manual_seed(5)
+        expected = network(windows)
+        losses = torch.nn.functional.binary_cross_entropy_with_logits(expected, outcomes, reduction="none")
+        losses.mean().backward()
+        assert torch.equal(drawn, torch.rand(1)), "as many random numbers are drawn"
+    assert torch.equal(logits, expected)
+    assert any(each.abs().max() > 0.001 for each in written)
+    for weight, own in zip(network.parameters(), written, strict=True):
+        assert torch.equal(weight.grad, own)
+
+
 def test_a_gradient_that_is_not_finite_moves_nothing() -> None:
     network = torch.nn.Linear(3, 1)
     before = [each.detach().clone() for each in network.parameters()]
-    assert not AdamW(network, 0.1, 0.1).descend(network(torch.ones(2, 3))[:, 0] * torch.inf, 1.0)
+    optimizer = AdamW(network, 0.1, 0.1)
+    assert not optimizer.descend((network(torch.ones(2, 3)) * torch.inf).mean().backward, 1.0)
     assert all(torch.equal(one, other) for one, other in zip(before, network.parameters(), strict=True))
 
 

@@ -167,11 +167,13 @@ def _a_batch_of_one_is_trained_on() -> Found:
 
 
 def _squeezed() -> AbstractContextManager[object]:
-    def forward(self: Perceptron, windows: torch.Tensor) -> torch.Tensor:
-        squeezed: torch.Tensor = self.head(self.body(windows.flatten(start_dim=1))).squeeze()
-        return squeezed
+    right = Perceptron.forward_and_back
 
-    return patch.object(Perceptron, "forward", forward)
+    def squeezed(self: Perceptron, windows: torch.Tensor) -> tuple[torch.Tensor, Callable[[torch.Tensor], None]]:
+        logits, back = right(self, windows)
+        return logits.squeeze(), back
+
+    return patch.object(Perceptron, "forward_and_back", squeezed)
 
 
 def _loss_over_batches() -> Found:
@@ -186,7 +188,8 @@ def _mean_of_means() -> AbstractContextManager[object]:
         with torch.no_grad():
             for start in range(0, samples.count, at_once):
                 places = np.arange(start, min(start + at_once, samples.count))
-                losses.append(float(training._batch_loss(network, windows, samples, places).double().mean()))
+                inputs, targets = training._batch(windows, samples, places)
+                losses.append(float(training._losses(network(inputs), targets).double().mean()))
         return float(np.mean(losses))
 
     return patch.object(training, "mean_loss", mean_of_means)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 from nn_assets.learning.networks.lstm import LongShortTermMemory
@@ -9,7 +11,7 @@ from nn_assets.learning.networks.mlp import Perceptron
 from nn_assets.learning.networks.residual import Residual
 from nn_assets.settings import LearningSettings
 
-__all__ = ["LongShortTermMemory", "Perceptron", "Residual", "build_network"]
+__all__ = ["LongShortTermMemory", "Perceptron", "Residual", "build_network", "forward_and_back"]
 
 
 def build_network(settings: LearningSettings, features: int) -> torch.nn.Module:
@@ -23,3 +25,13 @@ def _alone(settings: LearningSettings, features: int) -> torch.nn.Module:
     if settings.network == "lstm":
         return LongShortTermMemory(features=features, dropout=settings.dropout, **shape)
     return Perceptron(lookback=settings.lookback, features=features, dropout=settings.dropout, **shape)
+
+
+def forward_and_back(
+    network: torch.nn.Module,
+) -> Callable[[torch.Tensor], tuple[torch.Tensor, Callable[[torch.Tensor], None]]] | None:
+    """A network's own way to logits and back, see :meth:`Perceptron.forward_and_back`; None: autograd's is needed."""
+    alone = network.network if isinstance(network, Residual) else network
+    if isinstance(alone, Perceptron):
+        return network.forward_and_back  # type: ignore[return-value]
+    return None

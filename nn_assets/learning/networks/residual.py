@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
+
+from nn_assets.learning.networks.mlp import Perceptron
 
 __all__ = ["Residual"]
 
@@ -39,6 +43,14 @@ class Residual(torch.nn.Module):
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
         """(batch, lookback, features) to logits (batch,)."""
-        linear = (windows[:, -1] * self.coefficients).sum(dim=-1) + self.intercept
-        logits: torch.Tensor = linear + self.network(windows)
+        logits: torch.Tensor = self._linear(windows) + self.network(windows)
         return logits
+
+    def forward_and_back(self, windows: torch.Tensor) -> tuple[torch.Tensor, Callable[[torch.Tensor], None]]:
+        """As the network's own, where it has one: the linear model is held fast."""
+        assert isinstance(self.network, Perceptron)
+        logits, back = self.network.forward_and_back(windows)
+        return self._linear(windows) + logits, back
+
+    def _linear(self, windows: torch.Tensor) -> torch.Tensor:
+        return (windows[:, -1] * self.coefficients).sum(dim=-1) + self.intercept
