@@ -16,7 +16,7 @@ from nn_assets.portfolio.covariance import factor_covariance
 from nn_assets.portfolio.inputs import Answer, Decision, DecisionInputs
 from nn_assets.portfolio.premium import premium_share
 from nn_assets.portfolio.sentences import controls_in_force
-from nn_assets.portfolio.steps import controls, enough_evidence, weight_of
+from nn_assets.portfolio.steps import controls, enough_evidence, weight_of, without_answer
 from nn_assets.settings import PortfolioSettings
 
 __all__ = ["construction_inputs", "decide_by_programme", "told_of"]
@@ -78,6 +78,8 @@ def decide_by_programme(inputs: DecisionInputs, settings: PortfolioSettings, cos
     """Solve the session's programme and let controls and lots act on it; rows 1 to 6 of the weights stay NaN."""
     built = _built(inputs, settings, costs, with_steps=False)
     control, scale = controls(inputs, settings)
+    no_answer = built.solution.status if built.solution.fallback else None
+    control = without_answer(control, no_answer)
     quantity = targets_of(built, control, scale).quantity
     programme = built.programme
     mean = np.where(np.isfinite(programme.mean), programme.mean, 0.0)
@@ -107,7 +109,7 @@ def decide_by_programme(inputs: DecisionInputs, settings: PortfolioSettings, cos
         ),
         answer=Answer(
             costs=costs,
-            no_answer=built.solution.status if built.solution.fallback else None,
+            no_answer=no_answer,
             exceeded=built.solution.exceeded,
         ),
     )

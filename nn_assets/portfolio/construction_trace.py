@@ -92,6 +92,7 @@ def _missing(told: Told, place: int) -> str:
         "confidence": inputs.confidence[place],
         "quantity held": inputs.held_quantity[place],
         "unscaled quantity": inputs.unscaled_quantity[place],
+        "fee of a short": np.broadcast_to(inputs.short_fee, inputs.confidence.shape)[place],
     }
     shares = {"probability": inputs.calibrated_probability[place], "base rate": _read_base_rate(told, place)}
     bad = [f"{name} is {value:g}" for name, value in positive.items() if not (np.isfinite(value) and value > 0.0)]

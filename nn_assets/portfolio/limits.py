@@ -33,15 +33,15 @@ def risk_distance(
     stop_price: FloatArray,
     settings: PortfolioSettings,
 ) -> FloatArray:
-    """Return the distance, fraction of price, that risk is measured by: NaN where neither part is known.
+    """Return the distance, fraction of price, that risk is measured by: NaN where neither part, or no price, is known.
 
     The larger of the distance to the resting stop of what is held and k_stop x ATR of what would be added bounds
     the whole.
     """
-    side = np.sign(held_quantity)
-    resting = side * (reference_price - stop_price) / reference_price
+    side, price = np.sign(held_quantity), np.where(reference_price > 0.0, reference_price, np.nan)
+    resting = side * (price - stop_price) / price
     resting = np.where((side != 0.0) & (resting > 0.0), resting, np.nan)
-    return np.fmax(settings.stop_atr_multiple * atr / reference_price, resting)
+    return np.fmax(settings.stop_atr_multiple * atr / price, resting)
 
 
 def name_cap(adv_usd: FloatArray, equity_usd: float, distance: FloatArray, settings: PortfolioSettings) -> FloatArray:

@@ -34,6 +34,7 @@ from nn_assets.portfolio.steps import (
     targets,
     unscaled_quantity,
     weight_of,
+    without_answer,
 )
 from nn_assets.portfolio.targets import without_small_changes
 from nn_assets.settings import PortfolioSettings
@@ -65,7 +66,9 @@ def decide_per_name(inputs: DecisionInputs, settings: PortfolioSettings, costs: 
     """Take the eight steps; every row of the weights is filled."""
     sized = _sized(inputs, settings, costs)
     proposal, before = sized.proposal, sized.weights[0]
+    no_answer = sized.solution.status if sized.solution.fallback else None
     control, scale = controls(inputs, settings)
+    control = without_answer(control, no_answer)
     weights, not_worth = sized.weights[7], sized.not_worth
     unscaled = unscaled_quantity(inputs, before, weights)
     if control is Control.HALTED:  # nothing can be done: the book before is carried on
@@ -96,7 +99,7 @@ def decide_per_name(inputs: DecisionInputs, settings: PortfolioSettings, costs: 
         premium_share=premium_share(
             inputs.calibrated_probability, inputs.base_rate, hold_premium=settings.hold_premium
         ),
-        answer=Answer(costs, sized.solution.status if sized.solution.fallback else None, sized.solution.exceeded),
+        answer=Answer(costs, no_answer, sized.solution.exceeded),
     )
 
 

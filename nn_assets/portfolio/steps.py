@@ -37,6 +37,7 @@ __all__ = [
     "targets",
     "unscaled_quantity",
     "weight_of",
+    "without_answer",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -218,6 +219,14 @@ def controls(inputs: DecisionInputs, settings: PortfolioSettings) -> tuple[Contr
     if state is Control.REDUCED or Control.REDUCING in (state, breaker):
         scale *= _HALF
     return strictest(state, breaker, kill_switch_control(inputs.kill_switch)), scale
+
+
+def without_answer(control: Control, no_answer: str | None) -> Control:
+    """Step 8 where the solver had no answer: nothing held is opened or enlarged, whatever the book before would be.
+
+    The book before may be larger than what is held: a scale that was lifted, a session that was flat.
+    """
+    return control if no_answer is None else strictest(control, Control.REDUCING)
 
 
 def unscaled_quantity(inputs: DecisionInputs, start: FloatArray, weights: FloatArray) -> FloatArray:

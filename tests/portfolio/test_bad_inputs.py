@@ -148,7 +148,6 @@ _FACTS = ("reference_price", "calibrated_probability", "base_rate", "confidence"
           "current_quantity", "unscaled_quantity")  # fmt: skip
 
 
-@pytest.mark.full
 @BOTH
 @pytest.mark.parametrize("name", _FACTS)
 def test_one_missing_fact_of_one_name_closes_it_and_is_named(construction: str, name: str) -> None:
@@ -160,6 +159,33 @@ def test_one_missing_fact_of_one_name_closes_it_and_is_named(construction: str, 
     assert (found.target_quantity[1:] != 0.0).any()
     assert told(found)[0].startswith("no position: ")
     assert "nan" in told(found)[0]
+
+
+@pytest.mark.parametrize("name", ["label_volatility", "short_fee"])
+def test_one_missing_fact_of_the_programme_closes_its_name_and_is_named(name: str) -> None:
+    whole = given(current_quantity=np.zeros(8), unscaled_quantity=np.zeros(8))
+    assert whole.programme is not None
+    spoilt = np.broadcast_to(np.array(getattr(whole.programme, name), dtype=np.float64), 8).copy()
+    spoilt[0] = np.nan
+    found = decided(replace(whole, programme=replace(whole.programme, **{name: spoilt})), settings("programme"))
+    assert found.target_quantity[0] == 0.0
+    assert (found.target_quantity[1:] != 0.0).any()
+    assert told(found)[0].startswith("no position: ")
+    assert "nan" in told(found)[0]
+
+
+@BOTH
+@pytest.mark.parametrize("price", [0.0, -1.0])
+def test_a_price_that_is_none_is_a_missing_one_to_the_other_names(construction: str, price: float) -> None:
+    held = np.where(np.arange(8) == 0, 100.0, 0.0)
+    of = given(current_quantity=held, unscaled_quantity=held)
+    of = replace(of, last_mark=of.reference_price, stop_price=np.where(held > 0.0, 0.9 * of.reference_price, np.nan))
+    found = [
+        decided(replace(of, reference_price=np.where(held > 0.0, gone, of.reference_price)), settings(construction))
+        for gone in (np.nan, price)
+    ]
+    assert (found[0].target_quantity[1:] != 0.0).any()
+    assert found[1].target_quantity.tobytes() == found[0].target_quantity.tobytes()
 
 
 @pytest.mark.parametrize("name", ["mean_win", "mean_loss"])

@@ -11,7 +11,7 @@ import pytest
 from nn_assets.errors import DecisionError
 from nn_assets.frames import POSITION_STEPS, TARGET_POSITIONS, validate
 from nn_assets.portfolio import conic
-from nn_assets.portfolio.breakers import Control
+from nn_assets.portfolio.breakers import Control, KillSwitch
 from nn_assets.portfolio.by_programme import told_of
 from nn_assets.portfolio.decide import decide
 from nn_assets.portfolio.inputs import Decision, DecisionInputs, ProgrammeFacts
@@ -240,6 +240,27 @@ def test_no_answer_of_the_solver_is_said_and_opens_nothing(monkeypatch: pytest.M
     assert found.answer.no_answer == "broken"
     assert (np.abs(found.unscaled_quantity) <= 60.0).all()
     assert steps_frame(found)["reason"].str.contains("nothing is opened or enlarged").sum() == NAMES
+
+
+@pytest.mark.parametrize("held", [0.0, 30.0, -40.0], ids=["after a flat", "half, as a control left", "other side"])
+def test_without_an_answer_nothing_held_is_enlarged_though_the_book_before_is_larger(
+    held: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = given(current_quantity=np.full(NAMES, held), unscaled_quantity=np.full(NAMES, 60.0))
+    answered = decided(of)
+    enlarged = (np.abs(answered.target_quantity) > abs(held)) | (answered.target_quantity * held < 0.0)
+    assert enlarged.any(), "with an answer this book may grow"
+    monkeypatch.setattr(conic, "many_names", lambda _: [conic.Answer(np.full(NAMES, np.nan), "broken", 0)])
+    found = decided(of)
+    assert (np.abs(found.target_quantity) <= max(held, 0.0)).all()
+    assert (found.target_quantity * held >= 0.0).all()
+    assert (found.target_quantity != 0.0).any() == (held > 0.0)
+    assert found.control is Control.REDUCING
+    told = steps_frame(found)
+    assert told.loc[told["step"] == "controls", "reason"].str.startswith("REDUCING").all()
+    halted = decided(replace(of, kill_switch=KillSwitch.HALTED))
+    assert halted.control is Control.HALTED
+    assert (halted.target_quantity == held).all()
 
 
 def test_who_is_no_member_says_nothing_of_the_others_to_the_bit() -> None:
