@@ -32,11 +32,13 @@ from nn_assets.settings import CostSettings, PortfolioSettings
 from nn_assets.simulator.markets import simulate_market
 from tests.proof import reference
 from tests.proof.results import Result
+from tests.proof.targets import Target
 
 TITLE = "Capture"
 SHARPE_AT_LEAST, SHARPE_LOW_AT_LEAST, RETURN_AT_LEAST, DRAWDOWN_AT_MOST = 0.9, 0.8, 0.8, 1.1
 # What a plain optimiser earned when the table was asked for, by names and seed; nobody said how its noise lasted.
 EXPECTED = {(40, 3): 0.43, (40, 2): 0.59, (40, 4): 1.38, (60, 5): 2.04}
+EXPECTED_WITHIN = 0.2
 STOP_ATR = 2.0
 _ATR_SESSIONS = 14
 
@@ -289,7 +291,11 @@ def summary(results: Sequence[Result]) -> str:
         "| figure | markets | package | reference | ratio | with stops | ratio |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for key, called in (("sharpe", "net Sharpe"), ("annual_return", "net return a year"), ("drawdown", "drawdown")):
+    for key, called in (
+        ("sharpe", "net Sharpe"),
+        ("annual_return", "net return a year"),
+        ("drawdown", "drawdown over volatility"),
+    ):
         package, stopped, plain = (
             np.array([each.figures[name][key] for each in results]) for name in ("package", "with stops", "reference")
         )
@@ -307,6 +313,40 @@ def summary(results: Sequence[Result]) -> str:
     )
 
 
+def targets(results: Sequence[Result]) -> list[Target]:
+    """The package's book against the plain optimiser's."""
+    said = []
+    for key, called, least, low_least in (
+        ("sharpe", "net Sharpe", SHARPE_AT_LEAST, SHARPE_LOW_AT_LEAST),
+        ("annual_return", "net return", RETURN_AT_LEAST, None),
+        ("drawdown", "drawdown over volatility", None, None),
+    ):
+        own, plain = (np.array([each.figures[name][key] for each in results]) for name in ("package", "reference"))
+        ratio, (low, high) = float(own.mean() / plain.mean()), interval(own, plain)
+        if least is None:
+            asked, met = f"{called}: at most {DRAWDOWN_AT_MOST} of the reference's", ratio <= DRAWDOWN_AT_MOST
+        else:
+            asked, met = f"{called}: at least {least} of the reference's", ratio >= least
+        if low_least is not None:
+            asked, met = f"{asked}, lower end at least {low_least}", met and low >= low_least
+        said.append(Target(asked, f"{ratio:.2f} ({low:.2f} to {high:.2f})", met))
+    near = [(seed, sharpe, _reference_sharpe(results, *seed)) for seed, sharpe in EXPECTED.items()]
+    known = [(sharpe, own) for _, sharpe, own in near if own is not None]
+    if known:
+        expected, own = np.array(known).T
+        found = ", ".join(f"{value:.2f}" for value in own)
+        asked = f"the reference earns about {', '.join(f'{value:.2f}' for value in expected)} itself"
+        said.append(Target(asked, found, bool((np.abs(own - expected) <= EXPECTED_WITHIN).all())))
+    return said
+
+
+def _reference_sharpe(results: Sequence[Result], names: int, seed: int) -> float | None:
+    for each in results:
+        if (each.panel["names"], each.panel["seed"]) == (names, seed):
+            return float(each.figures["reference"]["sharpe"])
+    return None
+
+
 def _expected(results: Sequence[Result]) -> str:
     lines = [
         "| names, seed | a plain optimiser, as expected | the reference here | the package |",
@@ -318,7 +358,9 @@ def _expected(results: Sequence[Result]) -> str:
                 plain, own = each.figures["reference"]["sharpe"], each.figures["package"]["sharpe"]
                 lines.append(f"| {names}, {seed} | {sharpe:.2f} | {plain:.2f} | {own:.2f} |")
     told = (
-        "The figures expected came without a word on how long the forecasts' noise lasts. Here it lasts as the signal "
-        "does, and the reference does not earn them seed by seed: only the ratios are judged."
+        "**The reference does not reach the Sharpe ratios that were expected of it, seed by seed.** They came without "
+        "the draw of the forecasts' noise, which decides most of a single market's figure at this rank IC. How long "
+        "the noise lasts does not explain it: with noise drawn anew each session the reference earns less in each "
+        "of the four. So only ratios over all markets are judged, in which both books see the same forecasts."
     )
     return "\n".join([*lines, "", told])

@@ -14,6 +14,7 @@ import pandas as pd
 
 from nn_assets.market.panel import FIELDS
 from tests.proof.results import Result
+from tests.proof.targets import Target, of_count
 from tests.proof.whole_path import Facts, WholePath, facts, whole_path
 
 TITLE = "Causality: nothing computed for a session changes with what comes later"
@@ -147,6 +148,17 @@ def summary(results: Sequence[Result]) -> str:
     )
     verdict = "Nothing differs, and of every thing something was compared." if not wrong else "**Not causal:**\n\n"
     return head + verdict + "\n".join(f"- {each}" for each in wrong) + "\n\n" + "\n".join(lines)
+
+
+def targets(results: Sequence[Result]) -> list[Target]:
+    """Nothing differs, and of everything something was compared."""
+    every = len(panels())
+    passed = sum(passes(each.figures["things"]) for each in results)
+    compared = sum(count for each in results for count, _ in each.figures["things"].values())
+    differing = sum(wrong for each in results for _, wrong in each.figures["things"].values())
+    found = f"{differing:,} of {compared:,} values differ"
+    asked = "no value differs under any disturbance at any cut-off"
+    return [of_count(asked, found, passed, len(results), every, at_least=every)]
 
 
 def _said(found: Sequence[int]) -> str:

@@ -46,10 +46,21 @@ _READING = (
     "the next session's return), limits at their defaults, three years for the model, then a healthy year, then the "
     "change. Nothing is fitted again, so that a refresh that drift asks for stands for as long as drift does, and the "
     "calibration that would follow an edge down is left out: what is measured are the controls alone. Gains are with "
-    "the control less without it: of equity at the end of the year (of both years where nothing is wrong), of the "
-    "deepest drawdown (less of it is a gain), of net Sharpe."
+    "the control less without it, all others on (without PAUSE its sessions have REDUCE): of equity at the end of the "
+    "year (of both years where nothing is wrong), of the deepest drawdown (less of it is a gain), of net Sharpe. *In "
+    "force* counts sessions of the last year, beside those of the same markets with nothing wrong: a control that is "
+    "in force no longer than there does not notice the change, and what it saves it saves by being smaller."
 )
-_HEAD = ("control", "acted in", "sessions until it acted, median", "equity", "drawdown", "Sharpe", "found")
+_HEAD = (
+    "control",
+    "acted in",
+    "sessions until it acted, median",
+    "in force, unchanged",
+    "equity",
+    "drawdown",
+    "Sharpe",
+    "found",
+)
 
 
 def panels() -> list[dict[str, Any]]:
@@ -79,6 +90,7 @@ def effects(market: ChangingMarket) -> dict[str, dict[str, Any]]:
         without = play_on(market, whole, acting[0], names) if acting else whole
         found[control] = {
             "sessions_in_force": len(acting),
+            "in_force_last_year": sum(row >= market.changed for row in acting),
             "acted_after": acting[0] - begins if acting else None,
             **{f"with_{name}": value for name, value in track_figures(whole, begins - first).items()},
             **{f"without_{name}": value for name, value in track_figures(without, begins - first).items()},
@@ -87,7 +99,12 @@ def effects(market: ChangingMarket) -> dict[str, dict[str, Any]]:
             kept = play_on(_unreleased(market), whole, acting[0], []) if acting else whole
             told = {f"with_{name}": value for name, value in track_figures(kept, begins - first).items()}
             found[KEPT] = (
-                found[control] | told | {"sessions_in_force": len(whole.rounds) + first - acting[0] if acting else 0}
+                found[control]
+                | told
+                | {
+                    "sessions_in_force": len(whole.rounds) + first - acting[0] if acting else 0,
+                    "in_force_last_year": len(whole.rounds) + first - max(acting[0], market.changed) if acting else 0,
+                }
             )
     return found
 
@@ -202,14 +219,15 @@ def summary(results: Sequence[Result]) -> str:
     """A table a market: what each control did, with the 95% interval of a paired bootstrap over seeds."""
     watched = "\n".join(f"- {control}: {part}" for control, part in CONTROLS.items())
     parts = [f"{_READING}\n\nWhat each watches:\n\n{watched}"]
+    healthy = {each.panel["seed"]: each.figures["controls"] for each in results if each.panel["change"] == CHANGES[0]}
     for change in CHANGES:
         here = [result for result in results if result.panel["change"] == change]
         if here:
-            parts.append(_market(change, here))
+            parts.append(_market(change, here, healthy))
     return "\n\n".join(parts)
 
 
-def _market(change: str, results: Sequence[Result]) -> str:
+def _market(change: str, results: Sequence[Result], healthy: Mapping[int, Mapping[str, Any]]) -> str:
     lines = [f"**{change}** ({len(results)} seeds)\n", f"| {' | '.join(_HEAD)} |", f"|{' --- |' * len(_HEAD)}"]
     for control in (*CONTROLS, KEPT, ALL):
         told = [result.figures["controls"][control] for result in results]
@@ -229,8 +247,24 @@ def _market(change: str, results: Sequence[Result]) -> str:
         waited = f"{np.median(after):.0f}" if after else "never"
         before = f", in {len(acted) - len(after)} before the change" if len(acted) > len(after) else ""
         seeds = f"{len(acted)} of {len(told)}{before}"
-        lines.append(f"| {control} | {seeds} | {waited} | {' | '.join(shown)} | {verdict(acted, gains)} |")
+        pairs = [
+            (result.figures["controls"][control]["in_force_last_year"], healthy[seed][control]["in_force_last_year"])
+            for result in results
+            if (seed := result.panel["seed"]) in healthy
+        ]
+        found = verdict(acted, gains)
+        if change != CHANGES[0] and acted and pairs and not notices(pairs):
+            found = f"does not notice the change; {found}"
+        force = ", ".join(f"{np.mean(each):.0f}" for each in zip(*pairs, strict=True)) or "not compared"
+        cells = (control, seeds, waited, force, *shown, found)
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def notices(pairs: Sequence[tuple[int, int]]) -> bool:
+    """Whether a control is in force longer than in the same markets with nothing wrong, beyond chance."""
+    _, low, _ = interval([float(one - other) for one, other in pairs])
+    return low > 0.0
 
 
 def interval(differences: Sequence[float], draws: int = 10_000) -> tuple[float, float, float]:
@@ -246,7 +280,7 @@ def verdict(acted: Sequence[int], gains: Mapping[str, Sequence[float]]) -> str:
     if not acted:
         return "never acted: saves and costs nothing"
     said = []
-    for name, word in (("growth", "equity"), ("drawdown", "drawdown")):
+    for name, word in (("growth", "equity"), ("drawdown", "drawdown"), ("sharpe", "Sharpe")):
         _, low, high = interval(gains[name])
         if low > 0.0:
             said.append(f"saves {word}")

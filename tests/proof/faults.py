@@ -61,6 +61,7 @@ from tests.features.panels import random_panel
 from tests.learning.tiny import MONTH, SYMBOLS, tiny_fold, tiny_market, tiny_samples, tiny_settings, tiny_strategy
 from tests.oversight.worlds import DAY, autoregressive
 from tests.proof.results import Result
+from tests.proof.targets import Target, of_count
 
 TITLE = "Faults: each switched on deliberately, and the check that catches it"
 _HERE = sys.modules[__name__]
@@ -122,6 +123,14 @@ def summary(results: Sequence[Result]) -> str:
         lines.append(f"| {fault.number} | {' | '.join(str(cell).replace('|', '/') for cell in cells)} |")
     verdict_ = f"**Not caught: {'; '.join(missed)}.**" if missed else "Every one of them is caught."
     return f"{verdict_}\n\n" + "\n".join(lines)
+
+
+def targets(results: Sequence[Result]) -> list[Target]:
+    """Every fault is caught, and no check rings on the code as it is."""
+    caught = sum(each.figures["caught"] and not each.figures["wrong_when_healthy"] for each in results)
+    asked = f"each of {len(FAULTS)} faults caught, none on the code as it is"
+    every = len(FAULTS)
+    return [of_count(asked, f"{caught} of {len(results)}", caught, len(results), every, at_least=every)]
 
 
 # 1 and 7: how a network learns

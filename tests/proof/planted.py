@@ -33,6 +33,7 @@ from nn_assets.settings import Strategy
 from tests.operations import homes
 from tests.proof.intervals import share
 from tests.proof.results import Result
+from tests.proof.targets import Target, of_count
 
 TITLE = "Planted edge: the bundled simulated strategy over seeds"
 SEEDS = range(1, 21)
@@ -136,8 +137,25 @@ def summary(results: Sequence[Result]) -> str:
         "| estimator | rank IC | its t | gross Sharpe | net Sharpe | net a year | gross exposure | sessions traded |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
         *(_row(name, [each["estimators"][name] for each in figures]) for name in REPLAYED),
+        "",
+        "± is two standard errors of the mean over seeds.",
     ]
     return "\n".join(lines)
+
+
+def targets(results: Sequence[Result]) -> list[Target]:
+    """Found in most seeds, no alarm, and a book that is not empty."""
+    figures = [result.figures for result in results]
+    seeds = len(panels())
+    found = sum(each["verdict"] in FOUND for each in figures)
+    alarms = sum(bool(each["alarms"]) for each in figures)
+    gross = float(np.mean([each["estimators"]["network"]["gross"] for each in figures]))
+    of = len(figures)
+    return [
+        of_count("signal found in at least 18 of 20 seeds", share(found, of), found, of, seeds, at_least=18),
+        of_count("no leak alarm", share(alarms, of), alarms, of, seeds, at_most=0),
+        Target("gross at least 30% on average over traded sessions", f"{gross:.1%}", gross >= 0.30),
+    ]
 
 
 def _share(what: str, count: int, of: int) -> str:

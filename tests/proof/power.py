@@ -10,6 +10,7 @@ import numpy as np
 from tests.proof.intervals import mean_interval, share
 from tests.proof.results import Result
 from tests.proof.studied import CALLED, FIRST_LOOKS, FOUND, JUDGED, SIGNAL, measured
+from tests.proof.targets import Target, of_count
 
 TITLE = "Power"
 AT_LEAST = 57 / 60
@@ -54,6 +55,30 @@ def summary(results: Sequence[Result]) -> str:
         "where about 45% were expected. *The planted signal itself* is the simulator's truth in the network's place."
     )
     return "\n\n".join([about, _found(results), _books(results)])
+
+
+def targets(results: Sequence[Result]) -> list[Target]:
+    """The judged kind is found; a signal of one day leaves nothing after costs."""
+    seeds, ic, persistence, horizon, _ = _KINDS[0]
+    told = _of(results, ic, persistence, horizon)
+    said = []
+    for name in JUDGED:
+        found = sum(any(letter in FOUND for letter in each[name]["verdicts"][JUDGED_BY]) for each in told)
+        asked = (
+            f"planted {ic}, AR(1) {persistence}, {CALLED[name]}: found in at least {AT_LEAST * seeds:.0f} of {seeds}"
+        )
+        least = round(AT_LEAST * seeds)
+        said.append(of_count(asked, share(found, len(told)), found, len(told), seeds, at_least=least))
+    seeds = next(kind[0] for kind in _KINDS if kind[-1])
+    for name in JUDGED:
+        net = np.array([each[name]["net Sharpe"] for each in _of(results, 0.02, 0.0, 1)], dtype=float)
+        net = net[np.isfinite(net)]
+        asked = f"a signal of one day, {CALLED[name]}: no net Sharpe above 0 on average after costs"
+        if not len(net):
+            said.append(Target(asked, "nothing measured", None))
+            continue
+        said.append(Target(asked, mean_interval(net), None if len(net) < seeds else bool(net.mean() <= 0.0)))
+    return said
 
 
 def _of(results: Sequence[Result], ic: float, persistence: float, horizon: int) -> list[Mapping[str, Any]]:

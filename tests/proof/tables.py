@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from tests.proof import targets
 from tests.proof.behind import CHECKOUT, code_of
 from tests.proof.results import Result, address, kept
 
 PAGE = CHECKOUT / "docs" / "proof.md"
 
 # Each is a module beside this one: panels() lists what makes each panel, measure(panel) gives its figures (numbers,
-# words, lists of them), summary(results) a table in Markdown with the intervals. A table without panels of its own says
-# in READS whose results it is made from.
+# words, lists of them), summary(results) a table in Markdown with the intervals, targets(results), where anything was
+# asked, what. A table without panels of its own says in READS whose results it is made from.
 NAMES: tuple[str, ...] = (
     "false_edge",
     "power",
@@ -38,7 +39,7 @@ def write(page: Path = PAGE) -> None:
 
 def text() -> str:
     """Every table, with what it cost to make."""
-    parts = ["# What each defence and each verdict does\n\nWritten by `make proof`; nobody edits it.\n"]
+    parts, asked_of = [], []
     for name in NAMES:
         module = importlib.import_module(f"tests.proof.{name}")
         sources = getattr(module, "READS", (name,))
@@ -49,8 +50,12 @@ def text() -> str:
         measured = f"{len(results)} of {len(asked)} panels measured, {of_this_code} of them by the code at hand"
         cost = _cost(results) if sources == (name,) else f"those of {' and '.join(sources)}"
         body = module.summary(results) if results else "Nothing measured yet."
+        asked_of.append(
+            (module.TITLE.partition(":")[0], module.targets(results) if results and hasattr(module, "targets") else [])
+        )
         parts.append(f"## {module.TITLE}\n\n{measured}; {cost}.\n\n{body}\n")
-    return "\n".join(parts)
+    head = "# What each defence and each verdict does\n\nWritten by `make proof`; nobody edits it.\n"
+    return "\n".join([head, f"## Targets\n\n{targets.table(asked_of)}\n", *parts])
 
 
 def _cost(results: Sequence[Result]) -> str:

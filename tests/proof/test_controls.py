@@ -170,11 +170,12 @@ def test_a_drawdown_that_nobody_releases_keeps_the_book_flat_to_the_end(dear: Ch
 
 def made(change: str, seed: int, **changed: object) -> Result:
     """A result in which REDUCE gained 2% of equity and 1% of drawdown at Sharpe 0.1, and nothing else acted."""
-    quiet = {"sessions_in_force": 0, "acted_after": None}
+    quiet = {"sessions_in_force": 0, "in_force_last_year": 0, "acted_after": None}
     same = {f"{side}_{name}": 0.0 for side in ("with", "without") for name in ("growth", "drawdown", "sharpe")}
     told = dict.fromkeys((*controls.CONTROLS, controls.KEPT, controls.ALL), quiet | same)
     told["REDUCE"] = {
         "sessions_in_force": 9,
+        "in_force_last_year": 9,
         "acted_after": 10 * seed,
         "with_growth": -0.01,
         "without_growth": -0.03,
@@ -190,8 +191,8 @@ def test_the_summary_says_what_was_gained_when_it_acted_and_what_never_did() -> 
     said = controls.summary([made("the edge dies", seed) for seed in (1, 2, 3)])
     row = next(line for line in said.splitlines() if line.startswith("| REDUCE"))
     assert row == (
-        "| REDUCE | 3 of 3 | 20 | +2.00% (+2.00% to +2.00%) | +1.00% (+1.00% to +1.00%) | +0.10 (+0.10 to +0.10) | "
-        "saves equity, saves drawdown |"
+        "| REDUCE | 3 of 3 | 20 | not compared | +2.00% (+2.00% to +2.00%) | +1.00% (+1.00% to +1.00%) | "
+        "+0.10 (+0.10 to +0.10) | saves equity, saves drawdown, saves Sharpe |"
     )
     silent = next(line for line in said.splitlines() if line.startswith("| weekly loss"))
     assert "0 of 3 | never" in silent
@@ -199,6 +200,18 @@ def test_the_summary_says_what_was_gained_when_it_acted_and_what_never_did() -> 
     assert "volatility doubles" not in said
     for control, watched in controls.CONTROLS.items():
         assert f"- {control}: {watched}" in said
+
+
+@pytest.mark.parametrize(
+    ("unchanged", "starts"), [(2, "saves"), (9, "does not notice the change; saves"), (30, "does")]
+)
+def test_a_control_in_force_no_longer_than_in_the_healthy_market_does_not_notice(unchanged: int, starts: str) -> None:
+    results = [made(controls.CHANGES[0], seed, in_force_last_year=unchanged) for seed in range(1, 9)]
+    results += [made("the edge dies", seed, in_force_last_year=8 + seed % 3) for seed in range(1, 9)]
+    text = controls.summary(results).split("**the edge dies**")[1]
+    row = next(line for line in text.splitlines() if line.startswith("| REDUCE"))
+    assert f" | 9, {unchanged} | " in row
+    assert row.split(" | ")[-1].startswith(starts)
 
 
 def test_a_control_that_was_in_force_before_the_change_did_not_act_on_it() -> None:
@@ -209,7 +222,13 @@ def test_a_control_that_was_in_force_before_the_change_did_not_act_on_it() -> No
 
 def test_a_control_whose_gain_is_chance_is_said_to_save_nothing() -> None:
     results = [
-        made("the edge dies", seed, without_growth=-0.01 + 0.01 * (-1) ** seed, without_drawdown=0.04)
+        made(
+            "the edge dies",
+            seed,
+            without_growth=-0.01 + 0.01 * (-1) ** seed,
+            without_drawdown=0.04,
+            without_sharpe=-0.2,
+        )
         for seed in range(20)
     ]
     row = next(line for line in controls.summary(results).splitlines() if line.startswith("| REDUCE"))

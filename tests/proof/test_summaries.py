@@ -13,6 +13,7 @@ from tests.proof import calibration, capture, false_edge, power, tables
 from tests.proof.intervals import clopper_pearson, mean_of, median_interval, share
 from tests.proof.results import Result
 from tests.proof.studied import SIGNAL
+from tests.proof.targets import Target, of_count, table
 
 
 def _told(**changed: Any) -> dict[str, Any]:
@@ -196,3 +197,48 @@ def test_the_page_names_every_table_and_what_it_cost(monkeypatch: pytest.MonkeyP
     assert text.count("Nothing measured yet.") == len(tables.NAMES)
     for title in ("False edge", "Power", "Capture", "Calibration"):
         assert f"## {title}" in text
+
+
+@pytest.mark.parametrize(
+    ("found", "of", "bounds", "met"),
+    [
+        (16, 200, {"at_most": 16}, True),
+        (17, 180, {"at_most": 16}, False),
+        (3, 180, {"at_most": 16}, None),  # 20 more could be 23
+        (3, 190, {"at_most": 16}, True),
+        (0, 0, {"at_most": 0}, None),
+        (57, 58, {"at_least": 57}, True),
+        (54, 58, {"at_least": 57}, False),  # of 60
+        (40, 42, {"at_least": 57}, None),
+    ],
+)
+def test_a_count_is_judged_once_no_panel_that_is_missing_can_change_it(
+    found: int, of: int, bounds: dict[str, int], met: bool | None
+) -> None:
+    asked_of = 60 if "at_least" in bounds else 200
+    assert of_count("asked", "said", found, of, asked_of, **bounds) == Target("asked", "said", met)
+
+
+def test_the_page_begins_with_the_targets_and_those_that_are_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = table([("One", [Target("a", "1", True), Target("b", "2", None)]), ("Two", [Target("c", "3", False)])])
+    assert text.startswith("1 of 3 targets are met, 1 missed, 1 under way. ")
+    assert [line.split(" | ")[0] for line in text.splitlines()[4:]] == ["| **missed**", "| under way", "| met"]
+    panel = {"names": 40, "sessions": 1260, "persistence": 0.95, "horizon": 10}
+    found = _told(verdicts=_told()["verdicts"] | {"sealed year": "CCS"}, sessions=[9, 400])
+    quiet = _told(sessions=[9, 400])
+    results = [
+        _result(panel | {"seed": seed, "rank_ic": ic}, found if ic and seed < 4 else quiet, quiet)
+        for seed in range(1, 201)
+        for ic in (0.0, false_edge.PLANTED)
+    ]
+    said = {each.asked: each for each in false_edge.targets(results)}
+    assert [each.met for each in said.values()] == [True, True, False, True, True, False]
+    assert said["planted 0.03, small MLP: found in at least 80%"].found == share(3, 200)
+    text = false_edge.summary(results)
+    assert "**The target for the planted edge is missed.**" in text
+    # t 0.5 at 400 sessions where 2.970 is needed: 400 x 35.28
+    assert "would have to hold 14,113 (small MLP) and 14,113 (linear) sessions in place of 400" in text
+    asked = {tables.address("false_edge", each.panel): each for each in results}
+    monkeypatch.setattr(tables, "kept", lambda name: asked if name == "false_edge" else {})
+    page = tables.text()
+    assert page.index("## Targets") < page.index("| **missed** | False edge") < page.index("## False edge")

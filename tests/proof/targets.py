@@ -1,0 +1,49 @@
+"""What was asked of a table, what it found, and whether that is enough; the page begins with these."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+WORDS = {True: "met", False: "**missed**", None: "under way"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """One demand; ``met`` is None as long as panels that could decide it are missing."""
+
+    asked: str
+    found: str
+    met: bool | None
+
+
+def of_count(
+    asked: str, said: str, found: int, of: int, asked_of: int, *, at_least: int = 0, at_most: int = -1
+) -> Target:
+    """A count of panels against its bound; decided early where the panels still missing cannot change it."""
+    left = asked_of - of
+    if at_most >= 0:
+        met = False if found > at_most else True if found + left <= at_most else None
+    else:
+        met = True if found >= at_least else False if found + left < at_least else None
+    return Target(asked, said, met)
+
+
+def table(by_title: Sequence[tuple[str, Sequence[Target]]]) -> str:
+    """All targets, those missed first."""
+    rows = [(title, each) for title, targets in by_title for each in targets]
+    rows.sort(key=lambda row: (row[1].met is not False, row[1].met is not None))
+    lines = [f"| {WORDS[each.met]} | {title} | {each.asked} | {each.found} |" for title, each in rows]
+    missed = sum(each.met is False for _, each in rows)
+    waiting = sum(each.met is None for _, each in rows)
+    head = f"{len(rows) - missed - waiting} of {len(rows)} targets are met, {missed} missed"
+    head += f", {waiting} under way. " if waiting else ". "
+    return "\n".join(
+        [
+            f"{head}Why a target is missed, what was tried and what remains stands with its table.",
+            "",
+            "| | table | asked | found |",
+            "| --- | --- | --- | --- |",
+            *lines,
+        ]
+    )
