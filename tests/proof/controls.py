@@ -20,7 +20,7 @@ from nn_assets.portfolio import book, steps
 from nn_assets.portfolio.breakers import Breaker, Control
 from nn_assets.session.daily_round import Round
 from nn_assets.settings import PortfolioSettings
-from tests.proof.changing_markets import CHANGES, YEAR, ChangingMarket, changing_market
+from tests.proof.changing_markets import CHANGES, LAST, YEAR, ChangingMarket, changing_market
 from tests.proof.results import Result
 
 TITLE = "Controls: what each saves when a market breaks, and costs when nothing is wrong"
@@ -70,7 +70,7 @@ def panels() -> list[dict[str, Any]]:
 
 def measure(panel: Mapping[str, Any]) -> dict[str, Any]:
     """Figures of each control on one market, over the year of the change (both years where nothing changes)."""
-    market = changing_market(panel["change"], panel["seed"], panel["names"])
+    market = changing_market(panel["change"], panel["seed"], panel["names"], panel.get("last", LAST))
     return {"controls": effects(market)}
 
 

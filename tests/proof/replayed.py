@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tests.proof import capture, false_edge
+from tests.proof import capture, controls, false_edge
 
 # Named here, so that their code is known to be behind these panels.
-_MEASURED_BY = {"capture": capture.measure, "false_edge": false_edge.measure}
+_MEASURED_BY = {"capture": capture.measure, "controls": controls.measure, "false_edge": false_edge.measure}
 
 
 def panels() -> list[dict[str, Any]]:
@@ -17,6 +17,7 @@ def panels() -> list[dict[str, Any]]:
     return [
         {"of": "false_edge", "seed": 3, "book": True, **studied},
         {"of": "capture", "seed": 3, "names": 20, "sessions": 230, "noise": "lasting"},
+        {"of": "controls", "seed": 1, "names": 8, "change": "costs triple", "last": "2015-01-30"},
     ]
 
 

@@ -236,8 +236,8 @@ def test_the_page_begins_with_the_targets_and_those_that_are_missed(monkeypatch:
     assert said["planted 0.03, small MLP: found in at least 80%"].found == share(3, 200)
     text = false_edge.summary(results)
     assert "**The target for the planted edge is missed.**" in text
-    # t 0.5 at 400 sessions where 2.970 is needed: 400 x 35.28
-    assert "would have to hold 14,113 (small MLP) and 14,113 (linear) sessions in place of 400" in text
+    # t 0.5 at 400 sessions where 2.9697 is needed: 400 x (2.9697 / 0.5)^2
+    assert "would have to hold 14,110 (small MLP) and 14,110 (linear) sessions in place of 400" in text
     asked = {tables.address("false_edge", each.panel): each for each in results}
     monkeypatch.setattr(tables, "kept", lambda name: asked if name == "false_edge" else {})
     page = tables.text()
