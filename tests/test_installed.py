@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from nn_assets.operations.fingerprint import code_of
+from nn_assets.versions import version_of
 
 pytest.importorskip("setuptools", reason="setuptools is not installed")
 
@@ -49,7 +49,7 @@ for words in commands:
     answers.append({"status": status, "out": out.getvalue()})
 
 import nn_assets
-from nn_assets.operations.fingerprint import code_of
+from nn_assets.versions import version_of
 from nn_assets.store.home import checkout, home
 
 print(json.dumps({
@@ -57,7 +57,7 @@ print(json.dumps({
     "package": nn_assets.__file__,
     "home": str(home()),
     "checkout": checkout(),
-    "code": code_of(),
+    "code": version_of("nn_assets.definitions:defs"),
     "from_elsewhere": [
         str(module.__file__) for name, module in sys.modules.items()
         if name.partition(".")[0] == "nn_assets" and "/site-packages/nn_assets/" not in str(module.__file__)
@@ -242,4 +242,4 @@ def test_the_home_is_the_users_and_nothing_is_written_elsewhere(installed) -> No
 
 def test_its_code_is_the_checkouts(installed) -> None:
     # Studies are addressed by it: a home may move from a checkout to an installed package.
-    assert installed.told["code"] == code_of()
+    assert installed.told["code"] == version_of("nn_assets.definitions:defs")

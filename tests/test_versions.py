@@ -18,13 +18,17 @@ import pytest
 import nn_assets
 from nn_assets.errors import CodeError
 from nn_assets.features.catalogue import CATALOGUE, compute_features
+from nn_assets.learning.model import fit_model
+from nn_assets.learning.networks import NETWORKS
 from nn_assets.market.panel import Panel, panel_from_bars
 from nn_assets.market.quality.cleaning import clean
 from nn_assets.settings import CleaningSettings
 from nn_assets.versions import Package, changed_definitions, definitions_behind, version_of
+from tests.learning.tiny import tiny_fold, tiny_market, tiny_strategy
 from tests.market.builders import sound_bars
 
 HOME = Path(nn_assets.__file__).parent
+CUT = ("nn_assets.settings", "nn_assets.errors", "nn_assets.versions")
 
 TOY = {
     "__init__.py": "from toy.shapes import Square as Shape\n",
@@ -325,8 +329,8 @@ def ran(act: Callable[[], object]) -> set[str]:
 
 
 def followed(names: set[str]) -> set[str]:
-    """Those that a version does not cut off: settings and errors count otherwise."""
-    return {name for name in names if not name.startswith(("nn_assets.settings", "nn_assets.errors"))}
+    """Those that a version does not cut off: settings and errors count otherwise, and what tells versions in none."""
+    return {name for name in names if not name.startswith(CUT)}
 
 
 def panel() -> Panel:
@@ -366,6 +370,13 @@ def test_all_that_ran_while_bars_were_cleaned_is_behind_it() -> None:
     seen = ran(lambda: clean(given, "XNYS", CleaningSettings()))
     assert len(seen) > 10
     assert not followed(seen) - set(definitions_behind(clean))
+
+
+def test_all_that_ran_while_a_model_was_fitted_is_behind_it() -> None:
+    (cube, labels), strategy = tiny_market(), tiny_strategy({"select": True}, network="mlp", maximum_epochs=1)
+    seen = ran(partial(fit_model, cube, labels, tiny_fold(cube, strategy), strategy))
+    assert len(seen) > 60
+    assert not followed(seen) - set(definitions_behind(fit_model, NETWORKS["mlp"]))
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,8 @@
-"""Versions of code: what a stored thing depends on is the definitions that its function refers to, and no others."""
+"""Versions of code: what a stored thing depends on is the definitions that its function refers to, and no others.
+
+Takes functions, or their names. Gives the definitions behind them, each with a digest, and one hash over all.
+Never imports what it reads, and never follows into settings, errors or a registry: see ``versions/package.py``.
+"""
 
 from __future__ import annotations
 

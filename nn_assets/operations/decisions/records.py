@@ -23,7 +23,6 @@ from nn_assets.frames import (
     empty,
     validate,
 )
-from nn_assets.learning.address import code_version
 from nn_assets.learning.calibration import Calibration
 from nn_assets.market.calendar.sessions import previous_session
 from nn_assets.operations.clock import as_of_session
@@ -38,8 +37,17 @@ from nn_assets.session.daily_round import Controls, Round
 from nn_assets.settings import Strategy
 from nn_assets.signals.signals import signals_frame
 from nn_assets.store.values import canonical_json
+from nn_assets.versions import version_of
 
-__all__ = ["RECORDS", "Given", "recorded_given", "session_frames", "symbols_on_record", "write_session"]
+__all__ = [
+    "RECORDS",
+    "Given",
+    "decision_code",
+    "recorded_given",
+    "session_frames",
+    "symbols_on_record",
+    "write_session",
+]
 
 RECORDS = (
     "fills",
@@ -83,6 +91,11 @@ class Given:
     calibration: Calibration | None = None  # of the month's forecasts; None: not fitted yet, or by rules before it
     recorded_at: pd.Timestamp | None = None  # None: decided now; models and fills of later are not this decision's
     tells_ended_orders: bool = True  # False: on record by rules before that
+
+
+def decision_code() -> str:
+    """Version of the code that decides a session, 16 hex digits."""
+    return version_of("nn_assets.operations.decisions.rounds:decide_session")
 
 
 def recorded_given(decision: pd.Series) -> Given:
@@ -132,7 +145,7 @@ def session_frames(history: History, done: Round, given: Given, data_hash: str) 
             session=session,
             model_id=given.model_id,
             data_hash=data_hash,
-            code_version=code_version(),
+            code_version=decision_code(),
             known_at=moment,
         ),
         "target_positions": targets_frame(
@@ -192,7 +205,7 @@ def write_session(
         "session": session,
         "data_hash": data_hash,
         "model_id": given.model_id,
-        "code_version": code_version(),
+        "code_version": decision_code(),
         "settings_hash": decided_under or strategy.content_hash(),
         "study_id": given.study_id,
         "verdict": given.verdict,

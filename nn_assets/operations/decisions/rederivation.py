@@ -18,10 +18,11 @@ from nn_assets.operations.asof.settings_on_record import hashes_in_force
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.decisions.lookahead import decided_otherwise, decisions_repeat_in_replay
 from nn_assets.operations.decisions.records import RECORDS
-from nn_assets.operations.fingerprint import code_of, libraries
+from nn_assets.operations.fingerprint import libraries
 from nn_assets.operations.history import History
 from nn_assets.store.ledger.chain import ChainHead
 from nn_assets.store.values import canonical_json
+from nn_assets.versions import version_of
 
 __all__ = ["Rederived", "rederive_decisions"]
 
@@ -89,7 +90,11 @@ def _rederived(history: History, run_id: str, *, whole: bool) -> Rederived:
     strategy, ledger = history.strategy, history.stores.ledger
     # Taken first: what is appended or arrives meanwhile is looked at the next time.
     head, moment = ledger.head(), now_utc()
-    made = {"settings_hash": strategy.content_hash(), "code": code_of(), "libraries": libraries()}
+    made = {
+        "settings_hash": strategy.content_hash(),
+        "code": version_of(decisions_repeat_in_replay),
+        "libraries": libraries(),
+    }
     last = _last(history)
     alike = {"settings_hash": hashes_in_force(ledger, strategy)}  # where history ends is no matter
     same = last is not None and all(

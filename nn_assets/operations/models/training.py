@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from nn_assets.learning.address import code_version
+from nn_assets.learning.address import fit_code
 from nn_assets.learning.artifact import to_files
 from nn_assets.learning.estimators import TRADED
 from nn_assets.learning.first_month import first_model_month
@@ -169,7 +169,7 @@ def fit_lost_refreshes(history: History, first: str, last: str, tell: Told) -> N
     lost = _lost_refreshes(history, first, last)
     for model_id, rows in lost.sort_values("effective_session").groupby("model_id", sort=False):
         since = rows["effective_session"].iloc[0]
-        if code_version() in set(rows["code_version"]):
+        if fit_code(strategy.learning) in set(rows["code_version"]):
             due = fold_after(history, previous_session(strategy.market.calendar, since))
             if due.address(strategy) == model_id:
                 _fit_missing(history, [(str(model_id), fold_data(due, strategy))], 1, tell)
@@ -254,7 +254,7 @@ def model_row(history: History, named: MonthModel, effective: pd.Timestamp | Non
             "incumbent_loss": named.check.incumbent_loss,
         },
         "data_hash": load_model(history.stores, named.model_id).data_hash,
-        "code_version": code_version(),
+        "code_version": fit_code(strategy.learning),
         "settings_hash": strategy.content_hash(*MODEL_SECTIONS),
     }
 
