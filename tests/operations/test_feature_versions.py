@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 import yaml
 
-import nn_assets
 from nn_assets.arrays import Cube
 from nn_assets.errors import PublicationError
 from nn_assets.operations import derived
@@ -20,12 +19,10 @@ from nn_assets.operations.features import store_features
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.series import ingest_series
 from nn_assets.store.lake.lake import Lake
-from nn_assets.versions import package
-from nn_assets.versions.package import Package
+from tests.edited_package import Mend, mending
 from tests.operations.homes import take_in
 from tests.orchestration.conftest import NAME, living_in, strategy_of, write_strategy
 
-FOLDER = Path(nn_assets.__file__).parent
 OF_BARS = ("log_return_1", "log_return_5", "close_location", "volume_z_20", "market_correlation_60")
 NAMES = (*OF_BARS, "implied_over_realised")
 FEATURES = {"names": list(NAMES), "market_symbol": "SIM01"}
@@ -55,21 +52,8 @@ def lived_in(home: Path, tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, str], None]:
-    """Let versions be those of a copy of the package in which a line was mended; the code that runs stays."""
-    copy = tmp_path / "nn_assets"
-
-    def mend(name: str, old: str, new: str) -> None:
-        if not copy.exists():
-            shutil.copytree(FOLDER, copy, ignore=shutil.ignore_patterns("__pycache__"))
-        file = copy / name
-        text = file.read_text()
-        assert text.count(old) == 1, (name, old)
-        file.write_text(text.replace(old, new))
-        sources = Package(copy)
-        monkeypatch.setattr(package, "_behind", lambda places: tuple(sources.definitions_behind(*places).items()))
-
-    return mend
+def mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mend:
+    return mending(tmp_path, monkeypatch)
 
 
 def made() -> set[str]:
@@ -128,7 +112,7 @@ MENDED = {
 
 @pytest.mark.parametrize("told", MENDED.values(), ids=MENDED)
 def test_a_mended_line_makes_exactly_the_features_stale_that_it_feeds_and_the_next_run_makes_those_again(
-    lived_in: Path, mended, told: tuple[str, str, str, set[str]]
+    lived_in: Path, mended: Mend, told: tuple[str, str, str, set[str]]
 ) -> None:
     before = np.array(cube().values)
     mended(*told[:3])
