@@ -51,8 +51,11 @@ def training_data_hash(cube: Cube, labels: Labels, fold: Fold, lookback: int, ma
     return digest.hexdigest()
 
 
-def model_address(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy) -> str:
+def model_address(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy, code: str | None = None) -> str:
     """Address of the model that ``fit_model`` would give for the same arguments, 16 hex digits.
+
+    With ``code``, that of the model which other code gave, of that version. Where versions were hashes of whole
+    files, models of then have their addresses by the same rule.
 
     What cannot change a weight is left out: the number of processes, what a search has seen, the pace of
     refits, and all that belongs to costs, sizing and execution.
@@ -66,7 +69,7 @@ def model_address(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy) ->
         "data": training_data_hash(
             cube, labels, fold, strategy.learning.lookback, strategy.features.max_missing_bars_fraction
         ),
-        "code": fit_code(strategy.learning),
+        "code": fit_code(strategy.learning) if code is None else code,
         "configuration": sections,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:_DIGITS]

@@ -226,11 +226,14 @@ def test_the_next_session_is_decided_and_no_row_of_before_is_changed(home, tmp_p
     known = columns(home)
     before = rows(home, known)
     positions = exported("positions", tmp_path / "before.csv")
+    fitted = sorted(path.name for path in (home / "models").glob("*/*"))
 
     answer = give("run", "--strategy", "house", "--session", NEXT, "--json")
     assert (answer.document["strategy"], answer.document["session"]) == ("house", NEXT)
     # The record of then kept no hash of what it was made of: its months are made again, and live and study agree.
     assert answer.status == 0
+    assert sorted(path.name for path in (home / "models").glob("*/*")) == fitted
+    assert fitted
 
     assert all(set(names) <= set(columns(home).get(table, ())) for table, names in known.items())
     after = rows(home, known)

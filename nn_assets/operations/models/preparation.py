@@ -58,9 +58,9 @@ class DueFold:
         """What is known when a fold's model falls due."""
         return cls(fold, history.cut_for(history.axis[min(fold.used_from, len(history.axis)) - 1]))
 
-    def address(self, strategy: Strategy) -> str:
-        """Address of the model that a fit gives."""
-        return model_address(self.cut.cube, self.cut.labels, self.fold, strategy)
+    def address(self, strategy: Strategy, code: str | None = None) -> str:
+        """Address of the model that a fit gives, or gave by the code of a version."""
+        return model_address(self.cut.cube, self.cut.labels, self.fold, strategy, code)
 
 
 def due_folds(history: History, months: list[str]) -> Iterator[DueFold]:
