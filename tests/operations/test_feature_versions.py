@@ -13,12 +13,17 @@ import yaml
 
 from nn_assets.arrays import Cube
 from nn_assets.errors import PublicationError
+from nn_assets.market.facts.bars import as_of
+from nn_assets.market.quality.cleaning import clean
 from nn_assets.operations import derived
 from nn_assets.operations.cut import PublishedCut
 from nn_assets.operations.features import store_features
 from nn_assets.operations.history import open_history
+from nn_assets.operations.intake.bars import audit_bars, publish_bars
 from nn_assets.operations.intake.series import ingest_series
 from nn_assets.store.lake.lake import Lake
+from nn_assets.store.lake.publication import Publication
+from nn_assets.versions import version_of
 from tests.edited_package import Mend, mending
 from tests.operations.homes import take_in
 from tests.orchestration.conftest import NAME, living_in, strategy_of, write_strategy
@@ -156,6 +161,22 @@ def test_other_settings_of_features_make_all_of_them_again(lived_in: Path) -> No
     write["features"]["max_missing_bars_fraction"] = 0.0
     file.write_text(yaml.safe_dump(write))
     assert made() == set(NAMES)
+
+
+def test_published_bars_carry_the_version_of_the_cleaning(lived_in: Path, mended: Mend) -> None:
+    def published() -> Publication:
+        with open_history(strategy_of()) as history:
+            return publish_bars(history, audit_bars(history), "test")
+
+    before = published()
+    assert before.details["cleaned_by"] == version_of(clean, as_of)
+    mended("market/quality/row_rules.py", "def remedy_of(", "# a comment\ndef remedy_of(")
+    assert published().file_name == before.file_name
+    mended("market/quality/row_rules.py", "def remedy_of(", "@mended\ndef remedy_of(")
+    after = published()
+    assert after.details["cleaned_by"] != before.details["cleaned_by"]
+    assert (after.ordinal, after.content_hash) == (before.ordinal + 1, before.content_hash)
+    assert made() == set()  # they are of the same bars
 
 
 def test_features_of_a_home_of_before_are_made_again_by_the_next_run(lived_in: Path) -> None:

@@ -45,6 +45,7 @@ from nn_assets.settings import MarketSettings
 from nn_assets.sources.protocol import first_outside, taken_outside
 from nn_assets.sources.tables.files import FilesSource
 from nn_assets.store.lake.publication import Publication
+from nn_assets.versions import version_of
 
 _MAY_END = ("files", "sql")
 
@@ -298,6 +299,7 @@ def publish_bars(history: History, audited: Audited, run_id: str) -> Publication
         content_hash=data_hash_of(audited.cleaned.bars, actions),
         published_at=now_utc(),
         details={
+            "cleaned_by": version_of(clean, known_bars),
             "quarantined_by_rule": audited.cleaned.counts(),
             "noticed_by_rule": dict(Counter(notice.rule for notice in notices)),
             "notices": [notice.line for notice in notices],
