@@ -31,13 +31,14 @@ from nn_assets.operations.asof.series import OTHER_SERIES, known_by_role
 from nn_assets.operations.asof.universe import UNIVERSE, candidates_of
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.settings import Strategy
-from nn_assets.versions import version_of
+from nn_assets.versions import Root, version_of
 
 __all__ = [
     "FEATURES",
     "bar_features",
     "feature_codes",
     "feature_names",
+    "feature_roots",
     "features_on_record",
     "made_with",
     "names_code",
@@ -51,7 +52,12 @@ FEATURES = "features"
 
 BoolArray = npt.NDArray[np.bool_]
 
-_FACTS = (actions_as_of, with_unexplained_factors, panel_from_bars)
+_FACTS: tuple[Root, ...] = (
+    actions_as_of,
+    with_unexplained_factors,
+    panel_from_bars,
+    "nn_assets.operations.derived:prices_for_features",
+)
 """What lays out the facts that every feature is computed from."""
 
 
@@ -96,7 +102,7 @@ def values_from(facts: StoredFacts, names: Sequence[str], data_hash: str) -> dic
     del told["features"]["names"]
     series = told.pop("series", None), told["features"].pop("series", None)
     of_bars = data_hash, told, strategy.closes_only, _axes(facts), str(facts.axis[-1]), *_mended(facts)
-    of_series = of_bars, series, facts.stores.lake.segments(strategy.name, OTHER_SERIES)
+    of_series = of_bars, facts.sessions_per_year, series, facts.stores.lake.segments(strategy.name, OTHER_SERIES)
     return {name: _hash(of_series if name in SERIES_FEATURES else of_bars) for name in names}
 
 
@@ -114,16 +120,23 @@ def feature_codes(names: Sequence[str]) -> dict[str, str]:
 
     What a feature reads of a bar and how far it reaches counts; its group, formula and source are words.
     """
-    codes = {}
-    for name in names:
-        if (bars := CATALOGUE.get(name)) is not None:
-            told = bars.reach_sessions, bars.fields, bars.needs_market
-            codes[name] = version_of(*_FACTS, prices_for_features, bar_features, bars.compute, also=told)
-        elif (series := SERIES_FEATURES.get(name)) is not None:
-            told_of_series = series.reach_sessions, series.role
-            made_by = prices_for_features, known_by_role, series_features, series.compute
-            codes[name] = version_of(*_FACTS, *made_by, also=told_of_series)
-    return codes
+    known = {name: made_by for name in names if (made_by := feature_roots(name))}
+    return {name: version_of(*made_by, also=_stated(name)) for name, made_by in known.items()}
+
+
+def feature_roots(name: str) -> tuple[Root, ...]:
+    """The functions that a feature is made by, from versions of bars and series on; none that the catalogue lacks."""
+    if name in CATALOGUE:
+        return *_FACTS, bar_features, CATALOGUE[name].compute
+    return (*_FACTS, known_by_role, series_features, SERIES_FEATURES[name].compute) if name in SERIES_FEATURES else ()
+
+
+def _stated(name: str) -> tuple[object, ...]:
+    """What a feature states of itself and its values hang on."""
+    if name in CATALOGUE:
+        entry = CATALOGUE[name]
+        return entry.reach_sessions, entry.fields, entry.needs_market
+    return SERIES_FEATURES[name].reach_sessions, SERIES_FEATURES[name].role
 
 
 def prices_for_features(panel: Panel, strategy: Strategy) -> Panel:

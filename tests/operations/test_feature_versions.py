@@ -23,10 +23,11 @@ from nn_assets.operations.intake.bars import audit_bars, publish_bars
 from nn_assets.operations.intake.series import ingest_series
 from nn_assets.store.lake.lake import Lake
 from nn_assets.store.lake.publication import Publication
-from nn_assets.versions import version_of
+from nn_assets.versions import definitions_behind, version_of
 from tests.edited_package import Mend, mending
 from tests.operations.homes import take_in
 from tests.orchestration.conftest import NAME, living_in, strategy_of, write_strategy
+from tests.test_versions import followed, ran
 
 OF_BARS = ("log_return_1", "log_return_5", "close_location", "volume_z_20", "market_correlation_60")
 NAMES = (*OF_BARS, "implied_over_realised")
@@ -223,3 +224,30 @@ def test_features_by_name_are_those_of_the_whole_cube(lived_in: Path) -> None:
             some = cut.compute_cube(names=names)
             assert some.names == names
             assert np.array_equal(some.values, whole.select(names).values, equal_nan=True)
+
+
+READING = ("nn_assets.store.", "nn_assets.operations.facts:", "nn_assets.operations.stores:")
+"""What gives back facts as they were stored."""
+
+COUNTED_OTHERWISE = {
+    "nn_assets.operations.asof.actions:read_action_versions": "gives back what was stored",
+    "nn_assets.operations.asof.series:read_series_versions": "gives back what was stored",
+    "nn_assets.operations.asof.stored:versions_of": "gives back what was stored",
+    "nn_assets.operations.asof.universe:read_membership_versions": "gives back what was stored",
+    "nn_assets.market.facts.arrival:Mended": "the moments that it mends are part of what values are made from",
+    "nn_assets.market.calendar.sessions:sessions_between": "the axis itself is compared",
+    "nn_assets.market.calendar.sessions:sessions_per_year": "its figure is part of what values are made from",
+    "nn_assets.operations.asof.universe:candidates_of": "decides which features there are: names_code",
+    "nn_assets.operations.derived:feature_names": "decides which features there are: names_code",
+    "nn_assets.operations.cut:Cut": "hands facts to the functions that features name, each in a line",
+    "nn_assets.operations.cut:PublishedCut": "as Cut",
+}
+
+
+def test_all_that_ran_while_features_were_computed_is_behind_one_of_them_or_counts_otherwise(lived_in: Path) -> None:
+    with open_history(strategy_of()) as history:
+        cut = PublishedCut(history, history.last_session)
+        seen = ran(cut.compute_cube)
+    behind = {place for name in NAMES for place in definitions_behind(*derived.feature_roots(name))}
+    assert len(seen & behind) > 30
+    assert {each for each in followed(seen) - behind if not each.startswith(READING)} <= set(COUNTED_OTHERWISE)
