@@ -278,6 +278,8 @@ def test_what_was_read_is_kept_and_a_damaged_file_is_as_none(toy: Path, tmp_path
     kept.write_text(text.replace(digest, "0" * 16))
     assert Package(toy, kept).definitions_behind("toy.top:made")["toy.deep:third"] == "0" * 16  # it was read from there
     edited(toy, "deep.py", "value * by", "by * value")
+    Package(toy, kept, writes=False).definitions_behind("toy.top:made")
+    assert kept.read_text() == text.replace(digest, "0" * 16)
     assert Package(toy, kept).definitions_behind("toy.top:made")["toy.deep:third"] not in {"0" * 16, digest}
     for damaged in ("", "{", "[]", '{"by": 1}', text.replace('"digest"', '"other"'), text.replace("modules", "others")):
         kept.write_text(damaged)

@@ -48,10 +48,12 @@ class Package:
     kept : Path, optional
         File to keep what was read of each source in, by the hash of the source. One that cannot be read or written is
         as none.
+    writes : bool
+        Whether that file may be written, too.
     """
 
-    def __init__(self, folder: Path, kept: Path | None = None) -> None:
-        self._folder, self._kept, self._name = folder, kept, folder.name
+    def __init__(self, folder: Path, kept: Path | None = None, *, writes: bool = True) -> None:
+        self._folder, self._kept, self._writes, self._name = folder, kept, writes, folder.name
         files = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
         self._sources = {
             _module_name(folder, path): path.read_bytes().replace(b"\r\n", b"\n")  # line ends are no part of code
@@ -64,6 +66,7 @@ class Package:
             self._data.setdefault(path.name, []).append(path)
         self._before = _kept_before(kept)
         self._modules: dict[str, Module] = {}
+        self._targets: dict[str, tuple[tuple[str, str], ...]] = {}
         self._read_anew = False
 
     def definitions_behind(self, *roots: str) -> dict[str, str]:
@@ -82,7 +85,7 @@ class Package:
         found: dict[str, str] = {}
         waiting = list(roots)
         for root in roots:
-            if not list(self._resolved(root)):
+            if not self._resolved(root):
                 raise CodeError(
                     expected="a definition of the package by its name, as module:name",
                     found=root,
@@ -104,8 +107,13 @@ class Package:
         self._keep()
         return dict(sorted(found.items()))
 
-    def _resolved(self, place: str) -> Iterator[tuple[str, str]]:
+    def _resolved(self, place: str) -> tuple[tuple[str, str], ...]:
         """The definitions that a ``module:name.of.more`` stands for, followed through imports; none that is cut."""
+        if place not in self._targets:
+            self._targets[place] = tuple(self._followed(place))
+        return self._targets[place]
+
+    def _followed(self, place: str) -> Iterator[tuple[str, str]]:
         module, _, dotted = place.partition(":")
         seen: set[str] = set()
         while True:
@@ -156,7 +164,7 @@ class Package:
         }
 
     def _keep(self) -> None:
-        if self._kept is None or not self._read_anew:
+        if self._kept is None or not self._writes or not self._read_anew:
             return
         self._read_anew = False
         with suppress(OSError):  # an installed package may lie where nobody can write: it is read again each time
@@ -193,7 +201,7 @@ def _digest(content: bytes) -> str:
 @cache
 def _own() -> Package:
     folder = Path(source.__file__).parent.parent
-    return Package(folder, None if sys.dont_write_bytecode else folder / "__pycache__" / _KEPT)
+    return Package(folder, folder / "__pycache__" / _KEPT, writes=not sys.dont_write_bytecode)
 
 
 def definitions_behind(*roots: Root) -> dict[str, str]:
