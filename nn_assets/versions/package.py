@@ -33,6 +33,7 @@ Root = Callable[..., Any] | str
 
 _CUT = ("settings", "errors", "versions")
 _CODE = ".py"
+_BESIDE = frozenset({"__pycache__", "sql", "instance"})  # the last two lie beside the package in a checkout
 _KEPT = "versions.json"
 _DIGITS = 16
 _MOST_NAMED = 5
@@ -54,7 +55,8 @@ class Package:
 
     def __init__(self, folder: Path, kept: Path | None = None, *, writes: bool = True) -> None:
         self._folder, self._kept, self._writes, self._name = folder, kept, writes, folder.name
-        files = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+        inside = (path for path in folder.rglob("*") if not _BESIDE.intersection(path.relative_to(folder).parts))
+        files = [path for path in inside if path.is_file()]
         self._sources = {
             _module_name(folder, path): path.read_bytes().replace(b"\r\n", b"\n")  # line ends are no part of code
             for path in files
@@ -68,6 +70,12 @@ class Package:
         self._modules: dict[str, Module] = {}
         self._targets: dict[str, tuple[tuple[str, str], ...]] = {}
         self._read_anew = False
+
+    def read_all(self) -> None:
+        """Read every source, so that all of it is kept: what the build of a wheel does."""
+        for name in self._sources:
+            self._module(name)
+        self._keep()
 
     def definitions_behind(self, *roots: str) -> dict[str, str]:
         """What some functions depend on: the digest of each definition by ``module:name``, and of each file of data.
@@ -201,6 +209,8 @@ def _digest(content: bytes) -> str:
 @cache
 def _own() -> Package:
     folder = Path(source.__file__).parent.parent
+    if not (folder.parent / "pyproject.toml").is_file():
+        return Package(folder, folder / _KEPT, writes=False)  # installed: the wheel holds what the build read
     return Package(folder, folder / "__pycache__" / _KEPT, writes=not sys.dont_write_bytecode)
 
 

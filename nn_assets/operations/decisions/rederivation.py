@@ -27,6 +27,7 @@ from nn_assets.versions import version_of
 __all__ = ["Rederived", "rederive_decisions"]
 
 _DECISIONS = "decisions"
+_DERIVED_BY = "nn_assets.operations.decisions.lookahead:decisions_repeat_in_replay"
 _OF_A_SESSION = (_DECISIONS, *RECORDS)
 _DAY = pd.Timedelta(days=1)
 _MOST_NAMED = 20
@@ -92,7 +93,7 @@ def _rederived(history: History, run_id: str, *, whole: bool) -> Rederived:
     head, moment = ledger.head(), now_utc()
     made = {
         "settings_hash": strategy.content_hash(),
-        "code": version_of(decisions_repeat_in_replay),
+        "code": version_of(_DERIVED_BY),
         "libraries": libraries(),
     }
     last = _last(history)
