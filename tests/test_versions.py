@@ -77,6 +77,10 @@ def lazily():
     return other(1)
 
 
+def looped():
+    return [lonely for lonely in lonely()]
+
+
 def handed():
     return vars(helpers)
 ''',
@@ -241,6 +245,7 @@ def test_what_is_reached_is_what_is_referred_to(toy: Path) -> None:
     }
     assert set(behind(toy, "toy.top:aside")) == {"toy.top:aside", "toy.helpers:apart"}
     assert set(behind(toy, "toy.top:shadowing")) == {"toy.top:shadowing"}  # names of its own hide the module's
+    assert set(behind(toy, "toy.top:looped")) == {"toy.top:looped", "toy.top:lonely"}
     assert set(behind(toy, "toy.top:lazily")) == {"toy.top:lazily", "toy.helpers:apart"}
     assert "toy.helpers:second" in behind(toy, "toy.top:handed")  # a module handed on counts as a whole
     assert set(behind(toy, "toy.registry:MEMBERS")) == {

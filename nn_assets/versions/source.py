@@ -191,6 +191,7 @@ class _Reader:
         if isinstance(node, _SCOPES):
             inside, outside = {**local, **_of_function(node, self._package)}, _OUTSIDE
         elif isinstance(node, _COMPREHENSIONS):
+            self.read(node.generators[0].iter, local)  # looked up where it stands; the rest within
             inside = {**local, **dict.fromkeys(each for part in node.generators for each in _stored(part.target))}
         tokens = self._tokens
         tokens.append(f"({type(node).__name__}")

@@ -12,7 +12,7 @@ import pytest
 
 from nn_assets.errors import LedgerError
 from nn_assets.operations import days
-from nn_assets.operations.decisions import rounds
+from nn_assets.operations.decisions import rederivation, rounds
 from nn_assets.operations.decisions.code import decision_code
 from nn_assets.operations.decisions.round_checks import check_sessions
 from nn_assets.operations.decisions.rounds import DecidedSession, decide_session
@@ -150,6 +150,25 @@ def test_without_what_was_kept_of_the_code_its_versions_are_told(cut_decided: Pa
         for file in (cut_decided / "lake" / NAME / "decision_code").glob("*.json"):
             file.unlink() if content is None else file.write_bytes(content)
         assert again().sentence.endswith(f"code {other_code} decided it, {decision_code()} is in force")
+
+
+def test_targets_that_differ_when_derived_again_are_told_with_the_code_that_decided_them(
+    cut_decided: Path, mended: Mend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told() -> str:
+        with open_history(strategy_of()) as history:
+            return rederivation.rederive_decisions(history, "test", whole=True).sentence
+
+    plain = told()
+    assert plain.endswith("all targets equal; 0 were verified before")
+    before = decision_code()
+    monkeypatch.setattr(rederivation, "decisions_repeat_in_replay", lambda *_: (5, ["SIM01: another"]))
+    assert told() == "1 targets differ from those on record: SIM01: another"
+    mended("session/daily_round.py", "def play_session(", "@mended\ndef play_session(")
+    assert told() == (
+        "1 targets differ from those on record: SIM01: another; sessions on record were decided by other code "
+        f"({before}) than that in force, {decision_code()} (changed: nn_assets.session.daily_round:play_session)"
+    )
 
 
 def test_a_comment_is_no_other_code(cut_decided: Path, mended: Mend) -> None:
