@@ -23,12 +23,10 @@ from nn_assets.features.catalogue import (
     compute_features,
     with_series_features,
 )
-from nn_assets.market.facts.actions import actions_as_of
 from nn_assets.market.facts.series import KnownSeries
-from nn_assets.market.panel import Panel, panel_from_bars
-from nn_assets.market.quality.unexplained_factors import with_unexplained_factors
-from nn_assets.operations.asof.series import OTHER_SERIES, known_by_role
-from nn_assets.operations.asof.universe import UNIVERSE, candidates_of
+from nn_assets.market.panel import Panel
+from nn_assets.operations.asof.series import OTHER_SERIES
+from nn_assets.operations.asof.universe import UNIVERSE
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.settings import Strategy
 from nn_assets.versions import Root, version_of
@@ -52,11 +50,12 @@ FEATURES = "features"
 
 BoolArray = npt.NDArray[np.bool_]
 
-_FACTS: tuple[Root, ...] = (
-    actions_as_of,
-    with_unexplained_factors,
-    panel_from_bars,
-    "nn_assets.operations.derived:prices_for_features",
+_HERE = "nn_assets.operations.derived"
+_FACTS = (
+    "nn_assets.market.facts.actions:actions_as_of",
+    "nn_assets.market.quality.unexplained_factors:with_unexplained_factors",
+    "nn_assets.market.panel:panel_from_bars",
+    f"{_HERE}:prices_for_features",
 )
 """What lays out the facts that every feature is computed from."""
 
@@ -127,8 +126,11 @@ def feature_codes(names: Sequence[str]) -> dict[str, str]:
 def feature_roots(name: str) -> tuple[Root, ...]:
     """The functions that a feature is made by, from versions of bars and series on; none that the catalogue lacks."""
     if name in CATALOGUE:
-        return *_FACTS, bar_features, CATALOGUE[name].compute
-    return (*_FACTS, known_by_role, series_features, SERIES_FEATURES[name].compute) if name in SERIES_FEATURES else ()
+        return (*_FACTS, f"{_HERE}:bar_features", CATALOGUE[name].compute)
+    if name in SERIES_FEATURES:
+        known = "nn_assets.operations.asof.series:known_by_role"
+        return (*_FACTS, known, f"{_HERE}:series_features", SERIES_FEATURES[name].compute)
+    return ()
 
 
 def _stated(name: str) -> tuple[object, ...]:
@@ -159,7 +161,8 @@ def feature_names(prices: Panel, strategy: Strategy, members: BoolArray | None) 
 
 def names_code(strategy: Strategy) -> str:
     """Version of what finds the names of the features, where the settings name none."""
-    return "" if strategy.features.names else version_of(feature_names, candidates_of)
+    found_by = f"{_HERE}:feature_names", "nn_assets.operations.asof.universe:candidates_of"
+    return "" if strategy.features.names else version_of(*found_by)
 
 
 def bar_features(prices: Panel, strategy: Strategy, names: Sequence[str]) -> Cube:

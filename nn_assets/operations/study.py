@@ -61,6 +61,7 @@ __all__ = [
 
 Told = Callable[[str], None]
 
+_STUDIED_BY = "nn_assets.operations.study:study_until"
 _OTHER_BARS = "same data hash, fingerprint taken again over the bars now visible"
 _EPOCH = pd.Timestamp(0, tz="UTC")
 
@@ -133,7 +134,7 @@ def study_identity(history: History, month: str) -> str:
         "strategy": strategy.name,
         "month": month,
         "data": history.covering(history.last_session).content_hash,
-        "code": version_of(study_until),
+        "code": version_of(_STUDIED_BY),
         "settings": strategy.content_hash(),
         "costs": costs_in_force(history.stores.ledger, strategy.name).newest,
     }
@@ -290,7 +291,7 @@ def _first_look(strategy: Strategy, months: list[str]) -> str:
 def _record(history: History, result: StudyResult, ground: Ground, run_id: str) -> None:
     strategy = history.strategy
     sessions = result.study.record.sessions
-    code = version_of(study_until)
+    code = version_of(_STUDIED_BY)
     studies = [
         {
             "study_id": study_identity(history, judged.month),

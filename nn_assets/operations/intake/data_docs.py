@@ -33,6 +33,7 @@ from nn_assets.versions import version_of
 __all__ = ["review_bars"]
 
 _log = logging.getLogger(__name__)
+_REVIEWED_BY = ("nn_assets.reports.expectations:validate_overview", "nn_assets.reports.expectations:data_docs_page")
 
 Facts = list[tuple[str, str]]
 
@@ -86,7 +87,8 @@ def _made_of(name: str, found: Overview, limits: GateSettings, facts: Facts, not
     """Hash of all that the page and the results follow from: aggregates, limits, texts, code and library."""
     frames = [frame_hash(each) for each in (found.symbols, found.sessions, found.returns)]
     told = [name, *frames, found.shift_noise, limits.model_dump(mode="json"), facts, notes]
-    code = version_of(review_bars), libraries("great_expectations", "jinja2", "pandas"), sorted(SUITES.items())
+    beside = libraries("great_expectations", "jinja2", "pandas"), sorted(SUITES.items())
+    code = version_of(*_REVIEWED_BY), *beside
     return hashlib.sha256(canonical_json([*told, *code]).encode()).hexdigest()
 
 

@@ -27,6 +27,8 @@ __all__ = ["REFERENCES", "drift_references", "load_model"]
 
 BoolArray = npt.NDArray[np.bool_]
 
+_REFERRED_BY = "nn_assets.session.drift_watch:model_references"
+
 REFERENCES = "drift_references"
 """Folder in the lake of a strategy: what models knew when they were fitted, each a second's work, made once."""
 
@@ -89,7 +91,7 @@ def _references(facts: StoredFacts, cube: Cube, members: BoolArray | None, model
         return model_references(model, cube, strategy.oversight, facts.sessions_per_year, members)
 
     # The code and the libraries that compute them: what others made is made again.
-    told = canonical_json([*address, version_of(model_references), libraries()])
+    told = canonical_json([*address, version_of(_REFERRED_BY), libraries()])
     name = hashlib.sha256(told.encode()).hexdigest()
     file = facts.stores.lake.folder(strategy.name, REFERENCES) / f"{name}.json"
     return facts.stores.once(address, lambda: _kept(file) or _keep(file, made()))

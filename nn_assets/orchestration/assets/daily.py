@@ -41,12 +41,11 @@ _OUTSIDE = ("features", "trained_model", "forecasts")
 
 def daily_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     """The daily round of a strategy as one multi-asset, partitioned by session."""
-    made_by = [play_days]
     keys = {name: asset_key(strategy, name) for name in DAILY}
     outside = {asset_key(strategy, name) for name in _OUTSIDE}
     specs = []
     for name, description in DAILY.items():
-        stated = described(strategy, name, "daily", made_by, {"sql" if name != "daily_report" else "html"})
+        stated = described(strategy, name, "daily", {"sql" if name != "daily_report" else "html"})
         inside = {keys[each] for each in _UPSTREAM[name]}
         deps = [*inside, *(outside if name in ("fills", "daily_signals") else ())]
         specs.append(dg.AssetSpec(**stated, description=description, deps=deps))

@@ -24,7 +24,7 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     study_key = asset_key(strategy, "walk_forward_study")
 
     @dg.asset(
-        **described(strategy, "walk_forward_study", "evaluation", [study_and_show], {"parquet"}),
+        **described(strategy, "walk_forward_study", "evaluation", {"parquet"}),
         deps=[asset_key(strategy, name) for name in ("features", "trained_model", "forecasts")],
         partitions_def=months,
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -49,7 +49,7 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         yield dg.Output(track_frames(result.study, asked.months), metadata=shown(told))
 
     @dg.asset(
-        **described(strategy, "model_evaluation", "evaluation", [track_frames, monthly_results], {"pandas"}),
+        **described(strategy, "model_evaluation", "evaluation", {"pandas"}),
         ins={"walk_forward_study": dg.AssetIn(key=study_key)},
         partitions_def=months,
         backfill_policy=dg.BackfillPolicy.single_run(),

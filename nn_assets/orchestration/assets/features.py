@@ -18,15 +18,13 @@ from nn_assets.settings import Strategy
 
 __all__ = ["feature_assets"]
 
-_FEATURES = ("nn_assets.features.catalogue:CATALOGUE", "nn_assets.features.catalogue:SERIES_FEATURES")
-
 
 def feature_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     """``features``, ``stationarity`` and ``selected_features`` of a strategy."""
     months = month_partitions(strategy)
 
     @dg.asset(
-        **described(strategy, "features", "features", [store_features, *_FEATURES], {"numpy"}),
+        **described(strategy, "features", "features", {"numpy"}),
         deps=[asset_key(strategy, name) for name in ("validated_bars", *tables_beside_bars(strategy))],
         description="Every feature of every symbol and session, (bar, symbol, feature) float64, causal to the bit.",
     )
@@ -38,7 +36,7 @@ def feature_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         return dg.MaterializeResult(metadata=shown(told_of_features(*stored)))
 
     @dg.asset(
-        **described(strategy, "stationarity", "features", [preparation.stationarity], {"statsmodels"}),
+        **described(strategy, "stationarity", "features", {"statsmodels"}),
         deps=[asset_key(strategy, "features")],
         partitions_def=months,
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -62,7 +60,7 @@ def feature_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         yield dg.Output(frames, metadata=shown(preparation.told_of_stationarity(frames)))
 
     @dg.asset(
-        **described(strategy, "selected_features", "features", [preparation.selected_features], {"numpy"}),
+        **described(strategy, "selected_features", "features", {"numpy"}),
         deps=[asset_key(strategy, "features")],
         ins={"stationarity": dg.AssetIn(key=asset_key(strategy, "stationarity"))},
         partitions_def=months,

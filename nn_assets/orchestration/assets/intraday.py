@@ -25,7 +25,7 @@ def intraday_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     key = asset_key(strategy, VALIDATED_INTRADAY)
 
     @dg.asset(
-        **described(strategy, RAW_INTRADAY, "market", [ingest_intraday], {"parquet"}),
+        **described(strategy, RAW_INTRADAY, "market", {"parquet"}),
         description="Bars within the session as their files have them. A bar delivered again that differs is a new "
         "version; nothing is overwritten.",
     )
@@ -36,7 +36,7 @@ def intraday_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         return dg.MaterializeResult(metadata=shown(told_of_intraday_intake(*taken)))
 
     @dg.asset(
-        **described(strategy, VALIDATED_INTRADAY, "market", [intraday_through_gate], {"parquet", "pandera"}),
+        **described(strategy, VALIDATED_INTRADAY, "market", {"parquet", "pandera"}),
         deps=[asset_key(strategy, RAW_INTRADAY)],
         description="Intraday bars that passed cleaning and their gate, published at one atomic switch. The daily "
         "bars are made of them; a session of which too few bars are there makes none.",

@@ -11,18 +11,16 @@ from nn_assets.orchestration.naming import asset_key, described
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
-from nn_assets.versions import Root
 
 __all__ = ["learning_assets"]
 
 
 def learning_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     """``trained_model`` and ``forecasts`` of a strategy."""
-    fitted_by: list[Root] = [train_months, refresh_after, "nn_assets.learning.networks:NETWORKS"]
     months = month_partitions(strategy)
 
     @dg.asset(
-        **described(strategy, "trained_model", "learning", fitted_by, {"pytorch", "safetensors"}),
+        **described(strategy, "trained_model", "learning", {"pytorch", "safetensors"}),
         deps=[asset_key(strategy, "features")],
         ins={name: dg.AssetIn(key=asset_key(strategy, name)) for name in ("stationarity", "selected_features")},
         partitions_def=months,
@@ -52,7 +50,7 @@ def learning_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         return dg.MaterializeResult()
 
     @dg.asset(
-        **described(strategy, "forecasts", "learning", [forecast_months], {"parquet"}),
+        **described(strategy, "forecasts", "learning", {"parquet"}),
         deps=[asset_key(strategy, name) for name in ("features", "trained_model")],
         partitions_def=months,
         backfill_policy=dg.BackfillPolicy.single_run(),

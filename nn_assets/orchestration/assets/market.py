@@ -24,7 +24,7 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     """``raw_bars`` and ``validated_bars`` of a strategy."""
 
     @dg.asset(
-        **described(strategy, "raw_bars", "market", [ingest_bars], {"parquet"}),
+        **described(strategy, "raw_bars", "market", {"parquet"}),
         deps=[asset_key(strategy, name) for name in tables_before_bars(strategy)],
         description="Bars as the source delivered them. A bar delivered again that differs is a new version; "
         "nothing is overwritten.",
@@ -39,7 +39,7 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     halting = blocking_checks(fills_at_open=strategy.label.execution == "next_open")
 
     @dg.asset(
-        **described(strategy, "validated_bars", "market", [bars_through_gate], kinds),
+        **described(strategy, "validated_bars", "market", kinds),
         deps=[asset_key(strategy, "raw_bars")],
         description="Bars that passed cleaning and the gate, published at one atomic switch. When the gate "
         "fails nothing downstream runs, in this run or a later one, and the last publication, if any, stays.",
