@@ -39,6 +39,7 @@ __all__ = [
     "feature_roots",
     "features_on_record",
     "made_with",
+    "member_roots",
     "names_code",
     "prices_for_features",
     "record_of",
@@ -131,6 +132,18 @@ def feature_roots(name: str) -> tuple[Root, ...]:
         known = "nn_assets.operations.asof.series:known_by_role"
         return (*_FACTS, known, f"{_HERE}:series_features", SERIES_FEATURES[name].compute)
     return ()
+
+
+def member_roots(strategy: Strategy) -> tuple[Root, ...]:
+    """The members that a strategy uses of the registries that versions do not follow: its features, and the networks.
+
+    For whatever is made of features and forecasts: what decides, studies or repeats.
+    """
+    networks = "nn_assets.learning.networks:NETWORKS"
+    if not strategy.features.names:
+        catalogue = "nn_assets.features.catalogue"
+        return (*_FACTS, f"{catalogue}:CATALOGUE", f"{catalogue}:SERIES_FEATURES", networks)
+    return (*(root for name in strategy.features.names for root in feature_roots(name)), networks)
 
 
 def _stated(name: str) -> tuple[object, ...]:

@@ -16,6 +16,7 @@ from nn_assets.operations.decisions import rederivation, rounds
 from nn_assets.operations.decisions.code import decision_code
 from nn_assets.operations.decisions.round_checks import check_sessions
 from nn_assets.operations.decisions.rounds import DecidedSession, decide_session
+from nn_assets.operations.features import store_features
 from nn_assets.operations.history import open_history
 from nn_assets.store.ledger.ledger import Ledger
 from tests.edited_package import Mend, mending
@@ -37,12 +38,22 @@ def mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mend:
     return mending(tmp_path, monkeypatch)
 
 
+def test_the_code_of_a_decision_is_that_of_the_features_it_uses_too(cut_decided: Path, mended: Mend) -> None:
+    before = decision_code(strategy_of())
+    mended("features/catalogue/trend.py", "def _bollinger(", "@mended\ndef _bollinger(")  # none of its features
+    assert decision_code(strategy_of()) == before
+    mended("features/catalogue/returns.py", "return close_location_value(panel)", "return -close_location_value(panel)")
+    with open_history(strategy_of()) as history:
+        assert store_features(history)[2] == ("close_location",)  # as a run begins
+    assert again().sentence.endswith("(changed: nn_assets.features.catalogue.returns:_close_location)")
+
+
 @pytest.fixture
 def other_code(mended: Mend) -> str:
     """Versions of a package of which a function was edited; the version before."""
-    before = decision_code()
+    before = decision_code(strategy_of())
     mended("session/daily_round.py", "def play_session(", "@mended\ndef play_session(")
-    assert decision_code() != before
+    assert decision_code(strategy_of()) != before
     return before
 
 
@@ -90,8 +101,8 @@ def test_by_other_code_that_decides_the_same_it_is_told_which_and_what_changed(c
         assert done.compared is not None
         assert (done.already_decided, done.differs, done.compared.differing) == (True, False, ())
         assert done.sentence == (
-            f"{session.date()}: decided before, and equal, though code {other_code} decided it, {decision_code()} is "
-            "in force (changed: nn_assets.session.daily_round:play_session)"
+            f"{session.date()}: decided before, and equal, though code {other_code} decided it, "
+            f"{decision_code(strategy_of())} is in force (changed: nn_assets.session.daily_round:play_session)"
         )
         assert done.provenance["code_version"] == other_code
     assert (head(), files(cut_decided), row_counts(cut_decided)) == (before, kept, counts)
@@ -149,7 +160,7 @@ def test_without_what_was_kept_of_the_code_its_versions_are_told(cut_decided: Pa
     for content in (b"{", None):
         for file in (cut_decided / "lake" / NAME / "decision_code").glob("*.json"):
             file.unlink() if content is None else file.write_bytes(content)
-        assert again().sentence.endswith(f"code {other_code} decided it, {decision_code()} is in force")
+        assert again().sentence.endswith(f"code {other_code} decided it, {decision_code(strategy_of())} is in force")
 
 
 def test_targets_that_differ_when_derived_again_are_told_with_the_code_that_decided_them(
@@ -161,13 +172,14 @@ def test_targets_that_differ_when_derived_again_are_told_with_the_code_that_deci
 
     plain = told()
     assert plain.endswith("all targets equal; 0 were verified before")
-    before = decision_code()
+    before = decision_code(strategy_of())
     monkeypatch.setattr(rederivation, "decisions_repeat_in_replay", lambda *_: (5, ["SIM01: another"]))
     assert told() == "1 targets differ from those on record: SIM01: another"
     mended("session/daily_round.py", "def play_session(", "@mended\ndef play_session(")
+    now = decision_code(strategy_of())
     assert told() == (
         "1 targets differ from those on record: SIM01: another; sessions on record were decided by other code "
-        f"({before}) than that in force, {decision_code()} (changed: nn_assets.session.daily_round:play_session)"
+        f"({before}) than that in force, {now} (changed: nn_assets.session.daily_round:play_session)"
     )
 
 

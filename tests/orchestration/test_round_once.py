@@ -86,7 +86,7 @@ def test_each_decision_is_derived_again_once_and_the_whole_on_demand(verified: P
 @pytest.mark.full
 def test_other_code_or_other_settings_look_at_all_of_it_again(verified: Path, monkeypatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(rederivation, "version_of", lambda _: "other")
+        patch.setattr(rederivation, "version_of", lambda *_: "other")
         assert rederived() == Rederived(3, 0, ())
         assert rederived() == Rederived(0, 3, ())
     assert rederived() == Rederived(3, 0, ())

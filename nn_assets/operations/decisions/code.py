@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from nn_assets.errors import PublicationError
+from nn_assets.operations.derived import member_roots
 from nn_assets.operations.history import History
+from nn_assets.settings import Strategy
 from nn_assets.store.lake.files import read_record, write_record
 from nn_assets.versions import changed_definitions, definitions_behind, version_of
 
@@ -17,15 +19,15 @@ CODE = "decision_code"
 _DECIDED_BY = "nn_assets.operations.decisions.rounds:decide_session"
 
 
-def decision_code() -> str:
-    """Version of the code that decides a session, 16 hex digits."""
-    return version_of(_DECIDED_BY)
+def decision_code(strategy: Strategy) -> str:
+    """Version of the code that decides a strategy's sessions, that of its features too, 16 hex digits."""
+    return version_of(_DECIDED_BY, *member_roots(strategy))
 
 
 def keep_code(history: History) -> None:
     """Keep what is behind the code in force, where it is not kept yet."""
-    if not (file := _file(history, decision_code())).exists():
-        write_record(file, definitions_behind(_DECIDED_BY))
+    if not (file := _file(history, decision_code(history.strategy))).exists():
+        write_record(file, definitions_behind(_DECIDED_BY, *member_roots(history.strategy)))
 
 
 def changed_since(history: History, version: str) -> str:
@@ -34,7 +36,8 @@ def changed_since(history: History, version: str) -> str:
         then = read_record(_file(history, version))
     except PublicationError:  # damaged: it is needed for a sentence alone
         then = None
-    return "" if then is None else changed_definitions(then, definitions_behind(_DECIDED_BY))
+    now = definitions_behind(_DECIDED_BY, *member_roots(history.strategy))
+    return "" if then is None else changed_definitions(then, now)
 
 
 def _file(history: History, version: str) -> Path:

@@ -147,7 +147,7 @@ def session_frames(history: History, done: Round, given: Given, data_hash: str) 
             session=session,
             model_id=given.model_id,
             data_hash=data_hash,
-            code_version=decision_code(),
+            code_version=decision_code(strategy),
             known_at=moment,
         ),
         "target_positions": targets_frame(
@@ -263,7 +263,7 @@ def compare_session(
     decision : Series
         Its row of the ledger's ``decisions``.
     """
-    then, now, name = str(decision["code_version"]), decision_code(), history.strategy.name
+    then, now, name = str(decision["code_version"]), decision_code(history.strategy), history.strategy.name
     head = _head(history, done, frames, given, data_hash, str(decision["settings_hash"]))
     head |= {each: decision[each] for each in _OF_THE_CODE}
     signals = frames["signals"].assign(code_version=then)
@@ -299,7 +299,7 @@ def _head(
         "session": session,
         "data_hash": data_hash,
         "model_id": given.model_id,
-        "code_version": decision_code(),
+        "code_version": decision_code(strategy),
         "settings_hash": decided_under or strategy.content_hash(),
         "study_id": given.study_id,
         "verdict": given.verdict,

@@ -19,6 +19,7 @@ from nn_assets.operations.clock import now_utc
 from nn_assets.operations.decisions.code import changed_since, decision_code
 from nn_assets.operations.decisions.lookahead import decided_otherwise, decisions_repeat_in_replay
 from nn_assets.operations.decisions.records import RECORDS
+from nn_assets.operations.derived import member_roots
 from nn_assets.operations.fingerprint import libraries
 from nn_assets.operations.history import History
 from nn_assets.store.ledger.chain import ChainHead
@@ -98,7 +99,7 @@ def _rederived(history: History, run_id: str, *, whole: bool) -> Rederived:
     head, moment = ledger.head(), now_utc()
     made = {
         "settings_hash": strategy.content_hash(),
-        "code": version_of(_DERIVED_BY),
+        "code": version_of(_DERIVED_BY, *member_roots(strategy)),
         "libraries": libraries(),
     }
     last = _last(history)
@@ -121,11 +122,12 @@ def _rederived(history: History, run_id: str, *, whole: bool) -> Rederived:
 def _by_other_code(history: History) -> str:
     """Which other code than that in force decided sessions on record, and what changed since the newest of it."""
     decisions = history.stores.ledger.read("decisions", history.strategy.name, columns=["code_version"])
-    others = [code for code in dict.fromkeys(decisions["code_version"]) if code != decision_code()]
+    now = decision_code(history.strategy)
+    others = [code for code in dict.fromkeys(decisions["code_version"]) if code != now]
     if not others:
         return ""
     changed = changed_since(history, others[-1])
-    told = f"sessions on record were decided by other code ({', '.join(others)}) than that in force, {decision_code()}"
+    told = f"sessions on record were decided by other code ({', '.join(others)}) than that in force, {now}"
     return told + (f" (changed: {changed})" if changed else "")
 
 

@@ -104,7 +104,7 @@ def decide_session(history: History, session: pd.Timestamp, run_id: str) -> Deci
         _require_settings_as_decided(history, view, decided_under)
     given, done = play_live(history, view, _given(history, view, earlier))
     frames = session_frames(history, done, given, view.data_hash)
-    if not earlier.empty and str(earlier["code_version"].iloc[-1]) != decision_code():
+    if not earlier.empty and str(earlier["code_version"].iloc[-1]) != decision_code(history.strategy):
         compared = compare_session(history, done, frames, given, view.data_hash, earlier.iloc[-1])
         return DecidedSession(done, frames, compared.provenance, already_decided=True, compared=compared)
     provenance = write_session(history, done, frames, given, run_id, view.data_hash, decided_under)
